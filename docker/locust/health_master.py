@@ -1,0 +1,28 @@
+"""Exit 0 when the master's web server gives a well-formed HTTP answer of any status, a redirect to a login page included."""
+
+import os
+import socket
+import sys
+
+
+def answer() -> bytes:
+    """The first bytes of the answer to a HEAD request, over TLS when the web UI has a certificate."""
+    port = int(os.environ.get("LOCUST_WEB_PORT") or 8089)
+    with socket.create_connection(("127.0.0.1", port), timeout=4) as connection:
+        stream = connection
+        if os.environ.get("LOCUST_TLS_CERT"):
+            import ssl  # noqa: PLC0415  a tenth of a second that only TLS needs to pay
+
+            context = ssl._create_unverified_context()  # noqa: S323, SLF001  alive is the question, not whose certificate
+            stream = context.wrap_socket(connection)
+        stream.sendall(b"HEAD / HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        return stream.recv(16)
+
+
+try:
+    first = answer()
+except OSError as error:
+    sys.exit(f"the web server does not answer: {error}")
+if not first.startswith(b"HTTP/"):
+    sys.exit(f"not an HTTP answer: {first!r}")
+print("answers")

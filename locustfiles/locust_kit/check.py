@@ -1,0 +1,43 @@
+"""Can this locustfile run? Imported inside the image, with the very packages that a run would have; one JSON line answers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from . import SCHEMA_VERSION
+from .user_code import Loaded, load
+
+
+def document(loaded: Loaded) -> dict[str, Any]:
+    """The answer as JSON."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "passed": not loaded.problems,
+        "user_classes": [
+            {"name": name, "host": user.host, "weight": user.weight, "tags": sorted(_tags(user.tasks))}
+            for name, user in loaded.users.items()
+        ],
+        "shape_class": type(loaded.shapes[0]).__name__ if loaded.shapes else None,
+        "problems": [asdict(problem) for problem in loaded.problems],
+    }
+
+
+def _tags(tasks: list[Any]) -> set[str]:
+    found: set[str] = set()
+    for task in tasks:
+        found |= set(getattr(task, "locust_tag_set", ()))
+        found |= _tags(getattr(task, "tasks", []))
+    return found
+
+
+def main() -> int:
+    """Print the answer on standard output; whatever the user's code prints goes to standard error."""
+    with contextlib.redirect_stdout(sys.stderr):
+        loaded = load(os.environ["LOCUST_LOCUSTFILE"])
+    print(json.dumps(document(loaded)), flush=True)
+    return 0 if not loaded.problems else 1

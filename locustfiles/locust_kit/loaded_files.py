@@ -1,0 +1,77 @@
+"""Which of the user's files this process runs, and whether they are still what lies on disk.
+
+Locust never rereads a file, so an edit reaches a process only when it starts anew. Files are known by their bytes at the
+moment they were loaded, not by their times: a checkout or an editor changes times without changing anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+USER_FILES = Path("/mnt/locust")
+MOST_FILES = 500
+
+Digests = dict[str, str]
+"""Path relative to the user's folder → SHA-256 of its bytes, hexadecimal."""
+
+
+def loaded(module_files: Iterable[str | None], root: Path = USER_FILES) -> Digests:
+    """The digests of those files that lie below `root`, links resolved: at most 500 of them."""
+    base = os.path.realpath(root)
+    found: Digests = {}
+    for name in module_files:
+        real = os.path.realpath(name) if name else ""
+        if not real.startswith(base + os.sep) or len(found) == MOST_FILES:
+            continue
+        if digest := _digest(real):
+            found[os.path.relpath(real, base)] = digest
+    return dict(sorted(found.items()))
+
+
+def loaded_modules(root: Path = USER_FILES) -> Digests:
+    """The digests of the user's files that this process has imported so far."""
+    return loaded([getattr(module, "__file__", None) for module in list(sys.modules.values())], root)
+
+
+def combined(digests: Mapping[str, str]) -> str:
+    """One digest for the whole set."""
+    whole = hashlib.sha256()
+    for name, digest in sorted(digests.items()):
+        whole.update(f"{digest} {name}\n".encode())
+    return whole.hexdigest()
+
+
+class Disk:
+    """What lies on disk now. A file is read again only when its time or size changed."""
+
+    def __init__(self, root: Path = USER_FILES) -> None:
+        self._root = root
+        self._known: dict[str, tuple[tuple[int, int], str]] = {}
+
+    def changed(self, digests: Mapping[str, str]) -> list[str]:
+        """The names whose bytes on disk differ from `digests`; a file that is gone counts as changed."""
+        return [name for name, digest in digests.items() if self._now(name) != digest]
+
+    def _now(self, name: str) -> str:
+        path = self._root / name
+        try:
+            stat = path.stat()
+        except OSError:
+            return ""
+        mark = (stat.st_mtime_ns, stat.st_size)
+        known = self._known.get(name)
+        if known is None or known[0] != mark:
+            known = (mark, _digest(path))
+            self._known[name] = known
+        return known[1]
+
+
+def _digest(path: str | Path) -> str:
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError:
+        return ""

@@ -1,0 +1,115 @@
+"""Ties the parts to Locust's events. A fault in here is one warning, never the end of a run."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from locust.runners import MasterRunner, WorkerRunner
+
+from . import heartbeat, run_folder, status
+from .loaded_files import Digests, Disk, combined, loaded_modules
+
+if TYPE_CHECKING:
+    from locust.env import Environment
+    from locust.event import Events
+
+logger = logging.getLogger("locust_kit")
+
+REPORT_KEY = "locust_kit"
+
+
+def install(events: Events) -> None:
+    """Wait for Locust's init, then take this process's part: master, worker, or both in one."""
+    events.init.add_listener(_guarded(_on_init))
+
+
+def _on_init(environment: Environment, **_: Any) -> None:
+    own = loaded_modules()
+    if isinstance(environment.runner, WorkerRunner):
+        _be_worker(environment, own)
+    else:
+        Master(environment, own).listen()
+
+
+def _be_worker(environment: Environment, own: Digests) -> None:
+    def report(data: dict[str, Any], **_: Any) -> None:
+        data[REPORT_KEY] = {"files": own}
+
+    environment.events.heartbeat_received.add_listener(lambda **_: heartbeat.touch())
+    environment.events.report_to_master.add_listener(_guarded(report))
+
+
+class Master:
+    """The master's part: the identity of each run, and what each worker loaded."""
+
+    def __init__(self, environment: Environment, own: Digests) -> None:
+        self._environment = environment
+        self._own = own
+        self._run: run_folder.Run | None = None
+        self._workers: dict[str, Digests] = {}
+        self._disk = Disk()
+
+    def listen(self) -> None:
+        """Register for the events and, with a web UI, for the status page."""
+        events = self._environment.events
+        events.test_start.add_listener(_guarded(self._test_start))
+        events.test_stopping.add_listener(_guarded(self._test_stopping))
+        events.test_stop.add_listener(_guarded(self._test_stop))
+        events.worker_report.add_listener(_guarded(self._worker_report))
+        web_ui = self._environment.web_ui
+        if web_ui:
+            options = self._environment.parsed_options
+            base = getattr(options, "web_base_path", None) or ""
+            view = web_ui.auth_required_if_enabled(self._status)
+            web_ui.app.add_url_rule(f"{base}/locust-kit/status", "locust_kit_status", view)
+
+    def _test_start(self, **_: Any) -> None:
+        self._run = run_folder.begin(datetime.now(UTC))
+        details = {
+            "host": self._environment.host,
+            "user_classes": [user.__name__ for user in self._environment.user_classes],
+            "locustfile": {"sha256": combined(self._own), "files": self._own},
+        }
+        run_folder.write_begin(self._run, details)
+
+    def _test_stopping(self, **_: Any) -> None:
+        if self._run:
+            self._run = run_folder.stopping(self._run)
+
+    def _test_stop(self, **_: Any) -> None:
+        if self._run and self._run.ended_at is None:
+            self._run = run_folder.ended(self._run, datetime.now(UTC))
+            total = self._environment.stats.total
+            run_folder.write_end(self._run, {"requests": total.num_requests, "failures": total.num_failures})
+
+    def _worker_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
+        report = data.get(REPORT_KEY)
+        if isinstance(report, dict) and isinstance(report.get("files"), dict):
+            self._workers[client_id] = report["files"]
+
+    def _status(self) -> dict[str, Any]:
+        runner = self._environment.runner
+        connected = runner.clients if isinstance(runner, MasterRunner) else {}
+        self._workers = {name: digests for name, digests in self._workers.items() if name in connected}
+        return status.document(self._environment, self._run, self._own, self._workers, self._disk)
+
+
+def _guarded(listener: Callable[..., None]) -> Callable[..., None]:
+    """Log the first failure of `listener` and let the run go on: an exception in an init handler would end Locust."""
+    failed = False
+
+    @functools.wraps(listener)
+    def guarded(*args: Any, **kwargs: Any) -> None:
+        nonlocal failed
+        try:
+            listener(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001  the top of the plugin: whatever it is, the run goes on
+            if not failed:
+                failed = True
+                logger.warning("locust-kit: %s failed, the run goes on: %s: %s", listener.__name__, type(error).__name__, error)
+
+    return guarded

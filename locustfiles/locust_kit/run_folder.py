@@ -1,0 +1,76 @@
+"""The identity of a run, born on the master when the test starts, and the folder that keeps it.
+
+    <runs>/<run id>/run.json     written first: what was started, and how
+    <runs>/<run id>/end.json     the end marker; a folder without one is a run that broke off
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from . import SCHEMA_VERSION
+
+RUNS = Path("/var/lib/locust-kit/runs")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run. `started_at` and `ended_at` are RFC 3339, UTC; `state` is running, stopping or stopped."""
+
+    run_id: str
+    state: str
+    started_at: str
+    ended_at: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """The run as the status document holds it."""
+        return {
+            "run_id": self.run_id,
+            "state": self.state,
+            "started_at": self.started_at,
+            "ended_at": self.ended_at,
+        }
+
+
+def rfc3339(at: datetime) -> str:
+    """UTC with milliseconds, as every document of the kit writes a time."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def begin(at: datetime) -> Run:
+    """A new run; the id sorts by time and says when."""
+    return Run(f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}", "running", rfc3339(at))
+
+
+def stopping(run: Run) -> Run:
+    """The run, asked to stop."""
+    return replace(run, state="stopping")
+
+
+def ended(run: Run, at: datetime) -> Run:
+    """The run, over."""
+    return replace(run, state="stopped", ended_at=rfc3339(at))
+
+
+def write_begin(run: Run, details: dict[str, Any], runs: Path = RUNS) -> None:
+    """Make the run's folder and its run.json. Raises OSError when the volume cannot be written."""
+    _write(runs / run.run_id / "run.json", {"schema_version": SCHEMA_VERSION, **run.document(), **details})
+
+
+def write_end(run: Run, details: dict[str, Any], runs: Path = RUNS) -> None:
+    """Set the end marker. Raises OSError when the volume cannot be written."""
+    _write(runs / run.run_id / "end.json", {"schema_version": SCHEMA_VERSION, **run.document(), **details})
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    """Whole or not at all: a reader never sees half a document."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(document, indent=2) + "\n")
+    os.replace(partial, path)

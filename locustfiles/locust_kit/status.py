@@ -1,0 +1,41 @@
+"""What the master says of itself beyond Locust's own statistics: `GET <web base path>/locust-kit/status`."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from . import SCHEMA_VERSION
+from .loaded_files import Digests, Disk, combined
+
+if TYPE_CHECKING:
+    from locust.env import Environment
+
+    from .run_folder import Run
+
+
+def document(
+    environment: Environment, run: Run | None, own: Digests, workers: dict[str, Digests], disk: Disk
+) -> dict[str, Any]:
+    """The status document. `own` and `workers` hold what each process loaded; `disk` compares it with what lies there now."""
+    shape = environment.shape_class
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run": run.document() if run else None,
+        "shape_class": type(shape).__name__ if shape else None,
+        "user_classes": [
+            {"name": user.__name__, "host": user.host, "weight": user.weight} for user in environment.user_classes
+        ],
+        "class_picker": bool(environment.web_ui and environment.web_ui.userclass_picker_is_active),
+        "settings": {
+            "locustfile": os.environ.get("LOCUSTFILE", ""),
+            "classes": os.environ.get("KIT_CLASSES", ""),
+            "tags": os.environ.get("KIT_TAGS", ""),
+            "exclude_tags": os.environ.get("KIT_EXCLUDE_TAGS", ""),
+        },
+        "locustfile": {"sha256": combined(own), "files": list(own), "changed_on_disk": disk.changed(own)},
+        "workers": {
+            name: {"sha256": combined(digests), "changed_on_disk": disk.changed(digests)}
+            for name, digests in workers.items()
+        },
+    }

@@ -1,0 +1,117 @@
+"""Loading the user's locustfiles as Locust would, and saying where it went wrong in one line."""
+
+from __future__ import annotations
+
+import os
+import re
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from locust import LoadTestShape, User
+from locust.argument_parser import parse_locustfile_paths
+from locust.util.load_locustfile import load_locustfile, load_locustfile_pytest
+
+REMOVED = {
+    "request_success": "use events.request and look for exception is None",
+    "request_failure": "use events.request and look at its exception argument: it is None for a success",
+    "locust_start_hatching": "use events.spawning_complete or events.test_start",
+    "hatch_complete": "use events.spawning_complete",
+    "master_start_hatching": "use events.test_start",
+    "master_stop_hatching": "use events.test_stop",
+    "slave_report": "use events.worker_report",
+    "locust_error": "use events.user_error",
+}
+"""Events that Locust had and has no more, and what takes their place."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why the locustfile cannot run. `kind` is missing, syntax, import, removed-api, no-user-class, duplicate or error."""
+
+    file: str
+    line: int | None
+    kind: str
+    text: str
+    fix: str
+
+
+@dataclass
+class Loaded:
+    """What the locustfiles hold, and what stood in the way."""
+
+    users: dict[str, type[User]] = field(default_factory=dict)
+    shapes: list[LoadTestShape] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def load(setting: str) -> Loaded:
+    """Load each locustfile of LOCUST_LOCUSTFILE=`setting`. Never raises: what goes wrong becomes a Problem."""
+    result = Loaded()
+    paths = list(_existing(setting, result))
+    for path in paths:
+        try:
+            users, shapes = load_locustfile(path)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  the user's code may raise anything
+            result.problems.append(problem_of(error, path))
+            continue
+        for name, user in users.items():
+            other = result.users.setdefault(name, user)
+            if other.__module__ != user.__module__:
+                text = f"User class {name} is also defined in {other.__module__}.py"
+                result.problems.append(Problem(shown(path), None, "duplicate", text, "give one of them another name"))
+        result.shapes += shapes
+    if not result.users and not result.problems:
+        for path in paths:
+            result.users |= load_locustfile_pytest(path)
+    if not result.users and not result.problems:
+        text = "holds no User class"
+        fix = "define a class that inherits from HttpUser, FastHttpUser or User"
+        result.problems.append(Problem(", ".join(shown(path) for path in paths), None, "no-user-class", text, fix))
+    return result
+
+
+def _existing(setting: str, result: Loaded) -> Iterator[str]:
+    for name in filter(None, (part.strip() for part in setting.split(","))):
+        if not Path(name).exists():
+            result.problems.append(Problem(shown(name), None, "missing", "does not exist", "set LOCUSTFILE to one that does"))
+        elif Path(name).is_file() and not name.endswith(".py"):
+            result.problems.append(Problem(shown(name), None, "missing", "is no Python file", "its name must end in .py"))
+        else:
+            yield from parse_locustfile_paths([name])
+
+
+def shown(path: str) -> str:
+    """The path as the user knows it: relative to their folder."""
+    folder = os.getcwd() + os.sep
+    return path.removeprefix(folder)
+
+
+def problem_of(error: BaseException, path: str) -> Problem:
+    """One line for `error`, at the last line of the user's own code that led to it."""
+    if isinstance(error, SyntaxError):
+        return Problem(shown(error.filename or path), error.lineno, "syntax", f"syntax error: {error.msg}", "mend that line")
+    file, line = _place(error, path)
+    if isinstance(error, ModuleNotFoundError):
+        fix = f"put {error.name} into requirements.txt beside the locustfile, or the module itself beside it"
+        return Problem(file, line, "import", f"imports {error.name}, which is not there", fix)
+    if isinstance(error, ImportError):
+        return Problem(file, line, "import", f"import fails: {error}", "mend that import")
+    removed = re.search(r"has no attribute '(\w+)'", str(error))
+    if isinstance(error, AttributeError) and removed and removed[1] in REMOVED:
+        text = f"uses events.{removed[1]}, which Locust removed"
+        return Problem(file, line, "removed-api", text, REMOVED[removed[1]])
+    if isinstance(error, SystemExit):
+        return Problem(file, line, "error", f"ends the process while it is imported: exit({error.code!r})", "remove that")
+    first_line = (str(error) or "no text").splitlines()[0]
+    return Problem(file, line, "error", f"raises {type(error).__name__} while it is imported: {first_line}", "mend that line")
+
+
+def _place(error: BaseException, path: str) -> tuple[str, int | None]:
+    """The innermost frame in the user's folder; without one, the file that was being loaded."""
+    folder = os.getcwd() + os.sep
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(folder)]
+    if frames:
+        return shown(frames[-1].filename), frames[-1].lineno
+    return shown(path), None

@@ -1,0 +1,52 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154,SC2034  # shared variables: scripts/setup sources all of these files
+# The image that ours are built from: the public one where it can be had, else the same Debian from this machine's own mirror.
+
+public_base=debian:trixie-slim own_base=locust-kit/base:trixie
+
+# What .env says, for the one setting that set-up needs from it.
+base_wanted() {
+    [[ -z ${BASE_IMAGE:-} ]] || { printf '%s' "$BASE_IMAGE"; return; }
+    [[ ! -r $root/.env ]] || sed -nE 's/^BASE_IMAGE=["'\'']?([^"'\'' ]+).*/\1/p' "$root/.env" | tail -n 1
+}
+
+preflight_base() {
+    local wanted
+    wanted=$(base_wanted)
+    plan "Base image" "${wanted:-$public_base, or where no registry answers the same Debian from this machine, as $own_base}"
+}
+
+has_image() { docker image inspect "$1" >/dev/null 2>&1; }
+
+base_make() {
+    local wanted
+    wanted=$(base_wanted)
+    if [[ -n $wanted ]]; then
+        has_image "$wanted" || docker pull -q "$wanted"
+    elif has_image $public_base; then
+        wanted=$public_base
+    elif has_image $own_base; then
+        wanted=$own_base
+    elif timeout 90 docker pull -q $public_base; then
+        wanted=$public_base
+    else
+        base_bootstrap
+        wanted=$own_base
+    fi
+    printf '%s\n' "$wanted" >"$state/base-image"
+}
+
+# A minimal Debian under our own name. The mirror is used, and then forgotten: no source stays in the image.
+base_bootstrap() {
+    [[ $host_id == debian ]] ||
+        { echo "no registry gives $public_base, and only a Debian machine can build it → set BASE_IMAGE in .env"; return 1; }
+    [[ -n $root_way ]] || { echo "building a base image needs root or sudo"; return 1; }
+    command -v mmdebstrap >/dev/null || apt_install mmdebstrap
+    # shellcheck disable=SC2016  # the hook's own variables
+    debian_sources trixie | "${as_root[@]}" mmdebstrap --mode=root --variant=minbase \
+        --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Languages "none"' --aptopt='Acquire::Retries "3"' \
+        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+        --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
+        --customize-hook='rm -f "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/* "$1"/etc/resolv.conf "$1"/etc/hostname' \
+        trixie - - | docker import -m "minimal Debian trixie, made by scripts/setup" - $own_base
+}

@@ -1,0 +1,1 @@
+"""Locust Kit beside Locust: the host command line, the watching sidecar and what they share."""
