@@ -1,5 +1,6 @@
-"""The scenario that comes with the kit: a small shop's API, against the mock target. Put your own beside it, or set LOCUSTFILES_DIR.
+"""The scenario that comes with the kit: a small shop's API, against the mock target.
 
+Put your own file beside it and set LOCUSTFILE, or let LOCUSTFILES_DIR point at a folder of yours.
 Give your class a `host`, or set HOST in .env or on the command line: `make up HOST=https://staging.example.com`.
 """
 

@@ -3,7 +3,7 @@
 import sys
 
 sys.path.insert(0, "/opt/locust-kit/plugin")
-from locust_kit.commands import main  # noqa: E402  after the path is set
+from locust_kit.commands import main
 
 del sys.path[0]
 sys.exit(main(sys.argv[1:]))

@@ -43,7 +43,9 @@ def mirror(source: Path, target: Path) -> int:
             (here / name).symlink_to(Path(folder) / name)
             linked += 1
             if linked == MOST_FILES:
-                print(f"locust-kit: only the first {MOST_FILES} files of {source} are in the working folder", flush=True)
+                print(
+                    f"locust-kit: only the first {MOST_FILES} files of {source} are in the working folder", flush=True
+                )
                 return linked
     return linked
 

@@ -1,4 +1,4 @@
-"""Exit 0 when the master's web server gives a well-formed HTTP answer of any status, a redirect to a login page included."""
+"""Exit 0 when the master's web server gives a well-formed HTTP answer of any status, a redirect to a login too."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""Can this locustfile run? Imported inside the image, with the very packages that a run would have; one JSON line answers."""
+"""Can this locustfile run? Imported inside the image, with the packages a run would have; one JSON line answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two things that the Locust image can do besides being Locust: `check` and `try` (see docker/locust/entrypoint.py)."""
+"""What the Locust image can do besides being Locust: `check` and `try` (see docker/locust/entrypoint.py)."""
 
 from __future__ import annotations
 

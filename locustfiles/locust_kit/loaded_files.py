@@ -1,7 +1,7 @@
 """Which of the user's files this process runs, and whether they are still what lies on disk.
 
-Locust never rereads a file, so an edit reaches a process only when it starts anew. Files are known by their bytes at the
-moment they were loaded, not by their times: a checkout or an editor changes times without changing anything.
+Locust never rereads a file, so an edit reaches a process only when it starts anew. Files are known by their bytes at
+the moment they were loaded, not by their times: a checkout or an editor changes times without changing anything.
 """
 
 from __future__ import annotations
@@ -9,8 +9,11 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 USER_FILES = Path("/mnt/locust")
 MOST_FILES = 500

@@ -1,17 +1,20 @@
-"""A package of user classes as one locustfile: `LOCUSTFILE=shop` with `shop/__init__.py` and relative imports inside."""
+"""A package as one locustfile: `LOCUSTFILE=shop` with `shop/__init__.py` and relative imports inside."""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
 import sys
-from types import ModuleType
+from typing import TYPE_CHECKING
 
 from locust.util.load_locustfile import is_shape_class, is_user_class
 
+if TYPE_CHECKING:
+    from types import ModuleType
+
 
 def classes_of(name: str, parent: str) -> dict[str, type]:
-    """Import the package `name` that lies in the folder `parent`, and all of its modules; return its User and shape classes.
+    """The User and shape classes of the package `name` in the folder `parent`, all of its modules imported.
 
     Raises:
         ValueError: two different classes have one name; Locust tells classes apart by name.

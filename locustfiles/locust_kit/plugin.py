@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,8 @@ from . import heartbeat, run_folder, status
 from .loaded_files import Digests, Disk, combined, loaded_modules
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from locust.env import Environment
     from locust.event import Events
 
@@ -61,7 +62,7 @@ class Master:
         events.test_stop.add_listener(_guarded(self._test_stop))
         events.worker_report.add_listener(_guarded(self._worker_report))
         web_ui = self._environment.web_ui
-        if web_ui:
+        if web_ui and web_ui.app:
             options = self._environment.parsed_options
             base = getattr(options, "web_base_path", None) or ""
             view = web_ui.auth_required_if_enabled(self._status)
@@ -110,6 +111,8 @@ def _guarded(listener: Callable[..., None]) -> Callable[..., None]:
         except Exception as error:  # noqa: BLE001  the top of the plugin: whatever it is, the run goes on
             if not failed:
                 failed = True
-                logger.warning("locust-kit: %s failed, the run goes on: %s: %s", listener.__name__, type(error).__name__, error)
+                logger.warning(
+                    "locust-kit: %s failed, the run goes on: %s: %s", listener.__name__, type(error).__name__, error
+                )
 
     return guarded

@@ -1,13 +1,12 @@
 """The identity of a run, born on the master when the test starts, and the folder that keeps it.
 
-    <runs>/<run id>/run.json     written first: what was started, and how
-    <runs>/<run id>/end.json     the end marker; a folder without one is a run that broke off
+- `<runs>/<run id>/run.json`: written first; what was started, and how.
+- `<runs>/<run id>/end.json`: the end marker; a folder without one is a run that broke off.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -73,4 +72,4 @@ def _write(path: Path, document: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(document, indent=2) + "\n")
-    os.replace(partial, path)
+    partial.replace(path)

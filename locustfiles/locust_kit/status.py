@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def document(
     environment: Environment, run: Run | None, own: Digests, workers: dict[str, Digests], disk: Disk
 ) -> dict[str, Any]:
-    """The status document. `own` and `workers` hold what each process loaded; `disk` compares it with what lies there now."""
+    """The status document. `own` and `workers` hold what each process loaded, `disk` what lies there now."""
     shape = environment.shape_class
     return {
         "schema_version": SCHEMA_VERSION,

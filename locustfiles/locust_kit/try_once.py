@@ -1,4 +1,4 @@
-"""One user of each class, each task once, each request printed: the quickest look at a locustfile against its target."""
+"""One user of each class, each task once, each request printed: the quickest look at a locustfile."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Iterable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from locust import TaskSet, User, events
@@ -16,6 +16,9 @@ from locust.env import Environment
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
 
 from .user_code import load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 TASK_SECONDS = 60
 """The longest that one task may take here, so that a hanging target ends in a line and not in silence."""
@@ -70,7 +73,7 @@ def run_task(task: Any, owner: Any, printer: Printer) -> None:
         raise
     except Exception as error:  # noqa: BLE001  the user's code may raise anything
         frame = traceback.extract_tb(error.__traceback__)[-1]
-        printer.error(f"{name}: {type(error).__name__}: {error} ({os.path.basename(frame.filename)} line {frame.lineno})")
+        printer.error(f"{name}: {type(error).__name__}: {error} ({Path(frame.filename).name} line {frame.lineno})")
 
 
 def run_tasks(owner: Any, printer: Printer) -> None:

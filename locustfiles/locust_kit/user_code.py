@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import re
 import traceback
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from locust import LoadTestShape, User
 from locust.argument_parser import parse_locustfile_paths
 from locust.util.load_locustfile import load_locustfile, load_locustfile_pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from locust import LoadTestShape, User
 
 REMOVED = {
     "request_success": "use events.request and look for exception is None",
@@ -28,7 +32,7 @@ REMOVED = {
 
 @dataclass(frozen=True)
 class Problem:
-    """Why the locustfile cannot run. `kind` is missing, syntax, import, removed-api, no-user-class, duplicate or error."""
+    """Why the locustfile cannot run. `kind`: missing, syntax, import, removed-api, no-user-class, duplicate, error."""
 
     file: str
     line: int | None
@@ -75,23 +79,29 @@ def load(setting: str) -> Loaded:
 def _existing(setting: str, result: Loaded) -> Iterator[str]:
     for name in filter(None, (part.strip() for part in setting.split(","))):
         if not Path(name).exists():
-            result.problems.append(Problem(shown(name), None, "missing", "does not exist", "set LOCUSTFILE to one that does"))
+            result.problems.append(
+                Problem(shown(name), None, "missing", "does not exist", "set LOCUSTFILE to one that does")
+            )
         elif Path(name).is_file() and not name.endswith(".py"):
-            result.problems.append(Problem(shown(name), None, "missing", "is no Python file", "its name must end in .py"))
+            result.problems.append(
+                Problem(shown(name), None, "missing", "is no Python file", "its name must end in .py")
+            )
         else:
             yield from parse_locustfile_paths([name])
 
 
 def shown(path: str) -> str:
     """The path as the user knows it: relative to their folder."""
-    folder = os.getcwd() + os.sep
+    folder = f"{Path.cwd()}{os.sep}"
     return path.removeprefix(folder)
 
 
 def problem_of(error: BaseException, path: str) -> Problem:
     """One line for `error`, at the last line of the user's own code that led to it."""
     if isinstance(error, SyntaxError):
-        return Problem(shown(error.filename or path), error.lineno, "syntax", f"syntax error: {error.msg}", "mend that line")
+        return Problem(
+            shown(error.filename or path), error.lineno, "syntax", f"syntax error: {error.msg}", "mend that line"
+        )
     file, line = _place(error, path)
     if isinstance(error, ModuleNotFoundError):
         fix = f"put {error.name} into requirements.txt beside the locustfile, or the module itself beside it"
@@ -103,14 +113,18 @@ def problem_of(error: BaseException, path: str) -> Problem:
         text = f"uses events.{removed[1]}, which Locust removed"
         return Problem(file, line, "removed-api", text, REMOVED[removed[1]])
     if isinstance(error, SystemExit):
-        return Problem(file, line, "error", f"ends the process while it is imported: exit({error.code!r})", "remove that")
+        return Problem(
+            file, line, "error", f"ends the process while it is imported: exit({error.code!r})", "remove that"
+        )
     first_line = (str(error) or "no text").splitlines()[0]
-    return Problem(file, line, "error", f"raises {type(error).__name__} while it is imported: {first_line}", "mend that line")
+    return Problem(
+        file, line, "error", f"raises {type(error).__name__} while it is imported: {first_line}", "mend that line"
+    )
 
 
 def _place(error: BaseException, path: str) -> tuple[str, int | None]:
     """The innermost frame in the user's folder; without one, the file that was being loaded."""
-    folder = os.getcwd() + os.sep
+    folder = f"{Path.cwd()}{os.sep}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(folder)]
     if frames:
         return shown(frames[-1].filename), frames[-1].lineno

@@ -1,0 +1,141 @@
+"""docker-compose.yml, read as Compose reads it. No daemon is asked."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LOCUST = ["locust-master", "locust-worker"]
+OURS = [*LOCUST, "monitor", "docker-proxy", "mock-target"]
+GIB = 1024**3
+
+
+def config(*files: str, **environ: str) -> dict[str, Any]:
+    """What Compose makes of the files, with no .env and only `environ` set."""
+    command = ["docker", "compose", "--env-file", os.devnull, "--profile", "*"]
+    for file in ("docker-compose.yml", *files):
+        command += ["-f", str(ROOT / file)]
+    done = subprocess.run(
+        [*command, "config", "--format", "json"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")} | environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
+
+
+@pytest.fixture(scope="module")
+def default() -> dict[str, Any]:
+    return config()
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_each_service_is_hardened_and_its_logs_are_rotated(default: dict[str, Any], service: str) -> None:
+    it = default["services"][service]
+    assert it["restart"] == "unless-stopped"
+    assert it["init"] is True
+    assert it["read_only"] is True
+    assert it["cap_drop"] == ["ALL"]
+    assert it["security_opt"] == ["no-new-privileges:true"]
+    assert it["logging"]["options"] == {"max-size": "10m", "max-file": "3"}
+    assert it["deploy"]["resources"]["limits"]["pids"] > 0
+    assert "privileged" not in it
+    assert "container_name" not in it
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_each_service_has_a_memory_limit_that_swap_does_not_widen(default: dict[str, Any], service: str) -> None:
+    it = default["services"][service]
+    assert it["memswap_limit"] == it["deploy"]["resources"]["limits"]["memory"]
+
+
+def test_a_workers_memory_is_the_seeds_and_both_are_knobs(default: dict[str, Any]) -> None:
+    resources = default["services"]["locust-worker"]["deploy"]["resources"]
+    assert (resources["limits"]["memory"], resources["reservations"]["memory"]) == (str(2 * GIB), str(GIB))
+    small = config(WORKER_MEMORY="256m", WORKER_MEMORY_RESERVATION="128m")["services"]["locust-worker"]
+    assert small["deploy"]["resources"]["limits"]["memory"] == str(GIB // 4)
+    assert small["memswap_limit"] == str(GIB // 4)
+    assert small["deploy"]["resources"]["reservations"]["memory"] == str(GIB // 8)
+
+
+def test_master_and_worker_find_each_other_by_names_that_locust_reads(default: dict[str, Any]) -> None:
+    master = default["services"]["locust-master"]["environment"]
+    worker = default["services"]["locust-worker"]["environment"]
+    assert (master["LOCUST_MODE_MASTER"], master["LOCUST_MASTER_BIND_HOST"]) == ("1", "0.0.0.0")
+    assert worker["LOCUST_MODE_WORKER"] == "1"
+    assert worker["LOCUST_MASTER_NODE_HOST"] == "locust-master"
+    assert worker["LOCUST_MASTER_NODE_PORT"] == master["LOCUST_MASTER_BIND_PORT"] == "5557"
+    assert "LOCUST_MASTER_HOST" not in worker
+
+
+def test_only_the_web_ui_and_the_sidecars_page_are_published_and_only_here(default: dict[str, Any]) -> None:
+    published = {
+        (service, port["host_ip"], port["target"])
+        for service, it in default["services"].items()
+        for port in it.get("ports", [])
+    }
+    assert published == {("locust-master", "127.0.0.1", 8089), ("monitor", "127.0.0.1", 8090)}
+
+
+def test_only_the_proxy_has_the_engines_socket_and_it_has_no_network(default: dict[str, Any]) -> None:
+    holders = [
+        service
+        for service, it in default["services"].items()
+        if any(volume["source"] == "/var/run/docker.sock" for volume in it.get("volumes", []))
+    ]
+    assert holders == ["docker-proxy"]
+    assert default["services"]["docker-proxy"]["network_mode"] == "none"
+    users = [
+        service
+        for service, it in default["services"].items()
+        if any(volume["source"] == "docker-proxy" for volume in it.get("volumes", []))
+    ]
+    assert sorted(users) == ["docker-proxy", "monitor"]
+
+
+@pytest.mark.parametrize("service", LOCUST)
+def test_locust_has_the_descriptors_it_asks_for_and_the_users_files_read_only(
+    default: dict[str, Any], service: str
+) -> None:
+    it = default["services"][service]
+    assert it["ulimits"]["nofile"] == {"soft": 10000, "hard": 10000}
+    mount = next(volume for volume in it["volumes"] if volume["target"] == "/mnt/locust")
+    assert mount["read_only"] is True
+    assert mount["source"] == str(ROOT / "locustfiles")
+    assert it["extra_hosts"] == ["host.docker.internal=host-gateway"]
+
+
+def test_project_and_ports_are_knobs_and_name_the_network() -> None:
+    other = config(PROJECT="other", WEB_PORT="9089", MONITOR_PORT="9090")
+    assert other["name"] == "other"
+    assert other["networks"]["default"]["name"] == "other_default"
+    ports = [port["published"] for it in other["services"].values() for port in it.get("ports", [])]
+    assert sorted(ports) == ["9089", "9090"]
+
+
+def test_an_inherited_host_never_becomes_the_target() -> None:
+    services = config(HOST="http://somewhere.invalid")["services"]
+    assert all("somewhere" not in json.dumps(it.get("environment", {})) for it in services.values())
+
+
+def test_the_targets_network_is_joined_by_master_and_workers_alone() -> None:
+    services = config("docker/target-network.yml", TARGET_NETWORK="shop_default")["services"]
+    members = [name for name, it in services.items() if "target" in (it.get("networks") or {})]
+    assert sorted(members) == LOCUST
+    assert all("default" in services[name]["networks"] for name in members)
+
+
+def test_a_probe_is_rare_and_a_lost_master_shows_within_25_seconds(default: dict[str, Any]) -> None:
+    check = default["services"]["locust-worker"]["healthcheck"]
+    assert check["interval"] == "10s"
+    stale_after_seconds = 10
+    assert stale_after_seconds + 10 * check["retries"] + 5 <= 25

@@ -1,0 +1,116 @@
+"""What is said of a locustfile that cannot run: file, line, reason, and what to do."""
+
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from locust_kit import check, user_code
+from locust_kit.user_code import Loaded, Problem, load
+
+Write = Callable[[str, str], None]
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
+    """Writes a file into the working folder; forgets the modules that a test imported from there."""
+    monkeypatch.chdir(tmp_path)
+    before, path = set(sys.modules), list(sys.path)
+
+    def writer(name: str, text: str) -> None:
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(textwrap.dedent(text))
+
+    yield writer
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+    sys.path[:] = path
+
+
+def only(loaded: Loaded) -> Problem:
+    assert len(loaded.problems) == 1
+    return loaded.problems[0]
+
+
+def test_a_good_file_has_its_classes_and_no_problem(write: Write) -> None:
+    write(
+        "locustfile.py",
+        """
+        from locust import HttpUser, LoadTestShape, tag, task
+        class Buyer(HttpUser):
+            host = "http://shop.invalid"
+            weight = 3
+            @tag("pay")
+            @task
+            def pay(self): ...
+        class Steps(LoadTestShape):
+            def tick(self): return None
+        """,
+    )
+    document = check.document(load("locustfile.py"))
+    assert document["passed"]
+    assert document["user_classes"] == [{"name": "Buyer", "host": "http://shop.invalid", "weight": 3, "tags": ["pay"]}]
+    assert document["shape_class"] == "Steps"
+
+
+def test_a_syntax_error_names_its_line(write: Write) -> None:
+    write("locustfile.py", "x = 1\ndef broken(:\n    pass\n")
+    problem = only(load("locustfile.py"))
+    assert (problem.file, problem.line, problem.kind) == ("locustfile.py", 2, "syntax")
+
+
+def test_a_missing_module_is_named_where_it_is_imported_even_in_a_sibling(write: Write) -> None:
+    write("locustfile.py", "import flows.login\n")
+    write("flows/login.py", "\n\nimport nowhere_to_be_found\n")
+    problem = only(load("locustfile.py"))
+    assert (problem.file, problem.line, problem.kind) == ("flows/login.py", 3, "import")
+    assert "nowhere_to_be_found" in problem.text
+    assert "requirements.txt" in problem.fix
+
+
+@pytest.mark.parametrize("name", sorted(user_code.REMOVED))
+def test_each_removed_event_is_named_with_its_replacement(write: Write, name: str) -> None:
+    write("locustfile.py", f"from locust import events\n@events.{name}.add_listener\ndef f(**kw): ...\n")
+    problem = only(load("locustfile.py"))
+    assert (problem.line, problem.kind) == (2, "removed-api")
+    assert name in problem.text
+    assert problem.fix == user_code.REMOVED[name]
+
+
+def test_a_file_without_a_user_class_says_so(write: Write) -> None:
+    write("locustfile.py", "x = 1\n")
+    assert only(load("locustfile.py")).kind == "no-user-class"
+
+
+def test_a_missing_file_and_a_file_that_is_no_python(write: Write) -> None:
+    write("notes.txt", "")
+    assert only(load("nope.py")).kind == "missing"
+    assert "end in .py" in only(load("notes.txt")).fix
+
+
+def test_an_exception_while_importing_is_one_line(write: Write) -> None:
+    write("locustfile.py", "import os\n\nos.environ['NOT_THERE_AT_ALL']\n")
+    problem = only(load("locustfile.py"))
+    assert (problem.line, problem.kind) == (3, "error")
+    assert "KeyError" in problem.text
+    assert "\n" not in problem.text
+
+
+def test_a_file_that_ends_the_process_is_a_problem_and_not_the_end(write: Write) -> None:
+    write("locustfile.py", "import sys\nsys.exit(3)\n")
+    assert "exit(3)" in only(load("locustfile.py")).text
+
+
+def test_one_class_name_in_two_files_is_refused(write: Write) -> None:
+    user = "from locust import User, task\nclass Same(User):\n    @task\n    def t(self): ...\n"
+    write("one.py", user)
+    write("two.py", user)
+    assert only(load("one.py,two.py")).kind == "duplicate"
+
+
+def test_the_same_class_imported_by_a_second_file_is_fine(write: Write) -> None:
+    write("one.py", "from locust import User, task\nclass Same(User):\n    @task\n    def t(self): ...\n")
+    write("two.py", "from one import Same\n")
+    assert not load("one.py,two.py").problems
