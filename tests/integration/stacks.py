@@ -1,0 +1,132 @@
+"""A stack under test, and small tools around the real engine."""
+
+import json
+import os
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+ROOT = Path(__file__).parents[2]
+USERS_FILES = Path(__file__).parent / "users_files"
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def docker(*arguments: str, check: bool = True) -> str:
+    """What the docker command line prints; stripped."""
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=120, check=False)
+    assert not check or done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr}"
+    return done.stdout.strip()
+
+
+T = TypeVar("T")
+
+
+def until(condition: Callable[[], T], seconds: float, what: str) -> T:
+    """Wait for `condition` to be true; return its value. Fails after `seconds`, generously chosen, saying `what`."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.3)
+    return value
+
+
+@dataclass
+class Stack:
+    """One stack under test, driven as a person drives it: through scripts/kit."""
+
+    project: str
+    reports: Path
+    web_port: int = field(default_factory=free_port)
+    monitor_port: int = field(default_factory=free_port)
+    knobs: dict[str, str] = field(default_factory=dict)
+
+    def kit(self, verb: str, *arguments: str, timeout: float = 180) -> subprocess.CompletedProcess[str]:
+        """Run `scripts/kit VERB NAME=VALUE ...` to its end."""
+        return subprocess.run(
+            self.command(verb, *arguments),
+            cwd=ROOT,
+            env=self.environ(),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def command(self, verb: str, *arguments: str) -> list[str]:
+        """The command line of `kit`."""
+        own = {
+            "PROJECT": self.project,
+            "WEB_PORT": str(self.web_port),
+            "MONITOR_PORT": str(self.monitor_port),
+            "REPORTS_DIR": str(self.reports),
+        }
+        given = own | self.knobs
+        return [str(ROOT / "scripts/kit"), verb, *(f"{name}={value}" for name, value in given.items()), *arguments]
+
+    def environ(self) -> dict[str, str]:
+        """An environment in which nothing is set by accident."""
+        kept = ("PATH", "HOME", "LANG", "DOCKER_HOST", "SSL_CERT_FILE", "PIP_CERT", "TERM")
+        return {name: os.environ[name] for name in kept if name in os.environ}
+
+    def up(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`kit up`, which must succeed."""
+        done = self.kit("up", *arguments, timeout=400)
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        return done
+
+    def web(self, path: str) -> Any:
+        """JSON from the master's web API."""
+        return get_json(f"http://127.0.0.1:{self.web_port}{path}")
+
+    def snapshot(self) -> Any:
+        """The sidecar's snapshot."""
+        return get_json(f"http://127.0.0.1:{self.monitor_port}/api/snapshot")
+
+    def worker_count(self) -> int:
+        """How many workers the master counts."""
+        count: int = self.web("/worker-count")["worker_count"]
+        return count
+
+    def containers(self, service: str = "") -> list[str]:
+        """The ids of the stack's containers, running or not, one-off ones aside."""
+        filters = [f"label=com.docker.compose.project={self.project}", "label=com.docker.compose.oneoff=False"]
+        if service:
+            filters.append(f"label=com.docker.compose.service={service}")
+        out = docker("ps", "-aq", "--no-trunc", *(part for f in filters for part in ("--filter", f)))
+        return sorted(out.split())
+
+    def inspect(self, service: str) -> list[dict[str, Any]]:
+        """`docker inspect` of each container of a service."""
+        found: list[dict[str, Any]] = json.loads(docker("inspect", *self.containers(service)))
+        return found
+
+
+def get_json(url: str) -> Any:
+    """The JSON document at a loopback address."""
+    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310  loopback only
+        return json.load(answer)
+
+
+def remove(project: str) -> None:
+    """End everything that belongs to a test's project, whatever state it is in."""
+    label = f"label=com.docker.compose.project={project}"
+    for kind, listing in (
+        ("container", ["ps", "-aq"]),
+        ("network", ["network", "ls", "-q"]),
+        ("volume", ["volume", "ls", "-q"]),
+    ):
+        found = docker(*listing, "--filter", label, check=False).split()
+        if found:
+            docker(kind, "rm", "-f", *found, check=False)
+    (ROOT / ".locust-kit/state" / f"{project}.json").unlink(missing_ok=True)

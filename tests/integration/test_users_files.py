@@ -1,0 +1,129 @@
+"""What a user brings: locustfiles as pasted, packages, data beside them, shapes, requirements, settings; unchanged."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from stacks import USERS_FILES, Stack, docker
+
+SHOP = USERS_FILES / "shop"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder outside this repository, as most users' is."""
+    target = tmp_path_factory.mktemp("elsewhere") / "shop"
+    shutil.copytree(SHOP, target)
+    return target
+
+
+@pytest.fixture(scope="module")
+def mine(stack: Stack, folder: Path) -> Stack:
+    """A stack on the user's own folder; one worker is enough."""
+    stack.knobs |= {"LOCUSTFILES_DIR": str(folder), "WORKERS": "1"}
+    return stack
+
+
+def names(stack: Stack) -> set[str]:
+    """The request names that the master has statistics of."""
+    return {row["name"] for row in stack.web("/stats/requests")["stats"]} - {"Aggregated"}
+
+
+def test_siblings_data_files_and_the_env_file_beside_the_locustfile_are_there(mine: Stack) -> None:
+    mine.up()
+    assert mine.kit("run", "USERS=1", "SPAWN_RATE=1", "RUN_TIME=3s").returncode == 0
+    assert names(mine) == {"health of corner"}
+
+
+def test_a_package_with_relative_imports_is_one_locustfile(mine: Stack) -> None:
+    mine.up("LOCUSTFILE=shop")
+    assert mine.kit("run", "USERS=2", "SPAWN_RATE=2", "RUN_TIME=3s").returncode == 0
+    assert names(mine) == {"look", "read"}
+
+
+def test_classes_and_tags_choose(mine: Stack) -> None:
+    mine.up("LOCUSTFILE=shop", "CLASSES=Looker")
+    assert mine.kit("run", "USERS=2", "SPAWN_RATE=2", "RUN_TIME=3s").returncode == 0
+    assert names(mine) == {"look"}
+    mine.up("LOCUSTFILE=locustfile.py,shop", "CLASSES=Buyer,Reader", "TAGS=read")
+    done = mine.kit("run", "USERS=2", "SPAWN_RATE=2", "RUN_TIME=3s")
+    assert "read" in names(mine), done.stdout + done.stderr
+    assert "look" not in names(mine)
+
+
+def test_a_shape_runs_to_its_own_end_and_refuses_users(mine: Stack) -> None:
+    mine.up("LOCUSTFILE=shape.py")
+    refused = mine.kit("run", "USERS=5")
+    assert refused.returncode == 2
+    assert "Short" in refused.stderr
+    done = mine.kit("run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "PASS" in done.stdout
+
+
+def test_a_locustfile_may_write_beside_itself_and_the_users_folder_stays_clean(stack: Stack, tmp_path: Path) -> None:
+    folder = tmp_path / "seedlike"
+    shutil.copytree(USERS_FILES / "seedlike", folder)
+    stack.up(f"LOCUSTFILES_DIR={folder}", "LOCUSTFILE=failure_csv.py", "WORKERS=1")
+    done = stack.kit("run", "USERS=2", "SPAWN_RATE=2", "RUN_TIME=3s", f"LOCUSTFILES_DIR={folder}")
+    assert done.returncode == 1, done.stdout + done.stderr
+    (worker,) = stack.containers("locust-worker")
+    rows = docker("exec", worker, "cat", "/home/locust/run/failure_analysis.csv").splitlines()
+    assert len(rows) > 2
+    assert "503" in rows[1]
+    assert sorted(path.name for path in folder.iterdir()) == ["failure_csv.py", "removed_event.py"]
+
+
+def test_an_event_that_locust_removed_is_named_with_line_and_replacement(fresh_stack: Stack) -> None:
+    folder = USERS_FILES / "seedlike"
+    done = fresh_stack.kit("up", f"LOCUSTFILES_DIR={folder}", "LOCUSTFILE=removed_event.py")
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert "removed_event.py" in line
+    assert "6" in line
+    assert "request_failure" in line
+    assert "events.request" in line
+    assert fresh_stack.containers() == []
+
+
+def test_a_requirements_file_beside_the_locustfile_is_installed(mine: Stack, folder: Path) -> None:
+    (folder / "requirements.txt").write_text("tomlkit==0.13.2\n")
+    (folder / "uses.py").write_text(
+        "import tomlkit\nfrom locust import HttpUser, constant, task\n"
+        "class Toml(HttpUser):\n    host = 'http://mock-target:8080'\n    wait_time = constant(0.2)\n"
+        "    @task\n    def get(self):\n        self.client.get('/api/health', name=tomlkit.__version__)\n"
+    )
+    mine.up("LOCUSTFILE=uses.py")
+    assert mine.kit("run", "USERS=1", "SPAWN_RATE=1", "RUN_TIME=2s").returncode == 0
+    assert names(mine) == {"0.13.2"}
+    image = mine.inspect("locust-worker")[0]["Config"]["Image"]
+    mine.kit("down")
+    docker("image", "rm", image, check=False)
+    (folder / "requirements.txt").unlink()
+
+
+def test_try_prints_each_request_of_one_pass(mine: Stack) -> None:
+    done = mine.kit("try", "LOCUSTFILE=shop")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Looker.look" in done.stdout
+    assert "2 requests, 0 failed" in done.stdout
+    left = docker(
+        "ps",
+        "-aq",
+        "--filter",
+        f"label=com.docker.compose.project={mine.project}",
+        "--filter",
+        "label=com.docker.compose.oneoff=True",
+    )
+    assert left == ""
+
+
+def test_the_snapshot_of_a_run_on_the_volume_has_an_end_marker(mine: Stack) -> None:
+    mine.up()
+    mine.kit("run", "USERS=1", "SPAWN_RATE=1", "RUN_TIME=1s")
+    run_id = mine.web("/locust-kit/status")["run"]["run_id"]
+    (master,) = mine.containers("locust-master")
+    end = json.loads(docker("exec", master, "cat", f"/var/lib/locust-kit/runs/{run_id}/end.json"))
+    assert end["state"] == "stopped"
+    assert end["requests"] > 0
