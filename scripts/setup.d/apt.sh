@@ -4,11 +4,10 @@
 
 apt_dir() { printf '%s' "$state/apt"; }
 
-# debian_mirrors [SECURITY]: the mirror URIs of this machine's own release, from apt's settings.
+# debian_mirrors [-security]: the mirror URIs of this machine's own release, as apt itself reads its sources. It is asked what
+# an update would fetch, because a fresh machine has no lists yet from which `indextargets` could tell.
 debian_mirrors() {
-    # shellcheck disable=SC2016  # apt's own variables
-    apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' |
-        awk -v release="$host_codename${1:+-security}" '$2 == release {print $1}' | sort -u
+    apt-get update --print-uris | sed -nE "s#^'(.*)/dists/$host_codename${1:-}/InRelease'.*#\1/#p" | sort -u
 }
 
 # debian_sources SUITE: sources.list lines of SUITE on this machine's mirrors.
@@ -18,7 +17,7 @@ debian_sources() {
     for uri in $(debian_mirrors); do
         printf 'deb %s%s %s main\n' "$option" "$uri" "$1" "$option" "$uri" "$1-updates"
     done
-    for uri in $(debian_mirrors security); do printf 'deb %s%s %s-security main\n' "$option" "$uri" "$1"; done
+    for uri in $(debian_mirrors -security); do printf 'deb %s%s %s-security main\n' "$option" "$uri" "$1"; done
 }
 
 apt_private() {
