@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from locust.argument_parser import parse_locustfile_paths
 from locust.util.load_locustfile import load_locustfile, load_locustfile_pytest
 
+from .loaded_files import USER_FILES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -32,7 +34,9 @@ REMOVED = {
 
 @dataclass(frozen=True)
 class Problem:
-    """Why the locustfile cannot run. `kind`: missing, syntax, import, removed-api, no-user-class, duplicate, error."""
+    """Why the locustfile cannot run. `kind`: missing, unreadable, syntax, import, removed-api, no-user-class,
+    duplicate or error.
+    """
 
     file: str
     line: int | None
@@ -77,8 +81,13 @@ def load(setting: str) -> Loaded:
 
 
 def _existing(setting: str, result: Loaded) -> Iterator[str]:
+    if not os.access(USER_FILES, os.R_OK | os.X_OK):
+        result.problems.append(_unreadable("the locustfiles' folder", "chmod o+rx"))
+        return
     for name in filter(None, (part.strip() for part in setting.split(","))):
-        if not Path(name).exists():
+        if Path(name).is_file() and not os.access(name, os.R_OK):
+            result.problems.append(_unreadable(shown(name), "chmod o+r"))
+        elif not Path(name).exists():
             result.problems.append(
                 Problem(shown(name), None, "missing", "does not exist", "set LOCUSTFILE to one that does")
             )
@@ -88,6 +97,11 @@ def _existing(setting: str, result: Loaded) -> Iterator[str]:
             )
         else:
             yield from parse_locustfile_paths([name])
+
+
+def _unreadable(what: str, command: str) -> Problem:
+    text = f"cannot be read by the container's user (uid {os.getuid()}, neither root nor you)"
+    return Problem(what, None, "unreadable", text, f"{command} it")
 
 
 def shown(path: str) -> str:

@@ -26,7 +26,7 @@ apt_private() {
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
         -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$dir/sources" -o Dir::Etc::preferencesparts="$dir/preferences" \
         -o Dir::State::lists="$dir/lists" -o Dir::Cache="$dir/cache" -o Acquire::Languages=none -o Acquire::Retries=3 \
-        -o Dpkg::Options::=--force-confold "$@"
+        -o APT::Sandbox::User=root -o Dpkg::Options::=--force-confold "$@"
 }
 
 # Lists of this release, and of the next one at a priority at which only what is named is taken from it.

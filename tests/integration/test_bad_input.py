@@ -1,6 +1,7 @@
 """Bad input on a machine that has everything: one clear line, exit 2, nothing half-started."""
 
 import http.server
+import os
 import threading
 from pathlib import Path
 
@@ -61,8 +62,15 @@ def test_a_bad_knob_is_named(stack: Stack, case: str) -> None:
 def test_a_bad_locustfile_is_named(stack: Stack, tmp_path: Path, case: str) -> None:
     text, wanted = FILES[case]
     (tmp_path / "mine.py").write_text(text)
+    tmp_path.chmod(0o755)
     line = refused(stack, f"LOCUSTFILES_DIR={tmp_path}", "LOCUSTFILE=mine.py")
     assert all(part in line for part in wanted), line
+
+
+def test_a_folder_that_is_closed_to_others_is_said_to_be_that(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(USER.format(body="host = 'http://mock-target:8080'"))
+    tmp_path.chmod(0o700)
+    assert "chmod o+rx" in refused(stack, f"LOCUSTFILES_DIR={tmp_path}", "LOCUSTFILE=mine.py")
 
 
 def test_a_taken_port_names_who_has_it(stack: Stack) -> None:
@@ -71,7 +79,7 @@ def test_a_taken_port_names_who_has_it(stack: Stack) -> None:
         line = refused(stack)
         server.shutdown()
     assert str(stack.web_port) in line
-    assert "python" in line
+    assert f"pid {os.getpid()}" in line
 
 
 def test_a_port_taken_by_another_stack_names_its_container(stack: Stack) -> None:

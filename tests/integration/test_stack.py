@@ -218,6 +218,7 @@ def test_reload_brings_an_edited_locustfile_to_every_worker_without_a_build(
     stack: Stack, tmp_path_factory: Any
 ) -> None:
     folder = tmp_path_factory.mktemp("users")
+    folder.chmod(0o755)
     file = folder / "locustfile.py"
     text = (ROOT / "locustfiles" / "locustfile.py").read_text()
     file.write_text(text)

@@ -15,6 +15,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder outside this repository, as most users' is."""
     target = tmp_path_factory.mktemp("elsewhere") / "shop"
     shutil.copytree(SHOP, target)
+    target.chmod(0o755)
     return target
 
 

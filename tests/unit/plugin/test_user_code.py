@@ -16,6 +16,7 @@ Write = Callable[[str, str], None]
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     """Writes a file into the working folder; forgets the modules that a test imported from there."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(user_code, "USER_FILES", tmp_path)
     before, path = set(sys.modules), list(sys.path)
 
     def writer(name: str, text: str) -> None:
@@ -114,3 +115,13 @@ def test_the_same_class_imported_by_a_second_file_is_fine(write: Write) -> None:
     write("one.py", "from locust import User, task\nclass Same(User):\n    @task\n    def t(self): ...\n")
     write("two.py", "from one import Same\n")
     assert not load("one.py,two.py").problems
+
+
+def test_a_folder_that_the_containers_user_cannot_read_is_said_to_be_that(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("locustfile.py", "x = 1\n")
+    monkeypatch.setattr("os.access", lambda path, _mode: Path(path) != tmp_path)  # the tests' user may be root
+    problem = only(load("locustfile.py"))
+    assert problem.kind == "unreadable"
+    assert "chmod o+rx" in problem.fix

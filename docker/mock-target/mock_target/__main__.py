@@ -1,0 +1,44 @@
+"""`python3 -m mock_target`: serves until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import subprocess
+import sys
+
+import uvloop
+
+from .certificate import server_context
+from .server import Ports, serve
+
+
+async def run(options: argparse.Namespace) -> None:
+    """Serves with the given options until a signal ends it."""
+    context = None if options.no_tls else server_context()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await serve(options.host, Ports(options.http_port, options.https_port), context, stop)
+
+
+def main() -> int:
+    """The command line; 1 and one line when it cannot serve."""
+    parser = argparse.ArgumentParser(prog="mock_target", description="A server that does what the path asks for.")
+    parser.add_argument("--host", default="0.0.0.0", help="address to listen on (default: all)")  # noqa: S104 - in a container
+    parser.add_argument("--http-port", type=int, default=8080, help="0 takes a free one (default: 8080)")
+    parser.add_argument("--https-port", type=int, default=8443, help="0 takes a free one (default: 8443)")
+    parser.add_argument("--no-tls", action="store_true", help="HTTP only; needs no openssl command")
+    options = parser.parse_args()
+    try:
+        uvloop.run(run(options))
+    except (OSError, subprocess.SubprocessError) as error:
+        print(f"mock-target: cannot serve: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

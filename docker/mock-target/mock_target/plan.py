@@ -1,0 +1,70 @@
+"""A request target (path and query, as they arrived) becomes a Plan: pure, and remembered, for load repeats itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+from .behaviours import OK, Act, Answer, text_answer
+from .query import BadParameterError, Query
+from .routes import ROUTES, Route, listing
+from .share import hits
+
+LONGEST_COUNTED_PATH = 200
+
+_EXACT = {route.path: route for route in ROUTES if not route.path.endswith("/")}
+_PREFIX = {route.path: route for route in ROUTES if route.path.endswith("/")}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a target asks for: the acts, taken in turn, for a share of the requests."""
+
+    path: str
+    acts: tuple[Act, ...]
+    share: Fraction = Fraction(1)
+
+    @property
+    def needs_turn(self) -> bool:
+        """Whether the act depends on how many requests came before."""
+        return len(self.acts) > 1 or self.share != 1
+
+    def act(self, index: int) -> Act:
+        """The act for the request that `index` others came before."""
+        if not hits(index, self.share):
+            return OK
+        earlier_hits = int(index * self.share)
+        return self.acts[earlier_hits % len(self.acts)]
+
+
+@lru_cache(maxsize=4096)
+def plan_for(target: str) -> Plan:
+    """The plan for a target such as `/slow?ms=300`. A bad one is a plan, too: a 400 or 404 that says why."""
+    path, _, text = target.partition("?")
+    # An absolute-form target, as a client behind a proxy setting sends it, is asked for by its path.
+    if path.startswith(("http://", "https://")):
+        path = "/" + path.split("/", 3)[3] if path.count("/") > 2 else "/"  # noqa: PLR2004 - the scheme's two
+    counted = path[:LONGEST_COUNTED_PATH]
+    if path == "/":
+        return Plan("/", (Act("listing", Answer(200, "text/plain", listing().encode())),))
+    found = _route(path)
+    if found is None:
+        return Plan(counted, (Act("not_found", text_answer(f"no path {counted} here; GET / lists them", 404)),))
+    route, rest = found
+    try:
+        query = Query(text)
+        share = query.share()
+        acts = route.build(rest, query)
+        query.finish(route.path)
+    except BadParameterError as error:
+        return Plan(counted, (Act("bad_request", text_answer(str(error), 400)),))
+    return Plan(counted, acts, share)
+
+
+def _route(path: str) -> tuple[Route, str] | None:
+    if path in _EXACT:
+        return _EXACT[path], ""
+    _, first, rest = (*path.split("/", 2), "")[:3]
+    route = _PREFIX.get(f"/{first}/")
+    return (route, rest) if route else None

@@ -1,0 +1,72 @@
+"""The knobs of a query string, read strictly: an unknown knob or a value that cannot be is one clear line."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class BadParameterError(ValueError):
+    """A path or knob that cannot be; its text is the whole answer to the client."""
+
+
+class Query:
+    """The knobs of one request. Each is asked for by name once; `finish` then refuses what nobody asked for."""
+
+    def __init__(self, text: str) -> None:
+        pairs = parse_qsl(text, keep_blank_values=True)
+        self._left = dict(pairs)
+        self._names = [name for name, _value in pairs]
+        self._known: list[str] = []
+
+    def whole(self, name: str, *, default: int, least: int, most: int) -> int:
+        """A whole number within least..most, both included."""
+        text = self._take(name)
+        if text is None:
+            return default
+        # isdecimal also takes other scripts' digits, and int() refuses a very long number with a text of its own.
+        if not (text.isascii() and text.isdecimal() and len(text) <= len(str(most)) and least <= int(text) <= most):
+            raise BadParameterError(f"{name} is '{text}'; wanted: a whole number from {least} to {most}")
+        return int(text)
+
+    def choice(self, name: str, options: Sequence[str]) -> str:
+        """One of `options`; the first is the default."""
+        text = self._take(name)
+        if text is None:
+            return options[0]
+        if text not in options:
+            raise BadParameterError(f"{name} is '{text}'; wanted: {' or '.join(options)}")
+        return text
+
+    def share(self) -> Fraction:
+        """The share of requests to hit, above 0 and up to 1; all of them by default."""
+        text = self._take("share")
+        if text is None:
+            return Fraction(1)
+        digits = text.replace(".", "", 1)
+        # Decimal notation only: an exponent or a ratio could ask for a number too large to work with.
+        exact = Fraction(text) if digits.isascii() and digits.isdecimal() and len(text) <= len("0.123456789") else None
+        if exact is None or not 0 < exact <= 1:
+            raise BadParameterError(f"share is '{text}'; wanted: a decimal number above 0 and up to 1, such as 0.1")
+        return exact
+
+    def ignore_rest(self) -> None:
+        """Takes every knob that is left as the client's own business."""
+        self._left.clear()
+
+    def finish(self, path: str) -> None:
+        """Refuses the knobs that the path does not have."""
+        if self._left:
+            name = next(iter(self._left))
+            known = ", ".join(self._known) or "none"
+            raise BadParameterError(f"{path} has no parameter '{name}'; known: {known}")
+
+    def _take(self, name: str) -> str | None:
+        self._known.append(name)
+        if self._names.count(name) > 1:
+            raise BadParameterError(f"{name} is given twice; wanted: once")
+        return self._left.pop(name, None)

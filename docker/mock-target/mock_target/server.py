@@ -1,0 +1,138 @@
+"""The server: two listeners, one handler, and an end that waits for nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from .behaviours import Act, Answer, json_answer, text_answer
+from .counts import CLIENT_LEFT, Counts
+from .perform import perform
+from .plan import plan_for
+from .share import Turns
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Awaitable, Callable
+
+OWN = "/_mock/"
+STOP_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the server listens; `https` is None when it has no TLS."""
+
+    http: int
+    https: int | None
+
+
+class MockTarget:
+    """One server on one event loop.
+
+    Args:
+        sleep: how a delay is waited for; a test may pass its own.
+
+    """
+
+    def __init__(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self.counts = Counts()
+        self._turns = Turns()
+        self._sleep = sleep
+        self._listeners: list[asyncio.Server] = []
+        self._server: web.Server | None = None
+
+    async def start(self, host: str, ports: Ports, context: ssl.SSLContext | None) -> Ports:
+        """Listens, and gives the ports really taken (asked for 0, the system picks them).
+
+        Raises:
+            OSError: a port is taken or not allowed.
+
+        """
+        # A client that leaves cancels its handler: a hanging one would stay for ever.
+        self._server = web.Server(self._handle, handler_cancellation=True, access_log=None, logger=_quiet_logger())
+        taken = [await self._listen(host, ports.http, None)]
+        if context is not None and ports.https is not None:
+            taken.append(await self._listen(host, ports.https, context))
+        return Ports(taken[0], taken[1] if len(taken) > 1 else None)
+
+    async def stop(self) -> None:
+        """Closes everything, hanging connections included, within a second."""
+        for listener in self._listeners:
+            listener.close()
+        if self._server is not None:
+            await self._server.shutdown(timeout=STOP_SECONDS)
+
+    async def _listen(self, host: str, port: int, context: ssl.SSLContext | None) -> int:
+        if self._server is None:
+            raise RuntimeError("listen before start")
+        loop = asyncio.get_running_loop()
+        listener = await loop.create_server(self._server, host, port, ssl=context, backlog=1024)
+        self._listeners.append(listener)
+        return int(listener.sockets[0].getsockname()[1])
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        target = request.raw_path
+        if target.startswith(OWN):
+            return await perform(self._own(request.method, target), request, lambda _status: None, self.counts)
+        plan = plan_for(target)
+        act = plan.act(self._turns.take(target)) if plan.needs_turn else plan.acts[0]
+        return await self._act(plan.path, act, request)
+
+    async def _act(self, path: str, act: Act, request: web.BaseRequest) -> web.StreamResponse:
+        counted = False
+
+        def done(status: int | None) -> None:
+            nonlocal counted
+            counted = True
+            self.counts.record(path, act.name, status)
+
+        try:
+            if act.delay_seconds:
+                await self._sleep(act.delay_seconds)
+            return await perform(act.behaviour, request, done, self.counts)
+        except (asyncio.CancelledError, ConnectionError):
+            if not counted:
+                self.counts.record(path, CLIENT_LEFT, None)
+            raise
+
+    def _own(self, method: str, target: str) -> Answer:
+        match method, target:
+            case "GET", "/_mock/health":
+                return text_answer("ok")
+            case "GET", "/_mock/counts":
+                return json_answer(self.counts.document())
+            case "POST", "/_mock/reset":
+                self.counts.reset()
+                self._turns.reset()
+                return json_answer(self.counts.document())
+        return text_answer("wanted: GET /_mock/health, GET /_mock/counts or POST /_mock/reset", 404)
+
+
+def _quiet_logger() -> logging.Logger:
+    """Broken requests are what this server is for: not worth a traceback each."""
+    logger = logging.getLogger("mock_target")
+    logger.setLevel(logging.CRITICAL)
+    return logger
+
+
+def ready_line(ports: Ports) -> str:
+    """The one line on standard output that says where the server listens, as JSON."""
+    return json.dumps({"http_port": ports.http, "https_port": ports.https})
+
+
+async def serve(host: str, ports: Ports, context: ssl.SSLContext | None, stop: asyncio.Event) -> None:
+    """Runs until `stop` is set; prints the ready line once it listens."""
+    target = MockTarget()
+    try:
+        print(ready_line(await target.start(host, ports, context)), flush=True)
+        await stop.wait()
+    finally:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(target.stop(), timeout=3 * STOP_SECONDS)
