@@ -31,17 +31,22 @@ def install(events: Events) -> None:
 def _on_init(environment: Environment, **_: Any) -> None:
     own = loaded_modules()
     if isinstance(environment.runner, WorkerRunner):
-        _be_worker(environment, own)
+        _be_worker(environment, environment.runner, own)
     else:
         Master(environment, own).listen()
 
 
-def _be_worker(environment: Environment, own: Digests) -> None:
+def _be_worker(environment: Environment, runner: WorkerRunner, own: Digests) -> None:
     def report(data: dict[str, Any], **_: Any) -> None:
         data[REPORT_KEY] = {"files": own}
 
+    def report_at_once(**_: Any) -> None:
+        # Locust would send the last figures with its next report, up to 3 s after the master called the run stopped.
+        runner._send_stats()  # noqa: SLF001  what its own reporter calls; there is no public name
+
     environment.events.heartbeat_received.add_listener(lambda **_: heartbeat.touch())
     environment.events.report_to_master.add_listener(_guarded(report))
+    environment.events.test_stop.add_listener(_guarded(report_at_once))
 
 
 class Master:

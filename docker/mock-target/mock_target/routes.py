@@ -52,6 +52,17 @@ def _large(_rest: str, query: Query) -> tuple[Act, ...]:
     return (Act("stream", Stream(size), _delay(query)),)
 
 
+def _tolerant(build: Build) -> Build:
+    """For the paths that people's own locustfiles ask for: what they add to the query is their business."""
+
+    def built(rest: str, query: Query) -> tuple[Act, ...]:
+        acts = build(rest, query)
+        query.ignore_rest()
+        return acts
+
+    return built
+
+
 def _fast(_rest: str, query: Query) -> tuple[Act, ...]:
     return (Act("ok", OK.behaviour, _delay(query)),)
 
@@ -114,10 +125,15 @@ def _echo(_rest: str, query: Query) -> tuple[Act, ...]:
 
 
 ROUTES = (
-    Route("/api/health", "/api/health", 'JSON, "success": true', _health),
-    Route("/api/data", "/api/data", 'JSON, "success": true and ten items under "data"', _data),
-    Route("/api/might-fail", "/api/might-fail?ms=1000", "of each 10: the 3rd is a 500, the 7th takes ms", _might_fail),
-    Route("/large-data", "/large-data?mb=5", "so many million bytes, in pieces", _large),
+    Route("/api/health", "/api/health", 'JSON, "success": true', _tolerant(_health)),
+    Route("/api/data", "/api/data", 'JSON, "success": true and ten items under "data"', _tolerant(_data)),
+    Route(
+        "/api/might-fail",
+        "/api/might-fail?ms=1000",
+        "of each 10: the 3rd is a 500, the 7th takes ms",
+        _tolerant(_might_fail),
+    ),
+    Route("/large-data", "/large-data?mb=5", "so many million bytes, in pieces", _tolerant(_large)),
     Route("/fast", "/fast", "a small JSON answer at once", _fast),
     Route("/slow", "/slow?ms=1000", "the same, late", _slow),
     Route("/status/", "/status/503", "any status from 200 to 599", _status),

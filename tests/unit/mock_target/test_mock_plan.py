@@ -125,3 +125,9 @@ def test_the_listing_names_every_route() -> None:
     text = listing()
     assert all(route.usage in text and route.does in text for route in ROUTES)
     assert plan_for("/").acts[0].behaviour == Answer(200, "text/plain", text.encode())
+
+
+def test_paths_of_peoples_own_locustfiles_take_whatever_they_add_to_the_query() -> None:
+    assert plan_for("/api/health?user=ann&page=2").acts == plan_for("/api/health").acts
+    (refused,) = plan_for("/slow?user=ann").acts
+    assert refused.name == "bad_request"
