@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import logging
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from locust.runners import MasterRunner, WorkerRunner
+import gevent
+from locust.runners import STATE_RUNNING, MasterRunner, WorkerRunner
 
 from . import heartbeat, run_folder, status
+from .keep_users import Load, Shortfall
 from .loaded_files import Digests, Disk, combined, loaded_modules
 
 if TYPE_CHECKING:
@@ -66,6 +69,8 @@ class Master:
         events.test_stopping.add_listener(_guarded(self._test_stopping))
         events.test_stop.add_listener(_guarded(self._test_stop))
         events.worker_report.add_listener(_guarded(self._worker_report))
+        if isinstance(self._environment.runner, MasterRunner):
+            gevent.spawn(_keep_users, self._environment.runner)
         web_ui = self._environment.web_ui
         if web_ui and web_ui.app:
             options = self._environment.parsed_options
@@ -102,6 +107,23 @@ class Master:
         connected = runner.clients if isinstance(runner, MasterRunner) else {}
         self._workers = {name: digests for name, digests in self._workers.items() if name in connected}
         return status.document(self._environment, self._run, self._own, self._workers, self._disk)
+
+
+def _keep_users(runner: MasterRunner) -> None:
+    """Look once a second, for as long as the master lives."""
+    shortfall = Shortfall()
+    while True:
+        gevent.sleep(1)
+        load = Load(
+            running=runner.state == STATE_RUNNING,
+            users=runner.user_count,
+            target_users=runner.target_user_count or 0,
+            workers=runner.worker_count,
+            missing_workers=len(runner.clients.missing),
+        )
+        if shortfall.lasting(load, time.monotonic()):
+            logger.info("locust-kit: %d of %d users after workers left, asking for all", load.users, load.target_users)
+            runner.start(load.target_users, runner.spawn_rate)
 
 
 def _guarded(listener: Callable[..., None]) -> Callable[..., None]:

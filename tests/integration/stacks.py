@@ -121,8 +121,10 @@ def get_json(url: str) -> Any:
 def remove(project: str) -> None:
     """End everything that belongs to a test's project, whatever state it is in."""
     label = f"label=com.docker.compose.project={project}"
+    # With a number: an image that Compose built passes its project's label on to whatever else is started from it.
+    numbered = ["--filter", "label=com.docker.compose.container-number"]
     for kind, listing in (
-        ("container", ["ps", "-aq"]),
+        ("container", ["ps", "-aq", *numbered]),
         ("network", ["network", "ls", "-q"]),
         ("volume", ["volume", "ls", "-q"]),
     ):

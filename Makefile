@@ -1,0 +1,70 @@
+# Each target is one line: `scripts/kit VERB` does the work and has the true exit code (make makes every failure a 2).
+# Knobs go on the command line: make up WORKERS=4 HOST=http://shop.example. They are described in .env.example.
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+KIT := scripts/kit
+
+.PHONY: help setup up down restart reload scale ps logs monitor run try reports clean purge test test-long lint bench
+
+help:
+	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "%s%s\n", (n++ ? "\n" : ""), substr($$0, 5)} \
+	/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+##@ Use
+
+setup: ## prepare this machine: Docker if there is none, base image, host tools (DRY_RUN=1 only says)
+	@scripts/setup
+
+up: ## start the stack: make up WORKERS=4 HOST=http://shop.example
+	@$(KIT) up
+
+down: ## end the stack; runs and reports stay
+	@$(KIT) down
+
+restart: ## restart every container as it is
+	@$(KIT) restart
+
+reload: ## after editing the locustfile: every process loads it anew
+	@$(KIT) reload
+
+scale: ## another number of workers, during a run too: make scale WORKERS=8
+	@$(KIT) scale
+
+ps: ## the containers and their state
+	@$(KIT) ps
+
+logs: ## what the containers print (SERVICE=locust-worker TAIL=50 FOLLOW=1)
+	@$(KIT) logs
+
+monitor: ## the live view: services, resources, logs (ONCE=1 for one frame)
+	@$(KIT) monitor
+
+run: ## one run, one verdict: make run USERS=200 SPAWN_RATE=20 RUN_TIME=2m
+	@$(KIT) run
+
+try: ## one user, one pass, each request printed
+	@$(KIT) try
+
+reports: ## the runs so far
+	@$(KIT) reports
+
+clean: ## end the stack, remove the built images; never a result
+	@$(KIT) clean
+
+purge: ## clean, and delete runs and ledger too; asks first
+	@$(KIT) purge
+
+##@ Develop
+
+test: ## everything that CI runs
+	@scripts/test
+
+test-long: ## full matrices and soaks
+	@scripts/test long
+
+lint: ## ruff, mypy, shellcheck
+	@scripts/lint
+
+bench: ## what one refresh of the view costs, beside the seed's loop
+	@scripts/bench

@@ -1,0 +1,28 @@
+"""The host command line, one module a verb. Each has NAME, HELP and run(args, environ) -> exit code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Verb → module. A table rather than a search: a command line that imports all its verbs starts slowly.
+VERBS: Mapping[str, str] = {
+    "up": "sidecar.cli.up",
+    "down": "sidecar.cli.down",
+    "restart": "sidecar.cli.restart",
+    "reload": "sidecar.cli.reload",
+    "scale": "sidecar.cli.scale",
+    "ps": "sidecar.cli.ps",
+    "logs": "sidecar.cli.logs",
+    "monitor": "sidecar.cli.monitor",
+    "snapshot": "sidecar.cli.snapshot",
+    "run": "sidecar.cli.run",
+    "try": "sidecar.cli.try_once",
+    "reports": "sidecar.cli.reports",
+    "clean": "sidecar.cli.clean",
+    "purge": "sidecar.cli.purge",
+    "targets": "sidecar.cli.targets",
+    "serve": "sidecar.cli.serve",
+}

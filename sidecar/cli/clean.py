@@ -1,0 +1,24 @@
+"""`clean`: remove what can be made again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sidecar.drive import workspace
+from sidecar.drive.down import clean
+from sidecar.drive.say import Say
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NAME = "clean"
+HELP = "end the stack and remove the built images; never a result"
+
+
+def run(args: list[str], environ: Mapping[str, str]) -> int:
+    """Clean up."""
+    workspace.refuse_arguments(args, NAME)
+    say = Say()
+    clean(workspace.settings_after_up(args, environ), environ, say)
+    say.note("kept: reports, and the volumes with runs and ledger")
+    return 0

@@ -1,0 +1,23 @@
+"""`run`: one run, one verdict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sidecar.drive import workspace
+from sidecar.drive.run import interrupt_on_signals
+from sidecar.drive.run import run as drive_run
+from sidecar.drive.say import Say
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NAME = "run"
+HELP = "one run, one verdict: run USERS=200 SPAWN_RATE=20 RUN_TIME=2m (exit 0 PASS, 1 FAIL, 4 INVALID)"
+
+
+def run(args: list[str], environ: Mapping[str, str]) -> int:
+    """Run once; the exit code is the verdict's."""
+    workspace.refuse_arguments(args, NAME)
+    interrupt_on_signals()
+    return drive_run(workspace.settings_after_up(args, environ), environ, Say())

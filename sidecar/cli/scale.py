@@ -1,0 +1,22 @@
+"""`scale`: another number of workers on a running stack."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sidecar.drive import workspace
+from sidecar.drive.say import Say
+from sidecar.drive.scale import scale
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NAME = "scale"
+HELP = "another number of workers, during a run too: scale WORKERS=8"
+
+
+def run(args: list[str], environ: Mapping[str, str]) -> int:
+    """Scale the running stack."""
+    workspace.refuse_arguments(args, NAME)
+    scale(workspace.settings_after_up(args, environ), environ, Say())
+    return 0

@@ -1,0 +1,21 @@
+"""`try`: one user, one pass, each request printed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sidecar.drive import workspace
+from sidecar.drive.say import Say
+from sidecar.drive.try_once import try_once
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NAME = "try"
+HELP = "one user of each class, each task once, each request printed"
+
+
+def run(args: list[str], environ: Mapping[str, str]) -> int:
+    """Try the locustfile."""
+    workspace.refuse_arguments(args, NAME)
+    return try_once(workspace.settings_after_up(args, environ), environ, Say())

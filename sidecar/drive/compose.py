@@ -1,0 +1,211 @@
+"""`docker compose` as a subprocess, with the environment that docker-compose.yml is filled from."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sidecar.drive import envfile
+from sidecar.errors import KitError, StackError
+from sidecar.settings import KNOBS, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+MOCK_HOST = "mock-target"
+_GRACE_SECONDS = 20  # above Locust's own stop timeout: it still has to report and say goodbye
+_TAIL_LINES = 12
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What only `up` can know: the target, the image, the proxy's user, the hashes of the images' inputs."""
+
+    host: str = ""
+    mock: bool = False
+    locust_image: str = ""
+    proxy_user: str = ""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+
+def environment(settings: Settings, decided: Decided, environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment for one `docker compose` call: the caller's without our knobs, then every value as decided."""
+    inherited = {name: value for name, value in environ.items() if name not in KNOBS and name != "MAKEFLAGS"}
+    cpus = settings.worker_cpus
+    ours = {
+        "PROJECT": settings.project,
+        "WEB_PORT": str(settings.web_port),
+        "MONITOR_PORT": str(settings.monitor_port),
+        "LOCUSTFILES_DIR": str(settings.locustfiles_dir),
+        "LOCUSTFILE": settings.locustfile,
+        "KIT_HOST": decided.host,
+        "KIT_CLASSES": ",".join(settings.classes),
+        "KIT_TAGS": ",".join(settings.tags),
+        "KIT_EXCLUDE_TAGS": ",".join(settings.exclude_tags),
+        "KIT_ENV_FILE": str(env_file_path(settings)),
+        "WORKER_MEMORY": str(settings.worker_memory),
+        "WORKER_MEMORY_RESERVATION": str(settings.worker_memory_reservation),
+        "MASTER_MEMORY": str(settings.master_memory),
+        "WORKER_CPUS": "" if cpus is None else f"{cpus:g}",
+        "NOFILE": str(settings.nofile),
+        "BASE_IMAGE": settings.base_image,
+        "LOCUST_IMAGE": decided.locust_image or settings.locust_image,
+        "DOCKER_PROXY_USER": decided.proxy_user,
+        "STOP_TIMEOUT": str(settings.stop_timeout),
+        "STOP_GRACE_PERIOD": f"{settings.stop_timeout + _GRACE_SECONDS}s",
+        "INTERVAL": f"{settings.interval:g}",
+        "TAIL": str(settings.tail),
+        "TARGET_NETWORK": settings.target_network,
+        "COMPOSE_PROFILES": "mock" if decided.mock else "",
+    }
+    hashes = {f"KIT_INPUTS_{image.upper().replace('-', '_')}": digest for image, digest in decided.inputs.items()}
+    return {**inherited, **ours, **hashes}
+
+
+def env_file_path(settings: Settings) -> Path:
+    """The file that carries LOCUST_* settings of the checkout's .env into the containers."""
+    return settings.state_dir / "state" / f"{settings.project}.env"
+
+
+def write_env_file(settings: Settings) -> None:
+    """Write the LOCUST_* of .env where docker-compose.yml picks them up, and nothing else that .env may hold."""
+    path = env_file_path(settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = envfile.render(settings.passthrough)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.touch(mode=0o600)
+        path.write_text(text, encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Compose:
+    """One project's `docker compose`."""
+
+    root: Path
+    project: str
+    env: Mapping[str, str]
+
+    def command(self, *arguments: str) -> list[str]:
+        """The whole command line. `--env-file` keeps Compose from reading .env by rules of its own."""
+        files = ["-f", str(self.root / "docker-compose.yml")]
+        if self.env.get("TARGET_NETWORK"):
+            files += ["-f", str(self.root / "docker" / "target-network.yml")]
+        return [
+            "docker",
+            "compose",
+            "--project-directory",
+            str(self.root),
+            "--env-file",
+            os.devnull,
+            "-p",
+            self.project,
+            *files,
+            *arguments,
+        ]
+
+    def run(self, *arguments: str, timeout: float = 300) -> str:
+        """Run it to its end and return what it printed.
+
+        Raises:
+            StackError: it failed; a known cause in one line, else its own last words.
+
+        """
+        try:
+            done = subprocess.run(
+                self.command(*arguments),
+                env=dict(self.env),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                timeout=timeout,
+                check=False,
+                encoding="utf-8",
+                errors="replace",
+            )
+        except FileNotFoundError:
+            raise StackError("the docker command is not installed", fix="run `make setup`") from None
+        except subprocess.TimeoutExpired:
+            raise StackError(f"docker compose {arguments[0]} did not end within {timeout:.0f} s") from None
+        if done.returncode:
+            raise explain(done.stdout, arguments[0])
+        return done.stdout
+
+    def attach(self, *arguments: str) -> int:
+        """Run it on the caller's own terminal; its exit code."""
+        try:
+            return subprocess.run(self.command(*arguments), env=dict(self.env), check=False).returncode
+        except FileNotFoundError:
+            raise StackError("the docker command is not installed", fix="run `make setup`") from None
+
+
+@dataclass(frozen=True)
+class _Known:
+    pattern: re.Pattern[str]
+    what: str
+    fix: str
+
+
+_KNOWN = (
+    _Known(
+        re.compile(r"error setting rlimits?.*(?:type 7|RLIMIT_NOFILE|nofile)|setting rlimit", re.IGNORECASE),
+        "this machine refuses the open-file limit NOFILE: its Docker daemon may not raise its own",
+        "make up NOFILE=<what `ulimit -Hn` says>",
+    ),
+    _Known(
+        re.compile(
+            r"(?:bind for|listen tcp\S*) \S*?:(?P<port>\d+).*(?:already allocated|already in use)|"
+            r"Bind for \S*?:(?P<port2>\d+) failed: port is already allocated",
+            re.IGNORECASE,
+        ),
+        "port {port} is taken",
+        "make up WEB_PORT=<a free port>",
+    ),
+    _Known(re.compile(r"address already in use"), "a port of the stack is taken", "make up WEB_PORT=<a free port>"),
+    _Known(
+        re.compile(r"all predefined address pools have been fully subnetted|could not find an available.*pool"),
+        "Docker has no network address left",
+        "docker network prune",
+    ),
+    _Known(re.compile(r"no space left on device"), "the disk is full", "docker system df, then docker system prune"),
+    _Known(
+        re.compile(r"network (?P<name>\S+) declared as external, but could not be found"),
+        "TARGET_NETWORK {name} does not exist",
+        "docker network ls",
+    ),
+    _Known(
+        re.compile(r"'compose' is not a docker command|unknown command: docker compose|unknown shorthand flag: 'p'"),
+        "Docker Compose is missing beside Docker",
+        "run `make setup`",
+    ),
+    _Known(
+        re.compile(r"Range of CPUs is from (?P<range>[\d.]+ to [\d.]+)"),
+        "WORKER_CPUS is outside what this machine has ({range})",
+        "make up WORKER_CPUS=<within that range>",
+    ),
+    _Known(
+        re.compile(r"Minimum memory limit allowed"),
+        "WORKER_MEMORY is below what Docker takes",
+        "make up WORKER_MEMORY=2G",
+    ),
+    _Known(
+        re.compile(r"Mounts denied|is not shared from the host|invalid mount config"),
+        "Docker may not mount LOCUSTFILES_DIR",
+        "share the folder in Docker's settings, or move it",
+    ),
+)
+
+
+def explain(output: str, verb: str) -> KitError:
+    """The error that a failed `docker compose VERB` means, in one line."""
+    for known in _KNOWN:
+        match = known.pattern.search(output)
+        if match:
+            found = {name.rstrip("2"): value for name, value in match.groupdict().items() if value}
+            return StackError(known.what.format(**found), fix=known.fix)
+    words = [line.strip() for line in output.splitlines() if line.strip()]
+    error = next((line for line in reversed(words) if "rror" in line), words[-1] if words else "no output")
+    return StackError(f"docker compose {verb} failed: {error}")

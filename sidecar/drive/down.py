@@ -1,0 +1,170 @@
+"""`down`, `restart`, `clean` and `purge`: ending what is ours, by its labels when nothing else is left."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+from sidecar.drive import state, workspace
+from sidecar.drive.docker import Engine, connect
+from sidecar.errors import KitError, StackError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from sidecar.drive.compose import Compose
+    from sidecar.drive.say import Say
+    from sidecar.settings import Settings
+
+_PROJECT_LABEL = "com.docker.compose.project"
+_TIMEOUT_SECONDS = 300
+
+
+def down(settings: Settings, environ: Mapping[str, str], say: Say) -> None:
+    """Remove the project's containers and network; its volumes (runs, ledger), images and reports stay.
+
+    Works from labels alone where Compose cannot: after a failed `up`, without images, with a broken .env.
+    """
+    engine = connect(environ)
+    workspace.refuse_foreign(engine.containers(settings.project), settings)
+    with say.step("stack", f"ending {settings.project!r}") as step:
+        if not _things(engine, settings.project):
+            step.result = f"{settings.project!r} has no container and no network"
+            return
+        compose = workspace.compose_for(settings, workspace.decided(settings), environ)
+        _end(compose, engine, settings.project)
+        step.result = f"{settings.project!r} ended"
+
+
+def _end(compose: Compose, engine: Engine, project: str) -> None:
+    try:
+        compose.run("--profile", "*", "down", "--remove-orphans", timeout=_TIMEOUT_SECONDS)
+    except KitError:  # whatever Compose stumbles over, the labels still tell what is ours
+        remove_by_label(engine, project)
+    if _things(engine, project):
+        remove_by_label(engine, project)
+
+
+def _things(engine: Engine, project: str) -> list[str]:
+    """Containers and networks of the project."""
+    return [*(one.id for one in engine.containers(project)), *_networks(engine, project)]
+
+
+def _networks(engine: Engine, project: str) -> list[str]:
+    return [row["Id"] for row in _labelled(engine, "/networks", project)]
+
+
+def volumes(engine: Engine, project: str) -> list[str]:
+    """Names of the project's volumes."""
+    return sorted(row["Name"] for row in _labelled(engine, "/volumes", project))
+
+
+def _labelled(engine: Engine, path: str, project: str) -> list[Mapping[str, str]]:
+    answer = engine.get(path, filters=f'{{"label":["{_PROJECT_LABEL}={project}"]}}')
+    rows = answer.get("Volumes") if isinstance(answer, dict) else answer
+    return list(rows or [])
+
+
+def remove_by_label(engine: Engine, project: str) -> None:
+    """Remove the project's containers, then its networks, through the docker command."""
+    ids = [one.id for one in engine.containers(project)]
+    if ids:
+        docker("stop", "--time", "10", *ids)
+        docker("rm", "--force", *ids)
+    networks = _networks(engine, project)
+    if networks:
+        docker("network", "rm", *networks)
+    left = _things(engine, project)
+    if left:
+        raise StackError(f"{len(left)} things of {project!r} could not be removed", fix="make down again")
+
+
+def docker(*arguments: str) -> str:
+    """One docker command; what it printed, errors included. Failure is for the caller to see in the world."""
+    try:
+        done = subprocess.run(
+            ["docker", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_TIMEOUT_SECONDS,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise StackError(f"docker {arguments[0]} could not be run: {error}") from None
+    return done.stdout + done.stderr
+
+
+def clean(settings: Settings, environ: Mapping[str, str], say: Say) -> None:
+    """Remove what can be made again: containers, networks, built images. Never a result: no volume, no report."""
+    down(settings, environ, say)
+    engine = connect(environ)
+    with say.step("images", "removing our images") as step:
+        removed, kept = _remove_images(engine)
+        told = f"removed {len(removed)}" if removed else "none to remove"
+        step.result = told + (f"; kept {', '.join(kept)}: another stack uses them" if kept else "")
+
+
+def _remove_images(engine: Engine) -> tuple[list[str], list[str]]:
+    """(removed, kept) of our built images; one that a container still uses is kept."""
+    rows = engine.get("/images/json", filters='{"reference":["locust-kit/*"]}') or []
+    tags = sorted(tag for row in rows for tag in row.get("RepoTags") or [] if not tag.startswith("locust-kit/base:"))
+    if tags:
+        docker("rmi", *sorted(tags, key=lambda tag: ":req-" not in tag))  # derived images before what they stand on
+    kept = [tag for tag in tags if engine.image(tag) is not None]
+    return [tag for tag in tags if tag not in kept], kept
+
+
+def purge(settings: Settings, environ: Mapping[str, str], say: Say, ask: Callable[[str], bool]) -> bool:
+    """Remove everything of the project, results included; whether it was done. `ask` puts a question: True = yes."""
+    engine = connect(environ)
+    workspace.refuse_foreign(engine.containers(settings.project), settings)
+    names = volumes(engine, settings.project)
+    say.line(f"This deletes of the stack {settings.project!r}:")
+    for line in _losses(settings, names):
+        say.line(f"  - {line}")
+    if not settings.with_reports:
+        say.line(f"It keeps {settings.reports_dir} (WITH_REPORTS=1 deletes it too).")
+    if not ask("Delete all this?"):
+        say.line("Nothing was deleted.")
+        return False
+    clean(settings, environ, say)
+    if names:
+        with say.step("volumes", "removing runs and ledger") as step:
+            docker("volume", "rm", *names)
+            left = volumes(engine, settings.project)
+            if left:
+                raise StackError(f"volumes could not be removed: {', '.join(left)}")
+            step.result = f"removed {', '.join(names)}"
+    _forget(settings, say)
+    return True
+
+
+def _losses(settings: Settings, names: Sequence[str]) -> list[str]:
+    found = ["its containers, its network and the images of the kit"]
+    found += [f"the volume {name}, with all it holds" for name in names]
+    if settings.with_reports:
+        found.append(f"the reports in {settings.reports_dir}")
+    return found
+
+
+def _forget(settings: Settings, say: Say) -> None:
+    for path in (
+        state.path_of(settings.root, settings.project),
+        settings.state_dir / "state" / "check" / f"{settings.project}.json",
+    ):
+        path.unlink(missing_ok=True)
+    if settings.with_reports:
+        _remove_reports(settings.reports_dir)
+        say.note(f"removed the reports in {settings.reports_dir}")
+
+
+def _remove_reports(folder: Path) -> None:
+    """Remove the run folders that we wrote (each has a run.json of ours), and nothing else that lies there."""
+    import shutil  # noqa: PLC0415  only here
+
+    for run in folder.glob("*/run.json"):
+        shutil.rmtree(run.parent)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()

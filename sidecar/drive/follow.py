@@ -1,0 +1,211 @@
+"""Follow one run from its start to its end: one look a second, keeping what the verdict will need.
+
+`observe` is pure; `follow` is the loop around it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from sidecar.drive.plan import RUNNING
+from sidecar.drive.web import Web, WebDownError, WebError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sidecar.drive.registered import Clock
+
+_EACH_SECONDS = 1.0
+_MASTER_GONE_SECONDS = 20.0  # nothing listens for this long: it is not coming back within this run
+_MASTER_SILENT_SECONDS = 90.0  # listens, but does not answer: under load that can take long
+_CACHE_SECONDS = 5.0  # the figures are cached 2 s, twice as long on a slow master
+_START_SECONDS = 12.0
+_STOP_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of a run so far.
+
+    Attributes:
+        started: whether figures of this run were seen at all.
+        ended: whether it is over.
+        figures: the newest answer of the master about this run.
+        idle: the newest answer from before it was seen; a very short run may show only there.
+        gone_before: ids of workers that were missing before the run.
+        missing: ids of workers that went missing at some time.
+        left: ids of workers that said goodbye.
+        users: how many users there were when last seen running.
+        master_lost: what happened to the master, "" when nothing did.
+
+    """
+
+    started: bool = False
+    ended: bool = False
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    idle: Mapping[str, Any] = field(default_factory=dict)
+    gone_before: frozenset[str] = frozenset()
+    missing: frozenset[str] = frozenset()
+    present: frozenset[str] = frozenset()
+    left: frozenset[str] = frozenset()
+    users: int = 0
+    master_lost: str = ""
+
+    @property
+    def requests(self) -> int:
+        """Requests so far."""
+        return _requests(self.figures)
+
+    @property
+    def failures(self) -> int:
+        """Failed requests so far."""
+        return int(total(self.figures).get("num_failures") or 0)
+
+
+def total(figures: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The row over all requests, which Locust puts last."""
+    rows = figures.get("stats") or []
+    last = rows[-1] if rows else {}
+    return last if last.get("name") == "Aggregated" else {}
+
+
+def _requests(figures: Mapping[str, Any]) -> int:
+    return int(total(figures).get("num_requests") or 0)
+
+
+def before(figures: Mapping[str, Any]) -> Seen:
+    """What is known before a run starts."""
+    workers = figures.get("workers") or []
+    missing = frozenset(one["id"] for one in workers if one.get("state") == "missing")
+    return Seen(idle=figures, gone_before=missing, present=frozenset(one["id"] for one in workers) - missing)
+
+
+def run_state(figures: Mapping[str, Any]) -> str:
+    """The master's state, with `stopping` read as `stopped` when nothing is left to stop.
+
+    A master waits for every worker to say that it is ready again, a missing one included: for a minute it says
+    `stopping` although every living worker has reported its last figures.
+    """
+    state = str(figures.get("state") or "")
+    workers = figures.get("workers") or []
+    missing = [one for one in workers if one.get("state") == "missing"]
+    rest_ready = all(one.get("state") in ("ready", "missing") for one in workers)
+    if state == "stopping" and missing and rest_ready and not figures.get("user_count"):
+        return "stopped"
+    return state
+
+
+def observe(seen: Seen, figures: Mapping[str, Any]) -> Seen:
+    """What is known after one more look.
+
+    A new master is told by its state `ready`, or by `stopped` with fewer requests than before: it turns to `stopped`
+    as soon as it hears from a worker that it does not know.
+    """
+    state = run_state(figures)
+    if not seen.started and state not in RUNNING:
+        return seen
+    if seen.started and (state == "ready" or (state == "stopped" and _requests(figures) < seen.requests)):
+        return replace(seen, ended=True, master_lost="the master was restarted during the run")
+    workers = figures.get("workers") or []
+    missing = frozenset(one["id"] for one in workers if one.get("state") == "missing") - seen.gone_before
+    present = frozenset(one["id"] for one in workers) - seen.gone_before
+    return replace(
+        seen,
+        started=True,
+        figures=figures,
+        ended=state == "stopped",
+        present=present,
+        users=int(figures.get("user_count") or 0) if state == "running" else seen.users,
+        missing=seen.missing | missing,
+        left=seen.left | (seen.present - present - seen.missing),
+    )
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to stop waiting, in seconds from the start; `run_time` 0 = no end of its own."""
+
+    run_time: int
+    stop_timeout: int
+
+
+class Interrupted(Exception):  # noqa: N818  not an error: a person pressed Ctrl-C
+    """Ctrl-C, with what had been seen until then."""
+
+    def __init__(self, seen: Seen) -> None:
+        super().__init__("Ctrl-C")
+        self.seen = seen
+
+
+def follow(web: Web, limits: Limits, clock: Clock, show: Callable[[Seen, float], None], seen: Seen) -> Seen:
+    """Look once a second until the run is over, going on from what was `seen` before it.
+
+    Raises:
+        Interrupted: Ctrl-C; the run still goes on.
+
+    """
+    began = last_answer = clock.now()
+    try:
+        while not seen.ended:
+            now = clock.now()
+            try:
+                figures = web.stats()
+                seen = observe(seen, figures)
+                last_answer = now
+                seen = _too_short_to_see(seen, figures, now - began, limits)
+            except WebError as error:
+                seen = _unanswered(seen, now - last_answer, down=isinstance(error, WebDownError))
+            seen = _overdue(seen, now - began, limits, web)
+            show(seen, now - began)
+            if not seen.ended:
+                clock.sleep(_EACH_SECONDS)
+    except KeyboardInterrupt:
+        raise Interrupted(seen) from None
+    return seen
+
+
+def _unanswered(seen: Seen, silent_seconds: float, *, down: bool) -> Seen:
+    if silent_seconds < (_MASTER_GONE_SECONDS if down else _MASTER_SILENT_SECONDS):
+        return seen
+    return replace(seen, ended=True, master_lost="the master was lost during the run")
+
+
+def _too_short_to_see(seen: Seen, figures: Mapping[str, Any], seconds: float, limits: Limits) -> Seen:
+    """A run shorter than the master's cache is seen only when over: by figures that are not those from before."""
+    if seen.started or seconds < _CACHE_SECONDS + limits.run_time or total(figures) == total(seen.idle):
+        return seen
+    return replace(seen, started=True, ended=run_state(figures) == "stopped", figures=figures)
+
+
+def _overdue(seen: Seen, seconds: float, limits: Limits, web: Web) -> Seen:
+    """End what does not end by itself: a run that never showed, and one that its own timer forgot."""
+    if seen.ended:
+        return seen
+    if not seen.started and seconds > _START_SECONDS + limits.run_time:
+        return replace(seen, ended=True)
+    if limits.run_time and seconds > limits.run_time + limits.stop_timeout + _STOP_SECONDS:
+        stop_quietly(web)
+        return replace(seen, ended=seconds > limits.run_time + limits.stop_timeout + 4 * _STOP_SECONDS)
+    return seen
+
+
+def stop_quietly(web: Web) -> None:
+    """Ask the master to stop; when it cannot, the figures will tell."""
+    try:
+        web.stop()
+    except WebError:
+        return
+
+
+def settle(web: Web, seen: Seen, clock: Clock, seconds: float) -> Seen:
+    """After a stop: look on until the master says that the run is over, at most `seconds`."""
+    end = clock.now() + seconds
+    while not seen.ended and clock.now() < end:
+        try:
+            seen = observe(seen, web.stats())
+        except WebError:
+            return replace(seen, master_lost=seen.master_lost or "the master was lost during the run")
+        if not seen.ended:
+            clock.sleep(_EACH_SECONDS / 2)
+    return seen

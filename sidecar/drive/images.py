@@ -1,0 +1,171 @@
+"""Which images are stale, and how they are built. An image is stale when its inputs' hash is not on its label."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+import tempfile
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sidecar.drive.compose import Compose, explain
+from sidecar.errors import KitError, StackError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sidecar.drive.docker import Engine
+    from sidecar.drive.say import Say
+    from sidecar.settings import Settings
+
+LABEL = "io.locust-kit.inputs"
+_TAIL_LINES = 15
+_PIP_ERROR = re.compile(r"ERROR: (No matching distribution found for .+|Invalid requirement: .+|Could not find .+)")
+_IGNORED_FOLDERS = frozenset({"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
+_BUILD_TIMEOUT_SECONDS = 1800
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image of ours: its name, the Compose service that builds it, and the paths it is made from."""
+
+    key: str
+    service: str
+    sources: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Its local name."""
+        return f"locust-kit/{self.key}:local"
+
+
+IMAGES: Mapping[str, Image] = {
+    image.key: image
+    for image in (
+        Image("locust", "locust-master", ("docker/locust", "docker/build", "locustfiles/locust_kit")),
+        Image("monitor", "monitor", ("docker/monitor", "docker/build", "sidecar")),
+        Image("docker-proxy", "docker-proxy", ("docker/docker-proxy", "docker/build")),
+        Image("mock-target", "mock-target", ("docker/mock-target", "docker/build")),
+    )
+}
+
+
+def inputs_hash(root: Path, image: Image, base_image: str) -> str:
+    """The SHA-256 over everything that an image is built from: paths, bytes, execute bits and the base image."""
+    digest = hashlib.sha256(f"base {base_image}\n".encode())
+    for path in _files(root, image.sources):
+        relative = path.relative_to(root).as_posix()
+        executable = path.stat().st_mode & 0o100
+        digest.update(f"{relative} {executable} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def _files(root: Path, sources: Sequence[str]) -> list[Path]:
+    found: list[Path] = []
+    for source in sources:
+        found += [
+            path
+            for path in (root / source).rglob("*")
+            if path.is_file() and path.suffix != ".pyc" and not _IGNORED_FOLDERS.intersection(path.parts)
+        ]
+    return sorted(found)
+
+
+def all_hashes(settings: Settings) -> dict[str, str]:
+    """The hash of each image's inputs, by key."""
+    return {key: inputs_hash(settings.root, image, settings.base_image) for key, image in IMAGES.items()}
+
+
+def stale(engine: Engine, hashes: Mapping[str, str], keys: Sequence[str]) -> list[Image]:
+    """Those of the named images that are missing or were built from other inputs."""
+    return [IMAGES[key] for key in keys if _label(engine, IMAGES[key].name) != hashes[key]]
+
+
+def _label(engine: Engine, name: str) -> str | None:
+    found = engine.image(name)
+    labels = ((found or {}).get("Config") or {}).get("Labels") or {}
+    return labels.get(LABEL)
+
+
+def build(compose: Compose, images: Sequence[Image], log: Path, say: Say) -> None:
+    """Build images side by side in one call; the whole output goes to `log`.
+
+    Raises:
+        StackError: a build failed; its last lines were printed.
+
+    """
+    command = compose.command("--profile", "mock", "--progress", "plain", "build", *(image.service for image in images))
+    _run_build(command, compose.env, log, say)
+
+
+def requirements_tag(requirements: Path, base_id: str) -> str:
+    """The name of the image with the user's requirements; another file or another base gives another name."""
+    digest = hashlib.sha256(requirements.read_bytes() + b"\0" + base_id.encode()).hexdigest()
+    return f"locust-kit/locust:req-{digest[:12]}"
+
+
+def build_requirements(settings: Settings, env: Mapping[str, str], base: str, tag: str, say: Say) -> None:
+    """Build the user's requirements.txt on top of a Locust image."""
+    secrets = settings.state_dir / "build"
+    named = {"apt_sources": "apt.sources", "apt_conf": "apt.conf", "pip_conf": "pip.conf", "ca_bundle": "ca.crt"}
+    flags = [flag for name, file in named.items() for flag in ("--secret", f"id={name},src={secrets / file}")]
+    with tempfile.TemporaryDirectory(prefix="locust-kit-") as context:
+        source = settings.locustfiles_dir / "requirements.txt"
+        (Path(context) / "requirements.txt").write_bytes(source.read_bytes())
+        command = [
+            "docker",
+            "buildx",
+            "build",
+            "--progress",
+            "plain",
+            "--load",
+            "--build-arg",
+            f"BASE={base}",
+            "--build-context",
+            f"kit-build={settings.root / 'docker' / 'build'}",
+            *flags,
+            "-f",
+            str(settings.root / "docker" / "locust" / "requirements.Dockerfile"),
+            "-t",
+            tag,
+            context,
+        ]
+        _run_build(command, env, settings.state_dir / "build-requirements.log", say)
+
+
+def _run_build(command: Sequence[str], env: Mapping[str, str], log: Path, say: Say) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as out:
+        try:
+            code = subprocess.run(
+                command,
+                env=dict(env),
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                check=False,
+                timeout=_BUILD_TIMEOUT_SECONDS,
+            ).returncode
+        except subprocess.TimeoutExpired:
+            raise StackError(f"the build did not end within {_BUILD_TIMEOUT_SECONDS} s", where=str(log)) from None
+    if code:
+        raise _build_error(log, say)
+
+
+def _build_error(log: Path, say: Say) -> KitError:
+    text = log.read_text(encoding="utf-8", errors="replace")
+    known = explain(text, "build")
+    say.line()
+    for line in deque((line for line in text.splitlines() if line.strip()), maxlen=_TAIL_LINES):
+        say.line(f"    {line}")
+    if known.fix:
+        return known
+    pip = (_PIP_ERROR.findall(text) or [""])[-1]
+    if pip:
+        return StackError(f"pip could not install what requirements.txt asks for: {pip}", where=f"all of it: {log}")
+    return StackError(
+        "the images could not be built; the end of the build's output is above", where=f"all of it: {log}"
+    )

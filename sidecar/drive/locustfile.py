@@ -1,0 +1,225 @@
+"""What can be said of the user's locustfile on the host, before any image or container.
+
+Is it there, does it parse, does it use what Locust has removed? What needs Locust itself is asked inside the image
+(`check`).
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import sys
+from typing import TYPE_CHECKING
+
+from sidecar.errors import LocustfileError, SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from sidecar.settings import Settings
+
+IMAGE_PYTHON = (3, 13)
+_MOST_NAMED = 8
+_SKIPPED = frozenset({"__pycache__", "venv", "node_modules", "site-packages"})
+_REQUEST_FIX = "use events.request and look at its `exception` argument"
+REMOVED_EVENTS: Mapping[str, str] = {
+    "request_success": f"{_REQUEST_FIX} (None = success)",
+    "request_failure": f"{_REQUEST_FIX} (not None = failure)",
+    "locust_error": "use events.user_error",
+    "hatch_complete": "use events.spawning_complete",
+    "locust_start_hatching": "use events.test_start",
+    "locust_stop_hatching": "use events.test_stop",
+    "master_start_hatching": "use events.test_start",
+    "master_stop_hatching": "use events.test_stop",
+    "slave_report": "use events.worker_report",
+    "slave_connect": "use events.worker_connect",
+}
+REMOVED_NAMES: Mapping[str, str] = {
+    "HttpLocust": "use HttpUser",
+    "Locust": "use User",
+    "FastHttpLocust": "use FastHttpUser",
+    "TaskSequence": "use SequentialTaskSet",
+    "seq_task": "use SequentialTaskSet, which runs its tasks in order",
+}
+# Syntax that Python 3.12 and 3.13 brought; an older Python on the host cannot judge it, the image can.
+_NEWER_SYNTAX = re.compile(
+    r"""\bf['"]|\b[rR][fF]['"]|^\s*type\s+\w+|^\s*(?:async\s+)?def\s+\w+\s*\[|^\s*class\s+\w+\s*\["""
+)
+
+
+def sources(settings: Settings) -> tuple[Path, ...]:
+    """The Python files that LOCUSTFILE names, and the user's own modules that these import.
+
+    Raises:
+        LocustfileError: a name that leads nowhere; says which files there are.
+        SettingError: LOCUSTFILES_DIR is no folder, or LOCUSTFILE points outside it.
+
+    """
+    folder = settings.locustfiles_dir
+    if not folder.is_dir():
+        raise SettingError(f"LOCUSTFILES_DIR {folder} is not a folder", wanted="the folder with your locustfile")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise SettingError(f"LOCUSTFILES_DIR {folder} may not be read")
+    names = [name.strip() for name in settings.locustfile.split(",") if name.strip()]
+    named = [path for name in names for path in _named(folder, name, settings)]
+    return tuple(_with_imports(folder, named))
+
+
+def _named(folder: Path, name: str, settings: Settings) -> list[Path]:
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()) and not path.is_symlink():
+        raise SettingError(
+            f"LOCUSTFILE {name!r} is outside LOCUSTFILES_DIR {folder}",
+            wanted="a name inside it",
+            fix=_where_it_would_be(path),
+        )
+    if path.is_dir():
+        inside = sorted(one for one in path.rglob("*.py") if not _SKIPPED.intersection(one.parts))
+        if not inside:
+            raise LocustfileError(f"the folder {name} holds no .py file", where=str(folder))
+        return inside
+    if path.is_file() and path.suffix == ".py":
+        return [path]
+    raise LocustfileError(
+        f"there is no locustfile {name}",
+        where=str(folder),
+        wanted=_what_there_is(folder),
+        fix=_hint(folder, name, settings.root),
+    )
+
+
+def _where_it_would_be(path: Path) -> str:
+    return f"make up LOCUSTFILES_DIR={path.resolve().parent} LOCUSTFILE={path.name}"
+
+
+def _what_there_is(folder: Path) -> str:
+    there = sorted(path.name for path in folder.glob("*.py"))
+    if not there:
+        return "a .py file with a User class; there is none in this folder"
+    more = f" and {len(there) - _MOST_NAMED} more" if len(there) > _MOST_NAMED else ""
+    return f"one of {', '.join(there[:_MOST_NAMED])}{more}"
+
+
+def _hint(folder: Path, name: str, root: Path) -> str:
+    if (folder / f"{name}.py").is_file():
+        return f"make up LOCUSTFILE={name}.py"
+    beside = (root / name).resolve()
+    if beside.is_file():
+        inside = beside.is_relative_to(folder.resolve())
+        return f"make up LOCUSTFILE={beside.relative_to(folder.resolve())}" if inside else _where_it_would_be(beside)
+    return ""
+
+
+def _with_imports(folder: Path, named: Sequence[Path]) -> Iterator[Path]:
+    """The named files, then every module beside them that they import, each once."""
+    seen: set[Path] = set()
+    waiting = list(named)
+    while waiting:
+        path = waiting.pop(0)
+        if path in seen:
+            continue
+        seen.add(path)
+        yield path
+        tree = _parse_quietly(path)
+        if tree is not None:
+            waiting += [found for name in _imported(tree) if (found := _module(folder, path.parent, name))]
+
+
+def _module(folder: Path, beside: Path, name: str) -> Path | None:
+    parts = name.split(".")
+    for base in (folder, beside):
+        for candidate in (base.joinpath(*parts).with_suffix(".py"), base.joinpath(*parts, "__init__.py")):
+            if candidate.is_file():
+                return candidate
+    return None
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _parse_quietly(path: Path) -> ast.Module | None:
+    try:
+        return ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError, OSError):
+        return None
+
+
+def check(paths: Sequence[Path], folder: Path) -> None:
+    """Refuse what is surely wrong in these files.
+
+    Raises:
+        LocustfileError: a syntax error, or something that Locust removed, with file and line.
+
+    """
+    for path in paths:
+        name = path.relative_to(folder).as_posix()
+        try:
+            text = path.read_bytes()
+        except OSError as error:
+            raise LocustfileError(f"{name} cannot be read: {error.strerror}", where=str(path)) from None
+        try:
+            tree = ast.parse(text, filename=name)
+        except (SyntaxError, ValueError) as error:
+            if isinstance(error, SyntaxError) and may_be_newer(error, sys.version_info[:2]):
+                continue
+            raise _syntax(name, error) from None
+        for line, what, fix in sorted(removed(tree)):
+            raise LocustfileError(f"{what}, which Locust has removed", where=f"{name} line {line}", fix=fix)
+
+
+def may_be_newer(error: SyntaxError, python: tuple[int, int]) -> bool:
+    """Whether the host's Python may be too old to judge the line; the check inside the image then decides."""
+    if python >= IMAGE_PYTHON:
+        return False
+    return "f-string" in (error.msg or "") or bool(_NEWER_SYNTAX.search(error.text or ""))
+
+
+def _syntax(name: str, error: SyntaxError | ValueError) -> LocustfileError:
+    if isinstance(error, SyntaxError):
+        text = f": {error.text.strip()}" if error.text and error.text.strip() else ""
+        return LocustfileError(f"syntax error: {error.msg}{text}", where=f"{name} line {error.lineno}")
+    return LocustfileError(f"not Python text: {error}", where=name)
+
+
+def removed(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
+    """(line, what is used, what to use instead) for each thing that Locust no longer has."""
+    aliases = _event_aliases(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "locust":
+            for alias in node.names:
+                if alias.name in REMOVED_NAMES:
+                    yield node.lineno, f"`{alias.name}` of locust", REMOVED_NAMES[alias.name]
+        elif isinstance(node, ast.AugAssign) and (event := _event(node.target, aliases)):
+            fix = REMOVED_EVENTS.get(event, f"use events.{event}.add_listener(f), or @events.{event}.add_listener")
+            yield node.lineno, f"`events.{event} +=`", fix
+        elif isinstance(node, ast.Attribute) and (event := _event(node, aliases)) in REMOVED_EVENTS:
+            yield node.lineno, f"`events.{event}`", REMOVED_EVENTS[event]
+
+
+def _event_aliases(tree: ast.Module) -> frozenset[str]:
+    """The names under which this file knows `locust.events`."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "locust":
+            found |= {alias.asname or alias.name for alias in node.names if alias.name == "events"}
+    return frozenset(found)
+
+
+def _event(node: ast.expr, aliases: frozenset[str]) -> str:
+    """The event's name in `events.NAME`, `locust.events.NAME` or `environment.events.NAME`; else ""."""
+    if not isinstance(node, ast.Attribute):
+        return ""
+    owner = node.value
+    if isinstance(owner, ast.Name) and owner.id in aliases:
+        return node.attr
+    if isinstance(owner, ast.Attribute) and owner.attr == "events":
+        return node.attr
+    return ""

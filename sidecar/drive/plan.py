@@ -1,0 +1,173 @@
+"""What a run will ask of the master, decided before anything starts. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sidecar.errors import SettingError, StackError
+from sidecar.settings import Settings, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_SHAPE_KNOBS = ("USERS", "SPAWN_RATE", "RUN_TIME")
+RUNNING = frozenset({"spawning", "running"})
+
+
+@dataclass(frozen=True)
+class Master:
+    """What a master says of itself, from the plugin's status and from its own page.
+
+    `user_classes` are (name, host) as loaded, `live_hosts` the hosts that the classes have by now.
+    """
+
+    user_classes: tuple[tuple[str, str], ...]
+    live_hosts: Mapping[str, str]
+    shape_class: str
+    class_picker: bool
+    changed_on_disk: tuple[str, ...]
+    stale_processes: int
+    locustfile_sha256: str
+    version: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run to be. `run_time` is in seconds, 0 = until it is stopped."""
+
+    users: int
+    spawn_rate: float
+    run_time: int
+    host: str
+    classes: tuple[str, ...]
+    shape_class: str
+    class_picker: bool
+
+    def form(self) -> list[tuple[str, str]]:
+        """The fields for POST /swarm."""
+        fields = [("host", self.host)]
+        if self.class_picker:
+            fields += [("user_classes", name) for name in self.classes]
+            if self.shape_class:
+                fields.append(("shape_class", self.shape_class))
+        if not self.shape_class:
+            fields += [("user_count", str(self.users)), ("spawn_rate", f"{self.spawn_rate:g}")]
+            if self.run_time:
+                fields.append(("run_time", str(self.run_time)))
+        return fields
+
+
+def master(status: Mapping[str, Any] | None, page: Mapping[str, Any], loaded_hosts: Mapping[str, str]) -> Master:
+    """Put together what the plugin and the master's page say, and what the check of the files once found.
+
+    The page lists every class; the plugin only those of the last run. Neither knows the hosts as loaded.
+    """
+    status = status or {}
+    live = {str(name): str(one.get("host") or "") for name, one in (page.get("users") or {}).items()}
+    if not live:
+        live = {str(one["name"]): str(one.get("host") or "") for one in status.get("user_classes") or []}
+    shapes = [name for name in page.get("available_shape_classes") or [] if name != "Default"]
+    loaded = status.get("locustfile") or {}
+    everyone = [loaded, *(status.get("workers") or {}).values()]
+    changed = sorted({name for one in everyone for name in one.get("changed_on_disk") or []})
+    return Master(
+        user_classes=tuple((name, loaded_hosts.get(name, host)) for name, host in sorted(live.items())),
+        live_hosts=live,
+        shape_class=str(status.get("shape_class") or (shapes[0] if shapes else "")),
+        class_picker=bool(status.get("class_picker", page.get("show_userclass_picker"))),
+        changed_on_disk=tuple(changed),
+        stale_processes=sum(1 for one in everyone if one.get("changed_on_disk")),
+        locustfile_sha256=str(loaded.get("sha256") or ""),
+        version=str(page.get("version") or ""),
+        run_id=str((status.get("run") or {}).get("run_id") or ""),
+    )
+
+
+def make(settings: Settings, about: Master, decided_host: str) -> Plan:
+    """The plan for these settings on this master.
+
+    `decided_host` is what `up` decided as target, "" when the classes keep their own hosts.
+
+    Raises:
+        SettingError: a load shape and USERS together, or a class that is not there.
+
+    """
+    if about.shape_class:
+        for name in _SHAPE_KNOBS:
+            if settings.said_now(name):
+                raise SettingError(
+                    f"{name} was given, but the load shape {about.shape_class} decides users and time",
+                    fix=f"leave {name} out; the run ends with the shape",
+                )
+    return Plan(
+        users=settings.users,
+        spawn_rate=settings.spawn_rate,
+        run_time=0 if about.shape_class else settings.run_time,
+        host=_host(settings, about, decided_host),
+        classes=_classes(settings, about),
+        shape_class=about.shape_class,
+        class_picker=about.class_picker,
+    )
+
+
+def _classes(settings: Settings, about: Master) -> tuple[str, ...]:
+    there = [name for name, _ in about.user_classes]
+    for name in settings.classes:
+        if there and name not in there:
+            raise SettingError(
+                f"CLASSES names {name!r}, which the stack does not have", wanted=f"some of {', '.join(there)}"
+            )
+    return settings.classes or tuple(there)
+
+
+def _host(settings: Settings, about: Master, decided_host: str) -> str:
+    """The host to send. Always one when it can be said: Locust keeps the last one that anybody sent."""
+    if settings.host or decided_host:
+        return settings.host or decided_host
+    hosts = {host for name, host in about.user_classes if not settings.classes or name in settings.classes}
+    return hosts.pop() if len(hosts) == 1 else ""
+
+
+def hosts_overwritten(plan: Plan, about: Master) -> bool:
+    """Whether classes that should keep hosts of their own have lost them to an earlier run's HOST.
+
+    Locust writes a run's host over every class and never back; only a new process knows the classes' own.
+    """
+    return not plan.host and any(about.live_hosts.get(name, host) != host for name, host in about.user_classes)
+
+
+def filters_to_change(settings: Settings, status: Mapping[str, Any] | None, *, class_picker: bool) -> tuple[str, ...]:
+    """The knobs among TAGS, EXCLUDE_TAGS and CLASSES that this call named and that the stack was started without.
+
+    Locust reads them when it starts; only a master with the class picker takes other classes with a run.
+    """
+    running = (status or {}).get("settings") or {}
+    wanted = {"TAGS": settings.tags, "EXCLUDE_TAGS": settings.exclude_tags, "CLASSES": settings.classes}
+    if class_picker:
+        del wanted["CLASSES"]
+    return tuple(
+        name
+        for name, now in wanted.items()
+        if settings.said_now(name) and set(now) != set(parse.names(str(running.get(name.lower()) or "")))
+    )
+
+
+def refuse_state(state: str, workers: int, *, attach: bool) -> None:
+    """Refuse to start where a run is going or no worker would carry it; to attach where none is going.
+
+    Raises:
+        StackError: one of these.
+
+    """
+    if attach:
+        if state not in RUNNING:
+            raise StackError("no run is going that could be followed", fix="make run")
+        return
+    if state in RUNNING:
+        raise StackError("a run is going already", fix="make run ATTACH=1 to follow it, or stop it first")
+    if state == "stopping":
+        raise StackError("the last run is still stopping", fix="make run again in a moment")
+    if not workers:
+        raise StackError("no worker is registered at the master", fix="make ps, or make up")

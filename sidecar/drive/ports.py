@@ -1,0 +1,85 @@
+"""Who holds a port that the stack wants to publish."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import socket
+from typing import TYPE_CHECKING, Any
+
+from sidecar.errors import StackError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sidecar.drive.docker import Container
+    from sidecar.settings import Settings
+
+_LOOPBACK = "127.0.0.1"
+_SEEN_FROM_LOOPBACK = frozenset({_LOOPBACK, "0.0.0.0", "", "::"})  # noqa: S104  compared, never bound
+
+
+def check(settings: Settings, containers: Sequence[Container]) -> None:
+    """Refuse a port that somebody else holds; our own running stack may.
+
+    Raises:
+        StackError: names the port, the knob and the holder.
+
+    """
+    for knob, port in (("WEB_PORT", settings.web_port), ("MONITOR_PORT", settings.monitor_port)):
+        holder = _container_on(port, containers)
+        if holder is not None and holder.project == settings.project:
+            continue
+        if holder is None and _is_free(port):
+            continue
+        who = _describe(holder) if holder else _process_on(port)
+        raise StackError(f"port {port} ({knob}) is taken by {who}", fix=_fix(knob, port, holder))
+
+
+def _container_on(port: int, containers: Sequence[Container]) -> Container | None:
+    for one in containers:
+        if any(number == port and address in _SEEN_FROM_LOOPBACK for address, number in one.ports):
+            return one
+    return None
+
+
+def _describe(holder: Container) -> str:
+    of = f" of the stack {holder.project!r}" if holder.project else ""
+    return f"the container {holder.name}{of}"
+
+
+def _fix(knob: str, port: int, holder: Container | None) -> str:
+    other = f"make up {knob}={port + 100 if port + 100 < 65536 else port - 100}"  # noqa: PLR2004  the end of TCP's ports
+    if holder and holder.service == "locust-master":
+        return f"{other}, or end that stack: make down PROJECT={holder.project}"
+    return other
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that only lingers is free
+        try:
+            trial.bind((_LOOPBACK, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            if error.errno in (errno.EACCES, errno.EPERM):  # a low port: the daemon may bind it, we may not
+                return True
+            raise
+    return True
+
+
+def _process_on(port: int) -> str:
+    psutil: Any = importlib.import_module("psutil")  # only needed to name a culprit, slow to import, and untyped
+    unseen = "a process that this user may not see"
+    try:
+        connections = psutil.net_connections(kind="tcp")
+    except (psutil.Error, OSError):
+        return unseen
+    for one in connections:
+        if one.status == psutil.CONN_LISTEN and one.laddr and one.laddr.port == port and one.pid:
+            try:
+                return f"the process {psutil.Process(one.pid).name()} (pid {one.pid})"
+            except psutil.Error:
+                return f"the process with pid {one.pid}"
+    return unseen

@@ -1,0 +1,41 @@
+"""Live progress: one line that is rewritten on a terminal, a line every 5 seconds elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sidecar.drive import summary
+
+if TYPE_CHECKING:
+    from sidecar.drive.follow import Seen
+    from sidecar.drive.say import Say
+
+_EACH_SECONDS = 5.0
+
+
+@dataclass
+class Progress:
+    """Shows a run as it goes. `run_time` in seconds, 0 = no end known."""
+
+    say: Say
+    run_time: int
+    next_line: float = 0.0
+
+    def show(self, seen: Seen, seconds: float) -> None:
+        """Show what is seen now, `seconds` into the run."""
+        text = f"  {summary.progress(seen, seconds, self.run_time)}"
+        if self.say.is_terminal:
+            width = shutil.get_terminal_size((100, 24)).columns
+            self.say.out.write(f"\r\x1b[K{text[: width - 1]}")
+            self.say.out.flush()
+        elif seconds >= self.next_line:
+            self.next_line = seconds + _EACH_SECONDS
+            self.say.line(text)
+
+    def end(self) -> None:
+        """Leave the line that was being rewritten."""
+        if self.say.is_terminal:
+            self.say.out.write("\r\x1b[K")
+            self.say.out.flush()

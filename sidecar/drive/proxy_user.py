@@ -1,0 +1,92 @@
+"""As which user the docker-proxy may open the engine's socket, seen from where it runs: inside a container.
+
+On Docker Desktop and in virtual machines the socket inside is another file than the one outside, so the group
+outside says nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import TYPE_CHECKING
+
+from sidecar.drive import state
+from sidecar.errors import StackError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_NOBODY = 65534
+_STAT = re.compile(r"^(\d+) (\d+) ([0-7]+)$", re.MULTILINE)
+_TIMEOUT_SECONDS = 60
+_GROUP_MAY = 0o060
+_OTHERS_MAY = 0o006
+
+
+def choose(uid: int, gid: int, mode: int) -> str:
+    """The least user (`uid:gid`) that may read and write a socket of this owner, group and mode.
+
+    A socket of root:root with mode 0660 is open to nobody in group 0: no user id 0 is needed for it.
+    """
+    if mode & _OTHERS_MAY == _OTHERS_MAY:
+        return f"{_NOBODY}:{_NOBODY}"
+    if mode & _GROUP_MAY == _GROUP_MAY:
+        return f"{_NOBODY}:{gid}"
+    return f"{uid}:{gid}"
+
+
+def find(cache: Path, socket: Path, image: str, image_id: str) -> str:
+    """The user for the proxy, from the cache while the socket outside is the same one, else asked inside `image`."""
+    key = f"{_outside(socket)} {image_id}"
+    known = state.read(cache)
+    if known.get("key") == key and isinstance(known.get("user"), str):
+        return str(known["user"])
+    user = choose(*_inside(image))
+    state.write(cache, {"key": key, "user": user})
+    return user
+
+
+def _outside(socket: Path) -> str:
+    try:
+        seen = socket.stat()
+    except OSError:
+        return str(socket)
+    return f"{socket} {seen.st_ino} {seen.st_ctime_ns} {seen.st_gid} {seen.st_mode:o}"
+
+
+def _inside(image: str) -> tuple[int, int, int]:
+    command = [
+        "docker",
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "--label",
+        "io.locust-kit.role=probe",
+        "--read-only",
+        "--cap-drop",
+        "ALL",
+        "--user",
+        f"{_NOBODY}:{_NOBODY}",
+        "--entrypoint",
+        "stat",
+        "-v",
+        "/var/run/docker.sock:/engine.sock:ro",
+        image,
+        "-c",
+        "%u %g %a",
+        "/engine.sock",
+    ]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise StackError(f"the engine's socket could not be looked at from inside a container: {error}") from None
+    match = _STAT.search(done.stdout)
+    if match is None:
+        words = (done.stderr or done.stdout).strip().splitlines()
+        raise StackError(
+            f"the engine's socket could not be looked at from inside a container: {words[-1] if words else 'no answer'}"
+        )
+    return int(match[1]), int(match[2]), int(match[3], 8)

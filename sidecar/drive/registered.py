@@ -1,0 +1,123 @@
+"""Wait until the master counts the workers it should, and say what is wrong when it does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sidecar.drive.web import Web, WebError, WebGuardedError
+from sidecar.errors import StackError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sidecar.drive.docker import Container, Engine
+    from sidecar.drive.say import Say
+
+DEADLINE_SECONDS = 90.0
+_LOOK_EACH_SECONDS = 0.3
+_CONTAINERS_EACH_SECONDS = 2.0
+_GIVE_UP_AFTER_LOOKS = 5  # a container that is down this many looks in a row does not come up by itself
+_LOG_LINES = 8
+_DOWN = frozenset({"exited", "restarting", "dead"})
+_LOCUST_SERVICES = frozenset({"locust-master", "locust-worker"})
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time, passed in so that tests need not wait."""
+
+    now: Callable[[], float]
+    sleep: Callable[[float], None]
+
+
+@dataclass
+class _Watch:
+    """What was seen so far of containers that are down."""
+
+    next_look: float = 0.0
+    down_looks: int = 0
+    down: Container | None = None
+
+
+def wait(
+    web: Web,
+    engine: Engine,
+    project: str,
+    wanted: int,
+    say: Say,
+    clock: Clock,
+    deadline_seconds: float = DEADLINE_SECONDS,
+) -> str:
+    """Wait until `wanted` workers are registered; how it is known, in a few words.
+
+    Raises:
+        StackError: they did not register in time, or a container cannot live; its last log lines were printed.
+
+    """
+    end = clock.now() + deadline_seconds
+    watch = _Watch()
+    while True:
+        count, guarded = _count(web, engine, project)
+        if count == wanted:
+            known = "healthy (the web API asks for a login)" if guarded else "registered"
+            return f"{wanted} worker{'s' if wanted != 1 else ''} {known}"
+        now = clock.now()
+        if now >= watch.next_look:
+            watch.next_look = now + _CONTAINERS_EACH_SECONDS
+            _look(watch, engine, project)
+        if watch.down is not None and watch.down_looks >= _GIVE_UP_AFTER_LOOKS:
+            raise _cannot_live(watch.down, engine, say)
+        if now >= end:
+            raise _too_late(count, wanted, deadline_seconds, watch, engine, say)
+        clock.sleep(_LOOK_EACH_SECONDS)
+
+
+def _count(web: Web, engine: Engine, project: str) -> tuple[int | None, bool]:
+    """How many workers there are, None while nothing answers; and whether containers had to be asked."""
+    try:
+        return web.worker_count(), False
+    except WebGuardedError:
+        return sum(1 for one in engine.containers(project) if one.service == "locust-worker" and one.healthy), True
+    except WebError:
+        return None, False
+
+
+def _look(watch: _Watch, engine: Engine, project: str) -> None:
+    down = _first_down(engine.containers(project))
+    watch.down_looks = watch.down_looks + 1 if down else 0
+    watch.down = down
+
+
+def _first_down(containers: Sequence[Container]) -> Container | None:
+    """A Locust container that is down, the master before a worker: without it no worker can register."""
+    down = [one for one in containers if one.state in _DOWN and one.service in _LOCUST_SERVICES and not one.oneoff]
+    return min(down, key=lambda one: one.service, default=None)
+
+
+def _cannot_live(one: Container, engine: Engine, say: Say) -> StackError:
+    about = engine.inspect(one.id).get("State") or {}
+    killed = ", killed for lack of memory" if about.get("OOMKilled") else ""
+    _print_logs(one, engine, say)
+    return StackError(
+        f"{one.name} does not stay up: it ended with exit code {about.get('ExitCode', '?')}{killed}",
+        where="its last log lines are above",
+        fix="make logs, make down",
+    )
+
+
+def _too_late(count: int | None, wanted: int, deadline: float, watch: _Watch, engine: Engine, say: Say) -> StackError:
+    if watch.down is not None:
+        return _cannot_live(watch.down, engine, say)
+    if count is None:
+        return StackError(f"the master's web page did not answer within {deadline:.0f} s", fix="make logs, make down")
+    return StackError(
+        f"{count} of {wanted} workers registered at the master within {deadline:.0f} s",
+        fix="make ps, make logs SERVICE=locust-worker",
+    )
+
+
+def _print_logs(one: Container, engine: Engine, say: Say) -> None:
+    say.line()
+    for line in engine.logs(one.id, _LOG_LINES):
+        say.line(f"    {one.name} | {line}")

@@ -1,0 +1,139 @@
+"""`restart` and `reload`: the same containers, their processes new. Locust reads a locustfile only when it starts."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from sidecar.drive import locustfile, registered, state, up, workspace
+from sidecar.drive.docker import Container, Engine, connect
+from sidecar.drive.registered import Clock
+from sidecar.drive.web import Web, WebError
+from sidecar.errors import StackError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sidecar.drive.say import Say
+    from sidecar.settings import Settings
+
+_RESTART_TIMEOUT_SECONDS = 90.0
+_FRESH_DEADLINE_SECONDS = 30.0
+_MOST_AT_ONCE = 16
+_LOCUST_SERVICES = ("locust-master", "locust-worker")
+_RUNNING = frozenset({"spawning", "running", "stopping"})
+_CLOCK = Clock(time.monotonic, time.sleep)
+
+
+def restart(settings: Settings, environ: Mapping[str, str], say: Say) -> None:
+    """Restart every container of the running stack, and wait for the workers.
+
+    Raises:
+        LocustfileError: the locustfile on disk cannot run; the stack stays as it is.
+        StackError: the stack is down, a run is going, or the workers did not come back.
+
+    """
+    engine, web, containers = _ready_to(settings, environ, say, "restart")
+    _restart_all(engine, containers, containers, say)
+    _wait(web, engine, settings, containers, say)
+
+
+def reload(settings: Settings, environ: Mapping[str, str], say: Say) -> None:
+    """Let master and workers load the locustfile as it is now on disk; checked first, and seen to have happened.
+
+    Raises:
+        LocustfileError: the file cannot run; the stack keeps the one it has.
+        StackError: the stack is down, a run is going, or what changed needs `make up`.
+
+    """
+    engine, web, containers = _ready_to(settings, environ, say, "reload")
+    locust = [one for one in containers if one.service in _LOCUST_SERVICES]
+    _restart_all(engine, locust, containers, say)
+    _wait(web, engine, settings, locust, say)
+    with say.step("locustfile", "asking every process what it loaded") as step:
+        step.result = _all_fresh(web, workspace.expected_workers(settings))
+
+
+def _ready_to(
+    settings: Settings, environ: Mapping[str, str], say: Say, verb: str
+) -> tuple[Engine, Web, tuple[Container, ...]]:
+    """Everything that can be refused before a process is touched: a new process loads what is on disk now."""
+    locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
+    engine = connect(environ)
+    containers = workspace.running_stack(engine, settings)
+    web = workspace.web_for(settings)
+    _refuse_during_run(web, settings, verb)
+    _refuse_what_needs_up(settings, engine, say)
+    return engine, web, containers
+
+
+def _refuse_during_run(web: Web, settings: Settings, verb: str) -> None:
+    if settings.yes:
+        return
+    try:
+        run_state = web.stats().get("state")
+    except WebError:
+        return  # a master that does not answer has no run that could be lost
+    if run_state in _RUNNING:
+        raise StackError(f"a run is going, and {verb} would end it", fix=f"wait for it, or make {verb} YES=1")
+
+
+def _refuse_what_needs_up(settings: Settings, engine: Engine, say: Say) -> None:
+    """A reload changes no container: what would need another image, target or environment is refused."""
+    decided = workspace.decided(settings)
+    wanted_image = up.requirements_image(settings, engine)
+    if wanted_image and wanted_image != decided.locust_image:
+        raise StackError("requirements.txt has changed, and a reload installs nothing", fix="make up")
+    if not wanted_image and ":req-" in decided.locust_image:
+        raise StackError("requirements.txt is gone, but its image is still in use", fix="make up")
+    checked = up.check_in_image(settings, engine, decided.locust_image or "locust-kit/locust:local", say)
+    where = up.decide_target(settings, checked)
+    if (where.host, where.mock) != (decided.host, decided.mock):
+        raise StackError(f"the target changes to {where.shown}, and a reload changes no container", fix="make up")
+    state.note_classes(state.path_of(settings.root, settings.project), checked.as_json())
+
+
+def _restart_all(engine: Engine, chosen: Sequence[Container], every: Sequence[Container], say: Say) -> None:
+    """Restart the chosen containers side by side: a worker keeps knocking until its new master listens."""
+    with say.step("restart", f"{len(chosen)} of {len(every)} containers"), ThreadPoolExecutor(_MOST_AT_ONCE) as pool:
+        first = sorted(chosen, key=lambda one: one.service != "locust-master")
+        for done in [pool.submit(engine.act, one.id, "restart", _RESTART_TIMEOUT_SECONDS) for one in first]:
+            done.result()
+
+
+def _wait(web: Web, engine: Engine, settings: Settings, restarted: Sequence[Container], say: Say) -> None:
+    workers = sum(1 for one in restarted if one.service == "locust-worker")
+    each = workspace.expected_workers(settings) // settings.workers
+    with say.step("workers", "waiting for the workers to register at the master") as step:
+        step.result = registered.wait(web, engine, settings.project, workers * each, say, _CLOCK)
+
+
+def _all_fresh(web: Web, workers: int) -> str:
+    """Wait until master and workers say that what they loaded is what is on disk.
+
+    Raises:
+        StackError: somebody still runs an older file.
+
+    """
+    end = _CLOCK.now() + _FRESH_DEADLINE_SECONDS
+    while True:
+        status = web.status()
+        if status is None:
+            return "this master has no plugin to ask; all processes are new"
+        known = status.get("workers") or {}
+        if len(known) >= workers and not stale_processes(status):
+            return f"{1 + len(known)} processes run the file on disk"
+        if _CLOCK.now() >= end:
+            raise StackError(
+                f"after the reload, {stale_processes(status) or 'too few processes'} "
+                f"of {1 + workers} still run an older locustfile",
+                fix="make logs",
+            )
+        _CLOCK.sleep(0.3)
+
+
+def stale_processes(status: Mapping[str, Any]) -> int:
+    """How many of master and workers run files older than those on disk."""
+    processes = [status.get("locustfile") or {}, *(status.get("workers") or {}).values()]
+    return sum(1 for one in processes if one.get("changed_on_disk"))

@@ -1,0 +1,155 @@
+"""A run's figures for people and for programs. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sidecar.drive.follow import Seen, total
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_MOST_ENDPOINTS = 30
+_MOST_ERRORS = 5
+_HEADER = ("", "REQUESTS", "FAILED", "MEDIAN", "P95", "P99", "MAX", "REQ/S")
+_NARROWEST_NAME = 12
+
+
+def figures(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures over all requests, under names that end in their unit."""
+    row = total(document)
+    requests = int(row.get("num_requests") or 0)
+    failures = int(row.get("num_failures") or 0)
+    return {
+        "requests": requests,
+        "failures": failures,
+        "fail_ratio": failures / requests if requests else 0.0,
+        "requests_per_second": float(row.get("total_rps") or 0.0),
+        "median_ms": row.get("median_response_time"),
+        "p95_ms": row.get("response_time_percentile_0.95"),
+        "p99_ms": row.get("response_time_percentile_0.99"),
+        "max_ms": row.get("max_response_time"),
+        "average_ms": row.get("avg_response_time"),
+    }
+
+
+def endpoints(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The same for each request name."""
+    rows = [row for row in document.get("stats") or [] if row.get("name") != "Aggregated"]
+    return [
+        {"method": row.get("method"), "name": row.get("name"), **figures({"stats": [{**row, "name": "Aggregated"}]})}
+        for row in rows
+    ]
+
+
+def errors(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Each distinct failure, the most frequent first."""
+    rows = document.get("errors") or []
+    told = [
+        {
+            "method": row.get("method"),
+            "name": row.get("name"),
+            "error": row.get("error"),
+            "occurrences": int(row.get("occurrences") or 0),
+        }
+        for row in rows
+    ]
+    return sorted(told, key=lambda one: -one["occurrences"])
+
+
+def progress(seen: Seen, seconds: float, run_time: int) -> str:
+    """One line of live progress."""
+    if not seen.started:
+        return f"{_clock(seconds)}  starting …"
+    document = seen.figures
+    percentiles = document.get("current_response_time_percentiles") or {}
+    p95 = percentiles.get("response_time_percentile_0.95")
+    end = f" of {_clock(run_time)}" if run_time else ""
+    missing = f"  {len(seen.missing)} WORKERS MISSING" if seen.missing else ""
+    return (
+        f"{_clock(seconds)}{end}  {int(document.get('user_count') or 0)} users  "
+        f"{float(document.get('current_rps') or document.get('total_rps') or 0):.0f} req/s  p95 {_ms(p95)}  "
+        f"{seen.requests} requests  {seen.failures} failed{missing}"
+    )
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def table(document: Mapping[str, Any], width: int) -> list[str]:
+    """The summary table, at most `width` columns wide as long as that leaves room for names."""
+    rows = endpoints(document)
+    shown = sorted(rows, key=lambda row: -row["requests"])[:_MOST_ENDPOINTS]
+    cells = [
+        _HEADER,
+        *(_cells(f"{row['method'] or ''} {row['name']}".strip(), row) for row in shown),
+        _cells("all", figures(document)),
+    ]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(_HEADER))]
+    names = max(_NARROWEST_NAME, min(widths[0], width - sum(widths[1:]) - 2 * len(widths[1:])))
+    lines = [
+        "  ".join((_cut(line[0], names), *(cell.rjust(size) for cell, size in zip(line[1:], widths[1:], strict=True))))
+        for line in cells
+    ]
+    if len(rows) > len(shown):
+        lines.insert(-1, f"… and {len(rows) - len(shown)} more names, in requests.csv")
+    return lines
+
+
+def _cells(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        name,
+        str(row["requests"]),
+        f"{row['failures']} ({row['fail_ratio']:.1%})" if row["failures"] else "0",
+        _ms(row["median_ms"]),
+        _ms(row["p95_ms"]),
+        _ms(row["p99_ms"]),
+        _ms(row["max_ms"]),
+        f"{row['requests_per_second']:.1f}",
+    )
+
+
+def failure_lines(document: Mapping[str, Any], width: int) -> list[str]:
+    """The most frequent failures, one line each."""
+    found = errors(document)
+    lines = [
+        f"{one['occurrences']} × {one['method'] or ''} {one['name']}: {one['error']}" for one in found[:_MOST_ERRORS]
+    ]
+    if len(found) > _MOST_ERRORS:
+        lines.append(f"… and {len(found) - _MOST_ERRORS} more kinds, in failures.csv")
+    return [_cut(line, width).rstrip() for line in lines]
+
+
+def _cut(text: str, width: int) -> str:
+    return text.ljust(width) if len(text) <= width else text[: max(1, width - 1)] + "…"
+
+
+def _ms(value: object) -> str:
+    return f"{float(value):.0f} ms" if isinstance(value, int | float) else "–"
+
+
+def users_taken_along(seen: Seen, wanted: int) -> str:
+    """A warning when workers that left took users with them; "" when all users were there to the end.
+
+    Locust spreads users anew when a worker comes, but not when one goes.
+    """
+    if not seen.left or not 0 < seen.users < wanted:
+        return ""
+    return (
+        f"warning: {len(seen.left)} worker(s) left during the run and took users with them: "
+        f"{seen.users} of {wanted} were running at its end"
+    )
+
+
+def workers(seen: Seen, at_start: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What became of the workers."""
+    return {
+        "at_start": len(at_start),
+        "at_end": len(seen.present - seen.missing),
+        "lost": sorted(seen.missing),
+        "left": sorted(seen.left),
+        "users_at_end": seen.users,
+    }

@@ -1,0 +1,100 @@
+"""Where the load goes. Pure.
+
+HOST wins; then MOCK=1; then HOST or LOCUST_HOST in the user's own .env; then the classes' own hosts. None of
+these: refused, since Locust would fail each request with an empty URL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from sidecar.drive.compose import MOCK_HOST
+from sidecar.errors import LocustfileError, SettingError
+from sidecar.settings import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sidecar.drive.check import UserClass
+
+MOCK_URL = f"http://{MOCK_HOST}:8080"
+
+
+@dataclass(frozen=True)
+class Target:
+    """The decision.
+
+    Attributes:
+        host: replaces every class's host; "" leaves each class its own.
+        shown: what to tell people.
+        mock: whether the mock target is needed.
+
+    """
+
+    host: str
+    shown: str
+    mock: bool
+
+
+def decide(host: str, *, mock: bool, user_env: Mapping[str, str], classes: Sequence[UserClass]) -> Target:
+    """The target for these settings and classes.
+
+    Args:
+        host: the knob HOST, already checked; "" when not given.
+        mock: the knob MOCK.
+        user_env: the .env beside the locustfile, with the LOCUST_* of the checkout's .env.
+        classes: the User classes that will take part.
+
+    Raises:
+        SettingError: HOST and MOCK=1 contradict each other, or .env's host cannot be.
+        LocustfileError: no target at all, or a class aims at the container itself.
+
+    """
+    if host and mock and not is_mock(host):
+        raise SettingError(f"HOST is {host} and MOCK is 1", wanted="one target", fix="leave one of them out")
+    if host or mock:
+        url = host or MOCK_URL
+        return Target(url, url, is_mock(url))
+    env_host = _from_user_env(user_env)
+    if env_host:
+        return Target(env_host, f"{env_host} (.env)", is_mock(env_host))
+    return _from_classes(classes)
+
+
+def is_mock(url: str) -> bool:
+    """Whether a URL leads to the kit's own mock target."""
+    try:
+        return urlsplit(url).hostname == MOCK_HOST
+    except ValueError:
+        return False
+
+
+def _from_user_env(user_env: Mapping[str, str]) -> str:
+    for name in ("LOCUST_HOST", "HOST"):
+        raw = user_env.get(name, "")
+        if "://" in raw or (raw and name == "LOCUST_HOST"):
+            try:
+                return parse.target_url(raw)
+            except ValueError as error:
+                raise SettingError(f"{name} is {raw!r}", where=".env", wanted=str(error)) from None
+    return ""
+
+
+def _from_classes(classes: Sequence[UserClass]) -> Target:
+    for one in classes:
+        if one.host and parse.is_loopback(one.host):
+            raise LocustfileError(
+                f"the class {one.name} aims at {one.host}, which inside a container is the container itself",
+                wanted=parse.from_inside(one.host),
+                fix=f"make up HOST={parse.from_inside(one.host)}",
+            )
+    without = [one.name for one in classes if not one.host]
+    if without:
+        raise LocustfileError(
+            f"no target: the class {without[0]} has no host, and HOST is not set",
+            fix="make up HOST=http://<your service>, or MOCK=1 for the kit's own mock target",
+        )
+    hosts = list(dict.fromkeys(one.host or "" for one in classes))
+    return Target("", f"{', '.join(hosts)} (the classes' own)", any(is_mock(url) for url in hosts))

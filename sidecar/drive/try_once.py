@@ -1,0 +1,63 @@
+"""`try`: one user of each class, each task once, each request printed; needs no running stack."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sidecar.drive import images, locustfile, up, workspace
+from sidecar.drive.compose import Compose, Decided, write_env_file
+from sidecar.drive.docker import Engine, connect
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sidecar.drive.say import Say
+    from sidecar.settings import Settings
+
+
+def try_once(settings: Settings, environ: Mapping[str, str], say: Say) -> int:
+    """Try the locustfile in a container of its own; exit code 0 when each request succeeded, 1 when one did not.
+
+    Raises:
+        KitError: the locustfile cannot run, or has no target.
+
+    """
+    locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
+    engine = connect(environ)
+    workspace.refuse_foreign(engine.containers(settings.project), settings)
+    write_env_file(settings)
+    inputs = images.all_hashes(settings)
+    if not settings.locust_image:
+        _build(settings, engine, inputs, ["locust"], environ, say)
+    image = up.with_requirements(settings, engine, environ, say)
+    checked = up.check_in_image(settings, engine, image, say)
+    where = up.decide_target(settings, checked)
+    if where.mock:
+        _build(settings, engine, inputs, ["mock-target"], environ, say)
+    say.note(f"target: {where.shown}")
+    compose = workspace.compose_for(
+        settings,
+        Decided(where.host, where.mock, image, workspace.decided(settings).proxy_user, inputs),
+        environ,
+    )
+    before = engine.containers(settings.project)
+    try:
+        if where.mock:
+            compose.run("up", "--detach", "--no-build", "--no-recreate", "--wait", "mock-target")
+        return compose.attach(
+            "run", "--rm", "--no-deps", "--no-TTY", "--label", "io.locust-kit.role=try", "locust-worker", "try"
+        )
+    finally:
+        if not before:  # there was no stack: leave none behind
+            compose.run("--profile", "*", "down")
+
+
+def _build(
+    settings: Settings, engine: Engine, inputs: Mapping[str, str], keys: list[str], environ: Mapping[str, str], say: Say
+) -> None:
+    old = images.stale(engine, inputs, keys)
+    if not old:
+        return
+    with say.step("images", f"building {', '.join(one.key for one in old)}"):
+        compose: Compose = workspace.compose_for(settings, Decided(inputs=inputs), environ)
+        images.build(compose, old, settings.state_dir / "build.log", say)

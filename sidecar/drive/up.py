@@ -1,0 +1,201 @@
+"""`up`: from settings to N workers registered at the master. First everything that can be refused, then the acts."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sidecar.drive import banner, check, images, locustfile, ports, proxy_user, registered, state, target, workspace
+from sidecar.drive.compose import Compose, Decided, write_env_file
+from sidecar.drive.docker import Container, Engine, connect
+from sidecar.drive.registered import Clock
+from sidecar.errors import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sidecar.drive.say import Say
+    from sidecar.settings import Settings
+
+_GIB = 1024**3
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What is known once nothing is left to refuse."""
+
+    decided: Decided
+    target: target.Target
+    checked: check.Checked
+
+
+def up(settings: Settings, environ: Mapping[str, str], say: Say, *, quiet_end: bool = False) -> None:
+    """Bring the stack up, or to the wanted shape when it is up already; `quiet_end` leaves the banner out.
+
+    Raises:
+        KitError: bad input (nothing was started then), or the stack did not come up.
+
+    """
+    began = time.monotonic()
+    engine, containers = _pre_flight(settings, environ)
+    prepared = _prepare(settings, engine, environ, say)
+    compose = workspace.compose_for(settings, prepared.decided, environ)
+    _memory_note(settings, engine, say)
+    _remember(settings, prepared)
+    _start(settings, compose, containers, prepared.decided, say)
+    with say.step("workers", "waiting for the workers to register at the master") as step:
+        web = workspace.web_for(settings)
+        clock = Clock(time.monotonic, time.sleep)
+        step.result = registered.wait(web, engine, settings.project, workspace.expected_workers(settings), say, clock)
+    if not quiet_end:
+        banner.show(settings, prepared.target.shown, str(web.where), time.monotonic() - began, environ, say)
+
+
+def _pre_flight(settings: Settings, environ: Mapping[str, str]) -> tuple[Engine, tuple[Container, ...]]:
+    """Everything that can be refused in a few milliseconds."""
+    locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
+    engine = connect(environ)
+    containers = engine.containers()
+    ours = tuple(one for one in containers if one.project == settings.project)
+    workspace.refuse_foreign(ours, settings)
+    ports.check(settings, containers)
+    _check_network(settings, engine)
+    return engine, ours
+
+
+def _check_network(settings: Settings, engine: Engine) -> None:
+    name = settings.target_network
+    if name and engine.get(f"/networks/{name}") is None:
+        raise SettingError(f"TARGET_NETWORK {name!r} does not exist", fix="docker network ls")
+
+
+def _prepare(settings: Settings, engine: Engine, environ: Mapping[str, str], say: Say) -> _Prepared:
+    """Images, then what only they can tell: whether the locustfile runs, where it aims, who may open the socket."""
+    write_env_file(settings)
+    inputs = images.all_hashes(settings)
+    decided = Decided(inputs=inputs, locust_image=settings.locust_image)
+    with say.step("images", "looking for what changed") as step:
+        wanted = [key for key in ("locust", "monitor", "docker-proxy") if key != "locust" or not settings.locust_image]
+        if settings.mock or target.is_mock(settings.host) or _names_the_mock(settings):
+            wanted.append("mock-target")
+        built = _build(settings, engine, decided, wanted, environ, say)
+        locust_image = with_requirements(settings, engine, environ, say)
+        step.result = f"built {', '.join(built)}" if built else "up to date"
+    decided = Decided(inputs=inputs, locust_image=locust_image)
+    checked = check_in_image(settings, engine, locust_image, say)
+    where = decide_target(settings, checked)
+    if where.mock and "mock-target" not in wanted:
+        with say.step("images", "building the mock target"):
+            _build(settings, engine, decided, ["mock-target"], environ, say)
+    proxy = images.IMAGES["docker-proxy"]
+    about = engine.image(proxy.name) or {}
+    user = proxy_user.find(
+        settings.state_dir / "state" / "proxy-user.json", engine.socket_path, proxy.name, str(about.get("Id", ""))
+    )
+    return _Prepared(Decided(where.host, where.mock, locust_image, user, inputs), where, checked)
+
+
+def _names_the_mock(settings: Settings) -> bool:
+    """A guess from the text, so that the mock target is built beside the others and not after them."""
+    return any(b"mock-target" in path.read_bytes() for path in locustfile.sources(settings))
+
+
+def _build(
+    settings: Settings, engine: Engine, decided: Decided, wanted: list[str], environ: Mapping[str, str], say: Say
+) -> list[str]:
+    old = images.stale(engine, decided.inputs, wanted)
+    if old:
+        if not say.is_terminal:
+            say.note(f"building {', '.join(image.key for image in old)} …")
+        compose = workspace.compose_for(settings, Decided(inputs=decided.inputs), environ)
+        images.build(compose, old, settings.state_dir / "build.log", say)
+    return [image.key for image in old]
+
+
+def with_requirements(settings: Settings, engine: Engine, environ: Mapping[str, str], say: Say) -> str:
+    """The Locust image to use, with the user's requirements.txt built in when there is one."""
+    base = settings.locust_image or images.IMAGES["locust"].name
+    tag = requirements_image(settings, engine)
+    if not tag:
+        return base
+    if engine.image(tag) is None:
+        images.build_requirements(settings, environ, base, tag, say)
+    return tag
+
+
+def requirements_image(settings: Settings, engine: Engine) -> str:
+    """The name that the image with the user's requirements.txt has or would have; "" without such a file."""
+    requirements = settings.locustfiles_dir / "requirements.txt"
+    if not requirements.is_file():
+        return ""
+    base = settings.locust_image or images.IMAGES["locust"].name
+    return images.requirements_tag(requirements, str((engine.image(base) or {}).get("Id", "")))
+
+
+def check_in_image(settings: Settings, engine: Engine, image: str, say: Say) -> check.Checked:
+    """Let Locust itself load the user's files, unless it did so with these very files and this image."""
+    image_id = str((engine.image(image) or {}).get("Id", ""))
+    with say.step("locustfile", f"loading {settings.locustfile}") as step:
+        checked, known = check.check(settings, image, image_id, workspace.user_env(settings))
+        _check_classes(settings, checked)
+        names = ", ".join(one.name for one in checked.user_classes)
+        shape = f", shape {checked.shape_class}" if checked.shape_class else ""
+        step.result = f"{settings.locustfile}: {names}{shape}" + (" (unchanged)" if known else "")
+    return checked
+
+
+def _check_classes(settings: Settings, checked: check.Checked) -> None:
+    there = [one.name for one in checked.user_classes]
+    for name in settings.classes:
+        if name not in there:
+            raise SettingError(
+                f"CLASSES names {name!r}, which {settings.locustfile} does not have",
+                wanted=f"some of {', '.join(there)}",
+            )
+
+
+def decide_target(settings: Settings, checked: check.Checked) -> target.Target:
+    """Where the load of this stack goes."""
+    taking_part = [one for one in checked.user_classes if not settings.classes or one.name in settings.classes]
+    env = {**workspace.user_env(settings), **settings.passthrough}
+    return target.decide(settings.host, mock=settings.mock, user_env=env, classes=taking_part)
+
+
+def _memory_note(settings: Settings, engine: Engine, say: Say) -> None:
+    """Limits beyond what Docker has are allowed, since a limit is not a use; they are worth a line."""
+    total = int((engine.get("/info") or {}).get("MemTotal") or 0)
+    limits = settings.workers * settings.worker_memory + settings.master_memory
+    if total and limits > total:
+        say.note(
+            f"note: the memory limits add up to {limits / _GIB:.1f} GiB, Docker has {total / _GIB:.1f} GiB; "
+            "that is fine while real use stays below"
+        )
+
+
+def _remember(settings: Settings, prepared: _Prepared) -> None:
+    decided = prepared.decided
+    state.write(
+        state.path_of(settings.root, settings.project),
+        {
+            "choices": state.choices(settings),
+            "decided": {
+                "host": decided.host,
+                "mock": decided.mock,
+                "locust_image": decided.locust_image,
+                "proxy_user": decided.proxy_user,
+                "inputs": dict(decided.inputs),
+                "target": prepared.target.shown,
+                **prepared.checked.as_json(),
+            },
+        },
+    )
+
+
+def _start(settings: Settings, compose: Compose, containers: tuple[Container, ...], decided: Decided, say: Say) -> None:
+    before = {one.id for one in containers if one.state == "running"}
+    with say.step("stack", "starting the containers") as step:
+        if not decided.mock and any(one.service == "mock-target" for one in containers):
+            compose.run("--profile", "mock", "rm", "--stop", "--force", "mock-target")
+        compose.run("up", "--detach", "--no-build", "--scale", f"locust-worker={settings.workers}")
+        step.result = "already running" if before else "started"

@@ -1,0 +1,139 @@
+"""What every verb begins with: the checkout, this call's settings, the stack's web API and its Compose project."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sidecar.drive import state
+from sidecar.drive.compose import Compose, Decided, environment
+from sidecar.drive.docker import Container, Engine
+from sidecar.drive.endpoint import find_socket
+from sidecar.drive.web import Web, place
+from sidecar.errors import EngineError, SettingError, StackError
+from sidecar.settings import Settings, command_line, dotenv, load, project_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def settings_for_up(args: Sequence[str], environ: Mapping[str, str], root: Path = ROOT) -> Settings:
+    """The settings of a call that decides: what the last `up` was told does not count."""
+    return load(args, environ, root)
+
+
+def settings_after_up(args: Sequence[str], environ: Mapping[str, str], root: Path = ROOT) -> Settings:
+    """The settings of a call that follows an `up`: what that one was told holds until this call says otherwise."""
+    project = project_name(args, environ, root)
+    return load(args, environ, root, remembered=state.remembered(root, project))
+
+
+def decided(settings: Settings) -> Decided:
+    """What the last `up` of this project decided; all empty when there was none."""
+    found: dict[str, Any] = state.read(state.path_of(settings.root, settings.project)).get("decided") or {}
+    return Decided(
+        host=str(found.get("host", "")),
+        mock=bool(found.get("mock")),
+        locust_image=str(found.get("locust_image", "")),
+        proxy_user=str(found.get("proxy_user", "")),
+        inputs=dict(found.get("inputs") or {}),
+    )
+
+
+def loaded_hosts(settings: Settings) -> dict[str, str]:
+    """The host of each User class as it stands in the files ("" = none), from the last check of `up` or `reload`."""
+    found = state.read(state.path_of(settings.root, settings.project)).get("decided") or {}
+    return {str(one.get("name")): str(one.get("host") or "") for one in found.get("user_classes") or []}
+
+
+def compose_for(settings: Settings, what: Decided, environ: Mapping[str, str]) -> Compose:
+    """The project's `docker compose`, filled in."""
+    return Compose(settings.root, settings.project, environment(settings, what, environ))
+
+
+def user_env(settings: Settings) -> dict[str, str]:
+    """The .env beside the locustfile, as the containers get it."""
+    folder = settings.locustfiles_dir
+    if not folder.is_dir():
+        return {}
+    return {entry.name: entry.value for entry in dotenv.read(folder / ".env", {})}
+
+
+def web_for(settings: Settings) -> Web:
+    """The web API of this project's master."""
+    return Web(place(settings.web_port, {**settings.passthrough, **user_env(settings)}))
+
+
+def expected_workers(settings: Settings) -> int:
+    """How many workers will register: LOCUST_PROCESSES makes several out of each container."""
+    raw = {**settings.passthrough, **user_env(settings)}.get("LOCUST_PROCESSES", "")
+    return settings.workers * int(raw) if raw.isdigit() and int(raw) > 0 else settings.workers
+
+
+def refuse_foreign(containers: Sequence[Container], settings: Settings) -> None:
+    """Refuse to touch a stack of the same name that another checkout started; a checkout that has moved may.
+
+    Raises:
+        StackError: names the other checkout.
+
+    """
+    if settings.yes:
+        return
+    for one in containers:
+        theirs = Path(one.checkout) if one.checkout else None
+        if theirs and not one.oneoff and theirs.resolve() != settings.root.resolve() and theirs.is_dir():
+            raise StackError(
+                f"the stack {settings.project!r} belongs to another checkout",
+                where=str(theirs),
+                fix="name this one apart (PROJECT=mine WEB_PORT=8189), or act on that one with YES=1",
+            )
+
+
+def refuse_foreign_if_known(settings: Settings, environ: Mapping[str, str]) -> None:
+    """The same for a verb that needs no Docker: where the engine cannot be asked, there is nothing to refuse."""
+    try:
+        containers = Engine(find_socket(environ)).containers(settings.project)
+    except EngineError:
+        return
+    refuse_foreign(containers, settings)
+
+
+def running_stack(engine: Engine, settings: Settings) -> tuple[Container, ...]:
+    """The project's own containers, with its master running.
+
+    Raises:
+        StackError: the stack is not up.
+
+    """
+    containers = tuple(one for one in engine.containers(settings.project) if not one.oneoff)
+    refuse_foreign(containers, settings)
+    if not any(one.service == "locust-master" and one.state == "running" for one in containers):
+        raise StackError(f"the stack {settings.project!r} is not running", fix=f"make up{_project_part(settings)}")
+    return containers
+
+
+def _project_part(settings: Settings) -> str:
+    return "" if settings.project == "locust" else f" PROJECT={settings.project}"
+
+
+def refuse_arguments(args: Sequence[str], verb: str) -> None:
+    """Refuse words that are neither NAME=VALUE nor a known flag."""
+    for arg in args:
+        if "=" not in arg and arg != "--json":
+            raise SettingError(f"{arg!r} means nothing to `{verb}`", wanted="NAME=VALUE, such as WORKERS=4")
+
+
+def settings_of_project_alone(args: Sequence[str], environ: Mapping[str, str], root: Path = ROOT) -> Settings:
+    """Settings with nothing but the PROJECT, for ending a stack whose other settings cannot be read."""
+    given = command_line(args).get("PROJECT") or environ.get("PROJECT") or _project_in(root / ".env") or "locust"
+    return replace(load([f"PROJECT={given}"], {}, root / ".locust-kit" / "without-env"), root=root)
+
+
+def _project_in(path: Path) -> str:
+    try:
+        return next((entry.value for entry in dotenv.read(path, {}) if entry.name == "PROJECT"), "")
+    except SettingError:
+        return ""

@@ -1,0 +1,9 @@
+"""The knobs: what they are (`registry`), where they come from (`load`), what they came to (`Settings`)."""
+
+from __future__ import annotations
+
+from sidecar.settings.load import command_line, load, project_name
+from sidecar.settings.model import Given, Settings
+from sidecar.settings.registry import ALIASES, GROUPS, KNOBS, Knob
+
+__all__ = ["ALIASES", "GROUPS", "KNOBS", "Given", "Knob", "Settings", "command_line", "load", "project_name"]

@@ -1,0 +1,83 @@
+"""The settings of one call, complete and checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Given:
+    """One knob's text as somebody gave it, and who did (`make command line`, `.env line 3`, the last `up`).
+
+    An empty text, possible on the command line only, asks for the default.
+    """
+
+    raw: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every knob as a value. Sizes are bytes, times seconds, shares 0 to 1, folders absolute.
+
+    `given` holds the knobs that somebody set, `passthrough` the LOCUST_* of .env that are no knobs of ours.
+    """
+
+    root: Path
+    project: str
+    workers: int
+    web_port: int
+    monitor_port: int
+    host: str
+    mock: bool
+    target_network: str
+    locustfiles_dir: Path
+    locustfile: str
+    classes: tuple[str, ...]
+    tags: tuple[str, ...]
+    exclude_tags: tuple[str, ...]
+    users: int
+    spawn_rate: float
+    run_time: int
+    fail_ratio: float
+    attach: bool
+    stop_timeout: int
+    reports_dir: Path
+    worker_memory: int
+    worker_memory_reservation: int
+    master_memory: int
+    worker_cpus: float | None
+    nofile: int
+    base_image: str
+    locust_image: str
+    interval: float
+    tail: int
+    once: bool
+    service: str
+    follow: bool
+    dry_run: bool
+    yes: bool
+    with_reports: bool
+    given: Mapping[str, Given]
+    passthrough: Mapping[str, str]
+
+    def said_now(self, name: str) -> bool:
+        """Whether this very call named the knob: not a file, not memory."""
+        entry = self.given.get(name)
+        return entry is not None and entry.source in (COMMAND_LINE, MAKE_COMMAND_LINE, ENVIRONMENT)
+
+    @property
+    def state_dir(self) -> Path:
+        """The git-ignored folder in which the kit remembers."""
+        return self.root / ".locust-kit"
+
+
+COMMAND_LINE = "command line"
+MAKE_COMMAND_LINE = "make command line"
+ENVIRONMENT = "environment"
+REMEMBERED = "the last `up`"

@@ -1,0 +1,172 @@
+"""Turn the text of one knob into its value. Pure: no clock, no file, no environment.
+
+Every parser takes the text and returns the value, or raises ValueError whose text says what would be right.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+from urllib.parse import SplitResult, urlsplit
+
+_MEMORY = re.compile(r"^(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?$", re.IGNORECASE)
+_MEMORY_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
+_SMALLEST_MEMORY_BYTES = 6 * 1024**2  # Docker refuses less
+_DURATION = re.compile(r"^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
+_PROJECT = re.compile(r"^[a-z0-9][a-z0-9_-]*$")
+_TRUE = frozenset({"1", "true", "yes", "on", "y"})
+_FALSE = frozenset({"0", "false", "no", "off", "n"})
+
+
+def text(raw: str) -> str:
+    """Any text."""
+    return raw
+
+
+def boolean(raw: str) -> bool:
+    """1 or 0, in the words people use for them."""
+    lowered = raw.lower()
+    if lowered in _TRUE:
+        return True
+    if lowered in _FALSE:
+        return False
+    raise ValueError("1 or 0")
+
+
+def whole(low: int, high: int | None, raw: str) -> int:
+    """A whole number from `low` to `high` (no upper end when None)."""
+    wanted = f"a whole number from {low}" + ("" if high is None else f" to {high}")
+    if not re.fullmatch(r"\d+", raw, re.ASCII):
+        raise ValueError(wanted)
+    value = int(raw)
+    if value < low or (high is not None and value > high):
+        raise ValueError(wanted)
+    return value
+
+
+def positive(raw: str) -> float:
+    """A finite number above 0."""
+    try:
+        value = float(raw)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or value <= 0:
+        raise ValueError("a number above 0")
+    return value
+
+
+def workers(processors: int, raw: str) -> int:
+    """How many workers: a number, or `auto` for one less than the processors (one is left to the master)."""
+    if raw.lower() == "auto":
+        return max(1, processors - 1)
+    try:
+        return whole(1, None, raw)
+    except ValueError:
+        raise ValueError("a whole number from 1, or auto") from None
+
+
+def port(raw: str) -> int:
+    """A TCP port that the stack may publish."""
+    return whole(1, 65535, raw)
+
+
+def memory_bytes(raw: str) -> int:
+    """A size as Docker writes it (512m, 2G, 1.5gb, or plain bytes), in bytes."""
+    match = _MEMORY.match(raw)
+    if match is None:
+        raise ValueError("a size such as 512m, 2G or 2147483648 (bytes)")
+    value = int(float(match[1]) * 1024 ** _MEMORY_POWERS[match[2].lower()])
+    if value < _SMALLEST_MEMORY_BYTES:
+        raise ValueError("a size of at least 6m, the least that Docker takes")
+    return value
+
+
+def duration_seconds(raw: str) -> int:
+    """A time as Locust writes it (90, 90s, 2m, 1h30m), in seconds."""
+    if re.fullmatch(r"\d+", raw, re.ASCII):
+        return int(raw)
+    match = _DURATION.match(raw)
+    if match is None or not raw:
+        raise ValueError("a time such as 90, 90s, 2m or 1h30m")
+    hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def ratio(raw: str) -> float:
+    """A share between 0 and 1, written as 1% or 0.01."""
+    wanted = "a share such as 1% or 0.01, from 0 to 1"
+    percent = raw.endswith("%")
+    try:
+        value = float(raw.removesuffix("%").strip()) / (100 if percent else 1)
+    except ValueError:
+        raise ValueError(wanted) from None
+    if not 0 <= value <= 1:
+        raise ValueError(wanted)
+    return value
+
+
+def project(raw: str) -> str:
+    """A name that Compose takes for a project."""
+    if not _PROJECT.match(raw):
+        raise ValueError("lower-case letters, digits, - and _, beginning with a letter or a digit")
+    return raw
+
+
+def names(raw: str) -> tuple[str, ...]:
+    """A list, divided by commas or blanks; each name once, in the order given."""
+    return tuple(dict.fromkeys(part for part in re.split(r"[,\s]+", raw) if part))
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL's host is this machine as seen from itself, which inside a container is the container."""
+    host = (_split(url).hostname or "").rstrip(".").lower()
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return address.is_loopback or address.is_unspecified
+
+
+def from_inside(url: str) -> str:
+    """The same URL as a container reaches it: the host part becomes host.docker.internal."""
+    parts = _split(url)
+    number = f":{parts.port}" if parts.port else ""
+    return parts._replace(netloc=f"host.docker.internal{number}").geturl()
+
+
+def target_url(raw: str) -> str:
+    """A target: a URL with a scheme and a host that is reachable from inside a container."""
+    wanted = "a URL with its scheme, such as http://shop.example:8080"
+    if any(letter.isspace() for letter in raw):
+        raise ValueError(wanted)
+    parts = _split(raw, wanted)
+    if not re.match(r"^[A-Za-z][A-Za-z0-9+.-]*://", raw):
+        guess = raw if "//" not in raw else raw.split("//", 1)[1]
+        raise ValueError(f"a URL with its scheme, such as http://{_inside_guess(guess)}")
+    if not parts.hostname:
+        raise ValueError(wanted)
+    if is_loopback(raw):
+        raise ValueError(f"{from_inside(raw)} (inside a container, {parts.hostname} is the container itself)")
+    return raw
+
+
+def _inside_guess(bare: str) -> str:
+    url = f"http://{bare}"
+    try:
+        return from_inside(url).removeprefix("http://") if is_loopback(url) else bare
+    except ValueError:
+        return bare
+
+
+def _split(url: str, wanted: str = "a URL") -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # a port that is no number shows only when asked for
+    except ValueError:
+        raise ValueError(wanted) from None
+    return parts

@@ -1,0 +1,307 @@
+"""Every knob of the kit: its default, unit, meaning, price, and how its text becomes a value.
+
+`.env.example` documents the same list; a unit test keeps the two equal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sidecar.settings import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAKE_ONLY = frozenset({"HOST"})  # many shells set HOST to the machine's own name, so the environment is not asked
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One setting.
+
+    Attributes:
+        name: what people write, in .env, on the command line, in the environment.
+        default: the text used when nobody says anything; "" = none.
+        unit: what a number counts, or the form of the text.
+        help: what it does, one line.
+        cost: what raising or using it costs, one line.
+        parse: text → value; ValueError says what would be right.
+        aliases: shorter names for the command line and .env.
+        lasting: whether `up` writes a given value down for the verbs that follow.
+
+    """
+
+    name: str
+    default: str
+    unit: str
+    help: str
+    cost: str
+    parse: Callable[[str], object] = parse.text
+    aliases: tuple[str, ...] = ()
+    lasting: bool = True
+
+
+_STACK = (
+    Knob(
+        "PROJECT",
+        "locust",
+        "name",
+        "Name of the stack: prefix of its containers, network and volumes.",
+        "A second name is a second stack beside the first; give it its own WEB_PORT.",
+        parse.project,
+    ),
+    Knob(
+        "WORKERS",
+        "4",
+        "workers, or auto",
+        "How many Locust workers; auto = processors - 1.",
+        "Each one can fill one processor and takes up to WORKER_MEMORY.",
+    ),
+    Knob("WEB_PORT", "8089", "TCP port", "Locust's web page, published on 127.0.0.1 only.", "Nothing.", parse.port),
+    Knob(
+        "MONITOR_PORT",
+        "",
+        "TCP port",
+        "The sidecar's page, published on 127.0.0.1 only; default WEB_PORT + 1.",
+        "Nothing.",
+        parse.port,
+    ),
+    Knob(
+        "HOST",
+        "",
+        "URL",
+        "The target. Read from .env and the command line, never from the environment.",
+        "Replaces the host of every User class.",
+        parse.target_url,
+    ),
+    Knob(
+        "MOCK",
+        "0",
+        "1 or 0",
+        "Aim at the kit's own mock target instead of the classes' own host.",
+        "One more container, which shares this machine's processors with the load.",
+        parse.boolean,
+    ),
+    Knob(
+        "TARGET_NETWORK",
+        "",
+        "Docker network",
+        "Another project's network that workers join, to reach its services.",
+        "Workers can reach everything on that network.",
+    ),
+)
+_FILES = (
+    Knob(
+        "LOCUSTFILES_DIR",
+        "./locustfiles",
+        "folder",
+        "Your locustfiles, with their data files, modules, requirements.txt and .env.",
+        "The whole folder is readable in every container of Locust.",
+    ),
+    Knob(
+        "LOCUSTFILE",
+        "locustfile.py",
+        "file, list or package",
+        "What to load from LOCUSTFILES_DIR: a file, several with commas, or a folder.",
+        "Every User class in these files takes part, unless CLASSES says otherwise.",
+    ),
+    Knob("CLASSES", "", "names", "User classes that take part; default all.", "Nothing.", parse.names),
+    Knob(
+        "TAGS", "", "names", "Only tasks with one of these tags.", "A change recreates master and workers.", parse.names
+    ),
+    Knob(
+        "EXCLUDE_TAGS",
+        "",
+        "names",
+        "No tasks with one of these tags.",
+        "A change recreates master and workers.",
+        parse.names,
+    ),
+)
+_RUN = (
+    Knob(
+        "USERS",
+        "10",
+        "users",
+        "Simulated users at the height of a run.",
+        "Memory: about 30 kB a user over HTTP, up to 900 kB over HTTPS.",
+        partial(parse.whole, 1, None),
+        lasting=False,
+    ),
+    Knob(
+        "SPAWN_RATE",
+        "10",
+        "users per second",
+        "How fast the users arrive.",
+        "Above 100 per worker and second, Locust itself falters.",
+        parse.positive,
+        ("RATE",),
+        lasting=False,
+    ),
+    Knob(
+        "RUN_TIME",
+        "1m",
+        "90, 90s, 2m, 1h30m",
+        "How long a run lasts; 0 = until Ctrl-C.",
+        "Nothing.",
+        parse.duration_seconds,
+        ("TIME",),
+        lasting=False,
+    ),
+    Knob(
+        "FAIL_RATIO",
+        "0",
+        "1% or 0.01",
+        "Share of failed requests above which a run is FAIL.",
+        "A lenient limit hides real failures.",
+        parse.ratio,
+    ),
+    Knob(
+        "ATTACH",
+        "0",
+        "1 or 0",
+        "Follow the run that is going instead of starting one.",
+        "Nothing.",
+        parse.boolean,
+        lasting=False,
+    ),
+    Knob(
+        "STOP_TIMEOUT",
+        "0",
+        "seconds",
+        "How long users may finish their task when a run stops.",
+        "A run with hanging requests ends that much later; at 0, requests under way are cut and not counted.",
+        partial(parse.whole, 0, 3600),
+    ),
+    Knob("REPORTS_DIR", "./reports", "folder", "Where each run leaves its report.", "About 1 MB of disk a run."),
+)
+_RESOURCES = (
+    Knob(
+        "WORKER_MEMORY",
+        "2G",
+        "512m, 2G, bytes",
+        "Memory limit of each worker; swap is never added.",
+        "A worker above it is killed, and the run is INVALID.",
+        parse.memory_bytes,
+    ),
+    Knob(
+        "WORKER_MEMORY_RESERVATION",
+        "1G",
+        "512m, 2G, bytes",
+        "Memory that a worker is left when the machine runs short.",
+        "Takes nothing until memory is short. At most WORKER_MEMORY.",
+        parse.memory_bytes,
+    ),
+    Knob(
+        "MASTER_MEMORY",
+        "2G",
+        "512m, 2G, bytes",
+        "Memory limit of the master.",
+        "Grows about 2 kB for each request name; a killed master ends the run.",
+        parse.memory_bytes,
+    ),
+    Knob(
+        "WORKER_CPUS",
+        "",
+        "processors",
+        "Processor limit of each worker, such as 1.5; default none.",
+        "A throttled worker measures wrong response times.",
+        parse.positive,
+    ),
+    Knob(
+        "NOFILE",
+        "10000",
+        "open files",
+        "Open files allowed to each Locust process; Locust wants 10000.",
+        "More needs a daemon that may raise its own limit.",
+        partial(parse.whole, 1024, 1048576),
+    ),
+)
+_IMAGES = (
+    Knob(
+        "BASE_IMAGE",
+        "",
+        "image",
+        "Debian image that all images are built on; default what set-up found.",
+        "A change rebuilds every image.",
+    ),
+    Knob(
+        "LOCUST_IMAGE",
+        "",
+        "image",
+        "An image of your own in place of the kit's Locust image.",
+        "Needs the kit's entry point and plugin, or status and try do less.",
+    ),
+)
+_VIEW = (
+    Knob(
+        "INTERVAL",
+        "2",
+        "seconds",
+        "How often the sidecar measures and the view is drawn.",
+        "Half the interval costs nearly twice the processor time.",
+        parse.positive,
+    ),
+    Knob(
+        "TAIL",
+        "5",
+        "lines",
+        "Recent lines of the master's log in the view, and of each service in `logs`.",
+        "Nothing.",
+        partial(parse.whole, 0, 10000),
+    ),
+    Knob(
+        "ONCE",
+        "0",
+        "1 or 0",
+        "One frame of the view as plain text, then end.",
+        "Nothing.",
+        parse.boolean,
+        lasting=False,
+    ),
+    Knob("SERVICE", "", "service", "Only the logs of this service.", "Nothing.", lasting=False),
+    Knob("FOLLOW", "0", "1 or 0", "Keep following the logs.", "Nothing.", parse.boolean, lasting=False),
+)
+_SAFETY = (
+    Knob(
+        "DRY_RUN",
+        "0",
+        "1 or 0",
+        "Say what set-up would do, and change nothing.",
+        "Nothing.",
+        parse.boolean,
+        lasting=False,
+    ),
+    Knob(
+        "YES",
+        "0",
+        "1 or 0",
+        "Answer every question with yes; lets `reload` interrupt a run.",
+        "`purge` deletes without asking.",
+        parse.boolean,
+        lasting=False,
+    ),
+    Knob(
+        "WITH_REPORTS",
+        "0",
+        "1 or 0",
+        "`purge` deletes REPORTS_DIR too.",
+        "The reports of all runs are gone.",
+        parse.boolean,
+        lasting=False,
+    ),
+)
+
+GROUPS: tuple[tuple[str, tuple[Knob, ...]], ...] = (
+    ("The stack", _STACK),
+    ("Your locustfiles", _FILES),
+    ("A run", _RUN),
+    ("Limits", _RESOURCES),
+    ("Images", _IMAGES),
+    ("The view", _VIEW),
+    ("Safety", _SAFETY),
+)
+KNOBS: dict[str, Knob] = {knob.name: knob for _, knobs in GROUPS for knob in knobs}
+ALIASES: dict[str, str] = {alias: knob.name for knob in KNOBS.values() for alias in knob.aliases}

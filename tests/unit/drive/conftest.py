@@ -1,0 +1,52 @@
+"""What the tests of the acting room share."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sidecar.drive.docker import Engine
+from sidecar.drive.say import Say
+from tests.unit.drive.fake_engine import FakeEngine
+from tests.unit.drive.fake_master import FakeMaster
+from tests.unit.drive.fake_time import FakeTime
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def fake_time() -> FakeTime:
+    return FakeTime()
+
+
+@pytest.fixture
+def master() -> Iterator[FakeMaster]:
+    server = FakeMaster()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def out() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+def say(out: io.StringIO) -> Say:
+    return Say(out)
+
+
+@pytest.fixture
+def fake_engine(tmp_path: Path) -> Iterator[FakeEngine]:
+    server = FakeEngine(tmp_path / "engine.sock")
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def engine(fake_engine: FakeEngine) -> Engine:
+    return Engine(fake_engine.path)

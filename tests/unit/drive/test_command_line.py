@@ -1,0 +1,112 @@
+"""The command line itself: the Makefile's list and order, verbs, and errors that are one line."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sidecar.cli import VERBS
+from sidecar.cli.__main__ import main
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+USE = [
+    "setup",
+    "up",
+    "down",
+    "restart",
+    "reload",
+    "scale",
+    "ps",
+    "logs",
+    "monitor",
+    "run",
+    "try",
+    "reports",
+    "clean",
+    "purge",
+]
+DEVELOP = ["test", "test-long", "lint", "bench"]
+NO_DOCKER = {"DOCKER_HOST": "unix:///nowhere/docker.sock", "HOME": "/nowhere"}
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+
+
+def make(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["make", "--no-print-directory", "-C", str(REPOSITORY), *words],
+        env={"PATH": os.environ["PATH"], **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@needs_make
+def test_make_alone_lists_both_groups() -> None:
+    out = make().stdout.splitlines()
+    use, develop = out.index("Use"), out.index("Develop")
+    assert [line.split()[1] for line in out[use + 1 : develop] if line] == USE
+    assert [line.split()[1] for line in out[develop + 1 :] if line] == DEVELOP
+
+
+@needs_make
+@pytest.mark.parametrize("extra", [[], ["-j8"]])
+def test_targets_run_in_the_order_given(tmp_path: Path, extra: list[str]) -> None:
+    probe = tmp_path / "kit"
+    probe.write_text(f'#!/bin/sh\n[ "$1" = down ] && sleep 0.3\necho "$1" >> {tmp_path}/order\n')
+    probe.chmod(0o755)
+    done = make(*extra, f"KIT={probe}", "down", "up", "scale", "WORKERS=4")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "order").read_text().split() == ["down", "up", "scale"]
+
+
+@pytest.mark.parametrize("verb", [name for name in USE if name != "setup"])
+def test_every_target_has_its_verb(verb: str) -> None:
+    module = importlib.import_module(VERBS[verb])
+    assert verb == module.NAME
+    assert module.HELP
+    assert callable(module.run)
+
+
+def one_line(capsys: pytest.CaptureFixture[str], argv: list[str], environ: dict[str, str] | None = None) -> str:
+    assert main(argv, environ or NO_DOCKER) == 2
+    err = capsys.readouterr().err
+    assert len(err.strip().splitlines()) == 1, err
+    return err
+
+
+@pytest.mark.parametrize(
+    "verb", ["up", "scale", "run", "down", "ps", "reload", "restart", "try", "purge", "clean", "logs"]
+)
+def test_bad_input_is_one_line_for_every_verb(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "bogus" in one_line(capsys, [verb, "bogus"])
+
+
+@pytest.mark.parametrize("verb", ["up", "scale", "ps", "reload", "restart", "try", "clean", "purge", "down"])
+def test_without_an_engine_every_verb_leads_to_setup(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "make setup" in one_line(capsys, [verb, "PROJECT=no-such-stack", "WORKERS=2", "YES=1"])
+
+
+def test_an_unknown_verb_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "did you mean `reload`?" in one_line(capsys, ["relaod"])
+
+
+def test_a_scale_without_a_number_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "make scale WORKERS=8" in one_line(capsys, ["scale", "PROJECT=no-such-stack"])
+
+
+def test_a_service_that_is_none_is_answered_with_those_that_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "one of locust-master, locust-worker" in one_line(capsys, ["logs", "SERVICE=nothing"])
+
+
+def test_the_command_line_does_not_import_what_it_does_not_need() -> None:
+    unwanted = {"docker", "rich", "psutil", "locust"}
+    code = f"import sys, sidecar.cli.__main__, sidecar.cli.up; print(sorted({unwanted} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from sidecar.drive import compose, envfile
+from sidecar.drive.compose import Compose, Decided
+from sidecar.errors import StackError
+from sidecar.settings import dotenv, load
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def environment(*args: str, decided: Decided | None = None, **environ: str) -> dict[str, str]:
+    return compose.environment(load(list(args), {}, Path("/checkout")), decided or Decided(), environ)
+
+
+def test_compose_gets_every_value_and_the_callers_path() -> None:
+    found = environment(
+        "WORKER_MEMORY=2G",
+        "CLASSES=A B",
+        "TAGS=x,y",
+        "WORKER_CPUS=1.5",
+        "STOP_TIMEOUT=30",
+        PATH="/bin",
+        decided=Decided("http://t", mock=True, proxy_user="65534:9", inputs={"mock-target": "h"}),
+    )
+    wanted = {
+        "PATH": "/bin",
+        "PROJECT": "locust",
+        "WEB_PORT": "8089",
+        "MONITOR_PORT": "8090",
+        "KIT_HOST": "http://t",
+        "KIT_CLASSES": "A,B",
+        "KIT_TAGS": "x,y",
+        "WORKER_MEMORY": "2147483648",
+        "WORKER_CPUS": "1.5",
+        "COMPOSE_PROFILES": "mock",
+        "DOCKER_PROXY_USER": "65534:9",
+        "KIT_INPUTS_MOCK_TARGET": "h",
+        "LOCUSTFILES_DIR": "/checkout/locustfiles",
+        "STOP_TIMEOUT": "30",
+        "STOP_GRACE_PERIOD": "50s",
+    }
+    assert {name: found[name] for name in wanted} == wanted
+
+
+def test_the_inherited_environment_cannot_change_the_target_or_a_knob() -> None:
+    found = environment(HOST="http://machine", WORKERS="99", MAKEFLAGS="x", COMPOSE_PROFILES="mock")
+    assert "HOST" not in found
+    assert "MAKEFLAGS" not in found
+    assert (found["KIT_HOST"], found["COMPOSE_PROFILES"]) == ("", "")
+
+
+def test_every_variable_of_the_compose_files_is_given() -> None:
+    hashes = dict.fromkeys(("locust", "monitor", "docker-proxy", "mock-target"), "h")
+    given = environment(decided=Decided(inputs=hashes))
+    for file in ("docker-compose.yml", "docker/target-network.yml"):
+        used = set(re.findall(r"(?<!\$)\$\{(\w+)", (REPOSITORY / file).read_text()))
+        assert used <= set(given), f"{file} uses what nobody gives"
+
+
+def test_the_files_and_the_project_are_named_outright() -> None:
+    plain = Compose(Path("/checkout"), "mine", {}).command("ps")
+    assert plain[-5:] == ["-p", "mine", "-f", "/checkout/docker-compose.yml", "ps"]
+    joined = Compose(Path("/checkout"), "mine", {"TARGET_NETWORK": "shop"}).command("ps")
+    assert "/checkout/docker/target-network.yml" in joined
+
+
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        (
+            "OCI runtime create failed: error setting rlimit type 7: operation not permitted: unknown",
+            "open-file limit NOFILE",
+        ),
+        ("Bind for 127.0.0.1:8089 failed: port is already allocated", "port 8089 is taken"),
+        (
+            "failed to listen on TCP socket: listen tcp4 127.0.0.1:8089: bind: address already in use",
+            "port 8089 is taken",
+        ),
+        ("all predefined address pools have been fully subnetted", "no network address left"),
+        ("write /var/lib/x: no space left on device", "the disk is full"),
+        ("network shop declared as external, but could not be found", "TARGET_NETWORK shop does not exist"),
+        ("docker: 'compose' is not a docker command.", "Docker Compose is missing"),
+        ("docker: unknown command: docker compose\n\nRun 'docker --help'", "Docker Compose is missing"),
+        (
+            "Error response from daemon: Range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available",
+            "0.01 to 2.00",
+        ),
+        (
+            "pulling\nError response from daemon: something new\n",
+            "docker compose up failed: Error response from daemon: something new",
+        ),
+        ("", "docker compose up failed: no output"),
+    ],
+)
+def test_a_failure_of_compose_is_told_in_one_line(output: str, line: str) -> None:
+    told = compose.explain(output, "up").line()
+    assert line in told
+    assert "\n" not in told
+
+
+def test_without_the_docker_command_setup_is_named() -> None:
+    with pytest.raises(StackError, match=r"make setup"):
+        Compose(Path("/"), "p", {"PATH": "/nowhere"}).run("ps")
+
+
+@pytest.mark.parametrize(
+    "value", ["plain", "a b", "it's", '"', "$HOME", "\\n", "a=b#c", "x 'y' \"z\" $A \\", "", "line\nline's"]
+)
+def test_a_value_written_for_compose_is_read_back_unchanged(value: str) -> None:
+    (entry,) = dotenv.parse(envfile.render({"LOCUST_X": value}), {})
+    assert entry.value == value
+
+
+def test_only_locusts_own_settings_leave_the_checkouts_env(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("SECRET=1\nLOCUST_LOGLEVEL=DEBUG\nWORKERS=2\n")
+    settings = load([], {}, tmp_path)
+    compose.write_env_file(settings)
+    path = compose.env_file_path(settings)
+    assert path.read_text() == "LOCUST_LOGLEVEL='DEBUG'\n"
+    assert path.stat().st_mode & 0o077 == 0

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sidecar.drive import check, locustfile
+from sidecar.errors import KitError, LocustfileError, SettingError
+from sidecar.settings import Settings, load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def settings(folder: Path, name: str = "locustfile.py") -> Settings:
+    return load([f"LOCUSTFILES_DIR={folder}", f"LOCUSTFILE={name}"], {}, folder)
+
+
+def refused(folder: Path, text: str) -> str:
+    (folder / "locustfile.py").write_text(text)
+    with pytest.raises(LocustfileError) as caught:
+        locustfile.check(locustfile.sources(settings(folder)), folder)
+    assert "\n" not in caught.value.line()
+    return caught.value.line()
+
+
+def accepted(folder: Path, text: str) -> None:
+    (folder / "locustfile.py").write_text(text)
+    locustfile.check(locustfile.sources(settings(folder)), folder)
+
+
+def test_a_missing_file_is_answered_with_those_that_are_there(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").touch()
+    with pytest.raises(LocustfileError, match=r"no locustfile shopp\.py.*one of shop\.py"):
+        locustfile.sources(settings(tmp_path, "shopp.py"))
+
+
+def test_a_name_without_its_ending_is_answered_with_it(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").touch()
+    with pytest.raises(LocustfileError, match=r"make up LOCUSTFILE=shop\.py"):
+        locustfile.sources(settings(tmp_path, "shop"))
+
+
+def test_a_path_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    with pytest.raises(SettingError, match=r"outside LOCUSTFILES_DIR"):
+        locustfile.sources(settings(tmp_path / "in", "../x.py"))
+
+
+def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"is not a folder"):
+        locustfile.sources(settings(tmp_path / "none"))
+
+
+def test_a_list_and_a_package_and_what_they_import_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("import flows.login\nfrom helper import x\nimport json\n")
+    (tmp_path / "helper.py").touch()
+    (tmp_path / "unused.py").touch()
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "__init__.py").touch()
+    (tmp_path / "flows" / "login.py").touch()
+    (tmp_path / "pack").mkdir()
+    (tmp_path / "pack" / "b.py").touch()
+    found = {path.relative_to(tmp_path).as_posix() for path in locustfile.sources(settings(tmp_path, "a.py, pack"))}
+    assert found == {"a.py", "helper.py", "flows/login.py", "pack/b.py"}
+
+
+def test_a_syntax_error_names_file_line_and_text(tmp_path: Path) -> None:
+    line = refused(tmp_path, "x = 1\ndef broken(:\n")
+    assert "locustfile.py line 2" in line
+    assert "def broken(:" in line
+
+
+def test_a_syntax_error_in_an_imported_module_is_found(tmp_path: Path) -> None:
+    (tmp_path / "helper.py").write_text("\n\nx = (\n")
+    assert "helper.py line 3" in refused(tmp_path, "import helper\n")
+
+
+@pytest.mark.parametrize(
+    "text", ['x = f"{d["a"]}"\n', "type X = int\n", "def f[T](x: T) -> T: return x\n", "class C[T]: pass\n"]
+)
+def test_newer_syntax_than_the_hosts_python_is_left_to_the_image(tmp_path: Path, text: str) -> None:
+    accepted(tmp_path, text)
+
+
+def test_an_old_syntax_error_is_no_newer_syntax() -> None:
+    error = SyntaxError("invalid syntax", ("f", 1, 1, "def f(:\n"))
+    assert not locustfile.may_be_newer(error, (3, 11))
+    newer = SyntaxError("expected '('", ("f", 1, 1, "def f[T](x): pass\n"))
+    assert locustfile.may_be_newer(newer, (3, 11))
+    assert not locustfile.may_be_newer(newer, (3, 13))
+
+
+@pytest.mark.parametrize("event", ["request_success", "request_failure"])
+@pytest.mark.parametrize(
+    "use",
+    [
+        "events.{} += f",
+        "events.{}.add_listener(f)",
+        "@events.{}.add_listener\ndef g(**kw): pass",
+        "locust.events.{}.fire()",
+    ],
+)
+def test_a_removed_event_is_named_with_its_line_and_what_took_its_place(tmp_path: Path, event: str, use: str) -> None:
+    line = refused(tmp_path, "import locust\nfrom locust import events\nf = print\n" + use.format(event) + "\n")
+    assert f"events.{event}" in line
+    assert "locustfile.py line 4" in line
+    assert "events.request" in line
+    assert "exception" in line
+
+
+def test_adding_to_an_event_with_plus_is_answered(tmp_path: Path) -> None:
+    line = refused(tmp_path, "from locust import events\nevents.test_start += print\n")
+    assert "add_listener" in line
+
+
+def test_old_class_names_are_answered(tmp_path: Path) -> None:
+    assert "HttpUser" in refused(tmp_path, "from locust import HttpLocust, task\n")
+
+
+def test_other_events_and_other_things_called_events_pass(tmp_path: Path) -> None:
+    accepted(
+        tmp_path,
+        "from locust import events as ev\nfrom mine import events\n@ev.request.add_listener\ndef f(**kw): pass\n"
+        "events.request_failure += 1\n",
+    )
+
+
+def test_a_passed_check_says_what_the_files_hold() -> None:
+    found = check.read(
+        {
+            "passed": True,
+            "shape_class": "Steps",
+            "user_classes": [{"name": "A", "host": "http://a"}, {"name": "B", "host": None}],
+        }
+    )
+    assert found.user_classes == (check.UserClass("A", "http://a"), check.UserClass("B", None))
+    assert found.shape_class == "Steps"
+
+
+def test_a_failed_check_names_file_line_and_mend() -> None:
+    problem = {"file": "a.py", "line": 3, "kind": "import", "text": "no module x", "fix": "add x to requirements.txt"}
+    with pytest.raises(LocustfileError) as caught:
+        check.read({"passed": False, "problems": [problem, problem]})
+    assert caught.value.line() == "no module x (and 1 more) (a.py line 3) → add x to requirements.txt"
+
+
+def test_the_checks_answer_is_found_behind_the_users_own_prints() -> None:
+    assert check._last_json('hello\n{"a": 1}\n{"passed": true}\nbye\n', "")["passed"] is True
+    with pytest.raises(KitError, match=r"could not be checked: no such image"):
+        check._last_json("", "pulling\nno such image\n")
+
+
+def test_a_check_is_not_done_again_for_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "locustfile.py").write_text("x = 1\n")
+    asked: list[str] = []
+
+    def ask(_settings: Settings, image: str, _env: object) -> dict[str, object]:
+        asked.append(image)
+        return {"passed": True, "user_classes": [{"name": "A", "host": None}]}
+
+    monkeypatch.setattr(check, "_ask", ask)
+    one = settings(tmp_path)
+    assert [check.check(one, "image", "id1", {})[1] for _ in range(3)] == [False, True, True]
+    assert not check.check(one, "image", "id2", {})[1], "another image"
+    (tmp_path / "data.csv").write_text("1\n")
+    assert not check.check(one, "image", "id2", {})[1], "another file beside it"
+    (tmp_path / "locustfile.py").write_text("y = 1\n")
+    assert not check.check(one, "image", "id2", {})[1], "another locustfile"
+    assert not check.check(one, "image", "id2", {"A": "1"})[1], "another .env"
+
+
+def test_an_edit_that_keeps_size_and_time_is_still_another_file(tmp_path: Path) -> None:
+    path = tmp_path / "locustfile.py"
+    path.write_text("x = 1\n")
+    before = check.fingerprint(settings(tmp_path), "id", {})
+    about = path.stat()
+    path.write_text("x = 2\n")
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert check.fingerprint(settings(tmp_path), "id", {}) != before

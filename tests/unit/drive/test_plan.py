@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar.drive import plan
+from sidecar.errors import SettingError, StackError
+from sidecar.settings import Settings, load
+
+
+def settings(*args: str) -> Settings:
+    return load(list(args), {}, Path("/nowhere"))
+
+
+def page(**hosts: str) -> dict[str, Any]:
+    return {"users": {name: {"host": host} for name, host in hosts.items()}, "available_shape_classes": ["Default"]}
+
+
+def master(
+    page_: dict[str, Any], status: dict[str, Any] | None = None, loaded: dict[str, str] | None = None
+) -> plan.Master:
+    return plan.master(status, page_, loaded or {})
+
+
+def test_a_run_asks_for_users_rate_time_and_host() -> None:
+    what = plan.make(settings("USERS=5", "RATE=2.5", "TIME=2m"), master(page(A="http://a")), "")
+    assert what.form() == [("host", "http://a"), ("user_count", "5"), ("spawn_rate", "2.5"), ("run_time", "120")]
+
+
+def test_a_run_without_end_sends_no_time() -> None:
+    form = dict(plan.make(settings("RUN_TIME=0"), master(page(A="http://a")), "").form())
+    assert "run_time" not in form
+
+
+def test_the_host_given_beats_the_one_decided_and_that_the_classes() -> None:
+    about = master(page(A="http://a"))
+    assert plan.make(settings("HOST=http://new"), about, "http://up").host == "http://new"
+    assert plan.make(settings(), about, "http://up").host == "http://up"
+    assert plan.make(settings(), about, "").host == "http://a"
+
+
+def test_classes_with_hosts_of_their_own_keep_them() -> None:
+    assert plan.make(settings(), master(page(A="http://a", B="http://b")), "").host == ""
+
+
+def test_the_host_as_loaded_is_sent_even_after_another_run_overwrote_it() -> None:
+    assert plan.make(settings(), master(page(A="http://other"), loaded={"A": "http://a"}), "").host == "http://a"
+
+
+def test_overwritten_hosts_are_noticed_when_several_classes_need_their_own() -> None:
+    loaded = {"A": "http://a", "B": "http://b"}
+    clean, dirty = (
+        master(page(A="http://a", B="http://b"), loaded=loaded),
+        master(page(A="http://x", B="http://x"), loaded=loaded),
+    )
+    assert not plan.hosts_overwritten(plan.make(settings(), clean, ""), clean)
+    assert plan.hosts_overwritten(plan.make(settings(), dirty, ""), dirty)
+    assert not plan.hosts_overwritten(plan.make(settings("HOST=http://y"), dirty, ""), dirty)
+
+
+@pytest.mark.parametrize("word", ["USERS=5", "RATE=2", "RUN_TIME=1m"])
+def test_a_load_shape_refuses_what_it_decides_itself(word: str) -> None:
+    about = master(page(A="http://a"), {"shape_class": "Steps"})
+    with pytest.raises(SettingError, match=r"the load shape Steps decides"):
+        plan.make(settings(word), about, "")
+
+
+def test_a_load_shape_is_asked_for_by_name_only_where_there_is_a_picker() -> None:
+    shaped = page(A="http://a") | {"available_shape_classes": ["Default", "Steps"]}
+    with_picker = plan.make(settings(), master(shaped | {"show_userclass_picker": True}), "")
+    assert with_picker.form() == [("host", "http://a"), ("user_classes", "A"), ("shape_class", "Steps")]
+    assert plan.make(settings(), master(shaped), "").form() == [("host", "http://a")]
+
+
+def test_users_in_a_file_do_not_stand_in_a_shapes_way(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("USERS=5\n")
+    what = plan.make(load([], {}, tmp_path), master(page(A="http://a"), {"shape_class": "Steps"}), "")
+    assert what.run_time == 0
+
+
+def test_a_class_that_is_not_there_is_refused_with_those_that_are() -> None:
+    with pytest.raises(SettingError, match=r"CLASSES names 'C'.*some of A, B"):
+        plan.make(settings("CLASSES=A,C"), master(page(A="http://a", B="http://a")), "")
+
+
+def test_every_class_takes_part_although_the_last_run_had_but_one() -> None:
+    status = {"user_classes": [{"name": "A", "host": "http://a"}], "class_picker": True}
+    about = master(page(A="http://a", B="http://a"), status)
+    assert plan.make(settings(), about, "").classes == ("A", "B")
+
+
+def test_without_a_page_the_plugin_is_believed() -> None:
+    about = master({}, {"user_classes": [{"name": "A", "host": None}], "locustfile": {"sha256": "f00"}})
+    assert (about.user_classes, about.locustfile_sha256) == ((("A", ""),), "f00")
+
+
+def test_older_files_are_counted_over_master_and_workers() -> None:
+    status = {
+        "locustfile": {"changed_on_disk": ["a.py"]},
+        "workers": {"w1": {"changed_on_disk": ["b.py", "a.py"]}, "w2": {"changed_on_disk": []}},
+    }
+    about = master({}, status)
+    assert (about.changed_on_disk, about.stale_processes) == (("a.py", "b.py"), 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "picker", "names"),
+    [
+        ([], False, ()),
+        (["TAGS=a,b"], False, ()),
+        (["TAGS=b a"], False, ()),
+        (["TAGS=a"], False, ("TAGS",)),
+        (["TAGS="], False, ("TAGS",)),
+        (["CLASSES=X"], False, ("CLASSES",)),
+        (["CLASSES=X"], True, ()),
+        (["EXCLUDE_TAGS=z"], True, ("EXCLUDE_TAGS",)),
+    ],
+)
+def test_filters_that_the_stack_was_not_started_with_are_found(
+    words: list[str],
+    picker: bool,  # noqa: FBT001  a parameter of the table
+    names: tuple[str, ...],
+) -> None:
+    status = {"settings": {"tags": "a,b", "classes": "", "exclude_tags": ""}}
+    assert plan.filters_to_change(settings(*words), status, class_picker=picker) == names
+
+
+@pytest.mark.parametrize(
+    ("state", "workers", "attach", "said"),
+    [
+        ("running", 2, False, "ATTACH=1"),
+        ("spawning", 2, False, "ATTACH=1"),
+        ("stopping", 2, False, "still stopping"),
+        ("ready", 0, False, "no worker"),
+        ("stopped", 2, True, "no run is going"),
+        ("ready", 2, True, "no run is going"),
+    ],
+)
+def test_a_state_in_which_nothing_can_start_is_refused(state: str, workers: int, attach: bool, said: str) -> None:  # noqa: FBT001  a parameter of the table
+    with pytest.raises(StackError, match=said):
+        plan.refuse_state(state, workers, attach=attach)
+
+
+@pytest.mark.parametrize(
+    ("state", "attach"), [("ready", False), ("stopped", False), ("running", True), ("spawning", True)]
+)
+def test_a_state_in_which_it_can_is_not(state: str, attach: bool) -> None:  # noqa: FBT001  a parameter of the table
+    plan.refuse_state(state, 1, attach=attach)

@@ -1,0 +1,199 @@
+"""`run` from end to end against a small real server that answers as a master does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sidecar.drive import follow
+from sidecar.drive.run import run
+from sidecar.errors import StackError
+from sidecar.settings import load
+from tests.unit.drive.fake_master import FakeMaster, figures
+
+if TYPE_CHECKING:
+    import io
+
+    from sidecar.drive.say import Say
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+NO_DOCKER = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow, "_EACH_SECONDS", 0.02)
+
+
+def start(master: FakeMaster, root: Path, say: Say, *args: str) -> int:
+    (root / "locustfiles").mkdir(exist_ok=True)
+    words = [f"WEB_PORT={master.port}", f"MONITOR_PORT={master.port % 60000 + 1}", "PROJECT=none", *args]
+    return run(load(words, {}, root), NO_DOCKER, say)
+
+
+def report(root: Path) -> dict[str, Any]:
+    (path,) = (root / "reports").glob("*/run.json")
+    document: dict[str, Any] = json.loads(path.read_text())
+    return document
+
+
+def running(*after: dict[str, Any]) -> list[dict[str, Any]]:
+    return [figures("spawning", 1, users=1), figures("running", 5, users=2), *after]
+
+
+def test_a_clean_run_passes_and_leaves_its_report(
+    master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO
+) -> None:
+    master.on_swarm = running(figures("stopped", 40))
+    assert start(master, tmp_path, say, "USERS=3", "RATE=3", "RUN_TIME=0") == 0
+    assert out.getvalue().splitlines()[-1] == "PASS (exit 0)"
+    document = report(tmp_path)
+    assert (document["verdict"], document["exit_code"], document["passed"]) == ("PASS", 0, True)
+    assert document["figures"]["requests"] == 40
+    assert document["settings"]["users"] == 3
+    assert document["workers"] == {"at_start": 2, "at_end": 2, "lost": [], "left": [], "users_at_end": 2}
+    folder = next((tmp_path / "reports").iterdir())
+    assert {path.name for path in folder.iterdir()} == {
+        "run.json",
+        "report.html",
+        "requests.csv",
+        "failures.csv",
+        "exceptions.csv",
+    }
+    assert str(folder) in out.getvalue()
+
+
+def test_failures_above_the_limit_fail(master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO) -> None:
+    master.on_swarm = running(figures("stopped", 40, 2))
+    assert start(master, tmp_path, say, "RUN_TIME=0", "FAIL_RATIO=1%") == 1
+    assert "5.00% of 40 requests failed, the limit is 1.00%" in out.getvalue()
+    assert "2 × GET /a: 500" in out.getvalue()
+    assert out.getvalue().splitlines()[-1] == "FAIL (exit 1)"
+
+
+def test_failures_within_the_limit_pass(master: FakeMaster, tmp_path: Path, say: Say) -> None:
+    master.on_swarm = running(figures("stopped", 40, 2))
+    assert start(master, tmp_path, say, "RUN_TIME=0", "FAIL_RATIO=5%") == 0
+
+
+def test_a_lost_worker_makes_a_run_invalid(master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO) -> None:
+    master.on_swarm = running(figures("running", 9, workers={"w1": "running", "w2": "missing"}), figures("stopped", 40))
+    assert start(master, tmp_path, say, "RUN_TIME=0") == 4
+    assert "1 worker went missing during the run" in out.getvalue()
+    assert report(tmp_path)["workers"]["lost"] == ["w2"]
+
+
+def test_workers_that_leave_with_their_users_are_said(
+    master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO
+) -> None:
+    master.on_swarm = running(figures("running", 9, workers={"w1": "running"}, users=4), figures("stopped", 40))
+    start(master, tmp_path, say, "RUN_TIME=0", "USERS=10")
+    assert "1 worker(s) left during the run and took users with them: 4 of 10 were running" in out.getvalue()
+
+
+def test_a_restarted_master_makes_a_run_invalid(master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO) -> None:
+    master.on_swarm = running(figures("ready", 0, workers={}))
+    assert start(master, tmp_path, say, "RUN_TIME=0") == 4
+    assert "the master was restarted during the run" in out.getvalue()
+
+
+def test_a_run_that_somebody_else_stops_is_invalid(
+    master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO
+) -> None:
+    master.on_swarm = running(figures("stopped", 40))
+    assert start(master, tmp_path, say, "RUN_TIME=60") == 4
+    assert "stopped by somebody else after 0 s of 60 s" in out.getvalue()
+
+
+def test_a_run_without_a_request_is_invalid(master: FakeMaster, tmp_path: Path, say: Say) -> None:
+    master.on_swarm = [figures("running"), figures("stopped")]
+    assert start(master, tmp_path, say, "RUN_TIME=0") == 4
+
+
+def test_a_run_carries_the_plugins_id_and_its_own_without_one(master: FakeMaster, tmp_path: Path, say: Say) -> None:
+    master.status = {"run": {"run_id": "20261122T150405Z-ab12"}}
+    master.on_swarm = running(figures("stopped", 40))
+    start(master, tmp_path, say, "RUN_TIME=0", "ATTACH=0")
+    first = report(tmp_path)["run_id"]
+    assert first != "20261122T150405Z-ab12", "that was the run before this one"
+    assert len(first) == len("20261122T150405Z-ab12")
+
+
+def test_a_run_that_is_going_is_refused_and_left_alone(master: FakeMaster, tmp_path: Path, say: Say) -> None:
+    master.figures = [figures("running", 5)]
+    with pytest.raises(StackError, match=r"a run is going already.*ATTACH=1"):
+        start(master, tmp_path, say)
+    assert master.posts == []
+    assert not (tmp_path / "reports").exists()
+
+
+def test_attach_follows_a_run_without_starting_one(master: FakeMaster, tmp_path: Path, say: Say) -> None:
+    master.figures = running(figures("running", 9), figures("stopped", 40))
+    assert start(master, tmp_path, say, "ATTACH=1") == 0
+    assert master.posts == []
+    assert report(tmp_path)["settings"]["attached"] is True
+
+
+def test_no_master_is_told_with_the_way_to_get_one(master: FakeMaster, tmp_path: Path, say: Say) -> None:
+    master.close()
+    with pytest.raises(StackError, match=r"no Locust master answers.*make up"):
+        start(master, tmp_path, say)
+
+
+def test_no_worker_is_refused(master: FakeMaster, tmp_path: Path, say: Say) -> None:
+    master.figures = [figures("ready", workers={"w1": "missing"})]
+    with pytest.raises(StackError, match=r"no worker is registered"):
+        start(master, tmp_path, say)
+
+
+def test_what_locust_refuses_is_passed_on(master: FakeMaster, tmp_path: Path, say: Say) -> None:
+    master.swarm = {"success": False, "message": "Missing or invalid user_count"}
+    with pytest.raises(StackError, match=r"Locust did not start the run: Missing or invalid user_count"):
+        start(master, tmp_path, say)
+
+
+def test_an_older_file_in_the_workers_is_said(master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO) -> None:
+    master.status = {
+        "run": None,
+        "locustfile": {"sha256": "x", "changed_on_disk": ["a.py"]},
+        "workers": {"w1": {"changed_on_disk": ["a.py"]}},
+    }
+    master.on_swarm = running(figures("stopped", 40))
+    start(master, tmp_path, say, "RUN_TIME=0")
+    assert "2 processes run an older a.py than the one on disk → make reload" in out.getvalue()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_stops_the_run_and_still_saves_and_sums_up(
+    master: FakeMaster, tmp_path: Path, number: signal.Signals
+) -> None:
+    master.on_swarm = [figures("running", 5, users=2)]
+    master.on_stop = [figures("stopped", 12)]
+    words = [f"WEB_PORT={master.port}", "PROJECT=none", f"REPORTS_DIR={tmp_path}", "RUN_TIME=60", "MONITOR_PORT=1"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sidecar.cli", "run", *words],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={"PATH": os.environ["PATH"], **NO_DOCKER},
+    )
+    assert process.stdout is not None
+    seen = ""
+    while "2 users" not in seen:
+        seen = process.stdout.readline()
+        assert seen, "the run ended too early"
+    process.send_signal(number)
+    rest, _ = process.communicate(timeout=30)
+    assert process.returncode == 4
+    assert rest.splitlines()[-1] == "INVALID (exit 4)"
+    assert "stopped by Ctrl-C after" in rest
+    assert [path for path, _ in master.posts] == ["/swarm", "/stop"]
+    (path,) = tmp_path.glob("*/run.json")
+    assert json.loads(path.read_text())["figures"]["requests"] == 12

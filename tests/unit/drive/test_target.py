@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sidecar.drive.check import UserClass
+from sidecar.drive.target import Target, decide
+from sidecar.errors import LocustfileError, SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OWN = UserClass("Own", "http://own")
+NONE = UserClass("None", None)
+
+
+def target(host: str = "", *classes: UserClass, mock: bool = False, env: Mapping[str, str] | None = None) -> Target:
+    return decide(host, mock=mock, user_env=env or {}, classes=classes)
+
+
+def test_host_beats_every_class() -> None:
+    assert target("http://given", OWN, NONE) == Target("http://given", "http://given", mock=False)
+
+
+def test_mock_beats_the_classes_own_host() -> None:
+    assert target("", OWN, mock=True) == Target("http://mock-target:8080", "http://mock-target:8080", mock=True)
+
+
+def test_host_and_mock_together_are_refused_unless_they_agree() -> None:
+    with pytest.raises(SettingError, match=r"HOST is http://given and MOCK is 1"):
+        target("http://given", OWN, mock=True)
+    assert target("https://mock-target:8443", OWN, mock=True).host == "https://mock-target:8443"
+
+
+def test_classes_keep_their_own_hosts() -> None:
+    found = target("", OWN, UserClass("Other", "http://other"))
+    assert (found.host, found.mock) == ("", False)
+    assert "http://own, http://other" in found.shown
+
+
+def test_a_class_that_aims_at_the_mock_target_brings_it_up() -> None:
+    assert target("", OWN, UserClass("M", "http://mock-target:8080/x")).mock
+
+
+def test_the_mock_target_is_told_by_its_name_alone() -> None:
+    assert target("http://mock-target:8080", NONE).mock
+    assert not target("http://mock-target.example", NONE).mock
+    assert not target("http://example/mock-target", NONE).mock
+
+
+def test_no_target_at_all_is_refused_with_both_ways_out() -> None:
+    with pytest.raises(LocustfileError, match=r"the class None has no host.*HOST=.*MOCK=1"):
+        target("", OWN, NONE)
+
+
+def test_a_class_that_aims_at_itself_is_answered() -> None:
+    with pytest.raises(
+        LocustfileError, match=r"class Me aims at http://127\.0\.0\.1:5000.*http://host\.docker\.internal:5000"
+    ):
+        target("", UserClass("Me", "http://127.0.0.1:5000"))
+
+
+def test_the_users_own_env_names_a_target_too() -> None:
+    assert target("", NONE, env={"LOCUST_HOST": "http://env"}).host == "http://env"
+    assert target("", NONE, env={"HOST": "http://env"}).host == "http://env"
+    with pytest.raises(LocustfileError):
+        target("", NONE, env={"HOST": "my-machine"})
+    with pytest.raises(SettingError, match=r"LOCUST_HOST is 'http://localhost'.*host\.docker\.internal"):
+        target("", NONE, env={"LOCUST_HOST": "http://localhost"})
