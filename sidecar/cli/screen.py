@@ -1,0 +1,124 @@
+"""The terminal as a full screen that is always given back: alternate buffer, hidden cursor, single keys.
+
+The kernel's signal keys are off while the screen is ours, so Ctrl-C arrives as a key: whoever started us (make) does
+not see an interrupt, and the way out is the same as for `q`.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+import termios
+from collections.abc import Sequence
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.control import Control
+
+from sidecar.views.lines import Line
+from sidecar.views.terminal import renderable
+
+QUIT_KEYS = frozenset(b"qQ\x03\x04")
+_ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+_LOCAL_FLAGS, _CONTROL_CHARACTERS = 3, 6  # places in what termios.tcgetattr returns
+
+
+class EndedBySignal(SystemExit):
+    """A signal asks the process to end; its exit code is the shell's 128 + number."""
+
+
+class Screen:
+    """A context in which the terminal is ours; on leaving it, by whatever way, it is as it was before."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._keys = sys.stdin.fileno() if sys.stdin.isatty() else None
+        self._saved: list[Any] | None = None
+        self._handlers: dict[int, Any] = {}
+        self._wakers = socket.socketpair()
+        self._wakeup_before = -1
+
+    def __enter__(self) -> Self:
+        """Take the terminal."""
+        try:
+            self._take_signals()
+            self._take_keys()
+            self._console.set_alt_screen(enable=True)
+            self._console.show_cursor(show=False)
+        except BaseException:
+            self._give_back()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the terminal back."""
+        self._give_back()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and lines, as they are now."""
+        return self._console.size.width, self._console.size.height
+
+    def draw(self, lines: Sequence[Line]) -> None:
+        """Replace what is on the screen, in one write."""
+        width, height = self.size
+        self._console.control(Control.home())
+        self._console.print(renderable(lines, width, height), end="", crop=False, overflow="ignore", no_wrap=True)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the time is over, the size changes or a key is pressed; True when that key says to leave."""
+        sources: list[Any] = [self._wakers[0]] if self._keys is None else [self._wakers[0], self._keys]
+        ready, _, _ = select.select(sources, [], [], max(0.0, seconds))
+        if self._wakers[0] in ready:
+            self._wakers[0].recv(64)
+        if self._keys is not None and self._keys in ready:
+            pressed = os.read(self._keys, 64)
+            return not pressed or bool(QUIT_KEYS.intersection(pressed))
+        return False
+
+    def _take_signals(self) -> None:
+        for end in self._wakers:
+            end.setblocking(False)  # noqa: FBT003  # the socket module has it so
+        self._wakeup_before = signal.set_wakeup_fd(self._wakers[1].fileno(), warn_on_full_buffer=False)
+        for number in _ENDING:
+            self._handlers[number] = signal.signal(number, _end)
+        self._handlers[signal.SIGWINCH] = signal.signal(signal.SIGWINCH, _nothing)  # the wake-up alone redraws
+
+    def _take_keys(self) -> None:
+        if self._keys is None:
+            return
+        self._saved = termios.tcgetattr(self._keys)
+        ours = termios.tcgetattr(self._keys)
+        ours[_LOCAL_FLAGS] &= ~(termios.ECHO | termios.ICANON | termios.ISIG)
+        ours[_CONTROL_CHARACTERS][termios.VMIN] = 1
+        ours[_CONTROL_CHARACTERS][termios.VTIME] = 0
+        termios.tcsetattr(self._keys, termios.TCSADRAIN, ours)
+
+    def _give_back(self) -> None:
+        for number in _ENDING:
+            signal.signal(number, signal.SIG_IGN)  # a second signal must not stop us half way
+        try:
+            self._console.show_cursor(show=True)
+            self._console.set_alt_screen(enable=False)
+        finally:
+            if self._keys is not None and self._saved is not None:
+                termios.tcsetattr(self._keys, termios.TCSADRAIN, self._saved)
+            signal.set_wakeup_fd(self._wakeup_before)
+            for taken, handler in self._handlers.items():
+                signal.signal(taken, handler)
+            for end in self._wakers:
+                end.close()
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    raise EndedBySignal(128 + number)
+
+
+def _nothing(_number: int, _frame: FrameType | None) -> None:
+    return

@@ -1,0 +1,1 @@
+"""The one door to Docker: a narrow protocol, one adapter, and the pure reading of what the engine answers."""

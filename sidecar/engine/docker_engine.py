@@ -1,0 +1,170 @@
+"""The adapter: docker-py's low-level client on the unix socket, and a lighter way for what is asked per container."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import requests.exceptions
+from docker.errors import APIError, DockerException
+
+from docker import APIClient
+from sidecar.engine import log_lines, payload
+from sidecar.engine.unix_http import UnixConnection
+from sidecar.errors import EngineError
+from sidecar.model.observation import Counters, Inspected, Listed, LogEntry
+
+T = TypeVar("T")
+
+OLDEST_API = (1, 44)  # Engine 25: the first with a one-shot stats reading that does not wait a second
+NEWEST_API = (1, 51)  # the newest whose answers are among the recorded payloads of the tests
+_UNIX = "unix://"
+_NOT_FOUND = 404
+
+
+class DockerEngine:
+    """The Engine protocol over docker-py.
+
+    Neither docker-py's client nor an HTTP connection may be shared between threads, so each thread gets its own.
+
+    Args:
+        url: the engine's or the proxy's socket (`unix:///run/docker-proxy/docker.sock`).
+        project: the Compose project to look at.
+        timeout_seconds: how long any call may wait for an answer.
+
+    Raises:
+        EngineError: at once when `url` is no unix socket; later, from any call, when the engine does not answer.
+
+    """
+
+    def __init__(self, url: str, project: str, timeout_seconds: int = 5) -> None:
+        if not url.startswith(_UNIX):
+            raise EngineError(f"DOCKER_HOST is {url!r}", wanted="a unix socket, unix:///path")
+        self._url = url
+        self._filters = {"label": [f"{payload.PROJECT_LABEL}={project}"]}
+        self._timeout_seconds = timeout_seconds
+        self._version: str | None = None
+        self._local = threading.local()
+        self._opened: list[APIClient | UnixConnection] = []  # of all threads, so that close() can reach them
+
+    def containers(self) -> Sequence[Listed]:
+        """List the project's containers, in one request: docker-py's own `containers.list` would inspect each."""
+        return payload.listed(self._ask(lambda client: client.containers(all=True, filters=self._filters)))
+
+    def inspect(self, container_id: str) -> Inspected | None:
+        """Inspect one container; None when it is gone."""
+        found = self._json(f"/containers/{container_id}/json", "inspect")
+        return None if found is None else payload.inspected(found)
+
+    def stats(self, container_id: str) -> Counters | None:
+        """Read the counters once, without the second of waiting that a reading with its own delta costs."""
+        found = self._json(f"/containers/{container_id}/stats?stream=false&one-shot=true", "stats")
+        return None if found is None else payload.counters(found)
+
+    def logs(self, container_id: str, tail: int, *, tty: bool) -> Sequence[LogEntry]:
+        """Read the end of a log. Not docker-py's `logs`: that one inspects the container first, each time."""
+        body = self._get(f"/containers/{container_id}/logs?stdout=1&stderr=1&timestamps=1&tail={tail}", "logs")
+        return log_lines.log_entries(body, tty=tty) if body else ()
+
+    def close(self) -> None:
+        """Close every thread's connections. No other call may be under way."""
+        while self._opened:
+            self._opened.pop().close()
+        self._local = threading.local()
+
+    def _json(self, path: str, what: str) -> dict[str, Any] | None:
+        """GET a JSON object; None for a 404."""
+        body = self._get(path, what)
+        if body is None:
+            return None
+        try:
+            value = json.loads(body)
+        except ValueError as error:
+            raise EngineError(f"Docker answered {what} with what is not JSON: {error}") from error
+        if not isinstance(value, dict):
+            raise EngineError(f"Docker answered {what} with {type(value).__name__}", wanted="an object")
+        return value
+
+    def _get(self, path: str, what: str) -> bytes | None:
+        """GET a versioned path over this thread's light connection; None for a 404 (the container is gone)."""
+        connection: UnixConnection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = UnixConnection(self._url.removeprefix(_UNIX), self._timeout_seconds)
+            self._local.connection = connection
+            self._opened.append(connection)
+        try:
+            status, body = connection.get(f"/v{self._api_version()}{path}")
+        except (OSError, http.client.HTTPException) as error:
+            raise EngineError(_not_answering(error), where=self._url) from error
+        if status == _NOT_FOUND:
+            return None
+        if status != http.client.OK:
+            reason = body[:200].decode("utf-8", "replace").strip()
+            raise EngineError(f"Docker answers {what} with status {status}: {reason}")
+        return body
+
+    def _ask(self, question: Callable[[APIClient], T]) -> T:
+        """Put a question to this thread's docker-py client."""
+        try:
+            client = getattr(self._local, "client", None)
+            if client is None:
+                client = APIClient(base_url=self._url, version=self._api_version(), timeout=self._timeout_seconds)
+                self._local.client = client
+                self._opened.append(client)
+            return question(client)
+        except (DockerException, requests.exceptions.RequestException, OSError) as error:
+            raise EngineError(_not_answering(error), where=self._url) from error
+
+    def _api_version(self) -> str:
+        if self._version is None:
+            self._version = self._agree_on_version()
+        return self._version
+
+    def _agree_on_version(self) -> str:
+        client = APIClient(base_url=self._url, version=_dotted(OLDEST_API), timeout=self._timeout_seconds)
+        try:
+            answer = client.version(api_version=False)
+        except (DockerException, requests.exceptions.RequestException) as error:
+            raise EngineError(_not_answering(error), where=self._url) from error
+        finally:
+            client.close()
+        return agreed_version(str(answer.get("ApiVersion", "")), str(answer.get("MinAPIVersion", "")))
+
+
+def agreed_version(newest: str, oldest: str) -> str:
+    """Choose the API version to speak: the newest that the engine and our recorded answers have in common.
+
+    Raises:
+        EngineError: there is none.
+
+    """
+    chosen = min(_parts(newest), NEWEST_API)
+    if chosen < OLDEST_API or chosen < _parts(oldest):
+        raise EngineError(
+            f"Docker speaks API {oldest or '?'} to {newest or '?'}",
+            wanted=f"one of {_dotted(OLDEST_API)} to {_dotted(NEWEST_API)} (Engine 25 or newer)",
+        )
+    return _dotted(chosen)
+
+
+def _parts(version: str) -> tuple[int, int]:
+    major, _, minor = version.partition(".")
+    return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (0, 0)
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return f"{version[0]}.{version[1]}"
+
+
+def _not_answering(error: BaseException) -> str:
+    """Say in a few words why Docker did not answer: the innermost cause, without the layers of the client library."""
+    if isinstance(error, APIError):
+        return f"Docker answers with status {error.status_code}: {error.explanation or 'no reason given'}"
+    cause: BaseException = error
+    while isinstance(inner := cause.__cause__ or cause.__context__, Exception):
+        cause = inner
+    text = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+    return f"Docker does not answer: {text}"

@@ -1,0 +1,133 @@
+"""What each source said, one frozen record a reading, before any rule looked at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One container as the engine's list gives it: cheap, fresh, without figures.
+
+    `young`: it has run for less than a minute, so it may have been restarted since anybody looked.
+    """
+
+    id: str
+    name: str
+    service: str
+    index: int
+    state: str
+    health: str | None
+    young: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """What only an inspect knows of a container, and what changes rarely."""
+
+    hostname: str
+    started_at: datetime | None
+    exit_code: int | None
+    restarts: int
+    memory_limit_bytes: int | None
+    cpu_limit_percent: float | None
+    tty: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """One stats reading of a running container: counters since its start, and sizes of the moment."""
+
+    read_at: datetime
+    cpu_total_ns: int
+    system_cpu_ns: int | None
+    online_cpus: int
+    cpu_periods: int
+    cpu_throttled_periods: int
+    memory_usage_bytes: int
+    memory_reclaimable_bytes: int
+    memory_limit_bytes: int
+    network_rx_bytes: int
+    network_tx_bytes: int
+    block_read_bytes: int
+    block_write_bytes: int
+    pids: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What `docker stats` would print of a container; a rate is None until two readings allow it."""
+
+    sampled_at: datetime
+    cpu_percent: float | None
+    throttled_percent: float | None
+    memory_working_set_bytes: int
+    memory_usage_bytes: int
+    memory_percent: float | None
+    network_rx_bytes: int
+    network_tx_bytes: int
+    block_read_bytes: int
+    block_write_bytes: int
+    pids: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MasterWorker:
+    """One worker process as the Locust master lists it."""
+
+    id: str
+    state: str
+    users: int
+    cpu_percent: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class MasterStats:
+    """The master's own figures (`/stats/requests`)."""
+
+    state: str
+    users: int
+    rps: float
+    fail_per_second: float
+    fail_ratio: float
+    p50_ms: float | None
+    p95_ms: float | None
+    workers_connected: int
+    workers: tuple[MasterWorker, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PluginRun:
+    """The run that the plugin on the master knows of."""
+
+    run_id: str
+    state: str
+    started_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PluginStatus:
+    """What `/locust-kit/status` says: the run, and which processes run older files than those on disk."""
+
+    run: PluginRun | None
+    master_changed: tuple[str, ...]
+    workers_changed: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class LocustReading:
+    """One visit to the master: its figures or the reason why there are none, and the plugin's word if it has one."""
+
+    stats: MasterStats | None
+    error: str | None
+    plugin: PluginStatus | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One line of a container's log, cleaned for display."""
+
+    at: datetime | None
+    text: str

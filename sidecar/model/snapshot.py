@@ -1,0 +1,152 @@
+"""The Snapshot: everything a view, the page or a script may show, at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The run that the master is in, or was in last."""
+
+    run_id: str
+    state: str
+    started_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """How many containers of a Compose service are in which state."""
+
+    service: str
+    containers: int
+    running: int
+    healthy: int
+    unhealthy: int
+    restarting: int
+    exited: int
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container. Figures are None when it does not run, or when they are not known yet.
+
+    `cpu_percent` counts 100 for one core; `memory_percent` is the working set against the limit, or against the
+    host's memory when there is no limit, as `docker stats` has it.
+    """
+
+    service: str
+    index: int
+    name: str
+    id: str
+    state: str
+    health: str | None = None
+    exit_code: int | None = None
+    restarts: int | None = None
+    started_at: datetime | None = None
+    sampled_at: datetime | None = None
+    cpu_percent: float | None = None
+    cpu_limit_percent: float | None = None
+    throttled_percent: float | None = None
+    memory_working_set_bytes: int | None = None
+    memory_usage_bytes: int | None = None
+    memory_limit_bytes: int | None = None
+    memory_percent: float | None = None
+    network_rx_bytes: int | None = None
+    network_tx_bytes: int | None = None
+    block_read_bytes: int | None = None
+    block_write_bytes: int | None = None
+    pids: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One Locust worker process as the master sees it, and the container it lives in when that is known."""
+
+    id: str
+    container: str | None
+    state: str
+    users: int
+    cpu_percent: float
+    memory_bytes: int
+    locustfile_changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Locust:
+    """The master's figures. `workers_expected` is the number of running worker containers."""
+
+    state: str
+    users: int
+    rps: float
+    fail_per_second: float
+    fail_ratio: float
+    p50_ms: float | None
+    p95_ms: float | None
+    workers_connected: int
+    workers_expected: int
+    workers: tuple[Worker, ...] = ()
+    locustfile_changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The machine that the engine runs on. Rates are None until two readings allow them."""
+
+    cpu_percent: float | None
+    cpu_count: int
+    load_1m: float
+    memory_used_bytes: int
+    memory_total_bytes: int
+    memory_percent: float
+    disk_read_bytes_per_second: float | None
+    disk_write_bytes_per_second: float | None
+    network_rx_bytes_per_second: float | None
+    network_tx_bytes_per_second: float | None
+    disk_used_percent: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """One thing that is wrong (`error`) or about to be (`warn`), in one line; `container` is its full name."""
+
+    severity: str
+    text: str
+    container: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One recent line of a container's log."""
+
+    at: datetime | None
+    service: str
+    container: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything at one moment.
+
+    `at` is when it was put together, `engine_read_at` when Docker last answered; `stale` says that the containers
+    and their figures are from then and not from now.
+    """
+
+    project: str
+    at: datetime
+    stale: bool
+    interval_seconds: float
+    engine_read_at: datetime | None = None
+    run: Run | None = None
+    services: tuple[Service, ...] = ()
+    containers: tuple[Container, ...] = ()
+    locust: Locust | None = None
+    locust_error: str | None = None
+    host: Host | None = None
+    warnings: tuple[Warn, ...] = ()
+    logs: tuple[LogLine, ...] = ()
+    schema_version: int = SCHEMA_VERSION

@@ -1,0 +1,1 @@
+"""Decisions over frozen data. Pure: no clock, no network, no file."""

@@ -1,0 +1,185 @@
+"""From raw observations to one Snapshot. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sidecar.model.observation import Figures, Inspected, Listed, LocustReading, LogEntry
+from sidecar.model.snapshot import Container, Host, Locust, LogLine, Run, Service, Snapshot, Worker
+from sidecar.rules.warnings import WORKER, Known, warnings
+
+SHORT_ID = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One container as all the engine's calls together show it."""
+
+    listed: Listed
+    inspected: Inspected | None = None
+    figures: Figures | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything that one round of readings brought home.
+
+    `unread` holds a sentence for each source that gave nothing; `stale` says that `fleet` is from `engine_read_at`.
+    """
+
+    project: str
+    at: datetime
+    interval_seconds: float
+    engine_read_at: datetime | None
+    stale: bool
+    fleet: tuple[Seen, ...]
+    locust: LocustReading
+    host: Host | None
+    log_source: Listed | None
+    log: tuple[LogEntry, ...]
+    unread: tuple[str, ...]
+
+
+def snapshot(observed: Observed) -> Snapshot:
+    """Put one Snapshot together and judge it."""
+    containers = tuple(sorted((_container(seen) for seen in observed.fleet), key=_order))
+    locust = _locust(observed.locust, observed.fleet, containers)
+    known = Known(
+        now=observed.at,
+        containers=containers,
+        locust=locust,
+        locust_error=observed.locust.error,
+        host=observed.host,
+        unread=observed.unread,
+        stale=observed.stale,
+    )
+    return Snapshot(
+        project=observed.project,
+        at=observed.at,
+        stale=observed.stale,
+        interval_seconds=observed.interval_seconds,
+        engine_read_at=observed.engine_read_at,
+        run=_run(observed.locust),
+        services=services(containers),
+        containers=containers,
+        locust=locust,
+        locust_error=observed.locust.error,
+        host=observed.host,
+        warnings=warnings(known),
+        logs=_logs(observed),
+    )
+
+
+def _order(container: Container) -> tuple[str, int]:
+    return container.service, container.index
+
+
+def _container(seen: Seen) -> Container:
+    listed, inspected = seen.listed, seen.inspected
+    figures = seen.figures if listed.state == "running" else None
+    return Container(
+        service=listed.service,
+        index=listed.index,
+        name=listed.name,
+        id=listed.id[:SHORT_ID],
+        state=listed.state,
+        health=listed.health,
+        exit_code=inspected.exit_code if inspected else None,
+        restarts=inspected.restarts if inspected else None,
+        started_at=inspected.started_at if inspected else None,
+        sampled_at=figures.sampled_at if figures else None,
+        cpu_percent=figures.cpu_percent if figures else None,
+        cpu_limit_percent=inspected.cpu_limit_percent if inspected else None,
+        throttled_percent=figures.throttled_percent if figures else None,
+        memory_working_set_bytes=figures.memory_working_set_bytes if figures else None,
+        memory_usage_bytes=figures.memory_usage_bytes if figures else None,
+        memory_limit_bytes=inspected.memory_limit_bytes if inspected else None,
+        memory_percent=figures.memory_percent if figures else None,
+        network_rx_bytes=figures.network_rx_bytes if figures else None,
+        network_tx_bytes=figures.network_tx_bytes if figures else None,
+        block_read_bytes=figures.block_read_bytes if figures else None,
+        block_write_bytes=figures.block_write_bytes if figures else None,
+        pids=figures.pids if figures else None,
+    )
+
+
+def services(containers: Iterable[Container]) -> tuple[Service, ...]:
+    """Count the containers of each service by state, services in the order of their names."""
+    groups: dict[str, list[Container]] = {}
+    for container in containers:
+        groups.setdefault(container.service, []).append(container)
+    return tuple(_service(name, group) for name, group in sorted(groups.items()))
+
+
+def _service(name: str, group: list[Container]) -> Service:
+    states = Counter(container.state for container in group)
+    healths = Counter(container.health for container in group if container.state == "running")
+    return Service(
+        service=name,
+        containers=len(group),
+        running=states["running"],
+        healthy=healths["healthy"],
+        unhealthy=healths["unhealthy"],
+        restarting=states["restarting"],
+        exited=states["exited"] + states["dead"],
+    )
+
+
+def _locust(reading: LocustReading, fleet: Iterable[Seen], containers: Iterable[Container]) -> Locust | None:
+    stats = reading.stats
+    if stats is None:
+        return None
+    homes = _names_by_hostname(fleet)
+    changed = reading.plugin.workers_changed if reading.plugin else {}
+    master_changed = reading.plugin.master_changed if reading.plugin else ()
+    workers = tuple(
+        Worker(
+            id=worker.id,
+            container=homes.get(worker.id.rpartition("_")[0]),
+            state=worker.state,
+            users=worker.users,
+            cpu_percent=worker.cpu_percent,
+            memory_bytes=worker.memory_bytes,
+            locustfile_changed=changed.get(worker.id, ()),
+        )
+        for worker in stats.workers
+    )
+    union = {name for worker in workers for name in worker.locustfile_changed} | set(master_changed)
+    return Locust(
+        state=stats.state,
+        users=stats.users,
+        rps=stats.rps,
+        fail_per_second=stats.fail_per_second,
+        fail_ratio=stats.fail_ratio,
+        p50_ms=stats.p50_ms,
+        p95_ms=stats.p95_ms,
+        workers_connected=stats.workers_connected,
+        workers_expected=sum(1 for one in containers if one.service == WORKER and one.state == "running"),
+        workers=workers,
+        locustfile_changed=tuple(sorted(union)),
+    )
+
+
+def _names_by_hostname(fleet: Iterable[Seen]) -> dict[str, str]:
+    """Map hostnames to containers: a Locust worker's id is `<hostname>_<uuid>`, the hostname mostly the short id."""
+    names: dict[str, str] = {}
+    for seen in fleet:
+        names[seen.listed.id[:SHORT_ID]] = seen.listed.name
+        if seen.inspected and seen.inspected.hostname:
+            names[seen.inspected.hostname] = seen.listed.name
+    return names
+
+
+def _run(reading: LocustReading) -> Run | None:
+    run = reading.plugin.run if reading.plugin else None
+    return Run(run.run_id, run.state, run.started_at) if run else None
+
+
+def _logs(observed: Observed) -> tuple[LogLine, ...]:
+    source = observed.log_source
+    if source is None:
+        return ()
+    return tuple(LogLine(entry.at, source.service, source.name, entry.text) for entry in observed.log)

@@ -1,0 +1,175 @@
+"""What is wrong, or about to be, in one line each, worst first. Pure.
+
+Each rule is a function from what is known to its warnings; the list at the end is all there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sidecar.model.snapshot import Container, Host, Locust, Warn
+
+MASTER = "locust-master"
+WORKER = "locust-worker"
+
+MEMORY_PERCENT = 90.0
+CORE_PERCENT = 90.0  # Locust's own threshold: above it, the times it measures include its own waiting
+DISK_PERCENT = 90.0
+DISK_FULL_PERCENT = 97.0
+THROTTLED_PERCENT = 5.0
+RECENT = timedelta(minutes=5)
+SETTLING = timedelta(seconds=15)  # a master needs this long at most to open its web port
+
+_SIGKILL_EXIT = 137
+_CORE = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the rules look at. `unread` are the sources that gave nothing this time, each as a sentence."""
+
+    now: datetime
+    containers: tuple[Container, ...]
+    locust: Locust | None
+    locust_error: str | None
+    host: Host | None
+    unread: tuple[str, ...] = ()
+    stale: bool = False
+
+
+def warnings(known: Known) -> tuple[Warn, ...]:
+    """Apply every rule; errors come before warnings, otherwise in the order of the rules."""
+    found = [warning for rule in _RULES for warning in rule(known)]
+    return tuple(sorted(found, key=lambda warning: warning.severity != "error"))
+
+
+def _unread_sources(known: Known) -> Iterator[Warn]:
+    severity = "error" if known.stale else "warn"
+    for sentence in known.unread:
+        yield Warn(severity, sentence)
+
+
+def _no_master(known: Known) -> Iterator[Warn]:
+    if known.stale or any(container.service == MASTER for container in known.containers):
+        return
+    yield Warn("error", f"there is no {MASTER} container: make up")
+
+
+def _broken_containers(known: Known) -> Iterator[Warn]:
+    for container in known.containers:
+        if container.state in {"exited", "dead"}:
+            yield _exited(container)
+        elif container.state == "restarting":
+            code = "" if container.exit_code is None else f", last exit code {container.exit_code}"
+            yield _about(container, "error", f"keeps restarting ({_times(container.restarts or 0)} so far{code})")
+        elif container.state == "paused":
+            yield _about(container, "warn", "is paused")
+        elif container.health == "unhealthy":
+            yield _about(container, "error", "is unhealthy")
+
+
+def _exited(container: Container) -> Warn:
+    code = container.exit_code
+    if code is None:
+        return _about(container, "error", "has exited")
+    reason = " (SIGKILL)" if code == _SIGKILL_EXIT else ""
+    return _about(container, "error" if code else "warn", f"has exited with code {code}{reason}")
+
+
+def _memory(known: Known) -> Iterator[Warn]:
+    for container in known.containers:
+        percent = container.memory_percent
+        if container.memory_limit_bytes and percent is not None and percent >= MEMORY_PERCENT:
+            yield _about(container, "warn", f"uses {percent:.0f}% of its memory limit; at 100% the kernel kills it")
+
+
+def _restarted_lately(known: Known) -> Iterator[Warn]:
+    for container in known.containers:
+        recent = container.started_at is not None and known.now - container.started_at < RECENT
+        if container.state == "running" and container.restarts and recent:
+            yield _about(container, "warn", f"has been restarted {_times(container.restarts)}, last in these 5 minutes")
+
+
+def _locust_silent(known: Known) -> Iterator[Warn]:
+    master = next((one for one in known.containers if one.service == MASTER and one.state == "running"), None)
+    if known.stale or known.locust_error is None or master is None:
+        return
+    if master.started_at is not None and known.now - master.started_at < SETTLING:
+        return
+    yield Warn("error", f"no figures from Locust: {known.locust_error}", master.name)
+
+
+def _workers_missing(known: Known) -> Iterator[Warn]:
+    if known.stale or known.locust is None or known.locust.workers_connected >= known.locust.workers_expected:
+        return
+    connected, expected = known.locust.workers_connected, known.locust.workers_expected
+    yield Warn("warn", f"only {connected} of {expected} running workers are connected to the master")
+
+
+def _older_locustfile(known: Known) -> Iterator[Warn]:
+    if known.locust is None or not known.locust.locustfile_changed:
+        return
+    behind = sum(1 for worker in known.locust.workers if worker.locustfile_changed)
+    files = ", ".join(known.locust.locustfile_changed)
+    who = f"{behind} of {len(known.locust.workers)} workers run" if behind else "the master runs"
+    yield Warn("warn", f"{who} an older {files} than the one on disk: make reload")
+
+
+def _busy_generators(known: Known) -> Iterator[Warn]:
+    """Find generators near a whole core or held back by a limit: they measure their own waiting, not the target's."""
+    for container in known.containers:
+        if container.service != WORKER or container.state != "running":
+            continue
+        busiest = _busiest_process_percent(container, known.locust)
+        if busiest is not None and busiest >= CORE_PERCENT:
+            yield _about(container, "warn", f"uses {busiest:.0f}% of a core: its response times are not to be trusted")
+        elif container.throttled_percent is not None and container.throttled_percent >= THROTTLED_PERCENT:
+            yield _about(
+                container,
+                "warn",
+                f"is held back by its processor limit {container.throttled_percent:.0f}% of the time:"
+                " its response times are not to be trusted",
+            )
+
+
+def _busiest_process_percent(container: Container, locust: Locust | None) -> float | None:
+    """Take Locust's figure of each process where there are several: the container's own figure adds them up."""
+    processes = [worker for worker in locust.workers if worker.container == container.name] if locust else []
+    if len(processes) > 1:
+        return max(process.cpu_percent for process in processes)
+    return container.cpu_percent
+
+
+def _disk(known: Known) -> Iterator[Warn]:
+    percent = known.host.disk_used_percent if known.host else None
+    if percent is not None and percent >= DISK_PERCENT:
+        yield Warn("error" if percent >= DISK_FULL_PERCENT else "warn", f"the host's disk is {percent:.0f}% full")
+
+
+def _about(container: Container, severity: str, text: str) -> Warn:
+    return Warn(severity, f"{short_name(container)} {text}", container.name)
+
+
+def short_name(container: Container) -> str:
+    """Name a container without the project: service and number (`locust-worker-3`)."""
+    return f"{container.service}-{container.index}"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+_RULES: tuple[Callable[[Known], Iterator[Warn]], ...] = (
+    _unread_sources,
+    _no_master,
+    _broken_containers,
+    _locust_silent,
+    _memory,
+    _workers_missing,
+    _older_locustfile,
+    _busy_generators,
+    _restarted_lately,
+    _disk,
+)

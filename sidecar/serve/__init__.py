@@ -1,0 +1,1 @@
+"""HTTP: the page, the Snapshot as JSON and as a stream of server-sent events."""

@@ -1,0 +1,124 @@
+"""The other end of the wire: how a command on the host reads the sidecar's Snapshot.
+
+Light to import, because the command line pays for it at each start.
+"""
+
+from __future__ import annotations
+
+import http.client
+import time
+from collections.abc import Callable
+
+from sidecar.errors import StackError
+from sidecar.model import document
+from sidecar.model.snapshot import Snapshot
+
+HOST = "127.0.0.1"
+_MOST_BYTES = 32 * 1024 * 1024
+_START_TRIES, _START_PAUSE_SECONDS = 20, 0.5
+
+
+class SidecarError(Exception):
+    """The sidecar gave no Snapshot; the text says why, in a few words."""
+
+
+class NotReadyError(SidecarError):
+    """The sidecar is up, but has not read anything yet."""
+
+
+class SidecarReader:
+    """Reads the sidecar at a local port, over one kept-alive connection."""
+
+    def __init__(self, port: int, timeout_seconds: float = 2.0) -> None:
+        self.port = port
+        self._connection = http.client.HTTPConnection(HOST, port, timeout=timeout_seconds)
+
+    def document(self) -> bytes:
+        """Return the Snapshot as the JSON that the sidecar sent.
+
+        Raises:
+            NotReadyError: it has nothing yet.
+            SidecarError: it does not answer, or answers something else.
+        """
+        kept = self._connection.sock is not None
+        try:
+            return self._get()
+        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError) as error:
+            if not kept:
+                raise SidecarError("the connection was cut") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise SidecarError(_reason(error)) from error
+        try:  # the sidecar may have closed a kept connection; that alone says nothing
+            return self._get()
+        except (OSError, http.client.HTTPException) as error:
+            raise SidecarError(_reason(error)) from error
+
+    def snapshot(self) -> Snapshot:
+        """Return the Snapshot.
+
+        Raises:
+            NotReadyError: it has nothing yet.
+            SidecarError: it does not answer, or answers something else.
+        """
+        try:
+            return document.loads(self.document())
+        except document.DocumentError as error:
+            raise SidecarError(f"its answer is no Snapshot: {error}") from error
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _get(self) -> bytes:
+        try:
+            self._connection.request("GET", "/api/snapshot")
+            answer = self._connection.getresponse()
+            body = answer.read(_MOST_BYTES)
+        except BaseException:
+            self._connection.close()  # half an answer must not be read as the next one
+            raise
+        if answer.status == http.client.SERVICE_UNAVAILABLE:
+            raise NotReadyError("it has not read anything yet")
+        if answer.status != http.client.OK or "json" not in (answer.getheader("content-type") or ""):
+            raise SidecarError(f"something else answers there (status {answer.status})")
+        return body
+
+
+def first_snapshot(reader: SidecarReader, project: str, sleep: Callable[[float], None] = time.sleep) -> Snapshot:
+    """Read the first Snapshot of a command, with patience for a sidecar that has only just started.
+
+    Raises:
+        StackError: the stack is down, or another one answers at this port.
+    """
+    try:
+        for _ in range(_START_TRIES):
+            try:
+                return _of_project(reader.snapshot(), project, reader.port)
+            except NotReadyError:
+                sleep(_START_PAUSE_SECONDS)
+        return _of_project(reader.snapshot(), project, reader.port)
+    except SidecarError as error:
+        raise _down(project, reader.port, error) from error
+
+
+def _of_project(snapshot: Snapshot, project: str, port: int) -> Snapshot:
+    if snapshot.project != project:
+        raise StackError(
+            f"port {port} belongs to the stack {snapshot.project!r}, not {project!r}",
+            fix=f"name the port of {project!r}: MONITOR_PORT=…",
+        )
+    return snapshot
+
+
+def _down(project: str, port: int, error: SidecarError) -> StackError:
+    return StackError(
+        f"the stack {project!r} is not running: no sidecar at {HOST}:{port} ({error})", fix="make up WORKERS=4"
+    )
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    return getattr(error, "strerror", None) or type(error).__name__

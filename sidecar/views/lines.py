@@ -1,0 +1,107 @@
+"""Lines of styled text, measured in terminal cells. Pure.
+
+A style is a name; what it looks like is terminal.py's business. No meaning is carried by a style alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+
+from sidecar.model.text import clean
+
+OK, WARN, ERROR, DIM, TITLE, BANNER = "ok", "warn", "error", "dim", "title", "banner"
+ELLIPSIS = "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A piece of text in one style; the text is made harmless on the way in."""
+
+    text: str
+    style: str = ""
+
+    def __post_init__(self) -> None:
+        """Make the text harmless, where it is not already."""
+        if not self.text.isprintable():
+            object.__setattr__(self, "text", clean(self.text))
+
+
+Line = tuple[Span, ...]
+
+
+def line(*parts: str | Span) -> Line:
+    """Make a line; a bare string has no style."""
+    return tuple(part if isinstance(part, Span) else Span(part) for part in parts)
+
+
+def text_of(spans: Iterable[Span]) -> str:
+    """Return a line's text, without styles and without trailing blanks."""
+    return "".join(span.text for span in spans).rstrip()
+
+
+def width_of(spans: Iterable[Span]) -> int:
+    """Return how many terminal cells a line takes."""
+    return sum(cell_len(span.text) for span in spans)
+
+
+def cut(text: str, width: int) -> str:
+    """Cut a text to a number of cells, with an ellipsis as its last when something is left off."""
+    if len(text) <= width and text.isascii():
+        return text
+    if cell_len(text) <= width:
+        return text
+    kept, used = "", 0
+    for character in text:
+        used += cell_len(character)
+        if used > width - 1:
+            break
+        kept += character
+    return kept + ELLIPSIS if width > 0 else ""
+
+
+def fit(spans: Line, width: int) -> Line:
+    """Cut a line to a number of cells."""
+    if width_of(spans) <= width:
+        return spans
+    return tuple(_fitted(spans, width))
+
+
+def _fitted(spans: Line, width: int) -> Iterator[Span]:
+    left = width
+    for span in spans:
+        size = cell_len(span.text)
+        if size > left:
+            yield Span(cut(span.text, left), span.style)
+            return
+        left -= size
+        yield span
+        if not left:
+            return
+
+
+def pad(text: str, width: int, *, right: bool = False) -> str:
+    """Bring a text to exactly a number of cells, cut or filled; `right` puts the filling in front."""
+    shown = cut(text, width)
+    filling = " " * (width - cell_len(shown))
+    return filling + shown if right else shown + filling
+
+
+def join_fitting(parts: Iterable[Line], separator: str, width: int) -> Line:
+    """Join as many parts as fit, whole ones only, in order."""
+    joined: Line = ()
+    for part in parts:
+        longer = (*joined, Span(separator, DIM), *part) if joined else part
+        if width_of(longer) > width:
+            break
+        joined = longer
+    return joined
+
+
+def heading(title: str, width: int, detail: Line = ()) -> Line:
+    """Rule off a section: `── Containers  5 running ─────`."""
+    aside: Line = (Span(" · ", DIM), *detail) if detail else ()
+    start = fit((Span("── ", DIM), Span(title, TITLE), *aside, Span(" ")), width)
+    return (*start, Span("─" * max(0, width - width_of(start)), DIM))

@@ -1,0 +1,66 @@
+"""Where the current Snapshot hangs, for everyone who serves or streams it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+from sidecar.model import document
+from sidecar.model.snapshot import Snapshot
+from sidecar.rules import freshness
+
+
+class Board:
+    """Holds the newest Snapshot and wakes those who wait for the next. Belongs to one event loop.
+
+    The JSON is made once a Snapshot, and only when somebody asks for it.
+    """
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._snapshot: Snapshot | None = None
+        self._written: tuple[Snapshot, bytes] | None = None
+        self._version = 0
+        self._changed = asyncio.Event()
+
+    @property
+    def version(self) -> int:
+        """A number that rises with each change."""
+        return self._version
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Replace the Snapshot and wake everyone who waits."""
+        self._snapshot = snapshot
+        self._wake()
+
+    def close(self) -> None:
+        """Wake everyone who waits, without a new Snapshot: the sidecar is about to end."""
+        self._wake()
+
+    def passed(self) -> bool:
+        """Tell whether rounds are being made. A Docker that does not answer is not the sidecar's own illness."""
+        return self._snapshot is not None and not freshness.overdue(self._snapshot, self._clock())
+
+    def current(self) -> Snapshot | None:
+        """Return the newest Snapshot, marked stale when it is overdue for replacement; None before the first."""
+        return None if self._snapshot is None else freshness.judged(self._snapshot, self._clock())
+
+    def json(self) -> bytes | None:
+        """Return the newest Snapshot as a JSON document; None before the first."""
+        snapshot = self.current()
+        if snapshot is None:
+            return None
+        if self._written is None or self._written[0] is not snapshot:
+            self._written = (snapshot, document.dumps(snapshot))
+        return self._written[1]
+
+    async def changed(self, since: int) -> None:
+        """Wait until the version is no longer `since`: for a new Snapshot or the end, missing neither."""
+        while self._version == since:
+            await self._changed.wait()
+
+    def _wake(self) -> None:
+        self._version += 1
+        waiting, self._changed = self._changed, asyncio.Event()
+        waiting.set()

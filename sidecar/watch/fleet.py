@@ -1,0 +1,136 @@
+"""The containers of the project, read as cheaply as the engine allows.
+
+Each round costs one list and one stats reading a running container. An inspect is made only where the list shows a
+change or a container that started less than a minute ago (it may have been restarted between two rounds), where a
+counter ran backwards, and otherwise every ten seconds.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from sidecar.engine.api import Engine
+from sidecar.engine.figures import figures, restarted
+from sidecar.errors import EngineError
+from sidecar.model.observation import Counters, Figures, Inspected, Listed
+from sidecar.rules.assembly import Seen
+
+INSPECT_EVERY_SECONDS = 10.0
+READERS = 4  # answers of the engine awaited at the same time
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class FleetReading:
+    """The containers of one round; `unread` has a sentence for what the engine did not tell of some of them."""
+
+    fleet: tuple[Seen, ...]
+    unread: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What is remembered of one container between rounds."""
+
+    listed: Listed
+    inspected: Inspected | None = None
+    inspected_at_seconds: float = 0.0
+    counters: Counters | None = None
+    baseline_started_at: datetime | None = None
+
+
+class Fleet:
+    """Reads the containers round by round; `read` is for one thread, the calls within it run on `pool`."""
+
+    def __init__(self, engine: Engine, pool: Executor, monotonic: Callable[[], float]) -> None:
+        self._engine = engine
+        self._pool = pool
+        self._monotonic = monotonic
+        self._memories: dict[str, _Memory] = {}
+
+    def read(self) -> FleetReading:
+        """Read all containers once.
+
+        Raises:
+            EngineError: the engine did not even list them.
+        """
+        memories = [self._remember(listed) for listed in self._engine.containers()]
+        self._memories = {memory.listed.id: memory for memory in memories}
+        unread = self._inspect([memory for memory in memories if self._wants_inspect(memory)])
+        running = [memory for memory in memories if memory.listed.state == "running"]
+        found, unread_stats = self._stats(running)
+        fleet = tuple(Seen(memory.listed, memory.inspected, found.get(memory.listed.id)) for memory in memories)
+        return FleetReading(fleet, tuple(unread + unread_stats))
+
+    def _remember(self, listed: Listed) -> _Memory:
+        memory = self._memories.get(listed.id)
+        if memory is None:
+            return _Memory(listed)
+        if (listed.state, listed.health) != (memory.listed.state, memory.listed.health):
+            memory.inspected_at_seconds = 0.0
+        memory.listed = listed
+        return memory
+
+    def _wants_inspect(self, memory: _Memory) -> bool:
+        if memory.inspected is None or not memory.inspected_at_seconds or memory.listed.young:
+            return True
+        return self._monotonic() - memory.inspected_at_seconds >= INSPECT_EVERY_SECONDS
+
+    def _inspect(self, memories: Sequence[_Memory]) -> list[str]:
+        failures = []
+        for memory, answer in self._each(self._engine.inspect, memories):
+            if isinstance(answer, EngineError):
+                failures.append(answer)
+            else:
+                memory.inspected = answer
+                memory.inspected_at_seconds = self._monotonic()
+        return _sentence(failures, "details")
+
+    def _stats(self, memories: Sequence[_Memory]) -> tuple[dict[str, Figures], list[str]]:
+        failures, found = [], {}
+        for memory, answer in self._each(self._engine.stats, memories):
+            if isinstance(answer, EngineError):
+                failures.append(answer)
+            elif answer is not None:
+                found[memory.listed.id] = _figures(memory, answer)
+        return found, _sentence(failures, "figures")
+
+    def _each(
+        self, question: Callable[[str], Answer], memories: Sequence[_Memory]
+    ) -> Iterator[tuple[_Memory, Answer | EngineError]]:
+        """Ask one question of each container, several at a time; the answers come in no order."""
+
+        def ask(memory: _Memory) -> Answer | EngineError:
+            try:
+                return question(memory.listed.id)
+            except EngineError as error:
+                return error
+
+        def ask_all(part: Sequence[_Memory]) -> list[tuple[_Memory, Answer | EngineError]]:
+            return [(memory, ask(memory)) for memory in part]
+
+        # A slice a thread and not a task a container: handing over between threads costs as much as an answer.
+        slices = [memories[start::READERS] for start in range(min(READERS, len(memories)))]
+        return itertools.chain.from_iterable(self._pool.map(ask_all, slices))
+
+
+def _figures(memory: _Memory, now: Counters) -> Figures:
+    """Make figures against the reading before, if that one is of the same start of the container."""
+    started_at = memory.inspected.started_at if memory.inspected else None
+    before = memory.counters if memory.baseline_started_at == started_at else None
+    if before is not None and restarted(before, now):
+        before, memory.inspected_at_seconds = None, 0.0
+    memory.counters, memory.baseline_started_at = now, started_at
+    return figures(before, now)
+
+
+def _sentence(failures: Sequence[EngineError], what: str) -> list[str]:
+    if not failures:
+        return []
+    return [f"the {what} of {len(failures)} containers could not be read: {failures[0].what}"]

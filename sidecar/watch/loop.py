@@ -1,0 +1,36 @@
+"""The loop: one round each interval, for as long as the sidecar lives."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from sidecar.watch.backoff import Backoff
+from sidecar.watch.board import Board
+from sidecar.watch.sampler import Sampler
+
+_log = logging.getLogger(__name__)
+
+
+async def watch(
+    sampler: Sampler,
+    board: Board,
+    interval_seconds: float,
+    *,
+    monotonic: Callable[[], float],
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Sample and publish until cancelled. Rounds start an interval apart; one that takes longer delays the next."""
+    backoff = Backoff()
+    while True:
+        started = monotonic()
+        try:
+            board.publish(await asyncio.to_thread(sampler.sample))
+            backoff = backoff.succeeded()
+            pause = interval_seconds - (monotonic() - started)
+        except Exception:  # noqa: BLE001  # top of the loop: one bad round must not blind the sidecar
+            _log.exception("a round of readings failed")
+            backoff = backoff.failed(monotonic())
+            pause = backoff.next_try_seconds - monotonic()
+        await sleep(max(0.0, pause))

@@ -1,0 +1,212 @@
+"""Snapshots and observations to test with: real in shape, made up in figures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sidecar.model.observation import Inspected, Listed
+from sidecar.model.snapshot import Container, Host, Locust, LogLine, Run, Snapshot, Warn, Worker
+from sidecar.rules.assembly import services
+from sidecar.rules.warnings import Known, warnings
+
+NOW = datetime(2026, 11, 22, 15, 4, 5, tzinfo=UTC)
+GIB = 1 << 30
+MIB = 1 << 20
+DATA = Path(__file__).parent / "data"
+
+
+def recorded(name: str) -> Any:
+    """Read a recorded answer of the engine (`v1/stats_one_shot`)."""
+    return json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def container(service: str, index: int = 1, **changes: Any) -> Container:
+    """Make a healthy container."""
+    number = sum(map(ord, service)) + index
+    used = (60 + index) * MIB
+    made = Container(
+        service=service,
+        index=index,
+        name=f"locust-{service}-{index}",
+        id=f"{number:012x}",
+        state="running",
+        health="healthy",
+        restarts=0,
+        started_at=NOW - timedelta(minutes=12, seconds=index),
+        sampled_at=NOW,
+        cpu_percent=12.5 + index,
+        memory_working_set_bytes=used,
+        memory_usage_bytes=used + 5 * MIB,
+        memory_limit_bytes=2 * GIB,
+        memory_percent=used / (2 * GIB) * 100,
+        network_rx_bytes=1_234_567 * index,
+        network_tx_bytes=345_678 * index,
+        block_read_bytes=0,
+        block_write_bytes=52_428_800,
+        pids=4,
+    )
+    return replace(made, **changes)
+
+
+def dead(service: str, index: int, exit_code: int) -> Container:
+    """Make a container that has ended."""
+    return Container(
+        service=service,
+        index=index,
+        name=f"locust-{service}-{index}",
+        id=f"{index:012x}",
+        state="exited",
+        exit_code=exit_code,
+        restarts=0,
+        started_at=NOW - timedelta(minutes=3),
+        memory_limit_bytes=2 * GIB,
+    )
+
+
+def host(**changes: Any) -> Host:
+    """Make a machine at ease."""
+    made = Host(
+        cpu_percent=38.2,
+        cpu_count=2,
+        load_1m=1.25,
+        memory_used_bytes=4 * GIB,
+        memory_total_bytes=16 * GIB,
+        memory_percent=25.0,
+        disk_read_bytes_per_second=0.0,
+        disk_write_bytes_per_second=1_200_000.0,
+        network_rx_bytes_per_second=3_400_000.0,
+        network_tx_bytes_per_second=560_000.0,
+        disk_used_percent=62.0,
+    )
+    return replace(made, **changes)
+
+
+def locust(count: int, **changes: Any) -> Locust:
+    """Make the figures of a run in full swing on so many workers."""
+    made = Locust(
+        state="running",
+        users=200,
+        rps=412.34,
+        fail_per_second=0.0,
+        fail_ratio=0.0,
+        p50_ms=12.0,
+        p95_ms=48.0,
+        workers_connected=count,
+        workers_expected=count,
+        workers=tuple(
+            Worker(f"{number:012x}_ab", f"locust-locust-worker-{number}", "running", 200 // count, 30.0, 60 * MIB)
+            for number in range(1, count + 1)
+        ),
+    )
+    return replace(made, **changes)
+
+
+LOGS = tuple(
+    LogLine(NOW - timedelta(seconds=20 - 4 * number), "locust-master", "locust-locust-master-1", text)
+    for number, text in enumerate(
+        (
+            "[2026-11-22 15:03:45,522] f26e19abb9b8/INFO/locust.main: Starting Locust 2.47.0",
+            (
+                "[2026-11-22 15:03:49,001] f26e19abb9b8/INFO/locust.runners: 4f1c_a1 (index 0) reported as ready. "
+                "1 workers connected."
+            ),
+            "[2026-11-22 15:03:53,002] f26e19abb9b8/INFO/locust.runners: Sending spawn jobs of 200 users",
+            (
+                "[2026-11-22 15:03:57,003] f26e19abb9b8/WARNING/root: CPU usage above 90%! This may constrain your "
+                "throughput and may even give inconsistent response time measurements!"
+            ),
+            "Traceback (most recent call last):",
+        )
+    )
+)
+
+
+def stack(workers: int) -> tuple[Container, ...]:
+    """Make the containers of a stack with so many workers."""
+    return (
+        container("docker-proxy", health=None, memory_limit_bytes=128 * MIB, memory_percent=8.0),
+        container("locust-master", cpu_percent=3.2),
+        *(container("locust-worker", number) for number in range(1, workers + 1)),
+        container("mock-target", health=None, memory_limit_bytes=512 * MIB, memory_percent=6.0),
+        container("monitor", health=None, memory_limit_bytes=256 * MIB, memory_percent=14.0),
+    )
+
+
+def snapshot(containers: tuple[Container, ...] = (), locust: Locust | None = None, **changes: Any) -> Snapshot:
+    """Make a snapshot, judged by the real rules."""
+    made = Snapshot(
+        project="locust",
+        at=NOW,
+        stale=False,
+        interval_seconds=2.0,
+        engine_read_at=NOW,
+        run=Run("20261122T150205Z-ab12", "running", NOW - timedelta(minutes=2)) if locust else None,
+        services=services(containers),
+        containers=containers,
+        locust=locust,
+        locust_error=None if locust else "locust-master:8089 refuses connections: is the master starting?",
+        host=host(),
+        logs=LOGS if containers else (),
+    )
+    made = replace(made, **changes)
+    known = Known(
+        made.at,
+        made.containers,
+        made.locust,
+        made.locust_error,
+        made.host,
+        unread=("Docker does not answer: Connection refused",) if made.stale else (),
+        stale=made.stale,
+    )
+    return replace(made, warnings=warnings(known))
+
+
+def empty() -> Snapshot:
+    """Nothing runs yet."""
+    return snapshot()
+
+
+def running() -> Snapshot:
+    """Four workers, all well."""
+    return snapshot(stack(4), locust(4))
+
+
+def stale() -> Snapshot:
+    """Docker has not answered for 42 seconds."""
+    return snapshot(stack(4), locust(4), stale=True, engine_read_at=NOW - timedelta(seconds=42))
+
+
+def trouble() -> Snapshot:
+    """One worker near its limit, one dead."""
+    ended = dead("locust-worker", 3, 137)
+    high = container("locust-worker", 2, memory_working_set_bytes=1_984_000_000, memory_percent=92.4, restarts=1)
+    others = tuple(one for one in stack(4) if one.name not in {ended.name, high.name})
+    figures = locust(4, workers_connected=3, workers_expected=3, fail_ratio=0.034, fail_per_second=14.2)
+    return snapshot(tuple(sorted((*others, high, ended), key=lambda one: (one.service, one.index))), figures)
+
+
+def sixty() -> Snapshot:
+    """Sixty workers, all well."""
+    return snapshot(stack(60), locust(60))
+
+
+def listed(number: int = 1, **changes: Any) -> Listed:
+    """Make a list entry of a running worker."""
+    made = Listed(
+        f"{number:012x}" + "0" * 52, f"locust-locust-worker-{number}", "locust-worker", number, "running", "healthy"
+    )
+    return replace(made, **changes)
+
+
+def inspected(**changes: Any) -> Inspected:
+    """Make an inspect of a running container."""
+    return replace(Inspected("", NOW - timedelta(minutes=5), None, 0, 2 * GIB, None, tty=False), **changes)
+
+
+def error_texts(found: tuple[Warn, ...]) -> list[str]:
+    """Return the texts of the errors among warnings."""
+    return [warning.text for warning in found if warning.severity == "error"]

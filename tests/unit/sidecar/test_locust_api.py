@@ -1,0 +1,227 @@
+"""The master's web API as it is, and as it can go wrong, over a real connection."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from sidecar.locust_api import LocustApi, parse_plugin, parse_stats
+
+STATS: dict[str, Any] = {
+    "stats": [
+        {"name": "/a", "num_requests": 10},
+        {
+            "name": "Aggregated", "method": "", "num_requests": 10, "median_response_time": 7,
+            "response_time_percentile_0.95": 90.0,
+        },
+    ],
+    "errors": [], "total_rps": 9.0, "current_rps": 12.5, "total_fail_per_sec": 0.0, "current_fail_per_sec": 1.5,
+    "fail_ratio": 0.12,
+    "current_response_time_percentiles": {"response_time_percentile_0.5": 11, "response_time_percentile_0.95": 48},
+    "state": "running", "user_count": 200, "worker_count": 1,
+    "workers": [
+        {"id": "f26e19abb9b8_01", "state": "running", "user_count": 200, "cpu_usage": 33.3, "memory_usage": 5},
+        {"id": "f26e19abb9b9_02", "state": "missing", "user_count": 0, "cpu_usage": 0, "memory_usage": 0},
+    ],
+}  # fmt: skip
+PLUGIN: dict[str, Any] = {
+    "schema_version": 1,
+    "run": {"run_id": "20261122T150405Z-ab12", "state": "running", "started_at": "2026-11-22T15:04:05Z"},
+    "locustfile": {"sha256": "x", "files": ["locustfile.py"], "changed_on_disk": []},
+    "workers": {"f26e19abb9b8_01": {"sha256": "y", "changed_on_disk": ["flows/login.py"]}},
+}  # fmt: skip
+
+
+@dataclass
+class Answer:
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
+
+
+class PretendMaster(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.answers = {
+            "/stats/requests": Answer(body=json.dumps(STATS).encode()),
+            "/locust-kit/status": Answer(body=json.dumps(PLUGIN).encode()),
+        }
+        self.connections = 0
+        super().__init__(("127.0.0.1", 0), _Handler)
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.connections += 1
+        super().process_request(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: PretendMaster
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        answer = self.server.answers.get(self.path, Answer(404, b"{}"))
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def master() -> Iterator[PretendMaster]:
+    server = PretendMaster()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def api(master: PretendMaster) -> Iterator[LocustApi]:
+    with closing(LocustApi(master.url)) as made:
+        yield made
+
+
+def test_the_masters_figures_are_read(api: LocustApi) -> None:
+    reading = api.read()
+    assert reading.error is None
+    stats = reading.stats
+    assert stats is not None
+    assert (stats.state, stats.users, stats.rps, stats.fail_ratio) == ("running", 200, 12.5, 0.12)
+    assert (stats.p50_ms, stats.p95_ms, stats.fail_per_second) == (11.0, 48.0, 1.5)
+    assert stats.workers_connected == 1  # one of the two is missing
+    assert stats.workers[0].cpu_percent == 33.3
+
+
+def test_the_plugins_word_is_read_beside_them(api: LocustApi) -> None:
+    plugin = api.read().plugin
+    assert plugin is not None
+    assert plugin.run is not None
+    assert plugin.run.run_id == "20261122T150405Z-ab12"
+    assert plugin.workers_changed == {"f26e19abb9b8_01": ("flows/login.py",)}
+
+
+def test_a_master_without_the_plugin_still_gives_its_figures(master: PretendMaster, api: LocustApi) -> None:
+    del master.answers["/locust-kit/status"]
+    reading = api.read()
+    assert reading.stats is not None
+    assert reading.plugin is None
+
+
+def test_one_connection_serves_many_readings(master: PretendMaster, api: LocustApi) -> None:
+    assert all(api.read().stats for _ in range(3))
+    assert master.connections == 1
+
+
+def test_a_base_path_is_kept(master: PretendMaster) -> None:
+    master.answers["/load/stats/requests"] = master.answers.pop("/stats/requests")
+    with closing(LocustApi(master.url + "/load/")) as api:
+        assert api.read().stats is not None
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (Answer(302, b"", {"Location": "/login?next=/stats/requests"}), "asks for a login"),
+        (Answer(302, b"", {"Location": "http://elsewhere/"}), "redirects to 'http://elsewhere/'"),
+        (Answer(200, b"Locust auth exception: x", {"Content-Type": "text/html"}), "text/html instead of JSON"),
+        (Answer(200, b"", {"Content-Type": "application/json"}), "answer is empty"),
+        (Answer(200, b'{"stats": [', {"Content-Type": "application/json"}), "JSON is broken"),
+        (Answer(200, b"[1]", {"Content-Type": "application/json"}), "JSON is no object"),
+        (Answer(500, b"oops"), "status 500"),
+    ],
+)
+def test_an_answer_that_is_no_figures_gives_the_reason(
+    master: PretendMaster, api: LocustApi, answer: Answer, text: str
+) -> None:
+    master.answers["/stats/requests"] = answer
+    reading = api.read()
+    assert reading.stats is None
+    assert text in (reading.error or "")
+
+
+def test_a_master_that_is_down_gives_the_reason() -> None:
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        api = LocustApi(f"http://127.0.0.1:{reserved.getsockname()[1]}")
+        assert "refuses connections" in (api.read().error or "")
+
+
+def test_an_unknown_name_is_told() -> None:
+    # The name ends in .invalid, which no resolver may know.
+    assert "is not known" in (LocustApi("http://locust-master.invalid:8089").read().error or "")
+
+
+def test_a_master_that_says_nothing_costs_no_longer_than_the_time_out() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        api = LocustApi(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout_seconds=0.2)
+        assert "did not answer within 0.2 s" in (api.read().error or "")
+
+
+def test_what_is_not_http_is_told() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+
+        def greet() -> None:
+            connection, _ = listener.accept()
+            connection.sendall(b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f\r\n")
+            connection.close()
+
+        threading.Thread(target=greet, daemon=True).start()
+        assert "does not speak HTTP" in (LocustApi(f"http://127.0.0.1:{listener.getsockname()[1]}").read().error or "")
+
+
+@pytest.mark.parametrize(
+    ("percentiles", "expected"),
+    [
+        ({"response_time_percentile_0.5": 1, "response_time_percentile_0.95": 2}, (1.0, 2.0)),
+        ({"response_time_percentile_50": 1, "response_time_percentile_95": 2}, (1.0, 2.0)),
+        ({"response_time_percentile_0.9": 5, "response_time_percentile_0.99": 6}, (7.0, 90.0)),
+        ({"response_time_percentile_0.5": None, "other": "x"}, (7.0, 90.0)),
+        ("nonsense", (7.0, 90.0)),
+    ],
+)
+def test_percentiles_are_found_by_their_number_or_taken_from_the_whole_run(
+    percentiles: Any, expected: tuple[float, float]
+) -> None:
+    stats = parse_stats({**STATS, "current_response_time_percentiles": percentiles})
+    assert (stats.p50_ms, stats.p95_ms) == expected
+
+
+def test_before_the_first_request_there_are_no_response_times() -> None:
+    stats = parse_stats({**STATS, "stats": [{"name": "Aggregated", "num_requests": 0, "median_response_time": 0}]})
+    assert (stats.p50_ms, stats.p95_ms) == (None, None)
+
+
+@pytest.mark.parametrize("answer", [{}, {"stats": 3, "workers": {"a": 1}}, {"user_count": "x", "current_rps": None}])
+def test_nonsense_in_known_fields_counts_as_nothing(answer: dict[str, Any]) -> None:
+    stats = parse_stats(answer)
+    assert (stats.users, stats.rps, stats.workers) == (0, 0.0, ())
+
+
+@pytest.mark.parametrize("answer", [{}, {"run": 1, "workers": [1], "locustfile": "x"}, {"workers": {"a": None}}])
+def test_nonsense_from_the_plugin_is_no_run_and_no_change(answer: dict[str, Any]) -> None:
+    plugin = parse_plugin(answer)
+    assert plugin.run is None
+    assert plugin.master_changed == ()
+    assert all(changed == () for changed in plugin.workers_changed.values())

@@ -1,0 +1,324 @@
+"""Rounds of readings: what is asked of the engine, what a failing source costs, what the snapshot says of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from sidecar.engine.payload import counters
+from sidecar.errors import EngineError, SettingError
+from sidecar.locust_api import parse_stats
+from sidecar.model.observation import Counters, Inspected, Listed, LocustReading, LogEntry
+from sidecar.model.snapshot import Host, Snapshot
+from sidecar.rules.freshness import data_age_seconds, judged
+from sidecar.watch.backoff import Backoff
+from sidecar.watch.board import Board
+from sidecar.watch.loop import watch
+from sidecar.watch.sampler import Sampler, Sources
+from sidecar.watch.settings import WatchSettings, from_environment
+from tests.unit.sidecar import sidecar_samples as samples
+
+
+class Clock:
+    """A day and a stopwatch that move only when told."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def now(self) -> datetime:
+        return samples.NOW + timedelta(seconds=self.seconds - 1000.0)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+class FakeEngine:
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.fleet = [samples.listed(1), replace(samples.listed(9), service="locust-master", name="locust-master-1")]
+        self.asked: Counter[str] = Counter()
+        self.failing: set[str] = set()
+        self.started_at = samples.NOW - timedelta(minutes=5)
+        self.cpu_total_ns = 10**9
+
+    def _ask(self, what: str) -> None:
+        self.asked[what] += 1
+        if what in self.failing:
+            raise EngineError(f"no {what}")
+
+    def containers(self) -> Sequence[Listed]:
+        self._ask("list")
+        return self.fleet
+
+    def inspect(self, container_id: str) -> Inspected | None:
+        self._ask("inspect")
+        return samples.inspected(started_at=self.started_at, hostname=container_id[:12])
+
+    def stats(self, container_id: str) -> Counters | None:
+        del container_id
+        self._ask("stats")
+        made = counters(samples.recorded("v2/stats_one_shot"))
+        assert made is not None
+        return replace(made, cpu_total_ns=self.cpu_total_ns, system_cpu_ns=int(self.clock.seconds * 2 * 10**9))
+
+    def logs(self, container_id: str, tail: int, *, tty: bool) -> Sequence[LogEntry]:
+        del container_id, tty
+        self._ask("logs")
+        return [LogEntry(None, f"line {number}") for number in range(tail + 3)]
+
+
+class FakeLocust:
+    reading = LocustReading(None, "down", None)
+
+    def read(self) -> LocustReading:
+        return self.reading
+
+
+class FakeHost:
+    failing = False
+
+    def read(self) -> Host:
+        if self.failing:
+            raise OSError("no /proc")
+        return samples.host()
+
+
+class Rig:
+    """A sampler over fakes."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self.clock = Clock()
+        self.engine = FakeEngine(self.clock)
+        self.locust = FakeLocust()
+        self.host = FakeHost()
+        self.sampler = Sampler(
+            Sources(self.engine, self.locust, self.host, pool),
+            project="locust", interval_seconds=2.0, tail=5, clock=self.clock.now, monotonic=self.clock.monotonic,
+        )  # fmt: skip
+
+    def round(self, seconds: float = 2.0) -> Snapshot:
+        self.clock.seconds += seconds
+        return self.sampler.sample()
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    with ThreadPoolExecutor(3) as pool:
+        yield Rig(pool)
+
+
+def texts(snapshot: Snapshot) -> list[str]:
+    return [warning.text for warning in snapshot.warnings]
+
+
+def test_a_round_lists_once_and_reads_each_running_container_once(rig: Rig) -> None:
+    rig.round()
+    rig.engine.asked.clear()
+    snapshot = rig.round()
+    assert rig.engine.asked == {"list": 1, "stats": 2, "logs": 1}
+    assert [one.service for one in snapshot.containers] == ["locust-master", "locust-worker"]
+
+
+def test_the_second_round_knows_the_processor_share(rig: Rig) -> None:
+    assert rig.round().containers[0].cpu_percent is None
+    rig.engine.cpu_total_ns += 10**9
+    # One processor second in two seconds of a machine with two.
+    assert rig.round().containers[0].cpu_percent == pytest.approx(50.0)
+
+
+def test_details_are_read_anew_every_ten_seconds_only(rig: Rig) -> None:
+    rig.round()
+    rig.engine.asked.clear()
+    for _ in range(4):
+        rig.round()
+    assert rig.engine.asked["inspect"] == 0
+    rig.round()
+    assert rig.engine.asked["inspect"] == 2
+
+
+def test_details_are_read_at_once_where_state_or_health_changed(rig: Rig) -> None:
+    rig.round()
+    rig.engine.asked.clear()
+    rig.engine.fleet[0] = replace(rig.engine.fleet[0], health="unhealthy")
+    rig.round()
+    assert rig.engine.asked["inspect"] == 1
+
+
+def test_details_of_a_young_container_are_read_each_round(rig: Rig) -> None:
+    rig.engine.fleet[0] = replace(rig.engine.fleet[0], young=True)
+    rig.round()
+    rig.engine.asked.clear()
+    rig.round()
+    assert rig.engine.asked["inspect"] == 1
+
+
+def test_a_restart_between_two_rounds_gives_no_wrong_share_and_is_looked_into(rig: Rig) -> None:
+    rig.round()
+    rig.engine.cpu_total_ns = 5
+    rig.engine.asked.clear()
+    assert rig.round().containers[0].cpu_percent is None
+    rig.round()
+    assert rig.engine.asked["inspect"] == 2
+
+
+def test_a_new_start_is_a_new_baseline_even_when_the_counter_is_ahead(rig: Rig) -> None:
+    rig.round()
+    rig.engine.started_at = samples.NOW
+    rig.engine.cpu_total_ns += 10**9
+    assert rig.round(seconds=10).containers[0].cpu_percent is None
+
+
+def test_only_the_last_lines_of_the_masters_log_are_kept(rig: Rig) -> None:
+    assert [entry.text for entry in rig.round().logs] == [f"line {number}" for number in range(3, 8)]
+
+
+def test_an_exited_container_has_no_figures(rig: Rig) -> None:
+    rig.round()
+    rig.engine.fleet[0] = replace(rig.engine.fleet[0], state="exited", health=None)
+    worker = rig.round().containers[1]
+    assert worker.memory_working_set_bytes is None
+    assert worker.state == "exited"
+
+
+def test_a_container_that_was_removed_is_forgotten(rig: Rig) -> None:
+    rig.round()
+    del rig.engine.fleet[0]
+    assert [one.service for one in rig.round().containers] == ["locust-master"]
+
+
+def test_without_the_engine_the_last_containers_stay_and_are_called_stale(rig: Rig) -> None:
+    fresh = rig.round()
+    rig.engine.failing = {"list"}
+    snapshot = rig.round()
+    assert snapshot.stale
+    assert snapshot.containers == fresh.containers
+    assert data_age_seconds(snapshot, rig.clock.now()) == 2.0
+    assert texts(snapshot)[0] == "no list"
+    assert snapshot.host is not None
+
+
+def test_a_failing_engine_is_asked_ever_less_often_and_found_again(rig: Rig) -> None:
+    rig.engine.failing = {"list"}
+    asked = []
+    for _ in range(20):
+        rig.round(seconds=1.0)
+        asked.append(rig.engine.asked["list"])
+    assert asked[-1] <= 6
+    rig.engine.failing = set()
+    assert not rig.round(seconds=8.0).stale
+
+
+def test_stats_that_fail_cost_only_the_figures(rig: Rig) -> None:
+    rig.engine.failing = {"stats"}
+    snapshot = rig.round()
+    assert not snapshot.stale
+    assert len(snapshot.containers) == 2
+    assert "the figures of 2 containers could not be read: no stats" in texts(snapshot)
+
+
+def test_a_log_that_cannot_be_read_is_told(rig: Rig) -> None:
+    rig.engine.failing = {"logs"}
+    assert "the log of locust-master-1 could not be read: no logs" in texts(rig.round())
+
+
+def test_a_host_that_cannot_be_read_is_told_and_costs_nothing_else(rig: Rig) -> None:
+    rig.host.failing = True
+    snapshot = rig.round()
+    assert snapshot.host is None
+    assert len(snapshot.containers) == 2
+    assert "the host's figures could not be read: no /proc" in texts(snapshot)
+
+
+def test_locust_workers_are_matched_to_their_containers_by_hostname(rig: Rig) -> None:
+    worker_id = f"{rig.engine.fleet[0].id[:12]}_0123"
+    answer = {"state": "ready", "workers": [{"id": worker_id, "state": "ready"}, {"id": "strange_1", "state": "x"}]}
+    rig.locust.reading = LocustReading(parse_stats(answer), None, None)
+    locust = rig.round().locust
+    assert locust is not None
+    assert [worker.container for worker in locust.workers] == ["locust-locust-worker-1", None]
+    assert locust.workers_expected == 1
+
+
+def test_a_snapshot_that_is_overdue_counts_as_stale() -> None:
+    snapshot = samples.running()
+    assert not judged(snapshot, samples.NOW + timedelta(seconds=5)).stale
+    assert judged(snapshot, samples.NOW + timedelta(seconds=7)).stale
+    slow = replace(snapshot, interval_seconds=10.0)
+    assert not judged(slow, samples.NOW + timedelta(seconds=29)).stale
+
+
+def test_the_sidecar_is_well_while_rounds_are_made_even_when_docker_is_silent() -> None:
+    async def run() -> list[bool]:
+        moment = [samples.NOW]
+        board = Board(lambda: moment[0])
+        found = [board.passed()]
+        board.publish(samples.stale())
+        found.append(board.passed())
+        moment[0] += timedelta(seconds=10)
+        return [*found, board.passed()]
+
+    assert asyncio.run(run()) == [False, True, False]
+
+
+def test_pauses_double_up_to_a_ceiling_and_a_success_ends_them() -> None:
+    backoff, pauses = Backoff(first_seconds=1.0, most_seconds=30.0), []
+    for _ in range(7):
+        backoff = backoff.failed(100.0)
+        pauses.append(backoff.next_try_seconds - 100.0)
+    assert pauses == [1, 2, 4, 8, 16, 30, 30]
+    assert not backoff.due(129.9)
+    assert backoff.due(130.0)
+    assert backoff.succeeded().due(0.0)
+
+
+def test_the_loop_goes_on_after_a_round_that_broke() -> None:
+    class Flaky:
+        calls = 0
+
+        def sample(self) -> Snapshot:
+            self.calls += 1
+            if self.calls == 1:
+                raise RuntimeError("a mistake")
+            return samples.running()
+
+    async def run() -> tuple[list[float], Snapshot | None]:
+        slept: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            if len(slept) == 3:
+                raise asyncio.CancelledError
+
+        board = Board(lambda: samples.NOW)
+        with pytest.raises(asyncio.CancelledError):
+            await watch(Flaky(), board, 2.0, monotonic=lambda: 0.0, sleep=sleep)  # type: ignore[arg-type]  # a fake
+        return slept, board.current()
+
+    slept, shown = asyncio.run(run())
+    assert slept == [1.0, 2.0, 2.0]
+    assert shown == samples.running()
+
+
+def test_the_environment_of_the_sidecar_is_read() -> None:
+    found = from_environment({"PROJECT": "two", "INTERVAL": "0.5", "TAIL": "0", "LISTEN": "127.0.0.1:1", "X": "y"})
+    assert (found.project, found.interval_seconds, found.tail) == ("two", 0.5, 0)
+    assert (found.listen_host, found.listen_port) == ("127.0.0.1", 1)
+
+
+def test_empty_variables_count_as_unset() -> None:
+    assert from_environment({"PROJECT": "", "INTERVAL": "", "TAIL": "", "LISTEN": ""}) == WatchSettings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("INTERVAL", "soon"), ("INTERVAL", "0"), ("INTERVAL", "nan"), ("TAIL", "-1"), ("TAIL", "x"), ("LISTEN", "8090")],
+)
+def test_a_variable_that_cannot_be_is_named_with_its_value(name: str, value: str) -> None:
+    with pytest.raises(SettingError, match=f"{name} is '{value}'.*wanted"):
+        from_environment({name: value})
