@@ -133,7 +133,7 @@ class Snapshot:
     """Everything at one moment.
 
     `at` is when it was put together, `engine_read_at` when Docker last answered; `stale` says that the containers
-    and their figures are from then and not from now.
+    and their figures are from then and not from now. `round_seconds` is how long reading everything took.
     """
 
     project: str
@@ -141,6 +141,7 @@ class Snapshot:
     stale: bool
     interval_seconds: float
     engine_read_at: datetime | None = None
+    round_seconds: float | None = None
     run: Run | None = None
     services: tuple[Service, ...] = ()
     containers: tuple[Container, ...] = ()

@@ -34,6 +34,7 @@ class Observed:
     at: datetime
     interval_seconds: float
     engine_read_at: datetime | None
+    round_seconds: float | None
     stale: bool
     fleet: tuple[Seen, ...]
     locust: LocustReading
@@ -62,6 +63,7 @@ def snapshot(observed: Observed) -> Snapshot:
         stale=observed.stale,
         interval_seconds=observed.interval_seconds,
         engine_read_at=observed.engine_read_at,
+        round_seconds=observed.round_seconds,
         run=_run(observed.locust),
         services=services(containers),
         containers=containers,

@@ -62,9 +62,16 @@ def make_sampler(settings: WatchSettings, pool: ThreadPoolExecutor) -> Sampler:
 async def _serve(settings: WatchSettings, sampler: Sampler) -> int:
     board, stopping = Board(_now), asyncio.Event()
 
+    def beat() -> None:
+        with suppress(OSError):  # a full tmpfs makes the container unhealthy, not the watching slower
+            if settings.beat_file:
+                Path(settings.beat_file).touch()
+
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        rounds = asyncio.create_task(watch(sampler, board, settings.interval_seconds, monotonic=time.monotonic))
+        rounds = asyncio.create_task(
+            watch(sampler, board, settings.interval_seconds, monotonic=time.monotonic, beat=beat)
+        )
         try:
             yield
         finally:

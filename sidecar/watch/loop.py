@@ -19,14 +19,19 @@ async def watch(
     interval_seconds: float,
     *,
     monotonic: Callable[[], float],
+    beat: Callable[[], None] = lambda: None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Sample and publish until cancelled. Rounds start an interval apart; one that takes longer delays the next."""
+    """Sample and publish until cancelled, with a `beat` after each round that came to its end.
+
+    Rounds start an interval apart; one that takes longer delays the next.
+    """
     backoff = Backoff()
     while True:
         started = monotonic()
         try:
             board.publish(await asyncio.to_thread(sampler.sample))
+            beat()
             backoff = backoff.succeeded()
             pause = interval_seconds - (monotonic() - started)
         except Exception:  # noqa: BLE001  # top of the loop: one bad round must not blind the sidecar

@@ -83,6 +83,7 @@ class Sampler:
 
     def sample(self) -> Snapshot:
         """Read everything once and return the Snapshot of this moment. Never raises for what a source does."""
+        began = self._monotonic()
         locust = self._sources.pool.submit(self._sources.locust.read)
         unread: list[str] = []
         fleet = self._read_fleet()
@@ -95,15 +96,17 @@ class Sampler:
         if fleet is not None:
             unread.extend(self._read_log(source))
         host = self._read_host(unread)
+        locust_reading = locust.result()
         return assembly.snapshot(
             Observed(
                 project=self._project,
                 at=self._clock(),
                 interval_seconds=self._interval_seconds,
                 engine_read_at=self._engine_read_at,
+                round_seconds=self._monotonic() - began,
                 stale=fleet is None,
                 fleet=self._fleet,
-                locust=locust.result(),
+                locust=locust_reading,
                 host=host,
                 log_source=source.listed if source else None,
                 log=self._log,

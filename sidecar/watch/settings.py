@@ -15,7 +15,10 @@ _MOST_PORT = 65535
 
 @dataclass(frozen=True, slots=True)
 class WatchSettings:
-    """Settings of one sidecar: what it watches, how often, and where it answers."""
+    """Settings of one sidecar: what it watches, how often, and where it answers.
+
+    `beat_file` is touched after each round, for the container's health check; "" touches nothing.
+    """
 
     project: str = "locust"
     interval_seconds: float = 2.0
@@ -23,12 +26,13 @@ class WatchSettings:
     docker_url: str = "unix:///run/docker-proxy/docker.sock"
     locust_url: str = "http://locust-master:8089"
     host_net_dev: str = "/proc/net/dev"
+    beat_file: str = ""
     listen_host: str = "0.0.0.0"  # noqa: S104  # inside its container; Compose publishes it on 127.0.0.1 only
     listen_port: int = 8090
 
 
 def from_environment(environ: Mapping[str, str]) -> WatchSettings:
-    """Read PROJECT, INTERVAL, TAIL, DOCKER_HOST, LOCUST_URL, HOST_NET_DEV and LISTEN; an empty one counts as unset.
+    """Read PROJECT, INTERVAL, TAIL, DOCKER_HOST, LOCUST_URL, HOST_NET_DEV, BEAT_FILE, LISTEN; an empty one is unset.
 
     Raises:
         SettingError: a value that cannot be.
@@ -43,6 +47,7 @@ def from_environment(environ: Mapping[str, str]) -> WatchSettings:
         docker_url=given.get("DOCKER_HOST", default.docker_url),
         locust_url=given.get("LOCUST_URL", default.locust_url).rstrip("/"),
         host_net_dev=given.get("HOST_NET_DEV", default.host_net_dev),
+        beat_file=given.get("BEAT_FILE", default.beat_file),
         listen_host=listen_host,
         listen_port=listen_port,
     )

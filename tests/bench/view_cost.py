@@ -1,8 +1,8 @@
 """What one refresh of the live view costs, beside one turn of the loop in the seed's monitor.sh.
 
-Both watch the same stack of four workers, in one run. Ours: the CPU time of the sidecar's and the proxy's containers and
-of the view's process over a span, divided by the refreshes in it; the wall time of a round of the sidecar plus that of
-fetching and drawing it. The seed's: CPU time of the three commands of a turn, and how long they take. What the daemon
+Both watch the same stack of four workers, in one run. Ours: the CPU time of the sidecar's and the proxy's containers
+and of the view's process over a span, divided by the refreshes in it; the wall time of a round of the sidecar plus that
+of fetching and drawing it. The seed's: CPU time of the three commands of a turn, and how long they take. What the daemon
 spends is stated for both, and counted for neither.
 """
 
@@ -62,9 +62,18 @@ def daemon_cpu() -> float:
 def container_cpu(service: str) -> float:
     """CPU seconds that a service's container has spent so far, from its cgroup by way of the engine."""
     out = subprocess.run(
-        ["docker", "ps", "-q", "--filter", f"label=com.docker.compose.project={PROJECT}",
-         "--filter", f"label=com.docker.compose.service={service}"],
-        capture_output=True, text=True, check=True,
+        [
+            "docker",
+            "ps",
+            "-q",
+            "--filter",
+            f"label=com.docker.compose.project={PROJECT}",
+            "--filter",
+            f"label=com.docker.compose.service={service}",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.split()
     address = f"http://docker/containers/{out[0]}/stats?stream=false&one-shot=true"
     raw = subprocess.run(
@@ -77,7 +86,11 @@ def ours() -> Cost:
     """The live view on a terminal of its own, for REFRESHES refreshes."""
     main, terminal = pty.openpty()
     view = subprocess.Popen(
-        ["scripts/kit", "monitor", *KNOBS], cwd=ROOT, stdin=terminal, stdout=terminal, env={**os.environ, "TERM": "xterm"}
+        ["scripts/kit", "monitor", *KNOBS],
+        cwd=ROOT,
+        stdin=terminal,
+        stdout=terminal,
+        env={**os.environ, "TERM": "xterm"},
     )
     os.close(terminal)
     threading.Thread(target=drain, args=(main,), daemon=True).start()

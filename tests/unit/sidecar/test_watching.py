@@ -287,6 +287,8 @@ def test_the_loop_goes_on_after_a_round_that_broke() -> None:
                 raise RuntimeError("a mistake")
             return samples.running()
 
+    beats: list[int] = []
+
     async def run() -> tuple[list[float], Snapshot | None]:
         slept: list[float] = []
 
@@ -297,11 +299,19 @@ def test_the_loop_goes_on_after_a_round_that_broke() -> None:
 
         board = Board(lambda: samples.NOW)
         with pytest.raises(asyncio.CancelledError):
-            await watch(Flaky(), board, 2.0, monotonic=lambda: 0.0, sleep=sleep)  # type: ignore[arg-type]  # a fake
+            await watch(
+                Flaky(),  # type: ignore[arg-type]  # a fake
+                board,
+                2.0,
+                monotonic=lambda: 0.0,
+                beat=lambda: beats.append(1),
+                sleep=sleep,
+            )
         return slept, board.current()
 
     slept, shown = asyncio.run(run())
     assert slept == [1.0, 2.0, 2.0]
+    assert len(beats) == 2
     assert shown == samples.running()
 
 
