@@ -1,9 +1,9 @@
 """What one refresh of the live view costs, beside one turn of the loop in the seed's monitor.sh.
 
 Both watch the same stack of four workers, in one run. Ours: the CPU time of the sidecar's and the proxy's containers
-and of the view's process over a span, divided by the refreshes in it; the wall time of a round of the sidecar plus that
-of fetching and drawing it. The seed's: CPU time of the three commands of a turn, and how long they take. What the daemon
-spends is stated for both, and counted for neither.
+and of the view's process over a span, divided by the refreshes in it; the wall time of a round of the sidecar plus
+that of fetching and drawing it. The seed's: CPU time of the three commands of a turn, and how long they take. What the
+daemon spends is stated for both, and counted for neither.
 """
 
 from __future__ import annotations
