@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from locust.runners import STATE_MISSING, MasterRunner, Runner
+
 from . import SCHEMA_VERSION
 from .loaded_files import Digests, Disk, combined
 
@@ -12,6 +14,13 @@ if TYPE_CHECKING:
     from locust.env import Environment
 
     from .run_folder import Run
+
+
+def _connected(runner: Runner | None) -> list[str]:
+    """The ids of the workers that the master counts on now: missing ones are left out."""
+    if not isinstance(runner, MasterRunner):
+        return []
+    return sorted(client.id for client in runner.clients.all if client.state != STATE_MISSING)
 
 
 def document(
@@ -34,6 +43,7 @@ def document(
             "exclude_tags": os.environ.get("KIT_EXCLUDE_TAGS", ""),
         },
         "locustfile": {"sha256": combined(own), "files": list(own), "changed_on_disk": disk.changed(own)},
+        "workers_connected": _connected(environment.runner),
         "workers": {
             name: {"sha256": combined(digests), "changed_on_disk": disk.changed(digests)}
             for name, digests in workers.items()

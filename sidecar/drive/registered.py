@@ -19,6 +19,7 @@ _LOOK_EACH_SECONDS = 0.3
 _CONTAINERS_EACH_SECONDS = 2.0
 _GIVE_UP_AFTER_LOOKS = 5  # a container that is down this many looks in a row does not come up by itself
 _LOG_LINES = 8
+_HOSTNAME_LENGTH = 12  # of a container's id, which is its host name
 _DOWN = frozenset({"exited", "restarting", "dead"})
 _LOCUST_SERVICES = frozenset({"locust-master", "locust-worker"})
 
@@ -76,11 +77,26 @@ def wait(
 def _count(web: Web, engine: Engine, project: str) -> tuple[int | None, bool]:
     """How many workers there are, None while nothing answers; and whether containers had to be asked."""
     try:
+        status = web.status()
+        if status is not None and "workers_connected" in status:
+            return _living(status["workers_connected"], engine.containers(project)), False
         return web.worker_count(), False
     except WebGuardedError:
         return sum(1 for one in engine.containers(project) if one.service == "locust-worker" and one.healthy), True
     except WebError:
         return None, False
+
+
+def _living(workers: Sequence[str], containers: Sequence[Container]) -> int:
+    """How many of the master's workers live in a container of the stack.
+
+    A worker that was replaced while it started says no goodbye, and the master counts it for seconds to come; its id
+    begins with its container's.
+    """
+    there = {
+        one.id[:_HOSTNAME_LENGTH] for one in containers if one.service == "locust-worker" and one.state == "running"
+    }
+    return sum(1 for worker in workers if worker[:_HOSTNAME_LENGTH] in there)
 
 
 def _look(watch: _Watch, engine: Engine, project: str) -> None:

@@ -91,3 +91,16 @@ def test_a_page_that_never_answers_is_told(
     master.close()
     with pytest.raises(StackError, match=r"web page did not answer within 3 s"):
         registered.wait(web, engine, "locust", 2, say, fake_time.clock(), 3)
+
+
+def test_a_worker_whose_container_was_replaced_is_not_counted(
+    master: FakeMaster, web: Web, engine: Engine, say: Say, fake_time: FakeTime, fake_engine: FakeEngine
+) -> None:
+    new = container("locust-worker") | {"Id": "b" * 64}
+    fake_engine.answers["/containers/json"] = [new]
+    gone, here = "a" * 12 + "_1", "b" * 12 + "_2"
+    master.status = {"schema_version": 1, "workers_connected": [gone]}
+    with pytest.raises(StackError, match=r"0 of 1"):
+        registered.wait(web, engine, "locust", 1, say, fake_time.clock(), 5)
+    master.status = {"schema_version": 1, "workers_connected": [gone, here]}
+    assert registered.wait(web, engine, "locust", 1, say, fake_time.clock()) == "1 worker registered"
