@@ -30,6 +30,7 @@ def document(
     shape = environment.shape_class
     return {
         "schema_version": SCHEMA_VERSION,
+        "state": environment.runner.state if environment.runner else None,
         "run": run.document() if run else None,
         "shape_class": type(shape).__name__ if shape else None,
         "user_classes": [

@@ -65,7 +65,7 @@ def run(settings: Settings, environ: Mapping[str, str], say: Say) -> int:
     workspace.refuse_foreign_if_known(settings, environ)
     web = workspace.web_for(settings)
     figures = _figures(web, settings)
-    plan.refuse_state(follow.run_state(figures), _ready_workers(figures), attach=settings.attach)
+    plan.refuse_state(*_at_this_moment(web, figures), attach=settings.attach)
     if not settings.attach and _change_filters(web, settings, environ, say):
         figures = web.stats()
     about = _ask(web, settings)
@@ -96,8 +96,11 @@ def _ask(web: Web, settings: Settings) -> Master:
     return plan.master(web.status(), web.page_settings(), workspace.loaded_hosts(settings))
 
 
-def _ready_workers(figures: Mapping[str, Any]) -> int:
-    return sum(1 for one in figures.get("workers") or [] if one.get("state") != "missing")
+def _at_this_moment(web: Web, figures: Mapping[str, Any]) -> tuple[str, int]:
+    """The master's state and its count of workers; its figures may be two seconds old, and older than the workers."""
+    live = web.status() or {}
+    state = follow.run_state({**figures, "state": live.get("state") or figures.get("state")})
+    return state, web.worker_count()
 
 
 def _change_filters(web: Web, settings: Settings, environ: Mapping[str, str], say: Say) -> bool:

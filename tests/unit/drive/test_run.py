@@ -148,9 +148,14 @@ def test_no_master_is_told_with_the_way_to_get_one(master: FakeMaster, tmp_path:
 
 
 def test_no_worker_is_refused(master: FakeMaster, tmp_path: Path, say: Say) -> None:
-    master.figures = [figures("ready", workers={"w1": "missing"})]
+    master.worker_count = 0
     with pytest.raises(StackError, match=r"no worker is registered"):
         start(master, tmp_path, say)
+
+
+def test_a_worker_younger_than_the_masters_cached_figures_counts(master: FakeMaster, tmp_path: Path, say: Say) -> None:
+    master.figures[0] = {**master.figures[0], "workers": []}
+    assert start(master, tmp_path, say) == 0
 
 
 def test_what_locust_refuses_is_passed_on(master: FakeMaster, tmp_path: Path, say: Say) -> None:
