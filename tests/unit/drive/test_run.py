@@ -154,8 +154,9 @@ def test_no_worker_is_refused(master: FakeMaster, tmp_path: Path, say: Say) -> N
 
 
 def test_a_worker_younger_than_the_masters_cached_figures_counts(master: FakeMaster, tmp_path: Path, say: Say) -> None:
-    master.figures[0] = {**master.figures[0], "workers": []}
-    assert start(master, tmp_path, say) == 0
+    master.figures = [figures("ready", workers={})]
+    master.on_swarm = running(figures("stopped", 40))
+    assert start(master, tmp_path, say, "RUN_TIME=0") == 0
 
 
 def test_what_locust_refuses_is_passed_on(master: FakeMaster, tmp_path: Path, say: Say) -> None:
