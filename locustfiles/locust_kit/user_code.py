@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,11 +83,11 @@ def load(setting: str) -> Loaded:
 
 def _existing(setting: str, result: Loaded) -> Iterator[str]:
     if not os.access(USER_FILES, os.R_OK | os.X_OK):
-        result.problems.append(_unreadable("the locustfiles' folder", "chmod o+rx"))
+        result.problems.append(_unreadable("the locustfiles' folder", "chmod o+rx your LOCUSTFILES_DIR"))
         return
     for name in filter(None, (part.strip() for part in setting.split(","))):
         if Path(name).is_file() and not os.access(name, os.R_OK):
-            result.problems.append(_unreadable(shown(name), "chmod o+r"))
+            result.problems.append(_unreadable(shown(name), f"chmod o+r {shlex.quote(shown(name))}"))
         elif not Path(name).exists():
             result.problems.append(
                 Problem(shown(name), None, "missing", "does not exist", "set LOCUSTFILE to one that does")
@@ -101,7 +102,7 @@ def _existing(setting: str, result: Loaded) -> Iterator[str]:
 
 def _unreadable(what: str, command: str) -> Problem:
     text = f"cannot be read by the container's user (uid {os.getuid()}, neither root nor you)"
-    return Problem(what, None, "unreadable", text, f"{command} it")
+    return Problem(what, None, "unreadable", text, command)
 
 
 def shown(path: str) -> str:

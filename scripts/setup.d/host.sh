@@ -19,7 +19,7 @@ preflight_host() {
     else
         as_root=() root_way=""
     fi
-    plan "Machine" "$host_name, $(uname -m), $(nproc) processors"
+    plan "Machine" "$host_name, $(uname -m), $(getconf _NPROCESSORS_ONLN) processors"
 }
 
 # True when packages can be installed here: Debian or Ubuntu, and a way to be root.

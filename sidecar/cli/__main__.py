@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sidecar.cli import VERBS
+from sidecar.drive.say import silence
 from sidecar.errors import KitError
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 _USAGE = 2
 _INTERRUPTED = 130
+_BROKEN_PIPE = 141  # what a shell shows for a program that SIGPIPE ended
 _HELP = frozenset({"-h", "--help", "help"})
 
 
@@ -27,20 +30,31 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     if verb not in VERBS:
         return _unknown(verb)
     try:
-        return int(importlib.import_module(VERBS[verb]).run(rest, environ))
-    except KitError as error:
+        code = int(importlib.import_module(VERBS[verb]).run(rest, environ))
         sys.stdout.flush()
-        print(f"kit {verb}: {error.line()}", file=sys.stderr)
+    except KitError as error:
+        _complain(f"kit {verb}: {error.line()}")
         return error.exit_code
     except KeyboardInterrupt:
-        print(file=sys.stderr)
+        _complain("")
         return _INTERRUPTED
     except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        silence(sys.stdout)
+        return _BROKEN_PIPE
     except OSError as error:  # a folder that may not be written, a full disk: the world's fault, still one line
-        print(f"kit {verb}: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr)
+        _complain(f"kit {verb}: {error.strerror or error}: {error.filename or ''}".rstrip(": "))
         return _USAGE
+    return code
+
+
+def _complain(text: str) -> None:
+    """Say why on stderr, after all that went to stdout; with nobody left to hear it, the exit code says it alone."""
+    for stream, line in ((sys.stdout, ""), (sys.stderr, f"{text}\n")):
+        try:
+            stream.write(line)
+            stream.flush()
+        except OSError:
+            silence(stream)
 
 
 def _unknown(verb: str) -> int:
@@ -53,4 +67,7 @@ def _unknown(verb: str) -> int:
 
 
 if __name__ == "__main__":
+    # A caller may have closed them (`>&-`): Python has None there then.
+    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  open to the end
+    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  the same
     sys.exit(main(sys.argv[1:], os.environ))

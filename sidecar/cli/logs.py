@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sidecar.drive import workspace
 from sidecar.errors import SettingError
+from sidecar.settings import refuse_flags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +21,7 @@ _TAIL = 100
 
 def run(args: list[str], environ: Mapping[str, str]) -> int:
     """Print the logs, to the end of time with FOLLOW=1."""
+    refuse_flags(args, NAME)
     workspace.refuse_arguments(args, NAME)
     settings = workspace.settings_after_up(args, environ)
     service = _SHORT.get(settings.service, settings.service)
@@ -27,6 +29,8 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
         raise SettingError(f"SERVICE is {settings.service!r}", wanted=f"one of {', '.join(_SERVICES)}")
     tail = settings.tail if settings.said_now("TAIL") else _TAIL
     compose = workspace.compose_for(settings, workspace.decided(settings), environ)
-    flags = ["--timestamps", "--tail", str(tail), *(["--follow"] if settings.follow else [])]
-    ansi = [] if sys.stdout.isatty() else ["--ansi", "never"]
-    return compose.attach(*ansi, "--profile", "mock", "logs", *flags, *([service] if service else []))
+    flags = ["--tail", str(tail), *(["--follow"] if settings.follow else [])]  # Locust's lines bring their own time
+    command = ["--profile", "mock", "logs", *flags, *([service] if service else [])]
+    if sys.stdout.isatty():
+        return compose.attach(*command)
+    return compose.print_plain("--ansi", "never", *command, out=sys.stdout)  # Compose erases lines even so

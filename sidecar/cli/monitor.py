@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sidecar.drive import workspace
+from sidecar.drive.say import silence
 from sidecar.model.snapshot import Snapshot
 from sidecar.rules.freshness import judged
 from sidecar.serve.reader import HOST, SidecarError, SidecarReader, first_snapshot
@@ -93,6 +94,9 @@ def _piped(feed: Feed, interval_seconds: float, sleep: Callable[[float], None] =
             sleep(interval_seconds)
             feed.refresh()
     except KeyboardInterrupt:
+        return 0
+    except BrokenPipeError:  # `| head` has seen enough
+        silence(sys.stdout)
         return 0
 
 

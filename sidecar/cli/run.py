@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sidecar.drive import workspace
-from sidecar.drive.run import interrupt_on_signals
 from sidecar.drive.run import run as drive_run
 from sidecar.drive.say import Say
+from sidecar.drive.signals import interrupt_on_signals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

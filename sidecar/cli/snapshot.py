@@ -7,7 +7,9 @@ import sys
 from collections.abc import Mapping
 
 from sidecar.drive import workspace
+from sidecar.errors import StackError
 from sidecar.serve.reader import SidecarReader, first_snapshot
+from sidecar.settings import refuse_flags
 
 NAME = "snapshot"
 HELP = "what the view shows, as one JSON document"
@@ -20,10 +22,16 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
         SettingError: a knob with a value that cannot be.
         StackError: the stack is down.
     """
+    refuse_flags(args, NAME, ("--json",))
     workspace.refuse_arguments(args, NAME)
     settings = workspace.settings_after_up(args, environ)
     reader = SidecarReader(settings.monitor_port)
-    first_snapshot(reader, settings.project)  # for its errors: no stack, or another one
+    try:
+        first_snapshot(reader, settings.project)  # for its errors: no stack, or another one
+    except StackError as error:
+        if not error.fix.startswith("make up"):
+            raise
+        raise StackError(error.what, fix=f"{error.fix}{settings.project_word}") from error
     written = reader.document().decode()  # as it came, with fields that this command may be too old to know
     print(json.dumps(json.loads(written), indent=2, ensure_ascii=False) if sys.stdout.isatty() else written)
     return 0

@@ -10,6 +10,7 @@ from sidecar.drive import workspace
 from sidecar.drive.docker import EngineAbsentError
 from sidecar.drive.say import Say
 from sidecar.drive.up import up
+from sidecar.settings import refuse_flags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +21,7 @@ HELP = "start the stack and wait until every worker is registered: up WORKERS=4"
 
 def run(args: list[str], environ: Mapping[str, str]) -> int:
     """Bring the stack up. Without Docker nothing is installed, unless the person at the terminal says so."""
+    refuse_flags(args, NAME)
     workspace.refuse_arguments(args, NAME)
     settings = workspace.settings_for_up(args, environ)
     try:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import subprocess
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sidecar.drive import state
+from sidecar.drive.compose import known_cause, last_words
 from sidecar.errors import KitError, LocustfileError
 
 if TYPE_CHECKING:
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     from sidecar.settings import Settings
 
 _TIMEOUT_SECONDS = 60
+_ENGINE_REFUSED = 125  # `docker run`'s own exit code, when the container never ran
+_KILLED = 137
+_MIB = 1024**2
+_TIGHT_MEMORY_BYTES = 128 * _MIB  # so little that loading may crawl instead of being killed
 _MOST_FILES = 5000
 _SKIPPED = frozenset({".git", ".hg", ".venv", ".locust-kit", "venv", "node_modules", "__pycache__"})
 
@@ -57,6 +63,7 @@ def fingerprint(settings: Settings, image_id: str, user_env: Mapping[str, str]) 
         settings.locustfiles_dir,
         sorted(user_env.items()),
         sorted(settings.passthrough.items()),
+        limits(settings),
     ]
     digest.update(repr(told).encode())
     for seen, path in enumerate(_walk(settings.locustfiles_dir)):
@@ -80,38 +87,66 @@ def check(settings: Settings, image: str, image_id: str, user_env: Mapping[str, 
 
     Raises:
         LocustfileError: they cannot run; names file and line.
-        KitError: the check itself could not be done.
+        KitError: the check itself could not be done, or the engine refuses the limits of a worker.
 
     """
     cache = settings.state_dir / "state" / "check" / f"{settings.project}.json"
     print_of_now = fingerprint(settings, image_id, user_env)
     known = state.read(cache)
     if known.get("fingerprint") == print_of_now:
-        return read(known["answer"]), True
+        return read(known["answer"], settings.locustfiles_dir), True
     answer = _ask(settings, image, user_env)
-    checked = read(answer)
+    checked = read(answer, settings.locustfiles_dir)
     state.write(cache, {"fingerprint": print_of_now, "answer": answer})
     return checked, False
 
 
-def read(answer: Mapping[str, Any]) -> Checked:
-    """The check's answer as what it holds, or the error that it tells of."""
+def read(answer: Mapping[str, Any], folder: Path) -> Checked:
+    """The check's answer as what it holds, or the error that it tells of; `folder` is where the files lie here."""
     problems = answer.get("problems") or []
     if not answer.get("passed"):
         first = problems[0] if problems else {"text": "the locustfile cannot run"}
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         place = " line ".join(str(part) for part in (first.get("file"), first.get("line")) if part)
-        raise LocustfileError(f"{first['text']}{more}", where=place, fix=first.get("fix") or "")
+        raise LocustfileError(f"{first['text']}{more}", where=place, fix=_fix(first, folder))
     classes = tuple(UserClass(one["name"], one.get("host") or None) for one in answer.get("user_classes") or [])
     return Checked(classes, answer.get("shape_class"))
 
 
+def _fix(problem: Mapping[str, Any], folder: Path) -> str:
+    """The problem's fix; inside the container nobody knows the folder's real path, which a `chmod` here needs."""
+    fix = str(problem.get("fix") or "")
+    if problem.get("kind") != "unreadable":
+        return fix
+    if fix.startswith("chmod o+rx"):
+        return f"chmod o+rx {shlex.quote(str(folder))}"
+    return f"chmod o+r {shlex.quote(str(folder / str(problem.get('file'))))}"
+
+
+def limits(settings: Settings) -> list[str]:
+    """A worker's limits as flags of `docker run`, so that an engine which refuses them does so before any start."""
+    memory = str(settings.worker_memory)
+    cpus = [] if settings.worker_cpus is None else ["--cpus", f"{settings.worker_cpus:g}"]
+    return [
+        "--ulimit",
+        f"nofile={settings.nofile}:{settings.nofile}",
+        "--memory",
+        memory,
+        "--memory-swap",
+        memory,
+        *cpus,
+    ]
+
+
 def _ask(settings: Settings, image: str, user_env: Mapping[str, str]) -> dict[str, Any]:
+    name = f"{settings.project}-check-{os.getpid()}"
     with _env_file({**user_env, **settings.passthrough, "LOCUSTFILE": settings.locustfile}) as env_flags:
         command = [
             "docker",
             "run",
             "--rm",
+            "--name",
+            name,
             "--label",
             "io.locust-kit.role=check",
             "--read-only",
@@ -120,8 +155,7 @@ def _ask(settings: Settings, image: str, user_env: Mapping[str, str]) -> dict[st
             "--security-opt",
             "no-new-privileges:true",
             "--init",
-            "--memory",
-            str(settings.worker_memory),
+            *limits(settings),
             "--tmpfs",
             "/tmp:size=64m,mode=1777",  # noqa: S108  the container's own
             "--tmpfs",
@@ -143,16 +177,34 @@ def _ask(settings: Settings, image: str, user_env: Mapping[str, str]) -> dict[st
                 errors="replace",
             )
         except subprocess.TimeoutExpired:
-            raise LocustfileError(
-                f"loading {settings.locustfile} did not end within {_TIMEOUT_SECONDS} s",
-                fix="move slow work from import time into a test_start listener",
-            ) from None
+            _remove(name)
+            raise _too_slow(settings) from None
         except OSError as error:
             raise KitError(f"the locustfile could not be checked: {error}") from None
-    return _last_json(done.stdout, done.stderr)
+    answer = _last_json(done.stdout)
+    if answer is None:
+        raise failure(done.returncode, done.stderr or done.stdout, settings)
+    return answer
 
 
-def _last_json(stdout: str, stderr: str) -> dict[str, Any]:
+def _remove(container: str) -> None:
+    """End a check whose `docker run` was given up: the container would load on for ever."""
+    with suppress(OSError, subprocess.TimeoutExpired):
+        words = ["docker", "rm", "--force", container]
+        subprocess.run(words, capture_output=True, check=False, timeout=_TIMEOUT_SECONDS, stdin=subprocess.DEVNULL)
+
+
+def _too_slow(settings: Settings) -> LocustfileError:
+    what = f"loading {settings.locustfile} did not end within {_TIMEOUT_SECONDS} s"
+    if settings.worker_memory < _TIGHT_MEMORY_BYTES:
+        memory = f"WORKER_MEMORY is {settings.worker_memory / _MIB:.0f} MiB"
+        return LocustfileError(f"{what}; {memory}", fix="make up WORKER_MEMORY=2G")
+    if settings.worker_cpus is not None and settings.worker_cpus < 1:
+        return LocustfileError(f"{what}; WORKER_CPUS is {settings.worker_cpus:g}", fix="make up WORKER_CPUS=1")
+    return LocustfileError(what, fix="move slow work from import time into a test_start listener")
+
+
+def _last_json(stdout: str) -> dict[str, Any] | None:
     """The check's JSON line: the last that is one, for the user's own prints may stand before it."""
     for line in reversed(stdout.splitlines()):
         try:
@@ -161,8 +213,20 @@ def _last_json(stdout: str, stderr: str) -> dict[str, Any]:
             continue
         if isinstance(found, dict) and "passed" in found:
             return found
-    words = [line for line in (stderr or stdout).splitlines() if line.strip()]
-    raise KitError(f"the locustfile could not be checked: {words[-1].strip() if words else 'no answer'}")
+    return None
+
+
+def failure(code: int, output: str, settings: Settings) -> KitError:
+    """Why a check container gave no answer, by its exit code and what it printed."""
+    if code == _ENGINE_REFUSED and (known := known_cause(output)):
+        return known
+    if code == _KILLED:
+        return KitError(
+            f"loading {settings.locustfile} was killed (exit code {code}), most likely for lack of memory: "
+            f"WORKER_MEMORY is {settings.worker_memory / _MIB:.0f} MiB",
+            fix="make up WORKER_MEMORY=2G",
+        )
+    return KitError(f"the locustfile could not be checked: {last_words(output) or 'no answer'} (exit code {code})")
 
 
 @contextmanager

@@ -15,10 +15,11 @@ from sidecar.settings import KNOBS, Settings
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+    from typing import TextIO
 
 MOCK_HOST = "mock-target"
 _GRACE_SECONDS = 20  # above Locust's own stop timeout: it still has to report and say goodbye
-_TAIL_LINES = 12
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,27 @@ class Compose:
         except FileNotFoundError:
             raise StackError("the docker command is not installed", fix="run `make setup`") from None
 
+    def print_plain(self, *arguments: str, out: TextIO) -> int:
+        """Run it and write what it prints to `out`, without the escapes that only a terminal reads; its exit code."""
+        try:
+            process = subprocess.Popen(self.command(*arguments), env=dict(self.env), stdout=subprocess.PIPE)
+        except FileNotFoundError:
+            raise StackError("the docker command is not installed", fix="run `make setup`") from None
+        with process:
+            try:
+                for line in process.stdout or ():
+                    out.write(without_escapes(line.decode(errors="replace")))
+                    out.flush()
+            except BaseException:  # nobody reads any longer: a command that follows would never end by itself
+                process.terminate()
+                raise
+        return process.returncode
+
+
+def without_escapes(text: str) -> str:
+    """The text without terminal escape sequences (colours, erased lines, window titles)."""
+    return _ESCAPES.sub("", text)
+
 
 @dataclass(frozen=True)
 class _Known:
@@ -201,11 +223,20 @@ _KNOWN = (
 
 def explain(output: str, verb: str) -> KitError:
     """The error that a failed `docker compose VERB` means, in one line."""
+    return known_cause(output) or StackError(f"docker compose {verb} failed: {last_words(output) or 'no output'}")
+
+
+def known_cause(output: str) -> KitError | None:
+    """The error behind what the engine said, when it is one that people meet; else None."""
     for known in _KNOWN:
         match = known.pattern.search(output)
         if match:
             found = {name.rstrip("2"): value for name, value in match.groupdict().items() if value}
             return StackError(known.what.format(**found), fix=known.fix)
+    return None
+
+
+def last_words(output: str) -> str:
+    """The line of an output that most likely says what went wrong: the last that names an error, else the last."""
     words = [line.strip() for line in output.splitlines() if line.strip()]
-    error = next((line for line in reversed(words) if "rror" in line), words[-1] if words else "no output")
-    return StackError(f"docker compose {verb} failed: {error}")
+    return next((line for line in reversed(words) if "rror" in line), words[-1] if words else "")

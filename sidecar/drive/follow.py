@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from sidecar.drive import signals
 from sidecar.drive.plan import RUNNING
 from sidecar.drive.web import Web, WebDownError, WebError
 
@@ -131,18 +132,19 @@ class Limits:
 
 
 class Interrupted(Exception):  # noqa: N818  not an error: a person pressed Ctrl-C
-    """Ctrl-C, with what had been seen until then."""
+    """Ctrl-C or a signal (`by`), with what had been seen until then."""
 
-    def __init__(self, seen: Seen) -> None:
-        super().__init__("Ctrl-C")
+    def __init__(self, seen: Seen, by: str) -> None:
+        super().__init__(by)
         self.seen = seen
+        self.by = by
 
 
 def follow(web: Web, limits: Limits, clock: Clock, show: Callable[[Seen, float], None], seen: Seen) -> Seen:
     """Look once a second until the run is over, going on from what was `seen` before it.
 
     Raises:
-        Interrupted: Ctrl-C; the run still goes on.
+        Interrupted: Ctrl-C or a signal; the run still goes on.
 
     """
     began = last_answer = clock.now()
@@ -160,8 +162,8 @@ def follow(web: Web, limits: Limits, clock: Clock, show: Callable[[Seen, float],
             show(seen, now - began)
             if not seen.ended:
                 clock.sleep(_EACH_SECONDS)
-    except KeyboardInterrupt:
-        raise Interrupted(seen) from None
+    except KeyboardInterrupt as interrupt:
+        raise Interrupted(seen, signals.name_of(interrupt)) from None
     return seen
 
 

@@ -28,14 +28,11 @@ class Progress:
         text = f"  {summary.progress(seen, seconds, self.run_time)}"
         if self.say.is_terminal:
             width = shutil.get_terminal_size((100, 24)).columns
-            self.say.out.write(f"\r\x1b[K{text[: width - 1]}")
-            self.say.out.flush()
+            self.say.rewrite(text[: width - 1])
         elif seconds >= self.next_line:
             self.next_line = seconds + _EACH_SECONDS
             self.say.line(text)
 
     def end(self) -> None:
         """Leave the line that was being rewritten."""
-        if self.say.is_terminal:
-            self.say.out.write("\r\x1b[K")
-            self.say.out.flush()
+        self.say.rewrite()

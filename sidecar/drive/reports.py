@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,24 @@ def _row(folder: Path, document: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
+def probe(root: Path) -> None:
+    """Make REPORTS_DIR and try it, before there is anything to lose.
+
+    Raises:
+        KitError: it cannot be written to.
+
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        Path(tempfile.mkdtemp(prefix=".probe-", dir=root)).rmdir()
+    except OSError as error:
+        raise _not_writable(root, error) from None
+
+
+def _not_writable(root: Path, error: OSError) -> KitError:
+    return KitError(f"REPORTS_DIR {root} cannot be written: {error.strerror}", fix="make run REPORTS_DIR=<folder>")
+
+
 def new_folder(root: Path, run_id: str) -> Path:
     """Make the folder for a run; a second report of the same run gets a number.
 
@@ -64,9 +83,7 @@ def new_folder(root: Path, run_id: str) -> Path:
                 continue
             return folder
     except OSError as error:
-        raise KitError(
-            f"REPORTS_DIR {root} cannot be written: {error.strerror}", fix="make run REPORTS_DIR=<folder>"
-        ) from None
+        raise _not_writable(root, error) from None
     raise KitError(f"REPORTS_DIR {root} holds a thousand reports of {run_id}")
 
 

@@ -6,26 +6,22 @@ Never a headless master: under its restart policy that would run again, and agai
 from __future__ import annotations
 
 import secrets
-import shutil
-import signal
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sidecar.drive import follow, plan, reports, restart, summary, up, verdict, workspace
+from sidecar.drive import follow, outcome, plan, reports, restart, signals, up, workspace
 from sidecar.drive.follow import Interrupted, Limits, Seen
+from sidecar.drive.outcome import Run
 from sidecar.drive.progress import Progress
 from sidecar.drive.registered import Clock
-from sidecar.drive.verdict import Facts, Verdict
 from sidecar.drive.web import Web, WebError
 from sidecar.errors import StackError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-    from sidecar.drive.compose import Decided
     from sidecar.drive.plan import Master, Plan
     from sidecar.drive.say import Say
     from sidecar.settings import Settings
@@ -34,25 +30,6 @@ _CLOCK = Clock(time.monotonic, time.sleep)
 _EARLY_SLACK_SECONDS = 1.0
 _SETTLE_SECONDS = 70.0  # Locust itself gives workers 60 s to stop
 _DETACHED = 130
-
-
-@dataclass(frozen=True)
-class _Run:
-    """One finished run, as far as it is known here."""
-
-    plan: Plan
-    about: Master
-    run_id: str
-    seen: Seen
-    started_at: datetime
-    seconds: float
-    ended_early: str
-
-
-def interrupt_on_signals() -> None:
-    """Let SIGTERM and SIGHUP (a cancelled CI job, a closed terminal) end a run as Ctrl-C does: saved and judged."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.default_int_handler)
 
 
 def run(settings: Settings, environ: Mapping[str, str], say: Say) -> int:
@@ -66,6 +43,7 @@ def run(settings: Settings, environ: Mapping[str, str], say: Say) -> int:
     web = workspace.web_for(settings)
     figures = _figures(web, settings)
     plan.refuse_state(*_at_this_moment(web, figures), attach=settings.attach)
+    reports.probe(settings.reports_dir)
     if not settings.attach and _change_filters(web, settings, environ, say):
         figures = web.stats()
     about = _ask(web, settings)
@@ -80,7 +58,7 @@ def run(settings: Settings, environ: Mapping[str, str], say: Say) -> int:
     done = _drive(web, settings, what, about, figures, say)
     if done is None:
         return _DETACHED
-    return _report(web, settings, done, figures, environ, say)
+    return outcome.report(web, settings, done, figures, environ, say)
 
 
 def _figures(web: Web, settings: Settings) -> dict[str, Any]:
@@ -108,9 +86,21 @@ def _change_filters(web: Web, settings: Settings, environ: Mapping[str, str], sa
     picker = bool(web.page_settings().get("show_userclass_picker"))
     names = plan.filters_to_change(settings, web.status(), class_picker=picker)
     if names:
+        _refuse_by_the_files(web, settings)
         say.note(f"{', '.join(names)}: not what the stack was started with; recreating master and workers")
         up.up(settings, environ, say, quiet_end=True)
     return bool(names)
+
+
+def _refuse_by_the_files(web: Web, settings: Settings) -> None:
+    """Refuse what the files cannot carry before anything is recreated; files that have changed since, `up` reads.
+
+    The master cannot say: it may have been started with some of the classes only.
+    """
+    about = _ask(web, settings)
+    if not about.changed_on_disk:
+        in_files = tuple(workspace.loaded_hosts(settings).items())
+        plan.make(settings, replace(about, user_classes=in_files), workspace.decided(settings).host)
 
 
 def _say_if_stale(about: Master, say: Say) -> None:
@@ -121,26 +111,26 @@ def _say_if_stale(about: Master, say: Say) -> None:
         )
 
 
-def _drive(
-    web: Web, settings: Settings, what: Plan, about: Master, figures: Mapping[str, Any], say: Say
-) -> _Run | None:
+def _drive(web: Web, settings: Settings, what: Plan, about: Master, figures: Mapping[str, Any], say: Say) -> Run | None:
     """Start, follow, and stop on Ctrl-C; None when a followed run was left to go on."""
     started_at, began = datetime.now(UTC), time.monotonic()
     if not settings.attach:
         _start(web, what)
-        say.line(_headline(what) + _only(settings))
+        for line in _headline(what, settings):
+            say.line(line)
     limits = Limits(0 if settings.attach else what.run_time, settings.stop_timeout)
     progress = Progress(say, limits.run_time)
     early = ""
     try:
         seen = follow.follow(web, limits, _CLOCK, progress.show, follow.before(figures))
     except Interrupted as interrupt:
-        progress.end()
         if settings.attach:
+            progress.end()
             say.line("no longer following; the run goes on → make run ATTACH=1")
             return None
-        say.note("Ctrl-C: stopping the run, then saving what there is (Ctrl-C again gives up)")
-        seen, early = _stop(web, interrupt.seen), _interrupted(what, time.monotonic() - began)
+        early = _interrupted(what, time.monotonic() - began, interrupt.by)
+        _stop(web, interrupt.by, say)
+        seen = follow.settle(web, interrupt.seen, _CLOCK, _SETTLE_SECONDS)
     progress.end()
     seconds = time.monotonic() - began
     known = _known_run_id(web)
@@ -149,7 +139,7 @@ def _drive(
     fresh = known if known and (settings.attach or known != about.run_id) else ""
     run_id = fresh or f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
     early = early or _ended_early(what, seen, seconds, attached=settings.attach)
-    return _Run(what, about, run_id, seen, started_at, seconds, early)
+    return Run(what, about, run_id, seen, started_at, seconds, early)
 
 
 def _start(web: Web, what: Plan) -> None:
@@ -158,17 +148,18 @@ def _start(web: Web, what: Plan) -> None:
         raise StackError(f"Locust did not start the run: {answer.get('message') or 'no reason given'}")
 
 
-def _headline(what: Plan) -> str:
+def _headline(what: Plan, settings: Settings) -> list[str]:
     aim = f" at {what.host}" if what.host else ""
+    hints = [*_only(settings), "Ctrl-C stops it"]
     if what.shape_class:
-        return f"run with the load shape {what.shape_class}{aim}; it ends with the shape (Ctrl-C stops it)"
-    length = f"for {what.run_time} s" if what.run_time else "until Ctrl-C"
-    return f"run of {what.users} users, {what.spawn_rate:g} a second, {length}{aim} (Ctrl-C stops it)"
+        return [f"run with the load shape {what.shape_class}{aim}; it ends with the shape", f"  {'; '.join(hints)}"]
+    length = f", for {what.run_time} s" if what.run_time else ""
+    return [f"run of {what.users} users, {what.spawn_rate:g} a second{length}{aim}", f"  {'; '.join(hints)}"]
 
 
-def _only(settings: Settings) -> str:
+def _only(settings: Settings) -> list[str]:
     """What narrows the run down; said each time, because it holds until somebody says otherwise."""
-    parts = [
+    return [
         f"{word} {', '.join(names)}"
         for word, names in (
             ("only classes", settings.classes),
@@ -177,18 +168,24 @@ def _only(settings: Settings) -> str:
         )
         if names
     ]
-    return f"; {'; '.join(parts)}" if parts else ""
 
 
-def _stop(web: Web, seen: Seen) -> Seen:
+def _stop(web: Web, by: str, say: Say) -> None:
+    """Stop the run at the master: at once, unless a person waits to be told that it may take a while."""
+    if by == signals.CTRL_C:
+        say.rewrite()
+        say.note("Ctrl-C: stopping the run, then saving what there is (Ctrl-C again gives up)")
+        follow.stop_quietly(web)
+        return
     follow.stop_quietly(web)
-    return follow.settle(web, seen, _CLOCK, _SETTLE_SECONDS)
+    say.rewrite()
+    say.note(f"{by}: stopped the run, saving what there is")
 
 
-def _interrupted(what: Plan, seconds: float) -> str:
+def _interrupted(what: Plan, seconds: float, by: str) -> str:
     if what.shape_class:
-        return f"stopped by Ctrl-C after {seconds:.0f} s, before the load shape ended"
-    return f"stopped by Ctrl-C after {seconds:.0f} s of {what.run_time} s" if what.run_time else ""
+        return f"stopped by {by} after {seconds:.0f} s, before the load shape ended"
+    return f"stopped by {by} after {seconds:.0f} s of {what.run_time} s" if what.run_time else ""
 
 
 def _ended_early(what: Plan, seen: Seen, seconds: float, *, attached: bool) -> str:
@@ -206,77 +203,3 @@ def _known_run_id(web: Web) -> str | None:
     if status is None:
         return ""
     return str(status["run"]["run_id"]) if status.get("run") else None
-
-
-def _report(
-    web: Web, settings: Settings, done: _Run, at_start: Mapping[str, Any], environ: Mapping[str, str], say: Say
-) -> int:
-    seen = done.seen
-    judged = verdict.decide(
-        Facts(
-            seen.requests,
-            seen.failures,
-            settings.fail_ratio,
-            len(seen.missing),
-            seen.master_lost,
-            done.ended_early,
-        )
-    )
-    folder = reports.new_folder(settings.reports_dir, done.run_id)
-    downloads = web.downloads() if not seen.master_lost else iter(())
-    names = reports.save(folder, _document(settings, done, judged, at_start), downloads)
-    reports.hand_over([settings.reports_dir, folder, *(folder / name for name in names)], environ)
-    _show(done, judged, folder, say)
-    return judged.exit_code
-
-
-def _show(done: _Run, judged: Verdict, folder: Path, say: Say) -> None:
-    width = shutil.get_terminal_size((100, 24)).columns
-    say.line()
-    for line in summary.table(done.seen.figures, width):
-        say.line(line)
-    failures = summary.failure_lines(done.seen.figures, width)
-    for line in ["", *failures] if failures else []:
-        say.line(line)
-    say.line()
-    say.line(f"report: {folder}")
-    short = "" if done.plan.shape_class else summary.users_taken_along(done.seen, done.plan.users)
-    for reason in [short, *judged.reasons] if short else judged.reasons:
-        say.line(reason)
-    say.line(judged.last_line)
-
-
-def _document(settings: Settings, done: _Run, judged: Verdict, at_start: Mapping[str, Any]) -> dict[str, Any]:
-    """run.json."""
-    decided: Decided = workspace.decided(settings)
-    return {
-        "schema_version": 1,
-        "project": settings.project,
-        "run_id": done.run_id,
-        "verdict": judged.word,
-        "exit_code": judged.exit_code,
-        "passed": judged.exit_code == verdict.EXIT_PASS,
-        "reasons": list(judged.reasons),
-        "started_at": f"{done.started_at:%Y-%m-%dT%H:%M:%SZ}",
-        "ended_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        "duration_seconds": round(done.seconds, 1),
-        "settings": {
-            "users": None if done.plan.shape_class else done.plan.users or None,
-            "spawn_rate_per_second": None if done.plan.shape_class else settings.spawn_rate,
-            "run_time_seconds": done.plan.run_time,
-            "fail_ratio_limit": settings.fail_ratio,
-            "host": done.plan.host or decided.host,
-            "classes": list(done.plan.classes),
-            "tags": list(settings.tags),
-            "exclude_tags": list(settings.exclude_tags),
-            "shape_class": done.plan.shape_class or None,
-            "locustfile": settings.locustfile,
-            "attached": settings.attach,
-        },
-        "figures": summary.figures(done.seen.figures),
-        "endpoints": summary.endpoints(done.seen.figures),
-        "failures": summary.errors(done.seen.figures),
-        "workers": summary.workers(done.seen, at_start.get("workers") or []),
-        "locustfile": {"sha256": done.about.locustfile_sha256, "changed_on_disk": list(done.about.changed_on_disk)},
-        "locust_version": done.about.version,
-    }

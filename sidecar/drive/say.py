@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
@@ -12,6 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _NAME_WIDTH = 12
+
+
+def silence(stream: TextIO) -> None:
+    """Send a stream that can no longer be written to nowhere, with what it still holds: Python flushes at its exit."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 @dataclass
@@ -23,7 +32,11 @@ class Step:
 
 @dataclass
 class Say:
-    """Prints steps and notes. On a terminal a step is announced while it runs; elsewhere only its end is told."""
+    """Prints steps and notes. On a terminal a step is announced while it runs; elsewhere only its end is told.
+
+    What is said is no part of the work: when nobody can hear it any more (a closed pipe, a closed terminal, a full
+    disk), the work goes on in silence, to its own end and its own exit code.
+    """
 
     out: TextIO = field(default_factory=lambda: sys.stdout)
     clock: Callable[[], float] = time.monotonic
@@ -39,16 +52,14 @@ class Say:
         began = self.clock()
         step = Step()
         if self.is_terminal:
-            self.out.write(f"  {name:<{_NAME_WIDTH}} {doing} …")
-            self.out.flush()
+            self.write(f"  {name:<{_NAME_WIDTH}} {doing} …")
         try:
             yield step
         except BaseException:
             if self.is_terminal:
-                self.out.write("\n")
+                self.write("\n")
             raise
-        if self.is_terminal:
-            self.out.write("\r\x1b[K")
+        self.rewrite()
         self.line(f"  {name:<{_NAME_WIDTH}} {step.result or doing}  {self.clock() - began:.1f} s")
 
     def note(self, text: str) -> None:
@@ -57,5 +68,17 @@ class Say:
 
     def line(self, text: str = "") -> None:
         """One line as it is."""
-        self.out.write(f"{text}\n")
-        self.out.flush()
+        self.write(f"{text}\n")
+
+    def rewrite(self, text: str = "") -> None:
+        """Put a text in the place of the line under the cursor; nothing where there is no terminal."""
+        if self.is_terminal:
+            self.write(f"\r\x1b[K{text}")
+
+    def write(self, text: str) -> None:
+        """Write at once; where that cannot be, everything from here on goes nowhere."""
+        try:
+            self.out.write(text)
+            self.out.flush()
+        except OSError:
+            silence(self.out)

@@ -58,7 +58,8 @@ def errors(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def progress(seen: Seen, seconds: float, run_time: int) -> str:
-    """One line of live progress."""
+    """One line of live progress; its clock stops at `run_time`, whatever the last figures take to come in."""
+    seconds = min(seconds, run_time) if run_time else seconds
     if not seen.started:
         return f"{_clock(seconds)}  starting …"
     document = seen.figures

@@ -82,14 +82,28 @@ def _from_user_env(user_env: Mapping[str, str]) -> str:
     return ""
 
 
+def _refuse(name: str, host: str) -> None:
+    """Refuse a class's host for what HOST would be refused for."""
+    try:
+        if "://" in host and parse.is_loopback(host):
+            raise LocustfileError(
+                f"the class {name} aims at {host}, which inside a container is the container itself",
+                wanted=parse.from_inside(host),
+                fix=f"make up HOST={parse.from_inside(host)}",
+            )
+        parse.target_url(host)
+    except ValueError as error:
+        raise LocustfileError(
+            f"the class {name} has the host {host!r}",
+            wanted=str(error),
+            fix="mend it there, or make up HOST=<that URL>",
+        ) from None
+
+
 def _from_classes(classes: Sequence[UserClass]) -> Target:
     for one in classes:
-        if one.host and parse.is_loopback(one.host):
-            raise LocustfileError(
-                f"the class {one.name} aims at {one.host}, which inside a container is the container itself",
-                wanted=parse.from_inside(one.host),
-                fix=f"make up HOST={parse.from_inside(one.host)}",
-            )
+        if one.host:
+            _refuse(one.name, one.host)
     without = [one.name for one in classes if not one.host]
     if without:
         raise LocustfileError(

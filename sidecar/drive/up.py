@@ -10,7 +10,7 @@ from sidecar.drive import banner, check, images, locustfile, ports, proxy_user, 
 from sidecar.drive.compose import Compose, Decided, write_env_file
 from sidecar.drive.docker import Container, Engine, connect
 from sidecar.drive.registered import Clock
-from sidecar.errors import SettingError
+from sidecar.errors import SettingError, StackError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,9 @@ def up(settings: Settings, environ: Mapping[str, str], say: Say, *, quiet_end: b
     engine, containers = _pre_flight(settings, environ)
     prepared = _prepare(settings, engine, environ, say)
     compose = workspace.compose_for(settings, prepared.decided, environ)
-    _memory_note(settings, engine, say)
+    note = memory_note(settings, int((engine.get("/info") or {}).get("MemTotal") or 0))
+    if note:
+        say.note(note)
     _remember(settings, prepared)
     _start(settings, compose, containers, prepared.decided, say)
     with say.step("workers", "waiting for the workers to register at the master") as step:
@@ -162,15 +164,19 @@ def decide_target(settings: Settings, checked: check.Checked) -> target.Target:
     return target.decide(settings.host, mock=settings.mock, user_env=env, classes=taking_part)
 
 
-def _memory_note(settings: Settings, engine: Engine, say: Say) -> None:
-    """Limits beyond what Docker has are allowed, since a limit is not a use; they are worth a line."""
-    total = int((engine.get("/info") or {}).get("MemTotal") or 0)
+def memory_note(settings: Settings, total: int) -> str:
+    """Limits beyond the `total` bytes that Docker has (0 = unknown) are allowed, since a limit is not a use.
+
+    They are worth a line, which this returns; "" when there is nothing to say.
+    """
     limits = settings.workers * settings.worker_memory + settings.master_memory
-    if total and limits > total:
-        say.note(
-            f"note: the memory limits add up to {limits / _GIB:.1f} GiB, Docker has {total / _GIB:.1f} GiB; "
-            "that is fine while real use stays below"
-        )
+    if not total or limits <= total:
+        return ""
+    has = f"Docker has {total / _GIB:.1f} GiB"
+    for name, limit in (("WORKER_MEMORY", settings.worker_memory), ("MASTER_MEMORY", settings.master_memory)):
+        if limit > total:
+            return f"note: {name} is {limit / _GIB:.1f} GiB, {has}: this limit never takes effect"
+    return f"note: the memory limits add up to {limits / _GIB:.1f} GiB, {has}; that is fine while real use stays below"
 
 
 def _remember(settings: Settings, prepared: _Prepared) -> None:
@@ -197,5 +203,15 @@ def _start(settings: Settings, compose: Compose, containers: tuple[Container, ..
     with say.step("stack", "starting the containers") as step:
         if not decided.mock and any(one.service == "mock-target" for one in containers):
             compose.run("--profile", "mock", "rm", "--stop", "--force", "mock-target")
-        compose.run("up", "--detach", "--no-build", "--scale", f"locust-worker={settings.workers}")
+        try:
+            compose.run("up", "--detach", "--no-build", "--scale", f"locust-worker={settings.workers}")
+        except StackError as error:
+            raise half_up(error, settings) from None
         step.result = "already running" if before else "started"
+
+
+def half_up(error: StackError, settings: Settings) -> StackError:
+    """The same error for a stack of which some containers may run already: `down` comes before any other mend."""
+    then = f", then {error.fix}" if error.fix else ""
+    fix = f"make down{settings.project_word}{then}"
+    return StackError(error.what, wanted=error.wanted, where=error.where, fix=fix)

@@ -20,6 +20,7 @@ class Facts:
         workers_lost: how many went missing at some time; workers that said goodbye do not count.
         master_lost: what happened to the master, "" when nothing did.
         ended_early: why the run ended before its time, "" when it did not.
+        exception: what users' code raised, "" when nothing is known of it; told when there was no request.
 
     """
 
@@ -29,6 +30,7 @@ class Facts:
     workers_lost: int = 0
     master_lost: str = ""
     ended_early: str = ""
+    exception: str = ""
 
     @property
     def fail_ratio(self) -> float:
@@ -71,5 +73,6 @@ def _what_broke(facts: Facts) -> tuple[str, ...]:
     if facts.ended_early:
         found.append(facts.ended_early)
     if not facts.requests:
-        found.append("not one request was made")
+        why = f"; the users' code raised {facts.exception}" if facts.exception else ""
+        found.append(f"not one request was made{why}")
     return tuple(found)

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from sidecar.settings.load import command_line, load, project_name
+from sidecar.settings.load import command_line, load, project_name, refuse_flags
 from sidecar.settings.model import Given, Settings
 from sidecar.settings.registry import ALIASES, GROUPS, KNOBS, Knob
 
-__all__ = ["ALIASES", "GROUPS", "KNOBS", "Given", "Knob", "Settings", "command_line", "load", "project_name"]
+__all__ = [
+    "ALIASES",
+    "GROUPS",
+    "KNOBS",
+    "Given",
+    "Knob",
+    "Settings",
+    "command_line",
+    "load",
+    "project_name",
+    "refuse_flags",
+]

@@ -69,6 +69,18 @@ def command_line(args: Iterable[str]) -> dict[str, str]:
     return {name: value for name, equals, value in pairs if equals}
 
 
+def refuse_flags(args: Iterable[str], verb: str, known: Sequence[str] = ()) -> None:
+    """Refuse every word that begins with - and is none of the `known` flags.
+
+    Raises:
+        SettingError: names the word.
+
+    """
+    for arg in args:
+        if arg.startswith("-") and arg not in known:
+            raise SettingError(f"{arg!r} means nothing to `{verb}`", wanted="NAME=VALUE, such as WORKERS=4")
+
+
 def _gather(
     args: Sequence[str],
     environ: Mapping[str, str],
@@ -83,7 +95,7 @@ def _gather(
     for name in made:
         _refuse_typo(name, MAKE_COMMAND_LINE, (*KNOBS, *ALIASES))
     for entry in entries:
-        _refuse_typo(entry.name, f".env line {entry.line}", KNOBS)
+        _refuse_typo(entry.name, f".env line {entry.line}", (*KNOBS, *ALIASES))
 
     given: dict[str, Given] = {}
     for entry in entries:

@@ -72,6 +72,11 @@ class Settings:
         return entry is not None and entry.source in (COMMAND_LINE, MAKE_COMMAND_LINE, ENVIRONMENT)
 
     @property
+    def project_word(self) -> str:
+        """What a make command needs to find this stack: " PROJECT=name", nothing for the default."""
+        return "" if self.project == "locust" else f" PROJECT={self.project}"
+
+    @property
     def state_dir(self) -> Path:
         """The git-ignored folder in which the kit remembers."""
         return self.root / ".locust-kit"

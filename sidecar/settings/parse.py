@@ -8,13 +8,18 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
+import socket
 from urllib.parse import SplitResult, urlsplit
 
 _MEMORY = re.compile(r"^(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?$", re.IGNORECASE)
 _MEMORY_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _SMALLEST_MEMORY_BYTES = 6 * 1024**2  # Docker refuses less
+_LARGEST_MEMORY_BYTES = 2**63 - 1  # Docker counts in 64 bits
+_SMALLEST_LOCUST_BYTES = 32 * 1024**2  # Locust alone, without a locustfile, needs about that
 _DURATION = re.compile(r"^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
 _PROJECT = re.compile(r"^[a-z0-9][a-z0-9_-]*$")
+_WANTED_URL = "a URL with its scheme, such as http://shop.example:8080"
+_BARE_HOST = re.compile(r"(?:[^\s/?#:@\[\]]+|\[[^\]]+\])(?::\d+)?(?:[/?#].*)?")
 _TRUE = frozenset({"1", "true", "yes", "on", "y"})
 _FALSE = frozenset({"0", "false", "no", "off", "n"})
 
@@ -76,9 +81,19 @@ def memory_bytes(raw: str) -> int:
     match = _MEMORY.match(raw)
     if match is None:
         raise ValueError("a size such as 512m, 2G or 2147483648 (bytes)")
-    value = int(float(match[1]) * 1024 ** _MEMORY_POWERS[match[2].lower()])
+    value = float(match[1]) * 1024 ** _MEMORY_POWERS[match[2].lower()]
     if value < _SMALLEST_MEMORY_BYTES:
         raise ValueError("a size of at least 6m, the least that Docker takes")
+    if value >= _LARGEST_MEMORY_BYTES:
+        raise ValueError("a size below 8192p, more than Docker can count")
+    return int(value)
+
+
+def locust_memory_bytes(raw: str) -> int:
+    """A memory limit under which a Locust process can start, in bytes."""
+    value = memory_bytes(raw)
+    if value < _SMALLEST_LOCUST_BYTES:
+        raise ValueError("a size of at least 32m, the least that Locust starts in")
     return value
 
 
@@ -123,13 +138,24 @@ def is_loopback(url: str) -> bool:
     host = (_split(url).hostname or "").rstrip(".").lower()
     if host == "localhost" or host.endswith(".localhost"):
         return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
+    address = _address(host)
+    if address is None:
         return False
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
     return address.is_loopback or address.is_unspecified
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that a host part is; None for a name. Resolvers take 127.1, 0 and 0x7f000001 for addresses too."""
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    except (OSError, UnicodeError):
+        pass
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
 
 
 def from_inside(url: str) -> str:
@@ -141,15 +167,16 @@ def from_inside(url: str) -> str:
 
 def target_url(raw: str) -> str:
     """A target: a URL with a scheme and a host that is reachable from inside a container."""
-    wanted = "a URL with its scheme, such as http://shop.example:8080"
     if any(letter.isspace() for letter in raw):
-        raise ValueError(wanted)
-    parts = _split(raw, wanted)
+        raise ValueError(_WANTED_URL)
+    parts = _split(raw)
     if not re.match(r"^[A-Za-z][A-Za-z0-9+.-]*://", raw):
         guess = raw if "//" not in raw else raw.split("//", 1)[1]
+        if not _BARE_HOST.fullmatch(guess):  # mailto:x is no host that lacks a scheme
+            raise ValueError(_WANTED_URL)
         raise ValueError(f"a URL with its scheme, such as http://{_inside_guess(guess)}")
     if not parts.hostname:
-        raise ValueError(wanted)
+        raise ValueError(_WANTED_URL)
     if is_loopback(raw):
         raise ValueError(f"{from_inside(raw)} (inside a container, {parts.hostname} is the container itself)")
     return raw
@@ -163,10 +190,10 @@ def _inside_guess(bare: str) -> str:
         return bare
 
 
-def _split(url: str, wanted: str = "a URL") -> SplitResult:
+def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         _ = parts.port  # a port that is no number shows only when asked for
     except ValueError:
-        raise ValueError(wanted) from None
+        raise ValueError(_WANTED_URL) from None
     return parts

@@ -184,7 +184,7 @@ _RESOURCES = (
         "512m, 2G, bytes",
         "Memory limit of each worker; swap is never added.",
         "A worker above it is killed, and the run is INVALID.",
-        parse.memory_bytes,
+        parse.locust_memory_bytes,
     ),
     Knob(
         "WORKER_MEMORY_RESERVATION",
@@ -200,7 +200,7 @@ _RESOURCES = (
         "512m, 2G, bytes",
         "Memory limit of the master.",
         "Grows about 2 kB for each request name; a killed master ends the run.",
-        parse.memory_bytes,
+        parse.locust_memory_bytes,
     ),
     Knob(
         "WORKER_CPUS",

@@ -85,6 +85,23 @@ class Stack:
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
         return done
 
+    def start_run(self, *arguments: str) -> subprocess.Popen[str]:
+        """`kit run` in the background, once the master says that it is running; end it with kill()."""
+        run = subprocess.Popen(
+            self.command("run", *arguments),
+            cwd=ROOT,
+            env=self.environ(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            until(lambda: self.web("/stats/requests")["state"] == "running", 20, "the run to go")
+        except BaseException:
+            run.kill()
+            raise
+        return run
+
     def web(self, path: str) -> Any:
         """JSON from the master's web API."""
         return get_json(f"http://127.0.0.1:{self.web_port}{path}")

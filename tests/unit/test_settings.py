@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -59,10 +60,18 @@ def test_memory_is_read_as_docker_writes_it(raw: str, size: int) -> None:
     assert parse.memory_bytes(raw) == size
 
 
-@pytest.mark.parametrize("raw", ["lots", "-1G", "2X", "G", "1e9", "5m", "2 G G"])
+@pytest.mark.parametrize("raw", ["lots", "-1G", "2X", "G", "1e9", "5m", "2 G G", "8192p", "9" * 400])
 def test_memory_that_docker_would_not_take_is_refused(raw: str) -> None:
     with pytest.raises(ValueError, match="a size"):
         parse.memory_bytes(raw)
+
+
+@pytest.mark.parametrize("name", ["WORKER_MEMORY", "MASTER_MEMORY"])
+def test_a_limit_in_which_locust_cannot_start_is_refused(name: str, tmp_path: Path) -> None:
+    line = _error([f"{name}=6m"], tmp_path)
+    assert f"{name} is '6m'" in line
+    assert "at least 32m" in line
+    assert load(["WORKER_MEMORY=32m"], {}, tmp_path).worker_memory == 32 << 20
 
 
 def test_a_reservation_above_the_limit_is_refused(tmp_path: Path) -> None:
@@ -106,7 +115,15 @@ def test_a_spawn_rate_must_be_above_zero(raw: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", ["http://shop.example", "https://shop.example:8443/a?b=c&d='e'", "http://10.0.0.5", "ws://x/y"]
+    "raw",
+    [
+        "http://shop.example",
+        "https://shop.example:8443/a?b=c&d='e'",
+        "http://10.0.0.5",
+        "ws://x/y",
+        "grpc://x:5",
+        "ftp://10.1",
+    ],
 )
 def test_a_target_with_scheme_and_host_is_taken_as_it_is(raw: str) -> None:
     assert parse.target_url(raw) == raw
@@ -132,12 +149,30 @@ def test_a_target_without_scheme_or_host_is_refused(raw: str) -> None:
         "api.localhost",
         "[::ffff:127.0.0.1]",
         "localhost.",
+        "127.1",
+        "0",
+        "0x7f000001",
+        "2130706433",
+        "[::]",
     ],
 )
 def test_this_machine_as_target_is_answered_with_the_name_it_has_inside(host: str) -> None:
     with pytest.raises(ValueError, match=r"http://host\.docker\.internal:3000/x\?y=1") as caught:
         parse.target_url(f"http://{host}:3000/x?y=1")
     assert "inside a container" in str(caught.value)
+
+
+@pytest.mark.parametrize("raw", ["mailto:x", "mailto:a@b.example", "http:/x", "javascript:f(1)"])
+def test_what_is_no_host_is_not_made_a_url_of(raw: str) -> None:
+    with pytest.raises(ValueError, match="a URL with its scheme") as caught:
+        parse.target_url(raw)
+    assert raw not in str(caught.value)
+
+
+@pytest.mark.parametrize("raw", ["shop.example", "shop.example:8080/a?b", "//shop.example", "[fe80::2]:80"])
+def test_a_host_without_scheme_is_answered_with_one(raw: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"http://{raw.removeprefix('//')}")):
+        parse.target_url(raw)
 
 
 def test_localhost_without_scheme_is_answered_with_the_name_it_has_inside(tmp_path: Path) -> None:
@@ -200,6 +235,12 @@ def test_a_slip_in_env_is_refused_with_its_line(name: str, tmp_path: Path) -> No
     line = _error([], tmp_path)
     assert f"{name} is no setting, but one typo away from WORKERS" in line
     assert ".env line 3" in line
+
+
+@pytest.mark.parametrize(("name", "meant"), [("RATES", "RATE"), ("TYME", "TIME")])
+def test_a_slip_of_a_short_name_in_env_is_refused_too(name: str, meant: str, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"{name}=3\n")
+    assert f"{name} is no setting, but one typo away from {meant} (.env line 1)" in _error([], tmp_path)
 
 
 def test_a_slip_on_either_command_line_is_refused(tmp_path: Path) -> None:

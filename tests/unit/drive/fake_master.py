@@ -24,6 +24,7 @@ class FakeMaster:
         self.page: dict[str, Any] = {"users": {"WebUser": {"host": "http://shop"}}, "version": "2.47.0"}
         self.worker_count: int | str = 2
         self.swarm: dict[str, Any] = {"success": True, "message": "Swarming started"}
+        self.exceptions: list[dict[str, Any]] | None = None
         self.stop_wants_get = False
         self.guarded = False
         self.posts: list[tuple[str, list[tuple[str, str]]]] = []
@@ -70,6 +71,8 @@ class FakeMaster:
         elif handler.path == "/":
             page = f"<script>window.templateArgs = {json.dumps(self.page)}\n</script>"
             _answer(handler, 200, "text/html", page.encode())
+        elif handler.path == "/exceptions" and self.exceptions is not None:
+            _json(handler, {"exceptions": self.exceptions})
         elif handler.path.startswith(("/stats/", "/exceptions")):
             _answer(handler, 200, "text/csv", f"content of {handler.path}".encode())
         elif handler.path == "/stop" and self.stop_wants_get:

@@ -105,8 +105,34 @@ def test_a_service_that_is_none_is_answered_with_those_that_are(capsys: pytest.C
     assert "one of locust-master, locust-worker" in one_line(capsys, ["logs", "SERVICE=nothing"])
 
 
+@pytest.mark.parametrize("flag", ["--json", "--jsn", "--x=1", "-j"])
+@pytest.mark.parametrize("verb", ["up", "logs"])
+def test_a_flag_that_means_nothing_is_refused(verb: str, flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"'{flag}' means nothing to `{verb}`" in one_line(capsys, [verb, flag])
+
+
+def test_snapshot_knows_one_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "'--x=1' means nothing" in one_line(capsys, ["snapshot", "--x=1"])
+    assert "is not running" in one_line(capsys, ["snapshot", "--json", "PROJECT=mine", "MONITOR_PORT=1"])
+
+
+def test_a_snapshot_of_no_stack_leads_to_that_very_stack(capsys: pytest.CaptureFixture[str]) -> None:
+    named = one_line(capsys, ["snapshot", "PROJECT=mine", "MONITOR_PORT=1"])
+    assert named.rstrip().endswith("→ make up WORKERS=4 PROJECT=mine")
+    assert one_line(capsys, ["snapshot", "MONITOR_PORT=1"]).rstrip().endswith("→ make up WORKERS=4")
+
+
 def test_the_command_line_does_not_import_what_it_does_not_need() -> None:
     unwanted = {"docker", "rich", "psutil", "locust"}
     code = f"import sys, sidecar.cli.__main__, sidecar.cli.up; print(sorted({unwanted} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_verb_whose_reader_has_seen_enough_ends_quietly() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = [sys.executable, "-m", "sidecar.cli", "targets"]
+    done = subprocess.run(words, cwd=REPOSITORY, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")

@@ -1,14 +1,22 @@
 from __future__ import annotations
 
+import io
 import re
+import sys
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from sidecar.drive import compose, envfile
+from sidecar.cli import logs
+from sidecar.drive import compose, envfile, up
 from sidecar.drive.compose import Compose, Decided
 from sidecar.errors import StackError
 from sidecar.settings import dotenv, load
+
+if TYPE_CHECKING:
+    from sidecar.drive.say import Say
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -106,6 +114,100 @@ def test_a_failure_of_compose_is_told_in_one_line(output: str, line: str) -> Non
 def test_without_the_docker_command_setup_is_named() -> None:
     with pytest.raises(StackError, match=r"make setup"):
         Compose(Path("/"), "p", {"PATH": "/nowhere"}).run("ps")
+
+
+def test_an_up_that_fails_half_way_leads_to_down_first(tmp_path: Path) -> None:
+    error = compose.explain("error setting rlimit type 7: operation not permitted", "up")
+    assert isinstance(error, StackError)
+    told = up.half_up(error, load(["PROJECT=mine"], {}, tmp_path))
+    assert told.what == error.what
+    assert told.fix == f"make down PROJECT=mine, then {error.fix}"
+    assert up.half_up(StackError("x"), load([], {}, tmp_path)).fix == "make down"
+
+
+def test_a_failed_start_of_the_containers_names_down(tmp_path: Path, say: Say) -> None:
+    settings = load(["WORKERS=1"], {}, tmp_path)
+    absent = Compose(tmp_path, "p", {"PATH": "/nowhere"})
+    with pytest.raises(StackError, match=r"docker command is not installed → make down, then run `make setup`"):
+        up._start(settings, absent, (), Decided(), say)
+
+
+@pytest.mark.parametrize(
+    ("args", "note"),
+    [
+        ([], ""),
+        (["WORKERS=8"], "limits add up to 18.0 GiB, Docker has 16.0 GiB"),
+        (["WORKER_MEMORY=90T"], "WORKER_MEMORY is 92160.0 GiB, Docker has 16.0 GiB: this limit never takes effect"),
+        (["MASTER_MEMORY=17G"], "MASTER_MEMORY is 17.0 GiB"),
+    ],
+)
+def test_limits_beyond_the_machine_are_said_and_not_refused(args: list[str], note: str, tmp_path: Path) -> None:
+    told = up.memory_note(load(args, {}, tmp_path), 16 << 30)
+    assert note in told
+    assert bool(note) == bool(told)
+    assert up.memory_note(load(args, {}, tmp_path), 0) == ""
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        ("\x1b[2Kworker-1  | ok\n", "worker-1  | ok\n"),
+        ("\x1b[1;31mred\x1b[0m", "red"),
+        ("\x1b]0;title\x07x\x1b]8;;u\x1b\\y", "xy"),
+        ("plain [2K", "plain [2K"),
+    ],
+)
+def test_escapes_of_a_terminal_are_taken_out(raw: str, text: str) -> None:
+    assert compose.without_escapes(raw) == text
+
+
+class Printer(Compose):
+    """A Compose whose command is a small program of the test's own."""
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-c", *arguments]
+
+
+def test_what_compose_prints_into_a_pipe_is_plain_and_its_exit_code_kept() -> None:
+    out = io.StringIO()
+    code = Printer(Path("/"), "p", {}).print_plain(r"print('\x1b[2Kw-1 | a\nw-2 | b'); raise SystemExit(3)", out=out)
+    assert (code, out.getvalue()) == (3, "w-1 | a\nw-2 | b\n")
+
+
+def test_a_reader_that_leaves_ends_the_command() -> None:
+    class Gone(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise BrokenPipeError
+
+    endless = "import time\nprint('x', flush=True)\ntime.sleep(60)"
+    began = time.monotonic()
+    with pytest.raises(BrokenPipeError):
+        Printer(Path("/"), "p", {}).print_plain(endless, out=Gone())
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_logs_are_plain_into_a_pipe_and_never_timed_twice(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
+    called: list[tuple[str, tuple[str, ...]]] = []
+
+    def attach(_self: Compose, *words: str) -> int:
+        called.append(("attach", words))
+        return 0
+
+    def print_plain(_self: Compose, *words: str, out: object) -> int:
+        assert out is sys.stdout
+        called.append(("plain", words))
+        return 0
+
+    monkeypatch.setattr(Compose, "attach", attach)
+    monkeypatch.setattr(Compose, "print_plain", print_plain)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    assert logs.run(["PROJECT=no-such-stack", "SERVICE=worker"], {}) == 0
+    ((how, words),) = called
+    assert how == ("attach" if terminal else "plain")
+    assert "--timestamps" not in words
+    assert words[-1] == "locust-worker"
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from sidecar.drive import check, locustfile
-from sidecar.errors import KitError, LocustfileError, SettingError
+from sidecar.errors import LocustfileError, SettingError, StackError
 from sidecar.settings import Settings, load
 
-if TYPE_CHECKING:
-    from pathlib import Path
+FOLDER = Path("/home/my files")
+RLIMIT = "error setting rlimits for ready process: error setting rlimit type 7: operation not permitted"
 
 
 def settings(folder: Path, name: str = "locustfile.py") -> Settings:
@@ -133,7 +134,8 @@ def test_a_passed_check_says_what_the_files_hold() -> None:
             "passed": True,
             "shape_class": "Steps",
             "user_classes": [{"name": "A", "host": "http://a"}, {"name": "B", "host": None}],
-        }
+        },
+        FOLDER,
     )
     assert found.user_classes == (check.UserClass("A", "http://a"), check.UserClass("B", None))
     assert found.shape_class == "Steps"
@@ -142,14 +144,93 @@ def test_a_passed_check_says_what_the_files_hold() -> None:
 def test_a_failed_check_names_file_line_and_mend() -> None:
     problem = {"file": "a.py", "line": 3, "kind": "import", "text": "no module x", "fix": "add x to requirements.txt"}
     with pytest.raises(LocustfileError) as caught:
-        check.read({"passed": False, "problems": [problem, problem]})
+        check.read({"passed": False, "problems": [problem, problem]}, FOLDER)
     assert caught.value.line() == "no module x (and 1 more) (a.py line 3) → add x to requirements.txt"
 
 
 def test_the_checks_answer_is_found_behind_the_users_own_prints() -> None:
-    assert check._last_json('hello\n{"a": 1}\n{"passed": true}\nbye\n', "")["passed"] is True
-    with pytest.raises(KitError, match=r"could not be checked: no such image"):
-        check._last_json("", "pulling\nno such image\n")
+    assert check._last_json('hello\n{"a": 1}\n{"passed": true}\nbye\n') == {"passed": True}
+    assert check._last_json("pulling\n") is None
+
+
+@pytest.mark.parametrize(
+    ("fix", "shown"),
+    [
+        ("chmod o+rx your LOCUSTFILES_DIR", "chmod o+rx '/home/my files'"),
+        ("chmod o+r mine.py", "chmod o+r '/home/my files/mine.py'"),
+    ],
+)
+def test_a_chmod_names_the_path_that_the_file_has_here(fix: str, shown: str) -> None:
+    problem = {"file": "mine.py", "line": None, "kind": "unreadable", "text": "cannot be read", "fix": fix}
+    with pytest.raises(LocustfileError) as caught:
+        check.read({"passed": False, "problems": [problem]}, FOLDER)
+    assert caught.value.fix == shown
+
+
+@pytest.mark.parametrize(
+    ("code", "output", "line"),
+    [
+        (125, f"docker: Error response from daemon: {RLIMIT}\n\nRun 'docker run --help' for more\n", "NOFILE"),
+        (125, "docker: Error: no such image\n\nRun 'docker run --help'\n", "docker: Error: no such image"),
+        (137, "", "killed (exit code 137), most likely for lack of memory: WORKER_MEMORY is 40 MiB"),
+        (3, "", "could not be checked: no answer (exit code 3)"),
+        (1, "pulling\nbroken\n", "could not be checked: broken (exit code 1)"),
+        (1, f"the user's own code: {RLIMIT}\n", f"could not be checked: the user's own code: {RLIMIT}"),
+    ],
+)
+def test_a_check_without_an_answer_says_why(code: int, output: str, line: str, tmp_path: Path) -> None:
+    told = check.failure(code, output, load(["WORKER_MEMORY=40m"], {}, tmp_path)).line()
+    assert line in told
+    assert "\n" not in told
+
+
+def test_the_check_runs_under_a_workers_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+
+    def run(command: list[str], **_options: object) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 125, "", f"docker: Error response from daemon: {RLIMIT}")
+
+    monkeypatch.setattr("sidecar.drive.check.subprocess.run", run)
+    wanted = load([f"LOCUSTFILES_DIR={tmp_path}", "NOFILE=2077", "WORKER_MEMORY=40m", "WORKER_CPUS=1.5"], {}, tmp_path)
+    with pytest.raises(StackError, match=r"refuses the open-file limit NOFILE"):
+        check.check(wanted, "image", "id", {})
+    told = " ".join(commands[0])
+    for flag in ("--ulimit nofile=2077:2077", "--memory 41943040", "--memory-swap 41943040", "--cpus 1.5"):
+        assert flag in told
+    assert "--cpus" not in check.limits(settings(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("limit", "line"),
+    [
+        ("WORKER_MEMORY=40m", "WORKER_MEMORY is 40 MiB → make up WORKER_MEMORY=2G"),
+        ("WORKER_CPUS=0.1", "WORKER_CPUS is 0.1 → make up WORKER_CPUS=1"),
+        ("WORKERS=1", "did not end within 60 s → move slow work"),
+    ],
+)
+def test_a_check_that_does_not_end_is_ended_and_says_why(
+    limit: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+
+    def run(command: list[str], **_options: object) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        raise subprocess.TimeoutExpired(command, 60)
+
+    monkeypatch.setattr("sidecar.drive.check.subprocess.run", run)
+    with pytest.raises(LocustfileError) as caught:
+        check.check(load([f"LOCUSTFILES_DIR={tmp_path}", limit], {}, tmp_path), "image", "id", {})
+    assert line in caught.value.line()
+    name = commands[0][commands[0].index("--name") + 1]
+    assert commands[1] == ["docker", "rm", "--force", name]
+
+
+@pytest.mark.parametrize("change", ["NOFILE=2000", "WORKER_MEMORY=1G", "WORKER_CPUS=1"])
+def test_other_limits_are_checked_anew(change: str, tmp_path: Path) -> None:
+    words = [f"LOCUSTFILES_DIR={tmp_path}"]
+    before = check.fingerprint(load(words, {}, tmp_path), "id", {})
+    assert check.fingerprint(load([*words, change], {}, tmp_path), "id", {}) != before
 
 
 def test_a_check_is_not_done_again_for_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sidecar.drive import follow
+from sidecar.drive import follow, reports, state, up
 from sidecar.drive.run import run
-from sidecar.errors import StackError
+from sidecar.errors import KitError, SettingError, StackError
 from sidecar.settings import load
 from tests.unit.drive.fake_master import FakeMaster, figures
 
@@ -102,6 +103,7 @@ def test_a_restarted_master_makes_a_run_invalid(master: FakeMaster, tmp_path: Pa
     master.on_swarm = running(figures("ready", 0, workers={}))
     assert start(master, tmp_path, say, "RUN_TIME=0") == 4
     assert "the master was restarted during the run" in out.getvalue()
+    assert [path.name for path in (tmp_path / "reports").glob("*/*")] == ["run.json"], "the new master knows no run"
 
 
 def test_a_run_that_somebody_else_stops_is_invalid(
@@ -115,6 +117,88 @@ def test_a_run_that_somebody_else_stops_is_invalid(
 def test_a_run_without_a_request_is_invalid(master: FakeMaster, tmp_path: Path, say: Say) -> None:
     master.on_swarm = [figures("running"), figures("stopped")]
     assert start(master, tmp_path, say, "RUN_TIME=0") == 4
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        ([{"count": 1, "msg": "rare"}, {"count": 7, "msg": "login failed\nat all"}], "raised 7 × login failed"),
+        ([{"count": 2, "msg": "", "traceback": "File x\n    assert token\n"}], "raised 2 × assert token"),
+    ],
+)
+def test_a_run_without_a_request_says_what_the_users_raised(
+    master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO, raised: list[dict[str, Any]], told: str
+) -> None:
+    master.exceptions = raised
+    master.on_swarm = [figures("running"), figures("stopped")]
+    assert start(master, tmp_path, say, "RUN_TIME=0") == 4
+    line = f"not one request was made; the users' code {told}"
+    assert line in out.getvalue().splitlines()
+    assert report(tmp_path)["reasons"] == [line]
+
+
+def test_a_reports_folder_that_cannot_be_written_is_found_before_the_run(
+    master: FakeMaster, tmp_path: Path, say: Say
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(KitError, match=r"REPORTS_DIR .* cannot be written") as caught:
+        start(master, tmp_path, say, f"REPORTS_DIR={tmp_path}/file/reports")
+    assert caught.value.exit_code == 2
+    assert master.posts == []
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KitError("no space left")])
+def test_a_report_that_cannot_be_saved_leaves_summary_and_verdict(
+    master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def full(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(reports, "save", full)
+    master.on_swarm = running(figures("stopped", 40, 2))
+    assert start(master, tmp_path, say, "RUN_TIME=0") == 1
+    assert "report: not saved: no space left" in out.getvalue().lower()
+    assert "GET /a" in out.getvalue()
+    assert out.getvalue().splitlines()[-1] == "FAIL (exit 1)"
+
+
+def test_the_headline_fits_eighty_columns_and_says_what_narrows_the_run(
+    master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO
+) -> None:
+    master.status = {"run": None, "settings": {"tags": "slow checkout"}}
+    master.on_swarm = running(figures("stopped", 40))
+    words = ["USERS=1000", "RATE=100", "RUN_TIME=1h", "HOST=http://mock-target:8080", "TAGS=slow,checkout"]
+    start(master, tmp_path, say, *words)
+    first, second = out.getvalue().splitlines()[:2]
+    assert first == "run of 1000 users, 100 a second, for 3600 s at http://mock-target:8080"
+    assert second == "  only tags slow, checkout; Ctrl-C stops it"
+
+
+def test_an_unknown_class_is_refused_before_anything_is_recreated(
+    master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO
+) -> None:
+    state.write(state.path_of(tmp_path, "none"), {"decided": {"user_classes": [{"name": "A"}, {"name": "B"}]}})
+    master.status = {"run": None, "settings": {"classes": "A"}}
+    master.page = {"users": {"A": {"host": ""}}, "version": "2.47.0"}
+    with pytest.raises(SettingError, match=r"CLASSES names 'Nope'.*A, B"):
+        start(master, tmp_path, say, "CLASSES=Nope")
+    assert out.getvalue() == ""
+
+
+def test_a_class_that_only_the_files_have_is_for_up_to_load(
+    master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state.write(state.path_of(tmp_path, "none"), {"decided": {"user_classes": [{"name": "A"}, {"name": "B"}]}})
+    master.status = {"run": {"run_id": "before"}, "settings": {"classes": "A"}}
+    master.page = {"users": {"A": {"host": ""}}, "version": "2.47.0"}
+
+    def up_loads_it(*_: object, **__: object) -> None:
+        master.page = {"users": {"B": {"host": ""}}, "version": "2.47.0"}
+
+    monkeypatch.setattr(up, "up", up_loads_it)
+    master.on_swarm = running(figures("stopped", 40))
+    assert start(master, tmp_path, say, "CLASSES=B", "RUN_TIME=0") == 0
+    assert "CLASSES: not what the stack was started with" in out.getvalue()
 
 
 def test_a_run_carries_the_plugins_id_and_its_own_without_one(master: FakeMaster, tmp_path: Path, say: Say) -> None:
@@ -176,9 +260,11 @@ def test_an_older_file_in_the_workers_is_said(master: FakeMaster, tmp_path: Path
     assert "2 processes run an older a.py than the one on disk → make reload" in out.getvalue()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM"), (signal.SIGHUP, "SIGHUP")]
+)
 def test_an_interrupt_stops_the_run_and_still_saves_and_sums_up(
-    master: FakeMaster, tmp_path: Path, number: signal.Signals
+    master: FakeMaster, tmp_path: Path, number: signal.Signals, name: str
 ) -> None:
     master.on_swarm = [figures("running", 5, users=2)]
     master.on_stop = [figures("stopped", 12)]
@@ -199,7 +285,8 @@ def test_an_interrupt_stops_the_run_and_still_saves_and_sums_up(
     rest, _ = process.communicate(timeout=30)
     assert process.returncode == 4
     assert rest.splitlines()[-1] == "INVALID (exit 4)"
-    assert "stopped by Ctrl-C after" in rest
+    assert f"stopped by {name}" in rest
+    assert ("Ctrl-C" in rest) == (name == "Ctrl-C")
     assert [path for path, _ in master.posts] == ["/swarm", "/stop"]
     (path,) = tmp_path.glob("*/run.json")
     assert json.loads(path.read_text())["figures"]["requests"] == 12

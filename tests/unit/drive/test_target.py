@@ -61,6 +61,23 @@ def test_a_class_that_aims_at_itself_is_answered() -> None:
         target("", UserClass("Me", "http://127.0.0.1:5000"))
 
 
+@pytest.mark.parametrize("host", ["http://127.1:80", "http://0:80", "https://0.0.0.0"])
+def test_every_way_to_write_this_container_is_seen(host: str) -> None:
+    with pytest.raises(LocustfileError, match=r"class Me aims at .*is the container itself"):
+        target("", UserClass("Me", host))
+
+
+@pytest.mark.parametrize("host", ["mock-target:8080", "localhost:5000", "http://a:x", "mailto:x", "http://"])
+def test_a_classs_host_that_is_no_url_is_refused_as_host_would_be(host: str) -> None:
+    with pytest.raises(LocustfileError, match=rf"class Me has the host '{host}'; wanted: a URL with its scheme"):
+        target("", OWN, UserClass("Me", host))
+    assert target("http://given", UserClass("Me", host)).host == "http://given", "HOST replaces it"
+
+
+def test_other_schemes_are_for_clients_of_the_users_own() -> None:
+    assert target("", UserClass("Me", "grpc://shop:5000")).host == ""
+
+
 def test_the_users_own_env_names_a_target_too() -> None:
     assert target("", NONE, env={"LOCUST_HOST": "http://env"}).host == "http://env"
     assert target("", NONE, env={"HOST": "http://env"}).host == "http://env"

@@ -124,4 +124,11 @@ def test_a_folder_that_the_containers_user_cannot_read_is_said_to_be_that(
     monkeypatch.setattr("os.access", lambda path, _mode: Path(path) != tmp_path)  # the tests' user may be root
     problem = only(load("locustfile.py"))
     assert problem.kind == "unreadable"
-    assert "chmod o+rx" in problem.fix
+    assert problem.fix == "chmod o+rx your LOCUSTFILES_DIR"
+
+
+def test_a_closed_file_is_named_in_its_fix(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("my file.py", "x = 1\n")
+    monkeypatch.setattr("os.access", lambda path, _mode: path != "my file.py")  # the tests' user may be root
+    problem = only(load("my file.py"))
+    assert (problem.kind, problem.fix) == ("unreadable", "chmod o+r 'my file.py'")

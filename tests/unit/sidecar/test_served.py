@@ -250,8 +250,8 @@ def test_a_pipe_gets_frame_after_frame_and_may_close_early(sidecar: Sidecar) -> 
         if titles == 2:
             break
     process.stdout.close()
-    process.wait(DEADLINE_SECONDS)
-    assert "Traceback" not in process.stderr.read()
+    assert process.wait(DEADLINE_SECONDS) == 0
+    assert process.stderr.read() == ""
     process.stderr.close()
 
 
@@ -268,7 +268,7 @@ def test_a_stack_that_is_down_is_one_line_with_the_next_command(verb: str) -> No
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
     assert f"the stack '{PROJECT}' is not running" in done.stderr
-    assert done.stderr.rstrip().endswith("make up WORKERS=4")
+    assert "make up WORKERS=4" in done.stderr
 
 
 def test_the_sidecar_of_another_stack_is_not_taken_for_ours(sidecar: Sidecar) -> None:
