@@ -9,6 +9,8 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
+from locust import FastHttpUser, HttpUser
+
 from . import SCHEMA_VERSION
 from .user_code import Loaded, load
 
@@ -19,7 +21,13 @@ def document(loaded: Loaded) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "passed": not loaded.problems,
         "user_classes": [
-            {"name": name, "host": user.host, "weight": user.weight, "tags": sorted(_tags(user.tasks))}
+            {
+                "name": name,
+                "host": user.host,
+                "http": issubclass(user, HttpUser | FastHttpUser),
+                "weight": user.weight,
+                "tags": sorted(_tags(user.tasks)),
+            }
             for name, user in loaded.users.items()
         ],
         "shape_class": type(loaded.shapes[0]).__name__ if loaded.shapes else None,

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping
 
 from sidecar.drive import workspace
-from sidecar.errors import StackError
 from sidecar.serve.reader import SidecarReader, first_snapshot
 from sidecar.settings import refuse_flags
 
@@ -26,12 +25,7 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     workspace.refuse_arguments(args, NAME)
     settings = workspace.settings_after_up(args, environ)
     reader = SidecarReader(settings.monitor_port)
-    try:
-        first_snapshot(reader, settings.project)  # for its errors: no stack, or another one
-    except StackError as error:
-        if not error.fix.startswith("make up"):
-            raise
-        raise StackError(error.what, fix=f"{error.fix}{settings.project_word}") from error
+    first_snapshot(reader, settings.project)  # for its errors: no stack, or another one
     written = reader.document().decode()  # as it came, with fields that this command may be too old to know
     print(json.dumps(json.loads(written), indent=2, ensure_ascii=False) if sys.stdout.isatty() else written)
     return 0

@@ -33,10 +33,14 @@ _SKIPPED = frozenset({".git", ".hg", ".venv", ".locust-kit", "venv", "node_modul
 
 @dataclass(frozen=True)
 class UserClass:
-    """One User class as Locust found it; `host` is None when the class names none."""
+    """One User class as Locust found it.
+
+    `host` is None when the class names none; `http` says that it cannot do without one, and that it must be a URL.
+    """
 
     name: str
     host: str | None
+    http: bool = True
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Checked:
         """The same as it is remembered."""
         return {
             "shape_class": self.shape_class,
-            "user_classes": [{"name": one.name, "host": one.host} for one in self.user_classes],
+            "user_classes": [{"name": one.name, "host": one.host, "http": one.http} for one in self.user_classes],
         }
 
 
@@ -109,7 +113,10 @@ def read(answer: Mapping[str, Any], folder: Path) -> Checked:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         place = " line ".join(str(part) for part in (first.get("file"), first.get("line")) if part)
         raise LocustfileError(f"{first['text']}{more}", where=place, fix=_fix(first, folder))
-    classes = tuple(UserClass(one["name"], one.get("host") or None) for one in answer.get("user_classes") or [])
+    classes = tuple(
+        UserClass(one["name"], one.get("host") or None, bool(one.get("http", True)))
+        for one in answer.get("user_classes") or []
+    )
     return Checked(classes, answer.get("shape_class"))
 
 

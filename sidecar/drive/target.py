@@ -102,13 +102,14 @@ def _refuse(name: str, host: str) -> None:
 
 def _from_classes(classes: Sequence[UserClass]) -> Target:
     for one in classes:
-        if one.host:
+        if one.host and (one.http or "://" in one.host):  # another client's host may be any text
             _refuse(one.name, one.host)
-    without = [one.name for one in classes if not one.host]
+    without = [one.name for one in classes if one.http and not one.host]
     if without:
         raise LocustfileError(
             f"no target: the class {without[0]} has no host, and HOST is not set",
             fix="make up HOST=http://<your service>, or MOCK=1 for the kit's own mock target",
         )
-    hosts = list(dict.fromkeys(one.host or "" for one in classes))
-    return Target("", f"{', '.join(hosts)} (the classes' own)", any(is_mock(url) for url in hosts))
+    hosts = list(dict.fromkeys(one.host for one in classes if one.host))
+    shown = f"{', '.join(hosts)} (the classes' own)" if hosts else "whatever the classes' own clients reach"
+    return Target("", shown, any(is_mock(url) for url in hosts))

@@ -111,8 +111,9 @@ def _of_project(snapshot: Snapshot, project: str, port: int) -> Snapshot:
 
 
 def _down(project: str, port: int, error: SidecarError) -> StackError:
+    named = "" if project == "locust" else f" PROJECT={project}"
     return StackError(
-        f"the stack {project!r} is not running: no sidecar at {HOST}:{port} ({error})", fix="make up WORKERS=4"
+        f"the stack {project!r} is not running: no sidecar at {HOST}:{port} ({error})", fix=f"make up WORKERS=4{named}"
     )
 
 

@@ -15,7 +15,7 @@ _MEMORY = re.compile(r"^(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?$", re.IGNORECASE)
 _MEMORY_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _SMALLEST_MEMORY_BYTES = 6 * 1024**2  # Docker refuses less
 _LARGEST_MEMORY_BYTES = 2**63 - 1  # Docker counts in 64 bits
-_SMALLEST_LOCUST_BYTES = 32 * 1024**2  # Locust alone, without a locustfile, needs about that
+_SMALLEST_LOCUST_BYTES = 48 * 1024**2  # in less, importing Locust crawls or is killed
 _DURATION = re.compile(r"^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
 _PROJECT = re.compile(r"^[a-z0-9][a-z0-9_-]*$")
 _WANTED_URL = "a URL with its scheme, such as http://shop.example:8080"
@@ -93,7 +93,7 @@ def locust_memory_bytes(raw: str) -> int:
     """A memory limit under which a Locust process can start, in bytes."""
     value = memory_bytes(raw)
     if value < _SMALLEST_LOCUST_BYTES:
-        raise ValueError("a size of at least 32m, the least that Locust starts in")
+        raise ValueError("a size of at least 48m, the least that Locust starts in")
     return value
 
 

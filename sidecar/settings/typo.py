@@ -8,13 +8,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+_SHORT = 4
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that is exactly one slip away (a letter wrong, missing, extra, or two swapped), else None.
 
-    Case counts as a slip of any length: `workers` is one slip from WORKERS.
+    Case counts as a slip of any length: `workers` is one slip from WORKERS. A short name has whole words one letter
+    away (DATE and RATE, POST and HOST): there, the first letter must agree.
     """
+    upper = name.upper()
     for candidate in known:
-        if name != candidate and is_one_slip(name.upper(), candidate):
+        agrees = len(candidate) > _SHORT or upper[:1] == candidate[0]
+        if name != candidate and agrees and is_one_slip(upper, candidate):
             return candidate
     return None
 

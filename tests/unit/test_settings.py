@@ -14,7 +14,7 @@ import pytest
 
 from sidecar.errors import SettingError
 from sidecar.settings import ALIASES, KNOBS, command_line, dotenv, load, makeflags, parse, project_name
-from sidecar.settings.typo import is_one_slip
+from sidecar.settings.typo import is_one_slip, nearest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -70,8 +70,8 @@ def test_memory_that_docker_would_not_take_is_refused(raw: str) -> None:
 def test_a_limit_in_which_locust_cannot_start_is_refused(name: str, tmp_path: Path) -> None:
     line = _error([f"{name}=6m"], tmp_path)
     assert f"{name} is '6m'" in line
-    assert "at least 32m" in line
-    assert load(["WORKER_MEMORY=32m"], {}, tmp_path).worker_memory == 32 << 20
+    assert "at least 48m" in line
+    assert load(["WORKER_MEMORY=48m"], {}, tmp_path).worker_memory == 48 << 20
 
 
 def test_a_reservation_above_the_limit_is_refused(tmp_path: Path) -> None:
@@ -381,3 +381,12 @@ def test_values_survive_the_real_make_unharmed(tmp_path: Path, extra: list[str])
     assert settings.given["WORKERS"].source == "make command line"
     assert settings.given["PROJECT"].source == "environment"
     assert settings.locustfiles_dir == Path("/srv/my files")
+
+
+def test_a_word_that_happens_to_be_near_a_short_knob_is_no_slip_of_it() -> None:
+    assert [nearest(name, ("RATE", "TIME", "HOST")) for name in ("DATE", "POST", "LIME")] == [None] * 3
+    assert [nearest(name, ("RATE", "TIME", "HOST")) for name in ("RATES", "TYME", "HSOT")] == [
+        "RATE",
+        "TIME",
+        "HOST",
+    ]

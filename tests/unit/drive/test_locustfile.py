@@ -172,14 +172,14 @@ def test_a_chmod_names_the_path_that_the_file_has_here(fix: str, shown: str) -> 
     [
         (125, f"docker: Error response from daemon: {RLIMIT}\n\nRun 'docker run --help' for more\n", "NOFILE"),
         (125, "docker: Error: no such image\n\nRun 'docker run --help'\n", "docker: Error: no such image"),
-        (137, "", "killed (exit code 137), most likely for lack of memory: WORKER_MEMORY is 40 MiB"),
+        (137, "", "killed (exit code 137), most likely for lack of memory: WORKER_MEMORY is 64 MiB"),
         (3, "", "could not be checked: no answer (exit code 3)"),
         (1, "pulling\nbroken\n", "could not be checked: broken (exit code 1)"),
         (1, f"the user's own code: {RLIMIT}\n", f"could not be checked: the user's own code: {RLIMIT}"),
     ],
 )
 def test_a_check_without_an_answer_says_why(code: int, output: str, line: str, tmp_path: Path) -> None:
-    told = check.failure(code, output, load(["WORKER_MEMORY=40m"], {}, tmp_path)).line()
+    told = check.failure(code, output, load(["WORKER_MEMORY=64m"], {}, tmp_path)).line()
     assert line in told
     assert "\n" not in told
 
@@ -192,11 +192,11 @@ def test_the_check_runs_under_a_workers_limits(tmp_path: Path, monkeypatch: pyte
         return subprocess.CompletedProcess(command, 125, "", f"docker: Error response from daemon: {RLIMIT}")
 
     monkeypatch.setattr("sidecar.drive.check.subprocess.run", run)
-    wanted = load([f"LOCUSTFILES_DIR={tmp_path}", "NOFILE=2077", "WORKER_MEMORY=40m", "WORKER_CPUS=1.5"], {}, tmp_path)
+    wanted = load([f"LOCUSTFILES_DIR={tmp_path}", "NOFILE=2077", "WORKER_MEMORY=64m", "WORKER_CPUS=1.5"], {}, tmp_path)
     with pytest.raises(StackError, match=r"refuses the open-file limit NOFILE"):
         check.check(wanted, "image", "id", {})
     told = " ".join(commands[0])
-    for flag in ("--ulimit nofile=2077:2077", "--memory 41943040", "--memory-swap 41943040", "--cpus 1.5"):
+    for flag in ("--ulimit nofile=2077:2077", "--memory 67108864", "--memory-swap 67108864", "--cpus 1.5"):
         assert flag in told
     assert "--cpus" not in check.limits(settings(tmp_path))
 
@@ -204,7 +204,7 @@ def test_the_check_runs_under_a_workers_limits(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("limit", "line"),
     [
-        ("WORKER_MEMORY=40m", "WORKER_MEMORY is 40 MiB → make up WORKER_MEMORY=2G"),
+        ("WORKER_MEMORY=64m", "WORKER_MEMORY is 64 MiB → make up WORKER_MEMORY=2G"),
         ("WORKER_CPUS=0.1", "WORKER_CPUS is 0.1 → make up WORKER_CPUS=1"),
         ("WORKERS=1", "did not end within 60 s → move slow work"),
     ],

@@ -85,3 +85,10 @@ def test_the_users_own_env_names_a_target_too() -> None:
         target("", NONE, env={"HOST": "my-machine"})
     with pytest.raises(SettingError, match=r"LOCUST_HOST is 'http://localhost'.*host\.docker\.internal"):
         target("", NONE, env={"LOCUST_HOST": "http://localhost"})
+
+
+def test_a_client_of_another_protocol_may_have_any_host_or_none() -> None:
+    assert target("", UserClass("Grpc", "shop:50051", http=False)).shown == "shop:50051 (the classes' own)"
+    assert target("", UserClass("Queue", None, http=False)).host == ""
+    with pytest.raises(LocustfileError):
+        target("", UserClass("Grpc", "tcp://127.0.0.1:50051", http=False))

@@ -52,7 +52,9 @@ def test_a_good_file_has_its_classes_and_no_problem(write: Write) -> None:
     )
     document = check.document(load("locustfile.py"))
     assert document["passed"]
-    assert document["user_classes"] == [{"name": "Buyer", "host": "http://shop.invalid", "weight": 3, "tags": ["pay"]}]
+    assert document["user_classes"] == [
+        {"name": "Buyer", "host": "http://shop.invalid", "http": True, "weight": 3, "tags": ["pay"]}
+    ]
     assert document["shape_class"] == "Steps"
 
 
