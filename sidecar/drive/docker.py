@@ -5,6 +5,7 @@ docker-py needs 0.2 s to import; `make up` on a running stack and `make scale` a
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import re
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 OLDEST_ENGINE = 25
 _PROJECT_LABEL = "com.docker.compose.project"
 _TIMEOUT_SECONDS = 10.0
+_PRUNE_SECONDS = 30.0
 
 
 class EngineAbsentError(EngineError):
@@ -148,6 +150,15 @@ class Engine:
         reply = self.request("POST", f"/containers/{container_id}/{verb}", timeout)
         if reply.status >= http.client.BAD_REQUEST:
             raise EngineError(f"Docker could not {verb} {container_id[:12]}: {_message(reply)}")
+
+    def remove_replaced_images(self) -> None:
+        """Let go of our images that a newer build took the name from, and that no container uses.
+
+        Housekeeping: an engine that refuses keeps them, and nothing else changes.
+        """
+        filters = json.dumps({"dangling": ["true"], "label": ["io.locust-kit.inputs"]})
+        with contextlib.suppress(EngineError):
+            self.request("POST", f"/images/prune?{urlencode({'filters': filters})}", _PRUNE_SECONDS)
 
 
 def connect(environ: Mapping[str, str]) -> Engine:

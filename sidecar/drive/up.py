@@ -28,6 +28,7 @@ class _Prepared:
     decided: Decided
     target: target.Target
     checked: check.Checked
+    built: bool
 
 
 def up(settings: Settings, environ: Mapping[str, str], say: Say, *, quiet_end: bool = False) -> None:
@@ -50,6 +51,8 @@ def up(settings: Settings, environ: Mapping[str, str], say: Say, *, quiet_end: b
         web = workspace.web_for(settings)
         clock = Clock(time.monotonic, time.sleep)
         step.result = registered.wait(web, engine, settings.project, workspace.expected_workers(settings), say, clock)
+    if prepared.built:
+        engine.remove_replaced_images()
     if not quiet_end:
         banner.show(settings, prepared.target.shown, str(web.where), time.monotonic() - began, environ, say)
 
@@ -95,7 +98,7 @@ def _prepare(settings: Settings, engine: Engine, environ: Mapping[str, str], say
     user = proxy_user.find(
         settings.state_dir / "state" / "proxy-user.json", engine.socket_path, proxy.name, str(about.get("Id", ""))
     )
-    return _Prepared(Decided(where.host, where.mock, locust_image, user, inputs), where, checked)
+    return _Prepared(Decided(where.host, where.mock, locust_image, user, inputs), where, checked, bool(built))
 
 
 def _names_the_mock(settings: Settings) -> bool:

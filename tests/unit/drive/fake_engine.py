@@ -20,6 +20,7 @@ class FakeEngine:
         self.path = path
         self.answers: dict[str, Any] = {"/version": {"Version": "28.5.1"}, "/containers/json": []}
         self.asked: list[str] = []
+        self.queries: list[dict[str, list[str]]] = []
         engine = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -51,6 +52,7 @@ class FakeEngine:
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         parts = urlsplit(handler.path)
         self.asked.append(f"{handler.command} {parts.path}")
+        self.queries.append(parse_qs(parts.query))
         found = self.answers.get(parts.path, 404)
         if parts.path == "/containers/json" and isinstance(found, list):
             found = _filtered(found, parse_qs(parts.query))

@@ -119,3 +119,17 @@ def test_the_socket_is_where_the_docker_command_looks(tmp_path: Path) -> None:
 def test_an_engine_elsewhere_is_refused(host: str) -> None:
     with pytest.raises(EngineError, match=r"an engine on this machine"):
         endpoint.find_socket({"DOCKER_HOST": host})
+
+
+def test_replaced_images_are_let_go_by_our_label_alone(engine: Engine, fake_engine: FakeEngine) -> None:
+    fake_engine.answers["/images/prune"] = {}
+    engine.remove_replaced_images()
+    assert fake_engine.asked[-1].startswith("POST ")
+    filters = json.loads(fake_engine.queries[-1]["filters"][0])
+    assert filters == {"dangling": ["true"], "label": ["io.locust-kit.inputs"]}
+
+
+def test_an_engine_that_will_not_prune_is_no_error(engine: Engine, fake_engine: FakeEngine) -> None:
+    fake_engine.close()
+    engine.remove_replaced_images()
+    assert not [line for line in fake_engine.asked if "prune" in line]
