@@ -19,7 +19,7 @@ def show(settings: Settings, target: str, web_url: str, seconds: float, environ:
 
 def lines(settings: Settings, target: str, web_url: str, seconds: float, environ: Mapping[str, str]) -> list[str]:
     """The banner's lines."""
-    tail = "" if settings.project == "locust" else f" PROJECT={settings.project}"
+    tail = settings.project_word
     count = f"{settings.workers} worker{'s' if settings.workers != 1 else ''}"
     found = [
         "",

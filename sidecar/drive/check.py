@@ -18,7 +18,7 @@ from sidecar.drive.compose import known_cause, last_words
 from sidecar.errors import KitError, LocustfileError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sidecar.settings import Settings
 
@@ -148,34 +148,9 @@ def limits(settings: Settings) -> list[str]:
 def _ask(settings: Settings, image: str, user_env: Mapping[str, str]) -> dict[str, Any]:
     name = f"{settings.project}-check-{os.getpid()}"
     with _env_file({**user_env, **settings.passthrough, "LOCUSTFILE": settings.locustfile}) as env_flags:
-        command = [
-            "docker",
-            "run",
-            "--rm",
-            "--name",
-            name,
-            "--label",
-            "io.locust-kit.role=check",
-            "--read-only",
-            "--cap-drop",
-            "ALL",
-            "--security-opt",
-            "no-new-privileges:true",
-            "--init",
-            *limits(settings),
-            "--tmpfs",
-            "/tmp:size=64m,mode=1777",  # noqa: S108  the container's own
-            "--tmpfs",
-            "/home/locust:size=128m,uid=10001,gid=10001,mode=0750",
-            "--mount",
-            f"type=bind,source={settings.locustfiles_dir},target=/mnt/locust,readonly",
-            *env_flags,
-            image,
-            "check",
-        ]
         try:
             done = subprocess.run(
-                command,
+                _command(settings, image, name, env_flags),
                 capture_output=True,
                 text=True,
                 timeout=_TIMEOUT_SECONDS,
@@ -192,6 +167,21 @@ def _ask(settings: Settings, image: str, user_env: Mapping[str, str]) -> dict[st
     if answer is None:
         raise failure(done.returncode, done.stderr or done.stdout, settings)
     return answer
+
+
+def _command(settings: Settings, image: str, name: str, env_flags: Sequence[str]) -> list[str]:
+    """The check's container: hardened and limited as a worker is, with the user's folder and settings."""
+    return [
+        *("docker", "run", "--rm", "--name", name, "--label", "io.locust-kit.role=check"),
+        *("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges:true", "--init"),
+        *limits(settings),
+        *("--tmpfs", "/tmp:size=64m,mode=1777"),  # noqa: S108  the container's own
+        *("--tmpfs", "/home/locust:size=128m,uid=10001,gid=10001,mode=0750"),
+        *("--mount", f"type=bind,source={settings.locustfiles_dir},target=/mnt/locust,readonly"),
+        *env_flags,
+        image,
+        "check",
+    ]
 
 
 def _remove(container: str) -> None:

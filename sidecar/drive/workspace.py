@@ -111,12 +111,8 @@ def running_stack(engine: Engine, settings: Settings) -> tuple[Container, ...]:
     containers = tuple(one for one in engine.containers(settings.project) if not one.oneoff)
     refuse_foreign(containers, settings)
     if not any(one.service == "locust-master" and one.state == "running" for one in containers):
-        raise StackError(f"the stack {settings.project!r} is not running", fix=f"make up{_project_part(settings)}")
+        raise StackError(f"the stack {settings.project!r} is not running", fix=f"make up{settings.project_word}")
     return containers
-
-
-def _project_part(settings: Settings) -> str:
-    return "" if settings.project == "locust" else f" PROJECT={settings.project}"
 
 
 def refuse_arguments(args: Sequence[str], verb: str) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from sidecar.errors import StackError
 from sidecar.model import document
 from sidecar.model.snapshot import Snapshot
+from sidecar.settings.model import project_word
 
 HOST = "127.0.0.1"
 _MOST_BYTES = 32 * 1024 * 1024
@@ -111,9 +112,9 @@ def _of_project(snapshot: Snapshot, project: str, port: int) -> Snapshot:
 
 
 def _down(project: str, port: int, error: SidecarError) -> StackError:
-    named = "" if project == "locust" else f" PROJECT={project}"
     return StackError(
-        f"the stack {project!r} is not running: no sidecar at {HOST}:{port} ({error})", fix=f"make up WORKERS=4{named}"
+        f"the stack {project!r} is not running: no sidecar at {HOST}:{port} ({error})",
+        fix=f"make up WORKERS=4{project_word(project)}",
     )
 
 

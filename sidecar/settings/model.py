@@ -73,8 +73,8 @@ class Settings:
 
     @property
     def project_word(self) -> str:
-        """What a make command needs to find this stack: " PROJECT=name", nothing for the default."""
-        return "" if self.project == "locust" else f" PROJECT={self.project}"
+        """What a make command needs to find this stack."""
+        return project_word(self.project)
 
     @property
     def state_dir(self) -> Path:
@@ -86,3 +86,8 @@ COMMAND_LINE = "command line"
 MAKE_COMMAND_LINE = "make command line"
 ENVIRONMENT = "environment"
 REMEMBERED = "the last `up`"
+
+
+def project_word(project: str) -> str:
+    """What a make command needs to find the stack of a project: " PROJECT=name", nothing for the default."""
+    return "" if project == "locust" else f" PROJECT={project}"
