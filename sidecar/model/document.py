@@ -1,4 +1,4 @@
-"""The Snapshot as a JSON document, there and back.
+"""The Snapshot, and the incidents, as JSON documents, there and back.
 
 Reading is strict about what it knows (a wrong type is an error that names the field) and blind to what it does not:
 a document only ever gains fields, so a newer sidecar can be read by an older view.
@@ -11,6 +11,7 @@ import types
 import typing
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import datetime
+from enum import StrEnum
 from functools import cache
 from typing import TypeVar
 
@@ -27,9 +28,9 @@ class DocumentError(ValueError):
     """A document that is not a Snapshot; the text names the field, the value seen and the type wanted."""
 
 
-def dumps(snapshot: Snapshot) -> bytes:
-    """Write the Snapshot as one line of UTF-8 JSON."""
-    return json.dumps(_encode(snapshot), ensure_ascii=False, separators=(",", ":")).encode()
+def dumps(record: object) -> bytes:
+    """Write a Snapshot, an Incident or another of the model's records (or a tuple of them) as one line of UTF-8 JSON."""
+    return json.dumps(_encode(record), ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def loads(document: bytes | str) -> Snapshot:
@@ -39,14 +40,24 @@ def loads(document: bytes | str) -> Snapshot:
         DocumentError: not JSON, or not a Snapshot.
 
     """
+    return loads_as(Snapshot, document, "snapshot")
+
+
+def loads_as(kind: type[T], document: bytes | str, where: str) -> T:
+    """Read one record of the model from JSON; `where` names it in errors.
+
+    Raises:
+        DocumentError: not JSON, or not such a record.
+
+    """
     try:
         value = json.loads(document)
     except ValueError as error:
         raise DocumentError(f"not JSON: {error}") from error
-    snapshot = _decode_record(Snapshot, value, "snapshot")
-    if not isinstance(snapshot, Snapshot):  # for the type checker: _decode_record made one
-        raise DocumentError("not a snapshot")
-    return snapshot
+    record = _decode_record(kind, value, where)
+    if not isinstance(record, kind):  # for the type checker: _decode_record made one
+        raise DocumentError(f"not a {where}")
+    return record
 
 
 def _encode(value: object) -> Json:
@@ -106,6 +117,11 @@ def _decode_plain(wanted: object, value: object, where: str) -> object:
             return parse_time(value)
         except ValueError as error:
             raise DocumentError(f"{where} is {value!r:.60}; wanted: an RFC 3339 time") from error
+    if isinstance(wanted, type) and issubclass(wanted, StrEnum) and isinstance(value, str):
+        try:
+            return wanted(value)
+        except ValueError as error:
+            raise DocumentError(f"{where} is {value!r:.60}; wanted: one of {', '.join(wanted)}") from error
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(wanted, type) and isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool)):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from sidecar.model.incident import Incident
+
 SCHEMA_VERSION = 1
 
 
@@ -35,7 +37,8 @@ class Container:
     """One container. Figures are None when it does not run, or when they are not known yet.
 
     `cpu_percent` counts 100 for one core; `memory_percent` is the working set against the limit, or against the
-    host's memory when there is no limit, as `docker stats` has it.
+    host's memory when there is no limit, as `docker stats` has it. `oom_kills` is what the ledger holds for this
+    container, all its starts together; `oom_eta_seconds` is None where no OOM kill is to be expected.
     """
 
     service: str
@@ -60,6 +63,10 @@ class Container:
     block_read_bytes: int | None = None
     block_write_bytes: int | None = None
     pids: int | None = None
+    project: str | None = None
+    oom_kills: int | None = None
+    oom_eta_seconds: float | None = None
+    exit_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +136,59 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """One row of the master's list of failures."""
+
+    method: str
+    name: str
+    error: str
+    occurrences: int
+    first_seen: datetime | None = None
+    last_seen: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One row of the master's statistics."""
+
+    method: str
+    name: str
+    requests: int
+    failures: int
+    rps: float
+    p95_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the run is worth so far: PASS, FAIL or INVALID, and why, the gravest reason first."""
+
+    word: str
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Blind:
+    """A span in which a source gave nothing.
+
+    `until` is None while it lasts. `covered` tells whether it was made up for afterwards: the engine's own buffer
+    reached back to its start and the kernel counted no kill that cannot be placed.
+    """
+
+    since: datetime
+    until: datetime | None
+    source: str  # sidecar, events, kernel
+    covered: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything at one moment.
 
     `at` is when it was put together, `engine_read_at` when Docker last answered; `stale` says that the containers
     and their figures are from then and not from now. `round_seconds` is how long reading everything took.
+    `incidents` are the latest ones, newest first; `watched` is the other Compose project in the view (WATCH_PROJECT).
     """
 
     project: str
@@ -150,4 +205,10 @@ class Snapshot:
     host: Host | None = None
     warnings: tuple[Warn, ...] = ()
     logs: tuple[LogLine, ...] = ()
+    verdict: Verdict | None = None
+    failures: tuple[Failure, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+    incidents: tuple[Incident, ...] = ()
+    blind: tuple[Blind, ...] = ()
+    watched: str | None = None
     schema_version: int = SCHEMA_VERSION

@@ -1,0 +1,123 @@
+"""An incident: one thing that went wrong, or that must be known to judge what was measured, recorded once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+
+
+class Kind(StrEnum):
+    """What an incident is. The values are the contract with every reader of the documents."""
+
+    OOM_KILL = "oom_kill"
+    RESTART = "restart"
+    EXIT = "exit"
+    UNHEALTHY = "unhealthy"
+    WORKER_LOST = "worker_lost"
+    WORKER_LEFT = "worker_left"
+    MASTER_RESTART = "master_restart"
+    THROTTLED = "throttled"
+    MEMORY_HIGH = "memory_high"
+    FORECAST = "forecast"
+    FAILURE_RATIO = "failure_ratio"
+    RESTART_LOOP = "restart_loop"
+    UNATTRIBUTED_OOM_KILL = "unattributed_oom_kill"
+    BLIND = "blind"
+
+
+class Reason(StrEnum):
+    """Why a container's main process ended."""
+
+    OOM = "oom"
+    STOPPED = "stopped"  # a person, Compose or the daemon asked it to
+    KILLED = "killed"  # SIGKILL that nobody in sight sent, and that no OOM kill explains
+    CRASHED = "crashed"  # a code other than 0
+    LOST_MASTER = "lost_master"  # a Locust worker that gave its master up, and left with 0
+    FINISHED = "finished"  # 0, of its own accord
+    UNSEEN = "unseen"  # it ended while nobody could look
+
+
+class Severity(StrEnum):
+    """How much an incident matters: an error breaks what is measured, a warning may, an info explains."""
+
+    ERROR = "error"
+    WARN = "warn"
+    INFO = "info"
+
+
+PROVISIONAL, FINAL = "provisional", "final"
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySample:
+    """A container's memory at one moment."""
+
+    at: datetime
+    working_set_bytes: int
+    usage_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One observation that an incident rests on: what was seen, where, in one line each; `lines` for a log's end."""
+
+    what: str  # kernel_counter, oom_event, exit, signals, inspect, host_counter, memory, log, locust, cgroup, span
+    text: str
+    at: datetime | None = None
+    lines: tuple[str, ...] = ()
+    samples: tuple[MemorySample, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One incident, as it is known at one revision.
+
+    `at` is its first sign, `until` its last (None: it goes on). `count` is how many kills, restarts, ... it stands
+    for, `raw_events` how many engine events; `estimated` says that the count is not the kernel's own.
+    `container_id` is the full id, `container` its name, `container_started_at` the start that it happened in.
+    `process_survived` tells whether the container's main process lived on. `cause` is the id of the incident that this
+    one follows from. `workers` are the ids of Locust workers in the container, `users_lost` the users they had.
+    """
+
+    id: str
+    kind: Kind
+    severity: Severity
+    at: datetime
+    text: str
+    revision: int = 1
+    state: str = PROVISIONAL
+    until: datetime | None = None
+    project: str | None = None
+    service: str | None = None
+    container: str | None = None
+    container_id: str | None = None
+    container_started_at: datetime | None = None
+    reason: Reason | None = None
+    exit_code: int | None = None
+    process_survived: bool | None = None
+    count: int = 1
+    raw_events: int = 0
+    estimated: bool = False
+    memory_at_death_bytes: int | None = None
+    memory_peak_bytes: int | None = None
+    memory_limit_bytes: int | None = None
+    workers: tuple[str, ...] = ()
+    users_lost: int | None = None
+    cause: str | None = None
+    run_id: str | None = None
+    evidence: tuple[Evidence, ...] = ()
+    note: str | None = None
+
+
+def identity(kind: Kind, container_id: str, started_at: str, first: int | str) -> str:
+    """Return the id of an incident: a hash of what can never change about it.
+
+    Args:
+        kind: its kind.
+        container_id: the full id; "" for what belongs to no container.
+        started_at: the container's start, as it was first known; "" for what belongs to no container.
+        first: the first event's timeNano, or another mark that is its own within this start.
+    """
+    return sha256(f"{kind}|{container_id}|{started_at}|{first}".encode()).hexdigest()[:16]
