@@ -5,7 +5,7 @@
 MAKEFLAGS += --no-print-directory
 KIT := scripts/kit
 
-.PHONY: help setup up down restart reload scale ps logs monitor run try reports clean purge test test-long lint bench
+.PHONY: help setup up down restart reload scale ps logs monitor incidents selftest run try reports clean purge test test-long lint bench
 
 help:
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "%s%s\n", (n++ ? "\n" : ""), substr($$0, 5)} \
@@ -39,6 +39,12 @@ logs: ## what the containers print (SERVICE=locust-worker TAIL=50 FOLLOW=1)
 
 monitor: ## the live view: services, resources, logs (ONCE=1 for one frame)
 	@$(KIT) monitor
+
+incidents: ## what went wrong, one line each (SINCE=10m, or ID=... for one of them whole)
+	@$(KIT) incidents
+
+selftest: ## kill small containers of its own and see whether the sidecar saw every kill
+	@$(KIT) selftest
 
 run: ## one run, one verdict: make run USERS=200 SPAWN_RATE=20 RUN_TIME=2m
 	@$(KIT) run

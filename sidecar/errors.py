@@ -4,7 +4,8 @@
     ├── SettingError        exit 2   a knob with a value that cannot be
     ├── LocustfileError     exit 2   the user's file is missing, broken or empty
     ├── EngineError         exit 2   Docker is absent, refuses, is too old, or does not answer
-    └── StackError          exit 2   the stack is down, or did not come up
+    ├── StackError          exit 2   the stack is down, or did not come up
+    └── LedgerError         exit 2   the ledger cannot be opened, read or written (disk full, rights, locked)
 
 One error is one line: what is wrong, where, the value seen, the value wanted, what to do next.
 """
@@ -53,3 +54,7 @@ class EngineError(KitError):
 
 class StackError(KitError):
     """The stack is down, or did not come up."""
+
+
+class LedgerError(KitError):
+    """The ledger cannot be opened, read or written now."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 from locust.runners import STATE_RUNNING, MasterRunner, WorkerRunner
 
-from . import heartbeat, run_folder, status
+from . import heartbeat, incidents_tab, run_folder, status
 from .keep_users import Load, Shortfall
 from .loaded_files import Digests, Disk, combined, loaded_modules
 
@@ -77,6 +77,7 @@ class Master:
             base = getattr(options, "web_base_path", None) or ""
             view = web_ui.auth_required_if_enabled(self._status)
             web_ui.app.add_url_rule(f"{base}/locust-kit/status", "locust_kit_status", view)
+            incidents_tab.install(web_ui.app, web_ui.template_args, base)
 
     def _test_start(self, **_: Any) -> None:
         self._run = run_folder.begin(datetime.now(UTC))

@@ -43,4 +43,6 @@ venv_make() {
 test_tools() {
     "$root/.venv/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r "$root/tests/requirements.txt"
     command -v shellcheck >/dev/null || { can_install && apt_install shellcheck; }
+    prometheus_fetch
+    chromium_install
 }

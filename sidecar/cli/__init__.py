@@ -18,6 +18,8 @@ VERBS: Mapping[str, str] = {
     "logs": "sidecar.cli.logs",
     "monitor": "sidecar.cli.monitor",
     "snapshot": "sidecar.cli.snapshot",
+    "incidents": "sidecar.cli.incidents",
+    "selftest": "sidecar.cli.selftest",
     "run": "sidecar.cli.run",
     "try": "sidecar.cli.try_once",
     "reports": "sidecar.cli.reports",

@@ -17,12 +17,15 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from rich.console import Console
-from rich.control import Control
+from rich.segment import ControlType, Segment, Segments
 
+from sidecar.cli import keyboard
 from sidecar.views.lines import Line
 from sidecar.views.terminal import renderable
 
-QUIT_KEYS = frozenset(b"qQ\x03\x04")
+# With wrapping off, a line that the terminal finds wider than we do ends at the margin and breaks nothing.
+_WRAP_OFF, _WRAP_ON = "\x1b[?7l", "\x1b[?7h"
+_SEQUENCE_SECONDS = 0.05  # how long the rest of a key's sequence may lag behind its escape
 _ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _LOCAL_FLAGS, _CONTROL_CHARACTERS = 3, 6  # places in what termios.tcgetattr returns
 
@@ -49,6 +52,7 @@ class Screen:
             self._take_keys()
             self._console.set_alt_screen(enable=True)
             self._console.show_cursor(show=False)
+            self._send(_WRAP_OFF)
         except BaseException:
             self._give_back()
             raise
@@ -68,19 +72,29 @@ class Screen:
     def draw(self, lines: Sequence[Line]) -> None:
         """Replace what is on the screen, in one write."""
         width, height = self.size
-        self._console.control(Control.home())
         self._console.print(renderable(lines, width, height), end="", crop=False, overflow="ignore", no_wrap=True)
 
-    def wait(self, seconds: float) -> bool:
-        """Wait until the time is over, the size changes or a key is pressed; True when that key says to leave."""
+    def wait(self, seconds: float) -> tuple[str, ...]:
+        """Wait until the time is over, the size changes or keys are pressed; return those keys.
+
+        A terminal that is gone counts as the key for leaving.
+        """
         sources: list[Any] = [self._wakers[0]] if self._keys is None else [self._wakers[0], self._keys]
         ready, _, _ = select.select(sources, [], [], max(0.0, seconds))
         if self._wakers[0] in ready:
             self._wakers[0].recv(64)
-        if self._keys is not None and self._keys in ready:
-            pressed = os.read(self._keys, 64)
-            return not pressed or bool(QUIT_KEYS.intersection(pressed))
-        return False
+        if self._keys is None or self._keys not in ready:
+            return ()
+        data = os.read(self._keys, 1024)
+        while keyboard.is_begun(data) and select.select([self._keys], [], [], _SEQUENCE_SECONDS)[0]:
+            more = os.read(self._keys, 1024)
+            if not more:
+                break
+            data += more
+        return keyboard.decoded(data) if data else ("ctrl-d",)
+
+    def _send(self, sequence: str) -> None:
+        self._console.print(Segments([Segment(sequence, None, [(ControlType.HOME,)])]), end="")
 
     def _take_signals(self) -> None:
         for end in self._wakers:
@@ -104,6 +118,7 @@ class Screen:
         for number in _ENDING:
             signal.signal(number, signal.SIG_IGN)  # a second signal must not stop us half way
         try:
+            self._send(_WRAP_ON)
             self._console.show_cursor(show=True)
             self._console.set_alt_screen(enable=False)
         finally:

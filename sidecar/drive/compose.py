@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sidecar.drive import envfile
+from sidecar.drive import envfile, secrets
 from sidecar.errors import KitError, StackError
 from sidecar.settings import KNOBS, Settings
 
@@ -33,8 +33,13 @@ class Decided:
     inputs: Mapping[str, str] = field(default_factory=dict)
 
 
-def environment(settings: Settings, decided: Decided, environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment for one `docker compose` call: the caller's without our knobs, then every value as decided."""
+def environment(
+    settings: Settings, decided: Decided, environ: Mapping[str, str], master_url: str = ""
+) -> dict[str, str]:
+    """The environment for one `docker compose` call: the caller's without our knobs, then every value as decided.
+
+    `master_url` is where the sidecar finds the master's web API; "" is the plain place.
+    """
     inherited = {name: value for name, value in environ.items() if name not in KNOBS and name != "MAKEFLAGS"}
     cpus = settings.worker_cpus
     ours = {
@@ -60,11 +65,20 @@ def environment(settings: Settings, decided: Decided, environ: Mapping[str, str]
         "STOP_GRACE_PERIOD": f"{settings.stop_timeout + _GRACE_SECONDS}s",
         "INTERVAL": f"{settings.interval:g}",
         "TAIL": str(settings.tail),
+        "KIT_LOCUST_URL": master_url,
+        "WATCH_PROJECT": settings.watch_project,
+        "FAIL_RATIO": f"{settings.fail_ratio:g}",
+        "FAIL_THRESHOLD": f"{settings.fail_threshold:g}",
+        "LEDGER_DAYS": str(settings.ledger_days),
+        "LEDGER_MEGABYTES": str(settings.ledger_megabytes),
+        "LOCUST_WEB_USERNAME": settings.locust_web_username,
+        "ALERT_KINDS": ",".join(settings.alert_kinds),
+        "ALERT_COOLDOWN_SECONDS": str(settings.alert_cooldown_seconds),
         "TARGET_NETWORK": settings.target_network,
         "COMPOSE_PROFILES": "mock" if decided.mock else "",
     }
     hashes = {f"KIT_INPUTS_{image.upper().replace('-', '_')}": digest for image, digest in decided.inputs.items()}
-    return {**inherited, **ours, **hashes}
+    return {**inherited, **ours, **hashes, **secrets.environment(settings)}
 
 
 def env_file_path(settings: Settings) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from sidecar.drive import state, workspace
+from sidecar.drive import secrets, state, workspace
 from sidecar.drive.docker import Engine, connect
 from sidecar.errors import KitError, StackError
 
@@ -155,6 +155,7 @@ def _forget(settings: Settings, say: Say) -> None:
         settings.state_dir / "state" / "check" / f"{settings.project}.json",
     ):
         path.unlink(missing_ok=True)
+    secrets.forget(settings)
     if settings.with_reports:
         _remove_reports(settings.reports_dir)
         say.note(f"removed the reports in {settings.reports_dir}")

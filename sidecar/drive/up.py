@@ -6,7 +6,19 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sidecar.drive import banner, check, images, locustfile, ports, proxy_user, registered, state, target, workspace
+from sidecar.drive import (
+    banner,
+    check,
+    images,
+    locustfile,
+    ports,
+    proxy_user,
+    registered,
+    secrets,
+    state,
+    target,
+    workspace,
+)
 from sidecar.drive.compose import Compose, Decided, write_env_file
 from sidecar.drive.docker import Container, Engine, connect
 from sidecar.drive.registered import Clock
@@ -78,6 +90,7 @@ def _check_network(settings: Settings, engine: Engine) -> None:
 def _prepare(settings: Settings, engine: Engine, environ: Mapping[str, str], say: Say) -> _Prepared:
     """Images, then what only they can tell: whether the locustfile runs, where it aims, who may open the socket."""
     write_env_file(settings)
+    secrets.write(settings)
     inputs = images.all_hashes(settings)
     decided = Decided(inputs=inputs, locust_image=settings.locust_image)
     with say.step("images", "looking for what changed") as step:

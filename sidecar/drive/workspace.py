@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
+_INNER_WEB_PORT = 8089
 
 
 def settings_for_up(args: Sequence[str], environ: Mapping[str, str], root: Path = ROOT) -> Settings:
@@ -51,7 +52,16 @@ def loaded_hosts(settings: Settings) -> dict[str, str]:
 
 def compose_for(settings: Settings, what: Decided, environ: Mapping[str, str]) -> Compose:
     """The project's `docker compose`, filled in."""
-    return Compose(settings.root, settings.project, environment(settings, what, environ))
+    return Compose(settings.root, settings.project, environment(settings, what, environ, _url_inside(settings)))
+
+
+def _url_inside(settings: Settings) -> str:
+    """Where the sidecar finds the master's web API: over TLS and under a base path when Locust is told so."""
+    try:
+        where = place(_INNER_WEB_PORT, {**settings.passthrough, **user_env(settings)})
+    except SettingError:  # a broken .env of the user's: Compose itself refuses it, and `down` must work with it
+        return ""
+    return str(replace(where, host="locust-master")).rstrip("/")
 
 
 def user_env(settings: Settings) -> dict[str, str]:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
 
 import requests.exceptions
 from docker.errors import APIError, DockerException
 
 from docker import APIClient
 from sidecar.engine import log_lines, payload
+from sidecar.engine.inspection import inspection as read_inspection
+from sidecar.engine.inspection import owners
 from sidecar.engine.unix_http import UnixConnection
 from sidecar.errors import EngineError
 from sidecar.model.observation import Counters, Inspected, Listed, LogEntry
-
-T = TypeVar("T")
+from sidecar.model.signal import Inspection, Owner
 
 OLDEST_API = (1, 44)  # Engine 25: the first with a one-shot stats reading that does not wait a second
 NEWEST_API = (1, 51)  # the newest whose answers are among the recorded payloads of the tests
@@ -33,6 +35,7 @@ class DockerEngine:
     Args:
         url: the engine's or the proxy's socket (`unix:///run/docker-proxy/docker.sock`).
         project: the Compose project to look at.
+        watch_project: a second one whose containers are listed too; "" for none.
         timeout_seconds: how long any call may wait for an answer.
 
     Raises:
@@ -40,19 +43,23 @@ class DockerEngine:
 
     """
 
-    def __init__(self, url: str, project: str, timeout_seconds: int = 5) -> None:
+    def __init__(self, url: str, project: str, timeout_seconds: int = 5, *, watch_project: str = "") -> None:
         if not url.startswith(_UNIX):
             raise EngineError(f"DOCKER_HOST is {url!r}", wanted="a unix socket, unix:///path")
         self._url = url
-        self._filters = {"label": [f"{payload.PROJECT_LABEL}={project}"]}
+        self._lists = tuple(_list_path(name) for name in (project, watch_project) if name)
         self._timeout_seconds = timeout_seconds
         self._version: str | None = None
         self._local = threading.local()
-        self._opened: list[APIClient | UnixConnection] = []  # of all threads, so that close() can reach them
+        self._opened: list[UnixConnection] = []  # of all threads, so that close() can reach them
 
     def containers(self) -> Sequence[Listed]:
-        """List the project's containers, in one request: docker-py's own `containers.list` would inspect each."""
-        return payload.listed(self._ask(lambda client: client.containers(all=True, filters=self._filters)))
+        """List the containers of the project, and of the watched one; a request each.
+
+        The engine joins label filters with "and", so one request for both would have to list every Compose container
+        of the machine. A request costs 0.12 ms of processor time here, docker-py's 0.87 ms (measured).
+        """
+        return [one for path in self._lists for one in payload.listed(self._list(path))]
 
     def inspect(self, container_id: str) -> Inspected | None:
         """Inspect one container; None when it is gone."""
@@ -68,6 +75,19 @@ class DockerEngine:
         """Read the end of a log. Not docker-py's `logs`: that one inspects the container first, each time."""
         body = self._get(f"/containers/{container_id}/logs?stdout=1&stderr=1&timestamps=1&tail={tail}", "logs")
         return log_lines.log_entries(body, tty=tty) if body else ()
+
+    def inspection(self, container_id: str, at_ns: int) -> Inspection | None:
+        """Inspect one container for its life and death, asked at `at_ns`; None when it is gone."""
+        found = self._json(f"/containers/{container_id}/json", "inspect")
+        return None if found is None else read_inspection(found, at_ns)
+
+    def everyone(self) -> Sequence[tuple[str, Owner]]:
+        """Name all running containers of the engine, whatever project they are of, and whose they are."""
+        return owners(self._list("/containers/json"))
+
+    def api_version(self) -> str:
+        """Return the API version spoken with this engine ("1.45"); asks for it the first time."""
+        return self._api_version()
 
     def close(self) -> None:
         """Close every thread's connections. No other call may be under way."""
@@ -88,6 +108,17 @@ class DockerEngine:
             raise EngineError(f"Docker answered {what} with {type(value).__name__}", wanted="an object")
         return value
 
+    def _list(self, path: str) -> list[dict[str, Any]]:
+        """GET a JSON list of objects."""
+        body = self._get(path, "list")
+        try:
+            value = json.loads(body or b"[]")
+        except ValueError as error:
+            raise EngineError(f"Docker answered list with what is not JSON: {error}") from error
+        if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+            raise EngineError(f"Docker answered list with {type(value).__name__}", wanted="a list of objects")
+        return value
+
     def _get(self, path: str, what: str) -> bytes | None:
         """GET a versioned path over this thread's light connection; None for a 404 (the container is gone)."""
         connection: UnixConnection | None = getattr(self._local, "connection", None)
@@ -106,18 +137,6 @@ class DockerEngine:
             raise EngineError(f"Docker answers {what} with status {status}: {reason}")
         return body
 
-    def _ask(self, question: Callable[[APIClient], T]) -> T:
-        """Put a question to this thread's docker-py client."""
-        try:
-            client = getattr(self._local, "client", None)
-            if client is None:
-                client = APIClient(base_url=self._url, version=self._api_version(), timeout=self._timeout_seconds)
-                self._local.client = client
-                self._opened.append(client)
-            return question(client)
-        except (DockerException, requests.exceptions.RequestException, OSError) as error:
-            raise EngineError(_not_answering(error), where=self._url) from error
-
     def _api_version(self) -> str:
         if self._version is None:
             self._version = self._agree_on_version()
@@ -132,6 +151,11 @@ class DockerEngine:
         finally:
             client.close()
         return agreed_version(str(answer.get("ApiVersion", "")), str(answer.get("MinAPIVersion", "")))
+
+
+def _list_path(project: str) -> str:
+    filters = json.dumps({"label": [f"{payload.PROJECT_LABEL}={project}"]}, separators=(",", ":"))
+    return f"/containers/json?all=1&filters={quote(filters)}"
 
 
 def agreed_version(newest: str, oldest: str) -> str:

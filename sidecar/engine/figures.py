@@ -12,7 +12,7 @@ from sidecar.model.observation import Counters, Figures
 
 def figures(before: Counters | None, now: Counters) -> Figures:
     """Make the figures of one container from its latest reading and the one before, if there is one."""
-    working_set = _working_set_bytes(now)
+    working_set = now.memory_working_set_bytes
     limit = now.memory_limit_bytes
     return Figures(
         sampled_at=now.read_at,
@@ -52,10 +52,3 @@ def _throttled_percent(before: Counters, now: Counters) -> float | None:
     if periods < 0 or throttled < 0 or now.cpu_periods == 0:
         return None
     return throttled / periods * 100 if periods else 0.0
-
-
-def _working_set_bytes(now: Counters) -> int:
-    # Docker's own rule: what cannot be right (more cache than use) is not taken off.
-    if now.memory_reclaimable_bytes < now.memory_usage_bytes:
-        return now.memory_usage_bytes - now.memory_reclaimable_bytes
-    return now.memory_usage_bytes

@@ -1,14 +1,23 @@
-"""The engine's log answer, read into lines. Pure."""
+"""The engine's log answers, read into lines: a whole one at once, or a stream bit by bit. Pure."""
 
 from __future__ import annotations
 
+import calendar
+import functools
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
+from sidecar.model.logs import STDERR, STDOUT
 from sidecar.model.observation import LogEntry
 from sidecar.model.text import clean
 from sidecar.model.times import docker_time
 
+MOST_KEPT_BYTES = 16 * 1024  # of one line
 _HEADER_BYTES = 8  # stream number, three zeros, length as four big-endian bytes
+_MOST_FRAME_BYTES = 1 << 20  # the engine cuts lines at 16 KiB; a longer frame is no frame
+_STAMP_BYTES = len("2026-11-22T08:15:28.123456789Z ")
+_STAMP = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z ")
 
 
 def log_entries(body: bytes, *, tty: bool) -> tuple[LogEntry, ...]:
@@ -29,3 +38,134 @@ def _entry(line: str) -> LogEntry:
     stamp, _, text = line.partition(" ")
     at = docker_time(stamp)
     return LogEntry(at=at, text=clean(text if at else line).strip())
+
+
+class NotALogError(Exception):
+    """The bytes are no log stream of the engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawLine:
+    """One whole line. `raw` holds at most the first MOST_KEPT_BYTES of its `size_bytes`, without the line's end."""
+
+    ns: int
+    stream: int
+    raw: bytes
+    size_bytes: int
+
+    def text(self) -> str:
+        """Return the line harmless for display; a cut one says how long it was."""
+        kept = clean(self.raw.decode("utf-8", "replace")).rstrip()
+        return kept if self.size_bytes <= len(self.raw) else f"{kept}… ({self.size_bytes} bytes)"
+
+
+@dataclass(slots=True)
+class _Open:
+    """A line whose end has not come yet."""
+
+    stamp: bytes
+    kept: bytearray = field(default_factory=bytearray)
+    size_bytes: int = 0
+
+    def add(self, part: bytes) -> None:
+        self.size_bytes += len(part)
+        if len(self.kept) < MOST_KEPT_BYTES:
+            self.kept += part[: MOST_KEPT_BYTES - len(self.kept)]
+
+
+class LineReader:
+    """Reads a followed log with `timestamps=1`, fed as it comes, into whole lines.
+
+    The engine hands a line of more than 16 KiB out in parts that bear the same stamp, and only the last has an end. The
+    last words of a process may have none at all: then another stamp, or the end of the log, ends them.
+    """
+
+    def __init__(self, *, tty: bool) -> None:
+        self._tty = tty
+        self._buffer = bytearray()
+        self._open: dict[int, _Open] = {}
+
+    def feed(self, data: bytes) -> list[RawLine]:
+        """Take the next bytes; returns the lines that they complete.
+
+        Raises:
+            NotALogError: these are no frames of a log.
+        """
+        self._buffer += data
+        return list(self._of_tty() if self._tty else self._of_frames())
+
+    def end(self) -> list[RawLine]:
+        """Return what was left without an end when the log itself ended."""
+        rest = bytes(self._buffer) if self._tty else b""
+        self._buffer.clear()
+        lines = list(self._message(STDOUT, rest)) if rest else []
+        return lines + [line for stream in list(self._open) for line in self._close(stream)]
+
+    def _of_frames(self) -> Iterator[RawLine]:
+        buffer, position = bytes(self._buffer), 0
+        while position + _HEADER_BYTES <= len(buffer):
+            start = position + _HEADER_BYTES
+            end = start + int.from_bytes(buffer[position + 4 : start], "big")
+            if end - start > _MOST_FRAME_BYTES or buffer[position] > STDERR:
+                raise NotALogError(f"a frame of {end - start} bytes on stream {buffer[position]}")
+            if end > len(buffer):
+                break
+            yield from self._message(buffer[position] or STDOUT, buffer[start:end])
+            position = end
+        del self._buffer[:position]
+
+    def _of_tty(self) -> Iterator[RawLine]:
+        """Cut at line ends, and where a further stamp stands in a line: there a part without an end was glued on."""
+        *whole, rest = bytes(self._buffer).split(b"\n")
+        for line in whole:
+            *glued, last = _parts(line)
+            for part in glued:
+                yield from self._message(STDOUT, part)
+            yield from self._message(STDOUT, last + b"\n")
+        *glued, last = _parts(rest)
+        for part in glued:
+            yield from self._message(STDOUT, part)
+        self._buffer[:] = last
+        # The engine's parts are shorter, even with three bytes for each that was no UTF-8: this would grow for ever.
+        if len(last) > 4 * MOST_KEPT_BYTES:
+            raise NotALogError(f"{len(last)} bytes without a time stamp")
+
+    def _message(self, stream: int, message: bytes) -> Iterator[RawLine]:
+        """Take one message of the engine: a stamp, and a line or a part of one."""
+        stamp, part = message[:_STAMP_BYTES], message[_STAMP_BYTES:]
+        if not _STAMP.fullmatch(stamp):
+            raise NotALogError(f"{stamp!r} is no time stamp")
+        begun = self._open.get(stream)
+        if begun is not None and begun.stamp != stamp:
+            yield from self._close(stream)
+            begun = None
+        if begun is None:
+            begun = self._open[stream] = _Open(stamp)
+        if part.endswith(b"\n"):
+            begun.add(part[:-1])
+            yield from self._close(stream)
+        else:
+            begun.add(part)
+
+    def _close(self, stream: int) -> Iterator[RawLine]:
+        done = self._open.pop(stream)
+        yield RawLine(_nanoseconds(done.stamp), stream, bytes(done.kept), done.size_bytes)
+
+
+def _parts(line: bytes) -> list[bytes]:
+    starts = [match.start() for match in _STAMP.finditer(line) if match.start()]
+    return [line[start:end] for start, end in zip([0, *starts], [*starts, len(line)], strict=True)]
+
+
+def _nanoseconds(stamp: bytes) -> int:
+    second, _, fraction = stamp.partition(b".")
+    return _second(second) * 1_000_000_000 + int(fraction[:9])
+
+
+@functools.lru_cache(maxsize=64)
+def _second(stamp: bytes) -> int:
+    """Read `2026-11-22T08:15:28`, which many lines in a row share; seconds since 1970."""
+    date, _, time = stamp.partition(b"T")
+    year, month, day = (int(part) for part in date.split(b"-"))
+    hour, minute, second = (int(part) for part in time.split(b":"))
+    return calendar.timegm((year, month, day, hour, minute, second))

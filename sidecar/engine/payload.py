@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sidecar.model.observation import Counters, Inspected, Listed
+from sidecar.model.observation import Card, Counters, Inspected, Listed
 from sidecar.model.text import clean
 from sidecar.model.times import docker_time
 
@@ -52,6 +52,8 @@ def _listed(entry: Payload) -> Listed:
         state=entry.get("State") or "unknown",
         health=health[1] if health else None,
         young=status.startswith("Up ") and "second" in status,
+        project=clean(labels.get(PROJECT_LABEL, "")) or None,
+        image=clean(str(entry.get("Image") or "")),
     )
 
 
@@ -84,7 +86,8 @@ def counters(payload: Payload) -> Counters | None:
         return None
     usage = cpu.get("cpu_usage") or {}
     throttling = cpu.get("throttling_data") or {}
-    networks = (payload.get("networks") or {}).values()
+    cards = tuple(_card(name, card) for name, card in (payload.get("networks") or {}).items())
+    kept = memory.get("stats") or {}
     block = (payload.get("blkio_stats") or {}).get("io_service_bytes_recursive") or []
     return Counters(
         read_at=read_at,
@@ -94,13 +97,30 @@ def counters(payload: Payload) -> Counters | None:
         cpu_periods=throttling.get("periods") or 0,
         cpu_throttled_periods=throttling.get("throttled_periods") or 0,
         memory_usage_bytes=memory["usage"],
-        memory_reclaimable_bytes=_reclaimable(memory.get("stats") or {}),
+        memory_reclaimable_bytes=_reclaimable(kept),
         memory_limit_bytes=_bounded(memory.get("limit")),
-        network_rx_bytes=sum(card.get("rx_bytes", 0) for card in networks),
-        network_tx_bytes=sum(card.get("tx_bytes", 0) for card in networks),
+        network_rx_bytes=sum(card.rx_bytes for card in cards),
+        network_tx_bytes=sum(card.tx_bytes for card in cards),
         block_read_bytes=_block_bytes(block, "r"),
         block_write_bytes=_block_bytes(block, "w"),
         pids=(payload.get("pids_stats") or {}).get("current"),
+        cpu_throttled_ns=throttling.get("throttled_time") or 0,
+        # The first name of each is cgroup v1's, where the total_ ones count child groups too.
+        memory_rss_bytes=int(kept.get("total_rss", kept.get("anon", 0))),
+        memory_cache_bytes=int(kept.get("total_cache", kept.get("file", 0))),
+        cards=cards,
+    )
+
+
+def _card(name: str, card: Payload) -> Card:
+    return Card(
+        name=clean(name),
+        rx_bytes=card.get("rx_bytes") or 0,
+        rx_packets=card.get("rx_packets") or 0,
+        rx_errors=card.get("rx_errors") or 0,
+        tx_bytes=card.get("tx_bytes") or 0,
+        tx_packets=card.get("tx_packets") or 0,
+        tx_errors=card.get("tx_errors") or 0,
     )
 
 

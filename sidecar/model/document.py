@@ -29,7 +29,7 @@ class DocumentError(ValueError):
 
 
 def dumps(record: object) -> bytes:
-    """Write a Snapshot, an Incident or another of the model's records (or a tuple of them) as one line of UTF-8 JSON."""
+    """Write a Snapshot, an Incident or another record of the model (or a tuple of them) as one line of UTF-8 JSON."""
     return json.dumps(_encode(record), ensure_ascii=False, separators=(",", ":")).encode()
 
 

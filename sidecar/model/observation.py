@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from sidecar.model.snapshot import Endpoint, Failure
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:
     """One container as the engine's list gives it: cheap, fresh, without figures.
 
-    `young`: it has run for less than a minute, so it may have been restarted since anybody looked.
+    `young`: it has run for less than a minute, so it may have been restarted since anybody looked. `image` is the name
+    that it was started by.
     """
 
     id: str
@@ -20,6 +23,8 @@ class Listed:
     state: str
     health: str | None
     young: bool = False
+    project: str | None = None
+    image: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +41,24 @@ class Inspected:
 
 
 @dataclass(frozen=True, slots=True)
+class Card:
+    """What went through one network card of a container, since its start."""
+
+    name: str
+    rx_bytes: int
+    rx_packets: int
+    rx_errors: int
+    tx_bytes: int
+    tx_packets: int
+    tx_errors: int
+
+
+@dataclass(frozen=True, slots=True)
 class Counters:
-    """One stats reading of a running container: counters since its start, and sizes of the moment."""
+    """One stats reading of a running container: counters since its start, and sizes of the moment.
+
+    `memory_rss_bytes` is anonymous memory, `memory_cache_bytes` the page cache. `cards` is empty under host networking.
+    """
 
     read_at: datetime
     cpu_total_ns: int
@@ -53,6 +74,16 @@ class Counters:
     block_read_bytes: int
     block_write_bytes: int
     pids: int | None
+    cpu_throttled_ns: int = 0
+    memory_rss_bytes: int = 0
+    memory_cache_bytes: int = 0
+    cards: tuple[Card, ...] = ()
+
+    @property
+    def memory_working_set_bytes(self) -> int:
+        """Memory in use without what can be dropped at once; what cannot be right is not taken off (Docker's rule)."""
+        reclaimable = self.memory_reclaimable_bytes
+        return self.memory_usage_bytes - (reclaimable if reclaimable < self.memory_usage_bytes else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +116,11 @@ class MasterWorker:
 
 @dataclass(frozen=True, slots=True)
 class MasterStats:
-    """The master's own figures (`/stats/requests`)."""
+    """The master's own figures (`/stats/requests`).
+
+    `failures` and `endpoints` are the most frequent rows; `total` is the row of all requests of the run together, which
+    `requests_total` and `failures_total` count.
+    """
 
     state: str
     users: int
@@ -96,6 +131,11 @@ class MasterStats:
     p95_ms: float | None
     workers_connected: int
     workers: tuple[MasterWorker, ...]
+    failures: tuple[Failure, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+    total: Endpoint | None = None
+    requests_total: int = 0
+    failures_total: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,14 @@ class KernelReading:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A container's counter was asked for and is not there: its cgroup is gone, or cannot be found."""
+
+    at_ns: int
+    container_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Inspection:
     """What an inspect says about a container's life and death."""
 
@@ -112,4 +120,4 @@ class Tick:
     at_ns: int
 
 
-Signal = Event | StreamDown | StreamUp | KernelReading | Inspection | Gone | Tick
+Signal = Event | StreamDown | StreamUp | KernelReading | Unreadable | Inspection | Gone | Tick

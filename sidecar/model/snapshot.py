@@ -84,7 +84,10 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Locust:
-    """The master's figures. `workers_expected` is the number of running worker containers."""
+    """The master's figures. `workers_expected` is the number of running worker containers.
+
+    `total` is the master's row `Aggregated`: all requests of the run together.
+    """
 
     state: str
     users: int
@@ -97,6 +100,7 @@ class Locust:
     workers_expected: int
     workers: tuple[Worker, ...] = ()
     locustfile_changed: tuple[str, ...] = ()
+    total: Endpoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +153,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One row of the master's statistics."""
+    """One row of the master's statistics, of the whole run but for the two rates, which are of the last seconds."""
 
     method: str
     name: str
@@ -157,6 +161,12 @@ class Endpoint:
     failures: int
     rps: float
     p95_ms: float | None
+    fail_per_second: float = 0.0
+    p50_ms: float | None = None
+    average_ms: float | None = None
+    least_ms: float | None = None
+    most_ms: float | None = None
+    average_content_bytes: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sidecar.model.observation import Figures, Inspected, Listed, LocustReading, LogEntry
+from sidecar.model.observation import Counters, Figures, Inspected, Listed, LocustReading, LogEntry
 from sidecar.model.snapshot import Container, Host, Locust, LogLine, Run, Service, Snapshot, Worker
 from sidecar.rules.warnings import WORKER, Known, warnings
 
@@ -21,6 +21,7 @@ class Seen:
     listed: Listed
     inspected: Inspected | None = None
     figures: Figures | None = None
+    counters: Counters | None = None
 
 
 @dataclass(frozen=True, slots=True)

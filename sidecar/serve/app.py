@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -15,44 +16,51 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from sidecar.serve.api import UNAVAILABLE, Api, json_answer, problem
+from sidecar.serve.archive import Archive, Board, Metrics
 from sidecar.serve.headers import ALLOWED_HOSTS, SafeHeaders
-from sidecar.watch.board import Board
+from sidecar.serve.stream import events
+from sidecar.views.metrics import CONTENT_TYPE
 
 STATIC = Path(__file__).parent / "static"
 
-_KEEP_ALIVE_SECONDS = (
-    15.0  # a comment line this often tells both ends, and any proxy between them, that the stream lives
-)
-_NOT_YET = 503
+_NOT_YET = "the first readings are not in yet"
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
 
-def make_app(board: Board, stopping: asyncio.Event, lifespan: Lifespan | None = None) -> Starlette:
-    """Build the application over a board; streams end when `stopping` is set and the board closed."""
+def make_app(
+    board: Board,
+    stopping: asyncio.Event,
+    lifespan: Lifespan | None = None,
+    *,
+    archive: Archive | None = None,
+    metrics: Metrics | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Starlette:
+    """Build the application.
 
-    async def page(_: Request) -> Response:
-        return FileResponse(STATIC / "index.html", media_type="text/html")
-
-    async def snapshot(_: Request) -> Response:
-        return _json_answer(board)
-
-    async def stream(_: Request) -> Response:
-        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return StreamingResponse(_events(board, stopping), media_type="text/event-stream", headers=headers)
-
-    async def healthz(_: Request) -> Response:
-        passed = board.passed()
-        return JSONResponse({"schema_version": 1, "passed": passed}, status_code=200 if passed else _NOT_YET)
-
+    Args:
+        board: the present.
+        stopping: set, with the board closed, it ends the open streams.
+        lifespan: what runs beside the server.
+        archive: the past; without one, its routes say so (503) and the rest works.
+        metrics: writes Prometheus's text; without one, /metrics is not there.
+        clock: the present moment, in UTC.
+    """
+    present = _Present(board, stopping)
+    routes = [
+        Route("/", _page),
+        Route("/healthz", present.healthz),
+        Route("/api/snapshot", present.snapshot),
+        Route("/api/stream", present.stream),
+        *Api(board, archive, clock).routes(),
+        Mount("/static", StaticFiles(directory=STATIC)),
+    ]
+    if metrics is not None:
+        routes.append(Route("/metrics", _metrics_route(board, metrics)))
     return Starlette(
-        routes=[
-            Route("/", page),
-            Route("/healthz", healthz),
-            Route("/api/snapshot", snapshot),
-            Route("/api/stream", stream),
-            Mount("/static", StaticFiles(directory=STATIC)),
-        ],
+        routes=routes,
         middleware=[
             Middleware(SafeHeaders),
             Middleware(TrustedHostMiddleware, allowed_hosts=ALLOWED_HOSTS, www_redirect=False),
@@ -61,23 +69,34 @@ def make_app(board: Board, stopping: asyncio.Event, lifespan: Lifespan | None = 
     )
 
 
-def _json_answer(board: Board) -> Response:
-    document = board.json()
-    if document is None:
-        return JSONResponse({"schema_version": 1, "error": "the first readings are not in yet"}, status_code=_NOT_YET)
-    return Response(document, media_type="application/json", headers={"cache-control": "no-store"})
+async def _page(_: Request) -> Response:
+    return FileResponse(STATIC / "index.html", media_type="text/html")
 
 
-async def _events(board: Board, stopping: asyncio.Event) -> AsyncIterator[bytes]:
-    """Yield the whole state at once and after each change; a reader that connects late misses nothing."""
-    seen = -1
-    while not stopping.is_set():
-        if board.version != seen:
-            seen = board.version
-            if (document := board.json()) is not None:
-                yield b"event: snapshot\ndata: " + document + b"\n\n"
-            continue
-        try:
-            await asyncio.wait_for(board.changed(seen), _KEEP_ALIVE_SECONDS)
-        except TimeoutError:
-            yield b": still here\n\n"
+class _Present:
+    """The routes that need the board alone."""
+
+    def __init__(self, board: Board, stopping: asyncio.Event) -> None:
+        self._board = board
+        self._stopping = stopping
+
+    async def snapshot(self, _: Request) -> Response:
+        document = self._board.json()
+        return problem(UNAVAILABLE, _NOT_YET) if document is None else json_answer(document)
+
+    async def stream(self, _: Request) -> Response:
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        return StreamingResponse(events(self._board, self._stopping), media_type="text/event-stream", headers=headers)
+
+    async def healthz(self, _: Request) -> Response:
+        passed = self._board.passed()
+        return JSONResponse({"schema_version": 1, "passed": passed}, status_code=200 if passed else UNAVAILABLE)
+
+
+def _metrics_route(board: Board, metrics: Metrics) -> Callable[[Request], object]:
+    async def answer(_: Request) -> Response:
+        # Made in a thread: it may count in the ledger, and sixty containers are a thousand lines.
+        text = await asyncio.to_thread(metrics, board.current())
+        return Response(text, headers={"content-type": CONTENT_TYPE, "cache-control": "no-store"})
+
+    return answer

@@ -8,14 +8,18 @@ from __future__ import annotations
 import http.client
 import time
 from collections.abc import Callable
+from urllib.parse import quote, urlencode
 
 from sidecar.errors import StackError
 from sidecar.model import document
-from sidecar.model.snapshot import Snapshot
+from sidecar.model.incident import Incident
+from sidecar.model.snapshot import LogLine, Snapshot
+from sidecar.serve.documents import LogLines
 from sidecar.settings.model import project_word
 
 HOST = "127.0.0.1"
 _MOST_BYTES = 32 * 1024 * 1024
+_SNAPSHOT = "/api/snapshot"
 _START_TRIES, _START_PAUSE_SECONDS = 20, 0.5
 
 
@@ -25,6 +29,10 @@ class SidecarError(Exception):
 
 class NotReadyError(SidecarError):
     """The sidecar is up, but has not read anything yet."""
+
+
+class UnknownError(SidecarError):
+    """The sidecar is up, but knows of no such thing, or is too old to tell of it."""
 
 
 class SidecarReader:
@@ -41,18 +49,7 @@ class SidecarReader:
             NotReadyError: it has nothing yet.
             SidecarError: it does not answer, or answers something else.
         """
-        kept = self._connection.sock is not None
-        try:
-            return self._get()
-        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError) as error:
-            if not kept:
-                raise SidecarError("the connection was cut") from error
-        except (OSError, http.client.HTTPException) as error:
-            raise SidecarError(_reason(error)) from error
-        try:  # the sidecar may have closed a kept connection; that alone says nothing
-            return self._get()
-        except (OSError, http.client.HTTPException) as error:
-            raise SidecarError(_reason(error)) from error
+        return self._fetched(_SNAPSHOT)
 
     def snapshot(self) -> Snapshot:
         """Return the Snapshot.
@@ -66,18 +63,67 @@ class SidecarReader:
         except document.DocumentError as error:
             raise SidecarError(f"its answer is no Snapshot: {error}") from error
 
+    def logs(self, container: str, limit: int) -> tuple[LogLine, ...]:
+        """Return the last kept lines of one container's log, at most `limit`, oldest first.
+
+        Raises:
+            SidecarError: it does not answer, or has no logs to give.
+        """
+        body = self._fetched(f"/api/logs?{urlencode({'container': container, 'limit': limit})}")
+        try:
+            newest_first = document.loads_as(LogLines, body, "logs").lines
+        except document.DocumentError as error:
+            raise SidecarError(f"its answer is no log: {error}") from error
+        return newest_first[:limit][::-1]
+
+    def incident(self, incident_id: str) -> Incident:
+        """Return one incident with all of its evidence.
+
+        Raises:
+            SidecarError: it does not answer, or has no such incident.
+        """
+        body = self._fetched(f"/api/incidents/{quote(incident_id, safe='')}")
+        try:
+            return document.loads_as(Incident, body, "incident")
+        except document.DocumentError as error:
+            raise SidecarError(f"its answer is no incident: {error}") from error
+
+    def incidents(self, **query: str | int) -> bytes:
+        """Return the list of incidents as the JSON that the sidecar sent; `query` is that of /api/incidents.
+
+        Raises:
+            SidecarError: it does not answer, or has no incidents to give.
+        """
+        return self._fetched(f"/api/incidents?{urlencode(query)}")
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
 
-    def _get(self) -> bytes:
+    def _fetched(self, path: str) -> bytes:
+        kept = self._connection.sock is not None
         try:
-            self._connection.request("GET", "/api/snapshot")
+            return self._get(path)
+        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError) as error:
+            if not kept:
+                raise SidecarError("the connection was cut") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise SidecarError(_reason(error)) from error
+        try:  # the sidecar may have closed a kept connection; that alone says nothing
+            return self._get(path)
+        except (OSError, http.client.HTTPException) as error:
+            raise SidecarError(_reason(error)) from error
+
+    def _get(self, path: str) -> bytes:
+        try:
+            self._connection.request("GET", path)
             answer = self._connection.getresponse()
             body = answer.read(_MOST_BYTES)
         except BaseException:
             self._connection.close()  # half an answer must not be read as the next one
             raise
+        if answer.status == http.client.NOT_FOUND and path != _SNAPSHOT:
+            raise UnknownError("it knows of none")
         if answer.status == http.client.SERVICE_UNAVAILABLE:
             raise NotReadyError("it has not read anything yet")
         if answer.status != http.client.OK or "json" not in (answer.getheader("content-type") or ""):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from sidecar.settings.knob import Knob
 from sidecar.settings.load import command_line, load, project_name, refuse_flags
 from sidecar.settings.model import Given, Settings
-from sidecar.settings.registry import ALIASES, GROUPS, KNOBS, Knob
+from sidecar.settings.registry import ALIASES, GROUPS, KNOBS
 
 __all__ = [
     "ALIASES",

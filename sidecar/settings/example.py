@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import textwrap
 
-from sidecar.settings.registry import GROUPS, MAKE_ONLY, Knob
+from sidecar.settings.knob import Knob
+from sidecar.settings.registry import GROUPS, MAKE_ONLY
 
 _WIDTH = 110
 _HEAD = """\

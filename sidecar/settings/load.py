@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from sidecar.errors import SettingError
 from sidecar.settings import dotenv, makeflags, parse
+from sidecar.settings.knob import Knob
 from sidecar.settings.model import COMMAND_LINE, ENVIRONMENT, MAKE_COMMAND_LINE, REMEMBERED, Given, Settings
-from sidecar.settings.registry import ALIASES, KNOBS, MAKE_ONLY, Knob
+from sidecar.settings.registry import ALIASES, KNOBS, MAKE_ONLY
 from sidecar.settings.typo import nearest
 
 if TYPE_CHECKING:
@@ -135,21 +136,24 @@ def _parse(knob: Knob, entry: Given | None, processors: int) -> object:
     raw = (entry.raw if entry else "") or knob.default
     parser = partial(parse.workers, processors) if knob.name == "WORKERS" else knob.parse
     if not raw:
-        return parser("") if parser in (parse.text, parse.names) else None
+        return parser("") if parser in (parse.text, parse.names, parse.alert_urls) else None
     try:
         return parser(raw)
     except ValueError as error:
-        raise SettingError(f"{knob.name} is {raw!r}", wanted=str(error), where=entry.source if entry else "") from None
+        seen = "cannot be used" if knob.secret else f"is {raw!r}"
+        raise SettingError(f"{knob.name} {seen}", wanted=str(error), where=entry.source if entry else "") from None
 
 
 def _settle(values: dict[str, Any], given: Mapping[str, Given], root: Path) -> None:
     """Defaults that hang on other knobs, folders made absolute, and pairs that contradict each other."""
     values["host"] = values["host"] or ""
+    values["watch_project"] = values["watch_project"] or ""
     values["base_image"] = values["base_image"] or _found_base_image(root)
     values["monitor_port"] = values["monitor_port"] or _next_port(values["web_port"])
     for name in ("locustfiles_dir", "reports_dir"):
         values[name] = Path(os.path.abspath(root / Path(values[name]).expanduser()))  # noqa: PTH100  keeps symlinks
     _check_ports(values)
+    _check_watched(values, given)
     _check_memory(values, given)
 
 
@@ -168,6 +172,15 @@ def _next_port(web_port: int) -> int:
 def _check_ports(values: Mapping[str, Any]) -> None:
     if values["web_port"] == values["monitor_port"]:
         raise SettingError(f"WEB_PORT and MONITOR_PORT are both {values['web_port']}", wanted="two different ports")
+
+
+def _check_watched(values: Mapping[str, Any], given: Mapping[str, Given]) -> None:
+    if values["watch_project"] and values["watch_project"] == values["project"]:
+        raise SettingError(
+            f"WATCH_PROJECT is {values['watch_project']!r}, which is this stack itself",
+            wanted="another Compose project (docker compose ls shows them), or nothing",
+            where=given["WATCH_PROJECT"].source,
+        )
 
 
 def _check_memory(values: dict[str, Any], given: Mapping[str, Given]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -60,10 +60,19 @@ class Settings:
     once: bool
     service: str
     follow: bool
+    watch_project: str
+    fail_threshold: float
+    ledger_days: int
+    ledger_megabytes: int
+    locust_web_username: str
+    locust_web_password: str = field(repr=False)
+    alert_urls: tuple[str, ...] = field(repr=False)
+    alert_kinds: tuple[str, ...]
+    alert_cooldown_seconds: int
     dry_run: bool
     yes: bool
     with_reports: bool
-    given: Mapping[str, Given]
+    given: Mapping[str, Given] = field(repr=False)
     passthrough: Mapping[str, str]
 
     def said_now(self, name: str) -> bool:

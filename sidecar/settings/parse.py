@@ -9,6 +9,7 @@ import ipaddress
 import math
 import re
 import socket
+from collections.abc import Sequence
 from urllib.parse import SplitResult, urlsplit
 
 _MEMORY = re.compile(r"^(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?$", re.IGNORECASE)
@@ -20,6 +21,8 @@ _DURATION = re.compile(r"^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
 _PROJECT = re.compile(r"^[a-z0-9][a-z0-9_-]*$")
 _WANTED_URL = "a URL with its scheme, such as http://shop.example:8080"
 _BARE_HOST = re.compile(r"(?:[^\s/?#:@\[\]]+|\[[^\]]+\])(?::\d+)?(?:[/?#].*)?")
+_BETWEEN_URLS = re.compile(r"\s*,\s*(?=[A-Za-z][A-Za-z0-9+.-]*://)|\s+")
+_ALERT_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[!-~]+")
 _TRUE = frozenset({"1", "true", "yes", "on", "y"})
 _FALSE = frozenset({"0", "false", "no", "off", "n"})
 
@@ -121,6 +124,17 @@ def ratio(raw: str) -> float:
     return value
 
 
+def share(raw: str) -> float:
+    """A share above 0 and up to 1, written as 5% or 0.05: a threshold that something must reach."""
+    try:
+        value = ratio(raw)
+    except ValueError:
+        value = 0.0
+    if not value:
+        raise ValueError("a share such as 5% or 0.05, above 0 and up to 1")
+    return value
+
+
 def project(raw: str) -> str:
     """A name that Compose takes for a project."""
     if not _PROJECT.match(raw):
@@ -131,6 +145,28 @@ def project(raw: str) -> str:
 def names(raw: str) -> tuple[str, ...]:
     """A list, divided by commas or blanks; each name once, in the order given."""
     return tuple(dict.fromkeys(part for part in re.split(r"[,\s]+", raw) if part))
+
+
+def choices(known: Sequence[str], raw: str) -> tuple[str, ...]:
+    """A list of words that are known, divided by commas or blanks; each once."""
+    found = names(raw)
+    if unknown := [name for name in found if name not in known]:
+        raise ValueError(f"some of {', '.join(known)}, not {', '.join(unknown)}")
+    return found
+
+
+def alert_urls(raw: str) -> tuple[str, ...]:
+    """Addresses for alerts, divided by blanks, or by commas in front of the next scheme; each once.
+
+    The error does not repeat what it refuses: such an address holds a password or a token.
+    """
+    found = tuple(dict.fromkeys(part for part in _BETWEEN_URLS.split(raw.strip()) if part))
+    for number, url in enumerate(found, 1):
+        if not _ALERT_URL.fullmatch(url):
+            raise ValueError(
+                f"URLs with a scheme, such as https://hooks.slack.com/services/...; number {number} is none"
+            )
+    return found
 
 
 def is_loopback(url: str) -> bool:

@@ -5,42 +5,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from sidecar.settings import parse
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from sidecar.settings.knob import Knob
+from sidecar.settings.watching import ALERTS, WATCHING
 
 MAKE_ONLY = frozenset({"HOST"})  # many shells set HOST to the machine's own name, so the environment is not asked
-
-
-@dataclass(frozen=True)
-class Knob:
-    """One setting.
-
-    Attributes:
-        name: what people write, in .env, on the command line, in the environment.
-        default: the text used when nobody says anything; "" = none.
-        unit: what a number counts, or the form of the text.
-        help: what it does, one line.
-        cost: what raising or using it costs, one line.
-        parse: text → value; ValueError says what would be right.
-        aliases: shorter names for the command line and .env.
-        lasting: whether `up` writes a given value down for the verbs that follow.
-
-    """
-
-    name: str
-    default: str
-    unit: str
-    help: str
-    cost: str
-    parse: Callable[[str], object] = parse.text
-    aliases: tuple[str, ...] = ()
-    lasting: bool = True
 
 
 _STACK = (
@@ -301,6 +272,8 @@ GROUPS: tuple[tuple[str, tuple[Knob, ...]], ...] = (
     ("Limits", _RESOURCES),
     ("Images", _IMAGES),
     ("The view", _VIEW),
+    ("What the sidecar watches, and for how long it keeps it", WATCHING),
+    ("Alerts", ALERTS),
     ("Safety", _SAFETY),
 )
 KNOBS: dict[str, Knob] = {knob.name: knob for _, knobs in GROUPS for knob in knobs}

@@ -1,182 +1,181 @@
-"""The whole frame: title, host, Locust, warnings, containers, log. Pure.
+"""The main screen: top, warnings, incidents, containers, failures and endpoints where there is room, log. Pure.
 
 One frame serves terminal and pipe; without a height nothing is folded away.
 """
 
 from __future__ import annotations
 
-import re
-import textwrap
 from collections.abc import Iterator, Sequence
-from datetime import datetime, tzinfo
+from dataclasses import replace
+from itertools import islice
 
-from sidecar.model.snapshot import Host, Locust, LogLine, Snapshot, Warn
-from sidecar.model.text import clean
-from sidecar.rules.freshness import data_age_seconds
-from sidecar.views import units
-from sidecar.views.lines import BANNER, DIM, ERROR, OK, TITLE, WARN, Line, Span, fit, heading, join_fitting, line
-from sidecar.views.table import table
+from sidecar.model.incident import Kind
+from sidecar.model.snapshot import Container, Snapshot, Warn
+from sidecar.views import locust_tables, top
+from sidecar.views.lines import (
+    DIM,
+    ERROR,
+    OK,
+    TITLE,
+    WARN,
+    Line,
+    Span,
+    fit,
+    heading,
+    join_fitting,
+    line,
+    shortened,
+    width_of,
+    wrapped,
+)
+from sidecar.views.log_lines import tail
+from sidecar.views.order import SORTS_BY_KEY, WORST, ordered
+from sidecar.views.scene import Drawing, Scene
+from sidecar.views.shares import Shares
+from sidecar.views.state import ViewState
+from sidecar.views.stories import Story, current, stories
+from sidecar.views.table import Group, Look, tables
+from sidecar.views.ticker import summary, ticker
 
-_LABEL = 8
-_FEWEST_ROWS, _FEWEST_WARNINGS = 4, 3
-_LOG_SHARE = 8  # the log keeps at least an eighth of the screen
-_HIGH_PERCENT = 90.0
-_LEAST_WRAP = 20
-
-# Locust's own log format: `[date time] host/LEVEL/logger: text`; time and host are known already.
-_LOCUST_LOG = re.compile(r"^\[[^\]]+\] [^/\s]+/([A-Z]+)/([\w.]+): (.*)$")
-_LOG_STYLES = {"WARNING": WARN, "ERROR": ERROR, "CRITICAL": ERROR}
+_MOST_WARNING_ROWS = 4
+_MOST_OF_LOCUST = 12  # rows of failures or endpoints where the height has no end
+_LEAST_OF_LOCUST = 4  # heading, head line, and two rows: less says too little for its place
 
 
-def frame(
-    snapshot: Snapshot, *, now: datetime, width: int, height: int | None, zone: tzinfo | None, trouble: str = ""
-) -> list[Line]:
-    """Draw one frame, at most `width` cells wide and `height` lines high (None: as many as it takes).
+def frame(scene: Scene, *, width: int, height: int | None, state: ViewState | None = None) -> Drawing:
+    """Draw the main screen, at most `width` cells wide and `height` lines high (None: as many as it takes)."""
+    return _Frame(scene, width, height, state or ViewState()).drawing()
 
-    Args:
-        snapshot: what to show; when it is stale, title and headings say so, with its age.
-        now: the moment of drawing, for the title, ages and uptimes.
-        width: terminal columns.
-        height: terminal lines.
-        zone: the zone for times (None: the machine's own).
-        trouble: why there is no newer snapshot, when the view itself could not get one.
-    """
-    top = [_title(snapshot, now, zone, width), *_host(snapshot.host, width), *_locust(snapshot, now, zone, width)]
-    alerts = ([Warn("error", trouble)] if trouble else []) + list(snapshot.warnings)
-    warnings = _warnings(alerts, width)
-    shares = _Shares(height, len(top), sum(map(len, warnings)), len(snapshot.containers), len(snapshot.logs))
-    suffix = _stale_suffix(snapshot, now, zone)
-    read_at = (snapshot.engine_read_at or now) if snapshot.stale else now
-    lines = [
-        *top,
-        heading("Warnings", width, _warnings_summary(alerts)),
-        *_as_many_as_fit(warnings, shares.warnings),
-        heading("Containers" + suffix, width, _services(snapshot, width - 20 - len(suffix))),
-        *table(snapshot.containers, snapshot.locust, now=read_at, width=width, rows=shares.rows),
-    ]
-    if snapshot.logs:
-        lines += [
-            heading(f"Log of {snapshot.logs[0].service}{suffix}", width),
-            *_logs(snapshot.logs, shares.logs, zone),
+
+class _Frame:
+    """One drawing of the main screen; its parts, and how they share the height."""
+
+    def __init__(self, scene: Scene, width: int, height: int | None, state: ViewState) -> None:
+        self.scene, self.snapshot, self.state = scene, scene.snapshot, state
+        self.width, self.height = width, height
+        self.own, self.watched = ordered(scene.snapshot, state.sort, reverse=state.reverse)
+        self.told = _without_known_blindness(current(stories(scene.snapshot), scene.told_at), scene.snapshot)
+        self.ticker = ticker(self.told, scene.snapshot, width=width, most=height, zone=scene.zone)
+        self.alerts = ([Warn("error", scene.trouble)] if scene.trouble else []) + list(scene.snapshot.warnings)
+        self.suffix = top.age_suffix(scene)
+        self.head = self._head()
+
+    def drawing(self) -> Drawing:
+        """Put the parts together."""
+        host = list(top.host(self.snapshot.host, self.width))
+        warnings = [_warning(alert, self.width) for alert in self.alerts]
+        shares = Shares(
+            traffic=len(host) - 1,
+            warnings=sum(map(len, warnings)),
+            ticker=self.ticker.wanted,
+            rows=max(1, len(self.own)),
+            watched=max(1, len(self.watched)) if self.snapshot.watched else 0,
+            logs=len(self.snapshot.logs),
+        )
+        wanted = replace(shares)
+        if self.height is not None:
+            shares.shrink_to(self.height - len(self.head) - 1 - self._headings(), self.height)
+        alerts = list(self._alerts(warnings, shares))
+        if self.height is not None:
+            used = len(alerts) - (1 if self.is_calm else 2)
+            shares.refund(shares.warnings + shares.ticker - used, wanted)
+        lines = [*self.head, *host[: 1 + shares.traffic], *alerts]
+        lines += self._containers(shares)
+        log = self._log(shares.logs)
+        lines += self._of_locust(None if self.height is None else self.height - len(lines) - len(log))
+        lines += log
+        if self.snapshot.stale:
+            lines = [lines[0], *(_dimmed(one) for one in lines[1:])]
+        return Drawing([fit(one, self.width) for one in lines[: self.height]], page=max(1, shares.rows - 1))
+
+    @property
+    def is_calm(self) -> bool:
+        """Tell whether there is nothing to say: no warning, no incident, and nothing that could not be seen."""
+        return not (self.alerts or self.told or self.snapshot.stale or any(top.blind(self.scene, self.width)))
+
+    def _head(self) -> list[Line]:
+        return [
+            top.title(self.scene, self.width),
+            *top.run(self.scene, self.width),
+            *top.blind(self.scene, self.width),
+            *top.locust(self.snapshot, self.width),
         ]
-    if snapshot.stale:
-        lines = [lines[0], *(_dimmed(one) for one in lines[1:])]
-    return [fit(one, width) for one in lines[:height]]
 
+    def _headings(self) -> int:
+        """Count the lines that are no one's share: headings, and the head line of the table."""
+        alerts = 1 if self.is_calm else 2
+        return alerts + 2 + (1 if self.snapshot.watched else 0) + (1 if self.snapshot.logs else 0)
 
-def with_footer(lines: Sequence[Line], footer: Line, width: int, height: int) -> list[Line]:
-    """Put a line at the very bottom of a screen, below a frame that leaves room for it."""
-    filling: list[Line] = [()] * (height - 1 - len(lines))
-    return [*lines[: height - 1], *filling, fit(footer, width)]
-
-
-class _Shares:
-    """Who gets how many lines when not all fit: warnings up to a third, then the table, then the log."""
-
-    def __init__(self, height: int | None, top: int, warnings: int, containers: int, logs: int) -> None:
-        self.warnings, self.rows, self.logs = max(1, warnings), containers + 1, logs
-        if height is None:
+    def _alerts(self, warnings: Sequence[list[Line]], shares: Shares) -> Iterator[Line]:
+        if self.is_calm:
+            yield heading(f"All is well{self.suffix}", self.width, line(Span("no warnings, no incidents", OK)))
             return
-        room = height - top - 2 - (1 if logs else 0)
-        missing = self.warnings + self.rows + self.logs - room
-        missing -= self._shrink("logs", height // _LOG_SHARE, missing)
-        missing -= self._shrink("warnings", max(_FEWEST_WARNINGS, room // 3), missing)
-        missing -= self._shrink("rows", _FEWEST_ROWS, missing)
-        missing -= self._shrink("warnings", 1, missing)
-        self._shrink("logs", 0, missing)
+        yield heading("Warnings", self.width, _warnings_summary(self.alerts))
+        yield from _as_many_as_fit(warnings, shares.warnings)
+        yield heading("Incidents", self.width, summary(self.told, self.width - 16))
+        room = None if self.height is None else shares.ticker
+        if self.told:
+            yield from self.ticker.lines(room)
 
-    def _shrink(self, name: str, least: int, missing: int) -> int:
-        size: int = getattr(self, name)
-        taken = max(0, min(missing, size - least))
-        setattr(self, name, size - taken)
-        return taken
+    def _containers(self, shares: Shares) -> Iterator[Line]:
+        rows, watched_rows = (None, None) if self.height is None else (shares.rows, shares.watched)
+        look = Look(
+            self.snapshot.locust,
+            self.scene.read_at,
+            self.width,
+            self.state.container,
+            self.state.sort,
+            self.state.reverse,
+        )
+        head, (own, watched) = tables([Group(self.own, rows), Group(self.watched, watched_rows)], look)
+        yield self._containers_heading("Containers", self.own)
+        yield from [head, *own] if self.own else [line("  no containers")]
+        if self.snapshot.watched:
+            yield self._containers_heading(f"Watched: {self.snapshot.watched}", self.watched)
+            yield from [*([] if self.own else [head]), *watched] if self.watched else [line("  no containers")]
 
+    def _containers_heading(self, title: str, containers: Sequence[Container]) -> Line:
+        named = title + self.suffix + self._sorted_by()
+        return heading(named, self.width, _states(containers, self.width - width_of([Span(named)]) - 8))
 
-def _title(snapshot: Snapshot, now: datetime, zone: tzinfo | None, width: int) -> Line:
-    left = line(Span("Locust Kit", TITLE), "  ", Span(snapshot.project))
-    state = Span(" STALE ", BANNER) if snapshot.stale else Span("● live", OK)
-    age = data_age_seconds(snapshot, now)
-    old = f" data from {units.duration(age)} ago" if age is not None else " no data yet"
-    right = line(state, *([Span(old, ERROR)] if snapshot.stale else []), "  ", units.date_and_time(now, zone))
-    used = sum(len(span.text) for span in (*left, *right))
-    return (*left, Span(" " * max(2, width - used)), *right)
+    def _sorted_by(self) -> str:
+        way = SORTS_BY_KEY.get(self.state.sort)
+        if way is None or (way.key == WORST and not self.state.reverse):
+            return ""
+        if way.key == WORST:
+            return " · best first"
+        return f" · by {way.key} {'▼' if way.falling != self.state.reverse else '▲'}"
 
+    def _of_locust(self, room: int | None) -> Iterator[Line]:
+        """Draw failures, then endpoints, in what room is left."""
+        left = 2 * (_MOST_OF_LOCUST + 2) if room is None else room
+        parts = (
+            (
+                "Failures",
+                self.snapshot.failures,
+                locust_tables.failures(self.snapshot.failures, self.width, self.scene.zone),
+            ),
+            ("Endpoints", self.snapshot.endpoints, locust_tables.endpoints(self.snapshot.endpoints)),
+        )
+        for name, rows, lines in parts:
+            if not rows or left < min(_LEAST_OF_LOCUST, len(rows) + 2):
+                continue
+            yield heading(f"{name}{self.suffix}", self.width)
+            shown = list(islice(lines, min(left, _MOST_OF_LOCUST + 2) - 1))
+            left -= 1 + len(shown)
+            yield from shown
 
-def _host(host: Host | None, width: int) -> Iterator[Line]:
-    label = Span("Host".ljust(_LABEL), TITLE)
-    if host is None:
-        yield line(label, Span("its figures could not be read", WARN))
-        return
-    parts = [
-        line("cpu ", _level(host.cpu_percent), f" of {host.cpu_count} cores"),
-        line(f"load {host.load_1m:.2f}"),
-        line(
-            "memory ",
-            _level(host.memory_percent),
-            f" {units.memory(host.memory_used_bytes, 3)}/{units.memory(host.memory_total_bytes, 3)}",
-        ),
-        line("disk ", _level(host.disk_used_percent), " full"),
-    ]
-    traffic = [
-        line(
-            f"disk read {units.rate(host.disk_read_bytes_per_second)}"
-            f" write {units.rate(host.disk_write_bytes_per_second)}"
-        ),
-        line(
-            f"net in {units.rate(host.network_rx_bytes_per_second)} out {units.rate(host.network_tx_bytes_per_second)}"
-        ),
-    ]
-    whole = join_fitting([*parts, *traffic], "  ", width - _LABEL)
-    if len(whole) == len(join_fitting([*parts, *traffic], "  ", 10_000)):
-        yield (label, *whole)
-        return
-    yield (label, *join_fitting(parts, "  ", width - _LABEL))
-    yield (Span(" " * _LABEL), *join_fitting(traffic, "  ", width - _LABEL))
-
-
-def _level(percent: float | None) -> Span:
-    high = percent is not None and percent >= _HIGH_PERCENT
-    return Span(f"{units.percent(percent)}{'!' if high else ''}", WARN if high else "")
-
-
-def _locust(snapshot: Snapshot, now: datetime, zone: tzinfo | None, width: int) -> Iterator[Line]:
-    label = Span("Locust".ljust(_LABEL), TITLE)
-    locust = snapshot.locust
-    if locust is None:
-        yield line(label, Span(f"no figures: {snapshot.locust_error or 'not asked yet'}", WARN))
-    else:
-        yield (label, *join_fitting(_locust_parts(locust), "  ", width - _LABEL))
-    if snapshot.run is not None:
-        run = snapshot.run
-        running = run.state == "running" and run.started_at is not None
-        since = f" since {units.clock(run.started_at, zone)}" if run.started_at else ""
-        length = f" ({units.duration((now - run.started_at).total_seconds())})" if running and run.started_at else ""
-        yield line(Span("Run".ljust(_LABEL), TITLE), f"{run.run_id}  {run.state}{since}{length}")
+    def _log(self, room: int) -> list[Line]:
+        logs = self.snapshot.logs
+        if not logs or not room:
+            return []
+        return [heading(f"Log of {logs[0].service}{self.suffix}", self.width), *tail(logs, room, self.scene.zone)]
 
 
-def _locust_parts(locust: Locust) -> list[Line]:
-    failing = locust.fail_ratio > 0
-    short = locust.workers_connected < locust.workers_expected
-    workers = f"workers {locust.workers_connected}/{locust.workers_expected}{'!' if short else ''}"
-    active = is_active(locust)
-    # After a run the master goes on answering with the run's last figures: they must not pass for the present.
-    past = [] if active or locust.p95_ms is None else [line(Span("last run:", DIM))]
-    return [
-        line(Span(locust.state, OK if active else "")),
-        line(Span(workers, WARN if short else "")),
-        line(f"users {units.count(locust.users)}"),
-        *past,
-        line(f"{units.count(locust.rps)} req/s"),
-        line(Span(f"failed {locust.fail_ratio * 100:.2f}%", ERROR if failing else "")),
-        line(f"p95 {units.milliseconds(locust.p95_ms)}"),
-        line(f"p50 {units.milliseconds(locust.p50_ms)}"),
-        line(f"{units.count(locust.fail_per_second)} failures/s"),
-    ]
-
-
-def is_active(locust: Locust) -> bool:
-    """Tell whether a run is under way, so that the master's rates are of this moment."""
-    return locust.state in {"spawning", "running", "cleanup", "stopping"}
+def _without_known_blindness(told: Sequence[Story], snapshot: Snapshot) -> list[Story]:
+    """Leave out the incidents that tell of a span without sight which has a line of its own at the top."""
+    said = {one.since for one in snapshot.blind if one.until is None or not one.covered}
+    return [story for story in told if story.root.kind is not Kind.BLIND or story.root.at not in said]
 
 
 def _warnings_summary(alerts: Sequence[Warn]) -> Line:
@@ -188,67 +187,44 @@ def _warnings_summary(alerts: Sequence[Warn]) -> Line:
     return join_fitting([(span,) for span in spans], ", ", 40)
 
 
-def _warnings(alerts: Sequence[Warn], width: int) -> list[list[Line]]:
-    """Draw each warning as one or more lines: the most important text is wrapped, never cut."""
-    if not alerts:
-        return [[line(Span("  all is well", OK))]]
-    return [_wrapped(alert, width) for alert in alerts]
-
-
-def _wrapped(alert: Warn, width: int) -> list[Line]:
+def _warning(alert: Warn, width: int) -> list[Line]:
+    """Draw a warning on one or more lines: the most important text is wrapped, never cut."""
     mark, style = ("✗ ", ERROR) if alert.severity == "error" else ("! ", WARN)
-    rows = textwrap.wrap(clean(alert.text), max(_LEAST_WRAP, width - len(mark))) or [""]
+    rows = wrapped(alert.text, width - len(mark), _MOST_WARNING_ROWS)
     return [line(Span(mark if number == 0 else "  ", style), Span(row, style)) for number, row in enumerate(rows)]
 
 
 def _as_many_as_fit(blocks: Sequence[list[Line]], room: int) -> Iterator[Line]:
     """Yield whole blocks, and say how many were left out."""
     total = sum(len(block) for block in blocks)
-    left = room if total <= room else room - 1
+    left = room if total <= room else max(1, room - 1)  # one line of a warning says more than a count
     for number, block in enumerate(blocks):
-        left -= len(block)
-        if left < 0:
+        if left <= 0 and room > 1:
             yield line(Span(f"  … {len(blocks) - number} more", DIM))
+        if left <= 0:
             return
-        yield from block
+        yield from shortened(block, left)
+        left -= len(block)
 
 
-def _services(snapshot: Snapshot, width: int) -> Line:
-    """Sum the services up for the heading: what is wrong first, then how many are well."""
-    parts: list[Line] = []
-    for service in snapshot.services:
-        troubles = [
-            (service.exited, "exited", ERROR),
-            (service.restarting, "restarting", ERROR),
-            (service.unhealthy, "unhealthy", ERROR),
-        ]
-        parts.extend(
-            line(Span(f"{number} {service.service} {word}", style)) for number, word, style in troubles if number
-        )
-    running = sum(service.running for service in snapshot.services)
-    healthy = sum(service.healthy for service in snapshot.services)
-    parts.append(line(f"{running} running"))
+def _states(containers: Sequence[Container], width: int) -> Line:
+    """Sum containers up for the heading: what is wrong first, then how many are well."""
+    wrong: dict[tuple[str, str], int] = {}
+    for one in containers:
+        trouble = "exited" if one.state in {"exited", "dead"} else one.state if one.state == "restarting" else ""
+        trouble = trouble or ("unhealthy" if one.health == "unhealthy" else "")
+        if trouble:
+            wrong[one.service, trouble] = wrong.get((one.service, trouble), 0) + 1
+    parts = [line(Span(f"{number} {service} {word}", ERROR)) for (service, word), number in sorted(wrong.items())]
+    kills = sum(one.oom_kills or 0 for one in containers)
+    if kills:
+        parts.append(line(Span(f"{kills} OOM kill{'' if kills == 1 else 's'}", ERROR)))
+    running = [one for one in containers if one.state == "running"]
+    healthy = sum(one.health == "healthy" for one in running)
+    parts.append(line(f"{len(running)} running"))
     if healthy:
         parts.append(line(f"{healthy} healthy"))
     return join_fitting(parts, ", ", width)
-
-
-def _logs(logs: Sequence[LogLine], room: int, zone: tzinfo | None) -> Iterator[Line]:
-    for entry in logs[len(logs) - room :] if room else ():
-        found = _LOCUST_LOG.match(entry.text)
-        level, text = (found[1], f"{found[2]}: {found[3]}") if found else ("", entry.text)
-        style = _LOG_STYLES.get(level, "")
-        shown = f"{level} {text}" if level and level != "INFO" else text
-        yield line(Span(f"{units.clock(entry.at, zone)} ", DIM), Span(shown, style))
-
-
-def _stale_suffix(snapshot: Snapshot, now: datetime, zone: tzinfo | None) -> str:
-    if not snapshot.stale:
-        return ""
-    age = data_age_seconds(snapshot, now)
-    if age is None:
-        return ""
-    return f" as of {units.clock(snapshot.engine_read_at, zone)}, STALE"
 
 
 def _dimmed(spans: Line) -> Line:

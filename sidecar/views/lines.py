@@ -5,15 +5,24 @@ A style is a name; what it looks like is terminal.py's business. No meaning is c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 
 from sidecar.model.text import clean
 
 OK, WARN, ERROR, DIM, TITLE, BANNER = "ok", "warn", "error", "dim", "title", "banner"
+SELECTED = "selected"
 ELLIPSIS = "…"
+
+_LEAST_SPLIT = 8  # below this many cells a name has no room for two ends
+
+# No span is longer: no screen is either, and a line of a megabyte must not be measured at each drawing.
+MOST_CHARACTERS = 2048
+# Emoji and text presentation: terminals disagree on how wide the character before them then is.
+_PRESENTATION = str.maketrans("", "", "\ufe0e\ufe0f")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +33,19 @@ class Span:
     style: str = ""
 
     def __post_init__(self) -> None:
-        """Make the text harmless, where it is not already."""
-        if not self.text.isprintable():
-            object.__setattr__(self, "text", clean(self.text))
+        """Make the text harmless and bounded, where it is not already."""
+        text = self.text
+        if text.isascii() and text.isprintable() and len(text) <= MOST_CHARACTERS:
+            return
+        object.__setattr__(self, "text", harmless(text))
 
 
 Line = tuple[Span, ...]
+
+
+def harmless(text: str) -> str:
+    """Return a text as one bounded line that moves nothing on a terminal."""
+    return clean(text[:MOST_CHARACTERS]).translate(_PRESENTATION)
 
 
 def line(*parts: str | Span) -> Line:
@@ -62,6 +78,28 @@ def cut(text: str, width: int) -> str:
     return kept + ELLIPSIS if width > 0 else ""
 
 
+def cut_middle(text: str, width: int) -> str:
+    """Cut a name to a number of cells and keep both ends: the number at a name's end tells its kin apart."""
+    if cell_len(text) <= width:
+        return text
+    tail = "" if width < _LEAST_SPLIT else text[-(width // 3) :]
+    while cell_len(tail) > width // 3:
+        tail = tail[1:]
+    return cut(text, width - cell_len(tail)) + tail
+
+
+def wrapped(text: str, width: int, most: int) -> list[str]:
+    """Break a text into at most so many rows, between words where that can be; what is left off shows as `…`."""
+    width = max(2, width)
+    safe = harmless(text)
+    if most == 1:
+        return [cut(safe, width)]
+    rows = (textwrap.wrap(safe, width) if cell_len(safe) == len(safe) else chop_cells(safe, width)) or [""]
+    if len(rows) > most:
+        rows = [*rows[: most - 1], cut(f"{rows[most - 1]} {rows[most]}", width - 1).removesuffix(ELLIPSIS) + ELLIPSIS]
+    return rows
+
+
 def fit(spans: Line, width: int) -> Line:
     """Cut a line to a number of cells."""
     if width_of(spans) <= width:
@@ -87,6 +125,15 @@ def pad(text: str, width: int, *, right: bool = False) -> str:
     shown = cut(text, width)
     filling = " " * (width - cell_len(shown))
     return filling + shown if right else shown + filling
+
+
+def shortened(block: Sequence[Line], rows: int) -> list[Line]:
+    """Keep the first rows of a block of lines; when some are left off, the last one kept ends in `…`."""
+    if len(block) <= rows:
+        return list(block)
+    *before, last = block[:rows]
+    *start, end = last
+    return [*before, (*start, Span(f"{end.text[:-1]}{ELLIPSIS}", end.style))]
 
 
 def join_fitting(parts: Iterable[Line], separator: str, width: int) -> Line:

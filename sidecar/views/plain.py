@@ -6,7 +6,23 @@ from collections.abc import Sequence
 
 from sidecar.views.lines import Line, text_of
 
-_ASCII = str.maketrans({"█": "#", "░": ".", "─": "-", "…": "~", "·": "-", "●": "*", "✗": "x", "–": "-"})
+_ASCII = str.maketrans(
+    {
+        "█": "#",
+        "░": ".",
+        "─": "-",
+        "…": "~",
+        "·": "-",
+        "●": "*",
+        "✗": "x",
+        "–": "-",
+        "▸": ">",
+        "▼": "v",
+        "▲": "^",
+        "→": ">",
+        "×": "x",
+    }
+)
 
 
 def plain(lines: Sequence[Line]) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from sidecar.model import document
+from sidecar.model.incident import Incident
 from sidecar.model.snapshot import Snapshot
 from sidecar.rules import freshness
+from sidecar.watch.feed import Feed, Upserts
 
 
 class Board:
@@ -23,6 +25,7 @@ class Board:
         self._written: tuple[Snapshot, bytes] | None = None
         self._version = 0
         self._changed = asyncio.Event()
+        self._feed = Feed()
 
     @property
     def version(self) -> int:
@@ -33,6 +36,15 @@ class Board:
         """Replace the Snapshot and wake everyone who waits."""
         self._snapshot = snapshot
         self._wake()
+
+    def record(self, incidents: Iterable[Incident]) -> None:
+        """Tell everyone who waits of incidents that were committed."""
+        self._feed.add(incidents)
+        self._wake()
+
+    def incidents_since(self, mark: int | None) -> Upserts:
+        """Return the incidents recorded after `mark`, each once, at its newest; None asks for today's mark alone."""
+        return self._feed.since(mark)
 
     def close(self) -> None:
         """Wake everyone who waits, without a new Snapshot: the sidecar is about to end."""

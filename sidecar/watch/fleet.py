@@ -65,7 +65,7 @@ class Fleet:
         unread = self._inspect([memory for memory in memories if self._wants_inspect(memory)])
         running = [memory for memory in memories if memory.listed.state == "running"]
         found, unread_stats = self._stats(running)
-        fleet = tuple(Seen(memory.listed, memory.inspected, found.get(memory.listed.id)) for memory in memories)
+        fleet = tuple(_seen(memory, found.get(memory.listed.id)) for memory in memories)
         return FleetReading(fleet, tuple(unread + unread_stats))
 
     def _remember(self, listed: Listed) -> _Memory:
@@ -118,6 +118,10 @@ class Fleet:
         # A slice a thread and not a task a container: handing over between threads costs as much as an answer.
         slices = [memories[start::READERS] for start in range(min(READERS, len(memories)))]
         return itertools.chain.from_iterable(self._pool.map(ask_all, slices))
+
+
+def _seen(memory: _Memory, figures: Figures | None) -> Seen:
+    return Seen(memory.listed, memory.inspected, figures, memory.counters if figures else None)
 
 
 def _figures(memory: _Memory, now: Counters) -> Figures:

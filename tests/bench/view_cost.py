@@ -23,8 +23,9 @@ from pathlib import Path
 
 import psutil
 
-from sidecar.cli.monitor import Feed
+from sidecar.cli.feed import Feed, utc_now
 from sidecar.serve.reader import SidecarReader
+from sidecar.views.frame import frame
 from sidecar.views.plain import plain
 
 ROOT = Path(__file__).parents[2]
@@ -130,7 +131,7 @@ def refresh_walls() -> list[float]:
         time.sleep(INTERVAL_SECONDS)
         began = time.perf_counter()
         feed.refresh()
-        plain(feed.lines(120, None))
+        plain(frame(feed.scene(utc_now()), width=120, height=None).lines)
         walls.append(time.perf_counter() - began + (feed.snapshot.round_seconds or 0.0))
     return walls
 

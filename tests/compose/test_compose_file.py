@@ -139,3 +139,17 @@ def test_a_probe_is_rare_and_a_lost_master_shows_within_25_seconds(default: dict
     assert check["interval"] == "10s"
     stale_after_seconds = 10
     assert stale_after_seconds + 10 * check["retries"] + 5 <= 25
+
+
+def test_secrets_reach_the_sidecar_alone_and_as_files() -> None:
+    told = {"ALERT_URLS": "https://hunter2.example/", "LOCUST_WEB_PASSWORD": "hunter2"}
+    services = config(**told, KIT_ALERT_URLS_FILE="/run/hook")
+    assert "hunter2" not in json.dumps(services)
+    holders = [name for name, it in services["services"].items() if it.get("secrets")]
+    assert holders == ["monitor"]
+    assert services["secrets"]["alert_urls"]["file"] == "/run/hook"
+
+
+def test_without_secrets_their_files_are_empty_and_always_there(default: dict[str, Any]) -> None:
+    files = {name: default["secrets"][name]["file"] for name in ("alert_urls", "locust_web_password")}
+    assert files == {"alert_urls": "/dev/null", "locust_web_password": "/dev/null"}

@@ -25,6 +25,8 @@ USE = [
     "ps",
     "logs",
     "monitor",
+    "incidents",
+    "selftest",
     "run",
     "try",
     "reports",

@@ -17,6 +17,7 @@ from tests.unit.sidecar.sidecar_samples import recorded
 
 WORKER_ID = "ab" * 32
 MASTER_ID = "cd" * 32
+WATCHED, WATCHED_ID = "shop", "ef" * 32
 
 
 class PretendEngine(socketserver.ThreadingUnixStreamServer):
@@ -29,6 +30,7 @@ class PretendEngine(socketserver.ThreadingUnixStreamServer):
         self.project = project
         self.asked: Counter[str] = Counter()
         self.broken = False
+        self.listed: Any = None  # what it answers to a list, when that is to be odd
         self.gone = False
         self.version = {"ApiVersion": "1.45", "MinAPIVersion": "1.24"}
         self.cpu_total_ns = 1_000_000_000
@@ -62,15 +64,22 @@ class PretendEngine(socketserver.ThreadingUnixStreamServer):
 
     def containers(self, query: dict[str, list[str]]) -> list[dict[str, Any]]:
         labels = json.loads(query["filters"][0])["label"]
-        if labels != [f"com.docker.compose.project={self.project}"] or query["all"] != ["1"]:
+        if query["all"] != ["1"]:
+            return []
+        if labels == [f"com.docker.compose.project={WATCHED}"]:
+            return [self._entry(WATCHED_ID, "web", WATCHED)]
+        if labels != [f"com.docker.compose.project={self.project}"]:
             return []
         return [self._entry(MASTER_ID, "locust-master"), self._entry(WORKER_ID, "locust-worker")]
 
-    def _entry(self, container_id: str, service: str) -> dict[str, Any]:
+    def _entry(self, container_id: str, service: str, project: str = "") -> dict[str, Any]:
+        project = project or self.project
         labels = {"com.docker.compose.service": service, "com.docker.compose.container-number": "1"}
-        name = f"/{self.project}-{service}-1"
+        labels["com.docker.compose.project"] = project
+        name = f"/{project}-{service}-1"
         return {
             "Id": container_id,
+            "Image": f"{service}:1",
             "Names": [name],
             "State": "running",
             "Status": "Up 5 minutes (healthy)",
@@ -99,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/version":
             self._json(self.server.version)
         elif path == "/containers/json":
-            self._json(self.server.containers(parse_qs(url.query)))
+            self._json(self.server.listed or self.server.containers(parse_qs(url.query)))
         elif self.server.gone:
             self._answer(404, b'{"message":"No such container"}')
         elif what == "json":

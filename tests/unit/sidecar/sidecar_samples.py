@@ -8,8 +8,22 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from sidecar.model.incident import FINAL, Evidence, Incident, Kind, MemorySample, Reason, Severity, identity
 from sidecar.model.observation import Inspected, Listed
-from sidecar.model.snapshot import Container, Host, Locust, LogLine, Run, Snapshot, Warn, Worker
+from sidecar.model.snapshot import (
+    Blind,
+    Container,
+    Endpoint,
+    Failure,
+    Host,
+    Locust,
+    LogLine,
+    Run,
+    Snapshot,
+    Verdict,
+    Warn,
+    Worker,
+)
 from sidecar.rules.assembly import services
 from sidecar.rules.warnings import Known, warnings
 
@@ -36,6 +50,8 @@ def container(service: str, index: int = 1, **changes: Any) -> Container:
         state="running",
         health="healthy",
         restarts=0,
+        oom_kills=0,
+        throttled_percent=0.0,
         started_at=NOW - timedelta(minutes=12, seconds=index),
         sampled_at=NOW,
         cpu_percent=12.5 + index,
@@ -210,3 +226,165 @@ def inspected(**changes: Any) -> Inspected:
 def error_texts(found: tuple[Warn, ...]) -> list[str]:
     """Return the texts of the errors among warnings."""
     return [warning.text for warning in found if warning.severity == "error"]
+
+
+def full_id(short: str) -> str:
+    """Make a container's full id out of its short one."""
+    return short.ljust(64, "0")
+
+
+def incident(kind: Kind, at: datetime, text: str, **changes: Any) -> Incident:
+    """Make a warning about the third worker, final."""
+    home = container("locust-worker", 3)
+    made = Incident(
+        id=identity(kind, full_id(home.id), "start", int(at.timestamp() * 1000)),
+        kind=kind,
+        severity=Severity.WARN,
+        at=at,
+        text=text,
+        state=FINAL,
+        project="locust",
+        service=home.service,
+        container=home.name,
+        container_id=full_id(home.id),
+        container_started_at=home.started_at,
+        run_id="20261122T150205Z-ab12",
+    )
+    return replace(made, **changes)
+
+
+def oom_story(at: datetime) -> tuple[Incident, ...]:
+    """Make the OOM kill of a worker during a run, and what followed from it; newest first."""
+    home = container("locust-worker", 3)
+    worker = f"{home.id}_3f2a91c04d7e4b1f9a55d2c7e8b60a11"
+    samples = tuple(
+        MemorySample(at - timedelta(seconds=2 * number), (2000 - 64 * number) * MIB, (2044 - 64 * number) * MIB)
+        for number in range(24, 0, -1)
+    )
+    kill = incident(
+        Kind.OOM_KILL,
+        at,
+        "locust-worker-3 was OOM-killed",
+        severity=Severity.ERROR,
+        reason=Reason.OOM,
+        exit_code=137,
+        process_survived=False,
+        raw_events=2,
+        memory_at_death_bytes=2044 * MIB,
+        memory_peak_bytes=2 * GIB,
+        memory_limit_bytes=2 * GIB,
+        workers=(worker,),
+        users_lost=50,
+        evidence=(
+            Evidence("kernel_counter", "oom_kill went from 0 to 1", at),
+            Evidence("oom_event", "Docker said oom", at + timedelta(milliseconds=14)),
+            Evidence("exit", "the main process ended with exit code 137", at + timedelta(milliseconds=210)),
+            Evidence("memory", "the last readings before its death", at - timedelta(seconds=2), samples=samples),
+            Evidence("log", "the last lines of its log", lines=tuple(one.text for one in LOGS)),
+        ),
+    )
+    later = at + timedelta(seconds=1)
+    restart = incident(Kind.RESTART, later, "Docker restarted locust-worker-3", cause=kill.id)
+    lost = incident(
+        Kind.WORKER_LOST, later, "a worker went missing", severity=Severity.ERROR, cause=restart.id, workers=(worker,)
+    )
+    return lost, restart, kill
+
+
+def oom() -> Snapshot:
+    """A worker died of OOM four seconds ago, and is back; others leak; a worker was scaled away before."""
+    back = container(
+        "locust-worker", 3, restarts=1, oom_kills=1, health="starting", started_at=NOW - timedelta(seconds=3)
+    )
+    leaking = container(
+        "locust-worker", 2, memory_working_set_bytes=1_610_612_736, memory_percent=75.0, oom_eta_seconds=412.0
+    )
+    held = container("locust-worker", 1, throttled_percent=12.0, cpu_limit_percent=100.0)
+    changed = {one.name: one for one in (back, leaking, held)}
+    containers = tuple(changed.get(one.name, one) for one in stack(4))
+    figures = locust(4, workers_connected=3, users=150, fail_ratio=0.034, fail_per_second=14.2)
+    return snapshot(
+        containers,
+        figures,
+        verdict=Verdict("INVALID", ("locust-worker-3 was OOM-killed and 50 users went with it", "3.40% failed")),
+        incidents=(
+            *oom_story(NOW - timedelta(seconds=4)),
+            incident(
+                Kind.FORECAST,
+                NOW - timedelta(seconds=31),
+                "locust-worker-2 will reach its memory limit in 6m 52s",
+                container=leaking.name,
+            ),
+            incident(
+                Kind.WORKER_LEFT,
+                NOW - timedelta(seconds=90),
+                "locust-worker-5 quit: it was scaled away",
+                severity=Severity.INFO,
+                container="locust-locust-worker-5",
+            ),
+        ),
+        failures=FAILURES,
+        endpoints=ENDPOINTS,
+    )
+
+
+def blind() -> Snapshot:
+    """The engine's events are not seen now; an earlier gap was never made up for, another one was."""
+    gap = Blind(
+        NOW - timedelta(seconds=90),
+        NOW - timedelta(seconds=81),
+        "sidecar",
+        covered=False,
+        text="the sidecar was not running, and one OOM kill on this host cannot be placed",
+    )
+    mended = Blind(NOW - timedelta(minutes=5), NOW - timedelta(minutes=4), "events", covered=True, text="a cut")
+    now = Blind(
+        NOW - timedelta(seconds=45),
+        None,
+        "events",
+        covered=False,
+        text="the engine's event stream is down (connection refused); kills are counted late",
+    )
+    told = incident(Kind.BLIND, now.since, "the event stream is down", container=None, container_id=None, service=None)
+    lost = incident(
+        Kind.UNATTRIBUTED_OOM_KILL,
+        gap.until or NOW,
+        "one OOM kill on this host, in none of the containers that were watched",
+        severity=Severity.ERROR,
+        container=None,
+        container_id=None,
+        service=None,
+    )
+    return snapshot(stack(4), locust(4), blind=(now, gap, mended), incidents=(told, lost))
+
+
+def watched() -> Snapshot:
+    """A project under test beside the stack, one of its containers dead."""
+    gone = dead("checkout", 2, 1)
+    theirs = (
+        container("api", 1, project="shop", name="shop-api-1"),
+        container("checkout", 1, project="shop", name="shop-checkout-1", memory_percent=61.0),
+        replace(gone, project="shop", name="shop-checkout-2", exit_reason="crashed"),
+        container("db", 1, project="shop", name="shop-db-1", memory_limit_bytes=None, memory_percent=4.0),
+    )
+    crash = incident(
+        Kind.EXIT,
+        NOW - timedelta(minutes=2),
+        "shop-checkout-2 crashed with exit code 1",
+        severity=Severity.ERROR,
+        project="shop",
+        container="shop-checkout-2",
+    )
+    verdict = Verdict("PASS", ("0.00% of 49,481 requests failed, the limit is 1.00%",))
+    return snapshot((*stack(4), *theirs), locust(4), watched="shop", incidents=(crash,), verdict=verdict)
+
+
+FAILURES = (
+    Failure("GET", "/api/items", "HTTPError('503 Server Error: Service Unavailable')", 1204, NOW, NOW),
+    Failure("POST", "/api/cart", "ConnectionResetError(104, 'Connection reset by peer')", 37, NOW, NOW),
+)
+ENDPOINTS = (
+    Endpoint("GET", "/api/items", 41_022, 1204, 320.5, 51.0),
+    Endpoint("POST", "/api/cart", 8_123, 37, 80.25, 1_250.0),
+    Endpoint("GET", "/", 336, 0, 11.0, 8.0),
+)

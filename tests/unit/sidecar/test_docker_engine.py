@@ -43,6 +43,23 @@ def test_only_the_projects_containers_are_listed_in_one_request(
     assert engine_server.asked == {"version": 1, "json": 1}
 
 
+def test_a_watched_projects_containers_are_listed_too_each_with_its_project(engine_server: PretendEngine) -> None:
+    with closing(DockerEngine(engine_server.url, "locust", watch_project="shop")) as engine:
+        assert [(one.project, one.service, one.image) for one in engine.containers()] == [
+            ("locust", "locust-master", "locust-master:1"),
+            ("locust", "locust-worker", "locust-worker:1"),
+            ("shop", "web", "web:1"),
+        ]
+    assert engine_server.asked == {"version": 1, "json": 2}
+
+
+def test_a_list_that_is_none_is_told(engine: DockerEngine, engine_server: PretendEngine) -> None:
+    for odd in ({"message": "odd"}, [1, 2]):
+        engine_server.listed = odd
+        with pytest.raises(EngineError, match="wanted: a list of objects"):
+            engine.containers()
+
+
 def test_another_project_has_no_containers(engine_server: PretendEngine) -> None:
     with closing(DockerEngine(engine_server.url, "other")) as engine:
         assert list(engine.containers()) == []

@@ -27,7 +27,8 @@ def test_the_document_has_the_fields_that_others_rely_on() -> None:
     assert made["schema_version"] == 1
     assert made["at"] == "2026-11-22T15:04:05.000Z"
     assert {"project", "stale", "interval_seconds", "run", "services", "containers", "locust", "locust_error", "host",
-            "warnings", "logs", "verdict", "failures", "endpoints", "incidents", "blind", "watched"} <= made.keys()  # fmt: skip
+            "warnings", "logs", "verdict", "failures", "endpoints", "incidents", "blind",
+            "watched"} <= made.keys()  # fmt: skip
     worker = next(one for one in made["containers"] if one["service"] == "locust-worker")
     assert {"service", "index", "name", "id", "state", "health", "exit_code", "restarts", "started_at", "cpu_percent",
             "cpu_limit_percent", "throttled_percent", "memory_working_set_bytes", "memory_usage_bytes",

@@ -7,14 +7,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
 
+from sidecar.model.incident import Kind
 from sidecar.model.snapshot import LogLine, Snapshot
-from sidecar.views.frame import frame, with_footer
-from sidecar.views.lines import line, text_of, width_of
+from sidecar.views.frame import frame
+from sidecar.views.lines import Line, line, text_of, width_of
 from sidecar.views.plain import ascii_only, plain
+from sidecar.views.scene import ContainerLog, Scene
+from sidecar.views.screens import draw, with_footer
+from sidecar.views.state import ViewState, Where
 from tests.unit.sidecar import sidecar_samples as samples
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -25,31 +30,94 @@ SCENES: dict[str, Callable[[], Snapshot]] = {
     "stale": samples.stale,
     "trouble": samples.trouble,
     "sixty": samples.sixty,
+    "blind": samples.blind,
+    "oom": samples.oom,
+    "watched": samples.watched,
 }
+ASIDE = "every 2 s · page: http://127.0.0.1:8090"
+
+
+def scene_of(snapshot: Snapshot, **more: Any) -> Scene:
+    return Scene(snapshot, samples.NOW, UTC, **more)
+
+
+def lines_of(snapshot: Snapshot, width: int, height: int | None, **more: Any) -> list[Line]:
+    return list(frame(scene_of(snapshot, **more), width=width, height=height).lines)
 
 
 def drawn(snapshot: Snapshot, width: int, height: int | None, trouble: str = "") -> str:
-    return plain(frame(snapshot, now=samples.NOW, width=width, height=height, zone=UTC, trouble=trouble))
+    return plain(lines_of(snapshot, width, height, trouble=trouble))
+
+
+def screen(where: Where, width: int, height: int, **more: Any) -> str:
+    """Draw one of the other screens, over the snapshot of a worker that has just died."""
+    snapshot = samples.oom()
+    kill = next(one for one in snapshot.incidents if one.kind is Kind.OOM_KILL)
+    name = "locust-locust-master-1"
+    state = ViewState(where=where, trail=(Where.MAIN,), incident=kill.id, container=name, **more)
+    log = ContainerLog(name, samples.LOGS * 6, samples.NOW)
+    return plain(draw(scene_of(snapshot, log=log), state, width=width, height=height, aside=ASIDE).lines)
+
+
+def approve(name: str, text: str, size: tuple[int, int]) -> None:
+    path = GOLDEN / f"monitor-{name}-{size[0]}x{size[1]}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 @pytest.mark.parametrize("scene", SCENES)
 def test_frame_is_as_it_was_approved(scene: str, size: tuple[int, int]) -> None:
     width, height = size
-    text = drawn(SCENES[scene](), width, height)
-    path = GOLDEN / f"monitor-{scene}-{width}x{height}.txt"
-    if os.environ.get("UPDATE_GOLDEN"):
-        path.write_text(text, encoding="utf-8")
-    assert text == path.read_text(encoding="utf-8")
+    drawing = draw(scene_of(SCENES[scene]()), ViewState(), width=width, height=height, aside=ASIDE)
+    approve(scene, plain(drawing.lines), size)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("where", [where for where in Where if where is not Where.MAIN])
+def test_screen_is_as_it_was_approved(where: Where, size: tuple[int, int]) -> None:
+    approve(f"screen-{where}", screen(where, *size), size)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_the_held_picture_is_as_it_was_approved(size: tuple[int, int]) -> None:
+    at = samples.NOW - timedelta(seconds=75)
+    snapshot = replace(samples.running(), at=at, engine_read_at=at)
+    scene = scene_of(snapshot, paused=True, missed=2)
+    state = ViewState(sort="cpu", paused=True, container="locust-locust-worker-3")
+    approve("paused", plain(draw(scene, state, width=size[0], height=size[1], aside=ASIDE).lines), size)
 
 
 @pytest.mark.parametrize("scene", SCENES)
-@pytest.mark.parametrize("width", [40, 60, 80, 100, 109, 110, 140, 220])
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 109, 110, 140, 250])
 @pytest.mark.parametrize("height", [8, 16, 24, 40])
 def test_no_frame_is_wider_or_higher_than_the_screen(scene: str, width: int, height: int) -> None:
-    lines = frame(SCENES[scene](), now=samples.NOW, width=width, height=height, zone=UTC)
+    lines = lines_of(SCENES[scene](), width, height)
     assert len(lines) <= height
     assert max(width_of(one) for one in lines) <= width
+
+
+@pytest.mark.parametrize("where", Where)
+@pytest.mark.parametrize("width", range(40, 251, 30))
+@pytest.mark.parametrize("height", [6, 24, 60])
+def test_every_screen_is_as_high_as_the_terminal_and_no_wider(where: Where, width: int, height: int) -> None:
+    lines = screen(where, width, height).splitlines()
+    assert len(lines) == height
+    assert max(map(cell_len, lines)) <= width
+
+
+@pytest.mark.parametrize("where", Where)
+@pytest.mark.parametrize("width", [40, 55, 80, 140])
+def test_every_screen_says_live_stale_or_paused_in_its_title(where: Where, width: int) -> None:
+    for scene, word in (
+        (scene_of(samples.oom()), "● live"),
+        (scene_of(samples.stale()), "STALE"),
+        (scene_of(samples.oom(), paused=True), "PAUSED"),
+    ):
+        drawing = draw(scene, ViewState(where=where), width=width, height=24)
+        assert word in text_of(drawing.lines[0])
+        assert word == "● live" or "live" not in text_of(drawing.lines[0])
 
 
 @pytest.mark.parametrize("width", [80, 140])
@@ -64,6 +132,19 @@ def test_a_frame_without_height_leaves_nothing_out() -> None:
     text = drawn(samples.sixty(), 120, None)
     assert all(f"locust-worker-{number} " in text for number in range(1, 61))
     assert "more" not in text
+
+
+def test_a_frame_without_height_has_every_incident_and_what_locust_lists() -> None:
+    text = drawn(samples.oom(), 120, None)
+    for wanted in ("OOM kill", "OOM ahead", "worker left", "1,204", "GET /api/items", "POST /api/cart"):
+        assert wanted in text
+    assert "more" not in text.replace("and 1 more", "")
+
+
+def test_failures_and_endpoints_stand_only_where_there_is_room() -> None:
+    assert "── Endpoints" in drawn(samples.oom(), 140, 40)
+    assert "── Endpoints" not in drawn(samples.oom(), 80, 24)
+    assert "locust-worker-1" in drawn(samples.oom(), 80, 24)
 
 
 def test_sixty_workers_fold_into_one_line_that_says_how_they_are() -> None:
@@ -96,7 +177,7 @@ def test_stale_data_says_so_in_title_and_headings_with_its_age() -> None:
 
 
 def test_the_rows_of_stale_data_are_not_drawn_in_live_styles() -> None:
-    lines = frame(samples.stale(), now=samples.NOW, width=80, height=24, zone=UTC)
+    lines = lines_of(samples.stale(), 80, 24)
     assert all(span.style in {"dim", "title", "warn", "error"} for one in lines[1:] for span in one)
 
 
@@ -117,7 +198,7 @@ def test_escape_codes_from_a_container_do_not_reach_the_screen() -> None:
 
 def test_wide_characters_are_counted_as_the_terminal_counts_them() -> None:
     entry = LogLine(samples.NOW, "locust-master", "m", "测" * 100)
-    lines = frame(replace(samples.running(), logs=(entry,)), now=samples.NOW, width=80, height=24, zone=UTC)
+    lines = lines_of(replace(samples.running(), logs=(entry,)), 80, 24)
     assert 78 <= width_of(lines[-1]) <= 80
     assert text_of(lines[-1]).endswith("…")
 
@@ -153,8 +234,8 @@ def test_the_footer_is_the_last_line_of_the_screen() -> None:
 
 def test_uptime_and_run_length_count_from_the_moment_of_drawing() -> None:
     snapshot = samples.running()
-    later = frame(snapshot, now=samples.NOW + timedelta(minutes=1), width=140, height=40, zone=UTC)
-    text = plain(later)
+    later = Scene(snapshot, samples.NOW + timedelta(minutes=1), UTC)
+    text = plain(frame(later, width=140, height=40).lines)
     assert "(3m 00s)" in text
     assert "13m 01s" in text
 
@@ -163,3 +244,59 @@ def test_after_a_run_its_last_figures_are_called_so() -> None:
     stopped = samples.locust(4, state="stopped", users=0)
     assert "last run:  412 req/s" in drawn(samples.snapshot(samples.stack(4), stopped), 140, 40)
     assert "last run" not in drawn(samples.running(), 140, 40)
+
+
+def test_a_picture_that_is_held_keeps_its_own_time() -> None:
+    held = Scene(samples.running(), samples.NOW + timedelta(minutes=9), UTC, paused=True, missed=3)
+    text = plain(frame(held, width=140, height=40).lines)
+    assert "(2m 00s)" in text
+    assert "12m 01s" in text
+    assert "PAUSED  9m 00s ago, p goes on, 3 new incidents since!" in text.splitlines()[0]
+    assert "Containers as of 15:04:05, PAUSED" in text
+
+
+def test_blindness_is_never_called_well() -> None:
+    calm = replace(samples.blind(), incidents=())
+    assert "All is well" in drawn(samples.running(), 80, 24)
+    assert "All is well" not in drawn(calm, 80, 24)
+    assert "All is well" not in drawn(replace(samples.running(), stale=True), 80, 24)
+
+
+def test_a_gap_that_was_made_up_for_is_not_complained_of() -> None:
+    text = drawn(samples.blind(), 140, 40)
+    assert "NOW, since 15:03:20 (45s): events" in text
+    assert "15:02:35 to 15:02:44 (9s), not made up for" in text
+    assert "14:59:05" not in text
+
+
+def test_the_selected_container_is_marked_and_its_page_shown() -> None:
+    state = ViewState(container="locust-locust-worker-60")
+    drawing = frame(scene_of(samples.sixty()), width=80, height=24, state=state)
+    text = plain(drawing.lines)
+    assert sum("▸" in one for one in text.splitlines()) == 1
+    assert any(one.startswith(" ▸locust-worker-60") for one in text.splitlines())
+    assert "above" in next(one for one in text.splitlines() if one.lstrip().startswith("…"))
+
+
+def test_the_column_that_orders_the_rows_is_kept_and_marked() -> None:
+    text = plain(frame(scene_of(samples.oom()), width=60, height=24, state=ViewState(sort="users")).lines)
+    assert "▼USERS" in text
+    assert "by users ▼" in text
+    text = plain(frame(scene_of(samples.oom()), width=60, height=24, state=ViewState(sort="users", reverse=True)).lines)
+    assert "▲USERS" in text
+
+
+@pytest.mark.parametrize(
+    ("reason", "wanted"),
+    [("oom", "OOM-killed"), ("stopped", "stopped"), ("crashed", "exited 137"), (None, "exited 137")],
+)
+def test_a_dead_container_says_why(reason: str | None, wanted: str) -> None:
+    gone = replace(samples.dead("locust-worker", 3, 137), exit_reason=reason)
+    text = drawn(samples.snapshot((gone, samples.container("locust-master")), samples.locust(1)), 80, 24)
+    assert wanted in next(one for one in text[text.index("── Containers") :].splitlines() if "locust-worker-3 " in one)
+
+
+def test_a_new_failure_is_said_while_another_screen_is_open() -> None:
+    assert "OOM kill  locust-worker-3" in screen(Where.HELP, 80, 24)
+    old = Scene(samples.oom(), samples.NOW + timedelta(minutes=2), UTC)
+    assert "OOM kill" not in plain(draw(old, ViewState(where=Where.HELP), width=80, height=24).lines)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
-from sidecar.locust_api import LocustApi, parse_plugin, parse_stats
+from sidecar.locust_answers import parse_plugin, parse_stats
+from sidecar.locust_api import LocustApi
+from sidecar.locust_web import Credentials, login_form, tls_context
 
 STATS: dict[str, Any] = {
     "stats": [
@@ -23,7 +28,12 @@ STATS: dict[str, Any] = {
             "response_time_percentile_0.95": 90.0,
         },
     ],
-    "errors": [], "total_rps": 9.0, "current_rps": 12.5, "total_fail_per_sec": 0.0, "current_fail_per_sec": 1.5,
+    "errors": [
+        {"method": "GET", "name": "/a", "error": "ConnectionRefusedError(111)", "occurrences": 3,
+         "first_seen": 1795000000.5, "last_seen": None},
+        {"method": "POST", "name": "/b", "error": "HTTPError('500')", "occurrences": 40},
+    ],
+    "total_rps": 9.0, "current_rps": 12.5, "total_fail_per_sec": 0.0, "current_fail_per_sec": 1.5,
     "fail_ratio": 0.12,
     "current_response_time_percentiles": {"response_time_percentile_0.5": 11, "response_time_percentile_0.95": 48},
     "state": "running", "user_count": 200, "worker_count": 1,
@@ -38,6 +48,11 @@ PLUGIN: dict[str, Any] = {
     "locustfile": {"sha256": "x", "files": ["locustfile.py"], "changed_on_disk": []},
     "workers": {"f26e19abb9b8_01": {"sha256": "y", "changed_on_disk": ["flows/login.py"]}},
 }  # fmt: skip
+
+
+LOGIN_PAGE = b"""<!DOCTYPE html><script>
+    window.authArgs = {"error": null, "username_password_callback": "/enter?from=login"}
+</script>"""
 
 
 @dataclass
@@ -56,6 +71,8 @@ class PretendMaster(ThreadingHTTPServer):
             "/locust-kit/status": Answer(body=json.dumps(PLUGIN).encode()),
         }
         self.connections = 0
+        self.password = ""
+        self.form: list[str] = []
         super().__init__(("127.0.0.1", 0), _Handler)
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
@@ -73,7 +90,17 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        answer = self.server.answers.get(self.path, Answer(404, b"{}"))
+        if self.server.password and self.path != "/login" and "session=in" not in self.headers.get("Cookie", ""):
+            self._send(Answer(302, b"", {"Location": "/login"}))
+        else:
+            self._send(self.server.answers.get(self.path, Answer(404, b"{}")))
+
+    def do_POST(self) -> None:
+        self.server.form.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        cookie = {"Set-Cookie": "session=in; HttpOnly; Path=/"} if self.server.password in self.server.form[-1] else {}
+        self._send(Answer(302, b"", {"Location": "/", **cookie}))
+
+    def _send(self, answer: Answer) -> None:
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
@@ -110,6 +137,114 @@ def test_the_masters_figures_are_read(api: LocustApi) -> None:
     assert stats.workers[0].cpu_percent == 33.3
 
 
+def test_the_most_frequent_failures_and_endpoints_are_read(api: LocustApi) -> None:
+    stats = api.read().stats
+    assert stats is not None
+    assert [(row.error, row.occurrences) for row in stats.failures] == [
+        ("HTTPError('500')", 40), ("ConnectionRefusedError(111)", 3),
+    ]  # fmt: skip
+    assert stats.failures[1].first_seen == datetime.fromtimestamp(1795000000.5, UTC)
+    assert [(row.name, row.requests) for row in stats.endpoints] == [("/a", 10)]  # and not the sum of them all
+    assert (stats.requests_total, stats.failures_total) == (10, 0)
+    assert stats.total is not None
+    assert (stats.total.p50_ms, stats.total.p95_ms) == (7.0, 90.0)
+
+
+def test_a_login_page_is_filled_in_once_and_its_cookie_kept(master: PretendMaster) -> None:
+    # The password as a form writes it.
+    master.password, master.answers["/login"] = "s%2Becret", Answer(200, LOGIN_PAGE, {"Content-Type": "text/html"})
+    with closing(LocustApi(master.url, credentials=Credentials("me", "s+ecret"))) as api:
+        assert all(api.read().stats for _ in range(3))
+    assert master.form == ["username=me&password=s%2Becret"]
+
+
+def test_a_session_that_has_ended_is_begun_anew(master: PretendMaster) -> None:
+    master.password, master.answers["/login"] = "secret", Answer(200, LOGIN_PAGE, {"Content-Type": "text/html"})
+    with closing(LocustApi(master.url, credentials=Credentials("me", "secret"))) as api:
+        assert api.read().stats
+        api._web._cookies["session"] = "forgotten by a master that was restarted"
+        assert api.read().stats
+    assert len(master.form) == 2
+
+
+def test_a_wrong_password_is_not_sent_again_and_again(master: PretendMaster) -> None:
+    master.password, master.answers["/login"] = "secret", Answer(200, LOGIN_PAGE, {"Content-Type": "text/html"})
+    now = 100.0
+    with closing(LocustApi(master.url, credentials=Credentials("me", "guess"), monotonic=lambda: now)) as api:
+        assert all("refuses the login" in (api.read().error or "") for _ in range(5))
+        assert len(master.form) == 1
+        now += 31
+        api.read()
+    assert len(master.form) == 2
+
+
+def test_a_password_goes_to_no_other_server(master: PretendMaster) -> None:
+    master.password = "secret"  # noqa: S105  a test's
+    master.answers["/login"] = Answer(200, LOGIN_PAGE.replace(b"/enter", b"http://127.0.0.1:9/enter"))
+    with closing(LocustApi(master.url, credentials=Credentials("me", "secret"))) as api:
+        assert "at another server" in (api.read().error or "")
+    assert master.form == []
+
+
+@pytest.mark.parametrize(
+    ("page", "form"),
+    [
+        ('window.authArgs = {"username_password_callback": "/x"}', ("/x", ("username", "password"))),
+        (
+            (
+                'window.authArgs = {"custom_form": {"callback_url": "/y", "inputs": '
+                '[{"name": "mail"}, {"name": "pin", "is_secret": true}]}};'
+            ),
+            ("/y", ("mail", "pin")),
+        ),
+        ("<html>", ("/login", ("username", "password"))),
+        ("window.authArgs = [1", ("/login", ("username", "password"))),
+        ("window.authArgs = [1]", ("/login", ("username", "password"))),
+    ],
+)
+def test_the_login_page_says_where_its_form_goes(page: str, form: tuple[str, tuple[str, str]]) -> None:
+    assert login_form(page) == form
+
+
+@pytest.mark.parametrize(
+    ("host", "verified"),
+    [("locust-master", False), ("127.0.0.1", False), ("::1", False), ("load.example.com", True), ("192.0.2.7", True)],
+)
+def test_only_the_stacks_own_names_go_unverified(host: str, verified: bool) -> None:  # noqa: FBT001  a parameter
+    context = tls_context(host)
+    assert (context.verify_mode == ssl.CERT_REQUIRED, context.check_hostname) == (verified, verified)
+
+
+def test_tls_asked_of_a_plain_master_is_told(master: PretendMaster) -> None:
+    with closing(LocustApi(master.url.replace("http:", "https:"))) as api:
+        assert "does not speak TLS" in (api.read().error or "")
+
+
+def test_credentials_do_not_show_the_password() -> None:
+    assert "secret" not in repr(Credentials("me", "secret"))
+
+
+def test_a_trickle_is_no_answer() -> None:
+    ticks = iter(range(0, 100_000, 1))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+
+        def trickle() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.recv(1000)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+                for _ in range(1000):
+                    connection.sendall(b"x")
+                    time.sleep(0.01)
+
+        threading.Thread(target=trickle, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        api = LocustApi(url, monotonic=lambda: float(next(ticks)))
+        assert "did not answer" in (api.read().error or "")
+
+
 def test_the_plugins_word_is_read_beside_them(api: LocustApi) -> None:
     plugin = api.read().plugin
     assert plugin is not None
@@ -139,7 +274,10 @@ def test_a_base_path_is_kept(master: PretendMaster) -> None:
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (Answer(302, b"", {"Location": "/login?next=/stats/requests"}), "asks for a login"),
+        (Answer(302, b"", {"Location": "/login?next=/stats/requests"}), "set LOCUST_WEB_USERNAME and"),
+        (Answer(404, b"{}"), "is LOCUST_WEB_BASE_PATH"),
+        (Answer(200, b'{"a":' * 100_000), "JSON is broken"),
+        (Answer(200, b" " * (17 << 20)), "longer than 16 MiB"),
         (Answer(302, b"", {"Location": "http://elsewhere/"}), "redirects to 'http://elsewhere/'"),
         (Answer(200, b"Locust auth exception: x", {"Content-Type": "text/html"}), "text/html instead of JSON"),
         (Answer(200, b"", {"Content-Type": "application/json"}), "answer is empty"),
@@ -213,7 +351,20 @@ def test_before_the_first_request_there_are_no_response_times() -> None:
     assert (stats.p50_ms, stats.p95_ms) == (None, None)
 
 
-@pytest.mark.parametrize("answer", [{}, {"stats": 3, "workers": {"a": 1}}, {"user_count": "x", "current_rps": None}])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"stats": 3, "workers": {"a": 1}, "errors": "x"},
+        {"user_count": "x", "current_rps": None},
+        {"user_count": float("nan"), "current_rps": float("inf")},
+        {
+            "user_count": 10**400,
+            "stats": [None, 3, {"name": None, "num_requests": {}}],
+            "errors": [{"first_seen": 1e300}],
+        },
+    ],
+)
 def test_nonsense_in_known_fields_counts_as_nothing(answer: dict[str, Any]) -> None:
     stats = parse_stats(answer)
     assert (stats.users, stats.rps, stats.workers) == (0, 0.0, ())

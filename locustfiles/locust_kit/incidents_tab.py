@@ -1,0 +1,184 @@
+"""A tab "Incidents" in Locust's own web UI: what the sidecar recorded, where people keep their eyes.
+
+A greenlet asks the sidecar each second, and only while somebody looks at the UI. The UI's own polling of
+`/stats/requests` carries the rows; no request of the UI ever waits for the sidecar.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import os
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import gevent
+from flask import request
+from gevent.event import Event
+
+if TYPE_CHECKING:
+    from flask import Flask, Response
+
+logger = logging.getLogger("locust_kit")
+
+KEY = "incidents"
+COLUMNS = {"time": "Time (UTC)", "kind": "Kind", "container": "Container", "count": "Count", "text": "What happened"}
+OWN_AGENT = "locust-kit"
+"""How the sidecar calls itself when it reads the master: it needs no rows of its own."""
+
+_URL_VARIABLE = "LOCUST_KIT_MONITOR_URL"
+_DEFAULT_URL = "http://monitor:8090"
+_PATH = "/api/incidents?limit=50&evidence=0"
+_PERIOD_SECONDS = 1.0
+_TIMEOUT_SECONDS = 1.0
+_INTEREST_SECONDS = 10.0  # the UI polls each 2 s while a test runs
+_MOST_BYTES = 1024 * 1024
+_MOST_CHARACTERS = 500
+
+Row = dict[str, Any]
+
+
+class SidecarError(Exception):
+    """The sidecar gave no incidents; the text says why."""
+
+
+def install(app: Flask, arguments: dict[str, Any], base_path: str) -> None:
+    """Add the tab and start the greenlet. The tabs of other plugins and of the user's own file stay.
+
+    Args:
+        app: the web UI's Flask application.
+        arguments: the web UI's `template_args`, which its page is drawn from.
+        base_path: LOCUST_WEB_BASE_PATH or "".
+    """
+    tab = IncidentsTab(os.environ.get(_URL_VARIABLE) or _DEFAULT_URL)
+    arguments["extended_tabs"] = [*(arguments.get("extended_tabs") or []), {"title": "Incidents", "key": KEY}]
+    table = {"key": KEY, "structure": [{"key": key, "title": title} for key, title in COLUMNS.items()]}
+    arguments["extended_tables"] = [*(arguments.get("extended_tables") or []), table]
+    base = base_path.rstrip("/")
+    index, stats_path = (base, f"{base}/"), f"{base}/stats/requests"
+
+    def after_request(response: Response) -> Response:
+        # A health check is a HEAD of the index: nobody looks.
+        if request.method != "GET" or request.user_agent.string.startswith(OWN_AGENT):
+            return response
+        if request.path == stats_path or request.path in index:
+            tab.seen()
+        if request.path == stats_path and response.status_code == http.client.OK and response.is_json:
+            try:
+                response.set_data(with_rows(response.get_data(), tab.rows()))
+            except (ValueError, TypeError, AttributeError):  # another plugin made it something else: leave it so
+                logger.debug("the incidents found no place in /stats/requests", exc_info=True)
+        return response
+
+    app.after_request(after_request)
+    gevent.spawn(tab.keep_asking)
+
+
+class IncidentsTab:
+    """Holds the rows, and renews them while they are looked at."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._rows: list[Row] = [_remark("asking the sidecar …")]
+        self._error = ""
+        self._looked_at = 0.0
+        self._looking = Event()
+
+    def seen(self) -> None:
+        """Note that somebody looks at the UI."""
+        self._looked_at = time.monotonic()
+        self._looking.set()
+
+    def rows(self) -> list[Row]:
+        """Return the rows as they are known now, newest first; a remark on top when they are not from now."""
+        return [_remark(self._error), *self._rows] if self._error else self._rows
+
+    def keep_asking(self) -> None:
+        """Ask for as long as the process lives; sleep while nobody looks."""
+        while True:
+            if time.monotonic() - self._looked_at > _INTEREST_SECONDS:
+                self._looking.clear()
+                self._looking.wait()
+            try:
+                self.ask()
+            except Exception:  # the top of the greenlet: the tab must come back
+                logger.debug("asking for incidents failed", exc_info=True)
+            gevent.sleep(_PERIOD_SECONDS)
+
+    def ask(self) -> None:
+        """Renew the rows once, or say why they could not be renewed."""
+        try:
+            self._rows, self._error = rows_of(fetch(self._url)), ""
+        except SidecarError as error:
+            known = [row for row in self._rows if row["kind"] != _REMARK]
+            self._rows = known
+            self._error = f"{error}{'; what follows is as it was before' if known else ''}"
+
+
+def fetch(url: str) -> Any:
+    """GET the sidecar's incidents within the time-out.
+
+    Raises:
+        SidecarError: there is no sidecar, or its answer is no JSON.
+    """
+    there = urlsplit(url)
+    kind = http.client.HTTPSConnection if there.scheme == "https" else http.client.HTTPConnection
+    connection = kind(there.hostname or "", there.port, timeout=_TIMEOUT_SECONDS)
+    try:
+        with gevent.Timeout(_TIMEOUT_SECONDS, TimeoutError):
+            connection.request("GET", there.path.rstrip("/") + _PATH)
+            answer = connection.getresponse()
+            body = answer.read(_MOST_BYTES + 1)
+    except TimeoutError:
+        raise SidecarError(f"the sidecar at {url} does not answer within {_TIMEOUT_SECONDS:g} s") from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise SidecarError(f"no sidecar at {url}: {reason}") from error
+    finally:
+        connection.close()
+    if answer.status != http.client.OK or len(body) > _MOST_BYTES:
+        raise SidecarError(f"the sidecar at {url} answers with status {answer.status}, {len(body)} bytes")
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise SidecarError(f"the sidecar at {url} answers with what is no JSON") from error
+
+
+def rows_of(document: Any) -> list[Row]:
+    """Make table rows of the sidecar's document, newest first; what has another form is left out."""
+    incidents = document.get("incidents") if isinstance(document, dict) else None
+    listed = incidents if isinstance(incidents, list) else []
+    rows = [_row(incident) for incident in listed if isinstance(incident, dict)]
+    return rows or [_remark("nothing has died, restarted or been lost so far")]
+
+
+def _row(incident: dict[str, Any]) -> Row:
+    at = str(incident.get("at") or "")
+    return {
+        "time": at[:19].replace("T", " "),
+        "kind": str(incident.get("kind") or "?").replace("_", " "),
+        "container": str(incident.get("container") or incident.get("service") or "")[:_MOST_CHARACTERS],
+        "count": incident.get("count") if isinstance(incident.get("count"), int) else "",
+        "text": str(incident.get("text") or "")[:_MOST_CHARACTERS],
+    }
+
+
+_REMARK = ""
+
+
+def _remark(text: str) -> Row:
+    """Return a row that says something about the table itself."""
+    return {"time": "", "kind": _REMARK, "container": "", "count": "", "text": text}
+
+
+def with_rows(body: bytes, rows: list[Row]) -> bytes:
+    """Put the rows into an answer of `/stats/requests`, beside what other plugins put there.
+
+    Locust keeps that answer for two seconds and hands it out again: rows put in before are replaced.
+    """
+    stats = json.loads(body)
+    others = [entry for entry in stats.get("extended_stats") or [] if entry.get("key") != KEY]
+    stats["extended_stats"] = [*others, {"key": KEY, "data": rows}]
+    return json.dumps(stats).encode()

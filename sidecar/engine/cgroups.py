@@ -1,0 +1,202 @@
+"""Where the kernel counts a container's OOM kills, under cgroup v1 and v2.
+
+v1: `<root>/memory/<parent>/<id>/memory.oom_control`, its own processes only, so groups inside a container (an engine
+in an engine, systemd in a container) are added. v2: `<root>/<parent>/docker-<id>.scope/memory.events`, which has them
+in it already, those that are gone included.
+The parent is `docker` or `system.slice` unless somebody chose otherwise (`cgroup_parent`, a rootless engine's
+`user.slice/...`): where containers were found is remembered, and looked at first.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from sidecar.model.signal import Counter
+
+ROOT_GROUP = "/"  # always among `elsewhere`, so that an empty mapping means "not looked"
+_FULL_ID = re.compile(r"[0-9a-f]{64}")
+_GROUP_NAME = re.compile(r"(?:docker-)?([0-9a-f]{64})(?:\.scope)?")
+_USUAL_PARENTS = ("docker", "system.slice")
+_LEAF_LINKS = 2  # of a directory without directories in it
+_READ_BYTES = 512
+
+
+class CounterFile:
+    """One open file with an `oom_kill` line. Kept open: each reading is then one system call."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.inode = os.fstat(self._fd).st_ino
+
+    def kills(self) -> int | None:
+        """Read the count; None when the cgroup is gone (ENODEV), or when this kernel does not count."""
+        try:
+            text = os.pread(self._fd, _READ_BYTES, 0)
+        except OSError:
+            return None
+        return _kills(text)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
+
+
+class ContainerCounter:
+    """The count of one start of a container, with the groups inside it where the kernel does not add them itself."""
+
+    def __init__(self, directory: Path, name: str, *, hierarchical: bool) -> None:
+        self.directory = directory
+        self._name, self._hierarchical = name, hierarchical
+        self._file = CounterFile(directory / name)
+        try:
+            self._place = os.open(directory, os.O_PATH | os.O_CLOEXEC)
+        except OSError:  # gone in between
+            self._file.close()
+            raise
+        self._inner: dict[Path, tuple[CounterFile, int]] = {}
+        self._removed = 0  # kills in inner groups that are gone
+
+    def read(self) -> Counter | None:
+        """Read the count at this moment; None when the cgroup is gone."""
+        own = self._file.kills()
+        if own is None:
+            return None
+        if self._hierarchical:
+            return Counter(self._file.inode, own)
+        return Counter(self._file.inode, own + self._inner_kills())
+
+    def close(self) -> None:
+        """Close all its files."""
+        os.close(self._place)
+        self._file.close()
+        for file, _ in self._inner.values():
+            file.close()
+        self._inner.clear()
+
+    def _inner_kills(self) -> int:
+        self._look_inside()
+        for path, (file, before) in list(self._inner.items()):
+            kills = file.kills()
+            if kills is None:
+                file.close()
+                del self._inner[path]
+                self._removed += before
+            else:
+                self._inner[path] = (file, kills)
+        return self._removed + sum(kills for _, kills in self._inner.values())
+
+    def _look_inside(self) -> None:
+        if os.fstat(self._place).st_nlink == _LEAF_LINKS:
+            return  # the ordinary container; one cheap call
+        for inner in _below(self.directory):
+            path = inner / self._name
+            if path not in self._inner:
+                with suppress(OSError):
+                    self._inner[path] = (CounterFile(path), 0)
+
+
+class Cgroups:
+    """The cgroup tree of the host, mounted at `root` (/host/cgroup). Not for several threads at once.
+
+    `version` is 1, 2, or None when there is no such tree; a hybrid host (v1 with a `unified` v2 tree that has no memory
+    controller) is 1.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.version: int | None = None
+        if (root / "memory" / "cgroup.procs").exists():
+            self.version, self._top = 1, root / "memory"
+            self._name = self._own = "memory.oom_control"
+        elif (root / "cgroup.controllers").exists():
+            self.version, self._top = 2, root
+            self._name, self._own = "memory.events", "memory.events.local"
+        self._parents: list[Path] = []
+        if self.version:
+            self._parents = [self._top / name for name in _USUAL_PARENTS]
+
+    def open(self, container_id: str) -> ContainerCounter | None:
+        """Open a container's counter where containers are known to be; None when it is not there."""
+        if not _FULL_ID.fullmatch(container_id):
+            return None
+        for parent in self._parents:
+            for name in (container_id, f"docker-{container_id}.scope"):
+                if (found := self._open_in(parent / name)) is not None:
+                    return found
+        return None
+
+    def scan(self, container_ids: Collection[str]) -> None:
+        """Look through the whole tree for these containers, and remember where they are. Costs a call per cgroup."""
+        if self.version is None:
+            return
+        wanted = set(container_ids)
+        for group in _below(self._top):
+            match = _GROUP_NAME.fullmatch(group.name)
+            if match and match[1] in wanted and group.parent not in self._parents:
+                self._parents.insert(0, group.parent)
+
+    def present(self) -> set[str]:
+        """Name the containers that have a cgroup where containers are known to be."""
+        found: set[str] = set()
+        for parent in self._parents:
+            with suppress(OSError), os.scandir(parent) as entries:
+                found.update(match[1] for entry in entries if (match := _GROUP_NAME.fullmatch(entry.name)))
+        return found
+
+    def elsewhere(self, containers: Collection[Path]) -> dict[str, int]:
+        """Count the kills in every cgroup outside these containers' directories, by path; zeros are left out.
+
+        What `present` names is left out too. The root group is always there, if only with a zero.
+        """
+        if self.version is None:
+            return {}
+        skipped = set(containers)
+        counts = {ROOT_GROUP: self._kills_in(self._top / self._own) or 0}
+        for group in _below(self._top, without=lambda one: one in skipped or self._is_container(one)):
+            if kills := self._kills_in(group / self._own):
+                counts[str(group.relative_to(self._top))] = kills
+        return counts
+
+    def _open_in(self, directory: Path) -> ContainerCounter | None:
+        try:
+            return ContainerCounter(directory, self._name, hierarchical=self._name != self._own)
+        except OSError:
+            return None
+
+    def _is_container(self, group: Path) -> bool:
+        return group.parent in self._parents and _GROUP_NAME.fullmatch(group.name) is not None
+
+    @staticmethod
+    def _kills_in(path: Path) -> int | None:
+        try:
+            return _kills(path.read_bytes())
+        except OSError:
+            return None
+
+
+def _kills(text: bytes) -> int | None:
+    _, found, rest = text.partition(b"oom_kill ")
+    number = rest.split(b"\n", 1)[0].strip()
+    return int(number) if found and number.isdigit() else None
+
+
+def _below(top: Path, without: Callable[[Path], bool] | None = None) -> Iterator[Path]:
+    """Give every cgroup under this one, but not those that `without` holds for, nor what is in them."""
+    waiting = [top]
+    while waiting:
+        for group in _groups_in(waiting.pop()):
+            if without is None or not without(group):
+                yield group
+                waiting.append(group)
+
+
+def _groups_in(group: Path) -> list[Path]:
+    """List a cgroup's direct children; empty when it is gone."""
+    try:
+        with os.scandir(group) as entries:
+            return [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []

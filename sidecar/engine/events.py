@@ -1,0 +1,259 @@
+"""The engine's container events as they happen, with every gap said.
+
+The stream ends for many reasons and in silence for some: the daemon or the proxy stops (end of file), the proxy hangs
+(nothing at all), or the engine drops what a slow reader does not take within 0.1 s (the stream lives on with a hole).
+Two threads: one reads, parses and puts, nothing else; the other asks every two seconds, on a connection of its own,
+which events the engine remembers since the last time all was well. That proves three things at once: that the way
+through the proxy is open, that the engine answers, and that the stream has brought what it should have.
+"""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+
+from sidecar.engine.event_feed import Feed, lines, remembered
+from sidecar.engine.event_parse import event_ns, parse_line, read_line
+from sidecar.errors import EngineError
+from sidecar.model.signal import Event, Signal, StreamDown, StreamUp
+from sidecar.watch.backoff import Backoff
+
+_log = logging.getLogger(__name__)
+
+_UNIX = "unix://"
+_SECOND_NS = 1_000_000_000
+# Events may be published a little out of the order of their stamps; what is replayed twice, the journal drops.
+_OVERLAP_NS = _SECOND_NS
+_FAILED_PROBES = 2  # one may be slow on a machine out of breath; a hung proxy fails them all
+# No longer, although a try costs next to nothing: while many health checks run, the engine forgets within seconds.
+_LONGEST_PAUSE_SECONDS = 1.0
+_REMEMBERED_KEYS = 4096
+_TROUBLE = (OSError, http.client.HTTPException, EngineError)
+
+Key = tuple[int, str, str]
+
+
+class EventStream:
+    """Puts an Event for each container event of the engine, StreamDown when it cannot, StreamUp when it can again.
+
+    Events may be put twice (after a reconnect, by the overlap): their (ns, action, container_id) is their identity.
+
+    Args:
+        url: the engine's or the proxy's socket (`unix:///path`).
+        since_ns: up to when everything is known from earlier (the ledger); None when nothing is.
+        put: takes each signal; called from the stream's threads, and must not block.
+        now_ns: the clock, in nanoseconds since 1970.
+        version: the API version to speak; may raise EngineError while the engine does not answer.
+        probe_seconds: how often the watchdog asks.
+        timeout_seconds: how long an opening or a probe may wait for its answer.
+
+    Raises:
+        EngineError: at once when `url` is no unix socket. Later troubles are signals.
+
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        since_ns: int | None,
+        put: Callable[[Signal], None],
+        now_ns: Callable[[], int],
+        version: Callable[[], str],
+        probe_seconds: float = 2.0,
+        timeout_seconds: float = 3.0,
+    ) -> None:
+        if not url.startswith(_UNIX):
+            raise EngineError(f"DOCKER_HOST is {url!r}", wanted="a unix socket, unix:///path")
+        self._path = url.removeprefix(_UNIX)
+        self._put, self._now_ns, self._version = put, now_ns, version
+        self._probe_seconds, self._timeout_seconds = probe_seconds, timeout_seconds
+        self._since_ns = since_ns  # the last event read: the next opening asks for a replay from there
+        self._alive_ns = since_ns  # up to when nothing is missing, as far as the stream can tell
+        self._proven_ns = since_ns or 0  # up to when the watchdog has made sure of it
+        self._feed: Feed | None = None
+        self._is_up: bool | None = None  # None: neither was said yet
+        self._given_up = ""  # why the watchdog has cut the stream
+        self._guard = threading.Lock()  # over what both threads use: the feed, the keys, the three times
+        self._keys: set[Key] = set()
+        self._order: deque[Key] = deque()
+        self._missing: set[Key] = set()
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Begin to read and to watch."""
+        for name, work in (("events", self._read_on), ("events-watchdog", self._watch_on)):
+            thread = threading.Thread(target=work, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def stop(self) -> None:
+        """End both threads; returns within a second or so, a quiet stream or not."""
+        self._stopping.set()
+        self._cut()
+        for thread in self._threads:
+            thread.join(timeout=1.0)
+
+    def alive_ns(self) -> int:
+        """Return up to when every event was put; 0 when nothing is known yet.
+
+        Whoever writes it down must read it first and take what was put before out of the queue second: then what is
+        durable is never older than it says.
+        """
+        with self._guard:
+            return self._alive_ns or 0
+
+    def _read_on(self) -> None:
+        backoff = Backoff(first_seconds=0.1, most_seconds=_LONGEST_PAUSE_SECONDS)
+        while not self._stopping.is_set():
+            opened_ns = self._now_ns()
+            why = self._session()
+            if self._stopping.is_set():
+                return
+            self._say_down(why)
+            if self._now_ns() - opened_ns >= _SECOND_NS:
+                backoff = backoff.succeeded()
+            now = self._now_ns() / _SECOND_NS
+            backoff = backoff.failed(now)
+            self._stopping.wait(backoff.next_try_seconds - now)
+
+    def _session(self) -> str:
+        """Open the stream and read it to its end; returns why it ended."""
+        feed = Feed(self._path, self._timeout_seconds)
+        try:
+            answer = self._open(feed)
+            for line in lines(answer):
+                self._take(line)
+        except http.client.IncompleteRead:  # what http.client calls an end between two chunks
+            return self._given_up or "the stream ended"
+        except _TROUBLE as error:
+            return self._given_up or str(error) or type(error).__name__
+        except Exception as error:  # noqa: BLE001 -- the top of a stream: nothing may end it for good
+            _log.exception("the event stream broke")
+            return f"{type(error).__name__}: {error}"
+        else:
+            return self._given_up or "the stream ended"
+        finally:
+            with self._guard:
+                self._feed = None
+            feed.close()
+
+    def _open(self, feed: Feed) -> http.client.HTTPResponse:
+        with self._guard:
+            self._feed, self._given_up = feed, ""
+            known_ns = self._alive_ns
+            since_ns = None if self._since_ns is None else self._since_ns - _OVERLAP_NS
+        if self._stopping.is_set():  # stop() may have looked for a feed before there was one
+            feed.cut()
+        version = self._version()
+        opened_ns = self._now_ns()
+        answer = feed.open(version, since_ns)
+        covered = known_ns is None or self._reaches_back_to(known_ns, version)
+        with self._guard:
+            self._missing.clear()
+            if known_ns is None:
+                self._alive_ns = self._since_ns = self._proven_ns = opened_ns
+        self._is_up = True
+        self._put(StreamUp(self._now_ns(), since_ns, covered))
+        return answer
+
+    def _reaches_back_to(self, known_ns: int, version: str) -> bool:
+        """Tell whether the engine's buffer holds all that happened since `known_ns`.
+
+        It is a queue in the daemon's memory: while an event from before that moment is in it, nothing after it has
+        been pushed out, nor has the daemon been restarted. There always was one: the sidecar's own start. It is asked
+        after the stream was opened, so what is pushed out in between can only turn a yes into a no.
+        """
+        held = remembered(self._path, version, 1, self._now_ns(), filtered=False, timeout_seconds=self._timeout_seconds)
+        return any(event_ns(payload) <= known_ns for payload in map(read_line, held) if payload)
+
+    def _take(self, line: bytes) -> None:
+        event = parse_line(line, self._now_ns())
+        if event is None:
+            return
+        self._put(event)
+        with self._guard:
+            self._remember(_key(event))
+            # The last one read, not the latest stamp: a clock that was set back must not hide what comes next.
+            self._since_ns = event.ns
+            self._alive_ns = max(self._alive_ns or 0, event.ns)
+
+    def _remember(self, key: Key) -> None:
+        if key not in self._keys:
+            self._keys.add(key)
+            self._order.append(key)
+            if len(self._order) > _REMEMBERED_KEYS:
+                self._keys.discard(self._order.popleft())
+
+    def _say_down(self, why: str) -> None:
+        if self._is_up is not False:
+            self._is_up = False
+            self._put(StreamDown(self.alive_ns() or self._now_ns(), why))
+
+    def _watch_on(self) -> None:
+        failures = 0
+        while not self._stopping.wait(self._probe_seconds):
+            with self._guard:
+                feed = self._feed if self._is_up else None
+            if feed is None:
+                failures = 0
+                continue
+            try:
+                self._probe(feed)
+                failures = 0
+            except _TROUBLE:
+                failures += 1
+            except Exception:  # noqa: BLE001 -- the top of a thread
+                _log.exception("the event stream's watchdog failed")
+                failures += 1
+            if failures >= _FAILED_PROBES:
+                failures = 0
+                self._give_up(feed, "Docker does not answer any more")
+
+    def _probe(self, feed: Feed) -> None:
+        """Ask what the engine remembers since all was last well, and hold it against what the stream has brought."""
+        asked_ns = self._now_ns()
+        proven_ns = min(self._proven_ns, asked_ns)  # the engine refuses a `since` after `until`: a clock set back
+        held = remembered(
+            self._path,
+            self._version(),
+            proven_ns,
+            asked_ns,
+            filtered=True,
+            timeout_seconds=self._timeout_seconds,
+        )
+        told = {_key(event) for line in held if (event := parse_line(line, 0)) and event.ns > proven_ns}
+        with self._guard:
+            if feed is not self._feed:
+                return
+            missing = told - self._keys
+            deaf = missing & self._missing  # a probe ago they may have been on their way
+            self._missing = missing
+            if not missing:
+                self._proven_ns = asked_ns
+                self._alive_ns = max(self._alive_ns or 0, asked_ns)
+            elif deaf:
+                # What is missing was dropped on the way; it is still in the engine's memory, so go back to before it.
+                self._since_ns = self._alive_ns = min(ns for ns, _, _ in deaf) - 1
+        if deaf:
+            self._give_up(feed, f"the stream left out {len(deaf)} events")
+
+    def _give_up(self, feed: Feed, why: str) -> None:
+        self._given_up = why
+        feed.cut()
+
+    def _cut(self) -> None:
+        with self._guard:
+            feed = self._feed
+        if feed is not None:
+            with suppress(OSError):
+                feed.cut()
+
+
+def _key(event: Event) -> Key:
+    return event.ns, event.action, event.container_id

@@ -1,0 +1,210 @@
+"""The kernel's own word on OOM kills: the host's count watched closely, the containers' counters read when it moves.
+
+The kernel raises the host's count (`oom_kill` in /proc/vmstat) and the cgroup's counter in one go, before the victim is
+even dead. Reading the first is one system call, twenty times a second; only when it has moved are all counters read, at
+once and again a poll later, so that a container that dies of its kill is caught while its cgroup still stands.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from sidecar.engine.cgroups import Cgroups, ContainerCounter
+from sidecar.model.signal import Counter, KernelReading, Signal
+from sidecar.watch.backoff import Backoff
+
+_log = logging.getLogger(__name__)
+
+_SECOND_NS = 1_000_000_000
+_BEAT_NS = _SECOND_NS  # a complete reading at least this often: the proof that the kernel is being watched
+_SURVEY_NS = _SECOND_NS  # the cgroups of nobody's containers are read at most this often: there may be thousands
+_SCAN_NS = 10 * _SECOND_NS  # and so is the whole tree, for a container that is not where containers are known to be
+_VMSTAT_BYTES = 1 << 16
+
+
+class HostCounter:
+    """`oom_kill` of /proc/vmstat: the host's, also when read inside a container."""
+
+    def __init__(self, vmstat: Path) -> None:
+        self._path = vmstat
+        self._fd: int | None = None
+
+    def kills(self) -> int | None:
+        """Read the count; None when the file cannot be read or this kernel does not count."""
+        try:
+            if self._fd is None:
+                self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            text = os.pread(self._fd, _VMSTAT_BYTES, 0)
+        except OSError:
+            self.close()
+            return None
+        start = text.find(b"\noom_kill ")
+        return int(text[start + 10 : text.find(b"\n", start + 1)]) if start >= 0 else None
+
+    def close(self) -> None:
+        """Close the file; it is opened again when asked."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+class KernelWatch:
+    """Puts a KernelReading when the host's count of OOM kills has moved, one poll later again, and once a second.
+
+    In a reading, the host's count was read first: a kill in the middle shows in a counter before it shows in the total,
+    never the other way round, and the reading that follows puts it right.
+
+    Args:
+        cgroups: where the counters are.
+        vmstat: the host's /proc/vmstat.
+        boot_id: the kernel's random id of this boot (/proc/sys/kernel/random/boot_id): counts are per boot.
+        put: takes each reading; called from the watch's thread, and must not block.
+        now_ns: the clock, in nanoseconds since 1970.
+        poll_seconds: how often the host's count is read.
+
+    """
+
+    def __init__(
+        self,
+        cgroups: Cgroups,
+        *,
+        vmstat: Path,
+        boot_id: Path,
+        put: Callable[[Signal], None],
+        now_ns: Callable[[], int],
+        poll_seconds: float = 0.05,
+    ) -> None:
+        self._cgroups, self._host = cgroups, HostCounter(vmstat)
+        self._put, self._now_ns, self._poll_seconds = put, now_ns, poll_seconds
+        self._boot_id = _first_line(boot_id)
+        self._guard = threading.Lock()  # over the counters and the tree: track, forget and read come from other threads
+        self._counters: dict[str, ContainerCounter] = {}
+        self._wanted: set[str] = set()  # asked for with `track`, open or not
+        self._unscanned: set[str] = set()  # wanted, not found, and the whole tree was not looked through for them yet
+        self._scanned_ns = self._surveyed_ns = self._beat_ns = 0
+        self._last_kills: int | None = None
+        self._once_more = False
+        self._survey_due = True
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch_on, name="kernel", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the watch and close all files."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=2.0)
+        with self._guard:
+            for container_id in list(self._counters):
+                self._drop(container_id)
+            self._wanted.clear()
+            self._host.close()
+
+    def track(self, container_id: str) -> None:
+        """Watch this container from now on, over its restarts. Cheap to repeat; opens its counter at once if it can."""
+        with self._guard:
+            self._wanted.add(container_id)
+            if self._counter(container_id) is None:
+                self._unscanned.add(container_id)
+
+    def forget(self, container_id: str) -> None:
+        """Watch this container no longer."""
+        with self._guard:
+            self._wanted.discard(container_id)
+            self._unscanned.discard(container_id)
+            self._drop(container_id)
+
+    def read(self, container_id: str) -> KernelReading | None:
+        """Read one container's counter now; None when its cgroup is not there. Not a complete reading."""
+        with self._guard:
+            at_ns, host_kills = self._now_ns(), self._host.kills()
+            counter = self._read(container_id)
+        if counter is None:
+            return None
+        return KernelReading(at_ns, self._boot_id, host_kills, {container_id: counter}, complete=False)
+
+    def _watch_on(self) -> None:
+        backoff = Backoff()
+        pause = self._poll_seconds
+        while not self._stopping.wait(pause):
+            try:
+                self._poll()
+                backoff, pause = backoff.succeeded(), self._poll_seconds
+            except Exception:  # noqa: BLE001 -- the top of a thread
+                _log.exception("the watch on the kernel's counters failed")
+                now = self._now_ns() / _SECOND_NS
+                backoff = backoff.failed(now)
+                pause = backoff.next_try_seconds - now
+
+    def _poll(self) -> None:
+        with self._guard:
+            kills, now_ns = self._host.kills(), self._now_ns()
+            moved = kills != self._last_kills
+            if not (moved or self._once_more or _is_over(self._beat_ns, _BEAT_NS, now_ns)):
+                return
+            self._last_kills, self._once_more, self._beat_ns = kills, moved, now_ns
+            self._survey_due |= moved
+            reading = self._complete(now_ns, kills)
+        self._put(reading)
+
+    def _complete(self, at_ns: int, host_kills: int | None) -> KernelReading:
+        self._seek(at_ns)
+        containers = {}
+        for container_id in self._wanted | self._counters.keys() | self._cgroups.present():
+            counter = self._read(container_id)
+            if counter is not None:
+                containers[container_id] = counter
+        return KernelReading(at_ns, self._boot_id, host_kills, containers, self._survey(at_ns))
+
+    def _seek(self, now_ns: int) -> None:
+        """Look through the whole tree for containers that are not where containers are known to be: once for each."""
+        self._unscanned -= {one for one in self._unscanned if self._counter(one) is not None}
+        if self._unscanned and _is_over(self._scanned_ns, _SCAN_NS, now_ns):
+            self._scanned_ns = now_ns
+            self._cgroups.scan(self._unscanned)
+            self._unscanned.clear()
+
+    def _survey(self, now_ns: int) -> dict[str, int]:
+        if not self._survey_due or not _is_over(self._surveyed_ns, _SURVEY_NS, now_ns):
+            return {}
+        self._survey_due, self._surveyed_ns = False, now_ns
+        return self._cgroups.elsewhere({counter.directory for counter in self._counters.values()})
+
+    def _read(self, container_id: str) -> Counter | None:
+        """Read a counter; one whose cgroup is gone is looked for anew, because a restart makes another."""
+        counter = self._counter(container_id)
+        if counter is None:
+            return None
+        if (found := counter.read()) is not None:
+            return found
+        self._drop(container_id)
+        counter = self._counter(container_id)
+        return counter.read() if counter is not None else None
+
+    def _counter(self, container_id: str) -> ContainerCounter | None:
+        if container_id not in self._counters and (opened := self._cgroups.open(container_id)) is not None:
+            self._counters[container_id] = opened
+        return self._counters.get(container_id)
+
+    def _drop(self, container_id: str) -> None:
+        if (counter := self._counters.pop(container_id, None)) is not None:
+            counter.close()
+
+
+def _is_over(since_ns: int, span_ns: int, now_ns: int) -> bool:
+    """Tell whether a span has passed; a clock that was set back ends it too."""
+    return not since_ns <= now_ns < since_ns + span_ns
+
+
+def _first_line(path: Path) -> str:
+    with suppress(OSError):
+        return path.read_text().strip()
+    return ""

@@ -1,0 +1,192 @@
+"""Opening one SQLite file for its writer: settings, migration, and a file that cannot be used moved aside."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sidecar.errors import LedgerError
+from sidecar.ledger.schema import Schema
+
+BUSY_SECONDS = 5.0  # two sidecars may overlap for a moment while one replaces the other
+_CACHE_KIB = 1024
+_WAL_BYTES = 8 * 1024 * 1024  # a WAL that a burst has blown up is cut back to this
+_CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_PRIMARY = 0xFF  # an extended result code's lowest byte is the plain one
+
+
+class UnusableFileError(Exception):
+    """This file can never be used as it is; `word` goes into its new name."""
+
+    def __init__(self, word: str, why: str) -> None:
+        super().__init__(why)
+        self.word = word
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A connection for the one writer; `note` says in one sentence that an old file was moved aside, or ""."""
+
+    connection: sqlite3.Connection
+    note: str = ""
+
+
+def open_database(folder: Path, schema: Schema, now: datetime, *, damage: str = "") -> Opened:
+    """Open (or begin) the file, at the newest schema. It may be used in another thread, by one at a time.
+
+    Args:
+        folder: where the file is; made if need be.
+        schema: which file.
+        now: for the name of a file that is moved aside.
+        damage: what was found wrong with the file while it was in use; it is moved aside whatever it looks like now.
+
+    Raises:
+        LedgerError: it cannot be opened now: no rights, no space, locked by another process.
+
+    """
+    path = folder / schema.file_name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return Opened(_open_unless(damage, path, schema))
+    except UnusableFileError as error:
+        kept = _move_aside(path, error.word, now)
+        note = f"{path.name} {error}; it is kept as {kept.name}, and a new one was begun"
+        try:
+            return Opened(_open(path, schema), note)
+        except UnusableFileError as again:
+            raise _refused(path, again) from again
+    except OSError as error:
+        raise _refused(path, error) from error
+
+
+def is_corrupt(error: sqlite3.Error) -> bool:
+    """Tell whether the error says that the file itself is damaged, so that trying again is of no use."""
+    return getattr(error, "sqlite_errorcode", 0) & _PRIMARY in _CORRUPT
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Write all of the body or nothing of it. Whatever the body raises ends the transaction and goes on upwards."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # SQLite has itself rolled back after some errors
+            connection.execute("ROLLBACK")
+        raise
+
+
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """Return how much of the file holds something; free pages inside it will be filled again."""
+    pages, free, size = (
+        int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * size
+
+
+def file_bytes(folder: Path, schema: Schema) -> int:
+    """Return the size of the file and its WAL on the disk; 0 where there is none."""
+    return sum(_size(folder / (schema.file_name + end)) for end in ("", "-wal"))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _open_unless(damage: str, path: Path, schema: Schema) -> sqlite3.Connection:
+    if damage and path.exists():
+        raise UnusableFileError("corrupt", f"is damaged ({damage})")
+    return _open(path, schema)
+
+
+def _open(path: Path, schema: Schema) -> sqlite3.Connection:
+    try:
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise _refused(path, error) from error
+    try:
+        _set_up(connection, schema)
+    except sqlite3.Error as error:
+        connection.close()
+        if is_corrupt(error):
+            raise UnusableFileError("corrupt", f"could not be read ({error})") from error
+        raise _refused(path, error) from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _set_up(connection: sqlite3.Connection, schema: Schema) -> None:
+    version, tables = (
+        int(connection.execute(sql).fetchone()[0])
+        for sql in ("PRAGMA user_version", "SELECT COUNT(*) FROM sqlite_master")
+    )
+    # First the looking, then the writing: a file that is moved aside stays as it was found.
+    newest = len(schema.steps)
+    if version > newest:
+        raise UnusableFileError("newer", f"was written by a newer sidecar (schema {version}; this one knows {newest})")
+    if version == 0 and tables:
+        raise UnusableFileError("foreign", "is a database of something else")
+    if schema.checked and tables:
+        _check(connection)
+    if not tables:
+        # Before the first table, or never: lets a file shrink again, page by page.
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute(f"PRAGMA synchronous={schema.synchronous}")
+    connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+    connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
+    if version < newest:
+        _migrate(connection, schema, version)
+
+
+def _check(connection: sqlite3.Connection) -> None:
+    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise UnusableFileError("corrupt", f"is damaged ({' '.join(str(found).split()):.120})")
+
+
+def _migrate(connection: sqlite3.Connection, schema: Schema, version: int) -> None:
+    """Take the file through the missing steps, all or none."""
+    with transaction(connection):
+        for step in schema.steps[version:]:
+            for statement in step:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={len(schema.steps)}")
+
+
+def _move_aside(path: Path, word: str, now: datetime) -> Path:
+    """Rename the file and its WAL together, so that what they hold can still be rescued."""
+    stamp = f"{path.name}.{word}-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+    kept, more = path.with_name(stamp), 1
+    while kept.exists():
+        more += 1
+        kept = path.with_name(f"{stamp}-{more}")
+    try:
+        path.rename(kept)
+        for end in ("-wal", "-shm"):
+            beside = path.with_name(path.name + end)
+            if beside.exists():
+                beside.rename(kept.with_name(kept.name + end))
+    except OSError as error:
+        raise _refused(path, error) from error
+    return kept
+
+
+def _refused(path: Path, error: Exception) -> LedgerError:
+    return LedgerError(
+        f"the ledger cannot be opened: {error}",
+        wanted=f"a folder that user {os.getuid()} may write, with space left",
+        where=str(path),
+    )

@@ -1,0 +1,164 @@
+"""History: figures and log lines over time. Taking them never waits; a thread of its own writes them down."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from sidecar.errors import LedgerError
+from sidecar.ledger.history_reader import HistoryReader
+from sidecar.ledger.history_thread import HistoryThread
+from sidecar.ledger.history_writer import HistoryWriter
+from sidecar.ledger.moments import millis
+from sidecar.ledger.pending import MOST_BYTES, Dropped, Pending, Round
+from sidecar.ledger.records import Recent, RunPoint, Sample, Series
+from sidecar.ledger.retention import Retention
+from sidecar.ledger.rings import DEPTH, Rings
+from sidecar.model.logs import LogCursor, StoredLine
+
+_log = logging.getLogger(__name__)
+
+
+class History:
+    """Takes figures and lines from any thread and keeps them; gives them back as series, lines and evidence.
+
+    Args:
+        folder: where the ledger is.
+        clock: the time of day.
+        retention: how long and how much is kept.
+        monotonic: a clock in seconds that never jumps.
+        most_waiting_bytes: how much memory may wait to be written; beyond it, it is dropped and counted.
+
+    Raises:
+        LedgerError: the file cannot be opened.
+
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        clock: Callable[[], datetime],
+        retention: Retention | None = None,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        most_waiting_bytes: int = MOST_BYTES,
+    ) -> None:
+        kept = retention or Retention()
+        writer = HistoryWriter(folder, clock, kept)
+        self._pending = Pending(most_waiting_bytes)
+        self._thread = HistoryThread(writer, partial(_reopened, folder, clock, kept), self._pending, monotonic)
+        self._reader = HistoryReader(folder)
+        self._rings = Rings()
+        self._earlier = writer.container_ids()
+        self._cursors = writer.cursors()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """One sentence for each file that was moved aside."""
+        return self._thread.notes
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be written now, or ""."""
+        return self._thread.trouble
+
+    @property
+    def dropped(self) -> Dropped:
+        """How much was never written because it came faster than it could be."""
+        return self._pending.dropped()
+
+    def start(self) -> None:
+        """Start the writer's thread."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Write what waits, if that can be done at once, and let go of the file."""
+        self._thread.close()
+        self._reader.close()
+
+    def flush(self, timeout_seconds: float) -> bool:
+        """Wait until all that was added so far is written; False when that took too long."""
+        return self._thread.flush(timeout_seconds)
+
+    def add_round(self, at: datetime, rows: Sequence[Sample]) -> None:
+        """Take the figures of one round."""
+        if rows:
+            self._rings.add_round(at, rows)
+            self._pending.add_round(Round(millis(at), rows))
+            self._thread.wake()
+
+    def add_run_point(self, point: RunPoint) -> None:
+        """Take the run's figures of one round."""
+        self._pending.add_run_point(point)
+        self._thread.wake()
+
+    def add_lines(self, lines: Sequence[StoredLine], cursors: Mapping[str, LogCursor] | None = None) -> None:
+        """Take lines of logs, and how far these logs have been read with them; both are written together."""
+        self._rings.add_lines(lines)
+        self._pending.add_lines(lines, cursors or {})
+        self._thread.wake()
+
+    def cursors(self) -> dict[str, LogCursor]:
+        """Return how far each container's log had been read when this History was opened, by full id."""
+        return dict(self._cursors)
+
+    def recent(self, container_id: str, before: datetime, most: int = 50) -> Recent:
+        """Return the last figures and lines of a container up to a moment: from memory, and from the disk as needed.
+
+        Only a container that an earlier sidecar has written of is looked for on the disk. Never raises.
+        """
+        found = self._rings.recent(container_id, before, most)
+        enough = min(most, DEPTH)
+        if container_id not in self._earlier or (len(found.samples) >= enough and len(found.lines) >= enough):
+            return found
+        try:
+            kept = self._reader.recent(container_id, before, most)
+        except LedgerError as error:
+            _log.warning("%s", error.line())
+            return found
+        return _joined(kept, found, most)
+
+    def series(
+        self,
+        *,
+        since: datetime,
+        until: datetime,
+        points: int,
+        containers: Collection[str] | None = None,
+        project: str | None = None,
+    ) -> list[Series]:
+        """See HistoryReader.series."""
+        return self._reader.series(since=since, until=until, points=points, containers=containers, project=project)
+
+    def run_series(self, *, since: datetime, until: datetime, points: int) -> list[RunPoint]:
+        """See HistoryReader.run_series."""
+        return self._reader.run_series(since=since, until=until, points=points)
+
+    def search(
+        self,
+        text: str = "",
+        *,
+        container: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 200,
+    ) -> list[StoredLine]:
+        """See HistoryReader.search."""
+        return self._reader.search(text, container=container, since=since, until=until, limit=limit)
+
+
+def _reopened(folder: Path, clock: Callable[[], datetime], retention: Retention, damage: str) -> HistoryWriter:
+    return HistoryWriter(folder, clock, retention, damage=damage)
+
+
+def _joined(kept: Recent, found: Recent, most: int) -> Recent:
+    """Put what is only on the disk before what is in memory."""
+    first = min((one.at for one in found.samples), default=None)
+    samples = [one for one in kept.samples if first is None or one.at < first]
+    first_line = min((line.at for line in found.lines if line.at), default=None)
+    lines = [line for line in kept.lines if first_line is None or line.at is None or line.at < first_line]
+    return Recent((*samples, *found.samples)[-most:], (*lines, *found.lines)[-most:])

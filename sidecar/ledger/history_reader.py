@@ -1,0 +1,186 @@
+"""Reading history.db: series on any span, log lines, the last of a container. From any thread."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+from sidecar.ledger.connections import Readers
+from sidecar.ledger.history_prune import SLOT_MS
+from sidecar.ledger.moments import from_millis, from_nanos, millis, nanos
+from sidecar.ledger.records import Point, Recent, RunPoint, Series
+from sidecar.ledger.rings import shortened
+from sidecar.ledger.schema import HISTORY
+from sidecar.model.incident import MemorySample
+from sidecar.model.logs import StoredLine
+from sidecar.model.observation import LogEntry
+
+_EVER_NS = 2**63 - 1
+_LONGEST_PATTERN = 50_000  # bytes; SQLite refuses a longer one
+
+# The span is half open: a figure of the moment `until` belongs to the next. A slot of averages that began before the
+# span reaches into it, and is counted at its start.
+_SERIES = f"""
+    SELECT c.container_id, c.name, c.project, c.service, c.number, MIN(at_ms),
+        CAST(SUM(working_set * rows) / SUM(rows) AS INTEGER), MAX(working_set_max), MAX(usage_max), MAX(memory_limit),
+        SUM(cpu * cpu_rows) / SUM(cpu_rows), MAX(cpu_max), MAX(throttled_max)
+    FROM (
+        SELECT at_ms, ref, 1 AS rows, cpu IS NOT NULL AS cpu_rows, cpu, cpu AS cpu_max, throttled AS throttled_max,
+            working_set, working_set AS working_set_max, usage AS usage_max, memory_limit
+        FROM samples WHERE at_ms >= :since AND at_ms < :until
+        UNION ALL
+        SELECT MAX(at_ms, :since), ref, rows, cpu_rows, cpu, cpu_max, throttled_max,
+            working_set, working_set_max, usage_max, memory_limit
+        FROM averages WHERE at_ms > :since - {SLOT_MS} AND at_ms < :until
+    ) JOIN containers c USING (ref)
+    WHERE (:project IS NULL OR c.project = :project)
+      AND (:ids IS NULL OR c.container_id IN (SELECT value FROM json_each(:ids)))
+    GROUP BY ref, (at_ms - :since) * :points / (:until - :since)
+    ORDER BY c.service, c.number, c.name, ref, MIN(at_ms)"""  # noqa: S608 a constant of ours
+_RUN_SERIES = f"""
+    SELECT MIN(at_ms), substr(MAX(printf('%015d', at_ms) || state), 16), MAX(users),
+        SUM(rps * rows) / SUM(rows), SUM(fail_per_second * rows) / SUM(rows), MAX(p50_ms), MAX(p95_ms), MIN(workers)
+    FROM (
+        SELECT at_ms, 1 AS rows, state, users, rps, fail_per_second, p50_ms, p95_ms, workers
+        FROM run_points WHERE at_ms >= :since AND at_ms < :until
+        UNION ALL
+        SELECT MAX(at_ms, :since), rows, state, users, rps, fail_per_second, p50_ms, p95_ms, workers
+        FROM run_averages WHERE at_ms > :since - {SLOT_MS} AND at_ms < :until
+    ) GROUP BY (at_ms - :since) * :points / (:until - :since) ORDER BY 1"""  # noqa: S608 the same
+_LINE_COLUMNS = "at_ns, container_id, text, name, project, service, stream, seq"
+_LINES = f"""SELECT {_LINE_COLUMNS} FROM lines CROSS JOIN containers USING (ref)
+    WHERE at_ns >= :since AND at_ns <= :until AND (:pattern IS NULL OR text LIKE :pattern ESCAPE '\\')
+    ORDER BY at_ns DESC, seq DESC LIMIT :limit"""  # noqa: S608 the same
+_LINES_OF_ONE = f"""SELECT {_LINE_COLUMNS} FROM lines INDEXED BY lines_by_container CROSS JOIN containers USING (ref)
+    WHERE lines.ref = :ref AND at_ns >= :since AND at_ns <= :until
+      AND (:pattern IS NULL OR text LIKE :pattern ESCAPE '\\')
+    ORDER BY at_ns DESC, seq DESC LIMIT :limit"""  # noqa: S608 the same
+_NAMED = "SELECT ref FROM containers WHERE name = :wanted OR service = :wanted"
+_BY_ID = "SELECT ref FROM containers WHERE substr(container_id, 1, length(:wanted)) = :wanted"
+_MEMORY = """SELECT at_ms, working_set, usage FROM samples JOIN containers USING (ref)
+    WHERE container_id = :id AND at_ms >= :since AND at_ms <= :before ORDER BY at_ms DESC LIMIT :limit"""
+_MEMORY_SPAN_MS = 600_000
+
+
+class HistoryReader:
+    """What history.db holds; each call may raise LedgerError.
+
+    Args:
+        folder: where the ledger is.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._readers = Readers(folder / HISTORY.file_name)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._readers.close()
+
+    def series(
+        self,
+        *,
+        since: datetime,
+        until: datetime,
+        points: int,
+        containers: Collection[str] | None = None,
+        project: str | None = None,
+    ) -> list[Series]:
+        """Return the figures of each container over [since, until), in at most so many steps of one length.
+
+        Args:
+            since: start of the span, within it.
+            until: end of the span, no longer within it.
+            points: into how many steps the span is divided.
+            containers: only of these, by full id; None: of all.
+            project: only of this Compose project; None: of all.
+        """
+        asked = _span(since, until, points) | {
+            "project": project,
+            "ids": None if containers is None else json.dumps(list(containers)),
+        }
+        rows = self._readers.rows(_SERIES, asked)
+        by_container = groupby(rows, key=itemgetter(0, 1, 2, 3, 4))
+        return [_series(who, tuple(map(_point, of_one))) for who, of_one in by_container]
+
+    def run_series(self, *, since: datetime, until: datetime, points: int) -> list[RunPoint]:
+        """Return the run's figures over [since, until), in at most so many steps of one length."""
+        rows = self._readers.rows(_RUN_SERIES, _span(since, until, points))
+        return [RunPoint(from_millis(row[0]), *row[1:]) for row in rows]
+
+    def search(
+        self,
+        text: str = "",
+        *,
+        container: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 200,
+    ) -> list[StoredLine]:
+        """Return the lines that hold this text (as it stands; ASCII letters in either case), newest first.
+
+        Args:
+            text: what to look for; "" finds all lines.
+            container: a container's name, a service, or a container's id or the start of it; None: all.
+            since: from this moment on.
+            until: up to this moment.
+            limit: at most so many.
+        """
+        asked: dict[str, object] = {
+            "pattern": _pattern(text) if text else None,
+            "since": 0 if since is None else nanos(since),
+            "until": _EVER_NS if until is None else nanos(until) + 999,  # a line may be younger by less than 1 µs
+            "limit": limit,
+        }
+        if len(str(asked["pattern"]).encode()) > _LONGEST_PATTERN:
+            return []  # no line is that long
+        if container is None:
+            return [StoredLine(*row[:7]) for row in self._readers.rows(_LINES, asked)]
+        rows = [row for ref in self._refs(container) for row in self._readers.rows(_LINES_OF_ONE, asked | {"ref": ref})]
+        rows.sort(key=itemgetter(0, 7), reverse=True)
+        return [StoredLine(*row[:7]) for row in rows[:limit]]
+
+    def recent(self, container_id: str, before: datetime, most: int) -> Recent:
+        """Return the last of this container up to that moment, oldest first, at most so many of each.
+
+        The memory samples are of the ten minutes before it.
+        """
+        at = millis(before)
+        asked = {"id": container_id, "before": at, "since": at - _MEMORY_SPAN_MS, "limit": most}
+        memory = self._readers.rows(_MEMORY, asked)
+        lines = self.search(container=container_id, until=before, limit=most)
+        return Recent(
+            tuple(MemorySample(from_millis(at_ms), held, usage) for at_ms, held, usage in reversed(memory)),
+            tuple(LogEntry(from_nanos(line.ns), shortened(line.text)) for line in reversed(lines)),
+        )
+
+    def _refs(self, wanted: str) -> list[int]:
+        if not wanted:
+            return []
+        found = self._readers.rows(_NAMED, {"wanted": wanted}) or self._readers.rows(_BY_ID, {"wanted": wanted})
+        return [int(row[0]) for row in found]
+
+
+def _span(since: datetime, until: datetime, points: int) -> dict[str, object]:
+    began, ends = millis(since), millis(until)
+    return {"since": began, "until": max(ends, began + 1), "points": max(1, points)}
+
+
+def _series(who: tuple[Any, ...], points: tuple[Point, ...]) -> Series:
+    container_id, name, project, service, index = who
+    return Series(container_id, name, project, service, index, points)
+
+
+def _point(row: tuple[Any, ...]) -> Point:
+    at_ms, *figures = row[5:]
+    return Point(from_millis(at_ms), *figures)
+
+
+def _pattern(text: str) -> str:
+    """Return the LIKE pattern that finds this very text, whatever characters are in it."""
+    escaped = text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+    return f"%{escaped}%"

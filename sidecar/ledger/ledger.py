@@ -1,0 +1,180 @@
+"""The ledger: what was seen and what it meant, durable before anybody is shown it. For the recorder's thread alone."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sidecar.errors import LedgerError
+from sidecar.ledger.database import file_bytes, is_corrupt, open_database, transaction, used_bytes
+from sidecar.ledger.moments import micros
+from sidecar.ledger.prune import prune_ledger
+from sidecar.ledger.retention import Retention
+from sidecar.ledger.rows import EVENT_COLUMNS, event_row, incident_row, incidents_of
+from sidecar.ledger.schema import HISTORY, LEDGER
+from sidecar.model.incident import PROVISIONAL, Incident
+from sidecar.model.signal import Event
+
+_INSERT_EVENT = f"INSERT OR IGNORE INTO events ({EVENT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608 constants
+_UPSERT_INCIDENT = "INSERT OR REPLACE INTO incidents VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+_OPEN_INCIDENTS = """SELECT document FROM incidents
+    WHERE state = ? OR until_us IS NULL OR at_us >= ? ORDER BY at_us, id"""
+_BEYOND = "\U0010ffff"  # sorts after all that a key may hold
+
+
+class Batch:
+    """What one commit writes; made by `Ledger.commit`, of no use after it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def journal(self, event: Event) -> bool:
+        """Keep an event as it came; False when it is known already (the same moment, action and container)."""
+        return self._connection.execute(_INSERT_EVENT, event_row(event)).rowcount == 1
+
+    def upsert(self, incident: Incident) -> None:
+        """Keep this incident, in place of what is kept under the same id."""
+        self._connection.execute(_UPSERT_INCIDENT, incident_row(incident))
+
+    def keep(self, key: str, value: Any) -> None:  # noqa: ANN401 whatever JSON can hold
+        """Keep a small state of the rules under this key."""
+        written = json.dumps(value, separators=(",", ":"))
+        self._connection.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, written))
+
+    def drop(self, key: str) -> None:
+        """Forget the state under this key, if there is any."""
+        self._connection.execute("DELETE FROM state WHERE key = ?", (key,))
+
+
+class Ledger:
+    """The journal of events, the incidents and the state of the rules. One writer, one thread at a time.
+
+    A file that is damaged, while it is opened or later, or that a newer sidecar has written is moved aside, never
+    deleted; `notes` then has one sentence about it.
+    """
+
+    def __init__(self, folder: Path, clock: Callable[[], datetime], retention: Retention) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._retention = retention
+        self.notes: tuple[str, ...] = ()
+        self._damage = ""
+        self._connection = self._opened()
+
+    @classmethod
+    def open(cls, folder: Path, clock: Callable[[], datetime], retention: Retention | None = None) -> Ledger:
+        """Open the ledger in this folder, or begin one.
+
+        Raises:
+            LedgerError: the folder cannot be written, or the file is locked.
+
+        """
+        return cls(folder, clock, retention or Retention())
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    @contextmanager
+    def commit(self) -> Iterator[Batch]:
+        """Write all of a batch, on the disk when the block is left, or nothing of it.
+
+        Raises:
+            LedgerError: it could not be written: no space, locked, damaged. Trying again later is right in each case;
+                a damaged file is then replaced by an empty one.
+
+        """
+        try:
+            connection = self._sound()
+            with transaction(connection):
+                yield Batch(connection)
+        except sqlite3.Error as error:
+            raise self._failed("written", error) from error
+
+    def state(self, prefix: str = "") -> dict[str, Any]:
+        """Return the kept states whose keys begin with the prefix, by key.
+
+        Raises:
+            LedgerError: it could not be read.
+
+        """
+        found = self._rows("SELECT key, value FROM state WHERE key >= ? AND key < ?", (prefix, prefix + _BEYOND))
+        return {key: json.loads(value) for key, value in found}
+
+    def last_event_ns(self) -> int | None:
+        """Return the time stamp of the newest event in the journal; None when it is empty.
+
+        Raises:
+            LedgerError: it could not be read.
+
+        """
+        newest = self._rows("SELECT MAX(ns) FROM events", ())[0][0]
+        return None if newest is None else int(newest)
+
+    def open_incidents(self, since_ns: int) -> list[Incident]:
+        """Return, oldest first, the incidents that may still change: provisional, going on, or begun since then.
+
+        Raises:
+            LedgerError: they could not be read.
+
+        """
+        return incidents_of(self._rows(_OPEN_INCIDENTS, (PROVISIONAL, since_ns // 1000)))
+
+    def prune(self, now: datetime) -> None:
+        """Delete what is too old, and of what is too much the oldest events, then the oldest incidents.
+
+        A bounded piece of work a call: what is left over waits for the next one. History shrinks by itself, first.
+
+        Raises:
+            LedgerError: it could not be written.
+
+        """
+        try:
+            prune_ledger(self._sound(), micros(self._retention.oldest(now)), self._retention.ledger_bytes)
+        except sqlite3.Error as error:
+            raise self._failed("pruned", error) from error
+
+    def sizes(self) -> dict[str, int]:
+        """Return in bytes what ledger.db holds (`ledger`), and what both files take on the disk (`disk`).
+
+        Raises:
+            LedgerError: it could not be read.
+
+        """
+        try:
+            held = used_bytes(self._sound())
+        except sqlite3.Error as error:
+            raise self._failed("read", error) from error
+        return {"ledger": held, "disk": file_bytes(self._folder, LEDGER) + file_bytes(self._folder, HISTORY)}
+
+    def _opened(self, damage: str = "") -> sqlite3.Connection:
+        opened = open_database(self._folder, LEDGER, self._clock(), damage=damage)
+        if opened.note:
+            self.notes = (*self.notes, opened.note)
+        return opened.connection
+
+    def _sound(self) -> sqlite3.Connection:
+        """Return the connection, to a new file when the last one was found damaged."""
+        if self._damage:
+            self._connection.close()
+            self._connection = self._opened(self._damage)
+            self._damage = ""
+        return self._connection
+
+    def _rows(self, sql: str, parameters: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        try:
+            return self._sound().execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise self._failed("read", error) from error
+
+    def _failed(self, what: str, error: sqlite3.Error) -> LedgerError:
+        """Return what to raise; a damaged file is put away by the next call."""
+        if is_corrupt(error):
+            self._damage = str(error)
+        where = str(self._folder / LEDGER.file_name)
+        return LedgerError(f"the ledger could not be {what}: {error}", where=where)

@@ -1,0 +1,89 @@
+"""Reading the ledger: from any thread, beside the writer, and after it has ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from datetime import datetime
+from pathlib import Path
+
+from sidecar.ledger.connections import Readers
+from sidecar.ledger.moments import micros
+from sidecar.ledger.rows import EVENT_COLUMNS, event_of, incidents_of
+from sidecar.ledger.schema import LEDGER
+from sidecar.model.incident import Incident, Kind
+from sidecar.model.signal import Event
+
+_INCIDENTS = """SELECT document FROM incidents
+    WHERE (:since IS NULL OR until_us IS NULL OR MAX(at_us, until_us) >= :since)
+      AND (:until IS NULL OR at_us <= :until)
+      AND (:kinds IS NULL OR kind IN (SELECT value FROM json_each(:kinds)))
+      AND (:project IS NULL OR project = :project)
+      AND (:helpers OR NOT helper) """
+_NEWEST_FIRST = "ORDER BY at_us DESC, id LIMIT :limit"
+_OLDEST_FIRST = "ORDER BY at_us, id LIMIT :limit"
+_EVENTS = f"SELECT {EVENT_COLUMNS} FROM events WHERE container_id = :id ORDER BY ns DESC, action LIMIT :limit"  # noqa: S608
+_OOM_KILLS = """SELECT container_id, SUM(count) FROM incidents
+    WHERE kind = :kind AND container_id IS NOT NULL GROUP BY container_id"""
+
+
+class LedgerReader:
+    """The incidents and events that are on the disk. For any number of threads; each call may raise LedgerError.
+
+    Args:
+        folder: where the ledger is.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._readers = Readers(folder / LEDGER.file_name)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._readers.close()
+
+    def incidents(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        kinds: Collection[Kind] | None = None,
+        project: str | None = None,
+        limit: int = 200,
+        newest_first: bool = True,
+        helpers: bool = False,
+    ) -> list[Incident]:
+        """Return the incidents that touch the span: begun by `until`, and not over before `since`.
+
+        Args:
+            since: start of the span; None: from ever.
+            until: end of the span; None: up to now.
+            kinds: only of these kinds; None or none: all.
+            project: only of this Compose project; None: all, and those of no project.
+            limit: at most so many.
+            newest_first: which end of the list the limit takes, and the order.
+            helpers: also what happened to the kit's own probes.
+        """
+        asked = {
+            "since": None if since is None else micros(since),
+            "until": None if until is None else micros(until),
+            "kinds": json.dumps(list(kinds)) if kinds else None,
+            "project": project,
+            "limit": limit,
+            "helpers": helpers,
+        }
+        return incidents_of(self._readers.rows(_INCIDENTS + (_NEWEST_FIRST if newest_first else _OLDEST_FIRST), asked))
+
+    def incident(self, incident_id: str) -> Incident | None:
+        """Return one incident with all of its evidence, or None when there is none of this id."""
+        found = self._readers.rows("SELECT document FROM incidents WHERE id = :id", {"id": incident_id})
+        return next(iter(incidents_of(found)), None)
+
+    def oom_kills(self) -> dict[str, int]:
+        """Return how many OOM kills are on record for each container, by its full id."""
+        found = self._readers.rows(_OOM_KILLS, {"kind": Kind.OOM_KILL})
+        return {container_id: int(count) for container_id, count in found}
+
+    def events(self, container_id: str, limit: int = 100) -> list[Event]:
+        """Return the latest events of a container (its full id), oldest first."""
+        found = self._readers.rows(_EVENTS, {"id": container_id, "limit": limit})
+        return [event_of(row) for row in reversed(found)]

@@ -1,0 +1,137 @@
+"""What history keeps and gives back: figures of containers, figures of the run. Log lines are in model.logs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sidecar.model.incident import MemorySample
+from sidecar.model.observation import LogEntry
+from sidecar.model.snapshot import Container, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One container's figures in one round; None where they are not known."""
+
+    container_id: str
+    name: str
+    project: str | None
+    service: str | None
+    index: int | None
+    working_set_bytes: int
+    usage_bytes: int
+    limit_bytes: int | None = None
+    cpu_percent: float | None = None
+    throttled_percent: float | None = None
+    network_rx_bytes: int | None = None
+    network_tx_bytes: int | None = None
+    block_read_bytes: int | None = None
+    block_write_bytes: int | None = None
+    pids: int | None = None
+    restarts: int | None = None
+    oom_kills: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunPoint:
+    """The master's figures, in one round or over one step of time.
+
+    Over a step: the state at its end, users, p50 and p95 at their highest, workers at their lowest, rates on average.
+    """
+
+    at: datetime
+    state: str
+    users: int
+    rps: float
+    fail_per_second: float
+    p50_ms: float | None
+    p95_ms: float | None
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One container's figures over one step of time, which begins at `at`.
+
+    `throttled_percent` is the highest share, `limit_bytes` the largest limit in force; None where nothing is known.
+    """
+
+    at: datetime
+    working_set_bytes: int
+    working_set_max_bytes: int
+    usage_max_bytes: int
+    limit_bytes: int | None
+    cpu_percent: float | None
+    cpu_max_percent: float | None
+    throttled_percent: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One container's figures over time, oldest first. Steps without a figure are left out."""
+
+    container_id: str
+    name: str
+    project: str | None
+    service: str | None
+    index: int | None
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """The last that is known of a container before a moment, oldest first: evidence for an incident."""
+
+    samples: tuple[MemorySample, ...] = ()
+    lines: tuple[LogEntry, ...] = ()
+
+
+def samples_of(snapshot: Snapshot) -> tuple[Sample, ...]:
+    """Return what history keeps of a Snapshot: one sample for each container that had figures in this round."""
+    if snapshot.stale:
+        return ()
+    made = (_sample(container, snapshot.project) for container in snapshot.containers)
+    return tuple(sample for sample in made if sample is not None)
+
+
+def run_point_of(snapshot: Snapshot) -> RunPoint | None:
+    """Return the run's figures in a Snapshot; None where the master gave none."""
+    locust = snapshot.locust
+    if locust is None:
+        return None
+    return RunPoint(
+        at=snapshot.at,
+        state=locust.state,
+        users=locust.users,
+        rps=locust.rps,
+        fail_per_second=locust.fail_per_second,
+        p50_ms=locust.p50_ms,
+        p95_ms=locust.p95_ms,
+        workers=locust.workers_connected,
+    )
+
+
+def _sample(container: Container, project: str) -> Sample | None:
+    working_set, usage = container.memory_working_set_bytes, container.memory_usage_bytes
+    if working_set is None or usage is None:
+        return None
+    return Sample(
+        container_id=container.id,
+        name=container.name,
+        project=container.project or project,
+        service=container.service,
+        index=container.index,
+        working_set_bytes=working_set,
+        usage_bytes=usage,
+        limit_bytes=container.memory_limit_bytes,
+        cpu_percent=container.cpu_percent,
+        throttled_percent=container.throttled_percent,
+        network_rx_bytes=container.network_rx_bytes,
+        network_tx_bytes=container.network_tx_bytes,
+        block_read_bytes=container.block_read_bytes,
+        block_write_bytes=container.block_write_bytes,
+        pids=container.pids,
+        restarts=container.restarts,
+        oom_kills=container.oom_kills,
+    )

@@ -1,0 +1,213 @@
+"""What the Locust master and the kit's plugin answer, read into observations. Pure, and without trust."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sidecar.model.observation import MasterStats, MasterWorker, PluginRun, PluginStatus
+from sidecar.model.snapshot import Endpoint, Failure
+from sidecar.model.text import clean
+from sidecar.model.times import docker_time
+
+Payload = Mapping[str, Any]  # JSON of the master; each value is checked where it is read
+
+ROWS = 20  # of failures and of endpoints: what fits a screen, the most frequent first
+_TEXT_CHARACTERS = 300
+_MISSING = "missing"
+_AGGREGATED = "Aggregated"
+
+
+class MasterError(Exception):
+    """The master gave no figures; the text says why, in one line."""
+
+
+def checked_json(status: int, headers: Mapping[str, str], body: bytes) -> Payload:
+    """Accept only a JSON object with status 200. Header names are in lower case.
+
+    Raises:
+        MasterError: anything else, told by its likely cause.
+
+    """
+    if http.client.MULTIPLE_CHOICES <= status < http.client.BAD_REQUEST:
+        raise MasterError(f"the master redirects to {_text(headers.get('location', ''))[:80]!r}")
+    if status == http.client.NOT_FOUND:
+        raise MasterError("the master answers with status 404: is LOCUST_WEB_BASE_PATH in its own environment only?")
+    if status != http.client.OK:
+        raise MasterError(f"the master answers with status {status}")
+    if not body:
+        raise MasterError("the master's answer is empty")
+    content_type = headers.get("content-type", "")
+    if "json" not in content_type.lower():
+        start = clean(body[:60].decode("utf-8", "replace"))
+        raise MasterError(f"the master answers {_text(content_type) or 'an unnamed type'} instead of JSON: {start!r}")
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise MasterError("the master's JSON is broken") from error
+    if not isinstance(value, dict):
+        raise MasterError("the master's JSON is no object")
+    return value
+
+
+def parse_stats(answer: Payload) -> MasterStats:
+    """Read `/stats/requests`. A figure that is absent or of the wrong kind counts as zero, a percentile as unknown."""
+    rows = _objects(answer.get("stats"))
+    total = next((row for row in rows if row.get("name") == _AGGREGATED), {})
+    workers = tuple(
+        MasterWorker(
+            id=_text(worker.get("id", "?")),
+            state=_text(worker.get("state", "?")),
+            users=_whole(worker.get("user_count")),
+            cpu_percent=_number(worker.get("cpu_usage")),
+            memory_bytes=_whole(worker.get("memory_usage")),
+        )
+        for worker in _objects(answer.get("workers"))
+    )
+    return MasterStats(
+        state=_text(answer.get("state", "unknown")),
+        users=_whole(answer.get("user_count")),
+        rps=_number(answer.get("current_rps", answer.get("total_rps"))),
+        fail_per_second=_number(answer.get("current_fail_per_sec")),
+        fail_ratio=_number(answer.get("fail_ratio")),
+        p50_ms=_response_time(answer, total, 0.5, "median_response_time"),
+        p95_ms=_response_time(answer, total, 0.95, "response_time_percentile_0.95"),
+        workers_connected=sum(1 for worker in workers if worker.state != _MISSING),
+        workers=workers,
+        failures=_failures(_objects(answer.get("errors"))),
+        endpoints=_endpoints([row for row in rows if row is not total]),
+        total=_endpoint(total) if total else None,
+        requests_total=_whole(total.get("num_requests")),
+        failures_total=_whole(total.get("num_failures")),
+    )
+
+
+def _failures(rows: list[Payload]) -> tuple[Failure, ...]:
+    found = [
+        Failure(
+            method=_text(row.get("method") or ""),
+            name=_text(row.get("name") or ""),
+            error=_text(row.get("error") or ""),
+            occurrences=_whole(row.get("occurrences")),
+            first_seen=_moment(row.get("first_seen")),
+            last_seen=_moment(row.get("last_seen")),
+        )
+        for row in rows
+    ]
+    return tuple(sorted(found, key=lambda failure: -failure.occurrences)[:ROWS])
+
+
+def _endpoints(rows: list[Payload]) -> tuple[Endpoint, ...]:
+    busiest = sorted(rows, key=lambda row: -_number(row.get("num_requests")))[:ROWS]
+    return tuple(_endpoint(row) for row in busiest)
+
+
+def _endpoint(row: Payload) -> Endpoint:
+    asked = _whole(row.get("num_requests"))
+
+    def time_ms(key: str) -> float | None:
+        return _optional(row.get(key)) if asked else None
+
+    return Endpoint(
+        method=_text(row.get("method") or ""),
+        name=_text(row.get("name") or ""),
+        requests=asked,
+        failures=_whole(row.get("num_failures")),
+        rps=_number(row.get("current_rps")),
+        p95_ms=time_ms("response_time_percentile_0.95"),
+        fail_per_second=_number(row.get("current_fail_per_sec")),
+        p50_ms=time_ms("median_response_time"),
+        average_ms=time_ms("avg_response_time"),
+        least_ms=time_ms("min_response_time"),
+        most_ms=time_ms("max_response_time"),
+        average_content_bytes=time_ms("avg_content_length"),
+    )
+
+
+def _response_time(answer: Payload, total: Payload, wanted: float, of_whole_run: str) -> float | None:
+    """Take the percentile of the last seconds; else that of the whole run; None before the first request."""
+    if not _number(total.get("num_requests")):
+        return None
+    current = _percentile(answer, wanted)
+    return _optional(total.get(of_whole_run)) if current is None else current
+
+
+def _percentile(answer: Payload, wanted: float) -> float | None:
+    """Find a current percentile by the number its key ends in: `..._0.95` today, `..._95` before 2024."""
+    current = answer.get("current_response_time_percentiles")
+    for key, value in (current if isinstance(current, dict) else answer).items():
+        tail = str(key).rpartition("percentile_")[2]
+        try:
+            number = float(tail)
+        except ValueError:
+            continue
+        if number in (wanted, wanted * 100):
+            return _optional(value)
+    return None
+
+
+def parse_plugin(answer: Payload) -> PluginStatus:
+    """Read `/locust-kit/status`, tolerating whatever is absent."""
+    run, locustfile, workers = answer.get("run"), answer.get("locustfile"), answer.get("workers")
+    return PluginStatus(
+        run=PluginRun(
+            run_id=_text(run.get("run_id", "?")),
+            state=_text(run.get("state", "?")),
+            started_at=docker_time(run.get("started_at")),
+        )
+        if isinstance(run, dict)
+        else None,
+        master_changed=_changed(locustfile),
+        workers_changed={
+            _text(worker): _changed(entry) for worker, entry in (workers if isinstance(workers, dict) else {}).items()
+        },
+    )
+
+
+def _changed(entry: object) -> tuple[str, ...]:
+    names = entry.get("changed_on_disk") if isinstance(entry, dict) else None
+    return tuple(_text(name) for name in (names if isinstance(names, list) else []))
+
+
+def _objects(value: object) -> list[Payload]:
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+
+
+def _text(value: object) -> str:
+    """Return a text for display. What is absurdly long is cut before it is cleaned, which costs time."""
+    text = value if isinstance(value, str) else str(value)[:_TEXT_CHARACTERS]
+    return clean(text[:_TEXT_CHARACTERS])
+
+
+def _optional(value: object) -> float | None:
+    """Return a number; None for what is none, JSON's Infinity and NaN among it."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _number(value: object) -> float:
+    return _optional(value) or 0.0
+
+
+def _whole(value: object) -> int:
+    return int(_number(value))
+
+
+def _moment(value: object) -> datetime | None:
+    """Read a time that Locust wrote as seconds since 1970."""
+    seconds = _optional(value)
+    if not seconds:
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None

@@ -1,0 +1,1 @@
+"""Alerts out: what is worth a message (`pager`, pure), who keeps it until it is taken (`notifier`), who sends it."""

@@ -1,0 +1,99 @@
+"""One message to a person, and its words. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sidecar.model.incident import Incident, Kind, Severity
+
+MOST_LINES = 10
+_MOST_TEXT = 300
+
+_NAMES: dict[Kind, tuple[str, str]] = {
+    Kind.OOM_KILL: ("OOM kill", "OOM kills"),
+    Kind.RESTART: ("restart", "restarts"),
+    Kind.EXIT: ("container ended", "containers ended"),
+    Kind.UNHEALTHY: ("unhealthy container", "unhealthy containers"),
+    Kind.WORKER_LOST: ("worker lost", "workers lost"),
+    Kind.WORKER_LEFT: ("worker left", "workers left"),
+    Kind.MASTER_RESTART: ("restart of the master", "restarts of the master"),
+    Kind.THROTTLED: ("throttled container", "throttled containers"),
+    Kind.MEMORY_HIGH: ("container near its memory limit", "containers near their memory limit"),
+    Kind.FORECAST: ("OOM kill to be expected", "OOM kills to be expected"),
+    Kind.FAILURE_RATIO: ("too many failed requests", "times too many failed requests"),
+    Kind.RESTART_LOOP: ("restart loop", "restart loops"),
+    Kind.UNATTRIBUTED_OOM_KILL: ("OOM kill nobody explains", "OOM kills nobody explains"),
+    Kind.BLIND: ("blind span", "blind spans"),
+}
+_COUNTED = frozenset({Kind.OOM_KILL, Kind.UNATTRIBUTED_OOM_KILL})  # one incident of them may stand for several
+
+
+class Tone(StrEnum):
+    """How a message is to be taken; the values are Apprise's."""
+
+    FAILURE = "failure"
+    WARNING = "warning"
+    INFO = "info"
+    SUCCESS = "success"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a message: an incident that began or happened, or one that is over."""
+
+    incident: Incident
+    over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is sent: a title, plain text of a few lines, and a tone."""
+
+    title: str
+    body: str
+    tone: Tone
+
+
+def compose(project: str, entries: Sequence[Entry]) -> Message:
+    """Put one message together; beyond ten lines it says how many more there are."""
+    lines = [_line(entry) for entry in entries[:MOST_LINES]]
+    if len(entries) > MOST_LINES:
+        lines.append(f"… and {len(entries) - MOST_LINES} more")
+    return Message(f"[{project}] {_headline(entries)}", "\n".join(lines), _tone(entries))
+
+
+def _headline(entries: Sequence[Entry]) -> str:
+    begun = Counter[Kind]()
+    for entry in entries:
+        if not entry.over:
+            begun[entry.incident.kind] += entry.incident.count if entry.incident.kind in _COUNTED else 1
+    over = Counter(entry.incident.kind for entry in entries if entry.over)
+    if not over:
+        return _named(begun)
+    return f"{_named(begun)}; over: {_named(over)}" if begun else f"over: {_named(over)}"
+
+
+def _named(counts: Counter[Kind]) -> str:
+    return ", ".join(f"{count} {_NAMES[kind][count != 1]}" for kind, count in counts.most_common())
+
+
+def _line(entry: Entry) -> str:
+    incident = entry.incident
+    where = incident.container or incident.service or "host"
+    text = incident.text if len(incident.text) <= _MOST_TEXT else f"{incident.text[:_MOST_TEXT]}…"
+    if entry.over:
+        ended = f"{incident.until:%H:%M:%S} UTC  " if incident.until else ""
+        return f"{ended}over  {where}: {text}"
+    return f"{incident.at:%H:%M:%S} UTC  {incident.kind}  {where}: {text}"
+
+
+def _tone(entries: Sequence[Entry]) -> Tone:
+    severities = {entry.incident.severity for entry in entries if not entry.over}
+    if Severity.ERROR in severities:
+        return Tone.FAILURE
+    if Severity.WARN in severities:
+        return Tone.WARNING
+    return Tone.INFO if severities else Tone.SUCCESS

@@ -1,0 +1,189 @@
+"""From recorded incidents to sent messages, in a thread of its own: whatever a receiver does, watching goes on."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+from sidecar.model.incident import Incident
+from sidecar.notify.message import Message
+from sidecar.notify.pager import Pager
+from sidecar.watch.backoff import Backoff
+
+_log = logging.getLogger(__name__)
+
+MOST_QUEUED = 1000  # batches of incidents
+MOST_MESSAGES = 20
+MOST_TRIES = 6  # 2 s, 4 s, ... 32 s apart: about a minute in all
+_LONGEST_WAIT_SECONDS = 60.0
+_PATIENCE = Backoff(first_seconds=2.0, most_seconds=60.0)
+
+
+class Sender(Protocol):
+    """Who brings a message to its receivers."""
+
+    def send(self, urls: Sequence[str], message: Message | None) -> tuple[str, ...]:
+        """Return "" or why it failed, for each URL; without a message only tell which URLs are not understood."""
+
+    def close(self) -> None:
+        """End what is under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What became of messages, counted once a receiver, and of what never became one."""
+
+    sent: int = 0
+    failed: int = 0
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Outgoing:
+    """A message on its way, with the numbers of the URLs that have yet to take it."""
+
+    message: Message
+    urls: tuple[int, ...]
+    backoff: Backoff
+
+
+class Notifier:
+    """Takes incidents with `put`, from any thread, and sends what the pager makes of them.
+
+    Args:
+        urls: where to; they are secrets, and logged by their number alone.
+        pager: decides what is worth a message.
+        sender: sends.
+        clock: the time of day.
+        monotonic: a clock in seconds that never jumps.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        pager: Pager,
+        sender: Sender,
+        *,
+        clock: Callable[[], datetime],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._urls = tuple(urls)
+        self._pager = pager
+        self._sender = sender
+        self._clock = clock
+        self._monotonic = monotonic
+        self._queue: queue.Queue[tuple[Incident, ...] | None] = queue.Queue(MOST_QUEUED)
+        self._outbox: deque[_Outgoing] = deque()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
+        self._unqueued = 0
+        self._tally = Tally()
+        self.problems: tuple[str, ...] = ()  # a sentence for each URL that cannot work; known soon after the start
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._thread.start()
+
+    def put(self, incidents: Iterable[Incident]) -> None:
+        """Hand over incidents that were recorded. Never waits: what a full queue does not take is counted."""
+        # Without their evidence: a message has no room for it, and a queue should not hold it.
+        batch = tuple(replace(incident, evidence=()) for incident in incidents if self._pager.wants(incident))
+        if not batch:
+            return
+        try:
+            self._queue.put_nowait(batch)
+        except queue.Full:
+            self._unqueued += len(batch)
+
+    def stop(self) -> None:
+        """End within a second; what is not sent by then is lost."""
+        self._stopping.set()
+        self._sender.close()
+        with suppress(queue.Full):  # it wakes by itself then
+            self._queue.put_nowait(None)
+        if self._thread.is_alive():
+            self._thread.join(timeout=1.0)
+
+    def tally(self) -> Tally:
+        """Return what became of messages so far."""
+        return replace(self._tally, dropped=self._tally.dropped + self._unqueued + self._pager.dropped)
+
+    def _run(self) -> None:
+        backoff = Backoff()
+        checked = False
+        while not self._stopping.is_set():
+            try:
+                if not checked:
+                    self._check()
+                    checked = True
+                self._turn()
+                backoff = backoff.succeeded()
+            except Exception:  # noqa: BLE001  # top of the thread: a message that breaks something must not end all others
+                _log.exception("sending alerts failed")
+                backoff = backoff.failed(self._monotonic())
+                self._stopping.wait(backoff.next_try_seconds - self._monotonic())
+
+    def _check(self) -> None:
+        answers = self._sender.send(self._urls, None)
+        self.problems = tuple(
+            f"ALERT_URLS number {number} is {why}"
+            for number, why in enumerate(answers, 1)
+            if why.startswith("not under")
+        )
+        for problem in self.problems:
+            _log.error("%s", problem)
+
+    def _turn(self) -> None:
+        """Wait for incidents or for the next thing to do, and do it."""
+        try:
+            batch = self._queue.get(timeout=self._pause_seconds())
+        except queue.Empty:
+            batch = ()
+        now = self._clock()
+        self._pager.take(batch or (), now)
+        if message := self._pager.due(now):
+            self._post(message)
+        self._send_next()
+
+    def _pause_seconds(self) -> float:
+        now = self._clock()
+        waits = [_LONGEST_WAIT_SECONDS]
+        if (at := self._pager.next_at(now)) is not None:
+            waits.append((at - now).total_seconds())
+        waits += [outgoing.backoff.next_try_seconds - self._monotonic() for outgoing in self._outbox]
+        return max(0.0, min(waits))
+
+    def _post(self, message: Message) -> None:
+        if len(self._outbox) == MOST_MESSAGES:
+            self._outbox.popleft()
+            self._tally = replace(self._tally, dropped=self._tally.dropped + 1)
+        self._outbox.append(_Outgoing(message, tuple(range(len(self._urls))), _PATIENCE))
+
+    def _send_next(self) -> None:
+        """Try one message that is due, a new one before one that has failed; what fails waits ever longer."""
+        now = self._monotonic()
+        due = [one for one in self._outbox if one.backoff.due(now)]
+        if not due:
+            return
+        outgoing = min(due, key=lambda one: one.backoff.failures)
+        self._outbox.remove(outgoing)
+        answers = self._sender.send([self._urls[number] for number in outgoing.urls], outgoing.message)
+        failed = {number: why for number, why in zip(outgoing.urls, answers, strict=True) if why}
+        self._tally = replace(self._tally, sent=self._tally.sent + len(outgoing.urls) - len(failed))
+        if not failed or self._stopping.is_set():
+            return
+        backoff = outgoing.backoff.failed(self._monotonic())
+        told = ", ".join(f"number {number + 1}: {why}" for number, why in failed.items())
+        if backoff.failures >= MOST_TRIES:
+            self._tally = replace(self._tally, failed=self._tally.failed + len(failed))
+            _log.error("an alert was given up after %d tries: ALERT_URLS %s", backoff.failures, told)
+            return
+        _log.warning("an alert was not taken, and is tried again: ALERT_URLS %s", told)
+        self._outbox.append(replace(outgoing, urls=tuple(failed), backoff=backoff))

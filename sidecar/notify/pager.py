@@ -1,0 +1,152 @@
+"""Which incidents become messages, and when. Pure: incidents and the time in, messages out.
+
+Three rules keep a message worth reading. What happens within a few seconds goes out as one. After a message about one
+kind of incident of one service, that pair stays quiet for a while; what came meanwhile is told afterwards. And whoever
+was told that something began is told that it is over.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sidecar.model.incident import Incident, Kind
+from sidecar.notify.message import Entry, Message, compose
+
+GATHER_SECONDS = 3.0  # a kill is final after two: its message then has the whole count
+GAP_SECONDS = 10.0  # between two messages
+MOST_KNOWN = 5000
+MOST_PENDING = 1000  # incidents that wait for their message
+
+# What goes on until it is over. The others are over when they have happened.
+_LASTING = frozenset(
+    {
+        Kind.MEMORY_HIGH,
+        Kind.FORECAST,
+        Kind.FAILURE_RATIO,
+        Kind.RESTART_LOOP,
+        Kind.THROTTLED,
+        Kind.UNHEALTHY,
+        Kind.BLIND,
+    }
+)
+
+_Key = tuple[Kind, str, str]
+
+
+@dataclass(slots=True)
+class _Quiet:
+    """One kind of one service after a message: until when it is kept quiet, and what it would have said."""
+
+    until: datetime
+    held: dict[str, Incident] = field(default_factory=dict)
+
+
+class Pager:
+    """Decides on messages. Not for use from two threads at once.
+
+    Args:
+        project: named in each title.
+        kinds: what is worth a message.
+        cooldown_seconds: how long a kind of a service stays quiet after a message about it.
+    """
+
+    def __init__(self, project: str, kinds: Collection[Kind], cooldown_seconds: float) -> None:
+        self._project = project
+        self._kinds = frozenset(kinds)
+        self._cooldown = timedelta(seconds=cooldown_seconds)
+        self._known: OrderedDict[str, bool] = OrderedDict()  # incident id → it was told, and its end is yet to be
+        self._quiet: dict[_Key, _Quiet] = {}
+        self._waiting: OrderedDict[str, Incident] = OrderedDict()
+        self._over: OrderedDict[str, Incident] = OrderedDict()
+        self._waiting_since: datetime | None = None
+        self._last_message_at: datetime | None = None
+        self.dropped = 0  # incidents that too many others kept from being told
+
+    def restore(self, incidents: Iterable[Incident]) -> None:
+        """Take incidents as told: an earlier sidecar has seen to them. The end of those that go on is still told."""
+        for incident in incidents:
+            self._know(incident.id, open_=incident.kind in _LASTING and incident.until is None)
+
+    def take(self, incidents: Iterable[Incident], now: datetime) -> None:
+        """Hear of incidents, new ones or new revisions of known ones, in the order in which they were recorded."""
+        for incident in incidents:
+            if self.wants(incident):
+                self._take(incident, now)
+
+    def wants(self, incident: Incident) -> bool:
+        """Tell whether an incident is of a kind that is worth a message."""
+        return incident.kind in self._kinds and not incident.helper
+
+    def due(self, now: datetime) -> Message | None:
+        """Return the message that is to be sent now, if any; what is in it is told with that."""
+        self._end_quiet(now)
+        at = self.next_at(now)
+        if at is None or at > now or not (self._waiting or self._over):
+            return None
+        entries = [*self._begun(now), *(Entry(incident, over=True) for incident in self._over.values())]
+        self._over.clear()
+        self._waiting_since = None
+        self._last_message_at = now
+        return compose(self._project, entries)
+
+    def next_at(self, now: datetime) -> datetime | None:
+        """When `due` is to be asked again at the latest; None when there is nothing to wait for."""
+        times = [quiet.until for quiet in self._quiet.values() if quiet.held]
+        if self._waiting_since is not None:
+            at = self._waiting_since + timedelta(seconds=GATHER_SECONDS)
+            if self._last_message_at is not None:
+                at = max(at, self._last_message_at + timedelta(seconds=GAP_SECONDS))
+            times.append(at)
+        return max(now, min(times)) if times else None
+
+    def _take(self, incident: Incident, now: datetime) -> None:
+        quiet = self._quiet.get(_key(incident))
+        if incident.id in self._waiting:
+            self._waiting[incident.id] = incident
+        elif quiet is not None and incident.id in quiet.held:
+            quiet.held[incident.id] = incident
+        elif incident.id not in self._known:
+            self._know(incident.id, open_=False)
+            if len(self._waiting) + sum(len(each.held) for each in self._quiet.values()) >= MOST_PENDING:
+                self.dropped += 1
+            elif quiet is not None and now < quiet.until:
+                quiet.held[incident.id] = incident
+            else:
+                self._wait(self._waiting, incident, now)
+        elif self._known[incident.id] and incident.until is not None:
+            self._known[incident.id] = False
+            self._wait(self._over, incident, now)
+
+    def _wait(self, where: OrderedDict[str, Incident], incident: Incident, now: datetime) -> None:
+        where[incident.id] = incident
+        if self._waiting_since is None:
+            self._waiting_since = now
+
+    def _begun(self, now: datetime) -> Iterable[Entry]:
+        """Tell of what waits, and begin the quiet of each kind and service in it."""
+        for incident in self._waiting.values():
+            goes_on = incident.kind in _LASTING and incident.until is None
+            self._know(incident.id, open_=goes_on)
+            self._quiet.setdefault(_key(incident), _Quiet(now + self._cooldown))
+            yield Entry(incident)
+        self._waiting.clear()
+
+    def _end_quiet(self, now: datetime) -> None:
+        """Bring back what was held while its kind was kept quiet, without what has begun and ended meanwhile."""
+        for key in [key for key, quiet in self._quiet.items() if quiet.until <= now]:
+            for incident in self._quiet.pop(key).held.values():
+                if incident.kind not in _LASTING or incident.until is None:
+                    self._wait(self._waiting, incident, now)
+
+    def _know(self, incident_id: str, *, open_: bool) -> None:
+        self._known[incident_id] = open_
+        self._known.move_to_end(incident_id)
+        while len(self._known) > MOST_KNOWN:
+            self._known.popitem(last=False)
+
+
+def _key(incident: Incident) -> _Key:
+    return incident.kind, incident.project or "", incident.service or incident.container or ""

@@ -1,0 +1,166 @@
+"""Locust workers that were lost, and those that left. Pure but for its memory.
+
+Each worker id is told of once: as lost when the master misses it or its container died of something nobody asked for,
+as left when it quit by itself or its container was stopped by a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sidecar.model.incident import FINAL, Incident, Kind, Reason, Severity, identity
+from sidecar.model.snapshot import Container, Locust, Snapshot, Worker
+from sidecar.rules.conditions.sign import of_project, running_id
+
+MASTER = "locust-master"
+MISSING = "missing"
+UNDECIDED = timedelta(seconds=4)  # why a container ended is settled two seconds after, and a round is two more
+
+_DEATHS = frozenset({Kind.EXIT, Kind.RESTART})
+_LEFT_FOR = frozenset({Reason.STOPPED, Reason.FINISHED})
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is remembered of one worker while the master lists it, and shortly after."""
+
+    worker: Worker
+    first_seen: datetime
+    gone_since: datetime | None = None
+    told: Incident | None = None
+
+
+class Workers:
+    """Follows the workers by their ids, round by round."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, _Known] = {}
+        self._restored: dict[str, Incident] = {}
+        self._master: datetime | None = None
+
+    def restore(self, incident: Incident) -> None:
+        """Remember, after a restart of the sidecar, a worker that was told of."""
+        if incident.kind in {Kind.WORKER_LOST, Kind.WORKER_LEFT}:
+            self._restored.update((worker, incident) for worker in incident.workers)
+
+    def apply(self, snapshot: Snapshot, recent: Sequence[Incident], full: Mapping[str, str]) -> list[Incident]:
+        """Take one round; return the incidents to upsert."""
+        self._forget_for_new_master(snapshot)
+        if snapshot.locust is not None:
+            self._see(snapshot.locust, snapshot.at)
+        found = []
+        for worker_id, known in list(self._known.items()):
+            changed = self._judge(known, snapshot, recent, full)
+            if changed is not None:
+                known.told = changed
+                found.append(changed)
+            if known.told and known.gone_since:
+                del self._known[worker_id]
+        return found
+
+    def _forget_for_new_master(self, snapshot: Snapshot) -> None:
+        """A master that was started anew knows nobody: that its list is empty then is its own story."""
+        started = next((one.started_at for one in snapshot.containers if one.service == MASTER), None)
+        if started is not None and self._master is not None and started != self._master:
+            self._known.clear()
+        self._master = started or self._master
+
+    def _see(self, locust: Locust, at: datetime) -> None:
+        listed = {worker.id: worker for worker in locust.workers}
+        for worker_id, worker in listed.items():
+            known = self._known.get(worker_id)
+            if known is None:
+                self._known[worker_id] = _Known(worker, at, told=self._restored.pop(worker_id, None))
+                continue
+            known.gone_since = None
+            if worker.state != MISSING:
+                known.worker = worker  # of a missing one the last good figures stay: its users went with it
+            else:
+                known.worker = replace(known.worker, state=MISSING)
+        for worker_id, known in self._known.items():
+            if worker_id not in listed and known.gone_since is None:
+                known.gone_since = at
+
+    def _judge(
+        self, known: _Known, snapshot: Snapshot, recent: Sequence[Incident], full: Mapping[str, str]
+    ) -> Incident | None:
+        if known.told is not None:
+            return _came_back(known, snapshot.at)
+        death = _death(known, recent)
+        missing = known.worker.state == MISSING and known.gone_since is None
+        if death is not None and (death.kind is Kind.OOM_KILL or death.reason not in _LEFT_FOR):
+            return _told(Kind.WORKER_LOST, known, snapshot, full, death)
+        if death is None and missing:
+            return _told(Kind.WORKER_LOST, known, snapshot, full, None)
+        gone_for = snapshot.at - known.gone_since if known.gone_since else timedelta()
+        if missing or (known.gone_since is not None and (death is not None or gone_for >= UNDECIDED)):
+            return _told(Kind.WORKER_LEFT, known, snapshot, full, death)
+        return None
+
+
+def _death(known: _Known, recent: Sequence[Incident]) -> Incident | None:
+    """Find what ended the container while this worker lived in it; an OOM kill before all else, it is the cause."""
+    ends = [
+        one
+        for one in recent
+        if one.container is not None
+        and one.container == known.worker.container
+        and one.at >= known.first_seen
+        and (one.kind in _DEATHS or (one.kind is Kind.OOM_KILL and one.process_survived is False))
+    ]
+    return min(ends, key=lambda one: (one.kind is not Kind.OOM_KILL, one.at), default=None)
+
+
+def _told(kind: Kind, known: _Known, snapshot: Snapshot, full: Mapping[str, str], death: Incident | None) -> Incident:
+    worker = known.worker
+    container = next((one for one in snapshot.containers if one.name == worker.container), None)
+    lost = kind is Kind.WORKER_LOST
+    at = death.at if death else known.gone_since or snapshot.at
+    return Incident(
+        id=identity(kind, _id(container, full), "", worker.id),
+        kind=kind,
+        severity=Severity.ERROR if lost else Severity.INFO,
+        at=at,
+        text=_text(known, snapshot, death, lost=lost),
+        state=FINAL,
+        until=at,
+        project=snapshot.project,
+        service=container.service if container else death.service if death else None,
+        container=worker.container,
+        container_id=_id(container, full) or None,
+        reason=death.reason if death else None,
+        workers=(worker.id,),
+        users_lost=worker.users,
+        cause=death.id if death else None,
+        run_id=running_id(snapshot),
+    )
+
+
+def _text(known: _Known, snapshot: Snapshot, death: Incident | None, *, lost: bool) -> str:
+    worker = known.worker
+    home = of_project(worker.container, snapshot.project) if worker.container else "an unknown container"
+    name = f"worker {worker.id} ({home})"
+    users = f", {worker.users} user{'' if worker.users == 1 else 's'} gone with it" if worker.users else ""
+    if not lost:
+        return f"{name} left{users}"
+    if death is None:
+        return f"{name} was lost: the master hears nothing of it{users}"
+    why = Reason.OOM if death.kind is Kind.OOM_KILL else death.reason
+    ended = "was OOM-killed" if why is Reason.OOM else "ended"
+    return f"{name} was lost: its container {ended}{users}"
+
+
+def _id(container: Container | None, full: Mapping[str, str]) -> str:
+    return full.get(container.name, container.id) if container else ""
+
+
+def _came_back(known: _Known, at: datetime) -> Incident | None:
+    """A worker that was only missing may be heard of again."""
+    told = known.told
+    back = known.gone_since is None and known.worker.state != MISSING
+    if told is None or told.kind is not Kind.WORKER_LOST or told.cause or told.note or not back:
+        return None
+    text = f"the master heard of it again after {(at - told.at).total_seconds():.0f} s"
+    return replace(told, until=at, note=text, revision=told.revision + 1)

@@ -1,0 +1,176 @@
+"""When a container will be OOM-killed, if it goes on as it does; silent when unsure. Pure.
+
+A wrong alarm costs more than a late one, so a forecast is made only of a leak that looks like nothing else:
+
+- It is past almost half of the limit. Below that, anything may still level off.
+- It was much lower before: the level has grown fourfold, or, in more time than a collector needs for a cycle, by
+  twice what is left. A garbage collector's teeth and the memory of freshly added users seldom do. A container that was
+  started just now began at nothing.
+- From there to now it rose in a straight line. What slows down (caches that fill, a start-up) is bent; a stretch with
+  collections in it has dents. Where there are many readings, the rule is stricter and must be met several times.
+- It has never before come down by itself from about as high.
+
+What counts is the working set: the limit is enforced on the raw usage, but the page cache that makes the difference
+is given back before anything is killed. So raw usage at the limit, with a flat working set, is no danger; and a working
+set that rises while the usage does not, below the limit, is page cache that was read twice and now counts as active.
+
+Where collections dent the rise, the lows after each of them are looked at in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sidecar.rules import line
+from sidecar.rules.line import Line, Pair
+from sidecar.rules.teeth import Teeth
+from sidecar.rules.trace import Point, Trace
+
+LEAST_LEVEL = 0.44  # of the limit: some rounds below half, so that a forecast is there when half is reached
+GROWN_TIMES = 4.0
+GROWN_TO_REST = 2.0
+ABOVE_EARLIER_PEAK = 1.25
+LEAST_READINGS = 4
+LEAST_READINGS_FROM_START = 3  # the start, with no memory at all, is the fourth
+MOST_OFF = 0.07  # of the rise: how far a reading may lie beside the line
+HALVES = (0.8, 1.3)  # how much steeper the second half may be than the first
+HALVES_OF_MANY = (0.85, 1.2)
+THIRD = (0.7, 1.4)  # the last third against all
+STALLED = 0.4  # of what the line would have gained in the last readings
+MANY_READINGS = 16  # from here on the pace of the second half counts, so that a change of pace is followed
+AGREED = 3  # rounds that must agree, of many readings
+CYCLE_SECONDS = 120.0  # the first rise of a collector that starts from a high level cannot be told from a leak
+PINNED = 0.95  # of the limit: raw usage that is here can grow no more
+HORIZON_SECONDS = 6 * 3600.0
+LAST_SECONDS = 0.3  # from the limit to the end: the kernel tries to reclaim, then picks and ends a process (measured)
+
+
+class Forecast:
+    """Forecasts one container's OOM kill, within one start of it. Fed once a round.
+
+    Args:
+        started_seconds: when the container started, on the clock of the readings: it had no memory then. None when
+            that is not known.
+    """
+
+    def __init__(self, started_seconds: float | None = None) -> None:
+        self._started_seconds = started_seconds
+        self._trace = Trace()
+        self._teeth = Teeth()
+        self._agreed = 0
+        self._eta_seconds: float | None = None
+
+    def __len__(self) -> int:
+        """How many readings are kept."""
+        return len(self._trace) + len(self._teeth)
+
+    def add(
+        self, at_seconds: float, working_set_bytes: float, usage_bytes: float, limit_bytes: float | None
+    ) -> float | None:
+        """Take one reading; return the seconds from it to the OOM kill, or None where none is to be expected.
+
+        A reading that is not younger than the one before is the same one again, and is answered alike.
+        """
+        latest = self._trace.latest()
+        if latest is not None and at_seconds <= latest.at_seconds:
+            return self._eta_seconds
+        self._trace.add(Point(at_seconds, working_set_bytes, usage_bytes, working_set_bytes))
+        self._eta_seconds = None
+        if limit_bytes:
+            self._teeth.add((at_seconds, working_set_bytes), limit_bytes)
+            if working_set_bytes >= LEAST_LEVEL * limit_bytes:
+                self._eta_seconds = self._forecast(float(working_set_bytes), limit_bytes)
+        return self._eta_seconds
+
+    def _forecast(self, level: float, limit: float) -> float | None:
+        rising = self._rise(level, limit)
+        eta = self._straight(rising, level, limit)
+        if eta is None:
+            eta = self._lows(limit)
+        self._agreed = min(AGREED, self._agreed + 1) if eta is not None else max(0, self._agreed - 1)
+        if eta is None or eta > HORIZON_SECONDS:
+            return None
+        return eta if self._agreed == AGREED or len(rising) < MANY_READINGS else None
+
+    def _rise(self, level: float, limit: float) -> list[Point]:
+        """Return the readings from a level low enough to now; [] when it never was that low, or not for long."""
+        points = self._trace.since_low(level / GROWN_TIMES)
+        if len(points) >= LEAST_READINGS:
+            return points
+        if self._started_seconds is not None:
+            points = self._trace.all()
+            began_at_nothing = abs(line.through(_pairs(points)).at(self._started_seconds)) <= level / GROWN_TIMES
+            if began_at_nothing and len(points) >= LEAST_READINGS_FROM_START:
+                return points
+        points = self._trace.since_low(level - GROWN_TO_REST * (limit - level))
+        lasted = points[-1].at_seconds - points[0].at_seconds if points else 0.0
+        return points if lasted > CYCLE_SECONDS and len(points) >= LEAST_READINGS else []
+
+    def _straight(self, points: Sequence[Point], level: float, limit: float) -> float | None:
+        if not points or _cache_only(points, limit) or self._came_down(points[0].at_seconds, level):
+            return None
+        pace = steady_pace(_pairs(points))
+        return None if pace is None else max(0.0, limit - level) / pace + LAST_SECONDS
+
+    def _came_down(self, before_seconds: float, level: float) -> bool:
+        return self._trace.highest_before(before_seconds) * ABOVE_EARLIER_PEAK > level
+
+    def _lows(self, limit: float) -> float | None:
+        """Forecast from the lows between collections: the next peak that reaches the limit ends it."""
+        lows, height, now = self._teeth.lows(), self._teeth.height(), self._trace.latest()
+        if now is None or not lows:
+            return None
+        level = lows[-1][1]
+        rest = limit - level - height
+        low = max(level / GROWN_TIMES, level - GROWN_TO_REST * max(rest, 0.0))
+        since = next((place for place in range(len(lows) - 1, -1, -1) if lows[place][1] <= low), None)
+        if since is None or len(lows) - since <= LEAST_READINGS or lows[-1][0] - lows[since][0] <= CYCLE_SECONDS:
+            return None
+        pace = steady_pace(lows[since:])
+        if pace is None or self._came_down(lows[since][0], level):
+            return None
+        return max(0.0, rest / pace - (now.at_seconds - lows[-1][0]))
+
+
+def steady_pace(pairs: Sequence[Pair]) -> float | None:
+    """Return the bytes a second at which three or more readings rise now; None when that is no straight line."""
+    whole = line.through(pairs)
+    rise = pairs[-1][1] - pairs[0][1]
+    pace = whole.bytes_per_second
+    if rise <= 0 or pace <= 0 or whole.off_bytes > MOST_OFF * rise or _stalled(pairs, whole):
+        return None
+    many = len(pairs) >= MANY_READINGS
+    first = line.through(line.part(pairs, 0.0, 0.5)).bytes_per_second
+    second = line.through(line.part(pairs, 0.5, 1.0)).bytes_per_second
+    third = line.through(line.part(pairs, 2 / 3, 1.0)).bytes_per_second
+    if not _within(second, first, HALVES_OF_MANY if many else HALVES) or not _within(third, pace, THIRD):
+        return None
+    return second if many else pace
+
+
+def _pairs(points: Sequence[Point]) -> list[Pair]:
+    return [(point.at_seconds, point.working_set_bytes) for point in points]
+
+
+def _within(value: float, of: float, bounds: tuple[float, float]) -> bool:
+    return bounds[0] * of <= value <= bounds[1] * of
+
+
+def _stalled(pairs: Sequence[Pair], whole: Line) -> bool:
+    """Tell whether the last few readings gained far less than the line would have, by more than the noise."""
+    for back in (3, 6):
+        if len(pairs) > back + 1:
+            seconds = pairs[-1][0] - pairs[-1 - back][0]
+            gained, expected = pairs[-1][1] - pairs[-1 - back][1], whole.bytes_per_second * seconds
+            if expected > 2 * whole.off_bytes and gained < STALLED * expected:
+                return True
+    return False
+
+
+def _cache_only(points: Sequence[Point], limit: float) -> bool:
+    """Tell whether the working set grew without the usage: page cache that became active."""
+    first, last = points[0], points[-1]
+    if last.usage_bytes >= PINNED * limit:
+        return False
+    grown = last.working_set_bytes - first.working_set_bytes
+    return last.usage_bytes - first.usage_bytes < grown / 2

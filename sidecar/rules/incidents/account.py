@@ -1,0 +1,157 @@
+"""The host's own count of OOM kills, kept as a double entry against the kills that were placed in containers. Pure.
+
+Each reading of the kernel brings the host's count and the containers' counters at once. What the host counted and no
+readable counter shows is an open entry: the victim's cgroup was gone before it could be read. A death that is taken for
+an OOM kill without a counter claims such an entry; a claim that finds none was wrong, an entry that nobody claims is a
+kill that nobody placed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sidecar.rules.incidents.lives import SECOND
+
+SETTLE_NS = 5 * SECOND // 2  # by then a victim's end has been told of, if the engine is not out of breath
+_EARLY_NS = SECOND // 2  # an event may be stamped a little before the reading that shows what it tells of
+_DEATH_TAKES_NS = 6 * SECOND  # from the kill to the engine's word of the exit, on a machine that is out of breath
+_SKEW_NS = 2 * SECOND  # how far apart two readings can be of which one saw a kill early and one late
+_TOLD_KEPT_NS = 60 * SECOND  # an entry already told as unplaced can still be claimed by a late event
+
+
+@dataclass(slots=True)
+class Entry:
+    """`kills` that the host counted between two readings and no container's counter showed (negative: the reverse).
+
+    `told` is the incident that says so, once nobody has claimed them in time.
+    """
+
+    since_ns: int
+    until_ns: int
+    kills: int
+    told: str | None = None
+
+
+@dataclass(slots=True)
+class Claim:
+    """`kills` put down without a counter for one life of a container, which ended or lost a process at `at_ns`."""
+
+    container_id: str
+    life: str
+    at_ns: int
+    kills: int
+
+
+@dataclass(slots=True)
+class Account:
+    """The open entries and claims; `total` is the host's count when last read, `boot_id` the boot it belongs to."""
+
+    boot_id: str = ""
+    total: int | None = None
+    read_ns: int = 0
+    entries: list[Entry] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
+    placed_between: int = 0
+
+    def read(self, at_ns: int, boot_id: str, total: int | None, placed: int) -> bool:
+        """Take a complete reading, in which `placed` more kills than before were found in counters.
+
+        Returns False when there is nothing to hold it against: the first reading of a boot, or no count of the host.
+        """
+        before, since_ns = self.total if self.boot_id == boot_id else None, self.read_ns
+        between, self.placed_between = self.placed_between, 0
+        self.boot_id, self.total = boot_id, total
+        if total is None:
+            return False
+        self.read_ns = at_ns
+        if before is None:
+            self.entries.clear()
+            self.claims.clear()
+            return False
+        if difference := total - before - placed - between:
+            self.entries.append(Entry(since_ns, at_ns, difference))
+            self._cancel()
+            self._match()
+        return True
+
+    def place(self, kills: int) -> None:
+        """Note kills found in a counter outside a complete reading: the next one's host count has them too."""
+        self.placed_between += kills
+
+    def claim(self, claim: Claim) -> None:
+        """Put kills down for a life; they are held against the entries, now and as more come."""
+        self.claims.append(claim)
+        self._match()
+
+    def overdue(self, now_ns: int) -> Iterator[Entry]:
+        """Yield the entries that nobody has claimed in time, oldest first."""
+        for entry in list(self.entries):
+            if entry.kills > 0 and entry.told is None and entry.until_ns <= now_ns - SETTLE_NS:
+                yield entry
+
+    def contradicted(self, now_ns: int) -> list[Claim]:
+        """Take out and return the claims that the host's count should have met by now, and has not."""
+        if self.total is None:
+            return []
+        late = now_ns - SETTLE_NS
+        # Only a reading made after the kill can speak against it.
+        wrong = [one for one in self.claims if one.at_ns <= late and self.read_ns > one.at_ns + _EARLY_NS]
+        self.claims = [one for one in self.claims if one not in wrong]
+        return wrong
+
+    def sweep(self, now_ns: int) -> None:
+        """Forget what is met, and what is too old to matter."""
+        self.entries = [one for one in self.entries if one.kills and now_ns - one.until_ns < _TOLD_KEPT_NS]
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, for the ledger."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Account:
+        """Read what `to_json` wrote."""
+        entries = [Entry(**entry) for entry in value.get("entries", ())]
+        claims = [Claim(**claim) for claim in value.get("claims", ())]
+        return cls(
+            value.get("boot_id", ""),
+            value.get("total"),
+            value.get("read_ns", 0),
+            entries,
+            claims,
+            value.get("placed_between", 0),
+        )
+
+    def _cancel(self) -> None:
+        """Let a reading that saw a counter before the host's count had it meet the one that saw it after."""
+        for debt in (one for one in self.entries if one.kills < 0):
+            for credit in reversed(self.entries):
+                if credit.kills > 0 and credit.told is None and abs(credit.until_ns - debt.until_ns) <= _SKEW_NS:
+                    met = min(-debt.kills, credit.kills)
+                    debt.kills += met
+                    credit.kills -= met
+
+    def _match(self) -> None:
+        """Meet claims with entries, the closest in time first, as soon as the host has been read after the claim."""
+        pairs = [
+            (distance_ns(entry, claim.at_ns), place, claim, entry)
+            for place, claim in enumerate(self.claims)
+            for entry in self.entries
+            if entry.kills > 0 and claim.at_ns < self.read_ns and could_be(entry, claim.at_ns)
+        ]
+        for _, _, claim, entry in sorted(pairs, key=lambda pair: pair[:2]):
+            met = min(entry.kills, claim.kills)
+            entry.kills -= met
+            claim.kills -= met
+        self.claims = [claim for claim in self.claims if claim.kills]
+
+
+def distance_ns(entry: Entry, at_ns: int) -> int:
+    """How far a time lies outside an entry; 0 within it."""
+    return max(0, entry.since_ns - at_ns, at_ns - entry.until_ns)
+
+
+def could_be(entry: Entry, at_ns: int) -> bool:
+    """Tell whether a death, or an `oom` event, at this time can be of a kill in this entry."""
+    return entry.since_ns - _EARLY_NS <= at_ns <= entry.until_ns + _DEATH_TAKES_NS

@@ -1,0 +1,126 @@
+"""Spans in which a source gave nothing: from when to when, and whether it was made up for. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sidecar.model.incident import Evidence, Incident, Kind, Severity, identity
+from sidecar.model.snapshot import Blind
+from sidecar.rules.incidents.desk import Desk, moment, nanoseconds
+from sidecar.rules.incidents.lives import SECOND
+
+SIDECAR, EVENTS, KERNEL = "sidecar", "events", "kernel"
+_SUBJECTS = {
+    SIDECAR: "the sidecar was not running",
+    EVENTS: "Docker's events did not arrive",
+    KERNEL: "the kernel's counters could not be read",
+}
+
+
+@dataclass(slots=True)
+class Span:
+    """One span of one source; `until_ns` is None while it lasts."""
+
+    source: str
+    since_ns: int
+    until_ns: int | None
+    incident: str
+    covered: bool = False
+    settled: bool = False
+
+
+class Blindness:
+    """Opens and ends the spans, and tells each as one incident."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._spans: list[Span] = []
+
+    def restore(self, incidents: list[Incident]) -> None:
+        """Take up the spans of incidents that the ledger still holds as open or recent."""
+        for one in incidents:
+            if one.kind is Kind.BLIND and one.until is None:
+                source = next((e.text for e in one.evidence if e.what == "span"), EVENTS)
+                self._spans.append(Span(source, nanoseconds(one.at), None, one.id))
+
+    def lost(self, source: str, at_ns: int, why: str) -> None:
+        """A source has stopped speaking."""
+        if any(span.source == source and span.until_ns is None for span in self._spans):
+            return
+        incident = Incident(
+            id=identity(Kind.BLIND, "", source, at_ns),
+            kind=Kind.BLIND,
+            severity=Severity.WARN,
+            at=moment(at_ns),
+            text=f"{_SUBJECTS[source]} from {_clock(at_ns)} UTC on: {why}",
+            evidence=(Evidence("span", source, moment(at_ns), (why,)),),
+        )
+        self._desk.put(incident)
+        self._spans.append(Span(source, at_ns, None, incident.id))
+
+    def back(self, source: str, at_ns: int, *, covered: bool) -> None:
+        """A source speaks again; `covered` if it told everything of the time between."""
+        for span in self._spans:
+            if span.source == source and span.until_ns is None:
+                span.until_ns, span.covered = at_ns, covered
+                self._tell(span, unplaced=0)
+
+    def covers(self, since_ns: int, until_ns: int) -> bool:
+        """Tell whether any span, ended or not, touches this time."""
+        return any(
+            span.since_ns - SECOND <= until_ns and (span.until_ns is None or span.until_ns + SECOND >= since_ns)
+            for span in self._spans
+        )
+
+    def lasting(self) -> bool:
+        """Whether anything is blind right now."""
+        return any(span.until_ns is None for span in self._spans)
+
+    def unplaced(self, since_ns: int, until_ns: int, kills: int) -> None:
+        """Note kills that the host counted within a span and that nobody placed."""
+        for span in self._spans:
+            if span.until_ns is not None and span.since_ns <= until_ns and since_ns <= span.until_ns:
+                self._tell(span, unplaced=kills)
+
+    def tick(self, now_ns: int, settle_ns: int) -> None:
+        """Make ended spans final, and let go of old ones."""
+        for span in self._spans:
+            if span.until_ns is not None and not span.settled and now_ns - span.until_ns >= settle_ns:
+                span.settled = True
+                self._desk.finalise(span.incident)
+        self._spans = [one for one in self._spans if one.until_ns is None or now_ns - one.until_ns < 600 * SECOND]
+
+    def shown(self) -> tuple[Blind, ...]:
+        """The spans of the last ten minutes, for views."""
+        return tuple(self._shown(span) for span in self._spans)
+
+    def _shown(self, span: Span) -> Blind:
+        incident = self._desk.get(span.incident)
+        text = incident.text if incident else _SUBJECTS[span.source]
+        until = None if span.until_ns is None else moment(span.until_ns)
+        return Blind(moment(span.since_ns), until, span.source, span.covered, text)
+
+    def _tell(self, span: Span, unplaced: int) -> None:
+        if span.until_ns is None:
+            return
+        span.covered = span.covered and not unplaced
+        length = (span.until_ns - span.since_ns) / SECOND
+        when = f"from {_clock(span.since_ns)} to {_clock(span.until_ns)} UTC ({length:.1f} s)"
+        self._desk.revise(
+            span.incident,
+            until=moment(span.until_ns),
+            severity=Severity.INFO if span.covered else Severity.WARN,
+            text=f"{_SUBJECTS[span.source]} {when}: {_made_up_for(span, unplaced)}",
+        )
+
+
+def _made_up_for(span: Span, unplaced: int) -> str:
+    if unplaced:
+        return f"{unplaced} OOM kill{'' if unplaced == 1 else 's'} of that time cannot be placed"
+    if span.covered:
+        return "all of it was made up for afterwards"
+    return "ends and restarts of that time may be missing; the host counted no OOM kill that is not here"
+
+
+def _clock(ns: int) -> str:
+    return f"{moment(ns):%H:%M:%S}"

@@ -1,0 +1,130 @@
+"""Where incidents are opened and revised, and what has changed since anybody asked. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sidecar.model.incident import FINAL, PROVISIONAL, Evidence, Incident, Kind, Severity, identity
+from sidecar.rules.incidents.lives import SECOND, Life
+
+Enrich = Callable[[Incident], Incident]
+
+
+class Desk:
+    """Holds the incidents that may still change.
+
+    Args:
+        shown: tells whether a container's incidents are recorded (of the project, the watched one, or a helper).
+        enrich: adds what was known around the incident's time: memory, log, workers, users, the run.
+
+    """
+
+    def __init__(self, shown: Callable[[Life], bool], enrich: Enrich) -> None:
+        self.shown = shown
+        self._enrich = enrich
+        self._open: dict[str, Incident] = {}
+        self._changed: dict[str, Incident] = {}
+
+    def restore(self, incidents: Iterable[Incident]) -> None:
+        """Take up incidents that the ledger holds and that may still change."""
+        self._open.update((incident.id, incident) for incident in incidents)
+
+    def take_changes(self) -> list[Incident]:
+        """Return each incident that changed since the last call, in its newest revision."""
+        changed, self._changed = list(self._changed.values()), {}
+        return changed
+
+    def get(self, incident_id: str | None) -> Incident | None:
+        """Look an incident up that may still change."""
+        return self._open.get(incident_id) if incident_id else None
+
+    def provisional(self) -> list[Incident]:
+        """Every incident that is not final."""
+        return [incident for incident in self._open.values() if incident.state == PROVISIONAL]
+
+    def open_for(
+        self,
+        life: Life,
+        kind: Kind,
+        at_ns: int,
+        severity: Severity,
+        **further: Any,  # noqa: ANN401  fields of Incident
+    ) -> Incident:
+        """Open an incident of a container; the same start and the same first sign give the same incident."""
+        owner = life.owner
+        incident = Incident(
+            id=identity(kind, life.container_id, life.key, at_ns),
+            kind=kind,
+            severity=severity,
+            at=moment(at_ns),
+            text="",
+            until=moment(at_ns),
+            project=owner.project,
+            service=owner.service,
+            container=owner.name,
+            container_id=life.container_id,
+            container_started_at=None if life.started_ns is None else moment(life.started_ns),
+            memory_limit_bytes=life.memory_limit_bytes,
+            helper=owner.helper,
+            **further,
+        )
+        return self.put(incident)
+
+    def put(self, incident: Incident) -> Incident:
+        """Take a new incident up."""
+        known = self._open.get(incident.id)
+        if known is not None:
+            return known
+        return self._store(self._enrich(incident))
+
+    def revise(self, incident_id: str | None, **changes: Any) -> Incident | None:  # noqa: ANN401  fields of Incident
+        """Change fields of an incident; None when it is not open any more. Without a difference nothing happens."""
+        incident = self.get(incident_id)
+        if incident is None:
+            return None
+        revised = replace(incident, **changes)
+        if revised == incident:
+            return incident
+        return self._store(replace(revised, revision=incident.revision + 1))
+
+    def add_evidence(self, incident_id: str | None, evidence: Evidence) -> None:
+        """Add one observation; one of the same kind, of what is not a log or a memory, is replaced by the newer."""
+        incident = self.get(incident_id)
+        if incident is not None:
+            kept = tuple(one for one in incident.evidence if one.what != evidence.what)
+            self.revise(incident_id, evidence=(*kept, evidence))
+
+    def finalise(self, incident_id: str, **changes: Any) -> None:  # noqa: ANN401  fields of Incident
+        """Make an incident final, with a last look at what was known around it."""
+        incident = self.get(incident_id)
+        if incident is None:
+            return
+        done = replace(self._enrich(replace(incident, **changes)), state=FINAL, revision=incident.revision + 1)
+        self._store(done)
+
+    def forget(self, before: datetime) -> None:
+        """Let go of final incidents that ended before this moment: nothing will change them."""
+        old = [
+            one.id for one in self._open.values() if one.state == FINAL and one.until is not None and one.until < before
+        ]
+        for incident_id in old:
+            del self._open[incident_id]
+
+    def _store(self, incident: Incident) -> Incident:
+        self._open[incident.id] = incident
+        self._changed[incident.id] = incident
+        return incident
+
+
+def moment(ns: int) -> datetime:
+    """Turn nanoseconds since 1970 into a time."""
+    return datetime.fromtimestamp(ns // SECOND, UTC).replace(microsecond=ns % SECOND // 1000)
+
+
+def nanoseconds(at: datetime) -> int:
+    """Turn a time into nanoseconds since 1970."""
+    whole = int(at.replace(microsecond=0).timestamp())
+    return whole * SECOND + at.microsecond * 1000

@@ -1,0 +1,153 @@
+"""OOM kills: found in a counter, told by an event, or taken from an end, and grouped into incidents. Pure."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sidecar.model.incident import FINAL, Evidence, Incident, Kind, Reason, Severity
+from sidecar.rules.incidents import phrases
+from sidecar.rules.incidents.account import Account, Claim
+from sidecar.rules.incidents.desk import Desk, moment, nanoseconds
+from sidecar.rules.incidents.lives import SECOND, Life
+
+TOGETHER = timedelta(seconds=2)  # kills of one life this close together are one incident
+FELLED_WITHIN_NS = 6 * SECOND  # from the last kill to the engine's word that the container ended of it
+_EXPLAINED_NS = SECOND  # growth this shortly before an end may be the kill that brought the end
+
+
+class Kills:
+    """Records OOM kills; whatever it does not find in a counter it claims from the host's account."""
+
+    def __init__(self, desk: Desk, account: Account) -> None:
+        self._desk = desk
+        self._account = account
+
+    def counted(self, life: Life, kills: int, at_ns: int) -> int:
+        """Take the kernel's counter of a life; returns how many kills it has more than when last read.
+
+        The counter is the truth: what had been guessed for this life is corrected by it.
+        """
+        before = life.kernel or 0
+        life.kernel = kills
+        grown = max(0, kills - before)
+        if grown:
+            life.grown_ns = at_ns
+        if kills > life.counted:
+            first = life.pending[0] if life.pending else at_ns
+            self._record(life, kills - life.counted, min(first, at_ns), at_ns)
+            life.counted, life.guessed = kills, 0
+            life.pending.clear()
+        elif kills < life.counted and life.guessed and at_ns > life.guessed_ns + _EXPLAINED_NS:
+            self.take_back(life, min(life.guessed, life.counted - kills))
+        elif grown:
+            life.guessed = max(0, life.guessed - grown)
+        return grown
+
+    def told(self, life: Life, at_ns: int) -> None:
+        """Take an `oom` event. It is a signal and not a count: the counter says whether there was a kill."""
+        life.oom_ns = max(life.oom_ns, at_ns)
+        life.raw_ooms += 1
+        incident = self.recent(life, at_ns)
+        if incident is None:
+            life.pending.append(at_ns)
+            return
+        at = moment(at_ns)
+        self._desk.revise(
+            incident.id,
+            raw_events=incident.raw_events + 1,
+            at=min(incident.at, at),
+            until=max(incident.until or at, at),
+        )
+
+    def unreadable(self, life: Life, at_ns: int) -> None:
+        """The counter is gone just after an `oom` event: the container's end took it along. One kill at least."""
+        if not life.pending or (life.counted > 0 and at_ns - life.grown_ns < _EXPLAINED_NS):
+            return
+        first = life.pending[0]
+        life.pending.clear()
+        self.guess(life, first)
+
+    def guess(self, life: Life, at_ns: int) -> None:
+        """Record one kill that no counter shows, and claim it from the host's account."""
+        life.guessed += 1
+        life.counted += 1
+        life.guessed_ns = at_ns
+        self._record(life, 1, at_ns, at_ns, estimated=True)
+        self._account.claim(Claim(life.container_id, life.key, at_ns, 1))
+
+    def take_back(self, life: Life, kills: int) -> None:
+        """Take guessed kills back from the life's newest incident; one that is left with none says so."""
+        life.counted -= kills
+        life.guessed -= kills
+        incident = self._desk.get(life.incident)
+        if incident is not None:
+            left = max(0, incident.count - kills)
+            self._desk.revise(incident.id, count=left, estimated=life.guessed > 0)
+            self.describe(life)
+
+    def recent(self, life: Life, at_ns: int) -> Incident | None:
+        """Find the incident of this life that a kill at this time belongs to."""
+        incident = self._desk.get(life.incident)
+        if incident is None:
+            return None
+        at = moment(at_ns)
+        return incident if incident.at - TOGETHER <= at <= (incident.until or at) + TOGETHER else None
+
+    def describe(self, life: Life, *, final: bool = False) -> None:
+        """Bring the newest incident's words up to what is known of the life now."""
+        incident = self._desk.get(life.incident)
+        if incident is None:
+            return
+        survived = _survived(life, incident, final=final)
+        incident = self._desk.revise(
+            incident.id,
+            process_survived=survived,
+            exit_code=life.exit_code if survived is False else None,
+            reason=Reason.OOM if survived is False else None,
+            severity=Severity.ERROR if incident.count else Severity.INFO,
+        )
+        if incident is not None:
+            self._desk.revise(incident.id, text=phrases.oom_kill(incident))
+
+    def before_watching(self, life: Life, kills: int, at_ns: int) -> None:
+        """Note the kills that a container already had when it was first looked at: when they were, nobody can say."""
+        life.kernel = life.counted = kills
+        if not kills or not self._desk.shown(life):
+            return
+        at = life.started_ns or at_ns
+        incident = self._desk.open_for(life, Kind.OOM_KILL, at, Severity.INFO, count=kills, process_survived=True)
+        self._desk.revise(incident.id, until=moment(at_ns), text=phrases.before_watching(incident))
+        self._desk.finalise(incident.id)
+
+    def _record(self, life: Life, kills: int, first_ns: int, at_ns: int, *, estimated: bool = False) -> None:
+        if not self._desk.shown(life):
+            return
+        incident = self.recent(life, first_ns) or self.recent(life, at_ns)
+        if incident is None or incident.state == FINAL:
+            incident = self._desk.open_for(life, Kind.OOM_KILL, first_ns, Severity.ERROR, count=0)
+            life.incident = incident.id
+        self._desk.revise(
+            incident.id,
+            count=incident.count + kills,
+            until=max(incident.until or moment(at_ns), moment(at_ns)),
+            raw_events=incident.raw_events + len(life.pending),
+            estimated=incident.estimated or estimated,
+        )
+        self._desk.add_evidence(incident.id, _count_evidence(life, at_ns, estimated=estimated))
+        self.describe(life)
+
+
+def _survived(life: Life, incident: Incident, *, final: bool) -> bool | None:
+    """Tell whether the main process lived on; None while that is too early to say."""
+    if life.died_ns is None:
+        return True if final else None
+    near = nanoseconds(incident.until or incident.at) + FELLED_WITHIN_NS >= life.died_ns
+    return not (near and life.reason == Reason.OOM)
+
+
+def _count_evidence(life: Life, at_ns: int, *, estimated: bool) -> Evidence:
+    if estimated:
+        return Evidence(
+            "oom_event", "the engine's word: the kernel's counter was gone with the container", moment(at_ns)
+        )
+    return Evidence("kernel_counter", f"oom_kill of the container's cgroup reads {life.kernel}", moment(at_ns))

@@ -1,0 +1,69 @@
+"""The one line that each incident says. Pure."""
+
+from __future__ import annotations
+
+from sidecar.model.incident import Incident, Reason
+from sidecar.rules.incidents.deaths import words
+
+_MEBIBYTE = 1024 * 1024
+
+
+def short_name(incident: Incident) -> str:
+    """Name a container as people do: without the project, where the name begins with it."""
+    name = incident.container or "a container"
+    return name.removeprefix(f"{incident.project}-") if incident.project else name
+
+
+def oom_kill(incident: Incident) -> str:
+    """Say what an OOM kill was: who, how much memory, how many users went."""
+    name = short_name(incident)
+    if not incident.count:
+        return f"{name}: an OOM kill was told of, but the kernel counted none"
+    about = "about " if incident.estimated else ""
+    times = "" if incident.count == 1 else f" {about}{incident.count} times"
+    if incident.process_survived is False:
+        what = f"{name} was OOM-killed{times}"
+    else:
+        kills = "an OOM kill" if incident.count == 1 else f"{about}{incident.count} OOM kills"
+        what = f"{kills} in {name}" + ("; its main process lives on" if incident.process_survived else "")
+    return what + _memory(incident) + _users(incident)
+
+
+def _memory(incident: Incident) -> str:
+    used, limit = incident.memory_at_death_bytes, incident.memory_limit_bytes
+    if limit and used:
+        return f", {used / _MEBIBYTE:.0f} of {limit / _MEBIBYTE:.0f} MiB in use"
+    return f", limit {limit / _MEBIBYTE:.0f} MiB" if limit else ""
+
+
+def _users(incident: Incident) -> str:
+    lost = incident.users_lost
+    if not lost or incident.process_survived is not False:
+        return ""
+    return f", {lost} user{'' if lost == 1 else 's'} lost"
+
+
+def before_watching(incident: Incident) -> str:
+    """Say what a container had been through when it was first looked at."""
+    many = "1 OOM kill" if incident.count == 1 else f"{incident.count} OOM kills"
+    return f"{many} in {short_name(incident)} before the sidecar first saw it"
+
+
+def ended(incident: Incident, reason: Reason | None, exit_code: int | None, signal: int | None) -> str:
+    """Say why a container is down."""
+    return f"{short_name(incident)} {words(reason, exit_code, signal)}"
+
+
+def restarted(incident: Incident, reason: Reason | None, exit_code: int | None, signal: int | None) -> str:
+    """Say that a container was started anew, and why it had ended."""
+    many = f" {incident.count} times" if incident.count > 1 else ""
+    return f"{short_name(incident)} was restarted{many}: it {words(reason, exit_code, signal)}"
+
+
+def unplaced(kills: int, where: str, *, blind: bool) -> str:
+    """Say that the host counted OOM kills that belong to no container in sight."""
+    many = "1 OOM kill" if kills == 1 else f"{kills} OOM kills"
+    if where:
+        return f"{many} on this host outside Docker's containers, in {where}"
+    why = " while the sidecar could not see" if blind else ""
+    return f"{many} on this host that no container can be named for{why}"

@@ -1,0 +1,116 @@
+"""Kills that the host counted and nobody claimed in time: placed by exclusion where that is safe, else told. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sidecar.model.incident import Evidence, Incident, Kind, Severity, identity
+from sidecar.rules.incidents import phrases
+from sidecar.rules.incidents.account import Account, Claim, Entry, could_be, distance_ns
+from sidecar.rules.incidents.blindness import Blindness
+from sidecar.rules.incidents.deaths import SIGKILL_EXIT, oom_near
+from sidecar.rules.incidents.desk import Desk, moment
+from sidecar.rules.incidents.ends import Ends
+from sidecar.rules.incidents.kills import Kills
+from sidecar.rules.incidents.lives import SECOND, Life
+
+_PROMPT_NS = SECOND // 2  # from a kill to the end that it brings, on a machine that is not out of breath
+
+
+class Remainder:
+    """Works the overdue entries of the account off."""
+
+    def __init__(self, desk: Desk, account: Account, kills: Kills, ends: Ends, blindness: Blindness) -> None:
+        self._desk = desk
+        self._account = account
+        self._kills = kills
+        self._ends = ends
+        self._blindness = blindness
+        self.unplaced_total = 0
+
+    def tick(self, now_ns: int, lives: Iterable[Life], elsewhere: dict[str, int]) -> None:
+        """Place or tell each overdue entry; `elsewhere` are kills seen in cgroups outside Docker, and is worked off."""
+        everyone = list(lives)
+        overdue = list(self._account.overdue(now_ns))
+        for entry in overdue:
+            self._outside(entry, elsewhere)
+            self._unexplained_ends(entry, everyone)
+        for entry in overdue:
+            self._last_of_an_ending(entry, everyone)
+            if entry.kills > 0:
+                self._tell(entry)
+        self._revise_told()
+        for claim in self._account.contradicted(now_ns):
+            self._contradict(claim, everyone)
+        self._account.sweep(now_ns)
+
+    def _outside(self, entry: Entry, elsewhere: dict[str, int]) -> None:
+        for path in list(elsewhere):
+            kills = min(entry.kills, elsewhere[path])
+            if kills > 0:
+                entry.kills -= kills
+                elsewhere[path] -= kills
+                self._put(entry, kills, path)
+            if elsewhere[path] <= 0:
+                del elsewhere[path]
+
+    def _unexplained_ends(self, entry: Entry, lives: list[Life]) -> None:
+        """Explain the SIGKILLs from nobody, if there are kills enough for every one of them: else it is a guess."""
+        far = [life for life in lives if _is_unexplained(life) and could_be(entry, life.died_ns or 0)]
+        near = [life for life in far if distance_ns(entry, life.died_ns or 0) <= _PROMPT_NS]
+        ends = near or far
+        if len(ends) <= entry.kills:
+            for life in ends:
+                self._ends.oom_found(life)  # its claim takes a kill off the entry closest in time
+
+    def _last_of_an_ending(self, entry: Entry, lives: list[Life]) -> None:
+        """Give what is left to the one container that was bleeding, and then ended, while nothing else did."""
+        close = [life for life in lives if life.died_ns is not None and distance_ns(entry, life.died_ns) <= _PROMPT_NS]
+        if len(close) != 1 or self._blindness.covers(entry.since_ns, entry.until_ns):
+            return
+        (life,) = close
+        if life.pending or oom_near(life):
+            for _ in range(entry.kills):
+                self._kills.guess(life, life.died_ns or entry.until_ns)
+
+    def _tell(self, entry: Entry) -> None:
+        blind = self._blindness.covers(entry.since_ns, entry.until_ns)
+        entry.told = self._put(entry, entry.kills, "", blind=blind).id
+        self.unplaced_total += entry.kills
+        if blind:
+            self._blindness.unplaced(entry.since_ns, entry.until_ns, entry.kills)
+
+    def _put(self, entry: Entry, kills: int, where: str, *, blind: bool = False) -> Incident:
+        text = f"oom_kill of /proc/vmstat rose by {kills} more than the containers' counters"
+        return self._desk.put(
+            Incident(
+                id=identity(Kind.UNATTRIBUTED_OOM_KILL, "", where, entry.until_ns),
+                kind=Kind.UNATTRIBUTED_OOM_KILL,
+                severity=Severity.WARN,
+                at=moment(entry.since_ns),
+                until=moment(entry.until_ns),
+                text=phrases.unplaced(kills, where, blind=blind),
+                count=kills,
+                evidence=(Evidence("host_counter", text, moment(entry.until_ns)),),
+            )
+        )
+
+    def _revise_told(self) -> None:
+        """A late event has placed kills that were told as unplaced: the incident gets smaller."""
+        for entry in self._account.entries:
+            incident = self._desk.get(entry.told)
+            if incident is None or incident.count == entry.kills:
+                continue
+            self.unplaced_total -= incident.count - entry.kills
+            text = phrases.unplaced(entry.kills, "", blind=False) if entry.kills else "all of them were placed since"
+            severity = Severity.WARN if entry.kills else Severity.INFO
+            self._desk.revise(incident.id, count=entry.kills, text=text, severity=severity)
+
+    def _contradict(self, claim: Claim, lives: list[Life]) -> None:
+        for life in lives:
+            if (life.container_id, life.key) == (claim.container_id, claim.life):
+                self._kills.take_back(life, min(claim.kills, life.guessed))
+
+
+def _is_unexplained(life: Life) -> bool:
+    return life.died_ns is not None and life.exit_code == SIGKILL_EXIT and not life.was_asked() and not oom_near(life)

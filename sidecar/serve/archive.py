@@ -1,0 +1,98 @@
+"""What the web server needs of the sidecar: the present (`Board`), the past (`Archive`), the text of the metrics.
+
+Protocols, so that the routes can be tested without SQLite, and so that the ledger need not know of HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from sidecar.ledger.records import RunPoint, Series
+from sidecar.model.incident import Incident, Kind
+from sidecar.model.logs import StoredLine
+from sidecar.model.snapshot import Blind, Snapshot
+from sidecar.watch.feed import Upserts
+
+DEFAULT_LIMIT = 200
+
+
+class Board(Protocol):
+    """The present. All calls come from the event loop's thread and none of them blocks."""
+
+    @property
+    def version(self) -> int:
+        """A number that rises with each new Snapshot, with each incident that came or changed, and at the end."""
+
+    def passed(self) -> bool:
+        """Tell whether rounds are being made."""
+
+    def current(self) -> Snapshot | None:
+        """Return the newest Snapshot, marked stale when it is overdue; None before the first."""
+
+    def json(self) -> bytes | None:
+        """Return the newest Snapshot as JSON, the same object while the Snapshot is the same; None before the first."""
+
+    async def changed(self, since: int) -> None:
+        """Wait until the version is no longer `since`."""
+
+    def incidents_since(self, mark: int | None) -> Upserts:
+        """Return what was committed after `mark`; None asks for today's mark alone, with no incidents."""
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentQuery:
+    """Which incidents are asked for: those that touch the span, newest first, at most `limit`.
+
+    Without kinds or a project, all of them. `helpers` adds those of the kit's own probes (the self-test's victims).
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    kinds: tuple[Kind, ...] = ()
+    project: str | None = None
+    limit: int = DEFAULT_LIMIT
+    helpers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogQuery:
+    """Which kept log lines are asked for, newest first, at most `limit`.
+
+    `text` is looked for as it stands, in any case; "" finds all. `container` is a container's name, its id or the start
+    of it, or a service.
+    """
+
+    text: str = ""
+    container: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int = DEFAULT_LIMIT
+
+
+class Archive(Protocol):
+    """The past. Called from threads, several at once; each may raise LedgerError."""
+
+    def incidents(self, query: IncidentQuery) -> Sequence[Incident]:
+        """Return incidents, newest first."""
+
+    def incident(self, incident_id: str) -> Incident | None:
+        """Return one incident with all of its evidence; None when there is none of this id."""
+
+    def blind(self, since: datetime | None, until: datetime | None) -> Sequence[Blind]:
+        """Return the spans without sight that touch this one, oldest first."""
+
+    def series(self, since: datetime, until: datetime, points: int) -> Sequence[Series]:
+        """Return every container's figures in the span, in about so many steps each."""
+
+    def run_series(self, since: datetime, until: datetime, points: int) -> Sequence[RunPoint]:
+        """Return the master's figures in the span, oldest first, in about so many steps."""
+
+    def search(self, query: LogQuery) -> Sequence[StoredLine]:
+        """Return log lines, newest first."""
+
+
+# Writes Prometheus's text about the newest Snapshot, None before the first: views.metrics with all else bound to it.
+Metrics = Callable[[Snapshot | None], str]

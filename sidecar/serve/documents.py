@@ -1,0 +1,153 @@
+"""The documents that the API answers with, beside the Snapshot and the Incident."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from sidecar.ledger.records import RunPoint, Series
+from sidecar.model.incident import Incident
+from sidecar.model.logs import StoredLine
+from sidecar.model.snapshot import SCHEMA_VERSION, Blind, LogLine
+
+Column = tuple[float | None, ...]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentList:
+    """The answer of /api/incidents: newest first."""
+
+    project: str | None
+    at: datetime
+    incidents: tuple[Incident, ...]
+    blind: tuple[Blind, ...]
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class LogLines:
+    """The answer of /api/logs: newest first. `more` tells that the limit left some out."""
+
+    at: datetime
+    lines: tuple[LogLine, ...]
+    more: bool
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerColumns:
+    """One container's figures, one value for each moment of the document; None where nothing is known.
+
+    The limit is the newest one known.
+    """
+
+    container: str
+    container_id: str
+    service: str | None
+    index: int | None
+    project: str | None
+    memory_limit_bytes: int | None
+    memory_working_set_bytes: Column
+    memory_usage_bytes: Column
+    cpu_percent: Column
+    throttled_percent: Column
+
+
+@dataclass(frozen=True, slots=True)
+class RunColumns:
+    """The run's figures, one value for each moment of the document; None where nothing is known."""
+
+    users: Column
+    rps: Column
+    fail_per_second: Column
+    p50_ms: Column
+    p95_ms: Column
+    workers_connected: Column
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The answer of /api/history: columns over one common time axis, with the incidents and blind spans on it.
+
+    `at` holds the starts of the steps; a step without any figures is left out.
+    """
+
+    project: str | None
+    since: datetime
+    until: datetime
+    step_seconds: float
+    at: tuple[datetime, ...]
+    containers: tuple[ContainerColumns, ...]
+    run: RunColumns
+    incidents: tuple[Incident, ...]
+    blind: tuple[Blind, ...]
+    schema_version: int = SCHEMA_VERSION
+
+
+def without_evidence(incident: Incident) -> Incident:
+    """Leave the evidence out: up to fifty log lines and as many samples, which a list of incidents does not show."""
+    return replace(incident, evidence=())
+
+
+def log_line(line: StoredLine) -> LogLine:
+    """Write a kept line as the Snapshot writes one."""
+    at = _EPOCH + timedelta(microseconds=line.ns // 1000)
+    return LogLine(at, line.service or "", line.name or line.container_id[:12], line.text)
+
+
+class Axis:
+    """The common time axis of some series: steps of one length, of which those with any figure are kept."""
+
+    def __init__(self, since: datetime, until: datetime, points: int, moments: Collection[datetime]) -> None:
+        self._since = since
+        self.step_seconds = (until - since).total_seconds() / points
+        steps = sorted({self._step(moment) for moment in moments if since <= moment <= until})
+        self._place = {step: place for place, step in enumerate(steps)}
+        self.at = tuple(since + timedelta(seconds=step * self.step_seconds) for step in steps)
+
+    def column(self, values: Sequence[tuple[datetime, float | None]]) -> Column:
+        """Lay one series on the axis; of several values in one step the highest stays, so that no peak is lost."""
+        column: list[float | None] = [None] * len(self.at)
+        for moment, value in values:
+            place = self._place.get(self._step(moment))
+            if place is None or value is None:
+                continue
+            before = column[place]
+            column[place] = value if before is None else max(before, value)
+        return tuple(column)
+
+    def _step(self, moment: datetime) -> int:
+        return int((moment - self._since).total_seconds() // self.step_seconds)
+
+
+def container_columns(series: Series, axis: Axis) -> ContainerColumns:
+    """Lay one container's figures on the axis: sizes and throttling at their highest, the processor's mean."""
+    points = series.points
+    limits = [point.limit_bytes for point in points if point.limit_bytes is not None]
+    return ContainerColumns(
+        container=series.name,
+        container_id=series.container_id,
+        service=series.service,
+        index=series.index,
+        project=series.project,
+        memory_limit_bytes=limits[-1] if limits else None,
+        memory_working_set_bytes=axis.column([(one.at, one.working_set_max_bytes) for one in points]),
+        memory_usage_bytes=axis.column([(one.at, one.usage_max_bytes) for one in points]),
+        cpu_percent=axis.column([(one.at, one.cpu_percent) for one in points]),
+        throttled_percent=axis.column([(one.at, one.throttled_percent) for one in points]),
+    )
+
+
+def run_columns(points: Sequence[RunPoint], axis: Axis) -> RunColumns:
+    """Lay the run's figures on the axis."""
+    return RunColumns(
+        users=axis.column([(one.at, one.users) for one in points]),
+        rps=axis.column([(one.at, one.rps) for one in points]),
+        fail_per_second=axis.column([(one.at, one.fail_per_second) for one in points]),
+        p50_ms=axis.column([(one.at, one.p50_ms) for one in points]),
+        p95_ms=axis.column([(one.at, one.p95_ms) for one in points]),
+        workers_connected=axis.column([(one.at, one.workers) for one in points]),
+    )

@@ -1,0 +1,92 @@
+"""The parameters of a request, read strictly: a mistake is one line that says what is wrong and what is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from starlette.datastructures import QueryParams
+
+from sidecar.model.incident import Kind
+from sidecar.model.times import parse_time
+
+_SHOWN_CHARACTERS = 60
+_LONGEST_TEXT = 200
+
+
+class ParameterError(ValueError):
+    """A parameter that cannot be used; the text is the answer's `error`."""
+
+
+class Parameters:
+    """The query string of one request."""
+
+    def __init__(self, query: QueryParams, known: Collection[str]) -> None:
+        """Take a query.
+
+        Raises:
+            ParameterError: a parameter that nobody reads: a typing mistake would silently ask for something else.
+        """
+        self._query = query
+        for name in query:
+            if name not in known:
+                raise ParameterError(f"parameter {_shown(name)} is unknown; wanted: {', '.join(known) or 'none'}")
+
+    def time(self, name: str) -> datetime | None:
+        """Read an RFC 3339 time; None when it is not given."""
+        text = self._query.get(name)
+        if not text:
+            return None
+        try:
+            return parse_time(text.replace(" ", "+"))  # a "+" that was not escaped arrives as a space
+        except (ValueError, OverflowError) as error:
+            raise _wrong(name, text, "an RFC 3339 time, as in 2026-11-22T15:04:05Z") from error
+
+    def span(self) -> tuple[datetime | None, datetime | None]:
+        """Read `since` and `until`, in this order in time."""
+        since, until = self.time("since"), self.time("until")
+        if since is not None and until is not None and since >= until:
+            raise _wrong("since", self._query["since"], f"a time before until={self._query['until']}")
+        return since, until
+
+    def whole(self, name: str, default: int, most: int) -> int:
+        """Read a whole number from 1 to `most`."""
+        text = self._query.get(name)
+        if not text:
+            return default
+        if text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 1 <= int(text) <= most:
+            return int(text)
+        raise _wrong(name, text, f"a whole number from 1 to {most}")
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """Read 0 or 1."""
+        text = self._query.get(name)
+        if not text:
+            return default
+        if text in {"0", "1"}:
+            return text == "1"
+        raise _wrong(name, text, "0 or 1")
+
+    def text(self, name: str) -> str:
+        """Read a text; "" when it is not given."""
+        text = self._query.get(name, "")
+        if len(text) > _LONGEST_TEXT:
+            raise _wrong(name, text, f"at most {_LONGEST_TEXT} characters")
+        return text
+
+    def kinds(self) -> tuple[Kind, ...]:
+        """Read kinds of incidents: `kind` once with commas, or several times."""
+        words = [word for text in self._query.getlist("kind") for word in text.split(",") if word]
+        try:
+            return tuple(Kind(word) for word in words)
+        except ValueError as error:
+            wrong = next(word for word in words if word not in set(Kind))
+            raise _wrong("kind", wrong, f"one of {', '.join(Kind)}") from error
+
+
+def _wrong(name: str, seen: str, wanted: str) -> ParameterError:
+    return ParameterError(f"{name} is {_shown(seen)}; wanted: {wanted}")
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…")

@@ -1,0 +1,96 @@
+// The state of the run: the verdict so far, the master's figures, warnings, failed requests, endpoints, the host.
+
+import { make, byId, fact, showFacts, setText, setClass } from "./dom.js";
+import { memory, number, percent, rate, responseTime, duration, UNKNOWN } from "./format.js";
+
+const ACTIVE = ["spawning", "running", "cleanup", "stopping"];
+const HIGH_PERCENT = 90;
+const MARK = { PASS: "✓", FAIL: "✗", INVALID: "⊘" };
+
+function message(name, text) {
+  const made = make("div", "whole", make("dt", "", name));
+  made.append(make("dd", "message", text));
+  return made;
+}
+
+function showVerdict({ verdict, run, locust }) {
+  const [word, reasons] = byId("verdict").children;
+  const active = locust && ACTIVE.includes(locust.state);
+  setClass(byId("verdict"), verdict ? verdict.word.toLowerCase() : "");
+  setText(word, verdict ? `${MARK[verdict.word] || ""} ${verdict.word}${active ? " so far" : ""}` : "no verdict");
+  const none = run ? "nothing speaks against this run" : "no run yet";
+  setText(reasons, verdict && verdict.reasons.length ? verdict.reasons.join(" · ") : none);
+}
+
+function showLocust(snapshot) {
+  const { locust, run } = snapshot;
+  if (!locust) {
+    showFacts(byId("locust"), [message("no figures", snapshot.locust_error || "not asked yet")]);
+    return;
+  }
+  const short = locust.workers_connected < locust.workers_expected;
+  // After a run the master goes on answering with the run's last figures: they must not pass for the present.
+  const active = ACTIVE.includes(locust.state);
+  const past = active || locust.p95_ms === null ? "" : " (last run)";
+  const since = active && run && run.started_at ? `for ${duration((new Date(snapshot.at) - new Date(run.started_at)) / 1000)}` : "";
+  showFacts(byId("locust"), [
+    fact("state", locust.state, { detail: since }),
+    fact("workers", `${locust.workers_connected}/${locust.workers_expected}${short ? " !" : ""}`, { style: short ? "high" : "" }),
+    fact("users", number(locust.users)),
+    fact(`requests/s${past}`, number(locust.rps)),
+    fact(`failed${past}`, `${(locust.fail_ratio * 100).toFixed(2)}%`,
+      { style: locust.fail_ratio > 0 ? "bad" : "", detail: active ? `${number(locust.fail_per_second)}/s now` : "" }),
+    fact(`p95${past}`, responseTime(locust.p95_ms), { detail: `median ${responseTime(locust.p50_ms)}` }),
+  ]);
+}
+
+function showWarnings(warnings) {
+  const list = byId("warnings").querySelector("ul");
+  const key = JSON.stringify(warnings);
+  if (list.shown === key) return;
+  list.shown = key;
+  const items = warnings.map((warning) =>
+    make("li", warning.severity === "error" ? "error" : "warn",
+      make("b", "", warning.severity === "error" ? "✗ error" : "! warn"), ` ${warning.text}`));
+  if (!items.length) items.push(make("li", "fine", "✓ all is well"));
+  list.replaceChildren(...items);
+}
+
+function showHost(host) {
+  const list = byId("host");
+  if (!host) {
+    showFacts(list, [message("no figures", "they could not be read")]);
+    return;
+  }
+  const high = (value) => ({ style: value !== null && value >= HIGH_PERCENT ? "high" : "" });
+  showFacts(list, [
+    fact("processor", percent(host.cpu_percent), { ...high(host.cpu_percent), detail: `${host.cpu_count} cores, load ${host.load_1m.toFixed(2)}` }),
+    fact("memory", percent(host.memory_percent), { ...high(host.memory_percent), detail: `${memory(host.memory_used_bytes, 3)} of ${memory(host.memory_total_bytes, 3)}` }),
+    fact("disk full", percent(host.disk_used_percent), high(host.disk_used_percent)),
+    fact("disk read", rate(host.disk_read_bytes_per_second), { detail: `write ${rate(host.disk_write_bytes_per_second)}` }),
+    fact("network in", rate(host.network_rx_bytes_per_second), { detail: `out ${rate(host.network_tx_bytes_per_second)}` }),
+  ]);
+}
+
+function showTable(section, head, rows) {
+  const key = JSON.stringify(rows);
+  if (section.shown === key) return;
+  section.shown = key;
+  section.hidden = !rows.length;
+  const cells = (tag, row) => row.map((text, place) => make(tag, place ? "n" : "wide", text));
+  section.querySelector("tbody").replaceChildren(
+    make("tr", "", ...cells("th", head)), ...rows.map((row) => make("tr", "", ...cells("td", row))));
+}
+
+export function showRun(snapshot) {
+  setText(byId("run-name"), snapshot.run ? `${snapshot.run.run_id}: ${snapshot.run.state}` : "");
+  showVerdict(snapshot);
+  showLocust(snapshot);
+  showWarnings(snapshot.warnings);
+  showHost(snapshot.host);
+  showTable(byId("failures"), ["request and error", "times"],
+    snapshot.failures.map((one) => [`${one.method} ${one.name}: ${one.error}`, number(one.occurrences)]));
+  showTable(byId("endpoints"), ["endpoint", "requests", "failed", "per second", "p95"],
+    snapshot.endpoints.map((one) => [`${one.method} ${one.name}`, number(one.requests), number(one.failures),
+      one.rps === null ? UNKNOWN : number(one.rps), responseTime(one.p95_ms)]));
+}

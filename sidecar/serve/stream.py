@@ -1,0 +1,47 @@
+"""Server-sent events: the whole state on connect, then each Snapshot and each incident as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from sidecar.model import document
+from sidecar.serve.archive import Board
+from sidecar.serve.documents import without_evidence
+
+# A comment line this often tells both ends, and any proxy between them, that the stream lives.
+_KEEP_ALIVE_SECONDS = 15.0
+_RETRY_MILLISECONDS = 1000  # a browser's own pause before it connects again is three to five seconds
+
+
+async def events(board: Board, stopping: asyncio.Event) -> AsyncIterator[bytes]:
+    """Yield the state at once and after each change; a reader that connects late misses nothing.
+
+    `snapshot` is the whole Snapshot, `incident` one incident that came or changed, without its evidence
+    (/api/incidents/ID has it). `reload` says that this reader was too slow and should read /api/incidents anew.
+    """
+    yield f"retry: {_RETRY_MILLISECONDS}\n\n".encode()
+    mark = board.incidents_since(None).mark
+    seen, sent = -1, None
+    while not stopping.is_set():
+        if board.version == seen:
+            try:
+                await asyncio.wait_for(board.changed(seen), _KEEP_ALIVE_SECONDS)
+            except TimeoutError:
+                yield b": still here\n\n"
+            continue
+        seen = board.version
+        news, snapshot = board.incidents_since(mark), board.json()
+        mark = news.mark
+        if not news.complete:
+            yield event("reload", b"{}")
+        for incident in news.incidents:
+            yield event("incident", document.dumps(without_evidence(incident)))
+        if snapshot is not None and snapshot is not sent:  # an incident alone does not send everything again
+            sent = snapshot
+            yield event("snapshot", snapshot)
+
+
+def event(name: str, data: bytes) -> bytes:
+    """Write one event; the data is one line, as all of our documents are."""
+    return b"event: " + name.encode() + b"\ndata: " + data + b"\n\n"

@@ -1,0 +1,101 @@
+"""The knobs of the sidecar's memory, of what it watches beside the stack, and of its alerts."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from sidecar.model.incident import Kind
+from sidecar.settings import parse
+from sidecar.settings.knob import Knob
+
+ALERT_KINDS = (
+    Kind.OOM_KILL,
+    Kind.WORKER_LOST,
+    Kind.RESTART_LOOP,
+    Kind.MEMORY_HIGH,
+    Kind.FORECAST,
+    Kind.FAILURE_RATIO,
+)
+LONGEST_LEDGER_DAYS = 3650
+SMALLEST_LEDGER_MEGABYTES, LARGEST_LEDGER_MEGABYTES = 16, 1_048_576
+LONGEST_COOLDOWN_SECONDS = 86_400
+
+WATCHING = (
+    Knob(
+        "WATCH_PROJECT",
+        "",
+        "name",
+        "Another Compose project whose containers are watched beside ours: the system under test.",
+        "Each of its containers costs the sidecar as much as a worker.",
+        parse.project,
+    ),
+    Knob(
+        "FAIL_THRESHOLD",
+        "5%",
+        "5% or 0.05",
+        "Share of failed requests, over ten seconds, from which on the sidecar speaks of an incident.",
+        "A low one speaks up for noise. FAIL_RATIO alone decides whether a run is FAIL.",
+        parse.share,
+    ),
+    Knob(
+        "LEDGER_DAYS",
+        "30",
+        "days",
+        "For how long the sidecar keeps incidents, events, figures and log lines.",
+        "Disk, up to LEDGER_MEGABYTES.",
+        partial(parse.whole, 1, LONGEST_LEDGER_DAYS),
+    ),
+    Knob(
+        "LEDGER_MEGABYTES",
+        "512",
+        "MB",
+        "Disk that the ledger may fill; the oldest figures and log lines go first, incidents last.",
+        "Disk, on the volume `ledger`.",
+        partial(parse.whole, SMALLEST_LEDGER_MEGABYTES, LARGEST_LEDGER_MEGABYTES),
+    ),
+    Knob(
+        "LOCUST_WEB_USERNAME",
+        "",
+        "name",
+        "User name with which the sidecar signs in to a master that asks for a login (--web-login).",
+        "Nothing.",
+    ),
+    Knob(
+        "LOCUST_WEB_PASSWORD",
+        "",
+        "text",
+        "Its password.",
+        "Whoever may read .locust-kit/ may read it. The sidecar gets it as a file, not in its environment.",
+        lasting=False,
+        secret=True,
+    ),
+)
+ALERTS = (
+    Knob(
+        "ALERT_URLS",
+        "",
+        "URLs",
+        "Where alerts go, divided by blanks: https://hooks.slack.com/services/..., any other http(s) webhook "
+        "(it gets JSON), or a service as Apprise writes it (mailto://, msteams://, ntfy://).",
+        "A process of 50 MB and a second of processor time for each message. Whoever may read .locust-kit/ may read the URLs.",
+        parse.alert_urls,
+        lasting=False,
+        secret=True,
+    ),
+    Knob(
+        "ALERT_KINDS",
+        ",".join(ALERT_KINDS),
+        "kinds of incidents",
+        f"What is worth an alert. All kinds: {', '.join(Kind)}.",
+        "A kind that is common makes every message less read.",
+        partial(parse.choices, tuple(Kind)),
+    ),
+    Knob(
+        "ALERT_COOLDOWN_SECONDS",
+        "300",
+        "seconds",
+        "How long the same kind of incident of the same service stays quiet after a message about it.",
+        "A long one tells of a repeated incident late: the next message then says how many there were.",
+        partial(parse.whole, 0, LONGEST_COOLDOWN_SECONDS),
+    ),
+)

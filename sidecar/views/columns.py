@@ -1,0 +1,181 @@
+"""The columns of the container table, as data: heading, cell, and when each is given up. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sidecar.model.incident import Reason
+from sidecar.model.snapshot import Container
+from sidecar.rules.warnings import THROTTLED_PERCENT
+from sidecar.views import units
+from sidecar.views.lines import DIM, ERROR, OK, SELECTED, WARN, Line, Span, line
+from sidecar.views.order import badness, is_high
+
+BAR = "MEMORY"
+NAME = "CONTAINER"
+_SOON_SECONDS = 600.0
+_ENDS = {
+    Reason.OOM: "OOM-killed",
+    Reason.STOPPED: "stopped",
+    Reason.KILLED: "killed",
+    Reason.LOST_MASTER: "no master",
+    Reason.FINISHED: "finished",
+    Reason.UNSEEN: "ended",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a row is made of: the container, and what must be known beside it."""
+
+    container: Container
+    name: str
+    users: int | None
+    now: datetime
+    roomy: bool
+    selected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its heading, how it reads a row, and how early it is given up when the screen is narrow.
+
+    The highest `rank` goes first, 0 stays always; a `quiet` column that has nothing to say in any row goes before all
+    others. `least` keeps a column whose numbers change each refresh from changing its width with them, `most` keeps
+    one of text from pushing the others out.
+    """
+
+    title: str
+    cell: Callable[[Row], Span]
+    right: bool = True
+    rank: int = 0
+    least: int = 0
+    most: int | None = None
+    quiet: Callable[[Row], bool] | None = None
+
+
+def state_of(container: Container) -> tuple[str, str]:
+    """Say a container's state in a word or two, and its style."""
+    if container.state in {"exited", "dead"}:
+        return _ended(container), ERROR if badness(container) > 1 else WARN
+    if container.state == "restarting":
+        return "restarting", ERROR
+    if container.state != "running":
+        return container.state, WARN
+    style = {"healthy": OK, "unhealthy": ERROR, "starting": WARN}.get(container.health or "", "")
+    return container.health or "running", style
+
+
+def _ended(container: Container) -> str:
+    code = "" if container.exit_code is None else f" {container.exit_code}"
+    known = _ENDS.get(container.exit_reason or "")  # type: ignore[call-overload]  # a StrEnum is found by its text
+    return known or f"{container.state}{code}"
+
+
+def memory_bar(container: Container, width: int) -> Line:
+    """Draw the working set against the limit; nothing where there is no limit to draw against."""
+    percent = container.memory_percent
+    if percent is None or not container.memory_limit_bytes:
+        return line(" " * width)
+    filled = max(0, min(width, round(percent / 100 * width)))
+    return line(Span("█" * filled, _memory_style(container) or OK), Span("░" * (width - filled), DIM))
+
+
+def _mark(row: Row) -> Span:
+    return (Span(" "), Span("!", WARN), Span("✗", ERROR))[badness(row.container)]
+
+
+def _name(row: Row) -> Span:
+    return Span(row.name, SELECTED if row.selected else "")
+
+
+def _state(row: Row) -> Span:
+    return Span(*state_of(row.container))
+
+
+def _count(value: int | None, style: str) -> Span:
+    return Span(units.UNKNOWN, DIM) if value is None else Span(str(value), style if value else DIM)
+
+
+def _eta(row: Row) -> Span:
+    seconds = row.container.oom_eta_seconds
+    if seconds is None:
+        return Span(units.UNKNOWN, DIM)
+    return Span(units.duration(seconds), ERROR if seconds < _SOON_SECONDS else WARN)
+
+
+def _cpu(row: Row) -> Span:
+    return _known(row.container.cpu_percent, units.percent(row.container.cpu_percent, 2 if row.roomy else 1))
+
+
+def _throttled(row: Row) -> Span:
+    value = row.container.throttled_percent
+    return Span(units.percent(value), DIM if not value else WARN if value >= THROTTLED_PERCENT else "")
+
+
+def _memory_style(container: Container) -> str:
+    return WARN if is_high(container) else ""
+
+
+def _memory_percent(row: Row) -> Span:
+    value = row.container.memory_percent
+    text = units.percent(value, 2 if row.roomy else 0)
+    return Span(text, _memory_style(row.container)) if value is not None else Span(text, DIM)
+
+
+def _memory(row: Row) -> Span:
+    used, limit = row.container.memory_working_set_bytes, row.container.memory_limit_bytes
+    digits = 4 if row.roomy else 3
+    if used is None:
+        return Span(units.UNKNOWN, DIM)
+    ceiling = units.memory(limit, digits) if limit else "no limit"
+    return Span(f"{units.memory(used, digits)}{_slash(row)}{ceiling}", _memory_style(row.container))
+
+
+def _slash(row: Row) -> str:
+    return " / " if row.roomy else "/"
+
+
+def _pair(row: Row, first: int | None, second: int | None) -> Span:
+    if first is None or second is None:
+        return Span(units.UNKNOWN, DIM)
+    return Span(f"{units.traffic(first)}{_slash(row)}{units.traffic(second)}")
+
+
+def _network(row: Row) -> Span:
+    return _pair(row, row.container.network_rx_bytes, row.container.network_tx_bytes)
+
+
+def _block(row: Row) -> Span:
+    return _pair(row, row.container.block_read_bytes, row.container.block_write_bytes)
+
+
+def _uptime(row: Row) -> Span:
+    started = row.container.started_at if row.container.state == "running" else None
+    return _known(started, units.duration((row.now - started).total_seconds()) if started else "")
+
+
+def _known(value: object, text: str) -> Span:
+    return Span(units.UNKNOWN, DIM) if value is None else Span(text)
+
+
+COLUMNS = (
+    Column("", _mark, right=False),
+    Column(NAME, _name, right=False),
+    Column("STATE", _state, right=False, most=12),
+    Column("RST", lambda row: _count(row.container.restarts, WARN), rank=2),
+    Column("OOM", lambda row: _count(row.container.oom_kills, ERROR), rank=2),
+    Column("OOM IN", _eta, rank=1, quiet=lambda row: row.container.oom_eta_seconds is None),
+    Column("CPU", _cpu, least=6),
+    Column("THR", _throttled, rank=3, least=3, quiet=lambda row: not row.container.throttled_percent),
+    Column(BAR, lambda _: Span(""), right=False, rank=4),
+    Column("%", _memory_percent, least=4),
+    Column("USED/LIMIT", _memory, rank=1, least=12),
+    Column("NET RX/TX", _network, rank=5, least=13),
+    Column("BLOCK R/W", _block, rank=8, least=13),
+    Column("USERS", lambda row: _known(row.users, str(row.users)), rank=6),
+    Column("UP", _uptime, rank=7, least=7),
+    Column("PIDS", lambda row: _known(row.container.pids, str(row.container.pids)), rank=9),
+)

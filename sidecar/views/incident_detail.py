@@ -1,0 +1,152 @@
+"""One incident with everything that is known of it, and the list of all. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, tzinfo
+
+from sidecar.model.incident import PROVISIONAL, Evidence, Incident, MemorySample, Reason
+from sidecar.model.snapshot import Snapshot
+from sidecar.views import units
+from sidecar.views.lines import DIM, TITLE, WARN, Line, Span, line, wrapped
+from sidecar.views.stories import TAGS, Story, container_of, goes_on, stories
+from sidecar.views.ticker import MARKS, STYLES, block
+
+_LABEL = 15
+_STEPS = "▁▂▃▄▅▆▇█"
+_REASONS = {
+    Reason.OOM: "by an OOM kill",
+    Reason.STOPPED: "stopped on request",
+    Reason.KILLED: "by SIGKILL, sent by nobody in sight",
+    Reason.CRASHED: "crashed",
+    Reason.LOST_MASTER: "gave its master up",
+    Reason.FINISHED: "of its own accord",
+    Reason.UNSEEN: "while nobody could look",
+}
+_MOST_ROWS = 20  # of one text: what is longer says no more
+
+
+def story_of(incident_id: str | None, snapshot: Snapshot) -> Story | None:
+    """Find the story that an incident is in."""
+    return next(
+        (
+            story
+            for story in stories(snapshot)
+            if incident_id in {story.root.id, *(one.id for one in story.consequences)}
+        ),
+        None,
+    )
+
+
+def detail(incident: Incident, snapshot: Snapshot, *, width: int, zone: tzinfo | None, now: datetime) -> list[Line]:
+    """Draw an incident: what it is, its facts, what it followed from and what followed, its evidence."""
+    style = STYLES[incident.severity]
+    head = f"{MARKS[incident.severity]} {TAGS[incident.kind]}"
+    texts = wrapped(incident.text, width, _MOST_ROWS)
+    lines = [line(Span(head, style), f"  {_when(incident, zone, now)}"), *(line(text) for text in texts), ()]
+    for name, text in _facts(incident, snapshot, zone):
+        lines += _labelled(name, text, width)
+    lines += _relatives(incident, snapshot, width, zone)
+    for number, piece in enumerate(incident.evidence):
+        lines += [()] if not number or piece.lines or piece.samples else []
+        lines += _evidence(piece, incident, width, zone)
+    if not incident.evidence:
+        lines += [(), line(Span("No evidence is kept with it.", DIM))]
+    return lines
+
+
+def _when(incident: Incident, zone: tzinfo | None, now: datetime) -> str:
+    start = f"{units.date_and_time(incident.at, zone)}"
+    if incident.until is not None and incident.until > incident.at:
+        length = units.duration((incident.until - incident.at).total_seconds())
+        return f"{start} to {units.clock(incident.until, zone)} ({length})"
+    age = units.duration((now - incident.at).total_seconds())
+    return f"{start}, goes on since {age}" if goes_on(incident) else f"{start}, {age} ago"
+
+
+def _facts(incident: Incident, snapshot: Snapshot, zone: tzinfo | None) -> Iterator[tuple[str, str]]:
+    """List what is known, the facts that matter most first."""
+    if incident.container:
+        full = f" ({incident.container}, {(incident.container_id or '')[:12]})"
+        yield "Container", container_of(incident, snapshot) + full
+    if incident.memory_at_death_bytes is not None or incident.memory_limit_bytes is not None:
+        yield "Memory", _memory(incident)
+    if incident.workers:
+        yield "Workers", ", ".join(incident.workers)
+    if incident.users_lost is not None:
+        yield "Users gone", units.count(incident.users_lost)
+    if incident.reason is not None or incident.exit_code is not None:
+        code = "" if incident.exit_code is None else f"exit code {incident.exit_code}"
+        why = _REASONS[incident.reason] if incident.reason is not None else ""
+        yield "Ended", ", ".join(part for part in (why, code) if part)
+    if incident.process_survived is not None:
+        yield "Main process", "lived on: a child was killed" if incident.process_survived else "died"
+    yield "Count", _count(incident)
+    if incident.container_started_at:
+        yield "Started", units.date_and_time(incident.container_started_at, zone)
+    if incident.note:
+        yield "Note", incident.note
+    known = "what is known may still change" if incident.state == PROVISIONAL else "final"
+    run = f", run {incident.run_id}" if incident.run_id else ""
+    yield "Record", f"{incident.id}, revision {incident.revision}, {known}{run}"
+
+
+def _memory(incident: Incident) -> str:
+    limit = incident.memory_limit_bytes
+    parts = []
+    for word, size in (("at death", incident.memory_at_death_bytes), ("peak", incident.memory_peak_bytes)):
+        if size is not None:
+            share = f" ({size / limit * 100:.0f}%)" if limit else ""
+            parts.append(f"{units.memory(size)} {word}{share}")
+    return ", ".join([*parts, f"limit {units.memory(limit)}" if limit else "no limit"])
+
+
+def _count(incident: Incident) -> str:
+    source = "an estimate: the kernel's own count could not be read" if incident.estimated else ""
+    events = f"from {incident.raw_events} engine event{'' if incident.raw_events == 1 else 's'}"
+    return ", ".join(part for part in (str(incident.count), events if incident.raw_events else "", source) if part)
+
+
+def _relatives(incident: Incident, snapshot: Snapshot, width: int, zone: tzinfo | None) -> Iterator[Line]:
+    story = story_of(incident.id, snapshot)
+    if story is None or not story.consequences:
+        return
+    everyone = (story.root, *story.consequences)
+    yield ()
+    yield line(Span("What followed from what", TITLE))
+    for one in everyone:
+        yield from block(Story(one), snapshot, width, zone, 2)
+
+
+def _evidence(piece: Evidence, incident: Incident, width: int, zone: tzinfo | None) -> Iterator[Line]:
+    clock = f"{units.clock(piece.at, zone)}  " if piece.at else ""
+    yield from _labelled(piece.what.replace("_", " "), clock + piece.text, width)
+    if piece.samples:
+        yield from _curve(piece.samples, incident.memory_limit_bytes, width, zone)
+    for text in piece.lines:
+        for number, row in enumerate(wrapped(text, width - 4, 4)):
+            yield line(Span("  │ " if not number else "  │   ", DIM), row)
+
+
+def _curve(samples: Sequence[MemorySample], limit: int | None, width: int, zone: tzinfo | None) -> Iterator[Line]:
+    """Draw memory over time as a row of bars, from nothing up to the limit (or the highest, without one)."""
+    room = max(1, width - _LABEL - 2)
+    last = samples[-room:]
+    top = limit or max(one.usage_bytes for one in last) or 1
+    steps = [min(len(_STEPS) - 1, int(one.usage_bytes / top * len(_STEPS))) for one in last]
+    yield line(" " * (_LABEL + 1), Span("".join(_STEPS[max(0, step)] for step in steps), WARN))
+    first, end = last[0], last[-1]
+    against = f" of {units.memory(limit)}" if limit else ""
+    text = (
+        f"{units.clock(first.at, zone)} {units.memory(first.usage_bytes)}"
+        f" → {units.clock(end.at, zone)} {units.memory(end.usage_bytes)}{against}"
+        f" (working set {units.memory(end.working_set_bytes)})"
+    )
+    yield from (line(" " * (_LABEL + 1), row) for row in wrapped(text, room, 2))
+
+
+def _labelled(name: str, text: str, width: int) -> Iterator[Line]:
+    rows = wrapped(text, width - _LABEL - 1, _MOST_ROWS)
+    for number, row in enumerate(rows):
+        label = "" if number else name[: _LABEL - 1]
+        yield line(Span(f"{label:<{_LABEL}} ", TITLE), row)

@@ -1,0 +1,170 @@
+"""The keys of the live view: one table that acts, makes the help screen and makes the foot line. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from sidecar.model.snapshot import Container, Snapshot
+from sidecar.views.order import SORTS, ordered
+from sidecar.views.state import ViewState, Where
+from sidecar.views.stories import stories
+
+Action = Callable[[ViewState, Snapshot], ViewState]
+_ALL = frozenset(Where)
+_MAIN = frozenset({Where.MAIN})
+_LISTS = frozenset({Where.MAIN, Where.INCIDENTS})
+_ANYTHING = 1_000_000  # further than any list or text is long
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One row of the table.
+
+    `names` are the keys as the keyboard decodes them, `label` what is printed on them, `does` the help text, `short`
+    the word for the foot line ("" leaves it out), `where` the screens that it works on.
+    """
+
+    names: tuple[str, ...]
+    label: str
+    does: str
+    action: Action
+    short: str = ""
+    where: frozenset[Where] = _ALL
+
+
+def pressed(key: str, state: ViewState, snapshot: Snapshot) -> ViewState:
+    """Return the state after a key; one that means nothing here changes nothing."""
+    for row in KEYS:
+        if key in row.names and state.where in row.where:
+            return row.action(state, snapshot)
+    return state
+
+
+def foot(where: Where) -> list[tuple[str, str]]:
+    """Return what the foot line says on a screen: (key, word)."""
+    keys = [(row.label, row.short) for row in KEYS if row.short and where in row.where]
+    return [(_BACK, "back"), *keys] if where is not Where.MAIN else keys
+
+
+def _leave(state: ViewState, _: Snapshot) -> ViewState:
+    return replace(state, leaving=True)
+
+
+def _pause(state: ViewState, _: Snapshot) -> ViewState:
+    return replace(state, paused=not state.paused)
+
+
+def _open(where: Where) -> Action:
+    """Make the action that opens a screen, or leaves it when it is the one that is open."""
+
+    def action(state: ViewState, snapshot: Snapshot) -> ViewState:
+        if state.where is where:
+            return _back(state, snapshot)
+        return replace(state, where=where, trail=(*state.trail, state.where), scroll=0)
+
+    return action
+
+
+def _back(state: ViewState, _: Snapshot) -> ViewState:
+    if not state.trail:
+        return replace(state, where=Where.MAIN, container=None, incident=None, scroll=0)
+    return replace(state, where=state.trail[-1], trail=state.trail[:-1], scroll=0)
+
+
+def _enter(state: ViewState, snapshot: Snapshot) -> ViewState:
+    """Open what is selected: an incident in their list, else the container's log."""
+    if state.where is not Where.INCIDENTS:
+        return _log(state, snapshot)
+    chosen = _chosen_incident(state, snapshot)
+    return state if chosen is None else _open(Where.INCIDENT)(replace(state, incident=chosen), snapshot)
+
+
+def _chosen_incident(state: ViewState, snapshot: Snapshot) -> str | None:
+    """Return the incident under the cursor of their list: the first, until one is selected."""
+    ids = [story.root.id for story in stories(snapshot)]
+    return state.incident if state.incident in ids else next(iter(ids), None)
+
+
+def _log(state: ViewState, snapshot: Snapshot) -> ViewState:
+    """Open the log of the selected container, or of the container that the selected incident is of."""
+    if state.where is Where.LOG:
+        return _back(state, snapshot)
+    name = _container_of_incident(state, snapshot) if state.where in {Where.INCIDENTS, Where.INCIDENT} else None
+    everyone = _containers(state, snapshot)
+    known = {one.name for one in everyone}
+    name = name or (state.container if state.container in known else None) or (everyone[0].name if everyone else None)
+    return state if name is None else _open(Where.LOG)(replace(state, container=name), snapshot)
+
+
+def _container_of_incident(state: ViewState, snapshot: Snapshot) -> str | None:
+    chosen = state.incident if state.where is Where.INCIDENT else _chosen_incident(state, snapshot)
+    return next((one.container for one in snapshot.incidents if one.id == chosen), None)
+
+
+def _containers(state: ViewState, snapshot: Snapshot) -> list[Container]:
+    own, watched = ordered(snapshot, state.sort, reverse=state.reverse)
+    return [*own, *watched]
+
+
+def _move(step: int, *, by_page: bool = False) -> Action:
+    """Make the action that moves the selection of a list, or the text of any other screen."""
+
+    def action(state: ViewState, snapshot: Snapshot) -> ViewState:
+        distance = step * state.page if by_page else step
+        if state.where is Where.MAIN:
+            names = [one.name for one in _containers(state, snapshot)]
+            return replace(state, container=_moved(names, state.container, distance))
+        if state.where is Where.INCIDENTS:
+            ids = [story.root.id for story in stories(snapshot)]
+            return replace(state, incident=_moved(ids, _chosen_incident(state, snapshot), distance))
+        if state.where is Where.LOG:  # a log is looked at from its end
+            distance = -distance
+        return replace(state, scroll=max(0, min(state.reach, state.scroll + distance)))
+
+    return action
+
+
+def _moved(names: list[str], selected: str | None, distance: int) -> str | None:
+    if not names:
+        return selected
+    if selected not in names:
+        return names[-1 if distance >= _ANYTHING else 0]
+    return names[max(0, min(len(names) - 1, names.index(selected) + distance))]
+
+
+def _sort(step: int) -> Action:
+    def action(state: ViewState, _: Snapshot) -> ViewState:
+        keys = [way.key for way in SORTS]
+        place = keys.index(state.sort) if state.sort in keys else 0
+        return replace(state, sort=keys[(place + step) % len(keys)], reverse=False)
+
+    return action
+
+
+def _reverse(state: ViewState, _: Snapshot) -> ViewState:
+    return replace(state, reverse=not state.reverse)
+
+
+_BACK = "Esc"
+_WAYS = ", ".join(way.key for way in SORTS)
+
+KEYS = (
+    Key(("q", "Q", "ctrl-c", "ctrl-d"), "q", "leave (Ctrl-C and Ctrl-D, too)", _leave, "leaves"),
+    Key(("?", "h"), "?", "this help", _open(Where.HELP), "help"),
+    Key(("up", "k"), "↑ k", "select the one above; move the text", _move(-1)),
+    Key(("down", "j"), "↓ j", "select the one below; move the text", _move(1)),
+    Key(("pageup", "b"), "PgUp b", "a page up", _move(-1, by_page=True)),
+    Key(("pagedown", " "), "PgDn Space", "a page down", _move(1, by_page=True)),
+    Key(("home", "g"), "Home g", "to the first; in a log, to the oldest line", _move(-_ANYTHING)),
+    Key(("end", "G"), "End G", "to the last; in a log, to the newest line", _move(_ANYTHING)),
+    Key(("enter",), "Enter", "open what is selected: a container's log, an incident", _enter, "opens", _LISTS),
+    Key(("l",), "l", "the log of the selected container, or of the incident's", _log),
+    Key(("i",), "i", "all incidents, and from there each one's evidence", _open(Where.INCIDENTS), "incidents"),
+    Key(("f",), "f", "Locust's failures and endpoints", _open(Where.LOCUST), "failures"),
+    Key(("s",), "s", f"sort by the next of: {_WAYS}", _sort(1), "sort", _MAIN),
+    Key(("S",), "S", "sort by the one before", _sort(-1), where=_MAIN),
+    Key(("r",), "r", "reverse the order", _reverse, where=_MAIN),
+    Key(("p",), "p", "pause: hold the picture still; again: go on", _pause, "pause"),
+    Key(("esc", "backspace", "left"), _BACK, "back; on the main screen: select nothing", _back),
+)

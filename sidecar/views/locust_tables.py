@@ -1,0 +1,41 @@
+"""What the master lists: failures and endpoints. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import tzinfo
+
+from sidecar.model.snapshot import Endpoint, Failure
+from sidecar.views import units
+from sidecar.views.lines import DIM, ERROR, TITLE, Line, Span, cut, harmless, line
+
+_COUNT, _RATE, _TIME, _LAST = 9, 8, 9, 9
+
+
+def failures(rows: Sequence[Failure], width: int, zone: tzinfo | None) -> Iterator[Line]:
+    """Draw the failures, each on one line: how often, when last, what it was, where."""
+    yield line(Span(f"{'TIMES':>{_COUNT}}  {'LAST':<{_LAST}} ERROR · REQUEST", TITLE))
+    for row in sorted(rows, key=lambda one: -one.occurrences):
+        last = units.clock(row.last_seen, zone) or units.UNKNOWN
+        request = f"{row.method} {row.name}".strip()
+        room = max(width // 2, width - _COUNT - _LAST - len(request) - 6)
+        yield line(
+            Span(f"{units.count(row.occurrences):>{_COUNT}}", ERROR),
+            Span(f"  {last:<{_LAST}} ", DIM),
+            cut(harmless(row.error), room),
+            Span(" · ", DIM),
+            request,
+        )
+
+
+def endpoints(rows: Sequence[Endpoint]) -> Iterator[Line]:
+    """Draw the endpoints, the busiest first."""
+    heads = f"{'REQUESTS':>{_COUNT}} {'FAILED':>{_COUNT}} {'REQ/S':>{_RATE}} {'P95':>{_TIME}}  REQUEST"
+    yield line(Span(heads, TITLE))
+    for row in sorted(rows, key=lambda one: -one.requests):
+        yield line(
+            f"{units.count(row.requests):>{_COUNT}} ",
+            Span(f"{units.count(row.failures):>{_COUNT}}", ERROR if row.failures else DIM),
+            f" {units.count(row.rps):>{_RATE}} {units.milliseconds(row.p95_ms):>{_TIME}}  ",
+            f"{row.method} {row.name}".strip(),
+        )

@@ -1,0 +1,109 @@
+"""The ways to order the containers, as data, and the worst first. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sidecar.model.incident import Reason
+from sidecar.model.snapshot import Container, Locust, Snapshot
+from sidecar.rules.warnings import MASTER, MEMORY_PERCENT, THROTTLED_PERCENT, WORKER
+
+Users = Mapping[str, int]
+_CALM_ENDS = frozenset({Reason.STOPPED.value, Reason.FINISHED.value})
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """A way to order: its key, what it is called, the value it goes by (None: last), and its first direction."""
+
+    key: str
+    title: str
+    value: Callable[[Container, Users], float | str | None]
+    falling: bool = True
+
+
+def badness(container: Container) -> int:
+    """Rank a container: 2 is broken, 1 needs a look, 0 is fine."""
+    if container.state in {"exited", "dead"} and container.exit_reason in _CALM_ENDS:
+        return 1
+    if container.state in {"exited", "dead", "restarting"} or container.health == "unhealthy":
+        return 2
+    if container.state != "running" or container.health == "starting":
+        return 1
+    throttled = (container.throttled_percent or 0) >= THROTTLED_PERCENT
+    return 1 if is_high(container) or throttled or container.oom_eta_seconds is not None else 0
+
+
+def is_high(container: Container) -> bool:
+    """Tell whether a container's memory is near its limit."""
+    return bool(container.memory_limit_bytes) and (container.memory_percent or 0) >= MEMORY_PERCENT
+
+
+def users_by_container(locust: Locust | None) -> Users:
+    """Add up the users of each container's worker processes."""
+    users: Counter[str] = Counter()
+    for worker in locust.workers if locust else ():
+        if worker.container:
+            users[worker.container] += worker.users
+    return users
+
+
+def is_watched(container: Container, snapshot: Snapshot) -> bool:
+    """Tell whether a container belongs to the other project in the view (WATCH_PROJECT)."""
+    return snapshot.watched is not None and container.project == snapshot.watched != snapshot.project
+
+
+def ordered(snapshot: Snapshot, sort: str, *, reverse: bool) -> tuple[list[Container], list[Container]]:
+    """Return the stack's containers and those of the watched project, each in the order asked for."""
+    own = [one for one in snapshot.containers if not is_watched(one, snapshot)]
+    watched = [one for one in snapshot.containers if is_watched(one, snapshot)]
+    users = users_by_container(snapshot.locust)
+    return _sorted(own, users, sort, reverse=reverse), _sorted(watched, users, sort, reverse=reverse)
+
+
+def _sorted(containers: Sequence[Container], users: Users, key: str, *, reverse: bool) -> list[Container]:
+    """Sort by a key, equal ones by name; what has no value is last in either direction."""
+    by_name = sorted(containers, key=_worst)
+    way = SORTS_BY_KEY.get(key)
+    if way is None or way.key == WORST:
+        return by_name[::-1] if reverse else by_name
+    known = [one for one in by_name if way.value(one, users) is not None]
+    known.sort(key=lambda one: _comparable(way.value(one, users)), reverse=way.falling != reverse)
+    return [*known, *(one for one in by_name if way.value(one, users) is None)]
+
+
+def _comparable(value: float | str | None) -> tuple[float, str]:
+    return (0.0, value) if isinstance(value, str) else (value or 0.0, "")
+
+
+def _worst(container: Container) -> tuple[int, float, float, int, str, int]:
+    bad = badness(container)
+    eta = container.oom_eta_seconds if container.oom_eta_seconds is not None else float("inf")
+    pressure = -(container.memory_percent or 0.0) if bad == 1 else 0.0
+    place = {MASTER: 0, WORKER: 1}.get(container.service, 2)
+    return -bad, eta, pressure, place, container.service, container.index
+
+
+WORST = "worst"
+# In the order in which the sort key steps through them; a title is that of the column that it goes by.
+SORTS = (
+    Sort(WORST, "", lambda _, __: None),
+    Sort("cpu", "CPU", lambda one, _: one.cpu_percent),
+    Sort("throttled", "THR", lambda one, _: one.throttled_percent),
+    Sort("memory", "%", lambda one, _: one.memory_percent),
+    Sort("used", "USED/LIMIT", lambda one, _: one.memory_working_set_bytes),
+    Sort("eta", "OOM IN", lambda one, _: one.oom_eta_seconds, falling=False),
+    Sort("oom kills", "OOM", lambda one, _: one.oom_kills),
+    Sort("restarts", "RST", lambda one, _: one.restarts),
+    Sort("network", "NET RX/TX", lambda one, _: _sum(one.network_rx_bytes, one.network_tx_bytes)),
+    Sort("users", "USERS", lambda one, users: users.get(one.name)),
+    Sort("uptime", "UP", lambda one, _: -one.started_at.timestamp() if one.started_at else None),
+    Sort("name", "CONTAINER", lambda one, _: f"{one.service}-{one.index:06d}", falling=False),
+)
+SORTS_BY_KEY = {one.key: one for one in SORTS}
+
+
+def _sum(first: int | None, second: int | None) -> int | None:
+    return None if first is None or second is None else first + second

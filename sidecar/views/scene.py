@@ -1,0 +1,59 @@
+"""What a drawing is made of, beside what the person has chosen to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from sidecar.model.incident import Incident
+from sidecar.model.snapshot import LogLine, Snapshot
+from sidecar.views.lines import Line
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerLog:
+    """One container's last log lines, oldest first; `trouble` says why there are none, or no newer ones."""
+
+    container: str
+    lines: tuple[LogLine, ...] = ()
+    read_at: datetime | None = None
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A Snapshot and the moment it is drawn at.
+
+    `now` is the moment of drawing and `zone` the zone for times (None: the machine's own). `trouble` says why there is
+    no newer Snapshot, when the view could not get one. `paused` says that the Snapshot is held on purpose; `missed` is
+    how many incidents came since. `log` and `incident` are what the screens of the same names show in full.
+    """
+
+    snapshot: Snapshot
+    now: datetime
+    zone: tzinfo | None
+    trouble: str = ""
+    paused: bool = False
+    missed: int = 0
+    log: ContainerLog | None = None
+    incident: Incident | None = None
+
+    @property
+    def told_at(self) -> datetime:
+        """The moment up to which the Snapshot can speak: now, unless it is old or held."""
+        return self.snapshot.at if self.paused or self.snapshot.stale else self.now
+
+    @property
+    def read_at(self) -> datetime:
+        """The moment that the containers' figures are of."""
+        return self.snapshot.engine_read_at or self.told_at if self.snapshot.stale else self.told_at
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A screen's lines, and what the keys need to know of it: lines of a page, the largest scroll of use."""
+
+    lines: Sequence[Line]
+    page: int = 1
+    reach: int = 0

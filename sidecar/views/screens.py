@@ -1,0 +1,213 @@
+"""Every screen of the live view: title, its own part, foot line. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+from sidecar.model.incident import Incident
+from sidecar.views import locust_tables, top, units
+from sidecar.views.frame import frame
+from sidecar.views.incident_detail import detail, story_of
+from sidecar.views.keys import KEYS, foot
+from sidecar.views.lines import (
+    BANNER,
+    DIM,
+    ERROR,
+    OK,
+    SELECTED,
+    TITLE,
+    Line,
+    Span,
+    fit,
+    heading,
+    join_fitting,
+    line,
+    wrapped,
+)
+from sidecar.views.log_lines import whole
+from sidecar.views.scene import ContainerLog, Drawing, Scene
+from sidecar.views.state import ViewState, Where
+from sidecar.views.stories import short_name, stories
+from sidecar.views.ticker import block, newest_error, summary
+
+_ALARM = timedelta(seconds=30)  # how long a new failure is said on screens that have no ticker
+_HELP_LABEL = 12
+
+_SIGNS = (
+    ("✗", "broken: dead, restarting or unhealthy"),
+    ("!", "needs a look: near its limit, throttled, starting"),
+    ("RST", "restarts by Docker"),
+    ("OOM", "OOM kills, as the ledger has counted them"),
+    ("OOM IN", "when its memory is full if it goes on growing"),
+    ("THR", "share of time held back by its CPU limit"),
+    ("CPU", "100% is one core"),
+    ("MEMORY %", "working set against the limit, as docker stats has it"),
+)
+
+
+def draw(scene: Scene, state: ViewState, *, width: int, height: int, aside: str = "") -> Drawing:
+    """Draw the screen that the state says, filled to the height; `aside` stands behind the keys in the foot line."""
+    footer = _foot(scene, state, width, aside)
+    if state.where is Where.MAIN:
+        main = frame(scene, width=width, height=height - 1, state=state)
+        return Drawing(with_footer(main.lines, footer, width, height), main.page, main.reach)
+    return _SCREENS[state.where](scene, state, width, height, footer)
+
+
+def with_footer(lines: Sequence[Line], footer: Line, width: int, height: int) -> list[Line]:
+    """Put a line at the very bottom of a screen, below lines that leave room for it."""
+    filling: list[Line] = [()] * (height - 1 - len(lines))
+    return [*lines[: height - 1], *filling, fit(footer, width)]
+
+
+def _foot(scene: Scene, state: ViewState, width: int, aside: str) -> Line:
+    paused = [line(Span(" PAUSED: p goes on ", BANNER))] if scene.paused else []
+    keys = [line(Span(key, TITLE), Span(f" {word}", DIM)) for key, word in foot(state.where)]
+    return join_fitting([*paused, *keys, *([line(Span(aside, DIM))] if aside else [])], " · ", width)
+
+
+class _Text:
+    """A screen of text under a title, scrolled; `from_end` counts the scrolling from its last line."""
+
+    def __init__(self, scene: Scene, state: ViewState, width: int, height: int, name: str) -> None:
+        self.width, self.height, self.scroll = width, height, state.scroll
+        self.head = [top.title(scene, width, name), *_trouble(scene, width), *_alarm(scene, state, width)]
+
+    def drawing(self, title: str, body: Sequence[Line], footer: Line, *, from_end: bool = False) -> Drawing:
+        """Cut out of the body what fits, and say in the heading which part that is."""
+        room = max(1, self.height - len(self.head) - 2)
+        reach = max(0, len(body) - room)
+        scroll = min(self.scroll, reach)
+        start = reach - scroll if from_end else scroll
+        more = (
+            "End goes on"
+            if from_end and scroll
+            else "↑ for older"
+            if from_end
+            else "↓ for more"
+            if start < reach
+            else ""
+        )
+        part = f"lines {start + 1} to {min(len(body), start + room)} of {len(body)}  {more}" if reach else ""
+        rule = heading(title, self.width, line(Span(part, DIM)) if part else ())
+        lines = [*self.head, rule, *body[start : start + room]]
+        return Drawing(
+            with_footer([fit(one, self.width) for one in lines], footer, self.width, self.height), room, reach
+        )
+
+
+def _trouble(scene: Scene, width: int) -> Iterator[Line]:
+    if scene.trouble:
+        rows = wrapped(scene.trouble, width - 2, 2)
+        yield from (line(Span("  " if number else "✗ ", ERROR), Span(row, ERROR)) for number, row in enumerate(rows))
+
+
+def _alarm(scene: Scene, state: ViewState, width: int) -> Iterator[Line]:
+    """Say a failure that has just happened, so that it is not missed while another screen is open."""
+    if state.where is Where.INCIDENTS:
+        return
+    story = newest_error(stories(scene.snapshot), scene.told_at - _ALARM)
+    is_open = state.where is Where.INCIDENT and story is not None and story.root.id == state.incident
+    if story is not None and not is_open:
+        yield from block(story, scene.snapshot, width, scene.zone, 1)
+
+
+def _help(scene: Scene, state: ViewState, width: int, height: int, footer: Line) -> Drawing:
+    body: list[Line] = []
+    for key in KEYS:
+        body += _entry(key.label, key.does, width)
+    body += [(), line(Span("What the marks and columns mean", TITLE))]
+    for sign, text in _SIGNS:
+        body += _entry(sign, text, width)
+    return _Text(scene, state, width, height, "help").drawing("Keys", body, footer)
+
+
+def _entry(name: str, text: str, width: int) -> Iterator[Line]:
+    for number, row in enumerate(wrapped(text, width - _HELP_LABEL, 4)):
+        yield line(Span(f"{'' if number else name:<{_HELP_LABEL}}", TITLE), row)
+
+
+def _log(scene: Scene, state: ViewState, width: int, height: int, footer: Line) -> Drawing:
+    text = _Text(scene, state, width, height, "log")
+    log = scene.log
+    name = short_name(state.container or "", scene.snapshot)
+    if log is None or log.container != state.container:
+        return text.drawing(f"Log of {name}", [line(Span("  is being read …", DIM))], footer)
+    body: list[Line] = list(whole(log.lines, width, scene.zone))
+    if log.trouble:
+        body += [line(Span(row, ERROR)) for row in wrapped(f"✗ {log.trouble}", width, 3)]
+    elif not log.lines:
+        body = [line(Span("  it has written nothing that is kept", DIM))]
+    return text.drawing(f"Log of {name}{_log_age(log, scene, state)}", body, footer, from_end=True)
+
+
+def _log_age(log: ContainerLog, scene: Scene, state: ViewState) -> str:
+    """Say when the lines were read, where they are not of now, and why they are not."""
+    reasons = ["PAUSED"] if scene.paused else []
+    reasons += ["STALE"] if log.trouble else []
+    if not reasons and not state.scroll:
+        return ""
+    read_at = f" as of {units.clock(log.read_at, scene.zone)}" if log.read_at else ""
+    return ", ".join([read_at, *reasons])
+
+
+def _locust(scene: Scene, state: ViewState, width: int, height: int, footer: Line) -> Drawing:
+    snapshot = scene.snapshot
+    body: list[Line] = [*top.locust(snapshot, width)]
+    if snapshot.failures:
+        body += [(), heading("Failures", width), *locust_tables.failures(snapshot.failures, width, scene.zone)]
+    else:
+        body += [(), line(Span("  no failures", OK if snapshot.locust else DIM))]
+    if snapshot.endpoints:
+        body += [(), heading("Endpoints", width), *locust_tables.endpoints(snapshot.endpoints)]
+    suffix = top.age_suffix(scene)
+    return _Text(scene, state, width, height, "Locust").drawing(f"Locust{suffix}", body, footer)
+
+
+def _incidents(scene: Scene, state: ViewState, width: int, height: int, footer: Line) -> Drawing:
+    """Draw all that the Snapshot holds, with a cursor; a page at a time, one line each."""
+    told = stories(scene.snapshot)
+    head = [top.title(scene, width, "incidents"), *_trouble(scene, width)]
+    room = max(1, height - len(head) - 2)
+    place = next((number for number, story in enumerate(told) if story.root.id == state.incident), 0)
+    start = place // room * room
+    body = []
+    for number, story in enumerate(told[start : start + room], start):
+        (row,) = block(story, scene.snapshot, width - 2, scene.zone, 1)
+        chosen = number == place
+        body.append((Span("▸ " if chosen else "  ", SELECTED if chosen else ""), *row))
+    if not told:
+        body = [line(Span("  none is known", OK))]
+    where = f"{start + 1} to {start + len(body)} of {len(told)}" if len(told) > room else ""
+    counts = summary(told, width - 30)
+    rule = heading("Incidents", width, (*counts, Span(f"  {where}", DIM)) if where else counts)
+    lines = [fit(one, width) for one in (*head, rule, *body)]
+    return Drawing(with_footer(lines, footer, width, height), room)
+
+
+def _incident(scene: Scene, state: ViewState, width: int, height: int, footer: Line) -> Drawing:
+    text = _Text(scene, state, width, height, "incident")
+    incident = _shown_incident(scene, state)
+    if incident is None:
+        gone = f"it is not among the latest incidents any more: scripts/kit incidents {state.incident}"
+        return text.drawing("Incident", [line(row) for row in wrapped(gone, width, 3)], footer)
+    body = detail(incident, scene.snapshot, width=width, zone=scene.zone, now=scene.told_at)
+    return text.drawing("Incident", body, footer)
+
+
+def _shown_incident(scene: Scene, state: ViewState) -> Incident | None:
+    """Take the record with all its evidence, unless the Snapshot has a newer revision of it."""
+    story = story_of(state.incident, scene.snapshot)
+    everyone = (story.root, *story.consequences) if story else ()
+    known = [one for one in (*everyone, scene.incident) if one is not None and one.id == state.incident]
+    return max(known, key=lambda one: (one.revision, len(one.evidence)), default=None)
+
+
+_SCREENS = {
+    Where.HELP: _help,
+    Where.LOG: _log,
+    Where.LOCUST: _locust,
+    Where.INCIDENTS: _incidents,
+    Where.INCIDENT: _incident,
+}

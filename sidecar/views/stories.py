@@ -1,0 +1,213 @@
+"""Incidents as stories: an incident and what followed from it in one line; failures outlive successes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sidecar.model.incident import Incident, Kind, Severity
+from sidecar.model.snapshot import Snapshot
+from sidecar.views import units
+
+TAGS: Mapping[Kind, str] = {
+    Kind.OOM_KILL: "OOM kill",
+    Kind.RESTART: "restart",
+    Kind.EXIT: "exit",
+    Kind.UNHEALTHY: "unhealthy",
+    Kind.WORKER_LOST: "worker lost",
+    Kind.WORKER_LEFT: "worker left",
+    Kind.MASTER_RESTART: "master restart",
+    Kind.THROTTLED: "throttled",
+    Kind.MEMORY_HIGH: "memory high",
+    Kind.FORECAST: "OOM ahead",
+    Kind.FAILURE_RATIO: "failures",
+    Kind.RESTART_LOOP: "restart loop",
+    Kind.UNATTRIBUTED_OOM_KILL: "OOM kill, whose?",
+    Kind.BLIND: "blind",
+}
+_AFTERWARDS: Mapping[Kind, str] = {
+    Kind.RESTART: "restarted",
+    Kind.EXIT: "exited",
+    Kind.FAILURE_RATIO: "requests failed",
+}
+
+# How long after its last sign an incident stays in the ticker: an error as long as the Snapshot holds it.
+LIVES: Mapping[Severity, timedelta | None] = {
+    Severity.ERROR: None,
+    Severity.WARN: timedelta(minutes=10),
+    Severity.INFO: timedelta(minutes=2),
+}
+_GRAVITY = {Severity.ERROR: 0, Severity.WARN: 1, Severity.INFO: 2}
+# These last: without an end they are going on. The others happen at a moment.
+_LASTING = frozenset(
+    {
+        Kind.UNHEALTHY,
+        Kind.THROTTLED,
+        Kind.MEMORY_HIGH,
+        Kind.FORECAST,
+        Kind.FAILURE_RATIO,
+        Kind.RESTART_LOOP,
+        Kind.BLIND,
+    }
+)
+_WORKER_ID = 17  # the container's short id, "_", and enough of the rest to tell processes of one container apart
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """An incident and its consequences, earliest first."""
+
+    root: Incident
+    consequences: tuple[Incident, ...] = ()
+
+    @property
+    def severity(self) -> Severity:
+        """The gravest of them all: what an info set off may be an error."""
+        return min((one.severity for one in (self.root, *self.consequences)), key=lambda each: _GRAVITY[each])
+
+    @property
+    def last_sign(self) -> datetime:
+        """When something was last heard of it."""
+        return max(one.until or one.at for one in (self.root, *self.consequences))
+
+    @property
+    def goes_on(self) -> bool:
+        """Tell whether the condition that it tells of has not ended."""
+        return goes_on(self.root)
+
+
+def goes_on(incident: Incident) -> bool:
+    """Tell whether an incident is a condition that lasts."""
+    return incident.until is None and incident.kind in _LASTING
+
+
+def stories(snapshot: Snapshot) -> list[Story]:
+    """Fold consequences into their causes; newest first. What happened to our own probes is left out."""
+    incidents = {one.id: one for one in snapshot.incidents if not one.helper}
+    followers: dict[str, list[Incident]] = {}
+    roots = []
+    for incident in incidents.values():
+        root = _root(incident, incidents)
+        if root is incident:
+            roots.append(incident)
+        else:
+            followers.setdefault(root.id, []).append(incident)
+    told = [
+        Story(root, tuple(sorted(followers.get(root.id, ()), key=lambda one: (one.at, _GRAVITY[one.severity]))))
+        for root in roots
+    ]
+    return sorted(told, key=lambda story: (story.root.at, story.root.id), reverse=True)
+
+
+def _root(incident: Incident, known: Mapping[str, Incident]) -> Incident:
+    """Follow the causes up to the first one that is known; a ring of causes has no root but the incident itself."""
+    seen = {incident.id}
+    root = incident
+    while root.cause is not None and root.cause in known:
+        root = known[root.cause]
+        if root.id in seen:
+            return incident
+        seen.add(root.id)
+    return root
+
+
+def current(told: Iterable[Story], now: datetime) -> list[Story]:
+    """Keep what still belongs in the ticker: warnings and infos go after a while, errors do not."""
+    return [story for story in told if _is_current(story, now)]
+
+
+def _is_current(story: Story, now: datetime) -> bool:
+    life = LIVES[story.severity]
+    return life is None or story.goes_on or now - story.last_sign <= life
+
+
+def by_gravity(told: Sequence[Story]) -> list[Story]:
+    """Order for a place in the ticker: errors before warnings before infos, the newest first among equals."""
+    return sorted(told, key=lambda story: _GRAVITY[story.severity])
+
+
+def counted(told: Sequence[Story]) -> list[tuple[int, str, Severity]]:
+    """Count stories by severity, the gravest first, as (2, "errors", ERROR)."""
+    words = {Severity.ERROR: "error", Severity.WARN: "warning", Severity.INFO: "info"}
+    numbers = [(sum(story.severity is each for story in told), word, each) for each, word in words.items()]
+    return [(number, f"{word}{'' if number == 1 else 's'}", each) for number, word, each in numbers if number]
+
+
+def short_name(name: str, snapshot: Snapshot) -> str:
+    """Name a container as the table does, also one that is gone; those of the watched project keep its name."""
+    known = next((one for one in snapshot.containers if one.name == name), None)
+    if known is None:
+        return name.removeprefix(f"{snapshot.project}-")
+    return f"{'' if known.project in {None, snapshot.project} else f'{known.project}/'}{known.service}-{known.index}"
+
+
+def container_of(incident: Incident, snapshot: Snapshot) -> str:
+    """Name an incident's container shortly; "" for what belongs to none."""
+    return incident.service or "" if incident.container is None else short_name(incident.container, snapshot)
+
+
+def sentence(story: Story, snapshot: Snapshot) -> str:
+    """Tell a story in one sentence, the gravest facts first."""
+    incident = story.root
+    text = _oom_kill(story, snapshot) if incident.kind is Kind.OOM_KILL else _other(incident, snapshot)
+    afterwards = _afterwards(story)
+    return f"{text} → {afterwards}" if afterwards else text
+
+
+def _oom_kill(story: Story, snapshot: Snapshot) -> str:
+    incident = story.root
+    parts = [f"{container_of(incident, snapshot)}{_memory(incident)}"]
+    if incident.count > 1 or incident.estimated:
+        parts.append(
+            f"{'about ' if incident.estimated else ''}{incident.count} kill{'' if incident.count == 1 else 's'}"
+        )
+    if incident.process_survived:
+        parts.append("a child: the container lives on")
+    parts.extend(_loss(story))
+    return ", ".join(parts)
+
+
+def _memory(incident: Incident) -> str:
+    used = incident.memory_at_death_bytes or incident.memory_peak_bytes
+    limit = incident.memory_limit_bytes
+    if used is None:
+        return f" at its limit of {units.memory(limit)}" if limit else ""
+    return f" at {units.memory(used)}{f' of {units.memory(limit)}' if limit else ''}"
+
+
+def _loss(story: Story) -> list[str]:
+    """Say how many users went, and with which workers, wherever in the story that is known."""
+    everyone = (story.root, *story.consequences)
+    users = next((one.users_lost for one in everyone if one.users_lost is not None), None)
+    workers = next((one.workers for one in everyone if one.workers), ())
+    parts = []
+    if users is not None and (users or workers):
+        parts.append(f"{units.count(users)} user{'' if users == 1 else 's'} gone" if users else "no users on it")
+    if workers:
+        more = f" and {len(workers) - 1} more" if len(workers) > 1 else ""
+        parts.append(f"worker {short_worker(workers[0])}{more}")
+    return parts
+
+
+def short_worker(worker: str) -> str:
+    """Shorten a Locust worker's id (`f26e19abb9b8_3f2a…`)."""
+    return worker if len(worker) <= _WORKER_ID + 1 else f"{worker[:_WORKER_ID]}…"
+
+
+def _other(incident: Incident, snapshot: Snapshot) -> str:
+    text, name = incident.text, container_of(incident, snapshot)
+    if incident.container and incident.container in text:
+        text = text.replace(incident.container, name)
+    parts = [text if not name or name in text else f"{name}: {text}"]
+    if incident.until is not None and incident.kind in _LASTING:
+        parts.append(f"for {units.duration((incident.until - incident.at).total_seconds())}")
+    elif goes_on(incident):
+        parts.append("goes on")
+    return ", ".join(parts)
+
+
+def _afterwards(story: Story) -> str:
+    """Say what followed, each thing once."""
+    words = [_AFTERWARDS.get(one.kind, TAGS[one.kind]) for one in story.consequences]
+    return ", ".join(dict.fromkeys(words))

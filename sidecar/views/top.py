@@ -1,0 +1,224 @@
+"""The top of the frame: title, run and verdict, blind spans, Locust, host. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from sidecar.model.snapshot import Blind, Host, Locust, Snapshot, Verdict
+from sidecar.rules.freshness import data_age_seconds
+from sidecar.views import units
+from sidecar.views.lines import (
+    BANNER,
+    DIM,
+    ERROR,
+    OK,
+    TITLE,
+    WARN,
+    Line,
+    Span,
+    cut,
+    join_fitting,
+    line,
+    width_of,
+    wrapped,
+)
+from sidecar.views.scene import Scene
+
+_LABEL = 8
+_GAPS = ("", "  ", " ")  # before the kit's name, the project's, and whatever follows
+_HIGH_PERCENT = 90.0
+_VERDICT_STYLES = {"PASS": OK, "FAIL": ERROR, "INVALID": ERROR}
+_MOST_REASON_ROWS, _MOST_BLIND = 2, 2
+_BLIND_MATTERS = timedelta(hours=1)  # after that a gap that was not made up for is history, if no run reaches back
+
+
+def title(scene: Scene, width: int, screen: str = "") -> Line:
+    """Draw the title: whose stack this is and, never cut off, whether what is shown is live."""
+    names = [("Locust Kit", TITLE), (scene.snapshot.project, "")]
+    if scene.snapshot.watched:
+        names.append((f"+ {scene.snapshot.watched}", ""))
+    if screen:
+        names.append((f"· {screen}", ""))
+    left: Line = tuple(Span(f"{_GAPS[min(number, 2)]}{text}", style) for number, (text, style) in enumerate(names))
+    full, short, word = (_state(scene, detail) for detail in (2, 1, 0))
+    clock = line("  ", units.date_and_time(scene.now, scene.zone))
+    rights = [(*full, *clock), (*short, *clock), full, short, word]
+    right = next((one for one in rights if width_of(left) + 2 + width_of(one) <= width), word)
+    left = _cut_spans(left, max(0, width - width_of(right) - 2))
+    return (*left, Span(" " * max(0, width - width_of(left) - width_of(right))), *right)
+
+
+def _cut_spans(spans: Sequence[Span], room: int) -> Line:
+    kept: list[Span] = []
+    for span in spans:
+        text = cut(span.text, room)
+        room -= width_of([Span(text)])
+        kept.append(Span(text, span.style))
+        if room <= 0:
+            break
+    return tuple(kept)
+
+
+def _state(scene: Scene, detail: int) -> Line:
+    """Say live, STALE or PAUSED; `detail` 2 is in full, 1 with an age alone, 0 just the word."""
+    snapshot = scene.snapshot
+    spans: list[Span] = []
+    if scene.paused:
+        age = units.duration((scene.now - snapshot.at).total_seconds())
+        spans += [Span(" PAUSED ", BANNER), Span(("", f" {age} ago", f" {age} ago, p goes on")[detail], ERROR)]
+        if scene.missed:
+            spans.append(Span(f", {scene.missed} new incident{'' if scene.missed == 1 else 's'} since!", ERROR))
+    if snapshot.stale:
+        seconds = data_age_seconds(snapshot, scene.now)
+        old = " no data yet" if seconds is None else f" data from {units.duration(seconds)} ago"
+        spans += [Span(" STALE ", BANNER), Span(old if detail else "", ERROR)]
+    return tuple(spans) or line(Span("● live", OK))
+
+
+def run(scene: Scene, width: int) -> Iterator[Line]:
+    """Draw the run and its verdict so far, with the gravest reasons."""
+    snapshot, moment = scene.snapshot, scene.told_at
+    current, verdict = snapshot.run, snapshot.verdict
+    if current is None and verdict is None:
+        return
+    parts = []
+    running = current is not None and current.state == "running"
+    if verdict is not None:
+        style = _VERDICT_STYLES.get(verdict.word, WARN)
+        parts.append(line(Span(verdict.word, style), " so far" if running else ""))
+    if current is not None:
+        since = f" since {units.clock(current.started_at, scene.zone)}" if current.started_at else ""
+        spent = (moment - current.started_at).total_seconds() if current.started_at else 0.0
+        length = f" ({units.duration(spent)})" if running and current.started_at else ""
+        when, name = line(f"{current.state}{since}{length}"), line(current.run_id)
+        parts += [when, name] if verdict is not None else [name, when]
+    yield (_label("Run"), *join_fitting(parts, "  ", width - _LABEL))
+    if verdict is not None:
+        yield from _reasons(verdict, width)
+
+
+def _reasons(verdict: Verdict, width: int) -> Iterator[Line]:
+    if not verdict.reasons:
+        return
+    passed = verdict.word == "PASS"
+    more = f"  (and {len(verdict.reasons) - 1} more)" if len(verdict.reasons) > 1 else ""
+    rows = wrapped(verdict.reasons[0] + more, width - _LABEL - (0 if passed else 2), 1 if passed else _MOST_REASON_ROWS)
+    for number, row in enumerate(rows):
+        mark = "" if passed else "  " if number else "✗ "
+        yield line(" " * _LABEL, Span(mark, ERROR), Span(row, DIM if passed else ""))
+
+
+def blind(scene: Scene, width: int) -> Iterator[Line]:
+    """Say when nobody could look: first what cannot be seen now, then gaps that were never made up for."""
+    spans = _blind_that_matter(scene.snapshot, scene.told_at)
+    for number, span in enumerate(spans[:_MOST_BLIND]):
+        since = units.clock(span.since, scene.zone)
+        if span.until is None:
+            when = f"NOW, since {since} ({units.duration((scene.told_at - span.since).total_seconds())})"
+        else:
+            length = units.duration((span.until - span.since).total_seconds())
+            when = f"{since} to {units.clock(span.until, scene.zone)} ({length}), not made up for"
+        rest = len(spans) - _MOST_BLIND
+        more = f" (and {rest} more)" if rest > 0 and number == _MOST_BLIND - 1 else ""
+        style = ERROR if span.until is None else WARN
+        rows = wrapped(f"{when}: {span.source}: {span.text}{more}", width - _LABEL - 2, 2 if span.until is None else 1)
+        for place, row in enumerate(rows):
+            label = _label("Blind") if not number and not place else Span(" " * _LABEL)
+            yield line(label, Span("  " if place else "! ", style), Span(row, style if not place else ""))
+
+
+def _blind_that_matter(snapshot: Snapshot, moment: datetime) -> list[Blind]:
+    since = moment - _BLIND_MATTERS
+    if snapshot.run is not None and snapshot.run.state == "running" and snapshot.run.started_at:
+        since = min(since, snapshot.run.started_at)
+    kept = [one for one in snapshot.blind if one.until is None or (not one.covered and one.until >= since)]
+    return sorted(kept, key=lambda one: (one.until is not None, -one.since.timestamp()))
+
+
+def locust(snapshot: Snapshot, width: int) -> Iterator[Line]:
+    """Draw the master's figures, or why there are none."""
+    figures = snapshot.locust
+    if figures is None:
+        yield line(_label("Locust"), Span(f"no figures: {snapshot.locust_error or 'not asked yet'}", WARN))
+    else:
+        yield (_label("Locust"), *join_fitting(_locust_parts(figures), "  ", width - _LABEL))
+
+
+def _locust_parts(figures: Locust) -> list[Line]:
+    failing = figures.fail_ratio > 0
+    short = figures.workers_connected < figures.workers_expected
+    workers = f"workers {figures.workers_connected}/{figures.workers_expected}{'!' if short else ''}"
+    active = is_active(figures)
+    # After a run the master goes on answering with the run's last figures: they must not pass for the present.
+    past = [] if active or figures.p95_ms is None else [line(Span("last run:", DIM))]
+    return [
+        line(Span(figures.state, OK if active else "")),
+        line(Span(workers, WARN if short else "")),
+        line(f"users {units.count(figures.users)}"),
+        *past,
+        line(f"{units.count(figures.rps)} req/s"),
+        line(Span(f"failed {figures.fail_ratio * 100:.2f}%", ERROR if failing else "")),
+        line(f"p95 {units.milliseconds(figures.p95_ms)}"),
+        line(f"p50 {units.milliseconds(figures.p50_ms)}"),
+        line(f"{units.count(figures.fail_per_second)} failures/s"),
+    ]
+
+
+def is_active(figures: Locust) -> bool:
+    """Tell whether a run is under way, so that the master's rates are of this moment."""
+    return figures.state in {"spawning", "running", "cleanup", "stopping"}
+
+
+def host(figures: Host | None, width: int) -> Iterator[Line]:
+    """Draw the machine's figures on one line, or two where one is too short."""
+    label = _label("Host")
+    if figures is None:
+        yield line(label, Span("its figures could not be read", WARN))
+        return
+    parts = [
+        line("cpu ", _level(figures.cpu_percent), f" of {figures.cpu_count} cores"),
+        line(f"load {figures.load_1m:.2f}"),
+        line(
+            "memory ",
+            _level(figures.memory_percent),
+            f" {units.memory(figures.memory_used_bytes, 3)}/{units.memory(figures.memory_total_bytes, 3)}",
+        ),
+        line("disk ", _level(figures.disk_used_percent), " full"),
+    ]
+    traffic = [
+        line(
+            f"disk read {units.rate(figures.disk_read_bytes_per_second)}"
+            f" write {units.rate(figures.disk_write_bytes_per_second)}"
+        ),
+        line(
+            f"net in {units.rate(figures.network_rx_bytes_per_second)}"
+            f" out {units.rate(figures.network_tx_bytes_per_second)}"
+        ),
+    ]
+    whole = join_fitting([*parts, *traffic], "  ", 10_000)
+    if width_of(whole) <= width - _LABEL:
+        yield (label, *whole)
+        return
+    yield (label, *join_fitting(parts, "  ", width - _LABEL))
+    yield (Span(" " * _LABEL), *join_fitting(traffic, "  ", width - _LABEL))
+
+
+def _level(percent: float | None) -> Span:
+    high = percent is not None and percent >= _HIGH_PERCENT
+    return Span(f"{units.percent(percent)}{'!' if high else ''}", WARN if high else "")
+
+
+def _label(text: str) -> Span:
+    return Span(text.ljust(_LABEL), TITLE)
+
+
+def age_suffix(scene: Scene) -> str:
+    """Say in a heading what its figures are of, when they are not of now."""
+    snapshot, zone = scene.snapshot, scene.zone
+    said = []
+    if snapshot.stale and snapshot.engine_read_at is not None:
+        said.append(f"as of {units.clock(snapshot.engine_read_at, zone)}, STALE")
+    if scene.paused:
+        said.append("PAUSED" if said else f"as of {units.clock(snapshot.at, zone)}, PAUSED")
+    return f" {', '.join(said)}" if said else ""

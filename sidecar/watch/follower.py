@@ -1,0 +1,233 @@
+"""One container's log, followed over its restarts and ours: each line once, into the ledger and a ring for views."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from sidecar.engine.log_follow import LogRefusedError, NoSuchLogError, Reading, follow
+from sidecar.engine.log_lines import RawLine
+from sidecar.engine.log_sieve import Dam, Sieve
+from sidecar.errors import EngineError
+from sidecar.model.logs import LogCursor, StoredLine
+from sidecar.model.observation import LogEntry
+from sidecar.watch.backoff import Backoff
+
+_log = logging.getLogger(__name__)
+
+RING_LINES = 100  # an incident's evidence wants 50
+_RING_CHARACTERS = 1000  # of one line: 60 containers' rings stay below 10 MB whatever they print
+_FIRST_TAIL = 1000  # lines of a log that was never read before
+_FIRST_TAIL_YOUNG = 10_000  # the same, of a container that has just started: all that it has said
+_YOUNG_NS = 60_000_000_000
+_START_NS = 2_000_000_000  # a log can be opened this much before the engine calls its container started
+_REFUSED_SECONDS = 30.0
+_NOTICE_SECONDS = 1.5
+_MOST_BYTES_PER_SECOND = 2 * 1024 * 1024  # read of one log: more waits in the engine's file, not in our processor
+
+
+class LineStore(Protocol):
+    """Where lines are kept (sidecar/ledger's History). Neither call may block for long."""
+
+    def add_lines(self, lines: Sequence[StoredLine], cursors: Mapping[str, LogCursor]) -> None:
+        """Keep lines and, in the same transaction, how far the logs of these containers (by id) have been read."""
+
+    def cursors(self) -> Mapping[str, LogCursor]:
+        """Return how far each log was read, by container id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A container whose log is wanted. `started_at` is its last start, None while it is not known."""
+
+    name: str
+    service: str | None
+    project: str | None
+    tty: bool = False
+    started_at: datetime | None = None
+    running: bool = True
+
+    @property
+    def started_ns(self) -> int:
+        """The last start in nanoseconds since 1970; 0 while it is not known."""
+        return int(self.started_at.timestamp() * 1e6) * 1000 if self.started_at else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What all followers share: the engine, the API version to speak, the ledger, and the time (ns since 1970)."""
+
+    url: str
+    version: Callable[[], str]
+    store: LineStore
+    now_ns: Callable[[], int]
+
+
+class Follower:
+    """Follows one log. Belongs to one event loop; `recent` may be read from any thread."""
+
+    def __init__(self, container_id: str, target: Target, source: Source, cursor: LogCursor | None) -> None:
+        self.problem = ""
+        self._id = container_id
+        self._target = target
+        self._source = source
+        self._sieve = Sieve(cursor)
+        self._dam = Dam()
+        self._ring: deque[LogEntry] = deque(maxlen=RING_LINES)
+        self._woken = asyncio.Event()
+        self._opened_ns = 0
+        self._task: asyncio.Task[None] | None = None
+        self._notice_due: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._task = asyncio.create_task(self._run())
+
+    def stop(self) -> None:
+        """End following at once."""
+        if self._task is not None:
+            self._task.cancel()
+        if self._notice_due is not None:
+            self._notice_due.cancel()
+            self._notice()
+
+    def recent(self, most: int) -> tuple[LogEntry, ...]:
+        """Return the last lines, oldest first, long ones cut."""
+        # copy() does not let go of the interpreter: no line comes between.
+        return tuple(self._ring.copy())[-most:] if most > 0 else ()
+
+    def aim(self, target: Target) -> None:
+        """Learn what has become of the container; a new start opens its log anew."""
+        before, self._target = self._target, target
+        if target == before:
+            return
+        if self._opened_ns and target.started_ns > self._opened_ns + _START_NS:
+            _log.info("the log of %s did not end with its container; reading it anew", target.name)
+            self.stop()
+            self.start()
+        self.wake()
+
+    def wake(self) -> None:
+        """Try again now, if the log is not open: the container has started."""
+        self._woken.set()
+
+    async def _run(self) -> None:
+        backoff = Backoff(first_seconds=0.2, most_seconds=5.0)
+        while True:
+            self._woken.clear()
+            pause: float | None
+            try:
+                news = await self._read()
+            except NoSuchLogError:
+                return
+            except LogRefusedError as error:
+                self._fails(error.what)
+                pause = _REFUSED_SECONDS
+            except EngineError as error:
+                self._fails(error.what)
+                backoff = backoff.failed(0.0)
+                pause = backoff.next_try_seconds
+            except Exception:  # noqa: BLE001  the top of a stream: whatever it is, the next attempt is not given up
+                _log.exception("following the log of %s failed", self._target.name)
+                backoff = backoff.failed(0.0)
+                pause = backoff.next_try_seconds
+            else:
+                # The container has stopped. What it wrote last may have come after the stream's end: look again, until
+                # there is nothing new, and then only once it runs again.
+                self._fails("")
+                backoff = (backoff.succeeded() if news else backoff).failed(0.0)
+                pause = backoff.next_try_seconds if news or self._target.running else None
+            finally:
+                self._opened_ns = 0
+            await self._rest(pause)
+
+    async def _rest(self, seconds: float | None) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+
+    def _fails(self, what: str) -> None:
+        if what and not self.problem:
+            # Not a warning: a proxy that restarts says this of each container; `unread` says it once.
+            _log.info("the log of %s cannot be followed: %s", self._target.name, what)
+        self.problem = what
+
+    async def _read(self) -> bool:
+        """Read until the log ends; tells whether anything new was in it."""
+        now_ns = self._source.now_ns()
+        since = self._sieve.since(now_ns)
+        self._sieve.reopened()
+        self._opened_ns = now_ns
+        pace, news = _Pace(asyncio.get_running_loop().time), False
+        reading = Reading(self._id, self._target.tty, since, None if since else self._first_tail(now_ns))
+        stream = follow(self._source.url, self._source.version(), reading)
+        try:
+            async for lines in stream:
+                self.problem = ""
+                news = self._take([line for line in lines if self._sieve.new(line)]) or news
+                await pace.taken(sum(line.size_bytes for line in lines))
+        finally:
+            await stream.aclose()
+        return news
+
+    def _first_tail(self, now_ns: int) -> int:
+        young = now_ns - self._target.started_ns < _YOUNG_NS
+        return _FIRST_TAIL_YOUNG if young else _FIRST_TAIL
+
+    def _take(self, lines: Sequence[RawLine]) -> bool:
+        """Keep what is not a flood, and how far the log has been read with it."""
+        if not lines:
+            return False
+        kept: list[StoredLine] = []
+        for line in lines:
+            if notice := self._dam.notice(line):
+                kept.append(self._stored(*notice, stream=0))
+            if self._dam.admit(line):
+                kept.append(self._stored(line.ns, line.text(), line.stream))
+        self._keep(kept)
+        if self._notice_due is not None:
+            self._notice_due.cancel()
+        loop = asyncio.get_running_loop()
+        self._notice_due = loop.call_later(_NOTICE_SECONDS, self._notice) if self._dam.holds else None
+        return True
+
+    def _notice(self) -> None:
+        """Say what a flood cost, also when nothing comes after it."""
+        self._notice_due = None
+        if notice := self._dam.notice():
+            self._keep([self._stored(*notice, stream=0)])
+
+    def _keep(self, lines: Sequence[StoredLine]) -> None:
+        self._ring.extend(
+            LogEntry(datetime.fromtimestamp(line.ns / 1e9, UTC), line.text[:_RING_CHARACTERS]) for line in lines
+        )
+        self._source.store.add_lines(lines, {self._id: self._sieve.cursor()})
+
+    def _stored(self, ns: int, text: str, stream: int) -> StoredLine:
+        target = self._target
+        return StoredLine(ns, self._id, text, target.name, target.project, target.service, stream)
+
+
+class _Pace:
+    """Keeps one log from taking more than its share: what is too much within a second waits for the next."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._began = monotonic()
+        self._bytes = 0
+
+    async def taken(self, size_bytes: int) -> None:
+        """Count what was read, and wait when it was too much."""
+        self._bytes += size_bytes
+        now = self._monotonic()
+        if now - self._began >= 1:
+            self._began, self._bytes = now, 0
+        elif self._bytes > _MOST_BYTES_PER_SECOND:
+            await asyncio.sleep(self._began + 1 - now)

@@ -1,0 +1,131 @@
+"""All logs that are followed: one thread, one event loop, one quiet connection a container."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from time import time_ns
+
+from sidecar.model.logs import LogCursor
+from sidecar.model.observation import LogEntry
+from sidecar.watch.follower import RING_LINES, Follower, LineStore, Source, Target
+
+_log = logging.getLogger(__name__)
+
+_MOST_GONE = 64  # containers that are gone and whose last lines are still at hand
+_STOP_SECONDS = 2.0
+_API_VERSION = "1.44"  # the oldest that the kit speaks; the log's form is the same in all
+
+
+class Followers:
+    """Follows the logs of the containers it is given. Every method may be called from any thread.
+
+    Args:
+        url: the engine's or the proxy's socket (`unix:///run/docker-proxy/docker.sock`).
+        store: where lines go, and where the cursors of the time before come from.
+        version: the API version to speak.
+        now_ns: the time of day, in nanoseconds since 1970.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        store: LineStore,
+        *,
+        version: Callable[[], str] = lambda: _API_VERSION,
+        now_ns: Callable[[], int] = time_ns,
+    ) -> None:
+        self._source = Source(url, version, store, now_ns)
+        self._cursors: Mapping[str, LogCursor] = {}
+        self._followers: dict[str, Follower] = {}
+        self._gone: dict[str, tuple[LogEntry, ...]] = {}
+        self._targets: Mapping[str, Target] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = asyncio.Event()
+        self._thread = threading.Thread(target=self._serve, name="logs", daemon=True)
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End all following; returns within a few moments. What was read has been handed to the store."""
+        self._call(self._stopping.set)
+        if self._thread.is_alive():
+            self._thread.join(_STOP_SECONDS)
+
+    def set_targets(self, targets: Mapping[str, Target]) -> None:
+        """Say whose logs are wanted from now on, by full container id. Called each round."""
+        self._targets = dict(targets)
+        self._call(self._apply)
+
+    def started(self, container_id: str) -> None:
+        """Hear that a container has started: its log is opened at once instead of after a pause."""
+        self._call(lambda: self._wake(container_id))
+
+    def recent(self, container_id: str, most: int) -> tuple[LogEntry, ...]:
+        """Return the last lines of a container's log, oldest first; also of one that is gone since not too long."""
+        follower = self._followers.get(container_id)
+        if follower is not None:
+            return follower.recent(most)
+        return self._gone.get(container_id, ())[-most:] if most > 0 else ()
+
+    def unread(self) -> tuple[str, ...]:
+        """Say which logs cannot be followed now, a sentence a reason."""
+        targets, names = self._targets, defaultdict[str, list[str]](list)
+        for container_id, follower in list(self._followers.items()):
+            if (problem := follower.problem) and container_id in targets:
+                names[problem].append(targets[container_id].name)
+        return tuple(
+            f"the log of {concerned[0]} cannot be followed: {problem}"
+            if len(concerned) == 1
+            else f"the logs of {len(concerned)} containers cannot be followed: {problem}"
+            for problem, concerned in names.items()
+        )
+
+    def _call(self, what: Callable[[], None]) -> None:
+        if self._loop is None:
+            return  # not begun: the loop applies the targets when it does
+        try:
+            self._loop.call_soon_threadsafe(what)
+        except RuntimeError:
+            return  # the loop is closed: it was stopped
+
+    def _serve(self) -> None:
+        try:
+            self._cursors = self._source.store.cursors()
+            asyncio.run(self._main())
+        except Exception:  # noqa: BLE001  the top of the thread
+            _log.exception("the logs are no longer followed")
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._apply()
+        await self._stopping.wait()
+        for follower in self._followers.values():
+            follower.stop()
+
+    def _apply(self) -> None:
+        for container_id in self._followers.keys() - self._targets.keys():
+            follower = self._followers.pop(container_id)
+            follower.stop()
+            self._remember(container_id, follower)
+        for container_id, target in self._targets.items():
+            if known := self._followers.get(container_id):
+                known.aim(target)
+            else:
+                follower = Follower(container_id, target, self._source, self._cursors.get(container_id))
+                self._followers[container_id] = follower
+                follower.start()
+
+    def _remember(self, container_id: str, follower: Follower) -> None:
+        self._gone[container_id] = follower.recent(RING_LINES)
+        while len(self._gone) > _MOST_GONE:
+            del self._gone[next(iter(self._gone))]
+
+    def _wake(self, container_id: str) -> None:
+        if follower := self._followers.get(container_id):
+            follower.wake()

@@ -1,0 +1,151 @@
+"""Counters that never run backwards, over all starts of a container and a while beyond its end.
+
+A container's own counters begin at zero with each start, and its series would end with it, though it is just then
+that somebody wants to know. So what each start had counted is added up here, by the container's id, and a container
+that is gone keeps its last values for an hour: long enough for every scrape and every usual range.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sidecar.model.observation import Card, Counters, Listed
+from sidecar.model.series import ContainerSeries, Total
+from sidecar.rules.assembly import Seen
+
+KEPT_SECONDS = 3600.0
+MOST_GONE = 500
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What is remembered of one container. `counters` are of the newest reading, `read_at` says when that was."""
+
+    listed: Listed
+    held_back: bool
+    seen_at: datetime
+    read_at: datetime | None = None
+    started_at: datetime | None = None
+    memory_limit_bytes: int | None = None
+    counters: Counters | None = None
+    before: dict[Total, int] = field(default_factory=dict)
+    now: dict[Total, int] = field(default_factory=dict)
+    oom_kills: int = 0
+    present: bool = True
+
+    def add(self, counters: Counters) -> None:
+        """Take a reading: what an earlier start had counted stays counted."""
+        new_start = self.started_at is not None and self.read_at is not None and self.started_at > self.read_at
+        values = dict(_values(counters))
+        cpu = Total("cpu_ns")
+        new_start = new_start or values[cpu] < self.now.get(cpu, 0)
+        for total, last in self.now.items():
+            if new_start or values.get(total, last) < last:  # a card may be taken away and come back alone
+                self.before[total] = self.before.get(total, 0) + last
+                self.now[total] = 0
+        self.now.update(values)
+        self.read_at = counters.read_at
+
+    def totals(self) -> dict[Total, int]:
+        """Return each counter over all starts."""
+        return {total: self.before.get(total, 0) + value for total, value in self.now.items()}
+
+
+class Series:
+    """Keeps the counters of containers: `observe` is told each round, `rows` is asked at each scrape; both lock."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: dict[str, _Kept] = {}
+        self._rounds = 0
+
+    def observe(self, at: datetime, fleet: Iterable[Seen], oom_kills: Mapping[str, int]) -> None:
+        """Take in one round.
+
+        Args:
+            at: when it was.
+            fleet: every container as it was read.
+            oom_kills: what the ledger holds for each container, by full id.
+        """
+        with self._lock:
+            for kept in self._kept.values():
+                kept.present = False
+            for seen in fleet:
+                self._see(at, seen)
+            for container_id, count in oom_kills.items():
+                if kept_one := self._kept.get(container_id):
+                    kept_one.oom_kills = max(kept_one.oom_kills, count)  # the ledger forgets after a month
+            self._forget(at)
+            self._rounds += 1
+
+    def rows(self) -> tuple[ContainerSeries, ...]:
+        """Return the series of every container, those that are gone included, for one scrape.
+
+        A container that is new since the sidecar started shows no OOM kill at its first scrape, whatever happened to it
+        in its first seconds: `increase()` sees a kill only as a step, so there must be a zero before it.
+        """
+        with self._lock:
+            return tuple(self._row(kept) for kept in self._kept.values())
+
+    def _see(self, at: datetime, seen: Seen) -> None:
+        kept = self._kept.get(seen.listed.id)
+        if kept is None:
+            kept = self._kept[seen.listed.id] = _Kept(seen.listed, held_back=self._rounds > 0, seen_at=at)
+        kept.listed, kept.present = seen.listed, True
+        running = seen.listed.state in ("running", "paused")
+        if running:
+            kept.seen_at = at
+        if seen.inspected is not None:
+            kept.started_at = seen.inspected.started_at
+            kept.memory_limit_bytes = seen.inspected.memory_limit_bytes or 0
+        if seen.counters is not None:
+            kept.add(seen.counters)
+        kept.counters = seen.counters if running else None
+
+    def _forget(self, at: datetime) -> None:
+        gone = [container_id for container_id, kept in self._kept.items() if not kept.present]
+        for container_id in gone:
+            self._kept[container_id].counters = None
+        oldest = at - timedelta(seconds=KEPT_SECONDS)
+        gone.sort(key=lambda container_id: self._kept[container_id].seen_at)
+        too_many = len(gone) - MOST_GONE
+        for position, container_id in enumerate(gone):
+            if position < too_many or self._kept[container_id].seen_at < oldest:
+                del self._kept[container_id]
+
+    def _row(self, kept: _Kept) -> ContainerSeries:
+        oom_kills = 0 if kept.held_back else kept.oom_kills
+        kept.held_back = False
+        return ContainerSeries(
+            listed=kept.listed,
+            present=kept.present,
+            seen_at=kept.seen_at,
+            started_at=kept.started_at,
+            memory_limit_bytes=kept.memory_limit_bytes,
+            counters=kept.counters,
+            totals=kept.totals(),
+            oom_kills=oom_kills,
+        )
+
+
+def _values(counters: Counters) -> Iterator[tuple[Total, int]]:
+    yield Total("cpu_ns"), counters.cpu_total_ns
+    yield Total("periods"), counters.cpu_periods
+    yield Total("throttled_periods"), counters.cpu_throttled_periods
+    yield Total("throttled_ns"), counters.cpu_throttled_ns
+    yield Total("read_bytes"), counters.block_read_bytes
+    yield Total("write_bytes"), counters.block_write_bytes
+    for card in counters.cards:
+        yield from _card_values(card)
+
+
+def _card_values(card: Card) -> Iterator[tuple[Total, int]]:
+    yield Total("rx_bytes", card.name), card.rx_bytes
+    yield Total("rx_packets", card.name), card.rx_packets
+    yield Total("rx_errors", card.name), card.rx_errors
+    yield Total("tx_bytes", card.name), card.tx_bytes
+    yield Total("tx_packets", card.name), card.tx_packets
+    yield Total("tx_errors", card.name), card.tx_errors

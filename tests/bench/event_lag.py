@@ -1,0 +1,130 @@
+"""From an event's own time stamp to its committed row in the ledger: p50, p99 and the longest, in milliseconds.
+
+    PYTHONPATH=tests/integration .venv/bin/python tests/bench/event_lag.py
+
+Sixty sleeping containers are watched. First processes are OOM-killed one at a time on an otherwise idle machine, then
+comes the short storm. The rows are seen from outside, by a second reader of the ledger's file in a container of its own
+that looks each two milliseconds: what it says is late by up to that, never early.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stacks import docker, until
+from storm.account import account
+from storm.battle import SHORT, Battle
+from storm.victims import IMAGE, Shape, Ward, eater, sh
+
+ROOT = Path(__file__).parents[2]
+PROJECT, WEB_PORT, MONITOR_PORT = "kit-bench-lag", 18289, 18290
+KNOBS = [f"PROJECT={PROJECT}", f"WEB_PORT={WEB_PORT}", f"MONITOR_PORT={MONITOR_PORT}"]
+SLEEPERS, KILLS, KILL_GAP = 60, 60, "0.7"
+SLEEPER = Shape("sleeper", sh('echo \'{"what":"done","ns":0}\'; exec sleep infinity'), memory="16m")
+SINGLE = Shape("single", eater("parent", str(KILLS), KILL_GAP))
+# Prints a row once it is there for another connection to read, with the time at which it was.
+WATCHER = """
+import json, sqlite3, time
+ledger = sqlite3.connect("file:/ledger/ledger.db?mode=ro", uri=True, isolation_level=None)
+known, version = set(ledger.execute("SELECT container_id, ns, action FROM events")), 0
+print("ready", flush=True)
+while True:
+    (now,) = ledger.execute("PRAGMA data_version").fetchone()
+    if now != version:
+        since = time.time_ns() - 60 * 10**9
+        rows = set(ledger.execute("SELECT container_id, ns, action FROM events WHERE ns > ?", (since,)))
+        seen, version = time.time_ns(), now
+        for container_id, ns, action in rows - known:
+            print(json.dumps([action, ns, seen]), flush=True)
+        known |= rows
+    time.sleep(0.002)
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One event: what it was, and how long it took to be committed."""
+
+    action: str
+    ns: int
+    lag_ms: float
+
+
+def kit(verb: str, *arguments: str) -> None:
+    """Run a verb of the host command line, quietly."""
+    subprocess.run(["scripts/kit", verb, *KNOBS, *arguments], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+
+def watcher() -> subprocess.Popen[str]:
+    """The reader of the ledger's file, once it reads."""
+    options = ["--rm", "--network", "none", "--user", "0", "--label", "io.locust-kit.role=bench"]
+    mount = ["--volume", f"{PROJECT}_ledger:/ledger", "--name", f"{PROJECT}-watcher"]
+    command = ["docker", "run", *options, *mount, "--entrypoint", "python3", IMAGE, "-c", WATCHER]
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert started.stdout is not None
+    assert started.stdout.readline() == "ready\n", "the ledger cannot be read"
+    return started
+
+
+def rows_of(printed: str) -> list[Row]:
+    """What the watcher printed."""
+    return [Row(action, ns, (seen - ns) / 1e6) for action, ns, seen in map(json.loads, printed.splitlines())]
+
+
+def show(name: str, rows: Sequence[Row]) -> None:
+    """One line of figures."""
+    if len(rows) < 2:
+        print(f"{name:28}{len(rows):6}  too few")
+        return
+    lags = sorted(row.lag_ms for row in rows)
+    p99 = statistics.quantiles(lags, n=100, method="inclusive")[98]
+    print(f"{name:28}{len(lags):6}{statistics.median(lags):9.1f}{p99:9.1f}{lags[-1]:9.1f}")
+
+
+def measure(ward: Ward) -> tuple[list[Row], list[Row]]:
+    """The rows of the quiet part and those of the storm."""
+    reader = watcher()
+    try:
+        quiet = Battle(ward)
+        quiet.wave((SINGLE,))
+        quiet.over()
+        storm = Battle(ward)
+        storm.fight(SHORT, (lambda: None, lambda: None))
+        storm.judged(MONITOR_PORT)
+    finally:
+        docker("kill", f"{PROJECT}-watcher", check=False)
+    printed, _ = reader.communicate(timeout=30)
+    rows = rows_of(printed)
+    return (
+        [row for row in rows if row.ns < storm.began_ns],
+        [row for row in rows if row.ns >= storm.began_ns],
+    )
+
+
+def main() -> int:
+    """Bring a stack and the sleepers up, measure, print, take everything down."""
+    kit("up", "WORKERS=1", "MOCK=1")
+    ward = Ward(PROJECT)
+    try:
+        until(lambda: account(MONITOR_PORT), 60, "the sidecar's account")
+        sleepers = Battle(ward)
+        sleepers.wave((SLEEPER,) * SLEEPERS)
+        quiet, storm = measure(ward)
+    finally:
+        ward.remove()
+        kit("down")
+    print(f"{'lag, ms':28}{'rows':>6}{'p50':>9}{'p99':>9}{'max':>9}")
+    for name, rows in ((f"quiet, {SLEEPERS} watched", quiet), ("storm", storm)):
+        show(name, rows)
+        show("  of these, oom", [row for row in rows if row.action == "oom"])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""One Chromium for all tests of the page, and a pretended sidecar for each."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from tests.browser.browser import Browser
+from tests.browser.demo_archive import WorldArchive
+from tests.browser.demo_world import World
+from tests.browser.pretend_sidecar import PretendSidecar, now
+
+_TRIES = 5  # a page whose own files were cut off on the way is loaded again, as a person would
+
+
+class Stage:
+    """A pretended sidecar over a made-up world, and a browser to look at it with."""
+
+    def __init__(self, browser: Browser, workers: int = 4) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.browser = browser
+        self.world = World(workers, now() - timedelta(seconds=2))
+        self.start()
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self.sidecar = PretendSidecar(self.port, WorldArchive(self.world))
+        self.round()
+
+    def stop(self) -> None:
+        self.sidecar.stop()
+
+    def round(self) -> None:
+        self.sidecar.publish(self.world.snapshot(now()))
+
+    def open(self, *, width: int = 1280, dark: bool = False) -> None:
+        for _ in range(_TRIES):
+            self.browser.open(self.origin, width=width, dark=dark)
+            try:
+                self.browser.shows("#badge", "live", seconds=5)
+            except AssertionError:
+                if not self.browser.interrupted:
+                    raise
+            else:
+                break
+        self.browser.shows("#containers", "worker-1")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    made = Browser()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def stage(browser: Browser) -> Iterator[Stage]:
+    made = Stage(browser)
+    yield made
+    browser.driver.get("about:blank")
+    made.stop()

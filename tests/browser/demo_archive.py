@@ -1,0 +1,94 @@
+"""The past of a made-up world, as the routes ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from sidecar.ledger.records import Point, RunPoint, Series
+from sidecar.model.incident import Incident
+from sidecar.model.logs import StoredLine
+from sidecar.model.snapshot import Blind, LogLine
+from sidecar.serve.archive import IncidentQuery, LogQuery
+from tests.browser.demo_world import LEAKING, PROJECT, World
+
+_MOST_POINTS = 400
+
+
+class WorldArchive:
+    """The past of a world, as the routes ask for it."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def incidents(self, query: IncidentQuery) -> Sequence[Incident]:
+        """Return incidents, newest first."""
+        found = [
+            one
+            for one in self.world.newest()
+            if (not query.kinds or one.kind in query.kinds)
+            and (query.since is None or (one.until or self.world.now) >= query.since)
+            and (query.until is None or one.at <= query.until)
+            and query.project in {None, one.project}
+        ]
+        return found[: query.limit]
+
+    def incident(self, incident_id: str) -> Incident | None:
+        """Return one incident."""
+        return self.world.incidents.get(incident_id)
+
+    def blind(self, since: datetime | None, until: datetime | None) -> Sequence[Blind]:
+        """Return the blind spans."""
+        return [
+            one
+            for one in self.world.blind
+            if (since is None or (one.until or self.world.now) >= since) and (until is None or one.since <= until)
+        ]
+
+    def _moments(self, since: datetime, until: datetime, points: int) -> list[datetime]:
+        first, last = max(since, self.world.began), until
+        step = max(2.0, (until - since).total_seconds() / min(points, _MOST_POINTS))
+        count = max(0, int((last - first).total_seconds() // step))
+        moments = [first + timedelta(seconds=number * step) for number in range(count + 1)]
+        gap = self.world.blind[0]
+        return [moment for moment in moments if not gap.since <= moment <= (gap.until or last)]
+
+    def series(self, since: datetime, until: datetime, points: int) -> Sequence[Series]:
+        """Return every container's figures."""
+        by_name: dict[str, list[Point]] = {}
+        for moment in self._moments(since, until, points):
+            for one in self.world.containers(moment):
+                if one.memory_working_set_bytes is not None and one.memory_usage_bytes is not None:
+                    used, usage, cpu = one.memory_working_set_bytes, one.memory_usage_bytes, one.cpu_percent
+                    point = Point(moment, used, used, usage, one.memory_limit_bytes, cpu, cpu, one.throttled_percent)
+                    by_name.setdefault(one.name, []).append(point)
+        return [
+            Series(one.id, one.name, one.project, one.service, one.index, tuple(by_name.get(one.name, ())))
+            for one in self.world.containers(until)
+        ]
+
+    def run_series(self, since: datetime, until: datetime, points: int) -> Sequence[RunPoint]:
+        """Return the run's figures."""
+        world = self.world
+        return [
+            RunPoint(at, "running", int(world.users(at)), world.rps(at), 3.2, 12.0, 148.0, world.workers)
+            for at in self._moments(since, until, points)
+        ]
+
+    def search(self, query: LogQuery) -> Sequence[StoredLine]:
+        """Return log lines, newest first."""
+        name = query.container or f"locust-locust-worker-{LEAKING}"
+        lines = self.world.lines(query.until or datetime.now(UTC), name, name.removeprefix("locust-"), 900)
+        found = [
+            line
+            for line in lines
+            if query.text.lower() in line.text.lower()
+            and line.at is not None
+            and (query.since is None or line.at >= query.since)
+        ]
+        return [_stored(line) for line in found[: query.limit]]
+
+
+def _stored(line: LogLine) -> StoredLine:
+    at = line.at or datetime.now(UTC)
+    return StoredLine(int(at.timestamp() * 1e9), "c" * 64, line.text, line.container, PROJECT, line.service)

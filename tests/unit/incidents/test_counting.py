@@ -1,0 +1,202 @@
+"""OOM kills counted: once each, in the right container, whatever the streams lose."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from sidecar.model.incident import FINAL, Kind, Reason
+from tests.unit.incidents.pretend_kernel import Machine
+
+
+def watched(seed: int = 1, **options: float) -> Machine:
+    machine = Machine(seed, **options)
+    machine.begin_watching()
+    machine.run(1)
+    return machine
+
+
+def test_a_child_killed_while_the_main_process_lives_is_one_incident_that_says_so() -> None:
+    machine = watched()
+    box = machine.container("web")
+    machine.start(box)
+    machine.run(3)
+    machine.kill_child(box, raw_events=5)
+    machine.run(10)
+    (incident,) = machine.of(Kind.OOM_KILL)
+    assert (incident.count, incident.raw_events, incident.process_survived) == (1, 5, True)
+    assert incident.state == FINAL
+    assert not incident.estimated
+    assert machine.of(Kind.EXIT, Kind.RESTART) == []
+
+
+def test_four_children_fighting_are_counted_by_the_kernel_and_not_by_events() -> None:
+    machine = watched()
+    box = machine.container("web")
+    machine.start(box)
+    machine.run(1)
+    for _ in range(16):
+        machine.kill_child(box, raw_events=5)
+        machine.run(0.2)
+    machine.run(10)
+    assert machine.counts()[box.id] == 16
+    assert sum(incident.raw_events for incident in machine.of(Kind.OOM_KILL)) == 80
+
+
+@pytest.mark.parametrize("cgroup_stays_ms", [0, 5, 60, 400])
+@pytest.mark.parametrize("lose_ooms", [0.0, 1.0])
+def test_a_main_process_killed_under_a_restart_policy_is_one_kill_and_one_restart(
+    cgroup_stays_ms: float, lose_ooms: float
+) -> None:
+    machine = watched(lose_ooms=lose_ooms)
+    box = machine.container("web")
+    machine.start(box)
+    machine.run(3)
+    machine.kill_main(box, cgroup_stays_ms=cgroup_stays_ms)
+    machine.run(12)
+    (kill,) = machine.of(Kind.OOM_KILL)
+    (restart,) = machine.of(Kind.RESTART)
+    assert (kill.count, kill.process_survived, kill.exit_code) == (1, False, 137)
+    assert (restart.reason, restart.cause) == (Reason.OOM, kill.id)
+    assert machine.unplaced() == 0
+
+
+def test_an_oom_event_without_a_kill_is_no_incident() -> None:
+    machine = watched()
+    box = machine.container("web")
+    machine.start(box)
+    machine.run(1)
+    machine.oom_event(box)
+    machine.run(10)
+    assert machine.of(Kind.OOM_KILL) == []
+
+
+def test_a_death_that_docker_calls_oom_and_the_kernel_does_not_is_taken_back() -> None:
+    machine = watched()
+    box = machine.container("web")
+    machine.start(box)
+    machine.run(1)
+    machine.oom_event(box)
+    machine.end(box, 137)
+    machine.run(10)
+    assert machine.counts()[box.id] == 0
+
+
+def test_a_kill_outside_every_container_is_told_as_unplaced() -> None:
+    machine = watched()
+    machine.container("web")
+    machine.host_kills += 2
+    machine.run(10)
+    (incident,) = machine.of(Kind.UNATTRIBUTED_OOM_KILL)
+    assert incident.count == 2
+
+
+def test_a_kill_in_another_project_is_counted_and_not_shown() -> None:
+    machine = watched()
+    other = machine.container("db", project="elsewhere")
+    machine.start(other)
+    machine.run(1)
+    machine.kill_child(other)
+    machine.kill_main(other)
+    machine.run(10)
+    assert machine.ledger == {}
+
+
+def test_137_alone_is_never_called_oom() -> None:
+    machine = watched()
+    box = machine.container("web")
+    machine.start(box)
+    machine.run(1)
+    machine.end(box, 137)
+    machine.run(10)
+    (incident,) = machine.of(Kind.EXIT)
+    assert incident.reason is Reason.KILLED
+    assert machine.of(Kind.OOM_KILL) == []
+
+
+def test_a_lost_event_does_not_lend_a_kill_to_a_container_that_was_killed_by_hand_elsewhere() -> None:
+    machine = watched(lose_ooms=1.0)
+    victim, bystander = machine.container("victim"), machine.container("bystander")
+    for box in (victim, bystander):
+        machine.start(box)
+    machine.run(2)
+    machine.kill_main(victim, cgroup_stays_ms=0, restart_ms=None)
+    machine.end(bystander, 137)
+    machine.run(12)
+    # Two deaths, one kill, nothing that tells which: said as unplaced rather than guessed.
+    assert machine.counts() == {}
+    assert machine.unplaced() == 1
+
+
+def test_kills_from_before_the_first_look_are_noted_once() -> None:
+    machine = Machine()
+    box = machine.container("web")
+    machine.start(box)
+    for _ in range(3):
+        machine.kill_child(box)
+    machine.run(2)
+    machine.begin_watching()
+    machine.run(5)
+    machine.kill_child(box)
+    machine.run(5)
+    assert [incident.count for incident in machine.of(Kind.OOM_KILL)] == [3, 1]
+    assert machine.unplaced() == 0
+
+
+@pytest.mark.parametrize("replay", [True, False])
+def test_kills_while_the_sidecar_was_away_are_counted_once(*, replay: bool) -> None:
+    machine = watched()
+    box, mortal = machine.container("web"), machine.container("mortal")
+    machine.start(box)
+    machine.start(mortal)
+    machine.run(2)
+    machine.kill_child(box)
+    machine.run(0.05)
+    for delay in (300, 700, 900):
+        machine.after(delay, lambda: machine.kill_child(box))
+    machine.after(500, lambda: machine.kill_main(mortal))
+    machine.crash_and_return(2, replay=replay)
+    machine.run(15)
+    assert machine.counts()[box.id] == box.truth == 4
+    assert machine.counts()[mortal.id] == (1 if replay else 0)
+    assert machine.unplaced() == (0 if replay else 1)
+    (blind,) = machine.of(Kind.BLIND)
+    assert ("cannot be placed" in blind.text) is not replay
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_storm_is_counted_to_the_last_kill(seed: int) -> None:
+    """Mixed kills on a dozen containers: no kill twice, none on a wrong container, none lost."""
+    chance = random.Random(seed)
+    machine = watched(seed, poll_ms=50, event_ms=chance.choice([5, 40, 400]), lose_ooms=chance.choice([0.0, 0.1]))
+    boxes = [machine.container(f"box-{number}") for number in range(12)]
+    for box in boxes:
+        machine.start(box)
+    machine.run(1)
+
+    def strike() -> None:
+        box = chance.choice(boxes)
+        if box.cgroup is None:
+            return
+        number = boxes.index(box)
+        if number < 4:
+            machine.kill_main(box, cgroup_stays_ms=chance.uniform(0, 60), restart_ms=chance.uniform(30, 300))
+        elif number < 8:
+            machine.kill_child(box, raw_events=chance.randint(1, 5))
+        else:
+            for _ in range(4):
+                machine.kill_child(box, raw_events=chance.randint(1, 6))
+
+    for _ in range(120):
+        machine.after(chance.uniform(0, 30_000), strike)
+    machine.run(45)
+    counts = machine.counts()
+    for box in boxes:
+        assert counts[box.id] <= box.truth
+        if not box.deaths:
+            assert counts[box.id] == box.truth
+        assert counts[box.id] >= box.deaths - machine.unplaced()
+    total = sum(box.truth for box in boxes)
+    assert sum(counts.values()) + machine.unplaced() == total
+    assert machine.unplaced() <= 0.05 * total
