@@ -69,6 +69,14 @@ class ContainerCounter:
             return Counter(self._file.inode, own)
         return Counter(self._file.inode, own + self._inner_kills())
 
+    def peak_bytes(self) -> int | None:
+        """Read the most memory that this start has used; None when the kernel does not tell (v2 before 5.19)."""
+        name = "memory.peak" if self._hierarchical else "memory.max_usage_in_bytes"
+        try:
+            return int((self.directory / name).read_bytes())
+        except (OSError, ValueError):
+            return None
+
     def close(self) -> None:
         """Close all its files."""
         os.close(self._place)

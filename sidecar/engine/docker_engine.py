@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -37,18 +39,28 @@ class DockerEngine:
         project: the Compose project to look at.
         watch_project: a second one whose containers are listed too; "" for none.
         timeout_seconds: how long any call may wait for an answer.
+        now_ns: the clock, in nanoseconds since 1970.
 
     Raises:
         EngineError: at once when `url` is no unix socket; later, from any call, when the engine does not answer.
 
     """
 
-    def __init__(self, url: str, project: str, timeout_seconds: int = 5, *, watch_project: str = "") -> None:
+    def __init__(
+        self,
+        url: str,
+        project: str,
+        timeout_seconds: int = 5,
+        *,
+        watch_project: str = "",
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
         if not url.startswith(_UNIX):
             raise EngineError(f"DOCKER_HOST is {url!r}", wanted="a unix socket, unix:///path")
         self._url = url
         self._lists = tuple(_list_path(name) for name in (project, watch_project) if name)
         self._timeout_seconds = timeout_seconds
+        self._now_ns = now_ns
         self._version: str | None = None
         self._local = threading.local()
         self._opened: list[UnixConnection] = []  # of all threads, so that close() can reach them
@@ -63,8 +75,9 @@ class DockerEngine:
 
     def inspect(self, container_id: str) -> Inspected | None:
         """Inspect one container; None when it is gone."""
+        at_ns = self._now_ns()  # before the engine looks: what an event tells meanwhile is newer
         found = self._json(f"/containers/{container_id}/json", "inspect")
-        return None if found is None else payload.inspected(found)
+        return None if found is None else replace(payload.inspected(found), life=read_inspection(found, at_ns))
 
     def stats(self, container_id: str) -> Counters | None:
         """Read the counters once, without the second of waiting that a reading with its own delta costs."""

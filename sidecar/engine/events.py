@@ -83,6 +83,7 @@ class EventStream:
         self._order: deque[Key] = deque()
         self._missing: set[Key] = set()
         self._stopping = threading.Event()
+        self._was_up = threading.Event()
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -98,6 +99,10 @@ class EventStream:
         self._cut()
         for thread in self._threads:
             thread.join(timeout=1.0)
+
+    def wait_until_up(self, seconds: float) -> bool:
+        """Wait until the stream was open for the first time; False when that took longer."""
+        return self._was_up.wait(seconds)
 
     def alive_ns(self) -> int:
         """Return up to when every event was put; 0 when nothing is known yet.
@@ -159,6 +164,7 @@ class EventStream:
             if known_ns is None:
                 self._alive_ns = self._since_ns = self._proven_ns = opened_ns
         self._is_up = True
+        self._was_up.set()
         self._put(StreamUp(self._now_ns(), since_ns, covered))
         return answer
 

@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from sidecar.engine.cgroups import Cgroups, ContainerCounter
@@ -123,12 +124,14 @@ class KernelWatch:
             self._drop(container_id)
 
     def read(self, container_id: str) -> KernelReading | None:
-        """Read one container's counter now; None when its cgroup is not there. Not a complete reading."""
+        """Read one container's counter and its peak now; None when its cgroup is not there. Not a complete reading."""
         with self._guard:
             at_ns, host_kills = self._now_ns(), self._host.kills()
             counter = self._read(container_id)
+            peak = self._counters[container_id].peak_bytes() if counter is not None else None
         if counter is None:
             return None
+        counter = replace(counter, peak_bytes=peak)
         return KernelReading(at_ns, self._boot_id, host_kills, {container_id: counter}, complete=False)
 
     def _watch_on(self) -> None:

@@ -7,6 +7,7 @@ import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sidecar.model.logs import STDERR, STDOUT
 from sidecar.model.observation import LogEntry
@@ -44,9 +45,11 @@ class NotALogError(Exception):
     """The bytes are no log stream of the engine."""
 
 
-@dataclass(frozen=True, slots=True)
-class RawLine:
-    """One whole line. `raw` holds at most the first MOST_KEPT_BYTES of its `size_bytes`, without the line's end."""
+class RawLine(NamedTuple):
+    """One whole line; a tuple, because a flood has many of them.
+
+    `raw` holds at most the first MOST_KEPT_BYTES of its `size_bytes`, without the line's end.
+    """
 
     ns: int
     stream: int
@@ -139,6 +142,9 @@ class LineReader:
         if begun is not None and begun.stamp != stamp:
             yield from self._close(stream)
             begun = None
+        if begun is None and part.endswith(b"\n"):  # nearly all lines
+            yield _line(stamp, stream, part[: min(len(part) - 1, MOST_KEPT_BYTES)], len(part) - 1)
+            return
         if begun is None:
             begun = self._open[stream] = _Open(stamp)
         if part.endswith(b"\n"):
@@ -149,12 +155,16 @@ class LineReader:
 
     def _close(self, stream: int) -> Iterator[RawLine]:
         done = self._open.pop(stream)
-        yield RawLine(_nanoseconds(done.stamp), stream, bytes(done.kept), done.size_bytes)
+        yield _line(done.stamp, stream, bytes(done.kept), done.size_bytes)
 
 
 def _parts(line: bytes) -> list[bytes]:
     starts = [match.start() for match in _STAMP.finditer(line) if match.start()]
     return [line[start:end] for start, end in zip([0, *starts], [*starts, len(line)], strict=True)]
+
+
+def _line(stamp: bytes, stream: int, kept: bytes, size_bytes: int) -> RawLine:
+    return RawLine(_nanoseconds(stamp), stream, kept, size_bytes)
 
 
 def _nanoseconds(stamp: bytes) -> int:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sidecar.engine.log_lines import RawLine
 from sidecar.model.logs import LogCursor, Mark
@@ -41,7 +40,7 @@ class Sieve:
                 return False
             del self._again[line.stream]
         same = mark is not None and mark.ns == line.ns
-        self._marks[line.stream] = Mark(line.ns, mark.lines + 1 if mark and same else 1)
+        self._marks[line.stream] = Mark(line.ns, mark.lines + 1 if mark is not None and same else 1)
         return True
 
     def cursor(self) -> LogCursor:
@@ -81,7 +80,8 @@ class Dam:
     _lines: int = 0
     _bytes: int = 0
     _held: int = 0
-    _held_ns: int = field(default=0)
+    _held_ns: int = 0
+    _more: bool = False
 
     @property
     def holds(self) -> bool:
@@ -101,6 +101,10 @@ class Dam:
         self._held_ns = line.ns
         return False
 
+    def skip(self) -> None:
+        """Hear that more was left out than was counted: the flood was too much even to read."""
+        self._more = True
+
     def notice(self, line: RawLine | None = None) -> tuple[int, str] | None:
         """Return what was left out, as a stamp and a sentence, once that second is over.
 
@@ -109,10 +113,6 @@ class Dam:
         """
         if not self._held or (line is not None and line.ns // _SECOND_NS == self._second):
             return None
-        held, self._held = self._held, 0
-        return self._held_ns, f"… {held} lines left out here: more came in one second than are kept"
-
-
-def fresh(lines: Iterable[RawLine], sieve: Sieve) -> list[RawLine]:
-    """Return the lines that were not seen before."""
-    return [line for line in lines if sieve.new(line)]
+        count = f"{'at least ' if self._more else ''}{self._held}"
+        self._held, self._more = 0, False
+        return self._held_ns, f"… {count} lines left out here: more came in one second than are kept"

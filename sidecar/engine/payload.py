@@ -51,7 +51,6 @@ def _listed(entry: Payload) -> Listed:
         index=int(number) if number.isdigit() else 1,
         state=entry.get("State") or "unknown",
         health=health[1] if health else None,
-        young=status.startswith("Up ") and "second" in status,
         project=clean(labels.get(PROJECT_LABEL, "")) or None,
         image=clean(str(entry.get("Image") or "")),
     )

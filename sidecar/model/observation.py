@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from sidecar.model.signal import Inspection
 from sidecar.model.snapshot import Endpoint, Failure
 
 
@@ -12,8 +13,7 @@ from sidecar.model.snapshot import Endpoint, Failure
 class Listed:
     """One container as the engine's list gives it: cheap, fresh, without figures.
 
-    `young`: it has run for less than a minute, so it may have been restarted since anybody looked. `image` is the name
-    that it was started by.
+    `image` is the name that it was started by.
     """
 
     id: str
@@ -22,14 +22,13 @@ class Listed:
     index: int
     state: str
     health: str | None
-    young: bool = False
     project: str | None = None
     image: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """What only an inspect knows of a container, and what changes rarely."""
+    """What only an inspect knows of a container, and what changes rarely; `life` is its word on life and death."""
 
     hostname: str
     started_at: datetime | None
@@ -38,6 +37,7 @@ class Inspected:
     memory_limit_bytes: int | None
     cpu_limit_percent: float | None
     tty: bool
+    life: Inspection | None = None
 
 
 @dataclass(frozen=True, slots=True)

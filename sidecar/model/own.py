@@ -23,8 +23,8 @@ class Own:
     """The sidecar at one moment. Totals are since `started_at`, but for blind spans and kills: those are the ledger's.
 
     `event_lag` is from an event's own time stamp until its incident was committed, `journal_bytes` the ledger on
-    disk. `dropped_samples` were not kept because the disk was too slow. Of alerts, `dropped` did not fit into the queue,
-    and `failed` were given up after retries.
+    disk. `dropped_samples` were not kept because the disk was too slow. Of alerts, `dropped` did not fit into the
+    queue, and `failed` were given up after retries.
     """
 
     started_at: datetime

@@ -58,10 +58,14 @@ class StreamUp:
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """The kernel's count of OOM kills in one container's cgroup; `cgroup` is its inode: another one, another start."""
+    """The kernel's count of OOM kills in one container's cgroup; `cgroup` is its inode: another one, another start.
+
+    `peak_bytes` is the most memory that this start has ever used, where it was asked for and the kernel tells it.
+    """
 
     cgroup: int
     kills: int
+    peak_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,14 @@ class Inspection:
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """Whose container it is, learnt from a list: of one that no event was seen of."""
+
+    container_id: str
+    owner: Owner
+
+
+@dataclass(frozen=True, slots=True)
 class Gone:
     """An inspect of this container said that it does not exist any more."""
 
@@ -120,4 +132,4 @@ class Tick:
     at_ns: int
 
 
-Signal = Event | StreamDown | StreamUp | KernelReading | Unreadable | Inspection | Gone | Tick
+Signal = Event | StreamDown | StreamUp | KernelReading | Unreadable | Inspection | Named | Gone | Tick

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from sidecar.model.incident import Incident, Severity
 from sidecar.model.observation import Counters, Figures, Inspected, Listed, LocustReading, LogEntry
-from sidecar.model.snapshot import Container, Host, Locust, LogLine, Run, Service, Snapshot, Worker
+from sidecar.model.snapshot import Blind, Container, Host, Locust, LogLine, Run, Service, Snapshot, Worker
+from sidecar.rules import verdict
 from sidecar.rules.warnings import WORKER, Known, warnings
 
 SHORT_ID = 12
+MOST_INCIDENTS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +28,31 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """What is on the disk about incidents, at one moment.
+
+    `incidents` are those of the last minutes, newest first, and those that go on; `oom_kills` and `exit_reasons` go by
+    full container id; `unplaced_kills` were counted by the kernel in no container since the sidecar started; `trouble`
+    says why nothing can be recorded now.
+    """
+
+    incidents: tuple[Incident, ...] = ()
+    oom_kills: Mapping[str, int] = field(default_factory=dict)
+    exit_reasons: Mapping[str, str] = field(default_factory=dict)
+    blind: tuple[Blind, ...] = ()
+    unplaced_kills: int = 0
+    trouble: str = ""
+
+
+NOTHING_RECORDED = Recorded()
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything that one round of readings brought home.
 
     `unread` holds a sentence for each source that gave nothing; `stale` says that `fleet` is from `engine_read_at`.
+    `watched` is the other project in the view, `fail_ratio` the share of failures that is still a pass.
     """
 
     project: str
@@ -43,11 +67,23 @@ class Observed:
     log_source: Listed | None
     log: tuple[LogEntry, ...]
     unread: tuple[str, ...]
+    recorded: Recorded = NOTHING_RECORDED
+    watched: str | None = None
+    fail_ratio: float = 0.0
 
 
-def snapshot(observed: Observed) -> Snapshot:
-    """Put one Snapshot together and judge it."""
-    containers = tuple(sorted((_container(seen) for seen in observed.fleet), key=_order))
+def containers_of(observed: Observed) -> tuple[Container, ...]:
+    """Put the containers together: the project's first, by service and number."""
+    made = (_container(seen, observed.project, observed.recorded) for seen in observed.fleet)
+    return tuple(sorted(made, key=lambda one: (one.project != observed.project, one.service, one.index)))
+
+
+def snapshot(observed: Observed, etas: Mapping[str, float] | None = None) -> Snapshot:
+    """Put one Snapshot together and judge it; `etas` are the seconds to an OOM kill by short container id."""
+    everyone = tuple(replace(one, oom_eta_seconds=(etas or {}).get(one.id)) for one in containers_of(observed))
+    containers = tuple(one for one in everyone if one.project == observed.project)
+    recorded = observed.recorded
+    run = _run(observed.locust)
     locust = _locust(observed.locust, observed.fleet, containers)
     known = Known(
         now=observed.at,
@@ -58,6 +94,7 @@ def snapshot(observed: Observed) -> Snapshot:
         unread=observed.unread,
         stale=observed.stale,
     )
+    stats = observed.locust.stats
     return Snapshot(
         project=observed.project,
         at=observed.at,
@@ -65,22 +102,39 @@ def snapshot(observed: Observed) -> Snapshot:
         interval_seconds=observed.interval_seconds,
         engine_read_at=observed.engine_read_at,
         round_seconds=observed.round_seconds,
-        run=_run(observed.locust),
-        services=services(containers),
-        containers=containers,
+        run=run,
+        services=services(everyone),
+        containers=everyone,
         locust=locust,
         locust_error=observed.locust.error,
         host=observed.host,
         warnings=warnings(known),
         logs=_logs(observed),
+        verdict=verdict.so_far(run, locust, recorded.incidents, observed.fail_ratio),
+        failures=stats.failures if stats else (),
+        endpoints=stats.endpoints if stats else (),
+        incidents=shown(recorded.incidents),
+        blind=recorded.blind,
+        watched=observed.watched,
     )
 
 
-def _order(container: Container) -> tuple[str, int]:
-    return container.service, container.index
+def shown(incidents: Iterable[Incident]) -> tuple[Incident, ...]:
+    """Choose what a Snapshot holds of the recorded incidents, newest first: errors outlive the others.
+
+    Without the evidence: it is long, and whoever wants it asks for that one incident.
+    """
+    chosen: list[Incident] = []
+    room = {Severity.ERROR: MOST_INCIDENTS, Severity.WARN: MOST_INCIDENTS // 2, Severity.INFO: MOST_INCIDENTS // 4}
+    for incident in incidents:
+        if incident.helper or len(chosen) >= MOST_INCIDENTS or not room[incident.severity]:
+            continue
+        room[incident.severity] -= 1
+        chosen.append(replace(incident, evidence=()))
+    return tuple(chosen)
 
 
-def _container(seen: Seen) -> Container:
+def _container(seen: Seen, project: str, recorded: Recorded) -> Container:
     listed, inspected = seen.listed, seen.inspected
     figures = seen.figures if listed.state == "running" else None
     return Container(
@@ -106,6 +160,9 @@ def _container(seen: Seen) -> Container:
         block_read_bytes=figures.block_read_bytes if figures else None,
         block_write_bytes=figures.block_write_bytes if figures else None,
         pids=figures.pids if figures else None,
+        project=listed.project or project,
+        oom_kills=recorded.oom_kills.get(listed.id, 0),
+        exit_reason=recorded.exit_reasons.get(listed.id) if listed.state != "running" else None,
     )
 
 
@@ -163,6 +220,7 @@ def _locust(reading: LocustReading, fleet: Iterable[Seen], containers: Iterable[
         workers_expected=sum(1 for one in containers if one.service == WORKER and one.state == "running"),
         workers=workers,
         locustfile_changed=tuple(sorted(union)),
+        total=stats.total,
     )
 
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sidecar.rules import line
-from sidecar.rules.line import Line, Pair
+from sidecar.rules.line import Pair
 from sidecar.rules.teeth import Teeth
 from sidecar.rules.trace import Point, Trace
 
@@ -137,7 +137,7 @@ def steady_pace(pairs: Sequence[Pair]) -> float | None:
     whole = line.through(pairs)
     rise = pairs[-1][1] - pairs[0][1]
     pace = whole.bytes_per_second
-    if rise <= 0 or pace <= 0 or whole.off_bytes > MOST_OFF * rise or _stalled(pairs, whole):
+    if rise <= 0 or pace <= 0 or whole.off_bytes > MOST_OFF * rise or _stalled(pairs):
         return None
     many = len(pairs) >= MANY_READINGS
     first = line.through(line.part(pairs, 0.0, 0.5)).bytes_per_second
@@ -156,13 +156,14 @@ def _within(value: float, of: float, bounds: tuple[float, float]) -> bool:
     return bounds[0] * of <= value <= bounds[1] * of
 
 
-def _stalled(pairs: Sequence[Pair], whole: Line) -> bool:
-    """Tell whether the last few readings gained far less than the line would have, by more than the noise."""
+def _stalled(pairs: Sequence[Pair]) -> bool:
+    """Tell whether the last few readings gained far less than those before promise, by more than their noise."""
     for back in (3, 6):
-        if len(pairs) > back + 1:
-            seconds = pairs[-1][0] - pairs[-1 - back][0]
-            gained, expected = pairs[-1][1] - pairs[-1 - back][1], whole.bytes_per_second * seconds
-            if expected > 2 * whole.off_bytes and gained < STALLED * expected:
+        if len(pairs) >= back + LEAST_READINGS:
+            before = line.through(pairs[:-back])
+            gained = pairs[-1][1] - pairs[-1 - back][1]
+            expected = before.bytes_per_second * (pairs[-1][0] - pairs[-1 - back][0])
+            if expected > 2 * before.off_bytes and gained < STALLED * expected:
                 return True
     return False
 

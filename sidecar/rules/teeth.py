@@ -8,21 +8,21 @@ from statistics import median
 from sidecar.rules.line import Pair
 
 TOOTH = 0.04  # of the limit: a smaller up and down is noise
-KEPT = 24
+KEPT = 32
 
 
 class Teeth:
-    """Finds the turning points of a series as it comes in; the latest `KEPT` lows are remembered."""
+    """Finds the turning points of a series as it comes in. Of many lows, the lower of each two is remembered."""
 
     def __init__(self) -> None:
-        self._lows: deque[Pair] = deque(maxlen=KEPT)
+        self._lows: list[Pair] = []
         self._heights: deque[float] = deque(maxlen=KEPT)
         self._extreme: Pair | None = None  # the highest since the last low, or the lowest since the last peak
         self._rising = True
 
     def __len__(self) -> int:
         """How many readings are kept."""
-        return 2 * len(self._lows)
+        return len(self._lows) + len(self._heights)
 
     def add(self, pair: Pair, limit_bytes: float) -> None:
         """Take the next reading."""
@@ -49,6 +49,12 @@ class Teeth:
             return
         if not self._rising:
             self._lows.append(self._extreme)
+            if len(self._lows) > KEPT:
+                self._lows = [min(self._lows[at : at + 2], key=_height) for at in range(0, len(self._lows), 2)]
         elif self._lows:
             self._heights.append(self._extreme[1] - self._lows[-1][1])
         self._rising = not self._rising
+
+
+def _height(pair: Pair) -> float:
+    return pair[1]

@@ -5,25 +5,25 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
 import uvicorn
 from starlette.applications import Starlette
 
-from sidecar.engine.docker_engine import DockerEngine
-from sidecar.host import HostReader
-from sidecar.locust_api import LocustApi
+from sidecar.model.incident import Incident
+from sidecar.model.snapshot import Snapshot
 from sidecar.serve.app import make_app
+from sidecar.serve.past import Past
+from sidecar.views.metrics import metrics_text
 from sidecar.watch.board import Board
 from sidecar.watch.fleet import READERS
 from sidecar.watch.loop import watch
-from sidecar.watch.sampler import Sampler, Sources
 from sidecar.watch.settings import WatchSettings
+from sidecar.watch.sidecar import Sidecar, now
 
 _GRACE_SECONDS = 1
 
@@ -34,53 +34,44 @@ def serve(settings: WatchSettings) -> int:
         signal.signal(number, lambda _number, _frame: None)
     # One more thread than the engine is read with, for the master.
     with ThreadPoolExecutor(READERS + 1, thread_name_prefix="reader") as pool:
-        return asyncio.run(_serve(settings, make_sampler(settings, pool)))
+        return asyncio.run(_serve(settings, pool))
 
 
-def make_sampler(settings: WatchSettings, pool: ThreadPoolExecutor) -> Sampler:
-    """Wire the real sources to a sampler.
+async def _serve(settings: WatchSettings, pool: ThreadPoolExecutor) -> int:
+    board, stopping, loop = Board(now), asyncio.Event(), asyncio.get_running_loop()
 
-    Raises:
-        EngineError: DOCKER_HOST is no unix socket.
-    """
-    sources = Sources(
-        engine=DockerEngine(settings.docker_url, settings.project),
-        locust=LocustApi(settings.locust_url),
-        host=HostReader(time.monotonic, net_dev=Path(settings.host_net_dev)),
-        pool=pool,
-    )
-    return Sampler(
-        sources,
-        project=settings.project,
-        interval_seconds=settings.interval_seconds,
-        tail=settings.tail,
-        clock=_now,
-        monotonic=time.monotonic,
-    )
+    def publish(incidents: Sequence[Incident]) -> None:
+        with suppress(RuntimeError):  # the loop is closed: the sidecar ends, and what was committed is on the disk
+            loop.call_soon_threadsafe(board.record, incidents)
 
+    sidecar = Sidecar(settings, pool, publish)
+    past = Past(sidecar.reader, sidecar.history)
 
-async def _serve(settings: WatchSettings, sampler: Sampler) -> int:
-    board, stopping = Board(_now), asyncio.Event()
+    def metrics(snapshot: Snapshot | None) -> str:
+        return metrics_text(sidecar.series().rows(), snapshot, sidecar.own())
 
     def beat() -> None:
         with suppress(OSError):  # a full tmpfs makes the container unhealthy, not the watching slower
             if settings.beat_file:
                 Path(settings.beat_file).touch()
 
+    async def rounds() -> None:
+        await asyncio.to_thread(sidecar.start)
+        await watch(sidecar.round, board, settings.interval_seconds, monotonic=time.monotonic, beat=beat)
+
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        rounds = asyncio.create_task(
-            watch(sampler, board, settings.interval_seconds, monotonic=time.monotonic, beat=beat)
-        )
+        task = asyncio.create_task(rounds())
         try:
             yield
         finally:
-            rounds.cancel()
+            task.cancel()
             with suppress(asyncio.CancelledError):
-                await rounds
+                await task
+            await asyncio.to_thread(sidecar.stop)
 
     config = uvicorn.Config(
-        make_app(board, stopping, lifespan),
+        make_app(board, stopping, lifespan, archive=past, metrics=metrics, clock=now),
         host=settings.listen_host,
         port=settings.listen_port,
         lifespan="on",
@@ -117,7 +108,3 @@ class _Server(uvicorn.Server):
     def _stop(self) -> None:
         self._stopping.set()
         self._board.close()  # uvicorn would wait for open streams for ever; woken, they see the event and end
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

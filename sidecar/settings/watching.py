@@ -77,7 +77,7 @@ ALERTS = (
         "URLs",
         "Where alerts go, divided by blanks: https://hooks.slack.com/services/..., any other http(s) webhook "
         "(it gets JSON), or a service as Apprise writes it (mailto://, msteams://, ntfy://).",
-        "A process of 50 MB and a second of processor time for each message. Whoever may read .locust-kit/ may read the URLs.",
+        "50 MB and a second of processor time for each message. Whoever may read .locust-kit/ may read the URLs.",
         parse.alert_urls,
         lasting=False,
         secret=True,

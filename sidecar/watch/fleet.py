@@ -1,8 +1,8 @@
 """The containers of the project, read as cheaply as the engine allows.
 
-Each round costs one list and one stats reading a running container. An inspect is made only where the list shows a
-change or a container that started less than a minute ago (it may have been restarted between two rounds), where a
-counter ran backwards, and otherwise every ten seconds.
+Each round costs one list and one stats reading a running container. An inspect is made only where an event tells of a
+change (a restart between two rounds shows in no list), where the list shows one, where a counter ran backwards, and
+otherwise every ten seconds.
 """
 
 from __future__ import annotations
@@ -28,10 +28,15 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class FleetReading:
-    """The containers of one round; `unread` has a sentence for what the engine did not tell of some of them."""
+    """The containers of one round; `unread` has a sentence for what the engine did not tell of some of them.
+
+    `inspected` are the ids that were inspected in this round, `gone` those that were there in the one before.
+    """
 
     fleet: tuple[Seen, ...]
     unread: tuple[str, ...]
+    inspected: frozenset[str] = frozenset()
+    gone: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -53,6 +58,11 @@ class Fleet:
         self._pool = pool
         self._monotonic = monotonic
         self._memories: dict[str, _Memory] = {}
+        self._stirred: set[str] = set()
+
+    def stir(self, container_id: str) -> None:
+        """Hear that something happened to a container: the next round inspects it. Any thread."""
+        self._stirred.add(container_id)
 
     def read(self) -> FleetReading:
         """Read all containers once.
@@ -61,12 +71,19 @@ class Fleet:
             EngineError: the engine did not even list them.
         """
         memories = [self._remember(listed) for listed in self._engine.containers()]
-        self._memories = {memory.listed.id: memory for memory in memories}
-        unread = self._inspect([memory for memory in memories if self._wants_inspect(memory)])
+        before, self._memories = self._memories, {memory.listed.id: memory for memory in memories}
+        stirred, self._stirred = self._stirred, set()
+        wanting = [memory for memory in memories if memory.listed.id in stirred or self._wants_inspect(memory)]
+        unread = self._inspect(wanting)
         running = [memory for memory in memories if memory.listed.state == "running"]
         found, unread_stats = self._stats(running)
         fleet = tuple(_seen(memory, found.get(memory.listed.id)) for memory in memories)
-        return FleetReading(fleet, tuple(unread + unread_stats))
+        return FleetReading(
+            fleet,
+            tuple(unread + unread_stats),
+            frozenset(memory.listed.id for memory in wanting),
+            frozenset(before.keys() - self._memories.keys()),
+        )
 
     def _remember(self, listed: Listed) -> _Memory:
         memory = self._memories.get(listed.id)
@@ -78,7 +95,7 @@ class Fleet:
         return memory
 
     def _wants_inspect(self, memory: _Memory) -> bool:
-        if memory.inspected is None or not memory.inspected_at_seconds or memory.listed.young:
+        if memory.inspected is None or not memory.inspected_at_seconds:
             return True
         return self._monotonic() - memory.inspected_at_seconds >= INSPECT_EVERY_SECONDS
 

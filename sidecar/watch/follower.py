@@ -28,7 +28,8 @@ _YOUNG_NS = 60_000_000_000
 _START_NS = 2_000_000_000  # a log can be opened this much before the engine calls its container started
 _REFUSED_SECONDS = 30.0
 _NOTICE_SECONDS = 1.5
-_MOST_BYTES_PER_SECOND = 2 * 1024 * 1024  # read of one log: more waits in the engine's file, not in our processor
+_MOST_BYTES_PER_SECOND = 1024 * 1024  # of all logs: a flood waits in the engine's files, not in our processor
+_BEHIND_NS = 10_000_000_000  # so far behind a flood, what is between is given up for the present
 
 
 class LineStore(Protocol):
@@ -58,6 +59,28 @@ class Target:
         return int(self.started_at.timestamp() * 1e6) * 1000 if self.started_at else 0
 
 
+class Pace:
+    """Keeps the reading of all logs from taking more than its share: what is too much waits for the next second.
+
+    Args:
+        monotonic: a clock in seconds that never jumps.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._began = monotonic()
+        self._bytes = 0
+
+    async def taken(self, size_bytes: int) -> None:
+        """Count what was read, and wait when it was too much."""
+        self._bytes += size_bytes
+        now = self._monotonic()
+        if now - self._began >= 1:
+            self._began, self._bytes = now, 0
+        elif self._bytes > _MOST_BYTES_PER_SECOND:
+            await asyncio.sleep(self._began + 1 - now)
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """What all followers share: the engine, the API version to speak, the ledger, and the time (ns since 1970)."""
@@ -66,6 +89,7 @@ class Source:
     version: Callable[[], str]
     store: LineStore
     now_ns: Callable[[], int]
+    pace: Pace
 
 
 class Follower:
@@ -81,6 +105,7 @@ class Follower:
         self._ring: deque[LogEntry] = deque(maxlen=RING_LINES)
         self._woken = asyncio.Event()
         self._opened_ns = 0
+        self._behind = False
         self._task: asyncio.Task[None] | None = None
         self._notice_due: asyncio.TimerHandle | None = None
 
@@ -165,14 +190,20 @@ class Follower:
         since = self._sieve.since(now_ns)
         self._sieve.reopened()
         self._opened_ns = now_ns
-        pace, news = _Pace(asyncio.get_running_loop().time), False
-        reading = Reading(self._id, self._target.tty, since, None if since else self._first_tail(now_ns))
+        news = False
+        tail = _FIRST_TAIL if self._behind else None if since else self._first_tail(now_ns)
+        self._behind = False
+        reading = Reading(self._id, self._target.tty, since, tail)
         stream = follow(self._source.url, self._source.version(), reading)
         try:
             async for lines in stream:
                 self.problem = ""
                 news = self._take([line for line in lines if self._sieve.new(line)]) or news
-                await pace.taken(sum(line.size_bytes for line in lines))
+                await self._source.pace.taken(sum(line.size_bytes for line in lines))
+                if self._dam.holds and self._source.now_ns() - lines[-1].ns > _BEHIND_NS:
+                    self._behind = True
+                    self._dam.skip()
+                    break
         finally:
             await stream.aclose()
         return news
@@ -213,21 +244,3 @@ class Follower:
     def _stored(self, ns: int, text: str, stream: int) -> StoredLine:
         target = self._target
         return StoredLine(ns, self._id, text, target.name, target.project, target.service, stream)
-
-
-class _Pace:
-    """Keeps one log from taking more than its share: what is too much within a second waits for the next."""
-
-    def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._monotonic = monotonic
-        self._began = monotonic()
-        self._bytes = 0
-
-    async def taken(self, size_bytes: int) -> None:
-        """Count what was read, and wait when it was too much."""
-        self._bytes += size_bytes
-        now = self._monotonic()
-        if now - self._began >= 1:
-            self._began, self._bytes = now, 0
-        elif self._bytes > _MOST_BYTES_PER_SECOND:
-            await asyncio.sleep(self._began + 1 - now)

@@ -7,11 +7,11 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from time import time_ns
+from time import monotonic, time_ns
 
 from sidecar.model.logs import LogCursor
 from sidecar.model.observation import LogEntry
-from sidecar.watch.follower import RING_LINES, Follower, LineStore, Source, Target
+from sidecar.watch.follower import RING_LINES, Follower, LineStore, Pace, Source, Target
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Followers:
         version: Callable[[], str] = lambda: _API_VERSION,
         now_ns: Callable[[], int] = time_ns,
     ) -> None:
-        self._source = Source(url, version, store, now_ns)
+        self._source = Source(url, version, store, now_ns, Pace(monotonic))
         self._cursors: Mapping[str, LogCursor] = {}
         self._followers: dict[str, Follower] = {}
         self._gone: dict[str, tuple[LogEntry, ...]] = {}

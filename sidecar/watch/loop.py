@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable
 
 from sidecar.watch.backoff import Backoff
 from sidecar.watch.board import Board
-from sidecar.watch.sampler import Sampler
+from sidecar.watch.sampler import Round
 
 _log = logging.getLogger(__name__)
 
 
 async def watch(
-    sampler: Sampler,
+    make_round: Callable[[], Round],
     board: Board,
     interval_seconds: float,
     *,
@@ -22,7 +22,7 @@ async def watch(
     beat: Callable[[], None] = lambda: None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Sample and publish until cancelled, with a `beat` after each round that came to its end.
+    """Make rounds and publish until cancelled, with a `beat` after each round that came to its end.
 
     Rounds start an interval apart; one that takes longer delays the next.
     """
@@ -30,7 +30,7 @@ async def watch(
     while True:
         started = monotonic()
         try:
-            board.publish(await asyncio.to_thread(sampler.sample))
+            board.publish((await asyncio.to_thread(make_round)).snapshot)
             beat()
             backoff = backoff.succeeded()
             pause = interval_seconds - (monotonic() - started)

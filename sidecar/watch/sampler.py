@@ -14,7 +14,8 @@ from sidecar.errors import EngineError
 from sidecar.model.observation import LocustReading, LogEntry
 from sidecar.model.snapshot import Host, Snapshot
 from sidecar.rules import assembly
-from sidecar.rules.assembly import Observed, Seen
+from sidecar.rules.assembly import NOTHING_RECORDED, Observed, Recorded, Seen
+from sidecar.rules.forecasts import Forecasts
 from sidecar.rules.warnings import MASTER
 from sidecar.watch.backoff import Backoff
 from sidecar.watch.fleet import Fleet, FleetReading
@@ -36,14 +37,53 @@ class HostSource(Protocol):
         """Read the machine once; OSError or ValueError when the kernel's files cannot be read."""
 
 
+class Logs(Protocol):
+    """Where the last lines of a container's log are at hand."""
+
+    def recent(self, container_id: str, most: int) -> Sequence[LogEntry]:
+        """Return the last lines, oldest first."""
+
+    def unread(self) -> Sequence[str]:
+        """Say in a sentence each which logs cannot be followed now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The three sources of a round, and the threads that may read them side by side."""
+    """The sources of a round, and the threads that may read them side by side.
+
+    `recorded` gives what is on the disk about incidents, `troubles` a sentence for each part of the sidecar that fails.
+    """
 
     engine: Engine
     locust: LocustSource
     host: HostSource
     pool: Executor
+    logs: Logs
+    recorded: Callable[[], Recorded] = lambda: NOTHING_RECORDED
+    troubles: Callable[[], Sequence[str]] = lambda: ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the rounds are about.
+
+    `tail` is how many lines of the master's log a Snapshot holds, `interval_seconds` the time between two rounds, which
+    each Snapshot tells its readers, `fail_ratio` the share of failures that is still a pass (0 to 1).
+    """
+
+    project: str
+    interval_seconds: float
+    tail: int
+    watch_project: str = ""
+    fail_ratio: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round: the Snapshot, and the containers as the engine told of them; None when it did not."""
+
+    snapshot: Snapshot
+    reading: FleetReading | None
 
 
 class Sampler:
@@ -51,37 +91,30 @@ class Sampler:
 
     Args:
         sources: what is read.
-        project: the Compose project that the snapshots are of.
-        interval_seconds: the time between two rounds, which each snapshot tells its readers.
-        tail: how many lines of the master's log a snapshot holds.
+        plan: what the rounds are about.
         clock: the time of day.
         monotonic: a clock in seconds that never jumps.
     """
 
     def __init__(
-        self,
-        sources: Sources,
-        *,
-        project: str,
-        interval_seconds: float,
-        tail: int,
-        clock: Callable[[], datetime],
-        monotonic: Callable[[], float],
+        self, sources: Sources, plan: Plan, *, clock: Callable[[], datetime], monotonic: Callable[[], float]
     ) -> None:
         self._sources = sources
-        self._project = project
-        self._interval_seconds = interval_seconds
-        self._tail = tail
+        self._plan = plan
         self._clock = clock
         self._monotonic = monotonic
         self._reader = Fleet(sources.engine, sources.pool, monotonic)
+        self._forecasts = Forecasts()
         self._backoff = Backoff(most_seconds=8.0)  # a socket on the same machine: asking again costs next to nothing
         self._engine_error = ""
         self._fleet: tuple[Seen, ...] = ()
         self._engine_read_at: datetime | None = None
-        self._log: tuple[LogEntry, ...] = ()
 
-    def sample(self) -> Snapshot:
+    def stir(self, container_id: str) -> None:
+        """Hear that something happened to a container: the next round looks closer. Any thread."""
+        self._reader.stir(container_id)
+
+    def sample(self) -> Round:
         """Read everything once and return the Snapshot of this moment. Never raises for what a source does."""
         began = self._monotonic()
         locust = self._sources.pool.submit(self._sources.locust.read)
@@ -92,27 +125,38 @@ class Sampler:
         else:
             unread.extend(fleet.unread)
             self._fleet, self._engine_read_at = fleet.fleet, self._clock()
-        source = _log_source(self._fleet)
-        if fleet is not None:
-            unread.extend(self._read_log(source))
+            unread.extend(self._sources.logs.unread())
+        unread.extend(self._sources.troubles())
         host = self._read_host(unread)
+        recorded = self._sources.recorded()
+        if recorded.trouble:
+            unread.append(recorded.trouble)
+        source = _log_source(self._fleet, self._plan.project)
         locust_reading = locust.result()
-        return assembly.snapshot(
-            Observed(
-                project=self._project,
-                at=self._clock(),
-                interval_seconds=self._interval_seconds,
-                engine_read_at=self._engine_read_at,
-                round_seconds=self._monotonic() - began,
-                stale=fleet is None,
-                fleet=self._fleet,
-                locust=locust_reading,
-                host=host,
-                log_source=source.listed if source else None,
-                log=self._log,
-                unread=tuple(unread),
-            )
+        observed = Observed(
+            project=self._plan.project,
+            at=self._clock(),
+            interval_seconds=self._plan.interval_seconds,
+            engine_read_at=self._engine_read_at,
+            round_seconds=self._monotonic() - began,
+            stale=fleet is None,
+            fleet=self._fleet,
+            locust=locust_reading,
+            host=host,
+            log_source=source.listed if source else None,
+            log=self._last_lines(source),
+            unread=tuple(unread),
+            recorded=recorded,
+            watched=self._plan.watch_project or None,
+            fail_ratio=self._plan.fail_ratio,
         )
+        etas = self._forecasts.update(assembly.containers_of(observed)) if fleet is not None else {}
+        return Round(assembly.snapshot(observed, etas), fleet)
+
+    def _last_lines(self, source: Seen | None) -> tuple[LogEntry, ...]:
+        if source is None or not self._plan.tail:
+            return ()
+        return tuple(self._sources.logs.recent(source.listed.id, self._plan.tail))
 
     def _read_fleet(self) -> FleetReading | None:
         """Read the containers, or return None with the reason kept; a failing engine is asked ever less often."""
@@ -131,17 +175,6 @@ class Sampler:
         self._backoff = self._backoff.succeeded()
         return reading
 
-    def _read_log(self, source: Seen | None) -> Sequence[str]:
-        if source is None or not self._tail:
-            self._log = ()
-            return ()
-        tty = bool(source.inspected and source.inspected.tty)
-        try:
-            self._log = tuple(self._sources.engine.logs(source.listed.id, self._tail, tty=tty))[-self._tail :]
-        except EngineError as error:
-            return (f"the log of {source.listed.name} could not be read: {error.what}",)
-        return ()
-
     def _read_host(self, unread: list[str]) -> Host | None:
         try:
             return self._sources.host.read()
@@ -150,7 +183,7 @@ class Sampler:
             return None
 
 
-def _log_source(fleet: Sequence[Seen]) -> Seen | None:
+def _log_source(fleet: Sequence[Seen], project: str) -> Seen | None:
     """Choose whose log is shown: the master's, the running one where an old one is still there."""
-    masters = [seen for seen in fleet if seen.listed.service == MASTER]
+    masters = [seen for seen in fleet if seen.listed.service == MASTER and seen.listed.project in (project, None)]
     return next((seen for seen in masters if seen.listed.state == "running"), masters[0] if masters else None)

@@ -50,8 +50,8 @@ class WorldArchive:
         step = max(2.0, (until - since).total_seconds() / min(points, _MOST_POINTS))
         count = max(0, int((last - first).total_seconds() // step))
         moments = [first + timedelta(seconds=number * step) for number in range(count + 1)]
-        gap = self.world.blind[0]
-        return [moment for moment in moments if not gap.since <= moment <= (gap.until or last)]
+        gaps = [(gap.since, gap.until or last) for gap in self.world.blind]
+        return [moment for moment in moments if not any(since <= moment <= until for since, until in gaps)]
 
     def series(self, since: datetime, until: datetime, points: int) -> Sequence[Series]:
         """Return every container's figures."""

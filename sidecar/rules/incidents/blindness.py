@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from sidecar.model.incident import Evidence, Incident, Kind, Severity, identity
 from sidecar.model.snapshot import Blind
@@ -124,3 +126,13 @@ def _made_up_for(span: Span, unplaced: int) -> str:
 
 def _clock(ns: int) -> str:
     return f"{moment(ns):%H:%M:%S}"
+
+
+def blind_seconds(incidents: Iterable[Incident], now: datetime) -> float:
+    """How long the sidecar was blind in all; `incidents` tell of it, and spans that overlap count once."""
+    total, reached = 0.0, datetime.min.replace(tzinfo=UTC)
+    for span in sorted(incidents, key=lambda one: one.at):
+        begin, end = max(span.at, reached), span.until or now
+        total += max(0.0, (end - begin).total_seconds())
+        reached = max(reached, end)
+    return total

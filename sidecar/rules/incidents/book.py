@@ -16,6 +16,7 @@ from sidecar.model.signal import (
     Gone,
     Inspection,
     KernelReading,
+    Named,
     Owner,
     Signal,
     StreamDown,
@@ -90,6 +91,8 @@ class Book:
                 self._unreadable(signal)
             case Inspection():
                 self._inspection(signal)
+            case Named():
+                self._vessel(signal.container_id, signal.owner).owned_by(signal.owner)
             case Gone():
                 self._vessel_gone(signal.container_id, signal.at_ns)
             case StreamDown():
@@ -182,6 +185,7 @@ class Book:
             if vessel is None:
                 vessel = self._vessel(container_id, Owner(container_id[:12]))
             life = vessel.of_cgroup(counter.cgroup, reading.at_ns)
+            life.peak_bytes = counter.peak_bytes or life.peak_bytes
             if life.kernel == counter.kills:
                 continue
             self._dirty.add(container_id)

@@ -132,6 +132,8 @@ class Kills:
             until=max(incident.until or moment(at_ns), moment(at_ns)),
             raw_events=incident.raw_events + len(life.pending),
             estimated=incident.estimated or estimated,
+            memory_at_death_bytes=life.peak_bytes or incident.memory_at_death_bytes,
+            memory_peak_bytes=life.peak_bytes or incident.memory_peak_bytes,
         )
         self._desk.add_evidence(incident.id, _count_evidence(life, at_ns, estimated=estimated))
         self.describe(life)

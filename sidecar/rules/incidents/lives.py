@@ -50,6 +50,7 @@ class Life:
     exit_incident: str | None = None
     restart_incident: str | None = None
     memory_limit_bytes: int | None = None
+    peak_bytes: int | None = None
 
     @property
     def alive(self) -> bool:

@@ -84,8 +84,13 @@ class PretendLogs:
                 link, _ = self._listener.accept()
             except OSError:
                 return
-            request = link.recv(4096).decode()
             self._open.append(link)
+            with suppress(OSError):  # closed meanwhile
+                self._answer(link)
+
+    def _answer(self, link: socket.socket) -> None:
+        request = link.recv(4096).decode()
+        if request:
             self.asked.append(parse_qs(urlsplit(request.split(" ")[1]).query))
             link.sendall(self._answers.pop(0) if self._answers else HEAD)
 
@@ -202,6 +207,15 @@ def test_a_flood_is_capped_and_said_even_when_nothing_comes_after_it() -> None:
         assert len(store.lines) == 201
         assert store.lines[-1].text.startswith("… 300 lines left out")
         assert store.kept[ID].marks["1"].ns == BASE_NS + 499
+
+
+def test_far_behind_a_flood_the_present_is_read_instead() -> None:
+    store, old = Store(), BASE_NS - 11 * 10**9
+    flood = b"".join(frame(old + number, b"old\n") for number in range(300))
+    with following([HEAD + chunk(flood), HEAD + chunk(frame(BASE_NS, b"present\n"))], store) as (engine, _):
+        eventually(lambda: "present" in store.texts(), "the present")
+        assert engine.asked[1]["tail"] == ["1000"]
+        assert store.texts()[-2].startswith("… at least 100 lines left out")
 
 
 def test_a_new_start_opens_a_log_anew_that_did_not_end_with_the_old_one() -> None:

@@ -76,3 +76,12 @@ def test_a_flood_is_capped_by_the_second_and_says_what_is_missing() -> None:
 def test_few_but_huge_lines_are_a_flood_too() -> None:
     dam = Dam(most_bytes=1000)
     assert [dam.admit(line(NOW, raw=b"x" * 600)) for _ in range(3)] == [True, False, False]
+
+
+def test_a_flood_that_was_skipped_says_that_there_was_more() -> None:
+    dam = Dam(most_lines=1)
+    assert [dam.admit(line(NOW)) for _ in range(2)] == [True, False]
+    dam.skip()
+    notice = dam.notice()
+    assert notice is not None
+    assert notice[1].startswith("… at least 1 lines left out")

@@ -179,8 +179,8 @@ def test_a_silent_master_does_not_end_the_failures() -> None:
 
 def test_another_run_begins_with_clean_figures() -> None:
     conditions = Conditions(0.05)
-    apply(conditions, shot(0, master=totals(5000, 1000)))
-    assert apply(conditions, shot(2, master=totals(10, 10))) == []
+    apply(conditions, shot(0, master=totals(0, 0)), shot(10, master=totals(100, 10)))
+    assert apply(conditions, shot(12, master=totals(5, 0))) == []
 
 
 def test_a_master_without_totals_is_judged_by_its_rates() -> None:
@@ -301,6 +301,13 @@ def test_a_worker_that_quit_left_after_a_moment_of_patience() -> None:
     assert apply(conditions, shot(2, worker(), master=listed()), shot(4, worker(), master=listed())) == []
     found = apply(conditions, shot(6, worker(), master=listed()), shot(8, worker(), master=listed()))
     assert [(left.kind, left.severity) for left in found] == [(Kind.WORKER_LEFT, Severity.INFO)]
+
+
+def test_a_worker_that_the_master_lists_again_has_not_left() -> None:
+    conditions = Conditions()
+    here, away = listed(one()), listed()
+    shots = [shot(2 * n, worker(), master=master) for n, master in enumerate((here, away, here, away, away))]
+    assert apply(conditions, *shots) == []
 
 
 def test_a_master_that_was_started_anew_has_lost_nobody() -> None:

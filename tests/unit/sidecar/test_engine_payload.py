@@ -44,20 +44,6 @@ def test_health_is_read_from_the_status(status: str, health: str | None) -> None
     assert one.health == health
 
 
-@pytest.mark.parametrize(
-    ("status", "young"),
-    [
-        ("Up Less than a second", True),
-        ("Up 12 seconds (healthy)", True),
-        ("Up 2 minutes", False),
-        ("Exited (0) 5 seconds ago", False),
-    ],
-)
-def test_a_container_up_for_seconds_only_is_young(status: str, young: bool) -> None:  # noqa: FBT001  a table column
-    (one,) = listed([entry(Status=status)])
-    assert one.young is young
-
-
 @pytest.mark.parametrize("label", [{"com.docker.compose.oneoff": "True"}, {"io.locust-kit.role": "check"}])
 def test_one_off_containers_and_our_own_helpers_are_left_out(label: dict[str, str]) -> None:
     helper = entry()

@@ -1,0 +1,49 @@
+"""What a run is worth so far. Pure.
+
+A run in which a generator died, or in which nobody could look, is no evidence either way: INVALID comes before FAIL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sidecar.model.incident import Incident, Kind, Reason
+from sidecar.model.snapshot import Locust, Run, Verdict
+from sidecar.rules.warnings import MASTER, WORKER
+
+PASS, FAIL, INVALID = "PASS", "FAIL", "INVALID"
+
+_ALWAYS = frozenset({Kind.WORKER_LOST, Kind.MASTER_RESTART})
+_OF_GENERATORS = frozenset({Kind.OOM_KILL, Kind.RESTART, Kind.EXIT})
+_GRAVITY = (Kind.MASTER_RESTART, Kind.OOM_KILL, Kind.WORKER_LOST, Kind.RESTART, Kind.EXIT, Kind.BLIND)
+
+
+def so_far(run: Run | None, locust: Locust | None, incidents: Iterable[Incident], fail_ratio: float) -> Verdict | None:
+    """Judge the run that is under way, or was last; None without one, or before its first request.
+
+    Args:
+        run: the run, as the plugin knows it.
+        locust: the master's figures.
+        incidents: whatever is known; those before the run, or of other things than Locust, are passed over.
+        fail_ratio: the share of failed requests that is still a pass, 0 to 1.
+    """
+    if run is None or run.started_at is None or locust is None:
+        return None
+    reasons = [one for one in incidents if one.at >= run.started_at and _invalidates(one)]
+    ids = {one.id for one in reasons}
+    roots = sorted((one for one in reasons if one.cause not in ids), key=lambda one: (_GRAVITY.index(one.kind), one.at))
+    if roots:
+        return Verdict(INVALID, tuple(one.text for one in roots))
+    if locust.total is None or not locust.total.requests:
+        return None
+    if locust.fail_ratio > fail_ratio:
+        return Verdict(FAIL, (f"{locust.fail_ratio:.2%} of the requests failed, {fail_ratio:.2%} are allowed",))
+    return Verdict(PASS)
+
+
+def _invalidates(incident: Incident) -> bool:
+    if incident.helper or incident.kind in _ALWAYS:
+        return not incident.helper and incident.reason is not Reason.STOPPED
+    if incident.kind in _OF_GENERATORS:
+        return incident.service in {MASTER, WORKER} and incident.reason is not Reason.STOPPED and incident.count > 0
+    return incident.kind is Kind.BLIND and incident.severity != "info"

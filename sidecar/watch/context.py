@@ -1,0 +1,120 @@
+"""What was known around the time of an incident: memory, log, Locust's workers and users, the run."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from sidecar.ledger.records import Recent
+from sidecar.model.incident import Evidence, Incident, Kind
+from sidecar.model.observation import LogEntry
+from sidecar.model.snapshot import Snapshot, Worker
+from sidecar.rules.assembly import SHORT_ID
+
+LOG_LINES = 50
+MEMORY_SAMPLES = 15
+_ROUNDS = 8  # the master goes on listing a dead worker for seconds: the rounds before the death are what counts
+_OF_CONTAINERS = frozenset(
+    {Kind.OOM_KILL, Kind.RESTART, Kind.EXIT, Kind.MASTER_RESTART, Kind.MEMORY_HIGH, Kind.UNHEALTHY, Kind.WORKER_LOST}
+)
+_ACTIVE = frozenset({"running", "spawning", "stopping"})
+_SOON = timedelta(seconds=1)
+
+
+class Samples(Protocol):
+    """Where the last memory samples of a container are at hand."""
+
+    def recent(self, container_id: str, before: datetime, most: int = 50) -> Recent:
+        """Return samples and lines up to a moment."""
+
+
+class Lines(Protocol):
+    """Where the last log lines of a container are at hand."""
+
+    def recent(self, container_id: str, most: int) -> Sequence[LogEntry]:
+        """Return the last lines, oldest first."""
+
+
+class Context:
+    """Remembers the last rounds, and adds to incidents what they tell. Rounds and incidents come from two threads."""
+
+    def __init__(self, samples: Samples, lines: Lines) -> None:
+        self._samples = samples
+        self._lines = lines
+        self._lock = threading.Lock()
+        self._rounds: deque[Snapshot] = deque(maxlen=_ROUNDS)
+
+    def remember(self, snapshot: Snapshot) -> None:
+        """Take in one round."""
+        with self._lock:
+            self._rounds.append(snapshot)
+
+    def enrich(self, incident: Incident) -> Incident:
+        """Add what is known; what an incident already says stays, but for its log, which may have grown."""
+        known = replace(incident, run_id=incident.run_id or self._run_id(incident.at))
+        if known.kind not in _OF_CONTAINERS or known.container_id is None:
+            return known
+        if known.kind is Kind.OOM_KILL:
+            known = self._with_memory(self._with_workers(known))
+        return self._with_log(known)
+
+    def _before(self, at: datetime) -> list[Snapshot]:
+        """The rounds up to a moment, newest first."""
+        with self._lock:
+            rounds = list(self._rounds)
+        return [one for one in reversed(rounds) if one.at <= at]
+
+    def _run_id(self, at: datetime) -> str | None:
+        for one in self._before(at + _SOON)[:1]:
+            if one.run is not None and one.run.state in _ACTIVE:
+                return one.run.run_id
+        return None
+
+    def _with_workers(self, incident: Incident) -> Incident:
+        if incident.workers:
+            return incident
+        workers = next((found for one in self._before(incident.at) if (found := _workers_in(one, incident))), ())
+        if not workers:
+            return incident
+        users = sum(worker.users for worker in workers)
+        evidence = Evidence("locust", "; ".join(f"worker {one.id}: {one.users} users" for one in workers), incident.at)
+        return replace(
+            incident,
+            workers=tuple(worker.id for worker in workers),
+            users_lost=users,
+            evidence=(*incident.evidence, evidence),
+        )
+
+    def _with_memory(self, incident: Incident) -> Incident:
+        if any(one.samples for one in incident.evidence) or incident.container_id is None:
+            return incident
+        found = self._samples.recent(incident.container_id[:SHORT_ID], incident.at, MEMORY_SAMPLES).samples
+        if not found:
+            return incident
+        last, peak = found[-1], max(sample.usage_bytes for sample in found)
+        evidence = Evidence("memory", f"{len(found)} samples before", last.at, samples=found)
+        return replace(
+            incident,
+            memory_at_death_bytes=incident.memory_at_death_bytes or last.usage_bytes,
+            memory_peak_bytes=max(incident.memory_peak_bytes or 0, peak),
+            evidence=(*incident.evidence, evidence),
+        )
+
+    def _with_log(self, incident: Incident) -> Incident:
+        lines = [one for one in self._lines.recent(incident.container_id or "", LOG_LINES) if one.text]
+        if not lines:
+            return incident
+        kept = tuple(one for one in incident.evidence if one.what != "log")
+        text = f"the last {len(lines)} log lines"
+        return replace(
+            incident, evidence=(*kept, Evidence("log", text, lines[-1].at, lines=tuple(one.text for one in lines)))
+        )
+
+
+def _workers_in(snapshot: Snapshot, incident: Incident) -> tuple[Worker, ...]:
+    workers = snapshot.locust.workers if snapshot.locust else ()
+    return tuple(worker for worker in workers if worker.container == incident.container and worker.state != "missing")

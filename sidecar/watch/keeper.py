@@ -1,0 +1,108 @@
+"""What is done with each round once it is made: kept as history, judged for incidents, handed to those who follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from sidecar.ledger.records import RunPoint, Sample, run_point_of, samples_of
+from sidecar.model.signal import Gone
+from sidecar.rules.assembly import Recorded, Seen
+from sidecar.rules.conditions.conditions import Conditions
+from sidecar.watch.context import Context
+from sidecar.watch.fleet import FleetReading
+from sidecar.watch.follower import Target
+from sidecar.watch.recorder import Put
+from sidecar.watch.sampler import Round
+from sidecar.watch.series import Series
+
+
+class Keeps(Protocol):
+    """Where figures are kept."""
+
+    def add_round(self, at: datetime, rows: Sequence[Sample]) -> None:
+        """Keep one round's figures of the containers."""
+
+    def add_run_point(self, point: RunPoint) -> None:
+        """Keep one round's figures of the run."""
+
+
+class Follows(Protocol):
+    """Who follows the logs."""
+
+    def set_targets(self, targets: Mapping[str, Target]) -> None:
+        """Say whose logs are wanted."""
+
+
+class Keeper:
+    """Takes rounds. For one thread.
+
+    Args:
+        context: remembers rounds for incidents.
+        history: keeps figures.
+        followers: follow logs.
+        series: keeps Prometheus's counters.
+        conditions: make incidents of rounds.
+        recorded: what is on the disk about incidents.
+        put: takes signals and incidents to be recorded.
+        track: takes the id of a container whose kernel counter is to be read.
+        now_ns: the clock, in nanoseconds since 1970.
+    """
+
+    def __init__(  # noqa: PLR0913  # the one place where a round meets everything that is made of it
+        self,
+        *,
+        context: Context,
+        history: Keeps,
+        followers: Follows,
+        series: Series,
+        conditions: Conditions,
+        recorded: Callable[[], Recorded],
+        put: Callable[[Put], None],
+        track: Callable[[str], None],
+        now_ns: Callable[[], int],
+    ) -> None:
+        self._context, self._history, self._followers, self._series = context, history, followers, series
+        self._conditions, self._recorded = conditions, recorded
+        self._put, self._track, self._now_ns = put, track, now_ns
+        self._tracked: set[str] = set()
+
+    def take(self, made: Round) -> None:
+        """Take one round."""
+        snapshot = made.snapshot
+        self._context.remember(snapshot)
+        recorded = self._recorded()
+        if made.reading is not None:
+            self._hand_on(made.reading)
+            self._series.observe(snapshot.at, made.reading.fleet, recorded.oom_kills)
+            self._history.add_round(snapshot.at, samples_of(snapshot))
+        if (point := run_point_of(snapshot)) is not None:
+            self._history.add_run_point(point)
+        ids = {seen.listed.name: seen.listed.id for seen in made.reading.fleet} if made.reading else {}
+        if found := self._conditions.apply(snapshot, recorded.incidents, ids):
+            self._put(tuple(self._context.enrich(incident) for incident in found))
+
+    def _hand_on(self, reading: FleetReading) -> None:
+        """Tell the recorder what was inspected, the kernel's watch what there is, and the followers whom to follow."""
+        for seen in reading.fleet:
+            if seen.listed.id in reading.inspected and seen.inspected is not None and seen.inspected.life is not None:
+                self._put(seen.inspected.life)
+        for container_id in reading.gone:
+            self._put(Gone(self._now_ns(), container_id))
+        present = {seen.listed.id for seen in reading.fleet}
+        for container_id in present - self._tracked:
+            self._track(container_id)
+        self._tracked = present
+        self._followers.set_targets({seen.listed.id: _target(seen) for seen in reading.fleet if seen.inspected})
+
+
+def _target(seen: Seen) -> Target:
+    return Target(
+        name=seen.listed.name,
+        service=seen.listed.service,
+        project=seen.listed.project,
+        tty=bool(seen.inspected and seen.inspected.tty),
+        started_at=seen.inspected.started_at if seen.inspected else None,
+        running=seen.listed.state == "running",
+    )

@@ -1,0 +1,245 @@
+"""From signals to committed incidents: one thread takes everything that the streams put, in order, and writes it down.
+
+Events are journalled before the rules see them, and nothing is shown that is not on the disk.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from sidecar.errors import LedgerError
+from sidecar.ledger.ledger import Batch, Ledger
+from sidecar.model.incident import Incident, Kind
+from sidecar.model.signal import Event, Signal, StreamUp, Tick
+from sidecar.rules.assembly import Recorded
+from sidecar.rules.incidents.book import Book
+from sidecar.rules.incidents.desk import moment
+from sidecar.rules.incidents.lives import SECOND
+from sidecar.watch.backoff import Backoff
+from sidecar.watch.lag import LagMeter
+
+_log = logging.getLogger(__name__)
+
+EVENTS_ALIVE = "events_alive_ns"
+
+_TICK_SECONDS = 0.25
+_MOST_AT_ONCE = 500
+_MOST_WAITING = 20_000  # signals and events that a ledger which cannot be written may keep in memory
+_BEAT_NS = SECOND  # how old the ledger's sign of life may get
+_PRUNE_NS = 60 * SECOND
+_RECENT = timedelta(minutes=10)
+_MOST_RECENT = 2000
+_RAW_CHARACTERS = 4096  # labels can make an event a megabyte long
+_TIMED = frozenset({"oom", "die"})
+
+Put = Signal | tuple[Incident, ...]
+Given = Put | None
+
+
+class Recorder:
+    """The one writer of the ledger.
+
+    Args:
+        ledger: where it writes.
+        book: the rules.
+        alive_ns: up to when the event stream has put everything; asked before the queue is emptied.
+        publish: hears of the incidents of each commit, from the recorder's thread.
+        oom_kills: what the ledger already holds for each container.
+        lag: counts how long after its own time stamp an event was committed.
+        now_ns: the clock, in nanoseconds since 1970.
+
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        book: Book,
+        *,
+        alive_ns: Callable[[], int],
+        publish: Callable[[Sequence[Incident]], None],
+        oom_kills: Mapping[str, int],
+        lag: LagMeter,
+        now_ns: Callable[[], int],
+    ) -> None:
+        self._ledger, self._book = ledger, book
+        self._alive_ns, self._publish, self._now_ns = alive_ns, publish, now_ns
+        self._lag = lag
+        self._queue: queue.SimpleQueue[Given] = queue.SimpleQueue()
+        self._unsaved: dict[str, Incident] = {}
+        self._unsaved_keeps: dict[str, Any] = {}
+        self._unsaved_drops: set[str] = set()
+        self._unjournalled: list[Event] = []
+        self._waiting: list[Put] = []
+        self._counts: Counter[str] = Counter(oom_kills)
+        self._recent: dict[str, Incident] = {}
+        self._known = Recorded(oom_kills=dict(oom_kills))
+        self._committed_ns = self._pruned_ns = self._ticked_ns = 0
+        self._live_since_ns = 0
+        self._backoff = Backoff()
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+
+    def start(self, recent: Iterable[Incident]) -> None:
+        """Begin; `recent` are the ledger's incidents of the last minutes."""
+        self._recent = {incident.id: incident for incident in recent}  # their kills are among those given already
+        self._pruned_ns = self._now_ns()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write down what was put so far, and end."""
+        self._queue.put(None)
+        self._thread.join(timeout=5.0)
+
+    def put(self, given: Put) -> None:
+        """Take a signal, or incidents that other rules have made. Never waits; any thread."""
+        self._queue.put(given)
+
+    def known(self) -> Recorded:
+        """Return what is recorded; any thread."""
+        return self._known
+
+    def _run(self) -> None:
+        going = True
+        while going:
+            try:
+                going = self._turn()
+            except Exception:  # noqa: BLE001  # the top of a thread: one signal that breaks a rule must not end all others
+                _log.exception("recording failed")
+
+    def _turn(self) -> bool:
+        """Take what was put, at once what there is of it; False once told to end."""
+        first = self._first()
+        alive_ns = self._alive_ns()  # before the queue is emptied: what is durable is never older than it says
+        given: list[Given] = [*self._waiting, *first]
+        self._waiting = []
+        while len(given) < _MOST_AT_ONCE and not self._queue.empty():
+            given.append(self._queue.get())
+        going = None not in given
+        now_ns = self._now_ns()
+        if not going or now_ns - self._ticked_ns >= _TICK_SECONDS * SECOND:
+            self._ticked_ns = now_ns
+            given.append(Tick(now_ns))
+        self._work([one for one in given if one is not None], alive_ns, now_ns, last=not going)
+        return going
+
+    def _first(self) -> list[Given]:
+        try:
+            return [self._queue.get(timeout=_TICK_SECONDS)]
+        except queue.Empty:
+            return []
+
+    def _work(self, given: Sequence[Put], alive_ns: int, now_ns: int, *, last: bool) -> None:
+        """Journal, apply the rules, and commit both; what could not be written waits for the next turn."""
+        if not self._backoff.due(now_ns / SECOND) and not last:
+            self._waiting = [*given][-_MOST_WAITING:]
+            return
+        applied: list[Event] | None = None
+        try:
+            with self._ledger.commit() as batch:
+                for event in self._unjournalled:
+                    batch.journal(event)
+                new = {id(one) for one in given if isinstance(one, Event) and batch.journal(_short(one))}
+                applied = [one for one in given if isinstance(one, Event) and id(one) in new]
+                self._apply(one for one in given if not isinstance(one, Event) or id(one) in new)
+                if applied or self._unsaved or self._unsaved_drops or last or now_ns - self._committed_ns >= _BEAT_NS:
+                    self._write(batch, alive_ns)
+                    self._committed_ns = now_ns
+        except LedgerError as error:
+            self._failed(error, now_ns)
+            if applied is None:
+                self._waiting = [*given][-_MOST_WAITING:]
+            else:
+                self._unjournalled = [*self._unjournalled, *map(_short, applied)][-_MOST_WAITING:]
+            return
+        self._succeeded(applied, now_ns)
+
+    def _apply(self, given: Iterable[Put]) -> None:
+        for one in given:
+            if isinstance(one, tuple):
+                self._unsaved.update((incident.id, incident) for incident in one)
+                continue
+            if isinstance(one, StreamUp):
+                self._live_since_ns = one.at_ns
+            self._book.apply(one)
+        self._unsaved.update((incident.id, incident) for incident in self._book.changes())
+        keeps, drops = self._book.kept()
+        self._unsaved_keeps.update(keeps)
+        self._unsaved_drops.update(drops)
+
+    def _write(self, batch: Batch, alive_ns: int) -> None:
+        for incident in self._unsaved.values():
+            batch.upsert(incident)
+        for key in self._unsaved_drops:
+            batch.drop(key)
+            self._unsaved_keeps.pop(key, None)
+        for key, value in self._unsaved_keeps.items():
+            batch.keep(key, value)
+        batch.keep(EVENTS_ALIVE, alive_ns)
+
+    def _failed(self, error: LedgerError, now_ns: int) -> None:
+        if not self._backoff.failures:
+            _log.error("%s", error.line())
+        self._backoff = self._backoff.failed(now_ns / SECOND)
+        self._known = replace(self._known, trouble=f"incidents cannot be recorded: {error.what}")
+
+    def _succeeded(self, events: Sequence[Event], now_ns: int) -> None:
+        if self._backoff.failures:
+            _log.warning("the ledger can be written again")
+        self._backoff = self._backoff.succeeded()
+        written_ns = self._now_ns()
+        for event in events:
+            if event.action in _TIMED and event.ns >= self._live_since_ns:
+                self._lag.observe((written_ns - event.ns) / SECOND)
+        if self._committed_ns == now_ns:
+            self._tell()
+        if now_ns - self._pruned_ns >= _PRUNE_NS:
+            self._pruned_ns = now_ns
+            self._prune(now_ns)
+
+    def _tell(self) -> None:
+        """Show what is on the disk now."""
+        incidents = list(self._unsaved.values())
+        self._unsaved, self._unsaved_keeps, self._unsaved_drops, self._unjournalled = {}, {}, set(), []
+        for incident in incidents:
+            self._remember(incident)
+        self._forget(incidents)
+        self._known = Recorded(
+            incidents=tuple(sorted(self._recent.values(), key=lambda one: one.at, reverse=True)),
+            oom_kills=dict(self._counts),
+            exit_reasons=self._book.exit_reasons(),
+            blind=self._book.blind(),
+            unplaced_kills=self._book.unplaced_kills(),
+        )
+        if incidents:
+            self._publish(incidents)
+
+    def _remember(self, incident: Incident) -> None:
+        before = self._recent.pop(incident.id, None)
+        self._recent[incident.id] = incident
+        if incident.kind is Kind.OOM_KILL and incident.container_id is not None:
+            self._counts[incident.container_id] += incident.count - (before.count if before else 0)
+
+    def _forget(self, newest: Sequence[Incident]) -> None:
+        if not newest:
+            return
+        oldest = max(one.at for one in newest) - _RECENT
+        for one in [one for one in self._recent.values() if one.until is not None and one.until < oldest]:
+            del self._recent[one.id]
+        while len(self._recent) > _MOST_RECENT:
+            del self._recent[next(iter(self._recent))]
+
+    def _prune(self, now_ns: int) -> None:
+        try:
+            self._ledger.prune(moment(now_ns))
+        except LedgerError as error:
+            _log.warning("%s", error.line())
+
+
+def _short(event: Event) -> Event:
+    return event if len(event.raw) <= _RAW_CHARACTERS else replace(event, raw=event.raw[:_RAW_CHARACTERS])

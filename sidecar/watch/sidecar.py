@@ -1,0 +1,255 @@
+"""All that watches, wired together: the streams, the recorder, the rounds, and what is kept of them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sidecar import own
+from sidecar.engine.cgroups import Cgroups
+from sidecar.engine.docker_engine import DockerEngine
+from sidecar.engine.events import EventStream
+from sidecar.engine.kernel import KernelWatch
+from sidecar.errors import EngineError, LedgerError
+from sidecar.host import HostReader
+from sidecar.ledger.database import file_bytes
+from sidecar.ledger.history import History
+from sidecar.ledger.ledger import Ledger
+from sidecar.ledger.reader import LedgerReader
+from sidecar.ledger.retention import Retention
+from sidecar.ledger.schema import HISTORY, LEDGER
+from sidecar.locust_api import LocustApi
+from sidecar.locust_web import Credentials
+from sidecar.model.incident import Incident, Kind
+from sidecar.model.own import Own
+from sidecar.model.signal import Event, Named, Signal, Unreadable
+from sidecar.notify.make import make_notifier
+from sidecar.rules.conditions.conditions import Conditions
+from sidecar.rules.incidents.blindness import blind_seconds
+from sidecar.rules.incidents.book import Book
+from sidecar.rules.incidents.lives import SECOND
+from sidecar.watch.context import Context
+from sidecar.watch.followers import Followers
+from sidecar.watch.keeper import Keeper
+from sidecar.watch.lag import LagMeter
+from sidecar.watch.recorder import EVENTS_ALIVE, Recorder
+from sidecar.watch.sampler import Plan, Round, Sampler, Sources
+from sidecar.watch.series import Series
+from sidecar.watch.settings import WatchSettings
+
+_log = logging.getLogger(__name__)
+
+_RECENT_NS = 600 * SECOND
+_MOST_SPANS = 1000
+_TOLD_BEFORE = timedelta(days=2)
+# Events of the time before are taken in first: they say when what the counters then show has happened.
+_REPLAY_SECONDS = 3.0
+_REPLAY_TAKES_SECONDS = 0.3
+
+Publish = Callable[[Sequence[Incident]], None]
+
+
+class Sidecar:
+    """Everything that watches; `publish` hears of incidents once they are committed, from the recorder's thread.
+
+    Raises:
+        EngineError: DOCKER_HOST is no unix socket.
+        LedgerError: the ledger's folder cannot be written.
+    """
+
+    def __init__(self, settings: WatchSettings, pool: Executor, publish: Publish) -> None:
+        folder = self._folder = Path(settings.ledger_folder)
+        retention = Retention(settings.ledger_days, settings.ledger_megabytes)
+        self._started_at = now()
+        self._publish = publish
+        self.reader = LedgerReader(folder)
+        self._ledger = Ledger.open(folder, now, retention)
+        self.history = History(folder, now, retention)
+        self._engine = DockerEngine(settings.docker_url, settings.project, watch_project=settings.watch_project)
+        self._followers = Followers(settings.docker_url, self.history)
+        self._context = Context(self.history, self._followers)
+        self._series = Series()
+        self._lag = LagMeter()
+        self._kernel = KernelWatch(
+            Cgroups(Path(settings.cgroup_root)),
+            vmstat=Path("/proc/vmstat"),
+            boot_id=Path("/proc/sys/kernel/random/boot_id"),
+            put=self._put,
+            now_ns=time.time_ns,
+        )
+        self._recent = self._ledger.open_incidents(time.time_ns() - _RECENT_NS)
+        self._events = EventStream(
+            settings.docker_url,
+            since_ns=_known_until(self._ledger),
+            put=self._put,
+            now_ns=time.time_ns,
+            version=self._engine.api_version,
+        )
+        self._recorder = self._make_recorder(settings)
+        told = self.reader.incidents(since=now() - _TOLD_BEFORE, limit=1000)
+        self._notifier = make_notifier(settings, told, os.environ, clock=now, monotonic=time.monotonic)
+        self._sampler = self._make_sampler(settings, pool)
+        self._keeper = self._make_keeper(settings)
+
+    def start(self) -> None:
+        """Begin to watch. What happened while nobody did is taken in first, as far as the engine remembers it."""
+        self.history.start()
+        self._followers.start()
+        if self._notifier is not None:
+            self._notifier.start()
+        self._recorder.start(self._recent)
+        self._events.start()
+        if self._events.wait_until_up(_REPLAY_SECONDS):
+            time.sleep(_REPLAY_TAKES_SECONDS)
+        self._track_everyone()
+        self._kernel.start()
+
+    def stop(self) -> None:
+        """End; what was seen so far is on the disk when this returns."""
+        self._events.stop()
+        self._kernel.stop()
+        self._recorder.stop()
+        self._followers.stop()
+        if self._notifier is not None:
+            self._notifier.stop()
+        self.history.close()
+        self._ledger.close()
+        self._engine.close()
+
+    def round(self) -> Round:
+        """Make one round."""
+        made = self._sampler.sample()
+        self._keeper.take(made)
+        return made
+
+    def series(self) -> Series:
+        """Prometheus's counters."""
+        return self._series
+
+    def own(self) -> Own:
+        """What the sidecar says of itself. Reads the ledger."""
+        blind = self.reader.incidents(kinds=[Kind.BLIND], limit=_MOST_SPANS)
+        tally = self._notifier.tally() if self._notifier else None
+        return Own(
+            started_at=self._started_at,
+            cpu_seconds=own.cpu_seconds(),
+            memory_bytes=own.memory_bytes(),
+            blind_seconds=blind_seconds(blind, now()),
+            unattributed_kills=self._recorder.known().unplaced_kills,
+            event_lag=self._lag.reading(),
+            journal_bytes=file_bytes(self._folder, LEDGER) + file_bytes(self._folder, HISTORY),
+            dropped_samples=self.history.dropped.samples,
+            alerts_sent=tally.sent if tally else 0,
+            alerts_dropped=tally.dropped if tally else 0,
+            alerts_failed=tally.failed if tally else 0,
+        )
+
+    def _put(self, signal: Signal) -> None:
+        """Take what a stream says. Called in the stream's own thread, so that a dying container's counter is caught."""
+        self._recorder.put(signal)
+        if not isinstance(signal, Event):
+            return
+        if signal.action in {"oom", "die"}:
+            reading = self._kernel.read(signal.container_id)
+            self._recorder.put(reading or Unreadable(time.time_ns(), signal.container_id))
+        elif signal.action == "start":
+            self._kernel.track(signal.container_id)
+            self._followers.started(signal.container_id)
+        elif signal.action == "destroy":
+            self._kernel.forget(signal.container_id)
+        self._sampler.stir(signal.container_id)
+
+    def _told(self, incidents: Sequence[Incident]) -> None:
+        if self._notifier is not None:
+            self._notifier.put(incidents)
+        self._publish(incidents)
+
+    def _track_everyone(self) -> None:
+        try:
+            for container_id, owner in self._engine.everyone():
+                self._recorder.put(Named(container_id, owner))
+                self._kernel.track(container_id)
+        except EngineError as error:
+            _log.warning("%s", error.line())
+
+    def _troubles(self) -> list[str]:
+        problems = self._notifier.problems if self._notifier else ()
+        dropped = self.history.dropped
+        lost = f"{dropped.samples} samples and {dropped.lines} log lines were not kept: the disk is too slow"
+        return [
+            *self._ledger.notes,
+            *self.history.notes,
+            *([self.history.trouble] if self.history.trouble else []),
+            *([lost] if dropped.samples or dropped.lines else []),
+            *problems,
+        ]
+
+    def _make_recorder(self, settings: WatchSettings) -> Recorder:
+        projects = [name for name in (settings.project, settings.watch_project) if name]
+        book = Book(projects, self._context.enrich, state=self._ledger.state(), incidents=self._recent)
+        book.began(time.time_ns())
+        return Recorder(
+            self._ledger,
+            book,
+            alive_ns=self._events.alive_ns,
+            publish=self._told,
+            oom_kills=self.reader.oom_kills(),
+            lag=self._lag,
+            now_ns=time.time_ns,
+        )
+
+    def _make_sampler(self, settings: WatchSettings, pool: Executor) -> Sampler:
+        sources = Sources(
+            engine=self._engine,
+            locust=LocustApi(
+                settings.locust_url, credentials=Credentials(settings.locust_username, settings.locust_password)
+            ),
+            host=HostReader(time.monotonic, net_dev=Path(settings.host_net_dev)),
+            pool=pool,
+            logs=self._followers,
+            recorded=self._recorder.known,
+            troubles=self._troubles,
+        )
+        plan = Plan(
+            project=settings.project,
+            interval_seconds=settings.interval_seconds,
+            tail=settings.tail,
+            watch_project=settings.watch_project,
+            fail_ratio=settings.fail_ratio,
+        )
+        return Sampler(sources, plan, clock=now, monotonic=time.monotonic)
+
+    def _make_keeper(self, settings: WatchSettings) -> Keeper:
+        conditions = Conditions(settings.fail_threshold)
+        conditions.restore(self._recent)
+        return Keeper(
+            context=self._context,
+            history=self.history,
+            followers=self._followers,
+            series=self._series,
+            conditions=conditions,
+            recorded=self._recorder.known,
+            put=self._recorder.put,
+            track=self._kernel.track,
+            now_ns=time.time_ns,
+        )
+
+
+def _known_until(ledger: Ledger) -> int | None:
+    """Up to when the ledger has every event: its newest one, or the last moment at which the stream was up to date."""
+    try:
+        marks = [ledger.last_event_ns() or 0, ledger.state(EVENTS_ALIVE).get(EVENTS_ALIVE) or 0]
+    except LedgerError as error:
+        _log.warning("%s", error.line())
+        return None
+    return max(marks) or None
+
+
+def now() -> datetime:
+    """The time of day, in UTC."""
+    return datetime.now(UTC)
