@@ -38,13 +38,14 @@ def serve(settings: WatchSettings) -> int:
 
 
 async def _serve(settings: WatchSettings, pool: ThreadPoolExecutor) -> int:
-    board, stopping, loop = Board(now), asyncio.Event(), asyncio.get_running_loop()
+    stopping, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def publish(incidents: Sequence[Incident]) -> None:
         with suppress(RuntimeError):  # the loop is closed: the sidecar ends, and what was committed is on the disk
             loop.call_soon_threadsafe(board.record, incidents)
 
     sidecar = Sidecar(settings, pool, publish)
+    board = Board(now, sidecar.recorded)
     past = Past(sidecar.reader, sidecar.history)
 
     def metrics(snapshot: Snapshot | None) -> str:

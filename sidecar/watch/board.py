@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from sidecar.model import document
 from sidecar.model.incident import Incident
 from sidecar.model.snapshot import Snapshot
 from sidecar.rules import freshness
+from sidecar.rules.assembly import Recorded, shown
 from sidecar.watch.feed import Feed, Upserts
+
+_MERGE_AGAIN = timedelta(seconds=0.5)
 
 
 class Board:
     """Holds the newest Snapshot and wakes those who wait for the next. Belongs to one event loop.
 
-    The JSON is made once a Snapshot, and only when somebody asks for it.
+    The JSON is made once a Snapshot, and only when somebody asks for it. Incidents that were recorded since the round
+    are put into its Snapshot, at most twice a second: a storm of them must not become a storm of documents.
+
+    Args:
+        clock: the time of day.
+        recorded: what is on the disk about incidents; None where a Snapshot's own are all there are.
     """
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
+    def __init__(self, clock: Callable[[], datetime], recorded: Callable[[], Recorded] | None = None) -> None:
         self._clock = clock
+        self._recorded = recorded
+        self._merged: tuple[Snapshot, Recorded | None, datetime, Snapshot] | None = None
         self._snapshot: Snapshot | None = None
         self._written: tuple[Snapshot, bytes] | None = None
         self._version = 0
@@ -56,7 +67,7 @@ class Board:
 
     def current(self) -> Snapshot | None:
         """Return the newest Snapshot, marked stale when it is overdue for replacement; None before the first."""
-        return None if self._snapshot is None else freshness.judged(self._snapshot, self._clock())
+        return None if self._snapshot is None else freshness.judged(self._with_news(self._snapshot), self._clock())
 
     def json(self) -> bytes | None:
         """Return the newest Snapshot as a JSON document; None before the first."""
@@ -71,6 +82,18 @@ class Board:
         """Wait until the version is no longer `since`: for a new Snapshot or the end, missing neither."""
         while self._version == since:
             await self._changed.wait()
+
+    def _with_news(self, snapshot: Snapshot) -> Snapshot:
+        if self._recorded is None:
+            return snapshot
+        recorded, now = self._recorded(), self._clock()
+        if self._merged is not None and self._merged[0] is snapshot:
+            _, known, at, merged = self._merged
+            if known is recorded or now - at < _MERGE_AGAIN:
+                return merged
+        merged = replace(snapshot, incidents=shown(recorded.incidents), blind=recorded.blind)
+        self._merged = (snapshot, recorded, now, merged)
+        return merged
 
     def _wake(self) -> None:
         self._version += 1

@@ -29,6 +29,7 @@ from sidecar.model.incident import Incident, Kind
 from sidecar.model.own import Own
 from sidecar.model.signal import Event, Named, Signal, Unreadable
 from sidecar.notify.make import make_notifier
+from sidecar.rules.assembly import Recorded
 from sidecar.rules.conditions.conditions import Conditions
 from sidecar.rules.incidents.blindness import blind_seconds
 from sidecar.rules.incidents.book import Book
@@ -126,6 +127,10 @@ class Sidecar:
         made = self._sampler.sample()
         self._keeper.take(made)
         return made
+
+    def recorded(self) -> Recorded:
+        """What is on the disk about incidents."""
+        return self._recorder.known()
 
     def series(self) -> Series:
         """Prometheus's counters."""
