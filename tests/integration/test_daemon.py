@@ -26,6 +26,8 @@ SERVICES = "locust-master locust-worker monitor docker-proxy"
 # Where the packaged daemon was started without an init system, nobody else looks after it.
 START = "setsid nohup dockerd >>/var/log/dockerd.log 2>&1 </dev/null & "
 BACK = "for i in $(seq 120); do docker version >/dev/null 2>&1 && break; sleep 0.5; done; docker version >/dev/null"
+# A daemon that is gone stays a zombie there: nobody reaps it.
+GONE = "while pgrep -x -r R,S,D dockerd >/dev/null; do sleep 0.2; done"
 PID = "/var/run/docker.pid"
 
 
@@ -74,10 +76,10 @@ def machine() -> Iterator[Machine]:
 
 def carry(machine: Machine) -> None:
     """Bring images and files of this checkout as they are now, committed or not, and start the stack."""
-    save = subprocess.Popen(["docker", "save", *IMAGES], stdout=subprocess.PIPE)
     load = ["docker", "exec", "--interactive", machine.name, "docker", "load"]
-    subprocess.run(load, stdin=save.stdout, check=True, timeout=600, stdout=subprocess.DEVNULL)
-    assert save.wait() == 0
+    with subprocess.Popen(["docker", "save", *IMAGES], stdout=subprocess.PIPE) as save:
+        subprocess.run(load, stdin=save.stdout, check=True, timeout=600, stdout=subprocess.DEVNULL)
+    assert save.returncode == 0
     for path in ("docker-compose.yml", "tests/integration"):
         machine.must(f"rm -rf {path}")
         docker("cp", str(ROOT / path), f"{machine.name}:/root/kit/{path}")
@@ -93,10 +95,8 @@ def by_id(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize(
     "stop",
     [
-        pytest.param(f"kill $(cat {PID}); while [ -e {PID} ]; do sleep 0.2; done", id="stopped"),
-        pytest.param(
-            f"p=$(cat {PID}); kill -KILL $p; while [ -e /proc/$p ]; do sleep 0.2; done; rm {PID}", id="killed"
-        ),
+        pytest.param(f"kill $(cat {PID}); {GONE}", id="stopped"),
+        pytest.param(f"kill -KILL $(cat {PID}); {GONE}; rm {PID}", id="killed"),
     ],
 )
 def test_a_storm_around_a_daemon_that_goes_away_is_counted_and_the_gap_is_said(machine: Machine, stop: str) -> None:

@@ -8,7 +8,7 @@ kill that nobody placed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -46,22 +46,27 @@ class Claim:
 
 @dataclass(slots=True)
 class Account:
-    """The open entries and claims; `total` is the host's count when last read, `boot_id` the boot it belongs to."""
+    """The open entries and claims; `total` is the host's count when last read, `boot_id` the boot it belongs to.
+
+    `complete` has each cgroup's counter as the last complete reading found it, `between` those that single readings
+    have found since, with their times: a cgroup that is gone at the next complete reading had that many.
+    """
 
     boot_id: str = ""
     total: int | None = None
     read_ns: int = 0
     entries: list[Entry] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
-    placed_between: int = 0
+    complete: dict[int, int] = field(default_factory=dict)
+    between: dict[int, tuple[int, int]] = field(default_factory=dict)
 
-    def read(self, at_ns: int, boot_id: str, total: int | None, placed: int) -> bool:
-        """Take a complete reading, in which `placed` more kills than before were found in counters.
+    def read(self, at_ns: int, boot_id: str, total: int | None, counters: Mapping[int, int]) -> bool:
+        """Take a complete reading: the host's count, and the counters of all cgroups by inode.
 
         Returns False when there is nothing to hold it against: the first reading of a boot, or no count of the host.
         """
         before, since_ns = self.total if self.boot_id == boot_id else None, self.read_ns
-        between, self.placed_between = self.placed_between, 0
+        placed = self._placed(at_ns, counters)
         self.boot_id, self.total = boot_id, total
         if total is None:
             return False
@@ -70,15 +75,29 @@ class Account:
             self.entries.clear()
             self.claims.clear()
             return False
-        if difference := total - before - placed - between:
+        if difference := total - before - placed:
             self.entries.append(Entry(since_ns, at_ns, difference))
             self._cancel()
-            self._match()
+        self._match()
         return True
 
-    def place(self, kills: int) -> None:
-        """Note kills found in a counter outside a complete reading: the next one's host count has them too."""
-        self.placed_between += kills
+    def look(self, at_ns: int, cgroup: int, kills: int) -> None:
+        """Take the counter of one cgroup, read by itself."""
+        self.between[cgroup] = (kills, at_ns)
+
+    def _placed(self, at_ns: int, counters: Mapping[int, int]) -> int:
+        """How many more kills the counters show than in the complete reading before, those of the vanished included."""
+        placed = sum(max(0, kills - self.complete.get(cgroup, 0)) for cgroup, kills in counters.items())
+        later: dict[int, tuple[int, int]] = {}
+        for cgroup, (kills, looked_ns) in self.between.items():
+            if cgroup in counters:
+                continue
+            if looked_ns > at_ns:  # read after this reading, told of before it
+                later[cgroup] = (kills, looked_ns)
+            else:
+                placed += max(0, kills - self.complete.get(cgroup, 0))
+        self.complete, self.between = dict(counters), later
+        return placed
 
     def claim(self, claim: Claim) -> None:
         """Put kills down for a life; they are held against the entries, now and as more come."""
@@ -107,20 +126,19 @@ class Account:
 
     def to_json(self) -> dict[str, Any]:
         """Everything, for the ledger."""
-        return asdict(self)
+        return {**asdict(self), "complete": list(self.complete.items()), "between": list(self.between.items())}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Account:
         """Read what `to_json` wrote."""
-        entries = [Entry(**entry) for entry in value.get("entries", ())]
-        claims = [Claim(**claim) for claim in value.get("claims", ())]
         return cls(
-            value.get("boot_id", ""),
-            value.get("total"),
-            value.get("read_ns", 0),
-            entries,
-            claims,
-            value.get("placed_between", 0),
+            boot_id=value.get("boot_id", ""),
+            total=value.get("total"),
+            read_ns=value.get("read_ns", 0),
+            entries=[Entry(**entry) for entry in value.get("entries", ())],
+            claims=[Claim(**claim) for claim in value.get("claims", ())],
+            complete=dict(value.get("complete", ())),
+            between={cgroup: (kills, at_ns) for cgroup, (kills, at_ns) in value.get("between", ())},
         )
 
     def _cancel(self) -> None:

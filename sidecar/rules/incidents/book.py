@@ -179,24 +179,25 @@ class Book:
 
     def _kernel(self, reading: KernelReading) -> None:
         first = self._account.total is None or self._account.boot_id != reading.boot_id
-        placed = 0
         for container_id, counter in reading.containers.items():
             vessel = self._vessels.get(container_id)
             if vessel is None:
                 vessel = self._vessel(container_id, Owner(container_id[:12]))
             life = vessel.of_cgroup(counter.cgroup, reading.at_ns)
             life.peak_bytes = counter.peak_bytes or life.peak_bytes
-            if life.kernel == counter.kills:
-                continue
+            if not reading.complete:
+                self._account.look(reading.at_ns, counter.cgroup, counter.kills)
+            if life.kernel is not None and counter.kills <= life.kernel:
+                continue  # nothing new, or a reading that was overtaken by a later one
             self._dirty.add(container_id)
             if first and life.kernel is None and reading.complete:
                 self._kills.before_watching(life, counter.kills, reading.at_ns)
             else:
-                placed += self._kills.counted(life, counter.kills, reading.at_ns)
+                self._kills.counted(life, counter.kills, reading.at_ns)
         if not reading.complete:
-            self._account.place(placed)
             return
-        self._account.read(reading.at_ns, reading.boot_id, reading.host_kills, placed)
+        counters = {one.cgroup: one.kills for one in reading.containers.values()}
+        self._account.read(reading.at_ns, reading.boot_id, reading.host_kills, counters)
         self._look_elsewhere(reading, first=first)
         self._kernel_ns = reading.at_ns
         self._blindness.back(KERNEL, reading.at_ns, covered=True)

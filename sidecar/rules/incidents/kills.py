@@ -22,14 +22,13 @@ class Kills:
         self._desk = desk
         self._account = account
 
-    def counted(self, life: Life, kills: int, at_ns: int) -> int:
-        """Take the kernel's counter of a life; returns how many kills it has more than when last read.
+    def counted(self, life: Life, kills: int, at_ns: int) -> None:
+        """Take the kernel's counter of a life, higher than when last read or read for the first time.
 
         The counter is the truth: what had been guessed for this life is corrected by it.
         """
-        before = life.kernel or 0
+        grown = kills - (life.kernel or 0)
         life.kernel = kills
-        grown = max(0, kills - before)
         if grown:
             life.grown_ns = at_ns
         if kills > life.counted:
@@ -41,7 +40,6 @@ class Kills:
             self.take_back(life, min(life.guessed, life.counted - kills))
         elif grown:
             life.guessed = max(0, life.guessed - grown)
-        return grown
 
     def told(self, life: Life, at_ns: int) -> None:
         """Take an `oom` event. It is a signal and not a count: the counter says whether there was a kill."""
