@@ -16,9 +16,10 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from sidecar.serve.api import UNAVAILABLE, Api, json_answer, problem
+from sidecar.serve.api import BAD_REQUEST, UNAVAILABLE, Api, json_answer, problem
 from sidecar.serve.archive import Archive, Board, Metrics
 from sidecar.serve.headers import ALLOWED_HOSTS, SafeHeaders
+from sidecar.serve.parameters import ParameterError, Parameters
 from sidecar.serve.stream import events
 from sidecar.views.metrics import CONTENT_TYPE
 
@@ -94,9 +95,13 @@ class _Present:
 
 
 def _metrics_route(board: Board, metrics: Metrics) -> Callable[[Request], object]:
-    async def answer(_: Request) -> Response:
+    async def answer(request: Request) -> Response:
+        try:
+            legacy = Parameters(request.query_params, ("legacy",)).flag("legacy", default=False)
+        except ParameterError as error:
+            return problem(BAD_REQUEST, str(error))
         # Made in a thread: it may count in the ledger, and sixty containers are a thousand lines.
-        text = await asyncio.to_thread(metrics, board.current())
+        text = await asyncio.to_thread(metrics, board.current(), legacy)
         return Response(text, headers={"content-type": CONTENT_TYPE, "cache-control": "no-store"})
 
     return answer

@@ -94,5 +94,6 @@ class Archive(Protocol):
         """Return log lines, newest first."""
 
 
-# Writes Prometheus's text about the newest Snapshot, None before the first: views.metrics with all else bound to it.
-Metrics = Callable[[Snapshot | None], str]
+# Writes Prometheus's text about the newest Snapshot, None before the first, and with or without locust_exporter's
+# unsound name (`legacy`): views.metrics with all else bound to it.
+Metrics = Callable[[Snapshot | None, bool], str]

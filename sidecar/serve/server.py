@@ -48,8 +48,8 @@ async def _serve(settings: WatchSettings, pool: ThreadPoolExecutor) -> int:
     board = Board(now, sidecar.recorded)
     past = Past(sidecar.reader, sidecar.history)
 
-    def metrics(snapshot: Snapshot | None) -> str:
-        return metrics_text(sidecar.series().rows(), snapshot, sidecar.own())
+    def metrics(snapshot: Snapshot | None, legacy: bool) -> str:  # noqa: FBT001 -- the routes' own form of call
+        return metrics_text(sidecar.series().rows(), snapshot, sidecar.own(), legacy=legacy)
 
     def beat() -> None:
         with suppress(OSError):  # a full tmpfs makes the container unhealthy, not the watching slower

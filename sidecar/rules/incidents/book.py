@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from sidecar.model.incident import Incident, Kind
+from sidecar.model.incident import Incident, Kind, Reason
 from sidecar.model.signal import (
     Event,
     Gone,
@@ -226,8 +226,10 @@ class Book:
             if seen.started_ns is None:
                 return
             life = vessel.begin(str(seen.started_ns), seen.started_ns)
-        if life.started_ns is None and seen.state == "running":
+        settled = seen.at_ns - life.cgroup_seen_ns > _UNSEEN_AFTER_NS  # before that, its start event may be on its way
+        if life.started_ns is None and seen.state == "running" and settled:
             life.started_ns = seen.started_ns
+            self._restarted_unseen(vessel, life, seen)
         life.memory_limit_bytes = seen.memory_limit_bytes
         if vessel.restarts is None:
             vessel.restarts = seen.restarts
@@ -249,12 +251,19 @@ class Book:
             return False
         return not (life.alive and seen.state in {"exited", "dead"})
 
+    def _restarted_unseen(self, vessel: Vessel, life: Life, seen: Inspection) -> None:
+        """Record the restart of a container whose life before has no end: only its cgroup showed the new one."""
+        before = vessel.before(life)
+        if before is not None and before.alive:
+            before.died_ns, before.reason, before.settled = life.started_ns, Reason.UNSEEN, True
+            self._ends.unseen(vessel, life, seen, max(1, seen.restarts - (vessel.restarts or 0)))
+
     def _make_up(self, vessel: Vessel, life: Life, seen: Inspection) -> None:
         """Record what no event told of: an end, or a whole restart."""
         started = seen.started_ns or 0
         if life.started_ns is not None and started > life.started_ns + STARTED_DIFFERS_NS:
             if life.alive:
-                life.died_ns, life.reason, life.settled = started, "unseen", True
+                life.died_ns, life.reason, life.settled = started, Reason.UNSEEN, True
             times = max(1, seen.restarts - (vessel.restarts or 0))
             # A reading of the kernel may have begun the new life already.
             life = vessel.begin(str(started), started)

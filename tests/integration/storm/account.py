@@ -77,7 +77,7 @@ class Account:
 
 def account(port: int) -> Account | None:
     """The account of the sidecar at a loopback port; None while it does not answer."""
-    address = f"http://127.0.0.1:{port}/api/incidents?limit={EVERYTHING}&evidence=0"
+    address = f"http://127.0.0.1:{port}/api/incidents?limit={EVERYTHING}"
     try:
         with urllib.request.urlopen(address, timeout=10) as answer:
             return read(json.load(answer))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from storm.account import Account, Span
+from storm.account import Account, Seen, Span
 from storm.truth import Life, Truth
 
 UNPLACED_PERCENT = 5
@@ -16,9 +16,18 @@ class Row:
     """One container: what happened, and what the sidecar has."""
 
     truth: Truth
-    counted: int
-    raw_events: int
+    kills: tuple[Seen, ...]
     excused: int  # kills that nobody can be asked to place: in a blind span, or of a life under 200 ms
+
+    @property
+    def counted(self) -> int:
+        """How many kills the sidecar has."""
+        return sum(one.count for one in self.kills)
+
+    @property
+    def raw_events(self) -> int:
+        """How many events of the engine it says that they rest on."""
+        return sum(one.raw_events for one in self.kills)
 
     @property
     def wrong(self) -> str:
@@ -85,8 +94,7 @@ def judge(truths: Sequence[Truth], account: Account, host_kills: int, ours: Coll
     rows = tuple(
         Row(
             truth,
-            account.kills(truth.container_id),
-            sum(one.raw_events for one in account.of_kind("oom_kill") if one.container_id == truth.container_id),
+            tuple(one for one in account.of_kind("oom_kill") if one.container_id == truth.container_id),
             sum(excused(life) for life in truth.lives),
         )
         for truth in truths
@@ -106,8 +114,16 @@ def table(judgement: Judgement) -> str:
     for row in judgement.rows:
         figures = f"{len(row.truth.lives):6}{row.truth.most:8}{row.counted:9}{row.raw_events:8}"
         lines.append(f"{row.truth.name[-43:]:44}{figures}  {row.wrong}")
+        if row.wrong:
+            lines += [f"    {life}" for life in row.truth.lives]
+            lines += [f"    {kill.count} at {kill.document['at']}: {grounds(kill)}" for kill in row.kills]
     events = sum(row.raw_events for row in judgement.rows)
     lines.append(f"{'all':50}{judgement.happened:8}{judgement.placed:9}{events:8}")
     lines.append(f"unattributed {judgement.unattributed}; the kernel counted {judgement.host_kills} on this host")
     lines += [f"{span.source} blind{', made up for' if span.covered else ''}: {span.text}" for span in judgement.blind]
     return "\n".join(lines + judgement.problems)
+
+
+def grounds(kill: Seen) -> str:
+    """What a kill rests on, by the sidecar's own word."""
+    return "; ".join(f"{one['what']} {one['at']} {one['text']}" for one in kill.document.get("evidence", ()))

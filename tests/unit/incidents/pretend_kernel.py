@@ -1,7 +1,7 @@
 """A kernel and an engine in miniature: containers, kills, and what each stream says of them, in a plausible order.
 
-Time is simulated in milliseconds. `Machine.run` hands the Book what the sidecar's streams would have handed it, with the
-delays and losses asked for, and keeps the truth beside it.
+Time is simulated in milliseconds. `Machine.run` hands the Book what the sidecar's streams would have handed it, with
+the delays and losses asked for, and keeps the truth beside it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Machine:
     """Containers whose processes are OOM-killed, watched by a Book."""
 
     def __init__(self, seed: int = 1, *, poll_ms: float = 50, event_ms: float = 15, lose_ooms: float = 0.0) -> None:
-        self.random = random.Random(seed)
+        self.random = random.Random(seed)  # noqa: S311  # the same storm each time
         self.poll_ms, self.event_ms, self.lose_ooms = poll_ms, event_ms, lose_ooms
         self.now_ms = 0.0
         self._delivered_ms = 0.0
@@ -53,7 +53,7 @@ class Machine:
         self._order = itertools.count()
         self._cgroups = itertools.count(100)
         self.watching = True
-        self.events_up = True
+        self._missed: list[Event] = []
         self.book = self.new_book()
         self.ledger: dict[str, Incident] = {}
         self.kept: dict[str, object] = {}
@@ -127,7 +127,8 @@ class Machine:
         self.after(self._delivered_ms - self.now_ms, lambda: self._deliver(message))
 
     def _deliver(self, event: Event) -> None:
-        if not self.watching or not self.events_up:
+        if not self.watching:
+            self._missed.append(event)
             return
         self.book.apply(event)
         if event.action in {"oom", "die"}:
@@ -135,8 +136,8 @@ class Machine:
         self._commit()
 
     def read_one(self, container_id: str) -> None:
-        box = self.boxes[container_id]
-        if box.cgroup is None:
+        box = self.boxes.get(container_id)
+        if box is None or box.cgroup is None:
             self.book.apply(Unreadable(self.ns(), container_id))
             return
         counters = {container_id: Counter(box.cgroup, box.kills)}
@@ -190,8 +191,12 @@ class Machine:
         self.read_all()
         self._every(self.poll_ms, self._poll)
         self._every(1000, self._heartbeat)
-        self._every(250, lambda: self._watched(lambda: (self.book.apply(Tick(self.ns())), self._commit())))
+        self._every(250, lambda: self._watched(self._tick))
         self._every(2000, lambda: self._watched(self.inspect_all))
+
+    def _tick(self) -> None:
+        self.book.apply(Tick(self.ns()))
+        self._commit()
 
     def _heartbeat(self) -> None:
         self._watched(self.read_all)
@@ -221,18 +226,16 @@ class Machine:
     def crash_and_return(self, away_seconds: float, *, replay: bool) -> None:
         """SIGKILL the sidecar, and start another on what the ledger holds."""
         self.watching = False
-        missed: list[Event] = []
-        deliver = self._deliver
-        self._deliver = missed.append  # type: ignore[method-assign]
+        self._missed.clear()
         self.run(away_seconds)
-        self._deliver = deliver  # type: ignore[method-assign]
+        missed, self._missed = self._missed, []
         self.watching = True
         self.book = Book(
             ["shop"], lambda incident: incident, state=self.kept, incidents=list(self.ledger.values())
         )  # fmt: skip
         self.book.began(self.ns())
         for event in missed if replay else ():
-            deliver(event)
+            self._deliver(event)
         self.book.apply(StreamUp(self.ns(), self.ns(), covered=replay))
         self.inspect_all()
         self.read_all()

@@ -226,15 +226,15 @@ def test_a_ledger_that_cannot_be_read_is_503_in_one_line() -> None:
     assert answer.json["error"] == "the ledger is locked, limit 200 → wait"
 
 
-def metrics_answer(snapshot: Snapshot | None) -> Answer:
+def metrics_answer(snapshot: Snapshot | None, **query: str) -> Answer:
     board = Board(lambda: NOW)
     if snapshot:
         board.publish(snapshot)
 
-    def text(seen: Snapshot | None) -> str:
-        return f"up {0 if seen is None else 1}\n"
+    def text(seen: Snapshot | None, legacy: bool) -> str:  # noqa: FBT001 -- as it is called
+        return f"up {0 if seen is None else 1}\n{'legacy 1' if legacy else ''}"
 
-    return ask(make_app(board, asyncio.Event(), metrics=text), "/metrics")
+    return ask(make_app(board, asyncio.Event(), metrics=text), "/metrics", **query)
 
 
 def test_metrics_are_prometheus_text_before_and_after_the_first_snapshot() -> None:
@@ -243,13 +243,20 @@ def test_metrics_are_prometheus_text_before_and_after_the_first_snapshot() -> No
     assert second.headers["content-type"].startswith("text/plain; version=0.0.4")
 
 
+def test_metrics_take_the_unsound_name_on_request_and_nothing_else() -> None:
+    assert metrics_answer(running(), legacy="1").body == b"up 1\nlegacy 1"
+    assert metrics_answer(running(), legacy="0").body == b"up 1\n"
+    wrong = metrics_answer(running(), lagacy="1")
+    assert (wrong.status, "lagacy" in wrong.json["error"]) == (400, True)
+
+
 def test_metrics_see_a_snapshot_that_is_overdue_as_stale() -> None:
     old = replace(running(), at=NOW - timedelta(minutes=1))
     board = Board(lambda: NOW)
     board.publish(old)
     seen: list[bool] = []
 
-    def text(snapshot: Snapshot | None) -> str:
+    def text(snapshot: Snapshot | None, _legacy: bool) -> str:  # noqa: FBT001 -- as it is called
         seen.append(snapshot is not None and snapshot.stale)
         return ""
 

@@ -14,13 +14,15 @@ import pytest
 from sidecar.engine.payload import counters
 from sidecar.errors import EngineError, SettingError
 from sidecar.locust_api import parse_stats
+from sidecar.model.incident import Evidence, Incident, Kind, Severity
 from sidecar.model.observation import Counters, Inspected, Listed, LocustReading, LogEntry
 from sidecar.model.snapshot import Host, Snapshot
+from sidecar.rules.assembly import Recorded
 from sidecar.rules.freshness import data_age_seconds, judged
 from sidecar.watch.backoff import Backoff
 from sidecar.watch.board import Board
 from sidecar.watch.loop import watch
-from sidecar.watch.sampler import Sampler, Sources
+from sidecar.watch.sampler import Plan, Round, Sampler, Sources
 from sidecar.watch.settings import WatchSettings, from_environment
 from tests.unit.sidecar import sidecar_samples as samples
 
@@ -68,9 +70,19 @@ class FakeEngine:
         return replace(made, cpu_total_ns=self.cpu_total_ns, system_cpu_ns=int(self.clock.seconds * 2 * 10**9))
 
     def logs(self, container_id: str, tail: int, *, tty: bool) -> Sequence[LogEntry]:
-        del container_id, tty
+        del container_id, tail, tty
         self._ask("logs")
-        return [LogEntry(None, f"line {number}") for number in range(tail + 3)]
+        return ()
+
+
+class FakeLogs:
+    problems: tuple[str, ...] = ()
+
+    def recent(self, container_id: str, most: int) -> Sequence[LogEntry]:
+        return [LogEntry(None, f"{container_id[:1]} line {number}") for number in range(3, 3 + most)]
+
+    def unread(self) -> Sequence[str]:
+        return self.problems
 
 
 class FakeLocust:
@@ -97,12 +109,22 @@ class Rig:
         self.engine = FakeEngine(self.clock)
         self.locust = FakeLocust()
         self.host = FakeHost()
+        self.logs = FakeLogs()
+        self.recorded = Recorded()
+        self.troubles: tuple[str, ...] = ()
         self.sampler = Sampler(
-            Sources(self.engine, self.locust, self.host, pool),
-            project="locust", interval_seconds=2.0, tail=5, clock=self.clock.now, monotonic=self.clock.monotonic,
+            Sources(
+                self.engine, self.locust, self.host, pool, self.logs,
+                recorded=lambda: self.recorded, troubles=lambda: self.troubles,
+            ),
+            Plan(project="locust", interval_seconds=2.0, tail=5),
+            clock=self.clock.now, monotonic=self.clock.monotonic,
         )  # fmt: skip
 
     def round(self, seconds: float = 2.0) -> Snapshot:
+        return self.whole_round(seconds).snapshot
+
+    def whole_round(self, seconds: float = 2.0) -> Round:
         self.clock.seconds += seconds
         return self.sampler.sample()
 
@@ -121,7 +143,7 @@ def test_a_round_lists_once_and_reads_each_running_container_once(rig: Rig) -> N
     rig.round()
     rig.engine.asked.clear()
     snapshot = rig.round()
-    assert rig.engine.asked == {"list": 1, "stats": 2, "logs": 1}
+    assert rig.engine.asked == {"list": 1, "stats": 2}
     assert [one.service for one in snapshot.containers] == ["locust-master", "locust-worker"]
 
 
@@ -150,12 +172,24 @@ def test_details_are_read_at_once_where_state_or_health_changed(rig: Rig) -> Non
     assert rig.engine.asked["inspect"] == 1
 
 
-def test_details_of_a_young_container_are_read_each_round(rig: Rig) -> None:
-    rig.engine.fleet[0] = replace(rig.engine.fleet[0], young=True)
+def test_details_of_a_container_that_an_event_told_of_are_read_in_the_next_round_only(rig: Rig) -> None:
     rig.round()
     rig.engine.asked.clear()
+    stirred = rig.engine.fleet[0].id
+    rig.sampler.stir(stirred)
+    reading = rig.whole_round().reading
+    assert reading is not None
+    assert reading.inspected == {stirred}
     rig.round()
     assert rig.engine.asked["inspect"] == 1
+
+
+def test_a_round_tells_which_containers_are_gone(rig: Rig) -> None:
+    rig.round()
+    gone = rig.engine.fleet.pop(0).id
+    reading = rig.whole_round().reading
+    assert reading is not None
+    assert reading.gone == {gone}
 
 
 def test_a_restart_between_two_rounds_gives_no_wrong_share_and_is_looked_into(rig: Rig) -> None:
@@ -175,7 +209,8 @@ def test_a_new_start_is_a_new_baseline_even_when_the_counter_is_ahead(rig: Rig) 
 
 
 def test_only_the_last_lines_of_the_masters_log_are_kept(rig: Rig) -> None:
-    assert [entry.text for entry in rig.round().logs] == [f"line {number}" for number in range(3, 8)]
+    master = rig.engine.fleet[1].id[:1]
+    assert [entry.text for entry in rig.round().logs] == [f"{master} line {number}" for number in range(3, 8)]
 
 
 def test_an_exited_container_has_no_figures(rig: Rig) -> None:
@@ -222,9 +257,37 @@ def test_stats_that_fail_cost_only_the_figures(rig: Rig) -> None:
     assert "the figures of 2 containers could not be read: no stats" in texts(snapshot)
 
 
-def test_a_log_that_cannot_be_read_is_told(rig: Rig) -> None:
-    rig.engine.failing = {"logs"}
-    assert "the log of locust-master-1 could not be read: no logs" in texts(rig.round())
+def test_what_fails_beside_the_rounds_is_told(rig: Rig) -> None:
+    rig.logs.problems = ("a log cannot be followed",)
+    rig.troubles = ("the disk is too slow",)
+    rig.recorded = Recorded(trouble="incidents cannot be recorded: no space")
+    told = texts(rig.round())
+    assert {"a log cannot be followed", "the disk is too slow", "incidents cannot be recorded: no space"} <= set(told)
+
+
+def test_recorded_kills_and_reasons_stand_beside_the_container(rig: Rig) -> None:
+    worker = rig.engine.fleet[0]
+    rig.recorded = Recorded(oom_kills={worker.id: 3}, exit_reasons={worker.id: "oom"})
+    running = rig.round().containers[1]
+    assert (running.oom_kills, running.exit_reason) == (3, None)
+    rig.engine.fleet[0] = replace(worker, state="exited")
+    assert rig.round().containers[1].exit_reason == "oom"
+
+
+def test_incidents_recorded_between_two_rounds_reach_the_snapshot() -> None:
+    clock, recorded = Clock(), [Recorded()]
+    board = Board(clock.now, lambda: recorded[0])
+    board.publish(samples.running())
+    first = board.current()
+    kill = Incident("a" * 16, Kind.OOM_KILL, Severity.ERROR, samples.NOW, "killed", evidence=(Evidence("log", "x"),))
+    recorded[0] = Recorded(incidents=(kill, replace(kill, id="b" * 16, helper=True)))
+    clock.seconds += 0.6
+    shown = board.current()
+    assert first is not None
+    assert shown is not None
+    assert (len(first.incidents), [one.id for one in shown.incidents]) == (0, [kill.id])
+    assert shown.incidents[0].evidence == ()
+    assert board.current() is shown
 
 
 def test_a_host_that_cannot_be_read_is_told_and_costs_nothing_else(rig: Rig) -> None:
@@ -278,14 +341,14 @@ def test_pauses_double_up_to_a_ceiling_and_a_success_ends_them() -> None:
 
 
 def test_the_loop_goes_on_after_a_round_that_broke() -> None:
-    class Flaky:
-        calls = 0
+    calls = 0
 
-        def sample(self) -> Snapshot:
-            self.calls += 1
-            if self.calls == 1:
-                raise RuntimeError("a mistake")
-            return samples.running()
+    def flaky() -> Round:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise RuntimeError("a mistake")
+        return Round(samples.running(), None)
 
     beats: list[int] = []
 
@@ -300,7 +363,7 @@ def test_the_loop_goes_on_after_a_round_that_broke() -> None:
         board = Board(lambda: samples.NOW)
         with pytest.raises(asyncio.CancelledError):
             await watch(
-                Flaky(),  # type: ignore[arg-type]  # a fake
+                flaky,
                 board,
                 2.0,
                 monotonic=lambda: 0.0,
