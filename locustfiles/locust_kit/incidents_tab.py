@@ -25,6 +25,23 @@ logger = logging.getLogger("locust_kit")
 
 KEY = "incidents"
 COLUMNS = {"time": "Time (UTC)", "kind": "Kind", "container": "Container", "count": "Count", "text": "What happened"}
+KIND_NAMES = {
+    "oom_kill": "OOM kill",
+    "restart": "restart",
+    "exit": "exit",
+    "unhealthy": "unhealthy",
+    "worker_lost": "worker lost",
+    "worker_left": "worker left",
+    "master_restart": "master restart",
+    "throttled": "throttled",
+    "memory_high": "memory high",
+    "forecast": "OOM forecast",
+    "failure_ratio": "failures",
+    "restart_loop": "restart loop",
+    "unattributed_oom_kill": "unattributed OOM kill",
+    "blind": "blind",
+}
+"""The sidecar's own words (its model/naming.py); a kind that is newer than this plugin shows as it is."""
 OWN_AGENT = "locust-kit"
 """How the sidecar calls itself when it reads the master: it needs no rows of its own."""
 
@@ -155,10 +172,10 @@ def rows_of(document: Any) -> list[Row]:
 
 
 def _row(incident: dict[str, Any]) -> Row:
-    at = str(incident.get("at") or "")
+    at, kind = str(incident.get("at") or ""), str(incident.get("kind") or "?")
     return {
         "time": at[:19].replace("T", " "),
-        "kind": str(incident.get("kind") or "?").replace("_", " "),
+        "kind": KIND_NAMES.get(kind, kind.replace("_", " ")),
         "container": str(incident.get("container") or incident.get("service") or "")[:_MOST_CHARACTERS],
         "count": incident.get("count") if isinstance(incident.get("count"), int) else "",
         "text": str(incident.get("text") or "")[:_MOST_CHARACTERS],

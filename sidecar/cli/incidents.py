@@ -12,6 +12,7 @@ from sidecar.drive import workspace
 from sidecar.errors import SettingError, StackError
 from sidecar.model import document
 from sidecar.model.incident import Evidence, Incident
+from sidecar.model.naming import KIND_NAMES
 from sidecar.model.text import clean
 from sidecar.model.times import format_time, parse_time
 from sidecar.serve.documents import IncidentList
@@ -21,6 +22,7 @@ from sidecar.settings import command_line, makeflags
 NAME = "incidents"
 HELP = "what went wrong, one line each: incidents [SINCE=10m] [ID] [--json]"
 _MOST = 500
+_PATIENCE_SECONDS = 15.0  # a command that is run once can wait for a machine that is busy
 _AGO = re.compile(r"(\d+)\s*([smhd])(?: ago)?")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _FLAG, _SINCE = "--json", "--since"
@@ -46,7 +48,7 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     """
     asked = _asked(args, environ, datetime.now(UTC))
     settings = workspace.settings_after_up(asked.rest, environ)
-    reader = SidecarReader(settings.monitor_port)
+    reader = SidecarReader(settings.monitor_port, _PATIENCE_SECONDS)
     first_snapshot(reader, settings.project)  # for its errors: no stack, or another one
     try:
         if asked.incident_id:
@@ -56,7 +58,7 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     except UnknownError:
         raise StackError(f"there is no incident {asked.incident_id!r}", fix="scripts/kit incidents") from None
     except SidecarError as error:
-        raise StackError(f"the sidecar gave no incidents: {error}", fix="make up") from error
+        raise StackError(f"the sidecar gave no incidents: {error}", fix="try again; scripts/kit ps tells how the sidecar is") from error
     return 0
 
 
@@ -90,7 +92,7 @@ def _print_one(reader: SidecarReader, asked: _Asked) -> None:
 def line(incident: Incident) -> str:
     """Tell one incident in one line."""
     goes_on = "" if incident.until else " (goes on)"
-    what = f"{incident.kind}: {clean(incident.text)}{goes_on}"
+    what = f"{KIND_NAMES[incident.kind]}  {clean(incident.text)}{goes_on}"
     return f"{_local(incident.at)}  {incident.id}  {incident.severity:<5}  {what}"
 
 

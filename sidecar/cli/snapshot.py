@@ -12,6 +12,7 @@ from sidecar.settings import refuse_flags
 
 NAME = "snapshot"
 HELP = "what the view shows, as one JSON document"
+_PATIENCE_SECONDS = 15.0  # a command that is run once can wait for a machine that is busy
 
 
 def run(args: list[str], environ: Mapping[str, str]) -> int:
@@ -24,7 +25,7 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     refuse_flags(args, NAME, ("--json",))
     workspace.refuse_arguments(args, NAME)
     settings = workspace.settings_after_up(args, environ)
-    reader = SidecarReader(settings.monitor_port)
+    reader = SidecarReader(settings.monitor_port, _PATIENCE_SECONDS)
     first_snapshot(reader, settings.project)  # for its errors: no stack, or another one
     written = reader.document().decode()  # as it came, with fields that this command may be too old to know
     print(json.dumps(json.loads(written), indent=2, ensure_ascii=False) if sys.stdout.isatty() else written)

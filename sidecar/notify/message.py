@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sidecar.model.incident import Incident, Kind, Severity
+from sidecar.model.naming import KIND_NAMES
 
 MOST_LINES = 10
 _MOST_TEXT = 300
@@ -22,10 +23,10 @@ _NAMES: dict[Kind, tuple[str, str]] = {
     Kind.MASTER_RESTART: ("restart of the master", "restarts of the master"),
     Kind.THROTTLED: ("throttled container", "throttled containers"),
     Kind.MEMORY_HIGH: ("container near its memory limit", "containers near their memory limit"),
-    Kind.FORECAST: ("OOM kill to be expected", "OOM kills to be expected"),
+    Kind.FORECAST: ("OOM forecast", "OOM forecasts"),
     Kind.FAILURE_RATIO: ("too many failed requests", "times too many failed requests"),
     Kind.RESTART_LOOP: ("restart loop", "restart loops"),
-    Kind.UNATTRIBUTED_OOM_KILL: ("OOM kill nobody explains", "OOM kills nobody explains"),
+    Kind.UNATTRIBUTED_OOM_KILL: ("unattributed OOM kill", "unattributed OOM kills"),
     Kind.BLIND: ("blind span", "blind spans"),
 }
 _COUNTED = frozenset({Kind.OOM_KILL, Kind.UNATTRIBUTED_OOM_KILL})  # one incident of them may stand for several
@@ -87,7 +88,7 @@ def _line(entry: Entry) -> str:
     if entry.over:
         ended = f"{incident.until:%H:%M:%S} UTC  " if incident.until else ""
         return f"{ended}over  {where}: {text}"
-    return f"{incident.at:%H:%M:%S} UTC  {incident.kind}  {where}: {text}"
+    return f"{incident.at:%H:%M:%S} UTC  {KIND_NAMES[incident.kind]}  {where}: {text}"
 
 
 def _tone(entries: Sequence[Entry]) -> Tone:

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, tzinfo
 
 from sidecar.model.incident import PROVISIONAL, Evidence, Incident, MemorySample, Reason
+from sidecar.model.naming import KIND_NAMES
 from sidecar.model.snapshot import Snapshot
 from sidecar.views import units
 from sidecar.views.lines import DIM, TITLE, WARN, Line, Span, line, wrapped
-from sidecar.views.stories import TAGS, Story, container_of, goes_on, stories
+from sidecar.views.stories import Story, container_of, goes_on, stories
 from sidecar.views.ticker import MARKS, STYLES, block
 
 _LABEL = 15
@@ -41,7 +42,7 @@ def story_of(incident_id: str | None, snapshot: Snapshot) -> Story | None:
 def detail(incident: Incident, snapshot: Snapshot, *, width: int, zone: tzinfo | None, now: datetime) -> list[Line]:
     """Draw an incident: what it is, its facts, what it followed from and what followed, its evidence."""
     style = STYLES[incident.severity]
-    head = f"{MARKS[incident.severity]} {TAGS[incident.kind]}"
+    head = f"{MARKS[incident.severity]} {KIND_NAMES[incident.kind]}"
     texts = wrapped(incident.text, width, _MOST_ROWS)
     lines = [line(Span(head, style), f"  {_when(incident, zone, now)}"), *(line(text) for text in texts), ()]
     for name, text in _facts(incident, snapshot, zone):

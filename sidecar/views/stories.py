@@ -7,25 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sidecar.model.incident import Incident, Kind, Severity
+from sidecar.model.naming import KIND_NAMES, users_and_workers
 from sidecar.model.snapshot import Snapshot
 from sidecar.views import units
 
-TAGS: Mapping[Kind, str] = {
-    Kind.OOM_KILL: "OOM kill",
-    Kind.RESTART: "restart",
-    Kind.EXIT: "exit",
-    Kind.UNHEALTHY: "unhealthy",
-    Kind.WORKER_LOST: "worker lost",
-    Kind.WORKER_LEFT: "worker left",
-    Kind.MASTER_RESTART: "master restart",
-    Kind.THROTTLED: "throttled",
-    Kind.MEMORY_HIGH: "memory high",
-    Kind.FORECAST: "OOM ahead",
-    Kind.FAILURE_RATIO: "failures",
-    Kind.RESTART_LOOP: "restart loop",
-    Kind.UNATTRIBUTED_OOM_KILL: "OOM kill, whose?",
-    Kind.BLIND: "blind",
-}
 _AFTERWARDS: Mapping[Kind, str] = {
     Kind.RESTART: "restarted",
     Kind.EXIT: "exited",
@@ -51,7 +36,6 @@ _LASTING = frozenset(
         Kind.BLIND,
     }
 )
-_WORKER_ID = 17  # the container's short id, "_", and enough of the rest to tell processes of one container apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,54 +132,21 @@ def container_of(incident: Incident, snapshot: Snapshot) -> str:
 
 
 def sentence(story: Story, snapshot: Snapshot) -> str:
-    """Tell a story in one sentence, the gravest facts first."""
-    incident = story.root
-    text = _oom_kill(story, snapshot) if incident.kind is Kind.OOM_KILL else _other(incident, snapshot)
+    """Tell a story in one sentence: the incident's own, what is known only of its consequences, and what followed."""
+    text = _own(story.root, snapshot) + _loss(story)
     afterwards = _afterwards(story)
     return f"{text} → {afterwards}" if afterwards else text
 
 
-def _oom_kill(story: Story, snapshot: Snapshot) -> str:
-    incident = story.root
-    parts = [f"{container_of(incident, snapshot)}{_memory(incident)}"]
-    if incident.count > 1 or incident.estimated:
-        parts.append(
-            f"{'about ' if incident.estimated else ''}{incident.count} kill{'' if incident.count == 1 else 's'}"
-        )
-    if incident.process_survived:
-        parts.append("a child: the container lives on")
-    parts.extend(_loss(story))
-    return ", ".join(parts)
+def _loss(story: Story) -> str:
+    """Say how many users went with which workers, where the incident itself does not know but a consequence does."""
+    if story.root.workers:
+        return ""
+    known = next((one for one in story.consequences if one.workers), None)
+    return users_and_workers(known.users_lost, known.workers) if known else ""
 
 
-def _memory(incident: Incident) -> str:
-    used = incident.memory_at_death_bytes or incident.memory_peak_bytes
-    limit = incident.memory_limit_bytes
-    if used is None:
-        return f" at its limit of {units.memory(limit)}" if limit else ""
-    return f" at {units.memory(used)}{f' of {units.memory(limit)}' if limit else ''}"
-
-
-def _loss(story: Story) -> list[str]:
-    """Say how many users went, and with which workers, wherever in the story that is known."""
-    everyone = (story.root, *story.consequences)
-    users = next((one.users_lost for one in everyone if one.users_lost is not None), None)
-    workers = next((one.workers for one in everyone if one.workers), ())
-    parts = []
-    if users is not None and (users or workers):
-        parts.append(f"{units.count(users)} user{'' if users == 1 else 's'} gone" if users else "no users on it")
-    if workers:
-        more = f" and {len(workers) - 1} more" if len(workers) > 1 else ""
-        parts.append(f"worker {short_worker(workers[0])}{more}")
-    return parts
-
-
-def short_worker(worker: str) -> str:
-    """Shorten a Locust worker's id (`f26e19abb9b8_3f2a…`)."""
-    return worker if len(worker) <= _WORKER_ID + 1 else f"{worker[:_WORKER_ID]}…"
-
-
-def _other(incident: Incident, snapshot: Snapshot) -> str:
+def _own(incident: Incident, snapshot: Snapshot) -> str:
     text, name = incident.text, container_of(incident, snapshot)
     if incident.container and incident.container in text:
         text = text.replace(incident.container, name)
@@ -209,5 +160,5 @@ def _other(incident: Incident, snapshot: Snapshot) -> str:
 
 def _afterwards(story: Story) -> str:
     """Say what followed, each thing once."""
-    words = [_AFTERWARDS.get(one.kind, TAGS[one.kind]) for one in story.consequences]
+    words = [_AFTERWARDS.get(one.kind, KIND_NAMES[one.kind]) for one in story.consequences]
     return ", ".join(dict.fromkeys(words))

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from sidecar.model.incident import Severity
+from sidecar.model.naming import KIND_NAMES
 from sidecar.model.snapshot import Snapshot
 from sidecar.views import units
 from sidecar.views.lines import DIM, ERROR, OK, WARN, Line, Span, join_fitting, line, shortened, wrapped
-from sidecar.views.stories import TAGS, Story, by_gravity, counted, sentence
+from sidecar.views.stories import Story, by_gravity, counted, sentence
 
 STYLES = {Severity.ERROR: ERROR, Severity.WARN: WARN, Severity.INFO: ""}
 MARKS = {Severity.ERROR: "✗", Severity.WARN: "!", Severity.INFO: "·"}
@@ -20,7 +21,7 @@ _MOST_ROWS = {Severity.ERROR: 3, Severity.WARN: 2, Severity.INFO: 1}
 
 def block(story: Story, snapshot: Snapshot, width: int, zone: tzinfo | None, rows: int | None = None) -> list[Line]:
     """Draw a story: mark, time, tag and sentence. An error is wrapped rather than cut."""
-    tag, style = TAGS[story.root.kind], STYLES[story.severity]
+    tag, style = KIND_NAMES[story.root.kind], STYLES[story.severity]
     most = rows or _MOST_ROWS[story.severity]
     texts = wrapped(f"{tag}  {sentence(story, snapshot)}", width - len(_INDENT), most)
     head = line(Span(MARKS[story.severity], style), " ", Span(units.clock(story.root.at, zone), DIM), " ")

@@ -88,7 +88,8 @@ def run(scene: Scene, width: int) -> Iterator[Line]:
         style = _VERDICT_STYLES.get(verdict.word, WARN)
         parts.append(line(Span(verdict.word, style), " so far" if running else ""))
     if current is not None:
-        since = f" since {units.clock(current.started_at, scene.zone)}" if current.started_at else ""
+        word = "since" if running else "begun"  # a run that has ended did not end when it began
+        since = f" {word} {units.clock(current.started_at, scene.zone)}" if current.started_at else ""
         spent = (moment - current.started_at).total_seconds() if current.started_at else 0.0
         length = f" ({units.duration(spent)})" if running and current.started_at else ""
         when, name = line(f"{current.state}{since}{length}"), line(current.run_id)
@@ -113,16 +114,13 @@ def blind(scene: Scene, width: int) -> Iterator[Line]:
     """Say when nobody could look: first what cannot be seen now, then gaps that were never made up for."""
     spans = _blind_that_matter(scene.snapshot, scene.told_at)
     for number, span in enumerate(spans[:_MOST_BLIND]):
-        since = units.clock(span.since, scene.zone)
-        if span.until is None:
-            when = f"NOW, since {since} ({units.duration((scene.told_at - span.since).total_seconds())})"
-        else:
-            length = units.duration((span.until - span.since).total_seconds())
-            when = f"{since} to {units.clock(span.until, scene.zone)} ({length}), not made up for"
+        # The text says from when to when; how long something goes on is for us to say.
+        lasts = units.duration((scene.told_at - span.since).total_seconds())
+        now = f"NOW, for {lasts}: " if span.until is None else ""
         rest = len(spans) - _MOST_BLIND
         more = f" (and {rest} more)" if rest > 0 and number == _MOST_BLIND - 1 else ""
         style = ERROR if span.until is None else WARN
-        rows = wrapped(f"{when}: {span.source}: {span.text}{more}", width - _LABEL - 2, 2 if span.until is None else 1)
+        rows = wrapped(f"{now}{span.text}{more}", width - _LABEL - 2, 2)
         for place, row in enumerate(rows):
             label = _label("Blind") if not number and not place else Span(" " * _LABEL)
             yield line(label, Span("  " if place else "! ", style), Span(row, style if not place else ""))

@@ -109,7 +109,7 @@ class Context:
         if not lines:
             return incident
         kept = tuple(one for one in incident.evidence if one.what != "log")
-        text = f"the last {len(lines)} log lines"
+        text = f"the last {len(lines)} lines of its log" if len(lines) > 1 else "the last line of its log"
         return replace(
             incident, evidence=(*kept, Evidence("log", text, lines[-1].at, lines=tuple(one.text for one in lines)))
         )

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 ROOT = Path(__file__).parents[2]
 USERS_FILES = Path(__file__).parent / "users_files"
+DOCKER_SECONDS = float(os.environ.get("KIT_TEST_DOCKER_SECONDS", "120"))  # an emulated machine takes longer
 
 
 def free_port() -> int:
@@ -24,7 +25,7 @@ def free_port() -> int:
 
 def docker(*arguments: str, check: bool = True) -> str:
     """What the docker command line prints; stripped."""
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=DOCKER_SECONDS, check=False)
     assert not check or done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr}"
     return done.stdout.strip()
 

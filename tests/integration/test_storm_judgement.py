@@ -15,7 +15,9 @@ FLASH = Truth("flash", "flash", (Life(0, 1000, (1000,), main=True),))
 
 
 def kills(container: str, count: int, kind: str = "oom_kill") -> Seen:
-    return Seen(container, kind, "final", container, count, count, 0, None, "storm", {"container": container})
+    return Seen(
+        container, kind, "final", container, count, count, 0, None, "storm", {"container": container, "at": "then"}
+    )
 
 
 def problems(truth: Truth, *incidents: Seen, blind: tuple[Span, ...] = (), host_kills: int = 99) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sidecar.model.incident import FINAL, Incident, Kind, Reason, Severity, identity
+from sidecar.model.naming import users_and_workers
 from sidecar.model.snapshot import Container, Locust, Snapshot, Worker
 from sidecar.rules.conditions.sign import of_project, running_id
 
@@ -140,16 +141,14 @@ def _told(kind: Kind, known: _Known, snapshot: Snapshot, full: Mapping[str, str]
 
 def _text(known: _Known, snapshot: Snapshot, death: Incident | None, *, lost: bool) -> str:
     worker = known.worker
-    home = of_project(worker.container, snapshot.project) if worker.container else "an unknown container"
-    name = f"worker {worker.id} ({home})"
-    users = f", {worker.users} user{'' if worker.users == 1 else 's'} gone with it" if worker.users else ""
+    home = of_project(worker.container, snapshot.project) if worker.container else "a worker in an unknown container"
+    went = users_and_workers(worker.users, (worker.id,))
     if not lost:
-        return f"{name} left{users}"
+        return f"{home} left{went}"
     if death is None:
-        return f"{name} was lost: the master hears nothing of it{users}"
+        return f"{home} was lost: the master hears nothing of it{went}"
     why = Reason.OOM if death.kind is Kind.OOM_KILL else death.reason
-    ended = "was OOM-killed" if why is Reason.OOM else "ended"
-    return f"{name} was lost: its container {ended}{users}"
+    return f"{home} was lost: its container {'was OOM-killed' if why is Reason.OOM else 'ended'}{went}"
 
 
 def _id(container: Container | None, full: Mapping[str, str]) -> str:

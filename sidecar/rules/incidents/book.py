@@ -193,7 +193,7 @@ class Book:
             if first and life.kernel is None and reading.complete:
                 self._kills.before_watching(life, counter.kills, reading.at_ns)
             else:
-                self._kills.counted(life, counter.kills, reading.at_ns)
+                self._kills.counted(life, counter.kills, reading.at_ns, self._account.read_ns)
         if not reading.complete:
             return
         counters = {one.cgroup: one.kills for one in reading.containers.values()}

@@ -22,15 +22,16 @@ class Kills:
         self._desk = desk
         self._account = account
 
-    def counted(self, life: Life, kills: int, at_ns: int) -> None:
+    def counted(self, life: Life, kills: int, at_ns: int, since_ns: int) -> None:
         """Take the kernel's counter of a life, higher than when last read or read for the first time.
 
-        The counter is the truth: what had been guessed for this life is corrected by it.
+        The counter is the truth: what had been guessed for this life is corrected by it. `since_ns` is the reading of
+        all counters before: after an absence of the sidecar, that is long ago.
         """
         grown = kills - (life.kernel or 0)
         life.kernel = kills
         if grown:
-            life.grown_ns = at_ns
+            life.grown_ns, life.grown_since_ns = at_ns, since_ns
         if kills > life.counted:
             first = life.pending[0] if life.pending else at_ns
             self._record(life, kills - life.counted, min(first, at_ns), at_ns)
@@ -46,6 +47,8 @@ class Kills:
         life.oom_ns = max(life.oom_ns, at_ns)
         life.raw_ooms += 1
         incident = self.recent(life, at_ns)
+        if incident is None and life.grown_since_ns < at_ns <= life.grown_ns:
+            incident = self._desk.get(life.incident)  # told late of what the counter has shown already
         if incident is None:
             life.pending.append(at_ns)
             return
@@ -102,6 +105,7 @@ class Kills:
             process_survived=survived,
             exit_code=life.exit_code if survived is False else None,
             reason=Reason.OOM if survived is False else None,
+            users_lost=None if survived else incident.users_lost,  # they live on with the main process
             severity=Severity.ERROR if incident.count else Severity.INFO,
         )
         if incident is not None:

@@ -37,6 +37,7 @@ class Life:
     guessed: int = 0
     guessed_ns: int = 0
     grown_ns: int = 0
+    grown_since_ns: int = 0
     oom_ns: int = 0
     raw_ooms: int = 0
     pending: list[int] = field(default_factory=list)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sidecar.model.incident import Incident, Reason
+from sidecar.model.naming import users_and_workers
 from sidecar.rules.incidents.deaths import words
 
 _MEBIBYTE = 1024 * 1024
@@ -15,7 +16,7 @@ def short_name(incident: Incident) -> str:
 
 
 def oom_kill(incident: Incident) -> str:
-    """Say what an OOM kill was: who, how much memory, how many users went."""
+    """Say what an OOM kill was: who, how much memory, how many users went with which worker."""
     name = short_name(incident)
     if not incident.count:
         return f"{name}: an OOM kill was told of, but the kernel counted none"
@@ -37,10 +38,8 @@ def _memory(incident: Incident) -> str:
 
 
 def _users(incident: Incident) -> str:
-    lost = incident.users_lost
-    if not lost or incident.process_survived is not False:
-        return ""
-    return f", {lost} user{'' if lost == 1 else 's'} lost"
+    gone = incident.process_survived is False
+    return users_and_workers(incident.users_lost, incident.workers) if gone else ""
 
 
 def before_watching(incident: Incident) -> str:

@@ -161,6 +161,8 @@ def test_kills_while_the_sidecar_was_away_are_counted_once(*, replay: bool) -> N
     assert machine.counts()[box.id] == box.truth == 4
     assert machine.counts()[mortal.id] == (1 if replay else 0)
     assert machine.unplaced() == (0 if replay else 1)
+    if replay:  # events that come after the counter has told are counted, and say since when
+        assert sum(one.raw_events for one in machine.of(Kind.OOM_KILL) if one.container_id == box.id) == box.truth
     (blind,) = machine.of(Kind.BLIND)
     assert ("cannot be placed" in blind.text) is not replay
 

@@ -194,7 +194,15 @@ def test_an_inspect_older_than_the_events_changes_nothing() -> None:
     machine = watched()
     box = running(machine)
     old = Inspection(
-        machine.ns() - 500 * MILLISECOND, box.id, box.owner, "running", machine.ns() - 10**12, None, None, False, 0
+        machine.ns() - 500 * MILLISECOND,
+        box.id,
+        box.owner,
+        "running",
+        machine.ns() - 10**12,
+        None,
+        None,
+        oom_killed=False,
+        restarts=0,
     )
     machine.book.apply(old)
     machine.run(10)

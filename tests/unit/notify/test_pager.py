@@ -32,7 +32,7 @@ def test_an_incident_is_told_after_a_moment_of_gathering() -> None:
     message = one.due(later(GATHER_SECONDS))
     assert message == Message(
         "[locust] 1 OOM kill",
-        "15:04:05 UTC  oom_kill  locust-locust-worker-1: what happened, number 1",
+        "15:04:05 UTC  OOM kill  locust-locust-worker-1: what happened, number 1",
         Tone.FAILURE,
     )
     assert one.due(later(1000)) is None

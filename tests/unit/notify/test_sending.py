@@ -16,7 +16,7 @@ from sidecar.notify.courier import Courier
 from sidecar.notify.message import Message, Tone
 from tests.unit.notify.alerts import Receiver, dead_port
 
-MESSAGE = Message("[locust] 1 OOM kill", "15:04:05 UTC  oom_kill  a-1: <!channel> & *bold*", Tone.FAILURE)
+MESSAGE = Message("[locust] 1 OOM kill", "15:04:05 UTC  OOM kill  a-1: <!channel> & *bold*", Tone.FAILURE)
 SLACK = "https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"  # gitleaks:allow  made up
 JOB = {"title": MESSAGE.title, "body": MESSAGE.body, "type": MESSAGE.tone.value}
 
@@ -59,7 +59,7 @@ def test_slack_gets_its_own_format_and_names_cannot_call_the_channel(
     (attachment,) = body["attachments"]
     assert MESSAGE.title in attachment["title"]
     assert "<!channel>" not in attachment["text"]
-    assert "oom_kill  a-1" in attachment["text"]
+    assert "OOM kill  a-1" in attachment["text"]
 
 
 def test_a_dead_and_a_refusing_receiver_do_not_keep_the_message_from_the_others(

@@ -20,7 +20,7 @@ INCIDENT = {
     "text": "OOM-killed 3 times",
 }  # fmt: skip
 ROW = {
-    "time": "2026-11-22 18:20:01", "kind": "oom kill", "container": "kit-locust-worker-2", "count": 3,
+    "time": "2026-11-22 18:20:01", "kind": "OOM kill", "container": "kit-locust-worker-2", "count": 3,
     "text": "OOM-killed 3 times",
 }  # fmt: skip
 

@@ -264,7 +264,7 @@ def oom_story(at: datetime) -> tuple[Incident, ...]:
     kill = incident(
         Kind.OOM_KILL,
         at,
-        "locust-worker-3 was OOM-killed",
+        "locust-worker-3 was OOM-killed, 2044 of 2048 MiB in use, 50 users lost with worker 000000000564_3f2a…",
         severity=Severity.ERROR,
         reason=Reason.OOM,
         exit_code=137,
@@ -284,9 +284,11 @@ def oom_story(at: datetime) -> tuple[Incident, ...]:
         ),
     )
     later = at + timedelta(seconds=1)
-    restart = incident(Kind.RESTART, later, "Docker restarted locust-worker-3", cause=kill.id)
+    restart = incident(
+        Kind.RESTART, later, "locust-worker-3 was restarted: it was ended by an OOM kill (exit code 137)", cause=kill.id
+    )
     lost = incident(
-        Kind.WORKER_LOST, later, "a worker went missing", severity=Severity.ERROR, cause=restart.id, workers=(worker,)
+        Kind.WORKER_LOST, later, "locust-worker-3 was lost: its container was OOM-killed", severity=Severity.ERROR, cause=restart.id, workers=(worker,)
     )
     return lost, restart, kill
 
@@ -306,19 +308,19 @@ def oom() -> Snapshot:
     return snapshot(
         containers,
         figures,
-        verdict=Verdict("INVALID", ("locust-worker-3 was OOM-killed and 50 users went with it", "3.40% failed")),
+        verdict=Verdict("INVALID", ("locust-worker-3 was OOM-killed, 2044 of 2048 MiB in use, 50 users lost with worker 000000000564_3f2a…", "3.40% failed")),
         incidents=(
             *oom_story(NOW - timedelta(seconds=4)),
             incident(
                 Kind.FORECAST,
                 NOW - timedelta(seconds=31),
-                "locust-worker-2 will reach its memory limit in 6m 52s",
+                "locust-worker-2 will run out of memory in about 7 min (1536 of 2048 MiB)",
                 container=leaking.name,
             ),
             incident(
                 Kind.WORKER_LEFT,
                 NOW - timedelta(seconds=90),
-                "locust-worker-5 quit: it was scaled away",
+                "locust-worker-5 left, no users on worker 000000000566_91cc…",
                 severity=Severity.INFO,
                 container="locust-locust-worker-5",
             ),
@@ -335,7 +337,7 @@ def blind() -> Snapshot:
         NOW - timedelta(seconds=81),
         "sidecar",
         covered=False,
-        text="the sidecar was not running, and one OOM kill on this host cannot be placed",
+        text="the sidecar was not running from 15:02:35 to 15:02:44 UTC (9.0 s): 1 OOM kill of that time cannot be placed",
     )
     mended = Blind(NOW - timedelta(minutes=5), NOW - timedelta(minutes=4), "events", covered=True, text="a cut")
     now = Blind(
@@ -343,13 +345,13 @@ def blind() -> Snapshot:
         None,
         "events",
         covered=False,
-        text="the engine's event stream is down (connection refused); kills are counted late",
+        text="Docker's events did not arrive from 15:03:20 UTC on: connection refused",
     )
-    told = incident(Kind.BLIND, now.since, "the event stream is down", container=None, container_id=None, service=None)
+    told = incident(Kind.BLIND, now.since, "Docker's events did not arrive", container=None, container_id=None, service=None)
     lost = incident(
         Kind.UNATTRIBUTED_OOM_KILL,
         gap.until or NOW,
-        "one OOM kill on this host, in none of the containers that were watched",
+        "1 OOM kill on this host that no container can be named for while the sidecar could not see",
         severity=Severity.ERROR,
         container=None,
         container_id=None,

@@ -136,7 +136,7 @@ def test_a_frame_without_height_leaves_nothing_out() -> None:
 
 def test_a_frame_without_height_has_every_incident_and_what_locust_lists() -> None:
     text = drawn(samples.oom(), 120, None)
-    for wanted in ("OOM kill", "OOM ahead", "worker left", "1,204", "GET /api/items", "POST /api/cart"):
+    for wanted in ("OOM kill", "OOM forecast", "worker left", "1,204", "GET /api/items", "POST /api/cart"):
         assert wanted in text
     assert "more" not in text.replace("and 1 more", "")
 
@@ -264,8 +264,8 @@ def test_blindness_is_never_called_well() -> None:
 
 def test_a_gap_that_was_made_up_for_is_not_complained_of() -> None:
     text = drawn(samples.blind(), 140, 40)
-    assert "NOW, since 15:03:20 (45s): events" in text
-    assert "15:02:35 to 15:02:44 (9s), not made up for" in text
+    assert "NOW, for 45s: Docker's events did not arrive from 15:03:20" in text
+    assert "! the sidecar was not running from 15:02:35 to 15:02:44 UTC (9.0 s)" in text
     assert "14:59:05" not in text
 
 

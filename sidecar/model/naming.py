@@ -1,0 +1,50 @@
+"""What incidents and workers are called before people: the same words in every view, message and command. Pure.
+
+Two places cannot import this and keep a copy: the page (static/js/incidents.js) and the tab in Locust's own web UI
+(locustfiles/locust_kit/incidents_tab.py). A test holds them to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sidecar.model.incident import Kind
+
+KIND_NAMES: Mapping[Kind, str] = {
+    Kind.OOM_KILL: "OOM kill",
+    Kind.RESTART: "restart",
+    Kind.EXIT: "exit",
+    Kind.UNHEALTHY: "unhealthy",
+    Kind.WORKER_LOST: "worker lost",
+    Kind.WORKER_LEFT: "worker left",
+    Kind.MASTER_RESTART: "master restart",
+    Kind.THROTTLED: "throttled",
+    Kind.MEMORY_HIGH: "memory high",
+    Kind.FORECAST: "OOM forecast",
+    Kind.FAILURE_RATIO: "failures",
+    Kind.RESTART_LOOP: "restart loop",
+    Kind.UNATTRIBUTED_OOM_KILL: "unattributed OOM kill",
+    Kind.BLIND: "blind",
+}
+
+_WORKER_ID = 17  # the container's short id, "_", and enough of the rest to tell processes of one container apart
+
+
+def short_worker(worker: str) -> str:
+    """Shorten a Locust worker's id (`f26e19abb9b8_3f2a…`)."""
+    return worker if len(worker) <= _WORKER_ID + 1 else f"{worker[:_WORKER_ID]}…"
+
+
+def users_and_workers(users: int | None, workers: Sequence[str]) -> str:
+    """Say how many users went with which workers, as the end of a sentence; "" when nothing is known of either."""
+    if not workers:
+        return f", {_users(users)} lost" if users else ""
+    more = f" and {len(workers) - 1} more" if len(workers) > 1 else ""
+    which = f"worker{'s' if more else ''} {short_worker(workers[0])}{more}"
+    if users is None:
+        return f", {which}"
+    return f", {_users(users)} lost with {which}" if users else f", no users on {which}"
+
+
+def _users(users: int) -> str:
+    return f"{users:,} user{'' if users == 1 else 's'}"
