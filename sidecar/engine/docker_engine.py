@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import threading
 import time
@@ -18,7 +17,7 @@ from docker import APIClient
 from sidecar.engine import log_lines, payload
 from sidecar.engine.inspection import inspection as read_inspection
 from sidecar.engine.inspection import owners
-from sidecar.engine.unix_http import UnixConnection
+from sidecar.engine.unix_get import UnixGet
 from sidecar.errors import EngineError
 from sidecar.model.observation import Counters, Inspected, Listed, LogEntry
 from sidecar.model.signal import Inspection, Owner
@@ -26,7 +25,7 @@ from sidecar.model.signal import Inspection, Owner
 OLDEST_API = (1, 44)  # Engine 25: the first with a one-shot stats reading that does not wait a second
 NEWEST_API = (1, 51)  # the newest whose answers are among the recorded payloads of the tests
 _UNIX = "unix://"
-_NOT_FOUND = 404
+_OK, _NOT_FOUND = 200, 404
 
 
 class DockerEngine:
@@ -63,7 +62,7 @@ class DockerEngine:
         self._now_ns = now_ns
         self._version: str | None = None
         self._local = threading.local()
-        self._opened: list[UnixConnection] = []  # of all threads, so that close() can reach them
+        self._opened: list[UnixGet] = []  # of all threads, so that close() can reach them
 
     def containers(self) -> Sequence[Listed]:
         """List the containers of the project, and of the watched one; a request each.
@@ -134,18 +133,18 @@ class DockerEngine:
 
     def _get(self, path: str, what: str) -> bytes | None:
         """GET a versioned path over this thread's light connection; None for a 404 (the container is gone)."""
-        connection: UnixConnection | None = getattr(self._local, "connection", None)
+        connection: UnixGet | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = UnixConnection(self._url.removeprefix(_UNIX), self._timeout_seconds)
+            connection = UnixGet(self._url.removeprefix(_UNIX), self._timeout_seconds)
             self._local.connection = connection
             self._opened.append(connection)
         try:
             status, body = connection.get(f"/v{self._api_version()}{path}")
-        except (OSError, http.client.HTTPException) as error:
+        except OSError as error:
             raise EngineError(_not_answering(error), where=self._url) from error
         if status == _NOT_FOUND:
             return None
-        if status != http.client.OK:
+        if status != _OK:
             reason = body[:200].decode("utf-8", "replace").strip()
             raise EngineError(f"Docker answers {what} with status {status}: {reason}")
         return body

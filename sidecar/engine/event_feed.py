@@ -10,6 +10,7 @@ from contextlib import suppress
 from urllib.parse import urlencode
 
 from sidecar.engine.event_parse import FILTERS
+from sidecar.engine.unix_get import UnixGet
 from sidecar.engine.unix_http import UnixConnection
 from sidecar.errors import EngineError
 
@@ -81,11 +82,11 @@ def remembered(
     """Ask the engine which events it still holds between two moments, oldest first; `filtered`: only those we follow.
 
     Raises:
-        OSError, http.client.HTTPException: no connection, no answer in time, or one that is not HTTP.
+        OSError: no connection, no answer in time, or one that is not HTTP.
         EngineError: the engine or the proxy refuses.
 
     """
-    connection = UnixConnection(path, timeout_seconds)
+    connection = UnixGet(path, timeout_seconds)
     try:
         # `until` must lie in the past, or the engine would keep the answer open.
         status, body = connection.get(_target(version, since_ns, until_ns, filtered=filtered))

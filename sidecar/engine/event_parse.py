@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 
+from sidecar.engine.fields import OddAnswerError, Payload, full_id, label, label_number, record
 from sidecar.engine.inspection import owner
-from sidecar.engine.payload import Payload
 from sidecar.model.signal import Event
+from sidecar.model.text import clean
 
 # All that tells of a container's life and death. exec_* is left out: a health check alone makes three of them a time.
 VERBS = (
@@ -23,27 +24,34 @@ VERBS = (
     "rename",
     "health_status",
 )
+_LATEST_NS = 2**63 - 1  # what a column of the journal holds
 FILTERS = json.dumps({"type": ["container"], "event": list(VERBS)}, separators=(",", ":"))
 
 
 def parse_event(payload: Payload, *, raw: str = "", received_ns: int = 0) -> Event | None:
-    """Read one event; None for what is not a container's or not one of our verbs.
+    """Read one event; None for what is not a container's, not one of our verbs, or not of the form of an event.
 
     A container's labels come among the attributes and win over Docker's own: a label `exitCode` may hold anything.
+    Nothing in here may raise: an event that breaks the stream is read again, and breaks it again, for ever.
     """
-    action, _, health = str(payload.get("Action") or "").partition(":")
-    actor = payload.get("Actor") or {}
-    if payload.get("Type") != "container" or action not in VERBS or not actor.get("ID"):
+    action, _, health = label(payload, "Action").partition(":")
+    if payload.get("Type") != "container" or action not in VERBS:
         return None
-    attributes = actor.get("Attributes") or {}
+    try:
+        actor = record(payload.get("Actor"), "Actor")
+        container_id, attributes = full_id(actor.get("ID")), record(actor.get("Attributes"), "Attributes")
+    except OddAnswerError:
+        return None
+    if not (ns := event_ns(payload)):
+        return None
     return Event(
-        ns=event_ns(payload),
+        ns=ns,
         action=action,
-        container_id=str(actor["ID"]),
-        owner=owner(str(attributes.get("name") or ""), attributes),
-        exit_code=_number(attributes.get("exitCode")) if action == "die" else None,
-        signal=_number(attributes.get("signal")) if action == "kill" else None,
-        health=health.strip() or None,
+        container_id=container_id,
+        owner=owner(label(attributes, "name"), attributes),
+        exit_code=label_number(attributes, "exitCode") if action == "die" else None,
+        signal=label_number(attributes, "signal") if action == "kill" else None,
+        health=clean(health.strip()) or None,
         received_ns=received_ns,
         raw=raw,
     )
@@ -59,16 +67,17 @@ def read_line(line: bytes) -> Payload | None:
     """Read the JSON object of one line; None for anything else: one bad line must not end the stream."""
     try:
         payload = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return payload if isinstance(payload, dict) else None
 
 
 def event_ns(payload: Payload) -> int:
-    """Return when the event happened, in nanoseconds since 1970."""
-    return int(payload.get("timeNano") or 0) or int(payload.get("time") or 0) * 1_000_000_000
+    """Return when the event happened, in nanoseconds since 1970; 0 where it does not say."""
+    return _moment(payload.get("timeNano"), 1) or _moment(payload.get("time"), 1_000_000_000)
 
 
-def _number(value: object) -> int | None:
-    text = str(value or "").strip()
-    return int(text) if text.isascii() and text.isdigit() else None
+def _moment(value: object, unit_ns: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        return 0
+    return value * unit_ns if 0 < value * unit_ns <= _LATEST_NS else 0

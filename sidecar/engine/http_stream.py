@@ -1,4 +1,4 @@
-"""The answer to one GET that never ends: HTTP/1.1's header and chunks, taken apart as they come. Pure.
+"""The answer to one GET, which may never end: HTTP/1.1's header and chunks, taken apart as they come. Pure.
 
 http.client cannot be waited for by an event loop, and 60 quiet logs are not worth 60 threads.
 """
@@ -22,11 +22,15 @@ def request(path: str) -> bytes:
 
 
 class Answer:
-    """One answer, fed as it comes. `status` is 0 until the header is complete; `ended` once the body is."""
+    """One answer, fed as it comes. `status` is 0 until the header is complete; `ended` once the body is.
+
+    `begun` tells that anything came, `closes` that nothing follows on this connection, `until_closed` that its end is
+    the end of the body.
+    """
 
     def __init__(self) -> None:
         self.status = 0
-        self.ended = False
+        self.ended = self.begun = self.closes = self.until_closed = False
         self._buffer = bytearray()
         self._chunked = False
         self._left = -1  # bytes left of the chunk or of the body; -1: a chunk's size comes next
@@ -38,6 +42,7 @@ class Answer:
             BadHttpError: this is no HTTP.
         """
         self._buffer += data
+        self.begun = True
         if not self.status and not self._head():
             return b""
         return self._chunks() if self._chunked else self._plain()
@@ -60,9 +65,12 @@ class Answer:
         self.status = int(rest[:3])
         headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         self._chunked = headers.get("transfer-encoding", "").lower() == "chunked"
+        self.closes = headers.get("connection", "").lower() == "close"
         if not self._chunked:
             length = headers.get("content-length", "")
-            self._left = int(length) if length.isdigit() else 1 << 62  # without one, the body ends with the connection
+            self.until_closed = not length.isdigit()
+            self.closes |= self.until_closed
+            self._left = 1 << 62 if self.until_closed else int(length)
             self.ended = not self._left
         return True
 

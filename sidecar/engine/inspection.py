@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from sidecar.engine.fields import Payload, full_id, label, label_number, record, text, whole
 from sidecar.engine.payload import (
     NUMBER_LABEL,
-    ONE_OFF_LABEL,
     PROJECT_LABEL,
-    ROLE_LABEL,
     SERVICE_LABEL,
-    Payload,
+    exit_code,
+    first_name,
+    is_helper,
+    labels_of,
+    memory_limit,
 )
 from sidecar.model.signal import Inspection, Owner
 from sidecar.model.text import clean
@@ -22,48 +25,51 @@ _NEVER_YEAR = 1  # Go's zero time: Docker's way to say "never"
 _SECOND_NS = 1_000_000_000
 
 
-def owner(name: str, labels: Mapping[str, object]) -> Owner:
+def owner(name: str, labels: Payload) -> Owner:
     """Read an owner from a container's name and its labels; an event carries the labels among its attributes."""
-    number = str(labels.get(NUMBER_LABEL) or "")
     return Owner(
         name=clean(name.lstrip("/")),
-        project=_label(labels, PROJECT_LABEL),
-        service=_label(labels, SERVICE_LABEL),
-        index=int(number) if number.isascii() and number.isdigit() else None,
-        helper=str(labels.get(ONE_OFF_LABEL) or "").lower() == "true" or ROLE_LABEL in labels,
+        project=clean(label(labels, PROJECT_LABEL)) or None,
+        service=clean(label(labels, SERVICE_LABEL)) or None,
+        index=label_number(labels, NUMBER_LABEL),
+        helper=is_helper(labels),
     )
 
 
 def inspection(payload: Payload, at_ns: int) -> Inspection:
-    """Read `GET /containers/{id}/json`, answered at `at_ns`."""
-    state, host = payload["State"], payload.get("HostConfig") or {}
-    status = str(state.get("Status") or "unknown")
+    """Read `GET /containers/{id}/json`, answered at `at_ns`.
+
+    Raises:
+        OddAnswerError: it is not what Docker answers.
+
+    """
+    state, host = record(payload.get("State"), "State"), record(payload.get("HostConfig"), "HostConfig")
+    status = clean(text(state.get("Status"), "Status")) or "unknown"
     finished_ns = _nanoseconds(state.get("FinishedAt"))
+    labels = labels_of(record(payload.get("Config"), "Config").get("Labels"))
     return Inspection(
         at_ns=at_ns,
-        container_id=payload["Id"],
-        owner=owner(str(payload.get("Name") or ""), (payload.get("Config") or {}).get("Labels") or {}),
+        container_id=full_id(payload.get("Id")),
+        owner=owner(text(payload.get("Name"), "Name"), labels),
         state=status,
         started_ns=_nanoseconds(state.get("StartedAt")),
         finished_ns=finished_ns,
         # A running container still shows the last end's time, and 0 as the code of an end that has not come.
-        exit_code=state.get("ExitCode") if finished_ns and status not in ("running", "paused") else None,
-        oom_killed=bool(state.get("OOMKilled")),
-        restarts=payload.get("RestartCount") or 0,
-        memory_limit_bytes=host.get("Memory") or None,
+        exit_code=exit_code(state) if finished_ns and status not in ("running", "paused") else None,
+        oom_killed=state.get("OOMKilled") is True,
+        restarts=whole(payload.get("RestartCount"), "RestartCount"),
+        memory_limit_bytes=memory_limit(host),
     )
 
 
 def owners(entries: Iterable[Payload]) -> tuple[tuple[str, Owner], ...]:
-    """Read `GET /containers/json` of the whole engine: the full id and the owner of each container in it."""
-    return tuple(
-        (entry["Id"], owner((entry.get("Names") or [entry["Id"][:12]])[0], entry.get("Labels") or {}))
-        for entry in entries
-    )
+    """Read `GET /containers/json` of the whole engine: the full id and the owner of each container in it.
 
+    Raises:
+        OddAnswerError: a container without an id.
 
-def _label(labels: Mapping[str, object], name: str) -> str | None:
-    return clean(str(labels.get(name) or "")) or None
+    """
+    return tuple((full_id(one.get("Id")), owner(first_name(one), labels_of(one.get("Labels")))) for one in entries)
 
 
 def _nanoseconds(text: object) -> int | None:

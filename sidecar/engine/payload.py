@@ -8,14 +8,23 @@ no limit says 2^64-1.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
+from sidecar.engine.fields import (
+    LARGEST,
+    Payload,
+    full_id,
+    label,
+    label_number,
+    maybe_whole,
+    record,
+    records,
+    text,
+    whole,
+)
 from sidecar.model.observation import Card, Counters, Inspected, Listed
 from sidecar.model.text import clean
 from sidecar.model.times import docker_time
-
-Payload = Mapping[str, Any]  # the engine's JSON: its schema is Docker's, so each read below says what it expects
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
@@ -30,102 +39,146 @@ _UNLIMITED = 1 << 62  # cgroup v1 writes "no limit" as a number close to 2^63, v
 
 
 def listed(entries: Iterable[Payload]) -> tuple[Listed, ...]:
-    """Read `GET /containers/json`, without one-off containers and the kit's own helpers."""
-    return tuple(_listed(entry) for entry in entries if not _is_helper(entry.get("Labels") or {}))
+    """Read `GET /containers/json`, without one-off containers and the kit's own helpers.
+
+    Raises:
+        OddAnswerError: a container without an id. Whatever else is odd in a list costs that one container its name.
+
+    """
+    read = ((entry, labels_of(entry.get("Labels"))) for entry in entries)
+    return tuple(_listed(entry, labels) for entry, labels in read if not is_helper(labels))
 
 
-def _is_helper(labels: Mapping[str, str]) -> bool:
-    return labels.get(ONE_OFF_LABEL, "").lower() == "true" or ROLE_LABEL in labels
+def labels_of(value: object) -> Payload:
+    """Return the labels of a container; none where they are no object."""
+    return value if isinstance(value, dict) else {}
 
 
-def _listed(entry: Payload) -> Listed:
-    labels = entry.get("Labels") or {}
-    names = entry.get("Names") or [entry["Id"][:12]]
-    number = labels.get(NUMBER_LABEL, "")
-    status = entry.get("Status") or ""
-    health = _HEALTH.search(status)
+def is_helper(labels: Payload) -> bool:
+    """Tell whether these are a one-off container's labels, or those of one of the kit's own probes."""
+    return label(labels, ONE_OFF_LABEL).lower() == "true" or ROLE_LABEL in labels
+
+
+def first_name(entry: Payload) -> str:
+    """Return the first name of a list's entry, as it is; the short id where it has none."""
+    names = entry.get("Names")
+    name = names[0] if isinstance(names, list) and names else None
+    return name if isinstance(name, str) and name else full_id(entry.get("Id"))[:12]
+
+
+def _listed(entry: Payload, labels: Payload) -> Listed:
+    health = _HEALTH.search(label(entry, "Status"))
     return Listed(
-        id=entry["Id"],
-        name=clean(names[0].lstrip("/")),
-        service=clean(labels.get(SERVICE_LABEL, "")) or "?",
-        index=int(number) if number.isdigit() else 1,
-        state=entry.get("State") or "unknown",
+        id=full_id(entry.get("Id")),
+        name=clean(first_name(entry).lstrip("/")),
+        service=clean(label(labels, SERVICE_LABEL)) or "?",
+        index=label_number(labels, NUMBER_LABEL) or 1,
+        state=clean(label(entry, "State")) or "unknown",
         health=health[1] if health else None,
-        project=clean(labels.get(PROJECT_LABEL, "")) or None,
-        image=clean(str(entry.get("Image") or "")),
+        project=clean(label(labels, PROJECT_LABEL)) or None,
+        image=clean(label(entry, "Image")),
     )
 
 
 def inspected(payload: Payload) -> Inspected:
-    """Read `GET /containers/{id}/json`."""
-    state, host = payload["State"], payload.get("HostConfig") or {}
+    """Read `GET /containers/{id}/json`.
+
+    Raises:
+        OddAnswerError: it is not what Docker answers.
+
+    """
+    state, host = record(payload.get("State"), "State"), record(payload.get("HostConfig"), "HostConfig")
+    config = record(payload.get("Config"), "Config")
     return Inspected(
-        hostname=(payload.get("Config") or {}).get("Hostname") or "",
+        hostname=clean(text(config.get("Hostname"), "Hostname")),
         started_at=docker_time(state.get("StartedAt")),
-        exit_code=state.get("ExitCode") if state.get("Status") in _ENDED else None,
-        restarts=payload.get("RestartCount") or 0,
-        memory_limit_bytes=host.get("Memory") or None,
+        exit_code=exit_code(state) if state.get("Status") in _ENDED else None,
+        restarts=whole(payload.get("RestartCount"), "RestartCount"),
+        memory_limit_bytes=memory_limit(host),
         cpu_limit_percent=_cpu_limit_percent(host),
-        tty=bool((payload.get("Config") or {}).get("Tty")),
+        tty=config.get("Tty") is True,
     )
 
 
+def exit_code(state: Payload) -> int | None:
+    """Read the exit code in an inspect's State."""
+    return maybe_whole(state.get("ExitCode"), "ExitCode", least=-(1 << 31))
+
+
+def memory_limit(host: Payload) -> int | None:
+    """Read the memory limit in bytes from an inspect's HostConfig; None without one."""
+    limit = whole(host.get("Memory"), "Memory", least=-LARGEST)
+    return limit if limit > 0 else None
+
+
 def _cpu_limit_percent(host: Payload) -> float | None:
-    if nano := host.get("NanoCpus"):
+    if nano := whole(host.get("NanoCpus"), "NanoCpus"):
         return float(nano / _NANO_CPUS_PER_PERCENT)
-    quota = host.get("CpuQuota") or 0
-    return float(quota / (host.get("CpuPeriod") or 100_000) * 100) if quota > 0 else None
+    quota = whole(host.get("CpuQuota"), "CpuQuota", least=-LARGEST)
+    return float(quota / (whole(host.get("CpuPeriod"), "CpuPeriod") or 100_000) * 100) if quota > 0 else None
 
 
 def counters(payload: Payload) -> Counters | None:
-    """Read `GET /containers/{id}/stats`; None when the container does not run."""
+    """Read `GET /containers/{id}/stats`; None when the container does not run.
+
+    Raises:
+        OddAnswerError: it is not what Docker answers.
+
+    """
     read_at = docker_time(payload.get("read"))
-    memory, cpu = payload.get("memory_stats") or {}, payload.get("cpu_stats") or {}
-    if read_at is None or "usage" not in memory:
+    memory, cpu = record(payload.get("memory_stats"), "memory_stats"), record(payload.get("cpu_stats"), "cpu_stats")
+    used = maybe_whole(memory.get("usage"), "memory usage")
+    if read_at is None or used is None:
         return None
-    usage = cpu.get("cpu_usage") or {}
-    throttling = cpu.get("throttling_data") or {}
-    cards = tuple(_card(name, card) for name, card in (payload.get("networks") or {}).items())
-    kept = memory.get("stats") or {}
-    block = (payload.get("blkio_stats") or {}).get("io_service_bytes_recursive") or []
+    usage = record(cpu.get("cpu_usage"), "cpu_usage")
+    throttling = record(cpu.get("throttling_data"), "throttling_data")
+    cards = tuple(_card(name, card) for name, card in record(payload.get("networks"), "networks").items())
+    kept = record(memory.get("stats"), "memory stats")
+    disks = record(payload.get("blkio_stats"), "blkio_stats")
+    block = records(disks.get("io_service_bytes_recursive"), "io_service_bytes_recursive")
     return Counters(
         read_at=read_at,
-        cpu_total_ns=usage.get("total_usage") or 0,
-        system_cpu_ns=cpu.get("system_cpu_usage"),
-        online_cpus=cpu.get("online_cpus") or len(usage.get("percpu_usage") or ()) or 1,
-        cpu_periods=throttling.get("periods") or 0,
-        cpu_throttled_periods=throttling.get("throttled_periods") or 0,
-        memory_usage_bytes=memory["usage"],
+        cpu_total_ns=whole(usage.get("total_usage"), "total_usage"),
+        system_cpu_ns=maybe_whole(cpu.get("system_cpu_usage"), "system_cpu_usage"),
+        online_cpus=whole(cpu.get("online_cpus"), "online_cpus") or _length(usage.get("percpu_usage")) or 1,
+        cpu_periods=whole(throttling.get("periods"), "periods"),
+        cpu_throttled_periods=whole(throttling.get("throttled_periods"), "throttled_periods"),
+        memory_usage_bytes=used,
         memory_reclaimable_bytes=_reclaimable(kept),
-        memory_limit_bytes=_bounded(memory.get("limit")),
+        memory_limit_bytes=_bounded(maybe_whole(memory.get("limit"), "memory limit")),
         network_rx_bytes=sum(card.rx_bytes for card in cards),
         network_tx_bytes=sum(card.tx_bytes for card in cards),
         block_read_bytes=_block_bytes(block, "r"),
         block_write_bytes=_block_bytes(block, "w"),
-        pids=(payload.get("pids_stats") or {}).get("current"),
-        cpu_throttled_ns=throttling.get("throttled_time") or 0,
+        pids=maybe_whole(record(payload.get("pids_stats"), "pids_stats").get("current"), "pids"),
+        cpu_throttled_ns=whole(throttling.get("throttled_time"), "throttled_time"),
         # The first name of each is cgroup v1's, where the total_ ones count child groups too.
-        memory_rss_bytes=int(kept.get("total_rss", kept.get("anon", 0))),
-        memory_cache_bytes=int(kept.get("total_cache", kept.get("file", 0))),
+        memory_rss_bytes=whole(kept.get("total_rss", kept.get("anon")), "memory rss"),
+        memory_cache_bytes=whole(kept.get("total_cache", kept.get("file")), "memory cache"),
         cards=cards,
     )
 
 
-def _card(name: str, card: Payload) -> Card:
+def _length(value: object) -> int:
+    return len(value) if isinstance(value, list) else 0
+
+
+def _card(name: str, value: object) -> Card:
+    card = record(value, "a network")
     return Card(
         name=clean(name),
-        rx_bytes=card.get("rx_bytes") or 0,
-        rx_packets=card.get("rx_packets") or 0,
-        rx_errors=card.get("rx_errors") or 0,
-        tx_bytes=card.get("tx_bytes") or 0,
-        tx_packets=card.get("tx_packets") or 0,
-        tx_errors=card.get("tx_errors") or 0,
+        rx_bytes=whole(card.get("rx_bytes"), "rx_bytes"),
+        rx_packets=whole(card.get("rx_packets"), "rx_packets"),
+        rx_errors=whole(card.get("rx_errors"), "rx_errors"),
+        tx_bytes=whole(card.get("tx_bytes"), "tx_bytes"),
+        tx_packets=whole(card.get("tx_packets"), "tx_packets"),
+        tx_errors=whole(card.get("tx_errors"), "tx_errors"),
     )
 
 
 def _reclaimable(stats: Payload) -> int:
     # total_inactive_file exists under cgroup v1 only; v1 also has an inactive_file, which leaves out child groups.
-    return int(stats.get("total_inactive_file", stats.get("inactive_file", 0)))
+    return whole(stats.get("total_inactive_file", stats.get("inactive_file")), "inactive_file")
 
 
 def _bounded(limit: int | None) -> int:
@@ -133,4 +186,4 @@ def _bounded(limit: int | None) -> int:
 
 
 def _block_bytes(entries: Iterable[Payload], verb: str) -> int:
-    return sum(entry.get("value", 0) for entry in entries if str(entry.get("op", ""))[:1].lower() == verb)
+    return sum(whole(one.get("value"), "block I/O") for one in entries if label(one, "op")[:1].lower() == verb)

@@ -109,7 +109,7 @@ class Recorder:
         while going:
             try:
                 going = self._turn()
-            except Exception:  # noqa: BLE001  # the top of a thread: one signal that breaks a rule must not end all others
+            except Exception:  # noqa: BLE001  # the top of a thread
                 _log.exception("recording failed")
 
     def _turn(self) -> bool:
@@ -161,16 +161,22 @@ class Recorder:
 
     def _apply(self, given: Iterable[Put]) -> None:
         for one in given:
-            if isinstance(one, tuple):
-                self._unsaved.update((incident.id, incident) for incident in one)
-                continue
-            if isinstance(one, StreamUp):
-                self._live_since_ns = one.at_ns
-            self._book.apply(one)
+            try:
+                self._take(one)
+            except Exception:  # noqa: BLE001  # one signal that breaks a rule must not take the others of its turn along
+                _log.exception("a rule failed on %.300r", one)
         self._unsaved.update((incident.id, incident) for incident in self._book.changes())
         keeps, drops = self._book.kept()
         self._unsaved_keeps.update(keeps)
         self._unsaved_drops.update(drops)
+
+    def _take(self, one: Put) -> None:
+        if isinstance(one, tuple):
+            self._unsaved.update((incident.id, incident) for incident in one)
+            return
+        if isinstance(one, StreamUp):
+            self._live_since_ns = one.at_ns
+        self._book.apply(one)
 
     def _write(self, batch: Batch, alive_ns: int) -> None:
         for incident in self._unsaved.values():

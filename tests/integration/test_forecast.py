@@ -13,7 +13,7 @@ from stacks import docker
 
 from sidecar.engine.figures import figures
 from sidecar.engine.payload import counters, inspected
-from sidecar.engine.unix_http import UnixConnection
+from sidecar.engine.unix_get import UnixGet
 from sidecar.model.times import docker_time
 from sidecar.rules.forecast import Forecast
 
@@ -65,7 +65,7 @@ def container(limit_mib: int, program: str, *arguments: str) -> Iterator[str]:
 
 def watch(container_id: str, limit_bytes: int, rounds: int | None = None) -> Iterator[Round]:
     """Read and forecast each two seconds, until the container is no more or so many rounds have passed."""
-    connection = UnixConnection(SOCKET, 10.0)
+    connection = UnixGet(SOCKET, 10.0)
     status, body = connection.get(f"/containers/{container_id}/json")
     started = inspected(json.loads(body)).started_at
     forecast = Forecast(started.timestamp() if started else None)

@@ -1,0 +1,180 @@
+"""The recorder: committed before it is shown, once however often it is told, and nothing lost when the disk refuses."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar.errors import LedgerError
+from sidecar.ledger.ledger import Batch, Ledger
+from sidecar.ledger.reader import LedgerReader
+from sidecar.model import document
+from sidecar.model.incident import Incident, Kind, Severity
+from sidecar.model.signal import Counter, Event, KernelReading, Owner
+from sidecar.rules.incidents.book import Book
+from sidecar.watch.lag import LagMeter
+from sidecar.watch.recorder import EVENTS_ALIVE, Recorder
+
+ID = "a" * 64
+OWNER = Owner("shop-web-1", "shop", "web", 1)
+
+
+class Moody(Ledger):
+    """A ledger whose disk is full while `refusing`."""
+
+    refusing = False
+
+    @contextmanager
+    def commit(self) -> Iterator[Batch]:
+        with super().commit() as batch:
+            yield batch
+            if self.refusing:
+                raise LedgerError("no space left on the device")
+
+
+class Rig:
+    """A recorder over a real ledger, with a clock that goes on by itself."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.published: list[Incident] = []
+        self.on_disk_when_published: list[bool] = []
+        self.lag = LagMeter()
+        self.ledger = Moody.open(folder, lambda: datetime.now(UTC))
+        assert isinstance(self.ledger, Moody)
+        self.recorder = self._recorder(self.ledger)
+        self.recorder.start([])
+
+    def _recorder(self, ledger: Ledger) -> Recorder:
+        state: dict[str, Any] = ledger.state()
+        book = Book(["shop"], lambda incident: incident, state=state, incidents=ledger.open_incidents(0))
+        return Recorder(
+            ledger,
+            book,
+            alive_ns=lambda: 42,
+            publish=self._publish,
+            oom_kills=LedgerReader(self.folder).oom_kills(),
+            lag=self.lag,
+            now_ns=time.time_ns,
+        )
+
+    def _publish(self, incidents: Sequence[Incident]) -> None:
+        reader = LedgerReader(self.folder)
+        self.on_disk_when_published += [same(reader.incident(one.id), one) for one in incidents]
+        self.published += incidents
+
+    def again(self) -> None:
+        """Another recorder on the same ledger, as after a crash: this one is told nothing that was not kept."""
+        self.recorder.stop()
+        self.recorder = self._recorder(self.ledger)
+        self.recorder.start([])
+
+
+def same(found: Incident | None, wanted: Incident) -> bool:
+    return document.dumps(found) == document.dumps(wanted)  # a document's times end at milliseconds
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.02)
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    made = Rig(tmp_path)
+    yield made
+    made.recorder.stop()
+    made.ledger.close()
+
+
+def reading(kills: int) -> KernelReading:
+    return KernelReading(time.time_ns(), "boot", 7 + kills, {ID: Counter(1, kills)})
+
+
+def kill(rig: Rig) -> Event:
+    """Let the container start, lose a process, and wait until that is on record."""
+    rig.recorder.put(Event(time.time_ns(), "start", ID, OWNER))
+    rig.recorder.put(reading(0))
+    event = Event(time.time_ns(), "oom", ID, OWNER, raw="x" * 10_000)
+    rig.recorder.put(event)
+    rig.recorder.put(reading(1))
+    until(lambda: any(one.kind is Kind.OOM_KILL and one.count for one in rig.recorder.known().incidents))
+    return event
+
+
+def test_what_is_published_is_on_the_disk(rig: Rig) -> None:
+    kill(rig)
+    assert rig.published
+    assert all(rig.on_disk_when_published)
+    assert rig.recorder.known().oom_kills == {ID: 1}
+    assert rig.ledger.state(EVENTS_ALIVE) == {EVENTS_ALIVE: 42}
+
+
+def test_an_event_told_twice_counts_once(rig: Rig) -> None:
+    event = kill(rig)
+    rig.recorder.put(event)
+    rig.recorder.put(event)
+    rig.recorder.stop()
+    (incident,) = [one for one in LedgerReader(rig.folder).incidents() if one.kind is Kind.OOM_KILL]
+    assert (incident.count, incident.raw_events) == (1, 1)
+
+
+def test_an_event_told_again_after_a_restart_counts_once(rig: Rig) -> None:
+    event = kill(rig)
+    rig.again()
+    rig.recorder.put(event)
+    rig.recorder.put(reading(1))
+    rig.recorder.stop()
+    (incident,) = [one for one in LedgerReader(rig.folder).incidents() if one.kind is Kind.OOM_KILL]
+    assert (incident.count, incident.raw_events) == (1, 1)
+
+
+def test_events_are_kept_short_in_the_journal(rig: Rig) -> None:
+    kill(rig)
+    (event,) = [one for one in LedgerReader(rig.folder).events(ID) if one.action == "oom"]
+    assert len(event.raw) == 4096
+
+
+def test_while_the_disk_refuses_nothing_is_shown_and_nothing_is_lost(rig: Rig) -> None:
+    assert isinstance(rig.ledger, Moody)
+    rig.ledger.refusing = True
+    rig.recorder.put(Event(time.time_ns(), "start", ID, OWNER))
+    rig.recorder.put(reading(0))
+    rig.recorder.put(Event(time.time_ns(), "oom", ID, OWNER))
+    rig.recorder.put(reading(1))
+    until(lambda: "no space left" in rig.recorder.known().trouble)
+    assert rig.published == []
+    rig.ledger.refusing = False
+    until(lambda: bool(rig.published))
+    rig.recorder.stop()
+    (incident,) = [one for one in LedgerReader(rig.folder).incidents() if one.kind is Kind.OOM_KILL]
+    assert (incident.count, incident.raw_events) == (1, 1)
+    assert [event.action for event in LedgerReader(rig.folder).events(ID)] == ["start", "oom"]
+    assert rig.recorder.known().trouble == ""
+
+
+def test_incidents_of_other_rules_are_recorded_too(rig: Rig) -> None:
+    incident = Incident("b" * 16, Kind.MEMORY_HIGH, Severity.WARN, datetime.now(UTC), "95 %")
+    rig.recorder.put((incident,))
+    until(lambda: incident in rig.recorder.known().incidents)
+    assert same(LedgerReader(rig.folder).incident(incident.id), incident)
+
+
+def test_a_signal_that_breaks_a_rule_takes_nothing_along(rig: Rig) -> None:
+    rig.recorder.put((None,))  # type: ignore[arg-type]
+    kill(rig)
+    assert [event.action for event in LedgerReader(rig.folder).events(ID)] == ["start", "oom"]
+
+
+def test_the_lag_of_live_events_is_measured(rig: Rig) -> None:
+    kill(rig)
+    assert rig.lag.reading().count == 1
