@@ -16,7 +16,7 @@ from sidecar.rules.incidents.lives import SECOND
 
 SETTLE_NS = 5 * SECOND // 2  # by then a victim's end has been told of, if the engine is not out of breath
 _EARLY_NS = SECOND // 2  # an event may be stamped a little before the reading that shows what it tells of
-_DEATH_TAKES_NS = 6 * SECOND  # from the kill to the engine's word of the exit, on a machine that is out of breath
+DEATH_TAKES_NS = 6 * SECOND  # from the kill to the engine's word of the exit, on a machine that is out of breath
 _SKEW_NS = 2 * SECOND  # how far apart two readings can be of which one saw a kill early and one late
 _TOLD_KEPT_NS = 60 * SECOND  # an entry already told as unplaced can still be claimed by a late event
 
@@ -172,4 +172,4 @@ def distance_ns(entry: Entry, at_ns: int) -> int:
 
 def could_be(entry: Entry, at_ns: int) -> bool:
     """Tell whether a death, or an `oom` event, at this time can be of a kill in this entry."""
-    return entry.since_ns - _EARLY_NS <= at_ns <= entry.until_ns + _DEATH_TAKES_NS
+    return entry.since_ns - _EARLY_NS <= at_ns <= entry.until_ns + DEATH_TAKES_NS

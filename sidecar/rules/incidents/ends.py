@@ -5,7 +5,7 @@ from __future__ import annotations
 from sidecar.model.incident import Evidence, Kind, Reason, Severity
 from sidecar.model.signal import Inspection
 from sidecar.rules.incidents import phrases
-from sidecar.rules.incidents.account import SETTLE_NS
+from sidecar.rules.incidents.account import DEATH_TAKES_NS, SETTLE_NS
 from sidecar.rules.incidents.deaths import MASTER, SIGKILL_EXIT, oom_near, reason_of, severity_of
 from sidecar.rules.incidents.desk import Desk, moment
 from sidecar.rules.incidents.kills import Kills
@@ -91,9 +91,13 @@ class Ends:
         self._tell(life)
 
     def _explained(self, life: Life) -> bool:
-        """Whether a kill already recorded can be the one that ended the container."""
-        died = life.died_ns or 0
-        return life.counted > 0 and max(life.grown_ns, life.guessed_ns) >= died - SECOND
+        """Whether a kill already recorded can be the one that ended the container.
+
+        On a machine out of breath seconds lie between the two. An `oom` event after the last kill is of another.
+        """
+        recorded = max(life.grown_ns, life.guessed_ns)
+        told_since = life.oom_ns > recorded + SECOND // 10
+        return life.counted > 0 and recorded >= (life.died_ns or 0) - DEATH_TAKES_NS and not told_since
 
     def _down(self, life: Life) -> None:
         if not self._desk.shown(life) or life.died_ns is None:
