@@ -21,6 +21,7 @@ from sidecar.engine.unix_get import UnixGet
 from sidecar.errors import EngineError
 from sidecar.model.observation import Counters, Inspected, Listed, LogEntry
 from sidecar.model.signal import Inspection, Owner
+from sidecar.model.text import clean
 
 OLDEST_API = (1, 44)  # Engine 25: the first with a one-shot stats reading that does not wait a second
 NEWEST_API = (1, 51)  # the newest whose answers are among the recorded payloads of the tests
@@ -114,7 +115,7 @@ class DockerEngine:
             return None
         try:
             value = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise EngineError(f"Docker answered {what} with what is not JSON: {error}") from error
         if not isinstance(value, dict):
             raise EngineError(f"Docker answered {what} with {type(value).__name__}", wanted="an object")
@@ -125,7 +126,7 @@ class DockerEngine:
         body = self._get(path, "list")
         try:
             value = json.loads(body or b"[]")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise EngineError(f"Docker answered list with what is not JSON: {error}") from error
         if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
             raise EngineError(f"Docker answered list with {type(value).__name__}", wanted="a list of objects")
@@ -145,7 +146,7 @@ class DockerEngine:
         if status == _NOT_FOUND:
             return None
         if status != _OK:
-            reason = body[:200].decode("utf-8", "replace").strip()
+            reason = clean(body[:200].decode("utf-8", "replace")).strip()
             raise EngineError(f"Docker answers {what} with status {status}: {reason}")
         return body
 

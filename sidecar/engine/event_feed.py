@@ -13,9 +13,11 @@ from sidecar.engine.event_parse import FILTERS
 from sidecar.engine.unix_get import UnixGet
 from sidecar.engine.unix_http import UnixConnection
 from sidecar.errors import EngineError
+from sidecar.model.text import clean
 
 RING = 256  # how many events of all types the engine keeps, in memory only
 _CHUNK_BYTES = 1 << 16
+_MOST_REASON_BYTES = 4096
 _LONGEST_LINE_BYTES = 1 << 20  # an event carries its container's labels; a longer one is passed over, not kept
 
 
@@ -44,9 +46,9 @@ class Feed:
         self._connection.request("GET", _target(version, since_ns, None, filtered=True))
         answer = self._connection.getresponse()
         if answer.status != http.client.OK:
-            raise EngineError(_refusal(answer.status, answer.read()))
+            raise EngineError(_refusal(answer.status, answer.read(_MOST_REASON_BYTES)))
         # From here on silence is normal, for days: the stream's watchdog looks after it, and `cut` ends the wait.
-        self._socket.settimeout(None)
+        self._connection.wait_for_ever()
         return answer
 
     def cut(self) -> None:
@@ -112,4 +114,4 @@ def _seconds(ns: int) -> str:
 
 
 def _refusal(status: int, body: bytes) -> str:
-    return f"Docker answers events with status {status}: {body[:200].decode('utf-8', 'replace').strip()}"
+    return f"Docker answers events with status {status}: {clean(body[:200].decode('utf-8', 'replace')).strip()}"

@@ -5,10 +5,17 @@ http.client cannot be waited for by an event loop, and 60 quiet logs are not wor
 
 from __future__ import annotations
 
+import re
+
+from sidecar.model.text import clean
+
 _LINE_END = b"\r\n"
 _MOST_HEAD_BYTES = 64 * 1024
 _MOST_SIZE_LINE_BYTES = 1024
 _MOST_ERROR_BYTES = 4096
+_STATUS = re.compile(r"[1-5][0-9]{2}(?![0-9])")
+_LENGTH = re.compile(r"[0-9]{1,18}")
+_CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
 OK = 200
 
 
@@ -49,7 +56,7 @@ class Answer:
 
     def error_text(self, body: bytes) -> str:
         """Return what an answer other than 200 says, in one line."""
-        return f"status {self.status}: {body[:_MOST_ERROR_BYTES].decode('utf-8', 'replace').strip()[:200]}"
+        return f"status {self.status}: {clean(body[:_MOST_ERROR_BYTES].decode('utf-8', 'replace')).strip()[:200]}"
 
     def _head(self) -> bool:
         end = self._buffer.find(b"\r\n\r\n")
@@ -59,7 +66,7 @@ class Answer:
             return False
         first, *lines = bytes(self._buffer[:end]).decode("latin-1").split("\r\n")
         version, _, rest = first.partition(" ")
-        if not version.startswith("HTTP/1.") or not rest[:3].isdigit():
+        if not version.startswith("HTTP/1.") or not _STATUS.match(rest):
             raise BadHttpError(f"an answer that begins with {first[:40]!r}")
         del self._buffer[: end + 4]
         self.status = int(rest[:3])
@@ -68,7 +75,7 @@ class Answer:
         self.closes = headers.get("connection", "").lower() == "close"
         if not self._chunked:
             length = headers.get("content-length", "")
-            self.until_closed = not length.isdigit()
+            self.until_closed = not _LENGTH.fullmatch(length)
             self.closes |= self.until_closed
             self._left = 1 << 62 if self.until_closed else int(length)
             self.ended = not self._left
@@ -107,7 +114,6 @@ class Answer:
 
 def _size(line: bytes) -> int:
     digits = line.partition(b";")[0].strip()
-    try:
-        return int(digits, 16)
-    except ValueError:
-        raise BadHttpError(f"a chunk of {digits[:20]!r} bytes") from None
+    if not _CHUNK_SIZE.fullmatch(digits):
+        raise BadHttpError(f"a chunk of {digits[:20]!r} bytes")
+    return int(digits, 16)

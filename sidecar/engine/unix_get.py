@@ -7,14 +7,19 @@ processor time; docker-py's client costs twice as much again. So the answer is t
 from __future__ import annotations
 
 import socket
+import time
 
 from sidecar.engine.http_stream import Answer, BadHttpError, request
 
+MOST_BYTES = 16 * 1024 * 1024  # a list of thousands of containers is smaller; an answer without end must not fill us
 _READ_BYTES = 64 * 1024
 
 
 class UnixGet:
-    """Asks for one thing after the other, each wait ending after `timeout_seconds`. For one thread at a time."""
+    """Asks for one thing after the other. For one thread at a time.
+
+    Each wait ends after `timeout_seconds`, and so does, one wait later at most, an answer that comes in drops.
+    """
 
     def __init__(self, path: str, timeout_seconds: float) -> None:
         self._path = path
@@ -25,7 +30,7 @@ class UnixGet:
         """GET a target; returns status and body. A connection that the other side has closed meanwhile is opened anew.
 
         Raises:
-            OSError: no connection, a time-out, or an answer that is not HTTP.
+            OSError: no connection, a time-out, or an answer that is too long or not HTTP.
 
         """
         if self._socket is not None:
@@ -55,7 +60,7 @@ class UnixGet:
         try:
             link.sendall(request(target))
             answer = Answer()
-            body = _read(link, answer)
+            body = _read(link, answer, time.monotonic() + self._timeout_seconds)
         except BadHttpError as error:
             self.close()
             raise OSError(f"{error}") from error
@@ -67,16 +72,20 @@ class UnixGet:
         return answer.status, body
 
 
-def _read(link: socket.socket, answer: Answer) -> bytes:
-    parts = []
+def _read(link: socket.socket, answer: Answer, deadline: float) -> bytes:
+    body = bytearray()
     while not answer.ended:
         data = link.recv(_READ_BYTES)
         if data:
-            parts.append(answer.feed(data))
+            body += answer.feed(data)
+            if len(body) > MOST_BYTES:
+                raise OSError(f"an answer of more than {MOST_BYTES >> 20} MiB")
+            if not answer.ended and time.monotonic() > deadline:
+                raise TimeoutError("no whole answer in time")
         elif answer.status and answer.until_closed:
             break
         elif answer.begun:
             raise OSError("the connection was closed in the middle of an answer")
         else:
             raise ConnectionResetError("the connection was closed without an answer")
-    return b"".join(parts)
+    return bytes(body)

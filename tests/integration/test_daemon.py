@@ -55,8 +55,11 @@ class Machine:
         return document
 
     def storm(self, in_the_middle: str = "true") -> subprocess.CompletedProcess[str]:
-        """A short storm; the command runs between its first wave and its second."""
-        command = f"cd tests/integration && python3 -m storm short --project {PROJECT} --port {PORT}"
+        """A short storm; the command runs between its first wave and its second.
+
+        However many are killed while the daemon, and with it the sidecar, is down: they must be told, not placed.
+        """
+        command = f"cd tests/integration && python3 -B -m storm short --project {PROJECT} --port {PORT} --unplaced 100"
         return self.run(f"{command} --first '{in_the_middle}'")
 
 

@@ -102,7 +102,7 @@ class Remainder:
             if incident is None or incident.count == entry.kills:
                 continue
             self.unplaced_total -= incident.count - entry.kills
-            text = phrases.unplaced(entry.kills, "", blind=False) if entry.kills else "all of them were placed since"
+            text = phrases.unplaced(entry.kills, "", blind=False) if entry.kills else "OOM kills that could not be placed at first: all are placed now"
             severity = Severity.WARN if entry.kills else Severity.INFO
             self._desk.revise(incident.id, count=entry.kills, text=text, severity=severity)
 

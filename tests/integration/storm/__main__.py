@@ -9,9 +9,10 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from dataclasses import replace
 
 from storm.battle import FULL, MAIN_ONCE, SHORT, Battle, Waves
-from storm.judgement import table
+from storm.judgement import UNPLACED_PERCENT, table
 from storm.victims import Ward
 
 MAINS = 50
@@ -25,6 +26,9 @@ def main() -> int:
     parser.add_argument("--port", type=int, required=True, help="of its API, on loopback")
     parser.add_argument("--patience", type=float, default=600, help="seconds to wait for each part of it")
     parser.add_argument("--probe", type=int, default=1, help="seconds between health checks of those that have one")
+    parser.add_argument(
+        "--unplaced", type=int, default=UNPLACED_PERCENT, help="percent of the kills that may be told so"
+    )
     parser.add_argument("--first", default="true", help="a shell command after the first wave")
     parser.add_argument("--second", default="true", help="a shell command after the second wave")
     given = parser.parse_args()
@@ -37,7 +41,7 @@ def main() -> int:
             {"short": SHORT, "full": FULL, "mains": mains}[given.shape],
             (lambda: shell(given.first), lambda: shell(given.second)),
         )
-        judgement = battle.judged(given.port)
+        judgement = replace(battle.judged(given.port), most_unplaced_percent=given.unplaced)
     finally:
         ward.remove()
     print(table(judgement))

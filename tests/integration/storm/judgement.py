@@ -42,13 +42,18 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The whole comparison. `host_kills` is how many kills the kernel counted over the storm."""
+    """The whole comparison.
+
+    `host_kills` is how many kills the kernel counted over the storm; `most_unplaced_percent` how many of the victims'
+    may be told as unplaced.
+    """
 
     rows: tuple[Row, ...]
     strays: tuple[str, ...]
     unattributed: int
     host_kills: int
     blind: tuple[Span, ...]
+    most_unplaced_percent: int = UNPLACED_PERCENT
 
     @property
     def happened(self) -> int:
@@ -66,8 +71,10 @@ class Judgement:
         found = [f"{row.truth.name}: {row.wrong}" for row in self.rows if row.wrong]
         found += [f"a kill on the wrong container: {stray}" for stray in self.strays]
         missing = self.happened - self.placed
-        if missing * 100 > UNPLACED_PERCENT * self.happened:
-            found.append(f"{missing} of {self.happened} kills were not placed: more than {UNPLACED_PERCENT} %")
+        if missing * 100 > self.most_unplaced_percent * self.happened:
+            found.append(
+                f"{missing} of {self.happened} kills were not placed: more than {self.most_unplaced_percent} %"
+            )
         if self.unattributed < missing:
             found.append(f"{missing} kills were not placed, and only {self.unattributed} are said to be")
         if self.host_kills < self.happened:

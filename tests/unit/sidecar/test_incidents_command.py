@@ -120,7 +120,7 @@ def kit(sidecar: Sidecar, capsys: pytest.CaptureFixture[str]) -> Kit:
 def test_incidents_are_one_line_each_newest_last(kit: Kit) -> None:
     assert kit().splitlines() == [
         f"2026-11-22 15:04:05  {ID}  error  OOM kill  locust-worker-1 was OOM-killed",
-        f"2026-11-22 15:04:14  {'f' * 16}  warn   memory_high: worker-2 used 91% (goes on)",
+        f"2026-11-22 15:04:14  {'f' * 16}  warn   memory high  worker-2 used 91% (goes on)",
     ]
 
 

@@ -273,7 +273,7 @@ export class Charts {
     return [...this.store.containers]
       .sort(([a], [b]) => this.pressures.get(a) - this.pressures.get(b) || b.localeCompare(a))
       .map(([name, one]) => ({
-        name, label: shortName(name, this.project).replace(/^locust-/, ""), values: one[column], scale: "y",
+        name, label: shortName(name, this.project), values: one[column], scale: "y",
         colour: this.colourOf.has(name) ? this.common.colours.lines[this.colourOf.get(name)] : null,
       }));
   }

@@ -13,9 +13,9 @@ function message(name, text) {
   return made;
 }
 
-function showVerdict({ verdict, run, locust }) {
+function showVerdict({ verdict, run }) {
   const [word, reasons] = byId("verdict").children;
-  const active = locust && ACTIVE.includes(locust.state);
+  const active = run && run.state === "running";
   setClass(byId("verdict"), verdict ? verdict.word.toLowerCase() : "");
   setText(word, verdict ? `${MARK[verdict.word] || ""} ${verdict.word}${active ? " so far" : ""}` : "no verdict");
   const none = run ? "nothing speaks against this run" : "no run yet";
@@ -52,7 +52,7 @@ function showWarnings(warnings) {
   const items = warnings.map((warning) =>
     make("li", warning.severity === "error" ? "error" : "warn",
       make("b", "", warning.severity === "error" ? "✗ error" : "! warn"), ` ${warning.text}`));
-  if (!items.length) items.push(make("li", "fine", "✓ all is well"));
+  if (!items.length) items.push(make("li", "fine", "✓ none"));
   list.replaceChildren(...items);
 }
 

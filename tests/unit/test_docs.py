@@ -1,0 +1,127 @@
+"""The documentation says what is there, and all of it: metrics, incidents, routes, knobs, commands, links."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from sidecar.cli import VERBS
+from sidecar.model.incident import Incident, Kind, Reason
+from sidecar.model.naming import KIND_NAMES
+from sidecar.model.own import Own
+from sidecar.model.snapshot import Locust, Snapshot
+from sidecar.serve.app import make_app
+from sidecar.settings import KNOBS
+from sidecar.settings.registry import ALIASES
+from sidecar.views.metrics_containers import container_families
+from sidecar.views.metrics_locust import locust_families
+from sidecar.views.metrics_own import own_families
+from sidecar.watch.board import Board
+from tests.unit.sidecar.asking import ask
+
+ROOT = Path(__file__).resolve().parents[2]
+NOW = datetime(2026, 11, 22, 15, 4, 5, tzinfo=UTC)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+OF_INCIDENTS_ALONE = {"ID", "SINCE"}
+
+
+def page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text()
+
+
+def first_cells(text: str) -> Iterator[list[str]]:
+    """The code words in the first cell of each table row."""
+    for row in re.findall(r"^\|([^|\n]*)\|.*\|$", text, re.MULTILINE):
+        if words := re.findall(r"`([^`]+)`", row):
+            yield words
+
+
+def section(text: str, title: str) -> str:
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, f"no section {title!r}"
+    return found[1]
+
+
+def exposed() -> dict[str, str]:
+    locust = Locust("running", 1, 1.0, 0.0, 0.0, None, None, 0, 0)
+    snapshot = Snapshot("locust", NOW, stale=False, interval_seconds=2.0, locust=locust)
+    families = [
+        *container_families([], fresh=True),
+        *locust_families(snapshot, legacy=True),
+        *own_families(Own(NOW, cpu_seconds=0.0, memory_bytes=0), snapshot),
+    ]
+    return {family.name: family.kind for family in families}
+
+
+def app() -> Starlette:
+    return make_app(Board(lambda: NOW), asyncio.Event(), metrics=lambda _snapshot, _legacy: "")
+
+
+def test_every_metric_is_described_with_its_type_and_no_other_is() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (counter|gauge|histogram|untyped) \|", page("metrics.md"), re.MULTILINE)
+    assert dict(rows) == exposed()
+    assert len(rows) == len(exposed())
+
+
+def test_every_kind_and_reason_is_described_and_no_other_is() -> None:
+    text = page("incidents.md")
+    kinds = {words[0] for words in first_cells(section(text, "Kinds"))}
+    reasons = {words[0] for words in first_cells(section(text, "Why a container ended: `reason`"))}
+    assert (kinds, reasons) == (set(Kind), set(Reason))
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_kind_is_named_as_people_are_told(kind: Kind) -> None:
+    name = KIND_NAMES[kind]
+    told = f"`{kind}`" if name == kind else f"`{kind}`: {name}"
+    assert f"\n| {told} |" in page("incidents.md")
+
+
+def test_every_field_of_an_incident_is_described_and_no_other_is() -> None:
+    described = [word for words in first_cells(section(page("incidents.md"), "The document")) for word in words]
+    assert sorted(described) == sorted(field.name for field in fields(Incident))
+
+
+def test_every_route_is_described_and_no_other_is() -> None:
+    described = re.findall(r"^\| `GET (/[^`]*)` \|", page("api.md"), re.MULTILINE)
+    assert sorted(described) == sorted(route.path for route in app().routes if isinstance(route, Route))
+
+
+@pytest.mark.parametrize("path", ["/api/incidents", "/api/logs", "/api/history"])
+def test_every_parameter_of_a_route_is_described_and_no_other_is(path: str) -> None:
+    error = ask(app(), path, nonsense="1").json["error"]
+    known = error.partition("wanted: ")[2].split(", ")
+    described = [word for words in first_cells(section(page("api.md"), f"GET {path}")) for word in words]
+    assert sorted(described) == sorted(known)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_knob_that_is_mentioned_exists(path: Path) -> None:
+    text = path.read_text()
+    named = set(re.findall(r"`([A-Z][A-Z_]+)`", text)) | set(re.findall(r"\b([A-Z][A-Z_]+)=", text))
+    passed_through = {name for name in named if name.startswith("LOCUST_")}
+    assert named - passed_through <= {*KNOBS, *ALIASES, *OF_INCIDENTS_ALONE}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_command_that_is_mentioned_exists(path: Path) -> None:
+    text = path.read_text()
+    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    made = set(re.findall(r"(?:`|^    |^    \$ )make ([a-z-]+)", text, re.MULTILINE))
+    verbs = set(re.findall(r"(?:`|^    )scripts/kit ([a-z]+)", text, re.MULTILINE))
+    assert made <= targets
+    assert verbs <= set(VERBS)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_link_within_the_checkout_leads_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text())
+    assert [link for link in links if not (path.parent / link).exists()] == []
