@@ -115,6 +115,7 @@ class Cgroups:
     """
 
     def __init__(self, root: Path) -> None:
+        self.root = root
         self.version: int | None = None
         if (root / "memory" / "cgroup.procs").exists():
             self.version, self._top = 1, root / "memory"
@@ -141,6 +142,8 @@ class Cgroups:
         if self.version is None:
             return
         wanted = set(container_ids)
+        usual = {self._top / name for name in _USUAL_PARENTS}
+        self._parents = [one for one in self._parents if one in usual or one.exists()]
         for group in _below(self._top):
             match = _GROUP_NAME.fullmatch(group.name)
             if match and match[1] in wanted and group.parent not in self._parents:

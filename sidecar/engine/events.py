@@ -28,6 +28,7 @@ _UNIX = "unix://"
 _SECOND_NS = 1_000_000_000
 # Events may be published a little out of the order of their stamps; what is replayed twice, the journal drops.
 _OVERLAP_NS = _SECOND_NS
+_EVER_NS = _SECOND_NS  # a moment before all that an engine remembers
 _FAILED_PROBES = 2  # one may be slow on a machine out of breath; a hung proxy fails them all
 # No longer, although a try costs next to nothing: while many health checks run, the engine forgets within seconds.
 _LONGEST_PAUSE_SECONDS = 1.0
@@ -153,12 +154,15 @@ class EventStream:
             self._feed, self._given_up = feed, ""
             known_ns = self._alive_ns
             since_ns = None if self._since_ns is None else self._since_ns - _OVERLAP_NS
+            lost_time = known_ns is not None and known_ns > self._now_ns() + _OVERLAP_NS
+            if lost_time:  # the clock was set back: nobody can say from when on something is missing
+                since_ns, self._alive_ns, self._proven_ns = _EVER_NS, self._now_ns(), self._now_ns()
         if self._stopping.is_set():  # stop() may have looked for a feed before there was one
             feed.cut()
         version = self._version()
         opened_ns = self._now_ns()
         answer = feed.open(version, since_ns)
-        covered = known_ns is None or self._reaches_back_to(known_ns, version)
+        covered = known_ns is None or (not lost_time and self._reaches_back_to(known_ns, version))
         with self._guard:
             self._missing.clear()
             if known_ns is None:

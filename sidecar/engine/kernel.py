@@ -89,7 +89,8 @@ class KernelWatch:
         self._unscanned: set[str] = set()  # wanted, not found, and the whole tree was not looked through for them yet
         self._scanned_ns = self._surveyed_ns = self._beat_ns = 0
         self._last_kills: int | None = None
-        self._once_more = False
+        self._kills_of: dict[int, int] = {}  # of each cgroup in the complete reading before
+        self._once_more = self._blind = False
         self._survey_due = True
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch_on, name="kernel", daemon=True)
@@ -134,6 +135,23 @@ class KernelWatch:
         counter = replace(counter, peak_bytes=peak)
         return KernelReading(at_ns, self._boot_id, host_kills, {container_id: counter}, complete=False)
 
+    def counts(self, container_id: str) -> bool:
+        """Tell whether this container's counter can be read; of a tree that is not there, `troubles` speaks once."""
+        with self._guard:
+            return self._cgroups.version is None or self._counter(container_id) is not None
+
+    def troubles(self) -> tuple[str, ...]:
+        """Say in a sentence each which of the kernel's words cannot be had."""
+        found = []
+        if self._cgroups.version is None:
+            text = "is no cgroup tree with a memory controller: OOM kills are estimates, from Docker's events"
+            found.append(f"{self._cgroups.root} {text}")
+        if self._blind:
+            found.append("the host's count of OOM kills cannot be read: nothing tells whether one was missed")
+        if not self._boot_id:
+            found.append("the boot id cannot be read: OOM kills while the sidecar was down are estimates")
+        return tuple(found)
+
     def _watch_on(self) -> None:
         backoff = Backoff()
         pause = self._poll_seconds
@@ -150,6 +168,7 @@ class KernelWatch:
     def _poll(self) -> None:
         with self._guard:
             kills, now_ns = self._host.kills(), self._now_ns()
+            self._blind = kills is None
             moved = kills != self._last_kills
             if not (moved or self._once_more or _is_over(self._beat_ns, _BEAT_NS, now_ns)):
                 return
@@ -164,8 +183,17 @@ class KernelWatch:
         for container_id in self._wanted | self._counters.keys() | self._cgroups.present():
             counter = self._read(container_id)
             if counter is not None:
-                containers[container_id] = counter
+                containers[container_id] = self._with_peak(container_id, counter)
+            elif container_id not in self._unscanned:
+                self._wanted.discard(container_id)  # if it starts again, it is among those present
+        self._kills_of = {one.cgroup: one.kills for one in containers.values()}
         return KernelReading(at_ns, self._boot_id, host_kills, containers, self._survey(at_ns))
+
+    def _with_peak(self, container_id: str, counter: Counter) -> Counter:
+        """Add how much memory a container has used at most, when it has just lost a process: it may be gone soon."""
+        if counter.kills <= self._kills_of.get(counter.cgroup, 0):
+            return counter
+        return replace(counter, peak_bytes=self._counters[container_id].peak_bytes())
 
     def _seek(self, now_ns: int) -> None:
         """Look through the whole tree for containers that are not where containers are known to be: once for each."""

@@ -18,7 +18,11 @@ MOST_KEPT_BYTES = 16 * 1024  # of one line
 _HEADER_BYTES = 8  # stream number, three zeros, length as four big-endian bytes
 _MOST_FRAME_BYTES = 1 << 20  # the engine cuts lines at 16 KiB; a longer frame is no frame
 _STAMP_BYTES = len("2026-11-22T08:15:28.123456789Z ")
-_STAMP = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z ")
+# Only what can be a moment: a container may print anything like it, and a terminal's log shows no other borders.
+_STAMP = re.compile(
+    rb"(?:19[7-9]\d|2[01]\d\d)-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
+    rb"T(?:[01]\d|2[0-3]):[0-5]\d:(?:[0-5]\d|60)\.\d{9}Z "
+)
 
 
 def log_entries(body: bytes, *, tty: bool) -> tuple[LogEntry, ...]:

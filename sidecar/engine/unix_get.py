@@ -11,7 +11,7 @@ import time
 
 from sidecar.engine.http_stream import Answer, BadHttpError, request
 
-MOST_BYTES = 16 * 1024 * 1024  # a list of thousands of containers is smaller; an answer without end must not fill us
+MOST_BYTES = 8 * 1024 * 1024  # a list of a thousand containers is smaller; an answer without end must not fill us
 _READ_BYTES = 64 * 1024
 
 
@@ -73,12 +73,13 @@ class UnixGet:
 
 
 def _read(link: socket.socket, answer: Answer, deadline: float) -> bytes:
-    body = bytearray()
+    parts, size = [], 0  # parts, for a growing array would be copied to and fro by the allocator
     while not answer.ended:
         data = link.recv(_READ_BYTES)
         if data:
-            body += answer.feed(data)
-            if len(body) > MOST_BYTES:
+            parts.append(answer.feed(data))
+            size += len(parts[-1])
+            if size > MOST_BYTES:
                 raise OSError(f"an answer of more than {MOST_BYTES >> 20} MiB")
             if not answer.ended and time.monotonic() > deadline:
                 raise TimeoutError("no whole answer in time")
@@ -88,4 +89,4 @@ def _read(link: socket.socket, answer: Answer, deadline: float) -> bytes:
             raise OSError("the connection was closed in the middle of an answer")
         else:
             raise ConnectionResetError("the connection was closed without an answer")
-    return bytes(body)
+    return b"".join(parts)

@@ -30,9 +30,10 @@ class UnusableFileError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A connection for the one writer; `note` says in one sentence that an old file was moved aside, or ""."""
+    """A connection for the one writer, and the file's inode; `note` says in one sentence what became of an old file."""
 
     connection: sqlite3.Connection
+    inode: int
     note: str = ""
 
 
@@ -52,16 +53,28 @@ def open_database(folder: Path, schema: Schema, now: datetime, *, damage: str = 
     path = folder / schema.file_name
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return Opened(_open_unless(damage, path, schema))
+        connection = _open_unless(damage, path, schema)
+        return Opened(connection, path.stat().st_ino)
     except UnusableFileError as error:
         kept = _move_aside(path, error.word, now)
         note = f"{path.name} {error}; it is kept as {kept.name}, and a new one was begun"
         try:
-            return Opened(_open(path, schema), note)
+            connection = _open(path, schema)
+            return Opened(connection, path.stat().st_ino, note)
         except UnusableFileError as again:
             raise _refused(path, again) from again
     except OSError as error:
         raise _refused(path, error) from error
+
+
+def was_removed(path: Path, inode: int) -> bool:
+    """Tell whether the file that was opened is no longer the one in the folder: it would be written in vain."""
+    try:
+        return path.stat().st_ino != inode
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False  # nobody can say; the next writing will
 
 
 def is_corrupt(error: sqlite3.Error) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
@@ -10,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from sidecar.errors import LedgerError
+from sidecar.ledger.database import is_corrupt
 from sidecar.ledger.history_reader import HistoryReader
 from sidecar.ledger.history_thread import HistoryThread
 from sidecar.ledger.history_writer import HistoryWriter
@@ -48,7 +50,7 @@ class History:
         most_waiting_bytes: int = MOST_BYTES,
     ) -> None:
         kept = retention or Retention()
-        writer = HistoryWriter(folder, clock, kept)
+        writer = _readable(HistoryWriter(folder, clock, kept), partial(_reopened, folder, clock, kept))
         self._pending = Pending(most_waiting_bytes)
         self._thread = HistoryThread(writer, partial(_reopened, folder, clock, kept), self._pending, monotonic)
         self._reader = HistoryReader(folder)
@@ -149,6 +151,19 @@ class History:
     ) -> list[StoredLine]:
         """See HistoryReader.search."""
         return self._reader.search(text, container=container, since=since, until=until, limit=limit)
+
+
+def _readable(writer: HistoryWriter, reopened: Callable[[str], HistoryWriter]) -> HistoryWriter:
+    """Return the writer; that of a new file when this one, which is not looked through on opening, proves damaged."""
+    try:
+        writer.container_ids()
+        writer.cursors()
+    except sqlite3.DatabaseError as error:
+        writer.close()
+        if not is_corrupt(error):
+            raise
+        return reopened(str(error))
+    return writer
 
 
 def _reopened(folder: Path, clock: Callable[[], datetime], retention: Retention, damage: str) -> HistoryWriter:

@@ -131,6 +131,10 @@ class HistoryThread:
             self._writer = self._reopened(self._damage)
             self.notes = (*self.notes, self._writer.note)
             self._damage = ""
+        elif self._writer.removed:
+            self._writer.close()
+            self._writer = self._reopened("")
+            self.notes = (*self.notes, "history.db was removed while it was in use; a new one was begun")
         return self._writer
 
     def _failed(self, error: Exception) -> bool:

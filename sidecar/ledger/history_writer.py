@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sidecar.ledger.database import file_bytes, open_database, transaction
+from sidecar.ledger.database import file_bytes, open_database, transaction, was_removed
 from sidecar.ledger.history_prune import prune_age, prune_size, roll_up
 from sidecar.ledger.moments import micros, millis
 from sidecar.ledger.pending import Round, Work
@@ -67,11 +67,17 @@ class HistoryWriter:
         self._sequence = micros(clock())
         opened = open_database(folder, HISTORY, clock(), damage=damage)
         self._connection = opened.connection
+        self._inode = opened.inode
         self.note = opened.note
 
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
+
+    @property
+    def removed(self) -> bool:
+        """Whether somebody has removed the file: what is written now is lost."""
+        return was_removed(self._folder / HISTORY.file_name, self._inode)
 
     def write(self, work: Work) -> None:
         """Write all of it, or, raising sqlite3.Error, nothing."""

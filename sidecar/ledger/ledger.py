@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.errors import LedgerError
-from sidecar.ledger.database import file_bytes, is_corrupt, open_database, transaction, used_bytes
+from sidecar.ledger.database import file_bytes, is_corrupt, open_database, transaction, used_bytes, was_removed
 from sidecar.ledger.moments import micros
 from sidecar.ledger.prune import prune_ledger
 from sidecar.ledger.retention import Retention
@@ -55,7 +55,7 @@ class Ledger:
     """The journal of events, the incidents and the state of the rules. One writer, one thread at a time.
 
     A file that is damaged, while it is opened or later, or that a newer sidecar has written is moved aside, never
-    deleted; `notes` then has one sentence about it.
+    deleted, and one that somebody removes is begun anew; `notes` then has one sentence about it.
     """
 
     def __init__(self, folder: Path, clock: Callable[[], datetime], retention: Retention) -> None:
@@ -64,6 +64,7 @@ class Ledger:
         self._retention = retention
         self.notes: tuple[str, ...] = ()
         self._damage = ""
+        self._inode = 0
         self._connection = self._opened()
 
     @classmethod
@@ -156,6 +157,7 @@ class Ledger:
         opened = open_database(self._folder, LEDGER, self._clock(), damage=damage)
         if opened.note:
             self.notes = (*self.notes, opened.note)
+        self._inode = opened.inode
         return opened.connection
 
     def _sound(self) -> sqlite3.Connection:
@@ -164,6 +166,10 @@ class Ledger:
             self._connection.close()
             self._connection = self._opened(self._damage)
             self._damage = ""
+        elif was_removed(self._folder / LEDGER.file_name, self._inode):
+            self._connection.close()
+            self._connection = self._opened()
+            self.notes = (*self.notes, f"{LEDGER.file_name} was removed while it was in use; a new one was begun")
         return self._connection
 
     def _rows(self, sql: str, parameters: tuple[object, ...]) -> list[tuple[Any, ...]]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 
-from sidecar.errors import LedgerError
 from sidecar.ledger.moments import micros
 from sidecar.model import document
 from sidecar.model.document import DocumentError
 from sidecar.model.incident import Incident
 from sidecar.model.signal import Event, Owner
+
+_log = logging.getLogger(__name__)
 
 EVENT_COLUMNS = (
     "container_id, ns, action, name, project, service, number, helper, exit_code, signal, health, received_ns, raw"
@@ -63,14 +65,15 @@ def incident_row(incident: Incident) -> Row:
 def incidents_of(rows: Iterable[tuple[str, ...]]) -> list[Incident]:
     """Read incidents back from rows of one column, their documents.
 
-    Raises:
-        LedgerError: a document that no version of the model has written.
-
+    One that this version of the model cannot read is passed over, and logged: it must not hide all the others.
     """
-    try:
-        return [document.loads_as(Incident, row[0], "incident") for row in rows]
-    except DocumentError as error:
-        raise LedgerError(f"the ledger holds an incident that cannot be read: {error}") from error
+    found = []
+    for row in rows:
+        try:
+            found.append(document.loads_as(Incident, row[0], "incident"))
+        except DocumentError as error:
+            _log.warning("the ledger holds an incident that cannot be read: %s", error)
+    return found
 
 
 def _whole(value: object) -> int:

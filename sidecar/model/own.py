@@ -23,8 +23,9 @@ class Own:
     """The sidecar at one moment. Totals are since `started_at`, but for blind spans and kills: those are the ledger's.
 
     `event_lag` is from an event's own time stamp until its incident was committed, `journal_bytes` the ledger on
-    disk. `dropped_samples` were not kept because the disk was too slow. Of alerts, `dropped` did not fit into the
-    queue, and `failed` were given up after retries.
+    disk, and `ledger_kept` tells that it is written where it outlives the sidecar. `dropped_samples` were not kept
+    because the disk was too slow. Of alerts, `dropped` did not fit into the queue, and `failed` were given up after
+    retries.
     """
 
     started_at: datetime
@@ -38,3 +39,4 @@ class Own:
     alerts_sent: int = 0
     alerts_dropped: int = 0
     alerts_failed: int = 0
+    ledger_kept: bool = True

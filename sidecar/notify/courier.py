@@ -13,7 +13,9 @@ from sidecar.notify.message import Message
 
 _ROOT = Path(__file__).resolve().parents[2]
 _SECRETS = ("ALERT_URLS", "LOCUST_WEB_PASSWORD")
-TIMEOUT_SECONDS = 15.0  # Apprise gives a receiver 4 s to connect and 4 s between two bytes of its answer
+# Apprise gives a receiver 4 s to connect and 4 s between two bytes of its answer; loading it takes 1 s of processor
+# time, which on a machine that is being load-tested can take many.
+TIMEOUT_SECONDS = 45.0
 
 
 class Courier:

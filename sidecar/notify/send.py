@@ -28,7 +28,7 @@ import apprise
 
 _STATUS = re.compile(r"error=(\d{3})")
 _CONNECTION = re.compile(r"connection error", re.IGNORECASE)
-_NICENESS = 10
+_NICENESS = 5  # a message that comes a minute late for want of processor time is no alert
 _MOST_MEMORY_BYTES = 128 * 1024 * 1024
 _NOT_UNDERSTOOD = "not understood by Apprise"
 

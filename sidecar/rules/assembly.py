@@ -32,15 +32,13 @@ class Recorded:
     """What is on the disk about incidents, at one moment.
 
     `incidents` are those of the last minutes, newest first, and those that go on; `oom_kills` and `exit_reasons` go by
-    full container id; `unplaced_kills` were counted by the kernel in no container since the sidecar started; `trouble`
-    says why nothing can be recorded now.
+    full container id; `trouble` says why nothing can be recorded now.
     """
 
     incidents: tuple[Incident, ...] = ()
     oom_kills: Mapping[str, int] = field(default_factory=dict)
     exit_reasons: Mapping[str, str] = field(default_factory=dict)
     blind: tuple[Blind, ...] = ()
-    unplaced_kills: int = 0
     trouble: str = ""
 
 
@@ -80,7 +78,10 @@ def containers_of(observed: Observed) -> tuple[Container, ...]:
 
 def snapshot(observed: Observed, etas: Mapping[str, float] | None = None) -> Snapshot:
     """Put one Snapshot together and judge it; `etas` are the seconds to an OOM kill by short container id."""
-    everyone = tuple(replace(one, oom_eta_seconds=(etas or {}).get(one.id)) for one in containers_of(observed))
+    everyone = tuple(
+        replace(one, oom_eta_seconds=etas[one.id]) if etas and one.id in etas else one
+        for one in containers_of(observed)
+    )
     containers = tuple(one for one in everyone if one.project == observed.project)
     recorded = observed.recorded
     run = _run(observed.locust)

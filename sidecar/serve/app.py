@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +38,7 @@ def make_app(
     archive: Archive | None = None,
     metrics: Metrics | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    troubles: Callable[[], Sequence[str]] = lambda: (),
 ) -> Starlette:
     """Build the application.
 
@@ -48,8 +49,9 @@ def make_app(
         archive: the past; without one, its routes say so (503) and the rest works.
         metrics: writes Prometheus's text; without one, /metrics is not there.
         clock: the present moment, in UTC.
+        troubles: a sentence for each part of the sidecar that does not work as it should.
     """
-    present = _Present(board, stopping)
+    present = _Present(board, stopping, troubles)
     routes = [
         Route("/", _page),
         Route("/healthz", present.healthz),
@@ -77,9 +79,10 @@ async def _page(_: Request) -> Response:
 class _Present:
     """The routes that need the board alone."""
 
-    def __init__(self, board: Board, stopping: asyncio.Event) -> None:
+    def __init__(self, board: Board, stopping: asyncio.Event, troubles: Callable[[], Sequence[str]]) -> None:
         self._board = board
         self._stopping = stopping
+        self._troubles = troubles
 
     async def snapshot(self, _: Request) -> Response:
         document = self._board.json()
@@ -91,7 +94,8 @@ class _Present:
 
     async def healthz(self, _: Request) -> Response:
         passed = self._board.passed()
-        return JSONResponse({"schema_version": 1, "passed": passed}, status_code=200 if passed else UNAVAILABLE)
+        answer = {"schema_version": 1, "passed": passed, "troubles": list(self._troubles())}
+        return JSONResponse(answer, status_code=200 if passed else UNAVAILABLE)
 
 
 def _metrics_route(board: Board, metrics: Metrics) -> Callable[[Request], object]:

@@ -28,6 +28,12 @@ def own_families(own: Own, snapshot: Snapshot | None) -> list[Family]:
         ("cpu_seconds_total", "counter", "Processor time that the sidecar used.", own.cpu_seconds),
         ("memory_bytes", "gauge", "Memory that the sidecar holds (resident).", own.memory_bytes),
         ("journal_bytes", "gauge", "The ledger on disk.", own.journal_bytes),
+        (
+            "ledger_up",
+            "gauge",
+            "1 when incidents are written where they outlive the sidecar, else 0.",
+            int(own.ledger_kept),
+        ),
         ("dropped_samples_total", "counter", "Samples not kept because the disk was slow.", own.dropped_samples),
         ("alerts_sent_total", "counter", "Messages that a receiver took.", own.alerts_sent),
         ("alerts_dropped_total", "counter", "Messages that did not fit into the queue.", own.alerts_dropped),

@@ -25,4 +25,4 @@ class Backoff:
 
     def succeeded(self) -> Backoff:
         """Return the state after a success: no pause."""
-        return replace(self, failures=0, next_try_seconds=0.0)
+        return replace(self, failures=0, next_try_seconds=0.0) if self.failures else self

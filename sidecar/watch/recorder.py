@@ -220,7 +220,6 @@ class Recorder:
             oom_kills=dict(self._counts),
             exit_reasons=self._book.exit_reasons(),
             blind=self._book.blind(),
-            unplaced_kills=self._book.unplaced_kills(),
         )
         if incidents:
             self._publish(incidents)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -18,11 +19,11 @@ from sidecar.engine.kernel import KernelWatch
 from sidecar.errors import EngineError, LedgerError
 from sidecar.host import HostReader
 from sidecar.ledger.database import file_bytes
-from sidecar.ledger.history import History
 from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.reader import LedgerReader
 from sidecar.ledger.retention import Retention
 from sidecar.ledger.schema import HISTORY, LEDGER
+from sidecar.ledger.store import PATIENCE_SECONDS, open_store
 from sidecar.locust_api import LocustApi
 from sidecar.locust_web import Credentials
 from sidecar.model.incident import Incident, Kind
@@ -42,6 +43,7 @@ from sidecar.watch.recorder import EVENTS_ALIVE, Recorder
 from sidecar.watch.sampler import Plan, Round, Sampler, Sources
 from sidecar.watch.series import Series
 from sidecar.watch.settings import WatchSettings
+from sidecar.watch.uncounted import Uncounted
 
 _log = logging.getLogger(__name__)
 
@@ -60,17 +62,19 @@ class Sidecar:
 
     Raises:
         EngineError: DOCKER_HOST is no unix socket.
-        LedgerError: the ledger's folder cannot be written.
+        LedgerError: no folder at all can be written; where it is only the ledger's own, that is one of the `troubles`.
     """
 
     def __init__(self, settings: WatchSettings, pool: Executor, publish: Publish) -> None:
-        folder = self._folder = Path(settings.ledger_folder)
         retention = Retention(settings.ledger_days, settings.ledger_megabytes)
         self._started_at = now()
         self._publish = publish
-        self.reader = LedgerReader(folder)
-        self._ledger = Ledger.open(folder, now, retention)
-        self.history = History(folder, now, retention)
+        self._blind_seconds, self._unplaced = 0.0, 0
+        self._store = open_store(Path(settings.ledger_folder), now, retention, _spare_folder, patience=PATIENCE_SECONDS)
+        if self._store.trouble:
+            _log.error("%s", self._store.trouble)
+        self.reader = LedgerReader(self._store.folder)
+        self._ledger, self.history = self._store.ledger, self._store.history
         self._engine = DockerEngine(settings.docker_url, settings.project, watch_project=settings.watch_project)
         self._followers = Followers(settings.docker_url, self.history)
         self._context = Context(self.history, self._followers)
@@ -83,6 +87,7 @@ class Sidecar:
             put=self._put,
             now_ns=time.time_ns,
         )
+        self._uncounted = Uncounted(self._kernel.counts)
         self._recent = self._ledger.open_incidents(time.time_ns() - _RECENT_NS)
         self._events = EventStream(
             settings.docker_url,
@@ -118,14 +123,16 @@ class Sidecar:
         self._followers.stop()
         if self._notifier is not None:
             self._notifier.stop()
-        self.history.close()
-        self._ledger.close()
+        self._store.close()
         self._engine.close()
 
     def round(self) -> Round:
         """Make one round."""
         made = self._sampler.sample()
         self._keeper.take(made)
+        if made.reading is not None:
+            running = (one.listed for one in made.reading.fleet if one.listed.state == "running")
+            self._uncounted.look({one.id: one.name for one in running})
         return made
 
     def recorded(self) -> Recorded:
@@ -139,15 +146,20 @@ class Sidecar:
     def own(self) -> Own:
         """What the sidecar says of itself. Reads the ledger."""
         blind = self.reader.incidents(kinds=[Kind.BLIND], limit=_MOST_SPANS)
+        unplaced = self.reader.incidents(kinds=[Kind.UNATTRIBUTED_OOM_KILL], limit=_MOST_SPANS)
+        # The ledger forgets after a month; a counter that falls would look like a restart.
+        self._blind_seconds = max(self._blind_seconds, blind_seconds(blind, now()))
+        self._unplaced = max(self._unplaced, sum(one.count for one in unplaced))
         tally = self._notifier.tally() if self._notifier else None
         return Own(
             started_at=self._started_at,
             cpu_seconds=own.cpu_seconds(),
             memory_bytes=own.memory_bytes(),
-            blind_seconds=blind_seconds(blind, now()),
-            unattributed_kills=self._recorder.known().unplaced_kills,
+            blind_seconds=self._blind_seconds,
+            unattributed_kills=self._unplaced,
             event_lag=self._lag.reading(),
-            journal_bytes=file_bytes(self._folder, LEDGER) + file_bytes(self._folder, HISTORY),
+            journal_bytes=sum(file_bytes(self._store.folder, schema) for schema in (LEDGER, HISTORY)),
+            ledger_kept=not (self._store.trouble or self._recorder.known().trouble),
             dropped_samples=self.history.dropped.samples,
             alerts_sent=tally.sent if tally else 0,
             alerts_dropped=tally.dropped if tally else 0,
@@ -182,11 +194,15 @@ class Sidecar:
         except EngineError as error:
             _log.warning("%s", error.line())
 
-    def _troubles(self) -> list[str]:
+    def troubles(self) -> list[str]:
+        """Return a sentence for each part of the sidecar that does not work as it should."""
         problems = self._notifier.problems if self._notifier else ()
         dropped = self.history.dropped
         lost = f"{dropped.samples} samples and {dropped.lines} log lines were not kept: the disk is too slow"
         return [
+            *([self._store.trouble] if self._store.trouble else []),
+            *self._kernel.troubles(),
+            *self._uncounted.troubles(),
             *self._ledger.notes,
             *self.history.notes,
             *([self.history.trouble] if self.history.trouble else []),
@@ -196,7 +212,7 @@ class Sidecar:
 
     def _make_recorder(self, settings: WatchSettings) -> Recorder:
         projects = [name for name in (settings.project, settings.watch_project) if name]
-        book = Book(projects, self._context.enrich, state=self._ledger.state(), incidents=self._recent)
+        book = self._make_book(projects)
         book.began(time.time_ns())
         return Recorder(
             self._ledger,
@@ -208,6 +224,14 @@ class Sidecar:
             now_ns=time.time_ns,
         )
 
+    def _make_book(self, projects: Sequence[str]) -> Book:
+        """Take up what the rules knew, if it can be read: without it what happened meanwhile is judged less well."""
+        try:
+            return Book(projects, self._context.enrich, state=self._ledger.state(), incidents=self._recent)
+        except (LedgerError, ValueError, KeyError, TypeError, AttributeError) as error:
+            _log.warning("what was known before the last end cannot be read: %s: %s", type(error).__name__, error)
+            return Book(projects, self._context.enrich, incidents=self._recent)
+
     def _make_sampler(self, settings: WatchSettings, pool: Executor) -> Sampler:
         sources = Sources(
             engine=self._engine,
@@ -218,7 +242,7 @@ class Sidecar:
             pool=pool,
             logs=self._followers,
             recorded=self._recorder.known,
-            troubles=self._troubles,
+            troubles=self.troubles,
         )
         plan = Plan(
             project=settings.project,
@@ -243,6 +267,10 @@ class Sidecar:
             track=self._kernel.track,
             now_ns=time.time_ns,
         )
+
+
+def _spare_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="locust-kit-ledger-"))
 
 
 def _known_until(ledger: Ledger) -> int | None:

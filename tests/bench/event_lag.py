@@ -1,10 +1,8 @@
 """From an event's own time stamp to its committed row in the ledger: p50, p99 and the longest, in milliseconds.
 
-    PYTHONPATH=tests/integration .venv/bin/python tests/bench/event_lag.py
-
-Sixty sleeping containers are watched. First processes are OOM-killed one at a time on an otherwise idle machine, then
-comes the short storm. The rows are seen from outside, by a second reader of the ledger's file in a container of its own
-that looks each two milliseconds: what it says is late by up to that, never early.
+While the stack's workers are watched, processes are OOM-killed one at a time in a container beside them; then comes the
+short storm. The rows are seen from outside, by a second reader of the ledger's file in a container of its own that
+looks each two milliseconds: what it says is late by up to that, never early.
 """
 
 from __future__ import annotations
@@ -12,21 +10,17 @@ from __future__ import annotations
 import json
 import statistics
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from stacks import docker, until
 from storm.account import account
 from storm.battle import SHORT, Battle
-from storm.victims import IMAGE, Shape, Ward, eater, sh
+from storm.victims import IMAGE, Shape, Ward, eater
 
-ROOT = Path(__file__).parents[2]
-PROJECT, WEB_PORT, MONITOR_PORT = "kit-bench-lag", 18289, 18290
-KNOBS = [f"PROJECT={PROJECT}", f"WEB_PORT={WEB_PORT}", f"MONITOR_PORT={MONITOR_PORT}"]
-SLEEPERS, KILLS, KILL_GAP = 60, 60, "0.7"
-SLEEPER = Shape("sleeper", sh('echo \'{"what":"done","ns":0}\'; exec sleep infinity'), memory="16m")
+from tests.bench.stack import MONITOR_PORT, PROJECT
+
+KILLS, KILL_GAP = 120, "0.7"
 SINGLE = Shape("single", eater("parent", str(KILLS), KILL_GAP))
 # Prints a row once it is there for another connection to read, with the time at which it was.
 WATCHER = """
@@ -54,11 +48,6 @@ class Row:
     action: str
     ns: int
     lag_ms: float
-
-
-def kit(verb: str, *arguments: str) -> None:
-    """Run a verb of the host command line, quietly."""
-    subprocess.run(["scripts/kit", verb, *KNOBS, *arguments], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
 def watcher() -> subprocess.Popen[str]:
@@ -107,24 +96,15 @@ def measure(ward: Ward) -> tuple[list[Row], list[Row]]:
     )
 
 
-def main() -> int:
-    """Bring a stack and the sleepers up, measure, print, take everything down."""
-    kit("up", "WORKERS=1", "MOCK=1")
+def report() -> None:
+    """Measure on the stack that is up, and print."""
+    until(lambda: account(MONITOR_PORT), 60, "the sidecar's account")
     ward = Ward(PROJECT)
     try:
-        until(lambda: account(MONITOR_PORT), 60, "the sidecar's account")
-        sleepers = Battle(ward)
-        sleepers.wave((SLEEPER,) * SLEEPERS)
         quiet, storm = measure(ward)
     finally:
         ward.remove()
-        kit("down")
-    print(f"{'lag, ms':28}{'rows':>6}{'p50':>9}{'p99':>9}{'max':>9}")
-    for name, rows in ((f"quiet, {SLEEPERS} watched", quiet), ("storm", storm)):
+    print(f"{'event lag, ms':28}{'rows':>6}{'p50':>9}{'p99':>9}{'max':>9}")
+    for name, rows in (("one kill at a time", quiet), ("storm", storm)):
         show(name, rows)
         show("  of these, oom", [row for row in rows if row.action == "oom"])
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

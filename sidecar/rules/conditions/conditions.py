@@ -11,7 +11,7 @@ from sidecar.model.snapshot import Snapshot
 from sidecar.model.times import format_time
 from sidecar.rules.conditions import containers, loops
 from sidecar.rules.conditions.failures import FailureWindow
-from sidecar.rules.conditions.sign import Sign, Subject, running_id
+from sidecar.rules.conditions.sign import Sign, running_id
 from sidecar.rules.conditions.workers import Workers
 
 FAIL_THRESHOLD = 0.05
@@ -74,11 +74,13 @@ class Conditions:
             signs.append(failures)
         found: list[Incident] = []
         seen: set[Key] = set()
-        for given in signs:
-            sign = replace(given, subject=_with_full_id(given, full))
-            key = _key(sign.kind, sign.subject.container_id)
+        for sign in signs:
+            container_id = full.get(sign.subject.container or "", sign.subject.container_id)
+            key = _key(sign.kind, container_id)
             seen.add(key)
-            found += self._judge(key, sign, snapshot)
+            if sign.bad or key in self._watches:  # hundreds a round are neither
+                subject = replace(sign.subject, container_id=container_id)
+                found += self._judge(key, replace(sign, subject=subject), snapshot)
         found += self._close_unseen(seen, snapshot)
         found += self._workers.apply(snapshot, recent, full)
         return found
@@ -111,11 +113,6 @@ class Conditions:
 
 def _key(kind: Kind, container_id: str | None) -> Key:
     return kind, container_id or ""
-
-
-def _with_full_id(sign: Sign, full: Mapping[str, str]) -> Subject:
-    subject = sign.subject
-    return replace(subject, container_id=full.get(subject.container or "", subject.container_id))
 
 
 def _another_start(incident: Incident, sign: Sign) -> bool:

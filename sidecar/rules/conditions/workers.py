@@ -1,7 +1,8 @@
 """Locust workers that were lost, and those that left. Pure but for its memory.
 
 Each worker id is told of once: as lost when the master misses it or its container died of something nobody asked for,
-as left when it quit by itself or its container was stopped by a person.
+as left when it quit by itself or its container was stopped by a person. One that was missing and came back can be lost
+again.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from datetime import datetime, timedelta
 from sidecar.model.incident import FINAL, Incident, Kind, Reason, Severity, identity
 from sidecar.model.naming import users_and_workers
 from sidecar.model.snapshot import Container, Locust, Snapshot, Worker
+from sidecar.model.times import format_time
 from sidecar.rules.conditions.sign import of_project, running_id
 
 MASTER = "locust-master"
@@ -87,7 +89,7 @@ class Workers:
     def _judge(
         self, known: _Known, snapshot: Snapshot, recent: Sequence[Incident], full: Mapping[str, str]
     ) -> Incident | None:
-        if known.told is not None:
+        if known.told is not None and (known.told.note is None or _is_well(known)):
             return _came_back(known, snapshot.at)
         death = _death(known, recent)
         missing = known.worker.state == MISSING and known.gone_since is None
@@ -119,8 +121,9 @@ def _told(kind: Kind, known: _Known, snapshot: Snapshot, full: Mapping[str, str]
     container = next((one for one in snapshot.containers if one.name == worker.container), None)
     lost = kind is Kind.WORKER_LOST
     at = death.at if death else known.gone_since or snapshot.at
+    again = f"@{format_time(at)}" if known.told else ""  # it had come back
     return Incident(
-        id=identity(kind, _id(container, full), "", worker.id),
+        id=identity(kind, _id(container, full), "", worker.id + again),
         kind=kind,
         severity=Severity.ERROR if lost else Severity.INFO,
         at=at,
@@ -155,11 +158,14 @@ def _id(container: Container | None, full: Mapping[str, str]) -> str:
     return full.get(container.name, container.id) if container else ""
 
 
+def _is_well(known: _Known) -> bool:
+    return known.gone_since is None and known.worker.state != MISSING
+
+
 def _came_back(known: _Known, at: datetime) -> Incident | None:
     """A worker that was only missing may be heard of again."""
     told = known.told
-    back = known.gone_since is None and known.worker.state != MISSING
-    if told is None or told.kind is not Kind.WORKER_LOST or told.cause or told.note or not back:
+    if told is None or told.kind is not Kind.WORKER_LOST or told.cause or told.note or not _is_well(known):
         return None
     text = f"the master heard of it again after {(at - told.at).total_seconds():.0f} s"
     return replace(told, until=at, note=text, revision=told.revision + 1)

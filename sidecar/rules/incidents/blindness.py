@@ -129,9 +129,14 @@ def _clock(ns: int) -> str:
 
 
 def blind_seconds(incidents: Iterable[Incident], now: datetime) -> float:
-    """How long the sidecar was blind in all; `incidents` tell of it, and spans that overlap count once."""
+    """How long the sidecar was blind in all; `incidents` tell of it, and spans that overlap count once.
+
+    A span that was made up for afterwards does not count.
+    """
     total, reached = 0.0, datetime.min.replace(tzinfo=UTC)
     for span in sorted(incidents, key=lambda one: one.at):
+        if span.until is not None and span.severity is Severity.INFO:
+            continue
         begin, end = max(span.at, reached), span.until or now
         total += max(0.0, (end - begin).total_seconds())
         reached = max(reached, end)

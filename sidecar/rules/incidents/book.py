@@ -120,10 +120,6 @@ class Book:
         """The blind spans of the last minutes."""
         return self._blindness.shown()
 
-    def unplaced_kills(self) -> int:
-        """How many OOM kills of this host were told as unplaced since the sidecar started."""
-        return self._remainder.unplaced_total
-
     def exit_reasons(self) -> dict[str, str]:
         """Why each container that is down ended, by container id."""
         return {

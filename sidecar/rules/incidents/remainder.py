@@ -16,6 +16,8 @@ from sidecar.rules.incidents.lives import SECOND, Life
 
 _PROMPT_NS = SECOND // 2  # from a kill to the end that it brings, on a machine that is not out of breath
 
+_ALL_PLACED = "OOM kills that could not be placed at first: all are placed now"
+
 
 class Remainder:
     """Works the overdue entries of the account off."""
@@ -26,7 +28,6 @@ class Remainder:
         self._kills = kills
         self._ends = ends
         self._blindness = blindness
-        self.unplaced_total = 0
 
     def tick(self, now_ns: int, lives: Iterable[Life], elsewhere: dict[str, int]) -> None:
         """Place or tell each overdue entry; `elsewhere` are kills seen in cgroups outside Docker, and is worked off."""
@@ -76,7 +77,6 @@ class Remainder:
     def _tell(self, entry: Entry) -> None:
         blind = self._blindness.covers(entry.since_ns, entry.until_ns)
         entry.told = self._put(entry, entry.kills, "", blind=blind).id
-        self.unplaced_total += entry.kills
         if blind:
             self._blindness.unplaced(entry.since_ns, entry.until_ns, entry.kills)
 
@@ -101,8 +101,7 @@ class Remainder:
             incident = self._desk.get(entry.told)
             if incident is None or incident.count == entry.kills:
                 continue
-            self.unplaced_total -= incident.count - entry.kills
-            text = phrases.unplaced(entry.kills, "", blind=False) if entry.kills else "OOM kills that could not be placed at first: all are placed now"
+            text = phrases.unplaced(entry.kills, "", blind=False) if entry.kills else _ALL_PLACED
             severity = Severity.WARN if entry.kills else Severity.INFO
             self._desk.revise(incident.id, count=entry.kills, text=text, severity=severity)
 

@@ -73,7 +73,9 @@ def truth_of(victim: Victim) -> Truth:
         return Truth(victim.id, victim.shape.name, lives_of(lines, lines[-1].ns))
     found = json.loads(docker("inspect", victim.id))[0]
     lines = lines_of(docker("logs", victim.id))
-    lines += [line for line in lines_of(victim.execs) if line.what == "loss"]
+    # On a busy machine a process that was exec'ed is at work before the main one has said that it is there.
+    started = min((line.ns for line in lines if line.what == "start"), default=0)
+    lines += [Line(max(line.ns, started + 1), line.what) for line in lines_of(victim.execs) if line.what == "loss"]
     lives = lives_of(sorted(lines, key=lambda line: line.ns), ended_ns(found["State"]))
     agree(found, lives)
     return Truth(victim.id, str(found["Name"]).removeprefix("/"), lives)

@@ -1,0 +1,113 @@
+"""Ledger and history in one folder; where that cannot be, in a private one: watching goes on all the same."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sidecar.errors import LedgerError
+from sidecar.ledger.database import BUSY_SECONDS
+from sidecar.ledger.history import History
+from sidecar.ledger.ledger import Ledger
+from sidecar.ledger.retention import Retention
+
+_LOCK = "lock"
+_SPARE_MEGABYTES = 8  # a spare folder is most often memory (/tmp)
+_PAUSE_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Both halves of the ledger, open in `folder`. `trouble` is "" or a sentence: why it is not where it should be."""
+
+    folder: Path
+    ledger: Ledger
+    history: History
+    lock: int
+    trouble: str = ""
+
+    def close(self) -> None:
+        """Let go of both files, and of the folder."""
+        self.history.close()
+        self.ledger.close()
+        os.close(self.lock)
+
+
+def open_store(
+    folder: Path, clock: Callable[[], datetime], retention: Retention, spare: Callable[[], Path], *, patience: float = 0
+) -> Store:
+    """Open the ledger in its folder, or else begin one in a spare folder and say so.
+
+    Args:
+        folder: where the ledger belongs.
+        clock: the time of day.
+        retention: how long and how much is kept.
+        spare: makes an empty folder of our own.
+        patience: how many seconds another sidecar may take to let go of the folder.
+
+    Raises:
+        LedgerError: the spare folder cannot be used either.
+
+    """
+    try:
+        return _open(folder, clock, retention, patience=patience)
+    except LedgerError as error:
+        trouble = (
+            f"the ledger cannot be kept in {folder}: {error.what}. What is recorded now is lost when the sidecar ends;"
+            " mend the folder and restart the sidecar"
+        )
+    try:
+        small = Retention(retention.days, min(retention.megabytes, _SPARE_MEGABYTES))
+        return _open(spare(), clock, small, trouble=trouble)
+    except OSError as error:
+        raise LedgerError(f"{trouble}; nor is there a spare folder: {error}") from error
+
+
+def _open(
+    folder: Path, clock: Callable[[], datetime], retention: Retention, *, trouble: str = "", patience: float = 0
+) -> Store:
+    lock = _locked(folder, patience)
+    try:
+        ledger = Ledger.open(folder, clock, retention)
+        try:
+            return Store(folder, ledger, History(folder, clock, retention), lock, trouble)
+        except BaseException:
+            ledger.close()
+            raise
+    except (sqlite3.Error, ValueError) as error:  # a file that could be opened, and cannot be read
+        os.close(lock)
+        raise LedgerError(f"it cannot be read: {error}", where=str(folder)) from error
+    except BaseException:
+        os.close(lock)
+        raise
+
+
+def _locked(folder: Path, patience: float) -> int:
+    """Take the folder for this process alone: two that write one ledger would each undo what the other has counted."""
+    until = time.monotonic() + patience
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise LedgerError(f"it cannot be opened: {error.strerror}", where=str(folder)) from error
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                os.close(lock)
+                raise LedgerError("another sidecar is writing it", where=str(folder)) from None
+            time.sleep(_PAUSE_SECONDS)
+        except OSError:
+            return lock  # a file system without locks
+        else:
+            return lock
+
+
+PATIENCE_SECONDS = BUSY_SECONDS  # two sidecars may overlap for a moment while one replaces the other
