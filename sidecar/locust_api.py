@@ -47,6 +47,10 @@ class LocustApi:
             return LocustReading(stats=None, error=str(error), plugin=None)
         return LocustReading(stats=stats, error=None, plugin=self._plugin())
 
+    def cut(self) -> None:
+        """End a reading that is under way. For any thread."""
+        self._web.cut()
+
     def close(self) -> None:
         """Close the connection; the next reading opens another."""
         self._web.close()

@@ -13,13 +13,14 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
 from sidecar.locust_answers import MasterError
 
-MOST_BYTES = 16 * 1024 * 1024  # 500 rows and 500 errors are far below; more is not an answer but an accident
+MOST_BYTES = 8 * 1024 * 1024  # 500 rows and 500 errors are far below; more is not an answer but an accident
 _READ_BYTES = 64 * 1024
 _LOGIN_PAUSE_SECONDS = 30.0  # after a refusal: a wrong password sent each round locks accounts elsewhere
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -64,6 +65,7 @@ class LocustWeb:
         self._timeout_seconds = timeout_seconds
         self._monotonic = monotonic
         self._connection: http.client.HTTPConnection | None = None
+        self._under_way: http.client.HTTPConnection | None = None
         self._tls: ssl.SSLContext | None = None
         self._cookies: dict[str, str] = {}
         self._next_login = 0.0
@@ -84,6 +86,13 @@ class LocustWeb:
             self._next_login = self._monotonic() + _LOGIN_PAUSE_SECONDS
             raise MasterError("the master refuses the login: are LOCUST_WEB_USERNAME and LOCUST_WEB_PASSWORD right?")
         return answer
+
+    def cut(self) -> None:
+        """End a request that is under way, at once. For any thread."""
+        link = self._under_way.sock if self._under_way is not None else None
+        if link is not None:
+            with suppress(OSError):
+                link.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""
@@ -147,6 +156,7 @@ class LocustWeb:
         headers = {"Accept": "application/json", "User-Agent": "locust-kit"} | (_FORM if form is not None else {})
         if self._cookies:
             headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+        self._under_way = connection
         try:
             connection.request(method, target, form, headers)
             answer = connection.getresponse()

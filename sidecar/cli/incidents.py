@@ -12,7 +12,7 @@ from sidecar.drive import workspace
 from sidecar.errors import SettingError, StackError
 from sidecar.model import document
 from sidecar.model.incident import Evidence, Incident
-from sidecar.model.naming import KIND_NAMES
+from sidecar.model.naming import KIND_NAMES, told
 from sidecar.model.text import clean
 from sidecar.model.times import format_time, parse_time
 from sidecar.serve.documents import IncidentList
@@ -52,17 +52,19 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     first_snapshot(reader, settings.project)  # for its errors: no stack, or another one
     try:
         if asked.incident_id:
-            _print_one(reader, asked)
+            _print_one(reader, asked, settings.project)
         else:
-            _print_all(reader, asked)
+            _print_all(reader, asked, settings.project)
     except UnknownError:
         raise StackError(f"there is no incident {asked.incident_id!r}", fix="scripts/kit incidents") from None
     except SidecarError as error:
-        raise StackError(f"the sidecar gave no incidents: {error}", fix="try again; scripts/kit ps tells how the sidecar is") from error
+        raise StackError(
+            f"the sidecar gave no incidents: {error}", fix="try again; scripts/kit ps tells how the sidecar is"
+        ) from error
     return 0
 
 
-def _print_all(reader: SidecarReader, asked: _Asked) -> None:
+def _print_all(reader: SidecarReader, asked: _Asked, project: str) -> None:
     query: dict[str, str | int] = {"limit": _MOST, "evidence": 1 if asked.as_json else 0}
     if asked.since:
         query["since"] = format_time(asked.since)
@@ -72,7 +74,7 @@ def _print_all(reader: SidecarReader, asked: _Asked) -> None:
         return
     found = _read(IncidentList, written)
     for incident in reversed(found.incidents):
-        print(line(incident))
+        print(line(incident, project))
     if not found.incidents:
         since = f" since {_local(asked.since)}" if asked.since else ""
         print(f"no incident{since}")
@@ -81,24 +83,24 @@ def _print_all(reader: SidecarReader, asked: _Asked) -> None:
             print(f"blind since {_local(span.since)}: {clean(span.text)}")
 
 
-def _print_one(reader: SidecarReader, asked: _Asked) -> None:
+def _print_one(reader: SidecarReader, asked: _Asked, project: str) -> None:
     incident = reader.incident(asked.incident_id)
     if asked.as_json:
         sys.stdout.write(document.dumps(incident).decode() + "\n")
         return
-    print("\n".join(detail(incident)))
+    print("\n".join(detail(incident, project)))
 
 
-def line(incident: Incident) -> str:
-    """Tell one incident in one line."""
+def line(incident: Incident, project: str) -> str:
+    """Tell one incident in one line, as the stack of a project sees it."""
     goes_on = "" if incident.until else " (goes on)"
-    what = f"{KIND_NAMES[incident.kind]}  {clean(incident.text)}{goes_on}"
+    what = f"{KIND_NAMES[incident.kind]}  {clean(told(incident, project))}{goes_on}"
     return f"{_local(incident.at)}  {incident.id}  {incident.severity:<5}  {what}"
 
 
-def detail(incident: Incident) -> Iterator[str]:
+def detail(incident: Incident, project: str) -> Iterator[str]:
     """Tell one incident with everything that is known of it."""
-    yield line(incident)
+    yield line(incident, project)
     for name, value in _facts(incident):
         if value:
             yield f"  {name:<10} {value}"

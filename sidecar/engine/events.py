@@ -97,6 +97,7 @@ class EventStream:
     def stop(self) -> None:
         """End both threads; returns within a second or so, a quiet stream or not."""
         self._stopping.set()
+        self._was_up.set()  # nobody is to wait for it any more
         self._cut()
         for thread in self._threads:
             thread.join(timeout=1.0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import time
+from contextlib import suppress
 
 from sidecar.engine.http_stream import Answer, BadHttpError, request
 
@@ -25,6 +26,14 @@ class UnixGet:
         self._path = path
         self._timeout_seconds = timeout_seconds
         self._socket: socket.socket | None = None
+        self._is_cut = False
+
+    def cut(self) -> None:
+        """End whatever waits for an answer, at once and for good. For any thread."""
+        self._is_cut = True
+        if (link := self._socket) is not None:
+            with suppress(OSError):
+                link.shutdown(socket.SHUT_RDWR)
 
     def get(self, target: str) -> tuple[int, bytes]:
         """GET a target; returns status and body. A connection that the other side has closed meanwhile is opened anew.
@@ -47,6 +56,8 @@ class UnixGet:
             self._socket = None
 
     def _connected(self) -> socket.socket:
+        if self._is_cut:
+            raise OSError("told to stop")
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(self._timeout_seconds)
         try:

@@ -6,9 +6,10 @@ Two places cannot import this and keep a copy: the page (static/js/incidents.js)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
-from sidecar.model.incident import Kind
+from sidecar.model.incident import Incident, Kind
 
 KIND_NAMES: Mapping[Kind, str] = {
     Kind.OOM_KILL: "OOM kill",
@@ -33,6 +34,18 @@ _WORKER_ID = 17  # the container's short id, "_", and enough of the rest to tell
 def short_worker(worker: str) -> str:
     """Shorten a Locust worker's id (`f26e19abb9b8_3f2a…`)."""
     return worker if len(worker) <= _WORKER_ID + 1 else f"{worker[:_WORKER_ID]}…"
+
+
+def told(incident: Incident, project: str, name: str | None = None) -> str:
+    """Return an incident's sentence as a view of a project says it.
+
+    The sentence names a container without its project. Of another project's container that would be half a name: it
+    becomes `name`, or the container's own full one.
+    """
+    if incident.container is None or incident.project in {None, project}:
+        return incident.text
+    short = incident.container.removeprefix(f"{incident.project}-")
+    return re.sub(rf"(?<![\w/-]){re.escape(short)}(?![\w-])", lambda _: name or incident.container or "", incident.text)
 
 
 def users_and_workers(users: int | None, workers: Sequence[str]) -> str:

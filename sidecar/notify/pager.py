@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from sidecar.model.incident import Incident, Kind
 from sidecar.notify.message import Entry, Message, compose
 
-GATHER_SECONDS = 3.0  # a kill is final after two: its message then has the whole count
+GATHER_SECONDS = 5.0  # a kill is final about four after its last sign: its message then says all of it
 GAP_SECONDS = 10.0  # between two messages
 MOST_KNOWN = 5000
 MOST_PENDING = 1000  # incidents that wait for their message

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, tzinfo
 
 from sidecar.model.incident import PROVISIONAL, Evidence, Incident, MemorySample, Reason
-from sidecar.model.naming import KIND_NAMES
+from sidecar.model.naming import KIND_NAMES, told
 from sidecar.model.snapshot import Snapshot
 from sidecar.views import units
 from sidecar.views.lines import DIM, TITLE, WARN, Line, Span, line, wrapped
@@ -43,7 +43,7 @@ def detail(incident: Incident, snapshot: Snapshot, *, width: int, zone: tzinfo |
     """Draw an incident: what it is, its facts, what it followed from and what followed, its evidence."""
     style = STYLES[incident.severity]
     head = f"{MARKS[incident.severity]} {KIND_NAMES[incident.kind]}"
-    texts = wrapped(incident.text, width, _MOST_ROWS)
+    texts = wrapped(told(incident, snapshot.project), width, _MOST_ROWS)
     lines = [line(Span(head, style), f"  {_when(incident, zone, now)}"), *(line(text) for text in texts), ()]
     for name, text in _facts(incident, snapshot, zone):
         lines += _labelled(name, text, width)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sidecar.model.incident import Incident, Kind, Severity
-from sidecar.model.naming import KIND_NAMES, users_and_workers
+from sidecar.model.naming import KIND_NAMES, told, users_and_workers
 from sidecar.model.snapshot import Snapshot
 from sidecar.views import units
 
@@ -147,7 +147,8 @@ def _loss(story: Story) -> str:
 
 
 def _own(incident: Incident, snapshot: Snapshot) -> str:
-    text, name = incident.text, container_of(incident, snapshot)
+    name = container_of(incident, snapshot)
+    text = told(incident, snapshot.project, name)
     if incident.container and incident.container in text:
         text = text.replace(incident.container, name)
     parts = [text if not name or name in text else f"{name}: {text}"]

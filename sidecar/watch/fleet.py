@@ -22,8 +22,13 @@ from sidecar.rules.assembly import Seen
 
 INSPECT_EVERY_SECONDS = 10.0
 READERS = 4  # answers of the engine awaited at the same time
+ROUND_SECONDS = 4.0  # after which a round asks nothing more, half of it for inspects: rounds must come, if incomplete
 
 Answer = TypeVar("Answer")
+
+
+class TooSlowError(EngineError):
+    """There was no time left in this round to ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,8 @@ class _Memory:
     listed: Listed
     inspected: Inspected | None = None
     inspected_at_seconds: float = 0.0
+    inspect_asked_seconds: float = 0.0
+    stats_asked_seconds: float = 0.0
     counters: Counters | None = None
     baseline_started_at: datetime | None = None
 
@@ -73,10 +80,13 @@ class Fleet:
         memories = [self._remember(listed) for listed in self._engine.containers()]
         before, self._memories = self._memories, {memory.listed.id: memory for memory in memories}
         stirred, self._stirred = self._stirred, set()
+        began = self._monotonic()
         wanting = [memory for memory in memories if memory.listed.id in stirred or self._wants_inspect(memory)]
-        unread = self._inspect(wanting)
+        wanting.sort(key=lambda memory: memory.inspect_asked_seconds)  # all have their turn, also when time is short
+        unread = self._inspect(wanting, began + ROUND_SECONDS / 2)
         running = [memory for memory in memories if memory.listed.state == "running"]
-        found, unread_stats = self._stats(running)
+        running.sort(key=lambda memory: memory.stats_asked_seconds)
+        found, unread_stats = self._stats(running, began + ROUND_SECONDS)
         fleet = tuple(_seen(memory, found.get(memory.listed.id)) for memory in memories)
         return FleetReading(
             fleet,
@@ -99,9 +109,12 @@ class Fleet:
             return True
         return self._monotonic() - memory.inspected_at_seconds >= INSPECT_EVERY_SECONDS
 
-    def _inspect(self, memories: Sequence[_Memory]) -> list[str]:
+    def _inspect(self, memories: Sequence[_Memory], until: float) -> list[str]:
         failures = []
-        for memory, answer in self._each(self._engine.inspect, memories):
+        now = self._monotonic()
+        for memory, answer in self._each(self._engine.inspect, memories, until):
+            if not isinstance(answer, TooSlowError):
+                memory.inspect_asked_seconds = now
             if isinstance(answer, EngineError):
                 failures.append(answer)
             else:
@@ -109,9 +122,12 @@ class Fleet:
                 memory.inspected_at_seconds = self._monotonic()
         return _sentence(failures, "details")
 
-    def _stats(self, memories: Sequence[_Memory]) -> tuple[dict[str, Figures], list[str]]:
+    def _stats(self, memories: Sequence[_Memory], until: float) -> tuple[dict[str, Figures], list[str]]:
         failures, found = [], {}
-        for memory, answer in self._each(self._engine.stats, memories):
+        now = self._monotonic()
+        for memory, answer in self._each(self._engine.stats, memories, until):
+            if not isinstance(answer, TooSlowError):
+                memory.stats_asked_seconds = now
             if isinstance(answer, EngineError):
                 failures.append(answer)
             elif answer is not None:
@@ -119,11 +135,13 @@ class Fleet:
         return found, _sentence(failures, "figures")
 
     def _each(
-        self, question: Callable[[str], Answer], memories: Sequence[_Memory]
+        self, question: Callable[[str], Answer], memories: Sequence[_Memory], until: float
     ) -> Iterator[tuple[_Memory, Answer | EngineError]]:
-        """Ask one question of each container, several at a time; the answers come in no order."""
+        """Ask one question of each container, several at a time; the answers come in no order. Begins none late."""
 
         def ask(memory: _Memory) -> Answer | EngineError:
+            if self._monotonic() >= until:
+                return TooSlowError("Docker takes too long over the others")
             try:
                 return question(memory.listed.id)
             except EngineError as error:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from sidecar.engine.api import Engine
 from sidecar.errors import EngineError
-from sidecar.model.observation import LocustReading, LogEntry
+from sidecar.model.observation import LogEntry
 from sidecar.model.snapshot import Host, Snapshot
 from sidecar.rules import assembly
 from sidecar.rules.assembly import NOTHING_RECORDED, Observed, Recorded, Seen
@@ -19,15 +19,9 @@ from sidecar.rules.forecasts import Forecasts
 from sidecar.rules.warnings import MASTER
 from sidecar.watch.backoff import Backoff
 from sidecar.watch.fleet import Fleet, FleetReading
+from sidecar.watch.master import LocustSource, Master
 
 _log = logging.getLogger(__name__)
-
-
-class LocustSource(Protocol):
-    """Where the master's figures come from."""
-
-    def read(self) -> LocustReading:
-        """Visit the master once; never raises."""
 
 
 class HostSource(Protocol):
@@ -104,6 +98,7 @@ class Sampler:
         self._clock = clock
         self._monotonic = monotonic
         self._reader = Fleet(sources.engine, sources.pool, monotonic)
+        self._master = Master(sources.locust, sources.pool, monotonic)
         self._forecasts = Forecasts()
         self._backoff = Backoff(most_seconds=8.0)  # a socket on the same machine: asking again costs next to nothing
         self._engine_error = ""
@@ -117,7 +112,7 @@ class Sampler:
     def sample(self) -> Round:
         """Read everything once and return the Snapshot of this moment. Never raises for what a source does."""
         began = self._monotonic()
-        locust = self._sources.pool.submit(self._sources.locust.read)
+        self._master.ask()
         unread: list[str] = []
         fleet = self._read_fleet()
         if fleet is None:
@@ -132,7 +127,7 @@ class Sampler:
         if recorded.trouble:
             unread.append(recorded.trouble)
         source = _log_source(self._fleet, self._plan.project)
-        locust_reading = locust.result()
+        locust_reading = self._master.reading()
         observed = Observed(
             project=self._plan.project,
             at=self._clock(),

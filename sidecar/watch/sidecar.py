@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from sidecar import own
@@ -70,6 +72,11 @@ class Sidecar:
         self._started_at = now()
         self._publish = publish
         self._blind_seconds, self._unplaced = 0.0, 0
+        self._guard, self._ending = threading.Lock(), False
+        self._ends: list[Callable[[], None]] = []
+        self._locust = LocustApi(
+            settings.locust_url, credentials=Credentials(settings.locust_username, settings.locust_password)
+        )
         self._store = open_store(Path(settings.ledger_folder), now, retention, _spare_folder, patience=PATIENCE_SECONDS)
         if self._store.trouble:
             _log.error("%s", self._store.trouble)
@@ -80,8 +87,10 @@ class Sidecar:
         self._context = Context(self.history, self._followers)
         self._series = Series()
         self._lag = LagMeter()
+        cgroups = Cgroups(Path(settings.cgroup_root))
+        self._engine_loses_kills = cgroups.version != 1
         self._kernel = KernelWatch(
-            Cgroups(Path(settings.cgroup_root)),
+            cgroups,
             vmstat=Path("/proc/vmstat"),
             boot_id=Path("/proc/sys/kernel/random/boot_id"),
             put=self._put,
@@ -104,27 +113,34 @@ class Sidecar:
 
     def start(self) -> None:
         """Begin to watch. What happened while nobody did is taken in first, as far as the engine remembers it."""
-        self.history.start()
-        self._followers.start()
+        self._begin(self.history.start, lambda: None)  # the store ends it, as the last of all
+        self._begin(self._followers.start, self._followers.stop)
         if self._notifier is not None:
-            self._notifier.start()
-        self._recorder.start(self._recent)
-        self._events.start()
+            self._begin(self._notifier.start, self._notifier.stop)
+        self._begin(lambda: self._recorder.start(self._recent), self._recorder.stop)
+        self._begin(self._events.start, self._events.stop)
         if self._events.wait_until_up(_REPLAY_SECONDS):
             time.sleep(_REPLAY_TAKES_SECONDS)
         self._track_everyone()
-        self._kernel.start()
+        self._begin(self._kernel.start, self._kernel.stop)
 
     def stop(self) -> None:
-        """End; what was seen so far is on the disk when this returns."""
-        self._events.stop()
-        self._kernel.stop()
-        self._recorder.stop()
-        self._followers.stop()
-        if self._notifier is not None:
-            self._notifier.stop()
+        """End; what was seen so far is on the disk when this returns. Also in the middle of a start."""
+        with self._guard:
+            self._ending = True
+        self._engine.cut()  # a round that waits for a slow engine is not waited for
+        self._locust.cut()
+        while self._ends:
+            self._ends.pop()()
         self._store.close()
         self._engine.close()
+
+    def _begin(self, start: Callable[[], None], stop: Callable[[], None]) -> None:
+        """Start a part, unless the end has come meanwhile; the parts are stopped in the opposite order."""
+        with self._guard:
+            if not self._ending:
+                start()
+                self._ends.append(stop)
 
     def round(self) -> Round:
         """Make one round."""
@@ -145,8 +161,12 @@ class Sidecar:
 
     def own(self) -> Own:
         """What the sidecar says of itself. Reads the ledger."""
-        blind = self.reader.incidents(kinds=[Kind.BLIND], limit=_MOST_SPANS)
-        unplaced = self.reader.incidents(kinds=[Kind.UNATTRIBUTED_OOM_KILL], limit=_MOST_SPANS)
+        try:
+            blind = self.reader.incidents(kinds=[Kind.BLIND], limit=_MOST_SPANS)
+            unplaced = self.reader.incidents(kinds=[Kind.UNATTRIBUTED_OOM_KILL], limit=_MOST_SPANS)
+        except LedgerError as error:  # all other figures are still worth a scrape
+            _log.warning("%s", error.line())
+            blind, unplaced = [], []
         # The ledger forgets after a month; a counter that falls would look like a restart.
         self._blind_seconds = max(self._blind_seconds, blind_seconds(blind, now()))
         self._unplaced = max(self._unplaced, sum(one.count for one in unplaced))
@@ -224,20 +244,30 @@ class Sidecar:
             now_ns=time.time_ns,
         )
 
+    def health(self) -> list[str]:
+        """Return all `troubles`, and why nothing can be recorded now if that is so."""
+        trouble = self._recorder.known().trouble
+        return [*([trouble] if trouble else []), *self.troubles()]
+
     def _make_book(self, projects: Sequence[str]) -> Book:
         """Take up what the rules knew, if it can be read: without it what happened meanwhile is judged less well."""
+        make = partial(
+            Book,
+            projects,
+            self._context.enrich,
+            incidents=self._recent,
+            engine_loses_kills=self._engine_loses_kills,
+        )
         try:
-            return Book(projects, self._context.enrich, state=self._ledger.state(), incidents=self._recent)
+            return make(state=self._ledger.state())
         except (LedgerError, ValueError, KeyError, TypeError, AttributeError) as error:
             _log.warning("what was known before the last end cannot be read: %s: %s", type(error).__name__, error)
-            return Book(projects, self._context.enrich, incidents=self._recent)
+            return make()
 
     def _make_sampler(self, settings: WatchSettings, pool: Executor) -> Sampler:
         sources = Sources(
             engine=self._engine,
-            locust=LocustApi(
-                settings.locust_url, credentials=Credentials(settings.locust_username, settings.locust_password)
-            ),
+            locust=self._locust,
             host=HostReader(time.monotonic, net_dev=Path(settings.host_net_dev)),
             pool=pool,
             logs=self._followers,

@@ -35,7 +35,7 @@ while True:
         rows = set(ledger.execute("SELECT container_id, ns, action FROM events WHERE ns > ?", (since,)))
         seen, version = time.time_ns(), now
         for container_id, ns, action in rows - known:
-            print(json.dumps([action, ns, seen]), flush=True)
+            print(json.dumps([container_id, action, ns, seen]), flush=True)
         known |= rows
     time.sleep(0.002)
 """
@@ -43,10 +43,10 @@ while True:
 
 @dataclass(frozen=True)
 class Row:
-    """One event: what it was, and how long it took to be committed."""
+    """One event: whose and what it was, and how long it took to be committed."""
 
+    container_id: str
     action: str
-    ns: int
     lag_ms: float
 
 
@@ -63,7 +63,7 @@ def watcher() -> subprocess.Popen[str]:
 
 def rows_of(printed: str) -> list[Row]:
     """What the watcher printed."""
-    return [Row(action, ns, (seen - ns) / 1e6) for action, ns, seen in map(json.loads, printed.splitlines())]
+    return [Row(one, action, (seen - ns) / 1e6) for one, action, ns, seen in map(json.loads, printed.splitlines())]
 
 
 def show(name: str, rows: Sequence[Row]) -> None:
@@ -90,10 +90,13 @@ def measure(ward: Ward) -> tuple[list[Row], list[Row]]:
         docker("kill", f"{PROJECT}-watcher", check=False)
     printed, _ = reader.communicate(timeout=30)
     rows = rows_of(printed)
-    return (
-        [row for row in rows if row.ns < storm.began_ns],
-        [row for row in rows if row.ns >= storm.began_ns],
-    )
+    return of(quiet, rows), of(storm, rows)
+
+
+def of(battle: Battle, rows: Sequence[Row]) -> list[Row]:
+    """The rows about these victims; the machine may have others."""
+    ids = {victim.id for victim in battle.victims}
+    return [row for row in rows if row.container_id in ids]
 
 
 def report() -> None:

@@ -110,6 +110,10 @@ class Account:
             if entry.kills > 0 and entry.told is None and entry.until_ns <= now_ns - SETTLE_NS:
                 yield entry
 
+    def told(self) -> list[Entry]:
+        """Return the entries that were told as unplaced, and that nobody has claimed since."""
+        return [entry for entry in self.entries if entry.kills > 0 and entry.told is not None]
+
     def contradicted(self, now_ns: int) -> list[Claim]:
         """Take out and return the claims that the host's count should have met by now, and has not."""
         if self.total is None:

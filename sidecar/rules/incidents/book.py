@@ -49,6 +49,8 @@ class Book:
         enrich: adds to a new or final incident what was known around its time.
         state: what `changes` gave to keep, as the ledger has it.
         incidents: the incidents of the ledger that may still change.
+        engine_loses_kills: whether the engine can miss OOM kills of main processes, as it does under cgroup v2: then a
+            SIGKILL from nobody may be one, where the host's count has one too many.
 
     """
 
@@ -59,6 +61,7 @@ class Book:
         *,
         state: Mapping[str, Any] | None = None,
         incidents: Iterable[Incident] = (),
+        engine_loses_kills: bool = True,
     ) -> None:
         known, recent = dict(state or {}), list(incidents)
         self._projects = frozenset(projects)
@@ -78,7 +81,14 @@ class Book:
         self._blindness.restore(recent)
         self._kills = Kills(self._desk, self._account)
         self._ends = Ends(self._desk, self._kills)
-        self._remainder = Remainder(self._desk, self._account, self._kills, self._ends, self._blindness)
+        self._remainder = Remainder(
+            self._desk,
+            self._account,
+            self._kills,
+            self._ends,
+            self._blindness,
+            engine_loses_kills=engine_loses_kills,
+        )
 
     def apply(self, signal: Signal) -> None:
         """Take one signal."""

@@ -14,6 +14,7 @@ from sidecar.rules.incidents.ends import Ends
 from sidecar.rules.incidents.kills import Kills
 from sidecar.rules.incidents.lives import SECOND, Life
 
+_TOO_SHORT_NS = SECOND  # even under cgroup v1 the engine can miss what happens in a life this short
 _PROMPT_NS = SECOND // 2  # from a kill to the end that it brings, on a machine that is not out of breath
 
 _ALL_PLACED = "OOM kills that could not be placed at first: all are placed now"
@@ -22,7 +23,17 @@ _ALL_PLACED = "OOM kills that could not be placed at first: all are placed now"
 class Remainder:
     """Works the overdue entries of the account off."""
 
-    def __init__(self, desk: Desk, account: Account, kills: Kills, ends: Ends, blindness: Blindness) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        account: Account,
+        kills: Kills,
+        ends: Ends,
+        blindness: Blindness,
+        *,
+        engine_loses_kills: bool,
+    ) -> None:
+        self._engine_loses_kills = engine_loses_kills
         self._desk = desk
         self._account = account
         self._kills = kills
@@ -32,6 +43,8 @@ class Remainder:
     def tick(self, now_ns: int, lives: Iterable[Life], elsewhere: dict[str, int]) -> None:
         """Place or tell each overdue entry; `elsewhere` are kills seen in cgroups outside Docker, and is worked off."""
         everyone = list(lives)
+        for entry in self._account.told():
+            self._late_ends(entry, everyone)
         overdue = list(self._account.overdue(now_ns))
         for entry in overdue:
             self._outside(entry, elsewhere)
@@ -56,13 +69,31 @@ class Remainder:
                 del elsewhere[path]
 
     def _unexplained_ends(self, entry: Entry, lives: list[Life]) -> None:
-        """Explain the SIGKILLs from nobody, if there are kills enough for every one of them: else it is a guess."""
-        far = [life for life in lives if _is_unexplained(life) and could_be(entry, life.died_ns or 0)]
-        near = [life for life in far if distance_ns(entry, life.died_ns or 0) <= _PROMPT_NS]
-        ends = near or far
+        """Explain the SIGKILLs from nobody, if there are kills enough for every one of them: else it is a guess.
+
+        In a blind span it would always be one: what else died there, nobody knows.
+        """
+        if self._blindness.covers(entry.since_ns, entry.until_ns):
+            return
+        ends = self._ends_of(entry, lives)
         if len(ends) <= entry.kills:
             for life in ends:
                 self._ends.oom_found(life)  # its claim takes a kill off the entry closest in time
+
+    def _late_ends(self, entry: Entry, lives: list[Life]) -> None:
+        """Explain ends that the engine told of after the entry was told as unplaced.
+
+        Under cgroup v2 systemd removes a cgroup once it is empty, and the engine's `die` may follow seconds later.
+        Without a new end nothing is decided anew: of two ends that one kill was too few for, one is forgotten first.
+        """
+        if any(not life.settled for life in self._ends_of(entry, lives)):
+            self._unexplained_ends(entry, lives)
+
+    def _ends_of(self, entry: Entry, lives: list[Life]) -> list[Life]:
+        """Find the SIGKILLs from nobody that the entry's kills may have been: the prompt ones, if there are any."""
+        far = [life for life in lives if self._is_unexplained(life) and could_be(entry, life.died_ns or 0)]
+        near = [life for life in far if distance_ns(entry, life.died_ns or 0) <= _PROMPT_NS]
+        return near or far
 
     def _last_of_an_ending(self, entry: Entry, lives: list[Life]) -> None:
         """Give what is left to the one container that was bleeding, and then ended, while nothing else did."""
@@ -73,6 +104,13 @@ class Remainder:
         if life.pending or oom_near(life):
             for _ in range(entry.kills):
                 self._kills.guess(life, life.died_ns or entry.until_ns)
+
+    def _is_unexplained(self, life: Life) -> bool:
+        """Tell whether a life ended in a way that an OOM kill could explain which the engine has lost."""
+        if life.died_ns is None or life.exit_code != SIGKILL_EXIT or life.was_asked() or oom_near(life):
+            return False
+        length_ns = life.died_ns - (life.started_ns or 0)
+        return self._engine_loses_kills or length_ns < _TOO_SHORT_NS
 
     def _tell(self, entry: Entry) -> None:
         blind = self._blindness.covers(entry.since_ns, entry.until_ns)
@@ -109,7 +147,3 @@ class Remainder:
         for life in lives:
             if (life.container_id, life.key) == (claim.container_id, claim.life):
                 self._kills.take_back(life, min(claim.kills, life.guessed))
-
-
-def _is_unexplained(life: Life) -> bool:
-    return life.died_ns is not None and life.exit_code == SIGKILL_EXIT and not life.was_asked() and not oom_near(life)

@@ -11,20 +11,20 @@ import subprocess
 import sys
 from dataclasses import replace
 
-from storm.battle import FULL, MAIN_ONCE, SHORT, Battle, Waves
+from storm.battle import FULL, SHORT, Battle
 from storm.judgement import UNPLACED_PERCENT, table
+from storm.mains import lost, one_after_another
 from storm.victims import Ward
-
-MAINS = 50
 
 
 def main() -> int:
     """Run one storm, print truth against account."""
     parser = argparse.ArgumentParser(prog="storm")
-    parser.add_argument("shape", choices=("short", "full", "mains"), help=f"mains: {MAINS} kills of a main process")
+    parser.add_argument("shape", choices=("short", "full", "mains"), help="mains: main processes, one after another")
     parser.add_argument("--project", required=True, help="the Compose project that the sidecar watches")
     parser.add_argument("--port", type=int, required=True, help="of its API, on loopback")
     parser.add_argument("--patience", type=float, default=600, help="seconds to wait for each part of it")
+    parser.add_argument("--kills", type=int, default=50, help="of main processes")
     parser.add_argument("--probe", type=int, default=1, help="seconds between health checks of those that have one")
     parser.add_argument(
         "--unplaced", type=int, default=UNPLACED_PERCENT, help="percent of the kills that may be told so"
@@ -32,20 +32,38 @@ def main() -> int:
     parser.add_argument("--first", default="true", help="a shell command after the first wave")
     parser.add_argument("--second", default="true", help="a shell command after the second wave")
     given = parser.parse_args()
-    mains: Waves = ((MAIN_ONCE,) * MAINS, (), ())
     ward = Ward(given.project, given.probe)
     ward.remove()
     battle = Battle(ward, patience_seconds=given.patience)
     try:
-        battle.fight(
-            {"short": SHORT, "full": FULL, "mains": mains}[given.shape],
-            (lambda: shell(given.first), lambda: shell(given.second)),
-        )
-        judgement = replace(battle.judged(given.port), most_unplaced_percent=given.unplaced)
+        if given.shape == "mains":
+            problems = mains(battle, given.kills, given.port)
+        else:
+            battle.fight(
+                {"short": SHORT, "full": FULL}[given.shape], (lambda: shell(given.first), lambda: shell(given.second))
+            )
+            judgement = replace(battle.judged(given.port), most_unplaced_percent=given.unplaced)
+            print(table(judgement))
+            problems = judgement.problems
     finally:
         ward.remove()
+    return 1 if problems else 0
+
+
+def mains(battle: Battle, kills: int, port: int) -> list[str]:
+    """Kills of main processes, each of which must be one incident; print what the engine and the sidecar have."""
+    engine = one_after_another(battle, kills)
+    judgement = battle.judged(port)
+    found = [one for row in judgement.rows for one in row.kills]
+    guessed = sum(one.document["estimated"] for one in found)
+    missed = lost(engine, [row.truth for row in judgement.rows])
     print(table(judgement))
-    return 1 if judgement.problems else 0
+    print(f"the engine: no `oom` event of {missed['event']}, no OOMKilled of {missed['flag']}, neither of {missed['both']}")
+    print(f"the sidecar: {len(found)} incidents, {guessed} of them estimated, for {judgement.happened} kills")
+    wrong = [one.document["text"] for one in found if one.count != 1]
+    if len(found) != kills or judgement.happened != kills or wrong:
+        print("not one incident for each kill", *wrong)
+    return [*judgement.problems, *wrong, *([""] * (len(found) != kills or judgement.happened != kills))]
 
 
 def shell(command: str) -> None:

@@ -16,7 +16,6 @@ from storm.truth import Truth, resting, truth_of
 from storm.victims import DIE_AT_ONCE, Shape, Victim, Ward, eater
 
 MAIN_QUICK = Shape("main", eater("main", "4", "0.2"), restart="on-failure")
-MAIN_ONCE = Shape("main-once", eater("main", "1", "0.5"))
 MAIN_SLOW = Shape("main-slow", eater("main", "3", "1.3"), restart="always")
 PARENT = Shape("parent", eater("parent", "6", "0.5"))
 FIGHT = Shape("fight", eater("fight", "4", "4"), memory="64m")

@@ -42,7 +42,16 @@ class Box:
 class Machine:
     """Containers whose processes are OOM-killed, watched by a Book."""
 
-    def __init__(self, seed: int = 1, *, poll_ms: float = 50, event_ms: float = 15, lose_ooms: float = 0.0) -> None:
+    def __init__(
+        self,
+        seed: int = 1,
+        *,
+        poll_ms: float = 50,
+        event_ms: float = 15,
+        lose_ooms: float = 0.0,
+        engine_loses_kills: bool = True,
+    ) -> None:
+        self.engine_loses_kills = engine_loses_kills
         self.random = random.Random(seed)  # noqa: S311  # the same storm each time
         self.poll_ms, self.event_ms, self.lose_ooms = poll_ms, event_ms, lose_ooms
         self.now_ms = 0.0
@@ -60,7 +69,7 @@ class Machine:
         self._read_host = self.host_kills
 
     def new_book(self) -> Book:
-        return Book(["shop"], lambda incident: incident)
+        return Book(["shop"], lambda incident: incident, engine_loses_kills=self.engine_loses_kills)
 
     # what happens on the machine
 

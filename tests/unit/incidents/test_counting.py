@@ -10,8 +10,8 @@ from sidecar.model.incident import FINAL, Kind, Reason
 from tests.unit.incidents.pretend_kernel import Machine
 
 
-def watched(seed: int = 1, **options: float) -> Machine:
-    machine = Machine(seed, **options)
+def watched(seed: int = 1, *, poll_ms: float = 50, event_ms: float = 15, lose_ooms: float = 0.0) -> Machine:
+    machine = Machine(seed, poll_ms=poll_ms, event_ms=event_ms, lose_ooms=lose_ooms)
     machine.begin_watching()
     machine.run(1)
     return machine
@@ -123,10 +123,58 @@ def test_a_lost_event_does_not_lend_a_kill_to_a_container_that_was_killed_by_han
     machine.run(2)
     machine.kill_main(victim, cgroup_stays_ms=0, restart_ms=None)
     machine.end(bystander, 137)
-    machine.run(12)
+    machine.run(40)  # longer than ended lives are remembered
     # Two deaths, one kill, nothing that tells which: said as unplaced rather than guessed.
     assert machine.counts() == {}
     assert machine.unplaced() == 1
+
+
+def test_an_end_told_of_seconds_after_its_kill_was_told_as_unplaced_places_it() -> None:
+    machine = watched(lose_ooms=1.0)
+    box = machine.container("web")
+    machine.start(box)
+    machine.run(2)
+    machine.host_kills += 1
+    box.cgroup = None  # systemd removes it before anybody can read it
+    machine.run(4)
+    assert machine.unplaced() == 1
+    machine.event(box, "die", exit_code=137)
+    machine.run(8)
+    (kill,) = machine.of(Kind.OOM_KILL)
+    assert (kill.container_id, kill.count, kill.estimated, kill.process_survived) == (box.id, 1, True, False)
+    assert [one.reason for one in machine.of(Kind.EXIT)] == [Reason.OOM]
+    assert machine.unplaced() == 0
+
+
+@pytest.mark.parametrize("lived_seconds", [0.3, 5])
+@pytest.mark.parametrize("engine_loses_kills", [True, False])
+def test_where_the_engine_loses_no_kills_only_a_short_life_is_lent_one(
+    lived_seconds: float, *, engine_loses_kills: bool
+) -> None:
+    machine = Machine(lose_ooms=1.0, engine_loses_kills=engine_loses_kills)
+    machine.begin_watching()
+    machine.run(1)
+    box = machine.container("web")
+    machine.start(box)
+    machine.run(lived_seconds)
+    machine.kill_main(box, cgroup_stays_ms=0, restart_ms=None)
+    machine.run(12)
+    placed = engine_loses_kills or lived_seconds < 1
+    assert (machine.counts()[box.id], machine.unplaced()) == ((1, 0) if placed else (0, 1))
+
+
+def test_in_a_blind_span_no_container_is_lent_a_kill() -> None:
+    machine = watched()
+    victim, bystander = machine.container("victim"), machine.container("bystander")
+    for box in (victim, bystander):
+        machine.start(box)
+    machine.run(2)
+    machine.after(300, lambda: machine.kill_main(victim, cgroup_stays_ms=0, restart_ms=None))
+    machine.after(900, lambda: machine.end(bystander, 137))
+    machine.lose_ooms = 1.0
+    machine.crash_and_return(2, replay=True)
+    machine.run(15)
+    assert (sum(machine.counts().values()), machine.unplaced()) == (0, 1)
 
 
 def test_kills_from_before_the_first_look_are_noted_once() -> None:

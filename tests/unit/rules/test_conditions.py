@@ -325,6 +325,15 @@ def test_a_worker_heard_of_again_gets_a_note() -> None:
     assert [(back.revision, back.note) for back in found] == [(2, "the master heard of it again after 6 s")]
 
 
+def test_a_worker_that_came_back_can_be_lost_again() -> None:
+    conditions = Conditions()
+    here, away = listed(one()), listed(one(state="missing"))
+    shots = [shot(2 * n, worker(), master=master) for n, master in enumerate((here, away, here, away, away))]
+    found = apply(conditions, *shots)
+    lost = {incident.id: incident for incident in found}
+    assert [incident.kind for incident in lost.values()] == [Kind.WORKER_LOST, Kind.WORKER_LOST]
+
+
 def test_after_a_restart_of_the_sidecar_no_worker_is_told_of_twice() -> None:
     first = Conditions()
     missing = shot(2, worker(), master=listed(one(state="missing")))

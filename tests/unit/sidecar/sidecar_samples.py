@@ -288,7 +288,12 @@ def oom_story(at: datetime) -> tuple[Incident, ...]:
         Kind.RESTART, later, "locust-worker-3 was restarted: it was ended by an OOM kill (exit code 137)", cause=kill.id
     )
     lost = incident(
-        Kind.WORKER_LOST, later, "locust-worker-3 was lost: its container was OOM-killed", severity=Severity.ERROR, cause=restart.id, workers=(worker,)
+        Kind.WORKER_LOST,
+        later,
+        "locust-worker-3 was lost: its container was OOM-killed",
+        severity=Severity.ERROR,
+        cause=restart.id,
+        workers=(worker,),
     )
     return lost, restart, kill
 
@@ -308,7 +313,13 @@ def oom() -> Snapshot:
     return snapshot(
         containers,
         figures,
-        verdict=Verdict("INVALID", ("locust-worker-3 was OOM-killed, 2044 of 2048 MiB in use, 50 users lost with worker 000000000564_3f2a…", "3.40% failed")),
+        verdict=Verdict(
+            "INVALID",
+            (
+                "locust-worker-3 was OOM-killed, 2044 of 2048 MiB in use, 50 users lost with worker 000000000564_3f2a…",
+                "3.40% failed",
+            ),
+        ),
         incidents=(
             *oom_story(NOW - timedelta(seconds=4)),
             incident(
@@ -337,7 +348,8 @@ def blind() -> Snapshot:
         NOW - timedelta(seconds=81),
         "sidecar",
         covered=False,
-        text="the sidecar was not running from 15:02:35 to 15:02:44 UTC (9.0 s): 1 OOM kill of that time cannot be placed",
+        text="the sidecar was not running from 15:02:35 to 15:02:44 UTC (9.0 s): "
+        "1 OOM kill of that time cannot be placed",
     )
     mended = Blind(NOW - timedelta(minutes=5), NOW - timedelta(minutes=4), "events", covered=True, text="a cut")
     now = Blind(
@@ -347,7 +359,9 @@ def blind() -> Snapshot:
         covered=False,
         text="Docker's events did not arrive from 15:03:20 UTC on: connection refused",
     )
-    told = incident(Kind.BLIND, now.since, "Docker's events did not arrive", container=None, container_id=None, service=None)
+    told = incident(
+        Kind.BLIND, now.since, "Docker's events did not arrive", container=None, container_id=None, service=None
+    )
     lost = incident(
         Kind.UNATTRIBUTED_OOM_KILL,
         gap.until or NOW,
@@ -372,7 +386,7 @@ def watched() -> Snapshot:
     crash = incident(
         Kind.EXIT,
         NOW - timedelta(minutes=2),
-        "shop-checkout-2 crashed with exit code 1",
+        "checkout-2 crashed (exit code 1)",
         severity=Severity.ERROR,
         project="shop",
         container="shop-checkout-2",

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.model.incident import Kind
-from sidecar.model.naming import KIND_NAMES, users_and_workers
+from sidecar.model.naming import KIND_NAMES, told, users_and_workers
+from tests.unit.sidecar import sidecar_samples as samples
 
 ROOT = Path(__file__).parents[3]
 WORKER = "1ca7f0040711_13aeb394f5734fcdad397abff9bf8e79"
@@ -49,3 +50,11 @@ def test_the_tab_in_locusts_own_web_ui_uses_the_same_names() -> None:
 )
 def test_a_loss_is_said_as_far_as_it_is_known(users: int | None, workers: tuple[str, ...], said: str) -> None:
     assert users_and_workers(users, workers) == said
+
+
+def test_the_sentence_of_another_projects_container_says_which_project() -> None:
+    text = "web-1 was OOM-killed; web-10 and my-web-1 were not"
+    theirs = samples.incident(Kind.EXIT, samples.NOW, text, project="shop", container="shop-web-1")
+    assert told(theirs, "locust") == "shop-web-1 was OOM-killed; web-10 and my-web-1 were not"
+    assert told(theirs, "locust", "shop/web-1").startswith("shop/web-1 was")
+    assert told(theirs, "shop") == text

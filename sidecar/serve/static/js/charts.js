@@ -2,7 +2,7 @@
 // Sixty lines stay readable: those under most pressure have a colour and a name, the others are grey until pointed at.
 
 import { make, byId, setText, arrange } from "./dom.js";
-import { percent, number, time, shortName, UNKNOWN } from "./format.js";
+import { percent, number, time, shortName, told, UNKNOWN } from "./format.js";
 import { marks } from "./marks.js";
 
 const NAMED = 5;
@@ -217,9 +217,9 @@ export class Charts {
     this.common.gapSeconds = this.store.gapSeconds(interval);
   }
 
-  setIncidents(incidents) {
+  setIncidents(incidents, project) {
     this.common.incidents = incidents
-      .map((one) => ({ id: one.id, at: one.at, seconds: Date.parse(one.at) / 1000, severity: one.severity, text: one.text }))
+      .map((one) => ({ id: one.id, at: one.at, seconds: Date.parse(one.at) / 1000, severity: one.severity, text: told(one, project) }))
       .filter((one) => one.seconds >= this.common.from - 60)
       .sort((a, b) => a.seconds - b.seconds);
   }

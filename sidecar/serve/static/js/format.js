@@ -48,6 +48,13 @@ export function logText(text) {
   };
 }
 
+// An incident's sentence names a container without its project; of another project's that would be half a name.
+export function told(incident, project) {
+  if (!incident.container || !incident.project || incident.project === project) return incident.text;
+  const short = shortName(incident.container, incident.project).replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  return incident.text.replace(new RegExp(`(?<![\\w/-])${short}(?![\\w-])`, "g"), () => incident.container);
+}
+
 // A container's name without its project, as long as that is ours: `locust-worker-3`, `master` of one.
 export function shortName(container, project) {
   return container.startsWith(`${project}-`) ? container.slice(project.length + 1) : container;

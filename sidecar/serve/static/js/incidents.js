@@ -1,7 +1,7 @@
 // The incidents: the list, newest first, and one in detail with its evidence.
 
 import { make, byId, setText, setClass, arrange, ask } from "./dom.js";
-import { memory, number, when, time, shortName, logText } from "./format.js";
+import { memory, number, when, time, shortName, logText, told } from "./format.js";
 
 const MOST = 500;  // a page that is open for days must not grow
 const SLACK = 200; // forgetting costs a sort: not at each one of a storm
@@ -50,7 +50,7 @@ export class Incidents {
       if (before && before.revision >= incident.revision) continue;
       this.known.set(incident.id, { ...incident, evidence: [] });
       changed = true;
-      if (announce && !before && incident.severity === "error") this.hooks.announce(`${kindName(incident)}: ${incident.text}`);
+      if (announce && !before && incident.severity === "error") this.hooks.announce(`${kindName(incident)}: ${told(incident, this.hooks.project())}`);
       if (this.open === incident.id) this.openDetail(incident.id);
     }
     if (this.known.size > MOST + SLACK) this.#forget();
@@ -104,7 +104,7 @@ export class Incidents {
     setText(kind, `${kindName(incident)}${times}${isOpen(incident) ? ", goes on" : ""}${incident.state === "provisional" ? ", not settled" : ""}`);
     setText(at, when(incident.at));
     at.dateTime = incident.at;
-    setText(text, incident.text);
+    setText(text, told(incident, this.hooks.project()));
     return item;
   }
 
@@ -132,7 +132,7 @@ export class Incidents {
     setText(byId("detail-title"), kindName(incident));
     const facts = this.#facts(incident).filter(([, value]) => value !== null && value !== undefined && value !== "");
     const list = make("dl", "", ...facts.map(([name, value]) => make("div", "", make("dt", "", name), make("dd", "", value))));
-    const parts = [make("p", `lead ${incident.severity}`, incident.text)];
+    const parts = [make("p", `lead ${incident.severity}`, told(incident, this.hooks.project()))];
     if (incident.note) parts.push(make("p", "quiet", incident.note));
     parts.push(list);
     if (incident.container) {

@@ -49,7 +49,7 @@ function drawNow() {
   incidents.show();
   if (!last) return;
   charts.moveTo(Date.parse(last.at) / 1000, last.interval_seconds);
-  charts.setIncidents(incidents.all());
+  charts.setIncidents(incidents.all(), last.project);
   charts.setBlind(blind);
   charts.show(last.project);
 }
