@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +20,12 @@ from sidecar.serve.api import BAD_REQUEST, UNAVAILABLE, Api, json_answer, proble
 from sidecar.serve.archive import Archive, Board, Metrics
 from sidecar.serve.headers import ALLOWED_HOSTS, SafeHeaders
 from sidecar.serve.parameters import ParameterError, Parameters
-from sidecar.serve.stream import events
+from sidecar.serve.stream import Written, events
 from sidecar.views.metrics import CONTENT_TYPE
 
 STATIC = Path(__file__).parent / "static"
+
+MOST_STREAMS = 64  # open at once; each page and each terminal has one
 
 _NOT_YET = "the first readings are not in yet"
 
@@ -83,14 +85,28 @@ class _Present:
         self._board = board
         self._stopping = stopping
         self._troubles = troubles
+        self._written = Written()
+        self._streams = 0
 
     async def snapshot(self, _: Request) -> Response:
         document = self._board.json()
         return problem(UNAVAILABLE, _NOT_YET) if document is None else json_answer(document)
 
     async def stream(self, _: Request) -> Response:
+        if self._streams >= MOST_STREAMS:
+            return problem(
+                UNAVAILABLE, f"{MOST_STREAMS} streams are open already; close some, or ask for /api/snapshot"
+            )
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return StreamingResponse(events(self._board, self._stopping), media_type="text/event-stream", headers=headers)
+        return StreamingResponse(self._counted(), media_type="text/event-stream", headers=headers)
+
+    async def _counted(self) -> AsyncIterator[bytes]:
+        self._streams += 1
+        try:
+            async for part in events(self._board, self._stopping, self._written):
+                yield part
+        finally:
+            self._streams -= 1
 
     async def healthz(self, _: Request) -> Response:
         passed = self._board.passed()

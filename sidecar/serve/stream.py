@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from sidecar.model import document
+from sidecar.model.incident import Incident
 from sidecar.serve.archive import Board
 from sidecar.serve.documents import without_evidence
 
@@ -14,11 +15,11 @@ _KEEP_ALIVE_SECONDS = 15.0
 _RETRY_MILLISECONDS = 1000  # a browser's own pause before it connects again is three to five seconds
 
 
-async def events(board: Board, stopping: asyncio.Event) -> AsyncIterator[bytes]:
+async def events(board: Board, stopping: asyncio.Event, written: Callable[[Incident], bytes]) -> AsyncIterator[bytes]:
     """Yield the state at once and after each change; a reader that connects late misses nothing.
 
     `snapshot` is the whole Snapshot, `incident` one incident that came or changed, without its evidence
-    (/api/incidents/ID has it). `reload` says that this reader was too slow and should read /api/incidents anew.
+    (/api/incidents/ID has it), as `written` makes it. `reload` says that this reader was too slow and should read /api/incidents anew.
     """
     yield f"retry: {_RETRY_MILLISECONDS}\n\n".encode()
     mark = board.incidents_since(None).mark
@@ -36,10 +37,33 @@ async def events(board: Board, stopping: asyncio.Event) -> AsyncIterator[bytes]:
         if not news.complete:
             yield event("reload", b"{}")
         for incident in news.incidents:
-            yield event("incident", document.dumps(without_evidence(incident)))
+            yield written(incident)
         if snapshot is not None and snapshot is not sent:  # an incident alone does not send everything again
             sent = snapshot
             yield event("snapshot", snapshot)
+
+
+class Written:
+    """Incidents as events, each written once for all readers: a storm before many readers would stop everything else.
+
+    For one event loop.
+    """
+
+    def __init__(self, most: int = 2000) -> None:
+        self._most = most
+        self._kept: dict[
+            int, tuple[Incident, bytes]
+        ] = {}  # by identity; the incident is held, so that its id stays its
+
+    def __call__(self, incident: Incident) -> bytes:
+        """Return the event."""
+        kept = self._kept.get(id(incident))
+        if kept is None:
+            kept = (incident, event("incident", document.dumps(without_evidence(incident))))
+            self._kept[id(incident)] = kept
+            if len(self._kept) > self._most:
+                del self._kept[next(iter(self._kept))]
+        return kept[1]
 
 
 def event(name: str, data: bytes) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 from sidecar.model.incident import PROVISIONAL, Evidence, Incident, MemorySample, Reason
 from sidecar.model.naming import KIND_NAMES, told
@@ -24,6 +24,7 @@ _REASONS = {
     Reason.FINISHED: "of its own accord",
     Reason.UNSEEN: "while nobody could look",
 }
+_MOMENT = timedelta(seconds=1)  # what is shorter happened at once
 _MOST_ROWS = 20  # of one text: what is longer says no more
 
 
@@ -58,7 +59,7 @@ def detail(incident: Incident, snapshot: Snapshot, *, width: int, zone: tzinfo |
 
 def _when(incident: Incident, zone: tzinfo | None, now: datetime) -> str:
     start = f"{units.date_and_time(incident.at, zone)}"
-    if incident.until is not None and incident.until > incident.at:
+    if incident.until is not None and incident.until - incident.at >= _MOMENT:
         length = units.duration((incident.until - incident.at).total_seconds())
         return f"{start} to {units.clock(incident.until, zone)} ({length})"
     age = units.duration((now - incident.at).total_seconds())
@@ -75,7 +76,7 @@ def _facts(incident: Incident, snapshot: Snapshot, zone: tzinfo | None) -> Itera
     if incident.workers:
         yield "Workers", ", ".join(incident.workers)
     if incident.users_lost is not None:
-        yield "Users gone", units.count(incident.users_lost)
+        yield "Users lost", units.count(incident.users_lost)
     if incident.reason is not None or incident.exit_code is not None:
         code = "" if incident.exit_code is None else f"exit code {incident.exit_code}"
         why = _REASONS[incident.reason] if incident.reason is not None else ""

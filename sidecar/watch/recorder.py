@@ -121,6 +121,8 @@ class Recorder:
         while len(given) < _MOST_AT_ONCE and not self._queue.empty():
             given.append(self._queue.get())
         going = None not in given
+        if not going:
+            self._book.ends()
         now_ns = self._now_ns()
         if not going or now_ns - self._ticked_ns >= _TICK_SECONDS * SECOND:
             self._ticked_ns = now_ns

@@ -64,7 +64,7 @@ def _forecast(container: Container, subject: Subject) -> Sign:
         bad=eta is not None and eta < FORECAST_SECONDS,
         good=eta is None or eta > FORECAST_OVER_SECONDS,
         text=f"{_name(subject)} will run out of memory in {_soon(eta or 0.0)} ({_used(container)})",
-        weight=-(eta or 0.0),
+        weight=0.0,  # afterwards the first forecast says most, not the one of its last second
         bad_rounds=FORECAST_ROUNDS,
         good_seconds=FORECAST_GONE_SECONDS,
     )

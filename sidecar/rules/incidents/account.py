@@ -81,6 +81,12 @@ class Account:
         self._match()
         return True
 
+    def begin_anew(self) -> None:
+        """Let the next reading be held against nothing: what the host counted meanwhile is of no interest."""
+        self.total = None
+        self.complete.clear()
+        self.between.clear()
+
     def look(self, at_ns: int, cgroup: int, kills: int) -> None:
         """Take the counter of one cgroup, read by itself."""
         self.between[cgroup] = (kills, at_ns)

@@ -21,7 +21,7 @@ _SUBJECTS = {
 
 @dataclass(slots=True)
 class Span:
-    """One span of one source; `until_ns` is None while it lasts."""
+    """One span of one source; `until_ns` is None while it lasts, and `idle` tells that there was nothing to watch."""
 
     source: str
     since_ns: int
@@ -29,6 +29,7 @@ class Span:
     incident: str
     covered: bool = False
     settled: bool = False
+    idle: bool = False
 
 
 class Blindness:
@@ -66,6 +67,12 @@ class Blindness:
             if span.source == source and span.until_ns is None:
                 span.until_ns, span.covered = at_ns, covered
                 self._tell(span, unplaced=0)
+
+    def nobody_watched(self, source: str) -> None:
+        """The span that this source has begun is one in which there was nothing to watch: the stack was down."""
+        for span in self._spans:
+            if span.source == source and span.until_ns is None:
+                span.idle = True
 
     def covers(self, since_ns: int, until_ns: int) -> bool:
         """Tell whether any span, ended or not, touches this time."""
@@ -111,12 +118,14 @@ class Blindness:
         self._desk.revise(
             span.incident,
             until=moment(span.until_ns),
-            severity=Severity.INFO if span.covered else Severity.WARN,
+            severity=Severity.INFO if span.covered or span.idle else Severity.WARN,
             text=f"{_SUBJECTS[span.source]} {when}: {_made_up_for(span, unplaced)}",
         )
 
 
 def _made_up_for(span: Span, unplaced: int) -> str:
+    if span.idle:
+        return "it had been asked to end"
     if unplaced:
         return f"{unplaced} OOM kill{'' if unplaced == 1 else 's'} of that time cannot be placed"
     if span.covered:

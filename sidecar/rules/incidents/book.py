@@ -33,7 +33,8 @@ from sidecar.rules.incidents.kills import Kills
 from sidecar.rules.incidents.lives import SECOND, STARTED_DIFFERS_NS, Life, Vessel
 from sidecar.rules.incidents.remainder import Remainder
 
-ACCOUNT, ALIVE, VESSEL = "account", "alive_ns", "vessel/"
+ACCOUNT, ALIVE, CLEAN, VESSEL = "account", "alive_ns", "clean_end", "vessel/"
+_LONG_NS = 600 * SECOND  # a sidecar that was asked to end, and stayed away this long, had nothing to watch
 
 _SETTLED_BY_TIME = frozenset({Kind.EXIT, Kind.RESTART, Kind.MASTER_RESTART, Kind.UNATTRIBUTED_OOM_KILL})
 _UNSEEN_AFTER_NS = 3 * SECOND  # an inspect may be ahead of the events by a moment, not by more
@@ -67,6 +68,8 @@ class Book:
         self._projects = frozenset(projects)
         self._account = Account.from_json(known[ACCOUNT]) if ACCOUNT in known else Account()
         self._alive_ns: int | None = known.get(ALIVE)
+        self._ended_clean = bool(known.get(CLEAN))
+        self._ending = False
         self._vessels = {
             key.removeprefix(VESSEL): Vessel.from_json(value) for key, value in known.items() if key.startswith(VESSEL)
         }
@@ -122,7 +125,7 @@ class Book:
     def kept(self) -> tuple[dict[str, Any], list[str]]:
         """Return the state to keep that changed since the last call, and the keys to drop."""
         dirty, self._dirty = self._dirty, set()
-        keep: dict[str, Any] = {ACCOUNT: self._account.to_json(), ALIVE: self._alive_ns}
+        keep: dict[str, Any] = {ACCOUNT: self._account.to_json(), ALIVE: self._alive_ns, CLEAN: self._ending}
         keep.update({VESSEL + one: self._vessels[one].to_json() for one in dirty if one in self._vessels})
         return keep, [VESSEL + one for one in dirty if one not in self._vessels]
 
@@ -138,10 +141,18 @@ class Book:
             if (life := one.current) is not None and life.reason and not life.alive
         }
 
+    def ends(self) -> None:
+        """The sidecar ends because it was asked to."""
+        self._ending = True
+
     def began(self, at_ns: int) -> None:
         """The sidecar has just started: what lies between its last sign of life and now is a span it did not see."""
         if self._alive_ns is not None:
-            self._blindness.lost(SIDECAR, self._alive_ns, "it was stopped or killed")
+            why = "it was asked to end" if self._ended_clean else "it was killed, or the machine was"
+            self._blindness.lost(SIDECAR, self._alive_ns, why)
+            if self._ended_clean and at_ns - self._alive_ns > _LONG_NS:
+                self._account.begin_anew()
+                self._blindness.nobody_watched(SIDECAR)
         self._kernel_ns = at_ns
 
     def _is_shown(self, life: Life) -> bool:

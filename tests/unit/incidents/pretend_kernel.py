@@ -142,7 +142,7 @@ class Machine:
         self.book.apply(event)
         if event.action in {"oom", "die"}:
             self.read_one(event.container_id)
-        self._commit()
+        self.commit()
 
     def read_one(self, container_id: str) -> None:
         box = self.boxes.get(container_id)
@@ -156,7 +156,7 @@ class Machine:
         counters = {box.id: Counter(box.cgroup, box.kills) for box in self.boxes.values() if box.cgroup is not None}
         self.book.apply(KernelReading(self.ns(), BOOT, self.host_kills, counters))
         self._read_host = self.host_kills
-        self._commit()
+        self.commit()
 
     def inspect_all(self) -> None:
         for box in self.boxes.values():
@@ -175,9 +175,9 @@ class Machine:
                 64 << 20,
             )
             self.book.apply(seen)
-        self._commit()
+        self.commit()
 
-    def _commit(self) -> None:
+    def commit(self) -> None:
         for incident in self.book.changes():
             self.ledger[incident.id] = incident
         keep, drop = self.book.kept()
@@ -205,7 +205,7 @@ class Machine:
 
     def _tick(self) -> None:
         self.book.apply(Tick(self.ns()))
-        self._commit()
+        self.commit()
 
     def _heartbeat(self) -> None:
         self._watched(self.read_all)

@@ -158,6 +158,23 @@ def test_a_span_without_events_is_said_from_when_to_when_and_whether_it_was_made
     assert [(one.source, one.covered) for one in machine.book.blind()] == [("events", True)]
 
 
+@pytest.mark.parametrize(("asked", "minutes", "severity"), [(True, 30, "info"), (True, 5, "warn"), (False, 30, "warn")])
+def test_a_long_absence_that_somebody_asked_for_is_no_cause_for_alarm(
+    minutes: float, severity: str, *, asked: bool
+) -> None:
+    machine = watched()
+    machine.run(2)
+    if asked:
+        machine.book.ends()
+        machine.commit()
+    machine.host_kills += 3
+    machine.crash_and_return(minutes * 60, replay=False)
+    machine.run(10)
+    (blind,) = machine.of(Kind.BLIND)
+    assert blind.severity == severity
+    assert machine.unplaced() == (0 if severity == "info" else 3)
+
+
 def test_a_kernel_that_falls_silent_is_a_blind_span() -> None:
     machine = watched()
     machine.run(2)
