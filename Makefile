@@ -72,5 +72,5 @@ test-long: ## full matrices and soaks
 lint: ## ruff, mypy, shellcheck
 	@scripts/lint
 
-bench: ## what one refresh of the view costs, beside the seed's loop
+bench: ## what watching costs, beside the seed's loop, docker stats and glances; and how late an event is
 	@scripts/bench

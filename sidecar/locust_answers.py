@@ -19,6 +19,7 @@ Payload = Mapping[str, Any]  # JSON of the master; each value is checked where i
 ROWS = 20  # of failures and of endpoints: what fits a screen, the most frequent first
 _TEXT_CHARACTERS = 300
 _MISSING = "missing"
+_LARGEST = 2.0**53
 _AGGREGATED = "Aggregated"
 
 
@@ -199,7 +200,8 @@ def _number(value: object) -> float:
 
 
 def _whole(value: object) -> int:
-    return int(_number(value))
+    """Return a count: nothing below zero, and nothing beyond what a column of the ledger holds."""
+    return int(max(0.0, min(_number(value), _LARGEST)))
 
 
 def _moment(value: object) -> datetime | None:

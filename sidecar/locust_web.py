@@ -20,7 +20,7 @@ from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
 from sidecar.locust_answers import MasterError
 
-MOST_BYTES = 8 * 1024 * 1024  # 500 rows and 500 errors are far below; more is not an answer but an accident
+MOST_BYTES = 4 * 1024 * 1024  # 500 rows and 500 errors are far below; more is not an answer but an accident
 _READ_BYTES = 64 * 1024
 _LOGIN_PAUSE_SECONDS = 30.0  # after a refusal: a wrong password sent each round locks accounts elsewhere
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from sidecar.engine import log_lines, payload
 from sidecar.engine.inspection import inspection as read_inspection
 from sidecar.engine.inspection import owners
-from sidecar.engine.unix_get import UnixGet
+from sidecar.engine.unix_get import MOST_BYTES, UnixGet
 from sidecar.errors import EngineError
 from sidecar.model.observation import Counters, Inspected, Listed, LogEntry
 from sidecar.model.signal import Inspection, Owner
@@ -22,6 +22,7 @@ from sidecar.model.text import clean
 OLDEST_API = (1, 44)  # Engine 25: the first with a one-shot stats reading that does not wait a second
 NEWEST_API = (1, 51)  # the newest whose answers are among the recorded payloads of the tests
 _UNIX = "unix://"
+_MOST_OF_ONE_BYTES = 1 << 20  # about one container; read four at a time, and JSON takes many times its length in memory
 _OK, _NOT_FOUND = 200, 404
 
 
@@ -111,7 +112,7 @@ class DockerEngine:
 
     def _json(self, path: str, what: str) -> dict[str, Any] | None:
         """GET a JSON object; None for a 404."""
-        body = self._get(path, what)
+        body = self._get(path, what, _MOST_OF_ONE_BYTES)
         if body is None:
             return None
         try:
@@ -133,10 +134,10 @@ class DockerEngine:
             raise EngineError(f"Docker answered list with {type(value).__name__}", wanted="a list of objects")
         return value
 
-    def _get(self, path: str, what: str) -> bytes | None:
+    def _get(self, path: str, what: str, most_bytes: int = MOST_BYTES) -> bytes | None:
         """GET a versioned path; None for a 404 (the container is gone)."""
         try:
-            status, body = self._connection().get(f"/v{self._api_version()}{path}")
+            status, body = self._connection().get(f"/v{self._api_version()}{path}", most_bytes)
         except OSError as error:
             raise EngineError(_not_answering(error), where=self._url) from error
         if status == _NOT_FOUND:

@@ -35,7 +35,7 @@ class UnixGet:
             with suppress(OSError):
                 link.shutdown(socket.SHUT_RDWR)
 
-    def get(self, target: str) -> tuple[int, bytes]:
+    def get(self, target: str, most_bytes: int = MOST_BYTES) -> tuple[int, bytes]:
         """GET a target; returns status and body. A connection that the other side has closed meanwhile is opened anew.
 
         Raises:
@@ -44,10 +44,10 @@ class UnixGet:
         """
         if self._socket is not None:
             try:
-                return self._exchange(self._socket, target)
+                return self._exchange(self._socket, target, most_bytes)
             except (BrokenPipeError, ConnectionResetError):
                 pass  # an idle connection may be closed by the proxy at any time; a GET can be sent again
-        return self._exchange(self._connected(), target)
+        return self._exchange(self._connected(), target, most_bytes)
 
     def close(self) -> None:
         """Close the connection; the next question opens it again."""
@@ -67,11 +67,11 @@ class UnixGet:
             raise
         return self._socket
 
-    def _exchange(self, link: socket.socket, target: str) -> tuple[int, bytes]:
+    def _exchange(self, link: socket.socket, target: str, most_bytes: int) -> tuple[int, bytes]:
         try:
             link.sendall(request(target))
             answer = Answer()
-            body = _read(link, answer, time.monotonic() + self._timeout_seconds)
+            body = _read(link, answer, time.monotonic() + self._timeout_seconds, most_bytes)
         except BadHttpError as error:
             self.close()
             raise OSError(f"{error}") from error
@@ -83,15 +83,15 @@ class UnixGet:
         return answer.status, body
 
 
-def _read(link: socket.socket, answer: Answer, deadline: float) -> bytes:
+def _read(link: socket.socket, answer: Answer, deadline: float, most_bytes: int) -> bytes:
     parts, size = [], 0  # parts, for a growing array would be copied to and fro by the allocator
     while not answer.ended:
         data = link.recv(_READ_BYTES)
         if data:
             parts.append(answer.feed(data))
             size += len(parts[-1])
-            if size > MOST_BYTES:
-                raise OSError(f"an answer of more than {MOST_BYTES >> 20} MiB")
+            if size > most_bytes:
+                raise OSError(f"an answer of more than {most_bytes >> 20} MiB")
             if not answer.ended and time.monotonic() > deadline:
                 raise TimeoutError("no whole answer in time")
         elif answer.status and answer.until_closed:

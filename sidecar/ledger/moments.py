@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LARGEST = 2**63 - 1  # nanoseconds: in the year 2262
 _MICROSECOND = timedelta(microseconds=1)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -20,8 +21,8 @@ def millis(moment: datetime) -> int:
 
 
 def nanos(moment: datetime) -> int:
-    """Return the moment in nanoseconds since 1970, exactly."""
-    return micros(moment) * 1000
+    """Return the moment in nanoseconds since 1970, exactly; one beyond what a column holds as the last that it does."""
+    return max(-_LARGEST, min(micros(moment) * 1000, _LARGEST))
 
 
 def from_millis(value: int) -> datetime:

@@ -15,12 +15,16 @@ _KEEP_ALIVE_SECONDS = 15.0
 _RETRY_MILLISECONDS = 1000  # a browser's own pause before it connects again is three to five seconds
 
 
-async def events(board: Board, stopping: asyncio.Event, written: Callable[[Incident], bytes]) -> AsyncIterator[bytes]:
+async def events(
+    board: Board, stopping: asyncio.Event, written: Callable[[Incident], bytes] | None = None
+) -> AsyncIterator[bytes]:
     """Yield the state at once and after each change; a reader that connects late misses nothing.
 
     `snapshot` is the whole Snapshot, `incident` one incident that came or changed, without its evidence
-    (/api/incidents/ID has it), as `written` makes it. `reload` says that this reader was too slow and should read /api/incidents anew.
+    (/api/incidents/ID has it; `written` makes the event, for many readers once). `reload` says that this reader was
+    too slow and should read /api/incidents anew.
     """
+    written = written or Written()
     yield f"retry: {_RETRY_MILLISECONDS}\n\n".encode()
     mark = board.incidents_since(None).mark
     seen, sent = -1, None

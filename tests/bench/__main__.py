@@ -15,12 +15,12 @@ PARTS = {"cost": cost.report, "lag": event_lag.report}
 def main() -> int:
     """Bring the stack up, measure, print, take the stack down."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="what to measure: all of it unless named")
+    parser.add_argument("--only", choices=PARTS, help="measure this part alone")
     parser.add_argument("--workers", type=int, default=60, help="how many are watched (default: 60)")
     parser.add_argument("--keep", action="store_true", help="leave the stack running for another measurement")
     given = parser.parse_args()
     with stack(given.workers, keep=given.keep):
-        for name in given.parts or PARTS:
+        for name in [given.only] if given.only else PARTS:
             print(f"{name}: {given.workers} workers, load {os.getloadavg()[0]:.1f}", flush=True)
             PARTS[name]()
     return 0

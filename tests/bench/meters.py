@@ -14,7 +14,7 @@ from sidecar.engine.unix_get import UnixGet
 from tests.bench.stack import container_id
 
 SOCKET = "/var/run/docker.sock"
-DAEMON = frozenset({"dockerd", "containerd", "containerd-shim-runc-v2"})
+DAEMON = frozenset({"dockerd", "containerd"})
 
 Spent = Callable[[], float]
 
@@ -38,10 +38,10 @@ def container_memory(service: str) -> int:
 
 
 def daemon_cpu() -> float:
-    """CPU seconds that dockerd and containerd have spent so far. Shims that end in between would count backwards."""
+    """CPU seconds that dockerd and containerd have spent so far. No shims: those that end would count backwards."""
     spent = 0.0
     for process in psutil.process_iter(["name"]):
-        if process.info["name"] in DAEMON - {"containerd-shim-runc-v2"}:
+        if process.info["name"] in DAEMON:
             times = process.cpu_times()
             spent += times.user + times.system
     return spent

@@ -307,6 +307,8 @@ class Book:
         if self._kernel_ns and now_ns - self._kernel_ns > _NEVER_READ_NS:
             self._blindness.lost(KERNEL, self._kernel_ns, "no reading for 10 s")
         for vessel in self._vessels.values():
+            if vessel.is_quiet():
+                continue
             self._ends.tick(vessel, now_ns, unseen_possible=not self._events_up)
             self._drop_pending(vessel, now_ns)
             vessel.forget(now_ns)

@@ -86,18 +86,18 @@ class Ends:
         life.reason = reason
         if reason is Reason.OOM and life.exit_code == SIGKILL_EXIT and not self._explained(life):
             self._kills.guess(life, life.died_ns or at_ns)
-            life.pending.clear()
         self._kills.describe(life)
         self._tell(life)
 
     def _explained(self, life: Life) -> bool:
         """Whether a kill already recorded can be the one that ended the container.
 
-        On a machine out of breath seconds lie between the two. An `oom` event after the last kill is of another.
+        On a machine out of breath seconds lie between the two. An `oom` event after the last kill is of another, unless
+        a kill that the counter has shown still had its event to come.
         """
         recorded = max(life.grown_ns, life.guessed_ns)
-        told_since = life.oom_ns > recorded + SECOND // 10
-        return life.counted > 0 and recorded >= (life.died_ns or 0) - DEATH_TAKES_NS and not told_since
+        another = life.unawaited_ns > recorded + SECOND // 10
+        return life.counted > 0 and life.last_kill_ns() >= (life.died_ns or 0) - DEATH_TAKES_NS and not another
 
     def _down(self, life: Life) -> None:
         if not self._desk.shown(life) or life.died_ns is None:

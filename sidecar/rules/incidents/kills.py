@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from sidecar.model.incident import FINAL, Evidence, Incident, Kind, Reason, Severity
 from sidecar.rules.incidents import phrases
-from sidecar.rules.incidents.account import Account, Claim
+from sidecar.rules.incidents.account import DEATH_TAKES_NS, Account, Claim
 from sidecar.rules.incidents.desk import Desk, moment, nanoseconds
 from sidecar.rules.incidents.lives import SECOND, Life
 
@@ -32,6 +32,7 @@ class Kills:
         life.kernel = kills
         if grown:
             life.grown_ns, life.grown_since_ns = at_ns, since_ns
+            life.awaited = max(0, life.awaited + grown - len(life.pending))
         if kills > life.counted:
             first = life.pending[0] if life.pending else at_ns
             self._record(life, kills - life.counted, min(first, at_ns), at_ns)
@@ -45,9 +46,13 @@ class Kills:
     def told(self, life: Life, at_ns: int) -> None:
         """Take an `oom` event. It is a signal and not a count: the counter says whether there was a kill."""
         life.oom_ns = max(life.oom_ns, at_ns)
-        life.raw_ooms += 1
+        awaited = life.awaited > 0 and at_ns <= life.grown_ns + DEATH_TAKES_NS
+        if awaited:
+            life.awaited -= 1
+        else:
+            life.unawaited_ns = max(life.unawaited_ns, at_ns)
         incident = self.recent(life, at_ns)
-        if incident is None and life.grown_since_ns < at_ns <= life.grown_ns:
+        if incident is None and (awaited or life.grown_since_ns < at_ns <= life.grown_ns):
             incident = self._desk.get(life.incident)  # told late of what the counter has shown already
         if incident is None:
             life.pending.append(at_ns)
@@ -64,9 +69,7 @@ class Kills:
         """The counter is gone just after an `oom` event: the container's end took it along. One kill at least."""
         if not life.pending or (life.counted > 0 and at_ns - life.grown_ns < _EXPLAINED_NS):
             return
-        first = life.pending[0]
-        life.pending.clear()
-        self.guess(life, first)
+        self.guess(life, life.pending[0])
 
     def guess(self, life: Life, at_ns: int) -> None:
         """Record one kill that no counter shows, and claim it from the host's account."""
@@ -74,6 +77,7 @@ class Kills:
         life.counted += 1
         life.guessed_ns = at_ns
         self._record(life, 1, at_ns, at_ns, estimated=True)
+        life.pending.clear()
         self._account.claim(Claim(life.container_id, life.key, at_ns, 1))
 
     def take_back(self, life: Life, kills: int) -> None:

@@ -23,7 +23,8 @@ class Life:
     `key` is its mark in incident ids: the start as it was first known. `counted` are the OOM kills recorded in it, of
     which `guessed` rest on an event or an exit because the kernel's counter was not there to be read; `kernel` is that
     counter when it last was. `grown_ns` is the reading that last found more kills, `asked_ns` the last signal that asks
-    a process to end. `pending` are the times of `oom` events that no kill has been found for yet.
+    a process to end. `pending` are the times of `oom` events that no kill has been found for yet; `awaited` is the
+    reverse: kills found in the counter whose event is still to come. `unawaited_ns` is the last event that was not.
     """
 
     container_id: str
@@ -39,7 +40,8 @@ class Life:
     grown_ns: int = 0
     grown_since_ns: int = 0
     oom_ns: int = 0
-    raw_ooms: int = 0
+    awaited: int = 0
+    unawaited_ns: int = 0
     pending: list[int] = field(default_factory=list)
     asked_ns: int = 0
     asked_signal: int | None = None
@@ -98,6 +100,10 @@ class Vessel:
     def current(self) -> Life | None:
         """The newest life."""
         return self.lives[-1] if self.lives else None
+
+    def is_quiet(self) -> bool:
+        """Whether time alone changes nothing about it: most containers, most of the time."""
+        return len(self.lives) == 1 and self.lives[0].alive and not self.lives[0].pending
 
     def owned_by(self, owner: Owner) -> None:
         """Take better knowledge of whose container it is: a reading of the kernel knows nothing but the id."""

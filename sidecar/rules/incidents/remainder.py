@@ -42,10 +42,10 @@ class Remainder:
 
     def tick(self, now_ns: int, lives: Iterable[Life], elsewhere: dict[str, int]) -> None:
         """Place or tell each overdue entry; `elsewhere` are kills seen in cgroups outside Docker, and is worked off."""
-        everyone = list(lives)
-        for entry in self._account.told():
+        told, overdue = self._account.told(), list(self._account.overdue(now_ns))
+        everyone = list(lives) if told or overdue or self._account.claims else []
+        for entry in told:
             self._late_ends(entry, everyone)
-        overdue = list(self._account.overdue(now_ns))
         for entry in overdue:
             self._outside(entry, elsewhere)
             self._unexplained_ends(entry, everyone)

@@ -1,6 +1,6 @@
 """Kills of a main process, one after another, and which of them the engine itself has no word of.
 
-A few containers are started again in turn: on an emulated machine a start takes seconds, and making one takes longer still.
+A few containers are started again in turn: on an emulated machine a start takes seconds, and making one even longer.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ def one_after_another(battle: Battle, kills: int) -> Engine:
         for turn in range(kills):
             if turn < IN_TURN:
                 battle.wave((shape,))
-            victim = battle.victims[turn % IN_TURN].id
+            container = battle.victims[turn % IN_TURN].id
             if turn >= IN_TURN:
                 # Asked for one round after the kill: a flag that comes late is not called lost.
-                engine.flags.setdefault(victim, []).append(flagged(victim))
-                docker("start", victim)
-            docker("wait", victim)
+                engine.flags.setdefault(container, []).append(flagged(container))
+                docker("start", container)
+            docker("wait", container)
             print(f"kill {turn + 1} of {kills}", flush=True)
         for victim in battle.victims:
             engine.flags.setdefault(victim.id, []).append(flagged(victim.id))

@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stacks import docker
+from stacks import DOCKER_SECONDS, docker
 
 IMAGE = "locust-kit/locust:local"  # it has a Python, and is there wherever a stack is
 LABEL = "io.locust-kit.test"
@@ -110,7 +110,11 @@ class Ward:
             told = Path(folder) / "id"
             options = ["--rm", "--cidfile", str(told), *self.options(shape), "--entrypoint", command]
             done = subprocess.run(
-                ["docker", "run", *options, IMAGE, *rest], capture_output=True, text=True, timeout=120, check=False
+                ["docker", "run", *options, IMAGE, *rest],
+                capture_output=True,
+                text=True,
+                timeout=DOCKER_SECONDS,
+                check=False,
             )
             assert done.returncode == 137, f"a victim was not killed: {done.returncode} {done.stderr}"
             return Victim(told.read_text().strip(), shape, done.stdout)

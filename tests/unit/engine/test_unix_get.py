@@ -66,6 +66,12 @@ def test_a_question_is_asked_again_when_the_idle_connection_was_closed(tmp_path:
     assert script.asked == [["/0"], ["/1"]]
 
 
+def test_a_question_is_asked_again_when_the_connection_is_closed_upon_it(tmp_path: Path) -> None:
+    with asking(tmp_path, [PLAIN, b""], [PLAIN]) as (link, script):
+        assert [link.get("/0"), link.get("/1")] == [(200, b"hello")] * 2
+    assert script.asked == [["/0", "/1"], ["/1"]]
+
+
 def test_an_answer_without_length_ends_with_its_connection(tmp_path: Path) -> None:
     with asking(tmp_path, [b"HTTP/1.0 200 OK\r\n\r\nall of it"], [PLAIN]) as (link, _):
         assert [link.get("/0"), link.get("/1")] == [(200, b"all of it"), (200, b"hello")]

@@ -28,6 +28,11 @@ Bent = Callable[["Handler"], None]
 Queue = SimpleQueue[bytes | None]
 
 
+def box_id(number: int) -> str:
+    """Make a full id; short ones differ, too."""
+    return f"{number:012x}".ljust(64, "0")
+
+
 @dataclass
 class Box:
     """One container."""
@@ -102,7 +107,7 @@ class HostileEngine(socketserver.ThreadingUnixStreamServer):
             self.bent.pop(what, None)
 
     def add(self, number: int, service: str = "locust-worker", **further: Any) -> Box:
-        box = Box(f"{number:064x}", service, number, **further)
+        box = Box(box_id(number), service, number, **further)
         self.boxes[box.id] = box
         return box
 
@@ -300,7 +305,11 @@ def inspected(box: Box) -> dict[str, Any]:
     payload["Id"], payload["Name"] = box.id, f"/{box.name}"
     payload["Config"]["Labels"] = box.all_labels()
     started = datetime.fromtimestamp(box.started_ns / 1e9, UTC)
-    payload["State"] |= {"Status": box.state, "StartedAt": f"{started:%Y-%m-%dT%H:%M:%S.%f}Z", "ExitCode": box.exit_code}
+    payload["State"] |= {
+        "Status": box.state,
+        "StartedAt": f"{started:%Y-%m-%dT%H:%M:%S.%f}Z",
+        "ExitCode": box.exit_code,
+    }
     return payload
 
 

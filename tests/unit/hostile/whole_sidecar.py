@@ -107,7 +107,7 @@ class WholeSidecar:
         return "\n".join(one["text"] for one in self.snapshot().get("warnings", []))
 
     def descriptors(self) -> int:
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
     def memory_bytes(self) -> int:
         pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
@@ -141,18 +141,23 @@ class Vigil:
         known = {one["id"] for one in self._sidecar.incidents("restart")}
         self._engine.restart(self._box)
         eventually(
-            lambda: {one["id"] for one in self._sidecar.incidents("restart") if one["container"] == self._box.name}
-            - known,
+            lambda: (
+                {one["id"] for one in self._sidecar.incidents("restart") if one["container"] == self._box.name} - known
+            ),
             f"a restart told after {after}: {self._sidecar.said()[-1500:]}",
         )
 
     def _kernel(self, after: str) -> None:
         def counted() -> int:
-            return sum(one["count"] for one in self._sidecar.incidents("oom_kill") if one["container"] == self._box.name)
+            return sum(
+                one["count"] for one in self._sidecar.incidents("oom_kill") if one["container"] == self._box.name
+            )
 
         self._kills += 1
         self._tree.set_kills(self._path, self._kills)
-        eventually(lambda: counted() >= self._kills, f"an OOM kill counted after {after}: {self._sidecar.said()[-1500:]}")
+        eventually(
+            lambda: counted() >= self._kills, f"an OOM kill counted after {after}: {self._sidecar.said()[-1500:]}"
+        )
 
     def _logs(self, after: str) -> None:
         self._lines += 1

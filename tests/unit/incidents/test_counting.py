@@ -121,9 +121,9 @@ def test_a_lost_event_does_not_lend_a_kill_to_a_container_that_was_killed_by_han
     for box in (victim, bystander):
         machine.start(box)
     machine.run(2)
-    machine.kill_main(victim, cgroup_stays_ms=0, restart_ms=None)
+    machine.kill_main(victim, cgroup_stays_ms=0)
     machine.end(bystander, 137)
-    machine.run(40)  # longer than ended lives are remembered
+    machine.run(40)  # longer than a life is remembered that another followed
     # Two deaths, one kill, nothing that tells which: said as unplaced rather than guessed.
     assert machine.counts() == {}
     assert machine.unplaced() == 1
@@ -175,6 +175,33 @@ def test_in_a_blind_span_no_container_is_lent_a_kill() -> None:
     machine.crash_and_return(2, replay=True)
     machine.run(15)
     assert (sum(machine.counts().values()), machine.unplaced()) == (0, 1)
+
+
+def test_the_late_event_of_a_kill_that_the_counter_has_shown_is_not_another_kill() -> None:
+    machine = watched()
+    box = machine.container("web")
+    machine.start(box)
+    machine.run(2)
+    machine.kill_child(box, raw_events=0)
+    machine.run(1.3)  # the counter is read at once; all else takes its time on a machine out of breath
+    machine.oom_event(box)
+    box.cgroup = None
+    machine.run(4)
+    machine.event(box, "die", exit_code=137)
+    machine.run(10)
+    (kill,) = machine.of(Kind.OOM_KILL)
+    assert (kill.count, kill.estimated, kill.process_survived, kill.raw_events) == (1, False, False, 1)
+
+
+def test_a_kill_that_no_counter_shows_rests_on_its_event() -> None:
+    machine = watched()
+    box = machine.container("web")
+    machine.start(box)
+    machine.run(2)
+    machine.kill_main(box, cgroup_stays_ms=0)
+    machine.run(10)
+    (kill,) = machine.of(Kind.OOM_KILL)
+    assert (kill.count, kill.estimated, kill.raw_events) == (1, True, 1)
 
 
 def test_kills_from_before_the_first_look_are_noted_once() -> None:

@@ -277,7 +277,7 @@ def test_a_base_path_is_kept(master: PretendMaster) -> None:
         (Answer(302, b"", {"Location": "/login?next=/stats/requests"}), "set LOCUST_WEB_USERNAME and"),
         (Answer(404, b"{}"), "is LOCUST_WEB_BASE_PATH"),
         (Answer(200, b'{"a":' * 100_000), "JSON is broken"),
-        (Answer(200, b" " * (17 << 20)), "longer than 8 MiB"),
+        (Answer(200, b" " * (17 << 20)), "longer than 4 MiB"),
         (Answer(302, b"", {"Location": "http://elsewhere/"}), "redirects to 'http://elsewhere/'"),
         (Answer(200, b"Locust auth exception: x", {"Content-Type": "text/html"}), "text/html instead of JSON"),
         (Answer(200, b"", {"Content-Type": "application/json"}), "answer is empty"),

@@ -157,7 +157,7 @@ export class Incidents {
   #facts(incident) {
     const bytes = (value) => (value === null ? null : memory(value));
     return [
-      ["when", `${when(incident.at)}${incident.until && incident.until !== incident.at ? ` to ${when(incident.until)}` : isOpen(incident) ? ", goes on" : ""}`],
+      ["when", `${when(incident.at)}${incident.until && when(incident.until) !== when(incident.at) ? ` to ${when(incident.until)}` : isOpen(incident) ? ", goes on" : ""}`],
       ["container", incident.container && shortName(incident.container, this.hooks.project())],
       ["times", `${number(incident.count)}${incident.estimated ? " (an estimate)" : ""}`],
       ["why it ended", incident.reason && incident.reason.replaceAll("_", " ")],

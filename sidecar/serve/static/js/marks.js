@@ -2,18 +2,20 @@
 
 const NEAR_PIXELS = 7;
 const HEAD_PIXELS = 5;
+const NUMBER_PIXELS = 16;
 const GRAVITY = { error: 2, warn: 1, info: 0 };
 
-// Incidents that fall on about the same place become one mark with a number: two hundred kills stay readable.
+// Incidents that fall on about the same place become one mark with a number, at the place of the gravest: two hundred
+// kills stay readable. A mark with a number takes the room of that number, too.
 function clusters(u, incidents) {
   const made = [];
   for (const incident of incidents) {  // oldest first
     const x = u.valToPos(incident.seconds, "x");
     if (x < -1 || x > u.over.clientWidth + 1) continue;
     const last = made[made.length - 1];
-    if (last && x - last.x < 2 * HEAD_PIXELS) {
+    if (last && x - last.x < 2 * HEAD_PIXELS + (last.incidents.length > 1 ? NUMBER_PIXELS : 0)) {
       last.incidents.push(incident);
-      if (GRAVITY[incident.severity] > GRAVITY[last.severity]) last.severity = incident.severity;
+      if (GRAVITY[incident.severity] > GRAVITY[last.severity]) Object.assign(last, { severity: incident.severity, x });
     } else {
       made.push({ x, severity: incident.severity, incidents: [incident] });
     }
