@@ -120,6 +120,7 @@ def _told(kind: Kind, known: _Known, snapshot: Snapshot, full: Mapping[str, str]
     worker = known.worker
     container = next((one for one in snapshot.containers if one.name == worker.container), None)
     lost = kind is Kind.WORKER_LOST
+    users = _users(worker, death)
     at = death.at if death else known.gone_since or snapshot.at
     again = f"@{format_time(at)}" if known.told else ""  # it had come back
     return Incident(
@@ -127,7 +128,7 @@ def _told(kind: Kind, known: _Known, snapshot: Snapshot, full: Mapping[str, str]
         kind=kind,
         severity=Severity.ERROR if lost else Severity.INFO,
         at=at,
-        text=_text(known, snapshot, death, lost=lost),
+        text=_text(worker, snapshot, death, users, lost=lost),
         state=FINAL,
         until=at,
         project=snapshot.project,
@@ -136,16 +137,22 @@ def _told(kind: Kind, known: _Known, snapshot: Snapshot, full: Mapping[str, str]
         container_id=_id(container, full) or None,
         reason=death.reason if death else None,
         workers=(worker.id,),
-        users_lost=worker.users,
+        users_lost=users,
         cause=death.id if death else None,
         run_id=running_id(snapshot),
     )
 
 
-def _text(known: _Known, snapshot: Snapshot, death: Incident | None, *, lost: bool) -> str:
-    worker = known.worker
+def _users(worker: Worker, death: Incident | None) -> int:
+    """How many users went with it: what its death says, which looked at another moment; two numbers would confuse."""
+    if death is not None and death.users_lost is not None and death.workers == (worker.id,):
+        return death.users_lost
+    return worker.users
+
+
+def _text(worker: Worker, snapshot: Snapshot, death: Incident | None, users: int, *, lost: bool) -> str:
     home = of_project(worker.container, snapshot.project) if worker.container else "a worker in an unknown container"
-    went = users_and_workers(worker.users, (worker.id,))
+    went = users_and_workers(users, (worker.id,))
     if not lost:
         return f"{home} left{went}"
     if death is None:

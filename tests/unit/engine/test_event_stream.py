@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -251,3 +253,33 @@ def test_a_quiet_stream_stops_when_told_to(start: Start, heard: Heard) -> None:
 def test_anything_but_a_unix_socket_is_refused() -> None:
     with pytest.raises(EngineError, match="unix socket"):
         EventStream("tcp://x", since_ns=None, put=Heard().put, now_ns=time.time_ns, version=lambda: "1.45")
+
+
+def test_after_a_clock_was_set_back_all_that_is_remembered_is_read_again_and_a_gap_is_said(
+    engine: PretendEvents, start: Start, heard: Heard
+) -> None:
+    now_ns = time.time_ns()
+    engine.happen("die", now_ns - 60 * SECOND)
+    start(since_ns=now_ns + 3600 * SECOND)
+    (up,) = heard.wait_for(StreamUp)
+    assert not up.covered
+    assert [event.ns for event in heard.wait_for(Event)] == [now_ns - 60 * SECOND]
+
+
+def test_an_answer_that_never_gets_to_its_end_of_header_is_given_up(path: Path, start: Start, heard: Heard) -> None:
+    def drip(link: socket.socket) -> None:
+        with suppress(OSError):
+            link.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+            while True:
+                link.sendall(b"a")
+                time.sleep(0.05)
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        start(timeout_seconds=0.3)
+        link, _ = listener.accept()
+        threading.Thread(target=drip, args=(link,), daemon=True).start()
+        (down,) = heard.wait_for(StreamDown)
+        link.close()
+    assert "no whole answer in time" in down.why

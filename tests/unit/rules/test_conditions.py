@@ -272,6 +272,15 @@ def test_an_oom_kill_is_the_cause_before_the_restart_that_it_led_to() -> None:
     assert "OOM-killed" in found[0].text
 
 
+def test_a_worker_and_the_kill_that_took_it_say_the_same_number_of_users() -> None:
+    conditions = Conditions()
+    kill = replace(end(Kind.OOM_KILL, 1, None, process_survived=False), workers=("abc_1",), users_lost=28)
+    apply(conditions, shot(0, worker(), master=listed(one())))
+    (lost,) = apply(conditions, shot(2, worker(), master=listed(one(users=30))), recent=[kill])
+    assert lost.users_lost == 28
+    assert "28 users" in lost.text
+
+
 def test_an_oom_kill_that_the_main_process_outlived_loses_no_worker() -> None:
     conditions = Conditions()
     kill = end(Kind.OOM_KILL, 1, None, process_survived=True)

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from sidecar.model.incident import Evidence, Incident, Kind, Severity
-from sidecar.serve.stream import events
+from sidecar.serve.stream import Written, events
 from sidecar.watch.board import Board
 from sidecar.watch.feed import Feed, Upserts
 from tests.unit.sidecar.sidecar_samples import NOW, running
@@ -96,3 +96,16 @@ def test_a_stream_ends_when_the_server_stops() -> None:
         return received + [chunk async for chunk in stream]
 
     assert len(asyncio.run(play())) == 2
+
+
+def test_an_incident_is_written_once_for_all_readers() -> None:
+    written, story = Written(), incident(1)
+    assert written(story) is written(story)
+    assert written(replace(story, revision=2)) != written(story)
+
+
+def test_what_is_remembered_as_written_is_bounded() -> None:
+    written = Written(most=10)
+    for number in range(50):
+        written(incident(number))
+    assert len(written._kept) == 10

@@ -13,7 +13,7 @@ import pytest
 
 from sidecar.engine.payload import counters
 from sidecar.errors import EngineError, SettingError
-from sidecar.locust_api import parse_stats
+from sidecar.locust_answers import parse_stats
 from sidecar.model.incident import Evidence, Incident, Kind, Severity
 from sidecar.model.observation import Counters, Inspected, Listed, LocustReading, LogEntry
 from sidecar.model.snapshot import Host, Snapshot
@@ -90,6 +90,9 @@ class FakeLocust:
 
     def read(self) -> LocustReading:
         return self.reading
+
+    def cut(self) -> None:
+        return
 
 
 class FakeHost:
