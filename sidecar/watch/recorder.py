@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -54,6 +55,7 @@ class Recorder:
         oom_kills: what the ledger already holds for each container.
         lag: counts how long after its own time stamp an event was committed.
         now_ns: the clock, in nanoseconds since 1970.
+        monotonic_ns: a clock in nanoseconds that never jumps.
 
     """
 
@@ -67,9 +69,11 @@ class Recorder:
         oom_kills: Mapping[str, int],
         lag: LagMeter,
         now_ns: Callable[[], int],
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._ledger, self._book = ledger, book
         self._alive_ns, self._publish, self._now_ns = alive_ns, publish, now_ns
+        self._monotonic_ns = monotonic_ns
         self._lag = lag
         self._queue: queue.SimpleQueue[Given] = queue.SimpleQueue()
         self._unsaved: dict[str, Incident] = {}
@@ -88,13 +92,14 @@ class Recorder:
     def start(self, recent: Iterable[Incident]) -> None:
         """Begin; `recent` are the ledger's incidents of the last minutes."""
         self._recent = {incident.id: incident for incident in recent}  # their kills are among those given already
-        self._pruned_ns = self._now_ns()
+        self._pruned_ns = self._monotonic_ns()
         self._thread.start()
 
     def stop(self) -> None:
         """Write down what was put so far, and end."""
         self._queue.put(None)
-        self._thread.join(timeout=5.0)
+        if self._thread.is_alive():
+            self._thread.join(timeout=5.0)
 
     def put(self, given: Put) -> None:
         """Take a signal, or incidents that other rules have made. Never waits; any thread."""
@@ -123,11 +128,11 @@ class Recorder:
         going = None not in given
         if not going:
             self._book.ends()
-        now_ns = self._now_ns()
-        if not going or now_ns - self._ticked_ns >= _TICK_SECONDS * SECOND:
-            self._ticked_ns = now_ns
-            given.append(Tick(now_ns))
-        self._work([one for one in given if one is not None], alive_ns, now_ns, last=not going)
+        turn_ns = self._monotonic_ns()
+        if not going or turn_ns - self._ticked_ns >= _TICK_SECONDS * SECOND:
+            self._ticked_ns = turn_ns
+            given.append(Tick(self._now_ns()))
+        self._work([one for one in given if one is not None], alive_ns, turn_ns, last=not going)
         return going
 
     def _first(self) -> list[Given]:
@@ -136,9 +141,9 @@ class Recorder:
         except queue.Empty:
             return []
 
-    def _work(self, given: Sequence[Put], alive_ns: int, now_ns: int, *, last: bool) -> None:
+    def _work(self, given: Sequence[Put], alive_ns: int, turn_ns: int, *, last: bool) -> None:
         """Journal, apply the rules, and commit both; what could not be written waits for the next turn."""
-        if not self._backoff.due(now_ns / SECOND) and not last:
+        if not self._backoff.due(turn_ns / SECOND) and not last:
             self._waiting = [*given][-_MOST_WAITING:]
             return
         applied: list[Event] | None = None
@@ -146,20 +151,20 @@ class Recorder:
             with self._ledger.commit() as batch:
                 for event in self._unjournalled:
                     batch.journal(event)
-                new = {id(one) for one in given if isinstance(one, Event) and batch.journal(_short(one))}
+                new = {id(one) for one in given if isinstance(one, Event) and _journalled(batch, one)}
                 applied = [one for one in given if isinstance(one, Event) and id(one) in new]
                 self._apply(one for one in given if not isinstance(one, Event) or id(one) in new)
-                if applied or self._unsaved or self._unsaved_drops or last or now_ns - self._committed_ns >= _BEAT_NS:
+                if applied or self._unsaved or self._unsaved_drops or last or turn_ns - self._committed_ns >= _BEAT_NS:
                     self._write(batch, alive_ns)
-                    self._committed_ns = now_ns
+                    self._committed_ns = turn_ns
         except LedgerError as error:
-            self._failed(error, now_ns)
+            self._failed(error, turn_ns)
             if applied is None:
                 self._waiting = [*given][-_MOST_WAITING:]
             else:
                 self._unjournalled = [*self._unjournalled, *map(_short, applied)][-_MOST_WAITING:]
             return
-        self._succeeded(applied, now_ns)
+        self._succeeded(applied, turn_ns)
 
     def _apply(self, given: Iterable[Put]) -> None:
         for one in given:
@@ -190,13 +195,13 @@ class Recorder:
             batch.keep(key, value)
         batch.keep(EVENTS_ALIVE, alive_ns)
 
-    def _failed(self, error: LedgerError, now_ns: int) -> None:
+    def _failed(self, error: LedgerError, turn_ns: int) -> None:
         if not self._backoff.failures:
             _log.error("%s", error.line())
-        self._backoff = self._backoff.failed(now_ns / SECOND)
+        self._backoff = self._backoff.failed(turn_ns / SECOND)
         self._known = replace(self._known, trouble=f"incidents cannot be recorded: {error.what}")
 
-    def _succeeded(self, events: Sequence[Event], now_ns: int) -> None:
+    def _succeeded(self, events: Sequence[Event], turn_ns: int) -> None:
         if self._backoff.failures:
             _log.warning("the ledger can be written again")
         self._backoff = self._backoff.succeeded()
@@ -204,11 +209,11 @@ class Recorder:
         for event in events:
             if event.action in _TIMED and event.ns >= self._live_since_ns:
                 self._lag.observe((written_ns - event.ns) / SECOND)
-        if self._committed_ns == now_ns:
+        if self._committed_ns == turn_ns:
             self._tell()
-        if now_ns - self._pruned_ns >= _PRUNE_NS:
-            self._pruned_ns = now_ns
-            self._prune(now_ns)
+        if turn_ns - self._pruned_ns >= _PRUNE_NS:
+            self._pruned_ns = turn_ns
+            self._prune()
 
     def _tell(self) -> None:
         """Show what is on the disk now."""
@@ -241,12 +246,21 @@ class Recorder:
         while len(self._recent) > _MOST_RECENT:
             del self._recent[next(iter(self._recent))]
 
-    def _prune(self, now_ns: int) -> None:
+    def _prune(self) -> None:
         try:
-            self._ledger.prune(moment(now_ns))
+            self._ledger.prune(moment(self._now_ns()))
         except LedgerError as error:
             _log.warning("%s", error.line())
 
 
 def _short(event: Event) -> Event:
     return event if len(event.raw) <= _RAW_CHARACTERS else replace(event, raw=event.raw[:_RAW_CHARACTERS])
+
+
+def _journalled(batch: Batch, event: Event) -> bool:
+    """Tell whether an event is new; one that the journal cannot hold counts as new, and takes no other along."""
+    try:
+        return batch.journal(_short(event))
+    except (ValueError, OverflowError) as error:
+        _log.warning("an event could not be journalled: %s", error)
+        return True

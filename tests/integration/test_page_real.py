@@ -45,15 +45,16 @@ WATCH = """
 
 
 @pytest.fixture(scope="module")
-def shop() -> Iterator[str]:
-    """The watched project's container."""
+def shop(running: Stack) -> Iterator[str]:
+    """The watched project's container, in the view; its image is one that `up` builds."""
     with watched(SHOP, service=HOSTILE, script=SAYS) as container_id:
+        until(lambda: SHOP in [one["project"] for one in running.snapshot()["containers"]], 30, "it to be watched")
         yield container_id
 
 
 @pytest.fixture(scope="module")
-def running(stack: Stack, shop: str) -> Iterator[Stack]:
-    """A stack in a run, with the shop in its view."""
+def running(stack: Stack) -> Iterator[Stack]:
+    """A stack in a run."""
     stack.knobs = {"WORKER_MEMORY": "128M", "WORKER_MEMORY_RESERVATION": "64M", "WATCH_PROJECT": SHOP}
     stack.up("WORKERS=2", "MOCK=1", f"LOCUSTFILES_DIR={USERS_FILES / 'hungry'}")
     run = stack.start_run(f"USERS={USERS}", f"SPAWN_RATE={USERS}", "RUN_TIME=300s")
@@ -63,7 +64,6 @@ def running(stack: Stack, shop: str) -> Iterator[Stack]:
     finally:
         run.kill()
         run.communicate(timeout=30)
-    assert shop
 
 
 def users_of_workers(stack: Stack) -> dict[str, int]:
@@ -90,8 +90,9 @@ class Seen:
 
 
 @pytest.fixture(scope="module")
-def seen(running: Stack, browser: Browser) -> Seen:
-    """A worker is OOM-killed while the page is open."""
+def seen(running: Stack, shop: str, browser: Browser) -> Seen:
+    """A worker is OOM-killed while the page is open, and the shop is in its view."""
+    assert shop
     origin = f"http://127.0.0.1:{running.monitor_port}"
     browser.open(origin)
     browser.shows("#badge", "live")

@@ -44,6 +44,7 @@ class Rig:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.shift_ns = 0
         self.published: list[Incident] = []
         self.on_disk_when_published: list[bool] = []
         self.lag = LagMeter()
@@ -51,6 +52,9 @@ class Rig:
         assert isinstance(self.ledger, Moody)
         self.recorder = self._recorder(self.ledger)
         self.recorder.start([])
+
+    def now_ns(self) -> int:
+        return time.time_ns() + self.shift_ns
 
     def _recorder(self, ledger: Ledger) -> Recorder:
         state: dict[str, Any] = ledger.state()
@@ -62,7 +66,7 @@ class Rig:
             publish=self._publish,
             oom_kills=LedgerReader(self.folder).oom_kills(),
             lag=self.lag,
-            now_ns=time.time_ns,
+            now_ns=self.now_ns,
         )
 
     def _publish(self, incidents: Sequence[Incident]) -> None:
@@ -178,3 +182,10 @@ def test_a_signal_that_breaks_a_rule_takes_nothing_along(rig: Rig) -> None:
 def test_the_lag_of_live_events_is_measured(rig: Rig) -> None:
     kill(rig)
     assert rig.lag.reading().count == 1
+
+
+def test_a_clock_that_is_set_back_stops_nothing(rig: Rig) -> None:
+    rig.shift_ns = -3600 * 10**9
+    incident = Incident("c" * 16, Kind.MEMORY_HIGH, Severity.WARN, datetime.now(UTC), "95 %")
+    rig.recorder.put((incident,))
+    until(lambda: any(one.id == incident.id for one in rig.recorder.known().incidents))
