@@ -18,6 +18,7 @@ SETTLE_NS = 5 * SECOND // 2  # by then a victim's end has been told of, if the e
 _EARLY_NS = SECOND // 2  # an event may be stamped a little before the reading that shows what it tells of
 DEATH_TAKES_NS = 6 * SECOND  # from the kill to the engine's word of the exit, on a machine that is out of breath
 _SKEW_NS = 2 * SECOND  # how far apart two readings can be of which one saw a kill early and one late
+_MOST_GONE = 500  # cgroups that are gone, or that a reading missed
 _TOLD_KEPT_NS = 60 * SECOND  # an entry already told as unplaced can still be claimed by a late event
 
 
@@ -102,7 +103,11 @@ class Account:
                 later[cgroup] = (kills, looked_ns)
             else:
                 placed += max(0, kills - self.complete.get(cgroup, 0))
-        self.complete, self.between = dict(counters), later
+                self.complete[cgroup] = max(kills, self.complete.get(cgroup, 0))
+        # A cgroup that this reading missed must not come back as one whose kills are all new; no inode is used twice.
+        kept = {cgroup: kills for cgroup, kills in self.complete.items() if cgroup not in counters and kills}
+        self.complete = {**dict(list(kept.items())[-_MOST_GONE:]), **counters}
+        self.between = later
         return placed
 
     def claim(self, claim: Claim) -> None:
