@@ -105,7 +105,7 @@ class Book:
             case Inspection():
                 self._inspection(signal)
             case Named():
-                self._vessel(signal.container_id, signal.owner).owned_by(signal.owner)
+                self._owned(self._vessel(signal.container_id, signal.owner), signal.owner)
             case Gone():
                 self._vessel_gone(signal.container_id, signal.at_ns)
             case StreamDown():
@@ -165,9 +165,15 @@ class Book:
         self._dirty.add(container_id)
         return vessel
 
+    def _owned(self, vessel: Vessel, owner: Owner) -> None:
+        """Take whose container it is; the kernel's counters can speak of it before the engine does."""
+        vessel.owned_by(owner)
+        for life in vessel.lives:
+            self._kills.catch_up(life)
+
     def _event(self, event: Event) -> None:
         vessel = self._vessel(event.container_id, event.owner)
-        vessel.owned_by(event.owner)
+        self._owned(vessel, event.owner)
         match event.action:
             case "start":
                 self._start(vessel, event.ns)
@@ -176,6 +182,7 @@ class Book:
             case "oom":
                 victim = vessel.dying() or vessel.current or vessel.begin(f"oom-{event.ns}", None)
                 self._kills.told(victim, event.ns)
+                self._ends.oom_late(victim)
             case "kill" | "stop":  # `restart` comes after the start, and after these two
                 if (current := vessel.current) is not None:
                     current.ask(event.ns, event.signal if event.action == "kill" else None)
@@ -237,7 +244,7 @@ class Book:
 
     def _inspection(self, seen: Inspection) -> None:
         vessel = self._vessel(seen.container_id, seen.owner)
-        vessel.owned_by(seen.owner)
+        self._owned(vessel, seen.owner)
         life = vessel.current
         if life is None:
             if seen.started_ns is None:

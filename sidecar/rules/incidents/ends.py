@@ -31,6 +31,11 @@ class Ends:
         if life.died_ns is not None and at_ns - life.died_ns <= SETTLE_NS:
             self._judge(life, at_ns)
 
+    def oom_late(self, life: Life) -> None:
+        """Take an `oom` event that is told after the end which it explains."""
+        if life.reason is None and not life.alive:
+            self._judge(life, life.died_ns or 0)
+
     def flagged(self, life: Life, inspection: Inspection) -> None:
         """Take Docker's OOMKilled flag: some process of this start was OOM-killed."""
         if life.counted or life.alive:

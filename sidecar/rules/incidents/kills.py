@@ -33,6 +33,8 @@ class Kills:
         if grown:
             life.grown_ns, life.grown_since_ns = at_ns, since_ns
             life.awaited = max(0, life.awaited + grown - len(life.pending))
+            if grown >= len(life.pending):
+                life.unawaited_ns = 0  # an event can be stamped after the moment at which a slow reading began
         if kills > life.counted:
             first = life.pending[0] if life.pending else at_ns
             self._record(life, kills - life.counted, min(first, at_ns), at_ns)
@@ -89,6 +91,9 @@ class Kills:
             left = max(0, incident.count - kills)
             self._desk.revise(incident.id, count=left, estimated=life.guessed > 0)
             self.describe(life)
+            if not left and life.incident_before:  # then the kill before it was the one that ended the container
+                life.incident, life.incident_before = life.incident_before, None
+                self.describe(life)
 
     def recent(self, life: Life, at_ns: int) -> Incident | None:
         """Find the incident of this life that a kill at this time belongs to."""
@@ -125,13 +130,21 @@ class Kills:
         self._desk.revise(incident.id, until=moment(at_ns), text=phrases.before_watching(incident))
         self._desk.finalise(incident.id)
 
+    def catch_up(self, life: Life) -> None:
+        """Record the kills that were counted before it was known whose container it is."""
+        if life.unshown and self._desk.shown(life):
+            kills, first_ns = life.unshown, life.unshown_ns
+            life.unshown = life.unshown_ns = 0
+            self._record(life, kills, first_ns, max(first_ns, life.grown_ns))
+
     def _record(self, life: Life, kills: int, first_ns: int, at_ns: int, *, estimated: bool = False) -> None:
         if not self._desk.shown(life):
+            life.unshown, life.unshown_ns = life.unshown + kills, life.unshown_ns or first_ns
             return
         incident = self.recent(life, first_ns) or self.recent(life, at_ns)
         if incident is None or incident.state == FINAL:
             incident = self._desk.open_for(life, Kind.OOM_KILL, first_ns, Severity.ERROR, count=0)
-            life.incident = incident.id
+            life.incident, life.incident_before = incident.id, life.incident
         self._desk.revise(
             incident.id,
             count=incident.count + kills,

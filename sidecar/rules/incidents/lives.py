@@ -20,6 +20,8 @@ STARTED_DIFFERS_NS = 3 * SECOND // 2  # the start event is stamped a little afte
 class Life:
     """One start of a container, up to its end.
 
+    `unshown` kills came before it was known whose container it is, the first at `unshown_ns`.
+
     `key` is its mark in incident ids: the start as it was first known. `counted` are the OOM kills recorded in it, of
     which `guessed` rest on an event or an exit because the kernel's counter was not there to be read; `kernel` is that
     counter when it last was. `grown_ns` is the reading that last found more kills, `asked_ns` the last signal that asks
@@ -37,6 +39,8 @@ class Life:
     counted: int = 0
     guessed: int = 0
     guessed_ns: int = 0
+    unshown: int = 0
+    unshown_ns: int = 0
     grown_ns: int = 0
     grown_since_ns: int = 0
     oom_ns: int = 0
@@ -50,6 +54,7 @@ class Life:
     reason: str | None = None
     settled: bool = False
     incident: str | None = None
+    incident_before: str | None = None
     exit_incident: str | None = None
     restart_incident: str | None = None
     memory_limit_bytes: int | None = None

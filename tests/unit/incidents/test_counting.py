@@ -7,7 +7,8 @@ import random
 import pytest
 
 from sidecar.model.incident import FINAL, Kind, Reason
-from tests.unit.incidents.pretend_kernel import Machine
+from sidecar.model.signal import Counter, Event, KernelReading
+from tests.unit.incidents.pretend_kernel import BOOT, MILLISECOND, Machine
 
 
 def watched(seed: int = 1, *, poll_ms: float = 50, event_ms: float = 15, lose_ooms: float = 0.0) -> Machine:
@@ -193,6 +194,55 @@ def test_the_late_event_of_a_kill_that_the_counter_has_shown_is_not_another_kill
     assert (kill.count, kill.estimated, kill.process_survived, kill.raw_events) == (1, False, False, 1)
 
 
+def test_an_event_stamped_while_a_slow_reading_went_on_is_not_another_kill() -> None:
+    machine = watched()
+    box = machine.container("web")
+    machine.start(box)
+    machine.run(2)
+    began_ns = machine.ns()
+    machine.book.apply(Event(began_ns + 300 * MILLISECOND, "oom", box.id, box.owner))
+    machine.host_kills += 1
+    box.kills += 1
+    counters = {box.id: Counter(box.cgroup or 0, 1)}
+    machine.book.apply(KernelReading(began_ns, BOOT, machine.host_kills, counters))
+    machine.run(0.5)
+    box.cgroup = None
+    machine.run(3)
+    machine.event(box, "die", exit_code=137)
+    machine.run(10)
+    (kill,) = machine.of(Kind.OOM_KILL)
+    assert (kill.count, kill.estimated, kill.process_survived, kill.raw_events) == (1, False, False, 1)
+
+
+def test_an_oom_event_that_follows_the_end_explains_it() -> None:
+    machine = watched(lose_ooms=1.0)
+    box = machine.container("web")
+    machine.start(box)
+    machine.run(2)
+    machine.kill_main(box, cgroup_stays_ms=0, restart_ms=None)
+    machine.run(0.1)
+    machine.event(box, "oom")
+    machine.run(10)
+    (kill,) = machine.of(Kind.OOM_KILL)
+    (end,) = machine.of(Kind.EXIT)
+    assert (kill.count, kill.process_survived, end.reason, end.cause) == (1, False, Reason.OOM, kill.id)
+
+
+def test_a_guess_that_is_taken_back_leaves_the_end_to_the_kill_before_it() -> None:
+    machine = watched()
+    box = machine.container("web")
+    machine.start(box)
+    machine.run(2)
+    machine.kill_child(box)
+    machine.run(3)
+    machine.oom_event(box)  # a limit hit that ended well
+    machine.end(box, 137)
+    machine.run(10)
+    first, second = machine.of(Kind.OOM_KILL)
+    (end,) = machine.of(Kind.EXIT)
+    assert (first.count, first.process_survived, second.count, end.reason) == (1, False, 0, Reason.OOM)
+
+
 def test_a_kill_that_no_counter_shows_rests_on_its_event() -> None:
     machine = watched()
     box = machine.container("web")
@@ -277,3 +327,19 @@ def test_a_storm_is_counted_to_the_last_kill(seed: int) -> None:
     total = sum(box.truth for box in boxes)
     assert sum(counts.values()) + machine.unplaced() == total
     assert machine.unplaced() <= 0.05 * total
+
+
+def test_kills_counted_before_the_engine_has_named_the_container_are_recorded_when_it_does() -> None:
+    machine = watched()
+    box = machine.container("web")
+    machine.watching = False  # the events are late, the kernel is not
+    machine.start(box)
+    machine.kill_child(box)
+    machine.kill_child(box)
+    machine.run(0.2)
+    machine.read_all()
+    machine.watching = True
+    machine.inspect_all()
+    machine.run(10)
+    (kill,) = machine.of(Kind.OOM_KILL)
+    assert (kill.container_id, kill.count, kill.project) == (box.id, 2, "shop")
