@@ -30,6 +30,7 @@ class Span:
     covered: bool = False
     settled: bool = False
     idle: bool = False
+    unplaced: int = 0
 
 
 class Blindness:
@@ -66,7 +67,7 @@ class Blindness:
         for span in self._spans:
             if span.source == source and span.until_ns is None:
                 span.until_ns, span.covered = at_ns, covered
-                self._tell(span, unplaced=0)
+                self._tell(span)
 
     def nobody_watched(self, source: str) -> None:
         """The span that this source has begun is one in which there was nothing to watch: the stack was down."""
@@ -86,10 +87,11 @@ class Blindness:
         return any(span.until_ns is None for span in self._spans)
 
     def unplaced(self, since_ns: int, until_ns: int, kills: int) -> None:
-        """Note kills that the host counted within a span and that nobody placed."""
+        """Note kills that the host counted within a span and nobody placed; fewer than none were placed since."""
         for span in self._spans:
             if span.until_ns is not None and span.since_ns <= until_ns and since_ns <= span.until_ns:
-                self._tell(span, unplaced=kills)
+                span.unplaced += kills
+                self._tell(span)
 
     def tick(self, now_ns: int, settle_ns: int) -> None:
         """Make ended spans final, and let go of old ones."""
@@ -107,27 +109,31 @@ class Blindness:
         incident = self._desk.get(span.incident)
         text = incident.text if incident else _SUBJECTS[span.source]
         until = None if span.until_ns is None else moment(span.until_ns)
-        return Blind(moment(span.since_ns), until, span.source, span.covered, text)
+        return Blind(moment(span.since_ns), until, span.source, span.covered and not span.unplaced, text)
 
-    def _tell(self, span: Span, unplaced: int) -> None:
+    def _tell(self, span: Span) -> None:
         if span.until_ns is None:
             return
-        span.covered = span.covered and not unplaced
         length = (span.until_ns - span.since_ns) / SECOND
         when = f"from {_clock(span.since_ns)} to {_clock(span.until_ns)} UTC ({length:.1f} s)"
         self._desk.revise(
             span.incident,
             until=moment(span.until_ns),
-            severity=Severity.INFO if span.covered or span.idle else Severity.WARN,
-            text=f"{_SUBJECTS[span.source]} {when}: {_made_up_for(span, unplaced)}",
+            severity=Severity.INFO if _is_harmless(span) else Severity.WARN,
+            text=f"{_SUBJECTS[span.source]} {when}: {_made_up_for(span)}",
         )
 
 
-def _made_up_for(span: Span, unplaced: int) -> str:
+def _is_harmless(span: Span) -> bool:
+    return span.idle or (span.covered and not span.unplaced)
+
+
+def _made_up_for(span: Span) -> str:
     if span.idle:
         return "it had been asked to end"
-    if unplaced:
-        return f"{unplaced} OOM kill{'' if unplaced == 1 else 's'} of that time cannot be placed"
+    if span.unplaced:
+        many = "1 OOM kill" if span.unplaced == 1 else f"{span.unplaced} OOM kills"
+        return f"{many} of that time cannot be placed"
     if span.covered:
         return "all of it was made up for afterwards"
     return "ends and restarts of that time may be missing; the host counted no OOM kill that is not here"

@@ -9,7 +9,7 @@ SIGKILL_EXIT = 137
 WORKER = "locust-worker"
 MASTER = "locust-master"
 
-_KILLED_BY_OOM_WITHIN_NS = 5 * SECOND  # a SIGKILL from nobody, this soon after an OOM kill in the same container
+_KILLED_BY_OOM_WITHIN_NS = 6 * SECOND  # a SIGKILL from nobody, this soon after an OOM kill in the same container
 _FELLED_BY_OOM_WITHIN_NS = 2 * SECOND  # another code, this soon after: it did not get over the loss of a child
 _LATE_EVENT_NS = SECOND
 

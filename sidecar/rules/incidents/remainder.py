@@ -142,6 +142,8 @@ class Remainder:
             text = phrases.unplaced(entry.kills, "", blind=False) if entry.kills else _ALL_PLACED
             severity = Severity.WARN if entry.kills else Severity.INFO
             self._desk.revise(incident.id, count=entry.kills, text=text, severity=severity)
+            if self._blindness.covers(entry.since_ns, entry.until_ns):
+                self._blindness.unplaced(entry.since_ns, entry.until_ns, entry.kills - incident.count)
 
     def _contradict(self, claim: Claim, lives: list[Life]) -> None:
         for life in lives:
