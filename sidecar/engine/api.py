@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sidecar.model.observation import Counters, Inspected, Listed, LogEntry
-from sidecar.model.signal import Inspection, Owner
 
 
 class Engine(Protocol):
@@ -26,13 +25,3 @@ class Engine(Protocol):
 
     def logs(self, container_id: str, tail: int, *, tty: bool) -> Sequence[LogEntry]:
         """Read the last `tail` lines of the log, oldest first; empty when the container is gone."""
-
-
-class Registrar(Protocol):
-    """What the recorder asks besides: about any container of the engine, not only the project's. Raises EngineError."""
-
-    def inspection(self, container_id: str, at_ns: int) -> Inspection | None:
-        """Say what an inspect asked at `at_ns` knows of a container's life and death; None when it is gone."""
-
-    def everyone(self) -> Sequence[tuple[str, Owner]]:
-        """Name all running containers of the engine, by full id, and whose they are."""

@@ -16,7 +16,7 @@ from sidecar.engine.inspection import owners
 from sidecar.engine.unix_get import MOST_BYTES, UnixGet
 from sidecar.errors import EngineError
 from sidecar.model.observation import Counters, Inspected, Listed, LogEntry
-from sidecar.model.signal import Inspection, Owner
+from sidecar.model.signal import Owner
 from sidecar.model.text import clean
 
 OLDEST_API = (1, 44)  # Engine 25: the first with a one-shot stats reading that does not wait a second
@@ -84,11 +84,6 @@ class DockerEngine:
         """Read the end of a log. Not docker-py's `logs`: that one inspects the container first, each time."""
         body = self._get(f"/containers/{container_id}/logs?stdout=1&stderr=1&timestamps=1&tail={tail}", "logs")
         return log_lines.log_entries(body, tty=tty) if body else ()
-
-    def inspection(self, container_id: str, at_ns: int) -> Inspection | None:
-        """Inspect one container for its life and death, asked at `at_ns`; None when it is gone."""
-        found = self._json(f"/containers/{container_id}/json", "inspect")
-        return None if found is None else read_inspection(found, at_ns)
 
     def everyone(self) -> Sequence[tuple[str, Owner]]:
         """Name all running containers of the engine, whatever project they are of, and whose they are."""

@@ -15,7 +15,6 @@ from sidecar.engine.unix_http import UnixConnection
 from sidecar.errors import EngineError
 from sidecar.model.text import clean
 
-RING = 256  # how many events of all types the engine keeps, in memory only
 _CHUNK_BYTES = 1 << 16
 _MOST_REASON_BYTES = 4096
 _LONGEST_LINE_BYTES = 1 << 20  # an event carries its container's labels; a longer one is passed over, not kept

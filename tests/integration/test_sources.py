@@ -109,7 +109,8 @@ def test_an_oom_kill_of_a_main_process_is_told_by_event_host_and_inspect() -> No
         with container(need_image(IMAGE), *SMALL, command=("-c", HOARD)) as victim:
             wait_until(lambda: "die" in of(heard, victim), "the death is told")
             with closing(DockerEngine(f"unix://{ENGINE_SOCKET}", "none")) as engine:
-                found = engine.inspection(victim, 1)
+                inspected = engine.inspect(victim)
+                found = inspected.life if inspected else None
             wait_until(lambda: "oom" in of(heard, victim), "the engine tells of the kill")
     host = [one.host_kills for one in heard if isinstance(one, KernelReading) and one.host_kills is not None]
     assert host[-1] > host[0]

@@ -20,13 +20,12 @@ STARTED_DIFFERS_NS = 3 * SECOND // 2  # the start event is stamped a little afte
 class Life:
     """One start of a container, up to its end.
 
-    `unshown` kills came before it was known whose container it is, the first at `unshown_ns`.
-
     `key` is its mark in incident ids: the start as it was first known. `counted` are the OOM kills recorded in it, of
     which `guessed` rest on an event or an exit because the kernel's counter was not there to be read; `kernel` is that
     counter when it last was. `grown_ns` is the reading that last found more kills, `asked_ns` the last signal that asks
     a process to end. `pending` are the times of `oom` events that no kill has been found for yet; `awaited` is the
     reverse: kills found in the counter whose event is still to come. `unawaited_ns` is the last event that was not.
+    `unshown` kills came before it was known whose container it is, the first of them at `unshown_ns`.
     """
 
     container_id: str
