@@ -5,7 +5,7 @@
 MAKEFLAGS += --no-print-directory
 KIT := scripts/kit
 
-.PHONY: help setup up down restart reload scale ps logs monitor incidents selftest run try reports clean purge test test-long lint bench
+.PHONY: help setup up down restart reload scale ps logs monitor incidents diagnose selftest run try reports clean purge test test-long lint bench
 
 help:
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "%s%s\n", (n++ ? "\n" : ""), substr($$0, 5)} \
@@ -42,6 +42,9 @@ monitor: ## the live view: services, resources, logs (ONCE=1 for one frame)
 
 incidents: ## what went wrong, one line each (SINCE=10m, or ID=... for one of them whole)
 	@$(KIT) incidents
+
+diagnose: ## why it does not work, with evidence, and the commands that mend it
+	@$(KIT) diagnose
 
 selftest: ## kill small containers of its own and see whether the sidecar saw every kill
 	@$(KIT) selftest

@@ -19,6 +19,7 @@ VERBS: Mapping[str, str] = {
     "monitor": "sidecar.cli.monitor",
     "snapshot": "sidecar.cli.snapshot",
     "incidents": "sidecar.cli.incidents",
+    "diagnose": "sidecar.cli.diagnose",
     "selftest": "sidecar.cli.selftest",
     "run": "sidecar.cli.run",
     "try": "sidecar.cli.try_once",

@@ -32,6 +32,14 @@ class EngineAbsentError(EngineError):
     """Docker is not installed, or its engine does not run: what `make setup` mends."""
 
 
+class EngineDeniedError(EngineError):
+    """The engine's socket may not be opened by this user."""
+
+
+class EngineSilentError(EngineError):
+    """The engine took the connection and did not answer in time."""
+
+
 @dataclass(frozen=True)
 class Container:
     """One container, as the engine lists it."""
@@ -81,16 +89,20 @@ class Engine:
     def __init__(self, socket_path: Path) -> None:
         self.socket_path = socket_path
 
-    def request(self, method: str, path: str, timeout: float = _TIMEOUT_SECONDS) -> Reply:
-        """One request.
+    def request(
+        self, method: str, path: str, timeout: float = _TIMEOUT_SECONDS, document: Mapping[str, Any] | None = None
+    ) -> Reply:
+        """One request; `document` is sent as JSON.
 
         Raises:
             EngineError: absent, not permitted, or no answer within `timeout` seconds.
 
         """
         connection = _UnixConnection(self.socket_path, timeout)
+        body = None if document is None else json.dumps(document)
+        headers = {"Content-Type": "application/json"} if body else {}
         try:
-            connection.request(method, path, headers={"Content-Length": "0"} if method == "POST" else {})
+            connection.request(method, path, body, {"Content-Length": "0"} if method == "POST" and not body else headers)
             answer = connection.getresponse()
             return Reply(answer.status, answer.read())
         except OSError as error:
@@ -106,7 +118,7 @@ class Engine:
         if reply.status == http.client.NOT_FOUND:
             return None
         if reply.status != http.client.OK:
-            raise EngineError(f"Docker refused GET {path}: {_message(reply)}")
+            raise EngineError(f"Docker refused GET {path}: {message_of(reply)}")
         return reply.json()
 
     def version(self) -> str:
@@ -143,13 +155,13 @@ class Engine:
         reply = self.request("GET", f"/containers/{container_id}/logs?stdout=1&stderr=1&tail={tail}")
         if reply.status != http.client.OK:
             return ()
-        return tuple(_demultiplex(reply.body).decode(errors="replace").splitlines()[-tail:])
+        return tuple(demultiplex(reply.body).decode(errors="replace").splitlines()[-tail:])
 
     def act(self, container_id: str, verb: str, timeout: float) -> None:
         """Do `start`, `stop` or `restart` to one container, waiting at most `timeout` seconds for the answer."""
         reply = self.request("POST", f"/containers/{container_id}/{verb}", timeout)
         if reply.status >= http.client.BAD_REQUEST:
-            raise EngineError(f"Docker could not {verb} {container_id[:12]}: {_message(reply)}")
+            raise EngineError(f"Docker could not {verb} {container_id[:12]}: {message_of(reply)}")
 
     def remove_replaced_images(self) -> None:
         """Let go of our images that a newer build took the name from, and that no container uses.
@@ -198,7 +210,7 @@ def _container(row: Mapping[str, Any]) -> Container:
     )
 
 
-def _demultiplex(body: bytes) -> bytes:
+def demultiplex(body: bytes) -> bytes:
     """Log bytes without the 8-byte header that the engine puts before each piece of a stream."""
     pieces, position = [], 0
     while position + 8 <= len(body) and body[position] in (0, 1, 2) and body[position + 1 : position + 4] == b"\0\0\0":
@@ -208,7 +220,8 @@ def _demultiplex(body: bytes) -> bytes:
     return b"".join(pieces) if pieces else body
 
 
-def _message(reply: Reply) -> str:
+def message_of(reply: Reply) -> str:
+    """What the engine says of a refusal, in one line."""
     try:
         return str(reply.json()["message"]).strip().splitlines()[0]
     except (ValueError, KeyError, TypeError, IndexError):
@@ -217,13 +230,13 @@ def _message(reply: Reply) -> str:
 
 def _explain(error: OSError, path: Path) -> EngineError:
     if isinstance(error, PermissionError):
-        return EngineError(
+        return EngineDeniedError(
             "this user may not use Docker",
             where=str(path),
             fix='sudo usermod -aG docker "$USER", then log in again (or use sudo)',
         )
     if isinstance(error, TimeoutError):
-        return EngineError("Docker does not answer", where=str(path), fix="restart the Docker engine")
+        return EngineSilentError("Docker does not answer", where=str(path), fix="restart the Docker engine")
     if isinstance(error, FileNotFoundError | ConnectionRefusedError | NotADirectoryError):
         if shutil.which("docker") is None:
             return EngineAbsentError("Docker is not installed", fix="run `make setup`")

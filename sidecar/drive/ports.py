@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import socket
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sidecar.errors import StackError
@@ -27,13 +28,26 @@ def check(settings: Settings, containers: Sequence[Container]) -> None:
 
     """
     for knob, port in (("WEB_PORT", settings.web_port), ("MONITOR_PORT", settings.monitor_port)):
-        holder = _container_on(port, containers)
-        if holder is not None and holder.project == settings.project:
+        holder = holder_of(port, containers)
+        if holder is None or (holder.container and holder.container.project == settings.project):
             continue
-        if holder is None and _is_free(port):
-            continue
-        who = _describe(holder) if holder else _process_on(port)
-        raise StackError(f"port {port} ({knob}) is taken by {who}", fix=_fix(knob, port, holder))
+        raise StackError(f"port {port} ({knob}) is taken by {holder.text}", fix=_fix(knob, port, holder.container))
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a port; `container` when it is one of this engine's."""
+
+    text: str
+    container: Container | None = None
+
+
+def holder_of(port: int, containers: Sequence[Container]) -> Holder | None:
+    """Who holds a port of 127.0.0.1; None when it is free."""
+    container = _container_on(port, containers)
+    if container is not None:
+        return Holder(_describe(container), container)
+    return None if _is_free(port) else Holder(_process_on(port))
 
 
 def _container_on(port: int, containers: Sequence[Container]) -> Container | None:

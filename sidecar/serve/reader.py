@@ -96,6 +96,14 @@ class SidecarReader:
         """
         return self._fetched(f"/api/incidents?{urlencode(query)}")
 
+    def health(self) -> bytes:
+        """Return what the sidecar says of its own parts, as the JSON of /healthz, also when it is not well.
+
+        Raises:
+            SidecarError: it does not answer, or has nothing yet.
+        """
+        return self._fetched("/healthz")
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()

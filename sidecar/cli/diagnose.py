@@ -1,0 +1,150 @@
+"""`diagnose`: why it does not work, with evidence, and the commands that mend it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sidecar.diagnose.catalogue import LAYERS, causes
+from sidecar.diagnose.evidence import Evidence
+from sidecar.diagnose.gather.gather import gather
+from sidecar.diagnose.judge import RULES, diagnose
+from sidecar.diagnose.render import listing, markdown, text
+from sidecar.errors import KitError, SettingError
+from sidecar.model import document
+from sidecar.model.finding import Diagnosis
+
+NAME = "diagnose"
+HELP = "why it does not work, with evidence, and the commands that mend it"
+FOUND, USAGE, COULD_NOT = 1, 2, 3
+_VALUED = ("--format", "--only", "--explain", "--bundle", "--from")
+_SWITCHES = ("--json", "--list", "--checks")
+_FORMATS = ("text", "json", "markdown")
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What this call asks for."""
+
+    rest: list[str]
+    options: Mapping[str, str]
+    switches: frozenset[str]
+
+    @property
+    def format(self) -> str:
+        """How the diagnosis is written."""
+        return "json" if "--json" in self.switches else self.options.get("--format", "text")
+
+
+def run(args: list[str], environ: Mapping[str, str]) -> int:
+    """Diagnose; 0 no error, 1 an error found, 3 nothing could be learnt.
+
+    Raises:
+        SettingError: a word that means nothing, an unknown check or cause.
+
+    """
+    asked = _asked(args)
+    if "--list" in asked.switches:
+        sys.stdout.write(listing.listing())
+        return 0
+    if slug := asked.options.get("--explain"):
+        _refuse_unknown("--explain", [slug], causes())
+        sys.stdout.write(listing.explanation(causes()[slug], _width()))
+        return 0
+    only = frozenset(asked.options.get("--only", "").replace(",", " ").split())
+    _refuse_unknown("--only", sorted(only), (*causes(), *LAYERS, *(rule.name for rule in RULES)))
+    tell = _Progress()
+    evidence = _evidence(asked, environ, tell)
+    tell.end()
+    diagnosis = diagnose(evidence, only)
+    _write(diagnosis, asked, environ)
+    return _code(diagnosis)
+
+
+def _evidence(asked: _Asked, environ: Mapping[str, str], tell: _Progress) -> Evidence:
+    if name := asked.options.get("--from"):
+        try:
+            return document.loads_as(Evidence, Path(name).read_bytes(), "evidence")
+        except (OSError, document.DocumentError) as error:
+            raise KitError(f"{name} holds no evidence: {error}", wanted="the evidence.json of a bundle") from None
+    return gather(asked.rest, environ, tell)
+
+
+def _write(diagnosis: Diagnosis, asked: _Asked, environ: Mapping[str, str]) -> None:
+    if asked.format == "json":
+        sys.stdout.write(document.dumps(diagnosis).decode() + "\n")
+    elif asked.format == "markdown":
+        sys.stdout.write(markdown.render(diagnosis))
+    else:
+        colour = sys.stdout.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+        style = text.Style(_width(), colour, checks="--checks" in asked.switches)
+        sys.stdout.write(text.render(diagnosis, style))
+
+
+def _width() -> int:
+    return shutil.get_terminal_size((80, 24)).columns
+
+
+def _code(diagnosis: Diagnosis) -> int:
+    counts = diagnosis.summary
+    if counts.error:
+        return FOUND
+    return 0 if counts.ok or counts.info or counts.warn else COULD_NOT
+
+
+def _asked(args: Sequence[str]) -> _Asked:
+    """Take this verb's own words out of the command line."""
+    rest: list[str] = []
+    options: dict[str, str] = {}
+    switches: set[str] = set()
+    words = iter(args)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name in _VALUED:
+            options[name] = value if equals else next(words, "")
+            if not options[name]:
+                raise SettingError(f"{name} names nothing", wanted=f"{name} followed by a value")
+        elif word in _SWITCHES:
+            switches.add(word)
+        elif word.startswith("-") or not equals:
+            wanted = ", ".join((*_SWITCHES, *_VALUED, "NAME=VALUE"))
+            raise SettingError(f"{word!r} means nothing to `{NAME}`", wanted=wanted)
+        else:
+            rest.append(word)
+    if options.get("--format", "text") not in _FORMATS:
+        raise SettingError(f"--format is {options['--format']!r}", wanted=f"one of {', '.join(_FORMATS)}")
+    return _Asked(rest, options, frozenset(switches))
+
+
+def _refuse_unknown(option: str, words: Sequence[str], known: Sequence[str] | Mapping[str, object]) -> None:
+    import difflib  # noqa: PLC0415  only for a mistyped word
+
+    for word in words:
+        if word not in known:
+            close = difflib.get_close_matches(word, list(known), n=1)
+            hint = f"write {close[0]}" if close else "scripts/kit diagnose --list"
+            raise SettingError(f"{option} names {word!r}, which is no cause or check", fix=hint)
+
+
+class _Progress:
+    """Says on stderr what is being looked at: one line that is rewritten on a terminal, nothing elsewhere."""
+
+    def __init__(self) -> None:
+        self._shown = sys.stderr.isatty()
+
+    def __call__(self, what: str) -> None:
+        """Say what is being looked at now."""
+        if self._shown:
+            sys.stderr.write(f"\r\x1b[Klooking at {what} …")
+            sys.stderr.flush()
+
+    def end(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+

@@ -1,0 +1,86 @@
+"""The catalogue of causes: the words for each, what it explains, how it is mended. Read from catalogue.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+FILE = Path(__file__).with_name("catalogue.yaml")
+LAYERS = ("host", "configuration", "containers", "topology", "network", "locust", "target", "monitor")
+
+
+@dataclass(frozen=True)
+class Mend:
+    """One way to mend a cause; without commands a person must act. Both are templates."""
+
+    text: str
+    commands: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One cause. `order` is its place in the chain of dependencies, `explains` the slugs of its symptoms."""
+
+    slug: str
+    code: str
+    layer: str
+    order: int
+    title: str
+    cause: str
+    breaks: str
+    fixes: Mapping[str, Mend]
+    explains: frozenset[str]
+    reaches_all: bool
+
+    def mend(self, case: str) -> Mend:
+        """The way to mend it in one case."""
+        return self.fixes.get(case) or self.fixes["default"]
+
+
+@cache
+def causes() -> Mapping[str, Cause]:
+    """Every cause by its slug, in dependency order."""
+    document = yaml.load(FILE.read_text(encoding="utf-8"), Loader=_LOADER)
+    groups: Mapping[str, Sequence[str]] = document["groups"]
+    return {row["slug"]: _cause(row, order, groups) for order, row in enumerate(document["causes"])}
+
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _cause(row: Mapping[str, Any], order: int, groups: Mapping[str, Sequence[str]]) -> Cause:
+    explains = {slug for word in row.get("explains") or [] for slug in _slugs(word, groups)}
+    return Cause(
+        slug=row["slug"],
+        code=row["code"],
+        layer=row["layer"],
+        order=order,
+        title=row["title"],
+        cause=row["cause"],
+        breaks=row["breaks"],
+        fixes={case: Mend(one["text"], tuple(one.get("commands") or ())) for case, one in row["fixes"].items()},
+        explains=frozenset(explains - {row["slug"]}),
+        reaches_all=row.get("reach") == "all",
+    )
+
+
+def _slugs(word: str, groups: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    return groups[word[1:]] if word.startswith("@") else (word,)
+
+
+class Blanks(dict[str, str]):
+    """Values for a template; a name that has none is shown as <name>."""
+
+    def __missing__(self, key: str) -> str:
+        """Stand in for a value that is not there."""
+        return f"<{key}>"
+
+
+def filled(template: str, values: Mapping[str, str]) -> str:
+    """A template with its values."""
+    return template.format_map(Blanks(values))

@@ -1,0 +1,479 @@
+"""Everything that a diagnosis rests on, as frozen facts. The rules judge this and nothing else.
+
+It goes to JSON and back without loss (`sidecar.model.document`): a recorded Evidence is a test, and what a bundle
+holds can be judged again elsewhere. Sizes are bytes, times UTC, durations seconds. An empty text or tuple is
+"none"; None is "not known", and a Gap says why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sidecar.model.snapshot import SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A name and its value."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A part of the evidence that could not be had (`engine`, `host.firewall`, `inside:NAME`), and why."""
+
+    part: str
+    reason: str
+
+
+# ---- The machine -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Filesystem:
+    """One file system that something of ours writes to. `owner` is a container's name, or `this machine`."""
+
+    owner: str
+    path: str
+    total_bytes: int
+    free_bytes: int
+    free_inodes: int | None = None
+    use: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PortFacts:
+    """A port that the stack publishes, and who holds it on this machine when it is not free."""
+
+    knob: str
+    port: int
+    free: bool
+    holder: str = ""
+    container: str = ""
+    project: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FirewallRule:
+    """A rule that can drop or reject packets. `where` is `this machine` or a container's name.
+
+    `rule` is the rule as iptables-save writes it, after `-A CHAIN`; for a chain's policy it is `policy DROP`.
+    `hits` is how many packets it stopped while we probed; None when it was read only once.
+    """
+
+    where: str
+    tool: str
+    table: str
+    chain: str
+    rule: str
+    packets: int | None = None
+    hits: int | None = None
+    handle: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """This machine."""
+
+    user: str
+    is_root: bool
+    filesystems: tuple[Filesystem, ...] = ()
+    ports: tuple[PortFacts, ...] = ()
+    firewall: tuple[FirewallRule, ...] = ()
+    addresses: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
+    memory_total_bytes: int = 0
+    memory_available_bytes: int = 0
+    swap_total_bytes: int = 0
+    locust_processes: tuple[str, ...] = ()
+
+
+# ---- The engine ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """One of the engine's default address pools: subnets of /`size` are cut from `base`."""
+
+    base: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """The engine. `status`: ok, absent (not installed), stopped, denied, hung, remote or broken."""
+
+    status: str
+    socket: str = ""
+    error: str = ""
+    docker_host: str = ""
+    cli_installed: bool = True
+    version: str = ""
+    api_version: str = ""
+    compose_version: str = ""
+    compose_error: str = ""
+    memory_bytes: int = 0
+    root_dir: str = ""
+    warnings: tuple[str, ...] = ()
+    pools: tuple[Pool, ...] = ()
+    cgroup_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """One Docker network of the engine."""
+
+    id: str
+    name: str
+    driver: str
+    subnets: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
+    project: str = ""
+    internal: bool = False
+    containers_talk: bool = True
+    bridge: str = ""
+    in_use: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of the engine about a container of the stack."""
+
+    at: datetime
+    action: str
+    container: str
+    container_id: str
+    signal: str = ""
+    exit_code: int | None = None
+
+
+# ---- Containers ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A container's place in a network."""
+
+    network: str
+    network_id: str
+    address: str = ""
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One mount of a container."""
+
+    type: str
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerFacts:
+    """One container as the engine knows it. `neighbour` marks those of other projects, of which little is kept."""
+
+    id: str
+    name: str
+    service: str
+    project: str
+    index: int = 0
+    neighbour: bool = False
+    helper: bool = False
+    image: str = ""
+    image_id: str = ""
+    state: str = ""
+    exit_code: int | None = None
+    error: str = ""
+    oom_killed: bool = False
+    health: str = ""
+    health_output: str = ""
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    restarts: int = 0
+    restart_policy: str = ""
+    hostname: str = ""
+    environment: tuple[Pair, ...] = ()
+    command: tuple[str, ...] = ()
+    network_mode: str = ""
+    networks: tuple[Attachment, ...] = ()
+    extra_hosts: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
+    published: tuple[str, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    log_driver: str = ""
+    memory_limit_bytes: int | None = None
+    memory_swap_bytes: int | None = None
+    cpu_limit: float | None = None
+    nofile: int | None = None
+    pid: int | None = None
+    cpu_percent: float | None = None
+    throttled_percent: float | None = None
+    memory_usage_bytes: int | None = None
+    memory_working_set_bytes: int | None = None
+    log: tuple[LogLine, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of a container's log."""
+
+    text: str
+    at: datetime | None = None
+
+
+# ---- From inside -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NameTry:
+    """One name looked up: its addresses, or the resolver's error."""
+
+    name: str
+    addresses: tuple[str, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TcpTry:
+    """One TCP connection tried.
+
+    `outcome`: open, refused, timeout, unreachable, reset or error. `greeting`, of what came back unasked: zmtp (a
+    Locust master), http, other, none (silence) or closed.
+    """
+
+    address: str
+    port: int
+    outcome: str
+    error: str = ""
+    seconds: float = 0.0
+    greeting: str = ""
+    first_bytes: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpTry:
+    """One HTTP request tried. `stage` is how far it came: name, connect, tls, http, or ok; `error` why not further.
+
+    `outcome` is that of the connection, as in TcpTry; `proxy` the proxy it went through.
+    """
+
+    url: str
+    stage: str
+    outcome: str = ""
+    addresses: tuple[str, ...] = ()
+    error: str = ""
+    status: int | None = None
+    location: str = ""
+    content_type: str = ""
+    body: str = ""
+    proxy: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """A listening TCP socket."""
+
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What only a process in the container can tell. `process_state` is the kernel's letter: T is stopped."""
+
+    locust_version: str = ""
+    python_version: str = ""
+    filesystems: tuple[Filesystem, ...] = ()
+    process_state: str = ""
+    nofile: int | None = None
+    open_files: int | None = None
+    memory_limit_bytes: int | None = None
+    heartbeat_age_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What was seen from one container's place in the network.
+
+    `way`: exec (a process in it), beside (a container of our own in its network namespace) or alone (a container of
+    our own on the same networks, because it does not run).
+    """
+
+    container: str
+    way: str
+    at: datetime
+    names: tuple[NameTry, ...] = ()
+    tcp: tuple[TcpTry, ...] = ()
+    http: tuple[HttpTry, ...] = ()
+    listening: tuple[Socket, ...] | None = None
+    nameservers: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
+    inside: Inside | None = None
+
+
+# ---- Configuration ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EnvLine:
+    """One variable of an env file."""
+
+    file: str
+    line: int
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileProblem:
+    """Something wrong with the user's files. `kind`: missing, unreadable, syntax, removed-api, shadow, no-user-class."""
+
+    kind: str
+    file: str
+    text: str
+    line: int | None = None
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeService:
+    """A service as the configuration of this checkout would make it now."""
+
+    service: str
+    image: str = ""
+    environment: tuple[Pair, ...] = ()
+    command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFacts:
+    """What this checkout is told to do. `up_words` are the NAME=VALUE that repeat the last `make up`."""
+
+    settings_error: str = ""
+    remembered: bool = False
+    up_words: tuple[str, ...] = ()
+    workers: int = 0
+    host: str = ""
+    mock: bool = False
+    target_network: str = ""
+    locust_image: str = ""
+    locust_image_there: bool = True
+    worker_memory_bytes: int = 0
+    master_memory_bytes: int = 0
+    nofile: int = 0
+    web_port: int = 0
+    monitor_port: int = 0
+    locustfile: str = ""
+    locustfiles_dir: str = ""
+    class_hosts: tuple[Pair, ...] = ()
+    env_lines: tuple[EnvLine, ...] = ()
+    compose_error: str = ""
+    compose_modified: bool = False
+    services: tuple[ComposeService, ...] = ()
+    file_problems: tuple[FileProblem, ...] = ()
+    own_variables: tuple[str, ...] = ()
+
+
+# ---- The master, the sidecar -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MasterWorker:
+    """A worker as the master lists it."""
+
+    id: str
+    state: str
+    users: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRow:
+    """A row of the master's failures or exceptions."""
+
+    name: str
+    error: str
+    occurrences: int
+    last_seen: datetime | None = None
+    method: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MasterFacts:
+    """The master's web API. `answer`: ok, login, broken-login, slow, down, foreign (something else answers)."""
+
+    url: str
+    answer: str
+    error: str = ""
+    state: str = ""
+    users: int = 0
+    host: str = ""
+    version: str = ""
+    workers: tuple[MasterWorker, ...] = ()
+    requests: int = 0
+    failures: int = 0
+    errors: tuple[ErrorRow, ...] = ()
+    exceptions: tuple[ErrorRow, ...] = ()
+    digests: tuple[Pair, ...] = ()
+    master_digest: str = ""
+    has_plugin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KnownIncident:
+    """An incident of the ledger, as far as the rules need it."""
+
+    id: str
+    kind: str
+    at: datetime
+    text: str
+    severity: str = "error"
+    until: datetime | None = None
+    container: str = ""
+    container_id: str = ""
+    reason: str = ""
+    count: int = 1
+    process_survived: bool | None = None
+    memory_limit_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorFacts:
+    """The sidecar's page. `answer`: ok, starting, slow, down, foreign."""
+
+    url: str
+    answer: str
+    error: str = ""
+    project: str = ""
+    stale: bool = False
+    age_seconds: float | None = None
+    warnings: tuple[str, ...] = ()
+    locust_error: str = ""
+    troubles: tuple[str, ...] = ()
+    incidents: tuple[KnownIncident, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All of it, gathered at `at` within `seconds`."""
+
+    project: str
+    at: datetime
+    host: HostFacts
+    engine: EngineFacts
+    config: ConfigFacts
+    containers: tuple[ContainerFacts, ...] = ()
+    networks: tuple[Network, ...] = ()
+    events: tuple[Event, ...] = ()
+    probes: tuple[Probe, ...] = ()
+    master: MasterFacts | None = None
+    monitor: MonitorFacts | None = None
+    gaps: tuple[Gap, ...] = ()
+    seconds: float = 0.0
+    schema_version: int = SCHEMA_VERSION

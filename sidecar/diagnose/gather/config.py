@@ -1,0 +1,189 @@
+"""What this checkout is told to do: knobs, env files, the Compose file, the user's own files as they lie on disk."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from sidecar.diagnose.evidence import ComposeService, ConfigFacts, EnvLine, FileProblem, Pair
+from sidecar.drive import locustfile, state, workspace
+from sidecar.errors import KitError, LocustfileError, SettingError, StackError
+from sidecar.settings import Settings, dotenv
+
+# What people set in place of Locust's own names; none of them is read. (facts: old images, blogs, other tools.)
+LEGACY_NAMES = frozenset({"MASTER_HOST", "MASTER_PORT", "LOCUSTFILE_PATH", "TARGET_URL", "LOCUST_OPTS", "TARGET_HOST"})
+# A module of one of these names beside the locustfile is imported in place of the one that Locust needs.
+NEEDED_BY_LOCUST = frozenset(
+    "locust gevent geventhttpclient greenlet zmq flask flask_cors flask_login werkzeug requests urllib3 certifi msgpack "
+    "psutil jinja2 click itsdangerous configargparse brotli idna charset_normalizer".split()
+)
+_COMPOSE_SECONDS = 8.0
+_GIT_SECONDS = 3.0
+_MOST_SOURCES = 200
+_VARIABLE = re.compile(rb"\bLOCUST_[A-Z0-9_]+\b")
+
+
+def load(args: Sequence[str], environ: Mapping[str, str], root: Path) -> tuple[Settings, str]:
+    """The settings after the last `up`, and what is wrong with them; then they are those of the project alone."""
+    try:
+        return workspace.settings_after_up(args, environ, root), ""
+    except SettingError as error:
+        return workspace.settings_of_project_alone(args, environ, root), error.line()
+
+
+def facts(settings: Settings, settings_error: str) -> ConfigFacts:
+    """Everything that can be read from files, without Docker."""
+    hosts = workspace.loaded_hosts(settings)
+    problems = tuple(_file_problems(settings))
+    return ConfigFacts(
+        settings_error=settings_error,
+        remembered=bool(state.read(state.path_of(settings.root, settings.project)).get("choices")),
+        up_words=tuple(_up_words(settings)),
+        workers=settings.workers,
+        host=settings.host,
+        mock=settings.mock,
+        target_network=settings.target_network,
+        locust_image=settings.locust_image,
+        worker_memory_bytes=settings.worker_memory,
+        master_memory_bytes=settings.master_memory,
+        nofile=settings.nofile,
+        web_port=settings.web_port,
+        monitor_port=settings.monitor_port,
+        locustfile=settings.locustfile,
+        locustfiles_dir=str(settings.locustfiles_dir),
+        class_hosts=tuple(Pair(name, host) for name, host in hosts.items()),
+        env_lines=tuple(_env_lines(settings)),
+        compose_modified=_is_modified(settings.root, "docker-compose.yml"),
+        file_problems=problems,
+        own_variables=_own_variables(settings.locustfiles_dir),
+    )
+
+
+def _up_words(settings: Settings) -> Iterator[str]:
+    """What the last `make up` was told beyond .env, for a command that does the same again."""
+    if settings.project != "locust":
+        yield f"PROJECT={settings.project}"
+    for name, raw in state.choices(settings).items():
+        if not settings.given[name].source.startswith(".env"):
+            yield shlex.quote(f"{name}={raw}".replace("$", "$$"))
+
+
+def _env_lines(settings: Settings) -> Iterator[EnvLine]:
+    for path in (settings.root / ".env", settings.locustfiles_dir / ".env"):
+        shown = str(path.relative_to(settings.root)) if path.is_relative_to(settings.root) else str(path)
+        try:
+            entries = dotenv.read(path, {})
+        except SettingError:
+            continue  # told by settings_error, or by Compose
+        for entry in entries:
+            if entry.name.startswith("LOCUST_") or entry.name in LEGACY_NAMES:
+                yield EnvLine(shown, entry.line, entry.name, entry.value)
+
+
+def _is_modified(root: Path, name: str) -> bool:
+    """Whether a tracked file differs from what was committed."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), "diff", "--quiet", "HEAD", "--", name],
+            capture_output=True,
+            timeout=_GIT_SECONDS,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 1
+
+
+def _file_problems(settings: Settings) -> Iterator[FileProblem]:
+    try:
+        paths = locustfile.sources(settings)
+    except LocustfileError as error:
+        yield FileProblem("missing", settings.locustfile, error.what, fix=error.fix or error.wanted)
+        return
+    except SettingError as error:
+        yield FileProblem("missing", str(settings.locustfiles_dir), error.what, fix=error.fix)
+        return
+    yield from _shadows(settings.locustfiles_dir)
+    for path in paths:
+        name = path.relative_to(settings.locustfiles_dir).as_posix()
+        try:
+            tree = ast.parse(path.read_bytes(), filename=name)
+        except OSError as error:
+            yield FileProblem("unreadable", name, f"cannot be read: {error.strerror}")
+            continue
+        except SyntaxError as error:
+            if not locustfile.may_be_newer(error, locustfile.IMAGE_PYTHON):
+                yield FileProblem("syntax", name, f"syntax error: {error.msg}", error.lineno)
+            continue
+        except ValueError as error:
+            yield FileProblem("syntax", name, f"not Python text: {error}")
+            continue
+        for line, what, fix in sorted(locustfile.removed(tree)):
+            yield FileProblem("removed-api", name, f"{what} is gone from Locust", line, fix)
+
+
+def _shadows(folder: Path) -> Iterator[FileProblem]:
+    for name in sorted(NEEDED_BY_LOCUST):
+        for path in (folder / f"{name}.py", folder / name / "__init__.py"):
+            if path.is_file():
+                shown = path.relative_to(folder).as_posix()
+                yield FileProblem("shadow", shown, f"it is imported in place of the package {name}", fix=name)
+
+
+def _own_variables(folder: Path) -> tuple[str, ...]:
+    """The LOCUST_* names that the user's own code mentions: it may read them itself."""
+    found: set[bytes] = set()
+    for number, path in enumerate(sorted(folder.rglob("*.py")) if folder.is_dir() else []):
+        if number == _MOST_SOURCES:
+            break
+        try:
+            found.update(_VARIABLE.findall(path.read_bytes()))
+        except OSError:
+            continue
+    return tuple(sorted(name.decode() for name in found))
+
+
+def with_compose(facts: ConfigFacts, settings: Settings, environ: Mapping[str, str]) -> ConfigFacts:
+    """The facts with what Compose makes of the files now.
+
+    Raises:
+        StackError: Compose could not be asked at all.
+
+    """
+    compose = workspace.compose_for(settings, workspace.decided(settings), environ)
+    try:
+        text = compose.run("config", "--format", "json", timeout=_COMPOSE_SECONDS)
+    except StackError as error:
+        if "not installed" in error.what or "did not end" in error.what:
+            raise
+        return replace(facts, compose_error=error.what.removeprefix("docker compose config failed: "))
+    except KitError as error:
+        return replace(facts, compose_error=error.line())
+    document = json.loads(text[text.index("{") :])
+    return replace(facts, services=tuple(_services(document.get("services") or {})))
+
+
+def _services(services: Mapping[str, Mapping[str, object]]) -> Iterator[ComposeService]:
+    for name, one in services.items():
+        environment = one.get("environment")
+        pairs = environment.items() if isinstance(environment, dict) else ()
+        words = [*_words(one.get("entrypoint")), *_words(one.get("command"))]
+        yield ComposeService(
+            service=str(name),
+            image=str(one.get("image", "")),
+            environment=tuple(Pair(str(key), "" if value is None else str(value)) for key, value in pairs),
+            command=tuple(words),
+        )
+
+
+def _words(value: object) -> list[str]:
+    if isinstance(value, str):
+        return shlex.split(value)
+    return [str(word) for word in value] if isinstance(value, list) else []

@@ -1,0 +1,204 @@
+"""The stack's containers as the engine knows them: inspect, log, counters; and their neighbours in the networks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sidecar.diagnose.evidence import Attachment, ContainerFacts, LogLine, Mount, Pair
+from sidecar.diagnose.gather.later import Deadline, each
+from sidecar.drive.docker import Engine
+from sidecar.engine import figures, log_lines, payload
+from sidecar.engine.fields import OddAnswerError
+from sidecar.errors import EngineError
+from sidecar.model.observation import Counters
+from sidecar.model.text import clean
+from sidecar.model.times import docker_time
+
+MASTER_LINES, WORKER_LINES = 400, 120
+_CALL_SECONDS = 5.0
+_NANO_CPUS = 1e9
+_NEIGHBOURS = 40
+_SINGLE = "GET"
+
+Row = Mapping[str, Any]
+
+
+def rows(engine: Engine) -> list[Row]:
+    """Every container of the engine, as it lists them."""
+    return list(engine.get("/containers/json", all=1) or [])
+
+
+def labels_of(row: Row) -> Mapping[str, str]:
+    """A list row's labels."""
+    return row.get("Labels") or {}
+
+
+def is_ours(row: Row, project: str) -> bool:
+    """Whether a container is one of the project's, however it was started; not those that only share an image."""
+    labels = labels_of(row)
+    return labels.get(payload.PROJECT_LABEL) == project and payload.NUMBER_LABEL in labels
+
+
+def networks_in_use(listed: Sequence[Row]) -> frozenset[str]:
+    """The ids of the networks in which a container runs."""
+    running = (row for row in listed if row.get("State") in ("running", "paused", "restarting"))
+    return frozenset(
+        str(one.get("NetworkID", ""))
+        for row in running
+        for one in ((row.get("NetworkSettings") or {}).get("Networks") or {}).values()
+    )
+
+
+def inspect_all(engine: Engine, wanted: Sequence[Row], project: str, deadline: Deadline) -> list[ContainerFacts | str]:
+    """The facts of each listed container, or why there are none."""
+
+    def one(row: Row) -> ContainerFacts | None:
+        reply = engine.request(_SINGLE, f"/containers/{row['Id']}/json", deadline.left(_CALL_SECONDS))
+        return facts(reply.json(), project) if reply.status == 200 else None  # noqa: PLR2004  HTTP's OK
+
+    found = each(one, wanted, deadline)
+    return [
+        (f"{_name(row)}: {outcome}" if isinstance(outcome, BaseException) else outcome)
+        for row, outcome in zip(wanted, found, strict=True)
+        if outcome is not None
+    ]
+
+
+def _name(row: Row) -> str:
+    return (row.get("Names") or ["/?"])[0].lstrip("/")
+
+
+def facts(found: Row, project: str) -> ContainerFacts:
+    """Read one inspect. Pure."""
+    state, host, config = (found.get(part) or {} for part in ("State", "HostConfig", "Config"))
+    labels = config.get("Labels") or {}
+    health = state.get("Health") or {}
+    last = (health.get("Log") or [{}])[-1] or {}
+    status = str(state.get("Status", ""))
+    ended = status not in ("running", "paused")
+    quota = int(host.get("CpuQuota") or 0)
+    cpus = int(host.get("NanoCpus") or 0) / _NANO_CPUS or (quota / (int(host.get("CpuPeriod") or 0) or 100_000))
+    nofile = next((one.get("Soft") for one in host.get("Ulimits") or [] if one.get("Name") == "nofile"), None)
+    return ContainerFacts(
+        id=str(found.get("Id", "")),
+        name=str(found.get("Name", "")).lstrip("/"),
+        service=str(labels.get(payload.SERVICE_LABEL, "")),
+        project=str(labels.get(payload.PROJECT_LABEL, "")),
+        index=int(labels.get(payload.NUMBER_LABEL) or 0),
+        neighbour=labels.get(payload.PROJECT_LABEL) != project or payload.NUMBER_LABEL not in labels,
+        helper=payload.is_helper(labels),
+        image=str(config.get("Image", "")),
+        image_id=str(found.get("Image", "")),
+        state=status,
+        exit_code=int(state.get("ExitCode") or 0) if ended and docker_time(state.get("FinishedAt")) else None,
+        error=clean(str(state.get("Error") or "")),
+        oom_killed=bool(state.get("OOMKilled")),
+        health=str(health.get("Status", "")),
+        health_output=clean(str(last.get("Output", ""))).strip()[:200],
+        created_at=docker_time(found.get("Created")),
+        started_at=docker_time(state.get("StartedAt")),
+        finished_at=docker_time(state.get("FinishedAt")),
+        restarts=int(found.get("RestartCount") or 0),
+        restart_policy=str((host.get("RestartPolicy") or {}).get("Name", "")),
+        hostname=str(config.get("Hostname", "")),
+        environment=_pairs(config.get("Env") or []),
+        command=tuple(str(word) for word in [*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])]),
+        network_mode=str(host.get("NetworkMode", "")),
+        networks=_attachments(found),
+        extra_hosts=tuple(str(one) for one in host.get("ExtraHosts") or []),
+        dns=tuple(str(one) for one in host.get("Dns") or []),
+        published=_published(found),
+        mounts=tuple(
+            Mount(str(one.get("Type", "")), str(one.get("Source", "")), str(one.get("Destination", "")))
+            for one in found.get("Mounts") or []
+        ),
+        log_driver=str((host.get("LogConfig") or {}).get("Type", "")),
+        memory_limit_bytes=int(host.get("Memory") or 0),
+        memory_swap_bytes=int(host.get("MemorySwap") or 0),
+        cpu_limit=cpus or None,
+        nofile=int(nofile) if nofile is not None else None,
+        pid=int(state.get("Pid") or 0) or None,
+    )
+
+
+def _pairs(environment: Sequence[str]) -> tuple[Pair, ...]:
+    return tuple(Pair(name, value) for name, _, value in (str(one).partition("=") for one in environment))
+
+
+def _attachments(found: Row) -> tuple[Attachment, ...]:
+    networks = (found.get("NetworkSettings") or {}).get("Networks") or {}
+    return tuple(
+        Attachment(
+            str(name),
+            str(one.get("NetworkID", "")),
+            str(one.get("IPAddress") or ""),
+            tuple(dict.fromkeys(str(alias) for alias in [*(one.get("Aliases") or []), *(one.get("DNSNames") or [])])),
+        )
+        for name, one in networks.items()
+    )
+
+
+def _published(found: Row) -> tuple[str, ...]:
+    ports = (found.get("NetworkSettings") or {}).get("Ports") or {}
+    return tuple(
+        f"{one.get('HostIp', '')}:{one.get('HostPort', '')}->{inner}"
+        for inner, bindings in ports.items()
+        for one in bindings or []
+    )
+
+
+def neighbours(engine: Engine, listed: Sequence[Row], project: str, networks: frozenset[str]) -> list[Row]:
+    """The running containers that are not ours but share a network with ours: one of them may answer to our names."""
+    found = [
+        row
+        for row in listed
+        if not is_ours(row, project)
+        and row.get("State") == "running"
+        and any(
+            str(one.get("NetworkID", "")) in networks
+            for one in ((row.get("NetworkSettings") or {}).get("Networks") or {}).values()
+        )
+    ]
+    return found[:_NEIGHBOURS]
+
+
+def logs(engine: Engine, container: ContainerFacts, lines: int, deadline: Deadline) -> tuple[LogLine, ...]:
+    """The end of a container's log.
+
+    Raises:
+        EngineError: its log driver keeps none that can be read, or the engine does not answer.
+
+    """
+    path = f"/containers/{container.id}/logs?stdout=1&stderr=1&timestamps=1&tail={lines}"
+    reply = engine.request("GET", path, deadline.left(_CALL_SECONDS))
+    if reply.status != 200:  # noqa: PLR2004  HTTP's OK
+        raise EngineError(f"no log of {container.name}: status {reply.status}")
+    return tuple(LogLine(entry.text, entry.at) for entry in log_lines.log_entries(reply.body, tty=False))
+
+
+def counters(engine: Engine, container: ContainerFacts, deadline: Deadline) -> Counters | None:
+    """The counters of a running container; None when it does not run."""
+    path = f"/containers/{container.id}/stats?stream=false&one-shot=true"
+    reply = engine.request("GET", path, deadline.left(_CALL_SECONDS))
+    found = json.loads(reply.body) if reply.status == 200 else None  # noqa: PLR2004  HTTP's OK
+    try:
+        return payload.counters(found) if isinstance(found, dict) else None
+    except OddAnswerError:
+        return None
+
+
+def with_figures(container: ContainerFacts, before: Counters | None, now: Counters | None) -> ContainerFacts:
+    """The container with what `docker stats` would print of it."""
+    if now is None:
+        return container
+    made = figures.figures(before, now)
+    return replace(
+        container,
+        cpu_percent=made.cpu_percent,
+        throttled_percent=made.throttled_percent,
+        memory_usage_bytes=made.memory_usage_bytes,
+        memory_working_set_bytes=made.memory_working_set_bytes,
+    )

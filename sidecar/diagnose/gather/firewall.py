@@ -1,0 +1,137 @@
+"""The rules that can drop or reject packets: of this machine, and of containers' own network namespaces."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sidecar.diagnose.evidence import FirewallRule
+
+_COMMAND_SECONDS = 4.0
+_RULE = re.compile(r"^\[(\d+):\d+\] -A (\S+) (.*)$")
+_POLICY = re.compile(r"^:(\S+) DROP \[(\d+):\d+\]$")
+_STOPS = re.compile(r"-j (?:DROP|REJECT)\b")
+_OF_IPTABLES = frozenset({"filter", "nat", "mangle", "raw", "security"})  # kept in nft, told by iptables-save
+
+
+class UnreadableError(Exception):
+    """The rules could not be read; the text says why."""
+
+
+def read(where: str, pid: int | None = None) -> tuple[FirewallRule, ...]:
+    """Every rule that stops packets, with how many it stopped so far.
+
+    Args:
+        where: whose rules they are.
+        pid: a process in the network namespace to look into; None for this machine's own. Needs root.
+
+    Raises:
+        UnreadableError: no tool, or it may not be used.
+
+    """
+    enter = [] if pid is None else ["nsenter", "--target", str(pid), "--net"]
+    found: list[FirewallRule] = []
+    tools = [tool for tool in ("iptables-save", "iptables-legacy-save") if shutil.which(tool)]
+    if not tools and not shutil.which("nft"):
+        raise UnreadableError("neither iptables-save nor nft is installed")
+    for tool in tools:
+        found += parse_iptables(_run([*enter, tool, "--counters"]), where, _act_with(tool))
+    if shutil.which("nft"):
+        found += parse_nft(_run([*enter, "nft", "--json", "list", "ruleset"]), where)
+    return tuple(dict.fromkeys(found))
+
+
+def _act_with(tool: str) -> str:
+    return tool.removesuffix("-save")
+
+
+def _run(command: Sequence[str]) -> str:
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=_COMMAND_SECONDS,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            errors="replace",
+        )
+    except FileNotFoundError:
+        raise UnreadableError(f"{command[0]} is not installed") from None
+    except subprocess.TimeoutExpired:
+        raise UnreadableError(f"{command[0]} did not end within {_COMMAND_SECONDS:.0f} s") from None
+    if done.returncode:
+        raise UnreadableError((done.stderr.strip().splitlines() or [f"{command[0]} failed"])[0])
+    return done.stdout
+
+
+def parse_iptables(text: str, where: str, tool: str = "iptables") -> Iterator[FirewallRule]:
+    """The stopping rules and policies in what `iptables-save --counters` prints. Pure."""
+    table = ""
+    for line in text.splitlines():
+        if line.startswith("*"):
+            table = line[1:]
+        elif match := _POLICY.match(line):
+            yield FirewallRule(where, tool, table, match[1], "policy DROP", int(match[2]))
+        elif (match := _RULE.match(line)) and _STOPS.search(match[3]):
+            yield FirewallRule(where, tool, table, match[2], match[3], int(match[1]))
+
+
+def parse_nft(text: str, where: str) -> Iterator[FirewallRule]:
+    """The stopping rules of native nft tables in what `nft --json list ruleset` prints. Pure."""
+    try:
+        entries = json.loads(text or "{}").get("nftables", [])
+    except (ValueError, AttributeError):
+        return
+    for entry in entries:
+        about = entry.get("rule") or entry.get("chain") or {}
+        if about.get("family") in ("ip", "ip6") and about.get("table") in _OF_IPTABLES:
+            continue
+        if (rule := entry.get("rule")) and (verdict := _verdict(rule.get("expr") or [])):
+            counter = next((part["counter"] for part in rule["expr"] if isinstance(part.get("counter"), dict)), {})
+            yield FirewallRule(
+                where,
+                "nft",
+                f"{rule.get('family')} {rule.get('table')}",
+                str(rule.get("chain", "")),
+                " ".join([*map(_match, rule["expr"]), verdict]).strip(),
+                counter.get("packets"),
+                handle=str(rule.get("handle", "")),
+            )
+        elif (chain := entry.get("chain")) and chain.get("policy") == "drop":
+            table = f"{chain.get('family')} {chain.get('table')}"
+            yield FirewallRule(where, "nft", table, str(chain.get("name", "")), "policy drop")
+
+
+def _verdict(parts: Sequence[Mapping[str, Any]]) -> str:
+    return next((word for part in parts for word in ("drop", "reject") if word in part), "")
+
+
+def _match(part: Mapping[str, Any]) -> str:
+    """One condition of an nft rule, readable; "" for what is none."""
+    found = part.get("match")
+    if not isinstance(found, dict):
+        return ""
+    left, right = found.get("left"), found.get("right")
+    if isinstance(left, dict):
+        inner = next(iter(left.values()))
+        left = " ".join(str(value) for value in inner.values()) if isinstance(inner, dict) else str(inner)
+    if isinstance(right, dict) and "prefix" in right:
+        right = f"{right['prefix']['addr']}/{right['prefix']['len']}"
+    return f"{left} {right}"
+
+
+def with_hits(before: Sequence[FirewallRule], after: Sequence[FirewallRule]) -> tuple[FirewallRule, ...]:
+    """The rules with how many packets each stopped between two readings. Pure."""
+    known = {replace(rule, packets=None): rule.packets for rule in before}
+    found = []
+    for rule in after:
+        earlier = known.get(replace(rule, packets=None))
+        hits = rule.packets - earlier if rule.packets is not None and earlier is not None else None
+        found.append(replace(rule, hits=hits))
+    return tuple(found)

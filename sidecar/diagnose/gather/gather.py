@@ -1,0 +1,288 @@
+"""Everything that is asked, in which order, and for how long: from the command line to Evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from sidecar.diagnose.evidence import (
+    ConfigFacts,
+    ContainerFacts,
+    EngineFacts,
+    Evidence,
+    FirewallRule,
+    Gap,
+    MasterFacts,
+    MonitorFacts,
+    Probe,
+)
+from sidecar.diagnose.gather import config, containers, engine, firewall, host, inside, plan, web
+from sidecar.diagnose.gather.later import Deadline, Later, TooLateError, each
+from sidecar.diagnose.stack import MASTER, Stack
+from sidecar.drive import workspace
+from sidecar.drive.docker import Engine
+from sidecar.drive.images import IMAGES
+from sidecar.drive.web import Place, place
+from sidecar.errors import EngineError, KitError
+from sidecar.settings import Settings
+
+T = TypeVar("T")
+PATIENCE_SECONDS = 24.0
+_MASTER_WAIT_SECONDS = 2.0  # for the master's word on who is registered, before choosing whom to look at
+_AT_ONCE = 6
+
+
+@dataclass
+class Gatherer:
+    """One diagnosis' look at the world; `tell` says on stderr what is being looked at."""
+
+    settings: Settings
+    settings_error: str
+    environ: Mapping[str, str]
+    tell: Callable[[str], None]
+    deadline: Deadline
+    now: datetime
+    gaps: list[Gap] = field(default_factory=list)
+
+    def evidence(self) -> Evidence:
+        """Look at everything; what could not be looked at is among the gaps."""
+        self.tell("this machine, the engine and the files")
+        asked_host = Later.of(lambda: host.facts(self._disks()))
+        asked_engine = Later.of(lambda: engine.ask(self.environ))
+        asked_config = Later.of(self._config)
+        asked_compose = Later.of(lambda: engine.compose_version(self.environ))
+        asked_rules = Later.of(lambda: firewall.read(host.HERE))
+        asked_monitor = Later.of(lambda: web.monitor(self.settings.monitor_port, self.now))
+        about_engine, door = self._part("engine", asked_engine, (EngineFacts("hung", error="no answer in time"), None))
+        found = self._stack(door, about_engine) if door else _Found()
+        rules_before = self._part("host.firewall", asked_rules, None)
+        rules = self._firewall_after(found, rules_before)
+        version, error = self._part("compose", asked_compose, ("", "no answer in time"))
+        facts = self._part("config", asked_config, config.facts(self.settings, self.settings_error))
+        machine = self._part("host", asked_host, host.HostFacts("?", is_root=False))
+        monitor: MonitorFacts | None = self._part("monitor", asked_monitor, None)
+        image = self.settings.locust_image
+        there = not (door and image) or self._image_is_there(door, image)
+        return Evidence(
+            project=self.settings.project,
+            at=self.now,
+            host=replace(machine, firewall=rules, ports=found.ports),
+            engine=replace(about_engine, compose_version=version, compose_error=error),
+            config=replace(facts, locust_image_there=there),
+            containers=found.containers,
+            networks=found.networks,
+            events=found.events,
+            probes=found.probes,
+            master=found.master,
+            monitor=monitor,
+            gaps=tuple(self.gaps),
+            seconds=(datetime.now(UTC) - self.now).total_seconds(),
+        )
+
+    def _part(self, part: str, later: Later[T], otherwise: T) -> T:
+        """The outcome of one part; its absence is a gap."""
+        try:
+            return later.get(self.deadline)
+        except (KitError, OSError, ValueError, TooLateError, firewall.UnreadableError) as error:
+            self._gap(part, error)
+            return otherwise
+
+    def _gap(self, part: str, error: BaseException) -> None:
+        reason = error.what if isinstance(error, KitError) else str(error)
+        self.gaps.append(Gap(part, reason or type(error).__name__))
+
+    def _disks(self) -> Iterable[tuple[str, Path]]:
+        yield "this checkout", self.settings.root
+        yield "REPORTS_DIR", self.settings.reports_dir
+        yield "LOCUSTFILES_DIR", self.settings.locustfiles_dir
+        yield "Docker's data", Path("/var/lib/docker")
+
+    def _config(self) -> ConfigFacts:
+        facts = config.facts(self.settings, self.settings_error)
+        try:
+            return config.with_compose(facts, self.settings, self.environ)
+        except (KitError, ValueError) as error:
+            self._gap("compose.config", error)
+            return facts
+
+    def _image_is_there(self, door: Engine, image: str) -> bool:
+        try:
+            return door.image(image) is not None
+        except EngineError:
+            return True
+
+    # ---- the stack
+
+    def _stack(self, door: Engine, about: EngineFacts) -> _Found:
+        """Containers, networks, probes: everything that the engine leads to."""
+        project = self.settings.project
+        try:
+            rows = containers.rows(door)
+        except (EngineError, ValueError) as error:
+            self._gap("containers", error)
+            return _Found()
+        ours = [row for row in rows if containers.is_ours(row, project)]
+        self.tell(f"{len(ours)} containers")
+        found = _Found()
+        found.networks = self._call("networks", lambda: engine.networks(door, containers.networks_in_use(rows)), ())
+        asked_events = Later.of(lambda: engine.events(door, project, self.now))
+        wanted = [("WEB_PORT", self.settings.web_port), ("MONITOR_PORT", self.settings.monitor_port)]
+        asked_ports = Later.of(lambda: host.port_facts(wanted, door.containers()))
+        inspected = self._inspect(door, ours)
+        mine = frozenset(at.network_id for one in inspected for at in one.networks)
+        inspected += self._inspect(door, containers.neighbours(door, rows, project, mine))
+        stack = Stack(self._partial(inspected, about))
+        asked_master = Later.of(lambda: web.master(self._master_place(stack)))
+        before = self._counters(door, inspected)
+        inspected = self._with_logs(door, inspected, stack)
+        inspected = [containers.with_figures(one, None, before.get(one.id)) for one in inspected]
+        found.master = self._soon(asked_master)
+        stack = Stack(replace(self._partial(inspected, about), master=found.master, networks=found.networks))
+        found.probes, found.rules_before = self._look_around(door, stack)
+        after = self._counters(door, inspected)
+        found.containers = tuple(
+            containers.with_figures(one, before.get(one.id), after.get(one.id)) for one in inspected
+        )
+        found.master = self._part("master", asked_master, found.master)
+        if found.master and found.master.answer == "ok":  # once more, since workers may have come or gone meanwhile
+            found.master = self._call("master", lambda: web.master(self._master_place(stack)), found.master)
+        found.events = self._part("events", asked_events, ())
+        found.ports = self._part("ports", asked_ports, ())
+        return found
+
+    def _partial(self, found: Sequence[ContainerFacts], about: EngineFacts) -> Evidence:
+        nothing = host.HostFacts("?", is_root=False)
+        return Evidence(self.settings.project, self.now, nothing, about, ConfigFacts(), containers=tuple(found))
+
+    def _call(self, part: str, work: Callable[[], T], otherwise: T) -> T:
+        return self._part(part, Later.of(work), otherwise)
+
+    def _soon(self, later: Later[MasterFacts]) -> MasterFacts | None:
+        try:
+            return later.get(Deadline.after(self.deadline.left(_MASTER_WAIT_SECONDS)))
+        except (TooLateError, KitError, ValueError):
+            return None
+
+    def _inspect(self, door: Engine, rows: Sequence[containers.Row]) -> list[ContainerFacts]:
+        found = containers.inspect_all(door, rows, self.settings.project, self.deadline)
+        for reason in (one for one in found if isinstance(one, str)):
+            self.gaps.append(Gap("inspect", reason))
+        return [one for one in found if isinstance(one, ContainerFacts)]
+
+    def _master_place(self, stack: Stack) -> Place:
+        """Where the master's page is published: as the engine says, else where the settings have it."""
+        master = stack.master
+        env = {**self.settings.passthrough, **workspace.user_env(self.settings)}
+        if master is None:
+            return place(self.settings.web_port, env)
+        inner = stack.web_port(master)
+        for one in master.published:
+            outside, _, container_port = one.partition("->")
+            if container_port == f"{inner}/tcp":
+                return place(int(outside.rpartition(":")[2]), plan.environment_of(master))
+        return place(self.settings.web_port, plan.environment_of(master))
+
+    def _counters(self, door: Engine, found: Sequence[ContainerFacts]) -> dict[str, containers.Counters]:
+        running = [one for one in found if one.state in ("running", "paused") and not one.neighbour]
+        read = each(lambda one: containers.counters(door, one, self.deadline), running, self.deadline, _AT_ONCE)
+        return {
+            one.id: counted
+            for one, counted in zip(running, read, strict=True)
+            if isinstance(counted, containers.Counters)
+        }
+
+    def _with_logs(self, door: Engine, found: Sequence[ContainerFacts], stack: Stack) -> list[ContainerFacts]:
+        ours = [one for one in found if not one.neighbour and not one.helper]
+
+        def read(one: ContainerFacts) -> ContainerFacts:
+            lines = containers.MASTER_LINES if stack.role(one) == MASTER else containers.WORKER_LINES
+            return replace(one, log=containers.logs(door, one, lines, self.deadline))
+
+        outcomes = each(read, ours, self.deadline, _AT_ONCE)
+        logged: dict[str, ContainerFacts] = {}
+        for one, outcome in zip(ours, outcomes, strict=True):
+            if isinstance(outcome, ContainerFacts):
+                logged[one.id] = outcome
+            else:
+                self.gaps.append(Gap(f"log:{one.name}", str(outcome)))
+        return [logged.get(one.id, one) for one in found]
+
+    # ---- from the containers' places
+
+    def _look_around(self, door: Engine, stack: Stack) -> tuple[tuple[Probe, ...], dict[str, tuple[FirewallRule, ...]]]:
+        jobs = plan.jobs(stack, self.settings.host, dict(workspace.loaded_hosts(self.settings)))
+        if jobs:
+            self.tell(f"the network, from the place of {len(jobs)} containers")
+        before = {
+            one.name: rules for one, _ in jobs if (rules := self._rules_of(one, gap=True)) is not None
+        }
+        images = self._images(stack)
+        deadline = Deadline.after(min(12.0, self.deadline.left() - 2.0))
+        outcomes = each(lambda job: inside.look(door, job[0], job[1], images, deadline), jobs, deadline, _AT_ONCE)
+        probes = []
+        for (one, _), outcome in zip(jobs, outcomes, strict=True):
+            if isinstance(outcome, Probe):
+                probes.append(outcome)
+            else:
+                reason = outcome.what if isinstance(outcome, KitError) else str(outcome)
+                self.gaps.append(Gap(f"inside:{one.name}", reason))
+        return tuple(probes), before
+
+    def _images(self, stack: Stack) -> tuple[str, ...]:
+        """Images with Python for a probe of our own: the kit's, else those of the Locust containers."""
+        own = [IMAGES[key].name for key in ("locust", "monitor")]
+        return tuple(dict.fromkeys([*own, *(one.image_id or one.image for one in stack.locusts)]))
+
+    def _rules_of(self, container: ContainerFacts, *, gap: bool) -> tuple[FirewallRule, ...] | None:
+        """The rules in a container's own network namespace, if this user may look."""
+        if container.pid is None or container.network_mode == "host":
+            return None
+        try:
+            return firewall.read(container.name, container.pid)
+        except firewall.UnreadableError as error:
+            if gap:
+                self.gaps.append(Gap(f"firewall:{container.name}", str(error)))
+            return None
+
+    def _firewall_after(
+        self, found: _Found, before: tuple[FirewallRule, ...] | None
+    ) -> tuple[FirewallRule, ...]:
+        """All stopping rules; read again when something was not reached, to see which of them did it."""
+        rules = list(before or ())
+        for one in found.rules_before.values():
+            rules += one
+        if not any(plan.was_stopped(probe) for probe in found.probes):
+            return tuple(rules)
+        after = list(self._call("host.firewall", lambda: firewall.read(host.HERE), ())) if before is not None else []
+        for one in found.containers:
+            if one.name in found.rules_before:
+                after += self._rules_of(one, gap=False) or ()
+        return firewall.with_hits(rules, after)
+
+
+@dataclass
+class _Found:
+    """What the engine led to."""
+
+    containers: tuple[ContainerFacts, ...] = ()
+    networks: tuple[engine.Network, ...] = ()
+    events: tuple[engine.Event, ...] = ()
+    ports: tuple[host.PortFacts, ...] = ()
+    probes: tuple[Probe, ...] = ()
+    master: MasterFacts | None = None
+    rules_before: dict[str, tuple[FirewallRule, ...]] = field(default_factory=dict)
+
+
+def gather(
+    args: Sequence[str],
+    environ: Mapping[str, str],
+    tell: Callable[[str], None],
+    root: Path = workspace.ROOT,
+    seconds: float = PATIENCE_SECONDS,
+) -> Evidence:
+    """Gather the evidence; `seconds` is how long that may take, whatever hangs."""
+    settings, error = config.load(args, environ, root)
+    return Gatherer(settings, error, environ, tell, Deadline.after(seconds), datetime.now(UTC)).evidence()

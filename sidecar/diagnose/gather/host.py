@@ -1,0 +1,130 @@
+"""This machine: disks, memory, the ports that the stack publishes, addresses and routes, Locust outside Docker."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from sidecar.diagnose.evidence import Filesystem, HostFacts, PortFacts
+from sidecar.drive import ports
+from sidecar.drive.docker import Container
+
+HERE = "this machine"
+_PROC = Path("/proc")
+_MEMINFO = _PROC / "meminfo"
+
+
+def facts(disks: Iterable[tuple[str, Path]]) -> HostFacts:
+    """Everything of this machine that needs neither root nor the engine; `disks` are (use, path)."""
+    memory = _memory()
+    return HostFacts(
+        user=_user(),
+        is_root=os.geteuid() == 0,
+        filesystems=tuple(_filesystems(disks)),
+        memory_total_bytes=memory.get("MemTotal", 0),
+        memory_available_bytes=memory.get("MemAvailable", 0),
+        swap_total_bytes=memory.get("SwapTotal", 0),
+        addresses=tuple(_addresses()),
+        routes=tuple(_routes()),
+        locust_processes=tuple(_locust_processes()),
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.geteuid()}"
+
+
+def _filesystems(disks: Iterable[tuple[str, Path]]) -> Iterable[Filesystem]:
+    """Each file system once, under the first use that lies on it."""
+    seen: set[int] = set()
+    for use, path in (*disks, ("temporary files", Path(tempfile.gettempdir()))):
+        place = _existing(path)
+        try:
+            device, about = place.stat().st_dev, os.statvfs(place)
+        except OSError:
+            continue
+        if device in seen:
+            continue
+        seen.add(device)
+        yield Filesystem(
+            owner=HERE,
+            path=str(place),
+            total_bytes=about.f_blocks * about.f_frsize,
+            free_bytes=about.f_bavail * about.f_frsize,
+            free_inodes=about.f_favail if about.f_files else None,
+            use=use,
+        )
+
+
+def _existing(path: Path) -> Path:
+    """The path, or the nearest folder above it that is there."""
+    return next((one for one in (path, *path.parents) if one.exists()), Path("/"))
+
+
+def _memory() -> dict[str, int]:
+    try:
+        rows = (line.split() for line in _MEMINFO.read_text(encoding="ascii").splitlines())
+        return {row[0].rstrip(":"): int(row[1]) * 1024 for row in rows}
+    except (OSError, ValueError, IndexError):
+        return {}
+
+
+def port_facts(wanted: Sequence[tuple[str, int]], containers: Sequence[Container]) -> tuple[PortFacts, ...]:
+    """Who holds each of these (knob, port) on the loopback address; `containers` are the engine's."""
+    found = []
+    for knob, port in wanted:
+        holder = ports.holder_of(port, containers)
+        container = holder.container if holder else None
+        found.append(
+            PortFacts(
+                knob,
+                port,
+                free=holder is None,
+                holder=holder.text if holder else "",
+                container=container.name if container else "",
+                project=container.project if container else "",
+            )
+        )
+    return tuple(found)
+
+
+def _addresses() -> Iterable[str]:
+    import psutil  # noqa: PLC0415  slow to import, and only a diagnosis wants it
+
+    for name, entries in psutil.net_if_addrs().items():
+        for entry in entries:
+            if entry.family.name == "AF_INET":
+                yield f"{entry.address} dev {name}"
+
+
+def _routes() -> Iterable[str]:
+    """IPv4 routes as `NETWORK/BITS dev NAME`."""
+    try:
+        lines = (_PROC / "net" / "route").read_text(encoding="ascii").splitlines()[1:]
+    except OSError:
+        return
+    for row in (line.split() for line in lines):
+        network = ".".join(str(int(row[1][start : start + 2], 16)) for start in (6, 4, 2, 0))
+        yield f"{network}/{int(row[7], 16).bit_count()} dev {row[0]}"
+
+
+def _locust_processes() -> Iterable[str]:
+    """Locust that runs on this machine outside any container, as `pid COMMAND`."""
+    for entry in _PROC.iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")[:3]
+            if not any(Path(word).name == "locust" for word in words):
+                continue
+            inside = (entry / "cgroup").read_text(errors="replace")
+        except OSError:
+            continue
+        if "docker" not in inside and "containerd" not in inside and "kubepods" not in inside:
+            yield f"{entry.name} {' '.join(words).strip()}"

@@ -1,0 +1,264 @@
+"""Hand `look_around.py` to a process in a container's place, and read what it says.
+
+A process in the container itself (exec) where that disturbs nothing; a short-lived container of our own in its network
+namespace where it is paused or short of memory; one on the same networks where it does not run. Ours carry a label,
+take no capability, and are removed whatever happens.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sidecar.diagnose.evidence import ContainerFacts, Filesystem, HttpTry, Inside, NameTry, Probe, Socket, TcpTry
+from sidecar.diagnose.gather.later import Deadline
+from sidecar.drive.docker import Engine, demultiplex, message_of
+from sidecar.errors import EngineError
+
+PROGRAM = Path(__file__).resolve().parents[1] / "look_around.py"
+ROLE = {"io.locust-kit.role": "probe"}
+EXEC, BESIDE, ALONE = "exec", "beside", "alone"
+
+_PROBE_SECONDS = 7.0
+_NEEDED_BYTES = 32 << 20  # what a small Python may take, and then some: it counts as the container's own memory
+_OUR_MEMORY_BYTES = 96 << 20
+_CREATED, _OK, _NO_CONTENT = 201, 200, 204
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to look at from a container's place: names, (host, port) pairs, (url, proxy) pairs; its inside."""
+
+    names: tuple[str, ...] = ()
+    tcp: tuple[tuple[str, int], ...] = ()
+    http: tuple[tuple[str, str], ...] = ()
+    inside: bool = True
+
+    def text(self, seconds: float) -> str:
+        """The job as the program takes it."""
+        return json.dumps(
+            {
+                "names": self.names,
+                "tcp": self.tcp,
+                "http": [{"url": url, "proxy": proxy} for url, proxy in self.http],
+                "inside": self.inside,
+                "deadline": seconds,
+            }
+        )
+
+
+def way_to(container: ContainerFacts) -> str:
+    """How to stand in this container's place without disturbing it. Pure."""
+    if container.state == "paused":
+        return BESIDE
+    if container.state != "running":
+        return ALONE
+    limit, used = container.memory_limit_bytes or 0, container.memory_usage_bytes or 0
+    return BESIDE if limit and used and limit - used < _NEEDED_BYTES else EXEC
+
+
+def look(engine: Engine, container: ContainerFacts, job: Job, images: Sequence[str], deadline: Deadline) -> Probe:
+    """Look around from a container's place.
+
+    Args:
+        engine: the door to Docker.
+        container: whose place it is.
+        job: what to look at.
+        images: images with Python for a container of our own, the best first.
+        deadline: when to be back.
+
+    Raises:
+        EngineError: it could not be done in any way.
+
+    """
+    way = way_to(container)
+    if way == EXEC:
+        try:
+            return _read(_exec(engine, container, job, deadline), container, EXEC)
+        except NoPythonError:
+            way = BESIDE
+    return _read(_own(engine, container, way, job, images, deadline), container, way)
+
+
+class NoPythonError(EngineError):
+    """The container has no Python that could run the program."""
+
+
+def _command(job: Job, seconds: float, python: str = "python3") -> list[str]:
+    return [python, "-I", "-S", "-c", PROGRAM.read_text(encoding="utf-8"), job.text(seconds)]
+
+
+def _seconds(deadline: Deadline) -> float:
+    """What the program may take, so that its answer still comes in time."""
+    return max(1.0, min(_PROBE_SECONDS, deadline.left() - 1.5))
+
+
+def _exec(engine: Engine, container: ContainerFacts, job: Job, deadline: Deadline) -> dict[str, Any]:
+    for python in ("python3", "python"):
+        seconds = _seconds(deadline)
+        wanted = {"Cmd": _command(job, seconds, python), "AttachStdout": True, "AttachStderr": True}
+        path = f"/containers/{container.id}/exec"
+        made = engine.request("POST", path, deadline.left(5.0), wanted)
+        if made.status != _CREATED:
+            raise EngineError(f"Docker refuses exec: {message_of(made)}", where=container.name)
+        started = engine.request(
+            "POST", f"/exec/{made.json()['Id']}/start", deadline.left(seconds + 2.0), {"Detach": False, "Tty": False}
+        )
+        answer = _last_json(demultiplex(started.body))
+        if answer is not None:
+            return answer
+        if not _lacks(started.body):
+            raise EngineError(f"the probe gave no answer: {_words(started.body)}", where=container.name)
+    raise NoPythonError("no Python in it", where=container.name)
+
+
+def _lacks(output: bytes) -> bool:
+    return b"executable file not found" in output or b"no such file" in output.lower()
+
+
+def _words(output: bytes) -> str:
+    lines = demultiplex(output).decode(errors="replace").strip().splitlines()
+    return lines[-1][:120] if lines else "no output"
+
+
+def _own(
+    engine: Engine, container: ContainerFacts, way: str, job: Job, images: Sequence[str], deadline: Deadline
+) -> dict[str, Any]:
+    """Run the program in a container of our own; only the first image that is there and has Python is needed."""
+    for image in images:
+        answer = _in_image(engine, container, way, job, image, deadline)
+        if answer is not None:
+            return answer
+    raise EngineError("no image with Python is at hand for a probe of our own", fix="make up builds one")
+
+
+def _in_image(
+    engine: Engine, container: ContainerFacts, way: str, job: Job, image: str, deadline: Deadline
+) -> dict[str, Any] | None:
+    name = f"locust-kit-probe-{secrets.token_hex(4)}"
+    spec = own_container(container, way, image, _command(Job(job.names, job.tcp, job.http, inside=False), _seconds(deadline)))
+    made = engine.request("POST", f"/containers/create?name={name}", deadline.left(5.0), spec)
+    if made.status != _CREATED:
+        return None
+    try:
+        _join(engine, name, container, way, deadline)
+        started = engine.request("POST", f"/containers/{name}/start", deadline.left(8.0))
+        if started.status != _NO_CONTENT:
+            raise EngineError(f"the probe's container does not start: {message_of(started)}", where=container.name)
+        engine.request("POST", f"/containers/{name}/wait", deadline.left(_PROBE_SECONDS + 3.0))
+        output = engine.request("GET", f"/containers/{name}/logs?stdout=1&stderr=1", deadline.left(3.0))
+        return _last_json(demultiplex(output.body))
+    finally:
+        with suppress(EngineError):
+            engine.request("DELETE", f"/containers/{name}?force=1&v=1", 5.0)
+
+
+def own_container(container: ContainerFacts, way: str, image: str, command: Sequence[str]) -> dict[str, Any]:
+    """The specification of a container of our own in another one's place. Pure."""
+    host: dict[str, Any] = {
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges:true"],
+        "ReadonlyRootfs": True,
+        "Memory": _OUR_MEMORY_BYTES,
+        "MemorySwap": _OUR_MEMORY_BYTES,
+        "PidsLimit": 64,
+        "NetworkMode": f"container:{container.id}",
+    }
+    if way == ALONE:
+        first = container.networks[0].network if container.networks else container.network_mode or "none"
+        host |= {"NetworkMode": first, "ExtraHosts": list(container.extra_hosts), "Dns": list(container.dns)}
+    return {
+        "Image": image,
+        "Entrypoint": [command[0]],
+        "Cmd": list(command[1:]),
+        "User": "65534:65534",
+        "Labels": ROLE,
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": host,
+    }
+
+
+def _join(engine: Engine, name: str, container: ContainerFacts, way: str, deadline: Deadline) -> None:
+    """Attach a container of our own to the further networks of the one whose place it takes."""
+    if way != ALONE:
+        return
+    for one in container.networks[1:]:
+        engine.request("POST", f"/networks/{one.network}/connect", deadline.left(5.0), {"Container": name})
+
+
+def _last_json(output: bytes) -> dict[str, Any] | None:
+    for line in reversed(output.decode(errors="replace").splitlines()):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(found, dict) and "tcp" in found:
+            return found
+    return None
+
+
+def _read(answer: Mapping[str, Any], container: ContainerFacts, way: str) -> Probe:
+    """The program's answer as facts. Pure but for the clock."""
+    return Probe(
+        container=container.name,
+        way=way,
+        at=datetime.now(UTC),
+        names=tuple(NameTry(one["name"], tuple(one["addresses"]), one["error"]) for one in answer["names"]),
+        tcp=tuple(
+            TcpTry(
+                one["address"],
+                int(one["port"]),
+                one["outcome"],
+                one["error"],
+                float(one["seconds"]),
+                one["greeting"],
+                one["first_bytes"],
+            )
+            for one in answer["tcp"]
+        ),
+        http=tuple(_http(one) for one in answer["http"]),
+        listening=tuple(Socket(one["address"], int(one["port"])) for one in answer.get("listening") or []),
+        nameservers=tuple(answer.get("nameservers") or []),
+        addresses=tuple(answer.get("addresses") or []),
+        routes=tuple(answer.get("routes") or []),
+        inside=_inside(answer["inside"], container.name) if answer.get("inside") else None,
+    )
+
+
+def _http(one: Mapping[str, Any]) -> HttpTry:
+    return HttpTry(
+        url=one["url"],
+        stage=one["stage"],
+        outcome=one.get("outcome", ""),
+        addresses=tuple(one.get("addresses") or []),
+        error=one.get("error", ""),
+        status=one.get("status"),
+        location=one.get("location", ""),
+        content_type=one.get("content_type", ""),
+        body=one.get("body", ""),
+        proxy=one.get("proxy", ""),
+        seconds=float(one.get("seconds") or 0.0),
+    )
+
+
+def _inside(found: Mapping[str, Any], owner: str) -> Inside:
+    return Inside(
+        locust_version=found.get("locust_version", ""),
+        python_version=found.get("python_version", ""),
+        filesystems=tuple(
+            Filesystem(owner, one["path"], int(one["total_bytes"]), int(one["free_bytes"]), one.get("free_inodes"))
+            for one in found.get("filesystems") or []
+        ),
+        process_state=found.get("process_state", ""),
+        nofile=found.get("nofile"),
+        open_files=found.get("open_files"),
+        memory_limit_bytes=found.get("memory_limit_bytes"),
+        heartbeat_age_seconds=found.get("heartbeat_age_seconds"),
+    )

@@ -1,0 +1,102 @@
+"""Work in threads that nobody waits for longer than they may: what hangs is left behind, and said to hang."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+A = TypeVar("A")
+
+
+class TooLateError(Exception):
+    """It did not end in time."""
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """A moment on a clock that never jumps."""
+
+    at: float
+    clock: Callable[[], float] = time.monotonic
+
+    @classmethod
+    def after(cls, seconds: float) -> Deadline:
+        """The moment `seconds` from now."""
+        return cls(time.monotonic() + seconds)
+
+    def left(self, most: float = 3600.0) -> float:
+        """Seconds until then, at least 0.05 (a time-out of 0 means something else to sockets), at most `most`."""
+        return max(0.05, min(most, self.at - self.clock()))
+
+
+@dataclass
+class Later(Generic[T]):
+    """The outcome of work in a thread of its own, which dies with the process."""
+
+    _done: threading.Event = field(default_factory=threading.Event)
+    _value: list[T] = field(default_factory=list)
+    _error: BaseException | None = None
+
+    @classmethod
+    def of(cls, work: Callable[[], T]) -> Later[T]:
+        """Start the work."""
+        later = cls()
+        threading.Thread(target=later._run, args=(work,), daemon=True).start()
+        return later
+
+    def _run(self, work: Callable[[], T]) -> None:
+        try:
+            self._value.append(work())
+        except BaseException as error:  # noqa: BLE001  handed on to whoever asks for the outcome
+            self._error = error
+        finally:
+            self._done.set()
+
+    def get(self, deadline: Deadline) -> T:
+        """Wait for the outcome.
+
+        Raises:
+            TooLateError: not by the deadline.
+            Exception: what the work raised.
+
+        """
+        if not self._done.wait(deadline.left()):
+            raise TooLateError("no answer in time")
+        if self._error is not None:
+            raise self._error
+        return self._value[0]
+
+
+def each(work: Callable[[A], T], items: Iterable[A], deadline: Deadline, at_once: int = 6) -> list[T | BaseException]:
+    """Do the same to several things, a few at once; for each its outcome or its error, in their order."""
+    waiting: queue.SimpleQueue[tuple[int, A]] = queue.SimpleQueue()
+    asked = list(items)
+    for numbered in enumerate(asked):
+        waiting.put(numbered)
+    outcomes: list[T | BaseException] = [TooLateError("no answer in time") for _ in asked]
+
+    def take() -> None:
+        while True:
+            try:
+                number, item = waiting.get_nowait()
+            except queue.Empty:
+                return
+            if deadline.clock() >= deadline.at:
+                return
+            try:
+                outcomes[number] = work(item)
+            except Exception as error:  # noqa: BLE001  the caller tells it as a gap
+                outcomes[number] = error
+
+    takers = [Later.of(take) for _ in range(min(at_once, len(asked)))]
+    for taker in takers:
+        try:
+            taker.get(deadline)
+        except TooLateError:
+            break
+    return list(outcomes)

@@ -1,0 +1,108 @@
+"""From whose place to look, and at what. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from sidecar.diagnose.evidence import ContainerFacts, Probe
+from sidecar.diagnose.gather.inside import Job
+from sidecar.diagnose.stack import DEFAULT_MASTER_HOST, MONITOR, Stack, environment, setting
+
+MOST_SUSPECTS, MOST_WORKERS, MOST_TARGETS = 2, 8, 3
+environment_of = environment
+_STOPPED = frozenset({"timeout", "unreachable", "refused", "reset"})
+_IGNORED = frozenset({"HOSTNAME", "PATH", "HOME"})
+
+
+def jobs(stack: Stack, host: str, class_hosts: Mapping[str, str]) -> list[tuple[ContainerFacts, Job]]:
+    """What to look at, from whose place: the master's, some workers', the sidecar's."""
+    found: list[tuple[ContainerFacts, Job]] = []
+    if master := stack.running_master:
+        web_port = stack.web_port(master)
+        own_page = ((f"http://127.0.0.1:{web_port}/worker-count", ""),) if web_port else ()
+        found.append((master, Job(http=own_page)))
+    chosen = workers(stack)
+    scout = _scout(stack, chosen)
+    for worker in chosen:
+        urls = targets(stack, worker, host, class_hosts) if worker is scout else ()
+        found.append((worker, _workers_job(stack, worker, urls)))
+    found += [(one, Job()) for one in stack.of(MONITOR) if one.state == "running"][:1]
+    return found
+
+
+def workers(stack: Stack) -> list[ContainerFacts]:
+    """The workers worth a look: of each kind a few of those in trouble, and one that is well."""
+    kinds: dict[object, list[ContainerFacts]] = {}
+    for worker in stack.workers:
+        kinds.setdefault(_kind(worker), []).append(worker)
+    chosen: list[ContainerFacts] = []
+    for kind in kinds.values():
+        suspects = [one for one in kind if not stack.is_registered(one)]
+        well = [one for one in kind if stack.is_registered(one)]
+        chosen += suspects[:MOST_SUSPECTS] + well[:1]
+    return sorted(chosen, key=lambda one: (stack.is_registered(one) or False, one.index))[:MOST_WORKERS]
+
+
+def _kind(worker: ContainerFacts) -> object:
+    """Workers of one kind are told the same, run the same, and stand in the same place."""
+    told = frozenset(pair for pair in worker.environment if pair.name not in _IGNORED)
+    place = frozenset(at.network for at in worker.networks)
+    return (worker.image_id, worker.command, told, place, worker.network_mode, worker.extra_hosts, worker.state)
+
+
+def _scout(stack: Stack, chosen: list[ContainerFacts]) -> ContainerFacts | None:
+    """The worker from whose place the target is tried: one that does its work, if there is one."""
+    running = [one for one in chosen if one.state == "running"]
+    ready = [one for one in running if stack.is_registered(one)]
+    return next(iter(ready or running or chosen), None)
+
+
+def _workers_job(stack: Stack, worker: ContainerFacts, urls: tuple[tuple[str, str], ...]) -> Job:
+    host, port = stack.master_host(worker).value or DEFAULT_MASTER_HOST, stack.master_port(worker)
+    tcp = [(host, port)] if port else []
+    names = [host]
+    if master := stack.running_master:
+        bind_port = stack.bind_port(master)
+        shared = stack.shared_networks(worker, master)
+        if bind_port:
+            tcp += [(at.address, bind_port) for at in shared if at.address]
+        names += [master.service] if master.service else []
+    return Job(names=tuple(dict.fromkeys(names)), tcp=tuple(dict.fromkeys(tcp)), http=urls)
+
+
+def targets(
+    stack: Stack, worker: ContainerFacts, host: str, class_hosts: Mapping[str, str]
+) -> tuple[tuple[str, str], ...]:
+    """The (URL, proxy) pairs to try: where the load goes, directly and through the proxy that somebody set."""
+    told = environment(worker)
+    given = told.get("KIT_HOST") or setting(worker, "LOCUST_HOST", "--host", "-H").value or host
+    page = stack.evidence.master.host if stack.evidence.master else ""
+    urls = [given or page, *([] if given or page else class_hosts.values())]
+    found: list[tuple[str, str]] = []
+    for url in dict.fromkeys(url for url in urls if url):
+        found.append((url, ""))
+        if proxy := proxy_for(url, told):
+            found.append((url, proxy))
+    return tuple(found[: 2 * MOST_TARGETS])
+
+
+def proxy_for(url: str, told: Mapping[str, str]) -> str:
+    """The proxy that an environment names for a URL; "" for none, and for hosts that it leaves out."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    lowered = {name.lower(): value for name, value in told.items() if value}
+    proxy = lowered.get(f"{parts.scheme}_proxy") or lowered.get("all_proxy") or ""
+    direct = [one.strip().lstrip(".") for one in lowered.get("no_proxy", "").split(",") if one.strip()]
+    host = (parts.hostname or "").lower()
+    if any(one == "*" or host == one or host.endswith(f".{one}") for one in direct):
+        return ""
+    return proxy if "://" in proxy or not proxy else f"http://{proxy}"
+
+
+def was_stopped(probe: Probe) -> bool:
+    """Whether something was not reached from a place, so that a rule may have stopped it."""
+    tries = [one.outcome for one in probe.tcp] + [one.outcome for one in probe.http]
+    return any(outcome in _STOPPED for outcome in tries)

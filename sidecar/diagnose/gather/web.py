@@ -1,0 +1,173 @@
+"""The two pages: the master's web API, and the sidecar's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sidecar.diagnose.evidence import ErrorRow, KnownIncident, MasterFacts, MasterWorker, MonitorFacts, Pair
+from sidecar.drive.web import Place, Web, WebDownError, WebError, WebGuardedError, WebSlowError
+from sidecar.model import document
+from sidecar.model.incident import Incident
+from sidecar.model.snapshot import Snapshot
+from sidecar.model.times import docker_time, format_time
+from sidecar.serve.documents import IncidentList
+from sidecar.serve.reader import NotReadyError, SidecarError, SidecarReader
+
+_CALL_SECONDS = 4.0
+_MOST_ROWS = 60
+_HISTORY = timedelta(hours=24)
+_AUTH_TEXT = "Locust auth exception"
+
+
+def master(place: Place) -> MasterFacts:
+    """Ask the master what it knows of itself, of its workers and of the requests."""
+    web, url = Web(place, _CALL_SECONDS), str(place)
+    try:
+        stats = web.stats()
+    except WebDownError as error:
+        return MasterFacts(url, "down", error.what)
+    except WebSlowError as error:
+        return MasterFacts(url, "slow", error.what)
+    except WebGuardedError as error:
+        return _guarded(web, url, error)
+    except (WebError, ValueError) as error:
+        return MasterFacts(url, "foreign", str(error))
+    page, status, exceptions = _optional(web)
+    workers = tuple(
+        MasterWorker(str(one.get("id", "")), str(one.get("state", "")), int(one.get("user_count") or 0))
+        for one in stats.get("workers") or []
+    )
+    total = next((row for row in stats.get("stats") or [] if row.get("name") == "Aggregated"), {})
+    loaded = status.get("workers") or {}
+    return MasterFacts(
+        url,
+        "ok",
+        state=str(stats.get("state", "")),
+        users=int(stats.get("user_count") or 0),
+        host=str(page.get("host") or ""),
+        version=str(page.get("version") or ""),
+        workers=workers,
+        requests=int(total.get("num_requests") or 0),
+        failures=int(total.get("num_failures") or 0),
+        errors=tuple(_error_row(row) for row in (stats.get("errors") or [])[:_MOST_ROWS]),
+        exceptions=tuple(
+            ErrorRow("", str(row.get("msg", "")), int(row.get("count") or 0)) for row in exceptions[:_MOST_ROWS]
+        ),
+        digests=tuple(Pair(str(name), str(one.get("sha256", ""))) for name, one in loaded.items()),
+        master_digest=str((status.get("locustfile") or {}).get("sha256", "")),
+        has_plugin=bool(status),
+    )
+
+
+def _guarded(web: Web, url: str, error: WebGuardedError) -> MasterFacts:
+    """A login, a login that is not set up, or something that is no Locust at all."""
+    try:
+        answer = web.request("GET", "/")
+    except WebError as second:
+        return MasterFacts(url, "down", second.what)
+    text = answer.body.decode(errors="replace")
+    if _AUTH_TEXT in text:
+        start = text.index(_AUTH_TEXT)
+        return MasterFacts(url, "broken-login", text[start : start + 200])
+    if "login" in error.what:
+        return MasterFacts(url, "login", error.what)
+    return MasterFacts(url, "foreign", error.what)
+
+
+def _optional(web: Web) -> tuple[Mapping[str, Any], Mapping[str, Any], list[Mapping[str, Any]]]:
+    """What not every master can give: its page's settings, the plugin's status, the exceptions."""
+    page: Mapping[str, Any] = {}
+    status: Mapping[str, Any] = {}
+    exceptions: list[Mapping[str, Any]] = []
+    try:
+        page = web.page_settings()
+        status = web.status() or {}
+        exceptions = list(web.json("/exceptions").get("exceptions") or [])
+    except (WebError, ValueError):
+        pass
+    return page, status, exceptions
+
+
+def _error_row(row: Mapping[str, Any]) -> ErrorRow:
+    seen = row.get("last_seen")
+    at = datetime.fromtimestamp(seen, tz=UTC) if isinstance(seen, int | float) and seen > 0 else docker_time(seen)
+    return ErrorRow(
+        str(row.get("name", "")),
+        str(row.get("error", "")),
+        int(row.get("occurrences") or 0),
+        at,
+        str(row.get("method", "")),
+    )
+
+
+def monitor(port: int, now: datetime) -> MonitorFacts:
+    """Ask the sidecar for its Snapshot and for the incidents of the last day."""
+    url = f"http://127.0.0.1:{port}/"
+    reader = SidecarReader(port, _CALL_SECONDS)
+    try:
+        snapshot = reader.snapshot()
+        written = reader.incidents(since=format_time(now - _HISTORY), limit=500, evidence=0)
+        incidents = document.loads_as(IncidentList, written, "incidents").incidents
+    except NotReadyError as error:
+        return MonitorFacts(url, "starting", str(error))
+    except SidecarError as error:
+        return MonitorFacts(url, _kind(str(error)), str(error))
+    except document.DocumentError as error:
+        return MonitorFacts(url, "foreign", str(error))
+    finally:
+        reader.close()
+    return _read(url, snapshot, incidents, now, _troubles(port))
+
+
+def _kind(reason: str) -> str:
+    if reason == "no answer in time":
+        return "slow"
+    return "foreign" if "something else" in reason else "down"
+
+
+def _read(
+    url: str, snapshot: Snapshot, incidents: tuple[Incident, ...], now: datetime, troubles: tuple[str, ...]
+) -> MonitorFacts:
+    return MonitorFacts(
+        url,
+        "ok",
+        project=snapshot.project,
+        stale=snapshot.stale,
+        age_seconds=max(0.0, (now - (snapshot.engine_read_at or snapshot.at)).total_seconds()),
+        warnings=tuple(one.text for one in snapshot.warnings),
+        locust_error=snapshot.locust_error or "",
+        incidents=tuple(_incident(one) for one in incidents),
+        troubles=troubles,
+    )
+
+
+def _incident(one: Incident) -> KnownIncident:
+    return KnownIncident(
+        id=one.id,
+        kind=str(one.kind),
+        at=one.at,
+        text=one.text,
+        severity=str(one.severity),
+        until=one.until,
+        container=one.container or "",
+        container_id=one.container_id or "",
+        reason=str(one.reason or ""),
+        count=one.count,
+        process_survived=one.process_survived,
+        memory_limit_bytes=one.memory_limit_bytes,
+    )
+
+
+
+def _troubles(port: int) -> tuple[str, ...]:
+    """What the sidecar says of its own parts."""
+    reader = SidecarReader(port, _CALL_SECONDS)
+    try:
+        return tuple(str(one) for one in json.loads(reader.health()).get("troubles") or [])
+    except (SidecarError, ValueError):
+        return ()
+    finally:
+        reader.close()

@@ -1,0 +1,1 @@
+"""A Diagnosis as text, Markdown or JSON. Pure."""

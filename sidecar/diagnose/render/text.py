@@ -1,0 +1,143 @@
+"""A Diagnosis for a terminal: the errors first, each with its evidence and the commands that mend it. Pure."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sidecar.model.finding import Confidence, Diagnosis, Finding, Seen, Status
+from sidecar.model.incident import Severity
+from sidecar.model.text import clean
+
+_LABEL = 9
+_NARROWEST, _WIDEST = 40, 100
+_COMMAND_INDENT = "      "
+_COLOURS = {Severity.ERROR: "1;31", Severity.WARN: "1;33", Severity.INFO: "1;36"}
+_WORDS = {Severity.ERROR: "ERROR", Severity.WARN: "WARNING", Severity.INFO: "NOTE"}
+
+
+@dataclass(frozen=True)
+class Style:
+    """How wide, and whether a terminal with colours reads it. Nothing is said by colour alone."""
+
+    width: int = 80
+    colour: bool = False
+    checks: bool = False
+
+    def paint(self, text: str, code: str) -> str:
+        """The text in a colour, where there are colours."""
+        return f"\x1b[{code}m{text}\x1b[0m" if self.colour else text
+
+    @property
+    def columns(self) -> int:
+        """Columns that are used."""
+        return max(_NARROWEST, min(_WIDEST, self.width))
+
+
+def render(diagnosis: Diagnosis, style: Style) -> str:
+    """The whole diagnosis as lines of text."""
+    return "\n".join(_lines(diagnosis, style)) + "\n"
+
+
+def _lines(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
+    for finding in diagnosis.findings:
+        yield from _finding(finding, style)
+        yield ""
+    if style.checks:
+        yield from _checks(diagnosis, style)
+        yield ""
+    for note in diagnosis.notes:
+        yield from _wrapped(f"Noted before: {clean(note)}", style)
+    yield from _last(diagnosis, style)
+
+
+def _finding(one: Finding, style: Style) -> Iterator[str]:
+    word = style.paint(_WORDS[one.severity], _COLOURS[one.severity])
+    sure = "" if one.confidence is Confidence.CERTAIN else f"  ({one.confidence})"
+    yield f"{word}  {one.slug}  {one.code}{sure}"
+    yield from (style.paint(line, "1") for line in textwrap.wrap(clean(one.title), style.columns))
+    yield ""
+    for seen in one.evidence:
+        yield from _seen(seen, style)
+    yield from _labelled("why", one.cause, style)
+    yield from _labelled("breaks", one.breaks, style)
+    for symptom in one.consequences:
+        yield from _labelled("hence", f"{symptom.slug}: {symptom.title}", style)
+    yield ""
+    yield from _labelled("mend", one.fix.text, style)
+    if one.fix.commands:
+        yield ""
+        yield from (f"{_COMMAND_INDENT}{style.paint(command, '1')}" for command in one.fix.commands)
+
+
+def _seen(seen: Seen, style: Style) -> Iterator[str]:
+    at = f"  [{_time(seen.at)}]" if seen.at else ""
+    yield from _labelled("seen", f"{seen.what}: {seen.seen}{at}", style)
+    if seen.wanted:
+        yield from _labelled("wanted", seen.wanted, style)
+
+
+def _labelled(label: str, text: str, style: Style) -> Iterator[str]:
+    """A label and a text beside it, wrapped so that nothing stands below the label."""
+    lines = textwrap.wrap(clean(text), style.columns - _LABEL - 2, break_long_words=False, break_on_hyphens=False)
+    for number, line in enumerate(lines or [""]):
+        yield f"  {label if number == 0 else '':<{_LABEL}}{line}".rstrip()
+
+
+def _wrapped(text: str, style: Style) -> Iterator[str]:
+    return iter(textwrap.wrap(text, style.columns, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+
+
+def _time(at: datetime) -> str:
+    return f"{at.astimezone():%H:%M:%S}"
+
+
+def _checks(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
+    layer = ""
+    for one in diagnosis.checks:
+        if one.layer != layer:
+            layer = one.layer
+            yield style.paint(layer, "1")
+        head = f"  {one.status:<8}{one.name:<22}"
+        lines = textwrap.wrap(clean(one.text), max(20, style.columns - len(head)), break_long_words=False) or [""]
+        yield f"{head}{lines[0]}"
+        yield from (f"{'':<{len(head)}}{line}" for line in lines[1:])
+
+
+def _last(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
+    """The last lines: what could not be checked, then one line of sum."""
+    counts = diagnosis.summary
+    unknown = [one for one in diagnosis.checks if one.status is Status.UNKNOWN]
+    if counts.root_cause is None and not counts.unknown:
+        yield from _wrapped(f"All is well: {_workers(diagnosis)}{counts.ok + counts.info} checks in {diagnosis.seconds:.1f} s.", style)
+        return
+    for one in unknown:
+        yield from _wrapped(f"Could not be checked: {one.name} ({clean(one.text)})", style)
+    if counts.root_cause is None:
+        text = f"Nothing wrong was found: {_workers(diagnosis)}"
+    else:
+        text = f"Root cause: {counts.root_cause}. {_workers(diagnosis)}"
+    yield from _wrapped(f"{text}{_counted(diagnosis)} in {diagnosis.seconds:.1f} s.", style)
+
+
+def _workers(diagnosis: Diagnosis) -> str:
+    if diagnosis.connected is None:
+        return ""
+    return f"{diagnosis.connected} worker{'s' if diagnosis.connected != 1 else ''} connected, "
+
+
+def _counted(diagnosis: Diagnosis) -> str:
+    counts = diagnosis.summary
+    parts = [
+        (counts.ok + counts.info, "ok"),
+        (counts.warn, "warned"),
+        (counts.error, "failed"),
+        (counts.unknown, "unknown"),
+        (counts.skip, "skipped"),
+    ]
+    told = ", ".join(f"{count} {word}" for count, word in parts if count)
+    return f"{len(diagnosis.checks)} checks ({told})"
+
+

@@ -1,0 +1,1 @@
+"""The checks, one file a subject. Each is a pure function of the evidence."""

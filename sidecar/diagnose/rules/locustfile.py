@@ -1,0 +1,236 @@
+"""The user's own files: there, loadable, today's Locust, the same everywhere. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from sidecar.diagnose.evidence import ContainerFacts, FileProblem
+from sidecar.diagnose.rule import Found, Outcome, Rule, without_stack
+from sidecar.diagnose.rules import log_signs
+from sidecar.diagnose.rules.configuration import grouped
+from sidecar.diagnose.rules.mending import BY_HAND, RECREATE
+from sidecar.diagnose.stack import MASTER, WORKER, Stack, environment, names, setting
+from sidecar.model.finding import Seen
+from sidecar.model.incident import Severity
+
+LAYER = "configuration"
+USER_FILES = "/mnt/locust"
+_WORK = "/home/locust/run"
+_PACKAGES = frozenset(
+    "locust gevent geventhttpclient greenlet zmq flask flask_cors flask_login werkzeug requests urllib3 certifi msgpack "
+    "psutil jinja2 click itsdangerous configargparse".split()
+)
+_LOADING = ("no-locustfile", "no-user-class", "syntax", "removed-event", "no-module", "import-name", "python-error")
+
+
+# ---- does it load? ---------------------------------------------------------------------------------------------------
+
+
+def loads(stack: Stack) -> Outcome:
+    """Whether Locust can load the user's files: what the containers said, else what lies on disk."""
+    down = [one for one in stack.locusts if _could_not_load(one)]
+    found = [one for group in grouped(down, lambda one: _failure(one)) for one in _told(stack, group)]
+    known = {one.slug for one in found}
+    found += [one for one in _on_disk(stack) if one.slug not in known]
+    name = stack.evidence.config.locustfile
+    return Outcome(f"{name} in {stack.evidence.config.locustfiles_dir}", tuple(found))
+
+
+def _could_not_load(one: ContainerFacts) -> bool:
+    """Whether a container is down, or so shortly up again that it has not loaded anything yet."""
+    return one.state in ("exited", "restarting", "dead") or (one.restarts > 0 and one.health != "healthy")
+
+
+def _failure(one: ContainerFacts) -> tuple[str, str] | None:
+    """What a container last said of loading files: the sign's name and detail; None for nothing of the kind."""
+    signs = list(log_signs.signs(one.log[-60:], *_LOADING))
+    if not signs or log_signs.last(one.log[-60:], "bad-address", "bind-busy", "bind-refused", "web-busy"):
+        return None
+    # A traceback ends in "SomethingError: ..."; the last line is the one that ended the process.
+    last = signs[-1]
+    named = next((one for one in reversed(signs) if one.name != "python-error"), last)
+    chosen = named if named.text == last.text or last.name != "python-error" else last
+    if chosen.name == "python-error" and not log_signs.place_in_user_code(one.log[-60:]):
+        return None
+    return chosen.name, chosen.detail
+
+
+def _told(stack: Stack, group: tuple[ContainerFacts, ...]) -> Iterator[Found]:
+    sign = next(
+        (sign for sign in reversed(list(log_signs.signs(group[0].log[-60:], *_LOADING))) if (sign.name, sign.detail) == _failure(group[0])),
+        None,
+    )
+    if sign is None:
+        return
+    place = log_signs.place_in_user_code(group[0].log[-60:])
+    slug, fix, values = _cause(stack, sign, group, place)
+    seen = [Seen(f"log of {names(group)}", sign.text.strip(), "a file that loads", sign.at)]
+    seen += [Seen("the user's own line", place)] if place else []
+    others = [one for one in stack.locusts if one.name not in {same.name for same in group} and one.state == "running"]
+    if others and slug == "locustfile-broken":
+        seen.append(Seen("it loads in", names(others)))
+    yield Found(slug, tuple(seen), tuple(one.name for one in group), values, fix)
+
+
+def _cause(stack: Stack, sign: log_signs.Sign, group: tuple[ContainerFacts, ...], place: str) -> tuple[str, str, dict[str, str]]:
+    """(slug, fix, values) for what a container said."""
+    config = stack.evidence.config
+    values = {
+        "file": place or config.locustfile,
+        "error": sign.text.strip(),
+        "folder": config.locustfiles_dir,
+        "locustfile": sign.detail if sign.name == "no-locustfile" else config.locustfile,
+        "module": sign.detail,
+        "event": sign.detail,
+        "instead": _instead(sign.detail),
+    }
+    if sign.name == "no-locustfile":
+        return "locustfile-missing", _fix_of_missing(stack, group), values
+    if sign.name == "removed-event":
+        return "locustfile-removed-api", "default", values
+    shadow = _shadowing(stack, sign)
+    if shadow:
+        return "module-shadows-locust", "default", {**values, "file": shadow[0], "module": shadow[1]}
+    if sign.name == "no-module" and sign.detail.split(".")[0] == "locust":
+        return "image-without-locust", "default", {**values, "image": group[0].image}
+    if sign.name == "import-name" and "locust" in sign.detail and USER_FILES not in sign.detail and _WORK not in sign.detail:
+        return "locustfile-removed-api", "default", {**values, "event": sign.detail.split()[0], "instead": _instead(sign.detail.split()[0])}
+    if sign.name == "no-module":
+        return "locustfile-broken", "module", values
+    return "locustfile-broken", "default", values
+
+
+def _instead(name: str) -> str:
+    known = {
+        "request_failure": "events.request, whose argument `exception` is not None for a failure",
+        "request_success": "events.request, whose argument `exception` is None for a success",
+        "HttpLocust": "HttpUser",
+        "Locust": "User",
+        "TaskSequence": "SequentialTaskSet",
+        "seq_task": "SequentialTaskSet",
+        "hatch_complete": "events.spawning_complete",
+    }
+    return known.get(name, "what Locust's changelog names")
+
+
+def _fix_of_missing(stack: Stack, group: tuple[ContainerFacts, ...]) -> str:
+    """A container that was told another file, or folder, than this checkout would tell it, is made anew."""
+    wanted = stack.wanted(group[0])
+    there = not [one for one in stack.evidence.config.file_problems if one.kind == "missing"]
+    return RECREATE if there and wanted is not None else "default"
+
+
+def _shadowing(stack: Stack, sign: log_signs.Sign) -> tuple[str, str] | None:
+    """The (file, module) of the user's that stands before a package, when an error shows that it does."""
+    match = re.search(rf"\(?(?:{USER_FILES}|{_WORK})/([\w./-]+\.py)\)?", sign.text)
+    file = match[1] if match else ""
+    module = file.removesuffix("/__init__.py").removesuffix(".py")
+    if module in _PACKAGES:
+        return file, module
+    first = sign.detail.split(".")[0].split()[0] if sign.detail else ""
+    for problem in stack.evidence.config.file_problems:
+        package = problem.fix
+        if problem.kind == "shadow" and (first == package or package in sign.text):
+            return problem.file, package
+    return None
+
+
+def _on_disk(stack: Stack) -> Iterator[Found]:
+    """What is wrong with the files as they lie there: an error where nothing runs, else a warning for the next start."""
+    slugs = {
+        "missing": "locustfile-missing",
+        "unreadable": "locustfile-broken",
+        "syntax": "locustfile-broken",
+        "removed-api": "locustfile-removed-api",
+        "shadow": "module-shadows-locust",
+    }
+    runs = any(one.state == "running" and one.health == "healthy" for one in stack.locusts)
+    for problem in stack.evidence.config.file_problems:
+        if problem.kind == "shadow" and runs:
+            continue  # it has been there since they started, and did no harm
+        yield _from_disk(stack, problem, slugs[problem.kind], Severity.WARN if runs else Severity.ERROR)
+
+
+def _from_disk(stack: Stack, problem: FileProblem, slug: str, severity: Severity) -> Found:
+    place = f"{problem.file} line {problem.line}" if problem.line else problem.file
+    config = stack.evidence.config
+    seen = [Seen(place, problem.text, "a file that loads", stack.evidence.at)]
+    if severity is Severity.WARN:
+        seen.append(Seen("the running processes", "loaded an earlier version of it; the next start will fail"))
+    values = {
+        "file": place,
+        "error": problem.text,
+        "folder": config.locustfiles_dir,
+        "locustfile": problem.file,
+        "module": problem.fix,
+        "event": problem.text.partition(" is gone")[0],
+        "instead": problem.fix or "what Locust's changelog names",
+    }
+    return Found(slug, tuple(seen), (problem.file,), values, severity=severity)
+
+
+# ---- is it the same everywhere? --------------------------------------------------------------------------------------
+
+
+def same(stack: Stack) -> Outcome:
+    """Whether master and workers run the same files."""
+    running = [one for one in stack.locusts if one.state == "running"]
+    found = [*_told_differently(stack, running), *_loaded_differently(stack), *_classes_missing(stack)]
+    digest = stack.evidence.master.master_digest if stack.evidence.master else ""
+    text = f"the same in {len(running)} containers" + (f" ({digest[:12]})" if digest else "")
+    return Outcome(text, tuple(found[:1]))
+
+
+def _told_differently(stack: Stack, running: list[ContainerFacts]) -> Iterator[Found]:
+    def files(one: ContainerFacts) -> tuple[str, str]:
+        told = environment(one)
+        name = setting(one, "LOCUST_LOCUSTFILE", "--locustfile", "-f").value or told.get("LOCUSTFILE", "")
+        return name, next((mount.source for mount in one.mounts if mount.target == USER_FILES), "")
+
+    groups = list(grouped(running, files))
+    if len(groups) > 1:
+        seen = tuple(Seen(f"files of {names(group)}", " in ".join(part for part in files(group[0]) if part) or "none", "the same for all", stack.evidence.at) for group in groups)
+        odd = min(groups, key=len)
+        fix = RECREATE if stack.wanted(odd[0]) is not None else BY_HAND
+        yield Found("locustfile-mismatch", seen, tuple(one.name for one in odd), {"how": "they were told different files"}, fix)
+
+
+def _loaded_differently(stack: Stack) -> Iterator[Found]:
+    master = stack.evidence.master
+    if master is None or not master.master_digest:
+        return
+    digests = {pair.name: pair.value for pair in master.digests}
+    odd = [
+        one
+        for one in stack.of(WORKER)
+        if any(digests.get(row.id, master.master_digest) != master.master_digest for row in stack.listed(one))
+    ]
+    if odd:
+        theirs = next(digests[row.id] for row in stack.listed(odd[0]) if row.id in digests)
+        seen = (
+            Seen("files that the master loaded (SHA-256)", master.master_digest[:12], "the same everywhere", stack.evidence.at),
+            Seen(f"files that {names(odd)} loaded", theirs[:12], master.master_digest[:12], stack.evidence.at),
+        )
+        values = {"how": "they changed on disk between the start of one and the start of the other"}
+        yield Found("locustfile-mismatch", seen, tuple(one.name for one in odd), values, "reload")
+
+
+def _classes_missing(stack: Stack) -> Iterator[Found]:
+    """A worker that was told to run a class which its own file does not have."""
+    for one in stack.of(WORKER):
+        sign = log_signs.last(log_signs.current_log(one), "class-missing")
+        if sign is None:
+            continue
+        master = next((log_signs.last(log_signs.current_log(it), "late-spawn") for it in stack.of(MASTER)), None)
+        seen = [Seen(f"log of {one.name}", sign.text, f"a class {sign.detail} in its locustfile", sign.at)]
+        seen += [Seen("log of the master", master.text, "no such line", master.at)] if master else []
+        values = {"how": f"the master asks for the class {sign.detail}, which the worker's files do not have"}
+        yield Found("locustfile-mismatch", tuple(seen), (one.name,), values, "reload")
+        return
+
+
+RULES = (
+    Rule("locustfile", LAYER, loads),
+    Rule("locustfile-everywhere", LAYER, same, after=without_stack),
+)

@@ -1,0 +1,106 @@
+"""What lines of Locust's log mean. Pure.
+
+The texts are those of Locust 2.47 and, where they differ, of its predecessors; the levels are not looked at, since they
+have changed between versions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sidecar.diagnose.evidence import ContainerFacts, LogLine
+
+_EARLIER = timedelta(seconds=1)  # a container's first line can bear a time just before its start, as the engine has it
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A known line: its meaning, its text, what it names, and when it was written."""
+
+    name: str
+    text: str
+    detail: str
+    at: datetime | None
+
+
+_SIGNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (name, re.compile(pattern))
+    for name, pattern in (
+        ("bad-value", r"locust: error: (?:argument (?P<a>.*)|(?P<b>.*))"),
+        ("bad-value", r"(The --master argument cannot be combined with --worker.*)"),
+        ("bind-refused", r"Socket bind failure: Cannot assign requested address(?P<a>.*)"),
+        ("bind-refused", r"Socket bind failure: (?P<a>Invalid argument.*|No such device.*)"),
+        ("bind-busy", r"Socket bind failure: Address already in use(?P<a>.*)"),
+        ("bind-busy", r"The Locust master port \((?P<a>\d+)\) was busy"),
+        ("web-busy", r"Address already in use: \('.*', (?P<a>\d+)\)"),
+        ("no-locustfile", r"Could not find '(?P<a>[^']*)'\. Ensure your locustfile"),
+        ("no-locustfile", r"Could not find any locustfile(?P<a>.*)"),
+        ("no-user-class", r"No User class found"),
+        ("no-module", r"ModuleNotFoundError: No module named '(?P<a>[^']*)'"),
+        ("import-name", r"ImportError: cannot import name '(?P<a>[^']*)' from (?P<b>.*)"),
+        ("removed-event", r"AttributeError: 'Events' object has no attribute '(?P<a>[^']*)'"),
+        ("syntax", r"^\s*(?P<a>(?:SyntaxError|IndentationError|TabError): .*)"),
+        ("python-error", r"^(?P<a>[A-Za-z_.]*(?:Error|Exception)(?:: .*)?)$"),
+        ("bad-address", r"ZMQError: Invalid argument \(addr='(?P<a>[^']*)'\)"),
+        ("unresolved", r"Error resolving address: (?P<a>.*)"),
+        ("connect-failed", r"Failed to connect to master (?P<a>\S+?),? retry (?P<b>\d+)/"),
+        ("gave-up", r"Failed to connect to the Locust master"),
+        ("lost-master", r"Didn't get heartbeat from master in over"),
+        ("unknown-worker", r"Discarded report from unrecognized worker (?P<a>\S+)"),
+        ("went-missing", r"Worker (?P<a>\S+) failed to send heartbeat"),
+        ("self-healed", r"Worker (?P<a>\S+) self-healed with heartbeat"),
+        ("ready", r"(?P<a>\S+) \(index \d+\) reported as ready"),
+        ("version", r"A worker \((?P<a>\S+)\) running a different version \((?P<b>[^)]*)\) connected, master version is"),
+        ("old-worker", r"An old \(pre 2\.0\) worker tried to connect \((?P<a>[^)]*)\)"),
+        ("web-greeting", r"Invalid HTTP method: '(?P<a>[^']*)"),
+        ("class-missing", r"^KeyError: '(?P<a>[A-Za-z_]\w*)'"),
+        ("late-spawn", r"Spawning is complete and report waittime is expired"),
+        ("disk-full", r"(?P<a>No space left on device.*)"),
+        ("too-many-files", r"(?P<a>Too many open files.*)"),
+        ("file-limit", r"System open file limit '(?P<a>\d+)' is below minimum setting"),
+        ("starting", r"Starting Locust (?P<a>\S+)"),
+        ("exec-failed", r"(?P<a>exec:? .*: (?:executable file not found|no such file or directory).*)"),
+        ("exec-failed", r"(?P<a>.*can't open file '[^']*entrypoint\.py'.*)"),
+    )
+)
+
+
+def current_log(container: ContainerFacts) -> tuple[LogLine, ...]:
+    """What a container printed since its last start: a log runs on over restarts."""
+    if container.started_at is None:
+        return container.log
+    since = container.started_at - _EARLIER
+    return tuple(line for line in container.log if line.at is None or line.at >= since)
+
+
+def signs(lines: tuple[LogLine, ...], *wanted: str) -> Iterator[Sign]:
+    """The known lines among these, in their order; only of some names when they are given."""
+    for line in lines:
+        for name, pattern in _SIGNS:
+            if wanted and name not in wanted:
+                continue
+            if match := pattern.search(line.text):
+                parts = [part.strip() for part in match.groups() if part]
+                yield Sign(name, line.text, " ".join(parts), line.at)
+                break
+
+
+def last(lines: tuple[LogLine, ...], *wanted: str) -> Sign | None:
+    """The last known line of some names."""
+    found = None
+    for found in signs(lines, *wanted):
+        pass
+    return found
+
+
+def place_in_user_code(lines: tuple[LogLine, ...]) -> str:
+    """The last line of the user's own code that a traceback names, as `file line N`; "" without one."""
+    found = ""
+    for line in lines:
+        match = re.search(r'File "(?:/mnt/locust|/home/locust/run)/([^"]+)", line (\d+)', line.text)
+        if match:
+            found = f"{match[1]} line {match[2]}"
+    return found

@@ -1,0 +1,358 @@
+"""The way from a worker to the master, as seen from the worker's place: name, route, port, firewall. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sidecar.diagnose.evidence import ContainerFacts, FirewallRule, NameTry, Probe, TcpTry
+from sidecar.diagnose.rule import Found, Outcome, Rule, cannot_tell, without_both, without_engine
+from sidecar.diagnose.rules import log_signs
+from sidecar.diagnose.rules.configuration import grouped
+from sidecar.diagnose.rules.mending import BY_HAND, RECREATE, origin_of_setting
+from sidecar.diagnose.stack import DEFAULT_MASTER_HOST, Stack, covers, is_address, is_loopback, names
+from sidecar.model.finding import Confidence, Seen
+
+LAYER = "network"
+_STOPPED = frozenset({"timeout", "unreachable"})
+_REFUSED = frozenset({"refused", "reset"})
+_MOST_RULES = 4
+
+
+def _probed(stack: Stack) -> tuple[tuple[ContainerFacts, Probe], ...]:
+    return tuple(stack.probed_workers)
+
+
+def _nobody_looked(stack: Stack) -> Outcome:
+    gaps = [gap.reason for gap in stack.evidence.gaps if gap.part.startswith("inside:")]
+    return cannot_tell(gaps[0] if gaps else "nobody could look from a worker's place")
+
+
+# ---- name ------------------------------------------------------------------------------------------------------------
+
+
+def dns(stack: Stack) -> Outcome:
+    """Whether the master's name leads to the master, from the workers' place."""
+    probed = _probed(stack)
+    if not probed:
+        return _nobody_looked(stack)
+    texts, found = [], []
+    for group in grouped([worker for worker, _ in probed], lambda one: _looked_up(stack, one)):
+        looked_up = _looked_up(stack, group[0])
+        if looked_up is None:
+            continue
+        texts.append(f"{looked_up.name} is {', '.join(looked_up.addresses) or looked_up.error}")
+        found += _judge_name(stack, group, looked_up)
+    return Outcome("; ".join(dict.fromkeys(texts)) or "no name was looked up", tuple(found))
+
+
+def _looked_up(stack: Stack, worker: ContainerFacts) -> NameTry | None:
+    probe, host = stack.probe_of(worker), stack.master_host(worker).value
+    return next((one for one in probe.names if one.name == host), None) if probe else None
+
+
+def _judge_name(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry) -> Iterator[Found]:
+    master = stack.master
+    if _is_told_otherwise(stack, group[0], looked_up.name):
+        return
+    if not looked_up.addresses:
+        if stack.running_master or not _is_masters_name(stack, looked_up.name):
+            yield _unresolvable(stack, group, looked_up)
+        return
+    if master is None or _is_elsewhere_on_purpose(stack, group, looked_up):
+        return
+    own = stack.addresses(master)
+    shared = master.network_mode == "host" or group[0].network_mode in ("host", f"container:{master.id}")
+    strangers = [one for one in looked_up.addresses if one not in own]
+    if own and strangers and not shared:
+        yield _elsewhere(stack, group, looked_up, strangers)
+
+
+def _is_told_otherwise(stack: Stack, worker: ContainerFacts, host: str) -> bool:
+    """The default address because a variable has a wrong name, or a URL in place of a name: other rules tell that."""
+    if "/" in host or re.fullmatch(r"[^:]+:\d+", host):
+        return True
+    return not stack.master_host(worker).source and bool(_unread_variable(stack, worker))
+
+
+def _unread_variable(stack: Stack, worker: ContainerFacts) -> bool:
+    from sidecar.diagnose.rules.configuration import variables  # noqa: PLC0415  a rule that asks another one
+
+    return any(one.slug == "unknown-locust-variable" and worker.name in one.affects and one.severity == "error" for one in variables(stack).found)
+
+
+def _is_masters_name(stack: Stack, name: str) -> bool:
+    master = stack.master
+    if master is None:
+        return True
+    aliases = {alias for at in master.networks for alias in at.aliases}
+    return name in {master.name, master.service, master.hostname, *aliases}
+
+
+def _is_elsewhere_on_purpose(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry) -> bool:
+    """A way around (the host's published port, another machine) that leads to a master all the same."""
+    if all(stack.is_registered(one) for one in group) and not any(stack.owner_of(address) for address in looked_up.addresses if address not in _own(stack)):
+        return True
+    answers = [one for worker in group if (probe := stack.probe_of(worker)) for one in probe.tcp if one.address in looked_up.addresses]
+    strangers = [one for one in answers if one.address not in _own(stack)]
+    return bool(strangers) and all(one.greeting == "zmtp" and stack.owner_of(one.address) is None and not is_loopback(one.address) for one in strangers)
+
+
+def _own(stack: Stack) -> frozenset[str]:
+    return stack.addresses(stack.master) if stack.master else frozenset()
+
+
+def _unresolvable(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry) -> Found:
+    master, probe = stack.running_master, stack.probe_of(group[0])
+    where = origin_of_setting(stack, group, "LOCUST_MASTER_NODE_HOST", "--master-host")
+    real = next((name for name in _good_names(stack, group[0])), "")
+    seen = [
+        Seen(f"from {names(group)}: look up {looked_up.name!r}", looked_up.error or "no address", f"the master's address{_addresses_of(master)}", probe.at if probe else None),
+        Seen("the master's names in that network", ", ".join(_good_names(stack, group[0])) or "none", looked_up.name),
+        Seen(f"{looked_up.name!r} comes from", where.text),
+    ]
+    sign = log_signs.last(log_signs.current_log(group[0]), "unresolved")
+    seen += [Seen(f"log of {group[0].name}", sign.text, "no such line", sign.at)] if sign else []
+    values = {"name": looked_up.name, "real": real or "the master's service name", "containers": names(group)}
+    fix, items = where.fix, where.items
+    if where.fix == BY_HAND and master and stack.wanted(group[0]) is not None:
+        # The workers have the name that this checkout gives them, so it is the master that has lost it.
+        shared = stack.shared_networks(group[0], master)
+        fix = "alias"
+        items = tuple({"network": at.network, "container": master.name, "alias": looked_up.name} for at in shared)
+    return Found("master-name-unresolvable", tuple(seen), tuple(one.name for one in group), values, fix, items)
+
+
+def _good_names(stack: Stack, worker: ContainerFacts) -> tuple[str, ...]:
+    """The names by which the master can be found in the networks that it shares with a worker."""
+    master = stack.running_master
+    if master is None:
+        return ()
+    aliases = [alias for at in stack.shared_networks(worker, master) for alias in at.aliases]
+    return tuple(dict.fromkeys(one for one in aliases if one != master.hostname))
+
+
+def _addresses_of(master: ContainerFacts | None) -> str:
+    found = sorted(at.address for at in master.networks if at.address) if master else []
+    return f" ({', '.join(found)})" if found else ""
+
+
+def _elsewhere(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry, strangers: Sequence[str]) -> Found:
+    probe = stack.probe_of(group[0])
+    host = looked_up.name
+    where = origin_of_setting(stack, group, "LOCUST_MASTER_NODE_HOST", "--master-host")
+    seen = [Seen(f"from {names(group)}: {host!r} leads to", ", ".join(looked_up.addresses), f"the master{_addresses_of(stack.master)} alone", probe.at if probe else None)]
+    seen += [Seen(f"who has {address}", _owner_text(stack, group[0], address, host)) for address in strangers[:3]]
+    if stack.master_host(group[0]).source:
+        seen.append(Seen(f"{host!r} comes from", where.text))
+    values = {"name": host, "addresses": ", ".join(strangers), "containers": names(group)}
+    imposters = [(one, address) for address in strangers if (one := stack.owner_of(address)) is not None and not is_loopback(address)]
+    affects = (*(one.name for one in group), *(one.name for one, _ in imposters))
+    fix, items = where.fix, where.items
+    entry = next((one for one in group[0].extra_hosts if one.partition(":")[0] == host), "")
+    if entry:
+        seen.append(Seen(f"extra_hosts of {group[0].name}", entry, "no entry for the master"))
+        fix = RECREATE if stack.wanted(group[0]) else BY_HAND
+    elif imposters and not is_address(host):
+        fix = "imposter"
+        items = tuple(
+            {"network": at.network, "container": one.name} for one, address in imposters for at in one.networks if at.address == address
+        )
+    return Found("master-name-resolves-elsewhere", tuple(seen), affects, values, fix, items)
+
+
+def _owner_text(stack: Stack, worker: ContainerFacts, address: str, host: str) -> str:
+    if is_loopback(address):
+        default = " (Locust's default: LOCUST_MASTER_NODE_HOST is not set)" if host == DEFAULT_MASTER_HOST and not stack.master_host(worker).source else ""
+        return f"the worker itself{default}"
+    owner = stack.owner_of(address)
+    if owner is None:
+        return "no container of this engine"
+    return f"the container {owner.name}" + (f" of the project {owner.project!r}" if owner.project and owner.project != stack.evidence.project else "")
+
+
+# ---- route -----------------------------------------------------------------------------------------------------------
+
+
+def route(stack: Stack) -> Outcome:
+    """Which way packets to the master take from a worker's place."""
+    master, probed = stack.running_master, _probed(stack)
+    if master is None or not probed:
+        return _nobody_looked(stack)
+    worker, probe = probed[0]
+    for at in stack.shared_networks(worker, master):
+        fitting = [one for one in probe.routes if covers(one.split()[0], at.address)]
+        best = max(fitting, key=lambda one: int(one.split()[0].partition("/")[2]), default="")
+        if best:
+            return Outcome(f"{at.address} by {best}")
+    return Outcome("no network in common, so no route to look at" if probe.routes else "no route at all", info=bool(probe.routes))
+
+
+# ---- port ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Knock:
+    """One try of a worker at the master's own address and port."""
+
+    worker: ContainerFacts
+    probe: Probe
+    tried: TcpTry
+
+
+def knocks(stack: Stack) -> tuple[_Knock, ...]:
+    """The workers' tries at the master's door: at its addresses in shared networks, and the port it listens on."""
+    master = stack.running_master
+    if master is None:
+        return ()
+    port = stack.bind_port(master)
+    return tuple(
+        _Knock(worker, probe, one)
+        for worker, probe in stack.probed_workers
+        for one in probe.tcp
+        if one.port == port and one.address in {at.address for at in stack.shared_networks(worker, master)}
+    )
+
+
+def master_port(stack: Stack) -> Outcome:
+    """Whether the master's port can be reached from the workers' place."""
+    tried = knocks(stack)
+    if not tried:
+        if any(stack.shares_network(worker, master) for worker, _ in stack.probed_workers if (master := stack.running_master)):
+            return _nobody_looked(stack)
+        return Outcome("no network in common, so nothing to knock at", info=True)
+    stopped = [one for one in tried if _is_stopped(stack, one)]
+    text = "; ".join(dict.fromkeys(f"{one.tried.address}:{one.tried.port} {one.tried.outcome}{_greeting(one.tried)}" for one in tried))
+    return Outcome(text, (_filtered(stack, stopped),) if stopped else ())
+
+
+def _greeting(one: TcpTry) -> str:
+    return {"zmtp": ", a Locust master", "none": ", silent", "http": ", an HTTP server"}.get(one.greeting, "")
+
+
+def _is_stopped(stack: Stack, knock: _Knock) -> bool:
+    """No answer, or a refusal from a port that the master listens on: something between them is at work."""
+    if knock.tried.outcome in _STOPPED:
+        return True
+    sockets, master = stack.master_sockets, stack.running_master
+    listens = any(one.port == knock.tried.port and not is_loopback_only(one.address) for one in sockets or ())
+    return knock.tried.outcome in _REFUSED and listens and master is not None and not stack.is_young(master)
+
+
+def is_loopback_only(address: str) -> bool:
+    """Whether a socket at this address is out of others' reach; 0.0.0.0 and :: are not."""
+    return is_loopback(address) and address not in ("0.0.0.0", "::")  # noqa: S104  compared, never bound
+
+
+def _filtered(stack: Stack, stopped: Sequence[_Knock]) -> Found:
+    master, port = stack.running_master, stopped[0].tried.port
+    workers = list(dict.fromkeys(one.worker.name for one in stopped))
+    seen = [
+        Seen(
+            f"from {one.worker.name}: TCP to {one.tried.address}:{one.tried.port}",
+            f"{one.tried.outcome} ({one.tried.error or 'no answer'}) after {one.tried.seconds:.1f} s",
+            "open, a Locust master",
+            one.probe.at,
+        )
+        for one in stopped[:2]
+    ]
+    if master and stack.master_sockets is not None:
+        seen.append(Seen(f"{master.name} listens on", ", ".join(sorted({f'{one.address}:{one.port}' for one in stack.master_sockets if one.port == port})) or "nothing at this port"))
+    culprits = suspects(stack, [one.tried for one in stopped], [one.worker for one in stopped])
+    seen += [Seen(f"{rule.tool} on {rule.where}", f"{rule.chain}: {rule.rule}{_hits(rule)}", "no rule that stops it") for rule in culprits]
+    mute = [network for at in (master.networks if master else ()) if (network := stack.network(at.network_id)) and not network.containers_talk]
+    seen += [Seen(f"network {network.name}", "com.docker.network.bridge.enable_icc=false: containers may not talk", "true") for network in mute]
+    if not culprits and not mute and (gap := stack.gap("host.firewall")):
+        seen.append(Seen("firewall of this machine", f"unknown: {gap}"))
+    affects = (*workers, *([master.name] if master else []))
+    values = {"address": stopped[0].tried.address, "port": str(port), "where": _where(culprits, mute), "containers": " ".join(affects)}
+    fix, items = _mend(stack, culprits, bool(mute), affects)
+    confidence = Confidence.CERTAIN if culprits or mute else Confidence.LIKELY
+    return Found("network-filtered", tuple(seen), affects, values, fix, items, confidence=confidence)
+
+
+def _where(culprits: Sequence[FirewallRule], mute: Sequence[object]) -> str:
+    if culprits:
+        return f"the firewall of {culprits[0].where}, chain {culprits[0].chain}"
+    return "the network's own setting" if mute else "something that could not be named"
+
+
+def _hits(rule: FirewallRule) -> str:
+    return f", stopped {rule.hits} packets while we knocked" if rule.hits else f", stopped {rule.packets} packets so far" if rule.packets else ""
+
+
+def suspects(stack: Stack, tries: Sequence[TcpTry], workers: Sequence[ContainerFacts]) -> tuple[FirewallRule, ...]:
+    """The rules that stopped these connections: those that stopped packets meanwhile, else those that name them."""
+    rules = stack.evidence.host.firewall
+    counted = sorted((rule for rule in rules if rule.hits), key=lambda rule: -(rule.hits or 0))
+    named = [rule for rule in counted if _fits(rule, tries, workers)]
+    if named or counted:
+        return tuple((named or counted)[:_MOST_RULES])
+    return tuple(rule for rule in rules if rule.hits is None and _names(rule, tries, workers))[:_MOST_RULES]
+
+
+def _fits(rule: FirewallRule, tries: Sequence[TcpTry], workers: Sequence[ContainerFacts]) -> bool:
+    """Whether nothing in a rule speaks against its having stopped these connections."""
+    port = re.search(r"--dports? (\S+)", rule.rule)
+    if port and not any(str(one.port) in re.split(r"[,:]", port[1]) for one in tries):
+        return False
+    source, target = re.search(r"(?<!! )-s (\S+)", rule.rule), re.search(r"(?<!! )-d (\S+)", rule.rule)
+    ends = {one.address for one in tries}
+    starts = {at.address for worker in workers for at in worker.networks}
+    for found in (source, target):
+        if found and not any(covers(found[1], address) for address in ends | starts if address):
+            return False
+    return True
+
+
+def _names(rule: FirewallRule, tries: Sequence[TcpTry], workers: Sequence[ContainerFacts]) -> bool:
+    """Whether a rule that nobody counts for names the port or an address of these connections."""
+    starts = {at.address for worker in workers for at in worker.networks if at.address}
+    words = {str(one.port) for one in tries} | {one.address for one in tries} | starts
+    return any(re.search(rf"(?<![\w.]){re.escape(word)}(?![\w.])", rule.rule) for word in words)
+
+
+def _mend(stack: Stack, culprits: Sequence[FirewallRule], mute: bool, affects: Sequence[str]) -> tuple[str, tuple[dict[str, str], ...]]:  # noqa: FBT001  one fact
+    if culprits:
+        return "rule", tuple({"command": removal(rule)} for rule in culprits)
+    if mute:
+        return "mute-network", ()
+    return "default", tuple({"container": name} for name in affects)
+
+
+def removal(rule: FirewallRule) -> str:
+    """The command that takes a stopping rule away, in the network namespace that it is in."""
+    enter = "" if rule.where == "this machine" else f"nsenter --target $(docker inspect --format '{{{{.State.Pid}}}}' {rule.where}) --net "
+    if rule.tool == "nft":
+        if rule.rule == "policy drop":
+            return f"{enter}nft 'chain {rule.table} {rule.chain} {{ policy accept; }}'"
+        return f"{enter}nft delete rule {rule.table} {rule.chain} handle {rule.handle}"
+    table = "" if rule.table == "filter" else f"-t {rule.table} "
+    if rule.rule == "policy DROP":
+        return f"{enter}{rule.tool} {table}-P {rule.chain} ACCEPT"
+    return f"{enter}{rule.tool} {table}-D {rule.chain} {rule.rule}"
+
+
+# ---- firewall --------------------------------------------------------------------------------------------------------
+
+
+def firewall(stack: Stack) -> Outcome:
+    """Which rules of this machine can stop packets; whether one does is told by the check of the port."""
+    gap = stack.gap("host.firewall")
+    if gap:
+        reason = gap if stack.evidence.host.is_root else f"needs root ({gap})"
+        return cannot_tell(reason)
+    rules = stack.evidence.host.firewall
+    chains = sorted({f"{rule.chain}" for rule in rules if rule.where == "this machine"})
+    hit = [rule for rule in rules if rule.hits]
+    text = f"{len(rules)} rules that drop or reject, in {', '.join(chains) or 'no chain'}"
+    return Outcome(text + (f"; {len(hit)} of them stopped packets while we knocked" if hit else ""))
+
+
+RULES = (
+    Rule("dns", LAYER, dns, after=lambda stack: without_engine(stack) or ("" if stack.workers else "there is no worker")),
+    Rule("route", LAYER, route, after=without_both),
+    Rule("master-port", LAYER, master_port, after=without_both),
+    Rule("firewall", LAYER, firewall),
+)

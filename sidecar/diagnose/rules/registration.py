@@ -1,0 +1,303 @@
+"""Master and workers as Locust sees them: an answer, the same version, all registered and heard of. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+from sidecar.diagnose.evidence import ContainerFacts
+from sidecar.diagnose.rule import Found, Outcome, Rule, cannot_tell, without_both, without_master, without_stack
+from sidecar.diagnose.rules import log_signs
+from sidecar.diagnose.rules.configuration import grouped
+from sidecar.diagnose.rules.mending import BY_HAND, RECREATE, origin
+from sidecar.diagnose.rules.network import knocks
+from sidecar.diagnose.stack import HEARTBEAT_SECONDS, MASTER, WORKER, Stack, environment, names
+from sidecar.model.finding import Confidence, Seen
+from sidecar.model.incident import Severity
+
+LAYER = "locust"
+_STOPPED_STATES = {"T": "stopped (SIGSTOP)", "t": "stopped by a debugger", "D": "waiting for a disk", "Z": "a zombie"}
+_SILENT = frozenset({"none", "closed", "other"})
+_FRESH = timedelta(seconds=75)  # the master forgets a missing worker after 60 s
+_JUST_MADE = timedelta(seconds=10)
+_SAME_PARTS = 2
+
+
+# ---- does the master answer? -----------------------------------------------------------------------------------------
+
+
+def master_answers(stack: Stack) -> Outcome:
+    """Whether the master does its work: its port greets, its page answers, its process runs."""
+    master = stack.running_master
+    if master is None:
+        return cannot_tell("no master runs")
+    silent = [one for one in knocks(stack) if one.tried.outcome == "open" and one.tried.greeting in _SILENT]
+    probe = stack.probe_of(master)
+    state = probe.inside.process_state if probe and probe.inside else ""
+    page = probe.http[0] if probe and probe.http else None
+    sockets, port = stack.master_sockets, stack.bind_port(master)
+    deaf = sockets is not None and not any(one.port == port for one in sockets) and not stack.is_young(master)
+    mute = page is not None and page.stage != "ok" and page.error.startswith("no answer")
+    seen = [Seen(f"from {one.worker.name}: {one.tried.address}:{one.tried.port}", f"open, and silent: {_said(one.tried.first_bytes)}", "ZeroMQ's greeting, which a Locust master sends at once", one.probe.at) for one in silent[:2]]
+    if state in _STOPPED_STATES:
+        seen.append(Seen(f"Locust's process in {master.name}", _STOPPED_STATES[state], "running or sleeping", probe.at if probe else None))
+    if deaf:
+        seen.append(Seen(f"{master.name} listens on", ", ".join(sorted({f'{one.address}:{one.port}' for one in sockets or ()})) or "nothing", f"port {port}", stack.evidence.at))
+    if mute and page is not None:
+        seen.append(Seen(f"its page, asked in {master.name}", page.error, "an answer", probe.at if probe else None))
+    answers = f"page {stack.evidence.master.answer}" if stack.evidence.master else "page not asked"
+    text = f"{answers}; {len(knocks(stack))} knocks, {len(silent)} silent"
+    unheard = mute and not any(stack.is_registered(one) for one in stack.running_workers)
+    if silent or state in ("T", "t", "Z") or deaf or (unheard and not stack.is_young(master)):
+        values = {"container": master.name}
+        return Outcome(text, (Found("master-not-answering", tuple(seen), (master.name,), values, items=({"container": master.name},)),))
+    return Outcome(text)
+
+
+def _said(first_bytes: str) -> str:
+    return f"said {first_bytes}" if first_bytes else "said nothing"
+
+
+# ---- the web page ----------------------------------------------------------------------------------------------------
+
+
+def web_page(stack: Stack) -> Outcome:
+    """Whether the master's web page can be used, its login included."""
+    facts, master = stack.evidence.master, stack.running_master
+    if facts is None or master is None:
+        return cannot_tell(stack.gap("master") or "the page was not asked")
+    if facts.answer == "broken-login":
+        where = origin(stack, [master], "LOCUST_WEB_LOGIN")
+        seen = (
+            Seen(facts.url, facts.error, "a page", stack.evidence.at),
+            Seen(f"environment of {master.name}", f"LOCUST_WEB_LOGIN={environment(master).get('LOCUST_WEB_LOGIN', '(on the command line)')}", "unset, or code of yours that sets the login up"),
+            Seen("it comes from", where.text),
+        )
+        return Outcome(facts.error, (Found("web-login-misconfigured", seen, (master.name,), {"url": facts.url}, where.fix, where.items),))
+    monitor = stack.evidence.monitor
+    if facts.answer == "login" and monitor and "login" in monitor.locust_error:
+        seen = (Seen("the sidecar", monitor.locust_error, "a login that works", stack.evidence.at),)
+        return Outcome("asks for a login", (Found("web-login-misconfigured", seen, (master.name,), {"url": facts.url}, "credentials", severity=Severity.WARN),))
+    if facts.answer in ("down", "foreign", "slow") and _inside_answers(stack, master) is False:
+        return cannot_tell(f"{facts.url}: {facts.error}")
+    return Outcome(f"{facts.url} {facts.answer}" + (f", Locust {facts.version}" if facts.version else ""), info=facts.answer in ("slow", "down", "foreign"))
+
+
+def _inside_answers(stack: Stack, master: ContainerFacts) -> bool | None:
+    probe = stack.probe_of(master)
+    return probe.http[0].stage == "ok" if probe and probe.http else None
+
+
+# ---- versions --------------------------------------------------------------------------------------------------------
+
+
+def versions(stack: Stack) -> Outcome:
+    """Whether master and workers run the same Locust; a patch release apart is the same."""
+    known = {one.name: version for one in stack.locusts if (version := version_of(stack, one))}
+    if not known:
+        return Outcome("not known", unknown="no version could be read")
+    master = stack.running_master
+    of_master = known.get(master.name, "") if master else ""
+    odd = [one for one in stack.of(WORKER) if of_master and one.name in known and not _same(known[one.name], of_master)]
+    told = _told_versions(stack)
+    if not odd and not told:
+        return Outcome(", ".join(sorted({f"Locust {version}" for version in known.values()})))
+    seen = [Seen(f"Locust in {master.name}", of_master, "the same as the workers'", stack.evidence.at)] if master and of_master else []
+    seen += [Seen(f"Locust in {names(group)}", known[group[0].name], f"{of_master[:4]}…", stack.evidence.at) for group in grouped(odd, lambda one: known[one.name])]
+    seen += told
+    affected = odd or [one for one in stack.of(WORKER) if any(one.id[:12] in each.seen for each in told)]
+    images = {one.image_id for one in affected} | ({master.image_id} if master else set())
+    fix = RECREATE if any(stack.wanted(one) and _other_image(stack, one) for one in affected) else BY_HAND
+    values = {"master": of_master, "worker": known.get(affected[0].name, "another") if affected else "another", "images": str(len(images))}
+    return Outcome("versions differ", (Found("version-mismatch", tuple(seen), tuple(one.name for one in affected), values, fix),))
+
+
+def _other_image(stack: Stack, one: ContainerFacts) -> bool:
+    wanted, master = stack.wanted(one), stack.master
+    return wanted is not None and (wanted.image != one.image or (master is not None and master.image_id != one.image_id))
+
+
+def version_of(stack: Stack, one: ContainerFacts) -> str:
+    """The Locust that a container runs: as found in it, in its log, or in another container of the same image."""
+    for other in (one, *(same for same in stack.locusts if same.image_id == one.image_id)):
+        probe = stack.probe_of(other)
+        if probe and probe.inside and probe.inside.locust_version:
+            return probe.inside.locust_version
+    sign = log_signs.last(one.log, "starting")
+    return sign.detail if sign else ""
+
+
+def _same(one: str, other: str) -> bool:
+    return one.split(".")[:_SAME_PARTS] == other.split(".")[:_SAME_PARTS]
+
+
+def _told_versions(stack: Stack) -> list[Seen]:
+    """What the master's log says of workers with another version, if such a worker is still there."""
+    master = stack.running_master
+    found = []
+    for sign in log_signs.signs(log_signs.current_log(master), "version", "old-worker") if master else ():
+        worker = next((one for one in stack.of(WORKER) if sign.detail.startswith(one.id[:12])), None)
+        if worker is not None and (worker.started_at is None or sign.at is None or sign.at >= worker.started_at):
+            found.append(Seen(f"log of {master.name if master else 'the master'}", sign.text, "no such line", sign.at))
+    return found[-2:]
+
+
+# ---- registered, heard of --------------------------------------------------------------------------------------------
+
+
+def workers(stack: Stack) -> Outcome:
+    """Whether all workers are there, registered and heard of."""
+    running, expected = stack.running_workers, stack.expected
+    connected = stack.connected
+    away = [one for one in running if stack.is_registered(one) is False]
+    text = f"{connected if connected is not None else '?'} connected, {len(running)} of {expected} containers run"
+    starting = [one for one in running if stack.is_young(one)]
+    orphans = _orphans(stack, away)
+    known = {one.name for found in orphans for one in away if one.name in found.affects}
+    missing = _missing(stack, [one for one in away if one.name not in known])
+    few = _few(stack, running, away)
+    if (missing or few) and starting and not orphans and len(starting) >= len(away) and len(running) >= expected:
+        return Outcome(f"{text}; {len(starting)} started less than 30 s ago", info=True)
+    return Outcome(text, (*orphans, *missing, *few))
+
+
+def _orphans(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
+    """Workers of a master that is no more: the one there now does not know them, and they do not register anew."""
+    master = stack.running_master
+    if master is None or master.started_at is None:
+        return ()
+    log = log_signs.current_log(master)
+    told = {sign.detail for sign in log_signs.signs(log, "unknown-worker") if sign.at is None or stack.evidence.at - sign.at < timedelta(seconds=30)}
+    found = []
+    for one in away:
+        reported = any(worker.startswith(f"{one.id[:12]}_") or worker.startswith(f"{one.hostname}_") for worker in told)
+        older = one.started_at is not None and one.started_at < master.started_at
+        if reported or (older and not stack.listed(one) and _way_is_clear(stack, one)):
+            found.append(one)
+    if not found:
+        return ()
+    seen = [
+        Seen(f"start of {master.name}", f"{master.started_at:%H:%M:%S}", "before its workers", master.started_at),
+        *(Seen(f"start of {one.name}", f"{one.started_at:%H:%M:%S}" if one.started_at else "?", "after the master's", one.started_at) for one in found[:2]),
+    ]
+    sign = log_signs.last(log, "unknown-worker")
+    seen += [Seen(f"log of {master.name}", sign.text, "no such line", sign.at)] if sign else []
+    values = {"containers": " ".join(one.name for one in found), "who": names(found)}
+    return (Found("workers-orphaned", tuple(seen), tuple(one.name for one in found), values),)
+
+
+def _way_is_clear(stack: Stack, worker: ContainerFacts) -> bool:
+    """Whether a worker was seen to reach a master's greeting at the place where it looks for one."""
+    probe, port = stack.probe_of(worker), stack.master_port(worker)
+    host = stack.master_host(worker).value
+    found = next((one for one in probe.names if one.name == host), None) if probe else None
+    own = stack.addresses(stack.master) if stack.master else frozenset()
+    if probe is None or found is None:
+        return False
+    leads_there = bool(found.addresses) and set(found.addresses) <= own
+    return leads_there and any(one.port == port and one.address in own and one.greeting == "zmtp" for one in probe.tcp)
+
+
+def _missing(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
+    """Workers that run, whose way to the master is clear, and that the master does not hear."""
+    silent = [one for one in away if _is_silent(stack, one)]
+    if not silent:
+        return ()
+    seen = [found for one in silent[:3] for found in _silence(stack, one)]
+    values = {"containers": " ".join(one.name for one in silent), "who": names(silent)}
+    return (Found("heartbeat-missed", tuple(seen), tuple(one.name for one in silent), values, confidence=Confidence.LIKELY),)
+
+
+def _is_silent(stack: Stack, one: ContainerFacts) -> bool:
+    if any(row.state == "missing" for row in stack.listed(one)):
+        return True
+    state = _process_state(stack, one)
+    if state in ("T", "t"):
+        return True
+    return not stack.is_young(one) and bool(_lost(stack, one)) and _way_is_clear(stack, one)
+
+
+def _lost(stack: Stack, one: ContainerFacts) -> str:
+    """The master's own word that it lost a worker, unless it heard of it again."""
+    found = ""
+    for master in stack.of(MASTER):
+        for sign in log_signs.signs(log_signs.current_log(master), "went-missing", "self-healed", "ready"):
+            if sign.detail.startswith(f"{one.id[:12]}_"):
+                found = sign.text if sign.name == "went-missing" else ""
+    return found
+
+
+def _process_state(stack: Stack, one: ContainerFacts) -> str:
+    probe = stack.probe_of(one)
+    return probe.inside.process_state if probe and probe.inside else ""
+
+
+def _silence(stack: Stack, one: ContainerFacts) -> Iterator[Seen]:
+    rows = [row for row in stack.listed(one) if row.state == "missing"]
+    if rows:
+        yield Seen(f"the master's list: {one.name}", "missing", "ready or running", stack.evidence.at)
+    if lost := _lost(stack, one):
+        yield Seen("log of the master", lost, "no such line")
+    state = _process_state(stack, one)
+    if state in _STOPPED_STATES:
+        yield Seen(f"Locust's process in {one.name}", _STOPPED_STATES[state], "running or sleeping", stack.evidence.at)
+    age = stack.heartbeat_age(one)
+    if age is not None and age > HEARTBEAT_SECONDS:
+        yield Seen(f"{one.name} last heard the master", f"{age:.0f} s ago", f"at most {HEARTBEAT_SECONDS:.0f} s ago", stack.evidence.at)
+
+
+def _few(stack: Stack, running: Sequence[ContainerFacts], away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
+    expected = stack.expected
+    just_made = [one for one in stack.workers if one.created_at and stack.evidence.at - one.created_at < _JUST_MADE]
+    short = len(running) < expected and not (just_made and len(stack.workers) < expected)
+    unregistered = [one for one in away if not stack.is_young(one)]
+    if not short and not unregistered:
+        return ()
+    connected = stack.connected
+    seen = [Seen("worker containers that run", str(len(running)), str(expected), stack.evidence.at)]
+    if connected is not None:
+        seen.append(Seen("workers that the master counts on", str(connected), str(max(expected, len(running))), stack.evidence.at))
+    if unregistered:
+        seen.append(Seen("run, and are not registered", names(unregistered), "registered"))
+    values = {"running": str(len(running)), "expected": str(expected), "connected": "?" if connected is None else str(connected)}
+    return (Found("workers-fewer-than-expected", tuple(seen), tuple(one.name for one in unregistered) or ("the workers",), values),)
+
+
+# ---- logs, resources -------------------------------------------------------------------------------------------------
+
+
+def logs(stack: Stack) -> Outcome:
+    """Whether the logs can be read, and what they complain of; what a line means is told by other checks."""
+    unread = [gap for gap in stack.evidence.gaps if gap.part.startswith("log:")]
+    if unread:
+        return cannot_tell(f"{unread[0].part.removeprefix('log:')}: {unread[0].reason}")
+    lines = [(one, line) for one in stack.locusts for line in log_signs.current_log(one)]
+    bad = [(one, line) for one, line in lines if re.search(r"/(?:ERROR|CRITICAL)/", line.text)]
+    if not bad:
+        return Outcome(f"{len(lines)} lines since the last start, none of them an error")
+    one, line = bad[-1]
+    return Outcome(f"{len(bad)} errors in {len(lines)} lines, the last of {one.name}: {line.text.strip()[:160]}", info=True)
+
+
+def resources(stack: Stack) -> Outcome:
+    """What master and workers use."""
+    measured = [one for one in stack.locusts if one.memory_usage_bytes is not None]
+    if not measured:
+        return cannot_tell("no figures")
+    fullest = max(measured, key=lambda one: (one.memory_working_set_bytes or 0) / (one.memory_limit_bytes or 1 << 62))
+    busiest = max(measured, key=lambda one: one.cpu_percent or 0.0)
+    share = 100 * (fullest.memory_working_set_bytes or 0) / fullest.memory_limit_bytes if fullest.memory_limit_bytes else 0.0
+    text = f"most CPU {busiest.cpu_percent or 0:.0f} % ({busiest.name}), fullest memory {share:.0f} % of its limit ({fullest.name})"
+    return Outcome(text, info=share >= 90)  # noqa: PLR2004  the sidecar's own threshold
+
+
+RULES = (
+    Rule("logs", LAYER, logs, after=without_stack),
+    Rule("resources", LAYER, resources, after=without_stack),
+    Rule("master-answers", LAYER, master_answers, after=without_master),
+    Rule("web-page", LAYER, web_page, after=without_master),
+    Rule("versions", LAYER, versions, after=without_stack),
+    Rule("workers", LAYER, workers, after=without_stack),
+)
+_ = _FRESH

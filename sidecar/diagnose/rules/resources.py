@@ -1,0 +1,134 @@
+"""What the containers may use: processor, open files, memory limits that are in force. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sidecar.diagnose.evidence import ContainerFacts
+from sidecar.diagnose.rule import Found, Outcome, Rule, without_stack
+from sidecar.diagnose.rules import log_signs
+from sidecar.diagnose.stack import MASTER, WORKER, Stack, names
+from sidecar.model.finding import Seen
+from sidecar.model.incident import Severity
+
+LAYER = "containers"
+THROTTLED_PERCENT = 25.0
+LOCUST_WANTS_FILES, TOO_FEW_FILES = 10000, 1024
+_UNLIMITED = -1
+_GIB, _MIB = 1 << 30, 1 << 20
+
+
+def processor(stack: Stack) -> Outcome:
+    """Whether a processor limit holds master or workers back."""
+    measured = [one for one in stack.locusts if one.throttled_percent is not None]
+    held = [one for one in measured if (one.throttled_percent or 0) >= THROTTLED_PERCENT and not stack.is_young(one)]
+    limited = [one for one in stack.locusts if one.cpu_limit]
+    if not limited:
+        return Outcome("no processor limit")
+    if not measured:
+        return Outcome("a processor limit, and no figures", unknown=f"{names(limited)}: no figures")
+    if not held:
+        return Outcome(f"limits of {min(one.cpu_limit or 0 for one in limited):g} processors or more, not reached")
+    seen = tuple(
+        Seen(f"{one.name}, limit {one.cpu_limit:g} processors", f"held back in {one.throttled_percent:.0f} % of the periods", f"below {THROTTLED_PERCENT:.0f} %", stack.evidence.at)
+        for one in held[:4]
+    )
+    knob = {"WORKER_CPUS": ""}
+    on_master = any(stack.role(one) == MASTER for one in held)
+    values = {"containers": names(held), "limit": f"{held[0].cpu_limit:g}"}
+    items = tuple({"container": one.name} for one in held)
+    fix = "update" if on_master or not _is_our_knob(stack, held) else "default"
+    return Outcome(f"held back: {names(held)}", (Found("cpu-throttled", seen, tuple(one.name for one in held), values, fix, items, up=knob),))
+
+
+def _is_our_knob(stack: Stack, held: list[ContainerFacts]) -> bool:
+    return any(word.startswith("WORKER_CPUS=") for word in stack.evidence.config.up_words) and all(stack.wanted(one) for one in held)
+
+
+def open_files(stack: Stack) -> Outcome:
+    """Whether each Locust process may open as many files as Locust wants: each connection is one."""
+    known = {one.name: limit for one in stack.locusts if (limit := _files(stack, one)) is not None}
+    few = [one for one in stack.locusts if known.get(one.name, LOCUST_WANTS_FILES) < LOCUST_WANTS_FILES]
+    if not known:
+        return Outcome("not known", unknown="the limit of open files could not be read")
+    least = min(known.values())
+    if not few:
+        return Outcome(f"{least} open files or more")
+    seen = [
+        Seen(f"open files allowed to {one.name}", str(known[one.name]) + _in_use(stack, one), f"{LOCUST_WANTS_FILES} (Locust's minimum)", stack.evidence.at)
+        for one in few[:3]
+    ]
+    sign = next((sign for one in few if (sign := log_signs.last(log_signs.current_log(one), "too-many-files", "file-limit"))), None)
+    seen += [Seen(f"log of {few[0].name}", sign.text, "no such line", sign.at)] if sign else []
+    told = stack.evidence.config.nofile
+    values = {"containers": names(few), "limit": str(least)}
+    wanted = max(told, LOCUST_WANTS_FILES)
+    severity = Severity.ERROR if least < TOO_FEW_FILES else Severity.WARN
+    return Outcome(f"{least} open files", (Found("nofile-too-low", tuple(seen), tuple(one.name for one in few), values, severity=severity, up={"NOFILE": str(wanted)}),))
+
+
+def _files(stack: Stack, one: ContainerFacts) -> int | None:
+    probe = stack.probe_of(one)
+    seen = probe.inside.nofile if probe and probe.inside else None
+    return seen if seen is not None else one.nofile
+
+
+def _in_use(stack: Stack, one: ContainerFacts) -> str:
+    probe = stack.probe_of(one)
+    count = probe.inside.open_files if probe and probe.inside else None
+    return f", {count} in use" if count is not None else ""
+
+
+def memory_limit(stack: Stack) -> Outcome:
+    """Whether the memory limits of master and workers are there, and in force."""
+    weak = [(one, why) for one in stack.locusts if (why := _weakness(stack, one))]
+    if not weak:
+        limits = sorted({one.memory_limit_bytes or 0 for one in stack.locusts})
+        return Outcome(f"limits of {' and '.join(_size(one) for one in limits)}, in force")
+    seen = tuple(Seen(one.name, why[0], why[1], stack.evidence.at) for one, why in weak[:4])
+    told = stack.evidence.engine.warnings
+    kernel = any("memory limit" in text.lower() for text in told)
+    seen += tuple(Seen("Docker says", text, "no such warning") for text in told if "memory" in text.lower() or "swap" in text.lower())
+    items = tuple({"container": one.name, "bytes": str(_wanted_bytes(stack, one))} for one, _ in weak)
+    values = {"containers": names([one for one, _ in weak])}
+    return Outcome(
+        f"not in force: {names([one for one, _ in weak])}",
+        (Found("memory-limit-not-enforced", seen, tuple(one.name for one, _ in weak), values, "kernel" if kernel else "default", items, severity=Severity.WARN),),
+    )
+
+
+def _wanted_bytes(stack: Stack, one: ContainerFacts) -> int:
+    config = stack.evidence.config
+    return config.master_memory_bytes if stack.role(one) == MASTER else config.worker_memory_bytes
+
+
+def _weakness(stack: Stack, one: ContainerFacts) -> tuple[str, str] | None:
+    """(what was seen, what was wanted) of a limit that does not hold; None for one that does."""
+    if one.memory_limit_bytes is None or stack.role(one) not in (MASTER, WORKER) or one.state == "created":
+        return None
+    if not one.memory_limit_bytes:
+        return "no memory limit", f"a limit of {_size(_wanted_bytes(stack, one))}"
+    probe = stack.probe_of(one)
+    if probe and probe.inside:
+        inside = probe.inside.memory_limit_bytes
+        if inside is None:
+            return f"Docker was told {_size(one.memory_limit_bytes)}, the kernel has no limit", "the same in the kernel"
+        if inside > one.memory_limit_bytes:
+            return f"Docker was told {_size(one.memory_limit_bytes)}, the kernel has {_size(inside)}", "the same in the kernel"
+    swap = one.memory_swap_bytes or 0
+    if stack.evidence.host.swap_total_bytes and (swap == _UNLIMITED or swap > one.memory_limit_bytes):
+        return f"limit {_size(one.memory_limit_bytes)}, and swap beyond it", "a swap limit equal to the memory limit"
+    return None
+
+
+def _size(count: int) -> str:
+    return f"{count / _GIB:.1f} GiB" if count >= _GIB else f"{count / _MIB:.0f} MiB"
+
+
+RULES = (
+    Rule("processor", LAYER, processor, after=without_stack),
+    Rule("open-files", LAYER, open_files, after=without_stack),
+    Rule("memory-limit", LAYER, memory_limit, after=without_stack),
+)
+
+

@@ -1,0 +1,359 @@
+"""The evidence seen as a Locust stack: who is master, who is worker, who told whom to go where. Pure.
+
+Roles are read off what a container is told (its environment and command line), not off its name: any stack of Locust
+can be judged, whatever its services are called.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+from pathlib import PurePosixPath
+
+from sidecar.diagnose.evidence import (
+    Attachment,
+    ComposeService,
+    ContainerFacts,
+    Evidence,
+    MasterWorker,
+    Network,
+    Probe,
+    Socket,
+)
+
+MASTER, WORKER, STANDALONE = "master", "worker", "standalone"
+MONITOR, PROXY, MOCK, OTHER = "monitor", "docker-proxy", "mock-target", "other"
+LOCUST_ROLES = frozenset({MASTER, WORKER, STANDALONE})
+
+DEFAULT_MASTER_HOST, DEFAULT_PORT, DEFAULT_WEB_PORT = "127.0.0.1", 5557, 8089
+YOUNG = timedelta(seconds=30)
+RECENT = timedelta(minutes=15)
+HEARTBEAT_SECONDS = 10.0  # the health check's own measure
+_HOSTNAME_LENGTH = 12
+_TRUE = frozenset({"1", "true", "yes", "y", "t", "on"})
+_KIT = {"monitor": MONITOR, "docker-proxy": PROXY, "mock-target": MOCK}
+_NAMESPACE_OF = "container:"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting of Locust as a container has it: its text, and the variable or flag that holds it ("" = default)."""
+
+    value: str
+    source: str
+
+
+def environment(container: ContainerFacts) -> Mapping[str, str]:
+    """A container's environment."""
+    return {pair.name: pair.value for pair in container.environment}
+
+
+def setting(container: ContainerFacts, variable: str, *flags: str) -> Setting:
+    """A setting of Locust: the command line beats the environment; an empty value counts as none."""
+    words = container.command
+    for position, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name in flags:
+            if equals:
+                return Setting(value, name)
+            if position + 1 < len(words):
+                return Setting(words[position + 1], name)
+    value = environment(container).get(variable, "")
+    return Setting(value, variable if value else "")
+
+
+def is_on(container: ContainerFacts, variable: str, flag: str) -> bool:
+    """Whether a switch of Locust is on."""
+    return flag in container.command or environment(container).get(variable, "").strip().lower() in _TRUE
+
+
+def role_of(container: ContainerFacts) -> str:
+    """What a container is for."""
+    image = PurePosixPath(container.image.partition("@")[0]).name.partition(":")[0]
+    if "locust-kit" in container.image and image in _KIT:
+        return _KIT[image]
+    if is_on(container, "LOCUST_MODE_MASTER", "--master"):
+        return MASTER
+    if is_on(container, "LOCUST_MODE_WORKER", "--worker"):
+        return WORKER
+    if container.service in _KIT:
+        return _KIT[container.service]
+    return _meant_to_be(container)
+
+
+def _meant_to_be(container: ContainerFacts) -> str:
+    """The role of a container that tells Locust none: what its names say that it should be."""
+    told = environment(container)
+    mode = " ".join((container.service, told.get("LOCUST_MODE", ""), told.get("LOCUST_ROLE", ""))).lower()
+    is_locust = (
+        any(name.startswith("LOCUST") for name in told)
+        or "locust" in image_and_command(container)
+        or container.service.startswith("locust-")
+    )
+    if not is_locust:
+        return OTHER
+    if any(word in mode for word in ("worker", "slave")):
+        return WORKER
+    return MASTER if "master" in mode else STANDALONE
+
+
+def image_and_command(container: ContainerFacts) -> str:
+    """Where a trace of Locust would be."""
+    return " ".join((container.image, *container.command)).lower()
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Questions that several rules ask of the evidence."""
+
+    evidence: Evidence
+    _roles: Mapping[str, str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Decide each container's role once."""
+        object.__setattr__(self, "_roles", {one.id: role_of(one) for one in self.evidence.containers})
+
+    # ---- containers
+
+    @cached_property
+    def ours(self) -> tuple[ContainerFacts, ...]:
+        """The project's containers, without helpers."""
+        return tuple(one for one in self.evidence.containers if not one.neighbour and not one.helper)
+
+    @cached_property
+    def neighbours(self) -> tuple[ContainerFacts, ...]:
+        """Containers that share a network with ours."""
+        return tuple(one for one in self.evidence.containers if one.neighbour or one.helper)
+
+    def role(self, container: ContainerFacts) -> str:
+        """A container's role."""
+        return self._roles[container.id]
+
+    def of(self, *roles: str) -> tuple[ContainerFacts, ...]:
+        """The project's containers of some roles."""
+        return tuple(one for one in self.ours if self.role(one) in roles)
+
+    @property
+    def locusts(self) -> tuple[ContainerFacts, ...]:
+        """Master, workers and what should be one of them."""
+        return self.of(*LOCUST_ROLES)
+
+    @property
+    def workers(self) -> tuple[ContainerFacts, ...]:
+        """The workers."""
+        return self.of(WORKER)
+
+    @cached_property
+    def master(self) -> ContainerFacts | None:
+        """The master: a running one before one that does not run; None without any."""
+        found = sorted(self.of(MASTER), key=lambda one: (one.state != "running", one.name))
+        return found[0] if found else None
+
+    @property
+    def running_master(self) -> ContainerFacts | None:
+        """The master, if it runs."""
+        return self.master if self.master and self.master.state == "running" else None
+
+    @property
+    def running_workers(self) -> tuple[ContainerFacts, ...]:
+        """The workers that run."""
+        return tuple(one for one in self.workers if one.state == "running")
+
+    def named(self, name: str) -> ContainerFacts | None:
+        """A container by its name."""
+        return next((one for one in self.evidence.containers if one.name == name), None)
+
+    def is_young(self, container: ContainerFacts) -> bool:
+        """Whether it started so lately that it may still be on its way."""
+        return container.started_at is not None and self.evidence.at - container.started_at < YOUNG
+
+    # ---- what the master says of the workers
+
+    def listed(self, worker: ContainerFacts) -> tuple[MasterWorker, ...]:
+        """The master's rows of the Locust workers in a container: their ids begin with its host name."""
+        rows = self.evidence.master.workers if self.evidence.master else ()
+        names = {name for name in (worker.hostname, worker.id[:_HOSTNAME_LENGTH]) if name}
+        return tuple(row for row in rows if any(row.id.startswith(f"{name}_") for name in names))
+
+    @property
+    def knows_registered(self) -> bool:
+        """Whether the master told who is registered."""
+        return self.evidence.master is not None and self.evidence.master.answer == "ok"
+
+    def is_registered(self, worker: ContainerFacts) -> bool | None:
+        """Whether the master counts on a worker; None when the master gave no list and nothing else tells."""
+        if self.knows_registered:
+            return any(row.state != "missing" for row in self.listed(worker))
+        age = self.heartbeat_age(worker)
+        if age is not None:
+            return age <= HEARTBEAT_SECONDS
+        if worker.health in ("healthy", "unhealthy"):
+            return worker.health == "healthy"
+        return None
+
+    def heartbeat_age(self, worker: ContainerFacts) -> float | None:
+        """Seconds since a worker last heard the master."""
+        probe = self.probe_of(worker)
+        return probe.inside.heartbeat_age_seconds if probe and probe.inside else None
+
+    @property
+    def connected(self) -> int | None:
+        """How many workers the master counts on."""
+        if not self.knows_registered or self.evidence.master is None:
+            return None
+        return sum(1 for row in self.evidence.master.workers if row.state != "missing")
+
+    @property
+    def expected(self) -> int:
+        """How many workers there should be: what the last `up` was told, else the containers that exist."""
+        config = self.evidence.config
+        if config.remembered and config.workers:
+            return config.workers
+        return len(self.workers)
+
+    # ---- probes
+
+    def probe_of(self, container: ContainerFacts | None) -> Probe | None:
+        """What was seen from a container's place."""
+        if container is None:
+            return None
+        return next((one for one in self.evidence.probes if one.container == container.name), None)
+
+    @property
+    def probed_workers(self) -> Iterator[tuple[ContainerFacts, Probe]]:
+        """The workers from whose place was looked around."""
+        for worker in self.workers:
+            probe = self.probe_of(worker)
+            if probe is not None:
+                yield worker, probe
+
+    @cached_property
+    def master_sockets(self) -> tuple[Socket, ...] | None:
+        """What listens in the master's network namespace; None when nobody could look."""
+        probe = self.probe_of(self.running_master)
+        return probe.listening if probe else None
+
+    # ---- who goes where
+
+    def master_host(self, worker: ContainerFacts) -> Setting:
+        """The host at which a worker looks for its master."""
+        found = setting(worker, "LOCUST_MASTER_NODE_HOST", "--master-host")
+        return found if found.value else Setting(DEFAULT_MASTER_HOST, "")
+
+    def master_port(self, worker: ContainerFacts) -> int | None:
+        """The port at which a worker looks for its master; None when the text is no port."""
+        return _port(setting(worker, "LOCUST_MASTER_NODE_PORT", "--master-port").value, DEFAULT_PORT)
+
+    def bind_port(self, master: ContainerFacts) -> int | None:
+        """The port that the master was told to take."""
+        return _port(setting(master, "LOCUST_MASTER_BIND_PORT", "--master-bind-port").value, DEFAULT_PORT)
+
+    def web_port(self, master: ContainerFacts) -> int | None:
+        """The port of the master's web page, in its container."""
+        return _port(setting(master, "LOCUST_WEB_PORT", "--web-port", "-P").value, DEFAULT_WEB_PORT)
+
+    def addresses(self, container: ContainerFacts) -> frozenset[str]:
+        """A container's addresses in all its networks."""
+        return frozenset(one.address for one in container.networks if one.address)
+
+    def shared_networks(self, one: ContainerFacts, other: ContainerFacts) -> tuple[Attachment, ...]:
+        """The networks of `other` that `one` is in too."""
+        ids = {at.network_id or at.network for at in self._effective(one)}
+        return tuple(at for at in self._effective(other) if (at.network_id or at.network) in ids)
+
+    def shares_network(self, one: ContainerFacts, other: ContainerFacts) -> bool:
+        """Whether two containers can reach each other at all: a common network, the host's, or the same namespace."""
+        modes = {self._mode(one), self._mode(other)}
+        if modes == {"host"} or self._namespace(one) == self._namespace(other):
+            return True
+        return bool([at for at in self.shared_networks(one, other) if at.network != "none"])
+
+    def _mode(self, container: ContainerFacts) -> str:
+        return "host" if container.network_mode == "host" else container.network_mode
+
+    def _namespace(self, container: ContainerFacts) -> str:
+        """Whose network namespace a container lives in, by container id."""
+        mode = container.network_mode
+        return mode.removeprefix(_NAMESPACE_OF) if mode.startswith(_NAMESPACE_OF) else container.id
+
+    def _effective(self, container: ContainerFacts) -> tuple[Attachment, ...]:
+        owner = self._namespace(container)
+        other = next((one for one in self.evidence.containers if one.id == owner), container)
+        return other.networks
+
+    def network(self, network_id: str) -> Network | None:
+        """A network by its id."""
+        return next((one for one in self.evidence.networks if one.id == network_id), None)
+
+    def owner_of(self, address: str) -> ContainerFacts | None:
+        """The container that has an address."""
+        return next((one for one in self.evidence.containers if address in self.addresses(one)), None)
+
+    def networks_over(self, address: str, container: ContainerFacts) -> Iterator[Network]:
+        """The networks of a container whose subnet covers an address."""
+        for at in container.networks:
+            network = self.network(at.network_id)
+            if network and any(covers(subnet, address) for subnet in network.subnets):
+                yield network
+
+    # ---- configuration
+
+    def wanted(self, container: ContainerFacts) -> ComposeService | None:
+        """The container's service as this checkout's files would make it now."""
+        return next((one for one in self.evidence.config.services if one.service == container.service), None)
+
+    def is_drifted(self, container: ContainerFacts, variable: str) -> bool:
+        """Whether a variable in a container differs from what this checkout's files would give it now."""
+        wanted = self.wanted(container)
+        if wanted is None:
+            return False
+        now = {pair.name: pair.value for pair in wanted.environment}
+        return now.get(variable) != environment(container).get(variable)
+
+    def gap(self, part: str) -> str:
+        """Why a part of the evidence is missing; "" when it is not."""
+        return next((one.reason for one in self.evidence.gaps if one.part == part), "")
+
+
+def _port(text: str, default: int) -> int | None:
+    if not text.strip():
+        return default
+    return int(text) if text.strip().isdigit() and 0 < int(text) < 65536 else None  # noqa: PLR2004  TCP's ports
+
+
+def covers(subnet: str, address: str) -> bool:
+    """Whether a subnet holds an address."""
+    try:
+        return ipaddress.ip_address(address) in ipaddress.ip_network(subnet, strict=False)
+    except ValueError:
+        return False
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an IP address and not a name."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address or name stands for whoever says it."""
+    if address.rstrip(".").lower() == "localhost":
+        return True
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return found.is_loopback or found.is_unspecified
+
+
+def names(containers: Sequence[ContainerFacts], most: int = 4) -> str:
+    """Some containers' names, for a sentence."""
+    shown = ", ".join(one.name for one in containers[:most])
+    more = len(containers) - most
+    return f"{shown} and {more} more" if more > 0 else shown

@@ -1,0 +1,116 @@
+"""What a diagnosis says: findings with their evidence and their mend, the checks behind them, and a summary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sidecar.model.incident import Severity
+from sidecar.model.snapshot import SCHEMA_VERSION
+
+
+class Status(StrEnum):
+    """How a check ended. `unknown` is a check that could not be made: it is never `ok`."""
+
+    OK = "ok"
+    INFO = "info"
+    WARN = "warn"
+    ERROR = "error"
+    SKIP = "skip"  # pointless, because an earlier check failed
+    UNKNOWN = "unknown"
+
+
+class Confidence(StrEnum):
+    """How sure a finding is of its cause."""
+
+    CERTAIN = "certain"  # the cause itself was observed
+    LIKELY = "likely"  # its effects were, and they fit nothing else that was looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One piece of evidence: what was looked at, the value seen, the value wanted, and when."""
+
+    what: str
+    seen: str
+    wanted: str = ""
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """How to mend it. Without commands a person must act, and `text` says how.
+
+    The commands are for a shell in the checkout, in this order, and need nothing filled in.
+    """
+
+    text: str
+    commands: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Consequence:
+    """A symptom that a finding explains, so that it is no finding of its own."""
+
+    slug: str
+    title: str
+    evidence: tuple[Seen, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One cause. `affects` names containers, files or addresses; `layer` is that of the check that found it."""
+
+    code: str
+    slug: str
+    layer: str
+    severity: Severity
+    title: str
+    evidence: tuple[Seen, ...]
+    cause: str
+    breaks: str
+    confidence: Confidence
+    affects: tuple[str, ...]
+    fix: Fix
+    consequences: tuple[Consequence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check as it ended: `text` is what was seen, or why it could not be made."""
+
+    name: str
+    layer: str
+    status: Status
+    text: str
+    findings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How many checks ended in which way, and the slug of the root cause: the first finding, unless it is an info."""
+
+    ok: int
+    info: int
+    warn: int
+    error: int
+    skip: int
+    unknown: int
+    root_cause: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Everything a diagnosis says. `workers` and `connected` are counts; None where nobody could tell."""
+
+    project: str
+    at: datetime
+    seconds: float
+    summary: Summary
+    findings: tuple[Finding, ...]
+    checks: tuple[Check, ...]
+    workers: int | None = None
+    connected: int | None = None
+    notes: tuple[str, ...] = ()
+    schema_version: int = SCHEMA_VERSION

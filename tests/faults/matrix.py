@@ -1,0 +1,575 @@
+"""Every fault that is inflicted: how, and the cause that the diagnosis must name."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import socketserver
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+
+from stacks import ROOT, docker, until
+from world import LABEL, World, rule, run, stranger
+
+Inflict = Callable[[World], AbstractContextManager[None]]
+SLEEPER = ("-c", "import time; time.sleep(3600)")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way to break the stack. `commands`: whether commands can mend it. `often`: among the dozen of `make test`."""
+
+    name: str
+    cause: str
+    inflict: Inflict
+    commands: bool = True
+    often: bool = False
+    severity: str = "error"
+
+
+FAULTS: list[Fault] = []
+
+
+def fault(cause: str, *, commands: bool = True, often: bool = False, severity: str = "error") -> Callable[[Callable[[World], Iterator[None]]], Inflict]:
+    """Register a generator that inflicts a fault, yields, and cleans up."""
+
+    def register(function: Callable[[World], Iterator[None]]) -> Inflict:
+        inflict = contextmanager(function)
+        FAULTS.append(Fault(function.__name__.replace("_", "-"), cause, inflict, commands, often, severity))
+        return inflict
+
+    return register
+
+
+# ---- host ------------------------------------------------------------------------------------------------------------
+
+
+@fault("disk-full")
+def full_tmpfs_of_a_worker(world: World) -> Iterator[None]:
+    docker("exec", world.worker(), "sh", "-c", "head -c 100000000 /dev/zero > /tmp/filler 2>/dev/null; true")
+    yield
+
+
+@fault("port-in-use", often=True)
+def another_process_on_the_web_port(world: World) -> Iterator[None]:
+    world.kit("down")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", world.web_port), http.server.BaseHTTPRequestHandler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@fault("port-in-use")
+def another_container_on_the_monitor_port(world: World) -> Iterator[None]:
+    world.kit("down")
+    with stranger("-p", f"127.0.0.1:{world.monitor_port}:80", command=SLEEPER):
+        world.compose("services: {}\n")
+        yield
+
+
+@fault("memory-overcommitted", severity="warn")
+def a_limit_above_the_machine(world: World) -> Iterator[None]:
+    world.up("WORKER_MEMORY=900G")
+    yield
+
+
+# ---- configuration ---------------------------------------------------------------------------------------------------
+
+
+@fault("unknown-locust-variable", often=True)
+def the_seeds_variable(world: World) -> Iterator[None]:
+    world.tell("locust-worker", LOCUST_MASTER_NODE_HOST=None, LOCUST_MASTER_HOST="locust-master")
+    yield
+
+
+@fault("unknown-locust-variable")
+def a_mode_that_nobody_reads(world: World) -> Iterator[None]:
+    world.tell("locust-worker", LOCUST_MODE_WORKER=None, LOCUST_MODE="worker")
+    yield
+
+
+@fault("invalid-locust-value", often=True)
+def a_port_like_kubernetes_writes_it(world: World) -> Iterator[None]:
+    world.tell("locust-worker", LOCUST_MASTER_NODE_PORT="tcp://10.0.0.1:5557")
+    time.sleep(3)
+    yield
+
+
+@fault("invalid-locust-value", severity="warn")
+def an_empty_port(world: World) -> Iterator[None]:
+    world.tell("locust-worker", LOCUST_MASTER_NODE_PORT="")
+    yield
+
+
+@fault("invalid-locust-value")
+def a_bind_address_of_somebody_else(world: World) -> Iterator[None]:
+    world.tell("locust-master", LOCUST_MASTER_BIND_HOST="10.99.99.99")
+    time.sleep(3)
+    yield
+
+
+@fault("locustfile-missing", commands=False)
+def no_locustfile(world: World) -> Iterator[None]:
+    (world.files / "locustfile.py").unlink()
+    docker("restart", "-t", "1", world.master, world.worker(1), world.worker(2))
+    time.sleep(3)
+    yield
+
+
+@fault("locustfile-missing")
+def another_locustfile_for_the_workers(world: World) -> Iterator[None]:
+    world.tell("locust-worker", LOCUSTFILE="nowhere.py")
+    time.sleep(3)
+    yield
+
+
+@fault("locustfile-broken", commands=False, often=True)
+def a_syntax_error(world: World) -> Iterator[None]:
+    path = world.files / "locustfile.py"
+    path.write_text(path.read_text() + "\ndef broken(:\n")
+    docker("restart", "-t", "1", world.master, world.worker(1), world.worker(2))
+    time.sleep(3)
+    yield
+
+
+@fault("locustfile-broken", commands=False)
+def a_module_that_only_the_master_has(world: World) -> Iterator[None]:
+    image = "locust-kit-test/with-module:faults"
+    context = world.folder / "image"
+    context.mkdir(exist_ok=True)
+    (context / "onlyhere.py").write_text("VALUE = 1\n")
+    (context / "Dockerfile").write_text(
+        f"FROM locust-kit/locust:local\nLABEL {LABEL}\nCOPY onlyhere.py /opt/venv/lib/python3.13/site-packages/\n"
+    )
+    docker("build", "-q", "-t", image, str(context))
+    path = world.files / "locustfile.py"
+    path.write_text("import onlyhere\n" + path.read_text())
+    world.compose(f"services:\n  locust-master:\n    image: {image}\n")
+    docker("restart", "-t", "1", world.worker(1), world.worker(2))
+    time.sleep(4)
+    yield
+
+
+@fault("module-shadows-locust", commands=False)
+def a_file_called_locust(world: World) -> Iterator[None]:
+    (world.files / "locust.py").write_text("VALUE = 1\n")
+    docker("restart", "-t", "1", world.master, world.worker(1), world.worker(2))
+    time.sleep(3)
+    yield
+
+
+@fault("locustfile-removed-api", commands=False)
+def an_event_of_the_past(world: World) -> Iterator[None]:
+    path = world.files / "locustfile.py"
+    path.write_text(path.read_text() + "\nfrom locust import events\n\n\n@events.request_failure.add_listener\ndef f(**_): ...\n")
+    docker("restart", "-t", "1", world.master, world.worker(1), world.worker(2))
+    time.sleep(3)
+    yield
+
+
+@fault("locustfile-mismatch")
+def a_worker_that_loaded_a_newer_file(world: World) -> Iterator[None]:
+    path = world.files / "locustfile.py"
+    path.write_text(path.read_text() + "\n# newer\n")
+    docker("restart", "-t", "1", world.worker(2))
+    until(world.is_connected, 60, "the worker to be back")
+    time.sleep(4)
+    yield
+
+
+@fault("host-without-scheme")
+def a_host_without_scheme(world: World) -> Iterator[None]:
+    for service in ("locust-master", "locust-worker"):
+        world.tell(service, KIT_HOST="mock-target:8080")
+    world.compose("services:\n" + "".join(f"  {one}:\n    environment:\n      KIT_HOST: mock-target:8080\n" for one in ("locust-master", "locust-worker")))
+    until(world.is_connected, 60, "the workers")
+    yield
+
+
+@fault("master-url-with-scheme", often=True)
+def a_url_for_the_master(world: World) -> Iterator[None]:
+    world.tell("locust-worker", LOCUST_MASTER_NODE_HOST="http://locust-master")
+    time.sleep(3)
+    yield
+
+
+@fault("master-url-with-scheme")
+def a_port_behind_the_masters_name(world: World) -> Iterator[None]:
+    world.tell("locust-worker", LOCUST_MASTER_NODE_HOST="locust-master:5557")
+    yield
+
+
+@fault("log-file-hides-logs", severity="warn")
+def a_log_file(world: World) -> Iterator[None]:
+    (world.files / ".env").write_text("LOCUST_LOGFILE=/tmp/locust.log\n")
+    world.up()
+    yield
+
+
+# ---- containers ------------------------------------------------------------------------------------------------------
+
+
+@fault("stack-down", often=True)
+def a_stack_that_was_ended(world: World) -> Iterator[None]:
+    world.kit("down")
+    yield
+
+
+@fault("stack-down")
+def all_containers_stopped(world: World) -> Iterator[None]:
+    world.compose("services: {}\n", "stop", "--timeout", "2")
+    yield
+
+
+@fault("master-exited", often=True)
+def a_killed_master(world: World) -> Iterator[None]:
+    docker("kill", world.master)
+    yield
+
+
+@fault("worker-exited")
+def a_killed_worker(world: World) -> Iterator[None]:
+    docker("kill", world.worker(2))
+    yield
+
+
+@fault("worker-oom-killed", often=True)
+def workers_in_an_oom_loop(world: World) -> Iterator[None]:
+    for index in (1, 2):
+        docker("update", "--memory", "24m", "--memory-swap", "24m", world.worker(index), check=False)
+        docker("restart", "-t", "1", world.worker(index), check=False)
+    time.sleep(6)
+    yield
+
+
+@fault("worker-oom-killed")
+def one_worker_killed_once(world: World) -> Iterator[None]:
+    docker("exec", world.worker(2), "python3", "-c", "b'x' * (900 << 20)", check=False)
+    time.sleep(3)
+    yield
+
+
+@fault("master-oom-killed")
+def the_master_in_an_oom_loop(world: World) -> Iterator[None]:
+    docker("update", "--memory", "24m", "--memory-swap", "24m", world.master, check=False)
+    docker("restart", "-t", "1", world.master, check=False)
+    time.sleep(6)
+    yield
+
+
+@fault("restart-loop")
+def a_command_that_fails(world: World) -> Iterator[None]:
+    world.compose("services:\n  locust-worker:\n    entrypoint: [sh, -c, 'echo it broke; exit 3']\n")
+    time.sleep(6)
+    yield
+
+
+@fault("container-paused", often=True)
+def a_paused_worker(world: World) -> Iterator[None]:
+    docker("pause", world.worker(2))
+    time.sleep(8)
+    yield
+
+
+@fault("container-paused")
+def a_paused_master(world: World) -> Iterator[None]:
+    docker("pause", world.master)
+    time.sleep(3)
+    yield
+
+
+@fault("image-without-locust")
+def an_image_without_locust(world: World) -> Iterator[None]:
+    base = (ROOT / ".locust-kit/base-image").read_text().strip()
+    world.compose(f"services:\n  locust-worker:\n    image: {base}\n")
+    time.sleep(3)
+    yield
+
+
+@fault("cpu-throttled")
+def a_processor_share_of_five_percent(world: World) -> Iterator[None]:
+    for index in (1, 2):
+        docker("update", "--cpus", "0.05", world.worker(index))
+    go = world.start_run("USERS=40", "SPAWN_RATE=40", "RUN_TIME=120s")
+    time.sleep(8)
+    try:
+        yield
+    finally:
+        go.terminate()
+        go.wait(60)
+
+
+@fault("nofile-too-low")
+def sixty_four_descriptors(world: World) -> Iterator[None]:
+    world.compose("services:\n  locust-worker:\n    ulimits:\n      nofile: {soft: 64, hard: 64}\n")
+    yield
+
+
+@fault("memory-limit-not-enforced", severity="warn")
+def workers_without_a_limit(world: World) -> Iterator[None]:
+    world.compose(
+        "services:\n  locust-worker:\n    memswap_limit: !reset null\n    deploy:\n      resources: !reset null\n"
+    )
+    until(world.is_connected, 60, "the workers")
+    yield
+
+
+# ---- topology --------------------------------------------------------------------------------------------------------
+
+
+@fault("network-not-shared", often=True)
+def a_master_out_of_its_network(world: World) -> Iterator[None]:
+    docker("network", "disconnect", world.network, world.master)
+    yield
+
+
+@fault("network-not-shared")
+def workers_in_another_network(world: World) -> Iterator[None]:
+    world.compose("services:\n  locust-worker:\n    networks: !override [other]\nnetworks:\n  other: {}\n")
+    yield
+
+
+@fault("network-pool-exhausted")
+def no_address_pool_left(world: World) -> Iterator[None]:
+    world.kit("down")
+    made = []
+    try:
+        for number in range(200):
+            name = f"kit-test-pool-{number}"
+            if not docker("network", "create", "--label", LABEL, name, check=False):
+                break
+            made.append(name)
+        yield
+    finally:
+        docker("network", "rm", *made, check=False)
+
+
+@fault("master-bound-to-loopback", often=True)
+def a_master_that_listens_to_itself(world: World) -> Iterator[None]:
+    world.tell("locust-master", LOCUST_MASTER_BIND_HOST="127.0.0.1")
+    time.sleep(4)
+    yield
+
+
+@fault("master-port-mismatch")
+def a_master_at_another_port(world: World) -> Iterator[None]:
+    world.tell("locust-master", LOCUST_MASTER_BIND_PORT="5600")
+    time.sleep(4)
+    yield
+
+
+@fault("worker-points-at-web-port")
+def workers_at_the_web_port(world: World) -> Iterator[None]:
+    world.tell("locust-worker", LOCUST_MASTER_NODE_PORT="8089")
+    time.sleep(3)
+    yield
+
+
+# ---- network ---------------------------------------------------------------------------------------------------------
+
+
+@fault("master-name-unresolvable", often=True)
+def a_wrong_name(world: World) -> Iterator[None]:
+    world.tell("locust-worker", LOCUST_MASTER_NODE_HOST="locust-mastr")
+    time.sleep(3)
+    yield
+
+
+@fault("master-name-unresolvable")
+def a_master_without_its_alias(world: World) -> Iterator[None]:
+    docker("network", "disconnect", world.network, world.master)
+    docker("network", "connect", world.network, world.master)
+    docker("restart", "-t", "1", world.worker(1), world.worker(2))
+    time.sleep(3)
+    yield
+
+
+@fault("master-name-resolves-elsewhere")
+def another_container_with_the_masters_name(world: World) -> Iterator[None]:
+    with stranger("--network", world.network, "--network-alias", "locust-master", command=SLEEPER):
+        docker("restart", "-t", "1", world.worker(1), world.worker(2))
+        time.sleep(3)
+        yield
+
+
+@fault("master-name-resolves-elsewhere")
+def localhost_for_the_master(world: World) -> Iterator[None]:
+    world.tell("locust-worker", LOCUST_MASTER_NODE_HOST="localhost")
+    yield
+
+
+@fault("master-name-resolves-elsewhere")
+def an_old_entry_in_extra_hosts(world: World) -> Iterator[None]:
+    mock = world.address(world.name("mock-target"))
+    world.compose(f"services:\n  locust-worker:\n    extra_hosts: ['locust-master:{mock}']\n")
+    yield
+
+
+@fault("network-filtered", often=True)
+def a_drop_in_docker_user(world: World) -> Iterator[None]:
+    with rule("DOCKER-USER", "-d", world.address(world.master), "-p", "tcp", "--dport", "5557", "-j", "DROP"):
+        time.sleep(8)
+        yield
+
+
+@fault("network-filtered")
+def a_reject_with_reset(world: World) -> Iterator[None]:
+    with rule("DOCKER-USER", "-p", "tcp", "--dport", "5557", "-j", "REJECT", "--reject-with", "tcp-reset"):
+        time.sleep(12)
+        yield
+
+
+@fault("network-filtered")
+def a_drop_inside_the_master(world: World) -> Iterator[None]:
+    world.inside_network_of(world.master, "iptables", "-A", "INPUT", "-p", "tcp", "--dport", "5557", "-j", "DROP")
+    time.sleep(8)
+    yield
+
+
+@fault("network-filtered")
+def a_policy_inside_the_workers(world: World) -> Iterator[None]:
+    for index in (1, 2):
+        world.inside_network_of(world.worker(index), "iptables", "-P", "OUTPUT", "DROP")
+    time.sleep(8)
+    yield
+
+
+@fault("network-filtered")
+def a_network_whose_containers_may_not_talk(world: World) -> Iterator[None]:
+    world.kit("down")
+    world.compose('networks:\n  default:\n    driver_opts:\n      com.docker.network.bridge.enable_icc: "false"\n')
+    time.sleep(8)
+    yield
+
+
+# ---- locust ----------------------------------------------------------------------------------------------------------
+
+
+@fault("master-not-answering", often=True)
+def a_stopped_master_process(world: World) -> Iterator[None]:
+    with world.frozen(world.master):
+        time.sleep(12)
+        yield
+
+
+@fault("workers-orphaned")
+def a_restarted_master(world: World) -> Iterator[None]:
+    docker("restart", "-t", "2", world.master)
+    until(lambda: world.is_connected(0), 20, "the new master")
+    time.sleep(2)
+    yield
+
+
+@fault("heartbeat-missed")
+def a_stopped_worker_process(world: World) -> Iterator[None]:
+    with world.frozen(world.worker(2)):
+        time.sleep(12)
+        yield
+
+
+@fault("workers-fewer-than-expected", often=True)
+def a_removed_worker(world: World) -> Iterator[None]:
+    docker("rm", "-f", world.worker(2))
+    time.sleep(1)
+    yield
+
+
+@fault("web-login-misconfigured")
+def a_login_without_code(world: World) -> Iterator[None]:
+    (world.files / ".env").write_text("LOCUST_WEB_LOGIN=1\n")
+    world.up()
+    yield
+
+
+# ---- target ----------------------------------------------------------------------------------------------------------
+
+
+@fault("target-unresolvable", commands=False)
+def a_name_that_nobody_has(world: World) -> Iterator[None]:
+    world.up("HOST=http://shop.invalid")
+    yield
+
+
+@fault("target-refused", commands=False)
+def a_port_without_a_server(world: World) -> Iterator[None]:
+    world.up("MOCK=1")
+    with stranger("--network", world.network, "--network-alias", "shop", command=SLEEPER):
+        world.up("HOST=http://shop:8080")
+        yield
+
+
+@fault("target-timeout", commands=False)
+def a_target_behind_a_drop(world: World) -> Iterator[None]:
+    with stranger("--network", world.network, "--network-alias", "shop", command=SLEEPER) as shop:
+        world.up("HOST=http://shop:8080")
+        with rule("DOCKER-USER", "-d", world.address(shop), "-j", "DROP"):
+            yield
+
+
+@fault("target-timeout", commands=False)
+def a_target_that_hangs(world: World) -> Iterator[None]:
+    server = "import socket,time; s=socket.create_server(('0.0.0.0',8080)); time.sleep(3600)"
+    with stranger("--network", world.network, "--network-alias", "shop", command=("-c", server)):
+        world.up("HOST=http://shop:8080")
+        yield
+
+
+@fault("target-tls", commands=False)
+def a_certificate_that_nobody_signed(world: World) -> Iterator[None]:
+    world.up("HOST=https://mock-target:8443")
+    yield
+
+
+@fault("target-is-localhost")
+def a_target_inside_the_worker(world: World) -> Iterator[None]:
+    world.compose("services:\n" + "".join(f"  {one}:\n    environment:\n      KIT_HOST: http://localhost:8080\n" for one in ("locust-master", "locust-worker")))
+    until(world.is_connected, 60, "the workers")
+    yield
+
+
+@fault("target-http-error", commands=False)
+def a_target_that_fails(world: World) -> Iterator[None]:
+    world.up("HOST=http://mock-target:8080/status/503")
+    yield
+
+
+@fault("proxy-not-applied", commands=False)
+def a_target_behind_a_proxy(world: World) -> Iterator[None]:
+    proxy = ROOT / "tests/faults/small_proxy.py"
+    with stranger("--network", world.network, "--network-alias", "proxy", "-v", f"{proxy}:/proxy.py:ro", command=("/proxy.py",)):
+        world.up("HOST=http://shop.invalid")
+        world.compose("services:\n  locust-worker:\n    environment:\n      HTTP_PROXY: http://proxy:3128\n")
+        until(world.is_connected, 60, "the workers")
+        yield
+
+
+@fault("subnet-overlaps-target", commands=False)
+def a_target_in_dockers_own_range(world: World) -> Iterator[None]:
+    prefix = world.address(world.master).rpartition(".")[0]
+    world.up(f"HOST=http://{prefix}.222:8080")
+    yield
+
+
+# ---- monitor ---------------------------------------------------------------------------------------------------------
+
+
+@fault("monitor-down")
+def a_stopped_sidecar(world: World) -> Iterator[None]:
+    docker("stop", "-t", "2", world.name("monitor"))
+    yield
+
+
+@fault("docker-proxy-down", often=True)
+def a_killed_proxy(world: World) -> Iterator[None]:
+    docker("kill", world.name("docker-proxy"))
+    time.sleep(2)
+    yield
+
+
+_ = (ExitStack, os, socketserver, run)

@@ -1,0 +1,34 @@
+"""The fault matrix: each fault is inflicted for real, its cause must be named first, and what is printed must mend it."""
+
+from __future__ import annotations
+
+import pytest
+from matrix import FAULTS, Fault
+from stacks import until
+from world import CONNECT_SECONDS, WORKERS, World
+
+CASES = [pytest.param(one, id=one.name, marks=() if one.often else pytest.mark.long) for one in FAULTS]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_inflicted_cause_is_named_and_its_commands_mend_it(world: World, case: Fault) -> None:
+    world.reset_files()
+    world.well()
+    try:
+        with case.inflict(world):
+            found = world.diagnose()
+            named = [one["slug"] for one in found["findings"] if one["severity"] != "info"]
+            assert found["summary"]["root_cause"] == case.cause, (named, found["findings"])
+            assert named == [case.cause], named
+            assert found["exit"] == (1 if case.severity == "error" else 0)
+            first = found["findings"][0]
+            assert all(one["seen"] for one in first["evidence"])
+            assert bool(first["fix"]["commands"]) is case.commands, first["fix"]
+            if not case.commands:
+                assert "must act" in first["fix"]["text"]
+                return
+            world.mend(found)
+            until(world.is_connected, CONNECT_SECONDS, f"{WORKERS} workers to be connected after the printed commands")
+            assert case.cause not in [one["slug"] for one in world.diagnose()["findings"]]
+    finally:
+        world.reset_files()

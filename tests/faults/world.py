@@ -1,0 +1,215 @@
+"""The stack under test, and the ways to bring a fault about: overrides of Compose, the engine, the firewall, signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stacks import ROOT, Stack, docker, remove, until
+
+from sidecar.drive import workspace
+
+LABEL = "io.locust-kit.test=faults"
+WORKERS = 2
+CONNECT_SECONDS = 100.0
+_COMMAND_SECONDS = 180.0
+
+
+def sweep(project: str) -> None:
+    """Take away everything that a run of these tests can leave."""
+    for kind, listing in (("container", ["ps", "-aq"]), ("network", ["network", "ls", "-q"]), ("image", ["images", "-q"])):
+        found = docker(*listing, "--filter", f"label={LABEL}", check=False).split()
+        if found:
+            docker(kind, "rm", "-f", *found, check=False)
+    remove(project)
+
+
+@dataclass
+class World(Stack):
+    """One stack with a folder of locustfiles of its own."""
+
+    folder: Path = Path()
+
+    @classmethod
+    def make(cls, project: str, folder: Path) -> World:
+        """A stack that is not yet up, its files in `folder`."""
+        folder.chmod(0o755)
+        folder.parent.chmod(0o755)
+        files = folder / "locustfiles"
+        files.mkdir()
+        files.chmod(0o755)
+        made = cls(project, folder / "reports", folder=folder)
+        made.knobs = {
+            "WORKERS": str(WORKERS),
+            "WORKER_MEMORY": "512M",
+            "WORKER_MEMORY_RESERVATION": "64M",
+            "LOCUSTFILES_DIR": str(files),
+        }
+        made.reset_files()
+        return made
+
+    @property
+    def files(self) -> Path:
+        """The folder of locustfiles."""
+        return self.folder / "locustfiles"
+
+    def reset_files(self) -> None:
+        """The shipped locustfile and nothing else."""
+        for one in self.files.iterdir():
+            shutil.rmtree(one) if one.is_dir() else one.unlink()
+        shutil.copy(ROOT / "locustfiles" / "locustfile.py", self.files)
+
+    def name(self, service: str, index: int = 1) -> str:
+        """A container's name."""
+        return f"{self.project}-{service}-{index}"
+
+    @property
+    def master(self) -> str:
+        """The master's name."""
+        return self.name("locust-master")
+
+    def worker(self, index: int = 1) -> str:
+        """A worker's name."""
+        return self.name("locust-worker", index)
+
+    @property
+    def network(self) -> str:
+        """The stack's network."""
+        return f"{self.project}_default"
+
+    # ---- being well
+
+    def is_connected(self, workers: int = WORKERS) -> bool:
+        """Whether the master counts the workers."""
+        try:
+            return self.worker_count() == workers
+        except (OSError, ValueError):
+            return False
+
+    def well(self, *arguments: str) -> None:
+        """The stack as it should be: up, all workers connected."""
+        self.up(*arguments)
+        until(self.is_connected, CONNECT_SECONDS, "the workers to be connected")
+
+    def close(self) -> None:
+        """End the stack."""
+        self.kit("down", "YES=1")
+
+    # ---- diagnosing and mending
+
+    def diagnose(self, *arguments: str, environ: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """The diagnosis, with the exit code as `exit` and the seconds that the command took as `took`."""
+        began = time.monotonic()
+        done = subprocess.run(
+            [str(ROOT / "scripts/kit"), "diagnose", f"PROJECT={self.project}", "--json", *arguments],
+            cwd=ROOT,
+            env={**self.environ(), **(environ or {})},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.stdout.startswith("{"), done.stdout + done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        return {**found, "exit": done.returncode, "took": time.monotonic() - began, "stderr": done.stderr}
+
+    def mend(self, diagnosis: Mapping[str, Any]) -> None:
+        """Run the commands of the first finding, word for word, in the checkout."""
+        for command in diagnosis["findings"][0]["fix"]["commands"]:
+            done = subprocess.run(
+                ["bash", "-c", command],
+                cwd=ROOT,
+                env=self.environ(),
+                capture_output=True,
+                text=True,
+                timeout=_COMMAND_SECONDS,
+                check=False,
+            )
+            assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+    # ---- ways to break it
+
+    def compose(self, override: str, *arguments: str) -> str:
+        """`docker compose` of this stack with one more file, as somebody who has an override of their own calls it."""
+        settings = workspace.settings_after_up([f"PROJECT={self.project}"], self.environ())
+        compose = workspace.compose_for(settings, workspace.decided(settings), self.environ())
+        path = self.folder / "override.yml"
+        path.write_text(override)
+        command = compose.command()
+        done = subprocess.run(
+            [*command, "-f", str(path), *(arguments or ("up", "--detach", "--no-build"))],
+            env=dict(compose.env),
+            capture_output=True,
+            text=True,
+            timeout=_COMMAND_SECONDS,
+            check=False,
+        )
+        return done.stdout + done.stderr
+
+    def tell(self, service: str, **environment: str | None) -> None:
+        """Make a service anew with other variables; None takes one away."""
+        lines = [f"      {name}: " + ("!reset null" if value is None else json.dumps(value)) for name, value in environment.items()]
+        self.compose("services:\n  " + service + ":\n    environment:\n" + "\n".join(lines) + "\n")
+
+    def pid(self, container: str) -> int:
+        """The process that is Locust in a container, as this machine numbers it."""
+        rows = docker("top", container, "-eo", "pid,args").splitlines()[1:]
+        return next(int(row.split()[0]) for row in rows if "/opt/venv/bin/locust" in row and "docker-init" not in row)
+
+    @contextmanager
+    def frozen(self, container: str) -> Iterator[None]:
+        """Stop Locust in a container with SIGSTOP; let it go on afterwards, if it still is there."""
+        pid = self.pid(container)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    def address(self, container: str, network: str = "") -> str:
+        """A container's address in the stack's network."""
+        found: str = json.loads(docker("inspect", container))[0]["NetworkSettings"]["Networks"][network or self.network]["IPAddress"]
+        return found
+
+    def inside_network_of(self, container: str, *command: str) -> None:
+        """Run a command of this machine in a container's network namespace."""
+        pid = docker("inspect", "--format", "{{.State.Pid}}", container)
+        run("nsenter", "--target", pid, "--net", *command)
+
+
+def run(*command: str, check: bool = True) -> str:
+    """A command of this machine."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert not check or done.returncode == 0, f"{command}: {done.stderr}"
+    return done.stdout
+
+
+@contextmanager
+def rule(*words: str) -> Iterator[None]:
+    """A rule of this machine's firewall, taken away at the end unless somebody did before."""
+    run("iptables", "-I", *words)
+    try:
+        yield
+    finally:
+        run("iptables", "-D", words[0], *words[1:], check=False)
+
+
+@contextmanager
+def stranger(*arguments: str, image: str = "locust-kit/locust:local", command: tuple[str, ...] = ()) -> Iterator[str]:
+    """A container that is none of the stack's."""
+    name = f"kit-test-stranger-{time.monotonic_ns() % 100000}"
+    docker("run", "-d", "--init", "--name", name, "--label", LABEL, *arguments, "--entrypoint", "python3", image, *command)
+    try:
+        yield name
+    finally:
+        docker("rm", "-f", name, check=False)
