@@ -333,7 +333,7 @@ class EnvLine:
 
 @dataclass(frozen=True, slots=True)
 class FileProblem:
-    """Something wrong with the user's files. `kind`: missing, unreadable, syntax, removed-api, shadow, no-user-class."""
+    """Something wrong with the user's files. `kind`: missing, unreadable, syntax, removed-api or shadow."""
 
     kind: str
     file: str

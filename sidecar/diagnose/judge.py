@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sidecar.diagnose.catalogue import Cause, causes, filled
 from sidecar.diagnose.evidence import ConfigFacts, Evidence
@@ -42,7 +42,7 @@ _STATUS = {Severity.ERROR: Status.ERROR, Severity.WARN: Status.WARN, Severity.IN
 _WORST = (Severity.ERROR, Severity.WARN, Severity.INFO)
 
 
-def diagnose(evidence: Evidence, only: Collection[str] = ()) -> Diagnosis:
+def diagnose(evidence: Evidence, only: frozenset[str] = frozenset()) -> Diagnosis:
     """Judge the evidence; `only` names checks, layers or slugs, and leaves all others out."""
     stack = Stack(evidence)
     outcomes = [(rule, _outcome(rule, stack)) for rule in RULES]
@@ -146,7 +146,11 @@ def up_command(config: ConfigFacts, workers: int, changes: Mapping[str, str]) ->
     if not config.remembered and workers and not any(_name(word) == "WORKERS" for word in words):
         words.append(f"WORKERS={workers}")
     words += [shlex.quote(f"{name}={value}".replace("$", "$$")) for name, value in changes.items() if value]
-    words += [f"{name}=" for name, value in changes.items() if not value and any(_name(word) == name for word in config.up_words)]
+    words += [
+        f"{name}="
+        for name, value in changes.items()
+        if not value and any(_name(word) == name for word in config.up_words)
+    ]
     return " ".join(["make up", *words])
 
 

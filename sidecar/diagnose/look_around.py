@@ -20,19 +20,18 @@ import struct
 import sys
 import threading
 import time
-from typing import Any, Callable, Dict, List, Optional, Tuple  # noqa: UP035  Python 3.8 reads this
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 CONNECT_SECONDS = 3.0
 GREETING_SECONDS = 2.0
 HTTP_SECONDS = 4.0
-MOST_FILES = 64
-KEPT_BODY = 300
+KEPT_BODY, MOST_ANSWER_BYTES = 300, 16384
 ZMTP_FIRST, ZMTP_TENTH, ZMTP_LENGTH = 0xFF, 0x7F, 10
 LISTENING = "0A"
 DISKS = ("tmpfs", "ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "overlay", "nfs", "nfs4", "virtiofs", "9p", "fuse")
 UNLIMITED = 1 << 60
 
-Answer = Dict[str, Any]  # noqa: UP006  the same
+Answer = Dict[str, Any]
 
 
 def resolve(name: str) -> Answer:
@@ -40,11 +39,11 @@ def resolve(name: str) -> Answer:
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        return {"name": name, "addresses": [], "error": "%s" % (error,)}  # noqa: UP031
+        return {"name": name, "addresses": [], "error": "%s" % (error,)}
     return {"name": name, "addresses": list(dict.fromkeys(str(one[4][0]) for one in found)), "error": ""}
 
 
-def connect(address: str, port: int) -> Tuple[Optional[socket.socket], str, str]:  # noqa: UP006
+def connect(address: str, port: int) -> Tuple[Optional[socket.socket], str, str]:
     """A connection, or how it failed: (socket, outcome, error)."""
     try:
         return socket.create_connection((address, port), timeout=CONNECT_SECONDS), "open", ""
@@ -53,13 +52,13 @@ def connect(address: str, port: int) -> Tuple[Optional[socket.socket], str, str]
     except (ConnectionResetError, ConnectionAbortedError) as error:
         return None, "reset", error.strerror or "reset"
     except (socket.timeout, TimeoutError):
-        return None, "timeout", "no answer within %.0f s" % CONNECT_SECONDS  # noqa: UP031
+        return None, "timeout", "no answer within %.0f s" % CONNECT_SECONDS
     except OSError as error:
         unreachable = error.errno in (113, 101, 1, 13, 112)  # EHOSTUNREACH, ENETUNREACH, EPERM, EACCES, EHOSTDOWN
         return None, "unreachable" if unreachable else "error", error.strerror or str(error)
 
 
-def greeting_of(link: socket.socket) -> Tuple[str, bytes]:  # noqa: UP006
+def greeting_of(link: socket.socket) -> Tuple[str, bytes]:
     """Who is there: what comes unasked, and, when nothing does, whether it speaks HTTP."""
     first = read(link, GREETING_SECONDS)
     if first is None:
@@ -122,7 +121,7 @@ def try_tcp(address: str, port: int) -> Answer:
     }
 
 
-def split_url(url: str) -> Tuple[str, str, int, str]:  # noqa: UP006
+def split_url(url: str) -> Tuple[str, str, int, str]:
     """(scheme, host, port, path) of a URL; raises ValueError when it has no host or an impossible port."""
     from urllib.parse import urlsplit  # noqa: PLC0415  only a target needs it
 
@@ -164,15 +163,15 @@ def request(url: str, proxy: str, result: Answer) -> None:
         return
     link.settimeout(HTTP_SECONDS)
     if proxy and scheme == "https":
-        link.sendall(("CONNECT %s:%d HTTP/1.1\r\nHost: %s:%d\r\n\r\n" % (host, port, host, port)).encode())  # noqa: UP031
+        link.sendall(("CONNECT %s:%d HTTP/1.1\r\nHost: %s:%d\r\n\r\n" % (host, port, host, port)).encode())
         head = link.recv(4096)
         if b" 200 " not in head.split(b"\r\n", 1)[0]:
-            raise OSError("the proxy answers %r" % head.split(b"\r\n", 1)[0][:80])  # noqa: UP031
+            raise OSError("the proxy answers %r" % head.split(b"\r\n", 1)[0][:80])
     if scheme == "https":
         result["stage"] = "tls"
         link = with_tls(link, host)
     result["stage"] = "http"
-    shown = host if port in (80, 443) else "%s:%d" % (host, port)  # noqa: UP031
+    shown = host if port in (80, 443) else "%s:%d" % (host, port)
     target = url if proxy and scheme == "http" else path
     head = "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: locust-kit-diagnose\r\nAccept: */*\r\nConnection: close\r\n\r\n"
     link.sendall((head % (target, shown)).encode("latin-1", "replace"))
@@ -190,7 +189,7 @@ def with_tls(link: socket.socket, host: str) -> socket.socket:
 def read_answer(link: socket.socket, result: Answer) -> None:
     """Status, the headers that matter, the first of the body."""
     text, end = b"", time.monotonic() + HTTP_SECONDS
-    while len(text) < 16384 and time.monotonic() < end:
+    while len(text) < MOST_ANSWER_BYTES and time.monotonic() < end:
         part = link.recv(4096)
         if not part:
             break
@@ -202,7 +201,7 @@ def read_answer(link: socket.socket, result: Answer) -> None:
     lines = head.decode("latin-1").split("\r\n")
     match = re.match(r"HTTP/\d\.\d (\d{3})", lines[0])
     if not match:
-        raise OSError("not an HTTP answer: %r" % lines[0][:40] if text else "it hung up without an answer")  # noqa: UP031
+        raise OSError("not an HTTP answer: %r" % lines[0][:40] if text else "it hung up without an answer")
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
     result.update(
         stage="ok",
@@ -216,7 +215,7 @@ def read_answer(link: socket.socket, result: Answer) -> None:
 def explain(error: BaseException) -> str:
     """An error in one line; a certificate's with what is wrong with it."""
     if isinstance(error, (socket.timeout, TimeoutError)):
-        return "no answer within %.0f s" % HTTP_SECONDS  # noqa: UP031
+        return "no answer within %.0f s" % HTTP_SECONDS
     verify = getattr(error, "verify_message", "")
     if verify:
         return "certificate: " + str(verify)
@@ -226,14 +225,16 @@ def explain(error: BaseException) -> str:
     return str(getattr(error, "strerror", "") or error or type(error).__name__)
 
 
-def packages(pattern: str) -> List[str]:  # noqa: UP006
+def packages(pattern: str) -> List[str]:
     """Paths that match in the site-packages of the Locust that runs here, else of any Python here."""
     roots = list(dict.fromkeys([*locust_prefix(), sys.prefix, "/opt/venv", "/usr/local", "/usr"]))
     places = ("lib/python3*/site-packages", "lib/python3/dist-packages")
-    return [path for root in roots for place in places for path in sorted(glob.glob(os.path.join(root, place, pattern)))]
+    return [
+        path for root in roots for place in places for path in sorted(glob.glob(os.path.join(root, place, pattern)))
+    ]
 
 
-def locust_prefix() -> List[str]:  # noqa: UP006
+def locust_prefix() -> List[str]:
     """Where the Python lives that runs Locust."""
     pid = locust_process()
     if pid is None:
@@ -242,10 +243,10 @@ def locust_prefix() -> List[str]:  # noqa: UP006
     return [os.path.dirname(os.path.dirname(program))] if program.startswith("/") else []
 
 
-def command_of(pid: int) -> List[str]:  # noqa: UP006
+def command_of(pid: int) -> List[str]:
     """The words of a process's command line."""
     try:
-        with open("/proc/%d/cmdline" % pid, "rb") as file:  # noqa: UP031
+        with open("/proc/%d/cmdline" % pid, "rb") as file:
             return file.read().decode("utf-8", "replace").split("\0")[:-1]
     except OSError:
         return []
@@ -281,7 +282,7 @@ def memory_limit() -> Optional[int]:
     return None
 
 
-def filesystems() -> List[Answer]:  # noqa: UP006
+def filesystems() -> List[Answer]:
     """Every file system that this container may write to."""
     found = {}
     try:
@@ -309,7 +310,7 @@ def inside() -> Answer:
     versions = [re.search(r"locust-(\d[^/]*)\.dist-info", path) for path in packages("locust-*.dist-info")]
     result = {
         "locust_version": next((match.group(1) for match in versions if match), ""),
-        "python_version": "%d.%d.%d" % sys.version_info[:3],  # noqa: UP031
+        "python_version": "%d.%d.%d" % sys.version_info[:3],
         "filesystems": filesystems(),
         "memory_limit_bytes": memory_limit(),
         "process_state": "",
@@ -322,17 +323,17 @@ def inside() -> Answer:
     except OSError:
         pass
     if pid is not None:
-        result["nofile"] = number_in("/proc/%d/limits" % pid, r"^Max open files\s+(\d+)")  # noqa: UP031
+        result["nofile"] = number_in("/proc/%d/limits" % pid, r"^Max open files\s+(\d+)")
         try:
-            with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as file:  # noqa: UP031
+            with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as file:
                 result["process_state"] = file.read().rpartition(") ")[2][:1]
-            result["open_files"] = len(os.listdir("/proc/%d/fd" % pid))  # noqa: UP031
+            result["open_files"] = len(os.listdir("/proc/%d/fd" % pid))
         except OSError:
             pass
     return result
 
 
-def listening() -> List[Answer]:  # noqa: UP006
+def listening() -> List[Answer]:
     """Listening TCP sockets of this network namespace."""
     found = []
     for path, family in (("/proc/net/tcp", socket.AF_INET), ("/proc/net/tcp6", socket.AF_INET6)):
@@ -364,7 +365,7 @@ def network() -> Answer:
     return {"nameservers": servers, "routes": routes(), "addresses": own_addresses()}
 
 
-def routes() -> List[str]:  # noqa: UP006
+def routes() -> List[str]:
     """The IPv4 routes as `NETWORK/BITS via GATEWAY dev NAME`."""
     found = []
     try:
@@ -375,11 +376,11 @@ def routes() -> List[str]:  # noqa: UP006
     for row in rows:
         bits = bin(int(row[7], 16)).count("1")
         via = "" if int(row[2], 16) == 0 else " via " + dotted(row[2], socket.AF_INET)
-        found.append("%s/%d%s dev %s" % (dotted(row[1], socket.AF_INET), bits, via, row[0]))  # noqa: UP031
+        found.append("%s/%d%s dev %s" % (dotted(row[1], socket.AF_INET), bits, via, row[0]))
     return found
 
 
-def own_addresses() -> List[str]:  # noqa: UP006
+def own_addresses() -> List[str]:
     """The container's own IPv4 addresses, from the kernel's table of local routes."""
     try:
         with open("/proc/net/fib_trie", encoding="ascii", errors="replace") as file:
@@ -400,7 +401,7 @@ def run(job: Answer) -> Answer:
         with lock:
             result[part].append(answer)
 
-    def name_then_tcp(host: str, ports: List[int]) -> None:  # noqa: UP006
+    def name_then_tcp(host: str, ports: List[int]) -> None:
         found = resolve(host)
         with lock:
             result["names"].append(found)
@@ -410,7 +411,7 @@ def run(job: Answer) -> Answer:
             tried.update(tries)
         start([lambda a=address, p=port: keep("tcp", lambda: try_tcp(a, p)) for address, port in tries])
 
-    def start(works: List[Callable[[], None]]) -> List[threading.Thread]:  # noqa: UP006
+    def start(works: List[Callable[[], None]]) -> List[threading.Thread]:
         threads = [threading.Thread(target=work, daemon=True) for work in works]
         for thread in threads:
             thread.start()

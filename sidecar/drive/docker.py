@@ -102,7 +102,9 @@ class Engine:
         body = None if document is None else json.dumps(document)
         headers = {"Content-Type": "application/json"} if body else {}
         try:
-            connection.request(method, path, body, {"Content-Length": "0"} if method == "POST" and not body else headers)
+            connection.request(
+                method, path, body, {"Content-Length": "0"} if method == "POST" and not body else headers
+            )
             answer = connection.getresponse()
             return Reply(answer.status, answer.read())
         except OSError as error:

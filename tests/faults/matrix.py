@@ -33,7 +33,9 @@ class Fault:
 FAULTS: list[Fault] = []
 
 
-def fault(cause: str, *, commands: bool = True, often: bool = False, severity: str = "error") -> Callable[[Callable[[World], Iterator[None]]], Inflict]:
+def fault(
+    cause: str, *, commands: bool = True, often: bool = False, severity: str = "error"
+) -> Callable[[Callable[[World], Iterator[None]]], Inflict]:
     """Register a generator that inflicts a fault, yields, and cleans up."""
 
     def register(function: Callable[[World], Iterator[None]]) -> Inflict:
@@ -167,7 +169,9 @@ def a_file_called_locust(world: World) -> Iterator[None]:
 @fault("locustfile-removed-api", commands=False)
 def an_event_of_the_past(world: World) -> Iterator[None]:
     path = world.files / "locustfile.py"
-    path.write_text(path.read_text() + "\nfrom locust import events\n\n\n@events.request_failure.add_listener\ndef f(**_): ...\n")
+    path.write_text(
+        path.read_text() + "\nfrom locust import events\n\n\n@events.request_failure.add_listener\ndef f(**_): ...\n"
+    )
     docker("restart", "-t", "1", world.master, world.worker(1), world.worker(2))
     time.sleep(3)
     yield
@@ -187,7 +191,13 @@ def a_worker_that_loaded_a_newer_file(world: World) -> Iterator[None]:
 def a_host_without_scheme(world: World) -> Iterator[None]:
     for service in ("locust-master", "locust-worker"):
         world.tell(service, KIT_HOST="mock-target:8080")
-    world.compose("services:\n" + "".join(f"  {one}:\n    environment:\n      KIT_HOST: mock-target:8080\n" for one in ("locust-master", "locust-worker")))
+    world.compose(
+        "services:\n"
+        + "".join(
+            f"  {one}:\n    environment:\n      KIT_HOST: mock-target:8080\n"
+            for one in ("locust-master", "locust-worker")
+        )
+    )
     until(world.is_connected, 60, "the workers")
     yield
 
@@ -528,7 +538,13 @@ def a_certificate_that_nobody_signed(world: World) -> Iterator[None]:
 
 @fault("target-is-localhost")
 def a_target_inside_the_worker(world: World) -> Iterator[None]:
-    world.compose("services:\n" + "".join(f"  {one}:\n    environment:\n      KIT_HOST: http://localhost:8080\n" for one in ("locust-master", "locust-worker")))
+    world.compose(
+        "services:\n"
+        + "".join(
+            f"  {one}:\n    environment:\n      KIT_HOST: http://localhost:8080\n"
+            for one in ("locust-master", "locust-worker")
+        )
+    )
     until(world.is_connected, 60, "the workers")
     yield
 
@@ -542,7 +558,9 @@ def a_target_that_fails(world: World) -> Iterator[None]:
 @fault("proxy-not-applied", commands=False)
 def a_target_behind_a_proxy(world: World) -> Iterator[None]:
     proxy = ROOT / "tests/faults/small_proxy.py"
-    with stranger("--network", world.network, "--network-alias", "proxy", "-v", f"{proxy}:/proxy.py:ro", command=("/proxy.py",)):
+    with stranger(
+        "--network", world.network, "--network-alias", "proxy", "-v", f"{proxy}:/proxy.py:ro", command=("/proxy.py",)
+    ):
         world.up("HOST=http://shop.invalid")
         world.compose("services:\n  locust-worker:\n    environment:\n      HTTP_PROXY: http://proxy:3128\n")
         until(world.is_connected, 60, "the workers")

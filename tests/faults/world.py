@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stacks import ROOT, Stack, docker, remove, until
+from stacks import ROOT, Stack, docker, get_json, remove, until
 
 from sidecar.drive import workspace
 
@@ -26,7 +26,11 @@ _COMMAND_SECONDS = 180.0
 
 def sweep(project: str) -> None:
     """Take away everything that a run of these tests can leave."""
-    for kind, listing in (("container", ["ps", "-aq"]), ("network", ["network", "ls", "-q"]), ("image", ["images", "-q"])):
+    for kind, listing in (
+        ("container", ["ps", "-aq"]),
+        ("network", ["network", "ls", "-q"]),
+        ("image", ["images", "-q"]),
+    ):
         found = docker(*listing, "--filter", f"label={LABEL}", check=False).split()
         if found:
             docker(kind, "rm", "-f", *found, check=False)
@@ -89,9 +93,11 @@ class World(Stack):
     # ---- being well
 
     def is_connected(self, workers: int = WORKERS) -> bool:
-        """Whether the master counts the workers."""
+        """Whether the master counts the workers, at the port that the last `up` was told: a mend may have changed it."""
+        known = json.loads((ROOT / ".locust-kit/state" / f"{self.project}.json").read_text())
+        port = known["choices"].get("WEB_PORT", self.web_port)
         try:
-            return self.worker_count() == workers
+            return get_json(f"http://127.0.0.1:{port}/worker-count")["worker_count"] == workers
         except (OSError, ValueError):
             return False
 
@@ -157,7 +163,10 @@ class World(Stack):
 
     def tell(self, service: str, **environment: str | None) -> None:
         """Make a service anew with other variables; None takes one away."""
-        lines = [f"      {name}: " + ("!reset null" if value is None else json.dumps(value)) for name, value in environment.items()]
+        lines = [
+            f"      {name}: " + ("!reset null" if value is None else json.dumps(value))
+            for name, value in environment.items()
+        ]
         self.compose("services:\n  " + service + ":\n    environment:\n" + "\n".join(lines) + "\n")
 
     def pid(self, container: str) -> int:
@@ -178,7 +187,9 @@ class World(Stack):
 
     def address(self, container: str, network: str = "") -> str:
         """A container's address in the stack's network."""
-        found: str = json.loads(docker("inspect", container))[0]["NetworkSettings"]["Networks"][network or self.network]["IPAddress"]
+        found: str = json.loads(docker("inspect", container))[0]["NetworkSettings"]["Networks"][
+            network or self.network
+        ]["IPAddress"]
         return found
 
     def inside_network_of(self, container: str, *command: str) -> None:
@@ -208,7 +219,9 @@ def rule(*words: str) -> Iterator[None]:
 def stranger(*arguments: str, image: str = "locust-kit/locust:local", command: tuple[str, ...] = ()) -> Iterator[str]:
     """A container that is none of the stack's."""
     name = f"kit-test-stranger-{time.monotonic_ns() % 100000}"
-    docker("run", "-d", "--init", "--name", name, "--label", LABEL, *arguments, "--entrypoint", "python3", image, *command)
+    docker(
+        "run", "-d", "--init", "--name", name, "--label", LABEL, *arguments, "--entrypoint", "python3", image, *command
+    )
     try:
         yield name
     finally:

@@ -12,17 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from sidecar.diagnose.evidence import ComposeService, ConfigFacts, EnvLine, FileProblem, Pair
+from sidecar.diagnose.rules.locust_names import LEGACY, NEEDED_BY_LOCUST
 from sidecar.drive import locustfile, state, workspace
 from sidecar.errors import KitError, LocustfileError, SettingError, StackError
 from sidecar.settings import Settings, dotenv
 
-# What people set in place of Locust's own names; none of them is read. (facts: old images, blogs, other tools.)
-LEGACY_NAMES = frozenset({"MASTER_HOST", "MASTER_PORT", "LOCUSTFILE_PATH", "TARGET_URL", "LOCUST_OPTS", "TARGET_HOST"})
-# A module of one of these names beside the locustfile is imported in place of the one that Locust needs.
-NEEDED_BY_LOCUST = frozenset(
-    "locust gevent geventhttpclient greenlet zmq flask flask_cors flask_login werkzeug requests urllib3 certifi msgpack "
-    "psutil jinja2 click itsdangerous configargparse brotli idna charset_normalizer".split()
-)
 _COMPOSE_SECONDS = 8.0
 _GIT_SECONDS = 3.0
 _MOST_SOURCES = 200
@@ -82,7 +76,7 @@ def _env_lines(settings: Settings) -> Iterator[EnvLine]:
         except SettingError:
             continue  # told by settings_error, or by Compose
         for entry in entries:
-            if entry.name.startswith("LOCUST_") or entry.name in LEGACY_NAMES:
+            if entry.name.startswith("LOCUST_") or entry.name in LEGACY:
                 yield EnvLine(shown, entry.line, entry.name, entry.value)
 
 

@@ -150,7 +150,7 @@ def _published(found: Row) -> tuple[str, ...]:
     )
 
 
-def neighbours(engine: Engine, listed: Sequence[Row], project: str, networks: frozenset[str]) -> list[Row]:
+def neighbours(listed: Sequence[Row], project: str, networks: frozenset[str]) -> list[Row]:
     """The running containers that are not ours but share a network with ours: one of them may answer to our names."""
     found = [
         row

@@ -12,11 +12,15 @@ from sidecar.diagnose.evidence import (
     ConfigFacts,
     ContainerFacts,
     EngineFacts,
+    Event,
     Evidence,
     FirewallRule,
     Gap,
+    HostFacts,
     MasterFacts,
     MonitorFacts,
+    Network,
+    PortFacts,
     Probe,
 )
 from sidecar.diagnose.gather import config, containers, engine, firewall, host, inside, plan, web
@@ -27,6 +31,7 @@ from sidecar.drive.docker import Engine
 from sidecar.drive.images import IMAGES
 from sidecar.drive.web import Place, place
 from sidecar.errors import EngineError, KitError
+from sidecar.model.observation import Counters
 from sidecar.settings import Settings
 
 T = TypeVar("T")
@@ -62,7 +67,7 @@ class Gatherer:
         rules = self._firewall_after(found, rules_before)
         version, error = self._part("compose", asked_compose, ("", "no answer in time"))
         facts = self._part("config", asked_config, config.facts(self.settings, self.settings_error))
-        machine = self._part("host", asked_host, host.HostFacts("?", is_root=False))
+        machine = self._part("host", asked_host, HostFacts("?", is_root=False))
         monitor: MonitorFacts | None = self._part("monitor", asked_monitor, None)
         image = self.settings.locust_image
         there = not (door and image) or self._image_is_there(door, image)
@@ -133,7 +138,7 @@ class Gatherer:
         asked_ports = Later.of(lambda: host.port_facts(wanted, door.containers()))
         inspected = self._inspect(door, ours)
         mine = frozenset(at.network_id for one in inspected for at in one.networks)
-        inspected += self._inspect(door, containers.neighbours(door, rows, project, mine))
+        inspected += self._inspect(door, containers.neighbours(rows, project, mine))
         stack = Stack(self._partial(inspected, about))
         asked_master = Later.of(lambda: web.master(self._master_place(stack)))
         before = self._counters(door, inspected)
@@ -154,7 +159,7 @@ class Gatherer:
         return found
 
     def _partial(self, found: Sequence[ContainerFacts], about: EngineFacts) -> Evidence:
-        nothing = host.HostFacts("?", is_root=False)
+        nothing = HostFacts("?", is_root=False)
         return Evidence(self.settings.project, self.now, nothing, about, ConfigFacts(), containers=tuple(found))
 
     def _call(self, part: str, work: Callable[[], T], otherwise: T) -> T:
@@ -185,14 +190,10 @@ class Gatherer:
                 return place(int(outside.rpartition(":")[2]), plan.environment_of(master))
         return place(self.settings.web_port, plan.environment_of(master))
 
-    def _counters(self, door: Engine, found: Sequence[ContainerFacts]) -> dict[str, containers.Counters]:
+    def _counters(self, door: Engine, found: Sequence[ContainerFacts]) -> dict[str, Counters]:
         running = [one for one in found if one.state in ("running", "paused") and not one.neighbour]
         read = each(lambda one: containers.counters(door, one, self.deadline), running, self.deadline, _AT_ONCE)
-        return {
-            one.id: counted
-            for one, counted in zip(running, read, strict=True)
-            if isinstance(counted, containers.Counters)
-        }
+        return {one.id: counted for one, counted in zip(running, read, strict=True) if isinstance(counted, Counters)}
 
     def _with_logs(self, door: Engine, found: Sequence[ContainerFacts], stack: Stack) -> list[ContainerFacts]:
         ours = [one for one in found if not one.neighbour and not one.helper]
@@ -216,9 +217,7 @@ class Gatherer:
         jobs = plan.jobs(stack, self.settings.host, dict(workspace.loaded_hosts(self.settings)))
         if jobs:
             self.tell(f"the network, from the place of {len(jobs)} containers")
-        before = {
-            one.name: rules for one, _ in jobs if (rules := self._rules_of(one, gap=True)) is not None
-        }
+        before = {one.name: rules for one, _ in jobs if (rules := self._rules_of(one, gap=True)) is not None}
         images = self._images(stack)
         deadline = Deadline.after(min(12.0, self.deadline.left() - 2.0))
         outcomes = each(lambda job: inside.look(door, job[0], job[1], images, deadline), jobs, deadline, _AT_ONCE)
@@ -247,9 +246,7 @@ class Gatherer:
                 self.gaps.append(Gap(f"firewall:{container.name}", str(error)))
             return None
 
-    def _firewall_after(
-        self, found: _Found, before: tuple[FirewallRule, ...] | None
-    ) -> tuple[FirewallRule, ...]:
+    def _firewall_after(self, found: _Found, before: tuple[FirewallRule, ...] | None) -> tuple[FirewallRule, ...]:
         """All stopping rules; read again when something was not reached, to see which of them did it."""
         rules = list(before or ())
         for one in found.rules_before.values():
@@ -268,9 +265,9 @@ class _Found:
     """What the engine led to."""
 
     containers: tuple[ContainerFacts, ...] = ()
-    networks: tuple[engine.Network, ...] = ()
-    events: tuple[engine.Event, ...] = ()
-    ports: tuple[host.PortFacts, ...] = ()
+    networks: tuple[Network, ...] = ()
+    events: tuple[Event, ...] = ()
+    ports: tuple[PortFacts, ...] = ()
     probes: tuple[Probe, ...] = ()
     master: MasterFacts | None = None
     rules_before: dict[str, tuple[FirewallRule, ...]] = field(default_factory=dict)

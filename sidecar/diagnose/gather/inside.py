@@ -143,7 +143,9 @@ def _in_image(
     engine: Engine, container: ContainerFacts, way: str, job: Job, image: str, deadline: Deadline
 ) -> dict[str, Any] | None:
     name = f"locust-kit-probe-{secrets.token_hex(4)}"
-    spec = own_container(container, way, image, _command(Job(job.names, job.tcp, job.http, inside=False), _seconds(deadline)))
+    spec = own_container(
+        container, way, image, _command(Job(job.names, job.tcp, job.http, inside=False), _seconds(deadline))
+    )
     made = engine.request("POST", f"/containers/create?name={name}", deadline.left(5.0), spec)
     if made.status != _CREATED:
         return None

@@ -97,7 +97,7 @@ def proxy_for(url: str, told: Mapping[str, str]) -> str:
     proxy = lowered.get(f"{parts.scheme}_proxy") or lowered.get("all_proxy") or ""
     direct = [one.strip().lstrip(".") for one in lowered.get("no_proxy", "").split(",") if one.strip()]
     host = (parts.hostname or "").lower()
-    if any(one == "*" or host == one or host.endswith(f".{one}") for one in direct):
+    if any(one in ("*", host) or host.endswith(f".{one}") for one in direct):
         return ""
     return proxy if "://" in proxy or not proxy else f"http://{proxy}"
 

@@ -40,7 +40,7 @@ def master(place: Place) -> MasterFacts:
         MasterWorker(str(one.get("id", "")), str(one.get("state", "")), int(one.get("user_count") or 0))
         for one in stats.get("workers") or []
     )
-    total = next((row for row in stats.get("stats") or [] if row.get("name") == "Aggregated"), {})
+    total: Mapping[str, Any] = next((row for row in stats.get("stats") or [] if row.get("name") == "Aggregated"), {})
     loaded = status.get("workers") or {}
     return MasterFacts(
         url,
@@ -159,7 +159,6 @@ def _incident(one: Incident) -> KnownIncident:
         process_survived=one.process_survived,
         memory_limit_bytes=one.memory_limit_bytes,
     )
-
 
 
 def _troubles(port: int) -> tuple[str, ...]:

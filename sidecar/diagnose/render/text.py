@@ -87,7 +87,9 @@ def _labelled(label: str, text: str, style: Style) -> Iterator[str]:
 
 
 def _wrapped(text: str, style: Style) -> Iterator[str]:
-    return iter(textwrap.wrap(text, style.columns, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+    return iter(
+        textwrap.wrap(text, style.columns, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    )
 
 
 def _time(at: datetime) -> str:
@@ -111,7 +113,9 @@ def _last(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
     counts = diagnosis.summary
     unknown = [one for one in diagnosis.checks if one.status is Status.UNKNOWN]
     if counts.root_cause is None and not counts.unknown:
-        yield from _wrapped(f"All is well: {_workers(diagnosis)}{counts.ok + counts.info} checks in {diagnosis.seconds:.1f} s.", style)
+        yield from _wrapped(
+            f"All is well: {_workers(diagnosis)}{counts.ok + counts.info} checks in {diagnosis.seconds:.1f} s.", style
+        )
         return
     for one in unknown:
         yield from _wrapped(f"Could not be checked: {one.name} ({clean(one.text)})", style)
@@ -139,5 +143,3 @@ def _counted(diagnosis: Diagnosis) -> str:
     ]
     told = ", ".join(f"{count} {word}" for count, word in parts if count)
     return f"{len(diagnosis.checks)} checks ({told})"
-
-

@@ -23,7 +23,7 @@ from sidecar.diagnose.stack import (
     names,
     setting,
 )
-from sidecar.model.finding import Confidence, Seen
+from sidecar.model.finding import Seen
 from sidecar.model.incident import Severity
 
 LAYER = "configuration"
@@ -40,7 +40,9 @@ def compose(stack: Stack) -> Outcome:
     config, at = stack.evidence.config, stack.evidence.at
     if config.settings_error:
         seen = Seen("settings", config.settings_error, "values that can be", at)
-        return Outcome(config.settings_error, (Found("compose-invalid", (seen,), ("settings",), {"what": "a setting"}, "setting"),))
+        return Outcome(
+            config.settings_error, (Found("compose-invalid", (seen,), ("settings",), {"what": "a setting"}, "setting"),)
+        )
     if config.compose_error:
         seen = Seen("docker compose config", config.compose_error, "a file that Compose reads", at)
         fix = "restore" if config.compose_modified else "default"
@@ -82,7 +84,9 @@ def _unknown(stack: Stack) -> Iterator[Found]:
     told = {name for one in stack.locusts for name in environment(one) if not is_read(stack, name)}
     for name in sorted(told):
         having = [one for one in stack.locusts if name in environment(one)]
-        culprits = [one for one in having if _is_meant_as_master(stack, one, name) or _is_meant_as_role(stack, one, name)]
+        culprits = [
+            one for one in having if _is_meant_as_master(stack, one, name) or _is_meant_as_role(stack, one, name)
+        ]
         if culprits:
             yield _unread(stack, culprits, name, broken=True)
         elif name.startswith("LOCUST_") or name in LEGACY:
@@ -95,14 +99,22 @@ def _is_meant_as_master(stack: Stack, worker: ContainerFacts, name: str) -> bool
         return False
     value = environment(worker)[name]
     host = value.rpartition("://")[2].partition(":")[0]
-    return bool(host) and (host in _names_of_master(stack) or _means(name) in ("LOCUST_MASTER_NODE_HOST", "LOCUST_MASTER_NODE_PORT"))
+    return bool(host) and (
+        host in _names_of_master(stack) or _means(name) in ("LOCUST_MASTER_NODE_HOST", "LOCUST_MASTER_NODE_PORT")
+    )
 
 
 def _names_of_master(stack: Stack) -> frozenset[str]:
     return frozenset(
         name
         for one in stack.of(MASTER)
-        for name in (one.name, one.service, one.hostname, *(alias for at in one.networks for alias in at.aliases), *stack.addresses(one))
+        for name in (
+            one.name,
+            one.service,
+            one.hostname,
+            *(alias for at in one.networks for alias in at.aliases),
+            *stack.addresses(one),
+        )
         if name
     )
 
@@ -130,17 +142,35 @@ def _unread(stack: Stack, containers: Sequence[ContainerFacts], name: str, *, br
         meant = "LOCUST_MASTER_NODE_HOST"
     where = origin(stack, containers, name)
     seen = [
-        Seen(f"environment of {names(containers)}", f"{name}={value}", f"{meant}={value}" if meant else "no such variable", stack.evidence.at),
+        Seen(
+            f"environment of {names(containers)}",
+            f"{name}={value}",
+            f"{meant}={value}" if meant else "no such variable",
+            stack.evidence.at,
+        ),
         Seen("it comes from", where.text, ""),
     ]
     if broken and role == WORKER and not meant.startswith("LOCUST_MODE"):
-        seen.insert(1, Seen("so the workers look for a master at", "127.0.0.1:5557, Locust's default: themselves", "the master's name"))
+        seen.insert(
+            1,
+            Seen(
+                "so the workers look for a master at",
+                "127.0.0.1:5557, Locust's default: themselves",
+                "the master's name",
+            ),
+        )
     known = f"; Locust's name for it is {meant}" if meant else ""
     return Found(
         "unknown-locust-variable",
         tuple(seen),
         tuple(one.name for one in containers),
-        {"name": name, "meant": meant or "another name", "value": value, "known": known, "containers": names(containers)},
+        {
+            "name": name,
+            "meant": meant or "another name",
+            "value": value,
+            "known": known,
+            "containers": names(containers),
+        },
         where.fix,
         where.items,
         severity=Severity.ERROR if broken else Severity.WARN if meant else Severity.INFO,
@@ -177,14 +207,22 @@ def _wanted(stack: Stack, one: ContainerFacts, name: str, value: str) -> str:
 
 def _wanted_bind(stack: Stack, master: ContainerFacts, value: str) -> str:
     own = stack.addresses(master)
-    foreign = is_address(value) and own and value not in own and value != "0.0.0.0" and not value.startswith(("127.", "::"))  # noqa: S104  compared, never bound
-    return f"0.0.0.0, or one of its own addresses ({', '.join(sorted(own))})" if foreign and master.network_mode != "host" else ""
+    foreign = (
+        is_address(value) and own and value not in own and value != "0.0.0.0" and not value.startswith(("127.", "::"))
+    )
+    return (
+        f"0.0.0.0, or one of its own addresses ({', '.join(sorted(own))})"
+        if foreign and master.network_mode != "host"
+        else ""
+    )
 
 
 def _bad_value(stack: Stack, name: str, value: str, wanted: str) -> Found:
     having = [one for one in stack.locusts if environment(one).get(name) == value]
     where = origin(stack, having, name)
-    refusals = [sign for one in having for sign in log_signs.signs(log_signs.current_log(one), "bad-value", "bind-refused")]
+    refusals = [
+        sign for one in having for sign in log_signs.signs(log_signs.current_log(one), "bad-value", "bind-refused")
+    ]
     seen = [Seen(f"environment of {names(having)}", f"{name}={value or '(empty)'}", wanted, stack.evidence.at)]
     seen += [Seen(f"log of {having[0].name}", refusals[-1].text, "no such line", refusals[-1].at)] if refusals else []
     seen += [Seen("it comes from", where.text, "")]
@@ -203,19 +241,34 @@ def _bad_value(stack: Stack, name: str, value: str, wanted: str) -> Found:
 
 def _refused_by_locust(stack: Stack, known: set[str]) -> Iterator[Found]:
     """A value that Locust itself refused, and that no rule above knows."""
+
     def refusal(one: ContainerFacts) -> str | None:
         sign = log_signs.last(log_signs.current_log(one), "bad-value", "bind-refused")
         if sign is None or one.state == "running":
             return None
-        return None if any(_flag_of(name) in sign.text or (name == "LOCUST_MASTER_BIND_HOST" and sign.name == "bind-refused") for name in known) else sign.text
+        return (
+            None
+            if any(
+                _flag_of(name) in sign.text or (name == "LOCUST_MASTER_BIND_HOST" and sign.name == "bind-refused")
+                for name in known
+            )
+            else sign.text
+        )
 
     for group in grouped(stack.locusts, refusal):
         sign = log_signs.last(log_signs.current_log(group[0]), "bad-value", "bind-refused")
         if sign is None:
             continue
         name, source = _named_in(sign.text, sign.name, group[0])
-        where = origin_of_setting(stack, group, name, source) if name else Origin(BY_HAND, text="its command line or environment")
-        seen = (Seen(f"log of {names(group)}", sign.text, "a value that Locust takes", sign.at), Seen("it comes from", where.text, ""))
+        where = (
+            origin_of_setting(stack, group, name, source)
+            if name
+            else Origin(BY_HAND, text="its command line or environment")
+        )
+        seen = (
+            Seen(f"log of {names(group)}", sign.text, "a value that Locust takes", sign.at),
+            Seen("it comes from", where.text, ""),
+        )
         values = {"name": name or "an argument", "value": sign.detail, "wanted": "a value that Locust takes"}
         yield Found("invalid-locust-value", seen, tuple(one.name for one in group), values, where.fix, where.items)
 
@@ -246,7 +299,15 @@ def _two_roles(stack: Stack) -> Iterator[Found]:
     if both:
         variable = "LOCUST_MODE_MASTER" if both[0].service and "worker" in both[0].service else "LOCUST_MODE_WORKER"
         where = origin(stack, both, variable)
-        seen = (Seen(f"environment of {names(both)}", "told to be master and worker at once", "one of the two", stack.evidence.at), Seen("it comes from", where.text, ""))
+        seen = (
+            Seen(
+                f"environment of {names(both)}",
+                "told to be master and worker at once",
+                "one of the two",
+                stack.evidence.at,
+            ),
+            Seen("it comes from", where.text, ""),
+        )
         values = {"name": variable, "value": "1", "wanted": "only one of LOCUST_MODE_MASTER and LOCUST_MODE_WORKER"}
         yield Found("invalid-locust-value", seen, tuple(one.name for one in both), values, where.fix, where.items)
 
@@ -266,7 +327,9 @@ def _url_as_host(stack: Stack) -> Iterator[Found]:
         seen += [Seen(f"log of {group[0].name}", sign.text, "no such line", sign.at)] if sign else []
         seen += [Seen("it comes from", where.text, "")]
         values = {"value": value, "host": host}
-        yield Found("master-url-with-scheme", tuple(seen), tuple(one.name for one in group), values, where.fix, where.items)
+        yield Found(
+            "master-url-with-scheme", tuple(seen), tuple(one.name for one in group), values, where.fix, where.items
+        )
 
 
 def _log_file(stack: Stack) -> Iterator[Found]:
@@ -275,11 +338,24 @@ def _log_file(stack: Stack) -> Iterator[Found]:
         found = setting(group[0], "LOCUST_LOGFILE", "--logfile")
         where = origin_of_setting(stack, group, "LOCUST_LOGFILE", "--logfile")
         seen = (
-            Seen(f"{found.source} of {names(group)}", found.value, "unset, so that `docker logs` has the log", stack.evidence.at),
+            Seen(
+                f"{found.source} of {names(group)}",
+                found.value,
+                "unset, so that `docker logs` has the log",
+                stack.evidence.at,
+            ),
             Seen("it comes from", where.text, ""),
         )
         values = {"file": found.value, "container": group[0].name}
-        yield Found("log-file-hides-logs", seen, tuple(one.name for one in group), values, where.fix, where.items, severity=Severity.WARN)
+        yield Found(
+            "log-file-hides-logs",
+            seen,
+            tuple(one.name for one in group),
+            values,
+            where.fix,
+            where.items,
+            severity=Severity.WARN,
+        )
 
 
 # ---- the target's form -----------------------------------------------------------------------------------------------
@@ -291,10 +367,27 @@ def host_scheme(stack: Stack) -> Outcome:
     for host, place, group in known:
         if host and not _SCHEME.match(host) and _is_needed(stack):
             where = _origin_of_host(stack, place, group)
-            seen = (Seen(place, host, f"http://{host}", stack.evidence.at), *([Seen("it comes from", where.text, "")] if where.text else []), *_scheme_errors(stack))
+            seen = (
+                Seen(place, host, f"http://{host}", stack.evidence.at),
+                *([Seen("it comes from", where.text, "")] if where.text else []),
+                *_scheme_errors(stack),
+            )
             values = {"host": host}
             affects = tuple(one.name for one in group) or (host,)
-            return Outcome(f"{host} has no scheme", (Found("host-without-scheme", seen, affects, values, where.fix, where.items, up=_with_scheme(where, host)),))
+            return Outcome(
+                f"{host} has no scheme",
+                (
+                    Found(
+                        "host-without-scheme",
+                        seen,
+                        affects,
+                        values,
+                        where.fix,
+                        where.items,
+                        up=_with_scheme(where, host),
+                    ),
+                ),
+            )
     shown = next((host for host, _, _ in known if host), "")
     return Outcome(f"target {shown}" if shown else "the classes' own hosts")
 
@@ -308,7 +401,11 @@ def _hosts(stack: Stack) -> Iterator[tuple[str, str, tuple[ContainerFacts, ...]]
         for name in ("KIT_HOST", "LOCUST_HOST"):
             value = environment(one).get(name, "")
             if value:
-                yield value, f"{name} of the containers", tuple(other for other in stack.locusts if environment(other).get(name) == value)
+                yield (
+                    value,
+                    f"{name} of the containers",
+                    tuple(other for other in stack.locusts if environment(other).get(name) == value),
+                )
         flag = setting(one, "", "--host", "-H")
         if flag.value:
             yield flag.value, f"{flag.source} of {one.name}", (one,)
@@ -325,8 +422,19 @@ def _is_needed(stack: Stack) -> bool:
 
 def _scheme_errors(stack: Stack) -> tuple[Seen, ...]:
     master = stack.evidence.master
-    rows = [row for row in master.errors if re.search(r"MissingSchema|InvalidSchema|InvalidURL|No scheme|unknown url", row.error)] if master else []
-    return tuple(Seen(f"failures of {row.name}", f"{row.occurrences} times {row.error}", "none", row.last_seen) for row in rows[:1])
+    rows = (
+        [
+            row
+            for row in master.errors
+            if re.search(r"MissingSchema|InvalidSchema|InvalidURL|No scheme|unknown url", row.error)
+        ]
+        if master
+        else []
+    )
+    return tuple(
+        Seen(f"failures of {row.name}", f"{row.occurrences} times {row.error}", "none", row.last_seen)
+        for row in rows[:1]
+    )
 
 
 def _origin_of_host(stack: Stack, place: str, group: tuple[ContainerFacts, ...]) -> Origin:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 
 from sidecar.diagnose.evidence import ContainerFacts, KnownIncident
@@ -41,20 +41,35 @@ def _counted(stack: Stack) -> str:
     counts: dict[tuple[str, str], int] = {}
     for one in stack.ours:
         counts[one.service or one.name, one.state] = counts.get((one.service or one.name, one.state), 0) + 1
-    outside = "; Locust outside Docker is not looked at: " + "; ".join(stack.evidence.host.locust_processes[:2]) if stack.evidence.host.locust_processes else ""
-    return (", ".join(f"{count} {service} {state}" for (service, state), count in sorted(counts.items())) or "no container") + outside
+    outside = (
+        "; Locust outside Docker is not looked at: " + "; ".join(stack.evidence.host.locust_processes[:2])
+        if stack.evidence.host.locust_processes
+        else ""
+    )
+    return (
+        ", ".join(f"{count} {service} {state}" for (service, state), count in sorted(counts.items())) or "no container"
+    ) + outside
 
 
 def _was_asked(stack: Stack, one: ContainerFacts) -> bool:
     """Whether somebody asked for the end of a container: its code says so, and nothing speaks against it."""
-    return not one.oom_killed and not one.error and (one.exit_code in (0, _SIGTERM_EXIT, None) or bool(_request(stack, one)))
+    return (
+        not one.oom_killed
+        and not one.error
+        and (one.exit_code in (0, _SIGTERM_EXIT, None) or bool(_request(stack, one)))
+    )
 
 
 def _request(stack: Stack, one: ContainerFacts) -> tuple[str, datetime] | None:
     """What Docker was asked to do to a container just before its end, and when."""
     ends = [event.at for event in stack.evidence.events if event.container_id == one.id and event.action == "die"]
     for event in reversed(stack.evidence.events):
-        if event.container_id == one.id and event.action in _ASKED and ends and abs((ends[-1] - event.at).total_seconds()) < 90:  # noqa: PLR2004  the longest stop timeout
+        if (
+            event.container_id == one.id
+            and event.action in _ASKED
+            and ends
+            and abs((ends[-1] - event.at).total_seconds()) < 90
+        ):
             signal = f" (signal {event.signal})" if event.signal else ""
             return f"Docker was asked to {event.action} it{signal}", event.at
     return None
@@ -63,14 +78,24 @@ def _request(stack: Stack, one: ContainerFacts) -> tuple[str, datetime] | None:
 def _stack_down(stack: Stack) -> Found:
     locusts = stack.locusts
     if locusts:
-        seen = Seen(f"containers of {stack.evidence.project!r}", f"{names(locusts)}: none runs", "a master and workers that run", stack.evidence.at)
+        seen = Seen(
+            f"containers of {stack.evidence.project!r}",
+            f"{names(locusts)}: none runs",
+            "a master and workers that run",
+            stack.evidence.at,
+        )
     else:
         seen = Seen(f"containers of {stack.evidence.project!r}", "none", "a master and workers", stack.evidence.at)
     return Found("stack-down", (seen,), (stack.evidence.project,), {"project": stack.evidence.project})
 
 
 def _no_master(stack: Stack) -> Found:
-    seen = Seen(f"containers of {stack.evidence.project!r}", f"{len(stack.workers)} workers, no master", "one master", stack.evidence.at)
+    seen = Seen(
+        f"containers of {stack.evidence.project!r}",
+        f"{len(stack.workers)} workers, no master",
+        "one master",
+        stack.evidence.at,
+    )
     return Found("master-exited", (seen,), ("the master",), {"container": "the master", "how": "its container is gone"})
 
 
@@ -89,7 +114,11 @@ def _ended(stack: Stack, role: str, slug: str) -> Iterator[Found]:
         elif (line := _last_line(one)) and one.exit_code:
             seen.append(Seen(f"last line of {one.name}", line))
     stays = all(one.restart_policy == "unless-stopped" and _request(stack, one) for one in ended)
-    because = "Docker does not restart what a person stopped or killed: under `unless-stopped` it stays down." if stays else ""
+    because = (
+        "Docker does not restart what a person stopped or killed: under `unless-stopped` it stays down."
+        if stays
+        else ""
+    )
     values = {"container": names(ended), "how": _how(ended[0]), "count": str(len(ended))}
     yield Found(slug, tuple(seen), tuple(one.name for one in ended), values, because=because)
 
@@ -98,7 +127,9 @@ def _how(one: ContainerFacts) -> str:
     if one.state == "created":
         return f"never started: {one.error}" if one.error else "created, never started"
     code = "" if one.exit_code is None else f" with exit code {one.exit_code}"
-    meaning = {_SIGKILL: " (SIGKILL)", _SIGTERM_EXIT: " (SIGTERM)", 255: " (Locust gave its master up)"}.get(one.exit_code or 0, "")
+    meaning = {_SIGKILL: " (SIGKILL)", _SIGTERM_EXIT: " (SIGTERM)", 255: " (Locust gave its master up)"}.get(
+        one.exit_code or 0, ""
+    )
     return f"{one.state}{code}{meaning}" + (f": {one.error}" if one.error else "")
 
 
@@ -115,11 +146,21 @@ def paused(stack: Stack) -> Outcome:
     if not frozen:
         return Outcome("none is paused")
     seen = tuple(
-        Seen(one.name, "paused", "running", next((e.at for e in reversed(stack.evidence.events) if e.container_id == one.id and e.action == "pause"), stack.evidence.at))
+        Seen(
+            one.name,
+            "paused",
+            "running",
+            next(
+                (e.at for e in reversed(stack.evidence.events) if e.container_id == one.id and e.action == "pause"),
+                stack.evidence.at,
+            ),
+        )
         for one in frozen[:4]
     )
     values = {"containers": " ".join(one.name for one in frozen), "who": names(frozen)}
-    return Outcome(f"paused: {names(frozen)}", (Found("container-paused", seen, tuple(one.name for one in frozen), values),))
+    return Outcome(
+        f"paused: {names(frozen)}", (Found("container-paused", seen, tuple(one.name for one in frozen), values),)
+    )
 
 
 # ---- OOM kills -------------------------------------------------------------------------------------------------------
@@ -127,9 +168,20 @@ def paused(stack: Stack) -> Outcome:
 
 def oom(stack: Stack) -> Outcome:
     """Whether the kernel killed master or workers for want of memory, lately."""
-    found = [one for role, slug in ((MASTER, "master-oom-killed"), (WORKER, "worker-oom-killed")) for one in _killed(stack, role, slug)]
-    source = "the ledger" if stack.evidence.monitor and stack.evidence.monitor.answer == "ok" else "Docker alone (no sidecar: some kills leave no trace)"
-    return Outcome(f"{'kills' if found else 'no kill'} in the last {int(RECENT.total_seconds() // 60)} minutes, by {source}", tuple(found))
+    found = [
+        one
+        for role, slug in ((MASTER, "master-oom-killed"), (WORKER, "worker-oom-killed"))
+        for one in _killed(stack, role, slug)
+    ]
+    source = (
+        "the ledger"
+        if stack.evidence.monitor and stack.evidence.monitor.answer == "ok"
+        else "Docker alone (no sidecar: some kills leave no trace)"
+    )
+    return Outcome(
+        f"{'kills' if found else 'no kill'} in the last {int(RECENT.total_seconds() // 60)} minutes, by {source}",
+        tuple(found),
+    )
 
 
 def _killed(stack: Stack, role: str, slug: str) -> Iterator[Found]:
@@ -152,13 +204,22 @@ def _kill_evidence(stack: Stack, one: ContainerFacts) -> Iterator[Seen]:
     limit = _size(one.memory_limit_bytes) if one.memory_limit_bytes else "none"
     for incident in _incidents(stack, one, "oom_kill"):
         yield Seen(f"ledger: {one.name}", incident.text, f"memory below its limit of {limit}", incident.at)
-    events = [event for event in stack.evidence.events if event.container_id == one.id and event.action == "oom" and now - event.at < RECENT]
+    events = [
+        event
+        for event in stack.evidence.events
+        if event.container_id == one.id and event.action == "oom" and now - event.at < RECENT
+    ]
     if events:
         yield Seen(f"Docker's events of {one.name}", f"{len(events)} oom", "none", events[-1].at)
     dated = one.finished_at if one.state != "running" else one.started_at
     if one.oom_killed and (one.state != "running" or (dated is not None and now - dated < RECENT)):
         down = one.state != "running"
-        yield Seen(one.name, f"{'ended, ' if down else ''}OOMKilled, limit {limit}", "OOMKilled false", one.finished_at if down else None)
+        yield Seen(
+            one.name,
+            f"{'ended, ' if down else ''}OOMKilled, limit {limit}",
+            "OOMKilled false",
+            one.finished_at if down else None,
+        )
 
 
 def _incidents(stack: Stack, one: ContainerFacts, *kinds: str) -> Iterator[KnownIncident]:
@@ -166,7 +227,11 @@ def _incidents(stack: Stack, one: ContainerFacts, *kinds: str) -> Iterator[Known
     monitor = stack.evidence.monitor
     for incident in monitor.incidents if monitor else ():
         last = incident.until or incident.at
-        same = incident.container_id == one.id if len(incident.container_id) == len(one.id) else incident.container == one.name
+        same = (
+            incident.container_id == one.id
+            if len(incident.container_id) == len(one.id)
+            else incident.container == one.name
+        )
         if incident.kind in kinds and same and incident.count and stack.evidence.at - last < RECENT:
             yield incident
 
@@ -187,18 +252,27 @@ def loops(stack: Stack) -> Outcome:
     for one in looping[:3]:
         code = _last_code(stack, one)
         last = "" if code is None else f", last exit code {code}"
-        seen.append(Seen(one.name, f"{one.restarts} restarts, {one.state}{last}", "one start that lasts", one.started_at))
+        seen.append(
+            Seen(one.name, f"{one.restarts} restarts, {one.state}{last}", "one start that lasts", one.started_at)
+        )
         if line := _last_line(one):
             seen.append(Seen(f"last line of {one.name}", line))
     values = {"containers": names(looping), "container": looping[0].name, "service": looping[0].service}
-    return Outcome(f"restarting: {names(looping)}", (Found("restart-loop", tuple(seen), tuple(one.name for one in looping), values, confidence=Confidence.LIKELY),))
+    return Outcome(
+        f"restarting: {names(looping)}",
+        (Found("restart-loop", tuple(seen), tuple(one.name for one in looping), values, confidence=Confidence.LIKELY),),
+    )
 
 
 def _loops(stack: Stack, one: ContainerFacts) -> bool:
     if one.state == "restarting":
         return True
     now = stack.evidence.at
-    deaths = [e for e in stack.evidence.events if e.container_id == one.id and e.action == "die" and (now - e.at).total_seconds() < 300]  # noqa: PLR2004  five minutes, as the sidecar has it
+    deaths = [
+        e
+        for e in stack.evidence.events
+        if e.container_id == one.id and e.action == "die" and (now - e.at).total_seconds() < 300
+    ]
     lasting = one.started_at is not None and (now - one.started_at).total_seconds() > 60 and one.health == "healthy"  # noqa: PLR2004  a minute
     return one.restarts >= _LOOP_RESTARTS and len(deaths) >= _LOOP_DEATHS and not lasting
 
@@ -220,10 +294,40 @@ def image(stack: Stack) -> Outcome:
         seen.append(Seen("its image", without[0].image))
         fix = "recreate" if stack.wanted(without[0]) and _wants_other_image(stack, without[0]) else "default"
         values = {"image": without[0].image, "containers": names(without)}
-        return Outcome(without[0].image, (Found("image-without-locust", tuple(seen), tuple(one.name for one in without), values, fix, up={"LOCUST_IMAGE": ""}),))
+        return Outcome(
+            without[0].image,
+            (
+                Found(
+                    "image-without-locust",
+                    tuple(seen),
+                    tuple(one.name for one in without),
+                    values,
+                    fix,
+                    up={"LOCUST_IMAGE": ""},
+                ),
+            ),
+        )
     if config.locust_image and not config.locust_image_there and not stack.locusts:
-        seen = [Seen("LOCUST_IMAGE", f"{config.locust_image}: no such image on this machine", "an image with Locust", stack.evidence.at)]
-        return Outcome(config.locust_image, (Found("image-without-locust", tuple(seen), (config.locust_image,), {"image": config.locust_image, "containers": "the stack"}, up={"LOCUST_IMAGE": ""}),))
+        seen = [
+            Seen(
+                "LOCUST_IMAGE",
+                f"{config.locust_image}: no such image on this machine",
+                "an image with Locust",
+                stack.evidence.at,
+            )
+        ]
+        return Outcome(
+            config.locust_image,
+            (
+                Found(
+                    "image-without-locust",
+                    tuple(seen),
+                    (config.locust_image,),
+                    {"image": config.locust_image, "containers": "the stack"},
+                    up={"LOCUST_IMAGE": ""},
+                ),
+            ),
+        )
     shown = ", ".join(dict.fromkeys(one.image for one in stack.locusts))
     return Outcome(shown or "no container")
 
@@ -243,11 +347,19 @@ def _lacks_locust(stack: Stack, one: ContainerFacts) -> bool:
         return True
     sign = log_signs.last(log, "no-module")
     if sign and sign.detail.split(".")[0] == "locust":
-        shadows = [problem for problem in stack.evidence.config.file_problems if problem.kind == "shadow" and problem.fix == "locust"]
+        shadows = [
+            problem
+            for problem in stack.evidence.config.file_problems
+            if problem.kind == "shadow" and problem.fix == "locust"
+        ]
         return not shadows
     # An image without an entry point of ours runs whatever it has: it ends at once and says nothing of Locust.
     silent = not any("ocust" in line.text for line in log)
-    return silent and "locust" not in image_and_command(one).replace(one.image.lower(), "") and "locust" not in one.image.lower()
+    return (
+        silent
+        and "locust" not in image_and_command(one).replace(one.image.lower(), "")
+        and "locust" not in one.image.lower()
+    )
 
 
 def _trace(one: ContainerFacts) -> str:
@@ -256,7 +368,9 @@ def _trace(one: ContainerFacts) -> str:
         return one.error
     if sign:
         return sign.text.strip()
-    return f"runs `{' '.join(one.command) or 'nothing'}` and ends with exit code {one.exit_code}, without a word of Locust"
+    return (
+        f"runs `{' '.join(one.command) or 'nothing'}` and ends with exit code {one.exit_code}, without a word of Locust"
+    )
 
 
 RULES = (

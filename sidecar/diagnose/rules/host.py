@@ -32,7 +32,12 @@ def engine(stack: Stack) -> Outcome:
     """Whether Docker answers, may be used, and is new enough."""
     about = stack.evidence.engine
     if about.status == "denied":
-        seen = Seen("Docker's socket", f"{about.socket}: {stack.evidence.host.user} may not open it", "permission", stack.evidence.at)
+        seen = Seen(
+            "Docker's socket",
+            f"{about.socket}: {stack.evidence.host.user} may not open it",
+            "permission",
+            stack.evidence.at,
+        )
         values = {"socket": about.socket, "user": stack.evidence.host.user}
         return Outcome(seen.seen, (Found("docker-permission-denied", (seen,), (about.socket,), values),))
     if about.status != "ok":
@@ -51,7 +56,14 @@ def _unreachable(stack: Stack) -> Found:
         "remote": "the engine is on another machine",
         "broken": "what answers there is no Docker engine",
     }
-    seen = [Seen("Docker's socket", f"{about.socket}: {about.error or states[about.status]}", "an engine that answers", stack.evidence.at)]
+    seen = [
+        Seen(
+            "Docker's socket",
+            f"{about.socket}: {about.error or states[about.status]}",
+            "an engine that answers",
+            stack.evidence.at,
+        )
+    ]
     fix = {"hung": "hung", "remote": "elsewhere"}.get(about.status, "default")
     if about.docker_host:
         seen.append(Seen("DOCKER_HOST in this shell", about.docker_host, "unset, or the socket of a running engine"))
@@ -64,14 +76,20 @@ def _too_old(stack: Stack) -> Iterator[Found]:
     about, at = stack.evidence.engine, stack.evidence.at
     major = re.match(r"\d+", about.version)
     if (major and int(major[0]) < OLDEST_ENGINE) or (about.api_version and _parts(about.api_version) < _OLDEST_API):
-        seen = Seen("Docker Engine", f"{about.version} (API {about.api_version})", f"{OLDEST_ENGINE} or newer (API 1.44)", at)
+        seen = Seen(
+            "Docker Engine", f"{about.version} (API {about.api_version})", f"{OLDEST_ENGINE} or newer (API 1.44)", at
+        )
         yield Found("engine-too-old", (seen,), ("Docker Engine",), {"what": "Docker Engine", "version": about.version})
     if about.compose_error:
         seen = Seen("docker compose", about.compose_error, "version 2.24 or newer", at)
-        yield Found("engine-too-old", (seen,), ("Docker Compose",), {"what": "Docker Compose", "version": "missing"}, "compose")
+        yield Found(
+            "engine-too-old", (seen,), ("Docker Compose",), {"what": "Docker Compose", "version": "missing"}, "compose"
+        )
     elif about.compose_version and _parts(about.compose_version) < OLDEST_COMPOSE:
         seen = Seen("docker compose", about.compose_version, "version 2.24 or newer", at)
-        yield Found("engine-too-old", (seen,), ("Docker Compose",), {"what": "Docker Compose", "version": about.compose_version})
+        yield Found(
+            "engine-too-old", (seen,), ("Docker Compose",), {"what": "Docker Compose", "version": about.compose_version}
+        )
 
 
 def _parts(version: str) -> tuple[int, int]:
@@ -107,7 +125,7 @@ def _is_full(one: Filesystem) -> bool:
 
 
 def _is_low(one: Filesystem) -> bool:
-    return _SMALL_BYTES <= one.total_bytes and one.free_bytes < min(_LOW_SHARE * one.total_bytes, _LOW_BYTES)
+    return one.total_bytes >= _SMALL_BYTES and one.free_bytes < min(_LOW_SHARE * one.total_bytes, _LOW_BYTES)
 
 
 def _full(stack: Stack, one: Filesystem) -> Found:
@@ -127,7 +145,12 @@ def _full(stack: Stack, one: Filesystem) -> Found:
 
 
 def _low(stack: Stack, one: Filesystem) -> Found:
-    seen = Seen(f"{one.owner}: {one.path}", f"{_size(one.free_bytes)} free of {_size(one.total_bytes)}", "more than 2 %", stack.evidence.at)
+    seen = Seen(
+        f"{one.owner}: {one.path}",
+        f"{_size(one.free_bytes)} free of {_size(one.total_bytes)}",
+        "more than 2 %",
+        stack.evidence.at,
+    )
     values = {"owner": one.owner, "path": one.path, "use": one.use or "what is written there"}
     return Found("disk-full", (seen,), (one.owner, one.path), values, "machine", severity=Severity.WARN)
 
@@ -172,7 +195,12 @@ def memory(stack: Stack) -> Outcome:
     near = available < _NEAR_SHARE * total
     severity = Severity.ERROR if near else Severity.WARN if largest > total else Severity.INFO
     seen = (
-        Seen(f"memory limits of {len(limited)} containers", _size(limits), f"at most {_size(total)}, which Docker has", stack.evidence.at),
+        Seen(
+            f"memory limits of {len(limited)} containers",
+            _size(limits),
+            f"at most {_size(total)}, which Docker has",
+            stack.evidence.at,
+        ),
         Seen("memory available on this machine", _size(available), f"more than {_size(int(_NEAR_SHARE * total))}"),
     )
     fewer = max(1, int(total * 0.8) // max(1, len(limited)))
@@ -192,7 +220,9 @@ def web_port(stack: Stack) -> Outcome:
         return cannot_tell(stack.gap("ports") or "the ports were not looked at")
     found = [_taken(stack, one) for one in ports if _is_taken(stack, one)]
     found += _refused_inside(stack)
-    text = ", ".join(f"{one.port} {'free' if one.free else 'held by ' + (one.container or one.holder)}" for one in ports)
+    text = ", ".join(
+        f"{one.port} {'free' if one.free else 'held by ' + (one.container or one.holder)}" for one in ports
+    )
     return Outcome(text, tuple(found))
 
 

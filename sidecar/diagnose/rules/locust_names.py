@@ -23,7 +23,14 @@ REMOVED = {
 KNOWN = frozenset(f"LOCUST_{name}" for name in _PARSER.split()) | frozenset(REMOVED)
 
 # locust-plugins and locust-exporter read these.
-_OF_PLUGINS = ("LOCUST_CHECK_", "LOCUST_GRAFANA_", "LOCUST_TIMESCALE", "LOCUST_EXPORTER_", "LOCUST_OTEL_", "LOCUST_CLOUD_")
+_OF_PLUGINS = (
+    "LOCUST_CHECK_",
+    "LOCUST_GRAFANA_",
+    "LOCUST_TIMESCALE",
+    "LOCUST_EXPORTER_",
+    "LOCUST_OTEL_",
+    "LOCUST_CLOUD_",
+)
 _OF_THE_KIT = ("LOCUST_KIT_", "LOCUST_WEB_USERNAME", "LOCUST_WEB_PASSWORD", "LOCUST_IMAGE")
 
 LEGACY = {
@@ -62,6 +69,16 @@ NUMBERS = frozenset(
         "LOCUST_EXIT_CODE_ON_ERROR",
     }
 )
+
+
+NEEDED_BY_LOCUST = frozenset(
+    {
+        *("locust", "gevent", "geventhttpclient", "greenlet", "zmq", "msgpack", "psutil", "configargparse"),
+        *("flask", "flask_cors", "flask_login", "werkzeug", "jinja2", "click", "itsdangerous"),
+        *("requests", "urllib3", "certifi", "idna", "charset_normalizer", "brotli"),
+    }
+)
+"""Packages that Locust imports: a file of the user's with one of these names is imported in its place."""
 
 
 def kit_owns(name: str) -> bool:

@@ -9,6 +9,7 @@ from sidecar.diagnose.evidence import ContainerFacts, FileProblem
 from sidecar.diagnose.rule import Found, Outcome, Rule, without_stack
 from sidecar.diagnose.rules import log_signs
 from sidecar.diagnose.rules.configuration import grouped
+from sidecar.diagnose.rules.locust_names import NEEDED_BY_LOCUST
 from sidecar.diagnose.rules.mending import BY_HAND, RECREATE
 from sidecar.diagnose.stack import MASTER, WORKER, Stack, environment, names, setting
 from sidecar.model.finding import Seen
@@ -17,10 +18,6 @@ from sidecar.model.incident import Severity
 LAYER = "configuration"
 USER_FILES = "/mnt/locust"
 _WORK = "/home/locust/run"
-_PACKAGES = frozenset(
-    "locust gevent geventhttpclient greenlet zmq flask flask_cors flask_login werkzeug requests urllib3 certifi msgpack "
-    "psutil jinja2 click itsdangerous configargparse".split()
-)
 _LOADING = ("no-locustfile", "no-user-class", "syntax", "removed-event", "no-module", "import-name", "python-error")
 
 
@@ -30,7 +27,7 @@ _LOADING = ("no-locustfile", "no-user-class", "syntax", "removed-event", "no-mod
 def loads(stack: Stack) -> Outcome:
     """Whether Locust can load the user's files: what the containers said, else what lies on disk."""
     down = [one for one in stack.locusts if _could_not_load(one)]
-    found = [one for group in grouped(down, lambda one: _failure(one)) for one in _told(stack, group)]
+    found = [one for group in grouped(down, _failure) for one in _told(stack, group)]
     known = {one.slug for one in found}
     found += [one for one in _on_disk(stack) if one.slug not in known]
     name = stack.evidence.config.locustfile
@@ -58,7 +55,11 @@ def _failure(one: ContainerFacts) -> tuple[str, str] | None:
 
 def _told(stack: Stack, group: tuple[ContainerFacts, ...]) -> Iterator[Found]:
     sign = next(
-        (sign for sign in reversed(list(log_signs.signs(group[0].log[-60:], *_LOADING))) if (sign.name, sign.detail) == _failure(group[0])),
+        (
+            sign
+            for sign in reversed(list(log_signs.signs(group[0].log[-60:], *_LOADING)))
+            if (sign.name, sign.detail) == _failure(group[0])
+        ),
         None,
     )
     if sign is None:
@@ -73,7 +74,9 @@ def _told(stack: Stack, group: tuple[ContainerFacts, ...]) -> Iterator[Found]:
     yield Found(slug, tuple(seen), tuple(one.name for one in group), values, fix)
 
 
-def _cause(stack: Stack, sign: log_signs.Sign, group: tuple[ContainerFacts, ...], place: str) -> tuple[str, str, dict[str, str]]:
+def _cause(
+    stack: Stack, sign: log_signs.Sign, group: tuple[ContainerFacts, ...], place: str
+) -> tuple[str, str, dict[str, str]]:
     """(slug, fix, values) for what a container said."""
     config = stack.evidence.config
     values = {
@@ -94,8 +97,17 @@ def _cause(stack: Stack, sign: log_signs.Sign, group: tuple[ContainerFacts, ...]
         return "module-shadows-locust", "default", {**values, "file": shadow[0], "module": shadow[1]}
     if sign.name == "no-module" and sign.detail.split(".")[0] == "locust":
         return "image-without-locust", "default", {**values, "image": group[0].image}
-    if sign.name == "import-name" and "locust" in sign.detail and USER_FILES not in sign.detail and _WORK not in sign.detail:
-        return "locustfile-removed-api", "default", {**values, "event": sign.detail.split()[0], "instead": _instead(sign.detail.split()[0])}
+    if (
+        sign.name == "import-name"
+        and "locust" in sign.detail
+        and USER_FILES not in sign.detail
+        and _WORK not in sign.detail
+    ):
+        return (
+            "locustfile-removed-api",
+            "default",
+            {**values, "event": sign.detail.split()[0], "instead": _instead(sign.detail.split()[0])},
+        )
     if sign.name == "no-module":
         return "locustfile-broken", "module", values
     return "locustfile-broken", "default", values
@@ -126,7 +138,7 @@ def _shadowing(stack: Stack, sign: log_signs.Sign) -> tuple[str, str] | None:
     match = re.search(rf"\(?(?:{USER_FILES}|{_WORK})/([\w./-]+\.py)\)?", sign.text)
     file = match[1] if match else ""
     module = file.removesuffix("/__init__.py").removesuffix(".py")
-    if module in _PACKAGES:
+    if module in NEEDED_BY_LOCUST:
         return file, module
     first = sign.detail.split(".")[0].split()[0] if sign.detail else ""
     for problem in stack.evidence.config.file_problems:
@@ -190,10 +202,20 @@ def _told_differently(stack: Stack, running: list[ContainerFacts]) -> Iterator[F
 
     groups = list(grouped(running, files))
     if len(groups) > 1:
-        seen = tuple(Seen(f"files of {names(group)}", " in ".join(part for part in files(group[0]) if part) or "none", "the same for all", stack.evidence.at) for group in groups)
+        seen = tuple(
+            Seen(
+                f"files of {names(group)}",
+                " in ".join(part for part in files(group[0]) if part) or "none",
+                "the same for all",
+                stack.evidence.at,
+            )
+            for group in groups
+        )
         odd = min(groups, key=len)
         fix = RECREATE if stack.wanted(odd[0]) is not None else BY_HAND
-        yield Found("locustfile-mismatch", seen, tuple(one.name for one in odd), {"how": "they were told different files"}, fix)
+        yield Found(
+            "locustfile-mismatch", seen, tuple(one.name for one in odd), {"how": "they were told different files"}, fix
+        )
 
 
 def _loaded_differently(stack: Stack) -> Iterator[Found]:
@@ -209,7 +231,12 @@ def _loaded_differently(stack: Stack) -> Iterator[Found]:
     if odd:
         theirs = next(digests[row.id] for row in stack.listed(odd[0]) if row.id in digests)
         seen = (
-            Seen("files that the master loaded (SHA-256)", master.master_digest[:12], "the same everywhere", stack.evidence.at),
+            Seen(
+                "files that the master loaded (SHA-256)",
+                master.master_digest[:12],
+                "the same everywhere",
+                stack.evidence.at,
+            ),
             Seen(f"files that {names(odd)} loaded", theirs[:12], master.master_digest[:12], stack.evidence.at),
         )
         values = {"how": "they changed on disk between the start of one and the start of the other"}

@@ -53,7 +53,10 @@ _SIGNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("went-missing", r"Worker (?P<a>\S+) failed to send heartbeat"),
         ("self-healed", r"Worker (?P<a>\S+) self-healed with heartbeat"),
         ("ready", r"(?P<a>\S+) \(index \d+\) reported as ready"),
-        ("version", r"A worker \((?P<a>\S+)\) running a different version \((?P<b>[^)]*)\) connected, master version is"),
+        (
+            "version",
+            r"A worker \((?P<a>\S+)\) running a different version \((?P<b>[^)]*)\) connected, master version is",
+        ),
         ("old-worker", r"An old \(pre 2\.0\) worker tried to connect \((?P<a>[^)]*)\)"),
         ("web-greeting", r"Invalid HTTP method: '(?P<a>[^']*)"),
         ("class-missing", r"^KeyError: '(?P<a>[A-Za-z_]\w*)'"),
@@ -90,10 +93,7 @@ def signs(lines: tuple[LogLine, ...], *wanted: str) -> Iterator[Sign]:
 
 def last(lines: tuple[LogLine, ...], *wanted: str) -> Sign | None:
     """The last known line of some names."""
-    found = None
-    for found in signs(lines, *wanted):
-        pass
-    return found
+    return next(reversed([*signs(lines, *wanted)]), None)
 
 
 def place_in_user_code(lines: tuple[LogLine, ...]) -> str:

@@ -35,9 +35,7 @@ def origin(stack: Stack, containers: Sequence[ContainerFacts], variable: str) ->
     return Origin(BY_HAND, text="the configuration that made the container")
 
 
-def origin_of_setting(
-    stack: Stack, containers: Sequence[ContainerFacts], variable: str, *flags: str
-) -> Origin:
+def origin_of_setting(stack: Stack, containers: Sequence[ContainerFacts], variable: str, *flags: str) -> Origin:
     """The same for a setting that may stand on the command line as well."""
     source = setting(containers[0], variable, *flags).source
     if not source.startswith("-"):

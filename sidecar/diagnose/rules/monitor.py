@@ -23,7 +23,12 @@ def sidecar(stack: Stack) -> Outcome:
     facts = stack.evidence.monitor
     container = containers[0] if containers else None
     if container is None or container.state != "running":
-        seen = Seen("the sidecar's container", container.state if container else "not there", "running", container.finished_at if container else stack.evidence.at)
+        seen = Seen(
+            "the sidecar's container",
+            container.state if container else "not there",
+            "running",
+            container.finished_at if container else stack.evidence.at,
+        )
         return Outcome(seen.seen, (_down(stack, (seen,), container),))
     if stack.is_young(container) and (facts is None or facts.answer != "ok"):
         return Outcome("it has only just started", info=True)
@@ -32,19 +37,33 @@ def sidecar(stack: Stack) -> Outcome:
     if facts.answer in ("down", "slow", "foreign"):
         seen = (
             Seen(facts.url, facts.error, "an answer", stack.evidence.at),
-            Seen(container.name, f"running, {container.health or 'no health check'}: {container.health_output}", "healthy"),
+            Seen(
+                container.name,
+                f"running, {container.health or 'no health check'}: {container.health_output}",
+                "healthy",
+            ),
         )
         return Outcome(facts.error, (_down(stack, seen, container, running=True),))
     blind = facts.stale or (facts.age_seconds or 0) > _STALE_SECONDS
     if blind and _proxy_runs(stack):
-        seen = (Seen(facts.url, f"its figures are {facts.age_seconds or 0:.0f} s old", "a few seconds", stack.evidence.at), *(Seen("it says", text) for text in (*facts.troubles, *facts.warnings)[:2]))
+        seen = (
+            Seen(facts.url, f"its figures are {facts.age_seconds or 0:.0f} s old", "a few seconds", stack.evidence.at),
+            *(Seen("it says", text) for text in (*facts.troubles, *facts.warnings)[:2]),
+        )
         return Outcome("blind", (_down(stack, seen, container, running=True),))
     return Outcome(f"{facts.url} answers, figures {facts.age_seconds or 0:.0f} s old")
 
 
 def _down(stack: Stack, seen: tuple[Seen, ...], container: ContainerFacts | None, *, running: bool = False) -> Found:
     name = container.name if container else "the sidecar"
-    return Found("monitor-down", seen, (name,), {"container": name}, "restart" if running else "default", ({"container": name},) if running else ())
+    return Found(
+        "monitor-down",
+        seen,
+        (name,),
+        {"container": name},
+        "restart" if running else "default",
+        ({"container": name},) if running else (),
+    )
 
 
 def _proxy_runs(stack: Stack) -> bool:
@@ -58,12 +77,29 @@ def proxy(stack: Stack) -> Outcome:
         return Outcome("this stack has no docker-proxy", info=True)
     container = containers[0] if containers else None
     if container is None or container.state != "running":
-        seen = Seen("docker-proxy's container", container.state if container else "not there", "running", container.finished_at if container else stack.evidence.at)
+        seen = Seen(
+            "docker-proxy's container",
+            container.state if container else "not there",
+            "running",
+            container.finished_at if container else stack.evidence.at,
+        )
         values = {"container": container.name if container else "docker-proxy"}
         return Outcome(seen.seen, (Found("docker-proxy-down", (seen,), (values["container"],), values),))
     if container.health == "unhealthy":
         seen = Seen(container.name, f"unhealthy: {container.health_output}", "healthy", stack.evidence.at)
-        return Outcome(seen.seen, (Found("docker-proxy-down", (seen,), (container.name,), {"container": container.name}, "restart", ({"container": container.name},)),))
+        return Outcome(
+            seen.seen,
+            (
+                Found(
+                    "docker-proxy-down",
+                    (seen,),
+                    (container.name,),
+                    {"container": container.name},
+                    "restart",
+                    ({"container": container.name},),
+                ),
+            ),
+        )
     return Outcome(f"{container.name} {container.health or 'running'}")
 
 

@@ -79,7 +79,10 @@ def _is_told_otherwise(stack: Stack, worker: ContainerFacts, host: str) -> bool:
 def _unread_variable(stack: Stack, worker: ContainerFacts) -> bool:
     from sidecar.diagnose.rules.configuration import variables  # noqa: PLC0415  a rule that asks another one
 
-    return any(one.slug == "unknown-locust-variable" and worker.name in one.affects and one.severity == "error" for one in variables(stack).found)
+    return any(
+        one.slug == "unknown-locust-variable" and worker.name in one.affects and one.severity == "error"
+        for one in variables(stack).found
+    )
 
 
 def _is_masters_name(stack: Stack, name: str) -> bool:
@@ -92,11 +95,22 @@ def _is_masters_name(stack: Stack, name: str) -> bool:
 
 def _is_elsewhere_on_purpose(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry) -> bool:
     """A way around (the host's published port, another machine) that leads to a master all the same."""
-    if all(stack.is_registered(one) for one in group) and not any(stack.owner_of(address) for address in looked_up.addresses if address not in _own(stack)):
+    if all(stack.is_registered(one) for one in group) and not any(
+        stack.owner_of(address) for address in looked_up.addresses if address not in _own(stack)
+    ):
         return True
-    answers = [one for worker in group if (probe := stack.probe_of(worker)) for one in probe.tcp if one.address in looked_up.addresses]
+    answers = [
+        one
+        for worker in group
+        if (probe := stack.probe_of(worker))
+        for one in probe.tcp
+        if one.address in looked_up.addresses
+    ]
     strangers = [one for one in answers if one.address not in _own(stack)]
-    return bool(strangers) and all(one.greeting == "zmtp" and stack.owner_of(one.address) is None and not is_loopback(one.address) for one in strangers)
+    return bool(strangers) and all(
+        one.greeting == "zmtp" and stack.owner_of(one.address) is None and not is_loopback(one.address)
+        for one in strangers
+    )
 
 
 def _own(stack: Stack) -> frozenset[str]:
@@ -108,7 +122,12 @@ def _unresolvable(stack: Stack, group: Sequence[ContainerFacts], looked_up: Name
     where = origin_of_setting(stack, group, "LOCUST_MASTER_NODE_HOST", "--master-host")
     real = next((name for name in _good_names(stack, group[0])), "")
     seen = [
-        Seen(f"from {names(group)}: look up {looked_up.name!r}", looked_up.error or "no address", f"the master's address{_addresses_of(master)}", probe.at if probe else None),
+        Seen(
+            f"from {names(group)}: look up {looked_up.name!r}",
+            looked_up.error or "no address",
+            f"the master's address{_addresses_of(master)}",
+            probe.at if probe else None,
+        ),
         Seen("the master's names in that network", ", ".join(_good_names(stack, group[0])) or "none", looked_up.name),
         Seen(f"{looked_up.name!r} comes from", where.text),
     ]
@@ -142,12 +161,23 @@ def _elsewhere(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry
     probe = stack.probe_of(group[0])
     host = looked_up.name
     where = origin_of_setting(stack, group, "LOCUST_MASTER_NODE_HOST", "--master-host")
-    seen = [Seen(f"from {names(group)}: {host!r} leads to", ", ".join(looked_up.addresses), f"the master{_addresses_of(stack.master)} alone", probe.at if probe else None)]
+    seen = [
+        Seen(
+            f"from {names(group)}: {host!r} leads to",
+            ", ".join(looked_up.addresses),
+            f"the master{_addresses_of(stack.master)} alone",
+            probe.at if probe else None,
+        )
+    ]
     seen += [Seen(f"who has {address}", _owner_text(stack, group[0], address, host)) for address in strangers[:3]]
     if stack.master_host(group[0]).source:
         seen.append(Seen(f"{host!r} comes from", where.text))
     values = {"name": host, "addresses": ", ".join(strangers), "containers": names(group)}
-    imposters = [(one, address) for address in strangers if (one := stack.owner_of(address)) is not None and not is_loopback(address)]
+    imposters = [
+        (one, address)
+        for address in strangers
+        if (one := stack.owner_of(address)) is not None and not is_loopback(address)
+    ]
     affects = (*(one.name for one in group), *(one.name for one, _ in imposters))
     fix, items = where.fix, where.items
     entry = next((one for one in group[0].extra_hosts if one.partition(":")[0] == host), "")
@@ -157,19 +187,28 @@ def _elsewhere(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry
     elif imposters and not is_address(host):
         fix = "imposter"
         items = tuple(
-            {"network": at.network, "container": one.name} for one, address in imposters for at in one.networks if at.address == address
+            {"network": at.network, "container": one.name}
+            for one, address in imposters
+            for at in one.networks
+            if at.address == address
         )
     return Found("master-name-resolves-elsewhere", tuple(seen), affects, values, fix, items)
 
 
 def _owner_text(stack: Stack, worker: ContainerFacts, address: str, host: str) -> str:
     if is_loopback(address):
-        default = " (Locust's default: LOCUST_MASTER_NODE_HOST is not set)" if host == DEFAULT_MASTER_HOST and not stack.master_host(worker).source else ""
+        default = (
+            " (Locust's default: LOCUST_MASTER_NODE_HOST is not set)"
+            if host == DEFAULT_MASTER_HOST and not stack.master_host(worker).source
+            else ""
+        )
         return f"the worker itself{default}"
     owner = stack.owner_of(address)
     if owner is None:
         return "no container of this engine"
-    return f"the container {owner.name}" + (f" of the project {owner.project!r}" if owner.project and owner.project != stack.evidence.project else "")
+    return f"the container {owner.name}" + (
+        f" of the project {owner.project!r}" if owner.project and owner.project != stack.evidence.project else ""
+    )
 
 
 # ---- route -----------------------------------------------------------------------------------------------------------
@@ -186,7 +225,9 @@ def route(stack: Stack) -> Outcome:
         best = max(fitting, key=lambda one: int(one.split()[0].partition("/")[2]), default="")
         if best:
             return Outcome(f"{at.address} by {best}")
-    return Outcome("no network in common, so no route to look at" if probe.routes else "no route at all", info=bool(probe.routes))
+    return Outcome(
+        "no network in common, so no route to look at" if probe.routes else "no route at all", info=bool(probe.routes)
+    )
 
 
 # ---- port ------------------------------------------------------------------------------------------------------------
@@ -219,11 +260,19 @@ def master_port(stack: Stack) -> Outcome:
     """Whether the master's port can be reached from the workers' place."""
     tried = knocks(stack)
     if not tried:
-        if any(stack.shares_network(worker, master) for worker, _ in stack.probed_workers if (master := stack.running_master)):
+        if any(
+            stack.shares_network(worker, master)
+            for worker, _ in stack.probed_workers
+            if (master := stack.running_master)
+        ):
             return _nobody_looked(stack)
         return Outcome("no network in common, so nothing to knock at", info=True)
     stopped = [one for one in tried if _is_stopped(stack, one)]
-    text = "; ".join(dict.fromkeys(f"{one.tried.address}:{one.tried.port} {one.tried.outcome}{_greeting(one.tried)}" for one in tried))
+    text = "; ".join(
+        dict.fromkeys(
+            f"{one.tried.address}:{one.tried.port} {one.tried.outcome}{_greeting(one.tried)}" for one in tried
+        )
+    )
     return Outcome(text, (_filtered(stack, stopped),) if stopped else ())
 
 
@@ -258,15 +307,36 @@ def _filtered(stack: Stack, stopped: Sequence[_Knock]) -> Found:
         for one in stopped[:2]
     ]
     if master and stack.master_sockets is not None:
-        seen.append(Seen(f"{master.name} listens on", ", ".join(sorted({f'{one.address}:{one.port}' for one in stack.master_sockets if one.port == port})) or "nothing at this port"))
+        seen.append(
+            Seen(
+                f"{master.name} listens on",
+                ", ".join(sorted({f"{one.address}:{one.port}" for one in stack.master_sockets if one.port == port}))
+                or "nothing at this port",
+            )
+        )
     culprits = suspects(stack, [one.tried for one in stopped], [one.worker for one in stopped])
-    seen += [Seen(f"{rule.tool} on {rule.where}", f"{rule.chain}: {rule.rule}{_hits(rule)}", "no rule that stops it") for rule in culprits]
-    mute = [network for at in (master.networks if master else ()) if (network := stack.network(at.network_id)) and not network.containers_talk]
-    seen += [Seen(f"network {network.name}", "com.docker.network.bridge.enable_icc=false: containers may not talk", "true") for network in mute]
+    seen += [
+        Seen(f"{rule.tool} on {rule.where}", f"{rule.chain}: {rule.rule}{_hits(rule)}", "no rule that stops it")
+        for rule in culprits
+    ]
+    mute = [
+        network
+        for at in (master.networks if master else ())
+        if (network := stack.network(at.network_id)) and not network.containers_talk
+    ]
+    seen += [
+        Seen(f"network {network.name}", "com.docker.network.bridge.enable_icc=false: containers may not talk", "true")
+        for network in mute
+    ]
     if not culprits and not mute and (gap := stack.gap("host.firewall")):
         seen.append(Seen("firewall of this machine", f"unknown: {gap}"))
     affects = (*workers, *([master.name] if master else []))
-    values = {"address": stopped[0].tried.address, "port": str(port), "where": _where(culprits, mute), "containers": " ".join(affects)}
+    values = {
+        "address": stopped[0].tried.address,
+        "port": str(port),
+        "where": _where(culprits, mute),
+        "containers": " ".join(affects),
+    }
     fix, items = _mend(stack, culprits, bool(mute), affects)
     confidence = Confidence.CERTAIN if culprits or mute else Confidence.LIKELY
     return Found("network-filtered", tuple(seen), affects, values, fix, items, confidence=confidence)
@@ -279,7 +349,13 @@ def _where(culprits: Sequence[FirewallRule], mute: Sequence[object]) -> str:
 
 
 def _hits(rule: FirewallRule) -> str:
-    return f", stopped {rule.hits} packets while we knocked" if rule.hits else f", stopped {rule.packets} packets so far" if rule.packets else ""
+    return (
+        f", stopped {rule.hits} packets while we knocked"
+        if rule.hits
+        else f", stopped {rule.packets} packets so far"
+        if rule.packets
+        else ""
+    )
 
 
 def suspects(stack: Stack, tries: Sequence[TcpTry], workers: Sequence[ContainerFacts]) -> tuple[FirewallRule, ...]:
@@ -313,7 +389,9 @@ def _names(rule: FirewallRule, tries: Sequence[TcpTry], workers: Sequence[Contai
     return any(re.search(rf"(?<![\w.]){re.escape(word)}(?![\w.])", rule.rule) for word in words)
 
 
-def _mend(stack: Stack, culprits: Sequence[FirewallRule], mute: bool, affects: Sequence[str]) -> tuple[str, tuple[dict[str, str], ...]]:  # noqa: FBT001  one fact
+def _mend(
+    stack: Stack, culprits: Sequence[FirewallRule], mute: bool, affects: Sequence[str]
+) -> tuple[str, tuple[dict[str, str], ...]]:
     if culprits:
         return "rule", tuple({"command": removal(rule)} for rule in culprits)
     if mute:
@@ -323,7 +401,11 @@ def _mend(stack: Stack, culprits: Sequence[FirewallRule], mute: bool, affects: S
 
 def removal(rule: FirewallRule) -> str:
     """The command that takes a stopping rule away, in the network namespace that it is in."""
-    enter = "" if rule.where == "this machine" else f"nsenter --target $(docker inspect --format '{{{{.State.Pid}}}}' {rule.where}) --net "
+    enter = (
+        ""
+        if rule.where == "this machine"
+        else f"nsenter --target $(docker inspect --format '{{{{.State.Pid}}}}' {rule.where}) --net "
+    )
     if rule.tool == "nft":
         if rule.rule == "policy drop":
             return f"{enter}nft 'chain {rule.table} {rule.chain} {{ policy accept; }}'"
@@ -351,7 +433,9 @@ def firewall(stack: Stack) -> Outcome:
 
 
 RULES = (
-    Rule("dns", LAYER, dns, after=lambda stack: without_engine(stack) or ("" if stack.workers else "there is no worker")),
+    Rule(
+        "dns", LAYER, dns, after=lambda stack: without_engine(stack) or ("" if stack.workers else "there is no worker")
+    ),
     Rule("route", LAYER, route, after=without_both),
     Rule("master-port", LAYER, master_port, after=without_both),
     Rule("firewall", LAYER, firewall),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from sidecar.diagnose.evidence import ContainerFacts
-from sidecar.diagnose.rule import Found, Outcome, Rule, cannot_tell, without_both, without_master, without_stack
+from sidecar.diagnose.rule import Found, Outcome, Rule, cannot_tell, without_master, without_stack
 from sidecar.diagnose.rules import log_signs
 from sidecar.diagnose.rules.configuration import grouped
 from sidecar.diagnose.rules.mending import BY_HAND, RECREATE, origin
@@ -39,11 +39,33 @@ def master_answers(stack: Stack) -> Outcome:
     sockets, port = stack.master_sockets, stack.bind_port(master)
     deaf = sockets is not None and not any(one.port == port for one in sockets) and not stack.is_young(master)
     mute = page is not None and page.stage != "ok" and page.error.startswith("no answer")
-    seen = [Seen(f"from {one.worker.name}: {one.tried.address}:{one.tried.port}", f"open, and silent: {_said(one.tried.first_bytes)}", "ZeroMQ's greeting, which a Locust master sends at once", one.probe.at) for one in silent[:2]]
+    seen = [
+        Seen(
+            f"from {one.worker.name}: {one.tried.address}:{one.tried.port}",
+            f"open, and silent: {_said(one.tried.first_bytes)}",
+            "ZeroMQ's greeting, which a Locust master sends at once",
+            one.probe.at,
+        )
+        for one in silent[:2]
+    ]
     if state in _STOPPED_STATES:
-        seen.append(Seen(f"Locust's process in {master.name}", _STOPPED_STATES[state], "running or sleeping", probe.at if probe else None))
+        seen.append(
+            Seen(
+                f"Locust's process in {master.name}",
+                _STOPPED_STATES[state],
+                "running or sleeping",
+                probe.at if probe else None,
+            )
+        )
     if deaf:
-        seen.append(Seen(f"{master.name} listens on", ", ".join(sorted({f'{one.address}:{one.port}' for one in sockets or ()})) or "nothing", f"port {port}", stack.evidence.at))
+        seen.append(
+            Seen(
+                f"{master.name} listens on",
+                ", ".join(sorted({f"{one.address}:{one.port}" for one in sockets or ()})) or "nothing",
+                f"port {port}",
+                stack.evidence.at,
+            )
+        )
     if mute and page is not None:
         seen.append(Seen(f"its page, asked in {master.name}", page.error, "an answer", probe.at if probe else None))
     answers = f"page {stack.evidence.master.answer}" if stack.evidence.master else "page not asked"
@@ -51,7 +73,10 @@ def master_answers(stack: Stack) -> Outcome:
     unheard = mute and not any(stack.is_registered(one) for one in stack.running_workers)
     if silent or state in ("T", "t", "Z") or deaf or (unheard and not stack.is_young(master)):
         values = {"container": master.name}
-        return Outcome(text, (Found("master-not-answering", tuple(seen), (master.name,), values, items=({"container": master.name},)),))
+        return Outcome(
+            text,
+            (Found("master-not-answering", tuple(seen), (master.name,), values, items=({"container": master.name},)),),
+        )
     return Outcome(text)
 
 
@@ -71,17 +96,39 @@ def web_page(stack: Stack) -> Outcome:
         where = origin(stack, [master], "LOCUST_WEB_LOGIN")
         seen = (
             Seen(facts.url, facts.error, "a page", stack.evidence.at),
-            Seen(f"environment of {master.name}", f"LOCUST_WEB_LOGIN={environment(master).get('LOCUST_WEB_LOGIN', '(on the command line)')}", "unset, or code of yours that sets the login up"),
+            Seen(
+                f"environment of {master.name}",
+                f"LOCUST_WEB_LOGIN={environment(master).get('LOCUST_WEB_LOGIN', '(on the command line)')}",
+                "unset, or code of yours that sets the login up",
+            ),
             Seen("it comes from", where.text),
         )
-        return Outcome(facts.error, (Found("web-login-misconfigured", seen, (master.name,), {"url": facts.url}, where.fix, where.items),))
+        return Outcome(
+            facts.error,
+            (Found("web-login-misconfigured", seen, (master.name,), {"url": facts.url}, where.fix, where.items),),
+        )
     monitor = stack.evidence.monitor
     if facts.answer == "login" and monitor and "login" in monitor.locust_error:
         seen = (Seen("the sidecar", monitor.locust_error, "a login that works", stack.evidence.at),)
-        return Outcome("asks for a login", (Found("web-login-misconfigured", seen, (master.name,), {"url": facts.url}, "credentials", severity=Severity.WARN),))
+        return Outcome(
+            "asks for a login",
+            (
+                Found(
+                    "web-login-misconfigured",
+                    seen,
+                    (master.name,),
+                    {"url": facts.url},
+                    "credentials",
+                    severity=Severity.WARN,
+                ),
+            ),
+        )
     if facts.answer in ("down", "foreign", "slow") and _inside_answers(stack, master) is False:
         return cannot_tell(f"{facts.url}: {facts.error}")
-    return Outcome(f"{facts.url} {facts.answer}" + (f", Locust {facts.version}" if facts.version else ""), info=facts.answer in ("slow", "down", "foreign"))
+    return Outcome(
+        f"{facts.url} {facts.answer}" + (f", Locust {facts.version}" if facts.version else ""),
+        info=facts.answer in ("slow", "down", "foreign"),
+    )
 
 
 def _inside_answers(stack: Stack, master: ContainerFacts) -> bool | None:
@@ -103,19 +150,34 @@ def versions(stack: Stack) -> Outcome:
     told = _told_versions(stack)
     if not odd and not told:
         return Outcome(", ".join(sorted({f"Locust {version}" for version in known.values()})))
-    seen = [Seen(f"Locust in {master.name}", of_master, "the same as the workers'", stack.evidence.at)] if master and of_master else []
-    seen += [Seen(f"Locust in {names(group)}", known[group[0].name], f"{of_master[:4]}…", stack.evidence.at) for group in grouped(odd, lambda one: known[one.name])]
+    seen = (
+        [Seen(f"Locust in {master.name}", of_master, "the same as the workers'", stack.evidence.at)]
+        if master and of_master
+        else []
+    )
+    seen += [
+        Seen(f"Locust in {names(group)}", known[group[0].name], f"{of_master[:4]}…", stack.evidence.at)
+        for group in grouped(odd, lambda one: known[one.name])
+    ]
     seen += told
     affected = odd or [one for one in stack.of(WORKER) if any(one.id[:12] in each.seen for each in told)]
     images = {one.image_id for one in affected} | ({master.image_id} if master else set())
     fix = RECREATE if any(stack.wanted(one) and _other_image(stack, one) for one in affected) else BY_HAND
-    values = {"master": of_master, "worker": known.get(affected[0].name, "another") if affected else "another", "images": str(len(images))}
-    return Outcome("versions differ", (Found("version-mismatch", tuple(seen), tuple(one.name for one in affected), values, fix),))
+    values = {
+        "master": of_master,
+        "worker": known.get(affected[0].name, "another") if affected else "another",
+        "images": str(len(images)),
+    }
+    return Outcome(
+        "versions differ", (Found("version-mismatch", tuple(seen), tuple(one.name for one in affected), values, fix),)
+    )
 
 
 def _other_image(stack: Stack, one: ContainerFacts) -> bool:
     wanted, master = stack.wanted(one), stack.master
-    return wanted is not None and (wanted.image != one.image or (master is not None and master.image_id != one.image_id))
+    return wanted is not None and (
+        wanted.image != one.image or (master is not None and master.image_id != one.image_id)
+    )
 
 
 def version_of(stack: Stack, one: ContainerFacts) -> str:
@@ -168,7 +230,11 @@ def _orphans(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
     if master is None or master.started_at is None:
         return ()
     log = log_signs.current_log(master)
-    told = {sign.detail for sign in log_signs.signs(log, "unknown-worker") if sign.at is None or stack.evidence.at - sign.at < timedelta(seconds=30)}
+    told = {
+        sign.detail
+        for sign in log_signs.signs(log, "unknown-worker")
+        if sign.at is None or stack.evidence.at - sign.at < timedelta(seconds=30)
+    }
     found = []
     for one in away:
         reported = any(worker.startswith(f"{one.id[:12]}_") or worker.startswith(f"{one.hostname}_") for worker in told)
@@ -179,7 +245,15 @@ def _orphans(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
         return ()
     seen = [
         Seen(f"start of {master.name}", f"{master.started_at:%H:%M:%S}", "before its workers", master.started_at),
-        *(Seen(f"start of {one.name}", f"{one.started_at:%H:%M:%S}" if one.started_at else "?", "after the master's", one.started_at) for one in found[:2]),
+        *(
+            Seen(
+                f"start of {one.name}",
+                f"{one.started_at:%H:%M:%S}" if one.started_at else "?",
+                "after the master's",
+                one.started_at,
+            )
+            for one in found[:2]
+        ),
     ]
     sign = log_signs.last(log, "unknown-worker")
     seen += [Seen(f"log of {master.name}", sign.text, "no such line", sign.at)] if sign else []
@@ -206,7 +280,9 @@ def _missing(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
         return ()
     seen = [found for one in silent[:3] for found in _silence(stack, one)]
     values = {"containers": " ".join(one.name for one in silent), "who": names(silent)}
-    return (Found("heartbeat-missed", tuple(seen), tuple(one.name for one in silent), values, confidence=Confidence.LIKELY),)
+    return (
+        Found("heartbeat-missed", tuple(seen), tuple(one.name for one in silent), values, confidence=Confidence.LIKELY),
+    )
 
 
 def _is_silent(stack: Stack, one: ContainerFacts) -> bool:
@@ -244,7 +320,12 @@ def _silence(stack: Stack, one: ContainerFacts) -> Iterator[Seen]:
         yield Seen(f"Locust's process in {one.name}", _STOPPED_STATES[state], "running or sleeping", stack.evidence.at)
     age = stack.heartbeat_age(one)
     if age is not None and age > HEARTBEAT_SECONDS:
-        yield Seen(f"{one.name} last heard the master", f"{age:.0f} s ago", f"at most {HEARTBEAT_SECONDS:.0f} s ago", stack.evidence.at)
+        yield Seen(
+            f"{one.name} last heard the master",
+            f"{age:.0f} s ago",
+            f"at most {HEARTBEAT_SECONDS:.0f} s ago",
+            stack.evidence.at,
+        )
 
 
 def _few(stack: Stack, running: Sequence[ContainerFacts], away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
@@ -257,11 +338,26 @@ def _few(stack: Stack, running: Sequence[ContainerFacts], away: Sequence[Contain
     connected = stack.connected
     seen = [Seen("worker containers that run", str(len(running)), str(expected), stack.evidence.at)]
     if connected is not None:
-        seen.append(Seen("workers that the master counts on", str(connected), str(max(expected, len(running))), stack.evidence.at))
+        seen.append(
+            Seen(
+                "workers that the master counts on", str(connected), str(max(expected, len(running))), stack.evidence.at
+            )
+        )
     if unregistered:
         seen.append(Seen("run, and are not registered", names(unregistered), "registered"))
-    values = {"running": str(len(running)), "expected": str(expected), "connected": "?" if connected is None else str(connected)}
-    return (Found("workers-fewer-than-expected", tuple(seen), tuple(one.name for one in unregistered) or ("the workers",), values),)
+    values = {
+        "running": str(len(running)),
+        "expected": str(expected),
+        "connected": "?" if connected is None else str(connected),
+    }
+    return (
+        Found(
+            "workers-fewer-than-expected",
+            tuple(seen),
+            tuple(one.name for one in unregistered) or ("the workers",),
+            values,
+        ),
+    )
 
 
 # ---- logs, resources -------------------------------------------------------------------------------------------------
@@ -277,7 +373,9 @@ def logs(stack: Stack) -> Outcome:
     if not bad:
         return Outcome(f"{len(lines)} lines since the last start, none of them an error")
     one, line = bad[-1]
-    return Outcome(f"{len(bad)} errors in {len(lines)} lines, the last of {one.name}: {line.text.strip()[:160]}", info=True)
+    return Outcome(
+        f"{len(bad)} errors in {len(lines)} lines, the last of {one.name}: {line.text.strip()[:160]}", info=True
+    )
 
 
 def resources(stack: Stack) -> Outcome:
@@ -287,7 +385,11 @@ def resources(stack: Stack) -> Outcome:
         return cannot_tell("no figures")
     fullest = max(measured, key=lambda one: (one.memory_working_set_bytes or 0) / (one.memory_limit_bytes or 1 << 62))
     busiest = max(measured, key=lambda one: one.cpu_percent or 0.0)
-    share = 100 * (fullest.memory_working_set_bytes or 0) / fullest.memory_limit_bytes if fullest.memory_limit_bytes else 0.0
+    share = (
+        100 * (fullest.memory_working_set_bytes or 0) / fullest.memory_limit_bytes
+        if fullest.memory_limit_bytes
+        else 0.0
+    )
     text = f"most CPU {busiest.cpu_percent or 0:.0f} % ({busiest.name}), fullest memory {share:.0f} % of its limit ({fullest.name})"
     return Outcome(text, info=share >= 90)  # noqa: PLR2004  the sidecar's own threshold
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from sidecar.diagnose.evidence import ContainerFacts
 from sidecar.diagnose.rule import Found, Outcome, Rule, without_stack
 from sidecar.diagnose.rules import log_signs
@@ -30,7 +28,12 @@ def processor(stack: Stack) -> Outcome:
     if not held:
         return Outcome(f"limits of {min(one.cpu_limit or 0 for one in limited):g} processors or more, not reached")
     seen = tuple(
-        Seen(f"{one.name}, limit {one.cpu_limit:g} processors", f"held back in {one.throttled_percent:.0f} % of the periods", f"below {THROTTLED_PERCENT:.0f} %", stack.evidence.at)
+        Seen(
+            f"{one.name}, limit {one.cpu_limit:g} processors",
+            f"held back in {one.throttled_percent:.0f} % of the periods",
+            f"below {THROTTLED_PERCENT:.0f} %",
+            stack.evidence.at,
+        )
         for one in held[:4]
     )
     knob = {"WORKER_CPUS": ""}
@@ -38,11 +41,16 @@ def processor(stack: Stack) -> Outcome:
     values = {"containers": names(held), "limit": f"{held[0].cpu_limit:g}"}
     items = tuple({"container": one.name} for one in held)
     fix = "update" if on_master or not _is_our_knob(stack, held) else "default"
-    return Outcome(f"held back: {names(held)}", (Found("cpu-throttled", seen, tuple(one.name for one in held), values, fix, items, up=knob),))
+    return Outcome(
+        f"held back: {names(held)}",
+        (Found("cpu-throttled", seen, tuple(one.name for one in held), values, fix, items, up=knob),),
+    )
 
 
 def _is_our_knob(stack: Stack, held: list[ContainerFacts]) -> bool:
-    return any(word.startswith("WORKER_CPUS=") for word in stack.evidence.config.up_words) and all(stack.wanted(one) for one in held)
+    return any(word.startswith("WORKER_CPUS=") for word in stack.evidence.config.up_words) and all(
+        stack.wanted(one) for one in held
+    )
 
 
 def open_files(stack: Stack) -> Outcome:
@@ -55,16 +63,36 @@ def open_files(stack: Stack) -> Outcome:
     if not few:
         return Outcome(f"{least} open files or more")
     seen = [
-        Seen(f"open files allowed to {one.name}", str(known[one.name]) + _in_use(stack, one), f"{LOCUST_WANTS_FILES} (Locust's minimum)", stack.evidence.at)
+        Seen(
+            f"open files allowed to {one.name}",
+            str(known[one.name]) + _in_use(stack, one),
+            f"{LOCUST_WANTS_FILES} (Locust's minimum)",
+            stack.evidence.at,
+        )
         for one in few[:3]
     ]
-    sign = next((sign for one in few if (sign := log_signs.last(log_signs.current_log(one), "too-many-files", "file-limit"))), None)
+    sign = next(
+        (sign for one in few if (sign := log_signs.last(log_signs.current_log(one), "too-many-files", "file-limit"))),
+        None,
+    )
     seen += [Seen(f"log of {few[0].name}", sign.text, "no such line", sign.at)] if sign else []
     told = stack.evidence.config.nofile
     values = {"containers": names(few), "limit": str(least)}
     wanted = max(told, LOCUST_WANTS_FILES)
     severity = Severity.ERROR if least < TOO_FEW_FILES else Severity.WARN
-    return Outcome(f"{least} open files", (Found("nofile-too-low", tuple(seen), tuple(one.name for one in few), values, severity=severity, up={"NOFILE": str(wanted)}),))
+    return Outcome(
+        f"{least} open files",
+        (
+            Found(
+                "nofile-too-low",
+                tuple(seen),
+                tuple(one.name for one in few),
+                values,
+                severity=severity,
+                up={"NOFILE": str(wanted)},
+            ),
+        ),
+    )
 
 
 def _files(stack: Stack, one: ContainerFacts) -> int | None:
@@ -88,12 +116,26 @@ def memory_limit(stack: Stack) -> Outcome:
     seen = tuple(Seen(one.name, why[0], why[1], stack.evidence.at) for one, why in weak[:4])
     told = stack.evidence.engine.warnings
     kernel = any("memory limit" in text.lower() for text in told)
-    seen += tuple(Seen("Docker says", text, "no such warning") for text in told if "memory" in text.lower() or "swap" in text.lower())
+    seen += tuple(
+        Seen("Docker says", text, "no such warning")
+        for text in told
+        if "memory" in text.lower() or "swap" in text.lower()
+    )
     items = tuple({"container": one.name, "bytes": str(_wanted_bytes(stack, one))} for one, _ in weak)
     values = {"containers": names([one for one, _ in weak])}
     return Outcome(
         f"not in force: {names([one for one, _ in weak])}",
-        (Found("memory-limit-not-enforced", seen, tuple(one.name for one, _ in weak), values, "kernel" if kernel else "default", items, severity=Severity.WARN),),
+        (
+            Found(
+                "memory-limit-not-enforced",
+                seen,
+                tuple(one.name for one, _ in weak),
+                values,
+                "kernel" if kernel else "default",
+                items,
+                severity=Severity.WARN,
+            ),
+        ),
     )
 
 
@@ -114,7 +156,10 @@ def _weakness(stack: Stack, one: ContainerFacts) -> tuple[str, str] | None:
         if inside is None:
             return f"Docker was told {_size(one.memory_limit_bytes)}, the kernel has no limit", "the same in the kernel"
         if inside > one.memory_limit_bytes:
-            return f"Docker was told {_size(one.memory_limit_bytes)}, the kernel has {_size(inside)}", "the same in the kernel"
+            return (
+                f"Docker was told {_size(one.memory_limit_bytes)}, the kernel has {_size(inside)}",
+                "the same in the kernel",
+            )
     swap = one.memory_swap_bytes or 0
     if stack.evidence.host.swap_total_bytes and (swap == _UNLIMITED or swap > one.memory_limit_bytes):
         return f"limit {_size(one.memory_limit_bytes)}, and swap beyond it", "a swap limit equal to the memory limit"
@@ -130,5 +175,3 @@ RULES = (
     Rule("open-files", LAYER, open_files, after=without_stack),
     Rule("memory-limit", LAYER, memory_limit, after=without_stack),
 )
-
-

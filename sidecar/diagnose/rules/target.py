@@ -53,7 +53,11 @@ def _said(one: HttpTry) -> str:
 
 
 def _judge(
-    stack: Stack, worker: ContainerFacts, probe: Probe, one: HttpTry, tried: Sequence[tuple[ContainerFacts, Probe, HttpTry]]
+    stack: Stack,
+    worker: ContainerFacts,
+    probe: Probe,
+    one: HttpTry,
+    tried: Sequence[tuple[ContainerFacts, Probe, HttpTry]],
 ) -> Iterator[Found]:
     try:
         host = urlsplit(one.url).hostname or ""
@@ -68,18 +72,40 @@ def _judge(
     if not slug:
         return
     proxied = next((other for _, _, other in tried if other.proxy and other.url == one.url), None)
-    seen = [Seen(f"from {worker.name}: GET {_bare(one.url)}", _said(one), "an answer below 500", probe.at), *_details(one)]
+    seen = [
+        Seen(f"from {worker.name}: GET {_bare(one.url)}", _said(one), "an answer below 500", probe.at),
+        *_details(one),
+    ]
     seen += _failures_seen(stack)
     severity = Severity.WARN if _goes_well(stack) else Severity.ERROR
-    values = {"url": _bare(one.url), "host": host, "error": _said(one), "proxy": "", "address": ", ".join(one.addresses), "status": str(one.status or "")}
+    values = {
+        "url": _bare(one.url),
+        "host": host,
+        "error": _said(one),
+        "proxy": "",
+        "address": ", ".join(one.addresses),
+        "status": str(one.status or ""),
+    }
     if proxied is not None and slug not in ("target-http-error",):
         yield _unproxied(one, proxied, seen, values, probe, severity)
         return
     over = _overlap(stack, worker, one)
     if over is not None:
         network, subnet = over
-        seen.append(Seen(f"network {network.name}", f"{subnet} covers {', '.join(one.addresses)}, and no container has it", "a subnet that leaves the target's addresses out"))
-        yield Found("subnet-overlaps-target", tuple(seen), (_bare(one.url), network.name), {**values, "network": network.name, "subnet": subnet}, severity=severity)
+        seen.append(
+            Seen(
+                f"network {network.name}",
+                f"{subnet} covers {', '.join(one.addresses)}, and no container has it",
+                "a subnet that leaves the target's addresses out",
+            )
+        )
+        yield Found(
+            "subnet-overlaps-target",
+            tuple(seen),
+            (_bare(one.url), network.name),
+            {**values, "network": network.name, "subnet": subnet},
+            severity=severity,
+        )
         return
     fix, items = _fix(stack, slug, host, one)
     yield Found(slug, tuple(seen), (_bare(one.url),), values, fix, items, severity=severity)
@@ -118,18 +144,34 @@ def _localhost(stack: Stack, worker: ContainerFacts, one: HttpTry, host: str) ->
         Seen(f"from {worker.name}: GET {_bare(one.url)}", _said(one)),
     )
     where = "knob" if _is_given(stack, one.url) else "class"
-    return Found("target-is-localhost", seen, (_bare(one.url),), {"url": _bare(one.url), "better": better}, where, up={"HOST": better})
+    return Found(
+        "target-is-localhost",
+        seen,
+        (_bare(one.url),),
+        {"url": _bare(one.url), "better": better},
+        where,
+        up={"HOST": better},
+    )
 
 
 def _is_given(stack: Stack, url: str) -> bool:
     return not any(pair.value == url for pair in stack.evidence.config.class_hosts)
 
 
-def _unproxied(one: HttpTry, proxied: HttpTry, seen: list[Seen], values: dict[str, str], probe: Probe, severity: Severity) -> Found:
+def _unproxied(
+    one: HttpTry, proxied: HttpTry, seen: list[Seen], values: dict[str, str], probe: Probe, severity: Severity
+) -> Found:
     works = proxied.stage == "ok"
     seen = [*seen, Seen(f"the same through the proxy {_bare(proxied.proxy)}", _said(proxied), "an answer", probe.at)]
     confidence = Confidence.CERTAIN if works else Confidence.LIKELY
-    return Found("proxy-not-applied", tuple(seen), (_bare(one.url), _bare(proxied.proxy)), {**values, "proxy": _bare(proxied.proxy)}, severity=severity, confidence=confidence)
+    return Found(
+        "proxy-not-applied",
+        tuple(seen),
+        (_bare(one.url), _bare(proxied.proxy)),
+        {**values, "proxy": _bare(proxied.proxy)},
+        severity=severity,
+        confidence=confidence,
+    )
 
 
 def _overlap(stack: Stack, worker: ContainerFacts, one: HttpTry) -> tuple[Network, str] | None:
@@ -170,7 +212,10 @@ def _failures_seen(stack: Stack) -> Iterator[Seen]:
     master = stack.evidence.master
     if master and master.requests and master.failures:
         rows = sorted(master.errors, key=lambda row: -row.occurrences)[:1]
-        yield Seen("the run's requests", f"{master.failures} of {master.requests} failed" + (f", most with {rows[0].error[:100]}" if rows else ""))
+        yield Seen(
+            "the run's requests",
+            f"{master.failures} of {master.requests} failed" + (f", most with {rows[0].error[:100]}" if rows else ""),
+        )
 
 
 def _failing_requests(stack: Stack, already: bool) -> Iterator[Found]:  # noqa: FBT001  one fact
@@ -185,7 +230,12 @@ def _failing_requests(stack: Stack, already: bool) -> Iterator[Found]:  # noqa: 
     worst, code = max(rows, key=lambda one: one[0].occurrences)
     seen = (
         Seen("the run's requests", f"{master.failures} of {master.requests} failed", "fewer", stack.evidence.at),
-        Seen(f"{worst.method} {worst.name}", f"{worst.occurrences} times {worst.error[:120]}", "an answer below 400", worst.last_seen),
+        Seen(
+            f"{worst.method} {worst.name}",
+            f"{worst.occurrences} times {worst.error[:120]}",
+            "an answer below 400",
+            worst.last_seen,
+        ),
     )
     values = {"url": worst.name, "host": master.host, "error": f"status {code}", "status": code, "address": ""}
     yield Found("target-http-error", seen, (worst.name,), values, confidence=Confidence.LIKELY)

@@ -33,7 +33,9 @@ def docker_network(stack: Stack) -> Outcome:
     if exhausted or not stack.workers or not stack.running_master:
         return Outcome(_networks_text(stack), exhausted)
     master = stack.running_master
-    apart = [one for one in stack.running_workers if not stack.shares_network(one, master) and not stack.is_registered(one)]
+    apart = [
+        one for one in stack.running_workers if not stack.shares_network(one, master) and not stack.is_registered(one)
+    ]
     return Outcome(_networks_text(stack), tuple(_not_shared(stack, apart, master)) if apart else ())
 
 
@@ -45,7 +47,10 @@ def _networks_text(stack: Stack) -> str:
 def _not_shared(stack: Stack, apart: Sequence[ContainerFacts], master: ContainerFacts) -> Iterator[Found]:
     seen = [
         Seen(f"networks of {master.name}", _networks_of(master), "one that the workers are in", stack.evidence.at),
-        *(Seen(f"networks of {names(group)}", _networks_of(group[0]), "one that the master is in", stack.evidence.at) for group in grouped(apart, _networks_of)),
+        *(
+            Seen(f"networks of {names(group)}", _networks_of(group[0]), "one that the master is in", stack.evidence.at)
+            for group in grouped(apart, _networks_of)
+        ),
     ]
     odd, others = _who_is_odd(stack, apart, master)
     home = next((at for at in others[0].networks if at.network not in _UNNAMED), None)
@@ -85,8 +90,16 @@ def _exhausted(stack: Stack) -> Iterator[Found]:
         return
     unused = [network.name for network in stack.evidence.networks if not network.in_use]
     seen = (
-        Seen("Docker's address pools", f"all taken, by {len(stack.evidence.networks)} networks", "room for one more", stack.evidence.at),
-        Seen("networks that no container uses", f"{len(unused)}: {', '.join(unused[:4])}{' …' if len(unused) > 4 else ''}" if unused else "none"),  # noqa: PLR2004  as many as fit a line
+        Seen(
+            "Docker's address pools",
+            f"all taken, by {len(stack.evidence.networks)} networks",
+            "room for one more",
+            stack.evidence.at,
+        ),
+        Seen(
+            "networks that no container uses",
+            f"{len(unused)}: {', '.join(unused[:4])}{' …' if len(unused) > 4 else ''}" if unused else "none",
+        ),
     )
     fix = "default" if unused else "no-unused"
     yield Found("network-pool-exhausted", seen, ("Docker's address pools",), {"count": str(len(unused))}, fix)
@@ -127,22 +140,41 @@ def bind(stack: Stack) -> Outcome:
     away = [one for one in stack.workers if not stack.is_registered(one)]
     found = [*_loopback(stack, master, sockets, port, away), *_wrong_port(stack, master, sockets, away)]
     listening = sorted({f"{one.address}:{one.port}" for one in sockets if one.port == port})
-    return Outcome(f"the master listens on {', '.join(listening)}" if listening else f"nothing listens on port {port}", tuple(found))
+    return Outcome(
+        f"the master listens on {', '.join(listening)}" if listening else f"nothing listens on port {port}",
+        tuple(found),
+    )
 
 
 def _loopback(
     stack: Stack, master: ContainerFacts, sockets: Sequence[Socket], port: int | None, away: Sequence[ContainerFacts]
 ) -> Iterator[Found]:
     at_port = [one for one in sockets if one.port == port]
-    outside = [one for one in away if one.network_mode != f"container:{master.id}" and "host" not in (one.network_mode, master.network_mode)]
+    outside = [
+        one
+        for one in away
+        if one.network_mode != f"container:{master.id}" and "host" not in (one.network_mode, master.network_mode)
+    ]
     if not at_port or not outside or not all(_only_local(one) for one in at_port):
         return
     where = origin_of_setting(stack, [master], "LOCUST_MASTER_BIND_HOST", "--master-bind-host")
     seen = (
-        Seen(f"{master.name} listens on", ", ".join(f"{one.address}:{one.port}" for one in at_port), f"0.0.0.0:{port}", stack.evidence.at),
+        Seen(
+            f"{master.name} listens on",
+            ", ".join(f"{one.address}:{one.port}" for one in at_port),
+            f"0.0.0.0:{port}",
+            stack.evidence.at,
+        ),
         Seen("it comes from", where.text),
     )
-    yield Found("master-bound-to-loopback", seen, (master.name,), {"container": master.name, "address": at_port[0].address}, where.fix, where.items)
+    yield Found(
+        "master-bound-to-loopback",
+        seen,
+        (master.name,),
+        {"container": master.name, "address": at_port[0].address},
+        where.fix,
+        where.items,
+    )
 
 
 def _only_local(one: Socket) -> bool:
@@ -181,18 +213,29 @@ def _leads_to_master(stack: Stack, worker: ContainerFacts, master: ContainerFact
 
 
 def _speaks_http(stack: Stack, group: Sequence[ContainerFacts], port: int) -> bool:
-    return any(one.greeting == "http" and one.port == port for worker in group if (probe := stack.probe_of(worker)) for one in probe.tcp)
+    return any(
+        one.greeting == "http" and one.port == port
+        for worker in group
+        if (probe := stack.probe_of(worker))
+        for one in probe.tcp
+    )
 
 
 def _port_evidence(stack: Stack, group: Sequence[ContainerFacts], port: int, bind_port: int | None) -> Iterator[Seen]:
     where = origin_of_setting(stack, group, "LOCUST_MASTER_NODE_PORT", "--master-port")
-    yield Seen(f"master's port for {names(group)}", str(port), f"{bind_port}, where the master listens", stack.evidence.at)
+    yield Seen(
+        f"master's port for {names(group)}", str(port), f"{bind_port}, where the master listens", stack.evidence.at
+    )
     for worker in group[:2]:
         probe = stack.probe_of(worker)
         for one in probe.tcp if probe else ():
             if one.port == port:
-                answer = {"http": "an HTTP server answers", "none": "open, no Locust master answers"}.get(one.greeting, one.outcome)
-                yield Seen(f"from {worker.name}: {one.address}:{port}", answer, "a Locust master", probe.at if probe else None)
+                answer = {"http": "an HTTP server answers", "none": "open, no Locust master answers"}.get(
+                    one.greeting, one.outcome
+                )
+                yield Seen(
+                    f"from {worker.name}: {one.address}:{port}", answer, "a Locust master", probe.at if probe else None
+                )
     yield Seen("it comes from", where.text)
 
 
@@ -204,7 +247,9 @@ def _at_web_port(
     sign = log_signs.last(log_signs.current_log(master), "web-greeting")
     seen += [Seen(f"log of {master.name}", sign.text[:120], "no such line", sign.at)] if sign else []
     values = {"port": str(port), "bind_port": str(bind_port), "containers": names(group)}
-    return Found("worker-points-at-web-port", tuple(seen), tuple(one.name for one in group), values, where.fix, where.items)
+    return Found(
+        "worker-points-at-web-port", tuple(seen), tuple(one.name for one in group), values, where.fix, where.items
+    )
 
 
 def _mismatch(
@@ -217,7 +262,14 @@ def _mismatch(
         where = of_master
     values = {"port": str(port), "bind_port": str(bind_port), "containers": names(group), "master": master.name}
     affects = (*(one.name for one in group), master.name)
-    return Found("master-port-mismatch", tuple(_port_evidence(stack, group, port, bind_port)), affects, values, where.fix, where.items)
+    return Found(
+        "master-port-mismatch",
+        tuple(_port_evidence(stack, group, port, bind_port)),
+        affects,
+        values,
+        where.fix,
+        where.items,
+    )
 
 
 RULES = (
