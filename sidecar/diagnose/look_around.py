@@ -20,7 +20,8 @@ import struct
 import sys
 import threading
 import time
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from functools import partial
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 CONNECT_SECONDS = 3.0
 GREETING_SECONDS = 2.0
@@ -136,7 +137,8 @@ def split_url(url: str) -> Tuple[str, str, int, str]:
 def try_http(url: str, proxy: str) -> Answer:
     """One GET, and how far it came."""
     began = time.monotonic()
-    result = {"url": url, "proxy": proxy, "stage": "name", "outcome": "", "addresses": [], "error": "", "status": None}
+    result: Answer = {"url": url, "proxy": proxy, "stage": "name", "outcome": "", "addresses": []}
+    result.update(error="", status=None)
     try:
         request(url, proxy, result)
     except Exception as error:  # noqa: BLE001  whatever a server or a URL does to us is the answer
@@ -173,8 +175,8 @@ def request(url: str, proxy: str, result: Answer) -> None:
     result["stage"] = "http"
     shown = host if port in (80, 443) else "%s:%d" % (host, port)
     target = url if proxy and scheme == "http" else path
-    head = "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: locust-kit-diagnose\r\nAccept: */*\r\nConnection: close\r\n\r\n"
-    link.sendall((head % (target, shown)).encode("latin-1", "replace"))
+    text = "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: locust-kit-diagnose\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+    link.sendall((text % (target, shown)).encode("latin-1", "replace"))
     read_answer(link, result)
 
 
@@ -393,7 +395,7 @@ def own_addresses() -> List[str]:
 
 def run(job: Answer) -> Answer:
     """Do the job; what did not end by the deadline is missing from the answer."""
-    result = {"names": [], "tcp": [], "http": []}  # type: Answer
+    result: Answer = {"names": [], "tcp": [], "http": []}
     lock = threading.Lock()
 
     def keep(part: str, work: Callable[[], Answer]) -> None:
@@ -409,7 +411,7 @@ def run(job: Answer) -> Answer:
         with lock:
             tries = [one for one in wanted if one not in tried]
             tried.update(tries)
-        start([lambda a=address, p=port: keep("tcp", lambda: try_tcp(a, p)) for address, port in tries])
+        start([partial(keep, "tcp", partial(try_tcp, address, port)) for address, port in tries])
 
     def start(works: List[Callable[[], None]]) -> List[threading.Thread]:
         threads = [threading.Thread(target=work, daemon=True) for work in works]
@@ -418,15 +420,15 @@ def run(job: Answer) -> Answer:
         running.extend(threads)
         return threads
 
-    running = []  # type: List[threading.Thread]
-    hosts = {}  # type: Dict[str, List[int]]
+    running: List[threading.Thread] = []
+    hosts: Dict[str, List[int]] = {}
     for host, port in job.get("tcp", []):
         hosts.setdefault(host, []).append(port)
-    tried = set()
+    tried: Set[Tuple[str, int]] = set()
     for name in job.get("names", []):
         hosts.setdefault(name, [])
-    start([lambda h=host, p=ports: name_then_tcp(h, p) for host, ports in hosts.items()])
-    start([lambda o=one: keep("http", lambda: try_http(o["url"], o.get("proxy", ""))) for one in job.get("http", [])])
+    start([partial(name_then_tcp, host, ports) for host, ports in hosts.items()])
+    start([partial(keep, "http", partial(try_http, one["url"], one.get("proxy", ""))) for one in job.get("http", [])])
     if job.get("inside"):
         result["inside"] = inside()
     result["listening"] = listening()

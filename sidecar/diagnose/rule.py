@@ -76,7 +76,7 @@ def cannot_tell(reason: str) -> Outcome:
     return Outcome(reason, unknown=reason)
 
 
-# ---- Reasons to have nothing to check ---------------------------------------------------------------------------------
+# ---- Reasons to have nothing to check --------------------------------------------------------------------------------
 
 
 def without_engine(stack: Stack) -> str:

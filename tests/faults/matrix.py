@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import http.server
-import os
-import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from stacks import ROOT, docker, until
-from world import LABEL, World, rule, run, stranger
+from world import LABEL, World, rule, stranger
 
 Inflict = Callable[[World], AbstractContextManager[None]]
 SLEEPER = ("-c", "import time; time.sleep(3600)")
@@ -430,7 +428,19 @@ def a_drop_in_docker_user(world: World) -> Iterator[None]:
 
 @fault("network-filtered")
 def a_reject_with_reset(world: World) -> Iterator[None]:
-    with rule("DOCKER-USER", "-p", "tcp", "--dport", "5557", "-j", "REJECT", "--reject-with", "tcp-reset"):
+    with rule(
+        "DOCKER-USER",
+        "-d",
+        world.address(world.master),
+        "-p",
+        "tcp",
+        "--dport",
+        "5557",
+        "-j",
+        "REJECT",
+        "--reject-with",
+        "tcp-reset",
+    ):
         time.sleep(12)
         yield
 
@@ -588,6 +598,3 @@ def a_killed_proxy(world: World) -> Iterator[None]:
     docker("kill", world.name("docker-proxy"))
     time.sleep(2)
     yield
-
-
-_ = (ExitStack, os, socketserver, run)

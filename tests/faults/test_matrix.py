@@ -1,4 +1,4 @@
-"""The fault matrix: each fault is inflicted for real, its cause must be named first, and what is printed must mend it."""
+"""The fault matrix: each fault is inflicted for real, its cause is named first, and what is printed mends it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stack under test, and the ways to bring a fault about: overrides of Compose, the engine, the firewall, signals."""
+"""The stack under test, and the ways to break it: overrides of Compose, the engine, the firewall, signals."""
 
 from __future__ import annotations
 
@@ -93,11 +93,11 @@ class World(Stack):
     # ---- being well
 
     def is_connected(self, workers: int = WORKERS) -> bool:
-        """Whether the master counts the workers, at the port that the last `up` was told: a mend may have changed it."""
+        """Whether the master counts the workers, at the port of the last `up`: a mend may have changed it."""
         known = json.loads((ROOT / ".locust-kit/state" / f"{self.project}.json").read_text())
         port = known["choices"].get("WEB_PORT", self.web_port)
         try:
-            return get_json(f"http://127.0.0.1:{port}/worker-count")["worker_count"] == workers
+            return bool(get_json(f"http://127.0.0.1:{port}/worker-count")["worker_count"] == workers)
         except (OSError, ValueError):
             return False
 

@@ -68,7 +68,7 @@ def inspect_all(engine: Engine, wanted: Sequence[Row], project: str, deadline: D
 
 
 def _name(row: Row) -> str:
-    return (row.get("Names") or ["/?"])[0].lstrip("/")
+    return str((row.get("Names") or ["/?"])[0]).lstrip("/")
 
 
 def facts(found: Row, project: str) -> ContainerFacts:

@@ -93,7 +93,9 @@ def parse_nft(text: str, where: str) -> Iterator[FirewallRule]:
         if about.get("family") in ("ip", "ip6") and about.get("table") in _OF_IPTABLES:
             continue
         if (rule := entry.get("rule")) and (verdict := _verdict(rule.get("expr") or [])):
-            counter = next((part["counter"] for part in rule["expr"] if isinstance(part.get("counter"), dict)), {})
+            counter: Mapping[str, Any] = next(
+                (part["counter"] for part in rule["expr"] if isinstance(part.get("counter"), dict)), {}
+            )
             yield FirewallRule(
                 where,
                 "nft",

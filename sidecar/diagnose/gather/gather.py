@@ -18,7 +18,6 @@ from sidecar.diagnose.evidence import (
     Gap,
     HostFacts,
     MasterFacts,
-    MonitorFacts,
     Network,
     PortFacts,
     Probe,
@@ -61,14 +60,15 @@ class Gatherer:
         asked_compose = Later.of(lambda: engine.compose_version(self.environ))
         asked_rules = Later.of(lambda: firewall.read(host.HERE))
         asked_monitor = Later.of(lambda: web.monitor(self.settings.monitor_port, self.now))
-        about_engine, door = self._part("engine", asked_engine, (EngineFacts("hung", error="no answer in time"), None))
+        silent: tuple[EngineFacts, Engine | None] = (EngineFacts("hung", error="no answer in time"), None)
+        about_engine, door = self._part("engine", asked_engine, silent)
         found = self._stack(door, about_engine) if door else _Found()
-        rules_before = self._part("host.firewall", asked_rules, None)
+        rules_before = self._maybe("host.firewall", asked_rules)
         rules = self._firewall_after(found, rules_before)
         version, error = self._part("compose", asked_compose, ("", "no answer in time"))
         facts = self._part("config", asked_config, config.facts(self.settings, self.settings_error))
         machine = self._part("host", asked_host, HostFacts("?", is_root=False))
-        monitor: MonitorFacts | None = self._part("monitor", asked_monitor, None)
+        monitor = self._maybe("monitor", asked_monitor)
         image = self.settings.locust_image
         there = not (door and image) or self._image_is_there(door, image)
         return Evidence(
@@ -88,12 +88,17 @@ class Gatherer:
         )
 
     def _part(self, part: str, later: Later[T], otherwise: T) -> T:
-        """The outcome of one part; its absence is a gap."""
+        """The outcome of one part, or what stands in for it; its absence is a gap."""
+        found = self._maybe(part, later)
+        return otherwise if found is None else found
+
+    def _maybe(self, part: str, later: Later[T]) -> T | None:
+        """The same where nothing stands in for it."""
         try:
             return later.get(self.deadline)
         except (KitError, OSError, ValueError, TooLateError, firewall.UnreadableError) as error:
             self._gap(part, error)
-            return otherwise
+            return None
 
     def _gap(self, part: str, error: BaseException) -> None:
         reason = error.what if isinstance(error, KitError) else str(error)
@@ -151,9 +156,9 @@ class Gatherer:
         found.containers = tuple(
             containers.with_figures(one, before.get(one.id), after.get(one.id)) for one in inspected
         )
-        found.master = self._part("master", asked_master, found.master)
+        found.master = self._maybe("master", asked_master)
         if found.master and found.master.answer == "ok":  # once more, since workers may have come or gone meanwhile
-            found.master = self._call("master", lambda: web.master(self._master_place(stack)), found.master)
+            found.master = self._maybe("master", Later.of(lambda: web.master(self._master_place(stack))))
         found.events = self._part("events", asked_events, ())
         found.ports = self._part("ports", asked_ports, ())
         return found
@@ -248,12 +253,12 @@ class Gatherer:
 
     def _firewall_after(self, found: _Found, before: tuple[FirewallRule, ...] | None) -> tuple[FirewallRule, ...]:
         """All stopping rules; read again when something was not reached, to see which of them did it."""
-        rules = list(before or ())
-        for one in found.rules_before.values():
-            rules += one
+        rules = [*(before or ()), *(rule for own in found.rules_before.values() for rule in own)]
         if not any(plan.was_stopped(probe) for probe in found.probes):
             return tuple(rules)
-        after = list(self._call("host.firewall", lambda: firewall.read(host.HERE), ())) if before is not None else []
+        after: list[FirewallRule] = []
+        if before is not None:
+            after += self._part("host.firewall", Later.of(lambda: firewall.read(host.HERE)), ())
         for one in found.containers:
             if one.name in found.rules_before:
                 after += self._rules_of(one, gap=False) or ()

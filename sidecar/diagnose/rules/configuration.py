@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import re
 from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import urlsplit
@@ -84,9 +85,7 @@ def _unknown(stack: Stack) -> Iterator[Found]:
     told = {name for one in stack.locusts for name in environment(one) if not is_read(stack, name)}
     for name in sorted(told):
         having = [one for one in stack.locusts if name in environment(one)]
-        culprits = [
-            one for one in having if _is_meant_as_master(stack, one, name) or _is_meant_as_role(stack, one, name)
-        ]
+        culprits = [one for one in having if _is_meant_as_master(stack, one, name) or _is_meant_as_role(one, name)]
         if culprits:
             yield _unread(stack, culprits, name, broken=True)
         elif name.startswith("LOCUST_") or name in LEGACY:
@@ -119,7 +118,7 @@ def _names_of_master(stack: Stack) -> frozenset[str]:
     )
 
 
-def _is_meant_as_role(stack: Stack, one: ContainerFacts, name: str) -> bool:
+def _is_meant_as_role(one: ContainerFacts, name: str) -> bool:
     """A Locust that was told no role, beside a variable whose value is one."""
     told_a_role = is_on(one, "LOCUST_MODE_MASTER", "--master") or is_on(one, "LOCUST_MODE_WORKER", "--worker")
     return not told_a_role and environment(one)[name].strip().lower() in _ROLE_WORDS
@@ -207,13 +206,11 @@ def _wanted(stack: Stack, one: ContainerFacts, name: str, value: str) -> str:
 
 def _wanted_bind(stack: Stack, master: ContainerFacts, value: str) -> str:
     own = stack.addresses(master)
-    foreign = (
-        is_address(value) and own and value not in own and value != "0.0.0.0" and not value.startswith(("127.", "::"))
-    )
+    if not own or master.network_mode == "host" or not is_address(value) or value in own:
+        return ""
+    found = ipaddress.ip_address(value)
     return (
-        f"0.0.0.0, or one of its own addresses ({', '.join(sorted(own))})"
-        if foreign and master.network_mode != "host"
-        else ""
+        "" if found.is_loopback or found.is_unspecified else f"0.0.0.0, or its own address ({', '.join(sorted(own))})"
     )
 
 

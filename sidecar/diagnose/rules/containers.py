@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from sidecar.diagnose.evidence import ContainerFacts, KnownIncident
+from sidecar.diagnose.evidence import ContainerFacts, Event, KnownIncident
 from sidecar.diagnose.rule import Found, Outcome, Rule, without_engine, without_stack
 from sidecar.diagnose.rules import log_signs
 from sidecar.diagnose.stack import MASTER, RECENT, STANDALONE, WORKER, Stack, image_and_command, names
 from sidecar.model.finding import Confidence, Seen
-from sidecar.model.incident import Severity
 
 LAYER = "containers"
 _DOWN = frozenset({"exited", "dead", "created", "removing"})
@@ -18,6 +17,8 @@ _SIGKILL, _SIGTERM_EXIT = 137, 143
 _LOOP_RESTARTS, _LOOP_DEATHS = 3, 3
 _ASKED = frozenset({"kill", "stop"})
 _MIB, _GIB = 1 << 20, 1 << 30
+_LONGEST_STOP_SECONDS = 90.0
+_LOOP_SECONDS, _LASTING_SECONDS = 300.0, 60.0  # five minutes, as the sidecar has it; a minute
 _DEFAULT_LIMIT = 2 * _GIB
 
 
@@ -68,7 +69,7 @@ def _request(stack: Stack, one: ContainerFacts) -> tuple[str, datetime] | None:
             event.container_id == one.id
             and event.action in _ASKED
             and ends
-            and abs((ends[-1] - event.at).total_seconds()) < 90
+            and abs((ends[-1] - event.at).total_seconds()) < _LONGEST_STOP_SECONDS
         ):
             signal = f" (signal {event.signal})" if event.signal else ""
             return f"Docker was asked to {event.action} it{signal}", event.at
@@ -267,19 +268,22 @@ def loops(stack: Stack) -> Outcome:
 def _loops(stack: Stack, one: ContainerFacts) -> bool:
     if one.state == "restarting":
         return True
-    now = stack.evidence.at
-    deaths = [
-        e
-        for e in stack.evidence.events
-        if e.container_id == one.id and e.action == "die" and (now - e.at).total_seconds() < 300
-    ]
-    lasting = one.started_at is not None and (now - one.started_at).total_seconds() > 60 and one.health == "healthy"  # noqa: PLR2004  a minute
+    deaths = [event for event in _deaths(stack, one) if _seconds_ago(stack, event.at) < _LOOP_SECONDS]
+    lasting = one.health == "healthy" and one.started_at and _seconds_ago(stack, one.started_at) > _LASTING_SECONDS
     return one.restarts >= _LOOP_RESTARTS and len(deaths) >= _LOOP_DEATHS and not lasting
 
 
+def _deaths(stack: Stack, one: ContainerFacts) -> list[Event]:
+    return [event for event in stack.evidence.events if event.container_id == one.id and event.action == "die"]
+
+
+def _seconds_ago(stack: Stack, at: datetime) -> float:
+    return (stack.evidence.at - at).total_seconds()
+
+
 def _last_code(stack: Stack, one: ContainerFacts) -> int | None:
-    codes = [e.exit_code for e in stack.evidence.events if e.container_id == one.id and e.action == "die"]
-    return one.exit_code if one.exit_code is not None else (codes[-1] if codes else None)
+    deaths = _deaths(stack, one)
+    return one.exit_code if one.exit_code is not None else deaths[-1].exit_code if deaths else None
 
 
 # ---- the image -------------------------------------------------------------------------------------------------------
@@ -380,4 +384,3 @@ RULES = (
     Rule("image", LAYER, image, after=without_engine),
     Rule("restarts", LAYER, loops, after=without_stack),
 )
-_ = Severity

@@ -79,38 +79,32 @@ def _cause(
 ) -> tuple[str, str, dict[str, str]]:
     """(slug, fix, values) for what a container said."""
     config = stack.evidence.config
+    first = sign.detail.split()[0] if sign.detail else ""
     values = {
         "file": place or config.locustfile,
         "error": sign.text.strip(),
         "folder": config.locustfiles_dir,
-        "locustfile": sign.detail if sign.name == "no-locustfile" else config.locustfile,
-        "module": sign.detail,
-        "event": sign.detail,
-        "instead": _instead(sign.detail),
+        "locustfile": first if sign.name == "no-locustfile" else config.locustfile,
+        "module": first,
+        "event": first,
+        "instead": _instead(first),
+        "image": group[0].image,
     }
     if sign.name == "no-locustfile":
         return "locustfile-missing", _fix_of_missing(stack, group), values
-    if sign.name == "removed-event":
-        return "locustfile-removed-api", "default", values
-    shadow = _shadowing(stack, sign)
-    if shadow:
+    if shadow := _shadowing(stack, sign):
         return "module-shadows-locust", "default", {**values, "file": shadow[0], "module": shadow[1]}
-    if sign.name == "no-module" and sign.detail.split(".")[0] == "locust":
-        return "image-without-locust", "default", {**values, "image": group[0].image}
-    if (
-        sign.name == "import-name"
-        and "locust" in sign.detail
-        and USER_FILES not in sign.detail
-        and _WORK not in sign.detail
-    ):
-        return (
-            "locustfile-removed-api",
-            "default",
-            {**values, "event": sign.detail.split()[0], "instead": _instead(sign.detail.split()[0])},
-        )
-    if sign.name == "no-module":
-        return "locustfile-broken", "module", values
-    return "locustfile-broken", "default", values
+    if sign.name == "removed-event" or _is_removed_name(sign):
+        return "locustfile-removed-api", "default", values
+    if sign.name == "no-module" and first.split(".")[0] == "locust":
+        return "image-without-locust", "default", values
+    return "locustfile-broken", "module" if sign.name == "no-module" else "default", values
+
+
+def _is_removed_name(sign: log_signs.Sign) -> bool:
+    """A name that Locust itself no longer has; not one that a file of the user's stands in the way of."""
+    of_user = USER_FILES in sign.detail or _WORK in sign.detail
+    return sign.name == "import-name" and "locust" in sign.detail and not of_user
 
 
 def _instead(name: str) -> str:
@@ -149,7 +143,7 @@ def _shadowing(stack: Stack, sign: log_signs.Sign) -> tuple[str, str] | None:
 
 
 def _on_disk(stack: Stack) -> Iterator[Found]:
-    """What is wrong with the files as they lie there: an error where nothing runs, else a warning for the next start."""
+    """What is wrong with the files as they lie there: an error where nothing runs, else a warning of the next start."""
     slugs = {
         "missing": "locustfile-missing",
         "unreadable": "locustfile-broken",

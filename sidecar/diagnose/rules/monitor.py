@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sidecar.diagnose.evidence import ContainerFacts
+from collections.abc import Iterator
+
+from sidecar.diagnose.evidence import ContainerFacts, MonitorFacts
 from sidecar.diagnose.rule import Found, Outcome, Rule, cannot_tell, without_stack
 from sidecar.diagnose.stack import MONITOR, PROXY, Stack
 from sidecar.model.finding import Seen
@@ -17,53 +19,44 @@ def _is_part_of_stack(stack: Stack, role: str, service: str) -> bool:
 
 def sidecar(stack: Stack) -> Outcome:
     """Whether the sidecar runs, answers, and sees."""
-    containers = stack.of(MONITOR)
     if not _is_part_of_stack(stack, MONITOR, "monitor"):
         return Outcome("this stack has no sidecar", info=True)
-    facts = stack.evidence.monitor
-    container = containers[0] if containers else None
+    facts, container = stack.evidence.monitor, next(iter(stack.of(MONITOR)), None)
     if container is None or container.state != "running":
-        seen = Seen(
-            "the sidecar's container",
-            container.state if container else "not there",
-            "running",
-            container.finished_at if container else stack.evidence.at,
-        )
-        return Outcome(seen.seen, (_down(stack, (seen,), container),))
-    if stack.is_young(container) and (facts is None or facts.answer != "ok"):
-        return Outcome("it has only just started", info=True)
+        seen = _not_running("the sidecar's container", stack, container)
+        return Outcome(seen.seen, (_down((seen,), container),))
     if facts is None:
         return cannot_tell(stack.gap("monitor") or "it was not asked")
+    if stack.is_young(container) and facts.answer != "ok":
+        return Outcome("it has only just started", info=True)
+    trouble = tuple(_trouble(stack, facts, container))
+    if trouble:
+        return Outcome(trouble[0].seen, (_down(trouble, container, running=True),))
+    return Outcome(f"{facts.url} {facts.answer}, figures {facts.age_seconds or 0:.0f} s old")
+
+
+def _trouble(stack: Stack, facts: MonitorFacts, container: ContainerFacts) -> Iterator[Seen]:
+    """What shows that a sidecar which runs does not watch."""
+    age = facts.age_seconds or 0.0
     if facts.answer in ("down", "slow", "foreign"):
-        seen = (
-            Seen(facts.url, facts.error, "an answer", stack.evidence.at),
-            Seen(
-                container.name,
-                f"running, {container.health or 'no health check'}: {container.health_output}",
-                "healthy",
-            ),
-        )
-        return Outcome(facts.error, (_down(stack, seen, container, running=True),))
-    blind = facts.stale or (facts.age_seconds or 0) > _STALE_SECONDS
-    if blind and _proxy_runs(stack):
-        seen = (
-            Seen(facts.url, f"its figures are {facts.age_seconds or 0:.0f} s old", "a few seconds", stack.evidence.at),
-            *(Seen("it says", text) for text in (*facts.troubles, *facts.warnings)[:2]),
-        )
-        return Outcome("blind", (_down(stack, seen, container, running=True),))
-    return Outcome(f"{facts.url} answers, figures {facts.age_seconds or 0:.0f} s old")
+        yield Seen(facts.url, facts.error, "an answer", stack.evidence.at)
+        health = f"{container.health or 'no health check'}: {container.health_output}"
+        yield Seen(container.name, f"running, {health}", "healthy")
+    elif (facts.stale or age > _STALE_SECONDS) and _proxy_runs(stack):
+        yield Seen(facts.url, f"its figures are {age:.0f} s old", "a few seconds", stack.evidence.at)
+        yield from (Seen("it says", text) for text in (*facts.troubles, *facts.warnings)[:2])
 
 
-def _down(stack: Stack, seen: tuple[Seen, ...], container: ContainerFacts | None, *, running: bool = False) -> Found:
+def _not_running(what: str, stack: Stack, container: ContainerFacts | None) -> Seen:
+    if container is None:
+        return Seen(what, "not there", "running", stack.evidence.at)
+    return Seen(what, container.state, "running", container.finished_at)
+
+
+def _down(seen: tuple[Seen, ...], container: ContainerFacts | None, *, running: bool = False) -> Found:
     name = container.name if container else "the sidecar"
-    return Found(
-        "monitor-down",
-        seen,
-        (name,),
-        {"container": name},
-        "restart" if running else "default",
-        ({"container": name},) if running else (),
-    )
+    fix, items = ("restart", ({"container": name},)) if running else ("default", ())
+    return Found("monitor-down", seen, (name,), {"container": name}, fix, items)
 
 
 def _proxy_runs(stack: Stack) -> bool:
@@ -72,35 +65,18 @@ def _proxy_runs(stack: Stack) -> bool:
 
 def proxy(stack: Stack) -> Outcome:
     """Whether the sidecar's door to the engine is open."""
-    containers = stack.of(PROXY)
     if not _is_part_of_stack(stack, PROXY, "docker-proxy"):
         return Outcome("this stack has no docker-proxy", info=True)
-    container = containers[0] if containers else None
+    container = next(iter(stack.of(PROXY)), None)
+    name = container.name if container else "docker-proxy"
     if container is None or container.state != "running":
-        seen = Seen(
-            "docker-proxy's container",
-            container.state if container else "not there",
-            "running",
-            container.finished_at if container else stack.evidence.at,
-        )
-        values = {"container": container.name if container else "docker-proxy"}
-        return Outcome(seen.seen, (Found("docker-proxy-down", (seen,), (values["container"],), values),))
+        seen = _not_running("docker-proxy's container", stack, container)
+        return Outcome(seen.seen, (Found("docker-proxy-down", (seen,), (name,), {"container": name}),))
     if container.health == "unhealthy":
-        seen = Seen(container.name, f"unhealthy: {container.health_output}", "healthy", stack.evidence.at)
-        return Outcome(
-            seen.seen,
-            (
-                Found(
-                    "docker-proxy-down",
-                    (seen,),
-                    (container.name,),
-                    {"container": container.name},
-                    "restart",
-                    ({"container": container.name},),
-                ),
-            ),
-        )
-    return Outcome(f"{container.name} {container.health or 'running'}")
+        seen = Seen(name, f"unhealthy: {container.health_output}", "healthy", stack.evidence.at)
+        values = {"container": name}
+        return Outcome(seen.seen, (Found("docker-proxy-down", (seen,), (name,), values, "restart", (values,)),))
+    return Outcome(f"{name} {container.health or 'running'}")
 
 
 RULES = (

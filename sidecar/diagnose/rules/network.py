@@ -37,7 +37,8 @@ def dns(stack: Stack) -> Outcome:
     probed = _probed(stack)
     if not probed:
         return _nobody_looked(stack)
-    texts, found = [], []
+    texts: list[str] = []
+    found: list[Found] = []
     for group in grouped([worker for worker, _ in probed], lambda one: _looked_up(stack, one)):
         looked_up = _looked_up(stack, group[0])
         if looked_up is None:
@@ -337,7 +338,7 @@ def _filtered(stack: Stack, stopped: Sequence[_Knock]) -> Found:
         "where": _where(culprits, mute),
         "containers": " ".join(affects),
     }
-    fix, items = _mend(stack, culprits, bool(mute), affects)
+    fix, items = _mend(culprits, affects, mute=bool(mute))
     confidence = Confidence.CERTAIN if culprits or mute else Confidence.LIKELY
     return Found("network-filtered", tuple(seen), affects, values, fix, items, confidence=confidence)
 
@@ -390,13 +391,11 @@ def _names(rule: FirewallRule, tries: Sequence[TcpTry], workers: Sequence[Contai
 
 
 def _mend(
-    stack: Stack, culprits: Sequence[FirewallRule], mute: bool, affects: Sequence[str]
+    culprits: Sequence[FirewallRule], affects: Sequence[str], *, mute: bool
 ) -> tuple[str, tuple[dict[str, str], ...]]:
     if culprits:
         return "rule", tuple({"command": removal(rule)} for rule in culprits)
-    if mute:
-        return "mute-network", ()
-    return "default", tuple({"container": name} for name in affects)
+    return ("mute-network", ()) if mute else ("default", tuple({"container": name} for name in affects))
 
 
 def removal(rule: FirewallRule) -> str:

@@ -19,7 +19,6 @@ from sidecar.model.incident import Severity
 LAYER = "locust"
 _STOPPED_STATES = {"T": "stopped (SIGSTOP)", "t": "stopped by a debugger", "D": "waiting for a disk", "Z": "a zombie"}
 _SILENT = frozenset({"none", "closed", "other"})
-_FRESH = timedelta(seconds=75)  # the master forgets a missing worker after 60 s
 _JUST_MADE = timedelta(seconds=10)
 _SAME_PARTS = 2
 
@@ -109,13 +108,13 @@ def web_page(stack: Stack) -> Outcome:
         )
     monitor = stack.evidence.monitor
     if facts.answer == "login" and monitor and "login" in monitor.locust_error:
-        seen = (Seen("the sidecar", monitor.locust_error, "a login that works", stack.evidence.at),)
+        said = (Seen("the sidecar", monitor.locust_error, "a login that works", stack.evidence.at),)
         return Outcome(
             "asks for a login",
             (
                 Found(
                     "web-login-misconfigured",
-                    seen,
+                    said,
                     (master.name,),
                     {"url": facts.url},
                     "credentials",
@@ -237,7 +236,7 @@ def _orphans(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
     }
     found = []
     for one in away:
-        reported = any(worker.startswith(f"{one.id[:12]}_") or worker.startswith(f"{one.hostname}_") for worker in told)
+        reported = any(worker.startswith((f"{one.id[:12]}_", f"{one.hostname}_")) for worker in told)
         older = one.started_at is not None and one.started_at < master.started_at
         if reported or (older and not stack.listed(one) and _way_is_clear(stack, one)):
             found.append(one)
@@ -390,7 +389,8 @@ def resources(stack: Stack) -> Outcome:
         if fullest.memory_limit_bytes
         else 0.0
     )
-    text = f"most CPU {busiest.cpu_percent or 0:.0f} % ({busiest.name}), fullest memory {share:.0f} % of its limit ({fullest.name})"
+    processor = f"most CPU {busiest.cpu_percent or 0:.0f} % ({busiest.name})"
+    text = f"{processor}, fullest memory {share:.0f} % of its limit ({fullest.name})"
     return Outcome(text, info=share >= 90)  # noqa: PLR2004  the sidecar's own threshold
 
 
@@ -402,4 +402,3 @@ RULES = (
     Rule("versions", LAYER, versions, after=without_stack),
     Rule("workers", LAYER, workers, after=without_stack),
 )
-_ = _FRESH

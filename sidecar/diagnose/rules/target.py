@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from sidecar.diagnose.evidence import ContainerFacts, ErrorRow, HttpTry, Network, Probe
 from sidecar.diagnose.rule import Found, Outcome, Rule, without_stack
-from sidecar.diagnose.stack import Stack, environment, is_loopback
+from sidecar.diagnose.stack import Stack, is_loopback
 from sidecar.model.finding import Confidence, Seen
 from sidecar.model.incident import Severity
 
@@ -86,7 +86,7 @@ def _judge(
         "address": ", ".join(one.addresses),
         "status": str(one.status or ""),
     }
-    if proxied is not None and slug not in ("target-http-error",):
+    if proxied is not None and slug != "target-http-error":
         yield _unproxied(one, proxied, seen, values, probe, severity)
         return
     over = _overlap(stack, worker, one)
@@ -251,4 +251,3 @@ def _is_recent(stack: Stack, row: ErrorRow) -> bool:
 
 
 RULES = (Rule("target", LAYER, target, after=without_stack),)
-_ = environment

@@ -10,8 +10,8 @@ from sidecar.diagnose.rule import Found, Outcome, Rule, cannot_tell, without_bot
 from sidecar.diagnose.rules import log_signs
 from sidecar.diagnose.rules.configuration import grouped
 from sidecar.diagnose.rules.mending import RECREATE, origin_of_setting
-from sidecar.diagnose.stack import Stack, covers, is_loopback, names
-from sidecar.model.finding import Confidence, Seen
+from sidecar.diagnose.stack import Stack, is_loopback, names
+from sidecar.model.finding import Seen
 
 LAYER = "topology"
 # What Docker cuts its networks from when nobody told it otherwise (moby, libnetwork/ipamutils).
@@ -20,7 +20,7 @@ _DEFAULT_POOLS = (
     *(Pool(f"172.{second}.0.0/14", 16) for second in (20, 24, 28)),
     Pool("192.168.0.0/16", 20),
 )
-_MOST_SUBNETS = 4096
+_MOST_SUBNETS, _MOST_NAMED = 4096, 4
 _UNNAMED = frozenset({"none", "host"})
 
 
@@ -89,6 +89,7 @@ def _exhausted(stack: Stack) -> Iterator[Found]:
     if free_subnet(stack.evidence.networks, stack.evidence.engine.pools, stack.evidence.host.routes):
         return
     unused = [network.name for network in stack.evidence.networks if not network.in_use]
+    some = ", ".join(unused[:_MOST_NAMED]) + " …" * (len(unused) > _MOST_NAMED)
     seen = (
         Seen(
             "Docker's address pools",
@@ -98,7 +99,7 @@ def _exhausted(stack: Stack) -> Iterator[Found]:
         ),
         Seen(
             "networks that no container uses",
-            f"{len(unused)}: {', '.join(unused[:4])}{' …' if len(unused) > 4 else ''}" if unused else "none",
+            f"{len(unused)}: {some}" if unused else "none",
         ),
     )
     fix = "default" if unused else "no-unused"
@@ -106,24 +107,25 @@ def _exhausted(stack: Stack) -> Iterator[Found]:
 
 
 def free_subnet(networks: Sequence[Network], pools: Sequence[Pool], routes: Sequence[str]) -> str:
-    """The first subnet that Docker could still give to a new network; "" when there is none."""
+    """The first subnet that Docker could still give to a new network; "" when there is none. IPv4 alone."""
     texts = [subnet for network in networks for subnet in network.subnets]
     texts += [route.split()[0] for route in routes if not route.startswith("0.0.0.0/0")]
-    taken = []
-    for text in texts:
-        try:
-            taken.append(ipaddress.ip_network(text, strict=False))
-        except ValueError:
-            continue
+    taken = [found for text in texts if (found := _ipv4(text)) is not None]
     for pool in pools or _DEFAULT_POOLS:
-        try:
-            subnets = ipaddress.ip_network(pool.base, strict=False).subnets(new_prefix=pool.size)
-        except ValueError:
+        base = _ipv4(pool.base)
+        if base is None or pool.size < base.prefixlen:
             continue
-        for _, subnet in zip(range(_MOST_SUBNETS), subnets, strict=False):
-            if not any(subnet.version == one.version and subnet.overlaps(one) for one in taken):
+        for _, subnet in zip(range(_MOST_SUBNETS), base.subnets(new_prefix=pool.size), strict=False):
+            if not any(subnet.overlaps(one) for one in taken):
                 return str(subnet)
     return ""
+
+
+def _ipv4(text: str) -> ipaddress.IPv4Network | None:
+    try:
+        return ipaddress.IPv4Network(text, strict=False)
+    except ValueError:
+        return None
 
 
 # ---- the master's door -----------------------------------------------------------------------------------------------
@@ -276,4 +278,3 @@ RULES = (
     Rule("docker-network", LAYER, docker_network, after=without_engine),
     Rule("master-bind", LAYER, bind, after=without_both),
 )
-_ = (covers, Confidence)
