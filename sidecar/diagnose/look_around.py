@@ -310,7 +310,7 @@ def inside() -> Answer:
     """Facts of the container and of the Locust process in it."""
     pid = locust_process()
     versions = [re.search(r"locust-(\d[^/]*)\.dist-info", path) for path in packages("locust-*.dist-info")]
-    result = {
+    result: Answer = {
         "locust_version": next((match.group(1) for match in versions if match), ""),
         "python_version": "%d.%d.%d" % sys.version_info[:3],
         "filesystems": filesystems(),
@@ -319,7 +319,7 @@ def inside() -> Answer:
         "nofile": None,
         "open_files": None,
         "heartbeat_age_seconds": None,
-    }  # type: Answer
+    }
     try:
         result["heartbeat_age_seconds"] = round(time.time() - os.stat("/tmp/locust-kit/heartbeat").st_mtime, 1)  # noqa: S108
     except OSError:

@@ -81,9 +81,11 @@ class World(Stack):
         """The master's name."""
         return self.name("locust-master")
 
-    def worker(self, index: int = 1) -> str:
-        """A worker's name."""
-        return self.name("locust-worker", index)
+    def worker(self, which: int = 1) -> str:
+        """The name of the first, second … worker: Compose may have numbered them anew."""
+        filters = (f"label=com.docker.compose.project={self.project}", "label=com.docker.compose.service=locust-worker")
+        names = docker("ps", "-a", "--format", "{{.Names}}", *(part for one in filters for part in ("--filter", one)))
+        return sorted(names.split())[which - 1]
 
     @property
     def network(self) -> str:

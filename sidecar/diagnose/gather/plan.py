@@ -9,7 +9,7 @@ from sidecar.diagnose.evidence import ContainerFacts, Probe
 from sidecar.diagnose.gather.inside import Job
 from sidecar.diagnose.stack import DEFAULT_MASTER_HOST, MONITOR, Stack, environment, setting
 
-MOST_SUSPECTS, MOST_WORKERS, MOST_TARGETS = 2, 8, 3
+MOST_SUSPECTS, MOST_WORKERS, MOST_TARGETS = 2, 12, 3
 environment_of = environment
 _STOPPED = frozenset({"timeout", "unreachable", "refused", "reset"})
 _IGNORED = frozenset({"HOSTNAME", "PATH", "HOME"})
@@ -32,15 +32,16 @@ def jobs(stack: Stack, host: str, class_hosts: Mapping[str, str]) -> list[tuple[
 
 
 def workers(stack: Stack) -> list[ContainerFacts]:
-    """The workers worth a look: of each kind a few of those in trouble, and one that is well."""
-    kinds: dict[object, list[ContainerFacts]] = {}
-    for worker in stack.workers:
-        kinds.setdefault(_kind(worker), []).append(worker)
-    chosen: list[ContainerFacts] = []
-    for kind in kinds.values():
-        suspects = [one for one in kind if not stack.is_registered(one)]
-        well = [one for one in kind if stack.is_registered(one)]
-        chosen += suspects[:MOST_SUSPECTS] + well[:1]
+    """The workers worth a look: all of a few; of many, of each kind some of those in trouble, and one that is well."""
+    chosen = list(stack.workers)
+    if len(chosen) > MOST_WORKERS:
+        kinds: dict[object, list[ContainerFacts]] = {}
+        for worker in chosen:
+            kinds.setdefault(_kind(worker), []).append(worker)
+        chosen = []
+        for kind in kinds.values():
+            chosen += [one for one in kind if not stack.is_registered(one)][:MOST_SUSPECTS]
+            chosen += [one for one in kind if stack.is_registered(one)][:1]
     return sorted(chosen, key=lambda one: (stack.is_registered(one) or False, one.index))[:MOST_WORKERS]
 
 
