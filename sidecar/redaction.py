@@ -26,13 +26,14 @@ _QUOTED = re.compile(
     r"(?P<bytes>b?)(?P<open>\\?[\"'])(?P<value>(?:\\.|[^\\])*?)(?P=open)",
     re.DOTALL,
 )
-_QUOTED_BARE = re.compile(r"(?P<quote>\\?[\"'])(?P<name>[^\"'\\]{1,64})(?P=quote)(?P<gap>\s*:\s*)(?P<value>[^\s\"',}\]\\]++)(?![\"'])")
+_QUOTED_BARE = re.compile(
+    r"(?P<quote>\\?[\"'])(?P<name>[^\"'\\]{1,64})(?P=quote)(?P<gap>\s*:\s*)(?P<value>[^\s\"',}\]\\]++)(?![\"'])"
+)
 _ASSIGNED = re.compile(
-    r"(?<![A-Za-z0-9_.%\-])(?P<name>[A-Za-z][A-Za-z0-9_.%\-\[\]]{0,63})(?P<gap>=)(?P<value>\"[^\"]*\"|'[^']*'|[^\s&;,'\")}\]]*)"
+    r"(?<![A-Za-z0-9_.%\-])(?P<name>[A-Za-z][A-Za-z0-9_.%\-\[\]]{0,63})(?P<gap>=)"
+    r"(?P<value>\"[^\"]*\"|'[^']*'|[^\s&;,'\")}\]]*)"
 )
-_HEADER = re.compile(
-    r"(?<![A-Za-z0-9_\-])(?P<name>[A-Za-z][A-Za-z0-9_\-]{1,60})(?P<gap>:[ \t]+)(?P<value>[^\r\n]+)"
-)
+_HEADER = re.compile(r"(?<![A-Za-z0-9_\-])(?P<name>[A-Za-z][A-Za-z0-9_\-]{1,60})(?P<gap>:[ \t]+)(?P<value>[^\r\n]+)")
 _WORD = re.compile(r"[^a-z0-9]+")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -109,10 +110,10 @@ class Redactor:
         return self.by.mask if value and self.by.is_secret(name) else self.text(value)
 
     def _quoted(self, match: re.Match[str]) -> str:
-        if not self.by.is_secret(match["name"]):
-            return match[0]
+        secret = self.by.is_secret(match["name"])
+        value = self.by.mask if secret else _QUOTED.sub(self._quoted, match["value"])  # JSON within JSON
         head = f"{match['quote']}{match['name']}{match['quote']}{match['gap']}"
-        return f"{head}{match['bytes']}{match['open']}{self.by.mask}{match['open']}"
+        return f"{head}{match['bytes']}{match['open']}{value}{match['open']}"
 
     def _bare(self, match: re.Match[str]) -> str:
         if not self.by.is_secret(match["name"]) or match["value"] in ("null", "None", "true", "false", "{", "["):
@@ -135,5 +136,3 @@ def _forms(value: str) -> Iterable[str]:
     yield quote_plus(value)
     yield json.dumps(value)[1:-1]
     yield base64.b64encode(value.encode()).decode().rstrip("=")
-
-

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sidecar.diagnose import bundle
 from sidecar.diagnose.catalogue import LAYERS, causes
 from sidecar.diagnose.evidence import Evidence
 from sidecar.diagnose.gather.gather import gather
@@ -16,11 +17,13 @@ from sidecar.diagnose.render import listing, markdown, text
 from sidecar.errors import KitError, SettingError
 from sidecar.model import document
 from sidecar.model.finding import Diagnosis
+from sidecar.settings import makeflags
 
 NAME = "diagnose"
 HELP = "why it does not work, with evidence, and the commands that mend it"
 FOUND, USAGE, COULD_NOT = 1, 2, 3
-_VALUED = ("--format", "--only", "--explain", "--bundle", "--from")
+_VALUED = ("--format", "--only", "--explain", "--bundle", "--from", "--note")
+_AS_WORDS = {f"{option[2:].upper()}": option for option in _VALUED}  # for make, which passes no flags on
 _SWITCHES = ("--json", "--list", "--checks")
 _FORMATS = ("text", "json", "markdown")
 
@@ -46,7 +49,7 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
         SettingError: a word that means nothing, an unknown check or cause.
 
     """
-    asked = _asked(args)
+    asked = _asked(args, environ)
     if "--list" in asked.switches:
         sys.stdout.write(listing.listing())
         return 0
@@ -59,9 +62,26 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     tell = _Progress()
     evidence = _evidence(asked, environ, tell)
     tell.end()
-    diagnosis = diagnose(evidence, only)
+    diagnosis = diagnose(bundle.for_eyes(evidence), only)
     _write(diagnosis, asked, environ)
+    if path := asked.options.get("--bundle"):
+        _bundle(Path(path), evidence)
     return _code(diagnosis)
+
+
+def _bundle(path: Path, evidence: Evidence) -> None:
+    """Write the archive; what it says is judged from what is in it."""
+    shown = bundle.for_others(evidence)
+    diagnosis = diagnose(shown)
+    texts = {
+        "diagnosis.txt": text.render(diagnosis, text.Style(checks=True)),
+        "diagnosis.md": markdown.render(diagnosis),
+        "diagnosis.json": document.dumps(diagnosis).decode() + "\n",
+    }
+    bundle.write(path, shown, texts)
+    print(
+        f"kit {NAME}: bundle written to {path}; secrets were taken out, look through it all the same", file=sys.stderr
+    )
 
 
 def _evidence(asked: _Asked, environ: Mapping[str, str], tell: _Progress) -> Evidence:
@@ -95,14 +115,16 @@ def _code(diagnosis: Diagnosis) -> int:
     return 0 if counts.ok or counts.info or counts.warn else COULD_NOT
 
 
-def _asked(args: Sequence[str]) -> _Asked:
+def _asked(args: Sequence[str], environ: Mapping[str, str]) -> _Asked:
     """Take this verb's own words out of the command line."""
     rest: list[str] = []
     options: dict[str, str] = {}
     switches: set[str] = set()
-    words = iter(args)
+    made = [f"{name}={environ[name]}" for name in makeflags.given(environ.get("MAKEFLAGS", "")) if name in environ]
+    words = iter([*(word for word in made if word.partition("=")[0] in _AS_WORDS), *args])
     for word in words:
         name, equals, value = word.partition("=")
+        name = _AS_WORDS.get(name, name) if equals else name
         if name in _VALUED:
             options[name] = value if equals else next(words, "")
             if not options[name]:

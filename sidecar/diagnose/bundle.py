@@ -1,0 +1,159 @@
+"""A diagnosis to attach to a bug report: one archive, everything in it without secrets.
+
+All of it is made of the evidence after that went through the redactor, so that there is one place where a secret
+could be forgotten. Of environments, only what Locust and the kit read keeps its value; every other value is masked, and
+taken out of all other texts too, because nobody can tell from outside which of them is a secret.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from sidecar.diagnose.evidence import ContainerFacts, EnvLine, Evidence, Pair
+from sidecar.diagnose.rules.locust_names import LEGACY
+from sidecar.errors import KitError
+from sidecar.model import document
+from sidecar.redaction import SHORTEST_KNOWN, Redactor, rules
+from sidecar.settings import KNOBS
+
+T = TypeVar("T")
+
+# Variables of other programs whose values tell nothing that is secret, and without which little can be understood.
+_PLAIN = frozenset(
+    {"PATH", "HOSTNAME", "HOME", "LANG", "LC_ALL", "TZ", "TERM", "PWD", "LOCUSTFILE", "no_proxy", "NO_PROXY"}
+)
+_PLAIN_PREFIXES = ("LOCUST_", "KIT_", "PYTHON", "DOCKER_HOST")
+_LEAST_SECRET = 8  # a shorter value of an unknown variable ("1", "debug") is masked, and not hunted for elsewhere
+_READ_ME = """\
+What `scripts/kit diagnose --bundle` saw. Secrets were taken out: values of environment variables that neither Locust
+nor the kit reads, credentials in URLs, headers, cookies, JSON and forms. Look through it before you hand it on, all the
+same.
+
+diagnosis.txt   what was found, as text; diagnosis.md for an issue, diagnosis.json as a document
+evidence.json   everything that it rests on; `scripts/kit diagnose --from evidence.json` judges it again
+logs/           the last lines of each container
+"""
+
+
+def is_plain(name: str) -> bool:
+    """Whether a variable's value may be shown: Locust or the kit reads it, and its name does not say secret."""
+    known = name in _PLAIN or name in KNOBS or name in LEGACY or name.startswith(_PLAIN_PREFIXES)
+    knob = KNOBS.get(name)
+    return known and not rules().is_secret(name) and not (knob and knob.secret)
+
+
+def for_eyes(evidence: Evidence) -> Evidence:
+    """The evidence as a diagnosis may quote it on its owner's own terminal: no credential in any text.
+
+    What `make up` has to be told again stays as it is, or the printed command would not mend anything.
+    """
+    shown = _walk(evidence, _Keeper(Redactor(), keep_unknown=True))
+    return replace(shown, config=replace(shown.config, up_words=evidence.config.up_words))
+
+
+def for_others(evidence: Evidence) -> Evidence:
+    """The evidence as it may leave this machine."""
+    public = frozenset(_public(evidence))
+    return _walk(evidence, _Keeper(Redactor(frozenset(_hidden(evidence, public))), public))
+
+
+@dataclass(frozen=True)
+class _Keeper:
+    """What may stay: by the redactor's rules, and of variables that nobody reads, `public` values or all."""
+
+    redactor: Redactor
+    public: frozenset[str] = frozenset()
+    keep_unknown: bool = False
+
+    def value(self, name: str, value: str) -> str:
+        """The value of a variable."""
+        stays = is_plain(name) or value in self.public or (self.keep_unknown and not rules().is_secret(name))
+        return self.redactor.value(name, value) if stays or not value else self.redactor.by.mask
+
+
+def _public(evidence: Evidence) -> Iterator[str]:
+    """Names and addresses that stand everywhere in the evidence, so that none of them is a secret."""
+    yield from ("worker", "master", "slave", evidence.project)
+    for one in evidence.containers:
+        yield from (one.name, one.service, one.image, one.hostname, one.project)
+        for at in one.networks:
+            yield from (at.network, at.address, *at.aliases)
+
+
+def _hidden(evidence: Evidence, public: frozenset[str]) -> Iterator[str]:
+    """Values that must not be seen anywhere: of secret names, and longer ones of names that nobody reads."""
+    for name, value in _variables(evidence):
+        secret = rules().is_secret(name) and len(value) >= SHORTEST_KNOWN
+        unread = not is_plain(name) and len(value) >= _LEAST_SECRET and not value.startswith("/")
+        if value not in public and (secret or unread):
+            yield value
+
+
+def _variables(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    for container in evidence.containers:
+        yield from ((pair.name, pair.value) for pair in container.environment)
+    for service in evidence.config.services:
+        yield from ((pair.name, pair.value) for pair in service.environment)
+    yield from ((line.name, line.value) for line in evidence.config.env_lines)
+
+
+def _walk(value: T, keeper: _Keeper) -> T:
+    if isinstance(value, str):
+        return cast("T", keeper.redactor.text(value))
+    if isinstance(value, tuple):
+        return cast("T", tuple(_walk(one, keeper) for one in value))
+    if isinstance(value, Pair | EnvLine):
+        return replace(value, value=keeper.value(value.name, value.value))
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{field.name: _walk(getattr(value, field.name), keeper) for field in fields(value)})
+    return value
+
+
+def write(path: Path, evidence: Evidence, texts: Mapping[str, str]) -> None:
+    """Write the archive, readable by its owner alone; `evidence` is already without secrets, as are the texts.
+
+    Raises:
+        KitError: it cannot be written there.
+
+    """
+    name = path.name.removesuffix(".gz").removesuffix(".tar").removesuffix(".tgz") or "diagnosis"
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
+            for member, text in _members(evidence, texts):
+                _add(archive, f"{name}/{member}", text, evidence)
+    except OSError as error:
+        raise KitError(f"the bundle cannot be written: {error.strerror or error}", where=str(path)) from None
+
+
+def _members(evidence: Evidence, texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    yield "README.txt", _READ_ME
+    yield from texts.items()
+    yield "evidence.json", _indented(document.dumps(evidence))
+    for container in evidence.containers:
+        if container.log:
+            yield f"logs/{container.name}.log", _log(container)
+
+
+def _indented(written: bytes) -> str:
+    found: Any = json.loads(written)
+    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+
+
+def _log(container: ContainerFacts) -> str:
+    lines = (f"{line.at.isoformat() if line.at else '-'} {line.text}" for line in container.log)
+    return "\n".join(lines) + "\n"
+
+
+def _add(archive: tarfile.TarFile, name: str, text: str, evidence: Evidence) -> None:
+    body = text.encode()
+    about = tarfile.TarInfo(name)
+    about.size, about.mtime, about.mode = len(body), int(evidence.at.timestamp()), 0o600
+    archive.addfile(about, io.BytesIO(body))
