@@ -302,7 +302,7 @@ class Probe:
     """What was seen from one container's place in the network.
 
     `way`: exec (a process in it), beside (a container of our own in its network namespace) or alone (a container of
-    our own on the same networks, because it does not run).
+    our own on the same networks, because it does not run). `hosts` are the lines of its /etc/hosts.
     """
 
     container: str
@@ -315,6 +315,7 @@ class Probe:
     nameservers: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
     inside: Inside | None = None
 
 
@@ -365,6 +366,7 @@ class ConfigFacts:
     target_network: str = ""
     locust_image: str = ""
     locust_image_there: bool = True
+    locust_image_starts: bool = True
     worker_memory_bytes: int = 0
     master_memory_bytes: int = 0
     nofile: int = 0
@@ -420,6 +422,7 @@ class MasterFacts:
     failures: int = 0
     errors: tuple[ErrorRow, ...] = ()
     exceptions: tuple[ErrorRow, ...] = ()
+    class_hosts: tuple[Pair, ...] = ()
     digests: tuple[Pair, ...] = ()
     master_digest: str = ""
     has_plugin: bool = False

@@ -161,23 +161,29 @@ def request(url: str, proxy: str, result: Answer) -> None:
         link, result["outcome"], result["error"] = connect(address, near_port)
         if link is not None:
             break
-    if link is None:
-        return
-    link.settimeout(HTTP_SECONDS)
+    if link is not None:
+        with link:
+            link.settimeout(HTTP_SECONDS)
+            ask(link, (scheme, host, port, url if proxy and scheme == "http" else path), proxy, result)
+
+
+def ask(link: socket.socket, wanted: Tuple[str, str, int, str], proxy: str, result: Answer) -> None:
+    """Send the request over a connection, through a tunnel and over TLS where it must be, and read the answer."""
+    scheme, host, port, target = wanted
     if proxy and scheme == "https":
         link.sendall(("CONNECT %s:%d HTTP/1.1\r\nHost: %s:%d\r\n\r\n" % (host, port, host, port)).encode())
-        head = link.recv(4096)
-        if b" 200 " not in head.split(b"\r\n", 1)[0]:
-            raise OSError("the proxy answers %r" % head.split(b"\r\n", 1)[0][:80])
+        head = link.recv(4096).split(b"\r\n", 1)[0]
+        if b" 200 " not in head:
+            raise OSError("the proxy answers %r" % head[:80])
     if scheme == "https":
         result["stage"] = "tls"
         link = with_tls(link, host)
     result["stage"] = "http"
     shown = host if port in (80, 443) else "%s:%d" % (host, port)
-    target = url if proxy and scheme == "http" else path
     text = "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: locust-kit-diagnose\r\nAccept: */*\r\nConnection: close\r\n\r\n"
-    link.sendall((text % (target, shown)).encode("latin-1", "replace"))
-    read_answer(link, result)
+    with link:
+        link.sendall((text % (target, shown)).encode("latin-1", "replace"))
+        read_answer(link, result)
 
 
 def with_tls(link: socket.socket, host: str) -> socket.socket:
@@ -188,17 +194,26 @@ def with_tls(link: socket.socket, host: str) -> socket.socket:
     return ssl.create_default_context(cafile=bundles[0] if bundles else None).wrap_socket(link, server_hostname=host)
 
 
-def read_answer(link: socket.socket, result: Answer) -> None:
-    """Status, the headers that matter, the first of the body."""
+def received(link: socket.socket) -> bytes:
+    """The head of an answer and the first of its body, or what came of it before the peer fell silent."""
     text, end = b"", time.monotonic() + HTTP_SECONDS
     while len(text) < MOST_ANSWER_BYTES and time.monotonic() < end:
-        part = link.recv(4096)
-        if not part:
+        try:
+            part = link.recv(4096)
+        except (socket.timeout, TimeoutError):
+            if not text:
+                raise
             break
         text += part
-        head, gap, body = text.partition(b"\r\n\r\n")
-        if gap and len(body) >= KEPT_BODY:
+        _, gap, body = text.partition(b"\r\n\r\n")
+        if not part or (gap and len(body) >= KEPT_BODY):
             break
+    return text
+
+
+def read_answer(link: socket.socket, result: Answer) -> None:
+    """Status, the headers that matter, the first of the body."""
+    text = received(link)
     head, _, body = text.partition(b"\r\n\r\n")
     lines = head.decode("latin-1").split("\r\n")
     match = re.match(r"HTTP/\d\.\d (\d{3})", lines[0])
@@ -364,7 +379,17 @@ def network() -> Answer:
             servers = re.findall(r"^\s*nameserver\s+(\S+)", file.read(), re.MULTILINE)
     except OSError:
         servers = []
-    return {"nameservers": servers, "routes": routes(), "addresses": own_addresses()}
+    return {"nameservers": servers, "hosts": hosts_file(), "routes": routes(), "addresses": own_addresses()}
+
+
+def hosts_file() -> List[str]:
+    """The lines of /etc/hosts as `ADDRESS NAME ...`."""
+    try:
+        with open("/etc/hosts", encoding="utf-8", errors="replace") as file:
+            rows = [line.partition("#")[0].split() for line in file]
+    except OSError:
+        return []
+    return [" ".join(row) for row in rows if len(row) > 1]
 
 
 def routes() -> List[str]:

@@ -21,16 +21,31 @@ _COUNTED = frozenset({"workers-fewer-than-expected", "stack-down"})  # sums of w
 def ranked(findings: Sequence[Finding], master: ContainerFacts | None) -> tuple[Finding, ...]:
     """The findings that stand by themselves, errors first, then in the order of dependency, with their consequences."""
     ordered = sorted(findings, key=lambda one: (_RANK[one.severity], causes()[one.slug].order))
-    kept: list[Finding] = []
-    for one in ordered:
-        position = next((at for at, earlier in enumerate(kept) if _explains(earlier, one, master)), None)
-        if position is None:
-            kept.append(one)
-        else:
-            told = kept[position]
-            consequence = Consequence(one.slug, one.title, one.evidence)
-            kept[position] = replace(told, consequences=(*told.consequences, consequence))
-    return tuple(kept)
+    roots: dict[int, list[Finding]] = {}
+    for position, one in enumerate(ordered):
+        root = _root(position, ordered, master)
+        roots.setdefault(root, []).extend([] if root == position else [one])
+    return tuple(_with_consequences(ordered[root], roots[root]) for root in sorted(roots))
+
+
+def _root(position: int, ordered: Sequence[Finding], master: ContainerFacts | None) -> int:
+    """Where the cause of a finding stands, followed to its end; of two that explain each other, the earlier one."""
+    walked = [position]
+    while True:
+        here = walked[-1]
+        above = next(
+            (at for at, other in enumerate(ordered) if at != here and _explains(other, ordered[here], master)), None
+        )
+        if above is None:
+            return here
+        if above in walked:
+            return min(walked[walked.index(above) :])
+        walked.append(above)
+
+
+def _with_consequences(finding: Finding, symptoms: Sequence[Finding]) -> Finding:
+    told = {one.slug: Consequence(one.slug, one.title, one.evidence) for one in symptoms if one.slug != finding.slug}
+    return replace(finding, consequences=tuple(told.values()))
 
 
 def _explains(earlier: Finding, later: Finding, master: ContainerFacts | None) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
 
-from world import World, sweep
+from tests.faults.world import World, sweep
 
 PROJECT = "kit-test-faults"
 

@@ -10,7 +10,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from stacks import ROOT, docker, until
-from world import LABEL, World, rule, stranger
+
+from tests.faults.world import LABEL, World, rule, stranger
 
 Inflict = Callable[[World], AbstractContextManager[None]]
 SLEEPER = ("-c", "import time; time.sleep(3600)")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from matrix import FAULTS, Fault
 from stacks import until
-from world import CONNECT_SECONDS, WORKERS, World
+
+from tests.faults.matrix import FAULTS, Fault
+from tests.faults.world import CONNECT_SECONDS, WORKERS, World
 
 CASES = [pytest.param(one, id=one.name, marks=() if one.often else pytest.mark.long) for one in FAULTS]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -37,6 +38,7 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 24.0
 _MASTER_WAIT_SECONDS = 2.0  # for the master's word on who is registered, before choosing whom to look at
 _AT_ONCE = 6
+_PROCESSOR_SECONDS = 1.5  # fifteen of the scheduler's periods
 
 
 @dataclass
@@ -69,14 +71,15 @@ class Gatherer:
         facts = self._part("config", asked_config, config.facts(self.settings, self.settings_error))
         machine = self._part("host", asked_host, HostFacts("?", is_root=False))
         monitor = self._maybe("monitor", asked_monitor)
-        image = self.settings.locust_image
-        there = not (door and image) or self._image_is_there(door, image)
+        if about_engine.root_dir:
+            machine = host.with_disk(machine, "Docker's data", Path(about_engine.root_dir))
+        there, starts = self._image(door, self.settings.locust_image)
         return Evidence(
             project=self.settings.project,
             at=self.now,
             host=replace(machine, firewall=rules, ports=found.ports),
             engine=replace(about_engine, compose_version=version, compose_error=error),
-            config=replace(facts, locust_image_there=there),
+            config=replace(facts, locust_image_there=there, locust_image_starts=starts),
             containers=found.containers,
             networks=found.networks,
             events=found.events,
@@ -108,7 +111,7 @@ class Gatherer:
         yield "this checkout", self.settings.root
         yield "REPORTS_DIR", self.settings.reports_dir
         yield "LOCUSTFILES_DIR", self.settings.locustfiles_dir
-        yield "Docker's data", Path("/var/lib/docker")
+        yield "the kit's own files", self.settings.state_dir
 
     def _config(self) -> ConfigFacts:
         facts = config.facts(self.settings, self.settings_error)
@@ -118,11 +121,16 @@ class Gatherer:
             self._gap("compose.config", error)
             return facts
 
-    def _image_is_there(self, door: Engine, image: str) -> bool:
+    def _image(self, door: Engine | None, name: str) -> tuple[bool, bool]:
+        """Whether LOCUST_IMAGE is on this machine, and whether what it starts looks like Locust."""
         try:
-            return door.image(image) is not None
+            about = door.image(name) if door and name else None
         except EngineError:
-            return True
+            return True, True
+        if about is None:
+            return not (door and name), True
+        told = about.get("Config") or {}
+        return True, "locust" in " ".join([*(told.get("Entrypoint") or []), *(told.get("Cmd") or [])]).lower()
 
     # ---- the stack
 
@@ -146,13 +154,17 @@ class Gatherer:
         inspected += self._inspect(door, containers.neighbours(rows, project, mine))
         stack = Stack(self._partial(inspected, about))
         asked_master = Later.of(lambda: web.master(self._master_place(stack)))
-        before = self._counters(door, inspected)
+        before, since = self._counters(door, inspected), time.monotonic()
         inspected = self._with_logs(door, inspected, stack)
-        inspected = [containers.with_figures(one, None, before.get(one.id)) for one in inspected]
+        after = self._later_counters(door, inspected, since) if any(one.cpu_limit for one in inspected) else {}
+        inspected = [
+            containers.with_figures(one, before.get(one.id) if after else None, after.get(one.id) or before.get(one.id))
+            for one in inspected
+        ]
         found.master = self._soon(asked_master)
         stack = Stack(replace(self._partial(inspected, about), master=found.master, networks=found.networks))
         found.probes, found.rules_before = self._look_around(door, stack)
-        after = self._counters(door, inspected)
+        after = after or self._counters(door, inspected)
         found.containers = tuple(
             containers.with_figures(one, before.get(one.id), after.get(one.id)) for one in inspected
         )
@@ -199,6 +211,11 @@ class Gatherer:
         running = [one for one in found if one.state in ("running", "paused") and not one.neighbour]
         read = each(lambda one: containers.counters(door, one, self.deadline), running, self.deadline, _AT_ONCE)
         return {one.id: counted for one, counted in zip(running, read, strict=True) if isinstance(counted, Counters)}
+
+    def _later_counters(self, door: Engine, found: Sequence[ContainerFacts], since: float) -> dict[str, Counters]:
+        """The counters again, long enough after the first to judge a processor limit, and before we use any of it."""
+        time.sleep(max(0.0, since + _PROCESSOR_SECONDS - time.monotonic()))
+        return self._counters(door, found)
 
     def _with_logs(self, door: Engine, found: Sequence[ContainerFacts], stack: Stack) -> list[ContainerFacts]:
         ours = [one for one in found if not one.neighbour and not one.helper]

@@ -6,6 +6,7 @@ import getpass
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sidecar.diagnose.evidence import Filesystem, HostFacts, PortFacts
@@ -40,10 +41,11 @@ def _user() -> str:
         return f"uid {os.geteuid()}"
 
 
-def _filesystems(disks: Iterable[tuple[str, Path]]) -> Iterable[Filesystem]:
+def _filesystems(disks: Iterable[tuple[str, Path]], *, temporary: bool = True) -> Iterable[Filesystem]:
     """Each file system once, under the first use that lies on it."""
     seen: set[int] = set()
-    for use, path in (*disks, ("temporary files", Path(tempfile.gettempdir()))):
+    more = [("temporary files", Path(tempfile.gettempdir()))] if temporary else []
+    for use, path in (*disks, *more):
         place = _existing(path)
         try:
             device, about = place.stat().st_dev, os.statvfs(place)
@@ -60,6 +62,15 @@ def _filesystems(disks: Iterable[tuple[str, Path]]) -> Iterable[Filesystem]:
             free_inodes=about.f_favail if about.f_files else None,
             use=use,
         )
+
+
+def with_disk(facts: HostFacts, use: str, path: Path) -> HostFacts:
+    """The facts with one more disk, unless it is one of those that are known already."""
+    known = {one.path for one in facts.filesystems}
+    devices = {_existing(Path(one)).stat().st_dev for one in known}
+    if not path.exists() or path.stat().st_dev in devices:
+        return facts
+    return replace(facts, filesystems=(*facts.filesystems, *_filesystems([(use, path)], temporary=False)))
 
 
 def _existing(path: Path) -> Path:

@@ -28,6 +28,7 @@ EXEC, BESIDE, ALONE = "exec", "beside", "alone"
 _PROBE_SECONDS = 7.0
 _NEEDED_BYTES = 32 << 20  # what a small Python may take, and then some: it counts as the container's own memory
 _OUR_MEMORY_BYTES = 96 << 20
+_LEAST_PROCESSORS = 0.25  # with less, starting a Python in it takes seconds, and those are taken from Locust
 _CREATED, _OK, _NO_CONTENT = 201, 200, 204
 _MIB = 1 << 20
 
@@ -61,7 +62,9 @@ def way_to(container: ContainerFacts) -> str:
     if container.state != "running":
         return ALONE
     limit, used = container.memory_limit_bytes or 0, container.memory_usage_bytes or 0
-    return BESIDE if limit and used and limit - used < _NEEDED_BYTES else EXEC
+    is_full = bool(limit and used) and limit - used < _NEEDED_BYTES
+    is_slow = container.cpu_limit is not None and container.cpu_limit < _LEAST_PROCESSORS
+    return BESIDE if is_full or is_slow else EXEC
 
 
 def look(engine: Engine, container: ContainerFacts, job: Job, images: Sequence[str], deadline: Deadline) -> Probe:
@@ -230,6 +233,7 @@ def _read(answer: Mapping[str, Any], container: ContainerFacts, way: str) -> Pro
         nameservers=tuple(answer.get("nameservers") or []),
         addresses=tuple(answer.get("addresses") or []),
         routes=tuple(answer.get("routes") or []),
+        hosts=tuple(answer.get("hosts") or []),
         inside=_inside(answer["inside"], container.name) if answer.get("inside") else None,
     )
 

@@ -78,8 +78,10 @@ def targets(
     """The (URL, proxy) pairs to try: where the load goes, directly and through the proxy that somebody set."""
     told = environment(worker)
     given = told.get("KIT_HOST") or setting(worker, "LOCUST_HOST", "--host", "-H").value or host
-    page = stack.evidence.master.host if stack.evidence.master else ""
-    urls = [given or page, *([] if given or page else class_hosts.values())]
+    master = stack.evidence.master
+    page = master.host if master else ""
+    loaded = {pair.name: pair.value for pair in master.class_hosts} if master else {}
+    urls = [given or page, *([] if given or page else (loaded or class_hosts).values())]
     found: list[tuple[str, str]] = []
     for url in dict.fromkeys(url for url in urls if url):
         found.append((url, ""))

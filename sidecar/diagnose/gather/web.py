@@ -56,6 +56,9 @@ def master(place: Place) -> MasterFacts:
         exceptions=tuple(
             ErrorRow("", str(row.get("msg", "")), int(row.get("count") or 0)) for row in exceptions[:_MOST_ROWS]
         ),
+        class_hosts=tuple(
+            Pair(str(one.get("name", "")), str(one.get("host") or "")) for one in status.get("user_classes") or []
+        ),
         digests=tuple(Pair(str(name), str(one.get("sha256", ""))) for name, one in loaded.items()),
         master_digest=str((status.get("locustfile") or {}).get("sha256", "")),
         has_plugin=bool(status),

@@ -311,27 +311,12 @@ def image(stack: Stack) -> Outcome:
                 ),
             ),
         )
-    if config.locust_image and not config.locust_image_there and not stack.locusts:
-        seen = [
-            Seen(
-                "LOCUST_IMAGE",
-                f"{config.locust_image}: no such image on this machine",
-                "an image with Locust",
-                stack.evidence.at,
-            )
-        ]
-        return Outcome(
-            config.locust_image,
-            (
-                Found(
-                    "image-without-locust",
-                    tuple(seen),
-                    (config.locust_image,),
-                    {"image": config.locust_image, "containers": "the stack"},
-                    up={"LOCUST_IMAGE": ""},
-                ),
-            ),
-        )
+    if config.locust_image and not stack.locusts and not (config.locust_image_there and config.locust_image_starts):
+        wrong = "no such image on this machine" if not config.locust_image_there else "what it starts is not Locust"
+        said = Seen("LOCUST_IMAGE", f"{config.locust_image}: {wrong}", "an image that starts Locust", stack.evidence.at)
+        values = {"image": config.locust_image, "containers": "the stack"}
+        found = Found("image-without-locust", (said,), (config.locust_image,), values, up={"LOCUST_IMAGE": ""})
+        return Outcome(config.locust_image, (found,))
     shown = ", ".join(dict.fromkeys(one.image for one in stack.locusts))
     return Outcome(shown or "no container")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 
 from sidecar.diagnose.evidence import ContainerFacts, FileProblem
@@ -132,7 +133,7 @@ def _shadowing(stack: Stack, sign: log_signs.Sign) -> tuple[str, str] | None:
     match = re.search(rf"\(?(?:{USER_FILES}|{_WORK})/([\w./-]+\.py)\)?", sign.text)
     file = match[1] if match else ""
     module = file.removesuffix("/__init__.py").removesuffix(".py")
-    if module in NEEDED_BY_LOCUST:
+    if module in NEEDED_BY_LOCUST or (sign.name == "import-name" and module in sys.stdlib_module_names):
         return file, module
     first = sign.detail.split(".")[0].split()[0] if sign.detail else ""
     for problem in stack.evidence.config.file_problems:

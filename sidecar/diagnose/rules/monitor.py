@@ -42,7 +42,7 @@ def _trouble(stack: Stack, facts: MonitorFacts, container: ContainerFacts) -> It
         yield Seen(facts.url, facts.error, "an answer", stack.evidence.at)
         health = f"{container.health or 'no health check'}: {container.health_output}"
         yield Seen(container.name, f"running, {health}", "healthy")
-    elif (facts.stale or age > _STALE_SECONDS) and _proxy_runs(stack):
+    elif (facts.stale or age > _STALE_SECONDS) and _proxy_runs(stack) and not _is_cut_off(facts):
         yield Seen(facts.url, f"its figures are {age:.0f} s old", "a few seconds", stack.evidence.at)
         yield from (Seen("it says", text) for text in (*facts.troubles, *facts.warnings)[:2])
 
@@ -59,6 +59,11 @@ def _down(seen: tuple[Seen, ...], container: ContainerFacts | None, *, running: 
     return Found("monitor-down", seen, (name,), {"container": name}, fix, items)
 
 
+def _is_cut_off(facts: MonitorFacts) -> bool:
+    """Whether the sidecar says that it cannot reach the engine; we do reach it, so its door is what is shut."""
+    return facts.answer == "ok" and any("Docker" in text for text in (*facts.troubles, *facts.warnings))
+
+
 def _proxy_runs(stack: Stack) -> bool:
     return all(one.state == "running" for one in stack.of(PROXY))
 
@@ -72,8 +77,12 @@ def proxy(stack: Stack) -> Outcome:
     if container is None or container.state != "running":
         seen = _not_running("docker-proxy's container", stack, container)
         return Outcome(seen.seen, (Found("docker-proxy-down", (seen,), (name,), {"container": name}),))
-    if container.health == "unhealthy":
-        seen = Seen(name, f"unhealthy: {container.health_output}", "healthy", stack.evidence.at)
+    facts = stack.evidence.monitor
+    is_old = facts is not None and (facts.stale or (facts.age_seconds or 0.0) > _STALE_SECONDS)
+    shut = facts is not None and is_old and _is_cut_off(facts)
+    if container.health == "unhealthy" or shut:
+        told = f"; the sidecar says: {(*facts.troubles, *facts.warnings)[0]}" if facts and shut else ""
+        seen = Seen(name, f"{container.health}: {container.health_output}{told}", "healthy", stack.evidence.at)
         values = {"container": name}
         return Outcome(seen.seen, (Found("docker-proxy-down", (seen,), (name,), values, "restart", (values,)),))
     return Outcome(f"{name} {container.health or 'running'}")

@@ -185,6 +185,9 @@ def _elsewhere(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry
     if entry:
         seen.append(Seen(f"extra_hosts of {group[0].name}", entry, "no entry for the master"))
         fix = RECREATE if stack.wanted(group[0]) else BY_HAND
+    elif written := [one for one in (probe.hosts if probe else ()) if host in one.split()[1:]]:
+        seen.append(Seen(f"/etc/hosts in {group[0].name}", written[0], "no entry for the master"))
+        fix, items = "restart", tuple({"container": one.name} for one in group)
     elif imposters and not is_address(host):
         fix = "imposter"
         items = tuple(
