@@ -154,7 +154,7 @@ class World(Stack):
         path.write_text(override)
         command = compose.command()
         done = subprocess.run(
-            [*command, "-f", str(path), *(arguments or ("up", "--detach", "--no-build"))],
+            [*command, "-f", str(path), *(arguments or ("up", "--detach", "--no-build", "--scale", f"locust-worker={WORKERS}"))],
             env=dict(compose.env),
             capture_output=True,
             text=True,

@@ -228,7 +228,7 @@ def test_own_limits_are_read_of_the_locust_process(monkeypatch: pytest.MonkeyPat
 def test_the_locust_process_is_found_by_its_words(
     words: list[str], found: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(look_around.os, "listdir", lambda _: ["7"])
+    monkeypatch.setattr(os, "listdir", lambda _: ["7"])
     monkeypatch.setattr(look_around, "command_of", lambda _: words)
     assert look_around.locust_process() == found
 
