@@ -126,7 +126,9 @@ class Redactor:
         return f"{match['name']}{match['gap']}{self.by.mask}"
 
     def _header(self, match: re.Match[str]) -> str:
-        return f"{match['name']}{match['gap']}{self.by.mask}" if self.by.is_secret(match["name"]) else match[0]
+        secret = self.by.is_secret(match["name"])
+        value = self.by.mask if secret else _HEADER.sub(self._header, match["value"])  # "error: password: x"
+        return f"{match['name']}{match['gap']}{value}"
 
 
 def _forms(value: str) -> Iterable[str]:

@@ -252,7 +252,7 @@ def tighten(*containers: str) -> None:
     """Give containers less memory than Locust starts in; the kernel takes no limit below what is in use."""
     for one in containers:
         docker("stop", "-t", "1", one)
-        docker("update", "--memory", "24m", "--memory-swap", "24m", one)
+        docker("update", "--memory-reservation", "16m", "--memory", "24m", "--memory-swap", "24m", one)
         docker("start", one)
     time.sleep(6)
 

@@ -104,9 +104,17 @@ class World(Stack):
             return False
 
     def well(self, *arguments: str) -> None:
-        """The stack as it should be: up, all workers connected."""
-        self.up(*arguments)
+        """The stack as it should be: up, all workers connected; begun anew where a fault has left what `up` keeps."""
+        if self.kit("up", *arguments, timeout=400).returncode or not self._soon_connected():
+            self.kit("down")
+            self.up(*arguments)
         until(self.is_connected, CONNECT_SECONDS, "the workers to be connected")
+
+    def _soon_connected(self) -> bool:
+        try:
+            return bool(until(self.is_connected, 20, "the workers"))
+        except AssertionError:
+            return False
 
     def close(self) -> None:
         """End the stack."""
@@ -154,7 +162,12 @@ class World(Stack):
         path.write_text(override)
         command = compose.command()
         done = subprocess.run(
-            [*command, "-f", str(path), *(arguments or ("up", "--detach", "--no-build", "--scale", f"locust-worker={WORKERS}"))],
+            [
+                *command,
+                "-f",
+                str(path),
+                *(arguments or ("up", "--detach", "--no-build", "--scale", f"locust-worker={WORKERS}")),
+            ],
             env=dict(compose.env),
             capture_output=True,
             text=True,

@@ -101,7 +101,7 @@ def parse_nft(text: str, where: str) -> Iterator[FirewallRule]:
                 "nft",
                 f"{rule.get('family')} {rule.get('table')}",
                 str(rule.get("chain", "")),
-                " ".join([*map(_match, rule["expr"]), verdict]).strip(),
+                " ".join(filter(None, [*map(_match, rule["expr"]), verdict])),
                 counter.get("packets"),
                 handle=str(rule.get("handle", "")),
             )

@@ -264,13 +264,11 @@ def master_port(stack: Stack) -> Outcome:
     """Whether the master's port can be reached from the workers' place."""
     tried = knocks(stack)
     if not tried:
-        if any(
-            stack.shares_network(worker, master)
-            for worker, _ in stack.probed_workers
-            if (master := stack.running_master)
-        ):
-            return _nobody_looked(stack)
-        return Outcome("no network in common, so nothing to knock at", info=True)
+        master, probed = stack.running_master, _probed(stack)
+        apart = master is not None and not any(stack.shares_network(worker, master) for worker, _ in probed)
+        if probed and apart:
+            return Outcome("no network in common, so nothing to knock at", info=True)
+        return _nobody_looked(stack)
     stopped = [one for one in tried if _is_stopped(stack, one)]
     text = "; ".join(
         dict.fromkeys(
