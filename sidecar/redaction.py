@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -30,7 +30,7 @@ _QUOTED_BARE = re.compile(
     r"(?P<quote>\\?[\"'])(?P<name>[^\"'\\]{1,64})(?P=quote)(?P<gap>\s*:\s*)(?P<value>[^\s\"',}\]\\]++)(?![\"'])"
 )
 _ASSIGNED = re.compile(
-    r"(?<![A-Za-z0-9_.%\-])(?P<name>[A-Za-z][A-Za-z0-9_.%\-\[\]]{0,63})(?P<gap>=)"
+    r"(?<![A-Za-z0-9_.%])(?P<name>[A-Za-z][A-Za-z0-9_.%\-\[\]]{0,63})(?P<gap>=)"
     r"(?P<value>\"[^\"]*\"|'[^']*'|[^\s&;,'\")}\]]*)"
 )
 _HEADER = re.compile(r"(?<![A-Za-z0-9_\-])(?P<name>[A-Za-z][A-Za-z0-9_\-]{1,60})(?P<gap>:[ \t]+)(?P<value>[^\r\n]+)")
@@ -104,6 +104,16 @@ class Redactor:
         text = _HEADER.sub(self._header, text)
         text = _ASSIGNED.sub(self._assigned, text)
         return self.by.scheme.sub(lambda match: f"{match['scheme']} {self.by.mask}", text)
+
+    def words(self, words: Sequence[str]) -> tuple[str, ...]:
+        """The words of a command line: what follows a flag that names a secret is one."""
+        before = ("", *words)
+        return tuple(
+            self.by.mask
+            if flag.startswith("-") and self.by.is_secret(flag) and not word.startswith("-")
+            else self.text(word)
+            for flag, word in zip(before, words, strict=False)
+        )
 
     def value(self, name: str, value: str) -> str:
         """The value of a variable, header or field of a name."""

@@ -107,6 +107,8 @@ def _variables(evidence: Evidence) -> Iterator[tuple[str, str]]:
 def _walk(value: T, keeper: _Keeper) -> T:
     if isinstance(value, str):
         return cast("T", keeper.redactor.text(value))
+    if isinstance(value, tuple) and value and all(isinstance(one, str) for one in value):
+        return cast("T", keeper.redactor.words(value))
     if isinstance(value, tuple):
         return cast("T", tuple(_walk(one, keeper) for one in value))
     if isinstance(value, Pair | EnvLine):

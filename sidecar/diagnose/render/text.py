@@ -109,21 +109,20 @@ def _checks(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
 
 
 def _last(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
-    """The last lines: what could not be checked, then one line of sum."""
+    """The last lines: one calm line when all is well, else what could not be checked, and the sum."""
     counts = diagnosis.summary
     unknown = [one for one in diagnosis.checks if one.status is Status.UNKNOWN]
-    if counts.root_cause is None and not counts.unknown:
-        yield from _wrapped(
-            f"All is well: {_workers(diagnosis)}{counts.ok + counts.info} checks in {diagnosis.seconds:.1f} s.", style
-        )
+    seconds = f"in {diagnosis.seconds:.1f} s"
+    if counts.root_cause is None and counts.ok:
+        missing = ", ".join(f"{one.name} ({clean(one.text)})" for one in unknown)
+        more = f"; not checked: {missing}" if missing else ""
+        checked = f"{counts.ok + counts.info} checks {seconds}"
+        yield from _wrapped(f"All is well: {_workers(diagnosis)}{checked}{more}.", style)
         return
     for one in unknown:
         yield from _wrapped(f"Could not be checked: {one.name} ({clean(one.text)})", style)
-    if counts.root_cause is None:
-        text = f"Nothing wrong was found: {_workers(diagnosis)}"
-    else:
-        text = f"Root cause: {counts.root_cause}. {_workers(diagnosis)}"
-    yield from _wrapped(f"{text}{_counted(diagnosis)} in {diagnosis.seconds:.1f} s.", style)
+    root = f"Root cause: {counts.root_cause}. " if counts.root_cause else ""
+    yield from _wrapped(f"{root}{_workers(diagnosis)}{_counted(diagnosis)} {seconds}.", style)
 
 
 def _workers(diagnosis: Diagnosis) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -121,7 +122,9 @@ def _own(stack: Stack) -> frozenset[str]:
 def _unresolvable(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry) -> Found:
     master, probe = stack.running_master, stack.probe_of(group[0])
     where = origin_of_setting(stack, group, "LOCUST_MASTER_NODE_HOST", "--master-host")
-    real = next((name for name in _good_names(stack, group[0])), "")
+    good = _good_names(stack, group[0])
+    close = difflib.get_close_matches(looked_up.name, good, n=1)
+    real = close[0] if close else next(iter(reversed(good)), "")  # the service's own name is the last of the aliases
     seen = [
         Seen(
             f"from {names(group)}: look up {looked_up.name!r}",
@@ -129,7 +132,7 @@ def _unresolvable(stack: Stack, group: Sequence[ContainerFacts], looked_up: Name
             f"the master's address{_addresses_of(master)}",
             probe.at if probe else None,
         ),
-        Seen("the master's names in that network", ", ".join(_good_names(stack, group[0])) or "none", looked_up.name),
+        Seen("the master's names in that network", ", ".join(good) or "none", looked_up.name),
         Seen(f"{looked_up.name!r} comes from", where.text),
     ]
     sign = log_signs.last(log_signs.current_log(group[0]), "unresolved")
@@ -423,8 +426,7 @@ def firewall(stack: Stack) -> Outcome:
     """Which rules of this machine can stop packets; whether one does is told by the check of the port."""
     gap = stack.gap("host.firewall")
     if gap:
-        reason = gap if stack.evidence.host.is_root else f"needs root ({gap})"
-        return cannot_tell(reason)
+        return cannot_tell(gap if stack.evidence.host.is_root else "needs root")
     rules = stack.evidence.host.firewall
     chains = sorted({f"{rule.chain}" for rule in rules if rule.where == "this machine"})
     hit = [rule for rule in rules if rule.hits]

@@ -40,7 +40,7 @@ def plant(e: Evidence) -> tuple[Evidence, set[str]]:
     e = changed(
         e,
         FIRST,
-        command=("locust", "--worker", f"--db-password={secret()}"),
+        command=("locust", "--worker", f"--db-password={secret()}", "--token", secret()),
         error=f"cannot pull https://ann:{secret()}@registry.example/v2/",
         health_output=f"GET /?token={secret()} failed",
         log=lines(
