@@ -43,7 +43,7 @@ monitor: ## the live view: services, resources, logs (ONCE=1 for one frame)
 incidents: ## what went wrong, one line each (SINCE=10m, or ID=... for one of them whole)
 	@$(KIT) incidents
 
-diagnose: ## why it does not work, with evidence, and the commands that mend it
+diagnose: ## why it does not work, and the commands that mend it (ONLY= FORMAT= BUNDLE= NOTE=)
 	@$(KIT) diagnose
 
 selftest: ## kill small containers of its own and see whether the sidecar saw every kill
