@@ -215,6 +215,7 @@ class ContainerFacts:
     throttled_percent: float | None = None
     memory_usage_bytes: int | None = None
     memory_working_set_bytes: int | None = None
+    processes: tuple[str, ...] | None = None
     log: tuple[LogLine, ...] = ()
 
 

@@ -141,14 +141,12 @@ def a_syntax_error(world: World) -> Iterator[None]:
 
 @fault("locustfile-broken", commands=False)
 def a_module_that_only_the_master_has(world: World) -> Iterator[None]:
-    image = "locust-kit-test/with-module:faults"
-    context = world.folder / "image"
-    context.mkdir(exist_ok=True)
-    (context / "onlyhere.py").write_text("VALUE = 1\n")
-    (context / "Dockerfile").write_text(
-        f"FROM locust-kit/locust:local\nLABEL {LABEL}\nCOPY onlyhere.py /opt/venv/lib/python3.13/site-packages/\n"
+    (world.folder / "onlyhere.py").write_text("VALUE = 1\n")
+    image = world.image(
+        "with-module",
+        "FROM locust-kit/locust:local\nCOPY onlyhere.py /opt/venv/lib/python3.13/site-packages/\n",
+        world.folder / "onlyhere.py",
     )
-    docker("build", "-q", "-t", image, str(context))
     path = world.files / "locustfile.py"
     path.write_text("import onlyhere\n" + path.read_text())
     world.compose(f"services:\n  locust-master:\n    image: {image}\n")
@@ -300,7 +298,17 @@ def a_paused_master(world: World) -> Iterator[None]:
 @fault("image-without-locust")
 def an_image_without_locust(world: World) -> Iterator[None]:
     base = (ROOT / ".locust-kit/base-image").read_text().strip()
-    world.compose(f"services:\n  locust-worker:\n    image: {base}\n")
+    image = world.image("without-locust", f'FROM {base}\nCMD ["sleep", "3600"]\n')
+    world.compose(f"services:\n  locust-worker:\n    image: {image}\n")
+    time.sleep(3)
+    yield
+
+
+@fault("image-without-locust")
+def an_image_whose_command_is_missing(world: World) -> Iterator[None]:
+    base = (ROOT / ".locust-kit/base-image").read_text().strip()
+    image = world.image("without-command", f'FROM {base}\nENTRYPOINT ["locust"]\n')
+    world.compose(f"services:\n  locust-worker:\n    image: {image}\n")
     time.sleep(3)
     yield
 
@@ -315,7 +323,7 @@ def a_processor_share_of_five_percent(world: World) -> Iterator[None]:
         yield
     finally:
         go.terminate()
-        go.wait(60)
+        go.communicate(timeout=60)
 
 
 @fault("nofile-too-low")

@@ -176,6 +176,17 @@ class World(Stack):
         )
         return done.stdout + done.stderr
 
+    def image(self, name: str, dockerfile: str, *files: Path) -> str:
+        """Build a small image; it goes with the label."""
+        context = self.folder / f"image-{name}"
+        context.mkdir(exist_ok=True)
+        for one in files:
+            shutil.copy(one, context)
+        (context / "Dockerfile").write_text(dockerfile + f"LABEL {LABEL}\n")
+        tag = f"locust-kit-test/{name}:faults"
+        docker("build", "-q", "-t", tag, str(context))
+        return tag
+
     def tell(self, service: str, **environment: str | None) -> None:
         """Make a service anew with other variables; None takes one away."""
         lines = [

@@ -179,6 +179,16 @@ def logs(engine: Engine, container: ContainerFacts, lines: int, deadline: Deadli
     return tuple(LogLine(entry.text, entry.at) for entry in log_lines.log_entries(reply.body, tty=False))
 
 
+def processes(engine: Engine, container: ContainerFacts, deadline: Deadline) -> tuple[str, ...] | None:
+    """The command lines of a running container's processes; None when they cannot be listed."""
+    reply = engine.request(
+        "GET", f"/containers/{container.id}/top?ps_args=-eo%20pid,args", deadline.left(_CALL_SECONDS)
+    )
+    if reply.status != 200:  # noqa: PLR2004  HTTP's OK
+        return None
+    return tuple(str(row[-1])[:200] for row in reply.json().get("Processes") or [])
+
+
 def counters(engine: Engine, container: ContainerFacts, deadline: Deadline) -> Counters | None:
     """The counters of a running container; None when it does not run."""
     path = f"/containers/{container.id}/stats?stream=false&one-shot=true"

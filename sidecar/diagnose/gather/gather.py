@@ -38,6 +38,7 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 24.0
 _MASTER_WAIT_SECONDS = 2.0  # for the master's word on who is registered, before choosing whom to look at
 _AT_ONCE = 6
+_MOST_DOUBTFUL = 8
 _PROCESSOR_SECONDS = 1.5  # fifteen of the scheduler's periods
 
 
@@ -164,6 +165,7 @@ class Gatherer:
         found.master = self._soon(asked_master)
         stack = Stack(replace(self._partial(inspected, about), master=found.master, networks=found.networks))
         found.probes, found.rules_before = self._look_around(door, stack)
+        inspected = self._with_processes(door, inspected, stack)
         after = after or self._counters(door, inspected)
         found.containers = tuple(
             containers.with_figures(one, before.get(one.id), after.get(one.id)) for one in inspected
@@ -211,6 +213,13 @@ class Gatherer:
         running = [one for one in found if one.state in ("running", "paused") and not one.neighbour]
         read = each(lambda one: containers.counters(door, one, self.deadline), running, self.deadline, _AT_ONCE)
         return {one.id: counted for one, counted in zip(running, read, strict=True) if isinstance(counted, Counters)}
+
+    def _with_processes(self, door: Engine, found: Sequence[ContainerFacts], stack: Stack) -> list[ContainerFacts]:
+        """What runs in those that should be workers and are not registered: perhaps no Locust at all."""
+        doubtful = [one for one in stack.running_workers if not stack.is_registered(one)][:_MOST_DOUBTFUL]
+        listed = each(lambda one: containers.processes(door, one, self.deadline), doubtful, self.deadline, _AT_ONCE)
+        known = {one.id: names for one, names in zip(doubtful, listed, strict=True) if isinstance(names, tuple)}
+        return [replace(one, processes=known.get(one.id)) for one in found]
 
     def _later_counters(self, door: Engine, found: Sequence[ContainerFacts], since: float) -> dict[str, Counters]:
         """The counters again, long enough after the first to judge a processor limit, and before we use any of it."""

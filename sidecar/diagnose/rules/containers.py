@@ -192,12 +192,18 @@ def _killed(stack: Stack, role: str, slug: str) -> Iterator[Found]:
     containers = [one for one, _ in victims]
     limit = max(one.memory_limit_bytes or 0 for one in containers)
     knob = "MASTER_MEMORY" if role == MASTER else "WORKER_MEMORY"
+    config = stack.evidence.config
+    told = config.master_memory_bytes if role == MASTER else config.worker_memory_bytes
     more = _DEFAULT_LIMIT if limit < _DEFAULT_LIMIT else 2 * limit
     most = int(0.9 * stack.evidence.engine.memory_bytes)
-    values = {"containers": names(containers), "limit": _size(limit), "knob": knob, "more": _size(more)}
-    seen_all = tuple(seen for _, found in victims[:3] for seen in found[:3])
     fix = "default" if not most or more <= most else "no-room"
-    yield Found(slug, seen_all, tuple(one.name for one in containers), values, fix, up={knob: f"{more // _MIB}m"})
+    if limit < told:  # changed on the container itself, so that `up` would see nothing to do
+        fix, more = "update", told
+    values = {"containers": names(containers), "limit": _size(limit), "knob": knob, "more": _size(more)}
+    items = tuple({"container": one.name, "bytes": str(more)} for one in containers)
+    seen_all = tuple(seen for _, found in victims[:3] for seen in found[:3])
+    affects = tuple(one.name for one in containers)
+    yield Found(slug, seen_all, affects, values, fix, items, up={knob: f"{more // _MIB}m"})
 
 
 def _kill_evidence(stack: Stack, one: ContainerFacts) -> Iterator[Seen]:
@@ -329,9 +335,11 @@ def _wants_other_image(stack: Stack, one: ContainerFacts) -> bool:
 def _lacks_locust(stack: Stack, one: ContainerFacts) -> bool:
     if "executable file not found" in one.error or "no such file or directory" in one.error:
         return True
+    if one.processes is not None and one.state == "running" and not stack.is_registered(one):
+        return not any("locust" in process.lower() for process in one.processes)
     if one.state == "running" and not one.restarts:
         return False
-    log = one.log[-40:]
+    log = log_signs.latest_log(one)
     if log_signs.last(log, "exec-failed"):
         return True
     sign = log_signs.last(log, "no-module")
@@ -352,7 +360,7 @@ def _lacks_locust(stack: Stack, one: ContainerFacts) -> bool:
 
 
 def _trace(one: ContainerFacts) -> str:
-    sign = log_signs.last(one.log[-40:], "exec-failed", "no-module")
+    sign = log_signs.last(log_signs.latest_log(one), "exec-failed", "no-module")
     if one.error:
         return one.error
     if sign:

@@ -42,14 +42,14 @@ def _could_not_load(one: ContainerFacts) -> bool:
 
 def _failure(one: ContainerFacts) -> tuple[str, str] | None:
     """What a container last said of loading files: the sign's name and detail; None for nothing of the kind."""
-    signs = list(log_signs.signs(one.log[-60:], *_LOADING))
-    if not signs or log_signs.last(one.log[-60:], "bad-address", "bind-busy", "bind-refused", "web-busy"):
+    signs = list(log_signs.signs(log_signs.latest_log(one), *_LOADING))
+    if not signs or log_signs.last(log_signs.latest_log(one), "bad-address", "bind-busy", "bind-refused", "web-busy"):
         return None
     # A traceback ends in "SomethingError: ..."; the last line is the one that ended the process.
     last = signs[-1]
     named = next((one for one in reversed(signs) if one.name != "python-error"), last)
     chosen = named if named.text == last.text or last.name != "python-error" else last
-    if chosen.name == "python-error" and not log_signs.place_in_user_code(one.log[-60:]):
+    if chosen.name == "python-error" and not log_signs.place_in_user_code(log_signs.latest_log(one)):
         return None
     return chosen.name, chosen.detail
 
@@ -58,14 +58,14 @@ def _told(stack: Stack, group: tuple[ContainerFacts, ...]) -> Iterator[Found]:
     sign = next(
         (
             sign
-            for sign in reversed(list(log_signs.signs(group[0].log[-60:], *_LOADING)))
+            for sign in reversed(list(log_signs.signs(log_signs.latest_log(group[0]), *_LOADING)))
             if (sign.name, sign.detail) == _failure(group[0])
         ),
         None,
     )
     if sign is None:
         return
-    place = log_signs.place_in_user_code(group[0].log[-60:])
+    place = log_signs.place_in_user_code(log_signs.latest_log(group[0]))
     slug, fix, values = _cause(stack, sign, group, place)
     seen = [Seen(f"log of {names(group)}", sign.text.strip(), "a file that loads", sign.at)]
     seen += [Seen("the user's own line", place)] if place else []

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from sidecar.diagnose.evidence import ContainerFacts, LogLine
 
+_BEFORE_END = timedelta(seconds=15)
 _EARLIER = timedelta(seconds=1)  # a container's first line can bear a time just before its start, as the engine has it
 
 
@@ -76,6 +77,14 @@ def current_log(container: ContainerFacts) -> tuple[LogLine, ...]:
     if container.started_at is None:
         return container.log
     since = container.started_at - _EARLIER
+    return tuple(line for line in container.log if line.at is None or line.at >= since)
+
+
+def latest_log(container: ContainerFacts) -> tuple[LogLine, ...]:
+    """What it printed since its last start and just before its last end: one that fails at each start has only that."""
+    if container.finished_at is None or container.started_at is None:
+        return current_log(container)
+    since = min(container.started_at, container.finished_at - _BEFORE_END) - _EARLIER
     return tuple(line for line in container.log if line.at is None or line.at >= since)
 
 

@@ -59,6 +59,8 @@ def _judge_name(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTr
     if _is_told_otherwise(stack, group[0], looked_up.name):
         return
     if not looked_up.addresses:
+        if all(is_cut_off(stack, worker) for worker in group):
+            return
         if stack.running_master or not _is_masters_name(stack, looked_up.name):
             yield _unresolvable(stack, group, looked_up)
         return
@@ -188,7 +190,7 @@ def _elsewhere(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry
     if entry:
         seen.append(Seen(f"extra_hosts of {group[0].name}", entry, "no entry for the master"))
         fix = RECREATE if stack.wanted(group[0]) else BY_HAND
-    elif written := [one for one in (probe.hosts if probe else ()) if host in one.split()[1:]]:
+    elif written := [one for one in _hosts_lines(probe, host) if not is_loopback(host)]:
         seen.append(Seen(f"/etc/hosts in {group[0].name}", written[0], "no entry for the master"))
         fix, items = "restart", tuple({"container": one.name} for one in group)
     elif imposters and not is_address(host):
@@ -200,6 +202,11 @@ def _elsewhere(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry
             if at.address == address
         )
     return Found("master-name-resolves-elsewhere", tuple(seen), affects, values, fix, items)
+
+
+def _hosts_lines(probe: Probe | None, host: str) -> list[str]:
+    """The lines of /etc/hosts that name a host."""
+    return [one for one in (probe.hosts if probe else ()) if host in one.split()[1:]]
 
 
 def _owner_text(stack: Stack, worker: ContainerFacts, address: str, host: str) -> str:
@@ -292,6 +299,19 @@ def _is_stopped(stack: Stack, knock: _Knock) -> bool:
     sockets, master = stack.master_sockets, stack.running_master
     listens = any(one.port == knock.tried.port and not is_loopback_only(one.address) for one in sockets or ())
     return knock.tried.outcome in _REFUSED and listens and master is not None and not stack.is_young(master)
+
+
+def is_cut_off(stack: Stack, worker: ContainerFacts) -> bool:
+    """Whether nothing at all comes through for a worker, so that names and other targets fail with the master's port."""
+    stopped = [one for one in knocks(stack) if one.worker.id == worker.id and _is_stopped(stack, one)]
+    probe = stack.probe_of(worker)
+    if not stopped or probe is None:
+        return False
+    mute = any(not network.containers_talk for at in worker.networks if (network := stack.network(at.network_id)))
+    culprits = suspects(stack, [one.tried for one in stopped], [worker])
+    sweeping = any("--dport" not in rule.rule and "dport" not in rule.rule for rule in culprits)
+    no_resolver = any("Temporary failure" in one.error or "Errno -3]" in one.error for one in probe.names)
+    return mute or sweeping or no_resolver
 
 
 def is_loopback_only(address: str) -> bool:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from sidecar.diagnose.evidence import ContainerFacts, ErrorRow, HttpTry, Network, Probe
 from sidecar.diagnose.rule import Found, Outcome, Rule, without_stack
+from sidecar.diagnose.rules.network import is_cut_off
 from sidecar.diagnose.stack import Stack, is_loopback
 from sidecar.model.finding import Confidence, Seen
 from sidecar.model.incident import Severity
@@ -69,7 +70,7 @@ def _judge(
         yield _localhost(stack, worker, one, host)
         return
     slug = _slug(one)
-    if not slug:
+    if not slug or _is_no_wonder(stack, worker, one):
         return
     proxied = next((other for _, _, other in tried if other.proxy and other.url == one.url), None)
     seen = [
@@ -109,6 +110,14 @@ def _judge(
         return
     fix, items = _fix(stack, slug, host, one)
     yield Found(slug, tuple(seen), (_bare(one.url),), values, fix, items, severity=severity)
+
+
+def _is_no_wonder(stack: Stack, worker: ContainerFacts, one: HttpTry) -> bool:
+    """Whether another check tells why: nothing gets out of the worker, or a target of the stack's own only starts."""
+    if one.stage in ("name", "connect") and one.outcome not in ("refused", "reset") and is_cut_off(stack, worker):
+        return True
+    owner = next((owner for address in one.addresses if (owner := stack.owner_of(address))), None)
+    return owner is not None and not owner.neighbour and one.outcome == "refused" and stack.is_young(owner)
 
 
 def _slug(one: HttpTry) -> str:

@@ -34,7 +34,9 @@ def docker_network(stack: Stack) -> Outcome:
         return Outcome(_networks_text(stack), exhausted)
     master = stack.running_master
     apart = [
-        one for one in stack.running_workers if not stack.shares_network(one, master) and not stack.is_registered(one)
+        one
+        for one in stack.running_workers
+        if not stack.shares_network(one, master) and not (stack.knows_registered and stack.is_registered(one))
     ]
     return Outcome(_networks_text(stack), tuple(_not_shared(stack, apart, master)) if apart else ())
 
