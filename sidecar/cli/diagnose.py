@@ -5,18 +5,23 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sidecar.diagnose import bundle
 from sidecar.diagnose.catalogue import LAYERS, causes
 from sidecar.diagnose.evidence import Evidence
 from sidecar.diagnose.gather.gather import gather
 from sidecar.diagnose.judge import RULES, diagnose
+from sidecar.diagnose.notes import Notes, incident_for
 from sidecar.diagnose.render import listing, markdown, text
+from sidecar.drive import workspace
 from sidecar.errors import KitError, SettingError
 from sidecar.model import document
 from sidecar.model.finding import Diagnosis
+from sidecar.model.note import WANTED, note_line
+from sidecar.serve.reader import SidecarError, SidecarReader
 from sidecar.settings import makeflags
 
 NAME = "diagnose"
@@ -25,6 +30,7 @@ FOUND, USAGE, COULD_NOT = 1, 2, 3
 _VALUED = ("--format", "--only", "--explain", "--bundle", "--from", "--note")
 _AS_WORDS = {f"{option[2:].upper()}": option for option in _VALUED}  # for make, which passes no flags on
 _SWITCHES = ("--json", "--list", "--checks")
+_PATIENCE_SECONDS = 10.0
 _FORMATS = ("text", "json", "markdown")
 
 
@@ -46,7 +52,7 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     """Diagnose; 0 no error, 1 an error found, 3 nothing could be learnt.
 
     Raises:
-        SettingError: a word that means nothing, an unknown check or cause.
+        SettingError: a word that means nothing, an unknown check or cause, a note of no length.
 
     """
     asked = _asked(args, environ)
@@ -57,16 +63,46 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
         _refuse_unknown("--explain", [slug], causes())
         sys.stdout.write(listing.explanation(causes()[slug], _width()))
         return 0
+    note = _note(asked.options.get("--note"))
     only = frozenset(asked.options.get("--only", "").replace(",", " ").split())
     _refuse_unknown("--only", sorted(only), (*causes(), *LAYERS, *(rule.name for rule in RULES)))
     tell = _Progress()
     evidence = _evidence(asked, environ, tell)
     tell.end()
+    notes = Notes.of(workspace.ROOT)
     diagnosis = diagnose(bundle.for_eyes(evidence), only)
+    diagnosis = replace(diagnosis, notes=notes.about(diagnosis.summary.root_cause))
     _write(diagnosis, asked, environ)
+    if note:
+        _keep(note, diagnosis, evidence, notes)
     if path := asked.options.get("--bundle"):
         _bundle(Path(path), evidence)
     return _code(diagnosis)
+
+
+def _note(text: str | None) -> str:
+    try:
+        return "" if text is None else note_line(text)
+    except ValueError as error:
+        raise SettingError(f"NOTE: {error}", wanted=WANTED) from None
+
+
+def _keep(note: str, diagnosis: Diagnosis, evidence: Evidence, notes: Notes) -> None:
+    """Keep a person's note with the cause, and with its incident when the sidecar has one; say where it is."""
+    cause = diagnosis.summary.root_cause
+    notes.keep(cause, note, evidence.at)
+    kept = f"kit {NAME}: note kept with {cause or 'no cause'}"
+    monitor = evidence.monitor
+    incident = incident_for(diagnosis, monitor.incidents) if monitor else None
+    if monitor is None or incident is None:
+        print(f"{kept}; the sidecar knows of no incident to put it with", file=sys.stderr)
+        return
+    try:
+        SidecarReader(urlsplit(monitor.url).port or 0, _PATIENCE_SECONDS).note(incident.id, note)
+    except SidecarError as error:
+        print(f"{kept}, not with the incident {incident.id}: {error}", file=sys.stderr)
+    else:
+        print(f"{kept} and with the incident {incident.id}: scripts/kit incidents {incident.id}", file=sys.stderr)
 
 
 def _bundle(path: Path, evidence: Evidence) -> None:

@@ -13,6 +13,7 @@ from sidecar.errors import SettingError, StackError
 from sidecar.model import document
 from sidecar.model.incident import Evidence, Incident
 from sidecar.model.naming import KIND_NAMES, told
+from sidecar.model.note import WANTED, note_line
 from sidecar.model.text import clean
 from sidecar.model.times import format_time, parse_time
 from sidecar.serve.documents import IncidentList
@@ -20,7 +21,7 @@ from sidecar.serve.reader import SidecarError, SidecarReader, UnknownError, firs
 from sidecar.settings import command_line, makeflags
 
 NAME = "incidents"
-HELP = "what went wrong, one line each: incidents [SINCE=10m] [ID] [--json]"
+HELP = "what went wrong, one line each: incidents [SINCE=10m] [ID [NOTE=…]] [--json]"
 _MOST = 500
 _PATIENCE_SECONDS = 15.0  # a command that is run once can wait for a machine that is busy
 _AGO = re.compile(r"(\d+)\s*([smhd])(?: ago)?")
@@ -36,14 +37,15 @@ class _Asked:
     rest: list[str]
     since: datetime | None
     incident_id: str
+    note: str
     as_json: bool
 
 
 def run(args: list[str], environ: Mapping[str, str]) -> int:
-    """Print the incidents, or one of them.
+    """Print the incidents, or one of them, with what a person writes down about it.
 
     Raises:
-        SettingError: a word that means nothing, a time that is none.
+        SettingError: a word that means nothing, a time that is none, a note on no incident.
         StackError: the stack is down, or knows no such incident.
     """
     asked = _asked(args, environ, datetime.now(UTC))
@@ -84,7 +86,7 @@ def _print_all(reader: SidecarReader, asked: _Asked, project: str) -> None:
 
 
 def _print_one(reader: SidecarReader, asked: _Asked, project: str) -> None:
-    incident = reader.incident(asked.incident_id)
+    incident = reader.note(asked.incident_id, asked.note) if asked.note else reader.incident(asked.incident_id)
     if asked.as_json:
         sys.stdout.write(document.dumps(incident).decode() + "\n")
         return
@@ -120,6 +122,7 @@ def _facts(incident: Incident) -> Iterator[tuple[str, str]]:
     yield "run", incident.run_id or ""
     yield "cause", incident.cause or ""
     yield "note", clean(incident.note or "")
+    yield "learnt", clean(incident.person_note or "")
 
 
 def _reason(incident: Incident) -> str:
@@ -158,7 +161,7 @@ def _read(kind: type[IncidentList], written: bytes) -> IncidentList:
 
 
 def _asked(args: Sequence[str], environ: Mapping[str, str], now: datetime) -> _Asked:
-    """Take this verb's own words out: `--since T`, `--since=T`, `SINCE=T`, `ID=x` or the id alone."""
+    """Take this verb's own words out: `--since T`, `--since=T`, `SINCE=T`, `ID=x` or the id alone, `NOTE=text`."""
     own = {name: environ[name] for name in makeflags.given(environ.get("MAKEFLAGS", "")) if name in environ}
     own |= command_line(args)
     since, incident_id, rest = own.get("SINCE", ""), own.get("ID", ""), []
@@ -170,12 +173,24 @@ def _asked(args: Sequence[str], environ: Mapping[str, str], now: datetime) -> _A
             since = word.partition("=")[2]
         elif re.fullmatch(r"[0-9a-f]{16}", word):
             incident_id = word
-        elif not word.startswith(("SINCE=", "ID=")):
+        elif not word.startswith(("SINCE=", "ID=", "NOTE=")):
             rest.append(word)
     if _SINCE in args and not since:
         raise SettingError("--since names no time", wanted="10m, 2h, or 2026-11-22T15:04:05Z")
     _refuse(rest)
-    return _Asked([word for word in rest if word != _FLAG], moment(since, now), incident_id, _FLAG in rest)
+    own_words = [word for word in rest if word != _FLAG]
+    return _Asked(own_words, moment(since, now), incident_id, _note(own, incident_id), _FLAG in rest)
+
+
+def _note(own: Mapping[str, str], incident_id: str) -> str:
+    if "NOTE" not in own:
+        return ""
+    if not incident_id:
+        raise SettingError("NOTE names no incident", wanted=f"scripts/kit {NAME} ID=… NOTE=…")
+    try:
+        return note_line(own["NOTE"])
+    except ValueError as error:
+        raise SettingError(f"NOTE: {error}", wanted=WANTED) from None
 
 
 def _refuse(rest: Sequence[str]) -> None:

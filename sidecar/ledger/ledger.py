@@ -22,6 +22,7 @@ from sidecar.model.signal import Event
 
 _INSERT_EVENT = f"INSERT OR IGNORE INTO events ({EVENT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608 constants
 _UPSERT_INCIDENT = "INSERT OR REPLACE INTO incidents VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+_ONE_INCIDENT = "SELECT document FROM incidents WHERE id = ?"
 _OPEN_INCIDENTS = """SELECT document FROM incidents
     WHERE state = ? OR until_us IS NULL OR at_us >= ? ORDER BY at_us, id"""
 _BEYOND = "\U0010ffff"  # sorts after all that a key may hold
@@ -116,6 +117,15 @@ class Ledger:
         """
         newest = self._rows("SELECT MAX(ns) FROM events", ())[0][0]
         return None if newest is None else int(newest)
+
+    def incident(self, incident_id: str) -> Incident | None:
+        """Return one incident, or None when there is none of this id.
+
+        Raises:
+            LedgerError: it could not be read.
+
+        """
+        return next(iter(incidents_of(self._rows(_ONE_INCIDENT, (incident_id,)))), None)
 
     def open_incidents(self, since_ns: int) -> list[Incident]:
         """Return, oldest first, the incidents that may still change: provisional, going on, or begun since then.

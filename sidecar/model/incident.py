@@ -111,6 +111,7 @@ class Incident:
     evidence: tuple[Evidence, ...] = ()
     note: str | None = None
     helper: bool = False
+    person_note: str | None = None
 
 
 def identity(kind: Kind, container_id: str, started_at: str, first: int | str) -> str:

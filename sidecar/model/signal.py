@@ -132,4 +132,12 @@ class Tick:
     at_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A person wrote down what they learnt about an incident; it takes the place of what was written before."""
+
+    incident_id: str
+    text: str
+
+
 Signal = Event | StreamDown | StreamUp | KernelReading | Unreadable | Inspection | Named | Gone | Tick

@@ -1,4 +1,4 @@
-"""The JSON routes over the past: incidents, log lines, series. SQLite is read in threads, never in the event loop."""
+"""The JSON routes over the past: incidents, log lines, series. SQLite is used in threads, never in the event loop."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from sidecar.errors import LedgerError
 from sidecar.model import document
-from sidecar.model.snapshot import SCHEMA_VERSION
+from sidecar.serve.answers import BAD_REQUEST, NOT_FOUND, UNAVAILABLE, json_answer, problem
 from sidecar.serve.archive import DEFAULT_LIMIT, Archive, Board, IncidentQuery, LogQuery
 from sidecar.serve.documents import (
     Axis,
@@ -25,11 +25,9 @@ from sidecar.serve.documents import (
     run_columns,
     without_evidence,
 )
+from sidecar.serve.notes import Note, NoteTaker
 from sidecar.serve.parameters import ParameterError, Parameters
 
-BAD_REQUEST, NOT_FOUND, UNAVAILABLE = 400, 404, 503
-
-_NO_STORE = {"cache-control": "no-store"}
 _DEFAULT_SPAN = timedelta(minutes=15)
 _LONGEST_SPAN = timedelta(days=366)
 _MOST_INCIDENTS, _MOST_LINES, _MOST_POINTS = 5000, 2000, 2000
@@ -38,10 +36,11 @@ Handler = Callable[[Request], Response]
 
 
 class Api:
-    """The routes under /api that read the archive. `archive` is None while there is no ledger."""
+    """The routes under /api that read the archive, and `note` on it. Both are None while there is no ledger."""
 
-    def __init__(self, board: Board, archive: Archive | None, clock: Callable[[], datetime]) -> None:
+    def __init__(self, board: Board, archive: Archive | None, clock: Callable[[], datetime], note: Note | None) -> None:
         self._board = board
+        self._notes = NoteTaker(archive, note)
         self._archive = archive
         self._clock = clock
 
@@ -50,6 +49,7 @@ class Api:
         return [
             Route("/api/incidents", _threaded(self._incidents)),
             Route("/api/incidents/{incident_id}", _threaded(self._incident)),
+            Route("/api/incidents/{incident_id}/note", self._notes.take, methods=["POST"]),
             Route("/api/logs", _threaded(self._logs)),
             Route("/api/history", _threaded(self._history)),
         ]
@@ -139,16 +139,6 @@ class Api:
     def _project(self) -> str | None:
         snapshot = self._board.current()
         return snapshot.project if snapshot else None
-
-
-def problem(status: int, text: str) -> Response:
-    """Answer with one line that says what is wrong."""
-    return JSONResponse({"schema_version": SCHEMA_VERSION, "error": text}, status_code=status, headers=_NO_STORE)
-
-
-def json_answer(body: bytes) -> Response:
-    """Answer with a document."""
-    return Response(body, media_type="application/json", headers=_NO_STORE)
 
 
 def _answer(record: object) -> Response:

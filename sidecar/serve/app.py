@@ -16,9 +16,11 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from sidecar.serve.api import BAD_REQUEST, UNAVAILABLE, Api, json_answer, problem
+from sidecar.serve.answers import BAD_REQUEST, UNAVAILABLE, json_answer, problem
+from sidecar.serve.api import Api
 from sidecar.serve.archive import Archive, Board, Metrics
 from sidecar.serve.headers import ALLOWED_HOSTS, SafeHeaders
+from sidecar.serve.notes import Note
 from sidecar.serve.parameters import ParameterError, Parameters
 from sidecar.serve.stream import Written, events
 from sidecar.views.metrics import CONTENT_TYPE
@@ -41,6 +43,7 @@ def make_app(
     metrics: Metrics | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     troubles: Callable[[], Sequence[str]] = lambda: (),
+    note: Note | None = None,
 ) -> Starlette:
     """Build the application.
 
@@ -52,6 +55,7 @@ def make_app(
         metrics: writes Prometheus's text; without one, /metrics is not there.
         clock: the present moment, in UTC.
         troubles: a sentence for each part of the sidecar that does not work as it should.
+        note: puts a person's note on an incident, soon; without one, that route says 503.
     """
     present = _Present(board, stopping, troubles)
     routes = [
@@ -59,7 +63,7 @@ def make_app(
         Route("/healthz", present.healthz),
         Route("/api/snapshot", present.snapshot),
         Route("/api/stream", present.stream),
-        *Api(board, archive, clock).routes(),
+        *Api(board, archive, clock, note).routes(),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     if metrics is not None:

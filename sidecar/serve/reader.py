@@ -6,8 +6,10 @@ Light to import, because the command line pays for it at each start.
 from __future__ import annotations
 
 import http.client
+import json
 import time
 from collections.abc import Callable
+from typing import TypeVar
 from urllib.parse import quote, urlencode
 
 from sidecar.errors import StackError
@@ -17,9 +19,12 @@ from sidecar.model.snapshot import LogLine, Snapshot
 from sidecar.serve.documents import LogLines
 from sidecar.settings.model import project_word
 
+T = TypeVar("T")
 HOST = "127.0.0.1"
 _MOST_BYTES = 32 * 1024 * 1024
+_JSON = "application/json"
 _SNAPSHOT = "/api/snapshot"
+_NO_SUCH = (http.client.NOT_FOUND, http.client.METHOD_NOT_ALLOWED)
 _START_TRIES, _START_PAUSE_SECONDS = 20, 0.5
 
 
@@ -70,10 +75,7 @@ class SidecarReader:
             SidecarError: it does not answer, or has no logs to give.
         """
         body = self._fetched(f"/api/logs?{urlencode({'container': container, 'limit': limit})}")
-        try:
-            newest_first = document.loads_as(LogLines, body, "logs").lines
-        except document.DocumentError as error:
-            raise SidecarError(f"its answer is no log: {error}") from error
+        newest_first = _read(LogLines, body, "log").lines
         return newest_first[:limit][::-1]
 
     def incident(self, incident_id: str) -> Incident:
@@ -82,11 +84,18 @@ class SidecarReader:
         Raises:
             SidecarError: it does not answer, or has no such incident.
         """
-        body = self._fetched(f"/api/incidents/{quote(incident_id, safe='')}")
-        try:
-            return document.loads_as(Incident, body, "incident")
-        except document.DocumentError as error:
-            raise SidecarError(f"its answer is no incident: {error}") from error
+        return _read(Incident, self._fetched(f"/api/incidents/{quote(incident_id, safe='')}"), "incident")
+
+    def note(self, incident_id: str, text: str) -> Incident:
+        """Write a person's note down with an incident; return the incident with it.
+
+        Raises:
+            UnknownError: it has no such incident, or is too old to take a note.
+            SidecarError: it does not answer, or cannot write.
+        """
+        path = f"/api/incidents/{quote(incident_id, safe='')}/note"
+        body = self._asked("POST", path, json.dumps({"note": text}, ensure_ascii=False).encode())
+        return _read(Incident, body, "incident")
 
     def incidents(self, **query: str | int) -> bytes:
         """Return the list of incidents as the JSON that the sidecar sent; `query` is that of /api/incidents.
@@ -109,28 +118,31 @@ class SidecarReader:
         self._connection.close()
 
     def _fetched(self, path: str) -> bytes:
+        return self._asked("GET", path)
+
+    def _asked(self, method: str, path: str, sent: bytes | None = None) -> bytes:
         kept = self._connection.sock is not None
         try:
-            return self._get(path)
+            return self._answer(method, path, sent)
         except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError) as error:
             if not kept:
                 raise SidecarError("the connection was cut") from error
         except (OSError, http.client.HTTPException) as error:
             raise SidecarError(_reason(error)) from error
         try:  # the sidecar may have closed a kept connection; that alone says nothing
-            return self._get(path)
+            return self._answer(method, path, sent)
         except (OSError, http.client.HTTPException) as error:
             raise SidecarError(_reason(error)) from error
 
-    def _get(self, path: str) -> bytes:
+    def _answer(self, method: str, path: str, sent: bytes | None) -> bytes:
         try:
-            self._connection.request("GET", path)
+            self._connection.request(method, path, sent, {"content-type": _JSON} if sent else {})
             answer = self._connection.getresponse()
             body = answer.read(_MOST_BYTES)
         except BaseException:
             self._connection.close()  # half an answer must not be read as the next one
             raise
-        if answer.status == http.client.NOT_FOUND and path != _SNAPSHOT:
+        if answer.status in _NO_SUCH and path != _SNAPSHOT:
             raise UnknownError("it knows of none")
         if answer.status == http.client.SERVICE_UNAVAILABLE:
             raise NotReadyError("it has not read anything yet")
@@ -170,6 +182,13 @@ def _down(project: str, port: int, error: SidecarError) -> StackError:
         f"the stack {project!r} is not running: no sidecar at {HOST}:{port} ({error})",
         fix=f"make up WORKERS=4{project_word(project)}",
     )
+
+
+def _read(kind: type[T], body: bytes, name: str) -> T:
+    try:
+        return document.loads_as(kind, body, name)
+    except document.DocumentError as error:
+        raise SidecarError(f"its answer is no {name}: {error}") from error
 
 
 def _reason(error: BaseException) -> str:

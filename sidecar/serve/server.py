@@ -72,7 +72,16 @@ async def _serve(settings: WatchSettings, pool: ThreadPoolExecutor) -> int:
             await asyncio.to_thread(sidecar.stop)
 
     config = uvicorn.Config(
-        make_app(board, stopping, lifespan, archive=past, metrics=metrics, clock=now, troubles=sidecar.health),
+        make_app(
+            board,
+            stopping,
+            lifespan,
+            archive=past,
+            metrics=metrics,
+            clock=now,
+            troubles=sidecar.health,
+            note=sidecar.note,
+        ),
         host=settings.listen_host,
         port=settings.listen_port,
         lifespan="on",

@@ -88,6 +88,8 @@ def _facts(incident: Incident, snapshot: Snapshot, zone: tzinfo | None) -> Itera
         yield "Started", units.date_and_time(incident.container_started_at, zone)
     if incident.note:
         yield "Note", incident.note
+    if incident.person_note:
+        yield "Learnt", incident.person_note
     known = "what is known may still change" if incident.state == PROVISIONAL else "final"
     run = f", run {incident.run_id}" if incident.run_id else ""
     yield "Record", f"{incident.id}, revision {incident.revision}, {known}{run}"

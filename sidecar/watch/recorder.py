@@ -18,7 +18,7 @@ from typing import Any
 from sidecar.errors import LedgerError
 from sidecar.ledger.ledger import Batch, Ledger
 from sidecar.model.incident import Incident, Kind
-from sidecar.model.signal import Event, Signal, StreamUp, Tick
+from sidecar.model.signal import Event, Noted, Signal, StreamUp, Tick
 from sidecar.rules.assembly import Recorded
 from sidecar.rules.incidents.book import Book
 from sidecar.rules.incidents.desk import moment
@@ -40,7 +40,7 @@ _MOST_RECENT = 2000
 _RAW_CHARACTERS = 4096  # labels can make an event a megabyte long
 _TIMED = frozenset({"oom", "die"})
 
-Put = Signal | tuple[Incident, ...]
+Put = Signal | Noted | tuple[Incident, ...]
 Given = Put | None
 
 
@@ -83,6 +83,9 @@ class Recorder:
         self._waiting: list[Put] = []
         self._counts: Counter[str] = Counter(oom_kills)
         self._recent: dict[str, Incident] = {}
+        self._noted: dict[
+            str, str
+        ] = {}  # since the start; what was noted before, the rules were given with the incident
         self._known = Recorded(oom_kills=dict(oom_kills))
         self._committed_ns = self._pruned_ns = self._ticked_ns = 0
         self._live_since_ns = 0
@@ -172,18 +175,37 @@ class Recorder:
                 self._take(one)
             except Exception:  # noqa: BLE001  # one signal that breaks a rule must not take the others of its turn along
                 _log.exception("a rule failed on %.300r", one)
-        self._unsaved.update((incident.id, incident) for incident in self._book.changes())
+        self._unsaved.update((incident.id, self._with_note(incident)) for incident in self._book.changes())
         keeps, drops = self._book.kept()
         self._unsaved_keeps.update(keeps)
         self._unsaved_drops.update(drops)
 
     def _take(self, one: Put) -> None:
         if isinstance(one, tuple):
-            self._unsaved.update((incident.id, incident) for incident in one)
+            self._unsaved.update((incident.id, self._with_note(incident)) for incident in one)
+            return
+        if isinstance(one, Noted):
+            self._note(one)
             return
         if isinstance(one, StreamUp):
             self._live_since_ns = one.at_ns
         self._book.apply(one)
+
+    def _note(self, noted: Noted) -> None:
+        """Put a person's note on an incident, however old; one that the ledger does not hold has none to take it."""
+        known = self._unsaved.get(noted.incident_id) or self._recent.get(noted.incident_id)
+        incident = known or self._ledger.incident(noted.incident_id)
+        if incident is not None:
+            self._noted[incident.id] = noted.text
+            self._unsaved[incident.id] = replace(incident, person_note=noted.text, revision=incident.revision + 1)
+
+    def _with_note(self, incident: Incident) -> Incident:
+        """Return what a rule made of an incident with the note that the rule knows nothing of, as a later revision."""
+        text = self._noted.get(incident.id)
+        if text is None:
+            return incident
+        before = self._unsaved.get(incident.id) or self._recent.get(incident.id) or incident
+        return replace(incident, person_note=text, revision=max(incident.revision, before.revision + 1))
 
     def _write(self, batch: Batch, alive_ns: int) -> None:
         for incident in self._unsaved.values():

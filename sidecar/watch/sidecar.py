@@ -30,7 +30,7 @@ from sidecar.locust_api import LocustApi
 from sidecar.locust_web import Credentials
 from sidecar.model.incident import Incident, Kind
 from sidecar.model.own import Own
-from sidecar.model.signal import Event, Named, Signal, Unreadable
+from sidecar.model.signal import Event, Named, Noted, Signal, Unreadable
 from sidecar.notify.make import make_notifier
 from sidecar.rules.assembly import Recorded
 from sidecar.rules.conditions.conditions import Conditions
@@ -243,6 +243,10 @@ class Sidecar:
             lag=self._lag,
             now_ns=time.time_ns,
         )
+
+    def note(self, incident_id: str, text: str) -> None:
+        """Have a person's note put on an incident; it is written down with the recorder's next turn."""
+        self._recorder.put(Noted(incident_id, text))
 
     def health(self) -> list[str]:
         """Return all `troubles`, and why nothing can be recorded now if that is so."""

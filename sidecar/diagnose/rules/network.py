@@ -302,7 +302,7 @@ def _is_stopped(stack: Stack, knock: _Knock) -> bool:
 
 
 def is_cut_off(stack: Stack, worker: ContainerFacts) -> bool:
-    """Whether nothing at all comes through for a worker, so that names and other targets fail with the master's port."""
+    """Whether nothing at all comes through for a worker, so that names and targets fail with the master's port."""
     stopped = [one for one in knocks(stack) if one.worker.id == worker.id and _is_stopped(stack, one)]
     probe = stack.probe_of(worker)
     if not stopped or probe is None:

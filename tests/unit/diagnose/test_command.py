@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from sidecar.cli import diagnose as verb
 from sidecar.diagnose.catalogue import causes
-from sidecar.diagnose.evidence import Evidence
+from sidecar.diagnose.evidence import Evidence, KnownIncident
 from sidecar.errors import KitError, SettingError
 from sidecar.model import document
+from sidecar.serve.reader import SidecarReader
 from tests.unit.diagnose.scene import changed, told, well
 
 
@@ -26,6 +28,51 @@ def asked(tmp_path: Path, evidence: Evidence, *words: str) -> int:
 def test_no_error_is_exit_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert asked(tmp_path, well()) == 0
     assert capsys.readouterr().out.startswith("All is well")
+
+
+def test_a_note_is_kept_with_the_cause_and_shown_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(verb.workspace, "ROOT", tmp_path)
+    broken = changed(well(), "locust-master-1", state="exited", exit_code=1)
+    broken = replace(broken, monitor=None)
+    asked(tmp_path, broken, "NOTE=somebody\nran the wrong file")
+    said = capsys.readouterr()
+    assert "Noted before" not in said.out
+    assert said.err == "kit diagnose: note kept with master-exited; the sidecar knows of no incident to put it with\n"
+    asked(tmp_path, broken)
+    assert f"Noted before: {broken.at:%Y-%m-%d} somebody ran the wrong file" in capsys.readouterr().out
+    asked(tmp_path, well())
+    assert "Noted before" not in capsys.readouterr().out
+
+
+def test_a_note_goes_to_the_incident_of_the_container_in_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(verb.workspace, "ROOT", tmp_path)
+    sent: list[tuple[str, str]] = []
+    monkeypatch.setattr(SidecarReader, "note", lambda _self, incident, text: sent.append((incident, text)))
+    broken = changed(well(), "locust-master-1", state="exited", exit_code=1)
+    assert broken.monitor is not None
+    known = [
+        KnownIncident("a" * 16, "exit", broken.at - timedelta(seconds=9), "", container="locust-master-1"),
+        KnownIncident("b" * 16, "exit", broken.at - timedelta(seconds=5), "", container="locust-master-1"),
+        KnownIncident("c" * 16, "exit", broken.at, "", container="locust-worker-9"),
+    ]
+    broken = replace(broken, monitor=replace(broken.monitor, incidents=tuple(known)))
+    asked(tmp_path, broken, "--note", "x")
+    assert sent == [("b" * 16, "x")]
+    assert f"and with the incident {'b' * 16}" in capsys.readouterr().err
+
+
+def test_notes_that_cannot_be_read_are_not_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verb.workspace, "ROOT", tmp_path)
+    kept = tmp_path / ".locust-kit" / "notes.json"
+    kept.parent.mkdir()
+    kept.write_text("{")
+    with pytest.raises(KitError, match="cannot be read"):
+        asked(tmp_path, well(), "NOTE=x")
+    assert kept.read_text() == "{"
 
 
 def test_an_error_is_exit_1(tmp_path: Path) -> None:

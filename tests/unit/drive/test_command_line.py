@@ -26,6 +26,7 @@ USE = [
     "logs",
     "monitor",
     "incidents",
+    "diagnose",
     "selftest",
     "run",
     "try",

@@ -74,6 +74,16 @@ class Sidecar:
                 self.end_headers()
                 self.wfile.write(body)
 
+            def do_POST(self) -> None:
+                sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                kept = replace(KILL, person_note=sent["note"])
+                body = document.dumps(kept)
+                self.send_response(200 if self.path == f"/api/incidents/{ID}/note" else 404)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
             def log_message(self, *args: object) -> None:
                 del args
 
@@ -204,3 +214,19 @@ def test_a_sidecar_that_cannot_see_says_so(kit: Kit, sidecar: Sidecar) -> None:
     sidecar.blind = (over, replace(over, until=None, text="Docker does not answer"))
     said = [line for line in kit().splitlines() if line.startswith("blind")]
     assert said == ["blind since 2026-11-22 15:03:05: Docker does not answer"]
+
+
+@pytest.mark.parametrize("words", [(ID, "NOTE=the größe 🦀"), (f"ID={ID}", "NOTE=the größe 🦀")])
+def test_a_note_is_written_down_and_shown(kit: Kit, words: tuple[str, ...]) -> None:
+    assert "learnt     the größe 🦀" in kit(*words)
+
+
+def test_a_note_on_an_unknown_incident_says_so(kit: Kit) -> None:
+    assert "there is no incident" in kit("f" * 16, "NOTE=x", code=2)
+
+
+@pytest.mark.parametrize(
+    ("words", "error"), [(("NOTE=x",), "NOTE names no incident"), ((ID, "NOTE= "), "0 characters")]
+)
+def test_a_note_that_cannot_be_kept_is_refused(kit: Kit, words: tuple[str, ...], error: str) -> None:
+    assert error in kit(*words, code=2)

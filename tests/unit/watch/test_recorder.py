@@ -17,7 +17,7 @@ from sidecar.ledger.ledger import Batch, Ledger
 from sidecar.ledger.reader import LedgerReader
 from sidecar.model import document
 from sidecar.model.incident import Incident, Kind, Severity
-from sidecar.model.signal import Counter, Event, KernelReading, Owner
+from sidecar.model.signal import Counter, Event, KernelReading, Noted, Owner
 from sidecar.rules.incidents.book import Book
 from sidecar.watch.lag import LagMeter
 from sidecar.watch.recorder import EVENTS_ALIVE, Recorder
@@ -189,3 +189,27 @@ def test_a_clock_that_is_set_back_stops_nothing(rig: Rig) -> None:
     incident = Incident("c" * 16, Kind.MEMORY_HIGH, Severity.WARN, datetime.now(UTC), "95 %")
     rig.recorder.put((incident,))
     until(lambda: any(one.id == incident.id for one in rig.recorder.known().incidents))
+
+
+def test_a_note_outlives_what_the_rules_say_later_and_a_restart(rig: Rig) -> None:
+    kill(rig)
+    (incident,) = rig.published
+    rig.recorder.put(Noted(incident.id, "a leak"))
+    until(lambda: rig.published[-1].person_note == "a leak")
+    assert rig.published[-1].revision > incident.revision
+    rig.recorder.put(reading(3))
+    until(lambda: rig.published[-1].count == 3)
+    assert (rig.published[-1].id, rig.published[-1].person_note) == (incident.id, "a leak")
+    rig.again()
+    rig.recorder.put(Noted(incident.id, "the cache"))
+    until(lambda: rig.published[-1].person_note == "the cache")
+    assert all(rig.on_disk_when_published)
+
+
+def test_a_note_on_no_incident_changes_nothing(rig: Rig) -> None:
+    kill(rig)
+    before = len(rig.published)
+    rig.recorder.put(Noted("f" * 16, "x"))
+    rig.recorder.put(reading(2))
+    until(lambda: len(rig.published) > before)
+    assert {one.person_note for one in rig.published} == {None}

@@ -134,6 +134,7 @@ export class Incidents {
     const list = make("dl", "", ...facts.map(([name, value]) => make("div", "", make("dt", "", name), make("dd", "", value))));
     const parts = [make("p", `lead ${incident.severity}`, told(incident, this.hooks.project()))];
     if (incident.note) parts.push(make("p", "quiet", incident.note));
+    if (incident.person_note) parts.push(make("p", "", make("b", "", "Learnt: "), incident.person_note));
     parts.push(list);
     if (incident.container) {
       const button = make("button", "", "Search its log");
