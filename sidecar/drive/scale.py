@@ -33,6 +33,8 @@ def scale(settings: Settings, environ: Mapping[str, str], say: Say) -> None:
     before = sum(
         1 for one in workspace.running_stack(engine, settings) if one.service == _WORKER and one.state == "running"
     )
+    if settings.workers < before:
+        _remember(settings)  # whoever looks meanwhile must not miss the workers that are asked to leave
     compose = workspace.compose_for(settings, workspace.decided(settings), environ)
     with say.step("stack", f"from {before} to {settings.workers} workers") as step:
         compose.run(
@@ -46,12 +48,12 @@ def scale(settings: Settings, environ: Mapping[str, str], say: Say) -> None:
             _WORKER,
         )
         step.result = f"from {before} to {settings.workers} workers"
+    _remember(settings)
     with say.step("workers", "waiting for the master's count to follow") as step:
         clock = Clock(time.monotonic, time.sleep)
         step.result = registered.wait(
             workspace.web_for(settings), engine, settings.project, workspace.expected_workers(settings), say, clock
         )
-    _remember(settings)
 
 
 def _remember(settings: Settings) -> None:
