@@ -25,7 +25,7 @@ from sidecar.model.times import format_time
 _PATIENCE_SECONDS = 5.0
 _COMMAND_SECONDS = 5.0
 _EVENTS_BACK = timedelta(minutes=30)
-_ACTIONS = ("oom", "die", "kill", "stop", "start", "pause", "unpause", "restart", "destroy", "create")
+_ACTIONS = ("oom", "die", "kill", "stop", "start", "pause", "unpause", "restart", "destroy", "create", "update")
 _NANO = 1_000_000_000
 
 

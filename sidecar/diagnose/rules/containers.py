@@ -208,13 +208,17 @@ def _killed(stack: Stack, role: str, slug: str) -> Iterator[Found]:
 
 def _kill_evidence(stack: Stack, one: ContainerFacts) -> Iterator[Seen]:
     now = stack.evidence.at
+    updates = [event.at for event in stack.evidence.events if event.container_id == one.id and event.action == "update"]
+    updated = max(updates, default=now - RECENT)
     limit = _size(one.memory_limit_bytes) if one.memory_limit_bytes else "none"
     for incident in _incidents(stack, one, "oom_kill"):
+        if (incident.memory_limit_bytes or 0) < (one.memory_limit_bytes or 0) and incident.memory_limit_bytes:
+            continue  # it has been given more since
         yield Seen(f"ledger: {one.name}", incident.text, f"memory below its limit of {limit}", incident.at)
     events = [
         event
         for event in stack.evidence.events
-        if event.container_id == one.id and event.action == "oom" and now - event.at < RECENT
+        if event.container_id == one.id and event.action == "oom" and now - event.at < RECENT and event.at > updated
     ]
     if events:
         yield Seen(f"Docker's events of {one.name}", f"{len(events)} oom", "none", events[-1].at)

@@ -81,10 +81,15 @@ def current_log(container: ContainerFacts) -> tuple[LogLine, ...]:
 
 
 def latest_log(container: ContainerFacts) -> tuple[LogLine, ...]:
-    """What it printed since its last start and just before its last end: one that fails at each start has only that."""
-    if container.finished_at is None or container.started_at is None:
-        return current_log(container)
-    since = min(container.started_at, container.finished_at - _BEFORE_END) - _EARLIER
+    """What it printed since its last start; with what it printed before that, when it has not got as far as Locust yet.
+
+    One that fails at each start, and was started again just now, has nothing else to tell.
+    """
+    now = current_log(container)
+    started, finished = container.started_at, container.finished_at
+    if finished is None or started is None or finished >= started or last(now, "starting"):
+        return now
+    since = finished - _BEFORE_END - _EARLIER
     return tuple(line for line in container.log if line.at is None or line.at >= since)
 
 
