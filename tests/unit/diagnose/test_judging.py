@@ -69,6 +69,22 @@ def yesterdays_kill() -> KnownIncident:
 HERRINGS: dict[str, Change] = {
     "an OOM kill of yesterday in the ledger": lambda e: with_monitor(e, incidents=(yesterdays_kill(),)),
     "OOMKilled since a child died long ago": lambda e: changed(e, FIRST, oom_killed=True),
+    "a kill in the ledger before it was given more memory": lambda e: with_monitor(
+        e, incidents=(replace(yesterdays_kill(), at=ago(60), memory_limit_bytes=GIB),)
+    ),
+    "kills before it was given more memory": lambda e: replace(
+        e, events=(event(e, FIRST, "oom", 60), event(e, FIRST, "update", 50))
+    ),
+    "a failed import before the start that went well": lambda e: changed(
+        e,
+        FIRST,
+        started_at=ago(30),
+        finished_at=ago(31),
+        log=(
+            *lines("ModuleNotFoundError: No module named 'x'", seconds_ago=32),
+            *lines("Starting Locust 2.47.0", seconds_ago=29),
+        ),
+    ),
     "an exited container of another project": lambda e: replace(
         e,
         containers=(
@@ -125,6 +141,14 @@ HERRINGS: dict[str, Change] = {
         tcp=(TcpTry("172.17.0.1", 5557, "open", "", 0.0, "zmtp"),),
     ),
 }
+
+
+def test_a_stopped_container_tells_of_its_last_life_alone() -> None:
+    e = well()
+    log = (*lines("ModuleNotFoundError: No module named 'x'", seconds_ago=18), *lines("fine", seconds_ago=14))
+    for one in e.containers:
+        e = changed(e, one.name, state="exited", exit_code=0, started_at=ago(15), finished_at=ago(3), log=log)
+    assert causes(e) == ["stack-down"]
 
 
 @pytest.mark.parametrize("change", HERRINGS.values(), ids=HERRINGS.keys())
