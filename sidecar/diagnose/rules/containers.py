@@ -209,11 +209,12 @@ def _killed(stack: Stack, role: str, slug: str) -> Iterator[Found]:
 def _kill_evidence(stack: Stack, one: ContainerFacts) -> Iterator[Seen]:
     now = stack.evidence.at
     updates = [event.at for event in stack.evidence.events if event.container_id == one.id and event.action == "update"]
-    updated = max(updates, default=now - RECENT)
+    updated = max(updates, default=now - RECENT)  # what came before `docker update` was under other limits
     limit = _size(one.memory_limit_bytes) if one.memory_limit_bytes else "none"
     for incident in _incidents(stack, one, "oom_kill"):
-        if (incident.memory_limit_bytes or 0) < (one.memory_limit_bytes or 0) and incident.memory_limit_bytes:
-            continue  # it has been given more since
+        had_less = 0 < (incident.memory_limit_bytes or 0) < (one.memory_limit_bytes or 0)
+        if had_less or (incident.until or incident.at) < updated:
+            continue
         yield Seen(f"ledger: {one.name}", incident.text, f"memory below its limit of {limit}", incident.at)
     events = [
         event

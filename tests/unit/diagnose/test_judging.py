@@ -72,6 +72,9 @@ HERRINGS: dict[str, Change] = {
     "a kill in the ledger before it was given more memory": lambda e: with_monitor(
         e, incidents=(replace(yesterdays_kill(), at=ago(60), memory_limit_bytes=GIB),)
     ),
+    "a kill in the ledger before its limits were changed": lambda e: replace(
+        with_monitor(e, incidents=(replace(yesterdays_kill(), at=ago(60)),)), events=(event(e, FIRST, "update", 50),)
+    ),
     "kills before it was given more memory": lambda e: replace(
         e, events=(event(e, FIRST, "oom", 60), event(e, FIRST, "update", 50))
     ),
