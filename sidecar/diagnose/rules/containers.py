@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from sidecar.diagnose.evidence import ContainerFacts, Event, KnownIncident
@@ -10,6 +10,7 @@ from sidecar.diagnose.rule import Found, Outcome, Rule, without_engine, without_
 from sidecar.diagnose.rules import log_signs
 from sidecar.diagnose.stack import MASTER, RECENT, STANDALONE, WORKER, Stack, image_and_command, names
 from sidecar.model.finding import Confidence, Seen
+from sidecar.model.incident import Severity
 
 LAYER = "containers"
 _DOWN = frozenset({"exited", "dead", "created", "removing"})
@@ -203,7 +204,18 @@ def _killed(stack: Stack, role: str, slug: str) -> Iterator[Found]:
     items = tuple({"container": one.name, "bytes": str(more)} for one in containers)
     seen_all = tuple(seen for _, found in victims[:3] for seen in found[:3])
     affects = tuple(one.name for one in containers)
-    yield Found(slug, seen_all, affects, values, fix, items, up={knob: f"{more // _MIB}m"})
+    over = all(_is_over(stack, one, found) for one, found in victims)
+    severity = Severity.WARN if over else Severity.ERROR
+    yield Found(slug, seen_all, affects, values, fix, items, up={knob: f"{more // _MIB}m"}, severity=severity)
+
+
+def _is_over(stack: Stack, one: ContainerFacts, kills: Sequence[Seen]) -> bool:
+    """Whether a container has got over its kills: it has run well since then, and is not killed again and again."""
+    since = [seen.at for seen in kills if seen.at] + [one.started_at or stack.evidence.at]
+    lasts = (
+        one.state == "running" and one.health in ("healthy", "") and _seconds_ago(stack, max(since)) > _LASTING_SECONDS
+    )
+    return lasts and len(_deaths(stack, one)) < _LOOP_DEATHS
 
 
 def _kill_evidence(stack: Stack, one: ContainerFacts) -> Iterator[Seen]:

@@ -27,6 +27,7 @@ from sidecar.diagnose.evidence import (
 from sidecar.diagnose.judge import diagnose, up_command
 from sidecar.diagnose.rules.topology import free_subnet
 from sidecar.model.finding import Status
+from sidecar.model.incident import Severity
 from tests.unit.diagnose.scene import (
     GIB,
     MASTER_IP,
@@ -666,3 +667,26 @@ def test_only_leaves_the_other_checks_out() -> None:
     found = diagnose(replace(e, engine=replace(e.engine, version="20.1")), frozenset({"topology"}))
     assert {one.layer for one in found.checks} == {"topology"}
     assert [one.slug for one in found.findings] == ["master-port-mismatch"]
+
+
+def test_a_kill_that_was_got_over_is_a_warning_behind_what_is_broken_now() -> None:
+    e = replace(well(), events=(event(well(), FIRST, "oom", 300),))
+    (kill,) = diagnose(e).findings
+    assert (kill.slug, kill.severity) == ("worker-oom-killed", Severity.WARN)
+    assert causes(changed(e, "locust-master-1", state="paused")) == ["container-paused", "worker-oom-killed"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda e: replace(e, events=(event(e, FIRST, "oom", 30),)),
+        lambda e: changed(e, FIRST, started_at=ago(20)),
+        lambda e: replace(
+            e, events=(*e.events, *(event(e, FIRST, "die", after, exit_code=137) for after in (300, 250, 200)))
+        ),
+    ],
+    ids=["just now", "has not run for long", "again and again"],
+)
+def test_a_kill_that_was_not_got_over_is_an_error(change: Change) -> None:
+    e = change(replace(well(), events=(event(well(), FIRST, "oom", 300),)))
+    assert [one.severity for one in diagnose(e).findings if one.slug == "worker-oom-killed"] == [Severity.ERROR]
