@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.server
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,9 +13,9 @@ from dataclasses import dataclass
 
 from stacks import ROOT, docker, until
 
-from tests.faults.world import LABEL, World, rule, stranger
+from tests.faults.world import LABEL, Look, World, old_engine, rule, socket_at, stranger
 
-Inflict = Callable[[World], AbstractContextManager[None]]
+Inflict = Callable[[World], AbstractContextManager[Look | None]]
 SLEEPER = ("-c", "import time; time.sleep(3600)")
 
 
@@ -34,10 +36,10 @@ FAULTS: list[Fault] = []
 
 def fault(
     cause: str, *, commands: bool = True, often: bool = False, severity: str = "error"
-) -> Callable[[Callable[[World], Iterator[None]]], Inflict]:
+) -> Callable[[Callable[[World], Iterator[Look | None]]], Inflict]:
     """Register a generator that inflicts a fault, yields, and cleans up."""
 
-    def register(function: Callable[[World], Iterator[None]]) -> Inflict:
+    def register(function: Callable[[World], Iterator[Look | None]]) -> Inflict:
         inflict = contextmanager(function)
         FAULTS.append(Fault(function.__name__.replace("_", "-"), cause, inflict, commands, often, severity))
         return inflict
@@ -46,6 +48,31 @@ def fault(
 
 
 # ---- host ------------------------------------------------------------------------------------------------------------
+
+
+@fault("docker-unreachable", often=True)
+def a_docker_host_where_nobody_is(world: World) -> Iterator[Look]:
+    yield Look({"DOCKER_HOST": f"unix://{world.folder}/nobody.sock"})
+
+
+@fault("docker-unreachable", commands=False)
+def an_engine_that_hangs(world: World) -> Iterator[Look]:
+    with socket_at(world.folder / "silent.sock") as path:
+        yield Look({"DOCKER_HOST": f"unix://{path}"})
+
+
+@fault("docker-permission-denied", commands=False)
+def a_socket_of_somebody_else(world: World) -> Iterator[Look]:
+    """Root without the right to override: what a user is who is not in the group."""
+    with socket_at(world.folder / "theirs.sock", owner=1) as path:
+        less = ("setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override")
+        yield Look({"DOCKER_HOST": f"unix://{path}"}, less)
+
+
+@fault("engine-too-old", commands=False)
+def an_engine_of_2017(world: World) -> Iterator[Look]:
+    with old_engine(world.folder / "old.sock") as path:
+        yield Look({"DOCKER_HOST": f"unix://{path}"})
 
 
 @fault("disk-full")
@@ -81,6 +108,21 @@ def a_limit_above_the_machine(world: World) -> Iterator[None]:
 
 
 # ---- configuration ---------------------------------------------------------------------------------------------------
+
+
+@fault("compose-invalid")
+def a_changed_compose_file(world: World) -> Iterator[Look]:
+    copy = world.checkout()
+    path = copy / "docker-compose.yml"
+    path.write_text(path.read_text().replace("services:", "servics:", 1))
+    yield Look(root=copy)
+
+
+@fault("compose-invalid", commands=False)
+def a_setting_that_cannot_be(world: World) -> Iterator[Look]:
+    copy = world.checkout()
+    (copy / ".env").write_text("WORKER_MEMORY=lots\n")
+    yield Look(root=copy)
 
 
 @fault("unknown-locust-variable", often=True)
@@ -489,6 +531,28 @@ def a_stopped_master_process(world: World) -> Iterator[None]:
     with world.frozen(world.master):
         time.sleep(12)
         yield
+
+
+@fault("version-mismatch")
+def workers_with_an_older_locust(world: World) -> Iterator[None]:
+    context = world.folder / "older"
+    context.mkdir(exist_ok=True)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--dest", str(context), "locust==2.43.0"],
+        check=True,
+        timeout=120,
+    )
+    (wheel,) = context.glob("locust-2.43.0-*.whl")
+    place = "/opt/venv/lib/python3.13/site-packages"
+    image = world.image(
+        "older-locust",
+        f"FROM locust-kit/locust:local\nUSER root\nCOPY {wheel.name} /tmp/\nRUN rm -rf {place}/locust {place}/locust-*"
+        f" && python3 -m zipfile -e /tmp/{wheel.name} {place}\nUSER 10001:10001\n",
+        wheel,
+    )
+    world.compose(f"services:\n  locust-worker:\n    image: {image}\n")
+    time.sleep(8)
+    yield
 
 
 @fault("workers-orphaned")

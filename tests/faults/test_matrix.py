@@ -16,8 +16,8 @@ def test_the_inflicted_cause_is_named_and_its_commands_mend_it(world: World, cas
     world.reset_files()
     world.well()
     try:
-        with case.inflict(world):
-            found = world.diagnose()
+        with case.inflict(world) as look:
+            found = world.diagnose(look=look)
             named = [one["slug"] for one in found["findings"] if one["severity"] != "info"]
             assert found["summary"]["root_cause"] == case.cause, (named, found["findings"])
             assert named == [case.cause], named
@@ -28,7 +28,7 @@ def test_the_inflicted_cause_is_named_and_its_commands_mend_it(world: World, cas
             if not case.commands:
                 assert "must act" in first["fix"]["text"]
                 return
-            world.mend(found)
+            world.mend(found, look)
             until(world.is_connected, CONNECT_SECONDS, f"{WORKERS} workers to be connected after the printed commands")
             assert case.cause not in [one["slug"] for one in world.diagnose()["findings"]]
     finally:

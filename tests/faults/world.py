@@ -6,11 +6,15 @@ import json
 import os
 import shutil
 import signal
+import socket
+import socketserver
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +39,15 @@ def sweep(project: str) -> None:
         if found:
             docker(kind, "rm", "-f", *found, check=False)
     remove(project)
+
+
+@dataclass(frozen=True)
+class Look:
+    """From where the diagnosis is called, where that is the fault: variables, a command before it, another checkout."""
+
+    environ: Mapping[str, str] = field(default_factory=dict)
+    prefix: tuple[str, ...] = ()
+    root: Path = ROOT
 
 
 @dataclass
@@ -122,29 +135,39 @@ class World(Stack):
 
     # ---- diagnosing and mending
 
-    def diagnose(self, *arguments: str, environ: Mapping[str, str] | None = None) -> dict[str, Any]:
+    def diagnose(self, *arguments: str, look: Look | None = None) -> dict[str, Any]:
         """The diagnosis, with the exit code as `exit` and the seconds that the command took as `took`."""
+        look = look or Look()
         began = time.monotonic()
         done = subprocess.run(
-            [str(ROOT / "scripts/kit"), "diagnose", f"PROJECT={self.project}", "--json", *arguments],
-            cwd=ROOT,
-            env={**self.environ(), **(environ or {})},
+            [
+                *look.prefix,
+                str(look.root / "scripts/kit"),
+                "diagnose",
+                f"PROJECT={self.project}",
+                "--json",
+                *arguments,
+            ],
+            cwd=look.root,
+            env={**self.environ(), **look.environ},
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
+        took = time.monotonic() - began
         assert done.stdout.startswith("{"), done.stdout + done.stderr
         found: dict[str, Any] = json.loads(done.stdout)
-        return {**found, "exit": done.returncode, "took": time.monotonic() - began, "stderr": done.stderr}
+        return {**found, "exit": done.returncode, "took": took, "stderr": done.stderr}
 
-    def mend(self, diagnosis: Mapping[str, Any]) -> None:
+    def mend(self, diagnosis: Mapping[str, Any], look: Look | None = None) -> None:
         """Run the commands of the first finding, word for word, in the checkout."""
+        look = look or Look()
         for command in diagnosis["findings"][0]["fix"]["commands"]:
             done = subprocess.run(
                 ["bash", "-c", command],
-                cwd=ROOT,
-                env=self.environ(),
+                cwd=look.root,
+                env={**self.environ(), **look.environ},
                 capture_output=True,
                 text=True,
                 timeout=_COMMAND_SECONDS,
@@ -186,6 +209,20 @@ class World(Stack):
         tag = f"locust-kit-test/{name}:faults"
         docker("build", "-q", "-t", tag, str(context))
         return tag
+
+    def checkout(self) -> Path:
+        """A checkout of its own, committed, which a fault may change."""
+        copy = self.folder / "checkout"
+        shutil.rmtree(copy, ignore_errors=True)
+        left = shutil.ignore_patterns(".git", ".venv", ".locust-kit", "__pycache__", ".*_cache", "reports", ".env")
+        shutil.copytree(ROOT, copy, ignore=left, symlinks=True)
+        (copy / ".venv").symlink_to((ROOT / ".venv").resolve())
+        shutil.copytree(ROOT / ".locust-kit", copy / ".locust-kit")
+        git = ("git", "-C", str(copy), "-c", "user.name=test", "-c", "user.email=test@example.invalid")
+        run(*git, "init", "-q")
+        run(*git, "add", "-A")
+        run(*git, "commit", "-q", "--no-verify", "-m", "as it was")
+        return copy
 
     def tell(self, service: str, **environment: str | None) -> None:
         """Make a service anew with other variables; None takes one away."""
@@ -252,3 +289,55 @@ def stranger(*arguments: str, image: str = "locust-kit/locust:local", command: t
         yield name
     finally:
         docker("rm", "-f", name, check=False)
+
+
+@contextmanager
+def socket_at(path: Path, owner: int = 0) -> Iterator[Path]:
+    """A Unix socket that takes connections and never says a word, its owner's alone."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen(16)
+        path.chmod(0o600)
+        os.chown(path, owner, owner)
+        try:
+            yield path
+        finally:
+            path.unlink()
+
+
+class _OldEngine(BaseHTTPRequestHandler):
+    """What an Engine of 2017 says; it cannot be installed here."""
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0].rpartition("/")[2]
+        answers: dict[str, Any] = {
+            "version": {"Version": "17.05.0-ce", "ApiVersion": "1.29", "MinAPIVersion": "1.12", "Os": "linux"},
+            "info": {"MemTotal": 4 << 30, "DockerRootDir": "/var/lib/docker", "MemoryLimit": True},
+            "json": [],
+            "networks": [],
+        }
+        body = json.dumps(answers.get(path, {"message": "page not found"})).encode()
+        self.send_response(200 if path in answers else 404)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        del args
+
+
+class _UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+
+
+@contextmanager
+def old_engine(path: Path) -> Iterator[Path]:
+    """A pretended Engine that is too old."""
+    with _UnixServer(str(path), _OldEngine) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        try:
+            yield path
+        finally:
+            server.shutdown()
+            path.unlink()

@@ -12,6 +12,7 @@ import pytest
 from sidecar.cli import diagnose as verb
 from sidecar.diagnose.catalogue import causes
 from sidecar.diagnose.evidence import Evidence, KnownIncident
+from sidecar.drive import workspace
 from sidecar.errors import KitError, SettingError
 from sidecar.model import document
 from sidecar.serve.reader import SidecarReader
@@ -33,7 +34,7 @@ def test_no_error_is_exit_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 def test_a_note_is_kept_with_the_cause_and_shown_the_next_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(verb.workspace, "ROOT", tmp_path)
+    monkeypatch.setattr(workspace, "ROOT", tmp_path)
     broken = changed(well(), "locust-master-1", state="exited", exit_code=1)
     broken = replace(broken, monitor=None)
     asked(tmp_path, broken, "NOTE=somebody\nran the wrong file")
@@ -49,7 +50,7 @@ def test_a_note_is_kept_with_the_cause_and_shown_the_next_time(
 def test_a_note_goes_to_the_incident_of_the_container_in_trouble(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(verb.workspace, "ROOT", tmp_path)
+    monkeypatch.setattr(workspace, "ROOT", tmp_path)
     sent: list[tuple[str, str]] = []
     monkeypatch.setattr(SidecarReader, "note", lambda _self, incident, text: sent.append((incident, text)))
     broken = changed(well(), "locust-master-1", state="exited", exit_code=1)
@@ -66,7 +67,7 @@ def test_a_note_goes_to_the_incident_of_the_container_in_trouble(
 
 
 def test_notes_that_cannot_be_read_are_not_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verb.workspace, "ROOT", tmp_path)
+    monkeypatch.setattr(workspace, "ROOT", tmp_path)
     kept = tmp_path / ".locust-kit" / "notes.json"
     kept.parent.mkdir()
     kept.write_text("{")
