@@ -1,0 +1,50 @@
+"""The fault matrix as the tables of the documentation: `python -m tests.faults.table` prints both."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
+
+from sidecar.diagnose.catalogue import LAYERS, causes
+from tests.faults.matrix import FAULTS, Fault
+
+
+def ordered() -> list[Fault]:
+    """The faults in the order of their causes."""
+    return sorted(FAULTS, key=lambda one: causes()[one.cause].order)
+
+
+def whole() -> list[str]:
+    """One row for each fault."""
+    head = ["| fault, inflicted for real | cause named first | mended by |", "| --- | --- | --- |"]
+    return head + [f"| {one.name.replace('-', ' ')} | `{one.cause}` | {_mended_by([one])} |" for one in ordered()]
+
+
+def short() -> list[str]:
+    """One row for each layer."""
+    head = ["| layer | causes | faults | mended by |", "| --- | --- | --- | --- |"]
+    layers = groupby(
+        sorted(ordered(), key=lambda one: LAYERS.index(causes()[one.cause].layer)),
+        lambda one: causes()[one.cause].layer,
+    )
+    return head + [_layer(name, list(group)) for name, group in layers]
+
+
+def _layer(name: str, faults: Sequence[Fault]) -> str:
+    slugs = dict.fromkeys(one.cause for one in faults)
+    return f"| {name} | {', '.join(slugs)} | {len(faults)} | {_mended_by(faults)} |"
+
+
+def _mended_by(faults: Sequence[Fault]) -> str:
+    by_commands = sum(one.commands for one in faults)
+    if len(faults) == 1:
+        return "the printed commands" if by_commands else "a person, told what to do"
+    return f"the printed commands: {by_commands}, a person: {len(faults) - by_commands}"
+
+
+if __name__ == "__main__":
+    print("\n".join([*short(), "", *whole()]))
