@@ -1,0 +1,94 @@
+"""Two faults at once; an engine that limps; a machine without Docker; a bundle without secrets."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.matrix import tighten
+from tests.faults.world import Look, World, limping_engine, socket_at
+
+PLANTED = {
+    "environment": "planted-in-the-environment-7f3a",
+    "url": "planted-in-the-url-91bc",
+    "header": "planted-in-a-header-c0de",
+    "query": "planted-in-a-query-55aa",
+}
+
+
+@pytest.fixture
+def stack(world: World) -> World:
+    world.reset_files()
+    world.well()
+    return world
+
+
+def test_two_faults_are_two_findings_in_the_order_of_dependency(stack: World) -> None:
+    stack.tell("locust-worker", LOCUST_MASTER_NODE_HOST="locust-mastr")
+    tighten(stack.worker(2))
+    found = stack.diagnose()
+    assert [one["slug"] for one in found["findings"]] == ["worker-oom-killed", "master-name-unresolvable"]
+    assert found["summary"]["root_cause"] == "worker-oom-killed"
+
+
+@pytest.mark.parametrize("hangs", ["/logs", "/exec", "/networks", "/stats", "/json"])
+def test_an_engine_that_hangs_on_some_questions_gets_an_answer_all_the_same(stack: World, hangs: str) -> None:
+    with limping_engine(stack.folder / "limping.sock", hangs) as path:
+        found = stack.diagnose(look=Look({"DOCKER_HOST": f"unix://{path}"}), seconds=30)
+    assert found["checks"]
+    assert found["summary"]["unknown"] > 0
+    assert found["exit"] in (0, 1)
+
+
+def test_a_silent_engine_gets_an_answer(stack: World) -> None:
+    with socket_at(stack.folder / "silent.sock") as path:
+        found = stack.diagnose(look=Look({"DOCKER_HOST": f"unix://{path}"}), seconds=30)
+    assert found["summary"]["root_cause"] == "docker-unreachable"
+
+
+def test_a_machine_without_docker(stack: World) -> None:
+    """Its PATH has everything but the docker command, and nobody answers on the socket."""
+    bare = stack.folder / "bin"
+    shutil.rmtree(bare, ignore_errors=True)
+    bare.mkdir()
+    for folder in ("/usr/sbin", "/usr/bin", "/sbin", "/bin"):
+        for one in Path(folder).iterdir():
+            if not one.name.startswith("docker") and not (bare / one.name).exists():
+                (bare / one.name).symlink_to(one)
+    look = Look({"PATH": str(bare), "DOCKER_HOST": f"unix://{stack.folder}/nobody.sock"})
+    found = stack.diagnose(look=look)
+    assert (found["summary"]["root_cause"], found["exit"]) == ("docker-unreachable", 1)
+    assert found["findings"][0]["fix"]["commands"][0] == "make setup"
+
+
+def test_a_bundle_of_a_real_stack_holds_no_secret(stack: World, tmp_path: Path) -> None:
+    (stack.files / "locustfile.py").write_text(
+        "import os\nimport logging\nfrom locust import HttpUser, task\n"
+        f"logging.info('Authorization: Bearer {PLANTED['header']}')\n"
+        f"logging.info('GET /pay?token={PLANTED['query']} failed')\n"
+        "logging.info('env is %s', os.environ['SHOP_PASSWORD'])\n"
+        "class U(HttpUser):\n    @task\n    def t(self):\n        self.client.get('/')\n"
+    )
+    variables = {"SHOP_PASSWORD": PLANTED["environment"], "KIT_HOST": f"http://ann:{PLANTED['url']}@mock-target:8080"}
+    for_all = "".join(
+        f"  {one}:\n    environment: {json.dumps(variables)}\n" for one in ("locust-master", "locust-worker")
+    )
+    stack.compose(f"services:\n{for_all}")
+    time.sleep(5)
+    path = tmp_path / "bug.tar.gz"
+    stack.diagnose("--bundle", str(path))
+    with tarfile.open(path) as archive:
+        texts = {
+            member.name: (archive.extractfile(member) or path.open("rb")).read().decode()
+            for member in archive.getmembers()
+            if member.isfile()
+        }
+    assert any(name.endswith("evidence.json") for name in texts)
+    assert any("GET /pay" in text for text in texts.values())  # the log is there
+    leaks = [(what, name) for what, secret in PLANTED.items() for name, text in texts.items() if secret in text]
+    assert leaks == []
