@@ -215,24 +215,18 @@ def _is_over(stack: Stack, one: ContainerFacts, kills: Sequence[Seen]) -> bool:
     lasts = (
         one.state == "running" and one.health in ("healthy", "") and _seconds_ago(stack, max(since)) > _LASTING_SECONDS
     )
-    return lasts and len(_deaths(stack, one)) < _LOOP_DEATHS
+    return lasts and len(_events(stack, one, "die")) < _LOOP_DEATHS
 
 
 def _kill_evidence(stack: Stack, one: ContainerFacts) -> Iterator[Seen]:
     now = stack.evidence.at
-    updates = [event.at for event in stack.evidence.events if event.container_id == one.id and event.action == "update"]
-    updated = max(updates, default=now - RECENT)  # what came before `docker update` was under other limits
     limit = _size(one.memory_limit_bytes) if one.memory_limit_bytes else "none"
-    for incident in _incidents(stack, one, "oom_kill"):
-        had_less = 0 < (incident.memory_limit_bytes or 0) < (one.memory_limit_bytes or 0)
-        if had_less or (incident.until or incident.at) < updated:
-            continue
-        yield Seen(f"ledger: {one.name}", incident.text, f"memory below its limit of {limit}", incident.at)
-    events = [
-        event
-        for event in stack.evidence.events
-        if event.container_id == one.id and event.action == "oom" and now - event.at < RECENT and event.at > updated
-    ]
+    kills = list(_incidents(stack, one, "oom_kill"))
+    changed = _limits_changed(stack, one, kills)
+    for incident in kills:
+        if (incident.until or incident.at) > changed:
+            yield Seen(f"ledger: {one.name}", incident.text, f"memory below its limit of {limit}", incident.at)
+    events = [event for event in _events(stack, one, "oom") if event.at > changed]
     if events:
         yield Seen(f"Docker's events of {one.name}", f"{len(events)} oom", "none", events[-1].at)
     dated = one.finished_at if one.state != "running" else one.started_at
@@ -244,6 +238,22 @@ def _kill_evidence(stack: Stack, one: ContainerFacts) -> Iterator[Seen]:
             "OOMKilled false",
             one.finished_at if down else None,
         )
+
+
+def _limits_changed(stack: Stack, one: ContainerFacts, kills: Sequence[KnownIncident]) -> datetime:
+    """The latest moment before which its limit was another one, so that the kills until then are past.
+
+    Docker tells of `docker update`, but forgets soon; a kill in the ledger under a lower limit than today's tells as well.
+    """
+    had_less = [
+        kill.until or kill.at for kill in kills if 0 < (kill.memory_limit_bytes or 0) < (one.memory_limit_bytes or 0)
+    ]
+    updates = [event.at for event in _events(stack, one, "update")]
+    return max((*had_less, *updates), default=stack.evidence.at - RECENT)
+
+
+def _events(stack: Stack, one: ContainerFacts, action: str) -> list[Event]:
+    return [event for event in stack.evidence.events if event.container_id == one.id and event.action == action]
 
 
 def _incidents(stack: Stack, one: ContainerFacts, *kinds: str) -> Iterator[KnownIncident]:
@@ -291,13 +301,9 @@ def loops(stack: Stack) -> Outcome:
 def _loops(stack: Stack, one: ContainerFacts) -> bool:
     if one.state == "restarting":
         return True
-    deaths = [event for event in _deaths(stack, one) if _seconds_ago(stack, event.at) < _LOOP_SECONDS]
+    deaths = [event for event in _events(stack, one, "die") if _seconds_ago(stack, event.at) < _LOOP_SECONDS]
     lasting = one.health == "healthy" and one.started_at and _seconds_ago(stack, one.started_at) > _LASTING_SECONDS
     return one.restarts >= _LOOP_RESTARTS and len(deaths) >= _LOOP_DEATHS and not lasting
-
-
-def _deaths(stack: Stack, one: ContainerFacts) -> list[Event]:
-    return [event for event in stack.evidence.events if event.container_id == one.id and event.action == "die"]
 
 
 def _seconds_ago(stack: Stack, at: datetime) -> float:
@@ -305,7 +311,7 @@ def _seconds_ago(stack: Stack, at: datetime) -> float:
 
 
 def _last_code(stack: Stack, one: ContainerFacts) -> int | None:
-    deaths = _deaths(stack, one)
+    deaths = _events(stack, one, "die")
     return one.exit_code if one.exit_code is not None else deaths[-1].exit_code if deaths else None
 
 

@@ -42,7 +42,7 @@ def _trouble(stack: Stack, facts: MonitorFacts, container: ContainerFacts) -> It
         yield Seen(facts.url, facts.error, "an answer", stack.evidence.at)
         health = f"{container.health or 'no health check'}: {container.health_output}"
         yield Seen(container.name, f"running, {health}", "healthy")
-    elif (facts.stale or age > _STALE_SECONDS) and _proxy_runs(stack) and not _is_cut_off(facts):
+    elif (facts.stale or age > _STALE_SECONDS) and _proxy_works(stack) and not _is_cut_off(facts):
         yield Seen(facts.url, f"its figures are {age:.0f} s old", "a few seconds", stack.evidence.at)
         yield from (Seen("it says", text) for text in (*facts.troubles, *facts.warnings)[:2])
 
@@ -64,8 +64,8 @@ def _is_cut_off(facts: MonitorFacts) -> bool:
     return facts.answer == "ok" and any("Docker" in text for text in (*facts.troubles, *facts.warnings))
 
 
-def _proxy_runs(stack: Stack) -> bool:
-    return all(one.state == "running" for one in stack.of(PROXY))
+def _proxy_works(stack: Stack) -> bool:
+    return all(one.state == "running" and not stack.is_young(one) for one in stack.of(PROXY))
 
 
 def proxy(stack: Stack) -> Outcome:
@@ -79,7 +79,7 @@ def proxy(stack: Stack) -> Outcome:
         return Outcome(seen.seen, (Found("docker-proxy-down", (seen,), (name,), {"container": name}),))
     facts = stack.evidence.monitor
     is_old = facts is not None and (facts.stale or (facts.age_seconds or 0.0) > _STALE_SECONDS)
-    shut = facts is not None and is_old and _is_cut_off(facts)
+    shut = facts is not None and is_old and _is_cut_off(facts) and not stack.is_young(container)
     if container.health == "unhealthy" or shut:
         told = f"; the sidecar says: {(*facts.troubles, *facts.warnings)[0]}" if facts and shut else ""
         seen = Seen(name, f"{container.health}: {container.health_output}{told}", "healthy", stack.evidence.at)

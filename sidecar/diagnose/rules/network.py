@@ -19,6 +19,7 @@ LAYER = "network"
 _STOPPED = frozenset({"timeout", "unreachable"})
 _REFUSED = frozenset({"refused", "reset"})
 _MOST_RULES = 4
+_DOCKERS_OWN = re.compile(r"^-i (\S+) -o \1 -j DROP$")  # enable_icc=false, as a rule
 
 
 def _probed(stack: Stack) -> tuple[tuple[ContainerFacts, Probe], ...]:
@@ -356,6 +357,8 @@ def _filtered(stack: Stack, stopped: Sequence[_Knock]) -> Found:
     if not culprits and not mute and (gap := stack.gap("host.firewall")):
         seen.append(Seen("firewall of this machine", f"unknown: {gap}"))
     affects = (*workers, *([master.name] if master else []))
+    if mute:  # the rule by which Docker keeps them apart goes with the network, and not without it
+        culprits = [rule for rule in culprits if not _DOCKERS_OWN.search(rule.rule)]
     values = {
         "address": stopped[0].tried.address,
         "port": str(port),

@@ -73,6 +73,13 @@ HERRINGS: dict[str, Change] = {
     "a kill in the ledger before it was given more memory": lambda e: with_monitor(
         e, incidents=(replace(yesterdays_kill(), at=ago(60), memory_limit_bytes=GIB),)
     ),
+    "kills in the ledger, the last of them before it was given more memory": lambda e: with_monitor(
+        e,
+        incidents=(
+            replace(yesterdays_kill(), id="b" * 16, at=ago(60), memory_limit_bytes=GIB),
+            replace(yesterdays_kill(), at=ago(62), memory_limit_bytes=2 * GIB),
+        ),
+    ),
     "a kill in the ledger before its limits were changed": lambda e: replace(
         with_monitor(e, incidents=(replace(yesterdays_kill(), at=ago(60)),)), events=(event(e, FIRST, "update", 50),)
     ),
@@ -111,6 +118,12 @@ HERRINGS: dict[str, Change] = {
         e,
         "locust-master-1",
         log=lines(f"Worker {rows(e)[0].id} failed to send heartbeat, setting state to missing."),
+    ),
+    "a door to the engine that was opened just now": lambda e: with_monitor(
+        changed(e, "docker-proxy-1", started_at=ago(3)),
+        stale=True,
+        age_seconds=40.0,
+        warnings=("Docker does not answer",),
     ),
     "an error in the log of an earlier start": lambda e: changed(
         e, FIRST, log=lines("ModuleNotFoundError: No module named 'x'", seconds_ago=7200)
