@@ -243,7 +243,7 @@ def _kill_evidence(stack: Stack, one: ContainerFacts) -> Iterator[Seen]:
 def _limits_changed(stack: Stack, one: ContainerFacts, kills: Sequence[KnownIncident]) -> datetime:
     """The latest moment before which its limit was another one, so that the kills until then are past.
 
-    Docker tells of `docker update`, but forgets soon; a kill in the ledger under a lower limit than today's tells as well.
+    Docker tells of `docker update`, but forgets soon; a kill in the ledger under a lower limit than today tells it, too.
     """
     had_less = [
         kill.until or kill.at for kill in kills if 0 < (kill.memory_limit_bytes or 0) < (one.memory_limit_bytes or 0)

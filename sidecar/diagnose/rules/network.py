@@ -358,7 +358,7 @@ def _filtered(stack: Stack, stopped: Sequence[_Knock]) -> Found:
         seen.append(Seen("firewall of this machine", f"unknown: {gap}"))
     affects = (*workers, *([master.name] if master else []))
     if mute:  # the rule by which Docker keeps them apart goes with the network, and not without it
-        culprits = [rule for rule in culprits if not _DOCKERS_OWN.search(rule.rule)]
+        culprits = tuple(rule for rule in culprits if not _DOCKERS_OWN.search(rule.rule))
     values = {
         "address": stopped[0].tried.address,
         "port": str(port),
