@@ -55,7 +55,7 @@ def a_docker_host_where_nobody_is(world: World) -> Iterator[Look]:
     yield Look({"DOCKER_HOST": f"unix://{world.folder}/nobody.sock"})
 
 
-@fault("docker-unreachable", commands=False)
+@fault("docker-unreachable")
 def an_engine_that_hangs(world: World) -> Iterator[Look]:
     with socket_at(world.folder / "silent.sock") as path:
         yield Look({"DOCKER_HOST": f"unix://{path}"})
@@ -112,17 +112,17 @@ def a_limit_above_the_machine(world: World) -> Iterator[None]:
 
 @fault("compose-invalid")
 def a_changed_compose_file(world: World) -> Iterator[Look]:
-    copy = world.checkout()
-    path = copy / "docker-compose.yml"
-    path.write_text(path.read_text().replace("services:", "servics:", 1))
-    yield Look(root=copy)
+    with world.checkout() as copy:
+        path = copy / "docker-compose.yml"
+        path.write_text(path.read_text().replace("services:", "servics:", 1))
+        yield Look(root=copy)
 
 
 @fault("compose-invalid", commands=False)
 def a_setting_that_cannot_be(world: World) -> Iterator[Look]:
-    copy = world.checkout()
-    (copy / ".env").write_text("WORKER_MEMORY=lots\n")
-    yield Look(root=copy)
+    with world.checkout() as copy:
+        (copy / ".env").write_text("MASTER_MEMORY=lots\n")
+        yield Look(root=copy)
 
 
 @fault("unknown-locust-variable", often=True)

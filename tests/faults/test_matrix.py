@@ -6,7 +6,7 @@ import pytest
 from stacks import until
 
 from tests.faults.matrix import FAULTS, Fault
-from tests.faults.world import CONNECT_SECONDS, WORKERS, World
+from tests.faults.world import CONNECT_SECONDS, WORKERS, Look, World
 
 CASES = [pytest.param(one, id=one.name, marks=() if one.often else pytest.mark.long) for one in FAULTS]
 
@@ -29,7 +29,8 @@ def test_the_inflicted_cause_is_named_and_its_commands_mend_it(world: World, cas
                 assert "must act" in first["fix"]["text"]
                 return
             world.mend(found, look)
+            after = Look(root=look.root) if look else None
             until(world.is_connected, CONNECT_SECONDS, f"{WORKERS} workers to be connected after the printed commands")
-            assert case.cause not in [one["slug"] for one in world.diagnose()["findings"]]
+            assert case.cause not in [one["slug"] for one in world.diagnose(look=after)["findings"]]
     finally:
         world.reset_files()

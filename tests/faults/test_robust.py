@@ -52,7 +52,7 @@ def test_a_silent_engine_gets_an_answer(stack: World) -> None:
 
 
 def test_a_machine_without_docker(stack: World) -> None:
-    """Its PATH has everything but the docker command, and nobody answers on the socket."""
+    """Its PATH has everything but the docker commands, and there is no socket."""
     bare = stack.folder / "bin"
     shutil.rmtree(bare, ignore_errors=True)
     bare.mkdir()
@@ -60,18 +60,18 @@ def test_a_machine_without_docker(stack: World) -> None:
         for one in Path(folder).iterdir():
             if not one.name.startswith("docker") and not (bare / one.name).exists():
                 (bare / one.name).symlink_to(one)
-    look = Look({"PATH": str(bare), "DOCKER_HOST": f"unix://{stack.folder}/nobody.sock"})
-    found = stack.diagnose(look=look)
+    without_run = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /run && exec "$@"', "sh")
+    found = stack.diagnose(look=Look({"PATH": str(bare)}, without_run))
     assert (found["summary"]["root_cause"], found["exit"]) == ("docker-unreachable", 1)
     assert found["findings"][0]["fix"]["commands"][0] == "make setup"
 
 
 def test_a_bundle_of_a_real_stack_holds_no_secret(stack: World, tmp_path: Path) -> None:
     (stack.files / "locustfile.py").write_text(
-        "import os\nimport logging\nfrom locust import HttpUser, task\n"
-        f"logging.info('Authorization: Bearer {PLANTED['header']}')\n"
-        f"logging.info('GET /pay?token={PLANTED['query']} failed')\n"
-        "logging.info('env is %s', os.environ['SHOP_PASSWORD'])\n"
+        "import os\nfrom locust import HttpUser, task\n"
+        f"print('Authorization: Bearer {PLANTED['header']}')\n"
+        f"print('GET /pay?token={PLANTED['query']} failed')\n"
+        "print('env is', os.environ['SHOP_PASSWORD'])\n"
         "class U(HttpUser):\n    @task\n    def t(self):\n        self.client.get('/')\n"
     )
     variables = {"SHOP_PASSWORD": PLANTED["environment"], "KIT_HOST": f"http://ann:{PLANTED['url']}@mock-target:8080"}

@@ -208,10 +208,11 @@ class World(Stack):
         docker("build", "-q", "-t", tag, str(context))
         return tag
 
-    def checkout(self) -> Path:
-        """A checkout of its own, committed, which a fault may change."""
+    @contextmanager
+    def checkout(self) -> Iterator[Path]:
+        """A checkout that has the stack instead of this one: a copy, committed, which a fault may change."""
+        self.kit("down")
         copy = self.folder / "checkout"
-        shutil.rmtree(copy, ignore_errors=True)
         left = shutil.ignore_patterns(".git", ".venv", ".locust-kit", "__pycache__", ".*_cache", "reports", ".env")
         shutil.copytree(ROOT, copy, ignore=left, symlinks=True)
         (copy / ".venv").symlink_to((ROOT / ".venv").resolve())
@@ -220,7 +221,11 @@ class World(Stack):
         run(*git, "init", "-q")
         run(*git, "add", "-A")
         run(*git, "commit", "-q", "--no-verify", "-m", "as it was")
-        return copy
+        try:
+            yield copy
+        finally:
+            run(str(copy / "scripts/kit"), "down", f"PROJECT={self.project}", check=False)
+            shutil.rmtree(copy)
 
     def tell(self, service: str, **environment: str | None) -> None:
         """Make a service anew with other variables; None takes one away."""

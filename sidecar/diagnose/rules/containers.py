@@ -102,7 +102,7 @@ def _no_master(stack: Stack) -> Found:
 
 
 def _ended(stack: Stack, role: str, slug: str) -> Iterator[Found]:
-    ended = [one for one in stack.of(role) if one.state in _DOWN and not one.oom_killed]
+    ended = [one for one in stack.of(role) if one.state in _DOWN and not one.oom_killed and not _is_scaled(stack, one)]
     if role == MASTER and stack.running_master:
         return
     if not ended:
@@ -123,6 +123,15 @@ def _ended(stack: Stack, role: str, slug: str) -> Iterator[Found]:
     )
     values = {"container": names(ended), "how": _how(ended[0]), "count": str(len(ended))}
     yield Found(slug, tuple(seen), tuple(one.name for one in ended), values, because=because)
+
+
+def _is_scaled(stack: Stack, one: ContainerFacts) -> bool:
+    """Whether a worker is on its way in or out, because another number of workers is wanted."""
+    if stack.role(one) != WORKER:
+        return False
+    if one.state == "created":
+        return not one.error and one.created_at is not None and _seconds_ago(stack, one.created_at) < _LASTING_SECONDS
+    return _was_asked(stack, one) and len(stack.running_workers) >= stack.expected
 
 
 def _how(one: ContainerFacts) -> str:
@@ -243,7 +252,7 @@ def _kill_evidence(stack: Stack, one: ContainerFacts) -> Iterator[Seen]:
 def _limits_changed(stack: Stack, one: ContainerFacts, kills: Sequence[KnownIncident]) -> datetime:
     """The latest moment before which its limit was another one, so that the kills until then are past.
 
-    Docker tells of `docker update`, but forgets soon; a kill in the ledger under a lower limit than today tells it, too.
+    Docker tells of `docker update`, but forgets soon; a kill in the ledger under a lower limit than today does, too.
     """
     had_less = [
         kill.until or kill.at for kill in kills if 0 < (kill.memory_limit_bytes or 0) < (one.memory_limit_bytes or 0)

@@ -67,7 +67,7 @@ def _unreachable(stack: Stack) -> Found:
     fix = {"hung": "hung", "remote": "elsewhere"}.get(about.status, "default")
     if about.docker_host:
         seen.append(Seen("DOCKER_HOST in this shell", about.docker_host, "unset, or the socket of a running engine"))
-        fix = "elsewhere"
+        fix = "elsewhere" if about.cli_installed else fix
     values = {"state": states[about.status], "docker_host": about.docker_host}
     return Found("docker-unreachable", tuple(seen), (about.socket,), values, fix)
 

@@ -67,6 +67,7 @@ _SIGNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("file-limit", r"System open file limit '(?P<a>\d+)' is below minimum setting"),
         ("starting", r"Starting Locust (?P<a>\S+)"),
         ("exec-failed", r"(?P<a>exec:? .*: (?:executable file not found|no such file or directory).*)"),
+        ("exec-failed", r"(?P<a>exec \S+ failed: .*)"),
         ("exec-failed", r"(?P<a>.*can't open file '[^']*entrypoint\.py'.*)"),
     )
 )

@@ -20,6 +20,7 @@ LAYER = "locust"
 _STOPPED_STATES = {"T": "stopped (SIGSTOP)", "t": "stopped by a debugger", "D": "waiting for a disk", "Z": "a zombie"}
 _SILENT = frozenset({"none", "closed", "other"})
 _JUST_MADE = timedelta(seconds=10)
+_LEAVING = timedelta(seconds=60)
 _SAME_PARTS = 2
 
 
@@ -211,7 +212,7 @@ def workers(stack: Stack) -> Outcome:
     """Whether all workers are there, registered and heard of."""
     running, expected = stack.running_workers, stack.expected
     connected = stack.connected
-    away = [one for one in running if stack.is_registered(one) is False]
+    away = [one for one in running if stack.is_registered(one) is False and not _is_leaving(stack, one)]
     text = f"{connected if connected is not None else '?'} connected, {len(running)} of {expected} containers run"
     starting = [one for one in running if stack.is_young(one)]
     orphans = _orphans(stack, away)
@@ -221,6 +222,14 @@ def workers(stack: Stack) -> Outcome:
     if (missing or few) and starting and not orphans and len(starting) >= len(away) and len(running) >= expected:
         return Outcome(f"{text}; {len(starting)} started less than 30 s ago", info=True)
     return Outcome(text, (*orphans, *missing, *few))
+
+
+def _is_leaving(stack: Stack, one: ContainerFacts) -> bool:
+    """Whether Docker was asked to end it a moment ago, as scaling down does: it says goodbye first, and ends then."""
+    return any(
+        event.container_id == one.id and event.action in ("kill", "stop") and stack.evidence.at - event.at < _LEAVING
+        for event in stack.evidence.events
+    )
 
 
 def _orphans(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
@@ -330,7 +339,8 @@ def _silence(stack: Stack, one: ContainerFacts) -> Iterator[Seen]:
 def _few(stack: Stack, running: Sequence[ContainerFacts], away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
     expected = stack.expected
     just_made = [one for one in stack.workers if one.created_at and stack.evidence.at - one.created_at < _JUST_MADE]
-    short = len(running) < expected and not (just_made and len(stack.workers) < expected)
+    coming = sum(one.state == "created" for one in just_made)
+    short = len(running) + coming < expected and not (just_made and len(stack.workers) < expected)
     unregistered = [one for one in away if not stack.is_young(one)]
     if not short and not unregistered:
         return ()

@@ -10,16 +10,17 @@ from sidecar.model.finding import Seen
 from sidecar.model.incident import Severity
 
 LAYER = "containers"
-THROTTLED_PERCENT = 25.0
+THROTTLED_PERCENT, STARVED_PERCENT = 20.0, 10.0  # with a limit that is enough to start, and with less than that
 LOCUST_WANTS_FILES, TOO_FEW_FILES = 10000, 1024
 _UNLIMITED = -1
+_ENOUGH_TO_START = 0.5  # processors
 _GIB, _MIB = 1 << 30, 1 << 20
 
 
 def processor(stack: Stack) -> Outcome:
     """Whether a processor limit holds master or workers back."""
     measured = [one for one in stack.locusts if one.throttled_percent is not None]
-    held = [one for one in measured if (one.throttled_percent or 0) >= THROTTLED_PERCENT and not stack.is_young(one)]
+    held = [one for one in measured if _is_held(stack, one)]
     limited = [one for one in stack.locusts if one.cpu_limit]
     if not limited:
         return Outcome("no processor limit")
@@ -31,7 +32,7 @@ def processor(stack: Stack) -> Outcome:
         Seen(
             f"{one.name}, limit {one.cpu_limit:g} processors",
             f"held back in {one.throttled_percent:.0f} % of the periods",
-            f"below {THROTTLED_PERCENT:.0f} %",
+            f"below {_bearable(one):.0f} %",
             stack.evidence.at,
         )
         for one in held[:4]
@@ -45,6 +46,16 @@ def processor(stack: Stack) -> Outcome:
         f"held back: {names(held)}",
         (Found("cpu-throttled", seen, tuple(one.name for one in held), values, fix, items, up=knob),),
     )
+
+
+def _is_held(stack: Stack, one: ContainerFacts) -> bool:
+    """Whether a container is held back, by more than what slows its start down."""
+    starts = stack.is_young(one) and (one.cpu_limit or 0.0) >= _ENOUGH_TO_START
+    return not starts and (one.throttled_percent or 0.0) >= _bearable(one)
+
+
+def _bearable(one: ContainerFacts) -> float:
+    return THROTTLED_PERCENT if (one.cpu_limit or 0.0) >= _ENOUGH_TO_START else STARVED_PERCENT
 
 
 def _is_our_knob(stack: Stack, held: list[ContainerFacts]) -> bool:

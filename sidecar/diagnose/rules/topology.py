@@ -38,7 +38,10 @@ def docker_network(stack: Stack) -> Outcome:
         for one in stack.running_workers
         if not stack.shares_network(one, master) and not (stack.knows_registered and stack.is_registered(one))
     ]
-    return Outcome(_networks_text(stack), tuple(_not_shared(stack, apart, master)) if apart else ())
+    found = tuple(_not_shared(stack, apart, master)) if apart else ()
+    if not found and (gap := stack.gap("networks")):
+        return cannot_tell(gap)
+    return Outcome(_networks_text(stack), found)
 
 
 def _networks_text(stack: Stack) -> str:

@@ -9,6 +9,7 @@ import pytest
 from sidecar.diagnose.evidence import (
     Attachment,
     ContainerFacts,
+    EngineFacts,
     EnvLine,
     Evidence,
     Filesystem,
@@ -118,6 +119,21 @@ HERRINGS: dict[str, Change] = {
         e,
         "locust-master-1",
         log=lines(f"Worker {rows(e)[0].id} failed to send heartbeat, setting state to missing."),
+    ),
+    "a processor limit that slows the start down": lambda e: changed(
+        e, FIRST, cpu_limit=1.0, throttled_percent=60.0, started_at=ago(9)
+    ),
+    "workers that scaling down has told to go": lambda e: replace(
+        unregistered(changed(e, FIRST, started_at=ago(7200)), FIRST),
+        events=(event(e, FIRST, "kill", 2, signal="15"),),
+        config=replace(e.config, workers=1),
+    ),
+    "a worker that scaling down has ended": lambda e: replace(
+        unregistered(changed(e, FIRST, state="exited", exit_code=0, finished_at=ago(1)), FIRST),
+        config=replace(e.config, workers=1),
+    ),
+    "a worker that scaling up has made and not started yet": lambda e: unregistered(
+        changed(e, FIRST, state="created", created_at=ago(2), started_at=None), FIRST
     ),
     "a door to the engine that was opened just now": lambda e: with_monitor(
         changed(e, "docker-proxy-1", started_at=ago(3)),
@@ -351,6 +367,27 @@ CASES: list[tuple[str, str, Change]] = [
         lambda e: unregistered(
             changed(e, FIRST, state="created", error='exec: "locust": executable file not found in $PATH'), FIRST
         ),
+    ),
+    (
+        "image-without-locust",
+        "tini",
+        lambda e: unregistered(
+            changed(
+                e,
+                FIRST,
+                state="restarting",
+                exit_code=127,
+                finished_at=ago(1),
+                started_at=ago(1.1),
+                log=lines("[FATAL tini (7)] exec locust failed: No such file or directory", seconds_ago=1),
+            ),
+            FIRST,
+        ),
+    ),
+    (
+        "cpu-throttled",
+        "starved from the start",
+        lambda e: changed(e, FIRST, cpu_limit=0.05, throttled_percent=12.0, started_at=ago(9)),
     ),
     ("cpu-throttled", "quota", lambda e: changed(e, FIRST, cpu_limit=0.05, throttled_percent=80.0)),
     ("nofile-too-low", "inside", lambda e: probed(e, FIRST, inside=inside(nofile=64))),
@@ -703,3 +740,29 @@ def test_a_kill_that_was_got_over_is_a_warning_behind_what_is_broken_now() -> No
 def test_a_kill_that_was_not_got_over_is_an_error(change: Change) -> None:
     e = change(replace(well(), events=(event(well(), FIRST, "oom", 300),)))
     assert [one.severity for one in diagnose(e).findings if one.slug == "worker-oom-killed"] == [Severity.ERROR]
+
+
+def test_a_list_of_networks_that_could_not_be_read_is_not_ok() -> None:
+    e = replace(well(), networks=(), gaps=(Gap("networks", "no answer in time"),))
+    (check,) = (one for one in diagnose(e).checks if one.name == "docker-network")
+    assert (check.status, check.text) == (Status.UNKNOWN, "no answer in time")
+
+
+@pytest.mark.parametrize(("has_cli", "first"), [(True, "env -u DOCKER_HOST"), (False, "make setup")])
+def test_without_any_docker_the_mend_is_to_install_it(has_cli: bool, first: str) -> None:  # noqa: FBT001
+    absent = EngineFacts("absent", "/nowhere.sock", "nothing listens", "unix:///nowhere.sock", has_cli)
+    e = replace(well(), engine=absent, containers=(), networks=(), probes=(), master=None, monitor=None)
+    assert diagnose(e).findings[0].fix.commands[0].startswith(first)
+
+
+def test_the_network_that_forbids_its_containers_to_talk_is_made_anew_not_its_rule_deleted() -> None:
+    rule = FirewallRule("this machine", "iptables", "filter", "FORWARD", "-i br-1 -o br-1 -j DROP", hits=16)
+    e = knocking(well(), "timeout")
+    e = replace(
+        e,
+        networks=tuple(replace(one, containers_talk=False) for one in e.networks),
+        host=replace(e.host, firewall=(rule,)),
+    )
+    (found,) = diagnose(e).findings
+    assert found.fix.commands[0] == "make down"
+    assert any("-i br-1 -o br-1" in one.seen for one in found.evidence)
