@@ -359,13 +359,15 @@ def an_image_whose_command_is_missing(world: World) -> Iterator[None]:
 def a_processor_share_of_five_percent(world: World) -> Iterator[None]:
     for index in (1, 2):
         docker("update", "--cpus", "0.05", world.worker(index))
-    go = world.start_run("USERS=40", "SPAWN_RATE=40", "RUN_TIME=120s")
-    time.sleep(8)
+    go = world.start_run("USERS=200", "SPAWN_RATE=200", "RUN_TIME=120s")
+    time.sleep(12)
     try:
         yield
     finally:
         go.terminate()
         go.communicate(timeout=60)
+        for index in (1, 2):
+            docker("update", "--cpu-quota", "-1", world.worker(index))
 
 
 @fault("nofile-too-low")

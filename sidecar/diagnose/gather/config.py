@@ -34,7 +34,7 @@ def load(args: Sequence[str], environ: Mapping[str, str], root: Path) -> tuple[S
 def facts(settings: Settings, settings_error: str) -> ConfigFacts:
     """Everything that can be read from files, without Docker."""
     hosts = workspace.loaded_hosts(settings)
-    problems = tuple(_file_problems(settings))
+    problems = () if settings_error else tuple(_file_problems(settings))
     return ConfigFacts(
         settings_error=settings_error,
         remembered=bool(state.read(state.path_of(settings.root, settings.project)).get("choices")),

@@ -173,7 +173,9 @@ class Gatherer:
         found.master = self._maybe("master", asked_master)
         if found.master and found.master.answer == "ok":  # once more, since workers may have come or gone meanwhile
             found.master = self._maybe("master", Later.of(lambda: web.master(self._master_place(stack))))
-        found.events = self._part("events", asked_events, ())
+        earlier = self._part("events", asked_events, ())
+        found.events = self._part("events", Later.of(lambda: engine.events(door, project, datetime.now(UTC))), ())
+        found.events = tuple(dict.fromkeys((*earlier, *found.events)))  # the engine forgets fast, and much happens
         found.ports = self._part("ports", asked_ports, ())
         return found
 

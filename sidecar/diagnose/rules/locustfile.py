@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 
 from sidecar.diagnose.evidence import ContainerFacts, FileProblem
-from sidecar.diagnose.rule import Found, Outcome, Rule, without_stack
+from sidecar.diagnose.rule import Found, Outcome, Rule, cannot_tell, without_stack
 from sidecar.diagnose.rules import log_signs
 from sidecar.diagnose.rules.configuration import grouped
 from sidecar.diagnose.rules.locust_names import NEEDED_BY_LOCUST
@@ -31,8 +31,10 @@ def loads(stack: Stack) -> Outcome:
     found = [one for group in grouped(down, _failure) for one in _told(stack, group)]
     known = {one.slug for one in found}
     found += [one for one in _on_disk(stack) if one.slug not in known]
-    name = stack.evidence.config.locustfile
-    return Outcome(f"{name} in {stack.evidence.config.locustfiles_dir}", tuple(found))
+    config = stack.evidence.config
+    if not found and config.settings_error:
+        return cannot_tell("the settings cannot be read, so nobody knows which file is meant")
+    return Outcome(f"{config.locustfile} in {config.locustfiles_dir}", tuple(found))
 
 
 def _could_not_load(one: ContainerFacts) -> bool:
