@@ -31,6 +31,8 @@ LOCUST_ROLES = frozenset({MASTER, WORKER, STANDALONE})
 DEFAULT_MASTER_HOST, DEFAULT_PORT, DEFAULT_WEB_PORT = "127.0.0.1", 5557, 8089
 YOUNG = timedelta(seconds=30)
 RECENT = timedelta(minutes=15)
+LEAVING = timedelta(seconds=60)
+_ENDING = frozenset({"2", "9", "15"})
 HEARTBEAT_SECONDS = 10.0  # the health check's own measure
 _HOSTNAME_LENGTH = 12
 _TRUE = frozenset({"1", "true", "yes", "y", "t", "on"})
@@ -169,6 +171,15 @@ class Stack:
     def is_young(self, container: ContainerFacts) -> bool:
         """Whether it started so lately that it may still be on its way."""
         return container.started_at is not None and self.evidence.at - container.started_at < YOUNG
+
+    def is_leaving(self, container: ContainerFacts) -> bool:
+        """Whether Docker was asked to end it just now, as scaling down does: Locust says goodbye first, and ends then."""
+        own = [event for event in self.evidence.events if event.container_id == container.id]
+        asked = [event.at for event in own if event.action == "kill" and event.signal in _ENDING]
+        started = [event.at for event in own if event.action == "start"]
+        if not asked or self.evidence.at - max(asked) > LEAVING:
+            return False
+        return not started or max(started) < max(asked)
 
     # ---- what the master says of the workers
 

@@ -329,7 +329,7 @@ def _last_code(stack: Stack, one: ContainerFacts) -> int | None:
 
 def image(stack: Stack) -> Outcome:
     """Whether the image has Locust in it."""
-    without = [one for one in stack.locusts if _lacks_locust(stack, one)]
+    without = [one for one in stack.locusts if not stack.is_leaving(one) and _lacks_locust(stack, one)]
     config = stack.evidence.config
     if without:
         seen = [Seen(one.name, _trace(one), "an image in which Locust starts", one.finished_at) for one in without[:2]]

@@ -20,7 +20,6 @@ LAYER = "locust"
 _STOPPED_STATES = {"T": "stopped (SIGSTOP)", "t": "stopped by a debugger", "D": "waiting for a disk", "Z": "a zombie"}
 _SILENT = frozenset({"none", "closed", "other"})
 _JUST_MADE = timedelta(seconds=10)
-_LEAVING = timedelta(seconds=60)
 _SAME_PARTS = 2
 
 
@@ -212,7 +211,7 @@ def workers(stack: Stack) -> Outcome:
     """Whether all workers are there, registered and heard of."""
     running, expected = stack.running_workers, stack.expected
     connected = stack.connected
-    away = [one for one in running if stack.is_registered(one) is False and not _is_leaving(stack, one)]
+    away = [one for one in running if stack.is_registered(one) is False and not stack.is_leaving(one)]
     text = f"{connected if connected is not None else '?'} connected, {len(running)} of {expected} containers run"
     starting = [one for one in running if stack.is_young(one)]
     orphans = _orphans(stack, away)
@@ -222,14 +221,6 @@ def workers(stack: Stack) -> Outcome:
     if (missing or few) and starting and not orphans and len(starting) >= len(away) and len(running) >= expected:
         return Outcome(f"{text}; {len(starting)} started less than 30 s ago", info=True)
     return Outcome(text, (*orphans, *missing, *few))
-
-
-def _is_leaving(stack: Stack, one: ContainerFacts) -> bool:
-    """Whether Docker was asked to end it a moment ago, as scaling down does: it says goodbye first, and ends then."""
-    return any(
-        event.container_id == one.id and event.action in ("kill", "stop") and stack.evidence.at - event.at < _LEAVING
-        for event in stack.evidence.events
-    )
 
 
 def _orphans(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
