@@ -1,6 +1,6 @@
 """What a container can see and reach, told by a process in it: one JSON line on standard output.
 
-This file is not imported by the kit: its text is handed to the Python of a container (`python3 -I -S -c TEXT JOB`),
+This file is not imported by the kit: its text is handed to the Python of a container (`python3 -I -S -c … JOB`),
 whatever image that is, so it keeps to the standard library, to Python 3.8 and to a few milliseconds of start-up.
 It sends nothing to a Locust master: it connects, and reads the greeting that ZeroMQ sends unasked, of which the
 master's log says nothing.

@@ -173,7 +173,7 @@ class Stack:
         return container.started_at is not None and self.evidence.at - container.started_at < YOUNG
 
     def is_leaving(self, container: ContainerFacts) -> bool:
-        """Whether Docker was asked to end it just now, as scaling down does: Locust says goodbye first, and ends then."""
+        """Whether Docker was asked to end it just now, as scaling down does: Locust says goodbye first, then ends."""
         own = [event for event in self.evidence.events if event.container_id == container.id]
         asked = [event.at for event in own if event.action == "kill" and event.signal in _ENDING]
         started = [event.at for event in own if event.action == "start"]

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from stacks import docker
 
 from tests.faults.matrix import tighten
 from tests.faults.world import Look, World, limping_engine, socket_at
@@ -34,6 +35,14 @@ def test_two_faults_are_two_findings_in_the_order_of_dependency(stack: World) ->
     found = stack.diagnose()
     assert [one["slug"] for one in found["findings"]] == ["worker-oom-killed", "master-name-unresolvable"]
     assert found["summary"]["root_cause"] == "worker-oom-killed"
+
+
+def test_of_a_master_that_was_killed_it_is_said_who_asked_and_that_it_stays_down(stack: World) -> None:
+    docker("kill", stack.master)
+    (found,) = stack.diagnose()["findings"]
+    assert found["slug"] == "master-exited"
+    assert any(one["seen"] == "Docker was asked to kill it (signal 9)" for one in found["evidence"])
+    assert "stays down" in found["cause"]
 
 
 @pytest.mark.parametrize("hangs", ["/logs", "/exec", "/networks", "/stats", "/json"])

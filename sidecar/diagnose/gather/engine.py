@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,10 +18,10 @@ from sidecar.drive.docker import (
     EngineAbsentError,
     EngineDeniedError,
     EngineSilentError,
+    message_of,
 )
 from sidecar.drive.endpoint import find_socket
 from sidecar.errors import EngineError
-from sidecar.model.times import format_time
 
 _PATIENCE_SECONDS = 5.0
 _COMMAND_SECONDS = 5.0
@@ -136,9 +137,11 @@ def _network(row: Mapping[str, Any], used: frozenset[str]) -> Network:
 def events(engine: Engine, project: str, now: datetime) -> tuple[Event, ...]:
     """What happened to the project's containers lately, as far as the engine's short memory reaches."""
     filters = {"type": ["container"], "event": list(_ACTIONS), "label": [f"com.docker.compose.project={project}"]}
-    since, until = (format_time(moment) for moment in (now - _EVENTS_BACK, now))
+    since, until = (f"{moment.timestamp():.6f}" for moment in (now - _EVENTS_BACK, now))
     query = urlencode({"since": since, "until": until, "filters": json.dumps(filters)})
     reply = engine.request("GET", f"/events?{query}", _PATIENCE_SECONDS)
+    if reply.status != HTTPStatus.OK:
+        raise EngineError(f"Docker gave no events: {message_of(reply)}")
     found = []
     for line in reply.body.splitlines():
         try:

@@ -7,12 +7,15 @@ take no capability, and are removed whatever happens.
 
 from __future__ import annotations
 
+import base64
 import json
 import secrets
+import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,7 @@ _OUR_MEMORY_BYTES = 96 << 20
 _LEAST_PROCESSORS = 0.25  # with less, starting a Python in it takes seconds, and those are taken from Locust
 _CREATED, _OK, _NO_CONTENT = 201, 200, 204
 _MIB = 1 << 20
+_UNPACK = "import base64,sys,zlib;exec(zlib.decompress(base64.b64decode(sys.argv.pop(1))))"
 
 
 @dataclass(frozen=True)
@@ -94,8 +98,15 @@ class NoPythonError(EngineError):
     """The container has no Python that could run the program."""
 
 
-def _command(job: Job, seconds: float, python: str = "python3") -> list[str]:
-    return [python, "-I", "-S", "-c", PROGRAM.read_text(encoding="utf-8"), job.text(seconds)]
+@cache
+def _packed() -> str:
+    """The program as one short word: the engine repeats a command in its events, to everybody who listens."""
+    return base64.b64encode(zlib.compress(PROGRAM.read_bytes(), 9)).decode()
+
+
+def command(job: Job, seconds: float, python: str = "python3") -> list[str]:
+    """The words that start the program on a job."""
+    return [python, "-I", "-S", "-c", _UNPACK, _packed(), job.text(seconds)]
 
 
 def _seconds(deadline: Deadline) -> float:
@@ -106,7 +117,7 @@ def _seconds(deadline: Deadline) -> float:
 def _exec(engine: Engine, container: ContainerFacts, job: Job, deadline: Deadline) -> dict[str, Any]:
     for python in ("python3", "python"):
         seconds = _seconds(deadline)
-        wanted = {"Cmd": _command(job, seconds, python), "AttachStdout": True, "AttachStderr": True}
+        wanted = {"Cmd": command(job, seconds, python), "AttachStdout": True, "AttachStderr": True}
         path = f"/containers/{container.id}/exec"
         made = engine.request("POST", path, deadline.left(5.0), wanted)
         if made.status != _CREATED:
@@ -147,7 +158,7 @@ def _in_image(
 ) -> dict[str, Any] | None:
     name = f"locust-kit-probe-{secrets.token_hex(4)}"
     spec = own_container(
-        container, way, image, _command(Job(job.names, job.tcp, job.http, inside=False), _seconds(deadline))
+        container, way, image, command(Job(job.names, job.tcp, job.http, inside=False), _seconds(deadline))
     )
     made = engine.request("POST", f"/containers/create?name={name}", deadline.left(5.0), spec)
     if made.status != _CREATED:

@@ -6,13 +6,18 @@ import json
 import threading
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from sidecar.diagnose.evidence import FirewallRule, Pair
-from sidecar.diagnose.gather import containers, firewall, inside, plan
+from sidecar.diagnose.gather import containers, engine, firewall, inside, plan
 from sidecar.diagnose.gather.later import Deadline, Later, TooLateError, each
 from sidecar.diagnose.stack import Stack
+from sidecar.drive.docker import Engine, Reply
+from sidecar.errors import EngineError
 from tests.unit.diagnose.scene import changed, told, unregistered, well
 
 FIRST, SECOND, MASTER = "locust-worker-1", "locust-worker-2", "locust-master-1"
@@ -224,3 +229,34 @@ def test_an_error_comes_to_whoever_asks() -> None:
 
     with pytest.raises(ValueError, match="no"):
         Later.of(fail).get(Deadline.after(5))
+
+
+class PretendEngine(Engine):
+    """Answers one question, and keeps it."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        super().__init__(Path("/nowhere"))
+        self.reply = Reply(status, body)
+        self.asked = ""
+
+    def request(self, method: str, path: str, timeout: float = 30.0, document: object = None) -> Reply:
+        del method, timeout, document
+        self.asked = path
+        return self.reply
+
+
+def test_events_are_asked_for_in_the_seconds_that_the_engine_reads() -> None:
+    row = (
+        b'{"Action":"kill","timeNano":1795713463638589428,"Actor":{"ID":"ab","Attributes":{"name":"w","signal":"9"}}}\n'
+    )
+    door = PretendEngine(200, row + b"\n")
+    (found,) = engine.events(door, "shop", datetime(2026, 11, 26, 17, 0, 0, 500000, tzinfo=UTC))
+    assert (found.action, found.signal, found.container_id) == ("kill", "9", "ab")
+    asked = parse_qs(urlsplit(door.asked).query)
+    assert asked["until"] == ["1795712400.500000"]
+    assert float(asked["since"][0]) == 1795712400.5 - 1800
+
+
+def test_events_that_are_refused_are_an_error_and_not_none() -> None:
+    with pytest.raises(EngineError, match="gave no events: invalid syntax"):
+        engine.events(PretendEngine(400, b'{"message":"invalid syntax"}'), "shop", datetime.now(UTC))

@@ -12,14 +12,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from sidecar.diagnose import look_around
+from sidecar.diagnose.gather.inside import Job, command
 
 GREETING = bytes.fromhex("ff00000000000000017f")
-PROGRAM = Path(look_around.__file__).read_text()
 
 
 @contextlib.contextmanager
@@ -194,9 +193,9 @@ def test_a_url_that_is_none_is_no_crash(url: str) -> None:
 
 def test_the_program_runs_alone_and_ends_by_its_deadline() -> None:
     with server(greet) as port, server(keep_silent) as silent:
-        job = {"tcp": [["127.0.0.1", port], ["127.0.0.1", silent]], "inside": True, "deadline": 1}
+        words = command(Job(tcp=(("127.0.0.1", port), ("127.0.0.1", silent))), 1.0, sys.executable)
         done = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", PROGRAM, json.dumps(job)],
+            words,
             capture_output=True,
             text=True,
             timeout=30,
@@ -206,6 +205,8 @@ def test_the_program_runs_alone_and_ends_by_its_deadline() -> None:
     assert [one["greeting"] for one in found["tcp"]] == ["zmtp"]
     assert {"address": "127.0.0.1", "port": port} in found["listening"]
     assert found["inside"]["filesystems"]
+    assert sum(map(len, words)) < 8000  # Docker repeats it in three events
+    assert not any("\n" in word for word in words)
 
 
 def test_own_limits_are_read_of_the_locust_process(monkeypatch: pytest.MonkeyPatch) -> None:
