@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from stacks import until
 
 from tests.faults.matrix import FAULTS, Fault
 from tests.faults.world import CONNECT_SECONDS, WORKERS, Look, World
 
+RECORD = os.environ.get(
+    "KIT_RECORD"
+)  # a folder for a bundle of each; `python -m tests.faults.record` makes data of them
 CASES = [pytest.param(one, id=one.name, marks=() if one.often else pytest.mark.long) for one in FAULTS]
+
+
+def recording(name: str) -> list[str]:
+    return ["--bundle", f"{RECORD}/{name}.tar.gz"] if RECORD else []
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -17,7 +26,7 @@ def test_the_inflicted_cause_is_named_and_its_commands_mend_it(world: World, cas
     world.well()
     try:
         with case.inflict(world) as look:
-            found = world.diagnose(look=look)
+            found = world.diagnose(*recording(case.name), look=look)
             named = [one["slug"] for one in found["findings"] if one["severity"] != "info"]
             assert found["summary"]["root_cause"] == case.cause, (named, found["findings"])
             assert named == [case.cause], named
