@@ -20,6 +20,7 @@ def recording(name: str) -> list[str]:
     return ["--bundle", f"{RECORD}/{name}.tar.gz"] if RECORD else []
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("case", CASES)
 def test_the_inflicted_cause_is_named_and_its_commands_mend_it(world: World, case: Fault) -> None:
     world.reset_files()
