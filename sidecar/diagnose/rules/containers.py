@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -21,6 +22,7 @@ _MIB, _GIB = 1 << 20, 1 << 30
 _LONGEST_STOP_SECONDS = 90.0
 _LOOP_SECONDS, _LASTING_SECONDS = 300.0, 60.0  # five minutes, as the sidecar has it; a minute
 _DEFAULT_LIMIT = 2 * _GIB
+_INIT_OR_DEAD = re.compile(r"^(?:\S*/)?(?:docker-init|tini|dumb-init)\b|<defunct>")
 
 
 # ---- services --------------------------------------------------------------------------------------------------------
@@ -367,8 +369,9 @@ def _wants_other_image(stack: Stack, one: ContainerFacts) -> bool:
 def _lacks_locust(stack: Stack, one: ContainerFacts) -> bool:
     if "executable file not found" in one.error or "no such file or directory" in one.error:
         return True
-    if one.processes is not None and one.state == "running" and not stack.is_registered(one):
-        return not any("locust" in process.lower() for process in one.processes)
+    working = [process for process in one.processes or () if not _INIT_OR_DEAD.search(process)]
+    if working and one.state == "running" and not one.restarts and not stack.is_registered(one):
+        return not any("locust" in process.lower() for process in working)
     if one.state == "running" and not one.restarts:
         return False
     log = log_signs.latest_log(one)

@@ -766,3 +766,22 @@ def test_the_network_that_forbids_its_containers_to_talk_is_made_anew_not_its_ru
     (found,) = diagnose(e).findings
     assert found.fix.commands[0] == "make down"
     assert any("-i br-1 -o br-1" in one.seen for one in found.evidence)
+
+
+@pytest.mark.parametrize(
+    ("processes", "restarts", "is_found"),
+    [
+        (("/sbin/docker-init -- sleep 3600", "sleep 3600"), 0, True),
+        (("/sbin/docker-init -- sleep 3600",), 0, False),  # it has not got there yet
+        (("sh /start", "[python3] <defunct>"), 2, False),  # it ends by itself: its log says why
+        (("/sbin/docker-init -- python3", "/opt/venv/bin/python3 /opt/venv/bin/locust --worker"), 0, False),
+        (None, 0, False),
+    ],
+)
+def test_an_image_that_runs_something_else_is_seen_by_its_processes(
+    processes: tuple[str, ...] | None,
+    restarts: int,
+    is_found: bool,  # noqa: FBT001
+) -> None:
+    e = changed(unregistered(well(), FIRST), FIRST, processes=processes, restarts=restarts)
+    assert ("image-without-locust" in causes(e)) is is_found
