@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sidecar.diagnose.evidence import ContainerFacts, FirewallRule, NameTry, Probe, TcpTry
 from sidecar.diagnose.rule import Found, Outcome, Rule, cannot_tell, without_both, without_engine
@@ -51,8 +51,10 @@ def dns(stack: Stack) -> Outcome:
 
 
 def _looked_up(stack: Stack, worker: ContainerFacts) -> NameTry | None:
+    """What a worker's resolver said of its master's name; it hands several addresses out in any order."""
     probe, host = stack.probe_of(worker), stack.master_host(worker).value
-    return next((one for one in probe.names if one.name == host), None) if probe else None
+    found = next((one for one in probe.names if one.name == host), None) if probe else None
+    return replace(found, addresses=tuple(sorted(found.addresses))) if found else None
 
 
 def _judge_name(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry) -> Iterator[Found]:

@@ -785,3 +785,10 @@ def test_an_image_that_runs_something_else_is_seen_by_its_processes(
 ) -> None:
     e = changed(unregistered(well(), FIRST), FIRST, processes=processes, restarts=restarts)
     assert ("image-without-locust" in causes(e)) is is_found
+
+
+def test_addresses_in_another_order_are_the_same_finding() -> None:
+    e = replace(well(), containers=(*well().containers, stranger(well(), "172.18.0.9")))
+    for name, addresses in ((FIRST, (MASTER_IP, "172.18.0.9")), (SECOND, ("172.18.0.9", MASTER_IP))):
+        e = probed(e, name, names=(NameTry("locust-master", addresses),))
+    assert causes(unregistered(e)) == ["master-name-resolves-elsewhere"]
