@@ -229,14 +229,14 @@ def _orphans(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
     if master is None or master.started_at is None:
         return ()
     log = log_signs.current_log(master)
-    told = {
-        sign.detail
+    told = [
+        sign
         for sign in log_signs.signs(log, "unknown-worker")
         if sign.at is None or stack.evidence.at - sign.at < timedelta(seconds=30)
-    }
+    ]
     found = []
     for one in away:
-        reported = any(worker.startswith((f"{one.id[:12]}_", f"{one.hostname}_")) for worker in told)
+        reported = any(_is_from(sign, one) for sign in told)
         older = one.started_at is not None and one.started_at < master.started_at
         if reported or (older and not stack.listed(one) and _way_is_clear(stack, one)):
             found.append(one)
@@ -258,6 +258,12 @@ def _orphans(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
     seen += [Seen(f"log of {master.name}", sign.text, "no such line", sign.at)] if sign else []
     values = {"containers": " ".join(one.name for one in found), "who": names(found)}
     return (Found("workers-orphaned", tuple(seen), tuple(one.name for one in found), values),)
+
+
+def _is_from(sign: log_signs.Sign, one: ContainerFacts) -> bool:
+    """Whether the master's line is about the Locust that runs in a container now, not about one before it."""
+    is_past = sign.at is not None and one.started_at is not None and sign.at < one.started_at
+    return not is_past and sign.detail.startswith((f"{one.id[:12]}_", f"{one.hostname}_"))
 
 
 def _way_is_clear(stack: Stack, worker: ContainerFacts) -> bool:

@@ -792,3 +792,10 @@ def test_addresses_in_another_order_are_the_same_finding() -> None:
     for name, addresses in ((FIRST, (MASTER_IP, "172.18.0.9")), (SECOND, ("172.18.0.9", MASTER_IP))):
         e = probed(e, name, names=(NameTry("locust-master", addresses),))
     assert causes(unregistered(e)) == ["master-name-resolves-elsewhere"]
+
+
+def test_a_worker_that_was_restarted_is_not_the_orphan_that_it_was() -> None:
+    e = unregistered(changed(well(), FIRST, started_at=ago(20)), FIRST)
+    discarded = f"Discarded report from unrecognized worker {e.containers[1].id[:12]}_ab"
+    assert "workers-orphaned" in causes(changed(e, "locust-master-1", log=lines(discarded, seconds_ago=10)))
+    assert "workers-orphaned" not in causes(changed(e, "locust-master-1", log=lines(discarded, seconds_ago=25)))
