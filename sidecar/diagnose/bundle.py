@@ -104,6 +104,9 @@ def _variables(evidence: Evidence) -> Iterator[tuple[str, str]]:
     yield from ((line.name, line.value) for line in evidence.config.env_lines)
 
 
+_NO_VARIABLES = frozenset({"class_hosts", "digests"})
+
+
 def _walk(value: T, keeper: _Keeper) -> T:
     if isinstance(value, str):
         return cast("T", keeper.redactor.text(value))
@@ -114,8 +117,17 @@ def _walk(value: T, keeper: _Keeper) -> T:
     if isinstance(value, Pair | EnvLine):
         return replace(value, value=keeper.value(value.name, value.value))
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{field.name: _walk(getattr(value, field.name), keeper) for field in fields(value)})
+        return replace(
+            value, **{field.name: _field(getattr(value, field.name), field.name, keeper) for field in fields(value)}
+        )
     return value
+
+
+def _field(value: T, name: str, keeper: _Keeper) -> T:
+    """A field of a record. Pairs are variables, but for those that name a class or a worker and not a variable."""
+    if name in _NO_VARIABLES and isinstance(value, tuple):
+        return cast("T", tuple(Pair(one.name, keeper.redactor.text(one.value)) for one in value))
+    return _walk(value, keeper)
 
 
 def write(path: Path, evidence: Evidence, texts: Mapping[str, str]) -> None:

@@ -218,7 +218,8 @@ def workers(stack: Stack) -> Outcome:
     known = {one.name for found in orphans for one in away if one.name in found.affects}
     missing = _missing(stack, [one for one in away if one.name not in known])
     few = _few(stack, running, away)
-    if (missing or few) and starting and not orphans and len(starting) >= len(away) and len(running) >= expected:
+    coming = len(starting) >= len(away) and len(running) >= expected
+    if few and coming and starting and not orphans and not missing:
         return Outcome(f"{text}; {len(starting)} started less than 30 s ago", info=True)
     return Outcome(text, (*orphans, *missing, *few))
 

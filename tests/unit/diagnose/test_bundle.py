@@ -137,6 +137,17 @@ def test_a_bundle_can_be_judged_again_with_the_same_result(tmp_path: Path) -> No
     assert named(diagnose(again)) == named(diagnose(bundle.for_eyes(e)))
 
 
+def test_what_is_no_variable_keeps_its_value_and_still_loses_its_secrets() -> None:
+    digests = tuple(Pair(f"{one.hostname}_ab", "5e" * 32) for one in well().containers[1:3])
+    hosts = (Pair("ShopUser", "http://ann:s3cr3t-00-qX9z@shop.example"),)
+    e = with_master(well(), digests=digests, master_digest="5e" * 32, class_hosts=hosts)
+    shown = bundle.for_others(e)
+    assert shown.master is not None
+    assert shown.master.digests == digests
+    assert shown.master.class_hosts == (Pair("ShopUser", "http://***@shop.example"),)
+    assert named(diagnose(shown)) == named(diagnose(e)) == []
+
+
 def test_a_bundle_has_the_diagnosis_and_the_logs_and_is_its_owners_alone(tmp_path: Path) -> None:
     found = written(tmp_path, changed(well(), FIRST, log=lines("one line")))
     assert {name.partition("/")[2] for name in found} >= {

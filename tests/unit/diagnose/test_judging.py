@@ -799,3 +799,9 @@ def test_a_worker_that_was_restarted_is_not_the_orphan_that_it_was() -> None:
     discarded = f"Discarded report from unrecognized worker {e.containers[1].id[:12]}_ab"
     assert "workers-orphaned" in causes(changed(e, "locust-master-1", log=lines(discarded, seconds_ago=10)))
     assert "workers-orphaned" not in causes(changed(e, "locust-master-1", log=lines(discarded, seconds_ago=25)))
+
+
+def test_a_stopped_process_is_no_worker_that_still_starts() -> None:
+    e = changed(well(), FIRST, started_at=ago(15))
+    e = with_master(e, workers=(replace(rows(e)[0], state="missing"), rows(e)[1]))
+    assert causes(probed(e, FIRST, inside=inside(process_state="T"))) == ["heartbeat-missed"]
