@@ -92,7 +92,7 @@ def _meant_to_be(container: ContainerFacts) -> str:
     mode = " ".join((container.service, told.get("LOCUST_MODE", ""), told.get("LOCUST_ROLE", ""))).lower()
     is_locust = (
         any(name.startswith("LOCUST") for name in told)
-        or "locust" in image_and_command(container)
+        or "locust" in _image_and_command(container)
         or container.service.startswith("locust-")
     )
     if not is_locust:
@@ -102,9 +102,9 @@ def _meant_to_be(container: ContainerFacts) -> str:
     return MASTER if "master" in mode else STANDALONE
 
 
-def image_and_command(container: ContainerFacts) -> str:
-    """Where a trace of Locust would be."""
-    return " ".join((container.image, *container.command)).lower()
+def _image_and_command(container: ContainerFacts) -> str:
+    """Where a trace of Locust would be: the image's own name, not that of its registry or owner, and the command."""
+    return " ".join((PurePosixPath(container.image.partition("@")[0]).name, *container.command)).lower()
 
 
 @dataclass(frozen=True)

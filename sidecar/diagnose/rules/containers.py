@@ -9,7 +9,7 @@ from datetime import datetime
 from sidecar.diagnose.evidence import ContainerFacts, Event, KnownIncident
 from sidecar.diagnose.rule import Found, Outcome, Rule, without_engine, without_stack
 from sidecar.diagnose.rules import log_signs
-from sidecar.diagnose.stack import MASTER, RECENT, STANDALONE, WORKER, Stack, image_and_command, names
+from sidecar.diagnose.stack import MASTER, RECENT, STANDALONE, WORKER, Stack, names
 from sidecar.model.finding import Confidence, Seen
 from sidecar.model.incident import Severity
 
@@ -387,11 +387,7 @@ def _lacks_locust(stack: Stack, one: ContainerFacts) -> bool:
         return not shadows
     # An image without an entry point of ours runs whatever it has: it ends at once and says nothing of Locust.
     silent = not any("ocust" in line.text for line in log)
-    return (
-        silent
-        and "locust" not in image_and_command(one).replace(one.image.lower(), "")
-        and "locust" not in one.image.lower()
-    )
+    return silent and "locust" not in " ".join(one.command).lower() and "locust" not in one.image.lower()
 
 
 def _trace(one: ContainerFacts) -> str:

@@ -42,7 +42,7 @@ def named(evidence: str) -> list[str]:
 def renamed(evidence: str) -> str:
     """The same with other names of project, services, containers and of the variable that nobody reads."""
     for old, new in NAMES.items():
-        evidence = re.sub(rf"(?<![A-Za-z_]){re.escape(old)}(?![A-Za-z_])", new, evidence)
+        evidence = evidence.replace(old, new)
     return evidence
 
 
