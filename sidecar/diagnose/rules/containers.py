@@ -375,10 +375,10 @@ def _lacks_locust(stack: Stack, one: ContainerFacts) -> bool:
     if one.state == "running" and not one.restarts:
         return False
     log = log_signs.latest_log(one)
-    if log_signs.last(log, "exec-failed"):
+    sign = log_signs.last(log, "exec-failed", *log_signs.LOADING)  # what came before it is of an earlier life
+    if sign and sign.name == "exec-failed":
         return True
-    sign = log_signs.last(log, "no-module")
-    if sign and sign.detail.split(".")[0] == "locust":
+    if sign and sign.name == "no-module" and sign.detail.split(".")[0] == "locust":
         shadows = [
             problem
             for problem in stack.evidence.config.file_problems

@@ -19,7 +19,6 @@ from sidecar.model.incident import Severity
 LAYER = "configuration"
 USER_FILES = "/mnt/locust"
 _WORK = "/home/locust/run"
-_LOADING = ("no-locustfile", "no-user-class", "syntax", "removed-event", "no-module", "import-name", "python-error")
 
 
 # ---- does it load? ---------------------------------------------------------------------------------------------------
@@ -44,7 +43,7 @@ def _could_not_load(one: ContainerFacts) -> bool:
 
 def _failure(one: ContainerFacts) -> tuple[str, str] | None:
     """What a container last said of loading files: the sign's name and detail; None for nothing of the kind."""
-    signs = list(log_signs.signs(log_signs.latest_log(one), *_LOADING))
+    signs = list(log_signs.signs(log_signs.latest_log(one), *log_signs.LOADING))
     if not signs or log_signs.last(log_signs.latest_log(one), "bad-address", "bind-busy", "bind-refused", "web-busy"):
         return None
     # A traceback ends in "SomethingError: ..."; the last line is the one that ended the process.
@@ -60,7 +59,7 @@ def _told(stack: Stack, group: tuple[ContainerFacts, ...]) -> Iterator[Found]:
     sign = next(
         (
             sign
-            for sign in reversed(list(log_signs.signs(log_signs.latest_log(group[0]), *_LOADING)))
+            for sign in reversed(list(log_signs.signs(log_signs.latest_log(group[0]), *log_signs.LOADING)))
             if (sign.name, sign.detail) == _failure(group[0])
         ),
         None,

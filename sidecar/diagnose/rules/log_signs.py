@@ -73,6 +73,10 @@ _SIGNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 )
 
 
+LOADING = ("no-locustfile", "no-user-class", "syntax", "removed-event", "no-module", "import-name", "python-error")
+"""How a start ends that does not get as far as Locust itself."""
+
+
 def current_log(container: ContainerFacts) -> tuple[LogLine, ...]:
     """What a container printed since its last start: a log runs on over restarts."""
     if container.started_at is None:

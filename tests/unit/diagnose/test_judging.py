@@ -176,6 +176,16 @@ HERRINGS: dict[str, Change] = {
 }
 
 
+def test_of_several_failed_starts_the_last_one_counts() -> None:
+    shadowed = "ModuleNotFoundError: No module named 'locust.main'; 'locust' is not a package"
+    removed = "AttributeError: 'Events' object has no attribute 'request_failure'"
+    log = (*lines(shadowed, seconds_ago=12), *lines(removed, seconds_ago=3))
+    e = unregistered(
+        changed(well(), FIRST, restarts=2, health="starting", started_at=ago(2), finished_at=ago(2.5), log=log), FIRST
+    )
+    assert causes(e) == ["locustfile-removed-api"]
+
+
 def test_a_stopped_container_tells_of_its_last_life_alone() -> None:
     e = well()
     log = (*lines("ModuleNotFoundError: No module named 'x'", seconds_ago=18), *lines("fine", seconds_ago=14))
