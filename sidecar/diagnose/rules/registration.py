@@ -20,6 +20,7 @@ LAYER = "locust"
 _STOPPED_STATES = {"T": "stopped (SIGSTOP)", "t": "stopped by a debugger", "D": "waiting for a disk", "Z": "a zombie"}
 _SILENT = frozenset({"none", "closed", "other"})
 _JUST_MADE = timedelta(seconds=10)
+_SOONEST_MISSED = timedelta(seconds=10)  # a missing row before that is of the Locust that ran there until then
 _SAME_PARTS = 2
 
 
@@ -292,7 +293,8 @@ def _missing(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
 
 
 def _is_silent(stack: Stack, one: ContainerFacts) -> bool:
-    if any(row.state == "missing" for row in stack.listed(one)):
+    is_new = one.started_at is not None and stack.evidence.at - one.started_at < _SOONEST_MISSED
+    if not is_new and any(row.state == "missing" for row in stack.listed(one)):
         return True
     state = _process_state(stack, one)
     if state in ("T", "t"):

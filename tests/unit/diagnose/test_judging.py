@@ -115,6 +115,9 @@ HERRINGS: dict[str, Change] = {
     "containers that scaling is making": lambda e: replace(
         changed(e, FIRST, created_at=ago(2)), config=replace(e.config, workers=8)
     ),
+    "the row of the Locust that ran there until a restart": lambda e: with_master(
+        changed(e, FIRST, started_at=ago(3)), workers=(replace(rows(e)[0], state="missing"), rows(e)[1])
+    ),
     "a worker that was missing and is back": lambda e: changed(
         e,
         "locust-master-1",
