@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from stacks import ROOT, docker, until
 
-from tests.faults.world import LABEL, Look, World, old_engine, rule, socket_at, stranger
+from tests.faults.engines import old_engine, socket_at
+from tests.faults.world import LABEL, Look, World, rule, stranger
 
 Inflict = Callable[[World], AbstractContextManager[Look | None]]
 SLEEPER = ("-c", "import time; time.sleep(3600)")

@@ -6,15 +6,11 @@ import json
 import os
 import shutil
 import signal
-import socket
-import socketserver
 import subprocess
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -292,95 +288,3 @@ def stranger(*arguments: str, image: str = "locust-kit/locust:local", command: t
         yield name
     finally:
         docker("rm", "-f", name, check=False)
-
-
-@contextmanager
-def socket_at(path: Path, owner: int = 0) -> Iterator[Path]:
-    """A Unix socket that takes connections and never says a word, its owner's alone."""
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(path))
-        server.listen(16)
-        path.chmod(0o600)
-        os.chown(path, owner, owner)
-        try:
-            yield path
-        finally:
-            path.unlink()
-
-
-class _OldEngine(BaseHTTPRequestHandler):
-    """What an Engine of 2017 says; it cannot be installed here."""
-
-    def do_GET(self) -> None:
-        path = self.path.partition("?")[0].rpartition("/")[2]
-        answers: dict[str, Any] = {
-            "version": {"Version": "17.05.0-ce", "ApiVersion": "1.29", "MinAPIVersion": "1.12", "Os": "linux"},
-            "info": {"MemTotal": 4 << 30, "DockerRootDir": "/var/lib/docker", "MemoryLimit": True},
-            "json": [],
-            "networks": [],
-        }
-        body = json.dumps(answers.get(path, {"message": "page not found"})).encode()
-        self.send_response(200 if path in answers else 404)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: object) -> None:
-        del args
-
-
-class _UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    daemon_threads = True
-
-
-@contextmanager
-def old_engine(path: Path) -> Iterator[Path]:
-    """A pretended Engine that is too old."""
-    with _UnixServer(str(path), _OldEngine) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        try:
-            yield path
-        finally:
-            server.shutdown()
-            path.unlink()
-
-
-class _Limping(socketserver.BaseRequestHandler):
-    """Hands a connection on to the real Engine, unless its first request is one that hangs."""
-
-    hangs = ""
-
-    def handle(self) -> None:
-        head = self.request.recv(65536)
-        if self.hangs in head.partition(b" HTTP/")[0].partition(b"?")[0].decode():
-            with suppress(OSError):
-                self.request.recv(1)  # until the caller gives up
-            return
-        with socket.socket(socket.AF_UNIX) as engine:
-            engine.connect("/var/run/docker.sock")
-            engine.sendall(head)
-            back = threading.Thread(target=_pass_on, args=(engine, self.request), daemon=True)
-            back.start()
-            _pass_on(self.request, engine)
-            back.join(30)
-
-
-def _pass_on(source: socket.socket, sink: socket.socket) -> None:
-    with suppress(OSError):
-        while part := source.recv(65536):
-            sink.sendall(part)
-        sink.shutdown(socket.SHUT_WR)
-
-
-@contextmanager
-def limping_engine(path: Path, hangs: str) -> Iterator[Path]:
-    """The real Engine behind a socket of our own; requests whose path holds `hangs` are never answered."""
-    handler = type("Handler", (_Limping,), {"hangs": hangs})
-    with _UnixServer(str(path), handler) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        try:
-            yield path
-        finally:
-            server.shutdown()
-            path.unlink()

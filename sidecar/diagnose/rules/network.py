@@ -11,6 +11,7 @@ from sidecar.diagnose.evidence import ContainerFacts, FirewallRule, NameTry, Pro
 from sidecar.diagnose.rule import Found, Outcome, Rule, cannot_tell, without_both, without_engine
 from sidecar.diagnose.rules import log_signs
 from sidecar.diagnose.rules.configuration import grouped
+from sidecar.diagnose.rules.firewall import firewall, hits_text, is_dockers_own, removal, suspects
 from sidecar.diagnose.rules.mending import BY_HAND, RECREATE, origin_of_setting
 from sidecar.diagnose.stack import DEFAULT_MASTER_HOST, Stack, covers, is_address, is_loopback, names
 from sidecar.model.finding import Confidence, Seen
@@ -18,8 +19,6 @@ from sidecar.model.finding import Confidence, Seen
 LAYER = "network"
 _STOPPED = frozenset({"timeout", "unreachable"})
 _REFUSED = frozenset({"refused", "reset"})
-_MOST_RULES = 4
-_DOCKERS_OWN = re.compile(r"^-i (\S+) -o \1 -j DROP$")  # enable_icc=false, as a rule
 
 
 def _probed(stack: Stack) -> tuple[tuple[ContainerFacts, Probe], ...]:
@@ -344,7 +343,7 @@ def _filtered(stack: Stack, stopped: Sequence[_Knock]) -> Found:
         )
     culprits = suspects(stack, [one.tried for one in stopped], [one.worker for one in stopped])
     seen += [
-        Seen(f"{rule.tool} on {rule.where}", f"{rule.chain}: {rule.rule}{_hits(rule)}", "no rule that stops it")
+        Seen(f"{rule.tool} on {rule.where}", f"{rule.chain}: {rule.rule}{hits_text(rule)}", "no rule that stops it")
         for rule in culprits
     ]
     mute = [
@@ -360,7 +359,7 @@ def _filtered(stack: Stack, stopped: Sequence[_Knock]) -> Found:
         seen.append(Seen("firewall of this machine", f"unknown: {gap}"))
     affects = (*workers, *([master.name] if master else []))
     if mute:  # the rule by which Docker keeps them apart goes with the network, and not without it
-        culprits = tuple(rule for rule in culprits if not _DOCKERS_OWN.search(rule.rule))
+        culprits = tuple(rule for rule in culprits if not is_dockers_own(rule))
     values = {
         "address": stopped[0].tried.address,
         "port": str(port),
@@ -378,85 +377,12 @@ def _where(culprits: Sequence[FirewallRule], mute: Sequence[object]) -> str:
     return "the network's own setting" if mute else "something that could not be named"
 
 
-def _hits(rule: FirewallRule) -> str:
-    return (
-        f", stopped {rule.hits} packets while we knocked"
-        if rule.hits
-        else f", stopped {rule.packets} packets so far"
-        if rule.packets
-        else ""
-    )
-
-
-def suspects(stack: Stack, tries: Sequence[TcpTry], workers: Sequence[ContainerFacts]) -> tuple[FirewallRule, ...]:
-    """The rules that stopped these connections: those that stopped packets meanwhile, else those that name them."""
-    rules = stack.evidence.host.firewall
-    counted = sorted((rule for rule in rules if rule.hits), key=lambda rule: -(rule.hits or 0))
-    named = [rule for rule in counted if _fits(rule, tries, workers)]
-    if named or counted:
-        return tuple((named or counted)[:_MOST_RULES])
-    return tuple(rule for rule in rules if rule.hits is None and _names(rule, tries, workers))[:_MOST_RULES]
-
-
-def _fits(rule: FirewallRule, tries: Sequence[TcpTry], workers: Sequence[ContainerFacts]) -> bool:
-    """Whether nothing in a rule speaks against its having stopped these connections."""
-    port = re.search(r"--dports? (\S+)", rule.rule)
-    if port and not any(str(one.port) in re.split(r"[,:]", port[1]) for one in tries):
-        return False
-    source, target = re.search(r"(?<!! )-s (\S+)", rule.rule), re.search(r"(?<!! )-d (\S+)", rule.rule)
-    ends = {one.address for one in tries}
-    starts = {at.address for worker in workers for at in worker.networks}
-    for found in (source, target):
-        if found and not any(covers(found[1], address) for address in ends | starts if address):
-            return False
-    return True
-
-
-def _names(rule: FirewallRule, tries: Sequence[TcpTry], workers: Sequence[ContainerFacts]) -> bool:
-    """Whether a rule that nobody counts for names the port or an address of these connections."""
-    starts = {at.address for worker in workers for at in worker.networks if at.address}
-    words = {str(one.port) for one in tries} | {one.address for one in tries} | starts
-    return any(re.search(rf"(?<![\w.]){re.escape(word)}(?![\w.])", rule.rule) for word in words)
-
-
 def _mend(
     culprits: Sequence[FirewallRule], affects: Sequence[str], *, mute: bool
 ) -> tuple[str, tuple[dict[str, str], ...]]:
     if culprits:
         return "rule", tuple({"command": removal(rule)} for rule in culprits)
     return ("mute-network", ()) if mute else ("default", tuple({"container": name} for name in affects))
-
-
-def removal(rule: FirewallRule) -> str:
-    """The command that takes a stopping rule away, in the network namespace that it is in."""
-    enter = (
-        ""
-        if rule.where == "this machine"
-        else f"nsenter --target $(docker inspect --format '{{{{.State.Pid}}}}' {rule.where}) --net "
-    )
-    if rule.tool == "nft":
-        if rule.rule == "policy drop":
-            return f"{enter}nft 'chain {rule.table} {rule.chain} {{ policy accept; }}'"
-        return f"{enter}nft delete rule {rule.table} {rule.chain} handle {rule.handle}"
-    table = "" if rule.table == "filter" else f"-t {rule.table} "
-    if rule.rule == "policy DROP":
-        return f"{enter}{rule.tool} {table}-P {rule.chain} ACCEPT"
-    return f"{enter}{rule.tool} {table}-D {rule.chain} {rule.rule}"
-
-
-# ---- firewall --------------------------------------------------------------------------------------------------------
-
-
-def firewall(stack: Stack) -> Outcome:
-    """Which rules of this machine can stop packets; whether one does is told by the check of the port."""
-    gap = stack.gap("host.firewall")
-    if gap:
-        return cannot_tell(gap if stack.evidence.host.is_root else "needs root")
-    rules = stack.evidence.host.firewall
-    chains = sorted({f"{rule.chain}" for rule in rules if rule.where == "this machine"})
-    hit = [rule for rule in rules if rule.hits]
-    text = f"{len(rules)} rules that drop or reject, in {', '.join(chains) or 'no chain'}"
-    return Outcome(text + (f"; {len(hit)} of them stopped packets while we knocked" if hit else ""))
 
 
 RULES = (

@@ -818,3 +818,25 @@ def test_a_stopped_process_is_no_worker_that_still_starts() -> None:
     e = changed(well(), FIRST, started_at=ago(15))
     e = with_master(e, workers=(replace(rows(e)[0], state="missing"), rows(e)[1]))
     assert causes(probed(e, FIRST, inside=inside(process_state="T"))) == ["heartbeat-missed"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "is_named"),
+    [
+        ("-p tcp -m tcp --dport 5557 -j DROP", True),
+        ("-p tcp -m tcp --dport 5000:6000 -j DROP", True),
+        ("-p tcp -m multiport --dports 22,5557 -j DROP", True),
+        ("-p tcp -m multiport --dports 22,5000: -j DROP", True),
+        ("-p tcp -m tcp ! --dport 22 -j DROP", True),
+        ("-p tcp -m tcp --dport 22 -j DROP", False),
+        ("-p tcp -m tcp --dport 6000:7000 -j DROP", False),
+    ],
+)
+def test_of_rules_that_stopped_something_those_are_named_that_could_stop_this(rule: str, is_named: bool) -> None:  # noqa: FBT001
+    both = (
+        FirewallRule("this machine", "iptables", "filter", "INPUT", rule, hits=3),
+        FirewallRule("this machine", "iptables", "filter", "OTHER", "-p tcp -m tcp --dport 5557 -j REJECT", hits=1),
+    )
+    e = knocking(well(), "timeout")
+    (found,) = diagnose(replace(e, host=replace(e.host, firewall=both))).findings
+    assert any(rule in one.seen for one in found.evidence) is is_named
