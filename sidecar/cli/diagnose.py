@@ -23,6 +23,7 @@ from sidecar.model.finding import Diagnosis
 from sidecar.model.note import WANTED, note_line
 from sidecar.serve.reader import SidecarError, SidecarReader
 from sidecar.settings import makeflags
+from sidecar.settings.model import project_word
 
 NAME = "diagnose"
 HELP = "why it does not work, with evidence, and the commands that mend it"
@@ -102,7 +103,8 @@ def _keep(note: str, diagnosis: Diagnosis, evidence: Evidence, notes: Notes) -> 
     except SidecarError as error:
         print(f"{kept}, not with the incident {incident.id}: {error}", file=sys.stderr)
     else:
-        print(f"{kept} and with the incident {incident.id}: scripts/kit incidents {incident.id}", file=sys.stderr)
+        look = f"make incidents ID={incident.id}{project_word(evidence.project)}"
+        print(f"{kept} and with the incident {incident.id}: {look}", file=sys.stderr)
 
 
 def _bundle(path: Path, evidence: Evidence) -> None:
