@@ -53,6 +53,7 @@ _SIGNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("unknown-worker", r"Discarded report from unrecognized worker (?P<a>\S+)"),
         ("went-missing", r"Worker (?P<a>\S+) failed to send heartbeat"),
         ("self-healed", r"Worker (?P<a>\S+) self-healed with heartbeat"),
+        ("stopped", r"(?P<a>\S+) \(index \d+\) reported that it has stopped"),
         ("ready", r"(?P<a>\S+) \(index \d+\) reported as ready"),
         (
             "version",

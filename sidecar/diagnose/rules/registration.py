@@ -12,13 +12,14 @@ from sidecar.diagnose.rules import log_signs
 from sidecar.diagnose.rules.configuration import grouped
 from sidecar.diagnose.rules.mending import BY_HAND, RECREATE, origin
 from sidecar.diagnose.rules.network import knocks
-from sidecar.diagnose.stack import HEARTBEAT_SECONDS, MASTER, WORKER, Stack, environment, names
+from sidecar.diagnose.stack import HEARTBEAT_SECONDS, MASTER, WORKER, Stack, environment, names, setting
 from sidecar.model.finding import Confidence, Seen
 from sidecar.model.incident import Severity
 
 LAYER = "locust"
 _STOPPED_STATES = {"T": "stopped (SIGSTOP)", "t": "stopped by a debugger", "D": "waiting for a disk", "Z": "a zombie"}
 _SILENT = frozenset({"none", "closed", "other"})
+_BACK_AFTER_STOP = timedelta(seconds=15)
 _JUST_MADE = timedelta(seconds=10)
 _SOONEST_MISSED = timedelta(seconds=10)  # a missing row before that is of the Locust that ran there until then
 _SAME_PARTS = 2
@@ -212,7 +213,7 @@ def workers(stack: Stack) -> Outcome:
     """Whether all workers are there, registered and heard of."""
     running, expected = stack.running_workers, stack.expected
     connected = stack.connected
-    away = [one for one in running if stack.is_registered(one) is False and not stack.is_leaving(one)]
+    away = [one for one in running if stack.is_registered(one) is False and not _is_excused(stack, one)]
     text = f"{connected if connected is not None else '?'} connected, {len(running)} of {expected} containers run"
     starting = [one for one in running if stack.is_young(one)]
     orphans = _orphans(stack, away)
@@ -223,6 +224,23 @@ def workers(stack: Stack) -> Outcome:
     if few and coming and starting and not orphans and not missing:
         return Outcome(f"{text}; {len(starting)} started less than 30 s ago", info=True)
     return Outcome(text, (*orphans, *missing, *few))
+
+
+def _is_excused(stack: Stack, one: ContainerFacts) -> bool:
+    """Whether a worker is away for a reason: it was asked to end, or it has just stopped a run and will be back.
+
+    After a run Locust's master forgets a worker, and the worker registers anew after the stop time-out.
+    """
+    if stack.is_leaving(one):
+        return True
+    master = stack.running_master
+    log = log_signs.current_log(master) if master else ()
+    own = [sign for sign in log_signs.signs(log, "ready", "stopped") if _is_from(sign, one)]
+    if not own or own[-1].name != "stopped" or own[-1].at is None:
+        return False
+    patience = setting(one, "LOCUST_STOP_TIMEOUT", "--stop-timeout").value
+    seconds = float(patience) if patience.replace(".", "", 1).isdigit() else 0.0
+    return stack.evidence.at - own[-1].at < timedelta(seconds=seconds) + _BACK_AFTER_STOP
 
 
 def _orphans(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[Found, ...]:

@@ -138,6 +138,19 @@ HERRINGS: dict[str, Change] = {
     "a worker that scaling up has made and not started yet": lambda e: unregistered(
         changed(e, FIRST, state="created", created_at=ago(2), started_at=None), FIRST
     ),
+    "workers that have stopped a run and will be back": lambda e: changed(
+        unregistered(told(told(e, FIRST, LOCUST_STOP_TIMEOUT="20"), SECOND, LOCUST_STOP_TIMEOUT="20")),
+        "locust-master-1",
+        log=tuple(
+            line
+            for row in rows(e)
+            for line in lines(
+                f"{row.id} (index 0) reported that it has stopped",
+                f"Discarded report from unrecognized worker {row.id}",
+                seconds_ago=18,
+            )
+        ),
+    ),
     "a door to the engine that was opened just now": lambda e: with_monitor(
         changed(e, "docker-proxy-1", started_at=ago(3)),
         stale=True,
