@@ -12,6 +12,7 @@ import gevent
 from locust.runners import STATE_RUNNING, MasterRunner, WorkerRunner
 
 from . import heartbeat, incidents_tab, run_folder, status
+from .failures import part as failures
 from .keep_users import Load, Shortfall
 from .loaded_files import Digests, Disk, combined, loaded_modules
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from locust.env import Environment
     from locust.event import Events
+
+    from .failures.capture import Capture
 
 logger = logging.getLogger("locust_kit")
 
@@ -40,16 +43,24 @@ def _on_init(environment: Environment, **_: Any) -> None:
 
 
 def _be_worker(environment: Environment, runner: WorkerRunner, own: Digests) -> None:
+    counted = failures.capture()
+
     def report(data: dict[str, Any], **_: Any) -> None:
-        data[REPORT_KEY] = {"files": own}
+        data[REPORT_KEY] = {"files": own, failures.REPORT_KEY: counted.report()}
 
     def report_at_once(**_: Any) -> None:
         # Locust would send the last figures with its next report, up to 3 s after the master called the run stopped.
         runner._send_stats()  # noqa: SLF001  what its own reporter calls; there is no public name
 
     environment.events.heartbeat_received.add_listener(lambda **_: heartbeat.touch())
+    _count(environment.events, counted)
     environment.events.report_to_master.add_listener(_guarded(report))
     environment.events.test_stop.add_listener(_guarded(report_at_once))
+
+
+def _count(events: Events, counted: Capture) -> None:
+    events.request.add_listener(_guarded(counted.on_request))
+    events.user_error.add_listener(_guarded(counted.on_user_error))
 
 
 class Master:
@@ -61,6 +72,7 @@ class Master:
         self._run: run_folder.Run | None = None
         self._workers: dict[str, Digests] = {}
         self._disk = Disk()
+        self._failures = failures.Account(environment)
 
     def listen(self) -> None:
         """Register for the events and, with a web UI, for the status page."""
@@ -69,8 +81,11 @@ class Master:
         events.test_stopping.add_listener(_guarded(self._test_stopping))
         events.test_stop.add_listener(_guarded(self._test_stop))
         events.worker_report.add_listener(_guarded(self._worker_report))
+        events.reset_stats.add_listener(_guarded(self._failures.reset))
         if isinstance(self._environment.runner, MasterRunner):
             gevent.spawn(_keep_users, self._environment.runner)
+        else:
+            _count(events, self._failures.count_here())
         web_ui = self._environment.web_ui
         if web_ui and web_ui.app:
             options = self._environment.parsed_options
@@ -86,6 +101,7 @@ class Master:
             "user_classes": [user.__name__ for user in self._environment.user_classes],
             "locustfile": {"sha256": combined(self._own), "files": self._own},
         }
+        self._failures.begin(self._run.run_id, run_folder.RUNS / self._run.run_id)
         run_folder.write_begin(self._run, details)
 
     def _test_stopping(self, **_: Any) -> None:
@@ -96,12 +112,15 @@ class Master:
         if self._run and self._run.ended_at is None:
             self._run = run_folder.ended(self._run, datetime.now(UTC))
             total = self._environment.stats.total
+            self._failures.end()
             run_folder.write_end(self._run, {"requests": total.num_requests, "failures": total.num_failures})
 
     def _worker_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
         report = data.get(REPORT_KEY)
         if isinstance(report, dict) and isinstance(report.get("files"), dict):
             self._workers[client_id] = report["files"]
+        if isinstance(report, dict) and failures.REPORT_KEY in report:
+            self._failures.take(client_id, report[failures.REPORT_KEY])
 
     def _status(self) -> dict[str, Any]:
         runner = self._environment.runner

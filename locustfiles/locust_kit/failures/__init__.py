@@ -1,0 +1,1 @@
+"""Failed requests: captured where they happen, told apart, grouped, and brought to the master."""

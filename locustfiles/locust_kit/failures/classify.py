@@ -1,0 +1,169 @@
+"""From an exception and a status code to a class of failure: by type, errno and place, never by words in a message.
+
+Clients wrap what the system said: requests wraps urllib3's errors, those wrap the socket's; geventhttpclient keeps the
+cause as the context. So the whole chain is looked at, and what the system itself said (an errno) is worth most.
+"""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import json
+import socket
+import ssl
+import zlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import requests
+import urllib3
+from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
+from geventhttpclient.useragent import RetriesExceeded
+from locust.exception import CatchResponseError, ResponseError
+
+from .kinds import Kind
+
+_CLIENT_ERRORS, _SERVER_ERRORS, _STATUS_END = 400, 500, 600
+_MOST_CAUSES = 16
+
+_BY_ERRNO: dict[int, Kind] = {
+    errno.ECONNREFUSED: Kind.CONNECTION_REFUSED,
+    errno.ECONNRESET: Kind.CONNECTION_RESET,
+    errno.ECONNABORTED: Kind.CONNECTION_RESET,
+    errno.EPIPE: Kind.CONNECTION_RESET,
+    errno.ENOTCONN: Kind.CONNECTION_RESET,
+    errno.ETIMEDOUT: Kind.CONNECTION_TIMEOUT,
+    errno.EHOSTUNREACH: Kind.CONNECTION_TIMEOUT,
+    errno.ENETUNREACH: Kind.CONNECTION_TIMEOUT,
+    errno.EHOSTDOWN: Kind.CONNECTION_TIMEOUT,
+    errno.EMFILE: Kind.GENERATOR,
+    errno.ENFILE: Kind.GENERATOR,
+    errno.EADDRNOTAVAIL: Kind.GENERATOR,
+    errno.EADDRINUSE: Kind.GENERATOR,
+    errno.ENOBUFS: Kind.GENERATOR,
+    errno.ENOMEM: Kind.GENERATOR,
+    errno.EAGAIN: Kind.GENERATOR,
+}
+# The first that fits, from the outermost exception of the chain inwards.
+_BY_TYPE: tuple[tuple[tuple[type[BaseException], ...], Kind], ...] = (
+    ((requests.exceptions.TooManyRedirects,), Kind.REDIRECT_LOOP),
+    ((requests.exceptions.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError), Kind.CONNECTION_TIMEOUT),
+    ((ssl.SSLError, requests.exceptions.SSLError, urllib3.exceptions.SSLError), Kind.TLS),
+    ((requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError), Kind.READ_TIMEOUT),
+    (
+        (requests.exceptions.ContentDecodingError, urllib3.exceptions.DecodeError, zlib.error, UnicodeDecodeError),
+        Kind.INVALID_CONTENT,
+    ),
+    ((json.JSONDecodeError, requests.exceptions.JSONDecodeError), Kind.INVALID_CONTENT),
+    ((http.client.RemoteDisconnected,), Kind.CONNECTION_RESET),
+    ((http.client.IncompleteRead, requests.exceptions.ChunkedEncodingError), Kind.INCOMPLETE_RESPONSE),
+    ((http.client.HTTPException, urllib3.exceptions.ProtocolError), Kind.INVALID_CONTENT),
+)
+_CONNECTING = frozenset(
+    {"connect", "create_connection", "_connect_socket", "_create_socket", "_new_conn", "do_handshake"}
+)
+
+
+class Class(NamedTuple):
+    """A class of failure, and what tells its members apart: a status code, an errno's name, or an exception's type."""
+
+    kind: Kind
+    detail: str
+
+
+def classify(exception: BaseException, status: int) -> Class:
+    """Tell the class of a failed request.
+
+    Args:
+        exception: what the client reported.
+        status: the response's status code; 0 without a response.
+
+    """
+    if isinstance(exception, CatchResponseError) or (type(exception) is ResponseError and not status):
+        return Class(Kind.ASSERTION, str(status) if status else "")
+    chain = list(_causes(exception))
+    return (
+        _by_system(chain)
+        or _by_timeout(chain)
+        or _by_type(chain, status)
+        or _by_status(status)
+        or Class(Kind.OTHER, type(exception).__name__)
+    )
+
+
+def _causes(exception: BaseException) -> Iterator[BaseException]:
+    """The exception and what it wraps, in whichever way its library does that, the outermost first."""
+    waiting: list[BaseException] = [exception]
+    seen: set[int] = set()
+    while waiting and len(seen) < _MOST_CAUSES:
+        one = waiting.pop(0)
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        inner = (
+            one.__cause__,
+            one.__context__,
+            getattr(one, "reason", None),
+            getattr(one, "original", None),
+            *one.args,
+        )
+        waiting += [cause for cause in inner if isinstance(cause, BaseException)]
+
+
+def _by_system(chain: list[BaseException]) -> Class | None:
+    for one in chain:
+        if isinstance(one, socket.gaierror):
+            temporary = one.errno == socket.EAI_AGAIN
+            return Class(Kind.GENERATOR if temporary else Kind.DNS, _name_of_lookup(one.errno))
+    for one in chain:
+        if isinstance(one, OSError) and not isinstance(one, ssl.SSLError) and one.errno in _BY_ERRNO:
+            return Class(_BY_ERRNO[one.errno], errno.errorcode[one.errno])
+    return None
+
+
+def _name_of_lookup(number: int | None) -> str:
+    return next((name for name in _LOOK_UPS if getattr(socket, name, None) == number), f"EAI {number}")
+
+
+_LOOK_UPS = ("EAI_AGAIN", "EAI_NONAME", "EAI_NODATA", "EAI_FAIL", "EAI_FAMILY", "EAI_MEMORY", "EAI_SYSTEM")
+
+
+def _by_timeout(chain: list[BaseException]) -> Class | None:
+    """A bare time-out says nothing of its kind; the place it came from does."""
+    for one in chain:
+        if type(one) is TimeoutError:
+            kind = Kind.CONNECTION_TIMEOUT if _was_connecting(one) else Kind.READ_TIMEOUT
+            return Class(kind, "")
+    return None
+
+
+def _was_connecting(error: BaseException) -> bool:
+    place = error.__traceback__
+    while place is not None:
+        if place.tb_frame.f_code.co_name in _CONNECTING:
+            return True
+        place = place.tb_next
+    return False
+
+
+def _by_type(chain: list[BaseException], status: int) -> Class | None:
+    for one in chain:
+        if isinstance(one, HTTPConnectionClosed):
+            return Class(Kind.CONNECTION_RESET, type(one).__name__)
+        if isinstance(one, HTTPParseError):  # one type for an answer that is no HTTP and for one that was cut off
+            return Class(Kind.INCOMPLETE_RESPONSE if status else Kind.INVALID_CONTENT, type(one).__name__)
+        if isinstance(one, RetriesExceeded) and len(chain) == 1:  # with any other reason it wraps that
+            return Class(Kind.REDIRECT_LOOP, "")
+        for types, kind in _BY_TYPE:
+            if isinstance(one, types):
+                return Class(kind, type(one).__name__)
+    return None
+
+
+def _by_status(status: int) -> Class | None:
+    if _CLIENT_ERRORS <= status < _SERVER_ERRORS:
+        return Class(Kind.CLIENT_ERROR, str(status))
+    if _SERVER_ERRORS <= status < _STATUS_END:
+        return Class(Kind.SERVER_ERROR, str(status))
+    return None

@@ -1,0 +1,83 @@
+"""On the master: what the workers report, added up; exact counts, examples, and rows waiting for the disk."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from .kinds import Kind
+from .records import Group, GroupKey, Record, record_of
+
+MOST_GROUPS = 10_000
+MOST_WAITING = 50_000  # rows for the disk; beyond that they are counted and left out
+_OTHER = "(others)"
+_KEY = len(GroupKey._fields)
+
+
+class Collection:
+    """The failures of one run. `lost_rows` had no room while the disk was slow; counts are exact all the same."""
+
+    def __init__(self) -> None:
+        self.groups: dict[GroupKey, Group] = {}
+        self.lost_rows = 0
+        self._waiting: list[Record] = []
+
+    @property
+    def failures(self) -> int:
+        """Failed requests, as Locust counts them."""
+        return sum(group.count for key, group in self.groups.items() if key.kind is not Kind.TASK_ERROR)
+
+    @property
+    def task_errors(self) -> int:
+        """Exceptions in tasks, which Locust counts among no requests."""
+        return sum(group.count for key, group in self.groups.items() if key.kind is Kind.TASK_ERROR)
+
+    def by_kind(self) -> dict[Kind, int]:
+        """How many of each class, the most frequent first."""
+        counts: Counter[Kind] = Counter()
+        for key, group in self.groups.items():
+            counts[key.kind] += group.count
+        return dict(counts.most_common())
+
+    def ranked(self) -> list[tuple[GroupKey, Group]]:
+        """The groups, the largest first."""
+        return sorted(self.groups.items(), key=lambda one: (-one[1].count, one[0]))
+
+    def take(self, worker: str, report: dict[str, Any]) -> None:
+        """Add one report of a worker.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is none, or another version's.
+
+        """
+        for row in report["groups"]:
+            key, (count, first, last) = _key(row), row[_KEY:]
+            group = self._group(key)
+            group.add(int(count), float(first), float(last))
+            group.workers[worker] = group.workers.get(worker, 0) + int(count)
+        for row in report["examples"]:
+            record = record_of(row[_KEY])
+            record.worker = worker
+            self._group(_key(row)).exemplify(record)
+        for row in report["rows"]:
+            record = record_of(row)
+            record.worker = worker
+            if len(self._waiting) < MOST_WAITING:
+                self._waiting.append(record)
+            else:
+                self.lost_rows += 1
+
+    def waiting(self) -> list[Record]:
+        """The rows that came since the last call; they are the caller's now."""
+        rows, self._waiting = self._waiting, []
+        return rows
+
+    def _group(self, key: GroupKey) -> Group:
+        if key not in self.groups and len(self.groups) >= MOST_GROUPS:
+            key = GroupKey(key.method, _OTHER, key.kind, key.detail, _OTHER)
+        return self.groups.setdefault(key, Group())
+
+
+def _key(row: list[Any]) -> GroupKey:
+    method, name, kind, detail, message = row[:_KEY]
+    return GroupKey(str(method), str(name), Kind(kind), str(detail), str(message))

@@ -1,0 +1,74 @@
+"""The failures of a run on disk, in its folder, written off the event loop.
+
+- `failures.ndjson`: a line for each row, in the order of arrival;
+- `failure_analysis.csv`: the same rows for a spreadsheet;
+- `failure_groups.json`: the groups with counts, share, first and last seen, examples; rewritten whole.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .records import Record, rfc3339
+
+ROWS, TABLE, GROUPS = "failures.ndjson", "failure_analysis.csv", "failure_groups.json"
+COLUMNS = (
+    "timestamp",
+    "request_type",
+    "name",
+    "response_time",
+    "status_code",
+    "exception",
+    "response_length",
+    "url",
+    "class",
+    "detail",
+    "user_class",
+    "worker",
+    "represents",
+)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def append(folder: Path, records: Sequence[Record]) -> None:
+    """Write rows at the end of both files. Raises OSError when the volume cannot be written."""
+    with (folder / ROWS).open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(record.document(), ensure_ascii=False) + "\n" for record in records)
+    table = folder / TABLE
+    is_new = not table.exists()
+    with table.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        if is_new:
+            writer.writerow(COLUMNS)
+        writer.writerows(table_row(record) for record in records)
+
+
+def table_row(record: Record) -> list[str]:
+    """A record as a row of the table; no cell is a formula to a spreadsheet."""
+    cells = (
+        rfc3339(record.at),
+        record.method,
+        record.name,
+        f"{record.response_ms:.1f}",
+        str(record.status) if record.status else "N/A",
+        f"{record.exception}: {record.message}",
+        str(record.length),
+        record.url,
+        record.kind,
+        record.detail,
+        record.user_class,
+        record.worker,
+        f"{record.represents:g}",
+    )
+    return [f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells]
+
+
+def write_groups(folder: Path, document: dict[str, Any]) -> None:
+    """Replace the groups' file in one go. Raises OSError when the volume cannot be written."""
+    partial = folder / f"{GROUPS}.partial"
+    partial.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(folder / GROUPS)

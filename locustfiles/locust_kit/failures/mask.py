@@ -1,0 +1,30 @@
+"""A message without what differs from one request to the next, so that the same failure is one group."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+LONGEST = 300
+_KEPT_MESSAGES = 2048
+
+_VARYING = re.compile(
+    r"(?P<url>\b[A-Za-z][A-Za-z0-9+.\-]*://[^\s'\"<>()]*[^\s'\"<>():.,;])"
+    r"|(?P<id>\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b)"
+    r"|(?P<address>\b0x[0-9a-fA-F]+\b|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?\b)"
+    r"|(?P<hex>\b(?=[0-9a-fA-F]*\d)[0-9a-fA-F]{8,}\b)"
+    r"|(?P<token>\b(?=[A-Za-z_\-]*\d)[A-Za-z0-9_\-]{16,}\b)"
+    r"|(?P<n>\d+(?:[.,]\d+)*)"
+)
+_WORDS = {"url": "<url>", "id": "<id>", "address": "<address>", "hex": "<id>", "token": "<id>", "n": "<n>"}
+
+
+@lru_cache(maxsize=_KEPT_MESSAGES)
+def masked(text: str) -> str:
+    """The text as one line, cut at `LONGEST`, its URLs, ids, addresses and numbers masked."""
+    line = " ".join(text[: 2 * LONGEST].split())
+    return _VARYING.sub(_word, line)[:LONGEST]
+
+
+def _word(match: re.Match[str]) -> str:
+    return _WORDS[match.lastgroup or "n"]

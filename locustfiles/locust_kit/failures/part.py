@@ -1,0 +1,88 @@
+"""The parts that worker and master take in the account of failures. The plugin ties them to Locust's events."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gevent
+
+from locust_kit.redaction import Redactor
+
+from . import summary
+from .capture import Capture
+from .collect import Collection
+from .settings import Settings
+from .writer import Writer
+
+if TYPE_CHECKING:
+    from locust.env import Environment
+
+console = logging.getLogger("locust.stats_logger")  # as Locust prints its own tables: without a prefix
+
+REPORT_KEY = "failures"
+LOCAL = "local"
+_LOCAL_SECONDS = 1.0
+
+
+def capture() -> Capture:
+    """What counts failures in this process."""
+    return Capture(Settings.of(os.environ), Redactor().text)
+
+
+class Account:
+    """The master's account of the failures of a run."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.counted: Capture | None = None  # in a Locust without workers: what counts in this process
+        self._environment = environment
+        self._collection = Collection()
+        self._writer: Writer | None = None
+        self._run_id = ""
+
+    def begin(self, run_id: str, folder: Path) -> None:
+        """Start the account of a run."""
+        self._collection = Collection()
+        self._writer = Writer(folder)
+        self._run_id = run_id
+
+    def take(self, worker: str, report: Any) -> None:
+        """Add what a worker, or this process itself, reported."""
+        self._collection.take(worker, report)
+        if self._writer is not None:
+            self._writer.rows(self._collection.waiting())
+
+    def reset(self, **_: Any) -> None:
+        """Forget the counts, as Locust's own statistics are reset; what is on disk stays."""
+        self._collection = Collection()
+
+    def end(self) -> None:
+        """Write the groups, and tell them on the console."""
+        if self.counted is not None:
+            self.take(LOCAL, self.counted.report())
+        requests = self._environment.stats.total.num_requests
+        if self._writer is not None:
+            self._writer.groups(summary.document(self._run_id, self._collection, requests))
+        for line in summary.lines(self._collection, requests):
+            console.info(line)
+
+    def status(self) -> dict[str, Any]:
+        """The account in short."""
+        return {
+            "failures": self._collection.failures,
+            "task_errors": self._collection.task_errors,
+            "classes": {str(kind): count for kind, count in self._collection.by_kind().items()},
+        }
+
+    def count_here(self) -> Capture:
+        """Count in this process, too, and take that in once a second: for a Locust without workers."""
+        self.counted = capture()
+        gevent.spawn(self._report_here, self.counted)
+        return self.counted
+
+    def _report_here(self, counted: Capture) -> None:
+        while True:
+            gevent.sleep(_LOCAL_SECONDS)
+            self.take(LOCAL, counted.report())

@@ -1,0 +1,125 @@
+"""What is known of one failed request, and of a group of them; as lists on the wire, as objects in files."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from .kinds import Kind
+
+LATEST = 3
+
+
+class GroupKey(NamedTuple):
+    """What makes two failures the same. `message` is masked."""
+
+    method: str
+    name: str
+    kind: Kind
+    detail: str
+    message: str
+
+
+@dataclass(slots=True)
+class Record:
+    """One failed request. `at` is seconds since 1970, `response_ms` Locust's own figure.
+
+    `represents` is how many failures this row stands for: 1, or more in a second that had more than are kept.
+    """
+
+    at: float
+    user_class: str
+    method: str
+    name: str
+    url: str
+    status: int
+    response_ms: float
+    length: int
+    exception: str
+    message: str
+    kind: Kind
+    detail: str
+    worker: str = ""
+    represents: float = 1.0
+    context: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    body: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """The record as a line of failures.ndjson; what is empty is left out."""
+        whole = asdict(self)
+        told = {name: value for name, value in whole.items() if value not in ("", {}, 1.0)}
+        return {**told, "at": rfc3339(self.at), "response_ms": round(self.response_ms, 1)}
+
+
+@dataclass(slots=True)
+class Group:
+    """How often a failure came, when first and last, and from which workers."""
+
+    count: int = 0
+    first: float = 0.0
+    last: float = 0.0
+    workers: dict[str, int] = field(default_factory=dict)
+    beginning: list[Record] = field(default_factory=list)
+    latest: deque[Record] = field(default_factory=lambda: deque(maxlen=LATEST))
+
+    def add(self, count: int, first: float, last: float) -> None:
+        """Count failures between two moments."""
+        self.first = min(self.first, first) if self.count else first
+        self.last = max(self.last, last)
+        self.count += count
+
+    def exemplify(self, record: Record) -> None:
+        """Keep a record as an example: the first of them, and the latest three."""
+        if not self.beginning:
+            self.beginning.append(record)
+        else:
+            self.latest.append(record)
+
+    def document(self, key: GroupKey, total: int) -> dict[str, Any]:
+        """The group as the documents hold it; `total` is what its share is of."""
+        return {
+            "method": key.method,
+            "name": key.name,
+            "class": key.kind,
+            "detail": key.detail,
+            "message": key.message,
+            "count": self.count,
+            "share": round(self.count / total, 6) if total else 0.0,
+            "first_seen": rfc3339(self.first),
+            "last_seen": rfc3339(self.last),
+            "workers": dict(sorted(self.workers.items())),
+            "examples": [record.document() for record in (*self.beginning, *self.latest)],
+        }
+
+
+def rfc3339(seconds: float) -> str:
+    """UTC with milliseconds."""
+    return datetime.fromtimestamp(seconds, tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def record_of(row: list[Any]) -> Record:
+    """A record that came over the wire.
+
+    Raises:
+        TypeError, ValueError: it is none.
+
+    """
+    record = Record(*row)
+    record.kind = Kind(record.kind)
+    return record
+
+
+def wire(record: Record) -> list[Any]:
+    """A record for the wire."""
+    return [getattr(record, name) for name in Record.__slots__]
+
+
+def plain(context: Mapping[Any, Any] | None, most: int = 16, longest: int = 200) -> dict[str, str]:
+    """What a user passed along with a request, as text of bounded size."""
+    if not isinstance(context, Mapping):
+        return {}
+    return {str(name)[:longest]: str(value)[:longest] for name, value in list(context.items())[:most]}

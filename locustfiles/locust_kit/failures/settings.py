@@ -1,0 +1,39 @@
+"""How much of each failure is kept, from the environment of the container. A value that cannot be is the default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Level(IntEnum):
+    """What is kept: counts of classes; groups; examples of each group; rows of single requests."""
+
+    COUNTS = 0
+    GROUPS = 1
+    EXEMPLARS = 2
+    FULL = 3
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Attributes:
+    level: what is kept.
+    records_per_second: full rows a second and worker; beyond that, a sample of the second.
+    body_bytes: of an example's body.
+    """
+
+    level: Level = Level.FULL
+    records_per_second: int = 200
+    body_bytes: int = 1024
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Settings:
+        """Those of an environment."""
+        name = environ.get("KIT_FAILURE_LEVEL", "full").upper()
+        rate = environ.get("KIT_FAILURE_RECORDS_PER_SECOND", "")
+        return cls(
+            level=Level[name] if name in Level.__members__ else cls.level,
+            records_per_second=int(rate) if rate.isdecimal() else cls.records_per_second,
+        )

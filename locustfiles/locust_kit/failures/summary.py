@@ -1,0 +1,55 @@
+"""What failed, as a document and as lines for the console."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from locust_kit import SCHEMA_VERSION
+
+from .collect import Collection
+from .kinds import ADVICE, Kind
+
+_SHOWN_GROUPS, _SHOWN_ADVICE = 10, 5
+_NAME, _MESSAGE = 36, 60
+
+
+def document(run_id: str, collection: Collection, requests: int) -> dict[str, Any]:
+    """All groups of a run. `requests` is Locust's own count, the failed ones among them."""
+    failures = collection.failures
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": run_id,
+        "requests": requests,
+        "failures": failures,
+        "task_errors": collection.task_errors,
+        "rows_left_out": collection.lost_rows,
+        "classes": {str(kind): count for kind, count in collection.by_kind().items()},
+        "groups": [
+            group.document(key, collection.task_errors if key.kind is Kind.TASK_ERROR else failures)
+            for key, group in collection.ranked()
+        ],
+    }
+
+
+def lines(collection: Collection, requests: int) -> Iterator[str]:
+    """The end of a run on the console; nothing when nothing failed."""
+    if not collection.groups:
+        return
+    failures = collection.failures
+    share = f" ({100 * failures / requests:.1f} % of {requests})" if requests else ""
+    errors = f", {collection.task_errors} errors in tasks" if collection.task_errors else ""
+    yield f"Failure analysis: {failures} failed requests{share}{errors}"
+    counts: Counter[tuple[Kind, str]] = Counter()
+    for key, group in collection.groups.items():
+        counts[key.kind, key.detail] += group.count
+    for (kind, detail), count in counts.most_common():
+        of = collection.task_errors if kind is Kind.TASK_ERROR else failures
+        yield f"  {kind:<20} {detail:<24} {count:>9}  {100 * count / of:5.1f} %"
+    yield "Largest groups"
+    for key, group in collection.ranked()[:_SHOWN_GROUPS]:
+        yield f"  {group.count:>9}  {key.method} {key.name[:_NAME]}  {key.kind} {key.detail}  {key.message[:_MESSAGE]}"
+    yield "What it usually means"
+    for kind in list(collection.by_kind())[:_SHOWN_ADVICE]:
+        yield f"  {kind}: {ADVICE[kind]}"

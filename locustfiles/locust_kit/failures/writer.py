@@ -1,0 +1,63 @@
+"""Brings rows and groups to the disk in a thread of its own, so that the master's event loop never waits."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gevent
+
+from . import files
+from .records import Record
+
+logger = logging.getLogger("locust_kit")
+
+_LARGEST_BATCH = 5000
+
+
+class Writer:
+    """Writes into one run's folder, one batch after the other, in the order they were given."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._rows: list[Record] = []
+        self._groups: dict[str, Any] | None = None
+        self._busy = False
+        self._failed = False
+
+    def rows(self, records: list[Record]) -> None:
+        """Have rows appended."""
+        self._rows += records
+        self._go()
+
+    def groups(self, document: dict[str, Any]) -> None:
+        """Have the groups' file replaced."""
+        self._groups = document
+        self._go()
+
+    def _go(self) -> None:
+        if not self._busy and (self._rows or self._groups is not None):
+            self._busy = True
+            gevent.spawn(self._drain)
+
+    def _drain(self) -> None:
+        try:
+            while self._rows or self._groups is not None:
+                batch, self._rows = self._rows[:_LARGEST_BATCH], self._rows[_LARGEST_BATCH:]
+                if batch:
+                    self._try(files.append, batch)
+                document, self._groups = self._groups, None
+                if document is not None:
+                    self._try(files.write_groups, document)
+        finally:
+            self._busy = False
+
+    def _try(self, write: Callable[[Path, Any], None], what: Any) -> None:
+        try:
+            gevent.get_hub().threadpool.apply(write, (self._folder, what))
+        except OSError as error:
+            if not self._failed:
+                self._failed = True
+                logger.warning("locust-kit: failures are counted, not kept: %s: %s", self._folder, error.strerror)

@@ -1,0 +1,168 @@
+"""What a worker keeps of failures between two reports: exact counts, bounded rows, no secret."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from locust.exception import CatchResponseError
+from locust_kit.failures import capture as capture_module
+from locust_kit.failures.capture import Capture
+from locust_kit.failures.kinds import Kind
+from locust_kit.failures.records import record_of
+from locust_kit.failures.settings import Level, Settings
+from locust_kit.redaction import Redactor
+
+
+class Response:
+    """The part of a response that is looked at."""
+
+    def __init__(self, status: int = 500, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
+        self.status_code = status
+        self.url = "http://shop/cart"
+        self.headers = headers or {}
+        self._content = body
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def counter(clock: Clock | None = None, **settings: Any) -> Capture:
+    return Capture(Settings(**settings), Redactor().text, clock or Clock())
+
+
+def fail(counted: Capture, text: str = "no stock", name: str = "/cart", **passed: Any) -> None:
+    passed.setdefault("response", Response(200))
+    counted.on_request("GET", name, 12.5, 4, exception=CatchResponseError(text), **passed)
+
+
+def test_a_good_request_leaves_nothing() -> None:
+    counted = counter()
+    counted.on_request("GET", "/", 1.0, 2, exception=None, response=Response(200))
+    assert counted.report() == {"groups": [], "examples": [], "rows": []}
+
+
+def test_failures_are_counted_by_group_and_handed_out_once() -> None:
+    counted = counter(clock := Clock())
+    for number in range(5):
+        clock.now = 1000.0 + number
+        fail(counted, f"no stock for {number}")
+    fail(counted, "gone", name="/pay")
+    report = counted.report()
+    assert report["groups"] == [
+        ["GET", "/cart", Kind.ASSERTION, "200", "no stock for <n>", 5, 1000.0, 1004.0],
+        ["GET", "/pay", Kind.ASSERTION, "200", "gone", 1, 1004.0, 1004.0],
+    ]
+    assert len(report["rows"]) == 6
+    assert counted.report()["groups"] == []
+
+
+def test_a_client_that_is_no_http_client_is_counted_too() -> None:
+    counted = counter()
+    counted.on_request("grpc", "Pay", None, None, exception=TimeoutError("deadline"))
+    counted.on_request("mqtt", "pub", 1, 0, exception="a text in place of an exception")
+    assert [row[2] for row in counted.report()["groups"]] == [Kind.READ_TIMEOUT, Kind.OTHER]
+
+
+def test_rows_beyond_the_limit_are_a_sample_that_says_what_it_stands_for() -> None:
+    random.seed(7)
+    counted = counter(records_per_second=10)
+    for _ in range(1010):
+        fail(counted)
+    rows = [record_of(row) for row in counted.report()["rows"]]
+    assert len(rows) == 10 + capture_module.RESERVOIR
+    assert sum(row.represents for row in rows) == pytest.approx(1010)
+
+
+def test_the_limit_is_for_each_second() -> None:
+    counted = counter(clock := Clock(), records_per_second=2)
+    for second in range(3):
+        clock.now = 1000.0 + second
+        fail(counted)
+        fail(counted)
+    assert [record_of(row).represents for row in counted.report()["rows"]] == [1.0] * 6
+
+
+def test_messages_without_end_are_bounded_and_still_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture_module, "MOST_GROUPS", 10)
+    counted = counter()
+    for number in range(100):
+        fail(counted, "word " + "".join(chr(97 + int(digit)) for digit in f"{number:03}"))
+    groups = counted.report()["groups"]
+    assert sum(row[5] for row in groups) == 100
+    assert len(groups) == 11
+    assert groups[-1][4] == "(others)"
+
+
+@pytest.mark.parametrize(
+    ("level", "groups", "examples", "rows"),
+    [(Level.COUNTS, 1, 0, 0), (Level.GROUPS, 2, 0, 0), (Level.EXEMPLARS, 2, 2, 0), (Level.FULL, 2, 2, 2)],
+)
+def test_the_level_says_how_much_is_kept(level: Level, groups: int, examples: int, rows: int) -> None:
+    counted = counter(level=level)
+    fail(counted, "one")
+    fail(counted, "two")
+    report = counted.report()
+    assert (len(report["groups"]), len(report["examples"]), len(report["rows"])) == (groups, examples, rows)
+
+
+def test_an_example_has_headers_the_first_of_the_body_and_the_context() -> None:
+    counted = counter()
+    response = Response(200, b"x" * 5000, {"Server": "shop", "Set-Cookie": "sid=planted-8a7b6c"})
+    fail(counted, response=response, context={"cart": 7, "api_key": "planted-1f2e3d"})
+    example = record_of(counted.report()["examples"][0][5])
+    assert example.body == "x" * 1024
+    assert example.headers == {"Server": "shop", "Set-Cookie": "***"}
+    assert example.context == {"cart": "7", "api_key": "***"}
+
+
+def test_no_secret_leaves_the_worker() -> None:
+    counted = counter()
+    secret = "planted-5e6f7a8b"  # noqa: S105
+    fail(
+        counted,
+        f"refused: Authorization: Bearer {secret}",
+        name=f"/pay?token={secret}",
+        url=f"http://ann:{secret}@shop/pay?password={secret}",
+        response=Response(
+            200, f'{{"user": {{"password": "{secret}"}}}}'.encode(), {"Authorization": f"Basic {secret}"}
+        ),
+        context={"password": secret},
+    )
+    assert secret not in str(counted.report())
+
+
+def test_an_exception_in_a_task_is_named_by_its_function() -> None:
+    class Shopper:
+        pass
+
+    class Tasks:
+        user = Shopper()
+
+    counted = counter()
+
+    def buy() -> None:
+        raise KeyError("price")
+
+    try:
+        buy()
+    except KeyError as error:
+        counted.on_user_error(Tasks(), error, error.__traceback__)
+    assert counted.report()["groups"][0][:4] == ["TASK", "Shopper.buy", Kind.TASK_ERROR, "KeyError"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "wanted"),
+    [
+        ({}, Settings()),
+        ({"KIT_FAILURE_LEVEL": "groups", "KIT_FAILURE_RECORDS_PER_SECOND": "5"}, Settings(Level.GROUPS, 5)),
+        ({"KIT_FAILURE_LEVEL": "loud", "KIT_FAILURE_RECORDS_PER_SECOND": "-1"}, Settings()),
+    ],
+)
+def test_settings_come_from_the_environment(environ: dict[str, str], wanted: Settings) -> None:
+    assert Settings.of(environ) == wanted
