@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import gevent
-from flask import request
 from gevent.event import Event
 
+from . import web_tab
+from .web_tab import Row
+
 if TYPE_CHECKING:
-    from flask import Flask, Response
+    from flask import Flask
 
 logger = logging.getLogger("locust_kit")
 
@@ -42,9 +44,6 @@ KIND_NAMES = {
     "blind": "blind",
 }
 """The sidecar's own words (its model/naming.py); a kind that is newer than this plugin shows as it is."""
-OWN_AGENT = "locust-kit"
-"""How the sidecar calls itself when it reads the master: it needs no rows of its own."""
-
 _URL_VARIABLE = "LOCUST_KIT_MONITOR_URL"
 _DEFAULT_URL = "http://monitor:8090"
 _PATH = "/api/incidents?limit=50&evidence=0"
@@ -54,42 +53,15 @@ _INTEREST_SECONDS = 10.0  # the UI polls each 2 s while a test runs
 _MOST_BYTES = 1024 * 1024
 _MOST_CHARACTERS = 500
 
-Row = dict[str, Any]
-
 
 class SidecarError(Exception):
     """The sidecar gave no incidents; the text says why."""
 
 
 def install(app: Flask, arguments: dict[str, Any], base_path: str) -> None:
-    """Add the tab and start the greenlet. The tabs of other plugins and of the user's own file stay.
-
-    Args:
-        app: the web UI's Flask application.
-        arguments: the web UI's `template_args`, which its page is drawn from.
-        base_path: LOCUST_WEB_BASE_PATH or "".
-    """
+    """Add the tab and start the greenlet; the arguments are those of `web_tab.install`."""
     tab = IncidentsTab(os.environ.get(_URL_VARIABLE) or _DEFAULT_URL)
-    arguments["extended_tabs"] = [*(arguments.get("extended_tabs") or []), {"title": "Incidents", "key": KEY}]
-    table = {"key": KEY, "structure": [{"key": key, "title": title} for key, title in COLUMNS.items()]}
-    arguments["extended_tables"] = [*(arguments.get("extended_tables") or []), table]
-    base = base_path.rstrip("/")
-    index, stats_path = (base, f"{base}/"), f"{base}/stats/requests"
-
-    def after_request(response: Response) -> Response:
-        # A health check is a HEAD of the index: nobody looks.
-        if request.method != "GET" or request.user_agent.string.startswith(OWN_AGENT):
-            return response
-        if request.path == stats_path or request.path in index:
-            tab.seen()
-        if request.path == stats_path and response.status_code == http.client.OK and response.is_json:
-            try:
-                response.set_data(with_rows(response.get_data(), tab.rows()))
-            except (ValueError, TypeError, AttributeError):  # another plugin made it something else: leave it so
-                logger.debug("the incidents found no place in /stats/requests", exc_info=True)
-        return response
-
-    app.after_request(after_request)
+    web_tab.install(app, arguments, base_path, web_tab.Tab(KEY, "Incidents", COLUMNS, tab.rows, tab.seen))
     gevent.spawn(tab.keep_asking)
 
 
@@ -188,14 +160,3 @@ _REMARK = ""
 def _remark(text: str) -> Row:
     """Return a row that says something about the table itself."""
     return {"time": "", "kind": _REMARK, "container": "", "count": "", "text": text}
-
-
-def with_rows(body: bytes, rows: list[Row]) -> bytes:
-    """Put the rows into an answer of `/stats/requests`, beside what other plugins put there.
-
-    Locust keeps that answer for two seconds and hands it out again: rows put in before are replaced.
-    """
-    stats = json.loads(body)
-    others = [entry for entry in stats.get("extended_stats") or [] if entry.get("key") != KEY]
-    stats["extended_stats"] = [*others, {"key": KEY, "data": rows}]
-    return json.dumps(stats).encode()

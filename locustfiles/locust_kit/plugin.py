@@ -13,6 +13,7 @@ from locust.runners import STATE_RUNNING, MasterRunner, WorkerRunner
 
 from . import heartbeat, incidents_tab, run_folder, status
 from .failures import part as failures
+from .failures import tab as failures_tab
 from .keep_users import Load, Shortfall
 from .loaded_files import Digests, Disk, combined, loaded_modules
 
@@ -92,6 +93,7 @@ class Master:
             base = getattr(options, "web_base_path", None) or ""
             view = web_ui.auth_required_if_enabled(self._status)
             web_ui.app.add_url_rule(f"{base}/locust-kit/status", "locust_kit_status", view)
+            failures_tab.install(web_ui.app, web_ui, base, self._failures)
             incidents_tab.install(web_ui.app, web_ui.template_args, base)
 
     def _test_start(self, **_: Any) -> None:
@@ -126,7 +128,8 @@ class Master:
         runner = self._environment.runner
         connected = runner.clients if isinstance(runner, MasterRunner) else {}
         self._workers = {name: digests for name, digests in self._workers.items() if name in connected}
-        return status.document(self._environment, self._run, self._own, self._workers, self._disk)
+        known = status.document(self._environment, self._run, self._own, self._workers, self._disk)
+        return {**known, "failures": self._failures.status()}
 
 
 def _keep_users(runner: MasterRunner) -> None:

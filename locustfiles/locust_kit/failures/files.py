@@ -64,7 +64,12 @@ def table_row(record: Record) -> list[str]:
         record.worker,
         f"{record.represents:g}",
     )
-    return [f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells]
+    return [plain_cell(cell) for cell in cells]
+
+
+def plain_cell(text: str) -> str:
+    """A text that a spreadsheet takes for a text."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def write_groups(folder: Path, document: dict[str, Any]) -> None:

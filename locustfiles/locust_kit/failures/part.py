@@ -38,25 +38,25 @@ class Account:
     def __init__(self, environment: Environment) -> None:
         self.counted: Capture | None = None  # in a Locust without workers: what counts in this process
         self._environment = environment
-        self._collection = Collection()
+        self.collection = Collection()
         self._writer: Writer | None = None
         self._run_id = ""
 
     def begin(self, run_id: str, folder: Path) -> None:
         """Start the account of a run."""
-        self._collection = Collection()
+        self.collection = Collection()
         self._writer = Writer(folder)
         self._run_id = run_id
 
     def take(self, worker: str, report: Any) -> None:
         """Add what a worker, or this process itself, reported."""
-        self._collection.take(worker, report)
+        self.collection.take(worker, report)
         if self._writer is not None:
-            self._writer.rows(self._collection.waiting())
+            self._writer.rows(self.collection.waiting())
 
     def reset(self, **_: Any) -> None:
         """Forget the counts, as Locust's own statistics are reset; what is on disk stays."""
-        self._collection = Collection()
+        self.collection = Collection()
 
     def end(self) -> None:
         """Write the groups, and tell them on the console."""
@@ -64,16 +64,16 @@ class Account:
             self.take(LOCAL, self.counted.report())
         requests = self._environment.stats.total.num_requests
         if self._writer is not None:
-            self._writer.groups(summary.document(self._run_id, self._collection, requests))
-        for line in summary.lines(self._collection, requests):
+            self._writer.groups(summary.document(self._run_id, self.collection, requests))
+        for line in summary.lines(self.collection, requests):
             console.info(line)
 
     def status(self) -> dict[str, Any]:
         """The account in short."""
         return {
-            "failures": self._collection.failures,
-            "task_errors": self._collection.task_errors,
-            "classes": {str(kind): count for kind, count in self._collection.by_kind().items()},
+            "failures": self.collection.failures,
+            "task_errors": self.collection.task_errors,
+            "classes": {str(kind): count for kind, count in self.collection.by_kind().items()},
         }
 
     def count_here(self) -> Capture:

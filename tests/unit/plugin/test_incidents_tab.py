@@ -13,7 +13,8 @@ import gevent
 import pytest
 from flask import Flask, Response, jsonify
 from locust_kit import incidents_tab
-from locust_kit.incidents_tab import IncidentsTab, rows_of, with_rows
+from locust_kit.incidents_tab import KEY, IncidentsTab, rows_of
+from locust_kit.web_tab import with_rows
 
 INCIDENT = {
     "id": "a1", "at": "2026-11-22T18:20:01.123Z", "kind": "oom_kill", "container": "kit-locust-worker-2", "count": 3,
@@ -184,8 +185,11 @@ def test_tabs_of_others_stay() -> None:
 
 
 def test_an_answer_kept_by_locust_does_not_gather_rows() -> None:
-    once = with_rows(b'{"stats": []}', [{"kind": "old"}])
-    assert json.loads(with_rows(once, [ROW])) == {"stats": [], "extended_stats": [{"key": "incidents", "data": [ROW]}]}
+    once = with_rows(b'{"stats": []}', KEY, [{"kind": "old"}])
+    assert json.loads(with_rows(once, KEY, [ROW])) == {
+        "stats": [],
+        "extended_stats": [{"key": "incidents", "data": [ROW]}],
+    }
 
 
 def test_nobody_looking_asks_nothing(sidecar: Sidecar) -> None:

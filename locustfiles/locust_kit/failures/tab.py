@@ -1,0 +1,86 @@
+"""A tab "Failure analysis" in Locust's own web UI, live, and the same as a CSV file."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, Response
+
+from locust_kit import web_tab
+from locust_kit.web_tab import Row
+
+from .files import plain_cell
+from .kinds import ADVICE, Kind
+from .records import rfc3339
+
+if TYPE_CHECKING:
+    from locust.web import WebUI
+
+    from .collect import Collection
+    from .part import Account
+
+KEY = "failure_analysis"
+COLUMNS = {
+    "count": "# failures",
+    "share": "Share",
+    "class": "Class",
+    "detail": "Detail",
+    "method": "Type",
+    "name": "Name",
+    "message": "Message",
+    "first_seen": "First seen (UTC)",
+    "last_seen": "Last seen (UTC)",
+    "workers": "Workers",
+    "advice": "What it usually means",
+}
+_MOST_ROWS = 500
+
+
+def install(app: Flask, web_ui: WebUI, base_path: str, account: Account) -> None:
+    """Add the tab and the download; `app` is the web UI's own."""
+
+    def download() -> Response:
+        headers = {"content-disposition": "attachment; filename=failure_groups.csv", "cache-control": "no-store"}
+        return Response(table(account.collection), content_type="text/csv; charset=utf-8", headers=headers)
+
+    path = f"{base_path.rstrip('/')}/locust-kit/failures.csv"
+    app.add_url_rule(path, "locust_kit_failures", web_ui.auth_required_if_enabled(download))
+    arguments: dict[str, Any] = web_ui.template_args
+    link = {"href": path, "title": "Download failure analysis CSV"}
+    arguments["extended_csv_files"] = [*(arguments.get("extended_csv_files") or []), link]
+    tab = web_tab.Tab(KEY, "Failure analysis", COLUMNS, lambda: rows(account.collection))
+    web_tab.install(app, arguments, base_path, tab)
+
+
+def rows(collection: Collection) -> list[Row]:
+    """The groups, the largest first."""
+    made = []
+    for key, group in collection.ranked()[:_MOST_ROWS]:
+        total = collection.task_errors if key.kind is Kind.TASK_ERROR else collection.failures
+        made.append(
+            {
+                "count": group.count,
+                "share": f"{100 * group.count / total:.1f} %",
+                "class": str(key.kind),
+                "detail": key.detail,
+                "method": key.method,
+                "name": key.name,
+                "message": key.message,
+                "first_seen": rfc3339(group.first)[:19].replace("T", " "),
+                "last_seen": rfc3339(group.last)[:19].replace("T", " "),
+                "workers": len(group.workers),
+                "advice": ADVICE[key.kind],
+            }
+        )
+    return made
+
+
+def table(collection: Collection) -> str:
+    """The rows as CSV, with the names of the documents' fields; no cell is a formula to a spreadsheet."""
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(COLUMNS)
+    writer.writerows([plain_cell(str(value)) for value in row.values()] for row in rows(collection))
+    return file.getvalue()

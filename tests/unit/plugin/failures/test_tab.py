@@ -1,0 +1,100 @@
+"""The tab in Locust's own web UI: live rows, the download, and what the user's own file and other plugins put there."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask, jsonify
+from locust_kit.failures import tab
+from locust_kit.failures.collect import Collection
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+class Account:
+    collection = Collection()
+
+
+class WebUi:
+    """The part of Locust's that is used: arguments of the page, and the login."""
+
+    def __init__(self, login: bool = False) -> None:  # noqa: FBT001, FBT002
+        self.template_args: dict[str, Any] = {"extended_tabs": [{"title": "Mine", "key": "mine"}]}
+        self._login = login
+
+    def auth_required_if_enabled(self, view: Callable[[], Any]) -> Callable[[], Any]:
+        return (lambda: ("log in", 401)) if self._login else view
+
+
+def app_of(web_ui: WebUi, account: Account, base: str = "") -> Flask:
+    app = Flask("locust")
+    app.add_url_rule(f"{base}/stats/requests", "stats", lambda: jsonify({"stats": []}))
+    tab.install(app, web_ui, base, account)  # type: ignore[arg-type]
+    return app
+
+
+@pytest.fixture
+def account() -> Account:
+    made = Account()
+    made.collection = Collection()
+    made.collection.take(
+        "w1",
+        {
+            "groups": [
+                ["GET", "/cart", "server_error", "503", HOSTILE, 3, 0.0, 60.0],
+                ["GET", "=1+1", "dns", "EAI_NONAME", "gone", 1, 0.0, 0.0],
+                ["TASK", "U.t", "task_error", "KeyError", "x", 2, 0.0, 0.0],
+            ],
+            "examples": [],
+            "rows": [],
+        },
+    )
+    return made
+
+
+@pytest.mark.parametrize("base", ["", "/locust"])
+def test_the_rows_travel_with_the_statistics_under_any_base_path(account: Account, base: str) -> None:
+    answer = app_of(WebUi(), account, base).test_client().get(f"{base}/stats/requests").get_json()
+    (table,) = answer["extended_stats"]
+    assert table["key"] == tab.KEY
+    assert [(row["count"], row["share"], row["class"]) for row in table["data"]] == [
+        (3, "75.0 %", "server_error"),
+        (2, "100.0 %", "task_error"),
+        (1, "25.0 %", "dns"),
+    ]
+    assert table["data"][0]["message"] == HOSTILE  # as text, in JSON: the page shows it as text
+    assert table["data"][0]["last_seen"] == "1970-01-01 00:01:00"
+
+
+def test_the_tabs_of_others_stay_and_columns_fit_the_rows(account: Account) -> None:
+    web_ui = WebUi()
+    app_of(web_ui, account)
+    assert [one["key"] for one in web_ui.template_args["extended_tabs"]] == ["mine", tab.KEY]
+    (table,) = web_ui.template_args["extended_tables"]
+    assert [one["key"] for one in table["structure"]] == list(tab.rows(account.collection)[0])
+
+
+@pytest.mark.parametrize("base", ["", "/locust"])
+def test_the_download_is_linked_and_is_csv(account: Account, base: str) -> None:
+    web_ui = WebUi()
+    client = app_of(web_ui, account, base).test_client()
+    (link,) = web_ui.template_args["extended_csv_files"]
+    answer = client.get(link["href"])
+    assert answer.headers["content-type"].startswith("text/csv")
+    found = list(csv.reader(io.StringIO(answer.text)))
+    assert found[0] == list(tab.COLUMNS)
+    assert [row[5] for row in found[1:]] == ["/cart", "U.t", "'=1+1"]
+
+
+def test_the_download_asks_for_the_login(account: Account) -> None:
+    assert app_of(WebUi(login=True), account).test_client().get("/locust-kit/failures.csv").status_code == 401
+
+
+def test_the_sidecar_gets_no_rows(account: Account) -> None:
+    client = app_of(WebUi(), account).test_client()
+    assert json.loads(client.get("/stats/requests", headers={"user-agent": "locust-kit"}).data) == {"stats": []}
