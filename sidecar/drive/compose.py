@@ -69,6 +69,8 @@ def environment(
         "WATCH_PROJECT": settings.watch_project,
         "FAIL_RATIO": f"{settings.fail_ratio:g}",
         "FAIL_THRESHOLD": f"{settings.fail_threshold:g}",
+        "FAILURE_LEVEL": settings.failure_level,
+        "FAILURE_RECORDS_PER_SECOND": str(settings.failure_records_per_second),
         "LEDGER_DAYS": str(settings.ledger_days),
         "LEDGER_MEGABYTES": str(settings.ledger_megabytes),
         "LOCUST_WEB_USERNAME": settings.locust_web_username,

@@ -66,6 +66,8 @@ class Settings:
     ledger_megabytes: int
     locust_web_username: str
     locust_web_password: str = field(repr=False)
+    failure_level: str
+    failure_records_per_second: int
     alert_urls: tuple[str, ...] = field(repr=False)
     alert_kinds: tuple[str, ...]
     alert_cooldown_seconds: int

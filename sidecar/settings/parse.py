@@ -147,6 +147,13 @@ def names(raw: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for part in re.split(r"[,\s]+", raw) if part))
 
 
+def choice(known: Sequence[str], raw: str) -> str:
+    """One of some words."""
+    if raw.lower() in known:
+        return raw.lower()
+    raise ValueError(f"one of {', '.join(known)}")
+
+
 def choices(known: Sequence[str], raw: str) -> tuple[str, ...]:
     """A list of words that are known, divided by commas or blanks; each once."""
     found = names(raw)

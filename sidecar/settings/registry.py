@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import partial
 
 from sidecar.settings import parse
+from sidecar.settings.failing import FAILING
 from sidecar.settings.knob import Knob
 from sidecar.settings.watching import ALERTS, WATCHING
 
@@ -273,6 +274,7 @@ GROUPS: tuple[tuple[str, tuple[Knob, ...]], ...] = (
     ("Images", _IMAGES),
     ("The view", _VIEW),
     ("What the sidecar watches, and for how long it keeps it", WATCHING),
+    ("Failed requests", FAILING),
     ("Alerts", ALERTS),
     ("Safety", _SAFETY),
 )

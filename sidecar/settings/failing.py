@@ -1,0 +1,31 @@
+"""The knobs of what is kept of failed requests."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from sidecar.settings import parse
+from sidecar.settings.knob import Knob
+
+LEVELS = ("counts", "groups", "exemplars", "full")
+MOST_RECORDS_PER_SECOND = 10_000
+
+FAILING = (
+    Knob(
+        "FAILURE_LEVEL",
+        "full",
+        "one of " + ", ".join(LEVELS),
+        "What is kept of failed requests: counts of classes, groups of the same, examples of each group with headers "
+        "and body, or a row for each.",
+        "Each level costs the workers more per failure; `full` also disk, on the volume `runs`.",
+        partial(parse.choice, LEVELS),
+    ),
+    Knob(
+        "FAILURE_RECORDS_PER_SECOND",
+        "200",
+        "rows",
+        "Rows a second and worker at FAILURE_LEVEL=full; beyond that a sample, whose rows say how many they stand for.",
+        "Messages to the master and disk. Counts are exact at any value.",
+        partial(parse.whole, 0, MOST_RECORDS_PER_SECOND),
+    ),
+)

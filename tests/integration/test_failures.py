@@ -1,0 +1,169 @@
+"""Failed requests on a real stack: counted exactly, told apart as the target did them, kept in the run's folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+from stacks import Stack, docker, get_json, until
+
+LOCUSTFILE = """
+from locust import FastHttpUser, HttpUser, constant, task
+
+class Shopper(HttpUser):
+    host = "http://mock-target:8080"
+    wait_time = constant(0.1)
+
+    @task
+    def unavailable(self):
+        self.client.get("/status/503", name="/unavailable")
+
+    @task
+    def missing(self):
+        self.client.get("/status/404", name="/missing")
+
+    @task
+    def fine(self):
+        self.client.get("/fast")
+
+    @task
+    def hung_up(self):
+        self.client.get("/reset?after=nothing", name="/reset")
+
+class Buyer(FastHttpUser):
+    host = "http://mock-target:8080"
+    wait_time = constant(0.1)
+
+    @task
+    def cut_off(self):
+        self.client.get("/truncate?bytes=1000", name="/truncate")
+
+    @task
+    def wrong(self):
+        with self.client.get("/wrong/success", name="/wrong", catch_response=True, context={"cart": 7}) as response:
+            response.failure("no stock for order %d" % id(response))
+
+    @task
+    def broken(self):
+        raise KeyError("price")
+"""
+WORKERS = 4
+
+
+@pytest.fixture(scope="module")
+def shop(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    folder = tmp_path_factory.mktemp("locustfiles")
+    folder.chmod(0o755)
+    folder.parent.chmod(0o755)
+    (folder / "locustfile.py").write_text(LOCUSTFILE)
+    stack.knobs |= {"LOCUSTFILES_DIR": str(folder), "WORKERS": str(WORKERS), "STOP_TIMEOUT": "5", "FAIL_RATIO": "100%"}
+    stack.up()
+    return stack
+
+
+ASK = """
+import http.client, sys
+link = http.client.HTTPConnection("127.0.0.1", 8080)
+link.request(*sys.argv[1:])
+print(link.getresponse().read().decode())
+"""
+
+
+def target(stack: Stack, path: str, method: str = "GET") -> Any:
+    """What the mock target answers, asked from the inside."""
+    (container,) = stack.containers("mock-target")
+    return json.loads(docker("exec", container, "/opt/venv/bin/python3", "-c", ASK, method, path))
+
+
+def in_folder(stack: Stack, name: str) -> str:
+    """A file of the newest run's folder."""
+    run_id = stack.web("/locust-kit/status")["run"]["run_id"]
+    (master,) = stack.containers("locust-master")
+    return docker("exec", master, "cat", f"/var/lib/locust-kit/runs/{run_id}/{name}")
+
+
+def ended(stack: Stack, run: Any) -> dict[str, Any]:
+    """The groups of a run that has come to its end."""
+    said, _ = run.communicate(timeout=120)
+    assert "Traceback" not in said
+
+    def groups() -> dict[str, Any] | None:
+        try:
+            found: dict[str, Any] = json.loads(in_folder(stack, "failure_groups.json"))
+        except AssertionError:
+            return None
+        return found
+
+    return until(groups, 20, "the groups of the run") or {}
+
+
+def classes(document: dict[str, Any]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for group in document["groups"]:
+        counts[f"{group['class']} {group['detail']}".strip()] += group["count"]
+    return dict(counts)
+
+
+def test_each_failure_is_counted_once_and_as_the_target_did_it(shop: Stack) -> None:
+    target(shop, "/_mock/reset", "POST")
+    document = ended(shop, shop.start_run("USERS=20", "SPAWN_RATE=20", "RUN_TIME=12s"))
+    done = target(shop, "/_mock/counts")["paths"]
+    end = json.loads(in_folder(shop, "end.json"))
+    found = classes(document)
+    assert document["failures"] == end["failures"] == sum(found.values()) - document["task_errors"]
+    assert document["requests"] == end["requests"]
+    assert document["task_errors"] == found["task_error KeyError"] > 0
+    assert found["server_error 503"] == done["/status/503"]
+    assert found["client_error 404"] == done["/status/404"]
+    assert found["connection_reset ECONNRESET"] == done["/reset"]
+    assert found["incomplete_response HTTPParseError"] == done["/truncate"]
+    assert found["assertion 200"] == done["/wrong/success"]
+    assert set(found) == {
+        "server_error 503", "client_error 404", "connection_reset ECONNRESET", "incomplete_response HTTPParseError",
+        "assertion 200", "task_error KeyError",
+    }  # fmt: skip
+
+
+def test_groups_rows_and_table_tell_the_same(shop: Stack) -> None:
+    document = json.loads(in_folder(shop, "failure_groups.json"))
+    (wrong,) = (group for group in document["groups"] if group["class"] == "assertion")
+    assert wrong["message"] == "no stock for order <n>"
+    assert len(wrong["workers"]) == WORKERS
+    assert sum(wrong["workers"].values()) == wrong["count"]
+    assert wrong["examples"][0]["context"] == {"cart": "7"}
+    assert json.loads(wrong["examples"][0]["body"])["success"] is False
+    rows = [json.loads(line) for line in in_folder(shop, "failures.ndjson").splitlines()]
+    table = list(csv.DictReader(io.StringIO(in_folder(shop, "failure_analysis.csv"))))
+    everything = document["failures"] + document["task_errors"]
+    assert len(rows) == len(table) == everything
+    assert {row["user_class"] for row in rows} == {"Shopper", "Buyer"}
+    assert Counter(row["class"] for row in table) == Counter(row["kind"] for row in rows)
+
+
+def test_the_console_says_it_at_the_end(shop: Stack) -> None:
+    (master,) = shop.containers("locust-master")
+    said = docker("logs", "--tail", "200", master)
+    assert "Failure analysis: " in said
+    assert "server_error         503" in said
+
+
+def test_the_web_ui_has_the_tab_and_the_download(shop: Stack) -> None:
+    answer = get_json(f"http://127.0.0.1:{shop.web_port}/stats/requests")
+    (table,) = (one for one in answer["extended_stats"] if one["key"] == "failure_analysis")
+    assert {row["class"] for row in table["data"]} >= {"server_error", "task_error"}
+    assert shop.web("/locust-kit/status")["failures"]["classes"]["server_error"] > 0
+
+
+def test_the_count_is_locusts_own_while_workers_come_go_and_are_killed(shop: Stack) -> None:
+    run = shop.start_run("USERS=40", "SPAWN_RATE=40", "RUN_TIME=30s")
+    time.sleep(4)
+    assert shop.kit("scale", f"WORKERS={WORKERS + 1}").returncode == 0
+    assert shop.kit("scale", f"WORKERS={WORKERS}").returncode == 0
+    docker("kill", shop.containers("locust-worker")[0])
+    document = ended(shop, run)
+    assert document["failures"] == json.loads(in_folder(shop, "end.json"))["failures"] > 0
