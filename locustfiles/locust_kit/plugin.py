@@ -83,6 +83,7 @@ class Master:
         events.test_stop.add_listener(_guarded(self._test_stop))
         events.worker_report.add_listener(_guarded(self._worker_report))
         events.reset_stats.add_listener(_guarded(self._failures.reset))
+        gevent.spawn(self._failures.keep_watching)
         if isinstance(self._environment.runner, MasterRunner):
             gevent.spawn(_keep_users, self._environment.runner)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,13 @@ from . import summary
 from .capture import Capture
 from .collect import Collection
 from .settings import Settings
+from .watch import Watch, threshold_of
 from .writer import Writer
 
 if TYPE_CHECKING:
     from locust.env import Environment
 
+logger = logging.getLogger("locust_kit")
 console = logging.getLogger("locust.stats_logger")  # as Locust prints its own tables: without a prefix
 
 REPORT_KEY = "failures"
@@ -39,6 +42,7 @@ class Account:
         self.counted: Capture | None = None  # in a Locust without workers: what counts in this process
         self._environment = environment
         self.collection = Collection()
+        self.watch = Watch(threshold_of(os.environ.get("KIT_FAIL_THRESHOLD", "")))
         self._writer: Writer | None = None
         self._run_id = ""
 
@@ -74,7 +78,17 @@ class Account:
             "failures": self.collection.failures,
             "task_errors": self.collection.task_errors,
             "classes": {str(kind): count for kind, count in self.collection.by_kind().items()},
+            "recent_ratio": self.watch.ratio,
+            "too_many": self.watch.is_high,
         }
+
+    def keep_watching(self) -> None:
+        """Look at the share of failed requests once a second, for as long as the master lives."""
+        while True:
+            gevent.sleep(1)
+            total = self._environment.stats.total  # another object after each reset
+            if line := self.watch.look(time.monotonic(), total.num_requests, total.num_failures):
+                logger.warning("locust-kit: %s", line)
 
     def count_here(self) -> Capture:
         """Count in this process, too, and take that in once a second: for a Locust without workers."""

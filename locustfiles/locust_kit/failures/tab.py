@@ -14,6 +14,7 @@ from locust_kit.web_tab import Row
 from .files import plain_cell
 from .kinds import ADVICE, Kind
 from .records import rfc3339
+from .watch import WINDOW_SECONDS, Watch
 
 if TYPE_CHECKING:
     from locust.web import WebUI
@@ -50,8 +51,16 @@ def install(app: Flask, web_ui: WebUI, base_path: str, account: Account) -> None
     arguments: dict[str, Any] = web_ui.template_args
     link = {"href": path, "title": "Download failure analysis CSV"}
     arguments["extended_csv_files"] = [*(arguments.get("extended_csv_files") or []), link]
-    tab = web_tab.Tab(KEY, "Failure analysis", COLUMNS, lambda: rows(account.collection))
+    tab = web_tab.Tab(KEY, "Failure analysis", COLUMNS, lambda: [*_remark(account.watch), *rows(account.collection)])
     web_tab.install(app, arguments, base_path, tab)
+
+
+def _remark(watch: Watch) -> list[Row]:
+    """A row on top while too many requests fail, right now."""
+    if not watch.is_high or watch.ratio is None:
+        return []
+    text = f"{100 * watch.ratio:.1f} % of the requests of the last {WINDOW_SECONDS:.0f} s failed"
+    return [{**dict.fromkeys(COLUMNS, ""), "class": "now", "message": text}]
 
 
 def rows(collection: Collection) -> list[Row]:

@@ -12,12 +12,15 @@ import pytest
 from flask import Flask, jsonify
 from locust_kit.failures import tab
 from locust_kit.failures.collect import Collection
+from locust_kit.failures.watch import Watch
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 class Account:
-    collection = Collection()
+    def __init__(self) -> None:
+        self.collection = Collection()
+        self.watch = Watch()
 
 
 class WebUi:
@@ -41,7 +44,6 @@ def app_of(web_ui: WebUi, account: Account, base: str = "") -> Flask:
 @pytest.fixture
 def account() -> Account:
     made = Account()
-    made.collection = Collection()
     made.collection.take(
         "w1",
         {
@@ -69,6 +71,14 @@ def test_the_rows_travel_with_the_statistics_under_any_base_path(account: Accoun
     ]
     assert table["data"][0]["message"] == HOSTILE  # as text, in JSON: the page shows it as text
     assert table["data"][0]["last_seen"] == "1970-01-01 00:01:00"
+
+
+def test_too_many_failures_right_now_are_said_on_top(account: Account) -> None:
+    account.watch.look(0.0, 0, 0)
+    account.watch.look(1.0, 100, 30)
+    answer = app_of(WebUi(), account).test_client().get("/stats/requests").get_json()
+    first = answer["extended_stats"][0]["data"][0]
+    assert (first["class"], first["message"]) == ("now", "30.0 % of the requests of the last 10 s failed")
 
 
 def test_the_tabs_of_others_stay_and_columns_fit_the_rows(account: Account) -> None:

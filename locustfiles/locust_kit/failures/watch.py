@@ -1,0 +1,55 @@
+"""The share of failed requests over a sliding window, and when there is something to say about it. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+WINDOW_SECONDS = 10.0
+DEFAULT_THRESHOLD = 0.05
+_LEAST_REQUESTS = 20  # of fewer, one failure is no share
+_OVER = 0.5  # of the threshold: below that it is over
+
+
+@dataclass
+class Watch:
+    """Looks at Locust's own totals, in which each request counts once. `ratio` is None while there are too few."""
+
+    threshold: float = DEFAULT_THRESHOLD
+    ratio: float | None = None
+    is_high: bool = False
+    _totals: deque[tuple[float, int, int]] = field(default_factory=deque)
+
+    def look(self, at: float, requests: int, failures: int) -> str:
+        """Take in the totals of a moment; return a line when the share has become too high, or is so no more."""
+        if self._totals and requests < self._totals[-1][1]:  # the statistics were reset, or a run began
+            self._totals.clear()
+            self.is_high = False
+        self._totals.append((at, requests, failures))
+        while len(self._totals) > 1 and at - self._totals[1][0] >= WINDOW_SECONDS:
+            self._totals.popleft()
+        _, requests_before, failures_before = self._totals[0]
+        done, failed = requests - requests_before, failures - failures_before
+        self.ratio = failed / done if done >= _LEAST_REQUESTS else None
+        return self._changed(done, failed)
+
+    def _changed(self, done: int, failed: int) -> str:
+        if self.ratio is None:
+            return ""
+        told = f"{100 * self.ratio:.1f} % of {done} requests failed in the last {WINDOW_SECONDS:.0f} s"
+        if not self.is_high and failed and self.ratio >= self.threshold:
+            self.is_high = True
+            return f"{told}, {100 * self.threshold:g} % is too many"
+        if self.is_high and self.ratio < _OVER * self.threshold:
+            self.is_high = False
+            return f"{told}: no longer too many"
+        return ""
+
+
+def threshold_of(text: str) -> float:
+    """The threshold as `5%` or `0.05`; the default for what is neither."""
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        return DEFAULT_THRESHOLD
+    return value if 0 < value <= 1 else DEFAULT_THRESHOLD
