@@ -167,6 +167,8 @@ class Web:
             ("requests.csv", "/stats/requests/csv"),
             ("failures.csv", "/stats/failures/csv"),
             ("exceptions.csv", "/exceptions/csv"),
+            ("failure_groups.json", "/locust-kit/failure_groups.json"),
+            ("failure_analysis.csv", "/locust-kit/failure_analysis.csv"),
         ):
             try:
                 answer = self.request("GET", path, timeout=30)

@@ -43,6 +43,7 @@ class Account:
         self._environment = environment
         self.collection = Collection()
         self.watch = Watch(threshold_of(os.environ.get("KIT_FAIL_THRESHOLD", "")))
+        self.folder: Path | None = None
         self._writer: Writer | None = None
         self._run_id = ""
 
@@ -50,6 +51,7 @@ class Account:
         """Start the account of a run."""
         self.collection = Collection()
         self._writer = Writer(folder)
+        self.folder = folder
         self._run_id = run_id
 
     def take(self, worker: str, report: Any) -> None:
@@ -66,11 +68,14 @@ class Account:
         """Write the groups, and tell them on the console."""
         if self.counted is not None:
             self.take(LOCAL, self.counted.report())
-        requests = self._environment.stats.total.num_requests
         if self._writer is not None:
-            self._writer.groups(summary.document(self._run_id, self.collection, requests))
-        for line in summary.lines(self.collection, requests):
+            self._writer.groups(self.document())
+        for line in summary.lines(self.collection, self._environment.stats.total.num_requests):
             console.info(line)
+
+    def document(self) -> dict[str, Any]:
+        """All groups of the run."""
+        return summary.document(self._run_id, self.collection, self._environment.stats.total.num_requests)
 
     def status(self) -> dict[str, Any]:
         """The account in short."""

@@ -1,9 +1,12 @@
-"""A tab "Failure analysis" in Locust's own web UI, live, and the same as a CSV file."""
+"""A tab "Failure analysis" in Locust's own web UI, live, and downloads of groups and rows."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response
@@ -11,6 +14,7 @@ from flask import Flask, Response
 from locust_kit import web_tab
 from locust_kit.web_tab import Row
 
+from . import files
 from .files import plain_cell
 from .kinds import ADVICE, Kind
 from .records import rfc3339
@@ -37,22 +41,55 @@ COLUMNS = {
     "advice": "What it usually means",
 }
 _MOST_ROWS = 500
+_PIECE_BYTES = 1 << 16
 
 
 def install(app: Flask, web_ui: WebUI, base_path: str, account: Account) -> None:
     """Add the tab and the download; `app` is the web UI's own."""
 
-    def download() -> Response:
-        headers = {"content-disposition": "attachment; filename=failure_groups.csv", "cache-control": "no-store"}
-        return Response(table(account.collection), content_type="text/csv; charset=utf-8", headers=headers)
+    def groups_as_table() -> Response:
+        return _file("failure_groups.csv", table(account.collection), "text/csv; charset=utf-8")
 
-    path = f"{base_path.rstrip('/')}/locust-kit/failures.csv"
-    app.add_url_rule(path, "locust_kit_failures", web_ui.auth_required_if_enabled(download))
+    def groups_as_json() -> Response:
+        return _file(files.GROUPS, json.dumps(account.document()), "application/json")
+
+    def rows_as_table() -> Response:
+        return _from_disk(account.folder, files.TABLE, "text/csv; charset=utf-8")
+
+    def rows_as_lines() -> Response:
+        return _from_disk(account.folder, files.ROWS, "application/x-ndjson")
+
+    base = f"{base_path.rstrip('/')}/locust-kit"
+    for name, view in (
+        ("failure_groups.csv", groups_as_table),
+        (files.GROUPS, groups_as_json),
+        (files.TABLE, rows_as_table),
+        (files.ROWS, rows_as_lines),
+    ):
+        app.add_url_rule(f"{base}/{name}", f"locust_kit_{name}", web_ui.auth_required_if_enabled(view))
     arguments: dict[str, Any] = web_ui.template_args
-    link = {"href": path, "title": "Download failure analysis CSV"}
+    link = {"href": f"{base}/{files.TABLE}", "title": "Download failure analysis CSV"}
     arguments["extended_csv_files"] = [*(arguments.get("extended_csv_files") or []), link]
     tab = web_tab.Tab(KEY, "Failure analysis", COLUMNS, lambda: [*_remark(account.watch), *rows(account.collection)])
     web_tab.install(app, arguments, base_path, tab)
+
+
+def _file(name: str, text: str, content_type: str) -> Response:
+    headers = {"content-disposition": f"attachment; filename={name}", "cache-control": "no-store"}
+    return Response(text, content_type=content_type, headers=headers)
+
+
+def _from_disk(folder: Path | None, name: str, content_type: str) -> Response:
+    """A file of the run as it is now, in pieces; nothing yet is an empty one."""
+    headers = {"content-disposition": f"attachment; filename={name}", "cache-control": "no-store"}
+    pieces = _pieces(folder / name) if folder and (folder / name).exists() else ()
+    return Response(pieces, content_type=content_type, headers=headers)
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            yield piece
 
 
 def _remark(watch: Watch) -> list[Row]:

@@ -67,6 +67,8 @@ def test_a_clean_run_passes_and_leaves_its_report(
         "requests.csv",
         "failures.csv",
         "exceptions.csv",
+        "failure_groups.json",
+        "failure_analysis.csv",
     }
     assert str(folder) in out.getvalue()
 

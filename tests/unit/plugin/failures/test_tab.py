@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,10 @@ class Account:
     def __init__(self) -> None:
         self.collection = Collection()
         self.watch = Watch()
+        self.folder: Path | None = None
+
+    def document(self) -> dict[str, Any]:
+        return {"failures": self.collection.failures}
 
 
 class WebUi:
@@ -90,19 +95,31 @@ def test_the_tabs_of_others_stay_and_columns_fit_the_rows(account: Account) -> N
 
 
 @pytest.mark.parametrize("base", ["", "/locust"])
-def test_the_download_is_linked_and_is_csv(account: Account, base: str) -> None:
+def test_the_rows_of_the_run_are_linked(account: Account, base: str, tmp_path: Path) -> None:
     web_ui = WebUi()
     client = app_of(web_ui, account, base).test_client()
     (link,) = web_ui.template_args["extended_csv_files"]
+    assert client.get(link["href"]).text == ""  # no run yet
+    account.folder = tmp_path
+    assert client.get(link["href"]).text == ""  # no failure yet
+    (tmp_path / "failure_analysis.csv").write_text("timestamp\n1\n")
     answer = client.get(link["href"])
-    assert answer.headers["content-type"].startswith("text/csv")
-    found = list(csv.reader(io.StringIO(answer.text)))
+    assert (answer.text, answer.headers["content-type"]) == ("timestamp\n1\n", "text/csv; charset=utf-8")
+
+
+def test_the_groups_are_there_as_csv_and_json(account: Account) -> None:
+    client = app_of(WebUi(), account).test_client()
+    found = list(csv.reader(io.StringIO(client.get("/locust-kit/failure_groups.csv").text)))
     assert found[0] == list(tab.COLUMNS)
     assert [row[5] for row in found[1:]] == ["/cart", "U.t", "'=1+1"]
+    assert client.get("/locust-kit/failure_groups.json").get_json() == {"failures": 4}
 
 
-def test_the_download_asks_for_the_login(account: Account) -> None:
-    assert app_of(WebUi(login=True), account).test_client().get("/locust-kit/failures.csv").status_code == 401
+@pytest.mark.parametrize(
+    "name", ["failure_groups.csv", "failure_groups.json", "failure_analysis.csv", "failures.ndjson"]
+)
+def test_each_download_asks_for_the_login(account: Account, name: str) -> None:
+    assert app_of(WebUi(login=True), account).test_client().get(f"/locust-kit/{name}").status_code == 401
 
 
 def test_the_sidecar_gets_no_rows(account: Account) -> None:
