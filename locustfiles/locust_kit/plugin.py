@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 from locust.runners import STATE_RUNNING, MasterRunner, WorkerRunner
 
-from . import heartbeat, incidents_tab, run_folder, status
+from . import heartbeat, incidents_tab, run_folder, shared_tls, status
 from .failures import part as failures
 from .failures import tab as failures_tab
 from .keep_users import Load, Shortfall
@@ -37,6 +38,8 @@ def install(events: Events) -> None:
 
 def _on_init(environment: Environment, **_: Any) -> None:
     own = loaded_modules()
+    if not isinstance(environment.runner, MasterRunner):
+        logger.info("locust-kit: %s", shared_tls.install(os.environ))
     if isinstance(environment.runner, WorkerRunner):
         _be_worker(environment, environment.runner, own)
     else:

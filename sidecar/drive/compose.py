@@ -69,6 +69,7 @@ def environment(
         "WATCH_PROJECT": settings.watch_project,
         "FAIL_RATIO": f"{settings.fail_ratio:g}",
         "FAIL_THRESHOLD": f"{settings.fail_threshold:g}",
+        "SHARE_TLS": str(int(settings.share_tls)),
         "FAILURE_LEVEL": settings.failure_level,
         "FAILURE_RECORDS_PER_SECOND": str(settings.failure_records_per_second),
         "LEDGER_DAYS": str(settings.ledger_days),

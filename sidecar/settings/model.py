@@ -66,6 +66,7 @@ class Settings:
     ledger_megabytes: int
     locust_web_username: str
     locust_web_password: str = field(repr=False)
+    share_tls: bool
     failure_level: str
     failure_records_per_second: int
     alert_urls: tuple[str, ...] = field(repr=False)

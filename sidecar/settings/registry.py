@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 
 from sidecar.settings import parse
-from sidecar.settings.failing import FAILING
+from sidecar.settings.inside import FAILING, INSIDE
 from sidecar.settings.knob import Knob
 from sidecar.settings.watching import ALERTS, WATCHING
 
@@ -274,6 +274,7 @@ GROUPS: tuple[tuple[str, tuple[Knob, ...]], ...] = (
     ("Images", _IMAGES),
     ("The view", _VIEW),
     ("What the sidecar watches, and for how long it keeps it", WATCHING),
+    ("Inside Locust", INSIDE),
     ("Failed requests", FAILING),
     ("Alerts", ALERTS),
     ("Safety", _SAFETY),

@@ -1,4 +1,4 @@
-"""The knobs of what is kept of failed requests."""
+"""The knobs of what runs inside Locust: what is kept of failed requests, and what users share."""
 
 from __future__ import annotations
 
@@ -10,6 +10,16 @@ from sidecar.settings.knob import Knob
 LEVELS = ("counts", "groups", "exemplars", "full")
 MOST_RECORDS_PER_SECOND = 10_000
 
+INSIDE = (
+    Knob(
+        "SHARE_TLS",
+        "1",
+        "1 or 0",
+        "All users of a worker share one TLS context in place of one each, of about 875 kB. What they verify stays.",
+        "A context of one's own (ssl_context_factory) is left alone.",
+        parse.boolean,
+    ),
+)
 FAILING = (
     Knob(
         "FAILURE_LEVEL",
