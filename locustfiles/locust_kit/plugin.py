@@ -13,6 +13,7 @@ import gevent
 from locust.runners import STATE_RUNNING, MasterRunner, WorkerRunner
 
 from . import heartbeat, incidents_tab, run_folder, shared_tls, status
+from .connections import Connections
 from .failures import part as failures
 from .failures import tab as failures_tab
 from .keep_users import Load, Shortfall
@@ -39,7 +40,8 @@ def install(events: Events) -> None:
 def _on_init(environment: Environment, **_: Any) -> None:
     own = loaded_modules()
     if not isinstance(environment.runner, MasterRunner):
-        logger.info("locust-kit: %s", shared_tls.install(os.environ))
+        for told in (shared_tls.install(os.environ), Connections.of(os.environ).install()):
+            logger.info("locust-kit: %s", told) if told else None
     if isinstance(environment.runner, WorkerRunner):
         _be_worker(environment, environment.runner, own)
     else:

@@ -41,7 +41,6 @@ def environment(
     `master_url` is where the sidecar finds the master's web API; "" is the plain place.
     """
     inherited = {name: value for name, value in environ.items() if name not in KNOBS and name != "MAKEFLAGS"}
-    cpus = settings.worker_cpus
     ours = {
         "PROJECT": settings.project,
         "WEB_PORT": str(settings.web_port),
@@ -56,7 +55,7 @@ def environment(
         "WORKER_MEMORY": str(settings.worker_memory),
         "WORKER_MEMORY_RESERVATION": str(settings.worker_memory_reservation),
         "MASTER_MEMORY": str(settings.master_memory),
-        "WORKER_CPUS": "" if cpus is None else f"{cpus:g}",
+        "WORKER_CPUS": _number(settings.worker_cpus),
         "NOFILE": str(settings.nofile),
         "BASE_IMAGE": settings.base_image,
         "LOCUST_IMAGE": decided.locust_image or settings.locust_image,
@@ -69,6 +68,9 @@ def environment(
         "WATCH_PROJECT": settings.watch_project,
         "FAIL_RATIO": f"{settings.fail_ratio:g}",
         "FAIL_THRESHOLD": f"{settings.fail_threshold:g}",
+        "CONNECT_TIMEOUT": _number(settings.connect_timeout),
+        "READ_TIMEOUT": _number(settings.read_timeout),
+        "POOL_SIZE": _number(settings.pool_size),
         "SHARE_TLS": str(int(settings.share_tls)),
         "FAILURE_LEVEL": settings.failure_level,
         "FAILURE_RECORDS_PER_SECOND": str(settings.failure_records_per_second),
@@ -82,6 +84,10 @@ def environment(
     }
     hashes = {f"KIT_INPUTS_{image.upper().replace('-', '_')}": digest for image, digest in decided.inputs.items()}
     return {**inherited, **ours, **hashes, **secrets.environment(settings)}
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
 
 
 def env_file_path(settings: Settings) -> Path:

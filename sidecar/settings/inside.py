@@ -9,6 +9,7 @@ from sidecar.settings.knob import Knob
 
 LEVELS = ("counts", "groups", "exemplars", "full")
 MOST_RECORDS_PER_SECOND = 10_000
+LARGEST_POOL = 10_000
 
 INSIDE = (
     Knob(
@@ -18,6 +19,30 @@ INSIDE = (
         "All users of a worker share one TLS context in place of one each, of about 875 kB. What they verify stays.",
         "A context of one's own (ssl_context_factory) is left alone.",
         parse.boolean,
+    ),
+    Knob(
+        "CONNECT_TIMEOUT",
+        "",
+        "seconds",
+        "How long a user waits for a connection; empty: Locust's own (HttpUser for ever, FastHttpUser 60 s).",
+        "What a test says itself comes first: `timeout=` of a request, `connection_timeout` of a class.",
+        parse.optional_seconds,
+    ),
+    Knob(
+        "READ_TIMEOUT",
+        "",
+        "seconds",
+        "How long it waits for an answer, or the next piece of one; empty: as above.",
+        "What a test says itself comes first: `timeout=` of a request, `network_timeout` of a class.",
+        parse.optional_seconds,
+    ),
+    Knob(
+        "POOL_SIZE",
+        "",
+        "connections",
+        "How many connections a user keeps; empty: Locust's own, 10.",
+        "Descriptors and memory, for users that ask for several things at once.",
+        partial(parse.optional_whole, 1, LARGEST_POOL),
     ),
 )
 FAILING = (

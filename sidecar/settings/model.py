@@ -67,6 +67,9 @@ class Settings:
     locust_web_username: str
     locust_web_password: str = field(repr=False)
     share_tls: bool
+    connect_timeout: float | None
+    read_timeout: float | None
+    pool_size: int | None
     failure_level: str
     failure_records_per_second: int
     alert_urls: tuple[str, ...] = field(repr=False)

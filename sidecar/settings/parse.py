@@ -53,6 +53,16 @@ def whole(low: int, high: int | None, raw: str) -> int:
     return value
 
 
+def optional_whole(low: int, high: int | None, raw: str) -> int | None:
+    """A whole number in a range, or nothing."""
+    return whole(low, high, raw) if raw else None
+
+
+def optional_seconds(raw: str) -> float | None:
+    """A positive number of seconds, or nothing."""
+    return positive(raw) if raw else None
+
+
 def positive(raw: str) -> float:
     """A finite number above 0."""
     try:
