@@ -11,7 +11,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = Path(__file__).with_name("real_connections.py")
-PATIENCE_SECONDS = "3"
+PATIENCE_SECONDS = "1"
 
 
 def outcomes(**environ: str) -> dict[str, Any]:
