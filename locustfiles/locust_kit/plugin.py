@@ -18,6 +18,7 @@ from .failures import part as failures
 from .failures import tab as failures_tab
 from .keep_users import Load, Shortfall
 from .loaded_files import Digests, Disk, combined, loaded_modules
+from .memory import Memory, resident_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("locust_kit")
 
-REPORT_KEY = "locust_kit"
+REPORT_KEY, MEMORY_KEY = "locust_kit", "memory"
 
 
 def install(events: Events) -> None:
@@ -49,12 +50,16 @@ def _on_init(environment: Environment, **_: Any) -> None:
 
 
 def _be_worker(environment: Environment, runner: WorkerRunner, own: Digests) -> None:
-    counted = failures.capture()
+    counted, used = failures.capture(), Memory()
+    used.watch_collections()
 
     def report(data: dict[str, Any], **_: Any) -> None:
-        data[REPORT_KEY] = {"files": own, failures.REPORT_KEY: counted.report()}
+        now = time.monotonic()
+        used.sample(now, resident_bytes())
+        data[REPORT_KEY] = {"files": own, failures.REPORT_KEY: counted.report(), MEMORY_KEY: used.document(now)}
 
     def report_at_once(**_: Any) -> None:
+        used.collect()
         # Locust would send the last figures with its next report, up to 3 s after the master called the run stopped.
         runner._send_stats()  # noqa: SLF001  what its own reporter calls; there is no public name
 
@@ -77,6 +82,7 @@ class Master:
         self._own = own
         self._run: run_folder.Run | None = None
         self._workers: dict[str, Digests] = {}
+        self._memory: dict[str, dict[str, Any]] = {}
         self._disk = Disk()
         self._failures = failures.Account(environment)
 
@@ -127,6 +133,8 @@ class Master:
         report = data.get(REPORT_KEY)
         if isinstance(report, dict) and isinstance(report.get("files"), dict):
             self._workers[client_id] = report["files"]
+        if isinstance(report, dict) and isinstance(report.get(MEMORY_KEY), dict):
+            self._memory[client_id] = report[MEMORY_KEY]
         if isinstance(report, dict) and failures.REPORT_KEY in report:
             self._failures.take(client_id, report[failures.REPORT_KEY])
 
@@ -135,7 +143,8 @@ class Master:
         connected = runner.clients if isinstance(runner, MasterRunner) else {}
         self._workers = {name: digests for name, digests in self._workers.items() if name in connected}
         known = status.document(self._environment, self._run, self._own, self._workers, self._disk)
-        return {**known, "failures": self._failures.status()}
+        self._memory = {name: figures for name, figures in self._memory.items() if name in connected}
+        return {**known, "failures": self._failures.status(), "memory": self._memory}
 
 
 def _keep_users(runner: MasterRunner) -> None:

@@ -1,0 +1,113 @@
+"""What a Locust process takes of memory: how much, whether it grows, and what garbage collection costs and frees.
+
+Growth is the slope of a straight line through the samples (least squares); a mean of differences is last minus first
+and nothing else. The first half minute is left out: imports, the first connections, caches that fill.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+PAGE_BYTES = 4096
+STATM = Path("/proc/self/statm")
+
+_WARM_UP_SECONDS = 30.0
+_LEAST_SECONDS = 120.0  # of samples, for a verdict
+_MOST_SAMPLES = 600
+_LEAK_BYTES_A_MINUTE = 1 << 20
+_LEAK_SHARE_A_MINUTE = 0.01
+_STRAIGHT = 0.8  # of the variance that the line explains: what jumps about is no leak
+
+Verdict = Literal["leak", "steady", "too early"]
+
+
+@dataclass(frozen=True)
+class Growth:
+    """A fit: bytes a minute, the share of the variance it explains (0 to 1), and what follows."""
+
+    bytes_per_minute: float
+    explained: float
+    verdict: Verdict
+
+
+def growth_of(samples: Sequence[tuple[float, int]]) -> Growth:
+    """Fit a line through (seconds, bytes), in order of time."""
+    if not samples or samples[-1][0] - samples[0][0] < _LEAST_SECONDS:
+        return Growth(0.0, 0.0, "too early")
+    count = len(samples)
+    mean_at = sum(at for at, _ in samples) / count
+    mean_size = sum(size for _, size in samples) / count
+    spread = sum((at - mean_at) ** 2 for at, _ in samples)
+    together = sum((at - mean_at) * (size - mean_size) for at, size in samples)
+    variance = sum((size - mean_size) ** 2 for _, size in samples)
+    slope = together / spread
+    explained = together**2 / (spread * variance) if variance else 0.0
+    a_minute = 60 * slope
+    is_leak = explained >= _STRAIGHT and a_minute >= max(_LEAK_BYTES_A_MINUTE, _LEAK_SHARE_A_MINUTE * mean_size)
+    return Growth(a_minute, explained, "leak" if is_leak else "steady")
+
+
+@dataclass
+class Memory:
+    """Samples of this process, and the pauses of its garbage collection."""
+
+    begun: float = field(default_factory=time.monotonic)
+    samples: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_MOST_SAMPLES))
+    collections: int = 0
+    paused_seconds: float = 0.0
+    longest_seconds: float = 0.0
+    freed_at_stop_bytes: int | None = None
+    _since: float = 0.0
+
+    def watch_collections(self) -> None:
+        """Have Python say when it collects garbage."""
+        gc.callbacks.append(self._on_collection)
+
+    def _on_collection(self, phase: str, _: dict[str, Any]) -> None:
+        now = time.perf_counter()
+        if phase == "start":
+            self._since = now
+            return
+        pause = now - self._since
+        self.collections += 1
+        self.paused_seconds += pause
+        self.longest_seconds = max(self.longest_seconds, pause)
+
+    def sample(self, now: float, size: int) -> None:
+        """Take in how much the process holds at a moment; what is before the warm-up is left out."""
+        if now - self.begun >= _WARM_UP_SECONDS:
+            self.samples.append((now, size))
+
+    def collect(self) -> None:
+        """Collect all garbage, and note what that gave back."""
+        before = resident_bytes()
+        gc.collect()
+        self.freed_at_stop_bytes = max(0, before - resident_bytes())
+
+    def document(self, now: float) -> dict[str, Any]:
+        """The figures, for the report to the master."""
+        growth = growth_of(self.samples)
+        return {
+            "rss_bytes": resident_bytes(),
+            "growth_bytes_per_minute": round(growth.bytes_per_minute),
+            "explained": round(growth.explained, 3),
+            "verdict": growth.verdict,
+            "gc_collections": self.collections,
+            "gc_longest_ms": round(1000 * self.longest_seconds, 1),
+            "gc_share": round(self.paused_seconds / max(now - self.begun, 1.0), 5),
+            "gc_freed_at_stop_bytes": self.freed_at_stop_bytes,
+        }
+
+
+def resident_bytes() -> int:
+    """What this process holds of memory now; 0 where the kernel does not say."""
+    try:
+        return int(STATM.read_text().split()[1]) * PAGE_BYTES
+    except (OSError, ValueError, IndexError):
+        return 0
