@@ -64,14 +64,19 @@ def _be_worker(environment: Environment, runner: WorkerRunner, own: Digests) -> 
         runner._send_stats()  # noqa: SLF001  what its own reporter calls; there is no public name
 
     environment.events.heartbeat_received.add_listener(lambda **_: heartbeat.touch())
-    _count(environment.events, counted)
+    _count(environment, counted)
     environment.events.report_to_master.add_listener(_guarded(report))
     environment.events.test_stop.add_listener(_guarded(report_at_once))
 
 
-def _count(events: Events, counted: Capture) -> None:
+def _count(environment: Environment, counted: Capture) -> None:
+    """Have failures counted, from the moments on at which Locust's own statistics start at 0."""
+    events = environment.events
     events.request.add_listener(_guarded(counted.on_request))
     events.user_error.add_listener(_guarded(counted.on_user_error))
+    events.test_start.add_listener(_guarded(counted.forget))
+    if environment.reset_stats:
+        events.spawning_complete.add_listener(_guarded(counted.forget))
 
 
 class Master:
@@ -94,11 +99,13 @@ class Master:
         events.test_stop.add_listener(_guarded(self._test_stop))
         events.worker_report.add_listener(_guarded(self._worker_report))
         events.reset_stats.add_listener(_guarded(self._failures.reset))
+        if self._environment.reset_stats:
+            events.spawning_complete.add_listener(_guarded(self._failures.reset))
         gevent.spawn(self._failures.keep_watching)
         if isinstance(self._environment.runner, MasterRunner):
             gevent.spawn(_keep_users, self._environment.runner)
         else:
-            _count(events, self._failures.count_here())
+            _count(self._environment, self._failures.count_here())
         web_ui = self._environment.web_ui
         if web_ui and web_ui.app:
             options = self._environment.parsed_options
