@@ -34,12 +34,12 @@ def classes_of_a_run(stack: Stack, file: str, users: int) -> Counter[str]:
     ("file", "failing"),
     [
         ("catch_response.py", {"assertion", "invalid_content"}),
-        ("automatic.py", {"server_error", "read_timeout"}),
-        ("context.py", {"assertion"}),
-        ("streamed.py", set()),
-        ("benchmark.py", set()),
-        ("pools.py", set()),
         ("data_feeder.py", set()),
+        pytest.param("automatic.py", {"server_error", "read_timeout"}, marks=pytest.mark.long),
+        pytest.param("context.py", {"assertion"}, marks=pytest.mark.long),
+        pytest.param("streamed.py", set(), marks=pytest.mark.long),
+        pytest.param("benchmark.py", set(), marks=pytest.mark.long),
+        pytest.param("pools.py", set(), marks=pytest.mark.long),
     ],
 )
 def test_an_example_runs_and_fails_only_as_it_means_to(examples: Stack, file: str, failing: set[str]) -> None:
@@ -49,9 +49,7 @@ def test_an_example_runs_and_fails_only_as_it_means_to(examples: Stack, file: st
 
 
 def test_each_row_is_dealt_to_one_worker(examples: Stack) -> None:
-    examples.up("LOCUSTFILE=data_feeder.py")
-    run = examples.start_run("USERS=4", "SPAWN_RATE=4", "RUN_TIME=3s")
-    run.communicate(timeout=60)
+    classes_of_a_run(examples, "data_feeder.py", 4)
     logs = [docker("logs", container) for container in examples.containers("locust-worker")]
     assert sum("20 rows are ours" in log for log in logs) == WORKERS
 
