@@ -12,8 +12,8 @@ _VARYING = re.compile(
     r"(?P<url>\b[A-Za-z][A-Za-z0-9+.\-]*://[^\s'\"<>()]*[^\s'\"<>():.,;])"
     r"|(?P<id>\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b)"
     r"|(?P<address>\b0x[0-9a-fA-F]+\b|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?\b)"
-    r"|(?P<hex>\b(?=[0-9a-fA-F]*\d)[0-9a-fA-F]{8,}\b)"
-    r"|(?P<token>\b(?=[A-Za-z_\-]*\d)[A-Za-z0-9_\-]{16,}\b)"
+    r"|(?P<hex>\b(?=[a-fA-F]*\d)(?=\d*[a-fA-F])[0-9a-fA-F]{8,}\b)"
+    r"|(?P<token>\b(?=[A-Za-z_\-]*\d)(?=[\d_\-]*[A-Za-z])[A-Za-z0-9_\-]{16,}\b)"
     r"|(?P<n>\d+(?:[.,]\d+)*)"
 )
 _WORDS = {"url": "<url>", "id": "<id>", "address": "<address>", "hex": "<id>", "token": "<id>", "n": "<n>"}

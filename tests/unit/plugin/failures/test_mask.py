@@ -16,6 +16,7 @@ from locust_kit.failures.mask import LONGEST, masked
         ("order 7f3a91bc77aa of 550e8400-e29b-41d4-a716-446655440000", "order <id> of <id>"),
         ("token tok_live_8a7b6c5d4e3f2a1b", "token <id>"),
         ("took 3.5 s,\n want  < 2", "took <n> s, want < <n>"),
+        ("order 7 of 12345678 at 1795713463507362", "order <n> of <n> at <n>"),
         ("no stock", "no stock"),
         ("", ""),
     ],
