@@ -30,6 +30,13 @@ def docker(*arguments: str, check: bool = True) -> str:
     return done.stdout.strip()
 
 
+def log_of(container: str, lines: str = "all") -> str:
+    """What a container printed, on both streams."""
+    command = ["docker", "logs", "--tail", lines, container]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DOCKER_SECONDS, check=True)
+    return done.stdout + done.stderr
+
+
 T = TypeVar("T")
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from stacks import ROOT, Stack, docker
+from stacks import ROOT, Stack, log_of
 
 EXAMPLES = ROOT / "locustfiles" / "examples"
 WORKERS = 2
@@ -50,7 +50,7 @@ def test_an_example_runs_and_fails_only_as_it_means_to(examples: Stack, file: st
 
 def test_each_row_is_dealt_to_one_worker(examples: Stack) -> None:
     classes_of_a_run(examples, "data_feeder.py", 4)
-    logs = [docker("logs", container) for container in examples.containers("locust-worker")]
+    logs = [log_of(container) for container in examples.containers("locust-worker")]
     assert sum("20 rows are ours" in log for log in logs) == WORKERS
 
 
