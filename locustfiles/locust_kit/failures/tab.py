@@ -108,14 +108,14 @@ def rows(collection: Collection) -> list[Row]:
         made.append(
             {
                 "count": group.count,
-                "share": f"{100 * group.count / total:.1f} %",
+                "share": f"{100 * group.count / total:.1f}%",
                 "class": str(key.kind),
                 "detail": key.detail,
                 "method": key.method,
                 "name": key.name,
                 "message": key.message,
-                "first_seen": rfc3339(group.first)[:19].replace("T", " "),
-                "last_seen": rfc3339(group.last)[:19].replace("T", " "),
+                "first_seen": rfc3339(group.first)[11:19],
+                "last_seen": rfc3339(group.last)[11:19],
                 "workers": len(group.workers),
                 "advice": ADVICE[key.kind],
             }
