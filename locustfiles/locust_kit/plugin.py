@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from locust.env import Environment
     from locust.event import Events
 
-    from .failures.capture import Capture
-
 logger = logging.getLogger("locust_kit")
 
 REPORT_KEY, MEMORY_KEY = "locust_kit", "memory"
@@ -50,7 +48,7 @@ def _on_init(environment: Environment, **_: Any) -> None:
 
 
 def _be_worker(environment: Environment, runner: WorkerRunner, own: Digests) -> None:
-    counted, used = failures.capture(), Memory()
+    counted, used = failures.Counters(), Memory()
     used.watch_collections()
 
     def report(data: dict[str, Any], **_: Any) -> None:
@@ -69,10 +67,11 @@ def _be_worker(environment: Environment, runner: WorkerRunner, own: Digests) -> 
     environment.events.test_stop.add_listener(_guarded(report_at_once))
 
 
-def _count(environment: Environment, counted: Capture) -> None:
-    """Have failures counted, from the moments on at which Locust's own statistics start at 0."""
+def _count(environment: Environment, counted: failures.Counters) -> None:
+    """Have requests counted, from the moments on at which Locust's own statistics start at 0."""
     events = environment.events
-    events.request.add_listener(_guarded(counted.on_request))
+    for listener in counted.listeners():
+        events.request.add_listener(_guarded(listener))
     events.user_error.add_listener(_guarded(counted.on_user_error))
     events.test_start.add_listener(_guarded(counted.forget))
     if environment.reset_stats:

@@ -169,6 +169,7 @@ class Web:
             ("exceptions.csv", "/exceptions/csv"),
             ("failure_groups.json", "/locust-kit/failure_groups.json"),
             ("failure_analysis.csv", "/locust-kit/failure_analysis.csv"),
+            ("performance.json", "/locust-kit/performance.json"),
         ):
             try:
                 answer = self.request("GET", path, timeout=30)

@@ -47,6 +47,30 @@ INSIDE = (
 )
 FAILING = (
     Knob(
+        "SLOW_MS",
+        "3000",
+        "ms",
+        "A request that takes longer is slow.",
+        "Nothing.",
+        parse.positive,
+    ),
+    Knob(
+        "SLOW_REQUESTS",
+        "5",
+        "requests",
+        "An endpoint with more slow requests than this is told as a bottleneck at the end of a run.",
+        "Nothing.",
+        partial(parse.whole, 0, None),
+    ),
+    Knob(
+        "SLOW_TOP",
+        "5",
+        "endpoints",
+        "How many bottlenecks are told, those with the most time spent in slow requests first.",
+        "Nothing.",
+        partial(parse.whole, 1, 1000),
+    ),
+    Knob(
         "FAILURE_LEVEL",
         "full",
         "one of " + ", ".join(LEVELS),

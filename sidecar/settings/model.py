@@ -70,6 +70,9 @@ class Settings:
     connect_timeout: float | None
     read_timeout: float | None
     pool_size: int | None
+    slow_ms: float
+    slow_requests: int
+    slow_top: int
     failure_level: str
     failure_records_per_second: int
     alert_urls: tuple[str, ...] = field(repr=False)

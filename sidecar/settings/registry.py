@@ -275,7 +275,7 @@ GROUPS: tuple[tuple[str, tuple[Knob, ...]], ...] = (
     ("The view", _VIEW),
     ("What the sidecar watches, and for how long it keeps it", WATCHING),
     ("Inside Locust", INSIDE),
-    ("Failed requests", FAILING),
+    ("Failed and slow requests", FAILING),
     ("Alerts", ALERTS),
     ("Safety", _SAFETY),
 )

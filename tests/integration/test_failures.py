@@ -145,6 +145,17 @@ def test_groups_rows_and_table_tell_the_same(shop: Stack) -> None:
     assert Counter(row["class"] for row in table) == Counter(row["kind"] for row in rows)
 
 
+def test_times_are_kept_good_and_failed_apart(shop: Stack) -> None:
+    document = json.loads(in_folder(shop, "performance.json"))
+    times = {one["name"]: one for one in document["endpoints"]}
+    assert (
+        sum(one["good"]["count"] + one["failed"]["count"] for one in times.values())
+        == shop.web("/stats/requests")["stats"][-1]["num_requests"]
+    )
+    assert times["/fast"]["failed"]["count"] == times["/unavailable"]["good"]["count"] == 0
+    assert 0 < times["/fast"]["good"]["median_ms"] <= times["/fast"]["good"]["p99_ms"]
+
+
 def test_the_console_says_it_at_the_end(shop: Stack) -> None:
     (master,) = shop.containers("locust-master")
     said = log_of(master)

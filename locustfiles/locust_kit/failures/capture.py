@@ -144,10 +144,6 @@ class Capture:
         record.body = body[: self._settings.body_bytes].decode("utf-8", "replace")
         return record
 
-    def forget(self, **_: Any) -> None:
-        """Drop what was not reported yet, when Locust drops its own statistics: as a run starts, or is reset."""
-        self.report()
-
     def report(self) -> dict[str, Any]:
         """What came since the last report, for the wire; from now on it is the master's to keep."""
         groups, self._groups = self._groups, {}

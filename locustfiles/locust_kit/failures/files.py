@@ -1,8 +1,9 @@
-"""The failures of a run on disk, in its folder, written off the event loop.
+"""What is kept of a run on disk, in its folder, written off the event loop.
 
 - `failures.ndjson`: a line for each row, in the order of arrival;
 - `failure_analysis.csv`: the same rows for a spreadsheet;
-- `failure_groups.json`: the groups with counts, share, first and last seen, examples; rewritten whole.
+- `failure_groups.json`: the groups with counts, share, first and last seen, examples; rewritten whole;
+- `performance.json`: how long requests took; rewritten whole.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from .records import Record, rfc3339
 
 ROWS, TABLE, GROUPS = "failures.ndjson", "failure_analysis.csv", "failure_groups.json"
+PERFORMANCE = "performance.json"
 COLUMNS = (
     "timestamp",
     "request_type",
@@ -72,8 +74,9 @@ def plain_cell(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def write_groups(folder: Path, document: dict[str, Any]) -> None:
-    """Replace the groups' file in one go. Raises OSError when the volume cannot be written."""
-    partial = folder / f"{GROUPS}.partial"
-    partial.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(folder / GROUPS)
+def write_documents(folder: Path, documents: dict[str, dict[str, Any]]) -> None:
+    """Replace files of these names, each in one go. Raises OSError when the volume cannot be written."""
+    for name, document in documents.items():
+        partial = folder / f"{name}.partial"
+        partial.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.replace(folder / name)

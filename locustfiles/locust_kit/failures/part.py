@@ -1,18 +1,20 @@
-"""The parts that worker and master take in the account of failures. The plugin ties them to Locust's events."""
+"""The parts that worker and master take in the account of requests. The plugin ties them to Locust's events."""
 
 from __future__ import annotations
 
 import logging
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gevent
 
+from locust_kit.performance import Limits, Performance
 from locust_kit.redaction import Redactor
 
-from . import summary
+from . import files, summary
 from .capture import Capture
 from .collect import Collection
 from .settings import Settings
@@ -25,23 +27,43 @@ if TYPE_CHECKING:
 logger = logging.getLogger("locust_kit")
 console = logging.getLogger("locust.stats_logger")  # as Locust prints its own tables: without a prefix
 
-REPORT_KEY = "failures"
+REPORT_KEY, PERFORMANCE_KEY = "failures", "performance"
 LOCAL = "local"
 _LOCAL_SECONDS = 1.0
 
 
-def capture() -> Capture:
-    """What counts failures in this process."""
-    return Capture(Settings.of(os.environ), Redactor().text)
+class Counters:
+    """What counts requests in a process that has users: failures, and times."""
+
+    def __init__(self) -> None:
+        self._failures = Capture(Settings.of(os.environ), Redactor().text)
+        self._times = Performance(Limits.of(os.environ))
+
+    def listeners(self) -> tuple[Callable[..., None], ...]:
+        """What wants to hear of each request."""
+        return self._failures.on_request, self._times.on_request
+
+    def on_user_error(self, **passed: Any) -> None:
+        """Count an exception in a task."""
+        self._failures.on_user_error(**passed)
+
+    def forget(self, **_: Any) -> None:
+        """Drop what was not reported yet, when Locust drops its own statistics: as a run starts, or is reset."""
+        self.report()
+
+    def report(self) -> dict[str, Any]:
+        """What came since the last report, for the wire."""
+        return {**self._failures.report(), PERFORMANCE_KEY: self._times.report()}
 
 
 class Account:
-    """The master's account of the failures of a run."""
+    """The master's account of a run's requests: which failed, and how long they took."""
 
     def __init__(self, environment: Environment) -> None:
-        self.counted: Capture | None = None  # in a Locust without workers: what counts in this process
+        self.counted: Counters | None = None  # in a Locust without workers: what counts in this process
         self._environment = environment
         self.collection = Collection()
+        self.performance = Performance(Limits.of(os.environ))
         self.watch = Watch(threshold_of(os.environ.get("KIT_FAIL_THRESHOLD", "")))
         self.folder: Path | None = None
         self._writer: Writer | None = None
@@ -49,7 +71,7 @@ class Account:
 
     def begin(self, run_id: str, folder: Path) -> None:
         """Start the account of a run."""
-        self.collection = Collection()
+        self.reset()
         self._writer = Writer(folder)
         self.folder = folder
         self._run_id = run_id
@@ -57,25 +79,33 @@ class Account:
     def take(self, worker: str, report: Any) -> None:
         """Add what a worker, or this process itself, reported."""
         self.collection.take(worker, report)
+        self.performance.take(report.get(PERFORMANCE_KEY) or [])
         if self._writer is not None:
             self._writer.rows(self.collection.waiting())
 
     def reset(self, **_: Any) -> None:
         """Forget the counts, as Locust's own statistics are reset; what is on disk stays."""
         self.collection = Collection()
+        self.performance.forget()
 
     def end(self) -> None:
-        """Write the groups, and tell them on the console."""
+        """Write the documents, and tell the gist of them on the console."""
         if self.counted is not None:
             self.take(LOCAL, self.counted.report())
         if self._writer is not None:
-            self._writer.groups(self.document())
-        for line in summary.lines(self.collection, self._environment.stats.total.num_requests):
+            self._writer.document(files.GROUPS, self.document())
+            self._writer.document(files.PERFORMANCE, self.times())
+        failed = summary.lines(self.collection, self._environment.stats.total.num_requests)
+        for line in (*failed, *self.performance.lines()):
             console.info(line)
 
     def document(self) -> dict[str, Any]:
         """All groups of the run."""
         return summary.document(self._run_id, self.collection, self._environment.stats.total.num_requests)
+
+    def times(self) -> dict[str, Any]:
+        """How long the run's requests took."""
+        return self.performance.document(self._run_id)
 
     def status(self) -> dict[str, Any]:
         """The account in short."""
@@ -95,13 +125,13 @@ class Account:
             if line := self.watch.look(time.monotonic(), total.num_requests, total.num_failures):
                 logger.warning("locust-kit: %s", line)
 
-    def count_here(self) -> Capture:
+    def count_here(self) -> Counters:
         """Count in this process, too, and take that in once a second: for a Locust without workers."""
-        self.counted = capture()
+        self.counted = Counters()
         gevent.spawn(self._report_here, self.counted)
         return self.counted
 
-    def _report_here(self, counted: Capture) -> None:
+    def _report_here(self, counted: Counters) -> None:
         while True:
             gevent.sleep(_LOCAL_SECONDS)
             self.take(LOCAL, counted.report())

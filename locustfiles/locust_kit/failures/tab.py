@@ -53,6 +53,9 @@ def install(app: Flask, web_ui: WebUI, base_path: str, account: Account) -> None
     def groups_as_json() -> Response:
         return _file(files.GROUPS, json.dumps(account.document()), "application/json")
 
+    def times_as_json() -> Response:
+        return _file(files.PERFORMANCE, json.dumps(account.times()), "application/json")
+
     def rows_as_table() -> Response:
         return _from_disk(account.folder, files.TABLE, "text/csv; charset=utf-8")
 
@@ -63,6 +66,7 @@ def install(app: Flask, web_ui: WebUI, base_path: str, account: Account) -> None
     for name, view in (
         ("failure_groups.csv", groups_as_table),
         (files.GROUPS, groups_as_json),
+        (files.PERFORMANCE, times_as_json),
         (files.TABLE, rows_as_table),
         (files.ROWS, rows_as_lines),
     ):

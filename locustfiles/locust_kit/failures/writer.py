@@ -1,4 +1,4 @@
-"""Brings rows and groups to the disk in a thread of its own, so that the master's event loop never waits."""
+"""Brings rows and documents to the disk in a thread of its own, so that the master's event loop never waits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Writer:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._rows: list[Record] = []
-        self._groups: dict[str, Any] | None = None
+        self._documents: dict[str, dict[str, Any]] = {}
         self._busy = False
         self._failed = False
 
@@ -32,25 +32,25 @@ class Writer:
         self._rows += records
         self._go()
 
-    def groups(self, document: dict[str, Any]) -> None:
-        """Have the groups' file replaced."""
-        self._groups = document
+    def document(self, name: str, document: dict[str, Any]) -> None:
+        """Have a file replaced."""
+        self._documents[name] = document
         self._go()
 
     def _go(self) -> None:
-        if not self._busy and (self._rows or self._groups is not None):
+        if not self._busy and (self._rows or self._documents):
             self._busy = True
             gevent.spawn(self._drain)
 
     def _drain(self) -> None:
         try:
-            while self._rows or self._groups is not None:
+            while self._rows or self._documents:
                 batch, self._rows = self._rows[:_LARGEST_BATCH], self._rows[_LARGEST_BATCH:]
                 if batch:
                     self._try(files.append, batch)
-                document, self._groups = self._groups, None
-                if document is not None:
-                    self._try(files.write_groups, document)
+                documents, self._documents = self._documents, {}
+                if documents:
+                    self._try(files.write_documents, documents)
         finally:
             self._busy = False
 

@@ -73,7 +73,7 @@ class FakeMaster:
             _answer(handler, 200, "text/html", page.encode())
         elif handler.path == "/exceptions" and self.exceptions is not None:
             _json(handler, {"exceptions": self.exceptions})
-        elif handler.path.startswith(("/stats/", "/exceptions", "/locust-kit/failure")):
+        elif handler.path.startswith(("/stats/", "/exceptions", "/locust-kit/failure", "/locust-kit/performance")):
             _answer(handler, 200, "text/csv", f"content of {handler.path}".encode())
         elif handler.path == "/stop" and self.stop_wants_get:
             self._stopped()

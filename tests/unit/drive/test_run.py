@@ -69,6 +69,7 @@ def test_a_clean_run_passes_and_leaves_its_report(
         "exceptions.csv",
         "failure_groups.json",
         "failure_analysis.csv",
+        "performance.json",
     }
     assert str(folder) in out.getvalue()
 

@@ -59,6 +59,7 @@ def test_every_report_is_fetched(web: Web) -> None:
     names = dict(web.downloads())
     assert set(names) == {
         "report.html", "requests.csv", "failures.csv", "exceptions.csv", "failure_groups.json", "failure_analysis.csv",
+        "performance.json",
     }  # fmt: skip
     assert names["requests.csv"] == b"content of /stats/requests/csv"
 

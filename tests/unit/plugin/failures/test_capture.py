@@ -62,13 +62,6 @@ def test_failures_are_counted_by_group_and_handed_out_once() -> None:
     assert counted.report()["groups"] == []
 
 
-def test_what_locust_drops_is_dropped() -> None:
-    counted = counter()
-    fail(counted)
-    counted.forget(environment=None)
-    assert counted.report() == {"groups": [], "examples": [], "rows": []}
-
-
 def test_a_client_that_is_no_http_client_is_counted_too() -> None:
     counted = counter()
     counted.on_request("grpc", "Pay", None, None, exception=TimeoutError("deadline"))

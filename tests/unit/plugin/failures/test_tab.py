@@ -27,6 +27,9 @@ class Account:
     def document(self) -> dict[str, Any]:
         return {"failures": self.collection.failures}
 
+    def times(self) -> dict[str, Any]:
+        return {"endpoints": []}
+
 
 class WebUi:
     """The part of Locust's that is used: arguments of the page, and the login."""
@@ -113,10 +116,11 @@ def test_the_groups_are_there_as_csv_and_json(account: Account) -> None:
     assert found[0] == list(tab.COLUMNS)
     assert [row[5] for row in found[1:]] == ["/cart", "U.t", "'=1+1"]
     assert client.get("/locust-kit/failure_groups.json").get_json() == {"failures": 4}
+    assert client.get("/locust-kit/performance.json").get_json() == {"endpoints": []}
 
 
 @pytest.mark.parametrize(
-    "name", ["failure_groups.csv", "failure_groups.json", "failure_analysis.csv", "failures.ndjson"]
+    "name", ["failure_groups.csv", "failure_groups.json", "failure_analysis.csv", "failures.ndjson", "performance.json"]
 )
 def test_each_download_asks_for_the_login(account: Account, name: str) -> None:
     assert app_of(WebUi(login=True), account).test_client().get(f"/locust-kit/{name}").status_code == 401

@@ -1,0 +1,189 @@
+"""How long requests took, good and failed ones apart, and which endpoints the time goes to.
+
+Times are kept as counts in buckets whose borders are 2 % apart, so each quantile is within 1 % of the sample that it
+stands for (the sketch of "DDSketch", Masson et al. 2019), at any number of requests, and workers add up exactly.
+A quantile q is by nearest rank: the smallest time that at least q of the requests did not exceed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import SCHEMA_VERSION
+
+GAMMA = 1.02
+MOST_ENDPOINTS = 2000
+SHORTEST_MS = 0.01
+_LOG_GAMMA = math.log(GAMMA)
+_OTHER = "(others)"
+_QUANTILES = {"median_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99}
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is slow, in ms; how many slow requests make a bottleneck; how many bottlenecks are told."""
+
+    slow_ms: float = 3000.0
+    more_than: int = 5
+    top: int = 5
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Limits:
+        """Those of an environment, which the kit's settings have filled in."""
+        return cls(
+            float(environ.get("KIT_SLOW_MS") or cls.slow_ms),
+            int(environ.get("KIT_SLOW_REQUESTS") or cls.more_than),
+            int(environ.get("KIT_SLOW_TOP") or cls.top),
+        )
+
+
+@dataclass(slots=True)
+class Sketch:
+    """Times as counts by bucket."""
+
+    counts: dict[int, int] = field(default_factory=dict)
+    total_ms: float = 0.0
+
+    def add(self, milliseconds: float) -> None:
+        """Count one time."""
+        index = math.ceil(math.log(max(milliseconds, SHORTEST_MS)) / _LOG_GAMMA)
+        self.counts[index] = self.counts.get(index, 0) + 1
+        self.total_ms += milliseconds
+
+    def merge(self, counts: Mapping[int, int], total_ms: float) -> None:
+        """Add what another sketch has counted."""
+        for index, count in counts.items():
+            self.counts[int(index)] = self.counts.get(int(index), 0) + int(count)
+        self.total_ms += total_ms
+
+    @property
+    def count(self) -> int:
+        """How many times were counted."""
+        return sum(self.counts.values())
+
+    def quantile(self, share: float) -> float | None:
+        """The time that `share` of the requests did not exceed, in ms; None without any."""
+        rank = max(1, math.ceil(share * self.count))
+        seen = 0
+        for index in sorted(self.counts):
+            seen += self.counts[index]
+            if seen >= rank:
+                return 2 * GAMMA**index / (GAMMA + 1)
+        return None
+
+    def document(self) -> dict[str, Any]:
+        """Count, mean and quantiles; null without a request."""
+        count = self.count
+        quantiles = {name: self.quantile(share) for name, share in _QUANTILES.items()}
+        return {
+            "count": count,
+            "mean_ms": round(self.total_ms / count, 2) if count else None,
+            **{name: None if value is None else round(value, 2) for name, value in quantiles.items()},
+        }
+
+
+@dataclass(slots=True)
+class Endpoint:
+    """The times of one method and name. Slow ones are good or failed."""
+
+    good: Sketch = field(default_factory=Sketch)
+    failed: Sketch = field(default_factory=Sketch)
+    slow: int = 0
+    slow_ms: float = 0.0
+
+
+class Performance:
+    """The times of all endpoints: on a worker those since the last report, on the master those of the run."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.endpoints: dict[Key, Endpoint] = {}
+
+    def on_request(
+        self, request_type: str, name: str, response_time: float | None, exception: Any = None, **_: Any
+    ) -> None:
+        """Count one request; what has no time is none."""
+        if response_time is None:
+            return
+        one = self._endpoint((request_type, name))
+        (one.good if exception is None else one.failed).add(response_time)
+        if response_time > self.limits.slow_ms:
+            one.slow += 1
+            one.slow_ms += response_time
+
+    def _endpoint(self, key: Key) -> Endpoint:
+        found = self.endpoints.get(key)
+        if found is None:
+            if len(self.endpoints) >= MOST_ENDPOINTS:
+                key = (key[0], _OTHER)
+            found = self.endpoints.setdefault(key, Endpoint())
+        return found
+
+    def forget(self, **_: Any) -> None:
+        """Start at nothing, when Locust drops its own statistics."""
+        self.endpoints = {}
+
+    def report(self) -> list[list[Any]]:
+        """What came since the last report, for the wire."""
+        endpoints, self.endpoints = self.endpoints, {}
+        return [
+            [*key, one.good.counts, one.good.total_ms, one.failed.counts, one.failed.total_ms, one.slow, one.slow_ms]
+            for key, one in endpoints.items()
+        ]
+
+    def take(self, report: list[list[Any]]) -> None:
+        """Add one report of a worker.
+
+        Raises:
+            TypeError, ValueError, AttributeError: it is none.
+
+        """
+        for method, name, good, good_ms, failed, failed_ms, slow, slow_ms in report:
+            one = self._endpoint((str(method), str(name)))
+            one.good.merge(good, float(good_ms))
+            one.failed.merge(failed, float(failed_ms))
+            one.slow += int(slow)
+            one.slow_ms += float(slow_ms)
+
+    def bottlenecks(self) -> list[tuple[Key, Endpoint]]:
+        """The endpoints with more than so many slow requests, by the time spent in them, the most first."""
+        slow = [(key, one) for key, one in self.endpoints.items() if one.slow > self.limits.more_than]
+        return sorted(slow, key=lambda one: (-one[1].slow_ms, one[0]))[: self.limits.top]
+
+    def document(self, run_id: str) -> dict[str, Any]:
+        """All of it, for the run's folder."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "run_id": run_id,
+            "slow_is_over_ms": self.limits.slow_ms,
+            "quantiles": f"nearest rank, within {50 * (GAMMA - 1):.0f} %",
+            "endpoints": [
+                {
+                    "method": method,
+                    "name": name,
+                    "good": one.good.document(),
+                    "failed": one.failed.document(),
+                    "slow": one.slow,
+                    "slow_ms": round(one.slow_ms, 1),
+                }
+                for (method, name), one in sorted(self.endpoints.items())
+            ],
+            "bottlenecks": [{"method": key[0], "name": key[1], "slow": one.slow} for key, one in self.bottlenecks()],
+        }
+
+    def lines(self) -> Iterator[str]:
+        """The end of a run on the console; nothing when nothing was slow."""
+        slow = sum(one.slow for one in self.endpoints.values())
+        if not slow:
+            return
+        yield f"Slow requests: {slow} over {self.limits.slow_ms:g} ms"
+        for (method, name), one in self.bottlenecks():
+            seconds = one.slow_ms / 1000
+            p95 = one.good.quantile(0.95)
+            told = f", p95 of the good ones {p95:.0f} ms" if p95 is not None else ""
+            yield f"  {method} {name}: {one.slow} slow, {seconds:.1f} s spent in them{told}"

@@ -1,0 +1,69 @@
+"""A process's counters and the master's account: what is reported, taken in, dropped, and written at the end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gevent
+from locust.exception import CatchResponseError
+from locust_kit.failures.part import Account, Counters
+
+
+class Total:
+    num_requests, num_failures = 10, 3
+
+
+class Environment:
+    class stats:  # noqa: N801  as Locust has it
+        total = Total()
+
+
+def ask(counted: Counters, *, fails: bool = False, milliseconds: float = 10.0) -> None:
+    exception = CatchResponseError("no stock") if fails else None
+    for listener in counted.listeners():
+        listener("GET", "/cart", response_time=milliseconds, response_length=2, exception=exception)
+
+
+def test_a_report_has_failures_and_times_once() -> None:
+    counted = Counters()
+    ask(counted)
+    ask(counted, fails=True)
+    report = counted.report()
+    assert (len(report["groups"]), len(report["rows"])) == (1, 1)
+    assert report["performance"][0][:2] == ["GET", "/cart"]
+    assert counted.report() == {"groups": [], "examples": [], "rows": [], "performance": []}
+
+
+def test_what_locust_drops_is_dropped() -> None:
+    counted = Counters()
+    ask(counted, fails=True)
+    counted.forget(environment=None)
+    assert counted.report() == {"groups": [], "examples": [], "rows": [], "performance": []}
+
+
+def test_the_end_of_a_run_is_on_disk_and_a_new_run_starts_at_nothing(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("KIT_SLOW_MS", "100")
+    account, counted = Account(Environment()), Counters()  # type: ignore[arg-type]
+    account.begin("run-1", tmp_path)
+    for _ in range(3):
+        ask(counted, fails=True, milliseconds=200.0)
+    account.take("w1", counted.report())
+    account.end()
+    for _ in range(200):
+        if (tmp_path / "performance.json").exists():
+            break
+        gevent.sleep(0.05)
+    groups = json.loads((tmp_path / "failure_groups.json").read_text())
+    times = json.loads((tmp_path / "performance.json").read_text())
+    assert (groups["run_id"], groups["failures"], groups["requests"]) == ("run-1", 3, 10)
+    assert times["endpoints"][0]["failed"]["count"] == times["endpoints"][0]["slow"] == 3
+    account.begin("run-2", tmp_path)
+    assert (account.status()["failures"], account.performance.endpoints) == (0, {})
+
+
+def test_a_report_of_an_older_worker_without_times_is_taken() -> None:
+    account = Account(Environment())  # type: ignore[arg-type]
+    account.take("w1", {"groups": [], "examples": [], "rows": []})
+    assert account.performance.endpoints == {}
