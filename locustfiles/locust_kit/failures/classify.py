@@ -117,6 +117,8 @@ def _by_system(chain: list[BaseException]) -> Class | None:
             temporary = one.errno == socket.EAI_AGAIN
             return Class(Kind.GENERATOR if temporary else Kind.DNS, _name_of_lookup(one.errno))
     for one in chain:
+        if isinstance(one, ssl.SSLEOFError | ssl.SSLZeroReturnError):  # under TLS, a hang-up has no errno
+            return Class(Kind.CONNECTION_RESET, type(one).__name__)
         if isinstance(one, OSError) and not isinstance(one, ssl.SSLError) and one.errno in _BY_ERRNO:
             return Class(_BY_ERRNO[one.errno], errno.errorcode[one.errno])
     return None

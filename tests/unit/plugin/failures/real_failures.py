@@ -87,6 +87,14 @@ SERVERS: dict[str, Serve] = {
 }
 
 
+UNDER_TLS: dict[str, Serve] = {
+    "TLS, reset before the answer": saying(b"", abort),
+    "TLS, closed without an answer": saying(b""),
+    "TLS, reset in the body": saying(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nabc", abort),
+    "TLS, hangs": hang,
+}
+
+
 def serving(serve: Serve, context: ssl.SSLContext | None = None) -> int:
     server = socket.create_server(("127.0.0.1", 0))
 
@@ -129,7 +137,7 @@ def closed_port() -> int:
         return port
 
 
-def failure(kind: type[HttpUser | FastHttpUser], url: str) -> list[str]:
+def failure(kind: type[HttpUser | FastHttpUser], url: str, *, verify: bool = True) -> list[str]:
     """The class of the one failure that a GET of this URL is."""
     environment = Environment(events=Events())
     found: list[list[str]] = []
@@ -142,12 +150,13 @@ def failure(kind: type[HttpUser | FastHttpUser], url: str) -> list[str]:
     class Asking(kind):  # type: ignore[misc, valid-type]
         host = "http://unused"
         connection_timeout = network_timeout = TIMEOUT_SECONDS
-        insecure = False
+        insecure = not verify
 
         @task
         def nothing(self) -> None: ...
 
-    Asking(environment).client.get(url, **({"timeout": TIMEOUT_SECONDS} if kind is HttpUser else {}))
+    own = {"timeout": TIMEOUT_SECONDS, "verify": verify} if kind is HttpUser else {}
+    Asking(environment).client.get(url, **own)
     assert len(found) == 1, found
     return found[0]
 
@@ -183,6 +192,11 @@ def main(certificates: Path) -> None:
         name: {"HttpUser": failure(HttpUser, url), "FastHttpUser": failure(FastHttpUser, url)}
         for name, url in urls.items()
     }
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / "self-signed.pem")
+    for name, serve in UNDER_TLS.items():
+        url = f"https://localhost:{serving(serve, context)}/"
+        found[name] = {kind.__name__: failure(kind, url, verify=False) for kind in (HttpUser, FastHttpUser)}
     found["no descriptor left"] = without_descriptors(urls["nobody listens"])
     sys.stdout.write(json.dumps(found))
 

@@ -32,6 +32,10 @@ EXPECTED = {
     "certificate: expired": "tls",
     "certificate: wrong-host": "tls",
     "certificate: self-signed": "tls",
+    "TLS, reset before the answer": "connection_reset",
+    "TLS, closed without an answer": "connection_reset",
+    "TLS, reset in the body": "incomplete_response",  # Python's ssl tells a reset as an early end
+    "TLS, hangs": "read_timeout",
     "no descriptor left": "generator",
     **{f"status {status}": "client_error" for status in (400, 401, 403, 404, 429)},
     **{f"status {status}": "server_error" for status in (500, 502, 503, 504)},
