@@ -55,7 +55,8 @@ def connect(address: str, port: int) -> Tuple[Optional[socket.socket], str, str]
     except (socket.timeout, TimeoutError):
         return None, "timeout", "no answer within %.0f s" % CONNECT_SECONDS
     except OSError as error:
-        unreachable = error.errno in (113, 101, 1, 13, 112)  # EHOSTUNREACH, ENETUNREACH, EPERM, EACCES, EHOSTDOWN
+        # EHOSTUNREACH, ENETUNREACH, EPERM, EACCES, EHOSTDOWN; EINVAL is what a blackhole route gives.
+        unreachable = error.errno in (113, 101, 1, 13, 112, 22)
         return None, "unreachable" if unreachable else "error", error.strerror or str(error)
 
 

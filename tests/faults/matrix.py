@@ -519,6 +519,15 @@ def a_policy_inside_the_workers(world: World) -> Iterator[None]:
 
 
 @fault("network-filtered")
+def a_blackhole_for_a_route(world: World) -> Iterator[None]:
+    address = world.address(world.master)
+    for index in (1, 2):
+        world.inside_network_of(world.worker(index), "ip", "route", "add", "blackhole", f"{address}/32")
+    time.sleep(8)
+    yield
+
+
+@fault("network-filtered")
 def a_network_whose_containers_may_not_talk(world: World) -> Iterator[None]:
     world.kit("down")
     world.compose('networks:\n  default:\n    driver_opts:\n      com.docker.network.bridge.enable_icc: "false"\n')

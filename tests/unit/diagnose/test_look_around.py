@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.server
 import json
 import os
@@ -189,6 +190,17 @@ def test_a_url_that_is_none_is_no_crash(url: str) -> None:
     found = look_around.try_http(url, "")
     assert found["stage"] == "name"
     assert found["error"]
+
+
+@pytest.mark.parametrize("number", [errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EPERM, errno.EINVAL])
+def test_what_a_route_or_a_rule_says_to_a_connection_is_unreachable(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, "no way")
+
+    monkeypatch.setattr("socket.create_connection", refuse)
+    assert look_around.connect("10.0.0.1", 5557) == (None, "unreachable", "no way")
 
 
 def test_the_program_runs_alone_and_ends_by_its_deadline() -> None:
