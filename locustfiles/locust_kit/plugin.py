@@ -39,8 +39,8 @@ def install(events: Events) -> None:
 def _on_init(environment: Environment, **_: Any) -> None:
     own = loaded_modules()
     if not isinstance(environment.runner, MasterRunner):
-        for told in (shared_tls.install(os.environ), Connections.of(os.environ).install()):
-            logger.info("locust-kit: %s", told) if told else None
+        told = (shared_tls.install(os.environ), Connections.of(os.environ).install())
+        logger.info("locust-kit: %s", "; ".join(filter(None, told)))
     if isinstance(environment.runner, WorkerRunner):
         _be_worker(environment, environment.runner, own)
     else:

@@ -1,15 +1,12 @@
 """Ask a server that never answers with both HTTP users; print what came of it, as JSON."""
 
-# ruff: noqa: E402, I001, FBT003 -- gevent first
+# ruff: noqa: I001 -- gevent first
 from __future__ import annotations
 
-import gevent.monkey
-
-gevent.monkey.patch_all()
+from tests.unit.plugin.loopback import KEPT, full_queue, serving
 
 import json
 import os
-import socket
 import sys
 from typing import Any
 
@@ -20,35 +17,6 @@ from locust.event import Events
 
 from locust_kit.connections import Connections
 from locust_kit.failures.classify import classify
-
-KEPT: list[Any] = []
-
-
-def silent() -> int:
-    server = socket.create_server(("127.0.0.1", 0), backlog=64)
-    KEPT.append(server)
-
-    def accept() -> None:
-        while True:
-            KEPT.append(server.accept()[0])
-
-    gevent.spawn(accept)
-    port: int = server.getsockname()[1]
-    return port
-
-
-def full_queue() -> int:
-    server = socket.socket()
-    server.bind(("127.0.0.1", 0))
-    server.listen(0)
-    for _ in range(3):
-        link = socket.socket()
-        link.setblocking(False)
-        link.connect_ex(server.getsockname())
-        KEPT.append(link)
-    KEPT.append(server)
-    port: int = server.getsockname()[1]
-    return port
 
 
 def outcome(kind: type[HttpUser | FastHttpUser], port: int, patience: float, **own: Any) -> str:
@@ -93,7 +61,7 @@ def pool_of(kind: type[HttpUser | FastHttpUser]) -> int:
 
 def main() -> None:
     said = Connections.of(os.environ).install()
-    hanging, dropping = silent(), full_queue()
+    hanging, dropping = serving(KEPT.append), full_queue()
     patience = float(sys.argv[1])
     found = {"said": said}
     for kind in (HttpUser, FastHttpUser):

@@ -1,20 +1,16 @@
 """Ask a real TLS server with both HTTP users, contexts shared or not; print what came of it, as JSON."""
 
-# ruff: noqa: E402, I001, FBT001, FBT003 -- gevent first
+# ruff: noqa: I001, FBT001, FBT003 -- gevent first
 from __future__ import annotations
 
-import gevent.monkey
-
-gevent.monkey.patch_all()
+from tests.unit.plugin.loopback import serving
 
 import json
 import os
-import socket
 import ssl
 import sys
 from typing import Any
 
-import gevent
 from locust import FastHttpUser, HttpUser, task
 from locust.env import Environment
 from locust.event import Events
@@ -25,26 +21,10 @@ USERS = 20
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 
 
-def serving(pem: str) -> int:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
-    server = socket.create_server(("127.0.0.1", 0), backlog=64)
-
-    def one(link: Any) -> None:
-        try:
-            with context.wrap_socket(link, server_side=True) as secure:
-                secure.recv(4096)
-                secure.sendall(ANSWER)
-        except OSError:
-            link.close()
-
-    def accept() -> None:
-        while True:
-            gevent.spawn(one, server.accept()[0])
-
-    gevent.spawn(accept)
-    port: int = server.getsockname()[1]
-    return port
+def answer(link: Any) -> None:
+    link.recv(4096)
+    link.sendall(ANSWER)
+    link.close()
 
 
 def asked(kind: type[HttpUser | FastHttpUser], url: str, verify: bool | str, own: Any = None) -> list[Any]:
@@ -77,7 +57,9 @@ def context_of(user: Any, kind: type) -> Any:
 
 def main(pem: str) -> None:
     said = shared_tls.install(os.environ)
-    url = f"https://localhost:{serving(pem)}/"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    url = f"https://localhost:{serving(answer, context)}/"
     found: dict[str, Any] = {"said": said}
     for kind in (HttpUser, FastHttpUser):
         for verify in (False, True):

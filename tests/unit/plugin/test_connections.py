@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.unit.plugin.programs import printed
+
 PROGRAM = Path(__file__).with_name("real_connections.py")
 PATIENCE_SECONDS = "1"
 
 
 def outcomes(**environ: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, PROGRAM, PATIENCE_SECONDS],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "locustfiles"), **environ},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    found: dict[str, Any] = json.loads(done.stdout)
+    found: dict[str, Any] = printed(PROGRAM, PATIENCE_SECONDS, **environ)
     return found
 
 

@@ -3,12 +3,10 @@
 A program of its own, because Locust changes Python's sockets and threads for the whole process.
 """
 
-# ruff: noqa: E402, I001, FBT003 -- gevent first
+# ruff: noqa: I001 -- gevent first
 from __future__ import annotations
 
-import gevent.monkey
-
-gevent.monkey.patch_all()
+from tests.unit.plugin.loopback import Serve, full_queue, serving
 
 import json
 import os
@@ -17,7 +15,6 @@ import socket
 import ssl
 import struct
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,7 +26,6 @@ from locust.event import Events
 
 from locust_kit.failures.classify import classify
 
-Serve = Callable[[Any], None]
 TIMEOUT_SECONDS = 1.0
 
 
@@ -93,42 +89,6 @@ UNDER_TLS: dict[str, Serve] = {
     "TLS, reset in the body": saying(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nabc", abort),
     "TLS, hangs": hang,
 }
-
-
-def serving(serve: Serve, context: ssl.SSLContext | None = None) -> int:
-    server = socket.create_server(("127.0.0.1", 0))
-
-    def one(link: Any) -> None:
-        try:
-            serve(context.wrap_socket(link, server_side=True) if context else link)
-        except OSError:
-            link.close()
-
-    def accept() -> None:
-        while True:
-            gevent.spawn(one, server.accept()[0])
-
-    gevent.spawn(accept)
-    port: int = server.getsockname()[1]
-    return port
-
-
-def full_queue() -> int:
-    """A port whose accept queue is full: the kernel drops each SYN."""
-    server = socket.socket()
-    server.bind(("127.0.0.1", 0))
-    server.listen(0)
-    KEPT.append(server)
-    for _ in range(3):
-        link = socket.socket()
-        link.setblocking(False)
-        link.connect_ex(server.getsockname())
-        KEPT.append(link)
-    port: int = server.getsockname()[1]
-    return port
-
-
-KEPT: list[Any] = []
 
 
 def closed_port() -> int:

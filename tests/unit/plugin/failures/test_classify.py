@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import errno
-import json
-import os
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[4]
+from tests.unit.plugin.programs import printed
+
 PROGRAM = Path(__file__).with_name("real_failures.py")
 
 EXPECTED = {
@@ -83,16 +81,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def classified(certificates: Path) -> dict[str, dict[str, list[str]]]:
-    done = subprocess.run(
-        [sys.executable, PROGRAM, certificates],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "locustfiles")},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    found: dict[str, dict[str, list[str]]] = json.loads(done.stdout)
+    found: dict[str, dict[str, list[str]]] = printed(PROGRAM, certificates)
     return found
 
 
@@ -139,14 +128,7 @@ sys.stdout.write(json.dumps({name: list(classify(*case)) for name, case in cases
 
 
 def test_what_wraps_an_error_and_words_in_it_change_nothing() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", IN_ITS_OWN_PROCESS],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "locustfiles")},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert json.loads(done.stdout) == {
+    assert printed("-c", IN_ITS_OWN_PROCESS) == {
         "EADDRNOTAVAIL": ["generator", "EADDRNOTAVAIL"],
         "EAI_AGAIN": ["generator", "EAI_AGAIN"],
         "EHOSTUNREACH": ["connection_timeout", errno.errorcode[errno.EHOSTUNREACH]],
