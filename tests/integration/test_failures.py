@@ -142,7 +142,7 @@ def test_groups_rows_and_table_tell_the_same(shop: Stack) -> None:
     everything = document["failures"] + document["task_errors"]
     assert len(rows) == len(table) == everything
     assert {row["user_class"] for row in rows} == {"Shopper", "Buyer"}
-    assert Counter(row["class"] for row in table) == Counter(row["kind"] for row in rows)
+    assert Counter(row["class"] for row in table) == Counter(row["class"] for row in rows)
 
 
 def test_times_are_kept_good_and_failed_apart(shop: Stack) -> None:

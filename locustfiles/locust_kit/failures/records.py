@@ -51,6 +51,7 @@ class Record:
     def document(self) -> dict[str, Any]:
         """The record as a line of failures.ndjson; what is empty is left out."""
         whole = asdict(self)
+        whole["class"] = whole.pop("kind")  # the word of groups and tables; no name for an attribute
         told = {name: value for name, value in whole.items() if value not in ("", {}, 1.0)}
         return {**told, "at": rfc3339(self.at), "response_ms": round(self.response_ms, 1)}
 

@@ -89,6 +89,7 @@ def test_rows_reach_both_files_and_are_only_ever_added(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / files.ROWS).read_text().splitlines()]
     assert [one.get("represents", 1) for one in lines] == [1, 2.5]
     assert lines[1]["context"] == {"cart": "7"}
+    assert lines[0]["class"] == "server_error"
     with (tmp_path / files.TABLE).open() as file:
         table = list(csv.reader(file))
     assert tuple(table[0]) == files.COLUMNS
