@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from sidecar.model import label
+from sidecar.model.label import Label
 from sidecar.model.observation import MasterStats, MasterWorker, PluginRun, PluginStatus
 from sidecar.model.snapshot import Endpoint, Failure
 from sidecar.model.text import clean
@@ -159,6 +161,7 @@ def parse_plugin(answer: Payload) -> PluginStatus:
             run_id=_text(run.get("run_id", "?")),
             state=_text(run.get("state", "?")),
             started_at=docker_time(run.get("started_at")),
+            labels=_labels(run.get("labels")),
         )
         if isinstance(run, dict)
         else None,
@@ -166,6 +169,29 @@ def parse_plugin(answer: Payload) -> PluginStatus:
         workers_changed={
             _text(worker): _changed(entry) for worker, entry in (workers if isinstance(workers, dict) else {}).items()
         },
+        failures=_groups(answer.get("failures")),
+    )
+
+
+def _labels(value: object) -> tuple[Label, ...]:
+    found = value.items() if isinstance(value, dict) else ()
+    return tuple(Label(name, _text(text)) for name, text in found if label.is_name(name))
+
+
+def _groups(account: object) -> tuple[Failure, ...]:
+    groups = _objects(account.get("groups")) if isinstance(account, dict) else []
+    return tuple(
+        Failure(
+            method=_text(group.get("method") or ""),
+            name=_text(group.get("name") or ""),
+            error=_text(group.get("message") or ""),
+            occurrences=_whole(group.get("count")),
+            first_seen=docker_time(group.get("first_seen")),
+            last_seen=docker_time(group.get("last_seen")),
+            failure_class=_text(group.get("class") or ""),
+            detail=_text(group.get("detail") or ""),
+        )
+        for group in groups[:ROWS]
     )
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import gc
 import time
+import tracemalloc
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,7 @@ _LEAST_SECONDS = 120.0  # of samples, for a verdict
 _MOST_SAMPLES = 600
 _LEAK_BYTES_A_MINUTE = 1 << 20
 _LEAK_SHARE_A_MINUTE = 0.01
+_TOP_LINES = 10
 _STRAIGHT = 0.8  # of the variance that the line explains: what jumps about is no leak
 
 Verdict = Literal["leak", "steady", "too early"]
@@ -55,19 +57,50 @@ def growth_of(samples: Sequence[tuple[float, int]]) -> Growth:
 
 @dataclass
 class Memory:
-    """Samples of this process, and the pauses of its garbage collection."""
+    """Samples of this process, and the pauses of its garbage collection.
 
+    Attributes:
+        traced: whether to say which lines of code hold the most; each allocation then takes about twice as long.
+        frozen: whether a run's start puts what is there then out of the sight of the garbage collection.
+        thresholds: of the three generations, as `gc.set_threshold` has them; none are Python's own.
+
+    """
+
+    traced: bool = False
+    frozen: bool = False
+    thresholds: tuple[int, ...] = ()
     begun: float = field(default_factory=time.monotonic)
     samples: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_MOST_SAMPLES))
     collections: int = 0
     paused_seconds: float = 0.0
     longest_seconds: float = 0.0
     freed_at_stop_bytes: int | None = None
+    top_lines: list[str] = field(default_factory=list)
     _since: float = 0.0
 
-    def watch_collections(self) -> None:
-        """Have Python say when it collects garbage."""
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Memory:
+        """As an environment has it, which the kit's settings have filled in."""
+        given = environ.get("KIT_GC_THRESHOLDS", "").split(",")
+        return cls(
+            traced=environ.get("KIT_TRACE_MEMORY") == "1",
+            frozen=environ.get("KIT_GC_FREEZE") == "1",
+            thresholds=tuple(int(one) for one in given) if all(one.strip().isdecimal() for one in given) else (),
+        )
+
+    def watch(self) -> None:
+        """Have Python say when it collects garbage, and collect as it was asked for."""
         gc.callbacks.append(self._on_collection)
+        if self.thresholds:
+            gc.set_threshold(*self.thresholds)
+        if self.traced:
+            tracemalloc.start()
+
+    def settle(self, **_: Any) -> None:
+        """As a run starts: what is there stays, and need not be looked through again and again."""
+        if self.frozen:
+            gc.collect()
+            gc.freeze()
 
     def _on_collection(self, phase: str, _: dict[str, Any]) -> None:
         now = time.perf_counter()
@@ -89,6 +122,8 @@ class Memory:
         before = resident_bytes()
         gc.collect()
         self.freed_at_stop_bytes = max(0, before - resident_bytes())
+        if self.traced:
+            self.top_lines = [str(line) for line in tracemalloc.take_snapshot().statistics("lineno")[:_TOP_LINES]]
 
     def document(self, now: float) -> dict[str, Any]:
         """The figures, for the report to the master."""
@@ -102,6 +137,8 @@ class Memory:
             "gc_longest_ms": round(1000 * self.longest_seconds, 1),
             "gc_share": round(self.paused_seconds / max(now - self.begun, 1.0), 5),
             "gc_freed_at_stop_bytes": self.freed_at_stop_bytes,
+            "gc_frozen_objects": gc.get_freeze_count(),
+            "top_lines": self.top_lines,
         }
 
 

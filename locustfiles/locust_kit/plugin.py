@@ -14,9 +14,11 @@ from locust.runners import STATE_RUNNING, MasterRunner, WorkerRunner
 
 from . import heartbeat, incidents_tab, run_folder, shared_tls, status
 from .connections import Connections
+from .cost import Cost
 from .failures import part as failures
 from .failures import tab as failures_tab
 from .keep_users import Load, Shortfall
+from .labels import Labels
 from .loaded_files import Digests, Disk, combined, loaded_modules
 from .memory import Memory, resident_bytes
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("locust_kit")
 
-REPORT_KEY, MEMORY_KEY = "locust_kit", "memory"
+REPORT_KEY, MEMORY_KEY, COST_KEY = "locust_kit", "memory", "cost"
 
 
 def install(events: Events) -> None:
@@ -48,13 +50,18 @@ def _on_init(environment: Environment, **_: Any) -> None:
 
 
 def _be_worker(environment: Environment, runner: WorkerRunner, own: Digests) -> None:
-    counted, used = failures.Counters(), Memory()
-    used.watch_collections()
+    counted, used, cost = failures.Counters(), Memory.of(os.environ), Cost()
+    used.watch()
 
     def report(data: dict[str, Any], **_: Any) -> None:
         now = time.monotonic()
         used.sample(now, resident_bytes())
-        data[REPORT_KEY] = {"files": own, failures.REPORT_KEY: counted.report(), MEMORY_KEY: used.document(now)}
+        data[REPORT_KEY] = {
+            "files": own,
+            failures.REPORT_KEY: cost.whole(counted.report),
+            MEMORY_KEY: used.document(now),
+            COST_KEY: cost.document(),
+        }
 
     def report_at_once(**_: Any) -> None:
         used.collect()
@@ -62,16 +69,17 @@ def _be_worker(environment: Environment, runner: WorkerRunner, own: Digests) -> 
         runner._send_stats()  # noqa: SLF001  what its own reporter calls; there is no public name
 
     environment.events.heartbeat_received.add_listener(lambda **_: heartbeat.touch())
-    _count(environment, counted)
+    _count(environment, counted, cost)
+    environment.events.test_start.add_listener(_guarded(used.settle))
     environment.events.report_to_master.add_listener(_guarded(report))
     environment.events.test_stop.add_listener(_guarded(report_at_once))
 
 
-def _count(environment: Environment, counted: failures.Counters) -> None:
+def _count(environment: Environment, counted: failures.Counters, cost: Cost) -> None:
     """Have requests counted, from the moments on at which Locust's own statistics start at 0."""
     events = environment.events
     for listener in counted.listeners():
-        events.request.add_listener(_guarded(listener))
+        events.request.add_listener(cost.sampled(_guarded(listener)))
     events.user_error.add_listener(_guarded(counted.on_user_error))
     events.test_start.add_listener(_guarded(counted.forget))
     if environment.reset_stats:
@@ -86,7 +94,9 @@ class Master:
         self._own = own
         self._run: run_folder.Run | None = None
         self._workers: dict[str, Digests] = {}
-        self._memory: dict[str, dict[str, Any]] = {}
+        self._told: dict[str, dict[str, Any]] = {MEMORY_KEY: {}, COST_KEY: {}}  # by worker, as each last said
+        self._labels = Labels(environment.parsed_options, os.environ)
+        self._cost = Cost()  # of a Locust without workers
         self._disk = Disk()
         self._failures = failures.Account(environment)
 
@@ -104,7 +114,7 @@ class Master:
         if isinstance(self._environment.runner, MasterRunner):
             gevent.spawn(_keep_users, self._environment.runner)
         else:
-            _count(self._environment, self._failures.count_here())
+            _count(self._environment, self._failures.count_here(), self._cost)
         web_ui = self._environment.web_ui
         if web_ui and web_ui.app:
             options = self._environment.parsed_options
@@ -115,7 +125,7 @@ class Master:
             incidents_tab.install(web_ui.app, web_ui.template_args, base)
 
     def _test_start(self, **_: Any) -> None:
-        self._run = run_folder.begin(datetime.now(UTC))
+        self._run = run_folder.begin(datetime.now(UTC), self._labels.of_this_run())
         details = {
             "host": self._environment.host,
             "user_classes": [user.__name__ for user in self._environment.user_classes],
@@ -137,11 +147,14 @@ class Master:
 
     def _worker_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
         report = data.get(REPORT_KEY)
-        if isinstance(report, dict) and isinstance(report.get("files"), dict):
+        if not isinstance(report, dict):
+            return
+        if isinstance(report.get("files"), dict):
             self._workers[client_id] = report["files"]
-        if isinstance(report, dict) and isinstance(report.get(MEMORY_KEY), dict):
-            self._memory[client_id] = report[MEMORY_KEY]
-        if isinstance(report, dict) and failures.REPORT_KEY in report:
+        for key, told in self._told.items():
+            if isinstance(report.get(key), dict):
+                told[client_id] = report[key]
+        if failures.REPORT_KEY in report:
             self._failures.take(client_id, report[failures.REPORT_KEY])
 
     def _status(self) -> dict[str, Any]:
@@ -149,8 +162,11 @@ class Master:
         connected = runner.clients if isinstance(runner, MasterRunner) else {}
         self._workers = {name: digests for name, digests in self._workers.items() if name in connected}
         known = status.document(self._environment, self._run, self._own, self._workers, self._disk)
-        self._memory = {name: figures for name, figures in self._memory.items() if name in connected}
-        return {**known, "failures": self._failures.status(), "memory": self._memory}
+        for told in self._told.values():
+            for gone in told.keys() - connected:
+                del told[gone]
+        own = {} if isinstance(runner, MasterRunner) else {COST_KEY: {failures.LOCAL: self._cost.document()}}
+        return {**known, "failures": self._failures.status(), **self._told, **own}
 
 
 def _keep_users(runner: MasterRunner) -> None:

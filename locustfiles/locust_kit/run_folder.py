@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,16 @@ RUNS = Path("/var/lib/locust-kit/runs")
 
 @dataclass(frozen=True)
 class Run:
-    """One run. `started_at` and `ended_at` are RFC 3339, UTC; `state` is running, stopping or stopped."""
+    """One run. `started_at` and `ended_at` are RFC 3339, UTC; `state` is running, stopping or stopped.
+
+    `labels` are what people call it by, beside its id.
+    """
 
     run_id: str
     state: str
     started_at: str
     ended_at: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """The run as the status document holds it."""
@@ -34,6 +39,7 @@ class Run:
             "state": self.state,
             "started_at": self.started_at,
             "ended_at": self.ended_at,
+            "labels": dict(self.labels),
         }
 
 
@@ -42,9 +48,11 @@ def rfc3339(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def begin(at: datetime) -> Run:
+def begin(at: datetime, labels: Mapping[str, str] | None = None) -> Run:
     """A new run; the id sorts by time and says when."""
-    return Run(f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}", "running", rfc3339(at))
+    return Run(
+        f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}", "running", rfc3339(at), labels=labels or {}
+    )
 
 
 def stopping(run: Run) -> Run:

@@ -120,6 +120,7 @@ def _document(settings: Settings, done: Run, judged: Verdict, at_start: Mapping[
         "schema_version": 1,
         "project": settings.project,
         "run_id": done.run_id,
+        "labels": dict(one.split("=", 1) for one in done.plan.labels),
         "verdict": judged.word,
         "exit_code": judged.exit_code,
         "passed": judged.exit_code == verdict.EXIT_PASS,

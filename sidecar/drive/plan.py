@@ -44,10 +44,13 @@ class Plan:
     classes: tuple[str, ...]
     shape_class: str
     class_picker: bool
+    labels: tuple[str, ...] = ()
 
     def form(self) -> list[tuple[str, str]]:
         """The fields for POST /swarm."""
         fields = [("host", self.host)]
+        if self.labels:
+            fields.append(("kit_labels", " ".join(self.labels)))
         if self.class_picker:
             fields += [("user_classes", name) for name in self.classes]
             if self.shape_class:
@@ -109,6 +112,7 @@ def make(settings: Settings, about: Master, decided_host: str) -> Plan:
         classes=_classes(settings, about),
         shape_class=about.shape_class,
         class_picker=about.class_picker,
+        labels=settings.labels,
     )
 
 

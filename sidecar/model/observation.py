@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from sidecar.model.label import Label
 from sidecar.model.signal import Inspection
 from sidecar.model.snapshot import Endpoint, Failure
 
@@ -145,15 +146,17 @@ class PluginRun:
     run_id: str
     state: str
     started_at: datetime | None
+    labels: tuple[Label, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PluginStatus:
-    """What `/locust-kit/status` says: the run, and which processes run older files than those on disk."""
+    """What `/locust-kit/status` says: the run, which processes run older files than those on disk, what failed."""
 
     run: PluginRun | None
     master_changed: tuple[str, ...]
     workers_changed: dict[str, tuple[str, ...]]
+    failures: tuple[Failure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

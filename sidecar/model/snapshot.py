@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sidecar.model.incident import Incident
+from sidecar.model.label import Label
 
 SCHEMA_VERSION = 1
 
@@ -17,6 +18,7 @@ class Run:
     run_id: str
     state: str
     started_at: datetime | None = None
+    labels: tuple[Label, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,11 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One row of the master's list of failures."""
+    """Failures that are the same: a group of the plugin's, without the plugin a row of the master's list.
+
+    `error` is the message, in a group with its ids and numbers masked; `failure_class` and `detail` are the plugin's
+    (server_error, 503), "" without it.
+    """
 
     method: str
     name: str
@@ -149,6 +155,14 @@ class Failure:
     occurrences: int
     first_seen: datetime | None = None
     last_seen: datetime | None = None
+    failure_class: str = ""
+    detail: str = ""
+
+    @property
+    def text(self) -> str:
+        """The class, where there is one, and the message."""
+        named = f"{self.failure_class} {self.detail}".rstrip()
+        return f"{named}: {self.error}" if named else self.error
 
 
 @dataclass(frozen=True, slots=True)

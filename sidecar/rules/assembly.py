@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sidecar.model.incident import Incident, Severity
 from sidecar.model.observation import Counters, Figures, Inspected, Listed, LocustReading, LogEntry
-from sidecar.model.snapshot import Blind, Container, Host, Locust, LogLine, Run, Service, Snapshot, Worker
+from sidecar.model.snapshot import Blind, Container, Failure, Host, Locust, LogLine, Run, Service, Snapshot, Worker
 from sidecar.rules import verdict
 from sidecar.rules.warnings import WORKER, Known, warnings
 
@@ -112,7 +112,7 @@ def snapshot(observed: Observed, etas: Mapping[str, float] | None = None) -> Sna
         warnings=warnings(known),
         logs=_logs(observed),
         verdict=verdict.so_far(run, locust, recorded.incidents, observed.fail_ratio),
-        failures=stats.failures if stats else (),
+        failures=_failures(observed.locust),
         endpoints=stats.endpoints if stats else (),
         incidents=shown(recorded.incidents),
         blind=recorded.blind,
@@ -237,7 +237,14 @@ def _names_by_hostname(fleet: Iterable[Seen]) -> dict[str, str]:
 
 def _run(reading: LocustReading) -> Run | None:
     run = reading.plugin.run if reading.plugin else None
-    return Run(run.run_id, run.state, run.started_at) if run else None
+    return Run(run.run_id, run.state, run.started_at, run.labels) if run else None
+
+
+def _failures(reading: LocustReading) -> tuple[Failure, ...]:
+    """The plugin's groups; without the plugin, what the master lists."""
+    if reading.plugin and reading.plugin.failures:
+        return reading.plugin.failures
+    return reading.stats.failures if reading.stats else ()
 
 
 def _logs(observed: Observed) -> tuple[LogLine, ...]:

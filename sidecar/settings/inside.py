@@ -45,6 +45,32 @@ INSIDE = (
         partial(parse.optional_whole, 1, LARGEST_POOL),
     ),
 )
+MEMORY = (
+    Knob(
+        "TRACE_MEMORY",
+        "0",
+        "1 or 0",
+        "At the end of a run each worker says which lines of code hold the most memory (tracemalloc).",
+        "Each allocation takes about twice as long, and more memory: never for a run that is to be measured.",
+        parse.boolean,
+    ),
+    Knob(
+        "GC_FREEZE",
+        "0",
+        "1 or 0",
+        "As a run starts, workers put what is loaded by then out of the sight of Python's garbage collection.",
+        "What was garbage by then is never given back.",
+        parse.boolean,
+    ),
+    Knob(
+        "GC_THRESHOLDS",
+        "",
+        "10000,20,50",
+        "When Python's garbage collection comes, as `gc.set_threshold` has it; empty: Python's own.",
+        "Rarer collections mean fewer pauses and more memory.",
+        parse.gc_thresholds,
+    ),
+)
 FAILING = (
     Knob(
         "SLOW_MS",

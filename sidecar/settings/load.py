@@ -136,7 +136,7 @@ def _parse(knob: Knob, entry: Given | None, processors: int) -> object:
     raw = (entry.raw if entry else "") or knob.default
     parser = partial(parse.workers, processors) if knob.name == "WORKERS" else knob.parse
     if not raw:
-        return parser("") if parser in (parse.text, parse.names, parse.alert_urls) else None
+        return parser("") if parser in (parse.text, parse.names, parse.labels, parse.alert_urls) else None
     try:
         return parser(raw)
     except ValueError as error:

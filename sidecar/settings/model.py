@@ -45,6 +45,7 @@ class Settings:
     spawn_rate: float
     run_time: int
     fail_ratio: float
+    labels: tuple[str, ...]
     attach: bool
     stop_timeout: int
     reports_dir: Path
@@ -70,6 +71,9 @@ class Settings:
     connect_timeout: float | None
     read_timeout: float | None
     pool_size: int | None
+    trace_memory: bool
+    gc_freeze: bool
+    gc_thresholds: tuple[int, ...] | None
     slow_ms: float
     slow_requests: int
     slow_top: int

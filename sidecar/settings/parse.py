@@ -12,6 +12,8 @@ import socket
 from collections.abc import Sequence
 from urllib.parse import SplitResult, urlsplit
 
+from sidecar.model import label
+
 _MEMORY = re.compile(r"^(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?$", re.IGNORECASE)
 _MEMORY_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _SMALLEST_MEMORY_BYTES = 6 * 1024**2  # Docker refuses less
@@ -23,6 +25,7 @@ _WANTED_URL = "a URL with its scheme, such as http://shop.example:8080"
 _BARE_HOST = re.compile(r"(?:[^\s/?#:@\[\]]+|\[[^\]]+\])(?::\d+)?(?:[/?#].*)?")
 _BETWEEN_URLS = re.compile(r"\s*,\s*(?=[A-Za-z][A-Za-z0-9+.-]*://)|\s+")
 _ALERT_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[!-~]+")
+_GENERATIONS, _MOST_THRESHOLD = 3, 2**31
 _TRUE = frozenset({"1", "true", "yes", "on", "y"})
 _FALSE = frozenset({"0", "false", "no", "off", "n"})
 
@@ -155,6 +158,29 @@ def project(raw: str) -> str:
 def names(raw: str) -> tuple[str, ...]:
     """A list, divided by commas or blanks; each name once, in the order given."""
     return tuple(dict.fromkeys(part for part in re.split(r"[,\s]+", raw) if part))
+
+
+def labels(raw: str) -> tuple[str, ...]:
+    """Labels as `name=value`, divided by commas or blanks."""
+    found = names(raw)
+    for one in found:
+        name, equals, value = one.partition("=")
+        if not equals or not label.is_name(name) or not 0 < len(value) <= label.LONGEST or not value.isprintable():
+            raise ValueError(
+                f"env=staging team=shop (names of letters, digits and _, not run_id; values of at most {label.LONGEST} "
+                "characters without blanks)"
+            )
+    if len(found) > label.MOST or len({one.partition("=")[0] for one in found}) < len(found):
+        raise ValueError(f"at most {label.MOST} labels, each name once")
+    return found
+
+
+def gc_thresholds(raw: str) -> tuple[int, ...]:
+    """One to three whole numbers, divided by commas or blanks, as `gc.set_threshold` takes them."""
+    found = re.split(r"[,\s]+", raw.strip())
+    if len(found) > _GENERATIONS or not all(one.isdecimal() and int(one) < _MOST_THRESHOLD for one in found):
+        raise ValueError("one to three whole numbers, such as 10000,20,50")
+    return tuple(map(int, found))
 
 
 def choice(known: Sequence[str], raw: str) -> str:

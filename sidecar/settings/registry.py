@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 
 from sidecar.settings import parse
-from sidecar.settings.inside import FAILING, INSIDE
+from sidecar.settings.inside import FAILING, INSIDE, MEMORY
 from sidecar.settings.knob import Knob
 from sidecar.settings.watching import ALERTS, WATCHING
 
@@ -129,6 +129,14 @@ _RUN = (
         "Share of failed requests above which a run is FAIL.",
         "A lenient limit hides real failures.",
         parse.ratio,
+    ),
+    Knob(
+        "LABELS",
+        "",
+        "env=staging team=shop",
+        "What the run is called by: in its folder, its report, the metrics (`locust_run_info`) and what is pushed.",
+        "Nothing.",
+        parse.labels,
     ),
     Knob(
         "ATTACH",
@@ -274,7 +282,7 @@ GROUPS: tuple[tuple[str, tuple[Knob, ...]], ...] = (
     ("Images", _IMAGES),
     ("The view", _VIEW),
     ("What the sidecar watches, and for how long it keeps it", WATCHING),
-    ("Inside Locust", INSIDE),
+    ("Inside Locust", INSIDE + MEMORY),
     ("Failed and slow requests", FAILING),
     ("Alerts", ALERTS),
     ("Safety", _SAFETY),

@@ -22,7 +22,7 @@ def failures(rows: Sequence[Failure], width: int, zone: tzinfo | None) -> Iterat
         yield line(
             Span(f"{units.count(row.occurrences):>{_COUNT}}", ERROR),
             Span(f"  {last:<{_LAST}} ", DIM),
-            cut(harmless(row.error), room),
+            cut(harmless(row.text), room),
             Span(" · ", DIM),
             request,
         )

@@ -31,7 +31,14 @@ def locust_families(snapshot: Snapshot | None, *, legacy: bool) -> list[Family]:
     up.add(int(locust is not None))
     if snapshot is None or locust is None:
         return [up]
-    return [up, *_of_the_run(locust), *_workers(locust), *_rows(snapshot, locust, legacy=legacy), _errors(snapshot)]
+    return [
+        up,
+        *_of_the_run(locust),
+        *_workers(locust),
+        *_rows(snapshot, locust, legacy=legacy),
+        _errors(snapshot),
+        _run_info(snapshot),
+    ]
 
 
 def _of_the_run(locust: Locust) -> list[Family]:
@@ -80,11 +87,20 @@ def _rows(snapshot: Snapshot, locust: Locust, *, legacy: bool) -> list[Family]:
 
 def _errors(snapshot: Snapshot) -> Family:
     family = Family("locust_errors", "gauge", "How often each failure occurred in the run.")
-    occurrences = Counter[tuple[str, str, str]]()
+    occurrences = Counter[tuple[str, str, str, str]]()
     for failure in snapshot.failures:
-        occurrences[failure.method, failure.name, failure.error] += failure.occurrences
-    for (method, name, error), count in occurrences.items():
-        family.add(count, labels({"method": method, "name": name, "error": error}))
+        occurrences[failure.method, failure.name, failure.error, failure.failure_class] += failure.occurrences
+    for (method, name, error, failure_class), count in occurrences.items():
+        which = {"method": method, "name": name, "error": error}
+        family.add(count, labels(which | ({"class": failure_class} if failure_class else {})))
+    return family
+
+
+def _run_info(snapshot: Snapshot) -> Family:
+    family = Family("locust_run_info", "gauge", "1, with the run's id and its LABELS as labels: join the others to it.")
+    if snapshot.run is not None:
+        own = {label.name: label.value for label in snapshot.run.labels}
+        family.add(1, labels({"run_id": snapshot.run.run_id, **own}))
     return family
 
 

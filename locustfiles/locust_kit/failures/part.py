@@ -115,6 +115,7 @@ class Account:
             "classes": {str(kind): count for kind, count in self.collection.by_kind().items()},
             "recent_ratio": self.watch.ratio,
             "too_many": self.watch.is_high,
+            "groups": summary.largest(self.collection),
         }
 
     def keep_watching(self) -> None:

@@ -10,8 +10,10 @@ from locust_kit import SCHEMA_VERSION
 
 from .collect import Collection
 from .kinds import ADVICE, Kind
+from .records import rfc3339
 
 _SHOWN_GROUPS, _SHOWN_ADVICE = 10, 5
+_LIVE_GROUPS = 20
 _NAME, _MESSAGE = 36, 60
 
 
@@ -31,6 +33,23 @@ def document(run_id: str, collection: Collection, requests: int) -> dict[str, An
             for key, group in collection.ranked()
         ],
     }
+
+
+def largest(collection: Collection) -> list[dict[str, Any]]:
+    """The largest groups, without examples: what the sidecar asks for every other second."""
+    return [
+        {
+            "method": key.method,
+            "name": key.name,
+            "class": key.kind,
+            "detail": key.detail,
+            "message": key.message,
+            "count": group.count,
+            "first_seen": rfc3339(group.first),
+            "last_seen": rfc3339(group.last),
+        }
+        for key, group in collection.ranked()[:_LIVE_GROUPS]
+    ]
 
 
 def lines(collection: Collection, requests: int) -> Iterator[str]:

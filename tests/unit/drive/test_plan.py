@@ -60,6 +60,11 @@ def test_overwritten_hosts_are_noticed_when_several_classes_need_their_own() -> 
     assert not plan.hosts_overwritten(plan.make(settings("HOST=http://y"), dirty, ""), dirty)
 
 
+def test_labels_go_with_the_order_to_start() -> None:
+    what = plan.make(settings("LABELS=env=staging,team=shop"), master(page(A="http://a")), "")
+    assert ("kit_labels", "env=staging team=shop") in what.form()
+
+
 @pytest.mark.parametrize("word", ["USERS=5", "RATE=2", "RUN_TIME=1m"])
 def test_a_load_shape_refuses_what_it_decides_itself(word: str) -> None:
     about = master(page(A="http://a"), {"shape_class": "Steps"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import random
+import tracemalloc
 
 import pytest
 from locust_kit.memory import Memory, growth_of, resident_bytes
@@ -55,7 +56,7 @@ def test_the_warm_up_is_left_out() -> None:
 
 def test_collections_are_counted_and_timed() -> None:
     memory = Memory()
-    memory.watch_collections()
+    memory.watch()
     try:
         gc.collect()
         gc.collect()
@@ -72,3 +73,42 @@ def test_a_document_of_a_real_process() -> None:
     assert found["rss_bytes"] == pytest.approx(resident_bytes(), rel=0.2)
     assert found["verdict"] == "too early"
     assert found["gc_freed_at_stop_bytes"] >= 0
+
+
+def test_what_is_there_as_a_run_starts_is_frozen_when_asked_for() -> None:
+    try:
+        Memory.of({}).settle()
+        assert gc.get_freeze_count() == 0
+        Memory.of({"KIT_GC_FREEZE": "1"}).settle()
+        assert gc.get_freeze_count() > 1000
+    finally:
+        gc.unfreeze()
+
+
+def test_thresholds_are_pythons_own_unless_given() -> None:
+    before = gc.get_threshold()
+    memory = Memory.of({"KIT_GC_THRESHOLDS": "5000,20"})
+    try:
+        memory.watch()
+        assert gc.get_threshold()[:2] == (5000, 20)
+    finally:
+        gc.callbacks.remove(memory._on_collection)
+        gc.set_threshold(*before)
+    for text in ("", "x", "1,,2"):
+        assert Memory.of({"KIT_GC_THRESHOLDS": text}).thresholds == ()
+
+
+def test_the_lines_that_hold_the_most_are_told_only_when_asked_for() -> None:
+    memory = Memory.of({"KIT_TRACE_MEMORY": "1"})
+    memory.watch()
+    try:
+        kept = [str(number) * 10 for number in range(100_000)]
+        memory.collect()
+    finally:
+        gc.callbacks.remove(memory._on_collection)
+        tracemalloc.stop()
+    assert any("test_worker_memory.py" in line for line in memory.document(memory.begun)["top_lines"])
+    assert len(kept) == 100_000
+    plain = Memory()
+    plain.collect()
+    assert plain.document(plain.begun)["top_lines"] == []

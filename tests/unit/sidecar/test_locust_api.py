@@ -19,6 +19,7 @@ import pytest
 from sidecar.locust_answers import parse_plugin, parse_stats
 from sidecar.locust_api import LocustApi
 from sidecar.locust_web import Credentials, login_form, tls_context
+from sidecar.model.label import Label
 
 STATS: dict[str, Any] = {
     "stats": [
@@ -368,6 +369,28 @@ def test_before_the_first_request_there_are_no_response_times() -> None:
 def test_nonsense_in_known_fields_counts_as_nothing(answer: dict[str, Any]) -> None:
     stats = parse_stats(answer)
     assert (stats.users, stats.rps, stats.workers) == (0, 0.0, ())
+
+
+def test_the_plugins_labels_and_groups_are_read() -> None:
+    group = {
+        "method": "GET", "name": "/cart", "class": "server_error", "detail": "503", "message": "busy <n>", "count": 7,
+        "first_seen": "2026-11-22T15:04:06Z", "last_seen": "2026-11-22T15:04:09Z",
+    }  # fmt: skip
+    run = {"run_id": "r", "state": "running", "labels": {"env": "staging", "run_id": "no", "a-b": "no", "n": 3}}
+    plugin = parse_plugin({"run": run, "failures": {"groups": [group, None, {"count": "x"}]}})
+    assert plugin.run is not None
+    assert plugin.run.labels == (Label("env", "staging"), Label("n", "3"))
+    first = plugin.failures[0]
+    assert (first.text, first.occurrences) == ("server_error 503: busy <n>", 7)
+    assert first.last_seen == datetime(2026, 11, 22, 15, 4, 9, tzinfo=UTC)
+    assert [one.occurrences for one in plugin.failures] == [7, 0]
+
+
+@pytest.mark.parametrize(
+    "answer", [{}, {"failures": {"groups": 3}}, {"run": {"labels": [1]}}, {"run": {"labels": {"a": None}}}]
+)
+def test_what_are_no_labels_or_groups_is_read_as_text_or_nothing(answer: dict[str, Any]) -> None:
+    assert parse_plugin(answer).failures == ()
 
 
 @pytest.mark.parametrize("answer", [{}, {"run": 1, "workers": [1], "locustfile": "x"}, {"workers": {"a": None}}])

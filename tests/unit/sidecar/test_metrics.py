@@ -9,10 +9,11 @@ from datetime import timedelta
 import pytest
 
 from sidecar.engine import payload
+from sidecar.model.label import Label
 from sidecar.model.observation import Counters, Listed
 from sidecar.model.own import Lag, Own
 from sidecar.model.series import ContainerSeries, Total
-from sidecar.model.snapshot import Endpoint, Failure, Locust, Snapshot, Worker
+from sidecar.model.snapshot import Endpoint, Failure, Locust, Run, Snapshot, Worker
 from sidecar.views import exposition
 from sidecar.views.metrics import metrics_text
 from tests.unit.sidecar.sidecar_samples import NOW, recorded
@@ -175,6 +176,14 @@ def test_the_one_name_that_promtool_refuses_is_given_on_request() -> None:
 def test_an_error_with_quotes_lines_and_backslashes_stays_one_label() -> None:
     (labels,) = samples(metrics_text([], SNAPSHOT, OWN))["locust_errors"]
     assert labels.endswith(r'error="HTTPError(\"500\")\nbroken \\ back"')
+
+
+def test_the_runs_labels_are_on_a_series_of_its_own_and_a_class_on_its_errors() -> None:
+    run = Run("20261122T150405Z-ab12", "running", labels=(Label("env", 'a "b"'),))
+    failure = Failure("GET", "/cart", "busy <n>", 3, failure_class="server_error", detail="503")
+    found = samples(metrics_text([], replace(SNAPSHOT, run=run, failures=(failure,)), OWN))
+    assert found["locust_run_info"] == {r'run_id="20261122T150405Z-ab12",env="a \"b\""': 1}
+    assert found["locust_errors"] == {'method="GET",name="/cart",error="busy <n>",class="server_error"': 3}
 
 
 def test_rows_that_look_alike_become_one() -> None:

@@ -7,6 +7,10 @@ const ACTIVE = ["spawning", "running", "cleanup", "stopping"];
 const HIGH_PERCENT = 90;
 const MARK = { PASS: "✓", FAIL: "✗", INVALID: "⊘" };
 
+function failureText({ failure_class: name, detail, error }) {
+  return name ? `${[name, detail].filter(Boolean).join(" ")}: ${error}` : error;
+}
+
 function message(name, text) {
   const made = make("div", "whole", make("dt", "", name));
   made.append(make("dd", "message", text));
@@ -89,7 +93,7 @@ export function showRun(snapshot) {
   showWarnings(snapshot.warnings);
   showHost(snapshot.host);
   showTable(byId("failures"), ["request and error", "times"],
-    snapshot.failures.map((one) => [`${one.method} ${one.name}: ${one.error}`, number(one.occurrences)]));
+    snapshot.failures.map((one) => [`${one.method} ${one.name}: ${failureText(one)}`, number(one.occurrences)]));
   showTable(byId("endpoints"), ["endpoint", "requests", "failed", "per second", "p95"],
     snapshot.endpoints.map((one) => [`${one.method} ${one.name}`, number(one.requests), number(one.failures),
       one.rps === null ? UNKNOWN : number(one.rps), responseTime(one.p95_ms)]));

@@ -1,0 +1,25 @@
+"""What a run is called by: from the environment, or from the order to start it."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from locust_kit.labels import FIELD, MOST, Labels, pairs
+
+
+def test_labels_are_pairs_and_other_words_are_none() -> None:
+    assert pairs("env=staging, team=shop=2 broken =x 1a=b") == {"env": "staging", "team": "shop=2"}
+    assert len(pairs(" ".join(f"a{number}=b" for number in range(100)))) == MOST
+
+
+def test_a_run_has_those_of_its_order_and_the_next_those_of_the_environment() -> None:
+    options = Namespace()
+    labels = Labels(options, {"KIT_LABELS": "env=staging"})
+    assert hasattr(options, FIELD), "Locust keeps only a form's fields that it knows"
+    setattr(options, FIELD, "build=7")
+    assert labels.of_this_run() == {"build": "7"}
+    assert labels.of_this_run() == {"env": "staging"}
+
+
+def test_a_library_without_options_has_those_of_the_environment() -> None:
+    assert Labels(None, {"KIT_LABELS": "env=staging"}).of_this_run() == {"env": "staging"}

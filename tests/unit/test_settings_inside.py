@@ -1,0 +1,48 @@
+"""The knobs of what runs inside Locust: a value that cannot be is refused in one line, before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sidecar.errors import SettingError
+from sidecar.settings import load
+
+
+def test_the_defaults_ask_for_nothing(tmp_path: Path) -> None:
+    found = load([], {}, tmp_path)
+    assert (found.labels, found.gc_thresholds, found.gc_freeze, found.trace_memory) == ((), None, False, False)
+
+
+def test_values_are_read(tmp_path: Path) -> None:
+    found = load(["LABELS=env=staging, team=shop", "GC_THRESHOLDS=10000,20,50", "GC_FREEZE=1"], {}, tmp_path)
+    assert found.labels == ("env=staging", "team=shop")
+    assert (found.gc_thresholds, found.gc_freeze) == ((10000, 20, 50), True)
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "wanted"),
+    [
+        ("LABELS", "staging", "env=staging team=shop"),
+        ("LABELS", "run_id=mine", "not run_id"),
+        ("LABELS", "my-env=staging", "names of letters"),
+        ("LABELS", f"env={'x' * 201}", "at most 200"),
+        ("LABELS", "env=a env=b", "each name once"),
+        ("GC_THRESHOLDS", "often", "whole numbers"),
+        ("GC_THRESHOLDS", "1,2,3,4", "whole numbers"),
+        ("GC_FREEZE", "maybe", "1 or 0"),
+        ("SLOW_MS", "abc", "above 0"),
+        ("FAILURE_LEVEL", "all", "counts, groups"),
+        ("FAILURE_RECORDS_PER_SECOND", "-1", "whole number"),
+        ("POOL_SIZE", "0", "whole number"),
+        ("READ_TIMEOUT", "soon", "above 0"),
+    ],
+)
+def test_a_value_that_cannot_be_is_one_line(name: str, raw: str, wanted: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingError) as refused:
+        load([f"{name}={raw}"], {}, tmp_path)
+    line = refused.value.line()
+    assert "\n" not in line
+    assert f"{name} is {raw!r}" in line
+    assert wanted in line
