@@ -81,6 +81,8 @@ def environment(
         "SLOW_TOP": str(settings.slow_top),
         "FAILURE_LEVEL": settings.failure_level,
         "FAILURE_RECORDS_PER_SECOND": str(settings.failure_records_per_second),
+        "PUSH_URL": settings.push_url,
+        "PUSH_SPOOL_MEGABYTES": str(settings.push_spool_megabytes),
         "LEDGER_DAYS": str(settings.ledger_days),
         "LEDGER_MEGABYTES": str(settings.ledger_megabytes),
         "LOCUST_WEB_USERNAME": settings.locust_web_username,

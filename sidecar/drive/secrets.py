@@ -1,6 +1,6 @@
 """The secrets of a stack, as files that docker-compose.yml mounts: what is in an environment, `docker inspect` shows.
 
-The folder is closed to everyone else on this machine; a file in it is not, because the sidecar's own user, who is
+The folder is closed to everyone else on this machine; a file in it is not, because a container's own user, who is
 nobody here, reads it through the mount, which asks only for the file's own mode.
 """
 
@@ -10,18 +10,21 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from sidecar.settings import Settings
 
-_VARIABLES = {"ALERT_URLS": "KIT_ALERT_URLS_FILE", "LOCUST_WEB_PASSWORD": "KIT_LOCUST_WEB_PASSWORD_FILE"}
+_OF_THE_SIDECAR = {"ALERT_URLS": "KIT_ALERT_URLS_FILE", "LOCUST_WEB_PASSWORD": "KIT_LOCUST_WEB_PASSWORD_FILE"}
+_OF_THE_MASTER = {"PUSH_KEY": "KIT_PUSH_KEY_FILE"}
 
 
 def write(settings: Settings) -> None:
-    """Write the secrets of this call where the sidecar finds them; one that is not given any more is removed."""
+    """Write the secrets of this call where the containers find them; one that is not given any more is removed."""
     for name, value in (
         ("ALERT_URLS", "\n".join(settings.alert_urls)),
         ("LOCUST_WEB_PASSWORD", settings.locust_web_password),
+        ("PUSH_KEY", settings.push_key),
     ):
         path = _path(settings, name)
         if not value:
@@ -32,19 +35,32 @@ def write(settings: Settings) -> None:
 
 def forget(settings: Settings) -> None:
     """Remove them all."""
-    for name in _VARIABLES:
+    for name in (*_OF_THE_SIDECAR, *_OF_THE_MASTER):
         _path(settings, name).unlink(missing_ok=True)
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """What docker-compose.yml needs to know of them: where each one is, and a mark that changes when one does.
+    """What docker-compose.yml needs to know of them: where each one is, and marks that change when one does.
 
-    The mark stands in the sidecar's environment, so that Compose makes a new container for a new secret.
+    A mark stands in a container's environment, so that Compose makes a new one for a new secret. The master has a mark
+    of its own: a run is not ended for an address of alerts.
     """
-    there = {variable: _path(settings, name) for name, variable in _VARIABLES.items()}
-    marks = [f"{path.stat().st_mtime_ns:x}" for path in there.values() if path.exists()]
-    named = {variable: str(path) if path.exists() else os.devnull for variable, path in there.items()}
-    return {**named, "KIT_SECRETS_MARK": "-".join(marks)}
+    return {
+        **_files(settings, _OF_THE_SIDECAR),
+        **_files(settings, _OF_THE_MASTER),
+        "KIT_SECRETS_MARK": _mark(settings, _OF_THE_SIDECAR),
+        "KIT_PUSH_MARK": _mark(settings, _OF_THE_MASTER),
+    }
+
+
+def _files(settings: Settings, variables: Mapping[str, str]) -> dict[str, str]:
+    there = {variable: _path(settings, name) for name, variable in variables.items()}
+    return {variable: str(path) if path.exists() else os.devnull for variable, path in there.items()}
+
+
+def _mark(settings: Settings, variables: Mapping[str, str]) -> str:
+    there = (_path(settings, name) for name in variables)
+    return "-".join(f"{path.stat().st_mtime_ns:x}" for path in there if path.exists())
 
 
 def _path(settings: Settings, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""The knobs of what runs inside Locust: what is kept of failed requests, and what users share."""
+"""The knobs of what runs inside Locust: what is kept of failed requests, where they go, and what users share."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sidecar.settings.knob import Knob
 LEVELS = ("counts", "groups", "exemplars", "full")
 MOST_RECORDS_PER_SECOND = 10_000
 LARGEST_POOL = 10_000
+LARGEST_SPOOL_MEGABYTES = 65_536
 
 INSIDE = (
     Knob(
@@ -112,5 +113,33 @@ FAILING = (
         "Rows a second and worker at FAILURE_LEVEL=full; beyond that a sample, whose rows say how many they stand for.",
         "Messages to the master and disk. Counts are exact at any value.",
         partial(parse.whole, 0, MOST_RECORDS_PER_SECOND),
+    ),
+)
+PUSHING = (
+    Knob(
+        "PUSH_URL",
+        "",
+        "URL",
+        "Where the master sends failed requests as JSON, in batches; empty: nowhere.",
+        "A request for up to 500 rows, or every 2 s while requests fail.",
+        parse.push_url,
+    ),
+    Knob(
+        "PUSH_KEY",
+        "",
+        "text",
+        "The key that is sent along (Authorization: Bearer).",
+        "Whoever may read .locust-kit/ may read it. The master gets it as a file, not in its environment.",
+        parse.bearer_key,
+        lasting=False,
+        secret=True,
+    ),
+    Knob(
+        "PUSH_SPOOL_MEGABYTES",
+        "64",
+        "MB",
+        "Disk for batches that PUSH_URL has not accepted yet; beyond it new ones are dropped, and counted.",
+        "Disk, on the volume `runs`.",
+        partial(parse.whole, 1, LARGEST_SPOOL_MEGABYTES),
     ),
 )

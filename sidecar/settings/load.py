@@ -8,6 +8,7 @@ the default; anywhere else it means nothing.
 from __future__ import annotations
 
 import os
+import re
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 FALLBACK_BASE_IMAGE = "debian:trixie-slim"
+_OF_NOTHING = (parse.text, parse.names, parse.labels, parse.alert_urls, parse.push_url, parse.bearer_key)
+_USER_INFO = re.compile(r"//[^/\s]*@")
 
 
 def load(
@@ -136,11 +139,11 @@ def _parse(knob: Knob, entry: Given | None, processors: int) -> object:
     raw = (entry.raw if entry else "") or knob.default
     parser = partial(parse.workers, processors) if knob.name == "WORKERS" else knob.parse
     if not raw:
-        return parser("") if parser in (parse.text, parse.names, parse.labels, parse.alert_urls) else None
+        return parser("") if parser in _OF_NOTHING else None
     try:
         return parser(raw)
     except ValueError as error:
-        seen = "cannot be used" if knob.secret else f"is {raw!r}"
+        seen = "cannot be used" if knob.secret else f"is {_USER_INFO.sub('//***@', raw)!r}"
         raise SettingError(f"{knob.name} {seen}", wanted=str(error), where=entry.source if entry else "") from None
 
 

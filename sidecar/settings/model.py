@@ -79,6 +79,9 @@ class Settings:
     slow_top: int
     failure_level: str
     failure_records_per_second: int
+    push_url: str
+    push_key: str = field(repr=False)
+    push_spool_megabytes: int
     alert_urls: tuple[str, ...] = field(repr=False)
     alert_kinds: tuple[str, ...]
     alert_cooldown_seconds: int

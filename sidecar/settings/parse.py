@@ -26,6 +26,7 @@ _BARE_HOST = re.compile(r"(?:[^\s/?#:@\[\]]+|\[[^\]]+\])(?::\d+)?(?:[/?#].*)?")
 _BETWEEN_URLS = re.compile(r"\s*,\s*(?=[A-Za-z][A-Za-z0-9+.-]*://)|\s+")
 _ALERT_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[!-~]+")
 _GENERATIONS, _MOST_THRESHOLD = 3, 2**31
+_VISIBLE = re.compile(r"[!-~]+")
 _TRUE = frozenset({"1", "true", "yes", "on", "y"})
 _FALSE = frozenset({"0", "false", "no", "off", "n"})
 
@@ -210,6 +211,29 @@ def alert_urls(raw: str) -> tuple[str, ...]:
                 f"URLs with a scheme, such as https://hooks.slack.com/services/...; number {number} is none"
             )
     return found
+
+
+def push_url(raw: str) -> str:
+    """Where failures are pushed to: an http(s) URL that holds no user name and no password; "" for nowhere."""
+    wanted = "an http or https URL without user name and password, such as https://failures.example/v1/batches"
+    if not raw:
+        return ""
+    try:
+        parts = _split(raw)
+    except ValueError:
+        raise ValueError(wanted) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise ValueError(wanted)
+    if not _VISIBLE.fullmatch(raw):
+        raise ValueError(wanted)
+    return raw
+
+
+def bearer_key(raw: str) -> str:
+    """A key that an HTTP header can carry; "" for none."""
+    if raw and not _VISIBLE.fullmatch(raw):
+        raise ValueError("visible ASCII characters without a blank")
+    return raw
 
 
 def is_loopback(url: str) -> bool:

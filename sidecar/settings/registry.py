@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 
 from sidecar.settings import parse
-from sidecar.settings.inside import FAILING, INSIDE, MEMORY
+from sidecar.settings.inside import FAILING, INSIDE, MEMORY, PUSHING
 from sidecar.settings.knob import Knob
 from sidecar.settings.watching import ALERTS, WATCHING
 
@@ -284,6 +284,7 @@ GROUPS: tuple[tuple[str, tuple[Knob, ...]], ...] = (
     ("What the sidecar watches, and for how long it keeps it", WATCHING),
     ("Inside Locust", INSIDE + MEMORY),
     ("Failed and slow requests", FAILING),
+    ("Failed requests, pushed elsewhere", PUSHING),
     ("Alerts", ALERTS),
     ("Safety", _SAFETY),
 )

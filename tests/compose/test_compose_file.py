@@ -141,15 +141,32 @@ def test_a_probe_is_rare_and_a_lost_master_shows_within_25_seconds(default: dict
     assert stale_after_seconds + 10 * check["retries"] + 5 <= 25
 
 
-def test_secrets_reach_the_sidecar_alone_and_as_files() -> None:
-    told = {"ALERT_URLS": "https://hunter2.example/", "LOCUST_WEB_PASSWORD": "hunter2"}
+def test_secrets_reach_whom_they_are_for_alone_and_as_files() -> None:
+    told = {"ALERT_URLS": "https://hunter2.example/", "LOCUST_WEB_PASSWORD": "hunter2", "PUSH_KEY": "hunter2"}
     services = config(**told, KIT_ALERT_URLS_FILE="/run/hook")
     assert "hunter2" not in json.dumps(services)
-    holders = [name for name, it in services["services"].items() if it.get("secrets")]
-    assert holders == ["monitor"]
+    holders = {
+        name: [secret["source"] for secret in it["secrets"]]
+        for name, it in services["services"].items()
+        if it.get("secrets")
+    }
+    assert holders == {"locust-master": ["push_key"], "monitor": ["alert_urls", "locust_web_password"]}
     assert services["secrets"]["alert_urls"]["file"] == "/run/hook"
 
 
 def test_without_secrets_their_files_are_empty_and_always_there(default: dict[str, Any]) -> None:
-    files = {name: default["secrets"][name]["file"] for name in ("alert_urls", "locust_web_password")}
-    assert files == {"alert_urls": "/dev/null", "locust_web_password": "/dev/null"}
+    files = {name: default["secrets"][name]["file"] for name in ("alert_urls", "locust_web_password", "push_key")}
+    assert set(files.values()) == {"/dev/null"}
+
+
+def test_only_the_master_is_told_where_to_push(default: dict[str, Any]) -> None:
+    told = {name: it["environment"] for name, it in default["services"].items() if "KIT_PUSH_URL" in str(it)}
+    assert list(told) == ["locust-master"]
+    master = config(PUSH_URL="https://failures.example/v1", PUSH_SPOOL_MEGABYTES="8")["services"]["locust-master"]
+    found = {name: value for name, value in master["environment"].items() if name.startswith("KIT_PUSH")}
+    assert found == {
+        "KIT_PUSH_URL": "https://failures.example/v1",
+        "KIT_PUSH_KEY_FILE": "/run/secrets/push_key",
+        "KIT_PUSH_SPOOL_MEGABYTES": "8",
+        "KIT_PUSH_MARK": "",
+    }
