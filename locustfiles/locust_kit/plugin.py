@@ -21,6 +21,7 @@ from .keep_users import Load, Shortfall
 from .labels import Labels
 from .loaded_files import Digests, Disk, combined, loaded_modules
 from .memory import Memory, resident_bytes
+from .push.part import pusher_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +99,8 @@ class Master:
         self._labels = Labels(environment.parsed_options, os.environ)
         self._cost = Cost()  # of a Locust without workers
         self._disk = Disk()
-        self._failures = failures.Account(environment)
+        self._pusher = pusher_of(os.environ, run_folder.RUNS)
+        self._failures = failures.Account(environment, self._pusher)
 
     def listen(self) -> None:
         """Register for the events and, with a web UI, for the status page."""
@@ -107,6 +109,11 @@ class Master:
         events.test_stopping.add_listener(_guarded(self._test_stopping))
         events.test_stop.add_listener(_guarded(self._test_stop))
         events.worker_report.add_listener(_guarded(self._worker_report))
+        if self._pusher:
+            self._pusher.start()
+            events.test_stop.add_listener(_guarded(self._pusher.flush))  # after the account has taken the last rows
+            events.quitting.add_listener(_guarded(self._pusher.keep))
+            events.quit.add_listener(_guarded(self._pusher.keep))  # workers send last rows after `quitting`
         events.reset_stats.add_listener(_guarded(self._failures.reset))
         if self._environment.reset_stats:
             events.spawning_complete.add_listener(_guarded(self._failures.reset))
@@ -166,7 +173,8 @@ class Master:
             for gone in told.keys() - connected:
                 del told[gone]
         own = {} if isinstance(runner, MasterRunner) else {COST_KEY: {failures.LOCAL: self._cost.document()}}
-        return {**known, "failures": self._failures.status(), **self._told, **own}
+        push = self._pusher.status() if self._pusher else None
+        return {**known, "failures": self._failures.status(), **self._told, **own, "push": push}
 
 
 def _keep_users(runner: MasterRunner) -> None:

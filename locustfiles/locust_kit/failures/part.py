@@ -24,6 +24,8 @@ from .writer import Writer
 if TYPE_CHECKING:
     from locust.env import Environment
 
+    from locust_kit.push.part import Pusher
+
 logger = logging.getLogger("locust_kit")
 console = logging.getLogger("locust.stats_logger")  # as Locust prints its own tables: without a prefix
 
@@ -57,11 +59,12 @@ class Counters:
 
 
 class Account:
-    """The master's account of a run's requests: which failed, and how long they took."""
+    """The master's account of a run's requests: which failed, and how long they took; `pusher` sends rows on."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, pusher: Pusher | None = None) -> None:
         self.counted: Counters | None = None  # in a Locust without workers: what counts in this process
         self._environment = environment
+        self._pusher = pusher
         self.collection = Collection()
         self.performance = Performance(Limits.of(os.environ))
         self.watch = Watch(threshold_of(os.environ.get("KIT_FAIL_THRESHOLD", "")))
@@ -81,7 +84,10 @@ class Account:
         self.collection.take(worker, report)
         self.performance.take(report.get(PERFORMANCE_KEY) or [])
         if self._writer is not None:
-            self._writer.rows(self.collection.waiting())
+            rows = self.collection.waiting()
+            if self._pusher is not None:
+                self._pusher.take(self._run_id, rows)
+            self._writer.rows(rows)
 
     def reset(self, **_: Any) -> None:
         """Forget the counts, as Locust's own statistics are reset; what is on disk stays."""

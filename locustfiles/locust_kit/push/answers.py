@@ -1,0 +1,50 @@
+"""What an answer of the receiver means for the batch. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+_ALREADY_THERE, _TOO_LARGE = 409, 413
+_LATER = frozenset({408, 429})
+_KEY_REFUSED = frozenset({401, 403})
+
+
+class Verdict(Enum):
+    """What becomes of a batch: it is through; tried again; kept and tried seldom; cut in two; given up."""
+
+    TAKEN = "taken"
+    AGAIN = "again"
+    KEPT = "kept"
+    TOO_LARGE = "too large"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A status with its Retry-After; or status 0 and, in `broken`, what kept an answer from coming whole."""
+
+    status: int = 0
+    retry_after: str = ""
+    broken: str = ""
+
+    @property
+    def told(self) -> str:
+        """The answer in a word or two. Nothing of what was sent, or where to."""
+        return self.broken or f"status {self.status}"
+
+    @property
+    def verdict(self) -> Verdict:
+        """What it means. A broken answer means another try: the receiver knows by the key what it has already."""
+        status = self.status
+        if self.broken or status in _LATER:
+            return Verdict.AGAIN
+        if 200 <= status < 300 or status == _ALREADY_THERE:
+            return Verdict.TAKEN
+        if 300 <= status < 400 or status in _KEY_REFUSED:
+            return Verdict.KEPT
+        if status == _TOO_LARGE:
+            return Verdict.TOO_LARGE
+        if 400 <= status < 500:
+            return Verdict.REFUSED
+        return Verdict.AGAIN

@@ -1,0 +1,58 @@
+"""What became of the rows, for the status; and lines that are said once."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+
+from .pace import rfc3339
+
+logger = logging.getLogger("locust_kit")
+
+
+@dataclass
+class Counts:
+    """Sums since the master started. `last_ok_at` is seconds since 1970; what was said is not said again."""
+
+    sent_rows: int = 0
+    sent_batches: int = 0
+    dropped_rows: int = 0
+    refused_rows: int = 0
+    retries: int = 0
+    last_error: str | None = None
+    last_ok_at: float | None = None
+    _said: set[str] = field(default_factory=set)
+    _said_of_this_outage: set[str] = field(default_factory=set)
+
+    def say_once(self, line: str) -> None:
+        """Log a line that was not logged yet."""
+        _say(line, self._said)
+
+    def say_once_an_outage(self, line: str) -> None:
+        """Log a line that was not logged since a batch was last accepted."""
+        _say(line, self._said_of_this_outage)
+
+    def accepted(self, rows: int, at: float) -> None:
+        """Count a batch that is through, at a time since 1970."""
+        self.sent_rows += rows
+        self.sent_batches += 1
+        self.last_ok_at = at
+        self._said_of_this_outage.clear()
+
+    def document(self) -> dict[str, int | str | None]:
+        """The sums as the status holds them."""
+        return {
+            "sent_rows": self.sent_rows,
+            "sent_batches": self.sent_batches,
+            "dropped_rows": self.dropped_rows,
+            "refused_rows": self.refused_rows,
+            "retries": self.retries,
+            "last_error": self.last_error,
+            "last_ok_at": None if self.last_ok_at is None else rfc3339(self.last_ok_at),
+        }
+
+
+def _say(line: str, said: set[str]) -> None:
+    if line not in said:
+        said.add(line)
+        logger.warning("locust-kit: push: %s", line)

@@ -1,0 +1,57 @@
+"""One POST with `requests`, whose sockets Locust has made gevent's: it waits, the event loop does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import gevent
+import requests
+import urllib3
+
+from .answers import Answer
+from .pace import Pace
+from .settings import Settings
+
+MOST_ANSWER_BYTES = 64 * 1024
+
+Post = Callable[[bytes, str], Answer]
+
+
+def poster(settings: Settings, pace: Pace) -> Post:
+    """What posts a body under an idempotency key, and never raises for what the network or the receiver does.
+
+    Only the type of an exception is told: its text may hold the URL with its query, or a header.
+    """
+    session = requests.Session()
+    session.trust_env = False  # no .netrc instead of the key, no proxy that the test's own settings name
+
+    def post(body: bytes, idempotency_key: str) -> Answer:
+        headers = {
+            "Authorization": f"Bearer {settings.key}",
+            "Content-Type": "application/json",
+            "Idempotency-Key": idempotency_key,
+        }
+        with session.post(
+            settings.url,
+            data=body,
+            headers=headers,
+            timeout=(pace.connect, pace.whole),
+            allow_redirects=False,
+            stream=True,
+        ) as response:
+            # Read, so that the connection can be used again and one that breaks is noticed; no more than is bearable.
+            response.raw.read(MOST_ANSWER_BYTES)
+            return Answer(response.status_code, response.headers.get("Retry-After", ""))
+
+    def bounded(body: bytes, idempotency_key: str) -> Answer:
+        try:
+            with gevent.Timeout(pace.whole) as own:
+                return post(body, idempotency_key)
+        except gevent.Timeout as timeout:
+            if timeout is not own:
+                raise
+            return Answer(broken="no whole answer in time")
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            return Answer(broken=type(error).__name__)
+
+    return bounded

@@ -1,0 +1,64 @@
+"""Where failures are pushed to, from the environment of the master; a place that cannot be is none."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+logger = logging.getLogger("locust_kit")
+
+_MEGABYTE = 1024**2
+_VISIBLE = re.compile(r"[!-~]+")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where to, with which key, and how many bytes may wait on the disk."""
+
+    url: str
+    key: str = field(repr=False)
+    spool_bytes: int = 64 * _MEGABYTE
+
+    @property
+    def host(self) -> str:
+        """Host and port, the part of the URL that may be shown."""
+        return urlsplit(self.url).netloc
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Settings | None:
+        """Those of an environment; None when nothing is pushed. Why it is not, though a URL is given, is logged."""
+        url = environ.get("KIT_PUSH_URL", "")
+        if not url:
+            return None
+        if not _is_place(url):
+            logger.warning("locust-kit: failures are not pushed: PUSH_URL is no http(s) URL without user and password")
+            return None
+        key = _key(environ.get("KIT_PUSH_KEY_FILE", ""))
+        if key is None:
+            logger.warning("locust-kit: failures are not pushed: PUSH_KEY is missing, or no header can carry it")
+            return None
+        megabytes = environ.get("KIT_PUSH_SPOOL_MEGABYTES", "")
+        return cls(url, key, int(megabytes) * _MEGABYTE if megabytes.isdecimal() else cls.spool_bytes)
+
+
+def _is_place(url: str) -> bool:
+    """Whether one can push to it. `requests` would send a user name in it in place of the key."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # a port that is no number shows only when asked for
+    except ValueError:
+        return False
+    is_http = parts.scheme in ("http", "https") and bool(parts.hostname)
+    return is_http and "@" not in parts.netloc and bool(_VISIBLE.fullmatch(url))
+
+
+def _key(file: str) -> str | None:
+    try:
+        found = Path(file).read_text(encoding="utf-8").strip() if file else ""
+    except (OSError, UnicodeDecodeError):
+        return None
+    return found if _VISIBLE.fullmatch(found) else None

@@ -1,0 +1,83 @@
+"""The batches on the disk: `<runs>/<run id>/push/000001.json`, each the body of its request. Called off the event loop.
+
+A file is there whole or not at all, and goes once the receiver has accepted it: what a master leaves behind, the next
+one finds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from locust_kit.failures.records import Record
+
+from .batch import BatchId, Spooled, body, id_of
+
+FOLDER = "push"
+
+
+class Spool:
+    """The spool of all runs; `labels` go along with each batch."""
+
+    def __init__(self, runs: Path, labels: Mapping[str, str]) -> None:
+        self._runs = runs
+        self._labels = labels
+
+    def render(self, batch: BatchId, records: Sequence[Record]) -> bytes:
+        """The body of a new batch."""
+        return body(batch, self._labels, [record.document() for record in records])
+
+    def write(self, batch: BatchId, content: bytes, rows: int) -> Spooled:
+        """Keep a batch. Raises OSError when the volume cannot be written."""
+        path = self._runs / batch.run_id / FOLDER / batch.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        try:
+            partial.write_bytes(content)
+            partial.replace(path)
+        except OSError:
+            partial.unlink(missing_ok=True)  # a full disk is not to hold half of it, too
+            raise
+        return Spooled(batch, path, rows, len(content))
+
+    def split(self, whole: Spooled) -> tuple[Spooled, Spooled]:
+        """Cut a batch of two rows or more in two, and remove it.
+
+        Raises:
+            OSError, ValueError: its file cannot be read, or the halves not be written.
+
+        """
+        document = json.loads(whole.path.read_bytes())
+        failures, middle = document["failures"], whole.rows // 2
+        halves = []
+        for which, rows in ((1, failures[:middle]), (2, failures[middle:])):
+            half = whole.batch.half(which)
+            halves.append(self.write(half, body(half, document["labels"], rows), len(rows)))
+        whole.path.unlink()
+        return halves[0], halves[1]
+
+    def leftovers(self) -> tuple[list[Spooled], int]:
+        """What is there, in the order of sending, and how many files are no batches and left alone.
+
+        Halves beside the batch that they were cut from are removed: the cutting broke off, and it comes again.
+        Raises OSError when the volume cannot be read.
+        """
+        found: dict[BatchId, Path] = {}
+        for path in self._runs.glob(f"*/{FOLDER}/*"):
+            if path.suffix == ".partial":
+                path.unlink(missing_ok=True)
+            elif batch := id_of(path.parents[1].name, path.name):
+                found[batch] = path
+        there = frozenset(found)
+        kept, broken = [], 0
+        for batch, path in sorted(found.items()):
+            if batch.is_part_of(there):
+                path.unlink(missing_ok=True)
+                continue
+            try:
+                content = path.read_bytes()
+                kept.append(Spooled(batch, path, len(json.loads(content)["failures"]), len(content)))
+            except (OSError, ValueError, KeyError, TypeError):
+                broken += 1
+        return kept, broken
