@@ -40,7 +40,9 @@ def poster(settings: Settings, pace: Pace) -> Post:
             stream=True,
         ) as response:
             # Read, so that the connection can be used again and one that breaks is noticed; no more than is bearable.
-            response.raw.read(MOST_ANSWER_BYTES)
+            room = MOST_ANSWER_BYTES
+            while room and (piece := response.raw.read(room)):  # a break shows only in the read after the last piece
+                room -= len(piece)
             return Answer(response.status_code, response.headers.get("Retry-After", ""))
 
     def bounded(body: bytes, idempotency_key: str) -> Answer:

@@ -1,0 +1,92 @@
+"""What the tests of the push share: rows, a world that stands still, and a receiver that is made up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from locust_kit.failures.kinds import Kind
+from locust_kit.failures.records import Record
+from locust_kit.push.answers import Answer
+from locust_kit.push.counts import Counts
+from locust_kit.push.gather import Gatherer
+from locust_kit.push.outside import Outside
+from locust_kit.push.pace import Pace
+from locust_kit.push.sender import Sender
+from locust_kit.push.spool import Spool
+
+NOW = 1_800_000_000.0
+
+
+def record(number: int = 0) -> Record:
+    return Record(
+        at=NOW,
+        user_class="Shopper",
+        method="GET",
+        name="/cart",
+        url="http://shop.example/cart",
+        status=500,
+        response_ms=12.34,
+        length=0,
+        exception="HTTPError",
+        message=f"row {number}",
+        kind=Kind.SERVER_ERROR,
+        detail="500",
+    )
+
+
+def records(count: int) -> list[Record]:
+    return [record(number) for number in range(count)]
+
+
+def at_once(work: Callable[..., Any], *args: Any) -> Any:
+    return work(*args)
+
+
+@dataclass
+class Receiver:
+    """Answers as it is told, then with 200; keeps what it got."""
+
+    answers: list[Answer] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+
+    def __call__(self, body: bytes, idempotency_key: str) -> Answer:
+        self.bodies.append(body)
+        self.keys.append(idempotency_key)
+        return self.answers.pop(0) if self.answers else Answer(200)
+
+
+class Bench:
+    """A spool, a sender and a gatherer in a world whose clock is moved by hand; chance is always at its most."""
+
+    def __init__(self, runs: Path, answers: Sequence[Answer] = (), spool_bytes: int = 10**9) -> None:
+        self.now = 1000.0
+        self.receiver = Receiver(list(answers))
+        self.counts = Counts()
+        self.spool = Spool(runs, {"team": "shop"})
+        outside = Outside(lambda: self.now, lambda: NOW, lambda: 1.0, at_once)
+        self.sender = Sender(self.spool, self.receiver, self.counts, Pace(), outside)
+        self.gatherer = Gatherer(self.spool, self.sender, self.counts, spool_bytes, outside)
+
+    def put(self, rows: int, run_id: str = "run-1") -> None:
+        self.gatherer.add(run_id, records(rows))
+        self.gatherer.spool()
+
+    def drain(self, most_steps: int = 100) -> list[float]:
+        """Step until nothing waits, each time when it is due; the pauses on the way."""
+        pauses: list[float] = []
+        for _ in range(most_steps):
+            pause = self.sender.step()
+            if pause is None:
+                return pauses
+            if pause:
+                pauses.append(pause)
+            self.now += pause
+        raise AssertionError(f"still waiting after {most_steps} steps")
+
+
+def files(runs: Path) -> list[str]:
+    return sorted(str(path.relative_to(runs)) for path in runs.rglob("*") if path.is_file())
