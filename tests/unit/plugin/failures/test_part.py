@@ -67,3 +67,21 @@ def test_a_report_of_an_older_worker_without_times_is_taken() -> None:
     account = Account(Environment())  # type: ignore[arg-type]
     account.take("w1", {"groups": [], "examples": [], "rows": []})
     assert account.performance.endpoints == {}
+
+
+def test_each_row_is_handed_to_the_pusher_once_and_with_its_run(tmp_path: Path) -> None:
+    taken: list[tuple[str, int]] = []
+
+    class Pusher:
+        def take(self, run_id: str, records: list[Any]) -> None:
+            taken.append((run_id, len(records)))
+
+    account, counted = Account(Environment(), Pusher()), Counters()  # type: ignore[arg-type]
+    account.begin("run-1", tmp_path)
+    ask(counted, fails=True)
+    account.take("w1", counted.report())
+    account.take("w1", counted.report())
+    assert taken == [("run-1", 1), ("run-1", 0)]
+    account.end()
+    gevent.sleep(0.1)
+    assert len((tmp_path / "failures.ndjson").read_text().splitlines()) == 1
