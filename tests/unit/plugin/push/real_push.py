@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import gevent
+from gevent.monkey import get_original
 
+from locust_kit.push.outside import off_loop
 from locust_kit.push.pace import Pace
 from locust_kit.push.part import Pusher
 from locust_kit.push.post import poster
@@ -136,8 +138,8 @@ def swap(one: Pusher, port: int) -> None:
     one._sender._post = poster(Settings(f"http://127.0.0.1:{port}/v1", KEY), QUICK)
 
 
-def hanging(folder: Path) -> dict[str, Any]:
-    """While it hangs, other greenlets run."""
+def with_ticks(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What comes of it, and how often another greenlet ran meanwhile."""
     ticks = [0]
 
     def tick() -> None:
@@ -146,9 +148,30 @@ def hanging(folder: Path) -> dict[str, Any]:
             ticks[0] += 1
 
     ticker = gevent.spawn(tick)
-    found = through(Receiver("hang", "dribble"), folder)
+    found = work()
     ticker.kill()
     return {**found, "ticks": ticks[0]}
+
+
+def slow_disk() -> dict[str, Any]:
+    def hold_up() -> None:
+        get_original("time", "sleep")(0.5)
+        raise OSError(28, "No space left on device")
+
+    try:
+        off_loop(hold_up)
+    except OSError as error:
+        return {"raised": error.strerror}
+    return {"raised": ""}
+
+
+def more_than_a_batch(folder: Path) -> dict[str, Any]:
+    """Rows that fill one batch and begin another, after which no more come."""
+    receiver = Receiver()
+    one = pusher(serving(receiver), folder)
+    gevent.sleep(0.1)
+    one.take(RUN, records(700))
+    return outcome(one, receiver, folder)
 
 
 def redirected(folder: Path) -> dict[str, Any]:
@@ -213,7 +236,9 @@ def everything(folder: Path) -> dict[str, Any]:
         "down then up": down_then_up(folder / "down"),
         "500": through(Receiver("500", "502"), folder / "500"),
         "429": through(Receiver("429|Retry-After: 1"), folder / "429"),
-        "hang": hanging(folder / "hang"),
+        "hang": with_ticks(lambda: through(Receiver("hang", "dribble"), folder / "hang")),
+        "slow disk": with_ticks(slow_disk),
+        "more than a batch": more_than_a_batch(folder / "more"),
         "cut after accepting": through(Receiver("cut", "half"), folder / "cut", rows=1200),
         "redirect": redirected(folder / "redirect"),
         "413": through(Receiver(most_bytes=50_000), folder / "413", rows=500),

@@ -63,6 +63,15 @@ def test_while_a_receiver_hangs_the_master_goes_on(found: dict[str, Any]) -> Non
     assert found["hang"]["ticks"] > 20
 
 
+def test_while_the_disk_hangs_the_master_goes_on_and_hears_of_the_error(found: dict[str, Any]) -> None:
+    assert found["slow disk"]["ticks"] > 10
+    assert found["slow disk"]["raised"] == "No space left on device"
+
+
+def test_rows_beyond_a_full_batch_do_not_wait_for_more(found: dict[str, Any]) -> None:
+    assert_all_there_once(found["more than a batch"], 700)
+
+
 def test_what_was_accepted_before_the_connection_broke_is_sent_again_under_its_key(found: dict[str, Any]) -> None:
     outcome = found["cut after accepting"]
     assert outcome["accepted_twice"] == 2
