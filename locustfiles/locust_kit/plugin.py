@@ -138,6 +138,8 @@ class Master:
             "user_classes": [user.__name__ for user in self._environment.user_classes],
             "locustfile": {"sha256": combined(self._own), "files": self._own},
         }
+        if self._pusher:
+            self._pusher.begin(self._run.run_id, self._run.labels)
         self._failures.begin(self._run.run_id, run_folder.RUNS / self._run.run_id)
         run_folder.write_begin(self._run, details)
 

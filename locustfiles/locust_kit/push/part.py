@@ -37,7 +37,6 @@ class Pusher:
     Args:
         settings: where to.
         runs: the folder of all runs, in which the spool is.
-        labels: what goes along with each batch.
         pace: how long to wait for what.
         outside: clocks and the like.
         post: sends one body; None for the real one.
@@ -47,7 +46,6 @@ class Pusher:
         self,
         settings: Settings,
         runs: Path,
-        labels: Mapping[str, str] | None = None,
         pace: Pace | None = None,
         outside: Outside | None = None,
         post: Post | None = None,
@@ -56,9 +54,9 @@ class Pusher:
         self._pace = pace or Pace()
         outside = outside or Outside()
         self._counts = Counts()
-        spool = Spool(runs, labels or {})
-        self._sender = Sender(spool, post or poster(settings, self._pace), self._counts, self._pace, outside)
-        self._gatherer = Gatherer(spool, self._sender, self._counts, settings.spool_bytes, outside)
+        self._spooled = Spool(runs)
+        self._sender = Sender(self._spooled, post or poster(settings, self._pace), self._counts, self._pace, outside)
+        self._gatherer = Gatherer(self._spooled, self._sender, self._counts, settings.spool_bytes, outside)
         self._has_failed = False
         self._arrived, self._enough, self._wake = Event(), Event(), Event()
 
@@ -66,6 +64,10 @@ class Pusher:
         """Begin with what an earlier master left."""
         gevent.spawn(self._gather)
         gevent.spawn(self._send)
+
+    def begin(self, run_id: str, labels: Mapping[str, str]) -> None:
+        """Hear what a run is called by; its batches carry that."""
+        self._spooled.labels[run_id] = labels
 
     def take(self, run_id: str, records: Sequence[Record]) -> None:
         """Queue rows of a run."""

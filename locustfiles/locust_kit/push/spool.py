@@ -18,15 +18,15 @@ FOLDER = "push"
 
 
 class Spool:
-    """The spool of all runs; `labels` go along with each batch."""
+    """The spool of all runs; `labels` of a run go along with each of its batches."""
 
-    def __init__(self, runs: Path, labels: Mapping[str, str]) -> None:
+    def __init__(self, runs: Path) -> None:
         self._runs = runs
-        self._labels = labels
+        self.labels: dict[str, Mapping[str, str]] = {}
 
     def render(self, batch: BatchId, records: Sequence[Record]) -> bytes:
         """The body of a new batch."""
-        return body(batch, self._labels, [record.document() for record in records])
+        return body(batch, self.labels.get(batch.run_id, {}), [record.document() for record in records])
 
     def write(self, batch: BatchId, content: bytes, rows: int) -> Spooled:
         """Keep a batch. Raises OSError when the volume cannot be written."""

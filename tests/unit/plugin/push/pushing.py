@@ -66,7 +66,8 @@ class Bench:
         self.now = 1000.0
         self.receiver = Receiver(list(answers))
         self.counts = Counts()
-        self.spool = Spool(runs, {"team": "shop"})
+        self.spool = Spool(runs)
+        self.spool.labels["run-1"] = {"team": "shop"}
         outside = Outside(lambda: self.now, lambda: NOW, lambda: 1.0, at_once)
         self.sender = Sender(self.spool, self.receiver, self.counts, Pace(), outside)
         self.gatherer = Gatherer(self.spool, self.sender, self.counts, spool_bytes, outside)

@@ -53,6 +53,7 @@ def main() -> None:
     if sys.argv[2] == "on":
         url = f"http://127.0.0.1:{serving(receiver)}/v1?{QUERY}"
         os.environ.update(KIT_PUSH_URL=url, KIT_PUSH_KEY_FILE=str(folder / "key"))
+    os.environ["KIT_LABELS"] = "env=staging"
     environment = Environment(user_classes=[Shopper], events=Events())
     environment.create_local_runner()
     master = Master(environment, {})
@@ -65,6 +66,7 @@ def main() -> None:
         "received": len(receiver.rows),
         "runs": sorted({key.rpartition("-")[0] for key in receiver.accepted}),
         "run_id": master._status()["run"]["run_id"],
+        "labels": receiver.labels,
         "push": master._status()["push"],
     }
     sys.stdout.write(json.dumps(found))

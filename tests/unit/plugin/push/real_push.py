@@ -45,6 +45,7 @@ class Receiver:
         self.requests: list[dict[str, str]] = []
         self.accepted: dict[str, list[str]] = {}
         self.accepted_twice = 0
+        self.labels: dict[str, str] = {}
 
     def __call__(self, link: Any) -> None:
         stream = link.makefile("rb")
@@ -79,7 +80,9 @@ class Receiver:
 
     def accept(self, key: str, body: bytes) -> None:
         self.accepted_twice += key in self.accepted
-        self.accepted[key] = [row["message"] for row in json.loads(body)["failures"]]
+        document = json.loads(body)
+        self.accepted[key] = [row["message"] for row in document["failures"]]
+        self.labels = document["labels"]
 
     @property
     def rows(self) -> list[str]:

@@ -13,7 +13,7 @@ def test_each_failure_of_a_run_is_received_and_told_in_the_status(tmp_path: Path
     found = printed(PROGRAM, tmp_path, "on")
     assert found["failures"] > 10
     assert (found["received"], found["push"]["sent_rows"]) == (found["failures"], found["failures"])
-    assert found["runs"] == [found["run_id"]]
+    assert (found["runs"], found["labels"]) == ([found["run_id"]], {"env": "staging"})
     assert set(found["push"]) == {
         "url", "sent_rows", "sent_batches", "waiting_rows", "waiting_bytes", "dropped_rows", "refused_rows", "retries",
         "last_error", "last_ok_at",
