@@ -1,67 +1,219 @@
-"""Time-outs and pools for the HTTP users of a process, from the environment; what a test says itself comes first.
+"""Time-outs, pool size and retries as settings that both clients really obey.
 
-`self.client.timeout = 5` does nothing: requests has no such attribute. An HttpUser waits for ever by itself, a
-FastHttpUser for 60 s.
+FastHttpUser has class attributes for all of them: their defaults change, so a class's own value wins by inheritance.
+HttpUser has none (`self.client.timeout = 3` does nothing in requests): the adapters that Locust mounts get them. There
+a request's own `timeout=` wins; None is the same as none given, as in requests, and (None, None) waits for ever.
+
+Retries hide failures, so each is counted in RETRIED. They happen where another attempt may help and cannot do a thing
+twice: HttpUser when the connection failed, and after that for idempotent methods only; FastHttpUser after a time-out or
+a broken pipe of an idempotent method, as geventhttpclient decides it. What geventhttpclient does even at 0 retries is
+not counted: when the server closes without an answer, it sends an idempotent request again, up to pool size + 1 times.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
+import math
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from locust import FastHttpUser
 from locust.clients import HttpSession, LocustHttpAdapter
+from locust.contrib.fasthttp import LocustUserAgent
+from urllib3.exceptions import MaxRetryError, ProtocolError, ReadTimeoutError
+from urllib3.util import Retry
+
+from .patches import Patches, change_each
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+    from typing import Self
+
+    from urllib3.connectionpool import ConnectionPool
+    from urllib3.response import BaseHTTPResponse
+
+CONNECT_TIMEOUT = "KIT_CONNECT_TIMEOUT"
+READ_TIMEOUT = "KIT_READ_TIMEOUT"
+POOL_SIZE = "KIT_POOL_SIZE"
+RETRIES = "KIT_RETRIES"
+
+INIT_POSITIONS = 1
+"""LocustHttpAdapter's arguments before those of requests' own adapter: pool_manager."""
+SEND_POSITIONS = 3
+"""HTTPAdapter.send's arguments up to its time-out: request, stream, timeout."""
+
+FAILED_MARK = "_locust_kit_failed"
+"""An attribute of a FastHttpUser's request whose last attempt failed."""
 
 
 @dataclass(frozen=True)
-class Connections:
-    """Seconds for a connection and for each wait for an answer, connections kept for a user; None is Locust's own."""
+class Settings:
+    """What the user set; None leaves it to Locust."""
 
-    connect_seconds: float | None = None
-    read_seconds: float | None = None
+    connect_timeout: float | None = None
+    """Seconds to connect, TLS included."""
+    read_timeout: float | None = None
+    """Seconds of silence, not of the whole response."""
     pool_size: int | None = None
+    """Connections to one host: for FastHttpUser the most at once, for HttpUser the most that are kept."""
+    retries: int = 0
 
     @classmethod
-    def of(cls, environ: Mapping[str, str]) -> Connections:
-        """Those of an environment, which the kit's settings have filled in."""
-        connect, read = environ.get("KIT_CONNECT_TIMEOUT"), environ.get("KIT_READ_TIMEOUT")
-        size = environ.get("KIT_POOL_SIZE")
-        return cls(float(connect) if connect else None, float(read) if read else None, int(size) if size else None)
+    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+        """Read the variables; an empty one counts as unset. Raises ValueError that names the one that cannot be."""
+        return cls(
+            _seconds(environ, CONNECT_TIMEOUT),
+            _seconds(environ, READ_TIMEOUT),
+            _whole(environ, POOL_SIZE, 1),
+            _whole(environ, RETRIES, 0) or 0,
+        )
 
-    def install(self) -> str:
-        """Apply them to every user that is made from now on; returns what was done, in one line, "" for nothing."""
-        if self.connect_seconds is not None:
-            FastHttpUser.connection_timeout = self.connect_seconds
-        if self.read_seconds is not None:
-            FastHttpUser.network_timeout = self.read_seconds
-        if self.connect_seconds is not None or self.read_seconds is not None:
-            HttpSession.request = self._with_timeout(HttpSession.request)  # type: ignore[method-assign]
-        if self.pool_size is not None:
-            FastHttpUser.concurrency = self.pool_size
-            LocustHttpAdapter.__init__ = self._with_pool(LocustHttpAdapter.__init__)  # type: ignore[method-assign]
-        told = {
-            "connect within": self.connect_seconds,
-            "answer within": self.read_seconds,
-            "connections a user": self.pool_size,
-        }
-        return ", ".join(f"{what} {value:g}" for what, value in told.items() if value is not None)
 
-    def _with_timeout(self, request: Callable[..., Any]) -> Callable[..., Any]:
-        own = (self.connect_seconds, self.read_seconds)
+@dataclass
+class Retried:
+    """Attempts that were made again since this process began."""
 
-        @functools.wraps(request)
-        def bounded(session: Any, *args: Any, **kwargs: Any) -> Any:
-            kwargs.setdefault("timeout", own)
-            return request(session, *args, **kwargs)
+    http_user: int = 0
+    fast_http_user: int = 0
+    _told: int = 0
 
-        return bounded
+    @property
+    def total(self) -> int:
+        """Those of both clients."""
+        return self.http_user + self.fast_http_user
 
-    def _with_pool(self, init: Callable[..., None]) -> Callable[..., None]:
-        @functools.wraps(init)
-        def sized(adapter: Any, *args: Any, **kwargs: Any) -> None:
-            kwargs = {"pool_connections": self.pool_size, "pool_maxsize": self.pool_size, **kwargs}
-            init(adapter, *args, **kwargs)
+    def news(self) -> int:
+        """How many came since the last call."""
+        before, self._told = self._told, self.total
+        return self.total - before
 
-        return sized
+
+RETRIED = Retried()
+"""This process's count."""
+
+
+class CountedRetry(Retry):
+    """Counts each retry, and lets the last failure keep the name that it would have had without retries."""
+
+    @classmethod
+    def times(cls, number: int) -> CountedRetry:
+        """Never for a refused certificate (`other`), nor for a 503 with Retry-After, which is the target's answer."""
+        return cls(total=number, other=0, respect_retry_after_header=False)
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: ConnectionPool | None = None,
+        _stacktrace: TracebackType | None = None,
+    ) -> Self:
+        """Called after a failure: returns what is left, or raises when nothing is."""
+        try:
+            left = super().increment(method, url, response, error, _pool, _stacktrace)
+        except MaxRetryError:
+            if isinstance(error, ReadTimeoutError | ProtocolError):
+                raise error from None
+            raise
+        RETRIED.http_user += 1
+        return left
+
+
+def install(settings: Settings) -> str:
+    """Change both clients of this process for the users to come; says in one line what holds now.
+
+    A client that is not as expected stays as Locust has it, and the line says why.
+    """
+    if settings == Settings():
+        return "connections: as Locust has them"
+    changes = {
+        "FastHttpUser": partial(_change_fast, settings),
+        "HttpUser": partial(_change_requests, settings),
+    }
+    return change_each(changes, _described(settings))
+
+
+def _described(settings: Settings) -> str:
+    parts = []
+    if settings.connect_timeout is not None:
+        parts.append(f"{settings.connect_timeout:g} s to connect")
+    if settings.read_timeout is not None:
+        parts.append(f"{settings.read_timeout:g} s of silence")
+    if settings.pool_size is not None:
+        parts.append(f"pool of {settings.pool_size}")
+    if settings.retries:
+        parts.append(f"retries, at most {settings.retries}, counted")
+    return ", ".join(parts)
+
+
+def _change_fast(settings: Settings) -> None:
+    attributes = {
+        "connection_timeout": settings.connect_timeout,
+        "network_timeout": settings.read_timeout,
+        "concurrency": settings.pool_size,
+        "max_retries": settings.retries or None,
+    }
+    with Patches() as patches:
+        for name, value in attributes.items():
+            if value is not None:
+                patches.put(FastHttpUser, name, value)
+        if settings.retries:
+            patches.wrap(LocustUserAgent, "_urlopen", _attempt)
+
+
+def _attempt(original: Callable[..., Any], agent: LocustUserAgent, request: Any) -> Any:
+    if vars(request).pop(FAILED_MARK, False):
+        RETRIED.fast_http_user += 1
+    try:
+        return original(agent, request)
+    except BaseException:
+        vars(request)[FAILED_MARK] = True
+        raise
+
+
+def _change_requests(settings: Settings) -> None:
+    timeout = (settings.connect_timeout, settings.read_timeout)
+    arguments: dict[str, Any] = {}
+    if settings.pool_size is not None:
+        arguments["pool_maxsize"] = settings.pool_size
+    if settings.retries:
+        arguments["max_retries"] = CountedRetry.times(settings.retries)
+
+    def begin(original: Callable[..., None], adapter: LocustHttpAdapter, *args: Any, **kwargs: Any) -> None:
+        original(adapter, *args, **(kwargs if len(args) > INIT_POSITIONS else arguments | kwargs))
+
+    def send(original: Callable[..., Any], adapter: LocustHttpAdapter, *args: Any, **kwargs: Any) -> Any:
+        if len(args) < SEND_POSITIONS and kwargs.get("timeout") is None:
+            kwargs["timeout"] = timeout
+        return original(adapter, *args, **kwargs)
+
+    with Patches() as patches:
+        if arguments:
+            patches.wrap(LocustHttpAdapter, "__init__", begin)
+        if timeout != (None, None):
+            patches.wrap(LocustHttpAdapter, "send", send)
+        HttpSession("http://locust-kit.invalid", None, None)
+
+
+def _seconds(environ: Mapping[str, str], name: str) -> float | None:
+    text = environ.get(name)
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name} must be a number of seconds above 0, not {text!r}")
+    return value
+
+
+def _whole(environ: Mapping[str, str], name: str, least: int) -> int | None:
+    text = environ.get(name)
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal()) or int(text) < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, not {text!r}")
+    return int(text)

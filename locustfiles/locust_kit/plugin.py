@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 from locust.runners import STATE_RUNNING, MasterRunner, WorkerRunner
 
-from . import heartbeat, incidents_tab, run_folder, shared_tls, status
-from .connections import Connections
+from . import connections, heartbeat, incidents_tab, run_folder, shared_tls, status
 from .cost import Cost
 from .failures import part as failures
 from .failures import tab as failures_tab
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("locust_kit")
 
-REPORT_KEY, MEMORY_KEY, COST_KEY = "locust_kit", "memory", "cost"
+REPORT_KEY, MEMORY_KEY, COST_KEY, RETRIES_KEY = "locust_kit", "memory", "cost", "retries"
 
 
 def install(events: Events) -> None:
@@ -42,12 +41,20 @@ def install(events: Events) -> None:
 def _on_init(environment: Environment, **_: Any) -> None:
     own = loaded_modules()
     if not isinstance(environment.runner, MasterRunner):
-        told = (shared_tls.install(os.environ), Connections.of(os.environ).install())
-        logger.info("locust-kit: %s", "; ".join(filter(None, told)))
+        _change_clients()
     if isinstance(environment.runner, WorkerRunner):
         _be_worker(environment, environment.runner, own)
     else:
         Master(environment, own).listen()
+
+
+def _change_clients() -> None:
+    """Have all users of this process share and connect as the environment says; what cannot be is one warning each."""
+    for part in (shared_tls, connections):
+        try:
+            logger.info("locust-kit: %s", part.install(part.Settings.from_environ(os.environ)))
+        except ValueError as error:  # a file that cannot be used, a value that only an own .env can have brought in
+            logger.warning("locust-kit: users connect as Locust has it: %s", error)
 
 
 def _be_worker(environment: Environment, runner: WorkerRunner, own: Digests) -> None:
@@ -62,6 +69,7 @@ def _be_worker(environment: Environment, runner: WorkerRunner, own: Digests) -> 
             failures.REPORT_KEY: cost.whole(counted.report),
             MEMORY_KEY: used.document(now),
             COST_KEY: cost.document(),
+            RETRIES_KEY: connections.RETRIED.news(),
         }
 
     def report_at_once(**_: Any) -> None:
@@ -98,6 +106,7 @@ class Master:
         self._told: dict[str, dict[str, Any]] = {MEMORY_KEY: {}, COST_KEY: {}}  # by worker, as each last said
         self._labels = Labels(environment.parsed_options, os.environ)
         self._cost = Cost()  # of a Locust without workers
+        self._retries = 0  # in this run, as far as workers have told
         self._disk = Disk()
         self._pusher = pusher_of(os.environ, run_folder.RUNS)
         self._failures = failures.Account(environment, self._pusher)
@@ -138,6 +147,8 @@ class Master:
             "user_classes": [user.__name__ for user in self._environment.user_classes],
             "locustfile": {"sha256": combined(self._own), "files": self._own},
         }
+        self._take_own_retries()
+        self._retries = 0
         if self._pusher:
             self._pusher.begin(self._run.run_id, self._run.labels)
         self._failures.begin(self._run.run_id, run_folder.RUNS / self._run.run_id)
@@ -152,6 +163,11 @@ class Master:
             self._run = run_folder.ended(self._run, datetime.now(UTC))
             total = self._environment.stats.total
             self._failures.end()
+            self._take_own_retries()
+            if self._retries:
+                logger.warning(
+                    "locust-kit: RETRIES: %d requests were sent again; figures hold the last try", self._retries
+                )
             run_folder.write_end(self._run, {"requests": total.num_requests, "failures": total.num_failures})
 
     def _worker_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
@@ -163,8 +179,14 @@ class Master:
         for key, told in self._told.items():
             if isinstance(report.get(key), dict):
                 told[client_id] = report[key]
+        if isinstance(report.get(RETRIES_KEY), int):
+            self._retries += report[RETRIES_KEY]
         if failures.REPORT_KEY in report:
             self._failures.take(client_id, report[failures.REPORT_KEY])
+
+    def _take_own_retries(self) -> None:
+        if not isinstance(self._environment.runner, MasterRunner):
+            self._retries += connections.RETRIED.news()
 
     def _status(self) -> dict[str, Any]:
         runner = self._environment.runner
@@ -175,8 +197,16 @@ class Master:
             for gone in told.keys() - connected:
                 del told[gone]
         own = {} if isinstance(runner, MasterRunner) else {COST_KEY: {failures.LOCAL: self._cost.document()}}
+        self._take_own_retries()
         push = self._pusher.status() if self._pusher else None
-        return {**known, "failures": self._failures.status(), **self._told, **own, "push": push}
+        return {
+            **known,
+            "failures": self._failures.status(),
+            **self._told,
+            **own,
+            "push": push,
+            RETRIES_KEY: {"count": self._retries},
+        }
 
 
 def _keep_users(runner: MasterRunner) -> None:

@@ -1,87 +1,271 @@
-"""One TLS context for all users of a process, where each would load the whole list of authorities for itself.
+"""One TLS context for all users of a process, where Locust makes one a user.
 
-A FastHttpUser on HTTPS makes a context of its own: about 875 kB, verified or not. An HttpUser with `verify=False` makes
-as much; with verification Locust itself shares one. Here those that verify get one shared context, those that do not
-another one; what a user asked for stays: its own `ssl_context_factory`, a client certificate, a list of authorities.
+A context that loads the public CA bundle costs about 850 kB. FastHttpUser makes one for each user, and HttpUser one for
+each connection when verification is off. Here each client gets one context that verifies and one that does not; which
+of them a user needs stays what the user asked for (FastHttpUser.insecure; HttpUser's `client.verify` and `verify=`).
+
+The two clients share none with each other: urllib3 sets its own options and ALPN, and each client's handshake is to
+stay what it is without the kit.
+
+A private CA, a client certificate and a proxy go the same way into both. What a class or a request brings of its own
+wins: `ssl_context_factory`, `client_pool`, `proxy_host`; `pool_manager` with TLS arguments, `client.cert`, `cert=`,
+`client.proxies`, `proxies=`, a path as `verify`.
 """
 
 from __future__ import annotations
 
-import functools
 import ssl
-from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from functools import partial
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, unquote, urlsplit
 
-from locust.clients import LocustHttpAdapter
-from locust.contrib.fasthttp import FastHttpSession
-from urllib3.util.ssl_ import create_urllib3_context
+import requests
+from locust.clients import HttpSession, LocustHttpAdapter
+from locust.contrib.fasthttp import FastHttpSession, insecure_ssl_context_factory
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from urllib3.poolmanager import SSL_KEYWORDS
+from urllib3.util import create_urllib3_context
 
-VARIABLE = "KIT_SHARE_TLS"
-_OWN = ("ssl_context_factory", "client_pool", "ssl_options")  # with one of these a session is left alone
+from .patches import Patches, change_each
 
-Factory = Callable[..., ssl.SSLContext]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Mapping
 
+SHARE = "KIT_SHARE_TLS"
+CA = "KIT_TLS_CA"
+CERT = "KIT_TLS_CERT"
+KEY = "KIT_TLS_KEY"
+PROXY = "KIT_PROXY"
 
-def install(environ: Mapping[str, str]) -> str:
-    """Share contexts in this process, unless the variable says 0; returns what is done, in one line."""
-    if environ.get(VARIABLE, "1") == "0":
-        return f"each user has a TLS context of its own ({VARIABLE}=0)"
-    FastHttpSession.__init__ = _sharing(FastHttpSession.__init__)  # type: ignore[method-assign]
-    keys = LocustHttpAdapter.build_connection_pool_key_attributes
-    LocustHttpAdapter.build_connection_pool_key_attributes = _unverified_shared(keys)  # type: ignore[method-assign]
-    return "all users share one TLS context, those that do not verify another one"
+PROBE = "https://locust-kit.invalid"
+"""Where the trial sessions of `install` would go; nothing is sent there."""
 
-
-def _sharing(init: Callable[..., None]) -> Callable[..., None]:
-    """A session's `__init__` that hands a shared context on where it would make one."""
-
-    @functools.wraps(init)
-    def shared(self: Any, *args: Any, **kwargs: Any) -> None:
-        if not any(kwargs.get(name) for name in _OWN):
-            kwargs["ssl_context_factory"] = _insecure_factory if kwargs.get("insecure", True) else _verifying_factory
-        init(self, *args, **kwargs)
-
-    return shared
+FAST_POSITIONS = 3
+"""FastHttpSession's arguments before `insecure`: base_url, request_event, user."""
 
 
-def _verifying_factory(cafile: str | None = None) -> ssl.SSLContext:
-    return _verifying(cafile)
+@dataclass(frozen=True)
+class Settings:
+    """What the user set. `ca` is trusted besides the public CAs; a `cert` without `key` holds both."""
+
+    share: bool = True
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    proxy: str | None = field(default=None, repr=False)
+    """http://[user:password@]host[:port], for both clients."""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+        """Read the variables; an empty one counts as unset. Raises ValueError that names the one that cannot be."""
+        found = {name: environ.get(name) or None for name in (SHARE, CA, CERT, KEY, PROXY)}
+        if found[SHARE] not in {None, "0", "1"}:
+            raise ValueError(f"{SHARE} must be 1 or 0, not {found[SHARE]!r}")
+        if found[KEY] and not found[CERT]:
+            raise ValueError(f"{KEY} is the key of a certificate: set {CERT}, too")
+        proxy = found[PROXY]
+        if proxy and not _is_proxy(proxy):
+            raise ValueError(f"{PROXY} must be http://host:port or http://user:password@host:port")
+        return cls(found[SHARE] != "0", found[CA], found[CERT], found[KEY], proxy)
+
+    @property
+    def requests_cert(self) -> str | tuple[str, str] | None:
+        """The client certificate as requests wants it."""
+        return (self.cert, self.key) if self.cert and self.key else self.cert
 
 
-def _insecure_factory(cafile: str | None = None) -> ssl.SSLContext:
-    del cafile  # a context that verifies nothing needs no authorities
-    return _insecure()
+class Contexts:
+    """The contexts of one client, each made when it is first asked for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._made: dict[Hashable, ssl.SSLContext] = {}
+
+    @property
+    def used(self) -> bool:
+        """Whether a context was ever asked for."""
+        return bool(self._made)
+
+    def for_fast(self, *, insecure: bool, cafile: str | None = None) -> ssl.SSLContext:
+        """For geventhttpclient, whose every pool asks with the path of the public bundle."""
+        return self._once(insecure, lambda: _fast_context(self._settings, insecure, cafile))
+
+    def for_requests(self, *, verify: bool, cert: object) -> ssl.SSLContext:
+        """For urllib3, which puts the client certificate of each connection into the context it is given.
+
+        So requests with a certificate get another context than those without. With verification one serves all
+        certificates, as in Locust; without it each certificate has one of its own, 13 kB each.
+        """
+        owner = str(cert) if cert and not verify else bool(cert)
+        return self._once((verify, owner), lambda: _requests_context(self._settings, verify))
+
+    def _once(self, name: Hashable, make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
 
 
-@functools.cache
-def _verifying(cafile: str | None) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=cafile)  # gevent's own: Locust has changed the module
+def install(settings: Settings) -> str:
+    """Change both clients of this process for the users to come; says in one line what holds now.
+
+    A client that is not as expected stays as Locust has it, and the line says why. Raises ValueError, with nothing
+    changed, when a file of `settings` cannot be used.
+    """
+    if settings == Settings(share=False):
+        return "TLS and proxy: as Locust has them"
+    _check_files(settings)
+    changes = {
+        "FastHttpUser": partial(_change_fast, settings, Contexts(settings)),
+        "HttpUser": partial(_change_requests, settings, Contexts(settings)),
+    }
+    return change_each(changes, _described(settings))
 
 
-@functools.cache
-def _insecure() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+def _described(settings: Settings) -> str:
+    parts = ["shared TLS contexts" if settings.share else "TLS contexts not shared"]
+    if settings.ca:
+        parts.append(f"CA {settings.ca} besides the public ones")
+    if settings.cert:
+        parts.append(f"client certificate {settings.cert}")
+    if settings.proxy:
+        parts.append(f"proxy {urlsplit(settings.proxy).netloc.rpartition('@')[2]}")
+    return ", ".join(parts)
+
+
+def _check_files(settings: Settings) -> None:
+    bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        if settings.ca:
+            bare.load_verify_locations(settings.ca)
+    except OSError as error:
+        raise ValueError(f"{CA}={settings.ca} cannot be used: {error}") from error
+    try:
+        if settings.cert:
+            bare.load_cert_chain(settings.cert, settings.key, password="")  # none, and no question on the terminal
+    except OSError as error:
+        files = f"{CERT}={settings.cert}" + (f" with {KEY}={settings.key}" if settings.key else "")
+        raise ValueError(f"{files} cannot be used: {error}") from error
+
+
+def _is_proxy(url: str) -> bool:
+    try:
+        _port(urlsplit(url))
+    except ValueError:
+        return False
+    return urlsplit(url).scheme == "http" and bool(urlsplit(url).hostname)
+
+
+def _port(url: SplitResult) -> int:
+    return url.port or 80
+
+
+# FastHttpUser
+
+
+def _change_fast(settings: Settings, contexts: Contexts) -> None:
+    insecure = signature(FastHttpSession).parameters["insecure"].default
+
+    def begin(original: Callable[..., None], session: FastHttpSession, *args: Any, **kwargs: Any) -> None:
+        own = contexts if settings.share else Contexts(settings)
+        more = {} if len(args) > FAST_POSITIONS else _fast_arguments(settings, own, {"insecure": insecure} | kwargs)
+        original(session, *args, **kwargs | more)
+
+    with Patches() as patches:
+        patches.wrap(FastHttpSession, "__init__", begin)
+        FastHttpSession(PROBE, None, None, insecure=True).client.clientpool.get_client(PROBE)
+        _expect_use(settings, contexts)
+
+
+def _fast_arguments(settings: Settings, contexts: Contexts, kwargs: dict[str, Any]) -> dict[str, Any]:
+    more: dict[str, Any] = {}
+    own_tls = kwargs.get("ssl_context_factory") or kwargs.get("ssl_options")
+    if not own_tls and (settings.share or settings.ca or settings.cert):
+        more["ssl_context_factory"] = partial(contexts.for_fast, insecure=kwargs["insecure"])
+    if settings.proxy and not kwargs.get("proxy_host"):
+        more |= _fast_proxy(urlsplit(settings.proxy))
+    return more
+
+
+def _fast_proxy(url: SplitResult) -> dict[str, Any]:
+    address = {"proxy_host": url.hostname, "proxy_port": _port(url)}
+    if url.username is None:
+        return address
+    return address | {"proxy_user": unquote(url.username), "proxy_password": unquote(url.password or "")}
+
+
+def _fast_context(settings: Settings, insecure: bool, cafile: str | None) -> ssl.SSLContext:  # noqa: FBT001
+    if insecure:
+        context: ssl.SSLContext = insecure_ssl_context_factory()
+    else:
+        context = ssl.create_default_context(cafile=cafile)
+        _trust_private(context, settings)
+    if settings.cert:
+        context.load_cert_chain(settings.cert, settings.key)
     return context
 
 
-@functools.cache
-def _insecure_for_requests() -> ssl.SSLContext:
-    """As urllib3 makes one. It sets `verify_mode` anew for each connection, so this one serves such requests alone."""
-    context: ssl.SSLContext = create_urllib3_context(cert_reqs=ssl.CERT_NONE)
-    context.check_hostname = False
-    return context
+# HttpUser
 
 
-def _unverified_shared(keys: Callable[..., tuple[dict[str, Any], dict[str, Any]]]) -> Callable[..., Any]:
-    """An adapter's choice of a connection pool, with the shared context for requests that verify nothing."""
+def _change_requests(settings: Settings, contexts: Contexts) -> None:
+    def begin(original: Callable[..., None], session: HttpSession, *args: Any, **kwargs: Any) -> None:
+        original(session, *args, **kwargs)
+        session.cert = settings.requests_cert
+        if settings.proxy:
+            session.proxies = dict.fromkeys(("http", "https"), settings.proxy)
 
-    @functools.wraps(keys)
-    def shared(self: Any, request: Any, verify: Any, cert: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
-        host, pool = keys(self, request, verify, cert)
-        if verify is False and not cert:
-            pool["ssl_context"] = _insecure_for_requests()
+    def choose(
+        original: Callable[..., Any], adapter: LocustHttpAdapter, request: Any, verify: Any, cert: Any = None
+    ) -> Any:
+        host, pool = original(adapter, request, verify, cert)
+        if isinstance(verify, bool) and host["scheme"] == "https" and not _has_own_tls(adapter):
+            own = contexts if settings.share else _contexts_of(adapter, settings)
+            pool["ssl_context"] = own.for_requests(verify=verify, cert=cert)
         return host, pool
 
-    return shared
+    with Patches() as patches:
+        patches.wrap(HttpSession, "__init__", begin)
+        if settings.share or settings.ca:
+            patches.wrap(LocustHttpAdapter, "build_connection_pool_key_attributes", choose)
+        _try_requests()
+        _expect_use(settings, contexts)
+
+
+def _try_requests() -> None:
+    session = HttpSession(PROBE, None, None)
+    request = requests.Request("GET", PROBE).prepare()
+    adapter: Any = session.get_adapter(PROBE)
+    adapter.get_connection_with_tls_context(request, verify=False, proxies=session.proxies, cert=session.cert)
+
+
+def _has_own_tls(adapter: LocustHttpAdapter) -> bool:
+    """True for a `pool_manager` of the user's with TLS arguments, some of which urllib3 would put into the context."""
+    return not adapter.poolmanager.connection_pool_kw.keys().isdisjoint(SSL_KEYWORDS)
+
+
+def _contexts_of(adapter: LocustHttpAdapter, settings: Settings) -> Contexts:
+    contexts: Contexts = vars(adapter).setdefault("_locust_kit_contexts", Contexts(settings))
+    return contexts
+
+
+def _requests_context(settings: Settings, verify: bool) -> ssl.SSLContext:  # noqa: FBT001
+    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if verify else ssl.CERT_NONE)
+    if verify:
+        context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
+        _trust_private(context, settings)
+    return context
+
+
+# Both
+
+
+def _trust_private(context: ssl.SSLContext, settings: Settings) -> None:
+    if settings.ca:
+        context.load_verify_locations(settings.ca)
+
+
+def _expect_use(settings: Settings, contexts: Contexts) -> None:
+    if settings.share and not contexts.used:
+        raise TypeError("its sessions do not ask for the shared contexts")

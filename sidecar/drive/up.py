@@ -17,6 +17,7 @@ from sidecar.drive import (
     secrets,
     state,
     target,
+    tls_files,
     workspace,
 )
 from sidecar.drive.compose import Compose, Decided, write_env_file
@@ -72,6 +73,7 @@ def up(settings: Settings, environ: Mapping[str, str], say: Say, *, quiet_end: b
 def _pre_flight(settings: Settings, environ: Mapping[str, str]) -> tuple[Engine, tuple[Container, ...]]:
     """Everything that can be refused in a few milliseconds."""
     locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
+    tls_files.check(settings)
     engine = connect(environ)
     containers = engine.containers()
     ours = tuple(one for one in containers if one.project == settings.project)

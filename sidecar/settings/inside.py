@@ -10,6 +10,7 @@ from sidecar.settings.knob import Knob
 LEVELS = ("counts", "groups", "exemplars", "full")
 MOST_RECORDS_PER_SECOND = 10_000
 LARGEST_POOL = 10_000
+MOST_RETRIES = 10
 LARGEST_SPOOL_MEGABYTES = 65_536
 
 INSIDE = (
@@ -44,6 +45,46 @@ INSIDE = (
         "How many connections a user keeps; empty: Locust's own, 10.",
         "Descriptors and memory, for users that ask for several things at once.",
         partial(parse.optional_whole, 1, LARGEST_POOL),
+    ),
+    Knob(
+        "RETRIES",
+        "0",
+        "times",
+        "How often a request whose connection failed is sent again, if it can do no harm twice; each is counted.",
+        "They hide failures: a report with retries is of a target that had help.",
+        partial(parse.whole, 0, MOST_RETRIES),
+    ),
+    Knob(
+        "TLS_CA",
+        "",
+        "file",
+        "A private authority whose certificates users trust besides the public ones; a file in LOCUSTFILES_DIR.",
+        "Python wants its key usage said in it (keyCertSign).",
+        parse.inner_file,
+    ),
+    Knob(
+        "TLS_CERT",
+        "",
+        "file",
+        "The certificate that users show to the target, a file in LOCUSTFILES_DIR; its key in it, or in TLS_KEY.",
+        "Nothing.",
+        parse.inner_file,
+    ),
+    Knob(
+        "TLS_KEY",
+        "",
+        "file",
+        "The key of TLS_CERT, without a passphrase; a file in LOCUSTFILES_DIR that others may read.",
+        "Whoever may read the folder has the key.",
+        parse.inner_file,
+    ),
+    Knob(
+        "PROXY",
+        "",
+        "http://host:port",
+        "The HTTP proxy through which users reach the target; variables such as HTTPS_PROXY are not read.",
+        "What is measured is target and proxy together.",
+        parse.proxy,
     ),
 )
 MEMORY = (

@@ -71,6 +71,11 @@ class Settings:
     connect_timeout: float | None
     read_timeout: float | None
     pool_size: int | None
+    retries: int
+    tls_ca: str | None
+    tls_cert: str | None
+    tls_key: str | None
+    proxy: str | None
     trace_memory: bool
     gc_freeze: bool
     gc_thresholds: tuple[int, ...] | None

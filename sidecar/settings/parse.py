@@ -10,6 +10,7 @@ import math
 import re
 import socket
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from urllib.parse import SplitResult, urlsplit
 
 from sidecar.model import label
@@ -174,6 +175,26 @@ def labels(raw: str) -> tuple[str, ...]:
     if len(found) > label.MOST or len({one.partition("=")[0] for one in found}) < len(found):
         raise ValueError(f"at most {label.MOST} labels, each name once")
     return found
+
+
+def inner_file(raw: str) -> str:
+    """A file below a folder, by its path from there."""
+    path = PurePosixPath(raw)
+    if path.is_absolute() or ".." in path.parts or not raw.isprintable():
+        raise ValueError("a file in LOCUSTFILES_DIR, by its path from there, such as certs/ca.pem")
+    return str(path)
+
+
+def proxy(raw: str) -> str:
+    """The URL of an HTTP proxy, without a name and a password: a command line and a container's settings are seen."""
+    try:
+        url = urlsplit(raw)
+        is_plain = url.scheme == "http" and url.hostname and "@" not in url.netloc and not url.path.strip("/")
+        if is_plain and url.port != 0:
+            return raw
+    except ValueError:
+        pass
+    raise ValueError("http://host:port, without a user name")
 
 
 def gc_thresholds(raw: str) -> tuple[int, ...]:

@@ -6,13 +6,14 @@ import argparse
 import os
 import sys
 
-from tests.bench import cost, diagnosis, event_lag, failing
+from tests.bench import cost, diagnosis, event_lag, failing, paired
 from tests.bench.stack import stack
 
 PARTS = {
     "cost": cost.report,
     "lag": event_lag.report,
     "failures": failing.report,
+    "paired": paired.report,
     "diagnose": diagnosis.report,  # the last one: it breaks the stack
 }
 

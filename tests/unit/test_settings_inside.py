@@ -37,6 +37,11 @@ def test_values_are_read(tmp_path: Path) -> None:
         ("FAILURE_RECORDS_PER_SECOND", "-1", "whole number"),
         ("POOL_SIZE", "0", "whole number"),
         ("READ_TIMEOUT", "soon", "above 0"),
+        ("RETRIES", "11", "whole number"),
+        ("TLS_CA", "/etc/ssl/ca.pem", "a file in LOCUSTFILES_DIR"),
+        ("TLS_CERT", "../mine.pem", "a file in LOCUSTFILES_DIR"),
+        ("PROXY", "socks5://host:1080", "http://host:port"),
+        ("PROXY", "http://host:99999", "http://host:port"),
     ],
 )
 def test_a_value_that_cannot_be_is_one_line(name: str, raw: str, wanted: str, tmp_path: Path) -> None:
@@ -46,3 +51,10 @@ def test_a_value_that_cannot_be_is_one_line(name: str, raw: str, wanted: str, tm
     assert "\n" not in line
     assert f"{name} is {raw!r}" in line
     assert wanted in line
+
+
+def test_a_proxys_password_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    with pytest.raises(SettingError) as refused:
+        load(["PROXY=http://me:hidden@host:3128"], {}, tmp_path)
+    assert "without a user name" in refused.value.line()
+    assert "hidden" not in refused.value.line()

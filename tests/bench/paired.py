@@ -1,0 +1,113 @@
+"""What the plugin costs a whole Locust: the same users with it and without it, in turns, against a server beside them.
+
+Each run is a process of its own with a fixed number of requests. Compared is the processor time of that process between
+the start of its test and the end, so that neither the server nor other work on the machine is in it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PAIRS, REQUESTS = 12, 10_000
+_T_95 = 2.201  # Student's t for 11 degrees of freedom, two-sided
+_ROOT = Path(__file__).resolve().parents[2]
+
+_SERVER = """
+import gevent.monkey; gevent.monkey.patch_all()
+from gevent.server import StreamServer
+ANSWER = b"HTTP/1.1 %s\\r\\nContent-Length: 2\\r\\n\\r\\nok"  # in one piece: else 40 ms of Nagle's are what is measured
+def serve(link, _):
+    while asked := link.recv(65536):
+        link.sendall(ANSWER % (b"503 Busy" if b"/bad" in asked[:10] else b"200 OK"))
+server = StreamServer(("127.0.0.1", 0), serve)
+server.start()
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+_USERS = """
+import itertools, json, os, time
+import gevent
+from locust import FastHttpUser, events, task
+LEFT = itertools.count(int(os.environ["REQUESTS"]), -1)
+BEGAN = []
+class Buyer(FastHttpUser):
+    @task
+    def buy(self):
+        left = next(LEFT)
+        if left <= 0:
+            if left == 0:
+                gevent.spawn(self.environment.runner.quit)  # a user that quits by itself waits for its own end
+            gevent.sleep(1)
+            return
+        self.client.get(os.environ["PATH_ASKED"])
+@events.test_start.add_listener
+def started(**_):
+    BEGAN.append(time.process_time())
+@events.quitting.add_listener
+def ended(environment, **_):
+    print(json.dumps([time.process_time() - BEGAN[0], environment.stats.total.num_requests]))
+"""
+
+
+@contextmanager
+def _server() -> Iterator[int]:
+    process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", _SERVER], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _microseconds(folder: Path, port: int, path: str, *, plugin: bool) -> float:
+    """Processor time of one request of a run."""
+    files = [str(folder / "users.py"), *([str(_ROOT / "docker/locust/locust_kit_plugin.py")] if plugin else [])]
+    command = [sys.executable, "-W", "ignore", "-m", "locust", "-f", ",".join(files), "--headless", "--only-summary"]
+    done = subprocess.run(
+        [*command, "-u", "4", "-r", "4", "-t", "60", "-H", f"http://127.0.0.1:{port}"],
+        env={
+            **os.environ,
+            "PYTHONPATH": str(_ROOT / "locustfiles"),
+            "REQUESTS": str(REQUESTS),
+            "PATH_ASKED": path,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    seconds, requests = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("[")))
+    return float(1e6 * seconds / requests)
+
+
+def report() -> None:
+    """Print the differences of the pairs, with the interval in which their mean is at 95 %."""
+    with tempfile.TemporaryDirectory() as folder, _server() as port:
+        (Path(folder) / "users.py").write_text(_USERS, encoding="utf-8")
+        for what, path in (("good requests", "/"), ("failures", "/bad")):
+            bare: list[float] = []
+            more: list[float] = []
+            for pair in range(PAIRS):
+                for plugin in (False, True) if pair % 2 else (True, False):
+                    taken = _microseconds(Path(folder), port, path, plugin=plugin)
+                    (more if plugin else bare).append(taken)
+            apart = [with_it - without for with_it, without in zip(more, bare, strict=True)]
+            half = _T_95 * statistics.stdev(apart) / PAIRS**0.5
+            print(
+                f"  {what:<16} bare {statistics.median(bare):6.1f} µs, "
+                f"with the plugin {statistics.median(more):6.1f} µs; "
+                f"{PAIRS} pairs: {statistics.mean(apart):+.1f} ± {half:.1f} µs a request (95 %)",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    report()
