@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import SCHEMA_VERSION
+from . import SCHEMA_VERSION, given
 
 GAMMA = 1.02
 MOST_ENDPOINTS = 2000
@@ -36,9 +36,9 @@ class Limits:
     def of(cls, environ: Mapping[str, str]) -> Limits:
         """Those of an environment, which the kit's settings have filled in."""
         return cls(
-            float(environ.get("KIT_SLOW_MS") or cls.slow_ms),
-            int(environ.get("KIT_SLOW_REQUESTS") or cls.more_than),
-            int(environ.get("KIT_SLOW_TOP") or cls.top),
+            given.value(environ, "KIT_SLOW_MS", given.positive, cls.slow_ms),
+            given.value(environ, "KIT_SLOW_REQUESTS", given.whole, cls.more_than),
+            given.value(environ, "KIT_SLOW_TOP", given.whole, cls.top),
         )
 
 

@@ -102,6 +102,7 @@ class Master:
         self._environment = environment
         self._own = own
         self._run: run_folder.Run | None = None
+        self._trouble: run_folder.Trouble | None = None  # beside a run
         self._workers: dict[str, Digests] = {}
         self._told: dict[str, dict[str, Any]] = {MEMORY_KEY: {}, COST_KEY: {}}  # by worker, as each last said
         self._labels = Labels(environment.parsed_options, os.environ)
@@ -151,8 +152,9 @@ class Master:
         self._retries = 0
         if self._pusher:
             self._pusher.begin(self._run.run_id, self._run.labels)
-        self._failures.begin(self._run.run_id, run_folder.RUNS / self._run.run_id)
-        run_folder.write_begin(self._run, details)
+        self._trouble = run_folder.Trouble(self._run)
+        self._failures.begin(self._run.run_id, run_folder.RUNS / self._run.run_id, self._trouble)
+        self._write(run_folder.write_begin, self._run, details)
 
     def _test_stopping(self, **_: Any) -> None:
         if self._run:
@@ -168,7 +170,17 @@ class Master:
                 logger.warning(
                     "locust-kit: RETRIES: %d requests were sent again; figures hold the last try", self._retries
                 )
-            run_folder.write_end(self._run, {"requests": total.num_requests, "failures": total.num_failures})
+            counts = {"requests": total.num_requests, "failures": total.num_failures}
+            self._write(run_folder.write_end, self._run, counts)
+
+    def _write(
+        self, write: Callable[[run_folder.Run, dict[str, Any]], None], run: run_folder.Run, details: dict[str, Any]
+    ) -> None:
+        try:
+            write(run, details)
+        except OSError as error:
+            if self._trouble:
+                self._trouble(error)
 
     def _worker_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
         report = data.get(REPORT_KEY)

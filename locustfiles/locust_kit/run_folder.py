@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,7 +18,9 @@ from typing import Any
 
 from . import SCHEMA_VERSION
 
-RUNS = Path("/var/lib/locust-kit/runs")
+logger = logging.getLogger("locust_kit")
+
+RUNS = Path(os.environ.get("KIT_RUNS_DIR", "/var/lib/locust-kit/runs"))
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,21 @@ def write_begin(run: Run, details: dict[str, Any], runs: Path = RUNS) -> None:
 def write_end(run: Run, details: dict[str, Any], runs: Path = RUNS) -> None:
     """Set the end marker. Raises OSError when the volume cannot be written."""
     _write(runs / run.run_id / "end.json", {"schema_version": SCHEMA_VERSION, **run.document(), **details})
+
+
+class Trouble:
+    """Says once a run that its folder is not whole, whichever part of it could not be written."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._is_said = False
+
+    def __call__(self, error: OSError) -> None:
+        """Hear of an error."""
+        if not self._is_said:
+            self._is_said = True
+            folder = RUNS / self._run.run_id
+            logger.warning("locust-kit: the run is counted, not kept: %s: %s", folder, error.strerror or error)
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:

@@ -79,6 +79,7 @@ def _microseconds(folder: Path, port: int, path: str, *, plugin: bool) -> float:
             "PYTHONPATH": str(_ROOT / "locustfiles"),
             "REQUESTS": str(REQUESTS),
             "PATH_ASKED": path,
+            "KIT_RUNS_DIR": str(folder),
         },
         capture_output=True,
         text=True,

@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,13 +33,14 @@ console = logging.getLogger("locust.stats_logger")  # as Locust prints its own t
 REPORT_KEY, PERFORMANCE_KEY = "failures", "performance"
 LOCAL = "local"
 _LOCAL_SECONDS = 1.0
+_REMEMBERED = 512  # texts without secrets: most failures say what others said before, at the same address
 
 
 class Counters:
     """What counts requests in a process that has users: failures, and times."""
 
     def __init__(self) -> None:
-        self._failures = Capture(Settings.of(os.environ), Redactor().text)
+        self._failures = Capture(Settings.of(os.environ), lru_cache(_REMEMBERED)(Redactor().text))
         self._times = Performance(Limits.of(os.environ))
 
     def listeners(self) -> tuple[Callable[..., None], ...]:
@@ -72,10 +74,10 @@ class Account:
         self._writer: Writer | None = None
         self._run_id = ""
 
-    def begin(self, run_id: str, folder: Path) -> None:
-        """Start the account of a run."""
+    def begin(self, run_id: str, folder: Path, trouble: Callable[[OSError], None]) -> None:
+        """Start the account of a run; `trouble` hears of what cannot be kept of it."""
         self.reset()
-        self._writer = Writer(folder)
+        self._writer = Writer(folder, trouble)
         self.folder = folder
         self._run_id = run_id
 

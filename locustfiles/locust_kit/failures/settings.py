@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
+from locust_kit import given
+
 
 class Level(IntEnum):
     """What is kept: counts of classes; groups; examples of each group; rows of single requests."""
@@ -31,9 +33,15 @@ class Settings:
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Settings:
         """Those of an environment."""
-        name = environ.get("KIT_FAILURE_LEVEL", "full").upper()
-        rate = environ.get("KIT_FAILURE_RECORDS_PER_SECOND", "")
         return cls(
-            level=Level[name] if name in Level.__members__ else cls.level,
-            records_per_second=int(rate) if rate.isdecimal() else cls.records_per_second,
+            level=given.value(environ, "KIT_FAILURE_LEVEL", _level, cls.level),
+            records_per_second=given.value(
+                environ, "KIT_FAILURE_RECORDS_PER_SECOND", given.whole, cls.records_per_second
+            ),
         )
+
+
+def _level(text: str) -> Level:
+    if text.upper() not in Level.__members__:
+        raise ValueError(text)
+    return Level[text.upper()]

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gevent
 
+from locust_kit.off_loop import off_loop
+
 from . import files
 from .records import Record
-
-logger = logging.getLogger("locust_kit")
 
 _LARGEST_BATCH = 5000
 
 
 class Writer:
-    """Writes into one run's folder, one batch after the other, in the order they were given."""
+    """Writes into one run's folder, one batch after the other, in the order they were given.
 
-    def __init__(self, folder: Path) -> None:
+    `trouble` hears of each write that failed.
+    """
+
+    def __init__(self, folder: Path, trouble: Callable[[OSError], None]) -> None:
         self._folder = folder
         self._rows: list[Record] = []
         self._documents: dict[str, dict[str, Any]] = {}
         self._busy = False
-        self._failed = False
+        self._trouble = trouble
 
     def rows(self, records: list[Record]) -> None:
         """Have rows appended."""
@@ -56,8 +58,6 @@ class Writer:
 
     def _try(self, write: Callable[[Path, Any], None], what: Any) -> None:
         try:
-            gevent.get_hub().threadpool.apply(write, (self._folder, what))
+            off_loop(write, self._folder, what)
         except OSError as error:
-            if not self._failed:
-                self._failed = True
-                logger.warning("locust-kit: failures are counted, not kept: %s: %s", self._folder, error.strerror)
+            self._trouble(error)

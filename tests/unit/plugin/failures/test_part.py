@@ -43,10 +43,14 @@ def test_what_locust_drops_is_dropped() -> None:
     assert counted.report() == {"groups": [], "examples": [], "rows": [], "performance": []}
 
 
+def refused(error: OSError) -> None:
+    raise error
+
+
 def test_the_end_of_a_run_is_on_disk_and_a_new_run_starts_at_nothing(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("KIT_SLOW_MS", "100")
     account, counted = Account(Environment()), Counters()  # type: ignore[arg-type]
-    account.begin("run-1", tmp_path)
+    account.begin("run-1", tmp_path, refused)
     for _ in range(3):
         ask(counted, fails=True, milliseconds=200.0)
     account.take("w1", counted.report())
@@ -59,7 +63,7 @@ def test_the_end_of_a_run_is_on_disk_and_a_new_run_starts_at_nothing(tmp_path: P
     times = json.loads((tmp_path / "performance.json").read_text())
     assert (groups["run_id"], groups["failures"], groups["requests"]) == ("run-1", 3, 10)
     assert times["endpoints"][0]["failed"]["count"] == times["endpoints"][0]["slow"] == 3
-    account.begin("run-2", tmp_path)
+    account.begin("run-2", tmp_path, refused)
     assert (account.status()["failures"], account.performance.endpoints) == (0, {})
 
 
@@ -77,7 +81,7 @@ def test_each_row_is_handed_to_the_pusher_once_and_with_its_run(tmp_path: Path) 
             taken.append((run_id, len(records)))
 
     account, counted = Account(Environment(), Pusher()), Counters()  # type: ignore[arg-type]
-    account.begin("run-1", tmp_path)
+    account.begin("run-1", tmp_path, refused)
     ask(counted, fails=True)
     account.take("w1", counted.report())
     account.take("w1", counted.report())

@@ -22,7 +22,7 @@ from typing import Any
 import gevent
 from gevent.monkey import get_original
 
-from locust_kit.push.outside import off_loop
+from locust_kit.off_loop import off_loop
 from locust_kit.push.pace import Pace
 from locust_kit.push.part import Pusher
 from locust_kit.push.post import poster

@@ -1,0 +1,44 @@
+"""Values of the container's environment. `kit` has checked them; an own compose file or image may bring in others."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+logger = logging.getLogger("locust_kit")
+
+T = TypeVar("T")
+
+
+def value(environ: Mapping[str, str], name: str, convert: Callable[[str], T], default: T) -> T:
+    """A variable as `convert` reads it; the default for none, and for one that it refuses, which is said once."""
+    text = environ.get(name, "")
+    if not text:
+        return default
+    try:
+        return convert(text)
+    except ValueError:
+        _warn(name, text, default)
+        return default
+
+
+@functools.cache
+def _warn(name: str, text: str, default: object) -> None:
+    logger.warning("locust-kit: %s cannot be %r, it is taken for %s", name, text, default)
+
+
+def whole(text: str) -> int:
+    """A whole number, 0 or more. Raises ValueError for anything else."""
+    if not (text.isascii() and text.isdecimal()):
+        raise ValueError(text)
+    return int(text)
+
+
+def positive(text: str) -> float:
+    """A finite number above 0. Raises ValueError for anything else."""
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise ValueError(text)
+    return number
