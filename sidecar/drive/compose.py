@@ -84,6 +84,8 @@ def environment(
         "SLOW_MS": _number(settings.slow_ms),
         "SLOW_REQUESTS": str(settings.slow_requests),
         "SLOW_TOP": str(settings.slow_top),
+        "REDACT": ",".join(settings.redact),
+        "REDACT_KEEP_LAST": str(settings.redact_keep_last),
         "FAILURE_LEVEL": settings.failure_level,
         "FAILURE_RECORDS_PER_SECOND": str(settings.failure_records_per_second),
         "PUSH_URL": settings.push_url,

@@ -11,6 +11,7 @@ LEVELS = ("counts", "groups", "exemplars", "full")
 MOST_RECORDS_PER_SECOND = 10_000
 LARGEST_POOL = 10_000
 MOST_RETRIES = 10
+LONGEST_TAIL = 4
 LARGEST_SPOOL_MEGABYTES = 65_536
 
 INSIDE = (
@@ -137,6 +138,22 @@ FAILING = (
         "How many bottlenecks are told, those with the most time spent in slow requests first.",
         "Nothing.",
         partial(parse.whole, 1, 1000),
+    ),
+    Knob(
+        "REDACT",
+        "",
+        "names",
+        "Headers, parameters and fields that hold secrets, in addition to those the kit knows; none can be taken off.",
+        "Nothing.",
+        parse.field_names,
+    ),
+    Knob(
+        "REDACT_KEEP_LAST",
+        "0",
+        "characters",
+        "How many characters of a token's end stay readable, 4 at most, to tell which one a 401 was about.",
+        "They are in every file and message. Of passwords, cookies, and tokens shorter than 16 nothing stays.",
+        partial(parse.whole, 0, LONGEST_TAIL),
     ),
     Knob(
         "FAILURE_LEVEL",

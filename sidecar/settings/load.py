@@ -24,7 +24,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 FALLBACK_BASE_IMAGE = "debian:trixie-slim"
-_OF_NOTHING = (parse.text, parse.names, parse.labels, parse.alert_urls, parse.push_url, parse.bearer_key)
+_OF_NOTHING = (
+    parse.text,
+    parse.names,
+    parse.labels,
+    parse.field_names,
+    parse.alert_urls,
+    parse.push_url,
+    parse.bearer_key,
+)
 _USER_INFO = re.compile(r"//[^/\s]*@")
 
 

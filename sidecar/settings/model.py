@@ -82,6 +82,8 @@ class Settings:
     slow_ms: float
     slow_requests: int
     slow_top: int
+    redact: tuple[str, ...]
+    redact_keep_last: int
     failure_level: str
     failure_records_per_second: int
     push_url: str

@@ -197,6 +197,17 @@ def proxy(raw: str) -> str:
     raise ValueError("http://host:port, without a user name")
 
 
+_FIELD = re.compile(r"[A-Za-z0-9_.\-]{2,64}")
+
+
+def field_names(raw: str) -> tuple[str, ...]:
+    """Names of headers, parameters or fields, divided by commas or blanks."""
+    found = names(raw)
+    if not all(map(_FIELD.fullmatch, found)):
+        raise ValueError("names of letters, digits, _, - and ., such as X-Shop-Ticket")
+    return found
+
+
 def gc_thresholds(raw: str) -> tuple[int, ...]:
     """One to three whole numbers, divided by commas or blanks, as `gc.set_threshold` takes them."""
     found = re.split(r"[,\s]+", raw.strip())

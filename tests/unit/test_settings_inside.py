@@ -38,6 +38,8 @@ def test_values_are_read(tmp_path: Path) -> None:
         ("POOL_SIZE", "0", "whole number"),
         ("READ_TIMEOUT", "soon", "above 0"),
         ("RETRIES", "11", "whole number"),
+        ("REDACT", "my header,x", "such as X-Shop-Ticket"),
+        ("REDACT_KEEP_LAST", "5", "whole number"),
         ("TLS_CA", "/etc/ssl/ca.pem", "a file in LOCUSTFILES_DIR"),
         ("TLS_CERT", "../mine.pem", "a file in LOCUSTFILES_DIR"),
         ("PROXY", "socks5://host:1080", "http://host:port"),

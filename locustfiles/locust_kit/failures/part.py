@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 import gevent
 
 from locust_kit.performance import Limits, Performance
-from locust_kit.redaction import Redactor
 
 from . import files, summary
 from .capture import Capture
 from .collect import Collection
-from .settings import Settings
+from .settings import Settings, redactor
 from .watch import Watch, threshold_of
 from .writer import Writer
 
@@ -40,7 +39,7 @@ class Counters:
     """What counts requests in a process that has users: failures, and times."""
 
     def __init__(self) -> None:
-        self._failures = Capture(Settings.of(os.environ), lru_cache(_REMEMBERED)(Redactor().text))
+        self._failures = Capture(Settings.of(os.environ), lru_cache(_REMEMBERED)(redactor(os.environ).text))
         self._times = Performance(Limits.of(os.environ))
 
     def listeners(self) -> tuple[Callable[..., None], ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from locust_kit import given
+from locust_kit.redaction import Redactor, rules
 
 
 class Level(IntEnum):
@@ -39,6 +40,13 @@ class Settings:
                 environ, "KIT_FAILURE_RECORDS_PER_SECOND", given.whole, cls.records_per_second
             ),
         )
+
+
+def redactor(environ: Mapping[str, str]) -> Redactor:
+    """What takes secrets out: the kit's rules, and what the environment adds to them."""
+    names = [name for name in environ.get("KIT_REDACT", "").replace(",", " ").split() if name]
+    kept = given.value(environ, "KIT_REDACT_KEEP_LAST", given.whole, 0)
+    return Redactor(by=rules().with_names(names), keep_last=kept)
 
 
 def _level(text: str) -> Level:
