@@ -104,7 +104,8 @@ class Master:
         self._run: run_folder.Run | None = None
         self._trouble: run_folder.Trouble | None = None  # beside a run
         self._workers: dict[str, Digests] = {}
-        self._told: dict[str, dict[str, Any]] = {MEMORY_KEY: {}, COST_KEY: {}}  # by worker, as each last said
+        # By worker, as each last said in this run.
+        self._told: dict[str, dict[str, Any]] = {MEMORY_KEY: {}, COST_KEY: {}}
         self._labels = Labels(environment.parsed_options, os.environ)
         self._cost = Cost()  # of a Locust without workers
         self._retries = 0  # in this run, as far as workers have told
@@ -150,6 +151,8 @@ class Master:
         }
         self._take_own_retries()
         self._retries = 0
+        for told in self._told.values():
+            told.clear()
         if self._pusher:
             self._pusher.begin(self._run.run_id, self._run.labels)
         self._trouble = run_folder.Trouble(self._run)
@@ -205,9 +208,6 @@ class Master:
         connected = runner.clients if isinstance(runner, MasterRunner) else {}
         self._workers = {name: digests for name, digests in self._workers.items() if name in connected}
         known = status.document(self._environment, self._run, self._own, self._workers, self._disk)
-        for told in self._told.values():
-            for gone in told.keys() - connected:
-                del told[gone]
         own = {} if isinstance(runner, MasterRunner) else {COST_KEY: {failures.LOCAL: self._cost.document()}}
         self._take_own_retries()
         push = self._pusher.status() if self._pusher else None

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import time
+import urllib.request
 from collections import Counter
 from typing import Any
 
@@ -53,6 +54,7 @@ class Buyer(FastHttpUser):
         raise KeyError("price")
 """
 WORKERS = 4
+KEY = "a-key-of-this-test-4711"
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +64,7 @@ def shop(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     folder.parent.chmod(0o755)
     (folder / "locustfile.py").write_text(LOCUSTFILE)
     stack.knobs |= {"LOCUSTFILES_DIR": str(folder), "WORKERS": str(WORKERS), "STOP_TIMEOUT": "5", "FAIL_RATIO": "100%"}
+    stack.knobs |= {"LABELS": "env=staging", "PUSH_URL": "http://mock-target:8080/fast", "PUSH_KEY": KEY}
     stack.up()
     return stack
 
@@ -143,6 +146,40 @@ def test_groups_rows_and_table_tell_the_same(shop: Stack) -> None:
     assert len(rows) == len(table) == everything
     assert {row["user_class"] for row in rows} == {"Shopper", "Buyer"}
     assert Counter(row["class"] for row in table) == Counter(row["class"] for row in rows)
+
+
+def test_a_run_is_called_by_its_labels_wherever_it_is_told_of(shop: Stack) -> None:
+    run = json.loads(in_folder(shop, "run.json"))
+    assert run["labels"] == shop.web("/locust-kit/status")["run"]["labels"] == {"env": "staging"}
+    told = until(lambda: shop.snapshot()["run"], 20, "the run in the Snapshot")
+    assert (told["run_id"], told["labels"]) == (run["run_id"], [{"name": "env", "value": "staging"}])
+    with urllib.request.urlopen(f"http://127.0.0.1:{shop.monitor_port}/metrics", timeout=10) as answer:
+        assert f'locust_run_info{{run_id="{run["run_id"]}",env="staging"}} 1' in answer.read().decode()
+
+
+def test_the_sidecar_shows_the_plugins_groups(shop: Stack) -> None:
+    groups = {group["failure_class"]: group for group in shop.snapshot()["failures"]}
+    assert groups["assertion"]["error"] == "no stock for order <n>"
+    assert groups["server_error"]["detail"] == "503"
+
+
+def test_failures_are_pushed_and_the_key_is_in_no_log_and_no_setting(shop: Stack) -> None:
+    everything = len(in_folder(shop, "failures.ndjson").splitlines())
+    until(lambda: shop.web("/locust-kit/status")["push"]["sent_rows"] >= everything, 20, "the last batch")
+    push = shop.web("/locust-kit/status")["push"]
+    assert (push["waiting_rows"], push["dropped_rows"], push["refused_rows"]) == (0, 0, 0)
+    for container in shop.containers():
+        assert KEY not in log_of(container)
+        assert KEY not in docker("inspect", container)
+
+
+def test_each_worker_says_what_the_plugin_and_its_memory_are(shop: Stack) -> None:
+    status = shop.web("/locust-kit/status")
+    assert len(status["cost"]) == len(status["memory"]) == WORKERS
+    for cost in status["cost"].values():
+        assert cost["calls"] > 0
+        assert 0 < cost["us_per_call"] < 1e6
+    assert status["retries"] == {"count": 0}
 
 
 def test_times_are_kept_good_and_failed_apart(shop: Stack) -> None:
