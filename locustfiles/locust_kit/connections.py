@@ -12,7 +12,6 @@ not counted: when the server closes without an answer, it sends an idempotent re
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from locust.contrib.fasthttp import LocustUserAgent
 from urllib3.exceptions import MaxRetryError, ProtocolError, ReadTimeoutError
 from urllib3.util import Retry
 
+from . import given
 from .patches import Patches, change_each
 
 if TYPE_CHECKING:
@@ -202,18 +202,19 @@ def _seconds(environ: Mapping[str, str], name: str) -> float | None:
     if not text:
         return None
     try:
-        value = float(text)
+        return given.positive(text)
     except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise ValueError(f"{name} must be a number of seconds above 0, not {text!r}")
-    return value
+        raise ValueError(f"{name} must be a number of seconds above 0, not {text!r}") from None
 
 
 def _whole(environ: Mapping[str, str], name: str, least: int) -> int | None:
     text = environ.get(name)
     if not text:
         return None
-    if not (text.isascii() and text.isdecimal()) or int(text) < least:
+    try:
+        value = given.whole(text)
+    except ValueError:
+        value = -1
+    if value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, not {text!r}")
-    return int(text)
+    return value

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sidecar.drive import envfile, secrets
 from sidecar.errors import KitError, StackError
 from sidecar.settings import KNOBS, Settings
+from sidecar.settings.inside import FAILING, INSIDE, PUSHING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
 MOCK_HOST = "mock-target"
 _GRACE_SECONDS = 20  # above Locust's own stop timeout: it still has to report and say goodbye
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
+
+# Knobs that docker-compose.yml takes under their own names, as they were given; those of what runs inside Locust, all.
+_AS_THEY_ARE = (
+    "PROJECT", "WEB_PORT", "MONITOR_PORT", "LOCUSTFILES_DIR", "LOCUSTFILE", "TARGET_NETWORK", "BASE_IMAGE", "NOFILE",
+    "WORKER_MEMORY", "WORKER_MEMORY_RESERVATION", "MASTER_MEMORY", "WORKER_CPUS", "STOP_TIMEOUT", "INTERVAL", "TAIL",
+    "WATCH_PROJECT", "FAIL_RATIO", "FAIL_THRESHOLD", "LEDGER_DAYS", "LEDGER_MEGABYTES", "LOCUST_WEB_USERNAME",
+    "ALERT_KINDS", "ALERT_COOLDOWN_SECONDS",
+    *(knob.name for knob in (*INSIDE, *FAILING, *PUSHING) if not knob.secret),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,68 +52,32 @@ def environment(
     """
     inherited = {name: value for name, value in environ.items() if name not in KNOBS and name != "MAKEFLAGS"}
     ours = {
-        "PROJECT": settings.project,
-        "WEB_PORT": str(settings.web_port),
-        "MONITOR_PORT": str(settings.monitor_port),
-        "LOCUSTFILES_DIR": str(settings.locustfiles_dir),
-        "LOCUSTFILE": settings.locustfile,
+        **{name: _text(getattr(settings, name.lower())) for name in _AS_THEY_ARE},
         "KIT_HOST": decided.host,
-        "KIT_CLASSES": ",".join(settings.classes),
-        "KIT_TAGS": ",".join(settings.tags),
-        "KIT_EXCLUDE_TAGS": ",".join(settings.exclude_tags),
-        "LABELS": " ".join(settings.labels),
+        "KIT_CLASSES": _text(settings.classes),
+        "KIT_TAGS": _text(settings.tags),
+        "KIT_EXCLUDE_TAGS": _text(settings.exclude_tags),
         "KIT_ENV_FILE": str(env_file_path(settings)),
-        "WORKER_MEMORY": str(settings.worker_memory),
-        "WORKER_MEMORY_RESERVATION": str(settings.worker_memory_reservation),
-        "MASTER_MEMORY": str(settings.master_memory),
-        "WORKER_CPUS": _number(settings.worker_cpus),
-        "NOFILE": str(settings.nofile),
-        "BASE_IMAGE": settings.base_image,
+        "LABELS": " ".join(settings.labels),
         "LOCUST_IMAGE": decided.locust_image or settings.locust_image,
         "DOCKER_PROXY_USER": decided.proxy_user,
-        "STOP_TIMEOUT": str(settings.stop_timeout),
         "STOP_GRACE_PERIOD": f"{settings.stop_timeout + _GRACE_SECONDS}s",
-        "INTERVAL": f"{settings.interval:g}",
-        "TAIL": str(settings.tail),
         "KIT_LOCUST_URL": master_url,
-        "WATCH_PROJECT": settings.watch_project,
-        "FAIL_RATIO": f"{settings.fail_ratio:g}",
-        "FAIL_THRESHOLD": f"{settings.fail_threshold:g}",
-        "CONNECT_TIMEOUT": _number(settings.connect_timeout),
-        "READ_TIMEOUT": _number(settings.read_timeout),
-        "POOL_SIZE": _number(settings.pool_size),
-        "SHARE_TLS": str(int(settings.share_tls)),
-        "RETRIES": str(settings.retries),
-        "TLS_CA": settings.tls_ca or "",
-        "TLS_CERT": settings.tls_cert or "",
-        "TLS_KEY": settings.tls_key or "",
-        "PROXY": settings.proxy or "",
-        "TRACE_MEMORY": str(int(settings.trace_memory)),
-        "GC_FREEZE": str(int(settings.gc_freeze)),
-        "GC_THRESHOLDS": ",".join(map(str, settings.gc_thresholds or ())),
-        "SLOW_MS": _number(settings.slow_ms),
-        "SLOW_REQUESTS": str(settings.slow_requests),
-        "SLOW_TOP": str(settings.slow_top),
-        "REDACT": ",".join(settings.redact),
-        "REDACT_KEEP_LAST": str(settings.redact_keep_last),
-        "FAILURE_LEVEL": settings.failure_level,
-        "FAILURE_RECORDS_PER_SECOND": str(settings.failure_records_per_second),
-        "PUSH_URL": settings.push_url,
-        "PUSH_SPOOL_MEGABYTES": str(settings.push_spool_megabytes),
-        "LEDGER_DAYS": str(settings.ledger_days),
-        "LEDGER_MEGABYTES": str(settings.ledger_megabytes),
-        "LOCUST_WEB_USERNAME": settings.locust_web_username,
-        "ALERT_KINDS": ",".join(settings.alert_kinds),
-        "ALERT_COOLDOWN_SECONDS": str(settings.alert_cooldown_seconds),
-        "TARGET_NETWORK": settings.target_network,
         "COMPOSE_PROFILES": "mock" if decided.mock else "",
     }
     hashes = {f"KIT_INPUTS_{image.upper().replace('-', '_')}": digest for image, digest in decided.inputs.items()}
     return {**inherited, **ours, **hashes, **secrets.environment(settings)}
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:g}"
+def _text(value: object) -> str:
+    """A setting as docker-compose.yml takes it: nothing as nothing, a switch as 1 or 0, a list by commas."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, float):
+        return f"{value:g}"
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def env_file_path(settings: Settings) -> Path:

@@ -29,7 +29,7 @@ INSIDE = (
         "seconds",
         "How long a user waits for a connection; empty: Locust's own (HttpUser for ever, FastHttpUser 60 s).",
         "What a test says itself comes first: `timeout=` of a request, `connection_timeout` of a class.",
-        parse.optional_seconds,
+        parse.positive,
     ),
     Knob(
         "READ_TIMEOUT",
@@ -37,7 +37,7 @@ INSIDE = (
         "seconds",
         "How long it waits for an answer, or the next piece of one; empty: as above.",
         "What a test says itself comes first: `timeout=` of a request, `network_timeout` of a class.",
-        parse.optional_seconds,
+        parse.positive,
     ),
     Knob(
         "POOL_SIZE",
@@ -45,7 +45,7 @@ INSIDE = (
         "connections",
         "How many connections a user keeps; empty: Locust's own, 10.",
         "Descriptors and memory, for users that ask for several things at once.",
-        partial(parse.optional_whole, 1, LARGEST_POOL),
+        partial(parse.whole, 1, LARGEST_POOL),
     ),
     Knob(
         "RETRIES",
@@ -87,8 +87,6 @@ INSIDE = (
         "What is measured is target and proxy together.",
         parse.proxy,
     ),
-)
-MEMORY = (
     Knob(
         "TRACE_MEMORY",
         "0",

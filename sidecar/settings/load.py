@@ -21,18 +21,9 @@ from sidecar.settings.registry import ALIASES, KNOBS, MAKE_ONLY
 from sidecar.settings.typo import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 FALLBACK_BASE_IMAGE = "debian:trixie-slim"
-_OF_NOTHING = (
-    parse.text,
-    parse.names,
-    parse.labels,
-    parse.field_names,
-    parse.alert_urls,
-    parse.push_url,
-    parse.bearer_key,
-)
 _USER_INFO = re.compile(r"//[^/\s]*@")
 
 
@@ -147,12 +138,20 @@ def _parse(knob: Knob, entry: Given | None, processors: int) -> object:
     raw = (entry.raw if entry else "") or knob.default
     parser = partial(parse.workers, processors) if knob.name == "WORKERS" else knob.parse
     if not raw:
-        return parser("") if parser in _OF_NOTHING else None
+        return _of_nothing(parser)
     try:
         return parser(raw)
     except ValueError as error:
         seen = "cannot be used" if knob.secret else f"is {_USER_INFO.sub('//***@', raw)!r}"
         raise SettingError(f"{knob.name} {seen}", wanted=str(error), where=entry.source if entry else "") from None
+
+
+def _of_nothing(parser: Callable[[str], object]) -> object:
+    """What no text means: the empty text or list of a parser that knows one, else None."""
+    try:
+        return parser("")
+    except ValueError:
+        return None
 
 
 def _settle(values: dict[str, Any], given: Mapping[str, Given], root: Path) -> None:

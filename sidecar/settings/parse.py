@@ -27,6 +27,7 @@ _BARE_HOST = re.compile(r"(?:[^\s/?#:@\[\]]+|\[[^\]]+\])(?::\d+)?(?:[/?#].*)?")
 _BETWEEN_URLS = re.compile(r"\s*,\s*(?=[A-Za-z][A-Za-z0-9+.-]*://)|\s+")
 _ALERT_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[!-~]+")
 _GENERATIONS, _MOST_THRESHOLD = 3, 2**31
+_FIELD = re.compile(r"[A-Za-z0-9_.\-]{2,64}")
 _VISIBLE = re.compile(r"[!-~]+")
 _TRUE = frozenset({"1", "true", "yes", "on", "y"})
 _FALSE = frozenset({"0", "false", "no", "off", "n"})
@@ -56,16 +57,6 @@ def whole(low: int, high: int | None, raw: str) -> int:
     if value < low or (high is not None and value > high):
         raise ValueError(wanted)
     return value
-
-
-def optional_whole(low: int, high: int | None, raw: str) -> int | None:
-    """A whole number in a range, or nothing."""
-    return whole(low, high, raw) if raw else None
-
-
-def optional_seconds(raw: str) -> float | None:
-    """A positive number of seconds, or nothing."""
-    return positive(raw) if raw else None
 
 
 def positive(raw: str) -> float:
@@ -180,7 +171,7 @@ def labels(raw: str) -> tuple[str, ...]:
 def inner_file(raw: str) -> str:
     """A file below a folder, by its path from there."""
     path = PurePosixPath(raw)
-    if path.is_absolute() or ".." in path.parts or not raw.isprintable():
+    if not raw or path.is_absolute() or ".." in path.parts or not raw.isprintable():
         raise ValueError("a file in LOCUSTFILES_DIR, by its path from there, such as certs/ca.pem")
     return str(path)
 
@@ -195,9 +186,6 @@ def proxy(raw: str) -> str:
     except ValueError:
         pass
     raise ValueError("http://host:port, without a user name")
-
-
-_FIELD = re.compile(r"[A-Za-z0-9_.\-]{2,64}")
 
 
 def field_names(raw: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 
 from sidecar.settings import parse
-from sidecar.settings.inside import FAILING, INSIDE, MEMORY, PUSHING
+from sidecar.settings.inside import FAILING, INSIDE, PUSHING
 from sidecar.settings.knob import Knob
 from sidecar.settings.watching import ALERTS, WATCHING
 
@@ -282,7 +282,7 @@ GROUPS: tuple[tuple[str, tuple[Knob, ...]], ...] = (
     ("Images", _IMAGES),
     ("The view", _VIEW),
     ("What the sidecar watches, and for how long it keeps it", WATCHING),
-    ("Inside Locust", INSIDE + MEMORY),
+    ("Inside Locust", INSIDE),
     ("Failed and slow requests", FAILING),
     ("Failed requests, pushed elsewhere", PUSHING),
     ("Alerts", ALERTS),

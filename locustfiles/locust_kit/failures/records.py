@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from locust_kit import run_folder
+
 from .kinds import Kind
 
 LATEST = 3
@@ -99,7 +101,7 @@ class Group:
 
 def rfc3339(seconds: float) -> str:
     """UTC with milliseconds."""
-    return datetime.fromtimestamp(seconds, tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return run_folder.rfc3339(datetime.fromtimestamp(seconds, tz=UTC))
 
 
 def record_of(row: list[Any]) -> Record:

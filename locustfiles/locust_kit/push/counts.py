@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-
-from .pace import rfc3339
+from datetime import UTC, datetime
 
 logger = logging.getLogger("locust_kit")
 
@@ -48,8 +47,12 @@ class Counts:
             "refused_rows": self.refused_rows,
             "retries": self.retries,
             "last_error": self.last_error,
-            "last_ok_at": None if self.last_ok_at is None else rfc3339(self.last_ok_at),
+            "last_ok_at": None if self.last_ok_at is None else _to_the_second(self.last_ok_at),
         }
+
+
+def _to_the_second(at: float) -> str:
+    return datetime.fromtimestamp(at, tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _say(line: str, said: set[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 _MOST_DOUBLINGS = 16  # far beyond `most`, and far from what a float holds
@@ -20,7 +20,7 @@ class Pace:
         whole: until the whole answer is there.
         first, most: the longest pause after the first failed try, and after many.
         longest_asked: the most that a receiver may ask us to wait.
-        hurry: for how long a run's end makes tries quick, unless the stop time-out is longer.
+        hurry: for how long a run's end makes tries quick.
     """
 
     gather: float = 2.0
@@ -46,8 +46,3 @@ class Pace:
         except (ValueError, OverflowError):
             return 0.0
         return min(self.longest_asked, max(0.0, until - now))
-
-
-def rfc3339(seconds: float) -> str:
-    """A time of the wall clock, UTC to the second."""
-    return datetime.fromtimestamp(seconds, tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -9,7 +9,6 @@ from tests.unit.plugin.push.real_push import KEY, QUERY, Receiver
 import json
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import gevent
@@ -45,12 +44,10 @@ def run_once(environment: Environment) -> None:
 
 
 def main() -> None:
-    folder, receiver = Path(sys.argv[1]), Receiver("cut")
-    run_folder.RUNS = folder
-    for write in (run_folder.write_begin, run_folder.write_end):
-        write.__defaults__ = (folder,)
+    receiver = Receiver("cut")
+    folder = run_folder.RUNS
     (folder / "key").write_text(KEY)
-    if sys.argv[2] == "on":
+    if sys.argv[1] == "on":
         url = f"http://127.0.0.1:{serving(receiver)}/v1?{QUERY}"
         os.environ.update(KIT_PUSH_URL=url, KIT_PUSH_KEY_FILE=str(folder / "key"))
     os.environ["KIT_LABELS"] = "env=staging"

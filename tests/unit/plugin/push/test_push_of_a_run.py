@@ -10,7 +10,7 @@ PROGRAM = Path(__file__).with_name("real_master.py")
 
 
 def test_each_failure_of_a_run_is_received_and_told_in_the_status(tmp_path: Path) -> None:
-    found = printed(PROGRAM, tmp_path, "on")
+    found = printed(PROGRAM, "on", KIT_RUNS_DIR=str(tmp_path))
     assert found["failures"] > 10
     assert (found["received"], found["push"]["sent_rows"]) == (found["failures"], found["failures"])
     assert (found["runs"], found["labels"]) == ([found["run_id"]], {"env": "staging"})
@@ -22,6 +22,6 @@ def test_each_failure_of_a_run_is_received_and_told_in_the_status(tmp_path: Path
 
 
 def test_without_a_url_the_status_says_null_and_there_is_no_spool(tmp_path: Path) -> None:
-    found = printed(PROGRAM, tmp_path, "off")
+    found = printed(PROGRAM, "off", KIT_RUNS_DIR=str(tmp_path))
     assert found["failures"] > 10
     assert (found["push"], list(tmp_path.rglob("push"))) == (None, [])
