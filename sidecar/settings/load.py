@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 FALLBACK_BASE_IMAGE = "debian:trixie-slim"
-_USER_INFO = re.compile(r"//[^/\s]*@")
+_USER_INFO = re.compile(r"(?P<scheme>^[A-Za-z][A-Za-z0-9+.-]*://)?.*@", re.DOTALL)
+_NO_PORT = re.compile(r"(?P<host>^(?:[A-Za-z][A-Za-z0-9+.-]*:/*)?[^\s:/?#@\[\]]*:)(?!/|\d*/?$).+", re.DOTALL)
 
 
 def load(
@@ -142,8 +143,15 @@ def _parse(knob: Knob, entry: Given | None, processors: int) -> object:
     try:
         return parser(raw)
     except ValueError as error:
-        seen = "cannot be used" if knob.secret else f"is {_USER_INFO.sub('//***@', raw)!r}"
+        seen = "cannot be used" if knob.secret else f"is {_shown(knob, raw)!r}"
         raise SettingError(f"{knob.name} {seen}", wanted=str(error), where=entry.source if entry else "") from None
+
+
+def _shown(knob: Knob, raw: str) -> str:
+    """A refused text without the password that may be in it: where one begins, nobody knows of a mistyped URL."""
+    if "@" in raw:
+        return _USER_INFO.sub(lambda found: f"{found['scheme'] or ''}***@", raw, count=1)
+    return _NO_PORT.sub(r"\g<host>***", raw) if "://" in f"{knob.unit}{raw}" else raw
 
 
 def _of_nothing(parser: Callable[[str], object]) -> object:

@@ -295,7 +295,7 @@ def target_url(raw: str) -> str:
     parts = _split(raw)
     if not re.match(r"^[A-Za-z][A-Za-z0-9+.-]*://", raw):
         guess = raw if "//" not in raw else raw.split("//", 1)[1]
-        if not _BARE_HOST.fullmatch(guess):  # mailto:x is no host that lacks a scheme
+        if "@" in raw or not _BARE_HOST.fullmatch(guess):  # mailto:x is no host that lacks a scheme
             raise ValueError(_WANTED_URL)
         raise ValueError(f"a URL with its scheme, such as http://{_inside_guess(guess)}")
     if not parts.hostname:
