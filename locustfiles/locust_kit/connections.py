@@ -93,6 +93,11 @@ RETRIED = Retried()
 """This process's count."""
 
 
+def told(count: int) -> str:
+    """What retries mean for the figures of a run: a client measures from its first try to the end of its last."""
+    return f"{count} tries were made again; the time of such a request is that of all its tries, its outcome the last's"
+
+
 class CountedRetry(Retry):
     """Counts each retry, and lets the last failure keep the name that it would have had without retries."""
 

@@ -170,9 +170,7 @@ class Master:
             self._failures.end()
             self._take_own_retries()
             if self._retries:
-                logger.warning(
-                    "locust-kit: RETRIES: %d requests were sent again; figures hold the last try", self._retries
-                )
+                logger.warning("locust-kit: RETRIES: %s", connections.told(self._retries))
             counts = {"requests": total.num_requests, "failures": total.num_failures}
             self._write(run_folder.write_end, self._run, counts)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from locust import FastHttpUser
 from locust.clients import LocustHttpAdapter
-from locust_kit.connections import Retried, Settings, install
+from locust_kit.connections import Retried, Settings, install, told
 
 from tests.unit.plugin.conftest import World
 from tests.unit.plugin.https_servers import Server, full, silent
@@ -115,6 +115,13 @@ def test_each_retry_is_counted(client: str, counted: str, server: Server) -> Non
     done.set()
     assert report.only.status == 200
     assert report.retried == {"http_user": 0, "fast_http_user": 0} | {counted: 2}
+
+
+def test_the_line_at_the_end_says_whose_time_and_whose_outcome_the_figures_hold() -> None:
+    assert (
+        told(7)
+        == "7 tries were made again; the time of such a request is that of all its tries, its outcome the last's"
+    )
 
 
 @pytest.mark.parametrize("client", BOTH)
