@@ -8,7 +8,7 @@ A quantile q is by nearest rank: the smallest time that at least q of the reques
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,10 +98,14 @@ class Endpoint:
 
 
 class Performance:
-    """The times of all endpoints: on a worker those since the last report, on the master those of the run."""
+    """The times of all endpoints: on a worker those since the last report, on the master those of the run.
 
-    def __init__(self, limits: Limits) -> None:
+    `clean` takes secrets out of names, before a report leaves the worker.
+    """
+
+    def __init__(self, limits: Limits, clean: Callable[[str], str] = str) -> None:
         self.limits = limits
+        self._clean = clean
         self.endpoints: dict[Key, Endpoint] = {}
 
     def on_request(
@@ -132,8 +136,11 @@ class Performance:
         """What came since the last report, for the wire."""
         endpoints, self.endpoints = self.endpoints, {}
         return [
-            [*key, one.good.counts, one.good.total_ms, one.failed.counts, one.failed.total_ms, one.slow, one.slow_ms]
-            for key, one in endpoints.items()
+            [
+                *(method, self._clean(name), one.good.counts, one.good.total_ms),
+                *(one.failed.counts, one.failed.total_ms, one.slow, one.slow_ms),
+            ]
+            for (method, name), one in endpoints.items()
         ]
 
     def take(self, report: list[list[Any]]) -> None:

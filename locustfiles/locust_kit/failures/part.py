@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 
-from locust_kit.performance import Limits, Performance
+from locust_kit.performance import MOST_ENDPOINTS, Limits, Performance
 
 from . import files, summary
 from .capture import Capture
@@ -39,8 +39,9 @@ class Counters:
     """What counts requests in a process that has users: failures, and times."""
 
     def __init__(self) -> None:
-        self._failures = Capture(Settings.of(os.environ), lru_cache(_REMEMBERED)(redactor(os.environ).text))
-        self._times = Performance(Limits.of(os.environ))
+        clean = redactor(os.environ).text
+        self._failures = Capture(Settings.of(os.environ), lru_cache(_REMEMBERED)(clean))
+        self._times = Performance(Limits.of(os.environ), lru_cache(MOST_ENDPOINTS)(clean))
 
     def listeners(self) -> tuple[Callable[..., None], ...]:
         """What wants to hear of each request."""

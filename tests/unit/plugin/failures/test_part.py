@@ -36,6 +36,18 @@ def test_a_report_has_failures_and_times_once() -> None:
     assert counted.report() == {"groups": [], "examples": [], "rows": [], "performance": []}
 
 
+def test_no_secret_in_a_name_leaves_with_the_times_and_names_that_become_one_are_added_up() -> None:
+    counted, account = Counters(), Account(Environment())  # type: ignore[arg-type]
+    for secret in ("hunter2", "hunter3"):
+        for listener in counted.listeners():
+            listener("GET", f"/cart?password={secret}", response_time=9000.0, response_length=2, exception=None)
+    report = counted.report()
+    account.take("w1", report)
+    (endpoint,) = account.times()["endpoints"]
+    assert (endpoint["name"], endpoint["good"]["count"]) == ("/cart?password=***", 2)
+    assert "hunter" not in json.dumps([report, account.times(), *account.performance.lines()])
+
+
 def test_what_locust_drops_is_dropped() -> None:
     counted = Counters()
     ask(counted, fails=True)
