@@ -42,3 +42,18 @@ def positive(text: str) -> float:
     if not 0 < number < float("inf"):
         raise ValueError(text)
     return number
+
+
+def share(text: str) -> float:
+    """A share above 0, up to 1, also as `5%`. Raises ValueError for anything else."""
+    number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    if not 0 < number <= 1:
+        raise ValueError(text)
+    return number
+
+
+def switch(text: str) -> bool:
+    """On for 1, off for 0. Raises ValueError for anything else."""
+    if text not in ("0", "1"):
+        raise ValueError(text)
+    return text == "1"

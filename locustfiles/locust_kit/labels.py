@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from typing import Any
+
+logger = logging.getLogger("locust_kit")
 
 VARIABLE = "KIT_LABELS"
 FIELD = "kit_labels"  # of the form that starts a run; Locust keeps it among its options, for it knows the name
@@ -24,6 +27,9 @@ class Labels:
     def __init__(self, options: Any, environ: Mapping[str, str]) -> None:
         self._options = options
         self._usual = environ.get(VARIABLE, "")
+        for word in self._usual.replace(",", " ").split():
+            if not _LABEL.fullmatch(word):
+                logger.warning("locust-kit: %s holds %r, which is no name=value: left out", VARIABLE, word)
         self._forget()
 
     def of_this_run(self) -> dict[str, str]:

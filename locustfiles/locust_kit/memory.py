@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from . import given
+
 PAGE_BYTES = 4096
 STATM = Path("/proc/self/statm")
 
@@ -24,6 +26,7 @@ _MOST_SAMPLES = 600
 _LEAK_BYTES_A_MINUTE = 1 << 20
 _LEAK_SHARE_A_MINUTE = 0.01
 _TOP_LINES = 10
+_GENERATIONS = 3  # of Python's garbage collector
 _STRAIGHT = 0.8  # of the variance that the line explains: what jumps about is no leak
 
 Verdict = Literal["leak", "steady", "too early"]
@@ -81,11 +84,10 @@ class Memory:
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Memory:
         """As an environment has it, which the kit's settings have filled in."""
-        given = environ.get("KIT_GC_THRESHOLDS", "").split(",")
         return cls(
-            traced=environ.get("KIT_TRACE_MEMORY") == "1",
-            frozen=environ.get("KIT_GC_FREEZE") == "1",
-            thresholds=tuple(int(one) for one in given) if all(one.strip().isdecimal() for one in given) else (),
+            traced=given.value(environ, "KIT_TRACE_MEMORY", given.switch, cls.traced),
+            frozen=given.value(environ, "KIT_GC_FREEZE", given.switch, cls.frozen),
+            thresholds=given.value(environ, "KIT_GC_THRESHOLDS", _thresholds, cls.thresholds),
         )
 
     def watch(self) -> None:
@@ -140,6 +142,14 @@ class Memory:
             "gc_frozen_objects": gc.get_freeze_count(),
             "top_lines": self.top_lines,
         }
+
+
+def _thresholds(text: str) -> tuple[int, ...]:
+    """Up to three whole numbers. Raises ValueError for anything else."""
+    found = tuple(given.whole(one.strip()) for one in text.split(","))
+    if len(found) > _GENERATIONS:
+        raise ValueError(text)
+    return found
 
 
 def resident_bytes() -> int:

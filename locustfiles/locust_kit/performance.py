@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import SCHEMA_VERSION, given
+from .texts import safe
 
 GAMMA = 1.02
 MOST_ENDPOINTS = 2000
 SHORTEST_MS = 0.01
 _LOG_GAMMA = math.log(GAMMA)
 _OTHER = "(others)"
+_LONGEST_NAME = 2000
 _QUANTILES = {"median_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99}
 
 Key = tuple[str, str]
@@ -40,6 +42,15 @@ class Limits:
             given.value(environ, "KIT_SLOW_REQUESTS", given.whole, cls.more_than),
             given.value(environ, "KIT_SLOW_TOP", given.whole, cls.top),
         )
+
+
+def milliseconds(response_time: Any) -> float | None:
+    """A response time as a number; None for none, and for what is none or without end."""
+    try:
+        found = float(response_time)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None
 
 
 @dataclass(slots=True)
@@ -112,13 +123,14 @@ class Performance:
         self, request_type: str, name: str, response_time: float | None, exception: Any = None, **_: Any
     ) -> None:
         """Count one request; what has no time is none."""
-        if response_time is None:
+        taken = milliseconds(response_time)
+        if taken is None:
             return
         one = self._endpoint((request_type, name))
-        (one.good if exception is None else one.failed).add(response_time)
-        if response_time > self.limits.slow_ms:
+        (one.failed if exception else one.good).add(taken)
+        if taken > self.limits.slow_ms:
             one.slow += 1
-            one.slow_ms += response_time
+            one.slow_ms += taken
 
     def _endpoint(self, key: Key) -> Endpoint:
         found = self.endpoints.get(key)
@@ -137,8 +149,10 @@ class Performance:
         endpoints, self.endpoints = self.endpoints, {}
         return [
             [
-                *(method, self._clean(name), one.good.counts, one.good.total_ms),
-                *(one.failed.counts, one.failed.total_ms, one.slow, one.slow_ms),
+                safe(method, _LONGEST_NAME),
+                self._clean(safe(name, _LONGEST_NAME)),
+                *(one.good.counts, one.good.total_ms, one.failed.counts, one.failed.total_ms),
+                *(one.slow, one.slow_ms),
             ]
             for (method, name), one in endpoints.items()
         ]

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import gevent
 from locust.runners import STATE_RUNNING, MasterRunner, WorkerRunner
 
 from . import connections, heartbeat, incidents_tab, run_folder, shared_tls, status
 from .cost import Cost
 from .failures import part as failures
 from .failures import tab as failures_tab
+from .guard import Parts, guarded, keep_doing
 from .keep_users import Load, Shortfall
 from .labels import Labels
 from .loaded_files import Digests, Disk, combined, loaded_modules
@@ -35,7 +34,7 @@ REPORT_KEY, MEMORY_KEY, COST_KEY, RETRIES_KEY = "locust_kit", "memory", "cost", 
 
 def install(events: Events) -> None:
     """Wait for Locust's init, then take this process's part: master, worker, or both in one."""
-    events.init.add_listener(_guarded(_on_init))
+    events.init.add_listener(guarded(_on_init))
 
 
 def _on_init(environment: Environment, **_: Any) -> None:
@@ -58,41 +57,42 @@ def _change_clients() -> None:
 
 
 def _be_worker(environment: Environment, runner: WorkerRunner, own: Digests) -> None:
-    counted, used, cost = failures.Counters(), Memory.of(os.environ), Cost()
+    counted, used, cost, parts = failures.Counters(), Memory.of(os.environ), Cost(), Parts()
     used.watch()
 
     def report(data: dict[str, Any], **_: Any) -> None:
         now = time.monotonic()
         used.sample(now, resident_bytes())
-        data[REPORT_KEY] = {
+        made = {
             "files": own,
             failures.REPORT_KEY: cost.whole(counted.report),
             MEMORY_KEY: used.document(now),
-            COST_KEY: cost.document(),
             RETRIES_KEY: connections.RETRIED.news(),
         }
+        checked = cost.whole(lambda: parts.sendable(made))
+        data[REPORT_KEY] = {**checked, COST_KEY: cost.document()}
 
     def report_at_once(**_: Any) -> None:
         used.collect()
         # Locust would send the last figures with its next report, up to 3 s after the master called the run stopped.
         runner._send_stats()  # noqa: SLF001  what its own reporter calls; there is no public name
 
-    environment.events.heartbeat_received.add_listener(lambda **_: heartbeat.touch())
+    environment.events.heartbeat_received.add_listener(guarded(lambda **_: heartbeat.touch()))
     _count(environment, counted, cost)
-    environment.events.test_start.add_listener(_guarded(used.settle))
-    environment.events.report_to_master.add_listener(_guarded(report))
-    environment.events.test_stop.add_listener(_guarded(report_at_once))
+    environment.events.test_start.add_listener(guarded(used.settle))
+    environment.events.report_to_master.add_listener(guarded(report))
+    environment.events.test_stop.add_listener(guarded(report_at_once))
 
 
 def _count(environment: Environment, counted: failures.Counters, cost: Cost) -> None:
     """Have requests counted, from the moments on at which Locust's own statistics start at 0."""
     events = environment.events
     for listener in counted.listeners():
-        events.request.add_listener(cost.sampled(_guarded(listener)))
-    events.user_error.add_listener(_guarded(counted.on_user_error))
-    events.test_start.add_listener(_guarded(counted.forget))
+        events.request.add_listener(cost.sampled(guarded(listener)))
+    events.user_error.add_listener(guarded(counted.on_user_error))
+    events.test_start.add_listener(guarded(counted.forget))
     if environment.reset_stats:
-        events.spawning_complete.add_listener(_guarded(counted.forget))
+        events.spawning_complete.add_listener(guarded(counted.forget))
 
 
 class Master:
@@ -116,21 +116,23 @@ class Master:
     def listen(self) -> None:
         """Register for the events and, with a web UI, for the status page."""
         events = self._environment.events
-        events.test_start.add_listener(_guarded(self._test_start))
-        events.test_stopping.add_listener(_guarded(self._test_stopping))
-        events.test_stop.add_listener(_guarded(self._test_stop))
-        events.worker_report.add_listener(_guarded(self._worker_report))
+        events.test_start.add_listener(guarded(self._test_start))
+        events.test_stopping.add_listener(guarded(self._test_stopping))
+        events.test_stop.add_listener(guarded(self._test_stop))
+        events.worker_report.add_listener(guarded(self._worker_report))
+        for ending in (events.quitting, events.quit):  # workers send last rows after `quitting`
+            ending.add_listener(guarded(self._failures.keep))
         if self._pusher:
             self._pusher.start()
-            events.test_stop.add_listener(_guarded(self._pusher.flush))  # after the account has taken the last rows
-            events.quitting.add_listener(_guarded(self._pusher.keep))
-            events.quit.add_listener(_guarded(self._pusher.keep))  # workers send last rows after `quitting`
-        events.reset_stats.add_listener(_guarded(self._failures.reset))
+            events.test_stop.add_listener(guarded(self._pusher.flush))  # after the account has taken the last rows
+            events.quitting.add_listener(guarded(self._pusher.keep))
+            events.quit.add_listener(guarded(self._pusher.keep))  # workers send last rows after `quitting`
+        events.reset_stats.add_listener(guarded(self._failures.reset))
         if self._environment.reset_stats:
-            events.spawning_complete.add_listener(_guarded(self._failures.reset))
-        gevent.spawn(self._failures.keep_watching)
+            events.spawning_complete.add_listener(guarded(self._failures.reset))
+        keep_doing(self._failures.look, 1)
         if isinstance(self._environment.runner, MasterRunner):
-            gevent.spawn(_keep_users, self._environment.runner)
+            _keep_users(self._environment.runner)
         else:
             _count(self._environment, self._failures.count_here(), self._cost)
         web_ui = self._environment.web_ui
@@ -222,8 +224,8 @@ class Master:
 def _keep_users(runner: MasterRunner) -> None:
     """Look once a second, for as long as the master lives."""
     shortfall = Shortfall()
-    while True:
-        gevent.sleep(1)
+
+    def look_for_users() -> None:
         load = Load(
             running=runner.state == STATE_RUNNING,
             users=runner.user_count,
@@ -235,21 +237,4 @@ def _keep_users(runner: MasterRunner) -> None:
             logger.info("locust-kit: %d of %d users after workers left, asking for all", load.users, load.target_users)
             runner.start(load.target_users, runner.spawn_rate)
 
-
-def _guarded(listener: Callable[..., None]) -> Callable[..., None]:
-    """Log the first failure of `listener` and let the run go on: an exception in an init handler would end Locust."""
-    failed = False
-
-    @functools.wraps(listener)
-    def guarded(*args: Any, **kwargs: Any) -> None:
-        nonlocal failed
-        try:
-            listener(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001  the top of the plugin: whatever it is, the run goes on
-            if not failed:
-                failed = True
-                logger.warning(
-                    "locust-kit: %s failed, the run goes on: %s: %s", listener.__name__, type(error).__name__, error
-                )
-
-    return guarded
+    keep_doing(look_for_users, 1)

@@ -139,7 +139,13 @@ class Redactor:
             object.__setattr__(self, "_known", re.compile("|".join(map(re.escape, longest_first))))
 
     def text(self, text: str) -> str:
-        """The text without secrets."""
+        """The text without secrets; nothing of one that is too deeply nested to be looked through."""
+        try:
+            return self._looked_through(text)
+        except RecursionError:
+            return self.by.mask
+
+    def _looked_through(self, text: str) -> str:
         if self._known is not None:
             text = self._known.sub(self.by.mask, text)
         for pattern in self.by.patterns:

@@ -15,7 +15,10 @@ from typing import Any
 import gevent
 from locust.user.users import User
 
-from .classify import classify
+from locust_kit.performance import milliseconds
+from locust_kit.texts import attribute, safe
+
+from .classify import Class, classify
 from .kinds import Kind
 from .mask import LONGEST, masked
 from .records import GroupKey, Record, plain, wire
@@ -26,6 +29,9 @@ RESERVOIR = 50
 _OTHER = "(others)"
 _TASK = "TASK"
 _LONGEST_URL = 2000
+_LONGEST_NAME = 2000
+_MOST_STATUS = 999
+_MOST_BYTES = 2**63 - 1  # what the wire holds
 
 _EXAMPLES = 2  # of a group in one report, with the headers and the first of the body
 
@@ -59,23 +65,22 @@ class Capture:
         **_: Any,
     ) -> None:
         """Count a request that failed; a good one costs no more than this call."""
-        if exception is None:
+        if not exception:  # as Locust tells it
             return
-        status = getattr(response, "status_code", None)
-        status = status if isinstance(status, int) else 0
-        error = exception if isinstance(exception, BaseException) else Exception(str(exception))
-        kind, detail = classify(error, status)
+        status = _status_of(response)
+        error = exception if isinstance(exception, BaseException) else Exception(safe(exception, 2 * LONGEST))
+        kind, detail = _class_of(error, status)
         record = Record(
             at=self._clock(),
             user_class=_user_class(),
-            method=str(request_type),
-            name=str(name),
-            url=str(url or getattr(response, "url", "") or "")[:_LONGEST_URL],
+            method=safe(request_type, _LONGEST_NAME),
+            name=safe(name, _LONGEST_NAME),
+            url=safe(url or attribute(response, "url", "") or "", _LONGEST_URL),
             status=status,
-            response_ms=float(response_time or 0.0),
-            length=int(response_length or 0),
+            response_ms=milliseconds(response_time) or 0.0,
+            length=_length_of(response_length),
             exception=type(error).__name__,
-            message=str(error)[: 2 * LONGEST],
+            message=safe(error, 2 * LONGEST),
             kind=kind,
             detail=detail,
         )
@@ -83,7 +88,7 @@ class Capture:
 
     def on_user_error(self, user_instance: Any, exception: BaseException, tb: Any = None, **_: Any) -> None:
         """Count an exception in a task, which Locust counts among no requests; it passes the task set as the user."""
-        user_class = type(getattr(user_instance, "user", user_instance)).__name__
+        user_class = type(attribute(user_instance, "user", user_instance)).__name__
         record = Record(
             at=self._clock(),
             user_class=user_class,
@@ -94,7 +99,7 @@ class Capture:
             response_ms=0.0,
             length=0,
             exception=type(exception).__name__,
-            message=str(exception)[: 2 * LONGEST],
+            message=safe(exception, 2 * LONGEST),
             kind=Kind.TASK_ERROR,
             detail=type(exception).__name__,
         )
@@ -137,7 +142,7 @@ class Capture:
     def _with_answer(self, record: Record, response: Any, context: Mapping[Any, Any] | None) -> Record:
         """The record with the headers and the first of the body of its answer."""
         record.context = plain(context)
-        headers = getattr(response, "headers", None)
+        headers = attribute(response, "headers")
         if isinstance(headers, Mapping):
             record.headers = plain(headers, most=40)
         body = _body_of(response)
@@ -188,10 +193,33 @@ def _cleaned_pairs(pairs: Mapping[str, str], clean: Clean) -> dict[str, str]:
     return found
 
 
+def _status_of(response: Any) -> int:
+    """The status code; 0 for none, and for what is none."""
+    status = attribute(response, "status_code")
+    return int(status) if isinstance(status, int) and 0 <= status <= _MOST_STATUS else 0
+
+
+def _length_of(given: Any) -> int:
+    """A length of bytes; 0 for what is none."""
+    try:
+        return min(max(int(given or 0), 0), _MOST_BYTES)
+    except (TypeError, ValueError, OverflowError):
+        return 0
+
+
+def _class_of(error: BaseException, status: int) -> Class:
+    """The class of a failure; `other` for an exception that cannot be looked into."""
+    try:
+        kind, detail = classify(error, status)
+        return Class(kind, safe(detail, LONGEST))
+    except Exception:  # noqa: BLE001  properties of a test's own exception may raise anything
+        return Class(Kind.OTHER, type(error).__name__)
+
+
 def _body_of(response: Any) -> bytes:
     """What of the answer's body was read already; nothing is read for our sake."""
     for name in ("_content", "_cached_content"):
-        body = getattr(response, name, None)
+        body = attribute(response, name)
         if isinstance(body, bytes):
             return body
     return b""
@@ -210,6 +238,6 @@ def _function_of(traceback: Any) -> str:
 
 def _user_class() -> str:
     """The class of the user whose greenlet this is: Locust starts each with the user as its one argument."""
-    arguments = getattr(gevent.getcurrent(), "args", ())
-    user = arguments[0] if arguments else None
+    arguments = attribute(gevent.getcurrent(), "args")
+    user = arguments[0] if arguments and isinstance(arguments, tuple) else None
     return type(user).__name__ if isinstance(user, User) else ""

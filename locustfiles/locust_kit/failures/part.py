@@ -10,15 +10,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import gevent
-
+from locust_kit import given
+from locust_kit.guard import keep_doing
 from locust_kit.performance import MOST_ENDPOINTS, Limits, Performance
 
 from . import files, summary
 from .capture import Capture
 from .collect import Collection
 from .settings import Settings, redactor
-from .watch import Watch, threshold_of
+from .watch import DEFAULT_THRESHOLD, Watch
 from .writer import Writer
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ console = logging.getLogger("locust.stats_logger")  # as Locust prints its own t
 REPORT_KEY, PERFORMANCE_KEY = "failures", "performance"
 LOCAL = "local"
 _LOCAL_SECONDS = 1.0
+_PATIENCE_SECONDS = 5.0
 _REMEMBERED = 512  # texts without secrets: most failures say what others said before, at the same address
 
 
@@ -69,7 +70,7 @@ class Account:
         self._pusher = pusher
         self.collection = Collection()
         self.performance = Performance(Limits.of(os.environ))
-        self.watch = Watch(threshold_of(os.environ.get("KIT_FAIL_THRESHOLD", "")))
+        self.watch = Watch(given.value(os.environ, "KIT_FAIL_THRESHOLD", given.share, DEFAULT_THRESHOLD))
         self.folder: Path | None = None
         self._writer: Writer | None = None
         self._run_id = ""
@@ -107,6 +108,11 @@ class Account:
         for line in (*failed, *self.performance.lines()):
             console.info(line)
 
+    def keep(self, **_: Any) -> None:
+        """Before this process ends: wait a little for a slow disk."""
+        if self._writer is not None:
+            self._writer.wait(_PATIENCE_SECONDS)
+
     def document(self) -> dict[str, Any]:
         """All groups of the run."""
         return summary.document(self._run_id, self.collection, self._environment.stats.total.num_requests)
@@ -126,21 +132,18 @@ class Account:
             "groups": summary.largest(self.collection),
         }
 
-    def keep_watching(self) -> None:
-        """Look at the share of failed requests once a second, for as long as the master lives."""
-        while True:
-            gevent.sleep(1)
-            total = self._environment.stats.total  # another object after each reset
-            if line := self.watch.look(time.monotonic(), total.num_requests, total.num_failures):
-                logger.warning("locust-kit: %s", line)
+    def look(self) -> None:
+        """Look at the share of failed requests; to be called once a second."""
+        total = self._environment.stats.total  # another object after each reset
+        if line := self.watch.look(time.monotonic(), total.num_requests, total.num_failures):
+            logger.warning("locust-kit: %s", line)
 
     def count_here(self) -> Counters:
         """Count in this process, too, and take that in once a second: for a Locust without workers."""
-        self.counted = Counters()
-        gevent.spawn(self._report_here, self.counted)
-        return self.counted
+        counted = self.counted = Counters()
 
-    def _report_here(self, counted: Counters) -> None:
-        while True:
-            gevent.sleep(_LOCAL_SECONDS)
+        def report_here() -> None:
             self.take(LOCAL, counted.report())
+
+        keep_doing(report_here, _LOCAL_SECONDS)
+        return counted

@@ -6,9 +6,11 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, NamedTuple
 
 from locust_kit import run_folder
+from locust_kit.texts import safe
 
 from .kinds import Kind
 
@@ -125,4 +127,8 @@ def plain(context: Mapping[Any, Any] | None, most: int = 16, longest: int = 200)
     """What a user passed along with a request, as text of bounded size."""
     if not isinstance(context, Mapping):
         return {}
-    return {str(name)[:longest]: str(value)[:longest] for name, value in list(context.items())[:most]}
+    try:
+        pairs = list(islice(context.items(), most))
+    except Exception:  # noqa: BLE001  a mapping of the test's own may raise anything
+        return {}
+    return {safe(name, longest): safe(value, longest) for name, value in pairs}

@@ -44,12 +44,3 @@ class Watch:
             self.is_high = False
             return f"{told}: no longer too many"
         return ""
-
-
-def threshold_of(text: str) -> float:
-    """The threshold as `5%` or `0.05`; the default for what is neither."""
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        return DEFAULT_THRESHOLD
-    return value if 0 < value <= 1 else DEFAULT_THRESHOLD

@@ -14,6 +14,7 @@ from . import files
 from .records import Record
 
 _LARGEST_BATCH = 5000
+_EACH_SECONDS = 0.02
 
 
 class Writer:
@@ -28,6 +29,12 @@ class Writer:
         self._documents: dict[str, dict[str, Any]] = {}
         self._busy = False
         self._trouble = trouble
+
+    def wait(self, seconds: float) -> None:
+        """Wait until all is on the disk, at most so long."""
+        with gevent.Timeout(seconds, exception=False):
+            while self._busy:
+                gevent.sleep(_EACH_SECONDS)
 
     def rows(self, records: list[Record]) -> None:
         """Have rows appended."""

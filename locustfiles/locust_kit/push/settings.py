@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from locust_kit import given
+
 logger = logging.getLogger("locust_kit")
 
 _MEGABYTE = 1024**2
@@ -41,8 +43,8 @@ class Settings:
         if key is None:
             logger.warning("locust-kit: failures are not pushed: PUSH_KEY is missing, or no header can carry it")
             return None
-        megabytes = environ.get("KIT_PUSH_SPOOL_MEGABYTES", "")
-        return cls(url, key, int(megabytes) * _MEGABYTE if megabytes.isdecimal() else cls.spool_bytes)
+        megabytes = given.value(environ, "KIT_PUSH_SPOOL_MEGABYTES", given.whole, cls.spool_bytes // _MEGABYTE)
+        return cls(url, key, megabytes * _MEGABYTE)
 
 
 def _is_place(url: str) -> bool:

@@ -77,9 +77,22 @@ class Reader(Limited, HttpUser):
     @task
     def read(self): self.go(NAME, "/page")
 """
+HALVES = f"""{COMMON}
+class Reader(Limited, FastHttpUser):
+    fixed_count = 3
+    def go(self, name, path):
+        if self.done >= 10:
+            gevent.sleep(60)
+        self.done += 1
+        with self.client.get(path, name=name, catch_response=True) as response:
+            response.failure("half of a pair: \\ud800")
+    @task
+    def read(self): self.go("read", "/page")
+"""
 FILES = {
     "several": {"several.py": SEVERAL},
     "shape": {"shape.py": SHAPE},
+    "halves": {"halves.py": HALVES},
     "package": {  # LOCUSTFILE=shop, a package by itself, is the image's: tests/integration/test_users_files.py
         "package.py": "from shop import Reader\n",
         "shop/__init__.py": "from .people import Reader\n",
@@ -94,6 +107,7 @@ FILES = {
 EXPECTED = {
     "several": {"/page": 20, "/bad": 10},
     "shape": {"/page": 30},
+    "halves": {"/page": 30},
     "package": {"/page": 30},
     "own": {"/bad": 30},
 }
@@ -126,10 +140,11 @@ def run(folder: Path, what: str, url: str, *, plugin: bool, **environ: str) -> t
     table = folder / f"{what}-{plugin}"
     files = ",".join([str(folder / f"{what}.py"), *([str(PLUGIN)] if plugin else [])])
     load = [] if what == "shape" else ["-u", "3", "-r", "100", "-t", "2"]
+    load += ["--processes", "1"] if what == "halves" else []  # a worker, whose report must be sent
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "locust", "-f", files, "--headless", "-H", url, "--csv", table, *load],
         env={
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name != "LOCUST_SKIP_MONKEY_PATCH"},  # for tests
             "PYTHONPATH": f"{folder}:{ROOT / 'locustfiles'}",
             "KIT_RUNS_DIR": str(folder / "runs"),
             **environ,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+import pytest
 from locust_kit.labels import FIELD, MOST, Labels, pairs
 
 
@@ -23,3 +24,8 @@ def test_a_run_has_those_of_its_order_and_the_next_those_of_the_environment() ->
 
 def test_a_library_without_options_has_those_of_the_environment() -> None:
     assert Labels(None, {"KIT_LABELS": "env=staging"}).of_this_run() == {"env": "staging"}
+
+
+def test_a_label_of_the_environment_that_is_none_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    assert Labels(None, {"KIT_LABELS": "env=staging staging"}).of_this_run() == {"env": "staging"}
+    assert caplog.messages == ["locust-kit: KIT_LABELS holds 'staging', which is no name=value: left out"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-from locust_kit.failures.watch import DEFAULT_THRESHOLD, Watch, threshold_of
+from locust_kit.failures.watch import Watch
 
 
 def run(watch: Watch, *seconds: tuple[int, int], begin: float = 0.0) -> list[str]:
@@ -45,18 +44,3 @@ def test_statistics_that_were_reset_begin_a_new_window() -> None:
     assert watch.look(6.0, 0, 0) == ""
     assert not watch.is_high
     assert watch.look(7.0, 100, 50).startswith("50.0 % of 100 requests failed")
-
-
-@pytest.mark.parametrize(
-    ("text", "wanted"),
-    [
-        ("5%", 0.05),
-        ("0.02", 0.02),
-        ("12.5%", 0.125),
-        ("", DEFAULT_THRESHOLD),
-        ("many", DEFAULT_THRESHOLD),
-        ("0", DEFAULT_THRESHOLD),
-    ],
-)
-def test_the_threshold_is_read_as_the_knob_writes_it(text: str, wanted: float) -> None:
-    assert threshold_of(text) == pytest.approx(wanted)

@@ -1,0 +1,177 @@
+"""Whatever a locustfile or a target brings, a worker's report can be sent, and what fails inside is one warning."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import gevent
+import pytest
+from locust.env import Environment
+from locust.event import Events
+from locust.rpc.protocol import Message
+from locust_kit import plugin
+from locust_kit.guard import guarded, keep_doing
+
+HALF = "\ud800 bad"
+
+
+class Unspeakable(Exception):  # noqa: N818
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+    @property
+    def reason(self) -> str:
+        raise ZeroDivisionError
+
+
+class Raising:
+    """A response of which nothing can be read."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise ZeroDivisionError(name)
+
+
+class Broken(Mapping[str, str]):
+    def __getitem__(self, key: str) -> str:
+        raise ZeroDivisionError
+
+    def __iter__(self) -> Iterator[str]:
+        raise ZeroDivisionError
+
+    def __len__(self) -> int:
+        return 1
+
+
+class Answer:
+    def __init__(self, status: Any, headers: Any, content: Any) -> None:
+        self.status_code, self.headers, self._content, self.url = status, headers, content, HALF
+
+
+class Runner:
+    def _send_stats(self) -> None:
+        raise OSError("no master")
+
+
+@pytest.fixture
+def worker() -> Iterator[Environment]:
+    """A worker's environment with the plugin, without a connection."""
+    callbacks, environment = list(gc.callbacks), Environment(events=Events())
+    plugin._be_worker(environment, Runner(), {})  # type: ignore[arg-type]
+    yield environment
+    gc.callbacks[:] = callbacks
+
+
+def reported(environment: Environment) -> dict[str, Any]:
+    """The plugin's part of a report, as it reaches the master."""
+    data: dict[str, Any] = {}
+    environment.events.report_to_master.fire(client_id="w1", data=data)
+    part = Message.unserialize(Message("stats", data, "w1").serialize()).data["locust_kit"]
+    assert isinstance(part, dict)
+    return part
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"exception": Exception(HALF)},
+        {"exception": HALF},
+        {"exception": Unspeakable()},
+        {"exception": Exception("x" * 10_000_000)},
+        {"exception": OSError([], "an errno that cannot be looked up")},
+        {"request_type": HALF, "name": HALF},
+        {"name": None, "request_type": None},
+        {"name": ("a", 1), "request_type": b"GET"},
+        {"name": object()},
+        {"name": "n" * 1_000_000},
+        {"response": Raising()},
+        {"response": Answer(10**30, {HALF: HALF}, b"\xff" * 5000)},
+        {"response": Answer("200", Broken(), "no bytes")},
+        {"response": Answer(None, None, None)},
+        {"context": {HALF: HALF, "thing": object(), 1: {"a": b"\xff"}, "none": Unspeakable()}},
+        {"context": Broken()},
+        {"response_time": float("nan")},
+        {"response_time": float("inf")},
+        {"response_time": -5},
+        {"response_time": "soon"},
+        {"response_length": 10**30},
+        {"response_length": "long"},
+        {"response_length": float("nan")},
+        {"url": "http://shop/?" + "aa: " * 495},
+    ],
+    ids=" ".join,
+)
+def test_whatever_a_request_brings_is_counted_and_can_be_sent(worker: Environment, changed: dict[str, Any]) -> None:
+    usual = {
+        "request_type": "GET",
+        "name": "/cart",
+        "response_time": 5.0,
+        "response_length": 2,
+        "response": None,
+        "context": {},
+        "exception": Exception("no"),
+        "start_time": 0.0,
+        "url": None,
+    }
+    worker.events.request.fire(**{**usual, **changed})
+    found = reported(worker)["failures"]
+    assert (len(found["rows"]), sum(row[5] for row in found["groups"])) == (1, 1)
+    assert "NaN" not in json.dumps(found)
+    assert len(json.dumps(found)) < 50_000
+
+
+def test_an_exception_in_a_task_is_counted_whatever_it_is(worker: Environment) -> None:
+    for error in (Exception(HALF), Unspeakable()):
+        worker.events.user_error.fire(user_instance=Raising(), exception=error, tb=None)
+    assert [row[5] for row in reported(worker)["failures"]["groups"]] == [1, 1]
+
+
+def test_an_empty_exception_is_none_as_locust_has_it(worker: Environment) -> None:
+    worker.events.request.fire(
+        request_type="GET", name="/", response_time=5.0, response_length=2, exception="", context={}
+    )
+    found = reported(worker)["failures"]
+    assert (found["rows"], len(found["performance"])) == ([], 1)
+
+
+def test_a_part_that_cannot_be_sent_is_left_out_and_said_once(
+    worker: Environment, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("locust_kit.memory.Memory.document", lambda *_: {"lines": HALF})
+    found = [reported(worker), reported(worker)]
+    assert [("memory" in one, "failures" in one) for one in found] == [(False, True)] * 2
+    (said,) = [line.getMessage() for line in caplog.records]
+    assert said.startswith("locust-kit: the report of memory failed, the run goes on: UnicodeEncodeError: ")
+
+
+def test_a_listener_that_fails_is_one_line_even_of_an_exception_without_a_text(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def listen() -> None:
+        raise Unspeakable
+
+    listener = guarded(listen)
+    listener()
+    listener()
+    assert [line.getMessage() for line in caplog.records] == [
+        "locust-kit: listen failed, the run goes on: Unspeakable: <Unspeakable without a text>"
+    ]
+
+
+def test_a_greenlet_goes_on_after_a_step_that_failed(caplog: pytest.LogCaptureFixture) -> None:
+    steps: list[int] = []
+
+    def step() -> None:
+        steps.append(1)
+        raise ValueError("once")
+
+    keep_doing(step, 0.001)
+    with gevent.Timeout(5):
+        while len(steps) < 3:
+            gevent.sleep(0.001)
+    assert [(line.levelno, line.getMessage()) for line in caplog.records] == [
+        (logging.WARNING, "locust-kit: step failed, the run goes on: ValueError: once")
+    ]
