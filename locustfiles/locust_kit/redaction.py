@@ -13,13 +13,15 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote_plus
 
 RULES_FILE = Path(__file__).resolve().with_suffix(".json")
 LEAST_WITH_TAIL = 16  # characters of a token, of whose end something may stay readable
 LONGEST_TAIL = 4
+_REMEMBERED = 2048  # names: the same come again and again
+_REACH = 4096  # characters around a name, in which its value is looked for
 SHORTEST_KNOWN = 5  # a shorter value would be found in half of all words
 
 _USER_INFO = re.compile(r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^\s/?#'\"<>@]*)@")
@@ -38,25 +40,29 @@ _CUT_OFF = re.compile(  # a body is kept up to some length, which may end within
     r"(?P<bytes>b?)(?P<open>\\{0,31}[\"'])(?P<value>(?:\\.|(?!(?P=open))[^\\])*+\\?)\Z",
     re.DOTALL,
 )
-_INSIDE = re.compile(
-    r"(?P<quote>\\{0,31}[\"'])(?P<name>[^\"'\\]{1,64})(?P=quote)(?P<gap>\s*:\s*)"
-    r"(?P<value>\[[^\[\]{}]*+\]?|\{[^\[\]{}]*+\}?)"
-)
+_FIELD = re.compile(r"(?P<quote>\\{0,31}[\"'])(?P<name>[^\"'\\]{1,64})(?P=quote)\s*:\s*(?=b?\\{0,31}[\"'\[{\w])")
+_STRING = re.compile(r"b?(?P<quote>\\{0,31}[\"'])(?P<text>[^\"'\\]{1,64})(?P=quote)")
+_MARK = re.compile(r"\\*[\"']|[\[\]{}]")
+_BARE = re.compile(r"[^\s\"',}\]\\]*")
+_ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2}|[\w.~+*!()'\-])++")
+_ENCODED_MARK = re.compile(r"%(?:22|27|3[aAdD]|5[bB]|7[bB])")
 _ELEMENT = re.compile(r"<(?P<name>[A-Za-z][\w.:\-]{0,63})(?P<gap>(?:\s[^<>]{0,200})?>)(?P<value>[^<]+)")
 _INPUT = re.compile(
     r"(?P<head>\bname\s*=\s*[\"']?)(?P<name>[^\"'\s<>]{1,64})(?P<gap>[\"']?\s[^<>]{0,200}?\bvalue\s*=\s*[\"']?)"
     r"(?P<value>[^\"'<>]+)"
 )
 _PART = re.compile(  # of a multipart form
-    r"(?P<head>\bname=\")(?P<name>[^\"\r\n]{1,64})(?P<gap>\"[^\r\n]*\r?\n(?:[^\r\n]+\r?\n){0,5}\r?\n)"
+    r"(?P<head>\bname=\")(?P<name>[^\"\r\n]{1,64})(?P<gap>\"[^\r\n]{0,300}\r?\n(?:[^\r\n]+\r?\n){0,5}\r?\n)"
     r"(?P<value>.*?)(?=\r?\n--|\Z)",
     re.DOTALL,
 )
 _ASSIGNED = re.compile(
-    r"(?<![A-Za-z0-9_.%])(?P<name>[A-Za-z][A-Za-z0-9_.%\-\[\]]{0,63})(?P<gap>=)"
+    r"(?<![A-Za-z0-9_.%])(?P<name>[A-Za-z][A-Za-z0-9_.%\-\[\]]{0,63})(?P<gap>=|[ \t]{1,4}=[ \t]{1,4}(?!=))"
     r"(?P<value>\"[^\"]*\"|'[^']*'|[^\s&;,'\")}\]]*)"
 )
-_HEADER = re.compile(r"(?<![A-Za-z0-9_\-])(?P<name>[A-Za-z][A-Za-z0-9_\-]{1,60})(?P<gap>:[ \t]+)(?P<value>[^\r\n]+)")
+_HEADER = re.compile(
+    r"(?<![A-Za-z0-9_\-])(?P<name>[A-Za-z][A-Za-z0-9_\-]{1,60})(?P<gap>[ \t]{0,4}:[ \t]+)(?P<value>[^\r\n]+)"
+)
 _TAIL = re.compile(r"[A-Za-z0-9_\-+/=.]+")
 _CHOSEN_BY_PEOPLE = ("pass", "pwd", "pin", "cookie", "session")  # of these no character is shown
 _WORD = re.compile(r"[^a-z0-9]+")
@@ -69,11 +75,15 @@ class Rules:
 
     mask: str
     names: frozenset[str]
-    parts: tuple[str, ...]
+    part: re.Pattern[str]
     ends: tuple[str, ...]
     scheme: re.Pattern[str]
     patterns: tuple[re.Pattern[str], ...]
     tokens: tuple[str, ...]
+    whole: re.Pattern[str]
+    passwords: re.Pattern[str]
+    named_by: frozenset[str]
+    values: frozenset[str]
 
     def is_secret(self, name: str) -> bool:
         """Whether a header, variable, parameter or field of this name holds a secret."""
@@ -83,7 +93,8 @@ class Rules:
         return (
             plain in self.names
             or plain.endswith(self.ends)
-            or any(part in plain or part.replace("_", "") in joined for part in self.parts)
+            or self.part.search(plain) is not None
+            or self.part.search(joined) is not None
             or (last in self.names and last in ("authorization", "cookie", "jwt"))
         )
 
@@ -97,6 +108,7 @@ class Rules:
         return replace(self, names=self.names | {_plain(name) for name in names if _plain(name)})
 
 
+@lru_cache(_REMEMBERED)
 def _plain(name: str) -> str:
     """A name in lower case, its words divided by `_`."""
     return _WORD.sub("_", _HUMP.sub("_", name).lower()).strip("_")
@@ -110,11 +122,15 @@ def rules(path: Path = RULES_FILE) -> Rules:
     return Rules(
         mask=found["mask"],
         names=frozenset(found["names"]),
-        parts=tuple(found["name_parts"]),
+        part=re.compile("|".join(found["name_parts"] + [one.replace("_", "") for one in found["name_parts"]])),
         ends=tuple(found["name_ends"]),
         scheme=re.compile(rf"\b(?P<scheme>{schemes})\s+(?P<value>[A-Za-z0-9+/=_.~\-]{{6,}})", re.IGNORECASE),
         patterns=tuple(re.compile(one) for one in found["patterns"]),
         tokens=tuple(found["tokens"]),
+        whole=re.compile("|".join(found["whole_patterns"])),
+        passwords=re.compile("|".join(found["password_schemes"]), re.IGNORECASE),
+        named_by=frozenset(found["named_by"]),
+        values=frozenset(found["values"]),
     )
 
 
@@ -148,8 +164,11 @@ class Redactor:
     def _looked_through(self, text: str) -> str:
         if self._known is not None:
             text = self._known.sub(self.by.mask, text)
+        text = self.by.whole.sub(self.by.mask, text)
         for pattern in self.by.patterns:
             text = pattern.sub(self._token, text)
+        if _ENCODED_MARK.search(text):
+            text = _ENCODED.sub(self._encoded, text)
         text = _USER_INFO.sub(lambda match: f"{match['scheme']}{self.by.mask}@", text)
         if "<" in text:
             text = _ELEMENT.sub(self._framed, text)
@@ -158,15 +177,55 @@ class Redactor:
             text = self._quotes(text)
         text = _HEADER.sub(self._header, text)
         text = _ASSIGNED.sub(self._assigned, text)
-        return self.by.scheme.sub(lambda match: f"{match['scheme']} {self._tail(match['value'])}", text)
+        return self.by.scheme.sub(self._credentials, text)
+
+    def _credentials(self, match: re.Match[str]) -> str:
+        """`Bearer x`: of a token the end may stay, of a password nothing."""
+        hidden = self.by.mask if self.by.passwords.match(match[0]) else self._tail(match["value"])
+        return f"{match['scheme']} {hidden}"
 
     def _quotes(self, text: str) -> str:
         """JSON, the way Python writes it, and forms in parts."""
-        text = _PART.sub(self._framed, text)
-        text = _INSIDE.sub(self._framed, text)
+        text = self._fields(_PART.sub(self._framed, text))
         text = _QUOTED.sub(self._quoted, text)
         text = _CUT_OFF.sub(self._cut_off, text)
         return _QUOTED_BARE.sub(self._bare, text)
+
+    def _fields(self, text: str) -> str:
+        """Objects and lists under a secret name, however deep, and what `value` holds beside such a name."""
+        hidden: list[tuple[int, int]] = []
+        seen_until = 0
+        for match in _FIELD.finditer(text):
+            at = match.end()
+            if hidden and match.start() < hidden[-1][1]:
+                continue
+            if _plain(match["name"]) in self.by.named_by and self._names_a_secret(text, at):
+                if match.start() >= seen_until:
+                    first, seen_until = _object_around(text, match.start(), match["quote"])
+                    hidden += self._values_within(text, first, seen_until, match["quote"])
+            elif text[at] in "[{" and self.by.is_secret(match["name"]):
+                hidden.append((at, _closed(text, at, match["quote"])))
+        return _without(text, sorted(hidden), self.by.mask)
+
+    def _names_a_secret(self, text: str, at: int) -> bool:
+        said = _STRING.match(text, at)
+        return said is not None and self.by.is_secret(said["text"])
+
+    def _values_within(self, text: str, first: int, last: int, quoted: str) -> list[tuple[int, int]]:
+        """Where the values are in an object that names a secret; each with its quotes, if it has any."""
+        return [
+            (field.end(), _end_of_value(text, field.end(), quoted))
+            for field in _FIELD.finditer(text, first, last)
+            if field["quote"] == quoted and _plain(field["name"]) in self.by.values
+        ]
+
+    def _encoded(self, match: re.Match[str]) -> str:
+        """Percent-encoded JSON, form or text in a URL."""
+        if not _ENCODED_MARK.search(match[0]):
+            return match[0]
+        decoded = unquote_plus(match[0], errors="replace")
+        cleaned = self._looked_through(decoded)
+        return match[0] if cleaned == decoded else quote(cleaned, safe="*")
 
     def words(self, words: Sequence[str]) -> tuple[str, ...]:
         """The words of a command line: what follows a flag that names a secret is one."""
@@ -187,14 +246,14 @@ class Redactor:
         return self._tail(value) if self.by.is_token(name) else self.by.mask
 
     def _token(self, match: re.Match[str]) -> str:
-        """What stands for a text that has the form of a token; of a private key, the end is no use."""
-        return self.by.mask if "PRIVATE KEY" in match[0] else self._tail(match[0])
+        """What stands for a text that has the form of a token."""
+        return self._tail(match[0])
 
     def _tail(self, value: str) -> str:
         """The mask, and of a long token the last characters. One that was masked before stays as it is."""
         kept, mask = min(self.keep_last, LONGEST_TAIL), self.by.mask
         value = value.strip("\"'\\ \t")
-        if not kept or not _TAIL.fullmatch(value[-kept:]):
+        if not kept or not _TAIL.fullmatch(value[-kept:]) or self.by.passwords.match(value):
             return mask
         if value.startswith(mask) and len(value) == len(mask) + kept:
             return value
@@ -235,6 +294,65 @@ class Redactor:
             self._hidden(match["name"], match["value"]) if secret else _HEADER.sub(self._header, match["value"])
         )  # "error: password: x"
         return f"{match['name']}{match['gap']}{value}"
+
+
+def _closed(text: str, at: int, quoted: str, end: int | None = None) -> int:
+    """Where the object or list that opens at `at` has ended; the text's end when it was cut off.
+
+    `quoted` is how strings are quoted there: with so many backslashes. What is in a string closes nothing.
+    """
+    depth, within, level = 0, "", len(quoted)
+    end = len(text) if end is None else min(end, len(text))
+    for mark in _MARK.finditer(text, at, end):
+        said = mark[0]
+        if said in "{[" or said in "}]":
+            if not within:
+                depth += 1 if said in "{[" else -1
+                if not depth:
+                    return mark.end()
+        elif within:
+            within = "" if said == within else within
+        elif len(said) == level:
+            within = said
+    return end
+
+
+def _end_of_value(text: str, at: int, quoted: str) -> int:
+    """Where a value has ended: an object or list, a string, or a bare word."""
+    if text[at] in "[{":
+        return _closed(text, at, quoted)
+    start = at + (text[at] == "b")
+    opened = _MARK.match(text, start)
+    if opened is None or len(opened[0]) != len(quoted):
+        bare = _BARE.match(text, at)
+        return bare.end() if bare else at
+    return next((mark.end() for mark in _MARK.finditer(text, opened.end()) if mark[0] == opened[0]), len(text))
+
+
+def _object_around(text: str, at: int, quoted: str) -> tuple[int, int]:
+    """Start and end of the object that holds what is at `at`, within reach."""
+    first, depth = max(0, at - _REACH), 0
+    for place in range(at - 1, first - 1, -1):
+        if text[place] == "}":
+            depth += 1
+        elif text[place] == "{":
+            if not depth:
+                return place, _closed(text, place, quoted, at + _REACH)
+            depth -= 1
+    return first, min(len(text), at + _REACH)
+
+
+def _without(text: str, spans: Sequence[tuple[int, int]], mask: str) -> str:
+    """The text with each span replaced by the mask, quoted as what was there."""
+    pieces, done = [], 0
+    for start, end in spans:
+        if start < done:
+            continue
+        mark = _MARK.match(text, start)
+        around = mark[0] if mark and mark[0] not in ("{", "[") else ""
+        pieces += [text[done:start], around, mask, around]
+        done = end
+    return "".join([*pieces, text[done:]])
 
 
 def _forms(value: str) -> Iterable[str]:

@@ -92,3 +92,37 @@ def test_no_text_makes_it_fail_or_take_long(seed: int) -> None:
     source = random.Random(seed)  # noqa: S311  the same each time, on purpose
     text = "".join(source.choice("\"'{}[]:=,;&@/\\ \npasswordtoken=:x") for _ in range(3000))
     assert isinstance(Redactor().text(text), str)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "passed=12, failed = 3",
+        "key error: 'cart'",
+        "monkey=1",
+        "12:30:01 GET http://shop:8080/cart?page=2&q=%7B%22a%22%3A1%7D",
+        'File "shop.py", line 3, in buy',
+        '{"name": "cart", "value": 3, "fields": [{"name": "page", "value": [1, {"a": 2}]}]}',
+        "if count == 3 : stop",
+    ],
+)
+def test_ordinary_text_stays(text: str) -> None:
+    assert Redactor(keep_last=4).text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("Authorization: Basic YW5uOmh1bnRlcjIyMjI=", "Authorization: ***"),
+        ("Basic YW5uOmh1bnRlcjIyMjI=", "Basic ***"),
+        ("Bearer abcdefghijklmnop1a2b", "Bearer ***1a2b"),
+        ('{"password": {"a": {"b": ["x", "}"]}}, "n": 1}', '{"password": ***, "n": 1}'),
+        ("{'value': 'x', 'name': 'password'}", "{'value': '***', 'name': 'password'}"),
+        ("?q=%7B%22password%22%3A%22x%22%7D&n=%201", "?q=%7B%22password%22%3A%22***%22%7D&n=%201"),
+        ("password = x, n = 1", "password = ***, n = 1"),
+        ("curl -u ann:hunter2 http://shop/", "curl -u *** http://shop/"),
+    ],
+)
+def test_what_is_left_of_a_text_with_a_secret(text: str, cleaned: str) -> None:
+    assert Redactor(keep_last=4).text(text) == cleaned
+    assert Redactor(keep_last=4).text(cleaned) == cleaned

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 from flask import Flask
@@ -51,6 +51,8 @@ def in_url(draw: random.Random, secret: str) -> dict[str, Any]:
         f"http://shop/cart?page=2&{name}={secret}",
         f"http://shop/cart?{name}={secret}&page=2",
         f"http://shop/cart#{name}={secret}",
+        f"http://shop/cart?q={quote(json.dumps({'user': 'ann', name: secret}))}&page=2",
+        f"http://shop/cart?next={quote(f'/in?{name}={secret}', safe='')}",
     )
     return {"url": draw.choice(forms)}
 
@@ -92,7 +94,20 @@ def cut_off(draw: random.Random, secret: str) -> dict[str, Any]:
 
 def in_list(draw: random.Random, secret: str) -> dict[str, Any]:
     name = cased(draw, draw.choice(FIELDS))
-    return {"body": json.dumps({"user": "ann", name: draw.choice(([secret, "x"], {"value": secret}))})}
+    deep: Any = secret
+    for _ in range(draw.randrange(1, 5)):
+        deep = draw.choice(({"a}": deep, "n": [1, {}]}, [{"x]": "{"}, deep], {"text": json.dumps({"in": deep})}))
+    whole = {"user": "ann", name: deep, "page": 2}
+    return {"body": draw.choice((json.dumps(whole), repr(whole), json.dumps({"text": json.dumps(whole)})))}
+
+
+def in_pair(draw: random.Random, secret: str) -> dict[str, Any]:
+    """A field that says its name, and another its value."""
+    name, value = draw.choice(("name", "key", "field", "header")), draw.choice(("value", "val", "content"))
+    pair = [(name, cased(draw, draw.choice(FIELDS))), (value, draw.choice((secret, [secret], {"a": secret})))]
+    draw.shuffle(pair)
+    whole = {"user": "ann", "fields": [{"name": "page", "value": "2"}, dict(pair)]}
+    return {"body": draw.choice((json.dumps(whole), repr(whole), json.dumps({"text": json.dumps(whole)})))}
 
 
 def in_message(draw: random.Random, secret: str) -> dict[str, Any]:
@@ -103,6 +118,10 @@ def in_message(draw: random.Random, secret: str) -> dict[str, Any]:
         f"{{'{name}': '{secret}'}} was refused",
         f'no such user: {{"{name}":"{secret}"}}',
         f"Bearer {secret} has ended",
+        f"{name} = {secret}",
+        f"{name} : {secret}",
+        f"curl -u ann:{secret} http://shop/",
+        f"curl --user ann:{secret} http://shop/",
     )
     return {"message": draw.choice(forms)}
 
@@ -116,7 +135,7 @@ def in_name(draw: random.Random, secret: str) -> dict[str, Any]:
 
 
 PLACES: tuple[Callable[[random.Random, str], dict[str, Any]], ...] = (
-    in_header, in_url, in_json, in_form, in_message, in_context, in_name, in_markup, cut_off, in_list,
+    in_header, in_url, in_json, in_form, in_message, in_context, in_name, in_markup, cut_off, in_list, in_pair,
 )  # fmt: skip
 
 
