@@ -88,13 +88,14 @@ class Sketch:
         return None
 
     def document(self) -> dict[str, Any]:
-        """Count, mean and quantiles; null without a request."""
+        """Count, mean, quantiles (null without a request), and how many fell into each bucket."""
         count = self.count
         quantiles = {name: self.quantile(share) for name, share in _QUANTILES.items()}
         return {
             "count": count,
             "mean_ms": round(self.total_ms / count, 2) if count else None,
             **{name: None if value is None else round(value, 2) for name, value in quantiles.items()},
+            "buckets": dict(sorted(self.counts.items())),
         }
 
 
@@ -182,6 +183,7 @@ class Performance:
             "schema_version": SCHEMA_VERSION,
             "run_id": run_id,
             "slow_is_over_ms": self.limits.slow_ms,
+            "gamma": GAMMA,
             "quantiles": f"nearest rank, within {50 * (GAMMA - 1):.0f} %",
             "endpoints": [
                 {

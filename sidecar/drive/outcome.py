@@ -5,12 +5,16 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sidecar.drive import reports, summary, verdict, workspace
+from sidecar.drive import limits, reports, summary, verdict, workspace
 from sidecar.drive.verdict import Facts, Verdict
 from sidecar.drive.web import Web, WebError
 from sidecar.errors import KitError
+from sidecar.report import junit, markdown
+from sidecar.rules import thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
     from sidecar.drive.follow import Seen
     from sidecar.drive.plan import Master, Plan
     from sidecar.drive.say import Say
+    from sidecar.model.threshold import Threshold
+    from sidecar.rules.thresholds import Judged
     from sidecar.settings import Settings
 
 _LONGEST_EXCEPTION = 200  # characters
@@ -35,6 +41,7 @@ class Run:
     started_at: datetime
     seconds: float
     ended_early: str
+    thresholds: tuple[Threshold, ...] = ()
 
 
 def report(
@@ -45,23 +52,73 @@ def report(
     `at_start` are the master's figures from before the run.
     """
     seen = done.seen
+    checked = _checked(web, done)
     judged = verdict.decide(
         Facts(
             seen.requests,
             seen.failures,
-            settings.fail_ratio,
+            limits.fail_ratio(settings, done.thresholds),
             len(seen.missing),
             seen.master_lost,
             done.ended_early,
             "" if seen.requests or seen.master_lost else _exception(web),
+            checked,
+            settings.on_invalid == "fail",
         )
     )
+    document = _document(settings, done, judged, at_start) | {"judged": _judged(judged, checked)}
     _show_figures(done, say)
     say.line()
     downloads = iter(()) if seen.master_lost else web.downloads()  # a new master's would be of no run
-    say.line(f"report: {_save(downloads, settings, _document(settings, done, judged, at_start), environ)}")
+    rendered = [("report.md", markdown.render(document).encode()), ("junit.xml", junit.render(document))]
+    say.line(f"report: {_save(chain(downloads, rendered), settings, document, environ)}")
+    _append_summary(environ.get("GITHUB_STEP_SUMMARY", ""), rendered[0][1], say)
     _show_verdict(done, judged, say)
     return judged.exit_code
+
+
+def _checked(web: Web, done: Run) -> tuple[Judged, ...]:
+    """What came of each threshold."""
+    if not done.thresholds:
+        return ()
+    rows = thresholds.rows_of(summary.endpoints(done.seen.figures))
+    try:
+        times = {} if done.seen.master_lost else web.json("/locust-kit/performance.json")
+    except (WebError, ValueError):
+        times = {}
+    return thresholds.judge(done.thresholds, rows, thresholds.spreads_of(times))
+
+
+def _judged(judged: Verdict, checked: Iterable[Judged]) -> dict[str, Any]:
+    """The verdict in parts, for programs."""
+    return {
+        "reasons": [{"text": text} for text in judged.broken],
+        "thresholds": [
+            {
+                "threshold": one.threshold.text,
+                "is_soft": one.threshold.is_soft,
+                "limit": one.threshold.limit,
+                "actual": one.actual,
+                "samples": one.samples,
+                "samples_wanted": one.samples_wanted,
+                "is_known": one.is_known,
+                "passed": one.passed,
+                "text": one.text,
+            }
+            for one in checked
+        ],
+    }
+
+
+def _append_summary(file: str, text: bytes, say: Say) -> None:
+    """Add the report to the summary of a GitHub Actions job, where there is one."""
+    if not file:
+        return
+    try:
+        with Path(file).open("ab") as summary_file:
+            summary_file.write(text)
+    except OSError as error:
+        say.note(f"GITHUB_STEP_SUMMARY {file} cannot be written: {error.strerror or error}")
 
 
 def _save(

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sidecar.drive import follow, outcome, plan, reports, restart, signals, up, workspace
+from sidecar.drive import follow, limits, outcome, plan, reports, restart, signals, up, workspace
 from sidecar.drive.follow import Interrupted, Limits, Seen
 from sidecar.drive.outcome import Run
 from sidecar.drive.progress import Progress
@@ -39,6 +39,7 @@ def run(settings: Settings, environ: Mapping[str, str], say: Say) -> int:
         KitError: it could not be run: no stack, no worker, a run going, or settings that contradict each other.
 
     """
+    asked = limits.thresholds(settings, environ)
     workspace.refuse_foreign_if_known(settings, environ)
     web = workspace.web_for(settings)
     figures = _figures(web, settings)
@@ -58,7 +59,7 @@ def run(settings: Settings, environ: Mapping[str, str], say: Say) -> int:
     done = _drive(web, settings, what, about, figures, say)
     if done is None:
         return _DETACHED
-    return outcome.report(web, settings, done, figures, environ, say)
+    return outcome.report(web, settings, replace(done, thresholds=asked), figures, environ, say)
 
 
 def _figures(web: Web, settings: Settings) -> dict[str, Any]:
@@ -118,11 +119,11 @@ def _drive(web: Web, settings: Settings, what: Plan, about: Master, figures: Map
         _start(web, what)
         for line in _headline(what, settings):
             say.line(line)
-    limits = Limits(0 if settings.attach else what.run_time, settings.stop_timeout)
-    progress = Progress(say, limits.run_time)
+    times = Limits(0 if settings.attach else what.run_time, settings.stop_timeout)
+    progress = Progress(say, times.run_time)
     early = ""
     try:
-        seen = follow.follow(web, limits, _CLOCK, progress.show, follow.before(figures))
+        seen = follow.follow(web, times, _CLOCK, progress.show, follow.before(figures))
     except Interrupted as interrupt:
         if settings.attach:
             progress.end()

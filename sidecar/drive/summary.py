@@ -29,6 +29,7 @@ def figures(document: Mapping[str, Any]) -> dict[str, Any]:
         "p95_ms": row.get("response_time_percentile_0.95"),
         "p99_ms": row.get("response_time_percentile_0.99"),
         "max_ms": row.get("max_response_time"),
+        "min_ms": row.get("min_response_time"),
         "average_ms": row.get("avg_response_time"),
     }
 

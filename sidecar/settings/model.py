@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from sidecar.model.threshold import Threshold
+
 
 @dataclass(frozen=True)
 class Given:
@@ -45,6 +47,9 @@ class Settings:
     spawn_rate: float
     run_time: int
     fail_ratio: float
+    thresholds: tuple[Threshold, ...]
+    thresholds_file: str
+    on_invalid: str
     labels: tuple[str, ...]
     attach: bool
     stop_timeout: int

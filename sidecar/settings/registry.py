@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from sidecar.model import threshold
 from sidecar.settings import parse
 from sidecar.settings.inside import FAILING, INSIDE, PUSHING
 from sidecar.settings.knob import Knob
@@ -129,6 +130,29 @@ _RUN = (
         "Share of failed requests above which a run is FAIL.",
         "A lenient limit hides real failures.",
         parse.ratio,
+    ),
+    Knob(
+        "THRESHOLDS",
+        "",
+        "p95<800 fail_ratio<1% rps>50",
+        "What figures of a run must be, or it is FAIL: docs/verdict.md. One on fail_ratio takes FAIL_RATIO's place.",
+        "Nothing.",
+        threshold.parse,
+    ),
+    Knob(
+        "THRESHOLDS_FILE",
+        "",
+        "path",
+        "A file with more of them, one a line; # begins a comment.",
+        "Nothing.",
+    ),
+    Knob(
+        "ON_INVALID",
+        "fail",
+        "fail or warn",
+        "Whether an INVALID run exits with 4, or as PASS or FAIL would.",
+        "With warn, a pipeline goes on without evidence.",
+        partial(parse.choice, ("fail", "warn")),
     ),
     Knob(
         "LABELS",

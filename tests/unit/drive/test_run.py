@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sidecar.drive import follow, reports, state, up
+from sidecar.drive import follow, limits, reports, state, up
 from sidecar.drive.run import run
 from sidecar.errors import KitError, SettingError, StackError
 from sidecar.settings import load
@@ -70,6 +70,8 @@ def test_a_clean_run_passes_and_leaves_its_report(
         "failure_groups.json",
         "failure_analysis.csv",
         "performance.json",
+        "report.md",
+        "junit.xml",
     }
     assert str(folder) in out.getvalue()
 
@@ -85,6 +87,68 @@ def test_failures_above_the_limit_fail(master: FakeMaster, tmp_path: Path, say: 
 def test_failures_within_the_limit_pass(master: FakeMaster, tmp_path: Path, say: Say) -> None:
     master.on_swarm = running(figures("stopped", 40, 2))
     assert start(master, tmp_path, say, "RUN_TIME=0", "FAIL_RATIO=5%") == 0
+
+
+def test_a_threshold_that_does_not_hold_fails_with_its_own_code(
+    master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO
+) -> None:
+    master.on_swarm = running(figures("stopped", 40))
+    assert start(master, tmp_path, say, "RUN_TIME=0", "THRESHOLDS=requests>=41 ?requests<1 requests{name=/none}<5") == 3
+    assert "requests>=41: 40" in out.getvalue().splitlines()
+    assert out.getvalue().splitlines()[-1] == "FAIL (exit 3)"
+    judged = report(tmp_path)["judged"]
+    assert [(one["passed"], one["is_soft"]) for one in judged["thresholds"]] == [
+        (False, False),
+        (False, True),
+        (True, False),
+    ]
+
+
+def test_a_bad_and_broken_run_is_invalid_and_says_both(
+    master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO
+) -> None:
+    lost = {"w1": "running", "w2": "missing"}
+    for word, code in (("fail", 4), ("warn", 3)):
+        master.on_swarm = running(figures("running", 9, workers=lost), figures("stopped", 40))
+        root = tmp_path / word
+        root.mkdir()
+        assert start(master, root, say, "RUN_TIME=0", "THRESHOLDS=requests>41", f"ON_INVALID={word}") == code
+        assert report(root)["verdict"] == "INVALID"
+        assert report(root)["reasons"] == ["1 worker went missing during the run", "requests>41: 40"]
+    assert out.getvalue().splitlines()[-1] == "INVALID (exit 3, ON_INVALID=warn)"
+
+
+def test_a_percentile_of_too_few_requests_is_invalid(
+    master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO
+) -> None:
+    master.on_swarm = running(figures("stopped", 40))
+    assert start(master, tmp_path, say, "RUN_TIME=0", "THRESHOLDS=p99<2s") == 4
+    assert "too few samples for p99<2s: no such request" in out.getvalue()
+
+
+def test_thresholds_come_from_a_file_and_from_the_variables_of_locust_plugins(tmp_path: Path) -> None:
+    (tmp_path / "limits").write_text("# the shop\np95<800  # ms\n\nfail_ratio < 1%\n")
+    settings = load(["THRESHOLDS=rps>5", "THRESHOLDS_FILE=limits"], {}, tmp_path)
+    environ = {"LOCUST_CHECK_FAIL_RATIO": "0.05", "LOCUST_CHECK_RPS": "7", "LOCUST_CHECK_AVG_RESPONSE_TIME": "300"}
+    found = limits.thresholds(settings, environ)
+    wanted = ["rps>5", "p95<800", "fail_ratio<1%", "fail_ratio<=0.05", "rps>=7", "avg<=300"]
+    assert [one.text for one in found] == wanted
+    assert limits.fail_ratio(settings, found) is None, "a threshold says it"
+    assert limits.fail_ratio(settings, found[:1]) == 0
+    with pytest.raises(SettingError, match="cannot be read in LOCUST_CHECK_RPS"):
+        limits.thresholds(settings, {"LOCUST_CHECK_RPS": "many"})
+    with pytest.raises(SettingError, match=r"THRESHOLDS_FILE .*gone cannot be read: No such file"):
+        limits.thresholds(load(["THRESHOLDS_FILE=gone"], {}, tmp_path), {})
+
+
+def test_the_report_is_added_to_a_jobs_summary(master: FakeMaster, tmp_path: Path, say: Say) -> None:
+    master.on_swarm = running(figures("stopped", 40))
+    file = tmp_path / "summary"
+    file.write_text("before\n")
+    (tmp_path / "locustfiles").mkdir()
+    words = [f"WEB_PORT={master.port}", f"MONITOR_PORT={master.port % 60000 + 1}", "PROJECT=none", "RUN_TIME=0"]
+    run(load(words, {}, tmp_path), NO_DOCKER | {"GITHUB_STEP_SUMMARY": str(file)}, say)
+    assert file.read_text().startswith("before\n## ✅ PASS: ")
 
 
 def test_a_lost_worker_makes_a_run_invalid(master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO) -> None:
@@ -106,7 +170,8 @@ def test_a_restarted_master_makes_a_run_invalid(master: FakeMaster, tmp_path: Pa
     master.on_swarm = running(figures("ready", 0, workers={}))
     assert start(master, tmp_path, say, "RUN_TIME=0") == 4
     assert "the master was restarted during the run" in out.getvalue()
-    assert [path.name for path in (tmp_path / "reports").glob("*/*")] == ["run.json"], "the new master knows no run"
+    left = {path.name for path in (tmp_path / "reports").glob("*/*")}
+    assert left == {"run.json", "report.md", "junit.xml"}, "the new master knows no run"
 
 
 def test_a_run_that_somebody_else_stops_is_invalid(

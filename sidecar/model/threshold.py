@@ -1,0 +1,151 @@
+"""A threshold: what a figure of a run must be, as people write it. Pure.
+
+    p95<800  p(99)<2s  avg<=300ms  fail_ratio<1%  rps>50  p99{name=/checkout,method=POST}<2s  ?max<5s
+
+`?` reports and never fails. Times are ms unless they say s; a share is 0 to 1 or a percentage.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from operator import eq, ge, gt, le, lt
+
+WANTED = "thresholds such as p95<800 fail_ratio<1% rps>50 p99{name=/checkout}<2s ?avg<300"
+TAGS = ("name", "method", "outcome")
+OUTCOMES = ("good", "failed")
+HOLDS: Mapping[str, Callable[[float, float], bool]] = {"<": lt, "<=": le, ">": gt, ">=": ge, "==": eq}
+_TIMES = frozenset({"avg", "min", "max"})
+_COUNTS = frozenset({"rps", "requests", "failures"})
+_SAME = {"mean": "avg", "med": "p50", "median": "p50", "http_req_failed": "fail_ratio"}
+_PERCENTILE = re.compile(r"p\(?(?P<percent>\d{1,2}(?:\.\d{1,4})?)\)?")
+_TERM = re.compile(
+    r"\s*,?\s*(?P<text>(?P<soft>\??)\s*(?P<metric>[a-z_]+(?:\(\s*[\d.]+\s*\)|[\d.]+)?)\s*"
+    r"(?:\{(?P<tags>[^{}]*)\})?\s*(?P<sign><=|>=|==|<|>)\s*(?P<value>[\d.]+)\s?(?P<unit>ms|s\b|%|/s|(?![\w.])))"
+)
+_COMMENT = re.compile(r"(?m)(?:^|\s)#.*$")
+_NEXT_TAG = re.compile(rf",\s*(?=(?:{'|'.join(TAGS)})\s*=)")
+_MS = {"": 1.0, "ms": 1.0, "s": 1000.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """One threshold.
+
+    Attributes:
+        text: as it was written, without blanks.
+        metric: p50, p99.9, avg, min, max, fail_ratio, rps, requests or failures.
+        sign: how the figure must stand to the limit: <, <=, >, >= or ==.
+        limit: in ms for times, 0 to 1 for fail_ratio, a second for rps.
+        tags: (name, value) pairs that narrow down the requests it looks at.
+        is_soft: whether it is only reported.
+
+    """
+
+    text: str
+    metric: str
+    sign: str
+    limit: float
+    tags: tuple[tuple[str, str], ...] = ()
+    is_soft: bool = False
+
+    @property
+    def quantile(self) -> float | None:
+        """The quantile that it asks for, 0 to 1; None for what is no percentile."""
+        match = _PERCENTILE.fullmatch(self.metric)
+        return float(match["percent"]) / 100 if match else None
+
+    @property
+    def is_time(self) -> bool:
+        """Whether figure and limit are in ms."""
+        return self.metric in _TIMES or self.quantile is not None
+
+    def holds(self, actual: float) -> bool:
+        """Whether a figure is as it must be."""
+        return HOLDS[self.sign](actual, self.limit)
+
+
+def parse(text: str) -> tuple[Threshold, ...]:
+    """The thresholds in a text: divided by blanks, commas or lines; `#` begins a comment.
+
+    Raises:
+        ValueError: something in it is none; says what is wrong and what would be right.
+
+    """
+    return tuple(_terms(_COMMENT.sub(" ", text)))
+
+
+def _terms(text: str) -> Iterator[Threshold]:
+    at = 0
+    while text[at:].strip(" \t\r\n,"):
+        term = _TERM.match(text, at)
+        if term is None:
+            raise ValueError(f"{WANTED}; {text[at:].split(maxsplit=1)[0]!r:.60} is none")
+        yield _threshold(term)
+        at = term.end()
+
+
+def _threshold(term: re.Match[str]) -> Threshold:
+    written = "".join(term["text"].split())
+    metric = _metric(term["metric"], written)
+    return Threshold(
+        written,
+        metric,
+        term["sign"],
+        _limit(metric, term["value"], term["unit"], written),
+        _tags(term["tags"] or "", metric, written),
+        bool(term["soft"]),
+    )
+
+
+def _metric(text: str, written: str) -> str:
+    plain = "".join(text.split())
+    name = _SAME.get(plain, plain)
+    percentile = _PERCENTILE.fullmatch(name)
+    if percentile and float(percentile["percent"]) > 0:
+        return f"p{float(percentile['percent']):g}"
+    if name not in _TIMES | _COUNTS | {"fail_ratio"}:
+        known = "p50, p95, p99.9, avg, min, max, fail_ratio, rps, requests, failures"
+        raise ValueError(f"one of {known}; {written!r:.60} names {plain!r:.30}")
+    return name
+
+
+def _limit(metric: str, text: str, unit: str, written: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    is_share, is_count = metric == "fail_ratio", metric in _COUNTS
+    fits = (
+        unit in ("", "%")
+        if is_share
+        else unit in (("", "/s") if metric == "rps" else ("",))
+        if is_count
+        else unit in _MS
+    )
+    if not math.isfinite(number) or not fits:
+        wanted = (
+            "a share such as 1% or 0.01" if is_share else "a number" if is_count else "a time such as 800, 800ms or 2s"
+        )
+        raise ValueError(f"{wanted} at the end of {written!r:.60}")
+    if is_share:
+        number = number / 100 if unit == "%" else number
+        if number > 1:
+            raise ValueError(f"a share up to 100% at the end of {written!r:.60}")
+        return number
+    return number if is_count else number * _MS[unit]
+
+
+def _tags(text: str, metric: str, written: str) -> tuple[tuple[str, str], ...]:
+    found = []
+    for one in _NEXT_TAG.split(text) if text.strip() else ():
+        name, sign, value = one.partition("=")
+        name, value = name.strip(), value.strip()
+        if name not in TAGS or not sign or not value:
+            raise ValueError(f"tags name=, method= or outcome= in {written!r:.60}")
+        if name == "outcome" and (value not in OUTCOMES or not metric.startswith("p")):
+            raise ValueError(f"outcome=good or outcome=failed, of a percentile, in {written!r:.60}")
+        found.append((name, value))
+    return tuple(found)

@@ -1,0 +1,161 @@
+"""Thresholds against the figures of a run: which hold, and what the figures were. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sidecar.model.threshold import Threshold
+from sidecar.rules.quantiles import Times, least_samples, together
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The figures of one method and name over a whole run, as Locust has them; times in ms, None without a request."""
+
+    method: str
+    name: str
+    requests: int
+    failures: int
+    rps: float
+    average_ms: float | None = None
+    least_ms: float | None = None
+    most_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The times of one method and name, good and failed requests apart, as the plugin counted them."""
+
+    method: str
+    name: str
+    good: Times
+    failed: Times
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What came of one threshold.
+
+    Attributes:
+        threshold: the threshold.
+        actual: the figure, in the threshold's unit; None when there is none.
+        samples: how many requests it is of.
+        samples_wanted: how many it would have to be of to say anything; 0 when any number will do.
+
+    """
+
+    threshold: Threshold
+    actual: float | None
+    samples: int
+    samples_wanted: int = 0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a figure, of enough samples."""
+        return self.actual is not None and self.samples >= self.samples_wanted
+
+    @property
+    def passed(self) -> bool:
+        """Whether it holds, as far as the figure can be trusted; no figure holds nothing."""
+        return self.actual is not None and self.threshold.holds(self.actual)
+
+    @property
+    def text(self) -> str:
+        """The threshold and the figure in one line."""
+        figure = "no such request" if self.actual is None else told(self.threshold, self.actual)
+        few = (
+            ""
+            if self.actual is None or self.is_known
+            else f", of {self.samples} requests; {self.samples_wanted} wanted"
+        )
+        return f"{self.threshold.text}: {figure}{few}"
+
+
+def told(threshold: Threshold, value: float) -> str:
+    """A figure in the unit of its threshold."""
+    if threshold.is_time:
+        return f"{value:.0f} ms"
+    if threshold.metric == "fail_ratio":
+        return f"{value:.2%}"
+    return f"{value:.1f}/s" if threshold.metric == "rps" else f"{value:.0f}"
+
+
+def judge(thresholds: Iterable[Threshold], rows: Sequence[Row], spreads: Sequence[Spread]) -> tuple[Judged, ...]:
+    """Judge each threshold over the requests that it is about."""
+    return tuple(_judged(one, rows, spreads) for one in thresholds)
+
+
+def _judged(threshold: Threshold, rows: Sequence[Row], spreads: Sequence[Spread]) -> Judged:
+    tags = dict(threshold.tags)
+    if (quantile := threshold.quantile) is not None:
+        outcome = tags.get("outcome")
+        picked = [one for one in spreads if _is_about(tags, one.method, one.name)]
+        times = together(
+            part
+            for one in picked
+            for part, name in ((one.good, "good"), (one.failed, "failed"))
+            if outcome in (None, name)
+        )
+        return Judged(threshold, times.quantile(quantile), times.count, least_samples(quantile))
+    of = [row for row in rows if _is_about(tags, row.method, row.name)]
+    requests = sum(row.requests for row in of)
+    return Judged(threshold, _figure(threshold.metric, of, requests), requests)
+
+
+def _figure(metric: str, rows: Sequence[Row], requests: int) -> float | None:
+    if metric == "requests":
+        return float(requests)
+    if not requests:
+        return None
+    if metric in ("failures", "fail_ratio"):
+        failures = sum(row.failures for row in rows)
+        return failures / requests if metric == "fail_ratio" else float(failures)
+    if metric == "rps":
+        return sum(row.rps for row in rows)
+    if metric == "avg":
+        return sum((row.average_ms or 0.0) * row.requests for row in rows) / requests
+    ends = [end for row in rows if (end := row.least_ms if metric == "min" else row.most_ms) is not None]
+    return (min if metric == "min" else max)(ends, default=None)
+
+
+def _is_about(tags: Mapping[str, str], method: str, name: str) -> bool:
+    return tags.get("name", name) == name and tags.get("method", method) == method
+
+
+def rows_of(endpoints: Iterable[Mapping[str, Any]]) -> tuple[Row, ...]:
+    """The rows in a run's document, as `summary.endpoints` writes them."""
+    return tuple(
+        Row(
+            str(one.get("method") or ""),
+            str(one.get("name") or ""),
+            int(one.get("requests") or 0),
+            int(one.get("failures") or 0),
+            float(one.get("requests_per_second") or 0.0),
+            one.get("average_ms"),
+            one.get("min_ms"),
+            one.get("max_ms"),
+        )
+        for one in endpoints
+    )
+
+
+def spreads_of(performance: Mapping[str, Any]) -> tuple[Spread, ...]:
+    """The times in performance.json; none where an older plugin wrote no buckets."""
+    gamma = float(performance.get("gamma") or 0.0)
+    if gamma <= 1:
+        return ()
+    return tuple(
+        Spread(
+            str(one.get("method") or ""),
+            str(one.get("name") or ""),
+            Times(gamma, _counts(one.get("good"))),
+            Times(gamma, _counts(one.get("failed"))),
+        )
+        for one in performance.get("endpoints") or []
+    )
+
+
+def _counts(part: Mapping[str, Any] | None) -> dict[int, int]:
+    return {int(index): int(count) for index, count in ((part or {}).get("buckets") or {}).items()}
