@@ -38,6 +38,7 @@ class Seen:
         missing: ids of workers that went missing at some time.
         left: ids of workers that said goodbye.
         users: how many users there were when last seen running.
+        most_users: how many there were at most.
         master_lost: what happened to the master, "" when nothing did.
 
     """
@@ -51,6 +52,7 @@ class Seen:
     present: frozenset[str] = frozenset()
     left: frozenset[str] = frozenset()
     users: int = 0
+    most_users: int = 0
     master_lost: str = ""
 
     @property
@@ -118,6 +120,7 @@ def observe(seen: Seen, figures: Mapping[str, Any]) -> Seen:
         ended=state == "stopped",
         present=present,
         users=int(figures.get("user_count") or 0) if state == "running" else seen.users,
+        most_users=max(seen.most_users, int(figures.get("user_count") or 0)),
         missing=seen.missing | missing,
         left=seen.left | (seen.present - present - seen.missing),
     )

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sidecar.drive import limits, reports, summary, verdict, workspace
+from sidecar.drive import account, limits, reports, summary, verdict, workspace
 from sidecar.drive.verdict import Facts, Verdict
 from sidecar.drive.web import Web, WebError
 from sidecar.errors import KitError
@@ -55,15 +55,18 @@ def report(
     checked = _checked(web, done)
     judged = verdict.decide(
         Facts(
-            seen.requests,
-            seen.failures,
-            limits.fail_ratio(settings, done.thresholds),
-            len(seen.missing),
-            seen.master_lost,
-            done.ended_early,
-            "" if seen.requests or seen.master_lost else _exception(web),
-            checked,
-            settings.on_invalid == "fail",
+            requests=seen.requests,
+            failures=seen.failures,
+            fail_ratio_limit=limits.fail_ratio(settings, done.thresholds),
+            workers_lost=len(seen.missing),
+            master_lost=seen.master_lost,
+            ended_early=done.ended_early,
+            exception="" if seen.requests or seen.master_lost else _exception(web),
+            incidents=account.by_incidents(settings, done.started_at),
+            generator="" if seen.master_lost else account.by_generator(web),
+            users_short=account.by_users(done),
+            thresholds=checked,
+            is_fatal=settings.on_invalid == "fail",
         )
     )
     document = _document(settings, done, judged, at_start) | {"judged": _judged(judged, checked)}

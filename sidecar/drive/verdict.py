@@ -21,6 +21,9 @@ class Facts:
     Attributes:
         requests, failures: over the whole run.
         fail_ratio_limit: the largest share of failures that still passes; None when a threshold says it.
+        incidents: what broke by the sidecar's account, the gravest first.
+        generator: what failed for the load machine's own limits, "" for nothing.
+        users_short: that users were missing from beginning to end, "" when not.
         workers_lost: how many went missing at some time; workers that said goodbye do not count.
         master_lost: what happened to the master, "" when nothing did.
         ended_early: why the run ended before its time, "" when it did not.
@@ -37,6 +40,9 @@ class Facts:
     master_lost: str = ""
     ended_early: str = ""
     exception: str = ""
+    incidents: tuple[str, ...] = ()
+    generator: str = ""
+    users_short: str = ""
     thresholds: tuple[Judged, ...] = ()
     is_fatal: bool = True
 
@@ -94,14 +100,13 @@ def _fails(one: Judged) -> bool:
 
 
 def _what_broke(facts: Facts) -> tuple[str, ...]:
-    found = []
+    found = [*facts.incidents]
     if facts.master_lost:
         found.append(facts.master_lost)
     if facts.workers_lost:
         one = facts.workers_lost == 1
         found.append(f"{facts.workers_lost} worker{'' if one else 's'} went missing during the run")
-    if facts.ended_early:
-        found.append(facts.ended_early)
+    found += [reason for reason in (facts.generator, facts.users_short, facts.ended_early) if reason]
     if not facts.requests:
         why = f"; the users' code raised {facts.exception}" if facts.exception else ""
         found.append(f"not one request was made{why}")

@@ -6,6 +6,7 @@ A run in which a generator died, or in which nobody could look, is no evidence e
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from sidecar.model.incident import Incident, Kind, Reason
 from sidecar.model.snapshot import Locust, Run, Verdict
@@ -29,16 +30,22 @@ def so_far(run: Run | None, locust: Locust | None, incidents: Iterable[Incident]
     """
     if run is None or run.started_at is None or locust is None:
         return None
-    reasons = [one for one in incidents if one.at >= run.started_at and _invalidates(one)]
-    ids = {one.id for one in reasons}
-    roots = sorted((one for one in reasons if one.cause not in ids), key=lambda one: (_GRAVITY.index(one.kind), one.at))
-    if roots:
-        return Verdict(INVALID, tuple(one.text for one in roots))
+    broken = broken_since(run.started_at, incidents)
+    if broken:
+        return Verdict(INVALID, broken)
     if locust.total is None or not locust.total.requests:
         return None
     if locust.fail_ratio > fail_ratio:
         return Verdict(FAIL, (f"{locust.fail_ratio:.2%} of the requests failed, {fail_ratio:.2%} are allowed",))
     return Verdict(PASS)
+
+
+def broken_since(started_at: datetime, incidents: Iterable[Incident]) -> tuple[str, ...]:
+    """What makes a run INVALID that began then: the incidents that follow from no other, the gravest first."""
+    reasons = [one for one in incidents if one.at >= started_at and _invalidates(one)]
+    ids = {one.id for one in reasons}
+    roots = sorted((one for one in reasons if one.cause not in ids), key=lambda one: (_GRAVITY.index(one.kind), one.at))
+    return tuple(one.text for one in roots)
 
 
 def _invalidates(incident: Incident) -> bool:

@@ -9,16 +9,42 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 
+class QuietSidecar:
+    """A sidecar of the stack `none` that saw nothing break, on a free port of 127.0.0.1."""
+
+    def __init__(self) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                nothing: dict[str, Any] = {"incidents": [], "blind": [], "at": "2026-11-27T00:00:00Z"}
+                _json(self, {"schema_version": 1, "project": "none", **nothing})
+
+            def log_message(self, *args: object) -> None:
+                del args
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the server."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
 class FakeMaster:
     """Serves on a free port of 127.0.0.1. Tests set the answers and read what was asked.
 
     Attributes:
         figures: answers of /stats/requests, one each time; the last one stays.
         posts: (path, form fields) of every POST.
+        sidecar: the one of its stack.
         stop_wants_get: whether POST /stop answers 405, as Locust before 2.47 does.
     """
 
     def __init__(self) -> None:
+        self.sidecar = QuietSidecar()
         self.figures: list[dict[str, Any]] = [figures("ready")]
         self.status: dict[str, Any] | None = None
         self.page: dict[str, Any] = {"users": {"WebUser": {"host": "http://shop"}}, "version": "2.47.0"}
@@ -55,6 +81,7 @@ class FakeMaster:
         """End the server; twice does no harm."""
         if not self._thread.is_alive():
             return
+        self.sidecar.close()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

@@ -35,7 +35,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def start(master: FakeMaster, root: Path, say: Say, *args: str) -> int:
     (root / "locustfiles").mkdir(exist_ok=True)
-    words = [f"WEB_PORT={master.port}", f"MONITOR_PORT={master.port % 60000 + 1}", "PROJECT=none", *args]
+    words = [f"WEB_PORT={master.port}", f"MONITOR_PORT={master.sidecar.port}", "PROJECT=none", *args]
     return run(load(words, {}, root), NO_DOCKER, say)
 
 
@@ -146,7 +146,7 @@ def test_the_report_is_added_to_a_jobs_summary(master: FakeMaster, tmp_path: Pat
     file = tmp_path / "summary"
     file.write_text("before\n")
     (tmp_path / "locustfiles").mkdir()
-    words = [f"WEB_PORT={master.port}", f"MONITOR_PORT={master.port % 60000 + 1}", "PROJECT=none", "RUN_TIME=0"]
+    words = [f"WEB_PORT={master.port}", f"MONITOR_PORT={master.sidecar.port}", "PROJECT=none", "RUN_TIME=0"]
     run(load(words, {}, tmp_path), NO_DOCKER | {"GITHUB_STEP_SUMMARY": str(file)}, say)
     assert file.read_text().startswith("before\n## ✅ PASS: ")
 

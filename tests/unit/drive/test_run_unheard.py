@@ -23,7 +23,13 @@ ENVIRON = {"PATH": os.environ["PATH"], "DOCKER_HOST": "unix:///nowhere/docker.so
 
 
 def command(master: FakeMaster, reports: Path, *words: str) -> list[str]:
-    knobs = [f"WEB_PORT={master.port}", "PROJECT=none", f"REPORTS_DIR={reports}", "MONITOR_PORT=1", *words]
+    knobs = [
+        f"WEB_PORT={master.port}",
+        "PROJECT=none",
+        f"REPORTS_DIR={reports}",
+        f"MONITOR_PORT={master.sidecar.port}",
+        *words,
+    ]
     return [sys.executable, "-m", "sidecar.cli", "run", *knobs]
 
 

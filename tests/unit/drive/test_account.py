@@ -1,0 +1,120 @@
+"""What makes a run INVALID beside what the master says: incidents, the load machine's limits, users who never came."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar.drive import account
+from sidecar.drive.follow import Seen
+from sidecar.drive.outcome import Run
+from sidecar.drive.plan import Plan
+from sidecar.drive.web import WebDownError
+from sidecar.model import document
+from sidecar.model.incident import FINAL, PROVISIONAL, Incident, Kind, Reason, Severity
+from sidecar.serve.documents import IncidentList
+from sidecar.serve.reader import SidecarError, SidecarReader
+from sidecar.settings import load
+
+START = datetime(2026, 11, 27, 1, 2, 3, tzinfo=UTC)
+KILL = Incident(
+    "a" * 16, Kind.OOM_KILL, Severity.ERROR, START + timedelta(seconds=5), "OOM kill: locust-worker-1, 1 process",
+    state=FINAL, project="locust", service="locust-worker",
+)  # fmt: skip
+
+
+def answered(
+    monkeypatch: pytest.MonkeyPatch, *answers: tuple[Incident, ...] | SidecarError, project: str = "locust"
+) -> None:
+    left = list(answers)
+
+    def incidents(_: SidecarReader, **asked: Any) -> bytes:
+        assert asked["since"].startswith("2026-11-27T01:02:03")
+        found = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(found, SidecarError):
+            raise found
+        return document.dumps(IncidentList(project, START, found, ()))
+
+    monkeypatch.setattr(SidecarReader, "incidents", incidents)
+
+
+def reasons(tmp_path: Path, *words: str) -> tuple[str, ...]:
+    return account.by_incidents(load(list(words), {}, tmp_path), START, lambda _: None)
+
+
+def test_what_the_sidecar_saw_break_is_a_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    before = replace(KILL, id="b", at=START - timedelta(seconds=1))
+    asked_for = replace(KILL, id="c", kind=Kind.EXIT, reason=Reason.STOPPED)
+    of_others = replace(KILL, id="d", project="shop")
+    answered(monkeypatch, (KILL, before, asked_for, of_others))
+    assert reasons(tmp_path) == (KILL.text,)
+
+
+def test_an_incident_that_may_still_change_is_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    early = replace(KILL, state=PROVISIONAL, until=KILL.at)
+    answered(monkeypatch, (early,), (early,), (replace(KILL, text="2 processes", until=KILL.at),))
+    assert reasons(tmp_path) == ("2 processes",)
+
+
+def test_a_sidecar_that_was_not_there_saw_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    answered(monkeypatch, SidecarError("connection refused"))
+    assert reasons(tmp_path) == ("the sidecar was not there to see OOM kills and restarts: connection refused",)
+
+
+def test_another_stacks_sidecar_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    answered(monkeypatch, (KILL,), project="shop")
+    (reason,) = reasons(tmp_path)
+    assert "belongs to the stack 'shop'" in reason
+
+
+class Master:
+    def __init__(self, failures: dict[str, Any] | None) -> None:
+        self._failures = failures
+
+    def status(self) -> dict[str, Any]:
+        if self._failures is None:
+            raise WebDownError("gone")
+        return {"failures": self._failures}
+
+
+@pytest.mark.parametrize(
+    ("failures", "told"),
+    [
+        (None, ""),
+        ({}, ""),
+        ({"classes": {"server_error": 5}}, ""),
+        (
+            {"classes": {"generator": 7}, "groups": [{"class": "generator", "detail": "EMFILE"}, {"class": "dns"}]},
+            "7 requests failed for a limit of the load machine itself (EMFILE)",
+        ),
+    ],
+)
+def test_the_load_machines_own_limits_are_a_reason(failures: dict[str, Any] | None, told: str) -> None:
+    assert account.by_generator(Master(failures)) == told  # type: ignore[arg-type]
+
+
+def done(users: int, most: int, seconds: float, *, rate: float = 10.0, run_time: int = 60, shape: str = "") -> Run:
+    plan = Plan(users, rate, run_time, "", (), shape, class_picker=False)
+    return Run(plan, None, "r", Seen(started=True, most_users=most), START, seconds, "")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("run", "told"),
+    [
+        (done(100, 100, 60), ""),
+        (done(100, 40, 60), "only 40 of 100 users were ever there"),
+        (done(100, 40, 14), ""),  # the ramp has only just ended: the master's figures are seconds old
+        (done(100, 40, 60, shape="Steps"), ""),
+        (done(0, 40, 60), ""),  # followed: how many were asked for, nobody here knows
+        (
+            done(1000, 300, 30, run_time=30),
+            "only 300 of 1000 users were ever there: at 10 a second that takes 100 s, and the run had 30 s",
+        ),
+    ],
+)
+def test_users_who_never_came_are_a_reason(run: Run, told: str) -> None:
+    assert account.by_users(run) == told
