@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("locust_kit")
 
 REPORT_KEY, MEMORY_KEY, COST_KEY, RETRIES_KEY = "locust_kit", "memory", "cost", "retries"
+_SAVE_SECONDS = 10
 
 
 def install(events: Events) -> None:
@@ -131,6 +132,7 @@ class Master:
         if self._environment.reset_stats:
             events.spawning_complete.add_listener(guarded(self._failures.reset))
         keep_doing(self._failures.look, 1)
+        keep_doing(self._failures.save_while_running, _SAVE_SECONDS)
         if isinstance(self._environment.runner, MasterRunner):
             _keep_users(self._environment.runner)
         else:

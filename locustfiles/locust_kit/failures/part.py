@@ -10,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from locust.runners import STATE_RUNNING, STATE_SPAWNING
+
 from locust_kit import given
 from locust_kit.guard import keep_doing
 from locust_kit.performance import MOST_ENDPOINTS, Limits, Performance
@@ -33,6 +35,7 @@ REPORT_KEY, PERFORMANCE_KEY = "failures", "performance"
 LOCAL = "local"
 _LOCAL_SECONDS = 1.0
 _PATIENCE_SECONDS = 5.0
+_GOING = (STATE_SPAWNING, STATE_RUNNING)
 _REMEMBERED = 512  # texts without secrets: most failures say what others said before, at the same address
 
 
@@ -101,12 +104,22 @@ class Account:
         """Write the documents, and tell the gist of them on the console."""
         if self.counted is not None:
             self.take(LOCAL, self.counted.report())
-        if self._writer is not None:
-            self._writer.document(files.GROUPS, self.document())
-            self._writer.document(files.PERFORMANCE, self.times())
+        self.save()
         failed = summary.lines(self.collection, self._environment.stats.total.num_requests)
         for line in (*failed, *self.performance.lines()):
             console.info(line)
+
+    def save(self) -> None:
+        """Have the documents on disk as of now: a master that is killed takes no more than what came since."""
+        if self._writer is not None:
+            self._writer.document(files.GROUPS, self.document())
+            self._writer.document(files.PERFORMANCE, self.times())
+
+    def save_while_running(self) -> None:
+        """Do so during a run; to be called every few seconds."""
+        runner = self._environment.runner
+        if runner is not None and runner.state in _GOING:
+            self.save()
 
     def keep(self, **_: Any) -> None:
         """Before this process ends: wait a little for a slow disk."""

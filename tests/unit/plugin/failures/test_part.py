@@ -76,6 +76,26 @@ def test_the_end_of_a_run_is_on_disk_and_a_new_run_starts_at_nothing(tmp_path: P
     assert (account.status()["failures"], account.performance.endpoints) == (0, {})
 
 
+def test_what_was_counted_is_on_disk_while_a_run_goes_on(tmp_path: Path) -> None:
+    class Going(Environment):
+        class runner:  # noqa: N801  as Locust has it
+            state = "running"
+
+    account, counted = Account(Going()), Counters()  # type: ignore[arg-type]
+    account.save_while_running()  # no run yet
+    account.begin("run-1", tmp_path, refused)
+    ask(counted, fails=True)
+    account.take("w1", counted.report())
+    account.save_while_running()
+    account.keep()
+    assert json.loads((tmp_path / "failure_groups.json").read_text())["failures"] == 1
+    Going.runner.state = "stopped"
+    (tmp_path / "failure_groups.json").unlink()
+    account.save_while_running()
+    account.keep()
+    assert not (tmp_path / "failure_groups.json").exists()
+
+
 def test_a_report_of_an_older_worker_without_times_is_taken() -> None:
     account = Account(Environment())  # type: ignore[arg-type]
     account.take("w1", {"groups": [], "examples": [], "rows": []})
