@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PAIRS, REQUESTS = 12, 30_000
+PAIRS, REQUESTS = 12, 10_000
 _T_95 = 2.201  # Student's t for 11 degrees of freedom, two-sided
 _ROOT = Path(__file__).resolve().parents[2]
 

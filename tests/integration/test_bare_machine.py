@@ -48,7 +48,7 @@ def test_set_up_with_nothing_to_do_is_silent(shell: Shell) -> None:
 
 
 def test_a_run_passes(shell: Shell) -> None:
-    done = shell("scripts/kit run USERS=8 SPAWN_RATE=8 RUN_TIME=5s")
+    done = shell("scripts/kit run USERS=8 SPAWN_RATE=8 RUN_TIME=5s THRESHOLDS='p50<60s fail_ratio<1%'")
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -137,13 +137,14 @@ def in_bytes(text: str) -> float:
 
 
 def test_a_run_reaches_every_worker_and_ends_in_a_word_and_a_code(stack: Stack) -> None:
-    done = stack.kit("run", "USERS=8", "SPAWN_RATE=8", "RUN_TIME=8s")
+    done = stack.kit("run", "USERS=8", "SPAWN_RATE=8", "RUN_TIME=8s", "THRESHOLDS=p50<60s ?p50<0.001 requests>1")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.rstrip().splitlines()[-1].startswith("PASS")
     (folder,) = [path for path in stack.reports.iterdir() if path.is_dir()]
-    assert {path.suffix for path in folder.iterdir()} >= {".html", ".csv", ".json"}
+    assert {path.suffix for path in folder.iterdir()} >= {".html", ".csv", ".json", ".xml", ".md"}
     document = json.loads((folder / "run.json").read_text())
     assert document["schema_version"] == 1
+    assert [one["passed"] for one in document["judged"]["thresholds"]] == [True, False, True]
     assert folder.stat().st_uid == os.getuid()
     for worker in stack.containers("locust-worker"):
         assert received_bytes(worker) > 10_000
