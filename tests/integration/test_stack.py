@@ -125,7 +125,8 @@ def test_the_figures_are_those_of_docker_stats(stack: Stack) -> None:
         used, limit = row["MemUsage"].split(" / ")
         assert ours[name]["memory_working_set_bytes"] == pytest.approx(in_bytes(used), rel=0.05, abs=2 * 1024**2)
         assert ours[name]["memory_limit_bytes"] == pytest.approx(in_bytes(limit), rel=0.01)
-        assert ours[name]["pids"] == int(row["PIDs"])
+        # Two moments: Docker's health probe, a process or two every ten seconds, may be in one of them only.
+        assert ours[name]["pids"] == pytest.approx(int(row["PIDs"]), abs=3)
         assert ours[name]["cpu_percent"] == pytest.approx(float(row["CPUPerc"].rstrip("%")), abs=10)
 
 
