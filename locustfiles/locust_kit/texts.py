@@ -12,6 +12,8 @@ def safe(value: Any, longest: int) -> str:
     """
     try:
         found = (value if isinstance(value, str) else str(value))[:longest]
+        if type(found) is str and found.isascii():  # nearly all: not encoded only to be decoded again
+            return found
         return str.encode(found, "utf-8", "backslashreplace").decode()
     except Exception:  # noqa: BLE001  a class of the test's own may raise anything, in `__str__` or `__getitem__`
         return f"<{type(value).__name__} without a text>"

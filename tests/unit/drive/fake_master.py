@@ -9,8 +9,26 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 
-class QuietSidecar:
-    """A sidecar of the stack `none` that saw nothing break, on a free port of 127.0.0.1."""
+class _Served:
+    """A server on a free port of 127.0.0.1, in a thread of its own."""
+
+    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the server; twice does no harm."""
+        if not self._thread.is_alive():
+            return
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class QuietSidecar(_Served):
+    """A sidecar of the stack `none` that saw nothing break."""
 
     def __init__(self) -> None:
         class Handler(BaseHTTPRequestHandler):
@@ -21,19 +39,10 @@ class QuietSidecar:
             def log_message(self, *args: object) -> None:
                 del args
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
-
-    def close(self) -> None:
-        """End the server."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(Handler)
 
 
-class FakeMaster:
+class FakeMaster(_Served):
     """Serves on a free port of 127.0.0.1. Tests set the answers and read what was asked.
 
     Attributes:
@@ -72,19 +81,12 @@ class FakeMaster:
             def log_message(self, *args: object) -> None:
                 del args
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
+        super().__init__(Handler)
 
     def close(self) -> None:
-        """End the server; twice does no harm."""
-        if not self._thread.is_alive():
-            return
+        """End both servers; twice does no harm."""
         self.sidecar.close()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().close()
 
     def _get(self, handler: BaseHTTPRequestHandler) -> None:
         if self.guarded:
