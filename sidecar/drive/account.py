@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _UNSEEN = "the sidecar was not there to see OOM kills and restarts"
 _MOST_INCIDENTS = 5000
 _PATIENCE_SECONDS, _EACH_SECONDS = 6.0, 0.5  # an incident is final 3.5 s after its last sign
-_SETTLE_SECONDS = 5.0  # of a ramp: the master's figures are up to 4 s old
+_SETTLE_SECONDS = 5.0  # of a ramp: the master's figures are up to 4 s old, so a run as short shows no user at all
 
 
 def by_incidents(
@@ -76,7 +76,7 @@ def by_users(done: Run) -> str:
     ramp = wanted / plan.spawn_rate if plan.spawn_rate else 0.0
     if plan.run_time and ramp > plan.run_time:
         why = f": at {plan.spawn_rate:g} a second that takes {ramp:.0f} s, and the run had {plan.run_time} s"
-    elif done.seconds < ramp + _SETTLE_SECONDS:
+    elif min(done.seconds, plan.run_time or done.seconds) < ramp + _SETTLE_SECONDS:
         return ""
     else:
         why = ""

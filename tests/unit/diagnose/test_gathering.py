@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -260,3 +261,38 @@ def test_events_are_asked_for_in_the_seconds_that_the_engine_reads() -> None:
 def test_events_that_are_refused_are_an_error_and_not_none() -> None:
     with pytest.raises(EngineError, match="gave no events: invalid syntax"):
         engine.events(PretendEngine(400, b'{"message":"invalid syntax"}'), "shop", datetime.now(UTC))
+
+
+class _Engine:
+    """Knows one container with these lives, one a look; what is run answers with the network it was put in."""
+
+    def __init__(self, lives: list[str]) -> None:
+        self.lives, self.network = lives, ""
+
+    def request(self, _: str, path: str, __: float, document: dict[str, Any] | None = None) -> Reply:
+        if path.startswith("/containers/create"):
+            self.network = (document or {})["HostConfig"]["NetworkMode"]
+            return Reply(201, b"{}")
+        if path.endswith("/json"):
+            life = self.lives.pop(0)
+            return Reply(200, json.dumps({"State": {"Running": bool(life), "StartedAt": life}}).encode())
+        if "/logs" in path:
+            text = json.dumps({"names": [], "tcp": [], "http": [], "addresses": [self.network]}).encode() + b"\n"
+            return Reply(200, b"\1\0\0\0" + len(text).to_bytes(4, "big") + text)
+        return Reply(204, b"")
+
+
+@pytest.mark.parametrize(
+    ("lives", "way"),
+    [
+        (["first", "first"], inside.BESIDE),
+        (["first", "second"], inside.ALONE),
+        (["first", ""], inside.ALONE),
+        ([""], inside.ALONE),
+    ],
+)
+def test_the_network_of_a_container_that_dies_under_the_look_says_nothing(lives: list[str], way: str) -> None:
+    one = replace(well().containers[1], memory_limit_bytes=64 << 20, memory_usage_bytes=60 << 20)
+    found = inside.look(cast("Engine", _Engine(lives)), one, inside.Job(), ["image"], Deadline.after(30))
+    assert found.way == way
+    assert found.addresses == ((f"container:{one.id}",) if way == inside.BESIDE else ("locust_default",))

@@ -108,6 +108,7 @@ def done(users: int, most: int, seconds: float, *, rate: float = 10.0, run_time:
         (done(100, 100, 60), ""),
         (done(100, 40, 60), "only 40 of 100 users were ever there"),
         (done(100, 40, 14), ""),  # the ramp has only just ended: the master's figures are seconds old
+        (done(1, 0, 9, run_time=2), ""),  # on a busy master a run of 2 s takes 9 s; no figure had its user
         (done(100, 40, 60, shape="Steps"), ""),
         (done(0, 40, 60), ""),  # followed: how many were asked for, nobody here knows
         (
