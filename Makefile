@@ -5,7 +5,7 @@
 MAKEFLAGS += --no-print-directory
 KIT := scripts/kit
 
-.PHONY: help setup up down restart reload scale ps logs monitor incidents diagnose selftest run try reports clean purge test test-long lint bench
+.PHONY: help setup up down restart reload scale ps logs monitor incidents diagnose selftest run try report reports clean purge test test-long lint bench
 
 help:
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "%s%s\n", (n++ ? "\n" : ""), substr($$0, 5)} \
@@ -55,7 +55,10 @@ run: ## one run, one verdict: make run USERS=200 SPAWN_RATE=20 RUN_TIME=2m
 try: ## one user, one pass, each request printed
 	@$(KIT) try
 
-reports: ## the runs so far
+report: ## the runs on the disk; RUN=last makes its report anew, BASELINE=<id> compares
+	@$(KIT) report
+
+reports: ## the reports in REPORTS_DIR
 	@$(KIT) reports
 
 clean: ## end the stack, remove the built images; never a result

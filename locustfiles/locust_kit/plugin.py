@@ -8,9 +8,9 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from locust.runners import STATE_RUNNING, MasterRunner, WorkerRunner
+from locust.runners import STATE_INIT, STATE_MISSING, STATE_RUNNING, STATE_STOPPING, MasterRunner, WorkerRunner
 
-from . import connections, heartbeat, incidents_tab, run_folder, shared_tls, status
+from . import connections, heartbeat, incidents_tab, plan, run_folder, shared_tls, status
 from .cost import Cost
 from .failures import part as failures
 from .failures import tab as failures_tab
@@ -20,17 +20,15 @@ from .labels import Labels
 from .loaded_files import Digests, Disk, combined, loaded_modules
 from .memory import Memory, resident_bytes
 from .push.part import pusher_of
+from .run_record import RunRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from locust.env import Environment
     from locust.event import Events
 
 logger = logging.getLogger("locust_kit")
 
 REPORT_KEY, MEMORY_KEY, COST_KEY, RETRIES_KEY = "locust_kit", "memory", "cost", "retries"
-_SAVE_SECONDS = 10
 
 
 def install(events: Events) -> None:
@@ -103,16 +101,17 @@ class Master:
         self._environment = environment
         self._own = own
         self._run: run_folder.Run | None = None
-        self._trouble: run_folder.Trouble | None = None  # beside a run
         self._workers: dict[str, Digests] = {}
         # By worker, as each last said in this run.
         self._told: dict[str, dict[str, Any]] = {MEMORY_KEY: {}, COST_KEY: {}}
         self._labels = Labels(environment.parsed_options, os.environ)
+        self._judging = plan.Judging(environment.parsed_options, os.environ)
         self._cost = Cost()  # of a Locust without workers
         self._retries = 0  # in this run, as far as workers have told
         self._disk = Disk()
         self._pusher = pusher_of(os.environ, run_folder.RUNS)
         self._failures = failures.Account(environment, self._pusher)
+        self._record = RunRecord(environment, self._failures)
 
     def listen(self) -> None:
         """Register for the events and, with a web UI, for the status page."""
@@ -122,7 +121,7 @@ class Master:
         events.test_stop.add_listener(guarded(self._test_stop))
         events.worker_report.add_listener(guarded(self._worker_report))
         for ending in (events.quitting, events.quit):  # workers send last rows after `quitting`
-            ending.add_listener(guarded(self._failures.keep))
+            ending.add_listener(guarded(self._record.keep))
         if self._pusher:
             self._pusher.start()
             events.test_stop.add_listener(guarded(self._pusher.flush))  # after the account has taken the last rows
@@ -132,7 +131,8 @@ class Master:
         if self._environment.reset_stats:
             events.spawning_complete.add_listener(guarded(self._failures.reset))
         keep_doing(self._failures.look, 1)
-        keep_doing(self._failures.save_while_running, _SAVE_SECONDS)
+        self._record.listen()
+        keep_doing(self._end_if_over, 1)
         if isinstance(self._environment.runner, MasterRunner):
             _keep_users(self._environment.runner)
         else:
@@ -152,6 +152,7 @@ class Master:
             "host": self._environment.host,
             "user_classes": [user.__name__ for user in self._environment.user_classes],
             "locustfile": {"sha256": combined(self._own), "files": self._own},
+            "judge": self._judging.of_this_run(),
         }
         self._take_own_retries()
         self._retries = 0
@@ -159,33 +160,29 @@ class Master:
             told.clear()
         if self._pusher:
             self._pusher.begin(self._run.run_id, self._run.labels)
-        self._trouble = run_folder.Trouble(self._run)
-        self._failures.begin(self._run.run_id, run_folder.RUNS / self._run.run_id, self._trouble)
-        self._write(run_folder.write_begin, self._run, details)
+        self._record.begin(self._run, details)
 
     def _test_stopping(self, **_: Any) -> None:
         if self._run:
             self._run = run_folder.stopping(self._run)
+            self._record.stopping()
+
+    def _end_if_over(self) -> None:
+        """End a run whose last users have stopped: with a worker missing, Locust itself waits a minute longer."""
+        runner = self._environment.runner
+        if isinstance(runner, MasterRunner) and runner.state == STATE_STOPPING and not runner.user_count:
+            states = {client.state for client in runner.clients.values()}
+            if STATE_MISSING in states and states <= {STATE_MISSING, STATE_INIT}:
+                self._test_stop()
 
     def _test_stop(self, **_: Any) -> None:
         if self._run and self._run.ended_at is None:
             self._run = run_folder.ended(self._run, datetime.now(UTC))
-            total = self._environment.stats.total
             self._failures.end()
             self._take_own_retries()
             if self._retries:
                 logger.warning("locust-kit: RETRIES: %s", connections.told(self._retries))
-            counts = {"requests": total.num_requests, "failures": total.num_failures}
-            self._write(run_folder.write_end, self._run, counts)
-
-    def _write(
-        self, write: Callable[[run_folder.Run, dict[str, Any]], None], run: run_folder.Run, details: dict[str, Any]
-    ) -> None:
-        try:
-            write(run, details)
-        except OSError as error:
-            if self._trouble:
-                self._trouble(error)
+            self._record.end(self._run, {RETRIES_KEY: self._retries, **self._told})
 
     def _worker_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
         report = data.get(REPORT_KEY)

@@ -1,12 +1,11 @@
 """The identity of a run, born on the master when the test starts, and the folder that keeps it.
 
 - `<runs>/<run id>/run.json`: written first; what was started, and how.
-- `<runs>/<run id>/end.json`: the end marker; a folder without one is a run that broke off.
+- `<runs>/<run id>/end.json`: the end marker, written last; a folder without one is a run that broke off.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import secrets
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from . import SCHEMA_VERSION
+from .writer import write_documents
 
 logger = logging.getLogger("locust_kit")
 
@@ -69,14 +69,19 @@ def ended(run: Run, at: datetime) -> Run:
     return replace(run, state="stopped", ended_at=rfc3339(at))
 
 
-def write_begin(run: Run, details: dict[str, Any], runs: Path = RUNS) -> None:
+BEGIN, END = "run.json", "end.json"
+
+
+def document(run: Run, details: Mapping[str, Any]) -> dict[str, Any]:
+    """The run, with what else is to be written down of its start or its end."""
+    return {"schema_version": SCHEMA_VERSION, **run.document(), **details}
+
+
+def make(run: Run, details: Mapping[str, Any], runs: Path) -> None:
     """Make the run's folder and its run.json. Raises OSError when the volume cannot be written."""
-    _write(runs / run.run_id / "run.json", {"schema_version": SCHEMA_VERSION, **run.document(), **details})
-
-
-def write_end(run: Run, details: dict[str, Any], runs: Path = RUNS) -> None:
-    """Set the end marker. Raises OSError when the volume cannot be written."""
-    _write(runs / run.run_id / "end.json", {"schema_version": SCHEMA_VERSION, **run.document(), **details})
+    folder = runs / run.run_id
+    folder.mkdir(parents=True, exist_ok=True)
+    write_documents(folder, {BEGIN: document(run, details)})
 
 
 class Trouble:
@@ -92,11 +97,3 @@ class Trouble:
             self._is_said = True
             folder = RUNS / self._run.run_id
             logger.warning("locust-kit: the run is counted, not kept: %s: %s", folder, error.strerror or error)
-
-
-def _write(path: Path, document: dict[str, Any]) -> None:
-    """Whole or not at all: a reader never sees half a document."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(document, indent=2) + "\n")
-    partial.replace(path)

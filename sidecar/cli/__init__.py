@@ -23,6 +23,7 @@ VERBS: Mapping[str, str] = {
     "selftest": "sidecar.cli.selftest",
     "run": "sidecar.cli.run",
     "try": "sidecar.cli.try_once",
+    "report": "sidecar.cli.report",
     "reports": "sidecar.cli.reports",
     "clean": "sidecar.cli.clean",
     "purge": "sidecar.cli.purge",

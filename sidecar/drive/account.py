@@ -10,6 +10,7 @@ from sidecar.model import document
 from sidecar.model.incident import FINAL
 from sidecar.model.times import format_time
 from sidecar.rules import verdict
+from sidecar.rules.decision import Reason
 from sidecar.serve.documents import IncidentList
 from sidecar.serve.reader import SidecarError, SidecarReader
 
@@ -29,19 +30,19 @@ _SETTLE_SECONDS = 5.0  # of a ramp: the master's figures are up to 4 s old, so a
 
 def by_incidents(
     settings: Settings, started_at: datetime, sleep: Callable[[float], None] = time.sleep
-) -> tuple[str, ...]:
+) -> tuple[Reason, ...]:
     """What broke since the run began by the sidecar's account, the gravest first; that there is none is a reason."""
     reader = SidecarReader(settings.monitor_port, timeout_seconds=5.0)
     try:
         found = _settled(reader, started_at, sleep)
     except (SidecarError, document.DocumentError) as error:
-        return (f"{_UNSEEN}: {error}",)
+        return (Reason("blind", f"{_UNSEEN}: {error}"),)
     finally:
         reader.close()
     if found.project not in (None, settings.project):
-        return (f"{_UNSEEN}: port {settings.monitor_port} belongs to the stack {found.project!r}",)
+        return (Reason("blind", f"{_UNSEEN}: port {settings.monitor_port} belongs to the stack {found.project!r}"),)
     ours = [one for one in found.incidents if one.project in (None, settings.project)]
-    return verdict.broken_since(started_at, ours)
+    return tuple(Reason(str(one.kind), one.text, one.at) for one in verdict.invalidating(started_at, ours))
 
 
 def _settled(reader: SidecarReader, since: datetime, sleep: Callable[[float], None]) -> IncidentList:

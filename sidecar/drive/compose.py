@@ -8,10 +8,11 @@ import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sidecar.drive import envfile, secrets
+from sidecar.drive import envfile, limits, secrets
 from sidecar.errors import KitError, StackError
 from sidecar.settings import KNOBS, Settings
 from sidecar.settings.inside import FAILING, INSIDE, PUSHING
+from sidecar.settings.judging import JUDGING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,8 +28,8 @@ _AS_THEY_ARE = (
     "PROJECT", "WEB_PORT", "MONITOR_PORT", "LOCUSTFILES_DIR", "LOCUSTFILE", "TARGET_NETWORK", "BASE_IMAGE", "NOFILE",
     "WORKER_MEMORY", "WORKER_MEMORY_RESERVATION", "MASTER_MEMORY", "WORKER_CPUS", "STOP_TIMEOUT", "INTERVAL", "TAIL",
     "WATCH_PROJECT", "FAIL_RATIO", "FAIL_THRESHOLD", "LEDGER_DAYS", "LEDGER_MEGABYTES", "LOCUST_WEB_USERNAME",
-    "ALERT_KINDS", "ALERT_COOLDOWN_SECONDS",
-    *(knob.name for knob in (*INSIDE, *FAILING, *PUSHING) if not knob.secret),
+    "ALERT_KINDS", "ALERT_COOLDOWN_SECONDS", "ON_INVALID",
+    *(knob.name for knob in (*INSIDE, *FAILING, *PUSHING, *JUDGING) if not knob.secret),
 )  # fmt: skip
 
 
@@ -59,6 +60,7 @@ def environment(
         "KIT_EXCLUDE_TAGS": _text(settings.exclude_tags),
         "KIT_ENV_FILE": str(env_file_path(settings)),
         "LABELS": " ".join(settings.labels),
+        "THRESHOLDS": " ".join(one.text for one in limits.thresholds(settings, environ)),
         "LOCUST_IMAGE": decided.locust_image or settings.locust_image,
         "DOCKER_PROXY_USER": decided.proxy_user,
         "STOP_GRACE_PERIOD": f"{settings.stop_timeout + _GRACE_SECONDS}s",

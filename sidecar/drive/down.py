@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from sidecar.drive import secrets, state, workspace
+from sidecar.drive import reports, secrets, state, workspace
 from sidecar.drive.docker import Engine, connect
 from sidecar.errors import KitError, StackError
 
@@ -162,10 +162,10 @@ def _forget(settings: Settings, say: Say) -> None:
 
 
 def _remove_reports(folder: Path) -> None:
-    """Remove the run folders that we wrote (each has a run.json of ours), and nothing else that lies there."""
+    """Remove the run folders that we wrote (each has a report.json of ours), and nothing else that lies there."""
     import shutil  # noqa: PLC0415  only here
 
-    for run in folder.glob("*/run.json"):
+    for run in reports.files(folder):
         shutil.rmtree(run.parent)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()

@@ -31,6 +31,19 @@ def thresholds(settings: Settings, environ: Mapping[str, str]) -> tuple[Threshol
     return tuple(dict.fromkeys(found))
 
 
+def words(settings: Settings, found: tuple[Threshold, ...]) -> dict[str, str | float | None]:
+    """By what a run is to be judged, as the plugin writes it down at its start."""
+    return {
+        "thresholds": " ".join(one.text for one in found),
+        "fail_ratio_limit": fail_ratio(settings, found),
+        "on_invalid": settings.on_invalid,
+        "generator_cpu": settings.generator_cpu,
+        "generator_throttled": settings.generator_throttled,
+        "sustained_seconds": settings.sustained_seconds,
+        "sustained_share": settings.sustained_share,
+    }
+
+
 def fail_ratio(settings: Settings, found: tuple[Threshold, ...]) -> float | None:
     """FAIL_RATIO; None where a threshold over all requests takes its place."""
     replaced = any(one.metric == "fail_ratio" and not one.tags and not one.is_soft for one in found)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sidecar.drive import account, limits, reports, summary, verdict, workspace
-from sidecar.drive.verdict import Facts, Verdict
+from sidecar.drive import account, limits, record, saving, summary, workspace
 from sidecar.drive.web import Web, WebError
 from sidecar.errors import KitError
-from sidecar.report import junit, markdown
-from sidecar.rules import thresholds
+from sidecar.report import document as report_document
+from sidecar.report.document import Judging
+from sidecar.rules import decision, thresholds
+from sidecar.rules.decision import Facts, Reason, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from sidecar.drive.compose import Decided
     from sidecar.drive.follow import Seen
@@ -32,7 +32,7 @@ _LONGEST_EXCEPTION = 200  # characters
 
 @dataclass(frozen=True)
 class Run:
-    """One finished run, as far as it is known here."""
+    """One finished run, as far as it is known here. `plugin_run_id` is "" where no plugin told of it."""
 
     plan: Plan
     about: Master
@@ -42,6 +42,7 @@ class Run:
     seconds: float
     ended_early: str
     thresholds: tuple[Threshold, ...] = ()
+    plugin_run_id: str = ""
 
 
 def report(
@@ -51,33 +52,67 @@ def report(
 
     `at_start` are the master's figures from before the run.
     """
+    document = _of_disk(settings, done, say) or _as_seen(web, settings, done, at_start)
+    _show_figures(done, say)
+    say.line()
+    downloads = iter(()) if done.seen.master_lost else web.downloads()  # a new master's would be of no run
+    say.line(f"report: {saving.save_anew(settings, document, downloads, environ)}")
+    saving.append_summary(environ.get("GITHUB_STEP_SUMMARY", ""), document, say)
+    _show_verdict(done, document, say)
+    return int(document["exit_code"])
+
+
+def _of_disk(settings: Settings, done: Run, say: Say) -> dict[str, Any]:
+    """The report from what the plugin and the sidecar wrote down; empty for a master without the plugin."""
+    run_id = done.plugin_run_id or record.newest_since(settings, done.started_at)
+    if not run_id:
+        return {}
+    words = limits.words(settings, done.thresholds) if settings.attach else None
+    try:
+        found = record.report(settings, run_id, judge=words)
+    except KitError as error:
+        say.note(f"judged by what was seen from here: {error.line()}")
+        return {}
+    return {} if found["state"] == "going" else found
+
+
+def _as_seen(web: Web, settings: Settings, done: Run, at_start: Mapping[str, Any]) -> dict[str, Any]:
+    """The report from what this command saw of the run."""
     seen = done.seen
     checked = _checked(web, done)
-    judged = verdict.decide(
+    by = Judging(done.thresholds, limits.fail_ratio(settings, done.thresholds), is_fatal=settings.on_invalid == "fail")
+    judged = decision.decide(
         Facts(
             requests=seen.requests,
             failures=seen.failures,
-            fail_ratio_limit=limits.fail_ratio(settings, done.thresholds),
-            workers_lost=len(seen.missing),
-            master_lost=seen.master_lost,
-            ended_early=done.ended_early,
+            fail_ratio_limit=by.fail_ratio,
+            reasons=tuple(_reasons(web, settings, done)),
             exception="" if seen.requests or seen.master_lost else _exception(web),
-            incidents=account.by_incidents(settings, done.started_at),
-            generator="" if seen.master_lost else account.by_generator(web),
-            users_short=account.by_users(done),
             thresholds=checked,
-            is_fatal=settings.on_invalid == "fail",
+            is_fatal=by.is_fatal,
         )
     )
-    document = _document(settings, done, judged, at_start) | {"judged": _judged(judged, checked)}
-    _show_figures(done, say)
-    say.line()
-    downloads = iter(()) if seen.master_lost else web.downloads()  # a new master's would be of no run
-    rendered = [("report.md", markdown.render(document).encode()), ("junit.xml", junit.render(document))]
-    say.line(f"report: {_save(chain(downloads, rendered), settings, document, environ)}")
-    _append_summary(environ.get("GITHUB_STEP_SUMMARY", ""), rendered[0][1], say)
-    _show_verdict(done, judged, say)
-    return judged.exit_code
+    return {
+        **_document(settings, done, judged, at_start),
+        "judged": report_document.judged_document(judged, checked, by),
+    }
+
+
+def _reasons(web: Web, settings: Settings, done: Run) -> Iterator[Reason]:
+    """What broke, as far as this command saw it, the gravest first."""
+    seen = done.seen
+    yield from account.by_incidents(settings, done.started_at)
+    if seen.master_lost:
+        yield Reason("master_lost", seen.master_lost)
+    if seen.missing:
+        count = len(seen.missing)
+        yield Reason("worker_lost", f"{count} worker{'' if count == 1 else 's'} went missing during the run")
+    told = {
+        "generator_limits": "" if seen.master_lost else account.by_generator(web),
+        "users_short": account.by_users(done),
+        "ended_early": done.ended_early,
+    }
+    yield from (Reason(kind, text) for kind, text in told.items() if text)
 
 
 def _checked(web: Web, done: Run) -> tuple[Judged, ...]:
@@ -90,56 +125,6 @@ def _checked(web: Web, done: Run) -> tuple[Judged, ...]:
     except (WebError, ValueError):
         times = {}
     return thresholds.judge(done.thresholds, rows, thresholds.spreads_of(times))
-
-
-def _judged(judged: Verdict, checked: Iterable[Judged]) -> dict[str, Any]:
-    """The verdict in parts, for programs."""
-    return {
-        "reasons": [{"text": text} for text in judged.broken],
-        "thresholds": [
-            {
-                "threshold": one.threshold.text,
-                "is_soft": one.threshold.is_soft,
-                "limit": one.threshold.limit,
-                "actual": one.actual,
-                "samples": one.samples,
-                "samples_wanted": one.samples_wanted,
-                "is_known": one.is_known,
-                "passed": one.passed,
-                "text": one.text,
-            }
-            for one in checked
-        ],
-    }
-
-
-def _append_summary(file: str, text: bytes, say: Say) -> None:
-    """Add the report to the summary of a GitHub Actions job, where there is one."""
-    if not file:
-        return
-    try:
-        with Path(file).open("ab") as summary_file:
-            summary_file.write(text)
-    except OSError as error:
-        say.note(f"GITHUB_STEP_SUMMARY {file} cannot be written: {error.strerror or error}")
-
-
-def _save(
-    downloads: Iterable[tuple[str, bytes]],
-    settings: Settings,
-    document: Mapping[str, Any],
-    environ: Mapping[str, str],
-) -> str:
-    """Where the report is, or why there is none: the disk may have filled up since REPORTS_DIR was tried."""
-    try:
-        folder = reports.new_folder(settings.reports_dir, str(document["run_id"]))
-        names = reports.save(folder, document, downloads)
-        reports.hand_over([settings.reports_dir, folder, *(folder / name for name in names)], environ)
-    except KitError as error:
-        return f"not saved: {error.line()}"
-    except OSError as error:
-        return f"not saved: {error.strerror or error}: {error.filename or settings.reports_dir}"
-    return str(folder)
 
 
 def _exception(web: Web) -> str:
@@ -166,15 +151,15 @@ def _show_figures(done: Run, say: Say) -> None:
         say.line(line)
 
 
-def _show_verdict(done: Run, judged: Verdict, say: Say) -> None:
+def _show_verdict(done: Run, document: Mapping[str, Any], say: Say) -> None:
     short = "" if done.plan.shape_class else summary.users_taken_along(done.seen, done.plan.users)
-    for reason in [short, *judged.reasons] if short else judged.reasons:
-        say.line(reason)
-    say.line(judged.last_line)
+    for line in [short, *document["reasons"]] if short else document["reasons"]:
+        say.line(line)
+    say.line(decision.last_line(str(document["verdict"]), int(document["exit_code"])))
 
 
 def _document(settings: Settings, done: Run, judged: Verdict, at_start: Mapping[str, Any]) -> dict[str, Any]:
-    """run.json."""
+    """What the report has without the plugin's account of the run."""
     decided: Decided = workspace.decided(settings)
     return {
         "schema_version": 1,
@@ -183,7 +168,7 @@ def _document(settings: Settings, done: Run, judged: Verdict, at_start: Mapping[
         "labels": dict(one.split("=", 1) for one in done.plan.labels),
         "verdict": judged.word,
         "exit_code": judged.exit_code,
-        "passed": judged.exit_code == verdict.EXIT_PASS,
+        "passed": judged.exit_code == decision.EXIT_PASS,
         "reasons": list(judged.reasons),
         "started_at": f"{done.started_at:%Y-%m-%dT%H:%M:%SZ}",
         "ended_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",

@@ -35,7 +35,7 @@ class Master:
 
 @dataclass(frozen=True)
 class Plan:
-    """One run to be. `run_time` is in seconds, 0 = until it is stopped."""
+    """One run to be. `run_time` is in seconds, 0 = until it is stopped; `judge` says by what it is judged, as JSON."""
 
     users: int
     spawn_rate: float
@@ -45,12 +45,15 @@ class Plan:
     shape_class: str
     class_picker: bool
     labels: tuple[str, ...] = ()
+    judge: str = ""
 
     def form(self) -> list[tuple[str, str]]:
         """The fields for POST /swarm."""
         fields = [("host", self.host)]
         if self.labels:
             fields.append(("kit_labels", " ".join(self.labels)))
+        if self.judge:
+            fields.append(("kit_judge", self.judge))
         if self.class_picker:
             fields += [("user_classes", name) for name in self.classes]
             if self.shape_class:

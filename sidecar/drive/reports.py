@@ -1,4 +1,4 @@
-"""The folder of reports: one folder a run, its run.json ours."""
+"""The folder of reports: one folder a run, its report.json ours."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,19 @@ from sidecar.errors import KitError
 Run = tuple[Path, Mapping[str, Any]]
 
 
+FILE, OLDER_FILE = "report.json", "run.json"
+
+
+def files(root: Path) -> list[Path]:
+    """The document of each report, which older kits called run.json."""
+    found = {path.parent: path for name in (OLDER_FILE, FILE) for path in root.glob(f"*/{name}")}
+    return sorted(found.values())
+
+
 def all_runs(folder: Path) -> list[Run]:
-    """(folder, run.json) of every run that left one, oldest first; what cannot be read is left out."""
+    """(folder, report.json) of every run that left one, oldest first; what cannot be read is left out."""
     found: list[Run] = []
-    for path in folder.glob("*/run.json"):
+    for path in files(folder):
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -27,25 +37,43 @@ def all_runs(folder: Path) -> list[Run]:
     return sorted(found, key=lambda run: str(run[1].get("started_at")))
 
 
-def table(runs: Sequence[Run]) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A run in a table; `figures` has requests, fail_ratio, p95_ms and requests_per_second."""
+
+    name: str
+    verdict: str
+    figures: Mapping[str, Any]
+    target: str
+
+    @classmethod
+    def of(cls, run: Run) -> Row:
+        """The row of a report."""
+        folder, document = run
+        target = str((document.get("settings") or {}).get("host") or "")
+        return cls(folder.name, str(document.get("verdict", "?")), document.get("figures") or {}, target)
+
+    def cells(self) -> tuple[str, ...]:
+        """What stands in the columns."""
+        figures = self.figures
+        p95 = figures.get("p95_ms")
+        return (
+            self.name,
+            self.verdict,
+            str(figures.get("requests", "?")),
+            f"{100 * float(figures.get('fail_ratio') or 0):.2f}%",
+            "–" if p95 is None else f"{p95} ms",
+            f"{float(figures.get('requests_per_second') or 0):.1f}",
+            self.target,
+        )
+
+
+def table(rows: Sequence[Row]) -> list[str]:
     """One line a run."""
     header = ("RUN", "VERDICT", "REQUESTS", "FAILED", "P95", "RPS", "TARGET")
-    rows = [header, *(_row(folder, document) for folder, document in runs)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def _row(folder: Path, document: Mapping[str, Any]) -> tuple[str, ...]:
-    figures = document.get("figures") or {}
-    return (
-        folder.name,
-        str(document.get("verdict", "?")),
-        str(figures.get("requests", "?")),
-        f"{100 * float(figures.get('fail_ratio') or 0):.2f}%",
-        f"{figures.get('p95_ms', '?')} ms",
-        f"{float(figures.get('requests_per_second') or 0):.1f}",
-        str((document.get("settings") or {}).get("host") or ""),
-    )
+    cells = [header, *(row.cells() for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
 
 
 def probe(root: Path) -> None:
@@ -88,15 +116,15 @@ def new_folder(root: Path, run_id: str) -> Path:
 
 
 def save(folder: Path, document: Mapping[str, Any], files: Iterable[tuple[str, bytes]]) -> list[str]:
-    """Write a run's files, run.json last: a folder without it was not finished. The names written."""
+    """Write a run's files, report.json last: a folder without it was not finished. The names written."""
     written = []
     for name, content in files:
         (folder / name).write_bytes(content)
         written.append(name)
-    draft = folder / "run.json.tmp"
+    draft = folder / f"{FILE}.tmp"
     draft.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    draft.replace(folder / "run.json")
-    return [*written, "run.json"]
+    draft.replace(folder / FILE)
+    return [*written, FILE]
 
 
 def hand_over(paths: Iterable[Path], environ: Mapping[str, str]) -> None:

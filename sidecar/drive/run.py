@@ -5,6 +5,7 @@ Never a headless master: under its restart policy that would run again, and agai
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from dataclasses import replace
@@ -49,6 +50,7 @@ def run(settings: Settings, environ: Mapping[str, str], say: Say) -> int:
         figures = web.stats()
     about = _ask(web, settings)
     what = plan.make(settings, about, workspace.decided(settings).host)
+    what = replace(what, judge=json.dumps(limits.words(settings, asked)))
     if settings.attach:
         what = replace(what, users=0)  # how many were asked for, only whoever started the run knows
     _say_if_stale(about, say)
@@ -140,7 +142,7 @@ def _drive(web: Web, settings: Settings, what: Plan, about: Master, figures: Map
     fresh = known if known and (settings.attach or known != about.run_id) else ""
     run_id = fresh or f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
     early = early or _ended_early(what, seen, seconds, attached=settings.attach)
-    return Run(what, about, run_id, seen, started_at, seconds, early)
+    return Run(what, about, run_id, seen, started_at, seconds, early, plugin_run_id=fresh)
 
 
 def _start(web: Web, what: Plan) -> None:

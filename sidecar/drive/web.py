@@ -163,7 +163,7 @@ class Web:
     def downloads(self) -> Iterator[tuple[str, bytes]]:
         """(file name, content) of each report that the master can give; what it cannot give is left out."""
         for name, path in (
-            ("report.html", "/stats/report?download=1&theme=light"),
+            ("locust_report.html", "/stats/report?download=1&theme=light"),
             ("requests.csv", "/stats/requests/csv"),
             ("failures.csv", "/stats/failures/csv"),
             ("exceptions.csv", "/exceptions/csv"),

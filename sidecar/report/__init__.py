@@ -1,1 +1,1 @@
-"""One document of a run (run.json of its report) → what people and programs read. Pure."""
+"""One document of a run (report.json) → what people and programs read. Pure."""

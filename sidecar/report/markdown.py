@@ -19,7 +19,7 @@ def render(document: Mapping[str, Any]) -> str:
     for line in _lines(document):
         left -= len(line.encode()) + 1
         if left < 0:
-            kept += ["", "Cut here: the rest is in run.json."]
+            kept += ["", "Cut here: the rest is in report.json."]
             break
         kept.append(line)
     return "\n".join(kept) + "\n"
@@ -32,6 +32,7 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"- {_plain(one)}" for one in document["reasons"][:_MOST_ROWS])
     yield ""
     yield from _table(("Run", "Value"), (_LEFT, _LEFT), _about(document))
+    yield from _meanwhile(document)
     if judged["thresholds"]:
         yield "### Thresholds"
         yield ""
@@ -44,7 +45,7 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     everything = {"method": "", "name": "all", **document["figures"]}
     yield from _table(header, (_LEFT, *[_RIGHT] * 7), [_endpoint(one) for one in (*ends[:_MOST_ROWS], everything)])
     if len(ends) > _MOST_ROWS:
-        yield f"{len(ends) - _MOST_ROWS} more names are in run.json."
+        yield f"{len(ends) - _MOST_ROWS} more names are in report.json."
         yield ""
     if document["failures"]:
         yield "### Failures"
@@ -55,7 +56,27 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
         ]
         yield from _table(("Count", "Request", "Error"), (_RIGHT, _LEFT, _LEFT), rows[:_MOST_ROWS])
         if len(rows) > _MOST_ROWS:
-            yield f"{len(rows) - _MOST_ROWS} more kinds are in run.json."
+            yield f"{len(rows) - _MOST_ROWS} more kinds are in report.json."
+
+
+def _meanwhile(document: Mapping[str, Any]) -> Iterator[str]:
+    """What happened to the generators, and what the failures have to do with it."""
+    if "attribution" not in document:
+        return
+    breaking = [one for one in document["incidents"] if one["breaks_the_run"]]
+    for one in breaking[:_MOST_ROWS]:
+        yield f"- {_plain(str(one['at'])[11:19])} UTC: {_plain(one['text'])}; {_plain(one['attribution'])}"
+    if breaking:
+        yield ""
+    yield _plain(document["attribution"]["text"])
+    yield ""
+    yield from (f"Warning: {_plain(one)}\n" for one in document["warnings"])
+    compared = document.get("comparison")
+    if compared:
+        yield f"Against {_plain(compared['baseline'])}: {_plain(compared['text'])}"
+        yield ""
+        yield from (f"- {_plain(one['text'])}" for one in compared["changes"][:_MOST_ROWS])
+        yield ""
 
 
 def _about(document: Mapping[str, Any]) -> list[tuple[str, str]]:

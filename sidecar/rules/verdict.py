@@ -10,9 +10,8 @@ from datetime import datetime
 
 from sidecar.model.incident import Incident, Kind, Reason
 from sidecar.model.snapshot import Locust, Run, Verdict
+from sidecar.rules.decision import FAIL, INVALID, PASS
 from sidecar.rules.warnings import MASTER, WORKER
-
-PASS, FAIL, INVALID = "PASS", "FAIL", "INVALID"
 
 _ALWAYS = frozenset({Kind.WORKER_LOST, Kind.MASTER_RESTART})
 _OF_GENERATORS = frozenset({Kind.OOM_KILL, Kind.RESTART, Kind.EXIT})
@@ -30,9 +29,9 @@ def so_far(run: Run | None, locust: Locust | None, incidents: Iterable[Incident]
     """
     if run is None or run.started_at is None or locust is None:
         return None
-    broken = broken_since(run.started_at, incidents)
+    broken = invalidating(run.started_at, incidents)
     if broken:
-        return Verdict(INVALID, broken)
+        return Verdict(INVALID, tuple(one.text for one in broken))
     if locust.total is None or not locust.total.requests:
         return None
     if locust.fail_ratio > fail_ratio:
@@ -40,12 +39,12 @@ def so_far(run: Run | None, locust: Locust | None, incidents: Iterable[Incident]
     return Verdict(PASS)
 
 
-def broken_since(started_at: datetime, incidents: Iterable[Incident]) -> tuple[str, ...]:
+def invalidating(started_at: datetime, incidents: Iterable[Incident]) -> tuple[Incident, ...]:
     """What makes a run INVALID that began then: the incidents that follow from no other, the gravest first."""
     reasons = [one for one in incidents if one.at >= started_at and _invalidates(one)]
     ids = {one.id for one in reasons}
     roots = sorted((one for one in reasons if one.cause not in ids), key=lambda one: (_GRAVITY.index(one.kind), one.at))
-    return tuple(one.text for one in roots)
+    return tuple(roots)
 
 
 def _invalidates(incident: Incident) -> bool:

@@ -16,12 +16,14 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from sidecar.runs.reports import Reports
 from sidecar.serve.answers import BAD_REQUEST, UNAVAILABLE, json_answer, problem
 from sidecar.serve.api import Api
 from sidecar.serve.archive import Archive, Board, Metrics
 from sidecar.serve.headers import ALLOWED_HOSTS, SafeHeaders
 from sidecar.serve.notes import Note
 from sidecar.serve.parameters import ParameterError, Parameters
+from sidecar.serve.runs import Runs
 from sidecar.serve.stream import Written, events
 from sidecar.views.metrics import CONTENT_TYPE
 
@@ -34,7 +36,7 @@ _NOT_YET = "the first readings are not in yet"
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
 
-def make_app(
+def make_app(  # noqa: PLR0913  each is one part of the sidecar, given by name
     board: Board,
     stopping: asyncio.Event,
     lifespan: Lifespan | None = None,
@@ -44,6 +46,7 @@ def make_app(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     troubles: Callable[[], Sequence[str]] = lambda: (),
     note: Note | None = None,
+    reports: Reports | None = None,
 ) -> Starlette:
     """Build the application.
 
@@ -56,6 +59,7 @@ def make_app(
         clock: the present moment, in UTC.
         troubles: a sentence for each part of the sidecar that does not work as it should.
         note: puts a person's note on an incident, soon; without one, that route says 503.
+        reports: what is told of runs; without it, those routes are not there.
     """
     present = _Present(board, stopping, troubles)
     routes = [
@@ -66,6 +70,8 @@ def make_app(
         *Api(board, archive, clock, note).routes(),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
+    if reports is not None:
+        routes += Runs(reports).routes()
     if metrics is not None:
         routes.append(Route("/metrics", _metrics_route(board, metrics)))
     return Starlette(

@@ -105,6 +105,23 @@ class SidecarReader:
         """
         return self._fetched(f"/api/incidents?{urlencode(query)}")
 
+    def run(self, run_id: str, **query: str) -> bytes:
+        """Return the report of a run as the JSON that the sidecar sent; `query` is that of /api/runs/{run_id}.
+
+        Raises:
+            UnknownError: it has no such run, or is too old to tell of it.
+            SidecarError: it does not answer.
+        """
+        return self._fetched(f"/api/runs/{quote(run_id, safe='')}" + (f"?{urlencode(query)}" if query else ""))
+
+    def runs(self, limit: int = 500) -> bytes:
+        """Return the list of runs as the JSON that the sidecar sent, newest first.
+
+        Raises:
+            SidecarError: it does not answer, or is too old to tell of runs.
+        """
+        return self._fetched(f"/api/runs?limit={limit}")
+
     def health(self) -> bytes:
         """Return what the sidecar says of its own parts, as the JSON of /healthz, also when it is not well.
 

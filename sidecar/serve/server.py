@@ -81,6 +81,7 @@ async def _serve(settings: WatchSettings, pool: ThreadPoolExecutor) -> int:
             clock=now,
             troubles=sidecar.health,
             note=sidecar.note,
+            reports=sidecar.reports,
         ),
         host=settings.listen_host,
         port=settings.listen_port,

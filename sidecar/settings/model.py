@@ -50,6 +50,12 @@ class Settings:
     thresholds: tuple[Threshold, ...]
     thresholds_file: str
     on_invalid: str
+    generator_cpu: float
+    generator_throttled: float
+    sustained_seconds: float
+    sustained_share: float
+    run: str
+    baseline: str
     labels: tuple[str, ...]
     attach: bool
     stop_timeout: int

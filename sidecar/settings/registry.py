@@ -10,6 +10,7 @@ from functools import partial
 from sidecar.model import threshold
 from sidecar.settings import parse
 from sidecar.settings.inside import FAILING, INSIDE, PUSHING
+from sidecar.settings.judging import JUDGING, REPORTS
 from sidecar.settings.knob import Knob
 from sidecar.settings.watching import ALERTS, WATCHING
 
@@ -302,6 +303,8 @@ GROUPS: tuple[tuple[str, tuple[Knob, ...]], ...] = (
     ("The stack", _STACK),
     ("Your locustfiles", _FILES),
     ("A run", _RUN),
+    ("What makes a run INVALID", JUDGING),
+    ("Reports", REPORTS),
     ("Limits", _RESOURCES),
     ("Images", _IMAGES),
     ("The view", _VIEW),

@@ -50,6 +50,7 @@ class WatchSettings:
     fail_ratio: float = 0.0
     fail_threshold: float = 0.05
     ledger_folder: str = "/var/lib/locust-kit/ledger"
+    runs_folder: str = "/var/lib/locust-kit/runs"
     ledger_days: int = 30
     ledger_megabytes: int = 512
     cgroup_root: str = "/host/cgroup"
@@ -67,7 +68,8 @@ def _read_file(path: str) -> str:
 def from_environment(environ: Mapping[str, str], read_file: Callable[[str], str] = _read_file) -> WatchSettings:
     """Read the settings from variables named as the knobs are; an empty variable is unset.
 
-    DOCKER_HOST, LOCUST_URL, HOST_NET_DEV, BEAT_FILE, LISTEN, LEDGER_FOLDER and CGROUP_ROOT are the container's own.
+    DOCKER_HOST, LOCUST_URL, HOST_NET_DEV, BEAT_FILE, LISTEN, LEDGER_FOLDER, RUNS_FOLDER and CGROUP_ROOT are the
+    container's own.
     A secret NAME may stand in a file that NAME_FILE names, as in Docker's own images.
 
     Raises:
@@ -90,6 +92,7 @@ def from_environment(environ: Mapping[str, str], read_file: Callable[[str], str]
         fail_ratio=_parsed(given, "FAIL_RATIO", parse.ratio, default.fail_ratio),
         fail_threshold=_parsed(given, "FAIL_THRESHOLD", parse.share, default.fail_threshold),
         ledger_folder=given.get("LEDGER_FOLDER", default.ledger_folder),
+        runs_folder=given.get("RUNS_FOLDER", default.runs_folder),
         ledger_days=_parsed(given, "LEDGER_DAYS", partial(parse.whole, 1, LONGEST_LEDGER_DAYS), default.ledger_days),
         ledger_megabytes=_parsed(
             given,

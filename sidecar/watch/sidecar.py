@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -31,12 +32,16 @@ from sidecar.locust_web import Credentials
 from sidecar.model.incident import Incident, Kind
 from sidecar.model.own import Own
 from sidecar.model.signal import Event, Named, Noted, Signal, Unreadable
+from sidecar.model.snapshot import Verdict
 from sidecar.notify.make import make_notifier
 from sidecar.rules.assembly import Recorded
 from sidecar.rules.conditions.conditions import Conditions
 from sidecar.rules.incidents.blindness import blind_seconds
 from sidecar.rules.incidents.book import Book
 from sidecar.rules.incidents.lives import SECOND
+from sidecar.runs.past import LedgerPast
+from sidecar.runs.reports import Judge, Reports
+from sidecar.version import KIT_VERSION
 from sidecar.watch.context import Context
 from sidecar.watch.followers import Followers
 from sidecar.watch.keeper import Keeper
@@ -110,6 +115,9 @@ class Sidecar:
         self._notifier = make_notifier(settings, told, os.environ, clock=now, monotonic=time.monotonic)
         self._sampler = self._make_sampler(settings, pool)
         self._keeper = self._make_keeper(settings)
+        past = LedgerPast(self.reader, self.history)
+        self.reports = Reports(Path(settings.runs_folder), past, settings.project, now, KIT_VERSION)
+        self._judge = Judge(self.reports)
 
     def start(self) -> None:
         """Begin to watch. What happened while nobody did is taken in first, as far as the engine remembers it."""
@@ -123,6 +131,7 @@ class Sidecar:
             time.sleep(_REPLAY_TAKES_SECONDS)
         self._track_everyone()
         self._begin(self._kernel.start, self._kernel.stop)
+        self._begin(self._judge.start, self._judge.stop)
 
     def stop(self) -> None:
         """End; what was seen so far is on the disk when this returns. Also in the middle of a start."""
@@ -143,8 +152,11 @@ class Sidecar:
                 self._ends.append(stop)
 
     def round(self) -> Round:
-        """Make one round."""
+        """Make one round; a run that is over has its last verdict in it."""
         made = self._sampler.sample()
+        run = made.snapshot.run
+        if run is not None and (found := self.reports.word(run.run_id)) is not None:
+            made = replace(made, snapshot=replace(made.snapshot, verdict=Verdict(*found)))
         self._keeper.take(made)
         if made.reading is not None:
             running = (one.listed for one in made.reading.fleet if one.listed.state == "running")

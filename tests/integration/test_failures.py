@@ -91,18 +91,19 @@ def in_folder(stack: Stack, name: str) -> str:
 
 
 def ended(stack: Stack, run: Any) -> dict[str, Any]:
-    """The groups of a run that has come to its end."""
+    """The groups of a run that has come to its end, of which its folder holds the mark."""
     said, _ = run.communicate(timeout=120)
     assert "Traceback" not in said
 
-    def groups() -> dict[str, Any] | None:
+    def end() -> bool:
         try:
-            found: dict[str, Any] = json.loads(in_folder(stack, "failure_groups.json"))
+            return bool(in_folder(stack, "end.json"))
         except AssertionError:
-            return None
-        return found
+            return False
 
-    return until(groups, 20, "the groups of the run") or {}
+    until(end, 20, "the run's end marker")
+    found: dict[str, Any] = json.loads(in_folder(stack, "failure_groups.json"))
+    return found
 
 
 def classes(document: dict[str, Any]) -> dict[str, int]:

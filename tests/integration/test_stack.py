@@ -143,7 +143,7 @@ def test_a_run_reaches_every_worker_and_ends_in_a_word_and_a_code(stack: Stack) 
     assert done.stdout.rstrip().splitlines()[-1].startswith("PASS")
     (folder,) = [path for path in stack.reports.iterdir() if path.is_dir()]
     assert {path.suffix for path in folder.iterdir()} >= {".html", ".csv", ".json", ".xml", ".md"}
-    document = json.loads((folder / "run.json").read_text())
+    document = json.loads((folder / "report.json").read_text())
     assert document["schema_version"] == 1
     assert [one["passed"] for one in document["judged"]["thresholds"]] == [True, False, True]
     assert folder.stat().st_uid == os.getuid()

@@ -18,6 +18,7 @@ from sidecar.model.incident import Incident, Kind, Reason
 from sidecar.model.naming import KIND_NAMES
 from sidecar.model.own import Own
 from sidecar.model.snapshot import Locust, Snapshot
+from sidecar.runs.reports import Reports
 from sidecar.serve.app import make_app
 from sidecar.settings import KNOBS
 from sidecar.settings.registry import ALIASES
@@ -62,7 +63,8 @@ def exposed() -> dict[str, str]:
 
 
 def app() -> Starlette:
-    return make_app(Board(lambda: NOW), asyncio.Event(), metrics=lambda _snapshot, _legacy: "")
+    reports = Reports(Path("/nowhere"), None, "locust", lambda: NOW)
+    return make_app(Board(lambda: NOW), asyncio.Event(), metrics=lambda _snapshot, _legacy: "", reports=reports)
 
 
 def test_every_metric_is_described_with_its_type_and_no_other_is() -> None:

@@ -12,7 +12,6 @@ import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from .records import Record, rfc3339
 
@@ -72,11 +71,3 @@ def table_row(record: Record) -> list[str]:
 def plain_cell(text: str) -> str:
     """A text that a spreadsheet takes for a text."""
     return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def write_documents(folder: Path, documents: dict[str, dict[str, Any]]) -> None:
-    """Replace files of these names, each in one go. Raises OSError when the volume cannot be written."""
-    for name, document in documents.items():
-        partial = folder / f"{name}.partial"
-        partial.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        partial.replace(folder / name)

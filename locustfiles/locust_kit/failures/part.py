@@ -7,10 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from locust.runners import STATE_RUNNING, STATE_SPAWNING
 
 from locust_kit import given
 from locust_kit.guard import keep_doing
@@ -21,12 +18,12 @@ from .capture import Capture
 from .collect import Collection
 from .settings import Settings, redactor
 from .watch import DEFAULT_THRESHOLD, Watch
-from .writer import Writer
 
 if TYPE_CHECKING:
     from locust.env import Environment
 
     from locust_kit.push.part import Pusher
+    from locust_kit.writer import Writer
 
 logger = logging.getLogger("locust_kit")
 console = logging.getLogger("locust.stats_logger")  # as Locust prints its own tables: without a prefix
@@ -34,8 +31,6 @@ console = logging.getLogger("locust.stats_logger")  # as Locust prints its own t
 REPORT_KEY, PERFORMANCE_KEY = "failures", "performance"
 LOCAL = "local"
 _LOCAL_SECONDS = 1.0
-_PATIENCE_SECONDS = 5.0
-_GOING = (STATE_SPAWNING, STATE_RUNNING)
 _REMEMBERED = 512  # texts without secrets: most failures say what others said before, at the same address
 
 
@@ -74,26 +69,24 @@ class Account:
         self.collection = Collection()
         self.performance = Performance(Limits.of(os.environ))
         self.watch = Watch(given.value(os.environ, "KIT_FAIL_THRESHOLD", given.share, DEFAULT_THRESHOLD))
-        self.folder: Path | None = None
-        self._writer: Writer | None = None
+        self.writer: Writer | None = None
         self._run_id = ""
 
-    def begin(self, run_id: str, folder: Path, trouble: Callable[[OSError], None]) -> None:
-        """Start the account of a run; `trouble` hears of what cannot be kept of it."""
+    def begin(self, run_id: str, writer: Writer) -> None:
+        """Start the account of a run, which `writer` keeps in its folder."""
         self.reset()
-        self._writer = Writer(folder, trouble)
-        self.folder = folder
+        self.writer = writer
         self._run_id = run_id
 
     def take(self, worker: str, report: Any) -> None:
         """Add what a worker, or this process itself, reported."""
         self.collection.take(worker, report)
         self.performance.take(report.get(PERFORMANCE_KEY) or [])
-        if self._writer is not None:
+        if self.writer is not None:
             rows = self.collection.waiting()
             if self._pusher is not None:
                 self._pusher.take(self._run_id, rows)
-            self._writer.rows(rows)
+            self.writer.append(files.append, rows)
 
     def reset(self, **_: Any) -> None:
         """Forget the counts, as Locust's own statistics are reset; what is on disk stays."""
@@ -101,30 +94,18 @@ class Account:
         self.performance.forget()
 
     def end(self) -> None:
-        """Write the documents, and tell the gist of them on the console."""
+        """Take the last in, and tell the gist of it on the console."""
         if self.counted is not None:
             self.take(LOCAL, self.counted.report())
-        self.save()
         failed = summary.lines(self.collection, self._environment.stats.total.num_requests)
         for line in (*failed, *self.performance.lines()):
             console.info(line)
 
     def save(self) -> None:
-        """Have the documents on disk as of now: a master that is killed takes no more than what came since."""
-        if self._writer is not None:
-            self._writer.document(files.GROUPS, self.document())
-            self._writer.document(files.PERFORMANCE, self.times())
-
-    def save_while_running(self) -> None:
-        """Do so during a run; to be called every few seconds."""
-        runner = self._environment.runner
-        if runner is not None and runner.state in _GOING:
-            self.save()
-
-    def keep(self, **_: Any) -> None:
-        """Before this process ends: wait a little for a slow disk."""
-        if self._writer is not None:
-            self._writer.wait(_PATIENCE_SECONDS)
+        """Have the documents on disk as of now."""
+        if self.writer is not None:
+            self.writer.document(files.GROUPS, self.document())
+            self.writer.document(files.PERFORMANCE, self.times())
 
     def document(self) -> dict[str, Any]:
         """All groups of the run."""

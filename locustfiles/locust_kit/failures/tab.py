@@ -23,6 +23,8 @@ from .watch import WINDOW_SECONDS, Watch
 if TYPE_CHECKING:
     from locust.web import WebUI
 
+    from locust_kit.writer import Writer
+
     from .collect import Collection
     from .part import Account
 
@@ -58,10 +60,10 @@ def install(app: Flask, web_ui: WebUI, base_path: str, account: Account) -> None
         return _file(files.PERFORMANCE, json.dumps(account.times()), "application/json")
 
     def rows_as_table() -> Response:
-        return _from_disk(account.folder, files.TABLE, "text/csv; charset=utf-8")
+        return _from_disk(account.writer, files.TABLE, "text/csv; charset=utf-8")
 
     def rows_as_lines() -> Response:
-        return _from_disk(account.folder, files.ROWS, "application/x-ndjson")
+        return _from_disk(account.writer, files.ROWS, "application/x-ndjson")
 
     base = f"{base_path.rstrip('/')}/locust-kit"
     for name, view in (
@@ -84,10 +86,10 @@ def _file(name: str, text: str, content_type: str) -> Response:
     return Response(text, content_type=content_type, headers=headers)
 
 
-def _from_disk(folder: Path | None, name: str, content_type: str) -> Response:
+def _from_disk(writer: Writer | None, name: str, content_type: str) -> Response:
     """A file of the run as it is now, in pieces; nothing yet is an empty one."""
     headers = {"content-disposition": f"attachment; filename={name}", "cache-control": "no-store"}
-    pieces = _pieces(folder / name) if folder and (folder / name).exists() else ()
+    pieces = _pieces(writer.folder / name) if writer and (writer.folder / name).exists() else ()
     return Response(pieces, content_type=content_type, headers=headers)
 
 

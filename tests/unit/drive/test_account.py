@@ -43,7 +43,8 @@ def answered(
 
 
 def reasons(tmp_path: Path, *words: str) -> tuple[str, ...]:
-    return account.by_incidents(load(list(words), {}, tmp_path), START, lambda _: None)
+    found = account.by_incidents(load(list(words), {}, tmp_path), START, lambda _: None)
+    return tuple(one.text for one in found)
 
 
 def test_what_the_sidecar_saw_break_is_a_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ USE = [
     "selftest",
     "run",
     "try",
+    "report",
     "reports",
     "clean",
     "purge",

@@ -40,7 +40,7 @@ def start(master: FakeMaster, root: Path, say: Say, *args: str) -> int:
 
 
 def report(root: Path) -> dict[str, Any]:
-    (path,) = (root / "reports").glob("*/run.json")
+    (path,) = (root / "reports").glob("*/report.json")
     document: dict[str, Any] = json.loads(path.read_text())
     return document
 
@@ -62,8 +62,8 @@ def test_a_clean_run_passes_and_leaves_its_report(
     assert document["workers"] == {"at_start": 2, "at_end": 2, "lost": [], "left": [], "users_at_end": 2}
     folder = next((tmp_path / "reports").iterdir())
     assert {path.name for path in folder.iterdir()} == {
-        "run.json",
-        "report.html",
+        "report.json",
+        "locust_report.html",
         "requests.csv",
         "failures.csv",
         "exceptions.csv",
@@ -171,7 +171,7 @@ def test_a_restarted_master_makes_a_run_invalid(master: FakeMaster, tmp_path: Pa
     assert start(master, tmp_path, say, "RUN_TIME=0") == 4
     assert "the master was restarted during the run" in out.getvalue()
     left = {path.name for path in (tmp_path / "reports").glob("*/*")}
-    assert left == {"run.json", "report.md", "junit.xml"}, "the new master knows no run"
+    assert left == {"report.json", "report.md", "junit.xml"}, "the new master knows no run"
 
 
 def test_a_run_that_somebody_else_stops_is_invalid(
@@ -356,5 +356,5 @@ def test_an_interrupt_stops_the_run_and_still_saves_and_sums_up(
     assert f"stopped by {name}" in rest
     assert ("Ctrl-C" in rest) == (name == "Ctrl-C")
     assert [path for path, _ in master.posts] == ["/swarm", "/stop"]
-    (path,) = tmp_path.glob("*/run.json")
+    (path,) = tmp_path.glob("*/report.json")
     assert json.loads(path.read_text())["figures"]["requests"] == 12

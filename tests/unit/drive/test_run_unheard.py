@@ -48,7 +48,7 @@ def running_for_ever(master: FakeMaster) -> None:
 
 
 def verdict(reports: Path) -> str:
-    (path,) = reports.glob("*/run.json")
+    (path,) = reports.glob("*/report.json")
     return str(json.loads(path.read_text())["verdict"])
 
 

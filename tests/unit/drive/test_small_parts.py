@@ -95,10 +95,10 @@ def test_reports_are_listed_oldest_first_and_broken_ones_left_out(tmp_path: Path
             reports.new_folder(tmp_path, name), {"started_at": at, "verdict": "PASS", "figures": {"requests": 5}}, []
         )
     (tmp_path / "c").mkdir()
-    (tmp_path / "c" / "run.json").write_text("{")
+    (tmp_path / "c" / "report.json").write_text("{")
     found = reports.all_runs(tmp_path)
     assert [folder.name for folder, _ in found] == ["b", "a"]
-    assert [line.split()[0] for line in reports.table(found)] == ["RUN", "b", "a"]
+    assert [line.split()[0] for line in reports.table([reports.Row.of(one) for one in found])] == ["RUN", "b", "a"]
 
 
 def test_reports_made_under_sudo_belong_to_the_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ def test_ids_sort_by_time_and_differ_within_a_second() -> None:
 
 def test_a_run_that_began_has_no_end_marker(tmp_path: Path) -> None:
     run = run_folder.begin(AT)
-    run_folder.write_begin(run, {"host": "http://mock-target:8080"}, tmp_path)
+    run_folder.make(run, {"host": "http://mock-target:8080"}, tmp_path)
     document = json.loads((tmp_path / run.run_id / "run.json").read_text())
     assert document["schema_version"] == 1
     assert (document["state"], document["started_at"]) == ("running", "2026-11-22T15:04:05.678Z")
@@ -28,8 +28,7 @@ def test_a_run_that_began_has_no_end_marker(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / run.run_id).iterdir()] == ["run.json"]
 
 
-def test_the_end_marker_says_when_it_ended(tmp_path: Path) -> None:
+def test_the_end_marker_says_when_it_ended() -> None:
     run = run_folder.ended(run_folder.stopping(run_folder.begin(AT)), AT + timedelta(minutes=1))
-    run_folder.write_end(run, {"requests": 7}, tmp_path)
-    document = json.loads((tmp_path / run.run_id / "end.json").read_text())
+    document = run_folder.document(run, {"requests": 7})
     assert (document["state"], document["ended_at"], document["requests"]) == ("stopped", "2026-11-22T15:05:05.678Z", 7)

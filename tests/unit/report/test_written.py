@@ -89,11 +89,11 @@ def test_it_stays_below_60_kib_whatever_happened(verdict: str) -> None:
         document(verdict=verdict, endpoints=rows, failures=failures, judged=judged, reasons=[endless] * 500)
     )
     assert len(text.encode()) < 60 * 1024
-    assert text.endswith("\nCut here: the rest is in run.json.\n")
+    assert text.endswith("\nCut here: the rest is in report.json.\n")
 
 
 def test_of_many_names_the_busiest_are_shown_and_the_others_counted() -> None:
     rows = [{**document()["endpoints"][0], "name": f"/{number}", "requests": number} for number in range(40)]
     text = markdown.render(document(endpoints=rows))
-    assert "10 more names are in run.json." in text
+    assert "10 more names are in report.json." in text
     assert ("GET /39 |" in text, "GET /9 |" in text) == (True, False)

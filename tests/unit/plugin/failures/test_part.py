@@ -9,6 +9,7 @@ from typing import Any
 import gevent
 from locust.exception import CatchResponseError
 from locust_kit.failures.part import Account, Counters
+from locust_kit.writer import Writer
 
 
 class Total:
@@ -62,38 +63,20 @@ def refused(error: OSError) -> None:
 def test_the_end_of_a_run_is_on_disk_and_a_new_run_starts_at_nothing(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("KIT_SLOW_MS", "100")
     account, counted = Account(Environment()), Counters()  # type: ignore[arg-type]
-    account.begin("run-1", tmp_path, refused)
+    account.begin("run-1", Writer(tmp_path, refused))
     for _ in range(3):
         ask(counted, fails=True, milliseconds=200.0)
     account.take("w1", counted.report())
     account.end()
-    account.keep()
+    account.save()
+    assert account.writer
+    account.writer.wait(5)
     groups = json.loads((tmp_path / "failure_groups.json").read_text())
     times = json.loads((tmp_path / "performance.json").read_text())
     assert (groups["run_id"], groups["failures"], groups["requests"]) == ("run-1", 3, 10)
     assert times["endpoints"][0]["failed"]["count"] == times["endpoints"][0]["slow"] == 3
-    account.begin("run-2", tmp_path, refused)
+    account.begin("run-2", Writer(tmp_path, refused))
     assert (account.status()["failures"], account.performance.endpoints) == (0, {})
-
-
-def test_what_was_counted_is_on_disk_while_a_run_goes_on(tmp_path: Path) -> None:
-    class Going(Environment):
-        class runner:  # noqa: N801  as Locust has it
-            state = "running"
-
-    account, counted = Account(Going()), Counters()  # type: ignore[arg-type]
-    account.save_while_running()  # no run yet
-    account.begin("run-1", tmp_path, refused)
-    ask(counted, fails=True)
-    account.take("w1", counted.report())
-    account.save_while_running()
-    account.keep()
-    assert json.loads((tmp_path / "failure_groups.json").read_text())["failures"] == 1
-    Going.runner.state = "stopped"
-    (tmp_path / "failure_groups.json").unlink()
-    account.save_while_running()
-    account.keep()
-    assert not (tmp_path / "failure_groups.json").exists()
 
 
 def test_a_report_of_an_older_worker_without_times_is_taken() -> None:
@@ -110,7 +93,7 @@ def test_each_row_is_handed_to_the_pusher_once_and_with_its_run(tmp_path: Path) 
             taken.append((run_id, len(records)))
 
     account, counted = Account(Environment(), Pusher()), Counters()  # type: ignore[arg-type]
-    account.begin("run-1", tmp_path, refused)
+    account.begin("run-1", Writer(tmp_path, refused))
     ask(counted, fails=True)
     account.take("w1", counted.report())
     account.take("w1", counted.report())

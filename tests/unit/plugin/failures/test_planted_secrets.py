@@ -23,6 +23,7 @@ from locust_kit.failures.capture import Capture
 from locust_kit.failures.part import Account
 from locust_kit.failures.settings import Settings, redactor
 from locust_kit.push.batch import BatchId, body
+from locust_kit.writer import Writer, write_documents
 
 SECRETS = 200
 HEADERS = ("Authorization", "X-Api-Key", "Cookie", "Set-Cookie", "X-Auth-Token", "Proxy-Authorization", "X-CSRF-Token")
@@ -188,8 +189,8 @@ def outputs(folder: Path, environ: dict[str, str], made: list[Case], caplog: Any
     rows = account.collection.waiting()
     assert len(rows) == SECRETS
     files.append(folder, rows)
-    files.write_documents(folder, {files.GROUPS: account.document()})
-    account.folder = folder
+    write_documents(folder, {files.GROUPS: account.document()})
+    account.writer = Writer(folder, lambda error: pytest.fail(str(error)))
     with caplog.at_level(logging.INFO):
         account.end()
     app = Flask("ui")

@@ -14,6 +14,7 @@ from flask import Flask, jsonify
 from locust_kit.failures import tab
 from locust_kit.failures.collect import Collection
 from locust_kit.failures.watch import Watch
+from locust_kit.writer import Writer
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -22,7 +23,7 @@ class Account:
     def __init__(self) -> None:
         self.collection = Collection()
         self.watch = Watch()
-        self.folder: Path | None = None
+        self.writer: Writer | None = None
 
     def document(self) -> dict[str, Any]:
         return {"failures": self.collection.failures}
@@ -104,7 +105,7 @@ def test_the_rows_of_the_run_are_linked(account: Account, base: str, tmp_path: P
     client = app_of(web_ui, account, base).test_client()
     (link,) = web_ui.template_args["extended_csv_files"]
     assert client.get(link["href"]).text == ""  # no run yet
-    account.folder = tmp_path
+    account.writer = Writer(tmp_path, lambda error: pytest.fail(str(error)))
     assert client.get(link["href"]).text == ""  # no failure yet
     (tmp_path / "failure_analysis.csv").write_text("timestamp\n1\n")
     answer = client.get(link["href"])

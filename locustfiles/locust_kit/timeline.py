@@ -1,0 +1,72 @@
+"""A run second by second, one line of JSON each in `timeline.ndjson`: what its verdict and its pictures are made of.
+
+Counts are since the run's start (or Locust's reset of its statistics), rates those of the last ten seconds, as Locust
+has them. `missing` are the ids of workers that the master has given up on; `over_cpu` is how many workers take 90 % of
+a core or more, which Locust itself calls too much.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from locust.runners import STATE_MISSING, MasterRunner, Runner
+
+from .run_folder import rfc3339
+
+if TYPE_CHECKING:
+    from locust.env import Environment
+
+FILE = "timeline.ndjson"
+MUCH_CPU_PERCENT = 90.0
+_MOST_MISSING = 50
+
+
+def append(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows at the end of the file. Raises OSError when the volume cannot be written."""
+    with (folder / FILE).open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
+
+
+def row(environment: Environment, at: datetime, classes: Mapping[Any, int]) -> dict[str, Any]:
+    """This moment of the run; `classes` are the failures so far by class."""
+    total = environment.stats.total
+    runner = environment.runner
+    return {
+        "at": rfc3339(at),
+        "state": runner.state if runner else "",
+        "users": runner.user_count if runner else 0,
+        "target_users": int(getattr(runner, "target_user_count", 0) or 0),
+        "requests": total.num_requests,
+        "failures": total.num_failures,
+        "rps": round(float(total.current_rps), 2),
+        "fail_per_second": round(float(total.current_fail_per_sec), 2),
+        "p50_ms": total.get_current_response_time_percentile(0.5),
+        "p95_ms": total.get_current_response_time_percentile(0.95),
+        "classes": {str(name): count for name, count in classes.items()},
+        **_workers(runner),
+    }
+
+
+def _workers(runner: Runner | None) -> dict[str, Any]:
+    if not isinstance(runner, MasterRunner):
+        own = float(getattr(runner, "current_cpu_usage", 0) or 0)
+        return {"workers": 0, "missing": [], "cpu_percent": own, "over_cpu": int(own >= MUCH_CPU_PERCENT)}
+    everyone = list(runner.clients.values())
+    cpu = [float(one.cpu_usage or 0) for one in everyone if one.state != STATE_MISSING]
+    missing = sorted(one.id for one in everyone if one.state == STATE_MISSING)
+    return {
+        "workers": len(cpu),
+        "missing": missing[:_MOST_MISSING],
+        "cpu_percent": max(cpu, default=0.0),
+        "over_cpu": sum(1 for one in cpu if one >= MUCH_CPU_PERCENT),
+        "master_cpu_percent": float(getattr(runner, "current_cpu_usage", 0) or 0),
+    }
+
+
+def now() -> datetime:
+    """The time of day, in UTC."""
+    return datetime.now(UTC)

@@ -1,0 +1,63 @@
+"""The files of a report on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sidecar.drive import reports
+from sidecar.errors import KitError
+from sidecar.report import html, junit, markdown, pictures, words
+from sidecar.report.charts import png
+
+if TYPE_CHECKING:
+    from sidecar.drive.say import Say
+    from sidecar.settings import Settings
+
+Files = Iterable[tuple[str, bytes]]
+
+
+def rendered(document: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
+    """(name, content) of each file that is made of a report; pictures only where something failed."""
+    yield "report.md", markdown.render(document).encode()
+    yield "junit.xml", junit.render(document)
+    if "timeline" not in document:
+        return
+    yield "report.html", html.render(document).encode()
+    if document["failure_classes"]:
+        yield words.FILE, words.render(document).encode()
+        for name, draw in pictures.FILES.items():
+            yield f"{name}.png", png.render(draw(document))
+
+
+def save_anew(settings: Settings, document: Mapping[str, Any], downloads: Files, environ: Mapping[str, str]) -> str:
+    """Where the report is, in a folder of its own, or why there is none: the disk may have filled up meanwhile."""
+    try:
+        folder = reports.new_folder(settings.reports_dir, str(document["run_id"]))
+        write(folder, settings, document, downloads, environ)
+    except KitError as error:
+        return f"not saved: {error.line()}"
+    except OSError as error:
+        return f"not saved: {error.strerror or error}: {error.filename or settings.reports_dir}"
+    return str(folder)
+
+
+def write(
+    folder: Path, settings: Settings, document: Mapping[str, Any], downloads: Files, environ: Mapping[str, str]
+) -> None:
+    """Write all files of a report. Raises OSError when the disk does not take them."""
+    names = reports.save(folder, document, chain(downloads, rendered(document)))
+    reports.hand_over([settings.reports_dir, folder, *(folder / name for name in names)], environ)
+
+
+def append_summary(file: str, document: Mapping[str, Any], say: Say) -> None:
+    """Add the report to the summary of a GitHub Actions job, where there is one."""
+    if not file:
+        return
+    try:
+        with Path(file).open("ab") as summary_file:
+            summary_file.write(markdown.render(document).encode())
+    except OSError as error:
+        say.note(f"GITHUB_STEP_SUMMARY {file} cannot be written: {error.strerror or error}")

@@ -1,0 +1,240 @@
+"""Plots over time, and bars, as shapes. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sidecar.report.charts.shapes import Area, Box, Label, Picture, Polyline, Role, Shape
+
+WIDTH = 960.0
+_LEFT, _RIGHT, _BOTTOM = 58.0, 14.0, 24.0
+_TITLE, _LEGEND, _MARK = 20.0, 18.0, 14.0
+_LETTER = 6.2  # the mean width of a letter at size 12, near enough for placing legends
+_NICE_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
+_MOST_X_TICKS = 9
+_BAR, _BAR_GAP = 20.0, 10.0
+_LONGEST_NAME = 44
+
+Values = Sequence[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One series: its name and a value at each moment, None where there is none; stacked ones are filled."""
+
+    name: str
+    values: Values
+    role: Role
+    is_stacked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that happened, `seconds` after the start; `until` makes it a span."""
+
+    seconds: float
+    text: str
+    role: Role = Role.BAD
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The rectangle in which values are drawn, and what its sides stand for."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+    seconds: float
+    highest: float
+
+    def x(self, seconds: float) -> float:
+        """Where a moment is."""
+        return self.left + self.width * (seconds / self.seconds if self.seconds else 0.0)
+
+    def y(self, value: float) -> float:
+        """Where a value is."""
+        return self.top + self.height * (1 - value / self.highest)
+
+
+def over_time(
+    title: str,
+    at: Sequence[float],
+    lanes: Sequence[Lane],
+    *,
+    unit: str = "",
+    marks: Sequence[Mark] = (),
+    height: float = 190.0,
+    limit: tuple[float, str] | None = None,
+) -> Picture:
+    """Lines, or areas on top of each other, over the seconds of a run.
+
+    Args:
+        title: what it shows.
+        at: seconds since the start, rising.
+        lanes: the series.
+        unit: of the values.
+        marks: what happened meanwhile.
+        height: of the whole picture.
+        limit: a value that is a limit, and what it is.
+    """
+    highest = nice(max([_highest(lanes), limit[0] if limit else 0.0, 1e-9]))
+    top = _TITLE + _LEGEND + 4 + (_MARK if marks else 0)
+    height += _MARK if marks else 0
+    frame = Frame(_LEFT, top, WIDTH - _LEFT - _RIGHT, height - top - _BOTTOM, max([1.0, *at]), highest)
+    shapes = [
+        *_head(title, lanes, unit),
+        *_grid(frame),
+        *_spans(frame, marks),
+        *_stacked(frame, at, [one for one in lanes if one.is_stacked]),
+        *(line for one in lanes if not one.is_stacked for line in _lines(frame, at, one)),
+        *_limit(frame, limit),
+        *_marks(frame, marks),
+    ]
+    return Picture(WIDTH, height, title, _in_words(lanes, unit, marks), tuple(shapes))
+
+
+def bars(title: str, rows: Sequence[tuple[str, int, Role]], *, total: int | None = None) -> Picture:
+    """Bars with their counts, one below the other; with a total, their shares of it, too."""
+    names = [_cut(name) for name, _, _ in rows]
+    left = 12 + _LETTER * 1.02 * max([8, *map(len, names)])
+    most = max([1, *(count for _, count, _ in rows)])
+    room = WIDTH - left - 130
+    shapes: list[Shape] = [Label(0, 14, title, Role.INK, size=14, is_bold=True)]
+    for number, (name, count, role) in enumerate(rows):
+        y = _TITLE + 8 + number * (_BAR + _BAR_GAP)
+        share = f" ({count / total:.1%})" if total else ""
+        shapes += [
+            Label(left - 8, y + _BAR - 6, _cut(name), Role.INK, "end"),
+            Box(left, y, max(2.0, room * count / most), _BAR, role, f"{name}: {count}{share}"),
+            Label(left + max(2.0, room * count / most) + 6, y + _BAR - 6, f"{count:,}{share}", Role.FAINT),
+        ]
+    told = ", ".join(f"{name} {count}" for name, count, _ in rows) or "nothing"
+    return Picture(WIDTH, _TITLE + 12 + len(rows) * (_BAR + _BAR_GAP), title, told, tuple(shapes))
+
+
+def nice(value: float) -> float:
+    """The next higher number that reads well on an axis."""
+    size = 10.0 ** math.floor(math.log10(value))
+    return next(step * size for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if step * size >= value * (1 - 1e-9))
+
+
+def clock(seconds: float) -> str:
+    """Seconds since the start as m:ss or h:mm:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def short(value: float) -> str:
+    """A number for an axis."""
+    if value >= 1_000_000:  # noqa: PLR2004
+        return f"{value / 1_000_000:g}M"
+    return f"{value / 1000:g}k" if value >= 10_000 else f"{value:g}"  # noqa: PLR2004
+
+
+def _highest(lanes: Sequence[Lane]) -> float:
+    lines = [value for one in lanes if not one.is_stacked for value in one.values if value is not None]
+    stacked = [one.values for one in lanes if one.is_stacked]
+    sums = [sum(value or 0 for value in column) for column in zip(*stacked, strict=True)]
+    return max([0.0, *lines, *sums])
+
+
+def _head(title: str, lanes: Sequence[Lane], unit: str) -> Iterator[Shape]:
+    yield Label(0, 14, title + (f", {unit}" if unit else ""), Role.INK, size=14, is_bold=True)
+    x = _LEFT
+    for one in lanes:
+        yield Box(x, _TITLE + 5, 12, 8, one.role)
+        yield Label(x + 17, _TITLE + 13, one.name)
+        x += 17 + _LETTER * len(one.name) + 18
+
+
+def _grid(frame: Frame) -> Iterator[Shape]:
+    for part in (0.0, 0.5, 1.0):
+        y = frame.y(part * frame.highest)
+        yield Polyline(((frame.left, y), (frame.left + frame.width, y)), Role.GRID, 1)
+        yield Label(frame.left - 6, y + 4, short(part * frame.highest), anchor="end", size=11)
+    step = next((one for one in _NICE_SECONDS if frame.seconds / one <= _MOST_X_TICKS), 86400 * 7)
+    at = 0
+    while at <= frame.seconds:
+        x = frame.x(at)
+        yield Polyline(((x, frame.top + frame.height), (x, frame.top + frame.height + 4)), Role.GRID, 1)
+        anchor = "start" if at == 0 else "middle" if x < WIDTH - _RIGHT - 12 else "end"
+        yield Label(x, frame.top + frame.height + 17, clock(at), anchor=anchor, size=11)
+        at += step
+
+
+def _lines(frame: Frame, at: Sequence[float], lane: Lane) -> Iterator[Shape]:
+    """A line for each stretch without a gap; a lone value is a dot."""
+    stretch: list[tuple[float, float]] = []
+    for seconds, value in [*zip(at, lane.values, strict=True), (0.0, None)]:
+        if value is not None:
+            stretch.append((frame.x(seconds), frame.y(value)))
+            continue
+        if len(stretch) == 1:
+            yield Box(stretch[0][0] - 1.5, stretch[0][1] - 1.5, 3, 3, lane.role)
+        elif stretch:
+            yield Polyline(tuple(stretch), lane.role)
+        stretch = []
+
+
+def _stacked(frame: Frame, at: Sequence[float], lanes: Sequence[Lane]) -> Iterator[Shape]:
+    """The lanes on top of each other, each step as wide as the time to the next."""
+    below = [0.0] * len(at)
+    steps = [*at[1:], frame.seconds] if at else []
+    for lane in lanes:
+        above = [base + (value or 0) for base, value in zip(below, lane.values, strict=True)]
+        upper = [(x, frame.y(value)) for one, value in enumerate(above) for x in _sides(frame, at, steps, one)]
+        lower = [(x, frame.y(value)) for one, value in enumerate(below) for x in _sides(frame, at, steps, one)]
+        if any(value for value in lane.values):
+            yield Area((*upper, *reversed(lower)), lane.role)
+        below = above
+
+
+def _sides(frame: Frame, at: Sequence[float], steps: Sequence[float], one: int) -> tuple[float, float]:
+    return frame.x(at[one]), frame.x(max(at[one], min(steps[one], frame.seconds)))
+
+
+def _limit(frame: Frame, limit: tuple[float, str] | None) -> Iterator[Shape]:
+    if limit:
+        y = frame.y(limit[0])
+        yield Polyline(((frame.left, y), (frame.left + frame.width, y)), Role.WARN, 1.2, is_dashed=True)
+        yield Label(frame.left + frame.width - 4, y - 4, limit[1], Role.WARN, "end", 11)
+
+
+def _spans(frame: Frame, marks: Sequence[Mark]) -> Iterator[Shape]:
+    for one in marks:
+        if one.until is not None and one.until > one.seconds:
+            x = frame.x(max(0.0, one.seconds))
+            width = frame.x(min(one.until, frame.seconds)) - x
+            yield Box(x, frame.top, width, frame.height, one.role, one.text, 0.12)
+
+
+def _marks(frame: Frame, marks: Sequence[Mark]) -> Iterator[Shape]:
+    """A dashed line for each, with its number; the words are in the list of incidents."""
+    last = -math.inf
+    for number, one in enumerate(marks, 1):
+        x = frame.x(min(max(0.0, one.seconds), frame.seconds))
+        yield Polyline(((x, frame.top), (x, frame.top + frame.height)), one.role, 1.2, is_dashed=True)
+        if x - last >= 16:  # noqa: PLR2004  or the numbers would lie on each other
+            yield Box(x - 7, frame.top - 13, 14, 13, one.role, one.text)
+            yield Label(x, frame.top - 3, str(number), Role.ON, "middle", 10, is_bold=True)
+            last = x
+
+
+def _in_words(lanes: Sequence[Lane], unit: str, marks: Sequence[Mark]) -> str:
+    told = []
+    for one in lanes:
+        known = [value for value in one.values if value is not None]
+        if known:
+            told.append(f"{one.name} from {min(known):g} to {max(known):g}{f' {unit}' if unit else ''}")
+    if marks:
+        told.append(f"{len(marks)} incident{'' if len(marks) == 1 else 's'} marked")
+    return "; ".join(told) or "no values"
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"

@@ -1,0 +1,380 @@
+"""Everything about a run → one document (report.json), from which each kind of report is made. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+from sidecar.ledger.records import Series
+from sidecar.model import threshold
+from sidecar.model.incident import Incident
+from sidecar.model.run_record import RunRecord
+from sidecar.model.threshold import Threshold
+from sidecar.model.times import format_time
+from sidecar.rules import attribution, broken, capacity, decision, thresholds
+from sidecar.rules.decision import Facts, Verdict
+from sidecar.rules.spans import Sustained
+from sidecar.rules.thresholds import Judged
+from sidecar.rules.timeline import Timeline, resampled
+from sidecar.rules.verdict import invalidating
+from sidecar.rules.warnings import MASTER, WORKER
+
+SCHEMA_VERSION = 1
+
+_POINTS = 300
+_MOST_GROUPS, _MOST_EXAMPLES = 50, 2
+_FEW_INCIDENTS = 100
+_MANY_USERS = (2, 5, 10)  # times what was run
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """By what a run is judged, as it was written down at its start."""
+
+    thresholds: tuple[Threshold, ...] = ()
+    fail_ratio: float | None = 0.0
+    is_fatal: bool = True
+    limits: broken.Limits = field(default_factory=broken.Limits)
+    trouble: str = ""
+
+
+def judging(words: Mapping[str, Any]) -> Judging:
+    """Read the words of run.json; a threshold that cannot be read is a trouble, and no reason to give up."""
+    try:
+        asked = threshold.parse(str(words.get("thresholds") or ""))
+        trouble = ""
+    except ValueError as error:
+        asked, trouble = (), f"the run's thresholds cannot be read: {error}"
+    usual = broken.Limits()
+    return Judging(
+        asked,
+        _fail_ratio(words, asked),
+        str(words.get("on_invalid") or "fail") != "warn",
+        broken.Limits(
+            _number(words.get("generator_cpu"), usual.cpu_percent),
+            _number(words.get("generator_throttled"), usual.throttled_percent),
+            Sustained(
+                _number(words.get("sustained_seconds"), usual.sustained.seconds),
+                _number(words.get("sustained_share"), usual.sustained.share),
+            ),
+        ),
+        trouble,
+    )
+
+
+def _fail_ratio(words: Mapping[str, Any], asked: tuple[Threshold, ...]) -> float | None:
+    """The largest share of failures that passes; None where a threshold over all requests takes its place."""
+    if "fail_ratio_limit" in words:
+        limit = words["fail_ratio_limit"]
+        return None if limit is None else _number(limit, 0.0)
+    by_threshold = any(one.metric == "fail_ratio" and not one.tags and not one.is_soft for one in asked)
+    return None if by_threshold else _number(words.get("fail_ratio"), 0.0)
+
+
+def _number(given: object, usual: float) -> float:
+    """A number, or a percentage as a share; `usual` for what is none."""
+    text = str(given if given is not None else "").strip()
+    try:
+        return float(text.rstrip("%")) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        return usual
+
+
+def judge(record: RunRecord, by: Judging) -> tuple[Verdict, tuple[Judged, ...]]:
+    """The verdict over what is on the disk of a run, and what came of each threshold."""
+    rows = thresholds.rows_of(record.statistics.get("endpoints") or [])
+    checked = thresholds.judge(by.thresholds, rows, thresholds.spreads_of(record.performance))
+    figures = record.statistics.get("figures") or {}
+    facts = Facts(
+        requests=int(record.end.get("requests", figures.get("requests", 0))),
+        failures=int(record.end.get("failures", figures.get("failures", 0))),
+        fail_ratio_limit=by.fail_ratio,
+        reasons=broken.reasons(record, by.limits),
+        exception=_exception(record.groups),
+        thresholds=checked,
+        is_fatal=by.is_fatal,
+    )
+    return decision.decide(facts), checked
+
+
+def _exception(groups: Mapping[str, Any]) -> str:
+    """The most frequent of what users' code raised, in one line; "" for nothing."""
+    raised = [one for one in groups.get("groups") or [] if one.get("class") == "task_error"]
+    most = max(raised, key=lambda one: int(one.get("count") or 0), default=None)
+    return f"{most['count']} × {most.get('message') or most.get('detail')}" if most else ""
+
+
+def make(
+    record: RunRecord, project: str, cores: int | None = None, kit_version: str = "", users: int = 0
+) -> dict[str, Any]:
+    """The document of a run.
+
+    Args:
+        record: all that is on the disk of it.
+        project: the Compose project.
+        cores: those of the machine; None when they are not known.
+        kit_version: this kit's own version.
+        users: a number of users to give settings for; 0 for multiples of the run's own.
+    """
+    by = judging(record.judge)
+    verdict, checked = judge(record, by)
+    breaking = invalidating(record.started_at, record.incidents)
+    attributed = [found for one in breaking if (found := attribution.attribute(one, record.moments, record.until))]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "project": project,
+        "run_id": record.run_id,
+        "state": _state(record),
+        "settled": record.settled,
+        "labels": dict(record.begin.get("labels") or {}),
+        "verdict": verdict.word,
+        "exit_code": verdict.exit_code,
+        "passed": verdict.exit_code == decision.EXIT_PASS,
+        "reasons": list(verdict.reasons),
+        "warnings": [*([by.trouble] if by.trouble else []), *broken.warnings(record.moments, by.limits)],
+        "judged": judged_document(verdict, checked, by),
+        "started_at": format_time(record.started_at),
+        "ended_at": format_time(record.until),
+        "duration_seconds": round(record.seconds, 1),
+        "settings": _settings(record, by),
+        "figures": {**_NO_FIGURES, **(record.statistics.get("figures") or {})},
+        "endpoints": list(record.statistics.get("endpoints") or []),
+        "failures": list(record.statistics.get("errors") or []),
+        "failure_classes": dict(record.groups.get("classes") or {}),
+        "failure_groups": [_group(one) for one in (record.groups.get("groups") or [])[:_MOST_GROUPS]],
+        "times": _times(record.performance),
+        "workers": _workers(record),
+        "retries": int(record.end.get("retries") or 0),
+        "timeline": _timeline(resampled(record.moments, _POINTS)),
+        "generators": [_generator(one) for one in record.series if one.service in {MASTER, WORKER}],
+        "incidents": _incidents(record, attributed),
+        "attribution": {
+            "text": attribution.gist(
+                int((record.statistics.get("figures") or {}).get("failures") or 0),
+                attributed,
+                incidents=len(breaking),
+                of_generator=int((record.groups.get("classes") or {}).get("generator") or 0),
+            ),
+            "incidents": [asdict(one) for one in attributed],
+        },
+        "capacity": _capacity(record, cores, users),
+        "locustfile": {
+            "sha256": (record.begin.get("locustfile") or {}).get("sha256", ""),
+            "files": list((record.begin.get("locustfile") or {}).get("files") or []),
+        },
+        "locust_version": (record.begin.get("versions") or {}).get("locust", ""),
+        "versions": {**(record.begin.get("versions") or {}), "kit": kit_version},
+        "repeat": _repeat(record, project),
+    }
+
+
+_NO_FIGURES: dict[str, Any] = {
+    "requests": 0,
+    "failures": 0,
+    "fail_ratio": 0.0,
+    "requests_per_second": 0.0,
+    **dict.fromkeys(("median_ms", "p95_ms", "p99_ms", "max_ms", "min_ms", "average_ms")),
+}
+
+
+def _state(record: RunRecord) -> str:
+    if record.ended_at is not None:
+        return "ended"
+    return "going" if record.is_going else "broke off"
+
+
+def judged_document(verdict: Verdict, checked: Sequence[Judged], by: Judging) -> dict[str, Any]:
+    """The verdict in parts, for programs."""
+    return {
+        "reasons": [
+            {
+                "kind": one.kind,
+                "text": one.text,
+                "at": format_time(one.at) if one.at else None,
+                "seconds": None if one.seconds is None else round(one.seconds, 1),
+                "share": None if one.share is None else round(one.share, 4),
+            }
+            for one in verdict.broken
+        ],
+        "thresholds": [
+            {
+                "threshold": one.threshold.text,
+                "is_soft": one.threshold.is_soft,
+                "limit": one.threshold.limit,
+                "actual": one.actual,
+                "samples": one.samples,
+                "samples_wanted": one.samples_wanted,
+                "is_known": one.is_known,
+                "passed": one.passed,
+                "text": one.text,
+            }
+            for one in checked
+        ],
+        "limits": {
+            "fail_ratio": by.fail_ratio,
+            "generator_cpu_percent": by.limits.cpu_percent,
+            "generator_throttled_percent": by.limits.throttled_percent,
+            "sustained_seconds": by.limits.sustained.seconds,
+            "sustained_share": by.limits.sustained.share,
+        },
+    }
+
+
+def _settings(record: RunRecord, by: Judging) -> dict[str, Any]:
+    plan, begin = record.plan, record.begin
+    return {
+        "users": plan.get("users"),
+        "spawn_rate_per_second": plan.get("spawn_rate_per_second"),
+        "run_time_seconds": plan.get("run_time_seconds") or 0,
+        "fail_ratio_limit": by.fail_ratio,
+        "host": begin.get("host") or "",
+        "classes": list(begin.get("user_classes") or []),
+        "tags": list(plan.get("tags") or []),
+        "exclude_tags": list(plan.get("exclude_tags") or []),
+        "shape_class": plan.get("shape_class"),
+        "locustfile": plan.get("locustfile") or "",
+    }
+
+
+def _group(group: Mapping[str, Any]) -> dict[str, Any]:
+    examples = list(group.get("examples") or [])
+    return {**group, "examples": examples[:_MOST_EXAMPLES]}
+
+
+def _times(performance: Mapping[str, Any]) -> dict[str, Any]:
+    """Good and failed requests apart, without the buckets: those stay in performance.json."""
+    rows = [
+        {
+            **{name: one.get(name) for name in ("method", "name", "slow", "slow_ms")},
+            **{
+                part: {name: value for name, value in (one.get(part) or {}).items() if name != "buckets"}
+                for part in ("good", "failed")
+            },
+        }
+        for one in performance.get("endpoints") or []
+    ]
+    return {
+        "slow_is_over_ms": performance.get("slow_is_over_ms"),
+        "quantiles": performance.get("quantiles", ""),
+        "endpoints": rows,
+        "bottlenecks": list(performance.get("bottlenecks") or []),
+    }
+
+
+def _workers(record: RunRecord) -> dict[str, Any]:
+    before = set(record.moments[0].missing) if record.moments else set()
+    lost = {name for one in record.moments for name in one.missing} - before
+    left = sum(max(0, one.workers - after.workers) for one, after in pairwise(record.moments)) - len(lost)
+    last = next((one for one in reversed(record.moments) if one.state in {"spawning", "running"}), None)
+    return {
+        "at_start": int(record.begin.get("workers_at_start") or 0),
+        "at_end": record.moments[-1].workers if record.moments else 0,
+        "lost": sorted(lost),
+        "left": max(0, left),
+        "users_at_end": last.users if last else 0,
+        "most_users": max([int(record.end.get("most_users") or 0), *(one.users for one in record.moments)]),
+    }
+
+
+def _timeline(found: Timeline) -> dict[str, Any]:
+    return {
+        "step_seconds": found.step_seconds,
+        "at": [format_time(at) for at in found.at],
+        **{
+            name: list(getattr(found, name))
+            for name in ("users", "rps", "fail_per_second", "p50_ms", "p95_ms", "workers", "cpu_percent")
+        },
+        "failures": {name: list(column) for name, column in found.failures.items()},
+    }
+
+
+def _generator(one: Series) -> dict[str, Any]:
+    """One container of master or workers: its limits, its most, and its course."""
+    points = one.points
+    cpu = [point.cpu_percent for point in points if point.cpu_percent is not None]
+    throttled = [point.throttled_percent for point in points if point.throttled_percent is not None]
+    return {
+        "container": one.name,
+        "service": one.service,
+        "index": one.index,
+        "cpu_mean_percent": round(sum(cpu) / len(cpu), 1) if cpu else None,
+        "cpu_max_percent": max((point.cpu_max_percent for point in points if point.cpu_max_percent), default=None),
+        "throttled_max_percent": max(throttled, default=None),
+        "memory_max_bytes": max((point.working_set_max_bytes for point in points), default=None),
+        "memory_limit_bytes": max((point.limit_bytes for point in points if point.limit_bytes), default=None),
+        "at": [format_time(point.at) for point in points],
+        "memory_bytes": [point.working_set_max_bytes for point in points],
+        "cpu_percent": [None if point.cpu_percent is None else round(point.cpu_percent, 1) for point in points],
+        "throttled_percent": [
+            None if point.throttled_percent is None else round(point.throttled_percent, 1) for point in points
+        ],
+    }
+
+
+def _incidents(record: RunRecord, attributed: Sequence[attribution.Attributed]) -> list[dict[str, Any]]:
+    by_id = {one.incident: one for one in attributed}
+    breaking = set(by_id)
+    shown = sorted(record.incidents, key=lambda one: (one.id not in breaking, one.at))[:_FEW_INCIDENTS]
+    return [_incident(one, by_id.get(one.id)) for one in sorted(shown, key=lambda one: one.at)]
+
+
+def _incident(one: Incident, attributed: attribution.Attributed | None) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "kind": str(one.kind),
+        "severity": str(one.severity),
+        "at": format_time(one.at),
+        "until": _moment(one.until),
+        "text": one.text,
+        "service": one.service,
+        "container": one.container,
+        "count": one.count,
+        "breaks_the_run": attributed is not None,
+        "attribution": attributed.text if attributed else None,
+        "person_note": one.person_note,
+    }
+
+
+def _moment(at: datetime | None) -> str | None:
+    return format_time(at) if at else None
+
+
+def _capacity(record: RunRecord, cores: int | None, users: int) -> dict[str, Any] | None:
+    measured = capacity.measure(record.moments, record.series)
+    if measured is None:
+        return None
+    limits = [
+        point.limit_bytes for one in record.series if one.service == WORKER for point in one.points if point.limit_bytes
+    ]
+    wanted = [users] if users else [measured.users * times for times in _MANY_USERS]
+    advice = [capacity.advise(measured, one, max(limits, default=None), cores) for one in wanted]
+    return {
+        "measured": {name: _rounded(value) for name, value in asdict(measured).items()},
+        "memory_limit_bytes": max(limits, default=None),
+        "cores": cores,
+        "advice": [{**asdict(one), "settings": one.settings} for one in advice],
+    }
+
+
+def _rounded(value: object) -> object:
+    return round(value, 6) if isinstance(value, float) else value
+
+
+def _repeat(record: RunRecord, project: str) -> str:
+    """The command that runs the same once more."""
+    plan, words = record.plan, record.judge
+    shape = plan.get("shape_class")
+    knobs = {
+        "USERS": None if shape else plan.get("users"),
+        "SPAWN_RATE": None if shape else f"{float(plan.get('spawn_rate_per_second') or 0):g}",
+        "RUN_TIME": None if shape else plan.get("run_time_seconds") or 0,
+        "HOST": record.begin.get("host"),
+        "THRESHOLDS": words.get("thresholds"),
+        "PROJECT": project if project != "locust" else None,
+    }
+    told = [f"{name}={shlex.quote(str(value))}" for name, value in knobs.items() if value not in (None, "")]
+    return " ".join(["make run", *told])

@@ -1,0 +1,139 @@
+"""The pictures of a run, from its document. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sidecar.model.times import parse_time
+from sidecar.report.charts.plots import Lane, Mark, bars, over_time
+from sidecar.report.charts.shapes import SERIES, Picture, Role
+
+_MOST_CLASSES = len(SERIES) - 1
+_MOST_BARS = 10
+_REST = "others"
+_MIB = 1 << 20
+_MOST_GENERATORS = 6
+
+Document = Mapping[str, Any]
+
+
+def load(document: Document) -> Picture:
+    """Users over time, with what happened meanwhile."""
+    line = document["timeline"]
+    lanes = [Lane("users", line["users"], Role.FIRST), Lane("workers", line["workers"], Role.SIXTH)]
+    return over_time("Users and workers", _at(document), lanes, marks=marks(document))
+
+
+def rate(document: Document) -> Picture:
+    """Requests and failures a second."""
+    line = document["timeline"]
+    lanes = [
+        Lane("requests a second", line["rps"], Role.THIRD),
+        Lane("failures a second", line["fail_per_second"], Role.FOURTH),
+    ]
+    return over_time("Requests a second", _at(document), lanes, marks=marks(document))
+
+
+def latency(document: Document) -> Picture:
+    """Response times over time."""
+    line = document["timeline"]
+    lanes = [Lane("median", line["p50_ms"], Role.FIRST), Lane("p95", line["p95_ms"], Role.SECOND)]
+    return over_time("Response times", _at(document), lanes, unit="ms", marks=marks(document))
+
+
+def failure_timeline(document: Document) -> Picture:
+    """Failures over time, by class."""
+    line, roles = document["timeline"], class_roles(document)
+    columns: dict[str, list[int]] = {}
+    for name, column in line["failures"].items():
+        shown = name if name in roles else _REST
+        before = columns.get(shown, [0] * len(column))
+        columns[shown] = [one + other for one, other in zip(before, column, strict=True)]
+    lanes = [Lane(name, column, roles.get(name, SERIES[-1]), is_stacked=True) for name, column in columns.items()]
+    unit = f"in each {line['step_seconds']:g} s"
+    return over_time("Failures over time", _at(document), lanes, unit=unit, marks=marks(document))
+
+
+def failure_types(document: Document) -> Picture:
+    """Failures by class."""
+    roles = class_roles(document)
+    counts = Counter({name: int(count) for name, count in document["failure_classes"].items()})
+    rows = [(name, count, roles.get(name, SERIES[-1])) for name, count in counts.most_common()]
+    return bars("Failures by class", rows, total=sum(counts.values()))
+
+
+def failure_endpoints(document: Document) -> Picture:
+    """The endpoints with the most failures."""
+    rows = sorted(
+        ((f"{one['method'] or ''} {one['name']}".strip(), int(one["failures"])) for one in document["endpoints"]),
+        key=lambda one: -one[1],
+    )
+    failing = [(name, count, Role.FOURTH) for name, count in rows if count][:_MOST_BARS]
+    return bars("Endpoints with the most failures", failing, total=sum(count for _, count in rows))
+
+
+FILES = {
+    "failure_timeline": failure_timeline,
+    "failure_types": failure_types,
+    "failure_endpoints": failure_endpoints,
+}
+
+
+def generators(document: Document) -> Iterator[Picture]:
+    """CPU, throttling and memory of the busiest containers that made the load."""
+    chosen = sorted(document["generators"], key=lambda one: -(one["cpu_max_percent"] or 0))[:_MOST_GENERATORS]
+    if not chosen:
+        return
+    at = sorted({moment for one in chosen for moment in one["at"]})
+    seconds = [_seconds(document, moment) for moment in at]
+    for title, column, scale, unit in (
+        ("CPU of the generators", "cpu_percent", 1.0, "% of a core"),
+        ("Throttled", "throttled_percent", 1.0, "% of CPU periods"),
+        ("Memory of the generators", "memory_bytes", _MIB, "MiB"),
+    ):
+        lanes = [
+            Lane(one["container"], _on(at, one["at"], one[column], scale), SERIES[number])
+            for number, one in enumerate(chosen)
+        ]
+        if not any(value for lane in lanes for value in lane.values):
+            continue
+        yield over_time(title, seconds, lanes, unit=unit, marks=marks(document))
+
+
+def class_roles(document: Document) -> dict[str, Role]:
+    """A colour for each of the most frequent classes, the same in every picture."""
+    counts = Counter({name: int(count) for name, count in document["failure_classes"].items()})
+    return {name: SERIES[(number + 3) % len(SERIES)] for number, (name, _) in enumerate(counts.most_common(5))}
+
+
+def marks(document: Document) -> list[Mark]:
+    """The incidents of the run, in order."""
+    return [
+        Mark(
+            _seconds(document, one["at"]),
+            one["text"],
+            Role.BAD if one["breaks_the_run"] else Role.WARN,
+            _seconds(document, one["until"]) if one["until"] else None,
+        )
+        for one in shown_incidents(document)
+    ]
+
+
+def shown_incidents(document: Document) -> list[Mapping[str, Any]]:
+    """Those worth a mark: what broke the run, and what is more than a remark."""
+    return [one for one in document["incidents"] if one["breaks_the_run"] or one["severity"] != "info"]
+
+
+def _at(document: Document) -> list[float]:
+    return [_seconds(document, moment) for moment in document["timeline"]["at"]]
+
+
+def _seconds(document: Document, moment: str) -> float:
+    return max(0.0, (parse_time(moment) - parse_time(document["started_at"])).total_seconds())
+
+
+def _on(axis: list[str], at: list[str], values: list[float | None], scale: float) -> list[float | None]:
+    known = dict(zip(at, values, strict=True))
+    return [None if (value := known.get(moment)) is None else value / scale for moment in axis]

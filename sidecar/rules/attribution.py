@@ -1,0 +1,118 @@
+"""Whether a run's failures have to do with its incidents, from when they came. Pure.
+
+Being near in time is no proof, and the words say so: failures within ten seconds of an incident, against the share of
+the run that these seconds are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sidecar.model.incident import Incident
+from sidecar.model.run_record import Moment
+from sidecar.rules.timeline import failures_at
+
+NEAR = timedelta(seconds=10)
+LIKELY, POSSIBLE, UNLIKELY, NONE = "likely", "possible", "unlikely", "none"
+
+_MOST, _MANY = 0.8, 0.3
+_TIMES_CHANCE = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Attributed:
+    """How a run's failures stand to one incident.
+
+    Attributes:
+        incident: its id.
+        near: failures within ten seconds of it.
+        share: of all failures, 0 to 1.
+        time_share: of the run's time that those seconds are, 0 to 1.
+        before_per_minute, after_per_minute: failures a minute outside of them; None where there was no such time.
+        confidence: whether it is what they come from: likely, possible, unlikely; none without a failure.
+        text: the same in one line.
+
+    """
+
+    incident: str
+    near: int
+    share: float
+    time_share: float
+    before_per_minute: float | None
+    after_per_minute: float | None
+    confidence: str
+    text: str
+
+
+def attribute(incident: Incident, moments: Sequence[Moment], ends: datetime) -> Attributed | None:
+    """How the failures stand to an incident; None without a timeline. `ends` is the run's end."""
+    if not moments:
+        return None
+    begun = moments[0].at
+    since = max(begun, incident.at - NEAR)
+    until = min(ends, (incident.until or incident.at) + NEAR)
+    total = failures_at(moments, moments[-1].at)
+    before, by_then = failures_at(moments, since), failures_at(moments, until)
+    near = max(0, by_then - before)
+    share = near / total if total else 0.0
+    time_share = min(1.0, (until - since) / (ends - begun)) if ends > begun else 1.0
+    confidence = _confidence(total, share, time_share)
+    return Attributed(
+        incident.id,
+        near,
+        share,
+        time_share,
+        _per_minute(before, since - begun),
+        _per_minute(total - by_then, ends - until),
+        confidence,
+        _text(total, near, share, time_share, confidence),
+    )
+
+
+def _confidence(total: int, share: float, time_share: float) -> str:
+    if not total:
+        return NONE
+    if share >= _MOST and share >= _TIMES_CHANCE * time_share:
+        return LIKELY
+    return POSSIBLE if share >= _MANY and share >= _TIMES_CHANCE * time_share else UNLIKELY
+
+
+def _per_minute(count: int, span: timedelta) -> float | None:
+    seconds = span.total_seconds()
+    return round(60 * count / seconds, 1) if seconds >= 1 else None
+
+
+def _text(total: int, near: int, share: float, time_share: float, confidence: str) -> str:
+    if confidence == NONE:
+        return "no request failed, so the target is not in question"
+    told = f"{near} of {total} failures ({share:.0%}) came within 10 s of it, in {time_share:.0%} of the time"
+    return told + {
+        LIKELY: ": it is likely what they come from",
+        POSSIBLE: ": it may have to do with some of them",
+        UNLIKELY: ": they came with it and without it, so it is hardly what they come from",
+    }.get(confidence, "")
+
+
+def gist(total: int, attributed: Sequence[Attributed], *, incidents: int, of_generator: int) -> str:
+    """One sentence on where the failures of a run come from.
+
+    Args:
+        total: how many requests failed.
+        attributed: how they stand to each incident that broke the run.
+        incidents: how many such incidents there are.
+        of_generator: how many failed for limits of the load machine.
+    """
+    if not total:
+        return "No request failed."
+    if of_generator * 2 >= total:
+        return f"{of_generator} of {total} failures are limits of the load machine itself, not of the target."
+    if not incidents:
+        return f"Nothing happened to the generators: the {total} failures are what the target, or the way to it, did."
+    best = {one.confidence for one in attributed}
+    if LIKELY in best:
+        return "Most failures came with an incident of the generators: they say little about the target."
+    if POSSIBLE in best:
+        return "Some failures came with an incident of the generators, others did not: the target is not cleared."
+    return "The failures came with the incidents and without them alike: rather the target, or the way to it."

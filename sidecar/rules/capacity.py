@@ -1,0 +1,156 @@
+"""What a run says about larger ones: what a user and a request cost, and which settings more users would take. Pure.
+
+Straight lines through what was measured: memory from the workers at rest up to their most, CPU where the users were
+all there. That is an estimate, and says how sure it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sidecar.ledger.records import Series
+from sidecar.model.run_record import Moment
+from sidecar.rules.warnings import WORKER
+
+MIB = 1 << 20
+
+_STEADY = 0.9  # of the most users
+_CORE_SHARE = 0.7  # of a core that a worker should take at most: Locust's times grow beyond that
+_MEMORY_SHARE = 0.75  # of its limit
+_SMALLEST_LIMIT_MIB = 128
+_STEP_MIB = 64
+_SURE_USERS, _SURE_SECONDS, _SURE_FACTOR = 50, 60.0, 5.0  # a worker's users, a run's steady time, how far to reach
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one run showed.
+
+    Attributes:
+        users: how many there were at most.
+        workers: how many worker containers there were then.
+        rps: requests a second while all users were there.
+        base_bytes: a worker's memory before its users.
+        bytes_per_user: what each user adds to it; at least 0.
+        cpu_per_user: cores a user takes, in all workers together.
+        cpu_per_request_ms: CPU time a request takes; None without requests.
+        steady_seconds: for how long nearly all users were there.
+
+    """
+
+    users: int
+    workers: int
+    rps: float
+    base_bytes: float
+    bytes_per_user: float
+    cpu_per_user: float
+    cpu_per_request_ms: float | None
+    steady_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """Settings for so many users, what would be the first limit, and how sure that is (fair or rough)."""
+
+    users: int
+    workers: int
+    worker_memory_mib: int
+    first_limit: str
+    cores: float
+    confidence: str
+    why: str
+
+    @property
+    def settings(self) -> str:
+        """As they go on the command line."""
+        return f"WORKERS={self.workers} WORKER_MEMORY={self.worker_memory_mib}M"
+
+
+def measure(moments: Sequence[Moment], series: Sequence[Series]) -> Measured | None:
+    """What a run showed; None when nobody watched its workers, or there were no users."""
+    users = max((one.users for one in moments), default=0)
+    steady = [one for one in moments if one.users >= _STEADY * users]
+    workers = [one for one in series if one.service == WORKER and len(one.points) > 1]
+    if not users or not workers or len(steady) <= 1:
+        return None
+    since, until = steady[0].at, steady[-1].at
+    count = max(1, max(one.workers for one in steady) or len(workers))
+    each = users / min(count, len(workers)) if len(workers) < count else users / len(workers)
+    base = _median([one.points[0].working_set_bytes for one in workers])
+    peak = _median([max(point.working_set_max_bytes for point in one.points) for one in workers])
+    cores = sum(_mean_cpu(one, since, until) for one in workers) / 100
+    rps = sum(one.rps for one in steady) / len(steady)
+    return Measured(
+        users,
+        len(workers),
+        rps,
+        base,
+        max(0.0, (peak - base) / each),
+        cores / users,
+        1000 * cores / rps if rps else None,
+        (until - since).total_seconds(),
+    )
+
+
+def _mean_cpu(series: Series, since: datetime, until: datetime) -> float:
+    found = [
+        point.cpu_percent for point in series.points if since <= point.at <= until and point.cpu_percent is not None
+    ]
+    return sum(found) / len(found) if found else 0.0
+
+
+def _median(values: Sequence[float]) -> float:
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+
+
+def advise(measured: Measured, users: int, limit_bytes: int | None, cores: int | None) -> Advice:
+    """Settings that should carry so many users that do the same.
+
+    Args:
+        measured: what a run showed.
+        users: how many.
+        limit_bytes: the memory limit that its workers had; None for none.
+        cores: those of the machine; None when they are not known.
+    """
+    need = measured.cpu_per_user * users
+    by_cpu = max(1, math.ceil(need / _CORE_SHARE))
+    by_memory = 1
+    if limit_bytes and measured.bytes_per_user:
+        room = max(MIB, _MEMORY_SHARE * limit_bytes - measured.base_bytes)
+        by_memory = max(1, math.ceil(users * measured.bytes_per_user / room))
+    workers = max(by_cpu, by_memory)
+    memory = (measured.base_bytes + measured.bytes_per_user * users / workers) / _MEMORY_SHARE
+    mib = max(_SMALLEST_LIMIT_MIB, _STEP_MIB * math.ceil(memory / MIB / _STEP_MIB))
+    doubts = list(_doubts(measured, users))
+    return Advice(
+        users,
+        workers,
+        mib,
+        _first_limit(need, cores, by_cpu, by_memory),
+        round(need, 2),
+        "rough" if doubts else "fair",
+        "; ".join(doubts) or "the run was long, large and near enough",
+    )
+
+
+def _first_limit(need: float, cores: int | None, by_cpu: int, by_memory: int) -> str:
+    if cores is not None and need > _CORE_SHARE * cores:
+        return f"the machine's {cores} cores: {need:.1f} would be busy with sending alone"
+    return "memory of a worker" if by_memory > by_cpu else "CPU of a worker"
+
+
+def _doubts(measured: Measured, users: int) -> Sequence[str]:
+    each = measured.users / max(1, measured.workers)
+    found = []
+    if each < _SURE_USERS:
+        found.append(f"{each:.0f} users a worker are few to tell what one takes of memory")
+    if measured.steady_seconds < _SURE_SECONDS:
+        found.append(f"all users were there for {measured.steady_seconds:.0f} s only")
+    if users > _SURE_FACTOR * measured.users:
+        found.append(f"{users} is {users / measured.users:.0f} times what was run")
+    return found

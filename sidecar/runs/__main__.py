@@ -1,0 +1,43 @@
+"""Reports from the disk alone, for when no sidecar runs: `python3 -m sidecar.runs [RUN_ID [ASK]]` prints JSON.
+
+ASK is a JSON object of what reports.Ask has. Runs in a short-lived container with the volumes `runs` and `ledger`;
+PROJECT is in its environment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sidecar.errors import KitError
+from sidecar.ledger.history_reader import HistoryReader
+from sidecar.ledger.reader import LedgerReader
+from sidecar.runs.past import LedgerPast
+from sidecar.runs.reports import Ask, Reports
+
+RUNS, LEDGER = Path("/var/lib/locust-kit/runs"), Path("/var/lib/locust-kit/ledger")
+
+
+def main(words: list[str]) -> int:
+    """Print the report of a run, or the list of all."""
+    past = LedgerPast(LedgerReader(LEDGER), HistoryReader(LEDGER))
+    reports = Reports(RUNS, past, os.environ.get("PROJECT", "locust"), lambda: datetime.now(UTC))
+    try:
+        if words:
+            ask = Ask(**json.loads(words[1])) if words[1:] else Ask()
+            found: object = reports.of(words[0], replace(ask, anew=True))
+        else:
+            found = {"schema_version": 1, "runs": [reports.gist(run_id) for run_id in reports.ids()]}
+    except KitError as error:
+        print(json.dumps({"error": error.line()}))
+        return error.exit_code
+    print(json.dumps(found, ensure_ascii=False))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

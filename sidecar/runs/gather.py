@@ -1,0 +1,54 @@
+"""A run whole: its folder, and what the ledger holds of its time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from sidecar.errors import LedgerError
+from sidecar.ledger.records import Series
+from sidecar.model.incident import FINAL, Incident
+from sidecar.model.run_record import RunRecord
+from sidecar.runs import folder
+
+_AFTER = timedelta(seconds=2)  # what broke in a run's last second is known a little later
+_MOST_INCIDENTS = 2000
+_POINTS = 600
+
+
+class Past(Protocol):
+    """What is asked of the ledger; each call may raise LedgerError."""
+
+    def run_incidents(self, since: datetime, until: datetime, project: str, limit: int) -> Sequence[Incident]:
+        """Return the incidents that touch the span, oldest first."""
+
+    def run_containers(self, since: datetime, until: datetime, project: str, points: int) -> Sequence[Series]:
+        """Return the figures of the project's containers in the span."""
+
+
+def gather(runs: Path, run_id: str, past: Past | None, project: str, clock: Callable[[], datetime]) -> RunRecord:
+    """All that is on the disk of a run.
+
+    Raises:
+        NoSuchRunError: there is none of this id.
+
+    """
+    found = folder.read(runs, run_id, clock())
+    if past is None:
+        return replace(found, unwatched="there is no ledger")
+    until = clock() if found.is_going else found.until
+    try:
+        incidents = past.run_incidents(found.started_at, until + _AFTER, project, _MOST_INCIDENTS)
+        series = past.run_containers(found.started_at, until + timedelta(milliseconds=1), project, _POINTS)
+    except LedgerError as error:
+        return replace(found, unwatched=error.line())
+    return replace(
+        found,
+        incidents=tuple(one for one in incidents if one.at <= until),
+        series=tuple(series),
+        watched_until=max((one.points[-1].at for one in series if one.points), default=None),
+        settled=clock() - until > _AFTER and all(one.state == FINAL or one.until is None for one in incidents),
+    )

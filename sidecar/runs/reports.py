@@ -1,0 +1,185 @@
+"""The report of each run: made when it is asked for, and kept beside the run once nothing in it can change."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sidecar.errors import KitError
+from sidecar.report import compared, document
+from sidecar.runs import folder
+from sidecar.runs.gather import Past, gather
+
+_log = logging.getLogger(__name__)
+
+FILE = "report.json"
+_LOOK_SECONDS = 2.0
+_SETTLED_SECONDS = 7.0  # after a run's end, what befell it in its last second is known
+_MOST_CAUGHT_UP = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """How a report is to be. One that is not as usual is not kept.
+
+    Attributes:
+        anew: made even where one is kept.
+        judge: words by which to judge instead of the run's own.
+        baseline: the id of a run to compare with, "" for none.
+        users: a number of users to give settings for; 0 for none.
+
+    """
+
+    anew: bool = False
+    judge: Mapping[str, Any] | None = None
+    baseline: str = ""
+    users: int = 0
+
+
+PLAIN, ANEW = Ask(), Ask(anew=True)
+
+
+class Reports:
+    """Makes reports over a folder of runs and a ledger; from any thread.
+
+    Args:
+        runs: where the plugin keeps a folder for each run.
+        past: the ledger; None when there is none.
+        project: the Compose project.
+        clock: the time of day.
+        kit_version: this kit's own version, for the report.
+    """
+
+    def __init__(
+        self, runs: Path, past: Past | None, project: str, clock: Callable[[], datetime], kit_version: str = ""
+    ) -> None:
+        self._runs = runs
+        self._past = past
+        self._project = project
+        self._clock = clock
+        self._version = kit_version
+        self._words: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self._judged: dict[str, datetime | None] = {}
+
+    def ids(self) -> list[str]:
+        """The ids of all runs, oldest first."""
+        return folder.ids(self._runs)
+
+    def of(self, run_id: str, ask: Ask = PLAIN) -> dict[str, Any]:
+        """The report of a run.
+
+        Raises:
+            NoSuchRunError: there is no such run, or no such baseline.
+
+        """
+        kept = self._kept(run_id) if ask == PLAIN else {}
+        if kept:
+            return kept
+        record = gather(self._runs, run_id, self._past, self._project, self._clock)
+        if ask.judge:
+            record = replace(record, begin={**record.begin, "judge": ask.judge})
+        made = document.make(record, self._project, os.cpu_count(), self._version, users=ask.users)
+        if ask.baseline:
+            before = folder.read(self._runs, ask.baseline, self._clock())
+            made["comparison"] = compared.document(before, record)
+        is_plain = ask in (PLAIN, ANEW)
+        last = folder.last_change(self._runs / run_id)
+        if is_plain and record.settled and not record.is_going and not record.unwatched and self._is_quiet(last):
+            self._keep(run_id, made)
+        return made
+
+    def word(self, run_id: str) -> tuple[str, tuple[str, ...]] | None:
+        """Verdict and reasons of a run that is over and was judged for good; None for any other. Touches no disk."""
+        return self._words.get(run_id)
+
+    def gist(self, run_id: str) -> dict[str, Any]:
+        """A run in short, for a list.
+
+        Raises:
+            NoSuchRunError: there is no such run.
+
+        """
+        report = self.of(run_id)
+        names = ("run_id", "state", "verdict", "passed", "started_at", "ended_at", "duration_seconds", "labels")
+        figures = report["figures"]
+        return {
+            **{name: report[name] for name in names},
+            "host": report["settings"]["host"],
+            **{name: figures.get(name) for name in ("requests", "fail_ratio", "p95_ms", "requests_per_second")},
+        }
+
+    def catch_up(self) -> None:
+        """Judge the newest runs that are over and were not judged for good."""
+        for run_id in self.ids()[-_MOST_CAUGHT_UP:]:
+            last = folder.last_change(self._runs / run_id)
+            if self._is_quiet(last) and self._judged.get(run_id) != last:
+                self._judged[run_id] = last
+                self.of(run_id)
+
+    def _is_quiet(self, last: datetime | None) -> bool:
+        """Whether a run's last sign is long enough ago for all to be known of it."""
+        return last is not None and (self._clock() - last).total_seconds() > _SETTLED_SECONDS
+
+    def _kept(self, run_id: str) -> dict[str, Any]:
+        """The report that was kept, unless there is a newer sign of the run."""
+        if not folder.RUN_ID.fullmatch(run_id):
+            return {}
+        path = self._runs / run_id
+        found, last = folder.document(path / FILE), folder.last_change(path)
+        if found.get("schema_version") != document.SCHEMA_VERSION:
+            return {}
+        if last is None or last.timestamp() > (path / FILE).stat().st_mtime:
+            return {}
+        self._words[run_id] = (str(found["verdict"]), tuple(found["reasons"]))
+        return found
+
+    def _keep(self, run_id: str, made: dict[str, Any]) -> None:
+        path = self._runs / run_id / FILE
+        partial = path.with_name(f"{FILE}.{os.getpid()}-{threading.get_ident()}.partial")
+        try:
+            partial.write_text(json.dumps(made, ensure_ascii=False) + "\n", encoding="utf-8")
+            partial.replace(path)
+        except OSError as error:
+            _log.warning("the report of %s cannot be kept: %s", run_id, error.strerror or error)
+        self._words[run_id] = (made["verdict"], tuple(made["reasons"]))
+
+
+class Judge:
+    """Judges each run soon after its end, however it was started."""
+
+    def __init__(self, reports: Reports) -> None:
+        self._reports = reports
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="judge", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        told = ""
+        while not self._stopping.wait(_LOOK_SECONDS):
+            try:
+                self._reports.catch_up()
+            except KitError as error:
+                trouble = error.line()
+            except Exception:  # noqa: BLE001  the top of the thread: it goes on, and says so once
+                _log.exception("a run could not be judged")
+                trouble = "unexpected"
+            else:
+                trouble = ""
+            if trouble and trouble != told:
+                _log.warning("a run could not be judged: %s", trouble)
+            told = trouble

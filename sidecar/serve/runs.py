@@ -1,0 +1,83 @@
+"""The routes over runs: the list, a run's report as JSON, and as a page."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sidecar.report import html
+from sidecar.runs.folder import NoSuchRunError
+from sidecar.runs.reports import Ask, Reports
+from sidecar.serve.answers import BAD_REQUEST, NOT_FOUND, json_answer, problem
+from sidecar.serve.parameters import ParameterError, Parameters
+
+_MOST_RUNS, _MOST_USERS = 500, 10_000_000
+# The page is one file with its style in it, and no script.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+
+class Runs:
+    """The routes. What they need is read in threads."""
+
+    def __init__(self, reports: Reports) -> None:
+        self._reports = reports
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [
+            Route("/api/runs", _threaded(self._list)),
+            Route("/api/runs/{run_id}", _threaded(self._report)),
+            Route("/runs/{run_id}", _threaded(self._page)),
+        ]
+
+    def _list(self, request: Request) -> Response:
+        limit = Parameters(request.query_params, ("limit",)).whole("limit", 50, _MOST_RUNS)
+        newest = self._reports.ids()[-limit:][::-1]
+        return _json({"schema_version": 1, "runs": [self._reports.gist(run_id) for run_id in newest]})
+
+    def _report(self, request: Request) -> Response:
+        asked = Parameters(request.query_params, ("anew", "judge", "baseline", "users"))
+        ask = Ask(
+            anew=asked.flag("anew", default=False),
+            judge=_words(asked.text("judge")),
+            baseline=asked.text("baseline"),
+            users=asked.whole("users", 0, _MOST_USERS) if asked.text("users") else 0,
+        )
+        return _json(self._reports.of(request.path_params["run_id"], ask))
+
+    def _page(self, request: Request) -> Response:
+        text = html.render(self._reports.of(request.path_params["run_id"]))
+        return Response(text, media_type="text/html", headers={"content-security-policy": _POLICY})
+
+
+def _words(text: str) -> dict[str, Any] | None:
+    """By what to judge, as the plugin writes it down in run.json; None to judge by that."""
+    try:
+        found = json.loads(text) if text else None
+    except ValueError:
+        found = text
+    if found is not None and not isinstance(found, dict):
+        raise ParameterError(f"judge is {text!r:.60}; wanted: a JSON object")
+    return found
+
+
+def _json(found: object) -> Response:
+    return json_answer(json.dumps(found, ensure_ascii=False).encode())
+
+
+def _threaded(handler: Callable[[Request], Response]) -> Callable[[Request], object]:
+    async def answer(request: Request) -> Response:
+        try:
+            return await asyncio.to_thread(handler, request)
+        except ParameterError as error:
+            return problem(BAD_REQUEST, str(error))
+        except NoSuchRunError as error:
+            return problem(NOT_FOUND, error.line())
+
+    return answer

@@ -1,0 +1,60 @@
+"""The knobs of the verdict beyond thresholds, and of reports."""
+
+from __future__ import annotations
+
+from sidecar.settings import parse
+from sidecar.settings.knob import Knob
+
+JUDGING = (
+    Knob(
+        "GENERATOR_CPU",
+        "90",
+        "% of a core",
+        "CPU of a worker from which on a run is INVALID, when sustained: what it measures is then its own queue.",
+        "A high one takes the load machine's delays for the target's.",
+        parse.positive,
+    ),
+    Knob(
+        "GENERATOR_THROTTLED",
+        "25",
+        "% of CPU periods",
+        "CPU periods in which a worker was throttled (WORKER_CPUS), from which on a run is INVALID, when sustained.",
+        "The same.",
+        parse.positive,
+    ),
+    Knob(
+        "SUSTAINED_SECONDS",
+        "30",
+        "seconds",
+        "What lasts this long in a row is sustained ...",
+        "A long one overlooks what spoils a short run.",
+        parse.positive,
+    ),
+    Knob(
+        "SUSTAINED_SHARE",
+        "10%",
+        "10% or 0.1",
+        "... and what takes this share of a run in all, and 10 s at least.",
+        "The same.",
+        parse.share,
+    ),
+)
+
+REPORTS = (
+    Knob(
+        "RUN",
+        "",
+        "a run's id, or last",
+        "Of which run `report` tells; empty: the list of all.",
+        "Nothing.",
+        lasting=False,
+    ),
+    Knob(
+        "BASELINE",
+        "",
+        "a run's id",
+        "The run with which `report` compares it.",
+        "Nothing.",
+        lasting=False,
+    ),
+)

@@ -1,0 +1,63 @@
+"""What a run says of larger ones is tried on a larger one; and a run with very many failures has a report soon."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+
+import pytest
+from stacks import ROOT, Stack, docker
+from verdicts import Judged
+
+pytestmark = pytest.mark.long
+
+FAILURES = 200_000
+SECONDS = 600
+
+
+@pytest.fixture(scope="module")
+def judged(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Judged:
+    made = Judged(stack, tmp_path_factory.mktemp("locustfiles"))
+    stack.up("WORKERS=2")
+    return made
+
+
+def test_the_settings_that_a_small_run_advises_carry_a_larger_one(judged: Judged) -> None:
+    judged.be(pay_ms=20)
+    code, small = judged.run("USERS=40", "SPAWN_RATE=20", "RUN_TIME=60s")
+    assert (code, small["verdict"]) == (0, "PASS"), small["reasons"]
+    advice = judged.told("USERS=160")[1]["capacity"]["advice"][0]
+    judged.stack.knobs |= {"WORKER_MEMORY": f"{advice['worker_memory_mib']}M"}
+    judged.stack.up(*advice["settings"].split())
+    code, large = judged.run("USERS=160", "SPAWN_RATE=40", "RUN_TIME=60s")
+    print(advice, [(one["container"], one["cpu_max_percent"], one["memory_max_bytes"]) for one in large["generators"]])
+    assert (code, large["verdict"]) == (0, "PASS"), large["reasons"]
+    workers = [one for one in large["generators"] if one["service"] == "locust-worker"]
+    assert len(workers) == advice["workers"]
+    for one in workers:
+        assert one["cpu_mean_percent"] < 90
+        assert one["memory_max_bytes"] < one["memory_limit_bytes"]
+
+
+def test_two_hundred_thousand_failures_are_reported_soon_and_small(judged: Judged) -> None:
+    judged.be(cart="/status/503", pay_ms=20)
+    judged.stack.up("WORKERS=2", "WORKER_MEMORY=512M")
+    run_id = judged.start_by_web(users=120, rate=40, seconds=SECONDS)
+    report = judged.ended(run_id, SECONDS + 60)
+    assert report["figures"]["failures"] >= FAILURES
+    began = time.monotonic()
+    process = subprocess.Popen(
+        judged.stack.command("report", "RUN=last"), cwd=ROOT, env=judged.stack.environ(), stdout=subprocess.DEVNULL
+    )
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.monotonic() - began
+    assert process.returncode == 0
+    page = judged.stack.reports / run_id / "report.html"
+    peaks = docker("exec", *judged.stack.containers("monitor"), "sh", "-c", "grep -h VmHWM /proc/[0-9]*/status")
+    sidecar = max(int(line.split()[1]) for line in peaks.splitlines())
+    print(f"{report['figures']['failures']} failures: report in {seconds:.1f} s, page of {page.stat().st_size} bytes")
+    print(f"memory at most: the command {used.ru_maxrss} KiB, the sidecar {sidecar} KiB")
+    assert page.stat().st_size <= 3 << 20
+    assert max(used.ru_maxrss, sidecar) <= 300 << 10

@@ -1,0 +1,89 @@
+"""Verdict and report of real runs, however they were started and whatever was killed."""
+
+from __future__ import annotations
+
+import os
+import urllib.request
+
+import pytest
+from stacks import Stack, docker, until
+from verdicts import Judged
+
+
+@pytest.fixture(scope="module")
+def judged(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Judged:
+    made = Judged(stack, tmp_path_factory.mktemp("locustfiles"))
+    stack.up("WORKERS=2")
+    return made
+
+
+def test_a_run_of_the_web_page_is_judged_by_itself_and_its_page_is_served(judged: Judged) -> None:
+    run_id = judged.start_by_web(seconds=8)
+    report = judged.ended(run_id)
+    assert (report["verdict"], report["state"], report["workers"]["at_start"]) == ("PASS", "ended", 2)
+    assert report["reasons"] == [f"0.00% of {report['figures']['requests']} requests failed, the limit is 0.00%"]
+    until(lambda: (judged.stack.snapshot()["verdict"] or {}).get("reasons") == report["reasons"], 20, "the last word")
+    with urllib.request.urlopen(f"http://127.0.0.1:{judged.stack.monitor_port}/runs/{run_id}", timeout=10) as page:
+        assert run_id in page.read().decode()
+
+
+def test_a_worker_that_was_killed_for_memory_is_told_from_a_target_that_fails(judged: Judged) -> None:
+    run_id = judged.start_by_web(seconds=16)
+    until(lambda: judged.report(run_id)["figures"]["requests"] > 0, 30, "the first figures")
+    docker("exec", judged.stack.containers("locust-worker")[0], "python3", "-c", "b'x' * (900 << 20)", check=False)
+    killed = judged.ended(run_id)
+    assert (killed["verdict"], killed["judged"]["reasons"][0]["kind"]) == ("INVALID", "oom_kill")
+    assert killed["attribution"]["text"] == "No request failed."
+    (incident,) = [one for one in killed["incidents"] if one["breaks_the_run"]]
+    assert incident["attribution"] == "no request failed, so the target is not in question"
+    judged.be(cart="/status/503")
+    code, failing = judged.run("FAIL_RATIO=10%", "THRESHOLDS=p95<1")
+    judged.be()
+    assert (code, failing["verdict"]) == (1, "FAIL")
+    assert failing["attribution"]["text"].startswith("Nothing happened to the generators: ")
+    assert len(failing["reasons"]) == 2
+    assert failing["failure_classes"].keys() == {"server_error"}
+    names = {path.name for path in (judged.stack.reports / failing["run_id"]).iterdir()}
+    assert names >= {
+        "report.html", "report.md", "report.json", "junit.xml", "failure_timeline.png", "failure_types.png",
+        "failure_endpoints.png", "failure_analysis_report.txt", "failure_analysis.csv", "locust_report.html",
+    }  # fmt: skip
+
+
+def test_a_target_that_became_slower_by_a_third_is_named_and_nothing_else(judged: Judged) -> None:
+    for pay_ms in (60, 60, 78):
+        judged.be(pay_ms=pay_ms)
+        code, report = judged.run("USERS=15", "SPAWN_RATE=15")
+        assert (code, report["verdict"]) == (0, "PASS"), report["reasons"]
+        if pay_ms == 60:
+            first = locals().get("first") or report
+            same = judged.told(f"BASELINE={first['run_id']}")[1]["comparison"]
+            assert same["changes"] == []
+            assert same["same"] == 2
+    judged.be()
+    text, slower = judged.told(f"BASELINE={first['run_id']}")
+    assert {(one["name"], one["is_worse"]) for one in slower["comparison"]["changes"]} == {("/pay", True)}
+    assert "GET /pay: median 6" in text
+
+
+def test_after_everything_was_killed_the_report_is_made_of_what_is_on_the_disk(judged: Judged) -> None:
+    run_id = judged.start_by_web(seconds=60)
+    until(lambda: judged.report(run_id)["figures"]["requests"] > 30, 40, "figures of the run on the disk")
+    assert judged.told()[0].splitlines()[-1] == "PASS so far"
+    docker(
+        "kill",
+        *(one for name in ("locust-master", "locust-worker", "monitor") for one in judged.stack.containers(name)),
+    )
+    text, report = judged.told()
+    assert (report["run_id"], report["verdict"], report["state"]) == (run_id, "INVALID", "broke off")
+    assert report["figures"]["requests"] > 30
+    assert report["timeline"]["users"]
+    assert text.splitlines()[-1] == "INVALID (exit 4)"
+    folder = judged.stack.reports / run_id
+    assert folder.stat().st_uid == os.getuid()
+    assert run_id in (folder / "report.html").read_text()
+    listed = judged.stack.kit("report").stdout
+    assert run_id in listed
+    judged.stack.up("WORKERS=2")
+    again = judged.report(run_id)
+    assert (again["verdict"], again["figures"]) == ("INVALID", report["figures"])

@@ -1,0 +1,170 @@
+"""What is written down of a run: its plan, its seconds, its figures, its end; over Locust's own statistics."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gevent
+import pytest
+from locust import LoadTestShape, User
+from locust.env import Environment
+from locust.runners import MasterRunner
+from locust_kit import form_field, plan, run_folder
+from locust_kit.failures.part import Account
+from locust_kit.run_record import RunRecord
+
+
+class Master(MasterRunner):
+    """A master that opened no port, with these workers."""
+
+    user_count = 0
+    worker_count = 2
+    target_user_count = 40
+
+    def __init__(self, *workers: Any) -> None:
+        self.clients = {one.id: one for one in workers}  # type: ignore[assignment]
+        self.spawn_rate = 5.0
+        self.state = "ready"
+        self.shape_greenlet = None
+
+    def __del__(self) -> None:
+        """Nothing to close."""
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Environment:
+    monkeypatch.setattr(run_folder, "RUNS", tmp_path)
+    made = Environment(user_classes=[type("Shopper", (User,), {})], host="http://shop")
+    made.parsed_options = SimpleNamespace(run_time=90, tags=["smoke"], exclude_tags=None, kit_judge="", autostart=False)
+    made.runner = Master(
+        SimpleNamespace(id="w-1", state="running", cpu_usage=95.5),
+        SimpleNamespace(id="w-2", state="missing", cpu_usage=99.9),
+    )
+    return made
+
+
+def recorded(environment: Environment) -> tuple[RunRecord, run_folder.Run]:
+    record = RunRecord(environment, Account(environment))
+    run = run_folder.begin(datetime.now(UTC))
+    record.begin(run, {"host": environment.host, "judge": {"thresholds": "p95<800"}})
+    return record, run
+
+
+def read(run: run_folder.Run, name: str) -> Any:
+    return json.loads((run_folder.RUNS / run.run_id / name).read_text())
+
+
+def state(runner: Any, word: str) -> None:
+    runner.state = word
+
+
+def test_the_plan_is_on_the_disk_before_the_first_second(environment: Environment) -> None:
+    _, run = recorded(environment)
+    begun = read(run, "run.json")
+    assert begun["plan"]["users"] == 40
+    assert begun["plan"]["spawn_rate_per_second"] == 5.0
+    assert begun["plan"]["run_time_seconds"] == 90
+    assert begun["plan"]["tags"] == ["smoke"]
+    assert begun["judge"] == {"thresholds": "p95<800"}
+    assert begun["versions"]["locust"]
+
+
+def test_each_second_of_a_run_is_a_line_and_none_of_the_time_between(environment: Environment) -> None:
+    record, run = recorded(environment)
+    record._tick()
+    state(environment.runner, "running")
+    environment.stats.log_request("GET", "/cart", 12, 5)
+    environment.stats.log_error("GET", "/cart", ValueError("no"))
+    record._tick()
+    record.keep()
+    rows = [json.loads(line) for line in (run_folder.RUNS / run.run_id / "timeline.ndjson").read_text().splitlines()]
+    assert len(rows) == 1
+    kept = {name: rows[0][name] for name in ("state", "target_users", "requests", "failures", "workers", "missing")}
+    assert kept == {
+        "state": "running", "target_users": 40, "requests": 1, "failures": 1, "workers": 1, "missing": ["w-2"],
+    }  # fmt: skip
+    assert (rows[0]["cpu_percent"], rows[0]["over_cpu"]) == (95.5, 1)
+
+
+def test_figures_are_on_the_disk_while_the_run_goes_on_and_its_end_comes_last(environment: Environment) -> None:
+    record, run = recorded(environment)
+    state(environment.runner, "running")
+    environment.stats.log_request("GET", "/cart?token=abcdefgh12345678", 12, 5)
+    for _ in range(10):
+        record._tick()
+    record.keep()
+    assert read(run, "statistics.json")["figures"]["requests"] == 1
+    assert "abcdefgh12345678" not in json.dumps(read(run, "statistics.json"))
+    assert not (run_folder.RUNS / run.run_id / "end.json").exists()
+    environment.events.spawning_complete.fire(user_count=40)
+    record._spawned(user_count=40)
+    record.end(run_folder.ended(run, datetime.now(UTC)), {"retries": 3})
+    record.keep()
+    end = read(run, "end.json")
+    assert (end["requests"], end["most_users"], end["retries"], end["shape_cut"]) == (1, 40, 3, False)
+    names = sorted(run_folder.RUNS.joinpath(run.run_id).iterdir(), key=lambda one: one.stat().st_mtime_ns)
+    assert names[-1].name == "end.json"
+
+
+def test_a_shape_that_ends_by_itself_is_not_cut_and_one_that_is_stopped_is(environment: Environment) -> None:
+    environment.shape_class = type("Short", (LoadTestShape,), {"tick": lambda _: None})()
+    record, _ = recorded(environment)
+    runner: Any = environment.runner
+    runner.shape_greenlet = gevent.getcurrent()
+    record.stopping()
+    assert record._shape_cut is False
+    runner.shape_greenlet = object()
+    record.stopping()
+    assert record._shape_cut is True
+    runner.shape_greenlet = None
+    environment.shape_class = None
+    record.stopping()
+    assert record._shape_cut is False
+
+
+def test_the_time_of_an_earlier_run_is_not_taken_for_this_ones(environment: Environment) -> None:
+    environment.web_ui = SimpleNamespace(_run_time_greenlet=None)  # type: ignore[assignment]
+    assert plan.document(environment)["plan"]["run_time_seconds"] is None
+    environment.web_ui = SimpleNamespace(_run_time_greenlet=object())  # type: ignore[assignment]
+    assert plan.document(environment)["plan"]["run_time_seconds"] == 90
+    environment.web_ui = SimpleNamespace()  # type: ignore[assignment]
+    assert plan.document(environment)["plan"]["run_time_seconds"] == 90
+
+
+def test_a_disk_that_is_full_is_one_warning_and_the_run_goes_on(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(run_folder, "RUNS", tmp_path / "file")
+    record, run = recorded(environment)
+    state(environment.runner, "running")
+    for _ in range(20):
+        record._tick()
+    record.end(run_folder.ended(run, datetime.now(UTC)), {})
+    record.keep()
+    assert sum("counted, not kept" in one for one in caplog.messages) == 1
+
+
+def test_by_what_to_judge_comes_with_the_order_to_start_else_from_the_environment() -> None:
+    options = SimpleNamespace()
+    judging = plan.Judging(options, {"KIT_THRESHOLDS": "p95<1s", "KIT_FAIL_RATIO": "1%", "KIT_ON_INVALID": ""})
+    assert judging.of_this_run() == {"thresholds": "p95<1s", "fail_ratio": "1%"}
+    options.kit_judge = '{"thresholds": "", "fail_ratio_limit": 0.5}'
+    assert judging.of_this_run() == {"thresholds": "", "fail_ratio": "1%", "fail_ratio_limit": 0.5}
+    assert judging.of_this_run() == {"thresholds": "p95<1s", "fail_ratio": "1%"}
+    for odd in ("[1]", "{", "5"):
+        options.kit_judge = odd
+        assert judging.of_this_run()["fail_ratio"] == "1%"
+
+
+def test_a_field_of_the_form_is_taken_once() -> None:
+    options = SimpleNamespace()
+    field = form_field.FormField(options, "kit_x")
+    assert options.kit_x == ""  # or Locust would not keep it
+    options.kit_x = "a"
+    assert (field.take(), field.take()) == ("a", "")
+    assert form_field.FormField(None, "kit_x").take() == ""
