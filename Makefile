@@ -5,7 +5,7 @@
 MAKEFLAGS += --no-print-directory
 KIT := scripts/kit
 
-.PHONY: help setup up down restart reload scale ps logs monitor incidents diagnose selftest run try report reports clean purge test test-long lint bench
+.PHONY: help setup up down restart reload scale ps logs monitor health incidents diagnose selftest run try report reports clean purge test test-long lint bench
 
 help:
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "%s%s\n", (n++ ? "\n" : ""), substr($$0, 5)} \
@@ -39,6 +39,9 @@ logs: ## what the containers print (SERVICE=locust-worker TAIL=50 FOLLOW=1)
 
 monitor: ## the live view: services, resources, logs (ONCE=1 for one frame)
 	@$(KIT) monitor
+
+health: ## whether master, statistics, sidecar, target and HEALTH_URLS answer (exit code)
+	@$(KIT) health
 
 incidents: ## what went wrong, one line each (SINCE=10m, or ID=... for one of them whole)
 	@$(KIT) incidents

@@ -44,10 +44,12 @@ class RunRecord:
         self._ticks = 0
         self._most_users = 0
         self._shape_cut = False
+        self._quit = False  # whether this process was asked to end while a run was going
 
     def listen(self) -> None:
         """Follow each run."""
         self._environment.events.spawning_complete.add_listener(guarded(self._spawned))
+        self._environment.events.quitting.add_listener(guarded(self._quitting))
         keep_doing(self._tick, _TICK_SECONDS)
 
     def begin(self, run: Run, details: Mapping[str, Any]) -> None:
@@ -75,7 +77,7 @@ class RunRecord:
         self.save()
         total = self._environment.stats.total
         counts = {"requests": total.num_requests, "failures": total.num_failures}
-        known = {**counts, "most_users": self._most_users, "shape_cut": self._shape_cut, **told}
+        known = {**counts, "most_users": self._most_users, "shape_cut": self._shape_cut, "quit": self._quit, **told}
         self._writer.document(run_folder.END, run_folder.document(run, known))
         self._run = None
 
@@ -93,6 +95,9 @@ class RunRecord:
 
     def _spawned(self, user_count: int, **_: Any) -> None:
         self._most_users = max(self._most_users, user_count)
+
+    def _quitting(self, **_: Any) -> None:
+        self._quit = self._run is not None
 
     def _tick(self) -> None:
         """Look once a second; a run's timer is known only after its start."""

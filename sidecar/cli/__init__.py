@@ -18,6 +18,7 @@ VERBS: Mapping[str, str] = {
     "logs": "sidecar.cli.logs",
     "monitor": "sidecar.cli.monitor",
     "snapshot": "sidecar.cli.snapshot",
+    "health": "sidecar.cli.health",
     "incidents": "sidecar.cli.incidents",
     "diagnose": "sidecar.cli.diagnose",
     "selftest": "sidecar.cli.selftest",

@@ -28,7 +28,7 @@ _AS_THEY_ARE = (
     "PROJECT", "WEB_PORT", "MONITOR_PORT", "LOCUSTFILES_DIR", "LOCUSTFILE", "TARGET_NETWORK", "BASE_IMAGE", "NOFILE",
     "WORKER_MEMORY", "WORKER_MEMORY_RESERVATION", "MASTER_MEMORY", "WORKER_CPUS", "STOP_TIMEOUT", "INTERVAL", "TAIL",
     "WATCH_PROJECT", "FAIL_RATIO", "FAIL_THRESHOLD", "LEDGER_DAYS", "LEDGER_MEGABYTES", "LOCUST_WEB_USERNAME",
-    "ALERT_KINDS", "ALERT_COOLDOWN_SECONDS", "ON_INVALID",
+    "ALERT_KINDS", "ALERT_COOLDOWN_SECONDS", "ON_INVALID", "HEALTH_SECONDS",
     *(knob.name for knob in (*INSIDE, *FAILING, *PUSHING, *JUDGING) if not knob.secret),
 )  # fmt: skip
 
@@ -55,6 +55,8 @@ def environment(
     ours = {
         **{name: _text(getattr(settings, name.lower())) for name in _AS_THEY_ARE},
         "KIT_HOST": decided.host,
+        "HEALTH_TARGET": _text(settings.health_target and not settings.target_network),
+        "HEALTH_URLS": " ".join(f"{name}={url}" for name, url in settings.health_urls),
         "KIT_CLASSES": _text(settings.classes),
         "KIT_TAGS": _text(settings.tags),
         "KIT_EXCLUDE_TAGS": _text(settings.exclude_tags),

@@ -17,7 +17,7 @@ from sidecar.ledger.history_thread import HistoryThread
 from sidecar.ledger.history_writer import HistoryWriter
 from sidecar.ledger.moments import millis
 from sidecar.ledger.pending import MOST_BYTES, Dropped, Pending, Round
-from sidecar.ledger.records import Recent, RunPoint, Sample, Series
+from sidecar.ledger.records import HealthMinute, Recent, RunPoint, Sample, Series
 from sidecar.ledger.retention import Retention
 from sidecar.ledger.rings import DEPTH, Rings
 from sidecar.model.logs import LogCursor, StoredLine
@@ -98,6 +98,11 @@ class History:
         self._pending.add_run_point(point)
         self._thread.wake()
 
+    def add_health(self, minutes: Sequence[HealthMinute]) -> None:
+        """Take minutes of asking whether things answer."""
+        self._pending.add_health(minutes)
+        self._thread.wake()
+
     def add_lines(self, lines: Sequence[StoredLine], cursors: Mapping[str, LogCursor] | None = None) -> None:
         """Take lines of logs, and how far these logs have been read with them; both are written together."""
         self._rings.add_lines(lines)
@@ -135,6 +140,10 @@ class History:
     ) -> list[Series]:
         """See HistoryReader.series."""
         return self._reader.series(since=since, until=until, points=points, containers=containers, project=project)
+
+    def health(self, *, since: datetime, until: datetime, limit: int = 10_000) -> list[HealthMinute]:
+        """See HistoryReader.health."""
+        return self._reader.health(since=since, until=until, limit=limit)
 
     def run_series(self, *, since: datetime, until: datetime, points: int) -> list[RunPoint]:
         """See HistoryReader.run_series."""

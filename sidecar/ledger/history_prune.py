@@ -43,6 +43,7 @@ _BEFORE = {
     "averages": "DELETE FROM averages WHERE at_ms < :ms",
     "run_points": "DELETE FROM run_points WHERE at_ms < :ms",
     "run_averages": "DELETE FROM run_averages WHERE at_ms < :ms",
+    "health": "DELETE FROM health WHERE at_ms < :ms",
     "lines": "DELETE FROM lines WHERE at_ns < :ns",
 }
 _NTH_OLDEST = (

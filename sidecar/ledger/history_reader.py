@@ -13,7 +13,7 @@ from typing import Any
 from sidecar.ledger.connections import Readers
 from sidecar.ledger.history_prune import SLOT_MS
 from sidecar.ledger.moments import from_millis, from_nanos, millis, nanos
-from sidecar.ledger.records import Point, Recent, RunPoint, Series
+from sidecar.ledger.records import HealthMinute, Point, Recent, RunPoint, Series
 from sidecar.ledger.rings import shortened
 from sidecar.ledger.schema import HISTORY
 from sidecar.model.incident import MemorySample
@@ -65,6 +65,8 @@ _BY_ID = "SELECT ref FROM containers WHERE substr(container_id, 1, length(:wante
 _MEMORY = """SELECT at_ms, working_set, usage FROM samples JOIN containers USING (ref)
     WHERE container_id = :id AND at_ms >= :since AND at_ms <= :before ORDER BY at_ms DESC LIMIT :limit"""
 _MEMORY_SPAN_MS = 600_000
+_HEALTH = """SELECT at_ms, name, url, checks, passed, total_ms, most_ms, error FROM health
+    WHERE at_ms >= :since AND at_ms < :until ORDER BY at_ms DESC LIMIT :limit"""
 
 
 class HistoryReader:
@@ -111,6 +113,11 @@ class HistoryReader:
         """Return the run's figures over [since, until), in at most so many steps of one length."""
         rows = self._readers.rows(_RUN_SERIES, _span(since, until, points))
         return [RunPoint(from_millis(row[0]), *row[1:]) for row in rows]
+
+    def health(self, *, since: datetime, until: datetime, limit: int = 10_000) -> list[HealthMinute]:
+        """Return the minutes of asking over [since, until), newest first."""
+        asked = {"since": millis(since), "until": millis(until), "limit": limit}
+        return [HealthMinute(from_millis(row[0]), *row[1:]) for row in self._readers.rows(_HEALTH, asked)]
 
     def search(
         self,

@@ -13,7 +13,7 @@ from sidecar.ledger.database import file_bytes, open_database, transaction, was_
 from sidecar.ledger.history_prune import prune_age, prune_size, roll_up
 from sidecar.ledger.moments import micros, millis
 from sidecar.ledger.pending import Round, Work
-from sidecar.ledger.records import RunPoint, Sample
+from sidecar.ledger.records import HealthMinute, RunPoint, Sample
 from sidecar.ledger.retention import Retention
 from sidecar.ledger.schema import HISTORY, LEDGER
 from sidecar.model.logs import LogCursor, Mark, StoredLine
@@ -32,6 +32,7 @@ _UPSERT_CONTAINER = """INSERT INTO containers (container_id, name, project, serv
 _INSERT_SAMPLE = "INSERT OR REPLACE INTO samples VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _INSERT_RUN_POINT = "INSERT OR REPLACE INTO run_points VALUES (?,?,?,?,?,?,?,?)"
 _INSERT_LINE = "INSERT OR IGNORE INTO lines VALUES (?,?,?,?,?)"
+_KEEP_HEALTH = "INSERT OR REPLACE INTO health VALUES (?,?,?,?,?,?,?,?)"
 _KEEP_CURSOR = "INSERT OR REPLACE INTO cursors VALUES (?,?,?)"
 
 _Who = tuple[str, str | None, str | None, int | None]
@@ -87,6 +88,7 @@ class HistoryWriter:
                 self._connection.executemany(_INSERT_RUN_POINT, map(_run_row, work.run_points))
                 self._connection.executemany(_INSERT_LINE, self._line_rows(work.lines))
                 self._connection.executemany(_KEEP_CURSOR, _cursor_rows(work.cursors))
+                self._connection.executemany(_KEEP_HEALTH, map(_health_row, work.health))
         except BaseException:
             self._known.clear()  # what was said of containers in this transaction was taken back with it
             raise
@@ -154,6 +156,10 @@ def _figures(sample: Sample) -> tuple[object, ...]:
 
 def _fitting(value: int | None) -> int | None:
     return None if value is None else min(value, _LARGEST)
+
+
+def _health_row(one: HealthMinute) -> tuple[object, ...]:
+    return (millis(one.at), one.name, one.url, one.checks, one.passed, one.total_ms, one.most_ms, one.error)
 
 
 def _run_row(point: RunPoint) -> tuple[object, ...]:

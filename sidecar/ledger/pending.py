@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sidecar.ledger.records import RunPoint, Sample
+from sidecar.ledger.records import HealthMinute, RunPoint, Sample
 from sidecar.model.logs import LogCursor, StoredLine
 
 MOST_BYTES = 16 * 1024 * 1024
@@ -39,10 +39,11 @@ class Work:
     run_points: Sequence[RunPoint] = ()
     lines: Sequence[Sequence[StoredLine]] = ()
     cursors: Mapping[str, LogCursor] = field(default_factory=dict)
+    health: Sequence[HealthMinute] = ()
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to write."""
-        return bool(self.rounds or self.run_points or self.lines or self.cursors)
+        return bool(self.rounds or self.run_points or self.lines or self.cursors or self.health)
 
 
 class Pending:
@@ -57,6 +58,7 @@ class Pending:
         self._bytes = 0
         self._rounds: deque[Round] = deque()
         self._run_points: deque[RunPoint] = deque(maxlen=10_000)
+        self._health: deque[HealthMinute] = deque(maxlen=10_000)
         self._lines: deque[Sequence[StoredLine]] = deque()
         self._cursors: dict[str, LogCursor] = {}
         self._dropped_samples = 0
@@ -74,6 +76,11 @@ class Pending:
         with self._lock:
             self._run_points.append(point)
 
+    def add_health(self, minutes: Sequence[HealthMinute]) -> None:
+        """Take minutes of asking."""
+        with self._lock:
+            self._health.extend(minutes)
+
     def add_lines(self, lines: Sequence[StoredLine], cursors: Mapping[str, LogCursor]) -> None:
         """Take lines, and how far their logs have been read with them."""
         with self._lock:
@@ -86,7 +93,9 @@ class Pending:
     def take(self) -> Work:
         """Hand over all that waits."""
         with self._lock:
-            work = Work(tuple(self._rounds), tuple(self._run_points), tuple(self._lines), self._cursors)
+            health = tuple(self._health)
+            work = Work(tuple(self._rounds), tuple(self._run_points), tuple(self._lines), self._cursors, health)
+            self._health.clear()
             self._rounds.clear()
             self._run_points.clear()
             self._lines.clear()

@@ -80,6 +80,20 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
+class HealthMinute:
+    """One minute of asking one URL: how often, how often it was well, response times in ms, the last error."""
+
+    at: datetime
+    name: str
+    url: str
+    checks: int = 0
+    passed: int = 0
+    total_ms: float = 0.0
+    most_ms: float = 0.0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Recent:
     """The last that is known of a container before a moment, oldest first: evidence for an incident."""
 

@@ -88,5 +88,12 @@ HISTORY = Schema(
             "CREATE INDEX lines_by_container ON lines (ref, at_ns, seq)",
             "CREATE TABLE cursors (container_id TEXT PRIMARY KEY, ns INTEGER NOT NULL, marks TEXT NOT NULL)",
         ),
+        (
+            # A minute of asking one URL.
+            """CREATE TABLE health (
+                at_ms INTEGER NOT NULL, name TEXT NOT NULL, url TEXT NOT NULL, checks INTEGER NOT NULL,
+                passed INTEGER NOT NULL, total_ms REAL NOT NULL, most_ms REAL NOT NULL, error TEXT NOT NULL,
+                PRIMARY KEY (at_ms, name, url)) WITHOUT ROWID""",
+        ),
     ),
 )

@@ -207,6 +207,25 @@ class Blind:
 
 
 @dataclass(frozen=True, slots=True)
+class Health:
+    """How something that a run needs answered when it was last asked.
+
+    `since` is when it began to be so; `status` is None without an answer; `uptime_percent` is the share of good answers
+    in the last day.
+    """
+
+    name: str  # master, statistics, sidecar, target, or one of HEALTH_URLS
+    url: str
+    passed: bool
+    at: datetime
+    since: datetime
+    status: int | None = None
+    response_ms: float | None = None
+    error: str = ""
+    uptime_percent: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything at one moment.
 
@@ -235,4 +254,5 @@ class Snapshot:
     incidents: tuple[Incident, ...] = ()
     blind: tuple[Blind, ...] = ()
     watched: str | None = None
+    health: tuple[Health, ...] = ()
     schema_version: int = SCHEMA_VERSION

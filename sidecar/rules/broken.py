@@ -68,6 +68,8 @@ def _broke_off(record: RunRecord) -> Iterator[Reason]:
     if record.ended_at is None and not record.is_going:
         at = f"{record.until:%H:%M:%S}"
         yield Reason("broke_off", f"the run broke off: the master wrote nothing after {at} UTC", record.until)
+    if record.end.get("quit"):
+        yield Reason("master_restart", "the master was ended or restarted during the run", record.until)
 
 
 def _missing(record: RunRecord) -> Iterator[Reason]:

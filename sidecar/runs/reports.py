@@ -99,6 +99,12 @@ class Reports:
         """Verdict and reasons of a run that is over and was judged for good; None for any other. Touches no disk."""
         return self._words.get(run_id)
 
+    def newest_host(self) -> str:
+        """The target of the newest run; "" for none, and for one whose classes have several."""
+        newest = next(reversed(self.ids()), "")
+        host = str(folder.document(self._runs / newest / "run.json").get("host") or "") if newest else ""
+        return host if host.startswith(("http://", "https://")) else ""
+
     def gist(self, run_id: str) -> dict[str, Any]:
         """A run in short, for a list.
 

@@ -74,6 +74,9 @@ class Settings:
     follow: bool
     watch_project: str
     fail_threshold: float
+    health_seconds: int
+    health_target: bool
+    health_urls: tuple[tuple[str, str], ...]
     ledger_days: int
     ledger_megabytes: int
     locust_web_username: str

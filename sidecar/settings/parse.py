@@ -233,6 +233,17 @@ def alert_urls(raw: str) -> tuple[str, ...]:
     return found
 
 
+def named_urls(raw: str) -> tuple[tuple[str, str], ...]:
+    """`shop=http://shop/health db=http://db:8080/` as (name, URL) pairs."""
+    found = []
+    for word in raw.replace(",", " ").split():
+        name, sign, url = word.partition("=")
+        if not (sign and re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", name) and re.match(r"https?://[^\s/]", url)):
+            raise ValueError("name=http://host/path, several divided by blanks")
+        found.append((name, url))
+    return tuple(found)
+
+
 def push_url(raw: str) -> str:
     """Where failures are pushed to: an http(s) URL that holds no user name and no password; "" for nowhere."""
     wanted = "an http or https URL without user name and password, such as https://failures.example/v1/batches"

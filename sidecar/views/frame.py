@@ -99,6 +99,7 @@ class _Frame:
             *top.run(self.scene, self.width),
             *top.blind(self.scene, self.width),
             *top.locust(self.snapshot, self.width),
+            *top.health(self.snapshot, self.width),
         ]
 
     def _headings(self) -> int:

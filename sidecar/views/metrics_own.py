@@ -44,7 +44,18 @@ def own_families(own: Own, snapshot: Snapshot | None) -> list[Family]:
         family = Family(f"locust_kit_{name}", kind, text)
         family.add(value)
         families.append(family)
-    return [*families, _lag(own)]
+    return [*families, *_health(snapshot), _lag(own)]
+
+
+def _health(snapshot: Snapshot | None) -> list[Family]:
+    """What answers, and how soon; nothing of a sidecar that asks nobody."""
+    up = Family("locust_kit_endpoint_up", "gauge", "1 when an endpoint answered when it was last asked, else 0.")
+    took = Family("locust_kit_endpoint_response_seconds", "gauge", "How long an endpoint took to answer.")
+    for one in snapshot.health if snapshot else ():
+        up.add(int(one.passed), labels({"endpoint": one.name}))
+        if one.response_ms is not None:
+            took.add(one.response_ms / 1000, labels({"endpoint": one.name}))
+    return [up, took]
 
 
 def _lag(own: Own) -> Family:

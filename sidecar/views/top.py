@@ -202,6 +202,20 @@ def host(figures: Host | None, width: int) -> Iterator[Line]:
     yield (Span(" " * _LABEL), *join_fitting(traffic, "  ", width - _LABEL))
 
 
+def health(snapshot: Snapshot, width: int) -> Iterator[Line]:
+    """Draw what answers, and how soon, on one line; what does not comes first, with why. Nothing when nobody asks."""
+    if not snapshot.health:
+        return
+    down = [one for one in snapshot.health if not one.passed]
+    parts = [line(Span(f"✗ {one.name}: {one.error}", ERROR)) for one in down]
+    parts += [
+        line(Span("● ", OK), f"{one.name} {units.milliseconds(one.response_ms)}")
+        for one in snapshot.health
+        if one.passed
+    ]
+    yield (_label("Health"), *join_fitting(parts, "  ", width - _LABEL))
+
+
 def _level(percent: float | None) -> Span:
     high = percent is not None and percent >= _HIGH_PERCENT
     return Span(f"{units.percent(percent)}{'!' if high else ''}", WARN if high else "")

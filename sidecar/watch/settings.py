@@ -34,7 +34,9 @@ class WatchSettings:
 
     `beat_file` is touched after each round, for the container's health check; "" touches nothing. `watch_project` is
     the other Compose project in the view, "" for none. `fail_ratio` decides a run's verdict, `fail_threshold` when
-    failures become an incident; both are shares from 0 to 1. `alert_urls` and `locust_password` are secrets.
+    failures become an incident; both are shares from 0 to 1. `health_seconds` is how often everything is asked whether
+    it answers, 0 for never; `health_target` whether the target is, too, and `health_urls` (name, URL) what else.
+    `alert_urls` and `locust_password` are secrets.
     """
 
     project: str = "locust"
@@ -54,6 +56,9 @@ class WatchSettings:
     ledger_days: int = 30
     ledger_megabytes: int = 512
     cgroup_root: str = "/host/cgroup"
+    health_seconds: float = 10.0
+    health_target: bool = True
+    health_urls: tuple[tuple[str, str], ...] = ()
     locust_username: str = ""
     locust_password: str = field(default="", repr=False)
     alert_urls: tuple[str, ...] = field(default=(), repr=False)
@@ -101,6 +106,9 @@ def from_environment(environ: Mapping[str, str], read_file: Callable[[str], str]
             default.ledger_megabytes,
         ),
         cgroup_root=given.get("CGROUP_ROOT", default.cgroup_root),
+        health_seconds=_parsed(given, "HEALTH_SECONDS", partial(parse.whole, 0, 3600), default.health_seconds),
+        health_target=_parsed(given, "HEALTH_TARGET", parse.boolean, default.health_target),
+        health_urls=_parsed(given, "HEALTH_URLS", parse.named_urls, default.health_urls),
         locust_username=given.get("LOCUST_WEB_USERNAME", default.locust_username),
         locust_password=_secret(given, "LOCUST_WEB_PASSWORD", read_file),
         alert_urls=_alert_urls(_secret(given, "ALERT_URLS", read_file)),

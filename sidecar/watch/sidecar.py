@@ -42,8 +42,10 @@ from sidecar.rules.incidents.lives import SECOND
 from sidecar.runs.past import LedgerPast
 from sidecar.runs.reports import Judge, Reports
 from sidecar.version import KIT_VERSION
+from sidecar.watch import health
 from sidecar.watch.context import Context
 from sidecar.watch.followers import Followers
+from sidecar.watch.health import Asked, HealthChecker
 from sidecar.watch.keeper import Keeper
 from sidecar.watch.lag import LagMeter
 from sidecar.watch.recorder import EVENTS_ALIVE, Recorder
@@ -56,7 +58,7 @@ _log = logging.getLogger(__name__)
 
 _RECENT_NS = 600 * SECOND
 _MOST_SPANS = 1000
-_TOLD_BEFORE = timedelta(days=2)
+_TOLD_BEFORE, _A_DAY = timedelta(days=2), timedelta(days=1)
 # Events of the time before are taken in first: they say when what the counters then show has happened.
 _REPLAY_SECONDS = 3.0
 _REPLAY_TAKES_SECONDS = 0.3
@@ -118,6 +120,7 @@ class Sidecar:
         past = LedgerPast(self.reader, self.history)
         self.reports = Reports(Path(settings.runs_folder), past, settings.project, now, KIT_VERSION)
         self._judge = Judge(self.reports)
+        self._health = self._make_health(settings) if settings.health_seconds else None
 
     def start(self) -> None:
         """Begin to watch. What happened while nobody did is taken in first, as far as the engine remembers it."""
@@ -132,6 +135,8 @@ class Sidecar:
         self._track_everyone()
         self._begin(self._kernel.start, self._kernel.stop)
         self._begin(self._judge.start, self._judge.stop)
+        if self._health is not None:
+            self._begin(self._health.start, self._health.stop)
 
     def stop(self) -> None:
         """End; what was seen so far is on the disk when this returns. Also in the middle of a start."""
@@ -152,8 +157,10 @@ class Sidecar:
                 self._ends.append(stop)
 
     def round(self) -> Round:
-        """Make one round; a run that is over has its last verdict in it."""
+        """Make one round; with whether everything answers, and the last word on a run that is over."""
         made = self._sampler.sample()
+        if self._health is not None:
+            made = replace(made, snapshot=replace(made.snapshot, health=self._health.known()))
         run = made.snapshot.run
         if run is not None and (found := self.reports.word(run.run_id)) is not None:
             made = replace(made, snapshot=replace(made.snapshot, verdict=Verdict(*found)))
@@ -298,6 +305,26 @@ class Sidecar:
             fail_ratio=settings.fail_ratio,
         )
         return Sampler(sources, plan, clock=now, monotonic=time.monotonic)
+
+    def _make_health(self, settings: WatchSettings) -> HealthChecker:
+        own = Asked(health.SIDECAR, f"http://127.0.0.1:{settings.listen_port}/healthz")
+        fixed = (
+            Asked(health.MASTER, f"{settings.locust_url}/"),
+            Asked(health.STATISTICS, f"{settings.locust_url}/stats/requests"),
+            own,
+        )
+        named = tuple(Asked(name, url) for name, url in settings.health_urls)
+
+        def what() -> list[Asked]:
+            host = self.reports.newest_host() if settings.health_target else ""
+            return [*fixed, *([Asked(health.TARGET, host)] if host else []), *named]
+
+        try:
+            earlier = self.history.health(since=now() - _A_DAY, until=now())
+        except LedgerError as error:
+            _log.warning("%s", error.line())
+            earlier = []
+        return HealthChecker(what, self.history.add_health, earlier, now, settings.health_seconds)
 
     def _make_keeper(self, settings: WatchSettings) -> Keeper:
         conditions = Conditions(settings.fail_threshold)

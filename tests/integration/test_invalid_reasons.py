@@ -43,6 +43,28 @@ def eats(judged: Judged) -> None:
     docker("exec", worker(judged), "python3", "-c", "b'x' * (900 << 20)", check=False)
 
 
+def kill_worker(judged: Judged) -> None:
+    docker("kill", worker(judged))
+
+
+def crash_worker(judged: Judged) -> None:
+    docker("exec", worker(judged), "sh", "-c", "kill -9 -1", check=False)
+
+
+def restart_master(judged: Judged) -> None:
+    docker("restart", "-t", "5", *judged.stack.containers("locust-master"))
+
+
+def kill_sidecar(judged: Judged) -> None:
+    docker("kill", *judged.stack.containers("monitor"))
+
+
+def alone_and_busy(judged: Judged) -> None:
+    """One worker: two of them share two cores with all else that runs here."""
+    judged.stack.up("WORKERS=1")
+    judged.be(busy_seconds=0.5)
+
+
 def is_paused(judged: Judged) -> None:
     docker("pause", worker(judged))
 
@@ -80,25 +102,21 @@ def loosen(judged: Judged) -> None:
 
 HARMS = {
     "an OOM kill in a worker": Harm("oom_kill", during=eats),
-    "a worker killed": Harm("exit", during=lambda judged: (docker("kill", worker(judged)), None)[1], mend=whole),
-    "a worker restarted": Harm(
-        "restart", during=lambda judged: (docker("exec", worker(judged), "sh", "-c", "kill -9 -1"), None)[1], mend=whole
-    ),
+    "a worker killed": Harm("worker_lost", during=kill_worker, mend=whole),
+    "a worker restarted": Harm("restart", during=crash_worker, mend=whole),
     "a worker that hangs": Harm("worker_lost", during=is_paused, mend=whole),
     "the master restarted": Harm(
         "master_restart",
-        during=lambda judged: (docker("restart", "-t", "1", *judged.stack.containers("locust-master")), None)[1],
+        during=restart_master,
         mend=whole,
     ),
-    "a worker busy with itself": Harm("generator_cpu", before=lambda judged: judged.be(busy_seconds=0.5)),
+    "a worker busy with itself": Harm("generator_cpu", before=alone_and_busy, mend=whole),
     "workers throttled": Harm("throttled", before=squeeze, mend=loosen),
     "no descriptor left": Harm("generator_limits", before=lambda judged: judged.be(sockets=1010), mend=loosen),
     "users who never came": Harm("users_short", start={"users": 80, "rate": 1}),
     "a worker that never came": Harm("workers_missing", before=disconnect, mend=reconnect),
-    "a sidecar that was killed": Harm(
-        "blind", during=lambda judged: (docker("kill", *judged.stack.containers("monitor")), None)[1], mend=whole
-    ),
-    "a run stopped by somebody": Harm("ended_early", during=lambda judged: judged.stop_by_web()),
+    "a sidecar that was killed": Harm("blind", during=kill_sidecar, mend=whole),
+    "a run stopped by somebody": Harm("ended_early", during=Judged.stop_by_web),
     "not one request": Harm("no_requests", before=lambda judged: judged.be(raises=True)),
     "too few for a percentile": Harm("few_samples", words=("THRESHOLDS=p99.99<10s",), ways=("run",)),
 }

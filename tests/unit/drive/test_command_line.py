@@ -25,6 +25,7 @@ USE = [
     "ps",
     "logs",
     "monitor",
+    "health",
     "incidents",
     "diagnose",
     "selftest",

@@ -58,8 +58,8 @@ def test_a_run_is_asked_for_as_a_form(master: FakeMaster, web: Web) -> None:
 def test_every_report_is_fetched(web: Web) -> None:
     names = dict(web.downloads())
     assert set(names) == {
-        "locust_report.html", "requests.csv", "failures.csv", "exceptions.csv", "failure_groups.json", "failure_analysis.csv",
-        "performance.json",
+        "locust_report.html", "requests.csv", "failures.csv", "exceptions.csv", "failure_groups.json",
+        "failure_analysis.csv", "performance.json",
     }  # fmt: skip
     assert names["requests.csv"] == b"content of /stats/requests/csv"
 

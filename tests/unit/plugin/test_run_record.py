@@ -126,6 +126,18 @@ def test_a_shape_that_ends_by_itself_is_not_cut_and_one_that_is_stopped_is(envir
     assert record._shape_cut is False
 
 
+def test_a_master_that_ends_within_a_run_says_so_and_one_that_ends_after_it_does_not(environment: Environment) -> None:
+    for quits_within in (True, False):
+        record, run = recorded(environment)
+        record.listen()
+        if quits_within:
+            environment.events.quitting.fire(environment=environment)
+        record.end(run_folder.ended(run, datetime.now(UTC)), {})
+        record.keep()
+        assert read(run, "end.json")["quit"] is quits_within
+        environment.events.quitting.fire(environment=environment)
+
+
 def test_the_time_of_an_earlier_run_is_not_taken_for_this_ones(environment: Environment) -> None:
     environment.web_ui = SimpleNamespace(_run_time_greenlet=None)  # type: ignore[assignment]
     assert plan.document(environment)["plan"]["run_time_seconds"] is None

@@ -51,6 +51,7 @@ def test_nothing_broke() -> None:
         (clean(ended_at=after(30), moments=clean().moments[:31]), ["ended_early"]),
         (clean(ended_at=after(30), moments=clean().moments[:31], begin=planned(run_time_seconds=0)), []),
         (clean(end={"shape_cut": True, "most_users": 50}), ["ended_early"]),
+        (clean(end={"quit": True, "most_users": 50}), ["master_restart"]),
         (clean(unwatched="the disk is gone"), ["blind"]),
         (clean(watched_until=after(30)), ["blind"]),
         (clean(watched_until=after(45)), []),

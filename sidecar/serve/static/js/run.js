@@ -60,10 +60,16 @@ function showWarnings(warnings) {
   list.replaceChildren(...items);
 }
 
-function showHost(host) {
+function answers(health) {
+  return (health || []).map((one) => one.passed
+    ? fact(one.name, responseTime(one.response_ms), { detail: one.uptime_percent === null ? "" : `up ${one.uptime_percent.toFixed(2)} % of a day` })
+    : fact(one.name, "✗ down", { style: "bad", detail: one.error }));
+}
+
+function showHost({ host, health }) {
   const list = byId("host");
   if (!host) {
-    showFacts(list, [message("no figures", "they could not be read")]);
+    showFacts(list, [message("no figures", "they could not be read"), ...answers(health)]);
     return;
   }
   const high = (value) => ({ style: value !== null && value >= HIGH_PERCENT ? "high" : "" });
@@ -73,6 +79,7 @@ function showHost(host) {
     fact("disk full", percent(host.disk_used_percent), high(host.disk_used_percent)),
     fact("disk read", rate(host.disk_read_bytes_per_second), { detail: `write ${rate(host.disk_write_bytes_per_second)}` }),
     fact("network in", rate(host.network_rx_bytes_per_second), { detail: `out ${rate(host.network_tx_bytes_per_second)}` }),
+    ...answers(health),
   ]);
 }
 
@@ -91,7 +98,7 @@ export function showRun(snapshot) {
   showVerdict(snapshot);
   showLocust(snapshot);
   showWarnings(snapshot.warnings);
-  showHost(snapshot.host);
+  showHost(snapshot);
   showTable(byId("failures"), ["request and error", "times"],
     snapshot.failures.map((one) => [`${one.method} ${one.name}: ${failureText(one)}`, number(one.occurrences)]));
   showTable(byId("endpoints"), ["endpoint", "requests", "failed", "per second", "p95"],

@@ -1,0 +1,202 @@
+"""Whether what a run needs answers: the master, its statistics, the sidecar, the target, and what else is named.
+
+Asked each few seconds in a thread of its own, so that something that hangs costs a round nothing. A minute of answers
+is one row of history.
+"""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import ssl
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+from sidecar.ledger.records import HealthMinute
+from sidecar.model.snapshot import Health
+
+_log = logging.getLogger(__name__)
+
+MASTER, STATISTICS, SIDECAR, TARGET = "master", "statistics", "sidecar", "target"
+
+_TIMEOUT_SECONDS = 5.0
+_SERVER_ERROR = 500
+_UPTIME = timedelta(hours=24)
+_MOST_MINUTES = 24 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One thing to ask: its name, and a URL."""
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came: the status, or why there is none; `passed` for any answer below 500, a login page included."""
+
+    passed: bool
+    response_ms: float
+    status: int | None = None
+    error: str = ""
+
+
+def ask(url: str, clock: Callable[[], float] = time.monotonic) -> Answer:
+    """Ask one URL once, with GET; redirects are answers. Certificates are not judged: that is the users' business."""
+    began = clock()
+    try:
+        parts = urlsplit(url)
+        connection = _connection(parts.scheme, parts.hostname or "", parts.port)
+        try:
+            path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            connection.request("GET", path, headers={"User-Agent": "locust-kit health"})
+            status = connection.getresponse().status
+        finally:
+            connection.close()
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return Answer(passed=False, response_ms=1000 * (clock() - began), error=_reason(error))
+    passed = status < _SERVER_ERROR
+    return Answer(passed, 1000 * (clock() - began), status, "" if passed else f"it answers {status}")
+
+
+def _connection(scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
+    if scheme not in {"http", "https"}:
+        raise ValueError(scheme)
+    if scheme == "http":
+        return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_SECONDS, context=context)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {_TIMEOUT_SECONDS:.0f} s"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    return getattr(error, "strerror", None) or type(error).__name__
+
+
+@dataclass(slots=True)
+class _Course:
+    """What is remembered of one name: how it is, since when, and its minutes of the last day."""
+
+    asked: Asked
+    health: Health
+    minutes: deque[HealthMinute] = field(default_factory=lambda: deque(maxlen=_MOST_MINUTES))
+
+
+class HealthChecker:
+    """Asks, remembers, and gives each full minute away.
+
+    Args:
+        what: what is to be asked now; it may change, as the target does from run to run.
+        keep: takes rows for the history.
+        earlier: rows of the last day, from an earlier sidecar.
+        clock: the time of day.
+        interval_seconds: time between two rounds of asking.
+        ask_one: asks one URL.
+    """
+
+    def __init__(
+        self,
+        what: Callable[[], Iterable[Asked]],
+        keep: Callable[[Sequence[HealthMinute]], None],
+        earlier: Iterable[HealthMinute],
+        clock: Callable[[], datetime],
+        interval_seconds: float,
+        ask_one: Callable[[str], Answer] = ask,
+    ) -> None:
+        self._what = what
+        self._keep = keep
+        self._earlier = sorted(earlier, key=lambda one: one.at)
+        self._clock = clock
+        self._interval = interval_seconds
+        self._ask = ask_one
+        self._courses: dict[str, _Course] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="health", daemon=True)
+        self._known: tuple[Health, ...] = ()
+
+    def start(self) -> None:
+        """Begin to ask."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; what was learnt in this minute is given away."""
+        self._stopping.set()
+        self._thread.join(_TIMEOUT_SECONDS + 1)
+        self._keep([course.minutes[-1] for course in self._courses.values() if course.minutes])
+
+    def known(self) -> tuple[Health, ...]:
+        """How everything was when it was last asked. For any thread."""
+        return self._known
+
+    def look(self) -> None:
+        """Ask everything once."""
+        asked = list(self._what())
+        for one in asked:
+            self._note(one, self._ask(one.url))
+        names = {one.name for one in asked}
+        self._courses = {name: course for name, course in self._courses.items() if name in names}
+        self._known = tuple(self._courses[one.name].health for one in asked)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.look()
+            except Exception:  # noqa: BLE001  the top of the thread: it goes on
+                _log.exception("health could not be asked")
+            self._stopping.wait(self._interval)
+
+    def _note(self, asked: Asked, answer: Answer) -> None:
+        now = self._clock()
+        course = self._courses.get(asked.name)
+        if course is None or course.asked != asked:
+            course = _Course(asked, Health(asked.name, asked.url, answer.passed, now, now))
+            course.minutes.extend(one for one in self._earlier if (one.name, one.url) == (asked.name, asked.url))
+            self._courses[asked.name] = course
+        self._add_to_minute(course, answer, now)
+        since = course.health.since if course.health.passed == answer.passed else now
+        course.health = replace(
+            course.health,
+            passed=answer.passed,
+            at=now,
+            since=since,
+            status=answer.status,
+            response_ms=round(answer.response_ms, 1),
+            error=answer.error,
+            uptime_percent=_uptime(course.minutes, now),
+        )
+
+    def _add_to_minute(self, course: _Course, answer: Answer, now: datetime) -> None:
+        minute = now.replace(second=0, microsecond=0)
+        last = course.minutes[-1] if course.minutes else None
+        if last is None or last.at != minute:
+            if last is not None:
+                self._keep([last])
+            last = HealthMinute(minute, course.asked.name, course.asked.url)
+            course.minutes.append(last)
+        course.minutes[-1] = replace(
+            last,
+            checks=last.checks + 1,
+            passed=last.passed + answer.passed,
+            total_ms=last.total_ms + answer.response_ms,
+            most_ms=max(last.most_ms, answer.response_ms),
+            error=answer.error or last.error,
+        )
+
+
+def _uptime(minutes: Iterable[HealthMinute], now: datetime) -> float | None:
+    """How many of the answers of the last day were good, in percent."""
+    recent = [one for one in minutes if now - one.at <= _UPTIME]
+    checks = sum(one.checks for one in recent)
+    return round(100 * sum(one.passed for one in recent) / checks, 3) if checks else None
