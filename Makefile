@@ -5,7 +5,7 @@
 MAKEFLAGS += --no-print-directory
 KIT := scripts/kit
 
-.PHONY: help setup up down restart reload scale ps logs monitor health incidents diagnose selftest run try report reports clean purge test test-long lint bench
+.PHONY: help setup up down restart reload scale ps logs monitor health incidents diagnose selftest run capacity try report reports clean purge test test-long lint bench
 
 help:
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "%s%s\n", (n++ ? "\n" : ""), substr($$0, 5)} \
@@ -54,6 +54,9 @@ selftest: ## kill small containers of its own and see whether the sidecar saw ev
 
 run: ## one run, one verdict: make run USERS=200 SPAWN_RATE=20 RUN_TIME=2m
 	@$(KIT) run
+
+capacity: ## how much one endpoint carries: make capacity ENDPOINT=/api/cart HOST=http://shop.example
+	@$(KIT) capacity
 
 try: ## one user, one pass, each request printed
 	@$(KIT) try

@@ -24,6 +24,7 @@ VERBS: Mapping[str, str] = {
     "selftest": "sidecar.cli.selftest",
     "run": "sidecar.cli.run",
     "try": "sidecar.cli.try_once",
+    "capacity": "sidecar.cli.capacity",
     "report": "sidecar.cli.report",
     "reports": "sidecar.cli.reports",
     "clean": "sidecar.cli.clean",

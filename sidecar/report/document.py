@@ -20,7 +20,6 @@ from sidecar.rules.decision import Facts, Verdict
 from sidecar.rules.spans import Sustained
 from sidecar.rules.thresholds import Judged
 from sidecar.rules.timeline import Timeline, resampled
-from sidecar.rules.verdict import invalidating
 from sidecar.rules.warnings import MASTER, WORKER
 
 SCHEMA_VERSION = 1
@@ -122,7 +121,7 @@ def make(
     """
     by = judging(record.judge)
     verdict, checked = judge(record, by)
-    breaking = invalidating(record.started_at, record.incidents)
+    breaking = broken.breaking(record)
     attributed = [found for one in breaking if (found := attribution.attribute(one, record.moments, record.until))]
     return {
         "schema_version": SCHEMA_VERSION,

@@ -37,7 +37,7 @@ class Limits:
 
 def reasons(record: RunRecord, limits: Limits) -> tuple[Reason, ...]:
     """What broke, the gravest first; none for a run that can be trusted."""
-    incidents = invalidating(record.started_at, record.incidents)
+    incidents = breaking(record)
     of_incidents = [_of_incident(one, record) for one in incidents]
     master_known = any(one.service == MASTER or one.kind is Kind.MASTER_RESTART for one in incidents)
     broke_off = list(_broke_off(record))
@@ -52,6 +52,20 @@ def reasons(record: RunRecord, limits: Limits) -> tuple[Reason, ...]:
     found += _ended_early(record)
     found += _unwatched(record)
     return tuple(found)
+
+
+def breaking(record: RunRecord) -> tuple[Incident, ...]:
+    """The incidents that make the run INVALID, the gravest first.
+
+    A worker that the master had given up on when the run began took no part in it, whenever that is recorded.
+    """
+    before = set(record.moments[0].missing) if record.moments else set()
+    found = invalidating(record.started_at, record.incidents)
+    return tuple(
+        one
+        for one in found
+        if one.kind is not Kind.WORKER_LOST or not one.workers or not before.issuperset(one.workers)
+    )
 
 
 def _of_incident(incident: Incident, record: RunRecord) -> Reason:

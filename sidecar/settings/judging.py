@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from sidecar.settings import parse
 from sidecar.settings.knob import Knob
 
@@ -55,6 +57,45 @@ REPORTS = (
         "a run's id",
         "The run with which `report` compares it.",
         "Nothing.",
+        lasting=False,
+    ),
+)
+
+CAPACITY = (
+    Knob(
+        "ENDPOINT",
+        "",
+        "/path",
+        "The endpoint that `capacity` puts under ever more users.",
+        "All the load that it carries, and a step more.",
+        parse.endpoint,
+        lasting=False,
+    ),
+    Knob(
+        "METHOD",
+        "GET",
+        "GET, POST ...",
+        "How it is asked.",
+        "Nothing.",
+        parse.http_method,
+        lasting=False,
+    ),
+    Knob(
+        "MOST_USERS",
+        "256",
+        "users",
+        "Where `capacity` ends at the latest; it doubles from 1.",
+        "A step each.",
+        partial(parse.whole, 2, 65_536),
+        lasting=False,
+    ),
+    Knob(
+        "STEP_SECONDS",
+        "12",
+        "seconds",
+        "How long a step of it lasts.",
+        "Time; below 10 s a step still has the last one in it.",
+        partial(parse.whole, 5, 3600),
         lasting=False,
     ),
 )

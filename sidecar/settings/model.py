@@ -56,6 +56,10 @@ class Settings:
     sustained_share: float
     run: str
     baseline: str
+    endpoint: str
+    method: str
+    most_users: int
+    step_seconds: int
     labels: tuple[str, ...]
     attach: bool
     stop_timeout: int

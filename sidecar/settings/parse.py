@@ -233,6 +233,21 @@ def alert_urls(raw: str) -> tuple[str, ...]:
     return found
 
 
+def endpoint(raw: str) -> str:
+    """A path on the target, with its query."""
+    if raw and not re.fullmatch(r"/[^\s#]*", raw):
+        raise ValueError("a path such as /api/cart?page=2; the target is HOST")
+    return raw
+
+
+def http_method(raw: str) -> str:
+    """GET and its like, in any case."""
+    known = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+    if raw.upper() in known:
+        return raw.upper()
+    raise ValueError(f"one of {', '.join(known)}")
+
+
 def named_urls(raw: str) -> tuple[tuple[str, str], ...]:
     """`shop=http://shop/health db=http://db:8080/` as (name, URL) pairs."""
     found = []

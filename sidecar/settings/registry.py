@@ -10,7 +10,7 @@ from functools import partial
 from sidecar.model import threshold
 from sidecar.settings import parse
 from sidecar.settings.inside import FAILING, INSIDE, PUSHING
-from sidecar.settings.judging import JUDGING, REPORTS
+from sidecar.settings.judging import CAPACITY, JUDGING, REPORTS
 from sidecar.settings.knob import Knob
 from sidecar.settings.watching import ALERTS, WATCHING
 
@@ -305,6 +305,7 @@ GROUPS: tuple[tuple[str, tuple[Knob, ...]], ...] = (
     ("A run", _RUN),
     ("What makes a run INVALID", JUDGING),
     ("Reports", REPORTS),
+    ("Capacity", CAPACITY),
     ("Limits", _RESOURCES),
     ("Images", _IMAGES),
     ("The view", _VIEW),

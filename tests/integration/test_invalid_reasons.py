@@ -75,6 +75,7 @@ def whole(judged: Judged) -> None:
         docker("unpause", one, check=False)
     judged.stack.up("WORKERS=2")
     until(lambda: judged.stack.worker_count() == 2, 60, "both workers")
+    until(lambda: not judged.is_waiting_for_lost_workers(), 90, "the master to give up on those who are gone")
 
 
 def disconnect(judged: Judged) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from stacks import ROOT, Stack, docker
@@ -38,6 +40,23 @@ def test_the_settings_that_a_small_run_advises_carry_a_larger_one(judged: Judged
     for one in workers:
         assert one["cpu_mean_percent"] < 90
         assert one["memory_max_bytes"] < one["memory_limit_bytes"]
+
+
+def test_an_endpoint_is_put_under_ever_more_users_in_a_stack_that_is_gone_afterwards(judged: Judged) -> None:
+    done = judged.stack.kit(
+        "capacity", "ENDPOINT=/slow?ms=20", "MOCK=1", "MOST_USERS=8", "STEP_SECONDS=12", "WORKERS=1", timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no knee up to 8 users: each step brought more" in done.stdout
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("report: ") and "capacity-" in line]
+    folder = Path(line.removeprefix("report: "))
+    steps = json.loads((folder / "capacity.json").read_text())["steps"]
+    assert [one["users"] for one in steps] == [1, 2, 4, 8]
+    assert steps[-1]["rps"] > 5 * steps[0]["rps"]
+    assert (folder / "capacity.png").read_bytes().startswith(b"\x89PNG")
+    project = f"{judged.stack.project}-capacity"
+    assert docker("ps", "-aq", "--filter", f"label=com.docker.compose.project={project}") == ""
+    assert docker("volume", "ls", "-q", "--filter", f"label=com.docker.compose.project={project}") == ""
 
 
 def test_two_hundred_thousand_failures_are_reported_soon_and_small(judged: Judged) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import urllib.request
+from typing import Any
 
 import pytest
 from stacks import Stack, docker, until
@@ -25,6 +27,26 @@ def test_a_run_of_the_web_page_is_judged_by_itself_and_its_page_is_served(judged
     until(lambda: (judged.stack.snapshot()["verdict"] or {}).get("reasons") == report["reasons"], 20, "the last word")
     with urllib.request.urlopen(f"http://127.0.0.1:{judged.stack.monitor_port}/runs/{run_id}", timeout=10) as page:
         assert run_id in page.read().decode()
+
+
+def test_what_answers_and_what_does_not_is_known_with_an_exit_code(judged: Judged) -> None:
+    def health() -> tuple[int, dict[str, Any]]:
+        done = judged.stack.kit("health", "--json")
+        return done.returncode, {one["name"]: one for one in json.loads(done.stdout)["endpoints"]}
+
+    until(lambda: "target" in health()[1], 40, "the last run's target to be asked")
+    code, found = health()
+    assert (code, {name for name, one in found.items() if one["passed"]}) == (
+        0,
+        {"master", "statistics", "sidecar", "target"},
+    )
+    (target,) = judged.stack.containers("mock-target")
+    docker("stop", "-t", "1", target)
+    until(lambda: health()[0] == 1, 40, "the target to be missed")
+    assert not health()[1]["target"]["passed"]
+    assert "target" in judged.stack.kit("monitor", "ONCE=1").stdout
+    docker("start", target)
+    until(lambda: health()[0] == 0, 40, "the target to be back")
 
 
 def test_a_worker_that_was_killed_for_memory_is_told_from_a_target_that_fails(judged: Judged) -> None:

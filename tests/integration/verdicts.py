@@ -67,6 +67,7 @@ class Judged:
     def run(self, *words: str) -> tuple[int, Any]:
         """A run by `kit run`: its exit code, and its report."""
         done = self.stack.kit("run", "USERS=6", "SPAWN_RATE=6", f"RUN_TIME={RUN_SECONDS}s", *words)
+        assert done.returncode != 2, done.stderr
         newest = max(self.stack.reports.glob("*/report.json"), key=lambda path: path.stat().st_mtime)
         return done.returncode, json.loads(newest.read_text())
 
@@ -76,6 +77,13 @@ class Judged:
         assert done.returncode == 0, done.stderr
         (line,) = [line for line in done.stdout.splitlines() if line.startswith("report: ")]
         return done.stdout, json.loads((Path(line.removeprefix("report: ")) / "report.json").read_text())
+
+    def is_waiting_for_lost_workers(self) -> bool:
+        """Whether a run is still going, or a worker's container is gone that the master has not missed yet."""
+        figures = self.stack.web("/stats/requests")
+        there = {one["Config"]["Hostname"] for one in self.stack.inspect("locust-worker")}
+        silent = [one for one in figures["workers"] if one["state"] != "missing" and one["id"][:12] not in there]
+        return bool(silent) or figures["state"] not in {"ready", "stopped"}
 
     def stop_by_web(self) -> None:
         """Stop the run as the page of Locust does."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sidecar.report.charts.shapes import Area, Box, Label, Picture, Polyline, Role, Shape
 
@@ -15,6 +15,7 @@ _LETTER = 6.2  # the mean width of a letter at size 12, near enough for placing 
 _NICE_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
 _MOST_X_TICKS = 9
 _BAR, _BAR_GAP = 20.0, 10.0
+_PANEL = 210.0
 _LONGEST_NAME = 44
 
 Values = Sequence[float | None]
@@ -238,3 +239,42 @@ def _in_words(lanes: Sequence[Lane], unit: str, marks: Sequence[Mark]) -> str:
 
 def _cut(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+
+
+def by_step(
+    title: str, steps: Sequence[str], panels: Sequence[tuple[str, Sequence[Lane]]], *, marked: int | None = None
+) -> Picture:
+    """Panels below each other over the same steps, one of which may be marked.
+
+    Args:
+        title: what it shows.
+        steps: what the steps are called.
+        panels: (title, lanes) of each.
+        marked: the place of the step to mark.
+    """
+    shapes: list[Shape] = [Label(0, 14, title, Role.INK, size=15, is_bold=True)]
+    told = []
+    for number, (name, lanes) in enumerate(panels):
+        y = 30 + number * (_PANEL + 14)
+        part = over_time(name, [float(place) for place in range(len(steps))], lanes, height=_PANEL)
+        frame = Frame(_LEFT, y + _TITLE + _LEGEND + 4, WIDTH - _LEFT - _RIGHT, 0, max(1.0, len(steps) - 1.0), 1.0)
+        shapes += [_moved(shape, y) for shape in part.shapes if not _is_clock(shape, part)]
+        for place, step in enumerate(steps):
+            anchor = "start" if place == 0 else "end" if place == len(steps) - 1 else "middle"
+            shapes.append(Label(frame.x(place), y + _PANEL - _BOTTOM + 17, step, anchor=anchor, size=11))
+        if marked is not None:
+            x = frame.x(marked)
+            shapes.append(Polyline(((x, frame.top), (x, y + _PANEL - _BOTTOM)), Role.WARN, 1.4, is_dashed=True))
+        told.append(f"{name}: {part.description}")
+    return Picture(WIDTH, 30 + len(panels) * (_PANEL + 14), title, "; ".join(told), tuple(shapes))
+
+
+def _is_clock(shape: Shape, picture: Picture) -> bool:
+    """Whether it is a label of the axis of time."""
+    return isinstance(shape, Label) and shape.y > picture.height - _BOTTOM + 10
+
+
+def _moved(shape: Shape, down: float) -> Shape:
+    if isinstance(shape, Polyline | Area):
+        return replace(shape, points=tuple((x, y + down) for x, y in shape.points))
+    return replace(shape, y=shape.y + down)

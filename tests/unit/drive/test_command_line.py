@@ -30,6 +30,7 @@ USE = [
     "diagnose",
     "selftest",
     "run",
+    "capacity",
     "try",
     "report",
     "reports",

@@ -62,6 +62,12 @@ def test_one_thing_that_broke_is_one_reason(record: RunRecord, found: list[str])
     assert kinds(record) == found
 
 
+def test_a_worker_that_was_given_up_before_the_run_took_no_part_in_it() -> None:
+    lost = incident(Kind.WORKER_LOST, 2, workers=("w-old",))
+    assert kinds(clean(incidents=(lost,), moments=altered(0, 61, missing=("w-old",)))) == []
+    assert kinds(clean(incidents=(lost,), moments=altered(3, 61, missing=("w-old",)))) == ["worker_lost"]
+
+
 def test_a_worker_that_was_scaled_up_has_time_to_register() -> None:
     later = container(3, since=20)
     assert kinds(clean(series=(container(1), container(2), later), moments=altered(30, 61, workers=3))) == []

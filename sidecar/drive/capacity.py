@@ -1,0 +1,165 @@
+"""`capacity`: a short run at ever more users against one endpoint, in a stack of its own that is gone afterwards."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sidecar.drive import reports, saving, up, workspace
+from sidecar.drive.run import run
+from sidecar.errors import KitError, SettingError
+from sidecar.report.charts import png
+from sidecar.report.charts.plots import Lane, by_step
+from sidecar.report.charts.shapes import Picture, Role
+from sidecar.rules import knee
+from sidecar.rules.knee import Knee
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sidecar.drive.say import Say
+    from sidecar.settings import Settings
+
+_FILES = Path("locustfiles") / "capacity"
+_EXIT_INVALID = 4
+_HEADER = ("USERS", "REQ/S", "FAILED/S", "MEDIAN", "P95", "WORKER CPU")
+
+
+def capacity(settings: Settings, environ: Mapping[str, str], say: Say) -> int:
+    """Bring a stack of its own up, run, say where the knee is, and take the stack away; 4 when the run was INVALID.
+
+    Raises:
+        KitError: no ENDPOINT, no target, or the stack did not come up.
+
+    """
+    if not settings.endpoint:
+        raise SettingError("ENDPOINT is empty", wanted="a path on the target", fix="make capacity ENDPOINT=/api/cart")
+    reports.probe(settings.reports_dir)
+    own = _own(settings)
+    _write_files(settings, own)
+    try:
+        up.up(own, environ, say, quiet_end=True)
+        run(own, environ, say)
+    finally:
+        with suppress(KitError):
+            compose = workspace.compose_for(own, workspace.decided(own), environ)
+            compose.run("--profile", "*", "down", "--volumes", "--remove-orphans", timeout=120)
+    return _tell(settings, own, environ, say)
+
+
+def _own(settings: Settings) -> Settings:
+    """The settings of the stack of its own: the same target, workers and limits, other ports, names and files."""
+    known = workspace.decided(settings)
+    mock = settings.mock or (not settings.host and known.mock)
+    folder = settings.state_dir / "capacity" / settings.project
+    return replace(
+        settings,
+        project=f"{settings.project}-capacity",
+        web_port=_free_port(),
+        monitor_port=_free_port(),
+        host="" if mock else settings.host or known.host,
+        mock=mock,
+        locustfiles_dir=folder / "files",
+        locustfile="locustfile.py",
+        reports_dir=folder / "reports",
+        classes=(),
+        tags=(),
+        exclude_tags=(),
+        thresholds=(),
+        thresholds_file="",
+        fail_ratio=1.0,
+        given={name: one for name, one in settings.given.items() if name not in {"USERS", "SPAWN_RATE", "RUN_TIME"}},
+    )
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def _write_files(settings: Settings, own: Settings) -> None:
+    shutil.rmtree(own.locustfiles_dir.parent, ignore_errors=True)
+    shutil.copytree(settings.root / _FILES, own.locustfiles_dir, ignore=shutil.ignore_patterns("__pycache__"))
+    parameters = {
+        "method": settings.method,
+        "endpoint": settings.endpoint,
+        "most_users": settings.most_users,
+        "step_seconds": settings.step_seconds,
+    }
+    (own.locustfiles_dir / "parameters.json").write_text(json.dumps(parameters), encoding="utf-8")
+
+
+def _tell(settings: Settings, own: Settings, environ: Mapping[str, str], say: Say) -> int:
+    """Say what was found, and keep it among the reports."""
+    found = reports.all_runs(own.reports_dir)
+    if not found or "timeline" not in found[-1][1]:
+        raise KitError("the run left no account of its seconds", fix="make diagnose")
+    document = found[-1][1]
+    bend = knee.find(knee.steps_of(document["timeline"]))
+    folder = reports.new_folder(settings.reports_dir, f"capacity-{document['run_id']}")
+    files = [
+        ("capacity.png", png.render(picture(settings.endpoint, bend))),
+        ("capacity.json", _document(settings, bend)),
+    ]
+    saving.write(folder, settings, document, files, environ)
+    say.line()
+    for line in _table(bend):
+        say.line(line)
+    say.line(bend.text)
+    say.line(f"report: {folder}")
+    return _EXIT_INVALID if document["verdict"] == "INVALID" else 0
+
+
+def _document(settings: Settings, bend: Knee) -> bytes:
+    found: dict[str, Any] = {
+        "schema_version": 1,
+        "endpoint": settings.endpoint,
+        "method": settings.method,
+        **asdict(bend),
+    }
+    return (json.dumps(found, indent=1) + "\n").encode()
+
+
+def _table(bend: Knee) -> list[str]:
+    rows = [
+        _HEADER,
+        *(
+            (
+                f"{one.users}{' ←' if place == bend.at else ''}",
+                f"{one.rps:.1f}",
+                f"{one.fail_per_second:.1f}",
+                _ms(one.p50_ms),
+                _ms(one.p95_ms),
+                f"{one.cpu_percent:.0f} %",
+            )
+            for place, one in enumerate(bend.steps)
+        ),
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
+    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+
+
+def _ms(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0f} ms"
+
+
+def picture(endpoint: str, bend: Knee) -> Picture:
+    """Requests a second and response times against users, the knee marked."""
+    steps = bend.steps
+    panels = (
+        ("Requests a second", [Lane("requests a second", [one.rps for one in steps], Role.THIRD)]),
+        (
+            "Response times, ms",
+            [
+                Lane("median", [one.p50_ms for one in steps], Role.FIRST),
+                Lane("p95", [one.p95_ms for one in steps], Role.SECOND),
+            ],
+        ),
+    )
+    return by_step(f"{endpoint} under more and more users", [f"{one.users}" for one in steps], panels, marked=bend.at)

@@ -1,0 +1,77 @@
+"""From a run at ever more users: how many one endpoint carries, and from where on more of them only wait. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+LEAST_GAIN = 1.1
+_MUCH_CPU_PERCENT = 90.0
+_LEAST_POINTS = 4  # of a step; what is shorter is a ramp
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What came of so many users: requests and failures a second, times in ms, CPU of the busiest worker in percent."""
+
+    users: int
+    rps: float
+    fail_per_second: float
+    p50_ms: float | None
+    p95_ms: float | None
+    cpu_percent: float
+
+
+@dataclass(frozen=True, slots=True)
+class Knee:
+    """Where it bends.
+
+    Attributes:
+        steps: what was measured, by rising users.
+        at: the place in `steps` of the last that brought a tenth more than the one before; None when each did.
+        by_generator: whether a worker was at its limit by then, so that it says nothing of the target.
+        text: the same in one line.
+
+    """
+
+    steps: tuple[Step, ...]
+    at: int | None
+    by_generator: bool
+    text: str
+
+
+def steps_of(timeline: Mapping[str, Any]) -> tuple[Step, ...]:
+    """The steps in a report's timeline: stretches with the same number of users, as they stood at their ends."""
+    names = ("users", "rps", "fail_per_second", "p50_ms", "p95_ms", "cpu_percent")
+    rows = list(zip(*(timeline[name] for name in names), strict=True))
+    found: dict[int, Step] = {}
+    for users, group in groupby(rows, itemgetter(0)):
+        points = list(group)
+        if not users or len(points) < _LEAST_POINTS:
+            continue
+        _, rps, failing, p50, p95, _ = points[-1]
+        found[int(users)] = Step(int(users), rps or 0.0, failing or 0.0, p50, p95, max(one[5] or 0.0 for one in points))
+    return tuple(found[users] for users in sorted(found))
+
+
+def find(steps: Sequence[Step]) -> Knee:
+    """The knee: the last step before one that brought less than a tenth more requests a second."""
+    at = next((place for place in range(len(steps) - 1) if steps[place + 1].rps < LEAST_GAIN * steps[place].rps), None)
+    if at is None:
+        most = f" up to {steps[-1].users} users" if steps else ""
+        return Knee(tuple(steps), None, by_generator=False, text=f"no knee{most}: each step brought more")
+    by_generator = max(one.cpu_percent for one in steps[: at + 2]) >= _MUCH_CPU_PERCENT
+    knee, after = steps[at], steps[at + 1]
+    text = f"knee at {_told(knee)}; with {_told(after)}"
+    if by_generator:
+        text += "; a worker was at its limit, so this is the load machine's knee: more WORKERS"
+    return Knee(tuple(steps), at, by_generator, text)
+
+
+def _told(step: Step) -> str:
+    p95 = "" if step.p95_ms is None else f", p95 {step.p95_ms:.0f} ms"
+    failing = f", {step.fail_per_second:.1f} failed" if step.fail_per_second else ""
+    return f"{step.users} user{'' if step.users == 1 else 's'}: {step.rps:.0f} requests a second{failing}{p95}"
