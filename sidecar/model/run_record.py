@@ -55,7 +55,8 @@ class RunRecord:
         incidents: what the sidecar recorded from its start to a little after its end, oldest first.
         series: the containers' figures meanwhile.
         unwatched: why nobody can tell what happened to the containers, "" when somebody watched.
-        watched_until: the moment of the newest figures of a container up to the end; None for none.
+        watched_until: the moment of the newest figures of a container, from half a minute before its start up to its
+            end; None for none.
         settled: whether no incident may still change.
         images: image of each service, as far as it is known.
 

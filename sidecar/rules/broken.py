@@ -212,7 +212,7 @@ def _unwatched(record: RunRecord) -> Iterator[Reason]:
         return
     seen = record.watched_until or record.started_at
     gap = (record.until - seen).total_seconds()
-    if gap > _BLIND_SECONDS or (record.watched_until is None and record.seconds > 0):
+    if gap > _BLIND_SECONDS or record.watched_until is None:
         text = f"the sidecar was not there to see OOM kills and restarts, from {seen:%H:%M:%S} UTC, for {gap:.0f} s"
         yield Reason("blind", text, seen, gap, _share(gap, record))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ from sidecar.model.incident import FINAL, Incident
 from sidecar.model.run_record import RunRecord
 from sidecar.runs import folder
 
+_BEFORE = timedelta(seconds=30)  # a run may be shorter than the time between two looks at the containers
 _AFTER = timedelta(seconds=2)  # what broke in a run's last second is known a little later
 _MOST_INCIDENTS = 2000
 _POINTS = 600
@@ -42,13 +43,21 @@ def gather(runs: Path, run_id: str, past: Past | None, project: str, clock: Call
     until = clock() if found.is_going else found.until
     try:
         incidents = past.run_incidents(found.started_at, until + _AFTER, project, _MOST_INCIDENTS)
-        series = past.run_containers(found.started_at, until + timedelta(milliseconds=1), project, _POINTS)
+        series = past.run_containers(found.started_at - _BEFORE, until + timedelta(milliseconds=1), project, _POINTS)
     except LedgerError as error:
         return replace(found, unwatched=error.line())
     return replace(
         found,
         incidents=tuple(one for one in incidents if one.at <= until),
-        series=tuple(series),
+        series=tuple(_within(series, found.started_at)),
         watched_until=max((one.points[-1].at for one in series if one.points), default=None),
         settled=clock() - until > _AFTER and all(one.state == FINAL or one.until is None for one in incidents),
     )
+
+
+def _within(series: Sequence[Series], since: datetime) -> Iterator[Series]:
+    """The figures from then on; containers without any are left out."""
+    for one in series:
+        points = tuple(point for point in one.points if point.at >= since)
+        if points:
+            yield replace(one, points=points)

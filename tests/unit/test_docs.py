@@ -14,6 +14,8 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from sidecar.cli import VERBS
+from sidecar.diagnose import judge
+from sidecar.diagnose.catalogue import causes
 from sidecar.model.incident import Incident, Kind, Reason
 from sidecar.model.naming import KIND_NAMES
 from sidecar.model.own import Own
@@ -31,6 +33,7 @@ from tests.unit.sidecar.asking import ask
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 11, 22, 15, 4, 5, tzinfo=UTC)
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+COLUMNS_OF_THE_GUIDE = 3
 OF_ONE_VERB = {"ID", "SINCE", "NOTE", "ONLY", "FORMAT", "EXPLAIN", "BUNDLE", "FROM"}
 
 
@@ -127,3 +130,23 @@ def test_every_command_that_is_mentioned_exists(path: Path) -> None:
 def test_every_link_within_the_checkout_leads_somewhere(path: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text())
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def guide_rows() -> list[list[str]]:
+    lines = [line for line in page("guide.md").splitlines() if line.startswith("| ")]
+    cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    return [row for row in cells if row[0] not in {"In the guide", "---"}]
+
+
+def test_the_guide_says_how_many_rows_it_has_and_each_has_what_and_where() -> None:
+    said = re.search(r"(\d+) rows in all", page("guide.md"))
+    assert said
+    assert int(said[1]) == len(guide_rows())
+    assert [row for row in guide_rows() if len(row) != COLUMNS_OF_THE_GUIDE or not row[1]] == []
+
+
+def test_every_cause_and_check_that_the_guide_names_exists() -> None:
+    text = page("guide.md")
+    known = {*causes(), *(rule.name for rule in judge.RULES)}
+    named = re.findall(r"(?:checks?|causes?) `([a-z0-9-]+)`(?: and `([a-z0-9-]+)`)?", text)
+    assert {name for pair in named for name in pair if name} <= known

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sidecar.report.charts.shapes import Area, Box, Label, Picture, Point, Polyline, Role
 
 _SCALE = 2
+_MARGIN = 14  # px around it: a file has no page to stand in
 _PAPER = (255, 255, 255)
 COLOURS = {
     Role.INK: (27, 31, 36),
@@ -31,7 +32,7 @@ _DASH, _GAP = 5.0, 4.0
 
 def render(picture: Picture) -> bytes:
     """The file."""
-    size = (round(picture.width * _SCALE), round(picture.height * _SCALE))
+    size = (round((picture.width + 2 * _MARGIN) * _SCALE), round((picture.height + 2 * _MARGIN) * _SCALE))
     image = Image.new("RGB", size, _PAPER)
     draw = ImageDraw.Draw(image)
     for shape in picture.shapes:
@@ -72,13 +73,13 @@ def _dashes(points: tuple[Point, ...]) -> list[tuple[Point, ...]]:
 
 def _text(draw: ImageDraw.ImageDraw, label: Label) -> None:
     font = ImageFont.load_default(label.size * _SCALE)
-    place = (label.x * _SCALE, label.y * _SCALE)
-    stroke = 0.4 * _SCALE if label.is_bold else 0
+    (place,) = _scaled(((label.x, label.y),))
+    stroke = 0.25 * _SCALE if label.is_bold else 0
     draw.text(place, label.text, COLOURS[label.role], font, anchor=_ANCHORS[label.anchor], stroke_width=stroke)
 
 
 def _scaled(points: tuple[Point, ...]) -> list[tuple[float, float]]:
-    return [(x * _SCALE, y * _SCALE) for x, y in points]
+    return [((x + _MARGIN) * _SCALE, (y + _MARGIN) * _SCALE) for x, y in points]
 
 
 def _mixed(role: Role, opacity: float) -> tuple[int, int, int]:

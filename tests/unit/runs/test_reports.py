@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,14 @@ def test_other_words_judge_it_otherwise_and_change_nothing(tmp_path: Path) -> No
     assert made.of(RUN, Ask(judge={"thresholds": "requests>100"}))["verdict"] == "FAIL"
     assert not (path / FILE).exists()
     assert made.of(RUN)["verdict"] == "PASS"
+
+
+def test_a_run_shorter_than_a_look_at_the_containers_was_watched_all_the_same(tmp_path: Path) -> None:
+    written(tmp_path, seconds=2)
+    before = replace(container(1), points=tuple(replace(one, at=after(-3)) for one in container(1).points[:1]))
+    found = reports(tmp_path, past=Past(series=[before])).of(RUN)
+    assert (found["verdict"], found["generators"]) == ("PASS", [])
+    assert reports(tmp_path, past=Past(series=[replace(before, points=())])).of(RUN, ANEW)["verdict"] == "INVALID"
 
 
 @pytest.mark.parametrize("name", ["nope", "../../etc", "20261127T010203Z-0000", ""])

@@ -95,6 +95,9 @@ function showTable(section, head, rows) {
 
 export function showRun(snapshot) {
   setText(byId("run-name"), snapshot.run ? `${snapshot.run.run_id}: ${snapshot.run.state}` : "");
+  const report = byId("run-report");
+  report.hidden = !snapshot.run;
+  if (snapshot.run) report.href = `/runs/${encodeURIComponent(snapshot.run.run_id)}`;
   showVerdict(snapshot);
   showLocust(snapshot);
   showWarnings(snapshot.warnings);
