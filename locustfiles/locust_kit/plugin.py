@@ -8,6 +8,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import gevent
 from locust.runners import STATE_INIT, STATE_MISSING, STATE_RUNNING, STATE_STOPPING, MasterRunner, WorkerRunner
 
 from . import connections, heartbeat, incidents_tab, plan, run_folder, shared_tls, status
@@ -166,6 +167,13 @@ class Master:
         if self._run:
             self._run = run_folder.stopping(self._run)
             self._record.stopping()
+        self._end_ramp()
+
+    def _end_ramp(self) -> None:
+        """End a ramp that is under way, as Locust's Stop button does; its timer forgets to, and users go on coming."""
+        ramp = getattr(self._environment.web_ui, "_swarm_greenlet", None)
+        if ramp is not None and ramp is not gevent.getcurrent():
+            ramp.kill(block=False)
 
     def _end_if_over(self) -> None:
         """End a run whose last users have stopped: with a worker missing, Locust itself waits a minute longer."""

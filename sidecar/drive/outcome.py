@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sidecar.drive import account, limits, record, saving, summary, workspace
 from sidecar.drive.web import Web, WebError
 from sidecar.errors import KitError
-from sidecar.report import document as report_document
-from sidecar.report.document import Judging
+from sidecar.report.judging import Judging, judged_document
 from sidecar.rules import decision, thresholds
 from sidecar.rules.decision import Facts, Reason, Verdict
 
@@ -94,7 +93,7 @@ def _as_seen(web: Web, settings: Settings, done: Run, at_start: Mapping[str, Any
     )
     return {
         **_document(settings, done, judged, at_start),
-        "judged": report_document.judged_document(judged, checked, by),
+        "judged": judged_document(judged, checked, by),
     }
 
 

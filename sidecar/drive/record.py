@@ -125,7 +125,14 @@ def _by_helper(settings: Settings, why: str, *words: str) -> bytes:
     project = settings.project
     command = [
         *("docker", "run", "--rm", "--network", "none", "--pull", "never"),
-        *("--label", "io.locust-kit.role=report", "--env", f"PROJECT={project}"),
+        *(
+            "--label",
+            "io.locust-kit.role=report",
+            "--env",
+            f"PROJECT={project}",
+            "--env",
+            f"INTERVAL={settings.interval:g}",
+        ),
         *("--volume", f"{project}_runs:/var/lib/locust-kit/runs"),
         *("--volume", f"{project}_ledger:/var/lib/locust-kit/ledger"),
         *("--cap-drop", "ALL", "--security-opt", "no-new-privileges:true", "--memory", "512m"),

@@ -55,8 +55,9 @@ class RunRecord:
         incidents: what the sidecar recorded from its start to a little after its end, oldest first.
         series: the containers' figures meanwhile.
         unwatched: why nobody can tell what happened to the containers, "" when somebody watched.
-        watched_until: the moment of the newest figures of a container, from half a minute before its start up to its
-            end; None for none.
+        watched_until: the moment of the newest figures of a container, from a little before its start up to its end;
+            None for none.
+        look_seconds: how often the sidecar looks at the containers.
         settled: whether no incident may still change.
         images: image of each service, as far as it is known.
 
@@ -77,6 +78,7 @@ class RunRecord:
     series: tuple[Series, ...] = ()
     unwatched: str = ""
     watched_until: datetime | None = None
+    look_seconds: float = 2.0
     settled: bool = True
 
     @property

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
 from sidecar.ledger.records import Series
-from sidecar.model import threshold
 from sidecar.model.incident import Incident
 from sidecar.model.run_record import RunRecord
-from sidecar.model.threshold import Threshold
 from sidecar.model.times import format_time
-from sidecar.rules import attribution, broken, capacity, decision, thresholds
-from sidecar.rules.decision import Facts, Verdict
-from sidecar.rules.spans import Sustained
-from sidecar.rules.thresholds import Judged
+from sidecar.report.judging import Judging, judge, judged_document, judging
+from sidecar.rules import attribution, broken, capacity, decision
 from sidecar.rules.timeline import Timeline, resampled
 from sidecar.rules.warnings import MASTER, WORKER
 
@@ -28,83 +24,6 @@ _POINTS = 300
 _MOST_GROUPS, _MOST_EXAMPLES = 50, 2
 _FEW_INCIDENTS = 100
 _MANY_USERS = (2, 5, 10)  # times what was run
-
-
-@dataclass(frozen=True, slots=True)
-class Judging:
-    """By what a run is judged, as it was written down at its start."""
-
-    thresholds: tuple[Threshold, ...] = ()
-    fail_ratio: float | None = 0.0
-    is_fatal: bool = True
-    limits: broken.Limits = field(default_factory=broken.Limits)
-    trouble: str = ""
-
-
-def judging(words: Mapping[str, Any]) -> Judging:
-    """Read the words of run.json; a threshold that cannot be read is a trouble, and no reason to give up."""
-    try:
-        asked = threshold.parse(str(words.get("thresholds") or ""))
-        trouble = ""
-    except ValueError as error:
-        asked, trouble = (), f"the run's thresholds cannot be read: {error}"
-    usual = broken.Limits()
-    return Judging(
-        asked,
-        _fail_ratio(words, asked),
-        str(words.get("on_invalid") or "fail") != "warn",
-        broken.Limits(
-            _number(words.get("generator_cpu"), usual.cpu_percent),
-            _number(words.get("generator_throttled"), usual.throttled_percent),
-            Sustained(
-                _number(words.get("sustained_seconds"), usual.sustained.seconds),
-                _number(words.get("sustained_share"), usual.sustained.share),
-            ),
-        ),
-        trouble,
-    )
-
-
-def _fail_ratio(words: Mapping[str, Any], asked: tuple[Threshold, ...]) -> float | None:
-    """The largest share of failures that passes; None where a threshold over all requests takes its place."""
-    if "fail_ratio_limit" in words:
-        limit = words["fail_ratio_limit"]
-        return None if limit is None else _number(limit, 0.0)
-    by_threshold = any(one.metric == "fail_ratio" and not one.tags and not one.is_soft for one in asked)
-    return None if by_threshold else _number(words.get("fail_ratio"), 0.0)
-
-
-def _number(given: object, usual: float) -> float:
-    """A number, or a percentage as a share; `usual` for what is none."""
-    text = str(given if given is not None else "").strip()
-    try:
-        return float(text.rstrip("%")) / 100 if text.endswith("%") else float(text)
-    except ValueError:
-        return usual
-
-
-def judge(record: RunRecord, by: Judging) -> tuple[Verdict, tuple[Judged, ...]]:
-    """The verdict over what is on the disk of a run, and what came of each threshold."""
-    rows = thresholds.rows_of(record.statistics.get("endpoints") or [])
-    checked = thresholds.judge(by.thresholds, rows, thresholds.spreads_of(record.performance))
-    figures = record.statistics.get("figures") or {}
-    facts = Facts(
-        requests=int(record.end.get("requests", figures.get("requests", 0))),
-        failures=int(record.end.get("failures", figures.get("failures", 0))),
-        fail_ratio_limit=by.fail_ratio,
-        reasons=broken.reasons(record, by.limits),
-        exception=_exception(record.groups),
-        thresholds=checked,
-        is_fatal=by.is_fatal,
-    )
-    return decision.decide(facts), checked
-
-
-def _exception(groups: Mapping[str, Any]) -> str:
-    """The most frequent of what users' code raised, in one line; "" for nothing."""
-    raised = [one for one in groups.get("groups") or [] if one.get("class") == "task_error"]
-    most = max(raised, key=lambda one: int(one.get("count") or 0), default=None)
-    return f"{most['count']} × {most.get('message') or most.get('detail')}" if most else ""
 
 
 def make(
@@ -121,8 +40,6 @@ def make(
     """
     by = judging(record.judge)
     verdict, checked = judge(record, by)
-    breaking = broken.breaking(record)
-    attributed = [found for one in breaking if (found := attribution.attribute(one, record.moments, record.until))]
     return {
         "schema_version": SCHEMA_VERSION,
         "project": project,
@@ -140,33 +57,52 @@ def make(
         "ended_at": format_time(record.until),
         "duration_seconds": round(record.seconds, 1),
         "settings": _settings(record, by),
+        **_requests(record),
+        **_course(record),
+        "capacity": _capacity(record, cores, users),
+        **_origin(record, project, kit_version),
+    }
+
+
+def _requests(record: RunRecord) -> dict[str, Any]:
+    """What came of the requests."""
+    return {
         "figures": {**_NO_FIGURES, **(record.statistics.get("figures") or {})},
         "endpoints": list(record.statistics.get("endpoints") or []),
         "failures": list(record.statistics.get("errors") or []),
         "failure_classes": dict(record.groups.get("classes") or {}),
         "failure_groups": [_group(one) for one in (record.groups.get("groups") or [])[:_MOST_GROUPS]],
         "times": _times(record.performance),
-        "workers": _workers(record),
         "retries": int(record.end.get("retries") or 0),
+    }
+
+
+def _course(record: RunRecord) -> dict[str, Any]:
+    """What happened, second by second, to users, workers and containers, and whose failures they are."""
+    breaking = broken.breaking(record)
+    attributed = [found for one in breaking if (found := attribution.attribute(one, record.moments, record.until))]
+    gist = attribution.gist(
+        int((record.statistics.get("figures") or {}).get("failures") or 0),
+        attributed,
+        incidents=len(breaking),
+        of_generator=int((record.groups.get("classes") or {}).get("generator") or 0),
+    )
+    return {
+        "workers": _workers(record),
         "timeline": _timeline(resampled(record.moments, _POINTS)),
         "generators": [_generator(one) for one in record.series if one.service in {MASTER, WORKER}],
         "incidents": _incidents(record, attributed),
-        "attribution": {
-            "text": attribution.gist(
-                int((record.statistics.get("figures") or {}).get("failures") or 0),
-                attributed,
-                incidents=len(breaking),
-                of_generator=int((record.groups.get("classes") or {}).get("generator") or 0),
-            ),
-            "incidents": [asdict(one) for one in attributed],
-        },
-        "capacity": _capacity(record, cores, users),
-        "locustfile": {
-            "sha256": (record.begin.get("locustfile") or {}).get("sha256", ""),
-            "files": list((record.begin.get("locustfile") or {}).get("files") or []),
-        },
-        "locust_version": (record.begin.get("versions") or {}).get("locust", ""),
-        "versions": {**(record.begin.get("versions") or {}), "kit": kit_version},
+        "attribution": {"text": gist, "incidents": [asdict(one) for one in attributed]},
+    }
+
+
+def _origin(record: RunRecord, project: str, kit_version: str) -> dict[str, Any]:
+    """Of which files and versions it was, and how to run the same once more."""
+    locustfile, versions = record.begin.get("locustfile") or {}, record.begin.get("versions") or {}
+    return {
+        "locustfile": {"sha256": locustfile.get("sha256", ""), "files": list(locustfile.get("files") or [])},
+        "locust_version": versions.get("locust", ""),
+        "versions": {**versions, "kit": kit_version},
         "repeat": _repeat(record, project),
     }
 
@@ -184,43 +120,6 @@ def _state(record: RunRecord) -> str:
     if record.ended_at is not None:
         return "ended"
     return "going" if record.is_going else "broke off"
-
-
-def judged_document(verdict: Verdict, checked: Sequence[Judged], by: Judging) -> dict[str, Any]:
-    """The verdict in parts, for programs."""
-    return {
-        "reasons": [
-            {
-                "kind": one.kind,
-                "text": one.text,
-                "at": format_time(one.at) if one.at else None,
-                "seconds": None if one.seconds is None else round(one.seconds, 1),
-                "share": None if one.share is None else round(one.share, 4),
-            }
-            for one in verdict.broken
-        ],
-        "thresholds": [
-            {
-                "threshold": one.threshold.text,
-                "is_soft": one.threshold.is_soft,
-                "limit": one.threshold.limit,
-                "actual": one.actual,
-                "samples": one.samples,
-                "samples_wanted": one.samples_wanted,
-                "is_known": one.is_known,
-                "passed": one.passed,
-                "text": one.text,
-            }
-            for one in checked
-        ],
-        "limits": {
-            "fail_ratio": by.fail_ratio,
-            "generator_cpu_percent": by.limits.cpu_percent,
-            "generator_throttled_percent": by.limits.throttled_percent,
-            "sustained_seconds": by.limits.sustained.seconds,
-            "sustained_share": by.limits.sustained.share,
-        },
-    }
 
 
 def _settings(record: RunRecord, by: Judging) -> dict[str, Any]:

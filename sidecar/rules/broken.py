@@ -22,7 +22,7 @@ _STEP = timedelta(seconds=10)  # of the timeline; a master that is busy may leav
 _SERIES_STEPS = 3
 _RAMP_SLACK_SECONDS = 5.0  # workers tell their users every 3 s
 _EARLY_SLACK_SECONDS = 1.0
-_BLIND_SECONDS = 20.0
+_BLIND_SECONDS, _BLIND_LOOKS = 10.0, 3.0
 _GRACE = timedelta(seconds=10)  # for a worker that has just been started to register
 
 
@@ -212,7 +212,7 @@ def _unwatched(record: RunRecord) -> Iterator[Reason]:
         return
     seen = record.watched_until or record.started_at
     gap = (record.until - seen).total_seconds()
-    if gap > _BLIND_SECONDS or record.watched_until is None:
+    if gap > max(_BLIND_SECONDS, _BLIND_LOOKS * record.look_seconds) or record.watched_until is None:
         text = f"the sidecar was not there to see OOM kills and restarts, from {seen:%H:%M:%S} UTC, for {gap:.0f} s"
         yield Reason("blind", text, seen, gap, _share(gap, record))
 

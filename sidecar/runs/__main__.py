@@ -1,7 +1,7 @@
 """Reports from the disk alone, for when no sidecar runs: `python3 -m sidecar.runs [RUN_ID [ASK]]` prints JSON.
 
 ASK is a JSON object of what reports.Ask has. Runs in a short-lived container with the volumes `runs` and `ledger`;
-PROJECT is in its environment.
+PROJECT and INTERVAL are in its environment.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from sidecar.ledger.history_reader import HistoryReader
 from sidecar.ledger.reader import LedgerReader
 from sidecar.runs.past import LedgerPast
 from sidecar.runs.reports import Ask, Reports
+from sidecar.version import KIT_VERSION
 
 RUNS, LEDGER = Path("/var/lib/locust-kit/runs"), Path("/var/lib/locust-kit/ledger")
 
@@ -25,7 +26,8 @@ RUNS, LEDGER = Path("/var/lib/locust-kit/runs"), Path("/var/lib/locust-kit/ledge
 def main(words: list[str]) -> int:
     """Print the report of a run, or the list of all."""
     past = LedgerPast(LedgerReader(LEDGER), HistoryReader(LEDGER))
-    reports = Reports(RUNS, past, os.environ.get("PROJECT", "locust"), lambda: datetime.now(UTC))
+    project, look_seconds = os.environ.get("PROJECT", "locust"), float(os.environ.get("INTERVAL", "2"))
+    reports = Reports(RUNS, past, project, lambda: datetime.now(UTC), KIT_VERSION, look_seconds)
     try:
         if words:
             ask = Ask(**json.loads(words[1])) if words[1:] else Ask()

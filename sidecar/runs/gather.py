@@ -14,7 +14,7 @@ from sidecar.model.incident import FINAL, Incident
 from sidecar.model.run_record import RunRecord
 from sidecar.runs import folder
 
-_BEFORE = timedelta(seconds=30)  # a run may be shorter than the time between two looks at the containers
+_LEAST_BEFORE_SECONDS, _LOOKS = 30.0, 3.0  # a run may be shorter than the time between two looks at the containers
 _AFTER = timedelta(seconds=2)  # what broke in a run's last second is known a little later
 _MOST_INCIDENTS = 2000
 _POINTS = 600
@@ -30,20 +30,23 @@ class Past(Protocol):
         """Return the figures of the project's containers in the span."""
 
 
-def gather(runs: Path, run_id: str, past: Past | None, project: str, clock: Callable[[], datetime]) -> RunRecord:
-    """All that is on the disk of a run.
+def gather(
+    runs: Path, run_id: str, past: Past | None, project: str, clock: Callable[[], datetime], look_seconds: float
+) -> RunRecord:
+    """All that is on the disk of a run; `look_seconds` is how often the sidecar looks at the containers.
 
     Raises:
         NoSuchRunError: there is none of this id.
 
     """
-    found = folder.read(runs, run_id, clock())
+    found = replace(folder.read(runs, run_id, clock()), look_seconds=look_seconds)
+    before = timedelta(seconds=max(_LEAST_BEFORE_SECONDS, _LOOKS * look_seconds))
     if past is None:
         return replace(found, unwatched="there is no ledger")
     until = clock() if found.is_going else found.until
     try:
         incidents = past.run_incidents(found.started_at, until + _AFTER, project, _MOST_INCIDENTS)
-        series = past.run_containers(found.started_at - _BEFORE, until + timedelta(milliseconds=1), project, _POINTS)
+        series = past.run_containers(found.started_at - before, until + timedelta(milliseconds=1), project, _POINTS)
     except LedgerError as error:
         return replace(found, unwatched=error.line())
     return replace(

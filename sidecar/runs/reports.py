@@ -55,16 +55,24 @@ class Reports:
         project: the Compose project.
         clock: the time of day.
         kit_version: this kit's own version, for the report.
+        look_seconds: how often the sidecar looks at the containers.
     """
 
     def __init__(
-        self, runs: Path, past: Past | None, project: str, clock: Callable[[], datetime], kit_version: str = ""
+        self,
+        runs: Path,
+        past: Past | None,
+        project: str,
+        clock: Callable[[], datetime],
+        kit_version: str = "",
+        look_seconds: float = 2.0,
     ) -> None:
         self._runs = runs
         self._past = past
         self._project = project
         self._clock = clock
         self._version = kit_version
+        self._look_seconds = look_seconds
         self._words: dict[str, tuple[str, tuple[str, ...]]] = {}
         self._judged: dict[str, datetime | None] = {}
 
@@ -82,7 +90,7 @@ class Reports:
         kept = self._kept(run_id) if ask == PLAIN else {}
         if kept:
             return kept
-        record = gather(self._runs, run_id, self._past, self._project, self._clock)
+        record = gather(self._runs, run_id, self._past, self._project, self._clock, self._look_seconds)
         if ask.judge:
             record = replace(record, begin={**record.begin, "judge": ask.judge})
         made = document.make(record, self._project, os.cpu_count(), self._version, users=ask.users)

@@ -118,7 +118,9 @@ class Sidecar:
         self._sampler = self._make_sampler(settings, pool)
         self._keeper = self._make_keeper(settings)
         past = LedgerPast(self.reader, self.history)
-        self.reports = Reports(Path(settings.runs_folder), past, settings.project, now, KIT_VERSION)
+        self.reports = Reports(
+            Path(settings.runs_folder), past, settings.project, now, KIT_VERSION, settings.interval_seconds
+        )
         self._judge = Judge(self.reports)
         self._health = self._make_health(settings) if settings.health_seconds else None
 

@@ -13,7 +13,7 @@ import pytest
 from locust import LoadTestShape, User
 from locust.env import Environment
 from locust.runners import MasterRunner
-from locust_kit import form_field, plan, run_folder
+from locust_kit import form_field, plan, plugin, run_folder
 from locust_kit.failures.part import Account
 from locust_kit.run_record import RunRecord
 
@@ -180,3 +180,45 @@ def test_a_field_of_the_form_is_taken_once() -> None:
     options.kit_x = "a"
     assert (field.take(), field.take()) == ("a", "")
     assert form_field.FormField(None, "kit_x").take() == ""
+
+
+def plugin_of(environment: Environment) -> Any:
+    """The plugin's part on a master, without its listeners."""
+    made: Any = plugin.Master.__new__(plugin.Master)
+    made._environment = environment
+    return made
+
+
+def test_locusts_timer_ends_a_ramp_that_is_under_way(environment: Environment) -> None:
+    ramp = gevent.spawn(gevent.sleep, 60)
+    gevent.sleep(0)
+    environment.web_ui = SimpleNamespace(_swarm_greenlet=ramp)  # type: ignore[assignment]
+    plugin_of(environment)._end_ramp()
+    ramp.join(5)
+    assert ramp.dead
+    environment.web_ui = SimpleNamespace(_swarm_greenlet=gevent.getcurrent())  # type: ignore[assignment]
+    plugin_of(environment)._end_ramp()  # a ramp that stops the run itself is not cut off in it
+    environment.web_ui = None
+    plugin_of(environment)._end_ramp()
+
+
+@pytest.mark.parametrize(
+    ("state", "workers", "is_over"),
+    [
+        ("stopping", ("ready", "missing"), True),
+        ("stopping", ("running", "missing"), False),
+        ("stopping", ("ready", "ready"), False),  # Locust ends that itself, at once
+        ("running", ("ready", "missing"), False),
+    ],
+)
+def test_a_run_with_a_missing_worker_is_over_once_the_others_are_ready(
+    environment: Environment, state: str, workers: tuple[str, ...], *, is_over: bool
+) -> None:
+    runner: Any = environment.runner
+    runner.state = state
+    runner.clients = {str(number): SimpleNamespace(state=one) for number, one in enumerate(workers)}
+    ended = []
+    made = plugin_of(environment)
+    made._test_stop = lambda: ended.append(True)
+    made._end_if_over()
+    assert bool(ended) is is_over

@@ -54,7 +54,9 @@ def test_nothing_broke() -> None:
         (clean(end={"quit": True, "most_users": 50}), ["master_restart"]),
         (clean(unwatched="the disk is gone"), ["blind"]),
         (clean(watched_until=after(30)), ["blind"]),
-        (clean(watched_until=after(45)), []),
+        (clean(watched_until=after(49)), ["blind"]),
+        (clean(watched_until=after(51)), []),
+        (clean(watched_until=after(20), look_seconds=15.0), []),
         (clean(watched_until=None, series=()), ["blind"]),
     ],
 )
