@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -116,5 +117,5 @@ class RunRecord:
         runner = self._environment.runner
         self._most_users = max(self._most_users, runner.user_count if runner else 0)
         if self._writer is not None:
-            row = timeline.row(self._environment, timeline.now(), self._account.collection.by_kind())
+            row = timeline.row(self._environment, datetime.now(UTC), self._account.collection.by_kind())
             self._writer.append(timeline.append, [row])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,8 +65,3 @@ def _workers(runner: Runner | None) -> dict[str, Any]:
         "over_cpu": sum(1 for one in cpu if one >= MUCH_CPU_PERCENT),
         "master_cpu_percent": float(getattr(runner, "current_cpu_usage", 0) or 0),
     }
-
-
-def now() -> datetime:
-    """The time of day, in UTC."""
-    return datetime.now(UTC)

@@ -11,6 +11,7 @@ from sidecar.model import document
 from sidecar.serve.reader import SidecarReader, first_snapshot
 from sidecar.settings import refuse_flags
 from sidecar.views import units
+from sidecar.views.aligned import aligned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,9 +53,7 @@ def _passed(snapshot: Snapshot) -> bool:
 
 def table(health: Sequence[Health], snapshot: Snapshot) -> list[str]:
     """One line an endpoint."""
-    rows = [_HEADER, *(_row(one, snapshot) for one in health)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return aligned([_HEADER, *(_row(one, snapshot) for one in health)])
 
 
 def _row(one: Health, snapshot: Snapshot) -> tuple[str, ...]:

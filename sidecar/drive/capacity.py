@@ -18,6 +18,7 @@ from sidecar.report.charts.plots import Lane, by_step
 from sidecar.report.charts.shapes import Picture, Role
 from sidecar.rules import knee
 from sidecar.rules.knee import Knee
+from sidecar.views.aligned import aligned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -141,8 +142,7 @@ def _table(bend: Knee) -> list[str]:
             for place, one in enumerate(bend.steps)
         ),
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
-    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return aligned(rows, right=True)
 
 
 def _ms(value: float | None) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.errors import KitError
+from sidecar.views.aligned import aligned
 
 Run = tuple[Path, Mapping[str, Any]]
 
@@ -71,9 +72,7 @@ class Row:
 def table(rows: Sequence[Row]) -> list[str]:
     """One line a run."""
     header = ("RUN", "VERDICT", "REQUESTS", "FAILED", "P95", "RPS", "TARGET")
-    cells = [header, *(row.cells() for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return aligned([header, *(row.cells() for row in rows)])
 
 
 def probe(root: Path) -> None:

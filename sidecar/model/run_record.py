@@ -18,7 +18,7 @@ class Moment:
     """One second of a run, by the master's account (a line of timeline.ndjson).
 
     Counts are since the run's start, rates those of the last ten seconds; `cpu_percent` is that of the busiest worker,
-    100 for one core, `over_cpu` how many workers take 90 % or more. `missing` are ids of workers.
+    100 for one core. `missing` are ids of workers.
     """
 
     at: datetime
@@ -35,7 +35,6 @@ class Moment:
     workers: int = 0
     missing: tuple[str, ...] = ()
     cpu_percent: float = 0.0
-    over_cpu: int = 0
     master_cpu_percent: float = 0.0
 
 
@@ -59,7 +58,6 @@ class RunRecord:
             None for none.
         look_seconds: how often the sidecar looks at the containers.
         settled: whether no incident may still change.
-        images: image of each service, as far as it is known.
 
     """
 

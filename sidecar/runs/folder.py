@@ -116,7 +116,6 @@ def _moment(line: bytes) -> Moment | None:
             workers=int(row.get("workers") or 0),
             missing=tuple(map(str, row.get("missing") or ())),
             cpu_percent=float(row.get("cpu_percent") or 0.0),
-            over_cpu=int(row.get("over_cpu") or 0),
             master_cpu_percent=float(row.get("master_cpu_percent") or 0.0),
         )
     except (ValueError, KeyError, TypeError):

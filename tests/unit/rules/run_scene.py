@@ -22,9 +22,7 @@ def after(seconds: float) -> datetime:
 def moment(second: int, **changes: Any) -> Moment:
     """50 users from the fifth second on, 100 requests a second, 2 workers."""
     users = min(50, 10 * second)
-    usual = Moment(
-        after(second), "running", users, 50, 100 * second, 0, 100.0, 0.0, 20.0, 80.0, {}, 2, (), 30.0, 0, 10.0
-    )
+    usual = Moment(after(second), "running", users, 50, 100 * second, 0, 100.0, 0.0, 20.0, 80.0, {}, 2, (), 30.0, 10.0)
     return replace(usual, **changes)
 
 
