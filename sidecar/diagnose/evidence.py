@@ -409,7 +409,10 @@ class ErrorRow:
 
 @dataclass(frozen=True, slots=True)
 class MasterFacts:
-    """The master's web API. `answer`: ok, login, broken-login, slow, down, foreign (something else answers)."""
+    """The master's web API. `answer`: ok, login, broken-login, slow, down, foreign (something else answers).
+
+    `workers` is as old as Locust's cache, two seconds and more; `registered` is how many it counts on at this moment.
+    """
 
     url: str
     answer: str
@@ -427,6 +430,7 @@ class MasterFacts:
     digests: tuple[Pair, ...] = ()
     master_digest: str = ""
     has_plugin: bool = False
+    registered: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

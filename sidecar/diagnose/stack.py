@@ -215,6 +215,8 @@ class Stack:
         """How many workers the master counts on."""
         if not self.knows_registered or self.evidence.master is None:
             return None
+        if self.evidence.master.registered is not None:
+            return self.evidence.master.registered
         return sum(1 for row in self.evidence.master.workers if row.state != "missing")
 
     @property

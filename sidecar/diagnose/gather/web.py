@@ -62,7 +62,16 @@ def master(place: Place) -> MasterFacts:
         digests=tuple(Pair(str(name), str(one.get("sha256", ""))) for name, one in loaded.items()),
         master_digest=str((status.get("locustfile") or {}).get("sha256", "")),
         has_plugin=bool(status),
+        registered=_registered(web),
     )
+
+
+def _registered(web: Web) -> int | None:
+    """How many workers are registered now; None from a master that has no such page."""
+    try:
+        return web.worker_count()
+    except (WebError, ValueError, KeyError):
+        return None
 
 
 def _guarded(web: Web, url: str, error: WebGuardedError) -> MasterFacts:

@@ -14,12 +14,14 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from sidecar.diagnose.evidence import FirewallRule, Pair
-from sidecar.diagnose.gather import containers, engine, firewall, inside, plan
+from sidecar.diagnose.gather import containers, engine, firewall, inside, plan, web
 from sidecar.diagnose.gather.later import Deadline, Later, TooLateError, each
 from sidecar.diagnose.stack import Stack
 from sidecar.drive.docker import Engine, Reply
+from sidecar.drive.web import Place
 from sidecar.errors import EngineError
 from tests.unit.diagnose.scene import changed, told, unregistered, well
+from tests.unit.drive.fake_master import FakeMaster, figures
 
 FIRST, SECOND, MASTER = "locust-worker-1", "locust-worker-2", "locust-master-1"
 
@@ -296,3 +298,17 @@ def test_the_network_of_a_container_that_dies_under_the_look_says_nothing(lives:
     found = inside.look(cast("Engine", _Engine(lives)), one, inside.Job(), ["image"], Deadline.after(30))
     assert found.way == way
     assert found.addresses == ((f"container:{one.id}",) if way == inside.BESIDE else ("locust_default",))
+
+
+@pytest.mark.parametrize(("answer", "known"), [(2, 2), ("none", None)], ids=["a count", "no such page"])
+def test_how_many_are_registered_is_asked_anew_for_the_list_comes_from_a_cache(
+    answer: int | str, known: int | None
+) -> None:
+    master = FakeMaster()
+    master.worker_count, master.figures = answer, [figures("ready", workers={"w1": "missing", "w2": "missing"})]
+    try:
+        facts = web.master(Place(master.port))
+    finally:
+        master.close()
+    assert (facts.answer, {one.state for one in facts.workers}, facts.registered) == ("ok", {"missing"}, known)
+    assert Stack(replace(well(), master=facts)).connected == (known or 0)
