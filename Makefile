@@ -5,7 +5,7 @@
 MAKEFLAGS += --no-print-directory
 KIT := scripts/kit
 
-.PHONY: help setup up down restart reload scale ps logs monitor health incidents diagnose selftest run capacity try report reports clean purge test test-long lint bench
+.PHONY: help setup up join down restart reload scale ps logs monitor health incidents diagnose selftest run capacity try report reports clean purge test test-long lint bench
 
 help:
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "%s%s\n", (n++ ? "\n" : ""), substr($$0, 5)} \
@@ -18,6 +18,9 @@ setup: ## prepare this machine: Docker if there is none, base image, host tools 
 
 up: ## start the stack: make up WORKERS=4 HOST=http://shop.example
 	@$(KIT) up
+
+join: ## workers on this machine for another one's master: make join MASTER=10.0.0.5 WORKERS=4
+	@$(KIT) join
 
 down: ## end the stack; runs and reports stay
 	@$(KIT) down

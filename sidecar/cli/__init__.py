@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 # Verb → module. A table rather than a search: a command line that imports all its verbs starts slowly.
 VERBS: Mapping[str, str] = {
     "up": "sidecar.cli.up",
+    "join": "sidecar.cli.join",
     "down": "sidecar.cli.down",
     "restart": "sidecar.cli.restart",
     "reload": "sidecar.cli.reload",

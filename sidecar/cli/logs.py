@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 NAME = "logs"
 HELP = "what the containers print: logs SERVICE=locust-worker TAIL=50 FOLLOW=1"
-_SERVICES = ("locust-master", "locust-worker", "monitor", "docker-proxy", "mock-target")
+_SERVICES = ("locust-master", "locust-worker", "monitor", "docker-proxy", "gate", "mock-target")
 _SHORT = {"master": "locust-master", "worker": "locust-worker", "workers": "locust-worker", "mock": "mock-target"}
 _TAIL = 100
 

@@ -63,6 +63,7 @@ def _own(settings: Settings) -> Settings:
         project=f"{settings.project}-capacity",
         web_port=_free_port(),
         monitor_port=_free_port(),
+        remote_workers="",  # the port is the stack's own
         host="" if mock else settings.host or known.host,
         mock=mock,
         locustfiles_dir=folder / "files",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -21,27 +22,40 @@ if TYPE_CHECKING:
 
 MOCK_HOST = "mock-target"
 _GRACE_SECONDS = 20  # above Locust's own stop timeout: it still has to report and say goodbye
+_NO_HOST_NAME = re.compile(r"[^A-Za-z0-9.-]")
+_LONGEST_HOST_NAME = 63
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 
 # Knobs that docker-compose.yml takes under their own names, as they were given; those of what runs inside Locust, all.
 _AS_THEY_ARE = (
     "PROJECT", "WEB_PORT", "MONITOR_PORT", "LOCUSTFILES_DIR", "LOCUSTFILE", "TARGET_NETWORK", "BASE_IMAGE", "NOFILE",
+    "REMOTE_WORKERS",
     "WORKER_MEMORY", "WORKER_MEMORY_RESERVATION", "MASTER_MEMORY", "WORKER_CPUS", "STOP_TIMEOUT", "INTERVAL", "TAIL",
     "WATCH_PROJECT", "FAIL_RATIO", "FAIL_THRESHOLD", "LEDGER_DAYS", "LEDGER_MEGABYTES", "LOCUST_WEB_USERNAME",
     "ALERT_KINDS", "ALERT_COOLDOWN_SECONDS", "ON_INVALID", "HEALTH_SECONDS",
     *(knob.name for knob in (*INSIDE, *FAILING, *PUSHING, *JUDGING) if not knob.secret),
 )  # fmt: skip
+# A variable that is not empty → the file in docker/ that it adds.
+_ADDED = (
+    ("TARGET_NETWORK", "target-network.yml"),
+    ("REMOTE_WORKERS", "remote-workers.yml"),
+    ("KIT_MASTER_HOST", "join.yml"),
+)
 
 
 @dataclass(frozen=True)
 class Decided:
-    """What only `up` can know: the target, the image, the proxy's user, the hashes of the images' inputs."""
+    """What only `up` can know: the target, the image, the proxy's user, the hashes of the images' inputs.
+
+    `master` is where `join` found the master of another machine; None for a stack that has its own.
+    """
 
     host: str = ""
     mock: bool = False
     locust_image: str = ""
     proxy_user: str = ""
     inputs: Mapping[str, str] = field(default_factory=dict)
+    master: tuple[str, int] | None = None
 
 
 def environment(
@@ -70,7 +84,18 @@ def environment(
         "COMPOSE_PROFILES": "mock" if decided.mock else "",
     }
     hashes = {f"KIT_INPUTS_{image.upper().replace('-', '_')}": digest for image, digest in decided.inputs.items()}
-    return {**inherited, **ours, **hashes, **secrets.environment(settings)}
+    return {**inherited, **ours, **hashes, **_elsewhere(settings, decided), **secrets.environment(settings)}
+
+
+def _elsewhere(settings: Settings, decided: Decided) -> dict[str, str]:
+    """What other machines are told of this one, and this one of them: who may join, or whom these workers join."""
+    host, port = decided.master or ("", "")
+    return {
+        "KIT_REMOTE_ALLOW": " ".join(settings.remote_allow),
+        "KIT_MASTER_HOST": host,
+        "KIT_MASTER_PORT": str(port),
+        "KIT_MACHINE": _NO_HOST_NAME.sub("-", socket.gethostname())[:_LONGEST_HOST_NAME].strip("-.") or "machine",
+    }
 
 
 def _text(value: object) -> str:
@@ -110,8 +135,9 @@ class Compose:
     def command(self, *arguments: str) -> list[str]:
         """The whole command line. `--env-file` keeps Compose from reading .env by rules of its own."""
         files = ["-f", str(self.root / "docker-compose.yml")]
-        if self.env.get("TARGET_NETWORK"):
-            files += ["-f", str(self.root / "docker" / "target-network.yml")]
+        for variable, name in _ADDED:
+            if self.env.get(variable):
+                files += ["-f", str(self.root / "docker" / name)]
         return [
             "docker",
             "compose",

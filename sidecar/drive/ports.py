@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sidecar.settings import Settings
 
 _LOOPBACK = "127.0.0.1"
-_SEEN_FROM_LOOPBACK = frozenset({_LOOPBACK, "0.0.0.0", "", "::"})  # noqa: S104  compared, never bound
+_EVERYWHERE = frozenset({"0.0.0.0", "", "::"})  # noqa: S104  compared, never bound
 
 
 def check(settings: Settings, containers: Sequence[Container]) -> None:
@@ -42,17 +42,20 @@ class Holder:
     container: Container | None = None
 
 
-def holder_of(port: int, containers: Sequence[Container]) -> Holder | None:
-    """Who holds a port of 127.0.0.1; None when it is free."""
-    container = _container_on(port, containers)
+def holder_of(port: int, containers: Sequence[Container], address: str = _LOOPBACK) -> Holder | None:
+    """Who holds a port of an address of this machine; None when it is free."""
+    container = _container_on(port, containers, address)
     if container is not None:
         return Holder(_describe(container), container)
-    return None if _is_free(port) else Holder(_process_on(port))
+    return None if _is_free(port, address) else Holder(_process_on(port))
 
 
-def _container_on(port: int, containers: Sequence[Container]) -> Container | None:
+def _container_on(port: int, containers: Sequence[Container], wanted: str) -> Container | None:
     for one in containers:
-        if any(number == port and address in _SEEN_FROM_LOOPBACK for address, number in one.ports):
+        if any(
+            number == port and (wanted in _EVERYWHERE or address in _EVERYWHERE or address == wanted)
+            for address, number in one.ports
+        ):
             return one
     return None
 
@@ -69,11 +72,11 @@ def _fix(knob: str, port: int, holder: Container | None) -> str:
     return other
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:
+def _is_free(port: int, address: str) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that only lingers is free
         try:
-            trial.bind((_LOOPBACK, port))
+            trial.bind((address, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 return False

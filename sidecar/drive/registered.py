@@ -49,8 +49,12 @@ def wait(
     say: Say,
     clock: Clock,
     deadline_seconds: float = DEADLINE_SECONDS,
+    *,
+    others: bool = False,
 ) -> str:
     """Wait until `wanted` workers are registered; how it is known, in a few words.
+
+    `others` says that workers of other machines may be among those that the master counts.
 
     Raises:
         StackError: they did not register in time, or a container cannot live; its last log lines were printed.
@@ -60,7 +64,7 @@ def wait(
     watch = _Watch()
     while True:
         count, guarded = _count(web, engine, project)
-        if count == wanted:
+        if count == wanted or (others and count is not None and count > wanted):
             known = "healthy (the web API asks for a login)" if guarded else "registered"
             return f"{wanted} worker{'s' if wanted != 1 else ''} {known}"
         now = clock.now()
@@ -74,6 +78,36 @@ def wait(
         clock.sleep(_LOOK_EACH_SECONDS)
 
 
+def wait_healthy(
+    engine: Engine, project: str, wanted: int, say: Say, clock: Clock, deadline_seconds: float = DEADLINE_SECONDS
+) -> str:
+    """Wait until `wanted` workers hear the master of another machine, which their health tells; in a few words.
+
+    Raises:
+        StackError: they did not in time, or a container cannot live; its last log lines were printed.
+
+    """
+    end = clock.now() + deadline_seconds
+    watch = _Watch()
+    while True:
+        healthy = _healthy(engine, project)
+        if healthy == wanted:
+            return f"{wanted} worker{'s' if wanted != 1 else ''} healthy: the master's heartbeats arrive"
+        _look(watch, engine, project)
+        if watch.down is not None and watch.down_looks >= _GIVE_UP_AFTER_LOOKS:
+            raise _cannot_live(watch.down, engine, say)
+        if clock.now() >= end:
+            raise StackError(
+                f"{healthy} of {wanted} workers heard the master within {deadline_seconds:.0f} s",
+                fix="make diagnose here, make logs SERVICE=locust-worker",
+            )
+        clock.sleep(_CONTAINERS_EACH_SECONDS)
+
+
+def _healthy(engine: Engine, project: str) -> int:
+    return sum(1 for one in engine.containers(project) if one.service == "locust-worker" and one.healthy)
+
+
 def _count(web: Web, engine: Engine, project: str) -> tuple[int | None, bool]:
     """How many workers there are, None while nothing answers; and whether containers had to be asked."""
     try:
@@ -82,7 +116,7 @@ def _count(web: Web, engine: Engine, project: str) -> tuple[int | None, bool]:
             return _living(status["workers_connected"], engine.containers(project)), False
         return web.worker_count(), False
     except WebGuardedError:
-        return sum(1 for one in engine.containers(project) if one.service == "locust-worker" and one.healthy), True
+        return _healthy(engine, project), True
     except WebError:
         return None, False
 

@@ -106,7 +106,9 @@ def _wait(web: Web, engine: Engine, settings: Settings, restarted: Sequence[Cont
     workers = sum(1 for one in restarted if one.service == "locust-worker")
     each = workspace.expected_workers(settings) // settings.workers
     with say.step("workers", "waiting for the workers to register at the master") as step:
-        step.result = registered.wait(web, engine, settings.project, workers * each, say, _CLOCK)
+        step.result = registered.wait(
+            web, engine, settings.project, workers * each, say, _CLOCK, others=bool(settings.remote_workers)
+        )
 
 
 def _all_fresh(web: Web, workers: int) -> str:

@@ -52,7 +52,13 @@ def scale(settings: Settings, environ: Mapping[str, str], say: Say) -> None:
     with say.step("workers", "waiting for the master's count to follow") as step:
         clock = Clock(time.monotonic, time.sleep)
         step.result = registered.wait(
-            workspace.web_for(settings), engine, settings.project, workspace.expected_workers(settings), say, clock
+            workspace.web_for(settings),
+            engine,
+            settings.project,
+            workspace.expected_workers(settings),
+            say,
+            clock,
+            others=bool(settings.remote_workers),
         )
 
 

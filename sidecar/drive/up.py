@@ -14,6 +14,7 @@ from sidecar.drive import (
     ports,
     proxy_user,
     registered,
+    remote,
     secrets,
     state,
     target,
@@ -22,6 +23,7 @@ from sidecar.drive import (
 )
 from sidecar.drive.compose import Compose, Decided, write_env_file
 from sidecar.drive.docker import Container, Engine, connect
+from sidecar.drive.down import docker
 from sidecar.drive.registered import Clock
 from sidecar.errors import SettingError, StackError
 
@@ -63,11 +65,14 @@ def up(settings: Settings, environ: Mapping[str, str], say: Say, *, quiet_end: b
     with say.step("workers", "waiting for the workers to register at the master") as step:
         web = workspace.web_for(settings)
         clock = Clock(time.monotonic, time.sleep)
-        step.result = registered.wait(web, engine, settings.project, workspace.expected_workers(settings), say, clock)
+        wanted, others = workspace.expected_workers(settings), bool(settings.remote_workers)
+        step.result = registered.wait(web, engine, settings.project, wanted, say, clock, others=others)
     if prepared.built:
         engine.remove_replaced_images()
     if not quiet_end:
         banner.show(settings, prepared.target.shown, str(web.where), time.monotonic() - began, environ, say)
+        for line in remote.lines(settings, mock=prepared.decided.mock):
+            say.line(line)
 
 
 def _pre_flight(settings: Settings, environ: Mapping[str, str]) -> tuple[Engine, tuple[Container, ...]]:
@@ -79,6 +84,7 @@ def _pre_flight(settings: Settings, environ: Mapping[str, str]) -> tuple[Engine,
     ours = tuple(one for one in containers if one.project == settings.project)
     workspace.refuse_foreign(ours, settings)
     ports.check(settings, containers)
+    remote.check(settings, containers)
     _check_network(settings, engine)
     return engine, ours
 
@@ -99,7 +105,7 @@ def _prepare(settings: Settings, engine: Engine, environ: Mapping[str, str], say
         wanted = [key for key in ("locust", "monitor", "docker-proxy") if key != "locust" or not settings.locust_image]
         if settings.mock or target.is_mock(settings.host) or _names_the_mock(settings):
             wanted.append("mock-target")
-        built = _build(settings, engine, decided, wanted, environ, say)
+        built = build(settings, engine, decided, wanted, environ, say)
         locust_image = with_requirements(settings, engine, environ, say)
         step.result = f"built {', '.join(built)}" if built else "up to date"
     decided = Decided(inputs=inputs, locust_image=locust_image)
@@ -107,7 +113,7 @@ def _prepare(settings: Settings, engine: Engine, environ: Mapping[str, str], say
     where = decide_target(settings, checked)
     if where.mock and "mock-target" not in wanted:
         with say.step("images", "building the mock target"):
-            _build(settings, engine, decided, ["mock-target"], environ, say)
+            build(settings, engine, decided, ["mock-target"], environ, say)
     proxy = images.IMAGES["docker-proxy"]
     about = engine.image(proxy.name) or {}
     user = proxy_user.find(
@@ -121,9 +127,10 @@ def _names_the_mock(settings: Settings) -> bool:
     return any(b"mock-target" in path.read_bytes() for path in locustfile.sources(settings))
 
 
-def _build(
+def build(
     settings: Settings, engine: Engine, decided: Decided, wanted: list[str], environ: Mapping[str, str], say: Say
 ) -> list[str]:
+    """Build those of the wanted images whose inputs have changed; their names."""
     old = images.stale(engine, decided.inputs, wanted)
     if old:
         if not say.is_terminal:
@@ -221,11 +228,20 @@ def _start(settings: Settings, compose: Compose, containers: tuple[Container, ..
     with say.step("stack", "starting the containers") as step:
         if not decided.mock and any(one.service == "mock-target" for one in containers):
             compose.run("--profile", "mock", "rm", "--stop", "--force", "mock-target")
+        if not settings.remote_workers:
+            _close(containers)
         try:
             compose.run("up", "--detach", "--no-build", "--scale", f"locust-worker={settings.workers}")
         except StackError as error:
             raise half_up(error, settings) from None
         step.result = "already running" if before else "started"
+
+
+def _close(containers: tuple[Container, ...]) -> None:
+    """End a gate that an earlier `up` was told to open: this one's files do not know of it."""
+    gates = [one.id for one in containers if one.service == remote.GATE]
+    if gates:
+        docker("rm", "--force", *gates)
 
 
 def half_up(error: StackError, settings: Settings) -> StackError:

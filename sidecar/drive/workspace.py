@@ -13,6 +13,7 @@ from sidecar.drive.endpoint import find_socket
 from sidecar.drive.web import Web, place
 from sidecar.errors import EngineError, SettingError, StackError
 from sidecar.settings import Settings, command_line, dotenv, load, project_name
+from sidecar.settings.addresses import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,7 +42,12 @@ def decided(settings: Settings) -> Decided:
         locust_image=str(found.get("locust_image", "")),
         proxy_user=str(found.get("proxy_user", "")),
         inputs=dict(found.get("inputs") or {}),
+        master=_place(found.get("master")),
     )
+
+
+def _place(found: Any) -> tuple[str, int] | None:  # noqa: ANN401  what a file of ours holds
+    return (str(found[0]), int(found[1])) if found else None
 
 
 def loaded_hosts(settings: Settings) -> dict[str, str]:
@@ -121,6 +127,12 @@ def running_stack(engine: Engine, settings: Settings) -> tuple[Container, ...]:
     containers = tuple(one for one in engine.containers(settings.project) if not one.oneoff)
     refuse_foreign(containers, settings)
     if not any(one.service == "locust-master" and one.state == "running" for one in containers):
+        master = decided(settings).master
+        if master and containers:
+            raise StackError(
+                f"{settings.project!r} has workers only: its master is at {shown(*master)}",
+                fix=f"do this there, or make join{settings.project_word} MASTER={shown(*master)} WORKERS=...",
+            )
         raise StackError(f"the stack {settings.project!r} is not running", fix=f"make up{settings.project_word}")
     return containers
 

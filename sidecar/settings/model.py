@@ -38,6 +38,9 @@ class Settings:
     host: str
     mock: bool
     target_network: str
+    remote_workers: str
+    remote_allow: tuple[str, ...]
+    master: tuple[str, int] | None
     locustfiles_dir: Path
     locustfile: str
     classes: tuple[str, ...]

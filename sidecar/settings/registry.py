@@ -12,9 +12,11 @@ from sidecar.settings import parse
 from sidecar.settings.inside import FAILING, INSIDE, PUSHING
 from sidecar.settings.judging import CAPACITY, JUDGING, REPORTS
 from sidecar.settings.knob import Knob
+from sidecar.settings.remote import REMOTE
 from sidecar.settings.watching import ALERTS, WATCHING
 
-MAKE_ONLY = frozenset({"HOST"})  # many shells set HOST to the machine's own name, so the environment is not asked
+# Many shells set HOST to the machine's own name, and other programs know a MASTER: the environment is not asked.
+MAKE_ONLY = frozenset({"HOST", "MASTER"})
 
 
 _STACK = (
@@ -301,6 +303,7 @@ _SAFETY = (
 
 GROUPS: tuple[tuple[str, tuple[Knob, ...]], ...] = (
     ("The stack", _STACK),
+    ("Workers on other machines", REMOTE),
     ("Your locustfiles", _FILES),
     ("A run", _RUN),
     ("What makes a run INVALID", JUDGING),

@@ -33,6 +33,14 @@ def config(*files: str, **environ: str) -> dict[str, Any]:
     return document
 
 
+REMOTE = {"REMOTE_WORKERS": "10.0.0.5"}
+
+
+@pytest.fixture(scope="module")
+def opened() -> dict[str, Any]:
+    return config("docker/remote-workers.yml", **REMOTE)
+
+
 @pytest.fixture(scope="module")
 def default() -> dict[str, Any]:
     return config()
@@ -132,6 +140,43 @@ def test_the_targets_network_is_joined_by_master_and_workers_alone() -> None:
     members = [name for name, it in services.items() if "target" in (it.get("networks") or {})]
     assert sorted(members) == LOCUST
     assert all("default" in services[name]["networks"] for name in members)
+
+
+def test_the_gate_publishes_locusts_port_on_that_address_alone_and_is_hardened(
+    opened: dict[str, Any], default: dict[str, Any]
+) -> None:
+    gate, proxy = opened["services"]["gate"], default["services"]["docker-proxy"]
+    (port,) = gate["ports"]
+    assert (port["host_ip"], port["published"], port["target"]) == ("10.0.0.5", "5557", 5557)
+    alike = ("image", "restart", "init", "read_only", "cap_drop", "security_opt", "logging")
+    assert {name: gate[name] for name in alike} == {name: proxy[name] for name in alike}
+    assert gate["memswap_limit"] == gate["deploy"]["resources"]["limits"]["memory"]
+    assert gate["deploy"]["resources"]["limits"]["pids"] == 64
+    assert "volumes" not in gate
+    assert opened["services"].keys() - default["services"].keys() == {"gate"}
+    assert opened["services"]["locust-master"] == default["services"]["locust-master"]
+
+
+def test_only_an_empty_list_lets_everybody_in(opened: dict[str, Any]) -> None:
+    assert opened["services"]["gate"]["environment"]["KIT_REMOTE_ALLOW"] == "0.0.0.0/0 ::/0"
+    some = config("docker/remote-workers.yml", **REMOTE, KIT_REMOTE_ALLOW="10.0.0.7 10.1.0.0/16")["services"]["gate"]
+    assert some["environment"]["KIT_REMOTE_ALLOW"] == "10.0.0.7 10.1.0.0/16"
+
+
+def test_the_gate_may_listen_on_an_ipv6_address() -> None:
+    (port,) = config("docker/remote-workers.yml", REMOTE_WORKERS="2001:db8::5")["services"]["gate"]["ports"]
+    assert port["host_ip"] == "2001:db8::5"
+
+
+def test_a_joined_worker_differs_in_its_master_and_its_name_alone(default: dict[str, Any]) -> None:
+    told = {"KIT_MASTER_HOST": "10.0.0.5", "KIT_MASTER_PORT": "6557", "KIT_MACHINE": "load2"}
+    worker = config("docker/join.yml", **told)["services"]["locust-worker"]
+    assert worker.pop("hostname") == "load2"
+    assert worker["environment"]["LOCUST_MASTER_NODE_HOST"] == "10.0.0.5"
+    assert worker["environment"]["LOCUST_MASTER_NODE_PORT"] == "6557"
+    plain = default["services"]["locust-worker"]
+    worker["environment"] |= {name: value for name, value in plain["environment"].items() if "MASTER_NODE" in name}
+    assert worker == plain
 
 
 def test_a_probe_is_rare_and_a_lost_master_shows_within_25_seconds(default: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 USE = [
     "setup",
     "up",
+    "join",
     "down",
     "restart",
     "reload",

@@ -65,7 +65,7 @@ def test_the_inherited_environment_cannot_change_the_target_or_a_knob() -> None:
 def test_every_variable_of_the_compose_files_is_given() -> None:
     hashes = dict.fromkeys(("locust", "monitor", "docker-proxy", "mock-target"), "h")
     given = environment(decided=Decided(inputs=hashes))
-    for file in ("docker-compose.yml", "docker/target-network.yml"):
+    for file in ("docker-compose.yml", "docker/target-network.yml", "docker/remote-workers.yml", "docker/join.yml"):
         used = set(re.findall(r"(?<!\$)\$\{(\w+)", (REPOSITORY / file).read_text()))
         assert used <= set(given), f"{file} uses what nobody gives"
 
@@ -73,8 +73,21 @@ def test_every_variable_of_the_compose_files_is_given() -> None:
 def test_the_files_and_the_project_are_named_outright() -> None:
     plain = Compose(Path("/checkout"), "mine", {}).command("ps")
     assert plain[-5:] == ["-p", "mine", "-f", "/checkout/docker-compose.yml", "ps"]
+    opened = Compose(Path("/checkout"), "mine", environment("REMOTE_WORKERS=10.0.0.5")).command("ps")
+    assert opened[-3:] == ["-f", "/checkout/docker/remote-workers.yml", "ps"]
+    elsewhere = environment(decided=Decided(master=("10.0.0.5", 5557)))
+    assert Compose(Path("/checkout"), "mine", elsewhere).command("ps")[-2] == "/checkout/docker/join.yml"
     joined = Compose(Path("/checkout"), "mine", {"TARGET_NETWORK": "shop"}).command("ps")
     assert "/checkout/docker/target-network.yml" in joined
+
+
+def test_who_may_join_and_whom_to_join_reach_compose() -> None:
+    opened = environment("REMOTE_WORKERS=10.0.0.5", "REMOTE_ALLOW=10.0.0.7, 10.1.2.3/16")
+    assert (opened["REMOTE_WORKERS"], opened["KIT_REMOTE_ALLOW"]) == ("10.0.0.5", "10.0.0.7 10.1.0.0/16")
+    assert opened["KIT_MASTER_HOST"] == ""
+    joined = environment("MASTER=10.9.9.9", decided=Decided(master=("2001:db8::5", 6557)))
+    assert (joined["KIT_MASTER_HOST"], joined["KIT_MASTER_PORT"]) == ("2001:db8::5", "6557")
+    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}", joined["KIT_MACHINE"])
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,13 @@ def test_more_workers_than_wanted_are_waited_out(
         registered.wait(web, engine, "locust", 2, say, fake_time.clock(), 5)
 
 
+def test_workers_of_other_machines_may_be_among_them(
+    master: FakeMaster, web: Web, engine: Engine, say: Say, fake_time: FakeTime
+) -> None:
+    master.worker_count = 3
+    assert registered.wait(web, engine, "locust", 2, say, fake_time.clock(), 5, others=True) == "2 workers registered"
+
+
 def test_a_login_is_answered_by_counting_healthy_containers(
     master: FakeMaster, web: Web, engine: Engine, say: Say, fake_time: FakeTime, fake_engine: FakeEngine
 ) -> None:

@@ -1,0 +1,24 @@
+"""`join`: workers on this machine for the master of another one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sidecar.drive import workspace
+from sidecar.drive.join import join
+from sidecar.drive.say import Say
+from sidecar.settings import refuse_flags
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NAME = "join"
+HELP = "start workers here for the master of another machine: join MASTER=10.0.0.5 WORKERS=4"
+
+
+def run(args: list[str], environ: Mapping[str, str]) -> int:
+    """Start the workers, and wait until each hears the master."""
+    refuse_flags(args, NAME)
+    workspace.refuse_arguments(args, NAME)
+    join(workspace.settings_for_up(args, environ), environ, Say())
+    return 0

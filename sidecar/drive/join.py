@@ -1,0 +1,141 @@
+"""`join`: workers alone on this machine, for the master of another one."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from typing import TYPE_CHECKING
+
+from sidecar.drive import images, knock, locustfile, registered, state, tls_files, up, workspace
+from sidecar.drive.compose import Decided, write_env_file
+from sidecar.drive.docker import connect
+from sidecar.drive.registered import Clock
+from sidecar.errors import SettingError, StackError
+from sidecar.settings.addresses import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sidecar.drive.docker import Container, Engine
+    from sidecar.drive.say import Say
+    from sidecar.settings import Settings
+
+_WORKER, _MASTER = "locust-worker", "locust-master"
+
+
+def join(settings: Settings, environ: Mapping[str, str], say: Say) -> None:
+    """Start settings.workers workers for settings.master, and wait until each hears it.
+
+    Raises:
+        KitError: bad input or no way to the master (nothing was started then), or the workers did not come up.
+
+    """
+    began = time.monotonic()
+    master = _master(settings)
+    locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
+    tls_files.check(settings)
+    engine = connect(environ)
+    containers = engine.containers(settings.project)
+    workspace.refuse_foreign(containers, settings)
+    refuse_own_master(containers, settings)
+    with say.step("master", f"knocking at {shown(*master)}") as step:
+        knock.at(*master)
+        step.result = f"a Locust master answers at {shown(*master)}"
+    decided = _prepare(settings, engine, environ, master, say)
+    _remember(settings, decided)
+    _start(settings, decided, environ, say)
+    with say.step("workers", "waiting until each hears the master") as step:
+        step.result = registered.wait_healthy(
+            engine, settings.project, settings.workers, say, Clock(time.monotonic, time.sleep)
+        )
+    for line in _banner(settings, master, time.monotonic() - began):
+        say.line(line)
+
+
+def _master(settings: Settings) -> tuple[str, int]:
+    master = settings.master
+    if master is None:
+        raise SettingError("join needs to know where the master is", fix="make join MASTER=10.0.0.5 WORKERS=4")
+    if _is_loopback(master[0]):
+        raise SettingError(
+            f"MASTER is {master[0]}, which inside a container is the container itself",
+            wanted="the address of the master's machine, as its `make up REMOTE_WORKERS=...` has it",
+        )
+    return master
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host.rstrip(".").lower() == "localhost"
+    return address.is_loopback or address.is_unspecified
+
+
+def refuse_own_master(containers: Sequence[Container], settings: Settings) -> None:
+    """Refuse to make workers of another master out of a stack that has a master here.
+
+    Raises:
+        StackError: names the stack.
+
+    """
+    if any(one.service == _MASTER and one.state != "exited" and not one.oneoff for one in containers):
+        raise StackError(
+            f"the stack {settings.project!r} has a master on this machine",
+            fix=f"make down{settings.project_word}, or name these workers apart: make join PROJECT=remote MASTER=...",
+        )
+
+
+def _prepare(
+    settings: Settings, engine: Engine, environ: Mapping[str, str], master: tuple[str, int], say: Say
+) -> Decided:
+    """The Locust image, as `up` makes it, and whether the locustfile runs in it."""
+    write_env_file(settings)
+    inputs = images.all_hashes(settings)
+    with say.step("images", "looking for what changed") as step:
+        wanted = [] if settings.locust_image else ["locust"]
+        built = up.build(
+            settings, engine, Decided(inputs=inputs, locust_image=settings.locust_image), wanted, environ, say
+        )
+        image = up.with_requirements(settings, engine, environ, say)
+        step.result = f"built {', '.join(built)}" if built else "up to date"
+    up.check_in_image(settings, engine, image, say)
+    return Decided(settings.host, locust_image=image, inputs=inputs, master=master)
+
+
+def _remember(settings: Settings, decided: Decided) -> None:
+    state.write(
+        state.path_of(settings.root, settings.project),
+        {
+            "choices": state.choices(settings),
+            "decided": {
+                "host": decided.host,
+                "locust_image": decided.locust_image,
+                "inputs": dict(decided.inputs),
+                "master": list(decided.master or ()),
+            },
+        },
+    )
+
+
+def _start(settings: Settings, decided: Decided, environ: Mapping[str, str], say: Say) -> None:
+    compose = workspace.compose_for(settings, decided, environ)
+    with say.step("stack", "starting the workers") as step:
+        scale = f"{_WORKER}={settings.workers}"
+        try:
+            compose.run("up", "--detach", "--no-build", "--no-deps", "--scale", scale, _WORKER)
+        except StackError as error:
+            raise up.half_up(error, settings) from None
+        step.result = "started"
+
+
+def _banner(settings: Settings, master: tuple[str, int], seconds: float) -> list[str]:
+    tail = settings.project_word
+    count = f"{settings.workers} worker{'s' if settings.workers != 1 else ''}"
+    return [
+        "",
+        f"Ready in {seconds:.1f} s: {count} of {settings.project!r} work for the master at {shown(*master)}",
+        "",
+        "  Runs, figures and reports are on the master's machine; this one has the workers' logs and their ends.",
+        f"  make logs{tail}    make diagnose{tail}    make down{tail}",
+    ]
