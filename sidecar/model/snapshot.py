@@ -73,7 +73,10 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One Locust worker process as the master sees it, and the container it lives in when that is known."""
+    """One Locust worker process as the master sees it, and the container it lives in when that is known.
+
+    `remote` says that it runs on another machine: it never was in a container of this engine.
+    """
 
     id: str
     container: str | None
@@ -82,11 +85,12 @@ class Worker:
     cpu_percent: float
     memory_bytes: int
     locustfile_changed: tuple[str, ...] = ()
+    remote: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Locust:
-    """The master's figures. `workers_expected` is the number of running worker containers.
+    """The master's figures. `workers_expected` is the number of running worker containers of this engine.
 
     `total` is the master's row `Aggregated`: all requests of the run together.
     """
@@ -103,6 +107,16 @@ class Locust:
     workers: tuple[Worker, ...] = ()
     locustfile_changed: tuple[str, ...] = ()
     total: Endpoint | None = None
+
+    @property
+    def workers_remote(self) -> int:
+        """How many of the connected workers run on other machines."""
+        return sum(1 for worker in self.workers if worker.remote and worker.state != "missing")
+
+    @property
+    def workers_here(self) -> int:
+        """How many of the connected workers run on this machine."""
+        return self.workers_connected - self.workers_remote
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ class Observed:
 
     `unread` holds a sentence for each source that gave nothing; `stale` says that `fleet` is from `engine_read_at`.
     `watched` is the other project in the view, `fail_ratio` the share of failures that is still a pass.
+    `hostnames` are those of all containers there were so far: a worker outlives its container in the master's list.
     """
 
     project: str
@@ -68,6 +69,7 @@ class Observed:
     recorded: Recorded = NOTHING_RECORDED
     watched: str | None = None
     fail_ratio: float = 0.0
+    hostnames: frozenset[str] = frozenset()
 
 
 def containers_of(observed: Observed) -> tuple[Container, ...]:
@@ -85,7 +87,7 @@ def snapshot(observed: Observed, etas: Mapping[str, float] | None = None) -> Sna
     containers = tuple(one for one in everyone if one.project == observed.project)
     recorded = observed.recorded
     run = _run(observed.locust)
-    locust = _locust(observed.locust, observed.fleet, containers)
+    locust = _locust(observed, containers)
     known = Known(
         now=observed.at,
         containers=containers,
@@ -189,11 +191,13 @@ def _service(name: str, group: list[Container]) -> Service:
     )
 
 
-def _locust(reading: LocustReading, fleet: Iterable[Seen], containers: Iterable[Container]) -> Locust | None:
+def _locust(observed: Observed, containers: Iterable[Container]) -> Locust | None:
+    reading = observed.locust
     stats = reading.stats
     if stats is None:
         return None
-    homes = _names_by_hostname(fleet)
+    homes = names_by_hostname(observed.fleet)
+    known = observed.hostnames.union(homes) if _knows_its_workers(observed) else None
     changed = reading.plugin.workers_changed if reading.plugin else {}
     master_changed = reading.plugin.master_changed if reading.plugin else ()
     workers = tuple(
@@ -205,6 +209,7 @@ def _locust(reading: LocustReading, fleet: Iterable[Seen], containers: Iterable[
             cpu_percent=worker.cpu_percent,
             memory_bytes=worker.memory_bytes,
             locustfile_changed=changed.get(worker.id, ()),
+            remote=known is not None and worker.id.rpartition("_")[0] not in known,
         )
         for worker in stats.workers
     )
@@ -225,7 +230,13 @@ def _locust(reading: LocustReading, fleet: Iterable[Seen], containers: Iterable[
     )
 
 
-def _names_by_hostname(fleet: Iterable[Seen]) -> dict[str, str]:
+def _knows_its_workers(observed: Observed) -> bool:
+    """Whether the host name of each worker container is known: a worker with none of them is another machine's."""
+    workers = (seen for seen in observed.fleet if seen.listed.service == WORKER and seen.listed.state == "running")
+    return not observed.stale and all(seen.inspected for seen in workers)
+
+
+def names_by_hostname(fleet: Iterable[Seen]) -> dict[str, str]:
     """Map hostnames to containers: a Locust worker's id is `<hostname>_<uuid>`, the hostname mostly the short id."""
     names: dict[str, str] = {}
     for seen in fleet:

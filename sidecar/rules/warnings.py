@@ -102,9 +102,9 @@ def _locust_silent(known: Known) -> Iterator[Warn]:
 
 
 def _workers_missing(known: Known) -> Iterator[Warn]:
-    if known.stale or known.locust is None or known.locust.workers_connected >= known.locust.workers_expected:
+    if known.stale or known.locust is None or known.locust.workers_here >= known.locust.workers_expected:
         return
-    connected, expected = known.locust.workers_connected, known.locust.workers_expected
+    connected, expected = known.locust.workers_here, known.locust.workers_expected
     yield Warn("warn", f"only {connected} of {expected} running workers are connected to the master")
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 
-from sidecar.model.snapshot import Endpoint, Failure
+from sidecar.model.naming import short_worker
+from sidecar.model.snapshot import Endpoint, Failure, Worker
 from sidecar.views import units
 from sidecar.views.lines import DIM, ERROR, TITLE, Line, Span, cut, harmless, line
 
@@ -25,6 +26,18 @@ def failures(rows: Sequence[Failure], width: int, zone: tzinfo | None) -> Iterat
             cut(harmless(row.text), room),
             Span(" · ", DIM),
             request,
+        )
+
+
+def remote_workers(rows: Sequence[Worker]) -> Iterator[Line]:
+    """Draw the workers of other machines, which have no row among the containers, by what they tell the master."""
+    yield line(Span(f"{'USERS':>{_COUNT}} {'CPU':>{_RATE}} {'MEMORY':>{_TIME}}  STATE     WORKER", TITLE))
+    for row in sorted(rows, key=lambda one: one.id):
+        yield line(
+            f"{units.count(row.users):>{_COUNT}} {units.percent(row.cpu_percent):>{_RATE}} ",
+            f"{units.memory(row.memory_bytes):>{_TIME}}  ",
+            Span(f"{harmless(row.state):<9} ", ERROR if row.state == "missing" else ""),
+            harmless(f"remote {short_worker(row.id)}"),
         )
 
 

@@ -155,6 +155,9 @@ def _log_age(log: ContainerLog, scene: Scene, state: ViewState) -> str:
 def _locust(scene: Scene, state: ViewState, width: int, height: int, footer: Line) -> Drawing:
     snapshot = scene.snapshot
     body: list[Line] = [*top.locust(snapshot, width)]
+    remote = [worker for worker in snapshot.locust.workers if worker.remote] if snapshot.locust else []
+    if remote:
+        body += [(), heading("Remote workers", width), *locust_tables.remote_workers(remote)]
     if snapshot.failures:
         body += [(), heading("Failures", width), *locust_tables.failures(snapshot.failures, width, scene.zone)]
     else:

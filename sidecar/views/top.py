@@ -145,8 +145,9 @@ def locust(snapshot: Snapshot, width: int) -> Iterator[Line]:
 
 def _locust_parts(figures: Locust) -> list[Line]:
     failing = figures.fail_ratio > 0
-    short = figures.workers_connected < figures.workers_expected
-    workers = f"workers {figures.workers_connected}/{figures.workers_expected}{'!' if short else ''}"
+    short = figures.workers_here < figures.workers_expected
+    others = f" + {figures.workers_remote} remote" if figures.workers_remote else ""
+    workers = f"workers {figures.workers_here}/{figures.workers_expected}{'!' if short else ''}{others}"
     active = is_active(figures)
     # After a run the master goes on answering with the run's last figures: they must not pass for the present.
     past = [] if active or figures.p95_ms is None else [line(Span("last run:", DIM))]

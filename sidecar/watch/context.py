@@ -116,5 +116,5 @@ class Context:
 
 
 def _workers_in(snapshot: Snapshot, incident: Incident) -> tuple[Worker, ...]:
-    workers = snapshot.locust.workers if snapshot.locust else ()
+    workers = snapshot.locust.workers if snapshot.locust and incident.container is not None else ()
     return tuple(worker for worker in workers if worker.container == incident.container and worker.state != "missing")

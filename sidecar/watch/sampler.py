@@ -21,6 +21,8 @@ from sidecar.watch.backoff import Backoff
 from sidecar.watch.fleet import Fleet, FleetReading
 from sidecar.watch.master import LocustSource, Master
 
+MOST_HOSTNAMES = 5000  # two of each container: far more than a master lists
+
 _log = logging.getLogger(__name__)
 
 
@@ -103,6 +105,7 @@ class Sampler:
         self._backoff = Backoff(most_seconds=8.0)  # a socket on the same machine: asking again costs next to nothing
         self._engine_error = ""
         self._fleet: tuple[Seen, ...] = ()
+        self._hostnames: dict[str, str] = {}  # the newest last
         self._engine_read_at: datetime | None = None
 
     def stir(self, container_id: str) -> None:
@@ -120,6 +123,7 @@ class Sampler:
         else:
             unread.extend(fleet.unread)
             self._fleet, self._engine_read_at = fleet.fleet, self._clock()
+            self._note_hostnames()
             unread.extend(self._sources.logs.unread())
         unread.extend(self._sources.troubles())
         host = self._read_host(unread)
@@ -144,9 +148,17 @@ class Sampler:
             recorded=recorded,
             watched=self._plan.watch_project or None,
             fail_ratio=self._plan.fail_ratio,
+            hostnames=frozenset(self._hostnames),
         )
         etas = self._forecasts.update(assembly.containers_of(observed)) if fleet is not None else {}
         return Round(assembly.snapshot(observed, etas), fleet)
+
+    def _note_hostnames(self) -> None:
+        for hostname, name in assembly.names_by_hostname(self._fleet).items():
+            self._hostnames.pop(hostname, None)
+            self._hostnames[hostname] = name
+        for hostname in list(self._hostnames)[:-MOST_HOSTNAMES]:
+            del self._hostnames[hostname]
 
     def _last_lines(self, source: Seen | None) -> tuple[LogEntry, ...]:
         if source is None or not self._plan.tail:

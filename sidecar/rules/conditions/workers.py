@@ -16,6 +16,7 @@ from sidecar.model.naming import users_and_workers
 from sidecar.model.snapshot import Container, Locust, Snapshot, Worker
 from sidecar.model.times import format_time
 from sidecar.rules.conditions.sign import of_project, running_id
+from sidecar.rules.warnings import WORKER
 
 MASTER = "locust-master"
 MISSING = "missing"
@@ -78,8 +79,8 @@ class Workers:
                 self._known[worker_id] = _Known(worker, at, told=self._restored.pop(worker_id, None))
                 continue
             known.gone_since = None
-            if worker.state != MISSING:
-                known.worker = worker  # of a missing one the last good figures stay: its users went with it
+            if worker.state != MISSING:  # of a missing one the last good figures stay: its users went with it
+                known.worker = _at_home(worker, known.worker)
             else:
                 known.worker = replace(known.worker, state=MISSING)
         for worker_id, known in self._known.items():
@@ -132,7 +133,7 @@ def _told(kind: Kind, known: _Known, snapshot: Snapshot, full: Mapping[str, str]
         state=FINAL,
         until=at,
         project=snapshot.project,
-        service=container.service if container else death.service if death else None,
+        service=_service(worker, container, death),
         container=worker.container,
         container_id=_id(container, full) or None,
         reason=death.reason if death else None,
@@ -143,6 +144,19 @@ def _told(kind: Kind, known: _Known, snapshot: Snapshot, full: Mapping[str, str]
     )
 
 
+def _at_home(worker: Worker, before: Worker) -> Worker:
+    """The worker where it always was: its container may be removed while the master still lists it."""
+    if worker.container is not None or before.container is None:
+        return worker
+    return replace(worker, container=before.container, remote=False)
+
+
+def _service(worker: Worker, container: Container | None, death: Incident | None) -> str | None:
+    if container is not None:
+        return container.service
+    return death.service if death else WORKER if worker.remote else None
+
+
 def _users(worker: Worker, death: Incident | None) -> int:
     """How many users went with it: what its death says, which looked at another moment; two numbers would confuse."""
     if death is not None and death.users_lost is not None and death.workers == (worker.id,):
@@ -151,7 +165,7 @@ def _users(worker: Worker, death: Incident | None) -> int:
 
 
 def _text(worker: Worker, snapshot: Snapshot, death: Incident | None, users: int, *, lost: bool) -> str:
-    home = of_project(worker.container, snapshot.project) if worker.container else "a worker in an unknown container"
+    home = _home(worker, snapshot.project)
     went = users_and_workers(users, (worker.id,))
     if not lost:
         return f"{home} left{went}"
@@ -159,6 +173,12 @@ def _text(worker: Worker, snapshot: Snapshot, death: Incident | None, users: int
         return f"{home} was lost: the master hears nothing of it{went}"
     why = Reason.OOM if death.kind is Kind.OOM_KILL else death.reason
     return f"{home} was lost: its container {'was OOM-killed' if why is Reason.OOM else 'ended'}{went}"
+
+
+def _home(worker: Worker, project: str) -> str:
+    if worker.container:
+        return of_project(worker.container, project)
+    return "a remote worker, of another machine," if worker.remote else "a worker in an unknown container"
 
 
 def _id(container: Container | None, full: Mapping[str, str]) -> str:

@@ -38,6 +38,8 @@ def test_nothing_broke() -> None:
         (clean(moments=altered(20, 61, missing=("w-1",), workers=1), series=()), ["worker_lost"]),
         (clean(moments=altered(0, 61, missing=("of before",))), []),
         (clean(moments=altered(0, 61, workers=1)), ["workers_missing"]),
+        (clean(moments=altered(0, 61, workers=9)), []),  # those of other machines have no container here
+        (clean(incidents=(incident(Kind.WORKER_LOST, container=None, container_id=None),)), ["worker_lost"]),
         (clean(moments=altered(0, 8, workers=1)), []),  # too short to be sustained
         (clean(groups={"classes": {"generator": 7}}), ["generator_limits"]),
         (clean(moments=altered(20, 31, cpu_percent=95.0)), ["generator_cpu"]),

@@ -10,6 +10,7 @@ import pytest
 from sidecar.model.incident import FINAL, PROVISIONAL, Incident, Kind, Reason, Severity
 from sidecar.model.snapshot import Container, Endpoint, Locust, Snapshot, Worker
 from sidecar.rules.conditions import Conditions
+from sidecar.rules.verdict import invalidating
 from tests.unit.sidecar.sidecar_samples import MIB, NOW, container, locust, snapshot
 
 NAME = "locust-locust-worker-1"
@@ -350,3 +351,37 @@ def test_after_a_restart_of_the_sidecar_no_worker_is_told_of_twice() -> None:
     second = Conditions()
     second.restore(lost)
     assert apply(second, missing) == []
+
+
+FAR = one("load2_3f", container=None, remote=True)
+
+
+def test_a_lost_remote_worker_is_told_as_such_and_breaks_the_run() -> None:
+    conditions = Conditions()
+    apply(conditions, shot(0, worker(), master=listed(one(), FAR)))
+    gone = replace(FAR, state="missing", users=0, container=None)
+    (lost,) = apply(conditions, *(shot(n, worker(), master=listed(one(), gone)) for n in (2, 4)))
+    assert (lost.kind, lost.container, lost.service, lost.users_lost) == (Kind.WORKER_LOST, None, "locust-worker", 50)
+    assert lost.text == (
+        "a remote worker, of another machine, was lost: the master hears nothing of it, "
+        "50 users lost with worker load2_3f"
+    )
+    assert invalidating(at(0), [lost]) == (lost,)
+
+
+def test_a_remote_worker_that_said_goodbye_left() -> None:
+    conditions = Conditions()
+    apply(conditions, shot(0, worker(), master=listed(one(), FAR)))
+    (left,) = apply(conditions, *(shot(n, worker(), master=listed(one())) for n in (2, 4, 6, 8)))
+    assert (left.kind, left.service) == (Kind.WORKER_LEFT, "locust-worker")
+    assert left.text.startswith("a remote worker, of another machine, left")
+
+
+def test_a_worker_whose_container_is_removed_stays_where_it_was() -> None:
+    conditions = Conditions()
+    apply(conditions, shot(0, worker(), master=listed(one())))
+    homeless = one(container=None, remote=True)
+    found = apply(
+        conditions, shot(2, master=listed(homeless)), shot(4, master=listed(replace(homeless, state="missing")))
+    )
+    assert [(lost.container, lost.text.partition(" ")[0]) for lost in found] == [(NAME, "locust-worker-1")]

@@ -35,9 +35,9 @@ def test_the_document_has_the_fields_that_others_rely_on() -> None:
             "memory_limit_bytes", "memory_percent", "network_rx_bytes", "network_tx_bytes", "block_read_bytes",
             "block_write_bytes", "pids", "sampled_at", "project", "oom_kills", "oom_eta_seconds",
             "exit_reason"} == worker.keys()  # fmt: skip
-    assert {"id", "container", "state", "users", "cpu_percent", "memory_bytes", "locustfile_changed"} == made["locust"][
-        "workers"
-    ][0].keys()
+    assert {"id", "container", "state", "users", "cpu_percent", "memory_bytes", "locustfile_changed", "remote"} == made[
+        "locust"
+    ]["workers"][0].keys()
 
 
 def test_unknown_fields_are_passed_over() -> None:

@@ -13,7 +13,7 @@ import pytest
 from rich.cells import cell_len
 
 from sidecar.model.incident import Kind
-from sidecar.model.snapshot import LogLine, Snapshot
+from sidecar.model.snapshot import LogLine, Snapshot, Worker
 from sidecar.views.frame import frame
 from sidecar.views.lines import Line, line, text_of, width_of
 from sidecar.views.plain import ascii_only, plain
@@ -300,3 +300,18 @@ def test_a_new_failure_is_said_while_another_screen_is_open() -> None:
     assert "OOM kill  locust-worker-3" in screen(Where.HELP, 80, 24)
     old = Scene(samples.oom(), samples.NOW + timedelta(minutes=2), UTC)
     assert "OOM kill" not in plain(draw(old, ViewState(where=Where.HELP), width=80, height=24).lines)
+
+
+def test_remote_workers_have_rows_of_their_own_on_the_locust_screen_and_are_counted_apart() -> None:
+    figures = samples.locust(2)
+    far = Worker("load2_3f2a9c51d0", None, "running", 70, 35.0, 60 << 20, remote=True)
+    lost = Worker("load3_77", None, "missing", 0, 0.0, 0, remote=True)
+    both = replace(figures, workers=(*figures.workers, far, lost), workers_connected=3)
+    scene = scene_of(replace(samples.running(), locust=both))
+    text = "\n".join(text_of(row) for row in draw(scene, ViewState(where=Where.LOCUST), width=100, height=40).lines)
+    assert "workers 2/2 + 1 remote" in text
+    rows = [row.split() for row in text.splitlines() if " remote load" in row]
+    assert rows == [
+        ["70", "35%", "60MiB", "running", "remote", "load2_3f2a9c51d0"],
+        ["0", "0%", "0B", "missing", "remote", "load3_77"],
+    ]

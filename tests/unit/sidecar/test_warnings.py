@@ -80,6 +80,15 @@ def test_more_connected_than_running_is_no_warning() -> None:
     assert texts(known(WORKER, locust=samples.locust(2, workers_connected=4))) == []
 
 
+def test_a_remote_worker_stands_in_for_none_of_this_machine() -> None:
+    here = samples.locust(2).workers[0]
+    far = replace(here, id="load2_ab", container=None, remote=True)
+    short = samples.locust(2, workers_connected=2, workers=(here, far))
+    assert texts(known(WORKER, locust=short)) == ["warn: only 1 of 2 running workers are connected to the master"]
+    more = samples.locust(1, workers_connected=2, workers=(here, far))
+    assert texts(known(WORKER, locust=more)) == []
+
+
 def test_workers_with_an_older_locustfile_are_counted_and_the_mend_is_named() -> None:
     workers = tuple(
         Worker(f"{number}_a", None, "ready", 0, 0.0, 0, ("flows/login.py",) if number < 3 else ())

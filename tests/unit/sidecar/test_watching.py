@@ -311,6 +311,39 @@ def test_locust_workers_are_matched_to_their_containers_by_hostname(rig: Rig) ->
     assert locust.workers_expected == 1
 
 
+def test_a_worker_that_never_was_in_a_container_of_this_engine_is_remote_and_counted_apart(rig: Rig) -> None:
+    here = rig.engine.fleet[0].id[:12]
+    workers = [{"id": f"{name}_1", "state": "ready"} for name in (here, "load2", "load2")]
+    rig.locust.reading = LocustReading(parse_stats({"state": "ready", "workers": workers}), None, None)
+    locust = rig.round().locust
+    assert locust is not None
+    assert [(worker.container, worker.remote) for worker in locust.workers][1:] == [(None, True), (None, True)]
+    assert not locust.workers[0].remote
+    assert (locust.workers_here, locust.workers_expected, locust.workers_remote) == (1, 1, 2)
+
+
+def test_a_worker_whose_container_was_removed_is_not_taken_for_a_remote_one(rig: Rig) -> None:
+    gone = rig.engine.fleet[0].id[:12]
+    rig.locust.reading = LocustReading(
+        parse_stats({"state": "ready", "workers": [{"id": f"{gone}_1", "state": "missing"}]}), None, None
+    )
+    rig.round()
+    del rig.engine.fleet[0]
+    locust = rig.round().locust
+    assert locust is not None
+    assert [(worker.container, worker.remote) for worker in locust.workers] == [(None, False)]
+
+
+def test_while_docker_is_silent_nobody_is_called_remote(rig: Rig) -> None:
+    rig.locust.reading = LocustReading(
+        parse_stats({"state": "ready", "workers": [{"id": "load2_1", "state": "ready"}]}), None, None
+    )
+    rig.engine.failing = {"list"}
+    locust = rig.round().locust
+    assert locust is not None
+    assert not locust.workers[0].remote
+
+
 def test_a_snapshot_that_is_overdue_counts_as_stale() -> None:
     snapshot = samples.running()
     assert not judged(snapshot, samples.NOW + timedelta(seconds=5)).stale

@@ -55,6 +55,13 @@ def context(*rounds: Snapshot) -> tuple[Context, Samples]:
     return made, kept
 
 
+def test_a_remote_worker_is_none_of_a_container_that_nobody_knows() -> None:
+    far = replace(snapshot(2, 10).locust or Locust("", 0, 0.0, 0.0, 0.0, None, None, 0, 0), workers=())
+    far = replace(far, workers=(Worker("load2_1", None, "running", 9, 1.0, 1, remote=True),))
+    made, _ = context(replace(snapshot(2, 10), locust=far))
+    assert made.enrich(replace(kill(), container=None, container_id=None)).workers == ()
+
+
 def test_the_users_are_those_of_the_round_before_the_kill() -> None:
     made, _ = context(snapshot(2, 10), snapshot(4, 12), snapshot(6, 0, worker="w_2"))
     found = made.enrich(kill())

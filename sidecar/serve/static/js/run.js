@@ -32,14 +32,17 @@ function showLocust(snapshot) {
     showFacts(byId("locust"), [message("no figures", snapshot.locust_error || "not asked yet")]);
     return;
   }
-  const short = locust.workers_connected < locust.workers_expected;
+  const remote = locust.workers.filter((worker) => worker.remote && worker.state !== "missing").length;
+  const here = locust.workers_connected - remote;
+  const short = here < locust.workers_expected;
   // After a run the master goes on answering with the run's last figures: they must not pass for the present.
   const active = ACTIVE.includes(locust.state);
   const past = active || locust.p95_ms === null ? "" : " (last run)";
   const since = active && run && run.started_at ? `for ${duration((new Date(snapshot.at) - new Date(run.started_at)) / 1000)}` : "";
   showFacts(byId("locust"), [
     fact("state", locust.state, { detail: since }),
-    fact("workers", `${locust.workers_connected}/${locust.workers_expected}${short ? " !" : ""}`, { style: short ? "high" : "" }),
+    fact("workers", `${here}/${locust.workers_expected}${short ? " !" : ""}`,
+      { style: short ? "high" : "", detail: remote ? `and ${remote} remote, of other machines` : "" }),
     fact("users", number(locust.users)),
     fact(`requests/s${past}`, number(locust.rps)),
     fact(`failed${past}`, `${(locust.fail_ratio * 100).toFixed(2)}%`,
