@@ -356,7 +356,10 @@ class ComposeService:
 
 @dataclass(frozen=True, slots=True)
 class ConfigFacts:
-    """What this checkout is told to do. `up_words` are the NAME=VALUE that repeat the last `make up`."""
+    """What this checkout is told to do. `up_words` are the NAME=VALUE that repeat the last `make up` or `make join`.
+
+    `master` is the place of another machine's master that the last `make join` was told; "" after `make up`.
+    """
 
     settings_error: str = ""
     remembered: bool = False
@@ -365,6 +368,10 @@ class ConfigFacts:
     host: str = ""
     mock: bool = False
     target_network: str = ""
+    remote_workers: str = ""
+    remote_address_is_own: bool = True
+    remote_allow: tuple[str, ...] = ()
+    master: str = ""
     locust_image: str = ""
     locust_image_there: bool = True
     locust_image_starts: bool = True

@@ -17,6 +17,7 @@ from sidecar.diagnose.rules import (
     monitor,
     network,
     registration,
+    remote,
     resources,
     target,
     topology,
@@ -34,6 +35,7 @@ RULES: tuple[Rule, ...] = (
     *resources.RULES,
     *topology.RULES,
     *network.RULES,
+    *remote.RULES,
     *registration.RULES,
     *target.RULES,
     *monitor.RULES,
@@ -141,7 +143,10 @@ def _fix(cause: Cause, found: Found, values: Mapping[str, str]) -> Fix:
 
 
 def up_command(config: ConfigFacts, workers: int, changes: Mapping[str, str]) -> str:
-    """The `make up` that does again what the last one did, with some knobs changed; "" asks for a knob's default."""
+    """The `make up`, or `make join`, that does again what the last one did, with some knobs changed.
+
+    "" asks for a knob's default.
+    """
     words = [word for word in config.up_words if _name(word) not in changes]
     if not config.remembered and workers and not any(_name(word) == "WORKERS" for word in words):
         words.append(f"WORKERS={workers}")
@@ -151,7 +156,7 @@ def up_command(config: ConfigFacts, workers: int, changes: Mapping[str, str]) ->
         for name, value in changes.items()
         if not value and any(_name(word) == name for word in config.up_words)
     ]
-    return " ".join(["make up", *words])
+    return " ".join(["make join" if config.master else "make up", *words])
 
 
 def _name(word: str) -> str:

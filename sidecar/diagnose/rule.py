@@ -89,6 +89,13 @@ def without_stack(stack: Stack) -> str:
     return without_engine(stack) or ("" if stack.locusts else "there is no stack")
 
 
+def without_sidecar(stack: Stack) -> str:
+    """The sidecar is where the master is, and that is another machine."""
+    return without_stack(stack) or (
+        "these workers' master is elsewhere, and its sidecar too" if stack.is_joined else ""
+    )
+
+
 def without_master(stack: Stack) -> str:
     """No master runs."""
     return without_stack(stack) or ("" if stack.running_master else "no master runs")

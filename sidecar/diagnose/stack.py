@@ -25,7 +25,7 @@ from sidecar.diagnose.evidence import (
 )
 
 MASTER, WORKER, STANDALONE = "master", "worker", "standalone"
-MONITOR, PROXY, MOCK, OTHER = "monitor", "docker-proxy", "mock-target", "other"
+MONITOR, PROXY, GATE, MOCK, OTHER = "monitor", "docker-proxy", "gate", "mock-target", "other"
 LOCUST_ROLES = frozenset({MASTER, WORKER, STANDALONE})
 
 DEFAULT_MASTER_HOST, DEFAULT_PORT, DEFAULT_WEB_PORT = "127.0.0.1", 5557, 8089
@@ -76,7 +76,7 @@ def role_of(container: ContainerFacts) -> str:
     """What a container is for."""
     image = PurePosixPath(container.image.partition("@")[0]).name.partition(":")[0]
     if "locust-kit" in container.image and image in _KIT:
-        return _KIT[image]
+        return GATE if (image, container.service) == (PROXY, GATE) else _KIT[image]
     if is_on(container, "LOCUST_MODE_MASTER", "--master"):
         return MASTER
     if is_on(container, "LOCUST_MODE_WORKER", "--worker"):
@@ -188,6 +188,18 @@ class Stack:
         rows = self.evidence.master.workers if self.evidence.master else ()
         names = {name for name in (worker.hostname, worker.id[:_HOSTNAME_LENGTH]) if name}
         return tuple(row for row in rows if any(row.id.startswith(f"{name}_") for name in names))
+
+    @property
+    def remote_rows(self) -> tuple[MasterWorker, ...]:
+        """The master's rows of workers that are in no container here: those of other machines."""
+        rows = self.evidence.master.workers if self.evidence.master else ()
+        here = {row.id for worker in self.workers for row in self.listed(worker)}
+        return tuple(row for row in rows if row.id not in here)
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether the stack has workers only, for the master of another machine."""
+        return bool(self.evidence.config.master) and not self.of(MASTER)
 
     @property
     def knows_registered(self) -> bool:

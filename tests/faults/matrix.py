@@ -11,12 +11,22 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
-from stacks import ROOT, docker, until
+from stacks import ROOT, docker, remove, until
 
 from tests.faults.engines import old_engine, socket_at
-from tests.faults.world import LABEL, Look, World, rule, stranger
+from tests.faults.world import (
+    LABEL,
+    Look,
+    World,
+    address_of_a_network,
+    bridge_address,
+    first_byte,
+    rule,
+    stranger,
+)
 
 Inflict = Callable[[World], AbstractContextManager[Look | None]]
+FAR = "kit-test-faults-far"
 SLEEPER = ("-c", "import time; time.sleep(3600)")
 
 
@@ -533,6 +543,51 @@ def a_network_whose_containers_may_not_talk(world: World) -> Iterator[None]:
     world.compose('networks:\n  default:\n    driver_opts:\n      com.docker.network.bridge.enable_icc: "false"\n')
     time.sleep(8)
     yield
+
+
+@fault("remote-workers-shut", often=True)
+def a_gate_that_was_removed(world: World) -> Iterator[None]:
+    world.up(f"REMOTE_WORKERS={bridge_address()}")
+    docker("rm", "-f", world.name("gate"))
+    yield
+
+
+@fault("remote-workers-shut", commands=False)
+def an_address_that_the_machine_has_lost(world: World) -> Iterator[None]:
+    with address_of_a_network() as address:
+        world.up(f"REMOTE_WORKERS={address}")
+        docker("rm", "-f", world.name("gate"))
+    yield
+
+
+@fault("remote-worker-refused", severity="warn")
+def a_machine_that_the_list_does_not_hold(world: World) -> Iterator[None]:
+    address = bridge_address()
+    world.up(f"REMOTE_WORKERS={address}", "REMOTE_ALLOW=192.0.2.77")
+    assert not first_byte(address), "the gate lets in whom it should not"
+    yield
+
+
+@fault("remote-port-open", commands=False, severity="warn")
+def a_port_that_is_open_everywhere(world: World) -> Iterator[None]:
+    world.up("REMOTE_WORKERS=0.0.0.0")
+    yield
+
+
+@fault("remote-master-unreachable", commands=False)
+def a_master_elsewhere_that_is_gone(world: World) -> Iterator[None]:
+    address, far = bridge_address(), World(FAR, world.reports, knobs=dict(world.knobs))
+    world.kit("down")
+    remove(FAR)
+    try:
+        far.up("WORKERS=1", f"REMOTE_WORKERS={address}")
+        joined = world.kit("join", f"MASTER={address}")
+        assert joined.returncode == 0, joined.stderr
+        far.kit("down")
+        yield
+    finally:
+        remove(FAR)
+        world.kit("down")
 
 
 # ---- locust ----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -265,6 +266,32 @@ def run(*command: str, check: bool = True) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert not check or done.returncode == 0, f"{command}: {done.stderr}"
     return done.stdout
+
+
+def bridge_address() -> str:
+    """This machine's address in Docker's own default network: no packet to it leaves the machine."""
+    found: str = json.loads(docker("network", "inspect", "bridge"))[0]["IPAM"]["Config"][0]["Gateway"]
+    return found
+
+
+@contextmanager
+def address_of_a_network() -> Iterator[str]:
+    """An address that this machine has as long as a network of Docker's is there."""
+    name = f"kit-test-lost-{time.monotonic_ns() % 100000}"
+    docker("network", "create", "--label", LABEL, name)
+    try:
+        yield json.loads(docker("network", "inspect", name))[0]["IPAM"]["Config"][0]["Gateway"]
+    finally:
+        docker("network", "rm", name, check=False)
+
+
+def first_byte(address: str) -> bytes:
+    """What comes first from port 5557 of an address; empty when it is closed at once."""
+    with socket.create_connection((address, 5557), 5) as line:
+        try:
+            return line.recv(1)
+        except ConnectionError:
+            return b""
 
 
 @contextmanager

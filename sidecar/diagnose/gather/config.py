@@ -13,9 +13,10 @@ from pathlib import Path
 
 from sidecar.diagnose.evidence import ComposeService, ConfigFacts, EnvLine, FileProblem, Pair
 from sidecar.diagnose.rules.locust_names import LEGACY, NEEDED_BY_LOCUST
-from sidecar.drive import locustfile, state, workspace
+from sidecar.drive import locustfile, remote, state, workspace
 from sidecar.errors import KitError, LocustfileError, SettingError, StackError
 from sidecar.settings import Settings, dotenv
+from sidecar.settings.addresses import shown
 
 _COMPOSE_SECONDS = 8.0
 _GIT_SECONDS = 3.0
@@ -33,7 +34,7 @@ def load(args: Sequence[str], environ: Mapping[str, str], root: Path) -> tuple[S
 
 def facts(settings: Settings, settings_error: str) -> ConfigFacts:
     """Everything that can be read from files, without Docker."""
-    hosts = workspace.loaded_hosts(settings)
+    hosts, master = workspace.loaded_hosts(settings), workspace.decided(settings).master
     problems = () if settings_error else tuple(_file_problems(settings))
     return ConfigFacts(
         settings_error=settings_error,
@@ -43,6 +44,10 @@ def facts(settings: Settings, settings_error: str) -> ConfigFacts:
         host=settings.host,
         mock=settings.mock,
         target_network=settings.target_network,
+        remote_workers=settings.remote_workers,
+        remote_address_is_own=not settings.remote_workers or remote.is_own(settings.remote_workers),
+        remote_allow=settings.remote_allow,
+        master=shown(*master) if master else "",
         locust_image=settings.locust_image,
         worker_memory_bytes=settings.worker_memory,
         master_memory_bytes=settings.master_memory,

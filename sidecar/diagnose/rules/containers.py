@@ -36,7 +36,7 @@ def services(stack: Stack) -> Outcome:
     if not locusts or (not up and all(_was_asked(stack, one) for one in locusts)):
         return Outcome(text, (_stack_down(stack),))
     found = [*_ended(stack, MASTER, "master-exited"), *_ended(stack, WORKER, "worker-exited")]
-    if not stack.of(MASTER) and not stack.of(STANDALONE):
+    if not stack.of(MASTER) and not stack.of(STANDALONE) and not stack.is_joined:
         found.append(_no_master(stack))
     return Outcome(text, tuple(found))
 

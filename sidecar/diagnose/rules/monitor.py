@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sidecar.diagnose.evidence import ContainerFacts, MonitorFacts
-from sidecar.diagnose.rule import Found, Outcome, Rule, cannot_tell, without_stack
+from sidecar.diagnose.rule import Found, Outcome, Rule, cannot_tell, without_sidecar
 from sidecar.diagnose.stack import MONITOR, PROXY, Stack
 from sidecar.model.finding import Seen
 
@@ -89,6 +89,6 @@ def proxy(stack: Stack) -> Outcome:
 
 
 RULES = (
-    Rule("docker-proxy", LAYER, proxy, after=without_stack),
-    Rule("sidecar", LAYER, sidecar, after=without_stack),
+    Rule("docker-proxy", LAYER, proxy, after=without_sidecar),
+    Rule("sidecar", LAYER, sidecar, after=without_sidecar),
 )

@@ -201,7 +201,9 @@ def _told_versions(stack: Stack) -> list[Seen]:
     found = []
     for sign in log_signs.signs(log_signs.current_log(master), "version", "old-worker") if master else ():
         worker = next((one for one in stack.of(WORKER) if sign.detail.startswith(one.id[:12])), None)
-        if worker is not None and (worker.started_at is None or sign.at is None or sign.at >= worker.started_at):
+        is_remote = any(sign.detail.startswith(f"{row.id} ") and row.state != "missing" for row in stack.remote_rows)
+        is_here = worker is not None and (worker.started_at is None or sign.at is None or sign.at >= worker.started_at)
+        if is_here or is_remote:
             found.append(Seen(f"log of {master.name if master else 'the master'}", sign.text, "no such line", sign.at))
     return found[-2:]
 

@@ -178,7 +178,7 @@ def _text(worker: Worker, snapshot: Snapshot, death: Incident | None, users: int
 def _home(worker: Worker, project: str) -> str:
     if worker.container:
         return of_project(worker.container, project)
-    return "a remote worker, of another machine," if worker.remote else "a worker in an unknown container"
+    return "a remote worker" if worker.remote else "a worker in an unknown container"
 
 
 def _id(container: Container | None, full: Mapping[str, str]) -> str:

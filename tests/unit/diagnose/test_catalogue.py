@@ -20,8 +20,8 @@ master-name-resolves-elsewhere worker-points-at-web-port master-url-with-scheme 
 network-pool-exhausted subnet-overlaps-target master-not-answering version-mismatch workers-orphaned
 heartbeat-missed workers-fewer-than-expected web-login-misconfigured target-unresolvable target-refused
 target-timeout target-tls target-is-localhost target-http-error proxy-not-applied memory-limit-not-enforced
-monitor-down docker-proxy-down
-""".split()  # noqa: SIM905  52 names read better as text
+monitor-down docker-proxy-down remote-workers-shut remote-worker-refused remote-port-open remote-master-unreachable
+""".split()  # noqa: SIM905  56 names read better as text
 CAUSES = list(causes().values())
 
 
