@@ -38,6 +38,7 @@ def join(settings: Settings, environ: Mapping[str, str], say: Say) -> None:
     containers = engine.containers(settings.project)
     workspace.refuse_foreign(containers, settings)
     refuse_own_master(containers, settings)
+    up.check_network(settings, engine)
     with say.step("master", f"knocking at {shown(*master)}") as step:
         knock.at(*master)
         step.result = f"a Locust master answers at {shown(*master)}"

@@ -85,11 +85,12 @@ def _pre_flight(settings: Settings, environ: Mapping[str, str]) -> tuple[Engine,
     workspace.refuse_foreign(ours, settings)
     ports.check(settings, containers)
     remote.check(settings, containers)
-    _check_network(settings, engine)
+    check_network(settings, engine)
     return engine, ours
 
 
-def _check_network(settings: Settings, engine: Engine) -> None:
+def check_network(settings: Settings, engine: Engine) -> None:
+    """Refuse a TARGET_NETWORK that is not there."""
     name = settings.target_network
     if name and engine.get(f"/networks/{name}") is None:
         raise SettingError(f"TARGET_NETWORK {name!r} does not exist", fix="docker network ls")
