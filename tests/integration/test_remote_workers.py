@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from conftest import PREFIX
-from stacks import Stack, docker, remove, until
+from stacks import Stack, docker, log_of, remove, until
 
 STRANGER = "192.0.2.77"  # documentation's: nobody has it
 
@@ -117,6 +118,10 @@ def test_a_list_that_does_not_hold_the_other_machine_keeps_it_out_until_it_does(
     (line,) = refused.stderr.splitlines()
     assert f"the master at {address} was connected, and closed at once: its REMOTE_ALLOW does not hold" in line
     assert far.containers() == []
+    for _ in range(20):
+        socket.create_connection((address, 5557), 5).close()
+    (gate,) = opened.containers("gate")
+    assert log_of(gate).count("refused ") == 1, "one line a minute for an address"
     found = findings(opened)["remote-worker-refused"]
     (seen,) = found["affects"]
     assert f"REMOTE_ALLOW={STRANGER},{seen}" in found["fix"]["commands"][0]
