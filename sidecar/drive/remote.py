@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import shlex
 import socket
 from typing import TYPE_CHECKING
 
@@ -106,12 +107,8 @@ def join_command(settings: Settings, address: str) -> str:
         for name, entry in settings.given.items()
         if name in _SHARED and entry.raw and not entry.source.startswith(".env") and not KNOBS[name].secret
     ]
-    return " ".join(["make setup join", f"MASTER={address}", "WORKERS=4", *map(_for_make, shared)])
-
-
-def _for_make(word: str) -> str:
-    plain = word.replace("$", "$$")
-    return plain if plain.replace("_", "").replace("=", "").replace(".", "").isalnum() else f"'{plain}'"
+    quoted = (shlex.quote(word.replace("$", "$$")) for word in shared)
+    return " ".join(["make setup join", f"MASTER={address}", "WORKERS=4", *quoted])
 
 
 def _warning(settings: Settings, *, everywhere: bool) -> list[str]:
@@ -121,7 +118,7 @@ def _warning(settings: Settings, *, everywhere: bool) -> list[str]:
     found = [
         "",
         f"  Port {place} knows no password and no encryption: who gets in can read the test and give false figures.",
-        f"  Who gets in: {who}. Keep it inside a private network; ufw does not close it, Docker comes first.",
+        f"  Who gets in: {who}. Keep it inside a private network.",
     ]
     if everywhere:
         found.append("  It is open on EVERY network of this machine, a public one too: name one address instead.")
