@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from sidecar.engine.fields import Payload, full_id, label, label_number, record, text, whole
-from sidecar.engine.payload import (
-    NUMBER_LABEL,
-    PROJECT_LABEL,
-    SERVICE_LABEL,
-    exit_code,
-    first_name,
-    is_helper,
-    labels_of,
-    memory_limit,
-)
+from sidecar.engine.fields import Payload, full_id, record, text, whole
+from sidecar.engine.identity import identity, is_helper
+from sidecar.engine.payload import exit_code, first_name, labels_of, memory_limit
 from sidecar.model.signal import Inspection, Owner
 from sidecar.model.text import clean
 from sidecar.model.times import parse_time
@@ -27,13 +19,8 @@ _SECOND_NS = 1_000_000_000
 
 def owner(name: str, labels: Payload) -> Owner:
     """Read an owner from a container's name and its labels; an event carries the labels among its attributes."""
-    return Owner(
-        name=clean(name.lstrip("/")),
-        project=clean(label(labels, PROJECT_LABEL)) or None,
-        service=clean(label(labels, SERVICE_LABEL)) or None,
-        index=label_number(labels, NUMBER_LABEL),
-        helper=is_helper(labels),
-    )
+    whose = identity(name, labels)
+    return Owner(whose.name, whose.project, whose.service, whose.index, is_helper(labels))
 
 
 def inspection(payload: Payload, at_ns: int) -> Inspection:

@@ -15,22 +15,16 @@ from sidecar.engine.fields import (
     Payload,
     full_id,
     label,
-    label_number,
     maybe_whole,
     record,
     records,
     text,
     whole,
 )
+from sidecar.engine.identity import identity, is_helper
 from sidecar.model.observation import Card, Counters, Inspected, Listed
 from sidecar.model.text import clean
 from sidecar.model.times import docker_time
-
-PROJECT_LABEL = "com.docker.compose.project"
-SERVICE_LABEL = "com.docker.compose.service"
-NUMBER_LABEL = "com.docker.compose.container-number"
-ONE_OFF_LABEL = "com.docker.compose.oneoff"
-ROLE_LABEL = "io.locust-kit.role"
 
 _HEALTH = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)")
 _ENDED = frozenset({"exited", "dead", "restarting"})  # the states in which the last exit code is this state's cause
@@ -54,11 +48,6 @@ def labels_of(value: object) -> Payload:
     return value if isinstance(value, dict) else {}
 
 
-def is_helper(labels: Payload) -> bool:
-    """Tell whether these are a one-off container's labels, or those of one of the kit's own probes."""
-    return label(labels, ONE_OFF_LABEL).lower() == "true" or ROLE_LABEL in labels
-
-
 def first_name(entry: Payload) -> str:
     """Return the first name of a list's entry, as it is; the short id where it has none."""
     names = entry.get("Names")
@@ -68,14 +57,15 @@ def first_name(entry: Payload) -> str:
 
 def _listed(entry: Payload, labels: Payload) -> Listed:
     health = _HEALTH.search(label(entry, "Status"))
+    whose = identity(first_name(entry), labels)
     return Listed(
         id=full_id(entry.get("Id")),
-        name=clean(first_name(entry).lstrip("/")),
-        service=clean(label(labels, SERVICE_LABEL)) or "?",
-        index=label_number(labels, NUMBER_LABEL) or 1,
+        name=whose.name,
+        service=whose.service or "?",
+        index=whose.index or 1,
         state=clean(label(entry, "State")) or "unknown",
         health=health[1] if health else None,
-        project=clean(label(labels, PROJECT_LABEL)) or None,
+        project=whose.project,
         image=clean(label(entry, "Image")),
     )
 

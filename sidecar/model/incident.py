@@ -79,6 +79,7 @@ class Incident:
     `container_id` is the full id, `container` its name, `container_started_at` the start that it happened in.
     `process_survived` tells whether the container's main process lived on. `cause` is the id of the incident that this
     one follows from. `workers` are the ids of Locust workers in the container, `users_lost` the users they had.
+    `node` is the machine of a cluster that it happened on.
     `helper` marks what happened to one of the kit's own probes (the self-test's victims): views leave it out.
     """
 
@@ -112,6 +113,7 @@ class Incident:
     note: str | None = None
     helper: bool = False
     person_note: str | None = None
+    node: str | None = None
 
 
 def identity(kind: Kind, container_id: str, started_at: str, first: int | str) -> str:

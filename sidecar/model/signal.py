@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sidecar.model.incident import Incident
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:
@@ -138,6 +140,13 @@ class Noted:
 
     incident_id: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Incidents that another node's ledger holds. What is known of them already, at that revision, is passed over."""
+
+    incidents: tuple[Incident, ...]
 
 
 Signal = Event | StreamDown | StreamUp | KernelReading | Unreadable | Inspection | Named | Gone | Tick

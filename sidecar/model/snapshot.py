@@ -40,7 +40,8 @@ class Container:
 
     `cpu_percent` counts 100 for one core; `memory_percent` is the working set against the limit, or against the
     host's memory when there is no limit, as `docker stats` has it. `oom_kills` is what the ledger holds for this
-    container, all its starts together; `oom_eta_seconds` is None where no OOM kill is to be expected.
+    container, all its starts together; `oom_eta_seconds` is None where no OOM kill is to be expected. `node` is the
+    machine of a cluster that it is on; the state `unknown` is that of a container whose node is silent.
     """
 
     service: str
@@ -69,6 +70,7 @@ class Container:
     oom_kills: int | None = None
     oom_eta_seconds: float | None = None
     exit_reason: str | None = None
+    node: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +220,28 @@ class Blind:
     source: str  # sidecar, events, kernel
     covered: bool
     text: str
+    node: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One machine of a cluster, as its own sidecar told of it at `at`.
+
+    `answers` is False while it is silent: then everything of it is as old as `at`. `leads` marks the one beside the
+    master, whose sidecar gathers the others' word. `master_ms` is how long a connection from there to the master's port
+    took, `master_error` why there was none. `clock_ahead_seconds` is its clock against the leader's.
+    """
+
+    name: str
+    answers: bool
+    at: datetime | None = None
+    leads: bool = False
+    running: int = 0
+    host: Host | None = None
+    master_ms: float | None = None
+    master_error: str | None = None
+    clock_ahead_seconds: float | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +270,7 @@ class Snapshot:
     `at` is when it was put together, `engine_read_at` when Docker last answered; `stale` says that the containers
     and their figures are from then and not from now. `round_seconds` is how long reading everything took.
     `incidents` are the latest ones, newest first; `watched` is the other Compose project in the view (WATCH_PROJECT).
+    In a cluster `node` is whose sidecar this is, `leads` whether it gathers the others' word, `nodes` all of them.
     """
 
     project: str
@@ -269,4 +294,7 @@ class Snapshot:
     blind: tuple[Blind, ...] = ()
     watched: str | None = None
     health: tuple[Health, ...] = ()
+    node: str | None = None
+    leads: bool | None = None
+    nodes: tuple[Node, ...] = ()
     schema_version: int = SCHEMA_VERSION

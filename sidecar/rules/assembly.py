@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from sidecar.model.cluster import NO_OTHERS, Others
 from sidecar.model.incident import Incident, Severity
 from sidecar.model.observation import Counters, Figures, Inspected, Listed, LocustReading, LogEntry
 from sidecar.model.snapshot import Blind, Container, Failure, Host, Locust, LogLine, Run, Service, Snapshot, Worker
-from sidecar.rules import verdict
+from sidecar.rules import cluster, verdict
 from sidecar.rules.warnings import WORKER, Known, warnings
 
 SHORT_ID = 12
@@ -50,7 +51,8 @@ class Observed:
     """Everything that one round of readings brought home.
 
     `unread` holds a sentence for each source that gave nothing; `stale` says that `fleet` is from `engine_read_at`.
-    `watched` is the other project in the view, `fail_ratio` the share of failures that is still a pass.
+    `watched` is the other project in the view, `fail_ratio` the share of failures that is still a pass. In a cluster
+    `node` is this machine, `leads` tells whether the master runs on it, and `others` is what the other nodes saw.
     `hostnames` are those of all containers there were so far: a worker outlives its container in the master's list.
     """
 
@@ -69,20 +71,33 @@ class Observed:
     recorded: Recorded = NOTHING_RECORDED
     watched: str | None = None
     fail_ratio: float = 0.0
+    node: str | None = None
+    leads: bool | None = None
+    others: Others = NO_OTHERS
     hostnames: frozenset[str] = frozenset()
 
 
 def containers_of(observed: Observed) -> tuple[Container, ...]:
-    """Put the containers together: the project's first, by service and number."""
+    """Put this engine's containers together."""
     made = (_container(seen, observed.project, observed.recorded) for seen in observed.fleet)
-    return tuple(sorted(made, key=lambda one: (one.project != observed.project, one.service, one.index)))
+    if observed.node is None:
+        return tuple(made)
+    return tuple(replace(one, node=observed.node) for one in cluster.current(made))
+
+
+def _in_order(containers: Iterable[Container], project: str) -> tuple[Container, ...]:
+    """Put the project's containers first, by service and number."""
+    return tuple(sorted(containers, key=lambda one: (one.project != project, one.service, one.index, one.node or "")))
 
 
 def snapshot(observed: Observed, etas: Mapping[str, float] | None = None) -> Snapshot:
     """Put one Snapshot together and judge it; `etas` are the seconds to an OOM kill by short container id."""
-    everyone = tuple(
+    own = tuple(
         replace(one, oom_eta_seconds=etas[one.id]) if etas and one.id in etas else one
         for one in containers_of(observed)
+    )
+    everyone = _in_order(
+        cluster.current((*own, *observed.others.containers)) if observed.node else own, observed.project
     )
     containers = tuple(one for one in everyone if one.project == observed.project)
     recorded = observed.recorded
@@ -94,8 +109,9 @@ def snapshot(observed: Observed, etas: Mapping[str, float] | None = None) -> Sna
         locust=locust,
         locust_error=observed.locust.error,
         host=observed.host,
-        unread=observed.unread,
+        unread=(*observed.unread, *observed.others.unread),
         stale=observed.stale,
+        follows=observed.leads is False,
     )
     stats = observed.locust.stats
     return Snapshot(
@@ -117,8 +133,11 @@ def snapshot(observed: Observed, etas: Mapping[str, float] | None = None) -> Sna
         failures=_failures(observed.locust),
         endpoints=stats.endpoints if stats else (),
         incidents=shown(recorded.incidents),
-        blind=recorded.blind,
+        blind=(*recorded.blind, *observed.others.blind),
         watched=observed.watched,
+        node=observed.node,
+        leads=observed.leads,
+        nodes=observed.others.nodes,
     )
 
 
@@ -192,11 +211,10 @@ def _service(name: str, group: list[Container]) -> Service:
 
 
 def _locust(observed: Observed, containers: Iterable[Container]) -> Locust | None:
-    reading = observed.locust
-    stats = reading.stats
+    reading, stats = observed.locust, observed.locust.stats
     if stats is None:
         return None
-    homes = names_by_hostname(observed.fleet)
+    homes = {**{one.id: one.name for one in observed.others.containers}, **names_by_hostname(observed.fleet)}
     known = observed.hostnames.union(homes) if _knows_its_workers(observed) else None
     changed = reading.plugin.workers_changed if reading.plugin else {}
     master_changed = reading.plugin.master_changed if reading.plugin else ()
@@ -231,7 +249,12 @@ def _locust(observed: Observed, containers: Iterable[Container]) -> Locust | Non
 
 
 def _knows_its_workers(observed: Observed) -> bool:
-    """Whether the host name of each worker container is known: a worker with none of them is another machine's."""
+    """Whether the host name of each worker container is known: a worker with none of them is another machine's.
+
+    In a cluster it may be on a node that has not been heard yet.
+    """
+    if observed.node is not None:
+        return False
     workers = (seen for seen in observed.fleet if seen.listed.service == WORKER and seen.listed.state == "running")
     return not observed.stale and all(seen.inspected for seen in workers)
 

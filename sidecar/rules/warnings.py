@@ -28,7 +28,11 @@ _CORE = 100.0
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the rules look at. `unread` are the sources that gave nothing this time, each as a sentence."""
+    """What the rules look at.
+
+    `unread` are the sources that gave nothing this time, each as a sentence; `follows` tells that the master, and the
+    sidecar that knows everything, are on another node of the cluster.
+    """
 
     now: datetime
     containers: tuple[Container, ...]
@@ -37,6 +41,7 @@ class Known:
     host: Host | None
     unread: tuple[str, ...] = ()
     stale: bool = False
+    follows: bool = False
 
 
 def warnings(known: Known) -> tuple[Warn, ...]:
@@ -52,7 +57,7 @@ def _unread_sources(known: Known) -> Iterator[Warn]:
 
 
 def _no_master(known: Known) -> Iterator[Warn]:
-    if known.stale or any(container.service == MASTER for container in known.containers):
+    if known.stale or known.follows or any(container.service == MASTER for container in known.containers):
         return
     yield Warn("error", f"there is no {MASTER} container: make up")
 

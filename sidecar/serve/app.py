@@ -20,6 +20,7 @@ from sidecar.runs.reports import Reports
 from sidecar.serve.answers import BAD_REQUEST, UNAVAILABLE, json_answer, problem
 from sidecar.serve.api import Api
 from sidecar.serve.archive import Archive, Board, Metrics
+from sidecar.serve.cluster import Door, TokenGuard, node_route
 from sidecar.serve.headers import ALLOWED_HOSTS, SafeHeaders
 from sidecar.serve.notes import Note
 from sidecar.serve.parameters import ParameterError, Parameters
@@ -47,6 +48,7 @@ def make_app(  # noqa: PLR0913  each is one part of the sidecar, given by name
     troubles: Callable[[], Sequence[str]] = lambda: (),
     note: Note | None = None,
     reports: Reports | None = None,
+    cluster: Door | None = None,
 ) -> Starlette:
     """Build the application.
 
@@ -60,6 +62,7 @@ def make_app(  # noqa: PLR0913  each is one part of the sidecar, given by name
         troubles: a sentence for each part of the sidecar that does not work as it should.
         note: puts a person's note on an incident, soon; without one, that route says 503.
         reports: what is told of runs; without it, those routes are not there.
+        cluster: this node's word for the others, and the token that every request needs then.
     """
     present = _Present(board, stopping, troubles)
     routes = [
@@ -74,14 +77,11 @@ def make_app(  # noqa: PLR0913  each is one part of the sidecar, given by name
         routes += Runs(reports).routes()
     if metrics is not None:
         routes.append(Route("/metrics", _metrics_route(board, metrics)))
-    return Starlette(
-        routes=routes,
-        middleware=[
-            Middleware(SafeHeaders),
-            Middleware(TrustedHostMiddleware, allowed_hosts=ALLOWED_HOSTS, www_redirect=False),
-        ],
-        lifespan=lifespan,
-    )
+    guard = Middleware(TrustedHostMiddleware, allowed_hosts=ALLOWED_HOSTS, www_redirect=False)
+    if cluster is not None:
+        routes.append(node_route(cluster.teller, board))
+        guard = Middleware(TokenGuard, token=cluster.token)  # published on every address of its node
+    return Starlette(routes=routes, middleware=[Middleware(SafeHeaders), guard], lifespan=lifespan)
 
 
 async def _page(_: Request) -> Response:

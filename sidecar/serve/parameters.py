@@ -49,14 +49,14 @@ class Parameters:
             raise _wrong("since", self._query["since"], f"a time before until={self._query['until']}")
         return since, until
 
-    def whole(self, name: str, default: int, most: int) -> int:
-        """Read a whole number from 1 to `most`."""
+    def whole(self, name: str, default: int, most: int, least: int = 1) -> int:
+        """Read a whole number from `least` to `most`."""
         text = self._query.get(name)
         if not text:
             return default
-        if text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 1 <= int(text) <= most:
+        if text.isascii() and text.isdigit() and len(text) <= len(str(most)) and least <= int(text) <= most:
             return int(text)
-        raise _wrong(name, text, f"a whole number from 1 to {most}")
+        raise _wrong(name, text, f"a whole number from {least} to {most}")
 
     def flag(self, name: str, *, default: bool) -> bool:
         """Read 0 or 1."""

@@ -41,11 +41,12 @@ class UnknownError(SidecarError):
 
 
 class SidecarReader:
-    """Reads the sidecar at a local port, over one kept-alive connection."""
+    """Reads the sidecar at a port of this machine, or of a cluster's node, over one kept-alive connection."""
 
-    def __init__(self, port: int, timeout_seconds: float = 2.0) -> None:
-        self.port = port
-        self._connection = http.client.HTTPConnection(HOST, port, timeout=timeout_seconds)
+    def __init__(self, port: int, timeout_seconds: float = 2.0, *, host: str = HOST, token: str = "") -> None:
+        self.port, self.host = port, host
+        self._token = {"authorization": f"Bearer {token}"} if token else {}
+        self._connection = http.client.HTTPConnection(host, port, timeout=timeout_seconds)
 
     def document(self) -> bytes:
         """Return the Snapshot as the JSON that the sidecar sent.
@@ -153,7 +154,8 @@ class SidecarReader:
 
     def _answer(self, method: str, path: str, sent: bytes | None) -> bytes:
         try:
-            self._connection.request(method, path, sent, {"content-type": _JSON} if sent else {})
+            headers = {**self._token, **({"content-type": _JSON} if sent else {})}
+            self._connection.request(method, path, sent, headers)
             answer = self._connection.getresponse()
             body = answer.read(_MOST_BYTES)
         except BaseException:
@@ -182,7 +184,7 @@ def first_snapshot(reader: SidecarReader, project: str, sleep: Callable[[float],
                 sleep(_START_PAUSE_SECONDS)
         return _of_project(reader.snapshot(), project, reader.port)
     except SidecarError as error:
-        raise _down(project, reader.port, error) from error
+        raise _down(project, f"{reader.host}:{reader.port}", error) from error
 
 
 def _of_project(snapshot: Snapshot, project: str, port: int) -> Snapshot:
@@ -194,9 +196,9 @@ def _of_project(snapshot: Snapshot, project: str, port: int) -> Snapshot:
     return snapshot
 
 
-def _down(project: str, port: int, error: SidecarError) -> StackError:
+def _down(project: str, place: str, error: SidecarError) -> StackError:
     return StackError(
-        f"the stack {project!r} is not running: no sidecar at {HOST}:{port} ({error})",
+        f"the stack {project!r} is not running: no sidecar at {place} ({error})",
         fix=f"make up WORKERS=4{project_word(project)}",
     )
 

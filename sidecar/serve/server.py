@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from sidecar.model.incident import Incident
 from sidecar.model.snapshot import Snapshot
 from sidecar.serve.app import make_app
+from sidecar.serve.cluster import Door
 from sidecar.serve.past import Past
 from sidecar.views.metrics import metrics_text
 from sidecar.watch.board import Board
@@ -82,6 +83,9 @@ async def _serve(settings: WatchSettings, pool: ThreadPoolExecutor) -> int:
             troubles=sidecar.health,
             note=sidecar.note,
             reports=sidecar.reports,
+            cluster=Door(sidecar.cluster.teller, settings.cluster.token)
+            if sidecar.cluster and settings.cluster
+            else None,
         ),
         host=settings.listen_host,
         port=settings.listen_port,

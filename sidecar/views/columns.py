@@ -91,6 +91,10 @@ def _name(row: Row) -> Span:
     return Span(row.name, SELECTED if row.selected else "")
 
 
+def _node(row: Row) -> Span:
+    return Span(row.container.node or units.UNKNOWN)
+
+
 def _state(row: Row) -> Span:
     return Span(*state_of(row.container))
 
@@ -164,6 +168,7 @@ def _known(value: object, text: str) -> Span:
 COLUMNS = (
     Column("", _mark, right=False),
     Column(NAME, _name, right=False),
+    Column("NODE", _node, right=False, rank=3, most=12, quiet=lambda row: row.container.node is None),
     Column("STATE", _state, right=False, most=12),
     Column("RST", lambda row: _count(row.container.restarts, WARN), rank=2),
     Column("OOM", lambda row: _count(row.container.oom_kills, ERROR), rank=2),

@@ -62,7 +62,11 @@ class _Frame:
 
     def drawing(self) -> Drawing:
         """Put the parts together."""
-        host = list(top.host(self.snapshot.host, self.width))
+        host = list(
+            top.nodes(self.snapshot.nodes, self.width)
+            if len(self.snapshot.nodes) > 1
+            else top.host(self.snapshot.host, self.width)
+        )
         warnings = [_warning(alert, self.width) for alert in self.alerts]
         shares = Shares(
             traffic=len(host) - 1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from sidecar.model.snapshot import Blind, Host, Locust, Snapshot, Verdict
+from sidecar.model.snapshot import Blind, Host, Locust, Node, Snapshot, Verdict
 from sidecar.rules.freshness import data_age_seconds
 from sidecar.views import units
 from sidecar.views.lines import (
@@ -29,7 +29,7 @@ _LABEL = 8
 _GAPS = ("", "  ", " ")  # before the kit's name, the project's, and whatever follows
 _HIGH_PERCENT = 90.0
 _VERDICT_STYLES = {"PASS": OK, "FAIL": ERROR, "INVALID": ERROR}
-_MOST_REASON_ROWS, _MOST_BLIND = 2, 2
+_MOST_REASON_ROWS, _MOST_BLIND, _MOST_NODE_ROWS = 2, 2, 2
 _BLIND_MATTERS = timedelta(hours=1)  # after that a gap that was not made up for is history, if no run reaches back
 
 
@@ -201,6 +201,40 @@ def host(figures: Host | None, width: int) -> Iterator[Line]:
         return
     yield (label, *join_fitting(parts, "  ", width - _LABEL))
     yield (Span(" " * _LABEL), *join_fitting(traffic, "  ", width - _LABEL))
+
+
+def nodes(found: Sequence[Node], width: int) -> Iterator[Line]:
+    """Draw the machines of a cluster: how many answer, then each one, those in trouble first; on two lines at most."""
+    silent = [one for one in found if not one.answers]
+    count = f"{len(found)} nodes" if not silent else f"{len(found) - len(silent)} of {len(found)} nodes answer"
+    parts = [line(Span(count, WARN if silent else "")), *map(_node, sorted(found, key=_trouble))]
+    rows: list[list[Line]] = [[]]
+    used = 0
+    for part in parts:
+        if rows[-1] and used + 2 + width_of(part) > width - _LABEL:
+            rows.append([])
+            used = 0
+        rows[-1].append(part)
+        used += 2 + width_of(part)
+    for number, row in enumerate(rows[:_MOST_NODE_ROWS]):
+        more = sum(map(len, rows[_MOST_NODE_ROWS:])) if number == _MOST_NODE_ROWS - 1 else 0
+        kept = [*row[: -1 if more else None], *([line(Span(f"… {more + 1} more", DIM))] if more else [])]
+        label = Span(" " * _LABEL) if number else _label("Nodes")
+        yield (label, *join_fitting(kept, "  ", width - _LABEL))
+
+
+def _trouble(node: Node) -> tuple[bool, bool, bool, str]:
+    return node.answers, not node.master_error, not node.leads, node.name
+
+
+def _node(node: Node) -> Line:
+    if not node.answers:
+        return line(Span(f"✗ {node.name} silent", ERROR))
+    if node.master_error:
+        return line(Span(f"✗ {node.name} cannot reach the master", ERROR))
+    figures = node.host
+    used = line(" cpu ", _level(figures.cpu_percent), " memory ", _level(figures.memory_percent)) if figures else line()
+    return (*line(Span("● ", OK), node.name, " (master)" if node.leads else ""), *used)
 
 
 def health(snapshot: Snapshot, width: int) -> Iterator[Line]:

@@ -17,8 +17,8 @@ from typing import Any
 
 from sidecar.errors import LedgerError
 from sidecar.ledger.ledger import Batch, Ledger
-from sidecar.model.incident import Incident, Kind
-from sidecar.model.signal import Event, Noted, Signal, StreamUp, Tick
+from sidecar.model.incident import FINAL, Incident, Kind
+from sidecar.model.signal import Event, Gathered, Noted, Signal, StreamUp, Tick
 from sidecar.rules.assembly import Recorded
 from sidecar.rules.incidents.book import Book
 from sidecar.rules.incidents.desk import moment
@@ -40,7 +40,7 @@ _MOST_RECENT = 2000
 _RAW_CHARACTERS = 4096  # labels can make an event a megabyte long
 _TIMED = frozenset({"oom", "die"})
 
-Put = Signal | Noted | tuple[Incident, ...]
+Put = Signal | Noted | Gathered | tuple[Incident, ...]
 Given = Put | None
 
 
@@ -54,12 +54,13 @@ class Recorder:
         publish: hears of the incidents of each commit, from the recorder's thread.
         oom_kills: what the ledger already holds for each container.
         lag: counts how long after its own time stamp an event was committed.
+        node: the machine of a cluster that what is put here happened on; "" where there is no cluster.
         now_ns: the clock, in nanoseconds since 1970.
         monotonic_ns: a clock in nanoseconds that never jumps.
 
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is one thing around it, given by name
         self,
         ledger: Ledger,
         book: Book,
@@ -69,12 +70,14 @@ class Recorder:
         oom_kills: Mapping[str, int],
         lag: LagMeter,
         now_ns: Callable[[], int],
+        node: str = "",
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._ledger, self._book = ledger, book
         self._alive_ns, self._publish, self._now_ns = alive_ns, publish, now_ns
         self._monotonic_ns = monotonic_ns
         self._lag = lag
+        self._node = node or None
         self._queue: queue.SimpleQueue[Given] = queue.SimpleQueue()
         self._unsaved: dict[str, Incident] = {}
         self._unsaved_keeps: dict[str, Any] = {}
@@ -187,6 +190,9 @@ class Recorder:
         if isinstance(one, Noted):
             self._note(one)
             return
+        if isinstance(one, Gathered):
+            self._gather(one.incidents)
+            return
         if isinstance(one, StreamUp):
             self._live_since_ns = one.at_ns
         self._book.apply(one)
@@ -199,8 +205,22 @@ class Recorder:
             self._noted[incident.id] = noted.text
             self._unsaved[incident.id] = replace(incident, person_note=noted.text, revision=incident.revision + 1)
 
+    def _gather(self, incidents: Iterable[Incident]) -> None:
+        """Take another node's incidents. Read again, as after a silence, they must not count again."""
+        for incident in incidents:
+            known = (
+                self._unsaved.get(incident.id) or self._recent.get(incident.id) or self._ledger.incident(incident.id)
+            )
+            if known is not None:
+                if incident.revision <= known.revision and (known.state == FINAL or incident.state != FINAL):
+                    continue
+                self._recent.setdefault(known.id, known)  # so that its kills are not added a second time
+            self._unsaved[incident.id] = self._with_note(incident)
+
     def _with_note(self, incident: Incident) -> Incident:
-        """Return what a rule made of an incident with the note that the rule knows nothing of, as a later revision."""
+        """Return what a rule made of an incident with what the rule knows nothing of: the node, and a person's note."""
+        if incident.node is None and self._node is not None:
+            incident = replace(incident, node=self._node)
         text = self._noted.get(incident.id)
         if text is None:
             return incident

@@ -11,7 +11,8 @@ from typing import Protocol
 
 from sidecar.engine.api import Engine
 from sidecar.errors import EngineError
-from sidecar.model.observation import LogEntry
+from sidecar.model.cluster import NO_OTHERS, Others
+from sidecar.model.observation import LocustReading, LogEntry
 from sidecar.model.snapshot import Host, Snapshot
 from sidecar.rules import assembly
 from sidecar.rules.assembly import NOTHING_RECORDED, Observed, Recorded, Seen
@@ -24,6 +25,8 @@ from sidecar.watch.master import LocustSource, Master
 MOST_HOSTNAMES = 5000  # two of each container: far more than a master lists
 
 _log = logging.getLogger(__name__)
+
+_NOT_ASKED = LocustReading(None, None, None)  # the sidecar beside the master asks it, once for all
 
 
 class HostSource(Protocol):
@@ -43,11 +46,21 @@ class Logs(Protocol):
         """Say in a sentence each which logs cannot be followed now."""
 
 
+class Cluster(Protocol):
+    """The other nodes, and this one's place among them."""
+
+    node: str
+
+    def others(self, fleet: Sequence[Seen], host: Host | None, *, leads: bool) -> Others:
+        """Return what the other nodes saw; `leads` tells whether the master runs here, the rest is what is here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """The sources of a round, and the threads that may read them side by side.
 
     `recorded` gives what is on the disk about incidents, `troubles` a sentence for each part of the sidecar that fails.
+    `cluster` is None where there is but one machine.
     """
 
     engine: Engine
@@ -57,6 +70,7 @@ class Sources:
     logs: Logs
     recorded: Callable[[], Recorded] = lambda: NOTHING_RECORDED
     troubles: Callable[[], Sequence[str]] = lambda: ()
+    cluster: Cluster | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +121,7 @@ class Sampler:
         self._fleet: tuple[Seen, ...] = ()
         self._hostnames: dict[str, str] = {}  # the newest last
         self._engine_read_at: datetime | None = None
+        self._leads = sources.cluster is None
 
     def stir(self, container_id: str) -> None:
         """Hear that something happened to a container: the next round looks closer. Any thread."""
@@ -115,7 +130,8 @@ class Sampler:
     def sample(self) -> Round:
         """Read everything once and return the Snapshot of this moment. Never raises for what a source does."""
         began = self._monotonic()
-        self._master.ask()
+        if self._leads:
+            self._master.ask()
         unread: list[str] = []
         fleet = self._read_fleet()
         if fleet is None:
@@ -131,7 +147,11 @@ class Sampler:
         if recorded.trouble:
             unread.append(recorded.trouble)
         source = _log_source(self._fleet, self._plan.project)
-        locust_reading = self._master.reading()
+        locust_reading = self._master.reading() if self._leads else _NOT_ASKED
+        others, cluster = NO_OTHERS, self._sources.cluster
+        if cluster is not None:
+            self._leads = source is not None and source.listed.state == "running"
+            others = cluster.others(self._fleet, host, leads=self._leads)
         observed = Observed(
             project=self._plan.project,
             at=self._clock(),
@@ -148,6 +168,9 @@ class Sampler:
             recorded=recorded,
             watched=self._plan.watch_project or None,
             fail_ratio=self._plan.fail_ratio,
+            node=cluster.node if cluster else None,
+            leads=self._leads if cluster else None,
+            others=others,
             hostnames=frozenset(self._hostnames),
         )
         etas = self._forecasts.update(assembly.containers_of(observed)) if fleet is not None else {}

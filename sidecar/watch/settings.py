@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from sidecar.cluster.settings import ClusterSettings
 from sidecar.errors import SettingError
 from sidecar.model.incident import Kind
 from sidecar.settings import parse
@@ -36,7 +37,7 @@ class WatchSettings:
     the other Compose project in the view, "" for none. `fail_ratio` decides a run's verdict, `fail_threshold` when
     failures become an incident; both are shares from 0 to 1. `health_seconds` is how often everything is asked whether
     it answers, 0 for never; `health_target` whether the target is, too, and `health_urls` (name, URL) what else.
-    `alert_urls` and `locust_password` are secrets.
+    `alert_urls` and `locust_password` are secrets. `cluster` is None where one engine runs everything.
     """
 
     project: str = "locust"
@@ -64,6 +65,7 @@ class WatchSettings:
     alert_urls: tuple[str, ...] = field(default=(), repr=False)
     alert_kinds: tuple[Kind, ...] = ALERT_KINDS
     alert_cooldown_seconds: int = 300
+    cluster: ClusterSettings | None = None
 
 
 def _read_file(path: str) -> str:
@@ -74,7 +76,7 @@ def from_environment(environ: Mapping[str, str], read_file: Callable[[str], str]
     """Read the settings from variables named as the knobs are; an empty variable is unset.
 
     DOCKER_HOST, LOCUST_URL, HOST_NET_DEV, BEAT_FILE, LISTEN, LEDGER_FOLDER, RUNS_FOLDER and CGROUP_ROOT are the
-    container's own.
+    container's own; so is CLUSTER_NODE, which makes it one of a cluster's, with the secret CLUSTER_TOKEN.
     A secret NAME may stand in a file that NAME_FILE names, as in Docker's own images.
 
     Raises:
@@ -119,10 +121,21 @@ def from_environment(environ: Mapping[str, str], read_file: Callable[[str], str]
             partial(parse.whole, 0, LONGEST_COOLDOWN_SECONDS),
             default.alert_cooldown_seconds,
         ),
+        cluster=_cluster(given, read_file, listen_port),
     )
     if settings.watch_project == settings.project:
         raise SettingError(f"WATCH_PROJECT is {settings.watch_project!r}, which is this stack itself", where=_WHERE)
     return settings
+
+
+def _cluster(given: Mapping[str, str], read_file: Callable[[str], str], listen_port: int) -> ClusterSettings | None:
+    node = given.get("CLUSTER_NODE")
+    if node is None:
+        return None
+    token = _secret(given, "CLUSTER_TOKEN", read_file)
+    if not token:
+        raise SettingError("CLUSTER_TOKEN is empty", wanted="the secret that `make swarm-up` makes", where=_WHERE)
+    return ClusterSettings(node, token, port=listen_port)
 
 
 def _parsed(given: Mapping[str, str], name: str, parser: Callable[[str], T], default: T) -> T:

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from sidecar import own
+from sidecar.cluster.cluster import Cluster
 from sidecar.engine.cgroups import Cgroups
 from sidecar.engine.docker_engine import DockerEngine
 from sidecar.engine.events import EventStream
@@ -59,6 +60,7 @@ _log = logging.getLogger(__name__)
 _RECENT_NS = 600 * SECOND
 _MOST_SPANS = 1000
 _TOLD_BEFORE, _A_DAY = timedelta(days=2), timedelta(days=1)
+_NEWS = timedelta(minutes=15)
 # Events of the time before are taken in first: they say when what the counters then show has happened.
 _REPLAY_SECONDS = 3.0
 _REPLAY_TAKES_SECONDS = 0.3
@@ -89,7 +91,12 @@ class Sidecar:
             _log.error("%s", self._store.trouble)
         self.reader = LedgerReader(self._store.folder)
         self._ledger, self.history = self._store.ledger, self._store.history
-        self._engine = DockerEngine(settings.docker_url, settings.project, watch_project=settings.watch_project)
+        self._engine = DockerEngine(
+            settings.docker_url,
+            settings.project,
+            watch_project=settings.watch_project,
+            is_swarm=settings.cluster is not None,
+        )
         self._followers = Followers(settings.docker_url, self.history)
         self._context = Context(self.history, self._followers)
         self._series = Series()
@@ -113,6 +120,7 @@ class Sidecar:
             version=self._engine.api_version,
         )
         self._recorder = self._make_recorder(settings)
+        self.cluster = self._make_cluster(settings)
         told = self.reader.incidents(since=now() - _TOLD_BEFORE, limit=1000)
         self._notifier = make_notifier(settings, told, os.environ, clock=now, monotonic=time.monotonic)
         self._sampler = self._make_sampler(settings, pool)
@@ -139,6 +147,8 @@ class Sidecar:
         self._begin(self._judge.start, self._judge.stop)
         if self._health is not None:
             self._begin(self._health.start, self._health.stop)
+        if self.cluster is not None:
+            self._begin(self.cluster.start, self.cluster.stop)
 
     def stop(self) -> None:
         """End; what was seen so far is on the disk when this returns. Also in the middle of a start."""
@@ -161,6 +171,8 @@ class Sidecar:
     def round(self) -> Round:
         """Make one round; with whether everything answers, and the last word on a run that is over."""
         made = self._sampler.sample()
+        if self.cluster is not None:
+            self.cluster.teller.take(made.snapshot)
         if self._health is not None:
             made = replace(made, snapshot=replace(made.snapshot, health=self._health.known()))
         run = made.snapshot.run
@@ -173,8 +185,10 @@ class Sidecar:
         return made
 
     def recorded(self) -> Recorded:
-        """What is on the disk about incidents."""
-        return self._recorder.known()
+        """What is on the disk about incidents; with the spans in which other nodes were blind."""
+        known = self._recorder.known()
+        blind = self.cluster.blind() if self.cluster else ()
+        return replace(known, blind=(*known.blind, *blind)) if blind else known
 
     def series(self) -> Series:
         """Prometheus's counters."""
@@ -224,8 +238,14 @@ class Sidecar:
 
     def _told(self, incidents: Sequence[Incident]) -> None:
         if self._notifier is not None:
-            self._notifier.put(incidents)
+            self._notifier.put([one for one in incidents if self._is_news(one)])
         self._publish(incidents)
+
+    def _is_news(self, incident: Incident) -> bool:
+        """In a cluster the leader alone tells people, and nothing that it only read from another node's ledger."""
+        if self.cluster is None:
+            return True
+        return self.cluster.leads and now() - (incident.until or incident.at) < _NEWS
 
     def _track_everyone(self) -> None:
         try:
@@ -262,7 +282,20 @@ class Sidecar:
             publish=self._told,
             oom_kills=self.reader.oom_kills(),
             lag=self._lag,
+            node=settings.cluster.node if settings.cluster else "",
             now_ns=time.time_ns,
+        )
+
+    def _make_cluster(self, settings: WatchSettings) -> Cluster | None:
+        if settings.cluster is None:
+            return None
+        return Cluster(
+            settings.cluster,
+            settings.project,
+            settings.interval_seconds,
+            put=self._recorder.put,
+            recorded=self._recorder.known,
+            now=now,
         )
 
     def note(self, incident_id: str, text: str) -> None:
@@ -298,6 +331,7 @@ class Sidecar:
             logs=self._followers,
             recorded=self._recorder.known,
             troubles=self.troubles,
+            cluster=self.cluster,
         )
         plan = Plan(
             project=settings.project,
@@ -318,6 +352,8 @@ class Sidecar:
         named = tuple(Asked(name, url) for name, url in settings.health_urls)
 
         def what() -> list[Asked]:
+            if self.cluster is not None and not self.cluster.leads:
+                return [own]
             host = self.reports.newest_host() if settings.health_target else ""
             return [*fixed, *([Asked(health.TARGET, host)] if host else []), *named]
 

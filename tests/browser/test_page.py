@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sidecar.model.incident import Evidence, Incident, Severity
-from sidecar.model.snapshot import Blind, LogLine
+from sidecar.model.snapshot import Blind, LogLine, Node
 from tests.browser.browser import Browser, until
 from tests.browser.conftest import Stage
 from tests.browser.pretend_sidecar import now
@@ -323,3 +323,27 @@ def test_what_the_page_keeps_stays_bounded(stage: Stage) -> None:
     stage.sidecar.record(*many)
     stage.browser.shows("#incidents-count", "500 latest")
     assert stage.browser.run("return document.querySelectorAll('#incident-list li').length") == 500
+
+
+def test_the_machines_of_a_cluster_are_shown_the_silent_one_too(stage: Stage) -> None:
+    stage.open()
+    snapshot = stage.world.snapshot(now())
+    assert snapshot.host
+    nodes = (
+        Node("node1", answers=True, leads=True, running=3, host=snapshot.host),
+        Node("node2", answers=False, error="no answer within 3 s"),
+        Node("node3", answers=True, master_error="connection refused"),
+    )
+    containers = tuple(
+        replace(one, node=f"node{1 + number % 2}", state="unknown" if number % 2 else one.state)
+        for number, one in enumerate(snapshot.containers)
+    )
+    assert "node1" not in stage.browser.text("#containers")
+    stage.sidecar.publish(replace(snapshot, nodes=nodes, node="node1", leads=True, containers=containers))
+    stage.browser.shows("#host-title", "NODES: 3")
+    shown = stage.browser.text("#host")
+    assert "node1 (master)" in shown
+    assert "silent" in shown
+    assert "cannot reach the master" in shown
+    assert "node2" in stage.browser.text("#containers")
+    assert "unknown" in stage.browser.text("#containers")

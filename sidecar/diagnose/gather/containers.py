@@ -10,7 +10,7 @@ from typing import Any
 from sidecar.diagnose.evidence import Attachment, ContainerFacts, LogLine, Mount, Pair
 from sidecar.diagnose.gather.later import Deadline, each
 from sidecar.drive.docker import Engine
-from sidecar.engine import figures, log_lines, payload
+from sidecar.engine import figures, identity, log_lines, payload
 from sidecar.engine.fields import OddAnswerError
 from sidecar.errors import EngineError
 from sidecar.model.observation import Counters
@@ -39,7 +39,7 @@ def labels_of(row: Row) -> Mapping[str, str]:
 def is_ours(row: Row, project: str) -> bool:
     """Whether a container is one of the project's, however it was started; not those that only share an image."""
     labels = labels_of(row)
-    return labels.get(payload.PROJECT_LABEL) == project and payload.NUMBER_LABEL in labels
+    return labels.get(identity.PROJECT_LABEL) == project and identity.NUMBER_LABEL in labels
 
 
 def networks_in_use(listed: Sequence[Row]) -> frozenset[str]:
@@ -85,11 +85,11 @@ def facts(found: Row, project: str) -> ContainerFacts:
     return ContainerFacts(
         id=str(found.get("Id", "")),
         name=str(found.get("Name", "")).lstrip("/"),
-        service=str(labels.get(payload.SERVICE_LABEL, "")),
-        project=str(labels.get(payload.PROJECT_LABEL, "")),
-        index=int(labels.get(payload.NUMBER_LABEL) or 0),
-        neighbour=labels.get(payload.PROJECT_LABEL) != project or payload.NUMBER_LABEL not in labels,
-        helper=payload.is_helper(labels),
+        service=str(labels.get(identity.SERVICE_LABEL, "")),
+        project=str(labels.get(identity.PROJECT_LABEL, "")),
+        index=int(labels.get(identity.NUMBER_LABEL) or 0),
+        neighbour=labels.get(identity.PROJECT_LABEL) != project or identity.NUMBER_LABEL not in labels,
+        helper=identity.is_helper(labels),
         image=str(config.get("Image", "")),
         image_id=str(found.get("Image", "")),
         state=status,

@@ -19,9 +19,9 @@ Rule = Callable[[Container, Subject], Sign]
 
 
 def signs(snapshot: Snapshot) -> Iterator[Sign]:
-    """Apply every rule to every running container."""
+    """Apply every rule to every running container; those of another node are its own sidecar's to judge."""
     for container in snapshot.containers:
-        if container.state == "running":
+        if container.state == "running" and container.node == snapshot.node:
             subject = subject_of(container, snapshot)
             for rule in _RULES:
                 yield rule(container, subject)

@@ -7,6 +7,7 @@ again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -22,6 +23,7 @@ MASTER = "locust-master"
 MISSING = "missing"
 UNDECIDED = timedelta(seconds=4)  # why a container ended is settled two seconds after, and a round is two more
 
+_SHORT_ID = re.compile(r"[0-9a-f]{12}")
 _DEATHS = frozenset({Kind.EXIT, Kind.RESTART})
 _LEFT_FOR = frozenset({Reason.STOPPED, Reason.FINISHED})
 
@@ -111,10 +113,20 @@ def _death(known: _Known, recent: Sequence[Incident]) -> Incident | None:
         for one in recent
         if one.container is not None
         and one.container == known.worker.container
+        and _lived_in(known.worker, one)
         and one.at >= known.first_seen
         and (one.kind in _DEATHS or (one.kind is Kind.OOM_KILL and one.process_survived is False))
     ]
     return min(ends, key=lambda one: (one.kind is not Kind.OOM_KILL, one.at), default=None)
+
+
+def _lived_in(worker: Worker, death: Incident) -> bool:
+    """Whether it was this worker's container that ended, and not one of the same name before it.
+
+    A worker's id begins with its host name, which is the container's short id unless somebody gave it another.
+    """
+    host = worker.id.rpartition("_")[0]
+    return death.container_id is None or not _SHORT_ID.fullmatch(host) or death.container_id.startswith(host)
 
 
 def _told(kind: Kind, known: _Known, snapshot: Snapshot, full: Mapping[str, str], death: Incident | None) -> Incident:

@@ -45,6 +45,8 @@ class Blindness:
         for one in incidents:
             if one.kind is Kind.BLIND and one.until is None:
                 source = next((e.text for e in one.evidence if e.what == "span"), EVENTS)
+                if source not in _SUBJECTS:
+                    continue  # another node's silence: whoever gathers the nodes' word ends it
                 self._spans.append(Span(source, nanoseconds(one.at), None, one.id))
 
     def lost(self, source: str, at_ns: int, why: str) -> None:

@@ -18,6 +18,7 @@ from sidecar.model.snapshot import (
     Host,
     Locust,
     LogLine,
+    Node,
     Run,
     Snapshot,
     Verdict,
@@ -404,3 +405,38 @@ ENDPOINTS = (
     Endpoint("POST", "/api/cart", 8_123, 37, 80.25, 1_250.0),
     Endpoint("GET", "/", 336, 0, 11.0, 8.0),
 )
+
+
+def cluster() -> Snapshot:
+    """Three nodes, one of which has fallen silent."""
+    made = running()
+    homes = ("node1", "node2", "node3")
+    containers = tuple(
+        replace(one, node=homes[number % 3])
+        if number % 3 != 1
+        else replace(one, node="node2", state="unknown", health=None, cpu_percent=None, memory_percent=None,
+                     memory_working_set_bytes=None, memory_usage_bytes=None)
+        for number, one in enumerate(made.containers)
+    )  # fmt: skip
+    nodes = (
+        Node("node1", answers=True, at=NOW, leads=True, running=3, host=made.host),
+        Node("node2", answers=False, at=NOW - timedelta(seconds=14), error="no answer within 3 s"),
+        Node("node3", answers=True, at=NOW, running=2, host=made.host),
+    )
+    silence = Blind(
+        NOW - timedelta(seconds=14),
+        None,
+        "node",
+        covered=False,
+        text="nothing was heard of node2 from 15:03:51 UTC on: no answer within 3 s",
+        node="node2",
+    )
+    return replace(
+        made,
+        containers=containers,
+        services=services(containers),
+        node="node1",
+        leads=True,
+        nodes=nodes,
+        blind=(silence,),
+    )

@@ -28,13 +28,13 @@ def test_the_document_has_the_fields_that_others_rely_on() -> None:
     assert made["at"] == "2026-11-22T15:04:05.000Z"
     assert {"project", "stale", "interval_seconds", "run", "services", "containers", "locust", "locust_error", "host",
             "warnings", "logs", "verdict", "failures", "endpoints", "incidents", "blind",
-            "watched"} <= made.keys()  # fmt: skip
+            "watched", "node", "leads", "nodes"} <= made.keys()  # fmt: skip
     worker = next(one for one in made["containers"] if one["service"] == "locust-worker")
     assert {"service", "index", "name", "id", "state", "health", "exit_code", "restarts", "started_at", "cpu_percent",
             "cpu_limit_percent", "throttled_percent", "memory_working_set_bytes", "memory_usage_bytes",
             "memory_limit_bytes", "memory_percent", "network_rx_bytes", "network_tx_bytes", "block_read_bytes",
             "block_write_bytes", "pids", "sampled_at", "project", "oom_kills", "oom_eta_seconds",
-            "exit_reason"} == worker.keys()  # fmt: skip
+            "exit_reason", "node"} == worker.keys()  # fmt: skip
     assert {"id", "container", "state", "users", "cpu_percent", "memory_bytes", "locustfile_changed", "remote"} == made[
         "locust"
     ]["workers"][0].keys()

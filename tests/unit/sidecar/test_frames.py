@@ -33,6 +33,7 @@ SCENES: dict[str, Callable[[], Snapshot]] = {
     "blind": samples.blind,
     "oom": samples.oom,
     "watched": samples.watched,
+    "cluster": samples.cluster,
 }
 ASIDE = "every 2 s · page: http://127.0.0.1:8090"
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from sidecar.errors import LedgerError
 from sidecar.ledger.ledger import Batch, Ledger
 from sidecar.ledger.reader import LedgerReader
 from sidecar.model import document
-from sidecar.model.incident import Incident, Kind, Severity
-from sidecar.model.signal import Counter, Event, KernelReading, Noted, Owner
+from sidecar.model.incident import FINAL, PROVISIONAL, Incident, Kind, Severity
+from sidecar.model.signal import Counter, Event, Gathered, KernelReading, Noted, Owner
 from sidecar.rules.incidents.book import Book
 from sidecar.watch.lag import LagMeter
 from sidecar.watch.recorder import EVENTS_ALIVE, Recorder
@@ -213,3 +214,43 @@ def test_a_note_on_no_incident_changes_nothing(rig: Rig) -> None:
     rig.recorder.put(reading(2))
     until(lambda: len(rig.published) > before)
     assert {one.person_note for one in rig.published} == {None}
+
+
+def from_afar(count: int = 2, revision: int = 2, state: str = FINAL) -> Incident:
+    """A kill that another node's ledger holds."""
+    return Incident(
+        "afar",
+        Kind.OOM_KILL,
+        Severity.ERROR,
+        datetime.now(UTC),
+        "a kill elsewhere",
+        container_id="b" * 64,
+        count=count,
+        revision=revision,
+        state=state,
+        node="node2",
+    )
+
+
+def test_what_another_nodes_ledger_tells_again_does_not_count_again(rig: Rig) -> None:
+    rig.recorder.put(Gathered((from_afar(),)))
+    until(lambda: rig.recorder.known().oom_kills == {"b" * 64: 2})
+    rig.again()  # a leader that starts anew reads every ledger whole
+    rig.recorder.put(Gathered((from_afar(),)))
+    rig.recorder.put(Gathered((from_afar(count=3, revision=3),)))
+    until(lambda: rig.recorder.known().oom_kills == {"b" * 64: 3})
+    rig.recorder.put(Gathered((from_afar(count=1, revision=1),)))
+    rig.recorder.stop()
+    (kept,) = LedgerReader(rig.folder).incidents()
+    assert (kept.count, kept.node) == (3, "node2")
+
+
+def test_the_end_of_an_incident_elsewhere_outruns_a_note_that_was_put_on_it_here(rig: Rig) -> None:
+    rig.recorder.put(Gathered((from_afar(revision=1, state=PROVISIONAL),)))
+    until(lambda: bool(rig.recorder.known().incidents))
+    rig.recorder.put(Noted("afar", "the cache was cold"))
+    until(lambda: rig.recorder.known().incidents[0].person_note is not None)
+    rig.recorder.put(Gathered((replace(from_afar(), text="it is over"),)))
+    until(lambda: rig.recorder.known().incidents[0].text == "it is over")
+    kept = rig.recorder.known().incidents[0]
+    assert (kept.state, kept.person_note, kept.revision) == (FINAL, "the cache was cold", 3)

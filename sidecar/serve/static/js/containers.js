@@ -38,6 +38,7 @@ const count = (value) => (value === null || value === undefined ? [UNKNOWN, "qui
 
 // Columns: class, heading, label on a phone, and what a container has there as [text, style].
 const COLUMNS = [
+  ["node", "Node", "", (one) => [one.node || UNKNOWN, one.state === "unknown" ? "bad" : "quiet"]],
   ["state", "State", "", (one) => state(one)],
   ["n", "Restarts", "restarts", (one) => [count(one.restarts)[0], one.restarts ? "high" : "quiet"]],
   ["n", "OOM kills", "OOM kills", (one) => [count(one.oom_kills)[0], one.oom_kills ? "bad strong" : "quiet"]],
@@ -136,6 +137,7 @@ export class Containers {
       this.rows.delete(known);
       this.pin(known, false);
     }
+    byId("containers").classList.toggle("cluster", (snapshot.nodes || []).length > 1);
     setText(byId("services"), this.#summary(services));
   }
 

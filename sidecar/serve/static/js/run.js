@@ -69,8 +69,24 @@ function answers(health) {
     : fact(one.name, "✗ down", { style: "bad", detail: one.error }));
 }
 
-function showHost({ host, health }) {
+function machines(nodes) {
+  return nodes.map((one) => {
+    const name = one.leads ? `${one.name} (master)` : one.name;
+    if (!one.answers) return fact(name, "✗ silent", { style: "bad", detail: one.error || "" });
+    if (one.master_error) return fact(name, "✗ cannot reach the master", { style: "bad", detail: one.master_error });
+    const busy = one.host ? `cpu ${percent(one.host.cpu_percent)}, memory ${percent(one.host.memory_percent)}` : UNKNOWN;
+    return fact(name, busy, { detail: `${one.running} containers run` });
+  });
+}
+
+function showHost({ host, health, nodes }) {
   const list = byId("host");
+  const many = (nodes || []).length > 1;
+  setText(byId("host-title"), many ? `Nodes: ${nodes.length}` : "Host");
+  if (many) {
+    showFacts(list, [...machines(nodes), ...answers(health)]);
+    return;
+  }
   if (!host) {
     showFacts(list, [message("no figures", "they could not be read"), ...answers(health)]);
     return;

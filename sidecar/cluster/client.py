@@ -1,0 +1,85 @@
+"""How one sidecar asks another: a kept-alive connection to one address, with the cluster's token."""
+
+from __future__ import annotations
+
+import http.client
+from typing import TypeVar
+from urllib.parse import urlencode
+
+from sidecar.model import document
+from sidecar.model.cluster import NodeWord
+from sidecar.model.document import DocumentError
+from sidecar.model.incident import Incident
+from sidecar.serve.documents import IncidentList
+
+T = TypeVar("T")
+
+TIMEOUT_SECONDS = 3.0
+MOST_BYTES = 16 * 1024 * 1024
+MOST_INCIDENTS = 5000
+LEADER_HEADER = "x-kit-leader"
+
+
+class PeerError(Exception):
+    """A node gave no word; the text says why, in a few words."""
+
+
+class PeerClient:
+    """Asks one sidecar. For one thread at a time."""
+
+    def __init__(self, address: str, port: int, token: str, own_node: str, timeout: float = TIMEOUT_SECONDS) -> None:
+        self._connection = http.client.HTTPConnection(address, port, timeout=timeout)
+        self._headers = {"Authorization": f"Bearer {token}", LEADER_HEADER: own_node}
+        self.received_bytes = 0
+
+    def word(self, mark: int | None) -> NodeWord:
+        """Ask what it says of its node; `mark` is that of its last word, None for the first.
+
+        Raises:
+            PeerError: no answer, or not such a word.
+        """
+        query = "" if mark is None else f"?{urlencode({'mark': mark})}"
+        return _read(NodeWord, self._get(f"/api/node{query}"))
+
+    def incidents(self) -> tuple[Incident, ...]:
+        """Ask for all that its ledger holds, newest first, at most MOST_INCIDENTS.
+
+        Raises:
+            PeerError: no answer, or no such list.
+        """
+        query = urlencode({"limit": MOST_INCIDENTS, "helpers": 1})
+        return _read(IncidentList, self._get(f"/api/incidents?{query}")).incidents
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _get(self, path: str) -> bytes:
+        try:
+            self._connection.request("GET", path, headers=self._headers)
+            answer = self._connection.getresponse()
+            body = answer.read(MOST_BYTES)
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
+            raise PeerError(_reason(error)) from error
+        self.received_bytes += len(body)
+        if answer.status == http.client.UNAUTHORIZED:
+            raise PeerError("it has another token: a stack of another swarm-up")
+        if answer.status != http.client.OK:
+            raise PeerError(f"it answers with status {answer.status}")
+        return body
+
+
+def _read(kind: type[T], body: bytes) -> T:
+    try:
+        return document.loads_as(kind, body, "word")
+    except DocumentError as error:
+        raise PeerError(f"its answer cannot be read: {error}") from error
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {TIMEOUT_SECONDS:.0f} s"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    return getattr(error, "strerror", None) or type(error).__name__

@@ -1,0 +1,88 @@
+"""This node's place among the others: it tells of itself, and gathers what they tell while the master runs here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from sidecar.cluster.gatherer import Gatherer, Surroundings, peer_client
+from sidecar.cluster.names import addresses
+from sidecar.cluster.reach import Prober, reach
+from sidecar.cluster.settings import MASTER, MASTER_PORT, ClusterSettings
+from sidecar.cluster.teller import Teller
+from sidecar.model.cluster import NO_OTHERS, Others
+from sidecar.model.snapshot import Blind, Host, Node
+from sidecar.rules.assembly import Recorded, Seen
+from sidecar.watch.recorder import Put
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_MOST_INTERVAL_SECONDS = 2.0  # an OOM kill on any node is in the leader's ledger within 5 s
+
+
+class Cluster:
+    """Both sides of one node's sidecar in a cluster."""
+
+    def __init__(
+        self,
+        settings: ClusterSettings,
+        project: str,
+        interval_seconds: float,
+        *,
+        put: Callable[[Put], None],
+        recorded: Callable[[], Recorded],
+        now: Callable[[], datetime],
+    ) -> None:
+        self.node = settings.node
+        self._now = now
+        self._others = NO_OTHERS
+        self.leads = False
+        boot_id = _BOOT_ID.read_text(encoding="ascii").strip()
+        self._prober = Prober(lambda: reach(MASTER, MASTER_PORT, now))
+        self.teller = Teller(settings.node, boot_id, now, self._prober.known)
+        around = Surroundings(
+            node=settings.node,
+            project=project,
+            boot_id=boot_id,
+            addresses=lambda: addresses(settings.peers, settings.port),
+            ask=peer_client(settings.port, settings.token, settings.node),
+            put=put,
+            recorded=recorded,
+            led_before=lambda: self.teller.led_before(settings.node),
+            now=now,
+            monotonic=time.monotonic,
+        )
+        self._gatherer = Gatherer(around, min(interval_seconds, _MOST_INTERVAL_SECONDS))
+
+    def start(self) -> None:
+        """Begin both."""
+        self._prober.start()
+        self._gatherer.start()
+
+    def stop(self) -> None:
+        """End both."""
+        self._gatherer.stop()
+        self._prober.stop()
+
+    def others(self, fleet: Sequence[Seen], host: Host | None, *, leads: bool) -> Others:
+        """Return what the other nodes saw, with this node among all of them."""
+        self.leads = leads
+        self._gatherer.lead(leads=leads)
+        known = self._prober.known()
+        own = Node(
+            name=self.node,
+            answers=True,
+            at=self._now(),
+            leads=leads,
+            running=sum(1 for one in fleet if one.listed.state == "running"),
+            host=host,
+            master_ms=known.took_ms if known else None,
+            master_error=known.error if known else None,
+        )
+        self._others = self._gatherer.others(own)
+        return self._others
+
+    def blind(self) -> tuple[Blind, ...]:
+        """Return the blind spans of the other nodes."""
+        return self._others.blind

@@ -1,0 +1,234 @@
+"""Asks every other node for its word, while this one leads, and makes of their silence what it is: an incident."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+from sidecar.cluster.client import PeerClient, PeerError
+from sidecar.model.cluster import NO_OTHERS, NodeWord, Others
+from sidecar.model.incident import Incident, Kind
+from sidecar.model.signal import Gathered
+from sidecar.model.snapshot import Node
+from sidecar.rules import cluster as rules
+from sidecar.rules.assembly import Recorded
+from sidecar.rules.cluster import Peer
+from sidecar.watch.recorder import Put
+
+_log = logging.getLogger(__name__)
+
+ASKERS = 8  # nodes asked at the same time
+_SETTLING_SECONDS = 15.0  # of a new leader: until then, a node it has not heard may only not have been asked
+
+
+class Asks(Protocol):
+    """One node's sidecar."""
+
+    def word(self, mark: int | None) -> NodeWord:
+        """Return its word; PeerError without one."""
+
+    def incidents(self) -> tuple[Incident, ...]:
+        """Return all that its ledger holds; PeerError where it cannot be read."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a gatherer needs of the sidecar around it.
+
+    `addresses` are those of all sidecars, this one's too; `ask` makes a client of an address; `put` takes what is to be
+    recorded, `recorded` gives what is. `led_before` is who gathered this node's word before it led itself, until when.
+    """
+
+    node: str
+    project: str
+    boot_id: str
+    addresses: Callable[[], Sequence[str]]
+    ask: Callable[[str], Asks]
+    put: Callable[[Put], None]
+    recorded: Callable[[], Recorded]
+    led_before: Callable[[], tuple[str, datetime] | None]
+    now: Callable[[], datetime]
+    monotonic: Callable[[], float] = time.monotonic
+
+
+@dataclass(slots=True)
+class _Line:
+    """What is remembered of one address."""
+
+    client: Asks
+    mark: int | None = None
+    began_at: datetime | None = None
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """One answer: the word, and whether the ledger behind it told everything since the last one."""
+
+    address: str
+    at: datetime
+    word: NodeWord | None
+    error: str = ""
+    whole: bool = False
+
+
+class Gatherer:
+    """Asks each `interval_seconds`, in a thread of its own; `others` may be called from any thread."""
+
+    def __init__(self, around: Surroundings, interval_seconds: float) -> None:
+        self._around = around
+        self._interval_seconds = interval_seconds
+        self._lines: dict[str, _Line] = {}
+        self._peers: dict[str, Peer] = {}
+        self._counted: dict[str, int] = {}
+        self._told_lost: set[str] = set()
+        self._leads, self._leads_since = False, 0.0
+        self._stopping = threading.Event()
+        self._pool = ThreadPoolExecutor(ASKERS, thread_name_prefix="peer")
+        self._thread = threading.Thread(target=self._run, name="cluster", daemon=True)
+
+    def start(self) -> None:
+        """Begin; nobody is asked until this node leads."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End. What is under way is not waited for."""
+        self._stopping.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def lead(self, *, leads: bool) -> None:
+        """Say whether this node leads: whether the master runs here."""
+        if leads and not self._leads:
+            self._leads_since = self._around.monotonic()
+            _log.info("the master runs on this node: gathering what the others see")
+        self._leads = leads
+
+    def others(self, own: Node) -> Others:
+        """Return what the others saw; nothing while another node leads."""
+        return rules.others(self._peers.values(), own) if self._leads else replace(NO_OTHERS, nodes=(own,))
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            began = self._around.monotonic()
+            try:
+                self.turn()
+            except Exception:  # noqa: BLE001  # the top of a thread
+                _log.exception("gathering failed")
+            self._stopping.wait(max(0.1, self._interval_seconds - (self._around.monotonic() - began)))
+
+    def turn(self) -> None:
+        """Ask everyone once."""
+        if not self._leads:
+            self._forget_all()
+            return
+        known = set(self._around.addresses())
+        for address in known - self._lines.keys():
+            self._lines[address] = _Line(self._around.ask(address))
+        asked = [one for one in self._lines if self._lines[one].node != self._around.node]
+        heard = list(self._pool.map(self._ask, asked))
+        for address in self._lines.keys() - known:  # a task that is no more; its node may have another
+            self._lines.pop(address).client.close()
+        self._take(heard)
+        self._look_for_silence(heard, {one.node for one in self._lines.values()})
+        self._look_for_lost_ledgers()
+        self._reconcile()
+
+    def _ask(self, address: str) -> _Heard:
+        line = self._lines[address]
+        try:
+            word = line.client.word(line.mark)
+            if word.node == self._around.node:
+                line.node = word.node
+                return _Heard(address, self._around.now(), None)
+            at = self._around.now()
+            begun_anew = line.began_at is not None and line.began_at != word.began_at
+            if line.mark is None or begun_anew or not word.complete:
+                word = replace(word, incidents=line.client.incidents())
+        except PeerError as error:
+            return _Heard(address, self._around.now(), None, str(error))
+        line.mark, line.began_at, line.node = word.mark, word.began_at, word.node
+        return _Heard(address, at, word, whole=True)
+
+    def _take(self, heard: Sequence[_Heard]) -> None:
+        for one in heard:
+            word = one.word
+            if word is None:
+                continue
+            if incidents := rules.as_told_by(word):
+                self._around.put(Gathered(incidents))
+            if (blind := self._blind_until_now(word.node)) is not None:
+                self._around.put((rules.spoke_again(blind, one.at, made_up=one.whole),))
+                _log.info("%s answers again", word.node)
+            # The incidents are in the ledger now; a thousand containers' words are enough to hold.
+            self._peers[word.node] = Peer(word.node, replace(word, incidents=()), one.at)
+
+    def _blind_until_now(self, node: str) -> Incident | None:
+        """The silence that a node's word ends; of a node that this leader has not heard before, the ledger knows it."""
+        if (before := self._peers.get(node)) is not None:
+            return before.blind
+        recorded = self._around.recorded().incidents
+        return next((one for one in recorded if rules.is_silence_of(node, one) and one.until is None), None)
+
+    def _look_for_silence(self, heard: Sequence[_Heard], named: set[str]) -> None:
+        spoke = {one.word.node for one in heard if one.word is not None}
+        errors = {self._lines[one.address].node: one.error for one in heard if one.error and one.address in self._lines}
+        now = self._around.now()
+        for node, peer in list(self._peers.items()):
+            if node in spoke:
+                continue
+            silent = now - peer.heard_at
+            error = errors.get(node, "Swarm knows of no sidecar there any more")
+            changed = replace(peer, error=error)
+            if peer.blind is None and silent.total_seconds() >= rules.SILENT_SECONDS:
+                changed = replace(changed, blind=rules.fell_silent(changed, self._around.project))
+                _log.warning("%s is silent: %s", node, error)
+                self._around.put((changed.blind,) if changed.blind else ())
+            self._peers[node] = changed
+            if changed.blind is not None and silent >= rules.GONE and node not in named:
+                self._around.put((rules.never_came_back(changed.blind, now),))
+                del self._peers[node]
+
+    def _look_for_lost_ledgers(self) -> None:
+        """A node that led before, and does not answer this leader: what it alone recorded is out of reach."""
+        if self._around.monotonic() - self._leads_since < _SETTLING_SECONDS:
+            return
+        told = [self._around.led_before(), *((one.word.led_by, one.word.led_at) for one in self._peers.values())]
+        latest: dict[str, datetime] = {}
+        for node, at in filter(None, told):
+            if node is not None and at is not None and node != self._around.node:
+                latest[node] = max(at, latest.get(node, at))
+        for node, at in latest.items():
+            if node not in self._peers and node not in self._told_lost:
+                self._told_lost.add(node)
+                self._around.put((rules.ledger_lost(node, at, self._around.project),))
+
+    def _reconcile(self) -> None:
+        kernels = {peer.node: peer.word.boot_id for peer in self._peers.values()}
+        kernels[self._around.node] = self._around.boot_id
+        if len(set(kernels.values())) == len(kernels):
+            return  # as on real machines: no two nodes share a kernel
+        incidents = self._around.recorded().incidents
+        unplaced = [one for one in incidents if one.kind is Kind.UNATTRIBUTED_OOM_KILL]
+        self._counted = {one.id: self._counted.get(one.id, one.count) for one in unplaced}
+        if changed := rules.reconciled(incidents, kernels, self._counted):
+            self._around.put(tuple(changed))
+
+    def _forget_all(self) -> None:
+        for line in self._lines.values():
+            line.client.close()
+        self._lines, self._peers = {}, {}
+        self._told_lost = set()
+
+
+def peer_client(port: int, token: str, node: str) -> Callable[[str], Asks]:
+    """Return what makes a client of an address."""
+    return lambda address: PeerClient(address, port, token, node)

@@ -1,0 +1,81 @@
+"""What this sidecar says of its own node, to whoever leads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from sidecar.model.cluster import NodeWord, Reach
+from sidecar.model.snapshot import Snapshot
+from sidecar.version import KIT_VERSION
+from sidecar.watch.feed import Upserts
+
+
+class Teller:
+    """Holds the newest Snapshot of this node; for any thread.
+
+    Args:
+        node: its name in the cluster.
+        boot_id: which kernel it runs on.
+        clock: the time of day.
+        reach: the last attempt to reach the master's port.
+    """
+
+    def __init__(
+        self, node: str, boot_id: str, clock: Callable[[], datetime], reach: Callable[[], Reach | None]
+    ) -> None:
+        self.node, self.boot_id = node, boot_id
+        self._clock, self._reach = clock, reach
+        self._began_at = clock()
+        self._own: Snapshot | None = None
+        self._leaders: dict[str, datetime] = {}
+
+    def take(self, snapshot: Snapshot) -> None:
+        """Take a round's Snapshot; of one that others are part of, what is this node's own."""
+        self._own = replace(
+            snapshot,
+            containers=tuple(one for one in snapshot.containers if one.node == self.node),
+            blind=tuple(one for one in snapshot.blind if one.node in (None, self.node)),
+            run=None,
+            services=(),
+            locust=None,
+            locust_error=None,
+            warnings=(),
+            logs=(),
+            verdict=None,
+            failures=(),
+            endpoints=(),
+            incidents=(),
+            health=(),
+            nodes=(),
+        )
+
+    def asked_by(self, leader: str) -> None:
+        """Remember who gathers: should it vanish with its ledger, whoever leads next can say so."""
+        self._leaders[leader] = self._clock()
+
+    def led_before(self, leader: str) -> tuple[str, datetime] | None:
+        """Who gathered last before this leader did, and until when; None when nobody else ever did."""
+        others = [(at, node) for node, at in self._leaders.items() if node not in (leader, self.node)]
+        return (max(others)[1], max(others)[0]) if others else None
+
+    def word(self, news: Upserts, leader: str) -> NodeWord | None:
+        """Return the word on this node, with the incidents that are new to the leader; None before the first round."""
+        if self._own is None:
+            return None
+        led_by, led_at = self.led_before(leader) or (None, None)
+        return NodeWord(
+            node=self.node,
+            boot_id=self.boot_id,
+            kit_version=KIT_VERSION,
+            began_at=self._began_at,
+            at=self._clock(),
+            snapshot=self._own,
+            mark=news.mark,
+            complete=news.complete,
+            incidents=tuple(one for one in news.incidents if one.node in (None, self.node)),
+            reach=self._reach(),
+            led_by=led_by,
+            led_at=led_at,
+        )

@@ -1,0 +1,64 @@
+"""Whose container it is, by its labels: Compose's, or those of a task of Docker Swarm. Pure.
+
+A container inherits its image's labels, and Compose labels the images that it builds with their project: where Swarm's
+own labels stand, they go before. A task is called as Compose would have called it (`locust-locust-worker-3`), for
+Swarm's own names end in 25 characters that nobody can tell apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sidecar.engine.fields import Payload, label, label_number
+from sidecar.model.text import clean
+
+PROJECT_LABEL = "com.docker.compose.project"
+SERVICE_LABEL = "com.docker.compose.service"
+NUMBER_LABEL = "com.docker.compose.container-number"
+ONE_OFF_LABEL = "com.docker.compose.oneoff"
+ROLE_LABEL = "io.locust-kit.role"
+STACK_LABEL = "com.docker.stack.namespace"
+TASK_LABEL = "com.docker.swarm.task.name"
+SWARM_SERVICE_LABEL = "com.docker.swarm.service.name"
+
+_NODE_CHARACTERS = 5  # of a node's id, in the name of a task that runs on every node
+_MOST_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The project (Compose) or stack (Swarm), the service in it, the container's number there, and its name."""
+
+    project: str | None
+    service: str | None
+    index: int | None
+    name: str
+
+
+def identity(name: str, labels: Payload) -> Identity:
+    """Read it from a container's name, with or without its slash, and its labels; events carry them as attributes."""
+    if SWARM_SERVICE_LABEL in labels:
+        return _of_task(labels)
+    return Identity(
+        clean(label(labels, PROJECT_LABEL)) or None,
+        clean(label(labels, SERVICE_LABEL)) or None,
+        label_number(labels, NUMBER_LABEL),
+        clean(name.lstrip("/")),
+    )
+
+
+def _of_task(labels: Payload) -> Identity:
+    stack = clean(label(labels, STACK_LABEL))
+    whole = clean(label(labels, SWARM_SERVICE_LABEL))
+    service = whole.removeprefix(f"{stack}_")
+    slot = clean(label(labels, TASK_LABEL)).removeprefix(f"{whole}.").partition(".")[0]
+    numbered = slot.isascii() and slot.isdigit() and len(slot) <= _MOST_DIGITS
+    place = slot if numbered else slot[:_NODE_CHARACTERS]
+    return Identity(
+        stack or None, service, int(slot) if numbered else 1, "-".join(filter(None, (stack, service, place)))
+    )
+
+
+def is_helper(labels: Payload) -> bool:
+    """Tell whether these are a one-off container's labels, or those of one of the kit's own probes."""
+    return label(labels, ONE_OFF_LABEL).lower() == "true" or ROLE_LABEL in labels

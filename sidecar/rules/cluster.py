@@ -1,0 +1,257 @@
+"""One fleet out of many nodes' words. Pure.
+
+A node that goes silent is blind, not healthy: its containers are `unknown` from then on, and the span is an incident.
+Nodes that share a kernel (the same boot id) share its count of OOM kills, too: what one of them could not place may
+have been another's kill, and is no kill of nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sidecar.model.cluster import NodeWord, Others
+from sidecar.model.incident import FINAL, Evidence, Incident, Kind, Severity, identity
+from sidecar.model.snapshot import Blind, Container, Node
+from sidecar.model.times import format_time
+
+SILENT_SECONDS = 5.0
+GONE = timedelta(minutes=10)
+CLOCK_SECONDS = 2.0
+UNKNOWN = "unknown"
+
+_SAME_KILL = timedelta(seconds=3)  # between a kernel's count on one node and the engine's event on another
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One node as the leader knows it: its last word, when that came, and the span of its silence, while it lasts."""
+
+    node: str
+    word: NodeWord
+    heard_at: datetime
+    error: str = ""
+    blind: Incident | None = None
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it has been silent for long enough to say so."""
+        return self.blind is not None
+
+
+def others(peers: Iterable[Peer], own: Node) -> Others:
+    """Put together what the leader's own Snapshot lacks."""
+    known = sorted(peers, key=lambda one: one.node)
+    return Others(
+        containers=tuple(_seen(one, peer) for peer in known for one in peer.word.snapshot.containers),
+        nodes=tuple(sorted((own, *map(_node, known)), key=lambda one: (not one.leads, one.name))),
+        blind=tuple(span for peer in known for span in _blind(peer)),
+        unread=tuple(sentence for peer in known for sentence in _sentences(peer)),
+    )
+
+
+def _seen(container: Container, peer: Peer) -> Container:
+    if not peer.is_silent:
+        return replace(container, node=peer.node)
+    return replace(
+        container,
+        node=peer.node,
+        state=UNKNOWN if container.state == "running" else container.state,
+        health=None,
+        cpu_percent=None,
+        throttled_percent=None,
+        memory_working_set_bytes=None,
+        memory_usage_bytes=None,
+        memory_percent=None,
+        oom_eta_seconds=None,
+        pids=None,
+    )
+
+
+def _node(peer: Peer) -> Node:
+    word = peer.word
+    reach = word.reach
+    return Node(
+        name=peer.node,
+        answers=not peer.is_silent,
+        at=word.at,
+        leads=False,
+        running=0 if peer.is_silent else sum(1 for one in word.snapshot.containers if one.state == "running"),
+        host=None if peer.is_silent else word.snapshot.host,
+        master_ms=reach.took_ms if reach and not peer.is_silent else None,
+        master_error=reach.error if reach and not peer.is_silent else None,
+        clock_ahead_seconds=(word.at - peer.heard_at).total_seconds(),
+        error=peer.error or None,
+    )
+
+
+def _blind(peer: Peer) -> Iterable[Blind]:
+    for span in peer.word.snapshot.blind:
+        yield replace(span, node=peer.node, text=f"{peer.node}: {span.text}")
+    if peer.blind is not None:
+        yield Blind(peer.blind.at, None, "node", covered=False, text=peer.blind.text, node=peer.node)
+
+
+def _sentences(peer: Peer) -> Iterable[str]:
+    if peer.is_silent:
+        return  # it has a line of its own, as a blind span
+    if peer.word.snapshot.stale:
+        yield f"{peer.node}: Docker does not answer its sidecar"
+    ahead = (peer.word.at - peer.heard_at).total_seconds()
+    if abs(ahead) >= CLOCK_SECONDS:
+        way = "ahead of" if ahead > 0 else "behind"
+        yield f"the clock of {peer.node} is {abs(ahead):.0f} s {way} the leader's: times of its incidents are, too"
+    if peer.word.reach is not None and peer.word.reach.error:
+        yield f"{peer.node} cannot reach the master's port: {peer.word.reach.error}"
+
+
+def as_told_by(word: NodeWord) -> tuple[Incident, ...]:
+    """A node's own incidents, with its name where no container's says which node it was."""
+    own = (one for one in word.incidents if one.node in (None, word.node))
+    return tuple(
+        replace(one, node=word.node, text=one.text if one.container else f"{word.node}: {one.text}") for one in own
+    )
+
+
+# ---- silence ---------------------------------------------------------------------------------------------------------
+
+
+def fell_silent(peer: Peer, project: str) -> Incident:
+    """The incident of a node that is not heard of any more."""
+    since = peer.heard_at
+    return Incident(
+        id=identity(Kind.BLIND, "", f"node {peer.node}", format_time(since)),
+        kind=Kind.BLIND,
+        severity=Severity.WARN,
+        at=since,
+        project=project,
+        text=f"nothing was heard of {peer.node} from {since:%H:%M:%S} UTC on: {peer.error or 'no answer'}",
+        evidence=(Evidence("span", "node", since, (peer.error or "no answer",)),),
+        node=peer.node,
+    )
+
+
+def is_silence_of(node: str, incident: Incident) -> bool:
+    """Whether an incident tells of a node's silence."""
+    return (
+        incident.kind is Kind.BLIND
+        and incident.node == node
+        and any(one.what == "span" and one.text == "node" for one in incident.evidence)
+    )
+
+
+def spoke_again(blind: Incident, at: datetime, *, made_up: bool) -> Incident:
+    """The same incident once the node answers; `made_up` tells that its own ledger told of all the time between."""
+    lasted = (at - blind.at).total_seconds()
+    when = f"from {blind.at:%H:%M:%S} to {at:%H:%M:%S} UTC"
+    told = "its own ledger told all of it afterwards" if made_up else "what happened there in that time is not known"
+    return replace(
+        blind,
+        revision=blind.revision + 1,
+        state=FINAL,
+        until=at,
+        severity=Severity.INFO if made_up else Severity.WARN,
+        text=f"nothing was heard of {blind.node} {when} ({lasted:.1f} s): {told}",
+    )
+
+
+def never_came_back(blind: Incident, at: datetime) -> Incident:
+    """The same incident once nobody waits for the node any more."""
+    text = f"nothing was heard of {blind.node} from {blind.at:%H:%M:%S} UTC on, and it did not come back"
+    return replace(blind, revision=blind.revision + 1, state=FINAL, until=at, text=text)
+
+
+def ledger_lost(node: str, at: datetime, project: str) -> Incident:
+    """The incident of a leader before this one whose ledger cannot be read."""
+    text = (
+        f"{node} led until {at:%H:%M:%S} UTC and does not answer: its runs and reports, and the incidents of its own"
+        " containers, cannot be read until it does"
+    )
+    return Incident(
+        id=identity(Kind.BLIND, "", f"ledger {node}", format_time(at)),
+        kind=Kind.BLIND,
+        severity=Severity.WARN,
+        at=at,
+        until=at,
+        state=FINAL,
+        project=project,
+        text=text,
+        evidence=(Evidence("span", "ledger", at),),
+        node=node,
+    )
+
+
+# ---- several nodes, one kernel ---------------------------------------------------------------------------------------
+
+
+def reconciled(incidents: Sequence[Incident], kernels: Mapping[str, str], counted: Mapping[str, int]) -> list[Incident]:
+    """Return the unattributed OOM kills that other nodes of the same kernel account for, corrected.
+
+    Args:
+        incidents: what is recorded of the last minutes, each with its node.
+        kernels: the boot id of each node.
+        counted: how many kills each of them stood for at first, by id, where that is known.
+
+    """
+    kills = [one for one in incidents if one.kind is Kind.OOM_KILL and one.node in kernels]
+    unplaced = sorted(
+        (one for one in incidents if one.kind is Kind.UNATTRIBUTED_OOM_KILL and one.node in kernels),
+        key=lambda one: (one.node or "", one.at),
+    )
+    found = []
+    for one in unplaced:
+        whole = counted.get(one.id, one.count)
+        near = [kill for kill in kills if _is_elsewhere(kill, one, kernels) and _overlap(one, kill)]
+        placed = min(whole, sum(kill.count for kill in near))
+        twins = [twin for twin in unplaced if _is_elsewhere(twin, one, kernels) and _overlap(one, twin)]
+        before = [twin for twin in twins if (twin.node or "") < (one.node or "")]
+        if not placed and before:  # a kill of nobody's that every node of this kernel counted: the first one tells it
+            placed, near = whole, before[:1]
+        if whole - placed != one.count:
+            found.append(_placed(one, whole, placed, sorted({kill.node or "" for kill in near})))
+    return found
+
+
+def _is_elsewhere(other: Incident, one: Incident, kernels: Mapping[str, str]) -> bool:
+    return other.node != one.node and kernels[other.node or ""] == kernels[one.node or ""]
+
+
+def _overlap(one: Incident, other: Incident) -> bool:
+    begin, end = one.at - _SAME_KILL, (one.until or one.at) + _SAME_KILL
+    return other.at <= end and (other.until or other.at) >= begin
+
+
+def _placed(one: Incident, whole: int, placed: int, nodes: Sequence[str]) -> Incident:
+    left = whole - placed
+    what = f"{placed} OOM kill{'' if placed == 1 else 's'} that {one.node} could not place"
+    rest = f"; {left} are still nobody's" if left else ""
+    return replace(
+        one,
+        revision=one.revision + 1,
+        count=left,
+        severity=Severity.WARN if left else Severity.INFO,
+        text=f"{what}: told by {', '.join(nodes)}, which is the same machine{rest}",
+    )
+
+
+# ---- tasks that were replaced ----------------------------------------------------------------------------------------
+
+
+def current(containers: Iterable[Container]) -> tuple[Container, ...]:
+    """Leave out the containers of tasks that Swarm has replaced: of those of one name, the running or newest stays."""
+    best: dict[tuple[str | None, str], Container] = {}
+    for one in containers:
+        key = (one.project, one.name)
+        known = best.get(key)
+        if known is None or _newer(one, known):
+            best[key] = one
+    return tuple(best.values())
+
+
+def _newer(one: Container, known: Container) -> bool:
+    rank = {"running": 2, UNKNOWN: 1}
+    first, second = rank.get(one.state, 0), rank.get(known.state, 0)
+    if first != second:
+        return first > second
+    return bool(one.started_at and (known.started_at is None or one.started_at > known.started_at))

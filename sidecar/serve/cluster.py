@@ -1,0 +1,104 @@
+"""What a sidecar of a cluster adds: its word for the leader, and a door that opens with the cluster's token only.
+
+Swarm publishes on every address of a node, so the page is not this machine's alone, as it is under Compose.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from sidecar.cluster.client import LEADER_HEADER
+from sidecar.cluster.teller import Teller
+from sidecar.model import document
+from sidecar.serve.answers import BAD_REQUEST, UNAVAILABLE, json_answer, problem
+from sidecar.serve.parameters import ParameterError, Parameters
+from sidecar.watch.feed import Upserts
+
+COOKIE = "locust_kit_token"
+_UNAUTHORIZED = 401
+_OPEN = frozenset({"/healthz"})
+_COOKIE_SECONDS = 30 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """This node's word, and what opens the door to it."""
+
+    teller: Teller
+    token: str = field(repr=False)
+
+
+class News(Protocol):
+    """Who remembers the latest incidents."""
+
+    def incidents_since(self, mark: int | None) -> Upserts:
+        """Return those recorded after a mark."""
+
+
+def node_route(teller: Teller, news: News) -> Route:
+    """Return the route /api/node."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            asked = Parameters(request.query_params, ("mark",))
+            mark = asked.whole("mark", 0, 1 << 53, least=0) if "mark" in request.query_params else None
+        except ParameterError as error:
+            return problem(BAD_REQUEST, str(error))
+        if leader := request.headers.get(LEADER_HEADER, "")[:255]:
+            teller.asked_by(leader)
+        word = teller.word(news.incidents_since(mark), leader)
+        return problem(UNAVAILABLE, "the first readings are not in yet") if word is None else _json(word)
+
+    return Route("/api/node", answer)
+
+
+def _json(word: object) -> Response:
+    return json_answer(document.dumps(word))
+
+
+class TokenGuard:
+    """ASGI middleware: a request needs the token, as a bearer's, or as the cookie that `/?token=…` leaves."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._token = token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or refuse it."""
+        if scope["type"] != "http" or scope["path"] in _OPEN:
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        if scope["path"] == "/" and self._is_right(request.query_params.get("token", "")):
+            await self._let_in(request)(scope, receive, send)
+        elif self._may_enter(request):
+            await self._app(scope, receive, send)
+        else:
+            text = "this sidecar opens with its cluster's token: `make swarm-monitor` prints the link that holds it"
+            await problem(_UNAUTHORIZED, text)(scope, receive, send)
+
+    def _let_in(self, request: Request) -> Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]:
+        """Keep the token in a cookie, and take it out of the address bar, of the history and of what is logged."""
+        answer = RedirectResponse("/", status_code=303)
+        answer.set_cookie(
+            COOKIE, request.query_params["token"], max_age=_COOKIE_SECONDS, httponly=True, samesite="strict"
+        )
+        return answer
+
+    def _may_enter(self, request: Request) -> bool:
+        kind, _, given = Headers(scope=request.scope).get("authorization", "").partition(" ")
+        if kind.lower() == "bearer":
+            return self._is_right(given.strip())
+        return self._is_right(request.cookies.get(COOKIE, ""))
+
+    def _is_right(self, given: str) -> bool:
+        return hmac.compare_digest(given.encode(), self._token)
