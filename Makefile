@@ -5,11 +5,11 @@
 MAKEFLAGS += --no-print-directory
 KIT := scripts/kit
 
-.PHONY: help setup up join down restart reload scale ps logs monitor health incidents diagnose selftest run capacity try report reports clean purge test test-long lint bench
+.PHONY: help setup up join down restart reload scale ps logs monitor health incidents diagnose selftest run capacity try report reports swarm-up swarm-scale swarm-down swarm-monitor swarm-diagnose clean purge test test-long lint bench
 
 help:
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "%s%s\n", (n++ ? "\n" : ""), substr($$0, 5)} \
-	/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 ##@ Use
 
@@ -75,6 +75,23 @@ clean: ## end the stack, remove the built images; never a result
 
 purge: ## clean, and delete runs and ledger too; asks first
 	@$(KIT) purge
+
+##@ Many machines (Docker Swarm)
+
+swarm-up: ## start the stack on all nodes: make swarm-up WORKERS=40 SWARM_NODES=ssh://user@host (or REGISTRY=)
+	@$(KIT) swarm-up
+
+swarm-scale: ## another number of workers: make swarm-scale WORKERS=60
+	@$(KIT) swarm-scale
+
+swarm-down: ## end the stack; runs and ledgers stay on their nodes
+	@$(KIT) swarm-down
+
+swarm-monitor: ## the live view of all nodes together
+	@$(KIT) swarm-monitor
+
+swarm-diagnose: ## why it does not work: nodes, images, placement, network, workers
+	@$(KIT) swarm-diagnose
 
 ##@ Develop
 

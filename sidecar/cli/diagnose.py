@@ -16,13 +16,13 @@ from sidecar.diagnose.gather.gather import gather
 from sidecar.diagnose.judge import RULES, diagnose
 from sidecar.diagnose.notes import Notes, incident_for
 from sidecar.diagnose.render import listing, markdown, text
-from sidecar.drive import workspace
-from sidecar.errors import KitError, SettingError
+from sidecar.drive import state, workspace
+from sidecar.errors import KitError, SettingError, StackError
 from sidecar.model import document
 from sidecar.model.finding import Diagnosis
 from sidecar.model.note import WANTED, note_line
 from sidecar.serve.reader import SidecarError, SidecarReader
-from sidecar.settings import makeflags
+from sidecar.settings import makeflags, project_name
 from sidecar.settings.model import project_word
 
 NAME = "diagnose"
@@ -67,6 +67,8 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     note = _note(asked.options.get("--note"))
     only = frozenset(asked.options.get("--only", "").replace(",", " ").split())
     _refuse_unknown("--only", sorted(only), (*causes(), *LAYERS, *(rule.name for rule in RULES)))
+    if "--from" not in asked.options:
+        _refuse_swarm(asked.rest, environ)
     tell = _Progress()
     evidence = _evidence(asked, environ, tell)
     tell.end()
@@ -78,7 +80,17 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
         _keep(note, diagnosis, evidence, notes)
     if path := asked.options.get("--bundle"):
         _bundle(Path(path), evidence)
-    return _code(diagnosis)
+    return exit_code(diagnosis)
+
+
+def _refuse_swarm(rest: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Refuse a stack of swarm-up: one machine's engine does not know what became of it."""
+    try:
+        project = project_name(rest, environ, workspace.ROOT)
+    except KitError:
+        return  # what is wrong with the settings is for the diagnosis to say
+    if state.read(state.path_of(workspace.ROOT, project)).get("swarm"):
+        raise StackError(f"the stack {project!r} runs on a Swarm", fix=f"make swarm-diagnose{project_word(project)}")
 
 
 def _note(text: str | None) -> str:
@@ -146,7 +158,8 @@ def _width() -> int:
     return shutil.get_terminal_size((80, 24)).columns
 
 
-def _code(diagnosis: Diagnosis) -> int:
+def exit_code(diagnosis: Diagnosis) -> int:
+    """The exit code of a diagnosis: 0 no error, 1 an error found, 3 nothing could be learnt."""
     counts = diagnosis.summary
     if counts.error:
         return FOUND

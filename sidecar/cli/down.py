@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sidecar.drive import workspace
 from sidecar.drive.down import down
 from sidecar.drive.say import Say
+from sidecar.drive.swarm import where
 from sidecar.errors import SettingError
 
 if TYPE_CHECKING:
@@ -23,5 +24,6 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
         settings = workspace.settings_after_up(args, environ)
     except SettingError:
         settings = workspace.settings_of_project_alone(args, environ)
+    where.refuse(settings, "make swarm-down")
     down(settings, environ, Say())
     return 0

@@ -6,9 +6,10 @@ import json
 from typing import TYPE_CHECKING
 
 from sidecar.drive import workspace
+from sidecar.drive.swarm import where
 from sidecar.errors import StackError
 from sidecar.model import document
-from sidecar.serve.reader import SidecarReader, first_snapshot
+from sidecar.serve.reader import first_snapshot
 from sidecar.settings import refuse_flags
 from sidecar.views import units
 from sidecar.views.aligned import aligned
@@ -34,7 +35,7 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     refuse_flags(args, NAME, ("--json",))
     workspace.refuse_arguments(args, NAME)
     settings = workspace.settings_after_up(args, environ)
-    snapshot = first_snapshot(SidecarReader(settings.monitor_port, _PATIENCE_SECONDS), settings.project)
+    snapshot = first_snapshot(where.reader(settings, _PATIENCE_SECONDS), settings.project)
     if not snapshot.health:
         why = "it has only just started" if settings.health_seconds else "HEALTH_SECONDS is 0"
         raise StackError(f"the sidecar has asked nobody: {why}", fix="make health, in a moment")

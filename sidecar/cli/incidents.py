@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sidecar.drive import workspace
+from sidecar.drive.swarm import where
 from sidecar.errors import SettingError, StackError
 from sidecar.model import document
 from sidecar.model.incident import Evidence, Incident
@@ -50,7 +51,7 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     """
     asked = _asked(args, environ, datetime.now(UTC))
     settings = workspace.settings_after_up(asked.rest, environ)
-    reader = SidecarReader(settings.monitor_port, _PATIENCE_SECONDS)
+    reader = where.reader(settings, _PATIENCE_SECONDS)
     first_snapshot(reader, settings.project)  # for its errors: no stack, or another one
     try:
         if asked.incident_id:

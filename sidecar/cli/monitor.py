@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from sidecar.cli.feed import Feed, utc_now
 from sidecar.drive import workspace
 from sidecar.drive.say import silence
-from sidecar.serve.reader import HOST, SidecarReader, first_snapshot
+from sidecar.drive.swarm import where
+from sidecar.serve.reader import first_snapshot
 from sidecar.views.frame import frame
 from sidecar.views.plain import ascii_only, plain
 
@@ -29,7 +30,7 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     """
     workspace.refuse_arguments(args, NAME)
     settings = workspace.settings_after_up(args, environ)
-    reader = SidecarReader(settings.monitor_port)
+    reader = where.reader(settings)
     feed = Feed(reader, first_snapshot(reader, settings.project), settings.tail)
     if settings.once:
         _print_frame(feed)
@@ -46,7 +47,7 @@ def _live(feed: Feed, interval_seconds: float) -> int:
     from sidecar.cli.live import live  # noqa: PLC0415
     from sidecar.cli.screen import Screen  # noqa: PLC0415
 
-    aside = f"every {interval_seconds:g} s · page: http://{HOST}:{feed.reader.port}"
+    aside = f"every {interval_seconds:g} s · page: http://{feed.reader.host}:{feed.reader.port}"
     with Screen(Console(highlight=False)) as screen:
         live(feed, screen, interval_seconds=interval_seconds, aside=aside, now=utc_now)
     return 0

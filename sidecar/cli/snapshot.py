@@ -7,7 +7,8 @@ import sys
 from collections.abc import Mapping
 
 from sidecar.drive import workspace
-from sidecar.serve.reader import SidecarReader, first_snapshot
+from sidecar.drive.swarm import where
+from sidecar.serve.reader import first_snapshot
 from sidecar.settings import refuse_flags
 
 NAME = "snapshot"
@@ -25,7 +26,7 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     refuse_flags(args, NAME, ("--json",))
     workspace.refuse_arguments(args, NAME)
     settings = workspace.settings_after_up(args, environ)
-    reader = SidecarReader(settings.monitor_port, _PATIENCE_SECONDS)
+    reader = where.reader(settings, _PATIENCE_SECONDS)
     first_snapshot(reader, settings.project)  # for its errors: no stack, or another one
     written = reader.document().decode()  # as it came, with fields that this command may be too old to know
     print(json.dumps(json.loads(written), indent=2, ensure_ascii=False) if sys.stdout.isatty() else written)

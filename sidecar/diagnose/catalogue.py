@@ -43,10 +43,10 @@ class Cause:
 
 
 @cache
-def causes() -> Mapping[str, Cause]:
-    """Every cause by its slug, in dependency order."""
-    document = yaml.load(FILE.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506  a safe one, in C where there is one
-    groups: Mapping[str, Sequence[str]] = document["groups"]
+def causes(file: Path = FILE) -> Mapping[str, Cause]:
+    """Every cause of one catalogue by its slug, in dependency order."""
+    document = yaml.load(file.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506  a safe one, in C where there is one
+    groups: Mapping[str, Sequence[str]] = document.get("groups") or {}
     return {row["slug"]: _cause(row, order, groups) for order, row in enumerate(document["causes"])}
 
 

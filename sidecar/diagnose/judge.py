@@ -58,7 +58,7 @@ def diagnose(evidence: Evidence, only: frozenset[str] = frozenset()) -> Diagnosi
         project=evidence.project,
         at=evidence.at,
         seconds=evidence.seconds,
-        summary=_summary(checks, findings),
+        summary=summary_of(checks, findings),
         findings=findings,
         checks=tuple(checks),
         workers=len(stack.running_workers) if evidence.engine.status == "ok" else None,
@@ -95,7 +95,8 @@ def _status(outcome: Outcome) -> Status:
     return Status.INFO if outcome.info else Status.OK
 
 
-def _summary(checks: Sequence[Check], findings: Sequence[Finding]) -> Summary:
+def summary_of(checks: Sequence[Check], findings: Sequence[Finding]) -> Summary:
+    """Count how the checks ended, and name the root cause."""
     count = {status: sum(1 for one in checks if one.status is status) for status in Status}
     root = next((one.slug for one in findings if one.severity is not Severity.INFO), None)
     return Summary(

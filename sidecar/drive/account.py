@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from sidecar.drive.swarm import where
 from sidecar.drive.web import WebError
 from sidecar.model import document
 from sidecar.model.incident import FINAL
@@ -32,7 +33,7 @@ def by_incidents(
     settings: Settings, started_at: datetime, sleep: Callable[[float], None] = time.sleep
 ) -> tuple[Reason, ...]:
     """What broke since the run began by the sidecar's account, the gravest first; that there is none is a reason."""
-    reader = SidecarReader(settings.monitor_port, timeout_seconds=5.0)
+    reader = where.reader(settings, 5.0)
     try:
         found = _settled(reader, started_at, sleep)
     except (SidecarError, document.DocumentError) as error:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from sidecar.drive.swarm import where
 from sidecar.errors import KitError
 from sidecar.model.times import parse_time
-from sidecar.serve.reader import SidecarError, SidecarReader, UnknownError
+from sidecar.serve.reader import SidecarError, UnknownError
 
 if TYPE_CHECKING:
     from sidecar.settings import Settings
@@ -63,7 +64,7 @@ def report(
 
 def _asked(settings: Settings, run_id: str, ask: Mapping[str, object]) -> dict[str, Any]:
     query = {name: _in_query(value) for name, value in ask.items() if value}
-    reader = SidecarReader(settings.monitor_port, timeout_seconds=_TIMEOUT_SECONDS)
+    reader = where.reader(settings, _TIMEOUT_SECONDS)
     try:
         found = _read(reader.run(run_id, **query))
     except UnknownError as error:
@@ -84,7 +85,7 @@ def runs(settings: Settings) -> list[dict[str, Any]]:
         NoRecordError: neither a sidecar nor a helper container can tell.
 
     """
-    reader = SidecarReader(settings.monitor_port, timeout_seconds=_TIMEOUT_SECONDS)
+    reader = where.reader(settings, _TIMEOUT_SECONDS)
     try:
         body = reader.runs()
     except SidecarError as error:
@@ -121,6 +122,10 @@ def _read(body: bytes) -> dict[str, Any]:
 
 
 def _by_helper(settings: Settings, why: str, *words: str) -> bytes:
+    if where.is_swarm(settings):
+        raise NoRecordError(
+            f"the leading sidecar does not tell: {why}", fix=f"make swarm-diagnose{settings.project_word}"
+        )
     """What a short-lived container reads from the volumes; it writes nothing but what SQLite needs to read."""
     project = settings.project
     command = [

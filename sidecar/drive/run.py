@@ -17,6 +17,7 @@ from sidecar.drive.follow import Interrupted, Limits, Seen
 from sidecar.drive.outcome import Run
 from sidecar.drive.progress import Progress
 from sidecar.drive.registered import Clock
+from sidecar.drive.swarm import where
 from sidecar.drive.web import Web, WebError
 from sidecar.errors import StackError
 
@@ -55,6 +56,9 @@ def run(settings: Settings, environ: Mapping[str, str], say: Say) -> int:
         what = replace(what, users=0)  # how many were asked for, only whoever started the run knows
     _say_if_stale(about, say)
     if not settings.attach and plan.hosts_overwritten(what, about):
+        where.refuse(
+            settings, "an earlier run's HOST covers the classes' own: name it again, or make swarm-down, swarm-up"
+        )
         say.note("an earlier run's HOST still covers the classes' own: loading them anew")
         restart.reload(settings, environ, say)
         figures, about = web.stats(), _ask(web, settings)
@@ -89,6 +93,7 @@ def _change_filters(web: Web, settings: Settings, environ: Mapping[str, str], sa
     picker = bool(web.page_settings().get("show_userclass_picker"))
     names = plan.filters_to_change(settings, web.status(), class_picker=picker)
     if names:
+        where.refuse(settings, f"make swarm-up with {', '.join(names)} as they are to be")
         _refuse_by_the_files(web, settings)
         say.note(f"{', '.join(names)}: not what the stack was started with; recreating master and workers")
         up.up(settings, environ, say, quiet_end=True)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sidecar.settings import Settings
 
 _OF_THE_SIDECAR = {"ALERT_URLS": "KIT_ALERT_URLS_FILE", "LOCUST_WEB_PASSWORD": "KIT_LOCUST_WEB_PASSWORD_FILE"}
+_OF_A_CLUSTER = ("CLUSTER_TOKEN", "NOTHING")
 _OF_THE_MASTER = {"PUSH_KEY": "KIT_PUSH_KEY_FILE"}
 
 
@@ -26,17 +27,17 @@ def write(settings: Settings) -> None:
         ("LOCUST_WEB_PASSWORD", settings.locust_web_password),
         ("PUSH_KEY", settings.push_key),
     ):
-        path = _path(settings, name)
+        path = path_of(settings, name)
         if not value:
             path.unlink(missing_ok=True)
         elif not path.exists() or path.read_text(encoding="utf-8") != value:
-            _replace(path, value)
+            replace(path, value)
 
 
 def forget(settings: Settings) -> None:
     """Remove them all."""
-    for name in (*_OF_THE_SIDECAR, *_OF_THE_MASTER):
-        _path(settings, name).unlink(missing_ok=True)
+    for name in (*_OF_THE_SIDECAR, *_OF_THE_MASTER, *_OF_A_CLUSTER):
+        path_of(settings, name).unlink(missing_ok=True)
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -54,20 +55,21 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def _files(settings: Settings, variables: Mapping[str, str]) -> dict[str, str]:
-    there = {variable: _path(settings, name) for name, variable in variables.items()}
+    there = {variable: path_of(settings, name) for name, variable in variables.items()}
     return {variable: str(path) if path.exists() else os.devnull for variable, path in there.items()}
 
 
 def _mark(settings: Settings, variables: Mapping[str, str]) -> str:
-    there = (_path(settings, name) for name in variables)
+    there = (path_of(settings, name) for name in variables)
     return "-".join(f"{path.stat().st_mtime_ns:x}" for path in there if path.exists())
 
 
-def _path(settings: Settings, name: str) -> Path:
+def path_of(settings: Settings, name: str) -> Path:
+    """Where a secret lies, or would."""
     return settings.state_dir / "secrets" / settings.project / name.lower()
 
 
-def _replace(path: Path, value: str) -> None:
+def replace(path: Path, value: str) -> None:
     """Put a new file in the old one's place: a container that still mounts the old one keeps reading that."""
     path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.parent.mkdir(mode=0o700, exist_ok=True)

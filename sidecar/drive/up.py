@@ -25,6 +25,7 @@ from sidecar.drive.compose import Compose, Decided, write_env_file
 from sidecar.drive.docker import Container, Engine, connect
 from sidecar.drive.down import docker
 from sidecar.drive.registered import Clock
+from sidecar.drive.swarm import where
 from sidecar.errors import SettingError, StackError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ _GIB = 1024**3
 
 
 @dataclass(frozen=True)
-class _Prepared:
+class Prepared:
     """What is known once nothing is left to refuse."""
 
     decided: Decided
@@ -55,12 +56,12 @@ def up(settings: Settings, environ: Mapping[str, str], say: Say, *, quiet_end: b
     """
     began = time.monotonic()
     engine, containers = _pre_flight(settings, environ)
-    prepared = _prepare(settings, engine, environ, say)
+    prepared = prepare(settings, engine, environ, say)
     compose = workspace.compose_for(settings, prepared.decided, environ)
     note = memory_note(settings, int((engine.get("/info") or {}).get("MemTotal") or 0))
     if note:
         say.note(note)
-    _remember(settings, prepared)
+    remember(settings, prepared)
     _start(settings, compose, containers, prepared.decided, say)
     with say.step("workers", "waiting for the workers to register at the master") as step:
         web = workspace.web_for(settings)
@@ -77,6 +78,7 @@ def up(settings: Settings, environ: Mapping[str, str], say: Say, *, quiet_end: b
 
 def _pre_flight(settings: Settings, environ: Mapping[str, str]) -> tuple[Engine, tuple[Container, ...]]:
     """Everything that can be refused in a few milliseconds."""
+    where.refuse(settings, "make swarm-up, or a PROJECT of another name, or first: make swarm-down")
     locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
     tls_files.check(settings)
     engine = connect(environ)
@@ -96,8 +98,8 @@ def check_network(settings: Settings, engine: Engine) -> None:
         raise SettingError(f"TARGET_NETWORK {name!r} does not exist", fix="docker network ls")
 
 
-def _prepare(settings: Settings, engine: Engine, environ: Mapping[str, str], say: Say) -> _Prepared:
-    """Images, then what only they can tell: whether the locustfile runs, where it aims, who may open the socket."""
+def prepare(settings: Settings, engine: Engine, environ: Mapping[str, str], say: Say) -> Prepared:
+    """Build the images, then learn what only they tell: whether the files run, where they aim, whose the socket is."""
     write_env_file(settings)
     secrets.write(settings)
     inputs = images.all_hashes(settings)
@@ -120,7 +122,7 @@ def _prepare(settings: Settings, engine: Engine, environ: Mapping[str, str], say
     user = proxy_user.find(
         settings.state_dir / "state" / "proxy-user.json", engine.socket_path, proxy.name, str(about.get("Id", ""))
     )
-    return _Prepared(Decided(where.host, where.mock, locust_image, user, inputs), where, checked, bool(built))
+    return Prepared(Decided(where.host, where.mock, locust_image, user, inputs), where, checked, bool(built))
 
 
 def _names_the_mock(settings: Settings) -> bool:
@@ -131,7 +133,7 @@ def _names_the_mock(settings: Settings) -> bool:
 def build(
     settings: Settings, engine: Engine, decided: Decided, wanted: list[str], environ: Mapping[str, str], say: Say
 ) -> list[str]:
-    """Build those of the wanted images whose inputs have changed; their names."""
+    """Build those of the wanted images that are missing or of other inputs; their keys."""
     old = images.stale(engine, decided.inputs, wanted)
     if old:
         if not say.is_terminal:
@@ -205,7 +207,8 @@ def memory_note(settings: Settings, total: int) -> str:
     return f"note: the memory limits add up to {limits / _GIB:.1f} GiB, {has}; that is fine while real use stays below"
 
 
-def _remember(settings: Settings, prepared: _Prepared) -> None:
+def remember(settings: Settings, prepared: Prepared) -> None:
+    """Write down what was decided, for the verbs that follow."""
     decided = prepared.decided
     state.write(
         state.path_of(settings.root, settings.project),

@@ -10,6 +10,7 @@ from sidecar.drive import state
 from sidecar.drive.compose import Compose, Decided, environment
 from sidecar.drive.docker import Container, Engine
 from sidecar.drive.endpoint import find_socket
+from sidecar.drive.swarm import where
 from sidecar.drive.web import Web, place
 from sidecar.errors import EngineError, SettingError, StackError
 from sidecar.settings import Settings, command_line, dotenv, load, project_name
@@ -58,10 +59,10 @@ def loaded_hosts(settings: Settings) -> dict[str, str]:
 
 def compose_for(settings: Settings, what: Decided, environ: Mapping[str, str]) -> Compose:
     """The project's `docker compose`, filled in."""
-    return Compose(settings.root, settings.project, environment(settings, what, environ, _url_inside(settings)))
+    return Compose(settings.root, settings.project, environment(settings, what, environ, url_inside(settings)))
 
 
-def _url_inside(settings: Settings) -> str:
+def url_inside(settings: Settings) -> str:
     """Where the sidecar finds the master's web API: over TLS and under a base path when Locust is told so."""
     try:
         where = place(_INNER_WEB_PORT, {**settings.passthrough, **user_env(settings)})
@@ -79,8 +80,9 @@ def user_env(settings: Settings) -> dict[str, str]:
 
 
 def web_for(settings: Settings) -> Web:
-    """The web API of this project's master."""
-    return Web(place(settings.web_port, {**settings.passthrough, **user_env(settings)}))
+    """The web API of this project's master, on this machine or on a node of the Swarm."""
+    here = place(settings.web_port, {**settings.passthrough, **user_env(settings)})
+    return Web(replace(here, host=where.where(settings).host))
 
 
 def expected_workers(settings: Settings) -> int:
@@ -124,6 +126,9 @@ def running_stack(engine: Engine, settings: Settings) -> tuple[Container, ...]:
         StackError: the stack is not up.
 
     """
+    where.refuse(
+        settings, "the commands of docs/swarm.md; for the logs: docker service logs; to end it: make swarm-down"
+    )
     containers = tuple(one for one in engine.containers(settings.project) if not one.oneoff)
     refuse_foreign(containers, settings)
     if not any(one.service == "locust-master" and one.state == "running" for one in containers):

@@ -113,6 +113,10 @@ class Settings:
     alert_urls: tuple[str, ...] = field(repr=False)
     alert_kinds: tuple[str, ...]
     alert_cooldown_seconds: int
+    registry: str
+    swarm_nodes: tuple[str, ...]
+    swarm_master_node: str
+    swarm_encrypted: bool
     dry_run: bool
     yes: bool
     with_reports: bool

@@ -9,6 +9,7 @@ from functools import partial
 
 from sidecar.model import threshold
 from sidecar.settings import parse
+from sidecar.settings.clustering import CLUSTERING
 from sidecar.settings.inside import FAILING, INSIDE, PUSHING
 from sidecar.settings.judging import CAPACITY, JUDGING, REPORTS
 from sidecar.settings.knob import Knob
@@ -317,6 +318,7 @@ GROUPS: tuple[tuple[str, tuple[Knob, ...]], ...] = (
     ("Failed and slow requests", FAILING),
     ("Failed requests, pushed elsewhere", PUSHING),
     ("Alerts", ALERTS),
+    ("Many machines (swarm-up)", CLUSTERING),
     ("Safety", _SAFETY),
 )
 KNOBS: dict[str, Knob] = {knob.name: knob for _, knobs in GROUPS for knob in knobs}

@@ -39,7 +39,7 @@ def facts(settings: Settings, settings_error: str) -> ConfigFacts:
     return ConfigFacts(
         settings_error=settings_error,
         remembered=bool(state.read(state.path_of(settings.root, settings.project)).get("choices")),
-        up_words=tuple(_up_words(settings)),
+        up_words=tuple(up_words(settings)),
         workers=settings.workers,
         host=settings.host,
         mock=settings.mock,
@@ -64,7 +64,7 @@ def facts(settings: Settings, settings_error: str) -> ConfigFacts:
     )
 
 
-def _up_words(settings: Settings) -> Iterator[str]:
+def up_words(settings: Settings) -> Iterator[str]:
     """What the last `make up` was told beyond .env, for a command that does the same again."""
     if settings.project != "locust":
         yield f"PROJECT={settings.project}"

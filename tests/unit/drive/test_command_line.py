@@ -38,6 +38,7 @@ USE = [
     "clean",
     "purge",
 ]
+MANY_MACHINES = ["swarm-up", "swarm-scale", "swarm-down", "swarm-monitor", "swarm-diagnose"]
 DEVELOP = ["test", "test-long", "lint", "bench"]
 NO_DOCKER = {"DOCKER_HOST": "unix:///nowhere/docker.sock", "HOME": "/nowhere"}
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
@@ -55,10 +56,11 @@ def make(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
 
 
 @needs_make
-def test_make_alone_lists_both_groups() -> None:
+def test_make_alone_lists_all_groups() -> None:
     out = make().stdout.splitlines()
-    use, develop = out.index("Use"), out.index("Develop")
-    assert [line.split()[1] for line in out[use + 1 : develop] if line] == USE
+    use, many, develop = out.index("Use"), out.index("Many machines (Docker Swarm)"), out.index("Develop")
+    assert [line.split()[1] for line in out[use + 1 : many] if line] == USE
+    assert [line.split()[1] for line in out[many + 1 : develop] if line] == MANY_MACHINES
     assert [line.split()[1] for line in out[develop + 1 :] if line] == DEVELOP
 
 
@@ -73,7 +75,7 @@ def test_targets_run_in_the_order_given(tmp_path: Path, extra: list[str]) -> Non
     assert (tmp_path / "order").read_text().split() == ["down", "up", "scale"]
 
 
-@pytest.mark.parametrize("verb", [name for name in USE if name != "setup"])
+@pytest.mark.parametrize("verb", [name for name in (*USE, *MANY_MACHINES) if name != "setup"])
 def test_every_target_has_its_verb(verb: str) -> None:
     module = importlib.import_module(VERBS[verb])
     assert verb == module.NAME

@@ -1,0 +1,122 @@
+"""From what was learnt of a Swarm to a Diagnosis, as for one machine. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from sidecar.diagnose.catalogue import Cause, causes, filled
+from sidecar.diagnose.judge import summary_of
+from sidecar.diagnose.rule import Found, Outcome
+from sidecar.diagnose.swarm.evidence import ClusterEvidence
+from sidecar.diagnose.swarm.rules import RULES, Rule
+from sidecar.drive.swarm.manager import WORKER
+from sidecar.model.finding import Check, Consequence, Diagnosis, Finding, Fix, Seen, Status
+from sidecar.model.incident import Severity
+from sidecar.settings.model import project_word
+
+FILE = Path(__file__).with_name("catalogue.yaml")
+_STATUS = {Severity.ERROR: Status.ERROR, Severity.WARN: Status.WARN, Severity.INFO: Status.INFO}
+_RANK = {Severity.ERROR: 0, Severity.WARN: 1, Severity.INFO: 2}
+
+
+def diagnose(evidence: ClusterEvidence) -> Diagnosis:
+    """Judge what was learnt."""
+    outcomes = [(check.name, check.layer, _outcome(check, evidence)) for check in RULES]
+    found = [one for _, _, outcome in outcomes if outcome for one in outcome.found]
+    checks = [Check(name, layer, _status(outcome), _text(outcome)) for name, layer, outcome in outcomes]
+    checks = [
+        replace(check, findings=tuple(one.slug for one in outcome.found)) if outcome else check
+        for check, (_, _, outcome) in zip(checks, outcomes, strict=True)
+    ]
+    if evidence.fleet is None:
+        found = [_no_manager(evidence)]
+        checks.insert(0, Check("manager", "host", Status.ERROR, evidence.refused, ("no-manager",)))
+    findings = _ranked([_finding(one, evidence) for one in found])
+    return Diagnosis(
+        project=evidence.project,
+        at=evidence.at,
+        seconds=evidence.seconds,
+        summary=summary_of(checks, findings),
+        findings=findings,
+        checks=tuple(checks),
+        workers=len(evidence.fleet.running(WORKER)) if evidence.fleet else None,
+        connected=evidence.registered,
+    )
+
+
+def _outcome(rule: Rule, evidence: ClusterEvidence) -> Outcome | None:
+    if evidence.fleet is None or (rule.needs_stack and not evidence.fleet.services):
+        return None
+    return rule.judge(evidence, evidence.fleet)
+
+
+def _text(outcome: Outcome | None) -> str:
+    return outcome.text if outcome else "there is nothing to look at"
+
+
+def _status(outcome: Outcome | None) -> Status:
+    if outcome is None:
+        return Status.SKIP
+    worst = min((one.severity for one in outcome.found), key=_RANK.__getitem__, default=None)
+    if worst is not None:
+        return _STATUS[worst]
+    if outcome.unknown:
+        return Status.UNKNOWN
+    return Status.INFO if outcome.info else Status.OK
+
+
+def _no_manager(evidence: ClusterEvidence) -> Found:
+    seen = Seen("docker info", evidence.refused, "a manager of a Swarm")
+    return Found("no-manager", (seen,), values={"what": evidence.refused, "fix": evidence.refused_fix})
+
+
+def _finding(found: Found, evidence: ClusterEvidence) -> Finding:
+    cause = causes(FILE)[found.slug]
+    values = {"project": project_word(evidence.project), "up": _up(evidence, found), **found.values}
+    mend = cause.mend(found.fix)
+    return Finding(
+        code=cause.code,
+        slug=found.slug,
+        layer=cause.layer,
+        severity=found.severity,
+        title=filled(cause.title, values),
+        evidence=found.evidence,
+        cause=filled(cause.cause, values),
+        breaks=filled(cause.breaks, values),
+        confidence=found.confidence,
+        affects=tuple(dict.fromkeys(found.affects)),
+        fix=Fix(filled(mend.text, values), tuple(filled(one, values) for one in mend.commands)),
+    )
+
+
+def _up(evidence: ClusterEvidence, found: Found) -> str:
+    """The `make swarm-up` that does again what the last one did, with some knobs changed; "" asks for the default."""
+    kept = [word for word in evidence.up_words if word.strip("'").partition("=")[0] not in found.up]
+    changed = [f"{name}={value}" for name, value in found.up.items()]
+    return " ".join(["make swarm-up", *kept, *changed])
+
+
+def _ranked(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """The findings that stand by themselves, errors first, in the order of dependency, with what they explain."""
+    known = causes(FILE)
+    ordered = sorted(findings, key=lambda one: (_RANK[one.severity], known[one.slug].order))
+    roots: list[Finding] = []
+    for one in ordered:
+        above = next((at for at, root in enumerate(roots) if _explains(known[root.slug], root, one)), None)
+        if above is None:
+            roots.append(one)
+        else:
+            told = Consequence(one.slug, one.title, one.evidence)
+            roots[above] = replace(roots[above], consequences=(*roots[above].consequences, told))
+    return tuple(roots)
+
+
+def _explains(cause: Cause, earlier: Finding, later: Finding) -> bool:
+    """Whether a finding is the reason of another: of a node, it explains only what is of that node, or of no other."""
+    if later.slug not in cause.explains:
+        return False
+    return not ({"sidecar-silent", "master-port-filtered"} & {later.slug}) or bool(
+        set(earlier.affects) & set(later.affects) or cause.slug == "no-node-allowed"
+    )

@@ -1,0 +1,296 @@
+"""The checks: each looks at the evidence, and says what it saw and which causes it found. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sidecar.diagnose.rule import Found, Outcome
+from sidecar.diagnose.swarm.evidence import ClusterEvidence
+from sidecar.drive.swarm.manager import MASTER, MONITOR, WORKER, Fleet, TaskFacts, spread
+from sidecar.model.finding import Confidence, Seen
+from sidecar.model.incident import Severity
+
+_NO_IMAGE = re.compile(r"No such image: (?P<image>\S+)")
+_NO_ROOM = re.compile(r"insufficient resources")
+_NOT_ALLOWED = re.compile(r"scheduling constraints not satisfied")
+_MIB, _GIB = 1 << 20, 1 << 30
+_KEPT_FREE = 0.9  # of a node's memory, at most, is for reservations
+_LOOPS, _LATELY = 3, timedelta(minutes=5)  # so many tasks of one service that failed within this time
+_STOPPED = frozenset({"paused", "rollback_paused"})
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One check: its name, its layer, and how it judges; `needs_stack` when it looks at services."""
+
+    name: str
+    layer: str
+    judge: Callable[[ClusterEvidence, Fleet], Outcome]
+    needs_stack: bool = True
+
+
+def _nodes(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
+    del evidence
+    down = [one for one in fleet.nodes if one.state != "ready"]
+    found = tuple(
+        Found(
+            "node-down",
+            (Seen(f"docker node ls: {one.name}", one.state, "ready"),),
+            (one.name,),
+            {"node": one.name, "address": one.address},
+        )
+        for one in down
+    )
+    able = sum(one.takes_tasks for one in fleet.nodes)
+    resting = [f"{one.name} is set to {one.availability}" for one in fleet.nodes if one.availability != "active"]
+    return Outcome(f"{able} of {len(fleet.nodes)} nodes take tasks{''.join(f'; {text}' for text in resting)}", found)
+
+
+def _deployed(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
+    if fleet.services:
+        return Outcome(f"{len(fleet.services)} services")
+    seen = Seen("docker stack services", f"none of {evidence.project}", "the stack's five services")
+    return Outcome("no service", (Found("stack-not-deployed", (seen,), values={"stack": evidence.project}),))
+
+
+def _images(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
+    """Tasks that were rejected because their node has not got the image, of the image that is wanted now."""
+    wanted = {one.image for one in fleet.services}
+    there = {(one.image, one.node_id) for one in fleet.tasks if one.state == "running"}
+    lacking: dict[tuple[str, str], TaskFacts] = {}
+    for task in fleet.tasks:
+        match = _NO_IMAGE.search(task.error)
+        node = fleet.node(task.node_id)
+        if match is None or node is None or not _is_late(task, evidence):
+            continue
+        if match["image"] in wanted and (match["image"], task.node_id) not in there:
+            lacking.setdefault((match["image"], node.name), task)
+    found = tuple(
+        Found(
+            "image-missing",
+            (Seen(f"docker service ps: {task.service} on {node}", task.error, "running", task.at),),
+            (node, task.service),
+            {"image": image, "node": node},
+        )
+        for (image, node), task in sorted(lacking.items())
+    )
+    return Outcome("every node has its images" if not found else f"{len(found)} images are missing", found)
+
+
+def _is_late(task: TaskFacts, evidence: ClusterEvidence) -> bool:
+    """Whether it came to its state lately: Swarm remembers tasks long after what they failed of was mended."""
+    return task.at is not None and evidence.at - task.at < _LATELY
+
+
+def _placement(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
+    """Tasks that wait because they fit nowhere, or may run nowhere."""
+    waiting = [one for one in fleet.tasks if one.desired == "running" and one.state == "pending" and one.error]
+    found = [*_no_room(evidence, fleet, waiting), *_not_allowed(fleet, waiting)]
+    return Outcome(f"{len(waiting)} tasks wait for a place" if waiting else "every task has a place", tuple(found))
+
+
+def _no_room(evidence: ClusterEvidence, fleet: Fleet, waiting: list[TaskFacts]) -> Iterator[Found]:
+    counts = Counter(one.service for one in waiting if _NO_ROOM.search(one.error))
+    for service, count in sorted(counts.items()):
+        about = next(one for one in fleet.services if one.name == service)
+        error = next(one for one in waiting if one.service == service)
+        fits = _reservation_that_fits(fleet, evidence.wanted, about.limit_bytes)
+        memory = ", ".join(f"{one.name} {one.memory_bytes / _GIB:.1f} GiB" for one in fleet.nodes if one.takes_tasks)
+        yield Found(
+            "reservation-fits-nowhere",
+            (
+                Seen(f"docker service ps: {service}", error.error, "running", error.at),
+                Seen(f"memory reserved for each of {service}", f"{about.reserved_bytes / _GIB:.1f} GiB", memory),
+            ),
+            (service,),
+            {
+                "count": str(count),
+                "service": service,
+                "reserved": f"{about.reserved_bytes / _GIB:.1f} GiB",
+                "fits": f"WORKER_MEMORY_RESERVATION={fits}",
+            },
+            up={"WORKER_MEMORY_RESERVATION": fits} if service == WORKER else {},
+        )
+
+
+def _reservation_that_fits(fleet: Fleet, workers: int, limit: int) -> str:
+    """The largest reservation with which all workers fit, spread evenly; not above their limit."""
+    able = [one.memory_bytes for one in fleet.nodes if one.takes_tasks and one.memory_bytes]
+    each = -(-workers // max(1, len(able)))
+    least = min(able, default=_GIB)
+    room = int(least * _KEPT_FREE / max(1, each))
+    return f"{max(16, min(room, limit or room) // _MIB)}M"
+
+
+def _not_allowed(fleet: Fleet, waiting: list[TaskFacts]) -> Iterator[Found]:
+    del fleet
+    for service in sorted({one.service for one in waiting if _NOT_ALLOWED.search(one.error)}):
+        task = next(one for one in waiting if one.service == service)
+        yield Found(
+            "no-node-allowed",
+            (Seen(f"docker service ps: {service}", task.error, "running", task.at),),
+            (service,),
+            {"service": service, "error": task.error},
+            up={"SWARM_MASTER_NODE": ""},
+        )
+
+
+def _tasks(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
+    """Services whose tasks fail one after the other, of another reason than those that other checks know."""
+    failed: dict[str, list[TaskFacts]] = {}
+    for task in fleet.tasks:
+        known = _NO_IMAGE.search(task.error)
+        if _is_late(task, evidence) and task.state in ("failed", "rejected") and not known:
+            failed.setdefault(task.service, []).append(task)
+    found = []
+    for service, tasks in sorted(failed.items()):
+        waited_for = _places(fleet.wanted(service)) - _places(fleet.running(service))
+        if len(tasks) < _LOOPS or not waited_for & _places(tasks):
+            continue  # all that failed has run again since, or is wanted no more
+        last = max(tasks, key=lambda one: one.at.timestamp() if one.at else 0.0)
+        error = last.error or f"exit code {last.exit_code}"
+        found.append(
+            Found(
+                "tasks-failing",
+                (Seen(f"docker service ps: {len(tasks)} tasks of {service}", error, "running", last.at),),
+                (service,),
+                {"service": service, "error": error, "stack": evidence.project},
+            )
+        )
+    return Outcome(f"{sum(map(len, failed.values()))} tasks failed in the last five minutes", tuple(found))
+
+
+def _places(tasks: Iterable[TaskFacts]) -> set[tuple[int | None, str]]:
+    """Which of a service's places these tasks are for: a number, or a node where there is one on each."""
+    return {(one.slot, one.node_id if one.slot is None else "") for one in tasks}
+
+
+def _versions(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
+    """The images that really run, by service: master and workers must be of one."""
+    del evidence
+    images: dict[str, set[str]] = {}
+    for service in (MASTER, WORKER):
+        for task in fleet.running(service):
+            images.setdefault(task.image, set()).add(service)
+    if len(images) <= 1:
+        return Outcome(f"master and workers run {next(iter(images), 'nothing')}")
+    if any(one.update == "updating" for one in fleet.services):
+        return Outcome("an update is under way", info=True)
+    counts = Counter(task.image for service in (MASTER, WORKER) for task in fleet.running(service))
+    seen = tuple(
+        Seen(f"running {' and '.join(sorted(images[image]))}", f"{count} of {image}", "one image for all")
+        for image, count in counts.most_common()
+    )
+    return Outcome(f"{len(images)} images", (Found("versions-differ", seen, (MASTER, WORKER)),))
+
+
+def _update(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
+    del evidence
+    stopped = [one for one in fleet.services if one.update in _STOPPED]
+    found = tuple(
+        Found(
+            "update-stopped",
+            (Seen(f"docker service inspect: {one.name}", f"{one.update}: {one.update_message}", "completed"),),
+            (one.name,),
+            {"service": one.name, "message": one.update_message},
+        )
+        for one in stopped
+    )
+    going = [one.name for one in fleet.services if one.update == "updating"]
+    return Outcome(f"under way: {', '.join(going)}" if going else "no update is under way", found, info=bool(going))
+
+
+def _reach(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
+    """Whether the master's port can be reached from each node, as that node's own sidecar tried."""
+    home = fleet.home(MASTER)
+    if home is None:
+        return Outcome("no master runs", unknown="no master runs")
+    bad = [one for one in evidence.nodes if one.master_error]
+    found = tuple(
+        Found(
+            "master-port-filtered",
+            (Seen(f"the sidecar of {one.node} → {MASTER}:5557", one.master_error or "", "a connection"),),
+            (one.node,),
+            {"node": one.node, "home": home.name, "error": one.master_error or ""},
+            confidence=Confidence.LIKELY,
+        )
+        for one in bad
+    )
+    tried = sum(1 for one in evidence.nodes if not one.error)
+    return Outcome(f"{tried - len(bad)} of {tried} nodes that answer reach the master", found)
+
+
+def _registered(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
+    running = len(fleet.running(WORKER))
+    places = ", ".join(f"{count} on {node}" for node, count in spread(fleet, WORKER)) or "none runs"
+    if evidence.registered is None:
+        return Outcome(f"the master does not say: {evidence.master_answer}", unknown=evidence.master_answer)
+    if evidence.registered >= evidence.wanted:
+        return Outcome(f"{evidence.registered} registered: {places}")
+    why = (
+        "Their tasks run, and the master has not heard of them."
+        if running >= evidence.wanted
+        else "Not all of their tasks run."
+    )
+    found = Found(
+        "workers-not-registered",
+        (
+            Seen("workers that the master counts", str(evidence.registered), str(evidence.wanted)),
+            Seen("worker tasks that run", f"{running} ({places})", str(evidence.wanted)),
+        ),
+        (WORKER,),
+        {
+            "registered": str(evidence.registered),
+            "running": str(running),
+            "wanted": str(evidence.wanted),
+            "why": why,
+            "stack": evidence.project,
+        },
+    )
+    return Outcome(f"{evidence.registered} of {evidence.wanted}", (found,))
+
+
+def _sidecars(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
+    running = {one.node_id for one in fleet.running(MONITOR)}
+    names = {one.id: one.name for one in fleet.nodes}
+    there = {names.get(one, "") for one in running}
+    found = tuple(
+        Found(
+            "sidecar-silent",
+            (Seen(f"http://{one.address} of {one.node}", one.error, "its word"),),
+            (one.node,),
+            {
+                "node": one.node,
+                "error": one.error,
+                "stack": evidence.project,
+                "why": "Its task runs: the port of MONITOR_PORT on that node cannot be reached from here, or it hangs."
+                if one.node in there
+                else "Its task does not run there.",
+            },
+            severity=Severity.WARN,
+        )
+        for one in evidence.nodes
+        if one.error
+    )
+    answering = sum(1 for one in evidence.nodes if not one.error)
+    leader = next((one.node for one in evidence.nodes if one.leads), None)
+    leads = f"; {leader} leads" if leader else "; none leads"
+    return Outcome(f"{answering} of {len(evidence.nodes)} sidecars answer{leads}", found)
+
+
+RULES = (
+    Rule("nodes", "host", _nodes, needs_stack=False),
+    Rule("deployed", "containers", _deployed, needs_stack=False),
+    Rule("images", "containers", _images),
+    Rule("placement", "containers", _placement),
+    Rule("tasks", "containers", _tasks),
+    Rule("versions", "containers", _versions),
+    Rule("update", "containers", _update),
+    Rule("reach", "network", _reach),
+    Rule("registered", "locust", _registered),
+    Rule("sidecars", "monitor", _sidecars),
+)

@@ -1,0 +1,1 @@
+"""The stack on many machines: what `swarm-up` and its kin do with Docker Swarm. Acts; host only."""

@@ -1,0 +1,158 @@
+"""The images of a stack on every node: named after what they are made of, pushed to a registry, or carried over."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sidecar.drive import images
+from sidecar.errors import SettingError, StackError
+
+if TYPE_CHECKING:
+    from sidecar.drive.docker import Engine
+    from sidecar.drive.swarm.manager import NodeFacts
+    from sidecar.settings import Settings
+
+KEYS = ("locust", "monitor", "docker-proxy", "mock-target")
+_TAG_LENGTH = 12
+_ASK_SECONDS, _CARRY_SECONDS = 20.0, 900.0
+
+
+@dataclass(frozen=True)
+class Way:
+    """How the docker command reaches one node's engine: a context's name, or a URL."""
+
+    text: str
+
+    @property
+    def flags(self) -> list[str]:
+        """What goes between `docker` and the verb."""
+        return ["--host", self.text] if "://" in self.text else ["--context", self.text]
+
+
+def names(settings: Settings, engine: Engine, locust_image: str) -> dict[str, str]:
+    """The name of each image in the cluster: its tag is the image's own id, so that another image is another name.
+
+    An image of the user's own (LOCUST_IMAGE), or one in a registry, keeps the name it has.
+    """
+    prefix = f"{settings.registry}/" if settings.registry else ""
+    found = {}
+    for key in KEYS:
+        local = locust_image if key == "locust" and locust_image else images.IMAGES[key].name
+        if local == settings.locust_image:
+            found[key] = local
+            continue
+        about = engine.image(local) or {}
+        digest = str(about.get("Id", "")).removeprefix("sha256:")[:_TAG_LENGTH]
+        if not digest:
+            raise StackError(f"the image {local} is not here", fix="make swarm-up")
+        repository = local.partition(":")[0]
+        found[key] = f"{prefix}{repository}:{digest}"
+        docker("tag", local, found[key], what=f"tagging {found[key]}")
+    return found
+
+
+def push(wanted: Sequence[str]) -> None:
+    """Push to the registry that their names hold."""
+    for name in wanted:
+        docker("push", "--quiet", name, what=f"pushing {name}", seconds=_CARRY_SECONDS)
+
+
+def ways_to(settings: Settings, nodes: Sequence[NodeFacts], own: str) -> Mapping[str, Way]:
+    """The way to each node's engine, by node id, of those that SWARM_NODES names.
+
+    Raises:
+        SettingError: an entry does not answer, or answers for no node of this Swarm; or a node has none.
+
+    """
+    known = {one.id: one.name for one in nodes}
+    found: dict[str, Way] = {}
+    for text in settings.swarm_nodes:
+        way = Way(text)
+        about = docker(
+            *way.flags, "info", "--format", "{{json .Swarm}}", what=f"SWARM_NODES: {text}", seconds=_ASK_SECONDS
+        )
+        node_id = str((json.loads(about) or {}).get("NodeID") or "")
+        if node_id not in known:
+            raise SettingError(f"SWARM_NODES names {text!r}, which is no node of this Swarm", fix="docker node ls")
+        found[node_id] = way
+    without = [one.name for one in nodes if one.takes_tasks and one.id != own and one.id not in found]
+    if without:
+        raise SettingError(
+            f"there is no way to bring the images to {', '.join(without)}",
+            wanted="a docker context or host of each other node, or a registry",
+            fix="make swarm-up SWARM_NODES=ssh://user@host,… (or REGISTRY=registry.example:5000)",
+        )
+    return found
+
+
+def carry(wanted: Sequence[str], ways: Mapping[str, Way]) -> int:
+    """Save and load the images over each way that lacks some of them; how many nodes got any.
+
+    Raises:
+        StackError: a node could not load them.
+
+    """
+    carried = 0
+    for way in ways.values():
+        missing = [name for name in wanted if not _has(way, name)]
+        if not missing:
+            continue
+        carried += 1
+        save = subprocess.Popen(["docker", "save", *missing], stdout=subprocess.PIPE)
+        try:
+            load = subprocess.run(
+                ["docker", *way.flags, "load", "--quiet"],
+                stdin=save.stdout,
+                capture_output=True,
+                text=True,
+                timeout=_CARRY_SECONDS,
+                check=False,
+            )
+        finally:
+            if save.stdout:
+                save.stdout.close()
+            save.wait()
+        if load.returncode or save.returncode:
+            raise StackError(f"{way.text} could not load the images: {(load.stderr or 'save failed').strip()}")
+    return carried
+
+
+def _has(way: Way, name: str) -> bool:
+    done = subprocess.run(
+        ["docker", *way.flags, "image", "inspect", "--format", "1", name],
+        capture_output=True,
+        timeout=_ASK_SECONDS,
+        check=False,
+    )
+    return done.returncode == 0
+
+
+def docker(*arguments: str, what: str, seconds: float = 60.0, env: Mapping[str, str] | None = None) -> str:
+    """Run the docker command; what it printed.
+
+    Raises:
+        StackError: it failed, with its own last line.
+
+    """
+    try:
+        done = subprocess.run(
+            ["docker", *arguments],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=seconds,
+            check=False,
+            env=None if env is None else dict(env),
+        )
+    except FileNotFoundError:
+        raise StackError("the docker command is not installed", fix="run `make setup`") from None
+    except subprocess.TimeoutExpired:
+        raise StackError(f"{what}: no answer within {seconds:.0f} s") from None
+    if done.returncode:
+        words = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        raise StackError(f"{what} failed: {words[-1] if words else f'exit code {done.returncode}'}")
+    return done.stdout

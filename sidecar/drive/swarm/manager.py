@@ -1,0 +1,228 @@
+"""What a manager of the Swarm knows: nodes, services, tasks; read through the same small door as everything else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sidecar.errors import StackError
+from sidecar.model.times import docker_time
+
+if TYPE_CHECKING:
+    from sidecar.drive.docker import Engine
+
+STACK_LABEL = "com.docker.stack.namespace"
+MASTER, WORKER, MONITOR = "locust-master", "locust-worker", "monitor"
+_NO_ADDRESS = frozenset({"", "0.0.0.0", "127.0.0.1", "::"})  # noqa: S104  what a node says that does not know better
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """One machine of the Swarm.
+
+    `state` is ready, down, unknown or disconnected; `availability` active, pause or drain.
+    """
+
+    id: str
+    name: str
+    state: str
+    availability: str
+    role: str
+    address: str
+    memory_bytes: int
+    cpus: float
+    engine: str
+
+    @property
+    def takes_tasks(self) -> bool:
+        """Whether Swarm may place a task there now."""
+        return self.state == "ready" and self.availability == "active"
+
+
+@dataclass(frozen=True)
+class ServiceFacts:
+    """One service: its name without the stack's, the image and the replicas asked for (None: one a node).
+
+    `made_of` changes with anything that a task of it is made of.
+    """
+
+    name: str
+    image: str
+    replicas: int | None
+    reserved_bytes: int
+    limit_bytes: int
+    update: str
+    update_message: str
+    made_of: str = ""
+
+
+@dataclass(frozen=True)
+class TaskFacts:
+    """One task: a container that is to be, is, or was. `desired` is running, or shutdown for one that was replaced."""
+
+    id: str
+    service: str
+    slot: int | None
+    node_id: str
+    state: str
+    desired: str
+    error: str
+    image: str
+    container_id: str
+    exit_code: int | None
+    at: datetime | None
+    made_of: str = ""
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """The Swarm as its manager sees it at one moment, as far as one stack is concerned."""
+
+    nodes: tuple[NodeFacts, ...]
+    services: tuple[ServiceFacts, ...]
+    tasks: tuple[TaskFacts, ...]
+
+    def node(self, node_id: str) -> NodeFacts | None:
+        """A node by its id."""
+        return next((one for one in self.nodes if one.id == node_id), None)
+
+    def wanted(self, service: str) -> tuple[TaskFacts, ...]:
+        """The tasks of a service that Swarm wants to run."""
+        return tuple(one for one in self.tasks if one.service == service and one.desired == "running")
+
+    def running(self, service: str) -> tuple[TaskFacts, ...]:
+        """Those of them that do."""
+        return tuple(one for one in self.wanted(service) if one.state == "running")
+
+    def home(self, service: str) -> NodeFacts | None:
+        """The node that the one running task of a service is on."""
+        return next((self.node(one.node_id) for one in self.running(service)), None)
+
+
+class Manager:
+    """Reads the Swarm from one of its managers."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def check(self) -> None:
+        """Refuse an engine that is no manager.
+
+        Raises:
+            StackError: it is in no Swarm, or a worker of one.
+
+        """
+        swarm = (self._engine.get("/info") or {}).get("Swarm") or {}
+        if swarm.get("LocalNodeState") != "active":
+            raise StackError(
+                f"this engine is in no Swarm (it is {swarm.get('LocalNodeState') or 'too old for one'})",
+                where=str(self._engine.socket_path),
+                fix="docker swarm init, then on each other machine the `docker swarm join` that it prints",
+            )
+        if not swarm.get("ControlAvailable"):
+            others = ", ".join(str(one.get("Addr", "?")) for one in swarm.get("RemoteManagers") or [])
+            raise StackError(
+                "this engine is a worker of the Swarm",
+                wanted="one of its managers",
+                fix=f"run this on a manager{f' ({others})' if others else ''}",
+            )
+
+    def own_node(self) -> str:
+        """The id of the node that this manager is."""
+        return str(((self._engine.get("/info") or {}).get("Swarm") or {}).get("NodeID") or "")
+
+    def fleet(self, stack: str) -> Fleet:
+        """All nodes, and the services and tasks of one stack."""
+        filters = json.dumps({"label": [f"{STACK_LABEL}={stack}"]})
+        services = self._engine.get("/services", filters=filters) or []
+        names = {str(one["ID"]): _service_name(one, stack) for one in services}
+        tasks = self._engine.get("/tasks", filters=filters) or []
+        return Fleet(
+            tuple(sorted(map(_node, self._engine.get("/nodes") or []), key=lambda one: one.name)),
+            tuple(sorted((_service(one, stack) for one in services), key=lambda one: one.name)),
+            tuple(_task(one, names) for one in tasks if str(one.get("ServiceID")) in names),
+        )
+
+
+def _node(found: Mapping[str, Any]) -> NodeFacts:
+    about, spec, status = found.get("Description") or {}, found.get("Spec") or {}, found.get("Status") or {}
+    resources = about.get("Resources") or {}
+    return NodeFacts(
+        id=str(found["ID"]),
+        name=str(about.get("Hostname") or found["ID"][:12]),
+        state=str(status.get("State") or "unknown"),
+        availability=str(spec.get("Availability") or "active"),
+        role=str(spec.get("Role") or "worker"),
+        address=_address(status, found.get("ManagerStatus") or {}),
+        memory_bytes=int(resources.get("MemoryBytes") or 0),
+        cpus=int(resources.get("NanoCPUs") or 0) / 1e9,
+        engine=str((about.get("Engine") or {}).get("EngineVersion") or ""),
+    )
+
+
+def _address(status: Mapping[str, Any], manager: Mapping[str, Any]) -> str:
+    """Where a node is: a manager may call itself 0.0.0.0, and then the address of its raft port says it."""
+    own = str(status.get("Addr") or "")
+    return own if own not in _NO_ADDRESS else str(manager.get("Addr") or "").rpartition(":")[0].strip("[]") or own
+
+
+def _service_name(found: Mapping[str, Any], stack: str) -> str:
+    return str((found.get("Spec") or {}).get("Name") or "").removeprefix(f"{stack}_")
+
+
+def _service(found: Mapping[str, Any], stack: str) -> ServiceFacts:
+    spec = found.get("Spec") or {}
+    template = spec.get("TaskTemplate") or {}
+    replicated = (spec.get("Mode") or {}).get("Replicated")
+    update = found.get("UpdateStatus") or {}
+    resources = template.get("Resources") or {}
+    return ServiceFacts(
+        name=_service_name(found, stack),
+        image=str((template.get("ContainerSpec") or {}).get("Image") or ""),
+        replicas=None if replicated is None else int(replicated.get("Replicas") or 0),
+        reserved_bytes=int((resources.get("Reservations") or {}).get("MemoryBytes") or 0),
+        limit_bytes=int((resources.get("Limits") or {}).get("MemoryBytes") or 0),
+        update=str(update.get("State") or ""),
+        update_message=str(update.get("Message") or ""),
+        made_of=_made_of(template),
+    )
+
+
+def _task(found: Mapping[str, Any], names: Mapping[str, str]) -> TaskFacts:
+    status = found.get("Status") or {}
+    container = status.get("ContainerStatus") or {}
+    code = container.get("ExitCode")
+    return TaskFacts(
+        id=str(found["ID"]),
+        service=names[str(found["ServiceID"])],
+        slot=int(found["Slot"]) if found.get("Slot") else None,
+        node_id=str(found.get("NodeID") or ""),
+        state=str(status.get("State") or "new"),
+        desired=str(found.get("DesiredState") or ""),
+        error=str(status.get("Err") or ""),
+        image=str(((found.get("Spec") or {}).get("ContainerSpec") or {}).get("Image") or ""),
+        container_id=str(container.get("ContainerID") or ""),
+        exit_code=code if isinstance(code, int) else None,
+        at=docker_time(status.get("Timestamp")),
+        made_of=_made_of(found.get("Spec") or {}),
+    )
+
+
+def _made_of(template: Mapping[str, Any]) -> str:
+    """A mark of what a task is made of: image, environment, files, and how often it was told to begin anew."""
+    parts = [template.get("ContainerSpec"), template.get("ForceUpdate")]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def spread(fleet: Fleet, service: str) -> Sequence[tuple[str, int]]:
+    """How many tasks of a service run on each node, for those that have any."""
+    counts: dict[str, int] = {}
+    for task in fleet.running(service):
+        node = fleet.node(task.node_id)
+        name = node.name if node else task.node_id[:12]
+        counts[name] = counts.get(name, 0) + 1
+    return sorted(counts.items())

@@ -1,0 +1,87 @@
+"""`swarm-scale` and `swarm-down`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from sidecar.drive import state, workspace
+from sidecar.drive.docker import connect
+from sidecar.drive.registered import Clock
+from sidecar.drive.swarm import stack, waiting, where
+from sidecar.drive.swarm.images import docker
+from sidecar.drive.swarm.manager import WORKER, Manager
+from sidecar.errors import SettingError, StackError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sidecar.drive.say import Say
+    from sidecar.settings import Settings
+
+_ACT_SECONDS = 60.0
+_GONE_SECONDS = 120.0
+
+
+def swarm_scale(settings: Settings, environ: Mapping[str, str], say: Say) -> None:
+    """Bring the running stack to settings.workers, and nothing else.
+
+    Raises:
+        SettingError: WORKERS was not given.
+        StackError: the stack is not on this Swarm, or the master's count did not follow.
+
+    """
+    if not settings.said_now("WORKERS"):
+        raise SettingError("swarm-scale needs to know how many workers", fix="make swarm-scale WORKERS=20")
+    manager = Manager(connect(environ))
+    manager.check()
+    fleet = manager.fleet(settings.project)
+    before = next((one.replicas for one in fleet.services if one.name == WORKER), None)
+    if before is None:
+        raise StackError(
+            f"the stack {settings.project!r} is not on this Swarm", fix=f"make swarm-up{settings.project_word}"
+        )
+    with say.step("stack", f"from {before} to {settings.workers} workers") as step:
+        target = f"{settings.project}_{WORKER}={settings.workers}"
+        docker("service", "scale", "--detach", target, what="docker service scale", seconds=_ACT_SECONDS)
+        step.result = f"from {before} to {settings.workers} workers"
+    path = state.path_of(settings.root, settings.project)
+    document = state.read(path)
+    state.write(path, {**document, "choices": {**(document.get("choices") or {}), "WORKERS": str(settings.workers)}})
+    with say.step("workers", "waiting for the master's count to follow") as step:
+        clock = Clock(time.monotonic, time.sleep)
+        step.result = waiting.wait(manager, settings, workspace.expected_workers(settings), clock)
+
+
+def swarm_down(settings: Settings, environ: Mapping[str, str], say: Say) -> None:
+    """End the stack on all nodes; the volumes with runs and ledgers stay where they are.
+
+    Raises:
+        StackError: this engine is no manager, or something of the stack would not go.
+
+    """
+    manager = Manager(connect(environ))
+    manager.check()
+    with say.step("stack", "removing the services") as step:
+        there = manager.fleet(settings.project).services
+        if there:
+            docker("stack", "rm", settings.project, what="docker stack rm", seconds=_ACT_SECONDS)
+            _wait_until_gone(settings)
+        stack.remove_replaced(settings)
+        step.result = f"removed {len(there)} services" if there else "there was none"
+    path = state.path_of(settings.root, settings.project)
+    if where.is_swarm(settings):
+        state.write(path, {name: value for name, value in state.read(path).items() if name != "swarm"})
+
+
+def _wait_until_gone(settings: Settings) -> None:
+    """A network that is still being removed would take the next swarm-up along."""
+    label = f"label=com.docker.stack.namespace={settings.project}"
+    end = time.monotonic() + _GONE_SECONDS
+    while docker("network", "ls", "--quiet", "--filter", label, what="docker network ls").strip():
+        if time.monotonic() >= end:
+            raise StackError(
+                f"the networks of {settings.project!r} are still there after {_GONE_SECONDS:.0f} s",
+                fix="docker network ls; something that is none of the stack's may use them",
+            )
+        time.sleep(1.0)

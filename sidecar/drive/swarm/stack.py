@@ -1,0 +1,145 @@
+"""`docker stack` with the environment that docker/stack.yml is filled from, and the secrets that it hands out."""
+
+from __future__ import annotations
+
+import os
+import secrets as random
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sidecar.drive import compose, secrets, workspace
+from sidecar.drive.swarm.images import docker
+from sidecar.errors import SettingError, StackError
+
+if TYPE_CHECKING:
+    from sidecar.drive.compose import Decided
+    from sidecar.drive.swarm.manager import Fleet
+    from sidecar.settings import Settings
+
+_DEPLOY_SECONDS = 180.0
+_TOKEN_BYTES = 24
+_KEYS = {"locust-master": "locust", "locust-worker": "locust"}  # the image of a service, where it is not its own name
+_SECRETS = ("ALERT_URLS", "LOCUST_WEB_PASSWORD", "PUSH_KEY")
+
+
+@dataclass(frozen=True)
+class Content:
+    """What goes to the nodes: the images' names there, and the locustfiles' archive with its mark."""
+
+    images: Mapping[str, str]
+    archive: Path
+    mark: str
+
+
+def token(settings: Settings) -> str:
+    """The cluster's token: made once, and kept as the other secrets are."""
+    path = secrets.path_of(settings, "CLUSTER_TOKEN")
+    if not path.exists():
+        secrets.replace(path, random.token_urlsafe(_TOKEN_BYTES))
+    return path.read_text(encoding="utf-8")
+
+
+def environment(settings: Settings, decided: Decided, content: Content, environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of one `docker stack deploy`."""
+    filled = compose.environment(settings, decided, environ, workspace.url_inside(settings))
+    images = {f"KIT_IMAGE_{key.upper().replace('-', '_')}": name for key, name in content.images.items()}
+    return {
+        **filled,
+        **images,
+        "WORKERS": str(settings.workers),
+        "KIT_ENV_FILE": str(_env_file(settings)),
+        "KIT_FILES_ARCHIVE": str(content.archive),
+        "KIT_FILES_MARK": content.mark,
+        "KIT_MOCK_REPLICAS": str(int(decided.mock)),
+        "KIT_MASTER_CONSTRAINT": f"node.hostname == {settings.swarm_master_node}"
+        if settings.swarm_master_node
+        else "node.platform.os == linux",
+        **_secrets(settings),
+    }
+
+
+def _env_file(settings: Settings) -> Path:
+    """All that the containers get from a .env: this checkout's LOCUST_*, then the user's own beside the locustfile."""
+    path = settings.state_dir / "state" / f"{settings.project}.swarm.env"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    given = {**settings.passthrough, **workspace.user_env(settings)}
+    for name, value in given.items():
+        if "\n" in value:
+            raise SettingError(f"{name} holds more than one line", wanted="one line: `docker stack` reads no other")
+    # As it stands: unlike Compose, `docker stack` takes quotes for a part of the value.
+    path.write_text("".join(f"{name}={value}\n" for name, value in sorted(given.items())), encoding="utf-8")
+    return path
+
+
+def _secrets(settings: Settings) -> dict[str, str]:
+    """Where each secret is, and a mark that changes with it. Swarm takes none that is empty: a blank line stands in."""
+    token(settings)
+    empty = secrets.path_of(settings, "NOTHING")
+    if not empty.exists():
+        secrets.replace(empty, "\n")
+    found = {}
+    for name in (*_SECRETS, "CLUSTER_TOKEN"):
+        path = secrets.path_of(settings, name)
+        there = path if path.exists() else empty
+        found[f"KIT_{name}_FILE"] = str(there)
+        mark = f"{there.stat().st_mtime_ns:x}" if path.exists() else "none"
+        found["KIT_TOKEN_MARK" if name == "CLUSTER_TOKEN" else f"KIT_{name}_MARK"] = mark
+    return found
+
+
+def deploy(settings: Settings, env: Mapping[str, str]) -> None:
+    """Create or update the stack; it returns before the tasks run."""
+    files = [settings.root / "docker" / "stack.yml"]
+    if settings.swarm_encrypted:
+        files.append(settings.root / "docker" / "stack-encrypted.yml")
+    flags = [part for path in files for part in ("--compose-file", str(path))]
+    # The nodes have the images, or know the registry: Docker must not ask one for their digests.
+    resolve = (
+        ("--resolve-image", "always", "--with-registry-auth") if settings.registry else ("--resolve-image", "never")
+    )
+    docker(
+        "stack",
+        "deploy",
+        "--detach=true",
+        "--prune",
+        *resolve,
+        *flags,
+        settings.project,
+        what="docker stack deploy",
+        seconds=_DEPLOY_SECONDS,
+        env={**os.environ, **env},
+    )
+
+
+def put_images_right(settings: Settings, fleet: Fleet, images: Mapping[str, str]) -> None:
+    """Give each service the image that it was deployed with.
+
+    `docker stack deploy` leaves an image alone that somebody gave to a service since, as long as the stack's own file
+    asks for the one that it asked for before.
+    """
+    for service in fleet.services:
+        wanted = images[_KEYS.get(service.name, service.name)]
+        if service.image.partition("@")[0] != wanted:
+            name = f"{settings.project}_{service.name}"
+            docker(
+                *("service", "update", "--detach", "--no-resolve-image", "--image", wanted, name),
+                what=f"giving {service.name} its image",
+            )
+
+
+def remove_replaced(settings: Settings) -> None:
+    """Let go of configs and secrets of earlier deploys; what a task still uses, Swarm keeps by itself."""
+    label = f"label=com.docker.stack.namespace={settings.project}"
+    for kind in ("config", "secret"):
+        ids = docker(kind, "ls", "--quiet", "--filter", label, what=f"docker {kind} ls").split()
+        for one in ids:
+            _remove_quietly(kind, one)
+
+
+def _remove_quietly(kind: str, one: str) -> None:
+    with suppress(StackError):  # in use
+        docker(kind, "rm", one, what=f"docker {kind} rm")

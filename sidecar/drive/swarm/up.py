@@ -1,0 +1,139 @@
+"""`swarm-up`: from settings to N workers over many nodes. First everything that can be refused, then the acts."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from sidecar.drive import locustfile, state, tls_files, up, workspace
+from sidecar.drive.compose import Decided
+from sidecar.drive.docker import Engine, connect
+from sidecar.drive.registered import Clock
+from sidecar.drive.swarm import files, images, stack, waiting
+from sidecar.drive.swarm.images import Way
+from sidecar.drive.swarm.manager import Fleet, Manager
+from sidecar.drive.swarm.stack import Content
+from sidecar.drive.swarm.where import where
+from sidecar.errors import SettingError, StackError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sidecar.drive.say import Say
+    from sidecar.settings import Settings
+
+_GIB = 1024**3
+
+
+def swarm_up(settings: Settings, environ: Mapping[str, str], say: Say) -> None:
+    """Bring the stack up on the Swarm, or to the wanted shape when it is up already.
+
+    Raises:
+        KitError: bad input (nothing was started then), or the stack did not come up.
+
+    """
+    began = time.monotonic()
+    _refuse_what_a_cluster_cannot(settings)
+    locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
+    tls_files.check(settings)
+    archive, mark = files.pack(settings)
+    engine = connect(environ)
+    manager = Manager(engine)
+    manager.check()
+    fleet = manager.fleet(settings.project)
+    _check_room(settings, fleet)
+    ways = {} if settings.registry else images.ways_to(settings, fleet.nodes, manager.own_node())
+    prepared = up.prepare(settings, engine, environ, say)
+    names = _images_to_nodes(settings, engine, prepared.decided, ways, say)
+    _remember(settings, prepared, names)
+    with say.step("stack", "deploying to the nodes") as step:
+        env = stack.environment(settings, prepared.decided, Content(names, archive, mark), environ)
+        stack.deploy(settings, env)
+        stack.put_images_right(settings, manager.fleet(settings.project), names)
+        step.result = "updated" if fleet.services else "deployed"
+    with say.step("workers", "waiting for the workers to register at the master") as step:
+        clock = Clock(time.monotonic, time.sleep)
+        step.result = waiting.wait(manager, settings, workspace.expected_workers(settings), clock)
+    stack.remove_replaced(settings)
+    _banner(settings, prepared.target.shown, manager.fleet(settings.project), time.monotonic() - began, say)
+
+
+def _refuse_what_a_cluster_cannot(settings: Settings) -> None:
+    """Knobs that mean one machine only."""
+    for name, value in (
+        ("TARGET_NETWORK", settings.target_network),
+        ("WATCH_PROJECT", settings.watch_project),
+        ("REMOTE_WORKERS", settings.remote_workers),
+    ):
+        if value:
+            raise SettingError(f"{name} is {value!r}", wanted="nothing: in a Swarm it means no particular machine")
+
+
+def _check_room(settings: Settings, fleet: Fleet) -> None:
+    """Refuse reservations that no node can ever hold; that they add up to too much, Swarm says of each task."""
+    able = [one for one in fleet.nodes if one.takes_tasks]
+    if not able:
+        raise StackError("no node of this Swarm takes tasks: all are down or drained", fix="docker node ls")
+    if settings.swarm_master_node and settings.swarm_master_node not in {one.name for one in able}:
+        names = ", ".join(one.name for one in able)
+        raise SettingError(f"SWARM_MASTER_NODE is {settings.swarm_master_node!r}", wanted=f"one of {names}")
+    largest = max(able, key=lambda one: one.memory_bytes)
+    if settings.worker_memory_reservation > largest.memory_bytes > 0:
+        raise SettingError(
+            f"WORKER_MEMORY_RESERVATION is {settings.worker_memory_reservation / _GIB:.1f} GiB",
+            wanted=f"at most the {largest.memory_bytes / _GIB:.1f} GiB of the largest node ({largest.name})",
+        )
+    room = sum(one.memory_bytes // max(1, settings.worker_memory_reservation) for one in able)
+    if settings.workers > room:
+        raise SettingError(
+            f"{settings.workers} workers, each of which reserves {settings.worker_memory_reservation / _GIB:.2f} GiB,"
+            f" do not fit on {len(able)} nodes",
+            wanted=f"at most {room} workers, or a smaller WORKER_MEMORY_RESERVATION",
+        )
+
+
+def _images_to_nodes(
+    settings: Settings, engine: Engine, decided: Decided, ways: Mapping[str, Way], say: Say
+) -> dict[str, str]:
+    names = images.names(settings, engine, decided.locust_image)
+    with say.step("nodes", "bringing the images to the nodes") as step:
+        if settings.registry:
+            ours = sorted(set(names.values()) - {settings.locust_image})  # the user's own has a home already
+            images.push(ours)
+            step.result = f"pushed {len(ours)} images to {settings.registry}"
+        else:
+            carried = images.carry(sorted(set(names.values())), ways)
+            step.result = (
+                f"images loaded on {carried} node{'s' if carried != 1 else ''}"
+                if carried
+                else "every node has the images"
+            )
+    return names
+
+
+def _remember(settings: Settings, prepared: up.Prepared, names: Mapping[str, str]) -> None:
+    up.remember(settings, prepared)
+    path = state.path_of(settings.root, settings.project)
+    state.write(path, {**state.read(path), "swarm": {"images": dict(names)}})
+
+
+def _banner(settings: Settings, target: str, fleet: Fleet, seconds: float, say: Say) -> None:
+    place = where(settings)
+    count = f"{settings.workers} worker{'s' if settings.workers != 1 else ''}"
+    word = settings.project_word
+    for line in (
+        "",
+        f"Ready in {seconds:.1f} s: stack {settings.project!r}, {count} on {len(fleet.nodes)} nodes, target {target}",
+        "",
+        f"  Locust     http://{place.host}:{settings.web_port}/   on {place.node}",
+        f"  Monitor    http://{place.host}:{settings.monitor_port}/?token={place.token}",
+        "",
+        f"  Both are open on every address of {place.node}. The monitor asks for its token; Locust's page asks for",
+        "  nothing unless LOCUST_WEB_LOGIN is set: let a firewall keep strangers from it.",
+        "",
+        "  Next:",
+        f"  make run{word} USERS=50 RUN_TIME=1m   one run, one verdict",
+        f"  make swarm-monitor{word}              the live view of all nodes",
+        f"  make swarm-scale{word} WORKERS=20     another number of workers",
+    ):
+        say.line(line)

@@ -1,0 +1,73 @@
+"""Wait until the master counts the workers that it should, wherever it runs; and say what hinders them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from sidecar.drive import workspace
+from sidecar.drive.swarm.manager import MASTER, WORKER, Fleet, Manager, spread
+from sidecar.drive.web import Web, WebError, WebGuardedError
+from sidecar.errors import KitError, StackError
+
+if TYPE_CHECKING:
+    from sidecar.drive.registered import Clock
+    from sidecar.settings import Settings
+
+DEADLINE_SECONDS = 240.0  # a node that pulls its images takes its time
+_EACH_SECONDS = 1.0
+
+
+def wait(manager: Manager, settings: Settings, wanted: int, clock: Clock, seconds: float = DEADLINE_SECONDS) -> str:
+    """Wait until `wanted` workers are registered and no update is under way; how they are spread, in a few words.
+
+    Raises:
+        StackError: they did not register in time, with what Swarm says of them.
+
+    """
+    end = clock.now() + seconds
+    while True:
+        fleet = manager.fleet(settings.project)
+        count = None if is_moving(fleet) else counted(settings, wanted)
+        if count == wanted and len(fleet.running(WORKER)) == settings.workers:
+            told = ", ".join(f"{number} on {node}" for node, number in spread(fleet, WORKER))
+            return f"{wanted} worker{'s' if wanted != 1 else ''} registered: {told}"
+        paused = next((one for one in fleet.services if one.update == "paused"), None)
+        if paused is not None:
+            raise StackError(
+                f"the update of {paused.name} stopped half way: {paused.update_message}",
+                fix=f"make swarm-diagnose{settings.project_word}",
+            )
+        if clock.now() >= end:
+            raise _too_late(fleet, settings, count, wanted, seconds)
+        clock.sleep(_EACH_SECONDS)
+
+
+def is_moving(fleet: Fleet) -> bool:
+    """Whether tasks of before are still there, or an update goes on: what is counted now is not what was asked for."""
+    if any(one.update == "updating" for one in fleet.services) or not fleet.running(MASTER):
+        return True
+    wanted = {one.name: one.made_of for one in fleet.services}
+    return any(one.made_of != wanted[one.service] for name in (MASTER, WORKER) for one in fleet.running(name))
+
+
+def counted(settings: Settings, wanted: int) -> int | None:
+    """How many workers the master counts; `wanted` where it asks for a login; None where it does not answer."""
+    try:
+        web: Web = workspace.web_for(settings)
+        return web.worker_count()
+    except WebGuardedError:
+        return wanted
+    except (WebError, KitError, KeyError, ValueError):
+        return None
+
+
+def _too_late(fleet: Fleet, settings: Settings, count: int | None, wanted: int, seconds: float) -> StackError:
+    errors = Counter(one.error for one in fleet.tasks if one.desired == "running" and one.error)
+    errors.update(one.error for one in fleet.tasks if one.desired == "shutdown" and one.state in ("failed", "rejected"))
+    most = f"; Swarm says: {errors.most_common(1)[0][0]}" if errors else ""
+    has = "the master does not answer" if count is None else f"{count} of {wanted} workers are registered"
+    return StackError(
+        f"after {seconds:.0f} s {has}{most}",
+        fix=f"make swarm-diagnose{settings.project_word}",
+    )

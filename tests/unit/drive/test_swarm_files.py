@@ -1,0 +1,73 @@
+"""The locustfiles as one archive, and what a cluster is told."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from sidecar.drive.swarm import files
+from sidecar.errors import SettingError
+from sidecar.settings import load
+from sidecar.settings.clustering import node, registry, ways
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "files"
+    (made / "data").mkdir(parents=True)
+    (made / ".git").mkdir()
+    (made / ".git" / "config").write_text("secret")
+    (made / "locustfile.py").write_text("x = 1\n")
+    (made / "data" / "users.csv").write_text("a,b\n")
+    (made / "locustfile.pyc").write_text("")
+    return made
+
+
+def test_the_same_files_make_the_same_bytes_whenever_they_were_written(folder: Path) -> None:
+    first = files.archive(folder)
+    os.utime(folder / "locustfile.py", (1, 1))
+    assert files.archive(folder) == first
+    (folder / "locustfile.py").write_text("x = 2\n")
+    assert files.archive(folder) != first
+
+
+def test_it_holds_what_a_locustfile_needs_and_nothing_else(folder: Path) -> None:
+    with tarfile.open(fileobj=io.BytesIO(files.archive(folder))) as packed:
+        assert packed.getnames() == ["data/users.csv", "locustfile.py"]
+
+
+def test_what_swarm_would_not_take_is_refused_in_one_line(folder: Path, tmp_path: Path) -> None:
+    (folder / "large.bin").write_bytes(os.urandom(600 * 1024))
+    settings = load([f"LOCUSTFILES_DIR={folder}"], {}, tmp_path)
+    with pytest.raises(SettingError, match=r"LOCUSTFILES_DIR holds 6\d\d KiB, packed .*; wanted: at most 500 KiB"):
+        files.pack(settings)
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [("registry.example:5000/load/", "registry.example:5000/load"), ("", ""), ("localhost:5000", "localhost:5000")],
+)
+def test_a_registry_is_a_host_with_its_path(raw: str, value: str) -> None:
+    assert registry(raw) == value
+
+
+@pytest.mark.parametrize("raw", ["https://registry.example", "Registry.example", "a b"])
+def test_what_is_no_registry_is_refused(raw: str) -> None:
+    with pytest.raises(ValueError, match="small letters"):
+        registry(raw)
+
+
+def test_ways_to_nodes_are_contexts_or_urls() -> None:
+    assert ways("ssh://me@a.example, second\tunix:///run/x.sock") == (
+        "ssh://me@a.example",
+        "second",
+        "unix:///run/x.sock",
+    )
+    with pytest.raises(ValueError, match="not '-x'"):
+        ways("-x")
+    with pytest.raises(ValueError, match="docker node ls"):
+        node("a b")
