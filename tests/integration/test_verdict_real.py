@@ -84,8 +84,11 @@ def test_a_target_that_became_slower_by_a_third_is_named_and_nothing_else(judged
             assert same["same"] == 2
     judged.be()
     text, slower = judged.told(f"BASELINE={first['run_id']}")
-    assert {(one["name"], one["is_worse"]) for one in slower["comparison"]["changes"]} == {("/pay", True)}
-    assert "GET /pay: median 6" in text
+    changes = slower["comparison"]["changes"]
+    assert {(one["name"], one["is_worse"]) for one in changes} == {("/pay", True)}
+    median = next(one for one in changes if one["figure"] == "median")
+    assert 60 <= median["before"] < median["after"]  # how much a busy machine adds is no matter
+    assert all(f"  {one['text']}" in text for one in changes)
 
 
 def test_after_everything_was_killed_the_report_is_made_of_what_is_on_the_disk(judged: Judged) -> None:
