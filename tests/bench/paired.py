@@ -2,7 +2,8 @@
 
 Each run is a master and a worker of its own with a fixed number of requests. Compared is the processor time of the
 worker between the start of its test and the last request, its reports to the master included, so that neither the
-server, nor the master, nor other work on the machine is in it.
+server, nor the master, nor other work on the machine is in it. A short and a long run tell apart what a request costs
+and what the start does, which is paid once.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-PAIRS, REQUESTS = 12, 10_000
+PAIRS, SHORT, LONG = 12, 10_000, 40_000
 _T_95 = 2.201  # Student's t for 11 degrees of freedom, two-sided
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,8 +69,8 @@ def _server() -> Iterator[int]:
         process.wait()
 
 
-def _microseconds(folder: Path, port: int, path: str, *, plugin: bool) -> float:
-    """Processor time of one request of a run."""
+def _seconds(folder: Path, port: int, path: str, requests: int, *, plugin: bool) -> float:
+    """Processor time of one run's requests, and of the start of its test."""
     files = [str(folder / "users.py"), *([str(_ROOT / "docker/locust/locust_kit_plugin.py")] if plugin else [])]
     command = [
         sys.executable,
@@ -88,7 +90,7 @@ def _microseconds(folder: Path, port: int, path: str, *, plugin: bool) -> float:
         env={
             **os.environ,
             "PYTHONPATH": str(_ROOT / "locustfiles"),
-            "REQUESTS": str(REQUESTS),
+            "REQUESTS": str(requests),
             "PATH_ASKED": path,
             "KIT_RUNS_DIR": str(folder),
         },
@@ -96,8 +98,22 @@ def _microseconds(folder: Path, port: int, path: str, *, plugin: bool) -> float:
         text=True,
         check=False,
     )
-    seconds, requests = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("[")))
-    return float(1e6 * seconds / requests)
+    seconds, _ = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("[")))
+    return float(seconds)
+
+
+@dataclass(frozen=True)
+class _Line:
+    """What a short and a long run took: so much for each request, so much for the start. Seconds."""
+
+    a_request: float
+    start: float
+
+
+def _line(folder: Path, port: int, path: str, *, plugin: bool) -> _Line:
+    short, long = (_seconds(folder, port, path, requests, plugin=plugin) for requests in (SHORT, LONG))
+    a_request = (long - short) / (LONG - SHORT)
+    return _Line(a_request, short - SHORT * a_request)
 
 
 def report() -> None:
@@ -105,20 +121,24 @@ def report() -> None:
     with tempfile.TemporaryDirectory() as folder, _server() as port:
         (Path(folder) / "users.py").write_text(_USERS, encoding="utf-8")
         for what, path in (("good requests", "/"), ("failures", "/bad")):
-            bare: list[float] = []
-            more: list[float] = []
+            bare: list[_Line] = []
+            more: list[_Line] = []
             for pair in range(PAIRS):
                 for plugin in (False, True) if pair % 2 else (True, False):
-                    taken = _microseconds(Path(folder), port, path, plugin=plugin)
-                    (more if plugin else bare).append(taken)
-            apart = [with_it - without for with_it, without in zip(more, bare, strict=True)]
-            half = _T_95 * statistics.stdev(apart) / PAIRS**0.5
+                    (more if plugin else bare).append(_line(Path(folder), port, path, plugin=plugin))
+            pairs = list(zip(more, bare, strict=True))
             print(
-                f"  {what:<16} bare {statistics.median(bare):6.1f} µs, "
-                f"with the plugin {statistics.median(more):6.1f} µs; "
-                f"{PAIRS} pairs: {statistics.mean(apart):+.1f} ± {half:.1f} µs a request (95 %)",
+                f"  {what:<16} bare {1e6 * statistics.median(one.a_request for one in bare):6.1f} µs, "
+                f"with the plugin {1e6 * statistics.median(one.a_request for one in more):6.1f} µs; {PAIRS} pairs: "
+                f"{_apart([1e6 * (one.a_request - other.a_request) for one, other in pairs])} µs a request, "
+                f"{_apart([1e3 * (one.start - other.start) for one, other in pairs])} ms a start (95 %)",
                 flush=True,
             )
+
+
+def _apart(differences: list[float]) -> str:
+    half = _T_95 * statistics.stdev(differences) / len(differences) ** 0.5
+    return f"{statistics.mean(differences):+.1f} ± {half:.1f}"
 
 
 if __name__ == "__main__":
