@@ -81,10 +81,11 @@ class _Skipped(Outcome):
 
 def _check(rule: Rule, outcome: Outcome) -> Check:
     slugs = tuple(dict.fromkeys(found.slug for found in outcome.found))
-    return Check(rule.name, rule.layer, _status(outcome), outcome.text, slugs)
+    return Check(rule.name, rule.layer, status_of(outcome), outcome.text, slugs)
 
 
-def _status(outcome: Outcome) -> Status:
+def status_of(outcome: Outcome) -> Status:
+    """How a check ended, by the worst that it found."""
     if isinstance(outcome, _Skipped):
         return Status.SKIP
     for severity in _WORST:
@@ -111,8 +112,11 @@ def summary_of(checks: Sequence[Check], findings: Sequence[Finding]) -> Summary:
 
 
 def _finding(found: Found, stack: Stack) -> Finding:
-    cause = causes()[found.slug]
-    values = {**_common(stack, found), **found.values}
+    return finding_of(causes()[found.slug], found, {**_common(stack, found), **found.values})
+
+
+def finding_of(cause: Cause, found: Found, values: Mapping[str, str]) -> Finding:
+    """Say what was found in the catalogue's words, with their blanks filled in."""
     return Finding(
         code=cause.code,
         slug=found.slug,

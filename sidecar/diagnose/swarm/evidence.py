@@ -43,4 +43,3 @@ class ClusterEvidence:
     nodes: tuple[NodeSeen, ...] = ()
     registered: int | None = None
     master_answer: str = ""
-    has_registry: bool = False

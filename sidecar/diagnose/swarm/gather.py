@@ -46,7 +46,6 @@ def gather(settings: Settings, environ: Mapping[str, str]) -> ClusterEvidence:
         else (),
         registered=registered,
         master_answer=answer,
-        has_registry=bool(settings.registry),
         seconds=time.monotonic() - began,
     )
 

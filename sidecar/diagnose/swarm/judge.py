@@ -6,18 +6,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sidecar.diagnose.catalogue import Cause, causes, filled
-from sidecar.diagnose.judge import summary_of
+from sidecar.diagnose.catalogue import Cause, causes
+from sidecar.diagnose.judge import finding_of, status_of, summary_of
 from sidecar.diagnose.rule import Found, Outcome
 from sidecar.diagnose.swarm.evidence import ClusterEvidence
 from sidecar.diagnose.swarm.rules import RULES, Rule
 from sidecar.drive.swarm.manager import WORKER
-from sidecar.model.finding import Check, Consequence, Diagnosis, Finding, Fix, Seen, Status
+from sidecar.model.finding import Check, Consequence, Diagnosis, Finding, Seen, Status
 from sidecar.model.incident import Severity
 from sidecar.settings.model import project_word
 
 FILE = Path(__file__).with_name("catalogue.yaml")
-_STATUS = {Severity.ERROR: Status.ERROR, Severity.WARN: Status.WARN, Severity.INFO: Status.INFO}
 _RANK = {Severity.ERROR: 0, Severity.WARN: 1, Severity.INFO: 2}
 
 
@@ -25,7 +24,10 @@ def diagnose(evidence: ClusterEvidence) -> Diagnosis:
     """Judge what was learnt."""
     outcomes = [(check.name, check.layer, _outcome(check, evidence)) for check in RULES]
     found = [one for _, _, outcome in outcomes if outcome for one in outcome.found]
-    checks = [Check(name, layer, _status(outcome), _text(outcome)) for name, layer, outcome in outcomes]
+    checks = [
+        Check(name, layer, status_of(outcome) if outcome else Status.SKIP, _text(outcome))
+        for name, layer, outcome in outcomes
+    ]
     checks = [
         replace(check, findings=tuple(one.slug for one in outcome.found)) if outcome else check
         for check, (_, _, outcome) in zip(checks, outcomes, strict=True)
@@ -56,39 +58,14 @@ def _text(outcome: Outcome | None) -> str:
     return outcome.text if outcome else "there is nothing to look at"
 
 
-def _status(outcome: Outcome | None) -> Status:
-    if outcome is None:
-        return Status.SKIP
-    worst = min((one.severity for one in outcome.found), key=_RANK.__getitem__, default=None)
-    if worst is not None:
-        return _STATUS[worst]
-    if outcome.unknown:
-        return Status.UNKNOWN
-    return Status.INFO if outcome.info else Status.OK
-
-
 def _no_manager(evidence: ClusterEvidence) -> Found:
     seen = Seen("docker info", evidence.refused, "a manager of a Swarm")
     return Found("no-manager", (seen,), values={"what": evidence.refused, "fix": evidence.refused_fix})
 
 
 def _finding(found: Found, evidence: ClusterEvidence) -> Finding:
-    cause = causes(FILE)[found.slug]
     values = {"project": project_word(evidence.project), "up": _up(evidence, found), **found.values}
-    mend = cause.mend(found.fix)
-    return Finding(
-        code=cause.code,
-        slug=found.slug,
-        layer=cause.layer,
-        severity=found.severity,
-        title=filled(cause.title, values),
-        evidence=found.evidence,
-        cause=filled(cause.cause, values),
-        breaks=filled(cause.breaks, values),
-        confidence=found.confidence,
-        affects=tuple(dict.fromkeys(found.affects)),
-        fix=Fix(filled(mend.text, values), tuple(filled(one, values) for one in mend.commands)),
-    )
+    return finding_of(causes(FILE)[found.slug], found, values)
 
 
 def _up(evidence: ClusterEvidence, found: Found) -> str:

@@ -89,7 +89,7 @@ def _is_late(task: TaskFacts, evidence: ClusterEvidence) -> bool:
 def _placement(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
     """Tasks that wait because they fit nowhere, or may run nowhere."""
     waiting = [one for one in fleet.tasks if one.desired == "running" and one.state == "pending" and one.error]
-    found = [*_no_room(evidence, fleet, waiting), *_not_allowed(fleet, waiting)]
+    found = [*_no_room(evidence, fleet, waiting), *_not_allowed(waiting)]
     return Outcome(f"{len(waiting)} tasks wait for a place" if waiting else "every task has a place", tuple(found))
 
 
@@ -126,8 +126,7 @@ def _reservation_that_fits(fleet: Fleet, workers: int, limit: int) -> str:
     return f"{max(16, min(room, limit or room) // _MIB)}M"
 
 
-def _not_allowed(fleet: Fleet, waiting: list[TaskFacts]) -> Iterator[Found]:
-    del fleet
+def _not_allowed(waiting: list[TaskFacts]) -> Iterator[Found]:
     for service in sorted({one.service for one in waiting if _NOT_ALLOWED.search(one.error)}):
         task = next(one for one in waiting if one.service == service)
         yield Found(
