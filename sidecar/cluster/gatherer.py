@@ -114,7 +114,7 @@ class Gatherer:
 
     def others(self, own: Node) -> Others:
         """Return what the others saw; nothing while another node leads."""
-        return rules.others(self._peers.values(), own) if self._leads else replace(NO_OTHERS, nodes=(own,))
+        return rules.others(list(self._peers.values()), own) if self._leads else replace(NO_OTHERS, nodes=(own,))
 
     def _run(self) -> None:
         while not self._stopping.is_set():
