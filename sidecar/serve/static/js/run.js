@@ -74,8 +74,8 @@ function machines(nodes) {
     const name = one.leads ? `${one.name} (master)` : one.name;
     if (!one.answers) return fact(name, "✗ silent", { style: "bad", detail: one.error || "" });
     if (one.master_error) return fact(name, "✗ cannot reach the master", { style: "bad", detail: one.master_error });
-    const busy = one.host ? `cpu ${percent(one.host.cpu_percent)}, memory ${percent(one.host.memory_percent)}` : UNKNOWN;
-    return fact(name, busy, { detail: `${one.running} containers run` });
+    const memoryUsed = one.host ? `memory ${percent(one.host.memory_percent)}, ` : "";
+    return fact(name, one.host ? `cpu ${percent(one.host.cpu_percent)}` : UNKNOWN, { detail: `${memoryUsed}${one.running} containers run` });
   });
 }
 
