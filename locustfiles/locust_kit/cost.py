@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
+
+Made = TypeVar("Made")
 
 EVERY = 61  # a prime: no rhythm of a test falls in step with it
 
@@ -21,23 +22,12 @@ class Cost:
     measured_seconds: float = 0.0
     report_seconds: float = 0.0
 
-    def sampled(self, listener: Callable[..., None]) -> Callable[..., None]:
-        """The listener, with one call in `EVERY` measured."""
+    def took(self, began: float) -> None:
+        """A call that was measured is over; `began` is what the clock said."""
+        self.measured += 1
+        self.measured_seconds += self.clock() - began
 
-        @functools.wraps(listener)
-        def called(*args: Any, **passed: Any) -> None:
-            self.calls += 1
-            if self.calls % EVERY:
-                listener(*args, **passed)
-                return
-            began = self.clock()
-            listener(*args, **passed)
-            self.measured += 1
-            self.measured_seconds += self.clock() - began
-
-        return called
-
-    def whole(self, report: Callable[[], Any]) -> Any:
+    def whole(self, report: Callable[[], Made]) -> Made:
         """What `report` returns, its time counted in full."""
         began = self.clock()
         try:

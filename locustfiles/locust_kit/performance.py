@@ -127,7 +127,8 @@ class Performance:
         taken = milliseconds(response_time)
         if taken is None:
             return
-        one = self._endpoint((request_type, name))
+        key = request_type, name
+        one = self.endpoints.get(key) or self._endpoint(key)
         (one.failed if exception else one.good).add(taken)
         if taken > self.limits.slow_ms:
             one.slow += 1

@@ -12,7 +12,6 @@ import gevent
 from locust.runners import STATE_INIT, STATE_MISSING, STATE_RUNNING, STATE_STOPPING, MasterRunner, WorkerRunner
 
 from . import connections, heartbeat, incidents_tab, plan, run_folder, shared_tls, status
-from .cost import Cost
 from .failures import part as failures
 from .failures import tab as failures_tab
 from .guard import Parts, guarded, keep_doing
@@ -57,7 +56,8 @@ def _change_clients() -> None:
 
 
 def _be_worker(environment: Environment, runner: WorkerRunner, own: Digests) -> None:
-    counted, used, cost, parts = failures.Counters(), Memory.of(os.environ), Cost(), Parts()
+    counted, used, parts = failures.Counters(), Memory.of(os.environ), Parts()
+    cost = counted.cost
     used.watch()
 
     def report(data: dict[str, Any], **_: Any) -> None:
@@ -65,7 +65,7 @@ def _be_worker(environment: Environment, runner: WorkerRunner, own: Digests) -> 
         used.sample(now, resident_bytes())
         made = {
             "files": own,
-            failures.REPORT_KEY: cost.whole(counted.report),
+            failures.REPORT_KEY: counted.report(),
             MEMORY_KEY: used.document(now),
             RETRIES_KEY: connections.RETRIED.news(),
         }
@@ -78,17 +78,16 @@ def _be_worker(environment: Environment, runner: WorkerRunner, own: Digests) -> 
         runner._send_stats()  # noqa: SLF001  what its own reporter calls; there is no public name
 
     environment.events.heartbeat_received.add_listener(guarded(lambda **_: heartbeat.touch()))
-    _count(environment, counted, cost)
+    _count(environment, counted)
     environment.events.test_start.add_listener(guarded(used.settle))
     environment.events.report_to_master.add_listener(guarded(report))
     environment.events.test_stop.add_listener(guarded(report_at_once))
 
 
-def _count(environment: Environment, counted: failures.Counters, cost: Cost) -> None:
+def _count(environment: Environment, counted: failures.Counters) -> None:
     """Have requests counted, from the moments on at which Locust's own statistics start at 0."""
     events = environment.events
-    for listener in counted.listeners():
-        events.request.add_listener(cost.sampled(guarded(listener)))
+    events.request.add_listener(counted.on_request)  # guarded itself
     events.user_error.add_listener(guarded(counted.on_user_error))
     events.test_start.add_listener(guarded(counted.forget))
     if environment.reset_stats:
@@ -107,7 +106,6 @@ class Master:
         self._told: dict[str, dict[str, Any]] = {MEMORY_KEY: {}, COST_KEY: {}}
         self._labels = Labels(environment.parsed_options, os.environ)
         self._judging = plan.Judging(environment.parsed_options, os.environ)
-        self._cost = Cost()  # of a Locust without workers
         self._retries = 0  # in this run, as far as workers have told
         self._disk = Disk()
         self._pusher = pusher_of(os.environ, run_folder.RUNS)
@@ -137,7 +135,7 @@ class Master:
         if isinstance(self._environment.runner, MasterRunner):
             _keep_users(self._environment.runner)
         else:
-            _count(self._environment, self._failures.count_here(), self._cost)
+            _count(self._environment, self._failures.count_here())
         web_ui = self._environment.web_ui
         if web_ui and web_ui.app:
             options = self._environment.parsed_options
@@ -215,7 +213,8 @@ class Master:
         connected = runner.clients if isinstance(runner, MasterRunner) else {}
         self._workers = {name: digests for name, digests in self._workers.items() if name in connected}
         known = status.document(self._environment, self._run, self._own, self._workers, self._disk)
-        own = {} if isinstance(runner, MasterRunner) else {COST_KEY: {failures.LOCAL: self._cost.document()}}
+        here = self._failures.counted
+        own = {COST_KEY: {failures.LOCAL: here.cost.document()}} if here else {}
         self._take_own_retries()
         push = self._pusher.status() if self._pusher else None
         return {

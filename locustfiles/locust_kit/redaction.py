@@ -63,6 +63,13 @@ _ASSIGNED = re.compile(
 _HEADER = re.compile(
     r"(?<![A-Za-z0-9_\-])(?P<name>[A-Za-z][A-Za-z0-9_\-]{1,60})(?P<gap>[ \t]{0,4}:[ \t]+)(?P<value>[^\r\n]+)"
 )
+_ESCAPED = re.compile(r"\\+u00(?P<code>[2-7][0-9A-Fa-f])")
+_IN_PROSE = re.compile(  # "the password hunter2 is wrong": what is quoted, or has a digit in it
+    r"\b(?P<name>pass(?:word|wd|phrase|code)|token|(?:api|access|private|secret)[ \-]key|session id|pin|otp)\b"
+    r"(?P<gap>(?:\s+(?:is|was|of|value))*\s*[:=]?\s+\\*)(?P<value>\"[^\s\"]{1,200}\"|'[^\s']{1,200}'|`[^\s`]{1,200}`"
+    r"|(?=[^\s\d]*\d)[^\s,;\"'`<>(){}&\[\]]{3,}[\w=+/])",
+    re.IGNORECASE,
+)
 _TAIL = re.compile(r"[A-Za-z0-9_\-+/=.]+")
 _CHOSEN_BY_PEOPLE = ("pass", "pwd", "pin", "cookie", "session")  # of these no character is shown
 _WORD = re.compile(r"[^a-z0-9]+")
@@ -164,6 +171,8 @@ class Redactor:
     def _looked_through(self, text: str) -> str:
         if self._known is not None:
             text = self._known.sub(self.by.mask, text)
+        if "\\u00" in text:  # JSON may write any letter so, and with it hide the name of a field
+            text = _ESCAPED.sub(_letter, text)
         text = self.by.whole.sub(self.by.mask, text)
         for pattern in self.by.patterns:
             text = pattern.sub(self._token, text)
@@ -177,6 +186,7 @@ class Redactor:
             text = self._quotes(text)
         text = _HEADER.sub(self._header, text)
         text = _ASSIGNED.sub(self._assigned, text)
+        text = _IN_PROSE.sub(self._in_prose, text)
         return self.by.scheme.sub(self._credentials, text)
 
     def _credentials(self, match: re.Match[str]) -> str:
@@ -288,12 +298,23 @@ class Redactor:
             return match[0]
         return f"{match['name']}{match['gap']}{self._hidden(match['name'], match['value'])}"
 
+    def _in_prose(self, match: re.Match[str]) -> str:
+        value = match["value"]
+        around = value[0] if value[0] in "\"'`" else ""
+        return f"{match['name']}{match['gap']}{around}{self._hidden(match['name'], value)}{around}"
+
     def _header(self, match: re.Match[str]) -> str:
         secret = self.by.is_secret(match["name"])
         value = (
             self._hidden(match["name"], match["value"]) if secret else _HEADER.sub(self._header, match["value"])
         )  # "error: password: x"
         return f"{match['name']}{match['gap']}{value}"
+
+
+def _letter(match: re.Match[str]) -> str:
+    """The letter, digit or `_-` that an escape stands for; what has a meaning in JSON stays escaped."""
+    found = chr(int(match["code"], 16))
+    return found if found.isalnum() or found in "_-" else match[0]
 
 
 def _closed(text: str, at: int, quoted: str, end: int | None = None) -> int:

@@ -5,31 +5,39 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
 
-from tests.bench import cost, diagnosis, event_lag, failing, paired
+from tests.bench import cost, diagnosis, event_lag, failing, footprint, paired
 from tests.bench.stack import stack
 
-PARTS = {
+ALONE = {"failures": failing.report, "memory": footprint.report, "paired": paired.report}
+BESIDE_A_STACK = {
     "cost": cost.report,
     "lag": event_lag.report,
-    "failures": failing.report,
-    "paired": paired.report,
     "diagnose": diagnosis.report,  # the last one: it breaks the stack
 }
 
 
 def main() -> int:
-    """Bring the stack up, measure, print, take the stack down."""
+    """Measure and print; what needs a stack after the rest, which it would disturb."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("--only", choices=PARTS, help="measure this part alone")
+    parser.add_argument("--only", choices=ALONE | BESIDE_A_STACK, help="measure this part alone")
     parser.add_argument("--workers", type=int, default=60, help="how many are watched (default: 60)")
     parser.add_argument("--keep", action="store_true", help="leave the stack running for another measurement")
     given = parser.parse_args()
-    with stack(given.workers, keep=given.keep):
-        for name in [given.only] if given.only else PARTS:
-            print(f"{name}: {given.workers} workers, load {os.getloadavg()[0]:.1f}", flush=True)
-            PARTS[name]()
+    wanted = [given.only] if given.only else [*ALONE, *BESIDE_A_STACK]
+    for name in filter(ALONE.__contains__, wanted):
+        _measure(name, ALONE[name])
+    if beside := [name for name in wanted if name in BESIDE_A_STACK]:
+        with stack(given.workers, keep=given.keep):
+            for name in beside:
+                _measure(f"{name}: {given.workers} workers", BESIDE_A_STACK[name])
     return 0
+
+
+def _measure(title: str, report: Callable[[], None]) -> None:
+    print(f"{title}, load {os.getloadavg()[0]:.1f}", flush=True)
+    report()
 
 
 if __name__ == "__main__":

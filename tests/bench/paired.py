@@ -1,30 +1,30 @@
 """What the plugin costs a real worker: the same users with it and without it, in turns, against one server.
 
 Each run is a master and a worker of its own with a fixed number of requests. Compared is the processor time of the
-worker between the start of its test and the last request, its reports to the master included, so that neither the
-server, nor the master, nor other work on the machine is in it. A short and a long run tell apart what a request costs
-and what the start does, which is paid once.
+worker from the request at which it is warm to the last one, its reports to the master included, so that neither the
+server, nor the master, nor the start, nor other work on the machine is in it. The two of a pair share what differs by
+chance from one Python to the next, the seed of its hashes; worker and server each keep to a processor.
 """
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-PAIRS, SHORT, LONG = 12, 10_000, 40_000
-_T_95 = 2.201  # Student's t for 11 degrees of freedom, two-sided
+PAIRS, WARM_UP, REQUESTS = 20, 5_000, 40_000
+_T_95 = 2.093  # Student's t for 19 degrees of freedom, two-sided
 _ROOT = Path(__file__).resolve().parents[2]
 
 _SERVER = """
 import gevent.monkey; gevent.monkey.patch_all()
+import os; os.sched_setaffinity(0, [max(os.sched_getaffinity(0))])
 from gevent.server import StreamServer
 ANSWER = b"HTTP/1.1 %s\\r\\nContent-Length: 2\\r\\n\\r\\nok"  # in one piece: else 40 ms of Nagle's are what is measured
 def serve(link, _):
@@ -36,25 +36,28 @@ print(server.server_port, flush=True)
 server.serve_forever()
 """
 _USERS = """
-import itertools, json, os, time
+import itertools, os, time
 import gevent
 from locust import FastHttpUser, events, task
-LEFT = itertools.count(int(os.environ["REQUESTS"]), -1)
+WARM_UP, REQUESTS = int(os.environ["WARM_UP"]), int(os.environ["REQUESTS"])
+ASKED = itertools.count()
 BEGAN = []
 class Buyer(FastHttpUser):
     @task
     def buy(self):
-        left = next(LEFT)
-        if left <= 0:
-            if left == 0:
-                print(json.dumps([time.process_time() - BEGAN[0], int(os.environ["REQUESTS"])]), flush=True)
+        asked = next(ASKED)
+        if asked == WARM_UP:
+            BEGAN.append(time.process_time())
+        if asked >= WARM_UP + REQUESTS:
+            if asked == WARM_UP + REQUESTS:
+                print("TOOK", time.process_time() - BEGAN[0], flush=True)
                 gevent.spawn(self.environment.runner.quit)  # the master goes with its last worker
             gevent.sleep(1)
             return
         self.client.get(os.environ["PATH_ASKED"])
 @events.test_start.add_listener
 def started(**_):
-    BEGAN.append(time.process_time())
+    os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
 """
 
 
@@ -69,28 +72,18 @@ def _server() -> Iterator[int]:
         process.wait()
 
 
-def _seconds(folder: Path, port: int, path: str, requests: int, *, plugin: bool) -> float:
-    """Processor time of one run's requests, and of the start of its test."""
+def _microseconds(folder: Path, port: int, path: str, seed: int, *, plugin: bool) -> float:
+    """Processor time of one request of a run."""
     files = [str(folder / "users.py"), *([str(_ROOT / "docker/locust/locust_kit_plugin.py")] if plugin else [])]
-    command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-m",
-        "locust",
-        "-f",
-        ",".join(files),
-        "--headless",
-        "--only-summary",
-        "--processes",
-        "1",
-    ]
+    command = [sys.executable, "-W", "ignore", "-m", "locust", "-f", ",".join(files), "--headless", "--only-summary"]
     done = subprocess.run(
-        [*command, "-u", "4", "-r", "4", "-t", "60", "-H", f"http://127.0.0.1:{port}"],
+        [*command, "--processes", "1", "-u", "4", "-r", "4", "-t", "120", "-H", f"http://127.0.0.1:{port}"],
         env={
             **os.environ,
             "PYTHONPATH": str(_ROOT / "locustfiles"),
-            "REQUESTS": str(requests),
+            "PYTHONHASHSEED": str(seed),
+            "WARM_UP": str(WARM_UP),
+            "REQUESTS": str(REQUESTS),
             "PATH_ASKED": path,
             "KIT_RUNS_DIR": str(folder),
         },
@@ -98,22 +91,7 @@ def _seconds(folder: Path, port: int, path: str, requests: int, *, plugin: bool)
         text=True,
         check=False,
     )
-    seconds, _ = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("[")))
-    return float(seconds)
-
-
-@dataclass(frozen=True)
-class _Line:
-    """What a short and a long run took: so much for each request, so much for the start. Seconds."""
-
-    a_request: float
-    start: float
-
-
-def _line(folder: Path, port: int, path: str, *, plugin: bool) -> _Line:
-    short, long = (_seconds(folder, port, path, requests, plugin=plugin) for requests in (SHORT, LONG))
-    a_request = (long - short) / (LONG - SHORT)
-    return _Line(a_request, short - SHORT * a_request)
+    return 1e6 * float(re.findall(r"^TOOK (.+)", done.stdout, re.MULTILINE)[0]) / REQUESTS
 
 
 def report() -> None:
@@ -121,17 +99,14 @@ def report() -> None:
     with tempfile.TemporaryDirectory() as folder, _server() as port:
         (Path(folder) / "users.py").write_text(_USERS, encoding="utf-8")
         for what, path in (("good requests", "/"), ("failures", "/bad")):
-            bare: list[_Line] = []
-            more: list[_Line] = []
+            took: dict[bool, list[float]] = {False: [], True: []}
             for pair in range(PAIRS):
                 for plugin in (False, True) if pair % 2 else (True, False):
-                    (more if plugin else bare).append(_line(Path(folder), port, path, plugin=plugin))
-            pairs = list(zip(more, bare, strict=True))
+                    took[plugin].append(_microseconds(Path(folder), port, path, pair, plugin=plugin))
             print(
-                f"  {what:<16} bare {1e6 * statistics.median(one.a_request for one in bare):6.1f} µs, "
-                f"with the plugin {1e6 * statistics.median(one.a_request for one in more):6.1f} µs; {PAIRS} pairs: "
-                f"{_apart([1e6 * (one.a_request - other.a_request) for one, other in pairs])} µs a request, "
-                f"{_apart([1e3 * (one.start - other.start) for one, other in pairs])} ms a start (95 %)",
+                f"  {what:<16} bare {statistics.median(took[False]):6.1f} µs, with the plugin "
+                f"{statistics.median(took[True]):6.1f} µs; {PAIRS} pairs: "
+                f"{_apart([more - bare for bare, more in zip(took[False], took[True], strict=True)])} µs (95 %)",
                 flush=True,
             )
 

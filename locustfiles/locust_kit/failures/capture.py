@@ -34,8 +34,19 @@ _MOST_STATUS = 999
 _MOST_BYTES = 2**63 - 1  # what the wire holds
 
 _EXAMPLES = 2  # of a group in one report, with the headers and the first of the body
+_IN_FULL = -1
 
 Clean = Callable[[str], str]
+
+
+class _Counted:
+    """A group's failures since the last report."""
+
+    __slots__ = ("count", "examples", "first", "last")
+
+    def __init__(self, at: float) -> None:
+        self.count, self.first, self.last = 0, at, at
+        self.examples: list[Record] = []
 
 
 class Capture:
@@ -45,8 +56,7 @@ class Capture:
         self._settings = settings
         self._clean = clean
         self._clock = clock
-        self._groups: dict[GroupKey, list[Any]] = {}
-        self._examples: dict[GroupKey, list[Record]] = {}
+        self._groups: dict[GroupKey, _Counted] = {}
         self._rows: list[Record] = []
         self._sample: list[Record] = []
         self._beyond = 0
@@ -64,27 +74,37 @@ class Capture:
         url: str | None = None,
         **_: Any,
     ) -> None:
-        """Count a request that failed; a good one costs no more than this call."""
+        """Count a request that failed; of a good one nothing is kept."""
         if not exception:  # as Locust tells it
             return
         status = _status_of(response)
         error = exception if isinstance(exception, BaseException) else Exception(safe(exception, 2 * LONGEST))
         kind, detail = _class_of(error, status)
+        message = safe(error, 2 * LONGEST)
+        at = self._clock()
+        method, name = safe(request_type, _LONGEST_NAME), safe(name, _LONGEST_NAME)
+        counted = self._count(at, method, name, kind, detail, message)
+        as_example, place = self._is_example(counted), self._place(at)
+        if not as_example and place is None:  # most, when many fail: nothing more is made of them
+            return
         record = Record(
-            at=self._clock(),
+            at=at,
             user_class=_user_class(),
-            method=safe(request_type, _LONGEST_NAME),
-            name=safe(name, _LONGEST_NAME),
+            method=method,
+            name=name,
             url=safe(url or attribute(response, "url", "") or "", _LONGEST_URL),
             status=status,
             response_ms=milliseconds(response_time) or 0.0,
             length=_length_of(response_length),
             exception=type(error).__name__,
-            message=safe(error, 2 * LONGEST),
+            message=message,
             kind=kind,
             detail=detail,
+            context=plain(context),
         )
-        self._count(record, response, context)
+        if as_example:
+            counted.examples.append(self._with_answer(record, response))
+        self._keep(record, place)
 
     def on_user_error(self, user_instance: Any, exception: BaseException, tb: Any = None, **_: Any) -> None:
         """Count an exception in a task, which Locust counts among no requests; it passes the task set as the user."""
@@ -103,45 +123,57 @@ class Capture:
             kind=Kind.TASK_ERROR,
             detail=type(exception).__name__,
         )
-        self._count(record, None, None)
+        counted = self._count(record.at, _TASK, record.name, record.kind, record.detail, record.message)
+        if self._is_example(counted):
+            counted.examples.append(record)
+        self._keep(record, self._place(record.at))
 
-    def _count(self, record: Record, response: Any, context: Mapping[Any, Any] | None) -> None:
-        level = self._settings.level
-        message = masked(record.message) if level >= Level.GROUPS else ""
-        key = GroupKey(record.method, record.name, record.kind, record.detail, message)
+    def _count(self, at: float, method: str, name: str, kind: Kind, detail: str, message: str) -> _Counted:
+        """One more of its group, which is found or made."""
+        key = GroupKey(method, name, kind, detail, masked(message) if self._settings.level >= Level.GROUPS else "")
         counted = self._groups.get(key)
         if counted is None:
             if len(self._groups) >= MOST_GROUPS:
                 named = len(self._groups) < 2 * MOST_GROUPS
-                key = key._replace(message=_OTHER, name=record.name if named else _OTHER)
+                key = key._replace(message=_OTHER, name=name if named else _OTHER)
                 counted = self._groups.get(key)
             if counted is None:
-                counted = self._groups[key] = [0, record.at, record.at]
-        counted[0] += 1
-        counted[2] = record.at
-        if level >= Level.EXEMPLARS and len(kept := self._examples.setdefault(key, [])) < _EXAMPLES:
-            kept.append(self._with_answer(record, response, context))
-        if level >= Level.FULL:
-            record.context = plain(context)
-            self._keep_row(record)
+                counted = self._groups[key] = _Counted(at)
+        counted.count += 1
+        counted.last = at
+        return counted
 
-    def _keep_row(self, record: Record) -> None:
-        second = int(record.at)
+    def _is_example(self, counted: _Counted) -> bool:
+        return len(counted.examples) < _EXAMPLES and self._settings.level >= Level.EXEMPLARS
+
+    def _place(self, at: float) -> int | None:
+        """Where the row of a failure goes: among the full ones, to a place in the sample, or nowhere (None)."""
+        if self._settings.level < Level.FULL:
+            return None
+        second = int(at)
         if second != self._second:
             self._second, self._in_second = second, 0
         self._in_second += 1
         if self._in_second <= self._settings.records_per_second:
-            self._rows.append(record)
-            return
+            return _IN_FULL
         self._beyond += 1
         if len(self._sample) < RESERVOIR:
+            return len(self._sample)
+        place = int(random.random() * self._beyond)  # noqa: S311  a sample, no secret
+        return place if place < RESERVOIR else None
+
+    def _keep(self, record: Record, place: int | None) -> None:
+        if place is None:
+            return
+        if place == _IN_FULL:
+            self._rows.append(record)
+        elif place == len(self._sample):
             self._sample.append(record)
-        elif (place := random.randrange(self._beyond)) < RESERVOIR:  # noqa: S311  a sample, no secret
+        else:
             self._sample[place] = record
 
-    def _with_answer(self, record: Record, response: Any, context: Mapping[Any, Any] | None) -> Record:
+    def _with_answer(self, record: Record, response: Any) -> Record:
         """The record with the headers and the first of the body of its answer."""
-        record.context = plain(context)
         headers = attribute(response, "headers")
         if isinstance(headers, Mapping):
             record.headers = plain(headers, most=40)
@@ -152,18 +184,17 @@ class Capture:
     def report(self) -> dict[str, Any]:
         """What came since the last report, for the wire; from now on it is the master's to keep."""
         groups, self._groups = self._groups, {}
-        examples, self._examples = self._examples, {}
         rows, self._rows = self._rows, []
         sample, self._sample = self._sample, []
         beyond, self._beyond = self._beyond, 0
         for record in sample:
             record.represents = beyond / len(sample)
         return {
-            "groups": [[*self._cleaned_key(key), *counted] for key, counted in groups.items()],
+            "groups": [[*self._cleaned_key(key), one.count, one.first, one.last] for key, one in groups.items()],
             "examples": [
                 [*self._cleaned_key(key), wire(self._cleaned(record))]
-                for key, kept in examples.items()
-                for record in kept
+                for key, one in groups.items()
+                for record in one.examples
             ],
             "rows": [wire(self._cleaned(record)) for record in (*rows, *sample)],
         }

@@ -81,13 +81,41 @@ def classify(exception: BaseException, status: int) -> Class:
     """
     if isinstance(exception, CatchResponseError) or (type(exception) is ResponseError and not status):
         return Class(Kind.ASSERTION, str(status) if status else "")
-    chain = list(_causes(exception))
+    if not _stands_alone(exception):
+        return _of_chain(list(_causes(exception)), status)
+    what = type(exception), exception.errno if isinstance(exception, OSError) else None, status
+    known = _OF_ONE.get(what)
+    if known is None:
+        known = _of_chain([exception], status)
+        if len(_OF_ONE) < _MOST_KNOWN:
+            _OF_ONE[what] = known
+    return known
+
+
+_MOST_KNOWN = 512
+_OF_ONE: dict[tuple[type[BaseException], int | None, int], Class] = {}
+"""By type, errno and status, which is all there is to an exception that wraps no other: most failures are of these."""
+
+
+def _stands_alone(exception: BaseException) -> bool:
+    """Whether it wraps no other; a bare time-out is told by its place, and never alone in that sense."""
+    if exception.__cause__ is not None or exception.__context__ is not None or type(exception) is TimeoutError:
+        return False
+    for one in exception.args:
+        if isinstance(one, BaseException):
+            return False
+    return not isinstance(getattr(exception, "reason", None), BaseException) and not isinstance(
+        getattr(exception, "original", None), BaseException
+    )
+
+
+def _of_chain(chain: list[BaseException], status: int) -> Class:
     return (
         _by_system(chain)
         or _by_timeout(chain)
         or _by_type(chain, status)
         or _by_status(status)
-        or Class(Kind.OTHER, type(exception).__name__)
+        or Class(Kind.OTHER, type(chain[0]).__name__)
     )
 
 

@@ -24,6 +24,8 @@ class Kind(StrEnum):
     TASK_ERROR = "task_error"  # an exception in a task: Locust counts no failed request for it
     OTHER = "other"
 
+    __hash__ = str.__hash__  # Enum's own is written in Python, and each failure is looked up by its kind
+
 
 ADVICE: dict[Kind, str] = {
     Kind.DNS: "The name has no address for the workers. Check the host and their resolver: `make diagnose`.",

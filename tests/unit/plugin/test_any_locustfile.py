@@ -183,7 +183,7 @@ def test_requests_and_figures_are_those_of_a_run_without_the_plugin(
 
 BROKEN_INSIDE = """
 from locust_kit.failures.capture import Capture
-def broken(self, **_):
+def broken(self, *_):
     raise ZeroDivisionError("inside the plugin")
 Capture.on_request = broken
 """
@@ -196,7 +196,7 @@ Capture.on_request = broken
         ("a full disk", {"KIT_RUNS_DIR": "RUNS"}, "", "No space left"),
         ("a bad number", {"KIT_SLOW_MS": "abc"}, "", "KIT_SLOW_MS cannot be 'abc', it is taken for 3000"),
         ("a bad switch", {"KIT_SHARE_TLS": "x"}, "", "KIT_SHARE_TLS must be 1 or 0"),
-        ("an exception inside", {}, BROKEN_INSIDE, "broken failed, the run goes on: ZeroDivisionError"),
+        ("an exception inside", {}, BROKEN_INSIDE, "counting failures failed, the run goes on: ZeroDivisionError"),
     ],
 )  # fmt: skip
 def test_a_fault_of_the_plugins_own_is_one_warning_and_the_run_goes_on(

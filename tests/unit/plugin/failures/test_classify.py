@@ -123,6 +123,18 @@ cases = {
 }
 loop = ValueError("x"); loop.__context__ = loop
 cases["a loop of causes"] = (loop, 0)
+# What stands alone is remembered by type, errno and status: neither mixes those up, nor stands in for one that wraps.
+again = wrapped(ConnectionResetError(errno.ECONNRESET, "x"))
+cases |= {
+    "alone": (Wrapped("x"), 0),
+    "alone, status 503": (Wrapped("x"), 503),
+    "alone, status 404": (Wrapped("x"), 404),
+    "alone, errno": (OSError(errno.ECONNREFUSED, "x"), 0),
+    "alone, another errno": (OSError(errno.ECONNRESET, "x"), 0),
+    "wraps by cause": (again, 503),
+    "wraps by argument": (Wrapped(OSError(errno.EMFILE, "x")), 503),
+    "a time-out of its own kind": (TimeoutError("x"), 0),
+}
 sys.stdout.write(json.dumps({name: list(classify(*case)) for name, case in cases.items()}))
 """
 
@@ -138,5 +150,13 @@ def test_what_wraps_an_error_and_words_in_it_change_nothing() -> None:
         "unknown": ["other", "RuntimeError"],
         "unknown with a status": ["client_error", "418"],
         "a loop of causes": ["other", "ValueError"],
+        "alone": ["other", "ConnectionError"],
+        "alone, status 503": ["server_error", "503"],
+        "alone, status 404": ["client_error", "404"],
+        "alone, errno": ["connection_refused", "ECONNREFUSED"],
+        "alone, another errno": ["connection_reset", "ECONNRESET"],
+        "wraps by cause": ["connection_reset", "ECONNRESET"],
+        "wraps by argument": ["generator", "EMFILE"],
+        "a time-out of its own kind": ["read_timeout", ""],
     }
     assert socket.EAI_AGAIN

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import gevent
+import pytest
 from locust.exception import CatchResponseError
+from locust_kit.cost import EVERY
+from locust_kit.failures.capture import Capture
 from locust_kit.failures.part import Account, Counters
+from locust_kit.performance import Performance
 from locust_kit.writer import Writer
 
 
@@ -23,8 +29,7 @@ class Environment:
 
 def ask(counted: Counters, *, fails: bool = False, milliseconds: float = 10.0) -> None:
     exception = CatchResponseError("no stock") if fails else None
-    for listener in counted.listeners():
-        listener("GET", "/cart", response_time=milliseconds, response_length=2, exception=exception)
+    counted.on_request("GET", "/cart", response_time=milliseconds, response_length=2, exception=exception)
 
 
 def test_a_report_has_failures_and_times_once() -> None:
@@ -40,13 +45,44 @@ def test_a_report_has_failures_and_times_once() -> None:
 def test_no_secret_in_a_name_leaves_with_the_times_and_names_that_become_one_are_added_up() -> None:
     counted, account = Counters(), Account(Environment())  # type: ignore[arg-type]
     for secret in ("hunter2", "hunter3"):
-        for listener in counted.listeners():
-            listener("GET", f"/cart?password={secret}", response_time=9000.0, response_length=2, exception=None)
+        counted.on_request("GET", f"/cart?password={secret}", response_time=9000.0, response_length=2)
     report = counted.report()
     account.take("w1", report)
     (endpoint,) = account.times()["endpoints"]
     assert (endpoint["name"], endpoint["good"]["count"]) == ("/cart?password=***", 2)
     assert "hunter" not in json.dumps([report, account.times(), *account.performance.lines()])
+
+
+@pytest.mark.parametrize(
+    ("broken", "left"),
+    [(Performance, {"groups": 1, "rows": 2, "performance": 0}), (Capture, {"groups": 0, "rows": 0, "performance": 1})],
+)
+def test_a_part_that_breaks_is_one_warning_and_the_other_counts_on(
+    broken: type, left: dict[str, int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError("inside")
+
+    monkeypatch.setattr(broken, "on_request", fails)
+    counted = Counters()
+    for _ in range(2):
+        ask(counted, fails=True)
+    report = counted.report()
+    assert {name: len(report[name]) for name in left} == left
+    (said,) = caplog.messages
+    assert re.search("counting .* failed, the run goes on: ZeroDivisionError", said)
+
+
+def test_one_call_of_many_is_measured_and_reports_are_in_full() -> None:
+    counted = Counters()
+    ticks = itertools.count(1.0, 0.5)
+    counted.cost.clock = lambda: next(ticks)
+    for number in range(10 * EVERY):
+        ask(counted, fails=number % 2 == 0)
+    counted.report()
+    found = counted.cost.document()
+    assert (counted.cost.measured, found["calls"], found["us_per_call"]) == (10, 10 * EVERY, 5e5)
+    assert found["report_seconds"] == 0.5
 
 
 def test_what_locust_drops_is_dropped() -> None:

@@ -62,7 +62,8 @@ def in_json(draw: random.Random, secret: str) -> dict[str, Any]:
     inner: Any = {cased(draw, draw.choice(FIELDS)): secret}
     for _ in range(draw.randrange(4)):
         inner = draw.choice(({"data": inner, "count": 3}, [1, inner], {"text": json.dumps(inner)}))
-    return {"body": json.dumps({"user": "ann", "inner": inner}, indent=draw.choice((None, 1)))}
+    whole = json.dumps({"user": "ann", "inner": inner}, indent=draw.choice((None, 1)))
+    return {"body": draw.choice((whole, whole.replace("s", r"\u0073").replace("p", r"\u0070")))}
 
 
 def in_form(draw: random.Random, secret: str) -> dict[str, Any]:
@@ -123,6 +124,9 @@ def in_message(draw: random.Random, secret: str) -> dict[str, Any]:
         f"{name} : {secret}",
         f"curl -u ann:{secret} http://shop/",
         f"curl --user ann:{secret} http://shop/",
+        f"the password {secret}1 is wrong",
+        f"wrong token '{secret}' for ann",
+        f"API key is {secret}1.",
     )
     return {"message": draw.choice(forms)}
 

@@ -1,0 +1,92 @@
+"""What the plugin costs a worker in memory: a million failures counted, and users over HTTPS with and without the kit.
+
+Each figure is of a process of its own, which does what a worker does: the listener hears the requests, and now and
+then a report is made and dropped, as it is when Locust has sent it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+FAILURES, MESSAGES, BETWEEN_REPORTS = 1_000_000, 100_000, 20_000
+USERS = 500
+
+_COUNTING = f"""
+import locust, requests
+from locust.exception import CatchResponseError
+from locust_kit.failures.part import Counters
+from locust_kit.memory import resident_bytes
+class Answer:
+    status_code, url, headers, _content = 503, "http://shop/cart", {{"Server": "shop"}}, b"busy" * 50
+counted = Counters()
+before = most = resident_bytes()
+for number in range({FAILURES}):
+    counted.on_request(
+        request_type="GET", name="/cart", response_time=12.5, response_length=200, response=Answer, context={{}},
+        exception=CatchResponseError(f"no stock for {{chr(97 + number % 26) * (1 + number % {MESSAGES} // 26 % 60)}} "
+                                     f"{{'abcdefghij'[number % 10]}}{{number % {MESSAGES}:x}}"),
+        url=f"http://shop/cart/{{number}}", start_time=1.0,
+    )
+    if number % {BETWEEN_REPORTS} == 0:
+        most = max(most, resident_bytes())
+        counted.report()
+print(f"{{(most - before) / 1e6:.1f}} {{(resident_bytes() - before) / 1e6:.1f}}")
+"""
+_USERS = f"""
+import sys
+from locust import FastHttpUser
+from locust.env import Environment
+from locust_kit import shared_tls
+from locust_kit.memory import resident_bytes
+class Buyer(FastHttpUser):
+    host = sys.argv[2]
+if sys.argv[1] == "kit":
+    shared_tls.install(shared_tls.Settings())
+environment = Environment(user_classes=[Buyer])
+users = [Buyer(environment) for _ in range({USERS})]
+assert all(user.client.get("/").status_code == 200 for user in users)
+print(f"{{resident_bytes() / 1e6:.0f}}")
+"""
+_SERVER = """
+import sys
+from pathlib import Path
+from tests.unit.plugin.https_servers import Authority, Server, showing
+server = Server(showing(Authority(Path(sys.argv[1])).self_signed("shop")))
+print(server.url, flush=True)
+server.serve_forever()
+"""
+
+
+def _said(program: str, *words: str) -> list[str]:
+    command = [sys.executable, "-W", "ignore", "-c", program, *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+@contextmanager
+def _server() -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        process = subprocess.Popen([sys.executable, "-c", _SERVER, folder], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.kill()
+            process.wait()
+
+
+def report() -> None:
+    """Run the programs, and print what they say."""
+    most, after = _said(_COUNTING)
+    print(f"  {FAILURES:,} failures, {MESSAGES:,} messages: {most} MB more at most, {after} MB at the end", flush=True)
+    with _server() as url:
+        for whose in ("bare", "kit"):
+            (megabytes,) = _said(_USERS, whose, url)
+            print(f"  {USERS} FastHttpUsers over HTTPS, {whose}: the process holds {megabytes} MB", flush=True)
+
+
+if __name__ == "__main__":
+    report()
