@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +22,7 @@ from locust_kit.texts import attribute, safe
 from .classify import Class, classify
 from .kinds import Kind
 from .mask import LONGEST, masked
-from .records import GroupKey, Record, plain, wire
+from .records import LATEST, GroupKey, Record, plain, wire
 from .settings import Level, Settings
 
 MOST_GROUPS = 2000  # between two reports
@@ -29,24 +30,43 @@ RESERVOIR = 50
 _OTHER = "(others)"
 _TASK = "TASK"
 _LONGEST_URL = 2000
+_MOST_HEADERS = 40
 _LONGEST_NAME = 2000
 _MOST_STATUS = 999
 _MOST_BYTES = 2**63 - 1  # what the wire holds
 
-_EXAMPLES = 2  # of a group in one report, with the headers and the first of the body
+_MANY_GROUPS = 500  # of which between two reports the latest three are kept; of more, the latest one
 _IN_FULL = -1
 
 Clean = Callable[[str], str]
+Example = tuple[Record | tuple[Any, ...], Any, bytes]
+"""A record, or what it is made of; the headers of its answer; the first of the body."""
 
 
 class _Counted:
-    """A group's failures since the last report."""
+    """A group's failures since the last report; its examples are the first and the latest."""
 
-    __slots__ = ("count", "examples", "first", "last")
+    __slots__ = ("beginning", "count", "first", "last", "latest")
 
-    def __init__(self, at: float) -> None:
+    def __init__(self, at: float, latest: int) -> None:
         self.count, self.first, self.last = 0, at, at
-        self.examples: list[Record] = []
+        self.beginning: Example | None = None
+        self.latest: deque[Example] = deque(maxlen=latest)
+
+    def exemplify(self, example: Example) -> None:
+        if self.beginning is None:
+            self.beginning = example
+        else:
+            self.latest.append(example)
+
+    def examples(self) -> Iterator[Record]:
+        """Made only now: most of what was noted for one has made room for a later one."""
+        for noted, headers, body in (self.beginning, *self.latest) if self.beginning else ():
+            record = noted if isinstance(noted, Record) else Record(*noted)
+            if isinstance(headers, Mapping):
+                record.headers = plain(headers, most=_MOST_HEADERS)
+            record.body = body.decode("utf-8", "replace")
+            yield record
 
 
 class Capture:
@@ -84,27 +104,28 @@ class Capture:
         at = self._clock()
         method, name = safe(request_type, _LONGEST_NAME), safe(name, _LONGEST_NAME)
         counted = self._count(at, method, name, kind, detail, message)
-        as_example, place = self._is_example(counted), self._place(at)
-        if not as_example and place is None:  # most, when many fail: nothing more is made of them
+        if self._settings.level < Level.EXEMPLARS:
             return
-        record = Record(
-            at=at,
-            user_class=_user_class(),
-            method=method,
-            name=name,
-            url=safe(url or attribute(response, "url", "") or "", _LONGEST_URL),
-            status=status,
-            response_ms=milliseconds(response_time) or 0.0,
-            length=_length_of(response_length),
-            exception=type(error).__name__,
-            message=message,
-            kind=kind,
-            detail=detail,
-            context=plain(context),
+        fields = (
+            at,
+            _user_class(),
+            method,
+            name,
+            safe(url or attribute(response, "url", "") or "", _LONGEST_URL),
+            status,
+            milliseconds(response_time) or 0.0,
+            _length_of(response_length),
+            type(error).__name__,
+            message,
+            kind,
+            detail,
+            "",
+            1.0,
+            plain(context) if context else {},
         )
-        if as_example:
-            counted.examples.append(self._with_answer(record, response))
-        self._keep(record, place)
+        noted = fields if (place := self._place(at)) is None else self._keep(Record(*fields), place)
+        body = _body_of(response)[: self._settings.body_bytes]
+        counted.exemplify((noted, attribute(response, "headers"), body))
 
     def on_user_error(self, user_instance: Any, exception: BaseException, tb: Any = None, **_: Any) -> None:
         """Count an exception in a task, which Locust counts among no requests; it passes the task set as the user."""
@@ -124,9 +145,10 @@ class Capture:
             detail=type(exception).__name__,
         )
         counted = self._count(record.at, _TASK, record.name, record.kind, record.detail, record.message)
-        if self._is_example(counted):
-            counted.examples.append(record)
-        self._keep(record, self._place(record.at))
+        if self._settings.level >= Level.EXEMPLARS:
+            counted.exemplify((record, None, b""))
+        if (place := self._place(record.at)) is not None:
+            self._keep(record, place)
 
     def _count(self, at: float, method: str, name: str, kind: Kind, detail: str, message: str) -> _Counted:
         """One more of its group, which is found or made."""
@@ -138,13 +160,11 @@ class Capture:
                 key = key._replace(message=_OTHER, name=name if named else _OTHER)
                 counted = self._groups.get(key)
             if counted is None:
-                counted = self._groups[key] = _Counted(at)
+                latest = LATEST if len(self._groups) < _MANY_GROUPS else 1
+                counted = self._groups[key] = _Counted(at, latest)
         counted.count += 1
         counted.last = at
         return counted
-
-    def _is_example(self, counted: _Counted) -> bool:
-        return len(counted.examples) < _EXAMPLES and self._settings.level >= Level.EXEMPLARS
 
     def _place(self, at: float) -> int | None:
         """Where the row of a failure goes: among the full ones, to a place in the sample, or nowhere (None)."""
@@ -162,23 +182,13 @@ class Capture:
         place = int(random.random() * self._beyond)  # noqa: S311  a sample, no secret
         return place if place < RESERVOIR else None
 
-    def _keep(self, record: Record, place: int | None) -> None:
-        if place is None:
-            return
+    def _keep(self, record: Record, place: int) -> Record:
         if place == _IN_FULL:
             self._rows.append(record)
         elif place == len(self._sample):
             self._sample.append(record)
         else:
             self._sample[place] = record
-
-    def _with_answer(self, record: Record, response: Any) -> Record:
-        """The record with the headers and the first of the body of its answer."""
-        headers = attribute(response, "headers")
-        if isinstance(headers, Mapping):
-            record.headers = plain(headers, most=40)
-        body = _body_of(response)
-        record.body = body[: self._settings.body_bytes].decode("utf-8", "replace")
         return record
 
     def report(self) -> dict[str, Any]:
@@ -194,7 +204,7 @@ class Capture:
             "examples": [
                 [*self._cleaned_key(key), wire(self._cleaned(record))]
                 for key, one in groups.items()
-                for record in one.examples
+                for record in one.examples()
             ],
             "rows": [wire(self._cleaned(record)) for record in (*rows, *sample)],
         }

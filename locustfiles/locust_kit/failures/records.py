@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -68,8 +67,7 @@ class Group:
     first: float = 0.0
     last: float = 0.0
     workers: dict[str, int] = field(default_factory=dict)
-    beginning: list[Record] = field(default_factory=list)
-    latest: deque[Record] = field(default_factory=lambda: deque(maxlen=LATEST))
+    examples: list[Record] = field(default_factory=list)
 
     def add(self, count: int, first: float, last: float) -> None:
         """Count failures between two moments."""
@@ -78,11 +76,9 @@ class Group:
         self.count += count
 
     def exemplify(self, record: Record) -> None:
-        """Keep a record as an example: the first of them, and the latest three."""
-        if not self.beginning:
-            self.beginning.append(record)
-        else:
-            self.latest.append(record)
+        """Keep a record as an example: the first of them and the latest three, from whichever worker they came."""
+        first, *later = sorted([*self.examples, record], key=lambda one: one.at)
+        self.examples = [first, *later[-LATEST:]]
 
     def document(self, key: GroupKey, total: int) -> dict[str, Any]:
         """The group as the documents hold it; `total` is what its share is of."""
@@ -97,7 +93,7 @@ class Group:
             "first_seen": rfc3339(self.first),
             "last_seen": rfc3339(self.last),
             "workers": dict(sorted(self.workers.items())),
-            "examples": [record.document() for record in (*self.beginning, *self.latest)],
+            "examples": [record.document() for record in self.examples],
         }
 
 

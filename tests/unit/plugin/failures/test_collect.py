@@ -56,6 +56,17 @@ def test_the_first_and_the_latest_three_of_a_group_are_its_examples() -> None:
     assert [one["at"][17:19] for one in document["examples"]] == ["01", "04", "05", "06"]
 
 
+def test_the_latest_are_so_by_their_time_whichever_worker_reports_last() -> None:
+    found = Collection()
+    found.take("w1", report([*KEY, 4, 2.0, 9.0], examples=tuple(record(float(at)) for at in (2, 7, 8, 9))))
+    found.take("w2", report([*KEY, 4, 1.0, 6.0], examples=tuple(record(float(at)) for at in (1, 4, 5, 6))))
+    ((key, group),) = found.groups.items()
+    document = group.document(key, 8)
+    assert [(one["at"][17:19], one["worker"]) for one in document["examples"]] == [
+        ("01", "w2"), ("07", "w1"), ("08", "w1"), ("09", "w1")
+    ]  # fmt: skip
+
+
 def test_groups_without_end_are_bounded_and_still_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collect, "MOST_GROUPS", 10)
     found = Collection()
