@@ -7,7 +7,6 @@ from pathlib import Path
 from tests.unit.plugin.programs import printed
 
 PROGRAM = Path(__file__).with_name("real_fifty_runs.py")
-ONE_RUNS_CONNECTIONS = 4  # two users, both ends here: some of a stopped run's may still be open, a leak adds up over 45
 
 
 def test_descriptors_stay_flat_over_fifty_runs(tmp_path: Path) -> None:
@@ -15,4 +14,4 @@ def test_descriptors_stay_flat_over_fifty_runs(tmp_path: Path) -> None:
     assert found["ended"] == 50
     assert found["rows"] > 50
     assert found["received"] == found["rows"]
-    assert found["descriptors"]["50"] <= found["descriptors"]["5"] + ONE_RUNS_CONNECTIONS
+    assert found["descriptors"]["50"] <= found["descriptors"]["5"]
