@@ -64,11 +64,9 @@ _HEADER = re.compile(
     r"(?<![A-Za-z0-9_\-])(?P<name>[A-Za-z][A-Za-z0-9_\-]{1,60})(?P<gap>[ \t]{0,4}:[ \t]+)(?P<value>[^\r\n]+)"
 )
 _ESCAPED = re.compile(r"\\+u00(?P<code>[2-7][0-9A-Fa-f])")
-_IN_PROSE = re.compile(  # "the password hunter2 is wrong": what is quoted, or has a digit in it
-    r"\b(?P<name>pass(?:word|wd|phrase|code)|token|(?:api|access|private|secret)[ \-]key|session id|pin|otp)\b"
+_PROSE_VALUE = (  # "the password hunter2 is wrong": what is quoted, or has a digit in it
     r"(?P<gap>(?:\s+(?:is|was|of|value))*\s*[:=]?\s+\\*)(?P<value>\"[^\s\"]{1,200}\"|'[^\s']{1,200}'|`[^\s`]{1,200}`"
-    r"|(?=[^\s\d]*\d)[^\s,;\"'`<>(){}&\[\]]{3,}[\w=+/])",
-    re.IGNORECASE,
+    r"|(?=[^\s\d]*\d)[^\s,;\"'`<>(){}&\[\]]{3,}[\w=+/])"
 )
 _TAIL = re.compile(r"[A-Za-z0-9_\-+/=.]+")
 _CHOSEN_BY_PEOPLE = ("pass", "pwd", "pin", "cookie", "session")  # of these no character is shown
@@ -89,6 +87,7 @@ class Rules:
     tokens: tuple[str, ...]
     whole: re.Pattern[str]
     passwords: re.Pattern[str]
+    in_prose: re.Pattern[str]
     named_by: frozenset[str]
     values: frozenset[str]
 
@@ -136,6 +135,7 @@ def rules(path: Path = RULES_FILE) -> Rules:
         tokens=tuple(found["tokens"]),
         whole=re.compile("|".join(found["whole_patterns"])),
         passwords=re.compile("|".join(found["password_schemes"]), re.IGNORECASE),
+        in_prose=re.compile(rf"\b(?P<name>{'|'.join(found['in_prose'])})\b{_PROSE_VALUE}", re.IGNORECASE),
         named_by=frozenset(found["named_by"]),
         values=frozenset(found["values"]),
     )
@@ -186,7 +186,7 @@ class Redactor:
             text = self._quotes(text)
         text = _HEADER.sub(self._header, text)
         text = _ASSIGNED.sub(self._assigned, text)
-        text = _IN_PROSE.sub(self._in_prose, text)
+        text = self.by.in_prose.sub(self._in_prose, text)
         return self.by.scheme.sub(self._credentials, text)
 
     def _credentials(self, match: re.Match[str]) -> str:

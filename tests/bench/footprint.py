@@ -6,11 +6,10 @@ then a report is made and dropped, as it is when Locust has sent it.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+
+from tests.bench.servers import serving
+from tests.unit.plugin.programs import printed
 
 FAILURES, MESSAGES, BETWEEN_REPORTS = 1_000_000, 100_000, 20_000
 USERS = 500
@@ -34,7 +33,7 @@ for number in range({FAILURES}):
     if number % {BETWEEN_REPORTS} == 0:
         most = max(most, resident_bytes())
         counted.report()
-print(f"{{(most - before) / 1e6:.1f}} {{(resident_bytes() - before) / 1e6:.1f}}")
+print(f"[{{(most - before) / 1e6:.1f}}, {{(resident_bytes() - before) / 1e6:.1f}}]")
 """
 _USERS = f"""
 import sys
@@ -61,30 +60,13 @@ server.serve_forever()
 """
 
 
-def _said(program: str, *words: str) -> list[str]:
-    command = [sys.executable, "-W", "ignore", "-c", program, *words]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-
-
-@contextmanager
-def _server() -> Iterator[str]:
-    with tempfile.TemporaryDirectory() as folder:
-        process = subprocess.Popen([sys.executable, "-c", _SERVER, folder], stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.kill()
-            process.wait()
-
-
 def report() -> None:
     """Run the programs, and print what they say."""
-    most, after = _said(_COUNTING)
+    most, after = printed("-c", _COUNTING)
     print(f"  {FAILURES:,} failures, {MESSAGES:,} messages: {most} MB more at most, {after} MB at the end", flush=True)
-    with _server() as url:
+    with tempfile.TemporaryDirectory() as folder, serving(_SERVER, folder) as url:
         for whose in ("bare", "kit"):
-            (megabytes,) = _said(_USERS, whose, url)
+            megabytes = printed("-c", _USERS, whose, url)
             print(f"  {USERS} FastHttpUsers over HTTPS, {whose}: the process holds {megabytes} MB", flush=True)
 
 

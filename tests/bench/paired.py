@@ -14,13 +14,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+
+from tests.bench.servers import serving
+from tests.unit.plugin.programs import ROOT
 
 PAIRS, WARM_UP, REQUESTS = 20, 5_000, 40_000
 _T_95 = 2.093  # Student's t for 19 degrees of freedom, two-sided
-_ROOT = Path(__file__).resolve().parents[2]
 
 _SERVER = """
 import gevent.monkey; gevent.monkey.patch_all()
@@ -61,26 +61,15 @@ def started(**_):
 """
 
 
-@contextmanager
-def _server() -> Iterator[int]:
-    process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", _SERVER], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        yield int(process.stdout.readline())
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _microseconds(folder: Path, port: int, path: str, seed: int, *, plugin: bool) -> float:
+def _microseconds(folder: Path, port: str, path: str, seed: int, *, plugin: bool) -> float:
     """Processor time of one request of a run."""
-    files = [str(folder / "users.py"), *([str(_ROOT / "docker/locust/locust_kit_plugin.py")] if plugin else [])]
+    files = [str(folder / "users.py"), *([str(ROOT / "docker/locust/locust_kit_plugin.py")] if plugin else [])]
     command = [sys.executable, "-W", "ignore", "-m", "locust", "-f", ",".join(files), "--headless", "--only-summary"]
     done = subprocess.run(
         [*command, "--processes", "1", "-u", "4", "-r", "4", "-t", "120", "-H", f"http://127.0.0.1:{port}"],
         env={
             **os.environ,
-            "PYTHONPATH": str(_ROOT / "locustfiles"),
+            "PYTHONPATH": str(ROOT / "locustfiles"),
             "PYTHONHASHSEED": str(seed),
             "WARM_UP": str(WARM_UP),
             "REQUESTS": str(REQUESTS),
@@ -96,7 +85,7 @@ def _microseconds(folder: Path, port: int, path: str, seed: int, *, plugin: bool
 
 def report() -> None:
     """Print the differences of the pairs, with the interval in which their mean is at 95 %."""
-    with tempfile.TemporaryDirectory() as folder, _server() as port:
+    with tempfile.TemporaryDirectory() as folder, serving(_SERVER) as port:
         (Path(folder) / "users.py").write_text(_USERS, encoding="utf-8")
         for what, path in (("good requests", "/"), ("failures", "/bad")):
             took: dict[bool, list[float]] = {False: [], True: []}

@@ -26,6 +26,7 @@ from .records import LATEST, GroupKey, Record, plain, wire
 from .settings import Level, Settings
 
 MOST_GROUPS = 2000  # between two reports
+MANY_GROUPS = 500  # so many keep their latest three examples; what comes beyond them, the latest one
 RESERVOIR = 50
 _OTHER = "(others)"
 _TASK = "TASK"
@@ -35,7 +36,6 @@ _LONGEST_NAME = 2000
 _MOST_STATUS = 999
 _MOST_BYTES = 2**63 - 1  # what the wire holds
 
-_MANY_GROUPS = 500  # of which between two reports the latest three are kept; of more, the latest one
 _IN_FULL = -1
 
 Clean = Callable[[str], str]
@@ -106,7 +106,7 @@ class Capture:
         counted = self._count(at, method, name, kind, detail, message)
         if self._settings.level < Level.EXEMPLARS:
             return
-        fields = (
+        fields = (  # in the order of Record's: by name it would cost as much as a record
             at,
             _user_class(),
             method,
@@ -160,7 +160,7 @@ class Capture:
                 key = key._replace(message=_OTHER, name=name if named else _OTHER)
                 counted = self._groups.get(key)
             if counted is None:
-                latest = LATEST if len(self._groups) < _MANY_GROUPS else 1
+                latest = LATEST if len(self._groups) < MANY_GROUPS else 1
                 counted = self._groups[key] = _Counted(at, latest)
         counted.count += 1
         counted.last = at

@@ -71,6 +71,11 @@ class Class(NamedTuple):
     detail: str
 
 
+_MOST_KNOWN = 512
+_OF_ONE: dict[tuple[type[BaseException], int | None, int], Class] = {}
+"""By type, errno and status, which is all there is to an exception that wraps no other: most failures are of these."""
+
+
 def classify(exception: BaseException, status: int) -> Class:
     """Tell the class of a failed request.
 
@@ -90,11 +95,6 @@ def classify(exception: BaseException, status: int) -> Class:
         if len(_OF_ONE) < _MOST_KNOWN:
             _OF_ONE[what] = known
     return known
-
-
-_MOST_KNOWN = 512
-_OF_ONE: dict[tuple[type[BaseException], int | None, int], Class] = {}
-"""By type, errno and status, which is all there is to an exception that wraps no other: most failures are of these."""
 
 
 def _stands_alone(exception: BaseException) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from locust.exception import CatchResponseError
 from locust_kit.failures import capture as capture_module
-from locust_kit.failures.capture import _MANY_GROUPS, Capture
+from locust_kit.failures.capture import MANY_GROUPS, Capture
 from locust_kit.failures.kinds import Kind
 from locust_kit.failures.records import record_of
 from locust_kit.failures.settings import Level, Settings
@@ -125,11 +125,11 @@ def test_the_examples_of_a_group_are_the_first_and_the_latest_three_at_any_rate(
 def test_of_very_many_groups_the_first_and_the_latest_are_kept() -> None:
     counted = counter()
     for turn in range(4):
-        for group in range(_MANY_GROUPS + 1):
+        for group in range(MANY_GROUPS + 1):
             fail(counted, f"turn {turn}", name=f"/{group}")
     examples = [(record_of(row[5]).name, record_of(row[5]).message) for row in counted.report()["examples"]]
     assert [text for name, text in examples if name == "/0"] == ["turn 0", "turn 1", "turn 2", "turn 3"]
-    assert [text for name, text in examples if name == f"/{_MANY_GROUPS}"] == ["turn 0", "turn 3"]
+    assert [text for name, text in examples if name == f"/{MANY_GROUPS}"] == ["turn 0", "turn 3"]
 
 
 def test_an_example_has_headers_the_first_of_the_body_and_the_context() -> None:
