@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("locust_kit")
 
 REPORT_KEY, MEMORY_KEY, COST_KEY, RETRIES_KEY = "locust_kit", "memory", "cost", "retries"
+_LAST_REPORTS_SECONDS = 2.0  # Locust waits for them for 0.5 s, and twice
 
 
 def install(events: Events) -> None:
@@ -119,6 +120,7 @@ class Master:
         events.test_stopping.add_listener(guarded(self._test_stopping))
         events.test_stop.add_listener(guarded(self._test_stop))
         events.worker_report.add_listener(guarded(self._worker_report))
+        events.quit.add_listener(guarded(self._close))
         for ending in (events.quitting, events.quit):  # workers send last rows after `quitting`
             ending.add_listener(guarded(self._record.keep))
         if self._pusher:
@@ -146,6 +148,7 @@ class Master:
             incidents_tab.install(web_ui.app, web_ui.template_args, base)
 
     def _test_start(self, **_: Any) -> None:
+        self._close()
         self._run = run_folder.begin(datetime.now(UTC), self._labels.of_this_run())
         details = {
             "host": self._environment.host,
@@ -184,11 +187,22 @@ class Master:
     def _test_stop(self, **_: Any) -> None:
         if self._run and self._run.ended_at is None:
             self._run = run_folder.ended(self._run, datetime.now(UTC))
-            self._failures.end()
-            self._take_own_retries()
-            if self._retries:
-                logger.warning("locust-kit: RETRIES: %s", connections.told(self._retries))
-            self._record.end(self._run, {RETRIES_KEY: self._retries, **self._told})
+            self._record.stopped()
+            runner = self._environment.runner
+            if runner and runner.user_count:  # Locust itself ends, and its workers will hear of it now
+                gevent.spawn_later(_LAST_REPORTS_SECONDS, guarded(self._close))
+            else:
+                self._close()
+
+    def _close(self, **_: Any) -> None:
+        """Write the end of a run down, if that was not done: when its workers have sent their last figures."""
+        if not (self._run and self._run.ended_at and self._record.is_open):
+            return
+        self._failures.end()
+        self._take_own_retries()
+        if self._retries:
+            logger.warning("locust-kit: RETRIES: %s", connections.told(self._retries))
+        self._record.end(self._run, {RETRIES_KEY: self._retries, **self._told})
 
     def _worker_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
         report = data.get(REPORT_KEY)

@@ -45,7 +45,13 @@ class RunRecord:
         self._ticks = 0
         self._most_users = 0
         self._shape_cut = False
+        self._stopped = False
         self._quit = False  # whether this process was asked to end while a run was going
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a run has begun that has no end marker yet."""
+        return self._run is not None
 
     def listen(self) -> None:
         """Follow each run."""
@@ -57,7 +63,7 @@ class RunRecord:
         """Make the folder of a run, so that there is one whatever comes."""
         trouble = run_folder.Trouble(run)
         self._run, self._details, self._ticks = run, details, 0
-        self._most_users, self._shape_cut = 0, False
+        self._most_users, self._shape_cut, self._stopped = 0, False, False
         self._writer = Writer(run_folder.RUNS / run.run_id, trouble)
         self._account.begin(run.run_id, self._writer)
         try:
@@ -69,6 +75,10 @@ class RunRecord:
         """Note whether a load shape is cut short: one that came to its own end stops the run itself."""
         shape = getattr(self._environment.runner, "shape_greenlet", None)
         self._shape_cut = shape is not None and shape is not gevent.getcurrent()
+
+    def stopped(self) -> None:
+        """Note that the run is over, though what is known of it may not be complete yet."""
+        self._stopped = True
 
     def end(self, run: Run, told: Mapping[str, Any]) -> None:
         """Write all of it down, the end marker last; `told` is what the workers said of themselves."""
@@ -98,7 +108,7 @@ class RunRecord:
         self._most_users = max(self._most_users, user_count)
 
     def _quitting(self, **_: Any) -> None:
-        self._quit = self._run is not None
+        self._quit = self._run is not None and not self._stopped
 
     def _tick(self) -> None:
         """Look once a second; a run's timer is known only after its start."""

@@ -6,6 +6,7 @@ Real Locust processes against a server on the loopback that counts what it is as
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import subprocess
@@ -140,7 +141,7 @@ def run(folder: Path, what: str, url: str, *, plugin: bool, **environ: str) -> t
     table = folder / f"{what}-{plugin}"
     files = ",".join([str(folder / f"{what}.py"), *([str(PLUGIN)] if plugin else [])])
     load = [] if what == "shape" else ["-u", "3", "-r", "100", "-t", "2"]
-    load += ["--processes", "1"] if what == "halves" else []  # a worker, whose report must be sent
+    load += ["--processes", "1"] if what in {"halves", "steady"} else []  # a worker, whose report must be sent
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "locust", "-f", files, "--headless", "-H", url, "--csv", table, *load],
         env={
@@ -179,6 +180,34 @@ def test_requests_and_figures_are_those_of_a_run_without_the_plugin(
     )
     if what == "own":
         assert "heard 30 mine-listeners mine-locust_kit_x mine-utils" in said
+
+
+STEADY = """
+from locust import FastHttpUser, constant, task
+class Buyer(FastHttpUser):
+    wait_time = constant(0.01)
+    @task
+    def buy(self): self.client.get("/bad", name="buy")
+"""
+
+
+def test_a_run_that_ends_with_locust_itself_has_what_its_workers_sent_last(
+    tmp_path: Path, server: tuple[str, Counter[str]]
+) -> None:
+    (tmp_path / "steady.py").write_text(STEADY)
+    figures, said = run(tmp_path, "steady", server[0], plugin=True)
+    requests, failures = map(int, figures["buy"])
+    assert requests == failures > 100
+    (folder,) = (tmp_path / "runs").iterdir()
+    groups, statistics, times, end = (
+        json.loads((folder / f"{name}.json").read_text())
+        for name in ("failure_groups", "statistics", "performance", "end")
+    )
+    assert (groups["failures"], groups["requests"]) == (failures, requests)
+    assert sum(group["count"] for group in groups["groups"]) == failures
+    assert (statistics["figures"]["failures"], times["endpoints"][0]["failed"]["count"]) == (failures, failures)
+    assert (end["requests"], end["failures"], end["quit"]) == (requests, failures, False)
+    assert f"Failure analysis: {failures} failed requests (100.0 % of {requests})" in said
 
 
 BROKEN_INSIDE = """
