@@ -1,9 +1,9 @@
 """Take secrets out of texts before they leave this machine. Pure but for reading the rules once.
 
-One file for both sides, the plugin inside Locust and the commands beside it (`sidecar/redaction.py` is a link to it):
-what may not be shown in one place may not be shown in the other. Its rules are redaction.json. A text is judged by its
-form (headers, URLs, JSON, forms, well-known tokens) and by values that are known to be secret, which are taken out
-wherever they stand, in the forms that URLs and Base64 give them as well.
+One file for both sides, the plugin inside Locust and the commands beside it: `sidecar/common/redaction.py` is a link to
+this one. What may not be shown in one place may not be shown in the other. Its rules are redaction.json. A text is
+judged by its form (headers, URLs, JSON, forms, well-known tokens) and by values that are known to be secret. Those are
+taken out wherever they stand, in the forms that URLs and Base64 give them as well.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sidecar.cli import VERBS
-from sidecar.drive.say import silence
-from sidecar.errors import KitError
+from sidecar.common.errors import KitError
+from sidecar.common.say import silence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sidecar.drive import workspace
-from sidecar.drive.capacity import capacity
-from sidecar.drive.say import Say
-from sidecar.drive.signals import interrupt_on_signals
+from sidecar.commands.capacity import capacity
+from sidecar.common.say import Say
+from sidecar.common.signals import interrupt_on_signals
+from sidecar.stack import workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from sidecar.client.reader import SidecarError, SidecarReader
+from sidecar.common.errors import KitError, SettingError, StackError
 from sidecar.diagnose import bundle
 from sidecar.diagnose.catalogue import LAYERS, causes
 from sidecar.diagnose.evidence import Evidence
@@ -16,14 +18,12 @@ from sidecar.diagnose.gather.gather import gather
 from sidecar.diagnose.judge import RULES, diagnose
 from sidecar.diagnose.notes import Notes, incident_for
 from sidecar.diagnose.render import listing, markdown, text
-from sidecar.drive import state, workspace
-from sidecar.errors import KitError, SettingError, StackError
 from sidecar.model import document
 from sidecar.model.finding import Diagnosis
 from sidecar.model.note import WANTED, note_line
-from sidecar.serve.reader import SidecarError, SidecarReader
 from sidecar.settings import makeflags, project_name
 from sidecar.settings.model import project_word
+from sidecar.stack import state, workspace
 
 NAME = "diagnose"
 HELP = "why it does not work, with evidence, and the commands that mend it"

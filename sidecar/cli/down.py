@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sidecar.drive import workspace
-from sidecar.drive.down import down
-from sidecar.drive.say import Say
-from sidecar.drive.swarm import where
-from sidecar.errors import SettingError
+from sidecar.commands.down import down
+from sidecar.common.errors import SettingError
+from sidecar.common.say import Say
+from sidecar.stack import deployment as where
+from sidecar.stack import workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

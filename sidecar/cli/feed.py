@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from sidecar.client.reader import SidecarError, SidecarReader
+from sidecar.incidents.freshness import judged
 from sidecar.model.incident import Incident
 from sidecar.model.snapshot import Snapshot
-from sidecar.rules.freshness import judged
-from sidecar.serve.reader import SidecarError, SidecarReader
 from sidecar.views.scene import ContainerLog, Scene
 from sidecar.views.state import ViewState, Where
 

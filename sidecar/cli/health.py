@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from sidecar.drive import workspace
-from sidecar.drive.swarm import where
-from sidecar.errors import StackError
+from sidecar.client.reader import first_snapshot
+from sidecar.common import units
+from sidecar.common.errors import StackError
 from sidecar.model import document
-from sidecar.serve.reader import first_snapshot
 from sidecar.settings import refuse_flags
-from sidecar.views import units
+from sidecar.stack import deployment as where
+from sidecar.stack import workspace
 from sidecar.views.aligned import aligned
 
 if TYPE_CHECKING:

@@ -8,18 +8,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sidecar.drive import workspace
-from sidecar.drive.swarm import where
-from sidecar.errors import SettingError, StackError
+from sidecar.client.documents import IncidentList
+from sidecar.client.reader import SidecarError, SidecarReader, UnknownError, first_snapshot
+from sidecar.common.errors import SettingError, StackError
+from sidecar.common.text import clean
+from sidecar.common.times import format_time, parse_time
 from sidecar.model import document
 from sidecar.model.incident import Evidence, Incident
 from sidecar.model.naming import KIND_NAMES, told
 from sidecar.model.note import WANTED, note_line
-from sidecar.model.text import clean
-from sidecar.model.times import format_time, parse_time
-from sidecar.serve.documents import IncidentList
-from sidecar.serve.reader import SidecarError, SidecarReader, UnknownError, first_snapshot
 from sidecar.settings import command_line, makeflags
+from sidecar.stack import deployment as where
+from sidecar.stack import workspace
 
 NAME = "incidents"
 HELP = "what went wrong, one line each: incidents [SINCE=10m] [ID [NOTE=…]] [--json]"

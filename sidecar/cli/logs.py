@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from sidecar.drive import workspace
-from sidecar.errors import SettingError
+from sidecar.common.errors import SettingError
 from sidecar.settings import refuse_flags
+from sidecar.stack import workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

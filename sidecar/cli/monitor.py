@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Mapping
 
 from sidecar.cli.feed import Feed, utc_now
-from sidecar.drive import workspace
-from sidecar.drive.say import silence
-from sidecar.drive.swarm import where
-from sidecar.serve.reader import first_snapshot
+from sidecar.client.reader import first_snapshot
+from sidecar.common.say import silence
+from sidecar.stack import deployment as where
+from sidecar.stack import workspace
 from sidecar.views.frame import frame
 from sidecar.views.plain import ascii_only, plain
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from sidecar.drive import workspace
-from sidecar.drive.docker import Container, connect
-from sidecar.errors import StackError
+from sidecar.common.errors import StackError
+from sidecar.engine.host_client import Container, connect
+from sidecar.stack import workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

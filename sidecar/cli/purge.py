@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from sidecar.drive import workspace
-from sidecar.drive.down import purge
-from sidecar.drive.say import Say
-from sidecar.errors import SettingError
+from sidecar.commands.down import purge
+from sidecar.common.errors import SettingError
+from sidecar.common.say import Say
+from sidecar.stack import workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

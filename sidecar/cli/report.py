@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from sidecar.drive import report as drive_report
-from sidecar.drive import workspace
-from sidecar.drive.say import Say
+from sidecar.commands import report as drive_report
+from sidecar.common.say import Say
+from sidecar.stack import workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from sidecar.drive import reports, workspace
+from sidecar.commands import reports
+from sidecar.stack import workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

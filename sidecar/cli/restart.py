@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sidecar.drive import workspace
-from sidecar.drive.restart import restart
-from sidecar.drive.say import Say
+from sidecar.commands.restart import restart
+from sidecar.common.say import Say
+from sidecar.stack import workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from sidecar.drive import workspace
-from sidecar.drive.docker import connect
-from sidecar.drive.registered import Clock
-from sidecar.drive.say import Say
-from sidecar.drive.selftest.selftest import selftest
-from sidecar.drive.signals import interrupt_on_signals
-from sidecar.serve.reader import SidecarReader, first_snapshot
+from sidecar.client.reader import SidecarReader, first_snapshot
+from sidecar.commands.selftest.selftest import selftest
+from sidecar.common.say import Say
+from sidecar.common.signals import interrupt_on_signals
+from sidecar.engine.host_client import connect
 from sidecar.settings import refuse_flags
+from sidecar.stack import workspace
+from sidecar.stack.registered import Clock
 
 NAME = "selftest"
 HELP = "kill small containers of its own and see whether the sidecar saw every kill (exit 0 all seen, 1 one missed)"

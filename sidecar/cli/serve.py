@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
-from sidecar.errors import SettingError
+from sidecar.common.errors import SettingError
 
 NAME = "serve"
 HELP = "watch the stack and answer on the sidecar's port (runs inside the monitor container)"
@@ -22,7 +22,7 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     import logging  # noqa: PLC0415
 
     from sidecar.serve.server import serve  # noqa: PLC0415
-    from sidecar.watch.settings import from_environment  # noqa: PLC0415
+    from sidecar.settings.monitor import from_environment  # noqa: PLC0415
 
     if args:
         raise SettingError(f"serve takes no arguments, but got {args[0]!r}", wanted="its settings in the environment")

@@ -6,10 +6,10 @@ import json
 import sys
 from collections.abc import Mapping
 
-from sidecar.drive import workspace
-from sidecar.drive.swarm import where
-from sidecar.serve.reader import first_snapshot
+from sidecar.client.reader import first_snapshot
 from sidecar.settings import refuse_flags
+from sidecar.stack import deployment as where
+from sidecar.stack import workspace
 
 NAME = "snapshot"
 HELP = "what the view shows, as one JSON document"

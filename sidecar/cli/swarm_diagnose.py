@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 from sidecar.cli.diagnose import exit_code
 from sidecar.diagnose.render import text
-from sidecar.diagnose.swarm.gather import gather
-from sidecar.diagnose.swarm.judge import diagnose
-from sidecar.drive import workspace
 from sidecar.model import document
+from sidecar.stack import workspace
+from sidecar.swarm.diagnose.gather import gather
+from sidecar.swarm.diagnose.judge import diagnose
 
 NAME = "swarm-diagnose"
 HELP = "why the stack on the Swarm does not work: nodes, images, placement, network (--json)"

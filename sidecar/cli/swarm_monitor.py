@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sidecar.cli import monitor
-from sidecar.drive import workspace
-from sidecar.drive.swarm import where
-from sidecar.errors import StackError
+from sidecar.common.errors import StackError
+from sidecar.stack import deployment as where
+from sidecar.stack import workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sidecar.drive import workspace
-from sidecar.drive.say import Say
-from sidecar.drive.swarm.up import swarm_up
+from sidecar.common.say import Say
 from sidecar.settings import refuse_flags
+from sidecar.stack import workspace
+from sidecar.swarm.commands.up import swarm_up
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,11 +6,11 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from sidecar.drive import workspace
-from sidecar.drive.docker import EngineAbsentError
-from sidecar.drive.say import Say
-from sidecar.drive.up import up
+from sidecar.commands.up import up
+from sidecar.common.say import Say
+from sidecar.engine.host_client import EngineAbsentError
 from sidecar.settings import refuse_flags
+from sidecar.stack import workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from sidecar.ledger.records import RunPoint, Series
 from sidecar.model.incident import Incident
 from sidecar.model.logs import StoredLine
+from sidecar.model.records import RunPoint, Series
 from sidecar.model.snapshot import SCHEMA_VERSION, Blind, LogLine
 
 Column = tuple[float | None, ...]

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
-from sidecar.errors import StackError
+from sidecar.client.documents import LogLines
+from sidecar.common.errors import StackError
 from sidecar.model import document
 from sidecar.model.incident import Incident
 from sidecar.model.snapshot import LogLine, Snapshot
-from sidecar.serve.documents import LogLines
 from sidecar.settings.model import project_word
 
 T = TypeVar("T")

@@ -6,11 +6,11 @@ import http.client
 from typing import TypeVar
 from urllib.parse import urlencode
 
+from sidecar.client.documents import IncidentList
 from sidecar.model import document
 from sidecar.model.cluster import NodeWord
 from sidecar.model.document import DocumentError
 from sidecar.model.incident import Incident
-from sidecar.serve.documents import IncidentList
 
 T = TypeVar("T")
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from sidecar.cluster.gatherer import Gatherer, Surroundings, peer_client
 from sidecar.cluster.names import addresses
 from sidecar.cluster.reach import Prober, reach
-from sidecar.cluster.settings import MASTER, MASTER_PORT, ClusterSettings
 from sidecar.cluster.teller import Teller
 from sidecar.model.cluster import NO_OTHERS, Others
 from sidecar.model.snapshot import Blind, Host, Node
-from sidecar.rules.assembly import Recorded, Seen
-from sidecar.watch.recorder import Put
+from sidecar.monitor.assembly import Recorded, Seen
+from sidecar.monitor.recorder import Put
+from sidecar.settings.peers import MASTER, MASTER_PORT, ClusterSettings
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MOST_INTERVAL_SECONDS = 2.0  # an OOM kill on any node is in the leader's ledger within 5 s

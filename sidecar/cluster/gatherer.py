@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
+from sidecar.cluster import rules
 from sidecar.cluster.client import PeerClient, PeerError
+from sidecar.cluster.rules import Peer
 from sidecar.model.cluster import NO_OTHERS, NodeWord, Others
 from sidecar.model.incident import Incident, Kind
 from sidecar.model.signal import Gathered
 from sidecar.model.snapshot import Node
-from sidecar.rules import cluster as rules
-from sidecar.rules.assembly import Recorded
-from sidecar.rules.cluster import Peer
-from sidecar.watch.recorder import Put
+from sidecar.monitor.assembly import Recorded
+from sidecar.monitor.recorder import Put
 
 _log = logging.getLogger(__name__)
 

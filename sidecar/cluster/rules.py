@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from sidecar.common.times import format_time
 from sidecar.model.cluster import NodeWord, Others
 from sidecar.model.incident import FINAL, Evidence, Incident, Kind, Severity, identity
 from sidecar.model.snapshot import Blind, Container, Node
-from sidecar.model.times import format_time
 
 SILENT_SECONDS = 5.0
 GONE = timedelta(minutes=10)

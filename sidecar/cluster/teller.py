@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
+from sidecar.common.version import KIT_VERSION
 from sidecar.model.cluster import NodeWord, Reach
 from sidecar.model.snapshot import Snapshot
-from sidecar.version import KIT_VERSION
-from sidecar.watch.feed import Upserts
+from sidecar.monitor.feed import Upserts
 
 
 class Teller:

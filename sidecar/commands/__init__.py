@@ -1,1 +1,1 @@
-"""The only room that acts: it builds, starts, scales, reloads, runs and removes. Host only."""
+"""What a verb does: up, down, run, scale, reload, capacity. Host only."""

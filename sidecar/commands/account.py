@@ -5,22 +5,22 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from sidecar.drive.swarm import where
-from sidecar.drive.web import WebError
+from sidecar.client.documents import IncidentList
+from sidecar.client.reader import SidecarError, SidecarReader
+from sidecar.common.times import format_time
+from sidecar.locust_api.control import WebError
 from sidecar.model import document
 from sidecar.model.incident import FINAL
-from sidecar.model.times import format_time
-from sidecar.rules import verdict
-from sidecar.rules.decision import Reason
-from sidecar.serve.documents import IncidentList
-from sidecar.serve.reader import SidecarError, SidecarReader
+from sidecar.report.verdict import verdict
+from sidecar.report.verdict.decision import Reason
+from sidecar.stack import deployment as where
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from sidecar.drive.outcome import Run
-    from sidecar.drive.web import Web
+    from sidecar.commands.outcome import Run
+    from sidecar.locust_api.control import Web
     from sidecar.settings import Settings
 
 _UNSEEN = "the sidecar was not there to see OOM kills and restarts"

@@ -10,20 +10,21 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sidecar.drive import reports, saving, up, workspace
-from sidecar.drive.run import run
-from sidecar.errors import KitError, SettingError
-from sidecar.report.charts import png
-from sidecar.report.charts.plots import Lane, by_step
-from sidecar.report.charts.shapes import Picture, Role
-from sidecar.rules import knee
-from sidecar.rules.knee import Knee
+from sidecar.commands import reports, saving, up
+from sidecar.commands.run import run
+from sidecar.common.errors import KitError, SettingError
+from sidecar.report.render.charts import png
+from sidecar.report.render.charts.plots import Lane, by_step
+from sidecar.report.render.charts.shapes import Picture, Role
+from sidecar.report.verdict import knee
+from sidecar.report.verdict.knee import Knee
+from sidecar.stack import workspace
 from sidecar.views.aligned import aligned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sidecar.drive.say import Say
+    from sidecar.common.say import Say
     from sidecar.settings import Settings
 
 _FILES = Path("locustfiles") / "capacity"

@@ -5,17 +5,18 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from sidecar.drive import reports, secrets, state, workspace
-from sidecar.drive.docker import Engine, connect
-from sidecar.errors import KitError, StackError
+from sidecar.commands import reports
+from sidecar.common.errors import KitError, StackError
+from sidecar.engine.host_client import Engine, connect
+from sidecar.stack import secrets, state, workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from sidecar.drive.compose import Compose
-    from sidecar.drive.say import Say
+    from sidecar.common.say import Say
     from sidecar.settings import Settings
+    from sidecar.stack.compose import Compose
 
 _PROJECT_LABEL = "com.docker.compose.project"
 _TIMEOUT_SECONDS = 300

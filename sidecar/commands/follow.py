@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from sidecar.drive import signals
-from sidecar.drive.plan import RUNNING
-from sidecar.drive.web import Web, WebDownError, WebError
+from sidecar.commands.plan import RUNNING
+from sidecar.common import signals
+from sidecar.locust_api.control import Web, WebDownError, WebError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sidecar.drive.registered import Clock
+    from sidecar.stack.registered import Clock
 
 _EACH_SECONDS = 1.0
 _MASTER_GONE_SECONDS = 20.0  # nothing listens for this long: it is not coming back within this run

@@ -6,18 +6,20 @@ import ipaddress
 import time
 from typing import TYPE_CHECKING
 
-from sidecar.drive import images, knock, locustfile, registered, state, tls_files, up, workspace
-from sidecar.drive.compose import Decided, write_env_file
-from sidecar.drive.docker import connect
-from sidecar.drive.registered import Clock
-from sidecar.errors import SettingError, StackError
+from sidecar.commands import up
+from sidecar.common.errors import SettingError, StackError
+from sidecar.engine.host_client import connect
+from sidecar.locust_api import greeting as knock
 from sidecar.settings.addresses import shown
+from sidecar.stack import images, locustfile, registered, state, tls_files, workspace
+from sidecar.stack.compose import Decided, write_env_file
+from sidecar.stack.registered import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sidecar.drive.docker import Container, Engine
-    from sidecar.drive.say import Say
+    from sidecar.common.say import Say
+    from sidecar.engine.host_client import Container, Engine
     from sidecar.settings import Settings
 
 _WORKER, _MASTER = "locust-worker", "locust-master"

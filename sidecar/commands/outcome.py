@@ -8,23 +8,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sidecar.drive import account, limits, record, saving, summary, workspace
-from sidecar.drive.web import Web, WebError
-from sidecar.errors import KitError
-from sidecar.report.judging import Judging, judged_document
-from sidecar.rules import decision, thresholds
-from sidecar.rules.decision import Facts, Reason, Verdict
+from sidecar.commands import account, record, saving, summary
+from sidecar.common.errors import KitError
+from sidecar.locust_api.control import Web, WebError
+from sidecar.report.verdict import decision, thresholds
+from sidecar.report.verdict.decision import Facts, Reason, Verdict
+from sidecar.report.verdict.judging import Judging, judged_document
+from sidecar.stack import limits, workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sidecar.drive.compose import Decided
-    from sidecar.drive.follow import Seen
-    from sidecar.drive.plan import Master, Plan
-    from sidecar.drive.say import Say
+    from sidecar.commands.follow import Seen
+    from sidecar.commands.plan import Master, Plan
+    from sidecar.common.say import Say
     from sidecar.model.threshold import Threshold
-    from sidecar.rules.thresholds import Judged
+    from sidecar.report.verdict.thresholds import Judged
     from sidecar.settings import Settings
+    from sidecar.stack.compose import Decided
 
 _LONGEST_EXCEPTION = 200  # characters
 

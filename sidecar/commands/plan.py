@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sidecar.errors import SettingError, StackError
+from sidecar.common.errors import SettingError, StackError
 from sidecar.settings import Settings, parse
 
 if TYPE_CHECKING:

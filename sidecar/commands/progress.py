@@ -6,11 +6,11 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sidecar.drive import summary
+from sidecar.commands import summary
 
 if TYPE_CHECKING:
-    from sidecar.drive.follow import Seen
-    from sidecar.drive.say import Say
+    from sidecar.commands.follow import Seen
+    from sidecar.common.say import Say
 
 _EACH_SECONDS = 5.0
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sidecar.drive.swarm import where
-from sidecar.errors import KitError
-from sidecar.model.times import parse_time
-from sidecar.serve.reader import SidecarError, UnknownError
+from sidecar.client.reader import SidecarError, UnknownError
+from sidecar.common.errors import KitError
+from sidecar.common.times import parse_time
+from sidecar.stack import deployment as where
 
 if TYPE_CHECKING:
     from sidecar.settings import Settings
@@ -141,7 +141,7 @@ def _by_helper(settings: Settings, why: str, *words: str) -> bytes:
         *("--volume", f"{project}_runs:/var/lib/locust-kit/runs"),
         *("--volume", f"{project}_ledger:/var/lib/locust-kit/ledger"),
         *("--cap-drop", "ALL", "--security-opt", "no-new-privileges:true", "--memory", "512m"),
-        *("--entrypoint", "python3", IMAGE, "-m", "sidecar.runs", *words),
+        *("--entrypoint", "python3", IMAGE, "-m", "sidecar.report.runs", *words),
     ]
     volumes = subprocess.run(
         ["docker", "volume", "inspect", f"{project}_runs"], capture_output=True, timeout=_HELPER_SECONDS, check=False

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sidecar.drive import limits, record, reports, saving
-from sidecar.errors import KitError, SettingError
-from sidecar.rules import decision
+from sidecar.commands import record, reports, saving
+from sidecar.common.errors import KitError, SettingError
+from sidecar.report.verdict import decision
+from sidecar.stack import limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sidecar.drive.say import Say
+    from sidecar.common.say import Say
     from sidecar.settings import Settings
 
 LAST = "last"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sidecar.errors import KitError
+from sidecar.common.errors import KitError
 from sidecar.views.aligned import aligned
 
 Run = tuple[Path, Mapping[str, Any]]

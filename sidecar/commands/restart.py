@@ -6,16 +6,17 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from sidecar.drive import locustfile, registered, state, up, workspace
-from sidecar.drive.docker import Container, Engine, connect
-from sidecar.drive.registered import Clock
-from sidecar.drive.web import Web, WebError
-from sidecar.errors import StackError
+from sidecar.commands import up
+from sidecar.common.errors import StackError
+from sidecar.engine.host_client import Container, Engine, connect
+from sidecar.locust_api.control import Web, WebError
+from sidecar.stack import locustfile, registered, state, workspace
+from sidecar.stack.registered import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sidecar.drive.say import Say
+    from sidecar.common.say import Say
     from sidecar.settings import Settings
 
 _RESTART_TIMEOUT_SECONDS = 90.0

@@ -12,20 +12,22 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sidecar.drive import follow, limits, outcome, plan, reports, restart, signals, up, workspace
-from sidecar.drive.follow import Interrupted, Limits, Seen
-from sidecar.drive.outcome import Run
-from sidecar.drive.progress import Progress
-from sidecar.drive.registered import Clock
-from sidecar.drive.swarm import where
-from sidecar.drive.web import Web, WebError
-from sidecar.errors import StackError
+from sidecar.commands import follow, outcome, plan, reports, restart, up
+from sidecar.commands.follow import Interrupted, Limits, Seen
+from sidecar.commands.outcome import Run
+from sidecar.commands.progress import Progress
+from sidecar.common import signals
+from sidecar.common.errors import StackError
+from sidecar.locust_api.control import Web, WebError
+from sidecar.stack import deployment as where
+from sidecar.stack import limits, workspace
+from sidecar.stack.registered import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sidecar.drive.plan import Master, Plan
-    from sidecar.drive.say import Say
+    from sidecar.commands.plan import Master, Plan
+    from sidecar.common.say import Say
     from sidecar.settings import Settings
 
 _CLOCK = Clock(time.monotonic, time.sleep)

@@ -7,13 +7,13 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sidecar.drive import reports
-from sidecar.errors import KitError
-from sidecar.report import html, junit, markdown, pictures, words
-from sidecar.report.charts import png
+from sidecar.commands import reports
+from sidecar.common.errors import KitError
+from sidecar.report.render import html, junit, markdown, pictures, words
+from sidecar.report.render.charts import png
 
 if TYPE_CHECKING:
-    from sidecar.drive.say import Say
+    from sidecar.common.say import Say
     from sidecar.settings import Settings
 
 Files = Iterable[tuple[str, bytes]]

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from sidecar.drive import registered, state, workspace
-from sidecar.drive.docker import connect
-from sidecar.drive.registered import Clock
-from sidecar.errors import SettingError
+from sidecar.common.errors import SettingError
+from sidecar.engine.host_client import connect
+from sidecar.stack import registered, state, workspace
+from sidecar.stack.registered import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sidecar.drive.say import Say
+    from sidecar.common.say import Say
     from sidecar.settings import Settings
 
 _WORKER = "locust-worker"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sidecar.drive.follow import Seen, total
+from sidecar.commands.follow import Seen, total
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

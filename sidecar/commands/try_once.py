@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sidecar.drive import images, locustfile, up, workspace
-from sidecar.drive.compose import Compose, Decided, write_env_file
-from sidecar.drive.docker import Engine, connect
+from sidecar.commands import up
+from sidecar.engine.host_client import Engine, connect
+from sidecar.stack import images, locustfile, workspace
+from sidecar.stack.compose import Compose, Decided, write_env_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sidecar.drive.say import Say
+    from sidecar.common.say import Say
     from sidecar.settings import Settings
 
 

@@ -6,8 +6,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sidecar.drive import (
-    banner,
+from sidecar.commands import banner
+from sidecar.commands.down import docker
+from sidecar.common.errors import SettingError, StackError
+from sidecar.engine.host_client import Container, Engine, connect
+from sidecar.stack import (
     check,
     images,
     locustfile,
@@ -21,17 +24,14 @@ from sidecar.drive import (
     tls_files,
     workspace,
 )
-from sidecar.drive.compose import Compose, Decided, write_env_file
-from sidecar.drive.docker import Container, Engine, connect
-from sidecar.drive.down import docker
-from sidecar.drive.registered import Clock
-from sidecar.drive.swarm import where
-from sidecar.errors import SettingError, StackError
+from sidecar.stack import deployment as where
+from sidecar.stack.compose import Compose, Decided, write_env_file
+from sidecar.stack.registered import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sidecar.drive.say import Say
+    from sidecar.common.say import Say
     from sidecar.settings import Settings
 
 _GIB = 1024**3

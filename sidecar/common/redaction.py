@@ -1,1 +1,1 @@
-../locustfiles/locust_kit/redaction.py
+../../locustfiles/locust_kit/redaction.py

@@ -16,11 +16,11 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from sidecar.common.errors import KitError
+from sidecar.common.redaction import SHORTEST_KNOWN, Redactor, rules
 from sidecar.diagnose.evidence import ContainerFacts, EnvLine, Evidence, Pair
 from sidecar.diagnose.rules.locust_names import LEGACY
-from sidecar.errors import KitError
 from sidecar.model import document
-from sidecar.redaction import SHORTEST_KNOWN, Redactor, rules
 from sidecar.settings import KNOBS
 
 T = TypeVar("T")

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from sidecar.common.errors import KitError
+from sidecar.common.times import format_time
 from sidecar.diagnose.evidence import KnownIncident
-from sidecar.drive import state
-from sidecar.errors import KitError
 from sidecar.model.finding import Diagnosis
 from sidecar.model.incident import Severity
-from sidecar.model.times import format_time
+from sidecar.stack import state
 
 _KEPT, _SHOWN = 200, 3
 

@@ -10,15 +10,15 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
+from sidecar.common.errors import EngineError
+from sidecar.common.text import clean
 from sidecar.engine import log_lines, payload
 from sidecar.engine.identity import PROJECT_LABEL, STACK_LABEL
 from sidecar.engine.inspection import inspection as read_inspection
 from sidecar.engine.inspection import owners
 from sidecar.engine.unix_get import MOST_BYTES, UnixGet
-from sidecar.errors import EngineError
 from sidecar.model.observation import Counters, Inspected, Listed, LogEntry
 from sidecar.model.signal import Owner
-from sidecar.model.text import clean
 
 OLDEST_API = (1, 44)  # Engine 25: the first with a one-shot stats reading that does not wait a second
 NEWEST_API = (1, 51)  # the newest whose answers are among the recorded payloads of the tests

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sidecar.errors import EngineError
+from sidecar.common.errors import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from urllib.parse import urlencode
 
+from sidecar.common.errors import EngineError
+from sidecar.common.text import clean
 from sidecar.engine.event_parse import FILTERS
 from sidecar.engine.unix_get import UnixGet
 from sidecar.engine.unix_http import UnixConnection
-from sidecar.errors import EngineError
-from sidecar.model.text import clean
 
 _CHUNK_BYTES = 1 << 16
 _MOST_REASON_BYTES = 4096

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
+from sidecar.common.text import clean
 from sidecar.engine.fields import OddAnswerError, Payload, full_id, label, label_number, record
 from sidecar.engine.inspection import owner
 from sidecar.model.signal import Event
-from sidecar.model.text import clean
 
 # All that tells of a container's life and death. exec_* is left out: a health check alone makes three of them a time.
 VERBS = (

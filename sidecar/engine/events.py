@@ -16,11 +16,11 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
+from sidecar.common.backoff import Backoff
+from sidecar.common.errors import EngineError
 from sidecar.engine.event_feed import Feed, lines, remembered
 from sidecar.engine.event_parse import event_ns, parse_line, read_line
-from sidecar.errors import EngineError
 from sidecar.model.signal import Event, Signal, StreamDown, StreamUp
-from sidecar.watch.backoff import Backoff
 
 _log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from sidecar.errors import EngineError
+from sidecar.common.errors import EngineError
 
 Payload = Mapping[str, Any]  # the engine's JSON: its schema is Docker's, and each field is read with a function below
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from sidecar.drive.endpoint import find_socket
-from sidecar.errors import EngineError
+from sidecar.common.errors import EngineError
+from sidecar.engine.endpoint import find_socket
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from sidecar.model.text import clean
+from sidecar.common.text import clean
 
 _LINE_END = b"\r\n"
 _MOST_HEAD_BYTES = 64 * 1024

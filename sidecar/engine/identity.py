@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sidecar.common.text import clean
 from sidecar.engine.fields import Payload, label, label_number
-from sidecar.model.text import clean
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from sidecar.common.text import clean
+from sidecar.common.times import parse_time
 from sidecar.engine.fields import Payload, full_id, record, text, whole
 from sidecar.engine.identity import identity, is_helper
 from sidecar.engine.payload import exit_code, first_name, labels_of, memory_limit
 from sidecar.model.signal import Inspection, Owner
-from sidecar.model.text import clean
-from sidecar.model.times import parse_time
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NEVER_YEAR = 1  # Go's zero time: Docker's way to say "never"

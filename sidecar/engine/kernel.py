@@ -15,9 +15,9 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from sidecar.common.backoff import Backoff
 from sidecar.engine.cgroups import Cgroups, ContainerCounter
 from sidecar.model.signal import Counter, KernelReading, Signal
-from sidecar.watch.backoff import Backoff
 
 _log = logging.getLogger(__name__)
 

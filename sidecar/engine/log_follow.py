@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass
 
+from sidecar.common.errors import EngineError
 from sidecar.engine.http_stream import OK, Answer, BadHttpError, request
 from sidecar.engine.log_lines import LineReader, NotALogError, RawLine
-from sidecar.errors import EngineError
 
 _UNIX = "unix://"
 _NOT_FOUND = 404

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from sidecar.common.text import clean
+from sidecar.common.times import docker_time
 from sidecar.model.logs import STDERR, STDOUT
 from sidecar.model.observation import LogEntry
-from sidecar.model.text import clean
-from sidecar.model.times import docker_time
 
 MOST_KEPT_BYTES = 16 * 1024  # of one line
 _HEADER_BYTES = 8  # stream number, three zeros, length as four big-endian bytes

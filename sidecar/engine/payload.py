@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from sidecar.common.text import clean
+from sidecar.common.times import docker_time
 from sidecar.engine.fields import (
     LARGEST,
     Payload,
@@ -23,8 +25,6 @@ from sidecar.engine.fields import (
 )
 from sidecar.engine.identity import identity, is_helper
 from sidecar.model.observation import Card, Counters, Inspected, Listed
-from sidecar.model.text import clean
-from sidecar.model.times import docker_time
 
 _HEALTH = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)")
 _ENDED = frozenset({"exited", "dead", "restarting"})  # the states in which the last exit code is this state's cause

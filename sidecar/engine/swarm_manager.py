@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sidecar.errors import StackError
-from sidecar.model.times import docker_time
+from sidecar.common.errors import StackError
+from sidecar.common.times import docker_time
 
 if TYPE_CHECKING:
-    from sidecar.drive.docker import Engine
+    from sidecar.engine.host_client import Engine
 
 STACK_LABEL = "com.docker.stack.namespace"
 MASTER, WORKER, MONITOR = "locust-master", "locust-worker", "monitor"

@@ -1,1 +1,1 @@
-"""From what the streams say to incidents: OOM kills counted and placed, deaths explained, blind spans told. Pure."""
+"""From containers' histories to incidents: OOM kills counted and placed, exits explained, gaps reported. Pure."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sidecar.rules.incidents.lives import SECOND
+from sidecar.incidents.lives import SECOND
 
 SETTLE_NS = 5 * SECOND // 2  # by then a victim's end has been told of, if the engine is not out of breath
 _EARLY_NS = SECOND // 2  # an event may be stamped a little before the reading that shows what it tells of

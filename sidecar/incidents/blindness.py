@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from sidecar.incidents.desk import Desk, moment, nanoseconds
+from sidecar.incidents.lives import SECOND
 from sidecar.model.incident import Evidence, Incident, Kind, Severity, identity
 from sidecar.model.snapshot import Blind
-from sidecar.rules.incidents.desk import Desk, moment, nanoseconds
-from sidecar.rules.incidents.lives import SECOND
 
 SIDECAR, EVENTS, KERNEL = "sidecar", "events", "kernel"
 _SUBJECTS = {

@@ -10,6 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from sidecar.incidents.account import SETTLE_NS, Account
+from sidecar.incidents.blindness import EVENTS, KERNEL, SIDECAR, Blindness
+from sidecar.incidents.desk import Desk, Enrich, moment
+from sidecar.incidents.ends import Ends
+from sidecar.incidents.kills import Kills
+from sidecar.incidents.lives import SECOND, STARTED_DIFFERS_NS, Life, Vessel
+from sidecar.incidents.remainder import Remainder
 from sidecar.model.incident import Incident, Kind, Reason
 from sidecar.model.signal import (
     Event,
@@ -25,13 +32,6 @@ from sidecar.model.signal import (
     Unreadable,
 )
 from sidecar.model.snapshot import Blind
-from sidecar.rules.incidents.account import SETTLE_NS, Account
-from sidecar.rules.incidents.blindness import EVENTS, KERNEL, SIDECAR, Blindness
-from sidecar.rules.incidents.desk import Desk, Enrich, moment
-from sidecar.rules.incidents.ends import Ends
-from sidecar.rules.incidents.kills import Kills
-from sidecar.rules.incidents.lives import SECOND, STARTED_DIFFERS_NS, Life, Vessel
-from sidecar.rules.incidents.remainder import Remainder
 
 ACCOUNT, ALIVE, CLEAN, VESSEL = "account", "alive_ns", "clean_end", "vessel/"
 _LONG_NS = 600 * SECOND  # a sidecar that was asked to end, and stayed away this long, had nothing to watch

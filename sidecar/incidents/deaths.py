@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from sidecar.incidents.lives import SECOND, Life
 from sidecar.model.incident import Reason, Severity
-from sidecar.rules.incidents.lives import SECOND, Life
 
 SIGKILL_EXIT = 137
 WORKER = "locust-worker"

@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from sidecar.incidents.lives import SECOND, Life
 from sidecar.model.incident import FINAL, PROVISIONAL, Evidence, Incident, Kind, Severity, identity
-from sidecar.rules.incidents.lives import SECOND, Life
 
 Enrich = Callable[[Incident], Incident]
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from sidecar.incidents import phrases
+from sidecar.incidents.account import DEATH_TAKES_NS, SETTLE_NS
+from sidecar.incidents.deaths import MASTER, SIGKILL_EXIT, oom_near, reason_of, severity_of
+from sidecar.incidents.desk import Desk, moment
+from sidecar.incidents.kills import Kills
+from sidecar.incidents.lives import SECOND, Life, Vessel
 from sidecar.model.incident import Evidence, Kind, Reason, Severity
 from sidecar.model.signal import Inspection
-from sidecar.rules.incidents import phrases
-from sidecar.rules.incidents.account import DEATH_TAKES_NS, SETTLE_NS
-from sidecar.rules.incidents.deaths import MASTER, SIGKILL_EXIT, oom_near, reason_of, severity_of
-from sidecar.rules.incidents.desk import Desk, moment
-from sidecar.rules.incidents.kills import Kills
-from sidecar.rules.incidents.lives import SECOND, Life, Vessel
 
 _RESTART_SOON_NS = SECOND  # most policy restarts come within 100 ms: an end that is none for long is told as a restart
 

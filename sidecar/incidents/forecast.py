@@ -21,10 +21,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sidecar.rules import line
-from sidecar.rules.line import Pair
-from sidecar.rules.teeth import Teeth
-from sidecar.rules.trace import Point, Trace
+from sidecar.incidents import line
+from sidecar.incidents.line import Pair
+from sidecar.incidents.teeth import Teeth
+from sidecar.incidents.trace import Point, Trace
 
 LEAST_LEVEL = 0.44  # of the limit: some rounds below half, so that a forecast is there when half is reached
 GROWN_TIMES = 4.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from sidecar.incidents.forecast import Forecast
 from sidecar.model.snapshot import Container
-from sidecar.rules.forecast import Forecast
 
 Life = tuple[datetime | None, int]  # the start, and the OOM kills so far: memory begins anew after each
 

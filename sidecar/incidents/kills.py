@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from sidecar.incidents import phrases
+from sidecar.incidents.account import DEATH_TAKES_NS, Account, Claim
+from sidecar.incidents.desk import Desk, moment, nanoseconds
+from sidecar.incidents.lives import SECOND, Life
 from sidecar.model.incident import FINAL, Evidence, Incident, Kind, Reason, Severity
-from sidecar.rules.incidents import phrases
-from sidecar.rules.incidents.account import DEATH_TAKES_NS, Account, Claim
-from sidecar.rules.incidents.desk import Desk, moment, nanoseconds
-from sidecar.rules.incidents.lives import SECOND, Life
 
 TOGETHER = timedelta(seconds=2)  # kills of one life this close together are one incident
 FELLED_WITHIN_NS = 6 * SECOND  # from the last kill to the engine's word that the container ended of it

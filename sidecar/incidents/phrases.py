@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from sidecar.incidents.deaths import words
 from sidecar.model.incident import Incident, Reason
 from sidecar.model.naming import users_and_workers
-from sidecar.rules.incidents.deaths import words
 
 _MEBIBYTE = 1024 * 1024
 

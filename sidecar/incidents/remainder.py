@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from sidecar.incidents import phrases
+from sidecar.incidents.account import Account, Claim, Entry, could_be, distance_ns
+from sidecar.incidents.blindness import Blindness
+from sidecar.incidents.deaths import SIGKILL_EXIT, oom_near
+from sidecar.incidents.desk import Desk, moment
+from sidecar.incidents.ends import Ends
+from sidecar.incidents.kills import Kills
+from sidecar.incidents.lives import SECOND, Life
 from sidecar.model.incident import Evidence, Incident, Kind, Severity, identity
-from sidecar.rules.incidents import phrases
-from sidecar.rules.incidents.account import Account, Claim, Entry, could_be, distance_ns
-from sidecar.rules.incidents.blindness import Blindness
-from sidecar.rules.incidents.deaths import SIGKILL_EXIT, oom_near
-from sidecar.rules.incidents.desk import Desk, moment
-from sidecar.rules.incidents.ends import Ends
-from sidecar.rules.incidents.kills import Kills
-from sidecar.rules.incidents.lives import SECOND, Life
 
 _TOO_SHORT_NS = SECOND  # even under cgroup v1 the engine can miss what happens in a life this short
 _PROMPT_NS = SECOND // 2  # from a kill to the end that it brings, on a machine that is not out of breath

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from statistics import median
 
-from sidecar.rules.line import Pair
+from sidecar.incidents.line import Pair
 
 TOOTH = 0.04  # of the limit: a smaller up and down is noise
 KEPT = 32

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sidecar.errors import LedgerError
+from sidecar.common.errors import LedgerError
 from sidecar.ledger.database import BUSY_SECONDS
 
 _MOST_IDLE = 4

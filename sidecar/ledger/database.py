@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sidecar.errors import LedgerError
+from sidecar.common.errors import LedgerError
 from sidecar.ledger.schema import Schema
 
 BUSY_SECONDS = 5.0  # two sidecars may overlap for a moment while one replaces the other

@@ -10,17 +10,17 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from sidecar.errors import LedgerError
+from sidecar.common.errors import LedgerError
 from sidecar.ledger.database import is_corrupt
 from sidecar.ledger.history_reader import HistoryReader
 from sidecar.ledger.history_thread import HistoryThread
 from sidecar.ledger.history_writer import HistoryWriter
 from sidecar.ledger.moments import millis
 from sidecar.ledger.pending import MOST_BYTES, Dropped, Pending, Round
-from sidecar.ledger.records import HealthMinute, Recent, RunPoint, Sample, Series
 from sidecar.ledger.retention import Retention
 from sidecar.ledger.rings import DEPTH, Rings
 from sidecar.model.logs import LogCursor, StoredLine
+from sidecar.model.records import HealthMinute, Recent, RunPoint, Sample, Series
 
 _log = logging.getLogger(__name__)
 

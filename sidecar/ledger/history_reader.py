@@ -13,12 +13,12 @@ from typing import Any
 from sidecar.ledger.connections import Readers
 from sidecar.ledger.history_prune import SLOT_MS
 from sidecar.ledger.moments import from_millis, from_nanos, millis, nanos
-from sidecar.ledger.records import HealthMinute, Point, Recent, RunPoint, Series
 from sidecar.ledger.rings import shortened
 from sidecar.ledger.schema import HISTORY
 from sidecar.model.incident import MemorySample
 from sidecar.model.logs import StoredLine
 from sidecar.model.observation import LogEntry
+from sidecar.model.records import HealthMinute, Point, Recent, RunPoint, Series
 
 _EVER_NS = 2**63 - 1
 _LONGEST_PATTERN = 50_000  # bytes; SQLite refuses a longer one

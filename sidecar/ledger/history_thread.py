@@ -7,11 +7,11 @@ import sqlite3
 import threading
 from collections.abc import Callable
 
-from sidecar.errors import LedgerError
+from sidecar.common.backoff import Backoff
+from sidecar.common.errors import LedgerError
 from sidecar.ledger.database import is_corrupt
 from sidecar.ledger.history_writer import HistoryWriter
 from sidecar.ledger.pending import Pending
-from sidecar.watch.backoff import Backoff
 
 _log = logging.getLogger(__name__)
 

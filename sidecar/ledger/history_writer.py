@@ -13,10 +13,10 @@ from sidecar.ledger.database import file_bytes, open_database, transaction, was_
 from sidecar.ledger.history_prune import prune_age, prune_size, roll_up
 from sidecar.ledger.moments import micros, millis
 from sidecar.ledger.pending import Round, Work
-from sidecar.ledger.records import HealthMinute, RunPoint, Sample
 from sidecar.ledger.retention import Retention
 from sidecar.ledger.schema import HISTORY, LEDGER
 from sidecar.model.logs import LogCursor, Mark, StoredLine
+from sidecar.model.records import HealthMinute, RunPoint, Sample
 
 _LARGEST = 2**63 - 1  # what a column holds; a container without a limit may be said to have 2^64 - 1
 _SEEN_AGAIN_MS = 600_000

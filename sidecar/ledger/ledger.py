@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sidecar.errors import LedgerError
+from sidecar.common.errors import LedgerError
 from sidecar.ledger.database import file_bytes, is_corrupt, open_database, transaction, used_bytes, was_removed
 from sidecar.ledger.moments import micros
 from sidecar.ledger.prune import prune_ledger

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sidecar.ledger.moments import from_nanos
-from sidecar.ledger.records import Recent, Sample
 from sidecar.model.incident import MemorySample
 from sidecar.model.logs import StoredLine
 from sidecar.model.observation import LogEntry
+from sidecar.model.records import Recent, Sample
 
 DEPTH = 60
 _MOST_CONTAINERS = 256  # the longest untouched go first

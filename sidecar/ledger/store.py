@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sidecar.errors import LedgerError
+from sidecar.common.errors import LedgerError
 from sidecar.ledger.database import BUSY_SECONDS
 from sidecar.ledger.history import History
 from sidecar.ledger.ledger import Ledger

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from sidecar.common.text import clean
+from sidecar.common.times import docker_time
 from sidecar.model import label
 from sidecar.model.label import Label
 from sidecar.model.observation import MasterStats, MasterWorker, PluginRun, PluginStatus
 from sidecar.model.snapshot import Endpoint, Failure
-from sidecar.model.text import clean
-from sidecar.model.times import docker_time
 
 Payload = Mapping[str, Any]  # JSON of the master; each value is checked where it is read
 

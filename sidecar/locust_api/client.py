@@ -10,8 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from sidecar.locust_answers import MasterError, Payload, checked_json, parse_plugin, parse_stats
-from sidecar.locust_web import Credentials, LocustWeb
+from sidecar.locust_api.answers import MasterError, Payload, checked_json, parse_plugin, parse_stats
+from sidecar.locust_api.web import Credentials, LocustWeb
 from sidecar.model.observation import LocustReading, PluginStatus
 
 _ANONYMOUS = Credentials()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from sidecar.errors import StackError
+from sidecar.common.errors import StackError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

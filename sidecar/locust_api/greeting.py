@@ -6,7 +6,7 @@ import errno
 import socket
 from typing import TYPE_CHECKING
 
-from sidecar.errors import StackError
+from sidecar.common.errors import StackError
 from sidecar.settings.addresses import shown
 
 if TYPE_CHECKING:

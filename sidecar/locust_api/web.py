@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
-from sidecar.locust_answers import MasterError
+from sidecar.locust_api.answers import MasterError
 
 MOST_BYTES = 4 * 1024 * 1024  # 500 rows and 500 errors are far below; more is not an answer but an accident
 _READ_BYTES = 64 * 1024

@@ -15,8 +15,8 @@ from enum import StrEnum
 from functools import cache
 from typing import TypeVar
 
+from sidecar.common.times import format_time, parse_time
 from sidecar.model.snapshot import Snapshot
-from sidecar.model.times import format_time, parse_time
 
 T = TypeVar("T")
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sidecar.model.text import clean
+from sidecar.common.text import clean
 
 LONGEST = 500
 WANTED = f"1 to {LONGEST} characters"

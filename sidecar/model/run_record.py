@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sidecar.ledger.records import Series
 from sidecar.model.incident import Incident
+from sidecar.model.records import Series
 
 Document = Mapping[str, Any]
 

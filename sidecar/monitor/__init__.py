@@ -1,1 +1,1 @@
-"""The watching sidecar: its settings, the readings of each round, and the loop that makes the current Snapshot."""
+"""The watching process: recorder, rounds, log followers, assembly of the Snapshot."""

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from sidecar.cluster import rules as cluster
+from sidecar.incidents.warnings import WORKER, Known, warnings
 from sidecar.model.cluster import NO_OTHERS, Others
 from sidecar.model.incident import Incident, Severity
 from sidecar.model.observation import Counters, Figures, Inspected, Listed, LocustReading, LogEntry
 from sidecar.model.snapshot import Blind, Container, Failure, Host, Locust, LogLine, Run, Service, Snapshot, Worker
-from sidecar.rules import cluster, verdict
-from sidecar.rules.warnings import WORKER, Known, warnings
+from sidecar.report.verdict import verdict
 
 SHORT_ID = 12
 MOST_INCIDENTS = 50

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from sidecar.incidents import freshness
 from sidecar.model import document
 from sidecar.model.incident import Incident
 from sidecar.model.snapshot import Snapshot
-from sidecar.rules import freshness
-from sidecar.rules.assembly import Recorded, shown
-from sidecar.watch.feed import Feed, Upserts
+from sidecar.monitor.assembly import Recorded, shown
+from sidecar.monitor.feed import Feed, Upserts
 
 _MERGE_AGAIN = timedelta(seconds=0.5)
 

@@ -9,11 +9,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from sidecar.ledger.records import Recent
 from sidecar.model.incident import Evidence, Incident, Kind
 from sidecar.model.observation import LogEntry
+from sidecar.model.records import Recent
 from sidecar.model.snapshot import Snapshot, Worker
-from sidecar.rules.assembly import SHORT_ID
+from sidecar.monitor.assembly import SHORT_ID
 
 LOG_LINES = 50
 MEMORY_SAMPLES = 15

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+from sidecar.common.errors import EngineError
 from sidecar.engine.api import Engine
 from sidecar.engine.figures import figures, restarted
-from sidecar.errors import EngineError
 from sidecar.model.observation import Counters, Figures, Inspected, Listed
-from sidecar.rules.assembly import Seen
+from sidecar.monitor.assembly import Seen
 
 INSPECT_EVERY_SECONDS = 10.0
 READERS = 4  # answers of the engine awaited at the same time

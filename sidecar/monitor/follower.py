@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+from sidecar.common.backoff import Backoff
+from sidecar.common.errors import EngineError
 from sidecar.engine.log_follow import LogRefusedError, NoSuchLogError, Reading, follow
 from sidecar.engine.log_lines import RawLine
 from sidecar.engine.log_sieve import Dam, Sieve
-from sidecar.errors import EngineError
 from sidecar.model.logs import LogCursor, StoredLine
 from sidecar.model.observation import LogEntry
-from sidecar.watch.backoff import Backoff
 
 _log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from time import monotonic, time_ns
 
 from sidecar.model.logs import LogCursor
 from sidecar.model.observation import LogEntry
-from sidecar.watch.follower import RING_LINES, Follower, LineStore, Pace, Source, Target
+from sidecar.monitor.follower import RING_LINES, Follower, LineStore, Pace, Source, Target
 
 _log = logging.getLogger(__name__)
 

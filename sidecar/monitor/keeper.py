@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from sidecar.ledger.records import RunPoint, Sample, run_point_of, samples_of
+from sidecar.incidents.conditions.conditions import Conditions
+from sidecar.model.records import RunPoint, Sample, run_point_of, samples_of
 from sidecar.model.signal import Gone
-from sidecar.rules.assembly import Recorded, Seen
-from sidecar.rules.conditions.conditions import Conditions
-from sidecar.watch.context import Context
-from sidecar.watch.fleet import FleetReading
-from sidecar.watch.follower import Target
-from sidecar.watch.recorder import Put
-from sidecar.watch.sampler import Round
-from sidecar.watch.series import Series
+from sidecar.monitor.assembly import Recorded, Seen
+from sidecar.monitor.context import Context
+from sidecar.monitor.fleet import FleetReading
+from sidecar.monitor.follower import Target
+from sidecar.monitor.recorder import Put
+from sidecar.monitor.sampler import Round
+from sidecar.monitor.series import Series
 
 
 class Keeps(Protocol):

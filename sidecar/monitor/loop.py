@@ -6,9 +6,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from sidecar.watch.backoff import Backoff
-from sidecar.watch.board import Board
-from sidecar.watch.sampler import Round
+from sidecar.common.backoff import Backoff
+from sidecar.monitor.board import Board
+from sidecar.monitor.sampler import Round
 
 _log = logging.getLogger(__name__)
 

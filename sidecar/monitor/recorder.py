@@ -15,16 +15,16 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from sidecar.errors import LedgerError
+from sidecar.common.backoff import Backoff
+from sidecar.common.errors import LedgerError
+from sidecar.incidents.book import Book
+from sidecar.incidents.desk import moment
+from sidecar.incidents.lives import SECOND
 from sidecar.ledger.ledger import Batch, Ledger
 from sidecar.model.incident import FINAL, Incident, Kind
 from sidecar.model.signal import Event, Gathered, Noted, Signal, StreamUp, Tick
-from sidecar.rules.assembly import Recorded
-from sidecar.rules.incidents.book import Book
-from sidecar.rules.incidents.desk import moment
-from sidecar.rules.incidents.lives import SECOND
-from sidecar.watch.backoff import Backoff
-from sidecar.watch.lag import LagMeter
+from sidecar.monitor.assembly import Recorded
+from sidecar.monitor.lag import LagMeter
 
 _log = logging.getLogger(__name__)
 

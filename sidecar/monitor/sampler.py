@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from sidecar.common.backoff import Backoff
+from sidecar.common.errors import EngineError
 from sidecar.engine.api import Engine
-from sidecar.errors import EngineError
+from sidecar.incidents.forecasts import Forecasts
+from sidecar.incidents.warnings import MASTER
 from sidecar.model.cluster import NO_OTHERS, Others
 from sidecar.model.observation import LocustReading, LogEntry
 from sidecar.model.snapshot import Host, Snapshot
-from sidecar.rules import assembly
-from sidecar.rules.assembly import NOTHING_RECORDED, Observed, Recorded, Seen
-from sidecar.rules.forecasts import Forecasts
-from sidecar.rules.warnings import MASTER
-from sidecar.watch.backoff import Backoff
-from sidecar.watch.fleet import Fleet, FleetReading
-from sidecar.watch.master import LocustSource, Master
+from sidecar.monitor import assembly
+from sidecar.monitor.assembly import NOTHING_RECORDED, Observed, Recorded, Seen
+from sidecar.monitor.fleet import Fleet, FleetReading
+from sidecar.monitor.master import LocustSource, Master
 
 MOST_HOSTNAMES = 5000  # two of each container: far more than a master lists
 

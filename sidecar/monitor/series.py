@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from sidecar.model.observation import Card, Counters, Listed
 from sidecar.model.series import ContainerSeries, Total
-from sidecar.rules.assembly import Seen
+from sidecar.monitor.assembly import Seen
 
 KEPT_SECONDS = 3600.0
 MOST_GONE = 500

@@ -9,7 +9,7 @@ from sidecar.model.incident import Incident
 from sidecar.notify.courier import Courier
 from sidecar.notify.notifier import Notifier
 from sidecar.notify.pager import Pager
-from sidecar.watch.settings import WatchSettings
+from sidecar.settings.monitor import WatchSettings
 
 
 def make_notifier(

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
+from sidecar.common.backoff import Backoff
 from sidecar.model.incident import Incident
 from sidecar.notify.message import Message
 from sidecar.notify.pager import Pager
-from sidecar.watch.backoff import Backoff
 
 _log = logging.getLogger(__name__)
 

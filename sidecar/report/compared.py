@@ -6,8 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from sidecar.model.run_record import RunRecord
-from sidecar.rules.comparison import compare
-from sidecar.rules.thresholds import spreads_of
+from sidecar.report.verdict.comparison import compare
+from sidecar.report.verdict.thresholds import spreads_of
 
 _UNLIKE = ("users", "spawn_rate_per_second", "shape_class")
 

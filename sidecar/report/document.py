@@ -9,14 +9,14 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from sidecar.ledger.records import Series
+from sidecar.common.times import format_time
+from sidecar.incidents.warnings import MASTER, WORKER
 from sidecar.model.incident import Incident
+from sidecar.model.records import Series
 from sidecar.model.run_record import RunRecord
-from sidecar.model.times import format_time
-from sidecar.report.judging import Judging, judge, judged_document, judging
-from sidecar.rules import attribution, broken, capacity, decision
-from sidecar.rules.timeline import Timeline, resampled
-from sidecar.rules.warnings import MASTER, WORKER
+from sidecar.report.verdict import attribution, broken, capacity, decision
+from sidecar.report.verdict.judging import Judging, judge, judged_document, judging
+from sidecar.report.verdict.timeline import Timeline, resampled
 
 SCHEMA_VERSION = 1
 

@@ -11,11 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sidecar.errors import LedgerError
-from sidecar.model import document
-from sidecar.serve.answers import BAD_REQUEST, NOT_FOUND, UNAVAILABLE, json_answer, problem
-from sidecar.serve.archive import DEFAULT_LIMIT, Archive, Board, IncidentQuery, LogQuery
-from sidecar.serve.documents import (
+from sidecar.client.documents import (
     Axis,
     History,
     IncidentList,
@@ -25,6 +21,10 @@ from sidecar.serve.documents import (
     run_columns,
     without_evidence,
 )
+from sidecar.common.errors import LedgerError
+from sidecar.model import document
+from sidecar.serve.answers import BAD_REQUEST, NOT_FOUND, UNAVAILABLE, json_answer, problem
+from sidecar.serve.archive import DEFAULT_LIMIT, Archive, Board, IncidentQuery, LogQuery
 from sidecar.serve.notes import Note, NoteTaker
 from sidecar.serve.parameters import ParameterError, Parameters
 

@@ -16,7 +16,7 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from sidecar.runs.reports import Reports
+from sidecar.report.runs.reports import Reports
 from sidecar.serve.answers import BAD_REQUEST, UNAVAILABLE, json_answer, problem
 from sidecar.serve.api import Api
 from sidecar.serve.archive import Archive, Board, Metrics

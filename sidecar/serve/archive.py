@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from sidecar.ledger.records import RunPoint, Series
 from sidecar.model.incident import Incident, Kind
 from sidecar.model.logs import StoredLine
+from sidecar.model.records import RunPoint, Series
 from sidecar.model.snapshot import Blind, Snapshot
-from sidecar.watch.feed import Upserts
+from sidecar.monitor.feed import Upserts
 
 DEFAULT_LIMIT = 200
 

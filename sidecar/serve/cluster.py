@@ -19,9 +19,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from sidecar.cluster.client import LEADER_HEADER
 from sidecar.cluster.teller import Teller
 from sidecar.model import document
+from sidecar.monitor.feed import Upserts
 from sidecar.serve.answers import BAD_REQUEST, UNAVAILABLE, json_answer, problem
 from sidecar.serve.parameters import ParameterError, Parameters
-from sidecar.watch.feed import Upserts
 
 COOKIE = "locust_kit_token"
 _UNAUTHORIZED = 401

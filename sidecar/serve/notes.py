@@ -10,7 +10,7 @@ from collections.abc import Callable
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from sidecar.errors import LedgerError
+from sidecar.common.errors import LedgerError
 from sidecar.model import document
 from sidecar.model.incident import Incident
 from sidecar.model.note import WANTED, note_line

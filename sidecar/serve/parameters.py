@@ -7,8 +7,8 @@ from datetime import datetime
 
 from starlette.datastructures import QueryParams
 
+from sidecar.common.times import parse_time
 from sidecar.model.incident import Kind
-from sidecar.model.times import parse_time
 
 _SHOWN_CHARACTERS = 60
 _LONGEST_TEXT = 200

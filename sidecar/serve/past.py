@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Protocol
 
 from sidecar.ledger.reader import LedgerReader
-from sidecar.ledger.records import RunPoint, Series
 from sidecar.model.incident import Incident, Kind, Severity
 from sidecar.model.logs import StoredLine
+from sidecar.model.records import RunPoint, Series
 from sidecar.model.snapshot import Blind
 from sidecar.serve.archive import IncidentQuery, LogQuery
 

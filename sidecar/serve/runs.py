@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sidecar.report import html
-from sidecar.runs.folder import NoSuchRunError
-from sidecar.runs.reports import Ask, Reports
+from sidecar.report.render import html
+from sidecar.report.runs.folder import NoSuchRunError
+from sidecar.report.runs.reports import Ask, Reports
 from sidecar.serve.answers import BAD_REQUEST, NOT_FOUND, json_answer, problem
 from sidecar.serve.parameters import ParameterError, Parameters
 

@@ -16,15 +16,15 @@ from starlette.applications import Starlette
 
 from sidecar.model.incident import Incident
 from sidecar.model.snapshot import Snapshot
+from sidecar.monitor.board import Board
+from sidecar.monitor.fleet import READERS
+from sidecar.monitor.loop import watch
 from sidecar.serve.app import make_app
 from sidecar.serve.cluster import Door
 from sidecar.serve.past import Past
+from sidecar.serve.sidecar import Sidecar, now
+from sidecar.settings.monitor import WatchSettings
 from sidecar.views.metrics import metrics_text
-from sidecar.watch.board import Board
-from sidecar.watch.fleet import READERS
-from sidecar.watch.loop import watch
-from sidecar.watch.settings import WatchSettings
-from sidecar.watch.sidecar import Sidecar, now
 
 _GRACE_SECONDS = 1
 

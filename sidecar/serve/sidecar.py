@@ -14,46 +14,46 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from sidecar import own
 from sidecar.cluster.cluster import Cluster
+from sidecar.common import own
+from sidecar.common.errors import EngineError, LedgerError
+from sidecar.common.version import KIT_VERSION
 from sidecar.engine.cgroups import Cgroups
 from sidecar.engine.docker_engine import DockerEngine
 from sidecar.engine.events import EventStream
+from sidecar.engine.host import HostReader
 from sidecar.engine.kernel import KernelWatch
-from sidecar.errors import EngineError, LedgerError
-from sidecar.host import HostReader
+from sidecar.incidents.blindness import blind_seconds
+from sidecar.incidents.book import Book
+from sidecar.incidents.conditions.conditions import Conditions
+from sidecar.incidents.lives import SECOND
 from sidecar.ledger.database import file_bytes
 from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.reader import LedgerReader
 from sidecar.ledger.retention import Retention
 from sidecar.ledger.schema import HISTORY, LEDGER
 from sidecar.ledger.store import PATIENCE_SECONDS, open_store
-from sidecar.locust_api import LocustApi
-from sidecar.locust_web import Credentials
+from sidecar.locust_api.client import LocustApi
+from sidecar.locust_api.web import Credentials
 from sidecar.model.incident import Incident, Kind
 from sidecar.model.own import Own
 from sidecar.model.signal import Event, Named, Noted, Signal, Unreadable
 from sidecar.model.snapshot import Verdict
+from sidecar.monitor import health
+from sidecar.monitor.assembly import Recorded
+from sidecar.monitor.context import Context
+from sidecar.monitor.followers import Followers
+from sidecar.monitor.health import Asked, HealthChecker
+from sidecar.monitor.keeper import Keeper
+from sidecar.monitor.lag import LagMeter
+from sidecar.monitor.recorder import EVENTS_ALIVE, Recorder
+from sidecar.monitor.sampler import Plan, Round, Sampler, Sources
+from sidecar.monitor.series import Series
+from sidecar.monitor.uncounted import Uncounted
 from sidecar.notify.make import make_notifier
-from sidecar.rules.assembly import Recorded
-from sidecar.rules.conditions.conditions import Conditions
-from sidecar.rules.incidents.blindness import blind_seconds
-from sidecar.rules.incidents.book import Book
-from sidecar.rules.incidents.lives import SECOND
-from sidecar.runs.past import LedgerPast
-from sidecar.runs.reports import Judge, Reports
-from sidecar.version import KIT_VERSION
-from sidecar.watch import health
-from sidecar.watch.context import Context
-from sidecar.watch.followers import Followers
-from sidecar.watch.health import Asked, HealthChecker
-from sidecar.watch.keeper import Keeper
-from sidecar.watch.lag import LagMeter
-from sidecar.watch.recorder import EVENTS_ALIVE, Recorder
-from sidecar.watch.sampler import Plan, Round, Sampler, Sources
-from sidecar.watch.series import Series
-from sidecar.watch.settings import WatchSettings
-from sidecar.watch.uncounted import Uncounted
+from sidecar.report.runs.past import LedgerPast
+from sidecar.report.runs.reports import Judge, Reports
+from sidecar.settings.monitor import WatchSettings
 
 _log = logging.getLogger(__name__)
 

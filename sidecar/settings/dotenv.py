@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sidecar.errors import SettingError
+from sidecar.common.errors import SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

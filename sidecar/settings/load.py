@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sidecar.errors import SettingError
+from sidecar.common.errors import SettingError
 from sidecar.settings import dotenv, makeflags, parse
 from sidecar.settings.knob import Knob
 from sidecar.settings.model import COMMAND_LINE, ENVIRONMENT, MAKE_COMMAND_LINE, REMEMBERED, Given, Settings

@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from sidecar.cluster.settings import ClusterSettings
-from sidecar.errors import SettingError
+from sidecar.common.errors import SettingError
 from sidecar.model.incident import Kind
 from sidecar.settings import parse
+from sidecar.settings.peers import ClusterSettings
 from sidecar.settings.watching import (
     ALERT_KINDS,
     LARGEST_LEDGER_MEGABYTES,

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sidecar.drive import state
-from sidecar.drive.compose import known_cause, last_words
-from sidecar.errors import KitError, LocustfileError
+from sidecar.common.errors import KitError, LocustfileError
+from sidecar.stack import state
+from sidecar.stack.compose import known_cause, last_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

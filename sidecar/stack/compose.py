@@ -9,11 +9,11 @@ import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sidecar.drive import envfile, limits, secrets
-from sidecar.errors import KitError, StackError
+from sidecar.common.errors import KitError, StackError
 from sidecar.settings import KNOBS, Settings
 from sidecar.settings.inside import FAILING, INSIDE, PUSHING
 from sidecar.settings.judging import JUDGING
+from sidecar.stack import envfile, limits, secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,13 +6,13 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sidecar.drive import secrets, state
-from sidecar.drive.docker import connect
-from sidecar.drive.swarm.manager import MASTER, Manager
-from sidecar.errors import StackError
+from sidecar.common.errors import StackError
+from sidecar.engine.host_client import connect
+from sidecar.engine.swarm_manager import MASTER, Manager
+from sidecar.stack import secrets, state
 
 if TYPE_CHECKING:
-    from sidecar.serve.reader import SidecarReader
+    from sidecar.client.reader import SidecarReader
     from sidecar.settings import Settings
 
 
@@ -75,7 +75,7 @@ def where(settings: Settings) -> Where:
 
 def reader(settings: Settings, timeout_seconds: float = 2.0) -> SidecarReader:
     """The sidecar of this project: the leading one in a Swarm."""
-    from sidecar.serve.reader import SidecarReader  # noqa: PLC0415  half of the verbs do without it
+    from sidecar.client.reader import SidecarReader  # noqa: PLC0415  half of the verbs do without it
 
     place = where(settings)
     return SidecarReader(settings.monitor_port, timeout_seconds, host=place.host, token=place.token)

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sidecar.drive.compose import Compose, explain
-from sidecar.errors import KitError, StackError
+from sidecar.common.errors import KitError, StackError
+from sidecar.stack.compose import Compose, explain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sidecar.drive.docker import Engine
-    from sidecar.drive.say import Say
+    from sidecar.common.say import Say
+    from sidecar.engine.host_client import Engine
     from sidecar.settings import Settings
 
 LABEL = "io.locust-kit.inputs"

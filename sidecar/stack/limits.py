@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sidecar.errors import SettingError
+from sidecar.common.errors import SettingError
 from sidecar.model import threshold
 
 if TYPE_CHECKING:

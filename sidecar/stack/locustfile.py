@@ -12,7 +12,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from sidecar.errors import LocustfileError, SettingError
+from sidecar.common.errors import LocustfileError, SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -8,12 +8,12 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sidecar.errors import StackError
+from sidecar.common.errors import StackError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sidecar.drive.docker import Container
+    from sidecar.engine.host_client import Container
     from sidecar.settings import Settings
 
 _LOOPBACK = "127.0.0.1"

@@ -10,8 +10,8 @@ import re
 import subprocess
 from typing import TYPE_CHECKING
 
-from sidecar.drive import state
-from sidecar.errors import StackError
+from sidecar.common.errors import StackError
+from sidecar.stack import state
 
 if TYPE_CHECKING:
     from pathlib import Path

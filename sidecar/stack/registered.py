@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sidecar.drive.web import Web, WebError, WebGuardedError
-from sidecar.errors import StackError
+from sidecar.common.errors import StackError
+from sidecar.locust_api.control import Web, WebError, WebGuardedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sidecar.drive.docker import Container, Engine
-    from sidecar.drive.say import Say
+    from sidecar.common.say import Say
+    from sidecar.engine.host_client import Container, Engine
 
 DEADLINE_SECONDS = 90.0
 _LOOK_EACH_SECONDS = 0.3

@@ -7,16 +7,16 @@ import shlex
 import socket
 from typing import TYPE_CHECKING
 
-from sidecar.drive import ports
-from sidecar.errors import SettingError, StackError
+from sidecar.common.errors import SettingError, StackError
 from sidecar.settings import KNOBS
 from sidecar.settings.addresses import LOCUST_PORT
 from sidecar.settings.inside import FAILING, INSIDE
+from sidecar.stack import ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sidecar.drive.docker import Container
+    from sidecar.engine.host_client import Container
     from sidecar.settings import Settings
 
 GATE = "gate"

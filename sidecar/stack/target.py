@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from sidecar.drive.compose import MOCK_HOST
-from sidecar.errors import LocustfileError, SettingError
+from sidecar.common.errors import LocustfileError, SettingError
 from sidecar.settings import parse
+from sidecar.stack.compose import MOCK_HOST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sidecar.drive.check import UserClass
+    from sidecar.stack.check import UserClass
 
 MOCK_URL = f"http://{MOCK_HOST}:8080"
 

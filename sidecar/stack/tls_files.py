@@ -6,7 +6,7 @@ import ssl
 import stat
 from typing import TYPE_CHECKING
 
-from sidecar.errors import SettingError
+from sidecar.common.errors import SettingError
 
 if TYPE_CHECKING:
     from pathlib import Path

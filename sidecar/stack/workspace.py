@@ -6,15 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sidecar.drive import state
-from sidecar.drive.compose import Compose, Decided, environment
-from sidecar.drive.docker import Container, Engine
-from sidecar.drive.endpoint import find_socket
-from sidecar.drive.swarm import where
-from sidecar.drive.web import Web, place
-from sidecar.errors import EngineError, SettingError, StackError
+from sidecar.common.errors import EngineError, SettingError, StackError
+from sidecar.engine.endpoint import find_socket
+from sidecar.engine.host_client import Container, Engine
+from sidecar.locust_api.control import Web, place
 from sidecar.settings import Settings, command_line, dotenv, load, project_name
 from sidecar.settings.addresses import shown
+from sidecar.stack import deployment as where
+from sidecar.stack import state
+from sidecar.stack.compose import Compose, Decided, environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from sidecar.common import units
+from sidecar.incidents.warnings import THROTTLED_PERCENT
 from sidecar.model.incident import Reason
 from sidecar.model.snapshot import Container
-from sidecar.rules.warnings import THROTTLED_PERCENT
-from sidecar.views import units
 from sidecar.views.lines import DIM, ERROR, OK, SELECTED, WARN, Line, Span, line
 from sidecar.views.order import badness, is_high
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, tzinfo
 
+from sidecar.common import units
 from sidecar.model.incident import PROVISIONAL, Evidence, Incident, MemorySample, Reason
 from sidecar.model.naming import KIND_NAMES, told
 from sidecar.model.snapshot import Snapshot
-from sidecar.views import units
 from sidecar.views.lines import DIM, TITLE, WARN, Line, Span, line, wrapped
 from sidecar.views.stories import Story, container_of, goes_on, stories
 from sidecar.views.ticker import MARKS, STYLES, block

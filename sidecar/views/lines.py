@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len, chop_cells
 
-from sidecar.model.text import clean
+from sidecar.common.text import clean
 
 OK, WARN, ERROR, DIM, TITLE, BANNER = "ok", "warn", "error", "dim", "title", "banner"
 SELECTED = "selected"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 
+from sidecar.common import units
 from sidecar.model.naming import short_worker
 from sidecar.model.snapshot import Endpoint, Failure, Worker
-from sidecar.views import units
 from sidecar.views.lines import DIM, ERROR, TITLE, Line, Span, cut, harmless, line
 
 _COUNT, _RATE, _TIME, _LAST = 9, 8, 9, 9

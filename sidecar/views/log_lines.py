@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 
+from sidecar.common import units
 from sidecar.model.snapshot import LogLine
-from sidecar.views import units
 from sidecar.views.lines import DIM, ERROR, WARN, Line, Span, harmless, line, wrapped
 
 # Locust's own log format: `[date time] host/LEVEL/logger: text`; time and host are known already.

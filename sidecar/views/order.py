@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from sidecar.incidents.warnings import MASTER, MEMORY_PERCENT, THROTTLED_PERCENT, WORKER
 from sidecar.model.incident import Reason
 from sidecar.model.snapshot import Container, Locust, Snapshot
-from sidecar.rules.warnings import MASTER, MEMORY_PERCENT, THROTTLED_PERCENT, WORKER
 
 Users = Mapping[str, int]
 _CALM_ENDS = frozenset({Reason.STOPPED.value, Reason.FINISHED.value})

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
+from sidecar.common import units
 from sidecar.model.incident import Incident
-from sidecar.views import locust_tables, top, units
+from sidecar.views import locust_tables, top
 from sidecar.views.frame import frame
 from sidecar.views.incident_detail import detail, story_of
 from sidecar.views.keys import KEYS, foot

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sidecar.common import units
 from sidecar.model.incident import Incident, Kind, Severity
 from sidecar.model.naming import KIND_NAMES, told, users_and_workers
 from sidecar.model.snapshot import Snapshot
-from sidecar.views import units
 
 _AFTERWARDS: Mapping[Kind, str] = {
     Kind.RESTART: "restarted",

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
+from sidecar.common import units
 from sidecar.model.incident import Severity
 from sidecar.model.naming import KIND_NAMES
 from sidecar.model.snapshot import Snapshot
-from sidecar.views import units
 from sidecar.views.lines import DIM, ERROR, OK, WARN, Line, Span, join_fitting, line, shortened, wrapped
 from sidecar.views.stories import Story, by_gravity, counted, sentence
 

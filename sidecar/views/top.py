@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
+from sidecar.common import units
+from sidecar.incidents.freshness import data_age_seconds
 from sidecar.model.snapshot import Blind, Host, Locust, Node, Snapshot, Verdict
-from sidecar.rules.freshness import data_age_seconds
-from sidecar.views import units
 from sidecar.views.lines import (
     BANNER,
     DIM,

@@ -28,13 +28,13 @@ from typing import Any
 
 from sidecar.cluster.gatherer import Gatherer, Surroundings, peer_client
 from sidecar.ledger.history import History
-from sidecar.ledger.records import samples_of
-from sidecar.locust_answers import parse_stats
+from sidecar.locust_api.answers import parse_stats
 from sidecar.model import document
 from sidecar.model.observation import LocustReading
+from sidecar.model.records import samples_of
 from sidecar.model.snapshot import Node
-from sidecar.rules import assembly
-from sidecar.rules.assembly import NOTHING_RECORDED, Observed
+from sidecar.monitor import assembly
+from sidecar.monitor.assembly import NOTHING_RECORDED, Observed
 
 WORD = Path(__file__).parents[1] / "unit" / "cluster" / "data" / "node_word.json"
 INTERVAL_SECONDS = 2.0

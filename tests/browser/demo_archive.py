@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from sidecar.ledger.records import Point, RunPoint, Series
 from sidecar.model.incident import Incident
 from sidecar.model.logs import StoredLine
+from sidecar.model.records import Point, RunPoint, Series
 from sidecar.model.snapshot import Blind, LogLine
 from sidecar.serve.archive import IncidentQuery, LogQuery
 from tests.browser.demo_world import LEAKING, PROJECT, World

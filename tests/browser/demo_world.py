@@ -9,6 +9,7 @@ import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from sidecar.client.documents import without_evidence
 from sidecar.model.incident import FINAL, Evidence, Incident, Kind, MemorySample, Reason, Severity, identity
 from sidecar.model.snapshot import (
     Blind,
@@ -24,8 +25,7 @@ from sidecar.model.snapshot import (
     Warn,
     Worker,
 )
-from sidecar.rules.assembly import services
-from sidecar.serve.documents import without_evidence
+from sidecar.monitor.assembly import services
 
 MIB, GIB = 1 << 20, 1 << 30
 PROJECT, OTHER_PROJECT = "locust", "shop"

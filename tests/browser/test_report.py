@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.report import html
+from sidecar.report.render import html
 from tests.browser.browser import Browser
 from tests.unit.report.test_document import HOSTILE, RECORDS, made
 

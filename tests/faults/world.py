@@ -17,7 +17,7 @@ from typing import Any
 
 from stacks import ROOT, Stack, docker, get_json, remove, until
 
-from sidecar.drive import workspace
+from sidecar.stack import workspace
 
 LABEL = "io.locust-kit.test=faults"
 WORKERS = 2

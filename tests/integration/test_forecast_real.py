@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import pytest
 from stacks import docker
 
+from sidecar.common.times import docker_time
 from sidecar.engine.figures import figures
 from sidecar.engine.payload import counters, inspected
 from sidecar.engine.unix_get import UnixGet
-from sidecar.model.times import docker_time
-from sidecar.rules.forecast import Forecast
+from sidecar.incidents.forecast import Forecast
 
 IMAGE = "locust-kit/monitor:local"
 SOCKET = "/var/run/docker.sock"

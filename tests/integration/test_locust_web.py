@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from _containers import container, engine_absent, need_image, run_docker, wait_until
 
-from sidecar.locust_api import LocustApi
-from sidecar.locust_web import Credentials
+from sidecar.locust_api.client import LocustApi
+from sidecar.locust_api.web import Credentials
 
 pytestmark = pytest.mark.skipif(bool(engine_absent()), reason=engine_absent() or "an engine is here")
 

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from _containers import ENGINE_SOCKET, container, engine_absent, need_image, run_docker
 
+from sidecar.common.times import docker_time
 from sidecar.ledger.history import History
-from sidecar.model.times import docker_time
-from sidecar.watch.follower import Target
-from sidecar.watch.followers import Followers
+from sidecar.monitor.follower import Target
+from sidecar.monitor.followers import Followers
 
 pytestmark = pytest.mark.skipif(bool(engine_absent()), reason=engine_absent() or "an engine is here")
 

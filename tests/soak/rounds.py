@@ -10,12 +10,12 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from sidecar import own
+from sidecar.common import own
+from sidecar.monitor.board import Board
+from sidecar.monitor.fleet import READERS
+from sidecar.serve.sidecar import Sidecar, now
+from sidecar.settings.monitor import WatchSettings
 from sidecar.views.metrics import metrics_text
-from sidecar.watch.board import Board
-from sidecar.watch.fleet import READERS
-from sidecar.watch.settings import WatchSettings
-from sidecar.watch.sidecar import Sidecar, now
 from tests.soak.pretend_fleet import PROJECT
 
 _SAY_EACH = 5000

@@ -19,10 +19,11 @@ from typing import Any
 
 from stacks import ROOT, docker, until
 
-from sidecar.drive import images, up, workspace
-from sidecar.drive.compose import Decided
-from sidecar.drive.docker import connect
-from sidecar.drive.say import Say
+from sidecar.commands import up
+from sidecar.common.say import Say
+from sidecar.engine.host_client import connect
+from sidecar.stack import images, workspace
+from sidecar.stack.compose import Decided
 
 LABEL = "io.locust-kit.test=swarm"
 PROJECT = "kit-test-swarm"

@@ -20,14 +20,14 @@ from sidecar.model.incident import Incident, Kind, Reason
 from sidecar.model.naming import KIND_NAMES
 from sidecar.model.own import Own
 from sidecar.model.snapshot import Locust, Snapshot
-from sidecar.runs.reports import Reports
+from sidecar.monitor.board import Board
+from sidecar.report.runs.reports import Reports
 from sidecar.serve.app import make_app
 from sidecar.settings import KNOBS
 from sidecar.settings.registry import ALIASES
 from sidecar.views.metrics_containers import container_families
 from sidecar.views.metrics_locust import locust_families
 from sidecar.views.metrics_own import own_families
-from sidecar.watch.board import Board
 from tests.unit.sidecar.asking import ask
 
 ROOT = Path(__file__).resolve().parents[2]

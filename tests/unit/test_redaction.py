@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from sidecar.redaction import Redactor, rules
+from sidecar.common.redaction import Redactor, rules
 
 CORPUS = json.loads((Path(__file__).parents[1] / "redaction_corpus.json").read_text())["cases"]
 MASK = rules().mask

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.errors import SettingError
+from sidecar.common.errors import SettingError
 from sidecar.settings import ALIASES, KNOBS, command_line, dotenv, load, makeflags, parse, project_name
 from sidecar.settings.typo import is_one_slip, nearest
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.errors import SettingError
+from sidecar.common.errors import SettingError
 from sidecar.settings import load
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.drive import compose, secrets, state
-from sidecar.drive.compose import Decided
-from sidecar.errors import SettingError
+from sidecar.common.errors import SettingError
 from sidecar.settings import Settings, load
+from sidecar.stack import compose, secrets, state
+from sidecar.stack.compose import Decided
 
 URL = "https://failures.example:8443/v1/batches?tenant=7"
 

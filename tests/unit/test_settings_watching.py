@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.drive import compose, secrets, state, workspace
-from sidecar.drive.compose import Decided
-from sidecar.errors import SettingError
+from sidecar.common.errors import SettingError
 from sidecar.model.incident import Kind
 from sidecar.settings import Settings, load, parse
-from sidecar.watch.settings import WatchSettings, from_environment
+from sidecar.settings.monitor import WatchSettings, from_environment
+from sidecar.stack import compose, secrets, state, workspace
+from sidecar.stack.compose import Decided
 
 URL = "https://user:hunter2@chat.example/hook"
 

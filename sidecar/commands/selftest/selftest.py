@@ -6,17 +6,17 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from sidecar.drive.docker import Engine
-from sidecar.drive.images import IMAGES
-from sidecar.drive.registered import Clock
-from sidecar.drive.say import Say
-from sidecar.drive.selftest.comparison import Row, compare, table, verdict
-from sidecar.drive.selftest.victims import SelftestError, Victim, started, wait_for_losses
+from sidecar.client.documents import IncidentList
+from sidecar.client.reader import SidecarError, SidecarReader
+from sidecar.commands.selftest.comparison import Row, compare, table, verdict
+from sidecar.commands.selftest.victims import SelftestError, Victim, started, wait_for_losses
+from sidecar.common.say import Say
+from sidecar.common.times import format_time
+from sidecar.engine.host_client import Engine
 from sidecar.model import document
 from sidecar.model.incident import Incident, Kind
-from sidecar.model.times import format_time
-from sidecar.serve.documents import IncidentList
-from sidecar.serve.reader import SidecarError, SidecarReader
+from sidecar.stack.images import IMAGES
+from sidecar.stack.registered import Clock
 
 PASSED, MISSED = 0, 1
 SETTLING_SECONDS = 15.0  # incidents are final after two seconds; the rest is for a machine under load

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from sidecar.drive.docker import Engine
-from sidecar.drive.registered import Clock
-from sidecar.drive.selftest.shapes import MEMORY, PROGRAM, SHAPES, Shape
-from sidecar.errors import KitError
+from sidecar.commands.selftest.shapes import MEMORY, PROGRAM, SHAPES, Shape
+from sidecar.common.errors import KitError
+from sidecar.engine.host_client import Engine
+from sidecar.stack.registered import Clock
 
 ROLE = "io.locust-kit.role=selftest"
 PATIENCE_SECONDS = 90.0

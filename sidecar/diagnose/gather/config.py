@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from sidecar.common.errors import KitError, LocustfileError, SettingError, StackError
 from sidecar.diagnose.evidence import ComposeService, ConfigFacts, EnvLine, FileProblem, Pair
 from sidecar.diagnose.rules.locust_names import LEGACY, NEEDED_BY_LOCUST
-from sidecar.drive import locustfile, remote, state, workspace
-from sidecar.errors import KitError, LocustfileError, SettingError, StackError
 from sidecar.settings import Settings, dotenv
 from sidecar.settings.addresses import shown
+from sidecar.stack import locustfile, remote, state, workspace
 
 _COMPOSE_SECONDS = 8.0
 _GIT_SECONDS = 3.0

@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from sidecar.common.errors import EngineError
+from sidecar.common.text import clean
+from sidecar.common.times import docker_time
 from sidecar.diagnose.evidence import Attachment, ContainerFacts, LogLine, Mount, Pair
 from sidecar.diagnose.gather.later import Deadline, each
-from sidecar.drive.docker import Engine
 from sidecar.engine import figures, identity, log_lines, payload
 from sidecar.engine.fields import OddAnswerError
-from sidecar.errors import EngineError
+from sidecar.engine.host_client import Engine
 from sidecar.model.observation import Counters
-from sidecar.model.text import clean
-from sidecar.model.times import docker_time
 
 MASTER_LINES, WORKER_LINES = 400, 120
 _CALL_SECONDS = 5.0

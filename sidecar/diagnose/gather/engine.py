@@ -12,16 +12,10 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
+from sidecar.common.errors import EngineError
 from sidecar.diagnose.evidence import EngineFacts, Event, Network, Pool
-from sidecar.drive.docker import (
-    Engine,
-    EngineAbsentError,
-    EngineDeniedError,
-    EngineSilentError,
-    message_of,
-)
-from sidecar.drive.endpoint import find_socket
-from sidecar.errors import EngineError
+from sidecar.engine.endpoint import find_socket
+from sidecar.engine.host_client import Engine, EngineAbsentError, EngineDeniedError, EngineSilentError, message_of
 
 _PATIENCE_SECONDS = 5.0
 _COMMAND_SECONDS = 5.0

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+from sidecar.common.errors import EngineError, KitError
 from sidecar.diagnose.evidence import (
     ConfigFacts,
     ContainerFacts,
@@ -26,13 +27,12 @@ from sidecar.diagnose.evidence import (
 from sidecar.diagnose.gather import config, containers, engine, firewall, host, inside, plan, web
 from sidecar.diagnose.gather.later import Deadline, Later, TooLateError, each
 from sidecar.diagnose.stack import MASTER, Stack
-from sidecar.drive import workspace
-from sidecar.drive.docker import Engine
-from sidecar.drive.images import IMAGES
-from sidecar.drive.web import Place, place
-from sidecar.errors import EngineError, KitError
+from sidecar.engine.host_client import Engine
+from sidecar.locust_api.control import Place, place
 from sidecar.model.observation import Counters
 from sidecar.settings import Settings
+from sidecar.stack import workspace
+from sidecar.stack.images import IMAGES
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 24.0

@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from sidecar.diagnose.evidence import Filesystem, HostFacts, PortFacts
-from sidecar.drive import ports
-from sidecar.drive.docker import Container
+from sidecar.engine.host_client import Container
+from sidecar.stack import ports
 
 HERE = "this machine"
 _PROC = Path("/proc")

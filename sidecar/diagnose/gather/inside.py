@@ -19,12 +19,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from sidecar.common.errors import EngineError
 from sidecar.diagnose.evidence import ContainerFacts, Filesystem, HttpTry, Inside, NameTry, Probe, Socket, TcpTry
 from sidecar.diagnose.gather.later import Deadline
-from sidecar.drive.docker import Engine, demultiplex, message_of
-from sidecar.errors import EngineError
+from sidecar.engine.host_client import Engine, demultiplex, message_of
 
-PROGRAM = Path(__file__).resolve().parents[1] / "look_around.py"
+PROGRAM = Path(__file__).resolve().with_name("look_around.py")
 ROLE = {"io.locust-kit.role": "probe"}
 EXEC, BESIDE, ALONE = "exec", "beside", "alone"
 

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sidecar.client.documents import IncidentList
+from sidecar.client.reader import NotReadyError, SidecarError, SidecarReader
+from sidecar.common.times import docker_time, format_time
 from sidecar.diagnose.evidence import ErrorRow, KnownIncident, MasterFacts, MasterWorker, MonitorFacts, Pair
-from sidecar.drive.web import Place, Web, WebDownError, WebError, WebGuardedError, WebSlowError
+from sidecar.locust_api.control import Place, Web, WebDownError, WebError, WebGuardedError, WebSlowError
 from sidecar.model import document
 from sidecar.model.incident import Incident
 from sidecar.model.snapshot import Snapshot
-from sidecar.model.times import docker_time, format_time
-from sidecar.serve.documents import IncidentList
-from sidecar.serve.reader import NotReadyError, SidecarError, SidecarReader
 
 _CALL_SECONDS = 4.0
 _MOST_ROWS = 60

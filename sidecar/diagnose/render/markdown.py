@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sidecar.common.text import clean
 from sidecar.model.finding import Diagnosis, Finding
-from sidecar.model.text import clean
 
 
 def render(diagnosis: Diagnosis) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from sidecar.common.text import clean
 from sidecar.model.finding import Confidence, Diagnosis, Finding, Seen, Status
 from sidecar.model.incident import Severity
-from sidecar.model.text import clean
 
 _LABEL = 9
 _NARROWEST, _WIDEST = 40, 100

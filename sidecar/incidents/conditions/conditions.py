@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from sidecar.common.times import format_time
+from sidecar.incidents.conditions import containers, loops
+from sidecar.incidents.conditions.failures import FailureWindow
+from sidecar.incidents.conditions.sign import Sign, running_id
+from sidecar.incidents.conditions.workers import Workers
 from sidecar.model.incident import FINAL, Incident, Kind, identity
 from sidecar.model.snapshot import Snapshot
-from sidecar.model.times import format_time
-from sidecar.rules.conditions import containers, loops
-from sidecar.rules.conditions.failures import FailureWindow
-from sidecar.rules.conditions.sign import Sign, running_id
-from sidecar.rules.conditions.workers import Workers
 
 FAIL_THRESHOLD = 0.05
 LASTING = frozenset(

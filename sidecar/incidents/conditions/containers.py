@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from sidecar.incidents.conditions.sign import MEBIBYTE, Sign, Subject, of_project, subject_of
 from sidecar.model.incident import Kind, Severity
 from sidecar.model.snapshot import Container, Snapshot
-from sidecar.rules.conditions.sign import MEBIBYTE, Sign, Subject, of_project, subject_of
 
 THROTTLED_PERCENT, NO_LONGER_THROTTLED_PERCENT = 5.0, 2.5
 THROTTLED_SECONDS = 10.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from datetime import datetime, timedelta
 
+from sidecar.incidents.conditions.sign import Sign, Subject
 from sidecar.model.incident import Kind, Severity
 from sidecar.model.snapshot import Locust, Snapshot
-from sidecar.rules.conditions.sign import Sign, Subject
 
 WINDOW = timedelta(seconds=10)
 _KEPT = 64  # ten seconds at two readings a second, thrice

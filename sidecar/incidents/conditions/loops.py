@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
+from sidecar.incidents.conditions.sign import Sign, Subject, of_project
 from sidecar.model.incident import Incident, Kind, Reason, Severity
-from sidecar.rules.conditions.sign import Sign, Subject, of_project
 
 RESTARTS = 3
 WINDOW = timedelta(minutes=5)

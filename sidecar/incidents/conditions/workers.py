@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from sidecar.common.times import format_time
+from sidecar.incidents.conditions.sign import of_project, running_id
+from sidecar.incidents.warnings import WORKER
 from sidecar.model.incident import FINAL, Incident, Kind, Reason, Severity, identity
 from sidecar.model.naming import users_and_workers
 from sidecar.model.snapshot import Container, Locust, Snapshot, Worker
-from sidecar.model.times import format_time
-from sidecar.rules.conditions.sign import of_project, running_id
-from sidecar.rules.warnings import WORKER
 
 MASTER = "locust-master"
 MISSING = "missing"

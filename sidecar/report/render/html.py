@@ -8,9 +8,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from sidecar.report import pictures
-from sidecar.report.charts import svg
-from sidecar.report.charts.shapes import Picture
+from sidecar.report.render import pictures
+from sidecar.report.render.charts import svg
+from sidecar.report.render.charts.shapes import Picture
 
 _STYLE = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
 _MOST_ROWS = 100

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sidecar.model.times import parse_time
-from sidecar.report.charts.plots import Lane, Mark, bars, over_time
-from sidecar.report.charts.shapes import SERIES, Picture, Role
+from sidecar.common.times import parse_time
+from sidecar.report.render.charts.plots import Lane, Mark, bars, over_time
+from sidecar.report.render.charts.shapes import SERIES, Picture, Role
 
 _MOST_CLASSES = len(SERIES) - 1
 _MOST_BARS = 10

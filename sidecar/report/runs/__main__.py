@@ -1,4 +1,4 @@
-"""Reports from the disk alone, for when no sidecar runs: `python3 -m sidecar.runs [RUN_ID [ASK]]` prints JSON.
+"""Reports from the disk alone, for when no sidecar runs: `python3 -m sidecar.report.runs [RUN_ID [ASK]]` prints JSON.
 
 ASK is a JSON object of what reports.Ask has. Runs in a short-lived container with the volumes `runs` and `ledger`;
 PROJECT and INTERVAL are in its environment.
@@ -13,12 +13,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sidecar.errors import KitError
+from sidecar.common.errors import KitError
+from sidecar.common.version import KIT_VERSION
 from sidecar.ledger.history_reader import HistoryReader
 from sidecar.ledger.reader import LedgerReader
-from sidecar.runs.past import LedgerPast
-from sidecar.runs.reports import Ask, Reports
-from sidecar.version import KIT_VERSION
+from sidecar.report.runs.past import LedgerPast
+from sidecar.report.runs.reports import Ask, Reports
 
 RUNS, LEDGER = Path("/var/lib/locust-kit/runs"), Path("/var/lib/locust-kit/ledger")
 

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sidecar.errors import KitError
+from sidecar.common.errors import KitError
+from sidecar.common.times import parse_time
 from sidecar.model.run_record import Moment, RunRecord
-from sidecar.model.times import parse_time
 
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4,32}")
 _MOST_MOMENTS = 7200  # of a longer run, each second, third ... one

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from sidecar.errors import LedgerError
-from sidecar.ledger.records import Series
+from sidecar.common.errors import LedgerError
 from sidecar.model.incident import FINAL, Incident
+from sidecar.model.records import Series
 from sidecar.model.run_record import RunRecord
-from sidecar.runs import folder
+from sidecar.report.runs import folder
 
 _LEAST_BEFORE_SECONDS, _LOOKS = 30.0, 3.0  # a run may be shorter than the time between two looks at the containers
 _AFTER = timedelta(seconds=2)  # what broke in a run's last second is known a little later

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Protocol
 
 from sidecar.ledger.reader import LedgerReader
-from sidecar.ledger.records import Series
 from sidecar.model.incident import Incident
+from sidecar.model.records import Series
 
 
 class Figures(Protocol):

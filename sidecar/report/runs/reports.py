@@ -12,10 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sidecar.errors import KitError
+from sidecar.common.errors import KitError
 from sidecar.report import compared, document
-from sidecar.runs import folder
-from sidecar.runs.gather import Past, gather
+from sidecar.report.runs import folder
+from sidecar.report.runs.gather import Past, gather
 
 _log = logging.getLogger(__name__)
 

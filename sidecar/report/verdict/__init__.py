@@ -1,1 +1,1 @@
-"""Decisions over frozen data. Pure: no clock, no network, no file."""
+"""From a run's record to its verdict: reasons, thresholds, comparison, capacity. Pure."""

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from sidecar.model.incident import Incident
 from sidecar.model.run_record import Moment
-from sidecar.rules.timeline import failures_at
+from sidecar.report.verdict.timeline import failures_at
 
 NEAR = timedelta(seconds=10)
 LIKELY, POSSIBLE, UNLIKELY, NONE = "likely", "possible", "unlikely", "none"

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sidecar.ledger.records import Series
+from sidecar.common.spans import Held, Sustained, held
+from sidecar.incidents.warnings import MASTER, WORKER
 from sidecar.model.incident import Incident, Kind
+from sidecar.model.records import Series
 from sidecar.model.run_record import Moment, RunRecord
-from sidecar.rules.decision import Reason
-from sidecar.rules.spans import Held, Sustained, held
-from sidecar.rules.verdict import invalidating
-from sidecar.rules.warnings import MASTER, WORKER
+from sidecar.report.verdict.decision import Reason
+from sidecar.report.verdict.verdict import invalidating
 
 _STEP = timedelta(seconds=10)  # of the timeline; a master that is busy may leave out a second or two
 _SERIES_STEPS = 3

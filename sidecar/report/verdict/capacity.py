@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sidecar.ledger.records import Series
+from sidecar.incidents.warnings import WORKER
+from sidecar.model.records import Series
 from sidecar.model.run_record import Moment
-from sidecar.rules.warnings import WORKER
 
 MIB = 1 << 20
 

@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sidecar.rules.quantiles import Times
-from sidecar.rules.thresholds import Spread
+from sidecar.incidents.quantiles import Times
+from sidecar.report.verdict.thresholds import Spread
 
 LEAST_CHANGE = 0.15  # of a time
 LEAST_MS = 2.0

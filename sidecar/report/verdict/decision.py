@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sidecar.rules.thresholds import Judged
+from sidecar.report.verdict.thresholds import Judged
 
 PASS, FAIL, INVALID = "PASS", "FAIL", "INVALID"
 EXIT_PASS, EXIT_FAIL, EXIT_THRESHOLD, EXIT_INVALID = 0, 1, 3, 4

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sidecar.common.spans import Sustained
+from sidecar.common.times import format_time
 from sidecar.model import threshold
 from sidecar.model.run_record import RunRecord
 from sidecar.model.threshold import Threshold
-from sidecar.model.times import format_time
-from sidecar.rules import broken, decision, thresholds
-from sidecar.rules.decision import Facts, Verdict
-from sidecar.rules.spans import Sustained
-from sidecar.rules.thresholds import Judged
+from sidecar.report.verdict import broken, decision, thresholds
+from sidecar.report.verdict.decision import Facts, Verdict
+from sidecar.report.verdict.thresholds import Judged
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from sidecar.incidents.warnings import MASTER, WORKER
 from sidecar.model.incident import Incident, Kind, Reason
 from sidecar.model.snapshot import Locust, Run, Verdict
-from sidecar.rules.decision import FAIL, INVALID, PASS
-from sidecar.rules.warnings import MASTER, WORKER
+from sidecar.report.verdict.decision import FAIL, INVALID, PASS
 
 _ALWAYS = frozenset({Kind.WORKER_LOST, Kind.MASTER_RESTART})
 _OF_GENERATORS = frozenset({Kind.OOM_KILL, Kind.RESTART, Kind.EXIT})

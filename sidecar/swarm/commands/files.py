@@ -10,7 +10,7 @@ import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sidecar.errors import SettingError
+from sidecar.common.errors import SettingError
 
 if TYPE_CHECKING:
     from sidecar.settings import Settings

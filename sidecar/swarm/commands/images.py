@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sidecar.drive import images
-from sidecar.errors import SettingError, StackError
+from sidecar.common.errors import SettingError, StackError
+from sidecar.stack import images
 
 if TYPE_CHECKING:
-    from sidecar.drive.docker import Engine
-    from sidecar.drive.swarm.manager import NodeFacts
+    from sidecar.engine.host_client import Engine
+    from sidecar.engine.swarm_manager import NodeFacts
     from sidecar.settings import Settings
 
 KEYS = ("locust", "monitor", "docker-proxy", "mock-target")

@@ -5,18 +5,19 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from sidecar.drive import state, workspace
-from sidecar.drive.docker import connect
-from sidecar.drive.registered import Clock
-from sidecar.drive.swarm import stack, waiting, where
-from sidecar.drive.swarm.images import docker
-from sidecar.drive.swarm.manager import WORKER, Manager
-from sidecar.errors import SettingError, StackError
+from sidecar.common.errors import SettingError, StackError
+from sidecar.engine.host_client import connect
+from sidecar.engine.swarm_manager import WORKER, Manager
+from sidecar.stack import deployment as where
+from sidecar.stack import state, workspace
+from sidecar.stack.registered import Clock
+from sidecar.swarm.commands import stack, waiting
+from sidecar.swarm.commands.images import docker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sidecar.drive.say import Say
+    from sidecar.common.say import Say
     from sidecar.settings import Settings
 
 _ACT_SECONDS = 60.0

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sidecar.drive import compose, secrets, workspace
-from sidecar.drive.swarm.images import docker
-from sidecar.errors import SettingError, StackError
+from sidecar.common.errors import SettingError, StackError
+from sidecar.stack import compose, secrets, workspace
+from sidecar.swarm.commands.images import docker
 
 if TYPE_CHECKING:
-    from sidecar.drive.compose import Decided
-    from sidecar.drive.swarm.manager import Fleet
+    from sidecar.engine.swarm_manager import Fleet
     from sidecar.settings import Settings
+    from sidecar.stack.compose import Decided
 
 _DEPLOY_SECONDS = 180.0
 _TOKEN_BYTES = 24

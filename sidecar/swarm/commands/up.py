@@ -5,21 +5,22 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from sidecar.drive import locustfile, state, tls_files, up, workspace
-from sidecar.drive.compose import Decided
-from sidecar.drive.docker import Engine, connect
-from sidecar.drive.registered import Clock
-from sidecar.drive.swarm import files, images, stack, waiting
-from sidecar.drive.swarm.images import Way
-from sidecar.drive.swarm.manager import Fleet, Manager
-from sidecar.drive.swarm.stack import Content
-from sidecar.drive.swarm.where import where
-from sidecar.errors import SettingError, StackError
+from sidecar.commands import up
+from sidecar.common.errors import SettingError, StackError
+from sidecar.engine.host_client import Engine, connect
+from sidecar.engine.swarm_manager import Fleet, Manager
+from sidecar.stack import locustfile, state, tls_files, workspace
+from sidecar.stack.compose import Decided
+from sidecar.stack.deployment import where
+from sidecar.stack.registered import Clock
+from sidecar.swarm.commands import files, images, stack, waiting
+from sidecar.swarm.commands.images import Way
+from sidecar.swarm.commands.stack import Content
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sidecar.drive.say import Say
+    from sidecar.common.say import Say
     from sidecar.settings import Settings
 
 _GIB = 1024**3

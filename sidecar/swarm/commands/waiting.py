@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from sidecar.drive import workspace
-from sidecar.drive.swarm.manager import MASTER, WORKER, Fleet, Manager, spread
-from sidecar.drive.web import Web, WebError, WebGuardedError
-from sidecar.errors import KitError, StackError
+from sidecar.common.errors import KitError, StackError
+from sidecar.engine.swarm_manager import MASTER, WORKER, Fleet, Manager, spread
+from sidecar.locust_api.control import Web, WebError, WebGuardedError
+from sidecar.stack import workspace
 
 if TYPE_CHECKING:
-    from sidecar.drive.registered import Clock
     from sidecar.settings import Settings
+    from sidecar.stack.registered import Clock
 
 DEADLINE_SECONDS = 240.0  # a node that pulls its images takes its time
 _EACH_SECONDS = 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sidecar.drive.swarm.manager import Fleet
+from sidecar.engine.swarm_manager import Fleet
 
 
 @dataclass(frozen=True, slots=True)

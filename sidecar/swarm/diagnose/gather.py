@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from sidecar.cluster.client import PeerClient, PeerError
+from sidecar.common.errors import EngineError, KitError, StackError
 from sidecar.diagnose.gather.config import up_words
-from sidecar.diagnose.swarm.evidence import ClusterEvidence, NodeSeen
-from sidecar.drive import secrets, workspace
-from sidecar.drive.docker import connect
-from sidecar.drive.swarm.manager import MASTER, Fleet, Manager, NodeFacts
-from sidecar.drive.web import WebError, WebGuardedError
-from sidecar.errors import EngineError, KitError, StackError
+from sidecar.engine.host_client import connect
+from sidecar.engine.swarm_manager import MASTER, Fleet, Manager, NodeFacts
+from sidecar.locust_api.control import WebError, WebGuardedError
 from sidecar.settings import Settings
+from sidecar.stack import secrets, workspace
+from sidecar.swarm.diagnose.evidence import ClusterEvidence, NodeSeen
 
 _ASKERS = 16
 _PEER_SECONDS = 4.0

@@ -9,12 +9,12 @@ from pathlib import Path
 from sidecar.diagnose.catalogue import Cause, causes
 from sidecar.diagnose.judge import finding_of, status_of, summary_of
 from sidecar.diagnose.rule import Found, Outcome
-from sidecar.diagnose.swarm.evidence import ClusterEvidence
-from sidecar.diagnose.swarm.rules import RULES, Rule
-from sidecar.drive.swarm.manager import WORKER
+from sidecar.engine.swarm_manager import WORKER
 from sidecar.model.finding import Check, Consequence, Diagnosis, Finding, Seen, Status
 from sidecar.model.incident import Severity
 from sidecar.settings.model import project_word
+from sidecar.swarm.diagnose.evidence import ClusterEvidence
+from sidecar.swarm.diagnose.rules import RULES, Rule
 
 FILE = Path(__file__).with_name("catalogue.yaml")
 _RANK = {Severity.ERROR: 0, Severity.WARN: 1, Severity.INFO: 2}

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sidecar.diagnose.rule import Found, Outcome
-from sidecar.diagnose.swarm.evidence import ClusterEvidence
-from sidecar.drive.swarm.manager import MASTER, MONITOR, WORKER, Fleet, TaskFacts, spread
+from sidecar.engine.swarm_manager import MASTER, MONITOR, WORKER, Fleet, TaskFacts, spread
 from sidecar.model.finding import Confidence, Seen
 from sidecar.model.incident import Severity
+from sidecar.swarm.diagnose.evidence import ClusterEvidence
 
 _NO_IMAGE = re.compile(r"No such image: (?P<image>\S+)")
 _NO_ROOM = re.compile(r"insufficient resources")

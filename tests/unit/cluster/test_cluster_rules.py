@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from sidecar.cluster import rules as cluster
+from sidecar.cluster.rules import Peer
 from sidecar.model.incident import FINAL, Evidence, Kind, Severity
 from sidecar.model.snapshot import Blind
-from sidecar.rules import cluster
-from sidecar.rules.cluster import Peer
 from tests.unit.cluster.cluster_scene import BOOT, NOW, OWN, incident, later, word, worker
 
 

@@ -10,11 +10,11 @@ import pytest
 
 from sidecar.cluster.client import PeerError
 from sidecar.cluster.gatherer import Gatherer, Surroundings
+from sidecar.cluster.rules import fell_silent
 from sidecar.model.cluster import NodeWord
 from sidecar.model.incident import Incident, Kind, Severity
 from sidecar.model.signal import Gathered
-from sidecar.rules.assembly import Recorded
-from sidecar.rules.cluster import fell_silent
+from sidecar.monitor.assembly import Recorded
 from tests.unit.cluster.cluster_scene import OWN, incident, later, word, worker
 
 

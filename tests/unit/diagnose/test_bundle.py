@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from sidecar.cli import diagnose as verb
+from sidecar.common.errors import KitError
 from sidecar.diagnose import bundle
 from sidecar.diagnose.evidence import EnvLine, ErrorRow, Evidence, HttpTry, Pair
 from sidecar.diagnose.judge import diagnose
-from sidecar.errors import KitError
 from sidecar.model import document
 from tests.unit.diagnose.scene import changed, lines, named, probed, told, well, with_master, with_monitor
 

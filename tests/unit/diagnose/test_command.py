@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from sidecar.cli import diagnose as verb
+from sidecar.client.reader import SidecarReader
+from sidecar.common.errors import KitError, SettingError
 from sidecar.diagnose.catalogue import causes
 from sidecar.diagnose.evidence import Evidence, KnownIncident
-from sidecar.drive import workspace
-from sidecar.errors import KitError, SettingError
 from sidecar.model import document
-from sidecar.serve.reader import SidecarReader
+from sidecar.stack import workspace
 from tests.unit.diagnose.scene import changed, told, well
 
 

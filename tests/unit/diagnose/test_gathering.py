@@ -13,13 +13,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from sidecar.common.errors import EngineError
 from sidecar.diagnose.evidence import FirewallRule, Pair
 from sidecar.diagnose.gather import containers, engine, firewall, inside, plan, web
 from sidecar.diagnose.gather.later import Deadline, Later, TooLateError, each
 from sidecar.diagnose.stack import Stack
-from sidecar.drive.docker import Engine, Reply
-from sidecar.drive.web import Place
-from sidecar.errors import EngineError
+from sidecar.engine.host_client import Engine, Reply
+from sidecar.locust_api.control import Place
 from tests.unit.diagnose.scene import changed, told, unregistered, well
 from tests.unit.drive.fake_master import FakeMaster, figures
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from sidecar.diagnose import look_around
+from sidecar.diagnose.gather import look_around
 from sidecar.diagnose.gather.inside import Job, command
 
 GREETING = bytes.fromhex("ff00000000000000017f")

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from sidecar.diagnose.catalogue import LAYERS, causes
-from sidecar.diagnose.swarm.evidence import ClusterEvidence, NodeSeen
-from sidecar.diagnose.swarm.judge import FILE, diagnose
-from sidecar.drive.swarm.manager import Fleet, NodeFacts, ServiceFacts, TaskFacts
+from sidecar.engine.swarm_manager import Fleet, NodeFacts, ServiceFacts, TaskFacts
+from sidecar.swarm.diagnose.evidence import ClusterEvidence, NodeSeen
+from sidecar.swarm.diagnose.judge import FILE, diagnose
 
 NOW = datetime(2026, 11, 22, 15, 4, 5, tzinfo=UTC)
 GIB = 1 << 30

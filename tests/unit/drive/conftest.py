@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sidecar.drive.docker import Engine
-from sidecar.drive.say import Say
+from sidecar.common.say import Say
+from sidecar.engine.host_client import Engine
 from tests.unit.drive.fake_engine import FakeEngine
 from tests.unit.drive.fake_master import FakeMaster
 from tests.unit.drive.fake_time import FakeTime

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sidecar.drive.registered import Clock
+from sidecar.stack.registered import Clock
 
 
 class FakeTime:

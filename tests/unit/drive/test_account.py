@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from sidecar.drive import account
-from sidecar.drive.follow import Seen
-from sidecar.drive.outcome import Run
-from sidecar.drive.plan import Plan
-from sidecar.drive.web import WebDownError
+from sidecar.client.documents import IncidentList
+from sidecar.client.reader import SidecarError, SidecarReader
+from sidecar.commands import account
+from sidecar.commands.follow import Seen
+from sidecar.commands.outcome import Run
+from sidecar.commands.plan import Plan
+from sidecar.locust_api.control import WebDownError
 from sidecar.model import document
 from sidecar.model.incident import FINAL, PROVISIONAL, Incident, Kind, Reason, Severity
-from sidecar.serve.documents import IncidentList
-from sidecar.serve.reader import SidecarError, SidecarReader
 from sidecar.settings import load
 
 START = datetime(2026, 11, 27, 1, 2, 3, tzinfo=UTC)

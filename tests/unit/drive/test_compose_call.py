@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sidecar.cli import logs
-from sidecar.drive import compose, envfile, up
-from sidecar.drive.compose import Compose, Decided
-from sidecar.errors import StackError
+from sidecar.commands import up
+from sidecar.common.errors import StackError
 from sidecar.settings import dotenv, load
+from sidecar.stack import compose, envfile
+from sidecar.stack.compose import Compose, Decided
 
 if TYPE_CHECKING:
-    from sidecar.drive.say import Say
+    from sidecar.common.say import Say
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.drive import docker, endpoint
-from sidecar.drive.docker import Engine, EngineAbsentError
-from sidecar.errors import EngineError
+from sidecar.common.errors import EngineError
+from sidecar.engine import endpoint
+from sidecar.engine import host_client as docker
+from sidecar.engine.host_client import Engine, EngineAbsentError
 from tests.unit.drive.fake_engine import FakeEngine, container
 
 

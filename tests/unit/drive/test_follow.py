@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.drive.follow import Interrupted, Limits, Seen, before, follow, observe, run_state, settle
-from sidecar.drive.web import Place, Web, WebDownError, WebSlowError
+from sidecar.commands.follow import Interrupted, Limits, Seen, before, follow, observe, run_state, settle
+from sidecar.locust_api.control import Place, Web, WebDownError, WebSlowError
 from tests.unit.drive.fake_master import figures
 from tests.unit.drive.fake_time import FakeTime
 

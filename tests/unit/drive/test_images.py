@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sidecar.drive import images
-from sidecar.drive.images import IMAGES, Image
-from sidecar.errors import StackError
+from sidecar.common.errors import StackError
+from sidecar.stack import images
+from sidecar.stack.images import IMAGES, Image
 
 if TYPE_CHECKING:
     import io
 
-    from sidecar.drive.docker import Engine
-    from sidecar.drive.say import Say
+    from sidecar.common.say import Say
+    from sidecar.engine.host_client import Engine
     from tests.unit.drive.fake_engine import FakeEngine
 
 REPOSITORY = Path(__file__).resolve().parents[3]

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.drive import plan
-from sidecar.errors import SettingError, StackError
+from sidecar.commands import plan
+from sidecar.common.errors import SettingError, StackError
 from sidecar.settings import Settings, load
 
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sidecar.drive import ports
-from sidecar.drive.docker import Container
-from sidecar.errors import StackError
+from sidecar.common.errors import StackError
+from sidecar.engine.host_client import Container
 from sidecar.settings import load
+from sidecar.stack import ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

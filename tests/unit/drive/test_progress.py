@@ -4,10 +4,10 @@ import io
 
 import pytest
 
-from sidecar.drive import summary
-from sidecar.drive.follow import Seen
-from sidecar.drive.progress import Progress
-from sidecar.drive.say import Say
+from sidecar.commands import summary
+from sidecar.commands.follow import Seen
+from sidecar.commands.progress import Progress
+from sidecar.common.say import Say
 from tests.unit.drive.fake_master import figures
 
 SEEN = Seen(started=True, figures=figures("running", 5, users=2))

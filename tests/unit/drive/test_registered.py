@@ -4,16 +4,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sidecar.drive import registered
-from sidecar.drive.web import Place, Web
-from sidecar.errors import StackError
+from sidecar.common.errors import StackError
+from sidecar.locust_api.control import Place, Web
+from sidecar.stack import registered
 from tests.unit.drive.fake_engine import FakeEngine, container
 
 if TYPE_CHECKING:
     import io
 
-    from sidecar.drive.docker import Engine
-    from sidecar.drive.say import Say
+    from sidecar.common.say import Say
+    from sidecar.engine.host_client import Engine
     from tests.unit.drive.fake_master import FakeMaster
     from tests.unit.drive.fake_time import FakeTime
 

@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sidecar.drive import join, knock, registered, remote
-from sidecar.drive.docker import Container
-from sidecar.drive.images import IMAGES, inputs_hash
-from sidecar.errors import SettingError, StackError
+from sidecar.commands import join
+from sidecar.common.errors import SettingError, StackError
+from sidecar.engine.host_client import Container
+from sidecar.locust_api import greeting as knock
 from sidecar.settings import load
+from sidecar.stack import registered, remote
+from sidecar.stack.images import IMAGES, inputs_hash
 from tests.unit.drive.fake_engine import FakeEngine, container
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sidecar.drive.docker import Engine
-    from sidecar.drive.say import Say
+    from sidecar.common.say import Say
+    from sidecar.engine.host_client import Engine
     from sidecar.settings import Settings
     from tests.unit.drive.fake_time import FakeTime
 

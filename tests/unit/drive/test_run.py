@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sidecar.drive import follow, limits, reports, state, up
-from sidecar.drive.run import run
-from sidecar.errors import KitError, SettingError, StackError
+from sidecar.commands import follow, reports, up
+from sidecar.commands.run import run
+from sidecar.common.errors import KitError, SettingError, StackError
 from sidecar.settings import load
+from sidecar.stack import limits, state
 from tests.unit.drive.fake_master import FakeMaster, figures
 
 if TYPE_CHECKING:
     import io
 
-    from sidecar.drive.say import Say
+    from sidecar.common.say import Say
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 NO_DOCKER = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}

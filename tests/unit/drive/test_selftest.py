@@ -14,19 +14,19 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from sidecar.drive.docker import Engine
-from sidecar.drive.registered import Clock
-from sidecar.drive.say import Say
-from sidecar.drive.selftest import selftest as whole
-from sidecar.drive.selftest import victims as room
-from sidecar.drive.selftest.comparison import Row, compare, table, verdict
-from sidecar.drive.selftest.selftest import image_with_python, wait_for_rows
-from sidecar.drive.selftest.shapes import PROGRAM, SHAPES
-from sidecar.drive.selftest.victims import SelftestError, Victim, started, wait_for_losses
+from sidecar.client.documents import IncidentList
+from sidecar.client.reader import SidecarReader
+from sidecar.commands.selftest import selftest as whole
+from sidecar.commands.selftest import victims as room
+from sidecar.commands.selftest.comparison import Row, compare, table, verdict
+from sidecar.commands.selftest.selftest import image_with_python, wait_for_rows
+from sidecar.commands.selftest.shapes import PROGRAM, SHAPES
+from sidecar.commands.selftest.victims import SelftestError, Victim, started, wait_for_losses
+from sidecar.common.say import Say
+from sidecar.engine.host_client import Engine
 from sidecar.model import document
 from sidecar.model.incident import FINAL, PROVISIONAL, Incident, Kind, Severity
-from sidecar.serve.documents import IncidentList
-from sidecar.serve.reader import SidecarReader
+from sidecar.stack.registered import Clock
 from tests.unit.drive.fake_engine import FakeEngine
 from tests.unit.drive.fake_time import FakeTime
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.drive import banner, proxy_user, reports, state, summary, workspace
-from sidecar.drive.docker import Container
-from sidecar.errors import KitError, StackError
+from sidecar.commands import banner, reports, summary
+from sidecar.common.errors import KitError, StackError
+from sidecar.engine.host_client import Container
 from sidecar.settings import load
+from sidecar.stack import proxy_user, state, workspace
 
 
 def test_the_banner_names_each_page_and_three_commands(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.drive.swarm import files
-from sidecar.errors import SettingError
+from sidecar.common.errors import SettingError
 from sidecar.settings import load
 from sidecar.settings.clustering import node, registry, ways
+from sidecar.swarm.commands import files
 
 
 @pytest.fixture

@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from sidecar.drive import secrets, state
-from sidecar.drive.compose import Decided
-from sidecar.drive.docker import Engine
-from sidecar.drive.swarm import stack, waiting, where
-from sidecar.drive.swarm.images import Way
-from sidecar.drive.swarm.manager import MASTER, WORKER, Manager, spread
-from sidecar.drive.swarm.stack import Content
-from sidecar.drive.swarm.up import _check_room, _refuse_what_a_cluster_cannot
-from sidecar.errors import SettingError, StackError
+from sidecar.common.errors import SettingError, StackError
+from sidecar.engine.host_client import Engine
+from sidecar.engine.swarm_manager import MASTER, WORKER, Manager, spread
 from sidecar.settings import Settings, load
+from sidecar.stack import deployment as where
+from sidecar.stack import secrets, state
+from sidecar.stack.compose import Decided
+from sidecar.swarm.commands import stack, waiting
+from sidecar.swarm.commands.images import Way
+from sidecar.swarm.commands.stack import Content
+from sidecar.swarm.commands.up import _check_room, _refuse_what_a_cluster_cannot
 from tests.unit.drive.fake_engine import FakeEngine
 
 GIB = 1 << 30

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sidecar.drive.check import UserClass
-from sidecar.drive.target import Target, decide
-from sidecar.errors import LocustfileError, SettingError
+from sidecar.common.errors import LocustfileError, SettingError
+from sidecar.stack.check import UserClass
+from sidecar.stack.target import Target, decide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.drive import tls_files
-from sidecar.errors import SettingError
+from sidecar.common.errors import SettingError
 from sidecar.settings import load
+from sidecar.stack import tls_files
 
 REQUEST = "req -x509 -newkey rsa:2048 -nodes -days 9 -subj /CN=x -keyout key.pem -out cert.pem"
 

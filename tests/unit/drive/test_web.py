@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from sidecar.drive.web import Place, Web, WebDownError, WebGuardedError, WebSlowError, place
+from sidecar.locust_api.control import Place, Web, WebDownError, WebGuardedError, WebSlowError, place
 from tests.unit.drive.fake_master import FakeMaster, figures
 
 

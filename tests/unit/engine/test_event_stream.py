@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.common.errors import EngineError
 from sidecar.engine.events import EventStream
-from sidecar.errors import EngineError
 from sidecar.model.signal import Event, StreamDown, StreamUp
 from tests.unit.engine.heard import Heard, eventually
 from tests.unit.engine.pretend_events import SECOND, PretendEvents

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.common.backoff import Backoff
 from sidecar.engine.kernel import HostCounter, KernelWatch
 from sidecar.model.signal import Counter, KernelReading
-from sidecar.watch.backoff import Backoff
 from tests.unit.engine.fake_tree import FakeTree, container_id
 from tests.unit.engine.heard import Heard, eventually
 

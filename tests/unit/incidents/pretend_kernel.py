@@ -13,9 +13,9 @@ from collections import Counter as Tally
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sidecar.incidents.book import Book
 from sidecar.model.incident import Incident, Kind
 from sidecar.model.signal import Counter, Event, Inspection, KernelReading, Owner, StreamUp, Tick, Unreadable
-from sidecar.rules.incidents.book import Book
 
 MILLISECOND = 1_000_000
 START_NS = 1_795_000_000_000_000_000

@@ -12,6 +12,7 @@ from collections import Counter as Tally
 from pathlib import Path
 from typing import Any
 
+from sidecar.incidents.book import Book
 from sidecar.model.incident import Incident, Kind
 from sidecar.model.signal import (
     Counter,
@@ -26,7 +27,6 @@ from sidecar.model.signal import (
     Tick,
     Unreadable,
 )
-from sidecar.rules.incidents.book import Book
 
 DATA = Path(__file__).parent / "data"
 PROJECT = "kit-test-harness"

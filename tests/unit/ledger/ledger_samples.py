@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sidecar.ledger.records import RunPoint, Sample
 from sidecar.model.incident import FINAL, Incident, Kind, Severity
 from sidecar.model.logs import StoredLine
+from sidecar.model.records import RunPoint, Sample
 from sidecar.model.signal import Event, Owner
 
 NOW = datetime(2026, 11, 22, 15, 0, tzinfo=UTC)

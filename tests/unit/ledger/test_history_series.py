@@ -14,8 +14,8 @@ from sidecar.ledger.history_reader import HistoryReader
 from sidecar.ledger.history_writer import HistoryWriter
 from sidecar.ledger.moments import millis
 from sidecar.ledger.pending import Round, Work
-from sidecar.ledger.records import Point, run_point_of, samples_of
 from sidecar.ledger.retention import Retention
+from sidecar.model.records import Point, run_point_of, samples_of
 from sidecar.model.snapshot import Container, Snapshot
 from tests.unit.ledger.ledger_samples import MIB, NOW, PATIENCE_SECONDS, container_id, later, line, run_point, sample
 

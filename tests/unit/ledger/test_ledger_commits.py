@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.errors import LedgerError
+from sidecar.common.errors import LedgerError
 from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.reader import LedgerReader
 from sidecar.model.incident import PROVISIONAL, Evidence, MemorySample

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.errors import LedgerError
+from sidecar.common.errors import LedgerError
 from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.reader import LedgerReader
 from tests.unit.ledger.ledger_samples import clock, container_id, event, incident
@@ -42,7 +42,7 @@ while True:
 FULL = """
 import resource, signal, sys
 from pathlib import Path
-from sidecar.errors import LedgerError
+from sidecar.common.errors import LedgerError
 from sidecar.ledger.ledger import Ledger
 from tests.unit.ledger.ledger_samples import clock, event, incident
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

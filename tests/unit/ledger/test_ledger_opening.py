@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.errors import LedgerError
+from sidecar.common.errors import LedgerError
 from sidecar.ledger.history import History
 from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.schema import LEDGER

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.errors import LedgerError
+from sidecar.common.errors import LedgerError
 from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.reader import LedgerReader
 from sidecar.model.incident import Incident, Kind

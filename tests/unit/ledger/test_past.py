@@ -7,9 +7,9 @@ from datetime import timedelta
 from sidecar.ledger.history import History
 from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.reader import LedgerReader
-from sidecar.ledger.records import RunPoint, Sample
 from sidecar.model.incident import Evidence, Incident, Kind, Severity
 from sidecar.model.logs import StoredLine
+from sidecar.model.records import RunPoint, Sample
 from sidecar.model.snapshot import Blind
 from sidecar.serve.archive import IncidentQuery, LogQuery
 from sidecar.serve.past import Past

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.errors import LedgerError
+from sidecar.common.errors import LedgerError
 from sidecar.ledger.database import open_database
 from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.reader import LedgerReader

@@ -15,8 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from sidecar.model.logs import LogCursor, Mark, StoredLine
-from sidecar.watch.follower import Target
-from sidecar.watch.followers import Followers
+from sidecar.monitor.follower import Target
+from sidecar.monitor.followers import Followers
 from tests.unit.logs.log_samples import BASE_NS, END, HEAD, chunk, frame
 
 ID = "ab" * 32

@@ -16,7 +16,7 @@ from sidecar.notify.make import make_notifier
 from sidecar.notify.message import Message, Tone
 from sidecar.notify.notifier import MOST_MESSAGES, MOST_QUEUED, MOST_TRIES, Notifier
 from sidecar.notify.pager import Pager
-from sidecar.watch.settings import WatchSettings
+from sidecar.settings.monitor import WatchSettings
 from tests.unit.notify.alerts import NOW, incident
 
 SECRET = "https://user:hunter2@chat.example/T0KEN"  # noqa: S105  # made up

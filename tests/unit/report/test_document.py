@@ -19,9 +19,10 @@ from PIL import Image
 
 from sidecar.model.incident import Kind
 from sidecar.model.run_record import RunRecord
-from sidecar.report import compared, html, junit, markdown, pictures, words
+from sidecar.report import compared
 from sidecar.report import document as report
-from sidecar.report.charts import png
+from sidecar.report.render import html, junit, markdown, pictures, words
+from sidecar.report.render.charts import png
 from tests.unit.rules.run_scene import after, altered, clean, container, incident, moment
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from sidecar.report import junit, markdown
+from sidecar.report.render import junit, markdown
 
 HOSTILE = "<img src=x onerror=alert(1)> | `a` \x00 \x1b[31m *b* [c](d)\n# e"
 

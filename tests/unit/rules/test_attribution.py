@@ -8,8 +8,8 @@ import pytest
 
 from sidecar.model.incident import Kind
 from sidecar.model.run_record import Moment
-from sidecar.rules.attribution import LIKELY, NONE, POSSIBLE, UNLIKELY, attribute, gist
-from sidecar.rules.timeline import failures_at, resampled
+from sidecar.report.verdict.attribution import LIKELY, NONE, POSSIBLE, UNLIKELY, attribute, gist
+from sidecar.report.verdict.timeline import failures_at, resampled
 from tests.unit.rules.run_scene import LENGTH, after, incident, moment
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from sidecar.common.spans import Sustained
 from sidecar.model.incident import Kind, Reason
 from sidecar.model.run_record import RunRecord
-from sidecar.rules.broken import Limits, reasons
-from sidecar.rules.spans import Sustained
+from sidecar.report.verdict.broken import Limits, reasons
 from tests.unit.rules.run_scene import LENGTH, after, altered, clean, container, incident, moment
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.ledger.records import Series
-from sidecar.rules.capacity import Measured, advise, measure
+from sidecar.model.records import Series
+from sidecar.report.verdict.capacity import Measured, advise, measure
 from tests.unit.rules.run_scene import MIB, clean, container
 
 MEASURED = Measured(

@@ -7,9 +7,9 @@ import random
 
 import pytest
 
-from sidecar.rules.comparison import Compared, compare
-from sidecar.rules.quantiles import Times
-from sidecar.rules.thresholds import Spread
+from sidecar.incidents.quantiles import Times
+from sidecar.report.verdict.comparison import Compared, compare
+from sidecar.report.verdict.thresholds import Spread
 
 GAMMA = 1.02
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from sidecar.incidents.conditions import Conditions
 from sidecar.model.incident import FINAL, PROVISIONAL, Incident, Kind, Reason, Severity
 from sidecar.model.snapshot import Container, Endpoint, Locust, Snapshot, Worker
-from sidecar.rules.conditions import Conditions
-from sidecar.rules.verdict import invalidating
+from sidecar.report.verdict.verdict import invalidating
 from tests.unit.sidecar.sidecar_samples import MIB, NOW, container, locust, snapshot
 
 NAME = "locust-locust-worker-1"

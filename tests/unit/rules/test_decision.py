@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.rules.decision import Facts, Reason, decide, last_line
+from sidecar.report.verdict.decision import Facts, Reason, decide, last_line
 
 LOST = (Reason("worker_lost", "1 worker went missing during the run"),)
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from sidecar.rules.forecast import LAST_SECONDS, Forecast
-from sidecar.rules.forecasts import Forecasts
-from sidecar.rules.trace import Point, Trace
+from sidecar.incidents.forecast import LAST_SECONDS, Forecast
+from sidecar.incidents.forecasts import Forecasts
+from sidecar.incidents.trace import Point, Trace
 from tests.unit.rules import memory_series as series
 from tests.unit.rules.memory_series import MIB, Noise, Reading, Shape, readings
 from tests.unit.sidecar.sidecar_samples import NOW, container

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sidecar.drive import capacity
-from sidecar.report.charts import png, svg
-from sidecar.rules.knee import Knee, find, steps_of
+from sidecar.commands import capacity
+from sidecar.report.render.charts import png, svg
+from sidecar.report.verdict.knee import Knee, find, steps_of
 
 
 def timeline(*steps: tuple[int, float, float, float]) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from sidecar.incidents.quantiles import Times, least_samples
 from sidecar.model.threshold import parse
-from sidecar.rules.quantiles import Times, least_samples
-from sidecar.rules.thresholds import Row, judge, rows_of, spreads_of
+from sidecar.report.verdict.thresholds import Row, judge, rows_of, spreads_of
 
 ROWS = (
     Row("GET", "/cart", 90, 9, 9.0, 100.0, 5.0, 900.0),

@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.model.incident import Incident, Kind, Reason, Severity
 from sidecar.model.snapshot import Endpoint, Locust, Run
-from sidecar.rules.verdict import so_far
+from sidecar.report.verdict.verdict import so_far
 from tests.unit.sidecar import sidecar_samples as samples
 
 RUN = Run("run-1", "running", samples.NOW)

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 
-from sidecar.errors import LedgerError
-from sidecar.ledger.records import Series
+from sidecar.common.errors import LedgerError
+from sidecar.common.times import format_time
 from sidecar.model.incident import FINAL, PROVISIONAL, Incident, Kind
-from sidecar.model.times import format_time
-from sidecar.runs import folder
-from sidecar.runs.folder import NoSuchRunError
-from sidecar.runs.reports import ANEW, FILE, Ask, Judge, Reports
+from sidecar.model.records import Series
+from sidecar.monitor.board import Board
+from sidecar.report.runs import folder
+from sidecar.report.runs.folder import NoSuchRunError
+from sidecar.report.runs.reports import ANEW, FILE, Ask, Judge, Reports
 from sidecar.serve.app import make_app
-from sidecar.watch.board import Board
 from tests.unit.rules.run_scene import START, after, container, incident
 from tests.unit.sidecar.asking import ask
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from sidecar.incidents.warnings import Known, warnings
 from sidecar.model.incident import FINAL, Evidence, Incident, Kind, MemorySample, Reason, Severity, identity
 from sidecar.model.observation import Inspected, Listed
 from sidecar.model.snapshot import (
@@ -25,8 +26,7 @@ from sidecar.model.snapshot import (
     Warn,
     Worker,
 )
-from sidecar.rules.assembly import services
-from sidecar.rules.warnings import Known, warnings
+from sidecar.monitor.assembly import services
 
 NOW = datetime(2026, 11, 22, 15, 4, 5, tzinfo=UTC)
 GIB = 1 << 30

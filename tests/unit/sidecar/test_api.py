@@ -10,16 +10,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from starlette.applications import Starlette
 
-from sidecar.errors import LedgerError
-from sidecar.ledger.records import Point, RunPoint, Series
+from sidecar.client.documents import IncidentList
+from sidecar.common.errors import LedgerError
 from sidecar.model import document
 from sidecar.model.incident import Evidence, Incident, Kind, Severity
 from sidecar.model.logs import StoredLine
+from sidecar.model.records import Point, RunPoint, Series
 from sidecar.model.snapshot import Blind, Snapshot
+from sidecar.monitor.board import Board
 from sidecar.serve.app import make_app
 from sidecar.serve.archive import Archive, IncidentQuery, LogQuery
-from sidecar.serve.documents import IncidentList
-from sidecar.watch.board import Board
 from tests.unit.sidecar.asking import Answer, ask
 from tests.unit.sidecar.sidecar_samples import MIB, NOW, running
 

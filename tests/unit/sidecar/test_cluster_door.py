@@ -12,9 +12,9 @@ from sidecar.cluster.client import LEADER_HEADER
 from sidecar.cluster.teller import Teller
 from sidecar.model import document
 from sidecar.model.cluster import NodeWord, Reach
+from sidecar.monitor.board import Board
 from sidecar.serve.app import make_app
 from sidecar.serve.cluster import Door
-from sidecar.watch.board import Board
 from tests.unit.sidecar import sidecar_samples as samples
 from tests.unit.sidecar.asking import Answer, _answer
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.common.errors import EngineError
 from sidecar.engine.docker_engine import DockerEngine
-from sidecar.errors import EngineError
 from tests.unit.sidecar.pretend_engine import MASTER_ID, WORKER_ID, PretendEngine
 
 # docker-py leaves a socket that could not be connected to the garbage collector.

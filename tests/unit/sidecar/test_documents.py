@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from sidecar.common.text import clean
+from sidecar.common.times import docker_time
 from sidecar.model import document
-from sidecar.model.text import clean
-from sidecar.model.times import docker_time
 from tests.unit.sidecar import sidecar_samples as samples
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from sidecar.common.errors import EngineError
 from sidecar.engine.docker_engine import agreed_version
 from sidecar.engine.log_lines import log_entries
 from sidecar.engine.payload import inspected, listed
-from sidecar.errors import EngineError
 from tests.unit.sidecar.sidecar_samples import recorded
 
 

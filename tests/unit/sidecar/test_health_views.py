@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from sidecar.cli import health as command
-from sidecar.errors import StackError
+from sidecar.common.errors import StackError
 from sidecar.model import document
 from sidecar.model.own import Own
 from sidecar.model.snapshot import Health, Snapshot

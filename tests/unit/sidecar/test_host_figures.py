@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.host import HostCounters, HostReader, _is_whole_disk, cpu_percent, network_bytes
+from sidecar.engine.host import HostCounters, HostReader, _is_whole_disk, cpu_percent, network_bytes
 
 NET_DEV = """\
 Inter-|   Receive                                                |  Transmit

@@ -15,11 +15,11 @@ import pytest
 
 from sidecar.cli import incidents as verb
 from sidecar.cli.__main__ import main
-from sidecar.errors import SettingError
+from sidecar.client.documents import IncidentList
+from sidecar.common.errors import SettingError
 from sidecar.model import document
 from sidecar.model.incident import Evidence, Incident, Kind, MemorySample, Reason, Severity
 from sidecar.model.snapshot import Blind
-from sidecar.serve.documents import IncidentList
 from tests.unit.sidecar.sidecar_samples import MIB, NOW, running
 
 ID = "0123456789abcdef"

@@ -9,9 +9,9 @@ from typing import TypeVar
 
 from sidecar.cli.feed import Feed
 from sidecar.cli.live import live
+from sidecar.client.reader import SidecarError
 from sidecar.model.incident import Incident, Kind
 from sidecar.model.snapshot import LogLine, Snapshot
-from sidecar.serve.reader import SidecarError
 from sidecar.views.lines import Line
 from sidecar.views.plain import plain
 from sidecar.views.state import ViewState, Where

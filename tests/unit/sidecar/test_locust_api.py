@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from sidecar.locust_answers import parse_plugin, parse_stats
-from sidecar.locust_api import LocustApi
-from sidecar.locust_web import Credentials, login_form, tls_context
+from sidecar.locust_api.answers import parse_plugin, parse_stats
+from sidecar.locust_api.client import LocustApi
+from sidecar.locust_api.web import Credentials, login_form, tls_context
 from sidecar.model.label import Label
 
 STATS: dict[str, Any] = {

@@ -10,9 +10,9 @@ import pytest
 from starlette.applications import Starlette
 
 from sidecar.model.incident import Incident
+from sidecar.monitor.board import Board
 from sidecar.serve import notes
 from sidecar.serve.app import make_app
-from sidecar.watch.board import Board
 from tests.unit.sidecar.asking import Answer, post
 from tests.unit.sidecar.sidecar_samples import NOW
 from tests.unit.sidecar.test_api import INCIDENT, PretendPast

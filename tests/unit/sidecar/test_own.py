@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from sidecar import own
+from sidecar.common import own
 
 
 def test_processor_time_counts_and_that_of_ended_children_too() -> None:

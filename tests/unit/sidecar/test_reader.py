@@ -9,10 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from sidecar.client.documents import LogLines
+from sidecar.client.reader import SidecarError, SidecarReader, UnknownError
 from sidecar.model import document
 from sidecar.model.snapshot import LogLine
-from sidecar.serve.documents import LogLines
-from sidecar.serve.reader import SidecarError, SidecarReader, UnknownError
 from tests.unit.sidecar import sidecar_samples as samples
 
 KILL = samples.oom_story(samples.NOW)[2]

@@ -9,9 +9,9 @@ from typing import Any
 from sidecar.engine import payload
 from sidecar.model.observation import Card, Counters, Inspected, Listed
 from sidecar.model.series import ContainerSeries, Total
-from sidecar.rules.assembly import Seen
-from sidecar.watch.lag import LagMeter
-from sidecar.watch.series import KEPT_SECONDS, MOST_GONE, Series
+from sidecar.monitor.assembly import Seen
+from sidecar.monitor.lag import LagMeter
+from sidecar.monitor.series import KEPT_SECONDS, MOST_GONE, Series
 from tests.unit.sidecar.sidecar_samples import NOW, recorded
 
 CPU = Total("cpu_ns")

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from sidecar.common import units
 from sidecar.engine.figures import figures, restarted
 from sidecar.engine.payload import counters
 from sidecar.model.observation import Counters, Figures
-from sidecar.views import units
 from tests.unit.sidecar.sidecar_samples import recorded
 
 CGROUPS = ("v1", "v2")

@@ -10,9 +10,9 @@ from datetime import timedelta
 from typing import Any
 
 from sidecar.model.incident import Evidence, Incident, Kind, Severity
+from sidecar.monitor.board import Board
+from sidecar.monitor.feed import Feed, Upserts
 from sidecar.serve.stream import Written, events
-from sidecar.watch.board import Board
-from sidecar.watch.feed import Feed, Upserts
 from tests.unit.sidecar.sidecar_samples import NOW, running
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from sidecar.incidents.warnings import Known, warnings
 from sidecar.model.snapshot import Container, Worker
-from sidecar.rules.warnings import Known, warnings
 from tests.unit.sidecar import sidecar_samples as samples
 from tests.unit.sidecar.sidecar_samples import container, dead
 

@@ -11,19 +11,19 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from sidecar.common.backoff import Backoff
+from sidecar.common.errors import EngineError, SettingError
 from sidecar.engine.payload import counters
-from sidecar.errors import EngineError, SettingError
-from sidecar.locust_answers import parse_stats
+from sidecar.incidents.freshness import data_age_seconds, judged
+from sidecar.locust_api.answers import parse_stats
 from sidecar.model.incident import Evidence, Incident, Kind, Severity
 from sidecar.model.observation import Counters, Inspected, Listed, LocustReading, LogEntry
 from sidecar.model.snapshot import Host, Snapshot
-from sidecar.rules.assembly import Recorded
-from sidecar.rules.freshness import data_age_seconds, judged
-from sidecar.watch.backoff import Backoff
-from sidecar.watch.board import Board
-from sidecar.watch.loop import watch
-from sidecar.watch.sampler import Plan, Round, Sampler, Sources
-from sidecar.watch.settings import WatchSettings, from_environment
+from sidecar.monitor.assembly import Recorded
+from sidecar.monitor.board import Board
+from sidecar.monitor.loop import watch
+from sidecar.monitor.sampler import Plan, Round, Sampler, Sources
+from sidecar.settings.monitor import WatchSettings, from_environment
 from tests.unit.sidecar import sidecar_samples as samples
 
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sidecar.ledger.records import Recent
 from sidecar.model.incident import Incident, Kind, MemorySample, Severity
 from sidecar.model.observation import LogEntry
+from sidecar.model.records import Recent
 from sidecar.model.snapshot import Locust, Run, Snapshot, Worker
-from sidecar.watch.context import Context
+from sidecar.monitor.context import Context
 from tests.unit.sidecar import sidecar_samples as samples
 
 CONTAINER = "locust-locust-worker-1"

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from sidecar.ledger.history import History
-from sidecar.ledger.records import HealthMinute
-from sidecar.watch import health
-from sidecar.watch.health import Answer, Asked, HealthChecker, ask
+from sidecar.model.records import HealthMinute
+from sidecar.monitor import health
+from sidecar.monitor.health import Answer, Asked, HealthChecker, ask
 
 START = datetime(2026, 11, 27, 10, 0, 5, tzinfo=UTC)
 GOOD, BAD = Answer(passed=True, response_ms=10.0, status=200), Answer(passed=False, response_ms=30.0, error="no")

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from sidecar.model.observation import LocustReading
-from sidecar.watch.master import Master
+from sidecar.monitor.master import Master
 
 FOUND = LocustReading(None, "found", None)
 

@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from sidecar.errors import LedgerError
+from sidecar.common.errors import LedgerError
+from sidecar.incidents.book import Book
 from sidecar.ledger.ledger import Batch, Ledger
 from sidecar.ledger.reader import LedgerReader
 from sidecar.model import document
 from sidecar.model.incident import FINAL, PROVISIONAL, Incident, Kind, Severity
 from sidecar.model.signal import Counter, Event, Gathered, KernelReading, Noted, Owner
-from sidecar.rules.incidents.book import Book
-from sidecar.watch.lag import LagMeter
-from sidecar.watch.recorder import EVENTS_ALIVE, Recorder
+from sidecar.monitor.lag import LagMeter
+from sidecar.monitor.recorder import EVENTS_ALIVE, Recorder
 
 ID = "a" * 64
 OWNER = Owner("shop-web-1", "shop", "web", 1)

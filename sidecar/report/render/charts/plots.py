@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from sidecar.report.charts.shapes import Area, Box, Label, Picture, Polyline, Role, Shape
+from sidecar.report.render.charts.shapes import Area, Box, Label, Picture, Polyline, Role, Shape
 
 WIDTH = 960.0
 _LEFT, _RIGHT, _BOTTOM = 58.0, 14.0, 24.0

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from sidecar.report.charts.shapes import Area, Box, Label, Picture, Point, Polyline, Shape
+from sidecar.report.render.charts.shapes import Area, Box, Label, Picture, Point, Polyline, Shape
 
 
 def render(picture: Picture, identity: str) -> str:

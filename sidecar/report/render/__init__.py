@@ -1,0 +1,1 @@
+"""One run document in many forms: HTML, Markdown, JUnit XML, charts. Pure."""

@@ -1,0 +1,1 @@
+"""All of many nodes on Docker Swarm: its commands and its diagnosis."""
