@@ -48,7 +48,7 @@ FAILED_MARK = "_locust_kit_failed"
 
 
 @dataclass(frozen=True)
-class Settings:
+class ConnectionSettings:
     """What the user set; None leaves it to Locust."""
 
     connect_timeout: float | None = None
@@ -60,7 +60,7 @@ class Settings:
     retries: int = 0
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+    def from_environ(cls, environ: Mapping[str, str]) -> ConnectionSettings:
         """Read the variables; an empty one counts as unset. Raises ValueError that names the one that cannot be."""
         return cls(
             _seconds(environ, CONNECT_TIMEOUT),
@@ -126,12 +126,12 @@ class CountedRetry(Retry):
         return left
 
 
-def install(settings: Settings) -> str:
+def install(settings: ConnectionSettings) -> str:
     """Change both clients of this process for the users to come; says in one line what holds now.
 
     A client that is not as expected stays as Locust has it, and the line says why.
     """
-    if settings == Settings():
+    if settings == ConnectionSettings():
         return "connections: as Locust has them"
     changes = {
         "FastHttpUser": partial(_change_fast, settings),
@@ -140,7 +140,7 @@ def install(settings: Settings) -> str:
     return change_each(changes, _described(settings))
 
 
-def _described(settings: Settings) -> str:
+def _described(settings: ConnectionSettings) -> str:
     parts = []
     if settings.connect_timeout is not None:
         parts.append(f"{settings.connect_timeout:g} s to connect")
@@ -153,7 +153,7 @@ def _described(settings: Settings) -> str:
     return ", ".join(parts)
 
 
-def _change_fast(settings: Settings) -> None:
+def _change_fast(settings: ConnectionSettings) -> None:
     attributes = {
         "connection_timeout": settings.connect_timeout,
         "network_timeout": settings.read_timeout,
@@ -178,7 +178,7 @@ def _attempt(original: Callable[..., Any], agent: LocustUserAgent, request: Any)
         raise
 
 
-def _change_requests(settings: Settings) -> None:
+def _change_requests(settings: ConnectionSettings) -> None:
     timeout = (settings.connect_timeout, settings.read_timeout)
     arguments: dict[str, Any] = {}
     if settings.pool_size is not None:

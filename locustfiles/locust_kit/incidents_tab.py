@@ -54,7 +54,7 @@ _MOST_BYTES = 1024 * 1024
 _MOST_CHARACTERS = 500
 
 
-class SidecarError(Exception):
+class IncidentsTabError(Exception):
     """The sidecar gave no incidents; the text says why."""
 
 
@@ -100,7 +100,7 @@ class IncidentsTab:
         """Renew the rows once, or say why they could not be renewed."""
         try:
             self._rows, self._error = rows_of(fetch(self._url)), ""
-        except SidecarError as error:
+        except IncidentsTabError as error:
             known = [row for row in self._rows if row["kind"] != _REMARK]
             self._rows = known
             self._error = f"{error}{'; what follows is as it was before' if known else ''}"
@@ -121,18 +121,18 @@ def fetch(url: str) -> Any:
             answer = connection.getresponse()
             body = answer.read(_MOST_BYTES + 1)
     except TimeoutError:
-        raise SidecarError(f"the sidecar at {url} does not answer within {_TIMEOUT_SECONDS:g} s") from None
+        raise IncidentsTabError(f"the sidecar at {url} does not answer within {_TIMEOUT_SECONDS:g} s") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
-        raise SidecarError(f"no sidecar at {url}: {reason}") from error
+        raise IncidentsTabError(f"no sidecar at {url}: {reason}") from error
     finally:
         connection.close()
     if answer.status != http.client.OK or len(body) > _MOST_BYTES:
-        raise SidecarError(f"the sidecar at {url} answers with status {answer.status}, {len(body)} bytes")
+        raise IncidentsTabError(f"the sidecar at {url} answers with status {answer.status}, {len(body)} bytes")
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise SidecarError(f"the sidecar at {url} answers with what is no JSON") from error
+        raise IncidentsTabError(f"the sidecar at {url} answers with what is no JSON") from error
 
 
 def rows_of(document: Any) -> list[Row]:

@@ -27,7 +27,7 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Limits:
+class SlowLimits:
     """What is slow, in ms; how many slow requests make a bottleneck; how many bottlenecks are told."""
 
     slow_ms: float = 3000.0
@@ -35,7 +35,7 @@ class Limits:
     top: int = 5
 
     @classmethod
-    def of(cls, environ: Mapping[str, str]) -> Limits:
+    def of(cls, environ: Mapping[str, str]) -> SlowLimits:
         """Those of an environment, which the kit's settings have filled in."""
         return cls(
             given.value(environ, "KIT_SLOW_MS", given.positive, cls.slow_ms),
@@ -100,7 +100,7 @@ class Sketch:
 
 
 @dataclass(slots=True)
-class Endpoint:
+class EndpointTimes:
     """The times of one method and name. Slow ones are good or failed."""
 
     good: Sketch = field(default_factory=Sketch)
@@ -115,10 +115,10 @@ class Performance:
     `clean` takes secrets out of names, before a report leaves the worker.
     """
 
-    def __init__(self, limits: Limits, clean: Callable[[str], str] = str) -> None:
+    def __init__(self, limits: SlowLimits, clean: Callable[[str], str] = str) -> None:
         self.limits = limits
         self._clean = clean
-        self.endpoints: dict[Key, Endpoint] = {}
+        self.endpoints: dict[Key, EndpointTimes] = {}
 
     def on_request(
         self, request_type: str, name: str, response_time: float | None, exception: Any = None, **_: Any
@@ -134,12 +134,12 @@ class Performance:
             one.slow += 1
             one.slow_ms += taken
 
-    def _endpoint(self, key: Key) -> Endpoint:
+    def _endpoint(self, key: Key) -> EndpointTimes:
         found = self.endpoints.get(key)
         if found is None:
             if len(self.endpoints) >= MOST_ENDPOINTS:
                 key = (key[0], _OTHER)
-            found = self.endpoints.setdefault(key, Endpoint())
+            found = self.endpoints.setdefault(key, EndpointTimes())
         return found
 
     def forget(self, **_: Any) -> None:
@@ -173,7 +173,7 @@ class Performance:
             one.slow += int(slow)
             one.slow_ms += float(slow_ms)
 
-    def bottlenecks(self) -> list[tuple[Key, Endpoint]]:
+    def bottlenecks(self) -> list[tuple[Key, EndpointTimes]]:
         """The endpoints with more than so many slow requests, by the time spent in them, the most first."""
         slow = [(key, one) for key, one in self.endpoints.items() if one.slow > self.limits.more_than]
         return sorted(slow, key=lambda one: (-one[1].slow_ms, one[0]))[: self.limits.top]

@@ -28,7 +28,7 @@ _WORDS = (
 )
 
 
-class Judging:
+class RunCriteria:
     """By what each run in turn is judged: what came with the order to start it, else what the environment says.
 
     The plugin only passes on what the sidecar will read.

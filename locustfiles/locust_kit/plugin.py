@@ -20,7 +20,7 @@ from .labels import Labels
 from .loaded_files import Digests, Disk, combined, loaded_modules
 from .memory import Memory, resident_bytes
 from .push.part import pusher_of
-from .run_record import RunRecord
+from .run_record import RunRecorder
 
 if TYPE_CHECKING:
     from locust.env import Environment
@@ -44,7 +44,7 @@ def _on_init(environment: Environment, **_: Any) -> None:
     if isinstance(environment.runner, WorkerRunner):
         _be_worker(environment, environment.runner, own)
     else:
-        Master(environment, own).listen()
+        MasterPart(environment, own).listen()
 
 
 def _change_clients() -> None:
@@ -57,7 +57,7 @@ def _change_clients() -> None:
 
 
 def _be_worker(environment: Environment, runner: WorkerRunner, own: Digests) -> None:
-    counted, used, parts = failures.Counters(), Memory.of(os.environ), Parts()
+    counted, used, parts = failures.RequestCounters(), Memory.of(os.environ), Parts()
     cost = counted.cost
     used.watch()
 
@@ -85,7 +85,7 @@ def _be_worker(environment: Environment, runner: WorkerRunner, own: Digests) -> 
     environment.events.test_stop.add_listener(guarded(report_at_once))
 
 
-def _count(environment: Environment, counted: failures.Counters) -> None:
+def _count(environment: Environment, counted: failures.RequestCounters) -> None:
     """Have requests counted, from the moments on at which Locust's own statistics start at 0."""
     events = environment.events
     events.request.add_listener(counted.on_request)  # guarded itself
@@ -95,23 +95,23 @@ def _count(environment: Environment, counted: failures.Counters) -> None:
         events.spawning_complete.add_listener(guarded(counted.forget))
 
 
-class Master:
+class MasterPart:
     """The master's part: the identity of each run, and what each worker loaded."""
 
     def __init__(self, environment: Environment, own: Digests) -> None:
         self._environment = environment
         self._own = own
-        self._run: run_folder.Run | None = None
+        self._run: run_folder.RunIdentity | None = None
         self._workers: dict[str, Digests] = {}
         # By worker, as each last said in this run.
         self._told: dict[str, dict[str, Any]] = {MEMORY_KEY: {}, COST_KEY: {}}
         self._labels = Labels(environment.parsed_options, os.environ)
-        self._judging = plan.Judging(environment.parsed_options, os.environ)
+        self._judging = plan.RunCriteria(environment.parsed_options, os.environ)
         self._retries = 0  # in this run, as far as workers have told
         self._disk = Disk()
         self._pusher = pusher_of(os.environ, run_folder.RUNS)
-        self._failures = failures.Account(environment, self._pusher)
-        self._record = RunRecord(environment, self._failures)
+        self._failures = failures.FailureAccount(environment, self._pusher)
+        self._record = RunRecorder(environment, self._failures)
 
     def listen(self) -> None:
         """Register for the events and, with a web UI, for the status page."""

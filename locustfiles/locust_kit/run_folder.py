@@ -24,7 +24,7 @@ RUNS = Path(os.environ.get("KIT_RUNS_DIR", "/var/lib/locust-kit/runs"))
 
 
 @dataclass(frozen=True)
-class Run:
+class RunIdentity:
     """One run. `started_at` and `ended_at` are RFC 3339, UTC; `state` is running, stopping or stopped.
 
     `labels` are what people call it by, beside its id.
@@ -52,19 +52,19 @@ def rfc3339(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def begin(at: datetime, labels: Mapping[str, str] | None = None) -> Run:
+def begin(at: datetime, labels: Mapping[str, str] | None = None) -> RunIdentity:
     """A new run; the id sorts by time and says when."""
-    return Run(
+    return RunIdentity(
         f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}", "running", rfc3339(at), labels=labels or {}
     )
 
 
-def stopping(run: Run) -> Run:
+def stopping(run: RunIdentity) -> RunIdentity:
     """The run, asked to stop."""
     return replace(run, state="stopping")
 
 
-def ended(run: Run, at: datetime) -> Run:
+def ended(run: RunIdentity, at: datetime) -> RunIdentity:
     """The run, over."""
     return replace(run, state="stopped", ended_at=rfc3339(at))
 
@@ -72,12 +72,12 @@ def ended(run: Run, at: datetime) -> Run:
 BEGIN, END = "run.json", "end.json"
 
 
-def document(run: Run, details: Mapping[str, Any]) -> dict[str, Any]:
+def document(run: RunIdentity, details: Mapping[str, Any]) -> dict[str, Any]:
     """The run, with what else is to be written down of its start or its end."""
     return {"schema_version": SCHEMA_VERSION, **run.document(), **details}
 
 
-def make(run: Run, details: Mapping[str, Any], runs: Path) -> None:
+def make(run: RunIdentity, details: Mapping[str, Any], runs: Path) -> None:
     """Make the run's folder and its run.json. Raises OSError when the volume cannot be written."""
     folder = runs / run.run_id
     folder.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ def make(run: Run, details: Mapping[str, Any], runs: Path) -> None:
 class Trouble:
     """Says once a run that its folder is not whole, whichever part of it could not be written."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RunIdentity) -> None:
         self._run = run
         self._is_said = False
 

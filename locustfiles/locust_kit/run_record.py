@@ -22,8 +22,8 @@ from .writer import Writer
 if TYPE_CHECKING:
     from locust.env import Environment
 
-    from .failures.part import Account
-    from .run_folder import Run
+    from .failures.part import FailureAccount
+    from .run_folder import RunIdentity
 
 _TICK_SECONDS, _SAVE_TICKS = 1.0, 10
 _PLAN_TICKS = 2  # Locust starts its timer right after a run's start
@@ -32,14 +32,14 @@ _GOING = (STATE_SPAWNING, STATE_RUNNING, STATE_STOPPING, STATE_CLEANUP)
 _REMEMBERED = 4096
 
 
-class RunRecord:
+class RunRecorder:
     """Keeps the folder of the run that is going."""
 
-    def __init__(self, environment: Environment, account: Account) -> None:
+    def __init__(self, environment: Environment, account: FailureAccount) -> None:
         self._environment = environment
         self._account = account
         self._clean = lru_cache(_REMEMBERED)(redactor(os.environ).text)
-        self._run: Run | None = None
+        self._run: RunIdentity | None = None
         self._writer: Writer | None = None
         self._details: Mapping[str, Any] = {}
         self._ticks = 0
@@ -59,7 +59,7 @@ class RunRecord:
         self._environment.events.quitting.add_listener(guarded(self._quitting))
         keep_doing(self._tick, _TICK_SECONDS)
 
-    def begin(self, run: Run, details: Mapping[str, Any]) -> None:
+    def begin(self, run: RunIdentity, details: Mapping[str, Any]) -> None:
         """Make the folder of a run, so that there is one whatever comes."""
         trouble = run_folder.Trouble(run)
         self._run, self._details, self._ticks = run, details, 0
@@ -80,7 +80,7 @@ class RunRecord:
         """Note that the run is over, though what is known of it may not be complete yet."""
         self._stopped = True
 
-    def end(self, run: Run, told: Mapping[str, Any]) -> None:
+    def end(self, run: RunIdentity, told: Mapping[str, Any]) -> None:
         """Write all of it down, the end marker last; `told` is what the workers said of themselves."""
         if self._writer is None:
             return

@@ -47,7 +47,7 @@ FAST_POSITIONS = 3
 
 
 @dataclass(frozen=True)
-class Settings:
+class TlsSettings:
     """What the user set. `ca` is trusted besides the public CAs; a `cert` without `key` holds both."""
 
     share: bool = True
@@ -58,7 +58,7 @@ class Settings:
     """http://[user:password@]host[:port], for both clients."""
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+    def from_environ(cls, environ: Mapping[str, str]) -> TlsSettings:
         """Read the variables; an empty one counts as unset. Raises ValueError that names the one that cannot be."""
         found = {name: environ.get(name) or None for name in (SHARE, CA, CERT, KEY, PROXY)}
         if found[SHARE] not in {None, "0", "1"}:
@@ -79,7 +79,7 @@ class Settings:
 class Contexts:
     """The contexts of one client, each made when it is first asked for."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: TlsSettings) -> None:
         self._settings = settings
         self._made: dict[Hashable, ssl.SSLContext] = {}
 
@@ -107,13 +107,13 @@ class Contexts:
         return self._made[name]
 
 
-def install(settings: Settings) -> str:
+def install(settings: TlsSettings) -> str:
     """Change both clients of this process for the users to come; says in one line what holds now.
 
     A client that is not as expected stays as Locust has it, and the line says why. Raises ValueError, with nothing
     changed, when a file of `settings` cannot be used.
     """
-    if settings == Settings(share=False):
+    if settings == TlsSettings(share=False):
         return "TLS and proxy: as Locust has them"
     _check_files(settings)
     changes = {
@@ -123,7 +123,7 @@ def install(settings: Settings) -> str:
     return change_each(changes, _described(settings))
 
 
-def _described(settings: Settings) -> str:
+def _described(settings: TlsSettings) -> str:
     parts = ["shared TLS contexts" if settings.share else "TLS contexts not shared"]
     if settings.ca:
         parts.append(f"CA {settings.ca} besides the public ones")
@@ -134,7 +134,7 @@ def _described(settings: Settings) -> str:
     return ", ".join(parts)
 
 
-def _check_files(settings: Settings) -> None:
+def _check_files(settings: TlsSettings) -> None:
     bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         if settings.ca:
@@ -164,7 +164,7 @@ def _port(url: SplitResult) -> int:
 # FastHttpUser
 
 
-def _change_fast(settings: Settings, contexts: Contexts) -> None:
+def _change_fast(settings: TlsSettings, contexts: Contexts) -> None:
     insecure = signature(FastHttpSession).parameters["insecure"].default
 
     def begin(original: Callable[..., None], session: FastHttpSession, *args: Any, **kwargs: Any) -> None:
@@ -178,7 +178,7 @@ def _change_fast(settings: Settings, contexts: Contexts) -> None:
         _expect_use(settings, contexts)
 
 
-def _fast_arguments(settings: Settings, contexts: Contexts, kwargs: dict[str, Any]) -> dict[str, Any]:
+def _fast_arguments(settings: TlsSettings, contexts: Contexts, kwargs: dict[str, Any]) -> dict[str, Any]:
     more: dict[str, Any] = {}
     own_tls = kwargs.get("ssl_context_factory") or kwargs.get("ssl_options")
     if not own_tls and (settings.share or settings.ca or settings.cert):
@@ -195,7 +195,7 @@ def _fast_proxy(url: SplitResult) -> dict[str, Any]:
     return address | {"proxy_user": unquote(url.username), "proxy_password": unquote(url.password or "")}
 
 
-def _fast_context(settings: Settings, insecure: bool, cafile: str | None) -> ssl.SSLContext:  # noqa: FBT001
+def _fast_context(settings: TlsSettings, insecure: bool, cafile: str | None) -> ssl.SSLContext:  # noqa: FBT001
     if insecure:
         context: ssl.SSLContext = insecure_ssl_context_factory()
     else:
@@ -209,7 +209,7 @@ def _fast_context(settings: Settings, insecure: bool, cafile: str | None) -> ssl
 # HttpUser
 
 
-def _change_requests(settings: Settings, contexts: Contexts) -> None:
+def _change_requests(settings: TlsSettings, contexts: Contexts) -> None:
     def begin(original: Callable[..., None], session: HttpSession, *args: Any, **kwargs: Any) -> None:
         original(session, *args, **kwargs)
         session.cert = settings.requests_cert
@@ -245,12 +245,12 @@ def _has_own_tls(adapter: LocustHttpAdapter) -> bool:
     return not adapter.poolmanager.connection_pool_kw.keys().isdisjoint(SSL_KEYWORDS)
 
 
-def _contexts_of(adapter: LocustHttpAdapter, settings: Settings) -> Contexts:
+def _contexts_of(adapter: LocustHttpAdapter, settings: TlsSettings) -> Contexts:
     contexts: Contexts = vars(adapter).setdefault("_locust_kit_contexts", Contexts(settings))
     return contexts
 
 
-def _requests_context(settings: Settings, verify: bool) -> ssl.SSLContext:  # noqa: FBT001
+def _requests_context(settings: TlsSettings, verify: bool) -> ssl.SSLContext:  # noqa: FBT001
     context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if verify else ssl.CERT_NONE)
     if verify:
         context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
@@ -261,11 +261,11 @@ def _requests_context(settings: Settings, verify: bool) -> ssl.SSLContext:  # no
 # Both
 
 
-def _trust_private(context: ssl.SSLContext, settings: Settings) -> None:
+def _trust_private(context: ssl.SSLContext, settings: TlsSettings) -> None:
     if settings.ca:
         context.load_verify_locations(settings.ca)
 
 
-def _expect_use(settings: Settings, contexts: Contexts) -> None:
+def _expect_use(settings: TlsSettings, contexts: Contexts) -> None:
     if settings.share and not contexts.used:
         raise TypeError("its sessions do not ask for the shared contexts")

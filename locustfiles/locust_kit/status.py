@@ -13,7 +13,7 @@ from .loaded_files import Digests, Disk, combined
 if TYPE_CHECKING:
     from locust.env import Environment
 
-    from .run_folder import Run
+    from .run_folder import RunIdentity
 
 
 def _connected(runner: Runner | None) -> list[str]:
@@ -24,7 +24,7 @@ def _connected(runner: Runner | None) -> list[str]:
 
 
 def document(
-    environment: Environment, run: Run | None, own: Digests, workers: dict[str, Digests], disk: Disk
+    environment: Environment, run: RunIdentity | None, own: Digests, workers: dict[str, Digests], disk: Disk
 ) -> dict[str, Any]:
     """The status document. `own` and `workers` hold what each process loaded, `disk` what lies there now."""
     shape = environment.shape_class

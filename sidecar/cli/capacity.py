@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sidecar.commands.capacity import capacity
-from sidecar.common.say import Say
+from sidecar.common.say import Console
 from sidecar.common.signals import interrupt_on_signals
 from sidecar.stack import workspace
 
@@ -20,4 +20,4 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     """Measure; 0 when something was measured, 4 when the measurement broke."""
     workspace.refuse_arguments(args, NAME)
     interrupt_on_signals()
-    return capacity(workspace.settings_after_up(args, environ), environ, Say())
+    return capacity(workspace.settings_after_up(args, environ), environ, Console())

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sidecar.client.reader import SidecarError, SidecarReader
+from sidecar.client.reader import MonitorError, SidecarReader
 from sidecar.common.errors import KitError, SettingError, StackError
 from sidecar.diagnose import bundle
 from sidecar.diagnose.catalogue import LAYERS, causes
@@ -36,7 +36,7 @@ _FORMATS = ("text", "json", "markdown")
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _DiagnoseCall:
     """What this call asks for."""
 
     rest: list[str]
@@ -112,7 +112,7 @@ def _keep(note: str, diagnosis: Diagnosis, evidence: Evidence, notes: Notes) -> 
         return
     try:
         SidecarReader(urlsplit(monitor.url).port or 0, _PATIENCE_SECONDS).note(incident.id, note)
-    except SidecarError as error:
+    except MonitorError as error:
         print(f"{kept}, not with the incident {incident.id}: {error}", file=sys.stderr)
     else:
         look = f"make incidents ID={incident.id}{project_word(evidence.project)}"
@@ -134,7 +134,7 @@ def _bundle(path: Path, evidence: Evidence) -> None:
     )
 
 
-def _evidence(asked: _Asked, environ: Mapping[str, str], tell: _Progress) -> Evidence:
+def _evidence(asked: _DiagnoseCall, environ: Mapping[str, str], tell: _Progress) -> Evidence:
     if name := asked.options.get("--from"):
         try:
             return document.loads_as(Evidence, Path(name).read_bytes(), "evidence")
@@ -143,7 +143,7 @@ def _evidence(asked: _Asked, environ: Mapping[str, str], tell: _Progress) -> Evi
     return gather(asked.rest, environ, tell)
 
 
-def _write(diagnosis: Diagnosis, asked: _Asked, environ: Mapping[str, str]) -> None:
+def _write(diagnosis: Diagnosis, asked: _DiagnoseCall, environ: Mapping[str, str]) -> None:
     if asked.format == "json":
         sys.stdout.write(document.dumps(diagnosis).decode() + "\n")
     elif asked.format == "markdown":
@@ -166,7 +166,7 @@ def exit_code(diagnosis: Diagnosis) -> int:
     return 0 if counts.ok or counts.info or counts.warn else COULD_NOT
 
 
-def _asked(args: Sequence[str], environ: Mapping[str, str]) -> _Asked:
+def _asked(args: Sequence[str], environ: Mapping[str, str]) -> _DiagnoseCall:
     """Take this verb's own words out of the command line."""
     rest: list[str] = []
     options: dict[str, str] = {}
@@ -189,7 +189,7 @@ def _asked(args: Sequence[str], environ: Mapping[str, str]) -> _Asked:
             rest.append(word)
     if options.get("--format", "text") not in _FORMATS:
         raise SettingError(f"--format is {options['--format']!r}", wanted=f"one of {', '.join(_FORMATS)}")
-    return _Asked(rest, options, frozenset(switches))
+    return _DiagnoseCall(rest, options, frozenset(switches))
 
 
 def _refuse_unknown(option: str, words: Sequence[str], known: Sequence[str] | Mapping[str, object]) -> None:

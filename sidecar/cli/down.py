@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sidecar.commands.down import down
 from sidecar.common.errors import SettingError
-from sidecar.common.say import Say
+from sidecar.common.say import Console
 from sidecar.stack import deployment as where
 from sidecar.stack import workspace
 
@@ -25,5 +25,5 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     except SettingError:
         settings = workspace.settings_of_project_alone(args, environ)
     where.refuse(settings, "make swarm-down")
-    down(settings, environ, Say())
+    down(settings, environ, Console())
     return 0

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from sidecar.client.reader import SidecarError, SidecarReader
+from sidecar.client.reader import MonitorError, SidecarReader
 from sidecar.incidents.freshness import judged
 from sidecar.model.incident import Incident
 from sidecar.model.snapshot import Snapshot
 from sidecar.views.scene import ContainerLog, Scene
-from sidecar.views.state import ViewState, Where
+from sidecar.views.state import ScreenName, ViewState
 
 LOG_LINES = 200
 
 
 @dataclass(slots=True)
-class Feed:
+class SnapshotFeed:
     """The newest Snapshot that could be had, what hinders a newer one, and what the open screen needs beside it."""
 
     reader: SidecarReader
@@ -31,7 +31,7 @@ class Feed:
         """Try to get a newer Snapshot; a failure is kept as text beside the old one."""
         try:
             self.snapshot, self.trouble = self.reader.snapshot(), ""
-        except SidecarError as error:
+        except MonitorError as error:
             self.trouble = f"the sidecar does not answer ({error}); what stands below is old; trying again"
 
     def follow(self, state: ViewState, now: datetime, *, again: bool) -> None:
@@ -40,9 +40,9 @@ class Feed:
         anew = again and not state.paused
         # A log that was scrolled back stands still, or its lines would move away from under the eye.
         at_its_end = anew and not state.scroll
-        if state.where is Where.LOG and state.container and (at_its_end or not self._has_log_of(state.container)):
+        if state.where is ScreenName.LOG and state.container and (at_its_end or not self._has_log_of(state.container)):
             self.log = self._read_log(state.container, now)
-        if state.where is Where.INCIDENT and state.incident and (anew or not self._has_incident(state.incident)):
+        if state.where is ScreenName.INCIDENT and state.incident and (anew or not self._has_incident(state.incident)):
             self._read_incident(state.incident)
 
     def scene(self, now: datetime) -> Scene:
@@ -69,7 +69,7 @@ class Feed:
     def _read_log(self, container: str, now: datetime) -> ContainerLog:
         try:
             return ContainerLog(container, self.reader.logs(container, LOG_LINES), now)
-        except SidecarError as error:
+        except MonitorError as error:
             before = self.log if self.log is not None and self.log.container == container else ContainerLog(container)
             return replace(before, trouble=f"no newer lines of this log from the sidecar: {error}")
 
@@ -84,7 +84,7 @@ class Feed:
             return
         try:
             self.incident = self.reader.incident(incident_id)
-        except SidecarError:
+        except MonitorError:
             self.incident = newest
 
 

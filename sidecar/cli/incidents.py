@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sidecar.client.documents import IncidentList
-from sidecar.client.reader import SidecarError, SidecarReader, UnknownError, first_snapshot
+from sidecar.client.reader import MonitorError, SidecarReader, UnknownError, first_snapshot
 from sidecar.common.errors import SettingError, StackError
 from sidecar.common.text import clean
 from sidecar.common.times import format_time, parse_time
 from sidecar.model import document
-from sidecar.model.incident import Evidence, Incident
+from sidecar.model.incident import EvidenceItem, Incident
 from sidecar.model.naming import KIND_NAMES, told
 from sidecar.model.note import WANTED, note_line
 from sidecar.settings import command_line, makeflags
@@ -32,7 +32,7 @@ _MEBIBYTE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _IncidentsCall:
     """What this call asks for; `rest` is for the settings."""
 
     rest: list[str]
@@ -60,14 +60,14 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
             _print_all(reader, asked, settings.project)
     except UnknownError:
         raise StackError(f"there is no incident {asked.incident_id!r}", fix="scripts/kit incidents") from None
-    except SidecarError as error:
+    except MonitorError as error:
         raise StackError(
             f"the sidecar gave no incidents: {error}", fix="try again; scripts/kit ps tells how the sidecar is"
         ) from error
     return 0
 
 
-def _print_all(reader: SidecarReader, asked: _Asked, project: str) -> None:
+def _print_all(reader: SidecarReader, asked: _IncidentsCall, project: str) -> None:
     query: dict[str, str | int] = {"limit": _MOST, "evidence": 1 if asked.as_json else 0}
     if asked.since:
         query["since"] = format_time(asked.since)
@@ -86,7 +86,7 @@ def _print_all(reader: SidecarReader, asked: _Asked, project: str) -> None:
             print(f"blind since {_local(span.since)}: {clean(span.text)}")
 
 
-def _print_one(reader: SidecarReader, asked: _Asked, project: str) -> None:
+def _print_one(reader: SidecarReader, asked: _IncidentsCall, project: str) -> None:
     incident = reader.note(asked.incident_id, asked.note) if asked.note else reader.incident(asked.incident_id)
     if asked.as_json:
         sys.stdout.write(document.dumps(incident).decode() + "\n")
@@ -140,7 +140,7 @@ def _memory(incident: Incident) -> str:
     return ", ".join(f"{name} {value / _MEBIBYTE:.0f} MiB" for name, value in figures if value)
 
 
-def _evidence(piece: Evidence) -> Iterator[str]:
+def _evidence(piece: EvidenceItem) -> Iterator[str]:
     at = f"{_local(piece.at)}  " if piece.at else ""
     yield f"  {piece.what:<10} {at}{clean(piece.text)}"
     for sample in piece.samples:
@@ -161,7 +161,7 @@ def _read(kind: type[IncidentList], written: bytes) -> IncidentList:
         raise StackError(f"the sidecar's answer is no list of incidents: {error}") from error
 
 
-def _asked(args: Sequence[str], environ: Mapping[str, str], now: datetime) -> _Asked:
+def _asked(args: Sequence[str], environ: Mapping[str, str], now: datetime) -> _IncidentsCall:
     """Take this verb's own words out: `--since T`, `--since=T`, `SINCE=T`, `ID=x` or the id alone, `NOTE=text`."""
     own = {name: environ[name] for name in makeflags.given(environ.get("MAKEFLAGS", "")) if name in environ}
     own |= command_line(args)
@@ -180,7 +180,7 @@ def _asked(args: Sequence[str], environ: Mapping[str, str], now: datetime) -> _A
         raise SettingError("--since names no time", wanted="10m, 2h, or 2026-11-22T15:04:05Z")
     _refuse(rest)
     own_words = [word for word in rest if word != _FLAG]
-    return _Asked(own_words, moment(since, now), incident_id, _note(own, incident_id), _FLAG in rest)
+    return _IncidentsCall(own_words, moment(since, now), incident_id, _note(own, incident_id), _FLAG in rest)
 
 
 def _note(own: Mapping[str, str], incident_id: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sidecar.commands.join import join
-from sidecar.common.say import Say
+from sidecar.common.say import Console
 from sidecar.settings import refuse_flags
 from sidecar.stack import workspace
 
@@ -20,5 +20,5 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     """Start the workers, and wait until each hears the master."""
     refuse_flags(args, NAME)
     workspace.refuse_arguments(args, NAME)
-    join(workspace.settings_for_up(args, environ), environ, Say())
+    join(workspace.settings_for_up(args, environ), environ, Console())
     return 0

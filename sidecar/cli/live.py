@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
-from sidecar.cli.feed import Feed
+from sidecar.cli.feed import SnapshotFeed
 from sidecar.views.keys import pressed
 from sidecar.views.lines import Line
 from sidecar.views.screens import draw
@@ -30,7 +30,7 @@ class Terminal(Protocol):
 
 
 def live(
-    feed: Feed,
+    feed: SnapshotFeed,
     screen: Terminal,
     *,
     interval_seconds: float,

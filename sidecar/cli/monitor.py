@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from sidecar.cli.feed import Feed, utc_now
+from sidecar.cli.feed import SnapshotFeed, utc_now
 from sidecar.client.reader import first_snapshot
 from sidecar.common.say import silence
 from sidecar.stack import deployment as where
@@ -31,7 +31,7 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     workspace.refuse_arguments(args, NAME)
     settings = workspace.settings_after_up(args, environ)
     reader = where.reader(settings)
-    feed = Feed(reader, first_snapshot(reader, settings.project), settings.tail)
+    feed = SnapshotFeed(reader, first_snapshot(reader, settings.project), settings.tail)
     if settings.once:
         _print_frame(feed)
         return 0
@@ -40,7 +40,7 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     return _piped(feed, settings.interval)
 
 
-def _live(feed: Feed, interval_seconds: float) -> int:
+def _live(feed: SnapshotFeed, interval_seconds: float) -> int:
     # Loaded here: a piped or single frame does without rich's console, which takes longest to load.
     from rich.console import Console  # noqa: PLC0415
 
@@ -53,7 +53,7 @@ def _live(feed: Feed, interval_seconds: float) -> int:
     return 0
 
 
-def _piped(feed: Feed, interval_seconds: float, sleep: Callable[[float], None] = time.sleep) -> int:
+def _piped(feed: SnapshotFeed, interval_seconds: float, sleep: Callable[[float], None] = time.sleep) -> int:
     try:
         while True:
             _print_frame(feed)
@@ -67,7 +67,7 @@ def _piped(feed: Feed, interval_seconds: float, sleep: Callable[[float], None] =
         return 0
 
 
-def _print_frame(feed: Feed) -> None:
+def _print_frame(feed: SnapshotFeed) -> None:
     columns = shutil.get_terminal_size((_PIPE_COLUMNS, 0)).columns
     text = plain(frame(feed.scene(utc_now()), width=columns, height=None).lines)
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from sidecar.common.errors import StackError
-from sidecar.engine.host_client import Container, connect
+from sidecar.engine.host_client import ListedContainer, connect
 from sidecar.stack import workspace
 
 if TYPE_CHECKING:
@@ -34,14 +34,14 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     return 0
 
 
-def _order(one: Container) -> tuple[str, int, str]:
+def _order(one: ListedContainer) -> tuple[str, int, str]:
     tail = one.name.rpartition("-")[2]
     return one.service, int(tail) if tail.isdigit() else 0, one.name
 
 
-def _ports(one: Container) -> str:
+def _ports(one: ListedContainer) -> str:
     return ", ".join(f"{address}:{port}" for address, port in sorted(set(one.ports)))
 
 
-def _json(one: Container) -> dict[str, object]:
+def _json(one: ListedContainer) -> dict[str, object]:
     return {"name": one.name, "service": one.service, "id": one.id[:12], "state": one.state, "status": one.status}

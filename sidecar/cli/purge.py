@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sidecar.commands.down import purge
 from sidecar.common.errors import SettingError
-from sidecar.common.say import Say
+from sidecar.common.say import Console
 from sidecar.stack import workspace
 
 if TYPE_CHECKING:
@@ -29,4 +29,4 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
             raise SettingError("purge deletes results and nobody is there to ask", fix="make purge YES=1")
         return input(f"{question} Type yes: ").strip().lower() == "yes"
 
-    return 0 if purge(settings, environ, Say(), ask) else 1
+    return 0 if purge(settings, environ, Console(), ask) else 1

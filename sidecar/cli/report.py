@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from sidecar.commands import report as drive_report
-from sidecar.common.say import Say
+from sidecar.common.say import Console
 from sidecar.stack import workspace
 
 if TYPE_CHECKING:
@@ -23,4 +23,4 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     if "--json" in args:
         print(json.dumps(drive_report.document(settings, environ), ensure_ascii=False))
         return 0
-    return drive_report.report(settings, environ, Say())
+    return drive_report.report(settings, environ, Console())

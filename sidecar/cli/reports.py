@@ -26,6 +26,6 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     if not found:
         print(f"no report in {settings.reports_dir} yet → make run")
         return 0
-    for line in reports.table([reports.Row.of(one) for one in found]):
+    for line in reports.table([reports.ReportRow.of(one) for one in found]):
         print(line)
     return 0

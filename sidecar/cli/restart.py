@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sidecar.commands.restart import restart
-from sidecar.common.say import Say
+from sidecar.common.say import Console
 from sidecar.stack import workspace
 
 if TYPE_CHECKING:
@@ -18,5 +18,5 @@ HELP = "restart every container of the stack as it is"
 def run(args: list[str], environ: Mapping[str, str]) -> int:
     """Restart the running stack."""
     workspace.refuse_arguments(args, NAME)
-    restart(workspace.settings_after_up(args, environ), environ, Say())
+    restart(workspace.settings_after_up(args, environ), environ, Console())
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sidecar.commands.run import run as drive_run
-from sidecar.common.say import Say
+from sidecar.common.say import Console
 from sidecar.common.signals import interrupt_on_signals
 from sidecar.stack import workspace
 
@@ -20,4 +20,4 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     """Run once; the exit code is the verdict's."""
     workspace.refuse_arguments(args, NAME)
     interrupt_on_signals()
-    return drive_run(workspace.settings_after_up(args, environ), environ, Say())
+    return drive_run(workspace.settings_after_up(args, environ), environ, Console())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sidecar.commands.scale import scale
-from sidecar.common.say import Say
+from sidecar.common.say import Console
 from sidecar.stack import workspace
 
 if TYPE_CHECKING:
@@ -18,5 +18,5 @@ HELP = "another number of workers, during a run too: scale WORKERS=8"
 def run(args: list[str], environ: Mapping[str, str]) -> int:
     """Scale the running stack."""
     workspace.refuse_arguments(args, NAME)
-    scale(workspace.settings_after_up(args, environ), environ, Say())
+    scale(workspace.settings_after_up(args, environ), environ, Console())
     return 0

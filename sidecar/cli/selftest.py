@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from sidecar.client.reader import SidecarReader, first_snapshot
 from sidecar.commands.selftest.selftest import selftest
-from sidecar.common.say import Say
+from sidecar.common.say import Console
 from sidecar.common.signals import interrupt_on_signals
 from sidecar.engine.host_client import connect
 from sidecar.settings import refuse_flags
@@ -28,4 +28,4 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     interrupt_on_signals()  # the victims must be removed by whatever ends this
     reader = SidecarReader(settings.monitor_port)
     first_snapshot(reader, settings.project)
-    return selftest(engine, reader, Say(), Clock(time.monotonic, time.sleep))
+    return selftest(engine, reader, Console(), Clock(time.monotonic, time.sleep))

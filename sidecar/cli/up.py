@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from sidecar.commands.up import up
-from sidecar.common.say import Say
+from sidecar.common.say import Console
 from sidecar.engine.host_client import EngineAbsentError
 from sidecar.settings import refuse_flags
 from sidecar.stack import workspace
@@ -25,7 +25,7 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     workspace.refuse_arguments(args, NAME)
     settings = workspace.settings_for_up(args, environ)
     try:
-        up(settings, environ, Say())
+        up(settings, environ, Console())
     except EngineAbsentError as error:
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise
@@ -35,5 +35,5 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
         code = subprocess.run([str(settings.root / "scripts" / "setup")], check=False).returncode
         if code:
             return code
-        up(settings, environ, Say())
+        up(settings, environ, Console())
     return 0

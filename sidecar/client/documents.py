@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from sidecar.model.incident import Incident
 from sidecar.model.logs import StoredLine
-from sidecar.model.records import RunPoint, Series
+from sidecar.model.records import RecordedSeries, RunPoint
 from sidecar.model.snapshot import SCHEMA_VERSION, Blind, LogLine
 
 Column = tuple[float | None, ...]
@@ -69,7 +69,7 @@ class RunColumns:
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class HistoryDocument:
     """The answer of /api/history: columns over one common time axis, with the incidents and blind spans on it.
 
     `at` holds the starts of the steps; a step without any figures is left out.
@@ -123,7 +123,7 @@ class Axis:
         return int((moment - self._since).total_seconds() // self.step_seconds)
 
 
-def container_columns(series: Series, axis: Axis) -> ContainerColumns:
+def container_columns(series: RecordedSeries, axis: Axis) -> ContainerColumns:
     """Lay one container's figures on the axis: sizes and throttling at their highest, the processor's mean."""
     points = series.points
     limits = [point.limit_bytes for point in points if point.limit_bytes is not None]

@@ -28,15 +28,15 @@ _NO_SUCH = (http.client.NOT_FOUND, http.client.METHOD_NOT_ALLOWED)
 _START_TRIES, _START_PAUSE_SECONDS = 20, 0.5
 
 
-class SidecarError(Exception):
+class MonitorError(Exception):
     """The sidecar gave no Snapshot; the text says why, in a few words."""
 
 
-class NotReadyError(SidecarError):
+class NotReadyError(MonitorError):
     """The sidecar is up, but has not read anything yet."""
 
 
-class UnknownError(SidecarError):
+class UnknownError(MonitorError):
     """The sidecar is up, but knows of no such thing, or is too old to tell of it."""
 
 
@@ -67,7 +67,7 @@ class SidecarReader:
         try:
             return document.loads(self.document())
         except document.DocumentError as error:
-            raise SidecarError(f"its answer is no Snapshot: {error}") from error
+            raise MonitorError(f"its answer is no Snapshot: {error}") from error
 
     def logs(self, container: str, limit: int) -> tuple[LogLine, ...]:
         """Return the last kept lines of one container's log, at most `limit`, oldest first.
@@ -144,13 +144,13 @@ class SidecarReader:
             return self._answer(method, path, sent)
         except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError) as error:
             if not kept:
-                raise SidecarError("the connection was cut") from error
+                raise MonitorError("the connection was cut") from error
         except (OSError, http.client.HTTPException) as error:
-            raise SidecarError(_reason(error)) from error
+            raise MonitorError(_reason(error)) from error
         try:  # the sidecar may have closed a kept connection; that alone says nothing
             return self._answer(method, path, sent)
         except (OSError, http.client.HTTPException) as error:
-            raise SidecarError(_reason(error)) from error
+            raise MonitorError(_reason(error)) from error
 
     def _answer(self, method: str, path: str, sent: bytes | None) -> bytes:
         try:
@@ -166,7 +166,7 @@ class SidecarReader:
         if answer.status == http.client.SERVICE_UNAVAILABLE:
             raise NotReadyError("it has not read anything yet")
         if answer.status != http.client.OK or "json" not in (answer.getheader("content-type") or ""):
-            raise SidecarError(f"something else answers there (status {answer.status})")
+            raise MonitorError(f"something else answers there (status {answer.status})")
         return body
 
 
@@ -183,7 +183,7 @@ def first_snapshot(reader: SidecarReader, project: str, sleep: Callable[[float],
             except NotReadyError:
                 sleep(_START_PAUSE_SECONDS)
         return _of_project(reader.snapshot(), project, reader.port)
-    except SidecarError as error:
+    except MonitorError as error:
         raise _down(project, f"{reader.host}:{reader.port}", error) from error
 
 
@@ -196,7 +196,7 @@ def _of_project(snapshot: Snapshot, project: str, port: int) -> Snapshot:
     return snapshot
 
 
-def _down(project: str, place: str, error: SidecarError) -> StackError:
+def _down(project: str, place: str, error: MonitorError) -> StackError:
     return StackError(
         f"the stack {project!r} is not running: no sidecar at {place} ({error})",
         fix=f"make up WORKERS=4{project_word(project)}",
@@ -207,7 +207,7 @@ def _read(kind: type[T], body: bytes, name: str) -> T:
     try:
         return document.loads_as(kind, body, name)
     except document.DocumentError as error:
-        raise SidecarError(f"its answer is no {name}: {error}") from error
+        raise MonitorError(f"its answer is no {name}: {error}") from error
 
 
 def _reason(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from sidecar.client.documents import IncidentList
 from sidecar.model import document
-from sidecar.model.cluster import NodeWord
+from sidecar.model.cluster import NodeReport
 from sidecar.model.document import DocumentError
 from sidecar.model.incident import Incident
 
@@ -32,14 +32,14 @@ class PeerClient:
         self._headers = {"Authorization": f"Bearer {token}", LEADER_HEADER: own_node}
         self.received_bytes = 0
 
-    def word(self, mark: int | None) -> NodeWord:
+    def word(self, mark: int | None) -> NodeReport:
         """Ask what it says of its node; `mark` is that of its last word, None for the first.
 
         Raises:
             PeerError: no answer, or not such a word.
         """
         query = "" if mark is None else f"?{urlencode({'mark': mark})}"
-        return _read(NodeWord, self._get(f"/api/node{query}"))
+        return _read(NodeReport, self._get(f"/api/node{query}"))
 
     def incidents(self) -> tuple[Incident, ...]:
         """Ask for all that its ledger holds, newest first, at most MOST_INCIDENTS.

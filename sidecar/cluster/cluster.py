@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from sidecar.cluster.gatherer import Gatherer, Surroundings, peer_client
+from sidecar.cluster.gatherer import PeerPoller, Surroundings, peer_client
 from sidecar.cluster.names import addresses
 from sidecar.cluster.reach import Prober, reach
-from sidecar.cluster.teller import Teller
+from sidecar.cluster.teller import NodeStatusPublisher
 from sidecar.model.cluster import NO_OTHERS, Others
 from sidecar.model.snapshot import Blind, Host, Node
-from sidecar.monitor.assembly import Recorded, Seen
+from sidecar.monitor.assembly import ContainerReadings, Recorded
 from sidecar.monitor.recorder import Put
 from sidecar.settings.peers import MASTER, MASTER_PORT, ClusterSettings
 
@@ -21,7 +21,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MOST_INTERVAL_SECONDS = 2.0  # an OOM kill on any node is in the leader's ledger within 5 s
 
 
-class Cluster:
+class ClusterMember:
     """Both sides of one node's sidecar in a cluster."""
 
     def __init__(
@@ -40,7 +40,7 @@ class Cluster:
         self.leads = False
         boot_id = _BOOT_ID.read_text(encoding="ascii").strip()
         self._prober = Prober(lambda: reach(MASTER, MASTER_PORT, now))
-        self.teller = Teller(settings.node, boot_id, now, self._prober.known)
+        self.teller = NodeStatusPublisher(settings.node, boot_id, now, self._prober.known)
         around = Surroundings(
             node=settings.node,
             project=project,
@@ -53,7 +53,7 @@ class Cluster:
             now=now,
             monotonic=time.monotonic,
         )
-        self._gatherer = Gatherer(around, min(interval_seconds, _MOST_INTERVAL_SECONDS))
+        self._gatherer = PeerPoller(around, min(interval_seconds, _MOST_INTERVAL_SECONDS))
 
     def start(self) -> None:
         """Begin both."""
@@ -65,7 +65,7 @@ class Cluster:
         self._gatherer.stop()
         self._prober.stop()
 
-    def others(self, fleet: Sequence[Seen], host: Host | None, *, leads: bool) -> Others:
+    def others(self, fleet: Sequence[ContainerReadings], host: Host | None, *, leads: bool) -> Others:
         """Return what the other nodes saw, with this node among all of them."""
         self.leads = leads
         self._gatherer.lead(leads=leads)

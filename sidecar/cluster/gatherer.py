@@ -14,8 +14,8 @@ from typing import Protocol
 from sidecar.cluster import rules
 from sidecar.cluster.client import PeerClient, PeerError
 from sidecar.cluster.rules import Peer
-from sidecar.model.cluster import NO_OTHERS, NodeWord, Others
-from sidecar.model.incident import Incident, Kind
+from sidecar.model.cluster import NO_OTHERS, NodeReport, Others
+from sidecar.model.incident import Incident, IncidentKind
 from sidecar.model.signal import Gathered
 from sidecar.model.snapshot import Node
 from sidecar.monitor.assembly import Recorded
@@ -30,7 +30,7 @@ _SETTLING_SECONDS = 15.0  # of a new leader: until then, a node it has not heard
 class Asks(Protocol):
     """One node's sidecar."""
 
-    def word(self, mark: int | None) -> NodeWord:
+    def word(self, mark: int | None) -> NodeReport:
         """Return its word; PeerError without one."""
 
     def incidents(self) -> tuple[Incident, ...]:
@@ -71,17 +71,17 @@ class _Line:
 
 
 @dataclass(frozen=True, slots=True)
-class _Heard:
+class _PeerAnswer:
     """One answer: the word, and whether the ledger behind it told everything since the last one."""
 
     address: str
     at: datetime
-    word: NodeWord | None
+    word: NodeReport | None
     error: str = ""
     whole: bool = False
 
 
-class Gatherer:
+class PeerPoller:
     """Asks each `interval_seconds`, in a thread of its own; `others` may be called from any thread."""
 
     def __init__(self, around: Surroundings, interval_seconds: float) -> None:
@@ -142,23 +142,23 @@ class Gatherer:
         self._look_for_lost_ledgers()
         self._reconcile()
 
-    def _ask(self, address: str) -> _Heard:
+    def _ask(self, address: str) -> _PeerAnswer:
         line = self._lines[address]
         try:
             word = line.client.word(line.mark)
             if word.node == self._around.node:
                 line.node = word.node
-                return _Heard(address, self._around.now(), None)
+                return _PeerAnswer(address, self._around.now(), None)
             at = self._around.now()
             begun_anew = line.began_at is not None and line.began_at != word.began_at
             if line.mark is None or begun_anew or not word.complete:
                 word = replace(word, incidents=line.client.incidents())
         except PeerError as error:
-            return _Heard(address, self._around.now(), None, str(error))
+            return _PeerAnswer(address, self._around.now(), None, str(error))
         line.mark, line.began_at, line.node = word.mark, word.began_at, word.node
-        return _Heard(address, at, word, whole=True)
+        return _PeerAnswer(address, at, word, whole=True)
 
-    def _take(self, heard: Sequence[_Heard]) -> None:
+    def _take(self, heard: Sequence[_PeerAnswer]) -> None:
         for one in heard:
             word = one.word
             if word is None:
@@ -178,7 +178,7 @@ class Gatherer:
         recorded = self._around.recorded().incidents
         return next((one for one in recorded if rules.is_silence_of(node, one) and one.until is None), None)
 
-    def _look_for_silence(self, heard: Sequence[_Heard], named: set[str]) -> None:
+    def _look_for_silence(self, heard: Sequence[_PeerAnswer], named: set[str]) -> None:
         spoke = {one.word.node for one in heard if one.word is not None}
         errors = {self._lines[one.address].node: one.error for one in heard if one.error and one.address in self._lines}
         now = self._around.now()
@@ -217,7 +217,7 @@ class Gatherer:
         if len(set(kernels.values())) == len(kernels):
             return  # as on real machines: no two nodes share a kernel
         incidents = self._around.recorded().incidents
-        unplaced = [one for one in incidents if one.kind is Kind.UNATTRIBUTED_OOM_KILL]
+        unplaced = [one for one in incidents if one.kind is IncidentKind.UNATTRIBUTED_OOM_KILL]
         self._counted = {one.id: self._counted.get(one.id, one.count) for one in unplaced}
         if changed := rules.reconciled(incidents, kernels, self._counted):
             self._around.put(tuple(changed))

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sidecar.common.times import format_time
-from sidecar.model.cluster import NodeWord, Others
-from sidecar.model.incident import FINAL, Evidence, Incident, Kind, Severity, identity
+from sidecar.model.cluster import NodeReport, Others
+from sidecar.model.incident import FINAL, EvidenceItem, Incident, IncidentKind, Severity, identity
 from sidecar.model.snapshot import Blind, Container, Node
 
 SILENT_SECONDS = 5.0
@@ -29,7 +29,7 @@ class Peer:
     """One node as the leader knows it: its last word, when that came, and the span of its silence, while it lasts."""
 
     node: str
-    word: NodeWord
+    word: NodeReport
     heard_at: datetime
     error: str = ""
     blind: Incident | None = None
@@ -106,7 +106,7 @@ def _sentences(peer: Peer) -> Iterable[str]:
         yield f"{peer.node} cannot reach the master's port: {peer.word.reach.error}"
 
 
-def as_told_by(word: NodeWord) -> tuple[Incident, ...]:
+def as_told_by(word: NodeReport) -> tuple[Incident, ...]:
     """A node's own incidents, with its name where no container's says which node it was."""
     own = (one for one in word.incidents if one.node in (None, word.node))
     return tuple(
@@ -121,13 +121,13 @@ def fell_silent(peer: Peer, project: str) -> Incident:
     """The incident of a node that is not heard of any more."""
     since = peer.heard_at
     return Incident(
-        id=identity(Kind.BLIND, "", f"node {peer.node}", format_time(since)),
-        kind=Kind.BLIND,
+        id=identity(IncidentKind.BLIND, "", f"node {peer.node}", format_time(since)),
+        kind=IncidentKind.BLIND,
         severity=Severity.WARN,
         at=since,
         project=project,
         text=f"nothing was heard of {peer.node} from {since:%H:%M:%S} UTC on: {peer.error or 'no answer'}",
-        evidence=(Evidence("span", "node", since, (peer.error or "no answer",)),),
+        evidence=(EvidenceItem("span", "node", since, (peer.error or "no answer",)),),
         node=peer.node,
     )
 
@@ -135,7 +135,7 @@ def fell_silent(peer: Peer, project: str) -> Incident:
 def is_silence_of(node: str, incident: Incident) -> bool:
     """Whether an incident tells of a node's silence."""
     return (
-        incident.kind is Kind.BLIND
+        incident.kind is IncidentKind.BLIND
         and incident.node == node
         and any(one.what == "span" and one.text == "node" for one in incident.evidence)
     )
@@ -169,15 +169,15 @@ def ledger_lost(node: str, at: datetime, project: str) -> Incident:
         " containers, cannot be read until it does"
     )
     return Incident(
-        id=identity(Kind.BLIND, "", f"ledger {node}", format_time(at)),
-        kind=Kind.BLIND,
+        id=identity(IncidentKind.BLIND, "", f"ledger {node}", format_time(at)),
+        kind=IncidentKind.BLIND,
         severity=Severity.WARN,
         at=at,
         until=at,
         state=FINAL,
         project=project,
         text=text,
-        evidence=(Evidence("span", "ledger", at),),
+        evidence=(EvidenceItem("span", "ledger", at),),
         node=node,
     )
 
@@ -194,9 +194,9 @@ def reconciled(incidents: Sequence[Incident], kernels: Mapping[str, str], counte
         counted: how many kills each of them stood for at first, by id, where that is known.
 
     """
-    kills = [one for one in incidents if one.kind is Kind.OOM_KILL and one.node in kernels]
+    kills = [one for one in incidents if one.kind is IncidentKind.OOM_KILL and one.node in kernels]
     unplaced = sorted(
-        (one for one in incidents if one.kind is Kind.UNATTRIBUTED_OOM_KILL and one.node in kernels),
+        (one for one in incidents if one.kind is IncidentKind.UNATTRIBUTED_OOM_KILL and one.node in kernels),
         key=lambda one: (one.node or "", one.at),
     )
     found = []

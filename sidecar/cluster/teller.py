@@ -7,12 +7,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from sidecar.common.version import KIT_VERSION
-from sidecar.model.cluster import NodeWord, Reach
+from sidecar.model.cluster import NodeReport, Reach
 from sidecar.model.snapshot import Snapshot
 from sidecar.monitor.feed import Upserts
 
 
-class Teller:
+class NodeStatusPublisher:
     """Holds the newest Snapshot of this node; for any thread.
 
     Args:
@@ -60,12 +60,12 @@ class Teller:
         others = [(at, node) for node, at in self._leaders.items() if node not in (leader, self.node)]
         return (max(others)[1], max(others)[0]) if others else None
 
-    def word(self, news: Upserts, leader: str) -> NodeWord | None:
+    def word(self, news: Upserts, leader: str) -> NodeReport | None:
         """Return the word on this node, with the incidents that are new to the leader; None before the first round."""
         if self._own is None:
             return None
         led_by, led_at = self.led_before(leader) or (None, None)
-        return NodeWord(
+        return NodeReport(
             node=self.node,
             boot_id=self.boot_id,
             kit_version=KIT_VERSION,

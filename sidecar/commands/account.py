@@ -6,20 +6,20 @@ import time
 from typing import TYPE_CHECKING
 
 from sidecar.client.documents import IncidentList
-from sidecar.client.reader import SidecarError, SidecarReader
+from sidecar.client.reader import MonitorError, SidecarReader
 from sidecar.common.times import format_time
 from sidecar.locust_api.control import WebError
 from sidecar.model import document
 from sidecar.model.incident import FINAL
 from sidecar.report.verdict import verdict
-from sidecar.report.verdict.decision import Reason
+from sidecar.report.verdict.decision import InvalidReason
 from sidecar.stack import deployment as where
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from sidecar.commands.outcome import Run
+    from sidecar.commands.outcome import FinishedRun
     from sidecar.locust_api.control import Web
     from sidecar.settings import Settings
 
@@ -31,19 +31,21 @@ _SETTLE_SECONDS = 5.0  # of a ramp: the master's figures are up to 4 s old, so a
 
 def by_incidents(
     settings: Settings, started_at: datetime, sleep: Callable[[float], None] = time.sleep
-) -> tuple[Reason, ...]:
+) -> tuple[InvalidReason, ...]:
     """What broke since the run began by the sidecar's account, the gravest first; that there is none is a reason."""
     reader = where.reader(settings, 5.0)
     try:
         found = _settled(reader, started_at, sleep)
-    except (SidecarError, document.DocumentError) as error:
-        return (Reason("blind", f"{_UNSEEN}: {error}"),)
+    except (MonitorError, document.DocumentError) as error:
+        return (InvalidReason("blind", f"{_UNSEEN}: {error}"),)
     finally:
         reader.close()
     if found.project not in (None, settings.project):
-        return (Reason("blind", f"{_UNSEEN}: port {settings.monitor_port} belongs to the stack {found.project!r}"),)
+        return (
+            InvalidReason("blind", f"{_UNSEEN}: port {settings.monitor_port} belongs to the stack {found.project!r}"),
+        )
     ours = [one for one in found.incidents if one.project in (None, settings.project)]
-    return tuple(Reason(str(one.kind), one.text, one.at) for one in verdict.invalidating(started_at, ours))
+    return tuple(InvalidReason(str(one.kind), one.text, one.at) for one in verdict.invalidating(started_at, ours))
 
 
 def _settled(reader: SidecarReader, since: datetime, sleep: Callable[[float], None]) -> IncidentList:
@@ -70,7 +72,7 @@ def by_generator(web: Web) -> str:
     return f"{count} requests failed for a limit of the load machine itself{told}" if count else ""
 
 
-def by_users(done: Run) -> str:
+def by_users(done: FinishedRun) -> str:
     """That the users who were asked for never were there; "" when they were, or when nobody can tell."""
     wanted, plan = done.plan.users, done.plan
     if plan.shape_class or not wanted or done.seen.most_users >= wanted or done.ended_early or done.seen.master_lost:

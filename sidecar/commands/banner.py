@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sidecar.common.say import Say
+    from sidecar.common.say import Console
     from sidecar.settings import Settings
 
 
-def show(settings: Settings, target: str, web_url: str, seconds: float, environ: Mapping[str, str], say: Say) -> None:
+def show(
+    settings: Settings, target: str, web_url: str, seconds: float, environ: Mapping[str, str], say: Console
+) -> None:
     """Print the banner."""
     for line in lines(settings, target, web_url, seconds, environ):
         say.line(line)

@@ -14,7 +14,7 @@ from sidecar.commands import reports, saving, up
 from sidecar.commands.run import run
 from sidecar.common.errors import KitError, SettingError
 from sidecar.report.render.charts import png
-from sidecar.report.render.charts.plots import Lane, by_step
+from sidecar.report.render.charts.plots import ChartSeries, by_step
 from sidecar.report.render.charts.shapes import Picture, Role
 from sidecar.report.verdict import knee
 from sidecar.report.verdict.knee import Knee
@@ -24,7 +24,7 @@ from sidecar.views.aligned import aligned
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sidecar.common.say import Say
+    from sidecar.common.say import Console
     from sidecar.settings import Settings
 
 _FILES = Path("locustfiles") / "capacity"
@@ -32,7 +32,7 @@ _EXIT_INVALID = 4
 _HEADER = ("USERS", "REQ/S", "FAILED/S", "MEDIAN", "P95", "WORKER CPU")
 
 
-def capacity(settings: Settings, environ: Mapping[str, str], say: Say) -> int:
+def capacity(settings: Settings, environ: Mapping[str, str], say: Console) -> int:
     """Bring a stack of its own up, run, say where the knee is, and take the stack away; 4 when the run was INVALID.
 
     Raises:
@@ -98,7 +98,7 @@ def _write_files(settings: Settings, own: Settings) -> None:
     (own.locustfiles_dir / "parameters.json").write_text(json.dumps(parameters), encoding="utf-8")
 
 
-def _tell(settings: Settings, own: Settings, environ: Mapping[str, str], say: Say) -> int:
+def _tell(settings: Settings, own: Settings, environ: Mapping[str, str], say: Console) -> int:
     """Say what was found, and keep it among the reports."""
     found = reports.all_runs(own.reports_dir)
     if not found or "timeline" not in found[-1][1]:
@@ -155,12 +155,12 @@ def picture(endpoint: str, bend: Knee) -> Picture:
     """Requests a second and response times against users, the knee marked."""
     steps = bend.steps
     panels = (
-        ("Requests a second", [Lane("requests a second", [one.rps for one in steps], Role.THIRD)]),
+        ("Requests a second", [ChartSeries("requests a second", [one.rps for one in steps], Role.THIRD)]),
         (
             "Response times, ms",
             [
-                Lane("median", [one.p50_ms for one in steps], Role.FIRST),
-                Lane("p95", [one.p95_ms for one in steps], Role.SECOND),
+                ChartSeries("median", [one.p50_ms for one in steps], Role.FIRST),
+                ChartSeries("p95", [one.p95_ms for one in steps], Role.SECOND),
             ],
         ),
     )

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from sidecar.commands import reports
 from sidecar.common.errors import KitError, StackError
-from sidecar.engine.host_client import Engine, connect
+from sidecar.engine.host_client import HostEngine, connect
 from sidecar.stack import secrets, state, workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from sidecar.common.say import Say
+    from sidecar.common.say import Console
     from sidecar.settings import Settings
     from sidecar.stack.compose import Compose
 
@@ -22,7 +22,7 @@ _PROJECT_LABEL = "com.docker.compose.project"
 _TIMEOUT_SECONDS = 300
 
 
-def down(settings: Settings, environ: Mapping[str, str], say: Say) -> None:
+def down(settings: Settings, environ: Mapping[str, str], say: Console) -> None:
     """Remove the project's containers and network; its volumes (runs, ledger), images and reports stay.
 
     Works from labels alone where Compose cannot: after a failed `up`, without images, with a broken .env.
@@ -38,7 +38,7 @@ def down(settings: Settings, environ: Mapping[str, str], say: Say) -> None:
         step.result = f"{settings.project!r} ended"
 
 
-def _end(compose: Compose, engine: Engine, project: str) -> None:
+def _end(compose: Compose, engine: HostEngine, project: str) -> None:
     try:
         compose.run("--profile", "*", "down", "--remove-orphans", timeout=_TIMEOUT_SECONDS)
     except KitError:  # whatever Compose stumbles over, the labels still tell what is ours
@@ -47,27 +47,27 @@ def _end(compose: Compose, engine: Engine, project: str) -> None:
         remove_by_label(engine, project)
 
 
-def _things(engine: Engine, project: str) -> list[str]:
+def _things(engine: HostEngine, project: str) -> list[str]:
     """Containers and networks of the project."""
     return [*(one.id for one in engine.containers(project)), *_networks(engine, project)]
 
 
-def _networks(engine: Engine, project: str) -> list[str]:
+def _networks(engine: HostEngine, project: str) -> list[str]:
     return [row["Id"] for row in _labelled(engine, "/networks", project)]
 
 
-def volumes(engine: Engine, project: str) -> list[str]:
+def volumes(engine: HostEngine, project: str) -> list[str]:
     """Names of the project's volumes."""
     return sorted(row["Name"] for row in _labelled(engine, "/volumes", project))
 
 
-def _labelled(engine: Engine, path: str, project: str) -> list[Mapping[str, str]]:
+def _labelled(engine: HostEngine, path: str, project: str) -> list[Mapping[str, str]]:
     answer = engine.get(path, filters=f'{{"label":["{_PROJECT_LABEL}={project}"]}}')
     rows = answer.get("Volumes") if isinstance(answer, dict) else answer
     return list(rows or [])
 
 
-def remove_by_label(engine: Engine, project: str) -> None:
+def remove_by_label(engine: HostEngine, project: str) -> None:
     """Remove the project's containers, then its networks, through the docker command."""
     ids = [one.id for one in engine.containers(project)]
     if ids:
@@ -97,7 +97,7 @@ def docker(*arguments: str) -> str:
     return done.stdout + done.stderr
 
 
-def clean(settings: Settings, environ: Mapping[str, str], say: Say) -> None:
+def clean(settings: Settings, environ: Mapping[str, str], say: Console) -> None:
     """Remove what can be made again: containers, networks, built images. Never a result: no volume, no report."""
     down(settings, environ, say)
     engine = connect(environ)
@@ -107,7 +107,7 @@ def clean(settings: Settings, environ: Mapping[str, str], say: Say) -> None:
         step.result = told + (f"; kept {', '.join(kept)}: another stack uses them" if kept else "")
 
 
-def _remove_images(engine: Engine) -> tuple[list[str], list[str]]:
+def _remove_images(engine: HostEngine) -> tuple[list[str], list[str]]:
     """(removed, kept) of our built images; one that a container still uses is kept."""
     rows = engine.get("/images/json", filters='{"reference":["locust-kit/*"]}') or []
     tags = sorted(tag for row in rows for tag in row.get("RepoTags") or [] if not tag.startswith("locust-kit/base:"))
@@ -117,7 +117,7 @@ def _remove_images(engine: Engine) -> tuple[list[str], list[str]]:
     return [tag for tag in tags if tag not in kept], kept
 
 
-def purge(settings: Settings, environ: Mapping[str, str], say: Say, ask: Callable[[str], bool]) -> bool:
+def purge(settings: Settings, environ: Mapping[str, str], say: Console, ask: Callable[[str], bool]) -> bool:
     """Remove everything of the project, results included; whether it was done. `ask` puts a question: True = yes."""
     engine = connect(environ)
     workspace.refuse_foreign(engine.containers(settings.project), settings)
@@ -150,7 +150,7 @@ def _losses(settings: Settings, names: Sequence[str]) -> list[str]:
     return found
 
 
-def _forget(settings: Settings, say: Say) -> None:
+def _forget(settings: Settings, say: Console) -> None:
     for path in (
         state.path_of(settings.root, settings.project),
         settings.state_dir / "state" / "check" / f"{settings.project}.json",

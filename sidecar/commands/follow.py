@@ -26,7 +26,7 @@ _STOP_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class Seen:
+class RunObserved:
     """What was seen of a run so far.
 
     Attributes:
@@ -77,11 +77,11 @@ def _requests(figures: Mapping[str, Any]) -> int:
     return int(total(figures).get("num_requests") or 0)
 
 
-def before(figures: Mapping[str, Any]) -> Seen:
+def before(figures: Mapping[str, Any]) -> RunObserved:
     """What is known before a run starts."""
     workers = figures.get("workers") or []
     missing = frozenset(one["id"] for one in workers if one.get("state") == "missing")
-    return Seen(idle=figures, gone_before=missing, present=frozenset(one["id"] for one in workers) - missing)
+    return RunObserved(idle=figures, gone_before=missing, present=frozenset(one["id"] for one in workers) - missing)
 
 
 def run_state(figures: Mapping[str, Any]) -> str:
@@ -99,7 +99,7 @@ def run_state(figures: Mapping[str, Any]) -> str:
     return state
 
 
-def observe(seen: Seen, figures: Mapping[str, Any]) -> Seen:
+def observe(seen: RunObserved, figures: Mapping[str, Any]) -> RunObserved:
     """What is known after one more look.
 
     A new master is told by its state `ready`, or by `stopped` with fewer requests than before: it turns to `stopped`
@@ -127,7 +127,7 @@ def observe(seen: Seen, figures: Mapping[str, Any]) -> Seen:
 
 
 @dataclass(frozen=True)
-class Limits:
+class FollowLimits:
     """When to stop waiting, in seconds from the start; `run_time` 0 = no end of its own."""
 
     run_time: int
@@ -137,13 +137,15 @@ class Limits:
 class Interrupted(Exception):  # noqa: N818  not an error: a person pressed Ctrl-C
     """Ctrl-C or a signal (`by`), with what had been seen until then."""
 
-    def __init__(self, seen: Seen, by: str) -> None:
+    def __init__(self, seen: RunObserved, by: str) -> None:
         super().__init__(by)
         self.seen = seen
         self.by = by
 
 
-def follow(web: Web, limits: Limits, clock: Clock, show: Callable[[Seen, float], None], seen: Seen) -> Seen:
+def follow(
+    web: Web, limits: FollowLimits, clock: Clock, show: Callable[[RunObserved, float], None], seen: RunObserved
+) -> RunObserved:
     """Look once a second until the run is over, going on from what was `seen` before it.
 
     Raises:
@@ -170,20 +172,22 @@ def follow(web: Web, limits: Limits, clock: Clock, show: Callable[[Seen, float],
     return seen
 
 
-def _unanswered(seen: Seen, silent_seconds: float, *, down: bool) -> Seen:
+def _unanswered(seen: RunObserved, silent_seconds: float, *, down: bool) -> RunObserved:
     if silent_seconds < (_MASTER_GONE_SECONDS if down else _MASTER_SILENT_SECONDS):
         return seen
     return replace(seen, ended=True, master_lost="the master was lost during the run")
 
 
-def _too_short_to_see(seen: Seen, figures: Mapping[str, Any], seconds: float, limits: Limits) -> Seen:
+def _too_short_to_see(
+    seen: RunObserved, figures: Mapping[str, Any], seconds: float, limits: FollowLimits
+) -> RunObserved:
     """A run shorter than the master's cache is seen only when over: by figures that are not those from before."""
     if seen.started or seconds < _CACHE_SECONDS + limits.run_time or total(figures) == total(seen.idle):
         return seen
     return replace(seen, started=True, ended=run_state(figures) == "stopped", figures=figures)
 
 
-def _overdue(seen: Seen, seconds: float, limits: Limits, web: Web) -> Seen:
+def _overdue(seen: RunObserved, seconds: float, limits: FollowLimits, web: Web) -> RunObserved:
     """End what does not end by itself: a run that never showed, and one that its own timer forgot."""
     if seen.ended:
         return seen
@@ -203,7 +207,7 @@ def stop_quietly(web: Web) -> None:
         return
 
 
-def settle(web: Web, seen: Seen, clock: Clock, seconds: float) -> Seen:
+def settle(web: Web, seen: RunObserved, clock: Clock, seconds: float) -> RunObserved:
     """After a stop: look on until the master says that the run is over, at most `seconds`."""
     end = clock.now() + seconds
     while not seen.ended and clock.now() < end:

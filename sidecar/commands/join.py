@@ -18,14 +18,14 @@ from sidecar.stack.registered import Clock
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sidecar.common.say import Say
-    from sidecar.engine.host_client import Container, Engine
+    from sidecar.common.say import Console
+    from sidecar.engine.host_client import HostEngine, ListedContainer
     from sidecar.settings import Settings
 
 _WORKER, _MASTER = "locust-worker", "locust-master"
 
 
-def join(settings: Settings, environ: Mapping[str, str], say: Say) -> None:
+def join(settings: Settings, environ: Mapping[str, str], say: Console) -> None:
     """Start settings.workers workers for settings.master, and wait until each hears it.
 
     Raises:
@@ -75,7 +75,7 @@ def _is_loopback(host: str) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
-def refuse_own_master(containers: Sequence[Container], settings: Settings) -> None:
+def refuse_own_master(containers: Sequence[ListedContainer], settings: Settings) -> None:
     """Refuse to make workers of another master out of a stack that has a master here.
 
     Raises:
@@ -90,7 +90,7 @@ def refuse_own_master(containers: Sequence[Container], settings: Settings) -> No
 
 
 def _prepare(
-    settings: Settings, engine: Engine, environ: Mapping[str, str], master: tuple[str, int], say: Say
+    settings: Settings, engine: HostEngine, environ: Mapping[str, str], master: tuple[str, int], say: Console
 ) -> Decided:
     """The Locust image, as `up` makes it, and whether the locustfile runs in it."""
     write_env_file(settings)
@@ -121,7 +121,7 @@ def _remember(settings: Settings, decided: Decided) -> None:
     )
 
 
-def _start(settings: Settings, decided: Decided, environ: Mapping[str, str], say: Say) -> None:
+def _start(settings: Settings, decided: Decided, environ: Mapping[str, str], say: Console) -> None:
     compose = workspace.compose_for(settings, decided, environ)
     with say.step("stack", "starting the workers") as step:
         scale = f"{_WORKER}={settings.workers}"

@@ -12,16 +12,16 @@ from sidecar.commands import account, record, saving, summary
 from sidecar.common.errors import KitError
 from sidecar.locust_api.control import Web, WebError
 from sidecar.report.verdict import decision, thresholds
-from sidecar.report.verdict.decision import Facts, Reason, Verdict
-from sidecar.report.verdict.judging import Judging, judged_document
+from sidecar.report.verdict.decision import Facts, InvalidReason, Verdict
+from sidecar.report.verdict.judging import Criteria, judged_document
 from sidecar.stack import limits, workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sidecar.commands.follow import Seen
-    from sidecar.commands.plan import Master, Plan
-    from sidecar.common.say import Say
+    from sidecar.commands.follow import RunObserved
+    from sidecar.commands.plan import MasterInfo, RunPlan
+    from sidecar.common.say import Console
     from sidecar.model.threshold import Threshold
     from sidecar.report.verdict.thresholds import Judged
     from sidecar.settings import Settings
@@ -31,13 +31,13 @@ _LONGEST_EXCEPTION = 200  # characters
 
 
 @dataclass(frozen=True)
-class Run:
+class FinishedRun:
     """One finished run, as far as it is known here. `plugin_run_id` is "" where no plugin told of it."""
 
-    plan: Plan
-    about: Master
+    plan: RunPlan
+    about: MasterInfo
     run_id: str
-    seen: Seen
+    seen: RunObserved
     started_at: datetime
     seconds: float
     ended_early: str
@@ -46,7 +46,12 @@ class Run:
 
 
 def report(
-    web: Web, settings: Settings, done: Run, at_start: Mapping[str, Any], environ: Mapping[str, str], say: Say
+    web: Web,
+    settings: Settings,
+    done: FinishedRun,
+    at_start: Mapping[str, Any],
+    environ: Mapping[str, str],
+    say: Console,
 ) -> int:
     """Judge a run that is over, save its report and tell of it; the verdict's exit code.
 
@@ -62,7 +67,7 @@ def report(
     return int(document["exit_code"])
 
 
-def _of_disk(settings: Settings, done: Run, say: Say) -> dict[str, Any]:
+def _of_disk(settings: Settings, done: FinishedRun, say: Console) -> dict[str, Any]:
     """The report from what the plugin and the sidecar wrote down; empty for a master without the plugin."""
     run_id = done.plugin_run_id or record.newest_since(settings, done.started_at)
     if not run_id:
@@ -76,11 +81,11 @@ def _of_disk(settings: Settings, done: Run, say: Say) -> dict[str, Any]:
     return {} if found["state"] == "going" else found
 
 
-def _as_seen(web: Web, settings: Settings, done: Run, at_start: Mapping[str, Any]) -> dict[str, Any]:
+def _as_seen(web: Web, settings: Settings, done: FinishedRun, at_start: Mapping[str, Any]) -> dict[str, Any]:
     """The report from what this command saw of the run."""
     seen = done.seen
     checked = _checked(web, done)
-    by = Judging(done.thresholds, limits.fail_ratio(settings, done.thresholds), is_fatal=settings.on_invalid == "fail")
+    by = Criteria(done.thresholds, limits.fail_ratio(settings, done.thresholds), is_fatal=settings.on_invalid == "fail")
     judged = decision.decide(
         Facts(
             requests=seen.requests,
@@ -98,24 +103,24 @@ def _as_seen(web: Web, settings: Settings, done: Run, at_start: Mapping[str, Any
     }
 
 
-def _reasons(web: Web, settings: Settings, done: Run) -> Iterator[Reason]:
+def _reasons(web: Web, settings: Settings, done: FinishedRun) -> Iterator[InvalidReason]:
     """What broke, as far as this command saw it, the gravest first."""
     seen = done.seen
     yield from account.by_incidents(settings, done.started_at)
     if seen.master_lost:
-        yield Reason("master_lost", seen.master_lost)
+        yield InvalidReason("master_lost", seen.master_lost)
     if seen.missing:
         count = len(seen.missing)
-        yield Reason("worker_lost", f"{count} worker{'' if count == 1 else 's'} went missing during the run")
+        yield InvalidReason("worker_lost", f"{count} worker{'' if count == 1 else 's'} went missing during the run")
     told = {
         "generator_limits": "" if seen.master_lost else account.by_generator(web),
         "users_short": account.by_users(done),
         "ended_early": done.ended_early,
     }
-    yield from (Reason(kind, text) for kind, text in told.items() if text)
+    yield from (InvalidReason(kind, text) for kind, text in told.items() if text)
 
 
-def _checked(web: Web, done: Run) -> tuple[Judged, ...]:
+def _checked(web: Web, done: FinishedRun) -> tuple[Judged, ...]:
     """What came of each threshold."""
     if not done.thresholds:
         return ()
@@ -141,7 +146,7 @@ def _exception(web: Web) -> str:
     return f"{int(most.get('count') or 0)} × {text[:_LONGEST_EXCEPTION]}" if text else ""
 
 
-def _show_figures(done: Run, say: Say) -> None:
+def _show_figures(done: FinishedRun, say: Console) -> None:
     width = shutil.get_terminal_size((100, 24)).columns
     say.line()
     for line in summary.table(done.seen.figures, width):
@@ -151,14 +156,14 @@ def _show_figures(done: Run, say: Say) -> None:
         say.line(line)
 
 
-def _show_verdict(done: Run, document: Mapping[str, Any], say: Say) -> None:
+def _show_verdict(done: FinishedRun, document: Mapping[str, Any], say: Console) -> None:
     short = "" if done.plan.shape_class else summary.users_taken_along(done.seen, done.plan.users)
     for line in [short, *document["reasons"]] if short else document["reasons"]:
         say.line(line)
     say.line(decision.last_line(str(document["verdict"]), int(document["exit_code"])))
 
 
-def _document(settings: Settings, done: Run, judged: Verdict, at_start: Mapping[str, Any]) -> dict[str, Any]:
+def _document(settings: Settings, done: FinishedRun, judged: Verdict, at_start: Mapping[str, Any]) -> dict[str, Any]:
     """What the report has without the plugin's account of the run."""
     decided: Decided = workspace.decided(settings)
     return {

@@ -16,7 +16,7 @@ RUNNING = frozenset({"spawning", "running"})
 
 
 @dataclass(frozen=True)
-class Master:
+class MasterInfo:
     """What a master says of itself, from the plugin's status and from its own page.
 
     `user_classes` are (name, host) as loaded, `live_hosts` the hosts that the classes have by now.
@@ -34,7 +34,7 @@ class Master:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """One run to be. `run_time` is in seconds, 0 = until it is stopped; `judge` says by what it is judged, as JSON."""
 
     users: int
@@ -65,7 +65,7 @@ class Plan:
         return fields
 
 
-def master(status: Mapping[str, Any] | None, page: Mapping[str, Any], loaded_hosts: Mapping[str, str]) -> Master:
+def master(status: Mapping[str, Any] | None, page: Mapping[str, Any], loaded_hosts: Mapping[str, str]) -> MasterInfo:
     """Put together what the plugin and the master's page say, and what the check of the files once found.
 
     The page lists every class; the plugin only those of the last run. Neither knows the hosts as loaded.
@@ -78,7 +78,7 @@ def master(status: Mapping[str, Any] | None, page: Mapping[str, Any], loaded_hos
     loaded = status.get("locustfile") or {}
     everyone = [loaded, *(status.get("workers") or {}).values()]
     changed = sorted({name for one in everyone for name in one.get("changed_on_disk") or []})
-    return Master(
+    return MasterInfo(
         user_classes=tuple((name, loaded_hosts.get(name, host)) for name, host in sorted(live.items())),
         live_hosts=live,
         shape_class=str(status.get("shape_class") or (shapes[0] if shapes else "")),
@@ -91,7 +91,7 @@ def master(status: Mapping[str, Any] | None, page: Mapping[str, Any], loaded_hos
     )
 
 
-def make(settings: Settings, about: Master, decided_host: str) -> Plan:
+def make(settings: Settings, about: MasterInfo, decided_host: str) -> RunPlan:
     """The plan for these settings on this master.
 
     `decided_host` is what `up` decided as target, "" when the classes keep their own hosts.
@@ -107,7 +107,7 @@ def make(settings: Settings, about: Master, decided_host: str) -> Plan:
                     f"{name} was given, but the load shape {about.shape_class} decides users and time",
                     fix=f"leave {name} out; the run ends with the shape",
                 )
-    return Plan(
+    return RunPlan(
         users=settings.users,
         spawn_rate=settings.spawn_rate,
         run_time=0 if about.shape_class else settings.run_time,
@@ -119,7 +119,7 @@ def make(settings: Settings, about: Master, decided_host: str) -> Plan:
     )
 
 
-def _classes(settings: Settings, about: Master) -> tuple[str, ...]:
+def _classes(settings: Settings, about: MasterInfo) -> tuple[str, ...]:
     there = [name for name, _ in about.user_classes]
     for name in settings.classes:
         if there and name not in there:
@@ -129,7 +129,7 @@ def _classes(settings: Settings, about: Master) -> tuple[str, ...]:
     return settings.classes or tuple(there)
 
 
-def _host(settings: Settings, about: Master, decided_host: str) -> str:
+def _host(settings: Settings, about: MasterInfo, decided_host: str) -> str:
     """The host to send. Always one when it can be said: Locust keeps the last one that anybody sent."""
     if settings.host or decided_host:
         return settings.host or decided_host
@@ -137,7 +137,7 @@ def _host(settings: Settings, about: Master, decided_host: str) -> str:
     return hosts.pop() if len(hosts) == 1 else ""
 
 
-def hosts_overwritten(plan: Plan, about: Master) -> bool:
+def hosts_overwritten(plan: RunPlan, about: MasterInfo) -> bool:
     """Whether classes that should keep hosts of their own have lost them to an earlier run's HOST.
 
     Locust writes a run's host over every class and never back; only a new process knows the classes' own.

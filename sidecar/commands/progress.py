@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from sidecar.commands import summary
 
 if TYPE_CHECKING:
-    from sidecar.commands.follow import Seen
-    from sidecar.common.say import Say
+    from sidecar.commands.follow import RunObserved
+    from sidecar.common.say import Console
 
 _EACH_SECONDS = 5.0
 
@@ -19,11 +19,11 @@ _EACH_SECONDS = 5.0
 class Progress:
     """Shows a run as it goes. `run_time` in seconds, 0 = no end known."""
 
-    say: Say
+    say: Console
     run_time: int
     next_line: float = 0.0
 
-    def show(self, seen: Seen, seconds: float) -> None:
+    def show(self, seen: RunObserved, seconds: float) -> None:
         """Show what is seen now, `seconds` into the run."""
         text = f"  {summary.progress(seen, seconds, self.run_time)}"
         if self.say.is_terminal:

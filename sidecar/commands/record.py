@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sidecar.client.reader import SidecarError, UnknownError
+from sidecar.client.reader import MonitorError, UnknownError
 from sidecar.common.errors import KitError
 from sidecar.common.times import parse_time
 from sidecar.stack import deployment as where
@@ -69,7 +69,7 @@ def _asked(settings: Settings, run_id: str, ask: Mapping[str, object]) -> dict[s
         found = _read(reader.run(run_id, **query))
     except UnknownError as error:
         raise NoRecordError(f"the sidecar knows of no run {run_id}: {error}", fix="make report") from None
-    except SidecarError as error:
+    except MonitorError as error:
         return _read(_by_helper(settings, str(error), run_id, json.dumps(ask)))
     finally:
         reader.close()
@@ -88,7 +88,7 @@ def runs(settings: Settings) -> list[dict[str, Any]]:
     reader = where.reader(settings, _TIMEOUT_SECONDS)
     try:
         body = reader.runs()
-    except SidecarError as error:
+    except MonitorError as error:
         body = _by_helper(settings, str(error))
     finally:
         reader.close()

@@ -12,7 +12,7 @@ from sidecar.stack import limits
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sidecar.common.say import Say
+    from sidecar.common.say import Console
     from sidecar.settings import Settings
 
 LAST = "last"
@@ -40,7 +40,7 @@ def document(settings: Settings, environ: Mapping[str, str]) -> dict[str, Any]:
     )
 
 
-def report(settings: Settings, environ: Mapping[str, str], say: Say) -> int:
+def report(settings: Settings, environ: Mapping[str, str], say: Console) -> int:
     """List the runs, or make one's report anew; 0 whatever the verdict is.
 
     Raises:
@@ -81,7 +81,7 @@ def _resolved(settings: Settings, name: str, text: str) -> str:
     return str(newest["run_id"])
 
 
-def _list(settings: Settings, found: Sequence[Mapping[str, Any]], say: Say) -> int:
+def _list(settings: Settings, found: Sequence[Mapping[str, Any]], say: Console) -> int:
     if not found:
         say.line(f"no run of the stack {settings.project!r} yet → make run{settings.project_word}")
         return 0
@@ -91,9 +91,9 @@ def _list(settings: Settings, found: Sequence[Mapping[str, Any]], say: Say) -> i
     return 0
 
 
-def _row(one: Mapping[str, Any]) -> reports.Row:
+def _row(one: Mapping[str, Any]) -> reports.ReportRow:
     word = str(one["verdict"]) if one["state"] != "going" else f"{one['verdict']} so far"
-    return reports.Row(str(one["run_id"]), word, one, str(one.get("host") or ""))
+    return reports.ReportRow(str(one["run_id"]), word, one, str(one.get("host") or ""))
 
 
 def _lines(found: Mapping[str, Any]) -> list[str]:

@@ -39,7 +39,7 @@ def all_runs(folder: Path) -> list[Run]:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ReportRow:
     """A run in a table; `figures` has requests, fail_ratio, p95_ms and requests_per_second."""
 
     name: str
@@ -48,7 +48,7 @@ class Row:
     target: str
 
     @classmethod
-    def of(cls, run: Run) -> Row:
+    def of(cls, run: Run) -> ReportRow:
         """The row of a report."""
         folder, document = run
         target = str((document.get("settings") or {}).get("host") or "")
@@ -69,7 +69,7 @@ class Row:
         )
 
 
-def table(rows: Sequence[Row]) -> list[str]:
+def table(rows: Sequence[ReportRow]) -> list[str]:
     """One line a run."""
     header = ("RUN", "VERDICT", "REQUESTS", "FAILED", "P95", "RPS", "TARGET")
     return aligned([header, *(row.cells() for row in rows)])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sidecar.commands import up
 from sidecar.common.errors import StackError
-from sidecar.engine.host_client import Container, Engine, connect
+from sidecar.engine.host_client import HostEngine, ListedContainer, connect
 from sidecar.locust_api.control import Web, WebError
 from sidecar.stack import locustfile, registered, state, workspace
 from sidecar.stack.registered import Clock
@@ -16,7 +16,7 @@ from sidecar.stack.registered import Clock
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sidecar.common.say import Say
+    from sidecar.common.say import Console
     from sidecar.settings import Settings
 
 _RESTART_TIMEOUT_SECONDS = 90.0
@@ -27,7 +27,7 @@ _RUNNING = frozenset({"spawning", "running", "stopping"})
 _CLOCK = Clock(time.monotonic, time.sleep)
 
 
-def restart(settings: Settings, environ: Mapping[str, str], say: Say) -> None:
+def restart(settings: Settings, environ: Mapping[str, str], say: Console) -> None:
     """Restart every container of the running stack, and wait for the workers.
 
     Raises:
@@ -40,7 +40,7 @@ def restart(settings: Settings, environ: Mapping[str, str], say: Say) -> None:
     _wait(web, engine, settings, containers, say)
 
 
-def reload(settings: Settings, environ: Mapping[str, str], say: Say) -> None:
+def reload(settings: Settings, environ: Mapping[str, str], say: Console) -> None:
     """Let master and workers load the locustfile as it is now on disk; checked first, and seen to have happened.
 
     Raises:
@@ -57,8 +57,8 @@ def reload(settings: Settings, environ: Mapping[str, str], say: Say) -> None:
 
 
 def _ready_to(
-    settings: Settings, environ: Mapping[str, str], say: Say, verb: str
-) -> tuple[Engine, Web, tuple[Container, ...]]:
+    settings: Settings, environ: Mapping[str, str], say: Console, verb: str
+) -> tuple[HostEngine, Web, tuple[ListedContainer, ...]]:
     """Everything that can be refused before a process is touched: a new process loads what is on disk now."""
     locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
     engine = connect(environ)
@@ -80,7 +80,7 @@ def _refuse_during_run(web: Web, settings: Settings, verb: str) -> None:
         raise StackError(f"a run is going, and {verb} would end it", fix=f"wait for it, or make {verb} YES=1")
 
 
-def _refuse_what_needs_up(settings: Settings, engine: Engine, say: Say) -> None:
+def _refuse_what_needs_up(settings: Settings, engine: HostEngine, say: Console) -> None:
     """A reload changes no container: what would need another image, target or environment is refused."""
     decided = workspace.decided(settings)
     wanted_image = up.requirements_image(settings, engine)
@@ -95,7 +95,9 @@ def _refuse_what_needs_up(settings: Settings, engine: Engine, say: Say) -> None:
     state.note_classes(state.path_of(settings.root, settings.project), checked.as_json())
 
 
-def _restart_all(engine: Engine, chosen: Sequence[Container], every: Sequence[Container], say: Say) -> None:
+def _restart_all(
+    engine: HostEngine, chosen: Sequence[ListedContainer], every: Sequence[ListedContainer], say: Console
+) -> None:
     """Restart the chosen containers side by side: a worker keeps knocking until its new master listens."""
     with say.step("restart", f"{len(chosen)} of {len(every)} containers"), ThreadPoolExecutor(_MOST_AT_ONCE) as pool:
         first = sorted(chosen, key=lambda one: one.service != "locust-master")
@@ -103,7 +105,7 @@ def _restart_all(engine: Engine, chosen: Sequence[Container], every: Sequence[Co
             done.result()
 
 
-def _wait(web: Web, engine: Engine, settings: Settings, restarted: Sequence[Container], say: Say) -> None:
+def _wait(web: Web, engine: HostEngine, settings: Settings, restarted: Sequence[ListedContainer], say: Console) -> None:
     workers = sum(1 for one in restarted if one.service == "locust-worker")
     each = workspace.expected_workers(settings) // settings.workers
     with say.step("workers", "waiting for the workers to register at the master") as step:

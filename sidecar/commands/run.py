@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sidecar.commands import follow, outcome, plan, reports, restart, up
-from sidecar.commands.follow import Interrupted, Limits, Seen
-from sidecar.commands.outcome import Run
+from sidecar.commands.follow import FollowLimits, Interrupted, RunObserved
+from sidecar.commands.outcome import FinishedRun
 from sidecar.commands.progress import Progress
 from sidecar.common import signals
 from sidecar.common.errors import StackError
@@ -26,8 +26,8 @@ from sidecar.stack.registered import Clock
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sidecar.commands.plan import Master, Plan
-    from sidecar.common.say import Say
+    from sidecar.commands.plan import MasterInfo, RunPlan
+    from sidecar.common.say import Console
     from sidecar.settings import Settings
 
 _CLOCK = Clock(time.monotonic, time.sleep)
@@ -36,7 +36,7 @@ _SETTLE_SECONDS = 70.0  # Locust itself gives workers 60 s to stop
 _DETACHED = 130
 
 
-def run(settings: Settings, environ: Mapping[str, str], say: Say) -> int:
+def run(settings: Settings, environ: Mapping[str, str], say: Console) -> int:
     """Start a run (or follow the one that is going) to its end; the exit code of its verdict.
 
     Raises:
@@ -79,7 +79,7 @@ def _figures(web: Web, settings: Settings) -> dict[str, Any]:
         ) from None
 
 
-def _ask(web: Web, settings: Settings) -> Master:
+def _ask(web: Web, settings: Settings) -> MasterInfo:
     return plan.master(web.status(), web.page_settings(), workspace.loaded_hosts(settings))
 
 
@@ -90,7 +90,7 @@ def _at_this_moment(web: Web, figures: Mapping[str, Any]) -> tuple[str, int]:
     return state, web.worker_count()
 
 
-def _change_filters(web: Web, settings: Settings, environ: Mapping[str, str], say: Say) -> bool:
+def _change_filters(web: Web, settings: Settings, environ: Mapping[str, str], say: Console) -> bool:
     """Recreate master and workers when TAGS, EXCLUDE_TAGS or CLASSES are others than they were started with."""
     picker = bool(web.page_settings().get("show_userclass_picker"))
     names = plan.filters_to_change(settings, web.status(), class_picker=picker)
@@ -113,7 +113,7 @@ def _refuse_by_the_files(web: Web, settings: Settings) -> None:
         plan.make(settings, replace(about, user_classes=in_files), workspace.decided(settings).host)
 
 
-def _say_if_stale(about: Master, say: Say) -> None:
+def _say_if_stale(about: MasterInfo, say: Console) -> None:
     if about.changed_on_disk:
         say.note(
             f"warning: {about.stale_processes} processes run an older {', '.join(about.changed_on_disk)} than the "
@@ -121,14 +121,16 @@ def _say_if_stale(about: Master, say: Say) -> None:
         )
 
 
-def _drive(web: Web, settings: Settings, what: Plan, about: Master, figures: Mapping[str, Any], say: Say) -> Run | None:
+def _drive(
+    web: Web, settings: Settings, what: RunPlan, about: MasterInfo, figures: Mapping[str, Any], say: Console
+) -> FinishedRun | None:
     """Start, follow, and stop on Ctrl-C; None when a followed run was left to go on."""
     started_at, began = datetime.now(UTC), time.monotonic()
     if not settings.attach:
         _start(web, what)
         for line in _headline(what, settings):
             say.line(line)
-    times = Limits(0 if settings.attach else what.run_time, settings.stop_timeout)
+    times = FollowLimits(0 if settings.attach else what.run_time, settings.stop_timeout)
     progress = Progress(say, times.run_time)
     early = ""
     try:
@@ -149,16 +151,16 @@ def _drive(web: Web, settings: Settings, what: Plan, about: Master, figures: Map
     fresh = known if known and (settings.attach or known != about.run_id) else ""
     run_id = fresh or f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
     early = early or _ended_early(what, seen, seconds, attached=settings.attach)
-    return Run(what, about, run_id, seen, started_at, seconds, early, plugin_run_id=fresh)
+    return FinishedRun(what, about, run_id, seen, started_at, seconds, early, plugin_run_id=fresh)
 
 
-def _start(web: Web, what: Plan) -> None:
+def _start(web: Web, what: RunPlan) -> None:
     answer = web.swarm(what.form())
     if not answer.get("success"):
         raise StackError(f"Locust did not start the run: {answer.get('message') or 'no reason given'}")
 
 
-def _headline(what: Plan, settings: Settings) -> list[str]:
+def _headline(what: RunPlan, settings: Settings) -> list[str]:
     aim = f" at {what.host}" if what.host else ""
     hints = [*_only(settings), "Ctrl-C stops it"]
     if what.shape_class:
@@ -180,7 +182,7 @@ def _only(settings: Settings) -> list[str]:
     ]
 
 
-def _stop(web: Web, by: str, say: Say) -> None:
+def _stop(web: Web, by: str, say: Console) -> None:
     """Stop the run at the master: at once, unless a person waits to be told that it may take a while."""
     if by == signals.CTRL_C:
         say.rewrite()
@@ -192,13 +194,13 @@ def _stop(web: Web, by: str, say: Say) -> None:
     say.note(f"{by}: stopped the run, saving what there is")
 
 
-def _interrupted(what: Plan, seconds: float, by: str) -> str:
+def _interrupted(what: RunPlan, seconds: float, by: str) -> str:
     if what.shape_class:
         return f"stopped by {by} after {seconds:.0f} s, before the load shape ended"
     return f"stopped by {by} after {seconds:.0f} s of {what.run_time} s" if what.run_time else ""
 
 
-def _ended_early(what: Plan, seen: Seen, seconds: float, *, attached: bool) -> str:
+def _ended_early(what: RunPlan, seen: RunObserved, seconds: float, *, attached: bool) -> str:
     if attached or not what.run_time or seen.master_lost or seconds >= what.run_time - _EARLY_SLACK_SECONDS:
         return ""
     return f"stopped by somebody else after {seconds:.0f} s of {what.run_time} s"

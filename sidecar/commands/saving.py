@@ -13,7 +13,7 @@ from sidecar.report.render import html, junit, markdown, pictures, words
 from sidecar.report.render.charts import png
 
 if TYPE_CHECKING:
-    from sidecar.common.say import Say
+    from sidecar.common.say import Console
     from sidecar.settings import Settings
 
 Files = Iterable[tuple[str, bytes]]
@@ -52,7 +52,7 @@ def write(
     reports.hand_over([settings.reports_dir, folder, *(folder / name for name in names)], environ)
 
 
-def append_summary(file: str, document: Mapping[str, Any], say: Say) -> None:
+def append_summary(file: str, document: Mapping[str, Any], say: Console) -> None:
     """Add the report to the summary of a GitHub Actions job, where there is one."""
     if not file:
         return

@@ -13,13 +13,13 @@ from sidecar.stack.registered import Clock
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sidecar.common.say import Say
+    from sidecar.common.say import Console
     from sidecar.settings import Settings
 
 _WORKER = "locust-worker"
 
 
-def scale(settings: Settings, environ: Mapping[str, str], say: Say) -> None:
+def scale(settings: Settings, environ: Mapping[str, str], say: Console) -> None:
     """Bring the running stack to settings.workers; workers beyond that get SIGTERM, so Locust counts them as quit.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sidecar.commands.follow import Seen, total
+from sidecar.commands.follow import RunObserved, total
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,7 +58,7 @@ def errors(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     return sorted(told, key=lambda one: -one["occurrences"])
 
 
-def progress(seen: Seen, seconds: float, run_time: int) -> str:
+def progress(seen: RunObserved, seconds: float, run_time: int) -> str:
     """One line of live progress; its clock stops at `run_time`, whatever the last figures take to come in."""
     seconds = min(seconds, run_time) if run_time else seconds
     if not seen.started:
@@ -133,7 +133,7 @@ def _ms(value: object) -> str:
     return f"{float(value):.0f} ms" if isinstance(value, int | float) else "–"
 
 
-def users_taken_along(seen: Seen, wanted: int) -> str:
+def users_taken_along(seen: RunObserved, wanted: int) -> str:
     """A warning when workers that left took users with them; "" when all users were there to the end.
 
     Locust spreads users anew when a worker comes, but not when one goes.
@@ -146,7 +146,7 @@ def users_taken_along(seen: Seen, wanted: int) -> str:
     )
 
 
-def workers(seen: Seen, at_start: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def workers(seen: RunObserved, at_start: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What became of the workers."""
     return {
         "at_start": len(at_start),

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sidecar.commands import up
-from sidecar.engine.host_client import Engine, connect
+from sidecar.engine.host_client import HostEngine, connect
 from sidecar.stack import images, locustfile, workspace
 from sidecar.stack.compose import Compose, Decided, write_env_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sidecar.common.say import Say
+    from sidecar.common.say import Console
     from sidecar.settings import Settings
 
 
-def try_once(settings: Settings, environ: Mapping[str, str], say: Say) -> int:
+def try_once(settings: Settings, environ: Mapping[str, str], say: Console) -> int:
     """Try the locustfile in a container of its own; exit code 0 when each request succeeded, 1 when one did not.
 
     Raises:
@@ -54,7 +54,12 @@ def try_once(settings: Settings, environ: Mapping[str, str], say: Say) -> int:
 
 
 def _build(
-    settings: Settings, engine: Engine, inputs: Mapping[str, str], keys: list[str], environ: Mapping[str, str], say: Say
+    settings: Settings,
+    engine: HostEngine,
+    inputs: Mapping[str, str],
+    keys: list[str],
+    environ: Mapping[str, str],
+    say: Console,
 ) -> None:
     old = images.stale(engine, inputs, keys)
     if not old:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sidecar.commands import banner
 from sidecar.commands.down import docker
 from sidecar.common.errors import SettingError, StackError
-from sidecar.engine.host_client import Container, Engine, connect
+from sidecar.engine.host_client import HostEngine, ListedContainer, connect
 from sidecar.stack import (
     check,
     images,
@@ -31,7 +31,7 @@ from sidecar.stack.registered import Clock
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sidecar.common.say import Say
+    from sidecar.common.say import Console
     from sidecar.settings import Settings
 
 _GIB = 1024**3
@@ -47,7 +47,7 @@ class Prepared:
     built: bool
 
 
-def up(settings: Settings, environ: Mapping[str, str], say: Say, *, quiet_end: bool = False) -> None:
+def up(settings: Settings, environ: Mapping[str, str], say: Console, *, quiet_end: bool = False) -> None:
     """Bring the stack up, or to the wanted shape when it is up already; `quiet_end` leaves the banner out.
 
     Raises:
@@ -76,7 +76,7 @@ def up(settings: Settings, environ: Mapping[str, str], say: Say, *, quiet_end: b
             say.line(line)
 
 
-def _pre_flight(settings: Settings, environ: Mapping[str, str]) -> tuple[Engine, tuple[Container, ...]]:
+def _pre_flight(settings: Settings, environ: Mapping[str, str]) -> tuple[HostEngine, tuple[ListedContainer, ...]]:
     """Everything that can be refused in a few milliseconds."""
     where.refuse(settings, "make swarm-up, or a PROJECT of another name, or first: make swarm-down")
     locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
@@ -91,14 +91,14 @@ def _pre_flight(settings: Settings, environ: Mapping[str, str]) -> tuple[Engine,
     return engine, ours
 
 
-def check_network(settings: Settings, engine: Engine) -> None:
+def check_network(settings: Settings, engine: HostEngine) -> None:
     """Refuse a TARGET_NETWORK that is not there."""
     name = settings.target_network
     if name and engine.get(f"/networks/{name}") is None:
         raise SettingError(f"TARGET_NETWORK {name!r} does not exist", fix="docker network ls")
 
 
-def prepare(settings: Settings, engine: Engine, environ: Mapping[str, str], say: Say) -> Prepared:
+def prepare(settings: Settings, engine: HostEngine, environ: Mapping[str, str], say: Console) -> Prepared:
     """Build the images, then learn what only they tell: whether the files run, where they aim, whose the socket is."""
     write_env_file(settings)
     secrets.write(settings)
@@ -131,7 +131,12 @@ def _names_the_mock(settings: Settings) -> bool:
 
 
 def build(
-    settings: Settings, engine: Engine, decided: Decided, wanted: list[str], environ: Mapping[str, str], say: Say
+    settings: Settings,
+    engine: HostEngine,
+    decided: Decided,
+    wanted: list[str],
+    environ: Mapping[str, str],
+    say: Console,
 ) -> list[str]:
     """Build those of the wanted images that are missing or of other inputs; their keys."""
     old = images.stale(engine, decided.inputs, wanted)
@@ -143,7 +148,7 @@ def build(
     return [image.key for image in old]
 
 
-def with_requirements(settings: Settings, engine: Engine, environ: Mapping[str, str], say: Say) -> str:
+def with_requirements(settings: Settings, engine: HostEngine, environ: Mapping[str, str], say: Console) -> str:
     """The Locust image to use, with the user's requirements.txt built in when there is one."""
     base = settings.locust_image or images.IMAGES["locust"].name
     tag = requirements_image(settings, engine)
@@ -154,7 +159,7 @@ def with_requirements(settings: Settings, engine: Engine, environ: Mapping[str, 
     return tag
 
 
-def requirements_image(settings: Settings, engine: Engine) -> str:
+def requirements_image(settings: Settings, engine: HostEngine) -> str:
     """The name that the image with the user's requirements.txt has or would have; "" without such a file."""
     requirements = settings.locustfiles_dir / "requirements.txt"
     if not requirements.is_file():
@@ -163,7 +168,7 @@ def requirements_image(settings: Settings, engine: Engine) -> str:
     return images.requirements_tag(requirements, str((engine.image(base) or {}).get("Id", "")))
 
 
-def check_in_image(settings: Settings, engine: Engine, image: str, say: Say) -> check.Checked:
+def check_in_image(settings: Settings, engine: HostEngine, image: str, say: Console) -> check.Checked:
     """Let Locust itself load the user's files, unless it did so with these very files and this image."""
     image_id = str((engine.image(image) or {}).get("Id", ""))
     with say.step("locustfile", f"loading {settings.locustfile}") as step:
@@ -227,7 +232,9 @@ def remember(settings: Settings, prepared: Prepared) -> None:
     )
 
 
-def _start(settings: Settings, compose: Compose, containers: tuple[Container, ...], decided: Decided, say: Say) -> None:
+def _start(
+    settings: Settings, compose: Compose, containers: tuple[ListedContainer, ...], decided: Decided, say: Console
+) -> None:
     before = {one.id for one in containers if one.state == "running"}
     with say.step("stack", "starting the containers") as step:
         if not decided.mock and any(one.service == "mock-target" for one in containers):
@@ -241,7 +248,7 @@ def _start(settings: Settings, compose: Compose, containers: tuple[Container, ..
         step.result = "already running" if before else "started"
 
 
-def _close(containers: tuple[Container, ...]) -> None:
+def _close(containers: tuple[ListedContainer, ...]) -> None:
     """End a gate that an earlier `up` was told to open: this one's files do not know of it."""
     gates = [one.id for one in containers if one.service == remote.GATE]
     if gates:

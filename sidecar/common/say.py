@@ -24,14 +24,14 @@ def silence(stream: TextIO) -> None:
 
 
 @dataclass
-class Step:
+class ConsoleStep:
     """One step under way; `result` is what its line will say."""
 
     result: str = ""
 
 
 @dataclass
-class Say:
+class Console:
     """Prints steps and notes. On a terminal a step is announced while it runs; elsewhere only its end is told.
 
     What is said is no part of the work: when nobody can hear it any more (a closed pipe, a closed terminal, a full
@@ -47,10 +47,10 @@ class Say:
         return self.out.isatty()
 
     @contextmanager
-    def step(self, name: str, doing: str) -> Iterator[Step]:
+    def step(self, name: str, doing: str) -> Iterator[ConsoleStep]:
         """Tell of one step: what is being done, then what came of it and in how many seconds."""
         began = self.clock()
-        step = Step()
+        step = ConsoleStep()
         if self.is_terminal:
             self.write(f"  {name:<{_NAME_WIDTH}} {doing} …")
         try:

@@ -139,7 +139,7 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class ContainerEvent:
     """One event of the engine about a container of the stack."""
 
     at: datetime
@@ -216,11 +216,11 @@ class ContainerFacts:
     memory_usage_bytes: int | None = None
     memory_working_set_bytes: int | None = None
     processes: tuple[str, ...] | None = None
-    log: tuple[LogLine, ...] = ()
+    log: tuple[GatheredLogLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class LogLine:
+class GatheredLogLine:
     """One line of a container's log."""
 
     text: str
@@ -395,7 +395,7 @@ class ConfigFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class MasterWorker:
+class ListedWorker:
     """A worker as the master lists it."""
 
     id: str
@@ -428,7 +428,7 @@ class MasterFacts:
     users: int = 0
     host: str = ""
     version: str = ""
-    workers: tuple[MasterWorker, ...] = ()
+    workers: tuple[ListedWorker, ...] = ()
     requests: int = 0
     failures: int = 0
     errors: tuple[ErrorRow, ...] = ()
@@ -485,7 +485,7 @@ class Evidence:
     config: ConfigFacts
     containers: tuple[ContainerFacts, ...] = ()
     networks: tuple[Network, ...] = ()
-    events: tuple[Event, ...] = ()
+    events: tuple[ContainerEvent, ...] = ()
     probes: tuple[Probe, ...] = ()
     master: MasterFacts | None = None
     monitor: MonitorFacts | None = None

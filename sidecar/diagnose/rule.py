@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from sidecar.diagnose.stack import Stack
-from sidecar.model.finding import Confidence, Seen
+from sidecar.model.finding import Confidence, FindingEvidence
 from sidecar.model.incident import Severity
 
 
@@ -27,7 +27,7 @@ class Found:
     """
 
     slug: str
-    evidence: tuple[Seen, ...]
+    evidence: tuple[FindingEvidence, ...]
     affects: tuple[str, ...] = ()
     values: Mapping[str, str] = field(default_factory=dict)
     fix: str = "default"

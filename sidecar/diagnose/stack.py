@@ -18,7 +18,7 @@ from sidecar.diagnose.evidence import (
     ComposeService,
     ContainerFacts,
     Evidence,
-    MasterWorker,
+    ListedWorker,
     Network,
     Probe,
     Socket,
@@ -41,7 +41,7 @@ _NAMESPACE_OF = "container:"
 
 
 @dataclass(frozen=True)
-class Setting:
+class LocustOption:
     """A setting of Locust as a container has it: its text, and the variable or flag that holds it ("" = default)."""
 
     value: str
@@ -53,18 +53,18 @@ def environment(container: ContainerFacts) -> Mapping[str, str]:
     return {pair.name: pair.value for pair in container.environment}
 
 
-def setting(container: ContainerFacts, variable: str, *flags: str) -> Setting:
+def setting(container: ContainerFacts, variable: str, *flags: str) -> LocustOption:
     """A setting of Locust: the command line beats the environment; an empty value counts as none."""
     words = container.command
     for position, word in enumerate(words):
         name, equals, value = word.partition("=")
         if name in flags:
             if equals:
-                return Setting(value, name)
+                return LocustOption(value, name)
             if position + 1 < len(words):
-                return Setting(words[position + 1], name)
+                return LocustOption(words[position + 1], name)
     value = environment(container).get(variable, "")
-    return Setting(value, variable if value else "")
+    return LocustOption(value, variable if value else "")
 
 
 def is_on(container: ContainerFacts, variable: str, flag: str) -> bool:
@@ -183,14 +183,14 @@ class Stack:
 
     # ---- what the master says of the workers
 
-    def listed(self, worker: ContainerFacts) -> tuple[MasterWorker, ...]:
+    def listed(self, worker: ContainerFacts) -> tuple[ListedWorker, ...]:
         """The master's rows of the Locust workers in a container: their ids begin with its host name."""
         rows = self.evidence.master.workers if self.evidence.master else ()
         names = {name for name in (worker.hostname, worker.id[:_HOSTNAME_LENGTH]) if name}
         return tuple(row for row in rows if any(row.id.startswith(f"{name}_") for name in names))
 
     @property
-    def remote_rows(self) -> tuple[MasterWorker, ...]:
+    def remote_rows(self) -> tuple[ListedWorker, ...]:
         """The master's rows of workers that are in no container here: those of other machines."""
         rows = self.evidence.master.workers if self.evidence.master else ()
         here = {row.id for worker in self.workers for row in self.listed(worker)}
@@ -263,10 +263,10 @@ class Stack:
 
     # ---- who goes where
 
-    def master_host(self, worker: ContainerFacts) -> Setting:
+    def master_host(self, worker: ContainerFacts) -> LocustOption:
         """The host at which a worker looks for its master."""
         found = setting(worker, "LOCUST_MASTER_NODE_HOST", "--master-host")
-        return found if found.value else Setting(DEFAULT_MASTER_HOST, "")
+        return found if found.value else LocustOption(DEFAULT_MASTER_HOST, "")
 
     def master_port(self, worker: ContainerFacts) -> int | None:
         """The port at which a worker looks for its master; None when the text is no port."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from sidecar.model.observation import Counters, Inspected, Listed, LogEntry
+from sidecar.model.observation import Inspected, Listed, LogEntry, StatsReading
 
 
 class Engine(Protocol):
@@ -20,7 +20,7 @@ class Engine(Protocol):
     def inspect(self, container_id: str) -> Inspected | None:
         """Say what only an inspect knows; None when the container is gone."""
 
-    def stats(self, container_id: str) -> Counters | None:
+    def stats(self, container_id: str) -> StatsReading | None:
         """Read the counters once; None when the container is gone or does not run."""
 
     def logs(self, container_id: str, tail: int, *, tty: bool) -> Sequence[LogEntry]:

@@ -17,7 +17,7 @@ from sidecar.engine.identity import PROJECT_LABEL, STACK_LABEL
 from sidecar.engine.inspection import inspection as read_inspection
 from sidecar.engine.inspection import owners
 from sidecar.engine.unix_get import MOST_BYTES, UnixGet
-from sidecar.model.observation import Counters, Inspected, Listed, LogEntry
+from sidecar.model.observation import Inspected, Listed, LogEntry, StatsReading
 from sidecar.model.signal import Owner
 
 OLDEST_API = (1, 44)  # Engine 25: the first with a one-shot stats reading that does not wait a second
@@ -83,7 +83,7 @@ class DockerEngine:
         found = self._json(f"/containers/{container_id}/json", "inspect")
         return None if found is None else replace(payload.inspected(found), life=read_inspection(found, at_ns))
 
-    def stats(self, container_id: str) -> Counters | None:
+    def stats(self, container_id: str) -> StatsReading | None:
         """Read the counters once, without the second of waiting that a reading with its own delta costs."""
         found = self._json(f"/containers/{container_id}/stats?stream=false&one-shot=true", "stats")
         return None if found is None else payload.counters(found)

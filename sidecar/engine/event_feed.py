@@ -20,7 +20,7 @@ _MOST_REASON_BYTES = 4096
 _LONGEST_LINE_BYTES = 1 << 20  # an event carries its container's labels; a longer one is passed over, not kept
 
 
-class Feed:
+class EventConnection:
     """One event stream. `cut` may be called from another thread at any time, and ends `lines` at once."""
 
     def __init__(self, path: str, timeout_seconds: float) -> None:

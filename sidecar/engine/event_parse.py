@@ -7,7 +7,7 @@ import json
 from sidecar.common.text import clean
 from sidecar.engine.fields import OddAnswerError, Payload, full_id, label, label_number, record
 from sidecar.engine.inspection import owner
-from sidecar.model.signal import Event
+from sidecar.model.signal import DockerEvent
 
 # All that tells of a container's life and death. exec_* is left out: a health check alone makes three of them a time.
 VERBS = (
@@ -28,7 +28,7 @@ _LATEST_NS = 2**63 - 1  # what a column of the journal holds
 FILTERS = json.dumps({"type": ["container"], "event": list(VERBS)}, separators=(",", ":"))
 
 
-def parse_event(payload: Payload, *, raw: str = "", received_ns: int = 0) -> Event | None:
+def parse_event(payload: Payload, *, raw: str = "", received_ns: int = 0) -> DockerEvent | None:
     """Read one event; None for what is not a container's, not one of our verbs, or not of the form of an event.
 
     A container's labels come among the attributes and win over Docker's own: a label `exitCode` may hold anything.
@@ -44,7 +44,7 @@ def parse_event(payload: Payload, *, raw: str = "", received_ns: int = 0) -> Eve
         return None
     if not (ns := event_ns(payload)):
         return None
-    return Event(
+    return DockerEvent(
         ns=ns,
         action=action,
         container_id=container_id,
@@ -57,7 +57,7 @@ def parse_event(payload: Payload, *, raw: str = "", received_ns: int = 0) -> Eve
     )
 
 
-def parse_line(line: bytes, received_ns: int) -> Event | None:
+def parse_line(line: bytes, received_ns: int) -> DockerEvent | None:
     """Read one line of the stream; None for what is no event of ours, or no JSON object at all."""
     payload = read_line(line)
     return parse_event(payload, raw=line.decode("utf-8", "replace"), received_ns=received_ns) if payload else None

@@ -18,9 +18,9 @@ from contextlib import suppress
 
 from sidecar.common.backoff import Backoff
 from sidecar.common.errors import EngineError
-from sidecar.engine.event_feed import Feed, lines, remembered
+from sidecar.engine.event_feed import EventConnection, lines, remembered
 from sidecar.engine.event_parse import event_ns, parse_line, read_line
-from sidecar.model.signal import Event, Signal, StreamDown, StreamUp
+from sidecar.model.signal import DockerEvent, Signal, StreamDown, StreamUp
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class EventStream:
         self._since_ns = since_ns  # the last event read: the next opening asks for a replay from there
         self._alive_ns = since_ns  # up to when nothing is missing, as far as the stream can tell
         self._proven_ns = since_ns or 0  # up to when the watchdog has made sure of it
-        self._feed: Feed | None = None
+        self._feed: EventConnection | None = None
         self._is_up: bool | None = None  # None: neither was said yet
         self._given_up = ""  # why the watchdog has cut the stream
         self._guard = threading.Lock()  # over what both threads use: the feed, the keys, the three times
@@ -131,7 +131,7 @@ class EventStream:
 
     def _session(self) -> str:
         """Open the stream and read it to its end; returns why it ended."""
-        feed = Feed(self._path, self._timeout_seconds)
+        feed = EventConnection(self._path, self._timeout_seconds)
         try:
             answer = self._open(feed)
             for line in lines(answer):
@@ -150,7 +150,7 @@ class EventStream:
                 self._feed = None
             feed.close()
 
-    def _open(self, feed: Feed) -> http.client.HTTPResponse:
+    def _open(self, feed: EventConnection) -> http.client.HTTPResponse:
         with self._guard:
             self._feed, self._given_up = feed, ""
             known_ns = self._alive_ns
@@ -226,7 +226,7 @@ class EventStream:
                 failures = 0
                 self._give_up(feed, "Docker does not answer any more")
 
-    def _probe(self, feed: Feed) -> None:
+    def _probe(self, feed: EventConnection) -> None:
         """Ask what the engine remembers since all was last well, and hold it against what the stream has brought."""
         asked_ns = self._now_ns()
         proven_ns = min(self._proven_ns, asked_ns)  # the engine refuses a `since` after `until`: a clock set back
@@ -254,7 +254,7 @@ class EventStream:
         if deaf:
             self._give_up(feed, f"the stream left out {len(deaf)} events")
 
-    def _give_up(self, feed: Feed, why: str) -> None:
+    def _give_up(self, feed: EventConnection, why: str) -> None:
         self._given_up = why
         feed.cut()
 
@@ -266,5 +266,5 @@ class EventStream:
                 feed.cut()
 
 
-def _key(event: Event) -> Key:
+def _key(event: DockerEvent) -> Key:
     return event.ns, event.action, event.container_id

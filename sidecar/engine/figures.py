@@ -7,14 +7,14 @@ told us of yet, and gives no rate at all rather than a wrong one.
 
 from __future__ import annotations
 
-from sidecar.model.observation import Counters, Figures
+from sidecar.model.observation import Stats, StatsReading
 
 
-def figures(before: Counters | None, now: Counters) -> Figures:
+def figures(before: StatsReading | None, now: StatsReading) -> Stats:
     """Make the figures of one container from its latest reading and the one before, if there is one."""
     working_set = now.memory_working_set_bytes
     limit = now.memory_limit_bytes
-    return Figures(
+    return Stats(
         sampled_at=now.read_at,
         cpu_percent=_cpu_percent(before, now) if before else None,
         throttled_percent=_throttled_percent(before, now) if before else None,
@@ -29,12 +29,12 @@ def figures(before: Counters | None, now: Counters) -> Figures:
     )
 
 
-def restarted(before: Counters, now: Counters) -> bool:
+def restarted(before: StatsReading, now: StatsReading) -> bool:
     """Tell whether the processor counter ran backwards: a new process tree counts from zero."""
     return now.cpu_total_ns < before.cpu_total_ns
 
 
-def _cpu_percent(before: Counters, now: Counters) -> float | None:
+def _cpu_percent(before: StatsReading, now: StatsReading) -> float | None:
     """100 is one core; 0 when the container did nothing; None when the two readings allow no answer."""
     if before.system_cpu_ns is None or now.system_cpu_ns is None:
         return None
@@ -45,7 +45,7 @@ def _cpu_percent(before: Counters, now: Counters) -> float | None:
     return container_ns / system_ns * now.online_cpus * 100
 
 
-def _throttled_percent(before: Counters, now: Counters) -> float | None:
+def _throttled_percent(before: StatsReading, now: StatsReading) -> float | None:
     """Share of the scheduler's periods in which the container was held back; None where no quota is set."""
     periods = now.cpu_periods - before.cpu_periods
     throttled = now.cpu_throttled_periods - before.cpu_throttled_periods

@@ -41,7 +41,7 @@ class EngineSilentError(EngineError):
 
 
 @dataclass(frozen=True)
-class Container:
+class ListedContainer:
     """One container, as the engine lists it."""
 
     id: str
@@ -83,7 +83,7 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-class Engine:
+class HostEngine:
     """A few requests to one engine. Each opens its own connection, so threads may share it."""
 
     def __init__(self, socket_path: Path) -> None:
@@ -135,7 +135,7 @@ class Engine:
             )
         return text
 
-    def containers(self, project: str | None = None) -> tuple[Container, ...]:
+    def containers(self, project: str | None = None) -> tuple[ListedContainer, ...]:
         """All containers, running or not; only those of one Compose project when it is named."""
         label = f"{_PROJECT_LABEL}={project}" if project else ""
         filters = json.dumps({"label": [label]} if label else {})
@@ -175,7 +175,7 @@ class Engine:
             self.request("POST", f"/images/prune?{urlencode({'filters': filters})}", _PRUNE_SECONDS)
 
 
-def connect(environ: Mapping[str, str]) -> Engine:
+def connect(environ: Mapping[str, str]) -> HostEngine:
     """The engine of this machine, known to answer and to be new enough.
 
     Raises:
@@ -183,23 +183,23 @@ def connect(environ: Mapping[str, str]) -> Engine:
         EngineError: no permission, too old, or not answering.
 
     """
-    engine = Engine(find_socket(environ))
+    engine = HostEngine(find_socket(environ))
     engine.version()
     return engine
 
 
-def ids(containers: Sequence[Container], service: str) -> tuple[str, ...]:
+def ids(containers: Sequence[ListedContainer], service: str) -> tuple[str, ...]:
     """The ids of a service's containers."""
     return tuple(one.id for one in containers if one.service == service)
 
 
-def _container(row: Mapping[str, Any]) -> Container:
+def _container(row: Mapping[str, Any]) -> ListedContainer:
     labels = row.get("Labels") or {}
     # Compose labels the images it builds with their project too, and a container inherits its image's labels: only
     # a number makes it one of the stack's own.
     of_compose = "com.docker.compose.container-number" in labels
     ports = ((port.get("IP", ""), port["PublicPort"]) for port in row.get("Ports") or [] if port.get("PublicPort"))
-    return Container(
+    return ListedContainer(
         id=row["Id"],
         name=(row.get("Names") or ["/?"])[0].lstrip("/"),
         project=labels.get(_PROJECT_LABEL, "") if of_compose else "",

@@ -28,7 +28,7 @@ def request(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: locust-kit\r\n\r\n".encode("ascii")
 
 
-class Answer:
+class StreamResponse:
     """One answer, fed as it comes. `status` is 0 until the header is complete; `ended` once the body is.
 
     `begun` tells that anything came, `closes` that nothing follows on this connection, `until_closed` that its end is

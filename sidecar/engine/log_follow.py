@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from sidecar.common.errors import EngineError
-from sidecar.engine.http_stream import OK, Answer, BadHttpError, request
+from sidecar.engine.http_stream import OK, BadHttpError, StreamResponse, request
 from sidecar.engine.log_lines import LineReader, NotALogError, RawLine
 
 _UNIX = "unix://"
@@ -55,7 +55,7 @@ async def follow(url: str, version: str, reading: Reading) -> AsyncGenerator[lis
     """
     writer = None
     try:
-        answer, lines = Answer(), LineReader(tty=reading.tty)
+        answer, lines = StreamResponse(), LineReader(tty=reading.tty)
         async with asyncio.timeout(_ANSWER_SECONDS):
             reader, writer = await asyncio.open_unix_connection(url.removeprefix(_UNIX))
             writer.write(request(reading.path(version)))
@@ -87,7 +87,7 @@ async def _some(reader: asyncio.StreamReader) -> bytes:
     return data
 
 
-async def _begun(reader: asyncio.StreamReader, answer: Answer) -> bytes:
+async def _begun(reader: asyncio.StreamReader, answer: StreamResponse) -> bytes:
     """Wait for the header; returns what came of the body with it."""
     body = b""
     while not answer.status:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sidecar.engine.log_lines import RawLine
-from sidecar.model.logs import LogCursor, Mark
+from sidecar.model.logs import LogCursor, LogPosition
 
 _SECOND_NS = 1_000_000_000
 _BEHIND_NS = 5 * _SECOND_NS  # a line is written down long before this much after its stamp
 
 
-class Sieve:
+class LogDeduplicator:
     """Lets each line through once, over any number of readings of the same log.
 
     Each stream is in the order of its stamps (one copier of the engine stamps and writes it), the two together are not.
@@ -20,7 +20,9 @@ class Sieve:
     """
 
     def __init__(self, cursor: LogCursor | None = None) -> None:
-        self._marks: dict[int, Mark] = {int(stream): mark for stream, mark in (cursor or LogCursor()).marks.items()}
+        self._marks: dict[int, LogPosition] = {
+            int(stream): mark for stream, mark in (cursor or LogCursor()).marks.items()
+        }
         self._again: dict[int, int] = {}
         self.reopened()
 
@@ -40,7 +42,7 @@ class Sieve:
                 return False
             del self._again[line.stream]
         same = mark is not None and mark.ns == line.ns
-        self._marks[line.stream] = Mark(line.ns, mark.lines + 1 if mark is not None and same else 1)
+        self._marks[line.stream] = LogPosition(line.ns, mark.lines + 1 if mark is not None and same else 1)
         return True
 
     def cursor(self) -> LogCursor:
@@ -68,7 +70,7 @@ def _dotted(ns: int) -> str:
 
 
 @dataclass(slots=True)
-class Dam:
+class LineRateLimiter:
     """Keeps a flood of lines from filling the ledger: only so many lines and bytes of one second are kept.
 
     A second is one of the lines' own stamps, so that catching up after a gap is no flood.

@@ -24,7 +24,7 @@ from sidecar.engine.fields import (
     whole,
 )
 from sidecar.engine.identity import identity, is_helper
-from sidecar.model.observation import Card, Counters, Inspected, Listed
+from sidecar.model.observation import Inspected, Listed, NetworkInterface, StatsReading
 
 _HEALTH = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)")
 _ENDED = frozenset({"exited", "dead", "restarting"})  # the states in which the last exit code is this state's cause
@@ -108,7 +108,7 @@ def _cpu_limit_percent(host: Payload) -> float | None:
     return float(quota / (whole(host.get("CpuPeriod"), "CpuPeriod") or 100_000) * 100) if quota > 0 else None
 
 
-def counters(payload: Payload) -> Counters | None:
+def counters(payload: Payload) -> StatsReading | None:
     """Read `GET /containers/{id}/stats`; None when the container does not run.
 
     Raises:
@@ -126,7 +126,7 @@ def counters(payload: Payload) -> Counters | None:
     kept = record(memory.get("stats"), "memory stats")
     disks = record(payload.get("blkio_stats"), "blkio_stats")
     block = records(disks.get("io_service_bytes_recursive"), "io_service_bytes_recursive")
-    return Counters(
+    return StatsReading(
         read_at=read_at,
         cpu_total_ns=whole(usage.get("total_usage"), "total_usage"),
         system_cpu_ns=maybe_whole(cpu.get("system_cpu_usage"), "system_cpu_usage"),
@@ -153,9 +153,9 @@ def _length(value: object) -> int:
     return len(value) if isinstance(value, list) else 0
 
 
-def _card(name: str, value: object) -> Card:
+def _card(name: str, value: object) -> NetworkInterface:
     card = record(value, "a network")
-    return Card(
+    return NetworkInterface(
         name=clean(name),
         rx_bytes=whole(card.get("rx_bytes"), "rx_bytes"),
         rx_packets=whole(card.get("rx_packets"), "rx_packets"),

@@ -13,7 +13,7 @@ from sidecar.common.errors import StackError
 from sidecar.common.times import docker_time
 
 if TYPE_CHECKING:
-    from sidecar.engine.host_client import Engine
+    from sidecar.engine.host_client import HostEngine
 
 STACK_LABEL = "com.docker.stack.namespace"
 MASTER, WORKER, MONITOR = "locust-master", "locust-worker", "monitor"
@@ -79,7 +79,7 @@ class TaskFacts:
 
 
 @dataclass(frozen=True)
-class Fleet:
+class SwarmState:
     """The Swarm as its manager sees it at one moment, as far as one stack is concerned."""
 
     nodes: tuple[NodeFacts, ...]
@@ -106,7 +106,7 @@ class Fleet:
 class Manager:
     """Reads the Swarm from one of its managers."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: HostEngine) -> None:
         self._engine = engine
 
     def check(self) -> None:
@@ -135,13 +135,13 @@ class Manager:
         """The id of the node that this manager is."""
         return str(((self._engine.get("/info") or {}).get("Swarm") or {}).get("NodeID") or "")
 
-    def fleet(self, stack: str) -> Fleet:
+    def fleet(self, stack: str) -> SwarmState:
         """All nodes, and the services and tasks of one stack."""
         filters = json.dumps({"label": [f"{STACK_LABEL}={stack}"]})
         services = self._engine.get("/services", filters=filters) or []
         names = {str(one["ID"]): _service_name(one, stack) for one in services}
         tasks = self._engine.get("/tasks", filters=filters) or []
-        return Fleet(
+        return SwarmState(
             tuple(sorted(map(_node, self._engine.get("/nodes") or []), key=lambda one: one.name)),
             tuple(sorted((_service(one, stack) for one in services), key=lambda one: one.name)),
             tuple(_task(one, names) for one in tasks if str(one.get("ServiceID")) in names),
@@ -218,7 +218,7 @@ def _made_of(template: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def spread(fleet: Fleet, service: str) -> Sequence[tuple[str, int]]:
+def spread(fleet: SwarmState, service: str) -> Sequence[tuple[str, int]]:
     """How many tasks of a service run on each node, for those that have any."""
     counts: dict[str, int] = {}
     for task in fleet.running(service):

@@ -10,7 +10,7 @@ import socket
 import time
 from contextlib import suppress
 
-from sidecar.engine.http_stream import Answer, BadHttpError, request
+from sidecar.engine.http_stream import BadHttpError, StreamResponse, request
 
 MOST_BYTES = 8 * 1024 * 1024  # a list of a thousand containers is smaller; an answer without end must not fill us
 _READ_BYTES = 64 * 1024
@@ -70,7 +70,7 @@ class UnixGet:
     def _exchange(self, link: socket.socket, target: str, most_bytes: int) -> tuple[int, bytes]:
         try:
             link.sendall(request(target))
-            answer = Answer()
+            answer = StreamResponse()
             body = _read(link, answer, time.monotonic() + self._timeout_seconds, most_bytes)
         except BadHttpError as error:
             self.close()
@@ -83,7 +83,7 @@ class UnixGet:
         return answer.status, body
 
 
-def _read(link: socket.socket, answer: Answer, deadline: float, most_bytes: int) -> bytes:
+def _read(link: socket.socket, answer: StreamResponse, deadline: float, most_bytes: int) -> bytes:
     parts, size = [], 0  # parts, for a growing array would be copied to and fro by the allocator
     while not answer.ended:
         data = link.recv(_READ_BYTES)

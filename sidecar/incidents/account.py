@@ -23,7 +23,7 @@ _TOLD_KEPT_NS = 60 * SECOND  # an entry already told as unplaced can still be cl
 
 
 @dataclass(slots=True)
-class Entry:
+class CountDifference:
     """`kills` that the host counted between two readings and no container's counter showed (negative: the reverse).
 
     `told` is the incident that says so, once nobody has claimed them in time.
@@ -46,7 +46,7 @@ class Claim:
 
 
 @dataclass(slots=True)
-class Account:
+class HostKillCount:
     """The open entries and claims; `total` is the host's count when last read, `boot_id` the boot it belongs to.
 
     `complete` has each cgroup's counter as the last complete reading found it, `between` those that single readings
@@ -56,7 +56,7 @@ class Account:
     boot_id: str = ""
     total: int | None = None
     read_ns: int = 0
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[CountDifference] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
     complete: dict[int, int] = field(default_factory=dict)
     between: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class Account:
             self.claims.clear()
             return False
         if difference := total - before - placed:
-            self.entries.append(Entry(since_ns, at_ns, difference))
+            self.entries.append(CountDifference(since_ns, at_ns, difference))
             self._cancel()
         self._match()
         return True
@@ -115,13 +115,13 @@ class Account:
         self.claims.append(claim)
         self._match()
 
-    def overdue(self, now_ns: int) -> Iterator[Entry]:
+    def overdue(self, now_ns: int) -> Iterator[CountDifference]:
         """Yield the entries that nobody has claimed in time, oldest first."""
         for entry in list(self.entries):
             if entry.kills > 0 and entry.told is None and entry.until_ns <= now_ns - SETTLE_NS:
                 yield entry
 
-    def told(self) -> list[Entry]:
+    def told(self) -> list[CountDifference]:
         """Return the entries that were told as unplaced, and that nobody has claimed since."""
         return [entry for entry in self.entries if entry.kills > 0 and entry.told is not None]
 
@@ -144,13 +144,13 @@ class Account:
         return {**asdict(self), "complete": list(self.complete.items()), "between": list(self.between.items())}
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Account:
+    def from_json(cls, value: dict[str, Any]) -> HostKillCount:
         """Read what `to_json` wrote."""
         return cls(
             boot_id=value.get("boot_id", ""),
             total=value.get("total"),
             read_ns=value.get("read_ns", 0),
-            entries=[Entry(**entry) for entry in value.get("entries", ())],
+            entries=[CountDifference(**entry) for entry in value.get("entries", ())],
             claims=[Claim(**claim) for claim in value.get("claims", ())],
             complete=dict(value.get("complete", ())),
             between={cgroup: (kills, at_ns) for cgroup, (kills, at_ns) in value.get("between", ())},
@@ -180,11 +180,11 @@ class Account:
         self.claims = [claim for claim in self.claims if claim.kills]
 
 
-def distance_ns(entry: Entry, at_ns: int) -> int:
+def distance_ns(entry: CountDifference, at_ns: int) -> int:
     """How far a time lies outside an entry; 0 within it."""
     return max(0, entry.since_ns - at_ns, at_ns - entry.until_ns)
 
 
-def could_be(entry: Entry, at_ns: int) -> bool:
+def could_be(entry: CountDifference, at_ns: int) -> bool:
     """Tell whether a death, or an `oom` event, at this time can be of a kill in this entry."""
     return entry.since_ns - _EARLY_NS <= at_ns <= entry.until_ns + DEATH_TAKES_NS

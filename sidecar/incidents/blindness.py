@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sidecar.incidents.desk import Desk, moment, nanoseconds
+from sidecar.incidents.desk import IncidentStore, moment, nanoseconds
 from sidecar.incidents.lives import SECOND
-from sidecar.model.incident import Evidence, Incident, Kind, Severity, identity
+from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, Severity, identity
 from sidecar.model.snapshot import Blind
 
 SIDECAR, EVENTS, KERNEL = "sidecar", "events", "kernel"
@@ -20,7 +20,7 @@ _SUBJECTS = {
 
 
 @dataclass(slots=True)
-class Span:
+class ObservationGap:
     """One span of one source; `until_ns` is None while it lasts, and `idle` tells that there was nothing to watch."""
 
     source: str
@@ -33,36 +33,36 @@ class Span:
     unplaced: int = 0
 
 
-class Blindness:
+class ObservationGaps:
     """Opens and ends the spans, and tells each as one incident."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: IncidentStore) -> None:
         self._desk = desk
-        self._spans: list[Span] = []
+        self._spans: list[ObservationGap] = []
 
     def restore(self, incidents: list[Incident]) -> None:
         """Take up the spans of incidents that the ledger still holds as open or recent."""
         for one in incidents:
-            if one.kind is Kind.BLIND and one.until is None:
+            if one.kind is IncidentKind.BLIND and one.until is None:
                 source = next((e.text for e in one.evidence if e.what == "span"), EVENTS)
                 if source not in _SUBJECTS:
                     continue  # another node's silence: whoever gathers the nodes' word ends it
-                self._spans.append(Span(source, nanoseconds(one.at), None, one.id))
+                self._spans.append(ObservationGap(source, nanoseconds(one.at), None, one.id))
 
     def lost(self, source: str, at_ns: int, why: str) -> None:
         """A source has stopped speaking."""
         if any(span.source == source and span.until_ns is None for span in self._spans):
             return
         incident = Incident(
-            id=identity(Kind.BLIND, "", source, at_ns),
-            kind=Kind.BLIND,
+            id=identity(IncidentKind.BLIND, "", source, at_ns),
+            kind=IncidentKind.BLIND,
             severity=Severity.WARN,
             at=moment(at_ns),
             text=f"{_SUBJECTS[source]} from {_clock(at_ns)} UTC on: {why}",
-            evidence=(Evidence("span", source, moment(at_ns), (why,)),),
+            evidence=(EvidenceItem("span", source, moment(at_ns), (why,)),),
         )
         self._desk.put(incident)
-        self._spans.append(Span(source, at_ns, None, incident.id))
+        self._spans.append(ObservationGap(source, at_ns, None, incident.id))
 
     def back(self, source: str, at_ns: int, *, covered: bool) -> None:
         """A source speaks again; `covered` if it told everything of the time between."""
@@ -107,13 +107,13 @@ class Blindness:
         """The spans of the last ten minutes, for views."""
         return tuple(self._shown(span) for span in self._spans)
 
-    def _shown(self, span: Span) -> Blind:
+    def _shown(self, span: ObservationGap) -> Blind:
         incident = self._desk.get(span.incident)
         text = incident.text if incident else _SUBJECTS[span.source]
         until = None if span.until_ns is None else moment(span.until_ns)
         return Blind(moment(span.since_ns), until, span.source, span.covered and not span.unplaced, text)
 
-    def _tell(self, span: Span) -> None:
+    def _tell(self, span: ObservationGap) -> None:
         if span.until_ns is None:
             return
         length = (span.until_ns - span.since_ns) / SECOND
@@ -126,11 +126,11 @@ class Blindness:
         )
 
 
-def _is_harmless(span: Span) -> bool:
+def _is_harmless(span: ObservationGap) -> bool:
     return span.idle or (span.covered and not span.unplaced)
 
 
-def _made_up_for(span: Span) -> str:
+def _made_up_for(span: ObservationGap) -> str:
     if span.idle:
         return "it had been asked to end"
     if span.unplaced:

@@ -10,21 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from sidecar.incidents.account import SETTLE_NS, Account
-from sidecar.incidents.blindness import EVENTS, KERNEL, SIDECAR, Blindness
-from sidecar.incidents.desk import Desk, Enrich, moment
-from sidecar.incidents.ends import Ends
+from sidecar.incidents.account import SETTLE_NS, HostKillCount
+from sidecar.incidents.blindness import EVENTS, KERNEL, SIDECAR, ObservationGaps
+from sidecar.incidents.desk import Enrich, IncidentStore, moment
+from sidecar.incidents.ends import Exits
 from sidecar.incidents.kills import Kills
-from sidecar.incidents.lives import SECOND, STARTED_DIFFERS_NS, Life, Vessel
-from sidecar.incidents.remainder import Remainder
-from sidecar.model.incident import Incident, Kind, Reason
+from sidecar.incidents.lives import SECOND, STARTED_DIFFERS_NS, ContainerHistory, ContainerRun
+from sidecar.incidents.remainder import UnattributedKills
+from sidecar.model.incident import ExitReason, Incident, IncidentKind
 from sidecar.model.signal import (
-    Event,
-    Gone,
+    ContainerRemoved,
+    DockerEvent,
     Inspection,
     KernelReading,
-    Named,
     Owner,
+    OwnerLearned,
     Signal,
     StreamDown,
     StreamUp,
@@ -36,13 +36,15 @@ from sidecar.model.snapshot import Blind
 ACCOUNT, ALIVE, CLEAN, VESSEL = "account", "alive_ns", "clean_end", "vessel/"
 _LONG_NS = 600 * SECOND  # a sidecar that was asked to end, and stayed away this long, had nothing to watch
 
-_SETTLED_BY_TIME = frozenset({Kind.EXIT, Kind.RESTART, Kind.MASTER_RESTART, Kind.UNATTRIBUTED_OOM_KILL})
+_SETTLED_BY_TIME = frozenset(
+    {IncidentKind.EXIT, IncidentKind.RESTART, IncidentKind.MASTER_RESTART, IncidentKind.UNATTRIBUTED_OOM_KILL}
+)
 _UNSEEN_AFTER_NS = 3 * SECOND  # an inspect may be ahead of the events by a moment, not by more
 _GONE_AFTER_NS = 30 * SECOND
 _NEVER_READ_NS = 10 * SECOND
 
 
-class Book:
+class IncidentReducer:
     """The state of the incidents' rules.
 
     Args:
@@ -66,25 +68,27 @@ class Book:
     ) -> None:
         known, recent = dict(state or {}), list(incidents)
         self._projects = frozenset(projects)
-        self._account = Account.from_json(known[ACCOUNT]) if ACCOUNT in known else Account()
+        self._account = HostKillCount.from_json(known[ACCOUNT]) if ACCOUNT in known else HostKillCount()
         self._alive_ns: int | None = known.get(ALIVE)
         self._ended_clean = bool(known.get(CLEAN))
         self._ending = False
         self._vessels = {
-            key.removeprefix(VESSEL): Vessel.from_json(value) for key, value in known.items() if key.startswith(VESSEL)
+            key.removeprefix(VESSEL): ContainerHistory.from_json(value)
+            for key, value in known.items()
+            if key.startswith(VESSEL)
         }
         self._dirty: set[str] = set()
         self._elsewhere: dict[str, int] = {}
         self._elsewhere_new: dict[str, int] = {}
         self._kernel_ns = 0
         self._events_up = False
-        self._desk = Desk(self._is_shown, enrich)
+        self._desk = IncidentStore(self._is_shown, enrich)
         self._desk.restore(recent)
-        self._blindness = Blindness(self._desk)
+        self._blindness = ObservationGaps(self._desk)
         self._blindness.restore(recent)
         self._kills = Kills(self._desk, self._account)
-        self._ends = Ends(self._desk, self._kills)
-        self._remainder = Remainder(
+        self._ends = Exits(self._desk, self._kills)
+        self._remainder = UnattributedKills(
             self._desk,
             self._account,
             self._kills,
@@ -96,7 +100,7 @@ class Book:
     def apply(self, signal: Signal) -> None:
         """Take one signal."""
         match signal:
-            case Event():
+            case DockerEvent():
                 self._event(signal)
             case KernelReading():
                 self._kernel(signal)
@@ -104,9 +108,9 @@ class Book:
                 self._unreadable(signal)
             case Inspection():
                 self._inspection(signal)
-            case Named():
+            case OwnerLearned():
                 self._owned(self._vessel(signal.container_id, signal.owner), signal.owner)
-            case Gone():
+            case ContainerRemoved():
                 self._vessel_gone(signal.container_id, signal.at_ns)
             case StreamDown():
                 self._events_up = False
@@ -155,23 +159,23 @@ class Book:
                 self._blindness.nobody_watched(SIDECAR)
         self._kernel_ns = at_ns
 
-    def _is_shown(self, life: Life) -> bool:
+    def _is_shown(self, life: ContainerRun) -> bool:
         return life.owner.helper or life.owner.project in self._projects
 
-    def _vessel(self, container_id: str, owner: Owner) -> Vessel:
+    def _vessel(self, container_id: str, owner: Owner) -> ContainerHistory:
         vessel = self._vessels.get(container_id)
         if vessel is None:
-            vessel = self._vessels[container_id] = Vessel(container_id, owner)
+            vessel = self._vessels[container_id] = ContainerHistory(container_id, owner)
         self._dirty.add(container_id)
         return vessel
 
-    def _owned(self, vessel: Vessel, owner: Owner) -> None:
+    def _owned(self, vessel: ContainerHistory, owner: Owner) -> None:
         """Take whose container it is; the kernel's counters can speak of it before the engine does."""
         vessel.owned_by(owner)
         for life in vessel.lives:
             self._kills.catch_up(life)
 
-    def _event(self, event: Event) -> None:
+    def _event(self, event: DockerEvent) -> None:
         vessel = self._vessel(event.container_id, event.owner)
         self._owned(vessel, event.owner)
         match event.action:
@@ -190,7 +194,7 @@ class Book:
             case "destroy":
                 vessel.destroyed_ns = event.ns
 
-    def _start(self, vessel: Vessel, at_ns: int) -> None:
+    def _start(self, vessel: ContainerHistory, at_ns: int) -> None:
         life = vessel.starting(at_ns) or vessel.begin(str(at_ns), at_ns)
         life.started_ns = at_ns
         vessel.unseen_since_ns = 0
@@ -268,26 +272,26 @@ class Book:
             vessel.unseen_since_ns = 0
             self._make_up(vessel, life, seen)
 
-    def _agrees(self, life: Life, seen: Inspection) -> bool:
+    def _agrees(self, life: ContainerRun, seen: Inspection) -> bool:
         if seen.started_ns is None or life.started_ns is None:
             return True
         if seen.started_ns > life.started_ns + STARTED_DIFFERS_NS:
             return False
         return not (life.alive and seen.state in {"exited", "dead"})
 
-    def _restarted_unseen(self, vessel: Vessel, life: Life, seen: Inspection) -> None:
+    def _restarted_unseen(self, vessel: ContainerHistory, life: ContainerRun, seen: Inspection) -> None:
         """Record the restart of a container whose life before has no end: only its cgroup showed the new one."""
         before = vessel.before(life)
         if before is not None and before.alive:
-            before.died_ns, before.reason, before.settled = life.started_ns, Reason.UNSEEN, True
+            before.died_ns, before.reason, before.settled = life.started_ns, ExitReason.UNSEEN, True
             self._ends.unseen(vessel, life, seen, max(1, seen.restarts - (vessel.restarts or 0)))
 
-    def _make_up(self, vessel: Vessel, life: Life, seen: Inspection) -> None:
+    def _make_up(self, vessel: ContainerHistory, life: ContainerRun, seen: Inspection) -> None:
         """Record what no event told of: an end, or a whole restart."""
         started = seen.started_ns or 0
         if life.started_ns is not None and started > life.started_ns + STARTED_DIFFERS_NS:
             if life.alive:
-                life.died_ns, life.reason, life.settled = started, Reason.UNSEEN, True
+                life.died_ns, life.reason, life.settled = started, ExitReason.UNSEEN, True
             times = max(1, seen.restarts - (vessel.restarts or 0))
             # A reading of the kernel may have begun the new life already.
             life = vessel.begin(str(started), started)
@@ -324,11 +328,11 @@ class Book:
         self._blindness.tick(now_ns, 2 * SETTLE_NS)
         self._forget(now_ns)
 
-    def _lives(self) -> Iterator[Life]:
+    def _lives(self) -> Iterator[ContainerRun]:
         for vessel in self._vessels.values():
             yield from vessel.lives
 
-    def _drop_pending(self, vessel: Vessel, now_ns: int) -> None:
+    def _drop_pending(self, vessel: ContainerHistory, now_ns: int) -> None:
         """Forget `oom` events for which there was no kill: a limit hit that ended well."""
         for life in vessel.lives:
             if life.pending and life.pending[-1] < now_ns - 2 * SETTLE_NS:
@@ -340,7 +344,7 @@ class Book:
         by_incident = {life.incident: life for life in self._lives() if life.incident}
         for incident in self._desk.provisional():
             quiet = incident.until is not None and incident.until <= final
-            if incident.kind is Kind.OOM_KILL and quiet:
+            if incident.kind is IncidentKind.OOM_KILL and quiet:
                 if (life := by_incident.get(incident.id)) is not None:
                     self._kills.describe(life, final=True)
                 self._desk.finalise(incident.id)

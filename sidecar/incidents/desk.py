@@ -7,13 +7,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sidecar.incidents.lives import SECOND, Life
-from sidecar.model.incident import FINAL, PROVISIONAL, Evidence, Incident, Kind, Severity, identity
+from sidecar.incidents.lives import SECOND, ContainerRun
+from sidecar.model.incident import FINAL, PROVISIONAL, EvidenceItem, Incident, IncidentKind, Severity, identity
 
 Enrich = Callable[[Incident], Incident]
 
 
-class Desk:
+class IncidentStore:
     """Holds the incidents that may still change.
 
     Args:
@@ -22,7 +22,7 @@ class Desk:
 
     """
 
-    def __init__(self, shown: Callable[[Life], bool], enrich: Enrich) -> None:
+    def __init__(self, shown: Callable[[ContainerRun], bool], enrich: Enrich) -> None:
         self.shown = shown
         self._enrich = enrich
         self._open: dict[str, Incident] = {}
@@ -47,8 +47,8 @@ class Desk:
 
     def open_for(
         self,
-        life: Life,
-        kind: Kind,
+        life: ContainerRun,
+        kind: IncidentKind,
         at_ns: int,
         severity: Severity,
         **further: Any,  # noqa: ANN401  fields of Incident
@@ -90,7 +90,7 @@ class Desk:
             return incident
         return self._store(replace(revised, revision=incident.revision + 1))
 
-    def add_evidence(self, incident_id: str | None, evidence: Evidence) -> None:
+    def add_evidence(self, incident_id: str | None, evidence: EvidenceItem) -> None:
         """Add one observation; one of the same kind, of what is not a log or a memory, is replaced by the newer."""
         incident = self.get(incident_id)
         if incident is not None:

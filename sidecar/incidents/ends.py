@@ -5,78 +5,80 @@ from __future__ import annotations
 from sidecar.incidents import phrases
 from sidecar.incidents.account import DEATH_TAKES_NS, SETTLE_NS
 from sidecar.incidents.deaths import MASTER, SIGKILL_EXIT, oom_near, reason_of, severity_of
-from sidecar.incidents.desk import Desk, moment
+from sidecar.incidents.desk import IncidentStore, moment
 from sidecar.incidents.kills import Kills
-from sidecar.incidents.lives import SECOND, Life, Vessel
-from sidecar.model.incident import Evidence, Kind, Reason, Severity
+from sidecar.incidents.lives import SECOND, ContainerHistory, ContainerRun
+from sidecar.model.incident import EvidenceItem, ExitReason, IncidentKind, Severity
 from sidecar.model.signal import Inspection
 
 _RESTART_SOON_NS = SECOND  # most policy restarts come within 100 ms: an end that is none for long is told as a restart
 
 
-class Ends:
+class Exits:
     """Explains ends, and pairs them with the starts that follow."""
 
-    def __init__(self, desk: Desk, kills: Kills) -> None:
+    def __init__(self, desk: IncidentStore, kills: Kills) -> None:
         self._desk = desk
         self._kills = kills
 
-    def died(self, life: Life, at_ns: int, exit_code: int | None) -> None:
+    def died(self, life: ContainerRun, at_ns: int, exit_code: int | None) -> None:
         """Take a container's end."""
         life.died_ns, life.exit_code = at_ns, exit_code
         self._judge(life, at_ns)
 
-    def asked_late(self, life: Life, at_ns: int) -> None:
+    def asked_late(self, life: ContainerRun, at_ns: int) -> None:
         """Take a `stop` that is told after the end that it asked for."""
         if life.died_ns is not None and at_ns - life.died_ns <= SETTLE_NS:
             self._judge(life, at_ns)
 
-    def oom_late(self, life: Life) -> None:
+    def oom_late(self, life: ContainerRun) -> None:
         """Take an `oom` event that is told after the end which it explains."""
         if life.reason is None and not life.alive:
             self._judge(life, life.died_ns or 0)
 
-    def flagged(self, life: Life, inspection: Inspection) -> None:
+    def flagged(self, life: ContainerRun, inspection: Inspection) -> None:
         """Take Docker's OOMKilled flag: some process of this start was OOM-killed."""
         if life.counted or life.alive:
             return
         self._kills.guess(life, inspection.finished_ns or inspection.at_ns)
-        self._desk.add_evidence(life.incident, Evidence("inspect", "State.OOMKilled is true", moment(inspection.at_ns)))
+        self._desk.add_evidence(
+            life.incident, EvidenceItem("inspect", "State.OOMKilled is true", moment(inspection.at_ns))
+        )
         self._judge(life, inspection.at_ns)
 
-    def oom_found(self, life: Life) -> None:
+    def oom_found(self, life: ContainerRun) -> None:
         """The host's count says that an unexplained end was an OOM kill after all."""
         self._kills.guess(life, life.died_ns or 0)
         text = "the host counted one OOM kill more than every counter in sight shows"
-        self._desk.add_evidence(life.incident, Evidence("host_counter", text, moment(life.died_ns or 0)))
+        self._desk.add_evidence(life.incident, EvidenceItem("host_counter", text, moment(life.died_ns or 0)))
         life.settled = False
         self._judge(life, life.died_ns or 0)
 
-    def started(self, vessel: Vessel, life: Life, at_ns: int) -> None:
+    def started(self, vessel: ContainerHistory, life: ContainerRun, at_ns: int) -> None:
         """Take a start that followed an end."""
         before = vessel.before(life)
         if before is None or before.died_ns is None or not self._desk.shown(life):
             return
-        kind = Kind.MASTER_RESTART if life.owner.service == MASTER else Kind.RESTART
+        kind = IncidentKind.MASTER_RESTART if life.owner.service == MASTER else IncidentKind.RESTART
         incident = self._desk.open_for(life, kind, at_ns, Severity.ERROR)
         before.restart_incident = incident.id
         if before.exit_incident:
             self._desk.revise(before.exit_incident, until=moment(at_ns))
         self._tell(before)
 
-    def unseen(self, vessel: Vessel, life: Life, inspection: Inspection, times: int) -> None:
+    def unseen(self, vessel: ContainerHistory, life: ContainerRun, inspection: Inspection, times: int) -> None:
         """A start that no event told of: the container runs since another time than was known."""
         if not self._desk.shown(life):
             return
-        kind = Kind.MASTER_RESTART if life.owner.service == MASTER else Kind.RESTART
+        kind = IncidentKind.MASTER_RESTART if life.owner.service == MASTER else IncidentKind.RESTART
         at_ns = inspection.started_ns or inspection.at_ns
-        incident = self._desk.open_for(life, kind, at_ns, Severity.WARN, count=max(1, times), reason=Reason.UNSEEN)
+        incident = self._desk.open_for(life, kind, at_ns, Severity.WARN, count=max(1, times), reason=ExitReason.UNSEEN)
         text = f"StartedAt has changed, RestartCount reads {inspection.restarts}"
-        self._desk.add_evidence(incident.id, Evidence("inspect", text, moment(inspection.at_ns)))
-        self._desk.revise(incident.id, text=phrases.restarted(incident, Reason.UNSEEN, None, None))
+        self._desk.add_evidence(incident.id, EvidenceItem("inspect", text, moment(inspection.at_ns)))
+        self._desk.revise(incident.id, text=phrases.restarted(incident, ExitReason.UNSEEN, None, None))
         vessel.restarts = inspection.restarts
 
-    def tick(self, vessel: Vessel, now_ns: int, *, unseen_possible: bool) -> None:
+    def tick(self, vessel: ContainerHistory, now_ns: int, *, unseen_possible: bool) -> None:
         """Let time pass: tell of ends that nothing followed, and settle reasons."""
         for life in vessel.lives:
             if life.died_ns is None or life.settled:
@@ -86,15 +88,15 @@ class Ends:
             if now_ns - life.died_ns >= SETTLE_NS + SECOND and not unseen_possible:
                 self._settle(life)
 
-    def _judge(self, life: Life, at_ns: int) -> None:
+    def _judge(self, life: ContainerRun, at_ns: int) -> None:
         reason = reason_of(life)
         life.reason = reason
-        if reason is Reason.OOM and life.exit_code == SIGKILL_EXIT and not self._explained(life):
+        if reason is ExitReason.OOM and life.exit_code == SIGKILL_EXIT and not self._explained(life):
             self._kills.guess(life, life.died_ns or at_ns)
         self._kills.describe(life)
         self._tell(life)
 
-    def _explained(self, life: Life) -> bool:
+    def _explained(self, life: ContainerRun) -> bool:
         """Whether a kill already recorded can be the one that ended the container.
 
         On a machine out of breath seconds lie between the two. An `oom` event after the last kill is of another, unless
@@ -104,41 +106,41 @@ class Ends:
         another = life.unawaited_ns > recorded + SECOND // 10
         return life.counted > 0 and life.last_kill_ns() >= (life.died_ns or 0) - DEATH_TAKES_NS and not another
 
-    def _down(self, life: Life) -> None:
+    def _down(self, life: ContainerRun) -> None:
         if not self._desk.shown(life) or life.died_ns is None:
             return
-        incident = self._desk.open_for(life, Kind.EXIT, life.died_ns, Severity.ERROR)
+        incident = self._desk.open_for(life, IncidentKind.EXIT, life.died_ns, Severity.ERROR)
         life.exit_incident = incident.id
         self._tell(life)
 
-    def _tell(self, life: Life) -> None:
+    def _tell(self, life: ContainerRun) -> None:
         """Bring the incidents that follow from this end up to what is known of its reason."""
-        reason = Reason(life.reason) if life.reason else None
+        reason = ExitReason(life.reason) if life.reason else None
         for incident_id in (life.exit_incident, life.restart_incident):
             incident = self._desk.get(incident_id)
             if incident is None:
                 continue
-            say = phrases.ended if incident.kind is Kind.EXIT else phrases.restarted
+            say = phrases.ended if incident.kind is IncidentKind.EXIT else phrases.restarted
             self._desk.revise(
                 incident.id,
-                reason=reason or Reason.KILLED,
+                reason=reason or ExitReason.KILLED,
                 exit_code=life.exit_code,
                 severity=severity_of(life, reason),
                 text=say(incident, reason, life.exit_code, life.asked_signal),
-                cause=life.incident if reason is Reason.OOM else incident.cause,
+                cause=life.incident if reason is ExitReason.OOM else incident.cause,
             )
             self._desk.add_evidence(incident.id, _end_evidence(life))
 
-    def _settle(self, life: Life) -> None:
+    def _settle(self, life: ContainerRun) -> None:
         life.settled = True
         if life.reason is None and life.died_ns is not None:
-            life.reason = Reason.KILLED
+            life.reason = ExitReason.KILLED
         self._tell(life)
 
 
-def _end_evidence(life: Life) -> Evidence:
+def _end_evidence(life: ContainerRun) -> EvidenceItem:
     code = "an unknown code" if life.exit_code is None else f"exit code {life.exit_code}"
     asked = f"; signal {life.asked_signal or '?'} had been sent" if life.asked_ns and life.was_asked() else ""
     killed = " (SIGKILL)" if life.exit_code == SIGKILL_EXIT else ""
     near = "; an OOM kill was close by" if oom_near(life) else ""
-    return Evidence("exit", f"{code}{killed}{asked}{near}", moment(life.died_ns or 0))
+    return EvidenceItem("exit", f"{code}{killed}{asked}{near}", moment(life.died_ns or 0))

@@ -23,8 +23,8 @@ from collections.abc import Sequence
 
 from sidecar.incidents import line
 from sidecar.incidents.line import Pair
-from sidecar.incidents.teeth import Teeth
-from sidecar.incidents.trace import Point, Trace
+from sidecar.incidents.teeth import TurningPoints
+from sidecar.incidents.trace import MemoryReading, Trace
 
 LEAST_LEVEL = 0.44  # of the limit: some rounds below half, so that a forecast is there when half is reached
 GROWN_TIMES = 4.0
@@ -56,7 +56,7 @@ class Forecast:
     def __init__(self, started_seconds: float | None = None) -> None:
         self._started_seconds = started_seconds
         self._trace = Trace()
-        self._teeth = Teeth()
+        self._teeth = TurningPoints()
         self._agreed = 0
         self._eta_seconds: float | None = None
 
@@ -74,7 +74,7 @@ class Forecast:
         latest = self._trace.latest()
         if latest is not None and at_seconds <= latest.at_seconds:
             return self._eta_seconds
-        self._trace.add(Point(at_seconds, working_set_bytes, usage_bytes, working_set_bytes))
+        self._trace.add(MemoryReading(at_seconds, working_set_bytes, usage_bytes, working_set_bytes))
         self._eta_seconds = None
         if limit_bytes:
             self._teeth.add((at_seconds, working_set_bytes), limit_bytes)
@@ -92,7 +92,7 @@ class Forecast:
             return None
         return eta if self._agreed == AGREED or len(rising) < MANY_READINGS else None
 
-    def _rise(self, level: float, limit: float) -> list[Point]:
+    def _rise(self, level: float, limit: float) -> list[MemoryReading]:
         """Return the readings from a level low enough to now; [] when it never was that low, or not for long."""
         points = self._trace.since_low(level / GROWN_TIMES)
         if len(points) >= LEAST_READINGS:
@@ -106,7 +106,7 @@ class Forecast:
         lasted = points[-1].at_seconds - points[0].at_seconds if points else 0.0
         return points if lasted > CYCLE_SECONDS and len(points) >= LEAST_READINGS else []
 
-    def _straight(self, points: Sequence[Point], level: float, limit: float) -> float | None:
+    def _straight(self, points: Sequence[MemoryReading], level: float, limit: float) -> float | None:
         if not points or _cache_only(points, limit) or self._came_down(points[0].at_seconds, level):
             return None
         pace = steady_pace(_pairs(points))
@@ -148,7 +148,7 @@ def steady_pace(pairs: Sequence[Pair]) -> float | None:
     return second if many else pace
 
 
-def _pairs(points: Sequence[Point]) -> list[Pair]:
+def _pairs(points: Sequence[MemoryReading]) -> list[Pair]:
     return [(point.at_seconds, point.working_set_bytes) for point in points]
 
 
@@ -168,7 +168,7 @@ def _stalled(pairs: Sequence[Pair]) -> bool:
     return False
 
 
-def _cache_only(points: Sequence[Point], limit: float) -> bool:
+def _cache_only(points: Sequence[MemoryReading], limit: float) -> bool:
     """Tell whether the working set grew without the usage: page cache that became active."""
     first, last = points[0], points[-1]
     if last.usage_bytes >= PINNED * limit:

@@ -17,7 +17,7 @@ STARTED_DIFFERS_NS = 3 * SECOND // 2  # the start event is stamped a little afte
 
 
 @dataclass(slots=True)
-class Life:
+class ContainerRun:
     """One start of a container, up to its end.
 
     `key` is its mark in incident ids: the start as it was first known. `counted` are the OOM kills recorded in it, of
@@ -82,7 +82,7 @@ class Life:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Life:
+    def from_json(cls, value: dict[str, Any]) -> ContainerRun:
         """Read what `to_json` wrote; fields that are unknown here are passed over."""
         known = {one.name for one in fields(cls)}
         kept = {name: item for name, item in value.items() if name in known}
@@ -90,18 +90,18 @@ class Life:
 
 
 @dataclass(slots=True)
-class Vessel:
+class ContainerHistory:
     """One container: its last few lives, oldest first, and how often the engine says it was restarted."""
 
     container_id: str
     owner: Owner
-    lives: list[Life] = field(default_factory=list)
+    lives: list[ContainerRun] = field(default_factory=list)
     restarts: int | None = None
     unseen_since_ns: int = 0
     destroyed_ns: int = 0
 
     @property
-    def current(self) -> Life | None:
+    def current(self) -> ContainerRun | None:
         """The newest life."""
         return self.lives[-1] if self.lives else None
 
@@ -115,10 +115,10 @@ class Vessel:
         for life in self.lives:
             life.owner = owner
 
-    def begin(self, key: str, started_ns: int | None) -> Life:
+    def begin(self, key: str, started_ns: int | None) -> ContainerRun:
         """Start a new life."""
         before = self.current
-        life = Life(self.container_id, self.owner, key, started_ns)
+        life = ContainerRun(self.container_id, self.owner, key, started_ns)
         if before is not None:
             life.memory_limit_bytes = before.memory_limit_bytes
         self.lives = [*self.lives, life][-_MOST_LIVES:]
@@ -129,11 +129,11 @@ class Vessel:
         kept = [life for life in self.lives[:-1] if life.alive or (life.died_ns or 0) > now_ns - _KEPT_NS]
         self.lives = kept + self.lives[-1:]
 
-    def dying(self) -> Life | None:
+    def dying(self) -> ContainerRun | None:
         """The life that an end now reported belongs to: the oldest that has none yet."""
         return next((life for life in self.lives if life.alive), None)
 
-    def end(self, at_ns: int) -> Life:
+    def end(self, at_ns: int) -> ContainerRun:
         """Return the life that ended at this time.
 
         A cgroup that was first seen after the end is the next start's: a life too short for its own to be read, and of
@@ -142,7 +142,7 @@ class Vessel:
         life = self.dying() or self.begin(f"end-{at_ns}", None)
         if life.cgroup is None or life.cgroup_seen_ns <= at_ns:
             return life
-        ended = Life(self.container_id, self.owner, life.key, life.started_ns)
+        ended = ContainerRun(self.container_id, self.owner, life.key, life.started_ns)
         ended.memory_limit_bytes = life.memory_limit_bytes
         ended.asked_ns, ended.asked_signal = life.asked_ns, life.asked_signal
         ended.pending = [ns for ns in life.pending if ns <= at_ns]
@@ -157,7 +157,7 @@ class Vessel:
         self.lives.insert(self.lives.index(life), ended)
         return ended
 
-    def starting(self, at_ns: int) -> Life | None:
+    def starting(self, at_ns: int) -> ContainerRun | None:
         """The life that this start belongs to, when the kernel's counters or an inspect have shown it first."""
         for life in self.lives:
             known = life.started_ns is not None and 0 <= at_ns - life.started_ns < STARTED_DIFFERS_NS
@@ -165,12 +165,12 @@ class Vessel:
                 return life
         return None
 
-    def before(self, life: Life) -> Life | None:
+    def before(self, life: ContainerRun) -> ContainerRun | None:
         """The life before this one."""
         place = self.lives.index(life)
         return self.lives[place - 1] if place else None
 
-    def of_cgroup(self, cgroup: int, at_ns: int) -> Life:
+    def of_cgroup(self, cgroup: int, at_ns: int) -> ContainerRun:
         """Find or begin the life whose cgroup this is: each start makes a cgroup of its own.
 
         A reading can see the new cgroup before the engine has told of the old one's end or of the new start.
@@ -195,12 +195,12 @@ class Vessel:
         }
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Vessel:
+    def from_json(cls, value: dict[str, Any]) -> ContainerHistory:
         """Read what `to_json` wrote."""
         return cls(
             container_id=value["container_id"],
             owner=Owner(**value["owner"]),
-            lives=[Life.from_json(life) for life in value["lives"]],
+            lives=[ContainerRun.from_json(life) for life in value["lives"]],
             restarts=value.get("restarts"),
             destroyed_ns=value.get("destroyed_ns", 0),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sidecar.incidents.deaths import words
-from sidecar.model.incident import Incident, Reason
+from sidecar.model.incident import ExitReason, Incident
 from sidecar.model.naming import users_and_workers
 
 _MEBIBYTE = 1024 * 1024
@@ -48,12 +48,12 @@ def before_watching(incident: Incident) -> str:
     return f"{many} in {short_name(incident)} before the sidecar first saw it"
 
 
-def ended(incident: Incident, reason: Reason | None, exit_code: int | None, signal: int | None) -> str:
+def ended(incident: Incident, reason: ExitReason | None, exit_code: int | None, signal: int | None) -> str:
     """Say why a container is down."""
     return f"{short_name(incident)} {words(reason, exit_code, signal)}"
 
 
-def restarted(incident: Incident, reason: Reason | None, exit_code: int | None, signal: int | None) -> str:
+def restarted(incident: Incident, reason: ExitReason | None, exit_code: int | None, signal: int | None) -> str:
     """Say that a container was started anew, and why it had ended."""
     many = f" {incident.count} times" if incident.count > 1 else ""
     return f"{short_name(incident)} was restarted{many}: it {words(reason, exit_code, signal)}"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sidecar.incidents import phrases
-from sidecar.incidents.account import Account, Claim, Entry, could_be, distance_ns
-from sidecar.incidents.blindness import Blindness
+from sidecar.incidents.account import Claim, CountDifference, HostKillCount, could_be, distance_ns
+from sidecar.incidents.blindness import ObservationGaps
 from sidecar.incidents.deaths import SIGKILL_EXIT, oom_near
-from sidecar.incidents.desk import Desk, moment
-from sidecar.incidents.ends import Ends
+from sidecar.incidents.desk import IncidentStore, moment
+from sidecar.incidents.ends import Exits
 from sidecar.incidents.kills import Kills
-from sidecar.incidents.lives import SECOND, Life
-from sidecar.model.incident import Evidence, Incident, Kind, Severity, identity
+from sidecar.incidents.lives import SECOND, ContainerRun
+from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, Severity, identity
 
 _TOO_SHORT_NS = SECOND  # even under cgroup v1 the engine can miss what happens in a life this short
 _PROMPT_NS = SECOND // 2  # from a kill to the end that it brings, on a machine that is not out of breath
@@ -20,16 +20,16 @@ _PROMPT_NS = SECOND // 2  # from a kill to the end that it brings, on a machine 
 _ALL_PLACED = "OOM kills that could not be placed at first: all are placed now"
 
 
-class Remainder:
+class UnattributedKills:
     """Works the overdue entries of the account off."""
 
     def __init__(
         self,
-        desk: Desk,
-        account: Account,
+        desk: IncidentStore,
+        account: HostKillCount,
         kills: Kills,
-        ends: Ends,
-        blindness: Blindness,
+        ends: Exits,
+        blindness: ObservationGaps,
         *,
         engine_loses_kills: bool,
     ) -> None:
@@ -40,7 +40,7 @@ class Remainder:
         self._ends = ends
         self._blindness = blindness
 
-    def tick(self, now_ns: int, lives: Iterable[Life], elsewhere: dict[str, int]) -> None:
+    def tick(self, now_ns: int, lives: Iterable[ContainerRun], elsewhere: dict[str, int]) -> None:
         """Place or tell each overdue entry; `elsewhere` are kills seen in cgroups outside Docker, and is worked off."""
         told, overdue = self._account.told(), list(self._account.overdue(now_ns))
         everyone = list(lives) if told or overdue or self._account.claims else []
@@ -58,7 +58,7 @@ class Remainder:
             self._contradict(claim, everyone)
         self._account.sweep(now_ns)
 
-    def _outside(self, entry: Entry, elsewhere: dict[str, int]) -> None:
+    def _outside(self, entry: CountDifference, elsewhere: dict[str, int]) -> None:
         for path in list(elsewhere):
             kills = min(entry.kills, elsewhere[path])
             if kills > 0:
@@ -68,7 +68,7 @@ class Remainder:
             if elsewhere[path] <= 0:
                 del elsewhere[path]
 
-    def _unexplained_ends(self, entry: Entry, lives: list[Life]) -> None:
+    def _unexplained_ends(self, entry: CountDifference, lives: list[ContainerRun]) -> None:
         """Explain the SIGKILLs from nobody, if there are kills enough for every one of them: else it is a guess.
 
         In a blind span it would always be one: what else died there, nobody knows.
@@ -80,7 +80,7 @@ class Remainder:
             for life in ends:
                 self._ends.oom_found(life)  # its claim takes a kill off the entry closest in time
 
-    def _late_ends(self, entry: Entry, lives: list[Life]) -> None:
+    def _late_ends(self, entry: CountDifference, lives: list[ContainerRun]) -> None:
         """Explain ends that the engine told of after the entry was told as unplaced.
 
         Under cgroup v2 systemd removes a cgroup once it is empty, and the engine's `die` may follow seconds later.
@@ -89,13 +89,13 @@ class Remainder:
         if any(not life.settled for life in self._ends_of(entry, lives)):
             self._unexplained_ends(entry, lives)
 
-    def _ends_of(self, entry: Entry, lives: list[Life]) -> list[Life]:
+    def _ends_of(self, entry: CountDifference, lives: list[ContainerRun]) -> list[ContainerRun]:
         """Find the SIGKILLs from nobody that the entry's kills may have been: the prompt ones, if there are any."""
         far = [life for life in lives if self._is_unexplained(life) and could_be(entry, life.died_ns or 0)]
         near = [life for life in far if distance_ns(entry, life.died_ns or 0) <= _PROMPT_NS]
         return near or far
 
-    def _last_of_an_ending(self, entry: Entry, lives: list[Life]) -> None:
+    def _last_of_an_ending(self, entry: CountDifference, lives: list[ContainerRun]) -> None:
         """Give what is left to the one container that was bleeding, and then ended, while nothing else did."""
         close = [life for life in lives if life.died_ns is not None and distance_ns(entry, life.died_ns) <= _PROMPT_NS]
         if len(close) != 1 or self._blindness.covers(entry.since_ns, entry.until_ns):
@@ -105,31 +105,31 @@ class Remainder:
             for _ in range(entry.kills):
                 self._kills.guess(life, life.died_ns or entry.until_ns)
 
-    def _is_unexplained(self, life: Life) -> bool:
+    def _is_unexplained(self, life: ContainerRun) -> bool:
         """Tell whether a life ended in a way that an OOM kill could explain which the engine has lost."""
         if life.died_ns is None or life.exit_code != SIGKILL_EXIT or life.was_asked() or oom_near(life):
             return False
         length_ns = life.died_ns - (life.started_ns or 0)
         return self._engine_loses_kills or length_ns < _TOO_SHORT_NS
 
-    def _tell(self, entry: Entry) -> None:
+    def _tell(self, entry: CountDifference) -> None:
         blind = self._blindness.covers(entry.since_ns, entry.until_ns)
         entry.told = self._put(entry, entry.kills, "", blind=blind).id
         if blind:
             self._blindness.unplaced(entry.since_ns, entry.until_ns, entry.kills)
 
-    def _put(self, entry: Entry, kills: int, where: str, *, blind: bool = False) -> Incident:
+    def _put(self, entry: CountDifference, kills: int, where: str, *, blind: bool = False) -> Incident:
         text = f"oom_kill of /proc/vmstat rose by {kills} more than the containers' counters"
         return self._desk.put(
             Incident(
-                id=identity(Kind.UNATTRIBUTED_OOM_KILL, "", where, entry.until_ns),
-                kind=Kind.UNATTRIBUTED_OOM_KILL,
+                id=identity(IncidentKind.UNATTRIBUTED_OOM_KILL, "", where, entry.until_ns),
+                kind=IncidentKind.UNATTRIBUTED_OOM_KILL,
                 severity=Severity.WARN,
                 at=moment(entry.since_ns),
                 until=moment(entry.until_ns),
                 text=phrases.unplaced(kills, where, blind=blind),
                 count=kills,
-                evidence=(Evidence("host_counter", text, moment(entry.until_ns)),),
+                evidence=(EvidenceItem("host_counter", text, moment(entry.until_ns)),),
             )
         )
 
@@ -145,7 +145,7 @@ class Remainder:
             if self._blindness.covers(entry.since_ns, entry.until_ns):
                 self._blindness.unplaced(entry.since_ns, entry.until_ns, entry.kills - incident.count)
 
-    def _contradict(self, claim: Claim, lives: list[Life]) -> None:
+    def _contradict(self, claim: Claim, lives: list[ContainerRun]) -> None:
         for life in lives:
             if (life.container_id, life.key) == (claim.container_id, claim.life):
                 self._kills.take_back(life, min(claim.kills, life.guessed))

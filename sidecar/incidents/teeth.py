@@ -11,7 +11,7 @@ TOOTH = 0.04  # of the limit: a smaller up and down is noise
 KEPT = 32
 
 
-class Teeth:
+class TurningPoints:
     """Finds the turning points of a series as it comes in. Of many lows, the lower of each two is remembered."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ LEVELS = 8  # the last one holds 256 readings a point: four and a half hours in 
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class MemoryReading:
     """One reading, or the mean of several in a row; `highest_bytes` is the highest of them."""
 
     at_seconds: float
@@ -25,14 +25,14 @@ class Trace:
     """Readings of one container, oldest first. Bounded: where a level overflows, its two oldest points become one."""
 
     def __init__(self) -> None:
-        self._levels: list[deque[Point]] = [deque() for _ in range(LEVELS + 1)]
+        self._levels: list[deque[MemoryReading]] = [deque() for _ in range(LEVELS + 1)]
         self._forgotten_highest_bytes = 0.0
 
     def __len__(self) -> int:
         """How many points are kept."""
         return sum(map(len, self._levels))
 
-    def add(self, point: Point) -> None:
+    def add(self, point: MemoryReading) -> None:
         """Add a reading that is younger than all before."""
         for number, level in enumerate(self._levels):
             level.append(point)
@@ -41,20 +41,20 @@ class Trace:
             point = _merged(level.popleft(), level.popleft())
         self._forgotten_highest_bytes = max(self._forgotten_highest_bytes, point.highest_bytes)
 
-    def latest(self) -> Point | None:
+    def latest(self) -> MemoryReading | None:
         """Return the youngest reading; None before the first."""
         return self._levels[0][-1] if self._levels[0] else None
 
-    def since_low(self, bytes_: float) -> list[Point]:
+    def since_low(self, bytes_: float) -> list[MemoryReading]:
         """Return the points from the latest one that was as low as `bytes_`, oldest first; [] when none was."""
-        found: list[Point] = []
+        found: list[MemoryReading] = []
         for point in self._backwards():
             found.append(point)
             if point.working_set_bytes <= bytes_:
                 return found[::-1]
         return []
 
-    def all(self) -> list[Point]:
+    def all(self) -> list[MemoryReading]:
         """Return every point, oldest first."""
         return list(self._backwards())[::-1]
 
@@ -63,13 +63,13 @@ class Trace:
         before = (point.highest_bytes for point in self._backwards() if point.at_seconds < at_seconds)
         return max(*before, 0.0, self._forgotten_highest_bytes)
 
-    def _backwards(self) -> Iterator[Point]:
+    def _backwards(self) -> Iterator[MemoryReading]:
         for level in self._levels:
             yield from reversed(level)
 
 
-def _merged(older: Point, younger: Point) -> Point:
-    return Point(
+def _merged(older: MemoryReading, younger: MemoryReading) -> MemoryReading:
+    return MemoryReading(
         (older.at_seconds + younger.at_seconds) / 2,  # both stand for as many readings
         (older.working_set_bytes + younger.working_set_bytes) / 2,
         (older.usage_bytes + younger.usage_bytes) / 2,

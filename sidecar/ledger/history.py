@@ -16,11 +16,11 @@ from sidecar.ledger.history_reader import HistoryReader
 from sidecar.ledger.history_thread import HistoryThread
 from sidecar.ledger.history_writer import HistoryWriter
 from sidecar.ledger.moments import millis
-from sidecar.ledger.pending import MOST_BYTES, Dropped, Pending, Round
+from sidecar.ledger.pending import MOST_BYTES, Dropped, Pending, RoundSamples
 from sidecar.ledger.retention import Retention
 from sidecar.ledger.rings import DEPTH, Rings
 from sidecar.model.logs import LogCursor, StoredLine
-from sidecar.model.records import HealthMinute, Recent, RunPoint, Sample, Series
+from sidecar.model.records import HealthMinute, Recent, RecordedSeries, RunPoint, Sample
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class History:
         """Take the figures of one round."""
         if rows:
             self._rings.add_round(at, rows)
-            self._pending.add_round(Round(millis(at), rows))
+            self._pending.add_round(RoundSamples(millis(at), rows))
             self._thread.wake()
 
     def add_run_point(self, point: RunPoint) -> None:
@@ -137,7 +137,7 @@ class History:
         points: int,
         containers: Collection[str] | None = None,
         project: str | None = None,
-    ) -> list[Series]:
+    ) -> list[RecordedSeries]:
         """See HistoryReader.series."""
         return self._reader.series(since=since, until=until, points=points, containers=containers, project=project)
 

@@ -18,7 +18,7 @@ from sidecar.ledger.schema import HISTORY
 from sidecar.model.incident import MemorySample
 from sidecar.model.logs import StoredLine
 from sidecar.model.observation import LogEntry
-from sidecar.model.records import HealthMinute, Point, Recent, RunPoint, Series
+from sidecar.model.records import HealthMinute, Recent, RecordedSeries, RunPoint, SeriesPoint
 
 _EVER_NS = 2**63 - 1
 _LONGEST_PATTERN = 50_000  # bytes; SQLite refuses a longer one
@@ -91,7 +91,7 @@ class HistoryReader:
         points: int,
         containers: Collection[str] | None = None,
         project: str | None = None,
-    ) -> list[Series]:
+    ) -> list[RecordedSeries]:
         """Return the figures of each container over [since, until), in at most so many steps of one length.
 
         Args:
@@ -177,14 +177,14 @@ def _span(since: datetime, until: datetime, points: int) -> dict[str, object]:
     return {"since": began, "until": max(ends, began + 1), "points": max(1, points)}
 
 
-def _series(who: tuple[Any, ...], points: tuple[Point, ...]) -> Series:
+def _series(who: tuple[Any, ...], points: tuple[SeriesPoint, ...]) -> RecordedSeries:
     container_id, name, project, service, index = who
-    return Series(container_id, name, project, service, index, points)
+    return RecordedSeries(container_id, name, project, service, index, points)
 
 
-def _point(row: tuple[Any, ...]) -> Point:
+def _point(row: tuple[Any, ...]) -> SeriesPoint:
     at_ms, *figures = row[5:]
-    return Point(from_millis(at_ms), *figures)
+    return SeriesPoint(from_millis(at_ms), *figures)
 
 
 def _pattern(text: str) -> str:

@@ -12,10 +12,10 @@ from typing import Any
 from sidecar.ledger.database import file_bytes, open_database, transaction, was_removed
 from sidecar.ledger.history_prune import prune_age, prune_size, roll_up
 from sidecar.ledger.moments import micros, millis
-from sidecar.ledger.pending import Round, Work
+from sidecar.ledger.pending import RoundSamples, Work
 from sidecar.ledger.retention import Retention
 from sidecar.ledger.schema import HISTORY, LEDGER
-from sidecar.model.logs import LogCursor, Mark, StoredLine
+from sidecar.model.logs import LogCursor, LogPosition, StoredLine
 from sidecar.model.records import HealthMinute, RunPoint, Sample
 
 _LARGEST = 2**63 - 1  # what a column holds; a container without a limit may be said to have 2^64 - 1
@@ -39,7 +39,7 @@ _Who = tuple[str, str | None, str | None, int | None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _KnownContainer:
     ref: int
     who: _Who
     seen_ms: int
@@ -63,7 +63,7 @@ class HistoryWriter:
         self._folder = folder
         self._clock = clock
         self._retention = retention
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, _KnownContainer] = {}
         # Lines of the same nanosecond stay apart, and in order, by a number that no earlier sidecar can have reached.
         self._sequence = micros(clock())
         opened = open_database(folder, HISTORY, clock(), damage=damage)
@@ -110,7 +110,7 @@ class HistoryWriter:
         """Return the containers of which there is anything in the file; sqlite3.Error when it cannot be said."""
         return frozenset(row[0] for row in self._connection.execute("SELECT container_id FROM containers"))
 
-    def _sample_rows(self, rounds: Sequence[Round]) -> Iterator[tuple[object, ...]]:
+    def _sample_rows(self, rounds: Sequence[RoundSamples]) -> Iterator[tuple[object, ...]]:
         for one in rounds:
             for sample in one.samples:
                 who = (sample.name, sample.project, sample.service, sample.index)
@@ -134,7 +134,7 @@ class HistoryWriter:
         if known and known.who == who and at_ms - known.seen_ms < _SEEN_AGAIN_MS:
             return known.ref
         ref = int(self._connection.execute(_UPSERT_CONTAINER, (container_id, *who, at_ms)).fetchone()[0])
-        self._known[container_id] = _Known(ref, who, at_ms)
+        self._known[container_id] = _KnownContainer(ref, who, at_ms)
         return ref
 
 
@@ -175,4 +175,4 @@ def _cursor_rows(cursors: Mapping[str, LogCursor]) -> Iterator[tuple[object, ...
 
 
 def _cursor(marks: dict[str, Any]) -> LogCursor:
-    return LogCursor({stream: Mark(ns, lines) for stream, (ns, lines) in marks.items()})
+    return LogCursor({stream: LogPosition(ns, lines) for stream, (ns, lines) in marks.items()})

@@ -18,7 +18,7 @@ from sidecar.ledger.retention import Retention
 from sidecar.ledger.rows import EVENT_COLUMNS, event_row, incident_row, incidents_of
 from sidecar.ledger.schema import HISTORY, LEDGER
 from sidecar.model.incident import PROVISIONAL, Incident
-from sidecar.model.signal import Event
+from sidecar.model.signal import DockerEvent
 
 _INSERT_EVENT = f"INSERT OR IGNORE INTO events ({EVENT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608 constants
 _UPSERT_INCIDENT = "INSERT OR REPLACE INTO incidents VALUES (?,?,?,?,?,?,?,?,?,?,?)"
@@ -34,7 +34,7 @@ class Batch:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def journal(self, event: Event) -> bool:
+    def journal(self, event: DockerEvent) -> bool:
         """Keep an event as it came; False when it is known already (the same moment, action and container)."""
         return self._connection.execute(_INSERT_EVENT, event_row(event)).rowcount == 1
 

@@ -16,7 +16,7 @@ _LINE_BYTES = 300  # the same, without the text
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
+class RoundSamples:
     """The samples of one round."""
 
     at_ms: int
@@ -35,7 +35,7 @@ class Dropped:
 class Work:
     """What is written in one transaction. The cursors say how far the logs were read, up to these lines."""
 
-    rounds: Sequence[Round] = ()
+    rounds: Sequence[RoundSamples] = ()
     run_points: Sequence[RunPoint] = ()
     lines: Sequence[Sequence[StoredLine]] = ()
     cursors: Mapping[str, LogCursor] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class Pending:
         self._most_bytes = most_bytes
         self._lock = threading.Lock()
         self._bytes = 0
-        self._rounds: deque[Round] = deque()
+        self._rounds: deque[RoundSamples] = deque()
         self._run_points: deque[RunPoint] = deque(maxlen=10_000)
         self._health: deque[HealthMinute] = deque(maxlen=10_000)
         self._lines: deque[Sequence[StoredLine]] = deque()
@@ -64,7 +64,7 @@ class Pending:
         self._dropped_samples = 0
         self._dropped_lines = 0
 
-    def add_round(self, one: Round) -> None:
+    def add_round(self, one: RoundSamples) -> None:
         """Take the samples of one round."""
         with self._lock:
             self._rounds.append(one)
@@ -119,7 +119,7 @@ class Pending:
             self._dropped_lines += len(lost)
 
 
-def _round_bytes(one: Round) -> int:
+def _round_bytes(one: RoundSamples) -> int:
     return _SAMPLE_BYTES * (1 + len(one.samples))
 
 

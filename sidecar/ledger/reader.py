@@ -11,8 +11,8 @@ from sidecar.ledger.connections import Readers
 from sidecar.ledger.moments import micros
 from sidecar.ledger.rows import EVENT_COLUMNS, event_of, incidents_of
 from sidecar.ledger.schema import LEDGER
-from sidecar.model.incident import Incident, Kind
-from sidecar.model.signal import Event
+from sidecar.model.incident import Incident, IncidentKind
+from sidecar.model.signal import DockerEvent
 
 _INCIDENTS = """SELECT document FROM incidents
     WHERE (:since IS NULL OR until_us IS NULL OR MAX(at_us, until_us) >= :since)
@@ -46,7 +46,7 @@ class LedgerReader:
         *,
         since: datetime | None = None,
         until: datetime | None = None,
-        kinds: Collection[Kind] | None = None,
+        kinds: Collection[IncidentKind] | None = None,
         project: str | None = None,
         limit: int = 200,
         newest_first: bool = True,
@@ -80,10 +80,10 @@ class LedgerReader:
 
     def oom_kills(self) -> dict[str, int]:
         """Return how many OOM kills are on record for each container, by its full id."""
-        found = self._readers.rows(_OOM_KILLS, {"kind": Kind.OOM_KILL})
+        found = self._readers.rows(_OOM_KILLS, {"kind": IncidentKind.OOM_KILL})
         return {container_id: int(count) for container_id, count in found}
 
-    def events(self, container_id: str, limit: int = 100) -> list[Event]:
+    def events(self, container_id: str, limit: int = 100) -> list[DockerEvent]:
         """Return the latest events of a container (its full id), oldest first."""
         found = self._readers.rows(_EVENTS, {"id": container_id, "limit": limit})
         return [event_of(row) for row in reversed(found)]

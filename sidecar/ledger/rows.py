@@ -9,7 +9,7 @@ from sidecar.ledger.moments import micros
 from sidecar.model import document
 from sidecar.model.document import DocumentError
 from sidecar.model.incident import Incident
-from sidecar.model.signal import Event, Owner
+from sidecar.model.signal import DockerEvent, Owner
 
 _log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ Value = None | int | float | str
 Row = tuple[Value, ...]
 
 
-def event_row(event: Event) -> Row:
+def event_row(event: DockerEvent) -> Row:
     """Return the event's values in the order of EVENT_COLUMNS."""
     owner = event.owner
     who = (owner.name, owner.project, owner.service, owner.index, owner.helper)
@@ -28,11 +28,11 @@ def event_row(event: Event) -> Row:
     return (event.container_id, event.ns, event.action, *who, *end, event.received_ns, event.raw)
 
 
-def event_of(row: tuple[object, ...]) -> Event:
+def event_of(row: tuple[object, ...]) -> DockerEvent:
     """Read an event back from a row of EVENT_COLUMNS."""
     values: list[object] = list(row)
     container_id, ns, action, name, project, service, index, helper, code, signal, health, received_ns, raw = values
-    return Event(
+    return DockerEvent(
         ns=_whole(ns),
         action=str(action),
         container_id=str(container_id),

@@ -12,9 +12,9 @@ from typing import Any
 from sidecar.common.text import clean
 from sidecar.common.times import docker_time
 from sidecar.model import label
-from sidecar.model.label import Label
+from sidecar.model.label import RunLabel
 from sidecar.model.observation import MasterStats, MasterWorker, PluginRun, PluginStatus
-from sidecar.model.snapshot import Endpoint, Failure
+from sidecar.model.snapshot import EndpointStats, Failure
 
 Payload = Mapping[str, Any]  # JSON of the master; each value is checked where it is read
 
@@ -104,18 +104,18 @@ def _failures(rows: list[Payload]) -> tuple[Failure, ...]:
     return tuple(sorted(found, key=lambda failure: -failure.occurrences)[:ROWS])
 
 
-def _endpoints(rows: list[Payload]) -> tuple[Endpoint, ...]:
+def _endpoints(rows: list[Payload]) -> tuple[EndpointStats, ...]:
     busiest = sorted(rows, key=lambda row: -_number(row.get("num_requests")))[:ROWS]
     return tuple(_endpoint(row) for row in busiest)
 
 
-def _endpoint(row: Payload) -> Endpoint:
+def _endpoint(row: Payload) -> EndpointStats:
     asked = _whole(row.get("num_requests"))
 
     def time_ms(key: str) -> float | None:
         return _optional(row.get(key)) if asked else None
 
-    return Endpoint(
+    return EndpointStats(
         method=_text(row.get("method") or ""),
         name=_text(row.get("name") or ""),
         requests=asked,
@@ -173,9 +173,9 @@ def parse_plugin(answer: Payload) -> PluginStatus:
     )
 
 
-def _labels(value: object) -> tuple[Label, ...]:
+def _labels(value: object) -> tuple[RunLabel, ...]:
     found = value.items() if isinstance(value, dict) else ()
-    return tuple(Label(name, _text(text)) for name, text in found if label.is_name(name))
+    return tuple(RunLabel(name, _text(text)) for name, text in found if label.is_name(name))
 
 
 def _groups(account: object) -> tuple[Failure, ...]:

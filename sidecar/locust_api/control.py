@@ -36,7 +36,7 @@ class WebGuardedError(WebError):
 
 
 @dataclass(frozen=True)
-class Answer:
+class MasterResponse:
     """One HTTP answer."""
 
     status: int
@@ -74,7 +74,7 @@ class Web:
 
     def request(
         self, method: str, path: str, form: Sequence[tuple[str, str]] = (), timeout: float | None = None
-    ) -> Answer:
+    ) -> MasterResponse:
         """One request.
 
         Raises:
@@ -88,7 +88,7 @@ class Web:
         try:
             connection.request(method, self.where.base + path, body=body, headers=headers)
             answer = connection.getresponse()
-            return Answer(answer.status, answer.headers.get_content_type(), answer.read())
+            return MasterResponse(answer.status, answer.headers.get_content_type(), answer.read())
         except TimeoutError:
             raise WebSlowError(f"the master did not answer {path} in time", where=str(self.where)) from None
         except (OSError, http.client.HTTPException):
@@ -113,7 +113,7 @@ class Web:
         """
         return self._as_json(self.request("GET", path, timeout=timeout), path)
 
-    def _as_json(self, answer: Answer, path: str) -> dict[str, Any]:
+    def _as_json(self, answer: MasterResponse, path: str) -> dict[str, Any]:
         if answer.status == http.client.OK and answer.content_type == "application/json":
             found = json.loads(answer.body)
             if isinstance(found, dict):

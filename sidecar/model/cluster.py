@@ -19,7 +19,7 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True)
-class NodeWord:
+class NodeReport:
     """What one sidecar says of its own node.
 
     `snapshot` is its own, without incidents, log and what the master says. `incidents` are those that came or changed

@@ -29,7 +29,7 @@ class Confidence(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class FindingEvidence:
     """One piece of evidence: what was looked at, the value seen, the value wanted, and when."""
 
     what: str
@@ -55,7 +55,7 @@ class Consequence:
 
     slug: str
     title: str
-    evidence: tuple[Seen, ...] = ()
+    evidence: tuple[FindingEvidence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Finding:
     layer: str
     severity: Severity
     title: str
-    evidence: tuple[Seen, ...]
+    evidence: tuple[FindingEvidence, ...]
     cause: str
     breaks: str
     confidence: Confidence

@@ -8,7 +8,7 @@ from enum import StrEnum
 from hashlib import sha256
 
 
-class Kind(StrEnum):
+class IncidentKind(StrEnum):
     """What an incident is. The values are the contract with every reader of the documents."""
 
     OOM_KILL = "oom_kill"
@@ -27,7 +27,7 @@ class Kind(StrEnum):
     BLIND = "blind"
 
 
-class Reason(StrEnum):
+class ExitReason(StrEnum):
     """Why a container's main process ended."""
 
     OOM = "oom"
@@ -60,7 +60,7 @@ class MemorySample:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class EvidenceItem:
     """One observation that an incident rests on: what was seen, where, in one line each; `lines` for a log's end."""
 
     what: str  # kernel_counter, oom_event, exit, signals, inspect, host_counter, memory, log, locust, cgroup, span
@@ -84,7 +84,7 @@ class Incident:
     """
 
     id: str
-    kind: Kind
+    kind: IncidentKind
     severity: Severity
     at: datetime
     text: str
@@ -96,7 +96,7 @@ class Incident:
     container: str | None = None
     container_id: str | None = None
     container_started_at: datetime | None = None
-    reason: Reason | None = None
+    reason: ExitReason | None = None
     exit_code: int | None = None
     process_survived: bool | None = None
     count: int = 1
@@ -109,14 +109,14 @@ class Incident:
     users_lost: int | None = None
     cause: str | None = None
     run_id: str | None = None
-    evidence: tuple[Evidence, ...] = ()
+    evidence: tuple[EvidenceItem, ...] = ()
     note: str | None = None
     helper: bool = False
     person_note: str | None = None
     node: str | None = None
 
 
-def identity(kind: Kind, container_id: str, started_at: str, first: int | str) -> str:
+def identity(kind: IncidentKind, container_id: str, started_at: str, first: int | str) -> str:
     """Return the id of an incident: a hash of what can never change about it.
 
     Args:

@@ -11,7 +11,7 @@ _OURS = ("run_id",)
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
+class RunLabel:
     """One label of a run."""
 
     name: str

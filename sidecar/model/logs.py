@@ -25,7 +25,7 @@ class StoredLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class LogPosition:
     """How far one stream has been read: the time stamp of its last line, and how many lines bear that stamp."""
 
     ns: int
@@ -40,4 +40,4 @@ class LogCursor:
     so that a line of one stream can stand behind a younger one of the other.
     """
 
-    marks: dict[str, Mark] = field(default_factory=dict)
+    marks: dict[str, LogPosition] = field(default_factory=dict)

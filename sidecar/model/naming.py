@@ -9,23 +9,23 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from sidecar.model.incident import Incident, Kind
+from sidecar.model.incident import Incident, IncidentKind
 
-KIND_NAMES: Mapping[Kind, str] = {
-    Kind.OOM_KILL: "OOM kill",
-    Kind.RESTART: "restart",
-    Kind.EXIT: "exit",
-    Kind.UNHEALTHY: "unhealthy",
-    Kind.WORKER_LOST: "worker lost",
-    Kind.WORKER_LEFT: "worker left",
-    Kind.MASTER_RESTART: "master restart",
-    Kind.THROTTLED: "throttled",
-    Kind.MEMORY_HIGH: "memory high",
-    Kind.FORECAST: "OOM forecast",
-    Kind.FAILURE_RATIO: "failures",
-    Kind.RESTART_LOOP: "restart loop",
-    Kind.UNATTRIBUTED_OOM_KILL: "unattributed OOM kill",
-    Kind.BLIND: "blind",
+KIND_NAMES: Mapping[IncidentKind, str] = {
+    IncidentKind.OOM_KILL: "OOM kill",
+    IncidentKind.RESTART: "restart",
+    IncidentKind.EXIT: "exit",
+    IncidentKind.UNHEALTHY: "unhealthy",
+    IncidentKind.WORKER_LOST: "worker lost",
+    IncidentKind.WORKER_LEFT: "worker left",
+    IncidentKind.MASTER_RESTART: "master restart",
+    IncidentKind.THROTTLED: "throttled",
+    IncidentKind.MEMORY_HIGH: "memory high",
+    IncidentKind.FORECAST: "OOM forecast",
+    IncidentKind.FAILURE_RATIO: "failures",
+    IncidentKind.RESTART_LOOP: "restart loop",
+    IncidentKind.UNATTRIBUTED_OOM_KILL: "unattributed OOM kill",
+    IncidentKind.BLIND: "blind",
 }
 
 _WORKER_ID = 17  # the container's short id, "_", and enough of the rest to tell processes of one container apart

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sidecar.model.label import Label
+from sidecar.model.label import RunLabel
 from sidecar.model.signal import Inspection
-from sidecar.model.snapshot import Endpoint, Failure
+from sidecar.model.snapshot import EndpointStats, Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Inspected:
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class NetworkInterface:
     """What went through one network card of a container, since its start."""
 
     name: str
@@ -55,7 +55,7 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
-class Counters:
+class StatsReading:
     """One stats reading of a running container: counters since its start, and sizes of the moment.
 
     `memory_rss_bytes` is anonymous memory, `memory_cache_bytes` the page cache. `cards` is empty under host networking.
@@ -78,7 +78,7 @@ class Counters:
     cpu_throttled_ns: int = 0
     memory_rss_bytes: int = 0
     memory_cache_bytes: int = 0
-    cards: tuple[Card, ...] = ()
+    cards: tuple[NetworkInterface, ...] = ()
 
     @property
     def memory_working_set_bytes(self) -> int:
@@ -88,7 +88,7 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class Stats:
     """What `docker stats` would print of a container; a rate is None until two readings allow it."""
 
     sampled_at: datetime
@@ -133,8 +133,8 @@ class MasterStats:
     workers_connected: int
     workers: tuple[MasterWorker, ...]
     failures: tuple[Failure, ...] = ()
-    endpoints: tuple[Endpoint, ...] = ()
-    total: Endpoint | None = None
+    endpoints: tuple[EndpointStats, ...] = ()
+    total: EndpointStats | None = None
     requests_total: int = 0
     failures_total: int = 0
 
@@ -146,7 +146,7 @@ class PluginRun:
     run_id: str
     state: str
     started_at: datetime | None
-    labels: tuple[Label, ...] = ()
+    labels: tuple[RunLabel, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ class Lag:
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
+class SelfMetrics:
     """The sidecar at one moment. Totals are since `started_at`, but for blind spans and kills: those are the ledger's.
 
     `event_lag` is from an event's own time stamp until its incident was committed, `journal_bytes` the ledger on

@@ -51,7 +51,7 @@ class RunPoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class SeriesPoint:
     """One container's figures over one step of time, which begins at `at`.
 
     `throttled_percent` is the highest share, `limit_bytes` the largest limit in force; None where nothing is known.
@@ -68,7 +68,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class RecordedSeries:
     """One container's figures over time, oldest first. Steps without a figure are left out."""
 
     container_id: str
@@ -76,7 +76,7 @@ class Series:
     project: str | None
     service: str | None
     index: int | None
-    points: tuple[Point, ...]
+    points: tuple[SeriesPoint, ...]
 
 
 @dataclass(frozen=True, slots=True)

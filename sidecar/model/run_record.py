@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sidecar.model.incident import Incident
-from sidecar.model.records import Series
+from sidecar.model.records import RecordedSeries
 
 Document = Mapping[str, Any]
 
@@ -73,7 +73,7 @@ class RunRecord:
     performance: Document = field(default_factory=dict)
     moments: tuple[Moment, ...] = ()
     incidents: tuple[Incident, ...] = ()
-    series: tuple[Series, ...] = ()
+    series: tuple[RecordedSeries, ...] = ()
     unwatched: str = ""
     watched_until: datetime | None = None
     look_seconds: float = 2.0

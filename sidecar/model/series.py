@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sidecar.model.observation import Counters, Listed
+from sidecar.model.observation import Listed, StatsReading
 
 
 class Total(NamedTuple):
@@ -30,6 +30,6 @@ class ContainerSeries:
     seen_at: datetime
     started_at: datetime | None
     memory_limit_bytes: int | None
-    counters: Counters | None
+    counters: StatsReading | None
     totals: Mapping[Total, int]
     oom_kills: int

@@ -23,7 +23,7 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class DockerEvent:
     """One container event of the engine. `raw` is its JSON as it came; `ns` its own timeNano."""
 
     ns: int
@@ -112,7 +112,7 @@ class Inspection:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class OwnerLearned:
     """Whose container it is, learnt from a list: of one that no event was seen of."""
 
     container_id: str
@@ -120,7 +120,7 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class ContainerRemoved:
     """An inspect of this container said that it does not exist any more."""
 
     at_ns: int
@@ -149,4 +149,14 @@ class Gathered:
     incidents: tuple[Incident, ...]
 
 
-Signal = Event | StreamDown | StreamUp | KernelReading | Unreadable | Inspection | Named | Gone | Tick
+Signal = (
+    DockerEvent
+    | StreamDown
+    | StreamUp
+    | KernelReading
+    | Unreadable
+    | Inspection
+    | OwnerLearned
+    | ContainerRemoved
+    | Tick
+)

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sidecar.model.incident import Incident
-from sidecar.model.label import Label
+from sidecar.model.label import RunLabel
 
 SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunStatus:
     """The run that the master is in, or was in last."""
 
     run_id: str
     state: str
     started_at: datetime | None = None
-    labels: tuple[Label, ...] = ()
+    labels: tuple[RunLabel, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Locust:
     workers_expected: int
     workers: tuple[Worker, ...] = ()
     locustfile_changed: tuple[str, ...] = ()
-    total: Endpoint | None = None
+    total: EndpointStats | None = None
 
     @property
     def workers_remote(self) -> int:
@@ -182,7 +182,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class EndpointStats:
     """One row of the master's statistics, of the whole run but for the two rates, which are of the last seconds."""
 
     method: str
@@ -200,7 +200,7 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class VerdictSoFar:
     """What the run is worth so far: PASS, FAIL or INVALID, and why, the gravest reason first."""
 
     word: str
@@ -279,7 +279,7 @@ class Snapshot:
     interval_seconds: float
     engine_read_at: datetime | None = None
     round_seconds: float | None = None
-    run: Run | None = None
+    run: RunStatus | None = None
     services: tuple[Service, ...] = ()
     containers: tuple[Container, ...] = ()
     locust: Locust | None = None
@@ -287,9 +287,9 @@ class Snapshot:
     host: Host | None = None
     warnings: tuple[Warn, ...] = ()
     logs: tuple[LogLine, ...] = ()
-    verdict: Verdict | None = None
+    verdict: VerdictSoFar | None = None
     failures: tuple[Failure, ...] = ()
-    endpoints: tuple[Endpoint, ...] = ()
+    endpoints: tuple[EndpointStats, ...] = ()
     incidents: tuple[Incident, ...] = ()
     blind: tuple[Blind, ...] = ()
     watched: str | None = None

@@ -11,8 +11,19 @@ from sidecar.cluster import rules as cluster
 from sidecar.incidents.warnings import WORKER, Known, warnings
 from sidecar.model.cluster import NO_OTHERS, Others
 from sidecar.model.incident import Incident, Severity
-from sidecar.model.observation import Counters, Figures, Inspected, Listed, LocustReading, LogEntry
-from sidecar.model.snapshot import Blind, Container, Failure, Host, Locust, LogLine, Run, Service, Snapshot, Worker
+from sidecar.model.observation import Inspected, Listed, LocustReading, LogEntry, Stats, StatsReading
+from sidecar.model.snapshot import (
+    Blind,
+    Container,
+    Failure,
+    Host,
+    Locust,
+    LogLine,
+    RunStatus,
+    Service,
+    Snapshot,
+    Worker,
+)
 from sidecar.report.verdict import verdict
 
 SHORT_ID = 12
@@ -20,13 +31,13 @@ MOST_INCIDENTS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ContainerReadings:
     """One container as all the engine's calls together show it."""
 
     listed: Listed
     inspected: Inspected | None = None
-    figures: Figures | None = None
-    counters: Counters | None = None
+    figures: Stats | None = None
+    counters: StatsReading | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +74,7 @@ class Observed:
     engine_read_at: datetime | None
     round_seconds: float | None
     stale: bool
-    fleet: tuple[Seen, ...]
+    fleet: tuple[ContainerReadings, ...]
     locust: LocustReading
     host: Host | None
     log_source: Listed | None
@@ -157,7 +168,7 @@ def shown(incidents: Iterable[Incident]) -> tuple[Incident, ...]:
     return tuple(chosen)
 
 
-def _container(seen: Seen, project: str, recorded: Recorded) -> Container:
+def _container(seen: ContainerReadings, project: str, recorded: Recorded) -> Container:
     listed, inspected = seen.listed, seen.inspected
     figures = seen.figures if listed.state == "running" else None
     return Container(
@@ -260,7 +271,7 @@ def _knows_its_workers(observed: Observed) -> bool:
     return not observed.stale and all(seen.inspected for seen in workers)
 
 
-def names_by_hostname(fleet: Iterable[Seen]) -> dict[str, str]:
+def names_by_hostname(fleet: Iterable[ContainerReadings]) -> dict[str, str]:
     """Map hostnames to containers: a Locust worker's id is `<hostname>_<uuid>`, the hostname mostly the short id."""
     names: dict[str, str] = {}
     for seen in fleet:
@@ -270,9 +281,9 @@ def names_by_hostname(fleet: Iterable[Seen]) -> dict[str, str]:
     return names
 
 
-def _run(reading: LocustReading) -> Run | None:
+def _run(reading: LocustReading) -> RunStatus | None:
     run = reading.plugin.run if reading.plugin else None
-    return Run(run.run_id, run.state, run.started_at, run.labels) if run else None
+    return RunStatus(run.run_id, run.state, run.started_at, run.labels) if run else None
 
 
 def _failures(reading: LocustReading) -> tuple[Failure, ...]:

@@ -12,7 +12,7 @@ from sidecar.model import document
 from sidecar.model.incident import Incident
 from sidecar.model.snapshot import Snapshot
 from sidecar.monitor.assembly import Recorded, shown
-from sidecar.monitor.feed import Feed, Upserts
+from sidecar.monitor.feed import IncidentFeed, Upserts
 
 _MERGE_AGAIN = timedelta(seconds=0.5)
 
@@ -36,7 +36,7 @@ class Board:
         self._written: tuple[Snapshot, bytes] | None = None
         self._version = 0
         self._changed = asyncio.Event()
-        self._feed = Feed()
+        self._feed = IncidentFeed()
 
     @property
     def version(self) -> int:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from sidecar.model.incident import Evidence, Incident, Kind
+from sidecar.model.incident import EvidenceItem, Incident, IncidentKind
 from sidecar.model.observation import LogEntry
 from sidecar.model.records import Recent
 from sidecar.model.snapshot import Snapshot, Worker
@@ -19,7 +19,15 @@ LOG_LINES = 50
 MEMORY_SAMPLES = 15
 _ROUNDS = 8  # the master goes on listing a dead worker for seconds: the rounds before the death are what counts
 _OF_CONTAINERS = frozenset(
-    {Kind.OOM_KILL, Kind.RESTART, Kind.EXIT, Kind.MASTER_RESTART, Kind.MEMORY_HIGH, Kind.UNHEALTHY, Kind.WORKER_LOST}
+    {
+        IncidentKind.OOM_KILL,
+        IncidentKind.RESTART,
+        IncidentKind.EXIT,
+        IncidentKind.MASTER_RESTART,
+        IncidentKind.MEMORY_HIGH,
+        IncidentKind.UNHEALTHY,
+        IncidentKind.WORKER_LOST,
+    }
 )
 _ACTIVE = frozenset({"running", "spawning", "stopping"})
 _SOON = timedelta(seconds=1)
@@ -58,7 +66,7 @@ class Context:
         known = replace(incident, run_id=incident.run_id or self._run_id(incident.at))
         if known.kind not in _OF_CONTAINERS or known.container_id is None:
             return known
-        if known.kind is Kind.OOM_KILL:
+        if known.kind is IncidentKind.OOM_KILL:
             known = self._with_memory(self._with_workers(known))
         return self._with_log(known)
 
@@ -81,7 +89,9 @@ class Context:
         if not workers:
             return incident
         users = sum(worker.users for worker in workers)
-        evidence = Evidence("locust", "; ".join(f"worker {one.id}: {one.users} users" for one in workers), incident.at)
+        evidence = EvidenceItem(
+            "locust", "; ".join(f"worker {one.id}: {one.users} users" for one in workers), incident.at
+        )
         return replace(
             incident,
             workers=tuple(worker.id for worker in workers),
@@ -96,7 +106,7 @@ class Context:
         if not found:
             return incident
         last, peak = found[-1], max(sample.usage_bytes for sample in found)
-        evidence = Evidence("memory", f"{len(found)} samples before", last.at, samples=found)
+        evidence = EvidenceItem("memory", f"{len(found)} samples before", last.at, samples=found)
         return replace(
             incident,
             memory_at_death_bytes=incident.memory_at_death_bytes or last.usage_bytes,
@@ -111,7 +121,7 @@ class Context:
         kept = tuple(one for one in incident.evidence if one.what != "log")
         text = f"the last {len(lines)} lines of its log" if len(lines) > 1 else "the last line of its log"
         return replace(
-            incident, evidence=(*kept, Evidence("log", text, lines[-1].at, lines=tuple(one.text for one in lines)))
+            incident, evidence=(*kept, EvidenceItem("log", text, lines[-1].at, lines=tuple(one.text for one in lines)))
         )
 
 

@@ -24,7 +24,7 @@ class Upserts:
     complete: bool = True
 
 
-class Feed:
+class IncidentFeed:
     """Remembers the newest incidents in the order in which they were committed; not thread-safe."""
 
     def __init__(self, remembered: int = _REMEMBERED) -> None:

@@ -17,8 +17,8 @@ from typing import TypeVar
 from sidecar.common.errors import EngineError
 from sidecar.engine.api import Engine
 from sidecar.engine.figures import figures, restarted
-from sidecar.model.observation import Counters, Figures, Inspected, Listed
-from sidecar.monitor.assembly import Seen
+from sidecar.model.observation import Inspected, Listed, Stats, StatsReading
+from sidecar.monitor.assembly import ContainerReadings
 
 INSPECT_EVERY_SECONDS = 10.0
 READERS = 4  # answers of the engine awaited at the same time
@@ -38,7 +38,7 @@ class FleetReading:
     `inspected` are the ids that were inspected in this round, `gone` those that were there in the one before.
     """
 
-    fleet: tuple[Seen, ...]
+    fleet: tuple[ContainerReadings, ...]
     unread: tuple[str, ...]
     inspected: frozenset[str] = frozenset()
     gone: frozenset[str] = frozenset()
@@ -53,11 +53,11 @@ class _Memory:
     inspected_at_seconds: float = 0.0
     inspect_asked_seconds: float = 0.0
     stats_asked_seconds: float = 0.0
-    counters: Counters | None = None
+    counters: StatsReading | None = None
     baseline_started_at: datetime | None = None
 
 
-class Fleet:
+class ContainerPoller:
     """Reads the containers round by round; `read` is for one thread, the calls within it run on `pool`."""
 
     def __init__(self, engine: Engine, pool: Executor, monotonic: Callable[[], float]) -> None:
@@ -122,7 +122,7 @@ class Fleet:
                 memory.inspected_at_seconds = self._monotonic()
         return _sentence(failures, "details")
 
-    def _stats(self, memories: Sequence[_Memory], until: float) -> tuple[dict[str, Figures], list[str]]:
+    def _stats(self, memories: Sequence[_Memory], until: float) -> tuple[dict[str, Stats], list[str]]:
         failures, found = [], {}
         now = self._monotonic()
         for memory, answer in self._each(self._engine.stats, memories, until):
@@ -155,11 +155,11 @@ class Fleet:
         return itertools.chain.from_iterable(self._pool.map(ask_all, slices))
 
 
-def _seen(memory: _Memory, figures: Figures | None) -> Seen:
-    return Seen(memory.listed, memory.inspected, figures, memory.counters if figures else None)
+def _seen(memory: _Memory, figures: Stats | None) -> ContainerReadings:
+    return ContainerReadings(memory.listed, memory.inspected, figures, memory.counters if figures else None)
 
 
-def _figures(memory: _Memory, now: Counters) -> Figures:
+def _figures(memory: _Memory, now: StatsReading) -> Stats:
     """Make figures against the reading before, if that one is of the same start of the container."""
     started_at = memory.inspected.started_at if memory.inspected else None
     before = memory.counters if memory.baseline_started_at == started_at else None

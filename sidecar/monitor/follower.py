@@ -14,7 +14,7 @@ from sidecar.common.backoff import Backoff
 from sidecar.common.errors import EngineError
 from sidecar.engine.log_follow import LogRefusedError, NoSuchLogError, Reading, follow
 from sidecar.engine.log_lines import RawLine
-from sidecar.engine.log_sieve import Dam, Sieve
+from sidecar.engine.log_sieve import LineRateLimiter, LogDeduplicator
 from sidecar.model.logs import LogCursor, StoredLine
 from sidecar.model.observation import LogEntry
 
@@ -43,7 +43,7 @@ class LineStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class LogSource:
     """A container whose log is wanted. `started_at` is its last start, None while it is not known."""
 
     name: str
@@ -59,7 +59,7 @@ class Target:
         return int(self.started_at.timestamp() * 1e6) * 1000 if self.started_at else 0
 
 
-class Pace:
+class FollowerPace:
     """Keeps the reading of all logs from taking more than its share: what is too much waits for the next second.
 
     Args:
@@ -89,19 +89,19 @@ class Source:
     version: Callable[[], str]
     store: LineStore
     now_ns: Callable[[], int]
-    pace: Pace
+    pace: FollowerPace
 
 
 class Follower:
     """Follows one log. Belongs to one event loop; `recent` may be read from any thread."""
 
-    def __init__(self, container_id: str, target: Target, source: Source, cursor: LogCursor | None) -> None:
+    def __init__(self, container_id: str, target: LogSource, source: Source, cursor: LogCursor | None) -> None:
         self.problem = ""
         self._id = container_id
         self._target = target
         self._source = source
-        self._sieve = Sieve(cursor)
-        self._dam = Dam()
+        self._sieve = LogDeduplicator(cursor)
+        self._dam = LineRateLimiter()
         self._ring: deque[LogEntry] = deque(maxlen=RING_LINES)
         self._woken = asyncio.Event()
         self._opened_ns = 0
@@ -126,7 +126,7 @@ class Follower:
         # copy() does not let go of the interpreter: no line comes between.
         return tuple(self._ring.copy())[-most:] if most > 0 else ()
 
-    def aim(self, target: Target) -> None:
+    def aim(self, target: LogSource) -> None:
         """Learn what has become of the container; a new start opens its log anew."""
         before, self._target = self._target, target
         if target == before:

@@ -11,7 +11,7 @@ from time import monotonic, time_ns
 
 from sidecar.model.logs import LogCursor
 from sidecar.model.observation import LogEntry
-from sidecar.monitor.follower import RING_LINES, Follower, LineStore, Pace, Source, Target
+from sidecar.monitor.follower import RING_LINES, Follower, FollowerPace, LineStore, LogSource, Source
 
 _log = logging.getLogger(__name__)
 
@@ -38,11 +38,11 @@ class Followers:
         version: Callable[[], str] = lambda: _API_VERSION,
         now_ns: Callable[[], int] = time_ns,
     ) -> None:
-        self._source = Source(url, version, store, now_ns, Pace(monotonic))
+        self._source = Source(url, version, store, now_ns, FollowerPace(monotonic))
         self._cursors: Mapping[str, LogCursor] = {}
         self._followers: dict[str, Follower] = {}
         self._gone: dict[str, tuple[LogEntry, ...]] = {}
-        self._targets: Mapping[str, Target] = {}
+        self._targets: Mapping[str, LogSource] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
         self._thread = threading.Thread(target=self._serve, name="logs", daemon=True)
@@ -57,7 +57,7 @@ class Followers:
         if self._thread.is_alive():
             self._thread.join(_STOP_SECONDS)
 
-    def set_targets(self, targets: Mapping[str, Target]) -> None:
+    def set_targets(self, targets: Mapping[str, LogSource]) -> None:
         """Say whose logs are wanted from now on, by full container id. Called each round."""
         self._targets = dict(targets)
         self._call(self._apply)

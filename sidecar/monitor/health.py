@@ -39,7 +39,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HealthAnswer:
     """What came: the status, or why there is none; `passed` for any answer below 500, a login page included."""
 
     passed: bool
@@ -48,7 +48,7 @@ class Answer:
     error: str = ""
 
 
-def ask(url: str, clock: Callable[[], float] = time.monotonic) -> Answer:
+def ask(url: str, clock: Callable[[], float] = time.monotonic) -> HealthAnswer:
     """Ask one URL once, with GET; redirects are answers. Certificates are not judged: that is the users' business."""
     began = clock()
     try:
@@ -61,9 +61,9 @@ def ask(url: str, clock: Callable[[], float] = time.monotonic) -> Answer:
         finally:
             connection.close()
     except (OSError, ValueError, http.client.HTTPException) as error:
-        return Answer(passed=False, response_ms=1000 * (clock() - began), error=_reason(error))
+        return HealthAnswer(passed=False, response_ms=1000 * (clock() - began), error=_reason(error))
     passed = status < _SERVER_ERROR
-    return Answer(passed, 1000 * (clock() - began), status, "" if passed else f"it answers {status}")
+    return HealthAnswer(passed, 1000 * (clock() - began), status, "" if passed else f"it answers {status}")
 
 
 def _connection(scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
@@ -113,7 +113,7 @@ class HealthChecker:
         earlier: Iterable[HealthMinute],
         clock: Callable[[], datetime],
         interval_seconds: float,
-        ask_one: Callable[[str], Answer] = ask,
+        ask_one: Callable[[str], HealthAnswer] = ask,
     ) -> None:
         self._what = what
         self._keep = keep
@@ -157,7 +157,7 @@ class HealthChecker:
                 _log.exception("health could not be asked")
             self._stopping.wait(self._interval)
 
-    def _note(self, asked: Asked, answer: Answer) -> None:
+    def _note(self, asked: Asked, answer: HealthAnswer) -> None:
         now = self._clock()
         course = self._courses.get(asked.name)
         if course is None or course.asked != asked:
@@ -177,7 +177,7 @@ class HealthChecker:
             uptime_percent=_uptime(course.minutes, now),
         )
 
-    def _add_to_minute(self, course: _Course, answer: Answer, now: datetime) -> None:
+    def _add_to_minute(self, course: _Course, answer: HealthAnswer, now: datetime) -> None:
         minute = now.replace(second=0, microsecond=0)
         last = course.minutes[-1] if course.minutes else None
         if last is None or last.at != minute:

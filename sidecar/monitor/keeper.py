@@ -8,14 +8,14 @@ from typing import Protocol
 
 from sidecar.incidents.conditions.conditions import Conditions
 from sidecar.model.records import RunPoint, Sample, run_point_of, samples_of
-from sidecar.model.signal import Gone
-from sidecar.monitor.assembly import Recorded, Seen
+from sidecar.model.signal import ContainerRemoved
+from sidecar.monitor.assembly import ContainerReadings, Recorded
 from sidecar.monitor.context import Context
 from sidecar.monitor.fleet import FleetReading
-from sidecar.monitor.follower import Target
+from sidecar.monitor.follower import LogSource
 from sidecar.monitor.recorder import Put
 from sidecar.monitor.sampler import Round
-from sidecar.monitor.series import Series
+from sidecar.monitor.series import CounterSeries
 
 
 class Keeps(Protocol):
@@ -31,11 +31,11 @@ class Keeps(Protocol):
 class Follows(Protocol):
     """Who follows the logs."""
 
-    def set_targets(self, targets: Mapping[str, Target]) -> None:
+    def set_targets(self, targets: Mapping[str, LogSource]) -> None:
         """Say whose logs are wanted."""
 
 
-class Keeper:
+class RoundSink:
     """Takes rounds. For one thread.
 
     Args:
@@ -56,7 +56,7 @@ class Keeper:
         context: Context,
         history: Keeps,
         followers: Follows,
-        series: Series,
+        series: CounterSeries,
         conditions: Conditions,
         recorded: Callable[[], Recorded],
         put: Callable[[Put], None],
@@ -89,7 +89,7 @@ class Keeper:
             if seen.listed.id in reading.inspected and seen.inspected is not None and seen.inspected.life is not None:
                 self._put(seen.inspected.life)
         for container_id in reading.gone:
-            self._put(Gone(self._now_ns(), container_id))
+            self._put(ContainerRemoved(self._now_ns(), container_id))
         present = {seen.listed.id for seen in reading.fleet}
         for container_id in present - self._tracked:
             self._track(container_id)
@@ -97,8 +97,8 @@ class Keeper:
         self._followers.set_targets({seen.listed.id: _target(seen) for seen in reading.fleet if seen.inspected})
 
 
-def _target(seen: Seen) -> Target:
-    return Target(
+def _target(seen: ContainerReadings) -> LogSource:
+    return LogSource(
         name=seen.listed.name,
         service=seen.listed.service,
         project=seen.listed.project,

@@ -22,7 +22,7 @@ class LocustSource(Protocol):
         """End a visit that is under way; called from another thread."""
 
 
-class Master:
+class MasterPoller:
     """Visits the master beside a round, one visit at a time.
 
     Args:

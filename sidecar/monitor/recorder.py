@@ -17,12 +17,12 @@ from typing import Any
 
 from sidecar.common.backoff import Backoff
 from sidecar.common.errors import LedgerError
-from sidecar.incidents.book import Book
+from sidecar.incidents.book import IncidentReducer
 from sidecar.incidents.desk import moment
 from sidecar.incidents.lives import SECOND
 from sidecar.ledger.ledger import Batch, Ledger
-from sidecar.model.incident import FINAL, Incident, Kind
-from sidecar.model.signal import Event, Gathered, Noted, Signal, StreamUp, Tick
+from sidecar.model.incident import FINAL, Incident, IncidentKind
+from sidecar.model.signal import DockerEvent, Gathered, Noted, Signal, StreamUp, Tick
 from sidecar.monitor.assembly import Recorded
 from sidecar.monitor.lag import LagMeter
 
@@ -63,7 +63,7 @@ class Recorder:
     def __init__(  # noqa: PLR0913  # each is one thing around it, given by name
         self,
         ledger: Ledger,
-        book: Book,
+        book: IncidentReducer,
         *,
         alive_ns: Callable[[], int],
         publish: Callable[[Sequence[Incident]], None],
@@ -82,7 +82,7 @@ class Recorder:
         self._unsaved: dict[str, Incident] = {}
         self._unsaved_keeps: dict[str, Any] = {}
         self._unsaved_drops: set[str] = set()
-        self._unjournalled: list[Event] = []
+        self._unjournalled: list[DockerEvent] = []
         self._waiting: list[Put] = []
         self._counts: Counter[str] = Counter(oom_kills)
         self._recent: dict[str, Incident] = {}
@@ -152,14 +152,14 @@ class Recorder:
         if not self._backoff.due(turn_ns / SECOND) and not last:
             self._waiting = [*given][-_MOST_WAITING:]
             return
-        applied: list[Event] | None = None
+        applied: list[DockerEvent] | None = None
         try:
             with self._ledger.commit() as batch:
                 for event in self._unjournalled:
                     batch.journal(event)
-                new = {id(one) for one in given if isinstance(one, Event) and _journalled(batch, one)}
-                applied = [one for one in given if isinstance(one, Event) and id(one) in new]
-                self._apply(one for one in given if not isinstance(one, Event) or id(one) in new)
+                new = {id(one) for one in given if isinstance(one, DockerEvent) and _journalled(batch, one)}
+                applied = [one for one in given if isinstance(one, DockerEvent) and id(one) in new]
+                self._apply(one for one in given if not isinstance(one, DockerEvent) or id(one) in new)
                 if applied or self._unsaved or self._unsaved_drops or last or turn_ns - self._committed_ns >= _BEAT_NS:
                     self._write(batch, alive_ns)
                     self._committed_ns = turn_ns
@@ -243,7 +243,7 @@ class Recorder:
         self._backoff = self._backoff.failed(turn_ns / SECOND)
         self._known = replace(self._known, trouble=f"incidents cannot be recorded: {error.what}")
 
-    def _succeeded(self, events: Sequence[Event], turn_ns: int) -> None:
+    def _succeeded(self, events: Sequence[DockerEvent], turn_ns: int) -> None:
         if self._backoff.failures:
             _log.warning("the ledger can be written again")
         self._backoff = self._backoff.succeeded()
@@ -276,7 +276,7 @@ class Recorder:
     def _remember(self, incident: Incident) -> None:
         before = self._recent.pop(incident.id, None)
         self._recent[incident.id] = incident
-        if incident.kind is Kind.OOM_KILL and incident.container_id is not None:
+        if incident.kind is IncidentKind.OOM_KILL and incident.container_id is not None:
             self._counts[incident.container_id] += incident.count - (before.count if before else 0)
 
     def _forget(self, newest: Sequence[Incident]) -> None:
@@ -295,11 +295,11 @@ class Recorder:
             _log.warning("%s", error.line())
 
 
-def _short(event: Event) -> Event:
+def _short(event: DockerEvent) -> DockerEvent:
     return event if len(event.raw) <= _RAW_CHARACTERS else replace(event, raw=event.raw[:_RAW_CHARACTERS])
 
 
-def _journalled(batch: Batch, event: Event) -> bool:
+def _journalled(batch: Batch, event: DockerEvent) -> bool:
     """Tell whether an event is new; one that the journal cannot hold counts as new, and takes no other along."""
     try:
         return batch.journal(_short(event))

@@ -18,9 +18,9 @@ from sidecar.model.cluster import NO_OTHERS, Others
 from sidecar.model.observation import LocustReading, LogEntry
 from sidecar.model.snapshot import Host, Snapshot
 from sidecar.monitor import assembly
-from sidecar.monitor.assembly import NOTHING_RECORDED, Observed, Recorded, Seen
-from sidecar.monitor.fleet import Fleet, FleetReading
-from sidecar.monitor.master import LocustSource, Master
+from sidecar.monitor.assembly import NOTHING_RECORDED, ContainerReadings, Observed, Recorded
+from sidecar.monitor.fleet import ContainerPoller, FleetReading
+from sidecar.monitor.master import LocustSource, MasterPoller
 
 MOST_HOSTNAMES = 5000  # two of each container: far more than a master lists
 
@@ -46,12 +46,12 @@ class Logs(Protocol):
         """Say in a sentence each which logs cannot be followed now."""
 
 
-class Cluster(Protocol):
+class ClusterSource(Protocol):
     """The other nodes, and this one's place among them."""
 
     node: str
 
-    def others(self, fleet: Sequence[Seen], host: Host | None, *, leads: bool) -> Others:
+    def others(self, fleet: Sequence[ContainerReadings], host: Host | None, *, leads: bool) -> Others:
         """Return what the other nodes saw; `leads` tells whether the master runs here, the rest is what is here."""
 
 
@@ -70,11 +70,11 @@ class Sources:
     logs: Logs
     recorded: Callable[[], Recorded] = lambda: NOTHING_RECORDED
     troubles: Callable[[], Sequence[str]] = lambda: ()
-    cluster: Cluster | None = None
+    cluster: ClusterSource | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RoundPlan:
     """What the rounds are about.
 
     `tail` is how many lines of the master's log a Snapshot holds, `interval_seconds` the time between two rounds, which
@@ -107,18 +107,18 @@ class Sampler:
     """
 
     def __init__(
-        self, sources: Sources, plan: Plan, *, clock: Callable[[], datetime], monotonic: Callable[[], float]
+        self, sources: Sources, plan: RoundPlan, *, clock: Callable[[], datetime], monotonic: Callable[[], float]
     ) -> None:
         self._sources = sources
         self._plan = plan
         self._clock = clock
         self._monotonic = monotonic
-        self._reader = Fleet(sources.engine, sources.pool, monotonic)
-        self._master = Master(sources.locust, sources.pool, monotonic)
+        self._reader = ContainerPoller(sources.engine, sources.pool, monotonic)
+        self._master = MasterPoller(sources.locust, sources.pool, monotonic)
         self._forecasts = Forecasts()
         self._backoff = Backoff(most_seconds=8.0)  # a socket on the same machine: asking again costs next to nothing
         self._engine_error = ""
-        self._fleet: tuple[Seen, ...] = ()
+        self._fleet: tuple[ContainerReadings, ...] = ()
         self._hostnames: dict[str, str] = {}  # the newest last
         self._engine_read_at: datetime | None = None
         self._leads = sources.cluster is None
@@ -183,7 +183,7 @@ class Sampler:
         for hostname in list(self._hostnames)[:-MOST_HOSTNAMES]:
             del self._hostnames[hostname]
 
-    def _last_lines(self, source: Seen | None) -> tuple[LogEntry, ...]:
+    def _last_lines(self, source: ContainerReadings | None) -> tuple[LogEntry, ...]:
         if source is None or not self._plan.tail:
             return ()
         return tuple(self._sources.logs.recent(source.listed.id, self._plan.tail))
@@ -213,7 +213,7 @@ class Sampler:
             return None
 
 
-def _log_source(fleet: Sequence[Seen], project: str) -> Seen | None:
+def _log_source(fleet: Sequence[ContainerReadings], project: str) -> ContainerReadings | None:
     """Choose whose log is shown: the master's, the running one where an old one is still there."""
     masters = [seen for seen in fleet if seen.listed.service == MASTER and seen.listed.project in (project, None)]
     return next((seen for seen in masters if seen.listed.state == "running"), masters[0] if masters else None)

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sidecar.model.observation import Card, Counters, Listed
+from sidecar.model.observation import Listed, NetworkInterface, StatsReading
 from sidecar.model.series import ContainerSeries, Total
-from sidecar.monitor.assembly import Seen
+from sidecar.monitor.assembly import ContainerReadings
 
 KEPT_SECONDS = 3600.0
 MOST_GONE = 500
@@ -30,13 +30,13 @@ class _Kept:
     read_at: datetime | None = None
     started_at: datetime | None = None
     memory_limit_bytes: int | None = None
-    counters: Counters | None = None
+    counters: StatsReading | None = None
     before: dict[Total, int] = field(default_factory=dict)
     now: dict[Total, int] = field(default_factory=dict)
     oom_kills: int = 0
     present: bool = True
 
-    def add(self, counters: Counters) -> None:
+    def add(self, counters: StatsReading) -> None:
         """Take a reading: what an earlier start had counted stays counted."""
         new_start = self.started_at is not None and self.read_at is not None and self.started_at > self.read_at
         values = dict(_values(counters))
@@ -54,7 +54,7 @@ class _Kept:
         return {total: self.before.get(total, 0) + value for total, value in self.now.items()}
 
 
-class Series:
+class CounterSeries:
     """Keeps the counters of containers: `observe` is told each round, `rows` is asked at each scrape; both lock."""
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Series:
         self._kept: dict[str, _Kept] = {}
         self._rounds = 0
 
-    def observe(self, at: datetime, fleet: Iterable[Seen], oom_kills: Mapping[str, int]) -> None:
+    def observe(self, at: datetime, fleet: Iterable[ContainerReadings], oom_kills: Mapping[str, int]) -> None:
         """Take in one round.
 
         Args:
@@ -90,7 +90,7 @@ class Series:
         with self._lock:
             return tuple(self._row(kept) for kept in self._kept.values())
 
-    def _see(self, at: datetime, seen: Seen) -> None:
+    def _see(self, at: datetime, seen: ContainerReadings) -> None:
         kept = self._kept.get(seen.listed.id)
         if kept is None:
             kept = self._kept[seen.listed.id] = _Kept(seen.listed, held_back=self._rounds > 0, seen_at=at)
@@ -131,7 +131,7 @@ class Series:
         )
 
 
-def _values(counters: Counters) -> Iterator[tuple[Total, int]]:
+def _values(counters: StatsReading) -> Iterator[tuple[Total, int]]:
     yield Total("cpu_ns"), counters.cpu_total_ns
     yield Total("periods"), counters.cpu_periods
     yield Total("throttled_periods"), counters.cpu_throttled_periods
@@ -142,7 +142,7 @@ def _values(counters: Counters) -> Iterator[tuple[Total, int]]:
         yield from _card_values(card)
 
 
-def _card_values(card: Card) -> Iterator[tuple[Total, int]]:
+def _card_values(card: NetworkInterface) -> Iterator[tuple[Total, int]]:
     yield Total("rx_bytes", card.name), card.rx_bytes
     yield Total("rx_packets", card.name), card.rx_packets
     yield Total("rx_errors", card.name), card.rx_errors

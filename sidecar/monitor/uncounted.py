@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 
-class Uncounted:
+class UnreadableCounters:
     """Told of the running containers each round. One that has just started may not be found yet: it is given a round.
 
     Args:

@@ -18,7 +18,7 @@ _SECRETS = ("ALERT_URLS", "LOCUST_WEB_PASSWORD")
 TIMEOUT_SECONDS = 45.0
 
 
-class Courier:
+class MessageSender:
     """Sends with `sidecar.notify.send`.
 
     Args:

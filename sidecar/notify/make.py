@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 from sidecar.model.incident import Incident
-from sidecar.notify.courier import Courier
+from sidecar.notify.courier import MessageSender
 from sidecar.notify.notifier import Notifier
-from sidecar.notify.pager import Pager
+from sidecar.notify.pager import AlertPolicy
 from sidecar.settings.monitor import WatchSettings
 
 
@@ -31,6 +31,6 @@ def make_notifier(
     """
     if not settings.alert_urls:
         return None
-    pager = Pager(settings.project, settings.alert_kinds, settings.alert_cooldown_seconds)
+    pager = AlertPolicy(settings.project, settings.alert_kinds, settings.alert_cooldown_seconds)
     pager.restore(recorded)
-    return Notifier(settings.alert_urls, pager, Courier(environ), clock=clock, monotonic=monotonic)
+    return Notifier(settings.alert_urls, pager, MessageSender(environ), clock=clock, monotonic=monotonic)

@@ -15,7 +15,7 @@ from typing import Protocol
 from sidecar.common.backoff import Backoff
 from sidecar.model.incident import Incident
 from sidecar.notify.message import Message
-from sidecar.notify.pager import Pager
+from sidecar.notify.pager import AlertPolicy
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ _LONGEST_WAIT_SECONDS = 60.0
 _PATIENCE = Backoff(first_seconds=2.0, most_seconds=60.0)
 
 
-class Sender(Protocol):
+class Transport(Protocol):
     """Who brings a message to its receivers."""
 
     def send(self, urls: Sequence[str], message: Message | None) -> tuple[str, ...]:
@@ -68,8 +68,8 @@ class Notifier:
     def __init__(
         self,
         urls: Sequence[str],
-        pager: Pager,
-        sender: Sender,
+        pager: AlertPolicy,
+        sender: Transport,
         *,
         clock: Callable[[], datetime],
         monotonic: Callable[[], float],

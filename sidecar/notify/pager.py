@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sidecar.model.incident import Incident, Kind
-from sidecar.notify.message import Entry, Message, compose
+from sidecar.model.incident import Incident, IncidentKind
+from sidecar.notify.message import Message, MessageLine, compose
 
 GATHER_SECONDS = 5.0  # a kill is final about four after its last sign: its message then says all of it
 GAP_SECONDS = 10.0  # between two messages
@@ -23,17 +23,17 @@ MOST_PENDING = 1000  # incidents that wait for their message
 # What goes on until it is over. The others are over when they have happened.
 _LASTING = frozenset(
     {
-        Kind.MEMORY_HIGH,
-        Kind.FORECAST,
-        Kind.FAILURE_RATIO,
-        Kind.RESTART_LOOP,
-        Kind.THROTTLED,
-        Kind.UNHEALTHY,
-        Kind.BLIND,
+        IncidentKind.MEMORY_HIGH,
+        IncidentKind.FORECAST,
+        IncidentKind.FAILURE_RATIO,
+        IncidentKind.RESTART_LOOP,
+        IncidentKind.THROTTLED,
+        IncidentKind.UNHEALTHY,
+        IncidentKind.BLIND,
     }
 )
 
-_Key = tuple[Kind, str, str]
+_Key = tuple[IncidentKind, str, str]
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class _Quiet:
     held: dict[str, Incident] = field(default_factory=dict)
 
 
-class Pager:
+class AlertPolicy:
     """Decides on messages. Not for use from two threads at once.
 
     Args:
@@ -53,7 +53,7 @@ class Pager:
         cooldown_seconds: how long a kind of a service stays quiet after a message about it.
     """
 
-    def __init__(self, project: str, kinds: Collection[Kind], cooldown_seconds: float) -> None:
+    def __init__(self, project: str, kinds: Collection[IncidentKind], cooldown_seconds: float) -> None:
         self._project = project
         self._kinds = frozenset(kinds)
         self._cooldown = timedelta(seconds=cooldown_seconds)
@@ -86,7 +86,7 @@ class Pager:
         at = self.next_at(now)
         if at is None or at > now or not (self._waiting or self._over):
             return None
-        entries = [*self._begun(now), *(Entry(incident, over=True) for incident in self._over.values())]
+        entries = [*self._begun(now), *(MessageLine(incident, over=True) for incident in self._over.values())]
         self._over.clear()
         self._waiting_since = None
         self._last_message_at = now
@@ -125,13 +125,13 @@ class Pager:
         if self._waiting_since is None:
             self._waiting_since = now
 
-    def _begun(self, now: datetime) -> Iterable[Entry]:
+    def _begun(self, now: datetime) -> Iterable[MessageLine]:
         """Tell of what waits, and begin the quiet of each kind and service in it."""
         for incident in self._waiting.values():
             goes_on = incident.kind in _LASTING and incident.until is None
             self._know(incident.id, open_=goes_on)
             self._quiet.setdefault(_key(incident), _Quiet(now + self._cooldown))
-            yield Entry(incident)
+            yield MessageLine(incident)
         self._waiting.clear()
 
     def _end_quiet(self, now: datetime) -> None:

@@ -60,7 +60,7 @@ def _deliver(url: str, job: dict[str, Any]) -> str:
         return _NOT_UNDERSTOOD
     if not job.get("title"):
         return ""
-    heard = _Heard()
+    heard = _WarningCollector()
     logging.getLogger("apprise").addHandler(heard)
     # Not through an Apprise object, which would send in a thread of its own: the reason is told from this one's log.
     sent = service.notify(
@@ -72,7 +72,7 @@ def _deliver(url: str, job: dict[str, Any]) -> str:
     return "" if sent else reason("\n".join(heard.said))
 
 
-class _Heard(logging.Handler):
+class _WarningCollector(logging.Handler):
     """Keeps the warnings of the thread that made it: each URL is sent to in a thread of its own."""
 
     def __init__(self) -> None:

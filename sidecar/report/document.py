@@ -12,10 +12,10 @@ from typing import Any
 from sidecar.common.times import format_time
 from sidecar.incidents.warnings import MASTER, WORKER
 from sidecar.model.incident import Incident
-from sidecar.model.records import Series
+from sidecar.model.records import RecordedSeries
 from sidecar.model.run_record import RunRecord
 from sidecar.report.verdict import attribution, broken, capacity, decision
-from sidecar.report.verdict.judging import Judging, judge, judged_document, judging
+from sidecar.report.verdict.judging import Criteria, judge, judged_document, judging
 from sidecar.report.verdict.timeline import Timeline, resampled
 
 SCHEMA_VERSION = 1
@@ -122,7 +122,7 @@ def _state(record: RunRecord) -> str:
     return "going" if record.is_going else "broke off"
 
 
-def _settings(record: RunRecord, by: Judging) -> dict[str, Any]:
+def _settings(record: RunRecord, by: Criteria) -> dict[str, Any]:
     plan, begin = record.plan, record.begin
     return {
         "users": plan.get("users"),
@@ -190,7 +190,7 @@ def _timeline(found: Timeline) -> dict[str, Any]:
     }
 
 
-def _generator(one: Series) -> dict[str, Any]:
+def _generator(one: RecordedSeries) -> dict[str, Any]:
     """One container of master or workers: its limits, its most, and its course."""
     points = one.points
     cpu = [point.cpu_percent for point in points if point.cpu_percent is not None]

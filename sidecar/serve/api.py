@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from sidecar.client.documents import (
     Axis,
-    History,
+    HistoryDocument,
     IncidentList,
     LogLines,
     container_columns,
@@ -24,7 +24,7 @@ from sidecar.client.documents import (
 from sidecar.common.errors import LedgerError
 from sidecar.model import document
 from sidecar.serve.answers import BAD_REQUEST, NOT_FOUND, UNAVAILABLE, json_answer, problem
-from sidecar.serve.archive import DEFAULT_LIMIT, Archive, Board, IncidentQuery, LogQuery
+from sidecar.serve.archive import DEFAULT_LIMIT, Archive, BoardView, IncidentQuery, LogQuery
 from sidecar.serve.notes import Note, NoteTaker
 from sidecar.serve.parameters import ParameterError, Parameters
 
@@ -38,7 +38,9 @@ Handler = Callable[[Request], Response]
 class Api:
     """The routes under /api that read the archive, and `note` on it. Both are None while there is no ledger."""
 
-    def __init__(self, board: Board, archive: Archive | None, clock: Callable[[], datetime], note: Note | None) -> None:
+    def __init__(
+        self, board: BoardView, archive: Archive | None, clock: Callable[[], datetime], note: Note | None
+    ) -> None:
         self._board = board
         self._notes = NoteTaker(archive, note)
         self._archive = archive
@@ -112,14 +114,14 @@ class Api:
             raise ParameterError(f"the span is {until - since}; wanted: {wanted}")
         return _answer(self._made_history(since, until, points))
 
-    def _made_history(self, since: datetime, until: datetime, points: int) -> History:
+    def _made_history(self, since: datetime, until: datetime, points: int) -> HistoryDocument:
         archive = self._open()
         series = archive.series(since, until, points)
         run = archive.run_series(since, until, points)
         moments = {point.at for one in series for point in one.points} | {point.at for point in run}
         axis = Axis(since, until, points, moments)
         query = IncidentQuery(since=since, until=until, limit=_MOST_INCIDENTS)
-        return History(
+        return HistoryDocument(
             project=self._project(),
             since=since,
             until=until,

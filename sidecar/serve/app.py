@@ -19,8 +19,8 @@ from starlette.staticfiles import StaticFiles
 from sidecar.report.runs.reports import Reports
 from sidecar.serve.answers import BAD_REQUEST, UNAVAILABLE, json_answer, problem
 from sidecar.serve.api import Api
-from sidecar.serve.archive import Archive, Board, Metrics
-from sidecar.serve.cluster import Door, TokenGuard, node_route
+from sidecar.serve.archive import Archive, BoardView, Metrics
+from sidecar.serve.cluster import ClusterAuth, TokenGuard, node_route
 from sidecar.serve.headers import ALLOWED_HOSTS, SafeHeaders
 from sidecar.serve.notes import Note
 from sidecar.serve.parameters import ParameterError, Parameters
@@ -38,7 +38,7 @@ Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
 
 def make_app(  # noqa: PLR0913  each is one part of the sidecar, given by name
-    board: Board,
+    board: BoardView,
     stopping: asyncio.Event,
     lifespan: Lifespan | None = None,
     *,
@@ -48,7 +48,7 @@ def make_app(  # noqa: PLR0913  each is one part of the sidecar, given by name
     troubles: Callable[[], Sequence[str]] = lambda: (),
     note: Note | None = None,
     reports: Reports | None = None,
-    cluster: Door | None = None,
+    cluster: ClusterAuth | None = None,
 ) -> Starlette:
     """Build the application.
 
@@ -91,7 +91,7 @@ async def _page(_: Request) -> Response:
 class _Present:
     """The routes that need the board alone."""
 
-    def __init__(self, board: Board, stopping: asyncio.Event, troubles: Callable[[], Sequence[str]]) -> None:
+    def __init__(self, board: BoardView, stopping: asyncio.Event, troubles: Callable[[], Sequence[str]]) -> None:
         self._board = board
         self._stopping = stopping
         self._troubles = troubles
@@ -124,7 +124,7 @@ class _Present:
         return JSONResponse(answer, status_code=200 if passed else UNAVAILABLE)
 
 
-def _metrics_route(board: Board, metrics: Metrics) -> Callable[[Request], object]:
+def _metrics_route(board: BoardView, metrics: Metrics) -> Callable[[Request], object]:
     async def answer(request: Request) -> Response:
         try:
             legacy = Parameters(request.query_params, ("legacy",)).flag("legacy", default=False)

@@ -1,4 +1,4 @@
-"""What the web server needs of the sidecar: the present (`Board`), the past (`Archive`), the text of the metrics.
+"""What the web server needs of the sidecar: the present (`BoardView`), the past (`Archive`), the text of the metrics.
 
 Protocols, so that the routes can be tested without SQLite, and so that the ledger need not know of HTTP.
 """
@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from sidecar.model.incident import Incident, Kind
+from sidecar.model.incident import Incident, IncidentKind
 from sidecar.model.logs import StoredLine
-from sidecar.model.records import RunPoint, Series
+from sidecar.model.records import RecordedSeries, RunPoint
 from sidecar.model.snapshot import Blind, Snapshot
 from sidecar.monitor.feed import Upserts
 
 DEFAULT_LIMIT = 200
 
 
-class Board(Protocol):
+class BoardView(Protocol):
     """The present. All calls come from the event loop's thread and none of them blocks."""
 
     @property
@@ -51,7 +51,7 @@ class IncidentQuery:
 
     since: datetime | None = None
     until: datetime | None = None
-    kinds: tuple[Kind, ...] = ()
+    kinds: tuple[IncidentKind, ...] = ()
     project: str | None = None
     limit: int = DEFAULT_LIMIT
     helpers: bool = False
@@ -84,7 +84,7 @@ class Archive(Protocol):
     def blind(self, since: datetime | None, until: datetime | None) -> Sequence[Blind]:
         """Return the spans without sight that touch this one, oldest first."""
 
-    def series(self, since: datetime, until: datetime, points: int) -> Sequence[Series]:
+    def series(self, since: datetime, until: datetime, points: int) -> Sequence[RecordedSeries]:
         """Return every container's figures in the span, in about so many steps each."""
 
     def run_series(self, since: datetime, until: datetime, points: int) -> Sequence[RunPoint]:

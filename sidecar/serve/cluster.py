@@ -17,7 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sidecar.cluster.client import LEADER_HEADER
-from sidecar.cluster.teller import Teller
+from sidecar.cluster.teller import NodeStatusPublisher
 from sidecar.model import document
 from sidecar.monitor.feed import Upserts
 from sidecar.serve.answers import BAD_REQUEST, UNAVAILABLE, json_answer, problem
@@ -30,10 +30,10 @@ _COOKIE_SECONDS = 30 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class ClusterAuth:
     """This node's word, and what opens the door to it."""
 
-    teller: Teller
+    teller: NodeStatusPublisher
     token: str = field(repr=False)
 
 
@@ -44,7 +44,7 @@ class News(Protocol):
         """Return those recorded after a mark."""
 
 
-def node_route(teller: Teller, news: News) -> Route:
+def node_route(teller: NodeStatusPublisher, news: News) -> Route:
     """Return the route /api/node."""
 
     async def answer(request: Request) -> Response:

@@ -8,7 +8,7 @@ from datetime import datetime
 from starlette.datastructures import QueryParams
 
 from sidecar.common.times import parse_time
-from sidecar.model.incident import Kind
+from sidecar.model.incident import IncidentKind
 
 _SHOWN_CHARACTERS = 60
 _LONGEST_TEXT = 200
@@ -74,14 +74,14 @@ class Parameters:
             raise _wrong(name, text, f"at most {_LONGEST_TEXT} characters")
         return text
 
-    def kinds(self) -> tuple[Kind, ...]:
+    def kinds(self) -> tuple[IncidentKind, ...]:
         """Read kinds of incidents: `kind` once with commas, or several times."""
         words = [word for text in self._query.getlist("kind") for word in text.split(",") if word]
         try:
-            return tuple(Kind(word) for word in words)
+            return tuple(IncidentKind(word) for word in words)
         except ValueError as error:
-            wrong = next(word for word in words if word not in set(Kind))
-            raise _wrong("kind", wrong, f"one of {', '.join(Kind)}") from error
+            wrong = next(word for word in words if word not in set(IncidentKind))
+            raise _wrong("kind", wrong, f"one of {', '.join(IncidentKind)}") from error
 
 
 def _wrong(name: str, seen: str, wanted: str) -> ParameterError:

@@ -7,19 +7,19 @@ from datetime import datetime
 from typing import Protocol
 
 from sidecar.ledger.reader import LedgerReader
-from sidecar.model.incident import Incident, Kind, Severity
+from sidecar.model.incident import Incident, IncidentKind, Severity
 from sidecar.model.logs import StoredLine
-from sidecar.model.records import RunPoint, Series
+from sidecar.model.records import RecordedSeries, RunPoint
 from sidecar.model.snapshot import Blind
 from sidecar.serve.archive import IncidentQuery, LogQuery
 
 _MOST_SPANS = 1000
 
 
-class Figures(Protocol):
+class HistorySource(Protocol):
     """What is asked of History, or of a HistoryReader beside it."""
 
-    def series(self, *, since: datetime, until: datetime, points: int) -> list[Series]:
+    def series(self, *, since: datetime, until: datetime, points: int) -> list[RecordedSeries]:
         """Return every container's figures."""
 
     def run_series(self, *, since: datetime, until: datetime, points: int) -> list[RunPoint]:
@@ -37,10 +37,10 @@ class Figures(Protocol):
         """Return log lines, newest first."""
 
 
-class Past:
+class LedgerArchive:
     """The Archive over a ledger's folder."""
 
-    def __init__(self, ledger: LedgerReader, figures: Figures) -> None:
+    def __init__(self, ledger: LedgerReader, figures: HistorySource) -> None:
         self._ledger = ledger
         self._figures = figures
 
@@ -61,10 +61,10 @@ class Past:
 
     def blind(self, since: datetime | None, until: datetime | None) -> Sequence[Blind]:
         """Return the spans without sight that touch this one, oldest first."""
-        found = self._ledger.incidents(since=since, until=until, kinds=(Kind.BLIND,), limit=_MOST_SPANS)
+        found = self._ledger.incidents(since=since, until=until, kinds=(IncidentKind.BLIND,), limit=_MOST_SPANS)
         return [_span(incident) for incident in reversed(found)]
 
-    def series(self, since: datetime, until: datetime, points: int) -> Sequence[Series]:
+    def series(self, since: datetime, until: datetime, points: int) -> Sequence[RecordedSeries]:
         """Return every container's figures in the span."""
         return self._figures.series(since=since, until=until, points=points)
 

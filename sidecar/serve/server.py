@@ -20,8 +20,8 @@ from sidecar.monitor.board import Board
 from sidecar.monitor.fleet import READERS
 from sidecar.monitor.loop import watch
 from sidecar.serve.app import make_app
-from sidecar.serve.cluster import Door
-from sidecar.serve.past import Past
+from sidecar.serve.cluster import ClusterAuth
+from sidecar.serve.past import LedgerArchive
 from sidecar.serve.sidecar import Sidecar, now
 from sidecar.settings.monitor import WatchSettings
 from sidecar.views.metrics import metrics_text
@@ -47,7 +47,7 @@ async def _serve(settings: WatchSettings, pool: ThreadPoolExecutor) -> int:
 
     sidecar = Sidecar(settings, pool, publish)
     board = Board(now, sidecar.recorded)
-    past = Past(sidecar.reader, sidecar.history)
+    past = LedgerArchive(sidecar.reader, sidecar.history)
 
     def metrics(snapshot: Snapshot | None, legacy: bool) -> str:  # noqa: FBT001 -- the routes' own form of call
         return metrics_text(sidecar.series().rows(), snapshot, sidecar.own(), legacy=legacy)
@@ -83,7 +83,7 @@ async def _serve(settings: WatchSettings, pool: ThreadPoolExecutor) -> int:
             troubles=sidecar.health,
             note=sidecar.note,
             reports=sidecar.reports,
-            cluster=Door(sidecar.cluster.teller, settings.cluster.token)
+            cluster=ClusterAuth(sidecar.cluster.teller, settings.cluster.token)
             if sidecar.cluster and settings.cluster
             else None,
         ),

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from sidecar.cluster.cluster import Cluster
+from sidecar.cluster.cluster import ClusterMember
 from sidecar.common import own
 from sidecar.common.errors import EngineError, LedgerError
 from sidecar.common.version import KIT_VERSION
@@ -24,7 +24,7 @@ from sidecar.engine.events import EventStream
 from sidecar.engine.host import HostReader
 from sidecar.engine.kernel import KernelWatch
 from sidecar.incidents.blindness import blind_seconds
-from sidecar.incidents.book import Book
+from sidecar.incidents.book import IncidentReducer
 from sidecar.incidents.conditions.conditions import Conditions
 from sidecar.incidents.lives import SECOND
 from sidecar.ledger.database import file_bytes
@@ -35,21 +35,21 @@ from sidecar.ledger.schema import HISTORY, LEDGER
 from sidecar.ledger.store import PATIENCE_SECONDS, open_store
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.web import Credentials
-from sidecar.model.incident import Incident, Kind
-from sidecar.model.own import Own
-from sidecar.model.signal import Event, Named, Noted, Signal, Unreadable
-from sidecar.model.snapshot import Verdict
+from sidecar.model.incident import Incident, IncidentKind
+from sidecar.model.own import SelfMetrics
+from sidecar.model.signal import DockerEvent, Noted, OwnerLearned, Signal, Unreadable
+from sidecar.model.snapshot import VerdictSoFar
 from sidecar.monitor import health
 from sidecar.monitor.assembly import Recorded
 from sidecar.monitor.context import Context
 from sidecar.monitor.followers import Followers
 from sidecar.monitor.health import Asked, HealthChecker
-from sidecar.monitor.keeper import Keeper
+from sidecar.monitor.keeper import RoundSink
 from sidecar.monitor.lag import LagMeter
 from sidecar.monitor.recorder import EVENTS_ALIVE, Recorder
-from sidecar.monitor.sampler import Plan, Round, Sampler, Sources
-from sidecar.monitor.series import Series
-from sidecar.monitor.uncounted import Uncounted
+from sidecar.monitor.sampler import Round, RoundPlan, Sampler, Sources
+from sidecar.monitor.series import CounterSeries
+from sidecar.monitor.uncounted import UnreadableCounters
 from sidecar.notify.make import make_notifier
 from sidecar.report.runs.past import LedgerPast
 from sidecar.report.runs.reports import Judge, Reports
@@ -99,7 +99,7 @@ class Sidecar:
         )
         self._followers = Followers(settings.docker_url, self.history)
         self._context = Context(self.history, self._followers)
-        self._series = Series()
+        self._series = CounterSeries()
         self._lag = LagMeter()
         cgroups = Cgroups(Path(settings.cgroup_root))
         self._engine_loses_kills = cgroups.version != 1
@@ -110,7 +110,7 @@ class Sidecar:
             put=self._put,
             now_ns=time.time_ns,
         )
-        self._uncounted = Uncounted(self._kernel.counts)
+        self._uncounted = UnreadableCounters(self._kernel.counts)
         self._recent = self._ledger.open_incidents(time.time_ns() - _RECENT_NS)
         self._events = EventStream(
             settings.docker_url,
@@ -177,7 +177,7 @@ class Sidecar:
             made = replace(made, snapshot=replace(made.snapshot, health=self._health.known()))
         run = made.snapshot.run
         if run is not None and (found := self.reports.word(run.run_id)) is not None:
-            made = replace(made, snapshot=replace(made.snapshot, verdict=Verdict(*found)))
+            made = replace(made, snapshot=replace(made.snapshot, verdict=VerdictSoFar(*found)))
         self._keeper.take(made)
         if made.reading is not None:
             running = (one.listed for one in made.reading.fleet if one.listed.state == "running")
@@ -190,15 +190,15 @@ class Sidecar:
         blind = self.cluster.blind() if self.cluster else ()
         return replace(known, blind=(*known.blind, *blind)) if blind else known
 
-    def series(self) -> Series:
+    def series(self) -> CounterSeries:
         """Prometheus's counters."""
         return self._series
 
-    def own(self) -> Own:
+    def own(self) -> SelfMetrics:
         """What the sidecar says of itself. Reads the ledger."""
         try:
-            blind = self.reader.incidents(kinds=[Kind.BLIND], limit=_MOST_SPANS)
-            unplaced = self.reader.incidents(kinds=[Kind.UNATTRIBUTED_OOM_KILL], limit=_MOST_SPANS)
+            blind = self.reader.incidents(kinds=[IncidentKind.BLIND], limit=_MOST_SPANS)
+            unplaced = self.reader.incidents(kinds=[IncidentKind.UNATTRIBUTED_OOM_KILL], limit=_MOST_SPANS)
         except LedgerError as error:  # all other figures are still worth a scrape
             _log.warning("%s", error.line())
             blind, unplaced = [], []
@@ -206,7 +206,7 @@ class Sidecar:
         self._blind_seconds = max(self._blind_seconds, blind_seconds(blind, now()))
         self._unplaced = max(self._unplaced, sum(one.count for one in unplaced))
         tally = self._notifier.tally() if self._notifier else None
-        return Own(
+        return SelfMetrics(
             started_at=self._started_at,
             cpu_seconds=own.cpu_seconds(),
             memory_bytes=own.memory_bytes(),
@@ -224,7 +224,7 @@ class Sidecar:
     def _put(self, signal: Signal) -> None:
         """Take what a stream says. Called in the stream's own thread, so that a dying container's counter is caught."""
         self._recorder.put(signal)
-        if not isinstance(signal, Event):
+        if not isinstance(signal, DockerEvent):
             return
         if signal.action in {"oom", "die"}:
             reading = self._kernel.read(signal.container_id)
@@ -250,7 +250,7 @@ class Sidecar:
     def _track_everyone(self) -> None:
         try:
             for container_id, owner in self._engine.everyone():
-                self._recorder.put(Named(container_id, owner))
+                self._recorder.put(OwnerLearned(container_id, owner))
                 self._kernel.track(container_id)
         except EngineError as error:
             _log.warning("%s", error.line())
@@ -286,10 +286,10 @@ class Sidecar:
             now_ns=time.time_ns,
         )
 
-    def _make_cluster(self, settings: WatchSettings) -> Cluster | None:
+    def _make_cluster(self, settings: WatchSettings) -> ClusterMember | None:
         if settings.cluster is None:
             return None
-        return Cluster(
+        return ClusterMember(
             settings.cluster,
             settings.project,
             settings.interval_seconds,
@@ -307,10 +307,10 @@ class Sidecar:
         trouble = self._recorder.known().trouble
         return [*([trouble] if trouble else []), *self.troubles()]
 
-    def _make_book(self, projects: Sequence[str]) -> Book:
+    def _make_book(self, projects: Sequence[str]) -> IncidentReducer:
         """Take up what the rules knew, if it can be read: without it what happened meanwhile is judged less well."""
         make = partial(
-            Book,
+            IncidentReducer,
             projects,
             self._context.enrich,
             incidents=self._recent,
@@ -333,7 +333,7 @@ class Sidecar:
             troubles=self.troubles,
             cluster=self.cluster,
         )
-        plan = Plan(
+        plan = RoundPlan(
             project=settings.project,
             interval_seconds=settings.interval_seconds,
             tail=settings.tail,
@@ -364,10 +364,10 @@ class Sidecar:
             earlier = []
         return HealthChecker(what, self.history.add_health, earlier, now, settings.health_seconds)
 
-    def _make_keeper(self, settings: WatchSettings) -> Keeper:
+    def _make_keeper(self, settings: WatchSettings) -> RoundSink:
         conditions = Conditions(settings.fail_threshold)
         conditions.restore(self._recent)
-        return Keeper(
+        return RoundSink(
             context=self._context,
             history=self.history,
             followers=self._followers,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sidecar.settings.knob import Knob
+from sidecar.settings.knob import Setting
 from sidecar.settings.load import command_line, load, project_name, refuse_flags
 from sidecar.settings.model import Given, Settings
 from sidecar.settings.registry import ALIASES, GROUPS, KNOBS
@@ -12,7 +12,7 @@ __all__ = [
     "GROUPS",
     "KNOBS",
     "Given",
-    "Knob",
+    "Setting",
     "Settings",
     "command_line",
     "load",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from sidecar.settings import parse
-from sidecar.settings.knob import Knob
+from sidecar.settings.knob import Setting
 
 _REGISTRY = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d{1,5})?(?:/[a-z0-9._/-]*[a-z0-9])?")
 _WAY = re.compile(r"(?:(?:ssh|tcp|unix)://)?[A-Za-z0-9/][A-Za-z0-9_.:@/\[\]-]*")
@@ -37,7 +37,7 @@ def node(raw: str) -> str:
 
 
 CLUSTERING = (
-    Knob(
+    Setting(
         "REGISTRY",
         "",
         "host[:port][/path]",
@@ -45,7 +45,7 @@ CLUSTERING = (
         "The nodes must be able to reach it, and to log in.",
         registry,
     ),
-    Knob(
+    Setting(
         "SWARM_NODES",
         "",
         "contexts or hosts",
@@ -53,7 +53,7 @@ CLUSTERING = (
         "About 90 MB a node, once for each change.",
         ways,
     ),
-    Knob(
+    Setting(
         "SWARM_MASTER_NODE",
         "",
         "node",
@@ -61,7 +61,7 @@ CLUSTERING = (
         "Nothing runs while that node is down.",
         node,
     ),
-    Knob(
+    Setting(
         "SWARM_ENCRYPTED",
         "0",
         "1 or 0",

@@ -24,7 +24,7 @@ _INLINE_COMMENT = re.compile(r"\s+#.*$")
 
 
 @dataclass(frozen=True)
-class Entry:
+class DotenvEntry:
     """One NAME=value of a .env file; `line` counts from 1."""
 
     name: str
@@ -32,7 +32,7 @@ class Entry:
     line: int
 
 
-def read(path: Path, environ: Mapping[str, str]) -> tuple[Entry, ...]:
+def read(path: Path, environ: Mapping[str, str]) -> tuple[DotenvEntry, ...]:
     """The entries of a .env file; none when there is no file.
 
     Raises:
@@ -48,13 +48,13 @@ def read(path: Path, environ: Mapping[str, str]) -> tuple[Entry, ...]:
     return parse(content, environ, path.name)
 
 
-def parse(content: str, environ: Mapping[str, str], where: str = ".env") -> tuple[Entry, ...]:
+def parse(content: str, environ: Mapping[str, str], where: str = ".env") -> tuple[DotenvEntry, ...]:
     """The entries of a .env text, ${NAME} filled in from the entries before it and from `environ`."""
     seen: dict[str, str] = {}
     entries = []
     for name, value, line in _statements(content.replace("\r\n", "\n"), {**environ}, seen, where):
         seen[name] = value
-        entries.append(Entry(name, value, line))
+        entries.append(DotenvEntry(name, value, line))
     return tuple(entries)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from sidecar.settings.knob import Knob
+from sidecar.settings.knob import Setting
 from sidecar.settings.registry import GROUPS, MAKE_ONLY
 
 _WIDTH = 110
@@ -26,14 +26,14 @@ def render() -> str:
     return "".join(parts)
 
 
-def _knob(knob: Knob) -> str:
+def _knob(knob: Setting) -> str:
     lines = textwrap.wrap(knob.help, _WIDTH)
     lines.append(f"Unit: {knob.unit}. Default: {knob.default or 'none'}.{_more(knob)}")
     lines += textwrap.wrap(f"Costs: {knob.cost}", _WIDTH)
     return "\n" + "".join(f"# {line}\n" for line in lines) + f"#{knob.name}={knob.default}\n"
 
 
-def _more(knob: Knob) -> str:
+def _more(knob: Setting) -> str:
     short = f" Short: {', '.join(knob.aliases)}." if knob.aliases else ""
     return short + (" Not read from the environment." if knob.name in MAKE_ONLY else "")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from sidecar.settings import parse
-from sidecar.settings.knob import Knob
+from sidecar.settings.knob import Setting
 
 LEVELS = ("counts", "groups", "exemplars", "full")
 MOST_RECORDS_PER_SECOND = 10_000
@@ -15,7 +15,7 @@ LONGEST_TAIL = 4
 LARGEST_SPOOL_MEGABYTES = 65_536
 
 INSIDE = (
-    Knob(
+    Setting(
         "SHARE_TLS",
         "1",
         "1 or 0",
@@ -23,7 +23,7 @@ INSIDE = (
         "A context of one's own (ssl_context_factory) is left alone.",
         parse.boolean,
     ),
-    Knob(
+    Setting(
         "CONNECT_TIMEOUT",
         "",
         "seconds",
@@ -31,7 +31,7 @@ INSIDE = (
         "What a test says itself comes first: `timeout=` of a request, `connection_timeout` of a class.",
         parse.positive,
     ),
-    Knob(
+    Setting(
         "READ_TIMEOUT",
         "",
         "seconds",
@@ -39,7 +39,7 @@ INSIDE = (
         "What a test says itself comes first: `timeout=` of a request, `network_timeout` of a class.",
         parse.positive,
     ),
-    Knob(
+    Setting(
         "POOL_SIZE",
         "",
         "connections",
@@ -47,7 +47,7 @@ INSIDE = (
         "Descriptors and memory, for users that ask for several things at once.",
         partial(parse.whole, 1, LARGEST_POOL),
     ),
-    Knob(
+    Setting(
         "RETRIES",
         "0",
         "times",
@@ -55,7 +55,7 @@ INSIDE = (
         "They hide failures: a report with retries is of a target that had help.",
         partial(parse.whole, 0, MOST_RETRIES),
     ),
-    Knob(
+    Setting(
         "TLS_CA",
         "",
         "file",
@@ -63,7 +63,7 @@ INSIDE = (
         "Python wants its key usage said in it (keyCertSign).",
         parse.inner_file,
     ),
-    Knob(
+    Setting(
         "TLS_CERT",
         "",
         "file",
@@ -71,7 +71,7 @@ INSIDE = (
         "Nothing.",
         parse.inner_file,
     ),
-    Knob(
+    Setting(
         "TLS_KEY",
         "",
         "file",
@@ -79,7 +79,7 @@ INSIDE = (
         "Whoever may read the folder has the key.",
         parse.inner_file,
     ),
-    Knob(
+    Setting(
         "PROXY",
         "",
         "http://host:port",
@@ -87,7 +87,7 @@ INSIDE = (
         "What is measured is target and proxy together.",
         parse.proxy,
     ),
-    Knob(
+    Setting(
         "TRACE_MEMORY",
         "0",
         "1 or 0",
@@ -95,7 +95,7 @@ INSIDE = (
         "Each allocation takes about twice as long, and more memory: never for a run that is to be measured.",
         parse.boolean,
     ),
-    Knob(
+    Setting(
         "GC_FREEZE",
         "0",
         "1 or 0",
@@ -103,7 +103,7 @@ INSIDE = (
         "What was garbage by then is never given back.",
         parse.boolean,
     ),
-    Knob(
+    Setting(
         "GC_THRESHOLDS",
         "",
         "10000,20,50",
@@ -113,7 +113,7 @@ INSIDE = (
     ),
 )
 FAILING = (
-    Knob(
+    Setting(
         "SLOW_MS",
         "3000",
         "ms",
@@ -121,7 +121,7 @@ FAILING = (
         "Nothing.",
         parse.positive,
     ),
-    Knob(
+    Setting(
         "SLOW_REQUESTS",
         "5",
         "requests",
@@ -129,7 +129,7 @@ FAILING = (
         "Nothing.",
         partial(parse.whole, 0, None),
     ),
-    Knob(
+    Setting(
         "SLOW_TOP",
         "5",
         "endpoints",
@@ -137,7 +137,7 @@ FAILING = (
         "Nothing.",
         partial(parse.whole, 1, 1000),
     ),
-    Knob(
+    Setting(
         "REDACT",
         "",
         "names",
@@ -145,7 +145,7 @@ FAILING = (
         "Nothing.",
         parse.field_names,
     ),
-    Knob(
+    Setting(
         "REDACT_KEEP_LAST",
         "0",
         "characters",
@@ -153,7 +153,7 @@ FAILING = (
         "They are in every file and message. Of passwords, cookies, and tokens shorter than 16 nothing stays.",
         partial(parse.whole, 0, LONGEST_TAIL),
     ),
-    Knob(
+    Setting(
         "FAILURE_LEVEL",
         "full",
         "one of " + ", ".join(LEVELS),
@@ -162,7 +162,7 @@ FAILING = (
         "Each level costs the workers more per failure; `full` also disk, on the volume `runs`.",
         partial(parse.choice, LEVELS),
     ),
-    Knob(
+    Setting(
         "FAILURE_RECORDS_PER_SECOND",
         "200",
         "rows",
@@ -172,7 +172,7 @@ FAILING = (
     ),
 )
 PUSHING = (
-    Knob(
+    Setting(
         "PUSH_URL",
         "",
         "URL",
@@ -180,7 +180,7 @@ PUSHING = (
         "A request for up to 500 rows, or every 2 s while requests fail.",
         parse.push_url,
     ),
-    Knob(
+    Setting(
         "PUSH_KEY",
         "",
         "text",
@@ -190,7 +190,7 @@ PUSHING = (
         lasting=False,
         secret=True,
     ),
-    Knob(
+    Setting(
         "PUSH_SPOOL_MEGABYTES",
         "64",
         "MB",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 from sidecar.settings import parse
-from sidecar.settings.knob import Knob
+from sidecar.settings.knob import Setting
 
 JUDGING = (
-    Knob(
+    Setting(
         "GENERATOR_CPU",
         "90",
         "% of a core",
@@ -16,7 +16,7 @@ JUDGING = (
         "A high one takes the load machine's delays for the target's.",
         parse.positive,
     ),
-    Knob(
+    Setting(
         "GENERATOR_THROTTLED",
         "25",
         "% of CPU periods",
@@ -24,7 +24,7 @@ JUDGING = (
         "The same.",
         parse.positive,
     ),
-    Knob(
+    Setting(
         "SUSTAINED_SECONDS",
         "30",
         "seconds",
@@ -32,7 +32,7 @@ JUDGING = (
         "A long one overlooks what spoils a short run.",
         parse.positive,
     ),
-    Knob(
+    Setting(
         "SUSTAINED_SHARE",
         "10%",
         "10% or 0.1",
@@ -43,7 +43,7 @@ JUDGING = (
 )
 
 REPORTS = (
-    Knob(
+    Setting(
         "RUN",
         "",
         "a run's id, or last",
@@ -51,7 +51,7 @@ REPORTS = (
         "Nothing.",
         lasting=False,
     ),
-    Knob(
+    Setting(
         "BASELINE",
         "",
         "a run's id",
@@ -62,7 +62,7 @@ REPORTS = (
 )
 
 CAPACITY = (
-    Knob(
+    Setting(
         "ENDPOINT",
         "",
         "/path",
@@ -71,7 +71,7 @@ CAPACITY = (
         parse.endpoint,
         lasting=False,
     ),
-    Knob(
+    Setting(
         "METHOD",
         "GET",
         "GET, POST ...",
@@ -80,7 +80,7 @@ CAPACITY = (
         parse.http_method,
         lasting=False,
     ),
-    Knob(
+    Setting(
         "MOST_USERS",
         "256",
         "users",
@@ -89,7 +89,7 @@ CAPACITY = (
         partial(parse.whole, 2, 65_536),
         lasting=False,
     ),
-    Knob(
+    Setting(
         "STEP_SECONDS",
         "12",
         "seconds",

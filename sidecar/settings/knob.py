@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Knob:
+class Setting:
     """One setting.
 
     Attributes:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sidecar.common.errors import SettingError
 from sidecar.settings import dotenv, makeflags, parse
-from sidecar.settings.knob import Knob
+from sidecar.settings.knob import Setting
 from sidecar.settings.model import COMMAND_LINE, ENVIRONMENT, MAKE_COMMAND_LINE, REMEMBERED, Given, Settings
 from sidecar.settings.registry import ALIASES, KNOBS, MAKE_ONLY
 from sidecar.settings.typo import nearest
@@ -88,7 +88,7 @@ def refuse_flags(args: Iterable[str], verb: str, known: Sequence[str] = ()) -> N
 def _gather(
     args: Sequence[str],
     environ: Mapping[str, str],
-    entries: Sequence[dotenv.Entry],
+    entries: Sequence[dotenv.DotenvEntry],
     remembered: Mapping[str, str],
 ) -> dict[str, Given]:
     """Each knob with the text of the source that wins. Later layers overwrite earlier ones."""
@@ -135,7 +135,7 @@ def _parse_all(given: Mapping[str, Given], processors: int) -> dict[str, Any]:
     return {name.lower(): _parse(knob, given.get(name), processors) for name, knob in KNOBS.items()}
 
 
-def _parse(knob: Knob, entry: Given | None, processors: int) -> object:
+def _parse(knob: Setting, entry: Given | None, processors: int) -> object:
     raw = (entry.raw if entry else "") or knob.default
     parser = partial(parse.workers, processors) if knob.name == "WORKERS" else knob.parse
     if not raw:
@@ -147,7 +147,7 @@ def _parse(knob: Knob, entry: Given | None, processors: int) -> object:
         raise SettingError(f"{knob.name} {seen}", wanted=str(error), where=entry.source if entry else "") from None
 
 
-def _shown(knob: Knob, raw: str) -> str:
+def _shown(knob: Setting, raw: str) -> str:
     """A refused text without the password that may be in it: where one begins, nobody knows of a mistyped URL."""
     if "@" in raw:
         return _USER_INFO.sub(lambda found: f"{found['scheme'] or ''}***@", raw, count=1)

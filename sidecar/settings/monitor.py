@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from sidecar.common.errors import SettingError
-from sidecar.model.incident import Kind
+from sidecar.model.incident import IncidentKind
 from sidecar.settings import parse
 from sidecar.settings.peers import ClusterSettings
 from sidecar.settings.watching import (
@@ -63,7 +63,7 @@ class WatchSettings:
     locust_username: str = ""
     locust_password: str = field(default="", repr=False)
     alert_urls: tuple[str, ...] = field(default=(), repr=False)
-    alert_kinds: tuple[Kind, ...] = ALERT_KINDS
+    alert_kinds: tuple[IncidentKind, ...] = ALERT_KINDS
     alert_cooldown_seconds: int = 300
     cluster: ClusterSettings | None = None
 
@@ -147,8 +147,8 @@ def _parsed(given: Mapping[str, str], name: str, parser: Callable[[str], T], def
         raise SettingError(f"{name} is {given[name]!r}", wanted=str(error), where=_WHERE) from None
 
 
-def _kinds(raw: str) -> tuple[Kind, ...]:
-    return tuple(Kind(name) for name in parse.choices(tuple(Kind), raw))
+def _kinds(raw: str) -> tuple[IncidentKind, ...]:
+    return tuple(IncidentKind(name) for name in parse.choices(tuple(IncidentKind), raw))
 
 
 def _alert_urls(raw: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from sidecar.settings import parse
 from sidecar.settings.clustering import CLUSTERING
 from sidecar.settings.inside import FAILING, INSIDE, PUSHING
 from sidecar.settings.judging import CAPACITY, JUDGING, REPORTS
-from sidecar.settings.knob import Knob
+from sidecar.settings.knob import Setting
 from sidecar.settings.remote import REMOTE
 from sidecar.settings.watching import ALERTS, WATCHING
 
@@ -21,7 +21,7 @@ MAKE_ONLY = frozenset({"HOST", "MASTER"})
 
 
 _STACK = (
-    Knob(
+    Setting(
         "PROJECT",
         "locust",
         "name",
@@ -29,15 +29,15 @@ _STACK = (
         "A second name is a second stack beside the first; give it its own WEB_PORT.",
         parse.project,
     ),
-    Knob(
+    Setting(
         "WORKERS",
         "4",
         "workers, or auto",
         "How many Locust workers; auto = processors - 1.",
         "Each one can fill one processor and takes up to WORKER_MEMORY.",
     ),
-    Knob("WEB_PORT", "8089", "TCP port", "Locust's web page, published on 127.0.0.1 only.", "Nothing.", parse.port),
-    Knob(
+    Setting("WEB_PORT", "8089", "TCP port", "Locust's web page, published on 127.0.0.1 only.", "Nothing.", parse.port),
+    Setting(
         "MONITOR_PORT",
         "",
         "TCP port",
@@ -45,7 +45,7 @@ _STACK = (
         "Nothing.",
         parse.port,
     ),
-    Knob(
+    Setting(
         "HOST",
         "",
         "URL",
@@ -53,7 +53,7 @@ _STACK = (
         "Replaces the host of every User class.",
         parse.target_url,
     ),
-    Knob(
+    Setting(
         "MOCK",
         "0",
         "1 or 0",
@@ -61,7 +61,7 @@ _STACK = (
         "One more container, which shares this machine's processors with the load.",
         parse.boolean,
     ),
-    Knob(
+    Setting(
         "TARGET_NETWORK",
         "",
         "Docker network",
@@ -70,25 +70,25 @@ _STACK = (
     ),
 )
 _FILES = (
-    Knob(
+    Setting(
         "LOCUSTFILES_DIR",
         "./locustfiles",
         "folder",
         "Your locustfiles, with their data files, modules, requirements.txt and .env.",
         "The whole folder is readable in every container of Locust.",
     ),
-    Knob(
+    Setting(
         "LOCUSTFILE",
         "locustfile.py",
         "file, list or package",
         "What to load from LOCUSTFILES_DIR: a file, several with commas, or a folder.",
         "Every User class in these files takes part, unless CLASSES says otherwise.",
     ),
-    Knob("CLASSES", "", "names", "User classes that take part; default all.", "Nothing.", parse.names),
-    Knob(
+    Setting("CLASSES", "", "names", "User classes that take part; default all.", "Nothing.", parse.names),
+    Setting(
         "TAGS", "", "names", "Only tasks with one of these tags.", "A change recreates master and workers.", parse.names
     ),
-    Knob(
+    Setting(
         "EXCLUDE_TAGS",
         "",
         "names",
@@ -98,7 +98,7 @@ _FILES = (
     ),
 )
 _RUN = (
-    Knob(
+    Setting(
         "USERS",
         "10",
         "users",
@@ -107,7 +107,7 @@ _RUN = (
         partial(parse.whole, 1, None),
         lasting=False,
     ),
-    Knob(
+    Setting(
         "SPAWN_RATE",
         "10",
         "users per second",
@@ -117,7 +117,7 @@ _RUN = (
         ("RATE",),
         lasting=False,
     ),
-    Knob(
+    Setting(
         "RUN_TIME",
         "1m",
         "90, 90s, 2m, 1h30m",
@@ -127,7 +127,7 @@ _RUN = (
         ("TIME",),
         lasting=False,
     ),
-    Knob(
+    Setting(
         "FAIL_RATIO",
         "0",
         "1% or 0.01",
@@ -135,7 +135,7 @@ _RUN = (
         "A lenient limit hides real failures.",
         parse.ratio,
     ),
-    Knob(
+    Setting(
         "THRESHOLDS",
         "",
         "p95<800 fail_ratio<1% rps>50",
@@ -143,14 +143,14 @@ _RUN = (
         "Nothing.",
         threshold.parse,
     ),
-    Knob(
+    Setting(
         "THRESHOLDS_FILE",
         "",
         "path",
         "A file with more of them, one a line; # begins a comment.",
         "Nothing.",
     ),
-    Knob(
+    Setting(
         "ON_INVALID",
         "fail",
         "fail or warn",
@@ -158,7 +158,7 @@ _RUN = (
         "With warn, a pipeline goes on without evidence.",
         partial(parse.choice, ("fail", "warn")),
     ),
-    Knob(
+    Setting(
         "LABELS",
         "",
         "env=staging team=shop",
@@ -166,7 +166,7 @@ _RUN = (
         "Nothing.",
         parse.labels,
     ),
-    Knob(
+    Setting(
         "ATTACH",
         "0",
         "1 or 0",
@@ -175,7 +175,7 @@ _RUN = (
         parse.boolean,
         lasting=False,
     ),
-    Knob(
+    Setting(
         "STOP_TIMEOUT",
         "0",
         "seconds",
@@ -183,10 +183,10 @@ _RUN = (
         "A run with hanging requests ends that much later; at 0, requests under way are cut and not counted.",
         partial(parse.whole, 0, 3600),
     ),
-    Knob("REPORTS_DIR", "./reports", "folder", "Where each run leaves its report.", "About 1 MB of disk a run."),
+    Setting("REPORTS_DIR", "./reports", "folder", "Where each run leaves its report.", "About 1 MB of disk a run."),
 )
 _RESOURCES = (
-    Knob(
+    Setting(
         "WORKER_MEMORY",
         "2G",
         "512m, 2G, bytes",
@@ -194,7 +194,7 @@ _RESOURCES = (
         "A worker above it is killed, and the run is INVALID.",
         parse.locust_memory_bytes,
     ),
-    Knob(
+    Setting(
         "WORKER_MEMORY_RESERVATION",
         "1G",
         "512m, 2G, bytes",
@@ -202,7 +202,7 @@ _RESOURCES = (
         "Takes nothing until memory is short. At most WORKER_MEMORY.",
         parse.memory_bytes,
     ),
-    Knob(
+    Setting(
         "MASTER_MEMORY",
         "2G",
         "512m, 2G, bytes",
@@ -210,7 +210,7 @@ _RESOURCES = (
         "Grows about 2 kB for each request name; a killed master ends the run.",
         parse.locust_memory_bytes,
     ),
-    Knob(
+    Setting(
         "WORKER_CPUS",
         "",
         "processors",
@@ -218,7 +218,7 @@ _RESOURCES = (
         "A throttled worker measures wrong response times.",
         parse.positive,
     ),
-    Knob(
+    Setting(
         "NOFILE",
         "10000",
         "open files",
@@ -228,14 +228,14 @@ _RESOURCES = (
     ),
 )
 _IMAGES = (
-    Knob(
+    Setting(
         "BASE_IMAGE",
         "",
         "image",
         "Debian image that all images are built on; default what set-up found.",
         "A change rebuilds every image.",
     ),
-    Knob(
+    Setting(
         "LOCUST_IMAGE",
         "",
         "image",
@@ -244,7 +244,7 @@ _IMAGES = (
     ),
 )
 _VIEW = (
-    Knob(
+    Setting(
         "INTERVAL",
         "2",
         "seconds",
@@ -252,7 +252,7 @@ _VIEW = (
         "Half the interval costs nearly twice the processor time.",
         parse.positive,
     ),
-    Knob(
+    Setting(
         "TAIL",
         "5",
         "lines",
@@ -260,7 +260,7 @@ _VIEW = (
         "Nothing.",
         partial(parse.whole, 0, 10000),
     ),
-    Knob(
+    Setting(
         "ONCE",
         "0",
         "1 or 0",
@@ -269,11 +269,11 @@ _VIEW = (
         parse.boolean,
         lasting=False,
     ),
-    Knob("SERVICE", "", "service", "Only the logs of this service.", "Nothing.", lasting=False),
-    Knob("FOLLOW", "0", "1 or 0", "Keep following the logs.", "Nothing.", parse.boolean, lasting=False),
+    Setting("SERVICE", "", "service", "Only the logs of this service.", "Nothing.", lasting=False),
+    Setting("FOLLOW", "0", "1 or 0", "Keep following the logs.", "Nothing.", parse.boolean, lasting=False),
 )
 _SAFETY = (
-    Knob(
+    Setting(
         "DRY_RUN",
         "0",
         "1 or 0",
@@ -282,7 +282,7 @@ _SAFETY = (
         parse.boolean,
         lasting=False,
     ),
-    Knob(
+    Setting(
         "YES",
         "0",
         "1 or 0",
@@ -291,7 +291,7 @@ _SAFETY = (
         parse.boolean,
         lasting=False,
     ),
-    Knob(
+    Setting(
         "WITH_REPORTS",
         "0",
         "1 or 0",
@@ -302,7 +302,7 @@ _SAFETY = (
     ),
 )
 
-GROUPS: tuple[tuple[str, tuple[Knob, ...]], ...] = (
+GROUPS: tuple[tuple[str, tuple[Setting, ...]], ...] = (
     ("The stack", _STACK),
     ("Workers on other machines", REMOTE),
     ("Your locustfiles", _FILES),
@@ -321,5 +321,5 @@ GROUPS: tuple[tuple[str, tuple[Knob, ...]], ...] = (
     ("Many machines (swarm-up)", CLUSTERING),
     ("Safety", _SAFETY),
 )
-KNOBS: dict[str, Knob] = {knob.name: knob for _, knobs in GROUPS for knob in knobs}
+KNOBS: dict[str, Setting] = {knob.name: knob for _, knobs in GROUPS for knob in knobs}
 ALIASES: dict[str, str] = {alias: knob.name for knob in KNOBS.values() for alias in knob.aliases}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from sidecar.settings import addresses
-from sidecar.settings.knob import Knob
+from sidecar.settings.knob import Setting
 
 REMOTE = (
-    Knob(
+    Setting(
         "REMOTE_WORKERS",
         "",
         "address of this machine",
@@ -14,7 +14,7 @@ REMOTE = (
         "Locust's port knows no password and no encryption: whoever reaches it can join, and give false figures.",
         addresses.own_address,
     ),
-    Knob(
+    Setting(
         "REMOTE_ALLOW",
         "",
         "addresses and networks",
@@ -22,7 +22,7 @@ REMOTE = (
         "A machine that the list does not hold cannot join.",
         addresses.allow_list,
     ),
-    Knob(
+    Setting(
         "MASTER",
         "",
         "address[:port]",

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from functools import partial
 
-from sidecar.model.incident import Kind
+from sidecar.model.incident import IncidentKind
 from sidecar.settings import parse
-from sidecar.settings.knob import Knob
+from sidecar.settings.knob import Setting
 
 ALERT_KINDS = (
-    Kind.OOM_KILL,
-    Kind.WORKER_LOST,
-    Kind.RESTART_LOOP,
-    Kind.MEMORY_HIGH,
-    Kind.FORECAST,
-    Kind.FAILURE_RATIO,
+    IncidentKind.OOM_KILL,
+    IncidentKind.WORKER_LOST,
+    IncidentKind.RESTART_LOOP,
+    IncidentKind.MEMORY_HIGH,
+    IncidentKind.FORECAST,
+    IncidentKind.FAILURE_RATIO,
 )
 LONGEST_LEDGER_DAYS = 3650
 SMALLEST_LEDGER_MEGABYTES, LARGEST_LEDGER_MEGABYTES = 16, 1_048_576
 LONGEST_COOLDOWN_SECONDS = 86_400
 
 WATCHING = (
-    Knob(
+    Setting(
         "WATCH_PROJECT",
         "",
         "name",
@@ -29,7 +29,7 @@ WATCHING = (
         "Each of its containers costs the sidecar as much as a worker.",
         parse.project,
     ),
-    Knob(
+    Setting(
         "FAIL_THRESHOLD",
         "5%",
         "5% or 0.05",
@@ -37,7 +37,7 @@ WATCHING = (
         "A low one speaks up for noise. FAIL_RATIO alone decides whether a run is FAIL.",
         parse.share,
     ),
-    Knob(
+    Setting(
         "HEALTH_SECONDS",
         "10",
         "seconds",
@@ -45,7 +45,7 @@ WATCHING = (
         "One small request each, to the target as well.",
         partial(parse.whole, 0, 3600),
     ),
-    Knob(
+    Setting(
         "HEALTH_TARGET",
         "1",
         "1 or 0",
@@ -53,7 +53,7 @@ WATCHING = (
         "A request each HEALTH_SECONDS.",
         parse.boolean,
     ),
-    Knob(
+    Setting(
         "HEALTH_URLS",
         "",
         "name=http://host/path",
@@ -61,7 +61,7 @@ WATCHING = (
         "One request each.",
         parse.named_urls,
     ),
-    Knob(
+    Setting(
         "LEDGER_DAYS",
         "30",
         "days",
@@ -69,7 +69,7 @@ WATCHING = (
         "Disk, up to LEDGER_MEGABYTES.",
         partial(parse.whole, 1, LONGEST_LEDGER_DAYS),
     ),
-    Knob(
+    Setting(
         "LEDGER_MEGABYTES",
         "512",
         "MB",
@@ -77,14 +77,14 @@ WATCHING = (
         "Disk, on the volume `ledger`.",
         partial(parse.whole, SMALLEST_LEDGER_MEGABYTES, LARGEST_LEDGER_MEGABYTES),
     ),
-    Knob(
+    Setting(
         "LOCUST_WEB_USERNAME",
         "",
         "name",
         "User name with which the sidecar signs in to a master that asks for a login (--web-login).",
         "Nothing.",
     ),
-    Knob(
+    Setting(
         "LOCUST_WEB_PASSWORD",
         "",
         "text",
@@ -95,7 +95,7 @@ WATCHING = (
     ),
 )
 ALERTS = (
-    Knob(
+    Setting(
         "ALERT_URLS",
         "",
         "URLs",
@@ -106,15 +106,15 @@ ALERTS = (
         lasting=False,
         secret=True,
     ),
-    Knob(
+    Setting(
         "ALERT_KINDS",
         ",".join(ALERT_KINDS),
         "kinds of incidents",
-        f"What is worth an alert. All kinds: {', '.join(Kind)}.",
+        f"What is worth an alert. All kinds: {', '.join(IncidentKind)}.",
         "A kind that is common makes every message less read.",
-        partial(parse.choices, tuple(Kind)),
+        partial(parse.choices, tuple(IncidentKind)),
     ),
-    Knob(
+    Setting(
         "ALERT_COOLDOWN_SECONDS",
         "300",
         "seconds",

@@ -208,19 +208,19 @@ def without_escapes(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Known:
+class _KnownError:
     pattern: re.Pattern[str]
     what: str
     fix: str
 
 
 _KNOWN = (
-    _Known(
+    _KnownError(
         re.compile(r"error setting rlimits?.*(?:type 7|RLIMIT_NOFILE|nofile)|setting rlimit", re.IGNORECASE),
         "this machine refuses the open-file limit NOFILE: its Docker daemon may not raise its own",
         "make up NOFILE=<what `ulimit -Hn` says>",
     ),
-    _Known(
+    _KnownError(
         re.compile(
             r"(?:bind for|listen tcp\S*) \S*?:(?P<port>\d+).*(?:already allocated|already in use)|"
             r"Bind for \S*?:(?P<port2>\d+) failed: port is already allocated",
@@ -229,34 +229,38 @@ _KNOWN = (
         "port {port} is taken",
         "make up WEB_PORT=<a free port>",
     ),
-    _Known(re.compile(r"address already in use"), "a port of the stack is taken", "make up WEB_PORT=<a free port>"),
-    _Known(
+    _KnownError(
+        re.compile(r"address already in use"), "a port of the stack is taken", "make up WEB_PORT=<a free port>"
+    ),
+    _KnownError(
         re.compile(r"all predefined address pools have been fully subnetted|could not find an available.*pool"),
         "Docker has no network address left",
         "docker network prune",
     ),
-    _Known(re.compile(r"no space left on device"), "the disk is full", "docker system df, then docker system prune"),
-    _Known(
+    _KnownError(
+        re.compile(r"no space left on device"), "the disk is full", "docker system df, then docker system prune"
+    ),
+    _KnownError(
         re.compile(r"network (?P<name>\S+) declared as external, but could not be found"),
         "TARGET_NETWORK {name} does not exist",
         "docker network ls",
     ),
-    _Known(
+    _KnownError(
         re.compile(r"'compose' is not a docker command|unknown command: docker compose|unknown shorthand flag: 'p'"),
         "Docker Compose is missing beside Docker",
         "run `make setup`",
     ),
-    _Known(
+    _KnownError(
         re.compile(r"Range of CPUs is from (?P<range>[\d.]+ to [\d.]+)"),
         "WORKER_CPUS is outside what this machine has ({range})",
         "make up WORKER_CPUS=<within that range>",
     ),
-    _Known(
+    _KnownError(
         re.compile(r"Minimum memory limit allowed"),
         "WORKER_MEMORY is below what Docker takes",
         "make up WORKER_MEMORY=2G",
     ),
-    _Known(
+    _KnownError(
         re.compile(r"Mounts denied|is not shared from the host|invalid mount config"),
         "Docker may not mount LOCUSTFILES_DIR",
         "share the folder in Docker's settings, or move it",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Where:
+class Deployment:
     """The address at which master and leading sidecar answer, and what opens the sidecar's door."""
 
     host: str = "127.0.0.1"
@@ -25,7 +25,7 @@ class Where:
     node: str = ""
 
 
-HERE = Where()
+HERE = Deployment()
 
 
 def is_swarm(settings: Settings) -> bool:
@@ -49,7 +49,7 @@ def found(settings: Settings) -> dict[str, Any]:
     return state.read(state.path_of(settings.root, settings.project))
 
 
-def where(settings: Settings) -> Where:
+def where(settings: Settings) -> Deployment:
     """Find the pages of this project.
 
     Raises:
@@ -70,7 +70,7 @@ def where(settings: Settings) -> Where:
         )
     path = secrets.path_of(settings, "CLUSTER_TOKEN")
     token = path.read_text(encoding="utf-8") if path.exists() else ""
-    return Where(node.address, token, node.name)
+    return Deployment(node.address, token, node.name)
 
 
 def reader(settings: Settings, timeout_seconds: float = 2.0) -> SidecarReader:

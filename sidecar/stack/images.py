@@ -17,8 +17,8 @@ from sidecar.stack.compose import Compose, explain
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sidecar.common.say import Say
-    from sidecar.engine.host_client import Engine
+    from sidecar.common.say import Console
+    from sidecar.engine.host_client import HostEngine
     from sidecar.settings import Settings
 
 LABEL = "io.locust-kit.inputs"
@@ -79,18 +79,18 @@ def all_hashes(settings: Settings) -> dict[str, str]:
     return {key: inputs_hash(settings.root, image, settings.base_image) for key, image in IMAGES.items()}
 
 
-def stale(engine: Engine, hashes: Mapping[str, str], keys: Sequence[str]) -> list[Image]:
+def stale(engine: HostEngine, hashes: Mapping[str, str], keys: Sequence[str]) -> list[Image]:
     """Those of the named images that are missing or were built from other inputs."""
     return [IMAGES[key] for key in keys if _label(engine, IMAGES[key].name) != hashes[key]]
 
 
-def _label(engine: Engine, name: str) -> str | None:
+def _label(engine: HostEngine, name: str) -> str | None:
     found = engine.image(name)
     labels = ((found or {}).get("Config") or {}).get("Labels") or {}
     return labels.get(LABEL)
 
 
-def build(compose: Compose, images: Sequence[Image], log: Path, say: Say) -> None:
+def build(compose: Compose, images: Sequence[Image], log: Path, say: Console) -> None:
     """Build images side by side in one call; the whole output goes to `log`.
 
     Raises:
@@ -107,7 +107,7 @@ def requirements_tag(requirements: Path, base_id: str) -> str:
     return f"locust-kit/locust:req-{digest[:12]}"
 
 
-def build_requirements(settings: Settings, env: Mapping[str, str], base: str, tag: str, say: Say) -> None:
+def build_requirements(settings: Settings, env: Mapping[str, str], base: str, tag: str, say: Console) -> None:
     """Build the user's requirements.txt on top of a Locust image."""
     secrets = settings.state_dir / "build"
     named = {"apt_sources": "apt.sources", "apt_conf": "apt.conf", "pip_conf": "pip.conf", "ca_bundle": "ca.crt"}
@@ -136,7 +136,7 @@ def build_requirements(settings: Settings, env: Mapping[str, str], base: str, ta
         _run_build(command, env, settings.state_dir / "build-requirements.log", say)
 
 
-def _run_build(command: Sequence[str], env: Mapping[str, str], log: Path, say: Say) -> None:
+def _run_build(command: Sequence[str], env: Mapping[str, str], log: Path, say: Console) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out:
         try:
@@ -155,7 +155,7 @@ def _run_build(command: Sequence[str], env: Mapping[str, str], log: Path, say: S
         raise _build_error(log, say)
 
 
-def _build_error(log: Path, say: Say) -> KitError:
+def _build_error(log: Path, say: Console) -> KitError:
     text = log.read_text(encoding="utf-8", errors="replace")
     known = explain(text, "build")
     say.line()

@@ -13,14 +13,14 @@ from sidecar.common.errors import StackError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sidecar.engine.host_client import Container
+    from sidecar.engine.host_client import ListedContainer
     from sidecar.settings import Settings
 
 _LOOPBACK = "127.0.0.1"
 _EVERYWHERE = frozenset({"0.0.0.0", "", "::"})  # noqa: S104  compared, never bound
 
 
-def check(settings: Settings, containers: Sequence[Container]) -> None:
+def check(settings: Settings, containers: Sequence[ListedContainer]) -> None:
     """Refuse a port that somebody else holds; our own running stack may.
 
     Raises:
@@ -39,10 +39,10 @@ class Holder:
     """Who holds a port; `container` when it is one of this engine's."""
 
     text: str
-    container: Container | None = None
+    container: ListedContainer | None = None
 
 
-def holder_of(port: int, containers: Sequence[Container], address: str = _LOOPBACK) -> Holder | None:
+def holder_of(port: int, containers: Sequence[ListedContainer], address: str = _LOOPBACK) -> Holder | None:
     """Who holds a port of an address of this machine; None when it is free."""
     container = _container_on(port, containers, address)
     if container is not None:
@@ -50,7 +50,7 @@ def holder_of(port: int, containers: Sequence[Container], address: str = _LOOPBA
     return None if _is_free(port, address) else Holder(_process_on(port))
 
 
-def _container_on(port: int, containers: Sequence[Container], wanted: str) -> Container | None:
+def _container_on(port: int, containers: Sequence[ListedContainer], wanted: str) -> ListedContainer | None:
     for one in containers:
         if any(
             number == port and (wanted in _EVERYWHERE or address in _EVERYWHERE or address == wanted)
@@ -60,12 +60,12 @@ def _container_on(port: int, containers: Sequence[Container], wanted: str) -> Co
     return None
 
 
-def _describe(holder: Container) -> str:
+def _describe(holder: ListedContainer) -> str:
     of = f" of the stack {holder.project!r}" if holder.project else ""
     return f"the container {holder.name}{of}"
 
 
-def _fix(knob: str, port: int, holder: Container | None) -> str:
+def _fix(knob: str, port: int, holder: ListedContainer | None) -> str:
     other = f"make up {knob}={port + 100 if port + 100 < 65536 else port - 100}"  # noqa: PLR2004  the end of TCP's ports
     if holder and holder.service == "locust-master":
         return f"{other}, or end that stack: make down PROJECT={holder.project}"

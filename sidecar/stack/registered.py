@@ -11,8 +11,8 @@ from sidecar.locust_api.control import Web, WebError, WebGuardedError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sidecar.common.say import Say
-    from sidecar.engine.host_client import Container, Engine
+    from sidecar.common.say import Console
+    from sidecar.engine.host_client import HostEngine, ListedContainer
 
 DEADLINE_SECONDS = 90.0
 _LOOK_EACH_SECONDS = 0.3
@@ -33,20 +33,20 @@ class Clock:
 
 
 @dataclass
-class _Watch:
+class _TrackedContainer:
     """What was seen so far of containers that are down."""
 
     next_look: float = 0.0
     down_looks: int = 0
-    down: Container | None = None
+    down: ListedContainer | None = None
 
 
 def wait(
     web: Web,
-    engine: Engine,
+    engine: HostEngine,
     project: str,
     wanted: int,
-    say: Say,
+    say: Console,
     clock: Clock,
     deadline_seconds: float = DEADLINE_SECONDS,
     *,
@@ -61,7 +61,7 @@ def wait(
 
     """
     end = clock.now() + deadline_seconds
-    watch = _Watch()
+    watch = _TrackedContainer()
     while True:
         count, guarded = _count(web, engine, project)
         if count == wanted or (others and count is not None and count > wanted):
@@ -79,7 +79,12 @@ def wait(
 
 
 def wait_healthy(
-    engine: Engine, project: str, wanted: int, say: Say, clock: Clock, deadline_seconds: float = DEADLINE_SECONDS
+    engine: HostEngine,
+    project: str,
+    wanted: int,
+    say: Console,
+    clock: Clock,
+    deadline_seconds: float = DEADLINE_SECONDS,
 ) -> str:
     """Wait until `wanted` workers hear the master of another machine, which their health tells; in a few words.
 
@@ -88,7 +93,7 @@ def wait_healthy(
 
     """
     end = clock.now() + deadline_seconds
-    watch = _Watch()
+    watch = _TrackedContainer()
     while True:
         healthy = _healthy(engine, project)
         if healthy == wanted:
@@ -104,11 +109,11 @@ def wait_healthy(
         clock.sleep(_CONTAINERS_EACH_SECONDS)
 
 
-def _healthy(engine: Engine, project: str) -> int:
+def _healthy(engine: HostEngine, project: str) -> int:
     return sum(1 for one in engine.containers(project) if one.service == "locust-worker" and one.healthy)
 
 
-def _count(web: Web, engine: Engine, project: str) -> tuple[int | None, bool]:
+def _count(web: Web, engine: HostEngine, project: str) -> tuple[int | None, bool]:
     """How many workers there are, None while nothing answers; and whether containers had to be asked."""
     try:
         status = web.status()
@@ -121,7 +126,7 @@ def _count(web: Web, engine: Engine, project: str) -> tuple[int | None, bool]:
         return None, False
 
 
-def _living(workers: Sequence[str], containers: Sequence[Container]) -> int:
+def _living(workers: Sequence[str], containers: Sequence[ListedContainer]) -> int:
     """How many of the master's workers live in a container of the stack.
 
     A worker that was replaced while it started says no goodbye, and the master counts it for seconds to come; its id
@@ -133,19 +138,19 @@ def _living(workers: Sequence[str], containers: Sequence[Container]) -> int:
     return sum(1 for worker in workers if worker[:_HOSTNAME_LENGTH] in there)
 
 
-def _look(watch: _Watch, engine: Engine, project: str) -> None:
+def _look(watch: _TrackedContainer, engine: HostEngine, project: str) -> None:
     down = _first_down(engine.containers(project))
     watch.down_looks = watch.down_looks + 1 if down else 0
     watch.down = down
 
 
-def _first_down(containers: Sequence[Container]) -> Container | None:
+def _first_down(containers: Sequence[ListedContainer]) -> ListedContainer | None:
     """A Locust container that is down, the master before a worker: without it no worker can register."""
     down = [one for one in containers if one.state in _DOWN and one.service in _LOCUST_SERVICES and not one.oneoff]
     return min(down, key=lambda one: one.service, default=None)
 
 
-def _cannot_live(one: Container, engine: Engine, say: Say) -> StackError:
+def _cannot_live(one: ListedContainer, engine: HostEngine, say: Console) -> StackError:
     about = engine.inspect(one.id).get("State") or {}
     killed = ", killed for lack of memory" if about.get("OOMKilled") else ""
     _print_logs(one, engine, say)
@@ -156,7 +161,9 @@ def _cannot_live(one: Container, engine: Engine, say: Say) -> StackError:
     )
 
 
-def _too_late(count: int | None, wanted: int, deadline: float, watch: _Watch, engine: Engine, say: Say) -> StackError:
+def _too_late(
+    count: int | None, wanted: int, deadline: float, watch: _TrackedContainer, engine: HostEngine, say: Console
+) -> StackError:
     if watch.down is not None:
         return _cannot_live(watch.down, engine, say)
     if count is None:
@@ -167,7 +174,7 @@ def _too_late(count: int | None, wanted: int, deadline: float, watch: _Watch, en
     )
 
 
-def _print_logs(one: Container, engine: Engine, say: Say) -> None:
+def _print_logs(one: ListedContainer, engine: HostEngine, say: Console) -> None:
     say.line()
     for line in engine.logs(one.id, _LOG_LINES):
         say.line(f"    {one.name} | {line}")

@@ -16,7 +16,7 @@ from sidecar.stack import ports
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sidecar.engine.host_client import Container
+    from sidecar.engine.host_client import ListedContainer
     from sidecar.settings import Settings
 
 GATE = "gate"
@@ -25,7 +25,7 @@ _SHARED = ("LOCUSTFILE", "CLASSES", "TAGS", "EXCLUDE_TAGS", "STOP_TIMEOUT", *(on
 _FAR_AWAY = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}  # documentation's; nothing is sent there
 
 
-def check(settings: Settings, containers: Sequence[Container]) -> None:
+def check(settings: Settings, containers: Sequence[ListedContainer]) -> None:
     """Refuse an address that cannot be opened for workers of other machines.
 
     Raises:

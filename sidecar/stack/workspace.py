@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sidecar.common.errors import EngineError, SettingError, StackError
 from sidecar.engine.endpoint import find_socket
-from sidecar.engine.host_client import Container, Engine
+from sidecar.engine.host_client import HostEngine, ListedContainer
 from sidecar.locust_api.control import Web, place
 from sidecar.settings import Settings, command_line, dotenv, load, project_name
 from sidecar.settings.addresses import shown
@@ -91,7 +91,7 @@ def expected_workers(settings: Settings) -> int:
     return settings.workers * int(raw) if raw.isdigit() and int(raw) > 0 else settings.workers
 
 
-def refuse_foreign(containers: Sequence[Container], settings: Settings) -> None:
+def refuse_foreign(containers: Sequence[ListedContainer], settings: Settings) -> None:
     """Refuse to touch a stack of the same name that another checkout started; a checkout that has moved may.
 
     Raises:
@@ -113,13 +113,13 @@ def refuse_foreign(containers: Sequence[Container], settings: Settings) -> None:
 def refuse_foreign_if_known(settings: Settings, environ: Mapping[str, str]) -> None:
     """The same for a verb that needs no Docker: where the engine cannot be asked, there is nothing to refuse."""
     try:
-        containers = Engine(find_socket(environ)).containers(settings.project)
+        containers = HostEngine(find_socket(environ)).containers(settings.project)
     except EngineError:
         return
     refuse_foreign(containers, settings)
 
 
-def running_stack(engine: Engine, settings: Settings) -> tuple[Container, ...]:
+def running_stack(engine: HostEngine, settings: Settings) -> tuple[ListedContainer, ...]:
     """The project's own containers, with its master running.
 
     Raises:

@@ -8,26 +8,26 @@ from datetime import datetime
 
 from sidecar.common import units
 from sidecar.incidents.warnings import THROTTLED_PERCENT
-from sidecar.model.incident import Reason
+from sidecar.model.incident import ExitReason
 from sidecar.model.snapshot import Container
-from sidecar.views.lines import DIM, ERROR, OK, SELECTED, WARN, Line, Span, line
+from sidecar.views.lines import DIM, ERROR, OK, SELECTED, WARN, Line, TextSpan, line
 from sidecar.views.order import badness, is_high
 
 BAR = "MEMORY"
 NAME = "CONTAINER"
 _SOON_SECONDS = 600.0
 _ENDS = {
-    Reason.OOM: "OOM-killed",
-    Reason.STOPPED: "stopped",
-    Reason.KILLED: "killed",
-    Reason.LOST_MASTER: "no master",
-    Reason.FINISHED: "finished",
-    Reason.UNSEEN: "ended",
+    ExitReason.OOM: "OOM-killed",
+    ExitReason.STOPPED: "stopped",
+    ExitReason.KILLED: "killed",
+    ExitReason.LOST_MASTER: "no master",
+    ExitReason.FINISHED: "finished",
+    ExitReason.UNSEEN: "ended",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ContainerRow:
     """What a row is made of: the container, and what must be known beside it."""
 
     container: Container
@@ -48,12 +48,12 @@ class Column:
     """
 
     title: str
-    cell: Callable[[Row], Span]
+    cell: Callable[[ContainerRow], TextSpan]
     right: bool = True
     rank: int = 0
     least: int = 0
     most: int | None = None
-    quiet: Callable[[Row], bool] | None = None
+    quiet: Callable[[ContainerRow], bool] | None = None
 
 
 def state_of(container: Container) -> tuple[str, str]:
@@ -80,89 +80,89 @@ def memory_bar(container: Container, width: int) -> Line:
     if percent is None or not container.memory_limit_bytes:
         return line(" " * width)
     filled = max(0, min(width, round(percent / 100 * width)))
-    return line(Span("█" * filled, _memory_style(container) or OK), Span("░" * (width - filled), DIM))
+    return line(TextSpan("█" * filled, _memory_style(container) or OK), TextSpan("░" * (width - filled), DIM))
 
 
-def _mark(row: Row) -> Span:
-    return (Span(" "), Span("!", WARN), Span("✗", ERROR))[badness(row.container)]
+def _mark(row: ContainerRow) -> TextSpan:
+    return (TextSpan(" "), TextSpan("!", WARN), TextSpan("✗", ERROR))[badness(row.container)]
 
 
-def _name(row: Row) -> Span:
-    return Span(row.name, SELECTED if row.selected else "")
+def _name(row: ContainerRow) -> TextSpan:
+    return TextSpan(row.name, SELECTED if row.selected else "")
 
 
-def _node(row: Row) -> Span:
-    return Span(row.container.node or units.UNKNOWN)
+def _node(row: ContainerRow) -> TextSpan:
+    return TextSpan(row.container.node or units.UNKNOWN)
 
 
-def _state(row: Row) -> Span:
-    return Span(*state_of(row.container))
+def _state(row: ContainerRow) -> TextSpan:
+    return TextSpan(*state_of(row.container))
 
 
-def _count(value: int | None, style: str) -> Span:
-    return Span(units.UNKNOWN, DIM) if value is None else Span(str(value), style if value else DIM)
+def _count(value: int | None, style: str) -> TextSpan:
+    return TextSpan(units.UNKNOWN, DIM) if value is None else TextSpan(str(value), style if value else DIM)
 
 
-def _eta(row: Row) -> Span:
+def _eta(row: ContainerRow) -> TextSpan:
     seconds = row.container.oom_eta_seconds
     if seconds is None:
-        return Span(units.UNKNOWN, DIM)
-    return Span(units.duration(seconds), ERROR if seconds < _SOON_SECONDS else WARN)
+        return TextSpan(units.UNKNOWN, DIM)
+    return TextSpan(units.duration(seconds), ERROR if seconds < _SOON_SECONDS else WARN)
 
 
-def _cpu(row: Row) -> Span:
+def _cpu(row: ContainerRow) -> TextSpan:
     return _known(row.container.cpu_percent, units.percent(row.container.cpu_percent, 2 if row.roomy else 1))
 
 
-def _throttled(row: Row) -> Span:
+def _throttled(row: ContainerRow) -> TextSpan:
     value = row.container.throttled_percent
-    return Span(units.percent(value), DIM if not value else WARN if value >= THROTTLED_PERCENT else "")
+    return TextSpan(units.percent(value), DIM if not value else WARN if value >= THROTTLED_PERCENT else "")
 
 
 def _memory_style(container: Container) -> str:
     return WARN if is_high(container) else ""
 
 
-def _memory_percent(row: Row) -> Span:
+def _memory_percent(row: ContainerRow) -> TextSpan:
     value = row.container.memory_percent
     text = units.percent(value, 2 if row.roomy else 0)
-    return Span(text, _memory_style(row.container)) if value is not None else Span(text, DIM)
+    return TextSpan(text, _memory_style(row.container)) if value is not None else TextSpan(text, DIM)
 
 
-def _memory(row: Row) -> Span:
+def _memory(row: ContainerRow) -> TextSpan:
     used, limit = row.container.memory_working_set_bytes, row.container.memory_limit_bytes
     digits = 4 if row.roomy else 3
     if used is None:
-        return Span(units.UNKNOWN, DIM)
+        return TextSpan(units.UNKNOWN, DIM)
     ceiling = units.memory(limit, digits) if limit else "no limit"
-    return Span(f"{units.memory(used, digits)}{_slash(row)}{ceiling}", _memory_style(row.container))
+    return TextSpan(f"{units.memory(used, digits)}{_slash(row)}{ceiling}", _memory_style(row.container))
 
 
-def _slash(row: Row) -> str:
+def _slash(row: ContainerRow) -> str:
     return " / " if row.roomy else "/"
 
 
-def _pair(row: Row, first: int | None, second: int | None) -> Span:
+def _pair(row: ContainerRow, first: int | None, second: int | None) -> TextSpan:
     if first is None or second is None:
-        return Span(units.UNKNOWN, DIM)
-    return Span(f"{units.traffic(first)}{_slash(row)}{units.traffic(second)}")
+        return TextSpan(units.UNKNOWN, DIM)
+    return TextSpan(f"{units.traffic(first)}{_slash(row)}{units.traffic(second)}")
 
 
-def _network(row: Row) -> Span:
+def _network(row: ContainerRow) -> TextSpan:
     return _pair(row, row.container.network_rx_bytes, row.container.network_tx_bytes)
 
 
-def _block(row: Row) -> Span:
+def _block(row: ContainerRow) -> TextSpan:
     return _pair(row, row.container.block_read_bytes, row.container.block_write_bytes)
 
 
-def _uptime(row: Row) -> Span:
+def _uptime(row: ContainerRow) -> TextSpan:
     started = row.container.started_at if row.container.state == "running" else None
     return _known(started, units.duration((row.now - started).total_seconds()) if started else "")
 
 
-def _known(value: object, text: str) -> Span:
-    return Span(units.UNKNOWN, DIM) if value is None else Span(text)
+def _known(value: object, text: str) -> TextSpan:
+    return TextSpan(units.UNKNOWN, DIM) if value is None else TextSpan(text)
 
 
 COLUMNS = (
@@ -175,7 +175,7 @@ COLUMNS = (
     Column("OOM IN", _eta, rank=1, quiet=lambda row: row.container.oom_eta_seconds is None),
     Column("CPU", _cpu, least=6),
     Column("THR", _throttled, rank=3, least=3, quiet=lambda row: not row.container.throttled_percent),
-    Column(BAR, lambda _: Span(""), right=False, rank=4),
+    Column(BAR, lambda _: TextSpan(""), right=False, rank=4),
     Column("%", _memory_percent, least=4),
     Column("USED/LIMIT", _memory, rank=1, least=12),
     Column("NET RX/TX", _network, rank=5, least=13),

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from sidecar.model.incident import Kind
+from sidecar.model.incident import IncidentKind
 from sidecar.model.snapshot import Container, Snapshot, Warn
 from sidecar.views import locust_tables, top
 from sidecar.views.lines import (
@@ -19,7 +19,7 @@ from sidecar.views.lines import (
     TITLE,
     WARN,
     Line,
-    Span,
+    TextSpan,
     fit,
     heading,
     join_fitting,
@@ -33,8 +33,8 @@ from sidecar.views.order import SORTS_BY_KEY, WORST, ordered
 from sidecar.views.scene import Drawing, Scene
 from sidecar.views.shares import Shares
 from sidecar.views.state import ViewState
-from sidecar.views.stories import Story, current, stories
-from sidecar.views.table import Group, Look, tables
+from sidecar.views.stories import IncidentGroup, current, stories
+from sidecar.views.table import Look, TableGroup, tables
 from sidecar.views.ticker import summary, ticker
 
 _MOST_WARNING_ROWS = 4
@@ -113,7 +113,7 @@ class _Frame:
 
     def _alerts(self, warnings: Sequence[list[Line]], shares: Shares) -> Iterator[Line]:
         if self.is_calm:
-            yield heading(f"All is well{self.suffix}", self.width, line(Span("no warnings, no incidents", OK)))
+            yield heading(f"All is well{self.suffix}", self.width, line(TextSpan("no warnings, no incidents", OK)))
             return
         yield heading("Warnings", self.width, _warnings_summary(self.alerts))
         yield from _as_many_as_fit(warnings, shares.warnings)
@@ -132,7 +132,7 @@ class _Frame:
             self.state.sort,
             self.state.reverse,
         )
-        head, (own, watched) = tables([Group(self.own, rows), Group(self.watched, watched_rows)], look)
+        head, (own, watched) = tables([TableGroup(self.own, rows), TableGroup(self.watched, watched_rows)], look)
         yield self._containers_heading("Containers", self.own)
         yield from [head, *own] if self.own else [line("  no containers")]
         if self.snapshot.watched:
@@ -141,7 +141,7 @@ class _Frame:
 
     def _containers_heading(self, title: str, containers: Sequence[Container]) -> Line:
         named = title + self.suffix + self._sorted_by()
-        return heading(named, self.width, _states(containers, self.width - width_of([Span(named)]) - 8))
+        return heading(named, self.width, _states(containers, self.width - width_of([TextSpan(named)]) - 8))
 
     def _sorted_by(self) -> str:
         way = SORTS_BY_KEY.get(self.state.sort)
@@ -177,18 +177,18 @@ class _Frame:
         return [heading(f"Log of {logs[0].service}{self.suffix}", self.width), *tail(logs, room, self.scene.zone)]
 
 
-def _without_known_blindness(told: Sequence[Story], snapshot: Snapshot) -> list[Story]:
+def _without_known_blindness(told: Sequence[IncidentGroup], snapshot: Snapshot) -> list[IncidentGroup]:
     """Leave out the incidents that tell of a span without sight which has a line of its own at the top."""
     said = {one.since for one in snapshot.blind if one.until is None or not one.covered}
-    return [story for story in told if story.root.kind is not Kind.BLIND or story.root.at not in said]
+    return [story for story in told if story.root.kind is not IncidentKind.BLIND or story.root.at not in said]
 
 
 def _warnings_summary(alerts: Sequence[Warn]) -> Line:
     if not alerts:
-        return line(Span("none", OK))
+        return line(TextSpan("none", OK))
     errors = sum(1 for alert in alerts if alert.severity == "error")
     parts = [(errors, "error", ERROR), (len(alerts) - errors, "warning", WARN)]
-    spans = [Span(f"{number} {word}{'' if number == 1 else 's'}", style) for number, word, style in parts if number]
+    spans = [TextSpan(f"{number} {word}{'' if number == 1 else 's'}", style) for number, word, style in parts if number]
     return join_fitting([(span,) for span in spans], ", ", 40)
 
 
@@ -196,7 +196,9 @@ def _warning(alert: Warn, width: int) -> list[Line]:
     """Draw a warning on one or more lines: the most important text is wrapped, never cut."""
     mark, style = ("✗ ", ERROR) if alert.severity == "error" else ("! ", WARN)
     rows = wrapped(alert.text, width - len(mark), _MOST_WARNING_ROWS)
-    return [line(Span(mark if number == 0 else "  ", style), Span(row, style)) for number, row in enumerate(rows)]
+    return [
+        line(TextSpan(mark if number == 0 else "  ", style), TextSpan(row, style)) for number, row in enumerate(rows)
+    ]
 
 
 def _as_many_as_fit(blocks: Sequence[list[Line]], room: int) -> Iterator[Line]:
@@ -205,7 +207,7 @@ def _as_many_as_fit(blocks: Sequence[list[Line]], room: int) -> Iterator[Line]:
     left = room if total <= room else max(1, room - 1)  # one line of a warning says more than a count
     for number, block in enumerate(blocks):
         if left <= 0 and room > 1:
-            yield line(Span(f"  … {len(blocks) - number} more", DIM))
+            yield line(TextSpan(f"  … {len(blocks) - number} more", DIM))
         if left <= 0:
             return
         yield from shortened(block, left)
@@ -220,10 +222,10 @@ def _states(containers: Sequence[Container], width: int) -> Line:
         trouble = trouble or ("unhealthy" if one.health == "unhealthy" else "")
         if trouble:
             wrong[one.service, trouble] = wrong.get((one.service, trouble), 0) + 1
-    parts = [line(Span(f"{number} {service} {word}", ERROR)) for (service, word), number in sorted(wrong.items())]
+    parts = [line(TextSpan(f"{number} {service} {word}", ERROR)) for (service, word), number in sorted(wrong.items())]
     kills = sum(one.oom_kills or 0 for one in containers)
     if kills:
-        parts.append(line(Span(f"{kills} OOM kill{'' if kills == 1 else 's'}", ERROR)))
+        parts.append(line(TextSpan(f"{kills} OOM kill{'' if kills == 1 else 's'}", ERROR)))
     running = [one for one in containers if one.state == "running"]
     healthy = sum(one.health == "healthy" for one in running)
     parts.append(line(f"{len(running)} running"))
@@ -234,4 +236,4 @@ def _states(containers: Sequence[Container], width: int) -> Line:
 
 def _dimmed(spans: Line) -> Line:
     """Take the life out of a line, so that old figures do not look like present ones; warnings keep their style."""
-    return tuple(span if span.style in {WARN, ERROR, TITLE} else Span(span.text, DIM) for span in spans)
+    return tuple(span if span.style in {WARN, ERROR, TITLE} else TextSpan(span.text, DIM) for span in spans)

@@ -6,29 +6,29 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, tzinfo
 
 from sidecar.common import units
-from sidecar.model.incident import PROVISIONAL, Evidence, Incident, MemorySample, Reason
+from sidecar.model.incident import PROVISIONAL, EvidenceItem, ExitReason, Incident, MemorySample
 from sidecar.model.naming import KIND_NAMES, told
 from sidecar.model.snapshot import Snapshot
-from sidecar.views.lines import DIM, TITLE, WARN, Line, Span, line, wrapped
-from sidecar.views.stories import Story, container_of, goes_on, stories
+from sidecar.views.lines import DIM, TITLE, WARN, Line, TextSpan, line, wrapped
+from sidecar.views.stories import IncidentGroup, container_of, goes_on, stories
 from sidecar.views.ticker import MARKS, STYLES, block
 
 _LABEL = 15
 _STEPS = "▁▂▃▄▅▆▇█"
 _REASONS = {
-    Reason.OOM: "by an OOM kill",
-    Reason.STOPPED: "stopped on request",
-    Reason.KILLED: "by SIGKILL, sent by nobody in sight",
-    Reason.CRASHED: "crashed",
-    Reason.LOST_MASTER: "gave its master up",
-    Reason.FINISHED: "of its own accord",
-    Reason.UNSEEN: "while nobody could look",
+    ExitReason.OOM: "by an OOM kill",
+    ExitReason.STOPPED: "stopped on request",
+    ExitReason.KILLED: "by SIGKILL, sent by nobody in sight",
+    ExitReason.CRASHED: "crashed",
+    ExitReason.LOST_MASTER: "gave its master up",
+    ExitReason.FINISHED: "of its own accord",
+    ExitReason.UNSEEN: "while nobody could look",
 }
 _MOMENT = timedelta(seconds=1)  # what is shorter happened at once
 _MOST_ROWS = 20  # of one text: what is longer says no more
 
 
-def story_of(incident_id: str | None, snapshot: Snapshot) -> Story | None:
+def story_of(incident_id: str | None, snapshot: Snapshot) -> IncidentGroup | None:
     """Find the story that an incident is in."""
     return next(
         (
@@ -45,7 +45,7 @@ def detail(incident: Incident, snapshot: Snapshot, *, width: int, zone: tzinfo |
     style = STYLES[incident.severity]
     head = f"{MARKS[incident.severity]} {KIND_NAMES[incident.kind]}"
     texts = wrapped(told(incident, snapshot.project), width, _MOST_ROWS)
-    lines = [line(Span(head, style), f"  {_when(incident, zone, now)}"), *(line(text) for text in texts), ()]
+    lines = [line(TextSpan(head, style), f"  {_when(incident, zone, now)}"), *(line(text) for text in texts), ()]
     for name, text in _facts(incident, snapshot, zone):
         lines += _labelled(name, text, width)
     lines += _relatives(incident, snapshot, width, zone)
@@ -53,7 +53,7 @@ def detail(incident: Incident, snapshot: Snapshot, *, width: int, zone: tzinfo |
         lines += [()] if not number or piece.lines or piece.samples else []
         lines += _evidence(piece, incident, width, zone)
     if not incident.evidence:
-        lines += [(), line(Span("No evidence is kept with it.", DIM))]
+        lines += [(), line(TextSpan("No evidence is kept with it.", DIM))]
     return lines
 
 
@@ -117,19 +117,19 @@ def _relatives(incident: Incident, snapshot: Snapshot, width: int, zone: tzinfo 
         return
     everyone = (story.root, *story.consequences)
     yield ()
-    yield line(Span("What followed from what", TITLE))
+    yield line(TextSpan("What followed from what", TITLE))
     for one in everyone:
-        yield from block(Story(one), snapshot, width, zone, 2)
+        yield from block(IncidentGroup(one), snapshot, width, zone, 2)
 
 
-def _evidence(piece: Evidence, incident: Incident, width: int, zone: tzinfo | None) -> Iterator[Line]:
+def _evidence(piece: EvidenceItem, incident: Incident, width: int, zone: tzinfo | None) -> Iterator[Line]:
     clock = f"{units.clock(piece.at, zone)}  " if piece.at else ""
     yield from _labelled(piece.what.replace("_", " "), clock + piece.text, width)
     if piece.samples:
         yield from _curve(piece.samples, incident.memory_limit_bytes, width, zone)
     for text in piece.lines:
         for number, row in enumerate(wrapped(text, width - 4, 4)):
-            yield line(Span("  │ " if not number else "  │   ", DIM), row)
+            yield line(TextSpan("  │ " if not number else "  │   ", DIM), row)
 
 
 def _curve(samples: Sequence[MemorySample], limit: int | None, width: int, zone: tzinfo | None) -> Iterator[Line]:
@@ -138,7 +138,7 @@ def _curve(samples: Sequence[MemorySample], limit: int | None, width: int, zone:
     last = samples[-room:]
     top = limit or max(one.usage_bytes for one in last) or 1
     steps = [min(len(_STEPS) - 1, int(one.usage_bytes / top * len(_STEPS))) for one in last]
-    yield line(" " * (_LABEL + 1), Span("".join(_STEPS[max(0, step)] for step in steps), WARN))
+    yield line(" " * (_LABEL + 1), TextSpan("".join(_STEPS[max(0, step)] for step in steps), WARN))
     first, end = last[0], last[-1]
     against = f" of {units.memory(limit)}" if limit else ""
     text = (
@@ -153,4 +153,4 @@ def _labelled(name: str, text: str, width: int) -> Iterator[Line]:
     rows = wrapped(text, width - _LABEL - 1, _MOST_ROWS)
     for number, row in enumerate(rows):
         label = "" if number else name[: _LABEL - 1]
-        yield line(Span(f"{label:<{_LABEL}} ", TITLE), row)
+        yield line(TextSpan(f"{label:<{_LABEL}} ", TITLE), row)

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 from sidecar.model.snapshot import Container, Snapshot
 from sidecar.views.order import SORTS, ordered
-from sidecar.views.state import ViewState, Where
+from sidecar.views.state import ScreenName, ViewState
 from sidecar.views.stories import stories
 
 Action = Callable[[ViewState, Snapshot], ViewState]
-_ALL = frozenset(Where)
-_MAIN = frozenset({Where.MAIN})
-_LISTS = frozenset({Where.MAIN, Where.INCIDENTS})
+_ALL = frozenset(ScreenName)
+_MAIN = frozenset({ScreenName.MAIN})
+_LISTS = frozenset({ScreenName.MAIN, ScreenName.INCIDENTS})
 _ANYTHING = 1_000_000  # further than any list or text is long
 
 
@@ -30,7 +30,7 @@ class Key:
     does: str
     action: Action
     short: str = ""
-    where: frozenset[Where] = _ALL
+    where: frozenset[ScreenName] = _ALL
 
 
 def pressed(key: str, state: ViewState, snapshot: Snapshot) -> ViewState:
@@ -41,10 +41,10 @@ def pressed(key: str, state: ViewState, snapshot: Snapshot) -> ViewState:
     return state
 
 
-def foot(where: Where) -> list[tuple[str, str]]:
+def foot(where: ScreenName) -> list[tuple[str, str]]:
     """Return what the foot line says on a screen: (key, word)."""
     keys = [(row.label, row.short) for row in KEYS if row.short and where in row.where]
-    return [(_BACK, "back"), *keys] if where is not Where.MAIN else keys
+    return [(_BACK, "back"), *keys] if where is not ScreenName.MAIN else keys
 
 
 def _leave(state: ViewState, _: Snapshot) -> ViewState:
@@ -55,7 +55,7 @@ def _pause(state: ViewState, _: Snapshot) -> ViewState:
     return replace(state, paused=not state.paused)
 
 
-def _open(where: Where) -> Action:
+def _open(where: ScreenName) -> Action:
     """Make the action that opens a screen, or leaves it when it is the one that is open."""
 
     def action(state: ViewState, snapshot: Snapshot) -> ViewState:
@@ -68,16 +68,16 @@ def _open(where: Where) -> Action:
 
 def _back(state: ViewState, _: Snapshot) -> ViewState:
     if not state.trail:
-        return replace(state, where=Where.MAIN, container=None, incident=None, scroll=0)
+        return replace(state, where=ScreenName.MAIN, container=None, incident=None, scroll=0)
     return replace(state, where=state.trail[-1], trail=state.trail[:-1], scroll=0)
 
 
 def _enter(state: ViewState, snapshot: Snapshot) -> ViewState:
     """Open what is selected: an incident in their list, else the container's log."""
-    if state.where is not Where.INCIDENTS:
+    if state.where is not ScreenName.INCIDENTS:
         return _log(state, snapshot)
     chosen = _chosen_incident(state, snapshot)
-    return state if chosen is None else _open(Where.INCIDENT)(replace(state, incident=chosen), snapshot)
+    return state if chosen is None else _open(ScreenName.INCIDENT)(replace(state, incident=chosen), snapshot)
 
 
 def _chosen_incident(state: ViewState, snapshot: Snapshot) -> str | None:
@@ -88,17 +88,19 @@ def _chosen_incident(state: ViewState, snapshot: Snapshot) -> str | None:
 
 def _log(state: ViewState, snapshot: Snapshot) -> ViewState:
     """Open the log of the selected container, or of the container that the selected incident is of."""
-    if state.where is Where.LOG:
+    if state.where is ScreenName.LOG:
         return _back(state, snapshot)
-    name = _container_of_incident(state, snapshot) if state.where in {Where.INCIDENTS, Where.INCIDENT} else None
+    name = (
+        _container_of_incident(state, snapshot) if state.where in {ScreenName.INCIDENTS, ScreenName.INCIDENT} else None
+    )
     everyone = _containers(state, snapshot)
     known = {one.name for one in everyone}
     name = name or (state.container if state.container in known else None) or (everyone[0].name if everyone else None)
-    return state if name is None else _open(Where.LOG)(replace(state, container=name), snapshot)
+    return state if name is None else _open(ScreenName.LOG)(replace(state, container=name), snapshot)
 
 
 def _container_of_incident(state: ViewState, snapshot: Snapshot) -> str | None:
-    chosen = state.incident if state.where is Where.INCIDENT else _chosen_incident(state, snapshot)
+    chosen = state.incident if state.where is ScreenName.INCIDENT else _chosen_incident(state, snapshot)
     return next((one.container for one in snapshot.incidents if one.id == chosen), None)
 
 
@@ -112,13 +114,13 @@ def _move(step: int, *, by_page: bool = False) -> Action:
 
     def action(state: ViewState, snapshot: Snapshot) -> ViewState:
         distance = step * state.page if by_page else step
-        if state.where is Where.MAIN:
+        if state.where is ScreenName.MAIN:
             names = [one.name for one in _containers(state, snapshot)]
             return replace(state, container=_moved(names, state.container, distance))
-        if state.where is Where.INCIDENTS:
+        if state.where is ScreenName.INCIDENTS:
             ids = [story.root.id for story in stories(snapshot)]
             return replace(state, incident=_moved(ids, _chosen_incident(state, snapshot), distance))
-        if state.where is Where.LOG:  # a log is looked at from its end
+        if state.where is ScreenName.LOG:  # a log is looked at from its end
             distance = -distance
         return replace(state, scroll=max(0, min(state.reach, state.scroll + distance)))
 
@@ -151,7 +153,7 @@ _WAYS = ", ".join(way.key for way in SORTS)
 
 KEYS = (
     Key(("q", "Q", "ctrl-c", "ctrl-d"), "q", "leave (Ctrl-C and Ctrl-D, too)", _leave, "leaves"),
-    Key(("?", "h"), "?", "this help", _open(Where.HELP), "help"),
+    Key(("?", "h"), "?", "this help", _open(ScreenName.HELP), "help"),
     Key(("up", "k"), "↑ k", "select the one above; move the text", _move(-1)),
     Key(("down", "j"), "↓ j", "select the one below; move the text", _move(1)),
     Key(("pageup", "b"), "PgUp b", "a page up", _move(-1, by_page=True)),
@@ -160,8 +162,8 @@ KEYS = (
     Key(("end", "G"), "End G", "to the last; in a log, to the newest line", _move(_ANYTHING)),
     Key(("enter",), "Enter", "open what is selected: a container's log, an incident", _enter, "opens", _LISTS),
     Key(("l",), "l", "the log of the selected container, or of the incident's", _log),
-    Key(("i",), "i", "all incidents, and from there each one's evidence", _open(Where.INCIDENTS), "incidents"),
-    Key(("f",), "f", "Locust's failures and endpoints", _open(Where.LOCUST), "failures"),
+    Key(("i",), "i", "all incidents, and from there each one's evidence", _open(ScreenName.INCIDENTS), "incidents"),
+    Key(("f",), "f", "Locust's failures and endpoints", _open(ScreenName.LOCUST), "failures"),
     Key(("s",), "s", f"sort by the next of: {_WAYS}", _sort(1), "sort", _MAIN),
     Key(("S",), "S", "sort by the one before", _sort(-1), where=_MAIN),
     Key(("r",), "r", "reverse the order", _reverse, where=_MAIN),

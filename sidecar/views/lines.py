@@ -26,7 +26,7 @@ _PRESENTATION = str.maketrans("", "", "\ufe0e\ufe0f")
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TextSpan:
     """A piece of text in one style; the text is made harmless on the way in."""
 
     text: str
@@ -40,7 +40,7 @@ class Span:
         object.__setattr__(self, "text", harmless(text))
 
 
-Line = tuple[Span, ...]
+Line = tuple[TextSpan, ...]
 
 
 def harmless(text: str) -> str:
@@ -48,17 +48,17 @@ def harmless(text: str) -> str:
     return clean(text[:MOST_CHARACTERS]).translate(_PRESENTATION)
 
 
-def line(*parts: str | Span) -> Line:
+def line(*parts: str | TextSpan) -> Line:
     """Make a line; a bare string has no style."""
-    return tuple(part if isinstance(part, Span) else Span(part) for part in parts)
+    return tuple(part if isinstance(part, TextSpan) else TextSpan(part) for part in parts)
 
 
-def text_of(spans: Iterable[Span]) -> str:
+def text_of(spans: Iterable[TextSpan]) -> str:
     """Return a line's text, without styles and without trailing blanks."""
     return "".join(span.text for span in spans).rstrip()
 
 
-def width_of(spans: Iterable[Span]) -> int:
+def width_of(spans: Iterable[TextSpan]) -> int:
     """Return how many terminal cells a line takes."""
     return sum(cell_len(span.text) for span in spans)
 
@@ -107,12 +107,12 @@ def fit(spans: Line, width: int) -> Line:
     return tuple(_fitted(spans, width))
 
 
-def _fitted(spans: Line, width: int) -> Iterator[Span]:
+def _fitted(spans: Line, width: int) -> Iterator[TextSpan]:
     left = width
     for span in spans:
         size = cell_len(span.text)
         if size > left:
-            yield Span(cut(span.text, left), span.style)
+            yield TextSpan(cut(span.text, left), span.style)
             return
         left -= size
         yield span
@@ -133,14 +133,14 @@ def shortened(block: Sequence[Line], rows: int) -> list[Line]:
         return list(block)
     *before, last = block[:rows]
     *start, end = last
-    return [*before, (*start, Span(f"{end.text[:-1]}{ELLIPSIS}", end.style))]
+    return [*before, (*start, TextSpan(f"{end.text[:-1]}{ELLIPSIS}", end.style))]
 
 
 def join_fitting(parts: Iterable[Line], separator: str, width: int) -> Line:
     """Join as many parts as fit, whole ones only, in order."""
     joined: Line = ()
     for part in parts:
-        longer = (*joined, Span(separator, DIM), *part) if joined else part
+        longer = (*joined, TextSpan(separator, DIM), *part) if joined else part
         if width_of(longer) > width:
             break
         joined = longer
@@ -149,6 +149,6 @@ def join_fitting(parts: Iterable[Line], separator: str, width: int) -> Line:
 
 def heading(title: str, width: int, detail: Line = ()) -> Line:
     """Rule off a section: `── Containers  5 running ─────`."""
-    aside: Line = (Span(" · ", DIM), *detail) if detail else ()
-    start = fit((Span("── ", DIM), Span(title, TITLE), *aside, Span(" ")), width)
-    return (*start, Span("─" * max(0, width - width_of(start)), DIM))
+    aside: Line = (TextSpan(" · ", DIM), *detail) if detail else ()
+    start = fit((TextSpan("── ", DIM), TextSpan(title, TITLE), *aside, TextSpan(" ")), width)
+    return (*start, TextSpan("─" * max(0, width - width_of(start)), DIM))

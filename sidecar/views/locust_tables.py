@@ -7,48 +7,48 @@ from datetime import tzinfo
 
 from sidecar.common import units
 from sidecar.model.naming import short_worker
-from sidecar.model.snapshot import Endpoint, Failure, Worker
-from sidecar.views.lines import DIM, ERROR, TITLE, Line, Span, cut, harmless, line
+from sidecar.model.snapshot import EndpointStats, Failure, Worker
+from sidecar.views.lines import DIM, ERROR, TITLE, Line, TextSpan, cut, harmless, line
 
 _COUNT, _RATE, _TIME, _LAST = 9, 8, 9, 9
 
 
 def failures(rows: Sequence[Failure], width: int, zone: tzinfo | None) -> Iterator[Line]:
     """Draw the failures, each on one line: how often, when last, what it was, where."""
-    yield line(Span(f"{'TIMES':>{_COUNT}}  {'LAST':<{_LAST}} ERROR · REQUEST", TITLE))
+    yield line(TextSpan(f"{'TIMES':>{_COUNT}}  {'LAST':<{_LAST}} ERROR · REQUEST", TITLE))
     for row in sorted(rows, key=lambda one: -one.occurrences):
         last = units.clock(row.last_seen, zone) or units.UNKNOWN
         request = f"{row.method} {row.name}".strip()
         room = max(width // 2, width - _COUNT - _LAST - len(request) - 6)
         yield line(
-            Span(f"{units.count(row.occurrences):>{_COUNT}}", ERROR),
-            Span(f"  {last:<{_LAST}} ", DIM),
+            TextSpan(f"{units.count(row.occurrences):>{_COUNT}}", ERROR),
+            TextSpan(f"  {last:<{_LAST}} ", DIM),
             cut(harmless(row.text), room),
-            Span(" · ", DIM),
+            TextSpan(" · ", DIM),
             request,
         )
 
 
 def remote_workers(rows: Sequence[Worker]) -> Iterator[Line]:
     """Draw the workers of other machines, which have no row among the containers, by what they tell the master."""
-    yield line(Span(f"{'USERS':>{_COUNT}} {'CPU':>{_RATE}} {'MEMORY':>{_TIME}}  STATE     WORKER", TITLE))
+    yield line(TextSpan(f"{'USERS':>{_COUNT}} {'CPU':>{_RATE}} {'MEMORY':>{_TIME}}  STATE     WORKER", TITLE))
     for row in sorted(rows, key=lambda one: one.id):
         yield line(
             f"{units.count(row.users):>{_COUNT}} {units.percent(row.cpu_percent):>{_RATE}} ",
             f"{units.memory(row.memory_bytes):>{_TIME}}  ",
-            Span(f"{harmless(row.state):<9} ", ERROR if row.state == "missing" else ""),
+            TextSpan(f"{harmless(row.state):<9} ", ERROR if row.state == "missing" else ""),
             harmless(f"remote {short_worker(row.id)}"),
         )
 
 
-def endpoints(rows: Sequence[Endpoint]) -> Iterator[Line]:
+def endpoints(rows: Sequence[EndpointStats]) -> Iterator[Line]:
     """Draw the endpoints, the busiest first."""
     heads = f"{'REQUESTS':>{_COUNT}} {'FAILED':>{_COUNT}} {'REQ/S':>{_RATE}} {'P95':>{_TIME}}  REQUEST"
-    yield line(Span(heads, TITLE))
+    yield line(TextSpan(heads, TITLE))
     for row in sorted(rows, key=lambda one: -one.requests):
         yield line(
             f"{units.count(row.requests):>{_COUNT}} ",
-            Span(f"{units.count(row.failures):>{_COUNT}}", ERROR if row.failures else DIM),
+            TextSpan(f"{units.count(row.failures):>{_COUNT}}", ERROR if row.failures else DIM),
             f" {units.count(row.rps):>{_RATE}} {units.milliseconds(row.p95_ms):>{_TIME}}  ",
             f"{row.method} {row.name}".strip(),
         )

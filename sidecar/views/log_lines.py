@@ -8,7 +8,7 @@ from datetime import tzinfo
 
 from sidecar.common import units
 from sidecar.model.snapshot import LogLine
-from sidecar.views.lines import DIM, ERROR, WARN, Line, Span, harmless, line, wrapped
+from sidecar.views.lines import DIM, ERROR, WARN, Line, TextSpan, harmless, line, wrapped
 
 # Locust's own log format: `[date time] host/LEVEL/logger: text`; time and host are known already.
 _LOCUST_LOG = re.compile(r"^\[[^\]]+\] [^/\s]+/([A-Z]+)/([\w.]+): (.*)$")
@@ -29,7 +29,7 @@ def tail(logs: Sequence[LogLine], room: int, zone: tzinfo | None) -> Iterator[Li
     """Draw the last entries, one line each."""
     for entry in logs[len(logs) - room :] if room else ():
         text, style = said(entry)
-        yield line(Span(f"{units.clock(entry.at, zone) or '–':8} ", DIM), Span(text, style))
+        yield line(TextSpan(f"{units.clock(entry.at, zone) or '–':8} ", DIM), TextSpan(text, style))
 
 
 def whole(logs: Sequence[LogLine], width: int, zone: tzinfo | None) -> Iterator[Line]:
@@ -39,4 +39,4 @@ def whole(logs: Sequence[LogLine], width: int, zone: tzinfo | None) -> Iterator[
         text, style = said(entry)
         clock = f"{units.clock(entry.at, zone) or '–':8} "
         for number, row in enumerate(wrapped(text, room, _MOST_ROWS)):
-            yield line(Span(" " * _CLOCK if number else clock, DIM), Span(row, style))
+            yield line(TextSpan(" " * _CLOCK if number else clock, DIM), TextSpan(row, style))

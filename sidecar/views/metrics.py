@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sidecar.model.own import Own
+from sidecar.model.own import SelfMetrics
 from sidecar.model.series import ContainerSeries
 from sidecar.model.snapshot import Snapshot
 from sidecar.views import exposition
@@ -18,7 +18,9 @@ from sidecar.views.metrics_own import own_families
 CONTENT_TYPE = exposition.CONTENT_TYPE
 
 
-def metrics_text(rows: Iterable[ContainerSeries], snapshot: Snapshot | None, own: Own, *, legacy: bool = False) -> str:
+def metrics_text(
+    rows: Iterable[ContainerSeries], snapshot: Snapshot | None, own: SelfMetrics, *, legacy: bool = False
+) -> str:
     """Write the answer to GET /metrics.
 
     Args:

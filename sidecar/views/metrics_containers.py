@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from sidecar.model.observation import Counters, Listed
+from sidecar.model.observation import Listed, StatsReading
 from sidecar.model.series import ContainerSeries, Total
 from sidecar.views.exposition import Family, joined, labels
 
@@ -26,7 +26,7 @@ _TOTALS: dict[str, tuple[str, str, int]] = {
     "read_bytes": ("container_fs_reads_bytes_total", "Bytes read from disk.", 1),
     "write_bytes": ("container_fs_writes_bytes_total", "Bytes written to disk.", 1),
 }
-_SIZES: tuple[tuple[str, str, Callable[[Counters], int]], ...] = (
+_SIZES: tuple[tuple[str, str, Callable[[StatsReading], int]], ...] = (
     (
         "container_memory_usage_bytes",
         "Memory in use, the page cache included: what the limit is enforced on.",

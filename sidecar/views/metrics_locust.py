@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from sidecar.model.snapshot import Endpoint, Locust, Snapshot
+from sidecar.model.snapshot import EndpointStats, Locust, Snapshot
 from sidecar.views.exposition import Family, labels
 
 _RUNNING = {"spawning": 1, "running": 2}
-_Column = tuple[str, str, Callable[[Endpoint], float | None]]
+_Column = tuple[str, str, Callable[[EndpointStats], float | None]]
 _LEGACY: _Column = ("current_fail_per_sec", "The same as ..._per_second.", lambda row: row.fail_per_second)
 _ROW: tuple[_Column, ...] = (
     ("num_requests", "Requests of the run so far.", lambda row: row.requests),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from sidecar.model.own import Own
+from sidecar.model.own import SelfMetrics
 from sidecar.model.snapshot import Snapshot
 from sidecar.views.exposition import Family, labels
 
 
-def own_families(own: Own, snapshot: Snapshot | None) -> list[Family]:
+def own_families(own: SelfMetrics, snapshot: Snapshot | None) -> list[Family]:
     """Make the families of the sidecar."""
     fresh = snapshot is not None and not snapshot.stale
     values: tuple[tuple[str, str, str, float], ...] = (
@@ -58,7 +58,7 @@ def _health(snapshot: Snapshot | None) -> list[Family]:
     return [up, took]
 
 
-def _lag(own: Own) -> Family:
+def _lag(own: SelfMetrics) -> Family:
     lag = own.event_lag
     family = Family(
         "locust_kit_event_lag_seconds", "histogram", "From an event's own time stamp until its incident was on disk."

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sidecar.incidents.warnings import MASTER, MEMORY_PERCENT, THROTTLED_PERCENT, WORKER
-from sidecar.model.incident import Reason
+from sidecar.model.incident import ExitReason
 from sidecar.model.snapshot import Container, Locust, Snapshot
 
 Users = Mapping[str, int]
-_CALM_ENDS = frozenset({Reason.STOPPED.value, Reason.FINISHED.value})
+_CALM_ENDS = frozenset({ExitReason.STOPPED.value, ExitReason.FINISHED.value})
 
 
 @dataclass(frozen=True, slots=True)

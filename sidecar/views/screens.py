@@ -19,7 +19,7 @@ from sidecar.views.lines import (
     SELECTED,
     TITLE,
     Line,
-    Span,
+    TextSpan,
     fit,
     heading,
     join_fitting,
@@ -28,7 +28,7 @@ from sidecar.views.lines import (
 )
 from sidecar.views.log_lines import whole
 from sidecar.views.scene import ContainerLog, Drawing, Scene
-from sidecar.views.state import ViewState, Where
+from sidecar.views.state import ScreenName, ViewState
 from sidecar.views.stories import short_name, stories
 from sidecar.views.ticker import block, newest_error, summary
 
@@ -50,7 +50,7 @@ _SIGNS = (
 def draw(scene: Scene, state: ViewState, *, width: int, height: int, aside: str = "") -> Drawing:
     """Draw the screen that the state says, filled to the height; `aside` stands behind the keys in the foot line."""
     footer = _foot(scene, state, width, aside)
-    if state.where is Where.MAIN:
+    if state.where is ScreenName.MAIN:
         main = frame(scene, width=width, height=height - 1, state=state)
         return Drawing(with_footer(main.lines, footer, width, height), main.page, main.reach)
     return _SCREENS[state.where](scene, state, width, height, footer)
@@ -63,9 +63,9 @@ def with_footer(lines: Sequence[Line], footer: Line, width: int, height: int) ->
 
 
 def _foot(scene: Scene, state: ViewState, width: int, aside: str) -> Line:
-    paused = [line(Span(" PAUSED: p goes on ", BANNER))] if scene.paused else []
-    keys = [line(Span(key, TITLE), Span(f" {word}", DIM)) for key, word in foot(state.where)]
-    return join_fitting([*paused, *keys, *([line(Span(aside, DIM))] if aside else [])], " · ", width)
+    paused = [line(TextSpan(" PAUSED: p goes on ", BANNER))] if scene.paused else []
+    keys = [line(TextSpan(key, TITLE), TextSpan(f" {word}", DIM)) for key, word in foot(state.where)]
+    return join_fitting([*paused, *keys, *([line(TextSpan(aside, DIM))] if aside else [])], " · ", width)
 
 
 class _Text:
@@ -91,7 +91,7 @@ class _Text:
             else ""
         )
         part = f"lines {start + 1} to {min(len(body), start + room)} of {len(body)}  {more}" if reach else ""
-        rule = heading(title, self.width, line(Span(part, DIM)) if part else ())
+        rule = heading(title, self.width, line(TextSpan(part, DIM)) if part else ())
         lines = [*self.head, rule, *body[start : start + room]]
         return Drawing(
             with_footer([fit(one, self.width) for one in lines], footer, self.width, self.height), room, reach
@@ -101,15 +101,17 @@ class _Text:
 def _trouble(scene: Scene, width: int) -> Iterator[Line]:
     if scene.trouble:
         rows = wrapped(scene.trouble, width - 2, 2)
-        yield from (line(Span("  " if number else "✗ ", ERROR), Span(row, ERROR)) for number, row in enumerate(rows))
+        yield from (
+            line(TextSpan("  " if number else "✗ ", ERROR), TextSpan(row, ERROR)) for number, row in enumerate(rows)
+        )
 
 
 def _alarm(scene: Scene, state: ViewState, width: int) -> Iterator[Line]:
     """Say a failure that has just happened, so that it is not missed while another screen is open."""
-    if state.where is Where.INCIDENTS:
+    if state.where is ScreenName.INCIDENTS:
         return
     story = newest_error(stories(scene.snapshot), scene.told_at - _ALARM)
-    is_open = state.where is Where.INCIDENT and story is not None and story.root.id == state.incident
+    is_open = state.where is ScreenName.INCIDENT and story is not None and story.root.id == state.incident
     if story is not None and not is_open:
         yield from block(story, scene.snapshot, width, scene.zone, 1)
 
@@ -118,7 +120,7 @@ def _help(scene: Scene, state: ViewState, width: int, height: int, footer: Line)
     body: list[Line] = []
     for key in KEYS:
         body += _entry(key.label, key.does, width)
-    body += [(), line(Span("What the marks and columns mean", TITLE))]
+    body += [(), line(TextSpan("What the marks and columns mean", TITLE))]
     for sign, text in _SIGNS:
         body += _entry(sign, text, width)
     return _Text(scene, state, width, height, "help").drawing("Keys", body, footer)
@@ -126,7 +128,7 @@ def _help(scene: Scene, state: ViewState, width: int, height: int, footer: Line)
 
 def _entry(name: str, text: str, width: int) -> Iterator[Line]:
     for number, row in enumerate(wrapped(text, width - _HELP_LABEL, 4)):
-        yield line(Span(f"{'' if number else name:<{_HELP_LABEL}}", TITLE), row)
+        yield line(TextSpan(f"{'' if number else name:<{_HELP_LABEL}}", TITLE), row)
 
 
 def _log(scene: Scene, state: ViewState, width: int, height: int, footer: Line) -> Drawing:
@@ -134,12 +136,12 @@ def _log(scene: Scene, state: ViewState, width: int, height: int, footer: Line) 
     log = scene.log
     name = short_name(state.container or "", scene.snapshot)
     if log is None or log.container != state.container:
-        return text.drawing(f"Log of {name}", [line(Span("  is being read …", DIM))], footer)
+        return text.drawing(f"Log of {name}", [line(TextSpan("  is being read …", DIM))], footer)
     body: list[Line] = list(whole(log.lines, width, scene.zone))
     if log.trouble:
-        body += [line(Span(row, ERROR)) for row in wrapped(f"✗ {log.trouble}", width, 3)]
+        body += [line(TextSpan(row, ERROR)) for row in wrapped(f"✗ {log.trouble}", width, 3)]
     elif not log.lines:
-        body = [line(Span("  it has written nothing that is kept", DIM))]
+        body = [line(TextSpan("  it has written nothing that is kept", DIM))]
     return text.drawing(f"Log of {name}{_log_age(log, scene, state)}", body, footer, from_end=True)
 
 
@@ -162,7 +164,7 @@ def _locust(scene: Scene, state: ViewState, width: int, height: int, footer: Lin
     if snapshot.failures:
         body += [(), heading("Failures", width), *locust_tables.failures(snapshot.failures, width, scene.zone)]
     else:
-        body += [(), line(Span("  no failures", OK if snapshot.locust else DIM))]
+        body += [(), line(TextSpan("  no failures", OK if snapshot.locust else DIM))]
     if snapshot.endpoints:
         body += [(), heading("Endpoints", width), *locust_tables.endpoints(snapshot.endpoints)]
     suffix = top.age_suffix(scene)
@@ -180,12 +182,12 @@ def _incidents(scene: Scene, state: ViewState, width: int, height: int, footer: 
     for number, story in enumerate(told[start : start + room], start):
         (row,) = block(story, scene.snapshot, width - 2, scene.zone, 1)
         chosen = number == place
-        body.append((Span("▸ " if chosen else "  ", SELECTED if chosen else ""), *row))
+        body.append((TextSpan("▸ " if chosen else "  ", SELECTED if chosen else ""), *row))
     if not told:
-        body = [line(Span("  none is known", OK))]
+        body = [line(TextSpan("  none is known", OK))]
     where = f"{start + 1} to {start + len(body)} of {len(told)}" if len(told) > room else ""
     counts = summary(told, width - 30)
-    rule = heading("Incidents", width, (*counts, Span(f"  {where}", DIM)) if where else counts)
+    rule = heading("Incidents", width, (*counts, TextSpan(f"  {where}", DIM)) if where else counts)
     lines = [fit(one, width) for one in (*head, rule, *body)]
     return Drawing(with_footer(lines, footer, width, height), room)
 
@@ -209,9 +211,9 @@ def _shown_incident(scene: Scene, state: ViewState) -> Incident | None:
 
 
 _SCREENS = {
-    Where.HELP: _help,
-    Where.LOG: _log,
-    Where.LOCUST: _locust,
-    Where.INCIDENTS: _incidents,
-    Where.INCIDENT: _incident,
+    ScreenName.HELP: _help,
+    ScreenName.LOG: _log,
+    ScreenName.LOCUST: _locust,
+    ScreenName.INCIDENTS: _incidents,
+    ScreenName.INCIDENT: _incident,
 }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Where(StrEnum):
+class ScreenName(StrEnum):
     """The screens of the live view."""
 
     MAIN = "main"
@@ -27,8 +27,8 @@ class ViewState:
     `page` and `reach` are what the last drawing found: how many lines a page has, and the largest `scroll` of use.
     """
 
-    where: Where = Where.MAIN
-    trail: tuple[Where, ...] = ()
+    where: ScreenName = ScreenName.MAIN
+    trail: tuple[ScreenName, ...] = ()
     sort: str = "worst"
     reverse: bool = False
     paused: bool = False

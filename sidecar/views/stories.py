@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sidecar.common import units
-from sidecar.model.incident import Incident, Kind, Severity
+from sidecar.model.incident import Incident, IncidentKind, Severity
 from sidecar.model.naming import KIND_NAMES, told, users_and_workers
 from sidecar.model.snapshot import Snapshot
 
-_AFTERWARDS: Mapping[Kind, str] = {
-    Kind.RESTART: "restarted",
-    Kind.EXIT: "exited",
-    Kind.FAILURE_RATIO: "requests failed",
+_AFTERWARDS: Mapping[IncidentKind, str] = {
+    IncidentKind.RESTART: "restarted",
+    IncidentKind.EXIT: "exited",
+    IncidentKind.FAILURE_RATIO: "requests failed",
 }
 
 # How long after its last sign an incident stays in the ticker: an error as long as the Snapshot holds it.
@@ -27,19 +27,19 @@ _GRAVITY = {Severity.ERROR: 0, Severity.WARN: 1, Severity.INFO: 2}
 # These last: without an end they are going on. The others happen at a moment.
 _LASTING = frozenset(
     {
-        Kind.UNHEALTHY,
-        Kind.THROTTLED,
-        Kind.MEMORY_HIGH,
-        Kind.FORECAST,
-        Kind.FAILURE_RATIO,
-        Kind.RESTART_LOOP,
-        Kind.BLIND,
+        IncidentKind.UNHEALTHY,
+        IncidentKind.THROTTLED,
+        IncidentKind.MEMORY_HIGH,
+        IncidentKind.FORECAST,
+        IncidentKind.FAILURE_RATIO,
+        IncidentKind.RESTART_LOOP,
+        IncidentKind.BLIND,
     }
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class IncidentGroup:
     """An incident and its consequences, earliest first."""
 
     root: Incident
@@ -66,7 +66,7 @@ def goes_on(incident: Incident) -> bool:
     return incident.until is None and incident.kind in _LASTING
 
 
-def stories(snapshot: Snapshot) -> list[Story]:
+def stories(snapshot: Snapshot) -> list[IncidentGroup]:
     """Fold consequences into their causes; newest first. What happened to our own probes is left out."""
     incidents = {one.id: one for one in snapshot.incidents if not one.helper}
     followers: dict[str, list[Incident]] = {}
@@ -78,7 +78,7 @@ def stories(snapshot: Snapshot) -> list[Story]:
         else:
             followers.setdefault(root.id, []).append(incident)
     told = [
-        Story(root, tuple(sorted(followers.get(root.id, ()), key=lambda one: (one.at, _GRAVITY[one.severity]))))
+        IncidentGroup(root, tuple(sorted(followers.get(root.id, ()), key=lambda one: (one.at, _GRAVITY[one.severity]))))
         for root in roots
     ]
     return sorted(told, key=lambda story: (story.root.at, story.root.id), reverse=True)
@@ -96,22 +96,22 @@ def _root(incident: Incident, known: Mapping[str, Incident]) -> Incident:
     return root
 
 
-def current(told: Iterable[Story], now: datetime) -> list[Story]:
+def current(told: Iterable[IncidentGroup], now: datetime) -> list[IncidentGroup]:
     """Keep what still belongs in the ticker: warnings and infos go after a while, errors do not."""
     return [story for story in told if _is_current(story, now)]
 
 
-def _is_current(story: Story, now: datetime) -> bool:
+def _is_current(story: IncidentGroup, now: datetime) -> bool:
     life = LIVES[story.severity]
     return life is None or story.goes_on or now - story.last_sign <= life
 
 
-def by_gravity(told: Sequence[Story]) -> list[Story]:
+def by_gravity(told: Sequence[IncidentGroup]) -> list[IncidentGroup]:
     """Order for a place in the ticker: errors before warnings before infos, the newest first among equals."""
     return sorted(told, key=lambda story: _GRAVITY[story.severity])
 
 
-def counted(told: Sequence[Story]) -> list[tuple[int, str, Severity]]:
+def counted(told: Sequence[IncidentGroup]) -> list[tuple[int, str, Severity]]:
     """Count stories by severity, the gravest first, as (2, "errors", ERROR)."""
     words = {Severity.ERROR: "error", Severity.WARN: "warning", Severity.INFO: "info"}
     numbers = [(sum(story.severity is each for story in told), word, each) for each, word in words.items()]
@@ -131,14 +131,14 @@ def container_of(incident: Incident, snapshot: Snapshot) -> str:
     return incident.service or "" if incident.container is None else short_name(incident.container, snapshot)
 
 
-def sentence(story: Story, snapshot: Snapshot) -> str:
+def sentence(story: IncidentGroup, snapshot: Snapshot) -> str:
     """Tell a story in one sentence: the incident's own, what is known only of its consequences, and what followed."""
     text = _own(story.root, snapshot) + _loss(story)
     afterwards = _afterwards(story)
     return f"{text} → {afterwards}" if afterwards else text
 
 
-def _loss(story: Story) -> str:
+def _loss(story: IncidentGroup) -> str:
     """Say how many users went with which workers, where the incident itself does not know but a consequence does."""
     if story.root.workers:
         return ""
@@ -159,7 +159,7 @@ def _own(incident: Incident, snapshot: Snapshot) -> str:
     return ", ".join(parts)
 
 
-def _afterwards(story: Story) -> str:
+def _afterwards(story: IncidentGroup) -> str:
     """Say what followed, each thing once."""
     words = [_AFTERWARDS.get(one.kind, KIND_NAMES[one.kind]) for one in story.consequences]
     return ", ".join(dict.fromkeys(words))

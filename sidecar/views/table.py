@@ -12,8 +12,8 @@ from datetime import datetime
 
 from sidecar.incidents.warnings import WORKER
 from sidecar.model.snapshot import Container, Locust
-from sidecar.views.columns import BAR, COLUMNS, NAME, Column, Row, memory_bar, state_of
-from sidecar.views.lines import DIM, SELECTED, TITLE, Line, Span, cut_middle, line, pad, width_of
+from sidecar.views.columns import BAR, COLUMNS, NAME, Column, ContainerRow, memory_bar, state_of
+from sidecar.views.lines import DIM, SELECTED, TITLE, Line, TextSpan, cut_middle, line, pad, width_of
 from sidecar.views.order import SORTS_BY_KEY, users_by_container
 
 ROOMY_COLUMNS = 110  # from here on memory is written with Docker's four digits instead of three
@@ -24,7 +24,7 @@ _QUIET_RANK = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class TableGroup:
     """Containers to draw one after the other, and how many lines they may take (None: as many as they need)."""
 
     containers: Sequence[Container]
@@ -50,7 +50,7 @@ class _Window:
     hidden: Sequence[Container]
 
 
-def tables(groups: Sequence[Group], look: Look) -> tuple[Line, list[list[Line]]]:
+def tables(groups: Sequence[TableGroup], look: Look) -> tuple[Line, list[list[Line]]]:
     """Draw the head line and each group's lines; what does not fit is folded into a group's last line."""
     windows = [_window(group, look.selected) for group in groups]
     names = names_of([one for group in groups for one in group.containers])
@@ -58,7 +58,7 @@ def tables(groups: Sequence[Group], look: Look) -> tuple[Line, list[list[Line]]]
     roomy = look.width >= ROOMY_COLUMNS
     contents = [
         [
-            Row(one, names[one.name], users.get(one.name), look.now, roomy, one.name == look.selected)
+            ContainerRow(one, names[one.name], users.get(one.name), look.now, roomy, one.name == look.selected)
             for one in window.shown
         ]
         for window in windows
@@ -72,7 +72,7 @@ def tables(groups: Sequence[Group], look: Look) -> tuple[Line, list[list[Line]]]
     return _head(columns, widths, look), drawn
 
 
-def _window(group: Group, selected: str | None) -> _Window:
+def _window(group: TableGroup, selected: str | None) -> _Window:
     """Choose what is shown: the page of the list that holds the selected container."""
     everyone, rows = group.containers, group.rows
     if rows is None or len(everyone) <= rows:
@@ -103,11 +103,13 @@ def _fold_line(window: _Window) -> Line:
         detail = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
     below = len(window.hidden) - window.above
     count = f"{window.above} above, {below} below" if window.above else f"{below} more"
-    return line("  ", Span(f"… {count}, {detail}", DIM))
+    return line("  ", TextSpan(f"… {count}, {detail}", DIM))
 
 
 def _head(columns: Sequence[Column], widths: Mapping[str, int], look: Look) -> Line:
-    parts = [[Span(pad(_heading(column, look), widths[column.title], right=column.right), TITLE)] for column in columns]
+    parts = [
+        [TextSpan(pad(_heading(column, look), widths[column.title], right=column.right), TITLE)] for column in columns
+    ]
     return _spaced(parts, _gap(look.width), " ")
 
 
@@ -123,32 +125,34 @@ def _heading(column: Column, look: Look) -> str:
 def _line(
     columns: Sequence[Column],
     widths: Mapping[str, int],
-    cells: Mapping[str, list[Span]],
+    cells: Mapping[str, list[TextSpan]],
     position: int,
-    row: Row,
+    row: ContainerRow,
 ) -> Line:
     parts = [_padded(column, widths[column.title], cells[column.title][position], row) for column in columns]
     return _spaced(parts, _ROOMY_GAP if row.roomy else _NARROW_GAP, "▸" if row.selected else " ")
 
 
-def _padded(column: Column, width: int, span: Span, row: Row) -> Sequence[Span]:
+def _padded(column: Column, width: int, span: TextSpan, row: ContainerRow) -> Sequence[TextSpan]:
     if column.title == BAR:
         return memory_bar(row.container, width)
     text = cut_middle(span.text, width) if column.title == NAME else span.text
     if span.style == SELECTED:  # the filling is not part of what is selected
-        return [Span(text, span.style), Span(" " * (width - width_of([Span(text)])))]
-    return [Span(pad(text, width, right=column.right), span.style)]
+        return [TextSpan(text, span.style), TextSpan(" " * (width - width_of([TextSpan(text)])))]
+    return [TextSpan(pad(text, width, right=column.right), span.style)]
 
 
-def _spaced(parts: Sequence[Sequence[Span]], gap_cells: int, cursor: str) -> Line:
-    gap = Span(" " * gap_cells)
-    spans = [*parts[0], Span(cursor, SELECTED if cursor.strip() else "")]
+def _spaced(parts: Sequence[Sequence[TextSpan]], gap_cells: int, cursor: str) -> Line:
+    gap = TextSpan(" " * gap_cells)
+    spans = [*parts[0], TextSpan(cursor, SELECTED if cursor.strip() else "")]
     for place, part in enumerate(parts[1:]):
         spans.extend([gap, *part] if place else part)
     return tuple(spans)
 
 
-def _layout(rows: Sequence[Row], look: Look) -> tuple[list[Column], dict[str, int], Mapping[str, list[Span]]]:
+def _layout(
+    rows: Sequence[ContainerRow], look: Look
+) -> tuple[list[Column], dict[str, int], Mapping[str, list[TextSpan]]]:
     """Choose the columns that fit, and their widths: what is left over makes the memory bar longer."""
     cells = {column.title: [column.cell(row) for row in rows] for column in COLUMNS}
     widths = {column.title: _wanted(column, cells[column.title], look) for column in COLUMNS}
@@ -168,12 +172,12 @@ def _layout(rows: Sequence[Row], look: Look) -> tuple[list[Column], dict[str, in
     return columns, widths, cells
 
 
-def _wanted(column: Column, cells: Sequence[Span], look: Look) -> int:
+def _wanted(column: Column, cells: Sequence[TextSpan], look: Look) -> int:
     wanted = max([width_of([span]) for span in cells] + [len(_heading(column, look)), column.least])
     return min(wanted, column.most or wanted)
 
 
-def _rank(column: Column, rows: Sequence[Row], look: Look) -> int:
+def _rank(column: Column, rows: Sequence[ContainerRow], look: Look) -> int:
     """Rank a column for giving up; the one that the rows are sorted by stays."""
     way = SORTS_BY_KEY.get(look.sort)
     if way is not None and way.title == column.title:

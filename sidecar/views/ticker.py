@@ -10,8 +10,8 @@ from sidecar.common import units
 from sidecar.model.incident import Severity
 from sidecar.model.naming import KIND_NAMES
 from sidecar.model.snapshot import Snapshot
-from sidecar.views.lines import DIM, ERROR, OK, WARN, Line, Span, join_fitting, line, shortened, wrapped
-from sidecar.views.stories import Story, by_gravity, counted, sentence
+from sidecar.views.lines import DIM, ERROR, OK, WARN, Line, TextSpan, join_fitting, line, shortened, wrapped
+from sidecar.views.stories import IncidentGroup, by_gravity, counted, sentence
 
 STYLES = {Severity.ERROR: ERROR, Severity.WARN: WARN, Severity.INFO: ""}
 MARKS = {Severity.ERROR: "✗", Severity.WARN: "!", Severity.INFO: "·"}
@@ -19,22 +19,24 @@ _INDENT = "           "  # as wide as mark and time
 _MOST_ROWS = {Severity.ERROR: 3, Severity.WARN: 2, Severity.INFO: 1}
 
 
-def block(story: Story, snapshot: Snapshot, width: int, zone: tzinfo | None, rows: int | None = None) -> list[Line]:
+def block(
+    story: IncidentGroup, snapshot: Snapshot, width: int, zone: tzinfo | None, rows: int | None = None
+) -> list[Line]:
     """Draw a story: mark, time, tag and sentence. An error is wrapped rather than cut."""
     tag, style = KIND_NAMES[story.root.kind], STYLES[story.severity]
     most = rows or _MOST_ROWS[story.severity]
     texts = wrapped(f"{tag}  {sentence(story, snapshot)}", width - len(_INDENT), most)
-    head = line(Span(MARKS[story.severity], style), " ", Span(units.clock(story.root.at, zone), DIM), " ")
-    first = (*head, Span(texts[0][: len(tag)], style), Span(texts[0][len(tag) :]))
+    head = line(TextSpan(MARKS[story.severity], style), " ", TextSpan(units.clock(story.root.at, zone), DIM), " ")
+    first = (*head, TextSpan(texts[0][: len(tag)], style), TextSpan(texts[0][len(tag) :]))
     return [first, *(line(_INDENT, text) for text in texts[1:])]
 
 
-def summary(told: Sequence[Story], width: int) -> Line:
+def summary(told: Sequence[IncidentGroup], width: int) -> Line:
     """Count the stories for the heading."""
     if not told:
-        return line(Span("none", OK))
+        return line(TextSpan("none", OK))
     return join_fitting(
-        [line(Span(f"{number} {word}", STYLES[each])) for number, word, each in counted(told)], ", ", width
+        [line(TextSpan(f"{number} {word}", STYLES[each])) for number, word, each in counted(told)], ", ", width
     )
 
 
@@ -42,7 +44,7 @@ def summary(told: Sequence[Story], width: int) -> Line:
 class Ticker:
     """The stories of the ticker, newest first, and how each is drawn; the least grave may not be drawn at all."""
 
-    told: Sequence[Story]
+    told: Sequence[IncidentGroup]
     blocks: Mapping[str, list[Line]]
 
     @property
@@ -66,17 +68,19 @@ class Ticker:
         return [*shown, _more(rest)][: max(1, room)]
 
 
-def ticker(told: Sequence[Story], snapshot: Snapshot, *, width: int, most: int | None, zone: tzinfo | None) -> Ticker:
+def ticker(
+    told: Sequence[IncidentGroup], snapshot: Snapshot, *, width: int, most: int | None, zone: tzinfo | None
+) -> Ticker:
     """Draw the stories; no more than the gravest `most` (None: all), because drawing costs."""
     drawn = by_gravity(told)[:most]
     return Ticker(told, {story.root.id: block(story, snapshot, width, zone) for story in drawn})
 
 
-def _more(rest: Sequence[Story]) -> Line:
+def _more(rest: Sequence[IncidentGroup]) -> Line:
     detail = ", ".join(f"{number} {word}" for number, word, _ in counted(rest))
-    return line(Span(f"  … {len(rest)} more: {detail}", DIM))
+    return line(TextSpan(f"  … {len(rest)} more: {detail}", DIM))
 
 
-def newest_error(told: Sequence[Story], since: datetime) -> Story | None:
+def newest_error(told: Sequence[IncidentGroup], since: datetime) -> IncidentGroup | None:
     """Return the newest error that came after a moment."""
     return next((story for story in told if story.severity is Severity.ERROR and story.last_sign >= since), None)

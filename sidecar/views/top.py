@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sidecar.common import units
 from sidecar.incidents.freshness import data_age_seconds
-from sidecar.model.snapshot import Blind, Host, Locust, Node, Snapshot, Verdict
+from sidecar.model.snapshot import Blind, Host, Locust, Node, Snapshot, VerdictSoFar
 from sidecar.views.lines import (
     BANNER,
     DIM,
@@ -16,7 +16,7 @@ from sidecar.views.lines import (
     TITLE,
     WARN,
     Line,
-    Span,
+    TextSpan,
     cut,
     join_fitting,
     line,
@@ -40,21 +40,21 @@ def title(scene: Scene, width: int, screen: str = "") -> Line:
         names.append((f"+ {scene.snapshot.watched}", ""))
     if screen:
         names.append((f"· {screen}", ""))
-    left: Line = tuple(Span(f"{_GAPS[min(number, 2)]}{text}", style) for number, (text, style) in enumerate(names))
+    left: Line = tuple(TextSpan(f"{_GAPS[min(number, 2)]}{text}", style) for number, (text, style) in enumerate(names))
     full, short, word = (_state(scene, detail) for detail in (2, 1, 0))
     clock = line("  ", units.date_and_time(scene.now, scene.zone))
     rights = [(*full, *clock), (*short, *clock), full, short, word]
     right = next((one for one in rights if width_of(left) + 2 + width_of(one) <= width), word)
     left = _cut_spans(left, max(0, width - width_of(right) - 2))
-    return (*left, Span(" " * max(0, width - width_of(left) - width_of(right))), *right)
+    return (*left, TextSpan(" " * max(0, width - width_of(left) - width_of(right))), *right)
 
 
-def _cut_spans(spans: Sequence[Span], room: int) -> Line:
-    kept: list[Span] = []
+def _cut_spans(spans: Sequence[TextSpan], room: int) -> Line:
+    kept: list[TextSpan] = []
     for span in spans:
         text = cut(span.text, room)
-        room -= width_of([Span(text)])
-        kept.append(Span(text, span.style))
+        room -= width_of([TextSpan(text)])
+        kept.append(TextSpan(text, span.style))
         if room <= 0:
             break
     return tuple(kept)
@@ -63,17 +63,17 @@ def _cut_spans(spans: Sequence[Span], room: int) -> Line:
 def _state(scene: Scene, detail: int) -> Line:
     """Say live, STALE or PAUSED; `detail` 2 is in full, 1 with an age alone, 0 just the word."""
     snapshot = scene.snapshot
-    spans: list[Span] = []
+    spans: list[TextSpan] = []
     if scene.paused:
         age = units.duration((scene.now - snapshot.at).total_seconds())
-        spans += [Span(" PAUSED ", BANNER), Span(("", f" {age} ago", f" {age} ago, p goes on")[detail], ERROR)]
+        spans += [TextSpan(" PAUSED ", BANNER), TextSpan(("", f" {age} ago", f" {age} ago, p goes on")[detail], ERROR)]
         if scene.missed:
-            spans.append(Span(f", {scene.missed} new incident{'' if scene.missed == 1 else 's'} since!", ERROR))
+            spans.append(TextSpan(f", {scene.missed} new incident{'' if scene.missed == 1 else 's'} since!", ERROR))
     if snapshot.stale:
         seconds = data_age_seconds(snapshot, scene.now)
         old = " no data yet" if seconds is None else f" data from {units.duration(seconds)} ago"
-        spans += [Span(" STALE ", BANNER), Span(old if detail else "", ERROR)]
-    return tuple(spans) or line(Span("● live", OK))
+        spans += [TextSpan(" STALE ", BANNER), TextSpan(old if detail else "", ERROR)]
+    return tuple(spans) or line(TextSpan("● live", OK))
 
 
 def run(scene: Scene, width: int) -> Iterator[Line]:
@@ -86,7 +86,7 @@ def run(scene: Scene, width: int) -> Iterator[Line]:
     running = current is not None and current.state == "running"
     if verdict is not None:
         style = _VERDICT_STYLES.get(verdict.word, WARN)
-        parts.append(line(Span(verdict.word, style), " so far" if running else ""))
+        parts.append(line(TextSpan(verdict.word, style), " so far" if running else ""))
     if current is not None:
         word = "since" if running else "begun"  # a run that has ended did not end when it began
         since = f" {word} {units.clock(current.started_at, scene.zone)}" if current.started_at else ""
@@ -99,7 +99,7 @@ def run(scene: Scene, width: int) -> Iterator[Line]:
         yield from _reasons(verdict, width)
 
 
-def _reasons(verdict: Verdict, width: int) -> Iterator[Line]:
+def _reasons(verdict: VerdictSoFar, width: int) -> Iterator[Line]:
     if not verdict.reasons:
         return
     passed = verdict.word == "PASS"
@@ -107,7 +107,7 @@ def _reasons(verdict: Verdict, width: int) -> Iterator[Line]:
     rows = wrapped(verdict.reasons[0] + more, width - _LABEL - (0 if passed else 2), 1 if passed else _MOST_REASON_ROWS)
     for number, row in enumerate(rows):
         mark = "" if passed else "  " if number else "✗ "
-        yield line(" " * _LABEL, Span(mark, ERROR), Span(row, DIM if passed else ""))
+        yield line(" " * _LABEL, TextSpan(mark, ERROR), TextSpan(row, DIM if passed else ""))
 
 
 def blind(scene: Scene, width: int) -> Iterator[Line]:
@@ -122,8 +122,8 @@ def blind(scene: Scene, width: int) -> Iterator[Line]:
         style = ERROR if span.until is None else WARN
         rows = wrapped(f"{now}{span.text}{more}", width - _LABEL - 2, 2)
         for place, row in enumerate(rows):
-            label = _label("Blind") if not number and not place else Span(" " * _LABEL)
-            yield line(label, Span("  " if place else "! ", style), Span(row, style if not place else ""))
+            label = _label("Blind") if not number and not place else TextSpan(" " * _LABEL)
+            yield line(label, TextSpan("  " if place else "! ", style), TextSpan(row, style if not place else ""))
 
 
 def _blind_that_matter(snapshot: Snapshot, moment: datetime) -> list[Blind]:
@@ -138,7 +138,7 @@ def locust(snapshot: Snapshot, width: int) -> Iterator[Line]:
     """Draw the master's figures, or why there are none."""
     figures = snapshot.locust
     if figures is None:
-        yield line(_label("Locust"), Span(f"no figures: {snapshot.locust_error or 'not asked yet'}", WARN))
+        yield line(_label("Locust"), TextSpan(f"no figures: {snapshot.locust_error or 'not asked yet'}", WARN))
     else:
         yield (_label("Locust"), *join_fitting(_locust_parts(figures), "  ", width - _LABEL))
 
@@ -150,14 +150,14 @@ def _locust_parts(figures: Locust) -> list[Line]:
     workers = f"workers {figures.workers_here}/{figures.workers_expected}{'!' if short else ''}{others}"
     active = is_active(figures)
     # After a run the master goes on answering with the run's last figures: they must not pass for the present.
-    past = [] if active or figures.p95_ms is None else [line(Span("last run:", DIM))]
+    past = [] if active or figures.p95_ms is None else [line(TextSpan("last run:", DIM))]
     return [
-        line(Span(figures.state, OK if active else "")),
-        line(Span(workers, WARN if short else "")),
+        line(TextSpan(figures.state, OK if active else "")),
+        line(TextSpan(workers, WARN if short else "")),
         line(f"users {units.count(figures.users)}"),
         *past,
         line(f"{units.count(figures.rps)} req/s"),
-        line(Span(f"failed {figures.fail_ratio * 100:.2f}%", ERROR if failing else "")),
+        line(TextSpan(f"failed {figures.fail_ratio * 100:.2f}%", ERROR if failing else "")),
         line(f"p95 {units.milliseconds(figures.p95_ms)}"),
         line(f"p50 {units.milliseconds(figures.p50_ms)}"),
         line(f"{units.count(figures.fail_per_second)} failures/s"),
@@ -173,7 +173,7 @@ def host(figures: Host | None, width: int) -> Iterator[Line]:
     """Draw the machine's figures on one line, or two where one is too short."""
     label = _label("Host")
     if figures is None:
-        yield line(label, Span("its figures could not be read", WARN))
+        yield line(label, TextSpan("its figures could not be read", WARN))
         return
     parts = [
         line("cpu ", _level(figures.cpu_percent), f" of {figures.cpu_count} cores"),
@@ -200,14 +200,14 @@ def host(figures: Host | None, width: int) -> Iterator[Line]:
         yield (label, *whole)
         return
     yield (label, *join_fitting(parts, "  ", width - _LABEL))
-    yield (Span(" " * _LABEL), *join_fitting(traffic, "  ", width - _LABEL))
+    yield (TextSpan(" " * _LABEL), *join_fitting(traffic, "  ", width - _LABEL))
 
 
 def nodes(found: Sequence[Node], width: int) -> Iterator[Line]:
     """Draw the machines of a cluster: how many answer, then each one, those in trouble first; on two lines at most."""
     silent = [one for one in found if not one.answers]
     count = f"{len(found)} nodes" if not silent else f"{len(found) - len(silent)} of {len(found)} nodes answer"
-    parts = [line(Span(count, WARN if silent else "")), *map(_node, sorted(found, key=_trouble))]
+    parts = [line(TextSpan(count, WARN if silent else "")), *map(_node, sorted(found, key=_trouble))]
     rows: list[list[Line]] = [[]]
     used = 0
     for part in parts:
@@ -218,8 +218,8 @@ def nodes(found: Sequence[Node], width: int) -> Iterator[Line]:
         used += 2 + width_of(part)
     for number, row in enumerate(rows[:_MOST_NODE_ROWS]):
         more = sum(map(len, rows[_MOST_NODE_ROWS:])) if number == _MOST_NODE_ROWS - 1 else 0
-        kept = [*row[: -1 if more else None], *([line(Span(f"… {more + 1} more", DIM))] if more else [])]
-        label = Span(" " * _LABEL) if number else _label("Nodes")
+        kept = [*row[: -1 if more else None], *([line(TextSpan(f"… {more + 1} more", DIM))] if more else [])]
+        label = TextSpan(" " * _LABEL) if number else _label("Nodes")
         yield (label, *join_fitting(kept, "  ", width - _LABEL))
 
 
@@ -229,12 +229,12 @@ def _trouble(node: Node) -> tuple[bool, bool, bool, str]:
 
 def _node(node: Node) -> Line:
     if not node.answers:
-        return line(Span(f"✗ {node.name} silent", ERROR))
+        return line(TextSpan(f"✗ {node.name} silent", ERROR))
     if node.master_error:
-        return line(Span(f"✗ {node.name} cannot reach the master", ERROR))
+        return line(TextSpan(f"✗ {node.name} cannot reach the master", ERROR))
     figures = node.host
     used = line(" cpu ", _level(figures.cpu_percent), " memory ", _level(figures.memory_percent)) if figures else line()
-    return (*line(Span("● ", OK), node.name, " (master)" if node.leads else ""), *used)
+    return (*line(TextSpan("● ", OK), node.name, " (master)" if node.leads else ""), *used)
 
 
 def health(snapshot: Snapshot, width: int) -> Iterator[Line]:
@@ -242,22 +242,22 @@ def health(snapshot: Snapshot, width: int) -> Iterator[Line]:
     if not snapshot.health:
         return
     down = [one for one in snapshot.health if not one.passed]
-    parts = [line(Span(f"✗ {one.name}: {one.error}", ERROR)) for one in down]
+    parts = [line(TextSpan(f"✗ {one.name}: {one.error}", ERROR)) for one in down]
     parts += [
-        line(Span("● ", OK), f"{one.name} {units.milliseconds(one.response_ms)}")
+        line(TextSpan("● ", OK), f"{one.name} {units.milliseconds(one.response_ms)}")
         for one in snapshot.health
         if one.passed
     ]
     yield (_label("Health"), *join_fitting(parts, "  ", width - _LABEL))
 
 
-def _level(percent: float | None) -> Span:
+def _level(percent: float | None) -> TextSpan:
     high = percent is not None and percent >= _HIGH_PERCENT
-    return Span(f"{units.percent(percent)}{'!' if high else ''}", WARN if high else "")
+    return TextSpan(f"{units.percent(percent)}{'!' if high else ''}", WARN if high else "")
 
 
-def _label(text: str) -> Span:
-    return Span(text.ljust(_LABEL), TITLE)
+def _label(text: str) -> TextSpan:
+    return TextSpan(text.ljust(_LABEL), TITLE)
 
 
 def age_suffix(scene: Scene) -> str:

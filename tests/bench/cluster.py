@@ -26,7 +26,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from sidecar.cluster.gatherer import Gatherer, Surroundings, peer_client
+from sidecar.cluster.gatherer import PeerPoller, Surroundings, peer_client
 from sidecar.ledger.history import History
 from sidecar.locust_api.answers import parse_stats
 from sidecar.model import document
@@ -117,7 +117,7 @@ def lead(nodes: int, workers: int, seconds: float) -> None:
         led_before=lambda: None,
         now=lambda: datetime.now(UTC),
     )
-    gatherer = Gatherer(around, INTERVAL_SECONDS)
+    gatherer = PeerPoller(around, INTERVAL_SECONDS)
     gatherer.lead(leads=True)
     empty_kib = _resident_kib()
     with tempfile.TemporaryDirectory() as folder:
@@ -166,7 +166,7 @@ def _master_says(nodes: int, workers: int) -> bytes:
     return json.dumps({"state": "running", "user_count": 1, "workers": rows, "stats": [total], "errors": []}).encode()
 
 
-def _snapshot(gatherer: Gatherer, master: bytes) -> Any:
+def _snapshot(gatherer: PeerPoller, master: bytes) -> Any:
     now = datetime.now(UTC)
     own = Node("node1", answers=True, at=now, leads=True)
     observed = Observed(

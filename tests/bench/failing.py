@@ -89,12 +89,12 @@ def main() -> None:
     """Measure and print."""
     import requests  # noqa: PLC0415  after Locust, which must be first
     from locust.exception import CatchResponseError  # noqa: PLC0415
-    from locust_kit.failures.part import Counters  # noqa: PLC0415
+    from locust_kit.failures.part import RequestCounters  # noqa: PLC0415
 
     good = [_passed(None, 0)]
     same = [_passed(requests.exceptions.HTTPError("503 Server Error: busy for url: /cart"), n) for n in range(1000)]
     distinct = [_passed(CatchResponseError(f"no stock for order {n} at 10.0.0.7"), n) for n in range(_DISTINCT)]
-    ours = Counters()
+    ours = RequestCounters()
     for what, passed in (("good request", good), ("failure", same), ("failure, each message another", distinct)):
         print(f"  {what:<32} {_microseconds(ours.on_request, passed, _CALLS):7.1f} µs")
         ours.report()

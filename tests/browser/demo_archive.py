@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from sidecar.model.incident import Incident
 from sidecar.model.logs import StoredLine
-from sidecar.model.records import Point, RunPoint, Series
+from sidecar.model.records import RecordedSeries, RunPoint, SeriesPoint
 from sidecar.model.snapshot import Blind, LogLine
 from sidecar.serve.archive import IncidentQuery, LogQuery
 from tests.browser.demo_world import LEAKING, PROJECT, World
@@ -53,17 +53,19 @@ class WorldArchive:
         gaps = [(gap.since, gap.until or last) for gap in self.world.blind]
         return [moment for moment in moments if not any(since <= moment <= until for since, until in gaps)]
 
-    def series(self, since: datetime, until: datetime, points: int) -> Sequence[Series]:
+    def series(self, since: datetime, until: datetime, points: int) -> Sequence[RecordedSeries]:
         """Return every container's figures."""
-        by_name: dict[str, list[Point]] = {}
+        by_name: dict[str, list[SeriesPoint]] = {}
         for moment in self._moments(since, until, points):
             for one in self.world.containers(moment):
                 if one.memory_working_set_bytes is not None and one.memory_usage_bytes is not None:
                     used, usage, cpu = one.memory_working_set_bytes, one.memory_usage_bytes, one.cpu_percent
-                    point = Point(moment, used, used, usage, one.memory_limit_bytes, cpu, cpu, one.throttled_percent)
+                    point = SeriesPoint(
+                        moment, used, used, usage, one.memory_limit_bytes, cpu, cpu, one.throttled_percent
+                    )
                     by_name.setdefault(one.name, []).append(point)
         return [
-            Series(one.id, one.name, one.project, one.service, one.index, tuple(by_name.get(one.name, ())))
+            RecordedSeries(one.id, one.name, one.project, one.service, one.index, tuple(by_name.get(one.name, ())))
             for one in self.world.containers(until)
         ]
 

@@ -10,18 +10,27 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from sidecar.client.documents import without_evidence
-from sidecar.model.incident import FINAL, Evidence, Incident, Kind, MemorySample, Reason, Severity, identity
+from sidecar.model.incident import (
+    FINAL,
+    EvidenceItem,
+    ExitReason,
+    Incident,
+    IncidentKind,
+    MemorySample,
+    Severity,
+    identity,
+)
 from sidecar.model.snapshot import (
     Blind,
     Container,
-    Endpoint,
+    EndpointStats,
     Failure,
     Host,
     Locust,
     LogLine,
-    Run,
+    RunStatus,
     Snapshot,
-    Verdict,
+    VerdictSoFar,
     Warn,
     Worker,
 )
@@ -149,7 +158,7 @@ class World:
         )
         return Snapshot(
             project=PROJECT, at=at, stale=False, interval_seconds=2.0, engine_read_at=at, round_seconds=0.2,
-            run=Run(RUN_ID, "running", self.began + timedelta(minutes=25)), services=services(rows),
+            run=RunStatus(RUN_ID, "running", self.began + timedelta(minutes=25)), services=services(rows),
             containers=containers,
             locust=Locust(
                 "running", int(users), self.rps(at), 3.2, 0.0123, 12.0, 148.0, self.workers, self.workers, members
@@ -157,16 +166,16 @@ class World:
             host=Host(71.2, 2, 3.4, 9 * GIB, 24 * GIB, 37.5, 0.0, 1_200_000.0, 3_400_000.0, 560_000.0, 62.0),
             warnings=(Warn("warn", f"locust-worker-{THROTTLED} is throttled: 23 % of its periods"),),
             logs=self.lines(at, "locust-locust-master-1", "locust-master", 8)[::-1],
-            verdict=Verdict("INVALID", (f"locust-worker-{LEAKING} was OOM-killed 9 times during the run",
+            verdict=VerdictSoFar("INVALID", (f"locust-worker-{LEAKING} was OOM-killed 9 times during the run",
                                         f"locust-worker-{THROTTLED} was throttled for 6 minutes")),
             failures=(
                 Failure("GET", "/basket", "HTTPError('500 Server Error: Internal Server Error')", 314, at, at),
                 Failure("POST", "/checkout", "ConnectionRefusedError(111, 'Connection refused')", 12, at, at),
             ),
             endpoints=(
-                Endpoint("GET", "/", 120_412, 0, 310.4, 22.0),
-                Endpoint("GET", "/basket", 40_118, 314, 101.9, 148.0),
-                Endpoint("POST", "/checkout", 9_870, 12, 25.2, 412.0),
+                EndpointStats("GET", "/", 120_412, 0, 310.4, 22.0),
+                EndpointStats("GET", "/basket", 40_118, 314, 101.9, 148.0),
+                EndpointStats("POST", "/checkout", 9_870, 12, 25.2, 412.0),
             ),
             incidents=tuple(map(without_evidence, self.newest()[:50])), blind=self.blind, watched=OTHER_PROJECT,
         )  # fmt: skip
@@ -201,26 +210,28 @@ class World:
         )
         lines = tuple(line.text for line in self.lines(at, name, "locust-worker", 50)[::-1])
         return Incident(
-            id=identity(Kind.OOM_KILL, f"{index:064x}", "", int(at.timestamp() * 1e9)), kind=Kind.OOM_KILL,
+            id=identity(IncidentKind.OOM_KILL, f"{index:064x}", "", int(at.timestamp() * 1e9)),
+            kind=IncidentKind.OOM_KILL,
             severity=Severity.ERROR, at=at, until=at, state=FINAL, revision=2,
             text=f"locust-worker-{index} was OOM-killed at 498 MiB; {400 // self.workers} users went with it",
-            project=PROJECT, service="locust-worker", container=name, container_id=f"{index:064x}", reason=Reason.OOM,
+            project=PROJECT, service="locust-worker", container=name, container_id=f"{index:064x}",
+            reason=ExitReason.OOM,
             exit_code=137, process_survived=False, count=1, raw_events=1, memory_at_death_bytes=498 * MIB,
             memory_peak_bytes=512 * MIB, memory_limit_bytes=512 * MIB, workers=(f"{index:012x}_ab",),
             users_lost=400 // self.workers, run_id=RUN_ID,
             evidence=(
-                Evidence("oom_event", "the engine sent 1 oom event", at),
-                Evidence("kernel_counter", "memory.oom_control of its cgroup went from 0 to 1", at),
-                Evidence("exit", "main process ended with 137 after 3m 58s", at + timedelta(milliseconds=80)),
-                Evidence("memory", "the last minute", samples=samples),
-                Evidence("log", "its last 50 lines", lines=lines),
+                EvidenceItem("oom_event", "the engine sent 1 oom event", at),
+                EvidenceItem("kernel_counter", "memory.oom_control of its cgroup went from 0 to 1", at),
+                EvidenceItem("exit", "main process ended with 137 after 3m 58s", at + timedelta(milliseconds=80)),
+                EvidenceItem("memory", "the last minute", samples=samples),
+                EvidenceItem("log", "its last 50 lines", lines=lines),
             ),
         )  # fmt: skip
 
     def throttled(self, at: datetime) -> Incident:
         """Make an incident that goes on."""
         return Incident(
-            id="throttled0000001", kind=Kind.THROTTLED, severity=Severity.WARN, at=at, state=FINAL,
+            id="throttled0000001", kind=IncidentKind.THROTTLED, severity=Severity.WARN, at=at, state=FINAL,
             text=f"locust-worker-{THROTTLED} is throttled: its latencies are not the target's",
             project=PROJECT, service="locust-worker", container=f"locust-locust-worker-{THROTTLED}",
             container_id=f"{THROTTLED:064x}",
@@ -229,8 +240,8 @@ class World:
     def worker_left(self, at: datetime) -> Incident:
         """Make an incident that only explains."""
         return Incident(
-            id="workerleft000001", kind=Kind.WORKER_LEFT, severity=Severity.INFO, at=at, until=at, state=FINAL,
+            id="workerleft000001", kind=IncidentKind.WORKER_LEFT, severity=Severity.INFO, at=at, until=at, state=FINAL,
             text=f"locust-worker-{self.workers + 1} was stopped by a person; its users were spread over the others",
             project=PROJECT, service="locust-worker", container=f"locust-locust-worker-{self.workers + 1}",
-            reason=Reason.STOPPED,
+            reason=ExitReason.STOPPED,
         )  # fmt: skip

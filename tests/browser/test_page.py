@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.model.incident import Evidence, Incident, Severity
+from sidecar.model.incident import EvidenceItem, Incident, Severity
 from sidecar.model.snapshot import Blind, LogLine, Node
 from tests.browser.browser import Browser, until
 from tests.browser.conftest import Stage
@@ -134,7 +134,7 @@ def test_hostile_names_and_lines_stay_text(stage: Stage) -> None:
     )
     stage.open()
     stage.sidecar.publish(snapshot)
-    evidence = (Evidence(HOSTILE, HOSTILE, now(), (HOSTILE,)),)
+    evidence = (EvidenceItem(HOSTILE, HOSTILE, now(), (HOSTILE,)),)
     kill = new_kill(stage, text=HOSTILE, container=HOSTILE, evidence=evidence, workers=(HOSTILE,))
     for part in ("#containers", "#log-lines", "#project", "#incident-list"):
         stage.browser.shows(part, HOSTILE)

@@ -19,7 +19,7 @@ from _containers import ENGINE_SOCKET, container, engine_absent, need_image, run
 
 from sidecar.common.times import docker_time
 from sidecar.ledger.history import History
-from sidecar.monitor.follower import Target
+from sidecar.monitor.follower import LogSource
 from sidecar.monitor.followers import Followers
 
 pytestmark = pytest.mark.skipif(bool(engine_absent()), reason=engine_absent() or "an engine is here")
@@ -112,10 +112,10 @@ def cutter() -> Iterator[Cutter]:
             made.close()
 
 
-def look(container_id: str) -> tuple[Target, str]:
+def look(container_id: str) -> tuple[LogSource, str]:
     state: dict[str, Any] = json.loads(run_docker("inspect", "--format", "{{json .State}}", container_id))
     started = docker_time(state["StartedAt"])
-    target = Target("counter-1", "counter", "shop", started_at=started, running=state["Status"] == "running")
+    target = LogSource("counter-1", "counter", "shop", started_at=started, running=state["Status"] == "running")
     return target, state["Status"]
 
 

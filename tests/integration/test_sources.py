@@ -19,7 +19,7 @@ from sidecar.engine.docker_engine import DockerEngine
 from sidecar.engine.events import EventStream
 from sidecar.engine.kernel import KernelWatch
 from sidecar.engine.unix_http import UnixConnection
-from sidecar.model.signal import Event, KernelReading, Signal, StreamDown, StreamUp
+from sidecar.model.signal import DockerEvent, KernelReading, Signal, StreamDown, StreamUp
 
 pytestmark = pytest.mark.skipif(bool(engine_absent()), reason=engine_absent() or "an engine is here")
 
@@ -81,7 +81,7 @@ def event_stream(
 
 
 def of(heard: list[Signal], container_id: str) -> list[str]:
-    return [one.action for one in heard if isinstance(one, Event) and one.container_id == container_id]
+    return [one.action for one in heard if isinstance(one, DockerEvent) and one.container_id == container_id]
 
 
 def count(heard: list[Signal], container_id: str) -> int:

@@ -20,7 +20,7 @@ from typing import Any
 from stacks import ROOT, docker, until
 
 from sidecar.commands import up
-from sidecar.common.say import Say
+from sidecar.common.say import Console
 from sidecar.engine.host_client import connect
 from sidecar.stack import images, workspace
 from sidecar.stack.compose import Decided
@@ -235,7 +235,7 @@ def build_images() -> None:
     """The kit's images and the nodes' own, on the outer engine."""
     settings = workspace.settings_for_up([], os.environ, ROOT)
     decided = Decided(inputs=images.all_hashes(settings))
-    up.build(settings, connect(os.environ), decided, list(_OURS), os.environ, Say())
+    up.build(settings, connect(os.environ), decided, list(_OURS), os.environ, Console())
     secrets = ROOT / ".locust-kit" / "build"
     named = {"apt_sources": "apt.sources", "apt_conf": "apt.conf", "ca_bundle": "ca.crt"}
     flags = [flag for name, file in named.items() for flag in ("--secret", f"id={name},src={secrets / file}")]

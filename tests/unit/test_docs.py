@@ -16,9 +16,9 @@ from starlette.routing import Route
 from sidecar.cli import VERBS
 from sidecar.diagnose import judge
 from sidecar.diagnose.catalogue import causes
-from sidecar.model.incident import Incident, Kind, Reason
+from sidecar.model.incident import ExitReason, Incident, IncidentKind
 from sidecar.model.naming import KIND_NAMES
-from sidecar.model.own import Own
+from sidecar.model.own import SelfMetrics
 from sidecar.model.snapshot import Locust, Snapshot
 from sidecar.monitor.board import Board
 from sidecar.report.runs.reports import Reports
@@ -60,7 +60,7 @@ def exposed() -> dict[str, str]:
     families = [
         *container_families([], fresh=True),
         *locust_families(snapshot, legacy=True),
-        *own_families(Own(NOW, cpu_seconds=0.0, memory_bytes=0), snapshot),
+        *own_families(SelfMetrics(NOW, cpu_seconds=0.0, memory_bytes=0), snapshot),
     ]
     return {family.name: family.kind for family in families}
 
@@ -80,11 +80,11 @@ def test_every_kind_and_reason_is_described_and_no_other_is() -> None:
     text = page("incidents.md")
     kinds = {words[0] for words in first_cells(section(text, "Kinds"))}
     reasons = {words[0] for words in first_cells(section(text, "Why a container ended: `reason`"))}
-    assert (kinds, reasons) == (set(Kind), set(Reason))
+    assert (kinds, reasons) == (set(IncidentKind), set(ExitReason))
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_a_kind_is_named_as_people_are_told(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", IncidentKind)
+def test_a_kind_is_named_as_people_are_told(kind: IncidentKind) -> None:
     name = KIND_NAMES[kind]
     told = f"`{kind}`" if name == kind else f"`{kind}`: {name}"
     assert f"\n| {told} |" in page("incidents.md")

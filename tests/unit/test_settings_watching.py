@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.common.errors import SettingError
-from sidecar.model.incident import Kind
+from sidecar.model.incident import IncidentKind
 from sidecar.settings import Settings, load, parse
 from sidecar.settings.monitor import WatchSettings, from_environment
 from sidecar.stack import compose, secrets, state, workspace
@@ -152,7 +152,7 @@ def test_the_sidecar_reads_what_compose_passes_on(tmp_path: Path) -> None:
         ledger_days=3,
         ledger_megabytes=64,
         locust_username="me",
-        alert_kinds=(Kind.BLIND,),
+        alert_kinds=(IncidentKind.BLIND,),
         alert_cooldown_seconds=0,
         locust_url=found.locust_url,
     )

@@ -20,10 +20,10 @@ from locust_kit.performance import milliseconds
 from locust_kit.texts import attribute, safe
 
 from .classify import Class, classify
-from .kinds import Kind
+from .kinds import FailureClass
 from .mask import LONGEST, masked
 from .records import LATEST, GroupKey, Record, plain, wire
-from .settings import Level, Settings
+from .settings import CaptureSettings, Level
 
 MOST_GROUPS = 2000  # between two reports
 MANY_GROUPS = 500  # so many keep their latest three examples; what comes beyond them, the latest one
@@ -72,7 +72,7 @@ class _Counted:
 class Capture:
     """Counts failures, and hands out what came since the last time it was asked."""
 
-    def __init__(self, settings: Settings, clean: Clean, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, settings: CaptureSettings, clean: Clean, clock: Callable[[], float] = time.time) -> None:
         self._settings = settings
         self._clean = clean
         self._clock = clock
@@ -141,7 +141,7 @@ class Capture:
             length=0,
             exception=type(exception).__name__,
             message=safe(exception, 2 * LONGEST),
-            kind=Kind.TASK_ERROR,
+            kind=FailureClass.TASK_ERROR,
             detail=type(exception).__name__,
         )
         counted = self._count(record.at, _TASK, record.name, record.kind, record.detail, record.message)
@@ -150,7 +150,7 @@ class Capture:
         if (place := self._place(record.at)) is not None:
             self._keep(record, place)
 
-    def _count(self, at: float, method: str, name: str, kind: Kind, detail: str, message: str) -> _Counted:
+    def _count(self, at: float, method: str, name: str, kind: FailureClass, detail: str, message: str) -> _Counted:
         """One more of its group, which is found or made."""
         key = GroupKey(method, name, kind, detail, masked(message) if self._settings.level >= Level.GROUPS else "")
         counted = self._groups.get(key)
@@ -254,7 +254,7 @@ def _class_of(error: BaseException, status: int) -> Class:
         kind, detail = classify(error, status)
         return Class(kind, safe(detail, LONGEST))
     except Exception:  # noqa: BLE001  properties of a test's own exception may raise anything
-        return Class(Kind.OTHER, type(error).__name__)
+        return Class(FailureClass.OTHER, type(error).__name__)
 
 
 def _body_of(response: Any) -> bytes:

@@ -21,43 +21,43 @@ from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 from geventhttpclient.useragent import RetriesExceeded
 from locust.exception import CatchResponseError, ResponseError
 
-from .kinds import Kind
+from .kinds import FailureClass
 
 _CLIENT_ERRORS, _SERVER_ERRORS, _STATUS_END = 400, 500, 600
 _MOST_CAUSES = 16
 
-_BY_ERRNO: dict[int, Kind] = {
-    errno.ECONNREFUSED: Kind.CONNECTION_REFUSED,
-    errno.ECONNRESET: Kind.CONNECTION_RESET,
-    errno.ECONNABORTED: Kind.CONNECTION_RESET,
-    errno.EPIPE: Kind.CONNECTION_RESET,
-    errno.ENOTCONN: Kind.CONNECTION_RESET,
-    errno.ETIMEDOUT: Kind.CONNECTION_TIMEOUT,
-    errno.EHOSTUNREACH: Kind.CONNECTION_TIMEOUT,
-    errno.ENETUNREACH: Kind.CONNECTION_TIMEOUT,
-    errno.EHOSTDOWN: Kind.CONNECTION_TIMEOUT,
-    errno.EMFILE: Kind.GENERATOR,
-    errno.ENFILE: Kind.GENERATOR,
-    errno.EADDRNOTAVAIL: Kind.GENERATOR,
-    errno.EADDRINUSE: Kind.GENERATOR,
-    errno.ENOBUFS: Kind.GENERATOR,
-    errno.ENOMEM: Kind.GENERATOR,
-    errno.EAGAIN: Kind.GENERATOR,
+_BY_ERRNO: dict[int, FailureClass] = {
+    errno.ECONNREFUSED: FailureClass.CONNECTION_REFUSED,
+    errno.ECONNRESET: FailureClass.CONNECTION_RESET,
+    errno.ECONNABORTED: FailureClass.CONNECTION_RESET,
+    errno.EPIPE: FailureClass.CONNECTION_RESET,
+    errno.ENOTCONN: FailureClass.CONNECTION_RESET,
+    errno.ETIMEDOUT: FailureClass.CONNECTION_TIMEOUT,
+    errno.EHOSTUNREACH: FailureClass.CONNECTION_TIMEOUT,
+    errno.ENETUNREACH: FailureClass.CONNECTION_TIMEOUT,
+    errno.EHOSTDOWN: FailureClass.CONNECTION_TIMEOUT,
+    errno.EMFILE: FailureClass.GENERATOR,
+    errno.ENFILE: FailureClass.GENERATOR,
+    errno.EADDRNOTAVAIL: FailureClass.GENERATOR,
+    errno.EADDRINUSE: FailureClass.GENERATOR,
+    errno.ENOBUFS: FailureClass.GENERATOR,
+    errno.ENOMEM: FailureClass.GENERATOR,
+    errno.EAGAIN: FailureClass.GENERATOR,
 }
 # The first that fits, from the outermost exception of the chain inwards.
-_BY_TYPE: tuple[tuple[tuple[type[BaseException], ...], Kind], ...] = (
-    ((requests.exceptions.TooManyRedirects,), Kind.REDIRECT_LOOP),
-    ((requests.exceptions.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError), Kind.CONNECTION_TIMEOUT),
-    ((ssl.SSLError, requests.exceptions.SSLError, urllib3.exceptions.SSLError), Kind.TLS),
-    ((requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError), Kind.READ_TIMEOUT),
+_BY_TYPE: tuple[tuple[tuple[type[BaseException], ...], FailureClass], ...] = (
+    ((requests.exceptions.TooManyRedirects,), FailureClass.REDIRECT_LOOP),
+    ((requests.exceptions.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError), FailureClass.CONNECTION_TIMEOUT),
+    ((ssl.SSLError, requests.exceptions.SSLError, urllib3.exceptions.SSLError), FailureClass.TLS),
+    ((requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError), FailureClass.READ_TIMEOUT),
     (
         (requests.exceptions.ContentDecodingError, urllib3.exceptions.DecodeError, zlib.error, UnicodeDecodeError),
-        Kind.INVALID_CONTENT,
+        FailureClass.INVALID_CONTENT,
     ),
-    ((json.JSONDecodeError, requests.exceptions.JSONDecodeError), Kind.INVALID_CONTENT),
-    ((http.client.RemoteDisconnected,), Kind.CONNECTION_RESET),
-    ((http.client.IncompleteRead, requests.exceptions.ChunkedEncodingError), Kind.INCOMPLETE_RESPONSE),
-    ((http.client.HTTPException, urllib3.exceptions.ProtocolError), Kind.INVALID_CONTENT),
+    ((json.JSONDecodeError, requests.exceptions.JSONDecodeError), FailureClass.INVALID_CONTENT),
+    ((http.client.RemoteDisconnected,), FailureClass.CONNECTION_RESET),
+    ((http.client.IncompleteRead, requests.exceptions.ChunkedEncodingError), FailureClass.INCOMPLETE_RESPONSE),
+    ((http.client.HTTPException, urllib3.exceptions.ProtocolError), FailureClass.INVALID_CONTENT),
 )
 _CONNECTING = frozenset(
     {"connect", "create_connection", "_connect_socket", "_create_socket", "_new_conn", "do_handshake"}
@@ -67,7 +67,7 @@ _CONNECTING = frozenset(
 class Class(NamedTuple):
     """A class of failure, and what tells its members apart: a status code, an errno's name, or an exception's type."""
 
-    kind: Kind
+    kind: FailureClass
     detail: str
 
 
@@ -85,7 +85,7 @@ def classify(exception: BaseException, status: int) -> Class:
 
     """
     if isinstance(exception, CatchResponseError) or (type(exception) is ResponseError and not status):
-        return Class(Kind.ASSERTION, str(status) if status else "")
+        return Class(FailureClass.ASSERTION, str(status) if status else "")
     if not _stands_alone(exception):
         return _of_chain(list(_causes(exception)), status)
     what = type(exception), exception.errno if isinstance(exception, OSError) else None, status
@@ -115,7 +115,7 @@ def _of_chain(chain: list[BaseException], status: int) -> Class:
         or _by_timeout(chain)
         or _by_type(chain, status)
         or _by_status(status)
-        or Class(Kind.OTHER, type(chain[0]).__name__)
+        or Class(FailureClass.OTHER, type(chain[0]).__name__)
     )
 
 
@@ -143,10 +143,10 @@ def _by_system(chain: list[BaseException]) -> Class | None:
     for one in chain:
         if isinstance(one, socket.gaierror):
             temporary = one.errno == socket.EAI_AGAIN
-            return Class(Kind.GENERATOR if temporary else Kind.DNS, _name_of_lookup(one.errno))
+            return Class(FailureClass.GENERATOR if temporary else FailureClass.DNS, _name_of_lookup(one.errno))
     for one in chain:
         if isinstance(one, ssl.SSLEOFError | ssl.SSLZeroReturnError):  # under TLS, a hang-up has no errno
-            return Class(Kind.CONNECTION_RESET, type(one).__name__)
+            return Class(FailureClass.CONNECTION_RESET, type(one).__name__)
         if isinstance(one, OSError) and not isinstance(one, ssl.SSLError) and one.errno in _BY_ERRNO:
             return Class(_BY_ERRNO[one.errno], errno.errorcode[one.errno])
     return None
@@ -163,7 +163,7 @@ def _by_timeout(chain: list[BaseException]) -> Class | None:
     """A bare time-out says nothing of its kind; the place it came from does."""
     for one in chain:
         if type(one) is TimeoutError:
-            kind = Kind.CONNECTION_TIMEOUT if _was_connecting(one) else Kind.READ_TIMEOUT
+            kind = FailureClass.CONNECTION_TIMEOUT if _was_connecting(one) else FailureClass.READ_TIMEOUT
             return Class(kind, "")
     return None
 
@@ -180,11 +180,13 @@ def _was_connecting(error: BaseException) -> bool:
 def _by_type(chain: list[BaseException], status: int) -> Class | None:
     for one in chain:
         if isinstance(one, HTTPConnectionClosed):
-            return Class(Kind.CONNECTION_RESET, type(one).__name__)
+            return Class(FailureClass.CONNECTION_RESET, type(one).__name__)
         if isinstance(one, HTTPParseError):  # one type for an answer that is no HTTP and for one that was cut off
-            return Class(Kind.INCOMPLETE_RESPONSE if status else Kind.INVALID_CONTENT, type(one).__name__)
+            return Class(
+                FailureClass.INCOMPLETE_RESPONSE if status else FailureClass.INVALID_CONTENT, type(one).__name__
+            )
         if isinstance(one, RetriesExceeded) and len(chain) == 1:  # with any other reason it wraps that
-            return Class(Kind.REDIRECT_LOOP, "")
+            return Class(FailureClass.REDIRECT_LOOP, "")
         for types, kind in _BY_TYPE:
             if isinstance(one, types):
                 return Class(kind, type(one).__name__)
@@ -193,7 +195,7 @@ def _by_type(chain: list[BaseException], status: int) -> Class | None:
 
 def _by_status(status: int) -> Class | None:
     if _CLIENT_ERRORS <= status < _SERVER_ERRORS:
-        return Class(Kind.CLIENT_ERROR, str(status))
+        return Class(FailureClass.CLIENT_ERROR, str(status))
     if _SERVER_ERRORS <= status < _STATUS_END:
-        return Class(Kind.SERVER_ERROR, str(status))
+        return Class(FailureClass.SERVER_ERROR, str(status))
     return None

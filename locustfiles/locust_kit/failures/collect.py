@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from .kinds import Kind
-from .records import Group, GroupKey, Record, record_of
+from .kinds import FailureClass
+from .records import FailureGroup, GroupKey, Record, record_of
 
 MOST_GROUPS = 10_000
 MOST_WAITING = 50_000  # rows for the disk; beyond that they are counted and left out
@@ -18,28 +18,28 @@ class Collection:
     """The failures of one run. `lost_rows` had no room while the disk was slow; counts are exact all the same."""
 
     def __init__(self) -> None:
-        self.groups: dict[GroupKey, Group] = {}
+        self.groups: dict[GroupKey, FailureGroup] = {}
         self.lost_rows = 0
         self._waiting: list[Record] = []
 
     @property
     def failures(self) -> int:
         """Failed requests, as Locust counts them."""
-        return sum(group.count for key, group in self.groups.items() if key.kind is not Kind.TASK_ERROR)
+        return sum(group.count for key, group in self.groups.items() if key.kind is not FailureClass.TASK_ERROR)
 
     @property
     def task_errors(self) -> int:
         """Exceptions in tasks, which Locust counts among no requests."""
-        return sum(group.count for key, group in self.groups.items() if key.kind is Kind.TASK_ERROR)
+        return sum(group.count for key, group in self.groups.items() if key.kind is FailureClass.TASK_ERROR)
 
-    def by_kind(self) -> dict[Kind, int]:
+    def by_kind(self) -> dict[FailureClass, int]:
         """How many of each class, the most frequent first."""
-        counts: Counter[Kind] = Counter()
+        counts: Counter[FailureClass] = Counter()
         for key, group in self.groups.items():
             counts[key.kind] += group.count
         return dict(counts.most_common())
 
-    def ranked(self) -> list[tuple[GroupKey, Group]]:
+    def ranked(self) -> list[tuple[GroupKey, FailureGroup]]:
         """The groups, the largest first."""
         return sorted(self.groups.items(), key=lambda one: (-one[1].count, one[0]))
 
@@ -72,12 +72,12 @@ class Collection:
         rows, self._waiting = self._waiting, []
         return rows
 
-    def _group(self, key: GroupKey) -> Group:
+    def _group(self, key: GroupKey) -> FailureGroup:
         if key not in self.groups and len(self.groups) >= MOST_GROUPS:
             key = GroupKey(key.method, _OTHER, key.kind, key.detail, _OTHER)
-        return self.groups.setdefault(key, Group())
+        return self.groups.setdefault(key, FailureGroup())
 
 
 def _key(row: list[Any]) -> GroupKey:
     method, name, kind, detail, message = row[:_KEY]
-    return GroupKey(str(method), str(name), Kind(kind), str(detail), str(message))
+    return GroupKey(str(method), str(name), FailureClass(kind), str(detail), str(message))

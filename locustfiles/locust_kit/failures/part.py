@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from locust_kit import given
 from locust_kit.cost import EVERY, Cost
 from locust_kit.guard import Warned, keep_doing
-from locust_kit.performance import MOST_ENDPOINTS, Limits, Performance
+from locust_kit.performance import MOST_ENDPOINTS, Performance, SlowLimits
 
 from . import files, summary
 from .capture import Capture
 from .collect import Collection
-from .settings import Settings, redactor
+from .settings import CaptureSettings, redactor
 from .watch import DEFAULT_THRESHOLD, Watch
 
 if TYPE_CHECKING:
@@ -35,14 +35,14 @@ _LOCAL_SECONDS = 1.0
 _REMEMBERED = 512  # texts without secrets: most failures say what others said before, at the same address
 
 
-class Counters:
+class RequestCounters:
     """What counts requests in a process that has users: failures, and times; and what that costs."""
 
     def __init__(self) -> None:
         clean = redactor(os.environ).text
         self.cost = Cost()
-        self._failures = Capture(Settings.of(os.environ), lru_cache(_REMEMBERED)(clean))
-        self._times = Performance(Limits.of(os.environ), lru_cache(MOST_ENDPOINTS)(clean))
+        self._failures = Capture(CaptureSettings.of(os.environ), lru_cache(_REMEMBERED)(clean))
+        self._times = Performance(SlowLimits.of(os.environ), lru_cache(MOST_ENDPOINTS)(clean))
         self._failures_failed = Warned("counting failures")
         self._times_failed = Warned("counting times")
 
@@ -92,15 +92,15 @@ class Counters:
         return self.cost.whole(lambda: {**self._failures.report(), PERFORMANCE_KEY: self._times.report()})
 
 
-class Account:
+class FailureAccount:
     """The master's account of a run's requests: which failed, and how long they took; `pusher` sends rows on."""
 
     def __init__(self, environment: Environment, pusher: Pusher | None = None) -> None:
-        self.counted: Counters | None = None  # in a Locust without workers: what counts in this process
+        self.counted: RequestCounters | None = None  # in a Locust without workers: what counts in this process
         self._environment = environment
         self._pusher = pusher
         self.collection = Collection()
-        self.performance = Performance(Limits.of(os.environ))
+        self.performance = Performance(SlowLimits.of(os.environ))
         self.watch = Watch(given.value(os.environ, "KIT_FAIL_THRESHOLD", given.share, DEFAULT_THRESHOLD))
         self.writer: Writer | None = None
         self._run_id = ""
@@ -165,9 +165,9 @@ class Account:
         if line := self.watch.look(time.monotonic(), total.num_requests, total.num_failures):
             logger.warning("locust-kit: %s", line)
 
-    def count_here(self) -> Counters:
+    def count_here(self) -> RequestCounters:
         """Count in this process, too, and take that in once a second: for a Locust without workers."""
-        counted = self.counted = Counters()
+        counted = self.counted = RequestCounters()
 
         def report_here() -> None:
             self.take(LOCAL, counted.report())

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from locust_kit import run_folder
 from locust_kit.texts import safe
 
-from .kinds import Kind
+from .kinds import FailureClass
 
 LATEST = 3
 
@@ -21,7 +21,7 @@ class GroupKey(NamedTuple):
 
     method: str
     name: str
-    kind: Kind
+    kind: FailureClass
     detail: str
     message: str
 
@@ -43,7 +43,7 @@ class Record:
     length: int
     exception: str
     message: str
-    kind: Kind
+    kind: FailureClass
     detail: str
     worker: str = ""
     represents: float = 1.0
@@ -60,7 +60,7 @@ class Record:
 
 
 @dataclass(slots=True)
-class Group:
+class FailureGroup:
     """How often a failure came, when first and last, and from which workers."""
 
     count: int = 0
@@ -110,7 +110,7 @@ def record_of(row: list[Any]) -> Record:
 
     """
     record = Record(*row)
-    record.kind = Kind(record.kind)
+    record.kind = FailureClass(record.kind)
     return record
 
 

@@ -20,7 +20,7 @@ class Level(IntEnum):
 
 
 @dataclass(frozen=True)
-class Settings:
+class CaptureSettings:
     """Attributes:
     level: what is kept.
     records_per_second: full rows a second and worker; beyond that, a sample of the second.
@@ -32,7 +32,7 @@ class Settings:
     body_bytes: int = 1024
 
     @classmethod
-    def of(cls, environ: Mapping[str, str]) -> Settings:
+    def of(cls, environ: Mapping[str, str]) -> CaptureSettings:
         """Those of an environment."""
         return cls(
             level=given.value(environ, "KIT_FAILURE_LEVEL", _level, cls.level),

@@ -9,7 +9,7 @@ from typing import Any
 from locust_kit import SCHEMA_VERSION
 
 from .collect import Collection
-from .kinds import ADVICE, Kind
+from .kinds import ADVICE, FailureClass
 from .records import rfc3339
 
 _SHOWN_GROUPS, _SHOWN_ADVICE = 10, 5
@@ -29,7 +29,7 @@ def document(run_id: str, collection: Collection, requests: int) -> dict[str, An
         "rows_left_out": collection.lost_rows,
         "classes": {str(kind): count for kind, count in collection.by_kind().items()},
         "groups": [
-            group.document(key, collection.task_errors if key.kind is Kind.TASK_ERROR else failures)
+            group.document(key, collection.task_errors if key.kind is FailureClass.TASK_ERROR else failures)
             for key, group in collection.ranked()
         ],
     }
@@ -60,11 +60,11 @@ def lines(collection: Collection, requests: int) -> Iterator[str]:
     share = f" ({100 * failures / requests:.1f} % of {requests})" if requests else ""
     errors = f", {collection.task_errors} errors in tasks" if collection.task_errors else ""
     yield f"Failure analysis: {failures} failed requests{share}{errors}"
-    counts: Counter[tuple[Kind, str]] = Counter()
+    counts: Counter[tuple[FailureClass, str]] = Counter()
     for key, group in collection.groups.items():
         counts[key.kind, key.detail] += group.count
     for (kind, detail), count in counts.most_common():
-        of = collection.task_errors if kind is Kind.TASK_ERROR else failures
+        of = collection.task_errors if kind is FailureClass.TASK_ERROR else failures
         yield f"  {kind:<20} {detail:<24} {count:>9}  {100 * count / of:5.1f} %"
     yield "Largest groups"
     for key, group in collection.ranked()[:_SHOWN_GROUPS]:

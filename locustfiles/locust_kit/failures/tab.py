@@ -16,7 +16,7 @@ from locust_kit.web_tab import Row
 
 from . import files
 from .files import plain_cell
-from .kinds import ADVICE, Kind
+from .kinds import ADVICE, FailureClass
 from .records import rfc3339
 from .watch import WINDOW_SECONDS, Watch
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from locust_kit.writer import Writer
 
     from .collect import Collection
-    from .part import Account
+    from .part import FailureAccount
 
 KEY = "failure_analysis"
 ENDPOINT = "endpoint"  # not "name": by that, Locust's page would sort the rows anew
@@ -47,7 +47,7 @@ _MOST_ROWS = 500
 _PIECE_BYTES = 1 << 16
 
 
-def install(app: Flask, web_ui: WebUI, base_path: str, account: Account) -> None:
+def install(app: Flask, web_ui: WebUI, base_path: str, account: FailureAccount) -> None:
     """Add the tab and the download; `app` is the web UI's own."""
 
     def groups_as_table() -> Response:
@@ -111,7 +111,7 @@ def rows(collection: Collection) -> list[Row]:
     """The groups, the largest first."""
     made = []
     for key, group in collection.ranked()[:_MOST_ROWS]:
-        total = collection.task_errors if key.kind is Kind.TASK_ERROR else collection.failures
+        total = collection.task_errors if key.kind is FailureClass.TASK_ERROR else collection.failures
         made.append(
             {
                 "count": group.count,

@@ -10,7 +10,7 @@ _LATER = frozenset({408, 429})
 _KEY_REFUSED = frozenset({401, 403})
 
 
-class Verdict(Enum):
+class BatchFate(Enum):
     """What becomes of a batch: it is through; tried again; kept and tried seldom; cut in two; given up."""
 
     TAKEN = "taken"
@@ -21,7 +21,7 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True)
-class Answer:
+class PushAnswer:
     """A status with its Retry-After; or status 0 and, in `broken`, what kept an answer from coming whole."""
 
     status: int = 0
@@ -34,17 +34,17 @@ class Answer:
         return self.broken or f"status {self.status}"
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> BatchFate:
         """What it means. A broken answer means another try: the receiver knows by the key what it has already."""
         status = self.status
         if self.broken or status in _LATER:
-            return Verdict.AGAIN
+            return BatchFate.AGAIN
         if 200 <= status < 300 or status == _ALREADY_THERE:
-            return Verdict.TAKEN
+            return BatchFate.TAKEN
         if 300 <= status < 400 or status in _KEY_REFUSED:
-            return Verdict.KEPT
+            return BatchFate.KEPT
         if status == _TOO_LARGE:
-            return Verdict.TOO_LARGE
+            return BatchFate.TOO_LARGE
         if 400 <= status < 500:
-            return Verdict.REFUSED
-        return Verdict.AGAIN
+            return BatchFate.REFUSED
+        return BatchFate.AGAIN

@@ -12,16 +12,16 @@ from locust_kit.failures.records import Record
 from .batch import MOST_ROWS, BatchId
 from .counts import Counts
 from .outside import Outside
-from .sender import Sender
+from .sender import BatchSender
 from .spool import Spool
 
 MOST_QUEUED = 50_000  # rows in memory, while the disk is slow; beyond that they are dropped, and counted
 
 
-class Gatherer:
+class RowQueue:
     """The queue in memory, and the numbers of each run's batches; one greenlet at a time brings rows to the disk."""
 
-    def __init__(self, spool: Spool, sender: Sender, counts: Counts, spool_bytes: int, outside: Outside) -> None:
+    def __init__(self, spool: Spool, sender: BatchSender, counts: Counts, spool_bytes: int, outside: Outside) -> None:
         self._spool = spool
         self._sender = sender
         self._counts = counts

@@ -11,7 +11,7 @@ _MOST_DOUBLINGS = 16  # far beyond `most`, and far from what a float holds
 
 
 @dataclass(frozen=True)
-class Pace:
+class RetryPace:
     """Seconds.
 
     Attributes:

@@ -15,12 +15,12 @@ from locust_kit.failures.records import Record
 
 from .batch import MOST_ROWS
 from .counts import Counts
-from .gather import Gatherer
+from .gather import RowQueue
 from .outside import Outside
-from .pace import Pace
+from .pace import RetryPace
 from .post import Post, poster
-from .sender import Sender
-from .settings import Settings
+from .sender import BatchSender
+from .settings import PushSettings
 from .spool import Spool
 
 if TYPE_CHECKING:
@@ -44,19 +44,21 @@ class Pusher:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: PushSettings,
         runs: Path,
-        pace: Pace | None = None,
+        pace: RetryPace | None = None,
         outside: Outside | None = None,
         post: Post | None = None,
     ) -> None:
         self._host = settings.host
-        self._pace = pace or Pace()
+        self._pace = pace or RetryPace()
         outside = outside or Outside()
         self._counts = Counts()
         self._spooled = Spool(runs)
-        self._sender = Sender(self._spooled, post or poster(settings, self._pace), self._counts, self._pace, outside)
-        self._gatherer = Gatherer(self._spooled, self._sender, self._counts, settings.spool_bytes, outside)
+        self._sender = BatchSender(
+            self._spooled, post or poster(settings, self._pace), self._counts, self._pace, outside
+        )
+        self._gatherer = RowQueue(self._spooled, self._sender, self._counts, settings.spool_bytes, outside)
         self._has_failed = False
         self._arrived, self._enough, self._wake = Event(), Event(), Event()
 
@@ -137,5 +139,5 @@ class Pusher:
 
 def pusher_of(environ: Mapping[str, str], runs: Path) -> Pusher | None:
     """The pusher that an environment asks for; None for none."""
-    settings = Settings.of(environ)
+    settings = PushSettings.of(environ)
     return Pusher(settings, runs) if settings else None

@@ -8,16 +8,16 @@ import gevent
 import requests
 import urllib3
 
-from .answers import Answer
-from .pace import Pace
-from .settings import Settings
+from .answers import PushAnswer
+from .pace import RetryPace
+from .settings import PushSettings
 
 MOST_ANSWER_BYTES = 64 * 1024
 
-Post = Callable[[bytes, str], Answer]
+Post = Callable[[bytes, str], PushAnswer]
 
 
-def poster(settings: Settings, pace: Pace) -> Post:
+def poster(settings: PushSettings, pace: RetryPace) -> Post:
     """What posts a body under an idempotency key, and never raises for what the network or the receiver does.
 
     Only the type of an exception is told: its text may hold the URL with its query, or a header.
@@ -25,7 +25,7 @@ def poster(settings: Settings, pace: Pace) -> Post:
     session = requests.Session()
     session.trust_env = False  # no .netrc instead of the key, no proxy that the test's own settings name
 
-    def post(body: bytes, idempotency_key: str) -> Answer:
+    def post(body: bytes, idempotency_key: str) -> PushAnswer:
         headers = {
             "Authorization": f"Bearer {settings.key}",
             "Content-Type": "application/json",
@@ -43,17 +43,17 @@ def poster(settings: Settings, pace: Pace) -> Post:
             room = MOST_ANSWER_BYTES
             while room and (piece := response.raw.read(room)):  # a break shows only in the read after the last piece
                 room -= len(piece)
-            return Answer(response.status_code, response.headers.get("Retry-After", ""))
+            return PushAnswer(response.status_code, response.headers.get("Retry-After", ""))
 
-    def bounded(body: bytes, idempotency_key: str) -> Answer:
+    def bounded(body: bytes, idempotency_key: str) -> PushAnswer:
         try:
             with gevent.Timeout(pace.whole) as own:
                 return post(body, idempotency_key)
         except gevent.Timeout as timeout:
             if timeout is not own:
                 raise
-            return Answer(broken="no whole answer in time")
+            return PushAnswer(broken="no whole answer in time")
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            return Answer(broken=type(error).__name__)
+            return PushAnswer(broken=type(error).__name__)
 
     return bounded

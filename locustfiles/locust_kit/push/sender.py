@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections import deque
 
-from .answers import Answer, Verdict
+from .answers import BatchFate, PushAnswer
 from .batch import Spooled
 from .counts import Counts
 from .outside import Outside
-from .pace import Pace
+from .pace import RetryPace
 from .post import Post
 from .spool import Spool
 
 _LASTING = 3  # failed tries in a row that are worth a line: one alone is nothing to look after
 
 
-class Sender:
+class BatchSender:
     """What waits, and when it may be tried. `step` never sleeps: it says how long to."""
 
-    def __init__(self, spool: Spool, post: Post, counts: Counts, pace: Pace, outside: Outside) -> None:
+    def __init__(self, spool: Spool, post: Post, counts: Counts, pace: RetryPace, outside: Outside) -> None:
         self._spool = spool
         self._post = post
         self._counts = counts
@@ -63,18 +63,18 @@ class Sender:
         except FileNotFoundError:
             return self._lose(head, "a batch is gone from the spool")
         except OSError as error:
-            return self._again(Answer(broken=f"the spool cannot be read: {error.strerror}"))
+            return self._again(PushAnswer(broken=f"the spool cannot be read: {error.strerror}"))
         return self._after(head, self._post(content, head.batch.idempotency_key))
 
-    def _after(self, head: Spooled, answer: Answer) -> float:
+    def _after(self, head: Spooled, answer: PushAnswer) -> float:
         verdict = answer.verdict
-        if verdict is Verdict.AGAIN:
+        if verdict is BatchFate.AGAIN:
             return self._again(answer)
-        if verdict is Verdict.KEPT:
+        if verdict is BatchFate.KEPT:
             return self._keep(answer)
-        if verdict is Verdict.TAKEN:
+        if verdict is BatchFate.TAKEN:
             return self._taken(head)
-        if verdict is Verdict.TOO_LARGE and head.rows > 1:
+        if verdict is BatchFate.TOO_LARGE and head.rows > 1:
             return self._split(head)
         self._counts.last_error = answer.told
         self._counts.refused_rows += head.rows
@@ -104,7 +104,7 @@ class Sender:
         try:
             halves = self._outside.off_loop(self._spool.split, head)
         except OSError as error:
-            return self._again(Answer(broken=f"a batch too large cannot be cut: {error.strerror}"))
+            return self._again(PushAnswer(broken=f"a batch too large cannot be cut: {error.strerror}"))
         except (ValueError, KeyError):
             return self._lose(head, "a batch in the spool is no document any more")
         self._waiting.popleft()
@@ -112,7 +112,7 @@ class Sender:
         self._at_once()
         return 0.0
 
-    def _again(self, answer: Answer) -> float:
+    def _again(self, answer: PushAnswer) -> float:
         self._failures += 1
         if self._failures == _LASTING:
             self._counts.say_once_an_outage(
@@ -123,14 +123,14 @@ class Sender:
         own = self._pace.backoff(1 if in_a_hurry else self._failures, self._outside.random)
         return self._pause(answer, asked or own, is_asked=asked > 0)
 
-    def _keep(self, answer: Answer) -> float:
+    def _keep(self, answer: PushAnswer) -> float:
         self._failures += 1
         self._counts.say_once_an_outage(
             f"the receiver does not take the key or the address, batches are kept: {answer.told}"
         )
         return self._pause(answer, self._pace.most, is_asked=True)
 
-    def _pause(self, answer: Answer, seconds: float, *, is_asked: bool) -> float:
+    def _pause(self, answer: PushAnswer, seconds: float, *, is_asked: bool) -> float:
         self._counts.retries += 1
         self._counts.last_error = answer.told
         self._not_before = self._outside.clock() + seconds

@@ -18,7 +18,7 @@ _VISIBLE = re.compile(r"[!-~]+")
 
 
 @dataclass(frozen=True)
-class Settings:
+class PushSettings:
     """Where to, with which key, and how many bytes may wait on the disk."""
 
     url: str
@@ -31,7 +31,7 @@ class Settings:
         return urlsplit(self.url).netloc
 
     @classmethod
-    def of(cls, environ: Mapping[str, str]) -> Settings | None:
+    def of(cls, environ: Mapping[str, str]) -> PushSettings | None:
         """Those of an environment; None when nothing is pushed. Why it is not, though a URL is given, is logged."""
         url = environ.get("KIT_PUSH_URL", "")
         if not url:

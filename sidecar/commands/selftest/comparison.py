@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sidecar.model.incident import FINAL, Incident, Kind
+from sidecar.model.incident import FINAL, Incident, IncidentKind
 
 _COLUMNS = ("VICTIM", "CONTAINER", "KILLED", "SEEN", "")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class VictimRow:
     """One victim: how often it was killed by its own witness, and how many of that the sidecar recorded.
 
     `settled`: what the sidecar says is its last word.
@@ -37,14 +37,16 @@ class Row:
         return f"{self.killed - self.seen} MISSED" if self.seen < self.killed else f"{self.seen - self.killed} TOO MANY"
 
 
-def compare(names: Mapping[str, str], losses: Mapping[str, int], incidents: Iterable[Incident]) -> tuple[Row, ...]:
+def compare(
+    names: Mapping[str, str], losses: Mapping[str, int], incidents: Iterable[Incident]
+) -> tuple[VictimRow, ...]:
     """Hold the victims' losses against the incidents; `names` and `losses` go by container id."""
-    kills = [one for one in incidents if one.kind is Kind.OOM_KILL]
+    kills = [one for one in incidents if one.kind is IncidentKind.OOM_KILL]
     rows = []
     for container_id, killed in losses.items():
         own = [one for one in kills if one.container_id == container_id]
         rows.append(
-            Row(
+            VictimRow(
                 name=names[container_id],
                 container_id=container_id,
                 killed=killed,
@@ -56,7 +58,7 @@ def compare(names: Mapping[str, str], losses: Mapping[str, int], incidents: Iter
     return tuple(rows)
 
 
-def table(rows: Sequence[Row]) -> Iterator[str]:
+def table(rows: Sequence[VictimRow]) -> Iterator[str]:
     """Yield the comparison line by line."""
     cells = [
         _COLUMNS,
@@ -67,7 +69,7 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
         yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
 
 
-def verdict(rows: Sequence[Row]) -> str:
+def verdict(rows: Sequence[VictimRow]) -> str:
     """Say in one line what the comparison comes to."""
     killed, seen = sum(row.killed for row in rows), sum(row.seen for row in rows)
     if all(row.passed for row in rows):

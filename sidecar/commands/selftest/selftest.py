@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from sidecar.client.documents import IncidentList
-from sidecar.client.reader import SidecarError, SidecarReader
-from sidecar.commands.selftest.comparison import Row, compare, table, verdict
+from sidecar.client.reader import MonitorError, SidecarReader
+from sidecar.commands.selftest.comparison import VictimRow, compare, table, verdict
 from sidecar.commands.selftest.victims import SelftestError, Victim, started, wait_for_losses
-from sidecar.common.say import Say
+from sidecar.common.say import Console
 from sidecar.common.times import format_time
-from sidecar.engine.host_client import Engine
+from sidecar.engine.host_client import HostEngine
 from sidecar.model import document
-from sidecar.model.incident import Incident, Kind
+from sidecar.model.incident import Incident, IncidentKind
 from sidecar.stack.images import IMAGES
 from sidecar.stack.registered import Clock
 
@@ -25,7 +25,7 @@ _MOST_INCIDENTS = 500
 _EARLIER = timedelta(seconds=5)  # the engine's clock is this machine's; a margin costs nothing, ids are compared
 
 
-def selftest(engine: Engine, reader: SidecarReader, say: Say, clock: Clock) -> int:
+def selftest(engine: HostEngine, reader: SidecarReader, say: Console, clock: Clock) -> int:
     """Kill, compare, tell; return 0 when every kill was seen and 1 when one was missed or made up.
 
     Raises:
@@ -48,7 +48,7 @@ def selftest(engine: Engine, reader: SidecarReader, say: Say, clock: Clock) -> i
     return PASSED if all(row.passed for row in rows) else MISSED
 
 
-def image_with_python(engine: Engine) -> str:
+def image_with_python(engine: HostEngine) -> str:
     """Choose one of the kit's own images that has Python.
 
     Raises:
@@ -66,7 +66,7 @@ def wait_for_rows(
     losses: Mapping[str, int],
     read: Callable[[], Sequence[Incident]],
     clock: Clock,
-) -> tuple[Row, ...]:
+) -> tuple[VictimRow, ...]:
     """Ask the sidecar until it agrees with the victims and has made up its mind, or has had its time."""
     names = {victim.id: victim.shape.name for victim in victims}
     deadline = clock.now() + SETTLING_SECONDS
@@ -86,8 +86,8 @@ def incidents(reader: SidecarReader, since: datetime) -> tuple[Incident, ...]:
     """
     try:
         written = reader.incidents(
-            since=format_time(since), kind=Kind.OOM_KILL, helpers=1, evidence=0, limit=_MOST_INCIDENTS
+            since=format_time(since), kind=IncidentKind.OOM_KILL, helpers=1, evidence=0, limit=_MOST_INCIDENTS
         )
         return document.loads_as(IncidentList, written, "incidents").incidents
-    except (SidecarError, document.DocumentError) as error:
+    except (MonitorError, document.DocumentError) as error:
         raise SelftestError(f"the sidecar gave no incidents: {error}", fix="make up") from error

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sidecar.commands.selftest.shapes import MEMORY, PROGRAM, SHAPES, Shape
 from sidecar.common.errors import KitError
-from sidecar.engine.host_client import Engine
+from sidecar.engine.host_client import HostEngine
 from sidecar.stack.registered import Clock
 
 ROLE = "io.locust-kit.role=selftest"
@@ -85,7 +85,7 @@ def _docker(*words: str) -> str:
     return done.stdout.strip()
 
 
-def wait_for_losses(victims: Sequence[Victim], engine: Engine, clock: Clock) -> dict[str, int]:
+def wait_for_losses(victims: Sequence[Victim], engine: HostEngine, clock: Clock) -> dict[str, int]:
     """Wait until each victim has been through its kills; return how many there were, by container id.
 
     Raises:

@@ -10,12 +10,12 @@ from typing import Any
 from sidecar.common.errors import EngineError
 from sidecar.common.text import clean
 from sidecar.common.times import docker_time
-from sidecar.diagnose.evidence import Attachment, ContainerFacts, LogLine, Mount, Pair
+from sidecar.diagnose.evidence import Attachment, ContainerFacts, GatheredLogLine, Mount, Pair
 from sidecar.diagnose.gather.later import Deadline, each
 from sidecar.engine import figures, identity, log_lines, payload
 from sidecar.engine.fields import OddAnswerError
-from sidecar.engine.host_client import Engine
-from sidecar.model.observation import Counters
+from sidecar.engine.host_client import HostEngine
+from sidecar.model.observation import StatsReading
 
 MASTER_LINES, WORKER_LINES = 400, 120
 _CALL_SECONDS = 5.0
@@ -26,7 +26,7 @@ _SINGLE = "GET"
 Row = Mapping[str, Any]
 
 
-def rows(engine: Engine) -> list[Row]:
+def rows(engine: HostEngine) -> list[Row]:
     """Every container of the engine, as it lists them."""
     return list(engine.get("/containers/json", all=1) or [])
 
@@ -52,7 +52,9 @@ def networks_in_use(listed: Sequence[Row]) -> frozenset[str]:
     )
 
 
-def inspect_all(engine: Engine, wanted: Sequence[Row], project: str, deadline: Deadline) -> list[ContainerFacts | str]:
+def inspect_all(
+    engine: HostEngine, wanted: Sequence[Row], project: str, deadline: Deadline
+) -> list[ContainerFacts | str]:
     """The facts of each listed container, or why there are none."""
 
     def one(row: Row) -> ContainerFacts | None:
@@ -165,7 +167,7 @@ def neighbours(listed: Sequence[Row], project: str, networks: frozenset[str]) ->
     return found[:_NEIGHBOURS]
 
 
-def logs(engine: Engine, container: ContainerFacts, lines: int, deadline: Deadline) -> tuple[LogLine, ...]:
+def logs(engine: HostEngine, container: ContainerFacts, lines: int, deadline: Deadline) -> tuple[GatheredLogLine, ...]:
     """The end of a container's log.
 
     Raises:
@@ -176,10 +178,10 @@ def logs(engine: Engine, container: ContainerFacts, lines: int, deadline: Deadli
     reply = engine.request("GET", path, deadline.left(_CALL_SECONDS))
     if reply.status != 200:  # noqa: PLR2004  HTTP's OK
         raise EngineError(f"no log of {container.name}: status {reply.status}")
-    return tuple(LogLine(entry.text, entry.at) for entry in log_lines.log_entries(reply.body, tty=False))
+    return tuple(GatheredLogLine(entry.text, entry.at) for entry in log_lines.log_entries(reply.body, tty=False))
 
 
-def processes(engine: Engine, container: ContainerFacts, deadline: Deadline) -> tuple[str, ...] | None:
+def processes(engine: HostEngine, container: ContainerFacts, deadline: Deadline) -> tuple[str, ...] | None:
     """The command lines of a running container's processes; None when they cannot be listed."""
     reply = engine.request(
         "GET", f"/containers/{container.id}/top?ps_args=-eo%20pid,args", deadline.left(_CALL_SECONDS)
@@ -189,7 +191,7 @@ def processes(engine: Engine, container: ContainerFacts, deadline: Deadline) -> 
     return tuple(str(row[-1])[:200] for row in reply.json().get("Processes") or [])
 
 
-def counters(engine: Engine, container: ContainerFacts, deadline: Deadline) -> Counters | None:
+def counters(engine: HostEngine, container: ContainerFacts, deadline: Deadline) -> StatsReading | None:
     """The counters of a running container; None when it does not run."""
     path = f"/containers/{container.id}/stats?stream=false&one-shot=true"
     reply = engine.request("GET", path, deadline.left(_CALL_SECONDS))
@@ -200,7 +202,7 @@ def counters(engine: Engine, container: ContainerFacts, deadline: Deadline) -> C
         return None
 
 
-def with_figures(container: ContainerFacts, before: Counters | None, now: Counters | None) -> ContainerFacts:
+def with_figures(container: ContainerFacts, before: StatsReading | None, now: StatsReading | None) -> ContainerFacts:
     """The container with what `docker stats` would print of it."""
     if now is None:
         return container

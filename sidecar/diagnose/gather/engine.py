@@ -13,9 +13,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from sidecar.common.errors import EngineError
-from sidecar.diagnose.evidence import EngineFacts, Event, Network, Pool
+from sidecar.diagnose.evidence import ContainerEvent, EngineFacts, Network, Pool
 from sidecar.engine.endpoint import find_socket
-from sidecar.engine.host_client import Engine, EngineAbsentError, EngineDeniedError, EngineSilentError, message_of
+from sidecar.engine.host_client import EngineAbsentError, EngineDeniedError, EngineSilentError, HostEngine, message_of
 
 _PATIENCE_SECONDS = 5.0
 _COMMAND_SECONDS = 5.0
@@ -24,12 +24,12 @@ _ACTIONS = ("oom", "die", "kill", "stop", "start", "pause", "unpause", "restart"
 _NANO = 1_000_000_000
 
 
-def ask(environ: Mapping[str, str]) -> tuple[EngineFacts, Engine | None]:
+def ask(environ: Mapping[str, str]) -> tuple[EngineFacts, HostEngine | None]:
     """Ask the engine who it is; the door to it is None when nobody answers there."""
     docker_host = environ.get("DOCKER_HOST", "")
     cli = shutil.which("docker", path=environ.get("PATH") or os.defpath) is not None
     try:
-        engine = Engine(find_socket(environ))
+        engine = HostEngine(find_socket(environ))
     except EngineError as error:
         return EngineFacts("remote", docker_host or "docker context", error.what, docker_host, cli), None
     place = str(engine.socket_path)
@@ -52,7 +52,7 @@ def _installed(cli: bool) -> bool:  # noqa: FBT001  one fact
     return cli and shutil.which("dockerd") is not None
 
 
-def _document(engine: Engine, path: str) -> dict[str, Any]:
+def _document(engine: HostEngine, path: str) -> dict[str, Any]:
     reply = engine.request("GET", path, _PATIENCE_SECONDS)
     found = reply.json()
     if not isinstance(found, dict):
@@ -104,7 +104,7 @@ def compose_version(environ: Mapping[str, str]) -> tuple[str, str]:
     return done.stdout.strip().lstrip("v"), ""
 
 
-def networks(engine: Engine, used: frozenset[str]) -> tuple[Network, ...]:
+def networks(engine: HostEngine, used: frozenset[str]) -> tuple[Network, ...]:
     """All networks of the engine; `used` holds the ids of those that a running container is in."""
     return tuple(_network(row, used) for row in engine.get("/networks") or [])
 
@@ -128,7 +128,7 @@ def _network(row: Mapping[str, Any], used: frozenset[str]) -> Network:
     )
 
 
-def events(engine: Engine, project: str, now: datetime) -> tuple[Event, ...]:
+def events(engine: HostEngine, project: str, now: datetime) -> tuple[ContainerEvent, ...]:
     """What happened to the project's containers lately, as far as the engine's short memory reaches."""
     filters = {"type": ["container"], "event": list(_ACTIONS), "label": [f"com.docker.compose.project={project}"]}
     since, until = (f"{moment.timestamp():.6f}" for moment in (now - _EVENTS_BACK, now))
@@ -145,10 +145,10 @@ def events(engine: Engine, project: str, now: datetime) -> tuple[Event, ...]:
     return tuple(found)
 
 
-def _event(row: Mapping[str, Any]) -> Event:
+def _event(row: Mapping[str, Any]) -> ContainerEvent:
     attributes = (row.get("Actor") or {}).get("Attributes") or {}
     code = str(attributes.get("exitCode", ""))
-    return Event(
+    return ContainerEvent(
         at=datetime.fromtimestamp(int(row["timeNano"]) / _NANO, tz=UTC),
         action=str(row["Action"]),
         container=str(attributes.get("name", "")),

@@ -12,9 +12,9 @@ from typing import TypeVar
 from sidecar.common.errors import EngineError, KitError
 from sidecar.diagnose.evidence import (
     ConfigFacts,
+    ContainerEvent,
     ContainerFacts,
     EngineFacts,
-    Event,
     Evidence,
     FirewallRule,
     Gap,
@@ -27,9 +27,9 @@ from sidecar.diagnose.evidence import (
 from sidecar.diagnose.gather import config, containers, engine, firewall, host, inside, plan, web
 from sidecar.diagnose.gather.later import Deadline, Later, TooLateError, each
 from sidecar.diagnose.stack import MASTER, Stack
-from sidecar.engine.host_client import Engine
+from sidecar.engine.host_client import HostEngine
 from sidecar.locust_api.control import Place, place
-from sidecar.model.observation import Counters
+from sidecar.model.observation import StatsReading
 from sidecar.settings import Settings
 from sidecar.stack import workspace
 from sidecar.stack.images import IMAGES
@@ -43,7 +43,7 @@ _PROCESSOR_SECONDS = 1.5  # fifteen of the scheduler's periods
 
 
 @dataclass
-class Gatherer:
+class EvidenceGatherer:
     """One diagnosis' look at the world; `tell` says on stderr what is being looked at."""
 
     settings: Settings
@@ -63,7 +63,7 @@ class Gatherer:
         asked_compose = Later.of(lambda: engine.compose_version(self.environ))
         asked_rules = Later.of(lambda: firewall.read(host.HERE))
         asked_monitor = Later.of(lambda: web.monitor(self.settings.monitor_port, self.now))
-        silent: tuple[EngineFacts, Engine | None] = (EngineFacts("hung", error="no answer in time"), None)
+        silent: tuple[EngineFacts, HostEngine | None] = (EngineFacts("hung", error="no answer in time"), None)
         about_engine, door = self._part("engine", asked_engine, silent)
         found = self._stack(door, about_engine) if door else _Found()
         rules_before = self._maybe("host.firewall", asked_rules)
@@ -122,7 +122,7 @@ class Gatherer:
             self._gap("compose.config", error)
             return facts
 
-    def _image(self, door: Engine | None, name: str) -> tuple[bool, bool]:
+    def _image(self, door: HostEngine | None, name: str) -> tuple[bool, bool]:
         """Whether LOCUST_IMAGE is on this machine, and whether what it starts looks like Locust."""
         try:
             about = door.image(name) if door and name else None
@@ -135,7 +135,7 @@ class Gatherer:
 
     # ---- the stack
 
-    def _stack(self, door: Engine, about: EngineFacts) -> _Found:
+    def _stack(self, door: HostEngine, about: EngineFacts) -> _Found:
         """Containers, networks, probes: everything that the engine leads to."""
         project = self.settings.project
         try:
@@ -192,7 +192,7 @@ class Gatherer:
         except (TooLateError, KitError, ValueError):
             return None
 
-    def _inspect(self, door: Engine, rows: Sequence[containers.Row]) -> list[ContainerFacts]:
+    def _inspect(self, door: HostEngine, rows: Sequence[containers.Row]) -> list[ContainerFacts]:
         found = containers.inspect_all(door, rows, self.settings.project, self.deadline)
         for reason in (one for one in found if isinstance(one, str)):
             self.gaps.append(Gap("inspect", reason))
@@ -211,24 +211,28 @@ class Gatherer:
                 return place(int(outside.rpartition(":")[2]), plan.environment_of(master))
         return place(self.settings.web_port, plan.environment_of(master))
 
-    def _counters(self, door: Engine, found: Sequence[ContainerFacts]) -> dict[str, Counters]:
+    def _counters(self, door: HostEngine, found: Sequence[ContainerFacts]) -> dict[str, StatsReading]:
         running = [one for one in found if one.state in ("running", "paused") and not one.neighbour]
         read = each(lambda one: containers.counters(door, one, self.deadline), running, self.deadline, _AT_ONCE)
-        return {one.id: counted for one, counted in zip(running, read, strict=True) if isinstance(counted, Counters)}
+        return {
+            one.id: counted for one, counted in zip(running, read, strict=True) if isinstance(counted, StatsReading)
+        }
 
-    def _with_processes(self, door: Engine, found: Sequence[ContainerFacts], stack: Stack) -> list[ContainerFacts]:
+    def _with_processes(self, door: HostEngine, found: Sequence[ContainerFacts], stack: Stack) -> list[ContainerFacts]:
         """What runs in those that should be workers and are not registered: perhaps no Locust at all."""
         doubtful = [one for one in stack.running_workers if not stack.is_registered(one)][:_MOST_DOUBTFUL]
         listed = each(lambda one: containers.processes(door, one, self.deadline), doubtful, self.deadline, _AT_ONCE)
         known = {one.id: names for one, names in zip(doubtful, listed, strict=True) if isinstance(names, tuple)}
         return [replace(one, processes=known.get(one.id)) for one in found]
 
-    def _later_counters(self, door: Engine, found: Sequence[ContainerFacts], since: float) -> dict[str, Counters]:
+    def _later_counters(
+        self, door: HostEngine, found: Sequence[ContainerFacts], since: float
+    ) -> dict[str, StatsReading]:
         """The counters again, long enough after the first to judge a processor limit, and before we use any of it."""
         time.sleep(max(0.0, since + _PROCESSOR_SECONDS - time.monotonic()))
         return self._counters(door, found)
 
-    def _with_logs(self, door: Engine, found: Sequence[ContainerFacts], stack: Stack) -> list[ContainerFacts]:
+    def _with_logs(self, door: HostEngine, found: Sequence[ContainerFacts], stack: Stack) -> list[ContainerFacts]:
         ours = [one for one in found if not one.neighbour and not one.helper]
 
         def read(one: ContainerFacts) -> ContainerFacts:
@@ -246,7 +250,9 @@ class Gatherer:
 
     # ---- from the containers' places
 
-    def _look_around(self, door: Engine, stack: Stack) -> tuple[tuple[Probe, ...], dict[str, tuple[FirewallRule, ...]]]:
+    def _look_around(
+        self, door: HostEngine, stack: Stack
+    ) -> tuple[tuple[Probe, ...], dict[str, tuple[FirewallRule, ...]]]:
         jobs = plan.jobs(stack, self.settings.host, dict(workspace.loaded_hosts(self.settings)))
         if jobs:
             self.tell(f"the network, from the place of {len(jobs)} containers")
@@ -299,7 +305,7 @@ class _Found:
 
     containers: tuple[ContainerFacts, ...] = ()
     networks: tuple[Network, ...] = ()
-    events: tuple[Event, ...] = ()
+    events: tuple[ContainerEvent, ...] = ()
     ports: tuple[PortFacts, ...] = ()
     probes: tuple[Probe, ...] = ()
     master: MasterFacts | None = None
@@ -315,4 +321,4 @@ def gather(
 ) -> Evidence:
     """Gather the evidence; `seconds` is how long that may take, whatever hangs."""
     settings, error = config.load(args, environ, root)
-    return Gatherer(settings, error, environ, tell, Deadline.after(seconds), datetime.now(UTC)).evidence()
+    return EvidenceGatherer(settings, error, environ, tell, Deadline.after(seconds), datetime.now(UTC)).evidence()

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sidecar.diagnose.evidence import Filesystem, HostFacts, PortFacts
-from sidecar.engine.host_client import Container
+from sidecar.engine.host_client import ListedContainer
 from sidecar.stack import ports
 
 HERE = "this machine"
@@ -86,7 +86,7 @@ def _memory() -> dict[str, int]:
         return {}
 
 
-def port_facts(wanted: Sequence[tuple[str, int]], containers: Sequence[Container]) -> tuple[PortFacts, ...]:
+def port_facts(wanted: Sequence[tuple[str, int]], containers: Sequence[ListedContainer]) -> tuple[PortFacts, ...]:
     """Who holds each of these (knob, port) on the loopback address; `containers` are the engine's."""
     found = []
     for knob, port in wanted:

@@ -22,7 +22,7 @@ from typing import Any
 from sidecar.common.errors import EngineError
 from sidecar.diagnose.evidence import ContainerFacts, Filesystem, HttpTry, Inside, NameTry, Probe, Socket, TcpTry
 from sidecar.diagnose.gather.later import Deadline
-from sidecar.engine.host_client import Engine, demultiplex, message_of
+from sidecar.engine.host_client import HostEngine, demultiplex, message_of
 
 PROGRAM = Path(__file__).resolve().with_name("look_around.py")
 ROLE = {"io.locust-kit.role": "probe"}
@@ -71,7 +71,7 @@ def way_to(container: ContainerFacts) -> str:
     return BESIDE if is_full or is_slow else EXEC
 
 
-def look(engine: Engine, container: ContainerFacts, job: Job, images: Sequence[str], deadline: Deadline) -> Probe:
+def look(engine: HostEngine, container: ContainerFacts, job: Job, images: Sequence[str], deadline: Deadline) -> Probe:
     """Look around from a container's place.
 
     Args:
@@ -99,7 +99,7 @@ def look(engine: Engine, container: ContainerFacts, job: Job, images: Sequence[s
     return _read(_own(engine, container, ALONE, job, images, deadline), container, ALONE)
 
 
-def _life(engine: Engine, container: ContainerFacts, deadline: Deadline) -> str:
+def _life(engine: HostEngine, container: ContainerFacts, deadline: Deadline) -> str:
     """Which of its lives a container is in: "" between two. When it dies, its network is taken from its guests, too."""
     try:
         reply = engine.request("GET", f"/containers/{container.id}/json", deadline.left(2.0))
@@ -129,7 +129,7 @@ def _seconds(deadline: Deadline) -> float:
     return max(1.0, min(_PROBE_SECONDS, deadline.left() - 1.5))
 
 
-def _exec(engine: Engine, container: ContainerFacts, job: Job, deadline: Deadline) -> dict[str, Any]:
+def _exec(engine: HostEngine, container: ContainerFacts, job: Job, deadline: Deadline) -> dict[str, Any]:
     for python in ("python3", "python"):
         seconds = _seconds(deadline)
         wanted = {"Cmd": command(job, seconds, python), "AttachStdout": True, "AttachStderr": True}
@@ -158,7 +158,7 @@ def _words(output: bytes) -> str:
 
 
 def _own(
-    engine: Engine, container: ContainerFacts, way: str, job: Job, images: Sequence[str], deadline: Deadline
+    engine: HostEngine, container: ContainerFacts, way: str, job: Job, images: Sequence[str], deadline: Deadline
 ) -> dict[str, Any]:
     """Run the program in a container of our own; only the first image that is there and has Python is needed."""
     for image in images:
@@ -169,7 +169,7 @@ def _own(
 
 
 def _in_image(
-    engine: Engine, container: ContainerFacts, way: str, job: Job, image: str, deadline: Deadline
+    engine: HostEngine, container: ContainerFacts, way: str, job: Job, image: str, deadline: Deadline
 ) -> dict[str, Any] | None:
     name = f"locust-kit-probe-{secrets.token_hex(4)}"
     spec = own_container(
@@ -216,7 +216,7 @@ def own_container(container: ContainerFacts, way: str, image: str, command: Sequ
     }
 
 
-def _join(engine: Engine, name: str, container: ContainerFacts, way: str, deadline: Deadline) -> None:
+def _join(engine: HostEngine, name: str, container: ContainerFacts, way: str, deadline: Deadline) -> None:
     """Attach a container of our own to the further networks of the one whose place it takes."""
     if way != ALONE:
         return

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sidecar.client.documents import IncidentList
-from sidecar.client.reader import NotReadyError, SidecarError, SidecarReader
+from sidecar.client.reader import MonitorError, NotReadyError, SidecarReader
 from sidecar.common.times import docker_time, format_time
-from sidecar.diagnose.evidence import ErrorRow, KnownIncident, MasterFacts, MasterWorker, MonitorFacts, Pair
+from sidecar.diagnose.evidence import ErrorRow, KnownIncident, ListedWorker, MasterFacts, MonitorFacts, Pair
 from sidecar.locust_api.control import Place, Web, WebDownError, WebError, WebGuardedError, WebSlowError
 from sidecar.model import document
 from sidecar.model.incident import Incident
@@ -37,7 +37,7 @@ def master(place: Place) -> MasterFacts:
         return MasterFacts(url, "foreign", str(error))
     page, status, exceptions = _optional(web)
     workers = tuple(
-        MasterWorker(str(one.get("id", "")), str(one.get("state", "")), int(one.get("user_count") or 0))
+        ListedWorker(str(one.get("id", "")), str(one.get("state", "")), int(one.get("user_count") or 0))
         for one in stats.get("workers") or []
     )
     total: Mapping[str, Any] = next((row for row in stats.get("stats") or [] if row.get("name") == "Aggregated"), {})
@@ -125,7 +125,7 @@ def monitor(port: int, now: datetime) -> MonitorFacts:
         incidents = document.loads_as(IncidentList, written, "incidents").incidents
     except NotReadyError as error:
         return MonitorFacts(url, "starting", str(error))
-    except SidecarError as error:
+    except MonitorError as error:
         return MonitorFacts(url, _kind(str(error)), str(error))
     except document.DocumentError as error:
         return MonitorFacts(url, "foreign", str(error))
@@ -178,7 +178,7 @@ def _troubles(port: int) -> tuple[str, ...]:
     reader = SidecarReader(port, _CALL_SECONDS)
     try:
         return tuple(str(one) for one in json.loads(reader.health()).get("troubles") or [])
-    except (SidecarError, ValueError):
+    except (MonitorError, ValueError):
         return ()
     finally:
         reader.close()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sidecar.common.text import clean
-from sidecar.model.finding import Confidence, Diagnosis, Finding, Seen, Status
+from sidecar.model.finding import Confidence, Diagnosis, Finding, FindingEvidence, Status
 from sidecar.model.incident import Severity
 
 _LABEL = 9
@@ -72,7 +72,7 @@ def _finding(one: Finding, style: Style) -> Iterator[str]:
         yield from (f"{_COMMAND_INDENT}{style.paint(command, '1')}" for command in one.fix.commands)
 
 
-def _seen(seen: Seen, style: Style) -> Iterator[str]:
+def _seen(seen: FindingEvidence, style: Style) -> Iterator[str]:
     at = f"  [{_time(seen.at)}]" if seen.at else ""
     yield from _labelled("seen", f"{seen.what}: {seen.seen}{at}", style)
     if seen.wanted:

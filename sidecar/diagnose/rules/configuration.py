@@ -24,7 +24,7 @@ from sidecar.diagnose.stack import (
     names,
     setting,
 )
-from sidecar.model.finding import Seen
+from sidecar.model.finding import FindingEvidence
 from sidecar.model.incident import Severity
 
 LAYER = "configuration"
@@ -40,12 +40,12 @@ def compose(stack: Stack) -> Outcome:
     """Whether the settings and the Compose file can be read."""
     config, at = stack.evidence.config, stack.evidence.at
     if config.settings_error:
-        seen = Seen("settings", config.settings_error, "values that can be", at)
+        seen = FindingEvidence("settings", config.settings_error, "values that can be", at)
         return Outcome(
             config.settings_error, (Found("compose-invalid", (seen,), ("settings",), {"what": "a setting"}, "setting"),)
         )
     if config.compose_error:
-        seen = Seen("docker compose config", config.compose_error, "a file that Compose reads", at)
+        seen = FindingEvidence("docker compose config", config.compose_error, "a file that Compose reads", at)
         fix = "restore" if config.compose_modified else "default"
         values = {"what": "docker-compose.yml"}
         return Outcome(config.compose_error, (Found("compose-invalid", (seen,), ("docker-compose.yml",), values, fix),))
@@ -141,18 +141,18 @@ def _unread(stack: Stack, containers: Sequence[ContainerFacts], name: str, *, br
         meant = "LOCUST_MASTER_NODE_HOST"
     where = origin(stack, containers, name)
     seen = [
-        Seen(
+        FindingEvidence(
             f"environment of {names(containers)}",
             f"{name}={value}",
             f"{meant}={value}" if meant else "no such variable",
             stack.evidence.at,
         ),
-        Seen("it comes from", where.text, ""),
+        FindingEvidence("it comes from", where.text, ""),
     ]
     if broken and role == WORKER and not meant.startswith("LOCUST_MODE"):
         seen.insert(
             1,
-            Seen(
+            FindingEvidence(
                 "so the workers look for a master at",
                 "127.0.0.1:5557, Locust's default: themselves",
                 "the master's name",
@@ -220,9 +220,15 @@ def _bad_value(stack: Stack, name: str, value: str, wanted: str) -> Found:
     refusals = [
         sign for one in having for sign in log_signs.signs(log_signs.current_log(one), "bad-value", "bind-refused")
     ]
-    seen = [Seen(f"environment of {names(having)}", f"{name}={value or '(empty)'}", wanted, stack.evidence.at)]
-    seen += [Seen(f"log of {having[0].name}", refusals[-1].text, "no such line", refusals[-1].at)] if refusals else []
-    seen += [Seen("it comes from", where.text, "")]
+    seen = [
+        FindingEvidence(f"environment of {names(having)}", f"{name}={value or '(empty)'}", wanted, stack.evidence.at)
+    ]
+    seen += (
+        [FindingEvidence(f"log of {having[0].name}", refusals[-1].text, "no such line", refusals[-1].at)]
+        if refusals
+        else []
+    )
+    seen += [FindingEvidence("it comes from", where.text, "")]
     # The kit's own entry point drops an empty value before Locust can stumble over it; any other image does not.
     harmless = not value and not refusals and all(one.state == "running" for one in having)
     return Found(
@@ -263,8 +269,8 @@ def _refused_by_locust(stack: Stack, known: set[str]) -> Iterator[Found]:
             else Origin(BY_HAND, text="its command line or environment")
         )
         seen = (
-            Seen(f"log of {names(group)}", sign.text, "a value that Locust takes", sign.at),
-            Seen("it comes from", where.text, ""),
+            FindingEvidence(f"log of {names(group)}", sign.text, "a value that Locust takes", sign.at),
+            FindingEvidence("it comes from", where.text, ""),
         )
         values = {"name": name or "an argument", "value": sign.detail, "wanted": "a value that Locust takes"}
         yield Found("invalid-locust-value", seen, tuple(one.name for one in group), values, where.fix, where.items)
@@ -297,13 +303,13 @@ def _two_roles(stack: Stack) -> Iterator[Found]:
         variable = "LOCUST_MODE_MASTER" if both[0].service and "worker" in both[0].service else "LOCUST_MODE_WORKER"
         where = origin(stack, both, variable)
         seen = (
-            Seen(
+            FindingEvidence(
                 f"environment of {names(both)}",
                 "told to be master and worker at once",
                 "one of the two",
                 stack.evidence.at,
             ),
-            Seen("it comes from", where.text, ""),
+            FindingEvidence("it comes from", where.text, ""),
         )
         values = {"name": variable, "value": "1", "wanted": "only one of LOCUST_MODE_MASTER and LOCUST_MODE_WORKER"}
         yield Found("invalid-locust-value", seen, tuple(one.name for one in both), values, where.fix, where.items)
@@ -320,9 +326,9 @@ def _url_as_host(stack: Stack) -> Iterator[Found]:
         host = (urlsplit(value if "://" in value else f"//{value}").hostname or value).strip("/")
         where = origin_of_setting(stack, group, "LOCUST_MASTER_NODE_HOST", "--master-host")
         sign = log_signs.last(log_signs.current_log(group[0]), "bad-address", "connect-failed", "unresolved")
-        seen = [Seen(f"master's host of {names(group)}", value, host, stack.evidence.at)]
-        seen += [Seen(f"log of {group[0].name}", sign.text, "no such line", sign.at)] if sign else []
-        seen += [Seen("it comes from", where.text, "")]
+        seen = [FindingEvidence(f"master's host of {names(group)}", value, host, stack.evidence.at)]
+        seen += [FindingEvidence(f"log of {group[0].name}", sign.text, "no such line", sign.at)] if sign else []
+        seen += [FindingEvidence("it comes from", where.text, "")]
         values = {"value": value, "host": host}
         yield Found(
             "master-url-with-scheme", tuple(seen), tuple(one.name for one in group), values, where.fix, where.items
@@ -335,13 +341,13 @@ def _log_file(stack: Stack) -> Iterator[Found]:
         found = setting(group[0], "LOCUST_LOGFILE", "--logfile")
         where = origin_of_setting(stack, group, "LOCUST_LOGFILE", "--logfile")
         seen = (
-            Seen(
+            FindingEvidence(
                 f"{found.source} of {names(group)}",
                 found.value,
                 "unset, so that `docker logs` has the log",
                 stack.evidence.at,
             ),
-            Seen("it comes from", where.text, ""),
+            FindingEvidence("it comes from", where.text, ""),
         )
         values = {"file": found.value, "container": group[0].name}
         yield Found(
@@ -365,8 +371,8 @@ def host_scheme(stack: Stack) -> Outcome:
         if host and not _SCHEME.match(host) and _is_needed(stack):
             where = _origin_of_host(stack, place, group)
             seen = (
-                Seen(place, host, f"http://{host}", stack.evidence.at),
-                *([Seen("it comes from", where.text, "")] if where.text else []),
+                FindingEvidence(place, host, f"http://{host}", stack.evidence.at),
+                *([FindingEvidence("it comes from", where.text, "")] if where.text else []),
                 *_scheme_errors(stack),
             )
             values = {"host": host}
@@ -417,7 +423,7 @@ def _is_needed(stack: Stack) -> bool:
     return not (master and master.requests and master.failures < master.requests / 2)
 
 
-def _scheme_errors(stack: Stack) -> tuple[Seen, ...]:
+def _scheme_errors(stack: Stack) -> tuple[FindingEvidence, ...]:
     master = stack.evidence.master
     rows = (
         [
@@ -429,7 +435,7 @@ def _scheme_errors(stack: Stack) -> tuple[Seen, ...]:
         else []
     )
     return tuple(
-        Seen(f"failures of {row.name}", f"{row.occurrences} times {row.error}", "none", row.last_seen)
+        FindingEvidence(f"failures of {row.name}", f"{row.occurrences} times {row.error}", "none", row.last_seen)
         for row in rows[:1]
     )
 

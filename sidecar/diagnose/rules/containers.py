@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from sidecar.diagnose.evidence import ContainerFacts, Event, KnownIncident
+from sidecar.diagnose.evidence import ContainerEvent, ContainerFacts, KnownIncident
 from sidecar.diagnose.rule import Found, Outcome, Rule, without_engine, without_stack
 from sidecar.diagnose.rules import log_signs
 from sidecar.diagnose.stack import MASTER, RECENT, STANDALONE, WORKER, Stack, names
-from sidecar.model.finding import Confidence, Seen
+from sidecar.model.finding import Confidence, FindingEvidence
 from sidecar.model.incident import Severity
 
 LAYER = "containers"
@@ -82,19 +82,21 @@ def _request(stack: Stack, one: ContainerFacts) -> tuple[str, datetime] | None:
 def _stack_down(stack: Stack) -> Found:
     locusts = stack.locusts
     if locusts:
-        seen = Seen(
+        seen = FindingEvidence(
             f"containers of {stack.evidence.project!r}",
             f"{names(locusts)}: none runs",
             "a master and workers that run",
             stack.evidence.at,
         )
     else:
-        seen = Seen(f"containers of {stack.evidence.project!r}", "none", "a master and workers", stack.evidence.at)
+        seen = FindingEvidence(
+            f"containers of {stack.evidence.project!r}", "none", "a master and workers", stack.evidence.at
+        )
     return Found("stack-down", (seen,), (stack.evidence.project,), {"project": stack.evidence.project})
 
 
 def _no_master(stack: Stack) -> Found:
-    seen = Seen(
+    seen = FindingEvidence(
         f"containers of {stack.evidence.project!r}",
         f"{len(stack.workers)} workers, no master",
         "one master",
@@ -112,11 +114,11 @@ def _ended(stack: Stack, role: str, slug: str) -> Iterator[Found]:
     seen = []
     for one in ended[:3]:
         request = _request(stack, one)
-        seen.append(Seen(one.name, _how(one), "running", one.finished_at))
+        seen.append(FindingEvidence(one.name, _how(one), "running", one.finished_at))
         if request:
-            seen.append(Seen("what ended it", request[0], "", request[1]))
+            seen.append(FindingEvidence("what ended it", request[0], "", request[1]))
         elif (line := _last_line(one)) and one.exit_code:
-            seen.append(Seen(f"last line of {one.name}", line))
+            seen.append(FindingEvidence(f"last line of {one.name}", line))
     stays = all(one.restart_policy == "unless-stopped" and _request(stack, one) for one in ended)
     because = (
         "Docker does not restart what a person stopped or killed: under `unless-stopped` it stays down."
@@ -159,7 +161,7 @@ def paused(stack: Stack) -> Outcome:
     if not frozen:
         return Outcome("none is paused")
     seen = tuple(
-        Seen(
+        FindingEvidence(
             one.name,
             "paused",
             "running",
@@ -220,7 +222,7 @@ def _killed(stack: Stack, role: str, slug: str) -> Iterator[Found]:
     yield Found(slug, seen_all, affects, values, fix, items, up={knob: f"{more // _MIB}m"}, severity=severity)
 
 
-def _is_over(stack: Stack, one: ContainerFacts, kills: Sequence[Seen]) -> bool:
+def _is_over(stack: Stack, one: ContainerFacts, kills: Sequence[FindingEvidence]) -> bool:
     """Whether a container has got over its kills: it has run well since then, and is not killed again and again."""
     since = [seen.at for seen in kills if seen.at] + [one.started_at or stack.evidence.at]
     lasts = (
@@ -229,21 +231,23 @@ def _is_over(stack: Stack, one: ContainerFacts, kills: Sequence[Seen]) -> bool:
     return lasts and len(_events(stack, one, "die")) < _LOOP_DEATHS
 
 
-def _kill_evidence(stack: Stack, one: ContainerFacts) -> Iterator[Seen]:
+def _kill_evidence(stack: Stack, one: ContainerFacts) -> Iterator[FindingEvidence]:
     now = stack.evidence.at
     limit = _size(one.memory_limit_bytes) if one.memory_limit_bytes else "none"
     kills = list(_incidents(stack, one, "oom_kill"))
     changed = _limits_changed(stack, one, kills)
     for incident in kills:
         if (incident.until or incident.at) > changed:
-            yield Seen(f"ledger: {one.name}", incident.text, f"memory below its limit of {limit}", incident.at)
+            yield FindingEvidence(
+                f"ledger: {one.name}", incident.text, f"memory below its limit of {limit}", incident.at
+            )
     events = [event for event in _events(stack, one, "oom") if event.at > changed]
     if events:
-        yield Seen(f"Docker's events of {one.name}", f"{len(events)} oom", "none", events[-1].at)
+        yield FindingEvidence(f"Docker's events of {one.name}", f"{len(events)} oom", "none", events[-1].at)
     dated = one.finished_at if one.state != "running" else one.started_at
     if one.oom_killed and (one.state != "running" or (dated is not None and now - dated < RECENT)):
         down = one.state != "running"
-        yield Seen(
+        yield FindingEvidence(
             one.name,
             f"{'ended, ' if down else ''}OOMKilled, limit {limit}",
             "OOMKilled false",
@@ -263,7 +267,7 @@ def _limits_changed(stack: Stack, one: ContainerFacts, kills: Sequence[KnownInci
     return max((*had_less, *updates), default=stack.evidence.at - RECENT)
 
 
-def _events(stack: Stack, one: ContainerFacts, action: str) -> list[Event]:
+def _events(stack: Stack, one: ContainerFacts, action: str) -> list[ContainerEvent]:
     return [event for event in stack.evidence.events if event.container_id == one.id and event.action == action]
 
 
@@ -298,10 +302,12 @@ def loops(stack: Stack) -> Outcome:
         code = _last_code(stack, one)
         last = "" if code is None else f", last exit code {code}"
         seen.append(
-            Seen(one.name, f"{one.restarts} restarts, {one.state}{last}", "one start that lasts", one.started_at)
+            FindingEvidence(
+                one.name, f"{one.restarts} restarts, {one.state}{last}", "one start that lasts", one.started_at
+            )
         )
         if line := _last_line(one):
-            seen.append(Seen(f"last line of {one.name}", line))
+            seen.append(FindingEvidence(f"last line of {one.name}", line))
     values = {"containers": names(looping), "container": looping[0].name, "service": looping[0].service}
     return Outcome(
         f"restarting: {names(looping)}",
@@ -334,8 +340,11 @@ def image(stack: Stack) -> Outcome:
     without = [one for one in stack.locusts if not stack.is_leaving(one) and _lacks_locust(stack, one)]
     config = stack.evidence.config
     if without:
-        seen = [Seen(one.name, _trace(one), "an image in which Locust starts", one.finished_at) for one in without[:2]]
-        seen.append(Seen("its image", without[0].image))
+        seen = [
+            FindingEvidence(one.name, _trace(one), "an image in which Locust starts", one.finished_at)
+            for one in without[:2]
+        ]
+        seen.append(FindingEvidence("its image", without[0].image))
         fix = "recreate" if stack.wanted(without[0]) and _wants_other_image(stack, without[0]) else "default"
         values = {"image": without[0].image, "containers": names(without)}
         return Outcome(
@@ -353,7 +362,9 @@ def image(stack: Stack) -> Outcome:
         )
     if config.locust_image and not stack.locusts and not (config.locust_image_there and config.locust_image_starts):
         wrong = "no such image on this machine" if not config.locust_image_there else "what it starts is not Locust"
-        said = Seen("LOCUST_IMAGE", f"{config.locust_image}: {wrong}", "an image that starts Locust", stack.evidence.at)
+        said = FindingEvidence(
+            "LOCUST_IMAGE", f"{config.locust_image}: {wrong}", "an image that starts Locust", stack.evidence.at
+        )
         values = {"image": config.locust_image, "containers": "the stack"}
         found = Found("image-without-locust", (said,), (config.locust_image,), values, up={"LOCUST_IMAGE": ""})
         return Outcome(config.locust_image, (found,))

@@ -10,7 +10,7 @@ from sidecar.diagnose.rule import Found, Outcome, Rule, cannot_tell, without_eng
 from sidecar.diagnose.rules import log_signs
 from sidecar.diagnose.stack import MASTER, MONITOR, RECENT, Stack
 from sidecar.engine.host_client import OLDEST_ENGINE
-from sidecar.model.finding import Seen
+from sidecar.model.finding import FindingEvidence
 from sidecar.model.incident import Severity
 
 LAYER = "host"
@@ -32,7 +32,7 @@ def engine(stack: Stack) -> Outcome:
     """Whether Docker answers, may be used, and is new enough."""
     about = stack.evidence.engine
     if about.status == "denied":
-        seen = Seen(
+        seen = FindingEvidence(
             "Docker's socket",
             f"{about.socket}: {stack.evidence.host.user} may not open it",
             "permission",
@@ -57,7 +57,7 @@ def _unreachable(stack: Stack) -> Found:
         "broken": "what answers there is no Docker engine",
     }
     seen = [
-        Seen(
+        FindingEvidence(
             "Docker's socket",
             f"{about.socket}: {about.error or states[about.status]}",
             "an engine that answers",
@@ -66,7 +66,9 @@ def _unreachable(stack: Stack) -> Found:
     ]
     fix = {"hung": "hung", "remote": "elsewhere"}.get(about.status, "default")
     if about.docker_host:
-        seen.append(Seen("DOCKER_HOST in this shell", about.docker_host, "unset, or the socket of a running engine"))
+        seen.append(
+            FindingEvidence("DOCKER_HOST in this shell", about.docker_host, "unset, or the socket of a running engine")
+        )
         fix = "elsewhere" if about.cli_installed else fix
     values = {"state": states[about.status], "docker_host": about.docker_host}
     return Found("docker-unreachable", tuple(seen), (about.socket,), values, fix)
@@ -76,17 +78,17 @@ def _too_old(stack: Stack) -> Iterator[Found]:
     about, at = stack.evidence.engine, stack.evidence.at
     major = re.match(r"\d+", about.version)
     if (major and int(major[0]) < OLDEST_ENGINE) or (about.api_version and _parts(about.api_version) < _OLDEST_API):
-        seen = Seen(
+        seen = FindingEvidence(
             "Docker Engine", f"{about.version} (API {about.api_version})", f"{OLDEST_ENGINE} or newer (API 1.44)", at
         )
         yield Found("engine-too-old", (seen,), ("Docker Engine",), {"what": "Docker Engine", "version": about.version})
     if about.compose_error:
-        seen = Seen("docker compose", about.compose_error, "version 2.24 or newer", at)
+        seen = FindingEvidence("docker compose", about.compose_error, "version 2.24 or newer", at)
         yield Found(
             "engine-too-old", (seen,), ("Docker Compose",), {"what": "Docker Compose", "version": "missing"}, "compose"
         )
     elif about.compose_version and _parts(about.compose_version) < OLDEST_COMPOSE:
-        seen = Seen("docker compose", about.compose_version, "version 2.24 or newer", at)
+        seen = FindingEvidence("docker compose", about.compose_version, "version 2.24 or newer", at)
         yield Found(
             "engine-too-old", (seen,), ("Docker Compose",), {"what": "Docker Compose", "version": about.compose_version}
         )
@@ -130,7 +132,7 @@ def _is_low(one: Filesystem) -> bool:
 
 def _full(stack: Stack, one: Filesystem) -> Found:
     inodes = one.free_inodes == 0 and one.free_bytes > 0
-    seen = Seen(
+    seen = FindingEvidence(
         f"{one.owner}: {one.path}",
         "no inode free" if inodes else f"{_size(one.free_bytes)} free of {_size(one.total_bytes)}",
         "room to write",
@@ -145,7 +147,7 @@ def _full(stack: Stack, one: Filesystem) -> Found:
 
 
 def _low(stack: Stack, one: Filesystem) -> Found:
-    seen = Seen(
+    seen = FindingEvidence(
         f"{one.owner}: {one.path}",
         f"{_size(one.free_bytes)} free of {_size(one.total_bytes)}",
         "more than 2 %",
@@ -160,13 +162,13 @@ def _told_full(stack: Stack, known: set[str]) -> Iterator[Found]:
     for one in stack.ours:
         sign = log_signs.last(log_signs.current_log(one), "disk-full")
         if sign and one.name not in known and (sign.at is None or stack.evidence.at - sign.at < RECENT):
-            seen = Seen(f"log of {one.name}", sign.text, "no such line", sign.at)
+            seen = FindingEvidence(f"log of {one.name}", sign.text, "no such line", sign.at)
             values = {"owner": one.name, "path": "a file system of its", "use": "what it writes"}
             yield Found("disk-full", (seen,), (one.name,), values, "volume")
     monitor = stack.evidence.monitor
     for text in monitor.troubles if monitor else ():
         if "space" in text.lower() and "monitor" not in known:
-            seen = Seen("the sidecar", text, "a ledger that is written", stack.evidence.at)
+            seen = FindingEvidence("the sidecar", text, "a ledger that is written", stack.evidence.at)
             values = {"owner": "the sidecar", "path": "its volume", "use": "the ledger"}
             yield Found("disk-full", (seen,), ("the sidecar",), values, "volume")
 
@@ -195,13 +197,15 @@ def memory(stack: Stack) -> Outcome:
     near = available < _NEAR_SHARE * total
     severity = Severity.ERROR if near else Severity.WARN if largest > total else Severity.INFO
     seen = (
-        Seen(
+        FindingEvidence(
             f"memory limits of {len(limited)} containers",
             _size(limits),
             f"at most {_size(total)}, which Docker has",
             stack.evidence.at,
         ),
-        Seen("memory available on this machine", _size(available), f"more than {_size(int(_NEAR_SHARE * total))}"),
+        FindingEvidence(
+            "memory available on this machine", _size(available), f"more than {_size(int(_NEAR_SHARE * total))}"
+        ),
     )
     fewer = max(1, int(total * 0.8) // max(1, len(limited)))
     values = {"limits": _size(limits), "total": _size(total), "available": _size(available)}
@@ -235,10 +239,14 @@ def _is_taken(stack: Stack, one: PortFacts) -> bool:
 
 
 def _taken(stack: Stack, one: PortFacts) -> Found:
-    seen = [Seen(f"port {one.port} of 127.0.0.1 ({one.knob})", f"held by {one.holder}", "free", stack.evidence.at)]
+    seen = [
+        FindingEvidence(
+            f"port {one.port} of 127.0.0.1 ({one.knob})", f"held by {one.holder}", "free", stack.evidence.at
+        )
+    ]
     role = MASTER if one.knob == "WEB_PORT" else MONITOR
     seen += [
-        Seen(f"start of {container.name}", container.error, "no error")
+        FindingEvidence(f"start of {container.name}", container.error, "no error")
         for container in stack.of(role)
         if "port is already allocated" in container.error or "address already in use" in container.error
     ]
@@ -253,7 +261,7 @@ def _refused_inside(stack: Stack) -> Iterator[Found]:
         sign = log_signs.last(log_signs.current_log(one), "bind-busy", "web-busy")
         if sign is None or (one.state == "running" and not one.restarts):
             continue
-        seen = Seen(f"log of {one.name}", sign.text, "a port of its own", sign.at)
+        seen = FindingEvidence(f"log of {one.name}", sign.text, "a port of its own", sign.at)
         values = {"port": "its port", "knob": "the master's port", "holder": "another process in the same network"}
         yield Found("port-in-use", (seen,), (one.name,), values, "inside")
 

@@ -13,7 +13,7 @@ from sidecar.diagnose.rules.configuration import grouped
 from sidecar.diagnose.rules.locust_names import NEEDED_BY_LOCUST
 from sidecar.diagnose.rules.mending import BY_HAND, RECREATE
 from sidecar.diagnose.stack import MASTER, WORKER, Stack, environment, names, setting
-from sidecar.model.finding import Seen
+from sidecar.model.finding import FindingEvidence
 from sidecar.model.incident import Severity
 
 LAYER = "configuration"
@@ -68,16 +68,16 @@ def _told(stack: Stack, group: tuple[ContainerFacts, ...]) -> Iterator[Found]:
         return
     place = log_signs.place_in_user_code(log_signs.latest_log(group[0]))
     slug, fix, values = _cause(stack, sign, group, place)
-    seen = [Seen(f"log of {names(group)}", sign.text.strip(), "a file that loads", sign.at)]
-    seen += [Seen("the user's own line", place)] if place else []
+    seen = [FindingEvidence(f"log of {names(group)}", sign.text.strip(), "a file that loads", sign.at)]
+    seen += [FindingEvidence("the user's own line", place)] if place else []
     others = [one for one in stack.locusts if one.name not in {same.name for same in group} and one.state == "running"]
     if others and slug == "locustfile-broken":
-        seen.append(Seen("it loads in", names(others)))
+        seen.append(FindingEvidence("it loads in", names(others)))
     yield Found(slug, tuple(seen), tuple(one.name for one in group), values, fix)
 
 
 def _cause(
-    stack: Stack, sign: log_signs.Sign, group: tuple[ContainerFacts, ...], place: str
+    stack: Stack, sign: log_signs.LogPattern, group: tuple[ContainerFacts, ...], place: str
 ) -> tuple[str, str, dict[str, str]]:
     """(slug, fix, values) for what a container said."""
     config = stack.evidence.config
@@ -103,7 +103,7 @@ def _cause(
     return "locustfile-broken", "module" if sign.name == "no-module" else "default", values
 
 
-def _is_removed_name(sign: log_signs.Sign) -> bool:
+def _is_removed_name(sign: log_signs.LogPattern) -> bool:
     """A name that Locust itself no longer has; not one that a file of the user's stands in the way of."""
     of_user = USER_FILES in sign.detail or _WORK in sign.detail
     return sign.name == "import-name" and "locust" in sign.detail and not of_user
@@ -129,7 +129,7 @@ def _fix_of_missing(stack: Stack, group: tuple[ContainerFacts, ...]) -> str:
     return RECREATE if there and wanted is not None else "default"
 
 
-def _shadowing(stack: Stack, sign: log_signs.Sign) -> tuple[str, str] | None:
+def _shadowing(stack: Stack, sign: log_signs.LogPattern) -> tuple[str, str] | None:
     """The (file, module) of the user's that stands before a package, when an error shows that it does."""
     match = re.search(rf"\(?(?:{USER_FILES}|{_WORK})/([\w./-]+\.py)\)?", sign.text)
     file = match[1] if match else ""
@@ -163,9 +163,11 @@ def _on_disk(stack: Stack) -> Iterator[Found]:
 def _from_disk(stack: Stack, problem: FileProblem, slug: str, severity: Severity) -> Found:
     place = f"{problem.file} line {problem.line}" if problem.line else problem.file
     config = stack.evidence.config
-    seen = [Seen(place, problem.text, "a file that loads", stack.evidence.at)]
+    seen = [FindingEvidence(place, problem.text, "a file that loads", stack.evidence.at)]
     if severity is Severity.WARN:
-        seen.append(Seen("the running processes", "loaded an earlier version of it; the next start will fail"))
+        seen.append(
+            FindingEvidence("the running processes", "loaded an earlier version of it; the next start will fail")
+        )
     values = {
         "file": place,
         "error": problem.text,
@@ -199,7 +201,7 @@ def _told_differently(stack: Stack, running: list[ContainerFacts]) -> Iterator[F
     groups = list(grouped(running, files))
     if len(groups) > 1:
         seen = tuple(
-            Seen(
+            FindingEvidence(
                 f"files of {names(group)}",
                 " in ".join(part for part in files(group[0]) if part) or "none",
                 "the same for all",
@@ -227,13 +229,15 @@ def _loaded_differently(stack: Stack) -> Iterator[Found]:
     if odd:
         theirs = next(digests[row.id] for row in stack.listed(odd[0]) if row.id in digests)
         seen = (
-            Seen(
+            FindingEvidence(
                 "files that the master loaded (SHA-256)",
                 master.master_digest[:12],
                 "the same everywhere",
                 stack.evidence.at,
             ),
-            Seen(f"files that {names(odd)} loaded", theirs[:12], master.master_digest[:12], stack.evidence.at),
+            FindingEvidence(
+                f"files that {names(odd)} loaded", theirs[:12], master.master_digest[:12], stack.evidence.at
+            ),
         )
         values = {"how": "they changed on disk between the start of one and the start of the other"}
         yield Found("locustfile-mismatch", seen, tuple(one.name for one in odd), values, "reload")
@@ -246,8 +250,8 @@ def _classes_missing(stack: Stack) -> Iterator[Found]:
         if sign is None:
             continue
         master = next((log_signs.last(log_signs.current_log(it), "late-spawn") for it in stack.of(MASTER)), None)
-        seen = [Seen(f"log of {one.name}", sign.text, f"a class {sign.detail} in its locustfile", sign.at)]
-        seen += [Seen("log of the master", master.text, "no such line", master.at)] if master else []
+        seen = [FindingEvidence(f"log of {one.name}", sign.text, f"a class {sign.detail} in its locustfile", sign.at)]
+        seen += [FindingEvidence("log of the master", master.text, "no such line", master.at)] if master else []
         values = {"how": f"the master asks for the class {sign.detail}, which the worker's files do not have"}
         yield Found("locustfile-mismatch", tuple(seen), (one.name,), values, "reload")
         return

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sidecar.diagnose.evidence import ContainerFacts, LogLine
+from sidecar.diagnose.evidence import ContainerFacts, GatheredLogLine
 
 _BEFORE_END = timedelta(seconds=15)
 _EARLIER = timedelta(seconds=1)  # a container's first line can bear a time just before its start, as the engine has it
 
 
 @dataclass(frozen=True)
-class Sign:
+class LogPattern:
     """A known line: its meaning, its text, what it names, and when it was written."""
 
     name: str
@@ -78,7 +78,7 @@ LOADING = ("no-locustfile", "no-user-class", "syntax", "removed-event", "no-modu
 """How a start ends that does not get as far as Locust itself."""
 
 
-def current_log(container: ContainerFacts) -> tuple[LogLine, ...]:
+def current_log(container: ContainerFacts) -> tuple[GatheredLogLine, ...]:
     """What a container printed since its last start: a log runs on over restarts."""
     if container.started_at is None:
         return container.log
@@ -86,7 +86,7 @@ def current_log(container: ContainerFacts) -> tuple[LogLine, ...]:
     return tuple(line for line in container.log if line.at is None or line.at >= since)
 
 
-def latest_log(container: ContainerFacts) -> tuple[LogLine, ...]:
+def latest_log(container: ContainerFacts) -> tuple[GatheredLogLine, ...]:
     """What it printed since its last start; with what it printed before that, when it has not got as far as Locust yet.
 
     One that fails at each start, and was started again just now, has nothing else to tell.
@@ -99,7 +99,7 @@ def latest_log(container: ContainerFacts) -> tuple[LogLine, ...]:
     return tuple(line for line in container.log if line.at is None or line.at >= since)
 
 
-def signs(lines: tuple[LogLine, ...], *wanted: str) -> Iterator[Sign]:
+def signs(lines: tuple[GatheredLogLine, ...], *wanted: str) -> Iterator[LogPattern]:
     """The known lines among these, in their order; only of some names when they are given."""
     for line in lines:
         for name, pattern in _SIGNS:
@@ -107,16 +107,16 @@ def signs(lines: tuple[LogLine, ...], *wanted: str) -> Iterator[Sign]:
                 continue
             if match := pattern.search(line.text):
                 parts = [part.strip() for part in match.groups() if part]
-                yield Sign(name, line.text, " ".join(parts), line.at)
+                yield LogPattern(name, line.text, " ".join(parts), line.at)
                 break
 
 
-def last(lines: tuple[LogLine, ...], *wanted: str) -> Sign | None:
+def last(lines: tuple[GatheredLogLine, ...], *wanted: str) -> LogPattern | None:
     """The last known line of some names."""
     return next(reversed([*signs(lines, *wanted)]), None)
 
 
-def place_in_user_code(lines: tuple[LogLine, ...]) -> str:
+def place_in_user_code(lines: tuple[GatheredLogLine, ...]) -> str:
     """The last line of the user's own code that a traceback names, as `file line N`; "" without one."""
     found = ""
     for line in lines:

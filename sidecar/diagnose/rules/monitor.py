@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sidecar.diagnose.evidence import ContainerFacts, MonitorFacts
 from sidecar.diagnose.rule import Found, Outcome, Rule, cannot_tell, without_sidecar
 from sidecar.diagnose.stack import MONITOR, PROXY, Stack
-from sidecar.model.finding import Seen
+from sidecar.model.finding import FindingEvidence
 
 LAYER = "monitor"
 _STALE_SECONDS = 15.0
@@ -35,25 +35,25 @@ def sidecar(stack: Stack) -> Outcome:
     return Outcome(f"{facts.url} {facts.answer}, figures {facts.age_seconds or 0:.0f} s old")
 
 
-def _trouble(stack: Stack, facts: MonitorFacts, container: ContainerFacts) -> Iterator[Seen]:
+def _trouble(stack: Stack, facts: MonitorFacts, container: ContainerFacts) -> Iterator[FindingEvidence]:
     """What shows that a sidecar which runs does not watch."""
     age = facts.age_seconds or 0.0
     if facts.answer in ("down", "slow", "foreign"):
-        yield Seen(facts.url, facts.error, "an answer", stack.evidence.at)
+        yield FindingEvidence(facts.url, facts.error, "an answer", stack.evidence.at)
         health = f"{container.health or 'no health check'}: {container.health_output}"
-        yield Seen(container.name, f"running, {health}", "healthy")
+        yield FindingEvidence(container.name, f"running, {health}", "healthy")
     elif (facts.stale or age > _STALE_SECONDS) and _proxy_works(stack) and not _is_cut_off(facts):
-        yield Seen(facts.url, f"its figures are {age:.0f} s old", "a few seconds", stack.evidence.at)
-        yield from (Seen("it says", text) for text in (*facts.troubles, *facts.warnings)[:2])
+        yield FindingEvidence(facts.url, f"its figures are {age:.0f} s old", "a few seconds", stack.evidence.at)
+        yield from (FindingEvidence("it says", text) for text in (*facts.troubles, *facts.warnings)[:2])
 
 
-def _not_running(what: str, stack: Stack, container: ContainerFacts | None) -> Seen:
+def _not_running(what: str, stack: Stack, container: ContainerFacts | None) -> FindingEvidence:
     if container is None:
-        return Seen(what, "not there", "running", stack.evidence.at)
-    return Seen(what, container.state, "running", container.finished_at)
+        return FindingEvidence(what, "not there", "running", stack.evidence.at)
+    return FindingEvidence(what, container.state, "running", container.finished_at)
 
 
-def _down(seen: tuple[Seen, ...], container: ContainerFacts | None, *, running: bool = False) -> Found:
+def _down(seen: tuple[FindingEvidence, ...], container: ContainerFacts | None, *, running: bool = False) -> Found:
     name = container.name if container else "the sidecar"
     fix, items = ("restart", ({"container": name},)) if running else ("default", ())
     return Found("monitor-down", seen, (name,), {"container": name}, fix, items)
@@ -82,7 +82,9 @@ def proxy(stack: Stack) -> Outcome:
     shut = facts is not None and is_old and _is_cut_off(facts) and not stack.is_young(container)
     if container.health == "unhealthy" or shut:
         told = f"; the sidecar says: {(*facts.troubles, *facts.warnings)[0]}" if facts and shut else ""
-        seen = Seen(name, f"{container.health}: {container.health_output}{told}", "healthy", stack.evidence.at)
+        seen = FindingEvidence(
+            name, f"{container.health}: {container.health_output}{told}", "healthy", stack.evidence.at
+        )
         values = {"container": name}
         return Outcome(seen.seen, (Found("docker-proxy-down", (seen,), (name,), values, "restart", (values,)),))
     return Outcome(f"{name} {container.health or 'running'}")

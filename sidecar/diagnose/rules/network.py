@@ -14,7 +14,7 @@ from sidecar.diagnose.rules.configuration import grouped
 from sidecar.diagnose.rules.firewall import firewall, hits_text, is_dockers_own, removal, suspects
 from sidecar.diagnose.rules.mending import BY_HAND, RECREATE, origin_of_setting
 from sidecar.diagnose.stack import DEFAULT_MASTER_HOST, Stack, covers, is_address, is_loopback, names
-from sidecar.model.finding import Confidence, Seen
+from sidecar.model.finding import Confidence, FindingEvidence
 
 LAYER = "network"
 _STOPPED = frozenset({"timeout", "unreachable"})
@@ -130,17 +130,17 @@ def _unresolvable(stack: Stack, group: Sequence[ContainerFacts], looked_up: Name
     close = difflib.get_close_matches(looked_up.name, good, n=1)
     real = close[0] if close else next(iter(reversed(good)), "")  # the service's own name is the last of the aliases
     seen = [
-        Seen(
+        FindingEvidence(
             f"from {names(group)}: look up {looked_up.name!r}",
             looked_up.error or "no address",
             f"the master's address{_addresses_of(master)}",
             probe.at if probe else None,
         ),
-        Seen("the master's names in that network", ", ".join(good) or "none", looked_up.name),
-        Seen(f"{looked_up.name!r} comes from", where.text),
+        FindingEvidence("the master's names in that network", ", ".join(good) or "none", looked_up.name),
+        FindingEvidence(f"{looked_up.name!r} comes from", where.text),
     ]
     sign = log_signs.last(log_signs.current_log(group[0]), "unresolved")
-    seen += [Seen(f"log of {group[0].name}", sign.text, "no such line", sign.at)] if sign else []
+    seen += [FindingEvidence(f"log of {group[0].name}", sign.text, "no such line", sign.at)] if sign else []
     values = {"name": looked_up.name, "real": real or "the master's service name", "containers": names(group)}
     fix, items = where.fix, where.items
     if where.fix == BY_HAND and master and stack.wanted(group[0]) is not None:
@@ -170,16 +170,18 @@ def _elsewhere(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry
     host = looked_up.name
     where = origin_of_setting(stack, group, "LOCUST_MASTER_NODE_HOST", "--master-host")
     seen = [
-        Seen(
+        FindingEvidence(
             f"from {names(group)}: {host!r} leads to",
             ", ".join(looked_up.addresses),
             f"the master{_addresses_of(stack.master)} alone",
             probe.at if probe else None,
         )
     ]
-    seen += [Seen(f"who has {address}", _owner_text(stack, group[0], address, host)) for address in strangers[:3]]
+    seen += [
+        FindingEvidence(f"who has {address}", _owner_text(stack, group[0], address, host)) for address in strangers[:3]
+    ]
     if stack.master_host(group[0]).source:
-        seen.append(Seen(f"{host!r} comes from", where.text))
+        seen.append(FindingEvidence(f"{host!r} comes from", where.text))
     values = {"name": host, "addresses": ", ".join(strangers), "containers": names(group)}
     imposters = [
         (one, address)
@@ -190,10 +192,10 @@ def _elsewhere(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry
     fix, items = where.fix, where.items
     entry = next((one for one in group[0].extra_hosts if one.partition(":")[0] == host), "")
     if entry:
-        seen.append(Seen(f"extra_hosts of {group[0].name}", entry, "no entry for the master"))
+        seen.append(FindingEvidence(f"extra_hosts of {group[0].name}", entry, "no entry for the master"))
         fix = RECREATE if stack.wanted(group[0]) else BY_HAND
     elif written := [one for one in _hosts_lines(probe, host) if not is_loopback(host)]:
-        seen.append(Seen(f"/etc/hosts in {group[0].name}", written[0], "no entry for the master"))
+        seen.append(FindingEvidence(f"/etc/hosts in {group[0].name}", written[0], "no entry for the master"))
         fix, items = "restart", tuple({"container": one.name} for one in group)
     elif imposters and not is_address(host):
         fix = "imposter"
@@ -325,7 +327,7 @@ def _filtered(stack: Stack, stopped: Sequence[_Knock]) -> Found:
     master, port = stack.running_master, stopped[0].tried.port
     workers = list(dict.fromkeys(one.worker.name for one in stopped))
     seen = [
-        Seen(
+        FindingEvidence(
             f"from {one.worker.name}: TCP to {one.tried.address}:{one.tried.port}",
             f"{one.tried.outcome} ({one.tried.error or 'no answer'}) after {one.tried.seconds:.1f} s",
             "open, a Locust master",
@@ -335,7 +337,7 @@ def _filtered(stack: Stack, stopped: Sequence[_Knock]) -> Found:
     ]
     if master and stack.master_sockets is not None:
         seen.append(
-            Seen(
+            FindingEvidence(
                 f"{master.name} listens on",
                 ", ".join(sorted({f"{one.address}:{one.port}" for one in stack.master_sockets if one.port == port}))
                 or "nothing at this port",
@@ -343,7 +345,9 @@ def _filtered(stack: Stack, stopped: Sequence[_Knock]) -> Found:
         )
     culprits = suspects(stack, [one.tried for one in stopped], [one.worker for one in stopped])
     seen += [
-        Seen(f"{rule.tool} on {rule.where}", f"{rule.chain}: {rule.rule}{hits_text(rule)}", "no rule that stops it")
+        FindingEvidence(
+            f"{rule.tool} on {rule.where}", f"{rule.chain}: {rule.rule}{hits_text(rule)}", "no rule that stops it"
+        )
         for rule in culprits
     ]
     mute = [
@@ -352,11 +356,13 @@ def _filtered(stack: Stack, stopped: Sequence[_Knock]) -> Found:
         if (network := stack.network(at.network_id)) and not network.containers_talk
     ]
     seen += [
-        Seen(f"network {network.name}", "com.docker.network.bridge.enable_icc=false: containers may not talk", "true")
+        FindingEvidence(
+            f"network {network.name}", "com.docker.network.bridge.enable_icc=false: containers may not talk", "true"
+        )
         for network in mute
     ]
     if not culprits and not mute and (gap := stack.gap("host.firewall")):
-        seen.append(Seen("firewall of this machine", f"unknown: {gap}"))
+        seen.append(FindingEvidence("firewall of this machine", f"unknown: {gap}"))
     affects = (*workers, *([master.name] if master else []))
     if mute:  # the rule by which Docker keeps them apart goes with the network, and not without it
         culprits = tuple(rule for rule in culprits if not is_dockers_own(rule))

@@ -13,7 +13,7 @@ from sidecar.diagnose.rules.configuration import grouped
 from sidecar.diagnose.rules.mending import BY_HAND, RECREATE, origin
 from sidecar.diagnose.rules.network import knocks
 from sidecar.diagnose.stack import HEARTBEAT_SECONDS, MASTER, WORKER, Stack, environment, names, setting
-from sidecar.model.finding import Confidence, Seen
+from sidecar.model.finding import Confidence, FindingEvidence
 from sidecar.model.incident import Severity
 
 LAYER = "locust"
@@ -41,7 +41,7 @@ def master_answers(stack: Stack) -> Outcome:
     deaf = sockets is not None and not any(one.port == port for one in sockets) and not stack.is_young(master)
     mute = page is not None and page.stage != "ok" and page.error.startswith("no answer")
     seen = [
-        Seen(
+        FindingEvidence(
             f"from {one.worker.name}: {one.tried.address}:{one.tried.port}",
             f"open, and silent: {_said(one.tried.first_bytes)}",
             "ZeroMQ's greeting, which a Locust master sends at once",
@@ -51,7 +51,7 @@ def master_answers(stack: Stack) -> Outcome:
     ]
     if state in _STOPPED_STATES:
         seen.append(
-            Seen(
+            FindingEvidence(
                 f"Locust's process in {master.name}",
                 _STOPPED_STATES[state],
                 "running or sleeping",
@@ -60,7 +60,7 @@ def master_answers(stack: Stack) -> Outcome:
         )
     if deaf:
         seen.append(
-            Seen(
+            FindingEvidence(
                 f"{master.name} listens on",
                 ", ".join(sorted({f"{one.address}:{one.port}" for one in sockets or ()})) or "nothing",
                 f"port {port}",
@@ -68,7 +68,9 @@ def master_answers(stack: Stack) -> Outcome:
             )
         )
     if mute and page is not None:
-        seen.append(Seen(f"its page, asked in {master.name}", page.error, "an answer", probe.at if probe else None))
+        seen.append(
+            FindingEvidence(f"its page, asked in {master.name}", page.error, "an answer", probe.at if probe else None)
+        )
     answers = f"page {stack.evidence.master.answer}" if stack.evidence.master else "page not asked"
     text = f"{answers}; {len(knocks(stack))} knocks, {len(silent)} silent"
     unheard = mute and not any(stack.is_registered(one) for one in stack.running_workers)
@@ -96,13 +98,13 @@ def web_page(stack: Stack) -> Outcome:
     if facts.answer == "broken-login":
         where = origin(stack, [master], "LOCUST_WEB_LOGIN")
         seen = (
-            Seen(facts.url, facts.error, "a page", stack.evidence.at),
-            Seen(
+            FindingEvidence(facts.url, facts.error, "a page", stack.evidence.at),
+            FindingEvidence(
                 f"environment of {master.name}",
                 f"LOCUST_WEB_LOGIN={environment(master).get('LOCUST_WEB_LOGIN', '(on the command line)')}",
                 "unset, or code of yours that sets the login up",
             ),
-            Seen("it comes from", where.text),
+            FindingEvidence("it comes from", where.text),
         )
         return Outcome(
             facts.error,
@@ -110,7 +112,7 @@ def web_page(stack: Stack) -> Outcome:
         )
     monitor = stack.evidence.monitor
     if facts.answer == "login" and monitor and "login" in monitor.locust_error:
-        said = (Seen("the sidecar", monitor.locust_error, "a login that works", stack.evidence.at),)
+        said = (FindingEvidence("the sidecar", monitor.locust_error, "a login that works", stack.evidence.at),)
         return Outcome(
             "asks for a login",
             (
@@ -152,12 +154,12 @@ def versions(stack: Stack) -> Outcome:
     if not odd and not told:
         return Outcome(", ".join(sorted({f"Locust {version}" for version in known.values()})))
     seen = (
-        [Seen(f"Locust in {master.name}", of_master, "the same as the workers'", stack.evidence.at)]
+        [FindingEvidence(f"Locust in {master.name}", of_master, "the same as the workers'", stack.evidence.at)]
         if master and of_master
         else []
     )
     seen += [
-        Seen(f"Locust in {names(group)}", known[group[0].name], f"{of_master[:4]}…", stack.evidence.at)
+        FindingEvidence(f"Locust in {names(group)}", known[group[0].name], f"{of_master[:4]}…", stack.evidence.at)
         for group in grouped(odd, lambda one: known[one.name])
     ]
     seen += told
@@ -195,7 +197,7 @@ def _same(one: str, other: str) -> bool:
     return one.split(".")[:_SAME_PARTS] == other.split(".")[:_SAME_PARTS]
 
 
-def _told_versions(stack: Stack) -> list[Seen]:
+def _told_versions(stack: Stack) -> list[FindingEvidence]:
     """What the master's log says of workers with another version, if such a worker is still there."""
     master = stack.running_master
     found = []
@@ -204,7 +206,9 @@ def _told_versions(stack: Stack) -> list[Seen]:
         is_remote = any(sign.detail.startswith(f"{row.id} ") and row.state != "missing" for row in stack.remote_rows)
         is_here = worker is not None and (worker.started_at is None or sign.at is None or sign.at >= worker.started_at)
         if is_here or is_remote:
-            found.append(Seen(f"log of {master.name if master else 'the master'}", sign.text, "no such line", sign.at))
+            found.append(
+                FindingEvidence(f"log of {master.name if master else 'the master'}", sign.text, "no such line", sign.at)
+            )
     return found[-2:]
 
 
@@ -265,9 +269,11 @@ def _orphans(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
     if not found:
         return ()
     seen = [
-        Seen(f"start of {master.name}", f"{master.started_at:%H:%M:%S}", "before its workers", master.started_at),
+        FindingEvidence(
+            f"start of {master.name}", f"{master.started_at:%H:%M:%S}", "before its workers", master.started_at
+        ),
         *(
-            Seen(
+            FindingEvidence(
                 f"start of {one.name}",
                 f"{one.started_at:%H:%M:%S}" if one.started_at else "?",
                 "after the master's",
@@ -277,12 +283,12 @@ def _orphans(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
         ),
     ]
     sign = log_signs.last(log, "unknown-worker")
-    seen += [Seen(f"log of {master.name}", sign.text, "no such line", sign.at)] if sign else []
+    seen += [FindingEvidence(f"log of {master.name}", sign.text, "no such line", sign.at)] if sign else []
     values = {"containers": " ".join(one.name for one in found), "who": names(found)}
     return (Found("workers-orphaned", tuple(seen), tuple(one.name for one in found), values),)
 
 
-def _is_from(sign: log_signs.Sign, one: ContainerFacts) -> bool:
+def _is_from(sign: log_signs.LogPattern, one: ContainerFacts) -> bool:
     """Whether the master's line is about the Locust that runs in a container now, not about one before it."""
     is_past = sign.at is not None and one.started_at is not None and sign.at < one.started_at
     return not is_past and sign.detail.startswith((f"{one.id[:12]}_", f"{one.hostname}_"))
@@ -337,18 +343,20 @@ def _process_state(stack: Stack, one: ContainerFacts) -> str:
     return probe.inside.process_state if probe and probe.inside else ""
 
 
-def _silence(stack: Stack, one: ContainerFacts) -> Iterator[Seen]:
+def _silence(stack: Stack, one: ContainerFacts) -> Iterator[FindingEvidence]:
     rows = [row for row in stack.listed(one) if row.state == "missing"]
     if rows:
-        yield Seen(f"the master's list: {one.name}", "missing", "ready or running", stack.evidence.at)
+        yield FindingEvidence(f"the master's list: {one.name}", "missing", "ready or running", stack.evidence.at)
     if lost := _lost(stack, one):
-        yield Seen("log of the master", lost, "no such line")
+        yield FindingEvidence("log of the master", lost, "no such line")
     state = _process_state(stack, one)
     if state in _STOPPED_STATES:
-        yield Seen(f"Locust's process in {one.name}", _STOPPED_STATES[state], "running or sleeping", stack.evidence.at)
+        yield FindingEvidence(
+            f"Locust's process in {one.name}", _STOPPED_STATES[state], "running or sleeping", stack.evidence.at
+        )
     age = stack.heartbeat_age(one)
     if age is not None and age > HEARTBEAT_SECONDS:
-        yield Seen(
+        yield FindingEvidence(
             f"{one.name} last heard the master",
             f"{age:.0f} s ago",
             f"at most {HEARTBEAT_SECONDS:.0f} s ago",
@@ -365,15 +373,15 @@ def _few(stack: Stack, running: Sequence[ContainerFacts], away: Sequence[Contain
     if not short and not unregistered:
         return ()
     connected = stack.connected
-    seen = [Seen("worker containers that run", str(len(running)), str(expected), stack.evidence.at)]
+    seen = [FindingEvidence("worker containers that run", str(len(running)), str(expected), stack.evidence.at)]
     if connected is not None:
         seen.append(
-            Seen(
+            FindingEvidence(
                 "workers that the master counts on", str(connected), str(max(expected, len(running))), stack.evidence.at
             )
         )
     if unregistered:
-        seen.append(Seen("run, and are not registered", names(unregistered), "registered"))
+        seen.append(FindingEvidence("run, and are not registered", names(unregistered), "registered"))
     values = {
         "running": str(len(running)),
         "expected": str(expected),

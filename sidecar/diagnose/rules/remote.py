@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from sidecar.diagnose.evidence import ContainerFacts, Probe
 from sidecar.diagnose.rule import Found, Outcome, Rule, cannot_tell, without_engine
 from sidecar.diagnose.stack import GATE, RECENT, Stack
-from sidecar.model.finding import Seen
+from sidecar.model.finding import FindingEvidence
 from sidecar.model.incident import Severity
 
 LAYER = "network"
@@ -58,7 +58,7 @@ def _shut(stack: Stack, address: str) -> Found | None:
     if not stack.evidence.config.remote_address_is_own:
         own = ", ".join(stack.evidence.host.addresses[:_MOST_ADDRESSES])
         seen = (
-            Seen(
+            FindingEvidence(
                 "REMOTE_WORKERS", f"{address}: no interface of this machine has it", own or "an address of this machine"
             ),
         )
@@ -66,7 +66,7 @@ def _shut(stack: Stack, address: str) -> Found | None:
     gate = _gate(stack)
     if gate is not None and gate.state == "running":
         return None
-    seen = (Seen("the gate's container", gate.state if gate else "not there", "running", stack.evidence.at),)
+    seen = (FindingEvidence("the gate's container", gate.state if gate else "not there", "running", stack.evidence.at),)
     return Found("remote-workers-shut", seen, (address,), values)
 
 
@@ -85,10 +85,14 @@ def _told_refused(stack: Stack, refused: tuple[str, ...]) -> Found:
     gate, allow = _gate(stack), stack.evidence.config.remote_allow
     shown = refused[:_MOST_ADDRESSES]
     told = ", ".join(shown) + (f" and {len(refused) - len(shown)} more" if len(refused) > len(shown) else "")
-    seen = [Seen(f"log of {gate.name if gate else 'the gate'}", f"refused {told}", ", ".join(allow), stack.evidence.at)]
+    seen = [
+        FindingEvidence(
+            f"log of {gate.name if gate else 'the gate'}", f"refused {told}", ", ".join(allow), stack.evidence.at
+        )
+    ]
     own = {one for network in stack.evidence.networks for one in network.gateways}
     seen += [
-        Seen(
+        FindingEvidence(
             f"{address} is",
             "a gateway of Docker's: it hands connections over from a process of its own, so the list cannot tell "
             "who came, and this address in it lets everybody in",
@@ -112,8 +116,8 @@ def _open(stack: Stack, address: str) -> Iterator[Found]:
     if stack.evidence.config.remote_allow or not (parsed.is_unspecified or parsed.is_global):
         return
     seen = (
-        Seen("REMOTE_WORKERS", address, "an address in a private network, or a list of who may join"),
-        Seen("REMOTE_ALLOW", "empty: everybody may join", "the addresses of the other machines"),
+        FindingEvidence("REMOTE_WORKERS", address, "an address in a private network, or a list of who may join"),
+        FindingEvidence("REMOTE_ALLOW", "empty: everybody may join", "the addresses of the other machines"),
     )
     yield Found("remote-port-open", seen, (address,), {"address": address}, severity=Severity.WARN)
 
@@ -131,7 +135,9 @@ def _joined(stack: Stack) -> Outcome:
     if not failed:
         heard = sum(bool(stack.is_registered(one)) for one in stack.running_workers)
         return Outcome(f"the master at {place} answers; {heard} of {len(stack.running_workers)} workers hear it")
-    seen = tuple(Seen(f"from {one.name}: {place}", how, "a Locust master", probe.at) for one, probe, how in failed[:2])
+    seen = tuple(
+        FindingEvidence(f"from {one.name}: {place}", how, "a Locust master", probe.at) for one, probe, how in failed[:2]
+    )
     affects = tuple(one.name for one, _, _ in failed)
     values = {"place": place, "how": failed[0][2], "host": stack.master_host(failed[0][0]).value}
     return Outcome(f"{place}: {failed[0][2]}", (Found("remote-master-unreachable", seen, affects, values),))

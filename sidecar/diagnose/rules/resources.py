@@ -6,7 +6,7 @@ from sidecar.diagnose.evidence import ContainerFacts
 from sidecar.diagnose.rule import Found, Outcome, Rule, without_stack
 from sidecar.diagnose.rules import log_signs
 from sidecar.diagnose.stack import MASTER, WORKER, Stack, names
-from sidecar.model.finding import Seen
+from sidecar.model.finding import FindingEvidence
 from sidecar.model.incident import Severity
 
 LAYER = "containers"
@@ -29,7 +29,7 @@ def processor(stack: Stack) -> Outcome:
     if not held:
         return Outcome(f"limits of {min(one.cpu_limit or 0 for one in limited):g} processors or more, not reached")
     seen = tuple(
-        Seen(
+        FindingEvidence(
             f"{one.name}, limit {one.cpu_limit:g} processors",
             f"held back in {one.throttled_percent:.0f} % of the periods",
             f"below {_bearable(one):.0f} %",
@@ -74,7 +74,7 @@ def open_files(stack: Stack) -> Outcome:
     if not few:
         return Outcome(f"{least} open files or more")
     seen = [
-        Seen(
+        FindingEvidence(
             f"open files allowed to {one.name}",
             str(known[one.name]) + _in_use(stack, one),
             f"{LOCUST_WANTS_FILES} (Locust's minimum)",
@@ -86,7 +86,7 @@ def open_files(stack: Stack) -> Outcome:
         (sign for one in few if (sign := log_signs.last(log_signs.current_log(one), "too-many-files", "file-limit"))),
         None,
     )
-    seen += [Seen(f"log of {few[0].name}", sign.text, "no such line", sign.at)] if sign else []
+    seen += [FindingEvidence(f"log of {few[0].name}", sign.text, "no such line", sign.at)] if sign else []
     told = stack.evidence.config.nofile
     values = {"containers": names(few), "limit": str(least)}
     wanted = max(told, LOCUST_WANTS_FILES)
@@ -124,11 +124,11 @@ def memory_limit(stack: Stack) -> Outcome:
     if not weak:
         limits = sorted({one.memory_limit_bytes or 0 for one in stack.locusts})
         return Outcome(f"limits of {' and '.join(_size(one) for one in limits)}, in force")
-    seen = tuple(Seen(one.name, why[0], why[1], stack.evidence.at) for one, why in weak[:4])
+    seen = tuple(FindingEvidence(one.name, why[0], why[1], stack.evidence.at) for one, why in weak[:4])
     told = stack.evidence.engine.warnings
     kernel = any("memory limit" in text.lower() for text in told)
     seen += tuple(
-        Seen("Docker says", text, "no such warning")
+        FindingEvidence("Docker says", text, "no such warning")
         for text in told
         if "memory" in text.lower() or "swap" in text.lower()
     )

@@ -11,7 +11,7 @@ from sidecar.diagnose.evidence import ContainerFacts, ErrorRow, HttpTry, Network
 from sidecar.diagnose.rule import Found, Outcome, Rule, without_stack
 from sidecar.diagnose.rules.network import is_cut_off
 from sidecar.diagnose.stack import Stack, is_loopback
-from sidecar.model.finding import Confidence, Seen
+from sidecar.model.finding import Confidence, FindingEvidence
 from sidecar.model.incident import Severity
 
 LAYER = "target"
@@ -74,7 +74,7 @@ def _judge(
         return
     proxied = next((other for _, _, other in tried if other.proxy and other.url == one.url), None)
     seen = [
-        Seen(f"from {worker.name}: GET {_bare(one.url)}", _said(one), "an answer below 500", probe.at),
+        FindingEvidence(f"from {worker.name}: GET {_bare(one.url)}", _said(one), "an answer below 500", probe.at),
         *_details(one),
     ]
     seen += _failures_seen(stack)
@@ -94,7 +94,7 @@ def _judge(
     if over is not None:
         network, subnet = over
         seen.append(
-            Seen(
+            FindingEvidence(
                 f"network {network.name}",
                 f"{subnet} covers {', '.join(one.addresses)}, and no container has it",
                 "a subnet that leaves the target's addresses out",
@@ -136,21 +136,21 @@ def _wants_tls(one: HttpTry) -> bool:
     return one.status == 400 and one.url.startswith("http://") and "HTTPS" in one.body  # noqa: PLR2004  Bad Request: nginx and others say so
 
 
-def _details(one: HttpTry) -> Iterator[Seen]:
+def _details(one: HttpTry) -> Iterator[FindingEvidence]:
     if one.addresses:
-        yield Seen("its address", ", ".join(one.addresses))
+        yield FindingEvidence("its address", ", ".join(one.addresses))
     if one.outcome and one.outcome != "open":
-        yield Seen("TCP", f"{one.outcome}: {one.error}", "open")
+        yield FindingEvidence("TCP", f"{one.outcome}: {one.error}", "open")
     if one.body and one.status in _SERVER_ERRORS:
-        yield Seen("the answer begins", " ".join(one.body.split())[:120])
+        yield FindingEvidence("the answer begins", " ".join(one.body.split())[:120])
 
 
 def _localhost(stack: Stack, worker: ContainerFacts, one: HttpTry, host: str) -> Found:
     better = one.url.replace(host, "host.docker.internal", 1)
     seen = (
-        Seen("target", _bare(one.url), _bare(better), stack.evidence.at),
-        Seen(f"{host} inside {worker.name}", "the container itself", "the machine, or another container"),
-        Seen(f"from {worker.name}: GET {_bare(one.url)}", _said(one)),
+        FindingEvidence("target", _bare(one.url), _bare(better), stack.evidence.at),
+        FindingEvidence(f"{host} inside {worker.name}", "the container itself", "the machine, or another container"),
+        FindingEvidence(f"from {worker.name}: GET {_bare(one.url)}", _said(one)),
     )
     where = "knob" if _is_given(stack, one.url) else "class"
     return Found(
@@ -168,10 +168,18 @@ def _is_given(stack: Stack, url: str) -> bool:
 
 
 def _unproxied(
-    one: HttpTry, proxied: HttpTry, seen: list[Seen], values: dict[str, str], probe: Probe, severity: Severity
+    one: HttpTry,
+    proxied: HttpTry,
+    seen: list[FindingEvidence],
+    values: dict[str, str],
+    probe: Probe,
+    severity: Severity,
 ) -> Found:
     works = proxied.stage == "ok"
-    seen = [*seen, Seen(f"the same through the proxy {_bare(proxied.proxy)}", _said(proxied), "an answer", probe.at)]
+    seen = [
+        *seen,
+        FindingEvidence(f"the same through the proxy {_bare(proxied.proxy)}", _said(proxied), "an answer", probe.at),
+    ]
     confidence = Confidence.CERTAIN if works else Confidence.LIKELY
     return Found(
         "proxy-not-applied",
@@ -217,11 +225,11 @@ def _goes_well(stack: Stack) -> bool:
     return running and master is not None and master.failures < _MOSTLY * master.requests
 
 
-def _failures_seen(stack: Stack) -> Iterator[Seen]:
+def _failures_seen(stack: Stack) -> Iterator[FindingEvidence]:
     master = stack.evidence.master
     if master and master.requests and master.failures:
         rows = sorted(master.errors, key=lambda row: -row.occurrences)[:1]
-        yield Seen(
+        yield FindingEvidence(
             "the run's requests",
             f"{master.failures} of {master.requests} failed" + (f", most with {rows[0].error[:100]}" if rows else ""),
         )
@@ -238,8 +246,10 @@ def _failing_requests(stack: Stack, already: bool) -> Iterator[Found]:  # noqa: 
         return
     worst, code = max(rows, key=lambda one: one[0].occurrences)
     seen = (
-        Seen("the run's requests", f"{master.failures} of {master.requests} failed", "fewer", stack.evidence.at),
-        Seen(
+        FindingEvidence(
+            "the run's requests", f"{master.failures} of {master.requests} failed", "fewer", stack.evidence.at
+        ),
+        FindingEvidence(
             f"{worst.method} {worst.name}",
             f"{worst.occurrences} times {worst.error[:120]}",
             "an answer below 400",

@@ -11,7 +11,7 @@ from sidecar.diagnose.rules import log_signs
 from sidecar.diagnose.rules.configuration import grouped
 from sidecar.diagnose.rules.mending import RECREATE, origin_of_setting
 from sidecar.diagnose.stack import Stack, is_loopback, names
-from sidecar.model.finding import Seen
+from sidecar.model.finding import FindingEvidence
 
 LAYER = "topology"
 # What Docker cuts its networks from when nobody told it otherwise (moby, libnetwork/ipamutils).
@@ -51,9 +51,13 @@ def _networks_text(stack: Stack) -> str:
 
 def _not_shared(stack: Stack, apart: Sequence[ContainerFacts], master: ContainerFacts) -> Iterator[Found]:
     seen = [
-        Seen(f"networks of {master.name}", _networks_of(master), "one that the workers are in", stack.evidence.at),
+        FindingEvidence(
+            f"networks of {master.name}", _networks_of(master), "one that the workers are in", stack.evidence.at
+        ),
         *(
-            Seen(f"networks of {names(group)}", _networks_of(group[0]), "one that the master is in", stack.evidence.at)
+            FindingEvidence(
+                f"networks of {names(group)}", _networks_of(group[0]), "one that the master is in", stack.evidence.at
+            )
             for group in grouped(apart, _networks_of)
         ),
     ]
@@ -96,13 +100,13 @@ def _exhausted(stack: Stack) -> Iterator[Found]:
     unused = [network.name for network in stack.evidence.networks if not network.in_use]
     some = ", ".join(unused[:_MOST_NAMED]) + " …" * (len(unused) > _MOST_NAMED)
     seen = (
-        Seen(
+        FindingEvidence(
             "Docker's address pools",
             f"all taken, by {len(stack.evidence.networks)} networks",
             "room for one more",
             stack.evidence.at,
         ),
-        Seen(
+        FindingEvidence(
             "networks that no container uses",
             f"{len(unused)}: {some}" if unused else "none",
         ),
@@ -166,13 +170,13 @@ def _loopback(
         return
     where = origin_of_setting(stack, [master], "LOCUST_MASTER_BIND_HOST", "--master-bind-host")
     seen = (
-        Seen(
+        FindingEvidence(
             f"{master.name} listens on",
             ", ".join(f"{one.address}:{one.port}" for one in at_port),
             f"0.0.0.0:{port}",
             stack.evidence.at,
         ),
-        Seen("it comes from", where.text),
+        FindingEvidence("it comes from", where.text),
     )
     yield Found(
         "master-bound-to-loopback",
@@ -228,9 +232,11 @@ def _speaks_http(stack: Stack, group: Sequence[ContainerFacts], port: int) -> bo
     )
 
 
-def _port_evidence(stack: Stack, group: Sequence[ContainerFacts], port: int, bind_port: int | None) -> Iterator[Seen]:
+def _port_evidence(
+    stack: Stack, group: Sequence[ContainerFacts], port: int, bind_port: int | None
+) -> Iterator[FindingEvidence]:
     where = origin_of_setting(stack, group, "LOCUST_MASTER_NODE_PORT", "--master-port")
-    yield Seen(
+    yield FindingEvidence(
         f"master's port for {names(group)}", str(port), f"{bind_port}, where the master listens", stack.evidence.at
     )
     for worker in group[:2]:
@@ -240,10 +246,10 @@ def _port_evidence(stack: Stack, group: Sequence[ContainerFacts], port: int, bin
                 answer = {"http": "an HTTP server answers", "none": "open, no Locust master answers"}.get(
                     one.greeting, one.outcome
                 )
-                yield Seen(
+                yield FindingEvidence(
                     f"from {worker.name}: {one.address}:{port}", answer, "a Locust master", probe.at if probe else None
                 )
-    yield Seen("it comes from", where.text)
+    yield FindingEvidence("it comes from", where.text)
 
 
 def _at_web_port(
@@ -252,7 +258,7 @@ def _at_web_port(
     where = origin_of_setting(stack, group, "LOCUST_MASTER_NODE_PORT", "--master-port")
     seen = [*_port_evidence(stack, group, port, bind_port)]
     sign = log_signs.last(log_signs.current_log(master), "web-greeting")
-    seen += [Seen(f"log of {master.name}", sign.text[:120], "no such line", sign.at)] if sign else []
+    seen += [FindingEvidence(f"log of {master.name}", sign.text[:120], "no such line", sign.at)] if sign else []
     values = {"port": str(port), "bind_port": str(bind_port), "containers": names(group)}
     return Found(
         "worker-points-at-web-port", tuple(seen), tuple(one.name for one in group), values, where.fix, where.items

@@ -9,29 +9,36 @@ from datetime import datetime
 from sidecar.common.times import format_time
 from sidecar.incidents.conditions import containers, loops
 from sidecar.incidents.conditions.failures import FailureWindow
-from sidecar.incidents.conditions.sign import Sign, running_id
+from sidecar.incidents.conditions.sign import ConditionReading, running_id
 from sidecar.incidents.conditions.workers import Workers
-from sidecar.model.incident import FINAL, Incident, Kind, identity
+from sidecar.model.incident import FINAL, Incident, IncidentKind, identity
 from sidecar.model.snapshot import Snapshot
 
 FAIL_THRESHOLD = 0.05
 LASTING = frozenset(
-    {Kind.THROTTLED, Kind.MEMORY_HIGH, Kind.FORECAST, Kind.UNHEALTHY, Kind.FAILURE_RATIO, Kind.RESTART_LOOP}
+    {
+        IncidentKind.THROTTLED,
+        IncidentKind.MEMORY_HIGH,
+        IncidentKind.FORECAST,
+        IncidentKind.UNHEALTHY,
+        IncidentKind.FAILURE_RATIO,
+        IncidentKind.RESTART_LOOP,
+    }
 )
-_OF_ENGINE = LASTING - {Kind.FAILURE_RATIO, Kind.RESTART_LOOP}
+_OF_ENGINE = LASTING - {IncidentKind.FAILURE_RATIO, IncidentKind.RESTART_LOOP}
 
-Key = tuple[Kind, str]
+Key = tuple[IncidentKind, str]
 
 
 @dataclass(slots=True)
-class _Watch:
+class _TrackedCondition:
     """What is remembered of one condition of one container."""
 
     bad_since: datetime | None = None
     bad_rounds: int = 0
     good_since: datetime | None = None
     incident: Incident | None = None
-    worst: Sign | None = None
+    worst: ConditionReading | None = None
 
 
 class Conditions:
@@ -45,14 +52,14 @@ class Conditions:
     def __init__(self, fail_threshold: float = FAIL_THRESHOLD) -> None:
         self._failures = FailureWindow(fail_threshold)
         self._workers = Workers()
-        self._watches: dict[Key, _Watch] = {}
+        self._watches: dict[Key, _TrackedCondition] = {}
 
     def restore(self, incidents: Iterable[Incident]) -> None:
         """Take up, after a restart of the sidecar, what the ledger holds: what still goes on, and whom it told of."""
         for incident in incidents:
             self._workers.restore(incident)
             if incident.kind in LASTING and incident.until is None:
-                self._watches[_key(incident.kind, incident.container_id)] = _Watch(incident=incident)
+                self._watches[_key(incident.kind, incident.container_id)] = _TrackedCondition(incident=incident)
 
     def apply(
         self, snapshot: Snapshot, recent: Sequence[Incident], ids: Mapping[str, str] | None = None
@@ -85,12 +92,12 @@ class Conditions:
         found += self._workers.apply(snapshot, recent, full)
         return found
 
-    def _judge(self, key: Key, sign: Sign, snapshot: Snapshot) -> list[Incident]:
-        watch = self._watches.setdefault(key, _Watch())
+    def _judge(self, key: Key, sign: ConditionReading, snapshot: Snapshot) -> list[Incident]:
+        watch = self._watches.setdefault(key, _TrackedCondition())
         found = []
         if watch.incident is not None and _another_start(watch.incident, sign):
             found.append(_closed(watch, snapshot.at))
-            watch = self._watches[key] = _Watch()
+            watch = self._watches[key] = _TrackedCondition()
         _count_rounds(watch, sign, snapshot.at)
         changed = _close_or_revise(watch, sign, snapshot.at) if watch.incident else _open(watch, sign, snapshot)
         if changed is not None:
@@ -103,7 +110,7 @@ class Conditions:
         """Close what nobody speaks of any more: its container is gone or down, its restarts are long ago."""
         found = []
         for key in [one for one in self._watches if one not in seen]:
-            if (key[0] in _OF_ENGINE and snapshot.stale) or key[0] is Kind.FAILURE_RATIO:
+            if (key[0] in _OF_ENGINE and snapshot.stale) or key[0] is IncidentKind.FAILURE_RATIO:
                 continue  # unknown is not over
             watch = self._watches.pop(key)
             if watch.incident is not None:
@@ -111,16 +118,16 @@ class Conditions:
         return found
 
 
-def _key(kind: Kind, container_id: str | None) -> Key:
+def _key(kind: IncidentKind, container_id: str | None) -> Key:
     return kind, container_id or ""
 
 
-def _another_start(incident: Incident, sign: Sign) -> bool:
+def _another_start(incident: Incident, sign: ConditionReading) -> bool:
     before, now = incident.container_started_at, sign.subject.started_at
     return before is not None and now is not None and before != now
 
 
-def _count_rounds(watch: _Watch, sign: Sign, at: datetime) -> None:
+def _count_rounds(watch: _TrackedCondition, sign: ConditionReading, at: datetime) -> None:
     watch.good_since = (watch.good_since or at) if sign.good else None
     if not sign.bad:
         watch.bad_since, watch.bad_rounds = None, 0
@@ -131,7 +138,7 @@ def _count_rounds(watch: _Watch, sign: Sign, at: datetime) -> None:
         watch.worst = sign
 
 
-def _open(watch: _Watch, sign: Sign, snapshot: Snapshot) -> Incident | None:
+def _open(watch: _TrackedCondition, sign: ConditionReading, snapshot: Snapshot) -> Incident | None:
     since = watch.bad_since
     if since is None or watch.bad_rounds < sign.bad_rounds or (snapshot.at - since).total_seconds() < sign.bad_seconds:
         return None
@@ -156,7 +163,7 @@ def _open(watch: _Watch, sign: Sign, snapshot: Snapshot) -> Incident | None:
     return watch.incident
 
 
-def _close_or_revise(watch: _Watch, sign: Sign, at: datetime) -> Incident | None:
+def _close_or_revise(watch: _TrackedCondition, sign: ConditionReading, at: datetime) -> Incident | None:
     incident = watch.incident
     if incident is None:
         return None
@@ -169,7 +176,7 @@ def _close_or_revise(watch: _Watch, sign: Sign, at: datetime) -> Incident | None
     return None
 
 
-def _closed(watch: _Watch, at: datetime) -> Incident:
+def _closed(watch: _TrackedCondition, at: datetime) -> Incident:
     incident = watch.incident
     if incident is None:
         raise ValueError("nothing to close")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from sidecar.incidents.conditions.sign import MEBIBYTE, Sign, Subject, of_project, subject_of
-from sidecar.model.incident import Kind, Severity
+from sidecar.incidents.conditions.sign import MEBIBYTE, ConditionReading, Subject, of_project, subject_of
+from sidecar.model.incident import IncidentKind, Severity
 from sidecar.model.snapshot import Container, Snapshot
 
 THROTTLED_PERCENT, NO_LONGER_THROTTLED_PERCENT = 5.0, 2.5
@@ -15,10 +15,10 @@ FORECAST_SECONDS, FORECAST_OVER_SECONDS = 600.0, 1200.0
 FORECAST_ROUNDS = 2
 FORECAST_GONE_SECONDS = 10.0  # a forecast that pauses for a round or two is the same one
 
-Rule = Callable[[Container, Subject], Sign]
+Rule = Callable[[Container, Subject], ConditionReading]
 
 
-def signs(snapshot: Snapshot) -> Iterator[Sign]:
+def signs(snapshot: Snapshot) -> Iterator[ConditionReading]:
     """Apply every rule to every running container; those of another node are its own sidecar's to judge."""
     for container in snapshot.containers:
         if container.state == "running" and container.node == snapshot.node:
@@ -27,10 +27,10 @@ def signs(snapshot: Snapshot) -> Iterator[Sign]:
                 yield rule(container, subject)
 
 
-def _throttled(container: Container, subject: Subject) -> Sign:
+def _throttled(container: Container, subject: Subject) -> ConditionReading:
     percent = container.throttled_percent or 0.0
-    return Sign(
-        Kind.THROTTLED,
+    return ConditionReading(
+        IncidentKind.THROTTLED,
         Severity.WARN,
         subject,
         bad=percent >= THROTTLED_PERCENT,
@@ -42,10 +42,10 @@ def _throttled(container: Container, subject: Subject) -> Sign:
     )
 
 
-def _memory_high(container: Container, subject: Subject) -> Sign:
+def _memory_high(container: Container, subject: Subject) -> ConditionReading:
     percent = (container.memory_percent or 0.0) if container.memory_limit_bytes else 0.0
-    return Sign(
-        Kind.MEMORY_HIGH,
+    return ConditionReading(
+        IncidentKind.MEMORY_HIGH,
         Severity.WARN,
         subject,
         bad=percent >= MEMORY_HIGH_PERCENT,
@@ -55,10 +55,10 @@ def _memory_high(container: Container, subject: Subject) -> Sign:
     )
 
 
-def _forecast(container: Container, subject: Subject) -> Sign:
+def _forecast(container: Container, subject: Subject) -> ConditionReading:
     eta = container.oom_eta_seconds
-    return Sign(
-        Kind.FORECAST,
+    return ConditionReading(
+        IncidentKind.FORECAST,
         Severity.WARN,
         subject,
         bad=eta is not None and eta < FORECAST_SECONDS,
@@ -70,9 +70,9 @@ def _forecast(container: Container, subject: Subject) -> Sign:
     )
 
 
-def _unhealthy(container: Container, subject: Subject) -> Sign:
-    return Sign(
-        Kind.UNHEALTHY,
+def _unhealthy(container: Container, subject: Subject) -> ConditionReading:
+    return ConditionReading(
+        IncidentKind.UNHEALTHY,
         Severity.ERROR,
         subject,
         bad=container.health == "unhealthy",

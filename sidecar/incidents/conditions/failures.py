@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from datetime import datetime, timedelta
 
-from sidecar.incidents.conditions.sign import Sign, Subject
-from sidecar.model.incident import Kind, Severity
+from sidecar.incidents.conditions.sign import ConditionReading, Subject
+from sidecar.model.incident import IncidentKind, Severity
 from sidecar.model.snapshot import Locust, Snapshot
 
 WINDOW = timedelta(seconds=10)
@@ -20,15 +20,15 @@ class FailureWindow:
         self._threshold = threshold
         self._totals: deque[tuple[datetime, int, int]] = deque(maxlen=_KEPT)
 
-    def sign(self, snapshot: Snapshot) -> Sign | None:
+    def sign(self, snapshot: Snapshot) -> ConditionReading | None:
         """Judge the last ten seconds; None while the master says nothing."""
         if snapshot.locust is None:
             return None
         found = self._in_window(snapshot.at, snapshot.locust)
         requests, failures = found or (0, 0)
         ratio = failures / requests if requests else 0.0
-        return Sign(
-            Kind.FAILURE_RATIO,
+        return ConditionReading(
+            IncidentKind.FAILURE_RATIO,
             Severity.WARN,
             Subject(project=snapshot.project),
             bad=requests > 0 and ratio >= self._threshold and failures > 0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sidecar.model.incident import Kind, Severity
+from sidecar.model.incident import IncidentKind, Severity
 from sidecar.model.snapshot import Container, Snapshot
 
 MEBIBYTE = 1 << 20
@@ -24,7 +24,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
+class ConditionReading:
     """A condition in one round: `bad` enough to open an incident, `good` enough to close it, or in between.
 
     `text` is what an incident of it says; `weight` rises with the trouble: an incident ends with the text of its worst
@@ -32,7 +32,7 @@ class Sign:
     for `good_seconds`. `since` is when it began, where that is known better than from the rounds.
     """
 
-    kind: Kind
+    kind: IncidentKind
     severity: Severity
     subject: Subject
     bad: bool

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from sidecar.common.times import format_time
 from sidecar.incidents.conditions.sign import of_project, running_id
 from sidecar.incidents.warnings import WORKER
-from sidecar.model.incident import FINAL, Incident, Kind, Reason, Severity, identity
+from sidecar.model.incident import FINAL, ExitReason, Incident, IncidentKind, Severity, identity
 from sidecar.model.naming import users_and_workers
 from sidecar.model.snapshot import Container, Locust, Snapshot, Worker
 
@@ -24,12 +24,12 @@ MISSING = "missing"
 UNDECIDED = timedelta(seconds=4)  # why a container ended is settled two seconds after, and a round is two more
 
 _SHORT_ID = re.compile(r"[0-9a-f]{12}")
-_DEATHS = frozenset({Kind.EXIT, Kind.RESTART})
-_LEFT_FOR = frozenset({Reason.STOPPED, Reason.FINISHED})
+_DEATHS = frozenset({IncidentKind.EXIT, IncidentKind.RESTART})
+_LEFT_FOR = frozenset({ExitReason.STOPPED, ExitReason.FINISHED})
 
 
 @dataclass(slots=True)
-class _Known:
+class _TrackedWorker:
     """What is remembered of one worker while the master lists it, and shortly after."""
 
     worker: Worker
@@ -42,13 +42,13 @@ class Workers:
     """Follows the workers by their ids, round by round."""
 
     def __init__(self) -> None:
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, _TrackedWorker] = {}
         self._restored: dict[str, Incident] = {}
         self._master: datetime | None = None
 
     def restore(self, incident: Incident) -> None:
         """Remember, after a restart of the sidecar, a worker that was told of."""
-        if incident.kind in {Kind.WORKER_LOST, Kind.WORKER_LEFT}:
+        if incident.kind in {IncidentKind.WORKER_LOST, IncidentKind.WORKER_LEFT}:
             self._restored.update((worker, incident) for worker in incident.workers)
 
     def apply(self, snapshot: Snapshot, recent: Sequence[Incident], full: Mapping[str, str]) -> list[Incident]:
@@ -78,7 +78,7 @@ class Workers:
         for worker_id, worker in listed.items():
             known = self._known.get(worker_id)
             if known is None:
-                self._known[worker_id] = _Known(worker, at, told=self._restored.pop(worker_id, None))
+                self._known[worker_id] = _TrackedWorker(worker, at, told=self._restored.pop(worker_id, None))
                 continue
             known.gone_since = None
             if worker.state != MISSING:  # of a missing one the last good figures stay: its users went with it
@@ -90,23 +90,23 @@ class Workers:
                 known.gone_since = at
 
     def _judge(
-        self, known: _Known, snapshot: Snapshot, recent: Sequence[Incident], full: Mapping[str, str]
+        self, known: _TrackedWorker, snapshot: Snapshot, recent: Sequence[Incident], full: Mapping[str, str]
     ) -> Incident | None:
         if known.told is not None and (known.told.note is None or _is_well(known)):
             return _came_back(known, snapshot.at)
         death = _death(known, recent)
         missing = known.worker.state == MISSING and known.gone_since is None
-        if death is not None and (death.kind is Kind.OOM_KILL or death.reason not in _LEFT_FOR):
-            return _told(Kind.WORKER_LOST, known, snapshot, full, death)
+        if death is not None and (death.kind is IncidentKind.OOM_KILL or death.reason not in _LEFT_FOR):
+            return _told(IncidentKind.WORKER_LOST, known, snapshot, full, death)
         if death is None and missing:
-            return _told(Kind.WORKER_LOST, known, snapshot, full, None)
+            return _told(IncidentKind.WORKER_LOST, known, snapshot, full, None)
         gone_for = snapshot.at - known.gone_since if known.gone_since else timedelta()
         if missing or (known.gone_since is not None and (death is not None or gone_for >= UNDECIDED)):
-            return _told(Kind.WORKER_LEFT, known, snapshot, full, death)
+            return _told(IncidentKind.WORKER_LEFT, known, snapshot, full, death)
         return None
 
 
-def _death(known: _Known, recent: Sequence[Incident]) -> Incident | None:
+def _death(known: _TrackedWorker, recent: Sequence[Incident]) -> Incident | None:
     """Find what ended the container while this worker lived in it; an OOM kill before all else, it is the cause."""
     ends = [
         one
@@ -115,9 +115,9 @@ def _death(known: _Known, recent: Sequence[Incident]) -> Incident | None:
         and one.container == known.worker.container
         and _lived_in(known.worker, one)
         and one.at >= known.first_seen
-        and (one.kind in _DEATHS or (one.kind is Kind.OOM_KILL and one.process_survived is False))
+        and (one.kind in _DEATHS or (one.kind is IncidentKind.OOM_KILL and one.process_survived is False))
     ]
-    return min(ends, key=lambda one: (one.kind is not Kind.OOM_KILL, one.at), default=None)
+    return min(ends, key=lambda one: (one.kind is not IncidentKind.OOM_KILL, one.at), default=None)
 
 
 def _lived_in(worker: Worker, death: Incident) -> bool:
@@ -129,10 +129,12 @@ def _lived_in(worker: Worker, death: Incident) -> bool:
     return death.container_id is None or not _SHORT_ID.fullmatch(host) or death.container_id.startswith(host)
 
 
-def _told(kind: Kind, known: _Known, snapshot: Snapshot, full: Mapping[str, str], death: Incident | None) -> Incident:
+def _told(
+    kind: IncidentKind, known: _TrackedWorker, snapshot: Snapshot, full: Mapping[str, str], death: Incident | None
+) -> Incident:
     worker = known.worker
     container = next((one for one in snapshot.containers if one.name == worker.container), None)
-    lost = kind is Kind.WORKER_LOST
+    lost = kind is IncidentKind.WORKER_LOST
     users = _users(worker, death)
     at = death.at if death else known.gone_since or snapshot.at
     again = f"@{format_time(at)}" if known.told else ""  # it had come back
@@ -183,8 +185,8 @@ def _text(worker: Worker, snapshot: Snapshot, death: Incident | None, users: int
         return f"{home} left{went}"
     if death is None:
         return f"{home} was lost: the master hears nothing of it{went}"
-    why = Reason.OOM if death.kind is Kind.OOM_KILL else death.reason
-    return f"{home} was lost: its container {'was OOM-killed' if why is Reason.OOM else 'ended'}{went}"
+    why = ExitReason.OOM if death.kind is IncidentKind.OOM_KILL else death.reason
+    return f"{home} was lost: its container {'was OOM-killed' if why is ExitReason.OOM else 'ended'}{went}"
 
 
 def _home(worker: Worker, project: str) -> str:
@@ -197,14 +199,14 @@ def _id(container: Container | None, full: Mapping[str, str]) -> str:
     return full.get(container.name, container.id) if container else ""
 
 
-def _is_well(known: _Known) -> bool:
+def _is_well(known: _TrackedWorker) -> bool:
     return known.gone_since is None and known.worker.state != MISSING
 
 
-def _came_back(known: _Known, at: datetime) -> Incident | None:
+def _came_back(known: _TrackedWorker, at: datetime) -> Incident | None:
     """A worker that was only missing may be heard of again."""
     told = known.told
-    if told is None or told.kind is not Kind.WORKER_LOST or told.cause or told.note or not _is_well(known):
+    if told is None or told.kind is not IncidentKind.WORKER_LOST or told.cause or told.note or not _is_well(known):
         return None
     text = f"the master heard of it again after {(at - told.at).total_seconds():.0f} s"
     return replace(told, until=at, note=text, revision=told.revision + 1)

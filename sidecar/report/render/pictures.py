@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sidecar.common.times import parse_time
-from sidecar.report.render.charts.plots import Lane, Mark, bars, over_time
+from sidecar.report.render.charts.plots import ChartMark, ChartSeries, bars, over_time
 from sidecar.report.render.charts.shapes import SERIES, Picture, Role
 
 _MOST_CLASSES = len(SERIES) - 1
@@ -22,7 +22,7 @@ Document = Mapping[str, Any]
 def load(document: Document) -> Picture:
     """Users over time, with what happened meanwhile."""
     line = document["timeline"]
-    lanes = [Lane("users", line["users"], Role.FIRST), Lane("workers", line["workers"], Role.SIXTH)]
+    lanes = [ChartSeries("users", line["users"], Role.FIRST), ChartSeries("workers", line["workers"], Role.SIXTH)]
     return over_time("Users and workers", _at(document), lanes, marks=marks(document))
 
 
@@ -30,8 +30,8 @@ def rate(document: Document) -> Picture:
     """Requests and failures a second."""
     line = document["timeline"]
     lanes = [
-        Lane("requests a second", line["rps"], Role.THIRD),
-        Lane("failures a second", line["fail_per_second"], Role.FOURTH),
+        ChartSeries("requests a second", line["rps"], Role.THIRD),
+        ChartSeries("failures a second", line["fail_per_second"], Role.FOURTH),
     ]
     return over_time("Requests a second", _at(document), lanes, marks=marks(document))
 
@@ -39,7 +39,7 @@ def rate(document: Document) -> Picture:
 def latency(document: Document) -> Picture:
     """Response times over time."""
     line = document["timeline"]
-    lanes = [Lane("median", line["p50_ms"], Role.FIRST), Lane("p95", line["p95_ms"], Role.SECOND)]
+    lanes = [ChartSeries("median", line["p50_ms"], Role.FIRST), ChartSeries("p95", line["p95_ms"], Role.SECOND)]
     return over_time("Response times", _at(document), lanes, unit="ms", marks=marks(document))
 
 
@@ -51,7 +51,9 @@ def failure_timeline(document: Document) -> Picture:
         shown = name if name in roles else _REST
         before = columns.get(shown, [0] * len(column))
         columns[shown] = [one + other for one, other in zip(before, column, strict=True)]
-    lanes = [Lane(name, column, roles.get(name, SERIES[-1]), is_stacked=True) for name, column in columns.items()]
+    lanes = [
+        ChartSeries(name, column, roles.get(name, SERIES[-1]), is_stacked=True) for name, column in columns.items()
+    ]
     unit = f"in each {line['step_seconds']:g} s"
     return over_time("Failures over time", _at(document), lanes, unit=unit, marks=marks(document))
 
@@ -94,7 +96,7 @@ def generators(document: Document) -> Iterator[Picture]:
         ("Memory of the generators", "memory_bytes", _MIB, "MiB"),
     ):
         lanes = [
-            Lane(one["container"], _on(at, one["at"], one[column], scale), SERIES[number])
+            ChartSeries(one["container"], _on(at, one["at"], one[column], scale), SERIES[number])
             for number, one in enumerate(chosen)
         ]
         if not any(value for lane in lanes for value in lane.values):
@@ -108,10 +110,10 @@ def class_roles(document: Document) -> dict[str, Role]:
     return {name: SERIES[(number + 3) % len(SERIES)] for number, (name, _) in enumerate(counts.most_common(5))}
 
 
-def marks(document: Document) -> list[Mark]:
+def marks(document: Document) -> list[ChartMark]:
     """The incidents of the run, in order."""
     return [
-        Mark(
+        ChartMark(
             _seconds(document, one["at"]),
             one["text"],
             Role.BAD if one["breaks_the_run"] else Role.WARN,

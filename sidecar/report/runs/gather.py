@@ -10,7 +10,7 @@ from typing import Protocol
 
 from sidecar.common.errors import LedgerError
 from sidecar.model.incident import FINAL, Incident
-from sidecar.model.records import Series
+from sidecar.model.records import RecordedSeries
 from sidecar.model.run_record import RunRecord
 from sidecar.report.runs import folder
 
@@ -20,18 +20,23 @@ _MOST_INCIDENTS = 2000
 _POINTS = 600
 
 
-class Past(Protocol):
+class LedgerQueries(Protocol):
     """What is asked of the ledger; each call may raise LedgerError."""
 
     def run_incidents(self, since: datetime, until: datetime, project: str, limit: int) -> Sequence[Incident]:
         """Return the incidents that touch the span, oldest first."""
 
-    def run_containers(self, since: datetime, until: datetime, project: str, points: int) -> Sequence[Series]:
+    def run_containers(self, since: datetime, until: datetime, project: str, points: int) -> Sequence[RecordedSeries]:
         """Return the figures of the project's containers in the span."""
 
 
 def gather(
-    runs: Path, run_id: str, past: Past | None, project: str, clock: Callable[[], datetime], look_seconds: float
+    runs: Path,
+    run_id: str,
+    past: LedgerQueries | None,
+    project: str,
+    clock: Callable[[], datetime],
+    look_seconds: float,
 ) -> RunRecord:
     """All that is on the disk of a run; `look_seconds` is how often the sidecar looks at the containers.
 
@@ -58,7 +63,7 @@ def gather(
     )
 
 
-def _within(series: Sequence[Series], since: datetime) -> Iterator[Series]:
+def _within(series: Sequence[RecordedSeries], since: datetime) -> Iterator[RecordedSeries]:
     """The figures from then on; containers without any are left out."""
     for one in series:
         points = tuple(point for point in one.points if point.at >= since)

@@ -8,20 +8,22 @@ from typing import Protocol
 
 from sidecar.ledger.reader import LedgerReader
 from sidecar.model.incident import Incident
-from sidecar.model.records import Series
+from sidecar.model.records import RecordedSeries
 
 
-class Figures(Protocol):
+class HistoryQueries(Protocol):
     """What is asked of History, or of a HistoryReader beside it."""
 
-    def series(self, *, since: datetime, until: datetime, points: int, project: str | None = None) -> list[Series]:
+    def series(
+        self, *, since: datetime, until: datetime, points: int, project: str | None = None
+    ) -> list[RecordedSeries]:
         """Return the figures of each container of a project."""
 
 
 class LedgerPast:
     """Reads a ledger's two files, beside its writer or after it."""
 
-    def __init__(self, ledger: LedgerReader, figures: Figures) -> None:
+    def __init__(self, ledger: LedgerReader, figures: HistoryQueries) -> None:
         self._ledger = ledger
         self._figures = figures
 
@@ -30,6 +32,6 @@ class LedgerPast:
         found = self._ledger.incidents(since=since, until=until, limit=limit, newest_first=False)
         return [one for one in found if one.project in (None, project)]
 
-    def run_containers(self, since: datetime, until: datetime, project: str, points: int) -> Sequence[Series]:
+    def run_containers(self, since: datetime, until: datetime, project: str, points: int) -> Sequence[RecordedSeries]:
         """Return the figures of the project's containers in the span."""
         return self._figures.series(since=since, until=until, points=points, project=project)

@@ -15,7 +15,7 @@ from typing import Any
 from sidecar.common.errors import KitError
 from sidecar.report import compared, document
 from sidecar.report.runs import folder
-from sidecar.report.runs.gather import Past, gather
+from sidecar.report.runs.gather import LedgerQueries, gather
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Reports:
     def __init__(
         self,
         runs: Path,
-        past: Past | None,
+        past: LedgerQueries | None,
         project: str,
         clock: Callable[[], datetime],
         kit_version: str = "",

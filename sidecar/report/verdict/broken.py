@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 
 from sidecar.common.spans import Held, Sustained, held
 from sidecar.incidents.warnings import MASTER, WORKER
-from sidecar.model.incident import Incident, Kind
-from sidecar.model.records import Series
+from sidecar.model.incident import Incident, IncidentKind
+from sidecar.model.records import RecordedSeries
 from sidecar.model.run_record import Moment, RunRecord
-from sidecar.report.verdict.decision import Reason
+from sidecar.report.verdict.decision import InvalidReason
 from sidecar.report.verdict.verdict import invalidating
 
 _STEP = timedelta(seconds=10)  # of the timeline; a master that is busy may leave out a second or two
@@ -27,7 +27,7 @@ _GRACE = timedelta(seconds=10)  # for a worker that has just been started to reg
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class GeneratorLimits:
     """Above what a generator is no witness any more: CPU in percent of a core, throttled in percent of the periods."""
 
     cpu_percent: float = 90.0
@@ -35,14 +35,14 @@ class Limits:
     sustained: Sustained = field(default_factory=Sustained)
 
 
-def reasons(record: RunRecord, limits: Limits) -> tuple[Reason, ...]:
+def reasons(record: RunRecord, limits: GeneratorLimits) -> tuple[InvalidReason, ...]:
     """What broke, the gravest first; none for a run that can be trusted."""
     incidents = breaking(record)
     of_incidents = [_of_incident(one, record) for one in incidents]
-    master_known = any(one.service == MASTER or one.kind is Kind.MASTER_RESTART for one in incidents)
+    master_known = any(one.service == MASTER or one.kind is IncidentKind.MASTER_RESTART for one in incidents)
     broke_off = list(_broke_off(record))
     found = [*of_incidents, *broke_off] if master_known else [*broke_off, *of_incidents]
-    if not any(one.service == WORKER or one.kind is Kind.WORKER_LOST for one in incidents):
+    if not any(one.service == WORKER or one.kind is IncidentKind.WORKER_LOST for one in incidents):
         found += _missing(record)
     found += _never_came(record, limits.sustained)
     found += _own_limits(record)
@@ -64,29 +64,29 @@ def breaking(record: RunRecord) -> tuple[Incident, ...]:
     return tuple(
         one
         for one in found
-        if one.kind is not Kind.WORKER_LOST or not one.workers or not before.issuperset(one.workers)
+        if one.kind is not IncidentKind.WORKER_LOST or not one.workers or not before.issuperset(one.workers)
     )
 
 
-def _of_incident(incident: Incident, record: RunRecord) -> Reason:
+def _of_incident(incident: Incident, record: RunRecord) -> InvalidReason:
     lasted = None if incident.until is None else (min(incident.until, record.until) - incident.at).total_seconds()
-    seconds = lasted if lasted is not None and incident.kind is Kind.BLIND else None
-    return Reason(str(incident.kind), incident.text, incident.at, seconds, _share(seconds, record))
+    seconds = lasted if lasted is not None and incident.kind is IncidentKind.BLIND else None
+    return InvalidReason(str(incident.kind), incident.text, incident.at, seconds, _share(seconds, record))
 
 
 def _share(seconds: float | None, record: RunRecord) -> float | None:
     return None if seconds is None or not record.seconds else min(1.0, seconds / record.seconds)
 
 
-def _broke_off(record: RunRecord) -> Iterator[Reason]:
+def _broke_off(record: RunRecord) -> Iterator[InvalidReason]:
     if record.ended_at is None and not record.is_going:
         at = f"{record.until:%H:%M:%S}"
-        yield Reason("broke_off", f"the run broke off: the master wrote nothing after {at} UTC", record.until)
+        yield InvalidReason("broke_off", f"the run broke off: the master wrote nothing after {at} UTC", record.until)
     if record.end.get("quit"):
-        yield Reason("master_restart", "the master was ended or restarted during the run", record.until)
+        yield InvalidReason("master_restart", "the master was ended or restarted during the run", record.until)
 
 
-def _missing(record: RunRecord) -> Iterator[Reason]:
+def _missing(record: RunRecord) -> Iterator[InvalidReason]:
     """Workers that the master gave up on in the run; those that were missing at its start are none."""
     before = set(record.moments[0].missing) if record.moments else set()
     when: dict[str, datetime] = {}
@@ -96,10 +96,10 @@ def _missing(record: RunRecord) -> Iterator[Reason]:
     lost = [name for name in when if name not in before]
     if lost:
         text = f"{len(lost)} worker{'' if len(lost) == 1 else 's'} went missing during the run"
-        yield Reason("worker_lost", text, when[lost[0]])
+        yield InvalidReason("worker_lost", text, when[lost[0]])
 
 
-def _never_came(record: RunRecord, limit: Sustained) -> Iterator[Reason]:
+def _never_came(record: RunRecord, limit: Sustained) -> Iterator[InvalidReason]:
     """Worker containers that ran, without as many workers at the master. One may have several (--processes)."""
     running = _running(record.series)
     if not running:
@@ -115,10 +115,10 @@ def _never_came(record: RunRecord, limit: Sustained) -> Iterator[Reason]:
     if found and found.is_sustained(record.seconds, limit):
         lasted, told = _lasted(found, record)
         text = f"workers were missing: {most[1]} of {most[0]} were at the master{told}"
-        yield Reason("workers_missing", text, found.at, lasted, _share(lasted, record))
+        yield InvalidReason("workers_missing", text, found.at, lasted, _share(lasted, record))
 
 
-def _running(series: tuple[Series, ...]) -> Callable[[datetime], int] | None:
+def _running(series: tuple[RecordedSeries, ...]) -> Callable[[datetime], int] | None:
     """How many worker containers ran at a moment, and had by then for a while; None when nobody counted."""
     spans = [(one.points[0].at, one.points[-1].at) for one in series if one.service == WORKER and one.points]
     if not spans:
@@ -131,7 +131,7 @@ def _running(series: tuple[Series, ...]) -> Callable[[datetime], int] | None:
     return at
 
 
-def _own_limits(record: RunRecord) -> Iterator[Reason]:
+def _own_limits(record: RunRecord) -> Iterator[InvalidReason]:
     count = int((record.groups.get("classes") or {}).get("generator") or 0)
     if not count:
         return
@@ -142,20 +142,20 @@ def _own_limits(record: RunRecord) -> Iterator[Reason]:
     told = ", ".join(sorted(filter(None, details)))
     first = next((moment.at for moment in record.moments if moment.classes.get("generator")), None)
     text = f"{count} requests failed for a limit of the load machine itself{f' ({told})' if told else ''}"
-    yield Reason("generator_limits", text, first)
+    yield InvalidReason("generator_limits", text, first)
 
 
-def _busy(record: RunRecord, limits: Limits) -> Iterator[Reason]:
+def _busy(record: RunRecord, limits: GeneratorLimits) -> Iterator[InvalidReason]:
     points = [(one.at, one.cpu_percent >= limits.cpu_percent) for one in record.moments]
     found = held(points, _STEP)
     if found and found.is_sustained(record.seconds, limits.sustained):
         lasted, told = _lasted(found, record)
         most = max(one.cpu_percent for one in record.moments)
         text = f"a worker was at {limits.cpu_percent:g} % of a core or more, {most:.0f} % at most{told}: more WORKERS"
-        yield Reason("generator_cpu", text, found.at, lasted, _share(lasted, record))
+        yield InvalidReason("generator_cpu", text, found.at, lasted, _share(lasted, record))
 
 
-def _throttled(record: RunRecord, limits: Limits) -> Iterator[Reason]:
+def _throttled(record: RunRecord, limits: GeneratorLimits) -> Iterator[InvalidReason]:
     worst: tuple[Held, str, float] | None = None
     for one in record.series:
         if one.service != WORKER or len(one.points) <= 1:
@@ -171,7 +171,7 @@ def _throttled(record: RunRecord, limits: Limits) -> Iterator[Reason]:
         text = (
             f"{name} was throttled in {limits.throttled_percent:g} % of its CPU periods or more, {most:.0f} % at most"
         )
-        yield Reason("throttled", f"{text}{told}: more WORKER_CPUS", found.at, lasted, _share(lasted, record))
+        yield InvalidReason("throttled", f"{text}{told}: more WORKER_CPUS", found.at, lasted, _share(lasted, record))
 
 
 def _lasted(found: Held, record: RunRecord) -> tuple[float, str]:
@@ -179,7 +179,7 @@ def _lasted(found: Held, record: RunRecord) -> tuple[float, str]:
     return found.seconds, f", from {found.at:%H:%M:%S} UTC, for {found.seconds:.0f} s, {share:.0%} of the run"
 
 
-def _users(record: RunRecord) -> Iterator[Reason]:
+def _users(record: RunRecord) -> Iterator[InvalidReason]:
     """That the users who were asked for never were there; of a load shape nobody asked for a number."""
     wanted = max((one.target_users for one in record.moments), default=0)
     most = max([int(record.end.get("most_users") or 0), *(one.users for one in record.moments)])
@@ -190,34 +190,34 @@ def _users(record: RunRecord) -> Iterator[Reason]:
     short = f"only {most} of {wanted} users were ever there"
     if run_time and ramp > run_time:
         text = f"{short}: at {rate:g} a second that takes {ramp:.0f} s, and the run had {run_time:g} s"
-        yield Reason("users_short", text)
+        yield InvalidReason("users_short", text)
     elif record.seconds >= ramp + _RAMP_SLACK_SECONDS:
-        yield Reason("users_short", short)
+        yield InvalidReason("users_short", short)
 
 
-def _ended_early(record: RunRecord) -> Iterator[Reason]:
+def _ended_early(record: RunRecord) -> Iterator[InvalidReason]:
     run_time = float(record.plan.get("run_time_seconds") or 0)
     if record.ended_at is not None and run_time and record.seconds < run_time - _EARLY_SLACK_SECONDS:
         text = f"stopped after {record.seconds:.0f} s of {run_time:g} s"
-        yield Reason("ended_early", text, record.ended_at)
+        yield InvalidReason("ended_early", text, record.ended_at)
     elif record.end.get("shape_cut"):
         text = f"stopped after {record.seconds:.0f} s, before the load shape ended"
-        yield Reason("ended_early", text, record.ended_at)
+        yield InvalidReason("ended_early", text, record.ended_at)
 
 
-def _unwatched(record: RunRecord) -> Iterator[Reason]:
+def _unwatched(record: RunRecord) -> Iterator[InvalidReason]:
     """That nobody watched at its end; a span in the middle is an incident, once the sidecar is back."""
     if record.unwatched:
-        yield Reason("blind", f"nobody can tell what happened to the containers: {record.unwatched}")
+        yield InvalidReason("blind", f"nobody can tell what happened to the containers: {record.unwatched}")
         return
     seen = record.watched_until or record.started_at
     gap = (record.until - seen).total_seconds()
     if gap > max(_BLIND_SECONDS, _BLIND_LOOKS * record.look_seconds) or record.watched_until is None:
         text = f"the sidecar was not there to see OOM kills and restarts, from {seen:%H:%M:%S} UTC, for {gap:.0f} s"
-        yield Reason("blind", text, seen, gap, _share(gap, record))
+        yield InvalidReason("blind", text, seen, gap, _share(gap, record))
 
 
-def warnings(moments: tuple[Moment, ...], limits: Limits) -> Iterator[str]:
+def warnings(moments: tuple[Moment, ...], limits: GeneratorLimits) -> Iterator[str]:
     """What is worth a word and breaks nothing."""
     most = max((one.master_cpu_percent for one in moments), default=0.0)
     if most >= limits.cpu_percent:

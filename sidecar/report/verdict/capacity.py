@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sidecar.incidents.warnings import WORKER
-from sidecar.model.records import Series
+from sidecar.model.records import RecordedSeries
 from sidecar.model.run_record import Moment
 
 MIB = 1 << 20
@@ -69,7 +69,7 @@ class Advice:
         return f"WORKERS={self.workers} WORKER_MEMORY={self.worker_memory_mib}M"
 
 
-def measure(moments: Sequence[Moment], series: Sequence[Series]) -> Measured | None:
+def measure(moments: Sequence[Moment], series: Sequence[RecordedSeries]) -> Measured | None:
     """What a run showed; None when nobody watched its workers, or there were no users."""
     users = max((one.users for one in moments), default=0)
     steady = [one for one in moments if one.users >= _STEADY * users]
@@ -95,7 +95,7 @@ def measure(moments: Sequence[Moment], series: Sequence[Series]) -> Measured | N
     )
 
 
-def _mean_cpu(series: Series, since: datetime, until: datetime) -> float:
+def _mean_cpu(series: RecordedSeries, since: datetime, until: datetime) -> float:
     found = [
         point.cpu_percent for point in series.points if since <= point.at <= until and point.cpu_percent is not None
     ]

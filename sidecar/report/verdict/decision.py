@@ -16,7 +16,7 @@ EXIT_PASS, EXIT_FAIL, EXIT_THRESHOLD, EXIT_INVALID = 0, 1, 3, 4
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class InvalidReason:
     """One thing that broke the measurement.
 
     Attributes:
@@ -52,7 +52,7 @@ class Facts:
     requests: int
     failures: int
     fail_ratio_limit: float | None = 0.0
-    reasons: tuple[Reason, ...] = ()
+    reasons: tuple[InvalidReason, ...] = ()
     exception: str = ""
     thresholds: tuple[Judged, ...] = ()
     is_fatal: bool = True
@@ -73,7 +73,7 @@ class Verdict:
     word: str
     exit_code: int
     reasons: tuple[str, ...]
-    broken: tuple[Reason, ...] = ()
+    broken: tuple[InvalidReason, ...] = ()
 
 
 def last_line(word: str, exit_code: int) -> str:
@@ -109,10 +109,10 @@ def _fails(one: Judged) -> bool:
     return one.is_known and not one.passed and not one.threshold.is_soft
 
 
-def _too_little(facts: Facts) -> Sequence[Reason]:
+def _too_little(facts: Facts) -> Sequence[InvalidReason]:
     """That there were no requests, or too few for a percentile that was asked for."""
     if not facts.requests:
         why = f"; the users' code raised {facts.exception}" if facts.exception else ""
-        return [Reason("no_requests", f"not one request was made{why}")]
+        return [InvalidReason("no_requests", f"not one request was made{why}")]
     unknown = [one for one in facts.thresholds if not one.is_known and not one.threshold.is_soft]
-    return [Reason("few_samples", f"too few samples for {one.text}") for one in unknown]
+    return [InvalidReason("few_samples", f"too few samples for {one.text}") for one in unknown]

@@ -17,29 +17,29 @@ from sidecar.report.verdict.thresholds import Judged
 
 
 @dataclass(frozen=True, slots=True)
-class Judging:
+class Criteria:
     """By what a run is judged, as it was written down at its start."""
 
     thresholds: tuple[Threshold, ...] = ()
     fail_ratio: float | None = 0.0
     is_fatal: bool = True
-    limits: broken.Limits = field(default_factory=broken.Limits)
+    limits: broken.GeneratorLimits = field(default_factory=broken.GeneratorLimits)
     trouble: str = ""
 
 
-def judging(words: Mapping[str, Any]) -> Judging:
+def judging(words: Mapping[str, Any]) -> Criteria:
     """Read the words of run.json; a threshold that cannot be read is a trouble, and no reason to give up."""
     try:
         asked = threshold.parse(str(words.get("thresholds") or ""))
         trouble = ""
     except ValueError as error:
         asked, trouble = (), f"the run's thresholds cannot be read: {error}"
-    usual = broken.Limits()
-    return Judging(
+    usual = broken.GeneratorLimits()
+    return Criteria(
         asked,
         _fail_ratio(words, asked),
         str(words.get("on_invalid") or "fail") != "warn",
-        broken.Limits(
+        broken.GeneratorLimits(
             _number(words.get("generator_cpu"), usual.cpu_percent),
             _number(words.get("generator_throttled"), usual.throttled_percent),
             Sustained(
@@ -69,7 +69,7 @@ def _number(given: object, usual: float) -> float:
         return usual
 
 
-def judge(record: RunRecord, by: Judging) -> tuple[Verdict, tuple[Judged, ...]]:
+def judge(record: RunRecord, by: Criteria) -> tuple[Verdict, tuple[Judged, ...]]:
     """The verdict over what is on the disk of a run, and what came of each threshold."""
     rows = thresholds.rows_of(record.statistics.get("endpoints") or [])
     checked = thresholds.judge(by.thresholds, rows, thresholds.spreads_of(record.performance))
@@ -93,7 +93,7 @@ def _exception(groups: Mapping[str, Any]) -> str:
     return f"{most['count']} × {most.get('message') or most.get('detail')}" if most else ""
 
 
-def judged_document(verdict: Verdict, checked: Sequence[Judged], by: Judging) -> dict[str, Any]:
+def judged_document(verdict: Verdict, checked: Sequence[Judged], by: Criteria) -> dict[str, Any]:
     """The verdict in parts, for programs."""
     return {
         "reasons": [

@@ -14,7 +14,7 @@ _LEAST_POINTS = 4  # of a step; what is shorter is a ramp
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class LoadStep:
     """What came of so many users: requests and failures a second, times in ms, CPU of the busiest worker in percent."""
 
     users: int
@@ -37,27 +37,29 @@ class Knee:
 
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[LoadStep, ...]
     at: int | None
     by_generator: bool
     text: str
 
 
-def steps_of(timeline: Mapping[str, Any]) -> tuple[Step, ...]:
+def steps_of(timeline: Mapping[str, Any]) -> tuple[LoadStep, ...]:
     """The steps in a report's timeline: stretches with the same number of users, as they stood at their ends."""
     names = ("users", "rps", "fail_per_second", "p50_ms", "p95_ms", "cpu_percent")
     rows = list(zip(*(timeline[name] for name in names), strict=True))
-    found: dict[int, Step] = {}
+    found: dict[int, LoadStep] = {}
     for users, group in groupby(rows, itemgetter(0)):
         points = list(group)
         if not users or len(points) < _LEAST_POINTS:
             continue
         _, rps, failing, p50, p95, _ = points[-1]
-        found[int(users)] = Step(int(users), rps or 0.0, failing or 0.0, p50, p95, max(one[5] or 0.0 for one in points))
+        found[int(users)] = LoadStep(
+            int(users), rps or 0.0, failing or 0.0, p50, p95, max(one[5] or 0.0 for one in points)
+        )
     return tuple(found[users] for users in sorted(found))
 
 
-def find(steps: Sequence[Step]) -> Knee:
+def find(steps: Sequence[LoadStep]) -> Knee:
     """The knee: the last step before one that brought less than a tenth more requests a second."""
     at = next((place for place in range(len(steps) - 1) if steps[place + 1].rps < LEAST_GAIN * steps[place].rps), None)
     if at is None:
@@ -71,7 +73,7 @@ def find(steps: Sequence[Step]) -> Knee:
     return Knee(tuple(steps), at, by_generator, text)
 
 
-def _told(step: Step) -> str:
+def _told(step: LoadStep) -> str:
     p95 = "" if step.p95_ms is None else f", p95 {step.p95_ms:.0f} ms"
     failing = f", {step.fail_per_second:.1f} failed" if step.fail_per_second else ""
     return f"{step.users} user{'' if step.users == 1 else 's'}: {step.rps:.0f} requests a second{failing}{p95}"

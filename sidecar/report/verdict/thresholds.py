@@ -11,7 +11,7 @@ from sidecar.model.threshold import Threshold
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ThresholdRow:
     """The figures of one method and name over a whole run, as Locust has them; times in ms, None without a request."""
 
     method: str
@@ -82,12 +82,14 @@ def told(threshold: Threshold, value: float) -> str:
     return f"{value:.1f}/s" if threshold.metric == "rps" else f"{value:.0f}"
 
 
-def judge(thresholds: Iterable[Threshold], rows: Sequence[Row], spreads: Sequence[Spread]) -> tuple[Judged, ...]:
+def judge(
+    thresholds: Iterable[Threshold], rows: Sequence[ThresholdRow], spreads: Sequence[Spread]
+) -> tuple[Judged, ...]:
     """Judge each threshold over the requests that it is about."""
     return tuple(_judged(one, rows, spreads) for one in thresholds)
 
 
-def _judged(threshold: Threshold, rows: Sequence[Row], spreads: Sequence[Spread]) -> Judged:
+def _judged(threshold: Threshold, rows: Sequence[ThresholdRow], spreads: Sequence[Spread]) -> Judged:
     tags = dict(threshold.tags)
     if (quantile := threshold.quantile) is not None:
         outcome = tags.get("outcome")
@@ -104,7 +106,7 @@ def _judged(threshold: Threshold, rows: Sequence[Row], spreads: Sequence[Spread]
     return Judged(threshold, _figure(threshold.metric, of, requests), requests)
 
 
-def _figure(metric: str, rows: Sequence[Row], requests: int) -> float | None:
+def _figure(metric: str, rows: Sequence[ThresholdRow], requests: int) -> float | None:
     if metric == "requests":
         return float(requests)
     if not requests:
@@ -124,10 +126,10 @@ def _is_about(tags: Mapping[str, str], method: str, name: str) -> bool:
     return tags.get("name", name) == name and tags.get("method", method) == method
 
 
-def rows_of(endpoints: Iterable[Mapping[str, Any]]) -> tuple[Row, ...]:
+def rows_of(endpoints: Iterable[Mapping[str, Any]]) -> tuple[ThresholdRow, ...]:
     """The rows in a run's document, as `summary.endpoints` writes them."""
     return tuple(
-        Row(
+        ThresholdRow(
             str(one.get("method") or ""),
             str(one.get("name") or ""),
             int(one.get("requests") or 0),

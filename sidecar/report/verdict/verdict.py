@@ -9,16 +9,25 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from sidecar.incidents.warnings import MASTER, WORKER
-from sidecar.model.incident import Incident, Kind, Reason
-from sidecar.model.snapshot import Locust, Run, Verdict
+from sidecar.model.incident import ExitReason, Incident, IncidentKind
+from sidecar.model.snapshot import Locust, RunStatus, VerdictSoFar
 from sidecar.report.verdict.decision import FAIL, INVALID, PASS
 
-_ALWAYS = frozenset({Kind.WORKER_LOST, Kind.MASTER_RESTART})
-_OF_GENERATORS = frozenset({Kind.OOM_KILL, Kind.RESTART, Kind.EXIT})
-_GRAVITY = (Kind.MASTER_RESTART, Kind.OOM_KILL, Kind.WORKER_LOST, Kind.RESTART, Kind.EXIT, Kind.BLIND)
+_ALWAYS = frozenset({IncidentKind.WORKER_LOST, IncidentKind.MASTER_RESTART})
+_OF_GENERATORS = frozenset({IncidentKind.OOM_KILL, IncidentKind.RESTART, IncidentKind.EXIT})
+_GRAVITY = (
+    IncidentKind.MASTER_RESTART,
+    IncidentKind.OOM_KILL,
+    IncidentKind.WORKER_LOST,
+    IncidentKind.RESTART,
+    IncidentKind.EXIT,
+    IncidentKind.BLIND,
+)
 
 
-def so_far(run: Run | None, locust: Locust | None, incidents: Iterable[Incident], fail_ratio: float) -> Verdict | None:
+def so_far(
+    run: RunStatus | None, locust: Locust | None, incidents: Iterable[Incident], fail_ratio: float
+) -> VerdictSoFar | None:
     """Judge the run that is under way, or was last; None without one, or before its first request.
 
     Args:
@@ -31,12 +40,12 @@ def so_far(run: Run | None, locust: Locust | None, incidents: Iterable[Incident]
         return None
     broken = invalidating(run.started_at, incidents)
     if broken:
-        return Verdict(INVALID, tuple(one.text for one in broken))
+        return VerdictSoFar(INVALID, tuple(one.text for one in broken))
     if locust.total is None or not locust.total.requests:
         return None
     if locust.fail_ratio > fail_ratio:
-        return Verdict(FAIL, (f"{locust.fail_ratio:.2%} of the requests failed, {fail_ratio:.2%} are allowed",))
-    return Verdict(PASS)
+        return VerdictSoFar(FAIL, (f"{locust.fail_ratio:.2%} of the requests failed, {fail_ratio:.2%} are allowed",))
+    return VerdictSoFar(PASS)
 
 
 def invalidating(started_at: datetime, incidents: Iterable[Incident]) -> tuple[Incident, ...]:
@@ -49,7 +58,7 @@ def invalidating(started_at: datetime, incidents: Iterable[Incident]) -> tuple[I
 
 def _invalidates(incident: Incident) -> bool:
     if incident.helper or incident.kind in _ALWAYS:
-        return not incident.helper and incident.reason is not Reason.STOPPED
+        return not incident.helper and incident.reason is not ExitReason.STOPPED
     if incident.kind in _OF_GENERATORS:
-        return incident.service in {MASTER, WORKER} and incident.reason is not Reason.STOPPED and incident.count > 0
-    return incident.kind is Kind.BLIND and incident.severity != "info"
+        return incident.service in {MASTER, WORKER} and incident.reason is not ExitReason.STOPPED and incident.count > 0
+    return incident.kind is IncidentKind.BLIND and incident.severity != "info"

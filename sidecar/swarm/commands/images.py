@@ -12,7 +12,7 @@ from sidecar.common.errors import SettingError, StackError
 from sidecar.stack import images
 
 if TYPE_CHECKING:
-    from sidecar.engine.host_client import Engine
+    from sidecar.engine.host_client import HostEngine
     from sidecar.engine.swarm_manager import NodeFacts
     from sidecar.settings import Settings
 
@@ -33,7 +33,7 @@ class Way:
         return ["--host", self.text] if "://" in self.text else ["--context", self.text]
 
 
-def names(settings: Settings, engine: Engine, locust_image: str) -> dict[str, str]:
+def names(settings: Settings, engine: HostEngine, locust_image: str) -> dict[str, str]:
     """The name of each image in the cluster: its tag is the image's own id, so that another image is another name.
 
     An image of the user's own (LOCUST_IMAGE), or one in a registry, keeps the name it has.

@@ -17,14 +17,14 @@ from sidecar.swarm.commands.images import docker
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sidecar.common.say import Say
+    from sidecar.common.say import Console
     from sidecar.settings import Settings
 
 _ACT_SECONDS = 60.0
 _GONE_SECONDS = 120.0
 
 
-def swarm_scale(settings: Settings, environ: Mapping[str, str], say: Say) -> None:
+def swarm_scale(settings: Settings, environ: Mapping[str, str], say: Console) -> None:
     """Bring the running stack to settings.workers, and nothing else.
 
     Raises:
@@ -54,7 +54,7 @@ def swarm_scale(settings: Settings, environ: Mapping[str, str], say: Say) -> Non
         step.result = waiting.wait(manager, settings, workspace.expected_workers(settings), clock)
 
 
-def swarm_down(settings: Settings, environ: Mapping[str, str], say: Say) -> None:
+def swarm_down(settings: Settings, environ: Mapping[str, str], say: Console) -> None:
     """End the stack on all nodes; the volumes with runs and ledgers stay where they are.
 
     Raises:

@@ -15,7 +15,7 @@ from sidecar.stack import compose, secrets, workspace
 from sidecar.swarm.commands.images import docker
 
 if TYPE_CHECKING:
-    from sidecar.engine.swarm_manager import Fleet
+    from sidecar.engine.swarm_manager import SwarmState
     from sidecar.settings import Settings
     from sidecar.stack.compose import Decided
 
@@ -115,7 +115,7 @@ def deploy(settings: Settings, env: Mapping[str, str]) -> None:
     )
 
 
-def put_images_right(settings: Settings, fleet: Fleet, images: Mapping[str, str]) -> None:
+def put_images_right(settings: Settings, fleet: SwarmState, images: Mapping[str, str]) -> None:
     """Give each service the image that it was deployed with.
 
     `docker stack deploy` leaves an image alone that somebody gave to a service since, as long as the stack's own file

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from sidecar.commands import up
 from sidecar.common.errors import SettingError, StackError
-from sidecar.engine.host_client import Engine, connect
-from sidecar.engine.swarm_manager import Fleet, Manager
+from sidecar.engine.host_client import HostEngine, connect
+from sidecar.engine.swarm_manager import Manager, SwarmState
 from sidecar.stack import locustfile, state, tls_files, workspace
 from sidecar.stack.compose import Decided
 from sidecar.stack.deployment import where
@@ -20,13 +20,13 @@ from sidecar.swarm.commands.stack import Content
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sidecar.common.say import Say
+    from sidecar.common.say import Console
     from sidecar.settings import Settings
 
 _GIB = 1024**3
 
 
-def swarm_up(settings: Settings, environ: Mapping[str, str], say: Say) -> None:
+def swarm_up(settings: Settings, environ: Mapping[str, str], say: Console) -> None:
     """Bring the stack up on the Swarm, or to the wanted shape when it is up already.
 
     Raises:
@@ -70,7 +70,7 @@ def _refuse_what_a_cluster_cannot(settings: Settings) -> None:
             raise SettingError(f"{name} is {value!r}", wanted="nothing: in a Swarm it means no particular machine")
 
 
-def _check_room(settings: Settings, fleet: Fleet) -> None:
+def _check_room(settings: Settings, fleet: SwarmState) -> None:
     """Refuse reservations that no node can ever hold; that they add up to too much, Swarm says of each task."""
     able = [one for one in fleet.nodes if one.takes_tasks]
     if not able:
@@ -94,7 +94,7 @@ def _check_room(settings: Settings, fleet: Fleet) -> None:
 
 
 def _images_to_nodes(
-    settings: Settings, engine: Engine, decided: Decided, ways: Mapping[str, Way], say: Say
+    settings: Settings, engine: HostEngine, decided: Decided, ways: Mapping[str, Way], say: Console
 ) -> dict[str, str]:
     names = images.names(settings, engine, decided.locust_image)
     with say.step("nodes", "bringing the images to the nodes") as step:
@@ -118,7 +118,7 @@ def _remember(settings: Settings, prepared: up.Prepared, names: Mapping[str, str
     state.write(path, {**state.read(path), "swarm": {"images": dict(names)}})
 
 
-def _banner(settings: Settings, target: str, fleet: Fleet, seconds: float, say: Say) -> None:
+def _banner(settings: Settings, target: str, fleet: SwarmState, seconds: float, say: Console) -> None:
     place = where(settings)
     count = f"{settings.workers} worker{'s' if settings.workers != 1 else ''}"
     word = settings.project_word

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from sidecar.common.errors import KitError, StackError
-from sidecar.engine.swarm_manager import MASTER, WORKER, Fleet, Manager, spread
+from sidecar.engine.swarm_manager import MASTER, WORKER, Manager, SwarmState, spread
 from sidecar.locust_api.control import Web, WebError, WebGuardedError
 from sidecar.stack import workspace
 
@@ -43,7 +43,7 @@ def wait(manager: Manager, settings: Settings, wanted: int, clock: Clock, second
         clock.sleep(_EACH_SECONDS)
 
 
-def is_moving(fleet: Fleet) -> bool:
+def is_moving(fleet: SwarmState) -> bool:
     """Whether tasks of before are still there, or an update goes on: what is counted now is not what was asked for."""
     if any(one.update == "updating" for one in fleet.services) or not fleet.running(MASTER):
         return True
@@ -62,7 +62,7 @@ def counted(settings: Settings, wanted: int) -> int | None:
         return None
 
 
-def _too_late(fleet: Fleet, settings: Settings, count: int | None, wanted: int, seconds: float) -> StackError:
+def _too_late(fleet: SwarmState, settings: Settings, count: int | None, wanted: int, seconds: float) -> StackError:
     errors = Counter(one.error for one in fleet.tasks if one.desired == "running" and one.error)
     errors.update(one.error for one in fleet.tasks if one.desired == "shutdown" and one.state in ("failed", "rejected"))
     most = f"; Swarm says: {errors.most_common(1)[0][0]}" if errors else ""

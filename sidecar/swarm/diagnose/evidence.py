@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sidecar.engine.swarm_manager import Fleet
+from sidecar.engine.swarm_manager import SwarmState
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class ClusterEvidence:
     up_words: tuple[str, ...] = ()
     refused: str = ""
     refused_fix: str = ""
-    fleet: Fleet | None = None
+    fleet: SwarmState | None = None
     nodes: tuple[NodeSeen, ...] = ()
     registered: int | None = None
     master_answer: str = ""

@@ -11,7 +11,7 @@ from sidecar.cluster.client import PeerClient, PeerError
 from sidecar.common.errors import EngineError, KitError, StackError
 from sidecar.diagnose.gather.config import up_words
 from sidecar.engine.host_client import connect
-from sidecar.engine.swarm_manager import MASTER, Fleet, Manager, NodeFacts
+from sidecar.engine.swarm_manager import MASTER, Manager, NodeFacts, SwarmState
 from sidecar.locust_api.control import WebError, WebGuardedError
 from sidecar.settings import Settings
 from sidecar.stack import secrets, workspace
@@ -50,7 +50,7 @@ def gather(settings: Settings, environ: Mapping[str, str]) -> ClusterEvidence:
     )
 
 
-def _registered(settings: Settings, fleet: Fleet) -> tuple[int | None, str]:
+def _registered(settings: Settings, fleet: SwarmState) -> tuple[int | None, str]:
     if fleet.home(MASTER) is None:
         return None, "no master runs"
     try:

@@ -10,11 +10,11 @@ from sidecar.diagnose.catalogue import Cause, causes
 from sidecar.diagnose.judge import finding_of, status_of, summary_of
 from sidecar.diagnose.rule import Found, Outcome
 from sidecar.engine.swarm_manager import WORKER
-from sidecar.model.finding import Check, Consequence, Diagnosis, Finding, Seen, Status
+from sidecar.model.finding import Check, Consequence, Diagnosis, Finding, FindingEvidence, Status
 from sidecar.model.incident import Severity
 from sidecar.settings.model import project_word
 from sidecar.swarm.diagnose.evidence import ClusterEvidence
-from sidecar.swarm.diagnose.rules import RULES, Rule
+from sidecar.swarm.diagnose.rules import RULES, SwarmRule
 
 FILE = Path(__file__).with_name("catalogue.yaml")
 _RANK = {Severity.ERROR: 0, Severity.WARN: 1, Severity.INFO: 2}
@@ -48,7 +48,7 @@ def diagnose(evidence: ClusterEvidence) -> Diagnosis:
     )
 
 
-def _outcome(rule: Rule, evidence: ClusterEvidence) -> Outcome | None:
+def _outcome(rule: SwarmRule, evidence: ClusterEvidence) -> Outcome | None:
     if evidence.fleet is None or (rule.needs_stack and not evidence.fleet.services):
         return None
     return rule.judge(evidence, evidence.fleet)
@@ -59,7 +59,7 @@ def _text(outcome: Outcome | None) -> str:
 
 
 def _no_manager(evidence: ClusterEvidence) -> Found:
-    seen = Seen("docker info", evidence.refused, "a manager of a Swarm")
+    seen = FindingEvidence("docker info", evidence.refused, "a manager of a Swarm")
     return Found("no-manager", (seen,), values={"what": evidence.refused, "fix": evidence.refused_fix})
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sidecar.diagnose.rule import Found, Outcome
-from sidecar.engine.swarm_manager import MASTER, MONITOR, WORKER, Fleet, TaskFacts, spread
-from sidecar.model.finding import Confidence, Seen
+from sidecar.engine.swarm_manager import MASTER, MONITOR, WORKER, SwarmState, TaskFacts, spread
+from sidecar.model.finding import Confidence, FindingEvidence
 from sidecar.model.incident import Severity
 from sidecar.swarm.diagnose.evidence import ClusterEvidence
 
@@ -24,22 +24,22 @@ _STOPPED = frozenset({"paused", "rollback_paused"})
 
 
 @dataclass(frozen=True)
-class Rule:
+class SwarmRule:
     """One check: its name, its layer, and how it judges; `needs_stack` when it looks at services."""
 
     name: str
     layer: str
-    judge: Callable[[ClusterEvidence, Fleet], Outcome]
+    judge: Callable[[ClusterEvidence, SwarmState], Outcome]
     needs_stack: bool = True
 
 
-def _nodes(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
+def _nodes(evidence: ClusterEvidence, fleet: SwarmState) -> Outcome:
     del evidence
     down = [one for one in fleet.nodes if one.state != "ready"]
     found = tuple(
         Found(
             "node-down",
-            (Seen(f"docker node ls: {one.name}", one.state, "ready"),),
+            (FindingEvidence(f"docker node ls: {one.name}", one.state, "ready"),),
             (one.name,),
             {"node": one.name, "address": one.address},
         )
@@ -50,14 +50,14 @@ def _nodes(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
     return Outcome(f"{able} of {len(fleet.nodes)} nodes take tasks{''.join(f'; {text}' for text in resting)}", found)
 
 
-def _deployed(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
+def _deployed(evidence: ClusterEvidence, fleet: SwarmState) -> Outcome:
     if fleet.services:
         return Outcome(f"{len(fleet.services)} services")
-    seen = Seen("docker stack services", f"none of {evidence.project}", "the stack's five services")
+    seen = FindingEvidence("docker stack services", f"none of {evidence.project}", "the stack's five services")
     return Outcome("no service", (Found("stack-not-deployed", (seen,), values={"stack": evidence.project}),))
 
 
-def _images(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
+def _images(evidence: ClusterEvidence, fleet: SwarmState) -> Outcome:
     """Tasks that were rejected because their node has not got the image, of the image that is wanted now."""
     wanted = {one.image for one in fleet.services}
     there = {(one.image, one.node_id) for one in fleet.tasks if one.state == "running"}
@@ -72,7 +72,7 @@ def _images(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
     found = tuple(
         Found(
             "image-missing",
-            (Seen(f"docker service ps: {task.service} on {node}", task.error, "running", task.at),),
+            (FindingEvidence(f"docker service ps: {task.service} on {node}", task.error, "running", task.at),),
             (node, task.service),
             {"image": image, "node": node},
         )
@@ -86,14 +86,14 @@ def _is_late(task: TaskFacts, evidence: ClusterEvidence) -> bool:
     return task.at is not None and evidence.at - task.at < _LATELY
 
 
-def _placement(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
+def _placement(evidence: ClusterEvidence, fleet: SwarmState) -> Outcome:
     """Tasks that wait because they fit nowhere, or may run nowhere."""
     waiting = [one for one in fleet.tasks if one.desired == "running" and one.state == "pending" and one.error]
     found = [*_no_room(evidence, fleet, waiting), *_not_allowed(waiting)]
     return Outcome(f"{len(waiting)} tasks wait for a place" if waiting else "every task has a place", tuple(found))
 
 
-def _no_room(evidence: ClusterEvidence, fleet: Fleet, waiting: list[TaskFacts]) -> Iterator[Found]:
+def _no_room(evidence: ClusterEvidence, fleet: SwarmState, waiting: list[TaskFacts]) -> Iterator[Found]:
     counts = Counter(one.service for one in waiting if _NO_ROOM.search(one.error))
     for service, count in sorted(counts.items()):
         about = next(one for one in fleet.services if one.name == service)
@@ -103,8 +103,10 @@ def _no_room(evidence: ClusterEvidence, fleet: Fleet, waiting: list[TaskFacts]) 
         yield Found(
             "reservation-fits-nowhere",
             (
-                Seen(f"docker service ps: {service}", error.error, "running", error.at),
-                Seen(f"memory reserved for each of {service}", f"{about.reserved_bytes / _GIB:.1f} GiB", memory),
+                FindingEvidence(f"docker service ps: {service}", error.error, "running", error.at),
+                FindingEvidence(
+                    f"memory reserved for each of {service}", f"{about.reserved_bytes / _GIB:.1f} GiB", memory
+                ),
             ),
             (service,),
             {
@@ -117,7 +119,7 @@ def _no_room(evidence: ClusterEvidence, fleet: Fleet, waiting: list[TaskFacts]) 
         )
 
 
-def _reservation_that_fits(fleet: Fleet, workers: int, limit: int) -> str:
+def _reservation_that_fits(fleet: SwarmState, workers: int, limit: int) -> str:
     """The largest reservation with which all workers fit, spread evenly; not above their limit."""
     able = [one.memory_bytes for one in fleet.nodes if one.takes_tasks and one.memory_bytes]
     each = -(-workers // max(1, len(able)))
@@ -131,14 +133,14 @@ def _not_allowed(waiting: list[TaskFacts]) -> Iterator[Found]:
         task = next(one for one in waiting if one.service == service)
         yield Found(
             "no-node-allowed",
-            (Seen(f"docker service ps: {service}", task.error, "running", task.at),),
+            (FindingEvidence(f"docker service ps: {service}", task.error, "running", task.at),),
             (service,),
             {"service": service, "error": task.error},
             up={"SWARM_MASTER_NODE": ""},
         )
 
 
-def _tasks(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
+def _tasks(evidence: ClusterEvidence, fleet: SwarmState) -> Outcome:
     """Services whose tasks fail one after the other, of another reason than those that other checks know."""
     failed: dict[str, list[TaskFacts]] = {}
     for task in fleet.tasks:
@@ -155,7 +157,7 @@ def _tasks(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
         found.append(
             Found(
                 "tasks-failing",
-                (Seen(f"docker service ps: {len(tasks)} tasks of {service}", error, "running", last.at),),
+                (FindingEvidence(f"docker service ps: {len(tasks)} tasks of {service}", error, "running", last.at),),
                 (service,),
                 {"service": service, "error": error, "stack": evidence.project},
             )
@@ -168,7 +170,7 @@ def _places(tasks: Iterable[TaskFacts]) -> set[tuple[int | None, str]]:
     return {(one.slot, one.node_id if one.slot is None else "") for one in tasks}
 
 
-def _versions(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
+def _versions(evidence: ClusterEvidence, fleet: SwarmState) -> Outcome:
     """The images that really run, by service: master and workers must be of one."""
     del evidence
     images: dict[str, set[str]] = {}
@@ -181,19 +183,23 @@ def _versions(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
         return Outcome("an update is under way", info=True)
     counts = Counter(task.image for service in (MASTER, WORKER) for task in fleet.running(service))
     seen = tuple(
-        Seen(f"running {' and '.join(sorted(images[image]))}", f"{count} of {image}", "one image for all")
+        FindingEvidence(f"running {' and '.join(sorted(images[image]))}", f"{count} of {image}", "one image for all")
         for image, count in counts.most_common()
     )
     return Outcome(f"{len(images)} images", (Found("versions-differ", seen, (MASTER, WORKER)),))
 
 
-def _update(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
+def _update(evidence: ClusterEvidence, fleet: SwarmState) -> Outcome:
     del evidence
     stopped = [one for one in fleet.services if one.update in _STOPPED]
     found = tuple(
         Found(
             "update-stopped",
-            (Seen(f"docker service inspect: {one.name}", f"{one.update}: {one.update_message}", "completed"),),
+            (
+                FindingEvidence(
+                    f"docker service inspect: {one.name}", f"{one.update}: {one.update_message}", "completed"
+                ),
+            ),
             (one.name,),
             {"service": one.name, "message": one.update_message},
         )
@@ -203,7 +209,7 @@ def _update(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
     return Outcome(f"under way: {', '.join(going)}" if going else "no update is under way", found, info=bool(going))
 
 
-def _reach(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
+def _reach(evidence: ClusterEvidence, fleet: SwarmState) -> Outcome:
     """Whether the master's port can be reached from each node, as that node's own sidecar tried."""
     home = fleet.home(MASTER)
     if home is None:
@@ -212,7 +218,7 @@ def _reach(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
     found = tuple(
         Found(
             "master-port-filtered",
-            (Seen(f"the sidecar of {one.node} → {MASTER}:5557", one.master_error or "", "a connection"),),
+            (FindingEvidence(f"the sidecar of {one.node} → {MASTER}:5557", one.master_error or "", "a connection"),),
             (one.node,),
             {"node": one.node, "home": home.name, "error": one.master_error or ""},
             confidence=Confidence.LIKELY,
@@ -223,7 +229,7 @@ def _reach(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
     return Outcome(f"{tried - len(bad)} of {tried} nodes that answer reach the master", found)
 
 
-def _registered(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
+def _registered(evidence: ClusterEvidence, fleet: SwarmState) -> Outcome:
     running = len(fleet.running(WORKER))
     places = ", ".join(f"{count} on {node}" for node, count in spread(fleet, WORKER)) or "none runs"
     if evidence.registered is None:
@@ -238,8 +244,8 @@ def _registered(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
     found = Found(
         "workers-not-registered",
         (
-            Seen("workers that the master counts", str(evidence.registered), str(evidence.wanted)),
-            Seen("worker tasks that run", f"{running} ({places})", str(evidence.wanted)),
+            FindingEvidence("workers that the master counts", str(evidence.registered), str(evidence.wanted)),
+            FindingEvidence("worker tasks that run", f"{running} ({places})", str(evidence.wanted)),
         ),
         (WORKER,),
         {
@@ -253,14 +259,14 @@ def _registered(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
     return Outcome(f"{evidence.registered} of {evidence.wanted}", (found,))
 
 
-def _sidecars(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
+def _sidecars(evidence: ClusterEvidence, fleet: SwarmState) -> Outcome:
     running = {one.node_id for one in fleet.running(MONITOR)}
     names = {one.id: one.name for one in fleet.nodes}
     there = {names.get(one, "") for one in running}
     found = tuple(
         Found(
             "sidecar-silent",
-            (Seen(f"http://{one.address} of {one.node}", one.error, "its word"),),
+            (FindingEvidence(f"http://{one.address} of {one.node}", one.error, "its word"),),
             (one.node,),
             {
                 "node": one.node,
@@ -282,14 +288,14 @@ def _sidecars(evidence: ClusterEvidence, fleet: Fleet) -> Outcome:
 
 
 RULES = (
-    Rule("nodes", "host", _nodes, needs_stack=False),
-    Rule("deployed", "containers", _deployed, needs_stack=False),
-    Rule("images", "containers", _images),
-    Rule("placement", "containers", _placement),
-    Rule("tasks", "containers", _tasks),
-    Rule("versions", "containers", _versions),
-    Rule("update", "containers", _update),
-    Rule("reach", "network", _reach),
-    Rule("registered", "locust", _registered),
-    Rule("sidecars", "monitor", _sidecars),
+    SwarmRule("nodes", "host", _nodes, needs_stack=False),
+    SwarmRule("deployed", "containers", _deployed, needs_stack=False),
+    SwarmRule("images", "containers", _images),
+    SwarmRule("placement", "containers", _placement),
+    SwarmRule("tasks", "containers", _tasks),
+    SwarmRule("versions", "containers", _versions),
+    SwarmRule("update", "containers", _update),
+    SwarmRule("reach", "network", _reach),
+    SwarmRule("registered", "locust", _registered),
+    SwarmRule("sidecars", "monitor", _sidecars),
 )

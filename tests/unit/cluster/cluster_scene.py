@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sidecar.model.cluster import NodeWord, Reach
-from sidecar.model.incident import Incident, Kind, Severity
+from sidecar.model.cluster import NodeReport, Reach
+from sidecar.model.incident import Incident, IncidentKind, Severity
 from sidecar.model.snapshot import Container, Host, Node, Snapshot
 
 NOW = datetime(2026, 11, 22, 15, 4, 5, tzinfo=UTC)
@@ -39,7 +39,7 @@ def worker(index: int, **changes: Any) -> Container:
     return Container(**{**given, **changes})
 
 
-def word(node: str, *containers: Container, **changes: Any) -> NodeWord:
+def word(node: str, *containers: Container, **changes: Any) -> NodeReport:
     snapshot = Snapshot(
         project="locust",
         at=NOW,
@@ -60,10 +60,10 @@ def word(node: str, *containers: Container, **changes: Any) -> NodeWord:
         "mark": 7,
         "reach": Reach(NOW, took_ms=0.4),
     }
-    return NodeWord(**{**given, **changes})
+    return NodeReport(**{**given, **changes})
 
 
-def incident(kind: Kind, node: str | None, **changes: Any) -> Incident:
+def incident(kind: IncidentKind, node: str | None, **changes: Any) -> Incident:
     given = {
         "id": f"{kind}-{node}",
         "kind": kind,

@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.cluster import rules as cluster
 from sidecar.cluster.rules import Peer
-from sidecar.model.incident import FINAL, Evidence, Kind, Severity
+from sidecar.model.incident import FINAL, EvidenceItem, IncidentKind, Severity
 from sidecar.model.snapshot import Blind
 from tests.unit.cluster.cluster_scene import BOOT, NOW, OWN, incident, later, word, worker
 
@@ -63,14 +63,19 @@ def test_a_clock_that_goes_wrong_is_said(ahead: float, said: str) -> None:
 
 def test_the_silence_is_one_incident_that_ends_with_what_was_made_up_for() -> None:
     opened = cluster.fell_silent(replace(heard("node2"), error="no route to host"), "locust")
-    assert (opened.kind, opened.until, opened.node, opened.severity) == (Kind.BLIND, None, "node2", Severity.WARN)
+    assert (opened.kind, opened.until, opened.node, opened.severity) == (
+        IncidentKind.BLIND,
+        None,
+        "node2",
+        Severity.WARN,
+    )
     made_up = cluster.spoke_again(opened, later(12), made_up=True)
     assert (made_up.id, made_up.revision, made_up.severity, made_up.state) == (opened.id, 2, Severity.INFO, FINAL)
     assert made_up.text.endswith("(12.0 s): its own ledger told all of it afterwards")
     assert cluster.spoke_again(opened, later(12), made_up=False).severity is Severity.WARN
     assert cluster.is_silence_of("node2", opened)
     assert not cluster.is_silence_of("node3", opened)
-    other = incident(Kind.BLIND, "node2", evidence=(Evidence("span", "events"),))
+    other = incident(IncidentKind.BLIND, "node2", evidence=(EvidenceItem("span", "events"),))
     assert not cluster.is_silence_of("node2", other)
 
 
@@ -80,11 +85,11 @@ ONE_KERNEL = {"node1": BOOT, "node2": BOOT, "node3": BOOT}
 
 
 def kill(node: str, count: int = 1, seconds: float = 0.0) -> object:
-    return incident(Kind.OOM_KILL, node, count=count, at=later(seconds), until=later(seconds))
+    return incident(IncidentKind.OOM_KILL, node, count=count, at=later(seconds), until=later(seconds))
 
 
 def unplaced(node: str, count: int = 1, seconds: float = 0.0) -> object:
-    return incident(Kind.UNATTRIBUTED_OOM_KILL, node, count=count, at=later(seconds - 1), until=later(seconds))
+    return incident(IncidentKind.UNATTRIBUTED_OOM_KILL, node, count=count, at=later(seconds - 1), until=later(seconds))
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from sidecar.cluster.client import PeerError
-from sidecar.cluster.gatherer import Gatherer, Surroundings
+from sidecar.cluster.gatherer import PeerPoller, Surroundings
 from sidecar.cluster.rules import fell_silent
-from sidecar.model.cluster import NodeWord
-from sidecar.model.incident import Incident, Kind, Severity
+from sidecar.model.cluster import NodeReport
+from sidecar.model.incident import Incident, IncidentKind, Severity
 from sidecar.model.signal import Gathered
 from sidecar.monitor.assembly import Recorded
 from tests.unit.cluster.cluster_scene import OWN, incident, later, word, worker
@@ -22,12 +22,12 @@ from tests.unit.cluster.cluster_scene import OWN, incident, later, word, worker
 class Pretend:
     """One node's sidecar: what it says next, and what it was asked."""
 
-    says: NodeWord | str
+    says: NodeReport | str
     ledger: tuple[Incident, ...] = ()
     marks: list[int | None] = field(default_factory=list)
     read_whole: int = 0
 
-    def word(self, mark: int | None) -> NodeWord:
+    def word(self, mark: int | None) -> NodeReport:
         self.marks.append(mark)
         if isinstance(self.says, str):
             raise PeerError(self.says)
@@ -62,7 +62,7 @@ class Rig:
             now=lambda: later(self.seconds),
             monotonic=lambda: self.seconds,
         )
-        self.gatherer = Gatherer(around, 2.0)
+        self.gatherer = PeerPoller(around, 2.0)
         self.gatherer.lead(leads=True)
 
     def turn(self, seconds: float = 2.0) -> None:
@@ -77,7 +77,7 @@ class Rig:
 
 
 def test_a_node_is_read_whole_once_and_then_only_what_is_new() -> None:
-    old, new = incident(Kind.EXIT, None, id="old"), incident(Kind.OOM_KILL, None, id="new")
+    old, new = incident(IncidentKind.EXIT, None, id="old"), incident(IncidentKind.OOM_KILL, None, id="new")
     node = Pretend(word("node2", worker(1)), ledger=(old,))
     rig = Rig(a=node)
     rig.turn()
@@ -106,7 +106,7 @@ def test_this_node_itself_is_not_gathered() -> None:
 
 
 def test_an_incident_that_a_node_has_only_heard_of_is_not_its_own() -> None:
-    theirs = incident(Kind.EXIT, "node3", id="of another")
+    theirs = incident(IncidentKind.EXIT, "node3", id="of another")
     rig = Rig(a=Pretend(word("node2"), ledger=(theirs,)))
     rig.turn()
     assert rig.gathered() == []
@@ -121,7 +121,7 @@ def test_a_node_that_falls_silent_is_blind_from_its_last_word_on_until_it_speaks
     assert rig.told() == []  # one missed answer is no silence
     rig.turn(4)
     (opened,) = rig.told()
-    assert (opened.kind, opened.at, opened.node) == (Kind.BLIND, later(2), "node2")
+    assert (opened.kind, opened.at, opened.node) == (IncidentKind.BLIND, later(2), "node2")
     assert [one.state for one in rig.gatherer.others(OWN).containers] == ["unknown"]
     rig.turn()
     assert len(rig.told()) == 1

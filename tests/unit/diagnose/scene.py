@@ -11,17 +11,17 @@ from sidecar.diagnose.evidence import (
     Attachment,
     ComposeService,
     ConfigFacts,
+    ContainerEvent,
     ContainerFacts,
     EngineFacts,
-    Event,
     Evidence,
     Filesystem,
+    GatheredLogLine,
     HostFacts,
     HttpTry,
     Inside,
-    LogLine,
+    ListedWorker,
     MasterFacts,
-    MasterWorker,
     MonitorFacts,
     Mount,
     NameTry,
@@ -199,7 +199,7 @@ def well() -> Evidence:
             "ok",
             state="ready",
             version="2.47.0",
-            workers=tuple(MasterWorker(f"{one.hostname}_{'a' * 32}", "ready") for one in workers),
+            workers=tuple(ListedWorker(f"{one.hostname}_{'a' * 32}", "ready") for one in workers),
             has_plugin=True,
         ),
         monitor=MonitorFacts("http://127.0.0.1:8090/", "ok", project="locust", age_seconds=1.0),
@@ -228,7 +228,7 @@ def with_monitor(evidence: Evidence, **changes: object) -> Evidence:
     return replace(evidence, monitor=replace(evidence.monitor, **changes))  # type: ignore[arg-type]
 
 
-def rows(evidence: Evidence) -> tuple[MasterWorker, ...]:
+def rows(evidence: Evidence) -> tuple[ListedWorker, ...]:
     """The master's list of workers."""
     assert evidence.master
     return evidence.master.workers
@@ -262,15 +262,15 @@ def unregistered(evidence: Evidence, *names: str) -> Evidence:
     return found
 
 
-def lines(*texts: str, seconds_ago: float = 5.0) -> tuple[LogLine, ...]:
+def lines(*texts: str, seconds_ago: float = 5.0) -> tuple[GatheredLogLine, ...]:
     """Lines of a log."""
-    return tuple(LogLine(text, ago(seconds_ago)) for text in texts)
+    return tuple(GatheredLogLine(text, ago(seconds_ago)) for text in texts)
 
 
-def event(evidence: Evidence, name: str, action: str, seconds_ago: float, **about: object) -> Event:
+def event(evidence: Evidence, name: str, action: str, seconds_ago: float, **about: object) -> ContainerEvent:
     """An event of one of the containers."""
     (one,) = (one for one in evidence.containers if one.name == name)
-    return Event(ago(seconds_ago), action, name, one.id, **about)  # type: ignore[arg-type]
+    return ContainerEvent(ago(seconds_ago), action, name, one.id, **about)  # type: ignore[arg-type]
 
 
 def named(diagnosis: Diagnosis) -> list[str]:

@@ -18,7 +18,7 @@ from sidecar.diagnose.evidence import FirewallRule, Pair
 from sidecar.diagnose.gather import containers, engine, firewall, inside, plan, web
 from sidecar.diagnose.gather.later import Deadline, Later, TooLateError, each
 from sidecar.diagnose.stack import Stack
-from sidecar.engine.host_client import Engine, Reply
+from sidecar.engine.host_client import HostEngine, Reply
 from sidecar.locust_api.control import Place
 from tests.unit.diagnose.scene import changed, told, unregistered, well
 from tests.unit.drive.fake_master import FakeMaster, figures
@@ -234,7 +234,7 @@ def test_an_error_comes_to_whoever_asks() -> None:
         Later.of(fail).get(Deadline.after(5))
 
 
-class PretendEngine(Engine):
+class PretendEngine(HostEngine):
     """Answers one question, and keeps it."""
 
     def __init__(self, status: int, body: bytes) -> None:
@@ -295,7 +295,7 @@ class _Engine:
 )
 def test_the_network_of_a_container_that_dies_under_the_look_says_nothing(lives: list[str], way: str) -> None:
     one = replace(well().containers[1], memory_limit_bytes=64 << 20, memory_usage_bytes=60 << 20)
-    found = inside.look(cast("Engine", _Engine(lives)), one, inside.Job(), ["image"], Deadline.after(30))
+    found = inside.look(cast("HostEngine", _Engine(lives)), one, inside.Job(), ["image"], Deadline.after(30))
     assert found.way == way
     assert found.addresses == ((f"container:{one.id}",) if way == inside.BESIDE else ("locust_default",))
 

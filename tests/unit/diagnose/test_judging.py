@@ -17,7 +17,7 @@ from sidecar.diagnose.evidence import (
     Gap,
     HttpTry,
     KnownIncident,
-    MasterWorker,
+    ListedWorker,
     NameTry,
     Network,
     Pool,
@@ -734,7 +734,7 @@ def test_a_pool_is_exhausted_when_no_subnet_is_left_and_not_before() -> None:
 
 
 def test_a_worker_is_known_by_its_containers_host_name() -> None:
-    strangers = tuple(MasterWorker(f"stranger_{number}", "ready") for number in range(2))
+    strangers = tuple(ListedWorker(f"stranger_{number}", "ready") for number in range(2))
     assert causes(with_master(well(), workers=strangers)) == ["workers-fewer-than-expected"]
 
 

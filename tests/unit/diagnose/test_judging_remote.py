@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.diagnose.evidence import Evidence, MasterWorker, NameTry, Network, Pair, TcpTry
+from sidecar.diagnose.evidence import Evidence, ListedWorker, NameTry, Network, Pair, TcpTry
 from sidecar.diagnose.judge import diagnose
 from sidecar.diagnose.stack import GATE, PROXY, Stack
 from sidecar.model.finding import Finding, Status
@@ -40,7 +40,7 @@ def opened(evidence: Evidence | None = None, *, log: tuple[str, ...] = (), **con
         log=lines(*log),
     )
     changes = {"remote_workers": FAR, "up_words": ("WORKERS=2", f"REMOTE_WORKERS={FAR}"), **config}
-    far = tuple(MasterWorker(f"load{number}_{'b' * 32}", "ready") for number in (2, 3))
+    far = tuple(ListedWorker(f"load{number}_{'b' * 32}", "ready") for number in (2, 3))
     evidence = with_master(evidence, workers=(*rows(evidence), *far))
     return replace(
         evidence,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sidecar.diagnose.catalogue import LAYERS, causes
-from sidecar.engine.swarm_manager import Fleet, NodeFacts, ServiceFacts, TaskFacts
+from sidecar.engine.swarm_manager import NodeFacts, ServiceFacts, SwarmState, TaskFacts
 from sidecar.swarm.diagnose.evidence import ClusterEvidence, NodeSeen
 from sidecar.swarm.diagnose.judge import FILE, diagnose
 
@@ -52,11 +52,11 @@ def well() -> ClusterEvidence:
         ),
     )
     seen = tuple(NodeSeen(one.name, one.address, leads=one.name == "node1") for one in nodes)
-    fleet = Fleet(nodes, services, tasks)
+    fleet = SwarmState(nodes, services, tasks)
     return ClusterEvidence("locust", NOW, 0.1, 3, ("WORKERS=3",), fleet=fleet, nodes=seen, registered=3)
 
 
-def fleet_of(evidence: ClusterEvidence) -> Fleet:
+def fleet_of(evidence: ClusterEvidence) -> SwarmState:
     """What the manager said."""
     assert evidence.fleet
     return evidence.fleet

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sidecar.common.say import Say
-from sidecar.engine.host_client import Engine
+from sidecar.common.say import Console
+from sidecar.engine.host_client import HostEngine
 from tests.unit.drive.fake_engine import FakeEngine
 from tests.unit.drive.fake_master import FakeMaster
 from tests.unit.drive.fake_time import FakeTime
@@ -36,8 +36,8 @@ def out() -> io.StringIO:
 
 
 @pytest.fixture
-def say(out: io.StringIO) -> Say:
-    return Say(out)
+def say(out: io.StringIO) -> Console:
+    return Console(out)
 
 
 @pytest.fixture
@@ -48,5 +48,5 @@ def fake_engine(tmp_path: Path) -> Iterator[FakeEngine]:
 
 
 @pytest.fixture
-def engine(fake_engine: FakeEngine) -> Engine:
-    return Engine(fake_engine.path)
+def engine(fake_engine: FakeEngine) -> HostEngine:
+    return HostEngine(fake_engine.path)

@@ -10,32 +10,33 @@ from typing import Any
 import pytest
 
 from sidecar.client.documents import IncidentList
-from sidecar.client.reader import SidecarError, SidecarReader
+from sidecar.client.reader import MonitorError, SidecarReader
 from sidecar.commands import account
-from sidecar.commands.follow import Seen
-from sidecar.commands.outcome import Run
-from sidecar.commands.plan import Plan
+from sidecar.commands.follow import RunObserved
+from sidecar.commands.outcome import FinishedRun
+from sidecar.commands.plan import RunPlan
 from sidecar.locust_api.control import WebDownError
 from sidecar.model import document
-from sidecar.model.incident import FINAL, PROVISIONAL, Incident, Kind, Reason, Severity
+from sidecar.model.incident import FINAL, PROVISIONAL, ExitReason, Incident, IncidentKind, Severity
 from sidecar.settings import load
 
 START = datetime(2026, 11, 27, 1, 2, 3, tzinfo=UTC)
 KILL = Incident(
-    "a" * 16, Kind.OOM_KILL, Severity.ERROR, START + timedelta(seconds=5), "OOM kill: locust-worker-1, 1 process",
+    "a" * 16, IncidentKind.OOM_KILL, Severity.ERROR, START + timedelta(seconds=5),
+    "OOM kill: locust-worker-1, 1 process",
     state=FINAL, project="locust", service="locust-worker",
 )  # fmt: skip
 
 
 def answered(
-    monkeypatch: pytest.MonkeyPatch, *answers: tuple[Incident, ...] | SidecarError, project: str = "locust"
+    monkeypatch: pytest.MonkeyPatch, *answers: tuple[Incident, ...] | MonitorError, project: str = "locust"
 ) -> None:
     left = list(answers)
 
     def incidents(_: SidecarReader, **asked: Any) -> bytes:
         assert asked["since"].startswith("2026-11-27T01:02:03")
         found = left.pop(0) if len(left) > 1 else left[0]
-        if isinstance(found, SidecarError):
+        if isinstance(found, MonitorError):
             raise found
         return document.dumps(IncidentList(project, START, found, ()))
 
@@ -49,7 +50,7 @@ def reasons(tmp_path: Path, *words: str) -> tuple[str, ...]:
 
 def test_what_the_sidecar_saw_break_is_a_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     before = replace(KILL, id="b", at=START - timedelta(seconds=1))
-    asked_for = replace(KILL, id="c", kind=Kind.EXIT, reason=Reason.STOPPED)
+    asked_for = replace(KILL, id="c", kind=IncidentKind.EXIT, reason=ExitReason.STOPPED)
     of_others = replace(KILL, id="d", project="shop")
     answered(monkeypatch, (KILL, before, asked_for, of_others))
     assert reasons(tmp_path) == (KILL.text,)
@@ -62,7 +63,7 @@ def test_an_incident_that_may_still_change_is_waited_for(monkeypatch: pytest.Mon
 
 
 def test_a_sidecar_that_was_not_there_saw_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    answered(monkeypatch, SidecarError("connection refused"))
+    answered(monkeypatch, MonitorError("connection refused"))
     assert reasons(tmp_path) == ("the sidecar was not there to see OOM kills and restarts: connection refused",)
 
 
@@ -98,9 +99,11 @@ def test_the_load_machines_own_limits_are_a_reason(failures: dict[str, Any] | No
     assert account.by_generator(Master(failures)) == told  # type: ignore[arg-type]
 
 
-def done(users: int, most: int, seconds: float, *, rate: float = 10.0, run_time: int = 60, shape: str = "") -> Run:
-    plan = Plan(users, rate, run_time, "", (), shape, class_picker=False)
-    return Run(plan, None, "r", Seen(started=True, most_users=most), START, seconds, "")  # type: ignore[arg-type]
+def done(
+    users: int, most: int, seconds: float, *, rate: float = 10.0, run_time: int = 60, shape: str = ""
+) -> FinishedRun:
+    plan = RunPlan(users, rate, run_time, "", (), shape, class_picker=False)
+    return FinishedRun(plan, None, "r", RunObserved(started=True, most_users=most), START, seconds, "")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -118,5 +121,5 @@ def done(users: int, most: int, seconds: float, *, rate: float = 10.0, run_time:
         ),
     ],
 )
-def test_users_who_never_came_are_a_reason(run: Run, told: str) -> None:
+def test_users_who_never_came_are_a_reason(run: FinishedRun, told: str) -> None:
     assert account.by_users(run) == told

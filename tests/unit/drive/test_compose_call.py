@@ -17,7 +17,7 @@ from sidecar.stack import compose, envfile
 from sidecar.stack.compose import Compose, Decided
 
 if TYPE_CHECKING:
-    from sidecar.common.say import Say
+    from sidecar.common.say import Console
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -139,7 +139,7 @@ def test_an_up_that_fails_half_way_leads_to_down_first(tmp_path: Path) -> None:
     assert up.half_up(StackError("x"), load([], {}, tmp_path)).fix == "make down"
 
 
-def test_a_failed_start_of_the_containers_names_down(tmp_path: Path, say: Say) -> None:
+def test_a_failed_start_of_the_containers_names_down(tmp_path: Path, say: Console) -> None:
     settings = load(["WORKERS=1"], {}, tmp_path)
     absent = Compose(tmp_path, "p", {"PATH": "/nowhere"})
     with pytest.raises(StackError, match=r"docker command is not installed → make down, then run `make setup`"):

@@ -11,7 +11,7 @@ import pytest
 from sidecar.common.errors import EngineError
 from sidecar.engine import endpoint
 from sidecar.engine import host_client as docker
-from sidecar.engine.host_client import Engine, EngineAbsentError
+from sidecar.engine.host_client import EngineAbsentError, HostEngine
 from tests.unit.drive.fake_engine import FakeEngine, container
 
 
@@ -21,7 +21,7 @@ def test_an_engine_that_is_new_enough_is_taken(fake_engine: FakeEngine) -> None:
 
 @pytest.mark.parametrize("version", ["24.0.9", "20.10.24+dfsg1", "19.03"])
 def test_an_engine_too_old_is_refused_with_the_version_wanted(
-    version: str, fake_engine: FakeEngine, engine: Engine
+    version: str, fake_engine: FakeEngine, engine: HostEngine
 ) -> None:
     fake_engine.answers["/version"] = {"Version": version}
     with pytest.raises(EngineError, match=rf"Docker Engine is {version[:5]}.*wanted: 25 or newer"):
@@ -44,13 +44,13 @@ def test_an_engine_that_does_not_run_leads_to_setup(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may open every socket")
-def test_a_socket_that_may_not_be_opened_names_the_group(fake_engine: FakeEngine, engine: Engine) -> None:
+def test_a_socket_that_may_not_be_opened_names_the_group(fake_engine: FakeEngine, engine: HostEngine) -> None:
     fake_engine.path.chmod(0)
     with pytest.raises(EngineError, match=r"may not use Docker.*usermod -aG docker"):
         engine.version()
 
 
-def test_a_refused_socket_names_the_group(monkeypatch: pytest.MonkeyPatch, engine: Engine) -> None:
+def test_a_refused_socket_names_the_group(monkeypatch: pytest.MonkeyPatch, engine: HostEngine) -> None:
     def refuse(_self: object) -> None:
         raise PermissionError(13, "Permission denied")
 
@@ -66,10 +66,12 @@ def test_an_engine_that_does_not_answer_is_told(tmp_path: Path) -> None:
         server.bind(str(path))
         server.listen()
         with pytest.raises(EngineError, match=r"Docker does not answer"):
-            Engine(path).request("GET", "/version", timeout=0.2)
+            HostEngine(path).request("GET", "/version", timeout=0.2)
 
 
-def test_a_container_that_only_inherits_its_images_labels_is_nobodys(fake_engine: FakeEngine, engine: Engine) -> None:
+def test_a_container_that_only_inherits_its_images_labels_is_nobodys(
+    fake_engine: FakeEngine, engine: HostEngine
+) -> None:
     inherited = container("docker-proxy")
     del inherited["Labels"]["com.docker.compose.container-number"]
     fake_engine.answers["/containers/json"] = [container("locust-master"), inherited]
@@ -77,17 +79,17 @@ def test_a_container_that_only_inherits_its_images_labels_is_nobodys(fake_engine
     assert [one.project for one in engine.containers()] == ["locust", ""]
 
 
-def test_our_own_helpers_are_one_offs(fake_engine: FakeEngine, engine: Engine) -> None:
+def test_our_own_helpers_are_one_offs(fake_engine: FakeEngine, engine: HostEngine) -> None:
     fake_engine.answers["/containers/json"] = [container("locust-worker", labels={"io.locust-kit.role": "try"})]
     assert engine.containers()[0].oneoff
 
 
-def test_what_the_engine_does_not_know_is_none(engine: Engine) -> None:
+def test_what_the_engine_does_not_know_is_none(engine: HostEngine) -> None:
     assert engine.image("nothing:here") is None
     assert engine.inspect("nothing") == {}
 
 
-def test_log_lines_lose_their_stream_headers(fake_engine: FakeEngine, engine: Engine) -> None:
+def test_log_lines_lose_their_stream_headers(fake_engine: FakeEngine, engine: HostEngine) -> None:
     pieces = [(1, b"one\n"), (2, b"two\n")]
     fake_engine.answers["/containers/x/logs"] = b"".join(
         bytes([stream, 0, 0, 0]) + len(text).to_bytes(4, "big") + text for stream, text in pieces
@@ -97,7 +99,7 @@ def test_log_lines_lose_their_stream_headers(fake_engine: FakeEngine, engine: En
     assert engine.logs("x", 10) == ("from a terminal",)
 
 
-def test_an_act_that_fails_is_told(fake_engine: FakeEngine, engine: Engine) -> None:
+def test_an_act_that_fails_is_told(fake_engine: FakeEngine, engine: HostEngine) -> None:
     fake_engine.answers["/containers/x/restart"] = {}
     engine.act("x", "restart", 5)
     fake_engine.answers["/containers/x/restart"] = 500
@@ -122,7 +124,7 @@ def test_an_engine_elsewhere_is_refused(host: str) -> None:
         endpoint.find_socket({"DOCKER_HOST": host})
 
 
-def test_replaced_images_are_let_go_by_our_label_alone(engine: Engine, fake_engine: FakeEngine) -> None:
+def test_replaced_images_are_let_go_by_our_label_alone(engine: HostEngine, fake_engine: FakeEngine) -> None:
     fake_engine.answers["/images/prune"] = {}
     engine.remove_replaced_images()
     assert fake_engine.asked[-1].startswith("POST ")
@@ -130,7 +132,7 @@ def test_replaced_images_are_let_go_by_our_label_alone(engine: Engine, fake_engi
     assert filters == {"dangling": ["true"], "label": ["io.locust-kit.inputs"]}
 
 
-def test_an_engine_that_will_not_prune_is_no_error(engine: Engine, fake_engine: FakeEngine) -> None:
+def test_an_engine_that_will_not_prune_is_no_error(engine: HostEngine, fake_engine: FakeEngine) -> None:
     fake_engine.close()
     engine.remove_replaced_images()
     assert not [line for line in fake_engine.asked if "prune" in line]

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from sidecar.commands.follow import Interrupted, Limits, Seen, before, follow, observe, run_state, settle
+from sidecar.commands.follow import FollowLimits, Interrupted, RunObserved, before, follow, observe, run_state, settle
 from sidecar.locust_api.control import Place, Web, WebDownError, WebSlowError
 from tests.unit.drive.fake_master import figures
 from tests.unit.drive.fake_time import FakeTime
 
-NO_END = Limits(run_time=0, stop_timeout=0)
+NO_END = FollowLimits(run_time=0, stop_timeout=0)
 
 
 class ScriptedWeb(Web):
@@ -30,7 +30,7 @@ class ScriptedWeb(Web):
         self.stops += 1
 
 
-def watch(web: Web, time: FakeTime, limits: Limits = NO_END, idle: dict[str, Any] | None = None) -> Seen:
+def watch(web: Web, time: FakeTime, limits: FollowLimits = NO_END, idle: dict[str, Any] | None = None) -> RunObserved:
     return follow(web, limits, time.clock(), lambda _seen, _seconds: None, before(idle or figures("ready")))
 
 
@@ -49,13 +49,13 @@ def test_the_end_of_the_run_before_is_not_taken_for_this_one(fake_time: FakeTime
 
 def test_a_run_that_is_too_short_to_be_seen_is_known_by_its_figures(fake_time: FakeTime) -> None:
     old = figures("stopped", 100)
-    seen = watch(ScriptedWeb(old, figures("stopped", 4)), fake_time, Limits(1, 0), idle=old)
+    seen = watch(ScriptedWeb(old, figures("stopped", 4)), fake_time, FollowLimits(1, 0), idle=old)
     assert (seen.started, seen.ended, seen.requests) == (True, True, 4)
 
 
 def test_a_run_that_never_starts_ends_without_figures(fake_time: FakeTime) -> None:
     old = figures("stopped", 100)
-    seen = watch(ScriptedWeb(old), fake_time, Limits(5, 0), idle=old)
+    seen = watch(ScriptedWeb(old), fake_time, FollowLimits(5, 0), idle=old)
     assert (seen.started, seen.ended, seen.requests) == (False, True, 0)
     assert fake_time.seconds < 30
 
@@ -134,7 +134,7 @@ def test_stopping_is_over_when_only_missing_workers_are_waited_for(answer: dict[
 
 def test_a_run_that_outlives_its_time_is_stopped(fake_time: FakeTime) -> None:
     web = ScriptedWeb(figures("running", 5))
-    seen = watch(web, fake_time, Limits(10, 5))
+    seen = watch(web, fake_time, FollowLimits(10, 5))
     assert web.stops > 0
     assert seen.ended
     assert 45 < fake_time.seconds < 150

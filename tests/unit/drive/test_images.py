@@ -12,8 +12,8 @@ from sidecar.stack.images import IMAGES, Image
 if TYPE_CHECKING:
     import io
 
-    from sidecar.common.say import Say
-    from sidecar.engine.host_client import Engine
+    from sidecar.common.say import Console
+    from sidecar.engine.host_client import HostEngine
     from tests.unit.drive.fake_engine import FakeEngine
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -49,7 +49,7 @@ def test_a_hash_changes_with_every_input_and_nothing_else(root: Path) -> None:
     assert len(seen) == 6
 
 
-def test_only_missing_and_changed_images_are_stale(fake_engine: FakeEngine, engine: Engine) -> None:
+def test_only_missing_and_changed_images_are_stale(fake_engine: FakeEngine, engine: HostEngine) -> None:
     hashes = dict.fromkeys(IMAGES, "now")
     fake_engine.answers["/images/locust-kit/locust:local/json"] = {"Config": {"Labels": {images.LABEL: "now"}}}
     fake_engine.answers["/images/locust-kit/monitor:local/json"] = {"Config": {"Labels": {images.LABEL: "before"}}}
@@ -75,7 +75,7 @@ def test_another_file_or_base_is_another_requirements_image(tmp_path: Path) -> N
     assert one != images.requirements_tag(path, "sha256:1")
 
 
-def failed_build(log_text: str, tmp_path: Path, say: Say) -> str:
+def failed_build(log_text: str, tmp_path: Path, say: Console) -> str:
     log = tmp_path / "build.log"
     with pytest.raises(StackError) as caught:
         images._run_build(
@@ -84,14 +84,14 @@ def failed_build(log_text: str, tmp_path: Path, say: Say) -> str:
     return caught.value.line()
 
 
-def test_a_failed_build_shows_its_end_and_where_the_rest_is(tmp_path: Path, say: Say, out: io.StringIO) -> None:
+def test_a_failed_build_shows_its_end_and_where_the_rest_is(tmp_path: Path, say: Console, out: io.StringIO) -> None:
     line = failed_build("\n".join(f"line {n}" for n in range(50)), tmp_path, say)
     assert "line 49" in out.getvalue()
     assert "line 30" not in out.getvalue()
     assert str(tmp_path / "build.log") in line
 
 
-def test_a_failed_build_of_known_cause_is_one_line(tmp_path: Path, say: Say) -> None:
+def test_a_failed_build_of_known_cause_is_one_line(tmp_path: Path, say: Console) -> None:
     assert failed_build("write /x: no space left on device\n", tmp_path, say).startswith("the disk is full")
     line = failed_build("0.7 ERROR: No matching distribution found for nothing==9\n", tmp_path, say)
     assert "pip could not install what requirements.txt asks for: No matching distribution found for nothing==9" in line

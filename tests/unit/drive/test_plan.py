@@ -20,7 +20,7 @@ def page(**hosts: str) -> dict[str, Any]:
 
 def master(
     page_: dict[str, Any], status: dict[str, Any] | None = None, loaded: dict[str, str] | None = None
-) -> plan.Master:
+) -> plan.MasterInfo:
     return plan.master(status, page_, loaded or {})
 
 

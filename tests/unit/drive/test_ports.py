@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sidecar.common.errors import StackError
-from sidecar.engine.host_client import Container
+from sidecar.engine.host_client import ListedContainer
 from sidecar.settings import load
 from sidecar.stack import ports
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def holder(port: int, project: str, service: str = "locust-master", address: str = "127.0.0.1") -> Container:
-    return Container("id", f"{project}-{service}-1", project, service, "running", "Up", False, "", ((address, port),))  # noqa: FBT003
+def holder(port: int, project: str, service: str = "locust-master", address: str = "127.0.0.1") -> ListedContainer:
+    name = f"{project}-{service}-1"
+    return ListedContainer("id", name, project, service, "running", "Up", False, "", ((address, port),))  # noqa: FBT003
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def free() -> int:
     return port
 
 
-def check(web: int, monitor: int, *containers: Container) -> None:
+def check(web: int, monitor: int, *containers: ListedContainer) -> None:
     ports.check(load([f"WEB_PORT={web}", f"MONITOR_PORT={monitor}", "PROJECT=mine"], {}, Path("/nowhere")), containers)
 
 

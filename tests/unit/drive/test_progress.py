@@ -5,12 +5,12 @@ import io
 import pytest
 
 from sidecar.commands import summary
-from sidecar.commands.follow import Seen
+from sidecar.commands.follow import RunObserved
 from sidecar.commands.progress import Progress
-from sidecar.common.say import Say
+from sidecar.common.say import Console
 from tests.unit.drive.fake_master import figures
 
-SEEN = Seen(started=True, figures=figures("running", 5, users=2))
+SEEN = RunObserved(started=True, figures=figures("running", 5, users=2))
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ def test_the_clock_never_goes_beyond_the_planned_time(seconds: float, run_time: 
     assert summary.progress(SEEN, seconds, run_time).startswith(f"{clock}  2 users")
 
 
-def test_a_pipe_gets_a_line_every_five_seconds_and_no_control_codes(say: Say, out: io.StringIO) -> None:
+def test_a_pipe_gets_a_line_every_five_seconds_and_no_control_codes(say: Console, out: io.StringIO) -> None:
     progress = Progress(say, 0)
     for second in range(11):
         progress.show(SEEN, second)

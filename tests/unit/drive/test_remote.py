@@ -13,7 +13,7 @@ import pytest
 
 from sidecar.commands import join
 from sidecar.common.errors import SettingError, StackError
-from sidecar.engine.host_client import Container
+from sidecar.engine.host_client import ListedContainer
 from sidecar.locust_api import greeting as knock
 from sidecar.settings import load
 from sidecar.stack import registered, remote
@@ -23,8 +23,8 @@ from tests.unit.drive.fake_engine import FakeEngine, container
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sidecar.common.say import Say
-    from sidecar.engine.host_client import Engine
+    from sidecar.common.say import Console
+    from sidecar.engine.host_client import HostEngine
     from sidecar.settings import Settings
     from tests.unit.drive.fake_time import FakeTime
 
@@ -36,9 +36,9 @@ def settings(*words: str) -> Settings:
     return load(list(words), {}, Path("/nowhere"))
 
 
-def listed(service: str, state: str = "running", project: str = "locust", **ports: int) -> Container:
+def listed(service: str, state: str = "running", project: str = "locust", **ports: int) -> ListedContainer:
     published = tuple((address.replace("_", ".").removeprefix("at."), port) for address, port in ports.items())
-    return Container("id", f"{project}-{service}-1", project, service, state, "Up", False, "", published)  # noqa: FBT003
+    return ListedContainer("id", f"{project}-{service}-1", project, service, state, "Up", False, "", published)  # noqa: FBT003
 
 
 # ---- the address -----------------------------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ def test_each_way_not_to_reach_it_is_one_line(error: OSError, words: str) -> Non
 
 
 @pytest.mark.parametrize("word", ["", "MASTER=localhost", "MASTER=127.0.0.1", "MASTER=[::1]:5557", "MASTER=0.0.0.0"])
-def test_join_needs_a_master_that_a_container_can_reach(word: str, say: Say) -> None:
+def test_join_needs_a_master_that_a_container_can_reach(word: str, say: Console) -> None:
     with pytest.raises(SettingError, match=r"MASTER"):
         join.join(settings(*([word] if word else [])), {}, say)
 
@@ -211,7 +211,7 @@ def test_join_leaves_a_stack_with_a_master_alone() -> None:
 
 
 def test_joined_workers_are_waited_for_by_their_health(
-    engine: Engine, fake_engine: FakeEngine, say: Say, fake_time: FakeTime
+    engine: HostEngine, fake_engine: FakeEngine, say: Console, fake_time: FakeTime
 ) -> None:
     healthy = container("locust-worker", status="Up 5 seconds (healthy)")
     fake_engine.answers["/containers/json"] = [healthy, healthy]

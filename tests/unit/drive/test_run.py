@@ -23,7 +23,7 @@ from tests.unit.drive.fake_master import FakeMaster, figures
 if TYPE_CHECKING:
     import io
 
-    from sidecar.common.say import Say
+    from sidecar.common.say import Console
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 NO_DOCKER = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
@@ -34,7 +34,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follow, "_EACH_SECONDS", 0.02)
 
 
-def start(master: FakeMaster, root: Path, say: Say, *args: str) -> int:
+def start(master: FakeMaster, root: Path, say: Console, *args: str) -> int:
     (root / "locustfiles").mkdir(exist_ok=True)
     words = [f"WEB_PORT={master.port}", f"MONITOR_PORT={master.sidecar.port}", "PROJECT=none", *args]
     return run(load(words, {}, root), NO_DOCKER, say)
@@ -51,7 +51,7 @@ def running(*after: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_a_clean_run_passes_and_leaves_its_report(
-    master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO
+    master: FakeMaster, tmp_path: Path, say: Console, out: io.StringIO
 ) -> None:
     master.on_swarm = running(figures("stopped", 40))
     assert start(master, tmp_path, say, "USERS=3", "RATE=3", "RUN_TIME=0") == 0
@@ -77,7 +77,7 @@ def test_a_clean_run_passes_and_leaves_its_report(
     assert str(folder) in out.getvalue()
 
 
-def test_failures_above_the_limit_fail(master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO) -> None:
+def test_failures_above_the_limit_fail(master: FakeMaster, tmp_path: Path, say: Console, out: io.StringIO) -> None:
     master.on_swarm = running(figures("stopped", 40, 2))
     assert start(master, tmp_path, say, "RUN_TIME=0", "FAIL_RATIO=1%") == 1
     assert "5.00% of 40 requests failed, the limit is 1.00%" in out.getvalue()
@@ -85,13 +85,13 @@ def test_failures_above_the_limit_fail(master: FakeMaster, tmp_path: Path, say: 
     assert out.getvalue().splitlines()[-1] == "FAIL (exit 1)"
 
 
-def test_failures_within_the_limit_pass(master: FakeMaster, tmp_path: Path, say: Say) -> None:
+def test_failures_within_the_limit_pass(master: FakeMaster, tmp_path: Path, say: Console) -> None:
     master.on_swarm = running(figures("stopped", 40, 2))
     assert start(master, tmp_path, say, "RUN_TIME=0", "FAIL_RATIO=5%") == 0
 
 
 def test_a_threshold_that_does_not_hold_fails_with_its_own_code(
-    master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO
+    master: FakeMaster, tmp_path: Path, say: Console, out: io.StringIO
 ) -> None:
     master.on_swarm = running(figures("stopped", 40))
     assert start(master, tmp_path, say, "RUN_TIME=0", "THRESHOLDS=requests>=41 ?requests<1 requests{name=/none}<5") == 3
@@ -106,7 +106,7 @@ def test_a_threshold_that_does_not_hold_fails_with_its_own_code(
 
 
 def test_a_bad_and_broken_run_is_invalid_and_says_both(
-    master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO
+    master: FakeMaster, tmp_path: Path, say: Console, out: io.StringIO
 ) -> None:
     lost = {"w1": "running", "w2": "missing"}
     for word, code in (("fail", 4), ("warn", 3)):
@@ -120,7 +120,7 @@ def test_a_bad_and_broken_run_is_invalid_and_says_both(
 
 
 def test_a_percentile_of_too_few_requests_is_invalid(
-    master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO
+    master: FakeMaster, tmp_path: Path, say: Console, out: io.StringIO
 ) -> None:
     master.on_swarm = running(figures("stopped", 40))
     assert start(master, tmp_path, say, "RUN_TIME=0", "THRESHOLDS=p99<2s") == 4
@@ -142,7 +142,7 @@ def test_thresholds_come_from_a_file_and_from_the_variables_of_locust_plugins(tm
         limits.thresholds(load(["THRESHOLDS_FILE=gone"], {}, tmp_path), {})
 
 
-def test_the_report_is_added_to_a_jobs_summary(master: FakeMaster, tmp_path: Path, say: Say) -> None:
+def test_the_report_is_added_to_a_jobs_summary(master: FakeMaster, tmp_path: Path, say: Console) -> None:
     master.on_swarm = running(figures("stopped", 40))
     file = tmp_path / "summary"
     file.write_text("before\n")
@@ -152,7 +152,7 @@ def test_the_report_is_added_to_a_jobs_summary(master: FakeMaster, tmp_path: Pat
     assert file.read_text().startswith("before\n## ✅ PASS: ")
 
 
-def test_a_lost_worker_makes_a_run_invalid(master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO) -> None:
+def test_a_lost_worker_makes_a_run_invalid(master: FakeMaster, tmp_path: Path, say: Console, out: io.StringIO) -> None:
     master.on_swarm = running(figures("running", 9, workers={"w1": "running", "w2": "missing"}), figures("stopped", 40))
     assert start(master, tmp_path, say, "RUN_TIME=0") == 4
     assert "1 worker went missing during the run" in out.getvalue()
@@ -160,14 +160,16 @@ def test_a_lost_worker_makes_a_run_invalid(master: FakeMaster, tmp_path: Path, s
 
 
 def test_workers_that_leave_with_their_users_are_said(
-    master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO
+    master: FakeMaster, tmp_path: Path, say: Console, out: io.StringIO
 ) -> None:
     master.on_swarm = running(figures("running", 9, workers={"w1": "running"}, users=4), figures("stopped", 40))
     start(master, tmp_path, say, "RUN_TIME=0", "USERS=10")
     assert "1 worker(s) left during the run and took users with them: 4 of 10 were running" in out.getvalue()
 
 
-def test_a_restarted_master_makes_a_run_invalid(master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO) -> None:
+def test_a_restarted_master_makes_a_run_invalid(
+    master: FakeMaster, tmp_path: Path, say: Console, out: io.StringIO
+) -> None:
     master.on_swarm = running(figures("ready", 0, workers={}))
     assert start(master, tmp_path, say, "RUN_TIME=0") == 4
     assert "the master was restarted during the run" in out.getvalue()
@@ -176,14 +178,14 @@ def test_a_restarted_master_makes_a_run_invalid(master: FakeMaster, tmp_path: Pa
 
 
 def test_a_run_that_somebody_else_stops_is_invalid(
-    master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO
+    master: FakeMaster, tmp_path: Path, say: Console, out: io.StringIO
 ) -> None:
     master.on_swarm = running(figures("stopped", 40))
     assert start(master, tmp_path, say, "RUN_TIME=60") == 4
     assert "stopped by somebody else after 0 s of 60 s" in out.getvalue()
 
 
-def test_a_run_without_a_request_is_invalid(master: FakeMaster, tmp_path: Path, say: Say) -> None:
+def test_a_run_without_a_request_is_invalid(master: FakeMaster, tmp_path: Path, say: Console) -> None:
     master.on_swarm = [figures("running"), figures("stopped")]
     assert start(master, tmp_path, say, "RUN_TIME=0") == 4
 
@@ -196,7 +198,7 @@ def test_a_run_without_a_request_is_invalid(master: FakeMaster, tmp_path: Path, 
     ],
 )
 def test_a_run_without_a_request_says_what_the_users_raised(
-    master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO, raised: list[dict[str, Any]], told: str
+    master: FakeMaster, tmp_path: Path, say: Console, out: io.StringIO, raised: list[dict[str, Any]], told: str
 ) -> None:
     master.exceptions = raised
     master.on_swarm = [figures("running"), figures("stopped")]
@@ -207,7 +209,7 @@ def test_a_run_without_a_request_says_what_the_users_raised(
 
 
 def test_a_reports_folder_that_cannot_be_written_is_found_before_the_run(
-    master: FakeMaster, tmp_path: Path, say: Say
+    master: FakeMaster, tmp_path: Path, say: Console
 ) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(KitError, match=r"REPORTS_DIR .* cannot be written") as caught:
@@ -218,7 +220,12 @@ def test_a_reports_folder_that_cannot_be_written_is_found_before_the_run(
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KitError("no space left")])
 def test_a_report_that_cannot_be_saved_leaves_summary_and_verdict(
-    master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO, monkeypatch: pytest.MonkeyPatch, error: Exception
+    master: FakeMaster,
+    tmp_path: Path,
+    say: Console,
+    out: io.StringIO,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
 ) -> None:
     def full(*_: object) -> None:
         raise error
@@ -232,7 +239,7 @@ def test_a_report_that_cannot_be_saved_leaves_summary_and_verdict(
 
 
 def test_the_headline_fits_eighty_columns_and_says_what_narrows_the_run(
-    master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO
+    master: FakeMaster, tmp_path: Path, say: Console, out: io.StringIO
 ) -> None:
     master.status = {"run": None, "settings": {"tags": "slow checkout"}}
     master.on_swarm = running(figures("stopped", 40))
@@ -244,7 +251,7 @@ def test_the_headline_fits_eighty_columns_and_says_what_narrows_the_run(
 
 
 def test_an_unknown_class_is_refused_before_anything_is_recreated(
-    master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO
+    master: FakeMaster, tmp_path: Path, say: Console, out: io.StringIO
 ) -> None:
     state.write(state.path_of(tmp_path, "none"), {"decided": {"user_classes": [{"name": "A"}, {"name": "B"}]}})
     master.status = {"run": None, "settings": {"classes": "A"}}
@@ -255,7 +262,7 @@ def test_an_unknown_class_is_refused_before_anything_is_recreated(
 
 
 def test_a_class_that_only_the_files_have_is_for_up_to_load(
-    master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO, monkeypatch: pytest.MonkeyPatch
+    master: FakeMaster, tmp_path: Path, say: Console, out: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state.write(state.path_of(tmp_path, "none"), {"decided": {"user_classes": [{"name": "A"}, {"name": "B"}]}})
     master.status = {"run": {"run_id": "before"}, "settings": {"classes": "A"}}
@@ -270,7 +277,7 @@ def test_a_class_that_only_the_files_have_is_for_up_to_load(
     assert "CLASSES: not what the stack was started with" in out.getvalue()
 
 
-def test_a_run_carries_the_plugins_id_and_its_own_without_one(master: FakeMaster, tmp_path: Path, say: Say) -> None:
+def test_a_run_carries_the_plugins_id_and_its_own_without_one(master: FakeMaster, tmp_path: Path, say: Console) -> None:
     master.status = {"run": {"run_id": "20261122T150405Z-ab12"}}
     master.on_swarm = running(figures("stopped", 40))
     start(master, tmp_path, say, "RUN_TIME=0", "ATTACH=0")
@@ -279,7 +286,7 @@ def test_a_run_carries_the_plugins_id_and_its_own_without_one(master: FakeMaster
     assert len(first) == len("20261122T150405Z-ab12")
 
 
-def test_a_run_that_is_going_is_refused_and_left_alone(master: FakeMaster, tmp_path: Path, say: Say) -> None:
+def test_a_run_that_is_going_is_refused_and_left_alone(master: FakeMaster, tmp_path: Path, say: Console) -> None:
     master.figures = [figures("running", 5)]
     with pytest.raises(StackError, match=r"a run is going already.*ATTACH=1"):
         start(master, tmp_path, say)
@@ -287,38 +294,42 @@ def test_a_run_that_is_going_is_refused_and_left_alone(master: FakeMaster, tmp_p
     assert not (tmp_path / "reports").exists()
 
 
-def test_attach_follows_a_run_without_starting_one(master: FakeMaster, tmp_path: Path, say: Say) -> None:
+def test_attach_follows_a_run_without_starting_one(master: FakeMaster, tmp_path: Path, say: Console) -> None:
     master.figures = running(figures("running", 9), figures("stopped", 40))
     assert start(master, tmp_path, say, "ATTACH=1") == 0
     assert master.posts == []
     assert report(tmp_path)["settings"]["attached"] is True
 
 
-def test_no_master_is_told_with_the_way_to_get_one(master: FakeMaster, tmp_path: Path, say: Say) -> None:
+def test_no_master_is_told_with_the_way_to_get_one(master: FakeMaster, tmp_path: Path, say: Console) -> None:
     master.close()
     with pytest.raises(StackError, match=r"no Locust master answers.*make up"):
         start(master, tmp_path, say)
 
 
-def test_no_worker_is_refused(master: FakeMaster, tmp_path: Path, say: Say) -> None:
+def test_no_worker_is_refused(master: FakeMaster, tmp_path: Path, say: Console) -> None:
     master.worker_count = 0
     with pytest.raises(StackError, match=r"no worker is registered"):
         start(master, tmp_path, say)
 
 
-def test_a_worker_younger_than_the_masters_cached_figures_counts(master: FakeMaster, tmp_path: Path, say: Say) -> None:
+def test_a_worker_younger_than_the_masters_cached_figures_counts(
+    master: FakeMaster, tmp_path: Path, say: Console
+) -> None:
     master.figures = [figures("ready", workers={})]
     master.on_swarm = running(figures("stopped", 40))
     assert start(master, tmp_path, say, "RUN_TIME=0") == 0
 
 
-def test_what_locust_refuses_is_passed_on(master: FakeMaster, tmp_path: Path, say: Say) -> None:
+def test_what_locust_refuses_is_passed_on(master: FakeMaster, tmp_path: Path, say: Console) -> None:
     master.swarm = {"success": False, "message": "Missing or invalid user_count"}
     with pytest.raises(StackError, match=r"Locust did not start the run: Missing or invalid user_count"):
         start(master, tmp_path, say)
 
 
-def test_an_older_file_in_the_workers_is_said(master: FakeMaster, tmp_path: Path, say: Say, out: io.StringIO) -> None:
+def test_an_older_file_in_the_workers_is_said(
+    master: FakeMaster, tmp_path: Path, say: Console, out: io.StringIO
+) -> None:
     master.status = {
         "run": None,
         "locustfile": {"sha256": "x", "changed_on_disk": ["a.py"]},

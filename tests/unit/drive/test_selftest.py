@@ -18,14 +18,14 @@ from sidecar.client.documents import IncidentList
 from sidecar.client.reader import SidecarReader
 from sidecar.commands.selftest import selftest as whole
 from sidecar.commands.selftest import victims as room
-from sidecar.commands.selftest.comparison import Row, compare, table, verdict
+from sidecar.commands.selftest.comparison import VictimRow, compare, table, verdict
 from sidecar.commands.selftest.selftest import image_with_python, wait_for_rows
 from sidecar.commands.selftest.shapes import PROGRAM, SHAPES
 from sidecar.commands.selftest.victims import SelftestError, Victim, started, wait_for_losses
-from sidecar.common.say import Say
-from sidecar.engine.host_client import Engine
+from sidecar.common.say import Console
+from sidecar.engine.host_client import HostEngine
 from sidecar.model import document
-from sidecar.model.incident import FINAL, PROVISIONAL, Incident, Kind, Severity
+from sidecar.model.incident import FINAL, PROVISIONAL, Incident, IncidentKind, Severity
 from sidecar.stack.registered import Clock
 from tests.unit.drive.fake_engine import FakeEngine
 from tests.unit.drive.fake_time import FakeTime
@@ -42,7 +42,13 @@ def exited(code: int, restarts: int = 0, status: str = "exited") -> dict[str, An
 
 def kill(container_id: str, count: int = 1, **changes: Any) -> Incident:
     made = Incident(
-        f"{container_id[:4]}{count}", Kind.OOM_KILL, Severity.ERROR, NOW, "", state=FINAL, container_id=container_id
+        f"{container_id[:4]}{count}",
+        IncidentKind.OOM_KILL,
+        Severity.ERROR,
+        NOW,
+        "",
+        state=FINAL,
+        container_id=container_id,
     )
     return replace(made, count=count, **changes)
 
@@ -84,11 +90,11 @@ def test_every_kill_seen_is_a_pass() -> None:
 
 def test_kills_of_one_container_in_several_incidents_add_up() -> None:
     rows = compare({"a": "one"}, {"a": 4}, [kill("a", 1), kill("a", 3), kill("z", 9)])
-    assert rows == (Row("one", "a", 4, 4),)
+    assert rows == (VictimRow("one", "a", 4, 4),)
 
 
 def test_an_incident_of_another_kind_is_no_kill() -> None:
-    assert compare({"a": "one"}, {"a": 1}, [kill("a", kind=Kind.RESTART)])[0].seen == 0
+    assert compare({"a": "one"}, {"a": 1}, [kill("a", kind=IncidentKind.RESTART)])[0].seen == 0
 
 
 @pytest.mark.parametrize(("seen", "word"), [(1, "2 MISSED"), (5, "2 TOO MANY")])
@@ -115,7 +121,9 @@ def killed(engine: FakeEngine) -> None:
     engine.answers["/images/locust-kit/monitor:local/json"] = {"Id": "sha256:1"}
 
 
-def test_the_losses_of_all_victims_are_waited_for(fake_engine: FakeEngine, engine: Engine, fake_time: FakeTime) -> None:
+def test_the_losses_of_all_victims_are_waited_for(
+    fake_engine: FakeEngine, engine: HostEngine, fake_time: FakeTime
+) -> None:
     killed(fake_engine)
     fake_engine.answers[f"/containers/{IDS[0]}/json"] = exited(0, status="running")
 
@@ -127,7 +135,9 @@ def test_the_losses_of_all_victims_are_waited_for(fake_engine: FakeEngine, engin
     assert found == dict(zip(IDS, (1, 3, 4), strict=True))
 
 
-def test_a_victim_that_never_ends_makes_no_result(fake_engine: FakeEngine, engine: Engine, fake_time: FakeTime) -> None:
+def test_a_victim_that_never_ends_makes_no_result(
+    fake_engine: FakeEngine, engine: HostEngine, fake_time: FakeTime
+) -> None:
     killed(fake_engine)
     fake_engine.answers[f"/containers/{IDS[0]}/json"] = exited(0, status="running")
     with pytest.raises(SelftestError, match="did not come to their end in 90 s: main process") as caught:
@@ -136,7 +146,7 @@ def test_a_victim_that_never_ends_makes_no_result(fake_engine: FakeEngine, engin
 
 
 def test_a_kernel_that_kills_nothing_makes_no_result(
-    fake_engine: FakeEngine, engine: Engine, fake_time: FakeTime
+    fake_engine: FakeEngine, engine: HostEngine, fake_time: FakeTime
 ) -> None:
     killed(fake_engine)
     fake_engine.answers[f"/containers/{IDS[0]}/json"] = exited(1)
@@ -144,7 +154,7 @@ def test_a_kernel_that_kills_nothing_makes_no_result(
         wait_for_losses(victims(), engine, fake_time.clock())
 
 
-def test_without_an_image_of_the_kit_nothing_is_started(engine: Engine) -> None:
+def test_without_an_image_of_the_kit_nothing_is_started(engine: HostEngine) -> None:
     with pytest.raises(SelftestError, match="none of the kit's images is built"):
         image_with_python(engine)
 
@@ -243,8 +253,8 @@ def test_the_exit_code_tells_whether_every_kill_was_seen(
     counts: tuple[int, ...],
     code: int,
     fake_engine: FakeEngine,
-    engine: Engine,
-    say: Say,
+    engine: HostEngine,
+    say: Console,
     docker: Docker,
     fake_time: FakeTime,
     sidecar: Callable[[Sequence[Incident]], SidecarReader],

@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.commands import banner, reports, summary
 from sidecar.common.errors import KitError, StackError
-from sidecar.engine.host_client import Container
+from sidecar.engine.host_client import ListedContainer
 from sidecar.settings import load
 from sidecar.stack import proxy_user, state, workspace
 
@@ -99,7 +99,11 @@ def test_reports_are_listed_oldest_first_and_broken_ones_left_out(tmp_path: Path
     (tmp_path / "c" / "report.json").write_text("{")
     found = reports.all_runs(tmp_path)
     assert [folder.name for folder, _ in found] == ["b", "a"]
-    assert [line.split()[0] for line in reports.table([reports.Row.of(one) for one in found])] == ["RUN", "b", "a"]
+    assert [line.split()[0] for line in reports.table([reports.ReportRow.of(one) for one in found])] == [
+        "RUN",
+        "b",
+        "a",
+    ]
 
 
 def test_reports_made_under_sudo_belong_to_the_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,8 +115,8 @@ def test_reports_made_under_sudo_belong_to_the_caller(tmp_path: Path, monkeypatc
     assert owners == {"run.json": (1000, 1001)}
 
 
-def foreign(checkout: Path) -> Container:
-    return Container("id", "n", "locust", "locust-master", "running", "Up", False, str(checkout), ())  # noqa: FBT003
+def foreign(checkout: Path) -> ListedContainer:
+    return ListedContainer("id", "n", "locust", "locust-master", "running", "Up", False, str(checkout), ())  # noqa: FBT003
 
 
 def test_a_stack_of_another_checkout_is_left_alone(tmp_path: Path) -> None:

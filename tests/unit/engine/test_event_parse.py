@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from sidecar.engine.event_parse import VERBS, parse_event, parse_line
-from sidecar.model.signal import Event, Owner
+from sidecar.model.signal import DockerEvent, Owner
 
 DATA = Path(__file__).parent / "data"
 ID = "ab" * 32
 
 
-def recorded(name: str) -> list[Event]:
+def recorded(name: str) -> list[DockerEvent]:
     found = (parse_line(line, 5) for line in (DATA / f"{name}.jsonl").read_bytes().splitlines())
     return [event for event in found if event is not None]
 

@@ -14,7 +14,7 @@ import pytest
 
 from sidecar.common.errors import EngineError
 from sidecar.engine.events import EventStream
-from sidecar.model.signal import Event, StreamDown, StreamUp
+from sidecar.model.signal import DockerEvent, StreamDown, StreamUp
 from tests.unit.engine.heard import Heard, eventually
 from tests.unit.engine.pretend_events import SECOND, PretendEvents
 
@@ -68,7 +68,7 @@ def test_events_come_as_they_happen(engine: PretendEvents, start: Start, heard: 
     heard.wait_for(StreamUp)
     engine.happen("oom", 11)
     engine.happen("die", 12, exitCode="137")
-    assert [(event.action, event.ns) for event in heard.wait_for(Event, 2)] == [("oom", 11), ("die", 12)]
+    assert [(event.action, event.ns) for event in heard.wait_for(DockerEvent, 2)] == [("oom", 11), ("die", 12)]
 
 
 def test_the_first_start_asks_for_no_replay_and_misses_nothing(
@@ -96,11 +96,11 @@ def test_a_cut_stream_is_said_once_and_resumed_from_the_last_event(
     heard.wait_for(StreamUp)
     last = time.time_ns()
     engine.happen("start", last)
-    heard.wait_for(Event)
+    heard.wait_for(DockerEvent)
     engine.hang_up()
     engine.happen("die", last + 1)
     up = heard.wait_for(StreamUp, 2)[1]
-    assert heard.wait_for(Event, 2)[-1].ns == last + 1
+    assert heard.wait_for(DockerEvent, 2)[-1].ns == last + 1
     assert [down.why for down in heard.of(StreamDown)] == ["the stream ended"]
     assert up.covered
     assert up.since_ns == last - SECOND  # events may be published a little out of order
@@ -166,7 +166,7 @@ def test_a_daemon_that_was_restarted_remembers_nothing_and_covers_nothing(
     start()
     heard.wait_for(StreamUp)
     before.happen("start", time.time_ns())
-    heard.wait_for(Event)
+    heard.wait_for(DockerEvent)
     before.close()
     after = PretendEvents(path)
     after.happen("start", time.time_ns())
@@ -181,12 +181,12 @@ def test_a_proxy_that_was_restarted_loses_nothing(path: Path, start: Start, hear
     heard.wait_for(StreamUp)
     now = time.time_ns()
     before.happen("start", now)
-    heard.wait_for(Event)
+    heard.wait_for(DockerEvent)
     before.close()
     before.happen("oom", now + 1)
     after = PretendEvents(path, before.ring)
     up = heard.wait_for(StreamUp, 2)[1]
-    eventually(lambda: any(event.action == "oom" for event in heard.of(Event)))
+    eventually(lambda: any(event.action == "oom" for event in heard.of(DockerEvent)))
     after.close()
     assert up.covered
 
@@ -206,7 +206,7 @@ def test_an_event_that_the_stream_left_out_is_fetched(engine: PretendEvents, sta
     now = time.time_ns()
     engine.happen("die", now + 3600 * SECOND)
     engine.happen("oom", now, dropped=True)
-    eventually(lambda: any(event.action == "oom" for event in heard.of(Event)))
+    eventually(lambda: any(event.action == "oom" for event in heard.of(DockerEvent)))
     assert heard.of(StreamUp)[-1].covered
     assert "left out 1" in heard.of(StreamDown)[0].why
 
@@ -238,7 +238,7 @@ def test_lines_that_are_no_events_do_not_end_the_stream(engine: PretendEvents, s
     engine.happen("die", 11, label="x" * (2 << 20))
     engine.happen("odd", 12)
     engine.happen("die", 13)
-    assert [event.ns for event in heard.wait_for(Event)] == [13]
+    assert [event.ns for event in heard.wait_for(DockerEvent)] == [13]
 
 
 @pytest.mark.usefixtures("engine")
@@ -263,7 +263,7 @@ def test_after_a_clock_was_set_back_all_that_is_remembered_is_read_again_and_a_g
     start(since_ns=now_ns + 3600 * SECOND)
     (up,) = heard.wait_for(StreamUp)
     assert not up.covered
-    assert [event.ns for event in heard.wait_for(Event)] == [now_ns - 60 * SECOND]
+    assert [event.ns for event in heard.wait_for(DockerEvent)] == [now_ns - 60 * SECOND]
 
 
 def test_an_answer_that_never_gets_to_its_end_of_header_is_given_up(path: Path, start: Start, heard: Heard) -> None:

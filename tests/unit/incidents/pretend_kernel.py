@@ -13,9 +13,9 @@ from collections import Counter as Tally
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sidecar.incidents.book import Book
-from sidecar.model.incident import Incident, Kind
-from sidecar.model.signal import Counter, Event, Inspection, KernelReading, Owner, StreamUp, Tick, Unreadable
+from sidecar.incidents.book import IncidentReducer
+from sidecar.model.incident import Incident, IncidentKind
+from sidecar.model.signal import Counter, DockerEvent, Inspection, KernelReading, Owner, StreamUp, Tick, Unreadable
 
 MILLISECOND = 1_000_000
 START_NS = 1_795_000_000_000_000_000
@@ -62,14 +62,14 @@ class Machine:
         self._order = itertools.count()
         self._cgroups = itertools.count(100)
         self.watching = True
-        self._missed: list[Event] = []
+        self._missed: list[DockerEvent] = []
         self.book = self.new_book()
         self.ledger: dict[str, Incident] = {}
         self.kept: dict[str, object] = {}
         self._read_host = self.host_kills
 
-    def new_book(self) -> Book:
-        return Book(["shop"], lambda incident: incident, engine_loses_kills=self.engine_loses_kills)
+    def new_book(self) -> IncidentReducer:
+        return IncidentReducer(["shop"], lambda incident: incident, engine_loses_kills=self.engine_loses_kills)
 
     # what happens on the machine
 
@@ -130,12 +130,12 @@ class Machine:
 
     def event(self, box: Box, action: str, *, exit_code: int | None = None, signal: int | None = None) -> None:
         ns = self.ns()
-        message = Event(ns, action, box.id, box.owner, exit_code=exit_code, signal=signal)
+        message = DockerEvent(ns, action, box.id, box.owner, exit_code=exit_code, signal=signal)
         # The stream keeps the order, however late it is.
         self._delivered_ms = max(self._delivered_ms, self.now_ms + self.random.uniform(1, self.event_ms))
         self.after(self._delivered_ms - self.now_ms, lambda: self._deliver(message))
 
-    def _deliver(self, event: Event) -> None:
+    def _deliver(self, event: DockerEvent) -> None:
         if not self.watching:
             self._missed.append(event)
             return
@@ -239,7 +239,7 @@ class Machine:
         self.run(away_seconds)
         missed, self._missed = self._missed, []
         self.watching = True
-        self.book = Book(
+        self.book = IncidentReducer(
             ["shop"], lambda incident: incident, state=self.kept, incidents=list(self.ledger.values())
         )  # fmt: skip
         self.book.began(self.ns())
@@ -253,12 +253,12 @@ class Machine:
 
     def counts(self) -> Tally[str]:
         found: Tally[str] = Tally()
-        for incident in self.of(Kind.OOM_KILL):
+        for incident in self.of(IncidentKind.OOM_KILL):
             found[incident.container_id or "?"] += incident.count
         return found
 
-    def of(self, *kinds: Kind) -> list[Incident]:
+    def of(self, *kinds: IncidentKind) -> list[Incident]:
         return sorted((one for one in self.ledger.values() if one.kind in kinds), key=lambda one: one.at)
 
     def unplaced(self) -> int:
-        return sum(one.count for one in self.of(Kind.UNATTRIBUTED_OOM_KILL))
+        return sum(one.count for one in self.of(IncidentKind.UNATTRIBUTED_OOM_KILL))

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from sidecar.model.incident import FINAL, Kind, Reason
-from sidecar.model.signal import Counter, Event, KernelReading
+from sidecar.model.incident import FINAL, ExitReason, IncidentKind
+from sidecar.model.signal import Counter, DockerEvent, KernelReading
 from tests.unit.incidents.pretend_kernel import BOOT, MILLISECOND, Machine
 
 
@@ -25,11 +25,11 @@ def test_a_child_killed_while_the_main_process_lives_is_one_incident_that_says_s
     machine.run(3)
     machine.kill_child(box, raw_events=5)
     machine.run(10)
-    (incident,) = machine.of(Kind.OOM_KILL)
+    (incident,) = machine.of(IncidentKind.OOM_KILL)
     assert (incident.count, incident.raw_events, incident.process_survived) == (1, 5, True)
     assert incident.state == FINAL
     assert not incident.estimated
-    assert machine.of(Kind.EXIT, Kind.RESTART) == []
+    assert machine.of(IncidentKind.EXIT, IncidentKind.RESTART) == []
 
 
 def test_four_children_fighting_are_counted_by_the_kernel_and_not_by_events() -> None:
@@ -42,7 +42,7 @@ def test_four_children_fighting_are_counted_by_the_kernel_and_not_by_events() ->
         machine.run(0.2)
     machine.run(10)
     assert machine.counts()[box.id] == 16
-    assert sum(incident.raw_events for incident in machine.of(Kind.OOM_KILL)) == 80
+    assert sum(incident.raw_events for incident in machine.of(IncidentKind.OOM_KILL)) == 80
 
 
 @pytest.mark.parametrize("cgroup_stays_ms", [0, 5, 60, 400])
@@ -56,10 +56,10 @@ def test_a_main_process_killed_under_a_restart_policy_is_one_kill_and_one_restar
     machine.run(3)
     machine.kill_main(box, cgroup_stays_ms=cgroup_stays_ms)
     machine.run(12)
-    (kill,) = machine.of(Kind.OOM_KILL)
-    (restart,) = machine.of(Kind.RESTART)
+    (kill,) = machine.of(IncidentKind.OOM_KILL)
+    (restart,) = machine.of(IncidentKind.RESTART)
     assert (kill.count, kill.process_survived, kill.exit_code) == (1, False, 137)
-    assert (restart.reason, restart.cause) == (Reason.OOM, kill.id)
+    assert (restart.reason, restart.cause) == (ExitReason.OOM, kill.id)
     assert machine.unplaced() == 0
 
 
@@ -70,7 +70,7 @@ def test_an_oom_event_without_a_kill_is_no_incident() -> None:
     machine.run(1)
     machine.oom_event(box)
     machine.run(10)
-    assert machine.of(Kind.OOM_KILL) == []
+    assert machine.of(IncidentKind.OOM_KILL) == []
 
 
 def test_a_death_that_docker_calls_oom_and_the_kernel_does_not_is_taken_back() -> None:
@@ -89,7 +89,7 @@ def test_a_kill_outside_every_container_is_told_as_unplaced() -> None:
     machine.container("web")
     machine.host_kills += 2
     machine.run(10)
-    (incident,) = machine.of(Kind.UNATTRIBUTED_OOM_KILL)
+    (incident,) = machine.of(IncidentKind.UNATTRIBUTED_OOM_KILL)
     assert incident.count == 2
 
 
@@ -111,9 +111,9 @@ def test_137_alone_is_never_called_oom() -> None:
     machine.run(1)
     machine.end(box, 137)
     machine.run(10)
-    (incident,) = machine.of(Kind.EXIT)
-    assert incident.reason is Reason.KILLED
-    assert machine.of(Kind.OOM_KILL) == []
+    (incident,) = machine.of(IncidentKind.EXIT)
+    assert incident.reason is ExitReason.KILLED
+    assert machine.of(IncidentKind.OOM_KILL) == []
 
 
 def test_a_lost_event_does_not_lend_a_kill_to_a_container_that_was_killed_by_hand_elsewhere() -> None:
@@ -141,9 +141,9 @@ def test_an_end_told_of_seconds_after_its_kill_was_told_as_unplaced_places_it() 
     assert machine.unplaced() == 1
     machine.event(box, "die", exit_code=137)
     machine.run(8)
-    (kill,) = machine.of(Kind.OOM_KILL)
+    (kill,) = machine.of(IncidentKind.OOM_KILL)
     assert (kill.container_id, kill.count, kill.estimated, kill.process_survived) == (box.id, 1, True, False)
-    assert [one.reason for one in machine.of(Kind.EXIT)] == [Reason.OOM]
+    assert [one.reason for one in machine.of(IncidentKind.EXIT)] == [ExitReason.OOM]
     assert machine.unplaced() == 0
 
 
@@ -190,7 +190,7 @@ def test_the_late_event_of_a_kill_that_the_counter_has_shown_is_not_another_kill
     machine.run(4)
     machine.event(box, "die", exit_code=137)
     machine.run(10)
-    (kill,) = machine.of(Kind.OOM_KILL)
+    (kill,) = machine.of(IncidentKind.OOM_KILL)
     assert (kill.count, kill.estimated, kill.process_survived, kill.raw_events) == (1, False, False, 1)
 
 
@@ -200,7 +200,7 @@ def test_an_event_stamped_while_a_slow_reading_went_on_is_not_another_kill() -> 
     machine.start(box)
     machine.run(2)
     began_ns = machine.ns()
-    machine.book.apply(Event(began_ns + 300 * MILLISECOND, "oom", box.id, box.owner))
+    machine.book.apply(DockerEvent(began_ns + 300 * MILLISECOND, "oom", box.id, box.owner))
     machine.host_kills += 1
     box.kills += 1
     counters = {box.id: Counter(box.cgroup or 0, 1)}
@@ -210,7 +210,7 @@ def test_an_event_stamped_while_a_slow_reading_went_on_is_not_another_kill() -> 
     machine.run(3)
     machine.event(box, "die", exit_code=137)
     machine.run(10)
-    (kill,) = machine.of(Kind.OOM_KILL)
+    (kill,) = machine.of(IncidentKind.OOM_KILL)
     assert (kill.count, kill.estimated, kill.process_survived, kill.raw_events) == (1, False, False, 1)
 
 
@@ -223,9 +223,9 @@ def test_an_oom_event_that_follows_the_end_explains_it() -> None:
     machine.run(0.1)
     machine.event(box, "oom")
     machine.run(10)
-    (kill,) = machine.of(Kind.OOM_KILL)
-    (end,) = machine.of(Kind.EXIT)
-    assert (kill.count, kill.process_survived, end.reason, end.cause) == (1, False, Reason.OOM, kill.id)
+    (kill,) = machine.of(IncidentKind.OOM_KILL)
+    (end,) = machine.of(IncidentKind.EXIT)
+    assert (kill.count, kill.process_survived, end.reason, end.cause) == (1, False, ExitReason.OOM, kill.id)
 
 
 def test_a_guess_that_is_taken_back_leaves_the_end_to_the_kill_before_it() -> None:
@@ -238,9 +238,9 @@ def test_a_guess_that_is_taken_back_leaves_the_end_to_the_kill_before_it() -> No
     machine.oom_event(box)  # a limit hit that ended well
     machine.end(box, 137)
     machine.run(10)
-    first, second = machine.of(Kind.OOM_KILL)
-    (end,) = machine.of(Kind.EXIT)
-    assert (first.count, first.process_survived, second.count, end.reason) == (1, False, 0, Reason.OOM)
+    first, second = machine.of(IncidentKind.OOM_KILL)
+    (end,) = machine.of(IncidentKind.EXIT)
+    assert (first.count, first.process_survived, second.count, end.reason) == (1, False, 0, ExitReason.OOM)
 
 
 def test_a_kill_that_no_counter_shows_rests_on_its_event() -> None:
@@ -250,7 +250,7 @@ def test_a_kill_that_no_counter_shows_rests_on_its_event() -> None:
     machine.run(2)
     machine.kill_main(box, cgroup_stays_ms=0)
     machine.run(10)
-    (kill,) = machine.of(Kind.OOM_KILL)
+    (kill,) = machine.of(IncidentKind.OOM_KILL)
     assert (kill.count, kill.estimated, kill.raw_events) == (1, True, 1)
 
 
@@ -265,7 +265,7 @@ def test_kills_from_before_the_first_look_are_noted_once() -> None:
     machine.run(5)
     machine.kill_child(box)
     machine.run(5)
-    assert [incident.count for incident in machine.of(Kind.OOM_KILL)] == [3, 1]
+    assert [incident.count for incident in machine.of(IncidentKind.OOM_KILL)] == [3, 1]
     assert machine.unplaced() == 0
 
 
@@ -287,8 +287,10 @@ def test_kills_while_the_sidecar_was_away_are_counted_once(*, replay: bool) -> N
     assert machine.counts()[mortal.id] == (1 if replay else 0)
     assert machine.unplaced() == (0 if replay else 1)
     if replay:  # events that come after the counter has told are counted, and say since when
-        assert sum(one.raw_events for one in machine.of(Kind.OOM_KILL) if one.container_id == box.id) == box.truth
-    (blind,) = machine.of(Kind.BLIND)
+        assert (
+            sum(one.raw_events for one in machine.of(IncidentKind.OOM_KILL) if one.container_id == box.id) == box.truth
+        )
+    (blind,) = machine.of(IncidentKind.BLIND)
     assert ("1 OOM kill of that time cannot be placed" in blind.text) is not replay
 
 
@@ -341,5 +343,5 @@ def test_kills_counted_before_the_engine_has_named_the_container_are_recorded_wh
     machine.watching = True
     machine.inspect_all()
     machine.run(10)
-    (kill,) = machine.of(Kind.OOM_KILL)
+    (kill,) = machine.of(IncidentKind.OOM_KILL)
     assert (kill.container_id, kill.count, kill.project) == (box.id, 2, "shop")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.model.incident import FINAL, Kind, Reason, Severity
-from sidecar.model.signal import Event, Inspection, Owner, StreamDown, StreamUp
+from sidecar.model.incident import FINAL, ExitReason, IncidentKind, Severity
+from sidecar.model.signal import DockerEvent, Inspection, Owner, StreamDown, StreamUp
 from tests.unit.incidents.pretend_kernel import MILLISECOND, Box, Machine
 
-ENDS = (Kind.EXIT, Kind.RESTART, Kind.MASTER_RESTART)
+ENDS = (IncidentKind.EXIT, IncidentKind.RESTART, IncidentKind.MASTER_RESTART)
 
 
 def watched() -> Machine:
@@ -27,22 +27,22 @@ def running(machine: Machine, service: str = "web") -> Box:
 @pytest.mark.parametrize(
     ("code", "signals", "reason", "severity"),
     [
-        (0, (), Reason.FINISHED, Severity.INFO),
-        (3, (), Reason.CRASHED, Severity.ERROR),
-        (137, (), Reason.KILLED, Severity.ERROR),
-        (143, (15,), Reason.STOPPED, Severity.INFO),
-        (137, (15, 9), Reason.STOPPED, Severity.INFO),
-        (0, (15,), Reason.STOPPED, Severity.INFO),
-        (1, (1,), Reason.CRASHED, Severity.ERROR),  # SIGHUP asks nobody to end
+        (0, (), ExitReason.FINISHED, Severity.INFO),
+        (3, (), ExitReason.CRASHED, Severity.ERROR),
+        (137, (), ExitReason.KILLED, Severity.ERROR),
+        (143, (15,), ExitReason.STOPPED, Severity.INFO),
+        (137, (15, 9), ExitReason.STOPPED, Severity.INFO),
+        (0, (15,), ExitReason.STOPPED, Severity.INFO),
+        (1, (1,), ExitReason.CRASHED, Severity.ERROR),  # SIGHUP asks nobody to end
     ],
 )
-def test_an_end_has_its_reason(code: int, signals: tuple[int, ...], reason: Reason, severity: Severity) -> None:
+def test_an_end_has_its_reason(code: int, signals: tuple[int, ...], reason: ExitReason, severity: Severity) -> None:
     machine = watched()
     box = running(machine)
     machine.end(box, code, signals=signals)
     machine.run(10)
     (incident,) = machine.of(*ENDS)
-    assert (incident.kind, incident.reason, incident.exit_code) == (Kind.EXIT, reason, code)
+    assert (incident.kind, incident.reason, incident.exit_code) == (IncidentKind.EXIT, reason, code)
     assert (incident.severity, incident.state) == (severity, FINAL)
 
 
@@ -52,7 +52,7 @@ def test_a_worker_that_leaves_with_0_unasked_has_lost_its_master() -> None:
     machine.end(box, 0, restart_ms=200)
     machine.run(10)
     (incident,) = machine.of(*ENDS)
-    assert (incident.kind, incident.reason) == (Kind.RESTART, Reason.LOST_MASTER)
+    assert (incident.kind, incident.reason) == (IncidentKind.RESTART, ExitReason.LOST_MASTER)
 
 
 def test_a_restart_of_the_master_is_its_own_kind() -> None:
@@ -61,7 +61,7 @@ def test_a_restart_of_the_master_is_its_own_kind() -> None:
     machine.end(box, 1, restart_ms=200)
     machine.run(10)
     (incident,) = machine.of(*ENDS)
-    assert (incident.kind, incident.reason, incident.exit_code) == (Kind.MASTER_RESTART, Reason.CRASHED, 1)
+    assert (incident.kind, incident.reason, incident.exit_code) == (IncidentKind.MASTER_RESTART, ExitReason.CRASHED, 1)
 
 
 def test_a_restart_that_waits_is_an_exit_first_and_a_restart_then() -> None:
@@ -69,9 +69,9 @@ def test_a_restart_that_waits_is_an_exit_first_and_a_restart_then() -> None:
     box = running(machine)
     machine.end(box, 2, restart_ms=8000)
     machine.run(4)
-    assert [one.kind for one in machine.of(*ENDS)] == [Kind.EXIT]
+    assert [one.kind for one in machine.of(*ENDS)] == [IncidentKind.EXIT]
     machine.run(10)
-    assert [one.kind for one in machine.of(*ENDS)] == [Kind.EXIT, Kind.RESTART]
+    assert [one.kind for one in machine.of(*ENDS)] == [IncidentKind.EXIT, IncidentKind.RESTART]
 
 
 def test_a_child_killed_just_before_another_exit_code_is_the_cause_of_the_end() -> None:
@@ -81,8 +81,8 @@ def test_a_child_killed_just_before_another_exit_code_is_the_cause_of_the_end() 
     machine.run(0.5)
     machine.end(box, 3)
     machine.run(10)
-    (kill,), (end,) = machine.of(Kind.OOM_KILL), machine.of(Kind.EXIT)
-    assert (end.reason, end.exit_code, end.cause) == (Reason.OOM, 3, kill.id)
+    (kill,), (end,) = machine.of(IncidentKind.OOM_KILL), machine.of(IncidentKind.EXIT)
+    assert (end.reason, end.exit_code, end.cause) == (ExitReason.OOM, 3, kill.id)
     assert kill.process_survived is False
 
 
@@ -93,8 +93,8 @@ def test_a_child_killed_long_before_is_not() -> None:
     machine.run(8)
     machine.end(box, 3)
     machine.run(10)
-    (kill,), (end,) = machine.of(Kind.OOM_KILL), machine.of(Kind.EXIT)
-    assert end.reason is Reason.CRASHED
+    (kill,), (end,) = machine.of(IncidentKind.OOM_KILL), machine.of(IncidentKind.EXIT)
+    assert end.reason is ExitReason.CRASHED
     assert kill.process_survived is True
 
 
@@ -104,8 +104,8 @@ def test_a_stop_with_a_signal_of_the_images_own_is_known_by_the_stop_that_follow
     machine.end(box, 1, signals=(28,))
     machine.event(box, "stop")
     machine.run(10)
-    (incident,) = machine.of(Kind.EXIT)
-    assert incident.reason is Reason.STOPPED
+    (incident,) = machine.of(IncidentKind.EXIT)
+    assert incident.reason is ExitReason.STOPPED
 
 
 def test_a_restart_that_no_event_told_of_is_found_by_inspecting() -> None:
@@ -117,7 +117,11 @@ def test_a_restart_that_no_event_told_of_is_found_by_inspecting() -> None:
     machine.watching = True
     machine.run(12)
     (incident,) = machine.of(*ENDS)
-    assert (incident.kind, incident.reason, incident.severity) == (Kind.RESTART, Reason.UNSEEN, Severity.WARN)
+    assert (incident.kind, incident.reason, incident.severity) == (
+        IncidentKind.RESTART,
+        ExitReason.UNSEEN,
+        Severity.WARN,
+    )
 
 
 def test_an_end_that_no_event_told_of_is_found_by_inspecting() -> None:
@@ -129,7 +133,7 @@ def test_an_end_that_no_event_told_of_is_found_by_inspecting() -> None:
     machine.watching = True
     machine.run(12)
     (incident,) = machine.of(*ENDS)
-    assert (incident.kind, incident.reason, incident.exit_code) == (Kind.EXIT, Reason.CRASHED, 4)
+    assert (incident.kind, incident.reason, incident.exit_code) == (IncidentKind.EXIT, ExitReason.CRASHED, 4)
 
 
 def test_the_same_story_gives_the_same_ids() -> None:
@@ -151,7 +155,7 @@ def test_a_span_without_events_is_said_from_when_to_when_and_whether_it_was_made
     machine.run(4)
     machine.book.apply(StreamUp(machine.ns(), machine.ns(), covered=True))
     machine.run(10)
-    (blind,) = machine.of(Kind.BLIND)
+    (blind,) = machine.of(IncidentKind.BLIND)
     assert blind.until is not None
     assert (blind.until - blind.at).total_seconds() == 4.0
     assert (blind.severity, blind.state) == (Severity.INFO, FINAL)
@@ -170,7 +174,7 @@ def test_a_long_absence_that_somebody_asked_for_is_no_cause_for_alarm(
     machine.host_kills += 3
     machine.crash_and_return(minutes * 60, replay=False)
     machine.run(10)
-    (blind,) = machine.of(Kind.BLIND)
+    (blind,) = machine.of(IncidentKind.BLIND)
     assert blind.severity == severity
     assert machine.unplaced() == (0 if severity == "info" else 3)
 
@@ -180,7 +184,7 @@ def test_a_kernel_that_falls_silent_is_a_blind_span() -> None:
     machine.run(2)
     machine.read_all = lambda: None  # type: ignore[method-assign]
     machine.run(15)
-    (blind,) = machine.of(Kind.BLIND)
+    (blind,) = machine.of(IncidentKind.BLIND)
     assert blind.until is None
     assert "kernel" in blind.text
 
@@ -203,7 +207,7 @@ def test_helpers_are_recorded_and_marked() -> None:
     machine.run(1)
     machine.kill_child(box)
     machine.run(8)
-    (kill,) = machine.of(Kind.OOM_KILL)
+    (kill,) = machine.of(IncidentKind.OOM_KILL)
     assert (kill.helper, kill.count) == (True, 1)
 
 
@@ -229,6 +233,6 @@ def test_an_inspect_older_than_the_events_changes_nothing() -> None:
 def test_an_event_of_an_unknown_container_is_no_error() -> None:
     machine = watched()
     for action in ("die", "oom", "kill", "stop", "destroy", "rename", "start"):
-        machine.book.apply(Event(machine.ns(), action, "e" * 64, Owner("stranger")))
+        machine.book.apply(DockerEvent(machine.ns(), action, "e" * 64, Owner("stranger")))
     machine.run(5)
     assert machine.of(*ENDS) == []

@@ -12,12 +12,12 @@ from collections import Counter as Tally
 from pathlib import Path
 from typing import Any
 
-from sidecar.incidents.book import Book
-from sidecar.model.incident import Incident, Kind
+from sidecar.incidents.book import IncidentReducer
+from sidecar.model.incident import Incident, IncidentKind
 from sidecar.model.signal import (
+    ContainerRemoved,
     Counter,
-    Event,
-    Gone,
+    DockerEvent,
     Inspection,
     KernelReading,
     Owner,
@@ -41,7 +41,7 @@ def signal(kind: str, row: list[Any]) -> Signal:  # noqa: PLR0911  # one for eac
     match kind:
         case "event":
             received, ns, action, container_id, *whose, code, number = row
-            return Event(ns, action, container_id, owner(*whose), code, number, received_ns=received)
+            return DockerEvent(ns, action, container_id, owner(*whose), code, number, received_ns=received)
         case "reading":
             at, host, counters, complete = row
             found = {one: Counter(*counter) for one, counter in counters.items()}
@@ -52,7 +52,7 @@ def signal(kind: str, row: list[Any]) -> Signal:  # noqa: PLR0911  # one for eac
         case "unreadable":
             return Unreadable(*row)
         case "gone":
-            return Gone(*row)
+            return ContainerRemoved(*row)
         case "up":
             return StreamUp(*row)
         case "down":
@@ -65,7 +65,7 @@ def replay() -> dict[str, Incident]:
     """Hand the recording to the Book as the recorder would, with what it keeps carried over each restart as JSON."""
     ledger: dict[str, Incident] = {}
     kept: dict[str, Any] = {}
-    book = Book([PROJECT], lambda incident: incident)
+    book = IncidentReducer([PROJECT], lambda incident: incident)
     ticked = 0
     with gzip.open(DATA / "storm.jsonl.gz", "rt") as lines:
         rows = [json.loads(line) for line in lines]
@@ -73,7 +73,7 @@ def replay() -> dict[str, Incident]:
     for kind, *row in rows:
         one = signal(kind, row)
         if isinstance(one, StreamUp) and one.since_ns is not None and one.at_ns - ticked > RESTART_NS:
-            book = Book(
+            book = IncidentReducer(
                 [PROJECT], lambda incident: incident, state=json.loads(json.dumps(kept)), incidents=[*ledger.values()]
             )
             book.began(one.at_ns)
@@ -93,11 +93,11 @@ def test_every_kill_of_the_recorded_storm_is_counted_once_where_it_happened() ->
     ledger = replay()
     counted: Tally[str] = Tally()
     for incident in ledger.values():
-        if incident.kind is Kind.OOM_KILL and incident.project == PROJECT:
+        if incident.kind is IncidentKind.OOM_KILL and incident.project == PROJECT:
             counted[incident.container_id or "?"] += incident.count
     assert {one: kills for one, kills in counted.items() if kills} == {
         one: kills for one, kills in truth["killed"].items() if kills
     }
     assert sum(counted.values()) == truth["host_kills"] == 221
-    assert [one for one in ledger.values() if one.kind is Kind.UNATTRIBUTED_OOM_KILL and one.count] == []
-    assert any(one.kind is Kind.BLIND for one in ledger.values())
+    assert [one for one in ledger.values() if one.kind is IncidentKind.UNATTRIBUTED_OOM_KILL and one.count] == []
+    assert any(one.kind is IncidentKind.BLIND for one in ledger.values())

@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sidecar.model.incident import FINAL, Incident, Kind, Severity
+from sidecar.model.incident import FINAL, Incident, IncidentKind, Severity
 from sidecar.model.logs import StoredLine
 from sidecar.model.records import RunPoint, Sample
-from sidecar.model.signal import Event, Owner
+from sidecar.model.signal import DockerEvent, Owner
 
 NOW = datetime(2026, 11, 22, 15, 0, tzinfo=UTC)
 NOW_NS = int(NOW.timestamp()) * 10**9
@@ -30,16 +30,18 @@ def container_id(number: int) -> str:
     return f"{number:064x}"
 
 
-def event(number: int = 1, **changes: Any) -> Event:
+def event(number: int = 1, **changes: Any) -> DockerEvent:
     owner = Owner(f"locust-worker-{number}", "locust", "locust-worker", number)
-    made = Event(NOW_NS + number, "die", container_id(1), owner, exit_code=137, received_ns=NOW_NS, raw='{"a":"%_"}')
+    made = DockerEvent(
+        NOW_NS + number, "die", container_id(1), owner, exit_code=137, received_ns=NOW_NS, raw='{"a":"%_"}'
+    )
     return replace(made, **changes)
 
 
 def incident(number: int = 1, **changes: Any) -> Incident:
     made = Incident(
         id=f"incident-{number}",
-        kind=Kind.OOM_KILL,
+        kind=IncidentKind.OOM_KILL,
         severity=Severity.ERROR,
         at=later(number),
         until=later(number),

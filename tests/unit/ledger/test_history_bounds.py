@@ -14,9 +14,9 @@ from sidecar.ledger.database import used_bytes
 from sidecar.ledger.history import History
 from sidecar.ledger.history_reader import HistoryReader
 from sidecar.ledger.history_writer import HistoryWriter
-from sidecar.ledger.pending import Dropped, Pending, Round, Work
+from sidecar.ledger.pending import Dropped, Pending, RoundSamples, Work
 from sidecar.ledger.retention import Retention
-from sidecar.model.logs import LogCursor, Mark
+from sidecar.model.logs import LogCursor, LogPosition
 from tests.unit.ledger.ledger_samples import MIB, NOW, PATIENCE_SECONDS, clock, container_id, later, line, sample
 
 ROOT = Path(__file__).parents[3]
@@ -27,7 +27,7 @@ def test_beyond_the_bound_the_oldest_samples_are_dropped_before_any_line() -> No
     pending = Pending(most_bytes=10_000)
     pending.add_lines([line("x" * 700), line("y" * 700)], {})
     for number in range(20):
-        pending.add_round(Round(number, [sample(), sample()]))
+        pending.add_round(RoundSamples(number, [sample(), sample()]))
     work = pending.take()
     assert [one.at_ms for one in work.rounds] == [14, 15, 16, 17, 18, 19]
     assert len(work.lines[0]) == 2
@@ -36,20 +36,20 @@ def test_beyond_the_bound_the_oldest_samples_are_dropped_before_any_line() -> No
 
 def test_a_flood_of_lines_drops_all_samples_first_then_the_oldest_lines() -> None:
     pending = Pending(most_bytes=10_000)
-    pending.add_round(Round(1, [sample()]))
+    pending.add_round(RoundSamples(1, [sample()]))
     for number in range(20):
-        pending.add_lines([line(str(number) * 700)], {"c": LogCursor({"1": Mark(number)})})
+        pending.add_lines([line(str(number) * 700)], {"c": LogCursor({"1": LogPosition(number)})})
     work = pending.take()
     assert work.rounds == ()
     assert work.lines[-1][0].text.startswith("19")
     assert pending.dropped() == Dropped(samples=1, lines=20 - len(work.lines))
-    assert work.cursors == {"c": LogCursor({"1": Mark(19)})}
+    assert work.cursors == {"c": LogCursor({"1": LogPosition(19)})}
 
 
 def test_what_was_taken_makes_room() -> None:
     pending = Pending(most_bytes=10_000)
     for number in range(100):
-        pending.add_round(Round(number, [sample()] * 5))
+        pending.add_round(RoundSamples(number, [sample()] * 5))
         assert pending.take()
     assert not pending.take()
     assert pending.dropped() == Dropped()
@@ -88,7 +88,7 @@ def test_closing_writes_what_waits(tmp_path: Path) -> None:
     history = History(tmp_path, clock)
     history.start()
     history.add_round(NOW, [sample()])
-    history.add_lines([line("last words")], {container_id(1): LogCursor({"1": Mark(7)})})
+    history.add_lines([line("last words")], {container_id(1): LogCursor({"1": LogPosition(7)})})
     history.close()
     reader = HistoryReader(tmp_path)
     assert reader.search()[0].text == "last words"
@@ -99,7 +99,7 @@ def test_closing_writes_what_waits(tmp_path: Path) -> None:
 def test_of_too_much_the_oldest_samples_and_lines_go(tmp_path: Path) -> None:
     writer = HistoryWriter(tmp_path, lambda: later(4000), Retention(megabytes=8))
     for second in range(4000):
-        rounds = (Round(int(later(second).timestamp()) * 1000, tuple(sample(number) for number in range(5))),)
+        rounds = (RoundSamples(int(later(second).timestamp()) * 1000, tuple(sample(number) for number in range(5))),)
         writer.write(Work(rounds=rounds, lines=((line("x" * 2000 + str(second), second),),)))
     writer.prune()
     assert 7.5 * MIB < used_bytes(writer._connection) <= 8 * MIB

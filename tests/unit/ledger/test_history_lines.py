@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.ledger.history import History
 from sidecar.model.incident import MemorySample
-from sidecar.model.logs import STDERR, LogCursor, Mark, StoredLine
+from sidecar.model.logs import STDERR, LogCursor, LogPosition, StoredLine
 from tests.unit.ledger.ledger_samples import NOW, NOW_NS, PATIENCE_SECONDS, clock, container_id, later, line, sample
 
 
@@ -102,10 +102,10 @@ def test_the_limit_holds_across_a_services_containers(history: History) -> None:
 
 
 def test_cursors_are_there_after_a_restart(tmp_path: Path) -> None:
-    cursor = LogCursor({"1": Mark(NOW_NS, 3), "2": Mark(NOW_NS + 1)})
+    cursor = LogCursor({"1": LogPosition(NOW_NS, 3), "2": LogPosition(NOW_NS + 1)})
     first = History(tmp_path, clock)
     first.start()
-    first.add_lines([line("a")], {container_id(1): LogCursor({"1": Mark(1)}), container_id(2): LogCursor()})
+    first.add_lines([line("a")], {container_id(1): LogCursor({"1": LogPosition(1)}), container_id(2): LogCursor()})
     first.add_lines([], {container_id(1): cursor})
     first.close()
     again = History(tmp_path, clock)

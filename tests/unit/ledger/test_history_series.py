@@ -13,9 +13,9 @@ from sidecar.ledger.history import History
 from sidecar.ledger.history_reader import HistoryReader
 from sidecar.ledger.history_writer import HistoryWriter
 from sidecar.ledger.moments import millis
-from sidecar.ledger.pending import Round, Work
+from sidecar.ledger.pending import RoundSamples, Work
 from sidecar.ledger.retention import Retention
-from sidecar.model.records import Point, run_point_of, samples_of
+from sidecar.model.records import SeriesPoint, run_point_of, samples_of
 from sidecar.model.snapshot import Container, Snapshot
 from tests.unit.ledger.ledger_samples import MIB, NOW, PATIENCE_SECONDS, container_id, later, line, run_point, sample
 
@@ -31,9 +31,9 @@ class Written:
         self.reader = HistoryReader(folder)
 
     def put(self, at: datetime, **changes: Any) -> None:
-        self.writer.write(Work(rounds=(Round(millis(at), (sample(**changes),)),)))
+        self.writer.write(Work(rounds=(RoundSamples(millis(at), (sample(**changes),)),)))
 
-    def points(self, since: datetime, until: datetime, points: int) -> tuple[Point, ...]:
+    def points(self, since: datetime, until: datetime, points: int) -> tuple[SeriesPoint, ...]:
         found = self.reader.series(since=since, until=until, points=points)
         return found[0].points if found else ()
 
@@ -52,7 +52,7 @@ def written(tmp_path: Path) -> Any:
     made.close()
 
 
-def rounded(point: Point) -> Point:
+def rounded(point: SeriesPoint) -> SeriesPoint:
     assert point.cpu_percent is not None
     return replace(point, cpu_percent=round(point.cpu_percent, 9))
 
@@ -70,8 +70,8 @@ def test_a_round_is_found_again_as_it_was(history: History) -> None:
         "locust-worker",
         1,
     )
-    assert first.points == (Point(NOW, 100 * MIB, 100 * MIB, 120 * MIB, 256 * MIB, 50.0, 50.0, 0.0),)
-    assert second.points == (Point(NOW, 100 * MIB, 100 * MIB, 120 * MIB, None, None, None, None),)
+    assert first.points == (SeriesPoint(NOW, 100 * MIB, 100 * MIB, 120 * MIB, 256 * MIB, 50.0, 50.0, 0.0),)
+    assert second.points == (SeriesPoint(NOW, 100 * MIB, 100 * MIB, 120 * MIB, None, None, None, None),)
 
 
 def test_a_step_holds_averages_and_peaks_of_its_samples(written: Written) -> None:
@@ -80,7 +80,7 @@ def test_a_step_holds_averages_and_peaks_of_its_samples(written: Written) -> Non
             later(second), working_set_bytes=size, usage_bytes=size * 2, cpu_percent=size, throttled_percent=size
         )
     first, second_ = written.points(NOW, later(20), 2)
-    assert first == Point(NOW, 20, 30, 60, 256 * MIB, 20.0, 30.0, 30.0)
+    assert first == SeriesPoint(NOW, 20, 30, 60, 256 * MIB, 20.0, 30.0, 30.0)
     assert (second_.at, second_.working_set_max_bytes) == (later(10), 1000)
 
 
@@ -112,7 +112,7 @@ def test_samples_older_than_two_hours_become_averages_of_whole_slots(written: Wr
     written.writer.prune()
     assert (written.table("averages"), written.table("samples")) == (1, 30)
     first, *rest = written.points(NOW, later(90), 90)
-    assert first == Point(NOW, 14, 28, 28, 256 * MIB, 14.0, 28.0, 0.0)
+    assert first == SeriesPoint(NOW, 14, 28, 28, 256 * MIB, 14.0, 28.0, 0.0)
     assert [one.at for one in rest] == [later(second) for second in range(30, 90, 2)]
 
 
@@ -149,11 +149,11 @@ def test_a_sample_that_comes_late_is_added_to_its_slot(written: Written) -> None
     written.writer.prune()
     written.put(later(2), working_set_bytes=60, cpu_percent=40.0, throttled_percent=None)
     written.writer.prune()
-    assert written.points(NOW, later(30), 1) == (Point(NOW, 30, 60, 120 * MIB, 256 * MIB, 25.0, 40.0, 0.0),)
+    assert written.points(NOW, later(30), 1) == (SeriesPoint(NOW, 30, 60, 120 * MIB, 256 * MIB, 25.0, 40.0, 0.0),)
 
 
 def test_a_container_is_known_again_after_a_write_that_failed(written: Written) -> None:
-    poisoned = Work(rounds=(Round(millis(NOW), (sample(),)),), lines=((line("half a character \ud800"),),))
+    poisoned = Work(rounds=(RoundSamples(millis(NOW), (sample(),)),), lines=((line("half a character \ud800"),),))
     with pytest.raises(UnicodeEncodeError):
         written.writer.write(poisoned)
     written.put(NOW)

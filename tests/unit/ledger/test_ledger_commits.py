@@ -12,7 +12,7 @@ import pytest
 from sidecar.common.errors import LedgerError
 from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.reader import LedgerReader
-from sidecar.model.incident import PROVISIONAL, Evidence, MemorySample
+from sidecar.model.incident import PROVISIONAL, EvidenceItem, MemorySample
 from tests.unit.ledger.ledger_samples import NOW, NOW_NS, clock, event, incident, later
 
 
@@ -45,7 +45,7 @@ def test_an_event_of_another_moment_action_or_container_is_another_one(ledger: L
 
 
 def test_an_incident_is_read_back_whole(ledger: Ledger, reader: LedgerReader) -> None:
-    evidence = Evidence("log", "the last lines", NOW, ("a ☃", "b"), (MemorySample(NOW, 1, 2),))
+    evidence = EvidenceItem("log", "the last lines", NOW, ("a ☃", "b"), (MemorySample(NOW, 1, 2),))
     kept = incident(evidence=(evidence,), workers=("w1",), note="n", raw_events=3)
     with ledger.commit() as batch:
         batch.upsert(kept)

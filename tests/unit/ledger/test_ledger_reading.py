@@ -14,7 +14,7 @@ import pytest
 from sidecar.common.errors import LedgerError
 from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.reader import LedgerReader
-from sidecar.model.incident import Incident, Kind
+from sidecar.model.incident import Incident, IncidentKind
 from tests.unit.ledger.ledger_samples import NOW_NS, clock, container_id, event, incident, later
 
 
@@ -63,11 +63,11 @@ def test_incidents_are_narrowed_by_kind_and_project(ledger: Ledger, reader: Ledg
     keep(
         ledger,
         incident(1),
-        incident(2, kind=Kind.RESTART),
-        incident(3, kind=Kind.EXIT, project="shop"),
-        incident(4, kind=Kind.BLIND, project=None, service=None, container_id=None),
+        incident(2, kind=IncidentKind.RESTART),
+        incident(3, kind=IncidentKind.EXIT, project="shop"),
+        incident(4, kind=IncidentKind.BLIND, project=None, service=None, container_id=None),
     )
-    assert ids(reader.incidents(kinds=[Kind.RESTART, Kind.EXIT])) == ["3", "2"]
+    assert ids(reader.incidents(kinds=[IncidentKind.RESTART, IncidentKind.EXIT])) == ["3", "2"]
     assert ids(reader.incidents(kinds=[])) == ["4", "3", "2", "1"]
     assert ids(reader.incidents(project="shop")) == ["3"]
     assert ids(reader.incidents(project="' OR 1=1 --")) == []
@@ -85,8 +85,8 @@ def test_oom_kills_are_summed_for_each_container(ledger: Ledger, reader: LedgerR
         incident(1, count=3),
         incident(2, count=2),
         incident(3, count=5, container_id=container_id(2)),
-        incident(4, kind=Kind.RESTART, count=7),
-        incident(5, kind=Kind.UNATTRIBUTED_OOM_KILL, container_id=None),
+        incident(4, kind=IncidentKind.RESTART, count=7),
+        incident(5, kind=IncidentKind.UNATTRIBUTED_OOM_KILL, container_id=None),
     )
     assert reader.oom_kills() == {container_id(1): 5, container_id(2): 5}
 

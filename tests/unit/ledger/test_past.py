@@ -7,12 +7,12 @@ from datetime import timedelta
 from sidecar.ledger.history import History
 from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.reader import LedgerReader
-from sidecar.model.incident import Evidence, Incident, Kind, Severity
+from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, Severity
 from sidecar.model.logs import StoredLine
 from sidecar.model.records import RunPoint, Sample
 from sidecar.model.snapshot import Blind
 from sidecar.serve.archive import IncidentQuery, LogQuery
-from sidecar.serve.past import Past
+from sidecar.serve.past import LedgerArchive
 from tests.unit.ledger.ledger_samples import clock
 
 NOW = clock()
@@ -21,8 +21,10 @@ NOW = clock()
 def blind(number: int, severity: Severity, *, ended: bool = True) -> Incident:
     at = NOW - timedelta(minutes=10 - number)
     until = at + timedelta(seconds=20) if ended else None
-    evidence = (Evidence("span", "events", at, ("refused",)),)
-    return Incident(f"blind-{number}", Kind.BLIND, severity, at, f"span {number}", until=until, evidence=evidence)
+    evidence = (EvidenceItem("span", "events", at, ("refused",)),)
+    return Incident(
+        f"blind-{number}", IncidentKind.BLIND, severity, at, f"span {number}", until=until, evidence=evidence
+    )
 
 
 def test_incidents_and_their_blind_spans_come_from_the_ledger(
@@ -32,7 +34,7 @@ def test_incidents_and_their_blind_spans_come_from_the_ledger(
     with ledger.commit() as batch:
         for incident in kept:
             batch.upsert(incident)
-    past = Past(reader, history)
+    past = LedgerArchive(reader, history)
     assert past.incidents(IncidentQuery(limit=2)) == [kept[2], kept[1]]
     assert past.incident("blind-1") == kept[0]
     assert past.incident("blind-9") is None
@@ -51,7 +53,7 @@ def test_series_and_lines_come_from_the_history(reader: LedgerReader, history: H
     ns = int(at.timestamp()) * 10**9
     history.add_lines([StoredLine(ns, "c" * 64, "found it", "locust-web-1", "locust", "web")])
     assert history.flush(10)
-    past = Past(reader, history)
+    past = LedgerArchive(reader, history)
     (series,) = past.series(NOW - timedelta(minutes=1), NOW, 60)
     assert (series.name, series.points[0].working_set_max_bytes, series.points[0].limit_bytes) == (
         "locust-web-1",

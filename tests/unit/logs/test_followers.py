@@ -14,14 +14,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from sidecar.model.logs import LogCursor, Mark, StoredLine
-from sidecar.monitor.follower import Target
+from sidecar.model.logs import LogCursor, LogPosition, StoredLine
+from sidecar.monitor.follower import LogSource
 from sidecar.monitor.followers import Followers
 from tests.unit.logs.log_samples import BASE_NS, END, HEAD, chunk, frame
 
 ID = "ab" * 32
 DEADLINE_SECONDS = 15.0
-TARGET = Target("web-1", "web", "shop", started_at=datetime.fromtimestamp(BASE_NS // 10**9 - 3600, UTC))
+TARGET = LogSource("web-1", "web", "shop", started_at=datetime.fromtimestamp(BASE_NS // 10**9 - 3600, UTC))
 
 
 def eventually(wanted: Callable[[], object], what: str) -> None:
@@ -97,7 +97,7 @@ class PretendLogs:
 
 @contextmanager
 def following(
-    answers: Sequence[bytes], store: Store, target: Target = TARGET
+    answers: Sequence[bytes], store: Store, target: LogSource = TARGET
 ) -> Iterator[tuple[PretendLogs, Followers]]:
     with tempfile.TemporaryDirectory(prefix="kit") as folder:
         engine = PretendLogs(Path(folder) / "s", answers)
@@ -116,7 +116,7 @@ def test_lines_are_kept_with_their_owner_and_the_cursor() -> None:
     with following([HEAD + chunk(frame(BASE_NS, b"\x1b[1mhello\n", stream=2))], store) as (_, followers):
         eventually(lambda: store.lines, "a line kept")
         assert store.lines == [StoredLine(BASE_NS, ID, "hello", "web-1", "shop", "web", stream=2)]
-        assert store.kept == {ID: LogCursor({"2": Mark(BASE_NS, 1)})}
+        assert store.kept == {ID: LogCursor({"2": LogPosition(BASE_NS, 1)})}
         assert [entry.text for entry in followers.recent(ID, 5)] == ["hello"]
         assert followers.recent(ID, 0) == ()
 
@@ -139,7 +139,7 @@ def test_after_the_containers_end_its_log_is_opened_again_when_it_runs_again() -
         HEAD + chunk(first) + END,
         HEAD + chunk(first + frame(BASE_NS + 9, b"second\n")),
     ]
-    stopped = Target(TARGET.name, TARGET.service, TARGET.project, started_at=TARGET.started_at, running=False)
+    stopped = LogSource(TARGET.name, TARGET.service, TARGET.project, started_at=TARGET.started_at, running=False)
     with following(answers, store, stopped) as (engine, followers):
         eventually(lambda: len(engine.asked) == 2, "a second look for what was written last")
         followers.started(ID)
@@ -149,7 +149,7 @@ def test_after_the_containers_end_its_log_is_opened_again_when_it_runs_again() -
 
 def test_a_sidecar_that_comes_back_goes_on_from_the_ledgers_cursor() -> None:
     seen, news = frame(BASE_NS, b"seen\n"), frame(BASE_NS, b"same nanosecond\n")
-    store = Store({ID: LogCursor({"1": Mark(BASE_NS, 1)})})
+    store = Store({ID: LogCursor({"1": LogPosition(BASE_NS, 1)})})
     with following([HEAD + chunk(seen + news)], store) as (engine, _):
         eventually(lambda: store.lines, "the news")
         assert store.texts() == ["same nanosecond"]
@@ -223,7 +223,7 @@ def test_a_new_start_opens_a_log_anew_that_did_not_end_with_the_old_one() -> Non
     with following([HEAD, HEAD + chunk(frame(BASE_NS + 9, b"second life\n"))], store) as (engine, followers):
         eventually(lambda: engine.asked, "the first reading")
         restarted = datetime.fromtimestamp(BASE_NS / 1e9 + 60, UTC)
-        followers.set_targets({ID: Target("web-1", "web", "shop", started_at=restarted)})
+        followers.set_targets({ID: LogSource("web-1", "web", "shop", started_at=restarted)})
         eventually(lambda: store.lines, "the second life")
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.engine.http_stream import Answer, BadHttpError
+from sidecar.engine.http_stream import BadHttpError, StreamResponse
 from tests.unit.logs.log_samples import END, HEAD, chunk
 
 
-def read(raw: bytes, step: int) -> tuple[Answer, bytes]:
-    answer = Answer()
+def read(raw: bytes, step: int) -> tuple[StreamResponse, bytes]:
+    answer = StreamResponse()
     return answer, b"".join(answer.feed(raw[start : start + step]) for start in range(0, len(raw), step))
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from sidecar.model.incident import Evidence, Incident, Kind, Severity
+from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, Severity
 
 NOW = datetime(2026, 11, 22, 15, 4, 5, tzinfo=UTC)
 
@@ -20,7 +20,7 @@ def later(seconds: float) -> datetime:
     return NOW + timedelta(seconds=seconds)
 
 
-def incident(number: int = 1, kind: Kind = Kind.OOM_KILL, **changes: Any) -> Incident:
+def incident(number: int = 1, kind: IncidentKind = IncidentKind.OOM_KILL, **changes: Any) -> Incident:
     made = Incident(
         id=f"{kind}-{number}",
         kind=kind,
@@ -30,7 +30,7 @@ def incident(number: int = 1, kind: Kind = Kind.OOM_KILL, **changes: Any) -> Inc
         project="locust",
         service="locust-worker",
         container=f"locust-locust-worker-{number}",
-        evidence=(Evidence("log", "its last lines", lines=("secret",)),),
+        evidence=(EvidenceItem("log", "its last lines", lines=("secret",)),),
     )
     return replace(made, **changes)
 

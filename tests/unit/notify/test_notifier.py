@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from sidecar.model.incident import Kind
+from sidecar.model.incident import IncidentKind
 from sidecar.notify import notifier
 from sidecar.notify.make import make_notifier
 from sidecar.notify.message import Message, Tone
 from sidecar.notify.notifier import MOST_MESSAGES, MOST_QUEUED, MOST_TRIES, Notifier
-from sidecar.notify.pager import Pager
+from sidecar.notify.pager import AlertPolicy
 from sidecar.settings.monitor import WatchSettings
 from tests.unit.notify.alerts import NOW, incident
 
@@ -54,11 +54,11 @@ class Fake:
         self.closed.set()
 
 
-class Immediate(Pager):
+class Immediate(AlertPolicy):
     """A pager that makes one message of each batch, at once."""
 
     def __init__(self) -> None:
-        super().__init__("locust", tuple(Kind), 0)
+        super().__init__("locust", tuple(IncidentKind), 0)
 
 
 @pytest.fixture

@@ -7,19 +7,19 @@ from datetime import timedelta
 
 import pytest
 
-from sidecar.model.incident import FINAL, Kind, Severity
+from sidecar.model.incident import FINAL, IncidentKind, Severity
 from sidecar.notify.message import MOST_LINES, Message, Tone
-from sidecar.notify.pager import GAP_SECONDS, GATHER_SECONDS, MOST_KNOWN, MOST_PENDING, Pager
+from sidecar.notify.pager import GAP_SECONDS, GATHER_SECONDS, MOST_KNOWN, MOST_PENDING, AlertPolicy
 from tests.unit.notify.alerts import incident, later
 
 COOLDOWN = 300.0
 
 
-def pager(*kinds: Kind) -> Pager:
-    return Pager("locust", kinds or tuple(Kind), COOLDOWN)
+def pager(*kinds: IncidentKind) -> AlertPolicy:
+    return AlertPolicy("locust", kinds or tuple(IncidentKind), COOLDOWN)
 
 
-def drain(one: Pager, start: float, end: float) -> list[tuple[float, Message]]:
+def drain(one: AlertPolicy, start: float, end: float) -> list[tuple[float, Message]]:
     """Every message between two moments, asked for each second."""
     seconds = range(int(start), int(end) + 1)
     return [(float(second), message) for second in seconds if (message := one.due(later(second)))]
@@ -98,7 +98,7 @@ def test_another_kind_of_the_same_service_is_told_at_once() -> None:
     one = pager()
     one.take([incident(1)], later(0))
     drain(one, 0, 5)
-    one.take([incident(1, Kind.WORKER_LOST)], later(20))
+    one.take([incident(1, IncidentKind.WORKER_LOST)], later(20))
     assert [message.title for _, message in drain(one, 20, 30)] == ["[locust] 1 worker lost"]
 
 
@@ -112,7 +112,7 @@ def test_an_incident_of_no_service_is_kept_apart_by_its_container() -> None:
 
 def test_the_end_of_what_was_told_is_told() -> None:
     one = pager()
-    high = incident(1, Kind.MEMORY_HIGH, severity=Severity.WARN)
+    high = incident(1, IncidentKind.MEMORY_HIGH, severity=Severity.WARN)
     one.take([high], later(0))
     ((_, message),) = drain(one, 0, 20)
     assert (message.title, message.tone) == ("[locust] 1 container near its memory limit", Tone.WARNING)
@@ -127,16 +127,16 @@ def test_the_end_of_what_was_told_is_told() -> None:
 
 def test_what_began_and_ended_before_anybody_was_told_has_no_second_message() -> None:
     one = pager()
-    high = incident(1, Kind.MEMORY_HIGH)
+    high = incident(1, IncidentKind.MEMORY_HIGH)
     one.take([high, replace(high, until=later(1))], later(1))
     assert len(drain(one, 1, 700)) == 1
 
 
 def test_what_began_and_ended_in_the_quiet_is_not_told_and_what_goes_on_is() -> None:
     one = pager()
-    one.take([incident(1, Kind.MEMORY_HIGH)], later(0))
+    one.take([incident(1, IncidentKind.MEMORY_HIGH)], later(0))
     drain(one, 0, 5)
-    passed, lasting = incident(2, Kind.MEMORY_HIGH), incident(3, Kind.MEMORY_HIGH)
+    passed, lasting = incident(2, IncidentKind.MEMORY_HIGH), incident(3, IncidentKind.MEMORY_HIGH)
     one.take([passed, lasting, replace(passed, until=later(20))], later(20))
     ((at, message),) = drain(one, 20, 700)
     assert at >= COOLDOWN
@@ -158,7 +158,7 @@ def test_a_kill_has_no_end_that_is_told() -> None:
 
 def test_begun_and_over_share_a_message() -> None:
     one = pager()
-    high = incident(1, Kind.MEMORY_HIGH)
+    high = incident(1, IncidentKind.MEMORY_HIGH)
     one.take([high], later(0))
     drain(one, 0, 20)
     one.take([incident(2), replace(high, until=later(30))], later(30))
@@ -168,14 +168,14 @@ def test_begun_and_over_share_a_message() -> None:
 
 
 def test_kinds_that_are_not_asked_for_and_our_own_probes_are_left_out() -> None:
-    one = pager(Kind.WORKER_LOST)
-    one.take([incident(1), incident(2, Kind.WORKER_LOST, helper=True)], later(0))
+    one = pager(IncidentKind.WORKER_LOST)
+    one.take([incident(1), incident(2, IncidentKind.WORKER_LOST, helper=True)], later(0))
     assert drain(one, 0, 700) == []
 
 
 def test_what_an_earlier_sidecar_recorded_is_not_told_again_but_its_end_is() -> None:
     one = pager()
-    high = incident(2, Kind.MEMORY_HIGH)
+    high = incident(2, IncidentKind.MEMORY_HIGH)
     one.restore([incident(1), high])
     one.take([incident(1, revision=2), high, replace(high, until=later(5))], later(5))
     assert [message.title for _, message in drain(one, 5, 700)] == ["[locust] over: 1 container near its memory limit"]
@@ -191,8 +191,8 @@ def test_memory_is_bounded_and_what_does_not_fit_is_counted() -> None:
     assert len(one._known) == MOST_KNOWN
 
 
-@pytest.mark.parametrize("kind", list(Kind))
-def test_each_kind_has_words_for_one_and_for_many(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", list(IncidentKind))
+def test_each_kind_has_words_for_one_and_for_many(kind: IncidentKind) -> None:
     for count in (1, 2):
         one = pager()
         one.take([incident(number, kind) for number in range(count)], later(0))

@@ -12,7 +12,7 @@ import pytest
 from apprise.plugins.slack import NotifySlack
 
 from sidecar.notify import send
-from sidecar.notify.courier import Courier
+from sidecar.notify.courier import MessageSender
 from sidecar.notify.message import Message, Tone
 from tests.unit.notify.alerts import Receiver, dead_port
 
@@ -32,13 +32,15 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def courier() -> Iterator[Courier]:
-    made = Courier(os.environ)
+def courier() -> Iterator[MessageSender]:
+    made = MessageSender(os.environ)
     yield made
     made.close()
 
 
-def test_a_plain_webhook_gets_json_with_its_path_and_query_as_they_were(courier: Courier, receiver: Receiver) -> None:
+def test_a_plain_webhook_gets_json_with_its_path_and_query_as_they_were(
+    courier: MessageSender, receiver: Receiver
+) -> None:
     assert courier.send([f"http://127.0.0.1:{receiver.port}/hook/a%20b?token=x%26y&verify=no"], MESSAGE) == ("",)
     ((path, body),) = receiver.got
     assert path == "/hook/a%20b?token=x%26y&verify=no"
@@ -63,7 +65,7 @@ def test_slack_gets_its_own_format_and_names_cannot_call_the_channel(
 
 
 def test_a_dead_and_a_refusing_receiver_do_not_keep_the_message_from_the_others(
-    courier: Courier, receiver: Receiver
+    courier: MessageSender, receiver: Receiver
 ) -> None:
     refusing, broken = Receiver(403), Receiver(500)
     broken.pause_seconds = 0.3  # its answer comes last: the others' must not be taken for it
@@ -80,7 +82,7 @@ def test_a_dead_and_a_refusing_receiver_do_not_keep_the_message_from_the_others(
 def test_a_receiver_that_never_ends_its_answer_is_left_and_the_others_count(receiver: Receiver) -> None:
     slow = Receiver()
     slow.dribbles = True
-    courier = Courier(os.environ, timeout_seconds=3)
+    courier = MessageSender(os.environ, timeout_seconds=3)
     try:
         urls = [f"http://127.0.0.1:{port}/x" for port in (slow.port, receiver.port)]
         assert courier.send(urls, MESSAGE) == ("no answer in time", "")
@@ -88,7 +90,7 @@ def test_a_receiver_that_never_ends_its_answer_is_left_and_the_others_count(rece
         slow.close()
 
 
-def test_urls_are_checked_without_sending_anything(courier: Courier, receiver: Receiver) -> None:
+def test_urls_are_checked_without_sending_anything(courier: MessageSender, receiver: Receiver) -> None:
     urls = [f"http://127.0.0.1:{receiver.port}/x", SLACK, "carrier-pigeon://coop", "slack://too-short"]
     assert courier.send(urls, None) == ("", "", "not understood by Apprise", "not understood by Apprise")
     assert receiver.got == []
@@ -96,7 +98,7 @@ def test_urls_are_checked_without_sending_anything(courier: Courier, receiver: R
 
 def test_closing_ends_what_is_under_way(receiver: Receiver) -> None:
     receiver.dribbles = True
-    courier = Courier(os.environ, timeout_seconds=60)
+    courier = MessageSender(os.environ, timeout_seconds=60)
     answers: list[tuple[str, ...]] = []
     thread = threading.Thread(
         target=lambda: answers.append(courier.send([f"http://127.0.0.1:{receiver.port}/x"], MESSAGE))
@@ -114,7 +116,7 @@ def test_secrets_are_in_neither_arguments_nor_environment_of_the_process(
 ) -> None:
     monkeypatch.setenv("ALERT_URLS", "https://hunter2.example/")
     receiver.dribbles = True
-    courier = Courier(os.environ, timeout_seconds=60)
+    courier = MessageSender(os.environ, timeout_seconds=60)
     thread = threading.Thread(target=courier.send, args=([f"http://127.0.0.1:{receiver.port}/T0KEN"], MESSAGE))
     thread.start()
     try:

@@ -77,8 +77,8 @@ class Steps:
 def main() -> None:
     before = contexts()
     said = [
-        shared_tls.install(shared_tls.Settings.from_environ(os.environ)),
-        connections.install(connections.Settings.from_environ(os.environ)),
+        shared_tls.install(shared_tls.TlsSettings.from_environ(os.environ)),
+        connections.install(connections.ConnectionSettings.from_environ(os.environ)),
     ]
     steps = Steps()
     outcomes = [steps.run(step) for step in json.load(sys.stdin)]

@@ -18,7 +18,7 @@ from locust import FastHttpUser, constant, task
 from locust.env import Environment
 from locust.event import Events
 
-from locust_kit.plugin import Master
+from locust_kit.plugin import MasterPart
 
 RUNS = 50
 
@@ -59,7 +59,7 @@ def main() -> None:
     os.environ.update(KIT_PUSH_URL=f"http://127.0.0.1:{serving(receiver)}/v1", KIT_PUSH_KEY_FILE=str(folder / "key"))
     environment = Environment(user_classes=[Shopper], events=Events())
     runner = environment.create_local_runner()
-    Master(environment, {}).listen()
+    MasterPart(environment, {}).listen()
     found = {}
     for run in range(1, RUNS + 1):
         runner.start(2, 100)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from locust import FastHttpUser
 from locust.clients import LocustHttpAdapter
-from locust_kit.connections import Retried, Settings, install, told
+from locust_kit.connections import ConnectionSettings, Retried, install, told
 
 from tests.unit.plugin.conftest import World
 from tests.unit.plugin.https_servers import Server, full, silent
@@ -184,16 +184,20 @@ def test_a_retry_is_told_once() -> None:
 
 
 def test_unset_and_empty_variables_leave_all_to_locust() -> None:
-    assert Settings.from_environ({}) == Settings.from_environ({"KIT_READ_TIMEOUT": ""}) == Settings()
+    assert (
+        ConnectionSettings.from_environ({})
+        == ConnectionSettings.from_environ({"KIT_READ_TIMEOUT": ""})
+        == ConnectionSettings()
+    )
     before = dict(vars(FastHttpUser)), dict(vars(LocustHttpAdapter))
-    assert install(Settings()) == "connections: as Locust has them"
+    assert install(ConnectionSettings()) == "connections: as Locust has them"
     assert before == (dict(vars(FastHttpUser)), dict(vars(LocustHttpAdapter)))
 
 
 def test_all_four_are_read() -> None:
     environ = {"CONNECT_TIMEOUT": "1.5", "READ_TIMEOUT": "30", "POOL_SIZE": "20", "RETRIES": "2"}
-    found = Settings.from_environ({f"KIT_{name}": value for name, value in environ.items()})
-    assert found == Settings(1.5, 30.0, 20, 2)
+    found = ConnectionSettings.from_environ({f"KIT_{name}": value for name, value in environ.items()})
+    assert found == ConnectionSettings(1.5, 30.0, 20, 2)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +212,7 @@ def test_all_four_are_read() -> None:
 )
 def test_a_value_that_cannot_be_is_named(name: str, value: str, said: str) -> None:
     with pytest.raises(ValueError, match=f"KIT_{name} must be .*{said}, not '{re.escape(value)}'"):
-        Settings.from_environ({f"KIT_{name}": value})
+        ConnectionSettings.from_environ({f"KIT_{name}": value})
 
 
 def test_what_is_set_is_said() -> None:
@@ -225,7 +229,7 @@ def test_a_locust_of_another_make_stays_as_it_is(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delattr(FastHttpUser, "max_retries")
     monkeypatch.setattr(LocustHttpAdapter, "__init__", init)
     before = dict(vars(FastHttpUser)), dict(vars(LocustHttpAdapter))
-    line = install(Settings(1, 1, 1, 1))
+    line = install(ConnectionSettings(1, 1, 1, 1))
     assert line.startswith("FastHttpUser stays as Locust has it: AttributeError: ")
     assert "; HttpUser stays as Locust has it: TypeError: " in line
     assert before == (dict(vars(FastHttpUser)), dict(vars(LocustHttpAdapter)))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from locust_kit import given
 from locust_kit.memory import Memory
-from locust_kit.push.settings import Settings as PushSettings
+from locust_kit.push.settings import PushSettings
 
 
 @pytest.fixture(autouse=True)

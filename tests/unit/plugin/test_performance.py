@@ -7,7 +7,7 @@ import random
 
 import pytest
 from locust_kit import performance
-from locust_kit.performance import Limits, Performance, Sketch
+from locust_kit.performance import Performance, Sketch, SlowLimits
 
 
 def nearest_rank(samples: list[float], share: float) -> float:
@@ -49,8 +49,8 @@ def test_a_time_of_nothing_is_counted() -> None:
 
 def test_reports_of_workers_add_up_to_what_one_would_have_seen() -> None:
     chance = random.Random(7)  # noqa: S311
-    alone, master = Performance(Limits()), Performance(Limits())
-    workers = [Performance(Limits()) for _ in range(3)]
+    alone, master = Performance(SlowLimits()), Performance(SlowLimits())
+    workers = [Performance(SlowLimits()) for _ in range(3)]
     for number in range(3000):
         request = ("GET", f"/{number % 4}", chance.lognormvariate(6, 2))
         exception = ValueError() if number % 7 == 0 else None
@@ -67,7 +67,7 @@ def test_reports_of_workers_add_up_to_what_one_would_have_seen() -> None:
 
 
 def test_good_and_failed_requests_are_apart() -> None:
-    seen = Performance(Limits())
+    seen = Performance(SlowLimits())
     seen.on_request("GET", "/", 10.0)
     seen.on_request("GET", "/", 5000.0, exception=TimeoutError())
     seen.on_request("GET", "/", None)
@@ -78,7 +78,7 @@ def test_good_and_failed_requests_are_apart() -> None:
 
 
 def test_bottlenecks_are_by_time_spent_in_slow_requests_and_of_several() -> None:
-    seen = Performance(Limits(slow_ms=100, more_than=2, top=2))
+    seen = Performance(SlowLimits(slow_ms=100, more_than=2, top=2))
     for name, times in {
         "/few": [9000.0, 9000.0],
         "/many": [200.0] * 30,
@@ -95,14 +95,14 @@ def test_bottlenecks_are_by_time_spent_in_slow_requests_and_of_several() -> None
 
 
 def test_nothing_slow_says_nothing() -> None:
-    seen = Performance(Limits())
+    seen = Performance(SlowLimits())
     seen.on_request("GET", "/", 3000.0)
     assert list(seen.lines()) == []
 
 
 def test_names_without_end_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(performance, "MOST_ENDPOINTS", 10)
-    seen = Performance(Limits())
+    seen = Performance(SlowLimits())
     for number in range(100):
         seen.on_request("GET", f"/{number}", 1.0)
     assert len(seen.endpoints) == 11
@@ -110,5 +110,7 @@ def test_names_without_end_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_limits_come_from_the_environment() -> None:
-    assert Limits.of({}) == Limits(3000.0, 5, 5)
-    assert Limits.of({"KIT_SLOW_MS": "250", "KIT_SLOW_REQUESTS": "0", "KIT_SLOW_TOP": "3"}) == Limits(250.0, 0, 3)
+    assert SlowLimits.of({}) == SlowLimits(3000.0, 5, 5)
+    assert SlowLimits.of({"KIT_SLOW_MS": "250", "KIT_SLOW_REQUESTS": "0", "KIT_SLOW_TOP": "3"}) == SlowLimits(
+        250.0, 0, 3
+    )

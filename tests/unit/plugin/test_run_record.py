@@ -14,8 +14,8 @@ from locust import LoadTestShape, User
 from locust.env import Environment
 from locust.runners import MasterRunner
 from locust_kit import form_field, plan, plugin, run_folder
-from locust_kit.failures.part import Account
-from locust_kit.run_record import RunRecord
+from locust_kit.failures.part import FailureAccount
+from locust_kit.run_record import RunRecorder
 
 
 class Master(MasterRunner):
@@ -47,14 +47,14 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Environment:
     return made
 
 
-def recorded(environment: Environment) -> tuple[RunRecord, run_folder.Run]:
-    record = RunRecord(environment, Account(environment))
+def recorded(environment: Environment) -> tuple[RunRecorder, run_folder.RunIdentity]:
+    record = RunRecorder(environment, FailureAccount(environment))
     run = run_folder.begin(datetime.now(UTC))
     record.begin(run, {"host": environment.host, "judge": {"thresholds": "p95<800"}})
     return record, run
 
 
-def read(run: run_folder.Run, name: str) -> Any:
+def read(run: run_folder.RunIdentity, name: str) -> Any:
     return json.loads((run_folder.RUNS / run.run_id / name).read_text())
 
 
@@ -163,7 +163,7 @@ def test_a_disk_that_is_full_is_one_warning_and_the_run_goes_on(
 
 def test_by_what_to_judge_comes_with_the_order_to_start_else_from_the_environment() -> None:
     options = SimpleNamespace()
-    judging = plan.Judging(options, {"KIT_THRESHOLDS": "p95<1s", "KIT_FAIL_RATIO": "1%", "KIT_ON_INVALID": ""})
+    judging = plan.RunCriteria(options, {"KIT_THRESHOLDS": "p95<1s", "KIT_FAIL_RATIO": "1%", "KIT_ON_INVALID": ""})
     assert judging.of_this_run() == {"thresholds": "p95<1s", "fail_ratio": "1%"}
     options.kit_judge = '{"thresholds": "", "fail_ratio_limit": 0.5}'
     assert judging.of_this_run() == {"thresholds": "", "fail_ratio": "1%", "fail_ratio_limit": 0.5}
@@ -184,7 +184,7 @@ def test_a_field_of_the_form_is_taken_once() -> None:
 
 def plugin_of(environment: Environment) -> Any:
     """The plugin's part on a master, without its listeners."""
-    made: Any = plugin.Master.__new__(plugin.Master)
+    made: Any = plugin.MasterPart.__new__(plugin.MasterPart)
     made._environment = environment
     return made
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from locust.clients import HttpSession, LocustHttpAdapter
 from locust.contrib.fasthttp import FastHttpSession
-from locust_kit.shared_tls import Contexts, Settings, install
+from locust_kit.shared_tls import Contexts, TlsSettings, install
 
 from tests.unit.plugin.conftest import World
 from tests.unit.plugin.https_servers import Proxy
@@ -98,7 +98,7 @@ def test_a_requests_own_verify_argument_counts(world: World) -> None:
 def test_a_private_ca_is_trusted_besides_the_public_ones(world: World) -> None:
     public, both = (
         Contexts(settings).for_requests(verify=True, cert=None)
-        for settings in (Settings(), Settings(ca=world.authority.path))
+        for settings in (TlsSettings(), TlsSettings(ca=world.authority.path))
     )
     assert len(both.get_ca_certs()) == len(public.get_ca_certs()) + 1 > 2
 
@@ -122,12 +122,12 @@ def test_sharing_can_be_turned_off_and_the_private_ca_stays(world: World) -> Non
 
 def test_with_nothing_set_and_sharing_off_nothing_changes() -> None:
     before = (FastHttpSession.__init__, HttpSession.__init__)
-    assert install(Settings(share=False)) == "TLS and proxy: as Locust has them"
+    assert install(TlsSettings(share=False)) == "TLS and proxy: as Locust has them"
     assert before == (FastHttpSession.__init__, HttpSession.__init__)
 
 
 def test_a_context_is_made_once_for_each_kind() -> None:
-    contexts = Contexts(Settings())
+    contexts = Contexts(TlsSettings())
     assert contexts.for_fast(insecure=True) is contexts.for_fast(insecure=True)
     assert contexts.for_fast(insecure=True) is not contexts.for_fast(insecure=False)
     assert contexts.for_requests(verify=True, cert="a") is contexts.for_requests(verify=True, cert="b")
@@ -212,8 +212,8 @@ def test_a_proxy_of_the_users_own_wins(world: World, proxy: Proxy) -> None:
 
 
 def test_unset_and_empty_variables_are_the_defaults() -> None:
-    assert Settings.from_environ({}) == Settings()
-    assert Settings.from_environ({"KIT_TLS_CA": "", "KIT_SHARE_TLS": ""}) == Settings()
+    assert TlsSettings.from_environ({}) == TlsSettings()
+    assert TlsSettings.from_environ({"KIT_TLS_CA": "", "KIT_SHARE_TLS": ""}) == TlsSettings()
 
 
 @pytest.mark.parametrize(
@@ -229,19 +229,19 @@ def test_unset_and_empty_variables_are_the_defaults() -> None:
 )
 def test_a_value_that_cannot_be_is_named_and_no_password_with_it(name: str, value: str, said: str) -> None:
     with pytest.raises(ValueError, match=said) as raised:
-        Settings.from_environ({f"KIT_{name}": value})
+        TlsSettings.from_environ({f"KIT_{name}": value})
     assert "secret" not in str(raised.value)
 
 
 def test_the_proxys_password_is_in_no_repr() -> None:
-    assert "secret" not in repr(Settings(proxy="http://me:secret@host:3128"))
+    assert "secret" not in repr(TlsSettings(proxy="http://me:secret@host:3128"))
 
 
 @pytest.mark.parametrize(
-    ("name", "made"), [("CA", lambda path: Settings(ca=path)), ("CERT", lambda path: Settings(cert=path))]
+    ("name", "made"), [("CA", lambda path: TlsSettings(ca=path)), ("CERT", lambda path: TlsSettings(cert=path))]
 )
 def test_a_file_that_cannot_be_used_is_named_and_nothing_changes(
-    tmp_path: Path, name: str, made: Callable[[str], Settings]
+    tmp_path: Path, name: str, made: Callable[[str], TlsSettings]
 ) -> None:
     before = (FastHttpSession.__init__, HttpSession.__init__)
     text = tmp_path / "notes.pem"
@@ -255,7 +255,7 @@ def test_a_file_that_cannot_be_used_is_named_and_nothing_changes(
 def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked_for_it(world: World, tmp_path: Path) -> None:
     key = world.authority.locked(world.one_client, tmp_path)
     with pytest.raises(ValueError, match=re.escape(f"with KIT_TLS_KEY={key} cannot be used: ")):
-        install(Settings(cert=world.one_client.certificate, key=key))
+        install(TlsSettings(cert=world.one_client.certificate, key=key))
 
 
 def other_init(_self: object, _base_url: str, _request_event: object, _user: object) -> None:
@@ -270,7 +270,7 @@ def test_a_locust_of_another_make_stays_as_it_is(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(FastHttpSession, "__init__", other_init)
     monkeypatch.setattr(LocustHttpAdapter, "build_connection_pool_key_attributes", no_choice)
     before = HttpSession.__init__
-    line = install(Settings())
+    line = install(TlsSettings())
     assert line == (
         "FastHttpUser stays as Locust has it: KeyError: 'insecure'; "
         "HttpUser stays as Locust has it: RuntimeError: another requests"
@@ -283,5 +283,5 @@ def test_a_locust_of_another_make_stays_as_it_is(monkeypatch: pytest.MonkeyPatch
 def test_sessions_that_do_not_ask_for_the_context_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Contexts, "used", False)
     before = (FastHttpSession.__init__, HttpSession.__init__)
-    assert install(Settings()).count("its sessions do not ask for the shared contexts") == 2
+    assert install(TlsSettings()).count("its sessions do not ask for the shared contexts") == 2
     assert before == (FastHttpSession.__init__, HttpSession.__init__)

@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from markdown_it import MarkdownIt
 from PIL import Image
 
-from sidecar.model.incident import Kind
+from sidecar.model.incident import IncidentKind
 from sidecar.model.run_record import RunRecord
 from sidecar.report import compared
 from sidecar.report import document as report
@@ -65,7 +65,7 @@ def failing(message: str = "503 for /cart/#", names: int = 3) -> RunRecord:
             ],
             "bottlenecks": [{"method": "GET", "name": "/cart", "slow": 7}],
         },
-        incidents=(incident(Kind.OOM_KILL, 30, text=f"an OOM kill {HOSTILE}"),),
+        incidents=(incident(IncidentKind.OOM_KILL, 30, text=f"an OOM kill {HOSTILE}"),),
     )
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sidecar.model.incident import Incident, Kind, Severity
-from sidecar.model.records import Point, Series
+from sidecar.model.incident import Incident, IncidentKind, Severity
+from sidecar.model.records import RecordedSeries, SeriesPoint
 from sidecar.model.run_record import Moment, RunRecord
 
 START = datetime(2026, 11, 27, 1, 2, 3, tzinfo=UTC)
@@ -28,10 +28,10 @@ def moment(second: int, **changes: Any) -> Moment:
 
 def container(
     number: int, *, service: str = "locust-worker", since: int = 0, until: int = LENGTH, **changes: Any
-) -> Series:
-    usual = Point(START, 60 * MIB, 60 * MIB, 70 * MIB, 256 * MIB, 30.0, 35.0, 0.0)
+) -> RecordedSeries:
+    usual = SeriesPoint(START, 60 * MIB, 60 * MIB, 70 * MIB, 256 * MIB, 30.0, 35.0, 0.0)
     points = tuple(replace(usual, at=after(second), **changes) for second in range(since, until + 1, 2))
-    return Series(f"{service}{number}", f"locust-{service}-{number}", "locust", service, number, points)
+    return RecordedSeries(f"{service}{number}", f"locust-{service}-{number}", "locust", service, number, points)
 
 
 def clean(**changes: Any) -> RunRecord:
@@ -64,7 +64,7 @@ def altered(since: int, until: int, **changes: Any) -> tuple[Moment, ...]:
     )
 
 
-def incident(kind: Kind, second: float = 30.0, **changes: Any) -> Incident:
+def incident(kind: IncidentKind, second: float = 30.0, **changes: Any) -> Incident:
     usual = Incident(
         f"{kind}-{second}", kind, Severity.ERROR, after(second), f"{kind} at {second:g} s", service="locust-worker"
     )

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from sidecar.model.incident import Kind
+from sidecar.model.incident import IncidentKind
 from sidecar.model.run_record import Moment
 from sidecar.report.verdict.attribution import LIKELY, NONE, POSSIBLE, UNLIKELY, attribute, gist
 from sidecar.report.verdict.timeline import failures_at, resampled
@@ -35,26 +35,28 @@ def failing(*rates: tuple[int, int, int]) -> tuple[Moment, ...]:
 def test_failures_near_an_incident_against_the_time_that_is_near_it(
     rates: list[tuple[int, int, int]], confidence: str, near: int
 ) -> None:
-    found = attribute(incident(Kind.OOM_KILL, 150), failing(*rates), after(300))
+    found = attribute(incident(IncidentKind.OOM_KILL, 150), failing(*rates), after(300))
     assert found is not None
     assert (found.confidence, found.near) == (confidence, near)
     assert found.time_share == pytest.approx(20 / 300)
 
 
 def test_rates_before_and_after_are_those_outside_of_it() -> None:
-    found = attribute(incident(Kind.OOM_KILL, 150), failing((0, 60, 1), (148, 150, 5), (200, 260, 2)), after(300))
+    found = attribute(
+        incident(IncidentKind.OOM_KILL, 150), failing((0, 60, 1), (148, 150, 5), (200, 260, 2)), after(300)
+    )
     assert found is not None
     assert found.before_per_minute == pytest.approx(60 * 60 / 140, abs=0.1)
     assert found.after_per_minute == pytest.approx(60 * 120 / 140, abs=0.1)
 
 
 def test_without_a_timeline_nothing_is_said() -> None:
-    assert attribute(incident(Kind.OOM_KILL), (), after(60)) is None
+    assert attribute(incident(IncidentKind.OOM_KILL), (), after(60)) is None
 
 
 def test_one_sentence_tells_a_failing_target_from_failing_generators() -> None:
-    lost = attribute(incident(Kind.OOM_KILL, 150), failing((148, 156, 10)), after(300))
-    spread = attribute(incident(Kind.OOM_KILL, 150), failing((0, 301, 1)), after(300))
+    lost = attribute(incident(IncidentKind.OOM_KILL, 150), failing((148, 156, 10)), after(300))
+    spread = attribute(incident(IncidentKind.OOM_KILL, 150), failing((0, 301, 1)), after(300))
     assert lost
     assert spread
     assert gist(0, [], incidents=0, of_generator=0) == "No request failed."

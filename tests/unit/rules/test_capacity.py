@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.model.records import Series
+from sidecar.model.records import RecordedSeries
 from sidecar.report.verdict.capacity import Measured, advise, measure
 from tests.unit.rules.run_scene import MIB, clean, container
 
@@ -16,7 +16,7 @@ MEASURED = Measured(
 )  # fmt: skip
 
 
-def grown(number: int, to_mib: int, cpu: float) -> Series:
+def grown(number: int, to_mib: int, cpu: float) -> RecordedSeries:
     """A worker of 60 MiB before its users."""
     flat = container(number, cpu_percent=cpu)
     first, *rest = flat.points

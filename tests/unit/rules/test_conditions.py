@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sidecar.incidents.conditions import Conditions
-from sidecar.model.incident import FINAL, PROVISIONAL, Incident, Kind, Reason, Severity
-from sidecar.model.snapshot import Container, Endpoint, Locust, Snapshot, Worker
+from sidecar.model.incident import FINAL, PROVISIONAL, ExitReason, Incident, IncidentKind, Severity
+from sidecar.model.snapshot import Container, EndpointStats, Locust, Snapshot, Worker
 from sidecar.report.verdict.verdict import invalidating
 from tests.unit.sidecar.sidecar_samples import MIB, NOW, container, locust, snapshot
 
@@ -36,7 +36,7 @@ def rounds(seconds: Iterable[float], **changes: Any) -> list[Snapshot]:
     return [shot(second, worker(**changes)) for second in seconds]
 
 
-def told(incidents: Iterable[Incident]) -> list[tuple[Kind, str, int]]:
+def told(incidents: Iterable[Incident]) -> list[tuple[IncidentKind, str, int]]:
     return [(one.kind, one.state, one.revision) for one in incidents]
 
 
@@ -44,7 +44,7 @@ def test_throttling_is_an_incident_once_it_lasts_ten_seconds() -> None:
     conditions = Conditions()
     assert apply(conditions, *rounds(range(0, 9, 2), throttled_percent=12.0)) == []
     opened = apply(conditions, *rounds([10], throttled_percent=12.0))
-    assert told(opened) == [(Kind.THROTTLED, PROVISIONAL, 1)]
+    assert told(opened) == [(IncidentKind.THROTTLED, PROVISIONAL, 1)]
     assert opened[0].at == NOW
     assert opened[0].until is None
 
@@ -61,7 +61,7 @@ def test_throttling_between_the_two_thresholds_goes_on() -> None:
     apply(conditions, *rounds(range(0, 12, 2), throttled_percent=12.0))
     assert apply(conditions, *rounds(range(12, 60, 2), throttled_percent=4.0)) == []
     closed = apply(conditions, *rounds(range(60, 72, 2), throttled_percent=0.0))
-    assert told(closed) == [(Kind.THROTTLED, FINAL, 2)]
+    assert told(closed) == [(IncidentKind.THROTTLED, FINAL, 2)]
     assert closed[0].until == at(60)
 
 
@@ -77,9 +77,9 @@ def test_memory_is_high_from_ninety_percent_to_below_eighty_five() -> None:
     conditions = Conditions()
     assert apply(conditions, shot(0, worker(memory_percent=89.9))) == []
     opened = apply(conditions, shot(2, worker(memory_percent=90.0)))
-    assert told(opened) == [(Kind.MEMORY_HIGH, PROVISIONAL, 1)]
+    assert told(opened) == [(IncidentKind.MEMORY_HIGH, PROVISIONAL, 1)]
     assert apply(conditions, shot(4, worker(memory_percent=86.0))) == []
-    assert told(apply(conditions, shot(6, worker(memory_percent=84.0)))) == [(Kind.MEMORY_HIGH, FINAL, 2)]
+    assert told(apply(conditions, shot(6, worker(memory_percent=84.0)))) == [(IncidentKind.MEMORY_HIGH, FINAL, 2)]
 
 
 def test_memory_without_a_limit_is_never_high() -> None:
@@ -91,7 +91,7 @@ def test_a_forecast_needs_two_rounds_in_a_row() -> None:
     assert apply(conditions, *rounds([0], oom_eta_seconds=300.0), *rounds([2])) == []
     assert apply(conditions, *rounds([4], oom_eta_seconds=300.0)) == []
     opened = apply(conditions, *rounds([6], oom_eta_seconds=298.0))
-    assert told(opened) == [(Kind.FORECAST, PROVISIONAL, 1)]
+    assert told(opened) == [(IncidentKind.FORECAST, PROVISIONAL, 1)]
     assert "about 5 min" in opened[0].text
 
 
@@ -107,16 +107,16 @@ def test_a_forecast_that_pauses_for_a_round_is_the_same_one() -> None:
 
 def test_an_unhealthy_container_is_an_incident_until_it_is_healthy() -> None:
     conditions = Conditions()
-    assert told(apply(conditions, *rounds([0], health="unhealthy"))) == [(Kind.UNHEALTHY, PROVISIONAL, 1)]
+    assert told(apply(conditions, *rounds([0], health="unhealthy"))) == [(IncidentKind.UNHEALTHY, PROVISIONAL, 1)]
     assert apply(conditions, *rounds([2], health="starting")) == []
-    assert told(apply(conditions, *rounds([4]))) == [(Kind.UNHEALTHY, FINAL, 2)]
+    assert told(apply(conditions, *rounds([4]))) == [(IncidentKind.UNHEALTHY, FINAL, 2)]
 
 
 def test_a_restart_of_the_container_closes_what_it_suffered_from() -> None:
     conditions = Conditions()
     apply(conditions, *rounds([0], memory_percent=95.0))
     found = apply(conditions, *rounds([2], memory_percent=95.0, started_at=at(1)))
-    assert told(found) == [(Kind.MEMORY_HIGH, FINAL, 2), (Kind.MEMORY_HIGH, PROVISIONAL, 1)]
+    assert told(found) == [(IncidentKind.MEMORY_HIGH, FINAL, 2), (IncidentKind.MEMORY_HIGH, PROVISIONAL, 1)]
     assert found[0].id != found[1].id
 
 
@@ -124,7 +124,7 @@ def test_a_restart_of_the_container_closes_what_it_suffered_from() -> None:
 def test_a_container_that_is_no_more_suffers_no_more(after: list[Container]) -> None:
     conditions = Conditions()
     apply(conditions, *rounds([0], memory_percent=95.0))
-    assert told(apply(conditions, shot(2, *after))) == [(Kind.MEMORY_HIGH, FINAL, 2)]
+    assert told(apply(conditions, shot(2, *after))) == [(IncidentKind.MEMORY_HIGH, FINAL, 2)]
 
 
 def test_what_is_stale_neither_opens_nor_closes() -> None:
@@ -153,7 +153,7 @@ def test_full_container_ids_are_taken_where_they_are_known() -> None:
 
 
 def totals(requests: int, failures: int) -> Locust:
-    return locust(0, total=Endpoint("", "Aggregated", requests, failures, 0.0, None))
+    return locust(0, total=EndpointStats("", "Aggregated", requests, failures, 0.0, None))
 
 
 def test_failures_of_the_last_ten_seconds_are_an_incident_from_the_threshold_on() -> None:
@@ -161,7 +161,7 @@ def test_failures_of_the_last_ten_seconds_are_an_incident_from_the_threshold_on(
     calm = [shot(n, master=totals(1000 + 10 * n, 0)) for n in range(0, 12, 2)]
     assert apply(conditions, *calm) == []
     opened = apply(conditions, shot(12, master=totals(1120, 5)))
-    assert told(opened) == [(Kind.FAILURE_RATIO, PROVISIONAL, 1)]
+    assert told(opened) == [(IncidentKind.FAILURE_RATIO, PROVISIONAL, 1)]
     assert "5 of 100" in opened[0].text
 
 
@@ -169,7 +169,7 @@ def test_failures_are_over_below_half_of_the_threshold() -> None:
     conditions = Conditions(0.05)
     apply(conditions, shot(0, master=totals(0, 0)), shot(10, master=totals(100, 10)))
     assert apply(conditions, shot(20, master=totals(200, 13))) == []
-    assert told(apply(conditions, shot(30, master=totals(300, 15)))) == [(Kind.FAILURE_RATIO, FINAL, 2)]
+    assert told(apply(conditions, shot(30, master=totals(300, 15)))) == [(IncidentKind.FAILURE_RATIO, FINAL, 2)]
 
 
 def test_a_silent_master_does_not_end_the_failures() -> None:
@@ -186,10 +186,10 @@ def test_another_run_begins_with_clean_figures() -> None:
 
 def test_a_master_without_totals_is_judged_by_its_rates() -> None:
     opened = apply(Conditions(0.05), shot(0, master=locust(0, rps=100.0, fail_per_second=6.0)))
-    assert told(opened) == [(Kind.FAILURE_RATIO, PROVISIONAL, 1)]
+    assert told(opened) == [(IncidentKind.FAILURE_RATIO, PROVISIONAL, 1)]
 
 
-def end(kind: Kind, seconds: float, reason: Reason | None, **changes: Any) -> Incident:
+def end(kind: IncidentKind, seconds: float, reason: ExitReason | None, **changes: Any) -> Incident:
     made = Incident(
         id=f"{kind}-{seconds}",
         kind=kind,
@@ -207,14 +207,14 @@ def end(kind: Kind, seconds: float, reason: Reason | None, **changes: Any) -> In
 
 
 def restarts(*seconds: float, **changes: Any) -> list[Incident]:
-    return [replace(end(Kind.RESTART, second, Reason.CRASHED), **changes) for second in seconds]
+    return [replace(end(IncidentKind.RESTART, second, ExitReason.CRASHED), **changes) for second in seconds]
 
 
 def test_three_restarts_in_five_minutes_are_a_loop() -> None:
     conditions = Conditions()
     assert apply(conditions, shot(200), recent=restarts(0, 100)) == []
     opened = apply(conditions, shot(290), recent=restarts(0, 100, 280))
-    assert told(opened) == [(Kind.RESTART_LOOP, PROVISIONAL, 1)]
+    assert told(opened) == [(IncidentKind.RESTART_LOOP, PROVISIONAL, 1)]
     assert (opened[0].count, opened[0].at, opened[0].container_id) == (3, NOW, "c" * 64)
 
 
@@ -228,10 +228,12 @@ def test_a_loop_that_goes_on_raises_its_count() -> None:
 def test_a_loop_ends_when_the_restarts_are_long_ago() -> None:
     conditions = Conditions()
     apply(conditions, shot(30), recent=restarts(0, 10, 20))
-    assert told(apply(conditions, shot(400), recent=restarts(0, 10, 20))) == [(Kind.RESTART_LOOP, FINAL, 2)]
+    assert told(apply(conditions, shot(400), recent=restarts(0, 10, 20))) == [(IncidentKind.RESTART_LOOP, FINAL, 2)]
 
 
-@pytest.mark.parametrize("changes", [{"reason": Reason.STOPPED}, {"helper": True}], ids=["by a person", "of a helper"])
+@pytest.mark.parametrize(
+    "changes", [{"reason": ExitReason.STOPPED}, {"helper": True}], ids=["by a person", "of a helper"]
+)
 def test_restarts_that_do_not_count_are_no_loop(changes: dict[str, Any]) -> None:
     assert apply(Conditions(), shot(30), recent=restarts(0, 10, 20, **changes)) == []
 
@@ -244,7 +246,7 @@ def one(worker_id: str = "abc_1", **changes: Any) -> Worker:
     return replace(Worker(worker_id, NAME, "running", 50, 10.0, MIB), **changes)
 
 
-LOST_FOR = [Reason.OOM, Reason.KILLED, Reason.CRASHED, Reason.LOST_MASTER, Reason.UNSEEN]
+LOST_FOR = [ExitReason.OOM, ExitReason.KILLED, ExitReason.CRASHED, ExitReason.LOST_MASTER, ExitReason.UNSEEN]
 
 
 def test_a_worker_that_the_master_misses_is_lost_once_with_its_users() -> None:
@@ -252,30 +254,34 @@ def test_a_worker_that_the_master_misses_is_lost_once_with_its_users() -> None:
     apply(conditions, shot(0, worker(), master=listed(one())))
     gone = listed(one(state="missing", users=0))
     found = apply(conditions, *(shot(n, worker(), master=gone) for n in (2, 4, 6)))
-    assert [(lost.kind, lost.workers, lost.users_lost) for lost in found] == [(Kind.WORKER_LOST, ("abc_1",), 50)]
+    assert [(lost.kind, lost.workers, lost.users_lost) for lost in found] == [
+        (IncidentKind.WORKER_LOST, ("abc_1",), 50)
+    ]
 
 
 @pytest.mark.parametrize("reason", LOST_FOR)
-def test_a_worker_whose_container_died_is_lost_at_once(reason: Reason) -> None:
+def test_a_worker_whose_container_died_is_lost_at_once(reason: ExitReason) -> None:
     conditions = Conditions()
-    death = end(Kind.RESTART, 1, reason)
+    death = end(IncidentKind.RESTART, 1, reason)
     apply(conditions, shot(0, worker(), master=listed(one())))
     found = apply(conditions, shot(2, worker(), master=listed(one())), recent=[death])
-    assert [(lost.kind, lost.cause, lost.at) for lost in found] == [(Kind.WORKER_LOST, death.id, at(1))]
+    assert [(lost.kind, lost.cause, lost.at) for lost in found] == [(IncidentKind.WORKER_LOST, death.id, at(1))]
 
 
 def test_an_oom_kill_is_the_cause_before_the_restart_that_it_led_to() -> None:
     conditions = Conditions()
-    kill = end(Kind.OOM_KILL, 1.1, None, process_survived=False)
+    kill = end(IncidentKind.OOM_KILL, 1.1, None, process_survived=False)
     apply(conditions, shot(0, worker(), master=listed(one())))
-    found = apply(conditions, shot(2, master=listed(one())), recent=[end(Kind.RESTART, 1, Reason.OOM), kill])
+    found = apply(
+        conditions, shot(2, master=listed(one())), recent=[end(IncidentKind.RESTART, 1, ExitReason.OOM), kill]
+    )
     assert found[0].cause == kill.id
     assert "OOM-killed" in found[0].text
 
 
 def test_a_worker_and_the_kill_that_took_it_say_the_same_number_of_users() -> None:
     conditions = Conditions()
-    kill = replace(end(Kind.OOM_KILL, 1, None, process_survived=False), workers=("abc_1",), users_lost=28)
+    kill = replace(end(IncidentKind.OOM_KILL, 1, None, process_survived=False), workers=("abc_1",), users_lost=28)
     apply(conditions, shot(0, worker(), master=listed(one())))
     (lost,) = apply(conditions, shot(2, worker(), master=listed(one(users=30))), recent=[kill])
     assert lost.users_lost == 28
@@ -284,25 +290,25 @@ def test_a_worker_and_the_kill_that_took_it_say_the_same_number_of_users() -> No
 
 def test_an_oom_kill_that_the_main_process_outlived_loses_no_worker() -> None:
     conditions = Conditions()
-    kill = end(Kind.OOM_KILL, 1, None, process_survived=True)
+    kill = end(IncidentKind.OOM_KILL, 1, None, process_survived=True)
     shots = [shot(n, worker(), master=listed(one())) for n in (0, 2, 4)]
     assert apply(conditions, *shots, recent=[kill]) == []
 
 
 def test_a_worker_that_came_after_the_death_is_not_lost_by_it() -> None:
     conditions = Conditions()
-    death = end(Kind.RESTART, 1, Reason.OOM)
+    death = end(IncidentKind.RESTART, 1, ExitReason.OOM)
     assert apply(conditions, shot(3, worker(), master=listed(one("abc_2"))), recent=[death]) == []
 
 
 @pytest.mark.parametrize("state", ["gone", "missing"])
 def test_a_worker_whose_container_was_stopped_by_a_person_left(state: str) -> None:
     conditions = Conditions()
-    death = end(Kind.EXIT, 1, Reason.STOPPED)
+    death = end(IncidentKind.EXIT, 1, ExitReason.STOPPED)
     apply(conditions, shot(0, worker(), master=listed(one())))
     after = listed() if state == "gone" else listed(one(state="missing"))
     found = apply(conditions, shot(2, master=after), recent=[death])
-    assert [left.kind for left in found] == [Kind.WORKER_LEFT]
+    assert [left.kind for left in found] == [IncidentKind.WORKER_LEFT]
 
 
 def test_a_worker_that_quit_left_after_a_moment_of_patience() -> None:
@@ -310,7 +316,7 @@ def test_a_worker_that_quit_left_after_a_moment_of_patience() -> None:
     apply(conditions, shot(0, worker(), master=listed(one())))
     assert apply(conditions, shot(2, worker(), master=listed()), shot(4, worker(), master=listed())) == []
     found = apply(conditions, shot(6, worker(), master=listed()), shot(8, worker(), master=listed()))
-    assert [(left.kind, left.severity) for left in found] == [(Kind.WORKER_LEFT, Severity.INFO)]
+    assert [(left.kind, left.severity) for left in found] == [(IncidentKind.WORKER_LEFT, Severity.INFO)]
 
 
 def test_a_worker_that_the_master_lists_again_has_not_left() -> None:
@@ -341,7 +347,7 @@ def test_a_worker_that_came_back_can_be_lost_again() -> None:
     shots = [shot(2 * n, worker(), master=master) for n, master in enumerate((here, away, here, away, away))]
     found = apply(conditions, *shots)
     lost = {incident.id: incident for incident in found}
-    assert [incident.kind for incident in lost.values()] == [Kind.WORKER_LOST, Kind.WORKER_LOST]
+    assert [incident.kind for incident in lost.values()] == [IncidentKind.WORKER_LOST, IncidentKind.WORKER_LOST]
 
 
 def test_after_a_restart_of_the_sidecar_no_worker_is_told_of_twice() -> None:
@@ -361,7 +367,12 @@ def test_a_lost_remote_worker_is_told_as_such_and_breaks_the_run() -> None:
     apply(conditions, shot(0, worker(), master=listed(one(), FAR)))
     gone = replace(FAR, state="missing", users=0, container=None)
     (lost,) = apply(conditions, *(shot(n, worker(), master=listed(one(), gone)) for n in (2, 4)))
-    assert (lost.kind, lost.container, lost.service, lost.users_lost) == (Kind.WORKER_LOST, None, "locust-worker", 50)
+    assert (lost.kind, lost.container, lost.service, lost.users_lost) == (
+        IncidentKind.WORKER_LOST,
+        None,
+        "locust-worker",
+        50,
+    )
     assert lost.text == ("a remote worker was lost: the master hears nothing of it, 50 users lost with worker load2_3f")
     assert invalidating(at(0), [lost]) == (lost,)
 
@@ -370,7 +381,7 @@ def test_a_remote_worker_that_said_goodbye_left() -> None:
     conditions = Conditions()
     apply(conditions, shot(0, worker(), master=listed(one(), FAR)))
     (left,) = apply(conditions, *(shot(n, worker(), master=listed(one())) for n in (2, 4, 6, 8)))
-    assert (left.kind, left.service) == (Kind.WORKER_LEFT, "locust-worker")
+    assert (left.kind, left.service) == (IncidentKind.WORKER_LEFT, "locust-worker")
     assert left.text.startswith("a remote worker left")
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.report.verdict.decision import Facts, Reason, decide, last_line
+from sidecar.report.verdict.decision import Facts, InvalidReason, decide, last_line
 
-LOST = (Reason("worker_lost", "1 worker went missing during the run"),)
+LOST = (InvalidReason("worker_lost", "1 worker went missing during the run"),)
 
 
 @pytest.mark.parametrize(

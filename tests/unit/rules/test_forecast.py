@@ -12,7 +12,7 @@ import pytest
 
 from sidecar.incidents.forecast import LAST_SECONDS, Forecast
 from sidecar.incidents.forecasts import Forecasts
-from sidecar.incidents.trace import Point, Trace
+from sidecar.incidents.trace import MemoryReading, Trace
 from tests.unit.rules import memory_series as series
 from tests.unit.rules.memory_series import MIB, Noise, Reading, Shape, readings
 from tests.unit.sidecar.sidecar_samples import NOW, container
@@ -164,9 +164,9 @@ def test_what_is_kept_of_a_container_does_not_grow_for_ever() -> None:
 
 def test_the_highest_reading_is_remembered_when_all_else_is_forgotten() -> None:
     trace = Trace()
-    trace.add(Point(0.0, 5.0, 5.0, 5.0))
+    trace.add(MemoryReading(0.0, 5.0, 5.0, 5.0))
     for n in range(1, 20_000):
-        trace.add(Point(float(n), 1.0, 1.0, 1.0))
+        trace.add(MemoryReading(float(n), 1.0, 1.0, 1.0))
     assert trace.highest_before(19_000.0) == 5.0
 
 

@@ -9,12 +9,12 @@ import pytest
 
 from sidecar.incidents.quantiles import Times, least_samples
 from sidecar.model.threshold import parse
-from sidecar.report.verdict.thresholds import Row, judge, rows_of, spreads_of
+from sidecar.report.verdict.thresholds import ThresholdRow, judge, rows_of, spreads_of
 
 ROWS = (
-    Row("GET", "/cart", 90, 9, 9.0, 100.0, 5.0, 900.0),
-    Row("POST", "/cart", 10, 0, 1.0, 200.0, 50.0, 300.0),
-    Row("GET", "/a, b", 100, 1, 10.0, 10.0, 1.0, 20.0),
+    ThresholdRow("GET", "/cart", 90, 9, 9.0, 100.0, 5.0, 900.0),
+    ThresholdRow("POST", "/cart", 10, 0, 1.0, 200.0, 50.0, 300.0),
+    ThresholdRow("GET", "/a, b", 100, 1, 10.0, 10.0, 1.0, 20.0),
 )
 
 
@@ -140,6 +140,6 @@ def test_a_percentile_needs_so_many_samples_that_it_says_something() -> None:
 
 def test_the_documents_of_a_run_are_read_and_an_older_plugins_has_no_percentiles() -> None:
     row = {"method": "GET", "name": "/", "requests": 5, "failures": 1, "requests_per_second": 2.5, "average_ms": 3.0}
-    assert rows_of([row]) == (Row("GET", "/", 5, 1, 2.5, 3.0),)
+    assert rows_of([row]) == (ThresholdRow("GET", "/", 5, 1, 2.5, 3.0),)
     assert spreads_of({"endpoints": [{"method": "GET", "name": "/", "good": {"count": 1}}]}) == ()
     assert Times(1.02).quantile(0.5) is None

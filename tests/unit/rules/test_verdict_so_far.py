@@ -7,18 +7,20 @@ from datetime import timedelta
 
 import pytest
 
-from sidecar.model.incident import Incident, Kind, Reason, Severity
-from sidecar.model.snapshot import Endpoint, Locust, Run
+from sidecar.model.incident import ExitReason, Incident, IncidentKind, Severity
+from sidecar.model.snapshot import EndpointStats, Locust, RunStatus
 from sidecar.report.verdict.verdict import so_far
 from tests.unit.sidecar import sidecar_samples as samples
 
-RUN = Run("run-1", "running", samples.NOW)
+RUN = RunStatus("run-1", "running", samples.NOW)
 LOCUST = Locust(
-    "running", 10, 5.0, 0.0, 0.0, 10.0, 20.0, 2, 2, total=Endpoint("", "Aggregated", 100, 0, 5.0, 20.0)
+    "running", 10, 5.0, 0.0, 0.0, 10.0, 20.0, 2, 2, total=EndpointStats("", "Aggregated", 100, 0, 5.0, 20.0)
 )  # fmt: skip
 
 
-def incident(kind: Kind, seconds: float = 5.0, service: str | None = "locust-worker", **further: object) -> Incident:
+def incident(
+    kind: IncidentKind, seconds: float = 5.0, service: str | None = "locust-worker", **further: object
+) -> Incident:
     at = samples.NOW + timedelta(seconds=seconds)
     made = Incident(f"{kind}{seconds}", kind, Severity.ERROR, at, f"{kind} at {seconds}", service=service)
     return replace(made, **further)  # type: ignore[arg-type]
@@ -47,11 +49,11 @@ def test_failures_beyond_the_limit_fail_it() -> None:
 @pytest.mark.parametrize(
     "made",
     [
-        incident(Kind.OOM_KILL),
-        incident(Kind.RESTART, reason=Reason.CRASHED),
-        incident(Kind.WORKER_LOST),
-        incident(Kind.MASTER_RESTART, service="locust-master"),
-        incident(Kind.BLIND, service=None),
+        incident(IncidentKind.OOM_KILL),
+        incident(IncidentKind.RESTART, reason=ExitReason.CRASHED),
+        incident(IncidentKind.WORKER_LOST),
+        incident(IncidentKind.MASTER_RESTART, service="locust-master"),
+        incident(IncidentKind.BLIND, service=None),
     ],
 )
 def test_a_broken_generator_makes_it_invalid_even_when_it_fails_too(made: Incident) -> None:
@@ -63,14 +65,14 @@ def test_a_broken_generator_makes_it_invalid_even_when_it_fails_too(made: Incide
 @pytest.mark.parametrize(
     "made",
     [
-        incident(Kind.OOM_KILL, seconds=-5),
-        incident(Kind.OOM_KILL, service="shop-db"),
-        incident(Kind.OOM_KILL, count=0),
-        incident(Kind.OOM_KILL, helper=True),
-        incident(Kind.EXIT, reason=Reason.STOPPED),
-        incident(Kind.WORKER_LEFT),
-        incident(Kind.BLIND, service=None, severity=Severity.INFO),
-        incident(Kind.THROTTLED),
+        incident(IncidentKind.OOM_KILL, seconds=-5),
+        incident(IncidentKind.OOM_KILL, service="shop-db"),
+        incident(IncidentKind.OOM_KILL, count=0),
+        incident(IncidentKind.OOM_KILL, helper=True),
+        incident(IncidentKind.EXIT, reason=ExitReason.STOPPED),
+        incident(IncidentKind.WORKER_LEFT),
+        incident(IncidentKind.BLIND, service=None, severity=Severity.INFO),
+        incident(IncidentKind.THROTTLED),
     ],
 )
 def test_what_is_not_the_runs_own_misfortune_leaves_it_alone(made: Incident) -> None:
@@ -80,9 +82,9 @@ def test_what_is_not_the_runs_own_misfortune_leaves_it_alone(made: Incident) -> 
 
 
 def test_consequences_stand_behind_their_cause_and_the_gravest_is_first() -> None:
-    kill = incident(Kind.OOM_KILL, seconds=6)
-    restart = incident(Kind.RESTART, seconds=7, cause=kill.id)
-    master = incident(Kind.MASTER_RESTART, seconds=9, service="locust-master")
+    kill = incident(IncidentKind.OOM_KILL, seconds=6)
+    restart = incident(IncidentKind.RESTART, seconds=7, cause=kill.id)
+    master = incident(IncidentKind.MASTER_RESTART, seconds=9, service="locust-master")
     verdict = so_far(RUN, LOCUST, [master, restart, kill], 0.0)
     assert verdict is not None
     assert verdict.reasons == (master.text, kill.text)

@@ -16,8 +16,8 @@ from starlette.applications import Starlette
 
 from sidecar.common.errors import LedgerError
 from sidecar.common.times import format_time
-from sidecar.model.incident import FINAL, PROVISIONAL, Incident, Kind
-from sidecar.model.records import Series
+from sidecar.model.incident import FINAL, PROVISIONAL, Incident, IncidentKind
+from sidecar.model.records import RecordedSeries
 from sidecar.monitor.board import Board
 from sidecar.report.runs import folder
 from sidecar.report.runs.folder import NoSuchRunError
@@ -33,7 +33,7 @@ LATER = after(600)
 class Past:
     """A ledger with these incidents and figures."""
 
-    def __init__(self, *incidents: Incident, series: Sequence[Series] = (), fails: bool = False) -> None:
+    def __init__(self, *incidents: Incident, series: Sequence[RecordedSeries] = (), fails: bool = False) -> None:
         self.incidents, self.series, self.fails = incidents, series or (container(1), container(2)), fails
         self.asked = 0
 
@@ -44,7 +44,7 @@ class Past:
             raise LedgerError("the ledger is locked")
         return self.incidents
 
-    def run_containers(self, since: datetime, until: datetime, project: str, points: int) -> Sequence[Series]:
+    def run_containers(self, since: datetime, until: datetime, project: str, points: int) -> Sequence[RecordedSeries]:
         assert (project, points > 0, until > since) == ("locust", True, True)
         return self.series
 
@@ -100,7 +100,7 @@ def test_a_whole_run_passes_and_its_report_is_kept(tmp_path: Path) -> None:
 
 def test_a_run_that_was_cut_off_is_invalid_with_all_that_was_written(tmp_path: Path) -> None:
     written(tmp_path, seconds=40, ends=False, tail='{"at": "2026-11-27T01:0')
-    found = reports(tmp_path, incident(Kind.OOM_KILL, 39.5, service="locust-master")).of(RUN)
+    found = reports(tmp_path, incident(IncidentKind.OOM_KILL, 39.5, service="locust-master")).of(RUN)
     assert (found["verdict"], found["state"], found["duration_seconds"]) == ("INVALID", "broke off", 39.0)
     assert found["judged"]["reasons"][0]["kind"] == "broke_off"
     assert found["figures"]["requests"] == 40
@@ -125,10 +125,10 @@ def test_a_going_run_is_told_and_not_kept(tmp_path: Path) -> None:
 
 def test_a_report_is_not_kept_while_an_incident_may_still_change(tmp_path: Path) -> None:
     path = written(tmp_path)
-    early = incident(Kind.OOM_KILL, 59, state=PROVISIONAL, until=after(59))
+    early = incident(IncidentKind.OOM_KILL, 59, state=PROVISIONAL, until=after(59))
     assert not reports(tmp_path, early).of(RUN)["settled"]
     assert not (path / FILE).exists()
-    assert reports(tmp_path, incident(Kind.OOM_KILL, 59, state=FINAL, until=after(59))).of(RUN)["settled"]
+    assert reports(tmp_path, incident(IncidentKind.OOM_KILL, 59, state=FINAL, until=after(59))).of(RUN)["settled"]
     assert (path / FILE).exists()
 
 

@@ -9,20 +9,29 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.incidents.warnings import Known, warnings
-from sidecar.model.incident import FINAL, Evidence, Incident, Kind, MemorySample, Reason, Severity, identity
+from sidecar.model.incident import (
+    FINAL,
+    EvidenceItem,
+    ExitReason,
+    Incident,
+    IncidentKind,
+    MemorySample,
+    Severity,
+    identity,
+)
 from sidecar.model.observation import Inspected, Listed
 from sidecar.model.snapshot import (
     Blind,
     Container,
-    Endpoint,
+    EndpointStats,
     Failure,
     Host,
     Locust,
     LogLine,
     Node,
-    Run,
+    RunStatus,
     Snapshot,
-    Verdict,
+    VerdictSoFar,
     Warn,
     Worker,
 )
@@ -161,7 +170,7 @@ def snapshot(containers: tuple[Container, ...] = (), locust: Locust | None = Non
         stale=False,
         interval_seconds=2.0,
         engine_read_at=NOW,
-        run=Run("20261122T150205Z-ab12", "running", NOW - timedelta(minutes=2)) if locust else None,
+        run=RunStatus("20261122T150205Z-ab12", "running", NOW - timedelta(minutes=2)) if locust else None,
         services=services(containers),
         containers=containers,
         locust=locust,
@@ -234,7 +243,7 @@ def full_id(short: str) -> str:
     return short.ljust(64, "0")
 
 
-def incident(kind: Kind, at: datetime, text: str, **changes: Any) -> Incident:
+def incident(kind: IncidentKind, at: datetime, text: str, **changes: Any) -> Incident:
     """Make a warning about the third worker, final."""
     home = container("locust-worker", 3)
     made = Incident(
@@ -263,11 +272,11 @@ def oom_story(at: datetime) -> tuple[Incident, ...]:
         for number in range(24, 0, -1)
     )
     kill = incident(
-        Kind.OOM_KILL,
+        IncidentKind.OOM_KILL,
         at,
         "locust-worker-3 was OOM-killed, 2044 of 2048 MiB in use, 50 users lost with worker 000000000564_3f2a…",
         severity=Severity.ERROR,
-        reason=Reason.OOM,
+        reason=ExitReason.OOM,
         exit_code=137,
         process_survived=False,
         raw_events=2,
@@ -277,19 +286,22 @@ def oom_story(at: datetime) -> tuple[Incident, ...]:
         workers=(worker,),
         users_lost=50,
         evidence=(
-            Evidence("kernel_counter", "oom_kill went from 0 to 1", at),
-            Evidence("oom_event", "Docker said oom", at + timedelta(milliseconds=14)),
-            Evidence("exit", "the main process ended with exit code 137", at + timedelta(milliseconds=210)),
-            Evidence("memory", "the last readings before its death", at - timedelta(seconds=2), samples=samples),
-            Evidence("log", "the last lines of its log", lines=tuple(one.text for one in LOGS)),
+            EvidenceItem("kernel_counter", "oom_kill went from 0 to 1", at),
+            EvidenceItem("oom_event", "Docker said oom", at + timedelta(milliseconds=14)),
+            EvidenceItem("exit", "the main process ended with exit code 137", at + timedelta(milliseconds=210)),
+            EvidenceItem("memory", "the last readings before its death", at - timedelta(seconds=2), samples=samples),
+            EvidenceItem("log", "the last lines of its log", lines=tuple(one.text for one in LOGS)),
         ),
     )
     later = at + timedelta(seconds=1)
     restart = incident(
-        Kind.RESTART, later, "locust-worker-3 was restarted: it was ended by an OOM kill (exit code 137)", cause=kill.id
+        IncidentKind.RESTART,
+        later,
+        "locust-worker-3 was restarted: it was ended by an OOM kill (exit code 137)",
+        cause=kill.id,
     )
     lost = incident(
-        Kind.WORKER_LOST,
+        IncidentKind.WORKER_LOST,
         later,
         "locust-worker-3 was lost: its container was OOM-killed",
         severity=Severity.ERROR,
@@ -314,7 +326,7 @@ def oom() -> Snapshot:
     return snapshot(
         containers,
         figures,
-        verdict=Verdict(
+        verdict=VerdictSoFar(
             "INVALID",
             (
                 "locust-worker-3 was OOM-killed, 2044 of 2048 MiB in use, 50 users lost with worker 000000000564_3f2a…",
@@ -324,13 +336,13 @@ def oom() -> Snapshot:
         incidents=(
             *oom_story(NOW - timedelta(seconds=4)),
             incident(
-                Kind.FORECAST,
+                IncidentKind.FORECAST,
                 NOW - timedelta(seconds=31),
                 "locust-worker-2 will run out of memory in about 7 min (1536 of 2048 MiB)",
                 container=leaking.name,
             ),
             incident(
-                Kind.WORKER_LEFT,
+                IncidentKind.WORKER_LEFT,
                 NOW - timedelta(seconds=90),
                 "locust-worker-5 left, no users on worker 000000000566_91cc…",
                 severity=Severity.INFO,
@@ -361,10 +373,10 @@ def blind() -> Snapshot:
         text="Docker's events did not arrive from 15:03:20 UTC on: connection refused",
     )
     told = incident(
-        Kind.BLIND, now.since, "Docker's events did not arrive", container=None, container_id=None, service=None
+        IncidentKind.BLIND, now.since, "Docker's events did not arrive", container=None, container_id=None, service=None
     )
     lost = incident(
-        Kind.UNATTRIBUTED_OOM_KILL,
+        IncidentKind.UNATTRIBUTED_OOM_KILL,
         gap.until or NOW,
         "1 OOM kill on this host that no container can be named for while the sidecar could not see",
         severity=Severity.ERROR,
@@ -385,14 +397,14 @@ def watched() -> Snapshot:
         container("db", 1, project="shop", name="shop-db-1", memory_limit_bytes=None, memory_percent=4.0),
     )
     crash = incident(
-        Kind.EXIT,
+        IncidentKind.EXIT,
         NOW - timedelta(minutes=2),
         "checkout-2 crashed (exit code 1)",
         severity=Severity.ERROR,
         project="shop",
         container="shop-checkout-2",
     )
-    verdict = Verdict("PASS", ("0.00% of 49,481 requests failed, the limit is 1.00%",))
+    verdict = VerdictSoFar("PASS", ("0.00% of 49,481 requests failed, the limit is 1.00%",))
     return snapshot((*stack(4), *theirs), locust(4), watched="shop", incidents=(crash,), verdict=verdict)
 
 
@@ -401,9 +413,9 @@ FAILURES = (
     Failure("POST", "/api/cart", "ConnectionResetError(104, 'Connection reset by peer')", 37, NOW, NOW),
 )
 ENDPOINTS = (
-    Endpoint("GET", "/api/items", 41_022, 1204, 320.5, 51.0),
-    Endpoint("POST", "/api/cart", 8_123, 37, 80.25, 1_250.0),
-    Endpoint("GET", "/", 336, 0, 11.0, 8.0),
+    EndpointStats("GET", "/api/items", 41_022, 1204, 320.5, 51.0),
+    EndpointStats("POST", "/api/cart", 8_123, 37, 80.25, 1_250.0),
+    EndpointStats("GET", "/", 336, 0, 11.0, 8.0),
 )
 
 

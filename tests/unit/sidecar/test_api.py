@@ -13,9 +13,9 @@ from starlette.applications import Starlette
 from sidecar.client.documents import IncidentList
 from sidecar.common.errors import LedgerError
 from sidecar.model import document
-from sidecar.model.incident import Evidence, Incident, Kind, Severity
+from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, Severity
 from sidecar.model.logs import StoredLine
-from sidecar.model.records import Point, RunPoint, Series
+from sidecar.model.records import RecordedSeries, RunPoint, SeriesPoint
 from sidecar.model.snapshot import Blind, Snapshot
 from sidecar.monitor.board import Board
 from sidecar.serve.app import make_app
@@ -25,11 +25,11 @@ from tests.unit.sidecar.sidecar_samples import MIB, NOW, running
 
 INCIDENT = Incident(
     id="0123456789abcdef",
-    kind=Kind.OOM_KILL,
+    kind=IncidentKind.OOM_KILL,
     severity=Severity.ERROR,
     at=NOW - timedelta(minutes=1),
     text="worker 3 was OOM-killed",
-    evidence=(Evidence("log", "its last lines", lines=("one", "two")),),
+    evidence=(EvidenceItem("log", "its last lines", lines=("one", "two")),),
 )
 BLIND = Blind(NOW - timedelta(minutes=5), NOW - timedelta(minutes=4), "sidecar", covered=False, text="it did not run")
 
@@ -39,7 +39,7 @@ class PretendPast:
 
     def __init__(self) -> None:
         self.asked: list[object] = []
-        self.found_series: Sequence[Series] = ()
+        self.found_series: Sequence[RecordedSeries] = ()
         self.found_run: Sequence[RunPoint] = ()
         self.lines: Sequence[StoredLine] = ()
 
@@ -54,7 +54,7 @@ class PretendPast:
         self.asked.append((since, until))
         return [BLIND]
 
-    def series(self, since: datetime, until: datetime, points: int) -> Sequence[Series]:
+    def series(self, since: datetime, until: datetime, points: int) -> Sequence[RecordedSeries]:
         self.asked.append((since, until, points))
         return self.found_series
 
@@ -107,7 +107,7 @@ def test_every_parameter_of_the_incidents_reaches_the_past(past: PretendPast) ->
         kind="oom_kill,restart", project="shop", limit="7", helpers="1",
     )  # fmt: skip
     since, until = datetime(2026, 11, 22, 15, tzinfo=UTC), datetime(2026, 11, 22, 16, tzinfo=UTC)
-    kinds = (Kind.OOM_KILL, Kind.RESTART)
+    kinds = (IncidentKind.OOM_KILL, IncidentKind.RESTART)
     assert past.asked == [IncidentQuery(since, until, kinds, "shop", 7, helpers=True), (since, until)]
 
 
@@ -116,7 +116,7 @@ def test_a_kind_may_be_given_several_times_and_a_plus_unescaped(past: PretendPas
     assert answer.status == 200
     asked = past.asked[0]
     assert isinstance(asked, IncidentQuery)
-    assert asked.kinds == (Kind.EXIT, Kind.RESTART)
+    assert asked.kinds == (IncidentKind.EXIT, IncidentKind.RESTART)
     assert asked.since == datetime(2026, 11, 22, 14, tzinfo=UTC)
 
 
@@ -182,12 +182,12 @@ def test_log_lines_are_found_and_more_is_said(past: PretendPast) -> None:
 
 
 def test_series_are_laid_on_one_axis_with_gaps(past: PretendPast) -> None:
-    def point(seconds: float, used: int, limit: int | None = 512) -> Point:
-        return Point(NOW - timedelta(seconds=seconds), used, used * MIB, used * MIB + 1, limit, 10.0, 90.0, 5.0)
+    def point(seconds: float, used: int, limit: int | None = 512) -> SeriesPoint:
+        return SeriesPoint(NOW - timedelta(seconds=seconds), used, used * MIB, used * MIB + 1, limit, 10.0, 90.0, 5.0)
 
     past.found_series = [
-        Series("a" * 64, "one", "locust", "web", 1, (point(60, 100, 256), point(30, 90), point(29.9, 95))),
-        Series("b" * 64, "two", None, None, None, (point(30, 50, None),)),
+        RecordedSeries("a" * 64, "one", "locust", "web", 1, (point(60, 100, 256), point(30, 90), point(29.9, 95))),
+        RecordedSeries("b" * 64, "two", None, None, None, (point(30, 50, None),)),
     ]
     past.found_run = [RunPoint(NOW - timedelta(seconds=10), "running", 40, 80.5, 0.5, 12.0, None, 3)]
     found = ask(app_over(past, running()), "/api/history", points="60").json

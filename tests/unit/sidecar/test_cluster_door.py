@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from sidecar.cluster.client import LEADER_HEADER
-from sidecar.cluster.teller import Teller
+from sidecar.cluster.teller import NodeStatusPublisher
 from sidecar.model import document
-from sidecar.model.cluster import NodeWord, Reach
+from sidecar.model.cluster import NodeReport, Reach
 from sidecar.monitor.board import Board
 from sidecar.serve.app import make_app
-from sidecar.serve.cluster import Door
+from sidecar.serve.cluster import ClusterAuth
 from tests.unit.sidecar import sidecar_samples as samples
 from tests.unit.sidecar.asking import Answer, _answer
 
@@ -26,8 +26,8 @@ class Sidecar:
 
     def __init__(self) -> None:
         self.board = Board(lambda: samples.NOW)
-        self.teller = Teller("node2", "boot", lambda: samples.NOW, lambda: Reach(samples.NOW, took_ms=0.5))
-        self.app = make_app(self.board, asyncio.Event(), cluster=Door(self.teller, TOKEN))
+        self.teller = NodeStatusPublisher("node2", "boot", lambda: samples.NOW, lambda: Reach(samples.NOW, took_ms=0.5))
+        self.app = make_app(self.board, asyncio.Event(), cluster=ClusterAuth(self.teller, TOKEN))
 
     def look(self) -> None:
         """Make a round of a leader, which shows other nodes' containers too."""
@@ -39,10 +39,10 @@ class Sidecar:
         """Ask with the token, unless other headers are given."""
         return _answer(self.app, "GET", path, query, b"", headers or {"authorization": f"Bearer {TOKEN}"})
 
-    def word(self, leader: str = "node1") -> NodeWord:
+    def word(self, leader: str = "node1") -> NodeReport:
         """What it tells a leader."""
         headers = {"authorization": f"Bearer {TOKEN}", LEADER_HEADER: leader}
-        return document.loads_as(NodeWord, _answer(self.app, "GET", "/api/node", "", b"", headers).body, "word")
+        return document.loads_as(NodeReport, _answer(self.app, "GET", "/api/node", "", b"", headers).body, "word")
 
 
 @pytest.fixture
@@ -89,10 +89,10 @@ def test_incidents_are_told_once_to_whoever_asks_with_the_mark(sidecar: Sidecar)
     mine = samples.oom_story(samples.NOW)[0]
     sidecar.board.record([mine, replace(mine, id="of another node", node="node3")])
     answer = sidecar.ask("/api/node", f"mark={first.mark}")
-    word = document.loads_as(NodeWord, answer.body, "word")
+    word = document.loads_as(NodeReport, answer.body, "word")
     assert [one.id for one in word.incidents] == [mine.id]
     assert (word.mark, word.complete) == (first.mark + 2, True)
-    assert document.loads_as(NodeWord, sidecar.ask("/api/node", f"mark={word.mark}").body, "word").incidents == ()
+    assert document.loads_as(NodeReport, sidecar.ask("/api/node", f"mark={word.mark}").body, "word").incidents == ()
     assert sidecar.ask("/api/node", "mark=x").status == 400
 
 

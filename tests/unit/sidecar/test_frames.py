@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from sidecar.model.incident import Kind
+from sidecar.model.incident import IncidentKind
 from sidecar.model.snapshot import LogLine, Snapshot, Worker
 from sidecar.views.frame import frame
 from sidecar.views.lines import Line, line, text_of, width_of
 from sidecar.views.plain import ascii_only, plain
 from sidecar.views.scene import ContainerLog, Scene
 from sidecar.views.screens import draw, with_footer
-from sidecar.views.state import ViewState, Where
+from sidecar.views.state import ScreenName, ViewState
 from tests.unit.sidecar import sidecar_samples as samples
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -50,12 +50,12 @@ def drawn(snapshot: Snapshot, width: int, height: int | None, trouble: str = "")
     return plain(lines_of(snapshot, width, height, trouble=trouble))
 
 
-def screen(where: Where, width: int, height: int, **more: Any) -> str:
+def screen(where: ScreenName, width: int, height: int, **more: Any) -> str:
     """Draw one of the other screens, over the snapshot of a worker that has just died."""
     snapshot = samples.oom()
-    kill = next(one for one in snapshot.incidents if one.kind is Kind.OOM_KILL)
+    kill = next(one for one in snapshot.incidents if one.kind is IncidentKind.OOM_KILL)
     name = "locust-locust-master-1"
-    state = ViewState(where=where, trail=(Where.MAIN,), incident=kill.id, container=name, **more)
+    state = ViewState(where=where, trail=(ScreenName.MAIN,), incident=kill.id, container=name, **more)
     log = ContainerLog(name, samples.LOGS * 6, samples.NOW)
     return plain(draw(scene_of(snapshot, log=log), state, width=width, height=height, aside=ASIDE).lines)
 
@@ -76,8 +76,8 @@ def test_frame_is_as_it_was_approved(scene: str, size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize("where", [where for where in Where if where is not Where.MAIN])
-def test_screen_is_as_it_was_approved(where: Where, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("where", [where for where in ScreenName if where is not ScreenName.MAIN])
+def test_screen_is_as_it_was_approved(where: ScreenName, size: tuple[int, int]) -> None:
     approve(f"screen-{where}", screen(where, *size), size)
 
 
@@ -99,18 +99,18 @@ def test_no_frame_is_wider_or_higher_than_the_screen(scene: str, width: int, hei
     assert max(width_of(one) for one in lines) <= width
 
 
-@pytest.mark.parametrize("where", Where)
+@pytest.mark.parametrize("where", ScreenName)
 @pytest.mark.parametrize("width", range(40, 251, 30))
 @pytest.mark.parametrize("height", [6, 24, 60])
-def test_every_screen_is_as_high_as_the_terminal_and_no_wider(where: Where, width: int, height: int) -> None:
+def test_every_screen_is_as_high_as_the_terminal_and_no_wider(where: ScreenName, width: int, height: int) -> None:
     lines = screen(where, width, height).splitlines()
     assert len(lines) == height
     assert max(map(cell_len, lines)) <= width
 
 
-@pytest.mark.parametrize("where", Where)
+@pytest.mark.parametrize("where", ScreenName)
 @pytest.mark.parametrize("width", [40, 55, 80, 140])
-def test_every_screen_says_live_stale_or_paused_in_its_title(where: Where, width: int) -> None:
+def test_every_screen_says_live_stale_or_paused_in_its_title(where: ScreenName, width: int) -> None:
     for scene, word in (
         (scene_of(samples.oom()), "● live"),
         (scene_of(samples.stale()), "STALE"),
@@ -298,9 +298,9 @@ def test_a_dead_container_says_why(reason: str | None, wanted: str) -> None:
 
 
 def test_a_new_failure_is_said_while_another_screen_is_open() -> None:
-    assert "OOM kill  locust-worker-3" in screen(Where.HELP, 80, 24)
+    assert "OOM kill  locust-worker-3" in screen(ScreenName.HELP, 80, 24)
     old = Scene(samples.oom(), samples.NOW + timedelta(minutes=2), UTC)
-    assert "OOM kill" not in plain(draw(old, ViewState(where=Where.HELP), width=80, height=24).lines)
+    assert "OOM kill" not in plain(draw(old, ViewState(where=ScreenName.HELP), width=80, height=24).lines)
 
 
 def test_remote_workers_have_rows_of_their_own_on_the_locust_screen_and_are_counted_apart() -> None:
@@ -309,7 +309,9 @@ def test_remote_workers_have_rows_of_their_own_on_the_locust_screen_and_are_coun
     lost = Worker("load3_77", None, "missing", 0, 0.0, 0, remote=True)
     both = replace(figures, workers=(*figures.workers, far, lost), workers_connected=3)
     scene = scene_of(replace(samples.running(), locust=both))
-    text = "\n".join(text_of(row) for row in draw(scene, ViewState(where=Where.LOCUST), width=100, height=40).lines)
+    text = "\n".join(
+        text_of(row) for row in draw(scene, ViewState(where=ScreenName.LOCUST), width=100, height=40).lines
+    )
     assert "workers 2/2 + 1 remote" in text
     rows = [row.split() for row in text.splitlines() if " remote load" in row]
     assert rows == [

@@ -11,7 +11,7 @@ import pytest
 from sidecar.cli import health as command
 from sidecar.common.errors import StackError
 from sidecar.model import document
-from sidecar.model.own import Own
+from sidecar.model.own import SelfMetrics
 from sidecar.model.snapshot import Health, Snapshot
 from sidecar.views import top
 from sidecar.views.lines import text_of
@@ -45,7 +45,7 @@ def test_the_frame_says_what_is_down_first_and_nothing_when_nobody_asks() -> Non
 
 
 def test_prometheus_gets_up_and_time_of_each() -> None:
-    families = own_families(Own(NOW, cpu_seconds=0.0, memory_bytes=0), told(WELL, DOWN))
+    families = own_families(SelfMetrics(NOW, cpu_seconds=0.0, memory_bytes=0), told(WELL, DOWN))
     lines = [line for one in families if "endpoint" in one.name for line in one.lines]
     assert lines == [
         'locust_kit_endpoint_up{endpoint="master"} 1',

@@ -8,14 +8,14 @@ from datetime import UTC, timedelta
 import pytest
 from rich.cells import cell_len
 
-from sidecar.model.incident import Evidence, Kind, MemorySample, Severity
-from sidecar.model.snapshot import Blind, Endpoint, Failure, LogLine, Run, Snapshot, Verdict, Warn
+from sidecar.model.incident import EvidenceItem, IncidentKind, MemorySample, Severity
+from sidecar.model.snapshot import Blind, EndpointStats, Failure, LogLine, RunStatus, Snapshot, VerdictSoFar, Warn
 from sidecar.views.frame import frame
-from sidecar.views.lines import MOST_CHARACTERS, Span, cut, cut_middle, wrapped
+from sidecar.views.lines import MOST_CHARACTERS, TextSpan, cut, cut_middle, wrapped
 from sidecar.views.plain import plain
 from sidecar.views.scene import ContainerLog, Scene
 from sidecar.views.screens import draw
-from sidecar.views.state import ViewState, Where
+from sidecar.views.state import ScreenName, ViewState
 from tests.unit.sidecar import sidecar_samples as samples
 
 CORPUS = {
@@ -61,31 +61,31 @@ def hostile(text: str) -> Snapshot:
         note=text,
         run_id=text,
         evidence=(
-            Evidence(text, text, samples.NOW, (text, text)),
-            Evidence("memory", text, None, (), (MemorySample(samples.NOW, -5, 2**64),)),
+            EvidenceItem(text, text, samples.NOW, (text, text)),
+            EvidenceItem("memory", text, None, (), (MemorySample(samples.NOW, -5, 2**64),)),
         ),
     )
-    other = samples.incident(Kind.EXIT, samples.NOW, text, severity=Severity.ERROR, container=text, cause=text)
+    other = samples.incident(IncidentKind.EXIT, samples.NOW, text, severity=Severity.ERROR, container=text, cause=text)
     return replace(
         samples.running(),
         project=text,
         watched="shop",
         containers=(*samples.stack(2), evil, dead),
-        run=Run(text, text, samples.NOW),
-        verdict=Verdict(text, (text, text)),
+        run=RunStatus(text, text, samples.NOW),
+        verdict=VerdictSoFar(text, (text, text)),
         warnings=(Warn("error", text), Warn("warn", text)),
         incidents=(kill, other),
         blind=(Blind(samples.NOW - timedelta(seconds=9), None, text, covered=False, text=text),),
         failures=(Failure(text, text, text, 2**63, None, samples.NOW),),
-        endpoints=(Endpoint(text, text, 2**63, 5, 1e12, 1e9),),
+        endpoints=(EndpointStats(text, text, 2**63, 5, 1e12, 1e9),),
         logs=(LogLine(samples.NOW, text, text, text), LogLine(None, text, text, text)),
         locust=replace(samples.locust(2), state=text),
     )
 
 
 @pytest.mark.parametrize("name", CORPUS)
-@pytest.mark.parametrize("where", Where)
-def test_hostile_text_breaks_no_screen(name: str, where: Where) -> None:
+@pytest.mark.parametrize("where", ScreenName)
+def test_hostile_text_breaks_no_screen(name: str, where: ScreenName) -> None:
     text = CORPUS[name]
     snapshot = hostile(text)
     log = ContainerLog(text, tuple(snapshot.logs) * 20, samples.NOW, text)
@@ -110,7 +110,7 @@ def test_hostile_text_breaks_no_piped_frame(name: str) -> None:
 
 @pytest.mark.parametrize("name", CORPUS)
 def test_no_span_is_longer_than_a_screen_can_be(name: str) -> None:
-    span = Span(CORPUS[name])
+    span = TextSpan(CORPUS[name])
     assert len(span.text) <= MOST_CHARACTERS
     assert span.text.isprintable()
 
@@ -118,7 +118,7 @@ def test_no_span_is_longer_than_a_screen_can_be(name: str) -> None:
 @pytest.mark.parametrize("name", CORPUS)
 @pytest.mark.parametrize("width", [1, 2, 7, 40])
 def test_cutting_and_wrapping_keep_to_the_width(name: str, width: int) -> None:
-    text = Span(CORPUS[name]).text
+    text = TextSpan(CORPUS[name]).text
     assert cell_len(cut(text, width)) <= width
     assert cell_len(cut_middle(text, width)) <= width
     rows = wrapped(text, width, 3)

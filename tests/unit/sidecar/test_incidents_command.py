@@ -18,21 +18,21 @@ from sidecar.cli.__main__ import main
 from sidecar.client.documents import IncidentList
 from sidecar.common.errors import SettingError
 from sidecar.model import document
-from sidecar.model.incident import Evidence, Incident, Kind, MemorySample, Reason, Severity
+from sidecar.model.incident import EvidenceItem, ExitReason, Incident, IncidentKind, MemorySample, Severity
 from sidecar.model.snapshot import Blind
 from tests.unit.sidecar.sidecar_samples import MIB, NOW, running
 
 ID = "0123456789abcdef"
 KILL = Incident(
     ID,
-    Kind.OOM_KILL,
+    IncidentKind.OOM_KILL,
     Severity.ERROR,
     NOW,
     "locust-worker-1 was OOM-killed",
     until=NOW,
     container="locust-locust-worker-1",
     container_id="c" * 64,
-    reason=Reason.OOM,
+    reason=ExitReason.OOM,
     exit_code=137,
     count=3,
     memory_at_death_bytes=250 * MIB,
@@ -40,11 +40,11 @@ KILL = Incident(
     workers=("abc_1",),
     users_lost=50,
     evidence=(
-        Evidence("memory", "the last readings", samples=(MemorySample(NOW, 240 * MIB, 250 * MIB),)),
-        Evidence("log", "the last lines", lines=("one\x1b[31m", "two")),
+        EvidenceItem("memory", "the last readings", samples=(MemorySample(NOW, 240 * MIB, 250 * MIB),)),
+        EvidenceItem("log", "the last lines", lines=("one\x1b[31m", "two")),
     ),
 )
-HIGH = Incident("f" * 16, Kind.MEMORY_HIGH, Severity.WARN, NOW + timedelta(seconds=9), "worker-2 used 91%")
+HIGH = Incident("f" * 16, IncidentKind.MEMORY_HIGH, Severity.WARN, NOW + timedelta(seconds=9), "worker-2 used 91%")
 
 
 @pytest.fixture(autouse=True)

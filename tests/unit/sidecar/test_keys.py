@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 
 from sidecar.cli.keyboard import decoded, is_begun
-from sidecar.model.incident import Kind
+from sidecar.model.incident import IncidentKind
 from sidecar.model.snapshot import Snapshot
 from sidecar.views.keys import KEYS, foot, pressed
 from sidecar.views.order import SORTS, ordered
 from sidecar.views.plain import plain
 from sidecar.views.scene import Scene
 from sidecar.views.screens import draw
-from sidecar.views.state import ViewState, Where
+from sidecar.views.state import ScreenName, ViewState
 from sidecar.views.stories import stories
 from tests.unit.sidecar import sidecar_samples as samples
 
@@ -27,27 +27,27 @@ def after(*keys: str, state: ViewState | None = None, snapshot: Snapshot | None 
 
 
 def test_no_key_means_two_things_on_one_screen() -> None:
-    for where in Where:
+    for where in ScreenName:
         names = [name for key in KEYS if where in key.where for name in key.names]
         assert len(names) == len(set(names))
 
 
 def test_the_help_screen_has_every_key() -> None:
-    state = ViewState(where=Where.HELP)
+    state = ViewState(where=ScreenName.HELP)
     text = plain(draw(Scene(samples.oom(), samples.NOW, None), state, width=250, height=60).lines)
     for key in KEYS:
         assert f"{key.label:<12}{key.does}" in text
 
 
-@pytest.mark.parametrize("where", Where)
-def test_the_foot_line_names_the_way_out_of_every_screen(where: Where) -> None:
+@pytest.mark.parametrize("where", ScreenName)
+def test_the_foot_line_names_the_way_out_of_every_screen(where: ScreenName) -> None:
     assert ("q", "leaves") in foot(where)
-    assert where is Where.MAIN or foot(where)[0] == ("Esc", "back")
+    assert where is ScreenName.MAIN or foot(where)[0] == ("Esc", "back")
 
 
-@pytest.mark.parametrize("where", Where)
+@pytest.mark.parametrize("where", ScreenName)
 @pytest.mark.parametrize("key", ["q", "Q", "ctrl-c", "ctrl-d"])
-def test_leaving_works_from_every_screen(where: Where, key: str) -> None:
+def test_leaving_works_from_every_screen(where: ScreenName, key: str) -> None:
     assert after(key, state=ViewState(where=where)).leaving
 
 
@@ -122,19 +122,19 @@ def test_a_selected_container_that_is_gone_is_no_selection() -> None:
 
 def test_enter_opens_the_log_of_the_selected_container_and_escape_leads_back() -> None:
     state = after("down", "down", "enter")
-    assert (state.where, state.container) == (Where.LOG, after("down", "down").container)
-    assert after("esc", state=state).where is Where.MAIN
+    assert (state.where, state.container) == (ScreenName.LOG, after("down", "down").container)
+    assert after("esc", state=state).where is ScreenName.MAIN
 
 
 def test_from_the_incidents_to_one_to_its_containers_log_and_all_the_way_back() -> None:
     state = after("i", "enter")
-    assert state.where is Where.INCIDENT
-    kill = next(one for one in samples.oom().incidents if one.kind is Kind.OOM_KILL)
+    assert state.where is ScreenName.INCIDENT
+    kill = next(one for one in samples.oom().incidents if one.kind is IncidentKind.OOM_KILL)
     assert state.incident == kill.id
     state = after("l", state=state)
-    assert (state.where, state.container) == (Where.LOG, kill.container)
+    assert (state.where, state.container) == (ScreenName.LOG, kill.container)
     trail = [after(*["esc"] * number, state=state).where for number in (1, 2, 3)]
-    assert trail == [Where.INCIDENT, Where.INCIDENTS, Where.MAIN]
+    assert trail == [ScreenName.INCIDENT, ScreenName.INCIDENTS, ScreenName.MAIN]
 
 
 def test_the_cursor_of_the_incidents_begins_on_the_newest() -> None:
@@ -145,9 +145,9 @@ def test_the_cursor_of_the_incidents_begins_on_the_newest() -> None:
 
 
 def test_a_screens_own_key_also_closes_it() -> None:
-    assert after("?", "?").where is Where.MAIN
-    assert after("i", "i").where is Where.MAIN
-    assert after("f", "f").where is Where.MAIN
+    assert after("?", "?").where is ScreenName.MAIN
+    assert after("i", "i").where is ScreenName.MAIN
+    assert after("f", "f").where is ScreenName.MAIN
 
 
 def test_a_log_is_scrolled_from_its_end_and_no_further_than_it_reaches() -> None:
@@ -163,8 +163,8 @@ def test_help_is_scrolled_from_its_top() -> None:
     assert after("end", state=state).scroll == 8
 
 
-@pytest.mark.parametrize("where", Where)
-def test_every_key_on_every_screen_of_an_empty_stack_is_harmless(where: Where) -> None:
+@pytest.mark.parametrize("where", ScreenName)
+def test_every_key_on_every_screen_of_an_empty_stack_is_harmless(where: ScreenName) -> None:
     for key in KEYS:
         for name in key.names:
             state = pressed(name, ViewState(where=where), samples.empty())

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from sidecar.cli.feed import Feed
+from sidecar.cli.feed import SnapshotFeed
 from sidecar.cli.live import live
-from sidecar.client.reader import SidecarError
-from sidecar.model.incident import Incident, Kind
+from sidecar.client.reader import MonitorError
+from sidecar.model.incident import Incident, IncidentKind
 from sidecar.model.snapshot import LogLine, Snapshot
 from sidecar.views.lines import Line
 from sidecar.views.plain import plain
-from sidecar.views.state import ViewState, Where
+from sidecar.views.state import ScreenName, ViewState
 from tests.unit.sidecar import sidecar_samples as samples
 
 NAME = "locust-locust-worker-3"
@@ -43,12 +43,12 @@ class PretendReader:
     def _answer(self, asked: str, answer: T) -> T:
         self.asked.append(asked)
         if self.trouble:
-            raise SidecarError(self.trouble)
+            raise MonitorError(self.trouble)
         return answer
 
 
-def feed_of(reader: PretendReader) -> Feed:
-    return Feed(reader, reader.held, tail=5)  # type: ignore[arg-type]  # the same three questions
+def feed_of(reader: PretendReader) -> SnapshotFeed:
+    return SnapshotFeed(reader, reader.held, tail=5)  # type: ignore[arg-type]  # the same three questions
 
 
 class PretendTerminal:
@@ -102,7 +102,7 @@ def test_the_log_is_read_at_once_and_again_at_each_refresh() -> None:
 
 def test_a_log_that_cannot_be_read_says_why_and_keeps_what_it_had() -> None:
     reader = PretendReader(samples.oom())
-    feed, state = feed_of(reader), ViewState(where=Where.LOG, container=NAME)
+    feed, state = feed_of(reader), ViewState(where=ScreenName.LOG, container=NAME)
     feed.follow(state, samples.NOW, again=False)
     reader.trouble = "connection refused"
     feed.follow(state, samples.NOW, again=True)
@@ -113,7 +113,7 @@ def test_a_log_that_cannot_be_read_says_why_and_keeps_what_it_had() -> None:
 
 def test_a_log_that_is_scrolled_back_stands_still() -> None:
     reader = PretendReader(samples.oom())
-    feed, state = feed_of(reader), ViewState(where=Where.LOG, container=NAME)
+    feed, state = feed_of(reader), ViewState(where=ScreenName.LOG, container=NAME)
     feed.follow(state, samples.NOW, again=True)
     feed.follow(replace(state, scroll=3), samples.NOW, again=True)
     assert len(reader.asked) == 1
@@ -121,7 +121,7 @@ def test_a_log_that_is_scrolled_back_stands_still() -> None:
 
 def test_paused_a_log_is_read_when_it_is_opened_and_then_stands_still() -> None:
     reader = PretendReader(samples.oom())
-    feed, state = feed_of(reader), ViewState(where=Where.LOG, container=NAME, paused=True)
+    feed, state = feed_of(reader), ViewState(where=ScreenName.LOG, container=NAME, paused=True)
     for _ in range(3):
         feed.follow(state, samples.NOW, again=True)
     assert reader.asked == [f"logs {NAME} 200"]
@@ -129,7 +129,7 @@ def test_paused_a_log_is_read_when_it_is_opened_and_then_stands_still() -> None:
 
 def test_the_log_of_another_container_is_never_shown_for_the_selected_one() -> None:
     reader = PretendReader(samples.oom())
-    feed, state = feed_of(reader), ViewState(where=Where.LOG, container=NAME)
+    feed, state = feed_of(reader), ViewState(where=ScreenName.LOG, container=NAME)
     feed.follow(state, samples.NOW, again=False)
     reader.trouble = "no answer in time"
     feed.follow(replace(state, container="another"), samples.NOW, again=True)
@@ -155,8 +155,8 @@ def test_paused_nothing_moves_and_what_is_missed_is_counted() -> None:
 
 def test_an_incident_is_read_whole_once_and_again_when_it_has_changed() -> None:
     reader = PretendReader(samples.oom())
-    kill = next(one for one in reader.held.incidents if one.kind is Kind.OOM_KILL)
-    feed, state = feed_of(reader), ViewState(where=Where.INCIDENT, incident=kill.id)
+    kill = next(one for one in reader.held.incidents if one.kind is IncidentKind.OOM_KILL)
+    feed, state = feed_of(reader), ViewState(where=ScreenName.INCIDENT, incident=kill.id)
     for _ in range(3):
         feed.follow(state, samples.NOW, again=True)
     assert reader.asked == [f"incident {kill.id}"]

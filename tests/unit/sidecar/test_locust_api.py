@@ -19,7 +19,7 @@ import pytest
 from sidecar.locust_api.answers import parse_plugin, parse_stats
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.web import Credentials, login_form, tls_context
-from sidecar.model.label import Label
+from sidecar.model.label import RunLabel
 
 STATS: dict[str, Any] = {
     "stats": [
@@ -379,7 +379,7 @@ def test_the_plugins_labels_and_groups_are_read() -> None:
     run = {"run_id": "r", "state": "running", "labels": {"env": "staging", "run_id": "no", "a-b": "no", "n": 3}}
     plugin = parse_plugin({"run": run, "failures": {"groups": [group, None, {"count": "x"}]}})
     assert plugin.run is not None
-    assert plugin.run.labels == (Label("env", "staging"), Label("n", "3"))
+    assert plugin.run.labels == (RunLabel("env", "staging"), RunLabel("n", "3"))
     first = plugin.failures[0]
     assert (first.text, first.occurrences) == ("server_error 503: busy <n>", 7)
     assert first.last_seen == datetime(2026, 11, 22, 15, 4, 9, tzinfo=UTC)

@@ -9,18 +9,20 @@ from datetime import timedelta
 import pytest
 
 from sidecar.engine import payload
-from sidecar.model.label import Label
-from sidecar.model.observation import Counters, Listed
-from sidecar.model.own import Lag, Own
+from sidecar.model.label import RunLabel
+from sidecar.model.observation import Listed, StatsReading
+from sidecar.model.own import Lag, SelfMetrics
 from sidecar.model.series import ContainerSeries, Total
-from sidecar.model.snapshot import Endpoint, Failure, Locust, Run, Snapshot, Worker
+from sidecar.model.snapshot import EndpointStats, Failure, Locust, RunStatus, Snapshot, Worker
 from sidecar.views import exposition
 from sidecar.views.metrics import metrics_text
 from tests.unit.sidecar.sidecar_samples import NOW, recorded
 
 SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-z_0-9]+=\"(?:[^\"\\\n]|\\.)*\",?)*)\})? (\S+)$")
-OWN = Own(NOW, cpu_seconds=1.5, memory_bytes=50_000_000, blind_seconds=2.25, unattributed_kills=1, journal_bytes=4096)
-ENDPOINT = Endpoint("GET", "/cart", 100, 2, 9.5, 120.0, 0.5, 40.0, 45.5, 3.0, 900.0, 512.0)
+OWN = SelfMetrics(
+    NOW, cpu_seconds=1.5, memory_bytes=50_000_000, blind_seconds=2.25, unattributed_kills=1, journal_bytes=4096
+)
+ENDPOINT = EndpointStats("GET", "/cart", 100, 2, 9.5, 120.0, 0.5, 40.0, 45.5, 3.0, 900.0, 512.0)
 LOCUST = Locust(
     state="running",
     users=20,
@@ -42,13 +44,13 @@ SNAPSHOT = Snapshot(
 )  # fmt: skip
 
 
-def counters(name: str = "v2/stats_one_shot") -> Counters:
+def counters(name: str = "v2/stats_one_shot") -> StatsReading:
     found = payload.counters(recorded(name))
     assert found is not None
     return found
 
 
-def row(reading: Counters | None = None, **changes: object) -> ContainerSeries:
+def row(reading: StatsReading | None = None, **changes: object) -> ContainerSeries:
     listed = Listed("ab" * 32, "locust-locust-worker-1", "locust-worker", 1, "running", "healthy")
     listed = replace(listed, project="locust", image="i:1")
     totals = {Total("cpu_ns"): 2_500_000_000, Total("throttled_ns"): 500_000_000, Total("rx_bytes", "eth0"): 7}
@@ -179,7 +181,7 @@ def test_an_error_with_quotes_lines_and_backslashes_stays_one_label() -> None:
 
 
 def test_the_runs_labels_are_on_a_series_of_its_own_and_a_class_on_its_errors() -> None:
-    run = Run("20261122T150405Z-ab12", "running", labels=(Label("env", 'a "b"'),))
+    run = RunStatus("20261122T150405Z-ab12", "running", labels=(RunLabel("env", 'a "b"'),))
     failure = Failure("GET", "/cart", "busy <n>", 3, failure_class="server_error", detail="503")
     found = samples(metrics_text([], replace(SNAPSHOT, run=run, failures=(failure,)), OWN))
     assert found["locust_run_info"] == {r'run_id="20261122T150405Z-ab12",env="a \"b\""': 1}

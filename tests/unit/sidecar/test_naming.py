@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.model.incident import Kind
+from sidecar.model.incident import IncidentKind
 from sidecar.model.naming import KIND_NAMES, told, users_and_workers
 from tests.unit.sidecar import sidecar_samples as samples
 
@@ -17,7 +17,7 @@ WORKER = "1ca7f0040711_13aeb394f5734fcdad397abff9bf8e79"
 
 
 def test_every_kind_has_a_name() -> None:
-    assert set(KIND_NAMES) == set(Kind)
+    assert set(KIND_NAMES) == set(IncidentKind)
 
 
 def test_the_page_uses_the_same_names() -> None:
@@ -54,7 +54,7 @@ def test_a_loss_is_said_as_far_as_it_is_known(users: int | None, workers: tuple[
 
 def test_the_sentence_of_another_projects_container_says_which_project() -> None:
     text = "web-1 was OOM-killed; web-10 and my-web-1 were not"
-    theirs = samples.incident(Kind.EXIT, samples.NOW, text, project="shop", container="shop-web-1")
+    theirs = samples.incident(IncidentKind.EXIT, samples.NOW, text, project="shop", container="shop-web-1")
     assert told(theirs, "locust") == "shop-web-1 was OOM-killed; web-10 and my-web-1 were not"
     assert told(theirs, "locust", "shop/web-1").startswith("shop/web-1 was")
     assert told(theirs, "shop") == text

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from sidecar.client.documents import LogLines
-from sidecar.client.reader import SidecarError, SidecarReader, UnknownError
+from sidecar.client.reader import MonitorError, SidecarReader, UnknownError
 from sidecar.model import document
 from sidecar.model.snapshot import LogLine
 from tests.unit.sidecar import sidecar_samples as samples
@@ -67,5 +67,5 @@ def test_an_unknown_incident_is_told_apart_from_a_sidecar_that_is_down(reader: S
 
 
 def test_an_answer_of_another_shape_is_an_error_with_the_field(reader: SidecarReader) -> None:
-    with pytest.raises(SidecarError, match="no field id"):
+    with pytest.raises(MonitorError, match="no field id"):
         reader.incident("odd")

@@ -11,24 +11,24 @@ import pytest
 from sidecar.common import units
 from sidecar.engine.figures import figures, restarted
 from sidecar.engine.payload import counters
-from sidecar.model.observation import Counters, Figures
+from sidecar.model.observation import Stats, StatsReading
 from tests.unit.sidecar.sidecar_samples import recorded
 
 CGROUPS = ("v1", "v2")
 
 
-def read(payload: Any) -> Counters:
+def read(payload: Any) -> StatsReading:
     found = counters(payload)
     assert found is not None
     return found
 
 
-def earlier(payload: Any) -> Counters:
+def earlier(payload: Any) -> StatsReading:
     """The reading a second before, which the engine puts beside each streamed one."""
     return read({**payload, "cpu_stats": payload["precpu_stats"]})
 
 
-def round_of(cgroup: str, number: int) -> tuple[Figures, dict[str, str]]:
+def round_of(cgroup: str, number: int) -> tuple[Stats, dict[str, str]]:
     payload = recorded(f"{cgroup}/stats_stream_false_{number}")
     printed = recorded(f"{cgroup}/docker_stats_cli")[f"round_{number}"]["docker_stats_cli"]
     return figures(earlier(payload), read(payload)), printed

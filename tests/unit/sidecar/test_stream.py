@@ -9,9 +9,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from sidecar.model.incident import Evidence, Incident, Kind, Severity
+from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, Severity
 from sidecar.monitor.board import Board
-from sidecar.monitor.feed import Feed, Upserts
+from sidecar.monitor.feed import IncidentFeed, Upserts
 from sidecar.serve.stream import Written, events
 from tests.unit.sidecar.sidecar_samples import NOW, running
 
@@ -19,17 +19,17 @@ from tests.unit.sidecar.sidecar_samples import NOW, running
 def incident(number: int, revision: int = 1) -> Incident:
     return Incident(
         id=f"{number}",
-        kind=Kind.EXIT,
+        kind=IncidentKind.EXIT,
         severity=Severity.INFO,
         at=NOW + timedelta(seconds=number),
         text="it ended",
         revision=revision,
-        evidence=(Evidence("log", "lines", lines=("one",)),),
+        evidence=(EvidenceItem("log", "lines", lines=("one",)),),
     )
 
 
 def test_a_feed_gives_what_came_after_a_mark_each_once_at_its_newest() -> None:
-    feed = Feed()
+    feed = IncidentFeed()
     feed.add([incident(1)])
     mark = feed.since(None).mark
     feed.add([incident(2), incident(3), incident(2, revision=2)])
@@ -39,7 +39,7 @@ def test_a_feed_gives_what_came_after_a_mark_each_once_at_its_newest() -> None:
 
 
 def test_a_feed_says_when_it_has_forgotten_what_was_asked_for() -> None:
-    feed = Feed(remembered=2)
+    feed = IncidentFeed(remembered=2)
     feed.add([incident(number) for number in range(3)])
     assert feed.since(1) == Upserts(3, (incident(1), incident(2)), complete=True)
     assert feed.since(0) == Upserts(3, (incident(1), incident(2)), complete=False)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import Any
 
-from sidecar.model.incident import Incident, Kind, Severity
+from sidecar.model.incident import Incident, IncidentKind, Severity
 from sidecar.model.snapshot import Snapshot
 from sidecar.views.plain import plain
 from sidecar.views.stories import current, stories
@@ -14,7 +14,7 @@ from sidecar.views.ticker import ticker
 from tests.unit.sidecar import sidecar_samples as samples
 
 
-def ago(seconds: float, kind: Kind = Kind.EXIT, **changes: Any) -> Incident:
+def ago(seconds: float, kind: IncidentKind = IncidentKind.EXIT, **changes: Any) -> Incident:
     return samples.incident(kind, samples.NOW - timedelta(seconds=seconds), "it happened", **changes)
 
 
@@ -72,7 +72,7 @@ def test_a_warning_outlives_an_info() -> None:
 
 
 def test_a_condition_that_goes_on_does_not_age() -> None:
-    lasting = ago(5 * 3600, Kind.THROTTLED, severity=Severity.INFO)
+    lasting = ago(5 * 3600, IncidentKind.THROTTLED, severity=Severity.INFO)
     assert shown(lasting)[0].endswith("goes on")
     assert not shown(replace(lasting, until=samples.NOW - timedelta(hours=4)))
 
@@ -101,5 +101,5 @@ def test_the_self_tests_victims_are_left_out() -> None:
 
 def test_an_info_whose_consequence_is_an_error_counts_as_an_error() -> None:
     cause = ago(2, severity=Severity.INFO)
-    (line,) = shown(ago(1, Kind.WORKER_LOST, severity=Severity.ERROR, cause=cause.id), cause)
+    (line,) = shown(ago(1, IncidentKind.WORKER_LOST, severity=Severity.ERROR, cause=cause.id), cause)
     assert line.startswith("✗")

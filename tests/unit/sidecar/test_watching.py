@@ -16,13 +16,13 @@ from sidecar.common.errors import EngineError, SettingError
 from sidecar.engine.payload import counters
 from sidecar.incidents.freshness import data_age_seconds, judged
 from sidecar.locust_api.answers import parse_stats
-from sidecar.model.incident import Evidence, Incident, Kind, Severity
-from sidecar.model.observation import Counters, Inspected, Listed, LocustReading, LogEntry
+from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, Severity
+from sidecar.model.observation import Inspected, Listed, LocustReading, LogEntry, StatsReading
 from sidecar.model.snapshot import Host, Snapshot
 from sidecar.monitor.assembly import Recorded
 from sidecar.monitor.board import Board
 from sidecar.monitor.loop import watch
-from sidecar.monitor.sampler import Plan, Round, Sampler, Sources
+from sidecar.monitor.sampler import Round, RoundPlan, Sampler, Sources
 from sidecar.settings.monitor import WatchSettings, from_environment
 from tests.unit.sidecar import sidecar_samples as samples
 
@@ -62,7 +62,7 @@ class FakeEngine:
         self._ask("inspect")
         return samples.inspected(started_at=self.started_at, hostname=container_id[:12])
 
-    def stats(self, container_id: str) -> Counters | None:
+    def stats(self, container_id: str) -> StatsReading | None:
         del container_id
         self._ask("stats")
         made = counters(samples.recorded("v2/stats_one_shot"))
@@ -120,7 +120,7 @@ class Rig:
                 self.engine, self.locust, self.host, pool, self.logs,
                 recorded=lambda: self.recorded, troubles=lambda: self.troubles,
             ),
-            Plan(project="locust", interval_seconds=2.0, tail=5),
+            RoundPlan(project="locust", interval_seconds=2.0, tail=5),
             clock=self.clock.now, monotonic=self.clock.monotonic,
         )  # fmt: skip
 
@@ -282,7 +282,9 @@ def test_incidents_recorded_between_two_rounds_reach_the_snapshot() -> None:
     board = Board(clock.now, lambda: recorded[0])
     board.publish(samples.running())
     first = board.current()
-    kill = Incident("a" * 16, Kind.OOM_KILL, Severity.ERROR, samples.NOW, "killed", evidence=(Evidence("log", "x"),))
+    kill = Incident(
+        "a" * 16, IncidentKind.OOM_KILL, Severity.ERROR, samples.NOW, "killed", evidence=(EvidenceItem("log", "x"),)
+    )
     recorded[0] = Recorded(incidents=(kill, replace(kill, id="b" * 16, helper=True)))
     clock.seconds += 0.6
     shown = board.current()

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sidecar.model.incident import Incident, Kind, MemorySample, Severity
+from sidecar.model.incident import Incident, IncidentKind, MemorySample, Severity
 from sidecar.model.observation import LogEntry
 from sidecar.model.records import Recent
-from sidecar.model.snapshot import Locust, Run, Snapshot, Worker
+from sidecar.model.snapshot import Locust, RunStatus, Snapshot, Worker
 from sidecar.monitor.context import Context
 from tests.unit.sidecar import sidecar_samples as samples
 
@@ -36,14 +36,14 @@ class Lines:
 def snapshot(seconds: float, users: int, state: str = "running", worker: str = "w_1") -> Snapshot:
     workers = (Worker(worker, CONTAINER, state, users, 1.0, 1), Worker("other", "elsewhere", "running", 7, 1.0, 1))
     locust = Locust("running", users + 7, 1.0, 0.0, 0.0, None, None, 2, 2, workers)
-    run = Run("run-1", "running", samples.NOW)
+    run = RunStatus("run-1", "running", samples.NOW)
     return replace(samples.running(), at=samples.NOW + timedelta(seconds=seconds), locust=locust, run=run)
 
 
 def kill(seconds: float = 5.0) -> Incident:
     at = samples.NOW + timedelta(seconds=seconds)
     return Incident(
-        "a" * 16, Kind.OOM_KILL, Severity.ERROR, at, "", until=at, container=CONTAINER, container_id=FULL_ID
+        "a" * 16, IncidentKind.OOM_KILL, Severity.ERROR, at, "", until=at, container=CONTAINER, container_id=FULL_ID
     )
 
 
@@ -98,7 +98,7 @@ def test_a_second_look_brings_the_newer_log_and_nothing_twice() -> None:
 
 def test_an_incident_of_no_container_only_learns_the_run() -> None:
     made, kept = context(snapshot(4, 1))
-    blind = Incident("b" * 16, Kind.BLIND, Severity.WARN, samples.NOW + timedelta(seconds=5), "")
+    blind = Incident("b" * 16, IncidentKind.BLIND, Severity.WARN, samples.NOW + timedelta(seconds=5), "")
     found = made.enrich(blind)
     assert found == replace(blind, run_id="run-1")
     assert kept.asked == []

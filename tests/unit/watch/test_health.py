@@ -14,10 +14,13 @@ import pytest
 from sidecar.ledger.history import History
 from sidecar.model.records import HealthMinute
 from sidecar.monitor import health
-from sidecar.monitor.health import Answer, Asked, HealthChecker, ask
+from sidecar.monitor.health import Asked, HealthAnswer, HealthChecker, ask
 
 START = datetime(2026, 11, 27, 10, 0, 5, tzinfo=UTC)
-GOOD, BAD = Answer(passed=True, response_ms=10.0, status=200), Answer(passed=False, response_ms=30.0, error="no")
+GOOD, BAD = (
+    HealthAnswer(passed=True, response_ms=10.0, status=200),
+    HealthAnswer(passed=False, response_ms=30.0, error="no"),
+)
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from sidecar.model.observation import LocustReading
-from sidecar.monitor.master import Master
+from sidecar.monitor.master import MasterPoller
 
 FOUND = LocustReading(None, "found", None)
 
@@ -51,7 +51,7 @@ def slow() -> Iterator[Slow]:
 
 def test_a_round_waits_no_longer_than_its_patience_and_no_second_visit_is_begun(slow: Slow) -> None:
     with ThreadPoolExecutor(1) as pool:
-        master = Master(slow, pool, Watch())
+        master = MasterPoller(slow, pool, Watch())
         for _ in range(2):
             master.ask()
             assert "not given a whole answer" in (master.reading().error or "")
@@ -61,7 +61,7 @@ def test_a_round_waits_no_longer_than_its_patience_and_no_second_visit_is_begun(
 
 def test_a_visit_that_lasts_for_ever_is_cut_and_the_next_one_is_another(slow: Slow) -> None:
     with ThreadPoolExecutor(1) as pool:
-        master = Master(slow, pool, Watch())
+        master = MasterPoller(slow, pool, Watch())
         while not slow.cuts:
             master.ask()
             master.reading()
@@ -82,7 +82,7 @@ def test_a_visit_that_breaks_does_not_stay(slow: Slow) -> None:
     broken = Broken()
     del slow
     with ThreadPoolExecutor(1) as pool:
-        master = Master(broken, pool, lambda: 0.0)
+        master = MasterPoller(broken, pool, lambda: 0.0)
         for _ in range(2):
             master.ask()
             with pytest.raises(ValueError, match="broken"):

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from sidecar.common.errors import LedgerError
-from sidecar.incidents.book import Book
+from sidecar.incidents.book import IncidentReducer
 from sidecar.ledger.ledger import Batch, Ledger
 from sidecar.ledger.reader import LedgerReader
 from sidecar.model import document
-from sidecar.model.incident import FINAL, PROVISIONAL, Incident, Kind, Severity
-from sidecar.model.signal import Counter, Event, Gathered, KernelReading, Noted, Owner
+from sidecar.model.incident import FINAL, PROVISIONAL, Incident, IncidentKind, Severity
+from sidecar.model.signal import Counter, DockerEvent, Gathered, KernelReading, Noted, Owner
 from sidecar.monitor.lag import LagMeter
 from sidecar.monitor.recorder import EVENTS_ALIVE, Recorder
 
@@ -59,7 +59,7 @@ class Rig:
 
     def _recorder(self, ledger: Ledger) -> Recorder:
         state: dict[str, Any] = ledger.state()
-        book = Book(["shop"], lambda incident: incident, state=state, incidents=ledger.open_incidents(0))
+        book = IncidentReducer(["shop"], lambda incident: incident, state=state, incidents=ledger.open_incidents(0))
         return Recorder(
             ledger,
             book,
@@ -105,14 +105,14 @@ def reading(kills: int) -> KernelReading:
     return KernelReading(time.time_ns(), "boot", 7 + kills, {ID: Counter(1, kills)})
 
 
-def kill(rig: Rig) -> Event:
+def kill(rig: Rig) -> DockerEvent:
     """Let the container start, lose a process, and wait until that is on record."""
-    rig.recorder.put(Event(time.time_ns(), "start", ID, OWNER))
+    rig.recorder.put(DockerEvent(time.time_ns(), "start", ID, OWNER))
     rig.recorder.put(reading(0))
-    event = Event(time.time_ns(), "oom", ID, OWNER, raw="x" * 10_000)
+    event = DockerEvent(time.time_ns(), "oom", ID, OWNER, raw="x" * 10_000)
     rig.recorder.put(event)
     rig.recorder.put(reading(1))
-    until(lambda: any(one.kind is Kind.OOM_KILL and one.count for one in rig.recorder.known().incidents))
+    until(lambda: any(one.kind is IncidentKind.OOM_KILL and one.count for one in rig.recorder.known().incidents))
     return event
 
 
@@ -129,7 +129,7 @@ def test_an_event_told_twice_counts_once(rig: Rig) -> None:
     rig.recorder.put(event)
     rig.recorder.put(event)
     rig.recorder.stop()
-    (incident,) = [one for one in LedgerReader(rig.folder).incidents() if one.kind is Kind.OOM_KILL]
+    (incident,) = [one for one in LedgerReader(rig.folder).incidents() if one.kind is IncidentKind.OOM_KILL]
     assert (incident.count, incident.raw_events) == (1, 1)
 
 
@@ -139,7 +139,7 @@ def test_an_event_told_again_after_a_restart_counts_once(rig: Rig) -> None:
     rig.recorder.put(event)
     rig.recorder.put(reading(1))
     rig.recorder.stop()
-    (incident,) = [one for one in LedgerReader(rig.folder).incidents() if one.kind is Kind.OOM_KILL]
+    (incident,) = [one for one in LedgerReader(rig.folder).incidents() if one.kind is IncidentKind.OOM_KILL]
     assert (incident.count, incident.raw_events) == (1, 1)
 
 
@@ -152,23 +152,23 @@ def test_events_are_kept_short_in_the_journal(rig: Rig) -> None:
 def test_while_the_disk_refuses_nothing_is_shown_and_nothing_is_lost(rig: Rig) -> None:
     assert isinstance(rig.ledger, Moody)
     rig.ledger.refusing = True
-    rig.recorder.put(Event(time.time_ns(), "start", ID, OWNER))
+    rig.recorder.put(DockerEvent(time.time_ns(), "start", ID, OWNER))
     rig.recorder.put(reading(0))
-    rig.recorder.put(Event(time.time_ns(), "oom", ID, OWNER))
+    rig.recorder.put(DockerEvent(time.time_ns(), "oom", ID, OWNER))
     rig.recorder.put(reading(1))
     until(lambda: "no space left" in rig.recorder.known().trouble)
     assert rig.published == []
     rig.ledger.refusing = False
     until(lambda: bool(rig.published))
     rig.recorder.stop()
-    (incident,) = [one for one in LedgerReader(rig.folder).incidents() if one.kind is Kind.OOM_KILL]
+    (incident,) = [one for one in LedgerReader(rig.folder).incidents() if one.kind is IncidentKind.OOM_KILL]
     assert (incident.count, incident.raw_events) == (1, 1)
     assert [event.action for event in LedgerReader(rig.folder).events(ID)] == ["start", "oom"]
     assert rig.recorder.known().trouble == ""
 
 
 def test_incidents_of_other_rules_are_recorded_too(rig: Rig) -> None:
-    incident = Incident("b" * 16, Kind.MEMORY_HIGH, Severity.WARN, datetime.now(UTC), "95 %")
+    incident = Incident("b" * 16, IncidentKind.MEMORY_HIGH, Severity.WARN, datetime.now(UTC), "95 %")
     rig.recorder.put((incident,))
     until(lambda: incident in rig.recorder.known().incidents)
     assert same(LedgerReader(rig.folder).incident(incident.id), incident)
@@ -187,7 +187,7 @@ def test_the_lag_of_live_events_is_measured(rig: Rig) -> None:
 
 def test_a_clock_that_is_set_back_stops_nothing(rig: Rig) -> None:
     rig.shift_ns = -3600 * 10**9
-    incident = Incident("c" * 16, Kind.MEMORY_HIGH, Severity.WARN, datetime.now(UTC), "95 %")
+    incident = Incident("c" * 16, IncidentKind.MEMORY_HIGH, Severity.WARN, datetime.now(UTC), "95 %")
     rig.recorder.put((incident,))
     until(lambda: any(one.id == incident.id for one in rig.recorder.known().incidents))
 
@@ -220,7 +220,7 @@ def from_afar(count: int = 2, revision: int = 2, state: str = FINAL) -> Incident
     """A kill that another node's ledger holds."""
     return Incident(
         "afar",
-        Kind.OOM_KILL,
+        IncidentKind.OOM_KILL,
         Severity.ERROR,
         datetime.now(UTC),
         "a kill elsewhere",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from sidecar.report.render.charts.shapes import Area, Box, Label, Picture, Polyline, Role, Shape
+from sidecar.report.render.charts.shapes import Area, Box, Picture, Polyline, Role, Shape, TextLabel
 
 WIDTH = 960.0
 _LEFT, _RIGHT, _BOTTOM = 58.0, 14.0, 24.0
@@ -22,7 +22,7 @@ Values = Sequence[float | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class ChartSeries:
     """One series: its name and a value at each moment, None where there is none; stacked ones are filled."""
 
     name: str
@@ -32,7 +32,7 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class ChartMark:
     """Something that happened, `seconds` after the start; `until` makes it a span."""
 
     seconds: float
@@ -64,10 +64,10 @@ class Frame:
 def over_time(
     title: str,
     at: Sequence[float],
-    lanes: Sequence[Lane],
+    lanes: Sequence[ChartSeries],
     *,
     unit: str = "",
-    marks: Sequence[Mark] = (),
+    marks: Sequence[ChartMark] = (),
     height: float = 190.0,
     limit: tuple[float, str] | None = None,
 ) -> Picture:
@@ -104,14 +104,14 @@ def bars(title: str, rows: Sequence[tuple[str, int, Role]], *, total: int | None
     left = 12 + _LETTER * 1.02 * max([8, *map(len, names)])
     most = max([1, *(count for _, count, _ in rows)])
     room = WIDTH - left - 130
-    shapes: list[Shape] = [Label(0, 14, title, Role.INK, size=14, is_bold=True)]
+    shapes: list[Shape] = [TextLabel(0, 14, title, Role.INK, size=14, is_bold=True)]
     for number, (name, count, role) in enumerate(rows):
         y = _TITLE + 8 + number * (_BAR + _BAR_GAP)
         share = f" ({count / total:.1%})" if total else ""
         shapes += [
-            Label(left - 8, y + _BAR - 6, _cut(name), Role.INK, "end"),
+            TextLabel(left - 8, y + _BAR - 6, _cut(name), Role.INK, "end"),
             Box(left, y, max(2.0, room * count / most), _BAR, role, f"{name}: {count}{share}"),
-            Label(left + max(2.0, room * count / most) + 6, y + _BAR - 6, f"{count:,}{share}", Role.FAINT),
+            TextLabel(left + max(2.0, room * count / most) + 6, y + _BAR - 6, f"{count:,}{share}", Role.FAINT),
         ]
     told = ", ".join(f"{name} {count}" for name, count, _ in rows) or "nothing"
     return Picture(WIDTH, _TITLE + 12 + len(rows) * (_BAR + _BAR_GAP), title, told, tuple(shapes))
@@ -137,19 +137,19 @@ def short(value: float) -> str:
     return f"{value / 1000:g}k" if value >= 10_000 else f"{value:g}"  # noqa: PLR2004
 
 
-def _highest(lanes: Sequence[Lane]) -> float:
+def _highest(lanes: Sequence[ChartSeries]) -> float:
     lines = [value for one in lanes if not one.is_stacked for value in one.values if value is not None]
     stacked = [one.values for one in lanes if one.is_stacked]
     sums = [sum(value or 0 for value in column) for column in zip(*stacked, strict=True)]
     return max([0.0, *lines, *sums])
 
 
-def _head(title: str, lanes: Sequence[Lane], unit: str) -> Iterator[Shape]:
-    yield Label(0, 14, title + (f", {unit}" if unit else ""), Role.INK, size=14, is_bold=True)
+def _head(title: str, lanes: Sequence[ChartSeries], unit: str) -> Iterator[Shape]:
+    yield TextLabel(0, 14, title + (f", {unit}" if unit else ""), Role.INK, size=14, is_bold=True)
     x = _LEFT
     for one in lanes:
         yield Box(x, _TITLE + 5, 12, 8, one.role)
-        yield Label(x + 17, _TITLE + 13, one.name)
+        yield TextLabel(x + 17, _TITLE + 13, one.name)
         x += 17 + _LETTER * len(one.name) + 18
 
 
@@ -157,18 +157,18 @@ def _grid(frame: Frame) -> Iterator[Shape]:
     for part in (0.0, 0.5, 1.0):
         y = frame.y(part * frame.highest)
         yield Polyline(((frame.left, y), (frame.left + frame.width, y)), Role.GRID, 1)
-        yield Label(frame.left - 6, y + 4, short(part * frame.highest), anchor="end", size=11)
+        yield TextLabel(frame.left - 6, y + 4, short(part * frame.highest), anchor="end", size=11)
     step = next((one for one in _NICE_SECONDS if frame.seconds / one <= _MOST_X_TICKS), 86400 * 7)
     at = 0
     while at <= frame.seconds:
         x = frame.x(at)
         yield Polyline(((x, frame.top + frame.height), (x, frame.top + frame.height + 4)), Role.GRID, 1)
         anchor = "start" if at == 0 else "middle" if x < WIDTH - _RIGHT - 12 else "end"
-        yield Label(x, frame.top + frame.height + 17, clock(at), anchor=anchor, size=11)
+        yield TextLabel(x, frame.top + frame.height + 17, clock(at), anchor=anchor, size=11)
         at += step
 
 
-def _lines(frame: Frame, at: Sequence[float], lane: Lane) -> Iterator[Shape]:
+def _lines(frame: Frame, at: Sequence[float], lane: ChartSeries) -> Iterator[Shape]:
     """A line for each stretch without a gap; a lone value is a dot."""
     stretch: list[tuple[float, float]] = []
     for seconds, value in [*zip(at, lane.values, strict=True), (0.0, None)]:
@@ -182,7 +182,7 @@ def _lines(frame: Frame, at: Sequence[float], lane: Lane) -> Iterator[Shape]:
         stretch = []
 
 
-def _stacked(frame: Frame, at: Sequence[float], lanes: Sequence[Lane]) -> Iterator[Shape]:
+def _stacked(frame: Frame, at: Sequence[float], lanes: Sequence[ChartSeries]) -> Iterator[Shape]:
     """The lanes on top of each other, each step as wide as the time to the next."""
     below = [0.0] * len(at)
     steps = [*at[1:], frame.seconds] if at else []
@@ -203,10 +203,10 @@ def _limit(frame: Frame, limit: tuple[float, str] | None) -> Iterator[Shape]:
     if limit:
         y = frame.y(limit[0])
         yield Polyline(((frame.left, y), (frame.left + frame.width, y)), Role.WARN, 1.2, is_dashed=True)
-        yield Label(frame.left + frame.width - 4, y - 4, limit[1], Role.WARN, "end", 11)
+        yield TextLabel(frame.left + frame.width - 4, y - 4, limit[1], Role.WARN, "end", 11)
 
 
-def _spans(frame: Frame, marks: Sequence[Mark]) -> Iterator[Shape]:
+def _spans(frame: Frame, marks: Sequence[ChartMark]) -> Iterator[Shape]:
     for one in marks:
         if one.until is not None and one.until > one.seconds:
             x = frame.x(max(0.0, one.seconds))
@@ -214,7 +214,7 @@ def _spans(frame: Frame, marks: Sequence[Mark]) -> Iterator[Shape]:
             yield Box(x, frame.top, width, frame.height, one.role, one.text, 0.12)
 
 
-def _marks(frame: Frame, marks: Sequence[Mark]) -> Iterator[Shape]:
+def _marks(frame: Frame, marks: Sequence[ChartMark]) -> Iterator[Shape]:
     """A dashed line for each, with its number; the words are in the list of incidents."""
     last = -math.inf
     for number, one in enumerate(marks, 1):
@@ -222,11 +222,11 @@ def _marks(frame: Frame, marks: Sequence[Mark]) -> Iterator[Shape]:
         yield Polyline(((x, frame.top), (x, frame.top + frame.height)), one.role, 1.2, is_dashed=True)
         if x - last >= 16:  # noqa: PLR2004  or the numbers would lie on each other
             yield Box(x - 7, frame.top - 13, 14, 13, one.role, one.text)
-            yield Label(x, frame.top - 3, str(number), Role.ON, "middle", 10, is_bold=True)
+            yield TextLabel(x, frame.top - 3, str(number), Role.ON, "middle", 10, is_bold=True)
             last = x
 
 
-def _in_words(lanes: Sequence[Lane], unit: str, marks: Sequence[Mark]) -> str:
+def _in_words(lanes: Sequence[ChartSeries], unit: str, marks: Sequence[ChartMark]) -> str:
     told = []
     for one in lanes:
         known = [value for value in one.values if value is not None]
@@ -242,7 +242,7 @@ def _cut(name: str) -> str:
 
 
 def by_step(
-    title: str, steps: Sequence[str], panels: Sequence[tuple[str, Sequence[Lane]]], *, marked: int | None = None
+    title: str, steps: Sequence[str], panels: Sequence[tuple[str, Sequence[ChartSeries]]], *, marked: int | None = None
 ) -> Picture:
     """Panels below each other over the same steps, one of which may be marked.
 
@@ -252,7 +252,7 @@ def by_step(
         panels: (title, lanes) of each.
         marked: the place of the step to mark.
     """
-    shapes: list[Shape] = [Label(0, 14, title, Role.INK, size=15, is_bold=True)]
+    shapes: list[Shape] = [TextLabel(0, 14, title, Role.INK, size=15, is_bold=True)]
     told = []
     for number, (name, lanes) in enumerate(panels):
         y = 30 + number * (_PANEL + 14)
@@ -261,7 +261,7 @@ def by_step(
         shapes += [_moved(shape, y) for shape in part.shapes if not _is_clock(shape, part)]
         for place, step in enumerate(steps):
             anchor = "start" if place == 0 else "end" if place == len(steps) - 1 else "middle"
-            shapes.append(Label(frame.x(place), y + _PANEL - _BOTTOM + 17, step, anchor=anchor, size=11))
+            shapes.append(TextLabel(frame.x(place), y + _PANEL - _BOTTOM + 17, step, anchor=anchor, size=11))
         if marked is not None:
             x = frame.x(marked)
             shapes.append(Polyline(((x, frame.top), (x, y + _PANEL - _BOTTOM)), Role.WARN, 1.4, is_dashed=True))
@@ -271,7 +271,7 @@ def by_step(
 
 def _is_clock(shape: Shape, picture: Picture) -> bool:
     """Whether it is a label of the axis of time."""
-    return isinstance(shape, Label) and shape.y > picture.height - _BOTTOM + 10
+    return isinstance(shape, TextLabel) and shape.y > picture.height - _BOTTOM + 10
 
 
 def _moved(shape: Shape, down: float) -> Shape:

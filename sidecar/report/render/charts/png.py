@@ -6,7 +6,7 @@ import io
 
 from PIL import Image, ImageDraw, ImageFont
 
-from sidecar.report.render.charts.shapes import Area, Box, Label, Picture, Point, Polyline, Role
+from sidecar.report.render.charts.shapes import Area, Box, Picture, Point, Polyline, Role, TextLabel
 
 _SCALE = 2
 _MARGIN = 14  # px around it: a file has no page to stand in
@@ -71,7 +71,7 @@ def _dashes(points: tuple[Point, ...]) -> list[tuple[Point, ...]]:
     return found
 
 
-def _text(draw: ImageDraw.ImageDraw, label: Label) -> None:
+def _text(draw: ImageDraw.ImageDraw, label: TextLabel) -> None:
     font = ImageFont.load_default(label.size * _SCALE)
     (place,) = _scaled(((label.x, label.y),))
     stroke = 0.25 * _SCALE if label.is_bold else 0

@@ -65,7 +65,7 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
+class TextLabel:
     """A text. `anchor` is start, middle or end; `y` is its base line."""
 
     x: float
@@ -77,7 +77,7 @@ class Label:
     is_bold: bool = False
 
 
-Shape = Polyline | Area | Box | Label
+Shape = Polyline | Area | Box | TextLabel
 
 
 @dataclass(frozen=True, slots=True)

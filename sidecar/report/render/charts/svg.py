@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from sidecar.report.render.charts.shapes import Area, Box, Label, Picture, Point, Polyline, Shape
+from sidecar.report.render.charts.shapes import Area, Box, Picture, Point, Polyline, Shape, TextLabel
 
 
 def render(picture: Picture, identity: str) -> str:
@@ -33,7 +33,7 @@ def _shape(shape: Shape) -> str:
     return _text(shape)
 
 
-def _text(label: Label) -> str:
+def _text(label: TextLabel) -> str:
     weight = {"font-weight": "600"} if label.is_bold else {}
     where = {"x": _n(label.x), "y": _n(label.y), "text-anchor": label.anchor, "font-size": _n(label.size)}
     return _element("text", {"class": f"t {label.role}", **where, **weight}, escape(label.text))

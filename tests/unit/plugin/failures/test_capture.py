@@ -9,9 +9,9 @@ import pytest
 from locust.exception import CatchResponseError
 from locust_kit.failures import capture as capture_module
 from locust_kit.failures.capture import MANY_GROUPS, Capture
-from locust_kit.failures.kinds import Kind
+from locust_kit.failures.kinds import FailureClass
 from locust_kit.failures.records import record_of
-from locust_kit.failures.settings import Level, Settings
+from locust_kit.failures.settings import CaptureSettings, Level
 from locust_kit.redaction import Redactor
 
 
@@ -33,7 +33,7 @@ class Clock:
 
 
 def counter(clock: Clock | None = None, **settings: Any) -> Capture:
-    return Capture(Settings(**settings), Redactor().text, clock or Clock())
+    return Capture(CaptureSettings(**settings), Redactor().text, clock or Clock())
 
 
 def fail(counted: Capture, text: str = "no stock", name: str = "/cart", **passed: Any) -> None:
@@ -55,8 +55,8 @@ def test_failures_are_counted_by_group_and_handed_out_once() -> None:
     fail(counted, "gone", name="/pay")
     report = counted.report()
     assert report["groups"] == [
-        ["GET", "/cart", Kind.ASSERTION, "200", "no stock for <n>", 5, 1000.0, 1004.0],
-        ["GET", "/pay", Kind.ASSERTION, "200", "gone", 1, 1004.0, 1004.0],
+        ["GET", "/cart", FailureClass.ASSERTION, "200", "no stock for <n>", 5, 1000.0, 1004.0],
+        ["GET", "/pay", FailureClass.ASSERTION, "200", "gone", 1, 1004.0, 1004.0],
     ]
     assert len(report["rows"]) == 6
     assert counted.report()["groups"] == []
@@ -66,7 +66,7 @@ def test_a_client_that_is_no_http_client_is_counted_too() -> None:
     counted = counter()
     counted.on_request("grpc", "Pay", None, None, exception=TimeoutError("deadline"))
     counted.on_request("mqtt", "pub", 1, 0, exception="a text in place of an exception")
-    assert [row[2] for row in counted.report()["groups"]] == [Kind.READ_TIMEOUT, Kind.OTHER]
+    assert [row[2] for row in counted.report()["groups"]] == [FailureClass.READ_TIMEOUT, FailureClass.OTHER]
 
 
 def test_rows_beyond_the_limit_are_a_sample_that_says_what_it_stands_for() -> None:
@@ -174,16 +174,16 @@ def test_an_exception_in_a_task_is_named_by_its_function() -> None:
         buy()
     except KeyError as error:
         counted.on_user_error(Tasks(), error, error.__traceback__)
-    assert counted.report()["groups"][0][:4] == ["TASK", "Shopper.buy", Kind.TASK_ERROR, "KeyError"]
+    assert counted.report()["groups"][0][:4] == ["TASK", "Shopper.buy", FailureClass.TASK_ERROR, "KeyError"]
 
 
 @pytest.mark.parametrize(
     ("environ", "wanted"),
     [
-        ({}, Settings()),
-        ({"KIT_FAILURE_LEVEL": "groups", "KIT_FAILURE_RECORDS_PER_SECOND": "5"}, Settings(Level.GROUPS, 5)),
-        ({"KIT_FAILURE_LEVEL": "loud", "KIT_FAILURE_RECORDS_PER_SECOND": "-1"}, Settings()),
+        ({}, CaptureSettings()),
+        ({"KIT_FAILURE_LEVEL": "groups", "KIT_FAILURE_RECORDS_PER_SECOND": "5"}, CaptureSettings(Level.GROUPS, 5)),
+        ({"KIT_FAILURE_LEVEL": "loud", "KIT_FAILURE_RECORDS_PER_SECOND": "-1"}, CaptureSettings()),
     ],
 )
-def test_settings_come_from_the_environment(environ: dict[str, str], wanted: Settings) -> None:
-    assert Settings.of(environ) == wanted
+def test_settings_come_from_the_environment(environ: dict[str, str], wanted: CaptureSettings) -> None:
+    assert CaptureSettings.of(environ) == wanted

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from locust_kit.failures import collect, files, summary
 from locust_kit.failures.collect import Collection
-from locust_kit.failures.kinds import ADVICE, Kind
+from locust_kit.failures.kinds import ADVICE, FailureClass
 from locust_kit.failures.records import GroupKey, Record, wire
 
 KEY = ["GET", "/cart", "server_error", "503", "busy"]
@@ -19,7 +19,8 @@ KEY = ["GET", "/cart", "server_error", "503", "busy"]
 def record(at: float = 1000.0, **changed: Any) -> Record:
     known: dict[str, Any] = {
         "user_class": "Shopper", "method": "GET", "name": "/cart", "url": "http://shop/cart", "status": 503,
-        "response_ms": 12.34, "length": 4, "exception": "HTTPError", "message": "busy", "kind": Kind.SERVER_ERROR,
+        "response_ms": 12.34, "length": 4, "exception": "HTTPError", "message": "busy",
+        "kind": FailureClass.SERVER_ERROR,
         "detail": "503",
     }  # fmt: skip
     return Record(at=at, **{**known, **changed})
@@ -46,7 +47,7 @@ def test_errors_in_tasks_are_no_failed_requests() -> None:
     found = Collection()
     found.take("w", report([*KEY, 3, 1.0, 1.0], ["TASK", "U.t", "task_error", "KeyError", "x", 5, 1.0, 1.0]))
     assert (found.failures, found.task_errors) == (3, 5)
-    assert found.by_kind() == {Kind.TASK_ERROR: 5, Kind.SERVER_ERROR: 3}
+    assert found.by_kind() == {FailureClass.TASK_ERROR: 5, FailureClass.SERVER_ERROR: 3}
 
 
 def test_the_first_and_the_latest_three_of_a_group_are_its_examples() -> None:
@@ -73,7 +74,7 @@ def test_groups_without_end_are_bounded_and_still_counted(monkeypatch: pytest.Mo
     found.take("w", report(*([*KEY[:4], f"m{number}", 1, 1.0, 1.0] for number in range(50))))
     assert found.failures == 50
     assert len(found.groups) == 11
-    assert found.groups[GroupKey("GET", "(others)", Kind.SERVER_ERROR, "503", "(others)")].count == 40
+    assert found.groups[GroupKey("GET", "(others)", FailureClass.SERVER_ERROR, "503", "(others)")].count == 40
 
 
 def test_rows_that_wait_for_a_slow_disk_are_bounded_and_the_rest_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,9 +125,9 @@ def test_the_end_of_a_run_on_the_console() -> None:
     text = "\n".join(summary.lines(found, 200))
     assert text.startswith("Failure analysis: 40 failed requests (20.0 % of 200)\n")
     assert "server_error         503                             30   75.0 %" in text
-    assert ADVICE[Kind.DNS] in text
+    assert ADVICE[FailureClass.DNS] in text
     assert list(summary.lines(Collection(), 200)) == []
 
 
 def test_there_is_advice_for_every_class() -> None:
-    assert set(ADVICE) == set(Kind)
+    assert set(ADVICE) == set(FailureClass)

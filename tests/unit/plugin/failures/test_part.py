@@ -13,7 +13,7 @@ import pytest
 from locust.exception import CatchResponseError
 from locust_kit.cost import EVERY
 from locust_kit.failures.capture import Capture
-from locust_kit.failures.part import Account, Counters
+from locust_kit.failures.part import FailureAccount, RequestCounters
 from locust_kit.performance import Performance
 from locust_kit.writer import Writer
 
@@ -27,13 +27,13 @@ class Environment:
         total = Total()
 
 
-def ask(counted: Counters, *, fails: bool = False, milliseconds: float = 10.0) -> None:
+def ask(counted: RequestCounters, *, fails: bool = False, milliseconds: float = 10.0) -> None:
     exception = CatchResponseError("no stock") if fails else None
     counted.on_request("GET", "/cart", response_time=milliseconds, response_length=2, exception=exception)
 
 
 def test_a_report_has_failures_and_times_once() -> None:
-    counted = Counters()
+    counted = RequestCounters()
     ask(counted)
     ask(counted, fails=True)
     report = counted.report()
@@ -43,7 +43,7 @@ def test_a_report_has_failures_and_times_once() -> None:
 
 
 def test_no_secret_in_a_name_leaves_with_the_times_and_names_that_become_one_are_added_up() -> None:
-    counted, account = Counters(), Account(Environment())  # type: ignore[arg-type]
+    counted, account = RequestCounters(), FailureAccount(Environment())  # type: ignore[arg-type]
     for secret in ("hunter2", "hunter3"):
         counted.on_request("GET", f"/cart?password={secret}", response_time=9000.0, response_length=2)
     report = counted.report()
@@ -64,7 +64,7 @@ def test_a_part_that_breaks_is_one_warning_and_the_other_counts_on(
         raise ZeroDivisionError("inside")
 
     monkeypatch.setattr(broken, "on_request", fails)
-    counted = Counters()
+    counted = RequestCounters()
     for _ in range(2):
         ask(counted, fails=True)
     report = counted.report()
@@ -74,7 +74,7 @@ def test_a_part_that_breaks_is_one_warning_and_the_other_counts_on(
 
 
 def test_one_call_of_many_is_measured_and_reports_are_in_full() -> None:
-    counted = Counters()
+    counted = RequestCounters()
     ticks = itertools.count(1.0, 0.5)
     counted.cost.clock = lambda: next(ticks)
     for number in range(10 * EVERY):
@@ -86,7 +86,7 @@ def test_one_call_of_many_is_measured_and_reports_are_in_full() -> None:
 
 
 def test_what_locust_drops_is_dropped() -> None:
-    counted = Counters()
+    counted = RequestCounters()
     ask(counted, fails=True)
     counted.forget(environment=None)
     assert counted.report() == {"groups": [], "examples": [], "rows": [], "performance": []}
@@ -98,7 +98,7 @@ def refused(error: OSError) -> None:
 
 def test_the_end_of_a_run_is_on_disk_and_a_new_run_starts_at_nothing(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("KIT_SLOW_MS", "100")
-    account, counted = Account(Environment()), Counters()  # type: ignore[arg-type]
+    account, counted = FailureAccount(Environment()), RequestCounters()  # type: ignore[arg-type]
     account.begin("run-1", Writer(tmp_path, refused))
     for _ in range(3):
         ask(counted, fails=True, milliseconds=200.0)
@@ -116,7 +116,7 @@ def test_the_end_of_a_run_is_on_disk_and_a_new_run_starts_at_nothing(tmp_path: P
 
 
 def test_a_report_of_an_older_worker_without_times_is_taken() -> None:
-    account = Account(Environment())  # type: ignore[arg-type]
+    account = FailureAccount(Environment())  # type: ignore[arg-type]
     account.take("w1", {"groups": [], "examples": [], "rows": []})
     assert account.performance.endpoints == {}
 
@@ -128,7 +128,7 @@ def test_each_row_is_handed_to_the_pusher_once_and_with_its_run(tmp_path: Path) 
         def take(self, run_id: str, records: list[Any]) -> None:
             taken.append((run_id, len(records)))
 
-    account, counted = Account(Environment(), Pusher()), Counters()  # type: ignore[arg-type]
+    account, counted = FailureAccount(Environment(), Pusher()), RequestCounters()  # type: ignore[arg-type]
     account.begin("run-1", Writer(tmp_path, refused))
     ask(counted, fails=True)
     account.take("w1", counted.report())

@@ -20,8 +20,8 @@ from flask import Flask
 from locust.env import Environment
 from locust_kit.failures import files, tab
 from locust_kit.failures.capture import Capture
-from locust_kit.failures.part import Account
-from locust_kit.failures.settings import Settings, redactor
+from locust_kit.failures.part import FailureAccount
+from locust_kit.failures.settings import CaptureSettings, redactor
 from locust_kit.push.batch import BatchId, body
 from locust_kit.writer import Writer, write_documents
 
@@ -183,8 +183,8 @@ class WebUi:
 
 def outputs(folder: Path, environ: dict[str, str], made: list[Case], caplog: Any) -> dict[str, str]:
     """Everything that leaves, by where it goes."""
-    capture = Capture(Settings(records_per_second=10_000), redactor(environ).text)
-    account = Account(Environment())
+    capture = Capture(CaptureSettings(records_per_second=10_000), redactor(environ).text)
+    account = FailureAccount(Environment())
     for number, (_, part) in enumerate(made):
         capture.on_request(**failed(part, number))
     report = capture.report()

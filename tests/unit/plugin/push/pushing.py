@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from locust_kit.failures.kinds import Kind
+from locust_kit.failures.kinds import FailureClass
 from locust_kit.failures.records import Record
-from locust_kit.push.answers import Answer
+from locust_kit.push.answers import PushAnswer
 from locust_kit.push.counts import Counts
-from locust_kit.push.gather import Gatherer
+from locust_kit.push.gather import RowQueue
 from locust_kit.push.outside import Outside
-from locust_kit.push.pace import Pace
-from locust_kit.push.sender import Sender
+from locust_kit.push.pace import RetryPace
+from locust_kit.push.sender import BatchSender
 from locust_kit.push.spool import Spool
 
 NOW = 1_800_000_000.0
@@ -32,7 +32,7 @@ def record(number: int = 0) -> Record:
         length=0,
         exception="HTTPError",
         message=f"row {number}",
-        kind=Kind.SERVER_ERROR,
+        kind=FailureClass.SERVER_ERROR,
         detail="500",
     )
 
@@ -49,28 +49,28 @@ def at_once(work: Callable[..., Any], *args: Any) -> Any:
 class Receiver:
     """Answers as it is told, then with 200; keeps what it got."""
 
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[PushAnswer] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
 
-    def __call__(self, body: bytes, idempotency_key: str) -> Answer:
+    def __call__(self, body: bytes, idempotency_key: str) -> PushAnswer:
         self.bodies.append(body)
         self.keys.append(idempotency_key)
-        return self.answers.pop(0) if self.answers else Answer(200)
+        return self.answers.pop(0) if self.answers else PushAnswer(200)
 
 
 class Bench:
     """A spool, a sender and a gatherer in a world whose clock is moved by hand; chance is always at its most."""
 
-    def __init__(self, runs: Path, answers: Sequence[Answer] = (), spool_bytes: int = 10**9) -> None:
+    def __init__(self, runs: Path, answers: Sequence[PushAnswer] = (), spool_bytes: int = 10**9) -> None:
         self.now = 1000.0
         self.receiver = Receiver(list(answers))
         self.counts = Counts()
         self.spool = Spool(runs)
         self.spool.labels["run-1"] = {"team": "shop"}
         outside = Outside(lambda: self.now, lambda: NOW, lambda: 1.0, at_once)
-        self.sender = Sender(self.spool, self.receiver, self.counts, Pace(), outside)
-        self.gatherer = Gatherer(self.spool, self.sender, self.counts, spool_bytes, outside)
+        self.sender = BatchSender(self.spool, self.receiver, self.counts, RetryPace(), outside)
+        self.gatherer = RowQueue(self.spool, self.sender, self.counts, spool_bytes, outside)
 
     def put(self, rows: int, run_id: str = "run-1") -> None:
         self.gatherer.add(run_id, records(rows))

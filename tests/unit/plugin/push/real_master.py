@@ -17,7 +17,7 @@ from locust.env import Environment
 from locust.event import Events
 
 from locust_kit import run_folder
-from locust_kit.plugin import Master
+from locust_kit.plugin import MasterPart
 
 
 def fail(link: Any) -> None:
@@ -53,7 +53,7 @@ def main() -> None:
     os.environ["KIT_LABELS"] = "env=staging"
     environment = Environment(user_classes=[Shopper], events=Events())
     environment.create_local_runner()
-    master = Master(environment, {})
+    master = MasterPart(environment, {})
     master.listen()
     run_once(environment)
     environment.events.quitting.fire(environment=environment, reverse=True)

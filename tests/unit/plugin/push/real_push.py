@@ -23,15 +23,15 @@ import gevent
 from gevent.monkey import get_original
 
 from locust_kit.off_loop import off_loop
-from locust_kit.push.pace import Pace
+from locust_kit.push.pace import RetryPace
 from locust_kit.push.part import Pusher
 from locust_kit.push.post import poster
-from locust_kit.push.settings import Settings
+from locust_kit.push.settings import PushSettings
 from tests.unit.plugin.push.pushing import records
 
 KEY = "hunter2-the-key"
 QUERY = "tenant=hunter3"
-QUICK = Pace(gather=0.05, connect=0.3, whole=0.4, first=0.05, most=0.2, longest_asked=0.5, hurry=0.2)
+QUICK = RetryPace(gather=0.05, connect=0.3, whole=0.4, first=0.05, most=0.2, longest_asked=0.5, hurry=0.2)
 RUN = "20261126T120000Z-ab12"
 PATIENCE_SECONDS = 8
 
@@ -91,7 +91,7 @@ class Receiver:
 
 def pusher(port: int, folder: Path, spool_bytes: int = 10**8) -> Pusher:
     url = f"http://127.0.0.1:{port}/v1/batches?{QUERY}"
-    made = Pusher(Settings(url, KEY, spool_bytes), folder, pace=QUICK)
+    made = Pusher(PushSettings(url, KEY, spool_bytes), folder, pace=QUICK)
     made.start()
     return made
 
@@ -139,7 +139,7 @@ def down_then_up(folder: Path) -> dict[str, Any]:
 
 def swap(one: Pusher, port: int) -> None:
     """Have the same pusher find somebody who listens."""
-    one._sender._post = poster(Settings(f"http://127.0.0.1:{port}/v1", KEY), QUICK)
+    one._sender._post = poster(PushSettings(f"http://127.0.0.1:{port}/v1", KEY), QUICK)
 
 
 def with_ticks(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -198,8 +198,8 @@ def over_the_limit(folder: Path) -> dict[str, Any]:
 def at_the_end(folder: Path) -> dict[str, Any]:
     """A run's end and the master's do not wait for a batch to be full."""
     receiver = Receiver()
-    slow = Pace(gather=60, first=60, most=60)
-    one = Pusher(Settings(f"http://127.0.0.1:{serving(receiver)}/v1", KEY), folder, pace=slow)
+    slow = RetryPace(gather=60, first=60, most=60)
+    one = Pusher(PushSettings(f"http://127.0.0.1:{serving(receiver)}/v1", KEY), folder, pace=slow)
     one.start()
     one.take(RUN, records(3))
     one.flush(environment=None)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from locust_kit.push.pace import Pace
+from locust_kit.push.pace import RetryPace
 
 from tests.unit.plugin.push.pushing import NOW
 
-PACE = Pace()
+PACE = RetryPace()
 
 
 @pytest.mark.parametrize(("failures", "bound"), [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (10_000, 60)])

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from locust_kit.push.answers import Answer
+from locust_kit.push.answers import PushAnswer
 
 from tests.unit.plugin.push.pushing import Bench, files
 
-DOWN = Answer(broken="ConnectionError")
+DOWN = PushAnswer(broken="ConnectionError")
 
 
 def test_tries_slow_down_and_the_key_stays_and_the_order_too(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, [DOWN, Answer(500), Answer(503), Answer(408)])
+    bench = Bench(tmp_path, [DOWN, PushAnswer(500), PushAnswer(503), PushAnswer(408)])
     bench.put(2)
     bench.put(1)
     assert bench.drain() == [1, 2, 4, 8]
@@ -35,14 +35,14 @@ def test_new_rows_do_not_shorten_a_pause(tmp_path: Path) -> None:
 
 
 def test_a_success_makes_the_next_pause_short_again(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, [DOWN, DOWN, Answer(200), DOWN])
+    bench = Bench(tmp_path, [DOWN, DOWN, PushAnswer(200), DOWN])
     bench.put(1)
     bench.put(1)
     assert bench.drain() == [1, 2, 1]
 
 
 def test_retry_after_comes_before_our_own_pause(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, [Answer(429, "7"), Answer(503, "86400"), Answer(429, "0")])
+    bench = Bench(tmp_path, [PushAnswer(429, "7"), PushAnswer(503, "86400"), PushAnswer(429, "0")])
     bench.put(1)
     assert bench.drain() == [7, 300, 4]
 
@@ -62,7 +62,7 @@ def test_the_end_of_a_run_tries_at_once_and_often_for_some_seconds(tmp_path: Pat
 
 
 def test_the_end_of_a_run_does_not_override_what_the_receiver_asks(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, [Answer(429, "100")])
+    bench = Bench(tmp_path, [PushAnswer(429, "100")])
     bench.put(1)
     assert bench.sender.step() == 100
     bench.sender.hurry()
@@ -70,7 +70,7 @@ def test_the_end_of_a_run_does_not_override_what_the_receiver_asks(tmp_path: Pat
 
 
 def test_a_conflict_is_a_batch_that_is_there_already(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, [Answer(409)])
+    bench = Bench(tmp_path, [PushAnswer(409)])
     bench.put(3)
     bench.drain()
     assert (bench.counts.sent_rows, bench.counts.refused_rows, files(tmp_path)) == (3, 0, [])
@@ -80,7 +80,7 @@ def test_a_conflict_is_a_batch_that_is_there_already(tmp_path: Path) -> None:
 def test_a_refused_key_or_address_keeps_the_batch_and_says_the_status_once(
     tmp_path: Path, caplog: Any, status: int
 ) -> None:
-    bench = Bench(tmp_path, [Answer(status)] * 3)
+    bench = Bench(tmp_path, [PushAnswer(status)] * 3)
     bench.put(2)
     assert bench.drain() == [60, 60, 60]
     assert bench.receiver.keys == ["run-1-1"] * 4
@@ -89,7 +89,7 @@ def test_a_refused_key_or_address_keeps_the_batch_and_says_the_status_once(
 
 
 def test_a_batch_that_is_too_large_is_cut_until_it_is_not(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, [Answer(413), Answer(413), Answer(200), Answer(500)])
+    bench = Bench(tmp_path, [PushAnswer(413), PushAnswer(413), PushAnswer(200), PushAnswer(500)])
     bench.put(5)
     bench.put(1)
     bench.drain()
@@ -102,14 +102,14 @@ def test_a_batch_that_is_too_large_is_cut_until_it_is_not(tmp_path: Path) -> Non
 
 
 def test_a_row_that_is_too_large_by_itself_is_refused(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, [Answer(413)] * 3)
+    bench = Bench(tmp_path, [PushAnswer(413)] * 3)
     bench.put(2)
     bench.drain()
     assert (bench.counts.sent_rows, bench.counts.refused_rows, files(tmp_path)) == (0, 2, [])
 
 
 def test_a_refused_batch_is_given_up_and_counted_and_said_once(tmp_path: Path, caplog: Any) -> None:
-    bench = Bench(tmp_path, [Answer(422), Answer(200), Answer(422)])
+    bench = Bench(tmp_path, [PushAnswer(422), PushAnswer(200), PushAnswer(422)])
     for rows in (1, 2, 4):
         bench.put(rows)
     assert bench.drain() == []
