@@ -12,14 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sidecar.common.times import format_time
-from sidecar.model.cluster import NodeReport, Others
+from sidecar.model.cluster import UNKNOWN, NodeReport, Others
 from sidecar.model.incident import FINAL, EvidenceItem, Incident, IncidentKind, Severity, identity
 from sidecar.model.snapshot import Blind, Container, Node
 
 SILENT_SECONDS = 5.0
 GONE = timedelta(minutes=10)
 CLOCK_SECONDS = 2.0
-UNKNOWN = "unknown"
 
 _SAME_KILL = timedelta(seconds=3)  # between a kernel's count on one node and the engine's event on another
 
@@ -236,22 +235,3 @@ def _placed(one: Incident, whole: int, placed: int, nodes: Sequence[str]) -> Inc
 
 
 # ---- tasks that were replaced ----------------------------------------------------------------------------------------
-
-
-def current(containers: Iterable[Container]) -> tuple[Container, ...]:
-    """Leave out the containers of tasks that Swarm has replaced: of those of one name, the running or newest stays."""
-    best: dict[tuple[str | None, str], Container] = {}
-    for one in containers:
-        key = (one.project, one.name)
-        known = best.get(key)
-        if known is None or _newer(one, known):
-            best[key] = one
-    return tuple(best.values())
-
-
-def _newer(one: Container, known: Container) -> bool:
-    rank = {"running": 2, UNKNOWN: 1}
-    first, second = rank.get(one.state, 0), rank.get(known.state, 0)
-    if first != second:
-        return first > second
-    return bool(one.started_at and (known.started_at is None or one.started_at > known.started_at))

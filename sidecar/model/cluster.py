@@ -8,6 +8,8 @@ from datetime import datetime
 from sidecar.model.incident import Incident
 from sidecar.model.snapshot import SCHEMA_VERSION, Blind, Container, Node, Snapshot
 
+UNKNOWN = "unknown"  # the state of a container on a node that is silent
+
 
 @dataclass(frozen=True, slots=True)
 class Reach:

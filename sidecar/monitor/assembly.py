@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from sidecar.cluster import rules as cluster
 from sidecar.incidents.warnings import WORKER, Known, warnings
-from sidecar.model.cluster import NO_OTHERS, Others
+from sidecar.model.cluster import NO_OTHERS, UNKNOWN, Others
 from sidecar.model.incident import Incident, Severity
 from sidecar.model.observation import Inspected, Listed, LocustReading, LogEntry, Stats, StatsReading
 from sidecar.model.snapshot import (
@@ -94,7 +93,7 @@ def containers_of(observed: Observed) -> tuple[Container, ...]:
     made = (_container(seen, observed.project, observed.recorded) for seen in observed.fleet)
     if observed.node is None:
         return tuple(made)
-    return tuple(replace(one, node=observed.node) for one in cluster.current(made))
+    return tuple(replace(one, node=observed.node) for one in newest_of_each_name(made))
 
 
 def _in_order(containers: Iterable[Container], project: str) -> tuple[Container, ...]:
@@ -109,7 +108,7 @@ def snapshot(observed: Observed, etas: Mapping[str, float] | None = None) -> Sna
         for one in containers_of(observed)
     )
     everyone = _in_order(
-        cluster.current((*own, *observed.others.containers)) if observed.node else own, observed.project
+        newest_of_each_name((*own, *observed.others.containers)) if observed.node else own, observed.project
     )
     containers = tuple(one for one in everyone if one.project == observed.project)
     recorded = observed.recorded
@@ -298,3 +297,22 @@ def _logs(observed: Observed) -> tuple[LogLine, ...]:
     if source is None:
         return ()
     return tuple(LogLine(entry.at, source.service, source.name, entry.text) for entry in observed.log)
+
+
+def newest_of_each_name(containers: Iterable[Container]) -> tuple[Container, ...]:
+    """Leave out the containers of tasks that Swarm has replaced: of those of one name, the running or newest stays."""
+    best: dict[tuple[str | None, str], Container] = {}
+    for one in containers:
+        key = (one.project, one.name)
+        known = best.get(key)
+        if known is None or _newer(one, known):
+            best[key] = one
+    return tuple(best.values())
+
+
+def _newer(one: Container, known: Container) -> bool:
+    rank = {"running": 2, UNKNOWN: 1}
+    first, second = rank.get(one.state, 0), rank.get(known.state, 0)
+    if first != second:
+        return first > second
+    return bool(one.started_at and (known.started_at is None or one.started_at > known.started_at))

@@ -10,6 +10,7 @@ from sidecar.cluster import rules as cluster
 from sidecar.cluster.rules import Peer
 from sidecar.model.incident import FINAL, EvidenceItem, IncidentKind, Severity
 from sidecar.model.snapshot import Blind
+from sidecar.monitor.assembly import newest_of_each_name
 from tests.unit.cluster.cluster_scene import BOOT, NOW, OWN, incident, later, word, worker
 
 
@@ -139,4 +140,4 @@ def test_of_one_name_the_running_container_stays_and_else_the_newest() -> None:
     )
     newer_dead = worker(2, id="d", state="exited", started_at=later(-10))
     unknown = worker(1, id="e", state=cluster.UNKNOWN, started_at=later(0))
-    assert [one.id for one in cluster.current([old, dead, new, newer_dead, unknown])] == ["c", "d"]
+    assert [one.id for one in newest_of_each_name([old, dead, new, newer_dead, unknown])] == ["c", "d"]
