@@ -110,7 +110,7 @@ def fetch(url: str) -> Any:
     """GET the sidecar's incidents within the time-out.
 
     Raises:
-        SidecarError: there is no sidecar, or its answer is no JSON.
+        IncidentsTabError: there is no sidecar, or its answer is no JSON.
     """
     there = urlsplit(url)
     kind = http.client.HTTPSConnection if there.scheme == "https" else http.client.HTTPConnection

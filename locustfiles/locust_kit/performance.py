@@ -202,7 +202,7 @@ class Performance:
 
     def lines(self) -> Iterator[str]:
         """The end of a run on the console; nothing when nothing was slow."""
-        slow = sum(one.slow for one in self.endpoints.values())
+        slow = sum(endpoint.slow for endpoint in self.endpoints.values())
         if not slow:
             return
         yield f"Slow requests: {slow} over {self.limits.slow_ms:g} ms"

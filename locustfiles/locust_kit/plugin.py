@@ -23,6 +23,8 @@ from .push.part import pusher_of
 from .run_record import RunRecorder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from locust.env import Environment
     from locust.event import Events
 
@@ -49,9 +51,13 @@ def _on_init(environment: Environment, **_: Any) -> None:
 
 def _change_clients() -> None:
     """Have all users of this process share and connect as the environment says; what cannot be is one warning each."""
-    for part in (shared_tls, connections):
+    parts: tuple[Callable[[], str], ...] = (
+        lambda: shared_tls.install(shared_tls.TlsSettings.from_environ(os.environ)),
+        lambda: connections.install(connections.ConnectionSettings.from_environ(os.environ)),
+    )
+    for install_part in parts:
         try:
-            logger.info("locust-kit: %s", part.install(part.Settings.from_environ(os.environ)))
+            logger.info("locust-kit: %s", install_part())
         except ValueError as error:  # a file that cannot be used, a value that only an own .env can have brought in
             logger.warning("locust-kit: users connect as Locust has it: %s", error)
 

@@ -124,14 +124,16 @@ def _plain(name: str) -> str:
 def rules(path: Path = RULES_FILE) -> Rules:
     """The rules that come with the kit."""
     found = json.loads(path.read_text(encoding="utf-8"))
-    schemes = "|".join(re.escape(one).replace("_", "[-_]") for one in found["schemes"])
+    schemes = "|".join(re.escape(scheme).replace("_", "[-_]") for scheme in found["schemes"])
     return Rules(
         mask=found["mask"],
         names=frozenset(found["names"]),
-        part=re.compile("|".join(found["name_parts"] + [one.replace("_", "") for one in found["name_parts"]])),
+        part=re.compile(
+            "|".join(found["name_parts"] + [name_part.replace("_", "") for name_part in found["name_parts"]])
+        ),
         ends=tuple(found["name_ends"]),
         scheme=re.compile(rf"\b(?P<scheme>{schemes})\s+(?P<value>[A-Za-z0-9+/=_.~\-]{{6,}})", re.IGNORECASE),
-        patterns=tuple(re.compile(one) for one in found["patterns"]),
+        patterns=tuple(re.compile(pattern) for pattern in found["patterns"]),
         tokens=tuple(found["tokens"]),
         whole=re.compile("|".join(found["whole_patterns"])),
         passwords=re.compile("|".join(found["password_schemes"]), re.IGNORECASE),

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from sidecar.commands.down import down
 from sidecar.common.errors import SettingError
 from sidecar.common.say import Console
-from sidecar.stack import deployment as where
-from sidecar.stack import workspace
+from sidecar.stack import deployment, workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +23,6 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
         settings = workspace.settings_after_up(args, environ)
     except SettingError:
         settings = workspace.settings_of_project_alone(args, environ)
-    where.refuse(settings, "make swarm-down")
+    deployment.refuse(settings, "make swarm-down")
     down(settings, environ, Console())
     return 0

@@ -48,14 +48,16 @@ class SnapshotFeed:
     def scene(self, now: datetime) -> Scene:
         """Return what is to be drawn at this moment."""
         shown = self.held or self._present(now)
-        known = {one.id for one in shown.incidents}
+        known = {incident.id for incident in shown.incidents}
         return Scene(
             snapshot=replace(shown, logs=shown.logs[-self.tail :] if self.tail else ()),
             now=now,
             zone=None,
             trouble=self.trouble,
             paused=self.held is not None,
-            missed=sum(one.id not in known and not one.helper for one in self.snapshot.incidents) if self.held else 0,
+            missed=sum(incident.id not in known and not incident.helper for incident in self.snapshot.incidents)
+            if self.held
+            else 0,
             log=self.log,
             incident=self.incident,
         )
@@ -78,7 +80,7 @@ class SnapshotFeed:
 
     def _read_incident(self, incident_id: str) -> None:
         """Read an incident with all its evidence; without an answer, what the Snapshot holds of it is shown."""
-        newest = next((one for one in self.snapshot.incidents if one.id == incident_id), None)
+        newest = next((incident for incident in self.snapshot.incidents if incident.id == incident_id), None)
         kept = self.incident if self._has_incident(incident_id) else None
         if kept is not None and newest is not None and newest.revision <= kept.revision:
             return

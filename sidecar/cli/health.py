@@ -10,8 +10,7 @@ from sidecar.common import units
 from sidecar.common.errors import StackError
 from sidecar.model import document
 from sidecar.settings import refuse_flags
-from sidecar.stack import deployment as where
-from sidecar.stack import workspace
+from sidecar.stack import deployment, workspace
 from sidecar.views.aligned import aligned
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     refuse_flags(args, NAME, ("--json",))
     workspace.refuse_arguments(args, NAME)
     settings = workspace.settings_after_up(args, environ)
-    snapshot = first_snapshot(where.reader(settings, _PATIENCE_SECONDS), settings.project)
+    snapshot = first_snapshot(deployment.reader(settings, _PATIENCE_SECONDS), settings.project)
     if not snapshot.health:
         why = "it has only just started" if settings.health_seconds else "HEALTH_SECONDS is 0"
         raise StackError(f"the sidecar has asked nobody: {why}", fix="make health, in a moment")
@@ -57,8 +56,16 @@ def table(health: Sequence[Health], snapshot: Snapshot) -> list[str]:
     return aligned([_HEADER, *(_row(one, snapshot) for one in health)])
 
 
-def _row(one: Health, snapshot: Snapshot) -> tuple[str, ...]:
-    answer = str(one.status) if one.passed else one.error
-    lasted = units.duration(max(0.0, (snapshot.at - one.since).total_seconds()))
-    uptime = "–" if one.uptime_percent is None else f"{one.uptime_percent:.2f}%"
-    return ("✓" if one.passed else "✗", one.name, answer, units.milliseconds(one.response_ms), lasted, uptime, one.url)
+def _row(health: Health, snapshot: Snapshot) -> tuple[str, ...]:
+    answer = str(health.status) if health.passed else health.error
+    lasted = units.duration(max(0.0, (snapshot.at - health.since).total_seconds()))
+    uptime = "–" if health.uptime_percent is None else f"{health.uptime_percent:.2f}%"
+    return (
+        "✓" if health.passed else "✗",
+        health.name,
+        answer,
+        units.milliseconds(health.response_ms),
+        lasted,
+        uptime,
+        health.url,
+    )

@@ -18,8 +18,7 @@ from sidecar.model.incident import EvidenceItem, Incident
 from sidecar.model.naming import KIND_NAMES, told
 from sidecar.model.note import WANTED, note_line
 from sidecar.settings import command_line, makeflags
-from sidecar.stack import deployment as where
-from sidecar.stack import workspace
+from sidecar.stack import deployment, workspace
 
 NAME = "incidents"
 HELP = "what went wrong, one line each: incidents [SINCE=10m] [ID [NOTE=…]] [--json]"
@@ -51,7 +50,7 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     """
     asked = _asked(args, environ, datetime.now(UTC))
     settings = workspace.settings_after_up(asked.rest, environ)
-    reader = where.reader(settings, _PATIENCE_SECONDS)
+    reader = deployment.reader(settings, _PATIENCE_SECONDS)
     first_snapshot(reader, settings.project)  # for its errors: no stack, or another one
     try:
         if asked.incident_id:

@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 from sidecar.cli.feed import SnapshotFeed, utc_now
 from sidecar.client.reader import first_snapshot
 from sidecar.common.say import silence
-from sidecar.stack import deployment as where
-from sidecar.stack import workspace
+from sidecar.stack import deployment, workspace
 from sidecar.views.frame import frame
 from sidecar.views.plain import ascii_only, plain
 
@@ -30,7 +29,7 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     """
     workspace.refuse_arguments(args, NAME)
     settings = workspace.settings_after_up(args, environ)
-    reader = where.reader(settings)
+    reader = deployment.reader(settings)
     feed = SnapshotFeed(reader, first_snapshot(reader, settings.project), settings.tail)
     if settings.once:
         _print_frame(feed)

@@ -34,14 +34,20 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     return 0
 
 
-def _order(one: ListedContainer) -> tuple[str, int, str]:
-    tail = one.name.rpartition("-")[2]
-    return one.service, int(tail) if tail.isdigit() else 0, one.name
+def _order(listed_container: ListedContainer) -> tuple[str, int, str]:
+    tail = listed_container.name.rpartition("-")[2]
+    return listed_container.service, int(tail) if tail.isdigit() else 0, listed_container.name
 
 
-def _ports(one: ListedContainer) -> str:
-    return ", ".join(f"{address}:{port}" for address, port in sorted(set(one.ports)))
+def _ports(listed_container: ListedContainer) -> str:
+    return ", ".join(f"{address}:{port}" for address, port in sorted(set(listed_container.ports)))
 
 
-def _json(one: ListedContainer) -> dict[str, object]:
-    return {"name": one.name, "service": one.service, "id": one.id[:12], "state": one.state, "status": one.status}
+def _json(listed_container: ListedContainer) -> dict[str, object]:
+    return {
+        "name": listed_container.name,
+        "service": listed_container.service,
+        "id": listed_container.id[:12],
+        "state": listed_container.state,
+        "status": listed_container.status,
+    }

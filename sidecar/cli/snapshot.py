@@ -8,8 +8,7 @@ from collections.abc import Mapping
 
 from sidecar.client.reader import first_snapshot
 from sidecar.settings import refuse_flags
-from sidecar.stack import deployment as where
-from sidecar.stack import workspace
+from sidecar.stack import deployment, workspace
 
 NAME = "snapshot"
 HELP = "what the view shows, as one JSON document"
@@ -26,7 +25,7 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     refuse_flags(args, NAME, ("--json",))
     workspace.refuse_arguments(args, NAME)
     settings = workspace.settings_after_up(args, environ)
-    reader = where.reader(settings, _PATIENCE_SECONDS)
+    reader = deployment.reader(settings, _PATIENCE_SECONDS)
     first_snapshot(reader, settings.project)  # for its errors: no stack, or another one
     written = reader.document().decode()  # as it came, with fields that this command may be too old to know
     print(json.dumps(json.loads(written), indent=2, ensure_ascii=False) if sys.stdout.isatty() else written)

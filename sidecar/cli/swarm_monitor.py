@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from sidecar.cli import monitor
 from sidecar.common.errors import StackError
-from sidecar.stack import deployment as where
-from sidecar.stack import workspace
+from sidecar.stack import deployment, workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +23,7 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     """
     workspace.refuse_arguments(args, NAME)
     settings = workspace.settings_after_up(args, environ)
-    if not where.is_swarm(settings):
+    if not deployment.is_swarm(settings):
         raise StackError(
             f"the stack {settings.project!r} was not started on a Swarm from this checkout",
             fix=f"make swarm-up WORKERS=12{settings.project_word}, or make monitor for the one on this machine",

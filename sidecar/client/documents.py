@@ -134,20 +134,20 @@ def container_columns(series: RecordedSeries, axis: Axis) -> ContainerColumns:
         index=series.index,
         project=series.project,
         memory_limit_bytes=limits[-1] if limits else None,
-        memory_working_set_bytes=axis.column([(one.at, one.working_set_max_bytes) for one in points]),
-        memory_usage_bytes=axis.column([(one.at, one.usage_max_bytes) for one in points]),
-        cpu_percent=axis.column([(one.at, one.cpu_percent) for one in points]),
-        throttled_percent=axis.column([(one.at, one.throttled_percent) for one in points]),
+        memory_working_set_bytes=axis.column([(point.at, point.working_set_max_bytes) for point in points]),
+        memory_usage_bytes=axis.column([(point.at, point.usage_max_bytes) for point in points]),
+        cpu_percent=axis.column([(point.at, point.cpu_percent) for point in points]),
+        throttled_percent=axis.column([(point.at, point.throttled_percent) for point in points]),
     )
 
 
 def run_columns(points: Sequence[RunPoint], axis: Axis) -> RunColumns:
     """Lay the run's figures on the axis."""
     return RunColumns(
-        users=axis.column([(one.at, one.users) for one in points]),
-        rps=axis.column([(one.at, one.rps) for one in points]),
-        fail_per_second=axis.column([(one.at, one.fail_per_second) for one in points]),
-        p50_ms=axis.column([(one.at, one.p50_ms) for one in points]),
-        p95_ms=axis.column([(one.at, one.p95_ms) for one in points]),
-        workers_connected=axis.column([(one.at, one.workers) for one in points]),
+        users=axis.column([(point.at, point.users) for point in points]),
+        rps=axis.column([(point.at, point.rps) for point in points]),
+        fail_per_second=axis.column([(point.at, point.fail_per_second) for point in points]),
+        p50_ms=axis.column([(point.at, point.p50_ms) for point in points]),
+        p95_ms=axis.column([(point.at, point.p95_ms) for point in points]),
+        workers_connected=axis.column([(point.at, point.workers) for point in points]),
     )

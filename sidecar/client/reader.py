@@ -53,7 +53,7 @@ class SidecarReader:
 
         Raises:
             NotReadyError: it has nothing yet.
-            SidecarError: it does not answer, or answers something else.
+            MonitorError: it does not answer, or answers something else.
         """
         return self._fetched(_SNAPSHOT)
 
@@ -62,7 +62,7 @@ class SidecarReader:
 
         Raises:
             NotReadyError: it has nothing yet.
-            SidecarError: it does not answer, or answers something else.
+            MonitorError: it does not answer, or answers something else.
         """
         try:
             return document.loads(self.document())
@@ -73,7 +73,7 @@ class SidecarReader:
         """Return the last kept lines of one container's log, at most `limit`, oldest first.
 
         Raises:
-            SidecarError: it does not answer, or has no logs to give.
+            MonitorError: it does not answer, or has no logs to give.
         """
         body = self._fetched(f"/api/logs?{urlencode({'container': container, 'limit': limit})}")
         newest_first = _read(LogLines, body, "log").lines
@@ -83,7 +83,7 @@ class SidecarReader:
         """Return one incident with all of its evidence.
 
         Raises:
-            SidecarError: it does not answer, or has no such incident.
+            MonitorError: it does not answer, or has no such incident.
         """
         return _read(Incident, self._fetched(f"/api/incidents/{quote(incident_id, safe='')}"), "incident")
 
@@ -92,7 +92,7 @@ class SidecarReader:
 
         Raises:
             UnknownError: it has no such incident, or is too old to take a note.
-            SidecarError: it does not answer, or cannot write.
+            MonitorError: it does not answer, or cannot write.
         """
         path = f"/api/incidents/{quote(incident_id, safe='')}/note"
         body = self._asked("POST", path, json.dumps({"note": text}, ensure_ascii=False).encode())
@@ -102,7 +102,7 @@ class SidecarReader:
         """Return the list of incidents as the JSON that the sidecar sent; `query` is that of /api/incidents.
 
         Raises:
-            SidecarError: it does not answer, or has no incidents to give.
+            MonitorError: it does not answer, or has no incidents to give.
         """
         return self._fetched(f"/api/incidents?{urlencode(query)}")
 
@@ -111,7 +111,7 @@ class SidecarReader:
 
         Raises:
             UnknownError: it has no such run, or is too old to tell of it.
-            SidecarError: it does not answer.
+            MonitorError: it does not answer.
         """
         return self._fetched(f"/api/runs/{quote(run_id, safe='')}" + (f"?{urlencode(query)}" if query else ""))
 
@@ -119,7 +119,7 @@ class SidecarReader:
         """Return the list of runs as the JSON that the sidecar sent, newest first.
 
         Raises:
-            SidecarError: it does not answer, or is too old to tell of runs.
+            MonitorError: it does not answer, or is too old to tell of runs.
         """
         return self._fetched(f"/api/runs?limit={limit}")
 
@@ -127,7 +127,7 @@ class SidecarReader:
         """Return what the sidecar says of its own parts, as the JSON of /healthz, also when it is not well.
 
         Raises:
-            SidecarError: it does not answer, or has nothing yet.
+            MonitorError: it does not answer, or has nothing yet.
         """
         return self._fetched("/healthz")
 

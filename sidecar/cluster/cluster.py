@@ -75,7 +75,7 @@ class ClusterMember:
             answers=True,
             at=self._now(),
             leads=leads,
-            running=sum(1 for one in fleet if one.listed.state == "running"),
+            running=sum(1 for container_readings in fleet if container_readings.listed.state == "running"),
             host=host,
             master_ms=known.took_ms if known else None,
             master_error=known.error if known else None,

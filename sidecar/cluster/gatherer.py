@@ -133,12 +133,12 @@ class PeerPoller:
         known = set(self._around.addresses())
         for address in known - self._lines.keys():
             self._lines[address] = _Line(self._around.ask(address))
-        asked = [one for one in self._lines if self._lines[one].node != self._around.node]
+        asked = [line for line in self._lines if self._lines[line].node != self._around.node]
         heard = list(self._pool.map(self._ask, asked))
         for address in self._lines.keys() - known:  # a task that is no more; its node may have another
             self._lines.pop(address).client.close()
         self._take(heard)
-        self._look_for_silence(heard, {one.node for one in self._lines.values()})
+        self._look_for_silence(heard, {line.node for line in self._lines.values()})
         self._look_for_lost_ledgers()
         self._reconcile()
 
@@ -201,7 +201,7 @@ class PeerPoller:
         """A node that led before, and does not answer this leader: what it alone recorded is out of reach."""
         if self._around.monotonic() - self._leads_since < _SETTLING_SECONDS:
             return
-        told = [self._around.led_before(), *((one.word.led_by, one.word.led_at) for one in self._peers.values())]
+        told = [self._around.led_before(), *((peer.word.led_by, peer.word.led_at) for peer in self._peers.values())]
         latest: dict[str, datetime] = {}
         for node, at in filter(None, told):
             if node is not None and at is not None and node != self._around.node:
@@ -217,7 +217,7 @@ class PeerPoller:
         if len(set(kernels.values())) == len(kernels):
             return  # as on real machines: no two nodes share a kernel
         incidents = self._around.recorded().incidents
-        unplaced = [one for one in incidents if one.kind is IncidentKind.UNATTRIBUTED_OOM_KILL]
+        unplaced = [incident for incident in incidents if incident.kind is IncidentKind.UNATTRIBUTED_OOM_KILL]
         self._counted = {one.id: self._counted.get(one.id, one.count) for one in unplaced}
         if changed := rules.reconciled(incidents, kernels, self._counted):
             self._around.put(tuple(changed))

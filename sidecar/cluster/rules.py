@@ -41,9 +41,9 @@ class Peer:
 
 def others(peers: Iterable[Peer], own: Node) -> Others:
     """Put together what the leader's own Snapshot lacks."""
-    known = sorted(peers, key=lambda one: one.node)
+    known = sorted(peers, key=lambda peer: peer.node)
     return Others(
-        containers=tuple(_seen(one, peer) for peer in known for one in peer.word.snapshot.containers),
+        containers=tuple(_seen(container, peer) for peer in known for container in peer.word.snapshot.containers),
         nodes=tuple(sorted((own, *map(_node, known)), key=lambda one: (not one.leads, one.name))),
         blind=tuple(span for peer in known for span in _blind(peer)),
         unread=tuple(sentence for peer in known for sentence in _sentences(peer)),
@@ -76,7 +76,9 @@ def _node(peer: Peer) -> Node:
         answers=not peer.is_silent,
         at=word.at,
         leads=False,
-        running=0 if peer.is_silent else sum(1 for one in word.snapshot.containers if one.state == "running"),
+        running=0
+        if peer.is_silent
+        else sum(1 for container in word.snapshot.containers if container.state == "running"),
         host=None if peer.is_silent else word.snapshot.host,
         master_ms=reach.took_ms if reach and not peer.is_silent else None,
         master_error=reach.error if reach and not peer.is_silent else None,
@@ -107,7 +109,7 @@ def _sentences(peer: Peer) -> Iterable[str]:
 
 def as_told_by(word: NodeReport) -> tuple[Incident, ...]:
     """A node's own incidents, with its name where no container's says which node it was."""
-    own = (one for one in word.incidents if one.node in (None, word.node))
+    own = (incident for incident in word.incidents if incident.node in (None, word.node))
     return tuple(
         replace(one, node=word.node, text=one.text if one.container else f"{word.node}: {one.text}") for one in own
     )
@@ -193,10 +195,14 @@ def reconciled(incidents: Sequence[Incident], kernels: Mapping[str, str], counte
         counted: how many kills each of them stood for at first, by id, where that is known.
 
     """
-    kills = [one for one in incidents if one.kind is IncidentKind.OOM_KILL and one.node in kernels]
+    kills = [incident for incident in incidents if incident.kind is IncidentKind.OOM_KILL and incident.node in kernels]
     unplaced = sorted(
-        (one for one in incidents if one.kind is IncidentKind.UNATTRIBUTED_OOM_KILL and one.node in kernels),
-        key=lambda one: (one.node or "", one.at),
+        (
+            incident
+            for incident in incidents
+            if incident.kind is IncidentKind.UNATTRIBUTED_OOM_KILL and incident.node in kernels
+        ),
+        key=lambda incident: (incident.node or "", incident.at),
     )
     found = []
     for one in unplaced:
@@ -212,22 +218,22 @@ def reconciled(incidents: Sequence[Incident], kernels: Mapping[str, str], counte
     return found
 
 
-def _is_elsewhere(other: Incident, one: Incident, kernels: Mapping[str, str]) -> bool:
-    return other.node != one.node and kernels[other.node or ""] == kernels[one.node or ""]
+def _is_elsewhere(other: Incident, incident: Incident, kernels: Mapping[str, str]) -> bool:
+    return other.node != incident.node and kernels[other.node or ""] == kernels[incident.node or ""]
 
 
-def _overlap(one: Incident, other: Incident) -> bool:
-    begin, end = one.at - _SAME_KILL, (one.until or one.at) + _SAME_KILL
+def _overlap(incident: Incident, other: Incident) -> bool:
+    begin, end = incident.at - _SAME_KILL, (incident.until or incident.at) + _SAME_KILL
     return other.at <= end and (other.until or other.at) >= begin
 
 
-def _placed(one: Incident, whole: int, placed: int, nodes: Sequence[str]) -> Incident:
+def _placed(incident: Incident, whole: int, placed: int, nodes: Sequence[str]) -> Incident:
     left = whole - placed
-    what = f"{placed} OOM kill{'' if placed == 1 else 's'} that {one.node} could not place"
+    what = f"{placed} OOM kill{'' if placed == 1 else 's'} that {incident.node} could not place"
     rest = f"; {left} are still nobody's" if left else ""
     return replace(
-        one,
-        revision=one.revision + 1,
+        incident,
+        revision=incident.revision + 1,
         count=left,
         severity=Severity.WARN if left else Severity.INFO,
         text=f"{what}: told by {', '.join(nodes)}, which is the same machine{rest}",

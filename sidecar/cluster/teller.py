@@ -35,7 +35,7 @@ class NodeStatusPublisher:
         """Take a round's Snapshot; of one that others are part of, what is this node's own."""
         self._own = replace(
             snapshot,
-            containers=tuple(one for one in snapshot.containers if one.node == self.node),
+            containers=tuple(container for container in snapshot.containers if container.node == self.node),
             blind=tuple(one for one in snapshot.blind if one.node in (None, self.node)),
             run=None,
             services=(),
@@ -74,7 +74,7 @@ class NodeStatusPublisher:
             snapshot=self._own,
             mark=news.mark,
             complete=news.complete,
-            incidents=tuple(one for one in news.incidents if one.node in (None, self.node)),
+            incidents=tuple(incident for incident in news.incidents if incident.node in (None, self.node)),
             reach=self._reach(),
             led_by=led_by,
             led_at=led_at,

@@ -13,7 +13,7 @@ from sidecar.model import document
 from sidecar.model.incident import FINAL
 from sidecar.report.verdict import verdict
 from sidecar.report.verdict.decision import InvalidReason
-from sidecar.stack import deployment as where
+from sidecar.stack import deployment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ def by_incidents(
     settings: Settings, started_at: datetime, sleep: Callable[[float], None] = time.sleep
 ) -> tuple[InvalidReason, ...]:
     """What broke since the run began by the sidecar's account, the gravest first; that there is none is a reason."""
-    reader = where.reader(settings, 5.0)
+    reader = deployment.reader(settings, 5.0)
     try:
         found = _settled(reader, started_at, sleep)
     except (MonitorError, document.DocumentError) as error:
@@ -44,7 +44,7 @@ def by_incidents(
         return (
             InvalidReason("blind", f"{_UNSEEN}: port {settings.monitor_port} belongs to the stack {found.project!r}"),
         )
-    ours = [one for one in found.incidents if one.project in (None, settings.project)]
+    ours = [incident for incident in found.incidents if incident.project in (None, settings.project)]
     return tuple(InvalidReason(str(one.kind), one.text, one.at) for one in verdict.invalidating(started_at, ours))
 
 
@@ -53,7 +53,7 @@ def _settled(reader: SidecarReader, since: datetime, sleep: Callable[[float], No
     for _ in range(int(_PATIENCE_SECONDS / _EACH_SECONDS)):
         body = reader.incidents(since=format_time(since), limit=_MOST_INCIDENTS, evidence=0)
         found = document.loads_as(IncidentList, body, "list of incidents")
-        if all(one.state == FINAL or one.until is None for one in found.incidents):
+        if all(incident.state == FINAL or incident.until is None for incident in found.incidents):
             break
         sleep(_EACH_SECONDS)
     return found
@@ -67,7 +67,7 @@ def by_generator(web: Web) -> str:
         return ""
     count = int(((status.get("failures") or {}).get("classes") or {}).get("generator") or 0)
     groups = (status.get("failures") or {}).get("groups") or []
-    details = sorted({str(one.get("detail")) for one in groups if one.get("class") == "generator"})
+    details = sorted({str(group.get("detail")) for group in groups if group.get("class") == "generator"})
     told = f" ({', '.join(details)})" if details else ""
     return f"{count} requests failed for a limit of the load machine itself{told}" if count else ""
 

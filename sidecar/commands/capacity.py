@@ -155,13 +155,13 @@ def picture(endpoint: str, bend: Knee) -> Picture:
     """Requests a second and response times against users, the knee marked."""
     steps = bend.steps
     panels = (
-        ("Requests a second", [ChartSeries("requests a second", [one.rps for one in steps], Role.THIRD)]),
+        ("Requests a second", [ChartSeries("requests a second", [step.rps for step in steps], Role.THIRD)]),
         (
             "Response times, ms",
             [
-                ChartSeries("median", [one.p50_ms for one in steps], Role.FIRST),
-                ChartSeries("p95", [one.p95_ms for one in steps], Role.SECOND),
+                ChartSeries("median", [step.p50_ms for step in steps], Role.FIRST),
+                ChartSeries("p95", [step.p95_ms for step in steps], Role.SECOND),
             ],
         ),
     )
-    return by_step(f"{endpoint} under more and more users", [f"{one.users}" for one in steps], panels, marked=bend.at)
+    return by_step(f"{endpoint} under more and more users", [f"{step.users}" for step in steps], panels, marked=bend.at)

@@ -49,7 +49,7 @@ def _end(compose: Compose, engine: HostEngine, project: str) -> None:
 
 def _things(engine: HostEngine, project: str) -> list[str]:
     """Containers and networks of the project."""
-    return [*(one.id for one in engine.containers(project)), *_networks(engine, project)]
+    return [*(container.id for container in engine.containers(project)), *_networks(engine, project)]
 
 
 def _networks(engine: HostEngine, project: str) -> list[str]:
@@ -69,7 +69,7 @@ def _labelled(engine: HostEngine, path: str, project: str) -> list[Mapping[str, 
 
 def remove_by_label(engine: HostEngine, project: str) -> None:
     """Remove the project's containers, then its networks, through the docker command."""
-    ids = [one.id for one in engine.containers(project)]
+    ids = [container.id for container in engine.containers(project)]
     if ids:
         docker("stop", "--time", "10", *ids)
         docker("rm", "--force", *ids)

@@ -80,8 +80,10 @@ def _requests(figures: Mapping[str, Any]) -> int:
 def before(figures: Mapping[str, Any]) -> RunObserved:
     """What is known before a run starts."""
     workers = figures.get("workers") or []
-    missing = frozenset(one["id"] for one in workers if one.get("state") == "missing")
-    return RunObserved(idle=figures, gone_before=missing, present=frozenset(one["id"] for one in workers) - missing)
+    missing = frozenset(worker["id"] for worker in workers if worker.get("state") == "missing")
+    return RunObserved(
+        idle=figures, gone_before=missing, present=frozenset(worker["id"] for worker in workers) - missing
+    )
 
 
 def run_state(figures: Mapping[str, Any]) -> str:
@@ -92,8 +94,8 @@ def run_state(figures: Mapping[str, Any]) -> str:
     """
     state = str(figures.get("state") or "")
     workers = figures.get("workers") or []
-    missing = [one for one in workers if one.get("state") == "missing"]
-    rest_ready = all(one.get("state") in ("ready", "missing") for one in workers)
+    missing = [worker for worker in workers if worker.get("state") == "missing"]
+    rest_ready = all(worker.get("state") in ("ready", "missing") for worker in workers)
     if state == "stopping" and missing and rest_ready and not figures.get("user_count"):
         return "stopped"
     return state
@@ -111,8 +113,8 @@ def observe(seen: RunObserved, figures: Mapping[str, Any]) -> RunObserved:
     if seen.started and (state == "ready" or (state == "stopped" and _requests(figures) < seen.requests)):
         return replace(seen, ended=True, master_lost="the master was restarted during the run")
     workers = figures.get("workers") or []
-    missing = frozenset(one["id"] for one in workers if one.get("state") == "missing") - seen.gone_before
-    present = frozenset(one["id"] for one in workers) - seen.gone_before
+    missing = frozenset(worker["id"] for worker in workers if worker.get("state") == "missing") - seen.gone_before
+    present = frozenset(worker["id"] for worker in workers) - seen.gone_before
     return replace(
         seen,
         started=True,

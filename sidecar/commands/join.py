@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sidecar.commands import up
 from sidecar.common.errors import SettingError, StackError
 from sidecar.engine.host_client import connect
-from sidecar.locust_api import greeting as knock
+from sidecar.locust_api import greeting
 from sidecar.settings.addresses import shown
 from sidecar.stack import images, locustfile, registered, state, tls_files, workspace
 from sidecar.stack.compose import Decided, write_env_file
@@ -42,7 +42,7 @@ def join(settings: Settings, environ: Mapping[str, str], say: Console) -> None:
     refuse_own_master(containers, settings)
     up.check_network(settings, engine)
     with say.step("master", f"knocking at {shown(*master)}") as step:
-        knock.at(*master)
+        greeting.at(*master)
         step.result = f"a Locust master answers at {shown(*master)}"
     decided = _prepare(settings, engine, environ, master, say)
     _remember(settings, decided)
@@ -82,7 +82,10 @@ def refuse_own_master(containers: Sequence[ListedContainer], settings: Settings)
         StackError: names the stack.
 
     """
-    if any(one.service == _MASTER and one.state != "exited" and not one.oneoff for one in containers):
+    if any(
+        container.service == _MASTER and container.state != "exited" and not container.oneoff
+        for container in containers
+    ):
         raise StackError(
             f"the stack {settings.project!r} has a master on this machine",
             fix=f"make down{settings.project_word}, or name these workers apart: make join PROJECT=remote MASTER=...",

@@ -170,7 +170,7 @@ def _document(settings: Settings, done: FinishedRun, judged: Verdict, at_start: 
         "schema_version": 1,
         "project": settings.project,
         "run_id": done.run_id,
-        "labels": dict(one.split("=", 1) for one in done.plan.labels),
+        "labels": dict(label.split("=", 1) for label in done.plan.labels),
         "verdict": judged.word,
         "exit_code": judged.exit_code,
         "passed": judged.exit_code == decision.EXIT_PASS,

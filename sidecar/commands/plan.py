@@ -73,7 +73,10 @@ def master(status: Mapping[str, Any] | None, page: Mapping[str, Any], loaded_hos
     status = status or {}
     live = {str(name): str(one.get("host") or "") for name, one in (page.get("users") or {}).items()}
     if not live:
-        live = {str(one["name"]): str(one.get("host") or "") for one in status.get("user_classes") or []}
+        live = {
+            str(user_class["name"]): str(user_class.get("host") or "")
+            for user_class in status.get("user_classes") or []
+        }
     shapes = [name for name in page.get("available_shape_classes") or [] if name != "Default"]
     loaded = status.get("locustfile") or {}
     everyone = [loaded, *(status.get("workers") or {}).values()]

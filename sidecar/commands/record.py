@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sidecar.client.reader import MonitorError, UnknownError
 from sidecar.common.errors import KitError
 from sidecar.common.times import parse_time
-from sidecar.stack import deployment as where
+from sidecar.stack import deployment
 
 if TYPE_CHECKING:
     from sidecar.settings import Settings
@@ -64,7 +64,7 @@ def report(
 
 def _asked(settings: Settings, run_id: str, ask: Mapping[str, object]) -> dict[str, Any]:
     query = {name: _in_query(value) for name, value in ask.items() if value}
-    reader = where.reader(settings, _TIMEOUT_SECONDS)
+    reader = deployment.reader(settings, _TIMEOUT_SECONDS)
     try:
         found = _read(reader.run(run_id, **query))
     except UnknownError as error:
@@ -85,7 +85,7 @@ def runs(settings: Settings) -> list[dict[str, Any]]:
         NoRecordError: neither a sidecar nor a helper container can tell.
 
     """
-    reader = where.reader(settings, _TIMEOUT_SECONDS)
+    reader = deployment.reader(settings, _TIMEOUT_SECONDS)
     try:
         body = reader.runs()
     except MonitorError as error:
@@ -93,7 +93,7 @@ def runs(settings: Settings) -> list[dict[str, Any]]:
     finally:
         reader.close()
     found = json.loads(body)
-    return sorted(found.get("runs") or [], key=lambda one: str(one["run_id"]), reverse=True)
+    return sorted(found.get("runs") or [], key=lambda run: str(run["run_id"]), reverse=True)
 
 
 def newest_since(settings: Settings, since: datetime) -> str:
@@ -122,7 +122,7 @@ def _read(body: bytes) -> dict[str, Any]:
 
 
 def _by_helper(settings: Settings, why: str, *words: str) -> bytes:
-    if where.is_swarm(settings):
+    if deployment.is_swarm(settings):
         raise NoRecordError(
             f"the leading sidecar does not tell: {why}", fix=f"make swarm-diagnose{settings.project_word}"
         )

@@ -103,7 +103,7 @@ def _lines(found: Mapping[str, Any]) -> list[str]:
     compared = found.get("comparison")
     if compared:
         lines += [f"against {compared['baseline']}: {compared['text']}"]
-        lines += [f"  {one['text']}" for one in compared["changes"][:_MOST_CHANGES]]
+        lines += [f"  {change['text']}" for change in compared["changes"][:_MOST_CHANGES]]
     advice = (found["capacity"] or {}).get("advice") or []
     return [
         *lines,

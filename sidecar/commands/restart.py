@@ -49,7 +49,7 @@ def reload(settings: Settings, environ: Mapping[str, str], say: Console) -> None
 
     """
     engine, web, containers = _ready_to(settings, environ, say, "reload")
-    locust = [one for one in containers if one.service in _LOCUST_SERVICES]
+    locust = [container for container in containers if container.service in _LOCUST_SERVICES]
     _restart_all(engine, locust, containers, say)
     _wait(web, engine, settings, locust, say)
     with say.step("locustfile", "asking every process what it loaded") as step:
@@ -100,13 +100,13 @@ def _restart_all(
 ) -> None:
     """Restart the chosen containers side by side: a worker keeps knocking until its new master listens."""
     with say.step("restart", f"{len(chosen)} of {len(every)} containers"), ThreadPoolExecutor(_MOST_AT_ONCE) as pool:
-        first = sorted(chosen, key=lambda one: one.service != "locust-master")
+        first = sorted(chosen, key=lambda listed_container: listed_container.service != "locust-master")
         for done in [pool.submit(engine.act, one.id, "restart", _RESTART_TIMEOUT_SECONDS) for one in first]:
             done.result()
 
 
 def _wait(web: Web, engine: HostEngine, settings: Settings, restarted: Sequence[ListedContainer], say: Console) -> None:
-    workers = sum(1 for one in restarted if one.service == "locust-worker")
+    workers = sum(1 for listed_container in restarted if listed_container.service == "locust-worker")
     each = workspace.expected_workers(settings) // settings.workers
     with say.step("workers", "waiting for the workers to register at the master") as step:
         step.result = registered.wait(
@@ -141,4 +141,4 @@ def _all_fresh(web: Web, workers: int) -> str:
 def stale_processes(status: Mapping[str, Any]) -> int:
     """How many of master and workers run files older than those on disk."""
     processes = [status.get("locustfile") or {}, *(status.get("workers") or {}).values()]
-    return sum(1 for one in processes if one.get("changed_on_disk"))
+    return sum(1 for process in processes if process.get("changed_on_disk"))

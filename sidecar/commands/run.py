@@ -19,8 +19,7 @@ from sidecar.commands.progress import Progress
 from sidecar.common import signals
 from sidecar.common.errors import StackError
 from sidecar.locust_api.control import Web, WebError
-from sidecar.stack import deployment as where
-from sidecar.stack import limits, workspace
+from sidecar.stack import deployment, limits, workspace
 from sidecar.stack.registered import Clock
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def run(settings: Settings, environ: Mapping[str, str], say: Console) -> int:
         what = replace(what, users=0)  # how many were asked for, only whoever started the run knows
     _say_if_stale(about, say)
     if not settings.attach and plan.hosts_overwritten(what, about):
-        where.refuse(
+        deployment.refuse(
             settings, "an earlier run's HOST covers the classes' own: name it again, or make swarm-down, swarm-up"
         )
         say.note("an earlier run's HOST still covers the classes' own: loading them anew")
@@ -95,7 +94,7 @@ def _change_filters(web: Web, settings: Settings, environ: Mapping[str, str], sa
     picker = bool(web.page_settings().get("show_userclass_picker"))
     names = plan.filters_to_change(settings, web.status(), class_picker=picker)
     if names:
-        where.refuse(settings, f"make swarm-up with {', '.join(names)} as they are to be")
+        deployment.refuse(settings, f"make swarm-up with {', '.join(names)} as they are to be")
         _refuse_by_the_files(web, settings)
         say.note(f"{', '.join(names)}: not what the stack was started with; recreating master and workers")
         up.up(settings, environ, say, quiet_end=True)

@@ -12,6 +12,7 @@ from sidecar.common.errors import SettingError, StackError
 from sidecar.engine.host_client import HostEngine, ListedContainer, connect
 from sidecar.stack import (
     check,
+    deployment,
     images,
     locustfile,
     ports,
@@ -24,7 +25,6 @@ from sidecar.stack import (
     tls_files,
     workspace,
 )
-from sidecar.stack import deployment as where
 from sidecar.stack.compose import Compose, Decided, write_env_file
 from sidecar.stack.registered import Clock
 
@@ -78,12 +78,12 @@ def up(settings: Settings, environ: Mapping[str, str], say: Console, *, quiet_en
 
 def _pre_flight(settings: Settings, environ: Mapping[str, str]) -> tuple[HostEngine, tuple[ListedContainer, ...]]:
     """Everything that can be refused in a few milliseconds."""
-    where.refuse(settings, "make swarm-up, or a PROJECT of another name, or first: make swarm-down")
+    deployment.refuse(settings, "make swarm-up, or a PROJECT of another name, or first: make swarm-down")
     locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
     tls_files.check(settings)
     engine = connect(environ)
     containers = engine.containers()
-    ours = tuple(one for one in containers if one.project == settings.project)
+    ours = tuple(container for container in containers if container.project == settings.project)
     workspace.refuse_foreign(ours, settings)
     ports.check(settings, containers)
     remote.check(settings, containers)
@@ -113,16 +113,16 @@ def prepare(settings: Settings, engine: HostEngine, environ: Mapping[str, str], 
         step.result = f"built {', '.join(built)}" if built else "up to date"
     decided = Decided(inputs=inputs, locust_image=locust_image)
     checked = check_in_image(settings, engine, locust_image, say)
-    where = decide_target(settings, checked)
-    if where.mock and "mock-target" not in wanted:
-        with say.step("images", "building the mock target"):
-            build(settings, engine, decided, ["mock-target"], environ, say)
+    goal = decide_target(settings, checked)
+    if goal.mock and "mock-goal" not in wanted:
+        with say.step("images", "building the mock goal"):
+            build(settings, engine, decided, ["mock-goal"], environ, say)
     proxy = images.IMAGES["docker-proxy"]
     about = engine.image(proxy.name) or {}
     user = proxy_user.find(
         settings.state_dir / "state" / "proxy-user.json", engine.socket_path, proxy.name, str(about.get("Id", ""))
     )
-    return Prepared(Decided(where.host, where.mock, locust_image, user, inputs), where, checked, bool(built))
+    return Prepared(Decided(goal.host, goal.mock, locust_image, user, inputs), goal, checked, bool(built))
 
 
 def _names_the_mock(settings: Settings) -> bool:
@@ -174,14 +174,14 @@ def check_in_image(settings: Settings, engine: HostEngine, image: str, say: Cons
     with say.step("locustfile", f"loading {settings.locustfile}") as step:
         checked, known = check.check(settings, image, image_id, workspace.user_env(settings))
         _check_classes(settings, checked)
-        names = ", ".join(one.name for one in checked.user_classes)
+        names = ", ".join(user_class.name for user_class in checked.user_classes)
         shape = f", shape {checked.shape_class}" if checked.shape_class else ""
         step.result = f"{settings.locustfile}: {names}{shape}" + (" (unchanged)" if known else "")
     return checked
 
 
 def _check_classes(settings: Settings, checked: check.Checked) -> None:
-    there = [one.name for one in checked.user_classes]
+    there = [user_class.name for user_class in checked.user_classes]
     for name in settings.classes:
         if name not in there:
             raise SettingError(
@@ -192,7 +192,9 @@ def _check_classes(settings: Settings, checked: check.Checked) -> None:
 
 def decide_target(settings: Settings, checked: check.Checked) -> target.Target:
     """Where the load of this stack goes."""
-    taking_part = [one for one in checked.user_classes if not settings.classes or one.name in settings.classes]
+    taking_part = [
+        user_class for user_class in checked.user_classes if not settings.classes or user_class.name in settings.classes
+    ]
     env = {**workspace.user_env(settings), **settings.passthrough}
     return target.decide(settings.host, mock=settings.mock, user_env=env, classes=taking_part)
 
@@ -235,9 +237,9 @@ def remember(settings: Settings, prepared: Prepared) -> None:
 def _start(
     settings: Settings, compose: Compose, containers: tuple[ListedContainer, ...], decided: Decided, say: Console
 ) -> None:
-    before = {one.id for one in containers if one.state == "running"}
+    before = {container.id for container in containers if container.state == "running"}
     with say.step("stack", "starting the containers") as step:
-        if not decided.mock and any(one.service == "mock-target" for one in containers):
+        if not decided.mock and any(container.service == "mock-target" for container in containers):
             compose.run("--profile", "mock", "rm", "--stop", "--force", "mock-target")
         if not settings.remote_workers:
             _close(containers)
@@ -250,7 +252,7 @@ def _start(
 
 def _close(containers: tuple[ListedContainer, ...]) -> None:
     """End a gate that an earlier `up` was told to open: this one's files do not know of it."""
-    gates = [one.id for one in containers if one.service == remote.GATE]
+    gates = [container.id for container in containers if container.service == remote.GATE]
     if gates:
         docker("rm", "--force", *gates)
 

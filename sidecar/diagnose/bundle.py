@@ -81,9 +81,9 @@ class _Keeper:
 def _public(evidence: Evidence) -> Iterator[str]:
     """Names and addresses that stand everywhere in the evidence, so that none of them is a secret."""
     yield from ("worker", "master", "slave", evidence.project)
-    for one in evidence.containers:
-        yield from (one.name, one.service, one.image, one.hostname, one.project)
-        for at in one.networks:
+    for container in evidence.containers:
+        yield from (container.name, container.service, container.image, container.hostname, container.project)
+        for at in container.networks:
             yield from (at.network, at.address, *at.aliases)
 
 

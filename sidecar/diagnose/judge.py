@@ -51,9 +51,11 @@ def diagnose(evidence: Evidence, only: frozenset[str] = frozenset()) -> Diagnosi
     findings = ranked([_finding(found, stack) for _, outcome in outcomes for found in outcome.found], stack.master)
     checks = [_check(rule, outcome) for rule, outcome in outcomes]
     if only:
-        findings = tuple(one for one in findings if only & {one.slug, one.layer, *_checks_of(one, checks)})
-        slugs = {one.slug for one in findings}
-        checks = [one for one in checks if only & {one.name, one.layer} or slugs & set(one.findings)]
+        findings = tuple(
+            finding for finding in findings if only & {finding.slug, finding.layer, *_checks_of(finding, checks)}
+        )
+        slugs = {finding.slug for finding in findings}
+        checks = [check for check in checks if only & {check.name, check.layer} or slugs & set(check.findings)]
     return Diagnosis(
         project=evidence.project,
         at=evidence.at,
@@ -67,7 +69,7 @@ def diagnose(evidence: Evidence, only: frozenset[str] = frozenset()) -> Diagnosi
 
 
 def _checks_of(finding: Finding, checks: Iterable[Check]) -> set[str]:
-    return {one.name for one in checks if finding.slug in one.findings}
+    return {check.name for check in checks if finding.slug in check.findings}
 
 
 def _outcome(rule: Rule, stack: Stack) -> Outcome | _Skipped:
@@ -98,8 +100,8 @@ def status_of(outcome: Outcome) -> Status:
 
 def summary_of(checks: Sequence[Check], findings: Sequence[Finding]) -> Summary:
     """Count how the checks ended, and name the root cause."""
-    count = {status: sum(1 for one in checks if one.status is status) for status in Status}
-    root = next((one.slug for one in findings if one.severity is not Severity.INFO), None)
+    count = {status: sum(1 for check in checks if check.status is status) for status in Status}
+    root = next((finding.slug for finding in findings if finding.severity is not Severity.INFO), None)
     return Summary(
         ok=count[Status.OK],
         info=count[Status.INFO],

@@ -60,6 +60,10 @@ def incident_for(diagnosis: Diagnosis, incidents: Sequence[KnownIncident]) -> Kn
     The newest of a container that the root cause is about, else the newest that is an error.
     """
     affected = set(diagnosis.findings[0].affects) if diagnosis.findings else set()
-    bad = sorted((one for one in incidents if one.severity != Severity.INFO), key=lambda one: one.at, reverse=True)
+    bad = sorted(
+        (incident for incident in incidents if incident.severity != Severity.INFO),
+        key=lambda incident: incident.at,
+        reverse=True,
+    )
     of_root = (one for one in bad if one.container in affected)
     return next(of_root, None) or next((one for one in bad if one.severity == Severity.ERROR), None)

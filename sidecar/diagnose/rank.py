@@ -20,7 +20,7 @@ _COUNTED = frozenset({"workers-fewer-than-expected", "stack-down"})  # sums of w
 
 def ranked(findings: Sequence[Finding], master: ContainerFacts | None) -> tuple[Finding, ...]:
     """The findings that stand by themselves, errors first, then in the order of dependency, with their consequences."""
-    ordered = sorted(findings, key=lambda one: (_RANK[one.severity], causes()[one.slug].order))
+    ordered = sorted(findings, key=lambda finding: (_RANK[finding.severity], causes()[finding.slug].order))
     roots: dict[int, list[Finding]] = {}
     for position, one in enumerate(ordered):
         root = _root(position, ordered, master)
@@ -44,7 +44,11 @@ def _root(position: int, ordered: Sequence[Finding], master: ContainerFacts | No
 
 
 def _with_consequences(finding: Finding, symptoms: Sequence[Finding]) -> Finding:
-    told = {one.slug: Consequence(one.slug, one.title, one.evidence) for one in symptoms if one.slug != finding.slug}
+    told = {
+        symptom.slug: Consequence(symptom.slug, symptom.title, symptom.evidence)
+        for symptom in symptoms
+        if symptom.slug != finding.slug
+    }
     return replace(finding, consequences=tuple(told.values()))
 
 

@@ -116,19 +116,21 @@ class Stack:
 
     def __post_init__(self) -> None:
         """Decide each container's role once."""
-        object.__setattr__(self, "_roles", {one.id: role_of(one) for one in self.evidence.containers})
+        object.__setattr__(self, "_roles", {container.id: role_of(container) for container in self.evidence.containers})
 
     # ---- containers
 
     @cached_property
     def ours(self) -> tuple[ContainerFacts, ...]:
         """The project's containers, without helpers."""
-        return tuple(one for one in self.evidence.containers if not one.neighbour and not one.helper)
+        return tuple(
+            container for container in self.evidence.containers if not container.neighbour and not container.helper
+        )
 
     @cached_property
     def neighbours(self) -> tuple[ContainerFacts, ...]:
         """Containers that share a network with ours."""
-        return tuple(one for one in self.evidence.containers if one.neighbour or one.helper)
+        return tuple(container for container in self.evidence.containers if container.neighbour or container.helper)
 
     def role(self, container: ContainerFacts) -> str:
         """A container's role."""
@@ -136,7 +138,7 @@ class Stack:
 
     def of(self, *roles: str) -> tuple[ContainerFacts, ...]:
         """The project's containers of some roles."""
-        return tuple(one for one in self.ours if self.role(one) in roles)
+        return tuple(our for our in self.ours if self.role(our) in roles)
 
     @property
     def locusts(self) -> tuple[ContainerFacts, ...]:
@@ -162,11 +164,11 @@ class Stack:
     @property
     def running_workers(self) -> tuple[ContainerFacts, ...]:
         """The workers that run."""
-        return tuple(one for one in self.workers if one.state == "running")
+        return tuple(worker for worker in self.workers if worker.state == "running")
 
     def named(self, name: str) -> ContainerFacts | None:
         """A container by its name."""
-        return next((one for one in self.evidence.containers if one.name == name), None)
+        return next((container for container in self.evidence.containers if container.name == name), None)
 
     def is_young(self, container: ContainerFacts) -> bool:
         """Whether it started so lately that it may still be on its way."""
@@ -245,7 +247,7 @@ class Stack:
         """What was seen from a container's place."""
         if container is None:
             return None
-        return next((one for one in self.evidence.probes if one.container == container.name), None)
+        return next((probe for probe in self.evidence.probes if probe.container == container.name), None)
 
     @property
     def probed_workers(self) -> Iterator[tuple[ContainerFacts, Probe]]:
@@ -282,19 +284,19 @@ class Stack:
 
     def addresses(self, container: ContainerFacts) -> frozenset[str]:
         """A container's addresses in all its networks."""
-        return frozenset(one.address for one in container.networks if one.address)
+        return frozenset(network.address for network in container.networks if network.address)
 
-    def shared_networks(self, one: ContainerFacts, other: ContainerFacts) -> tuple[Attachment, ...]:
+    def shared_networks(self, container_facts: ContainerFacts, other: ContainerFacts) -> tuple[Attachment, ...]:
         """The networks of `other` that `one` is in too."""
-        ids = {at.network_id or at.network for at in self._effective(one)}
+        ids = {at.network_id or at.network for at in self._effective(container_facts)}
         return tuple(at for at in self._effective(other) if (at.network_id or at.network) in ids)
 
-    def shares_network(self, one: ContainerFacts, other: ContainerFacts) -> bool:
+    def shares_network(self, container_facts: ContainerFacts, other: ContainerFacts) -> bool:
         """Whether two containers can reach each other at all: a common network, the host's, or the same namespace."""
-        modes = {self._mode(one), self._mode(other)}
-        if modes == {"host"} or self._namespace(one) == self._namespace(other):
+        modes = {self._mode(container_facts), self._mode(other)}
+        if modes == {"host"} or self._namespace(container_facts) == self._namespace(other):
             return True
-        return bool([at for at in self.shared_networks(one, other) if at.network != "none"])
+        return bool([at for at in self.shared_networks(container_facts, other) if at.network != "none"])
 
     def _mode(self, container: ContainerFacts) -> str:
         return "host" if container.network_mode == "host" else container.network_mode
@@ -306,16 +308,16 @@ class Stack:
 
     def _effective(self, container: ContainerFacts) -> tuple[Attachment, ...]:
         owner = self._namespace(container)
-        other = next((one for one in self.evidence.containers if one.id == owner), container)
+        other = next((container for container in self.evidence.containers if container.id == owner), container)
         return other.networks
 
     def network(self, network_id: str) -> Network | None:
         """A network by its id."""
-        return next((one for one in self.evidence.networks if one.id == network_id), None)
+        return next((network for network in self.evidence.networks if network.id == network_id), None)
 
     def owner_of(self, address: str) -> ContainerFacts | None:
         """The container that has an address."""
-        return next((one for one in self.evidence.containers if address in self.addresses(one)), None)
+        return next((container for container in self.evidence.containers if address in self.addresses(container)), None)
 
     def networks_over(self, address: str, container: ContainerFacts) -> Iterator[Network]:
         """The networks of a container whose subnet covers an address."""
@@ -328,7 +330,9 @@ class Stack:
 
     def wanted(self, container: ContainerFacts) -> ComposeService | None:
         """The container's service as this checkout's files would make it now."""
-        return next((one for one in self.evidence.config.services if one.service == container.service), None)
+        return next(
+            (service for service in self.evidence.config.services if service.service == container.service), None
+        )
 
     def is_drifted(self, container: ContainerFacts, variable: str) -> bool:
         """Whether a variable in a container differs from what this checkout's files would give it now."""
@@ -340,7 +344,7 @@ class Stack:
 
     def gap(self, part: str) -> str:
         """Why a part of the evidence is missing; "" when it is not."""
-        return next((one.reason for one in self.evidence.gaps if one.part == part), "")
+        return next((gap.reason for gap in self.evidence.gaps if gap.part == part), "")
 
 
 def _port(text: str, default: int) -> int | None:
@@ -379,6 +383,6 @@ def is_loopback(address: str) -> bool:
 
 def names(containers: Sequence[ContainerFacts], most: int = 4) -> str:
     """Some containers' names, for a sentence."""
-    shown = ", ".join(one.name for one in containers[:most])
+    shown = ", ".join(container.name for container in containers[:most])
     more = len(containers) - most
     return f"{shown} and {more} more" if more > 0 else shown

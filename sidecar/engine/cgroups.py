@@ -143,7 +143,7 @@ class Cgroups:
             return
         wanted = set(container_ids)
         usual = {self._top / name for name in _USUAL_PARENTS}
-        self._parents = [one for one in self._parents if one in usual or one.exists()]
+        self._parents = [parent for parent in self._parents if parent in usual or parent.exists()]
         for group in _below(self._top):
             match = _GROUP_NAME.fullmatch(group.name)
             if match and match[1] in wanted and group.parent not in self._parents:

@@ -190,7 +190,7 @@ def connect(environ: Mapping[str, str]) -> HostEngine:
 
 def ids(containers: Sequence[ListedContainer], service: str) -> tuple[str, ...]:
     """The ids of a service's containers."""
-    return tuple(one.id for one in containers if one.service == service)
+    return tuple(container.id for container in containers if container.service == service)
 
 
 def _container(row: Mapping[str, Any]) -> ListedContainer:

@@ -56,7 +56,9 @@ def owners(entries: Iterable[Payload]) -> tuple[tuple[str, Owner], ...]:
         OddAnswerError: a container without an id.
 
     """
-    return tuple((full_id(one.get("Id")), owner(first_name(one), labels_of(one.get("Labels")))) for one in entries)
+    return tuple(
+        (full_id(entry.get("Id")), owner(first_name(entry), labels_of(entry.get("Labels")))) for entry in entries
+    )
 
 
 def _nanoseconds(text: object) -> int | None:

@@ -186,7 +186,7 @@ class KernelWatch:
                 containers[container_id] = self._with_peak(container_id, counter)
             elif container_id not in self._unscanned:
                 self._wanted.discard(container_id)  # if it starts again, it is among those present
-        self._kills_of = {one.cgroup: one.kills for one in containers.values()}
+        self._kills_of = {container.cgroup: container.kills for container in containers.values()}
         return KernelReading(at_ns, self._boot_id, host_kills, containers, self._survey(at_ns))
 
     def _with_peak(self, container_id: str, counter: Counter) -> Counter:

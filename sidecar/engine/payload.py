@@ -176,4 +176,4 @@ def _bounded(limit: int | None) -> int:
 
 
 def _block_bytes(entries: Iterable[Payload], verb: str) -> int:
-    return sum(whole(one.get("value"), "block I/O") for one in entries if label(one, "op")[:1].lower() == verb)
+    return sum(whole(entry.get("value"), "block I/O") for entry in entries if label(entry, "op")[:1].lower() == verb)

@@ -88,11 +88,11 @@ class SwarmState:
 
     def node(self, node_id: str) -> NodeFacts | None:
         """A node by its id."""
-        return next((one for one in self.nodes if one.id == node_id), None)
+        return next((node for node in self.nodes if node.id == node_id), None)
 
     def wanted(self, service: str) -> tuple[TaskFacts, ...]:
         """The tasks of a service that Swarm wants to run."""
-        return tuple(one for one in self.tasks if one.service == service and one.desired == "running")
+        return tuple(task for task in self.tasks if task.service == service and task.desired == "running")
 
     def running(self, service: str) -> tuple[TaskFacts, ...]:
         """Those of them that do."""
@@ -124,7 +124,9 @@ class Manager:
                 fix="docker swarm init, then on each other machine the `docker swarm join` that it prints",
             )
         if not swarm.get("ControlAvailable"):
-            others = ", ".join(str(one.get("Addr", "?")) for one in swarm.get("RemoteManagers") or [])
+            others = ", ".join(
+                str(RemoteManager.get("Addr", "?")) for RemoteManager in swarm.get("RemoteManagers") or []
+            )
             raise StackError(
                 "this engine is a worker of the Swarm",
                 wanted="one of its managers",
@@ -139,12 +141,12 @@ class Manager:
         """All nodes, and the services and tasks of one stack."""
         filters = json.dumps({"label": [f"{STACK_LABEL}={stack}"]})
         services = self._engine.get("/services", filters=filters) or []
-        names = {str(one["ID"]): _service_name(one, stack) for one in services}
+        names = {str(service["ID"]): _service_name(service, stack) for service in services}
         tasks = self._engine.get("/tasks", filters=filters) or []
         return SwarmState(
             tuple(sorted(map(_node, self._engine.get("/nodes") or []), key=lambda one: one.name)),
-            tuple(sorted((_service(one, stack) for one in services), key=lambda one: one.name)),
-            tuple(_task(one, names) for one in tasks if str(one.get("ServiceID")) in names),
+            tuple(sorted((_service(service, stack) for service in services), key=lambda one: one.name)),
+            tuple(_task(task, names) for task in tasks if str(task.get("ServiceID")) in names),
         )
 
 

@@ -131,13 +131,13 @@ class HostKillCount:
             return []
         late = now_ns - SETTLE_NS
         # Only a reading made after the kill can speak against it.
-        wrong = [one for one in self.claims if one.at_ns <= late and self.read_ns > one.at_ns + _EARLY_NS]
-        self.claims = [one for one in self.claims if one not in wrong]
+        wrong = [claim for claim in self.claims if claim.at_ns <= late and self.read_ns > claim.at_ns + _EARLY_NS]
+        self.claims = [claim for claim in self.claims if claim not in wrong]
         return wrong
 
     def sweep(self, now_ns: int) -> None:
         """Forget what is met, and what is too old to matter."""
-        self.entries = [one for one in self.entries if one.kills and now_ns - one.until_ns < _TOLD_KEPT_NS]
+        self.entries = [entry for entry in self.entries if entry.kills and now_ns - entry.until_ns < _TOLD_KEPT_NS]
 
     def to_json(self) -> dict[str, Any]:
         """Everything, for the ledger."""
@@ -158,7 +158,7 @@ class HostKillCount:
 
     def _cancel(self) -> None:
         """Let a reading that saw a counter before the host's count had it meet the one that saw it after."""
-        for debt in (one for one in self.entries if one.kills < 0):
+        for debt in (entry for entry in self.entries if entry.kills < 0):
             for credit in reversed(self.entries):
                 if credit.kills > 0 and credit.told is None and abs(credit.until_ns - debt.until_ns) <= _SKEW_NS:
                     met = min(-debt.kills, credit.kills)

@@ -42,12 +42,12 @@ class ObservationGaps:
 
     def restore(self, incidents: list[Incident]) -> None:
         """Take up the spans of incidents that the ledger still holds as open or recent."""
-        for one in incidents:
-            if one.kind is IncidentKind.BLIND and one.until is None:
-                source = next((e.text for e in one.evidence if e.what == "span"), EVENTS)
+        for incident in incidents:
+            if incident.kind is IncidentKind.BLIND and incident.until is None:
+                source = next((e.text for e in incident.evidence if e.what == "span"), EVENTS)
                 if source not in _SUBJECTS:
                     continue  # another node's silence: whoever gathers the nodes' word ends it
-                self._spans.append(ObservationGap(source, nanoseconds(one.at), None, one.id))
+                self._spans.append(ObservationGap(source, nanoseconds(incident.at), None, incident.id))
 
     def lost(self, source: str, at_ns: int, why: str) -> None:
         """A source has stopped speaking."""
@@ -101,7 +101,7 @@ class ObservationGaps:
             if span.until_ns is not None and not span.settled and now_ns - span.until_ns >= settle_ns:
                 span.settled = True
                 self._desk.finalise(span.incident)
-        self._spans = [one for one in self._spans if one.until_ns is None or now_ns - one.until_ns < 600 * SECOND]
+        self._spans = [span for span in self._spans if span.until_ns is None or now_ns - span.until_ns < 600 * SECOND]
 
     def shown(self) -> tuple[Blind, ...]:
         """The spans of the last ten minutes, for views."""
@@ -151,7 +151,7 @@ def blind_seconds(incidents: Iterable[Incident], now: datetime) -> float:
     A span that was made up for afterwards does not count.
     """
     total, reached = 0.0, datetime.min.replace(tzinfo=UTC)
-    for span in sorted(incidents, key=lambda one: one.at):
+    for span in sorted(incidents, key=lambda incident: incident.at):
         if span.until is not None and span.severity is Severity.INFO:
             continue
         begin, end = max(span.at, reached), span.until or now

@@ -140,9 +140,9 @@ class IncidentReducer:
     def exit_reasons(self) -> dict[str, str]:
         """Why each container that is down ended, by container id."""
         return {
-            one.container_id: life.reason
-            for one in self._vessels.values()
-            if (life := one.current) is not None and life.reason and not life.alive
+            vessel.container_id: life.reason
+            for vessel in self._vessels.values()
+            if (life := vessel.current) is not None and life.reason and not life.alive
         }
 
     def ends(self) -> None:
@@ -224,7 +224,7 @@ class IncidentReducer:
                 self._kills.counted(life, counter.kills, reading.at_ns, self._account.read_ns)
         if not reading.complete:
             return
-        counters = {one.cgroup: one.kills for one in reading.containers.values()}
+        counters = {container.cgroup: container.kills for container in reading.containers.values()}
         self._account.read(reading.at_ns, reading.boot_id, reading.host_kills, counters)
         self._look_elsewhere(reading, first=first)
         self._kernel_ns = reading.at_ns

@@ -98,7 +98,10 @@ def _restarted_lately(known: Known) -> Iterator[Warn]:
 
 
 def _locust_silent(known: Known) -> Iterator[Warn]:
-    master = next((one for one in known.containers if one.service == MASTER and one.state == "running"), None)
+    master = next(
+        (container for container in known.containers if container.service == MASTER and container.state == "running"),
+        None,
+    )
     if known.stale or known.locust_error is None or master is None:
         return
     if master.started_at is not None and known.now - master.started_at < SETTLING:

@@ -181,8 +181,8 @@ def _reopened(folder: Path, clock: Callable[[], datetime], retention: Retention,
 
 def _joined(kept: Recent, found: Recent, most: int) -> Recent:
     """Put what is only on the disk before what is in memory."""
-    first = min((one.at for one in found.samples), default=None)
-    samples = [one for one in kept.samples if first is None or one.at < first]
+    first = min((sample.at for sample in found.samples), default=None)
+    samples = [sample for sample in kept.samples if first is None or sample.at < first]
     first_line = min((line.at for line in found.lines if line.at), default=None)
     lines = [line for line in kept.lines if first_line is None or line.at is None or line.at < first_line]
     return Recent((*samples, *found.samples)[-most:], (*lines, *found.lines)[-most:])

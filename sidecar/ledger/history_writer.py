@@ -158,8 +158,17 @@ def _fitting(value: int | None) -> int | None:
     return None if value is None else min(value, _LARGEST)
 
 
-def _health_row(one: HealthMinute) -> tuple[object, ...]:
-    return (millis(one.at), one.name, one.url, one.checks, one.passed, one.total_ms, one.most_ms, one.error)
+def _health_row(health_minute: HealthMinute) -> tuple[object, ...]:
+    return (
+        millis(health_minute.at),
+        health_minute.name,
+        health_minute.url,
+        health_minute.checks,
+        health_minute.passed,
+        health_minute.total_ms,
+        health_minute.most_ms,
+        health_minute.error,
+    )
 
 
 def _run_row(point: RunPoint) -> tuple[object, ...]:

@@ -64,11 +64,11 @@ class Pending:
         self._dropped_samples = 0
         self._dropped_lines = 0
 
-    def add_round(self, one: RoundSamples) -> None:
+    def add_round(self, round_samples: RoundSamples) -> None:
         """Take the samples of one round."""
         with self._lock:
-            self._rounds.append(one)
-            self._bytes += _round_bytes(one)
+            self._rounds.append(round_samples)
+            self._bytes += _round_bytes(round_samples)
             self._shed()
 
     def add_run_point(self, point: RunPoint) -> None:
@@ -119,8 +119,8 @@ class Pending:
             self._dropped_lines += len(lost)
 
 
-def _round_bytes(one: RoundSamples) -> int:
-    return _SAMPLE_BYTES * (1 + len(one.samples))
+def _round_bytes(round_samples: RoundSamples) -> int:
+    return _SAMPLE_BYTES * (1 + len(round_samples.samples))
 
 
 def _lines_bytes(lines: Sequence[StoredLine]) -> int:

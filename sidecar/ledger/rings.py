@@ -51,8 +51,8 @@ class Rings:
             ring = self._rings.get(container_id)
             if ring is None:
                 return Recent()
-            samples = [one for one in ring.samples if one.at <= before]
-            lines = [one for one in ring.lines if one.at is None or one.at <= before]
+            samples = [sample for sample in ring.samples if sample.at <= before]
+            lines = [line for line in ring.lines if line.at is None or line.at <= before]
         return Recent(tuple(samples[-most:]), tuple(lines[-most:]))
 
     def _ring(self, container_id: str) -> _Ring:

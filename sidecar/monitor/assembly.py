@@ -98,7 +98,17 @@ def containers_of(observed: Observed) -> tuple[Container, ...]:
 
 def _in_order(containers: Iterable[Container], project: str) -> tuple[Container, ...]:
     """Put the project's containers first, by service and number."""
-    return tuple(sorted(containers, key=lambda one: (one.project != project, one.service, one.index, one.node or "")))
+    return tuple(
+        sorted(
+            containers,
+            key=lambda container: (
+                container.project != project,
+                container.service,
+                container.index,
+                container.node or "",
+            ),
+        )
+    )
 
 
 def snapshot(observed: Observed, etas: Mapping[str, float] | None = None) -> Snapshot:
@@ -225,7 +235,10 @@ def _locust(observed: Observed, containers: Iterable[Container]) -> Locust | Non
     reading, stats = observed.locust, observed.locust.stats
     if stats is None:
         return None
-    homes = {**{one.id: one.name for one in observed.others.containers}, **names_by_hostname(observed.fleet)}
+    homes = {
+        **{container.id: container.name for container in observed.others.containers},
+        **names_by_hostname(observed.fleet),
+    }
     known = observed.hostnames.union(homes) if _knows_its_workers(observed) else None
     changed = reading.plugin.workers_changed if reading.plugin else {}
     master_changed = reading.plugin.master_changed if reading.plugin else ()
@@ -252,7 +265,9 @@ def _locust(observed: Observed, containers: Iterable[Container]) -> Locust | Non
         p50_ms=stats.p50_ms,
         p95_ms=stats.p95_ms,
         workers_connected=stats.workers_connected,
-        workers_expected=sum(1 for one in containers if one.service == WORKER and one.state == "running"),
+        workers_expected=sum(
+            1 for container in containers if container.service == WORKER and container.state == "running"
+        ),
         workers=workers,
         locustfile_changed=tuple(sorted(union)),
         total=stats.total,
@@ -302,17 +317,17 @@ def _logs(observed: Observed) -> tuple[LogLine, ...]:
 def newest_of_each_name(containers: Iterable[Container]) -> tuple[Container, ...]:
     """Leave out the containers of tasks that Swarm has replaced: of those of one name, the running or newest stays."""
     best: dict[tuple[str | None, str], Container] = {}
-    for one in containers:
-        key = (one.project, one.name)
+    for container in containers:
+        key = (container.project, container.name)
         known = best.get(key)
-        if known is None or _newer(one, known):
-            best[key] = one
+        if known is None or _newer(container, known):
+            best[key] = container
     return tuple(best.values())
 
 
-def _newer(one: Container, known: Container) -> bool:
+def _newer(container: Container, known: Container) -> bool:
     rank = {"running": 2, UNKNOWN: 1}
-    first, second = rank.get(one.state, 0), rank.get(known.state, 0)
+    first, second = rank.get(container.state, 0), rank.get(known.state, 0)
     if first != second:
         return first > second
-    return bool(one.started_at and (known.started_at is None or one.started_at > known.started_at))
+    return bool(container.started_at and (known.started_at is None or container.started_at > known.started_at))

@@ -90,7 +90,7 @@ class Context:
             return incident
         users = sum(worker.users for worker in workers)
         evidence = EvidenceItem(
-            "locust", "; ".join(f"worker {one.id}: {one.users} users" for one in workers), incident.at
+            "locust", "; ".join(f"worker {worker.id}: {worker.users} users" for worker in workers), incident.at
         )
         return replace(
             incident,
@@ -121,7 +121,8 @@ class Context:
         kept = tuple(one for one in incident.evidence if one.what != "log")
         text = f"the last {len(lines)} lines of its log" if len(lines) > 1 else "the last line of its log"
         return replace(
-            incident, evidence=(*kept, EvidenceItem("log", text, lines[-1].at, lines=tuple(one.text for one in lines)))
+            incident,
+            evidence=(*kept, EvidenceItem("log", text, lines[-1].at, lines=tuple(line.text for line in lines))),
         )
 
 

@@ -117,7 +117,7 @@ class HealthChecker:
     ) -> None:
         self._what = what
         self._keep = keep
-        self._earlier = sorted(earlier, key=lambda one: one.at)
+        self._earlier = sorted(earlier, key=lambda health_minute: health_minute.at)
         self._clock = clock
         self._interval = interval_seconds
         self._ask = ask_one
@@ -197,6 +197,6 @@ class HealthChecker:
 
 def _uptime(minutes: Iterable[HealthMinute], now: datetime) -> float | None:
     """How many of the answers of the last day were good, in percent."""
-    recent = [one for one in minutes if now - one.at <= _UPTIME]
+    recent = [minute for minute in minutes if now - minute.at <= _UPTIME]
     checks = sum(one.checks for one in recent)
     return round(100 * sum(one.passed for one in recent) / checks, 3) if checks else None

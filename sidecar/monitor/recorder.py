@@ -157,9 +157,9 @@ class Recorder:
             with self._ledger.commit() as batch:
                 for event in self._unjournalled:
                     batch.journal(event)
-                new = {id(one) for one in given if isinstance(one, DockerEvent) and _journalled(batch, one)}
-                applied = [one for one in given if isinstance(one, DockerEvent) and id(one) in new]
-                self._apply(one for one in given if not isinstance(one, DockerEvent) or id(one) in new)
+                new = {id(put) for put in given if isinstance(put, DockerEvent) and _journalled(batch, put)}
+                applied = [put for put in given if isinstance(put, DockerEvent) and id(put) in new]
+                self._apply(put for put in given if not isinstance(put, DockerEvent) or id(put) in new)
                 if applied or self._unsaved or self._unsaved_drops or last or turn_ns - self._committed_ns >= _BEAT_NS:
                     self._write(batch, alive_ns)
                     self._committed_ns = turn_ns
@@ -173,29 +173,29 @@ class Recorder:
         self._succeeded(applied, turn_ns)
 
     def _apply(self, given: Iterable[Put]) -> None:
-        for one in given:
+        for put in given:
             try:
-                self._take(one)
+                self._take(put)
             except Exception:  # noqa: BLE001  # one signal that breaks a rule must not take the others of its turn along
-                _log.exception("a rule failed on %.300r", one)
+                _log.exception("a rule failed on %.300r", put)
         self._unsaved.update((incident.id, self._with_note(incident)) for incident in self._book.changes())
         keeps, drops = self._book.kept()
         self._unsaved_keeps.update(keeps)
         self._unsaved_drops.update(drops)
 
-    def _take(self, one: Put) -> None:
-        if isinstance(one, tuple):
-            self._unsaved.update((incident.id, self._with_note(incident)) for incident in one)
+    def _take(self, put: Put) -> None:
+        if isinstance(put, tuple):
+            self._unsaved.update((incident.id, self._with_note(incident)) for incident in put)
             return
-        if isinstance(one, Noted):
-            self._note(one)
+        if isinstance(put, Noted):
+            self._note(put)
             return
-        if isinstance(one, Gathered):
-            self._gather(one.incidents)
+        if isinstance(put, Gathered):
+            self._gather(put.incidents)
             return
-        if isinstance(one, StreamUp):
-            self._live_since_ns = one.at_ns
-        self._book.apply(one)
+        if isinstance(put, StreamUp):
+            self._live_since_ns = put.at_ns
+        self._book.apply(put)
 
     def _note(self, noted: Noted) -> None:
         """Put a person's note on an incident, however old; one that the ledger does not hold has none to take it."""
@@ -282,7 +282,7 @@ class Recorder:
     def _forget(self, newest: Sequence[Incident]) -> None:
         if not newest:
             return
-        oldest = max(one.at for one in newest) - _RECENT
+        oldest = max(incident.at for incident in newest) - _RECENT
         for one in [one for one in self._recent.values() if one.until is not None and one.until < oldest]:
             del self._recent[one.id]
         while len(self._recent) > _MOST_RECENT:

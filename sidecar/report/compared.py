@@ -26,7 +26,7 @@ def document(before: RunRecord, after: RunRecord) -> dict[str, Any]:
         "baseline": before.run_id,
         "text": _text(len(found.changes), found.same, len(found.unsure), unlike),
         "unlike": unlike,
-        "changes": [{**asdict(one), "is_worse": one.is_worse} for one in found.changes],
+        "changes": [{**asdict(change), "is_worse": change.is_worse} for change in found.changes],
         "same": found.same,
         "unsure": list(found.unsure),
         "new": list(found.new),

@@ -71,7 +71,7 @@ def _requests(record: RunRecord) -> dict[str, Any]:
         "endpoints": list(record.statistics.get("endpoints") or []),
         "failures": list(record.statistics.get("errors") or []),
         "failure_classes": dict(record.groups.get("classes") or {}),
-        "failure_groups": [_group(one) for one in (record.groups.get("groups") or [])[:_MOST_GROUPS]],
+        "failure_groups": [_group(group) for group in (record.groups.get("groups") or [])[:_MOST_GROUPS]],
         "times": _times(record.performance),
         "retries": int(record.end.get("retries") or 0),
     }
@@ -147,13 +147,13 @@ def _times(performance: Mapping[str, Any]) -> dict[str, Any]:
     """Good and failed requests apart, without the buckets: those stay in performance.json."""
     rows = [
         {
-            **{name: one.get(name) for name in ("method", "name", "slow", "slow_ms")},
+            **{name: endpoint.get(name) for name in ("method", "name", "slow", "slow_ms")},
             **{
-                part: {name: value for name, value in (one.get(part) or {}).items() if name != "buckets"}
+                part: {name: value for name, value in (endpoint.get(part) or {}).items() if name != "buckets"}
                 for part in ("good", "failed")
             },
         }
-        for one in performance.get("endpoints") or []
+        for endpoint in performance.get("endpoints") or []
     ]
     return {
         "slow_is_over_ms": performance.get("slow_is_over_ms"),
@@ -165,16 +165,16 @@ def _times(performance: Mapping[str, Any]) -> dict[str, Any]:
 
 def _workers(record: RunRecord) -> dict[str, Any]:
     before = set(record.moments[0].missing) if record.moments else set()
-    lost = {name for one in record.moments for name in one.missing} - before
+    lost = {name for moment in record.moments for name in moment.missing} - before
     left = sum(max(0, one.workers - after.workers) for one, after in pairwise(record.moments)) - len(lost)
-    last = next((one for one in reversed(record.moments) if one.state in {"spawning", "running"}), None)
+    last = next((moment for moment in reversed(record.moments) if moment.state in {"spawning", "running"}), None)
     return {
         "at_start": int(record.begin.get("workers_at_start") or 0),
         "at_end": record.moments[-1].workers if record.moments else 0,
         "lost": sorted(lost),
         "left": max(0, left),
         "users_at_end": last.users if last else 0,
-        "most_users": max([int(record.end.get("most_users") or 0), *(one.users for one in record.moments)]),
+        "most_users": max([int(record.end.get("most_users") or 0), *(moment.users for moment in record.moments)]),
     }
 
 
@@ -190,15 +190,15 @@ def _timeline(found: Timeline) -> dict[str, Any]:
     }
 
 
-def _generator(one: RecordedSeries) -> dict[str, Any]:
+def _generator(recorded_series: RecordedSeries) -> dict[str, Any]:
     """One container of master or workers: its limits, its most, and its course."""
-    points = one.points
+    points = recorded_series.points
     cpu = [point.cpu_percent for point in points if point.cpu_percent is not None]
     throttled = [point.throttled_percent for point in points if point.throttled_percent is not None]
     return {
-        "container": one.name,
-        "service": one.service,
-        "index": one.index,
+        "container": recorded_series.name,
+        "service": recorded_series.service,
+        "index": recorded_series.index,
         "cpu_mean_percent": round(sum(cpu) / len(cpu), 1) if cpu else None,
         "cpu_max_percent": max((point.cpu_max_percent for point in points if point.cpu_max_percent), default=None),
         "throttled_max_percent": max(throttled, default=None),
@@ -216,24 +216,24 @@ def _generator(one: RecordedSeries) -> dict[str, Any]:
 def _incidents(record: RunRecord, attributed: Sequence[attribution.Attributed]) -> list[dict[str, Any]]:
     by_id = {one.incident: one for one in attributed}
     breaking = set(by_id)
-    shown = sorted(record.incidents, key=lambda one: (one.id not in breaking, one.at))[:_FEW_INCIDENTS]
+    shown = sorted(record.incidents, key=lambda incident: (incident.id not in breaking, incident.at))[:_FEW_INCIDENTS]
     return [_incident(one, by_id.get(one.id)) for one in sorted(shown, key=lambda one: one.at)]
 
 
-def _incident(one: Incident, attributed: attribution.Attributed | None) -> dict[str, Any]:
+def _incident(incident: Incident, attributed: attribution.Attributed | None) -> dict[str, Any]:
     return {
-        "id": one.id,
-        "kind": str(one.kind),
-        "severity": str(one.severity),
-        "at": format_time(one.at),
-        "until": _moment(one.until),
-        "text": one.text,
-        "service": one.service,
-        "container": one.container,
-        "count": one.count,
+        "id": incident.id,
+        "kind": str(incident.kind),
+        "severity": str(incident.severity),
+        "at": format_time(incident.at),
+        "until": _moment(incident.until),
+        "text": incident.text,
+        "service": incident.service,
+        "container": incident.container,
+        "count": incident.count,
         "breaks_the_run": attributed is not None,
         "attribution": attributed.text if attributed else None,
-        "person_note": one.person_note,
+        "person_note": incident.person_note,
     }
 
 

@@ -238,7 +238,7 @@ class Sidecar:
 
     def _told(self, incidents: Sequence[Incident]) -> None:
         if self._notifier is not None:
-            self._notifier.put([one for one in incidents if self._is_news(one)])
+            self._notifier.put([incident for incident in incidents if self._is_news(incident)])
         self._publish(incidents)
 
     def _is_news(self, incident: Incident) -> bool:

@@ -54,7 +54,10 @@ class Checked:
         """The same as it is remembered."""
         return {
             "shape_class": self.shape_class,
-            "user_classes": [{"name": one.name, "host": one.host, "http": one.http} for one in self.user_classes],
+            "user_classes": [
+                {"name": user_class.name, "host": user_class.host, "http": user_class.http}
+                for user_class in self.user_classes
+            ],
         }
 
 
@@ -114,8 +117,8 @@ def read(answer: Mapping[str, Any], folder: Path) -> Checked:
         place = " line ".join(str(part) for part in (first.get("file"), first.get("line")) if part)
         raise LocustfileError(f"{first['text']}{more}", where=place, fix=_fix(first, folder))
     classes = tuple(
-        UserClass(one["name"], one.get("host") or None, bool(one.get("http", True)))
-        for one in answer.get("user_classes") or []
+        UserClass(user_class["name"], user_class.get("host") or None, bool(user_class.get("http", True)))
+        for user_class in answer.get("user_classes") or []
     )
     return Checked(classes, answer.get("shape_class"))
 

@@ -76,7 +76,7 @@ def environment(
         "KIT_EXCLUDE_TAGS": _text(settings.exclude_tags),
         "KIT_ENV_FILE": str(env_file_path(settings)),
         "LABELS": " ".join(settings.labels),
-        "THRESHOLDS": " ".join(one.text for one in limits.thresholds(settings, environ)),
+        "THRESHOLDS": " ".join(threshold.text for threshold in limits.thresholds(settings, environ)),
         "LOCUST_IMAGE": decided.locust_image or settings.locust_image,
         "DOCKER_PROXY_USER": decided.proxy_user,
         "STOP_GRACE_PERIOD": f"{settings.stop_timeout + _GRACE_SECONDS}s",

@@ -51,12 +51,12 @@ def holder_of(port: int, containers: Sequence[ListedContainer], address: str = _
 
 
 def _container_on(port: int, containers: Sequence[ListedContainer], wanted: str) -> ListedContainer | None:
-    for one in containers:
+    for container in containers:
         if any(
             number == port and (wanted in _EVERYWHERE or address in _EVERYWHERE or address == wanted)
-            for address, number in one.ports
+            for address, number in container.ports
         ):
-            return one
+            return container
     return None
 
 
@@ -93,10 +93,15 @@ def _process_on(port: int) -> str:
         connections = psutil.net_connections(kind="tcp")
     except (psutil.Error, OSError):
         return unseen
-    for one in connections:
-        if one.status == psutil.CONN_LISTEN and one.laddr and one.laddr.port == port and one.pid:
+    for connection in connections:
+        if (
+            connection.status == psutil.CONN_LISTEN
+            and connection.laddr
+            and connection.laddr.port == port
+            and connection.pid
+        ):
             try:
-                return f"the process {psutil.Process(one.pid).name()} (pid {one.pid})"
+                return f"the process {psutil.Process(connection.pid).name()} (pid {connection.pid})"
             except psutil.Error:
-                return f"the process with pid {one.pid}"
+                return f"the process with pid {connection.pid}"
     return unseen

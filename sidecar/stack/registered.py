@@ -110,7 +110,9 @@ def wait_healthy(
 
 
 def _healthy(engine: HostEngine, project: str) -> int:
-    return sum(1 for one in engine.containers(project) if one.service == "locust-worker" and one.healthy)
+    return sum(
+        1 for container in engine.containers(project) if container.service == "locust-worker" and container.healthy
+    )
 
 
 def _count(web: Web, engine: HostEngine, project: str) -> tuple[int | None, bool]:
@@ -133,7 +135,9 @@ def _living(workers: Sequence[str], containers: Sequence[ListedContainer]) -> in
     begins with its container's.
     """
     there = {
-        one.id[:_HOSTNAME_LENGTH] for one in containers if one.service == "locust-worker" and one.state == "running"
+        container.id[:_HOSTNAME_LENGTH]
+        for container in containers
+        if container.service == "locust-worker" and container.state == "running"
     }
     return sum(1 for worker in workers if worker[:_HOSTNAME_LENGTH] in there)
 
@@ -146,16 +150,20 @@ def _look(watch: _TrackedContainer, engine: HostEngine, project: str) -> None:
 
 def _first_down(containers: Sequence[ListedContainer]) -> ListedContainer | None:
     """A Locust container that is down, the master before a worker: without it no worker can register."""
-    down = [one for one in containers if one.state in _DOWN and one.service in _LOCUST_SERVICES and not one.oneoff]
+    down = [
+        container
+        for container in containers
+        if container.state in _DOWN and container.service in _LOCUST_SERVICES and not container.oneoff
+    ]
     return min(down, key=lambda one: one.service, default=None)
 
 
-def _cannot_live(one: ListedContainer, engine: HostEngine, say: Console) -> StackError:
-    about = engine.inspect(one.id).get("State") or {}
+def _cannot_live(listed_container: ListedContainer, engine: HostEngine, say: Console) -> StackError:
+    about = engine.inspect(listed_container.id).get("State") or {}
     killed = ", killed for lack of memory" if about.get("OOMKilled") else ""
-    _print_logs(one, engine, say)
+    _print_logs(listed_container, engine, say)
     return StackError(
-        f"{one.name} does not stay up: it ended with exit code {about.get('ExitCode', '?')}{killed}",
+        f"{listed_container.name} does not stay up: it ended with exit code {about.get('ExitCode', '?')}{killed}",
         where="its last log lines are above",
         fix="make logs, make down",
     )
@@ -174,7 +182,7 @@ def _too_late(
     )
 
 
-def _print_logs(one: ListedContainer, engine: HostEngine, say: Console) -> None:
+def _print_logs(listed_container: ListedContainer, engine: HostEngine, say: Console) -> None:
     say.line()
-    for line in engine.logs(one.id, _LOG_LINES):
-        say.line(f"    {one.name} | {line}")
+    for line in engine.logs(listed_container.id, _LOG_LINES):
+        say.line(f"    {listed_container.name} | {line}")

@@ -12,8 +12,7 @@ from sidecar.engine.host_client import HostEngine, ListedContainer
 from sidecar.locust_api.control import Web, place
 from sidecar.settings import Settings, command_line, dotenv, load, project_name
 from sidecar.settings.addresses import shown
-from sidecar.stack import deployment as where
-from sidecar.stack import state
+from sidecar.stack import deployment, state
 from sidecar.stack.compose import Compose, Decided, environment
 
 if TYPE_CHECKING:
@@ -54,7 +53,9 @@ def _place(found: Any) -> tuple[str, int] | None:  # noqa: ANN401  what a file o
 def loaded_hosts(settings: Settings) -> dict[str, str]:
     """The host of each User class as it stands in the files ("" = none), from the last check of `up` or `reload`."""
     found = state.read(state.path_of(settings.root, settings.project)).get("decided") or {}
-    return {str(one.get("name")): str(one.get("host") or "") for one in found.get("user_classes") or []}
+    return {
+        str(user_class.get("name")): str(user_class.get("host") or "") for user_class in found.get("user_classes") or []
+    }
 
 
 def compose_for(settings: Settings, what: Decided, environ: Mapping[str, str]) -> Compose:
@@ -65,10 +66,10 @@ def compose_for(settings: Settings, what: Decided, environ: Mapping[str, str]) -
 def url_inside(settings: Settings) -> str:
     """Where the sidecar finds the master's web API: over TLS and under a base path when Locust is told so."""
     try:
-        where = place(_INNER_WEB_PORT, {**settings.passthrough, **user_env(settings)})
+        address = place(_INNER_WEB_PORT, {**settings.passthrough, **user_env(settings)})
     except SettingError:  # a broken .env of the user's: Compose itself refuses it, and `down` must work with it
         return ""
-    return str(replace(where, host="locust-master")).rstrip("/")
+    return str(replace(address, host="locust-master")).rstrip("/")
 
 
 def user_env(settings: Settings) -> dict[str, str]:
@@ -82,7 +83,7 @@ def user_env(settings: Settings) -> dict[str, str]:
 def web_for(settings: Settings) -> Web:
     """The web API of this project's master, on this machine or on a node of the Swarm."""
     here = place(settings.web_port, {**settings.passthrough, **user_env(settings)})
-    return Web(replace(here, host=where.where(settings).host))
+    return Web(replace(here, host=deployment.where(settings).host))
 
 
 def expected_workers(settings: Settings) -> int:
@@ -100,9 +101,9 @@ def refuse_foreign(containers: Sequence[ListedContainer], settings: Settings) ->
     """
     if settings.yes:
         return
-    for one in containers:
-        theirs = Path(one.checkout) if one.checkout else None
-        if theirs and not one.oneoff and theirs.resolve() != settings.root.resolve() and theirs.is_dir():
+    for container in containers:
+        theirs = Path(container.checkout) if container.checkout else None
+        if theirs and not container.oneoff and theirs.resolve() != settings.root.resolve() and theirs.is_dir():
             raise StackError(
                 f"the stack {settings.project!r} belongs to another checkout",
                 where=str(theirs),
@@ -126,12 +127,12 @@ def running_stack(engine: HostEngine, settings: Settings) -> tuple[ListedContain
         StackError: the stack is not up.
 
     """
-    where.refuse(
+    deployment.refuse(
         settings, "the commands of docs/swarm.md; for the logs: docker service logs; to end it: make swarm-down"
     )
-    containers = tuple(one for one in engine.containers(settings.project) if not one.oneoff)
+    containers = tuple(container for container in engine.containers(settings.project) if not container.oneoff)
     refuse_foreign(containers, settings)
-    if not any(one.service == "locust-master" and one.state == "running" for one in containers):
+    if not any(container.service == "locust-master" and container.state == "running" for container in containers):
         master = decided(settings).master
         if master and containers:
             raise StackError(

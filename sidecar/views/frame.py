@@ -217,16 +217,22 @@ def _as_many_as_fit(blocks: Sequence[list[Line]], room: int) -> Iterator[Line]:
 def _states(containers: Sequence[Container], width: int) -> Line:
     """Sum containers up for the heading: what is wrong first, then how many are well."""
     wrong: dict[tuple[str, str], int] = {}
-    for one in containers:
-        trouble = "exited" if one.state in {"exited", "dead"} else one.state if one.state == "restarting" else ""
-        trouble = trouble or ("unhealthy" if one.health == "unhealthy" else "")
+    for container in containers:
+        trouble = (
+            "exited"
+            if container.state in {"exited", "dead"}
+            else container.state
+            if container.state == "restarting"
+            else ""
+        )
+        trouble = trouble or ("unhealthy" if container.health == "unhealthy" else "")
         if trouble:
-            wrong[one.service, trouble] = wrong.get((one.service, trouble), 0) + 1
+            wrong[container.service, trouble] = wrong.get((container.service, trouble), 0) + 1
     parts = [line(TextSpan(f"{number} {service} {word}", ERROR)) for (service, word), number in sorted(wrong.items())]
-    kills = sum(one.oom_kills or 0 for one in containers)
+    kills = sum(container.oom_kills or 0 for container in containers)
     if kills:
         parts.append(line(TextSpan(f"{kills} OOM kill{'' if kills == 1 else 's'}", ERROR)))
-    running = [one for one in containers if one.state == "running"]
+    running = [container for container in containers if container.state == "running"]
     healthy = sum(one.health == "healthy" for one in running)
     parts.append(line(f"{len(running)} running"))
     if healthy:

@@ -34,7 +34,7 @@ def story_of(incident_id: str | None, snapshot: Snapshot) -> IncidentGroup | Non
         (
             story
             for story in stories(snapshot)
-            if incident_id in {story.root.id, *(one.id for one in story.consequences)}
+            if incident_id in {story.root.id, *(consequence.id for consequence in story.consequences)}
         ),
         None,
     )

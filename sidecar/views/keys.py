@@ -101,7 +101,7 @@ def _log(state: ViewState, snapshot: Snapshot) -> ViewState:
 
 def _container_of_incident(state: ViewState, snapshot: Snapshot) -> str | None:
     chosen = state.incident if state.where is ScreenName.INCIDENT else _chosen_incident(state, snapshot)
-    return next((one.container for one in snapshot.incidents if one.id == chosen), None)
+    return next((incident.container for incident in snapshot.incidents if incident.id == chosen), None)
 
 
 def _containers(state: ViewState, snapshot: Snapshot) -> list[Container]:
@@ -115,7 +115,7 @@ def _move(step: int, *, by_page: bool = False) -> Action:
     def action(state: ViewState, snapshot: Snapshot) -> ViewState:
         distance = step * state.page if by_page else step
         if state.where is ScreenName.MAIN:
-            names = [one.name for one in _containers(state, snapshot)]
+            names = [container.name for container in _containers(state, snapshot)]
             return replace(state, container=_moved(names, state.container, distance))
         if state.where is ScreenName.INCIDENTS:
             ids = [story.root.id for story in stories(snapshot)]

@@ -16,7 +16,7 @@ _COUNT, _RATE, _TIME, _LAST = 9, 8, 9, 9
 def failures(rows: Sequence[Failure], width: int, zone: tzinfo | None) -> Iterator[Line]:
     """Draw the failures, each on one line: how often, when last, what it was, where."""
     yield line(TextSpan(f"{'TIMES':>{_COUNT}}  {'LAST':<{_LAST}} ERROR · REQUEST", TITLE))
-    for row in sorted(rows, key=lambda one: -one.occurrences):
+    for row in sorted(rows, key=lambda row: -row.occurrences):
         last = units.clock(row.last_seen, zone) or units.UNKNOWN
         request = f"{row.method} {row.name}".strip()
         room = max(width // 2, width - _COUNT - _LAST - len(request) - 6)
@@ -32,7 +32,7 @@ def failures(rows: Sequence[Failure], width: int, zone: tzinfo | None) -> Iterat
 def remote_workers(rows: Sequence[Worker]) -> Iterator[Line]:
     """Draw the workers of other machines, which have no row among the containers, by what they tell the master."""
     yield line(TextSpan(f"{'USERS':>{_COUNT}} {'CPU':>{_RATE}} {'MEMORY':>{_TIME}}  STATE     WORKER", TITLE))
-    for row in sorted(rows, key=lambda one: one.id):
+    for row in sorted(rows, key=lambda row: row.id):
         yield line(
             f"{units.count(row.users):>{_COUNT}} {units.percent(row.cpu_percent):>{_RATE}} ",
             f"{units.memory(row.memory_bytes):>{_TIME}}  ",
@@ -45,7 +45,7 @@ def endpoints(rows: Sequence[EndpointStats]) -> Iterator[Line]:
     """Draw the endpoints, the busiest first."""
     heads = f"{'REQUESTS':>{_COUNT}} {'FAILED':>{_COUNT}} {'REQ/S':>{_RATE}} {'P95':>{_TIME}}  REQUEST"
     yield line(TextSpan(heads, TITLE))
-    for row in sorted(rows, key=lambda one: -one.requests):
+    for row in sorted(rows, key=lambda row: -row.requests):
         yield line(
             f"{units.count(row.requests):>{_COUNT}} ",
             TextSpan(f"{units.count(row.failures):>{_COUNT}}", ERROR if row.failures else DIM),

@@ -57,8 +57,8 @@ def is_watched(container: Container, snapshot: Snapshot) -> bool:
 
 def ordered(snapshot: Snapshot, sort: str, *, reverse: bool) -> tuple[list[Container], list[Container]]:
     """Return the stack's containers and those of the watched project, each in the order asked for."""
-    own = [one for one in snapshot.containers if not is_watched(one, snapshot)]
-    watched = [one for one in snapshot.containers if is_watched(one, snapshot)]
+    own = [container for container in snapshot.containers if not is_watched(container, snapshot)]
+    watched = [container for container in snapshot.containers if is_watched(container, snapshot)]
     users = users_by_container(snapshot.locust)
     return _sorted(own, users, sort, reverse=reverse), _sorted(watched, users, sort, reverse=reverse)
 

@@ -27,7 +27,7 @@ _ASCII = str.maketrans(
 
 def plain(lines: Sequence[Line]) -> str:
     """Return the frame's text without escape codes, each line ended."""
-    return "".join(f"{text_of(one)}\n" for one in lines)
+    return "".join(f"{text_of(line)}\n" for line in lines)
 
 
 def ascii_only(text: str) -> str:

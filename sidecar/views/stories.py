@@ -68,7 +68,7 @@ def goes_on(incident: Incident) -> bool:
 
 def stories(snapshot: Snapshot) -> list[IncidentGroup]:
     """Fold consequences into their causes; newest first. What happened to our own probes is left out."""
-    incidents = {one.id: one for one in snapshot.incidents if not one.helper}
+    incidents = {incident.id: incident for incident in snapshot.incidents if not incident.helper}
     followers: dict[str, list[Incident]] = {}
     roots = []
     for incident in incidents.values():
@@ -120,7 +120,7 @@ def counted(told: Sequence[IncidentGroup]) -> list[tuple[int, str, Severity]]:
 
 def short_name(name: str, snapshot: Snapshot) -> str:
     """Name a container as the table does, also one that is gone; those of the watched project keep its name."""
-    known = next((one for one in snapshot.containers if one.name == name), None)
+    known = next((container for container in snapshot.containers if container.name == name), None)
     if known is None:
         return name.removeprefix(f"{snapshot.project}-")
     return f"{'' if known.project in {None, snapshot.project} else f'{known.project}/'}{known.service}-{known.index}"
@@ -142,7 +142,7 @@ def _loss(story: IncidentGroup) -> str:
     """Say how many users went with which workers, where the incident itself does not know but a consequence does."""
     if story.root.workers:
         return ""
-    known = next((one for one in story.consequences if one.workers), None)
+    known = next((consequence for consequence in story.consequences if consequence.workers), None)
     return users_and_workers(known.users_lost, known.workers) if known else ""
 
 
@@ -161,5 +161,5 @@ def _own(incident: Incident, snapshot: Snapshot) -> str:
 
 def _afterwards(story: IncidentGroup) -> str:
     """Say what followed, each thing once."""
-    words = [_AFTERWARDS.get(one.kind, KIND_NAMES[one.kind]) for one in story.consequences]
+    words = [_AFTERWARDS.get(consequence.kind, KIND_NAMES[consequence.kind]) for consequence in story.consequences]
     return ", ".join(dict.fromkeys(words))

@@ -53,7 +53,7 @@ class _Window:
 def tables(groups: Sequence[TableGroup], look: Look) -> tuple[Line, list[list[Line]]]:
     """Draw the head line and each group's lines; what does not fit is folded into a group's last line."""
     windows = [_window(group, look.selected) for group in groups]
-    names = names_of([one for group in groups for one in group.containers])
+    names = names_of([container for group in groups for container in group.containers])
     users = users_by_container(look.locust)
     roomy = look.width >= ROOMY_COLUMNS
     contents = [
@@ -85,12 +85,12 @@ def _window(group: TableGroup, selected: str | None) -> _Window:
 
 def names_of(containers: Sequence[Container]) -> dict[str, str]:
     """Name each container by service and number, without the number where a service has just one container."""
-    sizes = Counter((one.project, one.service) for one in containers)
+    sizes = Counter((container.project, container.service) for container in containers)
     return {
-        one.name: one.service
-        if sizes[one.project, one.service] == 1 and one.service != WORKER
-        else f"{one.service}-{one.index}"
-        for one in containers
+        container.name: container.service
+        if sizes[container.project, container.service] == 1 and container.service != WORKER
+        else f"{container.service}-{container.index}"
+        for container in containers
     }
 
 

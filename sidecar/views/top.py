@@ -44,7 +44,7 @@ def title(scene: Scene, width: int, screen: str = "") -> Line:
     full, short, word = (_state(scene, detail) for detail in (2, 1, 0))
     clock = line("  ", units.date_and_time(scene.now, scene.zone))
     rights = [(*full, *clock), (*short, *clock), full, short, word]
-    right = next((one for one in rights if width_of(left) + 2 + width_of(one) <= width), word)
+    right = next((right for right in rights if width_of(left) + 2 + width_of(right) <= width), word)
     left = _cut_spans(left, max(0, width - width_of(right) - 2))
     return (*left, TextSpan(" " * max(0, width - width_of(left) - width_of(right))), *right)
 
@@ -205,7 +205,7 @@ def host(figures: Host | None, width: int) -> Iterator[Line]:
 
 def nodes(found: Sequence[Node], width: int) -> Iterator[Line]:
     """Draw the machines of a cluster: how many answer, then each one, those in trouble first; on two lines at most."""
-    silent = [one for one in found if not one.answers]
+    silent = [node for node in found if not node.answers]
     count = f"{len(found)} nodes" if not silent else f"{len(found) - len(silent)} of {len(found)} nodes answer"
     parts = [line(TextSpan(count, WARN if silent else "")), *map(_node, sorted(found, key=_trouble))]
     rows: list[list[Line]] = [[]]

@@ -47,8 +47,8 @@ def words(nodes: int, workers: int) -> list[dict[str, Any]]:
     """The recorded word, once for each node, with so many workers on each."""
     recorded = json.loads(WORD.read_text())
     containers = recorded["snapshot"]["containers"]
-    worker = next(one for one in containers if one["service"] == "locust-worker")
-    rest = [one for one in containers if one["service"] in ("monitor", "docker-proxy")]
+    worker = next(container for container in containers if container["service"] == "locust-worker")
+    rest = [container for container in containers if container["service"] in ("monitor", "docker-proxy")]
     found = []
     for number in range(nodes):
         name = f"node{number + 2}"
@@ -124,7 +124,7 @@ def lead(nodes: int, workers: int, seconds: float) -> None:
         history = History(Path(folder), lambda: datetime.now(UTC))
         history.start()
         gatherer.turn()  # connections and ledgers, once
-        begun, cpu, received = time.monotonic(), _cpu_seconds(), sum(one.received_bytes for one in clients)
+        begun, cpu, received = time.monotonic(), _cpu_seconds(), sum(client.received_bytes for client in clients)
         turns, written = [], 0
         while time.monotonic() - begun < seconds:
             started = time.monotonic()
@@ -140,10 +140,10 @@ def lead(nodes: int, workers: int, seconds: float) -> None:
             "cpu_percent": 100 * (_cpu_seconds() - cpu) / spent,
             "memory_mib": _resident_kib() / 1024,
             "empty_mib": empty_kib / 1024,
-            "received_kb_per_second": (sum(one.received_bytes for one in clients) - received) / spent / 1000,
+            "received_kb_per_second": (sum(client.received_bytes for client in clients) - received) / spent / 1000,
             "snapshot_kb": written / 1000,
             "turn_ms": 1000 * median(turns),
-            "answering": sum(one.answers for one in snapshot.nodes),
+            "answering": sum(node.answers for node in snapshot.nodes),
         }
         history.close()
     gatherer.stop()

@@ -44,7 +44,7 @@ from locust_kit.memory import resident_bytes
 class Buyer(FastHttpUser):
     host = sys.argv[2]
 if sys.argv[1] == "kit":
-    shared_tls.install(shared_tls.Settings())
+    shared_tls.install(shared_tls.TlsSettings())
 environment = Environment(user_classes=[Buyer])
 users = [Buyer(environment) for _ in range({USERS})]
 assert all(user.client.get("/").status_code == 200 for user in users)

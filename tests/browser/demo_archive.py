@@ -57,16 +57,27 @@ class WorldArchive:
         """Return every container's figures."""
         by_name: dict[str, list[SeriesPoint]] = {}
         for moment in self._moments(since, until, points):
-            for one in self.world.containers(moment):
-                if one.memory_working_set_bytes is not None and one.memory_usage_bytes is not None:
-                    used, usage, cpu = one.memory_working_set_bytes, one.memory_usage_bytes, one.cpu_percent
-                    point = SeriesPoint(
-                        moment, used, used, usage, one.memory_limit_bytes, cpu, cpu, one.throttled_percent
+            for container in self.world.containers(moment):
+                if container.memory_working_set_bytes is not None and container.memory_usage_bytes is not None:
+                    used, usage, cpu = (
+                        container.memory_working_set_bytes,
+                        container.memory_usage_bytes,
+                        container.cpu_percent,
                     )
-                    by_name.setdefault(one.name, []).append(point)
+                    point = SeriesPoint(
+                        moment, used, used, usage, container.memory_limit_bytes, cpu, cpu, container.throttled_percent
+                    )
+                    by_name.setdefault(container.name, []).append(point)
         return [
-            RecordedSeries(one.id, one.name, one.project, one.service, one.index, tuple(by_name.get(one.name, ())))
-            for one in self.world.containers(until)
+            RecordedSeries(
+                container.id,
+                container.name,
+                container.project,
+                container.service,
+                container.index,
+                tuple(by_name.get(container.name, ())),
+            )
+            for container in self.world.containers(until)
         ]
 
     def run_series(self, since: datetime, until: datetime, points: int) -> Sequence[RunPoint]:

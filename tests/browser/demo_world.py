@@ -150,11 +150,11 @@ class World:
     def snapshot(self, at: datetime) -> Snapshot:
         """Make the Snapshot of a moment."""
         containers, users = self.containers(at), self.users(at)
-        rows = tuple(one for one in containers if one.project == PROJECT)
+        rows = tuple(container for container in containers if container.project == PROJECT)
         members = tuple(
-            Worker(f"{one.id}_ab", one.name, "running", int(users / self.workers), 30.0, 60 * MIB)
-            for one in containers
-            if one.service == "locust-worker" and one.state == "running"
+            Worker(f"{container.id}_ab", container.name, "running", int(users / self.workers), 30.0, 60 * MIB)
+            for container in containers
+            if container.service == "locust-worker" and container.state == "running"
         )
         return Snapshot(
             project=PROJECT, at=at, stale=False, interval_seconds=2.0, engine_read_at=at, round_seconds=0.2,
@@ -182,7 +182,7 @@ class World:
 
     def newest(self) -> tuple[Incident, ...]:
         """Return all incidents, newest first."""
-        return tuple(sorted(self.incidents.values(), key=lambda one: one.at, reverse=True))
+        return tuple(sorted(self.incidents.values(), key=lambda incident: incident.at, reverse=True))
 
     def lines(self, at: datetime, container: str, service: str, count: int) -> tuple[LogLine, ...]:
         """Make log lines up to a moment, newest first."""

@@ -48,7 +48,9 @@ def test_nobody_is_shut_out(browser: Browser, page: str, *, dark: bool) -> None:
     found: Any = browser.driver.execute_async_script(
         "const done = arguments[arguments.length - 1]; axe.run().then(done, error => done({failed: String(error)}))"
     )
-    told = [(one["id"], one["impact"], one["nodes"][0]["html"][:200]) for one in found["violations"]]
+    told = [
+        (violation["id"], violation["impact"], violation["nodes"][0]["html"][:200]) for violation in found["violations"]
+    ]
     assert told == []
     assert len(found["passes"]) > 10
 

@@ -169,11 +169,11 @@ def test_what_can_be_written_is_memory_and_as_small(both: Both, service: str) ->
         size = next(part for part in text.split(":")[1].split(",") if part.startswith("size="))
         return int(size.removeprefix("size=").removesuffix("m")) << 20
 
-    ours = {one.partition(":")[0]: size_of(one) for one in both[0]["services"][service].get("tmpfs") or []}
+    ours = {tmpf.partition(":")[0]: size_of(tmpf) for tmpf in both[0]["services"][service].get("tmpfs") or []}
     theirs = {
-        one["target"]: one["tmpfs"]["size"]
-        for one in both[1]["services"][service].get("volumes") or []
-        if one["type"] == "tmpfs"
+        volume["target"]: volume["tmpfs"]["size"]
+        for volume in both[1]["services"][service].get("volumes") or []
+        if volume["type"] == "tmpfs"
     }
     assert ours == theirs
 
@@ -195,7 +195,7 @@ def test_published_are_the_two_pages_and_not_the_workers_port(both: Both) -> Non
 
 
 def test_it_needs_no_ipvs(both: Both) -> None:
-    assert {one["deploy"]["endpoint_mode"] for one in both[1]["services"].values()} == {"dnsrr"}
+    assert {service["deploy"]["endpoint_mode"] for service in both[1]["services"].values()} == {"dnsrr"}
 
 
 def test_the_proxys_network_is_its_own(both: Both) -> None:

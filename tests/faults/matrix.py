@@ -301,10 +301,10 @@ def a_killed_worker(world: World) -> Iterator[None]:
 
 def tighten(*containers: str) -> None:
     """Give containers less memory than Locust starts in; the kernel takes no limit below what is in use."""
-    for one in containers:
-        docker("stop", "-t", "1", one)
-        docker("update", "--memory-reservation", "16m", "--memory", "24m", "--memory-swap", "24m", one)
-        docker("start", one)
+    for container in containers:
+        docker("stop", "-t", "1", container)
+        docker("update", "--memory-reservation", "16m", "--memory", "24m", "--memory-swap", "24m", container)
+        docker("start", container)
     time.sleep(6)
 
 

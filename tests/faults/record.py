@@ -21,7 +21,7 @@ _LINES = 60
 def evidence_in(bundle: Path) -> str:
     """The evidence of a bundle, as JSON."""
     with tarfile.open(bundle) as archive:
-        member = next(one for one in archive.getmembers() if one.name.endswith("/evidence.json"))
+        member = next(getmember for getmember in archive.getmembers() if getmember.name.endswith("/evidence.json"))
         file = archive.extractfile(member)
         assert file is not None
         return file.read().decode()

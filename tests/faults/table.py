@@ -35,12 +35,12 @@ def short() -> list[str]:
 
 
 def _layer(name: str, faults: Sequence[Fault]) -> str:
-    slugs = dict.fromkeys(one.cause for one in faults)
+    slugs = dict.fromkeys(fault.cause for fault in faults)
     return f"| {name} | {', '.join(slugs)} | {len(faults)} | {_mended_by(faults)} |"
 
 
 def _mended_by(faults: Sequence[Fault]) -> str:
-    by_commands = sum(one.commands for one in faults)
+    by_commands = sum(fault.commands for fault in faults)
     if len(faults) == 1:
         return "the printed commands" if by_commands else "a person, told what to do"
     return f"the printed commands: {by_commands}, a person: {len(faults) - by_commands}"

@@ -19,7 +19,7 @@ def stack(world: World) -> World:
 
 
 def assert_well(found: dict[str, Any]) -> None:
-    assert [(one["slug"], one["affects"], one["evidence"]) for one in found["findings"]] == []
+    assert [(finding["slug"], finding["affects"], finding["evidence"]) for finding in found["findings"]] == []
     assert found["summary"]["root_cause"] is None
     assert found["exit"] == 0
     assert (found["summary"]["warn"], found["summary"]["error"]) == (0, 0)

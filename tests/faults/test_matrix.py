@@ -28,7 +28,7 @@ def test_the_inflicted_cause_is_named_and_its_commands_mend_it(world: World, cas
     try:
         with case.inflict(world) as look:
             found = world.diagnose(*recording(case.name), look=look)
-            named = [one["slug"] for one in found["findings"] if one["severity"] != "info"]
+            named = [finding["slug"] for finding in found["findings"] if finding["severity"] != "info"]
             assert found["summary"]["root_cause"] == case.cause, (named, found["findings"])
             assert named == [case.cause], named
             assert found["exit"] == (1 if case.severity == "error" else 0)
@@ -41,6 +41,6 @@ def test_the_inflicted_cause_is_named_and_its_commands_mend_it(world: World, cas
             world.mend(found, look)
             after = Look(root=look.root) if look else None
             until(world.is_connected, CONNECT_SECONDS, f"{WORKERS} workers to be connected after the printed commands")
-            assert case.cause not in [one["slug"] for one in world.diagnose(look=after)["findings"]]
+            assert case.cause not in [finding["slug"] for finding in world.diagnose(look=after)["findings"]]
     finally:
         world.reset_files()

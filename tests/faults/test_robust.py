@@ -34,7 +34,7 @@ def test_two_faults_are_two_findings_in_the_order_of_dependency(stack: World) ->
     stack.tell("locust-worker", LOCUST_MASTER_NODE_HOST="locust-mastr")
     tighten(stack.worker(2))
     found = stack.diagnose()
-    assert [one["slug"] for one in found["findings"]] == ["worker-oom-killed", "master-name-unresolvable"]
+    assert [finding["slug"] for finding in found["findings"]] == ["worker-oom-killed", "master-name-unresolvable"]
     assert found["summary"]["root_cause"] == "worker-oom-killed"
 
 

@@ -198,8 +198,8 @@ class World(Stack):
         """Build a small image; it goes with the label."""
         context = self.folder / f"image-{name}"
         context.mkdir(exist_ok=True)
-        for one in files:
-            shutil.copy(one, context)
+        for file in files:
+            shutil.copy(file, context)
         (context / "Dockerfile").write_text(dockerfile + f"LABEL {LABEL}\n")
         tag = f"locust-kit-test/{name}:faults"
         docker("build", "-q", "-t", tag, str(context))

@@ -47,7 +47,11 @@ def watching(stack: Stack) -> Stack:
 
 def test_an_oom_kill_reaches_the_receiver(watching: Stack, receiver: str) -> None:
     with watched(SHOP) as container_id:
-        until(lambda: any(one["project"] == SHOP for one in watching.snapshot()["containers"]), 30, "it to be watched")
+        until(
+            lambda: any(container["project"] == SHOP for container in watching.snapshot()["containers"]),
+            30,
+            "it to be watched",
+        )
         kill_child(container_id)
         said = until(lambda: docker("logs", receiver), 60, "the webhook to be called")
     path, _, body = said.partition(" ")

@@ -92,7 +92,7 @@ def carry(machine: Machine) -> None:
 
 def by_id(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The incidents of a document."""
-    return {one["id"]: one for one in document["incidents"]}
+    return {incident["id"]: incident for incident in document["incidents"]}
 
 
 def test_a_storm_around_a_daemon_that_is_stopped_is_counted_and_the_gap_is_said(machine: Machine) -> None:

@@ -125,7 +125,7 @@ def test_a_real_worker_that_loses_its_master_leaves_with_0_and_is_said_to(
     stack: Stack, ended: dict[str, Victim]
 ) -> None:
     assert ended
-    (worker,) = [one for one in stack.containers("locust-worker") if one != ended["worker-leaves"].id]
+    (worker,) = [container for container in stack.containers("locust-worker") if container != ended["worker-leaves"].id]
     (master,) = stack.containers("locust-master")
     docker("stop", "--time", "1", master)
 

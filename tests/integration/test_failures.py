@@ -185,7 +185,7 @@ def test_each_worker_says_what_the_plugin_and_its_memory_are(shop: Stack) -> Non
 
 def test_times_are_kept_good_and_failed_apart(shop: Stack) -> None:
     document = json.loads(in_folder(shop, "performance.json"))
-    times = {one["name"]: one for one in document["endpoints"]}
+    times = {endpoint["name"]: endpoint for endpoint in document["endpoints"]}
     assert (
         sum(one["good"]["count"] + one["failed"]["count"] for one in times.values())
         == shop.web("/stats/requests")["stats"][-1]["num_requests"]
@@ -203,7 +203,9 @@ def test_the_console_says_it_at_the_end(shop: Stack) -> None:
 
 def test_the_web_ui_has_the_tab_and_the_download(shop: Stack) -> None:
     answer = get_json(f"http://127.0.0.1:{shop.web_port}/stats/requests")
-    (table,) = (one for one in answer["extended_stats"] if one["key"] == "failure_analysis")
+    (table,) = (
+        extended_stat for extended_stat in answer["extended_stats"] if extended_stat["key"] == "failure_analysis"
+    )
     assert {row["class"] for row in table["data"]} >= {"server_error", "task_error"}
     assert shop.web("/locust-kit/status")["failures"]["classes"]["server_error"] > 0
 

@@ -71,8 +71,8 @@ def is_paused(judged: Judged) -> None:
 
 def whole(judged: Judged) -> None:
     judged.be()
-    for one in judged.stack.containers("locust-worker"):
-        docker("unpause", one, check=False)
+    for container in judged.stack.containers("locust-worker"):
+        docker("unpause", container, check=False)
     judged.stack.up("WORKERS=2")
     until(lambda: judged.stack.worker_count() == 2, 60, "both workers")
     until(lambda: not judged.is_waiting_for_lost_workers(), 90, "the master to give up on those who are gone")
@@ -89,15 +89,15 @@ def reconnect(judged: Judged) -> None:
 
 
 def squeeze(judged: Judged) -> None:
-    for one in judged.stack.containers("locust-worker"):
-        docker("update", "--cpus", "0.15", one)
+    for container in judged.stack.containers("locust-worker"):
+        docker("update", "--cpus", "0.15", container)
     judged.be(busy_seconds=0.05)
 
 
 def loosen(judged: Judged) -> None:
     judged.be()
-    for one in judged.stack.containers("locust-worker"):
-        docker("rm", "-f", one)
+    for container in judged.stack.containers("locust-worker"):
+        docker("rm", "-f", container)
     whole(judged)
 
 

@@ -33,13 +33,19 @@ def test_the_settings_that_a_small_run_advises_carry_a_larger_one(judged: Judged
     judged.stack.knobs |= {"WORKER_MEMORY": f"{advice['worker_memory_mib']}M"}
     judged.stack.up(*advice["settings"].split())
     code, large = judged.run("USERS=160", "SPAWN_RATE=40", "RUN_TIME=60s")
-    print(advice, [(one["container"], one["cpu_max_percent"], one["memory_max_bytes"]) for one in large["generators"]])
+    print(
+        advice,
+        [
+            (generator["container"], generator["cpu_max_percent"], generator["memory_max_bytes"])
+            for generator in large["generators"]
+        ],
+    )
     assert (code, large["verdict"]) == (0, "PASS"), large["reasons"]
-    workers = [one for one in large["generators"] if one["service"] == "locust-worker"]
+    workers = [generator for generator in large["generators"] if generator["service"] == "locust-worker"]
     assert len(workers) == advice["workers"]
-    for one in workers:
-        assert one["cpu_mean_percent"] < 90
-        assert one["memory_max_bytes"] < one["memory_limit_bytes"]
+    for worker in workers:
+        assert worker["cpu_mean_percent"] < 90
+        assert worker["memory_max_bytes"] < worker["memory_limit_bytes"]
 
 
 def test_an_endpoint_is_put_under_ever_more_users_in_a_stack_that_is_gone_afterwards(judged: Judged) -> None:
@@ -51,7 +57,7 @@ def test_an_endpoint_is_put_under_ever_more_users_in_a_stack_that_is_gone_afterw
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("report: ") and "capacity-" in line]
     folder = Path(line.removeprefix("report: "))
     steps = json.loads((folder / "capacity.json").read_text())["steps"]
-    assert [one["users"] for one in steps] == [1, 2, 4, 8]
+    assert [step["users"] for step in steps] == [1, 2, 4, 8]
     assert steps[-1]["rps"] > 5 * steps[0]["rps"]
     assert (folder / "capacity.png").read_bytes().startswith(b"\x89PNG")
     project = f"{judged.stack.project}-capacity"

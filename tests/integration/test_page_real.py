@@ -48,7 +48,11 @@ WATCH = """
 def shop(running: Stack) -> Iterator[str]:
     """The watched project's container, in the view; its image is one that `up` builds."""
     with watched(SHOP, service=HOSTILE, script=SAYS) as container_id:
-        until(lambda: SHOP in [one["project"] for one in running.snapshot()["containers"]], 30, "it to be watched")
+        until(
+            lambda: SHOP in [container["project"] for container in running.snapshot()["containers"]],
+            30,
+            "it to be watched",
+        )
         yield container_id
 
 
@@ -69,7 +73,9 @@ def running(stack: Stack) -> Iterator[Stack]:
 def users_of_workers(stack: Stack) -> dict[str, int]:
     """How many users each worker has, as the sidecar knows; the machine may be too busy for an even share."""
     locust = stack.snapshot()["locust"] or {"workers": []}
-    return {one["container"]: one["users"] for one in locust["workers"] if one["state"] != "missing"} or {"": 0}
+    return {worker["container"]: worker["users"] for worker in locust["workers"] if worker["state"] != "missing"} or {
+        "": 0
+    }
 
 
 @pytest.fixture(scope="module")
@@ -182,11 +188,11 @@ def test_the_watched_project_is_in_the_view_and_its_kills_are_told(seen: Seen, r
     assert (kill["project"], kill["process_survived"], kill["users_lost"]) == (SHOP, True, None)
     snapshot = running.snapshot()
     assert snapshot["watched"] == SHOP
-    (shown,) = (one for one in snapshot["containers"] if one["project"] == SHOP)
+    (shown,) = (container for container in snapshot["containers"] if container["project"] == SHOP)
     assert shop.startswith(shown["id"])
     assert shown["oom_kills"] == 1
     history = get_json(f"{seen.origin}/api/history")
-    assert any(one["project"] == SHOP for one in history["containers"])
+    assert any(container["project"] == SHOP for container in history["containers"])
     assert snapshot["verdict"]["reasons"] == [seen.incident["text"]]  # what happens to others does not spoil the run
 
 

@@ -70,7 +70,7 @@ def moved(stack: Stack, container: str) -> Iterator[None]:
 def findings(stack: Stack) -> dict[str, dict[str, Any]]:
     done = stack.kit("diagnose", "--json")
     assert done.stdout.startswith("{"), done.stdout + done.stderr
-    return {one["slug"]: one for one in json.loads(done.stdout)["findings"]}
+    return {finding["slug"]: finding for finding in json.loads(done.stdout)["findings"]}
 
 
 def report_of(stack: Stack) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def test_they_are_registered_shown_as_remote_and_take_part_in_a_run(opened: Stac
     remote = [worker for worker in locust["workers"] if worker["remote"]]
     assert [worker["container"] for worker in remote] == [None, None]
     assert "workers 1/1 + 2 remote" in opened.kit("monitor", "ONCE=1").stdout
-    assert {one for stack in (opened, far) for one in findings(stack)} == set()
+    assert {finding for stack in (opened, far) for finding in findings(stack)} == set()
     done = opened.kit("run", "USERS=9", "SPAWN_RATE=9", "RUN_TIME=6s")
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     assert report_of(opened)["workers"]["at_start"] == 3
@@ -103,7 +103,7 @@ def test_one_that_is_killed_in_a_run_is_a_lost_worker_and_the_run_is_invalid(ope
         run.kill()
     assert (run.returncode, out.splitlines()[-1]) == (4, "INVALID (exit 4)")
     assert "a remote worker was lost: the master hears nothing of it, 3 users lost with worker " in out
-    (lost,) = [one for one in opened.snapshot()["incidents"] if one["kind"] == "worker_lost"]
+    (lost,) = [incident for incident in opened.snapshot()["incidents"] if incident["kind"] == "worker_lost"]
     assert (lost["container"], lost["service"], lost["users_lost"]) == (None, "locust-worker", 3)
     assert report_of(opened)["judged"]["reasons"][0]["kind"] == "worker_lost"
 

@@ -81,11 +81,13 @@ def event_stream(
 
 
 def of(heard: list[Signal], container_id: str) -> list[str]:
-    return [one.action for one in heard if isinstance(one, DockerEvent) and one.container_id == container_id]
+    return [
+        signal.action for signal in heard if isinstance(signal, DockerEvent) and signal.container_id == container_id
+    ]
 
 
 def count(heard: list[Signal], container_id: str) -> int:
-    readings = [one for one in heard if isinstance(one, KernelReading) and container_id in one.containers]
+    readings = [signal for signal in heard if isinstance(signal, KernelReading) and container_id in signal.containers]
     return readings[-1].containers[container_id].kills if readings else 0
 
 

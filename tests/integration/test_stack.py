@@ -58,10 +58,10 @@ def test_workers_have_the_limits_and_names_of_the_design(stack: Stack) -> None:
 
 def test_no_process_of_the_stack_is_root(stack: Stack) -> None:
     users = {
-        one["Config"]["Labels"]["com.docker.compose.service"]: docker(
-            "exec", one["Id"], "sh", "-c", "awk '/^(Uid|CapEff):/ {print $2}' /proc/1/status"
+        load["Config"]["Labels"]["com.docker.compose.service"]: docker(
+            "exec", load["Id"], "sh", "-c", "awk '/^(Uid|CapEff):/ {print $2}' /proc/1/status"
         ).split()
-        for one in json.loads(docker("inspect", *stack.containers()))
+        for load in json.loads(docker("inspect", *stack.containers()))
     }
     assert set(users) == {"locust-master", "locust-worker", "monitor", "docker-proxy", "mock-target"}
     for service, (uid, capabilities) in users.items():
@@ -71,9 +71,9 @@ def test_no_process_of_the_stack_is_root(stack: Stack) -> None:
 
 def test_ports_are_published_on_loopback_alone(stack: Stack) -> None:
     published = [
-        (one["Config"]["Labels"]["com.docker.compose.service"], binding["HostIp"], int(binding["HostPort"]))
-        for one in json.loads(docker("inspect", *stack.containers()))
-        for bindings in one["NetworkSettings"]["Ports"].values()
+        (load["Config"]["Labels"]["com.docker.compose.service"], binding["HostIp"], int(binding["HostPort"]))
+        for load in json.loads(docker("inspect", *stack.containers()))
+        for bindings in load["NetworkSettings"]["Ports"].values()
         for binding in bindings or []
     ]
     assert sorted(published) == [
@@ -103,7 +103,7 @@ def test_a_workers_health_is_a_heartbeat_and_not_a_process(stack: Stack) -> None
 def test_the_snapshot_knows_every_container_and_the_master(stack: Stack) -> None:
     snapshot = until(lambda: (s := stack.snapshot())["locust"] and s, 20, "the sidecar to reach the master")
     assert snapshot["project"] == stack.project
-    assert sorted(one["service"] for one in snapshot["containers"]) == [
+    assert sorted(container["service"] for container in snapshot["containers"]) == [
         "docker-proxy",
         "locust-master",
         "locust-worker",
@@ -112,14 +112,14 @@ def test_the_snapshot_knows_every_container_and_the_master(stack: Stack) -> None
         "monitor",
     ]
     assert snapshot["locust"]["workers_connected"] == 2
-    names = {one["name"] for one in snapshot["containers"] if one["service"] == "locust-worker"}
+    names = {container["name"] for container in snapshot["containers"] if container["service"] == "locust-worker"}
     assert {worker["container"] for worker in snapshot["locust"]["workers"]} == names
 
 
 def test_the_figures_are_those_of_docker_stats(stack: Stack) -> None:
     lines = docker("stats", "--no-stream", "--format", "{{json .}}", *stack.containers()).splitlines()
     theirs = {row["Name"]: row for row in map(json.loads, lines)}
-    ours = {one["name"]: one for one in stack.snapshot()["containers"]}
+    ours = {container["name"]: container for container in stack.snapshot()["containers"]}
     assert set(ours) == set(theirs)
     for name, row in theirs.items():
         used, limit = row["MemUsage"].split(" / ")
@@ -145,7 +145,7 @@ def test_a_run_reaches_every_worker_and_ends_in_a_word_and_a_code(stack: Stack) 
     assert {path.suffix for path in folder.iterdir()} >= {".html", ".csv", ".json", ".xml", ".md"}
     document = json.loads((folder / "report.json").read_text())
     assert document["schema_version"] == 1
-    assert [one["passed"] for one in document["judged"]["thresholds"]] == [True, False, True]
+    assert [threshold["passed"] for threshold in document["judged"]["thresholds"]] == [True, False, True]
     assert folder.stat().st_uid == os.getuid()
     for worker in stack.containers("locust-worker"):
         assert received_bytes(worker) > 10_000

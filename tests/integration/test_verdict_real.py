@@ -32,7 +32,7 @@ def test_a_run_of_the_web_page_is_judged_by_itself_and_its_page_is_served(judged
 def test_what_answers_and_what_does_not_is_known_with_an_exit_code(judged: Judged) -> None:
     def health() -> tuple[int, dict[str, Any]]:
         done = judged.stack.kit("health", "--json")
-        return done.returncode, {one["name"]: one for one in json.loads(done.stdout)["endpoints"]}
+        return done.returncode, {endpoint["name"]: endpoint for endpoint in json.loads(done.stdout)["endpoints"]}
 
     until(lambda: "target" in health()[1], 40, "the last run's target to be asked")
     code, found = health()
@@ -56,7 +56,7 @@ def test_a_worker_that_was_killed_for_memory_is_told_from_a_target_that_fails(ju
     killed = judged.ended(run_id)
     assert (killed["verdict"], killed["judged"]["reasons"][0]["kind"]) == ("INVALID", "oom_kill")
     assert killed["attribution"]["text"] == "No request failed."
-    (incident,) = [one for one in killed["incidents"] if one["breaks_the_run"]]
+    (incident,) = [incident for incident in killed["incidents"] if incident["breaks_the_run"]]
     assert incident["attribution"] == "no request failed, so the target is not in question"
     judged.be(cart="/status/503")
     code, failing = judged.run("FAIL_RATIO=10%", "THRESHOLDS=p95<1")
@@ -85,10 +85,10 @@ def test_a_target_that_became_slower_by_a_third_is_named_and_nothing_else(judged
     judged.be()
     text, slower = judged.told(f"BASELINE={first['run_id']}")
     changes = slower["comparison"]["changes"]
-    assert {(one["name"], one["is_worse"]) for one in changes} == {("/pay", True)}
-    median = next(one for one in changes if one["figure"] == "median")
+    assert {(change["name"], change["is_worse"]) for change in changes} == {("/pay", True)}
+    median = next(change for change in changes if change["figure"] == "median")
     assert 60 <= median["before"] < median["after"]  # how much a busy machine adds is no matter
-    assert all(f"  {one['text']}" in text for one in changes)
+    assert all(f"  {change['text']}" in text for change in changes)
 
 
 def test_after_everything_was_killed_the_report_is_made_of_what_is_on_the_disk(judged: Judged) -> None:
@@ -97,7 +97,11 @@ def test_after_everything_was_killed_the_report_is_made_of_what_is_on_the_disk(j
     assert judged.told()[0].splitlines()[-1] == "PASS so far"
     docker(
         "kill",
-        *(one for name in ("locust-master", "locust-worker", "monitor") for one in judged.stack.containers(name)),
+        *(
+            container
+            for name in ("locust-master", "locust-worker", "monitor")
+            for container in judged.stack.containers(name)
+        ),
     )
     text, report = judged.told()
     assert (report["run_id"], report["verdict"], report["state"]) == (run_id, "INVALID", "broke off")

@@ -45,7 +45,9 @@ def loss(stack: Stack) -> Iterator[Loss]:
         until(lambda: workers_users(stack) == [USERS // WORKERS] * WORKERS, 30, "the sidecar to know who has them")
         container_id = stack.containers("locust-worker")[0]
         worker = next(
-            one["id"] for one in stack.web("/stats/requests")["workers"] if one["id"].startswith(container_id[:12])
+            worker["id"]
+            for worker in stack.web("/stats/requests")["workers"]
+            if worker["id"].startswith(container_id[:12])
         )
         name = docker("inspect", "--format", "{{.Name}}", container_id).removeprefix("/")
         docker("exec", container_id, "touch", "/tmp/eat")  # noqa: S108  inside the container
@@ -67,11 +69,15 @@ def watch(stack: Stack, container_id: str, name: str) -> dict[str, Told]:
     incidents = f"http://127.0.0.1:{stack.monitor_port}/api/incidents"
 
     def incident_in(documents: list[dict[str, object]]) -> str:
-        found = [one for one in documents if (one["kind"], one["container_id"]) == ("oom_kill", container_id)]
+        found = [
+            document
+            for document in documents
+            if (document["kind"], document["container_id"]) == ("oom_kill", container_id)
+        ]
         return json.dumps(found[0]) if found and found[0]["users_lost"] else ""
 
     def line_in(text: str) -> str:
-        return next((one for one in text.splitlines() if short in one and "OOM" in one and "user" in one), "")
+        return next((line for line in text.splitlines() if short in line and "OOM" in line and "user" in line), "")
 
     views: dict[str, Callable[[], str]] = {
         "snapshot": lambda: incident_in(stack.snapshot()["incidents"]),
@@ -128,8 +134,8 @@ def test_each_view_for_people_says_so_in_one_line(loss: Loss, view: str) -> None
 
 def test_it_is_one_kill_and_the_master_misses_one_worker(loss: Loss, stack: Stack) -> None:
     document = get_json(f"http://127.0.0.1:{stack.monitor_port}/api/incidents")
-    kills = [one for one in document["incidents"] if one["kind"] == "oom_kill"]
-    assert [(one["container_id"], one["count"]) for one in kills] == [(loss.container_id, 1)]
+    kills = [incident for incident in document["incidents"] if incident["kind"] == "oom_kill"]
+    assert [(kill["container_id"], kill["count"]) for kill in kills] == [(loss.container_id, 1)]
 
     def lost() -> list[str]:
         now = get_json(f"http://127.0.0.1:{stack.monitor_port}/api/incidents")["incidents"]

@@ -82,7 +82,9 @@ class Judged:
         """Whether a run is still going, or a worker's container is gone that the master has not missed yet."""
         figures = self.stack.web("/stats/requests")
         there = {one["Config"]["Hostname"] for one in self.stack.inspect("locust-worker")}
-        silent = [one for one in figures["workers"] if one["state"] != "missing" and one["id"][:12] not in there]
+        silent = [
+            worker for worker in figures["workers"] if worker["state"] != "missing" and worker["id"][:12] not in there
+        ]
         return bool(silent) or figures["state"] not in {"ready", "stopped"}
 
     def stop_by_web(self) -> None:

@@ -43,7 +43,10 @@ def main(path: str, folder: str, wanted: int) -> None:
             if rounds % _SCRAPE_EACH == 0:
                 board.json()
                 metrics_text(sidecar.series().rows(), board.current(), sidecar.own())
-            before, samples = samples, samples + sum(one.sampled_at is not None for one in snapshot.containers)
+            before, samples = (
+                samples,
+                samples + sum(container.sampled_at is not None for container in snapshot.containers),
+            )
             if before // _SAY_EACH != samples // _SAY_EACH:
                 print(json.dumps([samples, own.memory_bytes()]), flush=True)
         sidecar.stop()

@@ -104,7 +104,7 @@ class Swarm:
 
     def named(self, name: str) -> Node:
         """A node by its name."""
-        return next(one for one in self.nodes if one.name == name)
+        return next(node for node in self.nodes if node.name == name)
 
     def kit(self, verb: str, *arguments: str, timeout: float = _SECONDS) -> subprocess.CompletedProcess[str]:
         """Run `scripts/kit VERB …` to its end."""
@@ -124,7 +124,7 @@ class Swarm:
             "PROJECT": PROJECT,
             "WORKER_MEMORY": "256M",
             "WORKER_MEMORY_RESERVATION": "32M",
-            "SWARM_NODES": ",".join(one.host for one in self.nodes[1:]),
+            "SWARM_NODES": ",".join(node.host for node in self.nodes[1:]),
             "LOCUSTFILES_DIR": str(self.files),
             "REPORTS_DIR": str(self.reports),
             **self.knobs,
@@ -154,7 +154,7 @@ class Swarm:
     def others(self) -> list[Node]:
         """The nodes that the master does not run on."""
         leader = self.leader().name
-        return [one for one in self.nodes if one.name != leader]
+        return [node for node in self.nodes if node.name != leader]
 
     def token(self) -> str:
         """What opens the sidecars' doors."""

@@ -15,7 +15,7 @@ from tests.swarm.nodes import PROJECT, WORKERS, Swarm, now
 
 
 def workers_by_node(snapshot: Any) -> Counter[str]:
-    return Counter(one["node"] for one in snapshot["containers"] if one["service"] == "locust-worker")
+    return Counter(container["node"] for container in snapshot["containers"] if container["service"] == "locust-worker")
 
 
 def test_twelve_workers_are_spread_over_the_nodes_and_one_sidecar_shows_them_all(swarm: Swarm) -> None:
@@ -27,9 +27,13 @@ def test_twelve_workers_are_spread_over_the_nodes_and_one_sidecar_shows_them_all
     snapshot = until(seen, 30, "the leader to show everything")
     assert workers_by_node(snapshot) == {"node1": 4, "node2": 4, "node3": 4}
     assert (snapshot["locust"]["workers_connected"], snapshot["locust"]["workers_expected"]) == (WORKERS, WORKERS)
-    assert {one["name"]: one["answers"] for one in snapshot["nodes"]} == {"node1": True, "node2": True, "node3": True}
+    assert {node["name"]: node["answers"] for node in snapshot["nodes"]} == {
+        "node1": True,
+        "node2": True,
+        "node3": True,
+    }
     assert {worker["container"] for worker in snapshot["locust"]["workers"]} == {
-        one["name"] for one in snapshot["containers"] if one["service"] == "locust-worker"
+        container["name"] for container in snapshot["containers"] if container["service"] == "locust-worker"
     }
     shown = swarm.kit("swarm-monitor", "ONCE=1").stdout
     assert f"workers {WORKERS}/{WORKERS}" in shown
@@ -49,13 +53,14 @@ def test_a_memory_kill_beside_locust_on_another_node_is_in_the_leaders_ledger_on
     worker = swarm.kill_a_child_for_memory(node)
 
     def told() -> list[dict[str, Any]]:
-        return [one for one in swarm.incidents(since) if one["kind"] == "oom_kill"]
+        return [incident for incident in swarm.incidents(since) if incident["kind"] == "oom_kill"]
 
     until(told, 5, "the kill to reach the leader")
     # Three nodes of one kernel count every kill; all but one of them cannot place it, and must not tell it as nobody's.
     until(
         lambda: (
-            {one["severity"] for one in swarm.incidents(since) if one["kind"] == "unattributed_oom_kill"} == {"info"}
+            {incident["severity"] for incident in swarm.incidents(since) if incident["kind"] == "unattributed_oom_kill"}
+            == {"info"}
         ),
         30,
         "the other nodes' counts to be placed",

@@ -60,43 +60,43 @@ def test_a_node_that_is_killed_makes_the_run_invalid_and_its_workers_come_up_els
         assert (code, out.rstrip().rpartition("\n")[2]) == (4, "INVALID (exit 4)")
         assert " was lost: the master hears nothing of it" in out
         report = swarm.report()
-        assert Counter(one["kind"] for one in report["judged"]["reasons"])["worker_lost"] == WORKERS // 3
+        assert Counter(reason["kind"] for reason in report["judged"]["reasons"])["worker_lost"] == WORKERS // 3
         assert f"nothing was heard of {victim.name}" in out
         until(lambda: swarm.snapshot()["locust"]["workers_connected"] == WORKERS, 90, "Swarm to place them anew")
         assert swarm.diagnose()["summary"]["root_cause"] == "node-down"
     finally:
         docker("start", victim.container)
     until(victim.answers, 60, "its engine")
-    until(lambda: all(one["answers"] for one in swarm.snapshot()["nodes"]), 60, "it to be heard again")
-    lost = [one for one in swarm.incidents() if one["kind"] == "worker_lost" and one["cause"]]
+    until(lambda: all(node["answers"] for node in swarm.snapshot()["nodes"]), 60, "it to be heard again")
+    lost = [incident for incident in swarm.incidents() if incident["kind"] == "worker_lost" and incident["cause"]]
     assert lost == []  # its dead containers, told of now, were no home of the workers that took their names
 
 
 def test_a_node_that_is_cut_off_is_blind_and_what_it_saw_meanwhile_is_told_once(swarm: Swarm) -> None:
     cut, since = swarm.others()[0], now()
-    others = [one.address() for one in swarm.nodes if one.name != cut.name]
+    others = [node.address() for node in swarm.nodes if node.name != cut.name]
     run = swarm.start_run(40)
     drops = [("INPUT", "-s", address, "-j", "DROP") for address in others]
     drops += [("OUTPUT", "-d", address, "-j", "DROP") for address in others]
     with cut.rules(*drops):
         until(lambda: [one for one in swarm.snapshot()["blind"] if one["node"] == cut.name], 30, "the silence")
         worker = swarm.kill_a_child_for_memory(cut)
-        assert [one for one in swarm.incidents(since) if one["kind"] == "oom_kill"] == []
+        assert [incident for incident in swarm.incidents(since) if incident["kind"] == "oom_kill"] == []
 
     def told() -> list[dict[str, Any]]:
-        return [one for one in swarm.incidents(since) if one["kind"] == "oom_kill"]
+        return [incident for incident in swarm.incidents(since) if incident["kind"] == "oom_kill"]
 
     until(told, 60, "the kill to be told")
     code, out = end_of(run)
     assert (code, out.rstrip().rpartition("\n")[2]) == (4, "INVALID (exit 4)")
     silence = until(
         lambda: [
-            one
-            for one in swarm.incidents(since)
-            if one["kind"] == "blind"
-            and one["until"]
-            and one["node"] == cut.name
-            and one["text"].startswith("nothing was heard")
+            incident
+            for incident in swarm.incidents(since)
+            if incident["kind"] == "blind"
+            and incident["until"]
+            and incident["node"] == cut.name
+            and incident["text"].startswith("nothing was heard")
         ],
         30,
         "the end of the silence",
@@ -104,7 +104,7 @@ def test_a_node_that_is_cut_off_is_blind_and_what_it_saw_meanwhile_is_told_once(
     assert (len(silence), silence[0]["severity"]) == (1, "info")
     (kill,) = told()
     assert (kill["container_id"], kill["count"]) == (worker, 1)
-    counts = Counter(one["id"] for one in swarm.incidents(since))
+    counts = Counter(incident["id"] for incident in swarm.incidents(since))
     assert max(counts.values()) == 1
 
 
@@ -123,15 +123,19 @@ def test_a_drained_leader_is_followed_by_another_that_says_what_it_cannot_know(s
 
     until(moved, 120, "master and leader to come up elsewhere")
     lost = until(
-        lambda: [one for one in swarm.incidents(since) if one["text"].startswith(f"{before.name} led until")],
+        lambda: [
+            incident for incident in swarm.incidents(since) if incident["text"].startswith(f"{before.name} led until")
+        ],
         60,
         "the loss to be said",
     )
     assert (lost[0]["kind"], lost[0]["severity"]) == ("blind", "warn")
     swarm.manager.docker("node", "update", "--availability", "active", before.name)
-    names = {one["name"] for one in swarm.snapshot()["nodes"]}
-    until(lambda: {one["name"] for one in swarm.snapshot()["nodes"]} > names, 60, "it to be heard again")
-    assert [one for one in swarm.incidents() if one["node"] == before.name]  # its own ledger is read again
+    names = {node["name"] for node in swarm.snapshot()["nodes"]}
+    until(lambda: {node["name"] for node in swarm.snapshot()["nodes"]} > names, 60, "it to be heard again")
+    assert [
+        incident for incident in swarm.incidents() if incident["node"] == before.name
+    ]  # its own ledger is read again
 
 
 # ---- swarm-diagnose --------------------------------------------------------------------------------------------------

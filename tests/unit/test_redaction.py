@@ -21,8 +21,8 @@ MASK = rules().mask
 @pytest.mark.parametrize("case", CORPUS, ids=lambda case: case["text"][:40])
 def test_the_corpus_is_redacted_and_stays_readable(case: dict[str, Any]) -> None:
     shown = Redactor().text(case["text"])
-    assert [one for one in case["secrets"] if one in shown] == []
-    assert [one for one in case["stays"] if one not in shown] == []
+    assert [secret for secret in case["secrets"] if secret in shown] == []
+    assert [stay for stay in case["stays"] if stay not in shown] == []
 
 
 @pytest.mark.parametrize("case", CORPUS, ids=lambda case: case["text"][:40])

@@ -21,7 +21,7 @@ def snapshot(name: str, port: str) -> int:
     """The working set in the newest snapshot, in bytes."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/snapshot", timeout=30) as answer:
         containers: list[dict[str, Any]] = json.load(answer)["containers"]
-    return next(int(one["memory_working_set_bytes"]) for one in containers if one["name"] == name)
+    return next(int(container["memory_working_set_bytes"]) for container in containers if container["name"] == name)
 
 
 def printed(name: str) -> float:

@@ -101,8 +101,8 @@ def _stands_alone(exception: BaseException) -> bool:
     """Whether it wraps no other; a bare time-out is told by its place, and never alone in that sense."""
     if exception.__cause__ is not None or exception.__context__ is not None or type(exception) is TimeoutError:
         return False
-    for one in exception.args:
-        if isinstance(one, BaseException):
+    for arg in exception.args:
+        if isinstance(arg, BaseException):
             return False
     return not isinstance(getattr(exception, "reason", None), BaseException) and not isinstance(
         getattr(exception, "original", None), BaseException
@@ -140,10 +140,10 @@ def _causes(exception: BaseException) -> Iterator[BaseException]:
 
 
 def _by_system(chain: list[BaseException]) -> Class | None:
-    for one in chain:
-        if isinstance(one, socket.gaierror):
-            temporary = one.errno == socket.EAI_AGAIN
-            return Class(FailureClass.GENERATOR if temporary else FailureClass.DNS, _name_of_lookup(one.errno))
+    for link in chain:
+        if isinstance(link, socket.gaierror):
+            temporary = link.errno == socket.EAI_AGAIN
+            return Class(FailureClass.GENERATOR if temporary else FailureClass.DNS, _name_of_lookup(link.errno))
     for one in chain:
         if isinstance(one, ssl.SSLEOFError | ssl.SSLZeroReturnError):  # under TLS, a hang-up has no errno
             return Class(FailureClass.CONNECTION_RESET, type(one).__name__)
@@ -161,9 +161,9 @@ _LOOK_UPS = ("EAI_AGAIN", "EAI_NONAME", "EAI_NODATA", "EAI_FAIL", "EAI_FAMILY", 
 
 def _by_timeout(chain: list[BaseException]) -> Class | None:
     """A bare time-out says nothing of its kind; the place it came from does."""
-    for one in chain:
-        if type(one) is TimeoutError:
-            kind = FailureClass.CONNECTION_TIMEOUT if _was_connecting(one) else FailureClass.READ_TIMEOUT
+    for link in chain:
+        if type(link) is TimeoutError:
+            kind = FailureClass.CONNECTION_TIMEOUT if _was_connecting(link) else FailureClass.READ_TIMEOUT
             return Class(kind, "")
     return None
 
@@ -178,18 +178,19 @@ def _was_connecting(error: BaseException) -> bool:
 
 
 def _by_type(chain: list[BaseException], status: int) -> Class | None:
-    for one in chain:
-        if isinstance(one, HTTPConnectionClosed):
-            return Class(FailureClass.CONNECTION_RESET, type(one).__name__)
-        if isinstance(one, HTTPParseError):  # one type for an answer that is no HTTP and for one that was cut off
+    for link in chain:
+        if isinstance(link, HTTPConnectionClosed):
+            return Class(FailureClass.CONNECTION_RESET, type(link).__name__)
+        if isinstance(link, HTTPParseError):  # one type for an answer that is no HTTP and for one that was cut off
             return Class(
-                FailureClass.INCOMPLETE_RESPONSE if status else FailureClass.INVALID_CONTENT, type(one).__name__
+                FailureClass.INCOMPLETE_RESPONSE if status else FailureClass.INVALID_CONTENT,
+                type(link).__name__,
             )
-        if isinstance(one, RetriesExceeded) and len(chain) == 1:  # with any other reason it wraps that
+        if isinstance(link, RetriesExceeded) and len(chain) == 1:  # with any other reason it wraps that
             return Class(FailureClass.REDIRECT_LOOP, "")
         for types, kind in _BY_TYPE:
-            if isinstance(one, types):
-                return Class(kind, type(one).__name__)
+            if isinstance(link, types):
+                return Class(kind, type(link).__name__)
     return None
 
 

@@ -41,10 +41,10 @@ def compare(
     names: Mapping[str, str], losses: Mapping[str, int], incidents: Iterable[Incident]
 ) -> tuple[VictimRow, ...]:
     """Hold the victims' losses against the incidents; `names` and `losses` go by container id."""
-    kills = [one for one in incidents if one.kind is IncidentKind.OOM_KILL]
+    kills = [incident for incident in incidents if incident.kind is IncidentKind.OOM_KILL]
     rows = []
     for container_id, killed in losses.items():
-        own = [one for one in kills if one.container_id == container_id]
+        own = [kill for kill in kills if kill.container_id == container_id]
         rows.append(
             VictimRow(
                 name=names[container_id],

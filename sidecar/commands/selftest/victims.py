@@ -101,10 +101,10 @@ def wait_for_losses(victims: Sequence[Victim], engine: HostEngine, clock: Clock)
                 losses[victim.id] = found
         if len(losses) < len(victims):
             if clock.now() > deadline:
-                late = ", ".join(one.shape.name for one in victims if one.id not in losses)
+                late = ", ".join(victim.shape.name for victim in victims if victim.id not in losses)
                 raise SelftestError(f"these victims did not come to their end in {PATIENCE_SECONDS:.0f} s: {late}")
             clock.sleep(_PAUSE_SECONDS)
-    unhurt = ", ".join(one.shape.name for one in victims if not losses[one.id])
+    unhurt = ", ".join(victim.shape.name for victim in victims if not losses[victim.id])
     if unhurt:
         raise SelftestError(f"the kernel killed nothing in: {unhurt}", where="is swap used in spite of its limit?")
     return losses

@@ -46,9 +46,9 @@ def networks_in_use(listed: Sequence[Row]) -> frozenset[str]:
     """The ids of the networks in which a container runs."""
     running = (row for row in listed if row.get("State") in ("running", "paused", "restarting"))
     return frozenset(
-        str(one.get("NetworkID", ""))
+        str(Network.get("NetworkID", ""))
         for row in running
-        for one in ((row.get("NetworkSettings") or {}).get("Networks") or {}).values()
+        for Network in ((row.get("NetworkSettings") or {}).get("Networks") or {}).values()
     )
 
 
@@ -83,7 +83,7 @@ def facts(found: Row, project: str) -> ContainerFacts:
     ended = status not in ("running", "paused")
     quota = int(host.get("CpuQuota") or 0)
     cpus = int(host.get("NanoCpus") or 0) / _NANO_CPUS or (quota / (int(host.get("CpuPeriod") or 0) or 100_000))
-    nofile = next((one.get("Soft") for one in host.get("Ulimits") or [] if one.get("Name") == "nofile"), None)
+    nofile = next((Ulimit.get("Soft") for Ulimit in host.get("Ulimits") or [] if Ulimit.get("Name") == "nofile"), None)
     return ContainerFacts(
         id=str(found.get("Id", "")),
         name=str(found.get("Name", "")).lstrip("/"),
@@ -110,7 +110,7 @@ def facts(found: Row, project: str) -> ContainerFacts:
         command=tuple(str(word) for word in [*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])]),
         network_mode=str(host.get("NetworkMode", "")),
         networks=_attachments(found),
-        extra_hosts=tuple(str(one) for one in host.get("ExtraHosts") or []),
+        extra_hosts=tuple(str(ExtraHost) for ExtraHost in host.get("ExtraHosts") or []),
         dns=tuple(str(one) for one in host.get("Dns") or []),
         published=_published(found),
         mounts=tuple(
@@ -146,9 +146,9 @@ def _attachments(found: Row) -> tuple[Attachment, ...]:
 def _published(found: Row) -> tuple[str, ...]:
     ports = (found.get("NetworkSettings") or {}).get("Ports") or {}
     return tuple(
-        f"{one.get('HostIp', '')}:{one.get('HostPort', '')}->{inner}"
+        f"{binding.get('HostIp', '')}:{binding.get('HostPort', '')}->{inner}"
         for inner, bindings in ports.items()
-        for one in bindings or []
+        for binding in bindings or []
     )
 
 
@@ -160,8 +160,8 @@ def neighbours(listed: Sequence[Row], project: str, networks: frozenset[str]) ->
         if not is_ours(row, project)
         and row.get("State") == "running"
         and any(
-            str(one.get("NetworkID", "")) in networks
-            for one in ((row.get("NetworkSettings") or {}).get("Networks") or {}).values()
+            str(Network.get("NetworkID", "")) in networks
+            for Network in ((row.get("NetworkSettings") or {}).get("Networks") or {}).values()
         )
     ]
     return found[:_NEIGHBOURS]

@@ -78,7 +78,7 @@ def _read(
         memory_bytes=int(info.get("MemTotal") or 0),
         root_dir=str(info.get("DockerRootDir") or ""),
         warnings=tuple(dict.fromkeys(warnings)),
-        pools=tuple(Pool(str(one.get("Base", "")), int(one.get("Size") or 0)) for one in pools),
+        pools=tuple(Pool(str(pool.get("Base", "")), int(pool.get("Size") or 0)) for pool in pools),
         cgroup_version=str(info.get("CgroupVersion") or ""),
     )
 
@@ -118,8 +118,8 @@ def _network(row: Mapping[str, Any], used: frozenset[str]) -> Network:
         id=network_id,
         name=name,
         driver=str(row.get("Driver", "")),
-        subnets=tuple(str(one["Subnet"]) for one in addresses if one.get("Subnet")),
-        gateways=tuple(str(one["Gateway"]) for one in addresses if one.get("Gateway")),
+        subnets=tuple(str(address["Subnet"]) for address in addresses if address.get("Subnet")),
+        gateways=tuple(str(address["Gateway"]) for address in addresses if address.get("Gateway")),
         project=str(labels.get("com.docker.compose.project", "")),
         internal=bool(row.get("Internal")),
         containers_talk=str(options.get("com.docker.network.bridge.enable_icc", "true")).lower() != "false",

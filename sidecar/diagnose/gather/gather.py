@@ -212,7 +212,11 @@ class EvidenceGatherer:
         return place(self.settings.web_port, plan.environment_of(master))
 
     def _counters(self, door: HostEngine, found: Sequence[ContainerFacts]) -> dict[str, StatsReading]:
-        running = [one for one in found if one.state in ("running", "paused") and not one.neighbour]
+        running = [
+            container_facts
+            for container_facts in found
+            if container_facts.state in ("running", "paused") and not container_facts.neighbour
+        ]
         read = each(lambda one: containers.counters(door, one, self.deadline), running, self.deadline, _AT_ONCE)
         return {
             one.id: counted for one, counted in zip(running, read, strict=True) if isinstance(counted, StatsReading)
@@ -220,10 +224,12 @@ class EvidenceGatherer:
 
     def _with_processes(self, door: HostEngine, found: Sequence[ContainerFacts], stack: Stack) -> list[ContainerFacts]:
         """What runs in those that should be workers and are not registered: perhaps no Locust at all."""
-        doubtful = [one for one in stack.running_workers if not stack.is_registered(one)][:_MOST_DOUBTFUL]
+        doubtful = [
+            running_worker for running_worker in stack.running_workers if not stack.is_registered(running_worker)
+        ][:_MOST_DOUBTFUL]
         listed = each(lambda one: containers.processes(door, one, self.deadline), doubtful, self.deadline, _AT_ONCE)
         known = {one.id: names for one, names in zip(doubtful, listed, strict=True) if isinstance(names, tuple)}
-        return [replace(one, processes=known.get(one.id)) for one in found]
+        return [replace(container_facts, processes=known.get(container_facts.id)) for container_facts in found]
 
     def _later_counters(
         self, door: HostEngine, found: Sequence[ContainerFacts], since: float
@@ -233,11 +239,13 @@ class EvidenceGatherer:
         return self._counters(door, found)
 
     def _with_logs(self, door: HostEngine, found: Sequence[ContainerFacts], stack: Stack) -> list[ContainerFacts]:
-        ours = [one for one in found if not one.neighbour and not one.helper]
+        ours = [
+            container_facts for container_facts in found if not container_facts.neighbour and not container_facts.helper
+        ]
 
-        def read(one: ContainerFacts) -> ContainerFacts:
-            lines = containers.MASTER_LINES if stack.role(one) == MASTER else containers.WORKER_LINES
-            return replace(one, log=containers.logs(door, one, lines, self.deadline))
+        def read(container_facts: ContainerFacts) -> ContainerFacts:
+            lines = containers.MASTER_LINES if stack.role(container_facts) == MASTER else containers.WORKER_LINES
+            return replace(container_facts, log=containers.logs(door, container_facts, lines, self.deadline))
 
         outcomes = each(read, ours, self.deadline, _AT_ONCE)
         logged: dict[str, ContainerFacts] = {}
@@ -246,7 +254,7 @@ class EvidenceGatherer:
                 logged[one.id] = outcome
             else:
                 self.gaps.append(Gap(f"log:{one.name}", str(outcome)))
-        return [logged.get(one.id, one) for one in found]
+        return [logged.get(container_facts.id, container_facts) for container_facts in found]
 
     # ---- from the containers' places
 
@@ -272,7 +280,7 @@ class EvidenceGatherer:
     def _images(self, stack: Stack) -> tuple[str, ...]:
         """Images with Python for a probe of our own: the kit's, else those of the Locust containers."""
         own = [IMAGES[key].name for key in ("locust", "monitor")]
-        return tuple(dict.fromkeys([*own, *(one.image_id or one.image for one in stack.locusts)]))
+        return tuple(dict.fromkeys([*own, *(locust.image_id or locust.image for locust in stack.locusts)]))
 
     def _rules_of(self, container: ContainerFacts, *, gap: bool) -> tuple[FirewallRule, ...] | None:
         """The rules in a container's own network namespace, if this user may look."""
@@ -293,9 +301,9 @@ class EvidenceGatherer:
         after: list[FirewallRule] = []
         if before is not None:
             after += self._part("host.firewall", Later.of(lambda: firewall.read(host.HERE)), ())
-        for one in found.containers:
-            if one.name in found.rules_before:
-                after += self._rules_of(one, gap=False) or ()
+        for container in found.containers:
+            if container.name in found.rules_before:
+                after += self._rules_of(container, gap=False) or ()
         return firewall.with_hits(rules, after)
 
 

@@ -66,7 +66,7 @@ def _filesystems(disks: Iterable[tuple[str, Path]], *, temporary: bool = True) -
 
 def with_disk(facts: HostFacts, use: str, path: Path) -> HostFacts:
     """The facts with one more disk, unless it is one of those that are known already."""
-    known = {one.path for one in facts.filesystems}
+    known = {filesystem.path for filesystem in facts.filesystems}
     devices = {_existing(Path(one)).stat().st_dev for one in known}
     if not path.exists() or path.stat().st_dev in devices:
         return facts

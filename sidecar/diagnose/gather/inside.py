@@ -220,8 +220,8 @@ def _join(engine: HostEngine, name: str, container: ContainerFacts, way: str, de
     """Attach a container of our own to the further networks of the one whose place it takes."""
     if way != ALONE:
         return
-    for one in container.networks[1:]:
-        engine.request("POST", f"/networks/{one.network}/connect", deadline.left(5.0), {"Container": name})
+    for network in container.networks[1:]:
+        engine.request("POST", f"/networks/{network.network}/connect", deadline.left(5.0), {"Container": name})
 
 
 def _last_json(output: bytes) -> dict[str, Any] | None:
@@ -241,7 +241,7 @@ def _read(answer: Mapping[str, Any], container: ContainerFacts, way: str) -> Pro
         container=container.name,
         way=way,
         at=datetime.now(UTC),
-        names=tuple(NameTry(one["name"], tuple(one["addresses"]), one["error"]) for one in answer["names"]),
+        names=tuple(NameTry(name["name"], tuple(name["addresses"]), name["error"]) for name in answer["names"]),
         tcp=tuple(
             TcpTry(
                 one["address"],
@@ -285,8 +285,14 @@ def _inside(found: Mapping[str, Any], owner: str) -> Inside:
         locust_version=found.get("locust_version", ""),
         python_version=found.get("python_version", ""),
         filesystems=tuple(
-            Filesystem(owner, one["path"], int(one["total_bytes"]), int(one["free_bytes"]), one.get("free_inodes"))
-            for one in found.get("filesystems") or []
+            Filesystem(
+                owner,
+                filesystem["path"],
+                int(filesystem["total_bytes"]),
+                int(filesystem["free_bytes"]),
+                filesystem.get("free_inodes"),
+            )
+            for filesystem in found.get("filesystems") or []
         ),
         process_state=found.get("process_state", ""),
         nofile=found.get("nofile"),

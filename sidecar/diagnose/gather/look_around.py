@@ -416,7 +416,7 @@ def own_addresses() -> List[str]:
     except OSError:
         return []
     found = re.findall(r"\|-- (\S+)\n\s+/32 host LOCAL", text)
-    return [one for one in dict.fromkeys(found) if not one.startswith("127.")]
+    return [fromkey for fromkey in dict.fromkeys(found) if not fromkey.startswith("127.")]
 
 
 def run(job: Answer) -> Answer:

@@ -37,8 +37,8 @@ def master(place: Place) -> MasterFacts:
         return MasterFacts(url, "foreign", str(error))
     page, status, exceptions = _optional(web)
     workers = tuple(
-        ListedWorker(str(one.get("id", "")), str(one.get("state", "")), int(one.get("user_count") or 0))
-        for one in stats.get("workers") or []
+        ListedWorker(str(worker.get("id", "")), str(worker.get("state", "")), int(worker.get("user_count") or 0))
+        for worker in stats.get("workers") or []
     )
     total: Mapping[str, Any] = next((row for row in stats.get("stats") or [] if row.get("name") == "Aggregated"), {})
     loaded = status.get("workers") or {}
@@ -57,7 +57,8 @@ def master(place: Place) -> MasterFacts:
             ErrorRow("", str(row.get("msg", "")), int(row.get("count") or 0)) for row in exceptions[:_MOST_ROWS]
         ),
         class_hosts=tuple(
-            Pair(str(one.get("name", "")), str(one.get("host") or "")) for one in status.get("user_classes") or []
+            Pair(str(user_class.get("name", "")), str(user_class.get("host") or ""))
+            for user_class in status.get("user_classes") or []
         ),
         digests=tuple(Pair(str(name), str(one.get("sha256", ""))) for name, one in loaded.items()),
         master_digest=str((status.get("locustfile") or {}).get("sha256", "")),
@@ -149,27 +150,27 @@ def _read(
         project=snapshot.project,
         stale=snapshot.stale,
         age_seconds=max(0.0, (now - (snapshot.engine_read_at or snapshot.at)).total_seconds()),
-        warnings=tuple(one.text for one in snapshot.warnings),
+        warnings=tuple(warning.text for warning in snapshot.warnings),
         locust_error=snapshot.locust_error or "",
-        incidents=tuple(_incident(one) for one in incidents),
+        incidents=tuple(_incident(incident) for incident in incidents),
         troubles=troubles,
     )
 
 
-def _incident(one: Incident) -> KnownIncident:
+def _incident(incident: Incident) -> KnownIncident:
     return KnownIncident(
-        id=one.id,
-        kind=str(one.kind),
-        at=one.at,
-        text=one.text,
-        severity=str(one.severity),
-        until=one.until,
-        container=one.container or "",
-        container_id=one.container_id or "",
-        reason=str(one.reason or ""),
-        count=one.count,
-        process_survived=one.process_survived,
-        memory_limit_bytes=one.memory_limit_bytes,
+        id=incident.id,
+        kind=str(incident.kind),
+        at=incident.at,
+        text=incident.text,
+        severity=str(incident.severity),
+        until=incident.until,
+        container=incident.container or "",
+        container_id=incident.container_id or "",
+        reason=str(incident.reason or ""),
+        count=incident.count,
+        process_survived=incident.process_survived,
+        memory_limit_bytes=incident.memory_limit_bytes,
     )
 
 
@@ -177,7 +178,7 @@ def _troubles(port: int) -> tuple[str, ...]:
     """What the sidecar says of its own parts."""
     reader = SidecarReader(port, _CALL_SECONDS)
     try:
-        return tuple(str(one) for one in json.loads(reader.health()).get("troubles") or [])
+        return tuple(str(trouble) for trouble in json.loads(reader.health()).get("troubles") or [])
     except (MonitorError, ValueError):
         return ()
     finally:

@@ -28,30 +28,30 @@ def _lines(diagnosis: Diagnosis) -> Iterator[str]:
     yield ""
     yield "| layer | check | status | seen |"
     yield "| --- | --- | --- | --- |"
-    for one in diagnosis.checks:
-        yield f"| {one.layer} | {one.name} | {one.status} | {_cell(one.text)} |"
+    for check in diagnosis.checks:
+        yield f"| {check.layer} | {check.name} | {check.status} | {_cell(check.text)} |"
     yield ""
     yield "</details>"
 
 
-def _finding(one: Finding) -> Iterator[str]:
-    yield f"### {one.severity}: {_plain(one.title)} (`{one.slug}`, {one.code})"
+def _finding(finding: Finding) -> Iterator[str]:
+    yield f"### {finding.severity}: {_plain(finding.title)} (`{finding.slug}`, {finding.code})"
     yield ""
     yield "| seen | value | wanted | at |"
     yield "| --- | --- | --- | --- |"
-    for seen in one.evidence:
+    for seen in finding.evidence:
         at = f"{seen.at:%H:%M:%S}" if seen.at else ""
         yield f"| {_cell(seen.what)} | {_cell(seen.seen)} | {_cell(seen.wanted)} | {at} |"
     yield ""
-    yield f"**Why:** {_plain(one.cause)} **Breaks:** {_plain(one.breaks)}"
-    for symptom in one.consequences:
+    yield f"**Why:** {_plain(finding.cause)} **Breaks:** {_plain(finding.breaks)}"
+    for symptom in finding.consequences:
         yield f"- hence `{symptom.slug}`: {_plain(symptom.title)}"
     yield ""
-    yield f"**Mend:** {_plain(one.fix.text)}"
-    if one.fix.commands:
+    yield f"**Mend:** {_plain(finding.fix.text)}"
+    if finding.fix.commands:
         yield ""
         yield "```sh"
-        yield from one.fix.commands
+        yield from finding.fix.commands
         yield "```"
 
 

@@ -53,23 +53,23 @@ def _lines(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
     yield from _last(diagnosis, style)
 
 
-def _finding(one: Finding, style: Style) -> Iterator[str]:
-    word = style.paint(_WORDS[one.severity], _COLOURS[one.severity])
-    sure = "" if one.confidence is Confidence.CERTAIN else f"  ({one.confidence})"
-    yield f"{word}  {one.slug}  {one.code}{sure}"
-    yield from (style.paint(line, "1") for line in textwrap.wrap(clean(one.title), style.columns))
+def _finding(finding: Finding, style: Style) -> Iterator[str]:
+    word = style.paint(_WORDS[finding.severity], _COLOURS[finding.severity])
+    sure = "" if finding.confidence is Confidence.CERTAIN else f"  ({finding.confidence})"
+    yield f"{word}  {finding.slug}  {finding.code}{sure}"
+    yield from (style.paint(line, "1") for line in textwrap.wrap(clean(finding.title), style.columns))
     yield ""
-    for seen in one.evidence:
+    for seen in finding.evidence:
         yield from _seen(seen, style)
-    yield from _labelled("why", one.cause, style)
-    yield from _labelled("breaks", one.breaks, style)
-    for symptom in one.consequences:
+    yield from _labelled("why", finding.cause, style)
+    yield from _labelled("breaks", finding.breaks, style)
+    for symptom in finding.consequences:
         yield from _labelled("hence", f"{symptom.slug}: {symptom.title}", style)
     yield ""
-    yield from _labelled("mend", one.fix.text, style)
-    if one.fix.commands:
+    yield from _labelled("mend", finding.fix.text, style)
+    if finding.fix.commands:
         yield ""
-        yield from (f"{_COMMAND_INDENT}{style.paint(command, '1')}" for command in one.fix.commands)
+        yield from (f"{_COMMAND_INDENT}{style.paint(command, '1')}" for command in finding.fix.commands)
 
 
 def _seen(seen: FindingEvidence, style: Style) -> Iterator[str]:
@@ -98,12 +98,12 @@ def _time(at: datetime) -> str:
 
 def _checks(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
     layer = ""
-    for one in diagnosis.checks:
-        if one.layer != layer:
-            layer = one.layer
+    for check in diagnosis.checks:
+        if check.layer != layer:
+            layer = check.layer
             yield style.paint(layer, "1")
-        head = f"  {one.status:<8}{one.name:<22}"
-        lines = textwrap.wrap(clean(one.text), max(20, style.columns - len(head)), break_long_words=False) or [""]
+        head = f"  {check.status:<8}{check.name:<22}"
+        lines = textwrap.wrap(clean(check.text), max(20, style.columns - len(head)), break_long_words=False) or [""]
         yield f"{head}{lines[0]}"
         yield from (f"{'':<{len(head)}}{line}" for line in lines[1:])
 
@@ -111,7 +111,7 @@ def _checks(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
 def _last(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
     """The last lines: one calm line when all is well, else what could not be checked, and the sum."""
     counts = diagnosis.summary
-    unknown = [one for one in diagnosis.checks if one.status is Status.UNKNOWN]
+    unknown = [check for check in diagnosis.checks if check.status is Status.UNKNOWN]
     seconds = f"in {diagnosis.seconds:.1f} s"
     if counts.root_cause is None and counts.ok:
         missing = ", ".join(f"{one.name} ({clean(one.text)})" for one in unknown)

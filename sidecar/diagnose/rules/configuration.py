@@ -61,7 +61,7 @@ def compose(stack: Stack) -> Outcome:
 def variables(stack: Stack) -> Outcome:
     """Whether every variable and flag that Locust is given is one that it reads, with a value that it takes."""
     found = [*_unknown(stack), *_invalid(stack), *_url_as_host(stack), *_log_file(stack)]
-    count = sum(1 for one in stack.locusts for pair in one.environment if pair.name.startswith("LOCUST"))
+    count = sum(1 for locust in stack.locusts for pair in locust.environment if pair.name.startswith("LOCUST"))
     return Outcome(f"{count} LOCUST variables in {len(stack.locusts)} containers", tuple(found))
 
 
@@ -70,9 +70,9 @@ def grouped(
 ) -> Iterator[tuple[ContainerFacts, ...]]:
     """The containers in groups of one key; those with the key None left out."""
     groups: dict[object, list[ContainerFacts]] = {}
-    for one in containers:
-        if (value := key(one)) is not None:
-            groups.setdefault(value, []).append(one)
+    for container in containers:
+        if (value := key(container)) is not None:
+            groups.setdefault(value, []).append(container)
     return (tuple(group) for group in groups.values())
 
 
@@ -82,9 +82,9 @@ def is_read(stack: Stack, name: str) -> bool:
 
 
 def _unknown(stack: Stack) -> Iterator[Found]:
-    told = {name for one in stack.locusts for name in environment(one) if not is_read(stack, name)}
+    told = {name for locust in stack.locusts for name in environment(locust) if not is_read(stack, name)}
     for name in sorted(told):
-        having = [one for one in stack.locusts if name in environment(one)]
+        having = [locust for locust in stack.locusts if name in environment(locust)]
         culprits = [one for one in having if _is_meant_as_master(stack, one, name) or _is_meant_as_role(one, name)]
         if culprits:
             yield _unread(stack, culprits, name, broken=True)
@@ -118,10 +118,12 @@ def _names_of_master(stack: Stack) -> frozenset[str]:
     )
 
 
-def _is_meant_as_role(one: ContainerFacts, name: str) -> bool:
+def _is_meant_as_role(container_facts: ContainerFacts, name: str) -> bool:
     """A Locust that was told no role, beside a variable whose value is one."""
-    told_a_role = is_on(one, "LOCUST_MODE_MASTER", "--master") or is_on(one, "LOCUST_MODE_WORKER", "--worker")
-    return not told_a_role and environment(one)[name].strip().lower() in _ROLE_WORDS
+    told_a_role = is_on(container_facts, "LOCUST_MODE_MASTER", "--master") or is_on(
+        container_facts, "LOCUST_MODE_WORKER", "--worker"
+    )
+    return not told_a_role and environment(container_facts)[name].strip().lower() in _ROLE_WORDS
 
 
 def _means(name: str) -> str:
@@ -162,7 +164,7 @@ def _unread(stack: Stack, containers: Sequence[ContainerFacts], name: str, *, br
     return Found(
         "unknown-locust-variable",
         tuple(seen),
-        tuple(one.name for one in containers),
+        tuple(container.name for container in containers),
         {
             "name": name,
             "meant": meant or "another name",
@@ -181,9 +183,9 @@ def _unread(stack: Stack, containers: Sequence[ContainerFacts], name: str, *, br
 
 def _invalid(stack: Stack) -> Iterator[Found]:
     told: set[tuple[str, str]] = set()
-    for one in stack.locusts:
-        for name, value in environment(one).items():
-            wanted = _wanted(stack, one, name, value)
+    for locust in stack.locusts:
+        for name, value in environment(locust).items():
+            wanted = _wanted(stack, locust, name, value)
             if wanted and (name, value) not in told:
                 told.add((name, value))
                 yield _bad_value(stack, name, value, wanted)
@@ -191,7 +193,7 @@ def _invalid(stack: Stack) -> Iterator[Found]:
     yield from _two_roles(stack)
 
 
-def _wanted(stack: Stack, one: ContainerFacts, name: str, value: str) -> str:
+def _wanted(stack: Stack, container_facts: ContainerFacts, name: str, value: str) -> str:
     """What the value of a variable should have been; "" when it is right."""
     if name in REMOVED:
         return REMOVED[name]
@@ -199,8 +201,8 @@ def _wanted(stack: Stack, one: ContainerFacts, name: str, value: str) -> str:
         return "" if value.isdigit() and 0 < int(value) < 65536 else "a TCP port, 1 to 65535"  # noqa: PLR2004  TCP's
     if name in NUMBERS:
         return "" if re.fullmatch(r"-?\d+(\.\d+)?", value) else "a number"
-    if name == "LOCUST_MASTER_BIND_HOST" and stack.role(one) == MASTER:
-        return _wanted_bind(stack, one, value)
+    if name == "LOCUST_MASTER_BIND_HOST" and stack.role(container_facts) == MASTER:
+        return _wanted_bind(stack, container_facts, value)
     return ""
 
 
@@ -215,7 +217,7 @@ def _wanted_bind(stack: Stack, master: ContainerFacts, value: str) -> str:
 
 
 def _bad_value(stack: Stack, name: str, value: str, wanted: str) -> Found:
-    having = [one for one in stack.locusts if environment(one).get(name) == value]
+    having = [locust for locust in stack.locusts if environment(locust).get(name) == value]
     where = origin(stack, having, name)
     refusals = [
         sign for one in having for sign in log_signs.signs(log_signs.current_log(one), "bad-value", "bind-refused")
@@ -245,9 +247,9 @@ def _bad_value(stack: Stack, name: str, value: str, wanted: str) -> Found:
 def _refused_by_locust(stack: Stack, known: set[str]) -> Iterator[Found]:
     """A value that Locust itself refused, and that no rule above knows."""
 
-    def refusal(one: ContainerFacts) -> str | None:
-        sign = log_signs.last(log_signs.current_log(one), "bad-value", "bind-refused")
-        if sign is None or one.state == "running":
+    def refusal(container_facts: ContainerFacts) -> str | None:
+        sign = log_signs.last(log_signs.current_log(container_facts), "bad-value", "bind-refused")
+        if sign is None or container_facts.state == "running":
             return None
         return (
             None
@@ -282,12 +284,12 @@ def _flag_of(name: str) -> str:
     return known.get(name, "--" + name.removeprefix("LOCUST_").lower().replace("_", "-"))
 
 
-def _named_in(text: str, sign: str, one: ContainerFacts) -> tuple[str, str]:
+def _named_in(text: str, sign: str, container_facts: ContainerFacts) -> tuple[str, str]:
     """The variable, and the flag, that a refusal is about."""
     if sign == "bind-refused":
         return "LOCUST_MASTER_BIND_HOST", "--master-bind-host"
     flags = re.findall(r"--[a-z-]+", text)
-    for name in environment(one):
+    for name in environment(container_facts):
         if name in KNOWN and _flag_of(name) in flags:
             return name, _flag_of(name)
     return "", flags[0] if flags else ""
@@ -295,9 +297,9 @@ def _named_in(text: str, sign: str, one: ContainerFacts) -> tuple[str, str]:
 
 def _two_roles(stack: Stack) -> Iterator[Found]:
     both = [
-        one
-        for one in stack.locusts
-        if is_on(one, "LOCUST_MODE_MASTER", "--master") and is_on(one, "LOCUST_MODE_WORKER", "--worker")
+        locust
+        for locust in stack.locusts
+        if is_on(locust, "LOCUST_MODE_MASTER", "--master") and is_on(locust, "LOCUST_MODE_WORKER", "--worker")
     ]
     if both:
         variable = "LOCUST_MODE_MASTER" if both[0].service and "worker" in both[0].service else "LOCUST_MODE_WORKER"
@@ -336,7 +338,7 @@ def _url_as_host(stack: Stack) -> Iterator[Found]:
 
 
 def _log_file(stack: Stack) -> Iterator[Found]:
-    having = [one for one in stack.locusts if setting(one, "LOCUST_LOGFILE", "--logfile").value]
+    having = [locust for locust in stack.locusts if setting(locust, "LOCUST_LOGFILE", "--logfile").value]
     for group in grouped(having, lambda one: setting(one, "LOCUST_LOGFILE", "--logfile")):
         found = setting(group[0], "LOCUST_LOGFILE", "--logfile")
         where = origin_of_setting(stack, group, "LOCUST_LOGFILE", "--logfile")
@@ -400,18 +402,18 @@ def _hosts(stack: Stack) -> Iterator[tuple[str, str, tuple[ContainerFacts, ...]]
     master = stack.evidence.master
     if master and master.host:
         yield master.host, "host on the master's page", ()
-    for one in stack.locusts:
+    for locust in stack.locusts:
         for name in ("KIT_HOST", "LOCUST_HOST"):
-            value = environment(one).get(name, "")
+            value = environment(locust).get(name, "")
             if value:
                 yield (
                     value,
                     f"{name} of the containers",
                     tuple(other for other in stack.locusts if environment(other).get(name) == value),
                 )
-        flag = setting(one, "", "--host", "-H")
+        flag = setting(locust, "", "--host", "-H")
         if flag.value:
-            yield flag.value, f"{flag.source} of {one.name}", (one,)
+            yield flag.value, f"{flag.source} of {locust.name}", (locust,)
     for pair in stack.evidence.config.class_hosts:
         if pair.value:
             yield pair.value, f"host of the class {pair.name}", ()

@@ -31,9 +31,9 @@ _INIT_OR_DEAD = re.compile(r"^(?:\S*/)?(?:docker-init|tini|dumb-init)\b|<defunct
 def services(stack: Stack) -> Outcome:
     """Whether the stack is up: a master, workers, all running."""
     locusts = stack.locusts
-    up = [one for one in locusts if one.state not in _DOWN]
+    up = [locust for locust in locusts if locust.state not in _DOWN]
     text = _counted(stack)
-    if not locusts or (not up and all(_was_asked(stack, one) for one in locusts)):
+    if not locusts or (not up and all(_was_asked(stack, locust) for locust in locusts)):
         return Outcome(text, (_stack_down(stack),))
     found = [*_ended(stack, MASTER, "master-exited"), *_ended(stack, WORKER, "worker-exited")]
     if not stack.of(MASTER) and not stack.of(STANDALONE) and not stack.is_joined:
@@ -43,8 +43,8 @@ def services(stack: Stack) -> Outcome:
 
 def _counted(stack: Stack) -> str:
     counts: dict[tuple[str, str], int] = {}
-    for one in stack.ours:
-        counts[one.service or one.name, one.state] = counts.get((one.service or one.name, one.state), 0) + 1
+    for our in stack.ours:
+        counts[our.service or our.name, our.state] = counts.get((our.service or our.name, our.state), 0) + 1
     outside = (
         "; Locust outside Docker is not looked at: " + "; ".join(stack.evidence.host.locust_processes[:2])
         if stack.evidence.host.locust_processes
@@ -55,21 +55,25 @@ def _counted(stack: Stack) -> str:
     ) + outside
 
 
-def _was_asked(stack: Stack, one: ContainerFacts) -> bool:
+def _was_asked(stack: Stack, container_facts: ContainerFacts) -> bool:
     """Whether somebody asked for the end of a container: its code says so, and nothing speaks against it."""
     return (
-        not one.oom_killed
-        and not one.error
-        and (one.exit_code in (0, _SIGTERM_EXIT, None) or bool(_request(stack, one)))
+        not container_facts.oom_killed
+        and not container_facts.error
+        and (container_facts.exit_code in (0, _SIGTERM_EXIT, None) or bool(_request(stack, container_facts)))
     )
 
 
-def _request(stack: Stack, one: ContainerFacts) -> tuple[str, datetime] | None:
+def _request(stack: Stack, container_facts: ContainerFacts) -> tuple[str, datetime] | None:
     """What Docker was asked to do to a container just before its end, and when."""
-    ends = [event.at for event in stack.evidence.events if event.container_id == one.id and event.action == "die"]
+    ends = [
+        event.at
+        for event in stack.evidence.events
+        if event.container_id == container_facts.id and event.action == "die"
+    ]
     for event in reversed(stack.evidence.events):
         if (
-            event.container_id == one.id
+            event.container_id == container_facts.id
             and event.action in _ASKED
             and ends
             and abs((ends[-1] - event.at).total_seconds()) < _LONGEST_STOP_SECONDS
@@ -129,27 +133,31 @@ def _ended(stack: Stack, role: str, slug: str) -> Iterator[Found]:
     yield Found(slug, tuple(seen), tuple(one.name for one in ended), values, because=because)
 
 
-def _is_scaled(stack: Stack, one: ContainerFacts) -> bool:
+def _is_scaled(stack: Stack, container_facts: ContainerFacts) -> bool:
     """Whether a worker is on its way in or out, because another number of workers is wanted."""
-    if stack.role(one) != WORKER:
+    if stack.role(container_facts) != WORKER:
         return False
-    if one.state == "created":
-        return not one.error and one.created_at is not None and _seconds_ago(stack, one.created_at) < _LASTING_SECONDS
-    return _was_asked(stack, one) and len(stack.running_workers) >= stack.expected
+    if container_facts.state == "created":
+        return (
+            not container_facts.error
+            and container_facts.created_at is not None
+            and _seconds_ago(stack, container_facts.created_at) < _LASTING_SECONDS
+        )
+    return _was_asked(stack, container_facts) and len(stack.running_workers) >= stack.expected
 
 
-def _how(one: ContainerFacts) -> str:
-    if one.state == "created":
-        return f"never started: {one.error}" if one.error else "created, never started"
-    code = "" if one.exit_code is None else f" with exit code {one.exit_code}"
+def _how(container_facts: ContainerFacts) -> str:
+    if container_facts.state == "created":
+        return f"never started: {container_facts.error}" if container_facts.error else "created, never started"
+    code = "" if container_facts.exit_code is None else f" with exit code {container_facts.exit_code}"
     meaning = {_SIGKILL: " (SIGKILL)", _SIGTERM_EXIT: " (SIGTERM)", 255: " (Locust gave its master up)"}.get(
-        one.exit_code or 0, ""
+        container_facts.exit_code or 0, ""
     )
-    return f"{one.state}{code}{meaning}" + (f": {one.error}" if one.error else "")
+    return f"{container_facts.state}{code}{meaning}" + (f": {container_facts.error}" if container_facts.error else "")
 
 
-def _last_line(one: ContainerFacts) -> str:
-    return next((line.text.strip()[:160] for line in reversed(one.log) if line.text.strip()), "")
+def _last_line(container_facts: ContainerFacts) -> str:
+    return next((line.text.strip()[:160] for line in reversed(container_facts.log) if line.text.strip()), "")
 
 
 # ---- paused ----------------------------------------------------------------------------------------------------------
@@ -157,7 +165,7 @@ def _last_line(one: ContainerFacts) -> str:
 
 def paused(stack: Stack) -> Outcome:
     """Whether a container is frozen."""
-    frozen = [one for one in stack.ours if one.state == "paused"]
+    frozen = [our for our in stack.ours if our.state == "paused"]
     if not frozen:
         return Outcome("none is paused")
     seen = tuple(
@@ -204,7 +212,7 @@ def _killed(stack: Stack, role: str, slug: str) -> Iterator[Found]:
     if not victims:
         return
     containers = [one for one, _ in victims]
-    limit = max(one.memory_limit_bytes or 0 for one in containers)
+    limit = max(container.memory_limit_bytes or 0 for container in containers)
     knob = "MASTER_MEMORY" if role == MASTER else "WORKER_MEMORY"
     config = stack.evidence.config
     told = config.master_memory_bytes if role == MASTER else config.worker_memory_bytes
@@ -214,72 +222,80 @@ def _killed(stack: Stack, role: str, slug: str) -> Iterator[Found]:
     if limit < told:  # changed on the container itself, so that `up` would see nothing to do
         fix, more = "update", told
     values = {"containers": names(containers), "limit": _size(limit), "knob": knob, "more": _size(more)}
-    items = tuple({"container": one.name, "bytes": str(more)} for one in containers)
+    items = tuple({"container": container.name, "bytes": str(more)} for container in containers)
     seen_all = tuple(seen for _, found in victims[:3] for seen in found[:3])
-    affects = tuple(one.name for one in containers)
+    affects = tuple(container.name for container in containers)
     over = all(_is_over(stack, one, found) for one, found in victims)
     severity = Severity.WARN if over else Severity.ERROR
     yield Found(slug, seen_all, affects, values, fix, items, up={knob: f"{more // _MIB}m"}, severity=severity)
 
 
-def _is_over(stack: Stack, one: ContainerFacts, kills: Sequence[FindingEvidence]) -> bool:
+def _is_over(stack: Stack, container_facts: ContainerFacts, kills: Sequence[FindingEvidence]) -> bool:
     """Whether a container has got over its kills: it has run well since then, and is not killed again and again."""
-    since = [seen.at for seen in kills if seen.at] + [one.started_at or stack.evidence.at]
+    since = [seen.at for seen in kills if seen.at] + [container_facts.started_at or stack.evidence.at]
     lasts = (
-        one.state == "running" and one.health in ("healthy", "") and _seconds_ago(stack, max(since)) > _LASTING_SECONDS
+        container_facts.state == "running"
+        and container_facts.health in ("healthy", "")
+        and _seconds_ago(stack, max(since)) > _LASTING_SECONDS
     )
-    return lasts and len(_events(stack, one, "die")) < _LOOP_DEATHS
+    return lasts and len(_events(stack, container_facts, "die")) < _LOOP_DEATHS
 
 
-def _kill_evidence(stack: Stack, one: ContainerFacts) -> Iterator[FindingEvidence]:
+def _kill_evidence(stack: Stack, container_facts: ContainerFacts) -> Iterator[FindingEvidence]:
     now = stack.evidence.at
-    limit = _size(one.memory_limit_bytes) if one.memory_limit_bytes else "none"
-    kills = list(_incidents(stack, one, "oom_kill"))
-    changed = _limits_changed(stack, one, kills)
+    limit = _size(container_facts.memory_limit_bytes) if container_facts.memory_limit_bytes else "none"
+    kills = list(_incidents(stack, container_facts, "oom_kill"))
+    changed = _limits_changed(stack, container_facts, kills)
     for incident in kills:
         if (incident.until or incident.at) > changed:
             yield FindingEvidence(
-                f"ledger: {one.name}", incident.text, f"memory below its limit of {limit}", incident.at
+                f"ledger: {container_facts.name}", incident.text, f"memory below its limit of {limit}", incident.at
             )
-    events = [event for event in _events(stack, one, "oom") if event.at > changed]
+    events = [event for event in _events(stack, container_facts, "oom") if event.at > changed]
     if events:
-        yield FindingEvidence(f"Docker's events of {one.name}", f"{len(events)} oom", "none", events[-1].at)
-    dated = one.finished_at if one.state != "running" else one.started_at
-    if one.oom_killed and (one.state != "running" or (dated is not None and now - dated < RECENT)):
-        down = one.state != "running"
+        yield FindingEvidence(f"Docker's events of {container_facts.name}", f"{len(events)} oom", "none", events[-1].at)
+    dated = container_facts.finished_at if container_facts.state != "running" else container_facts.started_at
+    if container_facts.oom_killed and (
+        container_facts.state != "running" or (dated is not None and now - dated < RECENT)
+    ):
+        down = container_facts.state != "running"
         yield FindingEvidence(
-            one.name,
+            container_facts.name,
             f"{'ended, ' if down else ''}OOMKilled, limit {limit}",
             "OOMKilled false",
-            one.finished_at if down else None,
+            container_facts.finished_at if down else None,
         )
 
 
-def _limits_changed(stack: Stack, one: ContainerFacts, kills: Sequence[KnownIncident]) -> datetime:
+def _limits_changed(stack: Stack, container_facts: ContainerFacts, kills: Sequence[KnownIncident]) -> datetime:
     """The latest moment before which its limit was another one, so that the kills until then are past.
 
     Docker tells of `docker update`, but forgets soon; a kill in the ledger under a lower limit than today does, too.
     """
     had_less = [
-        kill.until or kill.at for kill in kills if 0 < (kill.memory_limit_bytes or 0) < (one.memory_limit_bytes or 0)
+        kill.until or kill.at
+        for kill in kills
+        if 0 < (kill.memory_limit_bytes or 0) < (container_facts.memory_limit_bytes or 0)
     ]
-    updates = [event.at for event in _events(stack, one, "update")]
+    updates = [event.at for event in _events(stack, container_facts, "update")]
     return max((*had_less, *updates), default=stack.evidence.at - RECENT)
 
 
-def _events(stack: Stack, one: ContainerFacts, action: str) -> list[ContainerEvent]:
-    return [event for event in stack.evidence.events if event.container_id == one.id and event.action == action]
+def _events(stack: Stack, container_facts: ContainerFacts, action: str) -> list[ContainerEvent]:
+    return [
+        event for event in stack.evidence.events if event.container_id == container_facts.id and event.action == action
+    ]
 
 
-def _incidents(stack: Stack, one: ContainerFacts, *kinds: str) -> Iterator[KnownIncident]:
+def _incidents(stack: Stack, container_facts: ContainerFacts, *kinds: str) -> Iterator[KnownIncident]:
     """The ledger's recent incidents of a container that is still the same."""
     monitor = stack.evidence.monitor
     for incident in monitor.incidents if monitor else ():
         last = incident.until or incident.at
         same = (
-            incident.container_id == one.id
-            if len(incident.container_id) == len(one.id)
-            else incident.container == one.name
+            incident.container_id == container_facts.id
+            if len(incident.container_id) == len(container_facts.id)
+            else incident.container == container_facts.name
         )
         if incident.kind in kinds and same and incident.count and stack.evidence.at - last < RECENT:
             yield incident
@@ -294,7 +310,7 @@ def _size(count: int) -> str:
 
 def loops(stack: Stack) -> Outcome:
     """Whether a container ends and is started, again and again."""
-    looping = [one for one in stack.ours if _loops(stack, one)]
+    looping = [our for our in stack.ours if _loops(stack, our)]
     if not looping:
         return Outcome("none restarts again and again")
     seen = []
@@ -315,21 +331,29 @@ def loops(stack: Stack) -> Outcome:
     )
 
 
-def _loops(stack: Stack, one: ContainerFacts) -> bool:
-    if one.state == "restarting":
+def _loops(stack: Stack, container_facts: ContainerFacts) -> bool:
+    if container_facts.state == "restarting":
         return True
-    deaths = [event for event in _events(stack, one, "die") if _seconds_ago(stack, event.at) < _LOOP_SECONDS]
-    lasting = one.health == "healthy" and one.started_at and _seconds_ago(stack, one.started_at) > _LASTING_SECONDS
-    return one.restarts >= _LOOP_RESTARTS and len(deaths) >= _LOOP_DEATHS and not lasting
+    deaths = [
+        event for event in _events(stack, container_facts, "die") if _seconds_ago(stack, event.at) < _LOOP_SECONDS
+    ]
+    lasting = (
+        container_facts.health == "healthy"
+        and container_facts.started_at
+        and _seconds_ago(stack, container_facts.started_at) > _LASTING_SECONDS
+    )
+    return container_facts.restarts >= _LOOP_RESTARTS and len(deaths) >= _LOOP_DEATHS and not lasting
 
 
 def _seconds_ago(stack: Stack, at: datetime) -> float:
     return (stack.evidence.at - at).total_seconds()
 
 
-def _last_code(stack: Stack, one: ContainerFacts) -> int | None:
-    deaths = _events(stack, one, "die")
-    return one.exit_code if one.exit_code is not None else deaths[-1].exit_code if deaths else None
+def _last_code(stack: Stack, container_facts: ContainerFacts) -> int | None:
+    deaths = _events(stack, container_facts, "die")
+    return (
+        container_facts.exit_code if container_facts.exit_code is not None else deaths[-1].exit_code if deaths else None
+    )
 
 
 # ---- the image -------------------------------------------------------------------------------------------------------
@@ -337,7 +361,7 @@ def _last_code(stack: Stack, one: ContainerFacts) -> int | None:
 
 def image(stack: Stack) -> Outcome:
     """Whether the image has Locust in it."""
-    without = [one for one in stack.locusts if not stack.is_leaving(one) and _lacks_locust(stack, one)]
+    without = [locust for locust in stack.locusts if not stack.is_leaving(locust) and _lacks_locust(stack, locust)]
     config = stack.evidence.config
     if without:
         seen = [
@@ -368,24 +392,29 @@ def image(stack: Stack) -> Outcome:
         values = {"image": config.locust_image, "containers": "the stack"}
         found = Found("image-without-locust", (said,), (config.locust_image,), values, up={"LOCUST_IMAGE": ""})
         return Outcome(config.locust_image, (found,))
-    shown = ", ".join(dict.fromkeys(one.image for one in stack.locusts))
+    shown = ", ".join(dict.fromkeys(locust.image for locust in stack.locusts))
     return Outcome(shown or "no container")
 
 
-def _wants_other_image(stack: Stack, one: ContainerFacts) -> bool:
-    wanted = stack.wanted(one)
-    return wanted is not None and wanted.image != one.image
+def _wants_other_image(stack: Stack, container_facts: ContainerFacts) -> bool:
+    wanted = stack.wanted(container_facts)
+    return wanted is not None and wanted.image != container_facts.image
 
 
-def _lacks_locust(stack: Stack, one: ContainerFacts) -> bool:
-    if "executable file not found" in one.error or "no such file or directory" in one.error:
+def _lacks_locust(stack: Stack, container_facts: ContainerFacts) -> bool:
+    if "executable file not found" in container_facts.error or "no such file or directory" in container_facts.error:
         return True
-    working = [process for process in one.processes or () if not _INIT_OR_DEAD.search(process)]
-    if working and one.state == "running" and not one.restarts and not stack.is_registered(one):
+    working = [process for process in container_facts.processes or () if not _INIT_OR_DEAD.search(process)]
+    if (
+        working
+        and container_facts.state == "running"
+        and not container_facts.restarts
+        and not stack.is_registered(container_facts)
+    ):
         return not any("locust" in process.lower() for process in working)
-    if one.state == "running" and not one.restarts:
+    if container_facts.state == "running" and not container_facts.restarts:
         return False
-    log = log_signs.latest_log(one)
+    log = log_signs.latest_log(container_facts)
     sign = log_signs.last(log, "exec-failed", *log_signs.LOADING)  # what came before it is of an earlier life
     if sign and sign.name == "exec-failed":
         return True
@@ -398,18 +427,21 @@ def _lacks_locust(stack: Stack, one: ContainerFacts) -> bool:
         return not shadows
     # An image without an entry point of ours runs whatever it has: it ends at once and says nothing of Locust.
     silent = not any("ocust" in line.text for line in log)
-    return silent and "locust" not in " ".join(one.command).lower() and "locust" not in one.image.lower()
+    return (
+        silent
+        and "locust" not in " ".join(container_facts.command).lower()
+        and "locust" not in container_facts.image.lower()
+    )
 
 
-def _trace(one: ContainerFacts) -> str:
-    sign = log_signs.last(log_signs.latest_log(one), "exec-failed", "no-module")
-    if one.error:
-        return one.error
+def _trace(container_facts: ContainerFacts) -> str:
+    sign = log_signs.last(log_signs.latest_log(container_facts), "exec-failed", "no-module")
+    if container_facts.error:
+        return container_facts.error
     if sign:
         return sign.text.strip()
-    return (
-        f"runs `{' '.join(one.command) or 'nothing'}` and ends with exit code {one.exit_code}, without a word of Locust"
-    )
+    command = " ".join(container_facts.command) or "nothing"
+    return f"runs `{command}` and ends with exit code {container_facts.exit_code}, without a word of Locust"
 
 
 RULES = (

@@ -116,55 +116,57 @@ def disk(stack: Stack) -> Outcome:
     return Outcome(f"least room: {least.owner} {least.path}, {_size(least.free_bytes)} free", tuple(found))
 
 
-def _is_full(one: Filesystem) -> bool:
-    if not one.total_bytes:
+def _is_full(filesystem: Filesystem) -> bool:
+    if not filesystem.total_bytes:
         return False
-    if one.free_inodes == 0:
+    if filesystem.free_inodes == 0:
         return True
-    if one.total_bytes < _SMALL_BYTES:
-        return one.free_bytes < _FULL_SMALL_SHARE * one.total_bytes
-    return one.free_bytes < min(_FULL_SHARE * one.total_bytes, _FULL_BYTES)
+    if filesystem.total_bytes < _SMALL_BYTES:
+        return filesystem.free_bytes < _FULL_SMALL_SHARE * filesystem.total_bytes
+    return filesystem.free_bytes < min(_FULL_SHARE * filesystem.total_bytes, _FULL_BYTES)
 
 
-def _is_low(one: Filesystem) -> bool:
-    return one.total_bytes >= _SMALL_BYTES and one.free_bytes < min(_LOW_SHARE * one.total_bytes, _LOW_BYTES)
+def _is_low(filesystem: Filesystem) -> bool:
+    return filesystem.total_bytes >= _SMALL_BYTES and filesystem.free_bytes < min(
+        _LOW_SHARE * filesystem.total_bytes, _LOW_BYTES
+    )
 
 
-def _full(stack: Stack, one: Filesystem) -> Found:
-    inodes = one.free_inodes == 0 and one.free_bytes > 0
+def _full(stack: Stack, filesystem: Filesystem) -> Found:
+    inodes = filesystem.free_inodes == 0 and filesystem.free_bytes > 0
     seen = FindingEvidence(
-        f"{one.owner}: {one.path}",
-        "no inode free" if inodes else f"{_size(one.free_bytes)} free of {_size(one.total_bytes)}",
+        f"{filesystem.owner}: {filesystem.path}",
+        "no inode free" if inodes else f"{_size(filesystem.free_bytes)} free of {_size(filesystem.total_bytes)}",
         "room to write",
         stack.evidence.at,
     )
-    values = {"owner": one.owner, "path": one.path, "use": one.use or "what is written there"}
-    container = stack.named(one.owner)
+    values = {"owner": filesystem.owner, "path": filesystem.path, "use": filesystem.use or "what is written there"}
+    container = stack.named(filesystem.owner)
     if container is None:
-        return Found("disk-full", (seen,), (one.owner, one.path), values, "machine")
-    is_tmpfs = all(mount.target != one.path for mount in container.mounts)
-    return Found("disk-full", (seen,), (one.owner, one.path), values, "tmpfs" if is_tmpfs else "volume")
+        return Found("disk-full", (seen,), (filesystem.owner, filesystem.path), values, "machine")
+    is_tmpfs = all(mount.target != filesystem.path for mount in container.mounts)
+    return Found("disk-full", (seen,), (filesystem.owner, filesystem.path), values, "tmpfs" if is_tmpfs else "volume")
 
 
-def _low(stack: Stack, one: Filesystem) -> Found:
+def _low(stack: Stack, filesystem: Filesystem) -> Found:
     seen = FindingEvidence(
-        f"{one.owner}: {one.path}",
-        f"{_size(one.free_bytes)} free of {_size(one.total_bytes)}",
+        f"{filesystem.owner}: {filesystem.path}",
+        f"{_size(filesystem.free_bytes)} free of {_size(filesystem.total_bytes)}",
         "more than 2 %",
         stack.evidence.at,
     )
-    values = {"owner": one.owner, "path": one.path, "use": one.use or "what is written there"}
-    return Found("disk-full", (seen,), (one.owner, one.path), values, "machine", severity=Severity.WARN)
+    values = {"owner": filesystem.owner, "path": filesystem.path, "use": filesystem.use or "what is written there"}
+    return Found("disk-full", (seen,), (filesystem.owner, filesystem.path), values, "machine", severity=Severity.WARN)
 
 
 def _told_full(stack: Stack, known: set[str]) -> Iterator[Found]:
     """Who said that a disk is full, where nobody could look: a container's log, the sidecar."""
-    for one in stack.ours:
-        sign = log_signs.last(log_signs.current_log(one), "disk-full")
-        if sign and one.name not in known and (sign.at is None or stack.evidence.at - sign.at < RECENT):
-            seen = FindingEvidence(f"log of {one.name}", sign.text, "no such line", sign.at)
-            values = {"owner": one.name, "path": "a file system of its", "use": "what it writes"}
-            yield Found("disk-full", (seen,), (one.name,), values, "volume")
+    for our in stack.ours:
+        sign = log_signs.last(log_signs.current_log(our), "disk-full")
+        if sign and our.name not in known and (sign.at is None or stack.evidence.at - sign.at < RECENT):
+            seen = FindingEvidence(f"log of {our.name}", sign.text, "no such line", sign.at)
+            values = {"owner": our.name, "path": "a file system of its", "use": "what it writes"}
+            yield Found("disk-full", (seen,), (our.name,), values, "volume")
     monitor = stack.evidence.monitor
     for text in monitor.troubles if monitor else ():
         if "space" in text.lower() and "monitor" not in known:
@@ -186,7 +188,9 @@ def memory(stack: Stack) -> Outcome:
     """Whether the memory limits promise more than Docker has, and whether that hurts yet."""
     total = stack.evidence.engine.memory_bytes or stack.evidence.host.memory_total_bytes
     available = stack.evidence.host.memory_available_bytes
-    limited = [one for one in stack.locusts if one.memory_limit_bytes and one.state in ("running", "paused")]
+    limited = [
+        locust for locust in stack.locusts if locust.memory_limit_bytes and locust.state in ("running", "paused")
+    ]
     limits = sum(one.memory_limit_bytes or 0 for one in limited)
     if not total:
         return cannot_tell("nobody says how much memory there is")
@@ -222,37 +226,42 @@ def web_port(stack: Stack) -> Outcome:
     ports = stack.evidence.host.ports
     if not ports:
         return cannot_tell(stack.gap("ports") or "the ports were not looked at")
-    found = [_taken(stack, one) for one in ports if _is_taken(stack, one)]
+    found = [_taken(stack, port) for port in ports if _is_taken(stack, port)]
     found += _refused_inside(stack)
     text = ", ".join(
-        f"{one.port} {'free' if one.free else 'held by ' + (one.container or one.holder)}" for one in ports
+        f"{port.port} {'free' if port.free else 'held by ' + (port.container or port.holder)}" for port in ports
     )
     return Outcome(text, tuple(found))
 
 
-def _is_taken(stack: Stack, one: PortFacts) -> bool:
+def _is_taken(stack: Stack, port_facts: PortFacts) -> bool:
     """Held by somebody else, while the container of ours that wants it does not have it."""
-    if one.free or (one.project and one.project == stack.evidence.project):
+    if port_facts.free or (port_facts.project and port_facts.project == stack.evidence.project):
         return False
-    role = MASTER if one.knob == "WEB_PORT" else MONITOR
+    role = MASTER if port_facts.knob == "WEB_PORT" else MONITOR
     return not any(container.state == "running" and container.published for container in stack.of(role))
 
 
-def _taken(stack: Stack, one: PortFacts) -> Found:
+def _taken(stack: Stack, port_facts: PortFacts) -> Found:
     seen = [
         FindingEvidence(
-            f"port {one.port} of 127.0.0.1 ({one.knob})", f"held by {one.holder}", "free", stack.evidence.at
+            f"port {port_facts.port} of 127.0.0.1 ({port_facts.knob})",
+            f"held by {port_facts.holder}",
+            "free",
+            stack.evidence.at,
         )
     ]
-    role = MASTER if one.knob == "WEB_PORT" else MONITOR
+    role = MASTER if port_facts.knob == "WEB_PORT" else MONITOR
     seen += [
         FindingEvidence(f"start of {container.name}", container.error, "no error")
         for container in stack.of(role)
         if "port is already allocated" in container.error or "address already in use" in container.error
     ]
-    other = one.port + 100 if one.port + 100 < 65536 else one.port - 100  # noqa: PLR2004  the end of TCP's ports
-    values = {"port": str(one.port), "knob": one.knob, "holder": one.holder}
-    return Found("port-in-use", tuple(seen), (str(one.port), one.holder), values, up={one.knob: str(other)})
+    other = port_facts.port + 100 if port_facts.port + 100 < 65536 else port_facts.port - 100  # noqa: PLR2004  the end of TCP's ports
+    values = {"port": str(port_facts.port), "knob": port_facts.knob, "holder": port_facts.holder}
+    return Found(
+        "port-in-use", tuple(seen), (str(port_facts.port), port_facts.holder), values, up={port_facts.knob: str(other)}
+    )
 
 
 def _refused_inside(stack: Stack) -> Iterator[Found]:

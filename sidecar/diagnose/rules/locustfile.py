@@ -26,7 +26,7 @@ _WORK = "/home/locust/run"
 
 def loads(stack: Stack) -> Outcome:
     """Whether Locust can load the user's files: what the containers said, else what lies on disk."""
-    down = [one for one in stack.locusts if _could_not_load(one)]
+    down = [locust for locust in stack.locusts if _could_not_load(locust)]
     found = [one for group in grouped(down, _failure) for one in _told(stack, group)]
     known = {one.slug for one in found}
     found += [one for one in _on_disk(stack) if one.slug not in known]
@@ -36,21 +36,25 @@ def loads(stack: Stack) -> Outcome:
     return Outcome(f"{config.locustfile} in {config.locustfiles_dir}", tuple(found))
 
 
-def _could_not_load(one: ContainerFacts) -> bool:
+def _could_not_load(container_facts: ContainerFacts) -> bool:
     """Whether a container is down, or so shortly up again that it has not loaded anything yet."""
-    return one.state in ("exited", "restarting", "dead") or (one.restarts > 0 and one.health != "healthy")
+    return container_facts.state in ("exited", "restarting", "dead") or (
+        container_facts.restarts > 0 and container_facts.health != "healthy"
+    )
 
 
-def _failure(one: ContainerFacts) -> tuple[str, str] | None:
+def _failure(container_facts: ContainerFacts) -> tuple[str, str] | None:
     """What a container last said of loading files: the sign's name and detail; None for nothing of the kind."""
-    signs = list(log_signs.signs(log_signs.latest_log(one), *log_signs.LOADING))
-    if not signs or log_signs.last(log_signs.latest_log(one), "bad-address", "bind-busy", "bind-refused", "web-busy"):
+    signs = list(log_signs.signs(log_signs.latest_log(container_facts), *log_signs.LOADING))
+    if not signs or log_signs.last(
+        log_signs.latest_log(container_facts), "bad-address", "bind-busy", "bind-refused", "web-busy"
+    ):
         return None
     # A traceback ends in "SomethingError: ..."; the last line is the one that ended the process.
     last = signs[-1]
-    named = next((one for one in reversed(signs) if one.name != "python-error"), last)
+    named = next((sign for sign in reversed(signs) if sign.name != "python-error"), last)
     chosen = named if named.text == last.text or last.name != "python-error" else last
-    if chosen.name == "python-error" and not log_signs.place_in_user_code(log_signs.latest_log(one)):
+    if chosen.name == "python-error" and not log_signs.place_in_user_code(log_signs.latest_log(container_facts)):
         return None
     return chosen.name, chosen.detail
 
@@ -70,10 +74,14 @@ def _told(stack: Stack, group: tuple[ContainerFacts, ...]) -> Iterator[Found]:
     slug, fix, values = _cause(stack, sign, group, place)
     seen = [FindingEvidence(f"log of {names(group)}", sign.text.strip(), "a file that loads", sign.at)]
     seen += [FindingEvidence("the user's own line", place)] if place else []
-    others = [one for one in stack.locusts if one.name not in {same.name for same in group} and one.state == "running"]
+    others = [
+        locust
+        for locust in stack.locusts
+        if locust.name not in {same.name for same in group} and locust.state == "running"
+    ]
     if others and slug == "locustfile-broken":
         seen.append(FindingEvidence("it loads in", names(others)))
-    yield Found(slug, tuple(seen), tuple(one.name for one in group), values, fix)
+    yield Found(slug, tuple(seen), tuple(container_facts.name for container_facts in group), values, fix)
 
 
 def _cause(
@@ -125,7 +133,7 @@ def _instead(name: str) -> str:
 def _fix_of_missing(stack: Stack, group: tuple[ContainerFacts, ...]) -> str:
     """A container that was told another file, or folder, than this checkout would tell it, is made anew."""
     wanted = stack.wanted(group[0])
-    there = not [one for one in stack.evidence.config.file_problems if one.kind == "missing"]
+    there = not [file_problem for file_problem in stack.evidence.config.file_problems if file_problem.kind == "missing"]
     return RECREATE if there and wanted is not None else "default"
 
 
@@ -153,7 +161,7 @@ def _on_disk(stack: Stack) -> Iterator[Found]:
         "removed-api": "locustfile-removed-api",
         "shadow": "module-shadows-locust",
     }
-    runs = any(one.state == "running" and one.health == "healthy" for one in stack.locusts)
+    runs = any(locust.state == "running" and locust.health == "healthy" for locust in stack.locusts)
     for problem in stack.evidence.config.file_problems:
         if problem.kind == "shadow" and runs:
             continue  # it has been there since they started, and did no harm
@@ -185,7 +193,7 @@ def _from_disk(stack: Stack, problem: FileProblem, slug: str, severity: Severity
 
 def same(stack: Stack) -> Outcome:
     """Whether master and workers run the same files."""
-    running = [one for one in stack.locusts if one.state == "running"]
+    running = [locust for locust in stack.locusts if locust.state == "running"]
     found = [*_told_differently(stack, running), *_loaded_differently(stack), *_classes_missing(stack)]
     digest = stack.evidence.master.master_digest if stack.evidence.master else ""
     text = f"the same in {len(running)} containers" + (f" ({digest[:12]})" if digest else "")
@@ -193,10 +201,10 @@ def same(stack: Stack) -> Outcome:
 
 
 def _told_differently(stack: Stack, running: list[ContainerFacts]) -> Iterator[Found]:
-    def files(one: ContainerFacts) -> tuple[str, str]:
-        told = environment(one)
-        name = setting(one, "LOCUST_LOCUSTFILE", "--locustfile", "-f").value or told.get("LOCUSTFILE", "")
-        return name, next((mount.source for mount in one.mounts if mount.target == USER_FILES), "")
+    def files(container_facts: ContainerFacts) -> tuple[str, str]:
+        told = environment(container_facts)
+        name = setting(container_facts, "LOCUST_LOCUSTFILE", "--locustfile", "-f").value or told.get("LOCUSTFILE", "")
+        return name, next((mount.source for mount in container_facts.mounts if mount.target == USER_FILES), "")
 
     groups = list(grouped(running, files))
     if len(groups) > 1:

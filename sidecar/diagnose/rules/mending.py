@@ -24,11 +24,15 @@ class Origin:
 def origin(stack: Stack, containers: Sequence[ContainerFacts], variable: str) -> Origin:
     """Where a variable of some containers comes from; `variable` may be the name of one that is missing."""
     value = environment(containers[0]).get(variable)
-    lines = [one for one in stack.evidence.config.env_lines if one.name == variable and one.value == value]
+    lines = [
+        env_line
+        for env_line in stack.evidence.config.env_lines
+        if env_line.name == variable and env_line.value == value
+    ]
     if lines:
-        items = tuple({"file": shlex.quote(one.file), "line": str(one.line)} for one in lines)
+        items = tuple({"file": shlex.quote(line.file), "line": str(line.line)} for line in lines)
         return Origin(ENV_LINE, items, f"{lines[0].file} line {lines[0].line}")
-    if any(stack.is_drifted(one, variable) for one in containers):
+    if any(stack.is_drifted(container, variable) for container in containers):
         return Origin(RECREATE, text="not from this checkout's files: the container was made with others")
     if stack.evidence.config.compose_modified:
         return Origin(COMPOSE_FILE, text="docker-compose.yml, which was changed here")

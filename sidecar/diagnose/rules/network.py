@@ -40,7 +40,7 @@ def dns(stack: Stack) -> Outcome:
         return _nobody_looked(stack)
     texts: list[str] = []
     found: list[Found] = []
-    for group in grouped([worker for worker, _ in probed], lambda one: _looked_up(stack, one)):
+    for group in grouped([worker for worker, _ in probed], lambda worker: _looked_up(stack, worker)):
         looked_up = _looked_up(stack, group[0])
         if looked_up is None:
             continue
@@ -52,7 +52,7 @@ def dns(stack: Stack) -> Outcome:
 def _looked_up(stack: Stack, worker: ContainerFacts) -> NameTry | None:
     """What a worker's resolver said of its master's name; it hands several addresses out in any order."""
     probe, host = stack.probe_of(worker), stack.master_host(worker).value
-    found = next((one for one in probe.names if one.name == host), None) if probe else None
+    found = next((name for name in probe.names if name.name == host), None) if probe else None
     return replace(found, addresses=tuple(sorted(found.addresses))) if found else None
 
 
@@ -70,7 +70,7 @@ def _judge_name(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTr
         return
     own = stack.addresses(master)
     shared = master.network_mode == "host" or group[0].network_mode in ("host", f"container:{master.id}")
-    strangers = [one for one in looked_up.addresses if one not in own]
+    strangers = [address for address in looked_up.addresses if address not in own]
     if own and strangers and not shared:
         yield _elsewhere(stack, group, looked_up, strangers)
 
@@ -101,7 +101,7 @@ def _is_masters_name(stack: Stack, name: str) -> bool:
 
 def _is_elsewhere_on_purpose(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry) -> bool:
     """A way around (the host's published port, another machine) that leads to a master all the same."""
-    if all(stack.is_registered(one) for one in group) and not any(
+    if all(stack.is_registered(container_facts) for container_facts in group) and not any(
         stack.owner_of(address) for address in looked_up.addresses if address not in _own(stack)
     ):
         return True
@@ -112,10 +112,10 @@ def _is_elsewhere_on_purpose(stack: Stack, group: Sequence[ContainerFacts], look
         for one in probe.tcp
         if one.address in looked_up.addresses
     ]
-    strangers = [one for one in answers if one.address not in _own(stack)]
+    strangers = [answer for answer in answers if answer.address not in _own(stack)]
     return bool(strangers) and all(
-        one.greeting == "zmtp" and stack.owner_of(one.address) is None and not is_loopback(one.address)
-        for one in strangers
+        stranger.greeting == "zmtp" and stack.owner_of(stranger.address) is None and not is_loopback(stranger.address)
+        for stranger in strangers
     )
 
 
@@ -148,7 +148,14 @@ def _unresolvable(stack: Stack, group: Sequence[ContainerFacts], looked_up: Name
         shared = stack.shared_networks(group[0], master)
         fix = "alias"
         items = tuple({"network": at.network, "container": master.name, "alias": looked_up.name} for at in shared)
-    return Found("master-name-unresolvable", tuple(seen), tuple(one.name for one in group), values, fix, items)
+    return Found(
+        "master-name-unresolvable",
+        tuple(seen),
+        tuple(container_facts.name for container_facts in group),
+        values,
+        fix,
+        items,
+    )
 
 
 def _good_names(stack: Stack, worker: ContainerFacts) -> tuple[str, ...]:
@@ -157,7 +164,7 @@ def _good_names(stack: Stack, worker: ContainerFacts) -> tuple[str, ...]:
     if master is None:
         return ()
     aliases = [alias for at in stack.shared_networks(worker, master) for alias in at.aliases]
-    return tuple(dict.fromkeys(one for one in aliases if one != master.hostname))
+    return tuple(dict.fromkeys(aliase for aliase in aliases if aliase != master.hostname))
 
 
 def _addresses_of(master: ContainerFacts | None) -> str:
@@ -188,15 +195,15 @@ def _elsewhere(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry
         for address in strangers
         if (one := stack.owner_of(address)) is not None and not is_loopback(address)
     ]
-    affects = (*(one.name for one in group), *(one.name for one, _ in imposters))
+    affects = (*(container_facts.name for container_facts in group), *(one.name for one, _ in imposters))
     fix, items = where.fix, where.items
-    entry = next((one for one in group[0].extra_hosts if one.partition(":")[0] == host), "")
+    entry = next((extra_host for extra_host in group[0].extra_hosts if extra_host.partition(":")[0] == host), "")
     if entry:
         seen.append(FindingEvidence(f"extra_hosts of {group[0].name}", entry, "no entry for the master"))
         fix = RECREATE if stack.wanted(group[0]) else BY_HAND
-    elif written := [one for one in _hosts_lines(probe, host) if not is_loopback(host)]:
+    elif written := [hosts_line for hosts_line in _hosts_lines(probe, host) if not is_loopback(host)]:
         seen.append(FindingEvidence(f"/etc/hosts in {group[0].name}", written[0], "no entry for the master"))
-        fix, items = "restart", tuple({"container": one.name} for one in group)
+        fix, items = "restart", tuple({"container": container_facts.name} for container_facts in group)
     elif imposters and not is_address(host):
         fix = "imposter"
         items = tuple(
@@ -292,8 +299,8 @@ def master_port(stack: Stack) -> Outcome:
     return Outcome(text, (_filtered(stack, stopped),) if stopped else ())
 
 
-def _greeting(one: TcpTry) -> str:
-    return {"zmtp": ", a Locust master", "none": ", silent", "http": ", an HTTP server"}.get(one.greeting, "")
+def _greeting(tcp_try: TcpTry) -> str:
+    return {"zmtp": ", a Locust master", "none": ", silent", "http": ", an HTTP server"}.get(tcp_try.greeting, "")
 
 
 def _is_stopped(stack: Stack, knock: _Knock) -> bool:
@@ -301,20 +308,20 @@ def _is_stopped(stack: Stack, knock: _Knock) -> bool:
     if knock.tried.outcome in _STOPPED:
         return True
     sockets, master = stack.master_sockets, stack.running_master
-    listens = any(one.port == knock.tried.port and not is_loopback_only(one.address) for one in sockets or ())
+    listens = any(socket.port == knock.tried.port and not is_loopback_only(socket.address) for socket in sockets or ())
     return knock.tried.outcome in _REFUSED and listens and master is not None and not stack.is_young(master)
 
 
 def is_cut_off(stack: Stack, worker: ContainerFacts) -> bool:
     """Whether nothing at all comes through for a worker, so that names and targets fail with the master's port."""
-    stopped = [one for one in knocks(stack) if one.worker.id == worker.id and _is_stopped(stack, one)]
+    stopped = [knock for knock in knocks(stack) if knock.worker.id == worker.id and _is_stopped(stack, knock)]
     probe = stack.probe_of(worker)
     if not stopped or probe is None:
         return False
     mute = any(not network.containers_talk for at in worker.networks if (network := stack.network(at.network_id)))
     culprits = suspects(stack, [one.tried for one in stopped], [worker])
     sweeping = any("--dport" not in rule.rule and "dport" not in rule.rule for rule in culprits)
-    no_resolver = any("Temporary failure" in one.error or "Errno -3]" in one.error for one in probe.names)
+    no_resolver = any("Temporary failure" in name.error or "Errno -3]" in name.error for name in probe.names)
     return mute or sweeping or no_resolver
 
 
@@ -339,7 +346,15 @@ def _filtered(stack: Stack, stopped: Sequence[_Knock]) -> Found:
         seen.append(
             FindingEvidence(
                 f"{master.name} listens on",
-                ", ".join(sorted({f"{one.address}:{one.port}" for one in stack.master_sockets if one.port == port}))
+                ", ".join(
+                    sorted(
+                        {
+                            f"{master_socket.address}:{master_socket.port}"
+                            for master_socket in stack.master_sockets
+                            if master_socket.port == port
+                        }
+                    )
+                )
                 or "nothing at this port",
             )
         )

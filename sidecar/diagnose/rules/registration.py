@@ -33,12 +33,12 @@ def master_answers(stack: Stack) -> Outcome:
     master = stack.running_master
     if master is None:
         return cannot_tell("no master runs")
-    silent = [one for one in knocks(stack) if one.tried.outcome == "open" and one.tried.greeting in _SILENT]
+    silent = [knock for knock in knocks(stack) if knock.tried.outcome == "open" and knock.tried.greeting in _SILENT]
     probe = stack.probe_of(master)
     state = probe.inside.process_state if probe and probe.inside else ""
     page = probe.http[0] if probe and probe.http else None
     sockets, port = stack.master_sockets, stack.bind_port(master)
-    deaf = sockets is not None and not any(one.port == port for one in sockets) and not stack.is_young(master)
+    deaf = sockets is not None and not any(socket.port == port for socket in sockets) and not stack.is_young(master)
     mute = page is not None and page.stage != "ok" and page.error.startswith("no answer")
     seen = [
         FindingEvidence(
@@ -62,7 +62,7 @@ def master_answers(stack: Stack) -> Outcome:
         seen.append(
             FindingEvidence(
                 f"{master.name} listens on",
-                ", ".join(sorted({f"{one.address}:{one.port}" for one in sockets or ()})) or "nothing",
+                ", ".join(sorted({f"{socket.address}:{socket.port}" for socket in sockets or ()})) or "nothing",
                 f"port {port}",
                 stack.evidence.at,
             )
@@ -73,7 +73,7 @@ def master_answers(stack: Stack) -> Outcome:
         )
     answers = f"page {stack.evidence.master.answer}" if stack.evidence.master else "page not asked"
     text = f"{answers}; {len(knocks(stack))} knocks, {len(silent)} silent"
-    unheard = mute and not any(stack.is_registered(one) for one in stack.running_workers)
+    unheard = mute and not any(stack.is_registered(running_worker) for running_worker in stack.running_workers)
     if silent or state in ("T", "t", "Z") or deaf or (unheard and not stack.is_young(master)):
         values = {"container": master.name}
         return Outcome(
@@ -144,7 +144,7 @@ def _inside_answers(stack: Stack, master: ContainerFacts) -> bool | None:
 
 def versions(stack: Stack) -> Outcome:
     """Whether master and workers run the same Locust; a patch release apart is the same."""
-    known = {one.name: version for one in stack.locusts if (version := version_of(stack, one))}
+    known = {locust.name: version for locust in stack.locusts if (version := version_of(stack, locust))}
     if not known:
         return Outcome("not known", unknown="no version could be read")
     master = stack.running_master
@@ -176,20 +176,20 @@ def versions(stack: Stack) -> Outcome:
     )
 
 
-def _other_image(stack: Stack, one: ContainerFacts) -> bool:
-    wanted, master = stack.wanted(one), stack.master
+def _other_image(stack: Stack, container_facts: ContainerFacts) -> bool:
+    wanted, master = stack.wanted(container_facts), stack.master
     return wanted is not None and (
-        wanted.image != one.image or (master is not None and master.image_id != one.image_id)
+        wanted.image != container_facts.image or (master is not None and master.image_id != container_facts.image_id)
     )
 
 
-def version_of(stack: Stack, one: ContainerFacts) -> str:
+def version_of(stack: Stack, container_facts: ContainerFacts) -> str:
     """The Locust that a container runs: as found in it, in its log, or in another container of the same image."""
-    for other in (one, *(same for same in stack.locusts if same.image_id == one.image_id)):
+    for other in (container_facts, *(same for same in stack.locusts if same.image_id == container_facts.image_id)):
         probe = stack.probe_of(other)
         if probe and probe.inside and probe.inside.locust_version:
             return probe.inside.locust_version
-    sign = log_signs.last(one.log, "starting")
+    sign = log_signs.last(container_facts.log, "starting")
     return sign.detail if sign else ""
 
 
@@ -232,19 +232,19 @@ def workers(stack: Stack) -> Outcome:
     return Outcome(text, (*orphans, *missing, *few))
 
 
-def _is_excused(stack: Stack, one: ContainerFacts) -> bool:
+def _is_excused(stack: Stack, container_facts: ContainerFacts) -> bool:
     """Whether a worker is away for a reason: it was asked to end, or it has just stopped a run and will be back.
 
     After a run Locust's master forgets a worker, and the worker registers anew after the stop time-out.
     """
-    if stack.is_leaving(one):
+    if stack.is_leaving(container_facts):
         return True
     master = stack.running_master
     log = log_signs.current_log(master) if master else ()
-    own = [sign for sign in log_signs.signs(log, "ready", "stopped") if _is_from(sign, one)]
+    own = [sign for sign in log_signs.signs(log, "ready", "stopped") if _is_from(sign, container_facts)]
     if not own or own[-1].name != "stopped" or own[-1].at is None:
         return False
-    patience = setting(one, "LOCUST_STOP_TIMEOUT", "--stop-timeout").value
+    patience = setting(container_facts, "LOCUST_STOP_TIMEOUT", "--stop-timeout").value
     seconds = float(patience) if patience.replace(".", "", 1).isdigit() else 0.0
     return stack.evidence.at - own[-1].at < timedelta(seconds=seconds) + _BACK_AFTER_STOP
 
@@ -261,11 +261,11 @@ def _orphans(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
         if sign.at is None or stack.evidence.at - sign.at < timedelta(seconds=30)
     ]
     found = []
-    for one in away:
-        reported = any(_is_from(sign, one) for sign in told)
-        older = one.started_at is not None and one.started_at < master.started_at
-        if reported or (older and not stack.listed(one) and _way_is_clear(stack, one)):
-            found.append(one)
+    for container_facts in away:
+        reported = any(_is_from(sign, container_facts) for sign in told)
+        older = container_facts.started_at is not None and container_facts.started_at < master.started_at
+        if reported or (older and not stack.listed(container_facts) and _way_is_clear(stack, container_facts)):
+            found.append(container_facts)
     if not found:
         return ()
     seen = [
@@ -288,17 +288,17 @@ def _orphans(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
     return (Found("workers-orphaned", tuple(seen), tuple(one.name for one in found), values),)
 
 
-def _is_from(sign: log_signs.LogPattern, one: ContainerFacts) -> bool:
+def _is_from(sign: log_signs.LogPattern, container_facts: ContainerFacts) -> bool:
     """Whether the master's line is about the Locust that runs in a container now, not about one before it."""
-    is_past = sign.at is not None and one.started_at is not None and sign.at < one.started_at
-    return not is_past and sign.detail.startswith((f"{one.id[:12]}_", f"{one.hostname}_"))
+    is_past = sign.at is not None and container_facts.started_at is not None and sign.at < container_facts.started_at
+    return not is_past and sign.detail.startswith((f"{container_facts.id[:12]}_", f"{container_facts.hostname}_"))
 
 
 def _way_is_clear(stack: Stack, worker: ContainerFacts) -> bool:
     """Whether a worker was seen to reach a master's greeting at the place where it looks for one."""
     probe, port = stack.probe_of(worker), stack.master_port(worker)
     host = stack.master_host(worker).value
-    found = next((one for one in probe.names if one.name == host), None) if probe else None
+    found = next((name for name in probe.names if name.name == host), None) if probe else None
     own = stack.addresses(stack.master) if stack.master else frozenset()
     if probe is None or found is None:
         return False
@@ -308,7 +308,7 @@ def _way_is_clear(stack: Stack, worker: ContainerFacts) -> bool:
 
 def _missing(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
     """Workers that run, whose way to the master is clear, and that the master does not hear."""
-    silent = [one for one in away if _is_silent(stack, one)]
+    silent = [container_facts for container_facts in away if _is_silent(stack, container_facts)]
     if not silent:
         return ()
     seen = [found for one in silent[:3] for found in _silence(stack, one)]
@@ -318,46 +318,55 @@ def _missing(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
     )
 
 
-def _is_silent(stack: Stack, one: ContainerFacts) -> bool:
-    is_new = one.started_at is not None and stack.evidence.at - one.started_at < _SOONEST_MISSED
-    if not is_new and any(row.state == "missing" for row in stack.listed(one)):
+def _is_silent(stack: Stack, container_facts: ContainerFacts) -> bool:
+    is_new = container_facts.started_at is not None and stack.evidence.at - container_facts.started_at < _SOONEST_MISSED
+    if not is_new and any(row.state == "missing" for row in stack.listed(container_facts)):
         return True
-    state = _process_state(stack, one)
+    state = _process_state(stack, container_facts)
     if state in ("T", "t"):
         return True
-    return not stack.is_young(one) and bool(_lost(stack, one)) and _way_is_clear(stack, one)
+    return (
+        not stack.is_young(container_facts)
+        and bool(_lost(stack, container_facts))
+        and _way_is_clear(stack, container_facts)
+    )
 
 
-def _lost(stack: Stack, one: ContainerFacts) -> str:
+def _lost(stack: Stack, container_facts: ContainerFacts) -> str:
     """The master's own word that it lost a worker, unless it heard of it again."""
     found = ""
     for master in stack.of(MASTER):
         for sign in log_signs.signs(log_signs.current_log(master), "went-missing", "self-healed", "ready"):
-            if sign.detail.startswith(f"{one.id[:12]}_"):
+            if sign.detail.startswith(f"{container_facts.id[:12]}_"):
                 found = sign.text if sign.name == "went-missing" else ""
     return found
 
 
-def _process_state(stack: Stack, one: ContainerFacts) -> str:
-    probe = stack.probe_of(one)
+def _process_state(stack: Stack, container_facts: ContainerFacts) -> str:
+    probe = stack.probe_of(container_facts)
     return probe.inside.process_state if probe and probe.inside else ""
 
 
-def _silence(stack: Stack, one: ContainerFacts) -> Iterator[FindingEvidence]:
-    rows = [row for row in stack.listed(one) if row.state == "missing"]
+def _silence(stack: Stack, container_facts: ContainerFacts) -> Iterator[FindingEvidence]:
+    rows = [row for row in stack.listed(container_facts) if row.state == "missing"]
     if rows:
-        yield FindingEvidence(f"the master's list: {one.name}", "missing", "ready or running", stack.evidence.at)
-    if lost := _lost(stack, one):
+        yield FindingEvidence(
+            f"the master's list: {container_facts.name}", "missing", "ready or running", stack.evidence.at
+        )
+    if lost := _lost(stack, container_facts):
         yield FindingEvidence("log of the master", lost, "no such line")
-    state = _process_state(stack, one)
+    state = _process_state(stack, container_facts)
     if state in _STOPPED_STATES:
         yield FindingEvidence(
-            f"Locust's process in {one.name}", _STOPPED_STATES[state], "running or sleeping", stack.evidence.at
+            f"Locust's process in {container_facts.name}",
+            _STOPPED_STATES[state],
+            "running or sleeping",
+            stack.evidence.at,
         )
-    age = stack.heartbeat_age(one)
+    age = stack.heartbeat_age(container_facts)
     if age is not None and age > HEARTBEAT_SECONDS:
         yield FindingEvidence(
-            f"{one.name} last heard the master",
+            f"{container_facts.name} last heard the master",
             f"{age:.0f} s ago",
             f"at most {HEARTBEAT_SECONDS:.0f} s ago",
             stack.evidence.at,
@@ -366,10 +375,12 @@ def _silence(stack: Stack, one: ContainerFacts) -> Iterator[FindingEvidence]:
 
 def _few(stack: Stack, running: Sequence[ContainerFacts], away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
     expected = stack.expected
-    just_made = [one for one in stack.workers if one.created_at and stack.evidence.at - one.created_at < _JUST_MADE]
+    just_made = [
+        worker for worker in stack.workers if worker.created_at and stack.evidence.at - worker.created_at < _JUST_MADE
+    ]
     coming = sum(one.state == "created" for one in just_made)
     short = len(running) + coming < expected and not (just_made and len(stack.workers) < expected)
-    unregistered = [one for one in away if not stack.is_young(one)]
+    unregistered = [container_facts for container_facts in away if not stack.is_young(container_facts)]
     if not short and not unregistered:
         return ()
     connected = stack.connected
@@ -405,7 +416,7 @@ def logs(stack: Stack) -> Outcome:
     unread = [gap for gap in stack.evidence.gaps if gap.part.startswith("log:")]
     if unread:
         return cannot_tell(f"{unread[0].part.removeprefix('log:')}: {unread[0].reason}")
-    lines = [(one, line) for one in stack.locusts for line in log_signs.current_log(one)]
+    lines = [(locust, line) for locust in stack.locusts for line in log_signs.current_log(locust)]
     bad = [(one, line) for one, line in lines if re.search(r"/(?:ERROR|CRITICAL)/", line.text)]
     if not bad:
         return Outcome(f"{len(lines)} lines since the last start, none of them an error")
@@ -417,7 +428,7 @@ def logs(stack: Stack) -> Outcome:
 
 def resources(stack: Stack) -> Outcome:
     """What master and workers use."""
-    measured = [one for one in stack.locusts if one.memory_usage_bytes is not None]
+    measured = [locust for locust in stack.locusts if locust.memory_usage_bytes is not None]
     if not measured:
         return cannot_tell("no figures")
     fullest = max(measured, key=lambda one: (one.memory_working_set_bytes or 0) / (one.memory_limit_bytes or 1 << 62))

@@ -90,7 +90,7 @@ def _told_refused(stack: Stack, refused: tuple[str, ...]) -> Found:
             f"log of {gate.name if gate else 'the gate'}", f"refused {told}", ", ".join(allow), stack.evidence.at
         )
     ]
-    own = {one for network in stack.evidence.networks for one in network.gateways}
+    own = {gateway for network in stack.evidence.networks for gateway in network.gateways}
     seen += [
         FindingEvidence(
             f"{address} is",
@@ -133,7 +133,7 @@ def _joined(stack: Stack) -> Outcome:
         return cannot_tell(f"nobody could look from a worker's place to the master at {place}")
     failed = [one for one in tries if one[2] != "ok"]
     if not failed:
-        heard = sum(bool(stack.is_registered(one)) for one in stack.running_workers)
+        heard = sum(bool(stack.is_registered(running_worker)) for running_worker in stack.running_workers)
         return Outcome(f"the master at {place} answers; {heard} of {len(stack.running_workers)} workers hear it")
     seen = tuple(
         FindingEvidence(f"from {one.name}: {place}", how, "a Locust master", probe.at) for one, probe, how in failed[:2]
@@ -146,7 +146,7 @@ def _joined(stack: Stack) -> Outcome:
 def _how(stack: Stack, worker: ContainerFacts, probe: Probe) -> str:
     """`ok`, or what was met in place of a master; "" when nothing was tried."""
     host, port = stack.master_host(worker).value, stack.master_port(worker)
-    name = next((one for one in probe.names if one.name == host), None)
+    name = next((name for name in probe.names if name.name == host), None)
     if name is not None and not name.addresses:
         return f"the name leads nowhere: {name.error or 'no address'}"
     there = {host, *(name.addresses if name else ())}

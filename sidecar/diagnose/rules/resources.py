@@ -19,9 +19,9 @@ _GIB, _MIB = 1 << 30, 1 << 20
 
 def processor(stack: Stack) -> Outcome:
     """Whether a processor limit holds master or workers back."""
-    measured = [one for one in stack.locusts if one.throttled_percent is not None]
+    measured = [locust for locust in stack.locusts if locust.throttled_percent is not None]
     held = [one for one in measured if _is_held(stack, one)]
-    limited = [one for one in stack.locusts if one.cpu_limit]
+    limited = [locust for locust in stack.locusts if locust.cpu_limit]
     if not limited:
         return Outcome("no processor limit")
     if not measured:
@@ -48,26 +48,26 @@ def processor(stack: Stack) -> Outcome:
     )
 
 
-def _is_held(stack: Stack, one: ContainerFacts) -> bool:
+def _is_held(stack: Stack, container_facts: ContainerFacts) -> bool:
     """Whether a container is held back, by more than what slows its start down."""
-    starts = stack.is_young(one) and (one.cpu_limit or 0.0) >= _ENOUGH_TO_START
-    return not starts and (one.throttled_percent or 0.0) >= _bearable(one)
+    starts = stack.is_young(container_facts) and (container_facts.cpu_limit or 0.0) >= _ENOUGH_TO_START
+    return not starts and (container_facts.throttled_percent or 0.0) >= _bearable(container_facts)
 
 
-def _bearable(one: ContainerFacts) -> float:
-    return THROTTLED_PERCENT if (one.cpu_limit or 0.0) >= _ENOUGH_TO_START else STARVED_PERCENT
+def _bearable(container_facts: ContainerFacts) -> float:
+    return THROTTLED_PERCENT if (container_facts.cpu_limit or 0.0) >= _ENOUGH_TO_START else STARVED_PERCENT
 
 
 def _is_our_knob(stack: Stack, held: list[ContainerFacts]) -> bool:
     return any(word.startswith("WORKER_CPUS=") for word in stack.evidence.config.up_words) and all(
-        stack.wanted(one) for one in held
+        stack.wanted(container_facts) for container_facts in held
     )
 
 
 def open_files(stack: Stack) -> Outcome:
     """Whether each Locust process may open as many files as Locust wants: each connection is one."""
-    known = {one.name: limit for one in stack.locusts if (limit := _files(stack, one)) is not None}
-    few = [one for one in stack.locusts if known.get(one.name, LOCUST_WANTS_FILES) < LOCUST_WANTS_FILES]
+    known = {locust.name: limit for locust in stack.locusts if (limit := _files(stack, locust)) is not None}
+    few = [locust for locust in stack.locusts if known.get(locust.name, LOCUST_WANTS_FILES) < LOCUST_WANTS_FILES]
     if not known:
         return Outcome("not known", unknown="the limit of open files could not be read")
     least = min(known.values())
@@ -106,24 +106,24 @@ def open_files(stack: Stack) -> Outcome:
     )
 
 
-def _files(stack: Stack, one: ContainerFacts) -> int | None:
-    probe = stack.probe_of(one)
+def _files(stack: Stack, container_facts: ContainerFacts) -> int | None:
+    probe = stack.probe_of(container_facts)
     seen = probe.inside.nofile if probe and probe.inside else None
-    return seen if seen is not None else one.nofile
+    return seen if seen is not None else container_facts.nofile
 
 
-def _in_use(stack: Stack, one: ContainerFacts) -> str:
-    probe = stack.probe_of(one)
+def _in_use(stack: Stack, container_facts: ContainerFacts) -> str:
+    probe = stack.probe_of(container_facts)
     count = probe.inside.open_files if probe and probe.inside else None
     return f", {count} in use" if count is not None else ""
 
 
 def memory_limit(stack: Stack) -> Outcome:
     """Whether the memory limits of master and workers are there, and in force."""
-    weak = [(one, why) for one in stack.locusts if (why := _weakness(stack, one))]
+    weak = [(locust, why) for locust in stack.locusts if (why := _weakness(stack, locust))]
     if not weak:
-        limits = sorted({one.memory_limit_bytes or 0 for one in stack.locusts})
-        return Outcome(f"limits of {' and '.join(_size(one) for one in limits)}, in force")
+        limits = sorted({locust.memory_limit_bytes or 0 for locust in stack.locusts})
+        return Outcome(f"limits of {' and '.join(_size(limit) for limit in limits)}, in force")
     seen = tuple(FindingEvidence(one.name, why[0], why[1], stack.evidence.at) for one, why in weak[:4])
     told = stack.evidence.engine.warnings
     kernel = any("memory limit" in text.lower() for text in told)
@@ -150,30 +150,40 @@ def memory_limit(stack: Stack) -> Outcome:
     )
 
 
-def _wanted_bytes(stack: Stack, one: ContainerFacts) -> int:
+def _wanted_bytes(stack: Stack, container_facts: ContainerFacts) -> int:
     config = stack.evidence.config
-    return config.master_memory_bytes if stack.role(one) == MASTER else config.worker_memory_bytes
+    return config.master_memory_bytes if stack.role(container_facts) == MASTER else config.worker_memory_bytes
 
 
-def _weakness(stack: Stack, one: ContainerFacts) -> tuple[str, str] | None:
+def _weakness(stack: Stack, container_facts: ContainerFacts) -> tuple[str, str] | None:
     """(what was seen, what was wanted) of a limit that does not hold; None for one that does."""
-    if one.memory_limit_bytes is None or stack.role(one) not in (MASTER, WORKER) or one.state == "created":
+    if (
+        container_facts.memory_limit_bytes is None
+        or stack.role(container_facts) not in (MASTER, WORKER)
+        or container_facts.state == "created"
+    ):
         return None
-    if not one.memory_limit_bytes:
-        return "no memory limit", f"a limit of {_size(_wanted_bytes(stack, one))}"
-    probe = stack.probe_of(one)
+    if not container_facts.memory_limit_bytes:
+        return "no memory limit", f"a limit of {_size(_wanted_bytes(stack, container_facts))}"
+    probe = stack.probe_of(container_facts)
     if probe and probe.inside:
         inside = probe.inside.memory_limit_bytes
         if inside is None:
-            return f"Docker was told {_size(one.memory_limit_bytes)}, the kernel has no limit", "the same in the kernel"
-        if inside > one.memory_limit_bytes:
             return (
-                f"Docker was told {_size(one.memory_limit_bytes)}, the kernel has {_size(inside)}",
+                f"Docker was told {_size(container_facts.memory_limit_bytes)}, the kernel has no limit",
                 "the same in the kernel",
             )
-    swap = one.memory_swap_bytes or 0
-    if stack.evidence.host.swap_total_bytes and (swap == _UNLIMITED or swap > one.memory_limit_bytes):
-        return f"limit {_size(one.memory_limit_bytes)}, and swap beyond it", "a swap limit equal to the memory limit"
+        if inside > container_facts.memory_limit_bytes:
+            return (
+                f"Docker was told {_size(container_facts.memory_limit_bytes)}, the kernel has {_size(inside)}",
+                "the same in the kernel",
+            )
+    swap = container_facts.memory_swap_bytes or 0
+    if stack.evidence.host.swap_total_bytes and (swap == _UNLIMITED or swap > container_facts.memory_limit_bytes):
+        return (
+            f"limit {_size(container_facts.memory_limit_bytes)}, and swap beyond it",
+            "a swap limit equal to the memory limit",
+        )
     return None
 
 

@@ -47,117 +47,123 @@ def _bare(url: str) -> str:
     return url.replace(f"{parts.username}:{parts.password}@", "") if parts.password else url
 
 
-def _said(one: HttpTry) -> str:
-    if one.status is not None:
-        return f"status {one.status} in {one.seconds * 1000:.0f} ms"
-    return f"{one.error or 'no answer'}"
+def _said(http_try: HttpTry) -> str:
+    if http_try.status is not None:
+        return f"status {http_try.status} in {http_try.seconds * 1000:.0f} ms"
+    return f"{http_try.error or 'no answer'}"
 
 
 def _judge(
     stack: Stack,
     worker: ContainerFacts,
     probe: Probe,
-    one: HttpTry,
+    http_try: HttpTry,
     tried: Sequence[tuple[ContainerFacts, Probe, HttpTry]],
 ) -> Iterator[Found]:
     try:
-        host = urlsplit(one.url).hostname or ""
+        host = urlsplit(http_try.url).hostname or ""
     except ValueError:
         return
-    if "://" not in one.url or not host:
+    if "://" not in http_try.url or not host:
         return  # a URL without scheme is told by the check of the configuration
     if is_loopback(host):
-        yield _localhost(stack, worker, one, host)
+        yield _localhost(stack, worker, http_try, host)
         return
-    slug = _slug(one)
-    if not slug or _is_no_wonder(stack, worker, one):
+    slug = _slug(http_try)
+    if not slug or _is_no_wonder(stack, worker, http_try):
         return
-    proxied = next((other for _, _, other in tried if other.proxy and other.url == one.url), None)
+    proxied = next((other for _, _, other in tried if other.proxy and other.url == http_try.url), None)
     seen = [
-        FindingEvidence(f"from {worker.name}: GET {_bare(one.url)}", _said(one), "an answer below 500", probe.at),
-        *_details(one),
+        FindingEvidence(
+            f"from {worker.name}: GET {_bare(http_try.url)}", _said(http_try), "an answer below 500", probe.at
+        ),
+        *_details(http_try),
     ]
     seen += _failures_seen(stack)
     severity = Severity.WARN if _goes_well(stack) else Severity.ERROR
     values = {
-        "url": _bare(one.url),
+        "url": _bare(http_try.url),
         "host": host,
-        "error": _said(one),
+        "error": _said(http_try),
         "proxy": "",
-        "address": ", ".join(one.addresses),
-        "status": str(one.status or ""),
+        "address": ", ".join(http_try.addresses),
+        "status": str(http_try.status or ""),
     }
     if proxied is not None and slug != "target-http-error":
-        yield _unproxied(one, proxied, seen, values, probe, severity)
+        yield _unproxied(http_try, proxied, seen, values, probe, severity)
         return
-    over = _overlap(stack, worker, one)
+    over = _overlap(stack, worker, http_try)
     if over is not None:
         network, subnet = over
         seen.append(
             FindingEvidence(
                 f"network {network.name}",
-                f"{subnet} covers {', '.join(one.addresses)}, and no container has it",
+                f"{subnet} covers {', '.join(http_try.addresses)}, and no container has it",
                 "a subnet that leaves the target's addresses out",
             )
         )
         yield Found(
             "subnet-overlaps-target",
             tuple(seen),
-            (_bare(one.url), network.name),
+            (_bare(http_try.url), network.name),
             {**values, "network": network.name, "subnet": subnet},
             severity=severity,
         )
         return
-    fix, items = _fix(stack, slug, host, one)
-    yield Found(slug, tuple(seen), (_bare(one.url),), values, fix, items, severity=severity)
+    fix, items = _fix(stack, slug, host, http_try)
+    yield Found(slug, tuple(seen), (_bare(http_try.url),), values, fix, items, severity=severity)
 
 
-def _is_no_wonder(stack: Stack, worker: ContainerFacts, one: HttpTry) -> bool:
+def _is_no_wonder(stack: Stack, worker: ContainerFacts, http_try: HttpTry) -> bool:
     """Whether another check tells why: nothing gets out of the worker, or a target of the stack's own only starts."""
-    if one.stage in ("name", "connect") and one.outcome not in ("refused", "reset") and is_cut_off(stack, worker):
+    if (
+        http_try.stage in ("name", "connect")
+        and http_try.outcome not in ("refused", "reset")
+        and is_cut_off(stack, worker)
+    ):
         return True
-    owner = next((owner for address in one.addresses if (owner := stack.owner_of(address))), None)
-    return owner is not None and not owner.neighbour and one.outcome == "refused" and stack.is_young(owner)
+    owner = next((owner for address in http_try.addresses if (owner := stack.owner_of(address))), None)
+    return owner is not None and not owner.neighbour and http_try.outcome == "refused" and stack.is_young(owner)
 
 
-def _slug(one: HttpTry) -> str:
-    if one.stage == "name":
+def _slug(http_try: HttpTry) -> str:
+    if http_try.stage == "name":
         return "target-unresolvable"
-    if one.stage == "tls":
-        return "target-timeout" if one.error.startswith("no answer") else "target-tls"
-    if one.stage == "connect":
-        return "target-refused" if one.outcome in ("refused", "reset") else "target-timeout"
-    if one.stage == "http":
-        return "target-timeout" if one.error.startswith("no answer") else "target-http-error"
-    return "target-http-error" if one.status in _SERVER_ERRORS or _wants_tls(one) else ""
+    if http_try.stage == "tls":
+        return "target-timeout" if http_try.error.startswith("no answer") else "target-tls"
+    if http_try.stage == "connect":
+        return "target-refused" if http_try.outcome in ("refused", "reset") else "target-timeout"
+    if http_try.stage == "http":
+        return "target-timeout" if http_try.error.startswith("no answer") else "target-http-error"
+    return "target-http-error" if http_try.status in _SERVER_ERRORS or _wants_tls(http_try) else ""
 
 
-def _wants_tls(one: HttpTry) -> bool:
-    return one.status == 400 and one.url.startswith("http://") and "HTTPS" in one.body  # noqa: PLR2004  Bad Request: nginx and others say so
+def _wants_tls(http_try: HttpTry) -> bool:
+    return http_try.status == 400 and http_try.url.startswith("http://") and "HTTPS" in http_try.body  # noqa: PLR2004  Bad Request: nginx and others say so
 
 
-def _details(one: HttpTry) -> Iterator[FindingEvidence]:
-    if one.addresses:
-        yield FindingEvidence("its address", ", ".join(one.addresses))
-    if one.outcome and one.outcome != "open":
-        yield FindingEvidence("TCP", f"{one.outcome}: {one.error}", "open")
-    if one.body and one.status in _SERVER_ERRORS:
-        yield FindingEvidence("the answer begins", " ".join(one.body.split())[:120])
+def _details(http_try: HttpTry) -> Iterator[FindingEvidence]:
+    if http_try.addresses:
+        yield FindingEvidence("its address", ", ".join(http_try.addresses))
+    if http_try.outcome and http_try.outcome != "open":
+        yield FindingEvidence("TCP", f"{http_try.outcome}: {http_try.error}", "open")
+    if http_try.body and http_try.status in _SERVER_ERRORS:
+        yield FindingEvidence("the answer begins", " ".join(http_try.body.split())[:120])
 
 
-def _localhost(stack: Stack, worker: ContainerFacts, one: HttpTry, host: str) -> Found:
-    better = one.url.replace(host, "host.docker.internal", 1)
+def _localhost(stack: Stack, worker: ContainerFacts, http_try: HttpTry, host: str) -> Found:
+    better = http_try.url.replace(host, "host.docker.internal", 1)
     seen = (
-        FindingEvidence("target", _bare(one.url), _bare(better), stack.evidence.at),
+        FindingEvidence("target", _bare(http_try.url), _bare(better), stack.evidence.at),
         FindingEvidence(f"{host} inside {worker.name}", "the container itself", "the machine, or another container"),
-        FindingEvidence(f"from {worker.name}: GET {_bare(one.url)}", _said(one)),
+        FindingEvidence(f"from {worker.name}: GET {_bare(http_try.url)}", _said(http_try)),
     )
-    where = "knob" if _is_given(stack, one.url) else "class"
+    where = "knob" if _is_given(stack, http_try.url) else "class"
     return Found(
         "target-is-localhost",
         seen,
-        (_bare(one.url),),
-        {"url": _bare(one.url), "better": better},
+        (_bare(http_try.url),),
+        {"url": _bare(http_try.url), "better": better},
         where,
         up={"HOST": better},
     )
@@ -168,7 +174,7 @@ def _is_given(stack: Stack, url: str) -> bool:
 
 
 def _unproxied(
-    one: HttpTry,
+    http_try: HttpTry,
     proxied: HttpTry,
     seen: list[FindingEvidence],
     values: dict[str, str],
@@ -184,19 +190,19 @@ def _unproxied(
     return Found(
         "proxy-not-applied",
         tuple(seen),
-        (_bare(one.url), _bare(proxied.proxy)),
+        (_bare(http_try.url), _bare(proxied.proxy)),
         {**values, "proxy": _bare(proxied.proxy)},
         severity=severity,
         confidence=confidence,
     )
 
 
-def _overlap(stack: Stack, worker: ContainerFacts, one: HttpTry) -> tuple[Network, str] | None:
+def _overlap(stack: Stack, worker: ContainerFacts, http_try: HttpTry) -> tuple[Network, str] | None:
     """A network of the stack's own whose subnet holds the target's address, although no container there has it."""
-    if one.stage != "connect":
+    if http_try.stage != "connect":
         return None
     joined = stack.evidence.config.target_network
-    for address in one.addresses:
+    for address in http_try.addresses:
         if stack.owner_of(address):
             return None
         for network in stack.networks_over(address, worker):
@@ -205,7 +211,7 @@ def _overlap(stack: Stack, worker: ContainerFacts, one: HttpTry) -> tuple[Networ
     return None
 
 
-def _fix(stack: Stack, slug: str, host: str, one: HttpTry) -> tuple[str, tuple[dict[str, str], ...]]:
+def _fix(stack: Stack, slug: str, host: str, http_try: HttpTry) -> tuple[str, tuple[dict[str, str], ...]]:
     """The kit's own mock target is the kit's to start; another is a person's."""
     mock = [each for each in stack.of("mock-target") if host in (each.service, each.name)]
     is_mock = host == "mock-target" or bool(mock)
@@ -213,7 +219,7 @@ def _fix(stack: Stack, slug: str, host: str, one: HttpTry) -> tuple[str, tuple[d
         if mock and mock[0].state == "paused":
             return "unpause", ({"container": mock[0].name},)
         return ("restart", ({"container": mock[0].name},)) if mock and mock[0].state == "running" else ("mock", ())
-    if slug == "target-tls" and one.error.startswith("certificate:"):
+    if slug == "target-tls" and http_try.error.startswith("certificate:"):
         return "certificate", ()
     return "default", ()
 
@@ -244,7 +250,7 @@ def _failing_requests(stack: Stack, already: bool) -> Iterator[Found]:  # noqa: 
     count = sum(row.occurrences for row, _ in rows)
     if not rows or count < _MOSTLY * master.failures:
         return
-    worst, code = max(rows, key=lambda one: one[0].occurrences)
+    worst, code = max(rows, key=lambda row: row[0].occurrences)
     seen = (
         FindingEvidence(
             "the run's requests", f"{master.failures} of {master.requests} failed", "fewer", stack.evidence.at

@@ -34,9 +34,10 @@ def docker_network(stack: Stack) -> Outcome:
         return Outcome(_networks_text(stack), exhausted)
     master = stack.running_master
     apart = [
-        one
-        for one in stack.running_workers
-        if not stack.shares_network(one, master) and not (stack.knows_registered and stack.is_registered(one))
+        running_worker
+        for running_worker in stack.running_workers
+        if not stack.shares_network(running_worker, master)
+        and not (stack.knows_registered and stack.is_registered(running_worker))
     ]
     found = tuple(_not_shared(stack, apart, master)) if apart else ()
     if not found and (gap := stack.gap("networks")):
@@ -45,7 +46,7 @@ def docker_network(stack: Stack) -> Outcome:
 
 
 def _networks_text(stack: Stack) -> str:
-    used = {at.network for one in stack.locusts for at in one.networks}
+    used = {at.network for locust in stack.locusts for at in locust.networks}
     return ", ".join(sorted(used)) or "no network of the stack"
 
 
@@ -71,10 +72,13 @@ def _not_shared(stack: Stack, apart: Sequence[ContainerFacts], master: Container
     yield Found("network-not-shared", tuple(seen), affects, {"containers": names(odd)}, items=items)
 
 
-def _networks_of(one: ContainerFacts) -> str:
-    if one.network_mode.startswith("container:"):
+def _networks_of(container_facts: ContainerFacts) -> str:
+    if container_facts.network_mode.startswith("container:"):
         return "those of another container"
-    return ", ".join(sorted(at.network for at in one.networks)) or f"none (network_mode {one.network_mode})"
+    return (
+        ", ".join(sorted(at.network for at in container_facts.networks))
+        or f"none (network_mode {container_facts.network_mode})"
+    )
 
 
 def _who_is_odd(
@@ -83,11 +87,11 @@ def _who_is_odd(
     """(who is out of place, who is not): the project's own network is home."""
     home = {network.id for network in stack.evidence.networks if network.project == stack.evidence.project}
 
-    def at_home(one: ContainerFacts) -> bool:
-        return any(at.network_id in home for at in one.networks)
+    def at_home(container_facts: ContainerFacts) -> bool:
+        return any(at.network_id in home for at in container_facts.networks)
 
-    if not at_home(master) and any(at_home(one) for one in apart):
-        return (master,), [one for one in apart if at_home(one)]
+    if not at_home(master) and any(at_home(container_facts) for container_facts in apart):
+        return (master,), [container_facts for container_facts in apart if at_home(container_facts)]
     return apart, (master,)
 
 
@@ -148,9 +152,9 @@ def bind(stack: Stack) -> Outcome:
         return cannot_tell("no master runs")
     if sockets is None:
         return cannot_tell(stack.gap(f"inside:{master.name}") or "nobody could look into the master's network")
-    away = [one for one in stack.workers if not stack.is_registered(one)]
+    away = [worker for worker in stack.workers if not stack.is_registered(worker)]
     found = [*_loopback(stack, master, sockets, port, away), *_wrong_port(stack, master, sockets, away)]
-    listening = sorted({f"{one.address}:{one.port}" for one in sockets if one.port == port})
+    listening = sorted({f"{socket.address}:{socket.port}" for socket in sockets if socket.port == port})
     return Outcome(
         f"the master listens on {', '.join(listening)}" if listening else f"nothing listens on port {port}",
         tuple(found),
@@ -160,11 +164,12 @@ def bind(stack: Stack) -> Outcome:
 def _loopback(
     stack: Stack, master: ContainerFacts, sockets: Sequence[Socket], port: int | None, away: Sequence[ContainerFacts]
 ) -> Iterator[Found]:
-    at_port = [one for one in sockets if one.port == port]
+    at_port = [socket for socket in sockets if socket.port == port]
     outside = [
-        one
-        for one in away
-        if one.network_mode != f"container:{master.id}" and "host" not in (one.network_mode, master.network_mode)
+        container_facts
+        for container_facts in away
+        if container_facts.network_mode != f"container:{master.id}"
+        and "host" not in (container_facts.network_mode, master.network_mode)
     ]
     if not at_port or not outside or not all(_only_local(one) for one in at_port):
         return
@@ -188,9 +193,9 @@ def _loopback(
     )
 
 
-def _only_local(one: Socket) -> bool:
+def _only_local(socket: Socket) -> bool:
     try:
-        return ipaddress.ip_address(one.address).is_loopback
+        return ipaddress.ip_address(socket.address).is_loopback
     except ValueError:
         return False
 
@@ -198,11 +203,11 @@ def _only_local(one: Socket) -> bool:
 def _wrong_port(
     stack: Stack, master: ContainerFacts, sockets: Sequence[Socket], away: Sequence[ContainerFacts]
 ) -> Iterator[Found]:
-    open_ports = {one.port for one in sockets if not _only_local(one)}
+    open_ports = {socket.port for socket in sockets if not _only_local(socket)}
     bind_port, web_port = stack.bind_port(master), stack.web_port(master)
     if bind_port not in open_ports:
         return
-    aimed = [one for one in away if _leads_to_master(stack, one, master)]
+    aimed = [container_facts for container_facts in away if _leads_to_master(stack, container_facts, master)]
     for group in grouped(aimed, stack.master_port):
         port = stack.master_port(group[0])
         if port == bind_port or port is None:
@@ -216,7 +221,7 @@ def _wrong_port(
 def _leads_to_master(stack: Stack, worker: ContainerFacts, master: ContainerFacts) -> bool:
     """Whether a worker's name for the master leads there, or nowhere; elsewhere is another matter."""
     probe, host = stack.probe_of(worker), stack.master_host(worker).value
-    found = next((one for one in probe.names if one.name == host), None) if probe else None
+    found = next((name for name in probe.names if name.name == host), None) if probe else None
     own = stack.addresses(master)
     if is_loopback(host):
         return False
@@ -261,7 +266,12 @@ def _at_web_port(
     seen += [FindingEvidence(f"log of {master.name}", sign.text[:120], "no such line", sign.at)] if sign else []
     values = {"port": str(port), "bind_port": str(bind_port), "containers": names(group)}
     return Found(
-        "worker-points-at-web-port", tuple(seen), tuple(one.name for one in group), values, where.fix, where.items
+        "worker-points-at-web-port",
+        tuple(seen),
+        tuple(container_facts.name for container_facts in group),
+        values,
+        where.fix,
+        where.items,
     )
 
 
@@ -274,7 +284,7 @@ def _mismatch(
     if where.fix == "by-hand" and of_master.fix != "by-hand":
         where = of_master
     values = {"port": str(port), "bind_port": str(bind_port), "containers": names(group), "master": master.name}
-    affects = (*(one.name for one in group), master.name)
+    affects = (*(container_facts.name for container_facts in group), master.name)
     return Found(
         "master-port-mismatch",
         tuple(_port_evidence(stack, group, port, bind_port)),

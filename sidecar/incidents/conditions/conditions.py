@@ -109,7 +109,7 @@ class Conditions:
     def _close_unseen(self, seen: set[Key], snapshot: Snapshot) -> list[Incident]:
         """Close what nobody speaks of any more: its container is gone or down, its restarts are long ago."""
         found = []
-        for key in [one for one in self._watches if one not in seen]:
+        for key in [watch for watch in self._watches if watch not in seen]:
             if (key[0] in _OF_ENGINE and snapshot.stale) or key[0] is IncidentKind.FAILURE_RATIO:
                 continue  # unknown is not over
             watch = self._watches.pop(key)

@@ -27,7 +27,7 @@ def signs(at: datetime, incidents: Iterable[Incident]) -> Iterator[ConditionRead
 
 
 def _sign(restarts: list[Incident]) -> ConditionReading:
-    latest, times = restarts[-1], sum(one.count for one in restarts)
+    latest, times = restarts[-1], sum(restart.count for restart in restarts)
     name = of_project(latest.container or "a container", latest.project)
     why = f", the last time: {latest.reason}" if latest.reason else ""
     return ConditionReading(

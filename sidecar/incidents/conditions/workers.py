@@ -68,7 +68,7 @@ class Workers:
 
     def _forget_for_new_master(self, snapshot: Snapshot) -> None:
         """A master that was started anew knows nobody: that its list is empty then is its own story."""
-        started = next((one.started_at for one in snapshot.containers if one.service == MASTER), None)
+        started = next((container.started_at for container in snapshot.containers if container.service == MASTER), None)
         if started is not None and self._master is not None and started != self._master:
             self._known.clear()
         self._master = started or self._master
@@ -109,15 +109,17 @@ class Workers:
 def _death(known: _TrackedWorker, recent: Sequence[Incident]) -> Incident | None:
     """Find what ended the container while this worker lived in it; an OOM kill before all else, it is the cause."""
     ends = [
-        one
-        for one in recent
-        if one.container is not None
-        and one.container == known.worker.container
-        and _lived_in(known.worker, one)
-        and one.at >= known.first_seen
-        and (one.kind in _DEATHS or (one.kind is IncidentKind.OOM_KILL and one.process_survived is False))
+        incident
+        for incident in recent
+        if incident.container is not None
+        and incident.container == known.worker.container
+        and _lived_in(known.worker, incident)
+        and incident.at >= known.first_seen
+        and (
+            incident.kind in _DEATHS or (incident.kind is IncidentKind.OOM_KILL and incident.process_survived is False)
+        )
     ]
-    return min(ends, key=lambda one: (one.kind is not IncidentKind.OOM_KILL, one.at), default=None)
+    return min(ends, key=lambda end: (end.kind is not IncidentKind.OOM_KILL, end.at), default=None)
 
 
 def _lived_in(worker: Worker, death: Incident) -> bool:
@@ -133,7 +135,7 @@ def _told(
     kind: IncidentKind, known: _TrackedWorker, snapshot: Snapshot, full: Mapping[str, str], death: Incident | None
 ) -> Incident:
     worker = known.worker
-    container = next((one for one in snapshot.containers if one.name == worker.container), None)
+    container = next((container for container in snapshot.containers if container.name == worker.container), None)
     lost = kind is IncidentKind.WORKER_LOST
     users = _users(worker, death)
     at = death.at if death else known.gone_since or snapshot.at

@@ -58,14 +58,14 @@ def _head(document: Document) -> str:
     load = f"shape {settings['shape_class']}" if settings["shape_class"] else f"{settings['users'] or '?'} users"
     labels = " ".join(f"{name}={value}" for name, value in document["labels"].items())
     facts = (settings["host"], load, f"{document['duration_seconds']:g} s", document["started_at"], labels)
-    items = "".join(f"<li>{_t(one)}</li>" for one in document["reasons"])
+    items = "".join(f"<li>{_t(reason)}</li>" for reason in document["reasons"])
     state = "" if document["state"] == "ended" else f" <span class='warn'>({_t(document['state'])})</span>"
     return (
         f'<div class="head"><span class="word {word}">{_SIGNS.get(word, "")} {_t(word)}</span>'
         f"<div><h1>Run {_t(document['run_id'])}{state}</h1>"
-        f'<div class="faint">{_t(" · ".join(str(one) for one in facts if one))}</div></div></div>'
+        f'<div class="faint">{_t(" · ".join(str(fact) for fact in facts if fact))}</div></div></div>'
         f'<ul class="reasons {word}">{items}</ul>'
-        + "".join(f'<p class="warn">{_t(one)}</p>' for one in document["warnings"])
+        + "".join(f'<p class="warn">{_t(warning)}</p>' for warning in document["warnings"])
     )
 
 
@@ -86,8 +86,8 @@ def _figures(document: Document) -> str:
 
 def _thresholds(document: Document) -> str:
     rows = [
-        (_outcome(one), ("name mono", _t(one["threshold"])), ("", _t(one["text"].partition(": ")[2])))
-        for one in document["judged"]["thresholds"]
+        (_outcome(threshold), ("name mono", _t(threshold["threshold"])), ("", _t(threshold["text"].partition(": ")[2])))
+        for threshold in document["judged"]["thresholds"]
     ]
     return _section("Thresholds", _table((("", ""), ("", "Threshold"), ("", "Actual")), rows)) if rows else ""
 
@@ -133,31 +133,32 @@ def _compared(document: Document) -> str:
     if not found:
         return ""
     items = "".join(
-        f"<li class='{'bad' if one['is_worse'] else 'holds'}'>{_t(one['text'])}</li>" for one in found["changes"]
+        f"<li class='{'bad' if change['is_worse'] else 'holds'}'>{_t(change['text'])}</li>"
+        for change in found["changes"]
     )
     return _section(f"Against {found['baseline']}", f"<p>{_t(found['text'])}</p><ul>{items}</ul>")
 
 
 def _endpoints(document: Document) -> str:
-    times = {(one["method"], one["name"]): one for one in document["times"]["endpoints"]}
-    ends = sorted(document["endpoints"], key=lambda one: -(one["requests"] * (one["average_ms"] or 0)))
+    times = {(endpoint["method"], endpoint["name"]): endpoint for endpoint in document["times"]["endpoints"]}
+    ends = sorted(document["endpoints"], key=lambda endpoint: -(endpoint["requests"] * (endpoint["average_ms"] or 0)))
     header = ("Request", "Requests", "Failed", "Req/s", "Median", "p95", "p99", "Max", "p95 good", "p95 failed")
     rows = [
         (
-            ("name", _t(f"{one['method'] or ''} {one['name']}".strip())),
-            ("n", f"{one['requests']:,}"),
-            ("n bad" if one["failures"] else "n", f"{one['failures']:,} ({one['fail_ratio']:.1%})"),
-            ("n", f"{one['requests_per_second']:.1f}"),
-            *(("n", _ms(one[name])) for name in ("median_ms", "p95_ms", "p99_ms", "max_ms")),
-            *(("n", _ms(_part(times, one, part))) for part in ("good", "failed")),
+            ("name", _t(f"{end['method'] or ''} {end['name']}".strip())),
+            ("n", f"{end['requests']:,}"),
+            ("n bad" if end["failures"] else "n", f"{end['failures']:,} ({end['fail_ratio']:.1%})"),
+            ("n", f"{end['requests_per_second']:.1f}"),
+            *(("n", _ms(end[name])) for name in ("median_ms", "p95_ms", "p99_ms", "max_ms")),
+            *(("n", _ms(_part(times, end, part))) for part in ("good", "failed")),
         )
-        for one in ends[:_MOST_ROWS]
+        for end in ends[:_MOST_ROWS]
     ]
     more = f"<p>{len(ends) - _MOST_ROWS} more are in report.json.</p>" if len(ends) > _MOST_ROWS else ""
     slow = "".join(
-        f"<li>{_t(one['method'])} {_t(one['name'])}: {one['slow']:,} requests over "
+        f"<li>{_t(bottleneck['method'])} {_t(bottleneck['name'])}: {bottleneck['slow']:,} requests over "
         f"{document['times']['slow_is_over_ms'] or 0:g} ms</li>"
-        for one in document["times"]["bottlenecks"]
+        for bottleneck in document["times"]["bottlenecks"]
     )
     slowest = f"<h3>Slowest</h3><ul>{slow}</ul>" if slow else ""
     caption = "By time spent in them. Good and failed requests apart on the right."
@@ -184,8 +185,8 @@ def _group(group: Mapping[str, Any]) -> str:
     title = f"{group['count']:,} × {group['method']} {group['name']}: {group['class']} {group.get('detail') or ''}"
     seen = f"first {str(group.get('first_seen'))[11:19]}, last {str(group.get('last_seen'))[11:19]} UTC"
     examples = "".join(
-        f"<pre>{_t(json.dumps(one, indent=1, ensure_ascii=False), _LONGEST_EXAMPLE)}</pre>"
-        for one in group.get("examples") or []
+        f"<pre>{_t(json.dumps(example, indent=1, ensure_ascii=False), _LONGEST_EXAMPLE)}</pre>"
+        for example in group.get("examples") or []
     )
     advice = f"<p>{_t(group['advice'])}</p>" if group.get("advice") else ""
     return (
@@ -248,7 +249,7 @@ def _foot(document: Document) -> str:
         f"Quantiles of good and failed requests: {quantiles}; the others are Locust's own." if quantiles else "",
         f"Ended {document['ended_at']}.",
     )
-    return "".join(f"<p>{_t(one)}</p>" for one in parts if one)
+    return "".join(f"<p>{_t(part)}</p>" for part in parts if part)
 
 
 def _section(title: str, inner: str) -> str:

@@ -19,13 +19,13 @@ def render(document: Mapping[str, Any]) -> bytes:
     root = ET.Element("testsuites")
     suite = ET.SubElement(root, "testsuite", _about(document))
     ET.SubElement(suite, "properties")
-    cases = [_measurement(document), *(_case(one, document) for one in document["judged"]["thresholds"])]
+    cases = [_measurement(document), *(_case(threshold, document) for threshold in document["judged"]["thresholds"])]
     suite.extend(cases)
     texts = [one["text"] for one in (*document["judged"]["reasons"], *document["judged"]["thresholds"])]
     ET.SubElement(suite, "system-out").text = _text("\n".join([f"verdict: {document['verdict']}", *texts]))
     ET.SubElement(suite, "system-err")
     for word, tag in (("errors", "error"), ("failures", "failure"), ("skipped", "skipped")):
-        suite.set(word, str(sum(1 for one in cases if one.find(tag) is not None)))
+        suite.set(word, str(sum(1 for case in cases if case.find(tag) is not None)))
     suite.set("tests", str(len(cases)))
     ET.indent(root)
     written: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
@@ -45,7 +45,7 @@ def _about(document: Mapping[str, Any]) -> dict[str, str]:
 
 def _measurement(document: Mapping[str, Any]) -> ET.Element:
     case = _element("the measurement is valid", document)
-    broken = [one["text"] for one in document["judged"]["reasons"]]
+    broken = [reason["text"] for reason in document["judged"]["reasons"]]
     if broken:
         ET.SubElement(case, "error", message=_text(broken[0]), type="INVALID").text = _text("\n".join(broken))
     return case

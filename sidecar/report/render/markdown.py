@@ -29,19 +29,22 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     word, judged = document["verdict"], document["judged"]
     yield f"## {_SIGNS.get(word, '')} {word}: {_plain(document['run_id'])}"
     yield ""
-    yield from (f"- {_plain(one)}" for one in document["reasons"][:_MOST_ROWS])
+    yield from (f"- {_plain(reason)}" for reason in document["reasons"][:_MOST_ROWS])
     yield ""
     yield from _table(("Run", "Value"), (_LEFT, _LEFT), _about(document))
     yield from _meanwhile(document)
     if judged["thresholds"]:
         yield "### Thresholds"
         yield ""
-        rows = [(_outcome(one), one["threshold"], one["text"].partition(": ")[2]) for one in judged["thresholds"]]
+        rows = [
+            (_outcome(threshold), threshold["threshold"], threshold["text"].partition(": ")[2])
+            for threshold in judged["thresholds"]
+        ]
         yield from _table(("", "Threshold", "Actual"), (_LEFT, _LEFT, _LEFT), rows)
     yield "### Requests"
     yield ""
     header = ("Name", "Requests", "Failed", "Median", "p95", "p99", "Max", "Requests/s")
-    ends = sorted(document["endpoints"], key=lambda one: -one["requests"])
+    ends = sorted(document["endpoints"], key=lambda endpoint: -endpoint["requests"])
     everything = {"method": "", "name": "all", **document["figures"]}
     yield from _table(header, (_LEFT, *[_RIGHT] * 7), [_endpoint(one) for one in (*ends[:_MOST_ROWS], everything)])
     if len(ends) > _MOST_ROWS:
@@ -51,8 +54,8 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
         yield "### Failures"
         yield ""
         rows = [
-            (str(one["occurrences"]), f"{one['method'] or ''} {one['name']}", str(one["error"]))
-            for one in document["failures"]
+            (str(failure["occurrences"]), f"{failure['method'] or ''} {failure['name']}", str(failure["error"]))
+            for failure in document["failures"]
         ]
         yield from _table(("Count", "Request", "Error"), (_RIGHT, _LEFT, _LEFT), rows[:_MOST_ROWS])
         if len(rows) > _MOST_ROWS:
@@ -63,19 +66,19 @@ def _meanwhile(document: Mapping[str, Any]) -> Iterator[str]:
     """What happened to the generators, and what the failures have to do with it."""
     if "attribution" not in document:
         return
-    breaking = [one for one in document["incidents"] if one["breaks_the_run"]]
+    breaking = [incident for incident in document["incidents"] if incident["breaks_the_run"]]
     for one in breaking[:_MOST_ROWS]:
         yield f"- {_plain(str(one['at'])[11:19])} UTC: {_plain(one['text'])}; {_plain(one['attribution'])}"
     if breaking:
         yield ""
     yield _plain(document["attribution"]["text"])
     yield ""
-    yield from (f"Warning: {_plain(one)}\n" for one in document["warnings"])
+    yield from (f"Warning: {_plain(warning)}\n" for warning in document["warnings"])
     compared = document.get("comparison")
     if compared:
         yield f"Against {_plain(compared['baseline'])}: {_plain(compared['text'])}"
         yield ""
-        yield from (f"- {_plain(one['text'])}" for one in compared["changes"][:_MOST_ROWS])
+        yield from (f"- {_plain(change['text'])}" for change in compared["changes"][:_MOST_ROWS])
         yield ""
 
 

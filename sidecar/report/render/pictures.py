@@ -69,7 +69,10 @@ def failure_types(document: Document) -> Picture:
 def failure_endpoints(document: Document) -> Picture:
     """The endpoints with the most failures."""
     rows = sorted(
-        ((f"{one['method'] or ''} {one['name']}".strip(), int(one["failures"])) for one in document["endpoints"]),
+        (
+            (f"{endpoint['method'] or ''} {endpoint['name']}".strip(), int(endpoint["failures"]))
+            for endpoint in document["endpoints"]
+        ),
         key=lambda one: -one[1],
     )
     failing = [(name, count, Role.FOURTH) for name, count in rows if count][:_MOST_BARS]
@@ -85,7 +88,9 @@ FILES = {
 
 def generators(document: Document) -> Iterator[Picture]:
     """CPU, throttling and memory of the busiest containers that made the load."""
-    chosen = sorted(document["generators"], key=lambda one: -(one["cpu_max_percent"] or 0))[:_MOST_GENERATORS]
+    chosen = sorted(document["generators"], key=lambda generator: -(generator["cpu_max_percent"] or 0))[
+        :_MOST_GENERATORS
+    ]
     if not chosen:
         return
     at = sorted({moment for one in chosen for moment in one["at"]})
@@ -114,18 +119,20 @@ def marks(document: Document) -> list[ChartMark]:
     """The incidents of the run, in order."""
     return [
         ChartMark(
-            _seconds(document, one["at"]),
-            one["text"],
-            Role.BAD if one["breaks_the_run"] else Role.WARN,
-            _seconds(document, one["until"]) if one["until"] else None,
+            _seconds(document, shown_incident["at"]),
+            shown_incident["text"],
+            Role.BAD if shown_incident["breaks_the_run"] else Role.WARN,
+            _seconds(document, shown_incident["until"]) if shown_incident["until"] else None,
         )
-        for one in shown_incidents(document)
+        for shown_incident in shown_incidents(document)
     ]
 
 
 def shown_incidents(document: Document) -> list[Mapping[str, Any]]:
     """Those worth a mark: what broke the run, and what is more than a remark."""
-    return [one for one in document["incidents"] if one["breaks_the_run"] or one["severity"] != "info"]
+    return [
+        incident for incident in document["incidents"] if incident["breaks_the_run"] or incident["severity"] != "info"
+    ]
 
 
 def _at(document: Document) -> list[float]:

@@ -27,16 +27,19 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     for name, count in sorted(classes.items(), key=lambda one: -one[1]):
         yield f"  {name:<22} {count:>9}  {count / total:6.1%}"
     yield from ("", "Endpoints with the most failures")
-    failing = sorted((one for one in document["endpoints"] if one["failures"]), key=lambda one: -one["failures"])
+    failing = sorted(
+        (endpoint for endpoint in document["endpoints"] if endpoint["failures"]),
+        key=lambda endpoint: -endpoint["failures"],
+    )
     for one in failing[:_MOST_ENDPOINTS]:
         yield f"  {one['failures']:>9}  {one['fail_ratio']:6.1%} of its own  {one['method'] or ''} {one['name']}"[
             :_LONGEST
         ]
     yield from ("", "Groups")
-    for one in document["failure_groups"][:_MOST_GROUPS]:
-        told = f"  {one['count']:>9}  {one['method']} {one['name']}  {one['class']} {one.get('detail') or ''}"
+    for group in document["failure_groups"][:_MOST_GROUPS]:
+        told = f"  {group['count']:>9}  {group['method']} {group['name']}  {group['class']} {group.get('detail') or ''}"
         yield told[:_LONGEST]
-        yield f"             {one.get('message') or ''}"[:_LONGEST]
+        yield f"             {group.get('message') or ''}"[:_LONGEST]
     line = document["timeline"]
     steps = [sum(column) for column in zip(*line["failures"].values(), strict=True)]
     yield from ("", f"Over time, in each {line['step_seconds']:g} s")

@@ -56,16 +56,17 @@ def gather(
         return replace(found, unwatched=error.line())
     return replace(
         found,
-        incidents=tuple(one for one in incidents if one.at <= until),
+        incidents=tuple(incident for incident in incidents if incident.at <= until),
         series=tuple(_within(series, found.started_at)),
         watched_until=max((one.points[-1].at for one in series if one.points), default=None),
-        settled=clock() - until > _AFTER and all(one.state == FINAL or one.until is None for one in incidents),
+        settled=clock() - until > _AFTER
+        and all(incident.state == FINAL or incident.until is None for incident in incidents),
     )
 
 
 def _within(series: Sequence[RecordedSeries], since: datetime) -> Iterator[RecordedSeries]:
     """The figures from then on; containers without any are left out."""
-    for one in series:
-        points = tuple(point for point in one.points if point.at >= since)
+    for recorded_series in series:
+        points = tuple(point for point in recorded_series.points if point.at >= since)
         if points:
-            yield replace(one, points=points)
+            yield replace(recorded_series, points=points)

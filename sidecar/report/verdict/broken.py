@@ -38,11 +38,13 @@ class GeneratorLimits:
 def reasons(record: RunRecord, limits: GeneratorLimits) -> tuple[InvalidReason, ...]:
     """What broke, the gravest first; none for a run that can be trusted."""
     incidents = breaking(record)
-    of_incidents = [_of_incident(one, record) for one in incidents]
-    master_known = any(one.service == MASTER or one.kind is IncidentKind.MASTER_RESTART for one in incidents)
+    of_incidents = [_of_incident(incident, record) for incident in incidents]
+    master_known = any(
+        incident.service == MASTER or incident.kind is IncidentKind.MASTER_RESTART for incident in incidents
+    )
     broke_off = list(_broke_off(record))
     found = [*of_incidents, *broke_off] if master_known else [*broke_off, *of_incidents]
-    if not any(one.service == WORKER or one.kind is IncidentKind.WORKER_LOST for one in incidents):
+    if not any(incident.service == WORKER or incident.kind is IncidentKind.WORKER_LOST for incident in incidents):
         found += _missing(record)
     found += _never_came(record, limits.sustained)
     found += _own_limits(record)
@@ -120,7 +122,11 @@ def _never_came(record: RunRecord, limit: Sustained) -> Iterator[InvalidReason]:
 
 def _running(series: tuple[RecordedSeries, ...]) -> Callable[[datetime], int] | None:
     """How many worker containers ran at a moment, and had by then for a while; None when nobody counted."""
-    spans = [(one.points[0].at, one.points[-1].at) for one in series if one.service == WORKER and one.points]
+    spans = [
+        (recorded_series.points[0].at, recorded_series.points[-1].at)
+        for recorded_series in series
+        if recorded_series.service == WORKER and recorded_series.points
+    ]
     if not spans:
         return None
     begun = min(since for since, _ in spans)
@@ -135,10 +141,10 @@ def _own_limits(record: RunRecord) -> Iterator[InvalidReason]:
     count = int((record.groups.get("classes") or {}).get("generator") or 0)
     if not count:
         return
-    groups = [one for one in record.groups.get("groups") or [] if one.get("class") == "generator"]
+    groups = [group for group in record.groups.get("groups") or [] if group.get("class") == "generator"]
     details: Counter[str] = Counter()
-    for one in groups:
-        details[str(one.get("detail") or "")] += int(one.get("count") or 0)
+    for group in groups:
+        details[str(group.get("detail") or "")] += int(group.get("count") or 0)
     told = ", ".join(sorted(filter(None, details)))
     first = next((moment.at for moment in record.moments if moment.classes.get("generator")), None)
     text = f"{count} requests failed for a limit of the load machine itself{f' ({told})' if told else ''}"
@@ -146,11 +152,11 @@ def _own_limits(record: RunRecord) -> Iterator[InvalidReason]:
 
 
 def _busy(record: RunRecord, limits: GeneratorLimits) -> Iterator[InvalidReason]:
-    points = [(one.at, one.cpu_percent >= limits.cpu_percent) for one in record.moments]
+    points = [(moment.at, moment.cpu_percent >= limits.cpu_percent) for moment in record.moments]
     found = held(points, _STEP)
     if found and found.is_sustained(record.seconds, limits.sustained):
         lasted, told = _lasted(found, record)
-        most = max(one.cpu_percent for one in record.moments)
+        most = max(moment.cpu_percent for moment in record.moments)
         text = f"a worker was at {limits.cpu_percent:g} % of a core or more, {most:.0f} % at most{told}: more WORKERS"
         yield InvalidReason("generator_cpu", text, found.at, lasted, _share(lasted, record))
 
@@ -181,8 +187,8 @@ def _lasted(found: Held, record: RunRecord) -> tuple[float, str]:
 
 def _users(record: RunRecord) -> Iterator[InvalidReason]:
     """That the users who were asked for never were there; of a load shape nobody asked for a number."""
-    wanted = max((one.target_users for one in record.moments), default=0)
-    most = max([int(record.end.get("most_users") or 0), *(one.users for one in record.moments)])
+    wanted = max((moment.target_users for moment in record.moments), default=0)
+    most = max([int(record.end.get("most_users") or 0), *(moment.users for moment in record.moments)])
     if record.plan.get("shape_class") or most >= wanted:
         return
     rate = float(record.plan.get("spawn_rate_per_second") or 0)
@@ -219,6 +225,6 @@ def _unwatched(record: RunRecord) -> Iterator[InvalidReason]:
 
 def warnings(moments: tuple[Moment, ...], limits: GeneratorLimits) -> Iterator[str]:
     """What is worth a word and breaks nothing."""
-    most = max((one.master_cpu_percent for one in moments), default=0.0)
+    most = max((moment.master_cpu_percent for moment in moments), default=0.0)
     if most >= limits.cpu_percent:
         yield f"the master was at {most:.0f} % of a core: its figures may lag"

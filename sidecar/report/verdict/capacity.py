@@ -71,17 +71,21 @@ class Advice:
 
 def measure(moments: Sequence[Moment], series: Sequence[RecordedSeries]) -> Measured | None:
     """What a run showed; None when nobody watched its workers, or there were no users."""
-    users = max((one.users for one in moments), default=0)
-    steady = [one for one in moments if one.users >= _STEADY * users]
-    workers = [one for one in series if one.service == WORKER and len(one.points) > 1]
+    users = max((moment.users for moment in moments), default=0)
+    steady = [moment for moment in moments if moment.users >= _STEADY * users]
+    workers = [
+        recorded_series
+        for recorded_series in series
+        if recorded_series.service == WORKER and len(recorded_series.points) > 1
+    ]
     if not users or not workers or len(steady) <= 1:
         return None
     since, until = steady[0].at, steady[-1].at
     count = max(1, max(one.workers for one in steady) or len(workers))
     each = users / min(count, len(workers)) if len(workers) < count else users / len(workers)
-    base = _median([one.points[0].working_set_bytes for one in workers])
-    peak = _median([max(point.working_set_max_bytes for point in one.points) for one in workers])
-    cores = sum(_mean_cpu(one, since, until) for one in workers) / 100
+    base = _median([worker.points[0].working_set_bytes for worker in workers])
+    peak = _median([max(point.working_set_max_bytes for point in worker.points) for worker in workers])
+    cores = sum(_mean_cpu(worker, since, until) for worker in workers) / 100
     rps = sum(one.rps for one in steady) / len(steady)
     return Measured(
         users,

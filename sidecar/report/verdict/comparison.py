@@ -61,7 +61,7 @@ def compare(before: Sequence[Spread], after: Sequence[Spread]) -> Compared:
         found = list(_changes(key, old[key], new[key]))
         changes += found
         same += not found
-    changes.sort(key=lambda one: (not one.is_worse, -_size(one)))
+    changes.sort(key=lambda change: (not change.is_worse, -_size(change)))
     return Compared(
         tuple(changes),
         same,
@@ -72,7 +72,7 @@ def compare(before: Sequence[Spread], after: Sequence[Spread]) -> Compared:
 
 
 def _by_name(spreads: Sequence[Spread]) -> Mapping[tuple[str, str], Spread]:
-    return {(one.method, one.name): one for one in spreads}
+    return {(spread.method, spread.name): spread for spread in spreads}
 
 
 def _count(spread: Spread) -> int:

@@ -95,18 +95,18 @@ def decide(facts: Facts) -> Verdict:
 def _by_figures(facts: Facts) -> tuple[str, int, tuple[str, ...]]:
     """Word, exit code and reasons as if nothing had broken."""
     limit = facts.fail_ratio_limit
-    failed = tuple(one.text for one in facts.thresholds if _fails(one))
+    failed = tuple(threshold.text for threshold in facts.thresholds if _fails(threshold))
     allowed = "" if limit is None else f", the limit is {limit:.2%}"
     told = f"{facts.fail_ratio:.2%} of {facts.requests} requests failed{allowed}"
     if limit is not None and facts.fail_ratio > limit:
         return FAIL, EXIT_FAIL, (told, *failed)
     if failed:
         return FAIL, EXIT_THRESHOLD, failed
-    return PASS, EXIT_PASS, (told, *(one.text for one in facts.thresholds))
+    return PASS, EXIT_PASS, (told, *(threshold.text for threshold in facts.thresholds))
 
 
-def _fails(one: Judged) -> bool:
-    return one.is_known and not one.passed and not one.threshold.is_soft
+def _fails(judged: Judged) -> bool:
+    return judged.is_known and not judged.passed and not judged.threshold.is_soft
 
 
 def _too_little(facts: Facts) -> Sequence[InvalidReason]:
@@ -114,5 +114,7 @@ def _too_little(facts: Facts) -> Sequence[InvalidReason]:
     if not facts.requests:
         why = f"; the users' code raised {facts.exception}" if facts.exception else ""
         return [InvalidReason("no_requests", f"not one request was made{why}")]
-    unknown = [one for one in facts.thresholds if not one.is_known and not one.threshold.is_soft]
+    unknown = [
+        threshold for threshold in facts.thresholds if not threshold.is_known and not threshold.threshold.is_soft
+    ]
     return [InvalidReason("few_samples", f"too few samples for {one.text}") for one in unknown]

@@ -88,7 +88,7 @@ def judge(record: RunRecord, by: Criteria) -> tuple[Verdict, tuple[Judged, ...]]
 
 def _exception(groups: Mapping[str, Any]) -> str:
     """The most frequent of what users' code raised, in one line; "" for nothing."""
-    raised = [one for one in groups.get("groups") or [] if one.get("class") == "task_error"]
+    raised = [group for group in groups.get("groups") or [] if group.get("class") == "task_error"]
     most = max(raised, key=lambda one: int(one.get("count") or 0), default=None)
     return f"{most['count']} × {most.get('message') or most.get('detail')}" if most else ""
 
@@ -108,17 +108,17 @@ def judged_document(verdict: Verdict, checked: Sequence[Judged], by: Criteria) -
         ],
         "thresholds": [
             {
-                "threshold": one.threshold.text,
-                "is_soft": one.threshold.is_soft,
-                "limit": one.threshold.limit,
-                "actual": one.actual,
-                "samples": one.samples,
-                "samples_wanted": one.samples_wanted,
-                "is_known": one.is_known,
-                "passed": one.passed,
-                "text": one.text,
+                "threshold": judged.threshold.text,
+                "is_soft": judged.threshold.is_soft,
+                "limit": judged.threshold.limit,
+                "actual": judged.actual,
+                "samples": judged.samples,
+                "samples_wanted": judged.samples_wanted,
+                "is_known": judged.is_known,
+                "passed": judged.passed,
+                "text": judged.text,
             }
-            for one in checked
+            for judged in checked
         ],
         "limits": {
             "fail_ratio": by.fail_ratio,

@@ -54,7 +54,7 @@ def steps_of(timeline: Mapping[str, Any]) -> tuple[LoadStep, ...]:
             continue
         _, rps, failing, p50, p95, _ = points[-1]
         found[int(users)] = LoadStep(
-            int(users), rps or 0.0, failing or 0.0, p50, p95, max(one[5] or 0.0 for one in points)
+            int(users), rps or 0.0, failing or 0.0, p50, p95, max(point[5] or 0.0 for point in points)
         )
     return tuple(found[users] for users in sorted(found))
 
@@ -65,7 +65,7 @@ def find(steps: Sequence[LoadStep]) -> Knee:
     if at is None:
         most = f" up to {steps[-1].users} users" if steps else ""
         return Knee(tuple(steps), None, by_generator=False, text=f"no knee{most}: each step brought more")
-    by_generator = max(one.cpu_percent for one in steps[: at + 2]) >= _MUCH_CPU_PERCENT
+    by_generator = max(step.cpu_percent for step in steps[: at + 2]) >= _MUCH_CPU_PERCENT
     knee, after = steps[at], steps[at + 1]
     text = f"knee at {_told(knee)}; with {_told(after)}"
     if by_generator:

@@ -86,14 +86,14 @@ def judge(
     thresholds: Iterable[Threshold], rows: Sequence[ThresholdRow], spreads: Sequence[Spread]
 ) -> tuple[Judged, ...]:
     """Judge each threshold over the requests that it is about."""
-    return tuple(_judged(one, rows, spreads) for one in thresholds)
+    return tuple(_judged(threshold, rows, spreads) for threshold in thresholds)
 
 
 def _judged(threshold: Threshold, rows: Sequence[ThresholdRow], spreads: Sequence[Spread]) -> Judged:
     tags = dict(threshold.tags)
     if (quantile := threshold.quantile) is not None:
         outcome = tags.get("outcome")
-        picked = [one for one in spreads if _is_about(tags, one.method, one.name)]
+        picked = [spread for spread in spreads if _is_about(tags, spread.method, spread.name)]
         times = together(
             part
             for one in picked
@@ -130,16 +130,16 @@ def rows_of(endpoints: Iterable[Mapping[str, Any]]) -> tuple[ThresholdRow, ...]:
     """The rows in a run's document, as `summary.endpoints` writes them."""
     return tuple(
         ThresholdRow(
-            str(one.get("method") or ""),
-            str(one.get("name") or ""),
-            int(one.get("requests") or 0),
-            int(one.get("failures") or 0),
-            float(one.get("requests_per_second") or 0.0),
-            one.get("average_ms"),
-            one.get("min_ms"),
-            one.get("max_ms"),
+            str(endpoint.get("method") or ""),
+            str(endpoint.get("name") or ""),
+            int(endpoint.get("requests") or 0),
+            int(endpoint.get("failures") or 0),
+            float(endpoint.get("requests_per_second") or 0.0),
+            endpoint.get("average_ms"),
+            endpoint.get("min_ms"),
+            endpoint.get("max_ms"),
         )
-        for one in endpoints
+        for endpoint in endpoints
     )
 
 
@@ -150,12 +150,12 @@ def spreads_of(performance: Mapping[str, Any]) -> tuple[Spread, ...]:
         return ()
     return tuple(
         Spread(
-            str(one.get("method") or ""),
-            str(one.get("name") or ""),
-            Times(gamma, _counts(one.get("good"))),
-            Times(gamma, _counts(one.get("failed"))),
+            str(endpoint.get("method") or ""),
+            str(endpoint.get("name") or ""),
+            Times(gamma, _counts(endpoint.get("good"))),
+            Times(gamma, _counts(endpoint.get("failed"))),
         )
-        for one in performance.get("endpoints") or []
+        for endpoint in performance.get("endpoints") or []
     )
 
 

@@ -50,9 +50,12 @@ def so_far(
 
 def invalidating(started_at: datetime, incidents: Iterable[Incident]) -> tuple[Incident, ...]:
     """What makes a run INVALID that began then: the incidents that follow from no other, the gravest first."""
-    reasons = [one for one in incidents if one.at >= started_at and _invalidates(one)]
-    ids = {one.id for one in reasons}
-    roots = sorted((one for one in reasons if one.cause not in ids), key=lambda one: (_GRAVITY.index(one.kind), one.at))
+    reasons = [incident for incident in incidents if incident.at >= started_at and _invalidates(incident)]
+    ids = {reason.id for reason in reasons}
+    roots = sorted(
+        (reason for reason in reasons if reason.cause not in ids),
+        key=lambda reason: (_GRAVITY.index(reason.kind), reason.at),
+    )
     return tuple(roots)
 
 

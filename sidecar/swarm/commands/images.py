@@ -68,7 +68,7 @@ def ways_to(settings: Settings, nodes: Sequence[NodeFacts], own: str) -> Mapping
         SettingError: an entry does not answer, or answers for no node of this Swarm; or a node has none.
 
     """
-    known = {one.id: one.name for one in nodes}
+    known = {node.id: node.name for node in nodes}
     found: dict[str, Way] = {}
     for text in settings.swarm_nodes:
         way = Way(text)
@@ -79,7 +79,7 @@ def ways_to(settings: Settings, nodes: Sequence[NodeFacts], own: str) -> Mapping
         if node_id not in known:
             raise SettingError(f"SWARM_NODES names {text!r}, which is no node of this Swarm", fix="docker node ls")
         found[node_id] = way
-    without = [one.name for one in nodes if one.takes_tasks and one.id != own and one.id not in found]
+    without = [node.name for node in nodes if node.takes_tasks and node.id != own and node.id not in found]
     if without:
         raise SettingError(
             f"there is no way to bring the images to {', '.join(without)}",

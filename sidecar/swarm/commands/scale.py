@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from sidecar.common.errors import SettingError, StackError
 from sidecar.engine.host_client import connect
 from sidecar.engine.swarm_manager import WORKER, Manager
-from sidecar.stack import deployment as where
-from sidecar.stack import state, workspace
+from sidecar.stack import deployment, state, workspace
 from sidecar.stack.registered import Clock
 from sidecar.swarm.commands import stack, waiting
 from sidecar.swarm.commands.images import docker
@@ -37,7 +36,7 @@ def swarm_scale(settings: Settings, environ: Mapping[str, str], say: Console) ->
     manager = Manager(connect(environ))
     manager.check()
     fleet = manager.fleet(settings.project)
-    before = next((one.replicas for one in fleet.services if one.name == WORKER), None)
+    before = next((service.replicas for service in fleet.services if service.name == WORKER), None)
     if before is None:
         raise StackError(
             f"the stack {settings.project!r} is not on this Swarm", fix=f"make swarm-up{settings.project_word}"
@@ -71,7 +70,7 @@ def swarm_down(settings: Settings, environ: Mapping[str, str], say: Console) -> 
         stack.remove_replaced(settings)
         step.result = f"removed {len(there)} services" if there else "there was none"
     path = state.path_of(settings.root, settings.project)
-    if where.is_swarm(settings):
+    if deployment.is_swarm(settings):
         state.write(path, {name: value for name, value in state.read(path).items() if name != "swarm"})
 
 

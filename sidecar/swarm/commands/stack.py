@@ -136,8 +136,8 @@ def remove_replaced(settings: Settings) -> None:
     label = f"label=com.docker.stack.namespace={settings.project}"
     for kind in ("config", "secret"):
         ids = docker(kind, "ls", "--quiet", "--filter", label, what=f"docker {kind} ls").split()
-        for one in ids:
-            _remove_quietly(kind, one)
+        for id_ in ids:
+            _remove_quietly(kind, id_)
 
 
 def _remove_quietly(kind: str, one: str) -> None:

@@ -72,7 +72,7 @@ def _refuse_what_a_cluster_cannot(settings: Settings) -> None:
 
 def _check_room(settings: Settings, fleet: SwarmState) -> None:
     """Refuse reservations that no node can ever hold; that they add up to too much, Swarm says of each task."""
-    able = [one for one in fleet.nodes if one.takes_tasks]
+    able = [node for node in fleet.nodes if node.takes_tasks]
     if not able:
         raise StackError("no node of this Swarm takes tasks: all are down or drained", fix="docker node ls")
     if settings.swarm_master_node and settings.swarm_master_node not in {one.name for one in able}:

@@ -32,7 +32,7 @@ def wait(manager: Manager, settings: Settings, wanted: int, clock: Clock, second
         if count == wanted and len(fleet.running(WORKER)) == settings.workers:
             told = ", ".join(f"{number} on {node}" for node, number in spread(fleet, WORKER))
             return f"{wanted} worker{'s' if wanted != 1 else ''} registered: {told}"
-        paused = next((one for one in fleet.services if one.update == "paused"), None)
+        paused = next((service for service in fleet.services if service.update == "paused"), None)
         if paused is not None:
             raise StackError(
                 f"the update of {paused.name} stopped half way: {paused.update_message}",
@@ -45,9 +45,9 @@ def wait(manager: Manager, settings: Settings, wanted: int, clock: Clock, second
 
 def is_moving(fleet: SwarmState) -> bool:
     """Whether tasks of before are still there, or an update goes on: what is counted now is not what was asked for."""
-    if any(one.update == "updating" for one in fleet.services) or not fleet.running(MASTER):
+    if any(service.update == "updating" for service in fleet.services) or not fleet.running(MASTER):
         return True
-    wanted = {one.name: one.made_of for one in fleet.services}
+    wanted = {service.name: service.made_of for service in fleet.services}
     return any(one.made_of != wanted[one.service] for name in (MASTER, WORKER) for one in fleet.running(name))
 
 
@@ -63,8 +63,10 @@ def counted(settings: Settings, wanted: int) -> int | None:
 
 
 def _too_late(fleet: SwarmState, settings: Settings, count: int | None, wanted: int, seconds: float) -> StackError:
-    errors = Counter(one.error for one in fleet.tasks if one.desired == "running" and one.error)
-    errors.update(one.error for one in fleet.tasks if one.desired == "shutdown" and one.state in ("failed", "rejected"))
+    errors = Counter(task.error for task in fleet.tasks if task.desired == "running" and task.error)
+    errors.update(
+        task.error for task in fleet.tasks if task.desired == "shutdown" and task.state in ("failed", "rejected")
+    )
     most = f"; Swarm says: {errors.most_common(1)[0][0]}" if errors else ""
     has = "the master does not answer" if count is None else f"{count} of {wanted} workers are registered"
     return StackError(

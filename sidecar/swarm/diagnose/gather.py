@@ -41,7 +41,7 @@ def gather(settings: Settings, environ: Mapping[str, str]) -> ClusterEvidence:
         wanted=wanted,
         up_words=words,
         fleet=fleet,
-        nodes=_nodes(settings, [one for one in fleet.nodes if one.state == "ready" and one.availability != "drain"])
+        nodes=_nodes(settings, [node for node in fleet.nodes if node.state == "ready" and node.availability != "drain"])
         if fleet.services
         else (),
         registered=registered,

@@ -78,7 +78,7 @@ def _up(evidence: ClusterEvidence, found: Found) -> str:
 def _ranked(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """The findings that stand by themselves, errors first, in the order of dependency, with what they explain."""
     known = causes(FILE)
-    ordered = sorted(findings, key=lambda one: (_RANK[one.severity], known[one.slug].order))
+    ordered = sorted(findings, key=lambda finding: (_RANK[finding.severity], known[finding.slug].order))
     roots: list[Finding] = []
     for one in ordered:
         above = next((at for at, root in enumerate(roots) if _explains(known[root.slug], root, one)), None)

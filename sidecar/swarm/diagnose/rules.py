@@ -35,7 +35,7 @@ class SwarmRule:
 
 def _nodes(evidence: ClusterEvidence, fleet: SwarmState) -> Outcome:
     del evidence
-    down = [one for one in fleet.nodes if one.state != "ready"]
+    down = [node for node in fleet.nodes if node.state != "ready"]
     found = tuple(
         Found(
             "node-down",
@@ -45,8 +45,8 @@ def _nodes(evidence: ClusterEvidence, fleet: SwarmState) -> Outcome:
         )
         for one in down
     )
-    able = sum(one.takes_tasks for one in fleet.nodes)
-    resting = [f"{one.name} is set to {one.availability}" for one in fleet.nodes if one.availability != "active"]
+    able = sum(node.takes_tasks for node in fleet.nodes)
+    resting = [f"{node.name} is set to {node.availability}" for node in fleet.nodes if node.availability != "active"]
     return Outcome(f"{able} of {len(fleet.nodes)} nodes take tasks{''.join(f'; {text}' for text in resting)}", found)
 
 
@@ -59,8 +59,8 @@ def _deployed(evidence: ClusterEvidence, fleet: SwarmState) -> Outcome:
 
 def _images(evidence: ClusterEvidence, fleet: SwarmState) -> Outcome:
     """Tasks that were rejected because their node has not got the image, of the image that is wanted now."""
-    wanted = {one.image for one in fleet.services}
-    there = {(one.image, one.node_id) for one in fleet.tasks if one.state == "running"}
+    wanted = {service.image for service in fleet.services}
+    there = {(task.image, task.node_id) for task in fleet.tasks if task.state == "running"}
     lacking: dict[tuple[str, str], TaskFacts] = {}
     for task in fleet.tasks:
         match = _NO_IMAGE.search(task.error)
@@ -88,18 +88,20 @@ def _is_late(task: TaskFacts, evidence: ClusterEvidence) -> bool:
 
 def _placement(evidence: ClusterEvidence, fleet: SwarmState) -> Outcome:
     """Tasks that wait because they fit nowhere, or may run nowhere."""
-    waiting = [one for one in fleet.tasks if one.desired == "running" and one.state == "pending" and one.error]
+    waiting = [task for task in fleet.tasks if task.desired == "running" and task.state == "pending" and task.error]
     found = [*_no_room(evidence, fleet, waiting), *_not_allowed(waiting)]
     return Outcome(f"{len(waiting)} tasks wait for a place" if waiting else "every task has a place", tuple(found))
 
 
 def _no_room(evidence: ClusterEvidence, fleet: SwarmState, waiting: list[TaskFacts]) -> Iterator[Found]:
-    counts = Counter(one.service for one in waiting if _NO_ROOM.search(one.error))
+    counts = Counter(task_facts.service for task_facts in waiting if _NO_ROOM.search(task_facts.error))
     for service, count in sorted(counts.items()):
         about = next(one for one in fleet.services if one.name == service)
-        error = next(one for one in waiting if one.service == service)
+        error = next(task_facts for task_facts in waiting if task_facts.service == service)
         fits = _reservation_that_fits(fleet, evidence.wanted, about.limit_bytes)
-        memory = ", ".join(f"{one.name} {one.memory_bytes / _GIB:.1f} GiB" for one in fleet.nodes if one.takes_tasks)
+        memory = ", ".join(
+            f"{node.name} {node.memory_bytes / _GIB:.1f} GiB" for node in fleet.nodes if node.takes_tasks
+        )
         yield Found(
             "reservation-fits-nowhere",
             (
@@ -121,7 +123,7 @@ def _no_room(evidence: ClusterEvidence, fleet: SwarmState, waiting: list[TaskFac
 
 def _reservation_that_fits(fleet: SwarmState, workers: int, limit: int) -> str:
     """The largest reservation with which all workers fit, spread evenly; not above their limit."""
-    able = [one.memory_bytes for one in fleet.nodes if one.takes_tasks and one.memory_bytes]
+    able = [node.memory_bytes for node in fleet.nodes if node.takes_tasks and node.memory_bytes]
     each = -(-workers // max(1, len(able)))
     least = min(able, default=_GIB)
     room = int(least * _KEPT_FREE / max(1, each))
@@ -129,8 +131,8 @@ def _reservation_that_fits(fleet: SwarmState, workers: int, limit: int) -> str:
 
 
 def _not_allowed(waiting: list[TaskFacts]) -> Iterator[Found]:
-    for service in sorted({one.service for one in waiting if _NOT_ALLOWED.search(one.error)}):
-        task = next(one for one in waiting if one.service == service)
+    for service in sorted({task_facts.service for task_facts in waiting if _NOT_ALLOWED.search(task_facts.error)}):
+        task = next(task_facts for task_facts in waiting if task_facts.service == service)
         yield Found(
             "no-node-allowed",
             (FindingEvidence(f"docker service ps: {service}", task.error, "running", task.at),),
@@ -152,7 +154,7 @@ def _tasks(evidence: ClusterEvidence, fleet: SwarmState) -> Outcome:
         waited_for = _places(fleet.wanted(service)) - _places(fleet.running(service))
         if len(tasks) < _LOOPS or not waited_for & _places(tasks):
             continue  # all that failed has run again since, or is wanted no more
-        last = max(tasks, key=lambda one: one.at.timestamp() if one.at else 0.0)
+        last = max(tasks, key=lambda task: task.at.timestamp() if task.at else 0.0)
         error = last.error or f"exit code {last.exit_code}"
         found.append(
             Found(
@@ -167,7 +169,7 @@ def _tasks(evidence: ClusterEvidence, fleet: SwarmState) -> Outcome:
 
 def _places(tasks: Iterable[TaskFacts]) -> set[tuple[int | None, str]]:
     """Which of a service's places these tasks are for: a number, or a node where there is one on each."""
-    return {(one.slot, one.node_id if one.slot is None else "") for one in tasks}
+    return {(task.slot, task.node_id if task.slot is None else "") for task in tasks}
 
 
 def _versions(evidence: ClusterEvidence, fleet: SwarmState) -> Outcome:
@@ -179,7 +181,7 @@ def _versions(evidence: ClusterEvidence, fleet: SwarmState) -> Outcome:
             images.setdefault(task.image, set()).add(service)
     if len(images) <= 1:
         return Outcome(f"master and workers run {next(iter(images), 'nothing')}")
-    if any(one.update == "updating" for one in fleet.services):
+    if any(service.update == "updating" for service in fleet.services):
         return Outcome("an update is under way", info=True)
     counts = Counter(task.image for service in (MASTER, WORKER) for task in fleet.running(service))
     seen = tuple(
@@ -191,7 +193,7 @@ def _versions(evidence: ClusterEvidence, fleet: SwarmState) -> Outcome:
 
 def _update(evidence: ClusterEvidence, fleet: SwarmState) -> Outcome:
     del evidence
-    stopped = [one for one in fleet.services if one.update in _STOPPED]
+    stopped = [service for service in fleet.services if service.update in _STOPPED]
     found = tuple(
         Found(
             "update-stopped",
@@ -205,7 +207,7 @@ def _update(evidence: ClusterEvidence, fleet: SwarmState) -> Outcome:
         )
         for one in stopped
     )
-    going = [one.name for one in fleet.services if one.update == "updating"]
+    going = [service.name for service in fleet.services if service.update == "updating"]
     return Outcome(f"under way: {', '.join(going)}" if going else "no update is under way", found, info=bool(going))
 
 
@@ -214,7 +216,7 @@ def _reach(evidence: ClusterEvidence, fleet: SwarmState) -> Outcome:
     home = fleet.home(MASTER)
     if home is None:
         return Outcome("no master runs", unknown="no master runs")
-    bad = [one for one in evidence.nodes if one.master_error]
+    bad = [node for node in evidence.nodes if node.master_error]
     found = tuple(
         Found(
             "master-port-filtered",
@@ -225,7 +227,7 @@ def _reach(evidence: ClusterEvidence, fleet: SwarmState) -> Outcome:
         )
         for one in bad
     )
-    tried = sum(1 for one in evidence.nodes if not one.error)
+    tried = sum(1 for node in evidence.nodes if not node.error)
     return Outcome(f"{tried - len(bad)} of {tried} nodes that answer reach the master", found)
 
 
@@ -261,28 +263,28 @@ def _registered(evidence: ClusterEvidence, fleet: SwarmState) -> Outcome:
 
 def _sidecars(evidence: ClusterEvidence, fleet: SwarmState) -> Outcome:
     running = {one.node_id for one in fleet.running(MONITOR)}
-    names = {one.id: one.name for one in fleet.nodes}
+    names = {node.id: node.name for node in fleet.nodes}
     there = {names.get(one, "") for one in running}
     found = tuple(
         Found(
             "sidecar-silent",
-            (FindingEvidence(f"http://{one.address} of {one.node}", one.error, "its word"),),
-            (one.node,),
+            (FindingEvidence(f"http://{node.address} of {node.node}", node.error, "its word"),),
+            (node.node,),
             {
-                "node": one.node,
-                "error": one.error,
+                "node": node.node,
+                "error": node.error,
                 "stack": evidence.project,
                 "why": "Its task runs: the port of MONITOR_PORT on that node cannot be reached from here, or it hangs."
-                if one.node in there
+                if node.node in there
                 else "Its task does not run there.",
             },
             severity=Severity.WARN,
         )
-        for one in evidence.nodes
-        if one.error
+        for node in evidence.nodes
+        if node.error
     )
-    answering = sum(1 for one in evidence.nodes if not one.error)
-    leader = next((one.node for one in evidence.nodes if one.leads), None)
+    answering = sum(1 for node in evidence.nodes if not node.error)
+    leader = next((node.node for node in evidence.nodes if node.leads), None)
     leads = f"; {leader} leads" if leader else "; none leads"
     return Outcome(f"{answering} of {len(evidence.nodes)} sidecars answer{leads}", found)
 

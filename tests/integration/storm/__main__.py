@@ -54,7 +54,7 @@ def mains(battle: Battle, kills: int, port: int) -> list[str]:
     """Kills of main processes, each of which must be one incident; print what the engine and the sidecar have."""
     engine = one_after_another(battle, kills)
     judgement = battle.judged(port)
-    found = [one for row in judgement.rows for one in row.kills if one.count]  # 0: taken back
+    found = [kill for row in judgement.rows for kill in row.kills if kill.count]  # 0: taken back
     guessed = sum(one.document["estimated"] for one in found)
     missed = lost(engine, [row.truth for row in judgement.rows])
     print(table(judgement))

@@ -55,11 +55,11 @@ class Account:
 
     def of_kind(self, kind: str) -> tuple[Seen, ...]:
         """The incidents of one kind."""
-        return tuple(one for one in self.incidents if one.kind == kind)
+        return tuple(incident for incident in self.incidents if incident.kind == kind)
 
     def since(self, moment_ns: int) -> Account:
         """What of it began at this moment or later."""
-        return Account(tuple(one for one in self.incidents if one.since_ns >= moment_ns), self.blind)
+        return Account(tuple(incident for incident in self.incidents if incident.since_ns >= moment_ns), self.blind)
 
     def kills(self, container_id: str) -> int:
         """How many OOM kills it has for a container."""
@@ -92,23 +92,23 @@ def read(document: dict[str, Any]) -> Account:
 
 def incidents(documents: Iterable[dict[str, Any]]) -> Iterable[Seen]:
     """The incidents in it."""
-    for one in documents:
+    for document in documents:
         yield Seen(
-            id=one["id"],
-            kind=one["kind"],
-            state=one["state"],
-            container_id=one["container_id"],
-            count=one["count"],
-            raw_events=one["raw_events"],
-            since_ns=nanoseconds(one["at"]),
-            until_ns=nanoseconds(one["until"]) if one["until"] else None,
-            project=one["project"],
-            document=one,
+            id=document["id"],
+            kind=document["kind"],
+            state=document["state"],
+            container_id=document["container_id"],
+            count=document["count"],
+            raw_events=document["raw_events"],
+            since_ns=nanoseconds(document["at"]),
+            until_ns=nanoseconds(document["until"]) if document["until"] else None,
+            project=document["project"],
+            document=document,
         )
 
 
 def spans(documents: Iterable[dict[str, Any]]) -> Iterable[Span]:
     """The blind spans in it."""
-    for one in documents:
-        until = nanoseconds(one["until"]) if one["until"] else None
-        yield Span(nanoseconds(one["since"]), until, one["source"], one["covered"], one["text"])
+    for document in documents:
+        until = nanoseconds(document["until"]) if document["until"] else None
+        yield Span(nanoseconds(document["since"]), until, document["source"], document["covered"], document["text"])

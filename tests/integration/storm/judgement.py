@@ -22,12 +22,12 @@ class Row:
     @property
     def counted(self) -> int:
         """How many kills the sidecar has."""
-        return sum(one.count for one in self.kills)
+        return sum(kill.count for kill in self.kills)
 
     @property
     def raw_events(self) -> int:
         """How many events of the engine it says that they rest on."""
-        return sum(one.raw_events for one in self.kills)
+        return sum(kill.raw_events for kill in self.kills)
 
     @property
     def wrong(self) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from sidecar.cluster import rules as cluster
 from sidecar.cluster.rules import Peer
+from sidecar.model.cluster import UNKNOWN
 from sidecar.model.incident import FINAL, EvidenceItem, IncidentKind, Severity
 from sidecar.model.snapshot import Blind
 from sidecar.monitor.assembly import newest_of_each_name
@@ -24,8 +25,8 @@ def silent(peer: Peer) -> Peer:
 
 def test_what_the_others_see_comes_with_the_name_of_their_node() -> None:
     found = cluster.others([heard("node3", worker(2)), heard("node2", worker(1))], OWN)
-    assert [(one.node, one.index) for one in found.containers] == [("node2", 1), ("node3", 2)]
-    assert [(one.name, one.leads, one.running) for one in found.nodes] == [
+    assert [(container.node, container.index) for container in found.containers] == [("node2", 1), ("node3", 2)]
+    assert [(node.name, node.leads, node.running) for node in found.nodes] == [
         ("node1", True, 0),
         ("node2", False, 1),
         ("node3", False, 1),
@@ -37,13 +38,16 @@ def test_a_silent_nodes_containers_are_unknown_and_have_no_figures() -> None:
     found = cluster.others([silent(heard("node2", worker(1), worker(2, state="exited", health=None)))], OWN)
     running, exited = found.containers
     assert (running.state, running.health, running.cpu_percent, running.memory_usage_bytes) == (
-        cluster.UNKNOWN,
+        UNKNOWN,
         None,
         None,
         None,
     )
     assert exited.state == "exited"
-    assert [(one.name, one.answers, one.running) for one in found.nodes] == [("node1", True, 0), ("node2", False, 0)]
+    assert [(node.name, node.answers, node.running) for node in found.nodes] == [
+        ("node1", True, 0),
+        ("node2", False, 0),
+    ]
     (span,) = found.blind
     assert (span.node, span.until, span.since) == ("node2", None, NOW)
     assert span.text == "nothing was heard of node2 from 15:04:05 UTC on: no answer"
@@ -139,5 +143,5 @@ def test_of_one_name_the_running_container_stays_and_else_the_newest() -> None:
         worker(1, id="c", started_at=later(-30)),
     )
     newer_dead = worker(2, id="d", state="exited", started_at=later(-10))
-    unknown = worker(1, id="e", state=cluster.UNKNOWN, started_at=later(0))
+    unknown = worker(1, id="e", state=UNKNOWN, started_at=later(0))
     assert [one.id for one in newest_of_each_name([old, dead, new, newer_dead, unknown])] == ["c", "d"]

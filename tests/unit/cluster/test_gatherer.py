@@ -101,7 +101,7 @@ def test_this_node_itself_is_not_gathered() -> None:
     rig = Rig(a=Pretend(word("node1")), b=Pretend(word("node2", worker(1))))
     rig.turn()
     rig.turn()
-    assert [one.name for one in rig.gatherer.others(OWN).nodes] == ["node1", "node2"]
+    assert [node.name for node in rig.gatherer.others(OWN).nodes] == ["node1", "node2"]
     assert len(rig.nodes["a"].marks) == 1
 
 
@@ -122,14 +122,14 @@ def test_a_node_that_falls_silent_is_blind_from_its_last_word_on_until_it_speaks
     rig.turn(4)
     (opened,) = rig.told()
     assert (opened.kind, opened.at, opened.node) == (IncidentKind.BLIND, later(2), "node2")
-    assert [one.state for one in rig.gatherer.others(OWN).containers] == ["unknown"]
+    assert [container.state for container in rig.gatherer.others(OWN).containers] == ["unknown"]
     rig.turn()
     assert len(rig.told()) == 1
     node.says = word("node2", worker(1))
     rig.turn()
     closed = rig.told()[-1]
     assert (closed.id, closed.severity, closed.until) == (opened.id, Severity.INFO, later(12))
-    assert [one.state for one in rig.gatherer.others(OWN).containers] == ["running"]
+    assert [container.state for container in rig.gatherer.others(OWN).containers] == ["running"]
 
 
 def test_a_node_whose_name_is_gone_for_long_is_given_up() -> None:
@@ -138,10 +138,10 @@ def test_a_node_whose_name_is_gone_for_long_is_given_up() -> None:
     rig.nodes.clear()
     rig.turn()  # asked once more: a name goes before its task does
     rig.turn(6)
-    assert [one.answers for one in rig.gatherer.others(OWN).nodes] == [True, False]
+    assert [node.answers for node in rig.gatherer.others(OWN).nodes] == [True, False]
     rig.turn(700)
     assert rig.told()[-1].text.endswith("and it did not come back")
-    assert [one.name for one in rig.gatherer.others(OWN).nodes] == ["node1"]
+    assert [node.name for node in rig.gatherer.others(OWN).nodes] == ["node1"]
 
 
 def test_a_leader_that_starts_anew_ends_the_silence_that_its_ledger_knows() -> None:

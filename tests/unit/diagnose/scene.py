@@ -193,13 +193,13 @@ def well() -> Evidence:
         ),
         containers=(master, *workers, monitor, proxy),
         networks=(Network(NETWORK, "locust_default", "bridge", ("172.18.0.0/16",), ("172.18.0.1",), "locust"),),
-        probes=(masters_probe(), *(workers_probe(one.name) for one in workers)),
+        probes=(masters_probe(), *(workers_probe(worker.name) for worker in workers)),
         master=MasterFacts(
             "http://127.0.0.1:8089/",
             "ok",
             state="ready",
             version="2.47.0",
-            workers=tuple(ListedWorker(f"{one.hostname}_{'a' * 32}", "ready") for one in workers),
+            workers=tuple(ListedWorker(f"{worker.hostname}_{'a' * 32}", "ready") for worker in workers),
             has_plugin=True,
         ),
         monitor=MonitorFacts("http://127.0.0.1:8090/", "ok", project="locust", age_seconds=1.0),
@@ -237,8 +237,8 @@ def rows(evidence: Evidence) -> tuple[ListedWorker, ...]:
 def probed(evidence: Evidence, name: str, **changes: object) -> Evidence:
     """The evidence with one probe changed."""
     probes = tuple(
-        replace(one, **changes) if one.container == name else one  # type: ignore[arg-type]
-        for one in evidence.probes
+        replace(probe, **changes) if probe.container == name else probe  # type: ignore[arg-type]
+        for probe in evidence.probes
     )
     return replace(evidence, probes=probes)
 
@@ -275,7 +275,7 @@ def event(evidence: Evidence, name: str, action: str, seconds_ago: float, **abou
 
 def named(diagnosis: Diagnosis) -> list[str]:
     """The findings of a diagnosis that are more than a note, in order."""
-    return [one.slug for one in diagnosis.findings if one.severity != "info"]
+    return [finding.slug for finding in diagnosis.findings if finding.severity != "info"]
 
 
 def causes(evidence: Evidence) -> list[str]:

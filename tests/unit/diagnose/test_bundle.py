@@ -75,7 +75,8 @@ def plant(e: Evidence) -> tuple[Evidence, set[str]]:
         up_words=(f"HOST=http://ann:{secret()}@shop/",),
         env_lines=(EnvLine(".env", 1, "LOCUST_WEB_PASSWORD", secret()),),
         services=tuple(
-            replace(one, environment=(*one.environment, Pair("SMTP_PASSWORD", secret()))) for one in e.config.services
+            replace(service, environment=(*service.environment, Pair("SMTP_PASSWORD", secret())))
+            for service in e.config.services
         ),
         compose_error=f"invalid: password: {secret()}",
     )
@@ -85,7 +86,7 @@ def plant(e: Evidence) -> tuple[Evidence, set[str]]:
 def members(path: Path) -> dict[str, str]:
     """The texts in an archive, by name."""
     with tarfile.open(path) as archive:
-        return {one.name: archive.extractfile(one).read().decode() for one in archive.getmembers()}  # type: ignore[union-attr]
+        return {getmember.name: archive.extractfile(getmember).read().decode() for getmember in archive.getmembers()}  # type: ignore[union-attr]
 
 
 def written(tmp_path: Path, e: Evidence) -> dict[str, str]:
@@ -138,7 +139,7 @@ def test_a_bundle_can_be_judged_again_with_the_same_result(tmp_path: Path) -> No
 
 
 def test_what_is_no_variable_keeps_its_value_and_still_loses_its_secrets() -> None:
-    digests = tuple(Pair(f"{one.hostname}_ab", "5e" * 32) for one in well().containers[1:3])
+    digests = tuple(Pair(f"{container.hostname}_ab", "5e" * 32) for container in well().containers[1:3])
     hosts = (Pair("ShopUser", "http://ann:s3cr3t-00-qX9z@shop.example"),)
     e = with_master(well(), digests=digests, master_digest="5e" * 32, class_hosts=hosts)
     shown = bundle.for_others(e)

@@ -106,7 +106,7 @@ def test_variables_of_make_are_options(tmp_path: Path, capsys: pytest.CaptureFix
     path = tmp_path / "evidence.json"
     path.write_bytes(document.dumps(well()))
     verb.run(["--from", str(path)], {"MAKEFLAGS": " -- FORMAT=json ONLY=network", "FORMAT": "json", "ONLY": "network"})
-    assert {one["layer"] for one in json.loads(capsys.readouterr().out)["checks"]} == {"network"}
+    assert {check["layer"] for check in json.loads(capsys.readouterr().out)["checks"]} == {"network"}
 
 
 def test_variables_of_the_environment_alone_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,7 +155,7 @@ def test_only_a_cause_shows_the_checks_that_can_find_it(tmp_path: Path, capsys: 
         == 1
     )
     found = json.loads(capsys.readouterr().out)
-    assert [one["slug"] for one in found["findings"]] == ["container-paused"]
+    assert [finding["slug"] for finding in found["findings"]] == ["container-paused"]
 
 
 def test_nothing_learnt_is_exit_3(tmp_path: Path) -> None:

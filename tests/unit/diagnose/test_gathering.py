@@ -80,7 +80,7 @@ def test_native_nft_rules_are_read_and_those_of_iptables_left_to_it() -> None:
 def test_hits_are_what_a_rule_stopped_between_two_readings() -> None:
     before = FirewallRule("here", "iptables", "filter", "INPUT", "-j DROP", 5)
     after = [replace(before, packets=9), replace(before, chain="OUTPUT", packets=3)]
-    assert [one.hits for one in firewall.with_hits([before], after)] == [4, None]
+    assert [with_hit.hits for with_hit in firewall.with_hits([before], after)] == [4, None]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,12 @@ def test_hits_are_what_a_rule_stopped_between_two_readings() -> None:
     ],
 )
 def test_the_way_into_a_container_is_one_that_does_not_disturb_it(change: dict[str, object], way: str) -> None:
-    assert inside.way_to(next(one for one in changed(well(), FIRST, **change).containers if one.name == FIRST)) == way
+    assert (
+        inside.way_to(
+            next(container for container in changed(well(), FIRST, **change).containers if container.name == FIRST)
+        )
+        == way
+    )
 
 
 def test_a_container_of_our_own_is_labelled_and_may_do_nothing() -> None:
@@ -128,10 +133,10 @@ def test_of_sixty_workers_a_few_are_looked_at_those_in_trouble_first() -> None:
 def test_workers_of_every_kind_are_looked_at() -> None:
     e = told(well(), SECOND, LOCUST_MASTER_NODE_HOST="elsewhere")
     copies = [
-        replace(one, id=f"{at:02d}{one.id[2:]}", name=f"{one.name}-{at}", index=at)
+        replace(container, id=f"{at:02d}{container.id[2:]}", name=f"{container.name}-{at}", index=at)
         for at in range(10)
-        for one in e.containers
-        if one.service == "locust-worker"
+        for container in e.containers
+        if container.service == "locust-worker"
     ]
     chosen = plan.workers(Stack(replace(e, containers=(e.containers[0], *copies), probes=())))
     hosts = {pair.value for one in chosen for pair in one.environment if pair.name == "LOCUST_MASTER_NODE_HOST"}
@@ -310,5 +315,5 @@ def test_how_many_are_registered_is_asked_anew_for_the_list_comes_from_a_cache(
         facts = web.master(Place(master.port))
     finally:
         master.close()
-    assert (facts.answer, {one.state for one in facts.workers}, facts.registered) == ("ok", {"missing"}, known)
+    assert (facts.answer, {worker.state for worker in facts.workers}, facts.registered) == ("ok", {"missing"}, known)
     assert Stack(replace(well(), master=facts)).connected == (known or 0)

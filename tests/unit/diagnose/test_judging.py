@@ -55,7 +55,7 @@ def test_a_stack_that_is_well_has_no_finding_and_no_doubt() -> None:
     found = diagnose(well())
     assert found.findings == ()
     assert found.summary.root_cause is None
-    assert {one.status for one in found.checks} == {Status.OK}
+    assert {check.status for check in found.checks} == {Status.OK}
     assert (found.workers, found.connected) == (2, 2)
 
 
@@ -205,8 +205,8 @@ def test_of_several_failed_starts_the_last_one_counts() -> None:
 def test_a_stopped_container_tells_of_its_last_life_alone() -> None:
     e = well()
     log = (*lines("ModuleNotFoundError: No module named 'x'", seconds_ago=18), *lines("fine", seconds_ago=14))
-    for one in e.containers:
-        e = changed(e, one.name, state="exited", exit_code=0, started_at=ago(15), finished_at=ago(3), log=log)
+    for container in e.containers:
+        e = changed(e, container.name, state="exited", exit_code=0, started_at=ago(15), finished_at=ago(3), log=log)
     assert causes(e) == ["stack-down"]
 
 
@@ -573,7 +573,7 @@ def test_a_cause_is_named_and_it_alone(cause: str, change: Change) -> None:
     ids=[f"{cause}, {how}" for cause, how, _ in CASES],
 )
 def test_each_finding_has_evidence_and_a_mend_without_blanks(cause: str, change: Change) -> None:
-    (found,) = (one for one in diagnose(change(well())).findings if one.slug == cause)
+    (found,) = (finding for finding in diagnose(change(well())).findings if finding.slug == cause)
     assert found.evidence
     assert all(one.seen for one in found.evidence)
     assert found.affects
@@ -598,9 +598,9 @@ def test_two_independent_faults_are_two_findings_in_the_order_of_dependency() ->
             finished_at=ago(2),
         )
     found = diagnose(e)
-    assert [one.slug for one in found.findings] == ["worker-oom-killed", "master-name-unresolvable"]
+    assert [finding.slug for finding in found.findings] == ["worker-oom-killed", "master-name-unresolvable"]
     assert found.summary.root_cause == "worker-oom-killed"
-    folded = {symptom.slug for one in found.findings for symptom in one.consequences}
+    folded = {symptom.slug for finding in found.findings for symptom in finding.consequences}
     assert {"restart-loop", "workers-fewer-than-expected"} <= folded
 
 
@@ -609,7 +609,7 @@ def test_the_consequences_of_a_dead_master_are_folded_under_it() -> None:
     e = changed(e, FIRST, state="restarting", restarts=4, exit_code=0)
     (found,) = diagnose(e).findings
     assert found.slug == "master-exited"
-    assert "restart-loop" in {one.slug for one in found.consequences}
+    assert "restart-loop" in {consequence.slug for consequence in found.consequences}
 
 
 def test_a_fault_of_one_worker_does_not_hide_that_of_another() -> None:
@@ -634,10 +634,10 @@ def test_what_could_not_be_checked_is_unknown_and_never_ok() -> None:
         gaps=(Gap("inside:locust-worker-1", "no Python in it"), Gap("host.firewall", "Permission denied")),
     )
     found = diagnose(replace(e, host=replace(e.host, is_root=False)))
-    status = {one.name: one.status for one in found.checks}
+    status = {check.name: check.status for check in found.checks}
     unknown = ("dns", "route", "master-port", "firewall", "master-bind", "target")
     assert {status[name] for name in unknown} == {Status.UNKNOWN}
-    text = next(one.text for one in found.checks if one.name == "firewall")
+    text = next(check.text for check in found.checks if check.name == "firewall")
     assert "needs root" in text
 
 
@@ -651,7 +651,7 @@ def test_without_an_engine_the_rest_is_skipped_and_says_why() -> None:
             networks=(),
         )
     )
-    skipped = [one for one in found.checks if one.status is Status.SKIP]
+    skipped = [check for check in found.checks if check.status is Status.SKIP]
     assert len(skipped) > 15
     assert all(one.text for one in skipped)
     assert found.summary.root_cause == "docker-unreachable"
@@ -699,10 +699,10 @@ def test_a_container_made_from_other_files_is_made_anew_from_these() -> None:
 def test_a_compose_file_that_was_changed_here_is_kept_aside_and_taken_back() -> None:
     e = both(well(), LOCUST_MASTER_NODE_PORT="5558")
     services = tuple(
-        replace(one, environment=next(c.environment for c in e.containers if c.name == FIRST))
-        if one.service == "locust-worker"
-        else one
-        for one in e.config.services
+        replace(service, environment=next(c.environment for c in e.containers if c.name == FIRST))
+        if service.service == "locust-worker"
+        else service
+        for service in e.config.services
     )
     e = replace(e, config=replace(e.config, services=services, compose_modified=True))
     assert commands(e)[1] == "git checkout -- docker-compose.yml"
@@ -741,8 +741,8 @@ def test_a_worker_is_known_by_its_containers_host_name() -> None:
 def test_only_leaves_the_other_checks_out() -> None:
     e = both(well(), LOCUST_MASTER_NODE_PORT="5558")
     found = diagnose(replace(e, engine=replace(e.engine, version="20.1")), frozenset({"topology"}))
-    assert {one.layer for one in found.checks} == {"topology"}
-    assert [one.slug for one in found.findings] == ["master-port-mismatch"]
+    assert {check.layer for check in found.checks} == {"topology"}
+    assert [finding.slug for finding in found.findings] == ["master-port-mismatch"]
 
 
 def test_a_kill_that_was_got_over_is_a_warning_behind_what_is_broken_now() -> None:
@@ -765,12 +765,14 @@ def test_a_kill_that_was_got_over_is_a_warning_behind_what_is_broken_now() -> No
 )
 def test_a_kill_that_was_not_got_over_is_an_error(change: Change) -> None:
     e = change(replace(well(), events=(event(well(), FIRST, "oom", 300),)))
-    assert [one.severity for one in diagnose(e).findings if one.slug == "worker-oom-killed"] == [Severity.ERROR]
+    assert [finding.severity for finding in diagnose(e).findings if finding.slug == "worker-oom-killed"] == [
+        Severity.ERROR
+    ]
 
 
 def test_a_list_of_networks_that_could_not_be_read_is_not_ok() -> None:
     e = replace(well(), networks=(), gaps=(Gap("networks", "no answer in time"),))
-    (check,) = (one for one in diagnose(e).checks if one.name == "docker-network")
+    (check,) = (check for check in diagnose(e).checks if check.name == "docker-network")
     assert (check.status, check.text) == (Status.UNKNOWN, "no answer in time")
 
 
@@ -786,7 +788,7 @@ def test_the_network_that_forbids_its_containers_to_talk_is_made_anew_not_its_ru
     e = knocking(well(), "timeout")
     e = replace(
         e,
-        networks=tuple(replace(one, containers_talk=False) for one in e.networks),
+        networks=tuple(replace(network, containers_talk=False) for network in e.networks),
         host=replace(e.host, firewall=(rule,)),
     )
     (found,) = diagnose(e).findings

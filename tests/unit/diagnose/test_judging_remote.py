@@ -61,7 +61,7 @@ def joined(tried: TcpTry | None = None, **changes: object) -> Evidence:
     return replace(
         evidence,
         containers=here,
-        probes=tuple(one for one in evidence.probes if one.container in WORKERS),
+        probes=tuple(probe for probe in evidence.probes if probe.container in WORKERS),
         config=replace(evidence.config, master=FAR, up_words=words),
         master=None,
         monitor=None,

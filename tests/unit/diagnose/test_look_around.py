@@ -116,7 +116,7 @@ def test_a_job_for_a_name_tries_each_address_once() -> None:
     with server(greet) as port:
         done = look_around.run({"tcp": [["localhost", port], ["127.0.0.1", port]], "deadline": 5})
     assert [one["address"] for one in done["tcp"]].count("127.0.0.1") == 1
-    assert {one["name"] for one in done["names"]} == {"localhost", "127.0.0.1"}
+    assert {name["name"] for name in done["names"]} == {"localhost", "127.0.0.1"}
 
 
 class Answers(http.server.BaseHTTPRequestHandler):

@@ -51,13 +51,13 @@ def with_other_ports(evidence: str) -> str:
     for old, new in PORTS.items():
         evidence = re.sub(rf"\b{old}\b", new, evidence)
     found: dict[str, Any] = json.loads(evidence)
-    for one in found["containers"]:
-        told = {pair["name"] for pair in one["environment"]}
+    for container in found["containers"]:
+        told = {pair["name"] for pair in container["environment"]}
         for mode, port in TOLD.items():
             if mode in told and port not in told:
-                one["environment"].append({"name": port, "value": PORTS["5557"]})
+                container["environment"].append({"name": port, "value": PORTS["5557"]})
         if "LOCUST_MODE_MASTER" in told and "LOCUST_WEB_PORT" not in told:
-            one["environment"].append({"name": "LOCUST_WEB_PORT", "value": PORTS["8089"]})
+            container["environment"].append({"name": "LOCUST_WEB_PORT", "value": PORTS["8089"]})
     return json.dumps(found)
 
 

@@ -71,7 +71,7 @@ def test_all_is_well_is_one_line(frame: Callable[[], Evidence]) -> None:
 @pytest.mark.parametrize("name", FRAMES)
 def test_no_line_but_a_command_is_wider_than_the_terminal(name: str, width: int) -> None:
     diagnosis = diagnose(FRAMES[name]())
-    commands = {command for one in diagnosis.findings for command in one.fix.commands}
+    commands = {command for finding in diagnosis.findings for command in finding.fix.commands}
     lines = text.render(diagnosis, text.Style(width, checks=True)).splitlines()
     assert [line for line in lines if len(line) > width and line.strip() not in commands] == []
 
@@ -87,7 +87,7 @@ def test_commands_stand_alone_and_whole_so_that_they_can_be_copied() -> None:
     for name, frame in FRAMES.items():
         diagnosis = diagnose(frame())
         shown = text.render(diagnosis, text.Style(60)).splitlines()
-        for command in (command for one in diagnosis.findings for command in one.fix.commands):
+        for command in (command for finding in diagnosis.findings for command in finding.fix.commands):
             assert f"      {command}" in shown, name
 
 

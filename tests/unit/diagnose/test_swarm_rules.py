@@ -160,7 +160,7 @@ def test_a_cluster_that_is_well_has_no_finding() -> None:
 @pytest.mark.parametrize("slug", CASES)
 def test_each_cause_is_found_alone_and_what_follows_from_it_is_folded(slug: str) -> None:
     found = diagnose(CASES[slug]())
-    assert [one.slug for one in found.findings] == [slug]
+    assert [finding.slug for finding in found.findings] == [slug]
     assert found.summary.root_cause == slug
     assert found.findings[0].evidence
     text = found.findings[0].title + found.findings[0].cause + found.findings[0].fix.text
@@ -169,7 +169,7 @@ def test_each_cause_is_found_alone_and_what_follows_from_it_is_folded(slug: str)
 
 def test_every_cause_of_the_catalogue_is_among_the_cases() -> None:
     assert set(causes(FILE)) == set(CASES)
-    assert {one.layer for one in causes(FILE).values()} <= set(LAYERS)
+    assert {cause.layer for cause in causes(FILE).values()} <= set(LAYERS)
     codes = [one.code for one in (*causes(FILE).values(), *causes().values())]
     assert len(codes) == len(set(codes))
 
@@ -199,7 +199,7 @@ def test_an_image_that_has_come_meanwhile_is_not_missing() -> None:
 def test_two_independent_faults_are_two_findings() -> None:
     base = missing_image()
     seen = (base.nodes[0], replace(base.nodes[1], master_error="connection refused"), base.nodes[2])
-    assert [one.slug for one in diagnose(replace(base, nodes=seen)).findings] == [
+    assert [finding.slug for finding in diagnose(replace(base, nodes=seen)).findings] == [
         "image-missing",
         "master-port-filtered",
     ]

@@ -14,7 +14,7 @@ import pytest
 from sidecar.commands import join
 from sidecar.common.errors import SettingError, StackError
 from sidecar.engine.host_client import ListedContainer
-from sidecar.locust_api import greeting as knock
+from sidecar.locust_api import greeting
 from sidecar.settings import load
 from sidecar.stack import registered, remote
 from sidecar.stack.images import IMAGES, inputs_hash
@@ -148,31 +148,31 @@ def server() -> Iterator[Callable[[Callable[[socket.socket], None]], int]]:
     yield start
     for thread in threads:
         thread.join()
-    for one in open_ones:
-        one.close()
+    for open_one in open_ones:
+        open_one.close()
 
 
 def test_a_greeting_is_enough(server: Callable[[Callable[[socket.socket], None]], int]) -> None:
-    knock.at("127.0.0.1", server(lambda line: line.sendall(b"\xff" + bytes(8) + b"\x7f")))
+    greeting.at("127.0.0.1", server(lambda line: line.sendall(b"\xff" + bytes(8) + b"\x7f")))
 
 
 def test_a_close_at_once_is_the_allow_list_or_a_master_that_is_down(
     server: Callable[[Callable[[socket.socket], None]], int],
 ) -> None:
     with pytest.raises(StackError, match=r"closed at once: its REMOTE_ALLOW does not hold .* → make diagnose"):
-        knock.at("127.0.0.1", server(lambda _: None))
+        greeting.at("127.0.0.1", server(lambda _: None))
 
 
 def test_another_server_is_told_from_a_master(server: Callable[[Callable[[socket.socket], None]], int]) -> None:
     with pytest.raises(StackError, match="is no Locust master"):
-        knock.at("127.0.0.1", server(lambda line: line.sendall(b"HTTP/1.1 400 Bad Request\r\n")))
+        greeting.at("127.0.0.1", server(lambda line: line.sendall(b"HTTP/1.1 400 Bad Request\r\n")))
 
 
 def test_a_port_where_nothing_listens_names_the_command_for_the_other_machine() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with pytest.raises(StackError, match=rf"nothing listens at 127.0.0.1, port {port} → make up REMOTE_WORKERS="):
-        knock.at("127.0.0.1", port)
+        greeting.at("127.0.0.1", port)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_each_way_not_to_reach_it_is_one_line(error: OSError, words: str) -> Non
         raise error
 
     with pytest.raises(StackError) as caught:
-        knock.at("10.0.0.5", 5557, connect)
+        greeting.at("10.0.0.5", 5557, connect)
     assert words in caught.value.line()
     assert "\n" not in caught.value.line()
 

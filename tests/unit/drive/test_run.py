@@ -98,7 +98,7 @@ def test_a_threshold_that_does_not_hold_fails_with_its_own_code(
     assert "requests>=41: 40" in out.getvalue().splitlines()
     assert out.getvalue().splitlines()[-1] == "FAIL (exit 3)"
     judged = report(tmp_path)["judged"]
-    assert [(one["passed"], one["is_soft"]) for one in judged["thresholds"]] == [
+    assert [(threshold["passed"], threshold["is_soft"]) for threshold in judged["thresholds"]] == [
         (False, False),
         (False, True),
         (True, False),

@@ -13,8 +13,7 @@ from sidecar.common.errors import SettingError, StackError
 from sidecar.engine.host_client import HostEngine
 from sidecar.engine.swarm_manager import MASTER, WORKER, Manager, spread
 from sidecar.settings import Settings, load
-from sidecar.stack import deployment as where
-from sidecar.stack import secrets, state
+from sidecar.stack import deployment, secrets, state
 from sidecar.stack.compose import Decided
 from sidecar.swarm.commands import stack, waiting
 from sidecar.swarm.commands.images import Way
@@ -186,10 +185,10 @@ def test_while_an_update_goes_on_nothing_is_counted(manager: Manager) -> None:
 
 def test_a_stack_on_a_swarm_is_no_matter_for_the_commands_of_one_machine(tmp_path: Path) -> None:
     given = settings(tmp_path, "PROJECT=shop")
-    where.refuse(given, "make swarm-down")
+    deployment.refuse(given, "make swarm-down")
     state.write(state.path_of(tmp_path, "shop"), {"swarm": {"images": {}}})
     with pytest.raises(StackError, match="the stack 'shop' runs on a Swarm → make swarm-down PROJECT=shop"):
-        where.refuse(given, "make swarm-down")
+        deployment.refuse(given, "make swarm-down")
 
 
 def test_the_stack_is_told_everything_that_compose_is_and_what_is_the_clusters_own(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ class Heard:
         return found
 
     def _of(self, kind: type[S]) -> list[S]:
-        return [one for one in self._signals if isinstance(one, kind)]
+        return [signal for signal in self._signals if isinstance(signal, kind)]
 
 
 def eventually(condition: Callable[[], bool]) -> None:

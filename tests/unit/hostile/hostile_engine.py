@@ -192,7 +192,7 @@ class Handler(BaseHTTPRequestHandler):
         elif what == "version":
             self.json({"ApiVersion": "1.45", "MinAPIVersion": "1.24"})
         elif what == "list":
-            self.json([entry(one) for one in list(self.server.boxes.values()) if _is_wanted(one, query)])
+            self.json([entry(box) for box in list(self.server.boxes.values()) if _is_wanted(box, query)])
         elif what == "events":
             self._events(query)
         elif (box := self.server.boxes.get(container_id)) is None:

@@ -64,7 +64,7 @@ def test_odd_stats_of_one_container_are_said_and_cost_nothing_else(
     for says, bent in STATS.items():
         with engine.bending(("stats", ODD), bent):
             _wait_for_warning(sidecar, says)
-            others = [one for one in sidecar.snapshot()["containers"] if one["id"] != ODD[:12]]
+            others = [container for container in sidecar.snapshot()["containers"] if container["id"] != ODD[:12]]
             assert all(one["memory_usage_bytes"] for one in others)
     vigil.all_lives("odd stats")
     assert "Traceback" not in sidecar.said()
@@ -166,7 +166,7 @@ def test_a_ledger_survives_kills_at_any_moment_with_each_incident_once(
         sidecar.end(signal.SIGKILL)
         sidecar.begin_again()
         eventually(sidecar.snapshot, "a Snapshot after a kill")
-    eventually(lambda: sum(one["count"] for one in sidecar.incidents("restart")) == made, f"{made} restarts")
+    eventually(lambda: sum(incident["count"] for incident in sidecar.incidents("restart")) == made, f"{made} restarts")
     with sqlite3.connect(folder / "ledger" / "ledger.db") as ledger:
         assert ledger.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 

@@ -104,7 +104,7 @@ class WholeSidecar:
         return found
 
     def warnings(self) -> str:
-        return "\n".join(one["text"] for one in self.snapshot().get("warnings", []))
+        return "\n".join(warning["text"] for warning in self.snapshot().get("warnings", []))
 
     def descriptors(self) -> int:
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
@@ -138,11 +138,16 @@ class Vigil:
         )
 
     def _events(self, after: str) -> None:
-        known = {one["id"] for one in self._sidecar.incidents("restart")}
+        known = {incident["id"] for incident in self._sidecar.incidents("restart")}
         self._engine.restart(self._box)
         eventually(
             lambda: (
-                {one["id"] for one in self._sidecar.incidents("restart") if one["container"] == self._box.name} - known
+                {
+                    incident["id"]
+                    for incident in self._sidecar.incidents("restart")
+                    if incident["container"] == self._box.name
+                }
+                - known
             ),
             f"a restart told after {after}: {self._sidecar.said()[-1500:]}",
         )
@@ -150,7 +155,9 @@ class Vigil:
     def _kernel(self, after: str) -> None:
         def counted() -> int:
             return sum(
-                one["count"] for one in self._sidecar.incidents("oom_kill") if one["container"] == self._box.name
+                incident["count"]
+                for incident in self._sidecar.incidents("oom_kill")
+                if incident["container"] == self._box.name
             )
 
         self._kills += 1

@@ -19,7 +19,7 @@ def keep(history: History, *lines: StoredLine) -> None:
 
 
 def texts(found: list[StoredLine]) -> list[str]:
-    return [one.text for one in found]
+    return [stored_line.text for stored_line in found]
 
 
 def test_lines_are_found_as_they_came_newest_first(history: History) -> None:

@@ -87,7 +87,7 @@ def test_a_step_holds_averages_and_peaks_of_its_samples(written: Written) -> Non
 def test_the_span_holds_its_start_and_not_its_end(written: Written) -> None:
     for second in (-0.001, 0, 59.999, 60):
         written.put(later(second))
-    assert [one.at for one in written.points(NOW, later(60), 1000)] == [NOW, later(59.999)]
+    assert [point.at for point in written.points(NOW, later(60), 1000)] == [NOW, later(59.999)]
 
 
 def test_no_more_points_come_than_were_asked_for(written: Written) -> None:
@@ -137,9 +137,9 @@ def test_a_slot_that_began_before_the_span_is_counted_at_its_start(written: Writ
     written.put(later(30))
     written.now = NOW + timedelta(hours=3)
     written.writer.prune()
-    assert [one.at for one in written.points(later(10), later(100), 9)] == [later(10), later(30)]
-    assert [one.at for one in written.points(later(30), later(100), 9)] == [later(30)]
-    assert [one.at for one in written.points(NOW, later(30), 9)] == [NOW]
+    assert [point.at for point in written.points(later(10), later(100), 9)] == [later(10), later(30)]
+    assert [point.at for point in written.points(later(30), later(100), 9)] == [later(30)]
+    assert [point.at for point in written.points(NOW, later(30), 9)] == [NOW]
 
 
 def test_a_sample_that_comes_late_is_added_to_its_slot(written: Written) -> None:

@@ -93,7 +93,11 @@ def test_incidents_that_may_still_change_are_found_again(ledger: Ledger) -> None
         batch.upsert(incident(2, at=old, until=None))
         batch.upsert(incident(3, at=old + timedelta(seconds=1), until=old, state=PROVISIONAL))
         batch.upsert(incident(4, at=NOW, until=NOW))
-    assert [one.id for one in ledger.open_incidents(NOW_NS)] == ["incident-2", "incident-3", "incident-4"]
+    assert [open_incident.id for open_incident in ledger.open_incidents(NOW_NS)] == [
+        "incident-2",
+        "incident-3",
+        "incident-4",
+    ]
 
 
 def test_a_block_that_raises_writes_nothing(ledger: Ledger, reader: LedgerReader) -> None:

@@ -148,7 +148,7 @@ def test_a_ledger_damaged_while_in_use_is_replaced_and_the_retry_works(tmp_path:
     assert len(ledger.notes) == 1
     assert "is damaged" in ledger.notes[0]
     assert (tmp_path / "ledger.db.corrupt-20261122T150000Z").exists()
-    assert {one.id for one in ledger.open_incidents(0)} == {"incident-1", "incident-5000"}
+    assert {open_incident.id for open_incident in ledger.open_incidents(0)} == {"incident-1", "incident-5000"}
     ledger.close()
 
 

@@ -48,7 +48,7 @@ def test_the_days_are_those_that_were_set(tmp_path: Path) -> None:
         batch.upsert(incident(1, at=later(-2 * 86_400 - 1), until=later(-2 * 86_400 - 1)))
         batch.upsert(incident(2, at=later(-86_400), until=later(-86_400)))
     ledger.prune(NOW)
-    assert [one.id for one in ledger.open_incidents(0)] == ["incident-2"]
+    assert [open_incident.id for open_incident in ledger.open_incidents(0)] == ["incident-2"]
     ledger.close()
 
 

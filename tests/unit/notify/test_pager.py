@@ -19,10 +19,10 @@ def pager(*kinds: IncidentKind) -> AlertPolicy:
     return AlertPolicy("locust", kinds or tuple(IncidentKind), COOLDOWN)
 
 
-def drain(one: AlertPolicy, start: float, end: float) -> list[tuple[float, Message]]:
+def drain(alert_policy: AlertPolicy, start: float, end: float) -> list[tuple[float, Message]]:
     """Every message between two moments, asked for each second."""
     seconds = range(int(start), int(end) + 1)
-    return [(float(second), message) for second in seconds if (message := one.due(later(second)))]
+    return [(float(second), message) for second in seconds if (message := alert_policy.due(later(second)))]
 
 
 def test_an_incident_is_told_after_a_moment_of_gathering() -> None:

@@ -26,7 +26,7 @@ class Master(MasterRunner):
     target_user_count = 40
 
     def __init__(self, *workers: Any) -> None:
-        self.clients = {one.id: one for one in workers}  # type: ignore[assignment]
+        self.clients = {worker.id: worker for worker in workers}  # type: ignore[assignment]
         self.spawn_rate = 5.0
         self.state = "ready"
         self.shape_greenlet = None
@@ -158,7 +158,7 @@ def test_a_disk_that_is_full_is_one_warning_and_the_run_goes_on(
         record._tick()
     record.end(run_folder.ended(run, datetime.now(UTC)), {})
     record.keep()
-    assert sum("counted, not kept" in one for one in caplog.messages) == 1
+    assert sum("counted, not kept" in message for message in caplog.messages) == 1
 
 
 def test_by_what_to_judge_comes_with_the_order_to_start_else_from_the_environment() -> None:

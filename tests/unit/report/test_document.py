@@ -156,7 +156,7 @@ def test_the_page_fetches_nothing_and_html_in_it_is_text() -> None:
     assert "url(" not in text
     assert "@import" not in text
     assert len(page.ids) == len(set(page.ids))
-    assert any(HOSTILE in one for one in page.texts)
+    assert any(HOSTILE in text for text in page.texts)
 
 
 def test_the_page_stays_small_whatever_failed() -> None:

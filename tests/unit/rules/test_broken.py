@@ -15,7 +15,7 @@ from tests.unit.rules.run_scene import LENGTH, after, altered, clean, container,
 
 
 def kinds(record: RunRecord, limits: GeneratorLimits | None = None) -> list[str]:
-    return [one.kind for one in reasons(record, limits or GeneratorLimits())]
+    return [reason.kind for reason in reasons(record, limits or GeneratorLimits())]
 
 
 def planned(**changes: Any) -> dict[str, Any]:

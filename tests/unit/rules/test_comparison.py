@@ -33,7 +33,7 @@ def run(seed: int, *, slower: float = 1.0, failed: int = 0, count: int = 2000) -
 
 
 def names(found: Compared) -> set[tuple[str, str]]:
-    return {(one.name, one.figure) for one in found.changes}
+    return {(change.name, change.figure) for change in found.changes}
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -47,12 +47,12 @@ def test_two_runs_of_the_same_have_not_changed(seed: int) -> None:
 def test_a_request_that_became_slower_by_a_third_is_named_and_no_other(seed: int) -> None:
     found = compare(run(seed), run(seed + 1000, slower=1.3))
     assert names(found) == {("/pay", "median"), ("/pay", "p95")}
-    assert all(one.is_worse for one in found.changes)
+    assert all(change.is_worse for change in found.changes)
 
 
 def test_one_that_became_faster_is_told_and_is_no_worse() -> None:
     found = compare(run(1, slower=1.5), run(2))
-    assert {one.is_worse for one in found.changes} == {False}
+    assert {change.is_worse for change in found.changes} == {False}
     assert found.changes[0].text.startswith("GET /pay: ")
 
 

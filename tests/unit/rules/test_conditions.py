@@ -37,7 +37,7 @@ def rounds(seconds: Iterable[float], **changes: Any) -> list[Snapshot]:
 
 
 def told(incidents: Iterable[Incident]) -> list[tuple[IncidentKind, str, int]]:
-    return [(one.kind, one.state, one.revision) for one in incidents]
+    return [(incident.kind, incident.state, incident.revision) for incident in incidents]
 
 
 def test_throttling_is_an_incident_once_it_lasts_ten_seconds() -> None:

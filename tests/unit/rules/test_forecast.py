@@ -80,7 +80,7 @@ def misses(given: list[Reading], etas: list[float | None], limit: float, ended: 
 @pytest.mark.parametrize("began", [0.1, 0.7, 1.3, 1.9])
 def test_a_leak_is_forecast_from_half_of_the_limit_on(limit: int, pace: int, began: float) -> None:
     shape = series.leak(pace * MIB)
-    given = [one for one in readings(shape, Noise(5, 0.3 * MIB), began=began) if one[1] < limit * MIB]
+    given = [reading for reading in readings(shape, Noise(5, 0.3 * MIB), began=began) if reading[1] < limit * MIB]
     ended = 0.3 + (limit - 10) / pace + LAST_SECONDS
     assert misses(given, forecasts(given, limit * MIB, started=0.0), limit * MIB, ended) == []
 
@@ -97,7 +97,7 @@ def test_recorded_leaks_are_forecast_from_half_of_the_limit_on(leak: dict[str, A
 
 def test_a_leak_after_a_long_quiet_time_is_forecast() -> None:
     shape = series.leak(MIB, base=20 * MIB, after=1800)
-    given = [one for one in readings(shape, Noise(6)) if one[1] < LIMIT]
+    given = [reading for reading in readings(shape, Noise(6)) if reading[1] < LIMIT]
     ended = 1800 + 236 + LAST_SECONDS
     assert misses(given, forecasts(given), LIMIT, ended) == []
 
@@ -106,7 +106,7 @@ def test_a_leak_after_a_long_quiet_time_is_forecast() -> None:
 def test_a_leak_under_a_garbage_collector_is_forecast_by_its_lows(period: float, tooth: float) -> None:
     limit = 1024 * MIB
     shape = series.collected_leak(0.5 * MIB, period, tooth * MIB)
-    given = list(itertools.takewhile(lambda one: one[1] < 0.99 * limit, readings(shape, Noise(8))))
+    given = list(itertools.takewhile(lambda reading: reading[1] < 0.99 * limit, readings(shape, Noise(8))))
     ended = given[-1][0]
     late = [
         (eta, ended - at)

@@ -27,7 +27,7 @@ FLAT = ((8, 205.0, 40.0, 45.0), (16, 204.0, 80.0, 45.0))
 
 def test_the_knee_is_the_last_step_that_brought_more() -> None:
     found = find(steps_of(timeline(*RISING, *FLAT)))
-    assert [one.users for one in found.steps] == [1, 2, 4, 8, 16]
+    assert [step.users for step in found.steps] == [1, 2, 4, 8, 16]
     assert (found.at, found.by_generator) == (2, False)
     assert found.text == (
         "knee at 4 users: 200 requests a second, p95 21 ms; with 8 users: 205 requests a second, p95 40 ms"
@@ -49,7 +49,7 @@ def test_a_ramp_between_two_steps_is_no_step() -> None:
     line = timeline(*RISING)
     for name, values in line.items():
         values[26:26] = [3, 3] if name == "users" else [1.0, 1.0]
-    assert [one.users for one in steps_of(line)] == [1, 2, 4]
+    assert [step.users for step in steps_of(line)] == [1, 2, 4]
 
 
 @pytest.mark.parametrize("steps", [RISING, (*RISING, *FLAT), ()])

@@ -20,8 +20,8 @@ ROWS = (
 
 def times(*milliseconds: float) -> dict[str, int]:
     found: dict[str, int] = {}
-    for one in milliseconds:
-        index = str(math.ceil(math.log(one) / math.log(1.02)))
+    for millisecond in milliseconds:
+        index = str(math.ceil(math.log(millisecond) / math.log(1.02)))
         found[index] = found.get(index, 0) + 1
     return found
 

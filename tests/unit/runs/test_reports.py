@@ -162,7 +162,7 @@ def test_other_words_judge_it_otherwise_and_change_nothing(tmp_path: Path) -> No
 
 def test_a_run_shorter_than_a_look_at_the_containers_was_watched_all_the_same(tmp_path: Path) -> None:
     written(tmp_path, seconds=2)
-    before = replace(container(1), points=tuple(replace(one, at=after(-3)) for one in container(1).points[:1]))
+    before = replace(container(1), points=tuple(replace(point, at=after(-3)) for point in container(1).points[:1]))
     found = reports(tmp_path, past=Past(series=[before])).of(RUN)
     assert (found["verdict"], found["generators"]) == ("PASS", [])
     assert reports(tmp_path, past=Past(series=[replace(before, points=())])).of(RUN, ANEW)["verdict"] == "INVALID"
@@ -247,7 +247,7 @@ def test_a_baseline_is_compared_with(tmp_path: Path) -> None:
         one = {"method": "GET", "name": "/cart", "good": {"buckets": {str(index): 500}}, "failed": {"buckets": {}}}
         (tmp_path / run_id / "performance.json").write_text(json.dumps({**times, "endpoints": [one]}))
     found = reports(tmp_path).of(OTHER, Ask(baseline=RUN))["comparison"]
-    assert [(one["name"], one["figure"], one["is_worse"]) for one in found["changes"]] == [
+    assert [(change["name"], change["figure"], change["is_worse"]) for change in found["changes"]] == [
         ("/cart", "median", True),
         ("/cart", "p95", True),
     ]

@@ -80,7 +80,7 @@ def test_a_link_with_the_token_leaves_a_cookie_and_takes_it_out_of_the_address(s
 def test_its_word_is_of_its_own_containers_alone(sidecar: Sidecar) -> None:
     word = sidecar.word()
     assert (word.node, word.boot_id, word.reach) == ("node2", "boot", Reach(samples.NOW, took_ms=0.5))
-    assert [one.node for one in word.snapshot.containers] == ["node2"]
+    assert [container.node for container in word.snapshot.containers] == ["node2"]
     assert (word.snapshot.locust, word.snapshot.incidents, word.snapshot.logs) == (None, (), ())
 
 
@@ -90,7 +90,7 @@ def test_incidents_are_told_once_to_whoever_asks_with_the_mark(sidecar: Sidecar)
     sidecar.board.record([mine, replace(mine, id="of another node", node="node3")])
     answer = sidecar.ask("/api/node", f"mark={first.mark}")
     word = document.loads_as(NodeReport, answer.body, "word")
-    assert [one.id for one in word.incidents] == [mine.id]
+    assert [incident.id for incident in word.incidents] == [mine.id]
     assert (word.mark, word.complete) == (first.mark + 2, True)
     assert document.loads_as(NodeReport, sidecar.ask("/api/node", f"mark={word.mark}").body, "word").incidents == ()
     assert sidecar.ask("/api/node", "mark=x").status == 400

@@ -36,7 +36,7 @@ def engine(engine_server: PretendEngine) -> Iterator[DockerEngine]:
 def test_only_the_projects_containers_are_listed_in_one_request(
     engine: DockerEngine, engine_server: PretendEngine
 ) -> None:
-    assert [(one.service, one.health) for one in engine.containers()] == [
+    assert [(container.service, container.health) for container in engine.containers()] == [
         ("locust-master", "healthy"),
         ("locust-worker", "healthy"),
     ]
@@ -45,7 +45,7 @@ def test_only_the_projects_containers_are_listed_in_one_request(
 
 def test_a_watched_projects_containers_are_listed_too_each_with_its_project(engine_server: PretendEngine) -> None:
     with closing(DockerEngine(engine_server.url, "locust", watch_project="shop")) as engine:
-        assert [(one.project, one.service, one.image) for one in engine.containers()] == [
+        assert [(container.project, container.service, container.image) for container in engine.containers()] == [
             ("locust", "locust-master", "locust-master:1"),
             ("locust", "locust-worker", "locust-worker:1"),
             ("shop", "web", "web:1"),

@@ -29,7 +29,7 @@ def test_the_document_has_the_fields_that_others_rely_on() -> None:
     assert {"project", "stale", "interval_seconds", "run", "services", "containers", "locust", "locust_error", "host",
             "warnings", "logs", "verdict", "failures", "endpoints", "incidents", "blind",
             "watched", "node", "leads", "nodes"} <= made.keys()  # fmt: skip
-    worker = next(one for one in made["containers"] if one["service"] == "locust-worker")
+    worker = next(container for container in made["containers"] if container["service"] == "locust-worker")
     assert {"service", "index", "name", "id", "state", "health", "exit_code", "restarts", "started_at", "cpu_percent",
             "cpu_limit_percent", "throttled_percent", "memory_working_set_bytes", "memory_usage_bytes",
             "memory_limit_bytes", "memory_percent", "network_rx_bytes", "network_tx_bytes", "block_read_bytes",

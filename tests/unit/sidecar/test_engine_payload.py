@@ -114,7 +114,9 @@ def test_log_frames_of_both_streams_become_lines_in_order() -> None:
 
 
 def test_a_log_of_a_tty_has_no_frames() -> None:
-    assert [one.text for one in log_entries(b"2026-11-22T08:15:28Z a\r\n2026-11-22T08:15:29Z b\r\n", tty=True)] == [
+    assert [
+        log_entry.text for log_entry in log_entries(b"2026-11-22T08:15:28Z a\r\n2026-11-22T08:15:29Z b\r\n", tty=True)
+    ] == [
         "a",
         "b",
     ]
@@ -122,7 +124,7 @@ def test_a_log_of_a_tty_has_no_frames() -> None:
 
 def test_a_cut_frame_and_broken_bytes_do_not_stop_the_reading() -> None:
     body = framed(1, "2026-11-22T08:15:28Z good\n") + b"\x01\x00\x00\x00\x00\x00\x00\xff2026-11-22T08:15:29Z \xff\xfe"
-    assert [one.text for one in log_entries(body, tty=False)] == ["good", "\ufffd\ufffd"]
+    assert [log_entry.text for log_entry in log_entries(body, tty=False)] == ["good", "\ufffd\ufffd"]
 
 
 def test_a_log_line_keeps_its_text_but_not_its_escape_codes() -> None:

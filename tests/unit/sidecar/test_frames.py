@@ -53,7 +53,7 @@ def drawn(snapshot: Snapshot, width: int, height: int | None, trouble: str = "")
 def screen(where: ScreenName, width: int, height: int, **more: Any) -> str:
     """Draw one of the other screens, over the snapshot of a worker that has just died."""
     snapshot = samples.oom()
-    kill = next(one for one in snapshot.incidents if one.kind is IncidentKind.OOM_KILL)
+    kill = next(incident for incident in snapshot.incidents if incident.kind is IncidentKind.OOM_KILL)
     name = "locust-locust-master-1"
     state = ViewState(where=where, trail=(ScreenName.MAIN,), incident=kill.id, container=name, **more)
     log = ContainerLog(name, samples.LOGS * 6, samples.NOW)

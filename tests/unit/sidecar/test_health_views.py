@@ -46,7 +46,7 @@ def test_the_frame_says_what_is_down_first_and_nothing_when_nobody_asks() -> Non
 
 def test_prometheus_gets_up_and_time_of_each() -> None:
     families = own_families(SelfMetrics(NOW, cpu_seconds=0.0, memory_bytes=0), told(WELL, DOWN))
-    lines = [line for one in families if "endpoint" in one.name for line in one.lines]
+    lines = [line for family in families if "endpoint" in family.name for line in family.lines]
     assert lines == [
         'locust_kit_endpoint_up{endpoint="master"} 1',
         'locust_kit_endpoint_up{endpoint="target"} 0',
@@ -71,7 +71,10 @@ def test_the_command_prints_a_line_each_and_its_code_says_whether_all_answer(
     assert len(lines) == 1 + len(health)
     assert command.run(["--json"], {}) == code
     found = json.loads(capsys.readouterr().out)
-    assert (found["passed"], [one["name"] for one in found["endpoints"]]) == (code == 0, [one.name for one in health])
+    assert (found["passed"], [endpoint["name"] for endpoint in found["endpoints"]]) == (
+        code == 0,
+        [one.name for one in health],
+    )
 
 
 def test_a_sidecar_that_asks_nobody_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,7 +136,7 @@ def test_incidents_are_one_line_each_newest_last(kit: Kit) -> None:
 
 def test_json_is_the_document_as_it_came(kit: Kit) -> None:
     found = json.loads(kit("--json"))
-    assert [one["id"] for one in found["incidents"]] == ["f" * 16, ID]
+    assert [incident["id"] for incident in found["incidents"]] == ["f" * 16, ID]
     assert found["schema_version"] == 1
 
 

@@ -81,7 +81,7 @@ def test_another_order_begins_in_its_own_direction() -> None:
 def test_every_order_keeps_every_container(sort: str, reverse: bool) -> None:  # noqa: FBT001  # pytest passes it so
     snapshot = samples.watched()
     own, watched = ordered(snapshot, sort, reverse=reverse)
-    assert sorted(one.name for one in [*own, *watched]) == sorted(one.name for one in snapshot.containers)
+    assert sorted(one.name for one in [*own, *watched]) == sorted(container.name for container in snapshot.containers)
     assert {one.project for one in watched} == {"shop"}
 
 
@@ -129,7 +129,7 @@ def test_enter_opens_the_log_of_the_selected_container_and_escape_leads_back() -
 def test_from_the_incidents_to_one_to_its_containers_log_and_all_the_way_back() -> None:
     state = after("i", "enter")
     assert state.where is ScreenName.INCIDENT
-    kill = next(one for one in samples.oom().incidents if one.kind is IncidentKind.OOM_KILL)
+    kill = next(incident for incident in samples.oom().incidents if incident.kind is IncidentKind.OOM_KILL)
     assert state.incident == kill.id
     state = after("l", state=state)
     assert (state.where, state.container) == (ScreenName.LOG, kill.container)

@@ -37,7 +37,7 @@ class PretendReader:
         return self._answer(f"logs {container} {limit}", (LogLine(samples.NOW, "s", container, "said"),))
 
     def incident(self, incident_id: str) -> Incident:
-        found = next(one for one in self.held.incidents if one.id == incident_id)
+        found = next(incident for incident in self.held.incidents if incident.id == incident_id)
         return self._answer(f"incident {incident_id}", replace(found, note="the whole record"))
 
     def _answer(self, asked: str, answer: T) -> T:
@@ -85,7 +85,7 @@ def shown(reader: PretendReader, *batches: Sequence[str] | None) -> list[str]:
 def test_a_key_is_answered_without_waiting_for_the_refresh() -> None:
     reader = PretendReader(samples.oom())
     screens = shown(reader, ("?",), ("esc",))
-    assert [" · help" in one.splitlines()[0] for one in screens] == [False, True, False]
+    assert [" · help" in screen.splitlines()[0] for screen in screens] == [False, True, False]
     assert reader.asked == []
 
 
@@ -107,7 +107,7 @@ def test_a_log_that_cannot_be_read_says_why_and_keeps_what_it_had() -> None:
     reader.trouble = "connection refused"
     feed.follow(state, samples.NOW, again=True)
     assert feed.log is not None
-    assert [one.text for one in feed.log.lines] == ["said"]
+    assert [line.text for line in feed.log.lines] == ["said"]
     assert "connection refused" in feed.log.trouble
 
 
@@ -155,7 +155,7 @@ def test_paused_nothing_moves_and_what_is_missed_is_counted() -> None:
 
 def test_an_incident_is_read_whole_once_and_again_when_it_has_changed() -> None:
     reader = PretendReader(samples.oom())
-    kill = next(one for one in reader.held.incidents if one.kind is IncidentKind.OOM_KILL)
+    kill = next(incident for incident in reader.held.incidents if incident.kind is IncidentKind.OOM_KILL)
     feed, state = feed_of(reader), ViewState(where=ScreenName.INCIDENT, incident=kill.id)
     for _ in range(3):
         feed.follow(state, samples.NOW, again=True)

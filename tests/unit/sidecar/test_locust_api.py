@@ -383,7 +383,7 @@ def test_the_plugins_labels_and_groups_are_read() -> None:
     first = plugin.failures[0]
     assert (first.text, first.occurrences) == ("server_error 503: busy <n>", 7)
     assert first.last_seen == datetime(2026, 11, 22, 15, 4, 9, tzinfo=UTC)
-    assert [one.occurrences for one in plugin.failures] == [7, 0]
+    assert [failure.occurrences for failure in plugin.failures] == [7, 0]
 
 
 @pytest.mark.parametrize(

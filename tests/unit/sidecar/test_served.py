@@ -106,7 +106,7 @@ def test_the_snapshot_is_served_as_json(sidecar: Sidecar) -> None:
     assert headers["content-type"] == "application/json"
     value = json.loads(body)
     assert value["project"] == PROJECT
-    assert [one["service"] for one in value["containers"]] == ["locust-master", "locust-worker"]
+    assert [container["service"] for container in value["containers"]] == ["locust-master", "locust-worker"]
     assert value["stale"] is False
 
 

@@ -80,7 +80,7 @@ def test_a_condition_that_goes_on_does_not_age() -> None:
 def test_an_older_error_has_its_place_before_newer_infos() -> None:
     infos = [ago(number, severity=Severity.INFO) for number in range(1, 20)]
     lines = shown(*infos, ago(900, severity=Severity.ERROR), room=4)
-    assert [one[0] for one in lines[:3]] == ["·", "·", "✗"]
+    assert [line[0] for line in lines[:3]] == ["·", "·", "✗"]
     assert lines[3] == "  … 17 more: 17 infos"
 
 

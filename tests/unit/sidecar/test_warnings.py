@@ -23,7 +23,7 @@ def known(*containers: Container, **changes: Any) -> Known:
 
 
 def texts(situation: Known) -> list[str]:
-    return [f"{one.severity}: {one.text}" for one in warnings(situation)]
+    return [f"{warning.severity}: {warning.text}" for warning in warnings(situation)]
 
 
 def test_a_healthy_stack_has_no_warning() -> None:

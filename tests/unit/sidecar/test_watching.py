@@ -147,7 +147,7 @@ def test_a_round_lists_once_and_reads_each_running_container_once(rig: Rig) -> N
     rig.engine.asked.clear()
     snapshot = rig.round()
     assert rig.engine.asked == {"list": 1, "stats": 2}
-    assert [one.service for one in snapshot.containers] == ["locust-master", "locust-worker"]
+    assert [container.service for container in snapshot.containers] == ["locust-master", "locust-worker"]
 
 
 def test_the_second_round_knows_the_processor_share(rig: Rig) -> None:
@@ -227,7 +227,7 @@ def test_an_exited_container_has_no_figures(rig: Rig) -> None:
 def test_a_container_that_was_removed_is_forgotten(rig: Rig) -> None:
     rig.round()
     del rig.engine.fleet[0]
-    assert [one.service for one in rig.round().containers] == ["locust-master"]
+    assert [container.service for container in rig.round().containers] == ["locust-master"]
 
 
 def test_without_the_engine_the_last_containers_stay_and_are_called_stale(rig: Rig) -> None:
@@ -290,7 +290,7 @@ def test_incidents_recorded_between_two_rounds_reach_the_snapshot() -> None:
     shown = board.current()
     assert first is not None
     assert shown is not None
-    assert (len(first.incidents), [one.id for one in shown.incidents]) == (0, [kill.id])
+    assert (len(first.incidents), [incident.id for incident in shown.incidents]) == (0, [kill.id])
     assert shown.incidents[0].evidence == ()
     assert board.current() is shown
 

@@ -72,7 +72,7 @@ class Rig:
 
     def _publish(self, incidents: Sequence[Incident]) -> None:
         reader = LedgerReader(self.folder)
-        self.on_disk_when_published += [same(reader.incident(one.id), one) for one in incidents]
+        self.on_disk_when_published += [same(reader.incident(incident.id), incident) for incident in incidents]
         self.published += incidents
 
     def again(self) -> None:
@@ -112,7 +112,11 @@ def kill(rig: Rig) -> DockerEvent:
     event = DockerEvent(time.time_ns(), "oom", ID, OWNER, raw="x" * 10_000)
     rig.recorder.put(event)
     rig.recorder.put(reading(1))
-    until(lambda: any(one.kind is IncidentKind.OOM_KILL and one.count for one in rig.recorder.known().incidents))
+    until(
+        lambda: any(
+            incident.kind is IncidentKind.OOM_KILL and incident.count for incident in rig.recorder.known().incidents
+        )
+    )
     return event
 
 
@@ -129,7 +133,9 @@ def test_an_event_told_twice_counts_once(rig: Rig) -> None:
     rig.recorder.put(event)
     rig.recorder.put(event)
     rig.recorder.stop()
-    (incident,) = [one for one in LedgerReader(rig.folder).incidents() if one.kind is IncidentKind.OOM_KILL]
+    (incident,) = [
+        incident for incident in LedgerReader(rig.folder).incidents() if incident.kind is IncidentKind.OOM_KILL
+    ]
     assert (incident.count, incident.raw_events) == (1, 1)
 
 
@@ -139,13 +145,15 @@ def test_an_event_told_again_after_a_restart_counts_once(rig: Rig) -> None:
     rig.recorder.put(event)
     rig.recorder.put(reading(1))
     rig.recorder.stop()
-    (incident,) = [one for one in LedgerReader(rig.folder).incidents() if one.kind is IncidentKind.OOM_KILL]
+    (incident,) = [
+        incident for incident in LedgerReader(rig.folder).incidents() if incident.kind is IncidentKind.OOM_KILL
+    ]
     assert (incident.count, incident.raw_events) == (1, 1)
 
 
 def test_events_are_kept_short_in_the_journal(rig: Rig) -> None:
     kill(rig)
-    (event,) = [one for one in LedgerReader(rig.folder).events(ID) if one.action == "oom"]
+    (event,) = [event for event in LedgerReader(rig.folder).events(ID) if event.action == "oom"]
     assert len(event.raw) == 4096
 
 
@@ -161,7 +169,9 @@ def test_while_the_disk_refuses_nothing_is_shown_and_nothing_is_lost(rig: Rig) -
     rig.ledger.refusing = False
     until(lambda: bool(rig.published))
     rig.recorder.stop()
-    (incident,) = [one for one in LedgerReader(rig.folder).incidents() if one.kind is IncidentKind.OOM_KILL]
+    (incident,) = [
+        incident for incident in LedgerReader(rig.folder).incidents() if incident.kind is IncidentKind.OOM_KILL
+    ]
     assert (incident.count, incident.raw_events) == (1, 1)
     assert [event.action for event in LedgerReader(rig.folder).events(ID)] == ["start", "oom"]
     assert rig.recorder.known().trouble == ""

@@ -90,8 +90,8 @@ def over_time(
         *_head(title, lanes, unit),
         *_grid(frame),
         *_spans(frame, marks),
-        *_stacked(frame, at, [one for one in lanes if one.is_stacked]),
-        *(line for one in lanes if not one.is_stacked for line in _lines(frame, at, one)),
+        *_stacked(frame, at, [lane for lane in lanes if lane.is_stacked]),
+        *(line for lane in lanes if not lane.is_stacked for line in _lines(frame, at, lane)),
         *_limit(frame, limit),
         *_marks(frame, marks),
     ]
@@ -138,8 +138,8 @@ def short(value: float) -> str:
 
 
 def _highest(lanes: Sequence[ChartSeries]) -> float:
-    lines = [value for one in lanes if not one.is_stacked for value in one.values if value is not None]
-    stacked = [one.values for one in lanes if one.is_stacked]
+    lines = [value for lane in lanes if not lane.is_stacked for value in lane.values if value is not None]
+    stacked = [lane.values for lane in lanes if lane.is_stacked]
     sums = [sum(value or 0 for value in column) for column in zip(*stacked, strict=True)]
     return max([0.0, *lines, *sums])
 
@@ -147,10 +147,10 @@ def _highest(lanes: Sequence[ChartSeries]) -> float:
 def _head(title: str, lanes: Sequence[ChartSeries], unit: str) -> Iterator[Shape]:
     yield TextLabel(0, 14, title + (f", {unit}" if unit else ""), Role.INK, size=14, is_bold=True)
     x = _LEFT
-    for one in lanes:
-        yield Box(x, _TITLE + 5, 12, 8, one.role)
-        yield TextLabel(x + 17, _TITLE + 13, one.name)
-        x += 17 + _LETTER * len(one.name) + 18
+    for lane in lanes:
+        yield Box(x, _TITLE + 5, 12, 8, lane.role)
+        yield TextLabel(x + 17, _TITLE + 13, lane.name)
+        x += 17 + _LETTER * len(lane.name) + 18
 
 
 def _grid(frame: Frame) -> Iterator[Shape]:
@@ -207,11 +207,11 @@ def _limit(frame: Frame, limit: tuple[float, str] | None) -> Iterator[Shape]:
 
 
 def _spans(frame: Frame, marks: Sequence[ChartMark]) -> Iterator[Shape]:
-    for one in marks:
-        if one.until is not None and one.until > one.seconds:
-            x = frame.x(max(0.0, one.seconds))
-            width = frame.x(min(one.until, frame.seconds)) - x
-            yield Box(x, frame.top, width, frame.height, one.role, one.text, 0.12)
+    for mark in marks:
+        if mark.until is not None and mark.until > mark.seconds:
+            x = frame.x(max(0.0, mark.seconds))
+            width = frame.x(min(mark.until, frame.seconds)) - x
+            yield Box(x, frame.top, width, frame.height, mark.role, mark.text, 0.12)
 
 
 def _marks(frame: Frame, marks: Sequence[ChartMark]) -> Iterator[Shape]:
@@ -228,10 +228,10 @@ def _marks(frame: Frame, marks: Sequence[ChartMark]) -> Iterator[Shape]:
 
 def _in_words(lanes: Sequence[ChartSeries], unit: str, marks: Sequence[ChartMark]) -> str:
     told = []
-    for one in lanes:
-        known = [value for value in one.values if value is not None]
+    for lane in lanes:
+        known = [value for value in lane.values if value is not None]
         if known:
-            told.append(f"{one.name} from {min(known):g} to {max(known):g}{f' {unit}' if unit else ''}")
+            told.append(f"{lane.name} from {min(known):g} to {max(known):g}{f' {unit}' if unit else ''}")
     if marks:
         told.append(f"{len(marks)} incident{'' if len(marks) == 1 else 's'} marked")
     return "; ".join(told) or "no values"

@@ -117,9 +117,9 @@ def test_the_examples_of_a_group_are_the_first_and_the_latest_three_at_any_rate(
     for number in range(200):
         fail(counted, f"order {number}", response=Response(503, f"body {number}".encode(), {"X-Number": str(number)}))
     examples = [record_of(row[5]) for row in counted.report()["examples"]]
-    assert [one.message for one in examples] == [f"order {number}" for number in (0, 197, 198, 199)]
-    assert [one.body for one in examples] == [f"body {number}" for number in (0, 197, 198, 199)]
-    assert [one.headers["X-Number"] for one in examples] == ["0", "197", "198", "199"]
+    assert [example.message for example in examples] == [f"order {number}" for number in (0, 197, 198, 199)]
+    assert [example.body for example in examples] == [f"body {number}" for number in (0, 197, 198, 199)]
+    assert [example.headers["X-Number"] for example in examples] == ["0", "197", "198", "199"]
 
 
 def test_of_very_many_groups_the_first_and_the_latest_are_kept() -> None:

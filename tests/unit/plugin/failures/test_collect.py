@@ -29,8 +29,8 @@ def record(at: float = 1000.0, **changed: Any) -> Record:
 def report(*groups: list[Any], rows: tuple[Record, ...] = (), examples: tuple[Record, ...] = ()) -> dict[str, Any]:
     return {
         "groups": list(groups),
-        "rows": [wire(one) for one in rows],
-        "examples": [[*KEY, wire(one)] for one in examples],
+        "rows": [wire(row) for row in rows],
+        "examples": [[*KEY, wire(example)] for example in examples],
     }
 
 
@@ -54,7 +54,7 @@ def test_the_first_and_the_latest_three_of_a_group_are_its_examples() -> None:
     found = Collection()
     found.take("w", report([*KEY, 6, 1.0, 6.0], examples=tuple(record(float(at)) for at in range(1, 7))))
     (document,) = summary.document("run", found, 10)["groups"]
-    assert [one["at"][17:19] for one in document["examples"]] == ["01", "04", "05", "06"]
+    assert [example["at"][17:19] for example in document["examples"]] == ["01", "04", "05", "06"]
 
 
 def test_the_latest_are_so_by_their_time_whichever_worker_reports_last() -> None:
@@ -63,7 +63,7 @@ def test_the_latest_are_so_by_their_time_whichever_worker_reports_last() -> None
     found.take("w2", report([*KEY, 4, 1.0, 6.0], examples=tuple(record(float(at)) for at in (1, 4, 5, 6))))
     ((key, group),) = found.groups.items()
     document = group.document(key, 8)
-    assert [(one["at"][17:19], one["worker"]) for one in document["examples"]] == [
+    assert [(example["at"][17:19], example["worker"]) for example in document["examples"]] == [
         ("01", "w2"), ("07", "w1"), ("08", "w1"), ("09", "w1")
     ]  # fmt: skip
 
@@ -99,7 +99,7 @@ def test_rows_reach_both_files_and_are_only_ever_added(tmp_path: Path) -> None:
     files.append(tmp_path, [record()])
     files.append(tmp_path, [record(represents=2.5, context={"cart": "7"})])
     lines = [json.loads(line) for line in (tmp_path / files.ROWS).read_text().splitlines()]
-    assert [one.get("represents", 1) for one in lines] == [1, 2.5]
+    assert [line.get("represents", 1) for line in lines] == [1, 2.5]
     assert lines[1]["context"] == {"cart": "7"}
     assert lines[0]["class"] == "server_error"
     with (tmp_path / files.TABLE).open() as file:

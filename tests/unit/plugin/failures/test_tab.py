@@ -94,7 +94,7 @@ def test_too_many_failures_right_now_are_said_on_top(account: Account) -> None:
 def test_the_tabs_of_others_stay_and_columns_fit_the_rows(account: Account) -> None:
     web_ui = WebUi()
     app_of(web_ui, account)
-    assert [one["key"] for one in web_ui.template_args["extended_tabs"]] == ["mine", tab.KEY]
+    assert [extended_tab["key"] for extended_tab in web_ui.template_args["extended_tabs"]] == ["mine", tab.KEY]
     (table,) = web_ui.template_args["extended_tables"]
     assert [one["key"] for one in table["structure"]] == list(tab.rows(account.collection)[0])
 
