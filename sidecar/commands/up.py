@@ -114,9 +114,9 @@ def prepare(settings: Settings, engine: HostEngine, environ: Mapping[str, str], 
     decided = Decided(inputs=inputs, locust_image=locust_image)
     checked = check_in_image(settings, engine, locust_image, say)
     goal = decide_target(settings, checked)
-    if goal.mock and "mock-goal" not in wanted:
-        with say.step("images", "building the mock goal"):
-            build(settings, engine, decided, ["mock-goal"], environ, say)
+    if goal.mock and "mock-target" not in wanted:
+        with say.step("images", "building the mock target"):
+            build(settings, engine, decided, ["mock-target"], environ, say)
     proxy = images.IMAGES["docker-proxy"]
     about = engine.image(proxy.name) or {}
     user = proxy_user.find(
