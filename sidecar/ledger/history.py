@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -20,13 +20,13 @@ from sidecar.ledger.pending import MOST_BYTES, Dropped, Pending, RoundSamples
 from sidecar.ledger.retention import Retention
 from sidecar.ledger.rings import DEPTH, Rings
 from sidecar.model.logs import LogCursor, StoredLine
-from sidecar.model.records import HealthMinute, Recent, RecordedSeries, RunPoint, Sample
+from sidecar.model.records import HealthMinute, Recent, RunPoint, Sample
 
 _log = logging.getLogger(__name__)
 
 
-class History:
-    """Takes figures and lines from any thread and keeps them; gives them back as series, lines and evidence.
+class History(HistoryReader):
+    """Takes figures and lines from any thread and keeps them, and is the reader of what is kept.
 
     Args:
         folder: where the ledger is.
@@ -53,7 +53,7 @@ class History:
         writer = _readable(HistoryWriter(folder, clock, kept), partial(_reopened, folder, clock, kept))
         self._pending = Pending(most_waiting_bytes)
         self._thread = HistoryThread(writer, partial(_reopened, folder, clock, kept), self._pending, monotonic)
-        self._reader = HistoryReader(folder)
+        super().__init__(folder)
         self._rings = Rings()
         self._earlier = writer.container_ids()
         self._cursors = writer.cursors()
@@ -80,7 +80,7 @@ class History:
     def close(self) -> None:
         """Write what waits, if that can be done at once, and let go of the file."""
         self._thread.close()
-        self._reader.close()
+        super().close()
 
     def flush(self, timeout_seconds: float) -> bool:
         """Wait until all that was added so far is written; False when that took too long."""
@@ -123,43 +123,11 @@ class History:
         if container_id not in self._earlier or (len(found.samples) >= enough and len(found.lines) >= enough):
             return found
         try:
-            kept = self._reader.recent(container_id, before, most)
+            kept = super().recent(container_id, before, most)
         except LedgerError as error:
             _log.warning("%s", error.line())
             return found
         return _joined(kept, found, most)
-
-    def series(
-        self,
-        *,
-        since: datetime,
-        until: datetime,
-        points: int,
-        containers: Collection[str] | None = None,
-        project: str | None = None,
-    ) -> list[RecordedSeries]:
-        """See HistoryReader.series."""
-        return self._reader.series(since=since, until=until, points=points, containers=containers, project=project)
-
-    def health(self, *, since: datetime, until: datetime, limit: int = 10_000) -> list[HealthMinute]:
-        """See HistoryReader.health."""
-        return self._reader.health(since=since, until=until, limit=limit)
-
-    def run_series(self, *, since: datetime, until: datetime, points: int) -> list[RunPoint]:
-        """See HistoryReader.run_series."""
-        return self._reader.run_series(since=since, until=until, points=points)
-
-    def search(
-        self,
-        text: str = "",
-        *,
-        container: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        limit: int = 200,
-    ) -> list[StoredLine]:
-        """See HistoryReader.search."""
-        return self._reader.search(text, container=container, since=since, until=until, limit=limit)
 
 
 def _readable(writer: HistoryWriter, reopened: Callable[[str], HistoryWriter]) -> HistoryWriter:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
@@ -18,7 +16,7 @@ from sidecar.ledger.schema import HISTORY
 from sidecar.model.incident import MemorySample
 from sidecar.model.logs import StoredLine
 from sidecar.model.observation import LogEntry
-from sidecar.model.records import HealthMinute, Recent, RecordedSeries, RunPoint, SeriesPoint
+from sidecar.model.records import HealthMinute, LogQuery, Recent, RecordedSeries, RunPoint, SeriesPoint
 
 _EVER_NS = 2**63 - 1
 _LONGEST_PATTERN = 50_000  # bytes; SQLite refuses a longer one
@@ -39,7 +37,6 @@ _SERIES = f"""
         FROM averages WHERE at_ms > :since - {SLOT_MS} AND at_ms < :until
     ) JOIN containers c USING (ref)
     WHERE (:project IS NULL OR c.project = :project)
-      AND (:ids IS NULL OR c.container_id IN (SELECT value FROM json_each(:ids)))
     GROUP BY ref, (at_ms - :since) * :points / (:until - :since)
     ORDER BY c.service, c.number, c.name, ref, MIN(at_ms)"""  # noqa: S608 a constant of ours
 _RUN_SERIES = f"""
@@ -67,6 +64,7 @@ _MEMORY = """SELECT at_ms, working_set, usage FROM samples JOIN containers USING
 _MEMORY_SPAN_MS = 600_000
 _HEALTH = """SELECT at_ms, name, url, checks, passed, total_ms, most_ms, error FROM health
     WHERE at_ms >= :since AND at_ms < :until ORDER BY at_ms DESC LIMIT :limit"""
+_ALL_LINES = LogQuery()
 
 
 class HistoryReader:
@@ -83,73 +81,45 @@ class HistoryReader:
         """Let go of the file."""
         self._readers.close()
 
-    def series(
-        self,
-        *,
-        since: datetime,
-        until: datetime,
-        points: int,
-        containers: Collection[str] | None = None,
-        project: str | None = None,
-    ) -> list[RecordedSeries]:
+    def series(self, since: datetime, until: datetime, points: int, project: str | None = None) -> list[RecordedSeries]:
         """Return the figures of each container over [since, until), in at most so many steps of one length.
 
         Args:
             since: start of the span, within it.
             until: end of the span, no longer within it.
             points: into how many steps the span is divided.
-            containers: only of these, by full id; None: of all.
             project: only of this Compose project; None: of all.
         """
-        asked = _span(since, until, points) | {
-            "project": project,
-            "ids": None if containers is None else json.dumps(list(containers)),
-        }
-        rows = self._readers.rows(_SERIES, asked)
+        rows = self._readers.rows(_SERIES, _span(since, until, points) | {"project": project})
         by_container = groupby(rows, key=itemgetter(0, 1, 2, 3, 4))
         return [_series(who, tuple(map(_point, of_one))) for who, of_one in by_container]
 
-    def run_series(self, *, since: datetime, until: datetime, points: int) -> list[RunPoint]:
+    def run_series(self, since: datetime, until: datetime, points: int) -> list[RunPoint]:
         """Return the run's figures over [since, until), in at most so many steps of one length."""
         rows = self._readers.rows(_RUN_SERIES, _span(since, until, points))
         return [RunPoint(from_millis(row[0]), *row[1:]) for row in rows]
 
-    def health(self, *, since: datetime, until: datetime, limit: int = 10_000) -> list[HealthMinute]:
+    def health(self, since: datetime, until: datetime, limit: int = 10_000) -> list[HealthMinute]:
         """Return the minutes of asking over [since, until), newest first."""
         asked = {"since": millis(since), "until": millis(until), "limit": limit}
         return [HealthMinute(from_millis(row[0]), *row[1:]) for row in self._readers.rows(_HEALTH, asked)]
 
-    def search(
-        self,
-        text: str = "",
-        *,
-        container: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        limit: int = 200,
-    ) -> list[StoredLine]:
-        """Return the lines that hold this text (as it stands; ASCII letters in either case), newest first.
-
-        Args:
-            text: what to look for; "" finds all lines.
-            container: a container's name, a service, or a container's id or the start of it; None: all.
-            since: from this moment on.
-            until: up to this moment.
-            limit: at most so many.
-        """
+    def search(self, query: LogQuery = _ALL_LINES) -> list[StoredLine]:
+        """Return the log lines that a query is about, newest first."""
         asked: dict[str, object] = {
-            "pattern": _pattern(text) if text else None,
-            "since": 0 if since is None else nanos(since),
-            "until": _EVER_NS if until is None else nanos(until) + 999,  # a line may be younger by less than 1 µs
-            "limit": limit,
+            "pattern": _pattern(query.text) if query.text else None,
+            "since": 0 if query.since is None else nanos(query.since),
+            "until": _EVER_NS if query.until is None else nanos(query.until) + 999,  # a line may be younger by < 1 µs
+            "limit": query.limit,
         }
         if len(str(asked["pattern"]).encode()) > _LONGEST_PATTERN:
             return []  # no line is that long
-        if container is None:
+        if query.container is None:
             return [StoredLine(*row[:7]) for row in self._readers.rows(_LINES, asked)]
-        rows = [row for ref in self._refs(container) for row in self._readers.rows(_LINES_OF_ONE, asked | {"ref": ref})]
+        refs = self._refs(query.container)
+        rows = [row for ref in refs for row in self._readers.rows(_LINES_OF_ONE, asked | {"ref": ref})]
         rows.sort(key=itemgetter(0, 7), reverse=True)
-        return [StoredLine(*row[:7]) for row in rows[:limit]]
+        return [StoredLine(*row[:7]) for row in rows[: query.limit]]
 
     def recent(self, container_id: str, before: datetime, most: int) -> Recent:
         """Return the last of this container up to that moment, oldest first, at most so many of each.
@@ -159,7 +129,7 @@ class HistoryReader:
         at = millis(before)
         asked = {"id": container_id, "before": at, "since": at - _MEMORY_SPAN_MS, "limit": most}
         memory = self._readers.rows(_MEMORY, asked)
-        lines = self.search(container=container_id, until=before, limit=most)
+        lines = self.search(LogQuery(container=container_id, until=before, limit=most))
         return Recent(
             tuple(MemorySample(from_millis(at_ms), held, usage) for at_ms, held, usage in reversed(memory)),
             tuple(LogEntry(from_nanos(line.ns), shortened(line.text)) for line in reversed(lines)),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
-from datetime import datetime
 from pathlib import Path
 
 from sidecar.ledger.connections import Readers
@@ -12,6 +10,7 @@ from sidecar.ledger.moments import micros
 from sidecar.ledger.rows import EVENT_COLUMNS, event_of, incidents_of
 from sidecar.ledger.schema import LEDGER
 from sidecar.model.incident import Incident, IncidentKind
+from sidecar.model.records import IncidentQuery
 from sidecar.model.signal import DockerEvent
 
 _INCIDENTS = """SELECT document FROM incidents
@@ -25,6 +24,7 @@ _OLDEST_FIRST = "ORDER BY at_us, id LIMIT :limit"
 _EVENTS = f"SELECT {EVENT_COLUMNS} FROM events WHERE container_id = :id ORDER BY ns DESC, action LIMIT :limit"  # noqa: S608
 _OOM_KILLS = """SELECT container_id, SUM(count) FROM incidents
     WHERE kind = :kind AND container_id IS NOT NULL GROUP BY container_id"""
+_EVERYTHING = IncidentQuery()
 
 
 class LedgerReader:
@@ -41,37 +41,18 @@ class LedgerReader:
         """Let go of the file."""
         self._readers.close()
 
-    def incidents(
-        self,
-        *,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        kinds: Collection[IncidentKind] | None = None,
-        project: str | None = None,
-        limit: int = 200,
-        newest_first: bool = True,
-        helpers: bool = False,
-    ) -> list[Incident]:
-        """Return the incidents that touch the span: begun by `until`, and not over before `since`.
-
-        Args:
-            since: start of the span; None: from ever.
-            until: end of the span; None: up to now.
-            kinds: only of these kinds; None or none: all.
-            project: only of this Compose project; None: all, and those of no project.
-            limit: at most so many.
-            newest_first: which end of the list the limit takes, and the order.
-            helpers: also what happened to the kit's own probes.
-        """
+    def incidents(self, query: IncidentQuery = _EVERYTHING) -> list[Incident]:
+        """Return the incidents that a query is about."""
         asked = {
-            "since": None if since is None else micros(since),
-            "until": None if until is None else micros(until),
-            "kinds": json.dumps(list(kinds)) if kinds else None,
-            "project": project,
-            "limit": limit,
-            "helpers": helpers,
+            "since": None if query.since is None else micros(query.since),
+            "until": None if query.until is None else micros(query.until),
+            "kinds": json.dumps(query.kinds) if query.kinds else None,
+            "project": query.project,
+            "limit": query.limit,
+            "helpers": query.helpers,
         }
-        return incidents_of(self._readers.rows(_INCIDENTS + (_NEWEST_FIRST if newest_first else _OLDEST_FIRST), asked))
+        order = _NEWEST_FIRST if query.newest_first else _OLDEST_FIRST
+        return incidents_of(self._readers.rows(_INCIDENTS + order, asked))
 
     def incident(self, incident_id: str) -> Incident | None:
         """Return one incident with all of its evidence, or None when there is none of this id."""

@@ -1,13 +1,59 @@
-"""What history keeps and gives back: figures of containers, figures of the run. Log lines are in model.logs."""
+"""What the ledger keeps and gives back: figures of containers, figures of the run, and the questions put to it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from sidecar.model.incident import MemorySample
+from sidecar.model.incident import IncidentKind, MemorySample
 from sidecar.model.observation import LogEntry
 from sidecar.model.snapshot import Container, Snapshot
+
+DEFAULT_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentQuery:
+    """Which incidents are asked for: those that touch the span (begun by `until`, not over before `since`).
+
+    Attributes:
+        since: start of the span; None: from ever.
+        until: end of the span; None: up to now.
+        kinds: only of these kinds; empty: all.
+        project: only of this Compose project; None: all, and those of no project.
+        limit: at most so many.
+        helpers: also what happened to the kit's own probes (the self-test's victims).
+        newest_first: which end of the list the limit takes, and the order.
+
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    kinds: tuple[IncidentKind, ...] = ()
+    project: str | None = None
+    limit: int = DEFAULT_LIMIT
+    helpers: bool = False
+    newest_first: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class LogQuery:
+    """Which log lines are asked for, newest first, at most `limit`.
+
+    Attributes:
+        text: what to look for as it stands, ASCII letters in either case; "" finds all lines.
+        container: a container's name, a service, or a container's id or the start of it; None: all.
+        since: from this moment on.
+        until: up to this moment.
+        limit: at most so many.
+
+    """
+
+    text: str = ""
+    container: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int = DEFAULT_LIMIT
 
 
 @dataclass(frozen=True, slots=True)

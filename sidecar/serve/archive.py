@@ -6,17 +6,14 @@ Protocols, so that the routes can be tested without SQLite, and so that the ledg
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from sidecar.model.incident import Incident, IncidentKind
+from sidecar.model.incident import Incident
 from sidecar.model.logs import StoredLine
-from sidecar.model.records import RecordedSeries, RunPoint
+from sidecar.model.records import IncidentQuery, LogQuery, RecordedSeries, RunPoint
 from sidecar.model.snapshot import Blind, Snapshot
 from sidecar.monitor.feed import Upserts
-
-DEFAULT_LIMIT = 200
 
 
 class BoardView(Protocol):
@@ -40,36 +37,6 @@ class BoardView(Protocol):
 
     def incidents_since(self, mark: int | None) -> Upserts:
         """Return what was committed after `mark`; None asks for today's mark alone, with no incidents."""
-
-
-@dataclass(frozen=True, slots=True)
-class IncidentQuery:
-    """Which incidents are asked for: those that touch the span, newest first, at most `limit`.
-
-    Without kinds or a project, all of them. `helpers` adds those of the kit's own probes (the self-test's victims).
-    """
-
-    since: datetime | None = None
-    until: datetime | None = None
-    kinds: tuple[IncidentKind, ...] = ()
-    project: str | None = None
-    limit: int = DEFAULT_LIMIT
-    helpers: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class LogQuery:
-    """Which kept log lines are asked for, newest first, at most `limit`.
-
-    `text` is looked for as it stands, in any case; "" finds all. `container` is a container's name, its id or the start
-    of it, or a service.
-    """
-
-    text: str = ""
-    container: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    limit: int = DEFAULT_LIMIT
 
 
 class Archive(Protocol):

@@ -21,7 +21,6 @@ from sidecar.monitor.fleet import READERS
 from sidecar.monitor.loop import watch
 from sidecar.serve.app import make_app
 from sidecar.serve.cluster import ClusterAuth
-from sidecar.serve.past import LedgerArchive
 from sidecar.serve.sidecar import Sidecar, now
 from sidecar.settings.monitor import WatchSettings
 from sidecar.views.metrics import metrics_text
@@ -47,7 +46,6 @@ async def _serve(settings: WatchSettings, pool: ThreadPoolExecutor) -> int:
 
     sidecar = Sidecar(settings, pool, publish)
     board = Board(now, sidecar.recorded)
-    past = LedgerArchive(sidecar.reader, sidecar.history)
 
     def metrics(snapshot: Snapshot | None, legacy: bool) -> str:  # noqa: FBT001 -- the routes' own form of call
         return metrics_text(sidecar.series().rows(), snapshot, sidecar.own(), legacy=legacy)
@@ -77,7 +75,7 @@ async def _serve(settings: WatchSettings, pool: ThreadPoolExecutor) -> int:
             board,
             stopping,
             lifespan,
-            archive=past,
+            archive=sidecar.archive,
             metrics=metrics,
             clock=now,
             troubles=sidecar.health,

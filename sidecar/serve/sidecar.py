@@ -27,6 +27,7 @@ from sidecar.incidents.blindness import blind_seconds
 from sidecar.incidents.book import IncidentReducer
 from sidecar.incidents.conditions.conditions import Conditions
 from sidecar.incidents.lives import SECOND
+from sidecar.ledger.archive import LedgerArchive
 from sidecar.ledger.database import file_bytes
 from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.reader import LedgerReader
@@ -37,6 +38,7 @@ from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.web import Credentials
 from sidecar.model.incident import Incident, IncidentKind
 from sidecar.model.own import SelfMetrics
+from sidecar.model.records import IncidentQuery
 from sidecar.model.signal import DockerEvent, Noted, OwnerLearned, Signal, Unreadable
 from sidecar.model.snapshot import VerdictSoFar
 from sidecar.monitor import health
@@ -51,7 +53,6 @@ from sidecar.monitor.sampler import Round, RoundPlan, Sampler, Sources
 from sidecar.monitor.series import CounterSeries
 from sidecar.monitor.uncounted import UnreadableCounters
 from sidecar.notify.make import make_notifier
-from sidecar.report.runs.past import LedgerPast
 from sidecar.report.runs.reports import Judge, Reports
 from sidecar.settings.monitor import WatchSettings
 
@@ -121,13 +122,13 @@ class Sidecar:
         )
         self._recorder = self._make_recorder(settings)
         self.cluster = self._make_cluster(settings)
-        told = self.reader.incidents(since=now() - _TOLD_BEFORE, limit=1000)
+        told = self.reader.incidents(IncidentQuery(since=now() - _TOLD_BEFORE, limit=1000))
         self._notifier = make_notifier(settings, told, os.environ, clock=now, monotonic=time.monotonic)
         self._sampler = self._make_sampler(settings, pool)
         self._keeper = self._make_keeper(settings)
-        past = LedgerPast(self.reader, self.history)
+        self.archive = LedgerArchive(self.reader, self.history)
         self.reports = Reports(
-            Path(settings.runs_folder), past, settings.project, now, KIT_VERSION, settings.interval_seconds
+            Path(settings.runs_folder), self.archive, settings.project, now, KIT_VERSION, settings.interval_seconds
         )
         self._judge = Judge(self.reports)
         self._health = self._make_health(settings) if settings.health_seconds else None
@@ -197,8 +198,9 @@ class Sidecar:
     def own(self) -> SelfMetrics:
         """What the sidecar says of itself. Reads the ledger."""
         try:
-            blind = self.reader.incidents(kinds=[IncidentKind.BLIND], limit=_MOST_SPANS)
-            unplaced = self.reader.incidents(kinds=[IncidentKind.UNATTRIBUTED_OOM_KILL], limit=_MOST_SPANS)
+            blind = self.reader.incidents(IncidentQuery(kinds=(IncidentKind.BLIND,), limit=_MOST_SPANS))
+            query = IncidentQuery(kinds=(IncidentKind.UNATTRIBUTED_OOM_KILL,), limit=_MOST_SPANS)
+            unplaced = self.reader.incidents(query)
         except LedgerError as error:  # all other figures are still worth a scrape
             _log.warning("%s", error.line())
             blind, unplaced = [], []

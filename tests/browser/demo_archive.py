@@ -7,9 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from sidecar.model.incident import Incident
 from sidecar.model.logs import StoredLine
-from sidecar.model.records import RecordedSeries, RunPoint, SeriesPoint
+from sidecar.model.records import IncidentQuery, LogQuery, RecordedSeries, RunPoint, SeriesPoint
 from sidecar.model.snapshot import Blind, LogLine
-from sidecar.serve.archive import IncidentQuery, LogQuery
 from tests.browser.demo_world import LEAKING, PROJECT, World
 
 _MOST_POINTS = 400

@@ -19,6 +19,7 @@ from _containers import ENGINE_SOCKET, container, engine_absent, need_image, run
 
 from sidecar.common.times import docker_time
 from sidecar.ledger.history import History
+from sidecar.model.records import LogQuery
 from sidecar.monitor.follower import LogSource
 from sidecar.monitor.followers import Followers
 
@@ -167,7 +168,7 @@ def last_look(way: Cutter, folder: Path, container_id: str) -> list[str]:
     last = f"number {LIVES * LINES_PER_LIFE}"
     deadline = time.monotonic() + DEADLINE_SECONDS
     while True:
-        lines = [line.text for line in history.search(limit=100_000)]
+        lines = [line.text for line in history.search(LogQuery(limit=100_000))]
         if any(text.startswith(last) for text in lines) and "last words" in lines[0] + lines[1]:
             break
         assert time.monotonic() < deadline, f"the last line never came; the newest: {lines[:2]}"

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from sidecar.common.errors import KitError
 from sidecar.common.version import KIT_VERSION
+from sidecar.ledger.archive import LedgerArchive
 from sidecar.ledger.history_reader import HistoryReader
 from sidecar.ledger.reader import LedgerReader
-from sidecar.report.runs.past import LedgerPast
 from sidecar.report.runs.reports import Ask, Reports
 
 RUNS, LEDGER = Path("/var/lib/locust-kit/runs"), Path("/var/lib/locust-kit/ledger")
@@ -25,9 +25,9 @@ RUNS, LEDGER = Path("/var/lib/locust-kit/runs"), Path("/var/lib/locust-kit/ledge
 
 def main(words: list[str]) -> int:
     """Print the report of a run, or the list of all."""
-    past = LedgerPast(LedgerReader(LEDGER), HistoryReader(LEDGER))
+    archive = LedgerArchive(LedgerReader(LEDGER), HistoryReader(LEDGER))
     project, look_seconds = os.environ.get("PROJECT", "locust"), float(os.environ.get("INTERVAL", "2"))
-    reports = Reports(RUNS, past, project, lambda: datetime.now(UTC), KIT_VERSION, look_seconds)
+    reports = Reports(RUNS, archive, project, lambda: datetime.now(UTC), KIT_VERSION, look_seconds)
     try:
         if words:
             ask = Ask(**json.loads(words[1])) if words[1:] else Ask()

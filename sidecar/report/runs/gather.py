@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
 
 from sidecar.common.errors import LedgerError
-from sidecar.model.incident import FINAL, Incident
-from sidecar.model.records import RecordedSeries
+from sidecar.ledger.archive import LedgerArchive
+from sidecar.model.incident import FINAL
+from sidecar.model.records import IncidentQuery, RecordedSeries
 from sidecar.model.run_record import RunRecord
 from sidecar.report.runs import folder
 
@@ -20,20 +20,10 @@ _MOST_INCIDENTS = 2000
 _POINTS = 600
 
 
-class LedgerQueries(Protocol):
-    """What is asked of the ledger; each call may raise LedgerError."""
-
-    def run_incidents(self, since: datetime, until: datetime, project: str, limit: int) -> Sequence[Incident]:
-        """Return the incidents that touch the span, oldest first."""
-
-    def run_containers(self, since: datetime, until: datetime, project: str, points: int) -> Sequence[RecordedSeries]:
-        """Return the figures of the project's containers in the span."""
-
-
 def gather(
     runs: Path,
     run_id: str,
-    past: LedgerQueries | None,
+    archive: LedgerArchive | None,
     project: str,
     clock: Callable[[], datetime],
     look_seconds: float,
@@ -46,12 +36,13 @@ def gather(
     """
     found = replace(folder.read(runs, run_id, clock()), look_seconds=look_seconds)
     before = timedelta(seconds=max(_LEAST_BEFORE_SECONDS, _LOOKS * look_seconds))
-    if past is None:
+    if archive is None:
         return replace(found, unwatched="there is no ledger")
     until = clock() if found.is_going else found.until
     try:
-        incidents = past.run_incidents(found.started_at, until + _AFTER, project, _MOST_INCIDENTS)
-        series = past.run_containers(found.started_at - before, until + timedelta(milliseconds=1), project, _POINTS)
+        query = IncidentQuery(found.started_at, until + _AFTER, limit=_MOST_INCIDENTS, newest_first=False)
+        incidents = [one for one in archive.incidents(query) if one.project in (None, project)]
+        series = archive.series(found.started_at - before, until + timedelta(milliseconds=1), _POINTS, project)
     except LedgerError as error:
         return replace(found, unwatched=error.line())
     return replace(

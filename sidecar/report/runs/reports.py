@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.common.errors import KitError
+from sidecar.ledger.archive import LedgerArchive
 from sidecar.report import compared, document
 from sidecar.report.runs import folder
-from sidecar.report.runs.gather import LedgerQueries, gather
+from sidecar.report.runs.gather import gather
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class Reports:
 
     Args:
         runs: where the plugin keeps a folder for each run.
-        past: the ledger; None when there is none.
+        archive: the ledger; None when there is none.
         project: the Compose project.
         clock: the time of day.
         kit_version: this kit's own version, for the report.
@@ -61,14 +62,14 @@ class Reports:
     def __init__(
         self,
         runs: Path,
-        past: LedgerQueries | None,
+        archive: LedgerArchive | None,
         project: str,
         clock: Callable[[], datetime],
         kit_version: str = "",
         look_seconds: float = 2.0,
     ) -> None:
         self._runs = runs
-        self._past = past
+        self._archive = archive
         self._project = project
         self._clock = clock
         self._version = kit_version
@@ -90,7 +91,7 @@ class Reports:
         kept = self._kept(run_id) if ask == PLAIN else {}
         if kept:
             return kept
-        record = gather(self._runs, run_id, self._past, self._project, self._clock, self._look_seconds)
+        record = gather(self._runs, run_id, self._archive, self._project, self._clock, self._look_seconds)
         if ask.judge:
             record = replace(record, begin={**record.begin, "judge": ask.judge})
         made = document.make(record, self._project, os.cpu_count(), self._version, users=ask.users)

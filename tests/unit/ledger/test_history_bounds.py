@@ -17,6 +17,7 @@ from sidecar.ledger.history_writer import HistoryWriter
 from sidecar.ledger.pending import Dropped, Pending, RoundSamples, Work
 from sidecar.ledger.retention import Retention
 from sidecar.model.logs import LogCursor, LogPosition
+from sidecar.model.records import LogQuery
 from tests.unit.ledger.ledger_samples import MIB, NOW, PATIENCE_SECONDS, clock, container_id, later, line, sample
 
 ROOT = Path(__file__).parents[3]
@@ -71,7 +72,7 @@ def test_a_caller_is_not_kept_waiting_by_a_file_that_another_holds(tmp_path: Pat
     other.execute("ROLLBACK")
     other.close()
     assert history.flush(PATIENCE_SECONDS)
-    assert history.search(limit=1)[0].text == "line 1999"
+    assert history.search(LogQuery(limit=1))[0].text == "line 1999"
     history.close()
 
 
@@ -104,7 +105,7 @@ def test_of_too_much_the_oldest_samples_and_lines_go(tmp_path: Path) -> None:
     writer.prune()
     assert 7.5 * MIB < used_bytes(writer._connection) <= 8 * MIB
     reader = HistoryReader(tmp_path)
-    left = reader.search(limit=10_000)
+    left = reader.search(LogQuery(limit=10_000))
     assert 1000 < len(left) < 4000
     assert left[0].text.endswith("3999")
     points = reader.series(since=NOW, until=later(4000), points=4000)[0].points
@@ -118,7 +119,7 @@ def test_a_file_full_of_long_lines_only_is_cut_as_well(tmp_path: Path) -> None:
     writer.write(Work(lines=(tuple(line("x" * 16_000, second) for second in range(900)),)))
     writer.prune()
     reader = HistoryReader(tmp_path)
-    assert 100 < len(reader.search(limit=1000)) < 600
+    assert 100 < len(reader.search(LogQuery(limit=1000))) < 600
     reader.close()
     writer.close()
 

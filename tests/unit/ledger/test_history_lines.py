@@ -10,6 +10,7 @@ import pytest
 from sidecar.ledger.history import History
 from sidecar.model.incident import MemorySample
 from sidecar.model.logs import STDERR, LogCursor, LogPosition, StoredLine
+from sidecar.model.records import LogQuery
 from tests.unit.ledger.ledger_samples import NOW, NOW_NS, PATIENCE_SECONDS, clock, container_id, later, line, sample
 
 
@@ -26,14 +27,14 @@ def test_lines_are_found_as_they_came_newest_first(history: History) -> None:
     first, second = line("first ☃", 1, stream=STDERR), line("second", 2, number=2, project=None, service=None)
     keep(history, second, first)
     assert history.search() == [second, first]
-    assert history.search(limit=1) == [second]
+    assert history.search(LogQuery(limit=1)) == [second]
 
 
 def test_lines_of_one_nanosecond_keep_their_order(history: History) -> None:
     keep(history, line("a"), line("b"))
     keep(history, line("c"))
     assert texts(history.search()) == ["c", "b", "a"]
-    assert texts(history.search(container=container_id(1))) == ["c", "b", "a"]
+    assert texts(history.search(LogQuery(container=container_id(1)))) == ["c", "b", "a"]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ def test_lines_of_one_nanosecond_keep_their_order(history: History) -> None:
 )
 def test_a_text_is_looked_for_as_it_stands(history: History, text: str, expected: list[str]) -> None:
     keep(history, line("100 of 1000"), line("100% of 1_000"), line("C:\\temp"), line("x'; DROP TABLE lines; --"))
-    assert texts(history.search(text)) == expected
+    assert texts(history.search(LogQuery(text))) == expected
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ def test_a_text_is_looked_for_as_it_stands(history: History, text: str, expected
 def test_lines_are_of_a_container_by_name_id_or_service(history: History, wanted: str, expected: list[str]) -> None:
     other = line("of f", 3, container_id="f" * 64, name="shop-1", service="shop")
     keep(history, line("of 1", 1), line("of 2", 2, number=2), other)
-    assert texts(history.search(container=wanted)) == expected
+    assert texts(history.search(LogQuery(container=wanted))) == expected
 
 
 @pytest.mark.parametrize("container", [None, "locust-worker-1"])
@@ -88,17 +89,17 @@ def test_lines_are_those_of_the_span(
     history: History, container: str | None, since: datetime | None, until: datetime | None, expected: list[str]
 ) -> None:
     keep(history, *(line(str(second), second) for second in range(4)))
-    assert texts(history.search(since=since, until=until, container=container)) == expected
+    assert texts(history.search(LogQuery(since=since, until=until, container=container))) == expected
 
 
 def test_a_line_within_the_last_microsecond_of_the_span_is_in_it(history: History) -> None:
     keep(history, line("in", ns=NOW_NS + 999), line("out", ns=NOW_NS + 1000))
-    assert texts(history.search(until=NOW)) == ["in"]
+    assert texts(history.search(LogQuery(until=NOW))) == ["in"]
 
 
 def test_the_limit_holds_across_a_services_containers(history: History) -> None:
     keep(history, *(line(str(second), second, number=second % 3) for second in range(9)))
-    assert texts(history.search(container="locust-worker", limit=4)) == ["8", "7", "6", "5"]
+    assert texts(history.search(LogQuery(container="locust-worker", limit=4))) == ["8", "7", "6", "5"]
 
 
 def test_cursors_are_there_after_a_restart(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_a_container_is_known_again_after_a_write_that_failed(written: Written) 
     assert len(written.points(NOW, later(1), 1)) == 1
 
 
-def test_series_are_of_the_containers_or_the_project_asked_for(history: History) -> None:
+def test_series_are_of_the_project_asked_for(history: History) -> None:
     history.add_round(NOW, [sample(1), sample(2), sample(3, project="shop")])
     assert history.flush(PATIENCE_SECONDS)
 
@@ -168,8 +168,6 @@ def test_series_are_of_the_containers_or_the_project_asked_for(history: History)
         return [one.container_id for one in history.series(since=NOW, until=later(1), points=1, **asked)]
 
     assert found() == [container_id(1), container_id(2), container_id(3)]
-    assert found(containers=[container_id(2)]) == [container_id(2)]
-    assert found(containers=[]) == []
     assert found(project="shop") == [container_id(3)]
 
 

@@ -14,6 +14,7 @@ import pytest
 from sidecar.common.errors import LedgerError
 from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.reader import LedgerReader
+from sidecar.model.records import IncidentQuery
 from tests.unit.ledger.ledger_samples import clock, container_id, event, incident
 
 ROOT = Path(__file__).parents[3]
@@ -80,7 +81,10 @@ def python(script: str, folder: Path) -> subprocess.Popen[str]:
 def numbers(folder: Path) -> tuple[list[int], list[int]]:
     """The numbers of the incidents and of the events that a reader finds."""
     reader = LedgerReader(folder)
-    incidents = [int(one.id.removeprefix("incident-")) for one in reader.incidents(limit=10**6, newest_first=False)]
+    incidents = [
+        int(one.id.removeprefix("incident-"))
+        for one in reader.incidents(IncidentQuery(limit=10**6, newest_first=False))
+    ]
     events = [(one.owner.index or 0) for one in reader.events(container_id(1), limit=10**6)]
     reader.close()
     return incidents, events

@@ -15,6 +15,7 @@ from sidecar.common.errors import LedgerError
 from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.reader import LedgerReader
 from sidecar.model.incident import Incident, IncidentKind
+from sidecar.model.records import IncidentQuery
 from tests.unit.ledger.ledger_samples import NOW_NS, clock, container_id, event, incident, later
 
 
@@ -31,8 +32,8 @@ def ids(found: list[Incident]) -> list[str]:
 def test_incidents_come_newest_first_or_oldest_first_up_to_the_limit(ledger: Ledger, reader: LedgerReader) -> None:
     keep(ledger, *(incident(number) for number in (2, 3, 1)))
     assert ids(reader.incidents()) == ["3", "2", "1"]
-    assert ids(reader.incidents(limit=2)) == ["3", "2"]
-    assert ids(reader.incidents(limit=2, newest_first=False)) == ["1", "2"]
+    assert ids(reader.incidents(IncidentQuery(limit=2))) == ["3", "2"]
+    assert ids(reader.incidents(IncidentQuery(limit=2, newest_first=False))) == ["1", "2"]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def test_incidents_are_those_that_touch_the_span(
         incident(3, at=later(30), until=None),
         incident(4, at=later(40), until=later(41)),
     )
-    assert ids(reader.incidents(since=since, until=until)) == expected
+    assert ids(reader.incidents(IncidentQuery(since=since, until=until))) == expected
 
 
 def test_incidents_are_narrowed_by_kind_and_project(ledger: Ledger, reader: LedgerReader) -> None:
@@ -67,16 +68,16 @@ def test_incidents_are_narrowed_by_kind_and_project(ledger: Ledger, reader: Ledg
         incident(3, kind=IncidentKind.EXIT, project="shop"),
         incident(4, kind=IncidentKind.BLIND, project=None, service=None, container_id=None),
     )
-    assert ids(reader.incidents(kinds=[IncidentKind.RESTART, IncidentKind.EXIT])) == ["3", "2"]
-    assert ids(reader.incidents(kinds=[])) == ["4", "3", "2", "1"]
-    assert ids(reader.incidents(project="shop")) == ["3"]
-    assert ids(reader.incidents(project="' OR 1=1 --")) == []
+    assert ids(reader.incidents(IncidentQuery(kinds=(IncidentKind.RESTART, IncidentKind.EXIT)))) == ["3", "2"]
+    assert ids(reader.incidents(IncidentQuery(kinds=()))) == ["4", "3", "2", "1"]
+    assert ids(reader.incidents(IncidentQuery(project="shop"))) == ["3"]
+    assert ids(reader.incidents(IncidentQuery(project="' OR 1=1 --"))) == []
 
 
 def test_what_happened_to_our_own_probes_is_shown_only_when_asked_for(ledger: Ledger, reader: LedgerReader) -> None:
     keep(ledger, incident(1), incident(2, helper=True, project=None, service="selftest"))
     assert ids(reader.incidents()) == ["1"]
-    assert ids(reader.incidents(helpers=True)) == ["2", "1"]
+    assert ids(reader.incidents(IncidentQuery(helpers=True))) == ["2", "1"]
 
 
 def test_oom_kills_are_summed_for_each_container(ledger: Ledger, reader: LedgerReader) -> None:
@@ -153,7 +154,7 @@ def test_a_reader_sees_each_commit_and_a_writer_never_waits_for_one(tmp_path: Pa
     reader = LedgerReader(tmp_path)
     for number in range(1, 50):
         keep(ledger, incident(number))
-        assert ids(reader.incidents(limit=1)) == [str(number)]
+        assert ids(reader.incidents(IncidentQuery(limit=1))) == [str(number)]
     reader.close()
 
 
@@ -162,7 +163,7 @@ def test_many_threads_may_read_at_once_while_one_writes(ledger: Ledger, reader: 
         asked = []
         for number in range(1, 101):
             keep(ledger, incident(number))
-            asked.append((number, pool.submit(reader.incidents, limit=1000)))
+            asked.append((number, pool.submit(reader.incidents, IncidentQuery(limit=1000))))
         assert all(len(answer.result()) >= number for number, answer in asked)
 
 

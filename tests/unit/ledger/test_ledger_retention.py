@@ -10,6 +10,7 @@ import pytest
 from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.reader import LedgerReader
 from sidecar.ledger.retention import Retention
+from sidecar.model.records import IncidentQuery
 from tests.unit.ledger.ledger_samples import MIB, NOW, NOW_NS, SECOND_NS, clock, container_id, event, incident, later
 
 DAY_NS = 86_400 * SECOND_NS
@@ -70,7 +71,7 @@ def test_of_too_much_the_oldest_events_go_and_no_incident(tmp_path: Path) -> Non
     left = [one.owner.index for one in reader.events(container_id(1), limit=10_000)]
     assert 1000 <= len(left) < 5000
     assert left == list(range(5000 - len(left), 5000))
-    assert len(reader.incidents(limit=10_000)) == 200
+    assert len(reader.incidents(IncidentQuery(limit=10_000))) == 200
     reader.close()
     assert ledger.sizes()["ledger"] <= 7 * MIB
     ledger.close()
@@ -80,7 +81,7 @@ def test_when_few_events_are_left_the_oldest_incidents_go(tmp_path: Path) -> Non
     ledger = filled(tmp_path, 8, events=1500, incidents=4000)
     ledger.prune(NOW)
     reader = LedgerReader(tmp_path)
-    left = [one.id for one in reader.incidents(limit=10_000, newest_first=False)]
+    left = [one.id for one in reader.incidents(IncidentQuery(limit=10_000, newest_first=False))]
     assert 0 < len(left) < 4000
     assert left == [f"incident-{number}" for number in range(4000 - len(left), 4000)]
     assert len(reader.events(container_id(1), limit=10_000)) == 1000

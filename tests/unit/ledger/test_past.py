@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from sidecar.ledger.archive import LedgerArchive
 from sidecar.ledger.history import History
 from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.reader import LedgerReader
 from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, Severity
 from sidecar.model.logs import StoredLine
-from sidecar.model.records import RunPoint, Sample
+from sidecar.model.records import IncidentQuery, LogQuery, RunPoint, Sample
 from sidecar.model.snapshot import Blind
-from sidecar.serve.archive import IncidentQuery, LogQuery
-from sidecar.serve.past import LedgerArchive
 from tests.unit.ledger.ledger_samples import clock
 
 NOW = clock()

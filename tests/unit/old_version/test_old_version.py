@@ -20,12 +20,13 @@ import pytest
 from sidecar.commands.reports import ReportRow, all_runs
 from sidecar.common.times import parse_time
 from sidecar.incidents.book import IncidentReducer
+from sidecar.ledger.archive import LedgerArchive
 from sidecar.ledger.history import History
 from sidecar.ledger.history_reader import HistoryReader
 from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.reader import LedgerReader
 from sidecar.model.incident import FINAL, IncidentKind
-from sidecar.report.runs.past import LedgerPast
+from sidecar.model.records import IncidentQuery, LogQuery
 from sidecar.report.runs.reports import ANEW, PLAIN, Ask, Reports
 from sidecar.stack import state
 
@@ -48,8 +49,8 @@ def old(tmp_path: Path) -> Path:
 @pytest.fixture
 def reports(old: Path, monkeypatch: pytest.MonkeyPatch) -> Reports:
     monkeypatch.setattr("os.cpu_count", lambda: 2)  # those of the machine that recorded it
-    past = LedgerPast(LedgerReader(old / "ledger"), HistoryReader(old / "ledger"))
-    return Reports(old / "runs", past, PROJECT, lambda: LATER, "0.1.0")
+    archive = LedgerArchive(LedgerReader(old / "ledger"), HistoryReader(old / "ledger"))
+    return Reports(old / "runs", archive, PROJECT, lambda: LATER, "0.1.0")
 
 
 def kept(run_id: str) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def test_the_folder_of_old_reports_lists_them(old: Path) -> None:
 
 def test_incidents_of_the_old_ledger_are_read_with_their_evidence(old: Path) -> None:
     reader = LedgerReader(old / "ledger")
-    everything = reader.incidents(helpers=True, limit=100, newest_first=False)
+    everything = reader.incidents(IncidentQuery(helpers=True, limit=100, newest_first=False))
     assert Counter(incident.kind for incident in everything) == Counter(
         {IncidentKind.OOM_KILL: 6, IncidentKind.EXIT: 4, IncidentKind.RESTART: 3, IncidentKind.WORKER_LEFT: 1}
     )
@@ -144,7 +145,7 @@ def test_series_and_lines_of_the_old_history_are_read(old: Path) -> None:
     assert all(point.working_set_max_bytes > 0 for row in series for point in row.points)
     run_points = history.run_series(since=BEGAN, until=until, points=240)
     assert max(point.users for point in run_points) == 10
-    (line,) = history.search("failed to send heartbeat")
+    (line,) = history.search(LogQuery("failed to send heartbeat"))
     assert (line.name, line.service) == ("basefix-locust-master-1", "locust-master")
     assert {minute.name for minute in history.health(since=BEGAN, until=until)} == {
         "master",

@@ -16,8 +16,9 @@ from starlette.applications import Starlette
 
 from sidecar.common.errors import LedgerError
 from sidecar.common.times import format_time
+from sidecar.ledger.archive import LedgerArchive
 from sidecar.model.incident import FINAL, PROVISIONAL, Incident, IncidentKind
-from sidecar.model.records import RecordedSeries
+from sidecar.model.records import IncidentQuery, RecordedSeries
 from sidecar.monitor.board import Board
 from sidecar.report.runs import folder
 from sidecar.report.runs.folder import NoSuchRunError
@@ -30,23 +31,28 @@ RUN, OTHER = "20261127T010203Z-ab12", "20261127T020304Z-cd34"
 LATER = after(600)
 
 
-class Past:
+class Past(LedgerArchive):
     """A ledger with these incidents and figures."""
 
     def __init__(self, *incidents: Incident, series: Sequence[RecordedSeries] = (), fails: bool = False) -> None:
-        self.incidents, self.series, self.fails = incidents, series or (container(1), container(2)), fails
+        self.known, self.figures, self.fails = incidents, series or (container(1), container(2)), fails
         self.asked = 0
 
-    def run_incidents(self, since: datetime, until: datetime, project: str, limit: int) -> Sequence[Incident]:
-        assert (project, limit > 0, until > since) == ("locust", True, True)
+    def incidents(self, query: IncidentQuery) -> Sequence[Incident]:
+        assert query.since is not None
+        assert query.until is not None
+        assert (query.project, query.limit > 0, query.until > query.since) == (None, True, True)
+        assert not query.newest_first
         self.asked += 1
         if self.fails:
             raise LedgerError("the ledger is locked")
-        return self.incidents
+        return self.known
 
-    def run_containers(self, since: datetime, until: datetime, project: str, points: int) -> Sequence[RecordedSeries]:
+    def series(
+        self, since: datetime, until: datetime, points: int, project: str | None = None
+    ) -> Sequence[RecordedSeries]:
         assert (project, points > 0, until > since) == ("locust", True, True)
-        return self.series
+        return self.figures
 
 
 class Clock:

@@ -15,11 +15,11 @@ from sidecar.common.errors import LedgerError
 from sidecar.model import document
 from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, Severity
 from sidecar.model.logs import StoredLine
-from sidecar.model.records import RecordedSeries, RunPoint, SeriesPoint
+from sidecar.model.records import IncidentQuery, LogQuery, RecordedSeries, RunPoint, SeriesPoint
 from sidecar.model.snapshot import Blind, Snapshot
 from sidecar.monitor.board import Board
 from sidecar.serve.app import make_app
-from sidecar.serve.archive import Archive, IncidentQuery, LogQuery
+from sidecar.serve.archive import Archive
 from tests.unit.sidecar.asking import Answer, ask
 from tests.unit.sidecar.sidecar_samples import MIB, NOW, running
 
