@@ -1,4 +1,4 @@
-"""The kit's own version, as pyproject.toml has it."""
+"""The version of the kit. This is its only source: pyproject.toml reads it from here."""
 
 from __future__ import annotations
 
