@@ -212,12 +212,20 @@ class Stack:
         """Whether the master counts on a worker; None when the master gave no list and nothing else tells."""
         if self.knows_registered:
             return any(row.state != "missing" for row in self.listed(worker))
-        age = self.heartbeat_age(worker)
+        age, master = self.heartbeat_age(worker), self.running_master
         if age is not None:
-            return age <= HEARTBEAT_SECONDS
-        if worker.health in ("healthy", "unhealthy"):
+            # A heartbeat from before the master's start came from the master before it.
+            is_stale = self._heard_before(worker, age, master)
+            return None if is_stale and age <= HEARTBEAT_SECONDS else age <= HEARTBEAT_SECONDS
+        if worker.health in ("healthy", "unhealthy") and not (master and self.is_young(master)):
             return worker.health == "healthy"
         return None
+
+    def _heard_before(self, worker: ContainerFacts, age: float, master: ContainerFacts | None) -> bool:
+        probe = self.probe_of(worker)
+        if probe is None or master is None or master.started_at is None:
+            return False
+        return probe.at - timedelta(seconds=age) < master.started_at
 
     def heartbeat_age(self, worker: ContainerFacts) -> float | None:
         """Seconds since a worker last heard the master."""

@@ -6,7 +6,6 @@ import http.server
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from stacks import ROOT, docker, remove, until
 from tests.faults.engines import old_engine, socket_at
 from tests.faults.world import (
     LABEL,
+    SHOWN_SECONDS,
+    WORKERS,
     Look,
     World,
     address_of_a_network,
@@ -151,7 +152,7 @@ def a_mode_that_nobody_reads(world: World) -> Iterator[None]:
 @fault("invalid-locust-value", often=True)
 def a_port_like_kubernetes_writes_it(world: World) -> Iterator[None]:
     world.tell("locust-worker", LOCUST_MASTER_NODE_PORT="tcp://10.0.0.1:5557")
-    time.sleep(3)
+    world.wait_for_line("locust: error", *world.workers)
     yield
 
 
@@ -164,7 +165,7 @@ def an_empty_port(world: World) -> Iterator[None]:
 @fault("invalid-locust-value")
 def a_bind_address_of_somebody_else(world: World) -> Iterator[None]:
     world.tell("locust-master", LOCUST_MASTER_BIND_HOST="10.99.99.99")
-    time.sleep(3)
+    world.wait_for_line("Socket bind failure", world.master)
     yield
 
 
@@ -172,14 +173,14 @@ def a_bind_address_of_somebody_else(world: World) -> Iterator[None]:
 def no_locustfile(world: World) -> Iterator[None]:
     (world.files / "locustfile.py").unlink()
     docker("restart", "-t", "1", world.master, world.worker(1), world.worker(2))
-    time.sleep(3)
+    world.wait_for_line("Could not find", world.master, *world.workers)
     yield
 
 
 @fault("locustfile-missing")
 def another_locustfile_for_the_workers(world: World) -> Iterator[None]:
     world.tell("locust-worker", LOCUSTFILE="nowhere.py")
-    time.sleep(3)
+    world.wait_for_line("Could not find", *world.workers)
     yield
 
 
@@ -188,7 +189,7 @@ def a_syntax_error(world: World) -> Iterator[None]:
     path = world.files / "locustfile.py"
     path.write_text(path.read_text() + "\ndef broken(:\n")
     docker("restart", "-t", "1", world.master, world.worker(1), world.worker(2))
-    time.sleep(3)
+    world.wait_for_line("SyntaxError: ", world.master, *world.workers)
     yield
 
 
@@ -204,7 +205,8 @@ def a_module_that_only_the_master_has(world: World) -> Iterator[None]:
     path.write_text("import onlyhere\n" + path.read_text())
     world.compose(f"services:\n  locust-master:\n    image: {image}\n")
     docker("restart", "-t", "1", world.worker(1), world.worker(2))
-    time.sleep(4)
+    world.wait_for_line("ModuleNotFoundError: ", *world.workers)
+    world.wait_for_count(0)
     yield
 
 
@@ -212,7 +214,7 @@ def a_module_that_only_the_master_has(world: World) -> Iterator[None]:
 def a_file_called_locust(world: World) -> Iterator[None]:
     (world.files / "locust.py").write_text("VALUE = 1\n")
     docker("restart", "-t", "1", world.master, world.worker(1), world.worker(2))
-    time.sleep(3)
+    world.wait_for_line("Error: ", world.master, *world.workers)
     yield
 
 
@@ -223,7 +225,7 @@ def an_event_of_the_past(world: World) -> Iterator[None]:
         path.read_text() + "\nfrom locust import events\n\n\n@events.request_failure.add_listener\ndef f(**_): ...\n"
     )
     docker("restart", "-t", "1", world.master, world.worker(1), world.worker(2))
-    time.sleep(3)
+    world.wait_for_line("AttributeError: ", world.master, *world.workers)
     yield
 
 
@@ -232,8 +234,7 @@ def a_worker_that_loaded_a_newer_file(world: World) -> Iterator[None]:
     path = world.files / "locustfile.py"
     path.write_text(path.read_text() + "\n# newer\n")
     docker("restart", "-t", "1", world.worker(2))
-    until(world.is_connected, 60, "the worker to be back")
-    time.sleep(4)
+    world.wait_for_files_of(world.worker(2))
     yield
 
 
@@ -248,14 +249,14 @@ def a_host_without_scheme(world: World) -> Iterator[None]:
             for one in ("locust-master", "locust-worker")
         )
     )
-    until(world.is_connected, 60, "the workers")
+    world.wait_for_count(WORKERS)
     yield
 
 
 @fault("master-url-with-scheme", often=True)
 def a_url_for_the_master(world: World) -> Iterator[None]:
     world.tell("locust-worker", LOCUST_MASTER_NODE_HOST="http://locust-master")
-    time.sleep(3)
+    world.wait_for_count(0)
     yield
 
 
@@ -299,52 +300,51 @@ def a_killed_worker(world: World) -> Iterator[None]:
     yield
 
 
-def tighten(*containers: str) -> None:
+def tighten(world: World, *containers: str) -> None:
     """Give containers less memory than Locust starts in; the kernel takes no limit below what is in use."""
     for container in containers:
         docker("stop", "-t", "1", container)
         docker("update", "--memory-reservation", "16m", "--memory", "24m", "--memory-swap", "24m", container)
         docker("start", container)
-    time.sleep(6)
+    world.wait_for_event("oom", *containers)
 
 
 @fault("worker-oom-killed", often=True)
 def workers_in_an_oom_loop(world: World) -> Iterator[None]:
-    tighten(world.worker(1), world.worker(2))
+    tighten(world, *world.workers)
     yield
 
 
 @fault("worker-oom-killed")
 def one_worker_killed_once(world: World) -> Iterator[None]:
     docker("exec", world.worker(2), "python3", "-c", "b'x' * (900 << 20)", check=False)
-    time.sleep(3)
+    world.wait_for_event("oom", world.worker(2))
     yield
 
 
 @fault("master-oom-killed")
 def the_master_in_an_oom_loop(world: World) -> Iterator[None]:
-    tighten(world.master)
+    tighten(world, world.master)
     yield
 
 
 @fault("restart-loop")
 def a_command_that_fails(world: World) -> Iterator[None]:
     world.compose("services:\n  locust-worker:\n    entrypoint: [sh, -c, 'echo it broke; exit 3']\n")
-    time.sleep(6)
+    world.wait_for_restarts(3, *world.workers)
     yield
 
 
 @fault("container-paused", often=True)
 def a_paused_worker(world: World) -> Iterator[None]:
     docker("pause", world.worker(2))
-    time.sleep(8)
+    world.wait_for_count(1)
     yield
 
 
 @fault("container-paused")
 def a_paused_master(world: World) -> Iterator[None]:
     docker("pause", world.master)
-    time.sleep(3)
     yield
 
 
@@ -353,7 +353,7 @@ def an_image_without_locust(world: World) -> Iterator[None]:
     base = (ROOT / ".locust-kit/base-image").read_text().strip()
     image = world.image("without-locust", f'FROM {base}\nCMD ["sleep", "3600"]\n')
     world.compose(f"services:\n  locust-worker:\n    image: {image}\n")
-    time.sleep(3)
+    world.wait_for_count(0)
     yield
 
 
@@ -362,7 +362,7 @@ def an_image_whose_command_is_missing(world: World) -> Iterator[None]:
     base = (ROOT / ".locust-kit/base-image").read_text().strip()
     image = world.image("without-command", f'FROM {base}\nENTRYPOINT ["locust"]\n')
     world.compose(f"services:\n  locust-worker:\n    image: {image}\n")
-    time.sleep(3)
+    world.wait_for_count(0)
     yield
 
 
@@ -371,8 +371,8 @@ def a_processor_share_of_five_percent(world: World) -> Iterator[None]:
     for index in (1, 2):
         docker("update", "--cpus", "0.05", world.worker(index))
     go = world.start_run("USERS=200", "SPAWN_RATE=200", "RUN_TIME=120s")
-    time.sleep(12)
     try:
+        until(lambda: world.web("/stats/requests")["user_count"] > 0, SHOWN_SECONDS, "the users")
         yield
     finally:
         go.terminate()
@@ -392,7 +392,7 @@ def workers_without_a_limit(world: World) -> Iterator[None]:
     world.compose(
         "services:\n  locust-worker:\n    memswap_limit: !reset null\n    deploy:\n      resources: !reset null\n"
     )
-    until(world.is_connected, 60, "the workers")
+    world.wait_for_count(WORKERS)
     yield
 
 
@@ -429,21 +429,21 @@ def no_address_pool_left(world: World) -> Iterator[None]:
 @fault("master-bound-to-loopback", often=True)
 def a_master_that_listens_to_itself(world: World) -> Iterator[None]:
     world.tell("locust-master", LOCUST_MASTER_BIND_HOST="127.0.0.1")
-    time.sleep(4)
+    world.wait_for_count(0)
     yield
 
 
 @fault("master-port-mismatch")
 def a_master_at_another_port(world: World) -> Iterator[None]:
     world.tell("locust-master", LOCUST_MASTER_BIND_PORT="5600")
-    time.sleep(4)
+    world.wait_for_count(0)
     yield
 
 
 @fault("worker-points-at-web-port")
 def workers_at_the_web_port(world: World) -> Iterator[None]:
     world.tell("locust-worker", LOCUST_MASTER_NODE_PORT="8089")
-    time.sleep(3)
+    world.wait_for_count(0)
     yield
 
 
@@ -453,7 +453,7 @@ def workers_at_the_web_port(world: World) -> Iterator[None]:
 @fault("master-name-unresolvable", often=True)
 def a_wrong_name(world: World) -> Iterator[None]:
     world.tell("locust-worker", LOCUST_MASTER_NODE_HOST="locust-mastr")
-    time.sleep(3)
+    world.wait_for_count(0)
     yield
 
 
@@ -462,7 +462,7 @@ def a_master_without_its_alias(world: World) -> Iterator[None]:
     docker("network", "disconnect", world.network, world.master)
     docker("network", "connect", world.network, world.master)
     docker("restart", "-t", "1", world.worker(1), world.worker(2))
-    time.sleep(3)
+    world.wait_for_count(0)
     yield
 
 
@@ -470,7 +470,7 @@ def a_master_without_its_alias(world: World) -> Iterator[None]:
 def another_container_with_the_masters_name(world: World) -> Iterator[None]:
     with stranger("--network", world.network, "--network-alias", "locust-master", command=SLEEPER):
         docker("restart", "-t", "1", world.worker(1), world.worker(2))
-        time.sleep(3)
+        world.wait_for_line("Starting Locust", *world.workers)
         yield
 
 
@@ -490,7 +490,7 @@ def an_old_entry_in_extra_hosts(world: World) -> Iterator[None]:
 @fault("network-filtered", often=True)
 def a_drop_in_docker_user(world: World) -> Iterator[None]:
     with rule("DOCKER-USER", "-d", world.address(world.master), "-p", "tcp", "--dport", "5557", "-j", "DROP"):
-        time.sleep(8)
+        world.wait_for_count(0)
         yield
 
 
@@ -509,14 +509,14 @@ def a_reject_with_reset(world: World) -> Iterator[None]:
         "--reject-with",
         "tcp-reset",
     ):
-        time.sleep(12)
+        world.wait_for_count(0)
         yield
 
 
 @fault("network-filtered")
 def a_drop_inside_the_master(world: World) -> Iterator[None]:
     world.inside_network_of(world.master, "iptables", "-A", "INPUT", "-p", "tcp", "--dport", "5557", "-j", "DROP")
-    time.sleep(8)
+    world.wait_for_count(0)
     yield
 
 
@@ -524,7 +524,7 @@ def a_drop_inside_the_master(world: World) -> Iterator[None]:
 def a_policy_inside_the_workers(world: World) -> Iterator[None]:
     for index in (1, 2):
         world.inside_network_of(world.worker(index), "iptables", "-P", "OUTPUT", "DROP")
-    time.sleep(8)
+    world.wait_for_count(0)
     yield
 
 
@@ -533,7 +533,7 @@ def a_blackhole_for_a_route(world: World) -> Iterator[None]:
     address = world.address(world.master)
     for index in (1, 2):
         world.inside_network_of(world.worker(index), "ip", "route", "add", "blackhole", f"{address}/32")
-    time.sleep(8)
+    world.wait_for_count(0)
     yield
 
 
@@ -541,7 +541,7 @@ def a_blackhole_for_a_route(world: World) -> Iterator[None]:
 def a_network_whose_containers_may_not_talk(world: World) -> Iterator[None]:
     world.kit("down")
     world.compose('networks:\n  default:\n    driver_opts:\n      com.docker.network.bridge.enable_icc: "false"\n')
-    time.sleep(8)
+    world.wait_for_count(0)
     yield
 
 
@@ -596,7 +596,6 @@ def a_master_elsewhere_that_is_gone(world: World) -> Iterator[None]:
 @fault("master-not-answering", often=True)
 def a_stopped_master_process(world: World) -> Iterator[None]:
     with world.frozen(world.master):
-        time.sleep(12)
         yield
 
 
@@ -618,7 +617,7 @@ def workers_with_an_older_locust(world: World) -> Iterator[None]:
         wheel,
     )
     world.compose(f"services:\n  locust-worker:\n    image: {image}\n")
-    time.sleep(8)
+    world.wait_for_line("running a different version", world.master)
     yield
 
 
@@ -626,22 +625,21 @@ def workers_with_an_older_locust(world: World) -> Iterator[None]:
 def a_master_that_crashed_and_is_back(world: World) -> Iterator[None]:
     docker("kill", world.master)  # stopped in order, it tells its workers to go, and they come back at once
     docker("start", world.master)
-    until(lambda: world.is_connected(0), 20, "the new master")
-    time.sleep(2)
+    world.wait_for_line("Discarded report from unrecognized worker", world.master)
     yield
 
 
 @fault("heartbeat-missed")
 def a_stopped_worker_process(world: World) -> Iterator[None]:
     with world.frozen(world.worker(2)):
-        time.sleep(12)
+        world.wait_for_count(1)
         yield
 
 
 @fault("workers-fewer-than-expected", often=True)
 def a_removed_worker(world: World) -> Iterator[None]:
     docker("rm", "-f", world.worker(2))
-    time.sleep(1)
+    world.wait_for_count(1)
     yield
 
 
@@ -700,7 +698,7 @@ def a_target_inside_the_worker(world: World) -> Iterator[None]:
             for one in ("locust-master", "locust-worker")
         )
     )
-    until(world.is_connected, 60, "the workers")
+    world.wait_for_count(WORKERS)
     yield
 
 
@@ -718,7 +716,7 @@ def a_target_behind_a_proxy(world: World) -> Iterator[None]:
     ):
         world.up("HOST=http://shop.invalid")
         world.compose("services:\n  locust-worker:\n    environment:\n      HTTP_PROXY: http://proxy:3128\n")
-        until(world.is_connected, 60, "the workers")
+        world.wait_for_count(WORKERS)
         yield
 
 
@@ -741,5 +739,4 @@ def a_stopped_sidecar(world: World) -> Iterator[None]:
 @fault("docker-proxy-down", often=True)
 def a_killed_proxy(world: World) -> Iterator[None]:
     docker("kill", world.name("docker-proxy"))
-    time.sleep(2)
     yield

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import tarfile
-import time
 from pathlib import Path
 
 import pytest
@@ -32,7 +31,7 @@ def stack(world: World) -> World:
 
 def test_two_faults_are_two_findings_in_the_order_of_dependency(stack: World) -> None:
     stack.tell("locust-worker", LOCUST_MASTER_NODE_HOST="locust-mastr")
-    tighten(stack.worker(2))
+    tighten(stack, stack.worker(2))
     found = stack.diagnose()
     assert [finding["slug"] for finding in found["findings"]] == ["worker-oom-killed", "master-name-unresolvable"]
     assert found["summary"]["root_cause"] == "worker-oom-killed"
@@ -89,7 +88,7 @@ def test_a_bundle_of_a_real_stack_holds_no_secret(stack: World, tmp_path: Path) 
         f"  {one}:\n    environment: {json.dumps(variables)}\n" for one in ("locust-master", "locust-worker")
     )
     stack.compose(f"services:\n{for_all}")
-    time.sleep(5)
+    stack.wait_for_line("GET /pay", stack.master, *stack.workers)
     path = tmp_path / "bug.tar.gz"
     stack.diagnose("--bundle", str(path))
     with tarfile.open(path) as archive:

@@ -22,6 +22,7 @@ from sidecar.stack import workspace
 LABEL = "io.locust-kit.test=faults"
 WORKERS = 2
 CONNECT_SECONDS = 100.0
+SHOWN_SECONDS = 120.0  # until a fault shows in what the engine, the master or a log says; a slow machine takes its time
 _COMMAND_SECONDS = 180.0
 
 
@@ -52,6 +53,7 @@ class World(Stack):
     """One stack with a folder of locustfiles of its own."""
 
     folder: Path = Path()
+    well_at: float = 0.0
 
     @classmethod
     def make(cls, project: str, folder: Path) -> World:
@@ -119,6 +121,7 @@ class World(Stack):
             self.kit("down")
             self.up(*arguments)
         until(self.is_connected, CONNECT_SECONDS, "the workers to be connected")
+        self.well_at = time.time()
 
     def _soon_connected(self) -> bool:
         try:
@@ -129,6 +132,54 @@ class World(Stack):
     def close(self) -> None:
         """End the stack."""
         self.kit("down", "YES=1")
+
+    # ---- waiting until a fault shows
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """The names of all workers."""
+        return tuple(self.worker(number) for number in range(1, WORKERS + 1))
+
+    def wait_for_count(self, workers: int) -> None:
+        """Wait until the master answers and counts so many workers: those that it no longer hears do not count."""
+        until(lambda: self.is_connected(workers), SHOWN_SECONDS, f"the master to count {workers} workers")
+
+    def wait_for_line(self, text: str, *containers: str) -> None:
+        """Wait until each of some containers has printed a text since the stack was well."""
+
+        def is_printed() -> bool:
+            return all(text in printed_since(self.well_at, container) for container in containers)
+
+        until(is_printed, SHOWN_SECONDS, f"{text!r} in the logs of {', '.join(containers)}")
+
+    def wait_for_event(self, action: str, *containers: str) -> None:
+        """Wait until the engine has told of an event of each of some containers since the stack was well."""
+
+        def has_happened() -> bool:
+            return all(happened(action, container, self.well_at) for container in containers)
+
+        until(has_happened, SHOWN_SECONDS, f"the event {action} of {', '.join(containers)}")
+
+    def wait_for_restarts(self, most: int, *containers: str) -> None:
+        """Wait until the engine has restarted each of some containers so often."""
+
+        def have_restarted() -> bool:
+            counts = docker("inspect", "--format", "{{.RestartCount}}", *containers).split()
+            return all(int(count) >= most for count in counts)
+
+        until(have_restarted, SHOWN_SECONDS, f"{most} restarts of {', '.join(containers)}")
+
+    def wait_for_files_of(self, worker: str) -> None:
+        """Wait until the master lists a worker's own files, and finds them to be others than its own."""
+        hostname = docker("inspect", "--format", "{{.Config.Hostname}}", worker)
+
+        def differ() -> bool:
+            status, listed = self.web("/locust-kit/status"), self.web("/stats/requests")["workers"]
+            ids = {row["id"] for row in listed if row["state"] != "missing" and row["id"].startswith(f"{hostname}_")}
+            digests = {name: about["sha256"] for name, about in status["workers"].items() if name in ids}
+            return any(digest != status["locustfile"]["sha256"] for digest in digests.values())
+
+        until(differ, SHOWN_SECONDS, f"other files of {worker} in the master's list")
 
     # ---- diagnosing and mending
 
@@ -259,6 +310,24 @@ class World(Stack):
         """Run a command of this machine in a container's network namespace."""
         pid = docker("inspect", "--format", "{{.State.Pid}}", container)
         run("nsenter", "--target", pid, "--net", *command)
+
+
+def printed_since(moment: float, container: str) -> str:
+    """Return what a container printed since a moment, on both streams."""
+    done = subprocess.run(
+        ["docker", "logs", "--since", f"{moment:.3f}", container],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+def happened(action: str, container: str, since: float) -> bool:
+    """Tell whether the engine has told of an event of a container since a moment."""
+    filters = ("--filter", f"container={container}", "--filter", f"event={action}")
+    return bool(docker("events", "--since", f"{since:.3f}", "--until", f"{time.time():.3f}", *filters))
 
 
 def run(*command: str, check: bool = True) -> str:

@@ -15,6 +15,8 @@ _LABEL = 9
 _NARROWEST, _WIDEST = 40, 100
 _COMMAND_INDENT = "      "
 _COLOURS = {Severity.ERROR: "1;31", Severity.WARN: "1;33", Severity.INFO: "1;36"}
+# Without these nobody knows that master and workers have found each other: then a stack is not called well.
+_ESSENTIAL = frozenset({"master-answers", "workers", "registered"})
 _WORDS = {Severity.ERROR: "ERROR", Severity.WARN: "WARNING", Severity.INFO: "NOTE"}
 
 
@@ -109,20 +111,23 @@ def _checks(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
 
 
 def _last(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
-    """The last lines: one calm line when all is well, else what could not be checked, and the sum."""
+    """Yield the last lines: one calm line when all is well, else what could not be checked, and the sum."""
     counts = diagnosis.summary
     unknown = [check for check in diagnosis.checks if check.status is Status.UNKNOWN]
+    is_unsettled = any(check.name in _ESSENTIAL for check in unknown)
     seconds = f"in {diagnosis.seconds:.1f} s"
-    if counts.root_cause is None and counts.ok:
-        missing = ", ".join(f"{one.name} ({clean(one.text)})" for one in unknown)
+    if counts.root_cause is None and counts.ok and not is_unsettled:
+        missing = ", ".join(f"{check.name} ({clean(check.text)})" for check in unknown)
         more = f"; not checked: {missing}" if missing else ""
         checked = f"{counts.ok + counts.info} checks {seconds}"
         yield from _wrapped(f"All is well: {_workers(diagnosis)}{checked}{more}.", style)
         return
-    for one in unknown:
-        yield from _wrapped(f"Could not be checked: {one.name} ({clean(one.text)})", style)
-    root = f"Root cause: {counts.root_cause}. " if counts.root_cause else ""
-    yield from _wrapped(f"{root}{_workers(diagnosis)}{_counted(diagnosis)} {seconds}.", style)
+    for check in unknown:
+        yield from _wrapped(f"Could not be checked: {check.name} ({clean(check.text)})", style)
+    head = f"Root cause: {counts.root_cause}. " if counts.root_cause else ""
+    if not head and is_unsettled:
+        head = "No fault was found, but it is not known yet whether all is well: "
+    yield from _wrapped(f"{head}{_workers(diagnosis)}{_counted(diagnosis)} {seconds}.", style)
 
 
 def _workers(diagnosis: Diagnosis) -> str:

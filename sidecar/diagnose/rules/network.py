@@ -259,7 +259,7 @@ def route(stack: Stack) -> Outcome:
 
 
 @dataclass(frozen=True)
-class _Knock:
+class Knock:
     """One try of a worker at the master's own address and port."""
 
     worker: ContainerFacts
@@ -267,14 +267,14 @@ class _Knock:
     tried: TcpTry
 
 
-def knocks(stack: Stack) -> tuple[_Knock, ...]:
+def knocks(stack: Stack) -> tuple[Knock, ...]:
     """The workers' tries at the master's door: at its addresses in shared networks, and the port it listens on."""
     master = stack.running_master
     if master is None:
         return ()
     port = stack.bind_port(master)
     return tuple(
-        _Knock(worker, probe, one)
+        Knock(worker, probe, one)
         for worker, probe in stack.probed_workers
         for one in probe.tcp
         if one.port == port and one.address in {at.address for at in stack.shared_networks(worker, master)}
@@ -303,7 +303,7 @@ def _greeting(tcp_try: TcpTry) -> str:
     return {"zmtp": ", a Locust master", "none": ", silent", "http": ", an HTTP server"}.get(tcp_try.greeting, "")
 
 
-def _is_stopped(stack: Stack, knock: _Knock) -> bool:
+def _is_stopped(stack: Stack, knock: Knock) -> bool:
     """No answer, or a refusal from a port that the master listens on: something between them is at work."""
     if knock.tried.outcome in _STOPPED:
         return True
@@ -330,7 +330,7 @@ def is_loopback_only(address: str) -> bool:
     return is_loopback(address) and address not in ("0.0.0.0", "::")  # noqa: S104  compared, never bound
 
 
-def _filtered(stack: Stack, stopped: Sequence[_Knock]) -> Found:
+def _filtered(stack: Stack, stopped: Sequence[Knock]) -> Found:
     master, port = stack.running_master, stopped[0].tried.port
     workers = list(dict.fromkeys(one.worker.name for one in stopped))
     seen = [

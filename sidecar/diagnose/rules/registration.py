@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sidecar.diagnose.evidence import ContainerFacts
+from sidecar.diagnose.evidence import ContainerFacts, HttpTry, Probe
 from sidecar.diagnose.rule import Found, Outcome, Rule, cannot_tell, without_master, without_stack
 from sidecar.diagnose.rules import log_signs
 from sidecar.diagnose.rules.configuration import grouped
 from sidecar.diagnose.rules.mending import BY_HAND, RECREATE, origin
-from sidecar.diagnose.rules.network import knocks
+from sidecar.diagnose.rules.network import Knock, knocks
 from sidecar.diagnose.stack import HEARTBEAT_SECONDS, MASTER, WORKER, Stack, environment, names, setting
 from sidecar.model.finding import Confidence, FindingEvidence
 from sidecar.model.incident import Severity
@@ -19,6 +19,7 @@ from sidecar.model.incident import Severity
 LAYER = "locust"
 _STOPPED_STATES = {"T": "stopped (SIGSTOP)", "t": "stopped by a debugger", "D": "waiting for a disk", "Z": "a zombie"}
 _SILENT = frozenset({"none", "closed", "other"})
+_ANSWERS = frozenset({"ok", "login", "broken-login"})
 _BACK_AFTER_STOP = timedelta(seconds=15)
 _JUST_MADE = timedelta(seconds=10)
 _SOONEST_MISSED = timedelta(seconds=10)  # a missing row before that is of the Locust that ran there until then
@@ -29,62 +30,91 @@ _SAME_PARTS = 2
 
 
 def master_answers(stack: Stack) -> Outcome:
-    """Whether the master does its work: its port greets, its page answers, its process runs."""
+    """Check whether the master does its work: its port greets, its page answers, its process runs."""
     master = stack.running_master
     if master is None:
         return cannot_tell("no master runs")
-    silent = [knock for knock in knocks(stack) if knock.tried.outcome == "open" and knock.tried.greeting in _SILENT]
-    probe = stack.probe_of(master)
-    state = probe.inside.process_state if probe and probe.inside else ""
-    page = probe.http[0] if probe and probe.http else None
-    sockets, port = stack.master_sockets, stack.bind_port(master)
-    deaf = sockets is not None and not any(socket.port == port for socket in sockets) and not stack.is_young(master)
+    tried, probe = knocks(stack), stack.probe_of(master)
+    silent = [knock for knock in tried if knock.tried.outcome == "open" and knock.tried.greeting in _SILENT]
+    young, state, page = stack.is_young(master), _process_state(stack, master), _own_page(probe)
+    deaf = _is_deaf(stack, master) and not young
     mute = page is not None and page.stage != "ok" and page.error.startswith("no answer")
-    seen = [
-        FindingEvidence(
-            f"from {one.worker.name}: {one.tried.address}:{one.tried.port}",
-            f"open, and silent: {_said(one.tried.first_bytes)}",
-            "ZeroMQ's greeting, which a Locust master sends at once",
-            one.probe.at,
-        )
-        for one in silent[:2]
-    ]
-    if state in _STOPPED_STATES:
-        seen.append(
-            FindingEvidence(
-                f"Locust's process in {master.name}",
-                _STOPPED_STATES[state],
-                "running or sleeping",
-                probe.at if probe else None,
-            )
-        )
-    if deaf:
-        seen.append(
-            FindingEvidence(
-                f"{master.name} listens on",
-                ", ".join(sorted({f"{socket.address}:{socket.port}" for socket in sockets or ()})) or "nothing",
-                f"port {port}",
-                stack.evidence.at,
-            )
-        )
-    if mute and page is not None:
-        seen.append(
-            FindingEvidence(f"its page, asked in {master.name}", page.error, "an answer", probe.at if probe else None)
-        )
+    unheard = mute and not young and not any(stack.is_registered(worker) for worker in stack.running_workers)
     answers = f"page {stack.evidence.master.answer}" if stack.evidence.master else "page not asked"
-    text = f"{answers}; {len(knocks(stack))} knocks, {len(silent)} silent"
-    unheard = mute and not any(stack.is_registered(running_worker) for running_worker in stack.running_workers)
-    if silent or state in ("T", "t", "Z") or deaf or (unheard and not stack.is_young(master)):
-        values = {"container": master.name}
+    text = f"{answers}; {len(tried)} knocks, {len(silent)} silent"
+    if silent or state in ("T", "t", "Z") or deaf or unheard:
+        seen = [_silent_knock(knock) for knock in silent[:2]]
+        if state in _STOPPED_STATES:
+            seen.append(_stopped_process(master, state, probe.at if probe else None))
+        if deaf:
+            seen.append(_open_ports(stack, master))
+        if probe and page and mute:
+            seen.append(FindingEvidence(f"its page, asked in {master.name}", page.error, "an answer", probe.at))
+        container = {"container": master.name}
         return Outcome(
-            text,
-            (Found("master-not-answering", tuple(seen), (master.name,), values, items=({"container": master.name},)),),
+            text, (Found("master-not-answering", tuple(seen), (master.name,), container, items=(container,)),)
         )
+    if lack := _lack_of_answer(stack, master):
+        return cannot_tell(lack)
     return Outcome(text)
 
 
-def _said(first_bytes: str) -> str:
-    return f"said {first_bytes}" if first_bytes else "said nothing"
+def _own_page(probe: Probe | None) -> HttpTry | None:
+    """Return how the master's page answered inside the master's container; None when nobody asked there."""
+    return probe.http[0] if probe and probe.http else None
+
+
+def _is_deaf(stack: Stack, master: ContainerFacts) -> bool:
+    """Tell whether nothing listens on the master's port, as far as anybody could look."""
+    sockets, port = stack.master_sockets, stack.bind_port(master)
+    return sockets is not None and not any(socket.port == port for socket in sockets)
+
+
+def _lack_of_answer(stack: Stack, master: ContainerFacts) -> str:
+    """Return why nobody knows whether a master works, and what to do; "" when it was seen to answer.
+
+    A master that started lately may still load its locustfile: that is no fault, and not well either.
+    """
+    facts, page = stack.evidence.master, _own_page(stack.probe_of(master))
+    lack = ""
+    if _is_deaf(stack, master):
+        lack = f"does not listen on port {stack.bind_port(master)} yet"
+    elif not (
+        (facts is not None and facts.answer in _ANSWERS)
+        or (page is not None and page.stage == "ok")
+        or any(knock.tried.greeting == "zmtp" for knock in knocks(stack))
+    ):
+        lack = "its page does not answer yet"
+    if not lack:
+        return ""
+    if not stack.is_young(master) or master.started_at is None:
+        return f"no answer of {master.name} was seen, neither at its port nor of its page"
+    seconds = (stack.evidence.at - master.started_at).total_seconds()
+    return f"{master.name} started {max(0.0, seconds):.0f} s ago and {lack}; wait half a minute and diagnose again"
+
+
+def _silent_knock(knock: Knock) -> FindingEvidence:
+    said = f"said {knock.tried.first_bytes}" if knock.tried.first_bytes else "said nothing"
+    return FindingEvidence(
+        f"from {knock.worker.name}: {knock.tried.address}:{knock.tried.port}",
+        f"open, and silent: {said}",
+        "ZeroMQ's greeting, which a Locust master sends at once",
+        knock.probe.at,
+    )
+
+
+def _stopped_process(container: ContainerFacts, state: str, at: datetime | None) -> FindingEvidence:
+    return FindingEvidence(f"Locust's process in {container.name}", _STOPPED_STATES[state], "running or sleeping", at)
+
+
+def _open_ports(stack: Stack, master: ContainerFacts) -> FindingEvidence:
+    ports = sorted({f"{socket.address}:{socket.port}" for socket in stack.master_sockets or ()})
+    return FindingEvidence(
+        f"{master.name} listens on",
+        ", ".join(ports) or "nothing",
+        f"port {stack.bind_port(master)}",
+        stack.evidence.at,
+    )
 
 
 # ---- the web page ----------------------------------------------------------------------------------------------------
@@ -126,17 +156,13 @@ def web_page(stack: Stack) -> Outcome:
                 ),
             ),
         )
-    if facts.answer in ("down", "foreign", "slow") and _inside_answers(stack, master) is False:
+    page = _own_page(stack.probe_of(master))
+    if facts.answer in ("down", "foreign", "slow") and page is not None and page.stage != "ok":
         return cannot_tell(f"{facts.url}: {facts.error}")
     return Outcome(
         f"{facts.url} {facts.answer}" + (f", Locust {facts.version}" if facts.version else ""),
         info=facts.answer in ("slow", "down", "foreign"),
     )
-
-
-def _inside_answers(stack: Stack, master: ContainerFacts) -> bool | None:
-    probe = stack.probe_of(master)
-    return probe.http[0].stage == "ok" if probe and probe.http else None
 
 
 # ---- versions --------------------------------------------------------------------------------------------------------
@@ -228,8 +254,21 @@ def workers(stack: Stack) -> Outcome:
     few = _few(stack, running, away)
     coming = len(starting) >= len(away) and len(running) >= expected
     if few and coming and starting and not orphans and not missing:
-        return Outcome(f"{text}; {len(starting)} started less than 30 s ago", info=True)
-    return Outcome(text, (*orphans, *missing, *few))
+        return cannot_tell(f"{text}; {len(starting)} started less than 30 s ago")
+    found = (*orphans, *missing, *few)
+    if not found and (reason := _unsettled(stack)):
+        return cannot_tell(f"{text}; {reason}")
+    return Outcome(text, found)
+
+
+def _unsettled(stack: Stack) -> str:
+    """Return why nobody knows yet whether all workers are there; "" when the master counts on as many as expected."""
+    away = [one for one in stack.running_workers if not stack.is_registered(one) and not stack.is_leaving(one)]
+    if away:
+        return f"not known to be registered: {names(away)}"
+    expected, connected = stack.expected, stack.connected
+    short = len(stack.running_workers) < expected or (connected is not None and connected < expected)
+    return "the others are on their way" if short else ""
 
 
 def _is_excused(stack: Stack, container_facts: ContainerFacts) -> bool:
@@ -357,12 +396,7 @@ def _silence(stack: Stack, container_facts: ContainerFacts) -> Iterator[FindingE
         yield FindingEvidence("log of the master", lost, "no such line")
     state = _process_state(stack, container_facts)
     if state in _STOPPED_STATES:
-        yield FindingEvidence(
-            f"Locust's process in {container_facts.name}",
-            _STOPPED_STATES[state],
-            "running or sleeping",
-            stack.evidence.at,
-        )
+        yield _stopped_process(container_facts, state, stack.evidence.at)
     age = stack.heartbeat_age(container_facts)
     if age is not None and age > HEARTBEAT_SECONDS:
         yield FindingEvidence(

@@ -152,13 +152,12 @@ def bind(stack: Stack) -> Outcome:
         return cannot_tell("no master runs")
     if sockets is None:
         return cannot_tell(stack.gap(f"inside:{master.name}") or "nobody could look into the master's network")
+    listening = sorted({f"{socket.address}:{socket.port}" for socket in sockets if socket.port == port})
+    if not listening:
+        return cannot_tell(f"nothing listens on port {port}")
     away = [worker for worker in stack.workers if not stack.is_registered(worker)]
     found = [*_loopback(stack, master, sockets, port, away), *_wrong_port(stack, master, sockets, away)]
-    listening = sorted({f"{socket.address}:{socket.port}" for socket in sockets if socket.port == port})
-    return Outcome(
-        f"the master listens on {', '.join(listening)}" if listening else f"nothing listens on port {port}",
-        tuple(found),
-    )
+    return Outcome(f"the master listens on {', '.join(listening)}", tuple(found))
 
 
 def _loopback(

@@ -262,6 +262,21 @@ def unregistered(evidence: Evidence, *names: str) -> Evidence:
     return found
 
 
+def starting_master() -> Evidence:
+    """A master that has run for two seconds: nothing listens, no page answers; the workers last heard the one before.
+
+    Seen on a slow machine, where it was taken for a stack that is well.
+    """
+    e = changed(well(), "locust-master-1", started_at=ago(2), health="starting")
+    e = replace(e, master=MasterFacts("http://127.0.0.1:8089/", "down", "nothing listens there"))
+    page = HttpTry("http://127.0.0.1:8089/worker-count", "connect", "refused", ("127.0.0.1",), "Connection refused")
+    e = probed(e, "locust-master-1", http=(page,), listening=())
+    for name in ("locust-worker-1", "locust-worker-2"):
+        refused = TcpTry(MASTER_IP, 5557, "refused", "Connection refused")
+        e = probed(e, name, tcp=(refused,), inside=inside(heartbeat_age_seconds=3.5))
+    return e
+
+
 def lines(*texts: str, seconds_ago: float = 5.0) -> tuple[GatheredLogLine, ...]:
     """Lines of a log."""
     return tuple(GatheredLogLine(text, ago(seconds_ago)) for text in texts)

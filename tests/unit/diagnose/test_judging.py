@@ -27,7 +27,7 @@ from sidecar.diagnose.evidence import (
 )
 from sidecar.diagnose.judge import diagnose, up_command
 from sidecar.diagnose.rules.topology import free_subnet
-from sidecar.model.finding import Status
+from sidecar.model.finding import Check, Status
 from sidecar.model.incident import Severity
 from tests.unit.diagnose.scene import (
     GIB,
@@ -41,6 +41,7 @@ from tests.unit.diagnose.scene import (
     lines,
     probed,
     rows,
+    starting_master,
     told,
     unregistered,
     well,
@@ -213,6 +214,60 @@ def test_a_stopped_container_tells_of_its_last_life_alone() -> None:
 @pytest.mark.parametrize("change", HERRINGS.values(), ids=HERRINGS.keys())
 def test_a_red_herring_is_no_cause(change: Change) -> None:
     assert causes(change(well())) == []
+
+
+# ---- what is not known yet is not well -------------------------------------------------------------------------------
+
+
+def check_of(e: Evidence, name: str) -> Check:
+    """One check of a diagnosis."""
+    return next(check for check in diagnose(e).checks if check.name == name)
+
+
+@pytest.mark.parametrize("name", ["master-bind", "master-answers", "web-page", "workers"])
+def test_a_master_that_only_starts_is_neither_well_nor_broken(name: str) -> None:
+    found = diagnose(starting_master())
+    assert (found.findings, found.summary.root_cause, found.connected) == ((), None, None)
+    assert check_of(starting_master(), name).status is Status.UNKNOWN
+
+
+def test_of_a_master_that_only_starts_it_is_said_since_when_and_what_to_do() -> None:
+    assert check_of(starting_master(), "master-answers").text == (
+        "locust-master-1 started 2 s ago and does not listen on port 5557 yet; wait half a minute and diagnose again"
+    )
+    e = probed(starting_master(), "locust-master-1", listening=(Socket("0.0.0.0", 5557),))
+    assert "started 2 s ago and its page does not answer yet" in check_of(e, "master-answers").text
+
+
+@pytest.mark.parametrize("health", ["healthy", "starting"])
+def test_a_workers_health_tells_nothing_of_a_master_that_only_starts(health: str) -> None:
+    e = starting_master()
+    for name in (FIRST, SECOND):
+        e = changed(probed(e, name, inside=inside(heartbeat_age_seconds=None)), name, health=health)
+    assert check_of(e, "workers").status is Status.UNKNOWN
+
+
+def test_a_master_of_which_no_answer_was_seen_is_not_well() -> None:
+    e = changed(starting_master(), "locust-master-1", started_at=ago(3600))
+    e = probed(e, "locust-master-1", listening=(Socket("0.0.0.0", 5557),))
+    e = probed(probed(e, FIRST, tcp=()), SECOND, tcp=())
+    assert check_of(e, "master-answers").status is Status.UNKNOWN
+
+
+UNSETTLED: dict[str, Change] = {
+    "workers that started just now": lambda e: changed(
+        changed(unregistered(e), FIRST, started_at=ago(4)), SECOND, started_at=ago(4)
+    ),
+    "one worker that started just now": lambda e: changed(unregistered(e, FIRST), FIRST, started_at=ago(4)),
+    "containers that scaling is making": lambda e: replace(
+        changed(e, FIRST, created_at=ago(2)), config=replace(e.config, workers=8)
+    ),
+}
+
+
+@pytest.mark.parametrize("change", UNSETTLED.values(), ids=UNSETTLED.keys())
+def test_fewer_workers_than_expected_are_not_well(change: Change) -> None:
+    assert check_of(change(well()), "workers").status is Status.UNKNOWN
 
 
 # ---- causes ----------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from sidecar.diagnose.catalogue import causes
 from sidecar.diagnose.evidence import Evidence, Gap, NameTry
 from sidecar.diagnose.judge import diagnose
 from sidecar.diagnose.render import listing, markdown, text
-from tests.unit.diagnose.scene import ago, changed, event, probed, told, unregistered, well
+from tests.unit.diagnose.scene import ago, changed, event, probed, starting_master, told, unregistered, well
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 FIRST, SECOND, MASTER = "locust-worker-1", "locust-worker-2", "locust-master-1"
@@ -49,6 +49,7 @@ FRAMES = {
     "killed-master": killed_master,
     "two-faults": two_faults,
     "no-root": no_root,
+    "starting": starting_master,
 }
 
 
