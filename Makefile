@@ -1,5 +1,5 @@
 # Each target is one line: `scripts/kit VERB` does the work and has the true exit code (make makes every failure a 2).
-# Knobs go on the command line: make up WORKERS=4 HOST=http://shop.example. They are described in .env.example.
+# Settings go on the command line: make up WORKERS=4 HOST=http://shop.example. They are described in .env.example.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory

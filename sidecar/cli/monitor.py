@@ -24,7 +24,7 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     """Show the stack until told to leave.
 
     Raises:
-        SettingError: a knob with a value that cannot be.
+        SettingError: a setting with a value that cannot be.
         StackError: the stack is down at the start. (Lost later, the view says so and goes on trying.)
     """
     workspace.refuse_arguments(args, NAME)

@@ -19,7 +19,7 @@ def run(args: list[str], environ: Mapping[str, str]) -> int:
     """Print the Snapshot: indented on a terminal, one line into a pipe.
 
     Raises:
-        SettingError: a knob with a value that cannot be.
+        SettingError: a setting with a value that cannot be.
         StackError: the stack is down.
     """
     refuse_flags(args, NAME, ("--json",))

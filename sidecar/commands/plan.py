@@ -11,7 +11,7 @@ from sidecar.settings import Settings, parse
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_SHAPE_KNOBS = ("USERS", "SPAWN_RATE", "RUN_TIME")
+_SHAPE_SETTINGS = ("USERS", "SPAWN_RATE", "RUN_TIME")
 RUNNING = frozenset({"spawning", "running"})
 
 
@@ -104,7 +104,7 @@ def make(settings: Settings, about: MasterInfo, decided_host: str) -> RunPlan:
 
     """
     if about.shape_class:
-        for name in _SHAPE_KNOBS:
+        for name in _SHAPE_SETTINGS:
             if settings.said_now(name):
                 raise SettingError(
                     f"{name} was given, but the load shape {about.shape_class} decides users and time",
@@ -149,7 +149,7 @@ def hosts_overwritten(plan: RunPlan, about: MasterInfo) -> bool:
 
 
 def filters_to_change(settings: Settings, status: Mapping[str, Any] | None, *, class_picker: bool) -> tuple[str, ...]:
-    """The knobs among TAGS, EXCLUDE_TAGS and CLASSES that this call named and that the stack was started without.
+    """The settings among TAGS, EXCLUDE_TAGS and CLASSES that this call named and that the stack was started without.
 
     Locust reads them when it starts; only a master with the class picker takes other classes with a run.
     """

@@ -1,7 +1,7 @@
 """The errors a person can meet, and the exit codes they end in.
 
     KitError                exit 2   bad input, or a step that could not be done
-    ├── SettingError        exit 2   a knob with a value that cannot be
+    ├── SettingError        exit 2   a setting with a value that cannot be
     ├── LocustfileError     exit 2   the user's file is missing, broken or empty
     ├── EngineError         exit 2   Docker is absent, refuses, is too old, or does not answer
     ├── StackError          exit 2   the stack is down, or did not come up
@@ -41,7 +41,7 @@ class KitError(Exception):
 
 
 class SettingError(KitError):
-    """A knob holds a value that cannot be."""
+    """A setting holds a value that cannot be."""
 
 
 class LocustfileError(KitError):

@@ -21,7 +21,7 @@ from sidecar.common.redaction import SHORTEST_KNOWN, Redactor, rules
 from sidecar.diagnose.evidence import ContainerFacts, EnvLine, Evidence, Pair
 from sidecar.diagnose.rules.locust_names import LEGACY
 from sidecar.model import document
-from sidecar.settings import KNOBS
+from sidecar.settings import SETTINGS
 
 T = TypeVar("T")
 
@@ -44,9 +44,9 @@ logs/           the last lines of each container
 
 def is_plain(name: str) -> bool:
     """Whether a variable's value may be shown: Locust or the kit reads it, and its name does not say secret."""
-    known = name in _PLAIN or name in KNOBS or name in LEGACY or name.startswith(_PLAIN_PREFIXES)
-    knob = KNOBS.get(name)
-    return known and not rules().is_secret(name) and not (knob and knob.secret)
+    known = name in _PLAIN or name in SETTINGS or name in LEGACY or name.startswith(_PLAIN_PREFIXES)
+    setting = SETTINGS.get(name)
+    return known and not rules().is_secret(name) and not (setting and setting.secret)
 
 
 def for_eyes(evidence: Evidence) -> Evidence:

@@ -7,7 +7,7 @@ holds can be judged again elsewhere. Sizes are bytes, times UTC, durations secon
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sidecar.model.snapshot import SCHEMA_VERSION
@@ -48,7 +48,7 @@ class Filesystem:
 class PortFacts:
     """A port that the stack publishes, and who holds it on this machine when it is not free."""
 
-    knob: str
+    setting: str = field(metadata={"key": "knob"})
     port: int
     free: bool
     holder: str = ""

@@ -150,9 +150,9 @@ def _fix(cause: Cause, found: Found, values: Mapping[str, str]) -> Fix:
 
 
 def up_command(config: ConfigFacts, workers: int, changes: Mapping[str, str]) -> str:
-    """The `make up`, or `make join`, that does again what the last one did, with some knobs changed.
+    """The `make up`, or `make join`, that does again what the last one did, with some settings changed.
 
-    "" asks for a knob's default.
+    "" asks for a setting's default.
     """
     words = [word for word in config.up_words if _name(word) not in changes]
     if not config.remembered and workers and not any(_name(word) == "WORKERS" for word in words):

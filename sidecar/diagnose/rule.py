@@ -21,7 +21,7 @@ class Found:
         values: what fills the catalogue's templates.
         fix: which of the catalogue's fixes mends this case.
         items: the fix's commands are filled in once for each of these, beside `values`.
-        up: knobs that `make up` must be told differently.
+        up: settings that `make up` must be told differently.
         because: a sentence about this very case, put before the catalogue's explanation.
 
     """

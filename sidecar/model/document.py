@@ -70,12 +70,13 @@ def _encode(value: object) -> Json:
     if isinstance(value, tuple):
         return [_encode(item) for item in value]
     record: type = type(value)
-    return {field.name: _encode(getattr(value, field.name)) for field in _fields(record)}
+    return {key: _encode(getattr(value, field.name)) for key, field in _fields(record)}
 
 
 @cache
-def _fields(record: type) -> tuple[Field[object], ...]:
-    return fields(record)
+def _fields(record: type) -> tuple[tuple[str, Field[object]], ...]:
+    """Return each field with its JSON key: its own name, or `key` of its metadata where a contract has another one."""
+    return tuple((field.metadata.get("key", field.name), field) for field in fields(record))
 
 
 @cache
@@ -88,11 +89,11 @@ def _decode_record(record: type, value: object, where: str) -> object:
         raise DocumentError(f"{where} is {value!r:.60}; wanted: an object")
     hints = _hints(record)
     given: dict[str, object] = {}
-    for field in _fields(record):
-        if field.name in value:
-            given[field.name] = _decode(hints[field.name], value[field.name], f"{where}.{field.name}")
+    for key, field in _fields(record):
+        if key in value:
+            given[field.name] = _decode(hints[field.name], value[key], f"{where}.{key}")
         elif field.default is MISSING:
-            raise DocumentError(f"{where} has no field {field.name}")
+            raise DocumentError(f"{where} has no field {key}")
     return record(**given)
 
 

@@ -266,7 +266,7 @@ def _repeat(record: RunRecord, project: str) -> str:
     """The command that runs the same once more."""
     plan, words = record.plan, record.judge
     shape = plan.get("shape_class")
-    knobs = {
+    settings = {
         "USERS": None if shape else plan.get("users"),
         "SPAWN_RATE": None if shape else f"{float(plan.get('spawn_rate_per_second') or 0):g}",
         "RUN_TIME": None if shape else plan.get("run_time_seconds") or 0,
@@ -274,5 +274,5 @@ def _repeat(record: RunRecord, project: str) -> str:
         "THRESHOLDS": words.get("thresholds"),
         "PROJECT": project if project != "locust" else None,
     }
-    told = [f"{name}={shlex.quote(str(value))}" for name, value in knobs.items() if value not in (None, "")]
+    told = [f"{name}={shlex.quote(str(value))}" for name, value in settings.items() if value not in (None, "")]
     return " ".join(["make run", *told])

@@ -1,16 +1,16 @@
-"""The knobs: what they are (`registry`), where they come from (`load`), what they came to (`Settings`)."""
+"""The settings: what they are (`registry`), where they come from (`load`), what they came to (`Settings`)."""
 
 from __future__ import annotations
 
-from sidecar.settings.knob import Setting
 from sidecar.settings.load import command_line, load, project_name, refuse_flags
 from sidecar.settings.model import Given, Settings
-from sidecar.settings.registry import ALIASES, GROUPS, KNOBS
+from sidecar.settings.registry import ALIASES, GROUPS, SETTINGS
+from sidecar.settings.setting import Setting
 
 __all__ = [
     "ALIASES",
     "GROUPS",
-    "KNOBS",
+    "SETTINGS",
     "Given",
     "Setting",
     "Settings",

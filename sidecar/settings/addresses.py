@@ -1,4 +1,4 @@
-"""Turn the text of a knob about network addresses into its value. Pure, as all parsers are."""
+"""Turn the text of a setting about network addresses into its value. Pure, as all parsers are."""
 
 from __future__ import annotations
 

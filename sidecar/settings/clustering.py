@@ -1,11 +1,11 @@
-"""The knobs of a stack on many machines."""
+"""The settings of a stack on many machines."""
 
 from __future__ import annotations
 
 import re
 
 from sidecar.settings import parse
-from sidecar.settings.knob import Setting
+from sidecar.settings.setting import Setting
 
 _REGISTRY = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d{1,5})?(?:/[a-z0-9._/-]*[a-z0-9])?")
 _WAY = re.compile(r"(?:(?:ssh|tcp|unix)://)?[A-Za-z0-9/][A-Za-z0-9_.:@/\[\]-]*")

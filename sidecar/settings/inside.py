@@ -1,11 +1,11 @@
-"""The knobs of what runs inside Locust: what is kept of failed requests, where they go, and what users share."""
+"""The settings of what runs inside Locust: what is kept of failed requests, where they go, and what users share."""
 
 from __future__ import annotations
 
 from functools import partial
 
 from sidecar.settings import parse
-from sidecar.settings.knob import Setting
+from sidecar.settings.setting import Setting
 
 LEVELS = ("counts", "groups", "exemplars", "full")
 MOST_RECORDS_PER_SECOND = 10_000

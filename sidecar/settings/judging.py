@@ -1,11 +1,11 @@
-"""The knobs of the verdict beyond thresholds, and of reports."""
+"""The settings of the verdict beyond thresholds, and of reports."""
 
 from __future__ import annotations
 
 from functools import partial
 
 from sidecar.settings import parse
-from sidecar.settings.knob import Setting
+from sidecar.settings.setting import Setting
 
 JUDGING = (
     Setting(

@@ -1,4 +1,4 @@
-"""Gather the knobs from where people set them, check them, and make Settings of them.
+"""Gather the settings from where people set them, check them, and make Settings of them.
 
 The first that speaks wins: command line, make command line, environment (never for HOST), what the last `up`
 decided (for the verbs that follow it), .env of the checkout, default. An empty value on the command line means
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from sidecar.common.errors import SettingError
 from sidecar.settings import dotenv, makeflags, parse
-from sidecar.settings.knob import Setting
 from sidecar.settings.model import COMMAND_LINE, ENVIRONMENT, MAKE_COMMAND_LINE, REMEMBERED, Given, Settings
-from sidecar.settings.registry import ALIASES, KNOBS, MAKE_ONLY
+from sidecar.settings.registry import ALIASES, MAKE_ONLY, SETTINGS
+from sidecar.settings.setting import Setting
 from sidecar.settings.typo import nearest
 
 if TYPE_CHECKING:
@@ -51,20 +51,20 @@ def load(
     """
     entries = dotenv.read(root / ".env", environ)
     given = _gather(args, environ, entries, remembered or {})
-    knob_values = _parse_all(given, processors or os.cpu_count() or 1)
-    _settle(knob_values, given, root)
+    setting_values = _parse_all(given, processors or os.cpu_count() or 1)
+    _settle(setting_values, given, root)
     return Settings(
         root=root,
         given=given,
-        passthrough={e.name: e.value for e in entries if e.name.startswith("LOCUST_") and e.name not in KNOBS},
-        **knob_values,
+        passthrough={e.name: e.value for e in entries if e.name.startswith("LOCUST_") and e.name not in SETTINGS},
+        **setting_values,
     )
 
 
 def project_name(args: Sequence[str], environ: Mapping[str, str], root: Path) -> str:
     """The PROJECT alone, to find what its last `up` wrote down."""
     given = _gather(args, environ, dotenv.read(root / ".env", environ), {})
-    return str(_parse(KNOBS["PROJECT"], given.get("PROJECT"), 1))
+    return str(_parse(SETTINGS["PROJECT"], given.get("PROJECT"), 1))
 
 
 def command_line(args: Iterable[str]) -> dict[str, str]:
@@ -91,22 +91,22 @@ def _gather(
     entries: Sequence[dotenv.DotenvEntry],
     remembered: Mapping[str, str],
 ) -> dict[str, Given]:
-    """Each knob with the text of the source that wins. Later layers overwrite earlier ones."""
+    """Each setting with the text of the source that wins. Later layers overwrite earlier ones."""
     typed = command_line(args)
     made = [name for name in makeflags.given(environ.get("MAKEFLAGS", "")) if name in environ]
     for name in typed:
-        _refuse_typo(name, COMMAND_LINE, (*KNOBS, *ALIASES))
+        _refuse_typo(name, COMMAND_LINE, (*SETTINGS, *ALIASES))
     for name in made:
-        _refuse_typo(name, MAKE_COMMAND_LINE, (*KNOBS, *ALIASES))
+        _refuse_typo(name, MAKE_COMMAND_LINE, (*SETTINGS, *ALIASES))
     for entry in entries:
-        _refuse_typo(entry.name, f".env line {entry.line}", (*KNOBS, *ALIASES))
+        _refuse_typo(entry.name, f".env line {entry.line}", (*SETTINGS, *ALIASES))
 
     given: dict[str, Given] = {}
     for entry in entries:
         _put(given, entry.name, entry.value, f".env line {entry.line}")
     for name, raw in remembered.items():
         _put(given, name, raw, REMEMBERED)
-    for name in KNOBS:  # aliases are not asked for here: TIME and RATE are other programs' names too
+    for name in SETTINGS:  # aliases are not asked for here: TIME and RATE are other programs' names too
         if name in environ and name not in MAKE_ONLY:
             _put(given, name, environ[name], ENVIRONMENT)
     for name in made:
@@ -119,12 +119,12 @@ def _gather(
 def _put(given: dict[str, Given], name: str, raw: str, source: str) -> None:
     name = ALIASES.get(name, name)
     raw = raw.strip()
-    if name in KNOBS and (raw or source in (COMMAND_LINE, MAKE_COMMAND_LINE)):
+    if name in SETTINGS and (raw or source in (COMMAND_LINE, MAKE_COMMAND_LINE)):
         given[name] = Given(raw, source)
 
 
 def _refuse_typo(name: str, where: str, known: Iterable[str]) -> None:
-    if name in KNOBS or name in ALIASES:
+    if name in SETTINGS or name in ALIASES:
         return
     meant = nearest(name, known)
     if meant:
@@ -132,26 +132,26 @@ def _refuse_typo(name: str, where: str, known: Iterable[str]) -> None:
 
 
 def _parse_all(given: Mapping[str, Given], processors: int) -> dict[str, Any]:
-    return {name.lower(): _parse(knob, given.get(name), processors) for name, knob in KNOBS.items()}
+    return {name.lower(): _parse(setting, given.get(name), processors) for name, setting in SETTINGS.items()}
 
 
-def _parse(knob: Setting, entry: Given | None, processors: int) -> object:
-    raw = (entry.raw if entry else "") or knob.default
-    parser = partial(parse.workers, processors) if knob.name == "WORKERS" else knob.parse
+def _parse(setting: Setting, entry: Given | None, processors: int) -> object:
+    raw = (entry.raw if entry else "") or setting.default
+    parser = partial(parse.workers, processors) if setting.name == "WORKERS" else setting.parse
     if not raw:
         return _of_nothing(parser)
     try:
         return parser(raw)
     except ValueError as error:
-        seen = "cannot be used" if knob.secret else f"is {_shown(knob, raw)!r}"
-        raise SettingError(f"{knob.name} {seen}", wanted=str(error), where=entry.source if entry else "") from None
+        seen = "cannot be used" if setting.secret else f"is {_shown(setting, raw)!r}"
+        raise SettingError(f"{setting.name} {seen}", wanted=str(error), where=entry.source if entry else "") from None
 
 
-def _shown(knob: Setting, raw: str) -> str:
+def _shown(setting: Setting, raw: str) -> str:
     """A refused text without the password that may be in it: where one begins, nobody knows of a mistyped URL."""
     if "@" in raw:
         return _USER_INFO.sub(lambda found: f"{found['scheme'] or ''}***@", raw, count=1)
-    return _NO_PORT.sub(r"\g<host>***", raw) if "://" in f"{knob.unit}{raw}" else raw
+    return _NO_PORT.sub(r"\g<host>***", raw) if "://" in f"{setting.unit}{raw}" else raw
 
 
 def _of_nothing(parser: Callable[[str], object]) -> object:
@@ -163,7 +163,7 @@ def _of_nothing(parser: Callable[[str], object]) -> object:
 
 
 def _settle(values: dict[str, Any], given: Mapping[str, Given], root: Path) -> None:
-    """Defaults that hang on other knobs, folders made absolute, and pairs that contradict each other."""
+    """Defaults that hang on other settings, folders made absolute, and pairs that contradict each other."""
     values["host"] = values["host"] or ""
     values["watch_project"] = values["watch_project"] or ""
     values["base_image"] = values["base_image"] or _found_base_image(root)
@@ -208,7 +208,7 @@ def _check_memory(values: dict[str, Any], given: Mapping[str, Given]) -> None:
     if entry is None or not entry.raw:  # nobody asked for the default reservation: it follows a smaller limit
         values["worker_memory_reservation"] = values["worker_memory"]
         return
-    limit = (given["WORKER_MEMORY"].raw if "WORKER_MEMORY" in given else "") or KNOBS["WORKER_MEMORY"].default
+    limit = (given["WORKER_MEMORY"].raw if "WORKER_MEMORY" in given else "") or SETTINGS["WORKER_MEMORY"].default
     raise SettingError(
         f"WORKER_MEMORY_RESERVATION is {entry.raw!r}, more than the limit WORKER_MEMORY {limit}",
         wanted="a reservation of at most the limit",

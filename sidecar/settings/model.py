@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Given:
-    """One knob's text as somebody gave it, and who did (`make command line`, `.env line 3`, the last `up`).
+    """One setting's text as somebody gave it, and who did (`make command line`, `.env line 3`, the last `up`).
 
     An empty text, possible on the command line only, asks for the default.
     """
@@ -25,9 +25,9 @@ class Given:
 
 @dataclass(frozen=True)
 class Settings:
-    """Every knob as a value. Sizes are bytes, times seconds, shares 0 to 1, folders absolute.
+    """Every setting as a value. Sizes are bytes, times seconds, shares 0 to 1, folders absolute.
 
-    `given` holds the knobs that somebody set, `passthrough` the LOCUST_* of .env that are no knobs of ours.
+    `given` holds the settings that somebody set, `passthrough` the LOCUST_* of .env that are no settings of ours.
     """
 
     root: Path
@@ -124,7 +124,7 @@ class Settings:
     passthrough: Mapping[str, str]
 
     def said_now(self, name: str) -> bool:
-        """Whether this very call named the knob: not a file, not memory."""
+        """Whether this very call named the setting: not a file, not memory."""
         entry = self.given.get(name)
         return entry is not None and entry.source in (COMMAND_LINE, MAKE_COMMAND_LINE, ENVIRONMENT)
 

@@ -73,7 +73,7 @@ def _read_file(path: str) -> str:
 
 
 def from_environment(environ: Mapping[str, str], read_file: Callable[[str], str] = _read_file) -> WatchSettings:
-    """Read the settings from variables named as the knobs are; an empty variable is unset.
+    """Read the settings from variables named as the settings are; an empty variable is unset.
 
     DOCKER_HOST, LOCUST_URL, HOST_NET_DEV, BEAT_FILE, LISTEN, LEDGER_FOLDER, RUNS_FOLDER and CGROUP_ROOT are the
     container's own; so is CLUSTER_NODE, which makes it one of a cluster's, with the secret CLUSTER_TOKEN.

@@ -1,4 +1,4 @@
-"""Turn the text of one knob into its value. Pure: no clock, no file, no environment.
+"""Turn the text of one setting into its value. Pure: no clock, no file, no environment.
 
 Every parser takes the text and returns the value, or raises ValueError whose text says what would be right.
 """

@@ -1,4 +1,4 @@
-"""Every knob of the kit: its default, unit, meaning, price, and how its text becomes a value.
+"""Every setting of the kit: its default, unit, meaning, price, and how its text becomes a value.
 
 `.env.example` documents the same list; a unit test keeps the two equal.
 """
@@ -12,8 +12,8 @@ from sidecar.settings import parse
 from sidecar.settings.clustering import CLUSTERING
 from sidecar.settings.inside import FAILING, INSIDE, PUSHING
 from sidecar.settings.judging import CAPACITY, JUDGING, REPORTS
-from sidecar.settings.knob import Setting
 from sidecar.settings.remote import REMOTE
+from sidecar.settings.setting import Setting
 from sidecar.settings.watching import ALERTS, WATCHING
 
 # Many shells set HOST to the machine's own name, and other programs know a MASTER: the environment is not asked.
@@ -321,5 +321,5 @@ GROUPS: tuple[tuple[str, tuple[Setting, ...]], ...] = (
     ("Many machines (swarm-up)", CLUSTERING),
     ("Safety", _SAFETY),
 )
-KNOBS: dict[str, Setting] = {knob.name: knob for _, knobs in GROUPS for knob in knobs}
-ALIASES: dict[str, str] = {alias: knob.name for knob in KNOBS.values() for alias in knob.aliases}
+SETTINGS: dict[str, Setting] = {setting.name: setting for _, settings in GROUPS for setting in settings}
+ALIASES: dict[str, str] = {alias: setting.name for setting in SETTINGS.values() for alias in setting.aliases}

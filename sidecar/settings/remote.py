@@ -1,9 +1,9 @@
-"""The knobs of workers on other machines."""
+"""The settings of workers on other machines."""
 
 from __future__ import annotations
 
 from sidecar.settings import addresses
-from sidecar.settings.knob import Setting
+from sidecar.settings.setting import Setting
 
 REMOTE = (
     Setting(

@@ -1,4 +1,4 @@
-"""The knobs of the sidecar's memory, of what it watches beside the stack, and of its alerts."""
+"""The settings of the sidecar's memory, of what it watches beside the stack, and of its alerts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import partial
 
 from sidecar.model.incident import IncidentKind
 from sidecar.settings import parse
-from sidecar.settings.knob import Setting
+from sidecar.settings.setting import Setting
 
 ALERT_KINDS = (
     IncidentKind.OOM_KILL,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sidecar.common.errors import KitError, StackError
-from sidecar.settings import KNOBS, Settings
+from sidecar.settings import SETTINGS, Settings
 from sidecar.settings.inside import FAILING, INSIDE, PUSHING
 from sidecar.settings.judging import JUDGING
 from sidecar.stack import envfile, limits, secrets
@@ -26,14 +26,14 @@ _NO_HOST_NAME = re.compile(r"[^A-Za-z0-9.-]")
 _LONGEST_HOST_NAME = 63
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 
-# Knobs that docker-compose.yml takes under their own names, as they were given; those of what runs inside Locust, all.
+# Settings that docker-compose.yml takes under their own names, as given; those of what runs inside Locust, all.
 _AS_THEY_ARE = (
     "PROJECT", "WEB_PORT", "MONITOR_PORT", "LOCUSTFILES_DIR", "LOCUSTFILE", "TARGET_NETWORK", "BASE_IMAGE", "NOFILE",
     "REMOTE_WORKERS",
     "WORKER_MEMORY", "WORKER_MEMORY_RESERVATION", "MASTER_MEMORY", "WORKER_CPUS", "STOP_TIMEOUT", "INTERVAL", "TAIL",
     "WATCH_PROJECT", "FAIL_RATIO", "FAIL_THRESHOLD", "LEDGER_DAYS", "LEDGER_MEGABYTES", "LOCUST_WEB_USERNAME",
     "ALERT_KINDS", "ALERT_COOLDOWN_SECONDS", "ON_INVALID", "HEALTH_SECONDS",
-    *(knob.name for knob in (*INSIDE, *FAILING, *PUSHING, *JUDGING) if not knob.secret),
+    *(setting.name for setting in (*INSIDE, *FAILING, *PUSHING, *JUDGING) if not setting.secret),
 )  # fmt: skip
 # A variable that is not empty → the file in docker/ that it adds.
 _ADDED = (
@@ -61,11 +61,11 @@ class Decided:
 def environment(
     settings: Settings, decided: Decided, environ: Mapping[str, str], master_url: str = ""
 ) -> dict[str, str]:
-    """The environment for one `docker compose` call: the caller's without our knobs, then every value as decided.
+    """The environment for one `docker compose` call: the caller's without our settings, then every value as decided.
 
     `master_url` is where the sidecar finds the master's web API; "" is the plain place.
     """
-    inherited = {name: value for name, value in environ.items() if name not in KNOBS and name != "MAKEFLAGS"}
+    inherited = {name: value for name, value in environ.items() if name not in SETTINGS and name != "MAKEFLAGS"}
     ours = {
         **{name: _text(getattr(settings, name.lower())) for name in _AS_THEY_ARE},
         "KIT_HOST": decided.host,

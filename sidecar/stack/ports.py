@@ -24,14 +24,16 @@ def check(settings: Settings, containers: Sequence[ListedContainer]) -> None:
     """Refuse a port that somebody else holds; our own running stack may.
 
     Raises:
-        StackError: names the port, the knob and the holder.
+        StackError: names the port, the setting and the holder.
 
     """
-    for knob, port in (("WEB_PORT", settings.web_port), ("MONITOR_PORT", settings.monitor_port)):
+    for setting, port in (("WEB_PORT", settings.web_port), ("MONITOR_PORT", settings.monitor_port)):
         holder = holder_of(port, containers)
         if holder is None or (holder.container and holder.container.project == settings.project):
             continue
-        raise StackError(f"port {port} ({knob}) is taken by {holder.text}", fix=_fix(knob, port, holder.container))
+        raise StackError(
+            f"port {port} ({setting}) is taken by {holder.text}", fix=_fix(setting, port, holder.container)
+        )
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,8 @@ def _describe(holder: ListedContainer) -> str:
     return f"the container {holder.name}{of}"
 
 
-def _fix(knob: str, port: int, holder: ListedContainer | None) -> str:
-    other = f"make up {knob}={port + 100 if port + 100 < 65536 else port - 100}"  # noqa: PLR2004  the end of TCP's ports
+def _fix(setting: str, port: int, holder: ListedContainer | None) -> str:
+    other = f"make up {setting}={port + 100 if port + 100 < 65536 else port - 100}"  # noqa: PLR2004  the end of TCP's ports
     if holder and holder.service == "locust-master":
         return f"{other}, or end that stack: make down PROJECT={holder.project}"
     return other

@@ -8,7 +8,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from sidecar.common.errors import SettingError, StackError
-from sidecar.settings import KNOBS
+from sidecar.settings import SETTINGS
 from sidecar.settings.addresses import LOCUST_PORT
 from sidecar.settings.inside import FAILING, INSIDE
 from sidecar.stack import ports
@@ -101,11 +101,11 @@ def lines(settings: Settings, *, mock: bool, usual: Callable[[socket.AddressFami
 
 
 def join_command(settings: Settings, address: str) -> str:
-    """The command for the other machine, with the knobs that both sides must be told alike."""
+    """The command for the other machine, with the settings that both sides must be told alike."""
     shared = [
         f"{name}={entry.raw}"
         for name, entry in settings.given.items()
-        if name in _SHARED and entry.raw and not entry.source.startswith(".env") and not KNOBS[name].secret
+        if name in _SHARED and entry.raw and not entry.source.startswith(".env") and not SETTINGS[name].secret
     ]
     quoted = (shlex.quote(word.replace("$", "$$")) for word in shared)
     return " ".join(["make setup join", f"MASTER={address}", "WORKERS=4", *quoted])

@@ -6,7 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from sidecar.settings import KNOBS, Settings
+from sidecar.settings import SETTINGS, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,11 +40,11 @@ def write(path: Path, document: Mapping[str, Any]) -> None:
 
 
 def remembered(root: Path, project: str) -> dict[str, str]:
-    """The texts of the knobs that the last `up` of this project was given."""
+    """The texts of the settings that the last `up` of this project was given."""
     choices = read(path_of(root, project)).get("choices")
     if not isinstance(choices, dict):
         return {}
-    return {name: str(raw) for name, raw in choices.items() if name in KNOBS}
+    return {name: str(raw) for name, raw in choices.items() if name in SETTINGS}
 
 
 def note_classes(path: Path, classes: Mapping[str, Any]) -> None:
@@ -55,9 +55,9 @@ def note_classes(path: Path, classes: Mapping[str, Any]) -> None:
 
 
 def choices(settings: Settings) -> dict[str, str]:
-    """The knobs worth remembering: those that somebody set and that last beyond one call."""
+    """The settings worth remembering: those that somebody set and that last beyond one call."""
     return {
         name: entry.raw
         for name, entry in settings.given.items()
-        if entry.raw and KNOBS[name].lasting and name != "PROJECT"
+        if entry.raw and SETTINGS[name].lasting and name != "PROJECT"
     }

@@ -42,8 +42,8 @@ def decide(host: str, *, mock: bool, user_env: Mapping[str, str], classes: Seque
     """The target for these settings and classes.
 
     Args:
-        host: the knob HOST, already checked; "" when not given.
-        mock: the knob MOCK.
+        host: the setting HOST, already checked; "" when not given.
+        mock: the setting MOCK.
         user_env: the .env beside the locustfile, with the LOCUST_* of the checkout's .env.
         classes: the User classes that will take part.
 

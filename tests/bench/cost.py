@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 
 from tests.bench.meters import container_cpu, container_memory, daemon_cpu, process_cpu, shares
 from tests.bench.others import SEED, Cost, glances, on_terminal, turn
-from tests.bench.stack import KNOBS, MONITOR_PORT, container_id, docker
+from tests.bench.stack import MONITOR_PORT, SETTINGS, container_id, docker
 
 WINDOW_SECONDS, WINDOWS = 20.0, 3
 PAIR_SECONDS, PAIRS = 15.0, 4
@@ -40,7 +40,7 @@ def report() -> None:
 
 def ours() -> float:
     """Print what the sidecar, the proxy and the view use; return the CPU seconds of one refresh of all three."""
-    with on_terminal(["scripts/kit", "monitor", *KNOBS]) as pid:
+    with on_terminal(["scripts/kit", "monitor", *SETTINGS]) as pid:
         time.sleep(SETTLE_SECONDS)
         spent = {"sidecar": container_cpu("monitor"), "proxy": container_cpu("docker-proxy"), "view": process_cpu(pid)}
         began = datetime.now(UTC)

@@ -11,12 +11,17 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PROJECT, WEB_PORT, MONITOR_PORT = "kit-bench", 9131, 9132
 INTERVAL_SECONDS = 2
-KNOBS = [f"PROJECT={PROJECT}", f"WEB_PORT={WEB_PORT}", f"MONITOR_PORT={MONITOR_PORT}", f"INTERVAL={INTERVAL_SECONDS}"]
+SETTINGS = [
+    f"PROJECT={PROJECT}",
+    f"WEB_PORT={WEB_PORT}",
+    f"MONITOR_PORT={MONITOR_PORT}",
+    f"INTERVAL={INTERVAL_SECONDS}",
+]
 
 
 def kit(verb: str, *arguments: str) -> None:
     """Run a verb of the host command line, quietly."""
-    subprocess.run(["scripts/kit", verb, *KNOBS, *arguments], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["scripts/kit", verb, *SETTINGS, *arguments], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
 @contextmanager

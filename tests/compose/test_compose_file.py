@@ -66,7 +66,7 @@ def test_each_service_has_a_memory_limit_that_swap_does_not_widen(default: dict[
     assert it["memswap_limit"] == it["deploy"]["resources"]["limits"]["memory"]
 
 
-def test_a_workers_memory_is_the_seeds_and_both_are_knobs(default: dict[str, Any]) -> None:
+def test_a_workers_memory_is_the_seeds_and_both_are_settings(default: dict[str, Any]) -> None:
     resources = default["services"]["locust-worker"]["deploy"]["resources"]
     assert (resources["limits"]["memory"], resources["reservations"]["memory"]) == (str(2 * GIB), str(GIB))
     small = config(WORKER_MEMORY="256m", WORKER_MEMORY_RESERVATION="128m")["services"]["locust-worker"]
@@ -122,7 +122,7 @@ def test_locust_has_the_descriptors_it_asks_for_and_the_users_files_read_only(
     assert it["extra_hosts"] == ["host.docker.internal=host-gateway"]
 
 
-def test_project_and_ports_are_knobs_and_name_the_network() -> None:
+def test_project_and_ports_are_settings_and_name_the_network() -> None:
     other = config(PROJECT="other", WEB_PORT="9089", MONITOR_PORT="9090")
     assert other["name"] == "other"
     assert other["networks"]["default"]["name"] == "other_default"

@@ -13,7 +13,7 @@ import yaml
 
 from tests.compose.test_compose_file import OURS, ROOT, config
 
-KNOBS = {
+SETTINGS = {
     "PROJECT": "shop",
     "WORKERS": "7",
     "WEB_PORT": "8123",
@@ -78,10 +78,10 @@ def stack(*files: str, **environ: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Compose's file and the stack's, with the same knobs."""
+    """Compose's file and the stack's, with the same settings."""
     env_file = tmp_path_factory.mktemp("env") / "env"
     env_file.touch()
-    return config(**KNOBS), stack(**KNOBS, KIT_ENV_FILE=str(env_file))
+    return config(**SETTINGS), stack(**SETTINGS, KIT_ENV_FILE=str(env_file))
 
 
 Both = tuple[dict[str, Any], dict[str, Any]]

@@ -576,7 +576,7 @@ def a_port_that_is_open_everywhere(world: World) -> Iterator[None]:
 
 @fault("remote-master-unreachable", commands=False)
 def a_master_elsewhere_that_is_gone(world: World) -> Iterator[None]:
-    address, far = bridge_address(), World(FAR, world.reports, knobs=dict(world.knobs))
+    address, far = bridge_address(), World(FAR, world.reports, settings=dict(world.settings))
     world.kit("down")
     remove(FAR)
     try:

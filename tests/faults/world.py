@@ -64,7 +64,7 @@ class World(Stack):
         files.mkdir()
         files.chmod(0o755)
         made = cls(project, folder / "reports", folder=folder)
-        made.knobs = {
+        made.settings = {
             "WORKERS": str(WORKERS),
             "WORKER_MEMORY": "512M",
             "WORKER_MEMORY_RESERVATION": "64M",

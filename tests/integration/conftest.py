@@ -17,7 +17,7 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     yield Stack(
         project,
         tmp_path_factory.mktemp("reports"),
-        knobs={"WORKER_MEMORY": "512M", "WORKER_MEMORY_RESERVATION": "128M"},
+        settings={"WORKER_MEMORY": "512M", "WORKER_MEMORY_RESERVATION": "128M"},
     )
     remove(project)
 
@@ -27,5 +27,5 @@ def fresh_stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stac
     """One stack for one test, not yet up."""
     project = PREFIX + request.node.name.replace("test_", "").replace("_", "-")[:40]
     remove(project)
-    yield Stack(project, tmp_path, knobs={"WORKER_MEMORY": "512M", "WORKER_MEMORY_RESERVATION": "128M"})
+    yield Stack(project, tmp_path, settings={"WORKER_MEMORY": "512M", "WORKER_MEMORY_RESERVATION": "128M"})
     remove(project)

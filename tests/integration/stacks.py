@@ -57,7 +57,7 @@ class Stack:
     reports: Path
     web_port: int = field(default_factory=free_port)
     monitor_port: int = field(default_factory=free_port)
-    knobs: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
 
     def kit(self, verb: str, *arguments: str, timeout: float = 180) -> subprocess.CompletedProcess[str]:
         """Run `scripts/kit VERB NAME=VALUE ...` to its end."""
@@ -79,7 +79,7 @@ class Stack:
             "MONITOR_PORT": str(self.monitor_port),
             "REPORTS_DIR": str(self.reports),
         }
-        given = own | self.knobs
+        given = own | self.settings
         return [str(ROOT / "scripts/kit"), verb, *(f"{name}={value}" for name, value in given.items()), *arguments]
 
     def environ(self) -> dict[str, str]:

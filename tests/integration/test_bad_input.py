@@ -52,7 +52,7 @@ def refused(stack: Stack, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_bad_knob_is_named(stack: Stack, case: str) -> None:
+def test_a_bad_setting_is_named(stack: Stack, case: str) -> None:
     arguments, wanted = CASES[case]
     line = refused(stack, *arguments)
     assert all(part in line for part in wanted), line

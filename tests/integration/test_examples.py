@@ -15,7 +15,7 @@ WORKERS = 2
 
 @pytest.fixture(scope="module")
 def examples(stack: Stack) -> Stack:
-    stack.knobs |= {"LOCUSTFILES_DIR": str(EXAMPLES), "WORKERS": str(WORKERS), "MOCK": "1", "FAIL_RATIO": "100%"}
+    stack.settings |= {"LOCUSTFILES_DIR": str(EXAMPLES), "WORKERS": str(WORKERS), "MOCK": "1", "FAIL_RATIO": "100%"}
     return stack
 
 

@@ -63,8 +63,13 @@ def shop(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     folder.chmod(0o755)
     folder.parent.chmod(0o755)
     (folder / "locustfile.py").write_text(LOCUSTFILE)
-    stack.knobs |= {"LOCUSTFILES_DIR": str(folder), "WORKERS": str(WORKERS), "STOP_TIMEOUT": "5", "FAIL_RATIO": "100%"}
-    stack.knobs |= {"LABELS": "env=staging", "PUSH_URL": "http://mock-target:8080/fast", "PUSH_KEY": KEY}
+    stack.settings |= {
+        "LOCUSTFILES_DIR": str(folder),
+        "WORKERS": str(WORKERS),
+        "STOP_TIMEOUT": "5",
+        "FAIL_RATIO": "100%",
+    }
+    stack.settings |= {"LABELS": "env=staging", "PUSH_URL": "http://mock-target:8080/fast", "PUSH_KEY": KEY}
     stack.up()
     return stack
 

@@ -30,7 +30,7 @@ def test_the_settings_that_a_small_run_advises_carry_a_larger_one(judged: Judged
     code, small = judged.run("USERS=40", "SPAWN_RATE=20", "RUN_TIME=60s")
     assert (code, small["verdict"]) == (0, "PASS"), small["reasons"]
     advice = judged.told("USERS=160")[1]["capacity"]["advice"][0]
-    judged.stack.knobs |= {"WORKER_MEMORY": f"{advice['worker_memory_mib']}M"}
+    judged.stack.settings |= {"WORKER_MEMORY": f"{advice['worker_memory_mib']}M"}
     judged.stack.up(*advice["settings"].split())
     code, large = judged.run("USERS=160", "SPAWN_RATE=40", "RUN_TIME=60s")
     print(

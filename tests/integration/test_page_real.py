@@ -59,7 +59,7 @@ def shop(running: Stack) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def running(stack: Stack) -> Iterator[Stack]:
     """A stack in a run."""
-    stack.knobs = {"WORKER_MEMORY": "128M", "WORKER_MEMORY_RESERVATION": "64M", "WATCH_PROJECT": SHOP}
+    stack.settings = {"WORKER_MEMORY": "128M", "WORKER_MEMORY_RESERVATION": "64M", "WATCH_PROJECT": SHOP}
     stack.up("WORKERS=2", "MOCK=1", f"LOCUSTFILES_DIR={USERS_FILES / 'hungry'}")
     run = stack.start_run(f"USERS={USERS}", f"SPAWN_RATE={USERS}", "RUN_TIME=300s")
     try:

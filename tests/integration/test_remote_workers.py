@@ -27,7 +27,7 @@ def far(stack: Stack) -> Iterator[Stack]:
     """The stack of the other machine; the target's network is where the mock target is."""
     project = f"{PREFIX}remote-workers-far"
     remove(project)
-    yield Stack(project, stack.reports, knobs={**stack.knobs, "TARGET_NETWORK": f"{stack.project}_default"})
+    yield Stack(project, stack.reports, settings={**stack.settings, "TARGET_NETWORK": f"{stack.project}_default"})
     remove(project)
 
 
@@ -131,7 +131,7 @@ def test_a_list_that_does_not_hold_the_other_machine_keeps_it_out_until_it_does(
     until(lambda: opened.worker_count() == 2, 20, "the remote worker to be let in")
 
 
-def test_a_master_made_anew_is_found_and_without_the_knob_the_port_is_closed(
+def test_a_master_made_anew_is_found_and_without_the_setting_the_port_is_closed(
     opened: Stack, far: Stack, address: str
 ) -> None:
     far.kit("down")

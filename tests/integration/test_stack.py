@@ -17,7 +17,7 @@ GIB = 1024**3
 @pytest.fixture(scope="module")
 def running(stack: Stack) -> Stack:
     """The module's stack with two workers and the memory of the seed."""
-    stack.knobs = {}
+    stack.settings = {}
     stack.up("WORKERS=2")
     return stack
 

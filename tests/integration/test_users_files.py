@@ -22,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def mine(stack: Stack, folder: Path) -> Stack:
     """A stack on the user's own folder; one worker is enough."""
-    stack.knobs |= {"LOCUSTFILES_DIR": str(folder), "WORKERS": "1"}
+    stack.settings |= {"LOCUSTFILES_DIR": str(folder), "WORKERS": "1"}
     return stack
 
 

@@ -37,7 +37,7 @@ class Loss:
 @pytest.fixture(scope="module")
 def loss(stack: Stack) -> Iterator[Loss]:
     """One worker of a real run, killed by the kernel while every view is being watched."""
-    stack.knobs = {"WORKER_MEMORY": "128M", "WORKER_MEMORY_RESERVATION": "64M"}
+    stack.settings = {"WORKER_MEMORY": "128M", "WORKER_MEMORY_RESERVATION": "64M"}
     stack.up(f"WORKERS={WORKERS}", "MOCK=1", f"LOCUSTFILES_DIR={USERS_FILES / 'hungry'}")
     run = stack.start_run(f"USERS={USERS}", f"SPAWN_RATE={USERS}", "RUN_TIME=120s")
     try:

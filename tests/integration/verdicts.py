@@ -24,7 +24,7 @@ class Judged:
             path.chmod(0o755)  # pytest's folders are its user's own
         shutil.copy(USERS_FILES / "verdict" / "locustfile.py", folder)
         self.be()
-        stack.knobs |= {
+        stack.settings |= {
             "LOCUSTFILES_DIR": str(folder),
             "WORKER_MEMORY": "192M",
             "WORKER_MEMORY_RESERVATION": "64M",

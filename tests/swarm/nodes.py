@@ -95,7 +95,7 @@ class Swarm:
     nodes: list[Node]
     files: Path
     reports: Path
-    knobs: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
 
     @property
     def manager(self) -> Node:
@@ -127,7 +127,7 @@ class Swarm:
             "SWARM_NODES": ",".join(node.host for node in self.nodes[1:]),
             "LOCUSTFILES_DIR": str(self.files),
             "REPORTS_DIR": str(self.reports),
-            **self.knobs,
+            **self.settings,
         }
         return [str(ROOT / "scripts/kit"), verb, *(f"{name}={value}" for name, value in given.items()), *arguments]
 

@@ -1,4 +1,4 @@
-"""The documentation says what is there, and all of it: metrics, incidents, routes, knobs, commands, links."""
+"""The documentation says what is there, and all of it: metrics, incidents, routes, settings, commands, links."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sidecar.model.snapshot import Locust, Snapshot
 from sidecar.monitor.board import Board
 from sidecar.report.runs.reports import Reports
 from sidecar.serve.app import make_app
-from sidecar.settings import KNOBS
+from sidecar.settings import SETTINGS
 from sidecar.settings.registry import ALIASES
 from sidecar.views.metrics_containers import container_families
 from sidecar.views.metrics_locust import locust_families
@@ -109,11 +109,11 @@ def test_every_parameter_of_a_route_is_described_and_no_other_is(path: str) -> N
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_every_knob_that_is_mentioned_exists(path: Path) -> None:
+def test_every_setting_that_is_mentioned_exists(path: Path) -> None:
     text = path.read_text()
     named = set(re.findall(r"`([A-Z][A-Z_]+)`", text)) | set(re.findall(r"\b([A-Z][A-Z_]+)=", text))
     passed_through = {name for name in named if name.startswith(("LOCUST_", "GITHUB_"))}
-    assert named - passed_through <= {*KNOBS, *ALIASES, *OF_ONE_VERB}
+    assert named - passed_through <= {*SETTINGS, *ALIASES, *OF_ONE_VERB}
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

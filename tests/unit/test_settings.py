@@ -1,4 +1,4 @@
-"""The knobs: their values, where they come from, and what is said of a value that cannot be."""
+"""The settings: their values, where they come from, and what is said of a value that cannot be."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.common.errors import SettingError
-from sidecar.settings import ALIASES, KNOBS, command_line, dotenv, load, makeflags, parse, project_name
+from sidecar.settings import ALIASES, SETTINGS, command_line, dotenv, load, makeflags, parse, project_name
 from sidecar.settings.typo import is_one_slip, nearest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -255,8 +255,8 @@ def test_other_names_pass(tmp_path: Path) -> None:
     assert settings.locust_image == "mine:1"
 
 
-def test_no_two_knobs_are_one_slip_apart() -> None:
-    names = sorted({*KNOBS, *ALIASES})
+def test_no_two_settings_are_one_slip_apart() -> None:
+    names = sorted({*SETTINGS, *ALIASES})
     pairs = [(a, b) for index, a in enumerate(names) for b in names[index + 1 :] if is_one_slip(a, b)]
     assert pairs == []
 
@@ -383,7 +383,7 @@ def test_values_survive_the_real_make_unharmed(tmp_path: Path, extra: list[str])
     assert settings.locustfiles_dir == Path("/srv/my files")
 
 
-def test_a_word_that_happens_to_be_near_a_short_knob_is_no_slip_of_it() -> None:
+def test_a_word_that_happens_to_be_near_a_short_setting_is_no_slip_of_it() -> None:
     assert [nearest(name, ("RATE", "TIME", "HOST")) for name in ("DATE", "POST", "LIME")] == [None] * 3
     assert [nearest(name, ("RATE", "TIME", "HOST")) for name in ("RATES", "TYME", "HSOT")] == [
         "RATE",

@@ -1,4 +1,4 @@
-"""The knobs of what runs inside Locust: a value that cannot be is refused in one line, before anything starts."""
+"""The settings of what runs inside Locust: a value that cannot be is refused in one line, before anything starts."""
 
 from __future__ import annotations
 

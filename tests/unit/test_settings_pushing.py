@@ -1,4 +1,4 @@
-"""The knobs of the push: what a URL may be, and how the key travels."""
+"""The settings of the push: what a URL may be, and how the key travels."""
 
 from __future__ import annotations
 

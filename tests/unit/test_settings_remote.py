@@ -1,4 +1,4 @@
-"""The knobs of workers on other machines."""
+"""The settings of workers on other machines."""
 
 from __future__ import annotations
 

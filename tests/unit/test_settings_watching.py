@@ -1,4 +1,4 @@
-"""The knobs of what is watched and of alerts: values, refusals, and how secrets travel."""
+"""The settings of what is watched and of alerts: values, refusals, and how secrets travel."""
 
 from __future__ import annotations
 

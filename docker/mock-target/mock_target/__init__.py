@@ -1,7 +1,7 @@
 """Mock target: one small real server that is fast, slow, wrong, failing, hanging or rude, and counts what it did.
 
 Pure, read in this order:
-query        one knob of a query string → a checked value, or one line that says what is wrong
+query        one parameter of a query string → a checked value, or one line that says what is wrong
 behaviours   what the server can do to a request, as data
 routes       which path asks for which behaviour; the list that GET / prints
 share        which of N requests a share of them hits, without chance

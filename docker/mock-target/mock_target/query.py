@@ -1,4 +1,4 @@
-"""The knobs of a query string, read strictly: an unknown knob or a value that cannot be is one clear line."""
+"""The parameters of a query string, read strictly: an unknown parameter or a value that cannot be is one clear line."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 class BadParameterError(ValueError):
-    """A path or knob that cannot be; its text is the whole answer to the client."""
+    """A path or parameter that cannot be; its text is the whole answer to the client."""
 
 
 class Query:
-    """The knobs of one request. Each is asked for by name once; `finish` then refuses what nobody asked for."""
+    """The parameters of one request. Each is asked for by name once; `finish` then refuses what nobody asked for."""
 
     def __init__(self, text: str) -> None:
         pairs = parse_qsl(text, keep_blank_values=True)
@@ -55,11 +55,11 @@ class Query:
         return exact
 
     def ignore_rest(self) -> None:
-        """Takes every knob that is left as the client's own business."""
+        """Takes every parameter that is left as the client's own business."""
         self._left.clear()
 
     def finish(self, path: str) -> None:
-        """Refuses the knobs that the path does not have."""
+        """Refuses the parameters that the path does not have."""
         if self._left:
             name = next(iter(self._left))
             known = ", ".join(self._known) or "none"

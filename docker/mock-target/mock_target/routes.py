@@ -1,4 +1,4 @@
-"""Which path asks for which behaviour, with its knobs. GET / prints this same table."""
+"""Which path asks for which behaviour, with its parameters. GET / prints this same table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Build = Callable[[str, Query], tuple[Act, ...]]
 class Route:
     """One path, or all that begin with it when it ends in `/`.
 
-    `build` gets what follows such a beginning, and the knobs. The acts it gives are taken in turn.
+    `build` gets what follows such a beginning, and the parameters. The acts it gives are taken in turn.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""What this checkout is told to do: knobs, env files, the Compose file, the user's own files as they lie on disk."""
+"""What this checkout is told to do: settings, env files, the Compose file, the user's own files as they lie on disk."""
 
 from __future__ import annotations
 

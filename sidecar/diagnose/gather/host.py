@@ -87,14 +87,14 @@ def _memory() -> dict[str, int]:
 
 
 def port_facts(wanted: Sequence[tuple[str, int]], containers: Sequence[ListedContainer]) -> tuple[PortFacts, ...]:
-    """Who holds each of these (knob, port) on the loopback address; `containers` are the engine's."""
+    """Who holds each of these (setting, port) on the loopback address; `containers` are the engine's."""
     found = []
-    for knob, port in wanted:
+    for setting, port in wanted:
         holder = ports.holder_of(port, containers)
         container = holder.container if holder else None
         found.append(
             PortFacts(
-                knob,
+                setting,
                 port,
                 free=holder is None,
                 holder=holder.text if holder else "",

@@ -1,4 +1,4 @@
-"""What Locust is told: knobs, Compose, variables and their values. Pure."""
+"""What Locust is told: settings, Compose, variables and their values. Pure."""
 
 from __future__ import annotations
 
@@ -447,13 +447,13 @@ def _origin_of_host(stack: Stack, place: str, group: tuple[ContainerFacts, ...])
         return Origin("class")
     variable = "KIT_HOST" if place.startswith("KIT_HOST") else "LOCUST_HOST"
     if not group:
-        return Origin("knob")
+        return Origin("setting")
     where = origin(stack, group, variable)
-    return Origin("knob", text=where.text) if where.fix in (BY_HAND, RECREATE) else where
+    return Origin("setting", text=where.text) if where.fix in (BY_HAND, RECREATE) else where
 
 
 def _with_scheme(where: Origin, host: str) -> dict[str, str]:
-    return {"HOST": f"http://{host}"} if where.fix in ("knob", ENV_LINE) else {}
+    return {"HOST": f"http://{host}"} if where.fix in ("setting", ENV_LINE) else {}
 
 
 RULES = (

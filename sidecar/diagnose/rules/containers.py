@@ -213,7 +213,7 @@ def _killed(stack: Stack, role: str, slug: str) -> Iterator[Found]:
         return
     containers = [one for one, _ in victims]
     limit = max(container.memory_limit_bytes or 0 for container in containers)
-    knob = "MASTER_MEMORY" if role == MASTER else "WORKER_MEMORY"
+    setting = "MASTER_MEMORY" if role == MASTER else "WORKER_MEMORY"
     config = stack.evidence.config
     told = config.master_memory_bytes if role == MASTER else config.worker_memory_bytes
     more = _DEFAULT_LIMIT if limit < _DEFAULT_LIMIT else 2 * limit
@@ -221,13 +221,13 @@ def _killed(stack: Stack, role: str, slug: str) -> Iterator[Found]:
     fix = "default" if not most or more <= most else "no-room"
     if limit < told:  # changed on the container itself, so that `up` would see nothing to do
         fix, more = "update", told
-    values = {"containers": names(containers), "limit": _size(limit), "knob": knob, "more": _size(more)}
+    values = {"containers": names(containers), "limit": _size(limit), "setting": setting, "more": _size(more)}
     items = tuple({"container": container.name, "bytes": str(more)} for container in containers)
     seen_all = tuple(seen for _, found in victims[:3] for seen in found[:3])
     affects = tuple(container.name for container in containers)
     over = all(_is_over(stack, one, found) for one, found in victims)
     severity = Severity.WARN if over else Severity.ERROR
-    yield Found(slug, seen_all, affects, values, fix, items, up={knob: f"{more // _MIB}m"}, severity=severity)
+    yield Found(slug, seen_all, affects, values, fix, items, up={setting: f"{more // _MIB}m"}, severity=severity)
 
 
 def _is_over(stack: Stack, container_facts: ContainerFacts, kills: Sequence[FindingEvidence]) -> bool:

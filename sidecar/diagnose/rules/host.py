@@ -238,29 +238,33 @@ def _is_taken(stack: Stack, port_facts: PortFacts) -> bool:
     """Held by somebody else, while the container of ours that wants it does not have it."""
     if port_facts.free or (port_facts.project and port_facts.project == stack.evidence.project):
         return False
-    role = MASTER if port_facts.knob == "WEB_PORT" else MONITOR
+    role = MASTER if port_facts.setting == "WEB_PORT" else MONITOR
     return not any(container.state == "running" and container.published for container in stack.of(role))
 
 
 def _taken(stack: Stack, port_facts: PortFacts) -> Found:
     seen = [
         FindingEvidence(
-            f"port {port_facts.port} of 127.0.0.1 ({port_facts.knob})",
+            f"port {port_facts.port} of 127.0.0.1 ({port_facts.setting})",
             f"held by {port_facts.holder}",
             "free",
             stack.evidence.at,
         )
     ]
-    role = MASTER if port_facts.knob == "WEB_PORT" else MONITOR
+    role = MASTER if port_facts.setting == "WEB_PORT" else MONITOR
     seen += [
         FindingEvidence(f"start of {container.name}", container.error, "no error")
         for container in stack.of(role)
         if "port is already allocated" in container.error or "address already in use" in container.error
     ]
     other = port_facts.port + 100 if port_facts.port + 100 < 65536 else port_facts.port - 100  # noqa: PLR2004  the end of TCP's ports
-    values = {"port": str(port_facts.port), "knob": port_facts.knob, "holder": port_facts.holder}
+    values = {"port": str(port_facts.port), "setting": port_facts.setting, "holder": port_facts.holder}
     return Found(
-        "port-in-use", tuple(seen), (str(port_facts.port), port_facts.holder), values, up={port_facts.knob: str(other)}
+        "port-in-use",
+        tuple(seen),
+        (str(port_facts.port), port_facts.holder),
+        values,
+        up={port_facts.setting: str(other)},
     )
 
 
@@ -271,7 +275,7 @@ def _refused_inside(stack: Stack) -> Iterator[Found]:
         if sign is None or (one.state == "running" and not one.restarts):
             continue
         seen = FindingEvidence(f"log of {one.name}", sign.text, "a port of its own", sign.at)
-        values = {"port": "its port", "knob": "the master's port", "holder": "another process in the same network"}
+        values = {"port": "its port", "setting": "the master's port", "holder": "another process in the same network"}
         yield Found("port-in-use", (seen,), (one.name,), values, "inside")
 
 

@@ -37,14 +37,14 @@ def processor(stack: Stack) -> Outcome:
         )
         for one in held[:4]
     )
-    knob = {"WORKER_CPUS": ""}
+    setting = {"WORKER_CPUS": ""}
     on_master = any(stack.role(one) == MASTER for one in held)
     values = {"containers": names(held), "limit": f"{held[0].cpu_limit:g}"}
     items = tuple({"container": one.name} for one in held)
-    fix = "update" if on_master or not _is_our_knob(stack, held) else "default"
+    fix = "update" if on_master or not _is_our_setting(stack, held) else "default"
     return Outcome(
         f"held back: {names(held)}",
-        (Found("cpu-throttled", seen, tuple(one.name for one in held), values, fix, items, up=knob),),
+        (Found("cpu-throttled", seen, tuple(one.name for one in held), values, fix, items, up=setting),),
     )
 
 
@@ -58,7 +58,7 @@ def _bearable(container_facts: ContainerFacts) -> float:
     return THROTTLED_PERCENT if (container_facts.cpu_limit or 0.0) >= _ENOUGH_TO_START else STARVED_PERCENT
 
 
-def _is_our_knob(stack: Stack, held: list[ContainerFacts]) -> bool:
+def _is_our_setting(stack: Stack, held: list[ContainerFacts]) -> bool:
     return any(word.startswith("WORKER_CPUS=") for word in stack.evidence.config.up_words) and all(
         stack.wanted(container_facts) for container_facts in held
     )

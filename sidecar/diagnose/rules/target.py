@@ -158,7 +158,7 @@ def _localhost(stack: Stack, worker: ContainerFacts, http_try: HttpTry, host: st
         FindingEvidence(f"{host} inside {worker.name}", "the container itself", "the machine, or another container"),
         FindingEvidence(f"from {worker.name}: GET {_bare(http_try.url)}", _said(http_try)),
     )
-    where = "knob" if _is_given(stack, http_try.url) else "class"
+    where = "setting" if _is_given(stack, http_try.url) else "class"
     return Found(
         "target-is-localhost",
         seen,

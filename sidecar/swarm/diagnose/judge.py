@@ -69,7 +69,7 @@ def _finding(found: Found, evidence: ClusterEvidence) -> Finding:
 
 
 def _up(evidence: ClusterEvidence, found: Found) -> str:
-    """The `make swarm-up` that does again what the last one did, with some knobs changed; "" asks for the default."""
+    """Return the `make swarm-up` that repeats the last one with some settings changed; "" asks for a default."""
     kept = [word for word in evidence.up_words if word.strip("'").partition("=")[0] not in found.up]
     changed = [f"{name}={value}" for name, value in found.up.items()]
     return " ".join(["make swarm-up", *kept, *changed])

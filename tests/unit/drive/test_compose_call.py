@@ -56,7 +56,7 @@ def test_compose_gets_every_value_and_the_callers_path() -> None:
     assert {name: found[name] for name in wanted} == wanted
 
 
-def test_the_inherited_environment_cannot_change_the_target_or_a_knob() -> None:
+def test_the_inherited_environment_cannot_change_the_target_or_a_setting() -> None:
     found = environment(HOST="http://machine", WORKERS="99", MAKEFLAGS="x", COMPOSE_PROFILES="mock")
     assert "HOST" not in found
     assert "MAKEFLAGS" not in found

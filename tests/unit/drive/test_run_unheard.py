@@ -23,14 +23,14 @@ ENVIRON = {"PATH": os.environ["PATH"], "DOCKER_HOST": "unix:///nowhere/docker.so
 
 
 def command(master: FakeMaster, reports: Path, *words: str) -> list[str]:
-    knobs = [
+    settings = [
         f"WEB_PORT={master.port}",
         "PROJECT=none",
         f"REPORTS_DIR={reports}",
         f"MONITOR_PORT={master.sidecar.port}",
         *words,
     ]
-    return [sys.executable, "-m", "sidecar.cli", "run", *knobs]
+    return [sys.executable, "-m", "sidecar.cli", "run", *settings]
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def test_what_up_was_told_is_remembered_and_what_lasts_no_longer_than_a_call_is_
     assert workspace.settings_for_up(["PROJECT=p"], {}, tmp_path).workers == 4
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"choices": 3}', '{"choices": {"GONE_KNOB": "1"}}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"choices": 3}', '{"choices": {"GONE_SETTING": "1"}}'])
 def test_a_state_that_cannot_be_read_is_no_state(text: str, tmp_path: Path) -> None:
     path = state.path_of(tmp_path, "p")
     path.parent.mkdir(parents=True)

@@ -163,7 +163,7 @@ def test_sixteen_workers_of_one_gib_fit(manager: Manager, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("word", ["TARGET_NETWORK=shop_default", "WATCH_PROJECT=shop", "REMOTE_WORKERS=0.0.0.0"])
-def test_knobs_of_one_machine_are_refused(tmp_path: Path, word: str) -> None:
+def test_settings_of_one_machine_are_refused(tmp_path: Path, word: str) -> None:
     with pytest.raises(SettingError, match="in a Swarm it means no particular machine"):
         _refuse_what_a_cluster_cannot(settings(tmp_path, word))
 

@@ -27,7 +27,7 @@ from mock_target.share import OTHER, Turns, hits
         ("/echo/users/42?token=secret&token=again", "echo", Echo()),
     ],
 )
-def test_a_path_and_its_knobs_become_a_behaviour(target: str, name: str, behaviour: object) -> None:
+def test_a_path_and_its_parameters_become_a_behaviour(target: str, name: str, behaviour: object) -> None:
     (act,) = plan_for(target).acts
     assert (act.name, act.behaviour) == (name, behaviour)
 

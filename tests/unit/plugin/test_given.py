@@ -21,7 +21,7 @@ def nothing_said_yet() -> None:
 @pytest.mark.parametrize(
     ("text", "wanted"), [("5%", 0.05), ("0.02", 0.02), ("12.5%", 0.125), ("1", 1.0), ("", 0.5)], ids=str
 )
-def test_a_share_is_read_as_the_knob_writes_it(text: str, wanted: float) -> None:
+def test_a_share_is_read_as_the_setting_writes_it(text: str, wanted: float) -> None:
     assert given.value({"S": text}, "S", given.share, 0.5) == pytest.approx(wanted)
 
 

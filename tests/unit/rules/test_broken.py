@@ -103,7 +103,7 @@ def test_the_gravest_comes_first_and_what_an_incident_explains_is_not_told_twice
     assert kinds(clean(incidents=(restarted,), ended_at=None)) == ["master_restart", "broke_off"]
 
 
-def test_the_limits_are_knobs() -> None:
+def test_the_limits_are_settings() -> None:
     record = clean(moments=altered(20, 31, cpu_percent=95.0))
     assert kinds(record, GeneratorLimits(cpu_percent=96.0)) == []
     assert kinds(record, GeneratorLimits(sustained=Sustained(30.0, 0.5))) == []

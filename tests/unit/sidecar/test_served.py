@@ -230,8 +230,8 @@ def test_a_silent_engine_is_shown_as_stale_and_comes_back(sidecar: Sidecar, engi
 
 def kit(sidecar_port: int, *words: str) -> list[str]:
     web_port = sidecar_port - 1 if sidecar_port > 1025 else sidecar_port + 1
-    knobs = [f"PROJECT={PROJECT}", f"MONITOR_PORT={sidecar_port}", f"WEB_PORT={web_port}"]
-    return [sys.executable, "-m", "sidecar.cli", *words, *knobs]
+    settings = [f"PROJECT={PROJECT}", f"MONITOR_PORT={sidecar_port}", f"WEB_PORT={web_port}"]
+    return [sys.executable, "-m", "sidecar.cli", *words, *settings]
 
 
 def kit_environ(**more: str) -> dict[str, str]:

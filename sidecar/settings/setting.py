@@ -1,4 +1,4 @@
-"""What is known of one knob."""
+"""What is known of one setting."""
 
 from __future__ import annotations
 
