@@ -35,8 +35,9 @@ from sidecar.model.records import samples_of
 from sidecar.model.snapshot import Node
 from sidecar.monitor import assembly
 from sidecar.monitor.assembly import NOTHING_RECORDED, Observed
+from tests.paths import ROOT
 
-WORD = Path(__file__).parents[1] / "unit" / "cluster" / "data" / "node_word.json"
+WORD = ROOT / "tests/unit/cluster/data/node_word.json"
 INTERVAL_SECONDS = 2.0
 SIZES = ((3, 4), (10, 20), (25, 20), (50, 20), (100, 20), (200, 20))
 _SECONDS = 20

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.bench.others import turn
-from tests.bench.stack import PROJECT, ROOT, container_id, docker
+from tests.bench.stack import PROJECT, container_id, docker
+from tests.paths import ROOT
 
 _TIMES = 3
 _BROKEN_SECONDS = 15

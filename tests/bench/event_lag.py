@@ -13,12 +13,11 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stacks import docker, until
-from storm.account import account
-from storm.battle import SHORT, Battle
-from storm.victims import IMAGE, Shape, Ward, eater
-
 from tests.bench.stack import MONITOR_PORT, PROJECT
+from tests.integration.stacks import docker, until
+from tests.integration.storm.account import account
+from tests.integration.storm.battle import SHORT, Battle
+from tests.integration.storm.victims import IMAGE, Shape, Ward, eater
 
 KILLS, KILL_GAP = 120, "0.7"
 SINGLE = Shape("single", eater("parent", str(KILLS), KILL_GAP))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 
 from tests.bench.servers import serving
-from tests.unit.plugin.programs import printed
+from tests.process.plugin.programs import printed
 
 FAILURES, MESSAGES, BETWEEN_REPORTS = 1_000_000, 100_000, 20_000
 USERS = 500
@@ -53,7 +53,7 @@ print(f"{{resident_bytes() / 1e6:.0f}}")
 _SERVER = """
 import sys
 from pathlib import Path
-from tests.unit.plugin.https_servers import Authority, Server, showing
+from tests.process.plugin.https_servers import Authority, Server, showing
 server = Server(showing(Authority(Path(sys.argv[1])).self_signed("shop")))
 print(server.url, flush=True)
 server.serve_forever()

@@ -18,7 +18,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from tests.bench.meters import daemon_cpu
-from tests.bench.stack import PROJECT, ROOT
+from tests.bench.stack import PROJECT
+from tests.paths import ROOT
 
 GLANCES = "glances[containers]==4.5.8"
 _VENV = ROOT / ".locust-kit" / "bench" / "venv"

@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 from tests.bench.servers import serving
-from tests.unit.plugin.programs import ROOT
+from tests.paths import ROOT
 
 PAIRS, WARM_UP, REQUESTS = 20, 5_000, 40_000
 _T_95 = 2.093  # Student's t for 19 degrees of freedom, two-sided

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.unit.plugin.programs import ROOT
+from tests.paths import ROOT
 
 
 @contextmanager

@@ -6,9 +6,9 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
+
 PROJECT, WEB_PORT, MONITOR_PORT = "kit-bench", 9131, 9132
 INTERVAL_SECONDS = 2
 SETTINGS = [

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.browser.browser import Browser, until
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = ROOT / "docker/locust/locust_kit_plugin.py"
 HOSTILE = "<img src=x onerror=document.title=location><b>bold</b>"
 

@@ -3,12 +3,12 @@
 import json
 import os
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
+
 LOCUST = ["locust-master", "locust-worker"]
 OURS = [*LOCUST, "monitor", "docker-proxy", "mock-target"]
 GIB = 1024**3

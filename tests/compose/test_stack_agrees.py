@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.compose.test_compose_file import OURS, ROOT, config
+from tests.compose.test_compose_file import OURS, config
+from tests.paths import ROOT
 
 SETTINGS = {
     "PROJECT": "shop",

@@ -1,12 +1,8 @@
 """A stack to break, with files of its own, so that no fault touches the checkout. Removed whatever happens."""
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
 
 from tests.faults.world import World, sweep
 

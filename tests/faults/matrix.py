@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
-from stacks import ROOT, docker, remove, until
-
 from tests.faults.engines import old_engine, socket_at
 from tests.faults.world import (
     LABEL,
@@ -25,6 +23,8 @@ from tests.faults.world import (
     rule,
     stranger,
 )
+from tests.integration.stacks import docker, remove, until
+from tests.paths import ROOT
 
 Inflict = Callable[[World], AbstractContextManager[Look | None]]
 FAR = "kit-test-faults-far"

@@ -13,7 +13,8 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.paths import ROOT
+
 DATA = ROOT / "tests" / "unit" / "diagnose" / "data" / "recorded"
 _LINES = 60
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from itertools import groupby
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
 
 from sidecar.diagnose.catalogue import LAYERS, causes
 from tests.faults.matrix import FAULTS, Fault

@@ -6,9 +6,10 @@ import subprocess
 from typing import Any
 
 import pytest
-from stacks import ROOT, docker, until
 
 from tests.faults.world import LABEL, WORKERS, World
+from tests.integration.stacks import docker, until
+from tests.paths import ROOT
 
 
 @pytest.fixture

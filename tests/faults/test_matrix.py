@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 
 import pytest
-from stacks import until
 
 from tests.faults.matrix import FAULTS, Fault
 from tests.faults.world import CONNECT_SECONDS, WORKERS, Look, World
+from tests.integration.stacks import until
 
 RECORD = os.environ.get(
     "KIT_RECORD"

@@ -8,11 +8,11 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from stacks import docker
 
 from tests.faults.engines import limping_engine, socket_at
 from tests.faults.matrix import tighten
 from tests.faults.world import Look, World
+from tests.integration.stacks import docker
 
 PLANTED = {
     "environment": "planted-in-the-environment-7f3a",

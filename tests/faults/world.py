@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stacks import ROOT, Stack, docker, get_json, remove, until
-
 from sidecar.stack import workspace
+from tests.integration.stacks import Stack, docker, get_json, remove, until
+from tests.paths import ROOT
 
 LABEL = "io.locust-kit.test=faults"
 WORKERS = 2

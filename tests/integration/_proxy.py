@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from _containers import ENGINE_SOCKET, HARDENED, container, need_image, run_docker, wait_until
+from tests.integration._containers import ENGINE_SOCKET, HARDENED, container, need_image, run_docker, wait_until
+from tests.paths import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 IMAGE = "locust-kit/docker-proxy:local"
-CONFIG = Path(__file__).parents[2] / "docker" / "docker-proxy" / "haproxy.cfg"
+CONFIG = ROOT / "docker" / "docker-proxy" / "haproxy.cfg"
 ENGINE = ("--volume", f"{ENGINE_SOCKET}:/var/run/docker.sock:ro")
 OPTIONS = (*HARDENED, "--network", "none", "--memory", "128m", "--pids-limit", "64")
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from stacks import Stack, remove
+
+from tests.integration.stacks import Stack, remove
 
 PREFIX = "kit-test-"
 
@@ -12,7 +13,7 @@ PREFIX = "kit-test-"
 @pytest.fixture(scope="module")
 def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One stack a module, not yet up."""
-    project = PREFIX + request.module.__name__.removeprefix("test_").replace("_", "-")
+    project = PREFIX + request.module.__name__.rpartition(".test_")[2].replace("_", "-")
     remove(project)
     yield Stack(
         project,

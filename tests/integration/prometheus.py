@@ -9,7 +9,8 @@ import urllib.parse
 from pathlib import Path
 from typing import Any
 
-from stacks import ROOT, free_port, get_json, until
+from tests.integration.stacks import free_port, get_json, until
+from tests.paths import ROOT
 
 _UNPACKED = ROOT / ".locust-kit/prometheus/usr/bin"  # scripts/setup test
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
+
 USERS_FILES = Path(__file__).parent / "users_files"
 DOCKER_SECONDS = float(os.environ.get("KIT_TEST_DOCKER_SECONDS", "120"))  # an emulated machine takes longer
 

@@ -4,8 +4,9 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from stacks import Stack, docker, until
-from watched_project import kill_child, watched
+
+from tests.integration.stacks import Stack, docker, until
+from tests.integration.watched_project import kill_child, watched
 
 SHOP = "kit-test-alerts-shop"
 RECEIVER = """

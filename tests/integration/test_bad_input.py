@@ -6,7 +6,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from stacks import Stack, docker
+
+from tests.integration.stacks import Stack, docker
 
 USER = """from locust import HttpUser, task
 class U(HttpUser):

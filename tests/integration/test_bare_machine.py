@@ -5,7 +5,9 @@ import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
-from stacks import ROOT, docker
+
+from tests.integration.stacks import docker
+from tests.paths import ROOT
 
 pytestmark = [
     pytest.mark.long,

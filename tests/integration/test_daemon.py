@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from stacks import ROOT, docker, until
+
+from tests.integration.stacks import docker, until
+from tests.paths import ROOT
 
 pytestmark = [
     pytest.mark.long,
@@ -59,7 +61,7 @@ class Machine:
 
         However many are killed while the daemon, and with it the sidecar, is down: they must be told, not placed.
         """
-        command = f"cd tests/integration && python3 -B -m storm short --project {PROJECT} --port {PORT} --unplaced 100"
+        command = f"python3 -B -m tests.integration.storm short --project {PROJECT} --port {PORT} --unplaced 100"
         return self.run(f"{command} --first '{in_the_middle}'")
 
 
@@ -83,7 +85,7 @@ def carry(machine: Machine) -> None:
     with subprocess.Popen(["docker", "save", *IMAGES], stdout=subprocess.PIPE) as save:
         subprocess.run(load, stdin=save.stdout, check=True, timeout=600, stdout=subprocess.DEVNULL)
     assert save.returncode == 0
-    for path in ("docker-compose.yml", "tests/integration"):
+    for path in ("docker-compose.yml", "tests/paths.py", "tests/integration"):
         machine.must(f"rm -rf {path}")
         docker("cp", str(ROOT / path), f"{machine.name}:/root/kit/{path}")
     machine.must(f"docker compose up --detach --no-build {SERVICES}")

@@ -8,8 +8,20 @@ from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from _containers import container, engine_absent, health, need_image, run_docker, succeeds, volume, wait_until
-from _proxy import (
+from docker.client import DockerClient
+from docker.errors import APIError
+
+from tests.integration._containers import (
+    container,
+    engine_absent,
+    health,
+    need_image,
+    run_docker,
+    succeeds,
+    volume,
+    wait_until,
+)
+from tests.integration._proxy import (
     CONFIG,
     ENGINE,
     IMAGE,
@@ -25,8 +37,6 @@ from _proxy import (
     request,
     status_of,
 )
-from docker.client import DockerClient
-from docker.errors import APIError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

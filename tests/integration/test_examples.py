@@ -7,7 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from stacks import ROOT, Stack, log_of
+
+from tests.integration.stacks import Stack, log_of
+from tests.paths import ROOT
 
 EXAMPLES = ROOT / "locustfiles" / "examples"
 WORKERS = 2

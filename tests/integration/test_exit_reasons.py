@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from stacks import Stack, docker, until
-from storm.account import Account, Seen, account
-from storm.host import sigkill
-from storm.truth import resting
-from storm.victims import Shape, Victim, Ward, eater, sh
+
+from tests.integration.stacks import Stack, docker, until
+from tests.integration.storm.account import Account, Seen, account
+from tests.integration.storm.host import sigkill
+from tests.integration.storm.truth import resting
+from tests.integration.storm.victims import Shape, Victim, Ward, eater, sh
 
 DEAF = sh('echo \'{"what":"done","ns":0}\'; trap "" TERM; while :; do sleep 1; done')
 SETTLED_SECONDS = 60.0

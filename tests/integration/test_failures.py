@@ -11,7 +11,8 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from stacks import Stack, docker, get_json, log_of, until
+
+from tests.integration.stacks import Stack, docker, get_json, log_of, until
 
 LOCUSTFILE = """
 from locust import FastHttpUser, HttpUser, constant, task

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
-from stacks import docker
 
 from sidecar.common.times import docker_time
 from sidecar.engine.figures import figures
 from sidecar.engine.payload import counters, inspected
 from sidecar.engine.unix_get import UnixGet
 from sidecar.incidents.forecast import Forecast
+from tests.integration.stacks import docker
 
 IMAGE = "locust-kit/monitor:local"
 SOCKET = "/var/run/docker.sock"

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from stacks import Stack, docker, until
-from verdicts import Judged
+
+from tests.integration.stacks import Stack, docker, until
+from tests.integration.verdicts import Judged
 
 pytestmark = pytest.mark.long
 

@@ -9,8 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from stacks import ROOT, Stack, docker
-from verdicts import Judged
+
+from tests.integration.stacks import Stack, docker
+from tests.integration.verdicts import Judged
+from tests.paths import ROOT
 
 pytestmark = pytest.mark.long
 

@@ -8,10 +8,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from _containers import container, engine_absent, need_image, run_docker, wait_until
 
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.web import Credentials
+from tests.integration._containers import container, engine_absent, need_image, run_docker, wait_until
 
 pytestmark = pytest.mark.skipif(bool(engine_absent()), reason=engine_absent() or "an engine is here")
 

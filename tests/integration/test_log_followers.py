@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _containers import ENGINE_SOCKET, container, engine_absent, need_image, run_docker
 
 from sidecar.common.times import docker_time
 from sidecar.ledger.history import History
 from sidecar.model.records import LogQuery
 from sidecar.monitor.follower import LogSource
 from sidecar.monitor.followers import Followers
+from tests.integration._containers import ENGINE_SOCKET, container, engine_absent, need_image, run_docker
 
 pytestmark = pytest.mark.skipif(bool(engine_absent()), reason=engine_absent() or "an engine is here")
 

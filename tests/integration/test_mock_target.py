@@ -9,9 +9,9 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from _containers import HARDENED, container, engine_absent, health, need_image, run_docker, wait_until
 
-from tests.unit.mock_target._talk import Target
+from tests.integration._containers import HARDENED, container, engine_absent, health, need_image, run_docker, wait_until
+from tests.process.mock_target._talk import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from stacks import USERS_FILES, Stack, docker, get_json, until
-from storm.host import sigkill
-from storm.truth import nanoseconds
-from watched_project import kill_child, watched
 
 from tests.browser.browser import Browser
+from tests.integration.stacks import USERS_FILES, Stack, docker, get_json, until
+from tests.integration.storm.host import sigkill
+from tests.integration.storm.truth import nanoseconds
+from tests.integration.watched_project import kill_child, watched
 
 SHOP = "kit-test-page-shop"
 USERS = 20

@@ -5,9 +5,10 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from prometheus import Prometheus, find
-from stacks import Stack, docker, until
-from watched_project import kill_child, watched
+
+from tests.integration.prometheus import Prometheus, find
+from tests.integration.stacks import Stack, docker, until
+from tests.integration.watched_project import kill_child, watched
 
 pytestmark = pytest.mark.skipif(find("promtool") is None, reason="no Prometheus: scripts/setup test unpacks Debian's")
 

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from conftest import PREFIX
-from stacks import Stack, docker, log_of, remove, until
+
+from tests.integration.conftest import PREFIX
+from tests.integration.stacks import Stack, docker, log_of, remove, until
 
 STRANGER = "192.0.2.77"  # documentation's: nobody has it
 

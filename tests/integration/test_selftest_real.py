@@ -1,8 +1,9 @@
 """The self-test on a real stack: it passes only if the sidecar saw every kill, and leaves nothing behind."""
 
 import pytest
-from stacks import Stack, docker, get_json, until
-from storm.account import account
+
+from tests.integration.stacks import Stack, docker, get_json, until
+from tests.integration.storm.account import account
 
 LEFT = ("ps", "-aq", "--filter", "label=io.locust-kit.role=selftest")
 

@@ -11,8 +11,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from _containers import ENGINE_SOCKET, container, engine_absent, need_image, run_docker, wait_until
-from _proxy import proxy
 
 from sidecar.engine.cgroups import Cgroups
 from sidecar.engine.docker_engine import DockerEngine
@@ -20,6 +18,8 @@ from sidecar.engine.events import EventStream
 from sidecar.engine.kernel import KernelWatch
 from sidecar.engine.unix_http import UnixConnection
 from sidecar.model.signal import DockerEvent, KernelReading, Signal, StreamDown, StreamUp
+from tests.integration._containers import ENGINE_SOCKET, container, engine_absent, need_image, run_docker, wait_until
+from tests.integration._proxy import proxy
 
 pytestmark = pytest.mark.skipif(bool(engine_absent()), reason=engine_absent() or "an engine is here")
 

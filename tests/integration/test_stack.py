@@ -7,7 +7,9 @@ import time
 from typing import Any
 
 import pytest
-from stacks import ROOT, Stack, docker, until
+
+from tests.integration.stacks import Stack, docker, until
+from tests.paths import ROOT
 
 pytestmark = pytest.mark.usefixtures("running")
 

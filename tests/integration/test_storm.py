@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
-from stacks import Stack, until
-from storm.account import account
-from storm.battle import FULL, SHORT, Battle, Waves
-from storm.host import sigkill
-from storm.judgement import Judgement, table
-from storm.victims import Ward
+
+from tests.integration.stacks import Stack, until
+from tests.integration.storm.account import account
+from tests.integration.storm.battle import FULL, SHORT, Battle, Waves
+from tests.integration.storm.host import sigkill
+from tests.integration.storm.judgement import Judgement, table
+from tests.integration.storm.victims import Ward
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from storm.account import Account, Seen, Span
-from storm.judgement import judge, table
-from storm.truth import Life, Truth, lines_of, lives_of, nanoseconds
+
+from tests.integration.storm.account import Account, Seen, Span
+from tests.integration.storm.judgement import judge, table
+from tests.integration.storm.truth import Life, Truth, lines_of, lives_of, nanoseconds
 
 SECOND = 1_000_000_000
 LIVED_ON = Truth("parent", "parent", (Life(0, None, (SECOND, 2 * SECOND), main=False),))

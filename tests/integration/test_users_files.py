@@ -5,7 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from stacks import USERS_FILES, Stack, docker
+
+from tests.integration.stacks import USERS_FILES, Stack, docker
 
 SHOP = USERS_FILES / "shop"
 

@@ -8,8 +8,9 @@ import urllib.request
 from typing import Any
 
 import pytest
-from stacks import Stack, docker, until
-from verdicts import Judged
+
+from tests.integration.stacks import Stack, docker, until
+from tests.integration.verdicts import Judged
 
 
 @pytest.fixture(scope="module")

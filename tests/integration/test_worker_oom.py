@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from stacks import USERS_FILES, Stack, docker, get_json, until
-from storm.truth import nanoseconds
+
+from tests.integration.stacks import USERS_FILES, Stack, docker, get_json, until
+from tests.integration.storm.truth import nanoseconds
 
 USERS, WORKERS = 20, 2
 LIMIT_BYTES = 128 * 1024 * 1024

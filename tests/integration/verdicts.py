@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from stacks import USERS_FILES, Stack, get_json, until
+from tests.integration.stacks import USERS_FILES, Stack, get_json, until
 
 RUN_SECONDS = 12
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from stacks import docker
+from tests.integration.stacks import docker
 
 LIMIT_BYTES = 64 << 20
 _IMAGE = "locust-kit/monitor:local"

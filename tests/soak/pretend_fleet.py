@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.unit.sidecar.sidecar_samples import recorded
+from tests.fakes.sidecar_samples import recorded
 
 PROJECT, CONTAINERS = "soak", 60
 _LISTS_TO_REPLACEMENT = 50

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.paths import ROOT
 from tests.soak.pretend_fleet import CONTAINERS
 
 SAMPLES, WARM = 100_000, 40_000
 MOST_BYTES, MOST_GROWTH_BYTES = 120_000_000, 8_000_000
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
-
-from stacks import ROOT
-
+from tests.paths import ROOT
 from tests.swarm import nodes
 from tests.swarm.nodes import Swarm
 

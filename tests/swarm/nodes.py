@@ -17,13 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stacks import ROOT, docker, until
-
 from sidecar.commands import up
 from sidecar.common.say import Console
 from sidecar.engine.host_client import connect
 from sidecar.stack import images, workspace
 from sidecar.stack.compose import Decided
+from tests.integration.stacks import docker, until
+from tests.paths import ROOT
 
 LABEL = "io.locust-kit.test=swarm"
 PROJECT = "kit-test-swarm"

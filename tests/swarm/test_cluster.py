@@ -9,8 +9,8 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from stacks import until
 
+from tests.integration.stacks import until
 from tests.swarm.nodes import PROJECT, WORKERS, Swarm, now
 
 

@@ -7,8 +7,8 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from stacks import docker, until
 
+from tests.integration.stacks import docker, until
 from tests.swarm.nodes import PROJECT, WORKERS, Swarm, now
 
 pytestmark = pytest.mark.long

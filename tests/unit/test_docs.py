@@ -28,9 +28,9 @@ from sidecar.settings.registry import ALIASES
 from sidecar.views.metrics_containers import container_families
 from sidecar.views.metrics_locust import locust_families
 from sidecar.views.metrics_own import own_families
-from tests.unit.sidecar.asking import ask
+from tests.fakes.asking import ask
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 11, 22, 15, 4, 5, tzinfo=UTC)
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COLUMNS_OF_THE_GUIDE = 3

@@ -1,4 +1,6 @@
-"""A storm against a sidecar that stands: `python3 -m storm SHAPE --project NAME --port PORT`. Standard library only.
+"""A storm against a sidecar that stands: `python3 -m tests.integration.storm SHAPE --project NAME --port PORT`.
+
+Standard library only.
 
 For machines that have no more than Python and Docker: one of cgroup v2, or one whose daemon may be stopped.
 Exit status: 0 when the sidecar's account is right, 1 when it is not.
@@ -11,10 +13,10 @@ import subprocess
 import sys
 from dataclasses import replace
 
-from storm.battle import FULL, SHORT, Battle
-from storm.judgement import UNPLACED_PERCENT, table
-from storm.mains import lost, one_after_another
-from storm.victims import Ward
+from tests.integration.storm.battle import FULL, SHORT, Battle
+from tests.integration.storm.judgement import UNPLACED_PERCENT, table
+from tests.integration.storm.mains import lost, one_after_another
+from tests.integration.storm.victims import Ward
 
 
 def main() -> int:

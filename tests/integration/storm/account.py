@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from storm.truth import nanoseconds
+from tests.integration.storm.truth import nanoseconds
 
 EVERYTHING = 5000
 

@@ -7,13 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from stacks import until
-
-from storm import kernel
-from storm.account import Account, account
-from storm.judgement import Judgement, judge
-from storm.truth import Truth, resting, truth_of
-from storm.victims import DIE_AT_ONCE, Shape, Victim, Ward, eater
+from tests.integration.stacks import until
+from tests.integration.storm import kernel
+from tests.integration.storm.account import Account, account
+from tests.integration.storm.judgement import Judgement, judge
+from tests.integration.storm.truth import Truth, resting, truth_of
+from tests.integration.storm.victims import DIE_AT_ONCE, Shape, Victim, Ward, eater
 
 MAIN_QUICK = Shape("main", eater("main", "4", "0.2"), restart="on-failure")
 MAIN_SLOW = Shape("main-slow", eater("main", "3", "1.3"), restart="always")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from stacks import docker
-
-from storm.victims import IMAGE
+from tests.integration.stacks import docker
+from tests.integration.storm.victims import IMAGE
 
 
 def sigkill(container_id: str) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from storm.account import Account, Seen, Span
-from storm.truth import Life, Truth
+from tests.integration.storm.account import Account, Seen, Span
+from tests.integration.storm.truth import Life, Truth
 
 UNPLACED_PERCENT = 5
 

@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from stacks import docker
-
-from storm.battle import Battle
-from storm.truth import Truth
-from storm.victims import Shape, eater
+from tests.integration.stacks import docker
+from tests.integration.storm.battle import Battle
+from tests.integration.storm.truth import Truth
+from tests.integration.storm.victims import Shape, eater
 
 IN_TURN = 5
 LINGER_SECONDS = "0.5"  # a life that is no flash

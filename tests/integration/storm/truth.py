@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from stacks import docker
-
-from storm.victims import Victim
+from tests.integration.stacks import docker
+from tests.integration.storm.victims import Victim
 
 OUTLIVED_NS = 1_000_000_000  # from here on a container is said to have outlived a kill
 SHORT_NS = 200_000_000  # a life shorter than this may end unseen by whoever looks for it

@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stacks import DOCKER_SECONDS, docker
+from tests.integration.stacks import DOCKER_SECONDS, docker
 
 IMAGE = "locust-kit/locust:local"  # it has a Python, and is there wherever a stack is
 LABEL = "io.locust-kit.test"

@@ -10,8 +10,8 @@ import pytest
 from sidecar.cluster.client import PeerClient, PeerError
 from sidecar.cluster.names import addresses
 from sidecar.cluster.reach import Prober, reach
+from tests.fakes.fake_master import FakeMaster
 from tests.unit.cluster.cluster_scene import NOW
-from tests.unit.drive.fake_master import FakeMaster
 
 
 def closed_port() -> int:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from sidecar.diagnose.catalogue import causes
 from tests.faults import table
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.paths import ROOT
 
 
 def test_every_cause_is_inflicted_and_no_other_is_named() -> None:

@@ -20,8 +20,8 @@ from sidecar.diagnose.gather.later import Deadline, Later, TooLateError, each
 from sidecar.diagnose.stack import Stack
 from sidecar.engine.host_client import HostEngine, Reply
 from sidecar.locust_api.control import Place
+from tests.fakes.fake_master import FakeMaster, figures
 from tests.unit.diagnose.scene import changed, told, unregistered, well
-from tests.unit.drive.fake_master import FakeMaster, figures
 
 FIRST, SECOND, MASTER = "locust-worker-1", "locust-worker-2", "locust-master-1"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -13,9 +12,10 @@ from sidecar.diagnose.catalogue import causes
 from sidecar.diagnose.evidence import Evidence, Gap, NameTry
 from sidecar.diagnose.judge import diagnose
 from sidecar.diagnose.render import listing, markdown, text
+from tests.paths import ROOT
 from tests.unit.diagnose.scene import ago, changed, event, probed, starting_master, told, unregistered, well
 
-GOLDEN = Path(__file__).parents[2] / "golden"
+GOLDEN = ROOT / "tests/golden"
 FIRST, SECOND, MASTER = "locust-worker-1", "locust-worker-2", "locust-master-1"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.engine.cgroups import Cgroups, ContainerCounter
-from tests.unit.engine.fake_tree import FakeTree, container_id
+from tests.fakes.fake_tree import FakeTree, container_id
 
 ID, OTHER = container_id(1), container_id(2)
 V1_LAYOUTS = ("docker/{}", "system.slice/docker-{}.scope", "ci/jobs/{}", "my.slice/my-ci.slice/docker-{}.scope")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sidecar.engine.event_parse import VERBS, parse_event, parse_line
 from sidecar.model.signal import DockerEvent, Owner
+from tests.fakes.fake_tree import DATA
 
-DATA = Path(__file__).parent / "data"
 ID = "ab" * 32
 
 

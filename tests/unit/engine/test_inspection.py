@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sidecar.engine.inspection import inspection, owners
 from sidecar.model.signal import Owner
+from tests.fakes.fake_tree import DATA
 
-DATA = Path(__file__).parents[1] / "sidecar" / "data"
 ID = "ab" * 32
 
 

@@ -11,7 +11,7 @@ import pytest
 from sidecar.common.backoff import Backoff
 from sidecar.engine.kernel import HostCounter, KernelWatch
 from sidecar.model.signal import Counter, KernelReading
-from tests.unit.engine.fake_tree import FakeTree, container_id
+from tests.fakes.fake_tree import FakeTree, container_id
 from tests.unit.engine.heard import Heard, eventually
 
 ID, OTHER, HOUR = container_id(1), container_id(2), 3_600_000_000_000

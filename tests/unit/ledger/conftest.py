@@ -10,7 +10,7 @@ import pytest
 from sidecar.ledger.history import History
 from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.reader import LedgerReader
-from tests.unit.ledger.ledger_samples import clock
+from tests.fakes.ledger_samples import clock
 
 
 @pytest.fixture

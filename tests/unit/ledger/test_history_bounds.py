@@ -18,9 +18,9 @@ from sidecar.ledger.pending import Dropped, Pending, RoundSamples, Work
 from sidecar.ledger.retention import Retention
 from sidecar.model.logs import LogCursor, LogPosition
 from sidecar.model.records import LogQuery
-from tests.unit.ledger.ledger_samples import MIB, NOW, PATIENCE_SECONDS, clock, container_id, later, line, sample
+from tests.fakes.ledger_samples import MIB, NOW, PATIENCE_SECONDS, clock, container_id, later, line, sample
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 SAMPLES = 100_000
 
 
@@ -129,7 +129,7 @@ def test_a_hundred_thousand_samples_leave_memory_flat(tmp_path: Path) -> None:
 import resource, sys
 from pathlib import Path
 from sidecar.ledger.history import History
-from tests.unit.ledger.ledger_samples import clock, later, line, sample
+from tests.fakes.ledger_samples import clock, later, line, sample
 history = History(Path(sys.argv[1]), clock)
 history.start()
 def peak():

@@ -11,7 +11,7 @@ from sidecar.ledger.history import History
 from sidecar.model.incident import MemorySample
 from sidecar.model.logs import STDERR, LogCursor, LogPosition, StoredLine
 from sidecar.model.records import LogQuery
-from tests.unit.ledger.ledger_samples import NOW, NOW_NS, PATIENCE_SECONDS, clock, container_id, later, line, sample
+from tests.fakes.ledger_samples import NOW, NOW_NS, PATIENCE_SECONDS, clock, container_id, later, line, sample
 
 
 def keep(history: History, *lines: StoredLine) -> None:

@@ -17,7 +17,7 @@ from sidecar.ledger.pending import RoundSamples, Work
 from sidecar.ledger.retention import Retention
 from sidecar.model.records import SeriesPoint, run_point_of, samples_of
 from sidecar.model.snapshot import Container, Snapshot
-from tests.unit.ledger.ledger_samples import MIB, NOW, PATIENCE_SECONDS, container_id, later, line, run_point, sample
+from tests.fakes.ledger_samples import MIB, NOW, PATIENCE_SECONDS, container_id, later, line, run_point, sample
 
 SLOT = timedelta(seconds=30)
 

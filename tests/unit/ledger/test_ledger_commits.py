@@ -13,7 +13,7 @@ from sidecar.common.errors import LedgerError
 from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.reader import LedgerReader
 from sidecar.model.incident import PROVISIONAL, EvidenceItem, MemorySample
-from tests.unit.ledger.ledger_samples import NOW, NOW_NS, clock, event, incident, later
+from tests.fakes.ledger_samples import NOW, NOW_NS, clock, event, incident, later
 
 
 def test_a_commit_is_on_the_disk_when_it_returns(ledger: Ledger) -> None:

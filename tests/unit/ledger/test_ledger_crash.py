@@ -15,9 +15,9 @@ from sidecar.common.errors import LedgerError
 from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.reader import LedgerReader
 from sidecar.model.records import IncidentQuery
-from tests.unit.ledger.ledger_samples import clock, container_id, event, incident
+from tests.fakes.ledger_samples import clock, container_id, event, incident
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 DISK = "1m"
 
 # Goes on from what is there, as a sidecar does: replays the last ten events, then new ones, for ever.
@@ -25,7 +25,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from sidecar.ledger.ledger import Ledger
-from tests.unit.ledger.ledger_samples import NOW_NS, clock, event, incident
+from tests.fakes.ledger_samples import NOW_NS, clock, event, incident
 ledger = Ledger.open(Path(sys.argv[1]), clock)
 last = (ledger.last_event_ns() or NOW_NS) - NOW_NS
 number = max(1, last - 9)
@@ -45,7 +45,7 @@ import resource, signal, sys
 from pathlib import Path
 from sidecar.common.errors import LedgerError
 from sidecar.ledger.ledger import Ledger
-from tests.unit.ledger.ledger_samples import clock, event, incident
+from tests.fakes.ledger_samples import clock, event, incident
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 ledger = Ledger.open(Path(sys.argv[1]), clock)
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))

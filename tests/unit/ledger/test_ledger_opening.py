@@ -12,7 +12,7 @@ from sidecar.common.errors import LedgerError
 from sidecar.ledger.history import History
 from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.schema import LEDGER
-from tests.unit.ledger.ledger_samples import NOW, PATIENCE_SECONDS, clock, event, incident, later, line, sample
+from tests.fakes.ledger_samples import NOW, PATIENCE_SECONDS, clock, event, incident, later, line, sample
 
 
 def filled(folder: Path, incidents: int = 300) -> None:

@@ -16,7 +16,7 @@ from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.reader import LedgerReader
 from sidecar.model.incident import Incident, IncidentKind
 from sidecar.model.records import IncidentQuery
-from tests.unit.ledger.ledger_samples import NOW_NS, clock, container_id, event, incident, later
+from tests.fakes.ledger_samples import NOW_NS, clock, container_id, event, incident, later
 
 
 def keep(ledger: Ledger, *incidents: Incident) -> None:

@@ -11,7 +11,7 @@ from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.reader import LedgerReader
 from sidecar.ledger.retention import Retention
 from sidecar.model.records import IncidentQuery
-from tests.unit.ledger.ledger_samples import MIB, NOW, NOW_NS, SECOND_NS, clock, container_id, event, incident, later
+from tests.fakes.ledger_samples import MIB, NOW, NOW_NS, SECOND_NS, clock, container_id, event, incident, later
 
 DAY_NS = 86_400 * SECOND_NS
 

@@ -14,7 +14,7 @@ from sidecar.ledger.reader import LedgerReader
 from sidecar.ledger.retention import Retention
 from sidecar.ledger.schema import HISTORY
 from sidecar.ledger.store import open_store
-from tests.unit.ledger.ledger_samples import clock
+from tests.fakes.ledger_samples import clock
 
 
 def spare(folder: Path) -> Path:

@@ -23,9 +23,9 @@ from sidecar.report import compared
 from sidecar.report import document as report
 from sidecar.report.render import html, junit, markdown, pictures, words
 from sidecar.report.render.charts import png
-from tests.unit.rules.run_scene import after, altered, clean, container, incident, moment
+from tests.fakes.run_scene import after, altered, clean, container, incident, moment
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = Draft202012Validator(json.loads((ROOT / "docs" / "report.schema.json").read_text()))
 HOSTILE = '<script src="http://evil.invalid/x.js"></script><img src=x onerror=alert(1)>'
 

@@ -1,0 +1,253 @@
+"""Any locustfile runs unchanged beside the plugin: the same requests, the same figures, its own listeners as ever.
+
+Real Locust processes against a server on the loopback that counts what it is asked for.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.paths import ROOT
+
+PLUGIN = ROOT / "docker/locust/locust_kit_plugin.py"
+
+COMMON = """
+import gevent
+from locust import FastHttpUser, HttpUser, LoadTestShape, constant, events, task
+
+class Limited:
+    wait_time = constant(0)
+    done = 0
+    def go(self, name, path):
+        if self.done >= 10:
+            gevent.sleep(60)
+        self.done += 1
+        self.client.get(path, name=name)
+"""
+SEVERAL = f"""{COMMON}
+class Reader(Limited, HttpUser):
+    fixed_count = 2
+    @task
+    def read(self): self.go("read", "/page")
+class Buyer(Limited, FastHttpUser):
+    fixed_count = 1
+    @task
+    def buy(self): self.go("buy", "/bad")
+"""
+SHAPE = f"""{COMMON}
+class Reader(Limited, FastHttpUser):
+    @task
+    def read(self): self.go("read", "/page")
+class Steps(LoadTestShape):
+    def tick(self):
+        return (3, 100) if self.get_run_time() < 2 else None
+"""
+LISTENERS = f"""{COMMON}
+import listeners, locust_kit_x, utils
+HEARD = []
+@events.request.add_listener
+def heard(request_type, name, response_time, response_length, response, context, exception, start_time, url, **more):
+    HEARD.append(name)
+    assert not more, more
+@events.request.add_listener
+def broken(**_):
+    raise RuntimeError("the user's own listener")
+@events.quitting.add_listener
+def told(**_):
+    print("heard", len(HEARD), listeners.WHO, locust_kit_x.WHO, utils.WHO)
+class Reader(Limited, FastHttpUser):
+    fixed_count = 3
+    @task
+    def read(self): self.go("read", "/bad")
+"""
+PEOPLE = f"""{COMMON}
+from .words import NAME
+class Reader(Limited, HttpUser):
+    fixed_count = 3
+    @task
+    def read(self): self.go(NAME, "/page")
+"""
+HALVES = f"""{COMMON}
+class Reader(Limited, FastHttpUser):
+    fixed_count = 3
+    def go(self, name, path):
+        if self.done >= 10:
+            gevent.sleep(60)
+        self.done += 1
+        with self.client.get(path, name=name, catch_response=True) as response:
+            response.failure("half of a pair: \\ud800")
+    @task
+    def read(self): self.go("read", "/page")
+"""
+FILES = {
+    "several": {"several.py": SEVERAL},
+    "shape": {"shape.py": SHAPE},
+    "halves": {"halves.py": HALVES},
+    "package": {  # LOCUSTFILE=shop, a package by itself, is the image's: tests/integration/test_users_files.py
+        "package.py": "from shop import Reader\n",
+        "shop/__init__.py": "from .people import Reader\n",
+        "shop/people.py": PEOPLE,
+        "shop/words.py": "NAME = 'read'\n",
+    },
+    "own": {
+        "own.py": LISTENERS,
+        **{f"{name}.py": f"WHO = 'mine-{name}'\n" for name in ("listeners", "locust_kit_x", "utils")},
+    },
+}
+EXPECTED = {
+    "several": {"/page": 20, "/bad": 10},
+    "shape": {"/page": 30},
+    "halves": {"/page": 30},
+    "package": {"/page": 30},
+    "own": {"/bad": 30},
+}
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[str, Counter[str]]]:
+    asked: Counter[str] = Counter()
+
+    class Answer(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            asked[self.path] += 1
+            self.send_response(503 if self.path == "/bad" else 200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as made:
+        threading.Thread(target=made.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{made.server_port}", asked
+        made.shutdown()
+
+
+def run(folder: Path, what: str, url: str, *, plugin: bool, **environ: str) -> tuple[dict[str, tuple[str, str]], str]:
+    """(name: (requests, failures), all that was printed) of one headless run."""
+    table = folder / f"{what}-{plugin}"
+    files = ",".join([str(folder / f"{what}.py"), *([str(PLUGIN)] if plugin else [])])
+    load = [] if what == "shape" else ["-u", "3", "-r", "100", "-t", "2"]
+    load += ["--processes", "1"] if what in {"halves", "steady"} else []  # a worker, whose report must be sent
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "locust", "-f", files, "--headless", "-H", url, "--csv", table, *load],
+        env={
+            **{name: value for name, value in os.environ.items() if name != "LOCUST_SKIP_MONKEY_PATCH"},  # for tests
+            "PYTHONPATH": f"{folder}:{ROOT / 'locustfiles'}",
+            "KIT_RUNS_DIR": str(folder / "runs"),
+            **environ,
+        },
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    with Path(f"{table}_stats.csv").open(newline="") as rows:
+        figures = {row["Name"]: (row["Request Count"], row["Failure Count"]) for row in csv.DictReader(rows)}
+    return figures, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("what", FILES)
+def test_requests_and_figures_are_those_of_a_run_without_the_plugin(
+    what: str, tmp_path: Path, server: tuple[str, Counter[str]]
+) -> None:
+    url, asked = server
+    for name, text in FILES[what].items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    bare, _ = run(tmp_path, what, url, plugin=False)
+    without = dict(asked)
+    asked.clear()
+    with_it, said = run(tmp_path, what, url, plugin=True)
+    assert (bare, without, dict(asked)) == (with_it, EXPECTED[what], EXPECTED[what])
+    assert list((tmp_path / "runs").glob("*/end.json")), "the plugin was there"
+    assert "locust-kit: " not in "".join(
+        line for line in said.splitlines() if "WARNING" in line and "too many" not in line
+    )
+    if what == "own":
+        assert "heard 30 mine-listeners mine-locust_kit_x mine-utils" in said
+
+
+STEADY = """
+from locust import FastHttpUser, constant, task
+class Buyer(FastHttpUser):
+    wait_time = constant(0.01)
+    @task
+    def buy(self): self.client.get("/bad", name="buy")
+"""
+
+
+def test_a_run_that_ends_with_locust_itself_has_what_its_workers_sent_last(
+    tmp_path: Path, server: tuple[str, Counter[str]]
+) -> None:
+    (tmp_path / "steady.py").write_text(STEADY)
+    figures, said = run(tmp_path, "steady", server[0], plugin=True)
+    requests, failures = map(int, figures["buy"])
+    assert requests == failures > 100
+    (folder,) = (tmp_path / "runs").iterdir()
+    groups, statistics, times, end = (
+        json.loads((folder / f"{name}.json").read_text())
+        for name in ("failure_groups", "statistics", "performance", "end")
+    )
+    assert (groups["failures"], groups["requests"]) == (failures, requests)
+    assert sum(group["count"] for group in groups["groups"]) == failures
+    assert (statistics["figures"]["failures"], times["endpoints"][0]["failed"]["count"]) == (failures, failures)
+    assert (end["requests"], end["failures"], end["quit"]) == (requests, failures, False)
+    assert f"Failure analysis: {failures} failed requests (100.0 % of {requests})" in said
+
+
+BROKEN_INSIDE = """
+from locust_kit.failures.capture import Capture
+def broken(self, *_):
+    raise ZeroDivisionError("inside the plugin")
+Capture.on_request = broken
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "environ", "inside", "told"),
+    [
+        ("a folder that cannot be made", {"KIT_RUNS_DIR": "/proc/no"}, "", "counted, not kept: .*No such"),
+        ("a full disk", {"KIT_RUNS_DIR": "RUNS"}, "", "No space left"),
+        ("a bad number", {"KIT_SLOW_MS": "abc"}, "", "KIT_SLOW_MS cannot be 'abc', it is taken for 3000"),
+        ("a bad switch", {"KIT_SHARE_TLS": "x"}, "", "KIT_SHARE_TLS must be 1 or 0"),
+        ("an exception inside", {}, BROKEN_INSIDE, "counting failures failed, the run goes on: ZeroDivisionError"),
+    ],
+)  # fmt: skip
+def test_a_fault_of_the_plugins_own_is_one_warning_and_the_run_goes_on(
+    fault: str, environ: dict[str, str], inside: str, told: str, tmp_path: Path, server: tuple[str, Counter[str]]
+) -> None:
+    url, asked = server
+    (tmp_path / "several.py").write_text(inside + SEVERAL)
+    full = tmp_path / "full"
+    full.mkdir()
+    if fault == "a full disk":
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", full], check=True)
+        environ = {"KIT_RUNS_DIR": str(full)}
+        (full / "other").write_bytes(b"x" * 4096)
+    try:
+        figures, said = run(tmp_path, "several", url, plugin=True, **environ)
+    finally:
+        if fault == "a full disk":
+            subprocess.run(["umount", full], check=True)
+    warnings = [line for line in said.splitlines() if "locust-kit: " in line and "/WARNING/" in line]
+    warnings = [line for line in warnings if "too many" not in line]
+    assert len(warnings) == 1, said
+    assert re.search(told, warnings[0])
+    assert "Traceback" not in said
+    assert (figures["read"], figures["buy"], dict(asked)) == (("20", "0"), ("10", "10"), EXPECTED["several"])

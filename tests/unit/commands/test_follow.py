@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sidecar.commands.follow import FollowLimits, Interrupted, RunObserved, before, follow, observe, run_state, settle
+from sidecar.locust_api.control import Place, Web, WebDownError, WebSlowError
+from tests.fakes.fake_master import figures
+from tests.fakes.fake_time import FakeTime
+
+NO_END = FollowLimits(run_time=0, stop_timeout=0)
+
+
+class ScriptedWeb(Web):
+    """Gives the scripted answers one after the other; the last one for ever."""
+
+    def __init__(self, *answers: dict[str, Any] | BaseException) -> None:
+        super().__init__(Place(1))
+        self.answers = list(answers)
+        self.stops = 0
+
+    def stats(self) -> dict[str, Any]:
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def stop(self) -> None:
+        self.stops += 1
+
+
+def watch(web: Web, time: FakeTime, limits: FollowLimits = NO_END, idle: dict[str, Any] | None = None) -> RunObserved:
+    return follow(web, limits, time.clock(), lambda _seen, _seconds: None, before(idle or figures("ready")))
+
+
+def test_a_run_is_followed_to_its_end(fake_time: FakeTime) -> None:
+    web = ScriptedWeb(figures("spawning", 1), figures("running", 5), figures("stopping", 8), figures("stopped", 9, 2))
+    seen = watch(web, fake_time)
+    assert (seen.ended, seen.requests, seen.failures, seen.master_lost) == (True, 9, 2, "")
+    assert fake_time.seconds == 3
+
+
+def test_the_end_of_the_run_before_is_not_taken_for_this_one(fake_time: FakeTime) -> None:
+    old = figures("stopped", 100)
+    seen = watch(ScriptedWeb(old, old, figures("running", 3), figures("stopped", 7)), fake_time, idle=old)
+    assert seen.requests == 7
+
+
+def test_a_run_that_is_too_short_to_be_seen_is_known_by_its_figures(fake_time: FakeTime) -> None:
+    old = figures("stopped", 100)
+    seen = watch(ScriptedWeb(old, figures("stopped", 4)), fake_time, FollowLimits(1, 0), idle=old)
+    assert (seen.started, seen.ended, seen.requests) == (True, True, 4)
+
+
+def test_a_run_that_never_starts_ends_without_figures(fake_time: FakeTime) -> None:
+    old = figures("stopped", 100)
+    seen = watch(ScriptedWeb(old), fake_time, FollowLimits(5, 0), idle=old)
+    assert (seen.started, seen.ended, seen.requests) == (False, True, 0)
+    assert fake_time.seconds < 30
+
+
+@pytest.mark.parametrize(
+    "after", [figures("ready"), figures("ready", workers={}), figures("stopped", 0, workers={"new": "ready"})]
+)
+def test_a_restarted_master_is_told(after: dict[str, Any], fake_time: FakeTime) -> None:
+    seen = watch(ScriptedWeb(figures("running", 5), after), fake_time)
+    assert seen.master_lost == "the master was restarted during the run"
+    assert seen.requests == 5, "the figures of the run stay those of the old master"
+
+
+def test_a_master_that_is_gone_is_told_after_twenty_seconds(fake_time: FakeTime) -> None:
+    seen = watch(ScriptedWeb(figures("running", 5), WebDownError("gone")), fake_time)
+    assert seen.master_lost == "the master was lost during the run"
+    assert 20 <= fake_time.seconds < 25
+
+
+def test_a_short_outage_is_forgiven(fake_time: FakeTime) -> None:
+    outage: list[dict[str, Any] | BaseException] = [WebDownError("gone")] * 15
+    seen = watch(
+        ScriptedWeb(figures("running", 5), *outage, figures("running", 6), *outage, figures("stopped", 9)), fake_time
+    )
+    assert (seen.master_lost, seen.requests) == ("", 9)
+
+
+def test_a_slow_master_is_given_more_time_than_a_silent_port(fake_time: FakeTime) -> None:
+    slow: list[dict[str, Any] | BaseException] = [WebSlowError("slow")] * 60
+    assert watch(ScriptedWeb(figures("running", 5), *slow, figures("stopped", 9)), fake_time).master_lost == ""
+    assert watch(ScriptedWeb(figures("running", 5), WebSlowError("slow")), FakeTime()).master_lost != ""
+
+
+def test_a_missing_worker_is_lost_even_when_it_comes_back() -> None:
+    seen = before(figures("ready"))
+    for states in (
+        {"w1": "running", "w2": "running"},
+        {"w1": "running", "w2": "missing"},
+        {"w1": "running", "w2": "running"},
+    ):
+        seen = observe(seen, figures("running", 5, workers=states))
+    assert (seen.missing, seen.left) == (frozenset({"w2"}), frozenset())
+
+
+def test_a_worker_that_was_missing_before_the_run_is_not_this_runs_loss() -> None:
+    states = {"w1": "running", "old": "missing"}
+    seen = observe(before(figures("ready", workers=states)), figures("running", 5, workers=states))
+    assert observe(seen, figures("running", 6, workers={"w1": "running"})).missing == frozenset()
+
+
+def test_a_worker_that_says_goodbye_left_and_is_not_lost() -> None:
+    seen = observe(before(figures("ready")), figures("running", 5, workers={"w1": "running", "w2": "running"}))
+    seen = observe(seen, figures("running", 6, workers={"w1": "running"}))
+    assert (seen.missing, seen.left) == (frozenset(), frozenset({"w2"}))
+
+
+def test_a_missing_worker_that_is_dropped_after_a_minute_stays_lost() -> None:
+    seen = observe(before(figures("ready")), figures("running", 5, workers={"w1": "running", "w2": "missing"}))
+    seen = observe(seen, figures("running", 6, workers={"w1": "running"}))
+    assert (seen.missing, seen.left) == (frozenset({"w2"}), frozenset())
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        (figures("stopping", workers={"a": "ready", "b": "missing"}), "stopped"),
+        (figures("stopping", workers={"a": "running", "b": "missing"}), "stopping"),
+        (figures("stopping", workers={"a": "ready", "b": "missing"}, users=3), "stopping"),
+        (figures("stopping", workers={"a": "ready"}), "stopping"),
+        (figures("running"), "running"),
+    ],
+)
+def test_stopping_is_over_when_only_missing_workers_are_waited_for(answer: dict[str, Any], state: str) -> None:
+    assert run_state(answer) == state
+
+
+def test_a_run_that_outlives_its_time_is_stopped(fake_time: FakeTime) -> None:
+    web = ScriptedWeb(figures("running", 5))
+    seen = watch(web, fake_time, FollowLimits(10, 5))
+    assert web.stops > 0
+    assert seen.ended
+    assert 45 < fake_time.seconds < 150
+
+
+def test_ctrl_c_gives_what_was_seen(fake_time: FakeTime) -> None:
+    with pytest.raises(Interrupted) as caught:
+        watch(ScriptedWeb(figures("running", 5), KeyboardInterrupt()), fake_time)
+    assert caught.value.seen.requests == 5
+
+
+def test_after_a_stop_the_last_figures_are_waited_for(fake_time: FakeTime) -> None:
+    seen = observe(before(figures("ready")), figures("running", 5))
+    web = ScriptedWeb(figures("stopping", 6), figures("stopped", 8))
+    assert settle(web, seen, fake_time.clock(), 60).requests == 8
+    stuck = settle(ScriptedWeb(figures("stopping", 6)), seen, fake_time.clock(), 60)
+    assert (stuck.ended, stuck.requests) == (False, 6)

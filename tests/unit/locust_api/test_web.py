@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from sidecar.locust_api.control import Place, Web, WebDownError, WebGuardedError, WebSlowError, place
+from tests.fakes.fake_master import FakeMaster, figures
+
+
+@pytest.fixture
+def web(master: FakeMaster) -> Web:
+    return Web(Place(master.port), timeout=2)
+
+
+def test_the_count_and_the_figures_are_read(master: FakeMaster, web: Web) -> None:
+    master.figures = [figures("running", 7)]
+    assert web.worker_count() == 2
+    assert web.stats()["state"] == "running"
+
+
+def test_a_master_without_the_plugin_has_no_status(master: FakeMaster, web: Web) -> None:
+    assert web.status() is None
+    master.status = {"schema_version": 1, "run": None}
+    assert web.status() == {"schema_version": 1, "run": None}
+
+
+def test_a_login_page_is_told_from_an_answer(master: FakeMaster, web: Web) -> None:
+    master.guarded = True
+    with pytest.raises(WebGuardedError, match=r"asks for a login"):
+        web.worker_count()
+
+
+def test_a_page_that_is_no_json_is_not_believed(web: Web) -> None:
+    with pytest.raises(WebGuardedError, match=r"404 text/html, not JSON"):
+        web.json("/elsewhere")
+
+
+def test_what_the_master_tells_its_page_is_found(master: FakeMaster, web: Web) -> None:
+    assert web.page_settings() == master.page
+    master.page = {"users": {"A": {"host": "http://a/{x}"}}}
+    assert web.page_settings() == master.page
+
+
+def test_stop_is_posted_and_asked_for_by_get_where_post_is_refused(master: FakeMaster, web: Web) -> None:
+    web.stop()
+    assert ([path for path, _ in master.posts], master.gets) == (["/stop"], [])
+    master.stop_wants_get = True
+    web.stop()
+    assert master.gets == ["/stop"]
+
+
+def test_a_run_is_asked_for_as_a_form(master: FakeMaster, web: Web) -> None:
+    web.swarm([("host", "http://a/?b=c&d=e f"), ("user_classes", "A"), ("user_classes", "B")])
+    assert master.posts == [("/swarm", [("host", "http://a/?b=c&d=e f"), ("user_classes", "A"), ("user_classes", "B")])]
+
+
+def test_every_report_is_fetched(web: Web) -> None:
+    names = dict(web.downloads())
+    assert set(names) == {
+        "locust_report.html", "requests.csv", "failures.csv", "exceptions.csv", "failure_groups.json",
+        "failure_analysis.csv", "performance.json",
+    }  # fmt: skip
+    assert names["requests.csv"] == b"content of /stats/requests/csv"
+
+
+def test_a_port_where_nobody_listens_is_down() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(WebDownError, match=r"no Locust master answers"):
+        Web(Place(port)).worker_count()
+
+
+def test_a_port_that_accepts_and_says_nothing_is_slow() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(WebSlowError):
+        Web(Place(server.getsockname()[1]), timeout=0.2).worker_count()
+
+
+@pytest.mark.parametrize(
+    ("env", "url"),
+    [
+        ({}, "http://127.0.0.1:8089/"),
+        ({"LOCUST_WEB_BASE_PATH": "/load/"}, "http://127.0.0.1:8089/load/"),
+        ({"LOCUST_TLS_CERT": "c", "LOCUST_TLS_KEY": "k"}, "https://127.0.0.1:8089/"),
+        ({"LOCUST_TLS_CERT": "c"}, "http://127.0.0.1:8089/"),
+    ],
+)
+def test_the_masters_own_settings_say_where_its_api_is(env: dict[str, str], url: str) -> None:
+    assert str(place(8089, env)) == url

@@ -1,0 +1,116 @@
+"""What breaks a run, each thing inflicted on a run in which nothing broke."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sidecar.common.spans import Sustained
+from sidecar.model.incident import ExitReason, IncidentKind
+from sidecar.model.run_record import RunRecord
+from sidecar.report.verdict.broken import GeneratorLimits, reasons
+from tests.fakes.run_scene import LENGTH, after, altered, clean, container, incident, moment
+
+
+def kinds(record: RunRecord, limits: GeneratorLimits | None = None) -> list[str]:
+    return [reason.kind for reason in reasons(record, limits or GeneratorLimits())]
+
+
+def planned(**changes: Any) -> dict[str, Any]:
+    return {**clean().begin, "plan": {**clean().plan, **changes}}
+
+
+def test_nothing_broke() -> None:
+    assert kinds(clean()) == []
+
+
+@pytest.mark.parametrize(
+    ("record", "found"),
+    [
+        (clean(incidents=(incident(IncidentKind.OOM_KILL),)), ["oom_kill"]),
+        (clean(incidents=(incident(IncidentKind.BLIND, service=None),)), ["blind"]),
+        (clean(incidents=(incident(IncidentKind.EXIT, reason=ExitReason.STOPPED),)), []),
+        (clean(incidents=(incident(IncidentKind.OOM_KILL, -5),)), []),
+        (clean(ended_at=None, last_sign_at=after(20)), ["broke_off"]),
+        (clean(ended_at=None, is_going=True), []),
+        (clean(moments=altered(20, 61, missing=("w-1",), workers=1), series=()), ["worker_lost"]),
+        (clean(moments=altered(0, 61, missing=("of before",))), []),
+        (clean(moments=altered(0, 61, workers=1)), ["workers_missing"]),
+        (clean(moments=altered(0, 61, workers=9)), []),  # those of other machines have no container here
+        (clean(incidents=(incident(IncidentKind.WORKER_LOST, container=None, container_id=None),)), ["worker_lost"]),
+        (clean(moments=altered(0, 8, workers=1)), []),  # too short to be sustained
+        (clean(groups={"classes": {"generator": 7}}), ["generator_limits"]),
+        (clean(moments=altered(20, 31, cpu_percent=95.0)), ["generator_cpu"]),
+        (clean(moments=altered(20, 28, cpu_percent=95.0)), []),
+        (clean(moments=altered(20, 61, cpu_percent=89.0)), []),
+        (clean(series=(container(1), container(2, throttled_percent=40.0))), ["throttled"]),
+        (clean(series=(container(1), container(2, throttled_percent=20.0))), []),
+        (clean(moments=altered(0, 61, users=40), end={"most_users": 40}), ["users_short"]),
+        (clean(moments=altered(0, 61, users=0)), []),  # the master's end mark knows better
+        (clean(moments=altered(0, 61, users=40), end={}, begin=planned(shape_class="Steps")), []),
+        (clean(ended_at=after(30), moments=clean().moments[:31]), ["ended_early"]),
+        (clean(ended_at=after(30), moments=clean().moments[:31], begin=planned(run_time_seconds=0)), []),
+        (clean(end={"shape_cut": True, "most_users": 50}), ["ended_early"]),
+        (clean(end={"quit": True, "most_users": 50}), ["master_restart"]),
+        (clean(unwatched="the disk is gone"), ["blind"]),
+        (clean(watched_until=after(30)), ["blind"]),
+        (clean(watched_until=after(49)), ["blind"]),
+        (clean(watched_until=after(51)), []),
+        (clean(watched_until=after(20), look_seconds=15.0), []),
+        (clean(watched_until=None, series=()), ["blind"]),
+    ],
+)
+def test_one_thing_that_broke_is_one_reason(record: RunRecord, found: list[str]) -> None:
+    assert kinds(record) == found
+
+
+def test_a_worker_that_was_given_up_before_the_run_took_no_part_in_it() -> None:
+    lost = incident(IncidentKind.WORKER_LOST, 2, workers=("w-old",))
+    assert kinds(clean(incidents=(lost,), moments=altered(0, 61, missing=("w-old",)))) == []
+    assert kinds(clean(incidents=(lost,), moments=altered(3, 61, missing=("w-old",)))) == ["worker_lost"]
+
+
+def test_a_worker_that_was_scaled_up_has_time_to_register() -> None:
+    later = container(3, since=20)
+    assert kinds(clean(series=(container(1), container(2), later), moments=altered(30, 61, workers=3))) == []
+    assert kinds(clean(series=(container(1), container(2), later))) == ["workers_missing"]
+
+
+def test_a_run_too_short_for_its_ramp_says_so_and_one_cut_within_it_does_not() -> None:
+    steps = tuple(moment(second, users=5 * second, target_users=500) for second in range(LENGTH + 1))
+    never = clean(moments=steps, end={}, begin=planned(users=500, spawn_rate_per_second=5.0))
+    (reason,) = reasons(never, GeneratorLimits())
+    told = "only 300 of 500 users were ever there: at 5 a second that takes 100 s, and the run had 60 s"
+    assert (reason.kind, reason.text) == ("users_short", told)
+    endless = planned(users=500, spawn_rate_per_second=5.0, run_time_seconds=0)
+    assert kinds(replace(never, begin=endless)) == []
+
+
+def test_a_reason_says_when_how_long_and_how_much_of_the_run() -> None:
+    (busy,) = reasons(clean(moments=altered(20, 41, cpu_percent=97.0)), GeneratorLimits())
+    assert (busy.at, busy.seconds, busy.share) == (after(20), 21.0, 0.35)
+    told = "97 % at most, from 01:02:23 UTC, for 21 s, 35% of the run: more WORKERS"
+    assert busy.text == f"a worker was at 90 % of a core or more, {told}"
+
+
+def test_the_gravest_comes_first_and_what_an_incident_explains_is_not_told_twice() -> None:
+    lost = altered(30, 61, missing=("w-1",), workers=1)
+    record = clean(incidents=(incident(IncidentKind.RESTART), incident(IncidentKind.OOM_KILL)), moments=lost, series=())
+    assert kinds(record) == ["oom_kill", "restart"]
+    restarted = incident(IncidentKind.MASTER_RESTART, service="locust-master")
+    assert kinds(clean(incidents=(restarted,), ended_at=None)) == ["master_restart", "broke_off"]
+
+
+def test_the_limits_are_settings() -> None:
+    record = clean(moments=altered(20, 31, cpu_percent=95.0))
+    assert kinds(record, GeneratorLimits(cpu_percent=96.0)) == []
+    assert kinds(record, GeneratorLimits(sustained=Sustained(30.0, 0.5))) == []
+    assert kinds(record, GeneratorLimits(sustained=Sustained(11.0, 0.5))) == ["generator_cpu"]
+
+
+def test_a_gap_in_the_timeline_is_not_counted_as_what_was_before_it() -> None:
+    jumps = tuple(one for second, one in enumerate(altered(20, 22, cpu_percent=99.0)) if not 22 <= second < 55)
+    assert kinds(clean(moments=jumps)) == ["generator_cpu"]  # 1 s, and the 10 s that a step may last
+    assert reasons(clean(moments=jumps), GeneratorLimits())[0].seconds == 11.0

@@ -1,0 +1,90 @@
+"""What a run is worth so far."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from sidecar.model.incident import ExitReason, Incident, IncidentKind, Severity
+from sidecar.model.snapshot import EndpointStats, Locust, RunStatus
+from sidecar.report.verdict.verdict import so_far
+from tests.fakes import sidecar_samples as samples
+
+RUN = RunStatus("run-1", "running", samples.NOW)
+LOCUST = Locust(
+    "running", 10, 5.0, 0.0, 0.0, 10.0, 20.0, 2, 2, total=EndpointStats("", "Aggregated", 100, 0, 5.0, 20.0)
+)  # fmt: skip
+
+
+def incident(
+    kind: IncidentKind, seconds: float = 5.0, service: str | None = "locust-worker", **further: object
+) -> Incident:
+    at = samples.NOW + timedelta(seconds=seconds)
+    made = Incident(f"{kind}{seconds}", kind, Severity.ERROR, at, f"{kind} at {seconds}", service=service)
+    return replace(made, **further)  # type: ignore[arg-type]
+
+
+def test_a_clean_run_passes() -> None:
+    verdict = so_far(RUN, LOCUST, [], 0.0)
+    assert verdict is not None
+    assert (verdict.word, verdict.reasons) == ("PASS", ())
+
+
+def test_before_the_first_request_there_is_no_verdict() -> None:
+    assert so_far(RUN, replace(LOCUST, total=None), [], 0.0) is None
+    assert so_far(None, LOCUST, [], 0.0) is None
+    assert so_far(RUN, None, [], 0.0) is None
+
+
+def test_failures_beyond_the_limit_fail_it() -> None:
+    failing = replace(LOCUST, fail_ratio=0.02)
+    assert so_far(RUN, failing, [], 0.05) == so_far(RUN, LOCUST, [], 0.05)
+    verdict = so_far(RUN, failing, [], 0.01)
+    assert verdict is not None
+    assert (verdict.word, verdict.reasons) == ("FAIL", ("2.00% of the requests failed, 1.00% are allowed",))
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        incident(IncidentKind.OOM_KILL),
+        incident(IncidentKind.RESTART, reason=ExitReason.CRASHED),
+        incident(IncidentKind.WORKER_LOST),
+        incident(IncidentKind.MASTER_RESTART, service="locust-master"),
+        incident(IncidentKind.BLIND, service=None),
+    ],
+)
+def test_a_broken_generator_makes_it_invalid_even_when_it_fails_too(made: Incident) -> None:
+    verdict = so_far(RUN, replace(LOCUST, fail_ratio=1.0), [made], 0.0)
+    assert verdict is not None
+    assert (verdict.word, verdict.reasons) == ("INVALID", (made.text,))
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        incident(IncidentKind.OOM_KILL, seconds=-5),
+        incident(IncidentKind.OOM_KILL, service="shop-db"),
+        incident(IncidentKind.OOM_KILL, count=0),
+        incident(IncidentKind.OOM_KILL, helper=True),
+        incident(IncidentKind.EXIT, reason=ExitReason.STOPPED),
+        incident(IncidentKind.WORKER_LEFT),
+        incident(IncidentKind.BLIND, service=None, severity=Severity.INFO),
+        incident(IncidentKind.THROTTLED),
+    ],
+)
+def test_what_is_not_the_runs_own_misfortune_leaves_it_alone(made: Incident) -> None:
+    verdict = so_far(RUN, LOCUST, [made], 0.0)
+    assert verdict is not None
+    assert verdict.word == "PASS"
+
+
+def test_consequences_stand_behind_their_cause_and_the_gravest_is_first() -> None:
+    kill = incident(IncidentKind.OOM_KILL, seconds=6)
+    restart = incident(IncidentKind.RESTART, seconds=7, cause=kill.id)
+    master = incident(IncidentKind.MASTER_RESTART, seconds=9, service="locust-master")
+    verdict = so_far(RUN, LOCUST, [master, restart, kill], 0.0)
+    assert verdict is not None
+    assert verdict.reasons == (master.text, kill.text)

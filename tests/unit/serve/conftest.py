@@ -1,0 +1,5 @@
+"""The open ledger of tests/unit/ledger: the archive is tested over a real one."""
+
+from tests.unit.ledger.conftest import history, ledger, reader
+
+__all__ = ["history", "ledger", "reader"]

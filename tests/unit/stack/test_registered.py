@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sidecar.common.errors import StackError
+from sidecar.locust_api.control import Place, Web
+from sidecar.stack import registered
+from tests.fakes.fake_engine import FakeEngine, container
+
+if TYPE_CHECKING:
+    import io
+
+    from sidecar.common.say import Console
+    from sidecar.engine.host_client import HostEngine
+    from tests.fakes.fake_master import FakeMaster
+    from tests.fakes.fake_time import FakeTime
+
+
+@pytest.fixture
+def web(master: FakeMaster) -> Web:
+    return Web(Place(master.port))
+
+
+def test_registered_workers_end_the_wait(web: Web, engine: HostEngine, say: Console, fake_time: FakeTime) -> None:
+    assert registered.wait(web, engine, "locust", 2, say, fake_time.clock()) == "2 workers registered"
+    assert fake_time.seconds == 0
+
+
+def test_running_containers_are_not_enough(
+    master: FakeMaster, web: Web, engine: HostEngine, say: Console, fake_time: FakeTime, fake_engine: FakeEngine
+) -> None:
+    master.worker_count = 1
+    fake_engine.answers["/containers/json"] = [container("locust-worker"), container("locust-master")]
+    with pytest.raises(StackError, match=r"1 of 2 workers registered at the master within 90 s"):
+        registered.wait(web, engine, "locust", 2, say, fake_time.clock())
+    assert 90 <= fake_time.seconds < 91
+
+
+def test_more_workers_than_wanted_are_waited_out(
+    master: FakeMaster, web: Web, engine: HostEngine, say: Console, fake_time: FakeTime
+) -> None:
+    master.worker_count = 3
+    with pytest.raises(StackError, match=r"3 of 2"):
+        registered.wait(web, engine, "locust", 2, say, fake_time.clock(), 5)
+
+
+def test_workers_of_other_machines_may_be_among_them(
+    master: FakeMaster, web: Web, engine: HostEngine, say: Console, fake_time: FakeTime
+) -> None:
+    master.worker_count = 3
+    assert registered.wait(web, engine, "locust", 2, say, fake_time.clock(), 5, others=True) == "2 workers registered"
+
+
+def test_a_login_is_answered_by_counting_healthy_containers(
+    master: FakeMaster, web: Web, engine: HostEngine, say: Console, fake_time: FakeTime, fake_engine: FakeEngine
+) -> None:
+    master.guarded = True
+    healthy = container("locust-worker", status="Up 5 seconds (healthy)")
+    fake_engine.answers["/containers/json"] = [
+        healthy,
+        healthy,
+        container("locust-worker", status="Up (health: starting)"),
+    ]
+    assert "2 workers healthy" in registered.wait(web, engine, "locust", 2, say, fake_time.clock())
+
+
+def test_a_container_that_cannot_live_is_told_early_with_its_last_words(
+    master: FakeMaster,
+    web: Web,
+    engine: HostEngine,
+    say: Console,
+    fake_time: FakeTime,
+    fake_engine: FakeEngine,
+    out: io.StringIO,
+) -> None:
+    master.worker_count = 0
+    fake_engine.answers |= {
+        "/containers/json": [
+            container("locust-worker", state="restarting"),
+            container("locust-master", state="exited"),
+        ],
+        "/containers/locust-locust-master-id/json": {"State": {"ExitCode": 137, "OOMKilled": True}},
+        "/containers/locust-locust-master-id/logs": b"last words\n",
+    }
+    with pytest.raises(
+        StackError, match=r"locust-locust-master-1 does not stay up.*exit code 137, killed for lack of memory"
+    ):
+        registered.wait(web, engine, "locust", 2, say, fake_time.clock())
+    assert "locust-locust-master-1 | last words" in out.getvalue()
+    assert fake_time.seconds < 15
+
+
+def test_a_page_that_never_answers_is_told(
+    engine: HostEngine, web: Web, master: FakeMaster, say: Console, fake_time: FakeTime
+) -> None:
+    master.close()
+    with pytest.raises(StackError, match=r"web page did not answer within 3 s"):
+        registered.wait(web, engine, "locust", 2, say, fake_time.clock(), 3)
+
+
+def test_a_worker_whose_container_was_replaced_is_not_counted(
+    master: FakeMaster, web: Web, engine: HostEngine, say: Console, fake_time: FakeTime, fake_engine: FakeEngine
+) -> None:
+    new = container("locust-worker") | {"Id": "b" * 64}
+    fake_engine.answers["/containers/json"] = [new]
+    gone, here = "a" * 12 + "_1", "b" * 12 + "_2"
+    master.status = {"schema_version": 1, "workers_connected": [gone]}
+    with pytest.raises(StackError, match=r"0 of 1"):
+        registered.wait(web, engine, "locust", 1, say, fake_time.clock(), 5)
+    master.status = {"schema_version": 1, "workers_connected": [gone, here]}
+    assert registered.wait(web, engine, "locust", 1, say, fake_time.clock()) == "1 worker registered"
