@@ -1,14 +1,13 @@
-"""`python -m sidecar.cli VERB [NAME=VALUE ...]`: finds the verb, runs it, tells errors in one line and an exit code."""
+"""`python -m sidecar.cli VERB [NAME=VALUE ...]`: find the verb, call it, report errors in one line and an exit code."""
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sidecar.cli import VERBS
+from sidecar.cli.verbs import VERBS, call
 from sidecar.common.errors import KitError
 from sidecar.common.say import silence
 
@@ -22,7 +21,7 @@ _HELP = frozenset({"-h", "--help", "help"})
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run one verb; its exit code (2 for a user's mistake, told in one line on stderr)."""
+    """Run one verb and return its exit code: 2 for a user's mistake, which is reported in one line on stderr."""
     verb = argv[0] if argv else "targets"
     rest = list(argv[1:])
     if verb in _HELP or _HELP.intersection(rest):
@@ -30,7 +29,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     if verb not in VERBS:
         return _unknown(verb)
     try:
-        code = int(importlib.import_module(VERBS[verb]).run(rest, environ))
+        code = call(VERBS[verb], rest, environ)
         sys.stdout.flush()
     except KitError as error:
         _complain(f"kit {verb}: {error.line()}")
@@ -41,14 +40,14 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     except BrokenPipeError:  # whoever read our output has seen enough
         silence(sys.stdout)
         return _BROKEN_PIPE
-    except OSError as error:  # a folder that may not be written, a full disk: the world's fault, still one line
+    except OSError as error:  # a folder that may not be written, a full disk: an environment error
         _complain(f"kit {verb}: {error.strerror or error}: {error.filename or ''}".rstrip(": "))
         return _USAGE
     return code
 
 
 def _complain(text: str) -> None:
-    """Say why on stderr, after all that went to stdout; with nobody left to hear it, the exit code says it alone."""
+    """Write a line to stderr, after all that went to stdout. Where nobody reads it, the exit code has to do."""
     for stream, line in ((sys.stdout, ""), (sys.stderr, f"{text}\n")):
         try:
             stream.write(line)

@@ -1,14 +1,15 @@
-"""`diagnose`: why it does not work, with evidence, and the commands that mend it."""
+"""`diagnose` and `swarm-diagnose`: why it does not work, with evidence, and the commands that repair it."""
 
 from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from sidecar.cli.incidents import read_note
 from sidecar.client.reader import MonitorError, SidecarReader
 from sidecar.common.errors import KitError, SettingError, StackError
 from sidecar.diagnose import bundle
@@ -20,66 +21,62 @@ from sidecar.diagnose.notes import Notes, incident_for
 from sidecar.diagnose.render import listing, markdown, text
 from sidecar.model import document
 from sidecar.model.finding import Diagnosis
-from sidecar.model.note import WANTED, note_line
 from sidecar.settings import makeflags, project_name
 from sidecar.settings.model import project_word
 from sidecar.stack import state, workspace
 
-NAME = "diagnose"
-HELP = "why it does not work, with evidence, and the commands that mend it"
-FOUND, USAGE, COULD_NOT = 1, 2, 3
-_VALUED = ("--format", "--only", "--explain", "--bundle", "--from", "--note")
-_AS_WORDS = {f"{option[2:].upper()}": option for option in _VALUED}  # for make, which passes no flags on
-_SWITCHES = ("--json", "--list", "--checks")
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sidecar.cli.verbs import Flags
+    from sidecar.common.say import Console
+    from sidecar.settings import Settings
+
+FOUND, COULD_NOT = 1, 3
+_MAKE_NAMES = ("FORMAT", "ONLY", "EXPLAIN", "BUNDLE", "FROM", "NOTE")  # the options, for make, which passes no flags on
 _PATIENCE_SECONDS = 10.0
 _FORMATS = ("text", "json", "markdown")
 
 
-@dataclass(frozen=True)
-class _DiagnoseCall:
-    """What this call asks for."""
-
-    rest: list[str]
-    options: Mapping[str, str]
-    switches: frozenset[str]
-
-    @property
-    def format(self) -> str:
-        """How the diagnosis is written."""
-        return "json" if "--json" in self.switches else self.options.get("--format", "text")
-
-
-def run(args: list[str], environ: Mapping[str, str]) -> int:
-    """Diagnose; 0 no error, 1 an error found, 3 nothing could be learnt.
+def diagnose_stack(words: Sequence[str], environ: Mapping[str, str], _console: Console, flags: Flags) -> int:
+    """Diagnose; return 0 for no error, 1 for an error found, 3 when nothing could be learnt.
 
     Raises:
-        SettingError: a word that means nothing, an unknown check or cause, a note of no length.
+        SettingError: an unknown format, check or cause, an empty note.
 
     """
-    asked = _asked(args, environ)
-    if "--list" in asked.switches:
+    words, flags = _with_make_options(words, environ, flags)
+    if flags["--list"]:
         sys.stdout.write(listing.listing())
         return 0
-    if slug := asked.options.get("--explain"):
+    if slug := flags["--explain"]:
         _refuse_unknown("--explain", [slug], causes())
         sys.stdout.write(listing.explanation(causes()[slug], _width()))
         return 0
-    note = _note(asked.options.get("--note"))
-    only = frozenset(asked.options.get("--only", "").replace(",", " ").split())
+    note = read_note(flags["--note"]) if flags["--note"] else ""
+    only = frozenset(flags["--only"].replace(",", " ").split())
     _refuse_unknown("--only", sorted(only), (*causes(), *LAYERS, *(rule.name for rule in RULES)))
-    if "--from" not in asked.options:
-        _refuse_swarm(asked.rest, environ)
-    tell = _Progress()
-    evidence = _evidence(asked, environ, tell)
-    tell.end()
+    if not flags["--from"]:
+        _refuse_swarm(words, environ)
+    evidence = _evidence(words, environ, flags["--from"])
     notes = Notes.of(workspace.ROOT)
     diagnosis = diagnose(bundle.for_eyes(evidence), only)
     diagnosis = replace(diagnosis, notes=notes.about(diagnosis.summary.root_cause))
-    _write(diagnosis, asked, environ)
+    _write(diagnosis, environ, flags, flags["--format"])
     if note:
         _keep(note, diagnosis, evidence, notes)
-    if path := asked.options.get("--bundle"):
+    if path := flags["--bundle"]:
         _bundle(Path(path), evidence)
+    return exit_code(diagnosis)
+
+
+def diagnose_swarm(settings: Settings, environ: Mapping[str, str], _console: Console, flags: Flags) -> int:
+    """Diagnose a stack on a Swarm; return 0 for no error, 1 for an error found, 3 when nothing could be learnt."""
+    from sidecar.swarm.diagnose import gather as swarm_gather  # noqa: PLC0415  of this verb alone
+    from sidecar.swarm.diagnose import judge as swarm_judge  # noqa: PLC0415  of this verb alone
+
+    diagnosis = swarm_judge.diagnose(swarm_gather.gather(settings, environ))
+    _write(diagnosis, environ, flags)
     return exit_code(diagnosis)
 
 
@@ -93,18 +90,11 @@ def _refuse_swarm(rest: Sequence[str], environ: Mapping[str, str]) -> None:
         raise StackError(f"the stack {project!r} runs on a Swarm", fix=f"make swarm-diagnose{project_word(project)}")
 
 
-def _note(text: str | None) -> str:
-    try:
-        return "" if text is None else note_line(text)
-    except ValueError as error:
-        raise SettingError(f"NOTE: {error}", wanted=WANTED) from None
-
-
 def _keep(note: str, diagnosis: Diagnosis, evidence: Evidence, notes: Notes) -> None:
     """Keep a person's note with the cause, and with its incident when the sidecar has one; say where it is."""
     cause = diagnosis.summary.root_cause
     notes.keep(cause, note, evidence.at)
-    kept = f"kit {NAME}: note kept with {cause or 'no cause'}"
+    kept = f"kit diagnose: note kept with {cause or 'no cause'}"
     monitor = evidence.monitor
     incident = incident_for(diagnosis, monitor.incidents) if monitor else None
     if monitor is None or incident is None:
@@ -130,27 +120,32 @@ def _bundle(path: Path, evidence: Evidence) -> None:
     }
     bundle.write(path, shown, texts)
     print(
-        f"kit {NAME}: bundle written to {path}; secrets were taken out, look through it all the same", file=sys.stderr
+        f"kit diagnose: bundle written to {path}; secrets were taken out, look through it all the same", file=sys.stderr
     )
 
 
-def _evidence(asked: _DiagnoseCall, environ: Mapping[str, str], tell: _Progress) -> Evidence:
-    if name := asked.options.get("--from"):
+def _evidence(words: Sequence[str], environ: Mapping[str, str], path: str) -> Evidence:
+    """Read recorded evidence from a file, or gather it where no file is named."""
+    if not path:
+        progress = _Progress()
         try:
-            return document.loads_as(Evidence, Path(name).read_bytes(), "evidence")
-        except (OSError, document.DocumentError) as error:
-            raise KitError(f"{name} holds no evidence: {error}", wanted="the evidence.json of a bundle") from None
-    return gather(asked.rest, environ, tell)
+            return gather(words, environ, progress)
+        finally:
+            progress.end()
+    try:
+        return document.loads_as(Evidence, Path(path).read_bytes(), "evidence")
+    except (OSError, document.DocumentError) as error:
+        raise KitError(f"{path} holds no evidence: {error}", wanted="the evidence.json of a bundle") from None
 
 
-def _write(diagnosis: Diagnosis, asked: _DiagnoseCall, environ: Mapping[str, str]) -> None:
-    if asked.format == "json":
+def _write(diagnosis: Diagnosis, environ: Mapping[str, str], flags: Flags, form: str = "") -> None:
+    if flags["--json"] or form == "json":
         sys.stdout.write(document.dumps(diagnosis).decode() + "\n")
-    elif asked.format == "markdown":
+    elif form == "markdown":
         sys.stdout.write(markdown.render(diagnosis))
     else:
         colour = sys.stdout.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
-        style = text.Style(_width(), colour, checks="--checks" in asked.switches)
+        style = text.Style(_width(), colour, checks=bool(flags["--checks"]))
         sys.stdout.write(text.render(diagnosis, style))
 
 
@@ -159,37 +154,31 @@ def _width() -> int:
 
 
 def exit_code(diagnosis: Diagnosis) -> int:
-    """The exit code of a diagnosis: 0 no error, 1 an error found, 3 nothing could be learnt."""
+    """Return the exit code of a diagnosis: 0 no error, 1 an error found, 3 nothing could be learnt."""
     counts = diagnosis.summary
     if counts.error:
         return FOUND
     return 0 if counts.ok or counts.info or counts.warn else COULD_NOT
 
 
-def _asked(args: Sequence[str], environ: Mapping[str, str]) -> _DiagnoseCall:
-    """Take this verb's own words out of the command line."""
-    rest: list[str] = []
-    options: dict[str, str] = {}
-    switches: set[str] = set()
+def _with_make_options(
+    words: Sequence[str], environ: Mapping[str, str], flags: Flags
+) -> tuple[list[str], dict[str, str]]:
+    """Take the options that were written as words (FORMAT=json) out of the words and make's variables."""
     made = [f"{name}={environ[name]}" for name in makeflags.given(environ.get("MAKEFLAGS", "")) if name in environ]
-    words = iter([*(word for word in made if word.partition("=")[0] in _AS_WORDS), *args])
-    for word in words:
-        name, equals, value = word.partition("=")
-        name = _AS_WORDS.get(name, name) if equals else name
-        if name in _VALUED:
-            options[name] = value if equals else next(words, "")
-            if not options[name]:
-                raise SettingError(f"{name} names nothing", wanted=f"{name} followed by a value")
-        elif word in _SWITCHES:
-            switches.add(word)
-        elif word.startswith("-") or not equals:
-            wanted = ", ".join((*_SWITCHES, *_VALUED, "NAME=VALUE"))
-            raise SettingError(f"{word!r} means nothing to `{NAME}`", wanted=wanted)
-        else:
-            rest.append(word)
-    if options.get("--format", "text") not in _FORMATS:
+    options = dict.fromkeys(flags, "")
+    for word in (*made, *words):
+        name, _, value = word.partition("=")
+        if name not in _MAKE_NAMES:
+            continue
+        option = f"--{name.lower()}"
+        if not value:
+            raise SettingError(f"{option} names nothing", wanted=f"{option} followed by a value")
+        options[option] = value
+    options |= {name: value for name, value in flags.items() if value}
+    if options["--format"] and options["--format"] not in _FORMATS:
         raise SettingError(f"--format is {options['--format']!r}", wanted=f"one of {', '.join(_FORMATS)}")
-    return _DiagnoseCall(rest, options, frozenset(switches))
+    return [word for word in words if word.partition("=")[0] not in _MAKE_NAMES], options
 
 
 def _refuse_unknown(option: str, words: Sequence[str], known: Sequence[str] | Mapping[str, object]) -> None:

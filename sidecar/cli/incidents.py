@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from sidecar.client.documents import IncidentList
 from sidecar.client.reader import MonitorError, SidecarReader, UnknownError, first_snapshot
@@ -20,74 +20,80 @@ from sidecar.model.note import WANTED, note_line
 from sidecar.settings import command_line, makeflags
 from sidecar.stack import deployment, workspace
 
-NAME = "incidents"
-HELP = "what went wrong, one line each: incidents [SINCE=10m] [ID [NOTE=…]] [--json]"
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sidecar.cli.verbs import Flags
+    from sidecar.common.say import Console
+
 _MOST = 500
 _PATIENCE_SECONDS = 15.0  # a command that is run once can wait for a machine that is busy
 _AGO = re.compile(r"(\d+)\s*([smhd])(?: ago)?")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_FLAG, _SINCE = "--json", "--since"
 _MEBIBYTE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class _IncidentsCall:
-    """What this call asks for; `rest` is for the settings."""
+    """What this call asks for."""
 
-    rest: list[str]
     since: datetime | None
     incident_id: str
     note: str
     as_json: bool
 
 
-def run(args: list[str], environ: Mapping[str, str]) -> int:
+def incidents(words: Sequence[str], environ: Mapping[str, str], _console: Console, flags: Flags) -> None:
     """Print the incidents, or one of them, with what a person writes down about it.
 
     Raises:
-        SettingError: a word that means nothing, a time that is none, a note on no incident.
+        SettingError: an invalid time, a note without an incident.
         StackError: the stack is down, or knows no such incident.
+
     """
-    asked = _asked(args, environ, datetime.now(UTC))
-    settings = workspace.settings_after_up(asked.rest, environ)
+    wanted = _wanted(words, environ, flags, datetime.now(UTC))
+    for_settings = [word for word in words if "=" in word and not word.startswith(("SINCE=", "ID=", "NOTE="))]
+    settings = workspace.settings_after_up(for_settings, environ)
     reader = deployment.reader(settings, _PATIENCE_SECONDS)
     first_snapshot(reader, settings.project)  # for its errors: no stack, or another one
     try:
-        if asked.incident_id:
-            _print_one(reader, asked, settings.project)
+        if wanted.incident_id:
+            _print_one(reader, wanted, settings.project)
         else:
-            _print_all(reader, asked, settings.project)
+            _print_all(reader, wanted, settings.project)
     except UnknownError:
-        raise StackError(f"there is no incident {asked.incident_id!r}", fix="scripts/kit incidents") from None
+        raise StackError(f"there is no incident {wanted.incident_id!r}", fix="scripts/kit incidents") from None
     except MonitorError as error:
         raise StackError(
             f"the sidecar gave no incidents: {error}", fix="try again; scripts/kit ps tells how the sidecar is"
         ) from error
-    return 0
 
 
-def _print_all(reader: SidecarReader, asked: _IncidentsCall, project: str) -> None:
-    query: dict[str, str | int] = {"limit": _MOST, "evidence": 1 if asked.as_json else 0}
-    if asked.since:
-        query["since"] = format_time(asked.since)
+def _print_all(reader: SidecarReader, wanted: _IncidentsCall, project: str) -> None:
+    query: dict[str, str | int] = {"limit": _MOST, "evidence": 1 if wanted.as_json else 0}
+    if wanted.since:
+        query["since"] = format_time(wanted.since)
     written = reader.incidents(**query)
-    if asked.as_json:
+    if wanted.as_json:
         print(written.decode())  # as it came, with fields that this command may be too old to know
         return
-    found = _read(IncidentList, written)
+    try:
+        found = document.loads_as(IncidentList, written, "incidents")
+    except document.DocumentError as error:
+        raise StackError(f"the sidecar's answer is no list of incidents: {error}") from error
     for incident in reversed(found.incidents):
         print(line(incident, project))
     if not found.incidents:
-        since = f" since {_local(asked.since)}" if asked.since else ""
+        since = f" since {_local(wanted.since)}" if wanted.since else ""
         print(f"no incident{since}")
     for span in found.blind:
         if span.until is None:
             print(f"blind since {_local(span.since)}: {clean(span.text)}")
 
 
-def _print_one(reader: SidecarReader, asked: _IncidentsCall, project: str) -> None:
-    incident = reader.note(asked.incident_id, asked.note) if asked.note else reader.incident(asked.incident_id)
-    if asked.as_json:
+def _print_one(reader: SidecarReader, wanted: _IncidentsCall, project: str) -> None:
+    incident = reader.note(wanted.incident_id, wanted.note) if wanted.note else reader.incident(wanted.incident_id)
+    if wanted.as_json:
         sys.stdout.write(document.dumps(incident).decode() + "\n")
         return
     print("\n".join(detail(incident, project)))
@@ -153,52 +159,35 @@ def _local(moment: datetime | None) -> str:
     return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}" if moment else ""
 
 
-def _read(kind: type[IncidentList], written: bytes) -> IncidentList:
-    try:
-        return document.loads_as(kind, written, "incidents")
-    except document.DocumentError as error:
-        raise StackError(f"the sidecar's answer is no list of incidents: {error}") from error
-
-
-def _asked(args: Sequence[str], environ: Mapping[str, str], now: datetime) -> _IncidentsCall:
-    """Take this verb's own words out: `--since T`, `--since=T`, `SINCE=T`, `ID=x` or the id alone, `NOTE=text`."""
+def _wanted(words: Sequence[str], environ: Mapping[str, str], flags: Flags, now: datetime) -> _IncidentsCall:
+    """Read this verb's own words: `--since T`, `SINCE=T`, `ID=x` or the id alone, `NOTE=text`."""
     own = {name: environ[name] for name in makeflags.given(environ.get("MAKEFLAGS", "")) if name in environ}
-    own |= command_line(args)
-    since, incident_id, rest = own.get("SINCE", ""), own.get("ID", ""), []
-    words = iter(args)
-    for word in words:
-        if word == _SINCE:
-            since = next(words, "")
-        elif word.startswith(f"{_SINCE}="):
-            since = word.partition("=")[2]
-        elif re.fullmatch(r"[0-9a-f]{16}", word):
-            incident_id = word
-        elif not word.startswith(("SINCE=", "ID=", "NOTE=")):
-            rest.append(word)
-    if _SINCE in args and not since:
-        raise SettingError("--since names no time", wanted="10m, 2h, or 2026-11-22T15:04:05Z")
-    _refuse(rest)
-    own_words = [word for word in rest if word != _FLAG]
-    return _IncidentsCall(own_words, moment(since, now), incident_id, _note(own, incident_id), _FLAG in rest)
+    own |= command_line(words)
+    bare_words = [word for word in words if "=" not in word]
+    incident_id = bare_words[-1] if bare_words else own.get("ID", "")
+    since = moment(flags["--since"] or own.get("SINCE", ""), now)
+    return _IncidentsCall(since, incident_id, _note(own, incident_id), as_json=bool(flags["--json"]))
 
 
 def _note(own: Mapping[str, str], incident_id: str) -> str:
     if "NOTE" not in own:
         return ""
     if not incident_id:
-        raise SettingError("NOTE names no incident", wanted=f"scripts/kit {NAME} ID=… NOTE=…")
+        raise SettingError("NOTE names no incident", wanted="scripts/kit incidents ID=… NOTE=…")
+    return read_note(own["NOTE"])
+
+
+def read_note(text: str) -> str:
+    """Return a note as one line.
+
+    Raises:
+        SettingError: the note is empty or too long.
+
+    """
     try:
-        return note_line(own["NOTE"])
+        return note_line(text)
     except ValueError as error:
         raise SettingError(f"NOTE: {error}", wanted=WANTED) from None
-
-
-def _refuse(rest: Sequence[str]) -> None:
-    for word in rest:
-        if word != _FLAG and (word.startswith("-") or "=" not in word):
-            raise SettingError(
-                f"{word!r} means nothing to `{NAME}`", wanted="an incident's id, --since T, --json or NAME=VALUE"
-            )
 
 
 def moment(text: str, now: datetime) -> datetime | None:

@@ -1,58 +1,120 @@
-"""`monitor`: the live view of a running stack, or plain frames where there is no terminal."""
+"""`monitor` and `swarm-monitor`: the live view of a running stack, or plain frames where there is no terminal."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
 
 from sidecar.cli.feed import SnapshotFeed, utc_now
 from sidecar.client.reader import first_snapshot
+from sidecar.common.errors import StackError
 from sidecar.common.say import silence
-from sidecar.stack import deployment, workspace
+from sidecar.stack import deployment
 from sidecar.views.frame import frame
+from sidecar.views.keys import pressed
 from sidecar.views.plain import ascii_only, plain
+from sidecar.views.screens import draw
+from sidecar.views.state import ViewState
 
-NAME = "monitor"
-HELP = "the live view: run, incidents, containers, logs (INTERVAL=2 TAIL=5 ONCE=1); ? lists its keys"
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from sidecar.common.say import Console
+    from sidecar.settings import Settings
+    from sidecar.views.lines import Line
 
 _PIPE_COLUMNS = 120
 
 
-def run(args: list[str], environ: Mapping[str, str]) -> int:
+class Terminal(Protocol):
+    """What the loop needs of a screen."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and lines."""
+
+    def draw(self, lines: Sequence[Line]) -> None:
+        """Replace what is shown."""
+
+    def wait(self, seconds: float) -> Sequence[str]:
+        """Wait until the time is over, the size changes or keys are pressed, and return those keys."""
+
+
+def monitor(settings: Settings, environ: Mapping[str, str], _console: Console) -> None:
     """Show the stack until told to leave.
 
     Raises:
-        SettingError: a setting with a value that cannot be.
         StackError: the stack is down at the start. (Lost later, the view says so and goes on trying.)
+
     """
-    workspace.refuse_arguments(args, NAME)
-    settings = workspace.settings_after_up(args, environ)
     reader = deployment.reader(settings)
     feed = SnapshotFeed(reader, first_snapshot(reader, settings.project), settings.tail)
     if settings.once:
         _print_frame(feed)
-        return 0
-    if sys.stdout.isatty() and environ.get("TERM", "dumb") != "dumb":
-        return _live(feed, settings.interval)
-    return _piped(feed, settings.interval)
+    elif sys.stdout.isatty() and environ.get("TERM", "dumb") != "dumb":
+        _live_on_terminal(feed, settings.interval)
+    else:
+        _print_frames(feed, settings.interval)
 
 
-def _live(feed: SnapshotFeed, interval_seconds: float) -> int:
-    # Loaded here: a piped or single frame does without rich's console, which takes longest to load.
-    from rich.console import Console  # noqa: PLC0415
+def swarm_monitor(settings: Settings, environ: Mapping[str, str], console: Console) -> None:
+    """Show the stack on a Swarm, all nodes together, from the sidecar beside the master.
 
-    from sidecar.cli.live import live  # noqa: PLC0415
-    from sidecar.cli.screen import Screen  # noqa: PLC0415
+    Raises:
+        StackError: the project was not started by swarm-up from this checkout.
+
+    """
+    if not deployment.is_swarm(settings):
+        raise StackError(
+            f"the stack {settings.project!r} was not started on a Swarm from this checkout",
+            fix=f"make swarm-up WORKERS=12{settings.project_word}, or make monitor for the one on this machine",
+        )
+    monitor(settings, environ, console)
+
+
+def live(
+    feed: SnapshotFeed,
+    screen: Terminal,
+    *,
+    interval_seconds: float,
+    aside: str,
+    now: Callable[[], datetime],
+    monotonic: Callable[[], float] = time.monotonic,
+) -> None:
+    """Show the feed until a key says to leave. Paused, it goes on reading, so that what is missed can be counted."""
+    state, again = ViewState(), False
+    next_refresh = monotonic() + interval_seconds
+    while not state.leaving:
+        feed.follow(state, now(), again=again)
+        scene = feed.scene(now())
+        width, height = screen.size
+        drawing = draw(scene, state, width=width, height=height, aside=aside)
+        screen.draw(drawing.lines)
+        state = replace(state, page=drawing.page, reach=drawing.reach, scroll=min(state.scroll, drawing.reach))
+        for key in screen.wait(next_refresh - monotonic()):
+            state = pressed(key, state, scene.snapshot)
+        again = monotonic() >= next_refresh
+        if again and not state.leaving:
+            feed.refresh()
+            next_refresh = monotonic() + interval_seconds
+
+
+def _live_on_terminal(feed: SnapshotFeed, interval_seconds: float) -> None:
+    # A piped or single frame does without rich's console, which takes longest to load.
+    from rich.console import Console as RichConsole  # noqa: PLC0415  see above
+
+    from sidecar.cli.screen import Screen  # noqa: PLC0415  loads rich, see above
 
     aside = f"every {interval_seconds:g} s · page: http://{feed.reader.host}:{feed.reader.port}"
-    with Screen(Console(highlight=False)) as screen:
+    with Screen(RichConsole(highlight=False)) as screen:
         live(feed, screen, interval_seconds=interval_seconds, aside=aside, now=utc_now)
-    return 0
 
 
-def _piped(feed: SnapshotFeed, interval_seconds: float, sleep: Callable[[float], None] = time.sleep) -> int:
+def _print_frames(feed: SnapshotFeed, interval_seconds: float, sleep: Callable[[float], None] = time.sleep) -> None:
     try:
         while True:
             _print_frame(feed)
@@ -60,10 +122,9 @@ def _piped(feed: SnapshotFeed, interval_seconds: float, sleep: Callable[[float],
             sleep(interval_seconds)
             feed.refresh()
     except KeyboardInterrupt:
-        return 0
+        return
     except BrokenPipeError:  # `| head` has seen enough
         silence(sys.stdout)
-        return 0
 
 
 def _print_frame(feed: SnapshotFeed) -> None:

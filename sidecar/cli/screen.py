@@ -7,6 +7,7 @@ not see an interrupt, and the way out is the same as for `q`.
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import socket
@@ -19,7 +20,6 @@ from typing import Any, Self
 from rich.console import Console
 from rich.segment import ControlType, Segment, Segments
 
-from sidecar.cli import keyboard
 from sidecar.views.lines import Line
 from sidecar.views.terminal import renderable
 
@@ -28,6 +28,40 @@ _WRAP_OFF, _WRAP_ON = "\x1b[?7l", "\x1b[?7h"
 _SEQUENCE_SECONDS = 0.05  # how long the rest of a key's sequence may lag behind its escape
 _ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _LOCAL_FLAGS, _CONTROL_CHARACTERS = 3, 6  # places in what termios.tcgetattr returns
+
+# CSI and SS3 sequences. Whole ones that mean nothing here (a mouse, a focus change) are dropped whole: none of their
+# letters may act as a key.
+_SEQUENCE = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1bO[ -~]")
+_BEGUN = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|O)?\Z")
+_NAMES = {
+    b"A": "up", b"B": "down", b"C": "right", b"D": "left", b"H": "home", b"F": "end",
+    b"1~": "home", b"7~": "home", b"4~": "end", b"8~": "end", b"5~": "pageup", b"6~": "pagedown",
+}  # fmt: skip
+_CONTROLS = {"\r": "enter", "\n": "enter", "\x7f": "backspace", "\b": "backspace", "\x03": "ctrl-c", "\x04": "ctrl-d"}
+
+
+def is_begun(data: bytes) -> bool:
+    """Tell whether more bytes may be on their way: an escape alone is either a key or the start of a sequence."""
+    return _BEGUN.search(data) is not None
+
+
+def decoded(data: bytes) -> tuple[str, ...]:
+    """Return the keys in what was read: a character itself, or a name (`up`, `pagedown`, `esc`, `enter`, `ctrl-c`)."""
+    keys: list[str] = []
+    rest = data
+    while rest:
+        if sequence := _SEQUENCE.match(rest):
+            name = _NAMES.get(sequence[0][2:])
+            keys += [name] if name else []
+            rest = rest[sequence.end() :]
+        elif rest.startswith(b"\x1b"):
+            keys.append("esc")
+            rest = b"" if is_begun(rest) else rest[1:]
+        else:
+            plain, escape, after = rest.partition(b"\x1b")
+            keys += [_CONTROLS.get(character, character) for character in plain.decode("utf-8", "ignore")]
+            rest = escape + after
+    return tuple(keys)
 
 
 class EndedBySignal(SystemExit):
@@ -86,12 +120,12 @@ class Screen:
         if self._keys is None or self._keys not in ready:
             return ()
         data = os.read(self._keys, 1024)
-        while keyboard.is_begun(data) and select.select([self._keys], [], [], _SEQUENCE_SECONDS)[0]:
+        while is_begun(data) and select.select([self._keys], [], [], _SEQUENCE_SECONDS)[0]:
             more = os.read(self._keys, 1024)
             if not more:
                 break
             data += more
-        return keyboard.decoded(data) if data else ("ctrl-d",)
+        return decoded(data) if data else ("ctrl-d",)
 
     def _send(self, sequence: str) -> None:
         self._console.print(Segments([Segment(sequence, None, [(ControlType.HOME,)])]), end="")

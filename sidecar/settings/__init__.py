@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sidecar.settings.load import command_line, load, project_name, refuse_flags
+from sidecar.settings.load import command_line, load, project_name
 from sidecar.settings.model import Given, Settings
 from sidecar.settings.registry import ALIASES, GROUPS, SETTINGS
 from sidecar.settings.setting import Setting
@@ -17,5 +17,4 @@ __all__ = [
     "command_line",
     "load",
     "project_name",
-    "refuse_flags",
 ]

@@ -73,18 +73,6 @@ def command_line(args: Iterable[str]) -> dict[str, str]:
     return {name: value for name, equals, value in pairs if equals}
 
 
-def refuse_flags(args: Iterable[str], verb: str, known: Sequence[str] = ()) -> None:
-    """Refuse every word that begins with - and is none of the `known` flags.
-
-    Raises:
-        SettingError: names the word.
-
-    """
-    for arg in args:
-        if arg.startswith("-") and arg not in known:
-            raise SettingError(f"{arg!r} means nothing to `{verb}`", wanted="NAME=VALUE, such as WORKERS=4")
-
-
 def _gather(
     args: Sequence[str],
     environ: Mapping[str, str],

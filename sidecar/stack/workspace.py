@@ -143,13 +143,6 @@ def running_stack(engine: HostEngine, settings: Settings) -> tuple[ListedContain
     return containers
 
 
-def refuse_arguments(args: Sequence[str], verb: str) -> None:
-    """Refuse words that are neither NAME=VALUE nor a known flag."""
-    for arg in args:
-        if "=" not in arg and arg != "--json":
-            raise SettingError(f"{arg!r} means nothing to `{verb}`", wanted="NAME=VALUE, such as WORKERS=4")
-
-
 def settings_of_project_alone(args: Sequence[str], environ: Mapping[str, str], root: Path = ROOT) -> Settings:
     """Settings with nothing but the PROJECT, for ending a stack whose other settings cannot be read."""
     given = command_line(args).get("PROJECT") or environ.get("PROJECT") or _project_in(root / ".env") or "locust"

@@ -13,7 +13,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from sidecar.cli import VERBS
+from sidecar.cli.verbs import VERBS
 from sidecar.diagnose import judge
 from sidecar.diagnose.catalogue import causes
 from sidecar.model.incident import ExitReason, Incident, IncidentKind

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import inspect
 import os
 import shutil
 import subprocess
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.cli import VERBS
 from sidecar.cli.__main__ import main
+from sidecar.cli.verbs import VERBS, load
 from tests.paths import ROOT
 
 USE = [
@@ -77,10 +77,16 @@ def test_targets_run_in_the_order_given(tmp_path: Path, extra: list[str]) -> Non
 
 @pytest.mark.parametrize("verb", [name for name in (*USE, *MANY_MACHINES) if name != "setup"])
 def test_every_target_has_its_verb(verb: str) -> None:
-    module = importlib.import_module(VERBS[verb])
-    assert verb == module.NAME
-    assert module.HELP
-    assert callable(module.run)
+    assert VERBS[verb].name == verb
+    assert VERBS[verb].help
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_its_function_which_takes_what_the_table_says(verb: str) -> None:
+    function, entry = load(VERBS[verb]), VERBS[verb]
+    required = [p for p in inspect.signature(function).parameters.values() if p.default is p.empty]
+    assert len(required) == (4 if entry.switches or entry.options else 3)
+    assert inspect.signature(function).return_annotation in ("int", "None")
 
 
 def one_line(capsys: pytest.CaptureFixture[str], argv: list[str], environ: dict[str, str] | None = None) -> str:
@@ -133,7 +139,7 @@ def test_a_snapshot_of_no_stack_leads_to_that_very_stack(capsys: pytest.CaptureF
 
 def test_the_command_line_does_not_import_what_it_does_not_need() -> None:
     unwanted = {"docker", "rich", "psutil", "locust"}
-    code = f"import sys, sidecar.cli.__main__, sidecar.cli.up; print(sorted({unwanted} & set(sys.modules)))"
+    code = f"import sys, sidecar.cli.__main__, sidecar.commands.up; print(sorted({unwanted} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

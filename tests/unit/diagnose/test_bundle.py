@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.cli import diagnose as verb
+from sidecar.cli.verbs import VERBS, call
 from sidecar.common.errors import KitError
 from sidecar.diagnose import bundle
 from sidecar.diagnose.evidence import EnvLine, ErrorRow, Evidence, HttpTry, Pair
@@ -93,7 +93,7 @@ def written(tmp_path: Path, e: Evidence) -> dict[str, str]:
     """What the command writes for this evidence."""
     source, target = tmp_path / "e.json", tmp_path / "bug.tar.gz"
     source.write_bytes(document.dumps(e))
-    verb.run(["--from", str(source), "--bundle", str(target)], {})
+    call(VERBS["diagnose"], ["--from", str(source), "--bundle", str(target)], {})
     return members(target)
 
 
@@ -109,7 +109,7 @@ def test_no_planted_secret_is_on_the_terminal_either(tmp_path: Path, capsys: pyt
     in_commands = {one for one in used if one in "".join(e.config.up_words)}
     for form in ("text", "json", "markdown"):
         (tmp_path / "e.json").write_bytes(document.dumps(e))
-        verb.run(["--from", str(tmp_path / "e.json"), "--format", form, "--checks"], {})
+        call(VERBS["diagnose"], ["--from", str(tmp_path / "e.json"), "--format", form, "--checks"], {})
     out, err = capsys.readouterr()
     assert [one for one in used - in_commands if one in out + err] == []
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.cli import diagnose as verb
+from sidecar.cli.verbs import VERBS, call
 from sidecar.client.reader import SidecarReader
 from sidecar.common.errors import KitError, SettingError
 from sidecar.diagnose.catalogue import causes
@@ -23,7 +23,7 @@ def asked(tmp_path: Path, evidence: Evidence, *words: str) -> int:
     """Run the verb on recorded evidence; its exit code."""
     path = tmp_path / "evidence.json"
     path.write_bytes(document.dumps(evidence))
-    return verb.run(["--from", str(path), *words], {})
+    return call(VERBS["diagnose"], ["--from", str(path), *words], {})
 
 
 def test_no_error_is_exit_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,14 +105,18 @@ def test_an_option_may_be_a_word_for_make(tmp_path: Path, words: list[str], caps
 def test_variables_of_make_are_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "evidence.json"
     path.write_bytes(document.dumps(well()))
-    verb.run(["--from", str(path)], {"MAKEFLAGS": " -- FORMAT=json ONLY=network", "FORMAT": "json", "ONLY": "network"})
+    call(
+        VERBS["diagnose"],
+        ["--from", str(path)],
+        {"MAKEFLAGS": " -- FORMAT=json ONLY=network", "FORMAT": "json", "ONLY": "network"},
+    )
     assert {check["layer"] for check in json.loads(capsys.readouterr().out)["checks"]} == {"network"}
 
 
 def test_variables_of_the_environment_alone_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "evidence.json"
     path.write_bytes(document.dumps(well()))
-    verb.run(["--from", str(path)], {"FORMAT": "json", "NOTE": "x"})
+    call(VERBS["diagnose"], ["--from", str(path)], {"FORMAT": "json", "NOTE": "x"})
     assert capsys.readouterr().out.startswith("All is well")
 
 
@@ -129,7 +133,7 @@ def test_variables_of_the_environment_alone_are_none(tmp_path: Path, capsys: pyt
 )
 def test_a_word_that_means_nothing_is_one_line(words: list[str], wanted: str) -> None:
     with pytest.raises(SettingError) as told_:
-        verb.run(words, {})
+        call(VERBS["diagnose"], words, {})
     assert wanted in told_.value.line()
     assert told_.value.exit_code == 2
 
@@ -138,12 +142,12 @@ def test_evidence_that_is_none_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text("{}")
     with pytest.raises(KitError, match="holds no evidence"):
-        verb.run(["--from", str(path)], {})
+        call(VERBS["diagnose"], ["--from", str(path)], {})
 
 
 def test_list_and_explain_need_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    assert verb.run(["--list"], {}) == 0
-    assert verb.run(["--explain", "network-filtered"], {}) == 0
+    assert call(VERBS["diagnose"], ["--list"], {}) == 0
+    assert call(VERBS["diagnose"], ["--explain", "network-filtered"], {}) == 0
     out = capsys.readouterr().out
     assert all(slug in out for slug in causes())
 
@@ -173,8 +177,10 @@ def test_nothing_learnt_is_exit_3(tmp_path: Path) -> None:
 def test_a_socket_that_nobody_listens_on_is_told_within_seconds(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = verb.run(
-        ["--json", "PROJECT=nobody"], {"DOCKER_HOST": f"unix://{tmp_path}/none.sock", "PATH": "/usr/bin:/bin"}
+    code = call(
+        VERBS["diagnose"],
+        ["--json", "PROJECT=nobody"],
+        {"DOCKER_HOST": f"unix://{tmp_path}/none.sock", "PATH": "/usr/bin:/bin"},
     )
     found = json.loads(capsys.readouterr().out)
     assert code == 1
@@ -189,13 +195,19 @@ def test_a_socket_that_never_answers_is_told_to_hang(tmp_path: Path, capsys: pyt
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen(20)
-        code = verb.run(["--json", "PROJECT=nobody"], {"DOCKER_HOST": f"unix://{path}", "PATH": "/usr/bin:/bin"})
+        code = call(
+            VERBS["diagnose"], ["--json", "PROJECT=nobody"], {"DOCKER_HOST": f"unix://{path}", "PATH": "/usr/bin:/bin"}
+        )
     found = json.loads(capsys.readouterr().out)
     assert (code, found["summary"]["root_cause"]) == (1, "docker-unreachable")
     assert "no answer" in found["findings"][0]["title"]
 
 
 def test_an_engine_that_is_elsewhere_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
-    code = verb.run(["--json", "PROJECT=nobody"], {"DOCKER_HOST": "tcp://engine.invalid:2375", "PATH": "/usr/bin:/bin"})
+    code = call(
+        VERBS["diagnose"],
+        ["--json", "PROJECT=nobody"],
+        {"DOCKER_HOST": "tcp://engine.invalid:2375", "PATH": "/usr/bin:/bin"},
+    )
     found = json.loads(capsys.readouterr().out)
     assert (code, found["summary"]["root_cause"]) == (1, "docker-unreachable")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sidecar.cli import logs
+from sidecar.cli.verbs import VERBS, call
 from sidecar.commands import up
 from sidecar.common.errors import StackError
 from sidecar.settings import dotenv, load
@@ -216,7 +216,7 @@ def test_logs_are_plain_into_a_pipe_and_never_timed_twice(terminal: bool, monkey
     monkeypatch.setattr(Compose, "print_plain", print_plain)
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
-    assert logs.run(["PROJECT=no-such-stack", "SERVICE=worker"], {}) == 0
+    assert call(VERBS["logs"], ["PROJECT=no-such-stack", "SERVICE=worker"], {}) == 0
     ((how, words),) = called
     assert how == ("attach" if terminal else "plain")
     assert "--timestamps" not in words

@@ -8,7 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from sidecar.cli import health as command
+from sidecar.cli import snapshot as snapshot_verbs
+from sidecar.cli.verbs import VERBS, call
 from sidecar.common.errors import StackError
 from sidecar.model import document
 from sidecar.model.own import SelfMetrics
@@ -64,12 +65,12 @@ def test_it_goes_there_and_back_in_the_snapshot() -> None:
 def test_the_command_prints_a_line_each_and_its_code_says_whether_all_answer(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], health: tuple[Health, ...], code: int
 ) -> None:
-    monkeypatch.setattr(command, "first_snapshot", lambda _reader, _project: told(*health))
-    assert command.run([], {}) == code
+    monkeypatch.setattr(snapshot_verbs, "first_snapshot", lambda _reader, _project: told(*health))
+    assert call(VERBS["health"], [], {}) == code
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split() == ["✓", "master", "200", "3", "ms", "2h", "00m", "99.95%", "http://locust-master:8089/"]
     assert len(lines) == 1 + len(health)
-    assert command.run(["--json"], {}) == code
+    assert call(VERBS["health"], ["--json"], {}) == code
     found = json.loads(capsys.readouterr().out)
     assert (found["passed"], [endpoint["name"] for endpoint in found["endpoints"]]) == (
         code == 0,
@@ -78,6 +79,6 @@ def test_the_command_prints_a_line_each_and_its_code_says_whether_all_answer(
 
 
 def test_a_sidecar_that_asks_nobody_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "first_snapshot", lambda _reader, _project: told())
+    monkeypatch.setattr(snapshot_verbs, "first_snapshot", lambda _reader, _project: told())
     with pytest.raises(StackError, match="HEALTH_SECONDS is 0"):
-        command.run(["HEALTH_SECONDS=0"], {})
+        call(VERBS["health"], ["HEALTH_SECONDS=0"], {})

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.cli.keyboard import decoded, is_begun
+from sidecar.cli.screen import decoded, is_begun
 from sidecar.model.incident import IncidentKind
 from sidecar.model.snapshot import Snapshot
 from sidecar.views.keys import KEYS, foot, pressed

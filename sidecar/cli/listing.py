@@ -1,0 +1,104 @@
+"""The verbs that print what Docker and the disk hold: containers, logs, runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from sidecar.common.errors import SettingError, StackError
+from sidecar.engine.host_client import ListedContainer, connect
+from sidecar.stack import workspace
+from sidecar.views.aligned import aligned
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sidecar.cli.verbs import Flags
+    from sidecar.common.say import Console
+    from sidecar.settings import Settings
+
+_CONTAINER_COLUMNS = ("CONTAINER", "SERVICE", "STATUS", "PORTS")
+_SERVICES = ("locust-master", "locust-worker", "monitor", "docker-proxy", "gate", "mock-target")
+_SHORT_NAMES = {"master": "locust-master", "worker": "locust-worker", "workers": "locust-worker", "mock": "mock-target"}
+_TAIL = 100
+
+
+def ps(settings: Settings, environ: Mapping[str, str], _console: Console, flags: Flags) -> None:
+    """Print the containers, one line each.
+
+    Raises:
+        StackError: the stack has no container.
+
+    """
+    containers = sorted(connect(environ).containers(settings.project), key=_by_service_and_number)
+    if not containers:
+        raise StackError(f"the stack {settings.project!r} has no container", fix="make up")
+    if flags["--json"]:
+        rows = [_container_json(container) for container in containers]
+        print(json.dumps({"schema_version": 1, "project": settings.project, "containers": rows}))
+        return
+    cells = [(container.name, container.service, container.status, _ports(container)) for container in containers]
+    print("\n".join(aligned([_CONTAINER_COLUMNS, *cells])))
+
+
+def _by_service_and_number(container: ListedContainer) -> tuple[str, int, str]:
+    tail = container.name.rpartition("-")[2]
+    return container.service, int(tail) if tail.isdigit() else 0, container.name
+
+
+def _ports(container: ListedContainer) -> str:
+    return ", ".join(f"{address}:{port}" for address, port in sorted(set(container.ports)))
+
+
+def _container_json(container: ListedContainer) -> dict[str, object]:
+    return {
+        "name": container.name,
+        "service": container.service,
+        "id": container.id[:12],
+        "state": container.state,
+        "status": container.status,
+    }
+
+
+def logs(settings: Settings, environ: Mapping[str, str], _console: Console) -> int:
+    """Print the logs, without end with FOLLOW=1.
+
+    Raises:
+        SettingError: SERVICE names no service.
+
+    """
+    service = _SHORT_NAMES.get(settings.service, settings.service)
+    if service and service not in _SERVICES:
+        raise SettingError(f"SERVICE is {settings.service!r}", wanted=f"one of {', '.join(_SERVICES)}")
+    tail = settings.tail if settings.said_now("TAIL") else _TAIL
+    compose = workspace.compose_for(settings, workspace.decided(settings), environ)
+    follow = ["--follow"] if settings.follow else []
+    # Without --timestamps: Locust's lines bring their own time.
+    command = ["--profile", "mock", "logs", "--tail", str(tail), *follow, *([service] if service else [])]
+    if sys.stdout.isatty():
+        return compose.attach(*command)
+    return compose.print_plain("--ansi", "never", *command, out=sys.stdout)  # Compose erases lines even so
+
+
+def report(settings: Settings, environ: Mapping[str, str], console: Console, flags: Flags) -> int:
+    """List the runs, or make the report of one anew. Return 0 whatever the verdict is."""
+    from sidecar.commands import report as run_report  # noqa: PLC0415  costs more than the rest of `ps`
+
+    if not flags["--json"]:
+        return run_report.report(settings, environ, console)
+    print(json.dumps(run_report.document(settings, environ), ensure_ascii=False))
+    return 0
+
+
+def reports(settings: Settings, _environ: Mapping[str, str], _console: Console, flags: Flags) -> None:
+    """Print one line a run; with --json the documents themselves."""
+    from sidecar.commands import reports as run_reports  # noqa: PLC0415  of this verb alone
+
+    runs = run_reports.all_runs(settings.reports_dir)
+    if flags["--json"]:
+        print(json.dumps({"schema_version": 1, "runs": [report_document for _, report_document in runs]}))
+    elif runs:
+        print("\n".join(run_reports.table([run_reports.ReportRow.of(run) for run in runs])))
+    else:
+        print(f"no report in {settings.reports_dir} yet → make run")

@@ -1,0 +1,282 @@
+"""The table of verbs, and how a verb is called.
+
+Functions are named as "module:function" and imported when they are called: a command line that imports all its verbs
+starts slowly.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from sidecar.common.errors import SettingError
+from sidecar.common.say import Console
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    # The flags of one call: the text that was given with an option, "yes" for a switch, "" for what was not given.
+    Flags = Mapping[str, str]
+
+_GIVEN = "yes"
+
+
+class Needs(Enum):
+    """What a verb's function takes before the environment."""
+
+    SETTINGS_FOR_UP = "the settings of a call that decides; what the last `up` was told does not count"
+    SETTINGS_AFTER_UP = "the settings of a call that follows an `up`"
+    WORDS = "the NAME=VALUE words as they are"
+    ARGUMENTS = "all arguments, unread"
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One verb of the command line.
+
+    `function` is called with what `needs` says, the environment, a Console and, where the verb has flags, the flags.
+    It returns the exit code; None is 0.
+    """
+
+    name: str
+    help: str
+    function: str
+    needs: Needs = Needs.SETTINGS_AFTER_UP
+    switches: tuple[str, ...] = ()  # flags without a value
+    options: tuple[str, ...] = ()  # flags with a value
+    bare_word: str = ""  # a pattern: words that need no `=`
+    wanted: str = "NAME=VALUE, such as WORKERS=4"
+    signals_interrupt: bool = False  # SIGTERM and SIGHUP end it as Ctrl-C does: it has something to take away
+
+
+_JSON = ("--json",)
+_DIAGNOSE = ("--json", "--list", "--checks"), ("--format", "--only", "--explain", "--bundle", "--from", "--note")
+
+_VERBS = (
+    Verb(
+        "up",
+        "start the stack and wait until every worker is registered: up WORKERS=4",
+        "sidecar.cli.lifecycle:up_or_set_up",
+        Needs.SETTINGS_FOR_UP,
+    ),
+    Verb(
+        "join",
+        "start workers here for the master of another machine: join MASTER=10.0.0.5 WORKERS=4",
+        "sidecar.commands.join:join",
+        Needs.SETTINGS_FOR_UP,
+    ),
+    Verb(
+        "down",
+        "end the stack: no container and no network is left; runs and reports stay",
+        "sidecar.cli.lifecycle:down_in_any_case",
+        Needs.WORDS,
+    ),
+    Verb("restart", "restart every container of the stack as it is", "sidecar.commands.restart:restart"),
+    Verb(
+        "reload",
+        "after editing the locustfile: every process loads it anew, no build",
+        "sidecar.commands.restart:reload",
+    ),
+    Verb(
+        "scale",
+        "another number of workers, during a run too: scale WORKERS=8",
+        "sidecar.commands.scale:scale",
+    ),
+    Verb("ps", "the stack's containers and their state", "sidecar.cli.listing:ps", switches=_JSON),
+    Verb(
+        "logs",
+        "what the containers print: logs SERVICE=locust-worker TAIL=50 FOLLOW=1",
+        "sidecar.cli.listing:logs",
+    ),
+    Verb(
+        "monitor",
+        "the live view: run, incidents, containers, logs (INTERVAL=2 TAIL=5 ONCE=1); ? lists its keys",
+        "sidecar.cli.monitor:monitor",
+    ),
+    Verb("snapshot", "what the view shows, as one JSON document", "sidecar.cli.snapshot:snapshot", switches=_JSON),
+    Verb(
+        "health",
+        "whether master, statistics, sidecar, target and HEALTH_URLS answer "
+        "(exit 0: all, 1: not all, 2: nobody to ask)",
+        "sidecar.cli.snapshot:health",
+        switches=_JSON,
+    ),
+    Verb(
+        "incidents",
+        "what went wrong, one line each: incidents [SINCE=10m] [ID [NOTE=…]] [--json]",
+        "sidecar.cli.incidents:incidents",
+        Needs.WORDS,
+        _JSON,
+        ("--since",),
+        bare_word=r"[0-9a-f]{16}",
+        wanted="an incident's id, --since T, --json or NAME=VALUE",
+    ),
+    Verb(
+        "diagnose",
+        "why it does not work, with evidence, and the commands that mend it",
+        "sidecar.cli.diagnose:diagnose_stack",
+        Needs.WORDS,
+        *_DIAGNOSE,
+        wanted=", ".join((*_DIAGNOSE[0], *_DIAGNOSE[1], "NAME=VALUE")),
+    ),
+    Verb(
+        "selftest",
+        "kill small containers of its own and see whether the sidecar saw every kill (exit 0 all seen, 1 one missed)",
+        "sidecar.cli.lifecycle:selftest_stack",
+        signals_interrupt=True,  # the victims must be removed by whatever ends this
+    ),
+    Verb(
+        "run",
+        "one run, one verdict: run USERS=200 SPAWN_RATE=20 RUN_TIME=2m (exit 0 PASS, 1 or 3 FAIL, 4 INVALID)",
+        "sidecar.commands.run:run",
+        signals_interrupt=True,
+    ),
+    Verb("try", "one user of each class, each task once, each request printed", "sidecar.commands.try_once:try_once"),
+    Verb(
+        "capacity",
+        "how much one endpoint carries: capacity ENDPOINT=/api/cart HOST=http://shop.example, in a stack of its own",
+        "sidecar.commands.capacity:capacity",
+        signals_interrupt=True,
+    ),
+    Verb(
+        "report",
+        "the runs on the disk; RUN=<id> or RUN=last makes its report anew, BASELINE=<id> compares (--json prints it)",
+        "sidecar.cli.listing:report",
+        switches=_JSON,
+    ),
+    Verb("reports", "the runs that left a report, newest last", "sidecar.cli.listing:reports", switches=_JSON),
+    Verb(
+        "swarm-up",
+        "start the stack on a Docker Swarm: swarm-up WORKERS=40",
+        "sidecar.swarm.commands.up:swarm_up",
+        Needs.SETTINGS_FOR_UP,
+    ),
+    Verb(
+        "swarm-scale",
+        "another number of workers on the Swarm: swarm-scale WORKERS=60",
+        "sidecar.swarm.commands.scale:swarm_scale",
+    ),
+    Verb(
+        "swarm-down",
+        "end the stack on the Swarm; runs and ledgers stay on their nodes",
+        "sidecar.swarm.commands.scale:swarm_down",
+    ),
+    Verb(
+        "swarm-monitor",
+        "the live view of all nodes of the Swarm (ONCE=1 for one frame)",
+        "sidecar.cli.monitor:swarm_monitor",
+    ),
+    Verb(
+        "swarm-diagnose",
+        "why the stack on the Swarm does not work: nodes, images, placement, network (--json)",
+        "sidecar.cli.diagnose:diagnose_swarm",
+        switches=("--json", "--checks"),
+    ),
+    Verb("clean", "end the stack and remove the built images; never a result", "sidecar.cli.lifecycle:clean_up"),
+    Verb("purge", "clean, and delete runs and ledger too; asks first", "sidecar.cli.lifecycle:purge_after_asking"),
+    Verb("targets", "this list", "sidecar.cli.verbs:targets", Needs.ARGUMENTS),
+    Verb(
+        "serve",
+        "watch the stack and answer on the sidecar's port (runs inside the monitor container)",
+        "sidecar.cli.lifecycle:serve_monitor",
+        Needs.ARGUMENTS,
+    ),
+)
+VERBS: Mapping[str, Verb] = MappingProxyType({verb.name: verb for verb in _VERBS})
+
+
+def call(verb: Verb, args: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Call a verb's function and return the exit code.
+
+    Raises:
+        KitError: what the verb raises; SettingError for a flag or a word that the verb does not know.
+
+    """
+    words, flags = _read_arguments(verb, args)
+    parameters: list[Any] = [_first_parameter(verb, words, environ), environ, Console()]
+    if flags:
+        parameters.append(flags)
+    function = load(verb)
+    if verb.signals_interrupt:
+        from sidecar.common.signals import interrupt_on_signals  # noqa: PLC0415  three verbs need it
+
+        interrupt_on_signals()
+    return int(function(*parameters) or 0)
+
+
+def load(verb: Verb) -> Any:  # noqa: ANN401  a function whose parameters depend on the verb
+    """Import a verb's function."""
+    module, _, name = verb.function.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def targets(_args: Sequence[str], _environ: Mapping[str, str], _console: Console) -> None:
+    """Print every verb with its one line of help."""
+    print("scripts/kit VERB [NAME=VALUE ...]        every NAME is described in .env.example\n")
+    for verb in _VERBS:
+        print(f"  {verb.name:<10} {verb.help}")
+
+
+def _read_arguments(verb: Verb, args: Sequence[str]) -> tuple[list[str], Flags]:
+    """Split the arguments into words and flags.
+
+    Raises:
+        SettingError: a flag or a word that the verb does not know, an option without a value.
+
+    """
+    if verb.needs is Needs.ARGUMENTS:
+        return list(args), {}
+    words, flags = _parse_flags(verb, args) if verb.switches or verb.options else (list(args), {})
+    _refuse_unknown(verb, words)
+    return words, flags
+
+
+def _parse_flags(verb: Verb, args: Sequence[str]) -> tuple[list[str], Flags]:
+    import argparse  # noqa: PLC0415  7 ms that only the verbs with flags pay
+
+    class Parser(argparse.ArgumentParser):
+        def error(self, message: str) -> None:  # type: ignore[override]  # where exit_on_error=False forgets itself
+            raise SettingError(message)
+
+    parser = Parser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    for switch in verb.switches:
+        parser.add_argument(switch, dest=switch, action="store_const", const=_GIVEN, default="")
+    for option in verb.options:
+        parser.add_argument(option, dest=option)
+    try:
+        given, words = parser.parse_known_args(args)
+    except argparse.ArgumentError as error:
+        name = str(error.argument_name)
+        if name in verb.options:
+            raise _without_value(name) from None
+        raise SettingError(f"{name!r} takes no value", wanted=f"{name} alone") from None
+    flags: dict[str, str | None] = vars(given)
+    for name, value in flags.items():
+        if value == "" and name in verb.options:
+            raise _without_value(name)
+    return words, {name: value or "" for name, value in flags.items()}
+
+
+def _without_value(option: str) -> SettingError:
+    return SettingError(f"{option} names nothing", wanted=f"{option} followed by a value")
+
+
+def _refuse_unknown(verb: Verb, words: Iterable[str]) -> None:
+    """Refuse every word that is neither NAME=VALUE nor a bare word of this verb."""
+    for word in words:
+        if word.startswith("-") or ("=" not in word and not (verb.bare_word and re.fullmatch(verb.bare_word, word))):
+            raise SettingError(f"{word!r} means nothing to `{verb.name}`", wanted=verb.wanted)
+
+
+def _first_parameter(verb: Verb, words: list[str], environ: Mapping[str, str]) -> Any:  # noqa: ANN401  by `needs`
+    if verb.needs in (Needs.WORDS, Needs.ARGUMENTS):
+        return words
+    from sidecar.stack import workspace  # noqa: PLC0415  loads the settings and the engine's client
+
+    if verb.needs is Needs.SETTINGS_FOR_UP:
+        return workspace.settings_for_up(words, environ)
+    return workspace.settings_after_up(words, environ)
