@@ -43,7 +43,7 @@ KIND_NAMES = {
     "unattributed_oom_kill": "unattributed OOM kill",
     "blind": "blind",
 }
-"""The sidecar's own words (its model/naming.py); a kind that is newer than this plugin shows as it is."""
+"""The sidecar's own words (its model/incident_kinds.py); a kind that is newer than this plugin shows as it is."""
 _URL_VARIABLE = "LOCUST_KIT_MONITOR_URL"
 _DEFAULT_URL = "http://monitor:8090"
 _PATH = "/api/incidents?limit=50&evidence=0"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sidecar.cli.verbs import VERBS, call
+from sidecar.common.console import silence
 from sidecar.common.errors import KitError
-from sidecar.common.say import silence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sidecar.cli.verbs import Flags
-    from sidecar.common.say import Console
+    from sidecar.common.console import Console
     from sidecar.settings import Settings
 
 FOUND, COULD_NOT = 1, 3

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sidecar.client.reader import MonitorError, SidecarReader
-from sidecar.incidents.freshness import judged
+from sidecar.incidents.warnings import judged
 from sidecar.model.incident import Incident
 from sidecar.model.snapshot import Snapshot
 from sidecar.views.scene import ContainerLog, Scene

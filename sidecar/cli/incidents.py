@@ -14,9 +14,8 @@ from sidecar.common.errors import SettingError, StackError
 from sidecar.common.text import clean
 from sidecar.common.times import format_time, parse_time
 from sidecar.model import document
-from sidecar.model.incident import EvidenceItem, Incident
-from sidecar.model.naming import KIND_NAMES, told
-from sidecar.model.note import WANTED, note_line
+from sidecar.model.incident import NOTE_WANTED, EvidenceItem, Incident, note_line
+from sidecar.model.incident_kinds import KIND_NAMES, told
 from sidecar.settings import command_line, makeflags
 from sidecar.stack import deployment, workspace
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from sidecar.cli.verbs import Flags
-    from sidecar.common.say import Console
+    from sidecar.common.console import Console
 
 _MOST = 500
 _PATIENCE_SECONDS = 15.0  # a command that is run once can wait for a machine that is busy
@@ -187,7 +186,7 @@ def read_note(text: str) -> str:
     try:
         return note_line(text)
     except ValueError as error:
-        raise SettingError(f"NOTE: {error}", wanted=WANTED) from None
+        raise SettingError(f"NOTE: {error}", wanted=NOTE_WANTED) from None
 
 
 def moment(text: str, now: datetime) -> datetime | None:

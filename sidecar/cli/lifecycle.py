@@ -12,7 +12,7 @@ from sidecar.common.errors import SettingError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sidecar.common.say import Console
+    from sidecar.common.console import Console
     from sidecar.settings import Settings
 
 # Each function imports what it calls: `serve` runs in an image without the host's modules, and the web server that it

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sidecar.cli.verbs import Flags
-    from sidecar.common.say import Console
+    from sidecar.common.console import Console
     from sidecar.settings import Settings
 
 _CONTAINER_COLUMNS = ("CONTAINER", "SERVICE", "STATUS", "PORTS")

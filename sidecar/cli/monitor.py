@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from sidecar.cli.feed import SnapshotFeed, utc_now
 from sidecar.client.reader import first_snapshot
+from sidecar.common.console import silence
 from sidecar.common.errors import StackError
-from sidecar.common.say import silence
 from sidecar.stack import deployment
 from sidecar.views.frame import frame
 from sidecar.views.keys import pressed
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from sidecar.common.say import Console
+    from sidecar.common.console import Console
     from sidecar.settings import Settings
     from sidecar.views.lines import Line
 

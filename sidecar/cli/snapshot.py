@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sidecar.cli.verbs import Flags
-    from sidecar.common.say import Console
+    from sidecar.common.console import Console
     from sidecar.model.snapshot import Health, Snapshot
     from sidecar.settings import Settings
 

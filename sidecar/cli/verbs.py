@@ -13,8 +13,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from sidecar.common.console import Console
 from sidecar.common.errors import SettingError
-from sidecar.common.say import Console
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -202,7 +202,7 @@ def call(verb: Verb, args: Sequence[str], environ: Mapping[str, str]) -> int:
         parameters.append(flags)
     function = load(verb)
     if verb.signals_interrupt:
-        from sidecar.common.signals import interrupt_on_signals  # noqa: PLC0415  three verbs need it
+        from sidecar.common.process import interrupt_on_signals  # noqa: PLC0415  three verbs need it
 
         interrupt_on_signals()
     return int(function(*parameters) or 0)

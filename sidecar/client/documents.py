@@ -6,9 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from sidecar.model.history import RecordedSeries, RunPoint, StoredLine
 from sidecar.model.incident import Incident
-from sidecar.model.logs import StoredLine
-from sidecar.model.records import RecordedSeries, RunPoint
 from sidecar.model.snapshot import SCHEMA_VERSION, Blind, LogLine
 
 Column = tuple[float | None, ...]

@@ -24,7 +24,7 @@ from sidecar.views.aligned import aligned
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sidecar.common.say import Console
+    from sidecar.common.console import Console
     from sidecar.settings import Settings
 
 _FILES = Path("locustfiles") / "capacity"

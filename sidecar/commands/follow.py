@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sidecar.commands.plan import RUNNING
-from sidecar.common import signals
+from sidecar.common import process
 from sidecar.locust_api.control import Web, WebDownError, WebError
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def follow(
             if not seen.ended:
                 clock.sleep(_EACH_SECONDS)
     except KeyboardInterrupt as interrupt:
-        raise Interrupted(seen, signals.name_of(interrupt)) from None
+        raise Interrupted(seen, process.name_of(interrupt)) from None
     return seen
 
 

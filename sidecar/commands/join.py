@@ -18,7 +18,7 @@ from sidecar.stack.registered import Clock
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sidecar.common.say import Console
+    from sidecar.common.console import Console
     from sidecar.engine.host_client import HostEngine, ListedContainer
     from sidecar.settings import Settings
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sidecar.commands.follow import RunObserved
     from sidecar.commands.plan import MasterInfo, RunPlan
-    from sidecar.common.say import Console
+    from sidecar.common.console import Console
     from sidecar.model.threshold import Threshold
     from sidecar.report.verdict.thresholds import Judged
     from sidecar.settings import Settings

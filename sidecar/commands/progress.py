@@ -10,7 +10,7 @@ from sidecar.commands import summary
 
 if TYPE_CHECKING:
     from sidecar.commands.follow import RunObserved
-    from sidecar.common.say import Console
+    from sidecar.common.console import Console
 
 _EACH_SECONDS = 5.0
 

@@ -12,7 +12,7 @@ from sidecar.stack import limits
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sidecar.common.say import Console
+    from sidecar.common.console import Console
     from sidecar.settings import Settings
 
 LAST = "last"

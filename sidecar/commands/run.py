@@ -16,7 +16,7 @@ from sidecar.commands import follow, outcome, plan, reports, restart, up
 from sidecar.commands.follow import FollowLimits, Interrupted, RunObserved
 from sidecar.commands.outcome import FinishedRun
 from sidecar.commands.progress import Progress
-from sidecar.common import signals
+from sidecar.common import process
 from sidecar.common.errors import StackError
 from sidecar.locust_api.control import Web, WebError
 from sidecar.stack import deployment, limits, workspace
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sidecar.commands.plan import MasterInfo, RunPlan
-    from sidecar.common.say import Console
+    from sidecar.common.console import Console
     from sidecar.settings import Settings
 
 _CLOCK = Clock(time.monotonic, time.sleep)
@@ -183,7 +183,7 @@ def _only(settings: Settings) -> list[str]:
 
 def _stop(web: Web, by: str, say: Console) -> None:
     """Stop the run at the master: at once, unless a person waits to be told that it may take a while."""
-    if by == signals.CTRL_C:
+    if by == process.CTRL_C:
         say.rewrite()
         say.note("Ctrl-C: stopping the run, then saving what there is (Ctrl-C again gives up)")
         follow.stop_quietly(web)

@@ -13,7 +13,7 @@ from sidecar.report.render import html, junit, markdown, pictures, words
 from sidecar.report.render.charts import png
 
 if TYPE_CHECKING:
-    from sidecar.common.say import Console
+    from sidecar.common.console import Console
     from sidecar.settings import Settings
 
 Files = Iterable[tuple[str, bytes]]

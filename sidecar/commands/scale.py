@@ -13,7 +13,7 @@ from sidecar.stack.registered import Clock
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sidecar.common.say import Console
+    from sidecar.common.console import Console
     from sidecar.settings import Settings
 
 _WORKER = "locust-worker"

@@ -12,7 +12,7 @@ from sidecar.stack.compose import Compose, Decided, write_env_file
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sidecar.common.say import Console
+    from sidecar.common.console import Console
     from sidecar.settings import Settings
 
 

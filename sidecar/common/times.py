@@ -1,8 +1,8 @@
-"""Points in time as the documents write them: UTC, RFC 3339."""
+"""Points in time: as documents write them (UTC, RFC 3339), and as whole units since 1970, which sort and compare."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 _NEVER_YEAR = 1  # Go's zero time: Docker's way to say "never"
 
@@ -32,3 +32,35 @@ def docker_time(text: object) -> datetime | None:
     except ValueError:
         return None
     return None if moment.year == _NEVER_YEAR else moment
+
+
+SECOND_NS = 1_000_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LARGEST = 2**63 - 1  # nanoseconds: in the year 2262
+_MICROSECOND = timedelta(microseconds=1)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def micros(moment: datetime) -> int:
+    """Return the moment in microseconds since 1970, exactly."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def millis(moment: datetime) -> int:
+    """Return the moment in whole milliseconds since 1970."""
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def nanos(moment: datetime) -> int:
+    """Return the moment in nanoseconds since 1970, exactly; one beyond what a column holds as the last that it does."""
+    return max(-_LARGEST, min(micros(moment) * 1000, _LARGEST))
+
+
+def from_millis(value: int) -> datetime:
+    """Return the moment that is so many milliseconds after 1970."""
+    return _EPOCH + timedelta(milliseconds=value)
+
+
+def from_nanos(value: int) -> datetime:
+    """Return the moment that is so many nanoseconds after 1970, to the microsecond."""
+    return _EPOCH + timedelta(microseconds=value // 1000)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sidecar.common.text import clean
 from sidecar.common.times import docker_time
-from sidecar.model.logs import STDERR, STDOUT
+from sidecar.model.history import STDERR, STDOUT
 from sidecar.model.observation import LogEntry
 
 MOST_KEPT_BYTES = 16 * 1024  # of one line

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sidecar.engine.log_lines import RawLine
-from sidecar.model.logs import LogCursor, LogPosition
+from sidecar.model.history import LogCursor, LogPosition
 
 _SECOND_NS = 1_000_000_000
 _BEHIND_NS = 5 * _SECOND_NS  # a line is written down long before this much after its stamp

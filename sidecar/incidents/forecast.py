@@ -19,12 +19,11 @@ Where collections dent the rise, the lows after each of them are looked at in th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
-from sidecar.incidents import line
-from sidecar.incidents.line import Pair
-from sidecar.incidents.teeth import TurningPoints
-from sidecar.incidents.trace import MemoryReading, Trace
+from sidecar.incidents.trace import MemoryReading, Pair, Trace, TurningPoints, fit_line, part_of_time
+from sidecar.model.snapshot import Container
 
 LEAST_LEVEL = 0.44  # of the limit: some rounds below half, so that a forecast is there when half is reached
 GROWN_TIMES = 4.0
@@ -99,7 +98,7 @@ class Forecast:
             return points
         if self._started_seconds is not None:
             points = self._trace.all()
-            began_at_nothing = abs(line.through(_pairs(points)).at(self._started_seconds)) <= level / GROWN_TIMES
+            began_at_nothing = abs(fit_line(_pairs(points)).at(self._started_seconds)) <= level / GROWN_TIMES
             if began_at_nothing and len(points) >= LEAST_READINGS_FROM_START:
                 return points
         points = self._trace.since_low(level - GROWN_TO_REST * (limit - level))
@@ -134,15 +133,15 @@ class Forecast:
 
 def steady_pace(pairs: Sequence[Pair]) -> float | None:
     """Return the bytes a second at which three or more readings rise now; None when that is no straight line."""
-    whole = line.through(pairs)
+    whole = fit_line(pairs)
     rise = pairs[-1][1] - pairs[0][1]
     pace = whole.bytes_per_second
     if rise <= 0 or pace <= 0 or whole.off_bytes > MOST_OFF * rise or _stalled(pairs):
         return None
     many = len(pairs) >= MANY_READINGS
-    first = line.through(line.part(pairs, 0.0, 0.5)).bytes_per_second
-    second = line.through(line.part(pairs, 0.5, 1.0)).bytes_per_second
-    third = line.through(line.part(pairs, 2 / 3, 1.0)).bytes_per_second
+    first = fit_line(part_of_time(pairs, 0.0, 0.5)).bytes_per_second
+    second = fit_line(part_of_time(pairs, 0.5, 1.0)).bytes_per_second
+    third = fit_line(part_of_time(pairs, 2 / 3, 1.0)).bytes_per_second
     if not _within(second, first, HALVES_OF_MANY if many else HALVES) or not _within(third, pace, THIRD):
         return None
     return second if many else pace
@@ -160,7 +159,7 @@ def _stalled(pairs: Sequence[Pair]) -> bool:
     """Tell whether the last few readings gained far less than those before promise, by more than their noise."""
     for back in (3, 6):
         if len(pairs) >= back + LEAST_READINGS:
-            before = line.through(pairs[:-back])
+            before = fit_line(pairs[:-back])
             gained = pairs[-1][1] - pairs[-1 - back][1]
             expected = before.bytes_per_second * (pairs[-1][0] - pairs[-1 - back][0])
             if expected > 2 * before.off_bytes and gained < STALLED * expected:
@@ -175,3 +174,44 @@ def _cache_only(points: Sequence[MemoryReading], limit: float) -> bool:
         return False
     grown = last.working_set_bytes - first.working_set_bytes
     return last.usage_bytes - first.usage_bytes < grown / 2
+
+
+Life = tuple[datetime | None, int]  # the start, and the OOM kills so far: memory begins anew after each
+
+
+class Forecasts:
+    """The forecasts of all containers. A restart, or an OOM kill that the container outlived, begins a new one."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[Life, Forecast]] = {}
+
+    def update(self, containers: Iterable[Container]) -> Mapping[str, float]:
+        """Take one round's readings; return the seconds to the OOM kill by container id, where one is to be expected.
+
+        A container that is not among `containers` is forgotten; one without figures keeps what is known.
+        """
+        before, self._kept = self._kept, {}
+        found: dict[str, float] = {}
+        for container in containers:
+            life = (container.started_at, container.oom_kills or 0)
+            known = before.get(container.id)
+            forecast = known[1] if known and known[0] == life else _begin(container, known[0] if known else None)
+            self._kept[container.id] = (life, forecast)
+            eta = _add(forecast, container)
+            if eta is not None:
+                found[container.id] = eta
+        return found
+
+
+def _begin(container: Container, before: Life | None) -> Forecast:
+    same_start = before is not None and before[0] == container.started_at
+    if container.started_at is None or same_start:
+        return Forecast()  # after a kill inside, what is left did not begin at nothing
+    return Forecast(container.started_at.timestamp())
+
+
+def _add(forecast: Forecast, container: Container) -> float | None:
+    at, working_set, usage = container.sampled_at, container.memory_working_set_bytes, container.memory_usage_bytes
+    if container.state != "running" or at is None or working_set is None or usage is None:
+        return None
+    return forecast.add(at.timestamp(), working_set, usage, container.memory_limit_bytes)

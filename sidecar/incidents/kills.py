@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from sidecar.common.times import SECOND_NS, from_nanos, nanos
 from sidecar.incidents import phrases
-from sidecar.incidents.account import DEATH_TAKES_NS, Claim, HostKillCount
-from sidecar.incidents.desk import IncidentStore, moment, nanoseconds
-from sidecar.incidents.lives import SECOND, ContainerRun
+from sidecar.incidents.container_history import ContainerRun
+from sidecar.incidents.host_count import DEATH_TAKES_NS, Claim, HostKillCount
+from sidecar.incidents.store import IncidentStore
 from sidecar.model.incident import FINAL, EvidenceItem, ExitReason, Incident, IncidentKind, Severity
 
 TOGETHER = timedelta(seconds=2)  # kills of one life this close together are one incident
-FELLED_WITHIN_NS = 6 * SECOND  # from the last kill to the engine's word that the container ended of it
-_EXPLAINED_NS = SECOND  # growth this shortly before an end may be the kill that brought the end
+FELLED_WITHIN_NS = 6 * SECOND_NS  # from the last kill to the engine's word that the container ended of it
+_EXPLAINED_NS = SECOND_NS  # growth this shortly before an end may be the kill that brought the end
 
 
 class Kills:
@@ -59,7 +60,7 @@ class Kills:
         if incident is None:
             life.pending.append(at_ns)
             return
-        at = moment(at_ns)
+        at = from_nanos(at_ns)
         self._desk.revise(
             incident.id,
             raw_events=incident.raw_events + 1,
@@ -100,7 +101,7 @@ class Kills:
         incident = self._desk.get(life.incident)
         if incident is None:
             return None
-        at = moment(at_ns)
+        at = from_nanos(at_ns)
         return incident if incident.at - TOGETHER <= at <= (incident.until or at) + TOGETHER else None
 
     def describe(self, life: ContainerRun, *, final: bool = False) -> None:
@@ -129,7 +130,7 @@ class Kills:
         incident = self._desk.open_for(
             life, IncidentKind.OOM_KILL, at, Severity.INFO, count=kills, process_survived=True
         )
-        self._desk.revise(incident.id, until=moment(at_ns), text=phrases.before_watching(incident))
+        self._desk.revise(incident.id, until=from_nanos(at_ns), text=phrases.before_watching(incident))
         self._desk.finalise(incident.id)
 
     def catch_up(self, life: ContainerRun) -> None:
@@ -150,7 +151,7 @@ class Kills:
         self._desk.revise(
             incident.id,
             count=incident.count + kills,
-            until=max(incident.until or moment(at_ns), moment(at_ns)),
+            until=max(incident.until or from_nanos(at_ns), from_nanos(at_ns)),
             raw_events=incident.raw_events + len(life.pending),
             estimated=incident.estimated or estimated,
             memory_at_death_bytes=life.peak_bytes or incident.memory_at_death_bytes,
@@ -164,13 +165,13 @@ def _survived(life: ContainerRun, incident: Incident, *, final: bool) -> bool | 
     """Tell whether the main process lived on; None while that is too early to say."""
     if life.died_ns is None:
         return True if final else None
-    near = nanoseconds(incident.until or incident.at) + FELLED_WITHIN_NS >= life.died_ns
+    near = nanos(incident.until or incident.at) + FELLED_WITHIN_NS >= life.died_ns
     return not (near and life.reason == ExitReason.OOM)
 
 
 def _count_evidence(life: ContainerRun, at_ns: int, *, estimated: bool) -> EvidenceItem:
     if estimated:
         return EvidenceItem(
-            "oom_event", "the engine's word: the kernel's counter was gone with the container", moment(at_ns)
+            "oom_event", "the engine's word: the kernel's counter was gone with the container", from_nanos(at_ns)
         )
-    return EvidenceItem("kernel_counter", f"oom_kill of the container's cgroup reads {life.kernel}", moment(at_ns))
+    return EvidenceItem("kernel_counter", f"oom_kill of the container's cgroup reads {life.kernel}", from_nanos(at_ns))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sidecar.incidents.deaths import words
 from sidecar.model.incident import ExitReason, Incident
-from sidecar.model.naming import users_and_workers
+from sidecar.model.incident_kinds import users_and_workers
 
 _MEBIBYTE = 1024 * 1024
+_SIGKILL = 9
 
 
 def short_name(incident: Incident) -> str:
@@ -50,13 +50,13 @@ def before_watching(incident: Incident) -> str:
 
 def ended(incident: Incident, reason: ExitReason | None, exit_code: int | None, signal: int | None) -> str:
     """Say why a container is down."""
-    return f"{short_name(incident)} {words(reason, exit_code, signal)}"
+    return f"{short_name(incident)} {_ending(reason, exit_code, signal)}"
 
 
 def restarted(incident: Incident, reason: ExitReason | None, exit_code: int | None, signal: int | None) -> str:
     """Say that a container was started anew, and why it had ended."""
     many = f" {incident.count} times" if incident.count > 1 else ""
-    return f"{short_name(incident)} was restarted{many}: it {words(reason, exit_code, signal)}"
+    return f"{short_name(incident)} was restarted{many}: it {_ending(reason, exit_code, signal)}"
 
 
 def unplaced(kills: int, where: str, *, blind: bool) -> str:
@@ -66,3 +66,24 @@ def unplaced(kills: int, where: str, *, blind: bool) -> str:
         return f"{many} on this host outside Docker's containers, in {where}"
     why = " while the sidecar could not see" if blind else ""
     return f"{many} on this host that no container can be named for{why}"
+
+
+def _ending(reason: ExitReason | None, exit_code: int | None, signal: int | None = None) -> str:
+    """Say why, in words that follow a container's name."""
+    if reason is ExitReason.STOPPED and signal == _SIGKILL:
+        said = "was killed on request"
+    else:
+        said = _ENDINGS[reason or ExitReason.KILLED]
+    code = "?" if exit_code is None else str(exit_code)
+    return said if reason is ExitReason.UNSEEN else f"{said} (exit code {code})"
+
+
+_ENDINGS = {
+    ExitReason.OOM: "was ended by an OOM kill",
+    ExitReason.STOPPED: "was stopped on request",
+    ExitReason.CRASHED: "crashed",
+    ExitReason.LOST_MASTER: "gave up its master and left",
+    ExitReason.FINISHED: "came to its end",
+    ExitReason.UNSEEN: "ended while nobody could look",
+    ExitReason.KILLED: "was killed by SIGKILL, sent by neither Docker nor the OOM killer",
+}

@@ -1,10 +1,53 @@
-"""What is kept of a container's memory over time: the latest readings as they were, older ones ever coarser. Pure."""
+"""A container's memory over time: the readings kept, its turning points, and how straight it rises. Pure."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import median
+
+Pair = tuple[float, float]  # seconds, bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The line of least squares through some readings.
+
+    `off` is the greatest distance of a reading from it, `bytes_per_second` its slope.
+    """
+
+    bytes_per_second: float
+    at_seconds: float
+    bytes_: float
+    off_bytes: float
+
+    def at(self, seconds: float) -> float:
+        """Return the line's height at a moment."""
+        return self.bytes_ + self.bytes_per_second * (seconds - self.at_seconds)
+
+
+def fit_line(pairs: Sequence[Pair]) -> Line:
+    """Lay a line through two or more readings; flat through readings of one moment."""
+    count = len(pairs)
+    middle = sum(seconds for seconds, _ in pairs) / count
+    height = sum(bytes_ for _, bytes_ in pairs) / count
+    spread = sum((seconds - middle) ** 2 for seconds, _ in pairs)
+    product = sum((seconds - middle) * (bytes_ - height) for seconds, bytes_ in pairs)
+    slope = product / spread if spread else 0.0
+    off = max(abs(bytes_ - height - slope * (seconds - middle)) for seconds, bytes_ in pairs)
+    return Line(slope, middle, height, off)
+
+
+def part_of_time(pairs: Sequence[Pair], since: float, until: float) -> Sequence[Pair]:
+    """Return the readings of a share of the time (`part_of_time(pairs, 0.5, 1.0)` is the second half), at least two."""
+    first, last = pairs[0][0], pairs[-1][0]
+    length = last - first
+    found = [pair for pair in pairs if first + since * length <= pair[0] <= first + until * length]
+    if len(found) > 1:
+        return found
+    return pairs[-2:] if until >= 1 else pairs[:2]
+
 
 RAW_READINGS = 48  # at a reading each two seconds: a minute and a half
 POINTS_A_LEVEL = 16
@@ -75,3 +118,56 @@ def _merged(older: MemoryReading, younger: MemoryReading) -> MemoryReading:
         (older.usage_bytes + younger.usage_bytes) / 2,
         max(older.highest_bytes, younger.highest_bytes),
     )
+
+
+TOOTH = 0.04  # of the limit: a smaller up and down is noise
+KEPT = 32
+
+
+class TurningPoints:
+    """Finds the turning points of a series as it comes in. Of many lows, the lower of each two is remembered."""
+
+    def __init__(self) -> None:
+        self._lows: list[Pair] = []
+        self._heights: deque[float] = deque(maxlen=KEPT)
+        self._extreme: Pair | None = None  # the highest since the last low, or the lowest since the last peak
+        self._rising = True
+
+    def __len__(self) -> int:
+        """How many readings are kept."""
+        return len(self._lows) + len(self._heights)
+
+    def add(self, pair: Pair, limit_bytes: float) -> None:
+        """Take the next reading."""
+        if self._extreme is None:
+            self._extreme = pair
+            return
+        turned = self._extreme[1] - pair[1] if self._rising else pair[1] - self._extreme[1]
+        if turned >= TOOTH * limit_bytes:
+            self._turn()
+            self._extreme = pair
+        elif turned <= 0:
+            self._extreme = pair
+
+    def lows(self) -> list[Pair]:
+        """Return the lows, oldest first."""
+        return list(self._lows)
+
+    def height(self) -> float:
+        """Return how far the peaks usually stand above the lows before them, in bytes; 0 before the first."""
+        return median(self._heights) if self._heights else 0.0
+
+    def _turn(self) -> None:
+        if self._extreme is None:
+            return
+        if not self._rising:
+            self._lows.append(self._extreme)
+            if len(self._lows) > KEPT:
+                self._lows = [min(self._lows[at : at + 2], key=_height) for at in range(0, len(self._lows), 2)]
+        elif self._lows:
+            self._heights.append(self._extreme[1] - self._lows[-1][1])
+        self._rising = not self._rising
+
+
+def _height(pair: Pair) -> float:
+    return pair[1]

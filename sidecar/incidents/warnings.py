@@ -1,4 +1,4 @@
-"""What is wrong, or about to be, in one line each, worst first. Pure.
+"""What is wrong, or about to be, in one line each, worst first; and when data is too old to be live. Pure.
 
 Each rule is a function from what is known to its warnings; the list at the end is all there are.
 """
@@ -6,10 +6,35 @@ Each rule is a function from what is known to its warnings; the list at the end 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sidecar.model.snapshot import Container, Host, Locust, Warn
+from sidecar.model.snapshot import Container, Host, Locust, Snapshot, Warn
+
+_MISSED_REFRESHES = 3
+_LEAST_SECONDS = 6.0  # a busy machine may be late by a refresh or two without anything being wrong
+
+
+def stale_after_seconds(interval_seconds: float) -> float:
+    """How old a snapshot may get before it is no longer the present."""
+    return max(_LEAST_SECONDS, _MISSED_REFRESHES * interval_seconds)
+
+
+def overdue(snapshot: Snapshot, now: datetime) -> bool:
+    """Tell whether a snapshot should have been replaced long ago: whoever makes them hangs."""
+    return (now - snapshot.at).total_seconds() > stale_after_seconds(snapshot.interval_seconds)
+
+
+def judged(snapshot: Snapshot, now: datetime) -> Snapshot:
+    """Mark a snapshot stale that is overdue for replacement."""
+    return snapshot if snapshot.stale or not overdue(snapshot, now) else replace(snapshot, stale=True)
+
+
+def data_age_seconds(snapshot: Snapshot, now: datetime) -> float | None:
+    """Age of the containers' figures; None when Docker has never answered."""
+    read_at = snapshot.engine_read_at
+    return None if read_at is None else max(0.0, (now - read_at).total_seconds())
+
 
 MASTER = "locust-master"
 WORKER = "locust-worker"

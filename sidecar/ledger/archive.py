@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sidecar.ledger.history_reader import HistoryReader
-from sidecar.ledger.reader import LedgerReader
+from sidecar.ledger.ledger_reader import LedgerReader
+from sidecar.model.history import IncidentQuery, LogQuery, RecordedSeries, RunPoint, StoredLine
 from sidecar.model.incident import Incident, IncidentKind, Severity
-from sidecar.model.logs import StoredLine
-from sidecar.model.records import IncidentQuery, LogQuery, RecordedSeries, RunPoint
 from sidecar.model.snapshot import Blind
 
 _MOST_SPANS = 1000

@@ -8,17 +8,15 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from sidecar.ledger.connections import Readers
-from sidecar.ledger.history_prune import SLOT_MS
-from sidecar.ledger.moments import from_millis, from_nanos, millis, nanos
-from sidecar.ledger.rings import shortened
-from sidecar.ledger.schema import HISTORY
+from sidecar.common.times import from_millis, from_nanos, millis, nanos
+from sidecar.ledger.database import Readers
+from sidecar.ledger.schema import HISTORY, SLOT_MS
+from sidecar.model.history import HealthMinute, LogQuery, Recent, RecordedSeries, RunPoint, SeriesPoint, StoredLine
 from sidecar.model.incident import MemorySample
-from sidecar.model.logs import StoredLine
 from sidecar.model.observation import LogEntry
-from sidecar.model.records import HealthMinute, LogQuery, Recent, RecordedSeries, RunPoint, SeriesPoint
 
 _EVER_NS = 2**63 - 1
+_LONGEST_TEXT = 1000  # evidence is for reading; the whole line is in the file
 _LONGEST_PATTERN = 50_000  # bytes; SQLite refuses a longer one
 
 # The span is half open: a figure of the moment `until` belongs to the next. A slot of averages that began before the
@@ -161,3 +159,8 @@ def _pattern(text: str) -> str:
     """Return the LIKE pattern that finds this very text, whatever characters are in it."""
     escaped = text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
     return f"%{escaped}%"
+
+
+def shortened(text: str) -> str:
+    """Cut a line at the length that evidence holds."""
+    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"

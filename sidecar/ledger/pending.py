@@ -7,8 +7,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sidecar.model.logs import LogCursor, StoredLine
-from sidecar.model.records import HealthMinute, RunPoint, Sample
+from sidecar.model.history import HealthMinute, LogCursor, RunPoint, Sample, StoredLine
 
 MOST_BYTES = 16 * 1024 * 1024
 _SAMPLE_BYTES = 400  # about what one costs in memory, with all that it holds

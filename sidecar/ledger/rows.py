@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from sidecar.ledger.moments import micros
+from sidecar.common.times import micros
 from sidecar.model import document
 from sidecar.model.document import DocumentError
 from sidecar.model.incident import Incident

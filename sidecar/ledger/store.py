@@ -15,7 +15,7 @@ from sidecar.common.errors import LedgerError
 from sidecar.ledger.database import BUSY_SECONDS
 from sidecar.ledger.history import History
 from sidecar.ledger.ledger import Ledger
-from sidecar.ledger.retention import Retention
+from sidecar.ledger.schema import Retention
 
 _LOCK = "lock"
 _SPARE_MEGABYTES = 8  # a spare folder is most often memory (/tmp)

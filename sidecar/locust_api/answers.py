@@ -11,10 +11,8 @@ from typing import Any
 
 from sidecar.common.text import clean
 from sidecar.common.times import docker_time
-from sidecar.model import label
-from sidecar.model.label import RunLabel
 from sidecar.model.observation import MasterStats, MasterWorker, PluginRun, PluginStatus
-from sidecar.model.snapshot import EndpointStats, Failure
+from sidecar.model.snapshot import EndpointStats, Failure, RunLabel, is_label_name
 
 Payload = Mapping[str, Any]  # JSON of the master; each value is checked where it is read
 
@@ -175,7 +173,7 @@ def parse_plugin(answer: Payload) -> PluginStatus:
 
 def _labels(value: object) -> tuple[RunLabel, ...]:
     found = value.items() if isinstance(value, dict) else ()
-    return tuple(RunLabel(name, _text(text)) for name, text in found if label.is_name(name))
+    return tuple(RunLabel(name, _text(text)) for name, text in found if is_label_name(name))
 
 
 def _groups(account: object) -> tuple[Failure, ...]:

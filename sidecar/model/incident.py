@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
 
+from sidecar.common.text import clean
+
 
 class IncidentKind(StrEnum):
     """What an incident is. The values are the contract with every reader of the documents."""
@@ -126,3 +128,20 @@ def identity(kind: IncidentKind, container_id: str, started_at: str, first: int 
         first: the first event's timeNano, or another mark that is its own within this start.
     """
     return sha256(f"{kind}|{container_id}|{started_at}|{first}".encode()).hexdigest()[:16]
+
+
+LONGEST_NOTE = 500
+NOTE_WANTED = f"1 to {LONGEST_NOTE} characters"
+
+
+def note_line(text: str) -> str:
+    """Return a note as one harmless line.
+
+    Raises:
+        ValueError: there is none, or too much of it.
+
+    """
+    line = clean(text).strip()
+    if not 1 <= len(line) <= LONGEST_NOTE:
+        raise ValueError(f"the note has {len(line)} characters")
+    return line

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
-from sidecar.model.label import RunLabel
 from sidecar.model.signal import Inspection
-from sidecar.model.snapshot import EndpointStats, Failure
+from sidecar.model.snapshot import EndpointStats, Failure, RunLabel
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,3 +175,28 @@ class LogEntry:
 
     at: datetime | None
     text: str
+
+
+class Total(NamedTuple):
+    """Which counter it is, and of which network card where it is one's."""
+
+    what: str  # cpu_ns periods throttled_periods throttled_ns read_bytes write_bytes {rx,tx}_{bytes,packets,errors}
+    card: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSeries:
+    """The values of one container.
+
+    `present` tells that the engine still lists it, `seen_at` when it last was seen alive. `counters` is None when it
+    does not run. `memory_limit_bytes` is 0 without a limit and None while it is not known.
+    """
+
+    listed: Listed
+    present: bool
+    seen_at: datetime
+    started_at: datetime | None
+    memory_limit_bytes: int | None
+    counters: StatsReading | None
+    totals: Mapping[Total, int]
+    oom_kills: int

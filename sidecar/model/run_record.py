@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sidecar.model.history import RecordedSeries
 from sidecar.model.incident import Incident
-from sidecar.model.records import RecordedSeries
 
 Document = Mapping[str, Any]
 

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
 from sidecar.model.incident import Incident
-from sidecar.model.label import RunLabel
+
+MOST_LABELS, LONGEST_LABEL = 16, 200
+_LABEL_NAME = re.compile(r"(?!__)[A-Za-z_][A-Za-z0-9_]{0,62}")
+_OWN_LABELS = ("run_id",)
+
+
+@dataclass(frozen=True, slots=True)
+class RunLabel:
+    """One label of a run."""
+
+    name: str
+    value: str
+
+
+def is_label_name(text: str) -> bool:
+    """Whether a label may be called this: as Prometheus has it, and none of our own."""
+    return bool(_LABEL_NAME.fullmatch(text)) and text not in _OWN_LABELS
+
 
 SCHEMA_VERSION = 1
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sidecar.incidents import freshness
+from sidecar.incidents.warnings import judged, overdue
 from sidecar.model import document
 from sidecar.model.incident import Incident
 from sidecar.model.snapshot import Snapshot
@@ -63,11 +63,11 @@ class Board:
 
     def passed(self) -> bool:
         """Tell whether rounds are being made. A Docker that does not answer is not the sidecar's own illness."""
-        return self._snapshot is not None and not freshness.overdue(self._snapshot, self._clock())
+        return self._snapshot is not None and not overdue(self._snapshot, self._clock())
 
     def current(self) -> Snapshot | None:
         """Return the newest Snapshot, marked stale when it is overdue for replacement; None before the first."""
-        return None if self._snapshot is None else freshness.judged(self._with_news(self._snapshot), self._clock())
+        return None if self._snapshot is None else judged(self._with_news(self._snapshot), self._clock())
 
     def json(self) -> bytes | None:
         """Return the newest Snapshot as a JSON document; None before the first."""

@@ -9,9 +9,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from sidecar.model.history import Recent
 from sidecar.model.incident import EvidenceItem, Incident, IncidentKind
 from sidecar.model.observation import LogEntry
-from sidecar.model.records import Recent
 from sidecar.model.snapshot import Snapshot, Worker
 from sidecar.monitor.assembly import SHORT_ID
 

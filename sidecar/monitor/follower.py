@@ -15,7 +15,7 @@ from sidecar.common.errors import EngineError
 from sidecar.engine.log_follow import LogRefusedError, NoSuchLogError, Reading, follow
 from sidecar.engine.log_lines import RawLine
 from sidecar.engine.log_sieve import LineRateLimiter, LogDeduplicator
-from sidecar.model.logs import LogCursor, StoredLine
+from sidecar.model.history import LogCursor, StoredLine
 from sidecar.model.observation import LogEntry
 
 _log = logging.getLogger(__name__)

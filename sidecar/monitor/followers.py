@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from time import monotonic, time_ns
 
-from sidecar.model.logs import LogCursor
+from sidecar.model.history import LogCursor
 from sidecar.model.observation import LogEntry
 from sidecar.monitor.follower import RING_LINES, Follower, FollowerPace, LineStore, LogSource, Source
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from sidecar.model.records import HealthMinute
+from sidecar.model.history import HealthMinute
 from sidecar.model.snapshot import Health
 
 _log = logging.getLogger(__name__)

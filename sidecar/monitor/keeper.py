@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from sidecar.incidents.conditions.conditions import Conditions
-from sidecar.model.records import RunPoint, Sample, run_point_of, samples_of
+from sidecar.incidents.conditions import Conditions
+from sidecar.model.history import RunPoint, Sample, run_point_of, samples_of
 from sidecar.model.signal import ContainerRemoved
 from sidecar.monitor.assembly import ContainerReadings, Recorded
 from sidecar.monitor.context import Context

@@ -6,7 +6,7 @@ import threading
 from bisect import bisect_left
 from itertools import accumulate
 
-from sidecar.model.own import Lag
+from sidecar.model.self_metrics import Lag
 
 BOUNDS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 

@@ -17,9 +17,8 @@ from typing import Any
 
 from sidecar.common.backoff import Backoff
 from sidecar.common.errors import LedgerError
-from sidecar.incidents.book import IncidentReducer
-from sidecar.incidents.desk import moment
-from sidecar.incidents.lives import SECOND
+from sidecar.common.times import SECOND_NS, from_nanos
+from sidecar.incidents.reducer import IncidentReducer
 from sidecar.ledger.ledger import Batch, Ledger
 from sidecar.model.incident import FINAL, Incident, IncidentKind
 from sidecar.model.signal import DockerEvent, Gathered, Noted, Signal, StreamUp, Tick
@@ -33,8 +32,8 @@ EVENTS_ALIVE = "events_alive_ns"
 _TICK_SECONDS = 0.25
 _MOST_AT_ONCE = 500
 _MOST_WAITING = 20_000  # signals and events that a ledger which cannot be written may keep in memory
-_BEAT_NS = SECOND  # how old the ledger's sign of life may get
-_PRUNE_NS = 60 * SECOND
+_BEAT_NS = SECOND_NS  # how old the ledger's sign of life may get
+_PRUNE_NS = 60 * SECOND_NS
 _RECENT = timedelta(minutes=10)
 _MOST_RECENT = 2000
 _RAW_CHARACTERS = 4096  # labels can make an event a megabyte long
@@ -135,7 +134,7 @@ class Recorder:
         if not going:
             self._book.ends()
         turn_ns = self._monotonic_ns()
-        if not going or turn_ns - self._ticked_ns >= _TICK_SECONDS * SECOND:
+        if not going or turn_ns - self._ticked_ns >= _TICK_SECONDS * SECOND_NS:
             self._ticked_ns = turn_ns
             given.append(Tick(self._now_ns()))
         self._work([one for one in given if one is not None], alive_ns, turn_ns, last=not going)
@@ -149,7 +148,7 @@ class Recorder:
 
     def _work(self, given: Sequence[Put], alive_ns: int, turn_ns: int, *, last: bool) -> None:
         """Journal, apply the rules, and commit both; what could not be written waits for the next turn."""
-        if not self._backoff.due(turn_ns / SECOND) and not last:
+        if not self._backoff.due(turn_ns / SECOND_NS) and not last:
             self._waiting = [*given][-_MOST_WAITING:]
             return
         applied: list[DockerEvent] | None = None
@@ -240,7 +239,7 @@ class Recorder:
     def _failed(self, error: LedgerError, turn_ns: int) -> None:
         if not self._backoff.failures:
             _log.error("%s", error.line())
-        self._backoff = self._backoff.failed(turn_ns / SECOND)
+        self._backoff = self._backoff.failed(turn_ns / SECOND_NS)
         self._known = replace(self._known, trouble=f"incidents cannot be recorded: {error.what}")
 
     def _succeeded(self, events: Sequence[DockerEvent], turn_ns: int) -> None:
@@ -250,7 +249,7 @@ class Recorder:
         written_ns = self._now_ns()
         for event in events:
             if event.action in _TIMED and event.ns >= self._live_since_ns:
-                self._lag.observe((written_ns - event.ns) / SECOND)
+                self._lag.observe((written_ns - event.ns) / SECOND_NS)
         if self._committed_ns == turn_ns:
             self._tell()
         if turn_ns - self._pruned_ns >= _PRUNE_NS:
@@ -290,7 +289,7 @@ class Recorder:
 
     def _prune(self) -> None:
         try:
-            self._ledger.prune(moment(self._now_ns()))
+            self._ledger.prune(from_nanos(self._now_ns()))
         except LedgerError as error:
             _log.warning("%s", error.line())
 

@@ -12,7 +12,7 @@ from typing import Protocol
 from sidecar.common.backoff import Backoff
 from sidecar.common.errors import EngineError
 from sidecar.engine.api import Engine
-from sidecar.incidents.forecasts import Forecasts
+from sidecar.incidents.forecast import Forecasts
 from sidecar.incidents.warnings import MASTER
 from sidecar.model.cluster import NO_OTHERS, Others
 from sidecar.model.observation import LocustReading, LogEntry

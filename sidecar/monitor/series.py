@@ -12,8 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sidecar.model.observation import Listed, NetworkInterface, StatsReading
-from sidecar.model.series import ContainerSeries, Total
+from sidecar.model.observation import ContainerSeries, Listed, NetworkInterface, StatsReading, Total
 from sidecar.monitor.assembly import ContainerReadings
 
 KEPT_SECONDS = 3600.0

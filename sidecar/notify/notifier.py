@@ -6,7 +6,7 @@ import logging
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,8 +14,9 @@ from typing import Protocol
 
 from sidecar.common.backoff import Backoff
 from sidecar.model.incident import Incident
-from sidecar.notify.message import Message
-from sidecar.notify.pager import AlertPolicy
+from sidecar.notify.policy import AlertPolicy, Message
+from sidecar.notify.sender import MessageSender
+from sidecar.settings.monitor import WatchSettings
 
 _log = logging.getLogger(__name__)
 
@@ -187,3 +188,27 @@ class Notifier:
             return
         _log.warning("an alert was not taken, and is tried again: ALERT_URLS %s", told)
         self._outbox.append(replace(outgoing, urls=tuple(failed), backoff=backoff))
+
+
+def make_notifier(
+    settings: WatchSettings,
+    recorded: Iterable[Incident],
+    environ: Mapping[str, str],
+    *,
+    clock: Callable[[], datetime],
+    monotonic: Callable[[], float],
+) -> Notifier | None:
+    """Make the notifier, not yet started; None without ALERT_URLS.
+
+    Args:
+        settings: where to, what, and how often.
+        recorded: incidents of the last days that an earlier sidecar recorded, which are not told again.
+        environ: the sidecar's environment.
+        clock: the time of day.
+        monotonic: a clock in seconds that never jumps.
+    """
+    if not settings.alert_urls:
+        return None
+    pager = AlertPolicy(settings.project, settings.alert_kinds, settings.alert_cooldown_seconds)
+    pager.restore(recorded)
+    return Notifier(settings.alert_urls, pager, MessageSender(environ), clock=clock, monotonic=monotonic)

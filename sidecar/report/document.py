@@ -11,8 +11,8 @@ from typing import Any
 
 from sidecar.common.times import format_time
 from sidecar.incidents.warnings import MASTER, WORKER
+from sidecar.model.history import RecordedSeries
 from sidecar.model.incident import Incident
-from sidecar.model.records import RecordedSeries
 from sidecar.model.run_record import RunRecord
 from sidecar.report.verdict import attribution, broken, capacity, decision
 from sidecar.report.verdict.judging import Criteria, judge, judged_document, judging

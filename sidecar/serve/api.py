@@ -23,7 +23,7 @@ from sidecar.client.documents import (
 )
 from sidecar.common.errors import LedgerError
 from sidecar.model import document
-from sidecar.model.records import DEFAULT_LIMIT, IncidentQuery, LogQuery
+from sidecar.model.history import DEFAULT_LIMIT, IncidentQuery, LogQuery
 from sidecar.serve.answers import BAD_REQUEST, NOT_FOUND, UNAVAILABLE, json_answer, problem
 from sidecar.serve.archive import Archive, BoardView
 from sidecar.serve.notes import Note, NoteTaker

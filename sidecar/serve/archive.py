@@ -9,9 +9,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from sidecar.model.history import IncidentQuery, LogQuery, RecordedSeries, RunPoint, StoredLine
 from sidecar.model.incident import Incident
-from sidecar.model.logs import StoredLine
-from sidecar.model.records import IncidentQuery, LogQuery, RecordedSeries, RunPoint
 from sidecar.model.snapshot import Blind, Snapshot
 from sidecar.monitor.feed import Upserts
 

@@ -12,14 +12,13 @@ from starlette.responses import Response
 
 from sidecar.common.errors import LedgerError
 from sidecar.model import document
-from sidecar.model.incident import Incident
-from sidecar.model.note import WANTED, note_line
+from sidecar.model.incident import NOTE_WANTED, Incident, note_line
 from sidecar.serve.answers import BAD_REQUEST, NOT_FOUND, TOO_LARGE, UNAVAILABLE, WRONG_TYPE, json_answer, problem
 from sidecar.serve.archive import Archive
 
 _MOST_BYTES = 8192  # a note of emoji, escaped, takes 6000
 _PATIENCE_SECONDS, _PAUSE_SECONDS = 5.0, 0.05
-_WANTED = f'{{"note": "{WANTED}"}}'
+_WANTED = f'{{"note": "{NOTE_WANTED}"}}'
 
 Note = Callable[[str, str], None]
 

@@ -15,30 +15,29 @@ from functools import partial
 from pathlib import Path
 
 from sidecar.cluster.cluster import ClusterMember
-from sidecar.common import own
+from sidecar.common import process
 from sidecar.common.errors import EngineError, LedgerError
+from sidecar.common.times import SECOND_NS
 from sidecar.common.version import KIT_VERSION
 from sidecar.engine.cgroups import Cgroups
 from sidecar.engine.docker_engine import DockerEngine
 from sidecar.engine.events import EventStream
 from sidecar.engine.host import HostReader
 from sidecar.engine.kernel import KernelWatch
-from sidecar.incidents.blindness import blind_seconds
-from sidecar.incidents.book import IncidentReducer
-from sidecar.incidents.conditions.conditions import Conditions
-from sidecar.incidents.lives import SECOND
+from sidecar.incidents.conditions import Conditions
+from sidecar.incidents.gaps import blind_seconds
+from sidecar.incidents.reducer import IncidentReducer
 from sidecar.ledger.archive import LedgerArchive
 from sidecar.ledger.database import file_bytes
 from sidecar.ledger.ledger import Ledger
-from sidecar.ledger.reader import LedgerReader
-from sidecar.ledger.retention import Retention
-from sidecar.ledger.schema import HISTORY, LEDGER
+from sidecar.ledger.ledger_reader import LedgerReader
+from sidecar.ledger.schema import HISTORY, LEDGER, Retention
 from sidecar.ledger.store import PATIENCE_SECONDS, open_store
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.web import Credentials
+from sidecar.model.history import IncidentQuery
 from sidecar.model.incident import Incident, IncidentKind
-from sidecar.model.own import SelfMetrics
-from sidecar.model.records import IncidentQuery
+from sidecar.model.self_metrics import SelfMetrics
 from sidecar.model.signal import DockerEvent, Noted, OwnerLearned, Signal, Unreadable
 from sidecar.model.snapshot import VerdictSoFar
 from sidecar.monitor import health
@@ -52,13 +51,13 @@ from sidecar.monitor.recorder import EVENTS_ALIVE, Recorder
 from sidecar.monitor.sampler import Round, RoundPlan, Sampler, Sources
 from sidecar.monitor.series import CounterSeries
 from sidecar.monitor.uncounted import UnreadableCounters
-from sidecar.notify.make import make_notifier
+from sidecar.notify.notifier import make_notifier
 from sidecar.report.runs.reports import Judge, Reports
 from sidecar.settings.monitor import WatchSettings
 
 _log = logging.getLogger(__name__)
 
-_RECENT_NS = 600 * SECOND
+_RECENT_NS = 600 * SECOND_NS
 _MOST_SPANS = 1000
 _TOLD_BEFORE, _A_DAY = timedelta(days=2), timedelta(days=1)
 _NEWS = timedelta(minutes=15)
@@ -210,8 +209,8 @@ class Sidecar:
         tally = self._notifier.tally() if self._notifier else None
         return SelfMetrics(
             started_at=self._started_at,
-            cpu_seconds=own.cpu_seconds(),
-            memory_bytes=own.memory_bytes(),
+            cpu_seconds=process.cpu_seconds(),
+            memory_bytes=process.memory_bytes(),
             blind_seconds=self._blind_seconds,
             unattributed_kills=self._unplaced,
             event_lag=self._lag.reading(),

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from urllib.parse import SplitResult, urlsplit
 
-from sidecar.model import label
+from sidecar.model.snapshot import LONGEST_LABEL, MOST_LABELS, is_label_name
 
 _MEMORY = re.compile(r"^(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?$", re.IGNORECASE)
 _MEMORY_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
@@ -158,13 +158,13 @@ def labels(raw: str) -> tuple[str, ...]:
     found = names(raw)
     for one in found:
         name, equals, value = one.partition("=")
-        if not equals or not label.is_name(name) or not 0 < len(value) <= label.LONGEST or not value.isprintable():
+        if not equals or not is_label_name(name) or not 0 < len(value) <= LONGEST_LABEL or not value.isprintable():
             raise ValueError(
-                f"env=staging team=shop (names of letters, digits and _, not run_id; values of at most {label.LONGEST} "
+                f"env=staging team=shop (names of letters, digits and _, not run_id; values of at most {LONGEST_LABEL} "
                 "characters without blanks)"
             )
-    if len(found) > label.MOST or len({one.partition("=")[0] for one in found}) < len(found):
-        raise ValueError(f"at most {label.MOST} labels, each name once")
+    if len(found) > MOST_LABELS or len({one.partition("=")[0] for one in found}) < len(found):
+        raise ValueError(f"at most {MOST_LABELS} labels, each name once")
     return found
 
 

@@ -17,7 +17,7 @@ from sidecar.stack.compose import Compose, explain
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sidecar.common.say import Console
+    from sidecar.common.console import Console
     from sidecar.engine.host_client import HostEngine
     from sidecar.settings import Settings
 

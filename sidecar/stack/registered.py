@@ -11,7 +11,7 @@ from sidecar.locust_api.control import Web, WebError, WebGuardedError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sidecar.common.say import Console
+    from sidecar.common.console import Console
     from sidecar.engine.host_client import HostEngine, ListedContainer
 
 DEADLINE_SECONDS = 90.0

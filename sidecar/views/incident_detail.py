@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, tzinfo
 
 from sidecar.common import units
 from sidecar.model.incident import PROVISIONAL, EvidenceItem, ExitReason, Incident, MemorySample
-from sidecar.model.naming import KIND_NAMES, told
+from sidecar.model.incident_kinds import KIND_NAMES, told
 from sidecar.model.snapshot import Snapshot
 from sidecar.views.lines import DIM, TITLE, WARN, Line, TextSpan, line, wrapped
 from sidecar.views.stories import IncidentGroup, container_of, goes_on, stories

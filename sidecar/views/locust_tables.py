@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 
 from sidecar.common import units
-from sidecar.model.naming import short_worker
+from sidecar.model.incident_kinds import short_worker
 from sidecar.model.snapshot import EndpointStats, Failure, Worker
 from sidecar.views.lines import DIM, ERROR, TITLE, Line, TextSpan, cut, harmless, line
 

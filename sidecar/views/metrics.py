@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sidecar.model.own import SelfMetrics
-from sidecar.model.series import ContainerSeries
+from sidecar.model.observation import ContainerSeries
+from sidecar.model.self_metrics import SelfMetrics
 from sidecar.model.snapshot import Snapshot
 from sidecar.views import exposition
 from sidecar.views.metrics_containers import container_families

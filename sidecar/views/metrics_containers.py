@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from sidecar.model.observation import Listed, StatsReading
-from sidecar.model.series import ContainerSeries, Total
+from sidecar.model.observation import ContainerSeries, Listed, StatsReading, Total
 from sidecar.views.exposition import Family, joined, labels
 
 _NS = 1_000_000_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sidecar.model.own import SelfMetrics
+from sidecar.model.self_metrics import SelfMetrics
 from sidecar.model.snapshot import Snapshot
 from sidecar.views.exposition import Family, labels
 

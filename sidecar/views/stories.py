@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sidecar.common import units
 from sidecar.model.incident import Incident, IncidentKind, Severity
-from sidecar.model.naming import KIND_NAMES, told, users_and_workers
+from sidecar.model.incident_kinds import KIND_NAMES, told, users_and_workers
 from sidecar.model.snapshot import Snapshot
 
 _AFTERWARDS: Mapping[IncidentKind, str] = {

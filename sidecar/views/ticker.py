@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 
 from sidecar.common import units
 from sidecar.model.incident import Severity
-from sidecar.model.naming import KIND_NAMES
+from sidecar.model.incident_kinds import KIND_NAMES
 from sidecar.model.snapshot import Snapshot
 from sidecar.views.lines import DIM, ERROR, OK, WARN, Line, TextSpan, join_fitting, line, shortened, wrapped
 from sidecar.views.stories import IncidentGroup, by_gravity, counted, sentence

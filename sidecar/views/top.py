@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from sidecar.common import units
-from sidecar.incidents.freshness import data_age_seconds
+from sidecar.incidents.warnings import data_age_seconds
 from sidecar.model.snapshot import Blind, Host, Locust, Node, Snapshot, VerdictSoFar
 from sidecar.views.lines import (
     BANNER,

@@ -30,8 +30,8 @@ from sidecar.cluster.gatherer import PeerPoller, Surroundings, peer_client
 from sidecar.ledger.history import History
 from sidecar.locust_api.answers import parse_stats
 from sidecar.model import document
+from sidecar.model.history import samples_of
 from sidecar.model.observation import LocustReading
-from sidecar.model.records import samples_of
 from sidecar.model.snapshot import Node
 from sidecar.monitor import assembly
 from sidecar.monitor.assembly import NOTHING_RECORDED, Observed

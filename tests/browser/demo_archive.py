@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from sidecar.model.history import IncidentQuery, LogQuery, RecordedSeries, RunPoint, SeriesPoint, StoredLine
 from sidecar.model.incident import Incident
-from sidecar.model.logs import StoredLine
-from sidecar.model.records import IncidentQuery, LogQuery, RecordedSeries, RunPoint, SeriesPoint
 from sidecar.model.snapshot import Blind, LogLine
 from tests.browser.demo_world import LEAKING, PROJECT, World
 

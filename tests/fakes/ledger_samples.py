@@ -6,9 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sidecar.model.history import RunPoint, Sample, StoredLine
 from sidecar.model.incident import FINAL, Incident, IncidentKind, Severity
-from sidecar.model.logs import StoredLine
-from sidecar.model.records import RunPoint, Sample
 from sidecar.model.signal import DockerEvent, Owner
 
 NOW = datetime(2026, 11, 22, 15, 0, tzinfo=UTC)

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sidecar.model.history import RecordedSeries, SeriesPoint
 from sidecar.model.incident import Incident, IncidentKind, Severity
-from sidecar.model.records import RecordedSeries, SeriesPoint
 from sidecar.model.run_record import Moment, RunRecord
 
 START = datetime(2026, 11, 27, 1, 2, 3, tzinfo=UTC)

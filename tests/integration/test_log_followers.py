@@ -18,7 +18,7 @@ import pytest
 
 from sidecar.common.times import docker_time
 from sidecar.ledger.history import History
-from sidecar.model.records import LogQuery
+from sidecar.model.history import LogQuery
 from sidecar.monitor.follower import LogSource
 from sidecar.monitor.followers import Followers
 from tests.integration._containers import ENGINE_SOCKET, container, engine_absent, need_image, run_docker

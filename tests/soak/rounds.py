@@ -10,7 +10,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from sidecar.common import own
+from sidecar.common import process
 from sidecar.monitor.board import Board
 from sidecar.monitor.fleet import READERS
 from sidecar.serve.sidecar import Sidecar, now
@@ -48,7 +48,7 @@ def main(path: str, folder: str, wanted: int) -> None:
                 samples + sum(container.sampled_at is not None for container in snapshot.containers),
             )
             if before // _SAY_EACH != samples // _SAY_EACH:
-                print(json.dumps([samples, own.memory_bytes()]), flush=True)
+                print(json.dumps([samples, process.memory_bytes()]), flush=True)
         sidecar.stop()
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.commands import up
-from sidecar.common.say import Console
+from sidecar.common.console import Console
 from sidecar.engine.host_client import connect
 from sidecar.stack import images, workspace
 from sidecar.stack.compose import Decided

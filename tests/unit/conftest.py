@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sidecar.common.say import Console
+from sidecar.common.console import Console
 from sidecar.engine.host_client import HostEngine
 from tests.fakes.fake_engine import FakeEngine
 from tests.fakes.fake_master import FakeMaster

@@ -17,8 +17,8 @@ from sidecar.cli.verbs import VERBS
 from sidecar.diagnose import judge
 from sidecar.diagnose.catalogue import causes
 from sidecar.model.incident import ExitReason, Incident, IncidentKind
-from sidecar.model.naming import KIND_NAMES
-from sidecar.model.own import SelfMetrics
+from sidecar.model.incident_kinds import KIND_NAMES
+from sidecar.model.self_metrics import SelfMetrics
 from sidecar.model.snapshot import Locust, Snapshot
 from sidecar.monitor.board import Board
 from sidecar.report.runs.reports import Reports

@@ -10,7 +10,7 @@ from sidecar.client.documents import IncidentList
 from sidecar.client.reader import MonitorError, SidecarReader
 from sidecar.commands.selftest.comparison import VictimRow, compare, table, verdict
 from sidecar.commands.selftest.victims import SelftestError, Victim, started, wait_for_losses
-from sidecar.common.say import Console
+from sidecar.common.console import Console
 from sidecar.common.times import format_time
 from sidecar.engine.host_client import HostEngine
 from sidecar.model import document

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from sidecar.common.errors import LedgerError
 from sidecar.ledger.archive import LedgerArchive
+from sidecar.model.history import IncidentQuery, RecordedSeries
 from sidecar.model.incident import FINAL
-from sidecar.model.records import IncidentQuery, RecordedSeries
 from sidecar.model.run_record import RunRecord
 from sidecar.report.runs import folder
 

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 
 from sidecar.common.spans import Held, Sustained, held
 from sidecar.incidents.warnings import MASTER, WORKER
+from sidecar.model.history import RecordedSeries
 from sidecar.model.incident import Incident, IncidentKind
-from sidecar.model.records import RecordedSeries
 from sidecar.model.run_record import Moment, RunRecord
 from sidecar.report.verdict.decision import InvalidReason
 from sidecar.report.verdict.verdict import invalidating

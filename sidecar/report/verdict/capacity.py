@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sidecar.incidents.warnings import WORKER
-from sidecar.model.records import RecordedSeries
+from sidecar.model.history import RecordedSeries
 from sidecar.model.run_record import Moment
 
 MIB = 1 << 20

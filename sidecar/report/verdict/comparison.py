@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sidecar.incidents.quantiles import Times
+from sidecar.report.verdict.quantiles import Times
 from sidecar.report.verdict.thresholds import Spread
 
 LEAST_CHANGE = 0.15  # of a time

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sidecar.incidents.quantiles import Times, least_samples, together
 from sidecar.model.threshold import Threshold
+from sidecar.report.verdict.quantiles import Times, least_samples, together
 
 
 @dataclass(frozen=True, slots=True)

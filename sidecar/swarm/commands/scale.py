@@ -16,7 +16,7 @@ from sidecar.swarm.commands.images import docker
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sidecar.common.say import Console
+    from sidecar.common.console import Console
     from sidecar.settings import Settings
 
 _ACT_SECONDS = 60.0

@@ -7,7 +7,7 @@ import pytest
 from sidecar.commands import summary
 from sidecar.commands.follow import RunObserved
 from sidecar.commands.progress import Progress
-from sidecar.common.say import Console
+from sidecar.common.console import Console
 from tests.fakes.fake_master import figures
 
 SEEN = RunObserved(started=True, figures=figures("running", 5, users=2))

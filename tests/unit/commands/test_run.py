@@ -24,7 +24,7 @@ from tests.paths import ROOT
 if TYPE_CHECKING:
     import io
 
-    from sidecar.common.say import Console
+    from sidecar.common.console import Console
 
 NO_DOCKER = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
 

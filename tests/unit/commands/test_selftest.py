@@ -22,7 +22,7 @@ from sidecar.commands.selftest.comparison import VictimRow, compare, table, verd
 from sidecar.commands.selftest.selftest import image_with_python, wait_for_rows
 from sidecar.commands.selftest.shapes import PROGRAM, SHAPES
 from sidecar.commands.selftest.victims import SelftestError, Victim, started, wait_for_losses
-from sidecar.common.say import Console
+from sidecar.common.console import Console
 from sidecar.engine.host_client import HostEngine
 from sidecar.model import document
 from sidecar.model.incident import FINAL, PROVISIONAL, Incident, IncidentKind, Severity

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sidecar.engine.log_lines import RawLine
 from sidecar.engine.log_sieve import LineRateLimiter, LogDeduplicator
-from sidecar.model.logs import LogCursor, LogPosition
+from sidecar.model.history import LogCursor, LogPosition
 
 S = 1_000_000_000
 NOW = 1_795_000_000 * S

@@ -13,7 +13,7 @@ from collections import Counter as Tally
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sidecar.incidents.book import IncidentReducer
+from sidecar.incidents.reducer import IncidentReducer
 from sidecar.model.incident import Incident, IncidentKind
 from sidecar.model.signal import Counter, DockerEvent, Inspection, KernelReading, Owner, StreamUp, Tick, Unreadable
 

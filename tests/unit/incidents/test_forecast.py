@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.incidents.forecast import LAST_SECONDS, Forecast
-from sidecar.incidents.forecasts import Forecasts
+from sidecar.incidents.forecast import LAST_SECONDS, Forecast, Forecasts
 from sidecar.incidents.trace import MemoryReading, Trace
 from tests.fakes.sidecar_samples import NOW, container
 from tests.unit.incidents import memory_series as series

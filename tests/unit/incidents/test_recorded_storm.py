@@ -12,7 +12,7 @@ from collections import Counter as Tally
 from pathlib import Path
 from typing import Any
 
-from sidecar.incidents.book import IncidentReducer
+from sidecar.incidents.reducer import IncidentReducer
 from sidecar.model.incident import Incident, IncidentKind
 from sidecar.model.signal import (
     ContainerRemoved,

@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.ledger.history import History
 from sidecar.ledger.ledger import Ledger
-from sidecar.ledger.reader import LedgerReader
+from sidecar.ledger.ledger_reader import LedgerReader
 from tests.fakes.ledger_samples import clock
 
 

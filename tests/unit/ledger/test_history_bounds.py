@@ -15,9 +15,8 @@ from sidecar.ledger.history import History
 from sidecar.ledger.history_reader import HistoryReader
 from sidecar.ledger.history_writer import HistoryWriter
 from sidecar.ledger.pending import Dropped, Pending, RoundSamples, Work
-from sidecar.ledger.retention import Retention
-from sidecar.model.logs import LogCursor, LogPosition
-from sidecar.model.records import LogQuery
+from sidecar.ledger.schema import Retention
+from sidecar.model.history import LogCursor, LogPosition, LogQuery
 from tests.fakes.ledger_samples import MIB, NOW, PATIENCE_SECONDS, clock, container_id, later, line, sample
 from tests.paths import ROOT
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.ledger.history import History
+from sidecar.model.history import STDERR, LogCursor, LogPosition, LogQuery, StoredLine
 from sidecar.model.incident import MemorySample
-from sidecar.model.logs import STDERR, LogCursor, LogPosition, StoredLine
-from sidecar.model.records import LogQuery
 from tests.fakes.ledger_samples import NOW, NOW_NS, PATIENCE_SECONDS, clock, container_id, later, line, sample
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from sidecar.common.times import millis
 from sidecar.ledger.history import History
 from sidecar.ledger.history_reader import HistoryReader
 from sidecar.ledger.history_writer import HistoryWriter
-from sidecar.ledger.moments import millis
 from sidecar.ledger.pending import RoundSamples, Work
-from sidecar.ledger.retention import Retention
-from sidecar.model.records import SeriesPoint, run_point_of, samples_of
+from sidecar.ledger.schema import Retention
+from sidecar.model.history import SeriesPoint, run_point_of, samples_of
 from sidecar.model.snapshot import Container, Snapshot
 from tests.fakes.ledger_samples import MIB, NOW, PATIENCE_SECONDS, container_id, later, line, run_point, sample
 

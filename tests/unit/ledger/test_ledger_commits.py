@@ -11,7 +11,7 @@ import pytest
 
 from sidecar.common.errors import LedgerError
 from sidecar.ledger.ledger import Ledger
-from sidecar.ledger.reader import LedgerReader
+from sidecar.ledger.ledger_reader import LedgerReader
 from sidecar.model.incident import PROVISIONAL, EvidenceItem, MemorySample
 from tests.fakes.ledger_samples import NOW, NOW_NS, clock, event, incident, later
 

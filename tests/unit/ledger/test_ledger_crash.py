@@ -13,8 +13,8 @@ import pytest
 
 from sidecar.common.errors import LedgerError
 from sidecar.ledger.ledger import Ledger
-from sidecar.ledger.reader import LedgerReader
-from sidecar.model.records import IncidentQuery
+from sidecar.ledger.ledger_reader import LedgerReader
+from sidecar.model.history import IncidentQuery
 from tests.fakes.ledger_samples import clock, container_id, event, incident
 from tests.paths import ROOT
 

@@ -13,9 +13,9 @@ import pytest
 
 from sidecar.common.errors import LedgerError
 from sidecar.ledger.ledger import Ledger
-from sidecar.ledger.reader import LedgerReader
+from sidecar.ledger.ledger_reader import LedgerReader
+from sidecar.model.history import IncidentQuery
 from sidecar.model.incident import Incident, IncidentKind
-from sidecar.model.records import IncidentQuery
 from tests.fakes.ledger_samples import NOW_NS, clock, container_id, event, incident, later
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from sidecar.ledger.ledger import Ledger
-from sidecar.ledger.reader import LedgerReader
-from sidecar.ledger.retention import Retention
-from sidecar.model.records import IncidentQuery
+from sidecar.ledger.ledger_reader import LedgerReader
+from sidecar.ledger.schema import Retention
+from sidecar.model.history import IncidentQuery
 from tests.fakes.ledger_samples import MIB, NOW, NOW_NS, SECOND_NS, clock, container_id, event, incident, later
 
 DAY_NS = 86_400 * SECOND_NS

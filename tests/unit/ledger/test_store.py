@@ -10,9 +10,8 @@ import pytest
 from sidecar.common.errors import LedgerError
 from sidecar.ledger.database import open_database
 from sidecar.ledger.ledger import Ledger
-from sidecar.ledger.reader import LedgerReader
-from sidecar.ledger.retention import Retention
-from sidecar.ledger.schema import HISTORY
+from sidecar.ledger.ledger_reader import LedgerReader
+from sidecar.ledger.schema import HISTORY, Retention
 from sidecar.ledger.store import open_store
 from tests.fakes.ledger_samples import clock
 

@@ -19,7 +19,7 @@ import pytest
 from sidecar.locust_api.answers import parse_plugin, parse_stats
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.web import Credentials, login_form, tls_context
-from sidecar.model.label import RunLabel
+from sidecar.model.snapshot import RunLabel
 
 STATS: dict[str, Any] = {
     "stats": [

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from sidecar.model.incident import IncidentKind
-from sidecar.model.naming import KIND_NAMES, told, users_and_workers
+from sidecar.model.incident_kinds import KIND_NAMES, told, users_and_workers
 from tests.fakes import sidecar_samples as samples
 from tests.paths import ROOT
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from sidecar.model.history import Recent
 from sidecar.model.incident import Incident, IncidentKind, MemorySample, Severity
 from sidecar.model.observation import LogEntry
-from sidecar.model.records import Recent
 from sidecar.model.snapshot import Locust, RunStatus, Snapshot, Worker
 from sidecar.monitor.context import Context
 from tests.fakes import sidecar_samples as samples

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from sidecar.model.logs import LogCursor, LogPosition, StoredLine
+from sidecar.model.history import LogCursor, LogPosition, StoredLine
 from sidecar.monitor.follower import LogSource
 from sidecar.monitor.followers import Followers
 from tests.fakes.log_samples import BASE_NS, END, HEAD, chunk, frame

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.ledger.history import History
-from sidecar.model.records import HealthMinute
+from sidecar.model.history import HealthMinute
 from sidecar.monitor import health
 from sidecar.monitor.health import Asked, HealthAnswer, HealthChecker, ask
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from sidecar.common.errors import LedgerError
-from sidecar.incidents.book import IncidentReducer
+from sidecar.incidents.reducer import IncidentReducer
 from sidecar.ledger.ledger import Batch, Ledger
-from sidecar.ledger.reader import LedgerReader
+from sidecar.ledger.ledger_reader import LedgerReader
 from sidecar.model import document
 from sidecar.model.incident import FINAL, PROVISIONAL, Incident, IncidentKind, Severity
 from sidecar.model.signal import Counter, DockerEvent, Gathered, KernelReading, Noted, Owner

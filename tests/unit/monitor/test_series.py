@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sidecar.engine import payload
-from sidecar.model.observation import Inspected, Listed, NetworkInterface, StatsReading
-from sidecar.model.series import ContainerSeries, Total
+from sidecar.model.observation import ContainerSeries, Inspected, Listed, NetworkInterface, StatsReading, Total
 from sidecar.monitor.assembly import ContainerReadings
 from sidecar.monitor.lag import LagMeter
 from sidecar.monitor.series import KEPT_SECONDS, MOST_GONE, CounterSeries

@@ -14,7 +14,7 @@ import pytest
 from sidecar.common.backoff import Backoff
 from sidecar.common.errors import EngineError, SettingError
 from sidecar.engine.payload import counters
-from sidecar.incidents.freshness import data_age_seconds, judged
+from sidecar.incidents.warnings import data_age_seconds, judged
 from sidecar.locust_api.answers import parse_stats
 from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, Severity
 from sidecar.model.observation import Inspected, Listed, LocustReading, LogEntry, StatsReading

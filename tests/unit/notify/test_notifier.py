@@ -12,10 +12,8 @@ import pytest
 
 from sidecar.model.incident import IncidentKind
 from sidecar.notify import notifier
-from sidecar.notify.make import make_notifier
-from sidecar.notify.message import Message, Tone
-from sidecar.notify.notifier import MOST_MESSAGES, MOST_QUEUED, MOST_TRIES, Notifier
-from sidecar.notify.pager import AlertPolicy
+from sidecar.notify.notifier import MOST_MESSAGES, MOST_QUEUED, MOST_TRIES, Notifier, make_notifier
+from sidecar.notify.policy import AlertPolicy, Message, Tone
 from sidecar.settings.monitor import WatchSettings
 from tests.unit.notify.alerts import NOW, incident
 

@@ -12,8 +12,8 @@ import pytest
 from apprise.plugins.slack import NotifySlack
 
 from sidecar.notify import send
-from sidecar.notify.courier import MessageSender
-from sidecar.notify.message import Message, Tone
+from sidecar.notify.policy import Message, Tone
+from sidecar.notify.sender import MessageSender
 from tests.unit.notify.alerts import Receiver, dead_port
 
 MESSAGE = Message("[locust] 1 OOM kill", "15:04:05 UTC  OOM kill  a-1: <!channel> & *bold*", Tone.FAILURE)

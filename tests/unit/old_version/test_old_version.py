@@ -19,14 +19,14 @@ import pytest
 
 from sidecar.commands.reports import ReportRow, all_runs
 from sidecar.common.times import parse_time
-from sidecar.incidents.book import IncidentReducer
+from sidecar.incidents.reducer import IncidentReducer
 from sidecar.ledger.archive import LedgerArchive
 from sidecar.ledger.history import History
 from sidecar.ledger.history_reader import HistoryReader
 from sidecar.ledger.ledger import Ledger
-from sidecar.ledger.reader import LedgerReader
+from sidecar.ledger.ledger_reader import LedgerReader
+from sidecar.model.history import IncidentQuery, LogQuery
 from sidecar.model.incident import FINAL, IncidentKind
-from sidecar.model.records import IncidentQuery, LogQuery
 from sidecar.report.runs.reports import ANEW, PLAIN, Ask, Reports
 from sidecar.stack import state
 

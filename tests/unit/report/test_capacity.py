@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.model.records import RecordedSeries
+from sidecar.model.history import RecordedSeries
 from sidecar.report.verdict.capacity import Measured, advise, measure
 from tests.fakes.run_scene import MIB, clean, container
 

@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from sidecar.incidents.quantiles import Times
 from sidecar.report.verdict.comparison import Compared, compare
+from sidecar.report.verdict.quantiles import Times
 from sidecar.report.verdict.thresholds import Spread
 
 GAMMA = 1.02

@@ -17,8 +17,8 @@ from starlette.applications import Starlette
 from sidecar.common.errors import LedgerError
 from sidecar.common.times import format_time
 from sidecar.ledger.archive import LedgerArchive
+from sidecar.model.history import IncidentQuery, RecordedSeries
 from sidecar.model.incident import FINAL, PROVISIONAL, Incident, IncidentKind
-from sidecar.model.records import IncidentQuery, RecordedSeries
 from sidecar.monitor.board import Board
 from sidecar.report.runs import folder
 from sidecar.report.runs.folder import NoSuchRunError

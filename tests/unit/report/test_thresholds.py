@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.incidents.quantiles import Times, least_samples
 from sidecar.model.threshold import parse
+from sidecar.report.verdict.quantiles import Times, least_samples
 from sidecar.report.verdict.thresholds import ThresholdRow, judge, rows_of, spreads_of
 
 ROWS = (

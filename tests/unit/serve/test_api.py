@@ -13,9 +13,8 @@ from starlette.applications import Starlette
 from sidecar.client.documents import IncidentList
 from sidecar.common.errors import LedgerError
 from sidecar.model import document
+from sidecar.model.history import IncidentQuery, LogQuery, RecordedSeries, RunPoint, SeriesPoint, StoredLine
 from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, Severity
-from sidecar.model.logs import StoredLine
-from sidecar.model.records import IncidentQuery, LogQuery, RecordedSeries, RunPoint, SeriesPoint
 from sidecar.model.snapshot import Blind, Snapshot
 from sidecar.monitor.board import Board
 from sidecar.serve.app import make_app

@@ -7,10 +7,9 @@ from datetime import timedelta
 from sidecar.ledger.archive import LedgerArchive
 from sidecar.ledger.history import History
 from sidecar.ledger.ledger import Ledger
-from sidecar.ledger.reader import LedgerReader
+from sidecar.ledger.ledger_reader import LedgerReader
+from sidecar.model.history import IncidentQuery, LogQuery, RunPoint, Sample, StoredLine
 from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, Severity
-from sidecar.model.logs import StoredLine
-from sidecar.model.records import IncidentQuery, LogQuery, RunPoint, Sample
 from sidecar.model.snapshot import Blind
 from tests.fakes.ledger_samples import clock
 

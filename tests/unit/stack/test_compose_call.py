@@ -18,7 +18,7 @@ from sidecar.stack.compose import Compose, Decided
 from tests.paths import ROOT
 
 if TYPE_CHECKING:
-    from sidecar.common.say import Console
+    from sidecar.common.console import Console
 
 
 def environment(*args: str, decided: Decided | None = None, **environ: str) -> dict[str, str]:

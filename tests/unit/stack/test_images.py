@@ -13,7 +13,7 @@ from tests.paths import ROOT
 if TYPE_CHECKING:
     import io
 
-    from sidecar.common.say import Console
+    from sidecar.common.console import Console
     from sidecar.engine.host_client import HostEngine
     from tests.fakes.fake_engine import FakeEngine
 

@@ -12,7 +12,7 @@ from tests.fakes.fake_engine import FakeEngine, container
 if TYPE_CHECKING:
     import io
 
-    from sidecar.common.say import Console
+    from sidecar.common.console import Console
     from sidecar.engine.host_client import HostEngine
     from tests.fakes.fake_master import FakeMaster
     from tests.fakes.fake_time import FakeTime

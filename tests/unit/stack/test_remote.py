@@ -24,7 +24,7 @@ from tests.paths import ROOT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sidecar.common.say import Console
+    from sidecar.common.console import Console
     from sidecar.engine.host_client import HostEngine
     from sidecar.settings import Settings
     from tests.fakes.fake_time import FakeTime

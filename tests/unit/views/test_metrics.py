@@ -9,11 +9,9 @@ from datetime import timedelta
 import pytest
 
 from sidecar.engine import payload
-from sidecar.model.label import RunLabel
-from sidecar.model.observation import Listed, StatsReading
-from sidecar.model.own import Lag, SelfMetrics
-from sidecar.model.series import ContainerSeries, Total
-from sidecar.model.snapshot import EndpointStats, Failure, Locust, RunStatus, Snapshot, Worker
+from sidecar.model.observation import ContainerSeries, Listed, StatsReading, Total
+from sidecar.model.self_metrics import Lag, SelfMetrics
+from sidecar.model.snapshot import EndpointStats, Failure, Locust, RunLabel, RunStatus, Snapshot, Worker
 from sidecar.views import exposition
 from sidecar.views.metrics import metrics_text
 from tests.fakes.sidecar_samples import NOW, recorded

@@ -1,17 +1,60 @@
-"""Ends and restarts of containers: each with its reason, each told once. Pure."""
+"""Exits and restarts of containers: each with its reason, each told once. Pure."""
 
 from __future__ import annotations
 
+from sidecar.common.times import SECOND_NS, from_nanos
 from sidecar.incidents import phrases
-from sidecar.incidents.account import DEATH_TAKES_NS, SETTLE_NS
-from sidecar.incidents.deaths import MASTER, SIGKILL_EXIT, oom_near, reason_of, severity_of
-from sidecar.incidents.desk import IncidentStore, moment
+from sidecar.incidents.container_history import ContainerHistory, ContainerRun
+from sidecar.incidents.host_count import DEATH_TAKES_NS, SETTLE_NS
 from sidecar.incidents.kills import Kills
-from sidecar.incidents.lives import SECOND, ContainerHistory, ContainerRun
+from sidecar.incidents.store import IncidentStore
 from sidecar.model.incident import EvidenceItem, ExitReason, IncidentKind, Severity
 from sidecar.model.signal import Inspection
 
-_RESTART_SOON_NS = SECOND  # most policy restarts come within 100 ms: an end that is none for long is told as a restart
+SIGKILL_EXIT = 137
+WORKER = "locust-worker"
+MASTER = "locust-master"
+
+_KILLED_BY_OOM_WITHIN_NS = 6 * SECOND_NS  # a SIGKILL from nobody, this soon after an OOM kill in the same container
+_FELLED_BY_OOM_WITHIN_NS = 2 * SECOND_NS  # another code, this soon after: it did not get over the loss of a child
+_LATE_EVENT_NS = SECOND_NS
+
+
+def reason_of(life: ContainerRun) -> ExitReason | None:
+    """Tell why a life ended; None when a SIGKILL is not explained (yet): Docker's word of an OOM kill can be late."""
+    if life.died_ns is None:
+        return None
+    if life.was_asked():
+        return ExitReason.STOPPED
+    if life.exit_code is None:
+        return ExitReason.UNSEEN
+    if life.exit_code == 0:
+        return ExitReason.LOST_MASTER if life.owner.service == WORKER else ExitReason.FINISHED
+    if oom_near(life):
+        return ExitReason.OOM
+    return None if life.exit_code == SIGKILL_EXIT else ExitReason.CRASHED
+
+
+def oom_near(life: ContainerRun) -> bool:
+    """Tell whether an OOM kill in this life is close enough to its end to be its cause."""
+    if life.died_ns is None or not life.last_kill_ns():
+        return False
+    within = _KILLED_BY_OOM_WITHIN_NS if life.exit_code == SIGKILL_EXIT else _FELLED_BY_OOM_WITHIN_NS
+    return life.died_ns - within <= life.last_kill_ns() <= life.died_ns + within + _LATE_EVENT_NS
+
+
+def severity_of(life: ContainerRun, reason: ExitReason | None) -> Severity:
+    """Say how bad an end is."""
+    if reason is ExitReason.STOPPED:
+        return Severity.INFO
+    if reason is ExitReason.FINISHED and life.owner.service not in {MASTER, WORKER}:
+        return Severity.INFO
+    return Severity.ERROR
+
+
+_RESTART_SOON_NS = (
+    SECOND_NS  # most policy restarts come within 100 ms: an end that is none for long is told as a restart
+)
 
 
 class Exits:
@@ -42,7 +85,7 @@ class Exits:
             return
         self._kills.guess(life, inspection.finished_ns or inspection.at_ns)
         self._desk.add_evidence(
-            life.incident, EvidenceItem("inspect", "State.OOMKilled is true", moment(inspection.at_ns))
+            life.incident, EvidenceItem("inspect", "State.OOMKilled is true", from_nanos(inspection.at_ns))
         )
         self._judge(life, inspection.at_ns)
 
@@ -50,7 +93,7 @@ class Exits:
         """The host's count says that an unexplained end was an OOM kill after all."""
         self._kills.guess(life, life.died_ns or 0)
         text = "the host counted one OOM kill more than every counter in sight shows"
-        self._desk.add_evidence(life.incident, EvidenceItem("host_counter", text, moment(life.died_ns or 0)))
+        self._desk.add_evidence(life.incident, EvidenceItem("host_counter", text, from_nanos(life.died_ns or 0)))
         life.settled = False
         self._judge(life, life.died_ns or 0)
 
@@ -63,7 +106,7 @@ class Exits:
         incident = self._desk.open_for(life, kind, at_ns, Severity.ERROR)
         before.restart_incident = incident.id
         if before.exit_incident:
-            self._desk.revise(before.exit_incident, until=moment(at_ns))
+            self._desk.revise(before.exit_incident, until=from_nanos(at_ns))
         self._tell(before)
 
     def unseen(self, vessel: ContainerHistory, life: ContainerRun, inspection: Inspection, times: int) -> None:
@@ -74,7 +117,7 @@ class Exits:
         at_ns = inspection.started_ns or inspection.at_ns
         incident = self._desk.open_for(life, kind, at_ns, Severity.WARN, count=max(1, times), reason=ExitReason.UNSEEN)
         text = f"StartedAt has changed, RestartCount reads {inspection.restarts}"
-        self._desk.add_evidence(incident.id, EvidenceItem("inspect", text, moment(inspection.at_ns)))
+        self._desk.add_evidence(incident.id, EvidenceItem("inspect", text, from_nanos(inspection.at_ns)))
         self._desk.revise(incident.id, text=phrases.restarted(incident, ExitReason.UNSEEN, None, None))
         vessel.restarts = inspection.restarts
 
@@ -85,7 +128,7 @@ class Exits:
                 continue
             if now_ns - life.died_ns >= _RESTART_SOON_NS and not life.restart_incident and not life.exit_incident:
                 self._down(life)
-            if now_ns - life.died_ns >= SETTLE_NS + SECOND and not unseen_possible:
+            if now_ns - life.died_ns >= SETTLE_NS + SECOND_NS and not unseen_possible:
                 self._settle(life)
 
     def _judge(self, life: ContainerRun, at_ns: int) -> None:
@@ -103,7 +146,7 @@ class Exits:
         a kill that the counter has shown still had its event to come.
         """
         recorded = max(life.grown_ns, life.guessed_ns)
-        another = life.unawaited_ns > recorded + SECOND // 10
+        another = life.unawaited_ns > recorded + SECOND_NS // 10
         return life.counted > 0 and life.last_kill_ns() >= (life.died_ns or 0) - DEATH_TAKES_NS and not another
 
     def _down(self, life: ContainerRun) -> None:
@@ -143,4 +186,4 @@ def _end_evidence(life: ContainerRun) -> EvidenceItem:
     asked = f"; signal {life.asked_signal or '?'} had been sent" if life.asked_ns and life.was_asked() else ""
     killed = " (SIGKILL)" if life.exit_code == SIGKILL_EXIT else ""
     near = "; an OOM kill was close by" if oom_near(life) else ""
-    return EvidenceItem("exit", f"{code}{killed}{asked}{near}", moment(life.died_ns or 0))
+    return EvidenceItem("exit", f"{code}{killed}{asked}{near}", from_nanos(life.died_ns or 0))

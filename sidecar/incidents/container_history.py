@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from sidecar.common.times import SECOND_NS
 from sidecar.model.signal import Owner
 
-SECOND = 1_000_000_000
-
 _TERMINATING = frozenset({2, 3, 6, 9, 15})
-_ASKED_WITHIN_NS = 90 * SECOND  # a stop's grace time is 10 s by default and rarely more than a minute
-_KEPT_NS = 15 * SECOND  # an ended life can still be what a late event, or the host's count, speaks of
+_ASKED_WITHIN_NS = 90 * SECOND_NS  # a stop's grace time is 10 s by default and rarely more than a minute
+_KEPT_NS = 15 * SECOND_NS  # an ended life can still be what a late event, or the host's count, speaks of
 _MOST_LIVES = 64
-STARTED_DIFFERS_NS = 3 * SECOND // 2  # the start event is stamped a little after StartedAt
+STARTED_DIFFERS_NS = 3 * SECOND_NS // 2  # the start event is stamped a little after StartedAt
 
 
 @dataclass(slots=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from sidecar.ledger.connections import Readers
-from sidecar.ledger.moments import micros
+from sidecar.common.times import micros
+from sidecar.ledger.database import Readers
 from sidecar.ledger.rows import EVENT_COLUMNS, event_of, incidents_of
 from sidecar.ledger.schema import LEDGER
+from sidecar.model.history import IncidentQuery
 from sidecar.model.incident import Incident, IncidentKind
-from sidecar.model.records import IncidentQuery
 from sidecar.model.signal import DockerEvent
 
 _INCIDENTS = """SELECT document FROM incidents

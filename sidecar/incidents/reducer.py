@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from sidecar.incidents.account import SETTLE_NS, HostKillCount
-from sidecar.incidents.blindness import EVENTS, KERNEL, SIDECAR, ObservationGaps
-from sidecar.incidents.desk import Enrich, IncidentStore, moment
-from sidecar.incidents.ends import Exits
+from sidecar.common.times import SECOND_NS, from_nanos
+from sidecar.incidents.container_history import STARTED_DIFFERS_NS, ContainerHistory, ContainerRun
+from sidecar.incidents.exits import Exits
+from sidecar.incidents.gaps import EVENTS, KERNEL, SIDECAR, ObservationGaps
+from sidecar.incidents.host_count import SETTLE_NS, HostKillCount
 from sidecar.incidents.kills import Kills
-from sidecar.incidents.lives import SECOND, STARTED_DIFFERS_NS, ContainerHistory, ContainerRun
-from sidecar.incidents.remainder import UnattributedKills
+from sidecar.incidents.store import Enrich, IncidentStore
+from sidecar.incidents.unattributed import UnattributedKills
 from sidecar.model.incident import ExitReason, Incident, IncidentKind
 from sidecar.model.signal import (
     ContainerRemoved,
@@ -34,14 +35,14 @@ from sidecar.model.signal import (
 from sidecar.model.snapshot import Blind
 
 ACCOUNT, ALIVE, CLEAN, VESSEL = "account", "alive_ns", "clean_end", "vessel/"
-_LONG_NS = 600 * SECOND  # a sidecar that was asked to end, and stayed away this long, had nothing to watch
+_LONG_NS = 600 * SECOND_NS  # a sidecar that was asked to end, and stayed away this long, had nothing to watch
 
 _SETTLED_BY_TIME = frozenset(
     {IncidentKind.EXIT, IncidentKind.RESTART, IncidentKind.MASTER_RESTART, IncidentKind.UNATTRIBUTED_OOM_KILL}
 )
-_UNSEEN_AFTER_NS = 3 * SECOND  # an inspect may be ahead of the events by a moment, not by more
-_GONE_AFTER_NS = 30 * SECOND
-_NEVER_READ_NS = 10 * SECOND
+_UNSEEN_AFTER_NS = 3 * SECOND_NS  # an inspect may be ahead of the events by a moment, not by more
+_GONE_AFTER_NS = 30 * SECOND_NS
+_NEVER_READ_NS = 10 * SECOND_NS
 
 
 class IncidentReducer:
@@ -340,7 +341,7 @@ class IncidentReducer:
                 self._dirty.add(vessel.container_id)
 
     def _finalise(self, now_ns: int) -> None:
-        final = moment(now_ns - SETTLE_NS - SECOND)
+        final = from_nanos(now_ns - SETTLE_NS - SECOND_NS)
         by_incident = {life.incident: life for life in self._lives() if life.incident}
         for incident in self._desk.provisional():
             quiet = incident.until is not None and incident.until <= final
@@ -352,7 +353,7 @@ class IncidentReducer:
                 self._desk.finalise(incident.id)
 
     def _forget(self, now_ns: int) -> None:
-        self._desk.forget(moment(now_ns - 600 * SECOND))
+        self._desk.forget(from_nanos(now_ns - 600 * SECOND_NS))
         for container_id, vessel in list(self._vessels.items()):
             if vessel.destroyed_ns and now_ns - vessel.destroyed_ns > _GONE_AFTER_NS:
                 del self._vessels[container_id]

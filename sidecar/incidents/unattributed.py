@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from sidecar.common.times import SECOND_NS, from_nanos
 from sidecar.incidents import phrases
-from sidecar.incidents.account import Claim, CountDifference, HostKillCount, could_be, distance_ns
-from sidecar.incidents.blindness import ObservationGaps
-from sidecar.incidents.deaths import SIGKILL_EXIT, oom_near
-from sidecar.incidents.desk import IncidentStore, moment
-from sidecar.incidents.ends import Exits
+from sidecar.incidents.container_history import ContainerRun
+from sidecar.incidents.exits import SIGKILL_EXIT, Exits, oom_near
+from sidecar.incidents.gaps import ObservationGaps
+from sidecar.incidents.host_count import Claim, CountDifference, HostKillCount, could_be, distance_ns
 from sidecar.incidents.kills import Kills
-from sidecar.incidents.lives import SECOND, ContainerRun
+from sidecar.incidents.store import IncidentStore
 from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, Severity, identity
 
-_TOO_SHORT_NS = SECOND  # even under cgroup v1 the engine can miss what happens in a life this short
-_PROMPT_NS = SECOND // 2  # from a kill to the end that it brings, on a machine that is not out of breath
+_TOO_SHORT_NS = SECOND_NS  # even under cgroup v1 the engine can miss what happens in a life this short
+_PROMPT_NS = SECOND_NS // 2  # from a kill to the end that it brings, on a machine that is not out of breath
 
 _ALL_PLACED = "OOM kills that could not be placed at first: all are placed now"
 
@@ -125,11 +125,11 @@ class UnattributedKills:
                 id=identity(IncidentKind.UNATTRIBUTED_OOM_KILL, "", where, entry.until_ns),
                 kind=IncidentKind.UNATTRIBUTED_OOM_KILL,
                 severity=Severity.WARN,
-                at=moment(entry.since_ns),
-                until=moment(entry.until_ns),
+                at=from_nanos(entry.since_ns),
+                until=from_nanos(entry.until_ns),
                 text=phrases.unplaced(kills, where, blind=blind),
                 count=kills,
-                evidence=(EvidenceItem("host_counter", text, moment(entry.until_ns)),),
+                evidence=(EvidenceItem("host_counter", text, from_nanos(entry.until_ns)),),
             )
         )
 

@@ -1,4 +1,4 @@
-"""Signals that end a run as Ctrl-C does: a cancelled CI job's SIGTERM, a closed terminal's SIGHUP."""
+"""This process: what it costs, and the signals that end a run as Ctrl-C does."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import FrameType
+import os
+import resource
+from pathlib import Path
 
 CTRL_C = "Ctrl-C"
 HANGUP = "SIGHUP (the terminal was closed)"
@@ -35,3 +38,17 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
     for each in _NAMES:
         signal.signal(each, signal.SIG_IGN)
     raise Signalled(_NAMES[signal.Signals(number)])
+
+
+_STATM = Path("/proc/self/statm")
+
+
+def cpu_seconds() -> float:
+    """Processor time so far, that of the processes that sent alerts included."""
+    used = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
+def memory_bytes() -> int:
+    """Resident memory now."""
+    return int(_STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -8,8 +8,16 @@ from datetime import timedelta
 import pytest
 
 from sidecar.model.incident import FINAL, IncidentKind, Severity
-from sidecar.notify.message import MOST_LINES, Message, Tone
-from sidecar.notify.pager import GAP_SECONDS, GATHER_SECONDS, MOST_KNOWN, MOST_PENDING, AlertPolicy
+from sidecar.notify.policy import (
+    GAP_SECONDS,
+    GATHER_SECONDS,
+    MOST_KNOWN,
+    MOST_LINES,
+    MOST_PENDING,
+    AlertPolicy,
+    Message,
+    Tone,
+)
 from tests.unit.notify.alerts import incident, later
 
 COOLDOWN = 300.0

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sidecar.common.times import format_time
-from sidecar.incidents.conditions.sign import of_project, running_id
+from sidecar.incidents.condition_rules import of_project, running_id
 from sidecar.incidents.warnings import WORKER
 from sidecar.model.incident import FINAL, ExitReason, Incident, IncidentKind, Severity, identity
-from sidecar.model.naming import users_and_workers
+from sidecar.model.incident_kinds import users_and_workers
 from sidecar.model.snapshot import Container, Locust, Snapshot, Worker
 
 MASTER = "locust-master"

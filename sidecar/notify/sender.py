@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 
-from sidecar.notify.message import Message
+from sidecar.notify.policy import Message
 
 _ROOT = Path(__file__).resolve().parents[2]
 _SECRETS = ("ALERT_URLS", "LOCUST_WEB_PASSWORD")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from sidecar.incidents.lives import SECOND, ContainerRun
+from sidecar.common.times import from_nanos
+from sidecar.incidents.container_history import ContainerRun
 from sidecar.model.incident import FINAL, PROVISIONAL, EvidenceItem, Incident, IncidentKind, Severity, identity
 
 Enrich = Callable[[Incident], Incident]
@@ -59,14 +60,14 @@ class IncidentStore:
             id=identity(kind, life.container_id, life.key, at_ns),
             kind=kind,
             severity=severity,
-            at=moment(at_ns),
+            at=from_nanos(at_ns),
             text="",
-            until=moment(at_ns),
+            until=from_nanos(at_ns),
             project=owner.project,
             service=owner.service,
             container=owner.name,
             container_id=life.container_id,
-            container_started_at=None if life.started_ns is None else moment(life.started_ns),
+            container_started_at=None if life.started_ns is None else from_nanos(life.started_ns),
             memory_limit_bytes=life.memory_limit_bytes,
             helper=owner.helper,
             **further,
@@ -117,14 +118,3 @@ class IncidentStore:
         self._open[incident.id] = incident
         self._changed[incident.id] = incident
         return incident
-
-
-def moment(ns: int) -> datetime:
-    """Turn nanoseconds since 1970 into a time."""
-    return datetime.fromtimestamp(ns // SECOND, UTC).replace(microsecond=ns % SECOND // 1000)
-
-
-def nanoseconds(at: datetime) -> int:
-    """Turn a time into nanoseconds since 1970."""
-    whole = int(at.replace(microsecond=0).timestamp())
-    return whole * SECOND + at.microsecond * 1000

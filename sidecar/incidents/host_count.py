@@ -12,14 +12,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sidecar.incidents.lives import SECOND
+from sidecar.common.times import SECOND_NS
 
-SETTLE_NS = 5 * SECOND // 2  # by then a victim's end has been told of, if the engine is not out of breath
-_EARLY_NS = SECOND // 2  # an event may be stamped a little before the reading that shows what it tells of
-DEATH_TAKES_NS = 6 * SECOND  # from the kill to the engine's word of the exit, on a machine that is out of breath
-_SKEW_NS = 2 * SECOND  # how far apart two readings can be of which one saw a kill early and one late
+SETTLE_NS = 5 * SECOND_NS // 2  # by then a victim's end has been told of, if the engine is not out of breath
+_EARLY_NS = SECOND_NS // 2  # an event may be stamped a little before the reading that shows what it tells of
+DEATH_TAKES_NS = 6 * SECOND_NS  # from the kill to the engine's word of the exit, on a machine that is out of breath
+_SKEW_NS = 2 * SECOND_NS  # how far apart two readings can be of which one saw a kill early and one late
 _MOST_GONE = 500  # cgroups that are gone, or that a reading missed
-_TOLD_KEPT_NS = 60 * SECOND  # an entry already told as unplaced can still be claimed by a late event
+_TOLD_KEPT_NS = 60 * SECOND_NS  # an entry already told as unplaced can still be claimed by a late event
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Opens, revises and closes the incidents of conditions."""
+"""Conditions that last: from Snapshots to incidents that open and close, with hysteresis. Pure but for its memory."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sidecar.common.times import format_time
-from sidecar.incidents.conditions import containers, loops
-from sidecar.incidents.conditions.failures import FailureWindow
-from sidecar.incidents.conditions.sign import ConditionReading, running_id
-from sidecar.incidents.conditions.workers import Workers
+from sidecar.incidents.condition_rules import (
+    ConditionReading,
+    FailureWindow,
+    container_conditions,
+    restart_loops,
+    running_id,
+)
+from sidecar.incidents.workers import Workers
 from sidecar.model.incident import FINAL, Incident, IncidentKind, identity
 from sidecar.model.snapshot import Snapshot
 
@@ -73,9 +77,9 @@ class Conditions:
 
         """
         full = ids or {}
-        signs = list(loops.signs(snapshot.at, recent))
+        signs = list(restart_loops(snapshot.at, recent))
         if not snapshot.stale:
-            signs += containers.signs(snapshot)
+            signs += container_conditions(snapshot)
         failures = self._failures.sign(snapshot)
         if failures is not None:
             signs.append(failures)

@@ -1,8 +1,8 @@
-"""What the ledger keeps and gives back: figures of containers, figures of the run, and the questions put to it."""
+"""What the ledger keeps and gives back: figures of containers and runs, log lines, and the questions put to it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sidecar.model.incident import IncidentKind, MemorySample
@@ -195,3 +195,42 @@ def _sample(container: Container, project: str) -> Sample | None:
         restarts=container.restarts,
         oom_kills=container.oom_kills,
     )
+
+
+STDOUT, STDERR = 1, 2
+"""The engine's numbers of a container's two streams; a container with a tty has the first only."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLine:
+    """One line of a container's log, cleaned for display. `ns` is the engine's own time stamp, since 1970.
+
+    `stream` is STDOUT or STDERR, or 0 for a line of the sidecar's own about what it left out.
+    """
+
+    ns: int
+    container_id: str
+    text: str
+    name: str = ""
+    project: str | None = None
+    service: str | None = None
+    stream: int = STDOUT
+
+
+@dataclass(frozen=True, slots=True)
+class LogPosition:
+    """How far one stream has been read: the time stamp of its last line, and how many lines bear that stamp."""
+
+    ns: int
+    lines: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LogCursor:
+    """How far a container's log has been read, by stream (written as text: it is the key of a JSON object).
+
+    One mark for both would lose lines: the engine stamps a line when it reads it and writes it down a moment later,
+    so that a line of one stream can stand behind a younger one of the other.
+    """
+
+    marks: dict[str, LogPosition] = field(default_factory=dict)

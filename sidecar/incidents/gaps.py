@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sidecar.incidents.desk import IncidentStore, moment, nanoseconds
-from sidecar.incidents.lives import SECOND
+from sidecar.common.times import SECOND_NS, from_nanos, nanos
+from sidecar.incidents.store import IncidentStore
 from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, Severity, identity
 from sidecar.model.snapshot import Blind
 
@@ -47,7 +47,7 @@ class ObservationGaps:
                 source = next((e.text for e in incident.evidence if e.what == "span"), EVENTS)
                 if source not in _SUBJECTS:
                     continue  # another node's silence: whoever gathers the nodes' word ends it
-                self._spans.append(ObservationGap(source, nanoseconds(incident.at), None, incident.id))
+                self._spans.append(ObservationGap(source, nanos(incident.at), None, incident.id))
 
     def lost(self, source: str, at_ns: int, why: str) -> None:
         """A source has stopped speaking."""
@@ -57,9 +57,9 @@ class ObservationGaps:
             id=identity(IncidentKind.BLIND, "", source, at_ns),
             kind=IncidentKind.BLIND,
             severity=Severity.WARN,
-            at=moment(at_ns),
+            at=from_nanos(at_ns),
             text=f"{_SUBJECTS[source]} from {_clock(at_ns)} UTC on: {why}",
-            evidence=(EvidenceItem("span", source, moment(at_ns), (why,)),),
+            evidence=(EvidenceItem("span", source, from_nanos(at_ns), (why,)),),
         )
         self._desk.put(incident)
         self._spans.append(ObservationGap(source, at_ns, None, incident.id))
@@ -80,7 +80,7 @@ class ObservationGaps:
     def covers(self, since_ns: int, until_ns: int) -> bool:
         """Tell whether any span, ended or not, touches this time."""
         return any(
-            span.since_ns - SECOND <= until_ns and (span.until_ns is None or span.until_ns + SECOND >= since_ns)
+            span.since_ns - SECOND_NS <= until_ns and (span.until_ns is None or span.until_ns + SECOND_NS >= since_ns)
             for span in self._spans
         )
 
@@ -101,7 +101,9 @@ class ObservationGaps:
             if span.until_ns is not None and not span.settled and now_ns - span.until_ns >= settle_ns:
                 span.settled = True
                 self._desk.finalise(span.incident)
-        self._spans = [span for span in self._spans if span.until_ns is None or now_ns - span.until_ns < 600 * SECOND]
+        self._spans = [
+            span for span in self._spans if span.until_ns is None or now_ns - span.until_ns < 600 * SECOND_NS
+        ]
 
     def shown(self) -> tuple[Blind, ...]:
         """The spans of the last ten minutes, for views."""
@@ -110,17 +112,17 @@ class ObservationGaps:
     def _shown(self, span: ObservationGap) -> Blind:
         incident = self._desk.get(span.incident)
         text = incident.text if incident else _SUBJECTS[span.source]
-        until = None if span.until_ns is None else moment(span.until_ns)
-        return Blind(moment(span.since_ns), until, span.source, span.covered and not span.unplaced, text)
+        until = None if span.until_ns is None else from_nanos(span.until_ns)
+        return Blind(from_nanos(span.since_ns), until, span.source, span.covered and not span.unplaced, text)
 
     def _tell(self, span: ObservationGap) -> None:
         if span.until_ns is None:
             return
-        length = (span.until_ns - span.since_ns) / SECOND
+        length = (span.until_ns - span.since_ns) / SECOND_NS
         when = f"from {_clock(span.since_ns)} to {_clock(span.until_ns)} UTC ({length:.1f} s)"
         self._desk.revise(
             span.incident,
-            until=moment(span.until_ns),
+            until=from_nanos(span.until_ns),
             severity=Severity.INFO if _is_harmless(span) else Severity.WARN,
             text=f"{_SUBJECTS[span.source]} {when}: {_made_up_for(span)}",
         )
@@ -142,7 +144,7 @@ def _made_up_for(span: ObservationGap) -> str:
 
 
 def _clock(ns: int) -> str:
-    return f"{moment(ns):%H:%M:%S}"
+    return f"{from_nanos(ns):%H:%M:%S}"
 
 
 def blind_seconds(incidents: Iterable[Incident], now: datetime) -> float:
