@@ -15,7 +15,7 @@ from sidecar.common.text import clean
 from sidecar.common.times import format_time, parse_time
 from sidecar.model import document
 from sidecar.model.incident import NOTE_WANTED, EvidenceItem, Incident, note_line
-from sidecar.model.incident_kinds import KIND_NAMES, told
+from sidecar.model.incident_kinds import KINDS, text_for_project
 from sidecar.settings import command_line, makeflags
 from sidecar.stack import deployment, workspace
 
@@ -101,7 +101,7 @@ def _print_one(reader: SidecarReader, wanted: _IncidentsCall, project: str) -> N
 def line(incident: Incident, project: str) -> str:
     """Tell one incident in one line, as the stack of a project sees it."""
     goes_on = "" if incident.until else " (goes on)"
-    what = f"{KIND_NAMES[incident.kind]}  {clean(told(incident, project))}{goes_on}"
+    what = f"{KINDS[incident.kind].label}  {clean(text_for_project(incident, project))}{goes_on}"
     return f"{_local(incident.at)}  {incident.id}  {incident.severity:<5}  {what}"
 
 

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from sidecar.common.times import format_time
 from sidecar.model.cluster import UNKNOWN, NodeReport, Others
 from sidecar.model.incident import FINAL, EvidenceItem, Incident, IncidentKind, Severity, identity
+from sidecar.model.incident_kinds import KINDS
 from sidecar.model.snapshot import Blind, Container, Node
 
 SILENT_SECONDS = 5.0
@@ -124,7 +125,7 @@ def fell_silent(peer: Peer, project: str) -> Incident:
     return Incident(
         id=identity(IncidentKind.BLIND, "", f"node {peer.node}", format_time(since)),
         kind=IncidentKind.BLIND,
-        severity=Severity.WARN,
+        severity=KINDS[IncidentKind.BLIND].severity,
         at=since,
         project=project,
         text=f"nothing was heard of {peer.node} from {since:%H:%M:%S} UTC on: {peer.error or 'no answer'}",
@@ -172,7 +173,7 @@ def ledger_lost(node: str, at: datetime, project: str) -> Incident:
     return Incident(
         id=identity(IncidentKind.BLIND, "", f"ledger {node}", format_time(at)),
         kind=IncidentKind.BLIND,
-        severity=Severity.WARN,
+        severity=KINDS[IncidentKind.BLIND].severity,
         at=at,
         until=at,
         state=FINAL,

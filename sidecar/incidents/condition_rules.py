@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sidecar.model.incident import ExitReason, Incident, IncidentKind, Severity
+from sidecar.model.incident import ExitReason, Incident, IncidentKind
+from sidecar.model.incident_kinds import without_project
 from sidecar.model.snapshot import Container, Locust, Snapshot
 
 MEBIBYTE = 1 << 20
@@ -35,7 +36,6 @@ class ConditionReading:
     """
 
     kind: IncidentKind
-    severity: Severity
     subject: Subject
     bad: bool
     good: bool
@@ -59,11 +59,6 @@ def subject_of(container: Container, snapshot: Snapshot) -> Subject:
         started_at=container.started_at,
         memory_limit_bytes=container.memory_limit_bytes,
     )
-
-
-def of_project(name: str, project: str | None) -> str:
-    """Shorten a container's name as people do: without its project."""
-    return name.removeprefix(f"{project}-") if project else name
 
 
 def running_id(snapshot: Snapshot) -> str | None:
@@ -95,7 +90,6 @@ def _throttled(container: Container, subject: Subject) -> ConditionReading:
     percent = container.throttled_percent or 0.0
     return ConditionReading(
         IncidentKind.THROTTLED,
-        Severity.WARN,
         subject,
         bad=percent >= THROTTLED_PERCENT,
         good=percent < NO_LONGER_THROTTLED_PERCENT,
@@ -110,7 +104,6 @@ def _memory_high(container: Container, subject: Subject) -> ConditionReading:
     percent = (container.memory_percent or 0.0) if container.memory_limit_bytes else 0.0
     return ConditionReading(
         IncidentKind.MEMORY_HIGH,
-        Severity.WARN,
         subject,
         bad=percent >= MEMORY_HIGH_PERCENT,
         good=percent < NO_LONGER_HIGH_PERCENT,
@@ -123,7 +116,6 @@ def _forecast(container: Container, subject: Subject) -> ConditionReading:
     eta = container.oom_eta_seconds
     return ConditionReading(
         IncidentKind.FORECAST,
-        Severity.WARN,
         subject,
         bad=eta is not None and eta < FORECAST_SECONDS,
         good=eta is None or eta > FORECAST_OVER_SECONDS,
@@ -137,7 +129,6 @@ def _forecast(container: Container, subject: Subject) -> ConditionReading:
 def _unhealthy(container: Container, subject: Subject) -> ConditionReading:
     return ConditionReading(
         IncidentKind.UNHEALTHY,
-        Severity.ERROR,
         subject,
         bad=container.health == "unhealthy",
         good=container.health in {"healthy", None},
@@ -149,7 +140,7 @@ _RULES: tuple[Rule, ...] = (_throttled, _memory_high, _forecast, _unhealthy)
 
 
 def _name(subject: Subject) -> str:
-    return of_project(subject.container or "a container", subject.project)
+    return without_project(subject.container, subject.project)
 
 
 def _used(container: Container) -> str:
@@ -182,7 +173,6 @@ class FailureWindow:
         ratio = failures / requests if requests else 0.0
         return ConditionReading(
             IncidentKind.FAILURE_RATIO,
-            Severity.WARN,
             Subject(project=snapshot.project),
             bad=requests > 0 and ratio >= self._threshold and failures > 0,
             good=found is not None and (not requests or ratio < self._threshold / 2),
@@ -232,11 +222,10 @@ def restart_loops(at: datetime, incidents: Iterable[Incident]) -> Iterator[Condi
 
 def _restart_loop(restarts: list[Incident]) -> ConditionReading:
     latest, times = restarts[-1], sum(restart.count for restart in restarts)
-    name = of_project(latest.container or "a container", latest.project)
+    name = without_project(latest.container, latest.project)
     why = f", the last time: {latest.reason}" if latest.reason else ""
     return ConditionReading(
         IncidentKind.RESTART_LOOP,
-        Severity.ERROR,
         Subject(latest.project, latest.service, latest.container, latest.container_id),
         bad=times >= LOOP_RESTARTS,
         good=times < LOOP_RESTARTS,

@@ -16,20 +16,12 @@ from sidecar.incidents.condition_rules import (
 )
 from sidecar.incidents.workers import Workers
 from sidecar.model.incident import FINAL, Incident, IncidentKind, identity
+from sidecar.model.incident_kinds import KINDS
 from sidecar.model.snapshot import Snapshot
 
 FAIL_THRESHOLD = 0.05
-LASTING = frozenset(
-    {
-        IncidentKind.THROTTLED,
-        IncidentKind.MEMORY_HIGH,
-        IncidentKind.FORECAST,
-        IncidentKind.UNHEALTHY,
-        IncidentKind.FAILURE_RATIO,
-        IncidentKind.RESTART_LOOP,
-    }
-)
-_OF_ENGINE = LASTING - {IncidentKind.FAILURE_RATIO, IncidentKind.RESTART_LOOP}
+_CONDITIONS = frozenset(kind for kind, traits in KINDS.items() if traits.lasts) - {IncidentKind.BLIND}
+_OF_ENGINE = _CONDITIONS - {IncidentKind.FAILURE_RATIO, IncidentKind.RESTART_LOOP}
 
 Key = tuple[IncidentKind, str]
 
@@ -62,7 +54,7 @@ class Conditions:
         """Take up, after a restart of the sidecar, what the ledger holds: what still goes on, and whom it told of."""
         for incident in incidents:
             self._workers.restore(incident)
-            if incident.kind in LASTING and incident.until is None:
+            if incident.kind in _CONDITIONS and incident.until is None:
                 self._watches[_key(incident.kind, incident.container_id)] = _TrackedCondition(incident=incident)
 
     def apply(
@@ -151,7 +143,7 @@ def _open(watch: _TrackedCondition, sign: ConditionReading, snapshot: Snapshot) 
     watch.incident = Incident(
         id=identity(sign.kind, about.container_id or "", started, format_time(since)),
         kind=sign.kind,
-        severity=sign.severity,
+        severity=KINDS[sign.kind].severity,
         at=since,
         text=sign.text,
         project=about.project,

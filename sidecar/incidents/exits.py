@@ -103,7 +103,7 @@ class Exits:
         if before is None or before.died_ns is None or not self._desk.shown(life):
             return
         kind = IncidentKind.MASTER_RESTART if life.owner.service == MASTER else IncidentKind.RESTART
-        incident = self._desk.open_for(life, kind, at_ns, Severity.ERROR)
+        incident = self._desk.open_for(life, kind, at_ns)
         before.restart_incident = incident.id
         if before.exit_incident:
             self._desk.revise(before.exit_incident, until=from_nanos(at_ns))
@@ -152,7 +152,7 @@ class Exits:
     def _down(self, life: ContainerRun) -> None:
         if not self._desk.shown(life) or life.died_ns is None:
             return
-        incident = self._desk.open_for(life, IncidentKind.EXIT, life.died_ns, Severity.ERROR)
+        incident = self._desk.open_for(life, IncidentKind.EXIT, life.died_ns)
         life.exit_incident = incident.id
         self._tell(life)
 

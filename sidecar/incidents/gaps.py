@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from sidecar.common.times import SECOND_NS, from_nanos, nanos
 from sidecar.incidents.store import IncidentStore
 from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, Severity, identity
+from sidecar.model.incident_kinds import KINDS
 from sidecar.model.snapshot import Blind
 
 SIDECAR, EVENTS, KERNEL = "sidecar", "events", "kernel"
@@ -56,7 +57,7 @@ class ObservationGaps:
         incident = Incident(
             id=identity(IncidentKind.BLIND, "", source, at_ns),
             kind=IncidentKind.BLIND,
-            severity=Severity.WARN,
+            severity=KINDS[IncidentKind.BLIND].severity,
             at=from_nanos(at_ns),
             text=f"{_SUBJECTS[source]} from {_clock(at_ns)} UTC on: {why}",
             evidence=(EvidenceItem("span", source, from_nanos(at_ns), (why,)),),

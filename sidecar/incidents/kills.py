@@ -146,7 +146,7 @@ class Kills:
             return
         incident = self.recent(life, first_ns) or self.recent(life, at_ns)
         if incident is None or incident.state == FINAL:
-            incident = self._desk.open_for(life, IncidentKind.OOM_KILL, first_ns, Severity.ERROR, count=0)
+            incident = self._desk.open_for(life, IncidentKind.OOM_KILL, first_ns, count=0)
             life.incident, life.incident_before = incident.id, life.incident
         self._desk.revise(
             incident.id,

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from sidecar.model.incident import ExitReason, Incident
-from sidecar.model.incident_kinds import users_and_workers
+from sidecar.model.incident_kinds import users_and_workers, without_project
 
 _MEBIBYTE = 1024 * 1024
 _SIGKILL = 9
 
 
-def short_name(incident: Incident) -> str:
-    """Name a container as people do: without the project, where the name begins with it."""
-    name = incident.container or "a container"
-    return name.removeprefix(f"{incident.project}-") if incident.project else name
-
-
 def oom_kill(incident: Incident) -> str:
     """Say what an OOM kill was: who, how much memory, how many users went with which worker."""
-    name = short_name(incident)
+    name = _short_name(incident)
     if not incident.count:
         return f"{name}: an OOM kill was told of, but the kernel counted none"
     about = "about " if incident.estimated else ""
@@ -45,18 +39,18 @@ def _users(incident: Incident) -> str:
 def before_watching(incident: Incident) -> str:
     """Say what a container had been through when it was first looked at."""
     many = "1 OOM kill" if incident.count == 1 else f"{incident.count} OOM kills"
-    return f"{many} in {short_name(incident)} before the sidecar first saw it"
+    return f"{many} in {_short_name(incident)} before the sidecar first saw it"
 
 
 def ended(incident: Incident, reason: ExitReason | None, exit_code: int | None, signal: int | None) -> str:
     """Say why a container is down."""
-    return f"{short_name(incident)} {_ending(reason, exit_code, signal)}"
+    return f"{_short_name(incident)} {_ending(reason, exit_code, signal)}"
 
 
 def restarted(incident: Incident, reason: ExitReason | None, exit_code: int | None, signal: int | None) -> str:
     """Say that a container was started anew, and why it had ended."""
     many = f" {incident.count} times" if incident.count > 1 else ""
-    return f"{short_name(incident)} was restarted{many}: it {_ending(reason, exit_code, signal)}"
+    return f"{_short_name(incident)} was restarted{many}: it {_ending(reason, exit_code, signal)}"
 
 
 def unplaced(kills: int, where: str, *, blind: bool) -> str:
@@ -87,3 +81,7 @@ _ENDINGS = {
     ExitReason.UNSEEN: "ended while nobody could look",
     ExitReason.KILLED: "was killed by SIGKILL, sent by neither Docker nor the OOM killer",
 }
+
+
+def _short_name(incident: Incident) -> str:
+    return without_project(incident.container, incident.project)

@@ -10,6 +10,7 @@ from typing import Any
 from sidecar.common.times import from_nanos
 from sidecar.incidents.container_history import ContainerRun
 from sidecar.model.incident import FINAL, PROVISIONAL, EvidenceItem, Incident, IncidentKind, Severity, identity
+from sidecar.model.incident_kinds import KINDS
 
 Enrich = Callable[[Incident], Incident]
 
@@ -51,7 +52,7 @@ class IncidentStore:
         life: ContainerRun,
         kind: IncidentKind,
         at_ns: int,
-        severity: Severity,
+        severity: Severity | None = None,
         **further: Any,  # noqa: ANN401  fields of Incident
     ) -> Incident:
         """Open an incident of a container; the same start and the same first sign give the same incident."""
@@ -59,7 +60,7 @@ class IncidentStore:
         incident = Incident(
             id=identity(kind, life.container_id, life.key, at_ns),
             kind=kind,
-            severity=severity,
+            severity=severity or KINDS[kind].severity,
             at=from_nanos(at_ns),
             text="",
             until=from_nanos(at_ns),

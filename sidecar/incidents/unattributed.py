@@ -13,6 +13,7 @@ from sidecar.incidents.host_count import Claim, CountDifference, HostKillCount, 
 from sidecar.incidents.kills import Kills
 from sidecar.incidents.store import IncidentStore
 from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, Severity, identity
+from sidecar.model.incident_kinds import KINDS
 
 _TOO_SHORT_NS = SECOND_NS  # even under cgroup v1 the engine can miss what happens in a life this short
 _PROMPT_NS = SECOND_NS // 2  # from a kill to the end that it brings, on a machine that is not out of breath
@@ -124,7 +125,7 @@ class UnattributedKills:
             Incident(
                 id=identity(IncidentKind.UNATTRIBUTED_OOM_KILL, "", where, entry.until_ns),
                 kind=IncidentKind.UNATTRIBUTED_OOM_KILL,
-                severity=Severity.WARN,
+                severity=KINDS[IncidentKind.UNATTRIBUTED_OOM_KILL].severity,
                 at=from_nanos(entry.since_ns),
                 until=from_nanos(entry.until_ns),
                 text=phrases.unplaced(kills, where, blind=blind),

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sidecar.common.times import format_time
-from sidecar.incidents.condition_rules import of_project, running_id
+from sidecar.incidents.condition_rules import running_id
 from sidecar.incidents.warnings import WORKER
-from sidecar.model.incident import FINAL, ExitReason, Incident, IncidentKind, Severity, identity
-from sidecar.model.incident_kinds import users_and_workers
+from sidecar.model.incident import FINAL, ExitReason, Incident, IncidentKind, identity
+from sidecar.model.incident_kinds import KINDS, users_and_workers, without_project
 from sidecar.model.snapshot import Container, Locust, Snapshot, Worker
 
 MASTER = "locust-master"
@@ -143,7 +143,7 @@ def _told(
     return Incident(
         id=identity(kind, _id(container, full), "", worker.id + again),
         kind=kind,
-        severity=Severity.ERROR if lost else Severity.INFO,
+        severity=KINDS[kind].severity,
         at=at,
         text=_text(worker, snapshot, death, users, lost=lost),
         state=FINAL,
@@ -193,7 +193,7 @@ def _text(worker: Worker, snapshot: Snapshot, death: Incident | None, users: int
 
 def _home(worker: Worker, project: str) -> str:
     if worker.container:
-        return of_project(worker.container, project)
+        return without_project(worker.container, project)
     return "a remote worker" if worker.remote else "a worker in an unknown container"
 
 

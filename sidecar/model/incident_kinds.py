@@ -1,34 +1,79 @@
-"""What incidents and workers are called before people: the same words in every view, message and command. Pure.
+"""The kinds of incidents: one table of their names, severity and whether they last; and the words around them. Pure.
 
-Two places cannot import this and keep a copy: the page (static/js/incidents.js) and the tab in Locust's own web UI
-(locustfiles/locust_kit/incidents_tab.py). A test holds them to it.
+The page gets the table from the server. The tab in Locust's own web UI cannot import it and keeps a copy of the names
+(locustfiles/locust_kit/incidents_tab.py); a test holds it to this one.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from sidecar.model.incident import Incident, IncidentKind
+from sidecar.model.incident import Incident, IncidentKind, Severity
 
-KIND_NAMES: Mapping[IncidentKind, str] = {
-    IncidentKind.OOM_KILL: "OOM kill",
-    IncidentKind.RESTART: "restart",
-    IncidentKind.EXIT: "exit",
-    IncidentKind.UNHEALTHY: "unhealthy",
-    IncidentKind.WORKER_LOST: "worker lost",
-    IncidentKind.WORKER_LEFT: "worker left",
-    IncidentKind.MASTER_RESTART: "master restart",
-    IncidentKind.THROTTLED: "throttled",
-    IncidentKind.MEMORY_HIGH: "memory high",
-    IncidentKind.FORECAST: "OOM forecast",
-    IncidentKind.FAILURE_RATIO: "failures",
-    IncidentKind.RESTART_LOOP: "restart loop",
-    IncidentKind.UNATTRIBUTED_OOM_KILL: "unattributed OOM kill",
-    IncidentKind.BLIND: "blind",
+_ERROR, _WARN, _INFO = Severity.ERROR, Severity.WARN, Severity.INFO
+
+
+@dataclass(frozen=True, slots=True)
+class KindTraits:
+    """What holds of every incident of one kind.
+
+    Attributes:
+        label: its name in every view, message and command.
+        severity: how much it matters, unless more is known of the one incident.
+        headline: its name in the title of a message, for one and for several.
+        lasts: whether it goes on until it is over; the others are over when they have happened.
+        afterwards: its name as a consequence of another incident; "" where that is the label.
+        is_summed: whether one incident can stand for several in a headline: its `count` is added up.
+
+    """
+
+    label: str
+    severity: Severity
+    headline: tuple[str, str]
+    lasts: bool = False
+    afterwards: str = ""
+    is_summed: bool = False
+
+
+KINDS: Mapping[IncidentKind, KindTraits] = {
+    IncidentKind.OOM_KILL: KindTraits("OOM kill", _ERROR, ("OOM kill", "OOM kills"), is_summed=True),
+    IncidentKind.RESTART: KindTraits("restart", _ERROR, ("restart", "restarts"), afterwards="restarted"),
+    IncidentKind.EXIT: KindTraits("exit", _ERROR, ("container ended", "containers ended"), afterwards="exited"),
+    IncidentKind.UNHEALTHY: KindTraits(
+        "unhealthy", _ERROR, ("unhealthy container", "unhealthy containers"), lasts=True
+    ),
+    IncidentKind.WORKER_LOST: KindTraits("worker lost", _ERROR, ("worker lost", "workers lost")),
+    IncidentKind.WORKER_LEFT: KindTraits("worker left", _INFO, ("worker left", "workers left")),
+    IncidentKind.MASTER_RESTART: KindTraits(
+        "master restart", _ERROR, ("restart of the master", "restarts of the master")
+    ),
+    IncidentKind.THROTTLED: KindTraits("throttled", _WARN, ("throttled container", "throttled containers"), lasts=True),
+    IncidentKind.MEMORY_HIGH: KindTraits(
+        "memory high", _WARN, ("container near its memory limit", "containers near their memory limit"), lasts=True
+    ),
+    IncidentKind.FORECAST: KindTraits("OOM forecast", _WARN, ("OOM forecast", "OOM forecasts"), lasts=True),
+    IncidentKind.FAILURE_RATIO: KindTraits(
+        "failures",
+        _WARN,
+        ("too many failed requests", "times too many failed requests"),
+        lasts=True,
+        afterwards="requests failed",
+    ),
+    IncidentKind.RESTART_LOOP: KindTraits("restart loop", _ERROR, ("restart loop", "restart loops"), lasts=True),
+    IncidentKind.UNATTRIBUTED_OOM_KILL: KindTraits(
+        "unattributed OOM kill", _WARN, ("unattributed OOM kill", "unattributed OOM kills"), is_summed=True
+    ),
+    IncidentKind.BLIND: KindTraits("blind", _WARN, ("blind span", "blind spans"), lasts=True),
 }
 
 _WORKER_ID = 17  # the container's short id, "_", and enough of the rest to tell processes of one container apart
+
+
+def goes_on(incident: Incident) -> bool:
+    """Tell whether an incident is of a kind that lasts, and is not over."""
+    return incident.until is None and KINDS[incident.kind].lasts
 
 
 def short_worker(worker: str) -> str:
@@ -36,15 +81,21 @@ def short_worker(worker: str) -> str:
     return worker if len(worker) <= _WORKER_ID + 1 else f"{worker[:_WORKER_ID]}…"
 
 
-def told(incident: Incident, project: str, name: str | None = None) -> str:
-    """Return an incident's sentence as a view of a project says it.
+def without_project(container: str | None, project: str | None) -> str:
+    """Shorten a container's name as people do: without its project; "a container" where the name is not known."""
+    name = container or "a container"
+    return name.removeprefix(f"{project}-") if project else name
+
+
+def text_for_project(incident: Incident, project: str, name: str | None = None) -> str:
+    """Return an incident's sentence for a view of a project.
 
     The sentence names a container without its project. Of another project's container that would be half a name: it
     becomes `name`, or the container's own full one.
     """
     if incident.container is None or incident.project in {None, project}:
         return incident.text
-    short = incident.container.removeprefix(f"{incident.project}-")
+    short = without_project(incident.container, incident.project)
     return re.sub(rf"(?<![\w/-]){re.escape(short)}(?![\w-])", lambda _: name or incident.container or "", incident.text)
 
 

@@ -14,30 +14,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sidecar.model.incident import Incident, IncidentKind, Severity
-from sidecar.model.incident_kinds import KIND_NAMES
+from sidecar.model.incident_kinds import KINDS, goes_on
 
 MOST_LINES = 10
 _MOST_TEXT = 300
-
-_NAMES: dict[IncidentKind, tuple[str, str]] = {
-    IncidentKind.OOM_KILL: ("OOM kill", "OOM kills"),
-    IncidentKind.RESTART: ("restart", "restarts"),
-    IncidentKind.EXIT: ("container ended", "containers ended"),
-    IncidentKind.UNHEALTHY: ("unhealthy container", "unhealthy containers"),
-    IncidentKind.WORKER_LOST: ("worker lost", "workers lost"),
-    IncidentKind.WORKER_LEFT: ("worker left", "workers left"),
-    IncidentKind.MASTER_RESTART: ("restart of the master", "restarts of the master"),
-    IncidentKind.THROTTLED: ("throttled container", "throttled containers"),
-    IncidentKind.MEMORY_HIGH: ("container near its memory limit", "containers near their memory limit"),
-    IncidentKind.FORECAST: ("OOM forecast", "OOM forecasts"),
-    IncidentKind.FAILURE_RATIO: ("too many failed requests", "times too many failed requests"),
-    IncidentKind.RESTART_LOOP: ("restart loop", "restart loops"),
-    IncidentKind.UNATTRIBUTED_OOM_KILL: ("unattributed OOM kill", "unattributed OOM kills"),
-    IncidentKind.BLIND: ("blind span", "blind spans"),
-}
-_COUNTED = frozenset(
-    {IncidentKind.OOM_KILL, IncidentKind.UNATTRIBUTED_OOM_KILL}
-)  # one incident of them may stand for several
 
 
 class Tone(StrEnum):
@@ -78,7 +58,7 @@ def _headline(entries: Sequence[MessageLine]) -> str:
     begun = Counter[IncidentKind]()
     for entry in entries:
         if not entry.over:
-            begun[entry.incident.kind] += entry.incident.count if entry.incident.kind in _COUNTED else 1
+            begun[entry.incident.kind] += entry.incident.count if KINDS[entry.incident.kind].is_summed else 1
     over = Counter(entry.incident.kind for entry in entries if entry.over)
     if not over:
         return _named(begun)
@@ -86,7 +66,7 @@ def _headline(entries: Sequence[MessageLine]) -> str:
 
 
 def _named(counts: Counter[IncidentKind]) -> str:
-    return ", ".join(f"{count} {_NAMES[kind][count != 1]}" for kind, count in counts.most_common())
+    return ", ".join(f"{count} {KINDS[kind].headline[count != 1]}" for kind, count in counts.most_common())
 
 
 def _line(entry: MessageLine) -> str:
@@ -96,7 +76,7 @@ def _line(entry: MessageLine) -> str:
     if entry.over:
         ended = f"{incident.until:%H:%M:%S} UTC  " if incident.until else ""
         return f"{ended}over  {where}: {text}"
-    return f"{incident.at:%H:%M:%S} UTC  {KIND_NAMES[incident.kind]}  {where}: {text}"
+    return f"{incident.at:%H:%M:%S} UTC  {KINDS[incident.kind].label}  {where}: {text}"
 
 
 def _tone(entries: Sequence[MessageLine]) -> Tone:
@@ -112,19 +92,6 @@ GATHER_SECONDS = 5.0  # a kill is final about four after its last sign: its mess
 GAP_SECONDS = 10.0  # between two messages
 MOST_KNOWN = 5000
 MOST_PENDING = 1000  # incidents that wait for their message
-
-# What goes on until it is over. The others are over when they have happened.
-_LASTING = frozenset(
-    {
-        IncidentKind.MEMORY_HIGH,
-        IncidentKind.FORECAST,
-        IncidentKind.FAILURE_RATIO,
-        IncidentKind.RESTART_LOOP,
-        IncidentKind.THROTTLED,
-        IncidentKind.UNHEALTHY,
-        IncidentKind.BLIND,
-    }
-)
 
 _Key = tuple[IncidentKind, str, str]
 
@@ -161,7 +128,7 @@ class AlertPolicy:
     def restore(self, incidents: Iterable[Incident]) -> None:
         """Take incidents as told: an earlier sidecar has seen to them. The end of those that go on is still told."""
         for incident in incidents:
-            self._know(incident.id, open_=incident.kind in _LASTING and incident.until is None)
+            self._know(incident.id, open_=goes_on(incident))
 
     def take(self, incidents: Iterable[Incident], now: datetime) -> None:
         """Hear of incidents, new ones or new revisions of known ones, in the order in which they were recorded."""
@@ -221,8 +188,7 @@ class AlertPolicy:
     def _begun(self, now: datetime) -> Iterable[MessageLine]:
         """Tell of what waits, and begin the quiet of each kind and service in it."""
         for incident in self._waiting.values():
-            goes_on = incident.kind in _LASTING and incident.until is None
-            self._know(incident.id, open_=goes_on)
+            self._know(incident.id, open_=goes_on(incident))
             self._quiet.setdefault(_key(incident), _Quiet(now + self._cooldown))
             yield MessageLine(incident)
         self._waiting.clear()
@@ -231,7 +197,7 @@ class AlertPolicy:
         """Bring back what was held while its kind was kept quiet, without what has begun and ended meanwhile."""
         for key in [key for key, quiet in self._quiet.items() if quiet.until <= now]:
             for incident in self._quiet.pop(key).held.values():
-                if incident.kind not in _LASTING or incident.until is None:
+                if incident.until is None or not KINDS[incident.kind].lasts:
                     self._wait(self._waiting, incident, now)
 
     def _know(self, incident_id: str, *, open_: bool) -> None:

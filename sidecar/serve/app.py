@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
@@ -12,10 +13,11 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from sidecar.model.incident_kinds import KINDS
 from sidecar.report.runs.reports import Reports
 from sidecar.serve.answers import BAD_REQUEST, UNAVAILABLE, json_answer, problem
 from sidecar.serve.api import Api
@@ -29,6 +31,8 @@ from sidecar.serve.stream import Written, events
 from sidecar.views.metrics import CONTENT_TYPE
 
 STATIC = Path(__file__).parent / "static"
+
+_KINDS_PLACE = '<script id="incident-kinds" type="application/json">{}</script>'
 
 MOST_STREAMS = 64  # open at once; each page and each terminal has one
 
@@ -85,7 +89,13 @@ def make_app(  # noqa: PLR0913  each is one part of the sidecar, given by name
 
 
 async def _page(_: Request) -> Response:
-    return FileResponse(STATIC / "index.html", media_type="text/html")
+    return HTMLResponse(page_with_kinds((STATIC / "index.html").read_text(encoding="utf-8")))
+
+
+def page_with_kinds(html: str) -> str:
+    """Write the names of the kinds of incidents into the page, and which of them last: it keeps no copy of its own."""
+    kinds = {kind: {"label": traits.label, "lasts": traits.lasts} for kind, traits in KINDS.items()}
+    return html.replace(_KINDS_PLACE.format("{}"), _KINDS_PLACE.format(json.dumps(kinds, separators=(",", ":"))))
 
 
 class _Present:

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta, tzinfo
 
 from sidecar.common import units
 from sidecar.model.incident import PROVISIONAL, EvidenceItem, ExitReason, Incident, MemorySample
-from sidecar.model.incident_kinds import KIND_NAMES, told
+from sidecar.model.incident_kinds import KINDS, goes_on, text_for_project
 from sidecar.model.snapshot import Snapshot
 from sidecar.views.lines import DIM, TITLE, WARN, Line, TextSpan, line, wrapped
-from sidecar.views.stories import IncidentGroup, container_of, goes_on, stories
+from sidecar.views.stories import IncidentGroup, container_of, stories
 from sidecar.views.ticker import MARKS, STYLES, block
 
 _LABEL = 15
@@ -43,8 +43,8 @@ def story_of(incident_id: str | None, snapshot: Snapshot) -> IncidentGroup | Non
 def detail(incident: Incident, snapshot: Snapshot, *, width: int, zone: tzinfo | None, now: datetime) -> list[Line]:
     """Draw an incident: what it is, its facts, what it followed from and what followed, its evidence."""
     style = STYLES[incident.severity]
-    head = f"{MARKS[incident.severity]} {KIND_NAMES[incident.kind]}"
-    texts = wrapped(told(incident, snapshot.project), width, _MOST_ROWS)
+    head = f"{MARKS[incident.severity]} {KINDS[incident.kind].label}"
+    texts = wrapped(text_for_project(incident, snapshot.project), width, _MOST_ROWS)
     lines = [line(TextSpan(head, style), f"  {_when(incident, zone, now)}"), *(line(text) for text in texts), ()]
     for name, text in _facts(incident, snapshot, zone):
         lines += _labelled(name, text, width)

@@ -7,15 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sidecar.common import units
-from sidecar.model.incident import Incident, IncidentKind, Severity
-from sidecar.model.incident_kinds import KIND_NAMES, told, users_and_workers
+from sidecar.model.incident import Incident, Severity
+from sidecar.model.incident_kinds import KINDS, goes_on, text_for_project, users_and_workers
 from sidecar.model.snapshot import Snapshot
-
-_AFTERWARDS: Mapping[IncidentKind, str] = {
-    IncidentKind.RESTART: "restarted",
-    IncidentKind.EXIT: "exited",
-    IncidentKind.FAILURE_RATIO: "requests failed",
-}
 
 # How long after its last sign an incident stays in the ticker: an error as long as the Snapshot holds it.
 LIVES: Mapping[Severity, timedelta | None] = {
@@ -24,18 +18,6 @@ LIVES: Mapping[Severity, timedelta | None] = {
     Severity.INFO: timedelta(minutes=2),
 }
 _GRAVITY = {Severity.ERROR: 0, Severity.WARN: 1, Severity.INFO: 2}
-# These last: without an end they are going on. The others happen at a moment.
-_LASTING = frozenset(
-    {
-        IncidentKind.UNHEALTHY,
-        IncidentKind.THROTTLED,
-        IncidentKind.MEMORY_HIGH,
-        IncidentKind.FORECAST,
-        IncidentKind.FAILURE_RATIO,
-        IncidentKind.RESTART_LOOP,
-        IncidentKind.BLIND,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +41,6 @@ class IncidentGroup:
     def goes_on(self) -> bool:
         """Tell whether the condition that it tells of has not ended."""
         return goes_on(self.root)
-
-
-def goes_on(incident: Incident) -> bool:
-    """Tell whether an incident is a condition that lasts."""
-    return incident.until is None and incident.kind in _LASTING
 
 
 def stories(snapshot: Snapshot) -> list[IncidentGroup]:
@@ -148,11 +125,11 @@ def _loss(story: IncidentGroup) -> str:
 
 def _own(incident: Incident, snapshot: Snapshot) -> str:
     name = container_of(incident, snapshot)
-    text = told(incident, snapshot.project, name)
+    text = text_for_project(incident, snapshot.project, name)
     if incident.container and incident.container in text:
         text = text.replace(incident.container, name)
     parts = [text if not name or name in text else f"{name}: {text}"]
-    if incident.until is not None and incident.kind in _LASTING:
+    if incident.until is not None and KINDS[incident.kind].lasts:
         parts.append(f"for {units.duration((incident.until - incident.at).total_seconds())}")
     elif goes_on(incident):
         parts.append("goes on")
@@ -161,5 +138,5 @@ def _own(incident: Incident, snapshot: Snapshot) -> str:
 
 def _afterwards(story: IncidentGroup) -> str:
     """Say what followed, each thing once."""
-    words = [_AFTERWARDS.get(consequence.kind, KIND_NAMES[consequence.kind]) for consequence in story.consequences]
+    words = [KINDS[consequence.kind].afterwards or KINDS[consequence.kind].label for consequence in story.consequences]
     return ", ".join(dict.fromkeys(words))

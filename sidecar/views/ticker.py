@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 
 from sidecar.common import units
 from sidecar.model.incident import Severity
-from sidecar.model.incident_kinds import KIND_NAMES
+from sidecar.model.incident_kinds import KINDS
 from sidecar.model.snapshot import Snapshot
 from sidecar.views.lines import DIM, ERROR, OK, WARN, Line, TextSpan, join_fitting, line, shortened, wrapped
 from sidecar.views.stories import IncidentGroup, by_gravity, counted, sentence
@@ -23,7 +23,7 @@ def block(
     story: IncidentGroup, snapshot: Snapshot, width: int, zone: tzinfo | None, rows: int | None = None
 ) -> list[Line]:
     """Draw a story: mark, time, tag and sentence. An error is wrapped rather than cut."""
-    tag, style = KIND_NAMES[story.root.kind], STYLES[story.severity]
+    tag, style = KINDS[story.root.kind].label, STYLES[story.severity]
     most = rows or _MOST_ROWS[story.severity]
     texts = wrapped(f"{tag}  {sentence(story, snapshot)}", width - len(_INDENT), most)
     head = line(TextSpan(MARKS[story.severity], style), " ", TextSpan(units.clock(story.root.at, zone), DIM), " ")

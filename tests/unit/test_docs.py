@@ -17,7 +17,7 @@ from sidecar.cli.verbs import VERBS
 from sidecar.diagnose import judge
 from sidecar.diagnose.catalogue import causes
 from sidecar.model.incident import ExitReason, Incident, IncidentKind
-from sidecar.model.incident_kinds import KIND_NAMES
+from sidecar.model.incident_kinds import KINDS
 from sidecar.model.self_metrics import SelfMetrics
 from sidecar.model.snapshot import Locust, Snapshot
 from sidecar.monitor.board import Board
@@ -85,7 +85,7 @@ def test_every_kind_and_reason_is_described_and_no_other_is() -> None:
 
 @pytest.mark.parametrize("kind", IncidentKind)
 def test_a_kind_is_named_as_people_are_told(kind: IncidentKind) -> None:
-    name = KIND_NAMES[kind]
+    name = KINDS[kind].label
     told = f"`{kind}`" if name == kind else f"`{kind}`: {name}"
     assert f"\n| {told} |" in page("incidents.md")
 

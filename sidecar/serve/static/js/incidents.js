@@ -8,16 +8,9 @@ const SLACK = 200; // forgetting costs a sort: not at each one of a storm
 const GRAVITY = { error: 2, warn: 1, info: 0 };
 const SIGN = { error: "✗", warn: "!", info: "i" };
 const WORDS = { error: "error", warn: "warning", info: "information" };
-const LASTING = ["throttled", "memory_high", "forecast", "failure_ratio", "unhealthy", "restart_loop", "worker_lost", "blind"];
-
-const KINDS = {
-  oom_kill: "OOM kill", restart: "restart", exit: "exit", unhealthy: "unhealthy", worker_lost: "worker lost",
-  worker_left: "worker left", master_restart: "master restart", throttled: "throttled", memory_high: "memory high",
-  forecast: "OOM forecast", failure_ratio: "failures", restart_loop: "restart loop",
-  unattributed_oom_kill: "unattributed OOM kill", blind: "blind",
-};
-const kindName = (incident) => KINDS[incident.kind] || incident.kind.replaceAll("_", " ");
-const isOpen = (incident) => incident.until === null && LASTING.includes(incident.kind);
+const KINDS = JSON.parse(byId("incident-kinds").textContent);  // by the server, from its one table
+const kindName = (incident) => KINDS[incident.kind]?.label ?? incident.kind.replaceAll("_", " ");
+const isOpen = (incident) => incident.until === null && Boolean(KINDS[incident.kind]?.lasts);
 
 export class Incidents {
   // hooks: changed(), highlight(id | null), searchLog(container), announce(text), project()
