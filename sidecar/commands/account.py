@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sidecar.client.documents import IncidentList
 from sidecar.client.reader import MonitorError, SidecarReader
 from sidecar.common.times import format_time
-from sidecar.locust_api.control import WebError
+from sidecar.locust_api.connection import MasterError
 from sidecar.model import document
 from sidecar.model.incident import FINAL
 from sidecar.report.verdict import verdict
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sidecar.commands.outcome import FinishedRun
-    from sidecar.locust_api.control import Web
+    from sidecar.locust_api.client import LocustApi
     from sidecar.settings import Settings
 
 _UNSEEN = "the sidecar was not there to see OOM kills and restarts"
@@ -59,11 +59,11 @@ def _settled(reader: SidecarReader, since: datetime, sleep: Callable[[float], No
     return found
 
 
-def by_generator(web: Web) -> str:
+def by_generator(web: LocustApi) -> str:
     """How many requests failed for the load machine's own limits; "" for none, or without the plugin."""
     try:
         status = web.status() or {}
-    except (WebError, ValueError):
+    except (MasterError, ValueError):
         return ""
     count = int(((status.get("failures") or {}).get("classes") or {}).get("generator") or 0)
     groups = (status.get("failures") or {}).get("groups") or []

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from sidecar.commands.plan import RUNNING
 from sidecar.common import process
-from sidecar.locust_api.control import Web, WebDownError, WebError
+from sidecar.locust_api.client import LocustApi
+from sidecar.locust_api.connection import MasterDownError, MasterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -146,7 +147,7 @@ class Interrupted(Exception):  # noqa: N818  not an error: a person pressed Ctrl
 
 
 def follow(
-    web: Web, limits: FollowLimits, clock: Clock, show: Callable[[RunObserved, float], None], seen: RunObserved
+    web: LocustApi, limits: FollowLimits, clock: Clock, show: Callable[[RunObserved, float], None], seen: RunObserved
 ) -> RunObserved:
     """Look once a second until the run is over, going on from what was `seen` before it.
 
@@ -163,8 +164,8 @@ def follow(
                 seen = observe(seen, figures)
                 last_answer = now
                 seen = _too_short_to_see(seen, figures, now - began, limits)
-            except WebError as error:
-                seen = _unanswered(seen, now - last_answer, down=isinstance(error, WebDownError))
+            except MasterError as error:
+                seen = _unanswered(seen, now - last_answer, down=isinstance(error, MasterDownError))
             seen = _overdue(seen, now - began, limits, web)
             show(seen, now - began)
             if not seen.ended:
@@ -189,7 +190,7 @@ def _too_short_to_see(
     return replace(seen, started=True, ended=run_state(figures) == "stopped", figures=figures)
 
 
-def _overdue(seen: RunObserved, seconds: float, limits: FollowLimits, web: Web) -> RunObserved:
+def _overdue(seen: RunObserved, seconds: float, limits: FollowLimits, web: LocustApi) -> RunObserved:
     """End what does not end by itself: a run that never showed, and one that its own timer forgot."""
     if seen.ended:
         return seen
@@ -201,21 +202,21 @@ def _overdue(seen: RunObserved, seconds: float, limits: FollowLimits, web: Web) 
     return seen
 
 
-def stop_quietly(web: Web) -> None:
+def stop_quietly(web: LocustApi) -> None:
     """Ask the master to stop; when it cannot, the figures will tell."""
     try:
         web.stop()
-    except WebError:
+    except MasterError:
         return
 
 
-def settle(web: Web, seen: RunObserved, clock: Clock, seconds: float) -> RunObserved:
+def settle(web: LocustApi, seen: RunObserved, clock: Clock, seconds: float) -> RunObserved:
     """After a stop: look on until the master says that the run is over, at most `seconds`."""
     end = clock.now() + seconds
     while not seen.ended and clock.now() < end:
         try:
             seen = observe(seen, web.stats())
-        except WebError:
+        except MasterError:
             return replace(seen, master_lost=seen.master_lost or "the master was lost during the run")
         if not seen.ended:
             clock.sleep(_EACH_SECONDS / 2)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from sidecar.commands import account, record, saving, summary
 from sidecar.common.errors import KitError
-from sidecar.locust_api.control import Web, WebError
+from sidecar.locust_api.client import LocustApi
+from sidecar.locust_api.connection import MasterError
 from sidecar.report.verdict import decision, thresholds
 from sidecar.report.verdict.decision import Facts, InvalidReason, Verdict
 from sidecar.report.verdict.judging import Criteria, judged_document
@@ -46,7 +47,7 @@ class FinishedRun:
 
 
 def report(
-    web: Web,
+    web: LocustApi,
     settings: Settings,
     done: FinishedRun,
     at_start: Mapping[str, Any],
@@ -81,7 +82,7 @@ def _of_disk(settings: Settings, done: FinishedRun, say: Console) -> dict[str, A
     return {} if found["state"] == "going" else found
 
 
-def _as_seen(web: Web, settings: Settings, done: FinishedRun, at_start: Mapping[str, Any]) -> dict[str, Any]:
+def _as_seen(web: LocustApi, settings: Settings, done: FinishedRun, at_start: Mapping[str, Any]) -> dict[str, Any]:
     """The report from what this command saw of the run."""
     seen = done.seen
     checked = _checked(web, done)
@@ -103,7 +104,7 @@ def _as_seen(web: Web, settings: Settings, done: FinishedRun, at_start: Mapping[
     }
 
 
-def _reasons(web: Web, settings: Settings, done: FinishedRun) -> Iterator[InvalidReason]:
+def _reasons(web: LocustApi, settings: Settings, done: FinishedRun) -> Iterator[InvalidReason]:
     """What broke, as far as this command saw it, the gravest first."""
     seen = done.seen
     yield from account.by_incidents(settings, done.started_at)
@@ -120,23 +121,23 @@ def _reasons(web: Web, settings: Settings, done: FinishedRun) -> Iterator[Invali
     yield from (InvalidReason(kind, text) for kind, text in told.items() if text)
 
 
-def _checked(web: Web, done: FinishedRun) -> tuple[Judged, ...]:
+def _checked(web: LocustApi, done: FinishedRun) -> tuple[Judged, ...]:
     """What came of each threshold."""
     if not done.thresholds:
         return ()
     rows = thresholds.rows_of(summary.endpoints(done.seen.figures))
     try:
         times = {} if done.seen.master_lost else web.json("/locust-kit/performance.json")
-    except (WebError, ValueError):
+    except (MasterError, ValueError):
         times = {}
     return thresholds.judge(done.thresholds, rows, thresholds.spreads_of(times))
 
 
-def _exception(web: Web) -> str:
+def _exception(web: LocustApi) -> str:
     """The most frequent of what users' code raised in this run, in one line; "" when the master knows of none."""
     try:
         found = web.json("/exceptions").get("exceptions") or []
-    except (WebError, ValueError):
+    except (MasterError, ValueError):
         return ""
     most: dict[str, Any] = max(found, key=lambda one: int(one.get("count") or 0), default={})
     # The message alone: Locust leaves the exception's type out. An `assert` has none; its line of code says more.

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from sidecar.commands import up
 from sidecar.common.errors import StackError
 from sidecar.engine.host_client import HostEngine, ListedContainer, connect
-from sidecar.locust_api.control import Web, WebError
+from sidecar.locust_api.client import LocustApi
+from sidecar.locust_api.connection import MasterError
 from sidecar.stack import locustfile, registered, state, workspace
 from sidecar.stack.registered import Clock
 
@@ -58,7 +59,7 @@ def reload(settings: Settings, environ: Mapping[str, str], say: Console) -> None
 
 def _ready_to(
     settings: Settings, environ: Mapping[str, str], say: Console, verb: str
-) -> tuple[HostEngine, Web, tuple[ListedContainer, ...]]:
+) -> tuple[HostEngine, LocustApi, tuple[ListedContainer, ...]]:
     """Everything that can be refused before a process is touched: a new process loads what is on disk now."""
     locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
     engine = connect(environ)
@@ -69,12 +70,12 @@ def _ready_to(
     return engine, web, containers
 
 
-def _refuse_during_run(web: Web, settings: Settings, verb: str) -> None:
+def _refuse_during_run(web: LocustApi, settings: Settings, verb: str) -> None:
     if settings.yes:
         return
     try:
         run_state = web.stats().get("state")
-    except WebError:
+    except MasterError:
         return  # a master that does not answer has no run that could be lost
     if run_state in _RUNNING:
         raise StackError(f"a run is going, and {verb} would end it", fix=f"wait for it, or make {verb} YES=1")
@@ -105,7 +106,9 @@ def _restart_all(
             done.result()
 
 
-def _wait(web: Web, engine: HostEngine, settings: Settings, restarted: Sequence[ListedContainer], say: Console) -> None:
+def _wait(
+    web: LocustApi, engine: HostEngine, settings: Settings, restarted: Sequence[ListedContainer], say: Console
+) -> None:
     workers = sum(1 for listed_container in restarted if listed_container.service == "locust-worker")
     each = workspace.expected_workers(settings) // settings.workers
     with say.step("workers", "waiting for the workers to register at the master") as step:
@@ -114,7 +117,7 @@ def _wait(web: Web, engine: HostEngine, settings: Settings, restarted: Sequence[
         )
 
 
-def _all_fresh(web: Web, workers: int) -> str:
+def _all_fresh(web: LocustApi, workers: int) -> str:
     """Wait until master and workers say that what they loaded is what is on disk.
 
     Raises:

@@ -18,7 +18,8 @@ from sidecar.commands.outcome import FinishedRun
 from sidecar.commands.progress import Progress
 from sidecar.common import process
 from sidecar.common.errors import StackError
-from sidecar.locust_api.control import Web, WebError
+from sidecar.locust_api.client import LocustApi
+from sidecar.locust_api.connection import MasterError
 from sidecar.stack import deployment, limits, workspace
 from sidecar.stack.registered import Clock
 
@@ -69,27 +70,27 @@ def run(settings: Settings, environ: Mapping[str, str], say: Console) -> int:
     return outcome.report(web, settings, replace(done, thresholds=asked), figures, environ, say)
 
 
-def _figures(web: Web, settings: Settings) -> dict[str, Any]:
+def _figures(web: LocustApi, settings: Settings) -> dict[str, Any]:
     try:
         return web.stats()
-    except WebError as error:
+    except MasterError as error:
         raise StackError(
             f"the stack {settings.project!r} cannot run: {error.what}", where=error.where, fix="make up"
         ) from None
 
 
-def _ask(web: Web, settings: Settings) -> MasterInfo:
+def _ask(web: LocustApi, settings: Settings) -> MasterInfo:
     return plan.master(web.status(), web.page_settings(), workspace.loaded_hosts(settings))
 
 
-def _at_this_moment(web: Web, figures: Mapping[str, Any]) -> tuple[str, int]:
+def _at_this_moment(web: LocustApi, figures: Mapping[str, Any]) -> tuple[str, int]:
     """The master's state and its count of workers; its figures may be two seconds old, and older than the workers."""
     live = web.status() or {}
     state = follow.run_state({**figures, "state": live.get("state") or figures.get("state")})
     return state, web.worker_count()
 
 
-def _change_filters(web: Web, settings: Settings, environ: Mapping[str, str], say: Console) -> bool:
+def _change_filters(web: LocustApi, settings: Settings, environ: Mapping[str, str], say: Console) -> bool:
     """Recreate master and workers when TAGS, EXCLUDE_TAGS or CLASSES are others than they were started with."""
     picker = bool(web.page_settings().get("show_userclass_picker"))
     names = plan.filters_to_change(settings, web.status(), class_picker=picker)
@@ -101,7 +102,7 @@ def _change_filters(web: Web, settings: Settings, environ: Mapping[str, str], sa
     return bool(names)
 
 
-def _refuse_by_the_files(web: Web, settings: Settings) -> None:
+def _refuse_by_the_files(web: LocustApi, settings: Settings) -> None:
     """Refuse what the files cannot carry before anything is recreated; files that have changed since, `up` reads.
 
     The master cannot say: it may have been started with some of the classes only.
@@ -121,7 +122,7 @@ def _say_if_stale(about: MasterInfo, say: Console) -> None:
 
 
 def _drive(
-    web: Web, settings: Settings, what: RunPlan, about: MasterInfo, figures: Mapping[str, Any], say: Console
+    web: LocustApi, settings: Settings, what: RunPlan, about: MasterInfo, figures: Mapping[str, Any], say: Console
 ) -> FinishedRun | None:
     """Start, follow, and stop on Ctrl-C; None when a followed run was left to go on."""
     started_at, began = datetime.now(UTC), time.monotonic()
@@ -153,7 +154,7 @@ def _drive(
     return FinishedRun(what, about, run_id, seen, started_at, seconds, early, plugin_run_id=fresh)
 
 
-def _start(web: Web, what: RunPlan) -> None:
+def _start(web: LocustApi, what: RunPlan) -> None:
     answer = web.swarm(what.form())
     if not answer.get("success"):
         raise StackError(f"Locust did not start the run: {answer.get('message') or 'no reason given'}")
@@ -181,7 +182,7 @@ def _only(settings: Settings) -> list[str]:
     ]
 
 
-def _stop(web: Web, by: str, say: Console) -> None:
+def _stop(web: LocustApi, by: str, say: Console) -> None:
     """Stop the run at the master: at once, unless a person waits to be told that it may take a while."""
     if by == process.CTRL_C:
         say.rewrite()
@@ -205,11 +206,11 @@ def _ended_early(what: RunPlan, seen: RunObserved, seconds: float, *, attached: 
     return f"stopped by somebody else after {seconds:.0f} s of {what.run_time} s"
 
 
-def _known_run_id(web: Web) -> str | None:
+def _known_run_id(web: LocustApi) -> str | None:
     """The plugin's id of its newest run; "" without a plugin, None when the plugin knows of no run at all."""
     try:
         status = web.status()
-    except WebError:
+    except MasterError:
         return ""
     if status is None:
         return ""

@@ -71,7 +71,7 @@ def up(settings: Settings, environ: Mapping[str, str], say: Console, *, quiet_en
     if prepared.built:
         engine.remove_replaced_images()
     if not quiet_end:
-        banner.show(settings, prepared.target.shown, str(web.where), time.monotonic() - began, environ, say)
+        banner.show(settings, prepared.target.shown, web.url, time.monotonic() - began, environ, say)
         for line in remote.lines(settings, mock=prepared.decided.mock):
             say.line(line)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from sidecar.common.text import clean
 from sidecar.common.times import docker_time
+from sidecar.locust_api.connection import ASKS_FOR_LOGIN, MasterAnswer, MasterGuardedError
 from sidecar.model.observation import MasterStats, MasterWorker, PluginRun, PluginStatus
 from sidecar.model.snapshot import EndpointStats, Failure, RunLabel, is_label_name
 
@@ -23,36 +24,45 @@ _LARGEST = 2.0**53
 _AGGREGATED = "Aggregated"
 
 
-class MasterError(Exception):
-    """The master gave no figures; the text says why, in one line."""
-
-
-def checked_json(status: int, headers: Mapping[str, str], body: bytes) -> Payload:
-    """Accept only a JSON object with status 200. Header names are in lower case.
+def json_object(answer: MasterAnswer, path: str, url: str) -> dict[str, Any]:
+    """Return the JSON object in an answer.
 
     Raises:
-        MasterError: anything else, told by its likely cause.
+        MasterGuardedError: a redirect, another status than 200, or no JSON object.
 
     """
-    if http.client.MULTIPLE_CHOICES <= status < http.client.BAD_REQUEST:
-        raise MasterError(f"the master redirects to {_text(headers.get('location', ''))[:80]!r}")
-    if status == http.client.NOT_FOUND:
-        raise MasterError("the master answers with status 404: is LOCUST_WEB_BASE_PATH in its own environment only?")
-    if status != http.client.OK:
-        raise MasterError(f"the master answers with status {status}")
-    if not body:
-        raise MasterError("the master's answer is empty")
-    content_type = headers.get("content-type", "")
-    if "json" not in content_type.lower():
-        start = clean(body[:60].decode("utf-8", "replace"))
-        raise MasterError(f"the master answers {_text(content_type) or 'an unnamed type'} instead of JSON: {start!r}")
+    content_type = answer.headers.get("content-type", "")
+    reason = _no_json_reason(answer, content_type)
+    if reason:
+        kind = content_type.partition(";")[0].strip().lower() or "text/plain"
+        guarded = answer.is_redirect or b"Locust auth exception" in answer.body
+        what = ASKS_FOR_LOGIN if guarded else f"{path} answered {answer.status} {kind}, not JSON"
+        raise MasterGuardedError(what, reason=reason, where=url)
     try:
-        value = json.loads(body)
+        value = json.loads(answer.body)
     except (ValueError, RecursionError) as error:
-        raise MasterError("the master's JSON is broken") from error
+        raise MasterGuardedError(
+            f"{path} answered broken JSON", reason="the master's JSON is broken", where=url
+        ) from error
     if not isinstance(value, dict):
-        raise MasterError("the master's JSON is no object")
+        raise MasterGuardedError(f"{path} answered no object", reason="the master's JSON is no object", where=url)
     return value
+
+
+def _no_json_reason(answer: MasterAnswer, content_type: str) -> str:
+    """Return why an answer holds no JSON, by its likely cause; empty when it claims to hold some."""
+    if answer.is_redirect:
+        return f"the master redirects to {_text(answer.headers.get('location', ''))[:80]!r}"
+    if answer.status == http.client.NOT_FOUND:
+        return "the master answers with status 404: is LOCUST_WEB_BASE_PATH in its own environment only?"
+    if answer.status != http.client.OK:
+        return f"the master answers with status {answer.status}"
+    if not answer.body:
+        return "the master's answer is empty"
+    if "json" not in content_type.lower():
+        start = clean(answer.body[:60].decode("utf-8", "replace"))
+        return f"the master answers {_text(content_type) or 'an unnamed type'} instead of JSON: {start!r}"
+    return ""
 
 
 def parse_stats(answer: Payload) -> MasterStats:

@@ -1,66 +1,174 @@
-"""The Locust master's web API, and the kit's plugin beside it, read with distrust.
+"""The client of a Locust master: its web API, and the kit's plugin beside it, for the host's commands and the monitor.
 
-A master behind a login redirects, one whose login is half configured answers 200 with a sentence, a foreign server may
-answer anything at all, and the names of the percentiles have moved once already: each of these ends in a reading
-without figures and a text that says why, never in an exception.
+A master behind a login redirects, one whose login is half configured answers 200 with a sentence, and a foreign server
+may answer anything at all. Each of these is a MasterError with a text that says why. `read` never raises.
 """
 
 from __future__ import annotations
 
+import http.client
+import json
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
-from sidecar.locust_api.answers import MasterError, Payload, checked_json, parse_plugin, parse_stats
-from sidecar.locust_api.web import Credentials, LocustWeb
+from sidecar.locust_api.answers import json_object, parse_plugin, parse_stats
+from sidecar.locust_api.connection import (
+    MOST_BYTES,
+    Credentials,
+    MasterAnswer,
+    MasterConnection,
+    MasterError,
+    MasterGuardedError,
+)
 from sidecar.model.observation import LocustReading, PluginStatus
 
 _ANONYMOUS = Credentials()
+_AUTH_ERROR = b"Locust auth exception"
+_TEMPLATE_ARGS = re.compile(r"templateArgs\s*=\s*(\{.*\})")
+_DOWNLOADS = (
+    ("locust_report.html", "/stats/report?download=1&theme=light"),
+    ("requests.csv", "/stats/requests/csv"),
+    ("failures.csv", "/stats/failures/csv"),
+    ("exceptions.csv", "/exceptions/csv"),
+    ("failure_groups.json", "/locust-kit/failure_groups.json"),
+    ("failure_analysis.csv", "/locust-kit/failure_analysis.csv"),
+    ("performance.json", "/locust-kit/performance.json"),
+)
+
+
+def master_url(port: int, env: Mapping[str, str], host: str = "127.0.0.1") -> str:
+    """Return where a master with this LOCUST_* environment serves its web API, with a slash at the end."""
+    base = env.get("LOCUST_WEB_BASE_PATH", "").strip("/")
+    scheme = "https" if env.get("LOCUST_TLS_CERT") and env.get("LOCUST_TLS_KEY") else "http"
+    return f"{scheme}://{host}:{port}/{base}/" if base else f"{scheme}://{host}:{port}/"
 
 
 class LocustApi:
-    """Reads the master at `url`, base path included, over one kept-alive connection.
+    """Calls to the master at `url`, base path included.
 
-    Not for use from two threads at once.
+    Not for use from two threads at once, except `cut`.
 
     Args:
         url: where the master's web server is (`https://locust-master:8089/load`).
-        timeout_seconds: how long any wait for it may last.
+        timeout_seconds: how long any wait for it may last where a call has no time of its own.
         credentials: for its login page (--web-login), if it has one.
         monotonic: a clock in seconds that never jumps.
+        keep_alive: keep the connection between calls, and read no answer above 4 MiB: for a reader that calls often.
+        verify: whether the certificate is verified; None: unless the host is loopback or on the stack's own network.
+
     """
 
     def __init__(
         self,
         url: str,
-        timeout_seconds: float = 2.0,
+        timeout_seconds: float = 5.0,
         *,
         credentials: Credentials = _ANONYMOUS,
         monotonic: Callable[[], float] = time.monotonic,
+        keep_alive: bool = False,
+        verify: bool | None = None,
     ) -> None:
-        self._web = LocustWeb(url, credentials, timeout_seconds, monotonic)
+        self.url = url.rstrip("/") + "/"
+        self._connection = MasterConnection(
+            self.url,
+            credentials,
+            timeout_seconds,
+            monotonic,
+            keep_alive=keep_alive,
+            verify=verify,
+            most_bytes=MOST_BYTES if keep_alive else None,
+        )
 
     def read(self) -> LocustReading:
-        """Visit the master once. Never raises for what the master does or fails to do."""
+        """Read figures and plugin once. Never raises for what the master does or fails to do."""
         try:
-            stats = parse_stats(self._json("/stats/requests"))
+            stats = parse_stats(self.stats())
         except MasterError as error:
-            return LocustReading(stats=None, error=str(error), plugin=None)
+            return LocustReading(stats=None, error=error.reason, plugin=None)
         return LocustReading(stats=stats, error=None, plugin=self._plugin())
-
-    def cut(self) -> None:
-        """End a reading that is under way. For any thread."""
-        self._web.cut()
-
-    def close(self) -> None:
-        """Close the connection; the next reading opens another."""
-        self._web.close()
 
     def _plugin(self) -> PluginStatus | None:
         try:
-            return parse_plugin(self._json("/locust-kit/status"))
+            return parse_plugin(self.json("/locust-kit/status"))
         except MasterError:
             return None  # a company's own Locust image need not have the plugin
 
-    def _json(self, path: str) -> Payload:
-        answer = self._web.get(path)
-        return checked_json(answer.status, answer.headers, answer.body)
+    def cut(self) -> None:
+        """End a call that is under way. For any thread."""
+        self._connection.cut()
+
+    def close(self) -> None:
+        """Close the connection; the next call opens another."""
+        self._connection.close()
+
+    def request(
+        self, method: str, path: str, form: Sequence[tuple[str, str]] | None = None, timeout: float | None = None
+    ) -> MasterAnswer:
+        """Send one request as it is, without a login.
+
+        Raises:
+            MasterDownError: nothing listens or the connection broke.
+            MasterSlowError: no answer within `timeout` seconds.
+
+        """
+        return self._connection.request(method, path, form, timeout)
+
+    def json(self, path: str, timeout: float | None = None) -> dict[str, Any]:
+        """Return the JSON object at a path.
+
+        Raises:
+            MasterGuardedError: a login page or another page came instead.
+            MasterError: nothing came, or nothing in time.
+
+        """
+        return json_object(self._connection.get(path, timeout), path, self.url)
+
+    def worker_count(self) -> int:
+        """Return how many workers are registered at the master, missing ones left out."""
+        return int(self.json("/worker-count")["worker_count"])
+
+    def stats(self) -> dict[str, Any]:
+        """Return the state of the run with all its figures; up to 2 seconds old."""
+        return self.json("/stats/requests")
+
+    def status(self) -> dict[str, Any] | None:
+        """Return the status of the kit's plugin, None on a master without it."""
+        try:
+            return self.json("/locust-kit/status")
+        except MasterGuardedError:
+            return None
+
+    def page_settings(self) -> dict[str, Any]:
+        """Return what the master tells its own page: classes, shapes, version; empty when the page is another one."""
+        answer = self.request("GET", "/")
+        match = _TEMPLATE_ARGS.search(answer.body.decode(errors="replace"))
+        try:
+            arguments = json.loads(match[1]) if match else {}
+        except ValueError:
+            return {}
+        return arguments if isinstance(arguments, dict) else {}
+
+    def swarm(self, form: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        """Start a run; return the master's answer, whose `success` may be false."""
+        return json_object(self.request("POST", "/swarm", form, timeout=15), "/swarm", self.url)
+
+    def stop(self) -> None:
+        """Stop the run. Locust before 2.47 wants GET here and says so with 405.
+
+        The answer comes when the last user has stopped, which may take as long as the stop timeout and more.
+        """
+        answer = self.request("POST", "/stop", (), timeout=90)
+        if answer.status == http.client.METHOD_NOT_ALLOWED:
+            self.request("GET", "/stop", timeout=90)
+
+    def downloads(self) -> Iterator[tuple[str, bytes]]:
+        """Yield file name and content of each report that the master can give; leave out what it cannot give."""
+        for name, path in _DOWNLOADS:
+            try:
+                answer = self.request("GET", path, timeout=30)
+            except MasterError:
+                continue
+            if answer.status == http.client.OK and _AUTH_ERROR not in answer.body[:100]:
+                yield name, answer.body

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.client
 import logging
-import ssl
 import threading
 import time
 from collections import deque
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
+from sidecar.locust_api.connection import tls_context
 from sidecar.model.history import HealthMinute
 from sidecar.model.snapshot import Health
 
@@ -71,10 +71,7 @@ def _connection(scheme: str, host: str, port: int | None) -> http.client.HTTPCon
         raise ValueError(scheme)
     if scheme == "http":
         return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_SECONDS, context=context)
+    return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_SECONDS, context=tls_context(verify=False))
 
 
 def _reason(error: BaseException) -> str:

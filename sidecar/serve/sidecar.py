@@ -34,7 +34,7 @@ from sidecar.ledger.ledger_reader import LedgerReader
 from sidecar.ledger.schema import HISTORY, LEDGER, Retention
 from sidecar.ledger.store import PATIENCE_SECONDS, open_store
 from sidecar.locust_api.client import LocustApi
-from sidecar.locust_api.web import Credentials
+from sidecar.locust_api.connection import Credentials
 from sidecar.model.history import IncidentQuery
 from sidecar.model.incident import Incident, IncidentKind
 from sidecar.model.self_metrics import SelfMetrics
@@ -84,7 +84,10 @@ class Sidecar:
         self._guard, self._ending = threading.Lock(), False
         self._ends: list[Callable[[], None]] = []
         self._locust = LocustApi(
-            settings.locust_url, credentials=Credentials(settings.locust_username, settings.locust_password)
+            settings.locust_url,
+            2.0,
+            credentials=Credentials(settings.locust_username, settings.locust_password),
+            keep_alive=True,
         )
         self._store = open_store(Path(settings.ledger_folder), now, retention, _spare_folder, patience=PATIENCE_SECONDS)
         if self._store.trouble:

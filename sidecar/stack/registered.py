@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sidecar.common.errors import StackError
-from sidecar.locust_api.control import Web, WebError, WebGuardedError
+from sidecar.locust_api.client import LocustApi
+from sidecar.locust_api.connection import MasterError, MasterGuardedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,7 +43,7 @@ class _TrackedContainer:
 
 
 def wait(
-    web: Web,
+    web: LocustApi,
     engine: HostEngine,
     project: str,
     wanted: int,
@@ -115,16 +116,16 @@ def _healthy(engine: HostEngine, project: str) -> int:
     )
 
 
-def _count(web: Web, engine: HostEngine, project: str) -> tuple[int | None, bool]:
+def _count(web: LocustApi, engine: HostEngine, project: str) -> tuple[int | None, bool]:
     """How many workers there are, None while nothing answers; and whether containers had to be asked."""
     try:
         status = web.status()
         if status is not None and "workers_connected" in status:
             return _living(status["workers_connected"], engine.containers(project)), False
         return web.worker_count(), False
-    except WebGuardedError:
+    except MasterGuardedError:
         return _healthy(engine, project), True
-    except WebError:
+    except MasterError:
         return None, False
 
 

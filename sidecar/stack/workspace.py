@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sidecar.common.errors import EngineError, SettingError, StackError
 from sidecar.engine.endpoint import find_socket
 from sidecar.engine.host_client import HostEngine, ListedContainer
-from sidecar.locust_api.control import Web, place
+from sidecar.locust_api.client import LocustApi, master_url
 from sidecar.settings import Settings, command_line, dotenv, load, project_name
 from sidecar.settings.addresses import shown
 from sidecar.stack import deployment, state
@@ -66,10 +66,10 @@ def compose_for(settings: Settings, what: Decided, environ: Mapping[str, str]) -
 def url_inside(settings: Settings) -> str:
     """Where the sidecar finds the master's web API: over TLS and under a base path when Locust is told so."""
     try:
-        address = place(_INNER_WEB_PORT, {**settings.passthrough, **user_env(settings)})
+        url = master_url(_INNER_WEB_PORT, {**settings.passthrough, **user_env(settings)}, "locust-master")
     except SettingError:  # a broken .env of the user's: Compose itself refuses it, and `down` must work with it
         return ""
-    return str(replace(address, host="locust-master")).rstrip("/")
+    return url.rstrip("/")
 
 
 def user_env(settings: Settings) -> dict[str, str]:
@@ -80,10 +80,11 @@ def user_env(settings: Settings) -> dict[str, str]:
     return {entry.name: entry.value for entry in dotenv.read(folder / ".env", {})}
 
 
-def web_for(settings: Settings) -> Web:
+def web_for(settings: Settings) -> LocustApi:
     """The web API of this project's master, on this machine or on a node of the Swarm."""
-    here = place(settings.web_port, {**settings.passthrough, **user_env(settings)})
-    return Web(replace(here, host=deployment.where(settings).host))
+    env = {**settings.passthrough, **user_env(settings)}
+    url = master_url(settings.web_port, env, deployment.where(settings).host)
+    return LocustApi(url, verify=False)  # the certificate is the user's own, often self-signed
 
 
 def expected_workers(settings: Settings) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.locust_api.client import LocustApi
-from sidecar.locust_api.web import Credentials
+from sidecar.locust_api.connection import Credentials
 from tests.integration._containers import container, engine_absent, need_image, run_docker, wait_until
 
 pytestmark = pytest.mark.skipif(bool(engine_absent()), reason=engine_absent() or "an engine is here")
@@ -84,7 +84,7 @@ def key_pair(folder: Path) -> None:
 
 
 def error(url: str, credentials: Credentials) -> str:
-    with closing(LocustApi(url, credentials=credentials)) as api:
+    with closing(LocustApi(url, keep_alive=True, credentials=credentials)) as api:
         return api.read().error or ""
 
 
@@ -93,7 +93,7 @@ def test_figures_come_through_a_login_tls_and_a_base_path(tmp_path: Path) -> Non
     tls = ("LOCUST_TLS_CERT=/web/cert.pem", "LOCUST_TLS_KEY=/web/key.pem")
     with (
         locust(tmp_path, "LOCUST_WEB_LOGIN=1", "LOCUST_WEB_BASE_PATH=/load", *tls) as where,
-        closing(LocustApi(f"https://{where}/load", credentials=RIGHT)) as api,
+        closing(LocustApi(f"https://{where}/load", keep_alive=True, credentials=RIGHT)) as api,
     ):
         wait_until(lambda: bool(getattr(api.read().stats, "failures", ())), "the failures of the run")
         stats = api.read().stats

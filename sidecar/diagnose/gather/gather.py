@@ -28,7 +28,7 @@ from sidecar.diagnose.gather import config, containers, engine, firewall, host, 
 from sidecar.diagnose.gather.later import Deadline, Later, TooLateError, each
 from sidecar.diagnose.stack import MASTER, Stack
 from sidecar.engine.host_client import HostEngine
-from sidecar.locust_api.control import Place, place
+from sidecar.locust_api.client import master_url
 from sidecar.model.observation import StatsReading
 from sidecar.settings import Settings
 from sidecar.stack import workspace
@@ -154,7 +154,7 @@ class EvidenceGatherer:
         mine = frozenset(at.network_id for one in inspected for at in one.networks)
         inspected += self._inspect(door, containers.neighbours(rows, project, mine))
         stack = Stack(self._partial(inspected, about))
-        asked_master = Later.of(lambda: web.master(self._master_place(stack)))
+        asked_master = Later.of(lambda: web.master(self._master_url(stack)))
         before, since = self._counters(door, inspected), time.monotonic()
         inspected = self._with_logs(door, inspected, stack)
         after = self._later_counters(door, inspected, since) if any(one.cpu_limit for one in inspected) else {}
@@ -172,7 +172,7 @@ class EvidenceGatherer:
         )
         found.master = self._maybe("master", asked_master)
         if found.master and found.master.answer == "ok":  # once more, since workers may have come or gone meanwhile
-            found.master = self._maybe("master", Later.of(lambda: web.master(self._master_place(stack))))
+            found.master = self._maybe("master", Later.of(lambda: web.master(self._master_url(stack))))
         earlier = self._part("events", asked_events, ())
         found.events = self._part("events", Later.of(lambda: engine.events(door, project, datetime.now(UTC))), ())
         found.events = tuple(dict.fromkeys((*earlier, *found.events)))  # the engine forgets fast, and much happens
@@ -198,18 +198,18 @@ class EvidenceGatherer:
             self.gaps.append(Gap("inspect", reason))
         return [one for one in found if isinstance(one, ContainerFacts)]
 
-    def _master_place(self, stack: Stack) -> Place:
+    def _master_url(self, stack: Stack) -> str:
         """Where the master's page is published: as the engine says, else where the settings have it."""
         master = stack.master
         env = {**self.settings.passthrough, **workspace.user_env(self.settings)}
         if master is None:
-            return place(self.settings.web_port, env)
+            return master_url(self.settings.web_port, env)
         inner = stack.web_port(master)
         for one in master.published:
             outside, _, container_port = one.partition("->")
             if container_port == f"{inner}/tcp":
-                return place(int(outside.rpartition(":")[2]), plan.environment_of(master))
-        return place(self.settings.web_port, plan.environment_of(master))
+                return master_url(int(outside.rpartition(":")[2]), plan.environment_of(master))
+        return master_url(self.settings.web_port, plan.environment_of(master))
 
     def _counters(self, door: HostEngine, found: Sequence[ContainerFacts]) -> dict[str, StatsReading]:
         running = [

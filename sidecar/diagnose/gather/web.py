@@ -11,7 +11,8 @@ from sidecar.client.documents import IncidentList
 from sidecar.client.reader import MonitorError, NotReadyError, SidecarReader
 from sidecar.common.times import docker_time, format_time
 from sidecar.diagnose.evidence import ErrorRow, KnownIncident, ListedWorker, MasterFacts, MonitorFacts, Pair
-from sidecar.locust_api.control import Place, Web, WebDownError, WebError, WebGuardedError, WebSlowError
+from sidecar.locust_api.client import LocustApi
+from sidecar.locust_api.connection import MasterDownError, MasterError, MasterGuardedError, MasterSlowError
 from sidecar.model import document
 from sidecar.model.incident import Incident
 from sidecar.model.snapshot import Snapshot
@@ -22,18 +23,18 @@ _HISTORY = timedelta(hours=24)
 _AUTH_TEXT = "Locust auth exception"
 
 
-def master(place: Place) -> MasterFacts:
+def master(url: str) -> MasterFacts:
     """Ask the master what it knows of itself, of its workers and of the requests."""
-    web, url = Web(place, _CALL_SECONDS), str(place)
+    web = LocustApi(url, _CALL_SECONDS)
     try:
         stats = web.stats()
-    except WebDownError as error:
+    except MasterDownError as error:
         return MasterFacts(url, "down", error.what)
-    except WebSlowError as error:
+    except MasterSlowError as error:
         return MasterFacts(url, "slow", error.what)
-    except WebGuardedError as error:
+    except MasterGuardedError as error:
         return _guarded(web, url, error)
-    except (WebError, ValueError) as error:
+    except (MasterError, ValueError) as error:
         return MasterFacts(url, "foreign", str(error))
     page, status, exceptions = _optional(web)
     workers = tuple(
@@ -67,19 +68,19 @@ def master(place: Place) -> MasterFacts:
     )
 
 
-def _registered(web: Web) -> int | None:
+def _registered(web: LocustApi) -> int | None:
     """How many workers are registered now; None from a master that has no such page."""
     try:
         return web.worker_count()
-    except (WebError, ValueError, KeyError):
+    except (MasterError, ValueError, KeyError):
         return None
 
 
-def _guarded(web: Web, url: str, error: WebGuardedError) -> MasterFacts:
+def _guarded(web: LocustApi, url: str, error: MasterGuardedError) -> MasterFacts:
     """A login, a login that is not set up, or something that is no Locust at all."""
     try:
         answer = web.request("GET", "/")
-    except WebError as second:
+    except MasterError as second:
         return MasterFacts(url, "down", second.what)
     text = answer.body.decode(errors="replace")
     if _AUTH_TEXT in text:
@@ -90,7 +91,7 @@ def _guarded(web: Web, url: str, error: WebGuardedError) -> MasterFacts:
     return MasterFacts(url, "foreign", error.what)
 
 
-def _optional(web: Web) -> tuple[Mapping[str, Any], Mapping[str, Any], list[Mapping[str, Any]]]:
+def _optional(web: LocustApi) -> tuple[Mapping[str, Any], Mapping[str, Any], list[Mapping[str, Any]]]:
     """What not every master can give: its page's settings, the plugin's status, the exceptions."""
     page: Mapping[str, Any] = {}
     status: Mapping[str, Any] = {}
@@ -99,7 +100,7 @@ def _optional(web: Web) -> tuple[Mapping[str, Any], Mapping[str, Any], list[Mapp
         page = web.page_settings()
         status = web.status() or {}
         exceptions = list(web.json("/exceptions").get("exceptions") or [])
-    except (WebError, ValueError):
+    except (MasterError, ValueError):
         pass
     return page, status, exceptions
 

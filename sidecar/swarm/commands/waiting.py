@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from sidecar.common.errors import KitError, StackError
 from sidecar.engine.swarm_manager import MASTER, WORKER, Manager, SwarmState, spread
-from sidecar.locust_api.control import Web, WebError, WebGuardedError
+from sidecar.locust_api.client import LocustApi
+from sidecar.locust_api.connection import MasterError, MasterGuardedError
 from sidecar.stack import workspace
 
 if TYPE_CHECKING:
@@ -54,11 +55,11 @@ def is_moving(fleet: SwarmState) -> bool:
 def counted(settings: Settings, wanted: int) -> int | None:
     """How many workers the master counts; `wanted` where it asks for a login; None where it does not answer."""
     try:
-        web: Web = workspace.web_for(settings)
+        web: LocustApi = workspace.web_for(settings)
         return web.worker_count()
-    except WebGuardedError:
+    except MasterGuardedError:
         return wanted
-    except (WebError, KitError, KeyError, ValueError):
+    except (MasterError, KitError, KeyError, ValueError):
         return None
 
 

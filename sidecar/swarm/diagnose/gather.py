@@ -12,7 +12,7 @@ from sidecar.common.errors import EngineError, KitError, StackError
 from sidecar.diagnose.gather.config import up_words
 from sidecar.engine.host_client import connect
 from sidecar.engine.swarm_manager import MASTER, Manager, NodeFacts, SwarmState
-from sidecar.locust_api.control import WebError, WebGuardedError
+from sidecar.locust_api.connection import MasterError, MasterGuardedError
 from sidecar.settings import Settings
 from sidecar.stack import secrets, workspace
 from sidecar.swarm.diagnose.evidence import ClusterEvidence, NodeSeen
@@ -55,9 +55,9 @@ def _registered(settings: Settings, fleet: SwarmState) -> tuple[int | None, str]
         return None, "no master runs"
     try:
         return workspace.web_for(settings).worker_count(), ""
-    except WebGuardedError:
+    except MasterGuardedError:
         return None, "its web API asks for a login"
-    except (WebError, KitError, KeyError, ValueError) as error:
+    except (MasterError, KitError, KeyError, ValueError) as error:
         return None, str(error)
 
 

@@ -15,7 +15,7 @@ from sidecar.commands import account
 from sidecar.commands.follow import RunObserved
 from sidecar.commands.outcome import FinishedRun
 from sidecar.commands.plan import RunPlan
-from sidecar.locust_api.control import WebDownError
+from sidecar.locust_api.connection import MasterDownError
 from sidecar.model import document
 from sidecar.model.incident import FINAL, PROVISIONAL, ExitReason, Incident, IncidentKind, Severity
 from sidecar.settings import load
@@ -79,7 +79,7 @@ class Master:
 
     def status(self) -> dict[str, Any]:
         if self._failures is None:
-            raise WebDownError("gone")
+            raise MasterDownError("gone")
         return {"failures": self._failures}
 
 

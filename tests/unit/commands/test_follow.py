@@ -5,18 +5,19 @@ from typing import Any
 import pytest
 
 from sidecar.commands.follow import FollowLimits, Interrupted, RunObserved, before, follow, observe, run_state, settle
-from sidecar.locust_api.control import Place, Web, WebDownError, WebSlowError
+from sidecar.locust_api.client import LocustApi
+from sidecar.locust_api.connection import MasterDownError, MasterSlowError
 from tests.fakes.fake_master import figures
 from tests.fakes.fake_time import FakeTime
 
 NO_END = FollowLimits(run_time=0, stop_timeout=0)
 
 
-class ScriptedWeb(Web):
+class ScriptedWeb(LocustApi):
     """Gives the scripted answers one after the other; the last one for ever."""
 
     def __init__(self, *answers: dict[str, Any] | BaseException) -> None:
-        super().__init__(Place(1))
+        super().__init__("http://127.0.0.1:1/")
         self.answers = list(answers)
         self.stops = 0
 
@@ -30,7 +31,9 @@ class ScriptedWeb(Web):
         self.stops += 1
 
 
-def watch(web: Web, time: FakeTime, limits: FollowLimits = NO_END, idle: dict[str, Any] | None = None) -> RunObserved:
+def watch(
+    web: LocustApi, time: FakeTime, limits: FollowLimits = NO_END, idle: dict[str, Any] | None = None
+) -> RunObserved:
     return follow(web, limits, time.clock(), lambda _seen, _seconds: None, before(idle or figures("ready")))
 
 
@@ -70,13 +73,13 @@ def test_a_restarted_master_is_told(after: dict[str, Any], fake_time: FakeTime) 
 
 
 def test_a_master_that_is_gone_is_told_after_twenty_seconds(fake_time: FakeTime) -> None:
-    seen = watch(ScriptedWeb(figures("running", 5), WebDownError("gone")), fake_time)
+    seen = watch(ScriptedWeb(figures("running", 5), MasterDownError("gone")), fake_time)
     assert seen.master_lost == "the master was lost during the run"
     assert 20 <= fake_time.seconds < 25
 
 
 def test_a_short_outage_is_forgiven(fake_time: FakeTime) -> None:
-    outage: list[dict[str, Any] | BaseException] = [WebDownError("gone")] * 15
+    outage: list[dict[str, Any] | BaseException] = [MasterDownError("gone")] * 15
     seen = watch(
         ScriptedWeb(figures("running", 5), *outage, figures("running", 6), *outage, figures("stopped", 9)), fake_time
     )
@@ -84,9 +87,9 @@ def test_a_short_outage_is_forgiven(fake_time: FakeTime) -> None:
 
 
 def test_a_slow_master_is_given_more_time_than_a_silent_port(fake_time: FakeTime) -> None:
-    slow: list[dict[str, Any] | BaseException] = [WebSlowError("slow")] * 60
+    slow: list[dict[str, Any] | BaseException] = [MasterSlowError("slow")] * 60
     assert watch(ScriptedWeb(figures("running", 5), *slow, figures("stopped", 9)), fake_time).master_lost == ""
-    assert watch(ScriptedWeb(figures("running", 5), WebSlowError("slow")), FakeTime()).master_lost != ""
+    assert watch(ScriptedWeb(figures("running", 5), MasterSlowError("slow")), FakeTime()).master_lost != ""
 
 
 def test_a_missing_worker_is_lost_even_when_it_comes_back() -> None:

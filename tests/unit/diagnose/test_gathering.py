@@ -19,7 +19,6 @@ from sidecar.diagnose.gather import containers, engine, firewall, inside, plan, 
 from sidecar.diagnose.gather.later import Deadline, Later, TooLateError, each
 from sidecar.diagnose.stack import Stack
 from sidecar.engine.host_client import HostEngine, Reply
-from sidecar.locust_api.control import Place
 from tests.fakes.fake_master import FakeMaster, figures
 from tests.unit.diagnose.scene import changed, told, unregistered, well
 
@@ -312,7 +311,7 @@ def test_how_many_are_registered_is_asked_anew_for_the_list_comes_from_a_cache(
     master = FakeMaster()
     master.worker_count, master.figures = answer, [figures("ready", workers={"w1": "missing", "w2": "missing"})]
     try:
-        facts = web.master(Place(master.port))
+        facts = web.master(f"http://127.0.0.1:{master.port}/")
     finally:
         master.close()
     assert (facts.answer, {worker.state for worker in facts.workers}, facts.registered) == ("ok", {"missing"}, known)

@@ -18,7 +18,7 @@ import pytest
 
 from sidecar.locust_api.answers import parse_plugin, parse_stats
 from sidecar.locust_api.client import LocustApi
-from sidecar.locust_api.web import Credentials, login_form, tls_context
+from sidecar.locust_api.connection import Credentials, login_form, must_verify, tls_context
 from sidecar.model.snapshot import RunLabel
 
 STATS: dict[str, Any] = {
@@ -123,7 +123,7 @@ def master() -> Iterator[PretendMaster]:
 
 @pytest.fixture
 def api(master: PretendMaster) -> Iterator[LocustApi]:
-    with closing(LocustApi(master.url)) as made:
+    with closing(LocustApi(master.url, keep_alive=True)) as made:
         yield made
 
 
@@ -154,16 +154,16 @@ def test_the_most_frequent_failures_and_endpoints_are_read(api: LocustApi) -> No
 def test_a_login_page_is_filled_in_once_and_its_cookie_kept(master: PretendMaster) -> None:
     # The password as a form writes it.
     master.password, master.answers["/login"] = "s%2Becret", Answer(200, LOGIN_PAGE, {"Content-Type": "text/html"})
-    with closing(LocustApi(master.url, credentials=Credentials("me", "s+ecret"))) as api:
+    with closing(LocustApi(master.url, keep_alive=True, credentials=Credentials("me", "s+ecret"))) as api:
         assert all(api.read().stats for _ in range(3))
     assert master.form == ["username=me&password=s%2Becret"]
 
 
 def test_a_session_that_has_ended_is_begun_anew(master: PretendMaster) -> None:
     master.password, master.answers["/login"] = "secret", Answer(200, LOGIN_PAGE, {"Content-Type": "text/html"})
-    with closing(LocustApi(master.url, credentials=Credentials("me", "secret"))) as api:
+    with closing(LocustApi(master.url, keep_alive=True, credentials=Credentials("me", "secret"))) as api:
         assert api.read().stats
-        api._web._cookies["session"] = "forgotten by a master that was restarted"
+        api._connection._cookies["session"] = "forgotten by a master that was restarted"
         assert api.read().stats
     assert len(master.form) == 2
 
@@ -171,7 +171,9 @@ def test_a_session_that_has_ended_is_begun_anew(master: PretendMaster) -> None:
 def test_a_wrong_password_is_not_sent_again_and_again(master: PretendMaster) -> None:
     master.password, master.answers["/login"] = "secret", Answer(200, LOGIN_PAGE, {"Content-Type": "text/html"})
     now = 100.0
-    with closing(LocustApi(master.url, credentials=Credentials("me", "guess"), monotonic=lambda: now)) as api:
+    with closing(
+        LocustApi(master.url, keep_alive=True, credentials=Credentials("me", "guess"), monotonic=lambda: now)
+    ) as api:
         assert all("refuses the login" in (api.read().error or "") for _ in range(5))
         assert len(master.form) == 1
         now += 31
@@ -182,7 +184,7 @@ def test_a_wrong_password_is_not_sent_again_and_again(master: PretendMaster) -> 
 def test_a_password_goes_to_no_other_server(master: PretendMaster) -> None:
     master.password = "secret"  # noqa: S105  a test's
     master.answers["/login"] = Answer(200, LOGIN_PAGE.replace(b"/enter", b"http://127.0.0.1:9/enter"))
-    with closing(LocustApi(master.url, credentials=Credentials("me", "secret"))) as api:
+    with closing(LocustApi(master.url, keep_alive=True, credentials=Credentials("me", "secret"))) as api:
         assert "at another server" in (api.read().error or "")
     assert master.form == []
 
@@ -212,12 +214,12 @@ def test_the_login_page_says_where_its_form_goes(page: str, form: tuple[str, tup
     [("locust-master", False), ("127.0.0.1", False), ("::1", False), ("load.example.com", True), ("192.0.2.7", True)],
 )
 def test_only_the_stacks_own_names_go_unverified(host: str, verified: bool) -> None:  # noqa: FBT001  a parameter
-    context = tls_context(host)
+    context = tls_context(verify=must_verify(host))
     assert (context.verify_mode == ssl.CERT_REQUIRED, context.check_hostname) == (verified, verified)
 
 
 def test_tls_asked_of_a_plain_master_is_told(master: PretendMaster) -> None:
-    with closing(LocustApi(master.url.replace("http:", "https:"))) as api:
+    with closing(LocustApi(master.url.replace("http:", "https:"), keep_alive=True)) as api:
         assert "does not speak TLS" in (api.read().error or "")
 
 
@@ -268,7 +270,7 @@ def test_one_connection_serves_many_readings(master: PretendMaster, api: LocustA
 
 def test_a_base_path_is_kept(master: PretendMaster) -> None:
     master.answers["/load/stats/requests"] = master.answers.pop("/stats/requests")
-    with closing(LocustApi(master.url + "/load/")) as api:
+    with closing(LocustApi(master.url + "/load/", keep_alive=True)) as api:
         assert api.read().stats is not None
 
 
@@ -299,20 +301,20 @@ def test_an_answer_that_is_no_figures_gives_the_reason(
 def test_a_master_that_is_down_gives_the_reason() -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
-        api = LocustApi(f"http://127.0.0.1:{reserved.getsockname()[1]}")
+        api = LocustApi(f"http://127.0.0.1:{reserved.getsockname()[1]}", keep_alive=True)
         assert "refuses connections" in (api.read().error or "")
 
 
 def test_an_unknown_name_is_told() -> None:
     # The name ends in .invalid, which no resolver may know.
-    assert "is not known" in (LocustApi("http://locust-master.invalid:8089").read().error or "")
+    assert "is not known" in (LocustApi("http://locust-master.invalid:8089", keep_alive=True).read().error or "")
 
 
 def test_a_master_that_says_nothing_costs_no_longer_than_the_time_out() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        api = LocustApi(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout_seconds=0.2)
+        api = LocustApi(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout_seconds=0.2, keep_alive=True)
         assert "did not answer within 0.2 s" in (api.read().error or "")
 
 
@@ -327,7 +329,9 @@ def test_what_is_not_http_is_told() -> None:
             connection.close()
 
         threading.Thread(target=greet, daemon=True).start()
-        assert "does not speak HTTP" in (LocustApi(f"http://127.0.0.1:{listener.getsockname()[1]}").read().error or "")
+        assert "does not speak HTTP" in (
+            LocustApi(f"http://127.0.0.1:{listener.getsockname()[1]}", keep_alive=True).read().error or ""
+        )
 
 
 @pytest.mark.parametrize(

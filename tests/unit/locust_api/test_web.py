@@ -4,45 +4,46 @@ import socket
 
 import pytest
 
-from sidecar.locust_api.control import Place, Web, WebDownError, WebGuardedError, WebSlowError, place
+from sidecar.locust_api.client import LocustApi, master_url
+from sidecar.locust_api.connection import MasterDownError, MasterGuardedError, MasterSlowError
 from tests.fakes.fake_master import FakeMaster, figures
 
 
 @pytest.fixture
-def web(master: FakeMaster) -> Web:
-    return Web(Place(master.port), timeout=2)
+def web(master: FakeMaster) -> LocustApi:
+    return LocustApi(master_url(master.port, {}), 2)
 
 
-def test_the_count_and_the_figures_are_read(master: FakeMaster, web: Web) -> None:
+def test_the_count_and_the_figures_are_read(master: FakeMaster, web: LocustApi) -> None:
     master.figures = [figures("running", 7)]
     assert web.worker_count() == 2
     assert web.stats()["state"] == "running"
 
 
-def test_a_master_without_the_plugin_has_no_status(master: FakeMaster, web: Web) -> None:
+def test_a_master_without_the_plugin_has_no_status(master: FakeMaster, web: LocustApi) -> None:
     assert web.status() is None
     master.status = {"schema_version": 1, "run": None}
     assert web.status() == {"schema_version": 1, "run": None}
 
 
-def test_a_login_page_is_told_from_an_answer(master: FakeMaster, web: Web) -> None:
+def test_a_login_page_is_told_from_an_answer(master: FakeMaster, web: LocustApi) -> None:
     master.guarded = True
-    with pytest.raises(WebGuardedError, match=r"asks for a login"):
+    with pytest.raises(MasterGuardedError, match=r"asks for a login"):
         web.worker_count()
 
 
-def test_a_page_that_is_no_json_is_not_believed(web: Web) -> None:
-    with pytest.raises(WebGuardedError, match=r"404 text/html, not JSON"):
+def test_a_page_that_is_no_json_is_not_believed(web: LocustApi) -> None:
+    with pytest.raises(MasterGuardedError, match=r"404 text/html, not JSON"):
         web.json("/elsewhere")
 
 
-def test_what_the_master_tells_its_page_is_found(master: FakeMaster, web: Web) -> None:
+def test_what_the_master_tells_its_page_is_found(master: FakeMaster, web: LocustApi) -> None:
     assert web.page_settings() == master.page
     master.page = {"users": {"A": {"host": "http://a/{x}"}}}
     assert web.page_settings() == master.page
 
 
-def test_stop_is_posted_and_asked_for_by_get_where_post_is_refused(master: FakeMaster, web: Web) -> None:
+def test_stop_is_posted_and_asked_for_by_get_where_post_is_refused(master: FakeMaster, web: LocustApi) -> None:
     web.stop()
     assert ([path for path, _ in master.posts], master.gets) == (["/stop"], [])
     master.stop_wants_get = True
@@ -50,12 +51,12 @@ def test_stop_is_posted_and_asked_for_by_get_where_post_is_refused(master: FakeM
     assert master.gets == ["/stop"]
 
 
-def test_a_run_is_asked_for_as_a_form(master: FakeMaster, web: Web) -> None:
+def test_a_run_is_asked_for_as_a_form(master: FakeMaster, web: LocustApi) -> None:
     web.swarm([("host", "http://a/?b=c&d=e f"), ("user_classes", "A"), ("user_classes", "B")])
     assert master.posts == [("/swarm", [("host", "http://a/?b=c&d=e f"), ("user_classes", "A"), ("user_classes", "B")])]
 
 
-def test_every_report_is_fetched(web: Web) -> None:
+def test_every_report_is_fetched(web: LocustApi) -> None:
     names = dict(web.downloads())
     assert set(names) == {
         "locust_report.html", "requests.csv", "failures.csv", "exceptions.csv", "failure_groups.json",
@@ -67,13 +68,13 @@ def test_every_report_is_fetched(web: Web) -> None:
 def test_a_port_where_nobody_listens_is_down() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    with pytest.raises(WebDownError, match=r"no Locust master answers"):
-        Web(Place(port)).worker_count()
+    with pytest.raises(MasterDownError, match=r"no Locust master answers"):
+        LocustApi(master_url(port, {})).worker_count()
 
 
 def test_a_port_that_accepts_and_says_nothing_is_slow() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(WebSlowError):
-        Web(Place(server.getsockname()[1]), timeout=0.2).worker_count()
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(MasterSlowError):
+        LocustApi(master_url(server.getsockname()[1], {}), 0.2).worker_count()
 
 
 @pytest.mark.parametrize(
@@ -86,4 +87,4 @@ def test_a_port_that_accepts_and_says_nothing_is_slow() -> None:
     ],
 )
 def test_the_masters_own_settings_say_where_its_api_is(env: dict[str, str], url: str) -> None:
-    assert str(place(8089, env)) == url
+    assert master_url(8089, env) == url

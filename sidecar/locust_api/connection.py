@@ -1,0 +1,340 @@
+"""One connection to the Locust master's web server: kept alive, over TLS, and behind its login.
+
+A master's certificate is most often self-signed, and for a name that only the browser outside uses. So a name without
+a dot, which only the stack's own network resolves, is not verified, nor is loopback; any other host is.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import json
+import re
+import socket
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
+
+from sidecar.common.errors import StackError
+
+MOST_BYTES = 4 * 1024 * 1024  # 500 rows and 500 errors are far below; more is an accident
+_READ_BYTES = 64 * 1024
+_LOGIN_PAUSE_SECONDS = 30.0  # after a refusal: a wrong password sent each round locks accounts elsewhere
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+_AUTH_ARGS = re.compile(r"window\.authArgs\s*=\s*")
+_USUAL_CALLBACK = "/login"
+ASKS_FOR_LOGIN = "the master's web API asks for a login"
+_LOGIN_REFUSED = "the master refuses the login: are LOCUST_WEB_USERNAME and LOCUST_WEB_PASSWORD right?"
+
+
+class MasterError(StackError):
+    """The master's web API did not give what was asked for.
+
+    Args:
+        what: the failure as a command reports it.
+        reason: its likely cause, as the monitor shows it beside a reading without figures.
+        where: the master's URL.
+        fix: the next command.
+
+    """
+
+    def __init__(self, what: str, *, reason: str = "", where: str = "", fix: str = "") -> None:
+        super().__init__(what, where=where, fix=fix)
+        self.reason = reason or what
+
+
+class MasterDownError(MasterError):
+    """Nothing listens, or the connection broke."""
+
+
+class MasterSlowError(MasterError):
+    """No answer in time: under load the master's page is slow, and slow is not dead."""
+
+
+class MasterGuardedError(MasterError):
+    """The API wants a login, or something other than Locust's API answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """User name and password for the master's login page; an empty user name means no login."""
+
+    username: str = ""
+    password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MasterAnswer:
+    """One HTTP answer; header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def is_redirect(self) -> bool:
+        """Whether the status is a redirect."""
+        return http.client.MULTIPLE_CHOICES <= self.status < http.client.BAD_REQUEST
+
+    def asks_for_login(self) -> bool:
+        """Tell whether this is the redirect that a master with --web-login answers strangers with."""
+        path = urlsplit(self.headers.get("location", "")).path
+        return self.is_redirect and path.rstrip("/").endswith("/login")
+
+
+class MasterConnection:
+    """One connection to the master at `url`; no wait in it is longer than its time-out.
+
+    Not for use from two threads at once.
+
+    Args:
+        url: where the master's web server is, base path included, with a slash at its end.
+        credentials: for its login page.
+        timeout_seconds: how long any wait may last where a request names no other time.
+        monotonic: a clock in seconds that never jumps.
+        keep_alive: leave the connection open between requests.
+        verify: whether the certificate is verified; None: unless the host is the stack's own.
+        most_bytes: the longest answer that is read; None: any.
+
+    """
+
+    def __init__(
+        self,
+        url: str,
+        credentials: Credentials,
+        timeout_seconds: float,
+        monotonic: Callable[[], float],
+        *,
+        keep_alive: bool,
+        verify: bool | None,
+        most_bytes: int | None,
+    ) -> None:
+        self._url: SplitResult = urlsplit(url)
+        self._credentials = credentials
+        self._timeout_seconds = timeout_seconds
+        self._monotonic = monotonic
+        self._keep_alive = keep_alive
+        self._verify = must_verify(self._url.hostname or "") if verify is None else verify
+        self._most_bytes = most_bytes
+        self._connection: http.client.HTTPConnection | None = None
+        self._under_way: http.client.HTTPConnection | None = None
+        self._tls: ssl.SSLContext | None = None
+        self._cookies: dict[str, str] = {}
+        self._next_login = 0.0
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        form: Sequence[tuple[str, str]] | None = None,
+        timeout_seconds: float | None = None,
+    ) -> MasterAnswer:
+        """Send one request for a path below the base path.
+
+        Raises:
+            MasterDownError: nothing listens, or the connection broke.
+            MasterSlowError: no answer in time.
+            MasterError: the answer is too long.
+
+        """
+        body = None if form is None else urlencode(form).encode()
+        return self._request(method, self._url.path.rstrip("/") + path, body, timeout_seconds or self._timeout_seconds)
+
+    def get(self, path: str, timeout_seconds: float | None = None) -> MasterAnswer:
+        """GET a path below the base path. Log in where the master asks for it and credentials are there.
+
+        Raises:
+            MasterError: no answer, or none without a login.
+
+        """
+        answer = self.request("GET", path, timeout_seconds=timeout_seconds)
+        if not answer.asks_for_login():
+            return answer
+        self._log_in(answer.headers["location"])
+        answer = self.request("GET", path, timeout_seconds=timeout_seconds)
+        if answer.asks_for_login():
+            self._next_login = self._monotonic() + _LOGIN_PAUSE_SECONDS
+            raise self._guarded(_LOGIN_REFUSED)
+        return answer
+
+    def cut(self) -> None:
+        """End a request that is under way, at once. For any thread."""
+        link = self._under_way.sock if self._under_way is not None else None
+        if link is not None:
+            with suppress(OSError):
+                link.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close the connection; the next request opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _guarded(self, reason: str) -> MasterGuardedError:
+        return MasterGuardedError(ASKS_FOR_LOGIN, reason=reason, where=self._url.geturl())
+
+    def _log_in(self, login_page: str) -> None:
+        """Fill in the form that the login page shows; the session's cookie is kept."""
+        if not self._credentials.username:
+            raise self._guarded("the master asks for a login: set LOCUST_WEB_USERNAME and LOCUST_WEB_PASSWORD")
+        if self._monotonic() < self._next_login:
+            raise self._guarded(_LOGIN_REFUSED)
+        page = self._request("GET", self._own(login_page), None, self._timeout_seconds)
+        target, fields = login_form(page.body.decode("utf-8", "replace"))
+        form = {fields[0]: self._credentials.username, fields[1]: self._credentials.password}
+        self._request("POST", self._own(target), urlencode(form).encode(), self._timeout_seconds)
+
+    def _own(self, location: str) -> str:
+        """Return the target of a link of the master's; a password goes to no other server."""
+        there = urlsplit(urljoin(self._url.geturl(), location))
+        if there.netloc != self._url.netloc or there.scheme != self._url.scheme:
+            raise self._guarded("the master asks for a login at another server, which cannot be done from here")
+        return there.path + (f"?{there.query}" if there.query else "")
+
+    def _request(self, method: str, target: str, form: bytes | None, timeout_seconds: float) -> MasterAnswer:
+        try:
+            return self._fresh_or_kept(method, target, form, timeout_seconds)
+        except TimeoutError:
+            path = target.removeprefix(self._url.path.rstrip("/"))
+            raise MasterSlowError(
+                f"the master did not answer {path} in time",
+                reason=f"{self._url.netloc} did not answer within {timeout_seconds:g} s",
+                where=self._url.geturl(),
+            ) from None
+        except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: an invalid header
+            raise MasterDownError(
+                "no Locust master answers", reason=self._why(error), where=self._url.geturl(), fix="make up"
+            ) from error
+        finally:
+            if not self._keep_alive:
+                self.close()
+
+    def _why(self, error: Exception) -> str:
+        """Return the likely cause of a request that failed."""
+        match error:
+            case socket.gaierror():
+                return f"the name {self._url.hostname} is not known: is the master running?"
+            case ConnectionRefusedError():
+                seen = "refuses connections: is the master starting?"
+            case ssl.SSLCertVerificationError():
+                return f"the certificate of {self._url.netloc} cannot be trusted: {error.verify_message}"
+            case ssl.SSLError():
+                seen = f"does not speak TLS as it should: {error.reason or error}"
+            case ConnectionResetError():  # http.client.RemoteDisconnected, too
+                hint = "" if self._url.scheme == "https" else ": does it want https (LOCUST_TLS_CERT)?"
+                seen = f"hung up without an answer{hint}"
+            case OSError():
+                seen = f"cannot be reached: {error.strerror or error}"
+            case _:
+                seen = f"does not speak HTTP: {type(error).__name__}"
+        return f"{self._url.netloc} {seen}"
+
+    def _fresh_or_kept(self, method: str, target: str, form: bytes | None, timeout_seconds: float) -> MasterAnswer:
+        """Use the kept connection; a kept one that the master has closed meanwhile is replaced once."""
+        kept, self._connection = self._connection, None
+        if kept is not None:
+            try:
+                return self._exchange(kept, method, target, form, timeout_seconds)
+            except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+                kept.close()
+        return self._exchange(self._connect(timeout_seconds), method, target, form, timeout_seconds)
+
+    def _exchange(
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        target: str,
+        form: bytes | None,
+        timeout_seconds: float,
+    ) -> MasterAnswer:
+        headers = {"Accept": "application/json", "User-Agent": "locust-kit"} | (_FORM if form is not None else {})
+        if self._cookies:
+            headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+        self._under_way = connection
+        try:
+            connection.request(method, target, form, headers)
+            answer = connection.getresponse()
+            body = self._body(answer, timeout_seconds)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        self._keep_cookies(answer.headers.get_all("Set-Cookie", []))
+        return MasterAnswer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, body)
+
+    def _body(self, answer: http.client.HTTPResponse, timeout_seconds: float) -> bytes:
+        """Read the body, at most so much of it and for no longer than three time-outs: a trickle is no answer."""
+        body, end = bytearray(), self._monotonic() + 3 * timeout_seconds
+        while part := answer.read1(_READ_BYTES):
+            body += part
+            if self._most_bytes is not None and len(body) > self._most_bytes:
+                raise MasterError(f"the master's answer is longer than {self._most_bytes >> 20} MiB")
+            if self._monotonic() > end:
+                raise TimeoutError
+        answer.read()  # nothing is left; it lets the connection be used again, which read1() alone does not
+        return bytes(body)
+
+    def _keep_cookies(self, headers: list[str]) -> None:
+        for header in headers:
+            try:
+                cookie = SimpleCookie(header)
+            except CookieError:
+                continue
+            self._cookies.update({name: morsel.coded_value for name, morsel in cookie.items()})
+
+    def _connect(self, timeout_seconds: float) -> http.client.HTTPConnection:
+        host, port = self._url.hostname or "", self._url.port
+        if self._url.scheme != "https":
+            return http.client.HTTPConnection(host, port, timeout=timeout_seconds)
+        if self._tls is None:
+            self._tls = tls_context(verify=self._verify)
+        return http.client.HTTPSConnection(host, port, timeout=timeout_seconds, context=self._tls)
+
+
+def tls_context(*, verify: bool) -> ssl.SSLContext:
+    """Return a context that verifies certificates and names, or none of them."""
+    if verify:
+        return ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # loads no certificates, which takes 20 ms
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def must_verify(host: str) -> bool:
+    """Tell whether a host's certificate is verified: all but loopback and the names of the stack's own network."""
+    try:
+        return not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return "." in host
+
+
+def login_form(page: str) -> tuple[str, tuple[str, str]]:
+    """Find where Locust's login page sends its form, and how it calls user name and password.
+
+    The page's form is drawn by its script from `window.authArgs`: a callback with the usual two fields, or a custom
+    form. A page that says neither is taken for one that has the usual form.
+    """
+    start = _AUTH_ARGS.search(page)
+    try:
+        arguments = json.JSONDecoder().raw_decode(page, start.end())[0] if start else {}
+    except (ValueError, RecursionError):
+        arguments = {}
+    if not isinstance(arguments, dict):
+        arguments = {}
+    custom = arguments.get("custom_form")
+    if isinstance(custom, dict) and isinstance(custom.get("callback_url"), str):
+        return custom["callback_url"], _field_names(custom.get("inputs"))
+    callback = arguments.get("username_password_callback")
+    return (callback if isinstance(callback, str) and callback else _USUAL_CALLBACK), ("username", "password")
+
+
+def _field_names(inputs: object) -> tuple[str, str]:
+    """Tell the two fields of a custom form apart: the secret one is the password."""
+    rows = [row for row in inputs if isinstance(row, dict)] if isinstance(inputs, list) else []
+    secret = next((str(row.get("name")) for row in rows if row.get("is_secret")), "password")
+    plain = next((str(row.get("name")) for row in rows if not row.get("is_secret")), "username")
+    return plain, secret
