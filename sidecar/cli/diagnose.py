@@ -21,7 +21,7 @@ from sidecar.diagnose.notes import Notes, incident_for
 from sidecar.diagnose.render import listing, markdown, text
 from sidecar.model import document
 from sidecar.model.finding import Diagnosis
-from sidecar.settings import makeflags, project_name
+from sidecar.settings import named_by_make, project_name
 from sidecar.settings.model import project_word
 from sidecar.stack import state, workspace
 
@@ -165,7 +165,7 @@ def _with_make_options(
     words: Sequence[str], environ: Mapping[str, str], flags: Flags
 ) -> tuple[list[str], dict[str, str]]:
     """Take the options that were written as words (FORMAT=json) out of the words and make's variables."""
-    made = [f"{name}={environ[name]}" for name in makeflags.given(environ.get("MAKEFLAGS", "")) if name in environ]
+    made = [f"{name}={environ[name]}" for name in named_by_make(environ.get("MAKEFLAGS", "")) if name in environ]
     options = dict.fromkeys(flags, "")
     for word in (*made, *words):
         name, _, value = word.partition("=")

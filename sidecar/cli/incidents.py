@@ -16,7 +16,7 @@ from sidecar.common.times import format_time, parse_time
 from sidecar.model import document
 from sidecar.model.incident import NOTE_WANTED, EvidenceItem, Incident, note_line
 from sidecar.model.incident_kinds import KINDS, text_for_project
-from sidecar.settings import command_line, makeflags
+from sidecar.settings import command_line, named_by_make
 from sidecar.stack import deployment, workspace
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _local(moment: datetime | None) -> str:
 
 def _wanted(words: Sequence[str], environ: Mapping[str, str], flags: Flags, now: datetime) -> _IncidentsCall:
     """Read this verb's own words: `--since T`, `SINCE=T`, `ID=x` or the id alone, `NOTE=text`."""
-    own = {name: environ[name] for name in makeflags.given(environ.get("MAKEFLAGS", "")) if name in environ}
+    own = {name: environ[name] for name in named_by_make(environ.get("MAKEFLAGS", "")) if name in environ}
     own |= command_line(words)
     bare_words = [word for word in words if "=" not in word]
     incident_id = bare_words[-1] if bare_words else own.get("ID", "")

@@ -57,7 +57,7 @@ async def _serve(settings: WatchSettings, pool: ThreadPoolExecutor) -> int:
 
     async def rounds() -> None:
         await asyncio.to_thread(sidecar.start)
-        await watch(sidecar.round, board, settings.interval_seconds, monotonic=time.monotonic, beat=beat)
+        await watch(sidecar.round, board, settings.interval, monotonic=time.monotonic, beat=beat)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -85,8 +85,8 @@ async def _serve(settings: WatchSettings, pool: ThreadPoolExecutor) -> int:
             if sidecar.cluster and settings.cluster
             else None,
         ),
-        host=settings.listen_host,
-        port=settings.listen_port,
+        host=settings.listen[0],
+        port=settings.listen[1],
         lifespan="on",
         access_log=False,  # a line each two seconds says nothing
         log_level="warning",

@@ -86,7 +86,7 @@ class Sidecar:
         self._locust = LocustApi(
             settings.locust_url,
             2.0,
-            credentials=Credentials(settings.locust_username, settings.locust_password),
+            credentials=Credentials(settings.locust_web_username, settings.locust_web_password),
             keep_alive=True,
         )
         self._store = open_store(Path(settings.ledger_folder), now, retention, _spare_folder, patience=PATIENCE_SECONDS)
@@ -130,7 +130,7 @@ class Sidecar:
         self._keeper = self._make_keeper(settings)
         self.archive = LedgerArchive(self.reader, self.history)
         self.reports = Reports(
-            Path(settings.runs_folder), self.archive, settings.project, now, KIT_VERSION, settings.interval_seconds
+            Path(settings.runs_folder), self.archive, settings.project, now, KIT_VERSION, settings.interval
         )
         self._judge = Judge(self.reports)
         self._health = self._make_health(settings) if settings.health_seconds else None
@@ -296,7 +296,7 @@ class Sidecar:
         return ClusterMember(
             settings.cluster,
             settings.project,
-            settings.interval_seconds,
+            settings.interval,
             put=self._recorder.put,
             recorded=self._recorder.known,
             now=now,
@@ -339,7 +339,7 @@ class Sidecar:
         )
         plan = RoundPlan(
             project=settings.project,
-            interval_seconds=settings.interval_seconds,
+            interval_seconds=settings.interval,
             tail=settings.tail,
             watch_project=settings.watch_project,
             fail_ratio=settings.fail_ratio,
@@ -347,7 +347,7 @@ class Sidecar:
         return Sampler(sources, plan, clock=now, monotonic=time.monotonic)
 
     def _make_health(self, settings: WatchSettings) -> HealthChecker:
-        own = Asked(health.SIDECAR, f"http://127.0.0.1:{settings.listen_port}/healthz")
+        own = Asked(health.SIDECAR, f"http://127.0.0.1:{settings.listen[1]}/healthz")
         fixed = (
             Asked(health.MASTER, f"{settings.locust_url}/"),
             Asked(health.STATISTICS, f"{settings.locust_url}/stats/requests"),

@@ -1,20 +1,21 @@
-"""The settings: what they are (`registry`), where they come from (`load`), what they came to (`Settings`)."""
+"""The settings: what they are (`declarations`), where they come from (`load`), what they came to (`Settings`)."""
 
 from __future__ import annotations
 
-from sidecar.settings.load import command_line, load, project_name
-from sidecar.settings.model import Given, Settings
-from sidecar.settings.registry import ALIASES, GROUPS, SETTINGS
-from sidecar.settings.setting import Setting
+from sidecar.settings.load import command_line, load, named_by_make, project_name
+from sidecar.settings.model import ALIASES, SECTIONS, SETTINGS, Given, Settings
+from sidecar.settings.setting import Destination, Setting
 
 __all__ = [
     "ALIASES",
-    "GROUPS",
+    "SECTIONS",
     "SETTINGS",
+    "Destination",
     "Given",
     "Setting",
     "Settings",
     "command_line",
     "load",
+    "named_by_make",
     "project_name",
 ]

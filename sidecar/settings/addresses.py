@@ -1,20 +1,119 @@
-"""Turn the text of a setting about network addresses into its value. Pure, as all parsers are."""
+"""Turn the text of a setting about URLs, hosts and addresses into its value. Pure, as all parsers are."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
+import socket
+from urllib.parse import SplitResult, urlsplit
 
-from sidecar.settings.parse import names
+from sidecar.settings.parse import VISIBLE, names
 
 LOCUST_PORT = 5557
-_NAME = re.compile(r"(?!-)[A-Za-z0-9_.-]{1,253}")
 _HIGHEST_PORT = 65535
 _WANTED_MASTER = "an address or a name, with a port where it is not 5557, such as 10.0.0.5 or [2001:db8::5]:5557"
+_WANTED_URL = "a URL with its scheme, such as http://shop.example:8080"
+_HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_.-]{1,253}")
+_BARE_HOST = re.compile(r"(?:[^\s/?#:@\[\]]+|\[[^\]]+\])(?::\d+)?(?:[/?#].*)?")
+_BETWEEN_URLS = re.compile(r"\s*,\s*(?=[A-Za-z][A-Za-z0-9+.-]*://)|\s+")
+_ALERT_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[!-~]+")
+_REGISTRY = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d{1,5})?(?:/[a-z0-9._/-]*[a-z0-9])?")
+_ENGINE = re.compile(r"(?:(?:ssh|tcp|unix)://)?[A-Za-z0-9/][A-Za-z0-9_.:@/\[\]-]*")
+_NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def target_url(raw: str) -> str:
+    """Return a target: a URL with a scheme and a host that is reachable from inside a container."""
+    if any(letter.isspace() for letter in raw):
+        raise ValueError(_WANTED_URL)
+    parts = _split(raw)
+    if not re.match(r"^[A-Za-z][A-Za-z0-9+.-]*://", raw):
+        guess = raw if "//" not in raw else raw.split("//", 1)[1]
+        if "@" in raw or not _BARE_HOST.fullmatch(guess):  # mailto:x is no host that lacks a scheme
+            raise ValueError(_WANTED_URL)
+        raise ValueError(f"a URL with its scheme, such as http://{_inside_guess(guess)}")
+    if not parts.hostname:
+        raise ValueError(_WANTED_URL)
+    if is_loopback(raw):
+        raise ValueError(f"{from_inside(raw)} (inside a container, {parts.hostname} is the container itself)")
+    return raw
+
+
+def is_loopback(url: str) -> bool:
+    """Return whether a URL's host is this machine as seen from itself, which inside a container is the container."""
+    host = (_split(url).hostname or "").rstrip(".").lower()
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    address = _address(host)
+    if address is None:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return address.is_loopback or address.is_unspecified
+
+
+def from_inside(url: str) -> str:
+    """Return the same URL as a container reaches it: the host part becomes host.docker.internal."""
+    parts = _split(url)
+    number = f":{parts.port}" if parts.port else ""
+    return parts._replace(netloc=f"host.docker.internal{number}").geturl()
+
+
+def proxy(raw: str) -> str:
+    """Return the URL of an HTTP proxy. A password in it is refused: others see a container's settings."""
+    try:
+        url = urlsplit(raw)
+        is_plain = url.scheme == "http" and url.hostname and "@" not in url.netloc and not url.path.strip("/")
+        if is_plain and url.port != 0:
+            return raw
+    except ValueError:
+        pass
+    raise ValueError("http://host:port, without a user name")
+
+
+def push_url(raw: str) -> str:
+    """Return where failures are pushed to: an http(s) URL that holds no user name and no password; "" for nowhere."""
+    wanted = "an http or https URL without user name and password, such as https://failures.example/v1/batches"
+    if not raw:
+        return ""
+    try:
+        parts = _split(raw)
+    except ValueError:
+        raise ValueError(wanted) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise ValueError(wanted)
+    if not VISIBLE.fullmatch(raw):
+        raise ValueError(wanted)
+    return raw
+
+
+def alert_urls(raw: str) -> tuple[str, ...]:
+    """Return addresses for alerts, divided by blanks, or by commas in front of the next scheme; each once.
+
+    The error does not repeat what it refuses: such an address holds a password or a token.
+    """
+    found = tuple(dict.fromkeys(part for part in _BETWEEN_URLS.split(raw.strip()) if part))
+    for number, url in enumerate(found, 1):
+        if not _ALERT_URL.fullmatch(url):
+            raise ValueError(
+                f"URLs with a scheme, such as https://hooks.slack.com/services/...; number {number} is none"
+            )
+    return found
+
+
+def named_urls(raw: str) -> tuple[tuple[str, str], ...]:
+    """Return `shop=http://shop/health db=http://db:8080/` as (name, URL) pairs."""
+    found = []
+    for word in raw.replace(",", " ").split():
+        name, sign, url = word.partition("=")
+        if not (sign and re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", name) and re.match(r"https?://[^\s/]", url)):
+            raise ValueError("name=http://host/path, several divided by blanks")
+        found.append((name, url))
+    return tuple(found)
 
 
 def own_address(raw: str) -> str:
-    """One IP address without a port; "" for none."""
+    """Return one IP address without a port; "" for none."""
     if not raw:
         return ""
     try:
@@ -26,7 +125,7 @@ def own_address(raw: str) -> str:
 
 
 def allow_list(raw: str) -> tuple[str, ...]:
-    """Addresses and networks, divided by commas or blanks; each once, as they are written for short."""
+    """Return addresses and networks, divided by commas or blanks; each once, as they are written for short."""
     found = []
     for word in names(raw):
         try:
@@ -38,22 +137,75 @@ def allow_list(raw: str) -> tuple[str, ...]:
 
 
 def place_of_master(raw: str) -> tuple[str, int] | None:
-    """Host and port of a master; None for none. An IPv6 address with a port stands in brackets."""
+    """Return host and port of a master; None for none. An IPv6 address with a port stands in brackets."""
     if not raw:
         return None
     host, port = _parted(raw)
     if not (port.isascii() and port.isdigit() and 0 < int(port) <= _HIGHEST_PORT):
         raise ValueError(_WANTED_MASTER)
-    if not (_NAME.fullmatch(host) or _is_address(host)):
+    if not (_HOST_NAME.fullmatch(host) or _is_address(host)):
         raise ValueError(_WANTED_MASTER)
     return host, int(port)
 
 
 def shown(host: str, port: int) -> str:
-    """A place as it is written: the port only where it is not Locust's own, an IPv6 address in brackets before it."""
+    """Return a place as it is written: the port where it is not Locust's own, an IPv6 address in brackets before it."""
     if port == LOCUST_PORT:
         return host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def registry(raw: str) -> str:
+    """Return where images are pushed: a host, with its port and a path where it needs them."""
+    text = raw.rstrip("/")
+    if text and not _REGISTRY.fullmatch(text):
+        raise ValueError("host[:port][/path] in small letters, such as registry.example:5000/load")
+    return text
+
+
+def ways(raw: str) -> tuple[str, ...]:
+    """Return contexts or URLs of engines, by commas or blanks."""
+    found = tuple(filter(None, re.split(r"[,\s]+", raw.strip())))
+    for one in found:
+        if not _ENGINE.fullmatch(one):
+            raise ValueError(f"docker contexts or URLs such as ssh://user@host, by commas; not {one!r}")
+    return found
+
+
+def node(raw: str) -> str:
+    """Return a node's name."""
+    if raw and not _NODE.fullmatch(raw):
+        raise ValueError("the name of a node, as `docker node ls` shows it")
+    return raw
+
+
+def _inside_guess(bare: str) -> str:
+    url = f"http://{bare}"
+    try:
+        return from_inside(url).removeprefix("http://") if is_loopback(url) else bare
+    except ValueError:
+        return bare
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # a port that is no number shows only when asked for
+    except ValueError:
+        raise ValueError(_WANTED_URL) from None
+    return parts
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the address that a host part is; None for a name. Resolvers take 127.1, 0 and 0x7f000001, too."""
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    except (OSError, UnicodeError):
+        pass
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
 
 
 def _parted(raw: str) -> tuple[str, str]:

@@ -33,7 +33,7 @@ class DotenvEntry:
 
 
 def read(path: Path, environ: Mapping[str, str]) -> tuple[DotenvEntry, ...]:
-    """The entries of a .env file; none when there is no file.
+    """Return the entries of a .env file; none when there is no file.
 
     Raises:
         SettingError: the file cannot be read, or a line is no NAME=value.
@@ -49,7 +49,7 @@ def read(path: Path, environ: Mapping[str, str]) -> tuple[DotenvEntry, ...]:
 
 
 def parse(content: str, environ: Mapping[str, str], where: str = ".env") -> tuple[DotenvEntry, ...]:
-    """The entries of a .env text, ${NAME} filled in from the entries before it and from `environ`."""
+    """Return the entries of a .env text, ${NAME} filled in from the entries before it and from `environ`."""
     seen: dict[str, str] = {}
     entries = []
     for name, value, line in _statements(content.replace("\r\n", "\n"), {**environ}, seen, where):
@@ -86,7 +86,7 @@ def _statements(
 
 
 def _quoted(lines: list[str], index: int, rest: str, quote: str, where: str) -> tuple[str, int]:
-    """The text between quotes, which may run over several lines, and the index of the next line."""
+    """Return the text between quotes, which may run over several lines, and the index of the next line."""
     body = rest[1:]
     while True:
         end = _closing(body, quote)

@@ -1,10 +1,10 @@
-"""`.env.example` as text, made from the registry: `python -m sidecar.settings.example > .env.example`."""
+"""`.env.example` as text, made from the declarations: `python -m sidecar.settings.example > .env.example`."""
 
 from __future__ import annotations
 
 import textwrap
 
-from sidecar.settings.registry import GROUPS, MAKE_ONLY
+from sidecar.settings.model import SECTIONS
 from sidecar.settings.setting import Setting
 
 _WIDTH = 110
@@ -18,24 +18,23 @@ _HEAD = """\
 
 
 def render() -> str:
-    """The whole file."""
+    """Return the whole file."""
     parts = [_HEAD]
-    for title, settings in GROUPS:
+    for title, settings in SECTIONS.items():
         parts.append(f"\n# ---- {title} {'-' * (60 - len(title))}\n")
-        parts += [_setting(setting) for setting in settings]
+        parts += map(_entry, settings)
     return "".join(parts)
 
 
-def _setting(setting: Setting) -> str:
-    lines = textwrap.wrap(setting.help, _WIDTH)
-    lines.append(f"Unit: {setting.unit}. Default: {setting.default or 'none'}.{_more(setting)}")
-    lines += textwrap.wrap(f"Costs: {setting.cost}", _WIDTH)
-    return "\n" + "".join(f"# {line}\n" for line in lines) + f"#{setting.name}={setting.default}\n"
-
-
-def _more(setting: Setting) -> str:
+def _entry(setting: Setting) -> str:
     short = f" Short: {', '.join(setting.aliases)}." if setting.aliases else ""
-    return short + (" Not read from the environment." if setting.name in MAKE_ONLY else "")
+    from_environment = "" if setting.in_environment else " Not read from the environment."
+    lines = [
+        *textwrap.wrap(setting.help, _WIDTH),
+        f"Unit: {setting.unit}. Default: {setting.default or 'none'}.{short}{from_environment}",
+        *textwrap.wrap(f"Cost: {setting.cost or 'none.'}", _WIDTH),
+    ]
+    return "\n" + "".join(f"# {line}\n" for line in lines) + f"#{setting.name}={setting.default}\n"
 
 
 if __name__ == "__main__":

@@ -9,23 +9,27 @@ from __future__ import annotations
 
 import os
 import re
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sidecar.common.errors import SettingError
-from sidecar.settings import dotenv, makeflags, parse
-from sidecar.settings.model import COMMAND_LINE, ENVIRONMENT, MAKE_COMMAND_LINE, REMEMBERED, Given, Settings
-from sidecar.settings.registry import ALIASES, MAKE_ONLY, SETTINGS
-from sidecar.settings.setting import Setting
-from sidecar.settings.typo import nearest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+from sidecar.settings import dotenv, parse
+from sidecar.settings.model import (
+    ALIASES,
+    COMMAND_LINE,
+    ENVIRONMENT,
+    MAKE_COMMAND_LINE,
+    REMEMBERED,
+    SETTINGS,
+    Given,
+    Settings,
+)
 
 FALLBACK_BASE_IMAGE = "debian:trixie-slim"
-_USER_INFO = re.compile(r"(?P<scheme>^[A-Za-z][A-Za-z0-9+.-]*://)?.*@", re.DOTALL)
-_NO_PORT = re.compile(r"(?P<host>^(?:[A-Za-z][A-Za-z0-9+.-]*:/*)?[^\s:/?#@\[\]]*:)(?!/|\d*/?$).+", re.DOTALL)
+_DEFINITION = re.compile(r"^([A-Za-z_][A-Za-z0-9_]*)\s*(?:::?:?|[+?!])?=")
+_WORD = re.compile(r"(?:[^\s\\]|\\.)+", re.DOTALL)
+_SHORT = 4
 
 
 def load(
@@ -36,7 +40,7 @@ def load(
     remembered: Mapping[str, str] | None = None,
     processors: int | None = None,
 ) -> Settings:
-    """The settings of this call.
+    """Return the settings of this call.
 
     Args:
         args: the verb's arguments; those of the form NAME=VALUE are read, others left alone.
@@ -51,26 +55,37 @@ def load(
     """
     entries = dotenv.read(root / ".env", environ)
     given = _gather(args, environ, entries, remembered or {})
-    setting_values = _parse_all(given, processors or os.cpu_count() or 1)
-    _settle(setting_values, given, root)
+    values: dict[str, Any] = {name.lower(): _value(name, given) for name in SETTINGS}
+    _settle(values, given, root, processors or os.cpu_count() or 1)
     return Settings(
         root=root,
         given=given,
         passthrough={e.name: e.value for e in entries if e.name.startswith("LOCUST_") and e.name not in SETTINGS},
-        **setting_values,
+        **values,
     )
 
 
 def project_name(args: Sequence[str], environ: Mapping[str, str], root: Path) -> str:
-    """The PROJECT alone, to find what its last `up` wrote down."""
+    """Return the PROJECT alone, to find what its last `up` wrote down."""
     given = _gather(args, environ, dotenv.read(root / ".env", environ), {})
-    return str(_parse(SETTINGS["PROJECT"], given.get("PROJECT"), 1))
+    return str(_value("PROJECT", given))
 
 
 def command_line(args: Iterable[str]) -> dict[str, str]:
-    """The NAME=VALUE arguments of a verb."""
+    """Return the NAME=VALUE arguments of a verb."""
     pairs = (arg.partition("=") for arg in args if not arg.startswith("-"))
     return {name: value for name, equals, value in pairs if equals}
+
+
+def named_by_make(makeflags: str) -> tuple[str, ...]:
+    r"""Return the names of the variables defined on the make command line, each once, in make's order.
+
+    GNU make hands a recipe every command-line variable in the environment, exactly, and lists the definitions in
+    MAKEFLAGS: ` -- HOST=http://a\ b WORKERS=4`. From the list only the names are taken: its values are escaped
+    for make, those of the environment are not.
+    """
+    matches = (_DEFINITION.match(word) for word in _WORD.findall(makeflags))
+    return tuple(dict.fromkeys(match[1] for match in matches if match))
 
 
 def _gather(
@@ -79,85 +94,77 @@ def _gather(
     entries: Sequence[dotenv.DotenvEntry],
     remembered: Mapping[str, str],
 ) -> dict[str, Given]:
-    """Each setting with the text of the source that wins. Later layers overwrite earlier ones."""
-    typed = command_line(args)
-    made = [name for name in makeflags.given(environ.get("MAKEFLAGS", "")) if name in environ]
-    for name in typed:
-        _refuse_typo(name, COMMAND_LINE, (*SETTINGS, *ALIASES))
-    for name in made:
-        _refuse_typo(name, MAKE_COMMAND_LINE, (*SETTINGS, *ALIASES))
-    for entry in entries:
-        _refuse_typo(entry.name, f".env line {entry.line}", (*SETTINGS, *ALIASES))
-
+    """Return each setting with the text of the source that wins. Later sources overwrite earlier ones."""
+    typed = [(name, raw, COMMAND_LINE) for name, raw in command_line(args).items()]
+    made = [
+        (name, environ[name], MAKE_COMMAND_LINE)
+        for name in named_by_make(environ.get("MAKEFLAGS", ""))
+        if name in environ
+    ]
+    in_file = [(entry.name, entry.value, f".env line {entry.line}") for entry in entries]
+    for name, _, source in (*typed, *made, *in_file):
+        _refuse_typo(name, source)
+    kept = [(name, raw, REMEMBERED) for name, raw in remembered.items()]
+    inherited = [  # aliases are not asked for here: TIME and RATE are other programs' names too
+        (name, environ[name], ENVIRONMENT)
+        for name, setting in SETTINGS.items()
+        if name in environ and setting.in_environment
+    ]
     given: dict[str, Given] = {}
-    for entry in entries:
-        _put(given, entry.name, entry.value, f".env line {entry.line}")
-    for name, raw in remembered.items():
-        _put(given, name, raw, REMEMBERED)
-    for name in SETTINGS:  # aliases are not asked for here: TIME and RATE are other programs' names too
-        if name in environ and name not in MAKE_ONLY:
-            _put(given, name, environ[name], ENVIRONMENT)
-    for name in made:
-        _put(given, name, environ[name], MAKE_COMMAND_LINE)
-    for name, raw in typed.items():
-        _put(given, name, raw, COMMAND_LINE)
+    for name, raw, source in (*in_file, *kept, *inherited, *made, *typed):
+        full_name, text = ALIASES.get(name, name), raw.strip()
+        if full_name in SETTINGS and (text or source in (COMMAND_LINE, MAKE_COMMAND_LINE)):
+            given[full_name] = Given(text, source)
     return given
 
 
-def _put(given: dict[str, Given], name: str, raw: str, source: str) -> None:
-    name = ALIASES.get(name, name)
-    raw = raw.strip()
-    if name in SETTINGS and (raw or source in (COMMAND_LINE, MAKE_COMMAND_LINE)):
-        given[name] = Given(raw, source)
+def _refuse_typo(name: str, source: str) -> None:
+    known = (*SETTINGS, *ALIASES)
+    if name not in known and (meant := nearest(name, known)):
+        raise SettingError(f"{name} is no setting, but one typo away from {meant}", where=source, fix=f"write {meant}")
 
 
-def _refuse_typo(name: str, where: str, known: Iterable[str]) -> None:
-    if name in SETTINGS or name in ALIASES:
-        return
-    meant = nearest(name, known)
-    if meant:
-        raise SettingError(f"{name} is no setting, but one typo away from {meant}", where=where, fix=f"write {meant}")
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is exactly one slip away (a letter wrong, missing, extra, or two swapped), or None.
+
+    Case counts as a slip of any length: `workers` is one slip from WORKERS. A short name has whole words one letter
+    away (DATE and RATE, POST and HOST): there, the first letter must agree.
+    """
+    upper = name.upper()
+    for candidate in known:
+        agrees = len(candidate) > _SHORT or upper[:1] == candidate[0]
+        if name != candidate and agrees and is_one_slip(upper, candidate):
+            return candidate
+    return None
 
 
-def _parse_all(given: Mapping[str, Given], processors: int) -> dict[str, Any]:
-    return {name.lower(): _parse(setting, given.get(name), processors) for name, setting in SETTINGS.items()}
+def is_one_slip(name: str, other: str) -> bool:
+    """Return whether the Damerau-Levenshtein distance of two names is at most 1."""
+    if name == other:
+        return True
+    short, long = sorted((name, other), key=len)
+    if len(long) - len(short) > 1:
+        return False
+    start = next((i for i, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short))
+    if len(short) < len(long):
+        return short[start:] == long[start + 1 :]
+    swapped = short[:start] + short[start : start + 2][::-1] + short[start + 2 :]
+    return swapped == long or short[start + 1 :] == long[start + 1 :]
 
 
-def _parse(setting: Setting, entry: Given | None, processors: int) -> object:
-    raw = (entry.raw if entry else "") or setting.default
-    parser = partial(parse.workers, processors) if setting.name == "WORKERS" else setting.parse
-    if not raw:
-        return _of_nothing(parser)
-    try:
-        return parser(raw)
-    except ValueError as error:
-        seen = "cannot be used" if setting.secret else f"is {_shown(setting, raw)!r}"
-        raise SettingError(f"{setting.name} {seen}", wanted=str(error), where=entry.source if entry else "") from None
+def _value(name: str, given: Mapping[str, Given]) -> object:
+    entry = given.get(name, Given("", ""))
+    return SETTINGS[name].value(entry.raw, entry.source)
 
 
-def _shown(setting: Setting, raw: str) -> str:
-    """A refused text without the password that may be in it: where one begins, nobody knows of a mistyped URL."""
-    if "@" in raw:
-        return _USER_INFO.sub(lambda found: f"{found['scheme'] or ''}***@", raw, count=1)
-    return _NO_PORT.sub(r"\g<host>***", raw) if "://" in f"{setting.unit}{raw}" else raw
-
-
-def _of_nothing(parser: Callable[[str], object]) -> object:
-    """What no text means: the empty text or list of a parser that knows one, else None."""
-    try:
-        return parser("")
-    except ValueError:
-        return None
-
-
-def _settle(values: dict[str, Any], given: Mapping[str, Given], root: Path) -> None:
-    """Defaults that hang on other settings, folders made absolute, and pairs that contradict each other."""
-    values["host"] = values["host"] or ""
-    values["watch_project"] = values["watch_project"] or ""
+def _settle(values: dict[str, Any], given: Mapping[str, Given], root: Path, processors: int) -> None:
+    """Fill in defaults that hang on other settings, make folders absolute, refuse pairs that contradict each other."""
+    if values["workers"] == parse.AUTO:  # one processor is left to the master
+        values["workers"] = max(1, processors - 1)
     values["base_image"] = values["base_image"] or _found_base_image(root)
     values["monitor_port"] = values["monitor_port"] or _next_port(values["web_port"])
     for name in ("locustfiles_dir", "reports_dir"):
-        values[name] = Path(os.path.abspath(root / Path(values[name]).expanduser()))  # noqa: PTH100  keeps symlinks
+        values[name] = Path(os.path.abspath(root / values[name].expanduser()))  # noqa: PTH100  keeps symlinks
     _check_ports(values)
     _check_watched(values, given)
     _check_memory(values, given)

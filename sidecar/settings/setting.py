@@ -1,14 +1,35 @@
-"""What is known of one setting."""
+"""What is known of one setting, and how a field declares it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Flag, auto
+from typing import ClassVar, TypeVar, cast
 
-from sidecar.settings import parse
+from sidecar.common.errors import SettingError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+T = TypeVar("T")
+_USER_INFO = re.compile(r"(?P<scheme>^[A-Za-z][A-Za-z0-9+.-]*://)?.*@", re.DOTALL)
+_NO_PORT = re.compile(r"(?P<host>^(?:[A-Za-z][A-Za-z0-9+.-]*:/*)?[^\s:/?#@\[\]]*:)(?!/|\d*/?$).+", re.DOTALL)
+
+
+class Destination(Flag):
+    """Where the value of a setting goes, beside the commands of the host."""
+
+    HOST = 0  # nowhere else
+    COMPOSE = auto()  # fills docker-compose.yml in, outside a container's environment
+    LOCUST = auto()  # the environment of master and workers: what workers of other machines must be told alike
+    MASTER = auto()  # the environment of the master alone
+    MONITOR = auto()  # the environment of the monitor
+
+
+@dataclass(frozen=True)
+class Section:
+    """A group of settings; its docstring is the title in .env.example, and TO where each of them goes."""
+
+    TO: ClassVar[Destination] = Destination(0)
 
 
 @dataclass(frozen=True)
@@ -19,21 +40,74 @@ class Setting:
         name: what people write, in .env, on the command line, in the environment.
         default: the text used when nobody says anything; "" = none.
         unit: what a number counts, or the form of the text.
-        help: what it does, one line.
-        cost: what raising or using it costs, one line.
         parse: text → value; ValueError says what would be right.
+        help: what it does, one line.
+        cost: what raising or using it costs, one line; "" = nothing.
+        to: where it goes, beside where its section goes.
+        variable: the variable of docker-compose.yml that holds it; by default its own name.
         aliases: shorter names for the command line and .env.
         lasting: whether `up` writes a given value down for the verbs that follow.
         secret: whether its value must not be shown: no message quotes it, and containers get it as a file.
+        in_environment: whether the environment of the process is asked for it.
 
     """
 
     name: str
     default: str
     unit: str
+    parse: Callable[[str], object]
     help: str
-    cost: str
-    parse: Callable[[str], object] = parse.text
+    cost: str = ""
+    to: Destination = Destination.HOST
+    variable: str = ""
     aliases: tuple[str, ...] = ()
     lasting: bool = True
     secret: bool = False
+    in_environment: bool = True
+
+    def value(self, raw: str = "", source: str = "") -> object:
+        """Return the value of a text; an empty text means the default, and None where that is none either.
+
+        Raises:
+            SettingError: the text cannot be used; names `source`, and quotes no secret.
+
+        """
+        text = raw or self.default
+        try:
+            return self.parse(text)
+        except ValueError as error:
+            if not text:
+                return None
+            seen = "cannot be used" if self.secret else f"is {self._shown(text)!r}"
+            raise SettingError(f"{self.name} {seen}", wanted=str(error), where=source) from None
+
+    def _shown(self, text: str) -> str:
+        """Return a refused text without the password in it: nobody knows where one begins in a mistyped URL."""
+        if "@" in text:
+            return _USER_INFO.sub(lambda match: f"{match['scheme'] or ''}***@", text, count=1)
+        return _NO_PORT.sub(r"\g<host>***", text) if "://" in f"{self.unit}{text}" else text
+
+
+def setting(  # noqa: PLR0913  one declaration says all that there is to say of a setting
+    entry: str,
+    unit: str,
+    parse: Callable[[str], T],
+    about: str,
+    cost: str = "",
+    *,
+    to: Destination = Destination.HOST,
+    variable: str = "",
+    aliases: tuple[str, ...] = (),
+    lasting: bool = True,
+    secret: bool = False,
+    in_environment: bool = True,
+) -> T:
+    """Declare a setting as a field of a dataclass: its type is what `parse` returns.
+
+    `entry` is NAME=default, as .env has it; NAME is the field's name in capitals. The rest is described at Setting.
+    """
+    name, _, default = entry.partition("=")
+    declared = Setting(
+        name, default, unit, parse, about, cost, to, variable or name, aliases, lasting, secret, in_environment
+    )
+    return field(default=cast("T", declared.value()), repr=not secret, metadata={"setting": declared})

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 
 from sidecar.common.errors import KitError, StackError
 from sidecar.settings import SETTINGS, Settings
-from sidecar.settings.inside import FAILING, INSIDE, PUSHING
-from sidecar.settings.judging import JUDGING
 from sidecar.stack import envfile, limits, secrets
 
 if TYPE_CHECKING:
@@ -26,15 +24,6 @@ _NO_HOST_NAME = re.compile(r"[^A-Za-z0-9.-]")
 _LONGEST_HOST_NAME = 63
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 
-# Settings that docker-compose.yml takes under their own names, as given; those of what runs inside Locust, all.
-_AS_THEY_ARE = (
-    "PROJECT", "WEB_PORT", "MONITOR_PORT", "LOCUSTFILES_DIR", "LOCUSTFILE", "TARGET_NETWORK", "BASE_IMAGE", "NOFILE",
-    "REMOTE_WORKERS",
-    "WORKER_MEMORY", "WORKER_MEMORY_RESERVATION", "MASTER_MEMORY", "WORKER_CPUS", "STOP_TIMEOUT", "INTERVAL", "TAIL",
-    "WATCH_PROJECT", "FAIL_RATIO", "FAIL_THRESHOLD", "LEDGER_DAYS", "LEDGER_MEGABYTES", "LOCUST_WEB_USERNAME",
-    "ALERT_KINDS", "ALERT_COOLDOWN_SECONDS", "ON_INVALID", "HEALTH_SECONDS",
-    *(setting.name for setting in (*INSIDE, *FAILING, *PUSHING, *JUDGING) if not setting.secret),
-)  # fmt: skip
 # A variable that is not empty → the file in docker/ that it adds.
 _ADDED = (
     ("TARGET_NETWORK", "target-network.yml"),
@@ -61,19 +50,20 @@ class Decided:
 def environment(
     settings: Settings, decided: Decided, environ: Mapping[str, str], master_url: str = ""
 ) -> dict[str, str]:
-    """The environment for one `docker compose` call: the caller's without our settings, then every value as decided.
+    """Return the environment of one `docker compose` call: the caller's without our settings, then each as decided.
 
     `master_url` is where the sidecar finds the master's web API; "" is the plain place.
     """
     inherited = {name: value for name, value in environ.items() if name not in SETTINGS and name != "MAKEFLAGS"}
-    ours = {
-        **{name: _text(getattr(settings, name.lower())) for name in _AS_THEY_ARE},
+    given = {
+        setting.variable: _text(getattr(settings, name.lower()))
+        for name, setting in SETTINGS.items()
+        if setting.to and not setting.secret
+    }
+    made = {
         "KIT_HOST": decided.host,
         "HEALTH_TARGET": _text(settings.health_target and not settings.target_network),
         "HEALTH_URLS": " ".join(f"{name}={url}" for name, url in settings.health_urls),
-        "KIT_CLASSES": _text(settings.classes),
-        "KIT_TAGS": _text(settings.tags),
-        "KIT_EXCLUDE_TAGS": _text(settings.exclude_tags),
         "KIT_ENV_FILE": str(env_file_path(settings)),
         "LABELS": " ".join(settings.labels),
         "THRESHOLDS": " ".join(threshold.text for threshold in limits.thresholds(settings, environ)),
@@ -84,7 +74,7 @@ def environment(
         "COMPOSE_PROFILES": "mock" if decided.mock else "",
     }
     hashes = {f"KIT_INPUTS_{image.upper().replace('-', '_')}": digest for image, digest in decided.inputs.items()}
-    return {**inherited, **ours, **hashes, **_elsewhere(settings, decided), **secrets.environment(settings)}
+    return {**inherited, **given, **made, **hashes, **_elsewhere(settings, decided), **secrets.environment(settings)}
 
 
 def _elsewhere(settings: Settings, decided: Decided) -> dict[str, str]:

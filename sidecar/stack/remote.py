@@ -8,9 +8,8 @@ import socket
 from typing import TYPE_CHECKING
 
 from sidecar.common.errors import SettingError, StackError
-from sidecar.settings import SETTINGS
+from sidecar.settings import SETTINGS, Destination
 from sidecar.settings.addresses import LOCUST_PORT
-from sidecar.settings.inside import FAILING, INSIDE
 from sidecar.stack import ports
 
 if TYPE_CHECKING:
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from sidecar.settings import Settings
 
 GATE = "gate"
-# What workers must be told alike on both machines; a folder and a size are each machine's own matter.
-_SHARED = ("LOCUSTFILE", "CLASSES", "TAGS", "EXCLUDE_TAGS", "STOP_TIMEOUT", *(one.name for one in (*INSIDE, *FAILING)))
 _FAR_AWAY = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}  # documentation's; nothing is sent there
 
 
@@ -105,7 +102,7 @@ def join_command(settings: Settings, address: str) -> str:
     shared = [
         f"{name}={entry.raw}"
         for name, entry in settings.given.items()
-        if name in _SHARED and entry.raw and not entry.source.startswith(".env") and not SETTINGS[name].secret
+        if Destination.LOCUST in SETTINGS[name].to and entry.raw and not entry.source.startswith(".env")
     ]
     quoted = (shlex.quote(word.replace("$", "$$")) for word in shared)
     return " ".join(["make setup join", f"MASTER={address}", "WORKERS=4", *quoted])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sidecar.common.errors import LocustfileError, SettingError
-from sidecar.settings import parse
+from sidecar.settings import addresses
 from sidecar.stack.compose import MOCK_HOST
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _from_user_env(user_env: Mapping[str, str]) -> str:
         raw = user_env.get(name, "")
         if "://" in raw or (raw and name == "LOCUST_HOST"):
             try:
-                return parse.target_url(raw)
+                return addresses.target_url(raw)
             except ValueError as error:
                 raise SettingError(f"{name} is {raw!r}", where=".env", wanted=str(error)) from None
     return ""
@@ -85,13 +85,13 @@ def _from_user_env(user_env: Mapping[str, str]) -> str:
 def _refuse(name: str, host: str) -> None:
     """Refuse a class's host for what HOST would be refused for."""
     try:
-        if "://" in host and parse.is_loopback(host):
+        if "://" in host and addresses.is_loopback(host):
             raise LocustfileError(
                 f"the class {name} aims at {host}, which inside a container is the container itself",
-                wanted=parse.from_inside(host),
-                fix=f"make up HOST={parse.from_inside(host)}",
+                wanted=addresses.from_inside(host),
+                fix=f"make up HOST={addresses.from_inside(host)}",
             )
-        parse.target_url(host)
+        addresses.target_url(host)
     except ValueError as error:
         raise LocustfileError(
             f"the class {name} has the host {host!r}",

@@ -23,8 +23,7 @@ from sidecar.model.snapshot import Locust, Snapshot
 from sidecar.monitor.board import Board
 from sidecar.report.runs.reports import Reports
 from sidecar.serve.app import make_app
-from sidecar.settings import SETTINGS
-from sidecar.settings.registry import ALIASES
+from sidecar.settings import ALIASES, SETTINGS
 from sidecar.views.metrics_containers import container_families
 from sidecar.views.metrics_locust import locust_families
 from sidecar.views.metrics_own import own_families

@@ -418,8 +418,8 @@ def test_the_loop_goes_on_after_a_round_that_broke() -> None:
 
 def test_the_environment_of_the_sidecar_is_read() -> None:
     found = from_environment({"PROJECT": "two", "INTERVAL": "0.5", "TAIL": "0", "LISTEN": "127.0.0.1:1", "X": "y"})
-    assert (found.project, found.interval_seconds, found.tail) == ("two", 0.5, 0)
-    assert (found.listen_host, found.listen_port) == ("127.0.0.1", 1)
+    assert (found.project, found.interval, found.tail) == ("two", 0.5, 0)
+    assert found.listen == ("127.0.0.1", 1)
 
 
 def test_empty_variables_count_as_unset() -> None:

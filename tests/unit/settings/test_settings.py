@@ -13,8 +13,18 @@ from pathlib import Path
 import pytest
 
 from sidecar.common.errors import SettingError
-from sidecar.settings import ALIASES, SETTINGS, command_line, dotenv, load, makeflags, parse, project_name
-from sidecar.settings.typo import is_one_slip, nearest
+from sidecar.settings import (
+    ALIASES,
+    SETTINGS,
+    addresses,
+    command_line,
+    dotenv,
+    load,
+    named_by_make,
+    parse,
+    project_name,
+)
+from sidecar.settings.load import is_one_slip, nearest
 from tests.paths import ROOT
 
 
@@ -29,7 +39,7 @@ def _error(args: list[str], root: Path, environ: dict[str, str] | None = None) -
 @pytest.mark.parametrize("raw", ["abc", "0", "-1", "1.5", "", " ", "4x", "٤"])
 def test_workers_that_are_no_count_are_refused(raw: str) -> None:
     with pytest.raises(ValueError, match="whole number from 1, or auto"):
-        parse.workers(8, raw)
+        parse.workers(raw)
 
 
 @pytest.mark.parametrize(("processors", "workers"), [(1, 1), (2, 1), (8, 7)])
@@ -125,7 +135,7 @@ def test_a_spawn_rate_must_be_above_zero(raw: str, tmp_path: Path) -> None:
     ],
 )
 def test_a_target_with_scheme_and_host_is_taken_as_it_is(raw: str) -> None:
-    assert parse.target_url(raw) == raw
+    assert addresses.target_url(raw) == raw
 
 
 @pytest.mark.parametrize(
@@ -133,7 +143,7 @@ def test_a_target_with_scheme_and_host_is_taken_as_it_is(raw: str) -> None:
 )
 def test_a_target_without_scheme_or_host_is_refused(raw: str) -> None:
     with pytest.raises(ValueError, match="a URL with its scheme"):
-        parse.target_url(raw)
+        addresses.target_url(raw)
 
 
 @pytest.mark.parametrize(
@@ -157,21 +167,21 @@ def test_a_target_without_scheme_or_host_is_refused(raw: str) -> None:
 )
 def test_this_machine_as_target_is_answered_with_the_name_it_has_inside(host: str) -> None:
     with pytest.raises(ValueError, match=r"http://host\.docker\.internal:3000/x\?y=1") as caught:
-        parse.target_url(f"http://{host}:3000/x?y=1")
+        addresses.target_url(f"http://{host}:3000/x?y=1")
     assert "inside a container" in str(caught.value)
 
 
 @pytest.mark.parametrize("raw", ["mailto:x", "mailto:a@b.example", "http:/x", "javascript:f(1)"])
 def test_what_is_no_host_is_not_made_a_url_of(raw: str) -> None:
     with pytest.raises(ValueError, match="a URL with its scheme") as caught:
-        parse.target_url(raw)
+        addresses.target_url(raw)
     assert raw not in str(caught.value)
 
 
 @pytest.mark.parametrize("raw", ["shop.example", "shop.example:8080/a?b", "//shop.example", "[fe80::2]:80"])
 def test_a_host_without_scheme_is_answered_with_one(raw: str) -> None:
     with pytest.raises(ValueError, match=re.escape(f"http://{raw.removeprefix('//')}")):
-        parse.target_url(raw)
+        addresses.target_url(raw)
 
 
 def test_localhost_without_scheme_is_answered_with_the_name_it_has_inside(tmp_path: Path) -> None:
@@ -354,7 +364,7 @@ def test_an_env_line_that_is_no_setting_is_refused_with_its_line(text: str) -> N
     ],
 )
 def test_names_are_read_from_makeflags(flags: str, names: tuple[str, ...]) -> None:
-    assert makeflags.given(flags) == names
+    assert named_by_make(flags) == names
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
@@ -375,7 +385,7 @@ def test_values_survive_the_real_make_unharmed(tmp_path: Path, extra: list[str])
     subprocess.run(words, env=environ, check=True, capture_output=True, timeout=30)
     seen = json.loads((tmp_path / "seen").read_text())
     assert {name: seen[name] for name in given} == given
-    assert set(given) <= set(makeflags.given(seen["MAKEFLAGS"]))
+    assert set(given) <= set(named_by_make(seen["MAKEFLAGS"]))
     settings = load([], {**seen, "HOST": "http://shop.example/a?c=d&e='f'\"g\""}, tmp_path)
     assert settings.given["WORKERS"].source == "make command line"
     assert settings.given["PROJECT"].source == "environment"

@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.common.errors import SettingError
 from sidecar.model.incident import IncidentKind
-from sidecar.settings import Settings, load, parse
+from sidecar.settings import Settings, addresses, load, parse
 from sidecar.settings.monitor import WatchSettings, from_environment
 from sidecar.stack import compose, secrets, state, workspace
 from sidecar.stack.compose import Decided
@@ -69,7 +69,7 @@ def test_an_unknown_kind_of_alert_is_named_with_all_that_there_are(tmp_path: Pat
     ],
 )
 def test_addresses_are_divided_by_blanks_or_commas_before_a_scheme(raw: str, urls: tuple[str, ...]) -> None:
-    assert parse.alert_urls(raw) == urls
+    assert addresses.alert_urls(raw) == urls
 
 
 def test_an_address_that_cannot_be_is_refused_without_being_shown(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_the_sidecar_reads_what_compose_passes_on(tmp_path: Path) -> None:
         fail_ratio=0.01,
         ledger_days=3,
         ledger_megabytes=64,
-        locust_username="me",
+        locust_web_username="me",
         alert_kinds=(IncidentKind.BLIND,),
         alert_cooldown_seconds=0,
         locust_url=found.locust_url,
@@ -162,7 +162,7 @@ def test_a_secret_is_read_from_the_file_that_is_named() -> None:
     files = {"/run/secrets/alert_urls": f"{URL}\n", "/run/secrets/pw": "with a blank at its end \n"}
     environ = {"ALERT_URLS_FILE": "/run/secrets/alert_urls", "LOCUST_WEB_PASSWORD_FILE": "/run/secrets/pw"}
     found = from_environment(environ, files.__getitem__)
-    assert (found.alert_urls, found.locust_password) == ((URL,), "with a blank at its end ")
+    assert (found.alert_urls, found.locust_web_password) == ((URL,), "with a blank at its end ")
     assert "hunter2" not in repr(found)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from sidecar.common.errors import SettingError
 from sidecar.settings import load
-from sidecar.settings.clustering import node, registry, ways
+from sidecar.settings.addresses import node, registry, ways
 from sidecar.swarm.commands import files
 
 
