@@ -9,8 +9,7 @@ from sidecar.client.reader import MonitorError, SidecarReader
 from sidecar.incidents.warnings import judged
 from sidecar.model.incident import Incident
 from sidecar.model.snapshot import Snapshot
-from sidecar.views.scene import ContainerLog, Scene
-from sidecar.views.state import ScreenName, ViewState
+from sidecar.views.scene import ContainerLog, Scene, ScreenName, ViewState
 
 LOG_LINES = 200
 

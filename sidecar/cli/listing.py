@@ -7,9 +7,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from sidecar.common.errors import SettingError, StackError
+from sidecar.common.text import aligned
 from sidecar.engine.host_client import ListedContainer, connect
 from sidecar.stack import workspace
-from sidecar.views.aligned import aligned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

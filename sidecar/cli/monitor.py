@@ -15,9 +15,9 @@ from sidecar.common.errors import StackError
 from sidecar.stack import deployment
 from sidecar.views.frame import frame
 from sidecar.views.keys import pressed
-from sidecar.views.plain import ascii_only, plain
+from sidecar.views.lines import ascii_only, plain
+from sidecar.views.scene import ViewState
 from sidecar.views.screens import draw
-from sidecar.views.state import ViewState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from sidecar.client.reader import first_snapshot
 from sidecar.common import units
 from sidecar.common.errors import StackError
+from sidecar.common.text import aligned
 from sidecar.model import document
 from sidecar.stack import deployment
-from sidecar.views.aligned import aligned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

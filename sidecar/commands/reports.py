@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.common.errors import KitError
-from sidecar.views.aligned import aligned
+from sidecar.common.text import aligned
 
 Run = tuple[Path, Mapping[str, Any]]
 

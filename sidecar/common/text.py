@@ -1,9 +1,10 @@
-"""Text that came from a container, made harmless for a terminal."""
+"""Text for a terminal: what came from a container made harmless, rows put in columns. Pure."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 # CSI (colours, cursor), OSC (titles, links, clipboard), the other string sequences, and two-character escapes.
 _ESCAPES = re.compile(
@@ -29,3 +30,13 @@ def _visible(character: str) -> str:
     if character in "\t\n\r\v\f":
         return " "
     return "" if unicodedata.category(character) in _UNSAFE_CATEGORIES else character
+
+
+def aligned(rows: Sequence[Sequence[str]], *, right: bool = False) -> list[str]:
+    """Return one line a row, each column as wide as its longest cell; at least one row, all of one length."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    cells = [
+        [cell.rjust(width) if right else cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        for row in rows
+    ]
+    return ["  ".join(row).rstrip() for row in cells]

@@ -1,10 +1,11 @@
-"""Where the current Snapshot hangs, for everyone who serves or streams it."""
+"""The current Snapshot and the latest incidents, for everyone who serves or streams them."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sidecar.incidents.warnings import judged, overdue
@@ -12,7 +13,44 @@ from sidecar.model import document
 from sidecar.model.incident import Incident
 from sidecar.model.snapshot import Snapshot
 from sidecar.monitor.assembly import Recorded, shown
-from sidecar.monitor.feed import IncidentFeed, Upserts
+
+_REMEMBERED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Upserts:
+    """Incidents that came or changed: each once, at its newest revision.
+
+    `mark` is what to ask with next time. `complete` is False when the asker fell so far behind that some are no longer
+    remembered: it should read the list anew.
+    """
+
+    mark: int
+    incidents: tuple[Incident, ...] = ()
+    complete: bool = True
+
+
+class IncidentFeed:
+    """Remembers the newest incidents in the order in which they were committed; not thread-safe."""
+
+    def __init__(self, remembered: int = _REMEMBERED) -> None:
+        self._recent: deque[Incident] = deque(maxlen=remembered)
+        self._mark = 0
+
+    def add(self, incidents: Iterable[Incident]) -> None:
+        """Take incidents that were committed."""
+        for incident in incidents:
+            self._recent.append(incident)
+            self._mark += 1
+
+    def since(self, mark: int | None) -> Upserts:
+        """Return what was added after `mark`; None asks for today's mark alone."""
+        missed = 0 if mark is None else self._mark - mark
+        if missed <= 0:
+            return Upserts(self._mark)
+        newest = {incident.id: incident for incident in list(self._recent)[-missed:]}
+        return Upserts(self._mark, tuple(newest.values()), complete=missed <= len(self._recent))
+
 
 _MERGE_AGAIN = timedelta(seconds=0.5)
 

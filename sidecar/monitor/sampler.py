@@ -1,10 +1,14 @@
-"""One round: read every source, put one Snapshot together. A source that fails takes no other with it."""
+"""Rounds: read every source, put one Snapshot together, publish it. A source that fails takes no other with it.
+
+A slow master costs a round its figures, never the round.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -19,8 +23,59 @@ from sidecar.model.observation import LocustReading, LogEntry
 from sidecar.model.snapshot import Host, Snapshot
 from sidecar.monitor import assembly
 from sidecar.monitor.assembly import NOTHING_RECORDED, ContainerReadings, Observed, Recorded
-from sidecar.monitor.fleet import ContainerPoller, FleetReading
-from sidecar.monitor.master import LocustSource, MasterPoller
+from sidecar.monitor.board import Board
+from sidecar.monitor.container_poller import ContainerPoller, FleetReading
+
+PATIENCE_SECONDS = 3.0  # of a round
+_CUT_SECONDS = 12.0  # a visit with a login takes four requests
+
+
+class LocustSource(Protocol):
+    """Where the master's figures come from."""
+
+    def read(self) -> LocustReading:
+        """Visit the master once; never raises."""
+
+    def cut(self) -> None:
+        """End a visit that is under way; called from another thread."""
+
+
+class MasterPoller:
+    """Visits the master beside a round, one visit at a time.
+
+    Args:
+        source: who visits.
+        pool: where; a visit takes one thread of it, for as long as the master takes.
+        monotonic: a clock in seconds that never jumps.
+    """
+
+    def __init__(self, source: LocustSource, pool: Executor, monotonic: Callable[[], float]) -> None:
+        self._source = source
+        self._pool = pool
+        self._monotonic = monotonic
+        self._visit: Future[LocustReading] | None = None
+        self._began = self._asked = 0.0
+
+    def ask(self) -> None:
+        """Begin a visit, unless the one before still lasts."""
+        self._asked = self._monotonic()
+        if self._visit is None:
+            self._began = self._asked
+            self._visit = self._pool.submit(self._source.read)
+
+    def reading(self) -> LocustReading:
+        """Return what the master said; without figures when it takes too long. Call `ask` before, each time."""
+        if self._visit is None:
+            self.ask()
+        visit, left = self._visit, self._asked + PATIENCE_SECONDS - self._monotonic()
+        if visit is not None and wait([visit], max(0.0, left)).done:
+            self._visit = None
+            return visit.result()
+        lasted = self._monotonic() - self._began
+        if lasted >= _CUT_SECONDS:
+            self._source.cut()
+        return LocustReading(None, f"the master has not given a whole answer for {lasted:.0f} s", None)
+
 
 MOST_HOSTNAMES = 5000  # two of each container: far more than a master lists
 
@@ -217,3 +272,31 @@ def _log_source(fleet: Sequence[ContainerReadings], project: str) -> ContainerRe
     """Choose whose log is shown: the master's, the running one where an old one is still there."""
     masters = [seen for seen in fleet if seen.listed.service == MASTER and seen.listed.project in (project, None)]
     return next((seen for seen in masters if seen.listed.state == "running"), masters[0] if masters else None)
+
+
+async def watch(
+    make_round: Callable[[], Round],
+    board: Board,
+    interval_seconds: float,
+    *,
+    monotonic: Callable[[], float],
+    beat: Callable[[], None] = lambda: None,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Make rounds and publish until cancelled, with a `beat` after each round that came to its end.
+
+    Rounds start an interval apart; one that takes longer delays the next.
+    """
+    backoff = Backoff()
+    while True:
+        started = monotonic()
+        try:
+            board.publish((await asyncio.to_thread(make_round)).snapshot)
+            beat()
+            backoff = backoff.succeeded()
+            pause = interval_seconds - (monotonic() - started)
+        except Exception:  # noqa: BLE001  # top of the loop: one bad round must not blind the sidecar
+            _log.exception("a round of readings failed")
+            backoff = backoff.failed(monotonic())
+            pause = backoff.next_try_seconds - monotonic()
+        await sleep(max(0.0, pause))

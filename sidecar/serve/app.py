@@ -19,13 +19,10 @@ from starlette.staticfiles import StaticFiles
 
 from sidecar.model.incident_kinds import KINDS
 from sidecar.report.runs.reports import Reports
-from sidecar.serve.answers import BAD_REQUEST, UNAVAILABLE, json_answer, problem
-from sidecar.serve.api import Api
-from sidecar.serve.archive import Archive, BoardView, Metrics
-from sidecar.serve.cluster import ClusterAuth, TokenGuard, node_route
-from sidecar.serve.headers import ALLOWED_HOSTS, SafeHeaders
-from sidecar.serve.notes import Note
-from sidecar.serve.parameters import ParameterError, Parameters
+from sidecar.serve.api import Api, Note
+from sidecar.serve.auth import ALLOWED_HOSTS, ClusterAuth, SafeHeaders, TokenGuard, node_route
+from sidecar.serve.protocols import Archive, BoardView, Metrics
+from sidecar.serve.requests import BAD_REQUEST, UNAVAILABLE, ParameterError, Parameters, json_answer, problem
 from sidecar.serve.runs import Runs
 from sidecar.serve.stream import Written, events
 from sidecar.views.metrics import CONTENT_TYPE
@@ -83,7 +80,7 @@ def make_app(  # noqa: PLR0913  each is one part of the sidecar, given by name
         routes.append(Route("/metrics", _metrics_route(board, metrics)))
     guard = Middleware(TrustedHostMiddleware, allowed_hosts=ALLOWED_HOSTS, www_redirect=False)
     if cluster is not None:
-        routes.append(node_route(cluster.teller, board))
+        routes.append(node_route(cluster.publisher, board))
         guard = Middleware(TokenGuard, token=cluster.token)  # published on every address of its node
     return Starlette(routes=routes, middleware=[Middleware(SafeHeaders), guard], lifespan=lifespan)
 

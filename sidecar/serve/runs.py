@@ -14,8 +14,7 @@ from starlette.routing import Route
 from sidecar.report.render import html
 from sidecar.report.runs.folder import NoSuchRunError
 from sidecar.report.runs.reports import Ask, Reports
-from sidecar.serve.answers import BAD_REQUEST, NOT_FOUND, json_answer, problem
-from sidecar.serve.parameters import ParameterError, Parameters
+from sidecar.serve.requests import BAD_REQUEST, NOT_FOUND, ParameterError, Parameters, json_answer, problem
 
 _MOST_RUNS, _MOST_USERS = 500, 10_000_000
 # The page is one file with its style in it, and no script.

@@ -17,10 +17,10 @@ from starlette.applications import Starlette
 from sidecar.model.incident import Incident
 from sidecar.model.snapshot import Snapshot
 from sidecar.monitor.board import Board
-from sidecar.monitor.fleet import READERS
-from sidecar.monitor.loop import watch
+from sidecar.monitor.container_poller import READERS
+from sidecar.monitor.sampler import watch
 from sidecar.serve.app import make_app
-from sidecar.serve.cluster import ClusterAuth
+from sidecar.serve.auth import ClusterAuth
 from sidecar.serve.sidecar import Sidecar, now
 from sidecar.settings.monitor import WatchSettings
 from sidecar.views.metrics import metrics_text
@@ -81,7 +81,7 @@ async def _serve(settings: WatchSettings, pool: ThreadPoolExecutor) -> int:
             troubles=sidecar.health,
             note=sidecar.note,
             reports=sidecar.reports,
-            cluster=ClusterAuth(sidecar.cluster.teller, settings.cluster.token)
+            cluster=ClusterAuth(sidecar.cluster.publisher, settings.cluster.token)
             if sidecar.cluster and settings.cluster
             else None,
         ),

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from sidecar.cluster.cluster import ClusterMember
+from sidecar.cluster.member import ClusterMember
 from sidecar.common import process
 from sidecar.common.errors import EngineError, LedgerError
 from sidecar.common.times import SECOND_NS
@@ -42,15 +42,14 @@ from sidecar.model.signal import DockerEvent, Noted, OwnerLearned, Signal, Unrea
 from sidecar.model.snapshot import VerdictSoFar
 from sidecar.monitor import health
 from sidecar.monitor.assembly import Recorded
+from sidecar.monitor.container_poller import UnreadableCounters
 from sidecar.monitor.context import Context
 from sidecar.monitor.followers import Followers
 from sidecar.monitor.health import Asked, HealthChecker
-from sidecar.monitor.keeper import RoundSink
-from sidecar.monitor.lag import LagMeter
-from sidecar.monitor.recorder import EVENTS_ALIVE, Recorder
+from sidecar.monitor.recorder import EVENTS_ALIVE, LagMeter, Recorder
+from sidecar.monitor.round_sink import RoundSink
 from sidecar.monitor.sampler import Round, RoundPlan, Sampler, Sources
 from sidecar.monitor.series import CounterSeries
-from sidecar.monitor.uncounted import UnreadableCounters
 from sidecar.notify.notifier import make_notifier
 from sidecar.report.runs.reports import Judge, Reports
 from sidecar.settings.monitor import WatchSettings
@@ -175,7 +174,7 @@ class Sidecar:
         """Make one round; with whether everything answers, and the last word on a run that is over."""
         made = self._sampler.sample()
         if self.cluster is not None:
-            self.cluster.teller.take(made.snapshot)
+            self.cluster.publisher.take(made.snapshot)
         if self._health is not None:
             made = replace(made, snapshot=replace(made.snapshot, health=self._health.known()))
         run = made.snapshot.run

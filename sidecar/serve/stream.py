@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from sidecar.client.documents import without_evidence
 from sidecar.model import document
 from sidecar.model.incident import Incident
-from sidecar.serve.archive import BoardView
+from sidecar.serve.protocols import BoardView
 
 # A comment line this often tells both ends, and any proxy between them, that the stream lives.
 _KEEP_ALIVE_SECONDS = 15.0

@@ -6,12 +6,14 @@ One frame serves terminal and pipe; without a height nothing is folded away.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from sidecar.model.incident import IncidentKind
 from sidecar.model.snapshot import Container, Snapshot, Warn
-from sidecar.views import locust_tables, top
+from sidecar.views import panels as locust_tables
+from sidecar.views import top
+from sidecar.views.incident_groups import IncidentGroup, current, stories
 from sidecar.views.lines import (
     DIM,
     ERROR,
@@ -28,12 +30,9 @@ from sidecar.views.lines import (
     width_of,
     wrapped,
 )
-from sidecar.views.log_lines import tail
 from sidecar.views.order import SORTS_BY_KEY, WORST, ordered
-from sidecar.views.scene import Drawing, Scene
-from sidecar.views.shares import Shares
-from sidecar.views.state import ViewState
-from sidecar.views.stories import IncidentGroup, current, stories
+from sidecar.views.panels import tail
+from sidecar.views.scene import Drawing, Scene, ViewState
 from sidecar.views.table import Look, TableGroup, tables
 from sidecar.views.ticker import summary, ticker
 
@@ -243,3 +242,54 @@ def _states(containers: Sequence[Container], width: int) -> Line:
 def _dimmed(spans: Line) -> Line:
     """Take the life out of a line, so that old figures do not look like present ones; warnings keep their style."""
     return tuple(span if span.style in {WARN, ERROR, TITLE} else TextSpan(span.text, DIM) for span in spans)
+
+
+_LOG_SHARE = 8  # the log keeps at least an eighth of the screen
+_HALF, _THIRD, _FIFTH = 2, 3, 5
+_FEWEST_WARNINGS, _FEWEST_TICKER, _FEWEST_ROWS = 2, 3, 3
+
+
+@dataclass(slots=True)
+class Shares:
+    """Lines wanted by each part, headings not counted; `shrink_to` takes from them in the order of least harm."""
+
+    traffic: int  # the host's second line
+    warnings: int
+    ticker: int
+    rows: int
+    watched: int
+    logs: int
+
+    @property
+    def total(self) -> int:
+        """All of them together."""
+        return self.traffic + self.warnings + self.ticker + self.rows + self.watched + self.logs
+
+    def refund(self, spare: int, wanted: Shares) -> None:
+        """Give lines that others left unused to the containers, then to the log, up to what they wanted."""
+        for name in ("rows", "watched", "logs"):
+            size: int = getattr(self, name)
+            more = max(0, min(spare, getattr(wanted, name) - size))
+            setattr(self, name, size + more)
+            spare -= more
+
+    def shrink_to(self, room: int, height: int) -> None:
+        """Give lines up until no more than `room` are wanted: the log first, what tells of failures last."""
+        for name, least in (
+            ("logs", height // _LOG_SHARE),
+            ("warnings", max(_FEWEST_WARNINGS, room // _FIFTH)),
+            ("ticker", max(_FEWEST_TICKER, room // _THIRD)),
+            ("rows", max(_FEWEST_ROWS, room // _HALF)),
+            ("traffic", 0),
+            ("watched", _FEWEST_ROWS),
+            ("rows", _FEWEST_ROWS),
+            ("warnings", 1),
+            ("ticker", 2),
+            ("logs", 0),
+            ("watched", 1),
+            ("ticker", 1),
+            ("rows", 1),
+        ):
+            missing = self.total - room
+            size: int = getattr(self, name)
+            setattr(self, name, size - max(0, min(missing, size - least)))

@@ -9,8 +9,8 @@ from sidecar.common import units
 from sidecar.model.incident import PROVISIONAL, EvidenceItem, ExitReason, Incident, MemorySample
 from sidecar.model.incident_kinds import KINDS, goes_on, text_for_project
 from sidecar.model.snapshot import Snapshot
+from sidecar.views.incident_groups import IncidentGroup, container_of, stories
 from sidecar.views.lines import DIM, TITLE, WARN, Line, TextSpan, line, wrapped
-from sidecar.views.stories import IncidentGroup, container_of, stories
 from sidecar.views.ticker import MARKS, STYLES, block
 
 _LABEL = 15

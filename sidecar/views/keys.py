@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sidecar.model.snapshot import Container, Snapshot
+from sidecar.views.incident_groups import stories
 from sidecar.views.order import SORTS, ordered
-from sidecar.views.state import ScreenName, ViewState
-from sidecar.views.stories import stories
+from sidecar.views.scene import ScreenName, ViewState
 
 Action = Callable[[ViewState, Snapshot], ViewState]
 _ALL = frozenset(ScreenName)

@@ -1,6 +1,6 @@
 """Lines of styled text, measured in terminal cells. Pure.
 
-A style is a name; what it looks like is terminal.py's business. No meaning is carried by a style alone.
+A style is a name; what it looks like is the business of the terminal's screen. No meaning is carried by a style alone.
 """
 
 from __future__ import annotations
@@ -152,3 +152,32 @@ def heading(title: str, width: int, detail: Line = ()) -> Line:
     aside: Line = (TextSpan(" · ", DIM), *detail) if detail else ()
     start = fit((TextSpan("── ", DIM), TextSpan(title, TITLE), *aside, TextSpan(" ")), width)
     return (*start, TextSpan("─" * max(0, width - width_of(start)), DIM))
+
+
+_ASCII = str.maketrans(
+    {
+        "█": "#",
+        "░": ".",
+        "─": "-",
+        "…": "~",
+        "·": "-",
+        "●": "*",
+        "✗": "x",
+        "–": "-",
+        "▸": ">",
+        "▼": "v",
+        "▲": "^",
+        "→": ">",
+        "×": "x",
+    }
+)
+
+
+def plain(lines: Sequence[Line]) -> str:
+    """Return the frame's text without escape codes, each line ended."""
+    return "".join(f"{text_of(line)}\n" for line in lines)
+
+
+def ascii_only(text: str) -> str:
+    """Replace what the frame draws with by ASCII, for an output that can hold no more."""
+    return text.translate(_ASCII).encode("ascii", "replace").decode("ascii")

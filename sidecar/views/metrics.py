@@ -5,15 +5,14 @@ Containers as cAdvisor names them, the run as locust_exporter does, the sidecar 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 
-from sidecar.model.observation import ContainerSeries
+from sidecar.model.observation import ContainerSeries, Listed, StatsReading, Total
 from sidecar.model.self_metrics import SelfMetrics
-from sidecar.model.snapshot import Snapshot
+from sidecar.model.snapshot import EndpointStats, Locust, Snapshot
 from sidecar.views import exposition
-from sidecar.views.metrics_containers import container_families
-from sidecar.views.metrics_locust import locust_families
-from sidecar.views.metrics_own import own_families
+from sidecar.views.exposition import Family, joined, labels
 
 CONTENT_TYPE = exposition.CONTENT_TYPE
 
@@ -39,3 +38,252 @@ def metrics_text(
             *own_families(own, snapshot),
         ]
     )
+
+
+def own_families(own: SelfMetrics, snapshot: Snapshot | None) -> list[Family]:
+    """Make the families of the sidecar."""
+    fresh = snapshot is not None and not snapshot.stale
+    values: tuple[tuple[str, str, str, float], ...] = (
+        (
+            "blind_seconds_total",
+            "counter",
+            "Time for which a source gave nothing and nothing made up for it.",
+            own.blind_seconds,
+        ),
+        (
+            "unattributed_oom_kills_total",
+            "counter",
+            "OOM kills that the kernel counted and that no container explains.",
+            own.unattributed_kills,
+        ),
+        ("engine_up", "gauge", "1 when Docker's figures are fresh, else 0.", int(fresh)),
+        ("start_time_seconds", "gauge", "When the sidecar was started.", own.started_at.timestamp()),
+        ("cpu_seconds_total", "counter", "Processor time that the sidecar used.", own.cpu_seconds),
+        ("memory_bytes", "gauge", "Memory that the sidecar holds (resident).", own.memory_bytes),
+        ("journal_bytes", "gauge", "The ledger on disk.", own.journal_bytes),
+        (
+            "ledger_up",
+            "gauge",
+            "1 when incidents are written where they outlive the sidecar, else 0.",
+            int(own.ledger_kept),
+        ),
+        ("dropped_samples_total", "counter", "Samples not kept because the disk was slow.", own.dropped_samples),
+        ("alerts_sent_total", "counter", "Messages that a receiver took.", own.alerts_sent),
+        ("alerts_dropped_total", "counter", "Messages that did not fit into the queue.", own.alerts_dropped),
+        ("alerts_failed_total", "counter", "Messages given up after retries.", own.alerts_failed),
+    )
+    families = []
+    for name, kind, text, value in values:
+        family = Family(f"locust_kit_{name}", kind, text)
+        family.add(value)
+        families.append(family)
+    return [*families, *_health(snapshot), _lag(own)]
+
+
+def _health(snapshot: Snapshot | None) -> list[Family]:
+    """What answers, and how soon; nothing of a sidecar that asks nobody."""
+    up = Family("locust_kit_endpoint_up", "gauge", "1 when an endpoint answered when it was last asked, else 0.")
+    took = Family("locust_kit_endpoint_response_seconds", "gauge", "How long an endpoint took to answer.")
+    for one in snapshot.health if snapshot else ():
+        up.add(int(one.passed), labels({"endpoint": one.name}))
+        if one.response_ms is not None:
+            took.add(one.response_ms / 1000, labels({"endpoint": one.name}))
+    return [up, took]
+
+
+def _lag(own: SelfMetrics) -> Family:
+    lag = own.event_lag
+    family = Family(
+        "locust_kit_event_lag_seconds", "histogram", "From an event's own time stamp until its incident was on disk."
+    )
+    for bound, count in lag.upto:
+        family.add(count, labels({"le": f"{bound:g}"}), "_bucket")
+    family.add(lag.count, labels({"le": "+Inf"}), "_bucket")
+    family.add(lag.sum_seconds, suffix="_sum")
+    family.add(lag.count, suffix="_count")
+    return family
+
+
+_NS = 1_000_000_000
+_HEALTH = {"healthy": 1, None: -1}  # a container that is starting or unhealthy is not healthy: 0
+
+# What each counter is called, with its help and how many of its own units make one of the name's.
+_TOTALS: dict[str, tuple[str, str, int]] = {
+    "cpu_ns": ("container_cpu_usage_seconds_total", "Processor time used.", _NS),
+    "periods": ("container_cpu_cfs_periods_total", "Scheduler periods that passed under a processor limit.", 1),
+    "throttled_periods": ("container_cpu_cfs_throttled_periods_total", "Periods in which it was held back.", 1),
+    "throttled_ns": ("container_cpu_cfs_throttled_seconds_total", "Time for which it was held back.", _NS),
+    "rx_bytes": ("container_network_receive_bytes_total", "Bytes received.", 1),
+    "rx_packets": ("container_network_receive_packets_total", "Packets received.", 1),
+    "rx_errors": ("container_network_receive_errors_total", "Errors while receiving.", 1),
+    "tx_bytes": ("container_network_transmit_bytes_total", "Bytes sent.", 1),
+    "tx_packets": ("container_network_transmit_packets_total", "Packets sent.", 1),
+    "tx_errors": ("container_network_transmit_errors_total", "Errors while sending.", 1),
+    "read_bytes": ("container_fs_reads_bytes_total", "Bytes read from disk.", 1),
+    "write_bytes": ("container_fs_writes_bytes_total", "Bytes written to disk.", 1),
+}
+_SIZES: tuple[tuple[str, str, Callable[[StatsReading], int]], ...] = (
+    (
+        "container_memory_usage_bytes",
+        "Memory in use, the page cache included: what the limit is enforced on.",
+        lambda now: now.memory_usage_bytes,
+    ),
+    (
+        "container_memory_working_set_bytes",
+        "Memory in use without the page cache that can be dropped at once, as docker stats has it.",
+        lambda now: now.memory_working_set_bytes,
+    ),
+    ("container_memory_rss", "Anonymous memory, in bytes.", lambda now: now.memory_rss_bytes),
+    ("container_memory_cache", "Page cache, in bytes.", lambda now: now.memory_cache_bytes),
+)
+
+
+def container_families(rows: Iterable[ContainerSeries], *, fresh: bool) -> list[Family]:
+    """Make the families of all containers; without `fresh`, only what a counter had reached."""
+    totals = {what: Family(name, "counter", text) for what, (name, text, _) in _TOTALS.items()}
+    kills = Family("container_oom_events_total", "counter", "OOM kills of its processes, all its starts together.")
+    seen = Family("container_last_seen", "gauge", "When it last was seen running, in seconds since 1970.")
+    sizes = [Family(name, "gauge", text) for name, text, _ in _SIZES]
+    limit = Family("container_spec_memory_limit_bytes", "gauge", "Its memory limit, 0 without one.")
+    started = Family("container_start_time_seconds", "gauge", "When it last was started, in seconds since 1970.")
+    health = Family("container_health_state", "gauge", "1 healthy, 0 not (yet), -1 without a health check.")
+    for row in rows:
+        who = _who(row.listed)
+        kills.add(row.oom_kills, who)
+        seen.add(row.seen_at.timestamp(), who)
+        _add_totals(totals, row, who)
+        if not (fresh and row.present):
+            continue
+        limit.add(row.memory_limit_bytes, who)
+        started.add(row.started_at.timestamp() if row.started_at else None, who)
+        if row.counters is not None:
+            health.add(_HEALTH.get(row.listed.health, 0), who)
+            for family, (_, _, size) in zip(sizes, _SIZES, strict=True):
+                family.add(size(row.counters), who)
+    return [kills, seen, *totals.values(), *sizes, limit, started, health]
+
+
+def _add_totals(families: dict[str, Family], row: ContainerSeries, who: str) -> None:
+    for total, value in row.totals.items():
+        what, card = Total(*total)
+        unit = _TOTALS[what][2]
+        which = joined(who, interface=card) if card else who
+        families[what].add(
+            value if unit == 1 else value / unit, joined(which, cpu="total") if what == "cpu_ns" else which
+        )
+
+
+def _who(listed: Listed) -> str:
+    """Write the labels of a container. cAdvisor's id is the cgroup's path, which under cgroupfs is this."""
+    return labels(
+        {
+            "id": f"/docker/{listed.id}",
+            "name": listed.name,
+            "image": listed.image,
+            "container_label_com_docker_compose_project": listed.project or "",
+            "container_label_com_docker_compose_service": listed.service,
+            "container_label_com_docker_compose_container_number": str(listed.index),
+        }
+    )
+
+
+_RUNNING = {"spawning": 1, "running": 2}
+_Column = tuple[str, str, Callable[[EndpointStats], float | None]]
+_LEGACY: _Column = ("current_fail_per_sec", "The same as ..._per_second.", lambda row: row.fail_per_second)
+_ROW: tuple[_Column, ...] = (
+    ("num_requests", "Requests of the run so far.", lambda row: row.requests),
+    ("num_failures", "Failed requests of the run so far.", lambda row: row.failures),
+    ("avg_response_time", "Average response time of the run, in ms.", lambda row: row.average_ms),
+    ("min_response_time", "Shortest response time of the run, in ms.", lambda row: row.least_ms),
+    ("max_response_time", "Longest response time of the run, in ms.", lambda row: row.most_ms),
+    ("median_response_time", "Median response time of the run, in ms.", lambda row: row.p50_ms),
+    ("current_rps", "Requests a second, over the last seconds.", lambda row: row.rps),
+    ("current_fail_per_second", "Failed requests a second, over the last seconds.", lambda row: row.fail_per_second),
+    ("avg_content_length", "Average length of an answer, in bytes.", lambda row: row.average_content_bytes),
+)
+
+
+def locust_families(snapshot: Snapshot | None, *, legacy: bool) -> list[Family]:
+    """Make the families of the run; only `locust_up` when the master gives no figures."""
+    locust = snapshot.locust if snapshot else None
+    up = Family("locust_up", "gauge", "1 when the master answers with its figures, else 0.")
+    up.add(int(locust is not None))
+    if snapshot is None or locust is None:
+        return [up]
+    return [
+        up,
+        *_of_the_run(locust),
+        *_workers(locust),
+        *_rows(snapshot, locust, legacy=legacy),
+        _errors(snapshot),
+        _run_info(snapshot),
+    ]
+
+
+def _of_the_run(locust: Locust) -> list[Family]:
+    values = (
+        ("locust_running", "0 stopped, 1 spawning, 2 running.", _RUNNING.get(locust.state, 0)),
+        ("locust_users", "Simulated users.", locust.users),
+        ("locust_requests_fail_ratio", "Share of failed requests in the run, 0 to 1.", locust.fail_ratio),
+        (
+            "locust_requests_current_response_time_percentile_50",
+            "Median response time of the last seconds, in ms.",
+            locust.p50_ms,
+        ),
+        (
+            "locust_requests_current_response_time_percentile_95",
+            "95th percentile of the response times of the last seconds, in ms.",
+            locust.p95_ms,
+        ),
+    )
+    return [_single(name, "gauge", text, value) for name, text, value in values]
+
+
+def _workers(locust: Locust) -> list[Family]:
+    states = [worker.state for worker in locust.workers]
+    values = (
+        ("locust_workers_count", "Workers that the master hears.", locust.workers_connected),
+        ("locust_workers_running_count", "Workers that run users.", states.count("running")),
+        ("locust_workers_hatching_count", "Workers that start users.", states.count("spawning")),
+        ("locust_workers_missing_count", "Workers that the master hears no more.", states.count("missing")),
+    )
+    # Untyped: a name that ends in _count is promised to histograms and summaries.
+    return [_single(name, "untyped", text, value) for name, text, value in values]
+
+
+def _rows(snapshot: Snapshot, locust: Locust, *, legacy: bool) -> list[Family]:
+    rows = {(row.method, row.name): row for row in snapshot.endpoints}  # Prometheus takes no name twice
+    if locust.total is not None:
+        rows["", locust.total.name] = locust.total
+    columns = (*_ROW, _LEGACY) if legacy else _ROW
+    families = [Family(f"locust_requests_{name}", "gauge", text) for name, text, _ in columns]
+    for row in rows.values():
+        which = labels({"method": row.method, "name": row.name})
+        for family, (_, _, value) in zip(families, columns, strict=True):
+            family.add(value(row), which)
+    return families
+
+
+def _errors(snapshot: Snapshot) -> Family:
+    family = Family("locust_errors", "gauge", "How often each failure occurred in the run.")
+    occurrences = Counter[tuple[str, str, str, str]]()
+    for failure in snapshot.failures:
+        occurrences[failure.method, failure.name, failure.error, failure.failure_class] += failure.occurrences
+    for (method, name, error, failure_class), count in occurrences.items():
+        which = {"method": method, "name": name, "error": error}
+        family.add(count, labels(which | ({"class": failure_class} if failure_class else {})))
+    return family
+
+
+def _run_info(snapshot: Snapshot) -> Family:
+    family = Family("locust_run_info", "gauge", "1, with the run's id and its LABELS as labels: join the others to it.")
+    if snapshot.run is not None:
+        own = {label.name: label.value for label in snapshot.run.labels}
+        family.add(1, labels({"run_id": snapshot.run.run_id, **own}))
+    return family
+
+
+def _single(name: str, kind: str, text: str, value: float | None) -> Family:
+    family = Family(name, kind, text)
+    family.add(value)
+    return family

@@ -7,9 +7,11 @@ from datetime import timedelta
 
 from sidecar.common import units
 from sidecar.model.incident import Incident
-from sidecar.views import locust_tables, top
+from sidecar.views import panels as locust_tables
+from sidecar.views import top
 from sidecar.views.frame import frame
 from sidecar.views.incident_detail import detail, story_of
+from sidecar.views.incident_groups import short_name, stories
 from sidecar.views.keys import KEYS, foot
 from sidecar.views.lines import (
     BANNER,
@@ -26,10 +28,8 @@ from sidecar.views.lines import (
     line,
     wrapped,
 )
-from sidecar.views.log_lines import whole
-from sidecar.views.scene import ContainerLog, Drawing, Scene
-from sidecar.views.state import ScreenName, ViewState
-from sidecar.views.stories import short_name, stories
+from sidecar.views.panels import whole
+from sidecar.views.scene import ContainerLog, Drawing, Scene, ScreenName, ViewState
 from sidecar.views.ticker import block, newest_error, summary
 
 _ALARM = timedelta(seconds=30)  # how long a new failure is said on screens that have no ticker

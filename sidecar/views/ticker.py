@@ -10,8 +10,8 @@ from sidecar.common import units
 from sidecar.model.incident import Severity
 from sidecar.model.incident_kinds import KINDS
 from sidecar.model.snapshot import Snapshot
+from sidecar.views.incident_groups import IncidentGroup, by_gravity, counted, sentence
 from sidecar.views.lines import DIM, ERROR, OK, WARN, Line, TextSpan, join_fitting, line, shortened, wrapped
-from sidecar.views.stories import IncidentGroup, by_gravity, counted, sentence
 
 STYLES = {Severity.ERROR: ERROR, Severity.WARN: WARN, Severity.INFO: ""}
 MARKS = {Severity.ERROR: "✗", Severity.WARN: "!", Severity.INFO: "·"}

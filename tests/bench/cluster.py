@@ -26,7 +26,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from sidecar.cluster.gatherer import PeerPoller, Surroundings, peer_client
+from sidecar.cluster.peer_poller import PeerPoller, Surroundings, peer_client
 from sidecar.ledger.history import History
 from sidecar.locust_api.answers import parse_stats
 from sidecar.model import document

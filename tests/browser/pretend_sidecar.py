@@ -19,7 +19,7 @@ from sidecar.model.incident import Incident
 from sidecar.model.snapshot import Snapshot
 from sidecar.monitor.board import Board
 from sidecar.serve.app import make_app
-from sidecar.serve.archive import Archive
+from sidecar.serve.protocols import Archive
 from tests.browser.demo_archive import WorldArchive
 from tests.browser.demo_world import LEAKING, World
 

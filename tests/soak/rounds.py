@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sidecar.common import process
 from sidecar.monitor.board import Board
-from sidecar.monitor.fleet import READERS
+from sidecar.monitor.container_poller import READERS
 from sidecar.serve.sidecar import Sidecar, now
 from sidecar.settings.monitor import WatchSettings
 from sidecar.views.metrics import metrics_text

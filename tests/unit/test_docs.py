@@ -24,9 +24,7 @@ from sidecar.monitor.board import Board
 from sidecar.report.runs.reports import Reports
 from sidecar.serve.app import make_app
 from sidecar.settings import ALIASES, SETTINGS
-from sidecar.views.metrics_containers import container_families
-from sidecar.views.metrics_locust import locust_families
-from sidecar.views.metrics_own import own_families
+from sidecar.views.metrics import container_families, locust_families, own_families
 from tests.fakes.asking import ask
 from tests.paths import ROOT
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
-from sidecar.cluster.client import PeerClient, PeerError
+from sidecar.cluster.peer_client import PeerClient, PeerError
 from sidecar.common.errors import EngineError, KitError, StackError
 from sidecar.diagnose.gather.config import up_words
 from sidecar.engine.host_client import connect

@@ -12,9 +12,8 @@ from sidecar.cli.monitor import live
 from sidecar.client.reader import MonitorError
 from sidecar.model.incident import Incident, IncidentKind
 from sidecar.model.snapshot import LogLine, Snapshot
-from sidecar.views.lines import Line
-from sidecar.views.plain import plain
-from sidecar.views.state import ScreenName, ViewState
+from sidecar.views.lines import Line, plain
+from sidecar.views.scene import ScreenName, ViewState
 from tests.fakes import sidecar_samples as samples
 
 NAME = "locust-locust-worker-3"

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.cluster.client import PeerError
-from sidecar.cluster.gatherer import PeerPoller, Surroundings
+from sidecar.cluster.peer_client import PeerError
+from sidecar.cluster.peer_poller import PeerPoller, Surroundings
 from sidecar.cluster.rules import fell_silent
 from sidecar.model.cluster import NodeReport
 from sidecar.model.incident import Incident, IncidentKind, Severity

@@ -7,9 +7,8 @@ import threading
 
 import pytest
 
-from sidecar.cluster.client import PeerClient, PeerError
-from sidecar.cluster.names import addresses
-from sidecar.cluster.reach import Prober, reach
+from sidecar.cluster.node_status import Prober, reach
+from sidecar.cluster.peer_client import PeerClient, PeerError, addresses
 from tests.fakes.fake_master import FakeMaster
 from tests.unit.cluster.cluster_scene import NOW
 

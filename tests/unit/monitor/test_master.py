@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from sidecar.model.observation import LocustReading
-from sidecar.monitor.master import MasterPoller
+from sidecar.monitor.sampler import MasterPoller
 
 FOUND = LocustReading(None, "found", None)
 

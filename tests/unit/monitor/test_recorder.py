@@ -20,8 +20,7 @@ from sidecar.ledger.ledger_reader import LedgerReader
 from sidecar.model import document
 from sidecar.model.incident import FINAL, PROVISIONAL, Incident, IncidentKind, Severity
 from sidecar.model.signal import Counter, DockerEvent, Gathered, KernelReading, Noted, Owner
-from sidecar.monitor.lag import LagMeter
-from sidecar.monitor.recorder import EVENTS_ALIVE, Recorder
+from sidecar.monitor.recorder import EVENTS_ALIVE, LagMeter, Recorder
 
 ID = "a" * 64
 OWNER = Owner("shop-web-1", "shop", "web", 1)

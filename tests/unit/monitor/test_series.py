@@ -9,7 +9,7 @@ from typing import Any
 from sidecar.engine import payload
 from sidecar.model.observation import ContainerSeries, Inspected, Listed, NetworkInterface, StatsReading, Total
 from sidecar.monitor.assembly import ContainerReadings
-from sidecar.monitor.lag import LagMeter
+from sidecar.monitor.recorder import LagMeter
 from sidecar.monitor.series import KEPT_SECONDS, MOST_GONE, CounterSeries
 from tests.fakes.sidecar_samples import NOW, recorded
 

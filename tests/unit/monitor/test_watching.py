@@ -21,8 +21,7 @@ from sidecar.model.observation import Inspected, Listed, LocustReading, LogEntry
 from sidecar.model.snapshot import Host, Snapshot
 from sidecar.monitor.assembly import Recorded
 from sidecar.monitor.board import Board
-from sidecar.monitor.loop import watch
-from sidecar.monitor.sampler import Round, RoundPlan, Sampler, Sources
+from sidecar.monitor.sampler import Round, RoundPlan, Sampler, Sources, watch
 from sidecar.settings.monitor import WatchSettings, from_environment
 from tests.fakes import sidecar_samples as samples
 

@@ -18,7 +18,7 @@ from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, Severit
 from sidecar.model.snapshot import Blind, Snapshot
 from sidecar.monitor.board import Board
 from sidecar.serve.app import make_app
-from sidecar.serve.archive import Archive
+from sidecar.serve.protocols import Archive
 from tests.fakes.asking import Answer, ask
 from tests.fakes.sidecar_samples import MIB, NOW, running
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from sidecar.cluster.client import LEADER_HEADER
-from sidecar.cluster.teller import NodeStatusPublisher
+from sidecar.cluster.node_status import NodeStatusPublisher
+from sidecar.cluster.peer_client import LEADER_HEADER
 from sidecar.model import document
 from sidecar.model.cluster import NodeReport, Reach
 from sidecar.monitor.board import Board
 from sidecar.serve.app import make_app
-from sidecar.serve.cluster import ClusterAuth
+from sidecar.serve.auth import ClusterAuth
 from tests.fakes import sidecar_samples as samples
 from tests.fakes.asking import Answer, _answer
 
@@ -26,14 +26,16 @@ class Sidecar:
 
     def __init__(self) -> None:
         self.board = Board(lambda: samples.NOW)
-        self.teller = NodeStatusPublisher("node2", "boot", lambda: samples.NOW, lambda: Reach(samples.NOW, took_ms=0.5))
-        self.app = make_app(self.board, asyncio.Event(), cluster=ClusterAuth(self.teller, TOKEN))
+        self.publisher = NodeStatusPublisher(
+            "node2", "boot", lambda: samples.NOW, lambda: Reach(samples.NOW, took_ms=0.5)
+        )
+        self.app = make_app(self.board, asyncio.Event(), cluster=ClusterAuth(self.publisher, TOKEN))
 
     def look(self) -> None:
         """Make a round of a leader, which shows other nodes' containers too."""
         found = samples.running()
         mine, theirs = (replace(found.containers[number], node=f"node{number + 2}") for number in (0, 1))
-        self.teller.take(replace(found, containers=(mine, theirs), node="node2"))
+        self.publisher.take(replace(found, containers=(mine, theirs), node="node2"))
 
     def ask(self, path: str, query: str = "", **headers: str) -> Answer:
         """Ask with the token, unless other headers are given."""
@@ -100,7 +102,7 @@ def test_a_leader_is_told_who_led_before_it(sidecar: Sidecar) -> None:
     assert sidecar.word("node1").led_by is None
     assert sidecar.word("node1").led_by is None
     assert sidecar.word("node3").led_by == "node1"
-    assert sidecar.teller.led_before("node2") is not None
+    assert sidecar.publisher.led_before("node2") is not None
 
 
 def test_before_its_first_round_it_has_no_word() -> None:

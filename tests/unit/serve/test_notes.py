@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 
 from sidecar.model.incident import Incident
 from sidecar.monitor.board import Board
-from sidecar.serve import notes
+from sidecar.serve import api as notes
 from sidecar.serve.app import make_app
 from tests.fakes.asking import Answer, post
 from tests.fakes.sidecar_samples import NOW

@@ -10,8 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, Severity
-from sidecar.monitor.board import Board
-from sidecar.monitor.feed import IncidentFeed, Upserts
+from sidecar.monitor.board import Board, IncidentFeed, Upserts
 from sidecar.serve.stream import Written, events
 from tests.fakes.sidecar_samples import NOW, running
 

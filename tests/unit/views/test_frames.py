@@ -14,11 +14,9 @@ from rich.cells import cell_len
 from sidecar.model.incident import IncidentKind
 from sidecar.model.snapshot import LogLine, Snapshot, Worker
 from sidecar.views.frame import frame
-from sidecar.views.lines import Line, line, text_of, width_of
-from sidecar.views.plain import ascii_only, plain
-from sidecar.views.scene import ContainerLog, Scene
+from sidecar.views.lines import Line, ascii_only, line, plain, text_of, width_of
+from sidecar.views.scene import ContainerLog, Scene, ScreenName, ViewState
 from sidecar.views.screens import draw, with_footer
-from sidecar.views.state import ScreenName, ViewState
 from tests.fakes import sidecar_samples as samples
 from tests.paths import ROOT
 

@@ -16,7 +16,7 @@ from sidecar.model.self_metrics import SelfMetrics
 from sidecar.model.snapshot import Health, Snapshot
 from sidecar.views import top
 from sidecar.views.lines import text_of
-from sidecar.views.metrics_own import own_families
+from sidecar.views.metrics import own_families
 from tests.fakes.sidecar_samples import NOW, running
 
 WELL = Health(

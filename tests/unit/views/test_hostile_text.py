@@ -11,11 +11,9 @@ from rich.cells import cell_len
 from sidecar.model.incident import EvidenceItem, IncidentKind, MemorySample, Severity
 from sidecar.model.snapshot import Blind, EndpointStats, Failure, LogLine, RunStatus, Snapshot, VerdictSoFar, Warn
 from sidecar.views.frame import frame
-from sidecar.views.lines import MOST_CHARACTERS, TextSpan, cut, cut_middle, wrapped
-from sidecar.views.plain import plain
-from sidecar.views.scene import ContainerLog, Scene
+from sidecar.views.lines import MOST_CHARACTERS, TextSpan, cut, cut_middle, plain, wrapped
+from sidecar.views.scene import ContainerLog, Scene, ScreenName, ViewState
 from sidecar.views.screens import draw
-from sidecar.views.state import ScreenName, ViewState
 from tests.fakes import sidecar_samples as samples
 
 CORPUS = {

@@ -9,13 +9,12 @@ import pytest
 from sidecar.cli.screen import decoded, is_begun
 from sidecar.model.incident import IncidentKind
 from sidecar.model.snapshot import Snapshot
+from sidecar.views.incident_groups import stories
 from sidecar.views.keys import KEYS, foot, pressed
+from sidecar.views.lines import plain
 from sidecar.views.order import SORTS, ordered
-from sidecar.views.plain import plain
-from sidecar.views.scene import Scene
+from sidecar.views.scene import Scene, ScreenName, ViewState
 from sidecar.views.screens import draw
-from sidecar.views.state import ScreenName, ViewState
-from sidecar.views.stories import stories
 from tests.fakes import sidecar_samples as samples
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from sidecar.model.incident import Incident, IncidentKind, Severity
 from sidecar.model.snapshot import Snapshot
-from sidecar.views.plain import plain
-from sidecar.views.stories import current, stories
+from sidecar.views.incident_groups import current, stories
+from sidecar.views.lines import plain
 from sidecar.views.ticker import ticker
 from tests.fakes import sidecar_samples as samples
 

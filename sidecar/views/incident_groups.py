@@ -1,4 +1,4 @@
-"""Incidents as stories: an incident and what followed from it in one line; failures outlive successes. Pure."""
+"""Incidents in groups: an incident and what it caused, in one line; failures outlive successes. Pure."""
 
 from __future__ import annotations
 

@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from sidecar.cluster.gatherer import PeerPoller, Surroundings, peer_client
-from sidecar.cluster.names import addresses
-from sidecar.cluster.reach import Prober, reach
-from sidecar.cluster.teller import NodeStatusPublisher
+from sidecar.cluster.node_status import NodeStatusPublisher, Prober, reach
+from sidecar.cluster.peer_client import addresses
+from sidecar.cluster.peer_poller import PeerPoller, Surroundings, peer_client
 from sidecar.model.cluster import NO_OTHERS, Others
 from sidecar.model.snapshot import Blind, Host, Node
 from sidecar.monitor.assembly import ContainerReadings, Recorded
@@ -40,7 +39,7 @@ class ClusterMember:
         self.leads = False
         boot_id = _BOOT_ID.read_text(encoding="ascii").strip()
         self._prober = Prober(lambda: reach(MASTER, MASTER_PORT, now))
-        self.teller = NodeStatusPublisher(settings.node, boot_id, now, self._prober.known)
+        self.publisher = NodeStatusPublisher(settings.node, boot_id, now, self._prober.known)
         around = Surroundings(
             node=settings.node,
             project=project,
@@ -49,7 +48,7 @@ class ClusterMember:
             ask=peer_client(settings.port, settings.token, settings.node),
             put=put,
             recorded=recorded,
-            led_before=lambda: self.teller.led_before(settings.node),
+            led_before=lambda: self.publisher.led_before(settings.node),
             now=now,
             monotonic=time.monotonic,
         )

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from sidecar.cluster import rules
-from sidecar.cluster.client import PeerClient, PeerError
+from sidecar.cluster.peer_client import PeerClient, PeerError
 from sidecar.cluster.rules import Peer
 from sidecar.model.cluster import NO_OTHERS, NodeReport, Others
 from sidecar.model.incident import Incident, IncidentKind

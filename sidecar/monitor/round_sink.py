@@ -10,8 +10,8 @@ from sidecar.incidents.conditions import Conditions
 from sidecar.model.history import RunPoint, Sample, run_point_of, samples_of
 from sidecar.model.signal import ContainerRemoved
 from sidecar.monitor.assembly import ContainerReadings, Recorded
+from sidecar.monitor.container_poller import FleetReading
 from sidecar.monitor.context import Context
-from sidecar.monitor.fleet import FleetReading
 from sidecar.monitor.follower import LogSource
 from sidecar.monitor.recorder import Put
 from sidecar.monitor.sampler import Round

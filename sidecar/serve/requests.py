@@ -1,4 +1,4 @@
-"""The parameters of a request, read strictly: a mistake is one line that says what is wrong and what is wanted."""
+"""Requests read strictly, and answers: a document, or one line that says what is wrong and what is wanted."""
 
 from __future__ import annotations
 
@@ -6,9 +6,26 @@ from collections.abc import Collection
 from datetime import datetime
 
 from starlette.datastructures import QueryParams
+from starlette.responses import JSONResponse, Response
 
 from sidecar.common.times import parse_time
 from sidecar.model.incident import IncidentKind
+from sidecar.model.snapshot import SCHEMA_VERSION
+
+BAD_REQUEST, NOT_FOUND, TOO_LARGE, WRONG_TYPE, UNAVAILABLE = 400, 404, 413, 415, 503
+
+_NO_STORE = {"cache-control": "no-store"}
+
+
+def problem(status: int, text: str) -> Response:
+    """Answer with one line that says what is wrong."""
+    return JSONResponse({"schema_version": SCHEMA_VERSION, "error": text}, status_code=status, headers=_NO_STORE)
+
+
+def json_answer(body: bytes) -> Response:
+    """Answer with a document."""
+    return Response(body, media_type="application/json", headers=_NO_STORE)
+
 
 _SHOWN_CHARACTERS = 60
 _LONGEST_TEXT = 200

@@ -12,7 +12,7 @@ from typing import Protocol
 from sidecar.model.history import IncidentQuery, LogQuery, RecordedSeries, RunPoint, StoredLine
 from sidecar.model.incident import Incident
 from sidecar.model.snapshot import Blind, Snapshot
-from sidecar.monitor.feed import Upserts
+from sidecar.monitor.board import Upserts
 
 
 class BoardView(Protocol):

@@ -8,7 +8,7 @@ otherwise every ten seconds.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime
@@ -173,3 +173,31 @@ def _sentence(failures: Sequence[EngineError], what: str) -> list[str]:
     if not failures:
         return []
     return [f"the {what} of {len(failures)} containers could not be read: {failures[0].what}"]
+
+
+class UnreadableCounters:
+    """The running containers whose OOM kills the kernel does not count for us: their kills are estimates.
+
+    A container that has just started may not be found yet: it is given a round.
+
+    Args:
+        counts: tells whether the kernel's counter of a container can be read.
+    """
+
+    def __init__(self, counts: Callable[[str], bool]) -> None:
+        self._counts = counts
+        self._suspected: frozenset[str] = frozenset()
+        self._sentences: tuple[str, ...] = ()
+
+    def look(self, running: Mapping[str, str]) -> None:
+        """Take the names of the containers that run, by id."""
+        missing = {container_id for container_id in running if not self._counts(container_id)}
+        names = sorted(running[container_id] for container_id in missing & self._suspected)
+        self._suspected = frozenset(missing)
+        whose = names[0] if len(names) == 1 else f"{len(names)} containers"
+        text = f"the kernel's OOM counter of {whose} cannot be found: kills there are estimates, from Docker's events"
+        self._sentences = (text,) if names else ()
+
+    def troubles(self) -> tuple[str, ...]:
+        """Say whose counters cannot be read; nothing when all can."""
+        return self._sentences

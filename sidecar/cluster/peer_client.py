@@ -1,8 +1,9 @@
-"""How one sidecar asks another: a kept-alive connection to one address, with the cluster's token."""
+"""The client of another node's monitor: the addresses behind a name, and a kept-alive connection to each."""
 
 from __future__ import annotations
 
 import http.client
+import socket
 from typing import TypeVar
 from urllib.parse import urlencode
 
@@ -83,3 +84,12 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"
     return getattr(error, "strerror", None) or type(error).__name__
+
+
+def addresses(name: str, port: int) -> tuple[str, ...]:
+    """Return the addresses of a name; none where nobody bears it, or nobody can say."""
+    try:
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+    except OSError:
+        return ()
+    return tuple(sorted({str(one[4][0]) for one in found}))

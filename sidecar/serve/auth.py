@@ -1,4 +1,4 @@
-"""What a sidecar of a cluster adds: its word for the leader, and a door that opens with the cluster's token only.
+"""Who may ask, and what every answer carries: safe headers, allowed hosts, and in a cluster its token.
 
 Swarm publishes on every address of a node, so the page is not this machine's alone, as it is under Compose.
 """
@@ -10,18 +10,17 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sidecar.cluster.client import LEADER_HEADER
-from sidecar.cluster.teller import NodeStatusPublisher
+from sidecar.cluster.node_status import NodeStatusPublisher
+from sidecar.cluster.peer_client import LEADER_HEADER
 from sidecar.model import document
-from sidecar.monitor.feed import Upserts
-from sidecar.serve.answers import BAD_REQUEST, UNAVAILABLE, json_answer, problem
-from sidecar.serve.parameters import ParameterError, Parameters
+from sidecar.monitor.board import Upserts
+from sidecar.serve.requests import BAD_REQUEST, UNAVAILABLE, ParameterError, Parameters, json_answer, problem
 
 COOKIE = "locust_kit_token"
 _UNAUTHORIZED = 401
@@ -33,7 +32,7 @@ _COOKIE_SECONDS = 30 * 86_400
 class ClusterAuth:
     """This node's word, and what opens the door to it."""
 
-    teller: NodeStatusPublisher
+    publisher: NodeStatusPublisher
     token: str = field(repr=False)
 
 
@@ -44,7 +43,7 @@ class News(Protocol):
         """Return those recorded after a mark."""
 
 
-def node_route(teller: NodeStatusPublisher, news: News) -> Route:
+def node_route(publisher: NodeStatusPublisher, news: News) -> Route:
     """Return the route /api/node."""
 
     async def answer(request: Request) -> Response:
@@ -54,8 +53,8 @@ def node_route(teller: NodeStatusPublisher, news: News) -> Route:
         except ParameterError as error:
             return problem(BAD_REQUEST, str(error))
         if leader := request.headers.get(LEADER_HEADER, "")[:255]:
-            teller.asked_by(leader)
-        word = teller.word(news.incidents_since(mark), leader)
+            publisher.asked_by(leader)
+        word = publisher.word(news.incidents_since(mark), leader)
         return problem(UNAVAILABLE, "the first readings are not in yet") if word is None else _json(word)
 
     return Route("/api/node", answer)
@@ -102,3 +101,36 @@ class TokenGuard:
 
     def _is_right(self, given: str) -> bool:
         return hmac.compare_digest(given.encode(), self._token)
+
+
+# Names under which a browser on the machine (or at the other end of an SSH tunnel) and the stack's own containers ask.
+# Any other Host header comes from a page elsewhere that had its own name resolve to 127.0.0.1.
+ALLOWED_HOSTS = ("127.0.0.1", "localhost", "::1", "[::1]", "monitor")
+
+_HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-cache",
+}
+
+
+class SafeHeaders:
+    """ASGI middleware that adds the headers to every answer; it buffers nothing, so streams pass through."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
