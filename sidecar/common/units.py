@@ -8,6 +8,7 @@ _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _DECIMAL = ("B", "kB", "MB", "GB", "TB", "PB")
 UNKNOWN = "–"
 
+MIB = 1 << 20
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _THOUSAND = 1000
 _TEN = 10
@@ -35,6 +36,16 @@ def _scaled(size: float, base: int, units: tuple[str, ...], digits: int) -> str:
         step += 1
     number = f"{size:.{digits}g}"
     return f"{size:.0f}{units[step]}" if "e" in number else number + units[step]
+
+
+def of_limit(used_bytes: float, limit_bytes: float) -> str:
+    """Write a memory size against its limit (`510 of 512 MiB`)."""
+    return f"{used_bytes / MIB:.0f} of {limit_bytes / MIB:.0f} MiB"
+
+
+def plural(number: int, noun: str) -> str:
+    """Write how many there are of something (`1 worker`, `1,200 users`)."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def percent(value: float | None, decimals: int = 0) -> str:

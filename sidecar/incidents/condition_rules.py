@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sidecar.common.units import of_limit
 from sidecar.model.incident import ExitReason, Incident, IncidentKind
 from sidecar.model.incident_kinds import without_project
 from sidecar.model.snapshot import Container, Locust, Snapshot
-
-MEBIBYTE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +144,7 @@ def _name(subject: Subject) -> str:
 
 def _used(container: Container) -> str:
     used, limit = container.memory_working_set_bytes or 0, container.memory_limit_bytes or 0
-    return f"{used / MEBIBYTE:.0f} of {limit / MEBIBYTE:.0f} MiB"
+    return of_limit(used, limit)
 
 
 def _soon(seconds: float) -> str:

@@ -1,38 +1,63 @@
-"""A container's lives: each start of it is one, with a kernel counter and an end of its own. Pure."""
+"""A container's history: its runs, each with a start, the evidence of OOM kills, and an exit. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, TypeVar
 
 from sidecar.common.times import SECOND_NS
 from sidecar.model.signal import Owner
 
 _TERMINATING = frozenset({2, 3, 6, 9, 15})
-_ASKED_WITHIN_NS = 90 * SECOND_NS  # a stop's grace time is 10 s by default and rarely more than a minute
-_KEPT_NS = 15 * SECOND_NS  # an ended life can still be what a late event, or the host's count, speaks of
-_MOST_LIVES = 64
+_STOP_TAKES_NS = 90 * SECOND_NS  # a stop's grace time is 10 s by default and rarely more than a minute
+_KEPT_NS = 15 * SECOND_NS  # a late event, or the host's count, can still be about a run that ended
+_MOST_RUNS = 64
 STARTED_DIFFERS_NS = 3 * SECOND_NS // 2  # the start event is stamped a little after StartedAt
 
+T = TypeVar("T")
 
-@dataclass(slots=True)
-class ContainerRun:
-    """One start of a container, up to its end.
 
-    `key` is its mark in incident ids: the start as it was first known. `counted` are the OOM kills recorded in it, of
-    which `guessed` rest on an event or an exit because the kernel's counter was not there to be read; `kernel` is that
-    counter when it last was. `grown_ns` is the reading that last found more kills, `asked_ns` the last signal that asks
-    a process to end. `pending` are the times of `oom` events that no kill has been found for yet; `awaited` is the
-    reverse: kills found in the counter whose event is still to come. `unawaited_ns` is the last event that was not.
-    `unshown` kills came before it was known whose container it is, the first of them at `unshown_ns`.
+@dataclass(frozen=True, slots=True)
+class RunStart:
+    """Which start of the container a run is.
+
+    Attributes:
+        key: its mark in incident ids: the start as it was first known. It never changes.
+        started_ns: its start by the engine; None until the engine has told.
+        cgroup: the inode of its cgroup; None until a reading of the kernel's counters has shown it.
+        cgroup_seen_ns: the reading that first showed it.
+
     """
 
-    container_id: str
-    owner: Owner
     key: str
     started_ns: int | None = None
     cgroup: int | None = None
     cgroup_seen_ns: int = 0
+
+
+@dataclass(slots=True)
+class KillEvidence:
+    """What is known of a run's OOM kills: the kernel's counter, Docker's `oom` events, and what was made of them.
+
+    Attributes:
+        kernel: the kernel's counter when it was last read; None before.
+        counted: kills that are recorded in incidents.
+        guessed: those of them that rest on an event or an exit, because the counter was not there to be read.
+        guessed_ns: when the last guess was made.
+        unshown: kills from before it was known whose container it is.
+        unshown_ns: the first of them.
+        grown_ns: the reading that last found more kills.
+        grown_since_ns: the reading of all counters before that one.
+        oom_ns: the last `oom` event.
+        awaited: kills that the counter has shown, and whose event is still to come.
+        unawaited_ns: the last event that was not awaited.
+        pending: the times of `oom` events for which no kill was found yet.
+        incident: the id of the newest incident of kills.
+        incident_before: the id of the one before it.
+        peak_bytes: the most memory that the run has ever used, where the kernel tells it.
+
+    """
+
     kernel: int | None = None
     counted: int = 0
     guessed: int = 0
@@ -45,142 +70,199 @@ class ContainerRun:
     awaited: int = 0
     unawaited_ns: int = 0
     pending: list[int] = field(default_factory=list)
+    incident: str | None = None
+    incident_before: str | None = None
+    peak_bytes: int | None = None
+
+    def last_ns(self) -> int:
+        """Return when the last sign of a kill was seen; 0 for never."""
+        return max(self.oom_ns, self.grown_ns, self.guessed_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class RunExit:
+    """How a run ended, or was asked to.
+
+    Attributes:
+        asked_ns: the last signal that asks a process to end, 0 for never.
+        asked_signal: its number; None where the image chooses it.
+        died_ns: its end; None while it is running.
+        exit_code: None where nobody saw it.
+        reason: an ExitReason; None while a SIGKILL is not explained.
+        settled: whether the reason is final.
+        exit_incident: the id of the incident that tells of the end, where no start followed at once.
+        restart_incident: the id of the incident that tells of the start that followed.
+
+    """
+
     asked_ns: int = 0
     asked_signal: int | None = None
     died_ns: int | None = None
     exit_code: int | None = None
     reason: str | None = None
     settled: bool = False
-    incident: str | None = None
-    incident_before: str | None = None
     exit_incident: str | None = None
     restart_incident: str | None = None
+
+
+@dataclass(slots=True)
+class ContainerRun:
+    """One start of a container, up to its end.
+
+    ::
+
+        start event, new cgroup, inspect                       stop, kill
+                    │                                              │
+                    ▼                                              ▼
+                 RUNNING ───────────────────────────────────► STOP REQUESTED
+        exit.died_ns is None                            exit.asked_ns > 0, died_ns None
+             │      ▲   └─ oom event, counter grows: `kills`       │
+             │      └───────── more than 90 s without an end ──────┤
+             ▼                                                     ▼
+           ENDED ◄──────────────── die, or an inspect ─────────────┘
+        exit.died_ns is set; exit.reason may still change: an `oom` event, a `stop`
+        or the host's count can be late, and takes it back to here until it is
+             │
+             ▼  3.5 s later, with Docker's events arriving
+          SETTLED  (exit.settled)  ──► forgotten after 15 s, unless it is the newest run
+    """
+
+    container_id: str
+    owner: Owner
+    start: RunStart
+    kills: KillEvidence = field(default_factory=KillEvidence)
+    exit: RunExit = RunExit()
     memory_limit_bytes: int | None = None
-    peak_bytes: int | None = None
 
     @property
     def alive(self) -> bool:
         """Whether its end has not been seen."""
-        return self.died_ns is None
+        return self.exit.died_ns is None
 
-    def was_asked(self) -> bool:
-        """Whether somebody asked it to end, shortly before it did."""
-        return self.died_ns is not None and 0 < self.asked_ns >= self.died_ns - _ASKED_WITHIN_NS
+    def stop_requested(self) -> bool:
+        """Return whether somebody asked it to end, shortly before it did."""
+        return self.exit.died_ns is not None and 0 < self.exit.asked_ns >= self.exit.died_ns - _STOP_TAKES_NS
 
-    def ask(self, ns: int, signal: int | None) -> None:
+    def request_stop(self, ns: int, signal: int | None) -> None:
         """Note that a signal was sent to it; None is a `stop` or `restart`, whose signal the image chooses."""
         if signal is None or signal in _TERMINATING:
-            self.asked_ns, self.asked_signal = ns, signal or self.asked_signal
-
-    def last_kill_ns(self) -> int:
-        """When the last sign of an OOM kill in it was seen; 0 for never."""
-        return max(self.oom_ns, self.grown_ns, self.guessed_ns)
+            self.exit = replace(self.exit, asked_ns=ns, asked_signal=signal or self.exit.asked_signal)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, for the ledger."""
-        return asdict(self)
+        """Return all of it for the ledger, in one flat object: its keys are a contract with older sidecars."""
+        flat = {**asdict(self.start), **asdict(self.kills), **asdict(self.exit)}
+        return {
+            "container_id": self.container_id,
+            "owner": asdict(self.owner),
+            "memory_limit_bytes": self.memory_limit_bytes,
+            **flat,
+        }
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> ContainerRun:
-        """Read what `to_json` wrote; fields that are unknown here are passed over."""
-        known = {one.name for one in fields(cls)}
-        kept = {name: item for name, item in value.items() if name in known}
-        return cls(**{**kept, "owner": Owner(**kept["owner"])})
+        """Read what `to_json` wrote; keys that are unknown here are ignored."""
+        return cls(
+            container_id=value["container_id"],
+            owner=Owner(**value["owner"]),
+            start=_part(RunStart, value),
+            kills=_part(KillEvidence, value),
+            exit=_part(RunExit, value),
+            memory_limit_bytes=value.get("memory_limit_bytes"),
+        )
+
+
+def _part(record: type[T], value: dict[str, Any]) -> T:
+    names = {each.name for each in fields(record)}  # type: ignore[arg-type]  # a dataclass: there is no bound for one
+    return record(**{name: item for name, item in value.items() if name in names})
 
 
 @dataclass(slots=True)
 class ContainerHistory:
-    """One container: its last few lives, oldest first, and how often the engine says it was restarted."""
+    """One container: its last few runs, oldest first, and how often the engine says it was restarted."""
 
     container_id: str
     owner: Owner
-    lives: list[ContainerRun] = field(default_factory=list)
+    runs: list[ContainerRun] = field(default_factory=list)
     restarts: int | None = None
     unseen_since_ns: int = 0
     destroyed_ns: int = 0
 
     @property
     def current(self) -> ContainerRun | None:
-        """The newest life."""
-        return self.lives[-1] if self.lives else None
+        """The newest run."""
+        return self.runs[-1] if self.runs else None
 
     def is_quiet(self) -> bool:
         """Whether time alone changes nothing about it: most containers, most of the time."""
-        return len(self.lives) == 1 and self.lives[0].alive and not self.lives[0].pending
+        return len(self.runs) == 1 and self.runs[0].alive and not self.runs[0].kills.pending
 
     def owned_by(self, owner: Owner) -> None:
         """Take better knowledge of whose container it is: a reading of the kernel knows nothing but the id."""
         self.owner = owner
-        for life in self.lives:
-            life.owner = owner
+        for run in self.runs:
+            run.owner = owner
 
     def begin(self, key: str, started_ns: int | None) -> ContainerRun:
-        """Start a new life."""
+        """Start a new run."""
         before = self.current
-        life = ContainerRun(self.container_id, self.owner, key, started_ns)
+        run = ContainerRun(self.container_id, self.owner, RunStart(key, started_ns))
         if before is not None:
-            life.memory_limit_bytes = before.memory_limit_bytes
-        self.lives = [*self.lives, life][-_MOST_LIVES:]
-        return life
+            run.memory_limit_bytes = before.memory_limit_bytes
+        self.runs = [*self.runs, run][-_MOST_RUNS:]
+        return run
 
     def forget(self, now_ns: int) -> None:
-        """Let go of lives that ended long ago; the newest stays."""
-        kept = [life for life in self.lives[:-1] if life.alive or (life.died_ns or 0) > now_ns - _KEPT_NS]
-        self.lives = kept + self.lives[-1:]
+        """Let go of runs that ended long ago; the newest stays."""
+        kept = [run for run in self.runs[:-1] if run.alive or (run.exit.died_ns or 0) > now_ns - _KEPT_NS]
+        self.runs = kept + self.runs[-1:]
 
     def dying(self) -> ContainerRun | None:
-        """The life that an end now reported belongs to: the oldest that has none yet."""
-        return next((life for life in self.lives if life.alive), None)
+        """The run that an end now reported belongs to: the oldest that has none yet."""
+        return next((run for run in self.runs if run.alive), None)
 
     def end(self, at_ns: int) -> ContainerRun:
-        """Return the life that ended at this time.
+        """Return the run that ended at this time.
 
-        A cgroup that was first seen after the end is the next start's: a life too short for its own to be read, and of
+        A cgroup that was first seen after the end is the next start's: a run too short for its own to be read, and of
         which the end was told late, has been given it by mistake. Then the two are told apart here.
         """
-        life = self.dying() or self.begin(f"end-{at_ns}", None)
-        if life.cgroup is None or life.cgroup_seen_ns <= at_ns:
-            return life
-        ended = ContainerRun(self.container_id, self.owner, life.key, life.started_ns)
-        ended.memory_limit_bytes = life.memory_limit_bytes
-        ended.asked_ns, ended.asked_signal = life.asked_ns, life.asked_signal
-        ended.pending = [ns for ns in life.pending if ns <= at_ns]
-        ended.oom_ns = life.oom_ns if life.oom_ns <= at_ns else 0
-        life.key, life.started_ns, life.asked_ns = f"cgroup-{life.cgroup}", None, 0
-        life.pending = [ns for ns in life.pending if ns > at_ns]
-        if life.guessed and life.guessed_ns <= at_ns:
-            ended.guessed = ended.counted = life.guessed
-            ended.guessed_ns, ended.incident = life.guessed_ns, life.incident
-            life.counted, life.guessed, life.guessed_ns = life.counted - life.guessed, 0, 0
-            life.incident = None if not life.counted else life.incident
-        self.lives.insert(self.lives.index(life), ended)
+        run = self.dying() or self.begin(f"end-{at_ns}", None)
+        if run.start.cgroup is None or run.start.cgroup_seen_ns <= at_ns:
+            return run
+        ended = ContainerRun(self.container_id, self.owner, replace(run.start, cgroup=None, cgroup_seen_ns=0))
+        ended.memory_limit_bytes = run.memory_limit_bytes
+        ended.exit = RunExit(asked_ns=run.exit.asked_ns, asked_signal=run.exit.asked_signal)
+        run.start = replace(run.start, key=f"cgroup-{run.start.cgroup}", started_ns=None)
+        run.exit = replace(run.exit, asked_ns=0)
+        _split_kills(run.kills, ended.kills, at_ns)
+        self.runs.insert(self.runs.index(run), ended)
         return ended
 
     def starting(self, at_ns: int) -> ContainerRun | None:
-        """The life that this start belongs to, when the kernel's counters or an inspect have shown it first."""
-        for life in self.lives:
-            known = life.started_ns is not None and 0 <= at_ns - life.started_ns < STARTED_DIFFERS_NS
-            if life.alive and (life.started_ns is None or known):
-                return life
+        """The run that this start belongs to, when the kernel's counters or an inspect have shown it first."""
+        for run in self.runs:
+            known = run.start.started_ns is not None and 0 <= at_ns - run.start.started_ns < STARTED_DIFFERS_NS
+            if run.alive and (run.start.started_ns is None or known):
+                return run
         return None
 
-    def before(self, life: ContainerRun) -> ContainerRun | None:
-        """The life before this one."""
-        place = self.lives.index(life)
-        return self.lives[place - 1] if place else None
+    def before(self, run: ContainerRun) -> ContainerRun | None:
+        """The run before this one."""
+        place = self.runs.index(run)
+        return self.runs[place - 1] if place else None
 
     def of_cgroup(self, cgroup: int, at_ns: int) -> ContainerRun:
-        """Find or begin the life whose cgroup this is: each start makes a cgroup of its own.
+        """Find or begin the run whose cgroup this is: each start makes a cgroup of its own.
 
         A reading can see the new cgroup before the engine has told of the old one's end or of the new start.
         """
-        for life in self.lives:
-            if life.cgroup == cgroup:
-                return life
+        for run in self.runs:
+            if run.start.cgroup == cgroup:
+                return run
         current = self.current
-        if current is None or not current.alive or current.cgroup is not None:
+        if current is None or not current.alive or current.start.cgroup is not None:
             current = self.begin(f"cgroup-{cgroup}", None)
-        current.cgroup, current.cgroup_seen_ns = cgroup, at_ns
+        current.start = replace(current.start, cgroup=cgroup, cgroup_seen_ns=at_ns)
         return current
 
     def to_json(self) -> dict[str, Any]:
@@ -188,7 +270,7 @@ class ContainerHistory:
         return {
             "container_id": self.container_id,
             "owner": asdict(self.owner),
-            "lives": [life.to_json() for life in self.lives],
+            "lives": [run.to_json() for run in self.runs],
             "restarts": self.restarts,
             "destroyed_ns": self.destroyed_ns,
         }
@@ -199,7 +281,19 @@ class ContainerHistory:
         return cls(
             container_id=value["container_id"],
             owner=Owner(**value["owner"]),
-            lives=[ContainerRun.from_json(life) for life in value["lives"]],
+            runs=[ContainerRun.from_json(run) for run in value["lives"]],
             restarts=value.get("restarts"),
             destroyed_ns=value.get("destroyed_ns", 0),
         )
+
+
+def _split_kills(later: KillEvidence, ended: KillEvidence, at_ns: int) -> None:
+    """Give the run that ended at this time what was noted down for the run after it by mistake."""
+    ended.pending = [ns for ns in later.pending if ns <= at_ns]
+    ended.oom_ns = later.oom_ns if later.oom_ns <= at_ns else 0
+    later.pending = [ns for ns in later.pending if ns > at_ns]
+    if later.guessed and later.guessed_ns <= at_ns:
+        ended.guessed = ended.counted = later.guessed
+        ended.guessed_ns, ended.incident = later.guessed_ns, later.incident
+        later.counted, later.guessed, later.guessed_ns = later.counted - later.guessed, 0, 0
+        later.incident = later.incident if later.counted else None

@@ -1,4 +1,4 @@
-"""Spans in which a source gave nothing: from when to when, and whether it was made up for. Pure."""
+"""Spans in which a source gave nothing: from when to when, and whether nothing was missed after all. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sidecar.common.times import SECOND_NS, from_nanos, nanos
+from sidecar.common.units import plural
 from sidecar.incidents.store import IncidentStore
 from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, Severity, identity
 from sidecar.model.incident_kinds import KINDS
@@ -27,7 +28,7 @@ class ObservationGap:
     source: str
     since_ns: int
     until_ns: int | None
-    incident: str
+    incident_id: str
     covered: bool = False
     settled: bool = False
     idle: bool = False
@@ -35,23 +36,23 @@ class ObservationGap:
 
 
 class ObservationGaps:
-    """Opens and ends the spans, and tells each as one incident."""
+    """Opens and ends the spans, and records each as one incident."""
 
-    def __init__(self, desk: IncidentStore) -> None:
-        self._desk = desk
+    def __init__(self, store: IncidentStore) -> None:
+        self._store = store
         self._spans: list[ObservationGap] = []
 
     def restore(self, incidents: list[Incident]) -> None:
         """Take up the spans of incidents that the ledger still holds as open or recent."""
         for incident in incidents:
             if incident.kind is IncidentKind.BLIND and incident.until is None:
-                source = next((e.text for e in incident.evidence if e.what == "span"), EVENTS)
+                source = next((item.text for item in incident.evidence if item.what == "span"), EVENTS)
                 if source not in _SUBJECTS:
-                    continue  # another node's silence: whoever gathers the nodes' word ends it
+                    continue  # another node's silence: the leader of the cluster ends it
                 self._spans.append(ObservationGap(source, nanos(incident.at), None, incident.id))
 
     def lost(self, source: str, at_ns: int, why: str) -> None:
-        """A source has stopped speaking."""
+        """Begin the gap of a source that has stopped speaking."""
         if any(span.source == source and span.until_ns is None for span in self._spans):
             return
         incident = Incident(
@@ -62,18 +63,18 @@ class ObservationGaps:
             text=f"{_SUBJECTS[source]} from {_clock(at_ns)} UTC on: {why}",
             evidence=(EvidenceItem("span", source, from_nanos(at_ns), (why,)),),
         )
-        self._desk.put(incident)
+        self._store.put(incident)
         self._spans.append(ObservationGap(source, at_ns, None, incident.id))
 
     def back(self, source: str, at_ns: int, *, covered: bool) -> None:
-        """A source speaks again; `covered` if it told everything of the time between."""
+        """End the gap of a source; `covered` if it gave everything of the time between."""
         for span in self._spans:
             if span.source == source and span.until_ns is None:
                 span.until_ns, span.covered = at_ns, covered
-                self._tell(span)
+                self._revise(span)
 
     def nobody_watched(self, source: str) -> None:
-        """The span that this source has begun is one in which there was nothing to watch: the stack was down."""
+        """Mark the gap of a source as harmless: the stack was down, and there was nothing to watch."""
         for span in self._spans:
             if span.source == source and span.until_ns is None:
                 span.idle = True
@@ -85,44 +86,40 @@ class ObservationGaps:
             for span in self._spans
         )
 
-    def lasting(self) -> bool:
-        """Whether anything is blind right now."""
-        return any(span.until_ns is None for span in self._spans)
-
     def unplaced(self, since_ns: int, until_ns: int, kills: int) -> None:
-        """Note kills that the host counted within a span and nobody placed; fewer than none were placed since."""
+        """Add kills that the host counted within a gap and nobody placed; a negative number were placed since."""
         for span in self._spans:
             if span.until_ns is not None and span.since_ns <= until_ns and since_ns <= span.until_ns:
                 span.unplaced += kills
-                self._tell(span)
+                self._revise(span)
 
     def tick(self, now_ns: int, settle_ns: int) -> None:
         """Make ended spans final, and let go of old ones."""
         for span in self._spans:
             if span.until_ns is not None and not span.settled and now_ns - span.until_ns >= settle_ns:
                 span.settled = True
-                self._desk.finalise(span.incident)
+                self._store.finalise(span.incident_id)
         self._spans = [
             span for span in self._spans if span.until_ns is None or now_ns - span.until_ns < 600 * SECOND_NS
         ]
 
     def shown(self) -> tuple[Blind, ...]:
-        """The spans of the last ten minutes, for views."""
+        """Return the gaps of the last ten minutes, for views."""
         return tuple(self._shown(span) for span in self._spans)
 
     def _shown(self, span: ObservationGap) -> Blind:
-        incident = self._desk.get(span.incident)
+        incident = self._store.get(span.incident_id)
         text = incident.text if incident else _SUBJECTS[span.source]
         until = None if span.until_ns is None else from_nanos(span.until_ns)
         return Blind(from_nanos(span.since_ns), until, span.source, span.covered and not span.unplaced, text)
 
-    def _tell(self, span: ObservationGap) -> None:
+    def _revise(self, span: ObservationGap) -> None:
         if span.until_ns is None:
             return
         length = (span.until_ns - span.since_ns) / SECOND_NS
         when = f"from {_clock(span.since_ns)} to {_clock(span.until_ns)} UTC ({length:.1f} s)"
-        self._desk.revise(
-            span.incident,
+        self._store.revise(
+            span.incident_id,
             until=from_nanos(span.until_ns),
             severity=Severity.INFO if _is_harmless(span) else Severity.WARN,
             text=f"{_SUBJECTS[span.source]} {when}: {_made_up_for(span)}",
@@ -137,8 +134,7 @@ def _made_up_for(span: ObservationGap) -> str:
     if span.idle:
         return "it had been asked to end"
     if span.unplaced:
-        many = "1 OOM kill" if span.unplaced == 1 else f"{span.unplaced} OOM kills"
-        return f"{many} of that time cannot be placed"
+        return f"{plural(span.unplaced, 'OOM kill')} of that time cannot be placed"
     if span.covered:
         return "all of it was made up for afterwards"
     return "ends and restarts of that time may be missing; the host counted no OOM kill that is not here"
@@ -149,7 +145,7 @@ def _clock(ns: int) -> str:
 
 
 def blind_seconds(incidents: Iterable[Incident], now: datetime) -> float:
-    """How long the sidecar was blind in all; `incidents` tell of it, and spans that overlap count once.
+    """Return how many seconds the sidecar was blind in all; of the blind `incidents`, those that overlap count once.
 
     A span that was made up for afterwards does not count.
     """

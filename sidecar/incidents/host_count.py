@@ -9,38 +9,44 @@ kill that nobody placed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from typing import Any
 
 from sidecar.common.times import SECOND_NS
 
-SETTLE_NS = 5 * SECOND_NS // 2  # by then a victim's end has been told of, if the engine is not out of breath
-_EARLY_NS = SECOND_NS // 2  # an event may be stamped a little before the reading that shows what it tells of
+SETTLE_NS = 5 * SECOND_NS // 2  # by then the event of a victim's end is here, unless the engine is out of breath
+_EARLY_NS = SECOND_NS // 2  # an event may be stamped a little before the reading that shows its kill
 DEATH_TAKES_NS = 6 * SECOND_NS  # from the kill to the engine's word of the exit, on a machine that is out of breath
 _SKEW_NS = 2 * SECOND_NS  # how far apart two readings can be of which one saw a kill early and one late
 _MOST_GONE = 500  # cgroups that are gone, or that a reading missed
-_TOLD_KEPT_NS = 60 * SECOND_NS  # an entry already told as unplaced can still be claimed by a late event
+_KEPT_NS = 60 * SECOND_NS  # an entry that became an incident can still be claimed by a late event
+# The keys of the fields in the ledger, in the order of the fields: a contract with older sidecars.
+_ENTRY_KEYS = ("since_ns", "until_ns", "kills", "told")
+_CLAIM_KEYS = ("container_id", "life", "at_ns", "kills")
 
 
 @dataclass(slots=True)
 class CountDifference:
     """`kills` that the host counted between two readings and no container's counter showed (negative: the reverse).
 
-    `told` is the incident that says so, once nobody has claimed them in time.
+    `incident_id` is the incident of it, once nobody has claimed the kills in time.
     """
 
     since_ns: int
     until_ns: int
     kills: int
-    told: str | None = None
+    incident_id: str | None = None
 
 
 @dataclass(slots=True)
 class Claim:
-    """`kills` put down without a counter for one life of a container, which ended or lost a process at `at_ns`."""
+    """`kills` put down without a counter for one run of a container, which ended or lost a process at `at_ns`.
+
+    `run_key` is the key of the run's start.
+    """
 
     container_id: str
-    life: str
+    run_key: str
     at_ns: int
     kills: int
 
@@ -111,19 +117,19 @@ class HostKillCount:
         return placed
 
     def claim(self, claim: Claim) -> None:
-        """Put kills down for a life; they are held against the entries, now and as more come."""
+        """Put kills down for a run; they are held against the entries, now and as more come."""
         self.claims.append(claim)
         self._match()
 
     def overdue(self, now_ns: int) -> Iterator[CountDifference]:
         """Yield the entries that nobody has claimed in time, oldest first."""
         for entry in list(self.entries):
-            if entry.kills > 0 and entry.told is None and entry.until_ns <= now_ns - SETTLE_NS:
+            if entry.kills > 0 and entry.incident_id is None and entry.until_ns <= now_ns - SETTLE_NS:
                 yield entry
 
-    def told(self) -> list[CountDifference]:
-        """Return the entries that were told as unplaced, and that nobody has claimed since."""
-        return [entry for entry in self.entries if entry.kills > 0 and entry.told is not None]
+    def reported(self) -> list[CountDifference]:
+        """Return the entries that became an incident, and that nobody has claimed since."""
+        return [entry for entry in self.entries if entry.kills > 0 and entry.incident_id is not None]
 
     def contradicted(self, now_ns: int) -> list[Claim]:
         """Take out and return the claims that the host's count should have met by now, and has not."""
@@ -137,11 +143,17 @@ class HostKillCount:
 
     def sweep(self, now_ns: int) -> None:
         """Forget what is met, and what is too old to matter."""
-        self.entries = [entry for entry in self.entries if entry.kills and now_ns - entry.until_ns < _TOLD_KEPT_NS]
+        self.entries = [entry for entry in self.entries if entry.kills and now_ns - entry.until_ns < _KEPT_NS]
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, for the ledger."""
-        return {**asdict(self), "complete": list(self.complete.items()), "between": list(self.between.items())}
+        """Return all of it for the ledger; its keys are a contract with older sidecars."""
+        return {
+            **asdict(self),
+            "entries": [dict(zip(_ENTRY_KEYS, astuple(entry), strict=True)) for entry in self.entries],
+            "claims": [dict(zip(_CLAIM_KEYS, astuple(claim), strict=True)) for claim in self.claims],
+            "complete": list(self.complete.items()),
+            "between": list(self.between.items()),
+        }
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> HostKillCount:
@@ -150,8 +162,8 @@ class HostKillCount:
             boot_id=value.get("boot_id", ""),
             total=value.get("total"),
             read_ns=value.get("read_ns", 0),
-            entries=[CountDifference(**entry) for entry in value.get("entries", ())],
-            claims=[Claim(**claim) for claim in value.get("claims", ())],
+            entries=[CountDifference(*map(entry.get, _ENTRY_KEYS)) for entry in value.get("entries", ())],
+            claims=[Claim(*map(claim.get, _CLAIM_KEYS)) for claim in value.get("claims", ())],
             complete=dict(value.get("complete", ())),
             between={cgroup: (kills, at_ns) for cgroup, (kills, at_ns) in value.get("between", ())},
         )
@@ -160,7 +172,7 @@ class HostKillCount:
         """Let a reading that saw a counter before the host's count had it meet the one that saw it after."""
         for debt in (entry for entry in self.entries if entry.kills < 0):
             for credit in reversed(self.entries):
-                if credit.kills > 0 and credit.told is None and abs(credit.until_ns - debt.until_ns) <= _SKEW_NS:
+                if credit.kills > 0 and credit.incident_id is None and abs(credit.until_ns - debt.until_ns) <= _SKEW_NS:
                     met = min(-debt.kills, credit.kills)
                     debt.kills += met
                     credit.kills -= met

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from sidecar.common.units import MIB, of_limit, plural
 from sidecar.model.incident import ExitReason, Incident
 from sidecar.model.incident_kinds import users_and_workers, without_project
 
-_MEBIBYTE = 1024 * 1024
 _SIGKILL = 9
 
 
@@ -27,8 +27,8 @@ def oom_kill(incident: Incident) -> str:
 def _memory(incident: Incident) -> str:
     used, limit = incident.memory_at_death_bytes, incident.memory_limit_bytes
     if limit and used:
-        return f", {used / _MEBIBYTE:.0f} of {limit / _MEBIBYTE:.0f} MiB in use"
-    return f", limit {limit / _MEBIBYTE:.0f} MiB" if limit else ""
+        return f", {of_limit(used, limit)} in use"
+    return f", limit {limit / MIB:.0f} MiB" if limit else ""
 
 
 def _users(incident: Incident) -> str:
@@ -37,9 +37,8 @@ def _users(incident: Incident) -> str:
 
 
 def before_watching(incident: Incident) -> str:
-    """Say what a container had been through when it was first looked at."""
-    many = "1 OOM kill" if incident.count == 1 else f"{incident.count} OOM kills"
-    return f"{many} in {_short_name(incident)} before the sidecar first saw it"
+    """Say how many OOM kills a container had when it was first looked at."""
+    return f"{plural(incident.count, 'OOM kill')} in {_short_name(incident)} before the sidecar first saw it"
 
 
 def ended(incident: Incident, reason: ExitReason | None, exit_code: int | None, signal: int | None) -> str:
@@ -49,17 +48,17 @@ def ended(incident: Incident, reason: ExitReason | None, exit_code: int | None, 
 
 def restarted(incident: Incident, reason: ExitReason | None, exit_code: int | None, signal: int | None) -> str:
     """Say that a container was started anew, and why it had ended."""
-    many = f" {incident.count} times" if incident.count > 1 else ""
-    return f"{_short_name(incident)} was restarted{many}: it {_ending(reason, exit_code, signal)}"
+    times = f" {incident.count} times" if incident.count > 1 else ""
+    return f"{_short_name(incident)} was restarted{times}: it {_ending(reason, exit_code, signal)}"
 
 
 def unplaced(kills: int, where: str, *, blind: bool) -> str:
     """Say that the host counted OOM kills that belong to no container in sight."""
-    many = "1 OOM kill" if kills == 1 else f"{kills} OOM kills"
+    counted = plural(kills, "OOM kill")
     if where:
-        return f"{many} on this host outside Docker's containers, in {where}"
+        return f"{counted} on this host outside Docker's containers, in {where}"
     why = " while the sidecar could not see" if blind else ""
-    return f"{many} on this host that no container can be named for{why}"
+    return f"{counted} on this host that no container can be named for{why}"
 
 
 def _ending(reason: ExitReason | None, exit_code: int | None, signal: int | None = None) -> str:

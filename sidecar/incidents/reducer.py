@@ -2,12 +2,13 @@
 
 What one container's streams say is taken in the order of arrival. Kills are counted by the kernel's counter of the
 container's cgroup where it can be read, by events and ends where it cannot, and everything is held against the host's
-own count: what that knows and nobody can place is told too.
+own count: kills that only the host counted become incidents too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sidecar.common.times import SECOND_NS, from_nanos
@@ -34,7 +35,8 @@ from sidecar.model.signal import (
 )
 from sidecar.model.snapshot import Blind
 
-ACCOUNT, ALIVE, CLEAN, VESSEL = "account", "alive_ns", "clean_end", "vessel/"
+# The keys of the state in the ledger, a contract with older sidecars.
+_HOST_COUNT, _ALIVE, _CLEAN, _CONTAINER = "account", "alive_ns", "clean_end", "vessel/"
 _LONG_NS = 600 * SECOND_NS  # a sidecar that was asked to end, and stayed away this long, had nothing to watch
 
 _SETTLED_BY_TIME = frozenset(
@@ -69,32 +71,32 @@ class IncidentReducer:
     ) -> None:
         known, recent = dict(state or {}), list(incidents)
         self._projects = frozenset(projects)
-        self._account = HostKillCount.from_json(known[ACCOUNT]) if ACCOUNT in known else HostKillCount()
-        self._alive_ns: int | None = known.get(ALIVE)
-        self._ended_clean = bool(known.get(CLEAN))
+        self._host_count = HostKillCount.from_json(known[_HOST_COUNT]) if _HOST_COUNT in known else HostKillCount()
+        self._alive_ns: int | None = known.get(_ALIVE)
+        self._ended_clean = bool(known.get(_CLEAN))
         self._ending = False
-        self._vessels = {
-            key.removeprefix(VESSEL): ContainerHistory.from_json(value)
+        self._containers = {
+            key.removeprefix(_CONTAINER): ContainerHistory.from_json(value)
             for key, value in known.items()
-            if key.startswith(VESSEL)
+            if key.startswith(_CONTAINER)
         }
         self._dirty: set[str] = set()
         self._elsewhere: dict[str, int] = {}
         self._elsewhere_new: dict[str, int] = {}
         self._kernel_ns = 0
         self._events_up = False
-        self._desk = IncidentStore(self._is_shown, enrich)
-        self._desk.restore(recent)
-        self._blindness = ObservationGaps(self._desk)
-        self._blindness.restore(recent)
-        self._kills = Kills(self._desk, self._account)
-        self._ends = Exits(self._desk, self._kills)
-        self._remainder = UnattributedKills(
-            self._desk,
-            self._account,
+        self._store = IncidentStore(self._is_shown, enrich)
+        self._store.restore(recent)
+        self._gaps = ObservationGaps(self._store)
+        self._gaps.restore(recent)
+        self._kills = Kills(self._store, self._host_count)
+        self._exits = Exits(self._store, self._kills)
+        self._unattributed = UnattributedKills(
+            self._store,
+            self._host_count,
             self._kills,
-            self._ends,
-            self._blindness,
+            self._exits,
+            self._gaps,
             engine_loses_kills=engine_loses_kills,
         )
 
@@ -110,12 +112,12 @@ class IncidentReducer:
             case Inspection():
                 self._inspection(signal)
             case OwnerLearned():
-                self._owned(self._vessel(signal.container_id, signal.owner), signal.owner)
+                self._owned(self._container(signal.container_id, signal.owner), signal.owner)
             case ContainerRemoved():
-                self._vessel_gone(signal.container_id, signal.at_ns)
+                self._container_removed(signal.container_id, signal.at_ns)
             case StreamDown():
                 self._events_up = False
-                self._blindness.lost(EVENTS, signal.at_ns, signal.why)
+                self._gaps.lost(EVENTS, signal.at_ns, signal.why)
             case StreamUp():
                 self._stream_up(signal)
             case Tick():
@@ -123,113 +125,113 @@ class IncidentReducer:
 
     def changes(self) -> list[Incident]:
         """Return the incidents that changed since the last call."""
-        changed = self._desk.take_changes()
-        self._dirty.update(one.container_id for one in changed if one.container_id)
+        changed = self._store.take_changes()
+        self._dirty.update(incident.container_id for incident in changed if incident.container_id)
         return changed
 
     def kept(self) -> tuple[dict[str, Any], list[str]]:
         """Return the state to keep that changed since the last call, and the keys to drop."""
         dirty, self._dirty = self._dirty, set()
-        keep: dict[str, Any] = {ACCOUNT: self._account.to_json(), ALIVE: self._alive_ns, CLEAN: self._ending}
-        keep.update({VESSEL + one: self._vessels[one].to_json() for one in dirty if one in self._vessels})
-        return keep, [VESSEL + one for one in dirty if one not in self._vessels]
+        keep: dict[str, Any] = {_HOST_COUNT: self._host_count.to_json(), _ALIVE: self._alive_ns, _CLEAN: self._ending}
+        keep.update({_CONTAINER + key: self._containers[key].to_json() for key in dirty if key in self._containers})
+        return keep, [_CONTAINER + key for key in dirty if key not in self._containers]
 
     def blind(self) -> tuple[Blind, ...]:
-        """The blind spans of the last minutes."""
-        return self._blindness.shown()
+        """Return the blind spans of the last minutes."""
+        return self._gaps.shown()
 
     def exit_reasons(self) -> dict[str, str]:
-        """Why each container that is down ended, by container id."""
+        """Return why each container that is down ended, by container id."""
         return {
-            vessel.container_id: life.reason
-            for vessel in self._vessels.values()
-            if (life := vessel.current) is not None and life.reason and not life.alive
+            history.container_id: run.exit.reason
+            for history in self._containers.values()
+            if (run := history.current) is not None and run.exit.reason and not run.alive
         }
 
-    def ends(self) -> None:
-        """The sidecar ends because it was asked to."""
+    def stop(self) -> None:
+        """Note that the sidecar was asked to end."""
         self._ending = True
 
     def began(self, at_ns: int) -> None:
-        """The sidecar has just started: what lies between its last sign of life and now is a span it did not see."""
+        """Begin with the sidecar: the time from its last sign of life to now is a gap in what it saw."""
         if self._alive_ns is not None:
             why = "it was asked to end" if self._ended_clean else "it was killed, or the machine was"
-            self._blindness.lost(SIDECAR, self._alive_ns, why)
+            self._gaps.lost(SIDECAR, self._alive_ns, why)
             if self._ended_clean and at_ns - self._alive_ns > _LONG_NS:
-                self._account.begin_anew()
-                self._blindness.nobody_watched(SIDECAR)
+                self._host_count.begin_anew()
+                self._gaps.nobody_watched(SIDECAR)
         self._kernel_ns = at_ns
 
-    def _is_shown(self, life: ContainerRun) -> bool:
-        return life.owner.helper or life.owner.project in self._projects
+    def _is_shown(self, run: ContainerRun) -> bool:
+        return run.owner.helper or run.owner.project in self._projects
 
-    def _vessel(self, container_id: str, owner: Owner) -> ContainerHistory:
-        vessel = self._vessels.get(container_id)
-        if vessel is None:
-            vessel = self._vessels[container_id] = ContainerHistory(container_id, owner)
+    def _container(self, container_id: str, owner: Owner) -> ContainerHistory:
+        history = self._containers.get(container_id)
+        if history is None:
+            history = self._containers[container_id] = ContainerHistory(container_id, owner)
         self._dirty.add(container_id)
-        return vessel
+        return history
 
-    def _owned(self, vessel: ContainerHistory, owner: Owner) -> None:
+    def _owned(self, history: ContainerHistory, owner: Owner) -> None:
         """Take whose container it is; the kernel's counters can speak of it before the engine does."""
-        vessel.owned_by(owner)
-        for life in vessel.lives:
-            self._kills.catch_up(life)
+        history.owned_by(owner)
+        for run in history.runs:
+            self._kills.catch_up(run)
 
     def _event(self, event: DockerEvent) -> None:
-        vessel = self._vessel(event.container_id, event.owner)
-        self._owned(vessel, event.owner)
+        history = self._container(event.container_id, event.owner)
+        self._owned(history, event.owner)
         match event.action:
             case "start":
-                self._start(vessel, event.ns)
+                self._start(history, event.ns)
             case "die":
-                self._ends.died(vessel.end(event.ns), event.ns, event.exit_code)
+                self._exits.died(history.end(event.ns), event.ns, event.exit_code)
             case "oom":
-                victim = vessel.dying() or vessel.current or vessel.begin(f"oom-{event.ns}", None)
-                self._kills.told(victim, event.ns)
-                self._ends.oom_late(victim)
+                victim = history.dying() or history.current or history.begin(f"oom-{event.ns}", None)
+                self._kills.oom_reported(victim, event.ns)
+                self._exits.oom_late(victim)
             case "kill" | "stop":  # `restart` comes after the start, and after these two
-                if (current := vessel.current) is not None:
-                    current.ask(event.ns, event.signal if event.action == "kill" else None)
-                    self._ends.asked_late(current, event.ns)
+                if (current := history.current) is not None:
+                    current.request_stop(event.ns, event.signal if event.action == "kill" else None)
+                    self._exits.asked_late(current, event.ns)
             case "destroy":
-                vessel.destroyed_ns = event.ns
+                history.destroyed_ns = event.ns
 
-    def _start(self, vessel: ContainerHistory, at_ns: int) -> None:
-        life = vessel.starting(at_ns) or vessel.begin(str(at_ns), at_ns)
-        life.started_ns = at_ns
-        vessel.unseen_since_ns = 0
-        before = vessel.before(life)
-        if before is not None and before.alive:  # its end was never told of
-            self._ends.died(before, at_ns, None)
-        self._ends.started(vessel, life, at_ns)
-        if vessel.restarts is not None:
-            vessel.restarts += 1
+    def _start(self, history: ContainerHistory, at_ns: int) -> None:
+        run = history.starting(at_ns) or history.begin(str(at_ns), at_ns)
+        run.start = replace(run.start, started_ns=at_ns)
+        history.unseen_since_ns = 0
+        before = history.before(run)
+        if before is not None and before.alive:  # no event of its end
+            self._exits.died(before, at_ns, None)
+        self._exits.started(history, run, at_ns)
+        if history.restarts is not None:
+            history.restarts += 1
 
     def _kernel(self, reading: KernelReading) -> None:
-        first = self._account.total is None or self._account.boot_id != reading.boot_id
+        first = self._host_count.total is None or self._host_count.boot_id != reading.boot_id
         for container_id, counter in reading.containers.items():
-            vessel = self._vessels.get(container_id)
-            if vessel is None:
-                vessel = self._vessel(container_id, Owner(container_id[:12]))
-            life = vessel.of_cgroup(counter.cgroup, reading.at_ns)
-            life.peak_bytes = counter.peak_bytes or life.peak_bytes
+            history = self._containers.get(container_id)
+            if history is None:
+                history = self._container(container_id, Owner(container_id[:12]))
+            run = history.of_cgroup(counter.cgroup, reading.at_ns)
+            run.kills.peak_bytes = counter.peak_bytes or run.kills.peak_bytes
             if not reading.complete:
-                self._account.look(reading.at_ns, counter.cgroup, counter.kills)
-            if life.kernel is not None and counter.kills <= life.kernel:
+                self._host_count.look(reading.at_ns, counter.cgroup, counter.kills)
+            if run.kills.kernel is not None and counter.kills <= run.kills.kernel:
                 continue  # nothing new, or a reading that was overtaken by a later one
             self._dirty.add(container_id)
-            if first and life.kernel is None and reading.complete:
-                self._kills.before_watching(life, counter.kills, reading.at_ns)
+            if first and run.kills.kernel is None and reading.complete:
+                self._kills.before_watching(run, counter.kills, reading.at_ns)
             else:
-                self._kills.counted(life, counter.kills, reading.at_ns, self._account.read_ns)
+                self._kills.counted(run, counter.kills, reading.at_ns, self._host_count.read_ns)
         if not reading.complete:
             return
         counters = {container.cgroup: container.kills for container in reading.containers.values()}
-        self._account.read(reading.at_ns, reading.boot_id, reading.host_kills, counters)
+        self._host_count.read(reading.at_ns, reading.boot_id, reading.host_kills, counters)
         self._look_elsewhere(reading, first=first)
         self._kernel_ns = reading.at_ns
-        self._blindness.back(KERNEL, reading.at_ns, covered=True)
+        self._gaps.back(KERNEL, reading.at_ns, covered=True)
 
     def _look_elsewhere(self, reading: KernelReading, *, first: bool) -> None:
         if not reading.elsewhere:
@@ -241,120 +243,121 @@ class IncidentReducer:
         self._elsewhere = dict(reading.elsewhere)
 
     def _unreadable(self, signal: Unreadable) -> None:
-        vessel = self._vessels.get(signal.container_id)
-        life = None if vessel is None else (vessel.dying() or vessel.current)
-        if life is not None and life.pending:
+        history = self._containers.get(signal.container_id)
+        run = None if history is None else (history.dying() or history.current)
+        if run is not None and run.kills.pending:
             self._dirty.add(signal.container_id)
-            self._kills.unreadable(life, signal.at_ns)
+            self._kills.unreadable(run, signal.at_ns)
 
-    def _inspection(self, seen: Inspection) -> None:
-        vessel = self._vessel(seen.container_id, seen.owner)
-        self._owned(vessel, seen.owner)
-        life = vessel.current
-        if life is None:
-            if seen.started_ns is None:
+    def _inspection(self, inspection: Inspection) -> None:
+        history = self._container(inspection.container_id, inspection.owner)
+        self._owned(history, inspection.owner)
+        run = history.current
+        if run is None:
+            if inspection.started_ns is None:
                 return
-            life = vessel.begin(str(seen.started_ns), seen.started_ns)
-        settled = seen.at_ns - life.cgroup_seen_ns > _UNSEEN_AFTER_NS  # before that, its start event may be on its way
-        if life.started_ns is None and seen.state == "running" and settled:
-            life.started_ns = seen.started_ns
-            self._restarted_unseen(vessel, life, seen)
-        life.memory_limit_bytes = seen.memory_limit_bytes
-        if vessel.restarts is None:
-            vessel.restarts = seen.restarts
-        if self._agrees(life, seen):
-            vessel.unseen_since_ns = 0
-            if seen.oom_killed and seen.state != "running":
-                self._ends.flagged(life, seen)
+            run = history.begin(str(inspection.started_ns), inspection.started_ns)
+        # Before that, its start event may be on its way.
+        settled = inspection.at_ns - run.start.cgroup_seen_ns > _UNSEEN_AFTER_NS
+        if run.start.started_ns is None and inspection.state == "running" and settled:
+            run.start = replace(run.start, started_ns=inspection.started_ns)
+            self._restarted_unseen(history, run, inspection)
+        run.memory_limit_bytes = inspection.memory_limit_bytes
+        if history.restarts is None:
+            history.restarts = inspection.restarts
+        if self._agrees(run, inspection):
+            history.unseen_since_ns = 0
+            if inspection.oom_killed and inspection.state != "running":
+                self._exits.flagged(run, inspection)
             return
-        if not vessel.unseen_since_ns:
-            vessel.unseen_since_ns = seen.at_ns
-        elif seen.at_ns - vessel.unseen_since_ns >= _UNSEEN_AFTER_NS:
-            vessel.unseen_since_ns = 0
-            self._make_up(vessel, life, seen)
+        if not history.unseen_since_ns:
+            history.unseen_since_ns = inspection.at_ns
+        elif inspection.at_ns - history.unseen_since_ns >= _UNSEEN_AFTER_NS:
+            history.unseen_since_ns = 0
+            self._make_up(history, run, inspection)
 
-    def _agrees(self, life: ContainerRun, seen: Inspection) -> bool:
-        if seen.started_ns is None or life.started_ns is None:
+    def _agrees(self, run: ContainerRun, inspection: Inspection) -> bool:
+        if inspection.started_ns is None or run.start.started_ns is None:
             return True
-        if seen.started_ns > life.started_ns + STARTED_DIFFERS_NS:
+        if inspection.started_ns > run.start.started_ns + STARTED_DIFFERS_NS:
             return False
-        return not (life.alive and seen.state in {"exited", "dead"})
+        return not (run.alive and inspection.state in {"exited", "dead"})
 
-    def _restarted_unseen(self, vessel: ContainerHistory, life: ContainerRun, seen: Inspection) -> None:
-        """Record the restart of a container whose life before has no end: only its cgroup showed the new one."""
-        before = vessel.before(life)
+    def _restarted_unseen(self, history: ContainerHistory, run: ContainerRun, inspection: Inspection) -> None:
+        """Record the restart of a container whose run before has no end: only its cgroup showed the new one."""
+        before = history.before(run)
         if before is not None and before.alive:
-            before.died_ns, before.reason, before.settled = life.started_ns, ExitReason.UNSEEN, True
-            self._ends.unseen(vessel, life, seen, max(1, seen.restarts - (vessel.restarts or 0)))
+            before.exit = replace(before.exit, died_ns=run.start.started_ns, reason=ExitReason.UNSEEN, settled=True)
+            self._exits.unseen(history, run, inspection, max(1, inspection.restarts - (history.restarts or 0)))
 
-    def _make_up(self, vessel: ContainerHistory, life: ContainerRun, seen: Inspection) -> None:
+    def _make_up(self, history: ContainerHistory, run: ContainerRun, inspection: Inspection) -> None:
         """Record what no event told of: an end, or a whole restart."""
-        started = seen.started_ns or 0
-        if life.started_ns is not None and started > life.started_ns + STARTED_DIFFERS_NS:
-            if life.alive:
-                life.died_ns, life.reason, life.settled = started, ExitReason.UNSEEN, True
-            times = max(1, seen.restarts - (vessel.restarts or 0))
-            # A reading of the kernel may have begun the new life already.
-            life = vessel.begin(str(started), started)
-            self._ends.unseen(vessel, life, seen, times)
-        if life.alive and seen.state in {"exited", "dead"}:
-            self._ends.died(life, seen.finished_ns or seen.at_ns, seen.exit_code)
-        if seen.oom_killed and seen.state != "running":
-            self._ends.flagged(life, seen)
+        started = inspection.started_ns or 0
+        if run.start.started_ns is not None and started > run.start.started_ns + STARTED_DIFFERS_NS:
+            if run.alive:
+                run.exit = replace(run.exit, died_ns=started, reason=ExitReason.UNSEEN, settled=True)
+            times = max(1, inspection.restarts - (history.restarts or 0))
+            # A reading of the kernel may have begun the new run already.
+            run = history.begin(str(started), started)
+            self._exits.unseen(history, run, inspection, times)
+        if run.alive and inspection.state in {"exited", "dead"}:
+            self._exits.died(run, inspection.finished_ns or inspection.at_ns, inspection.exit_code)
+        if inspection.oom_killed and inspection.state != "running":
+            self._exits.flagged(run, inspection)
 
-    def _vessel_gone(self, container_id: str, at_ns: int) -> None:
-        vessel = self._vessels.get(container_id)
-        if vessel is not None and not vessel.destroyed_ns:
-            vessel.destroyed_ns = at_ns
+    def _container_removed(self, container_id: str, at_ns: int) -> None:
+        history = self._containers.get(container_id)
+        if history is not None and not history.destroyed_ns:
+            history.destroyed_ns = at_ns
             self._dirty.add(container_id)
 
     def _stream_up(self, signal: StreamUp) -> None:
         self._events_up = True
-        self._blindness.back(EVENTS, signal.at_ns, covered=signal.covered)
+        self._gaps.back(EVENTS, signal.at_ns, covered=signal.covered)
         if signal.since_ns is not None:
-            self._blindness.back(SIDECAR, signal.at_ns, covered=signal.covered)
+            self._gaps.back(SIDECAR, signal.at_ns, covered=signal.covered)
 
     def _tick(self, now_ns: int) -> None:
         self._alive_ns = now_ns
         if self._kernel_ns and now_ns - self._kernel_ns > _NEVER_READ_NS:
-            self._blindness.lost(KERNEL, self._kernel_ns, "no reading for 10 s")
-        for vessel in self._vessels.values():
-            if vessel.is_quiet():
+            self._gaps.lost(KERNEL, self._kernel_ns, "no reading for 10 s")
+        for history in self._containers.values():
+            if history.is_quiet():
                 continue
-            self._ends.tick(vessel, now_ns, unseen_possible=not self._events_up)
-            self._drop_pending(vessel, now_ns)
-            vessel.forget(now_ns)
-        self._remainder.tick(now_ns, self._lives(), self._elsewhere_new)
+            self._exits.tick(history, now_ns, unseen_possible=not self._events_up)
+            self._drop_pending(history, now_ns)
+            history.forget(now_ns)
+        self._unattributed.tick(now_ns, self._runs(), self._elsewhere_new)
         self._finalise(now_ns)
-        self._blindness.tick(now_ns, 2 * SETTLE_NS)
+        self._gaps.tick(now_ns, 2 * SETTLE_NS)
         self._forget(now_ns)
 
-    def _lives(self) -> Iterator[ContainerRun]:
-        for vessel in self._vessels.values():
-            yield from vessel.lives
+    def _runs(self) -> Iterator[ContainerRun]:
+        for history in self._containers.values():
+            yield from history.runs
 
-    def _drop_pending(self, vessel: ContainerHistory, now_ns: int) -> None:
+    def _drop_pending(self, history: ContainerHistory, now_ns: int) -> None:
         """Forget `oom` events for which there was no kill: a limit hit that ended well."""
-        for life in vessel.lives:
-            if life.pending and life.pending[-1] < now_ns - 2 * SETTLE_NS:
-                life.pending.clear()
-                self._dirty.add(vessel.container_id)
+        for run in history.runs:
+            if run.kills.pending and run.kills.pending[-1] < now_ns - 2 * SETTLE_NS:
+                run.kills.pending.clear()
+                self._dirty.add(history.container_id)
 
     def _finalise(self, now_ns: int) -> None:
         final = from_nanos(now_ns - SETTLE_NS - SECOND_NS)
-        by_incident = {life.incident: life for life in self._lives() if life.incident}
-        for incident in self._desk.provisional():
+        by_incident = {run.kills.incident: run for run in self._runs() if run.kills.incident}
+        for incident in self._store.provisional():
             quiet = incident.until is not None and incident.until <= final
             if incident.kind is IncidentKind.OOM_KILL and quiet:
-                if (life := by_incident.get(incident.id)) is not None:
-                    self._kills.describe(life, final=True)
-                self._desk.finalise(incident.id)
+                if (run := by_incident.get(incident.id)) is not None:
+                    self._kills.describe(run, final=True)
+                self._store.finalise(incident.id)
             elif incident.kind in _SETTLED_BY_TIME and quiet:
-                self._desk.finalise(incident.id)
+                self._store.finalise(incident.id)
 
     def _forget(self, now_ns: int) -> None:
-        self._desk.forget(from_nanos(now_ns - 600 * SECOND_NS))
-        for container_id, vessel in list(self._vessels.items()):
-            if vessel.destroyed_ns and now_ns - vessel.destroyed_ns > _GONE_AFTER_NS:
-                del self._vessels[container_id]
+        self._store.forget(from_nanos(now_ns - 600 * SECOND_NS))
+        for container_id, history in list(self._containers.items()):
+            if history.destroyed_ns and now_ns - history.destroyed_ns > _GONE_AFTER_NS:
+                del self._containers[container_id]
                 self._dirty.add(container_id)

@@ -1,4 +1,4 @@
-"""Where incidents are opened and revised, and what has changed since anybody asked. Pure."""
+"""The incidents that may still change: opened, revised, made final; and what changed since the last question. Pure."""
 
 from __future__ import annotations
 
@@ -40,25 +40,25 @@ class IncidentStore:
         return changed
 
     def get(self, incident_id: str | None) -> Incident | None:
-        """Look an incident up that may still change."""
+        """Return an incident that may still change; None where there is none of this id."""
         return self._open.get(incident_id) if incident_id else None
 
     def provisional(self) -> list[Incident]:
-        """Every incident that is not final."""
+        """Return every incident that is not final."""
         return [incident for incident in self._open.values() if incident.state == PROVISIONAL]
 
     def open_for(
         self,
-        life: ContainerRun,
+        run: ContainerRun,
         kind: IncidentKind,
         at_ns: int,
         severity: Severity | None = None,
         **further: Any,  # noqa: ANN401  fields of Incident
     ) -> Incident:
         """Open an incident of a container; the same start and the same first sign give the same incident."""
-        owner = life.owner
+        owner = run.owner
         incident = Incident(
-            id=identity(kind, life.container_id, life.key, at_ns),
+            id=identity(kind, run.container_id, run.start.key, at_ns),
             kind=kind,
             severity=severity or KINDS[kind].severity,
             at=from_nanos(at_ns),
@@ -67,20 +67,20 @@ class IncidentStore:
             project=owner.project,
             service=owner.service,
             container=owner.name,
-            container_id=life.container_id,
-            container_started_at=None if life.started_ns is None else from_nanos(life.started_ns),
-            memory_limit_bytes=life.memory_limit_bytes,
+            container_id=run.container_id,
+            container_started_at=None if run.start.started_ns is None else from_nanos(run.start.started_ns),
+            memory_limit_bytes=run.memory_limit_bytes,
             helper=owner.helper,
             **further,
         )
         return self.put(incident)
 
     def put(self, incident: Incident) -> Incident:
-        """Take a new incident up."""
+        """Add an incident, unless it is there already; return the one that is there."""
         known = self._open.get(incident.id)
         if known is not None:
             return known
-        return self._store(self._enrich(incident))
+        return self._save(self._enrich(incident))
 
     def revise(self, incident_id: str | None, **changes: Any) -> Incident | None:  # noqa: ANN401  fields of Incident
         """Change fields of an incident; None when it is not open any more. Without a difference nothing happens."""
@@ -90,13 +90,13 @@ class IncidentStore:
         revised = replace(incident, **changes)
         if revised == incident:
             return incident
-        return self._store(replace(revised, revision=incident.revision + 1))
+        return self._save(replace(revised, revision=incident.revision + 1))
 
     def add_evidence(self, incident_id: str | None, evidence: EvidenceItem) -> None:
         """Add one observation; one of the same kind, of what is not a log or a memory, is replaced by the newer."""
         incident = self.get(incident_id)
         if incident is not None:
-            kept = tuple(one for one in incident.evidence if one.what != evidence.what)
+            kept = tuple(item for item in incident.evidence if item.what != evidence.what)
             self.revise(incident_id, evidence=(*kept, evidence))
 
     def finalise(self, incident_id: str, **changes: Any) -> None:  # noqa: ANN401  fields of Incident
@@ -105,17 +105,19 @@ class IncidentStore:
         if incident is None:
             return
         done = replace(self._enrich(replace(incident, **changes)), state=FINAL, revision=incident.revision + 1)
-        self._store(done)
+        self._save(done)
 
     def forget(self, before: datetime) -> None:
         """Let go of final incidents that ended before this moment: nothing will change them."""
         old = [
-            one.id for one in self._open.values() if one.state == FINAL and one.until is not None and one.until < before
+            incident.id
+            for incident in self._open.values()
+            if incident.state == FINAL and incident.until is not None and incident.until < before
         ]
         for incident_id in old:
             del self._open[incident_id]
 
-    def _store(self, incident: Incident) -> Incident:
+    def _save(self, incident: Incident) -> Incident:
         self._open[incident.id] = incident
         self._changed[incident.id] = incident
         return incident

@@ -158,7 +158,7 @@ class Recorder:
             given.append(self._queue.get())
         going = None not in given
         if not going:
-            self._book.ends()
+            self._book.stop()
         turn_ns = self._monotonic_ns()
         if not going or turn_ns - self._ticked_ns >= _TICK_SECONDS * SECOND_NS:
             self._ticked_ns = turn_ns

@@ -169,7 +169,7 @@ def test_a_long_absence_that_somebody_asked_for_is_no_cause_for_alarm(
     machine = watched()
     machine.run(2)
     if asked:
-        machine.book.ends()
+        machine.book.stop()
         machine.commit()
     machine.host_kills += 3
     machine.crash_and_return(minutes * 60, replay=False)

@@ -19,6 +19,8 @@ import pytest
 
 from sidecar.commands.reports import ReportRow, all_runs
 from sidecar.common.times import parse_time
+from sidecar.incidents.container_history import ContainerHistory
+from sidecar.incidents.host_count import HostKillCount
 from sidecar.incidents.reducer import IncidentReducer
 from sidecar.ledger.archive import LedgerArchive
 from sidecar.ledger.history import History
@@ -126,6 +128,18 @@ def test_the_old_counting_goes_on_where_it_was(old: Path) -> None:
     assert (now["alive_ns"], now["account"]["total"]) == (known["alive_ns"], 8)
     assert sorted(map(list, now["account"]["complete"])) == sorted(before["complete"])
     assert {key[:12]: reason for key, reason in reducer.exit_reasons().items()} == {"b9cbce0a2150": "stopped"}
+    ledger.close()
+
+
+def test_the_old_state_of_containers_is_written_back_under_the_same_keys(old: Path) -> None:
+    ledger = Ledger.open(old / "ledger", lambda: LATER)
+    known = ledger.state()
+    containers = {key: value for key, value in known.items() if key.startswith("vessel/")}
+    assert len(containers) >= 3
+    assert {key: ContainerHistory.from_json(value).to_json() for key, value in containers.items()} == containers
+    host_count = {**known["account"], "entries": [{"since_ns": 1, "until_ns": 2, "kills": 3, "told": "id"}]}
+    host_count["claims"] = [{"container_id": "c", "life": "key", "at_ns": 1, "kills": 1}]
+    assert json.loads(json.dumps(HostKillCount.from_json(host_count).to_json())) == host_count
     ledger.close()
 
 
