@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sidecar.common import atomic
 from sidecar.common.errors import KitError
 from sidecar.common.text import aligned
 
@@ -120,9 +121,7 @@ def save(folder: Path, document: Mapping[str, Any], files: Iterable[tuple[str, b
     for name, content in files:
         (folder / name).write_bytes(content)
         written.append(name)
-    draft = folder / f"{FILE}.tmp"
-    draft.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    draft.replace(folder / FILE)
+    atomic.write_text(folder / FILE, json.dumps(document, indent=1) + "\n")
     return [*written, FILE]
 
 

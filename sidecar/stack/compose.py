@@ -9,9 +9,10 @@ import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sidecar.common import atomic
 from sidecar.common.errors import KitError, StackError
 from sidecar.settings import SETTINGS, Settings
-from sidecar.stack import envfile, limits, secrets
+from sidecar.stack import limits, secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,10 +109,24 @@ def write_env_file(settings: Settings) -> None:
     """Write the LOCUST_* of .env where docker-compose.yml picks them up, and nothing else that .env may hold."""
     path = env_file_path(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = envfile.render(settings.passthrough)
+    text = render_env_file(settings.passthrough)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
-        path.touch(mode=0o600)
-        path.write_text(text, encoding="utf-8")
+        atomic.write_text(path, text, mode=0o600)
+
+
+def render_env_file(variables: Mapping[str, str]) -> str:
+    """Return an env file that Docker Compose reads back unchanged.
+
+    Single quotes take everything literally; a value that holds one needs escapes.
+    """
+    return "".join(f"{name}={_quote(value)}\n" for name, value in sorted(variables.items()))
+
+
+def _quote(value: str) -> str:
+    if "'" not in value:
+        return f"'{value}'"
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("\n", "\\n")
+    return f'"{escaped}"'
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
+from sidecar.common import atomic
 from sidecar.settings import SETTINGS, Settings
 
 if TYPE_CHECKING:
@@ -30,13 +30,9 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def write(path: Path, document: Mapping[str, Any]) -> None:
-    """Replace a JSON file in one go, so that a reader never sees half of it."""
+    """Replace a JSON file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}.tmp")
-    draft.write_text(
-        json.dumps({"schema_version": _VERSION, **document}, indent=1, sort_keys=True) + "\n", encoding="utf-8"
-    )
-    draft.replace(path)
+    atomic.write_text(path, json.dumps({"schema_version": _VERSION, **document}, indent=1, sort_keys=True) + "\n")
 
 
 def remembered(root: Path, project: str) -> dict[str, str]:

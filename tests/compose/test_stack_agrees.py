@@ -1,16 +1,19 @@
-"""docker/stack.yml is docker-compose.yml for Swarm: property by property, and each difference is one that is meant."""
+"""What `swarm-up` deploys is docker-compose.yml for Swarm, property by property; each difference is a meant one."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from sidecar.swarm.commands.stack import render
 from tests.compose.test_compose_file import OURS, config
 from tests.paths import ROOT
 
@@ -62,16 +65,19 @@ ONLY_STACK = {
 
 
 def stack(*files: str, **environ: str) -> dict[str, Any]:
-    """What `docker stack config` makes of the file; it must have nothing to say about it."""
-    flags = [part for name in ("docker/stack.yml", *files) for part in ("--compose-file", str(ROOT / name))]
-    done = subprocess.run(
-        ["docker", "stack", "config", *flags],
-        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **IMAGES, **environ},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    """What `docker stack config` makes of what is deployed; it must have nothing to say about it."""
+    with tempfile.NamedTemporaryFile("w", suffix=".yml", encoding="utf-8") as rendered:
+        rendered.write(render(ROOT))
+        rendered.flush()
+        flags = [part for path in (rendered.name, *map(ROOT.joinpath, files)) for part in ("--compose-file", str(path))]
+        done = subprocess.run(
+            ["docker", "stack", "config", *flags],
+            env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **IMAGES, **environ},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
     assert (done.returncode, done.stderr) == (0, "")
     document: dict[str, Any] = yaml.safe_load(done.stdout)
     return document
@@ -86,6 +92,21 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict
 
 
 Both = tuple[dict[str, Any], dict[str, Any]]
+
+
+def leaves(part: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Each value of a document that is no mapping, and each item of a list, with the keys that lead there."""
+    if isinstance(part, dict):
+        for name, value in part.items():
+            yield from leaves(value, (*path, str(name)))
+    else:
+        yield from ((path, value) for value in (part if isinstance(part, list) else [part]))
+
+
+def test_the_overlay_repeats_nothing() -> None:
+    base, overlay = (yaml.safe_load((ROOT / name).read_text()) for name in ("docker-compose.yml", "docker/stack.yml"))
+    said = [(path, str(value)) for path, value in leaves(base)]
+    assert [path for path, value in leaves(overlay) if (path, str(value)) in said] == []
 
 
 def test_the_services_are_the_same(both: Both) -> None:

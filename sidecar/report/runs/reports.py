@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from sidecar.common import atomic
 from sidecar.common.errors import KitError
 from sidecar.ledger.archive import LedgerArchive
 from sidecar.report import compared, document
@@ -156,11 +157,8 @@ class Reports:
         return found
 
     def _keep(self, run_id: str, made: dict[str, Any]) -> None:
-        path = self._runs / run_id / FILE
-        partial = path.with_name(f"{FILE}.{os.getpid()}-{threading.get_ident()}.partial")
         try:
-            partial.write_text(json.dumps(made, ensure_ascii=False) + "\n", encoding="utf-8")
-            partial.replace(path)
+            atomic.write_text(self._runs / run_id / FILE, json.dumps(made, ensure_ascii=False) + "\n")
         except OSError as error:
             _log.warning("the report of %s cannot be kept: %s", run_id, error.strerror or error)
         self._words[run_id] = (made["verdict"], tuple(made["reasons"]))

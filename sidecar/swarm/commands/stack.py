@@ -1,15 +1,20 @@
-"""`docker stack` with the environment that docker/stack.yml is filled from, and the secrets that it hands out."""
+"""`docker stack`: the file that it deploys, the environment that fills it in, and the secrets that it hands out."""
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import secrets as random
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import yaml
+
+from sidecar.common import atomic
 from sidecar.common.errors import SettingError, StackError
 from sidecar.stack import compose, secrets, workspace
 from sidecar.swarm.commands.images import docker
@@ -22,7 +27,14 @@ if TYPE_CHECKING:
 _DEPLOY_SECONDS = 180.0
 _TOKEN_BYTES = 24
 _KEYS = {"locust-master": "locust", "locust-worker": "locust"}  # the image of a service, where it is not its own name
-_SECRETS = ("ALERT_URLS", "LOCUST_WEB_PASSWORD", "PUSH_KEY")
+# What Swarm refuses, or drops without a word; docker/stack.yml says what replaces each.
+_NOT_FOR_SWARM = (
+    *("build", "depends_on", "env_file", "extra_hosts", "memswap_limit"),
+    *("network_mode", "profiles", "pull_policy", "restart", "security_opt"),
+)
+_TMPFS = re.compile(r"(?P<target>[^:]+):size=(?P<mebibytes>\d+)m\b")
+_PORT = re.compile(r"127\.0\.0\.1:(?P<published>.+):(?P<target>\d+)")
+_LOCUSTFILES = ":/mnt/locust:"  # a folder that only one machine has: an archive stands in
 
 
 @dataclass(frozen=True)
@@ -32,6 +44,50 @@ class Content:
     images: Mapping[str, str]
     archive: Path
     mark: str
+
+
+def render(root: Path) -> str:
+    """Return the stack's file: docker-compose.yml as Swarm takes it, with docker/stack.yml laid over it.
+
+    It is JSON, which is YAML; the variables in it are filled in by `docker stack`.
+    """
+    base = yaml.safe_load((root / "docker-compose.yml").read_text(encoding="utf-8"))
+    services = {name: _for_swarm(service) for name, service in base["services"].items()}
+    mounted = {secret for service in services.values() for secret in service.get("secrets", ())}
+    document = {
+        "services": services,
+        "networks": base["networks"],
+        "volumes": base["volumes"],
+        "secrets": {name: secret for name, secret in base["secrets"].items() if name in mounted},
+    }
+    overlay = yaml.safe_load((root / "docker" / "stack.yml").read_text(encoding="utf-8"))
+    merged = _overlaid(document, {name: part for name, part in overlay.items() if not name.startswith("x-")})
+    return json.dumps(merged, indent=1, ensure_ascii=False) + "\n"
+
+
+def _for_swarm(service: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a service without what Swarm cannot do; a tmpfs and a port in the words that it takes."""
+    made = {name: value for name, value in service.items() if name not in _NOT_FOR_SWARM}
+    tmpfs = [match for text in made.pop("tmpfs", ()) if (match := _TMPFS.match(text))]
+    volumes = [volume for volume in made.get("volumes", ()) if _LOCUSTFILES not in volume]
+    made["volumes"] = volumes + [
+        {"type": "tmpfs", "target": match["target"], "tmpfs": {"size": int(match["mebibytes"]) << 20}}
+        for match in tmpfs
+    ]
+    ports = [match for text in made.pop("ports", ()) if (match := _PORT.fullmatch(text))]
+    if ports:
+        made["ports"] = [
+            {"target": int(match["target"]), "published": match["published"], "mode": "host"} for match in ports
+        ]
+    return made
+
+
+def _overlaid(base: Any, over: Any) -> Any:  # noqa: ANN401  any part of a YAML document
+    """Return `base` with `over` on it: mappings are merged, lists appended, and a null takes a key away."""
+    if isinstance(base, dict) and isinstance(over, dict):
+        merged = {name: _overlaid(base.get(name), part) for name, part in over.items() if part is not None}
+        return {**{name: part for name, part in base.items() if name not in over}, **merged}
+    return [*base, *over] if isinstance(base, list) and isinstance(over, list) else over
 
 
 def token(settings: Settings) -> str:
@@ -65,13 +121,12 @@ def _env_file(settings: Settings) -> Path:
     """All that the containers get from a .env: this checkout's LOCUST_*, then the user's own beside the locustfile."""
     path = settings.state_dir / "state" / f"{settings.project}.swarm.env"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)
     given = {**settings.passthrough, **workspace.user_env(settings)}
     for name, value in given.items():
         if "\n" in value:
             raise SettingError(f"{name} holds more than one line", wanted="one line: `docker stack` reads no other")
     # As it stands: unlike Compose, `docker stack` takes quotes for a part of the value.
-    path.write_text("".join(f"{name}={value}\n" for name, value in sorted(given.items())), encoding="utf-8")
+    atomic.write_text(path, "".join(f"{name}={value}\n" for name, value in sorted(given.items())), mode=0o600)
     return path
 
 
@@ -82,7 +137,7 @@ def _secrets(settings: Settings) -> dict[str, str]:
     if not empty.exists():
         secrets.replace(empty, "\n")
     found = {}
-    for name in (*_SECRETS, "CLUSTER_TOKEN"):
+    for name in (*secrets.names(), "CLUSTER_TOKEN"):
         path = secrets.path_of(settings, name)
         there = path if path.exists() else empty
         found[f"KIT_{name}_FILE"] = str(there)
@@ -93,7 +148,9 @@ def _secrets(settings: Settings) -> dict[str, str]:
 
 def deploy(settings: Settings, env: Mapping[str, str]) -> None:
     """Create or update the stack; it returns before the tasks run."""
-    files = [settings.root / "docker" / "stack.yml"]
+    rendered = settings.state_dir / "state" / f"{settings.project}.stack.yml"
+    atomic.write_text(rendered, render(settings.root))
+    files = [rendered]
     if settings.swarm_encrypted:
         files.append(settings.root / "docker" / "stack-encrypted.yml")
     flags = [part for path in files for part in ("--compose-file", str(path))]

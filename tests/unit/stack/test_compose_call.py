@@ -13,7 +13,7 @@ from sidecar.cli.verbs import VERBS, call
 from sidecar.commands import up
 from sidecar.common.errors import StackError
 from sidecar.settings import dotenv, load
-from sidecar.stack import compose, envfile
+from sidecar.stack import compose
 from sidecar.stack.compose import Compose, Decided
 from tests.paths import ROOT
 
@@ -227,7 +227,7 @@ def test_logs_are_plain_into_a_pipe_and_never_timed_twice(terminal: bool, monkey
     "value", ["plain", "a b", "it's", '"', "$HOME", "\\n", "a=b#c", "x 'y' \"z\" $A \\", "", "line\nline's"]
 )
 def test_a_value_written_for_compose_is_read_back_unchanged(value: str) -> None:
-    (entry,) = dotenv.parse(envfile.render({"LOCUST_X": value}), {})
+    (entry,) = dotenv.parse(compose.render_env_file({"LOCUST_X": value}), {})
     assert entry.value == value
 
 

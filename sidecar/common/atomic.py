@@ -1,0 +1,25 @@
+"""The one way in which a file is replaced."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+
+def write_text(path: Path, text: str, mode: int | None = None) -> None:
+    """Replace a file in one go, so that a reader sees the old text or the new one, and never half of it.
+
+    `mode` is the new file's; by default what the umask leaves. Whoever has mounted the old file keeps reading that.
+    """
+    draft = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+    try:
+        if mode is not None:
+            draft.touch(mode=0o600)
+        draft.write_text(text, encoding="utf-8")
+        if mode is not None:
+            draft.chmod(mode)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
