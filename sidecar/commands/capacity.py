@@ -101,7 +101,7 @@ def _write_files(settings: Settings, own: Settings) -> None:
 def _tell(settings: Settings, own: Settings, environ: Mapping[str, str], say: Console) -> int:
     """Say what was found, and keep it among the reports."""
     found = reports.all_runs(own.reports_dir)
-    if not found or "timeline" not in found[-1][1]:
+    if not found or not (found[-1][1].get("timeline") or {}).get("at"):
         raise KitError("the run left no account of its seconds", fix="make diagnose")
     document = found[-1][1]
     bend = knee.find(knee.steps_of(document["timeline"]))

@@ -24,6 +24,7 @@ _MASTER_SILENT_SECONDS = 90.0  # listens, but does not answer: under load that c
 _CACHE_SECONDS = 5.0  # the figures are cached 2 s, twice as long on a slow master
 _START_SECONDS = 12.0
 _STOP_SECONDS = 30.0
+RESTARTED, LOST = "the master was restarted during the run", "the master was lost during the run"
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def observe(seen: RunObserved, figures: Mapping[str, Any]) -> RunObserved:
     if not seen.started and state not in RUNNING:
         return seen
     if seen.started and (state == "ready" or (state == "stopped" and _requests(figures) < seen.requests)):
-        return replace(seen, ended=True, master_lost="the master was restarted during the run")
+        return replace(seen, ended=True, master_lost=RESTARTED)
     workers = figures.get("workers") or []
     missing = frozenset(worker["id"] for worker in workers if worker.get("state") == "missing") - seen.gone_before
     present = frozenset(worker["id"] for worker in workers) - seen.gone_before
@@ -178,7 +179,7 @@ def follow(
 def _unanswered(seen: RunObserved, silent_seconds: float, *, down: bool) -> RunObserved:
     if silent_seconds < (_MASTER_GONE_SECONDS if down else _MASTER_SILENT_SECONDS):
         return seen
-    return replace(seen, ended=True, master_lost="the master was lost during the run")
+    return replace(seen, ended=True, master_lost=LOST)
 
 
 def _too_short_to_see(
@@ -217,7 +218,7 @@ def settle(web: LocustApi, seen: RunObserved, clock: Clock, seconds: float) -> R
         try:
             seen = observe(seen, web.stats())
         except MasterError:
-            return replace(seen, master_lost=seen.master_lost or "the master was lost during the run")
+            return replace(seen, master_lost=seen.master_lost or LOST)
         if not seen.ended:
             clock.sleep(_EACH_SECONDS / 2)
     return seen

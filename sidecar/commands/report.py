@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sidecar.commands import record, reports, saving
 from sidecar.common.errors import KitError, SettingError
-from sidecar.report.verdict import decision
+from sidecar.report.verdict.judge import last_line
 from sidecar.stack import limits
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def report(settings: Settings, environ: Mapping[str, str], say: Console) -> int:
         say.line(line)
     say.line(f"report: {folder}")
     word, code = str(found["verdict"]), int(found["exit_code"])
-    say.line(f"{word} so far" if found["state"] == "going" else decision.last_line(word, code))
+    say.line(f"{word} so far" if found["state"] == "going" else last_line(word, code))
     return 0
 
 

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sidecar.commands import follow, outcome, plan, reports, restart, up
-from sidecar.commands.follow import FollowLimits, Interrupted, RunObserved
-from sidecar.commands.outcome import FinishedRun
+from sidecar.commands.follow import FollowLimits, Interrupted
 from sidecar.commands.progress import Progress
+from sidecar.commands.seen import FinishedRun
 from sidecar.common import process
 from sidecar.common.errors import StackError
 from sidecar.locust_api.client import LocustApi
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from sidecar.settings import Settings
 
 _CLOCK = Clock(time.monotonic, time.sleep)
-_EARLY_SLACK_SECONDS = 1.0
 _SETTLE_SECONDS = 70.0  # Locust itself gives workers 60 s to stop
 _DETACHED = 130
 
@@ -67,7 +66,7 @@ def run(settings: Settings, environ: Mapping[str, str], say: Console) -> int:
     done = _drive(web, settings, what, about, figures, say)
     if done is None:
         return _DETACHED
-    return outcome.report(web, settings, replace(done, thresholds=asked), figures, environ, say)
+    return outcome.report(web, settings, replace(done, thresholds=asked), environ, say)
 
 
 def _figures(web: LocustApi, settings: Settings) -> dict[str, Any]:
@@ -132,7 +131,7 @@ def _drive(
             say.line(line)
     times = FollowLimits(0 if settings.attach else what.run_time, settings.stop_timeout)
     progress = Progress(say, times.run_time)
-    early = ""
+    stopped_by, stopped_after = "", None
     try:
         seen = follow.follow(web, times, _CLOCK, progress.show, follow.before(figures))
     except Interrupted as interrupt:
@@ -140,18 +139,17 @@ def _drive(
             progress.end()
             say.line("no longer following; the run goes on → make run ATTACH=1")
             return None
-        early = _interrupted(what, time.monotonic() - began, interrupt.by)
+        stopped_by, stopped_after = interrupt.by, time.monotonic() - began
         _stop(web, interrupt.by, say)
         seen = follow.settle(web, interrupt.seen, _CLOCK, _SETTLE_SECONDS)
     progress.end()
-    seconds = time.monotonic() - began
+    seconds = stopped_after or time.monotonic() - began
     known = _known_run_id(web)
     if known is None and seen.started and not seen.master_lost:
-        seen = replace(seen, master_lost="the master was restarted during the run")
+        seen = replace(seen, master_lost=follow.RESTARTED)
     fresh = known if known and (settings.attach or known != about.run_id) else ""
     run_id = fresh or f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-    early = early or _ended_early(what, seen, seconds, attached=settings.attach)
-    return FinishedRun(what, about, run_id, seen, started_at, seconds, early, plugin_run_id=fresh)
+    return FinishedRun(what, about, run_id, seen, started_at, seconds, stopped_by, figures, plugin_run_id=fresh)
 
 
 def _start(web: LocustApi, what: RunPlan) -> None:
@@ -192,18 +190,6 @@ def _stop(web: LocustApi, by: str, say: Console) -> None:
     follow.stop_quietly(web)
     say.rewrite()
     say.note(f"{by}: stopped the run, saving what there is")
-
-
-def _interrupted(what: RunPlan, seconds: float, by: str) -> str:
-    if what.shape_class:
-        return f"stopped by {by} after {seconds:.0f} s, before the load shape ended"
-    return f"stopped by {by} after {seconds:.0f} s of {what.run_time} s" if what.run_time else ""
-
-
-def _ended_early(what: RunPlan, seen: RunObserved, seconds: float, *, attached: bool) -> str:
-    if attached or not what.run_time or seen.master_lost or seconds >= what.run_time - _EARLY_SLACK_SECONDS:
-        return ""
-    return f"stopped by somebody else after {seconds:.0f} s of {what.run_time} s"
 
 
 def _known_run_id(web: LocustApi) -> str | None:

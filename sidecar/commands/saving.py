@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sidecar.commands import reports
 from sidecar.common.errors import KitError
+from sidecar.model.run_record import Unknown
 from sidecar.report.render import html, junit, markdown, pictures, words
 from sidecar.report.render.charts import png
 
@@ -23,7 +24,7 @@ def rendered(document: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
     """(name, content) of each file that is made of a report; pictures only where something failed."""
     yield "report.md", markdown.render(document).encode()
     yield "junit.xml", junit.render(document)
-    if "timeline" not in document:
+    if Unknown.SECONDS in document.get("unknown", ()):  # most of the page is about them
         return
     yield "report.html", html.render(document).encode()
     if document["failure_classes"]:

@@ -1,16 +1,31 @@
-"""A run as it lies on the disk: what the plugin wrote of it, and what the sidecar saw meanwhile."""
+"""All that is known of a run, from wherever it was seen: its files and the ledger, a live view, `run` alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
+from itertools import pairwise
 from typing import Any
 
 from sidecar.model.history import RecordedSeries
 from sidecar.model.incident import Incident
 
 Document = Mapping[str, Any]
+
+
+class Unknown(StrEnum):
+    """What a view of a run could not see. The value is what reports say."""
+
+    SECONDS = "what happened each second"
+    CONTAINERS = "the figures of the containers"
+    CLASSES = "the classes of the failures"
+    WORKERS = "what became of the workers"
+    USERS = "whether all users who were asked for were there"
+    PLAN = "what was asked for"
+    TIMES = "how the response times spread"
+    END = "its end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +53,31 @@ class Moment:
     master_cpu_percent: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerCounts:
+    """What became of a run's workers, and of its users.
+
+    Attributes:
+        at_start, at_end: how many workers there were.
+        lost: when each worker that the master gave up on in the run was first missing, by id; None: not known.
+        left: how many workers left on purpose.
+        users_at_end: users that were running at last.
+        most_users: users at most.
+        wanted_users: users that were asked for at most.
+        missing_before: ids of workers that the master had given up on when the run began.
+
+    """
+
+    at_start: int = 0
+    at_end: int = 0
+    lost: Mapping[str, datetime | None] = field(default_factory=dict)
+    left: int = 0
+    users_at_end: int = 0
+    most_users: int = 0
+    wanted_users: int = 0
+    missing_before: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True)
 class RunRecord:
     """All that is known of a run.
@@ -47,17 +87,22 @@ class RunRecord:
         started_at: its start.
         ended_at: its end; None when there is no end marker.
         last_sign_at: the newest that was written of it.
-        is_going: whether it may still be going: no end marker, and a sign of it only just now.
+        is_going: whether it may still be running: no end marker, and a sign of it only just now.
         begin, end: run.json and end.json of the plugin, the second empty without an end marker.
         statistics, groups, performance: the documents of these names, empty when there are none.
         moments: its seconds, oldest first.
-        incidents: what the sidecar recorded from its start to a little after its end, oldest first.
+        incidents: what the monitor recorded from its start to a little after its end, oldest first.
         series: the containers' figures meanwhile.
-        unwatched: why nobody can tell what happened to the containers, "" when somebody watched.
+        unwatched: a sentence on why nobody can tell what happened to the containers, "" when somebody watched.
         watched_until: the moment of the newest figures of a container, from a little before its start up to its end;
-            None for none.
-        look_seconds: how often the sidecar looks at the containers.
+            None without any.
+        look_seconds: how often the monitor looks at the containers.
         settled: whether no incident may still change.
+        counted: workers and users as whoever followed the run counted them; None: `moments` tell.
+        master_lost: a sentence on what happened to the master, from whoever saw it.
+        stopped_by: who stopped the run early, where that was seen.
+        raised: what the users' code raised most often, where no group of failures tells.
+        unknown: what could not be seen from where this record was made.
 
     """
 
@@ -78,15 +123,20 @@ class RunRecord:
     watched_until: datetime | None = None
     look_seconds: float = 2.0
     settled: bool = True
+    counted: WorkerCounts | None = None
+    master_lost: str = ""
+    stopped_by: str = ""
+    raised: str = ""
+    unknown: frozenset[Unknown] = frozenset()
 
     @property
     def until(self) -> datetime:
-        """Its end, or the last that is known of it."""
+        """The run's end, or the last that is known of it."""
         return self.ended_at or self.last_sign_at or self.started_at
 
     @property
     def seconds(self) -> float:
-        """How long it took, as far as it is known."""
+        """The run's length, as far as it is known."""
         return max(0.0, (self.until - self.started_at).total_seconds())
 
     @property
@@ -95,6 +145,34 @@ class RunRecord:
         return self.begin.get("plan") or {}
 
     @property
-    def judge(self) -> Document:
-        """By what it is to be judged."""
-        return self.begin.get("judge") or {}
+    def figures(self) -> Document:
+        """The figures over all requests."""
+        return self.statistics.get("figures") or {}
+
+    @property
+    def workers(self) -> WorkerCounts:
+        """What became of workers and users."""
+        return self.counted or _counted(self)
+
+
+def _counted(record: RunRecord) -> WorkerCounts:
+    """Count workers and users from the run's seconds."""
+    moments = record.moments
+    before = frozenset(moments[0].missing if moments else ())
+    lost: dict[str, datetime | None] = {}
+    for moment in moments:
+        for name in moment.missing:
+            if name not in before:
+                lost.setdefault(name, moment.at)
+    fewer = sum(max(0, earlier.workers - later.workers) for earlier, later in pairwise(moments))
+    last = next((moment for moment in reversed(moments) if moment.state in {"spawning", "running"}), None)
+    return WorkerCounts(
+        at_start=int(record.begin.get("workers_at_start") or 0),
+        at_end=moments[-1].workers if moments else 0,
+        lost=lost,
+        left=max(0, fewer - len(lost)),
+        users_at_end=last.users if last else 0,
+        most_users=max([int(record.end.get("most_users") or 0), *(moment.users for moment in moments)]),
+        wanted_users=max((moment.target_users for moment in moments), default=0),
+        missing_before=before,
+    )

@@ -23,7 +23,7 @@ from sidecar.model.snapshot import (
     Snapshot,
     Worker,
 )
-from sidecar.report.verdict import verdict
+from sidecar.report.verdict.judge import so_far
 
 SHORT_ID = 12
 MOST_INCIDENTS = 50
@@ -150,7 +150,7 @@ def snapshot(observed: Observed, etas: Mapping[str, float] | None = None) -> Sna
         host=observed.host,
         warnings=warnings(known),
         logs=_logs(observed),
-        verdict=verdict.so_far(run, locust, recorded.incidents, observed.fail_ratio),
+        verdict=so_far(run, locust, recorded.incidents, observed.fail_ratio),
         failures=_failures(observed.locust),
         endpoints=stats.endpoints if stats else (),
         incidents=shown(recorded.incidents),

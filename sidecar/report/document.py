@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from itertools import pairwise
 from typing import Any
 
 from sidecar.common.times import format_time
@@ -14,8 +13,8 @@ from sidecar.incidents.warnings import MASTER, WORKER
 from sidecar.model.history import RecordedSeries
 from sidecar.model.incident import Incident
 from sidecar.model.run_record import RunRecord
-from sidecar.report.verdict import attribution, broken, capacity, decision
-from sidecar.report.verdict.judging import Criteria, judge, judged_document, judging
+from sidecar.report.verdict import attribution, capacity, reasons
+from sidecar.report.verdict.judge import EXIT_PASS, judge, judged_document
 from sidecar.report.verdict.timeline import Timeline, resampled
 
 SCHEMA_VERSION = 1
@@ -29,17 +28,17 @@ _MANY_USERS = (2, 5, 10)  # times what was run
 def make(
     record: RunRecord, project: str, cores: int | None = None, kit_version: str = "", users: int = 0
 ) -> dict[str, Any]:
-    """The document of a run.
+    """Return the document of a run.
 
     Args:
-        record: all that is on the disk of it.
+        record: all that is known of it.
         project: the Compose project.
         cores: those of the machine; None when they are not known.
         kit_version: this kit's own version.
         users: a number of users to give settings for; 0 for multiples of the run's own.
     """
-    by = judging(record.judge)
-    verdict, checked = judge(record, by)
+    verdict = judge(record)
+    criteria = verdict.criteria
     return {
         "schema_version": SCHEMA_VERSION,
         "project": project,
@@ -49,14 +48,18 @@ def make(
         "labels": dict(record.begin.get("labels") or {}),
         "verdict": verdict.word,
         "exit_code": verdict.exit_code,
-        "passed": verdict.exit_code == decision.EXIT_PASS,
+        "passed": verdict.exit_code == EXIT_PASS,
         "reasons": list(verdict.reasons),
-        "warnings": [*([by.trouble] if by.trouble else []), *broken.warnings(record.moments, by.limits)],
-        "judged": judged_document(verdict, checked, by),
+        "warnings": [
+            *([criteria.problem] if criteria.problem else []),
+            *reasons.warnings(record.moments, criteria.limits),
+        ],
+        **({"unknown": sorted(record.unknown)} if record.unknown else {}),
+        "judged": judged_document(verdict),
         "started_at": format_time(record.started_at),
         "ended_at": format_time(record.until),
         "duration_seconds": round(record.seconds, 1),
-        "settings": _settings(record, by),
+        "settings": _settings(record, criteria.fail_ratio),
         **_requests(record),
         **_course(record),
         "capacity": _capacity(record, cores, users),
@@ -67,7 +70,7 @@ def make(
 def _requests(record: RunRecord) -> dict[str, Any]:
     """What came of the requests."""
     return {
-        "figures": {**_NO_FIGURES, **(record.statistics.get("figures") or {})},
+        "figures": {**_NO_FIGURES, **record.figures},
         "endpoints": list(record.statistics.get("endpoints") or []),
         "failures": list(record.statistics.get("errors") or []),
         "failure_classes": dict(record.groups.get("classes") or {}),
@@ -79,19 +82,22 @@ def _requests(record: RunRecord) -> dict[str, Any]:
 
 def _course(record: RunRecord) -> dict[str, Any]:
     """What happened, second by second, to users, workers and containers, and whose failures they are."""
-    breaking = broken.breaking(record)
-    attributed = [found for one in breaking if (found := attribution.attribute(one, record.moments, record.until))]
+    breaking = reasons.breaking(record)
+    attributed = [
+        found for incident in breaking if (found := attribution.attribute(incident, record.moments, record.until))
+    ]
     gist = attribution.gist(
-        int((record.statistics.get("figures") or {}).get("failures") or 0),
+        int(record.figures.get("failures") or 0),
         attributed,
         incidents=len(breaking),
         of_generator=int((record.groups.get("classes") or {}).get("generator") or 0),
+        watched=not record.unwatched,
     )
     return {
         "workers": _workers(record),
         "timeline": _timeline(resampled(record.moments, _POINTS)),
         "generators": [_generator(one) for one in record.series if one.service in {MASTER, WORKER}],
-        "incidents": _incidents(record, attributed),
+        "incidents": _incidents(record, breaking, attributed),
         "attribution": {"text": gist, "incidents": [asdict(one) for one in attributed]},
     }
 
@@ -100,7 +106,7 @@ def _origin(record: RunRecord, project: str, kit_version: str) -> dict[str, Any]
     """Of which files and versions it was, and how to run the same once more."""
     locustfile, versions = record.begin.get("locustfile") or {}, record.begin.get("versions") or {}
     return {
-        "locustfile": {"sha256": locustfile.get("sha256", ""), "files": list(locustfile.get("files") or [])},
+        "locustfile": {"sha256": "", **locustfile, "files": list(locustfile.get("files") or [])},
         "locust_version": versions.get("locust", ""),
         "versions": {**versions, "kit": kit_version},
         "repeat": _repeat(record, project),
@@ -122,19 +128,20 @@ def _state(record: RunRecord) -> str:
     return "going" if record.is_going else "broke off"
 
 
-def _settings(record: RunRecord, by: Criteria) -> dict[str, Any]:
+def _settings(record: RunRecord, fail_ratio: float | None) -> dict[str, Any]:
     plan, begin = record.plan, record.begin
     return {
         "users": plan.get("users"),
         "spawn_rate_per_second": plan.get("spawn_rate_per_second"),
         "run_time_seconds": plan.get("run_time_seconds") or 0,
-        "fail_ratio_limit": by.fail_ratio,
+        "fail_ratio_limit": fail_ratio,
         "host": begin.get("host") or "",
         "classes": list(begin.get("user_classes") or []),
         "tags": list(plan.get("tags") or []),
         "exclude_tags": list(plan.get("exclude_tags") or []),
         "shape_class": plan.get("shape_class"),
         "locustfile": plan.get("locustfile") or "",
+        **({"attached": begin["attached"]} if "attached" in begin else {}),
     }
 
 
@@ -164,17 +171,14 @@ def _times(performance: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _workers(record: RunRecord) -> dict[str, Any]:
-    before = set(record.moments[0].missing) if record.moments else set()
-    lost = {name for moment in record.moments for name in moment.missing} - before
-    left = sum(max(0, one.workers - after.workers) for one, after in pairwise(record.moments)) - len(lost)
-    last = next((moment for moment in reversed(record.moments) if moment.state in {"spawning", "running"}), None)
+    counts = record.workers
     return {
-        "at_start": int(record.begin.get("workers_at_start") or 0),
-        "at_end": record.moments[-1].workers if record.moments else 0,
-        "lost": sorted(lost),
-        "left": max(0, left),
-        "users_at_end": last.users if last else 0,
-        "most_users": max([int(record.end.get("most_users") or 0), *(moment.users for moment in record.moments)]),
+        "at_start": counts.at_start,
+        "at_end": counts.at_end,
+        "lost": sorted(counts.lost),
+        "left": counts.left,
+        "users_at_end": counts.users_at_end,
+        "most_users": counts.most_users,
     }
 
 
@@ -213,14 +217,18 @@ def _generator(recorded_series: RecordedSeries) -> dict[str, Any]:
     }
 
 
-def _incidents(record: RunRecord, attributed: Sequence[attribution.Attributed]) -> list[dict[str, Any]]:
-    by_id = {one.incident: one for one in attributed}
-    breaking = set(by_id)
-    shown = sorted(record.incidents, key=lambda incident: (incident.id not in breaking, incident.at))[:_FEW_INCIDENTS]
-    return [_incident(one, by_id.get(one.id)) for one in sorted(shown, key=lambda one: one.at)]
+def _incidents(
+    record: RunRecord, breaking: Sequence[Incident], attributed: Sequence[attribution.Attributed]
+) -> list[dict[str, Any]]:
+    breaking_ids, by_id = {incident.id for incident in breaking}, {one.incident: one for one in attributed}
+    shown = sorted(record.incidents, key=lambda incident: (incident.id not in breaking_ids, incident.at))
+    return [
+        _incident(incident, by_id.get(incident.id), breaks=incident.id in breaking_ids)
+        for incident in sorted(shown[:_FEW_INCIDENTS], key=lambda incident: incident.at)
+    ]
 
 
-def _incident(incident: Incident, attributed: attribution.Attributed | None) -> dict[str, Any]:
+def _incident(incident: Incident, attributed: attribution.Attributed | None, *, breaks: bool) -> dict[str, Any]:
     return {
         "id": incident.id,
         "kind": str(incident.kind),
@@ -231,7 +239,7 @@ def _incident(incident: Incident, attributed: attribution.Attributed | None) -> 
         "service": incident.service,
         "container": incident.container,
         "count": incident.count,
-        "breaks_the_run": attributed is not None,
+        "breaks_the_run": breaks,
         "attribution": attributed.text if attributed else None,
         "person_note": incident.person_note,
     }
@@ -263,16 +271,18 @@ def _rounded(value: object) -> object:
 
 
 def _repeat(record: RunRecord, project: str) -> str:
-    """The command that runs the same once more."""
-    plan, words = record.plan, record.judge
-    shape = plan.get("shape_class")
+    """Return the command that runs the same once more."""
+    plan, rate = record.plan, record.plan.get("spawn_rate_per_second")
+    load = {
+        "USERS": plan.get("users"),
+        "SPAWN_RATE": None if rate is None else f"{float(rate):g}",
+        "RUN_TIME": plan.get("run_time_seconds") or 0,
+    }
     settings = {
-        "USERS": None if shape else plan.get("users"),
-        "SPAWN_RATE": None if shape else f"{float(plan.get('spawn_rate_per_second') or 0):g}",
-        "RUN_TIME": None if shape else plan.get("run_time_seconds") or 0,
+        **({} if plan.get("shape_class") else load),
         "HOST": record.begin.get("host"),
-        "THRESHOLDS": words.get("thresholds"),
+        "THRESHOLDS": (record.begin.get("judge") or {}).get("thresholds"),
         "PROJECT": project if project != "locust" else None,
     }
-    told = [f"{name}={shlex.quote(str(value))}" for name, value in settings.items() if value not in (None, "")]
-    return " ".join(["make run", *told])
+    given = [f"{name}={shlex.quote(str(value))}" for name, value in settings.items() if value not in (None, "")]
+    return " ".join(["make run", *given])

@@ -68,7 +68,8 @@ def _meanwhile(document: Mapping[str, Any]) -> Iterator[str]:
         return
     breaking = [incident for incident in document["incidents"] if incident["breaks_the_run"]]
     for one in breaking[:_MOST_ROWS]:
-        yield f"- {_plain(str(one['at'])[11:19])} UTC: {_plain(one['text'])}; {_plain(one['attribution'])}"
+        attribution = f"; {_plain(one['attribution'])}" if one["attribution"] else ""
+        yield f"- {_plain(str(one['at'])[11:19])} UTC: {_plain(one['text'])}{attribution}"
     if breaking:
         yield ""
     yield _plain(document["attribution"]["text"])

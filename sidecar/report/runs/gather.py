@@ -18,6 +18,7 @@ _LEAST_BEFORE_SECONDS, _LOOKS = 30.0, 3.0  # a run may be shorter than the time 
 _AFTER = timedelta(seconds=2)  # what broke in a run's last second is known a little later
 _MOST_INCIDENTS = 2000
 _POINTS = 600
+_UNWATCHED = "nobody can tell what happened to the containers"
 
 
 def gather(
@@ -37,14 +38,14 @@ def gather(
     found = replace(folder.read(runs, run_id, clock()), look_seconds=look_seconds)
     before = timedelta(seconds=max(_LEAST_BEFORE_SECONDS, _LOOKS * look_seconds))
     if archive is None:
-        return replace(found, unwatched="there is no ledger")
+        return replace(found, unwatched=f"{_UNWATCHED}: there is no ledger")
     until = clock() if found.is_going else found.until
     try:
         query = IncidentQuery(found.started_at, until + _AFTER, limit=_MOST_INCIDENTS, newest_first=False)
         incidents = [one for one in archive.incidents(query) if one.project in (None, project)]
         series = archive.series(found.started_at - before, until + timedelta(milliseconds=1), _POINTS, project)
     except LedgerError as error:
-        return replace(found, unwatched=error.line())
+        return replace(found, unwatched=f"{_UNWATCHED}: {error.line()}")
     return replace(
         found,
         incidents=tuple(incident for incident in incidents if incident.at <= until),

@@ -19,6 +19,11 @@ LIKELY, POSSIBLE, UNLIKELY, NONE = "likely", "possible", "unlikely", "none"
 
 _MOST, _MANY = 0.8, 0.3
 _TIMES_CHANCE = 2.0
+_GISTS = {
+    LIKELY: "Most failures came with an incident of the generators: they say little about the target.",
+    POSSIBLE: "Some failures came with an incident of the generators, others did not: the target is not cleared.",
+}
+_UNRELATED = "The failures came with the incidents and without them alike: rather the target, or the way to it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ class Attributed:
 
 
 def attribute(incident: Incident, moments: Sequence[Moment], ends: datetime) -> Attributed | None:
-    """How the failures stand to an incident; None without a timeline. `ends` is the run's end."""
+    """Return how the failures stand to an incident; None without a timeline. `ends` is the run's end."""
     if not moments:
         return None
     begun = moments[0].at
@@ -87,32 +92,33 @@ def _per_minute(count: int, span: timedelta) -> float | None:
 def _text(total: int, near: int, share: float, time_share: float, confidence: str) -> str:
     if confidence == NONE:
         return "no request failed, so the target is not in question"
-    told = f"{near} of {total} failures ({share:.0%}) came within 10 s of it, in {time_share:.0%} of the time"
-    return told + {
+    share_of_all = f"{near} of {total} failures ({share:.0%}) came within 10 s of it, in {time_share:.0%} of the time"
+    return share_of_all + {
         LIKELY: ": it is likely what they come from",
         POSSIBLE: ": it may have to do with some of them",
         UNLIKELY: ": they came with it and without it, so it is hardly what they come from",
     }.get(confidence, "")
 
 
-def gist(total: int, attributed: Sequence[Attributed], *, incidents: int, of_generator: int) -> str:
-    """One sentence on where the failures of a run come from.
+def gist(
+    total: int, attributed: Sequence[Attributed], *, incidents: int, of_generator: int, watched: bool = True
+) -> str:
+    """Return one sentence on where the failures of a run come from.
 
     Args:
         total: how many requests failed.
         attributed: how they stand to each incident that broke the run.
         incidents: how many such incidents there are.
         of_generator: how many failed for limits of the load machine.
+        watched: whether anybody can tell what happened to the containers.
     """
     if not total:
         return "No request failed."
     if of_generator * 2 >= total:
         return f"{of_generator} of {total} failures are limits of the load machine itself, not of the target."
+    if not watched or (incidents and not attributed):
+        return "Whether the failures have to do with the generators is not known."
     if not incidents:
         return f"Nothing happened to the generators: the {total} failures are what the target, or the way to it, did."
-    best = {one.confidence for one in attributed}
-    if LIKELY in best:
-        return "Most failures came with an incident of the generators: they say little about the target."
-    if POSSIBLE in best:
-        return "Some failures came with an incident of the generators, others did not: the target is not cleared."
-    return "The failures came with the incidents and without them alike: rather the target, or the way to it."
+    best = {of_incident.confidence for of_incident in attributed}
+    return next((text for confidence, text in _GISTS.items() if confidence in best), _UNRELATED)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from sidecar.commands import follow, reports, up
 from sidecar.commands.run import run
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from sidecar.common.console import Console
 
+SCHEMA = Draft202012Validator(json.loads((ROOT / "docs" / "report.schema.json").read_text()))
 NO_DOCKER = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
 
 
@@ -60,7 +62,21 @@ def test_a_clean_run_passes_and_leaves_its_report(
     assert (document["verdict"], document["exit_code"], document["passed"]) == ("PASS", 0, True)
     assert document["figures"]["requests"] == 40
     assert document["settings"]["users"] == 3
-    assert document["workers"] == {"at_start": 2, "at_end": 2, "lost": [], "left": [], "users_at_end": 2}
+    assert document["workers"] == {
+        "at_start": 2,
+        "at_end": 2,
+        "lost": [],
+        "left": 0,
+        "users_at_end": 2,
+        "most_users": 2,
+    }
+    assert set(document["unknown"]) == {
+        "the classes of the failures",
+        "the figures of the containers",
+        "how the response times spread",
+        "what happened each second",
+    }
+    SCHEMA.validate(document)
     folder = next((tmp_path / "reports").iterdir())
     assert {path.name for path in folder.iterdir()} == {
         "report.json",

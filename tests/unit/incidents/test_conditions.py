@@ -10,7 +10,7 @@ import pytest
 from sidecar.incidents.conditions import Conditions
 from sidecar.model.incident import FINAL, PROVISIONAL, ExitReason, Incident, IncidentKind, Severity
 from sidecar.model.snapshot import Container, EndpointStats, Locust, Snapshot, Worker
-from sidecar.report.verdict.verdict import invalidating
+from sidecar.report.verdict.reasons import invalidating
 from tests.fakes.sidecar_samples import MIB, NOW, container, locust, snapshot
 
 NAME = "locust-locust-worker-1"

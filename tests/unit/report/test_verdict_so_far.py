@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.model.incident import ExitReason, Incident, IncidentKind, Severity
 from sidecar.model.snapshot import EndpointStats, Locust, RunStatus
-from sidecar.report.verdict.verdict import so_far
+from sidecar.report.verdict.judge import so_far
 from tests.fakes import sidecar_samples as samples
 
 RUN = RunStatus("run-1", "running", samples.NOW)

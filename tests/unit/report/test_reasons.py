@@ -10,7 +10,7 @@ import pytest
 from sidecar.common.spans import Sustained
 from sidecar.model.incident import ExitReason, IncidentKind
 from sidecar.model.run_record import RunRecord
-from sidecar.report.verdict.broken import GeneratorLimits, reasons
+from sidecar.report.verdict.reasons import GeneratorLimits, reasons
 from tests.fakes.run_scene import LENGTH, after, altered, clean, container, incident, moment
 
 

@@ -1,4 +1,4 @@
-"""What makes a run INVALID beside what the master says: incidents, the load machine's limits, users who never came."""
+"""What `run` alone puts into a run's record: incidents, the load machine's limits, users who never came."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import pytest
 
 from sidecar.client.documents import IncidentList
 from sidecar.client.reader import MonitorError, SidecarReader
-from sidecar.commands import account
 from sidecar.commands.follow import RunObserved
-from sidecar.commands.outcome import FinishedRun
-from sidecar.commands.plan import RunPlan
+from sidecar.commands.plan import MasterInfo, RunPlan
+from sidecar.commands.seen import FinishedRun, incidents_since, record_of
 from sidecar.locust_api.connection import MasterDownError
 from sidecar.model import document
 from sidecar.model.incident import FINAL, PROVISIONAL, ExitReason, Incident, IncidentKind, Severity
+from sidecar.model.run_record import RunRecord
+from sidecar.report.verdict.judge import judge
 from sidecar.settings import load
 
 START = datetime(2026, 11, 27, 1, 2, 3, tzinfo=UTC)
@@ -44,8 +45,9 @@ def answered(
 
 
 def reasons(tmp_path: Path, *words: str) -> tuple[str, ...]:
-    found = account.by_incidents(load(list(words), {}, tmp_path), START, lambda _: None)
-    return tuple(one.text for one in found)
+    incidents, unwatched = incidents_since(load(list(words), {}, tmp_path), START, lambda _: None)
+    record = RunRecord("r", START, START, incidents=incidents, unwatched=unwatched, watched_until=START)
+    return tuple(reason.text for reason in judge(record).broken if reason.kind != "no_requests")
 
 
 def test_what_the_sidecar_saw_break_is_a_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -74,7 +76,9 @@ def test_another_stacks_sidecar_is_none(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 
 class Master:
-    def __init__(self, failures: dict[str, Any] | None) -> None:
+    """Tells of its failures, and of nothing else."""
+
+    def __init__(self, failures: dict[str, Any] | None = None) -> None:
         self._failures = failures
 
     def status(self) -> dict[str, Any]:
@@ -82,44 +86,65 @@ class Master:
             raise MasterDownError("gone")
         return {"failures": self._failures}
 
+    def json(self, _: str) -> dict[str, Any]:
+        raise MasterDownError("gone")
 
-@pytest.mark.parametrize(
-    ("failures", "told"),
-    [
-        (None, ""),
-        ({}, ""),
-        ({"classes": {"server_error": 5}}, ""),
-        (
-            {"classes": {"generator": 7}, "groups": [{"class": "generator", "detail": "EMFILE"}, {"class": "dns"}]},
-            "7 requests failed for a limit of the load machine itself (EMFILE)",
-        ),
-    ],
-)
-def test_the_load_machines_own_limits_are_a_reason(failures: dict[str, Any] | None, told: str) -> None:
-    assert account.by_generator(Master(failures)) == told  # type: ignore[arg-type]
+
+ABOUT = MasterInfo((), {}, "", class_picker=False, changed_on_disk=(), stale_processes=0, locustfile_sha256="",
+                   version="2.47.0", run_id="")  # fmt: skip
 
 
 def done(
     users: int, most: int, seconds: float, *, rate: float = 10.0, run_time: int = 60, shape: str = ""
 ) -> FinishedRun:
     plan = RunPlan(users, rate, run_time, "", (), shape, class_picker=False)
-    return FinishedRun(plan, None, "r", RunObserved(started=True, most_users=most), START, seconds, "")  # type: ignore[arg-type]
+    return FinishedRun(plan, ABOUT, "r", RunObserved(started=True, most_users=most), START, seconds, "", {})
+
+
+def reasons_of(
+    monkeypatch: pytest.MonkeyPatch, root: Path, run: FinishedRun, kind: str, master: Master | None = None
+) -> list[str]:
+    """The texts of one kind of reason, with a monitor that saw nothing break."""
+    answered(monkeypatch, ())
+    settings = load([f"SPAWN_RATE={run.plan.spawn_rate:g}"], {}, root)
+    record = record_of(master or Master(), settings, run)  # type: ignore[arg-type]
+    return [reason.text for reason in judge(record).broken if reason.kind == kind]
+
+
+@pytest.mark.parametrize(
+    ("failures", "told"),
+    [
+        (None, []),
+        ({}, []),
+        ({"classes": {"server_error": 5}}, []),
+        (
+            {"classes": {"generator": 7}, "groups": [{"class": "generator", "detail": "EMFILE"}, {"class": "dns"}]},
+            ["7 requests failed for a limit of the load machine itself (EMFILE)"],
+        ),
+    ],
+)
+def test_the_load_machines_own_limits_are_a_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failures: dict[str, Any] | None, told: list[str]
+) -> None:
+    assert reasons_of(monkeypatch, tmp_path, done(1, 1, 60), "generator_limits", Master(failures)) == told
 
 
 @pytest.mark.parametrize(
     ("run", "told"),
     [
-        (done(100, 100, 60), ""),
-        (done(100, 40, 60), "only 40 of 100 users were ever there"),
-        (done(100, 40, 14), ""),  # the ramp has only just ended: the master's figures are seconds old
-        (done(1, 0, 9, run_time=2), ""),  # on a busy master a run of 2 s takes 9 s; no figure had its user
-        (done(100, 40, 60, shape="Steps"), ""),
-        (done(0, 40, 60), ""),  # followed: how many were asked for, nobody here knows
+        (done(100, 100, 60), []),
+        (done(100, 40, 60), ["only 40 of 100 users were ever there"]),
+        (done(100, 40, 14), []),  # the ramp has only just ended: the master's figures are seconds old
+        (done(1, 0, 9, run_time=2), []),  # on a busy master a run of 2 s takes 9 s; no figure had its user
+        (done(100, 40, 60, shape="Steps"), []),
+        (done(0, 40, 60), []),  # followed: how many were asked for, nobody here knows
         (
             done(1000, 300, 30, run_time=30),
-            "only 300 of 1000 users were ever there: at 10 a second that takes 100 s, and the run had 30 s",
+            ["only 300 of 1000 users were ever there: at 10 a second that takes 100 s, and the run had 30 s"],
         ),
     ],
 )
-def test_users_who_never_came_are_a_reason(run: FinishedRun, told: str) -> None:
-    assert account.by_users(run) == told
+def test_users_who_never_came_are_a_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, run: FinishedRun, told: list[str]
+) -> None:
+    assert reasons_of(monkeypatch, tmp_path, run, "users_short") == told

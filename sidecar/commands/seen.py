@@ -1,0 +1,197 @@
+"""The record of a run as `run` alone saw it: the master's figures, and the monitor's incidents over HTTP.
+
+It serves where nobody can read what the plugin writes: a master without the plugin, or a volume that is gone.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from sidecar.client.documents import IncidentList
+from sidecar.client.reader import MonitorError
+from sidecar.commands import follow, summary
+from sidecar.common.times import format_time
+from sidecar.locust_api.connection import MasterError
+from sidecar.model import document
+from sidecar.model.incident import FINAL, Incident
+from sidecar.model.run_record import RunRecord, Unknown, WorkerCounts
+from sidecar.stack import deployment, limits, workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from sidecar.commands.follow import RunObserved
+    from sidecar.commands.plan import MasterInfo, RunPlan
+    from sidecar.locust_api.client import LocustApi
+    from sidecar.model.threshold import Threshold
+    from sidecar.settings import Settings
+
+_UNSEEN = "the sidecar was not there to see OOM kills and restarts"
+_MOST_INCIDENTS = 5000
+_PATIENCE_SECONDS, _EACH_SECONDS = 6.0, 0.5  # an incident is final 3.5 s after its last sign
+_LONGEST_EXCEPTION = 200  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """A run that is over, as far as `run` knows it.
+
+    Attributes:
+        plan: what was asked for.
+        about: what the master said of itself.
+        run_id: the plugin's id of it, or a new one.
+        seen: what was observed of it.
+        started_at: its start by this machine's clock.
+        seconds: how long it was followed.
+        stopped_by: the signal by which this command stopped it, "" without one.
+        at_start: the master's figures from before it.
+        thresholds: what its figures must be.
+        plugin_run_id: "" where no plugin told of it.
+
+    """
+
+    plan: RunPlan
+    about: MasterInfo
+    run_id: str
+    seen: RunObserved
+    started_at: datetime
+    seconds: float
+    stopped_by: str
+    at_start: Mapping[str, Any]
+    thresholds: tuple[Threshold, ...] = ()
+    plugin_run_id: str = ""
+
+
+def record_of(
+    web: LocustApi, settings: Settings, done: FinishedRun, sleep: Callable[[float], None] = time.sleep
+) -> RunRecord:
+    """Return the record of a run from what this command saw, what the master still tells, and the monitor."""
+    seen, plan = done.seen, done.plan
+    lasted = min(done.seconds, plan.run_time) if plan.run_time and not settings.attach else done.seconds
+    until = done.started_at + timedelta(seconds=lasted)
+    restarted = seen.master_lost == follow.RESTARTED
+    incidents, unwatched = incidents_since(settings, done.started_at, sleep)
+    failures = {} if seen.master_lost else _failures(web)
+    performance = {} if seen.master_lost else _answer(web, "/locust-kit/performance.json")
+    return RunRecord(
+        run_id=done.run_id,
+        started_at=done.started_at,
+        ended_at=None if seen.master_lost and not restarted else until,
+        last_sign_at=until,
+        begin=_begin(settings, done),
+        end={"quit": restarted, "shape_cut": bool(plan.shape_class and done.stopped_by)},
+        statistics={
+            "figures": summary.figures(seen.figures),
+            "endpoints": summary.endpoints(seen.figures),
+            "errors": summary.errors(seen.figures),
+        },
+        groups=failures,
+        performance=performance,
+        incidents=incidents,
+        unwatched=unwatched,
+        watched_until=until,
+        counted=_counted(done),
+        master_lost=seen.master_lost,
+        stopped_by=done.stopped_by or "somebody else",
+        raised="" if seen.requests or seen.master_lost else _raised(web),
+        unknown=frozenset(
+            {Unknown.SECONDS, Unknown.CONTAINERS}
+            | ({Unknown.USERS, Unknown.PLAN} if settings.attach else set())
+            | ({Unknown.USERS} if seen.master_lost else set())
+            | (set() if failures else {Unknown.CLASSES})
+            | (set() if performance else {Unknown.TIMES})
+        ),
+    )
+
+
+def _begin(settings: Settings, done: FinishedRun) -> dict[str, Any]:
+    """Return what the plugin would have written down at the start; what a followed run was asked, nobody here knows."""
+    plan, is_ours = done.plan, not (settings.attach or done.plan.shape_class)
+    return {
+        "labels": dict(label.split("=", 1) for label in plan.labels),
+        "host": plan.host or workspace.decided(settings).host,
+        "user_classes": list(plan.classes),
+        "attached": settings.attach,
+        "plan": {
+            "users": plan.users or None if is_ours else None,
+            "spawn_rate_per_second": settings.spawn_rate if is_ours else None,
+            "run_time_seconds": plan.run_time if is_ours else 0,
+            "shape_class": plan.shape_class or None,
+            "tags": list(settings.tags),
+            "exclude_tags": list(settings.exclude_tags),
+            "locustfile": settings.locustfile,
+        },
+        "judge": limits.words(settings, done.thresholds),
+        "locustfile": {
+            "sha256": done.about.locustfile_sha256,
+            "changed_on_disk": list(done.about.changed_on_disk),
+        },
+        "versions": {"locust": done.about.version},
+    }
+
+
+def _counted(done: FinishedRun) -> WorkerCounts:
+    seen = done.seen
+    return WorkerCounts(
+        at_start=len(done.at_start.get("workers") or []),
+        at_end=len(seen.present - seen.missing),
+        lost=dict.fromkeys(sorted(seen.missing)),
+        left=len(seen.left),
+        users_at_end=seen.users,
+        most_users=seen.most_users,
+        wanted_users=done.plan.users,
+        missing_before=seen.gone_before,
+    )
+
+
+def incidents_since(
+    settings: Settings, since: datetime, sleep: Callable[[float], None] = time.sleep
+) -> tuple[tuple[Incident, ...], str]:
+    """Return the project's incidents, once none may change any more or after a while, and why none are known."""
+    reader = deployment.reader(settings, 5.0)
+    try:
+        for _ in range(int(_PATIENCE_SECONDS / _EACH_SECONDS)):
+            body = reader.incidents(since=format_time(since), limit=_MOST_INCIDENTS, evidence=0)
+            found = document.loads_as(IncidentList, body, "list of incidents")
+            if all(incident.state == FINAL or incident.until is None for incident in found.incidents):
+                break
+            sleep(_EACH_SECONDS)
+    except (MonitorError, document.DocumentError) as error:
+        return (), f"{_UNSEEN}: {error}"
+    finally:
+        reader.close()
+    if found.project not in (None, settings.project):
+        return (), f"{_UNSEEN}: port {settings.monitor_port} belongs to the stack {found.project!r}"
+    return tuple(incident for incident in found.incidents if incident.project in (None, settings.project)), ""
+
+
+def _failures(web: LocustApi) -> Mapping[str, Any]:
+    """Return classes and groups of the failures; nothing without the plugin."""
+    try:
+        return (web.status() or {}).get("failures") or {}
+    except (MasterError, ValueError):
+        return {}
+
+
+def _raised(web: LocustApi) -> str:
+    """Return the most frequent of what users' code raised in this run, in one line; "" when the master knows nothing.
+
+    The message alone: Locust leaves the exception's type out. An `assert` has none; its line of code says more.
+    """
+    raised = _answer(web, "/exceptions").get("exceptions") or []
+    most: dict[str, Any] = max(raised, key=lambda exception: int(exception.get("count") or 0), default={})
+    first = str(most.get("msg") or "").strip().splitlines()[:1]
+    last = str(most.get("traceback") or "").strip().splitlines()[-1:]
+    text = "".join(first or last).strip()
+    return f"{int(most.get('count') or 0)} × {text[:_LONGEST_EXCEPTION]}" if text else ""
+
+
+def _answer(web: LocustApi, path: str) -> Mapping[str, Any]:
+    try:
+        return web.json(path)
+    except (MasterError, ValueError):
+        return {}

@@ -1,0 +1,254 @@
+"""The one judge: a run's record → PASS, FAIL or INVALID, the reasons and the exit code. Pure.
+
+INVALID comes first: when the generator broke, neither a low nor a high share of failures says anything. The judge does
+not know who saw the run; what a view could not see, its record names (`RunRecord.unknown`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sidecar.common.spans import Sustained
+from sidecar.common.times import format_time
+from sidecar.model import threshold
+from sidecar.model.incident import Incident
+from sidecar.model.run_record import RunRecord, Unknown
+from sidecar.model.snapshot import Locust, RunStatus, VerdictSoFar
+from sidecar.model.threshold import Threshold
+from sidecar.report.verdict import thresholds
+from sidecar.report.verdict.reasons import GeneratorLimits, InvalidReason, reasons
+from sidecar.report.verdict.thresholds import Judged
+
+PASS, FAIL, INVALID = "PASS", "FAIL", "INVALID"
+EXIT_PASS, EXIT_FAIL, EXIT_THRESHOLD, EXIT_INVALID = 0, 1, 3, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """By what a run is judged, as it was written down at its start.
+
+    Attributes:
+        thresholds: what the figures must be.
+        fail_ratio: the largest share of failures that passes, 0 to 1; None where a threshold takes its place.
+        is_fatal: whether an INVALID run exits as one; else as what it would be otherwise.
+        limits: above what a generator says nothing any more.
+        problem: why the thresholds cannot be read, "" when they can.
+
+    """
+
+    thresholds: tuple[Threshold, ...] = ()
+    fail_ratio: float | None = 0.0
+    is_fatal: bool = True
+    limits: GeneratorLimits = field(default_factory=GeneratorLimits)
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The word, its exit code, and why.
+
+    Attributes:
+        word: PASS, FAIL or INVALID.
+        exit_code: the exit code of `run`.
+        reasons: first what broke the measurement, then what the figures say.
+        broken: the part of the reasons that makes it INVALID.
+        criteria: by what it was judged.
+        thresholds: what came of each.
+
+    """
+
+    word: str
+    exit_code: int
+    reasons: tuple[str, ...]
+    broken: tuple[InvalidReason, ...]
+    criteria: Criteria
+    thresholds: tuple[Judged, ...] = ()
+
+
+def judge(record: RunRecord) -> Verdict:
+    """Judge a run by what is known of it. A run that is both bad and broken is INVALID, and says both."""
+    criteria = _criteria(record.begin.get("judge") or {})
+    rows = thresholds.rows_of(record.statistics.get("endpoints") or [])
+    checked = thresholds.judge(criteria.thresholds, rows, thresholds.spreads_of(record.performance))
+    word, code, said = _by_figures(record, criteria, checked)
+    broken = (*reasons(record, criteria.limits), *_too_little(record, checked))
+    if broken:
+        said = (*(reason.text for reason in broken), *(said if word == FAIL else ()))
+        word, code = INVALID, EXIT_INVALID if criteria.is_fatal else code
+    return Verdict(word, code, said, broken, criteria, checked)
+
+
+def _by_figures(record: RunRecord, criteria: Criteria, checked: tuple[Judged, ...]) -> tuple[str, int, tuple[str, ...]]:
+    """Return word, exit code and reasons as if nothing had broken."""
+    requests, ratio, limit = _requests(record), _fail_ratio(record), criteria.fail_ratio
+    failed = tuple(
+        judged.text for judged in checked if judged.is_known and not judged.passed and not judged.threshold.is_soft
+    )
+    allowed = "" if limit is None else f", the limit is {limit:.2%}"
+    said = f"{ratio:.2%} of {requests} requests failed{allowed}"
+    if limit is not None and ratio > limit:
+        return FAIL, EXIT_FAIL, (said, *failed)
+    if failed:
+        return FAIL, EXIT_THRESHOLD, failed
+    return PASS, EXIT_PASS, (said, *(judged.text for judged in checked))
+
+
+def _requests(record: RunRecord) -> int:
+    return int(record.end.get("requests", record.figures.get("requests", 0)))
+
+
+def _fail_ratio(record: RunRecord) -> float:
+    """Return the failed share of all requests; 0 without requests."""
+    requests = _requests(record)
+    return int(record.end.get("failures", record.figures.get("failures", 0))) / requests if requests else 0.0
+
+
+def _too_little(record: RunRecord, checked: tuple[Judged, ...]) -> Iterator[InvalidReason]:
+    """Yield that there were no requests, or too few for a percentile that was asked for."""
+    if Unknown.END in record.unknown:
+        return
+    if not _requests(record):
+        raised = record.raised or _raised(record.groups)
+        why = f"; the users' code raised {raised}" if raised else ""
+        yield InvalidReason("no_requests", f"not one request was made{why}")
+        return
+    for judged in checked:
+        if not judged.is_known and not judged.threshold.is_soft:
+            yield InvalidReason("few_samples", f"too few samples for {judged.text}")
+
+
+def _raised(groups: Mapping[str, Any]) -> str:
+    """Return the most frequent of what users' code raised, in one line; "" for nothing."""
+    raised = [group for group in groups.get("groups") or [] if group.get("class") == "task_error"]
+    most = max(raised, key=lambda group: int(group.get("count") or 0), default=None)
+    return f"{most['count']} × {most.get('message') or most.get('detail')}" if most else ""
+
+
+def live_record(run: RunStatus, locust: Locust, incidents: Iterable[Incident], fail_ratio: float) -> RunRecord:
+    """Return the record of a run under way, as the monitor's rounds see it: incidents, and the figures over all.
+
+    Args:
+        run: the run, as the plugin knows it; it has a start.
+        locust: the master's figures.
+        incidents: whatever is known; those before the run, or of other things than Locust, are passed over.
+        fail_ratio: the share of failed requests that is still a pass, 0 to 1.
+    """
+    assert run.started_at is not None  # noqa: S101  said above, and `so_far` looks
+    requests = locust.total.requests if locust.total else 0
+    return RunRecord(
+        run_id=run.run_id,
+        started_at=run.started_at,
+        is_going=True,
+        begin={"judge": {"fail_ratio_limit": fail_ratio}},
+        statistics={"figures": {"requests": requests, "failures": round(requests * locust.fail_ratio)}},
+        incidents=tuple(incidents),
+        watched_until=run.started_at,
+        unknown=frozenset(Unknown),
+    )
+
+
+def so_far(
+    run: RunStatus | None, locust: Locust | None, incidents: Iterable[Incident], fail_ratio: float
+) -> VerdictSoFar | None:
+    """Judge the run that is under way, or was last; None without one, or before its first request.
+
+    The arguments are those of `live_record`.
+    """
+    if run is None or run.started_at is None or locust is None:
+        return None
+    record = live_record(run, locust, incidents, fail_ratio)
+    verdict = judge(record)
+    if verdict.broken:
+        return VerdictSoFar(verdict.word, tuple(reason.text for reason in verdict.broken))
+    if not _requests(record):
+        return None
+    # Without the count of requests: it is another each second, and this text would be, too.
+    failed = f"{locust.fail_ratio:.2%} of the requests failed, {fail_ratio:.2%} are allowed"
+    return VerdictSoFar(verdict.word, (failed,) if verdict.word == FAIL else ())
+
+
+def _criteria(words: Mapping[str, Any]) -> Criteria:
+    """Read the words of run.json; a threshold that cannot be read is a problem, and no reason to give up."""
+    try:
+        asked, problem = threshold.parse(str(words.get("thresholds") or "")), ""
+    except ValueError as error:
+        asked, problem = (), f"the run's thresholds cannot be read: {error}"
+    usual = GeneratorLimits()
+    return Criteria(
+        asked,
+        _allowed(words, asked),
+        str(words.get("on_invalid") or "fail") != "warn",
+        GeneratorLimits(
+            _number(words.get("generator_cpu"), usual.cpu_percent),
+            _number(words.get("generator_throttled"), usual.throttled_percent),
+            Sustained(
+                _number(words.get("sustained_seconds"), usual.sustained.seconds),
+                _number(words.get("sustained_share"), usual.sustained.share),
+            ),
+        ),
+        problem,
+    )
+
+
+def _allowed(words: Mapping[str, Any], asked: tuple[Threshold, ...]) -> float | None:
+    """Return the largest share of failures that passes; None where a threshold over all requests takes its place."""
+    if "fail_ratio_limit" in words:
+        limit = words["fail_ratio_limit"]
+        return None if limit is None else _number(limit, 0.0)
+    by_threshold = any(one.metric == "fail_ratio" and not one.tags and not one.is_soft for one in asked)
+    return None if by_threshold else _number(words.get("fail_ratio"), 0.0)
+
+
+def _number(given: object, usual: float) -> float:
+    """Return a number, or a percentage as a share; `usual` for what is neither."""
+    text = str(given if given is not None else "").strip()
+    try:
+        return float(text.rstrip("%")) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        return usual
+
+
+def judged_document(verdict: Verdict) -> dict[str, Any]:
+    """Return the verdict in parts, for programs."""
+    limits = verdict.criteria.limits
+    return {
+        "reasons": [
+            {
+                "kind": reason.kind,
+                "text": reason.text,
+                "at": format_time(reason.at) if reason.at else None,
+                "seconds": None if reason.seconds is None else round(reason.seconds, 1),
+                "share": None if reason.share is None else round(reason.share, 4),
+            }
+            for reason in verdict.broken
+        ],
+        "thresholds": [
+            {
+                "threshold": judged.threshold.text,
+                "is_soft": judged.threshold.is_soft,
+                "limit": judged.threshold.limit,
+                "actual": judged.actual,
+                "samples": judged.samples,
+                "samples_wanted": judged.samples_wanted,
+                "is_known": judged.is_known,
+                "passed": judged.passed,
+                "text": judged.text,
+            }
+            for judged in verdict.thresholds
+        ],
+        "limits": {
+            "fail_ratio": verdict.criteria.fail_ratio,
+            "generator_cpu_percent": limits.cpu_percent,
+            "generator_throttled_percent": limits.throttled_percent,
+            "sustained_seconds": limits.sustained.seconds,
+            "sustained_share": limits.sustained.share,
+        },
+    }
+
+
+def last_line(word: str, exit_code: int) -> str:
+    """Return the line that ends every run: make shows only its own code, this one the true one."""
+    why = ", ON_INVALID=warn" if word == INVALID and exit_code != EXIT_INVALID else ""
+    return f"{word} (exit {exit_code}{why})"

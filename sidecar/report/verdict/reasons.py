@@ -1,0 +1,270 @@
+"""What broke a run's measurement, from its record. Pure.
+
+The gravest comes first: what the monitor saw happen to containers, then what the master's own account shows. A rule
+that needs what the record's view could not see is left out; the record says which that is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sidecar.common.spans import Held, Sustained, held
+from sidecar.incidents.warnings import MASTER, WORKER
+from sidecar.model.history import RecordedSeries
+from sidecar.model.incident import ExitReason, Incident, IncidentKind
+from sidecar.model.run_record import Moment, RunRecord, Unknown
+
+_ALWAYS = frozenset({IncidentKind.WORKER_LOST, IncidentKind.MASTER_RESTART})
+_OF_GENERATORS = frozenset({IncidentKind.OOM_KILL, IncidentKind.RESTART, IncidentKind.EXIT})
+_GRAVITY = (
+    IncidentKind.MASTER_RESTART,
+    IncidentKind.OOM_KILL,
+    IncidentKind.WORKER_LOST,
+    IncidentKind.RESTART,
+    IncidentKind.EXIT,
+    IncidentKind.BLIND,
+)
+_STEP = timedelta(seconds=10)  # of the timeline; a master that is busy may leave out a second or two
+_SERIES_STEPS = 3
+_RAMP_SLACK_SECONDS = 5.0  # workers tell their users every 3 s
+_EARLY_SLACK_SECONDS = 1.0
+_BLIND_SECONDS, _BLIND_LOOKS = 10.0, 3.0
+_GRACE = timedelta(seconds=10)  # for a worker that has just been started to register
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorLimits:
+    """Above what a generator is no witness any more: CPU in percent of a core, throttled in percent of the periods."""
+
+    cpu_percent: float = 90.0
+    throttled_percent: float = 25.0
+    sustained: Sustained = field(default_factory=Sustained)
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidReason:
+    """One thing that broke the measurement.
+
+    Attributes:
+        kind: what it is: an incident's kind, or one of this module's.
+        text: one line for people.
+        at: when it began; None when it is of the whole run.
+        seconds: how long it lasted; None when that says nothing.
+        share: of the run's time, 0 to 1; None likewise.
+
+    """
+
+    kind: str
+    text: str
+    at: datetime | None = None
+    seconds: float | None = None
+    share: float | None = None
+
+
+def reasons(record: RunRecord, limits: GeneratorLimits) -> tuple[InvalidReason, ...]:
+    """Return what broke, the gravest first; nothing for a run that can be trusted."""
+    incidents = breaking(record)
+    of_incidents = [_of_incident(incident, record) for incident in incidents]
+    of_master = [] if Unknown.END in record.unknown else list(_broke_off(record))
+    master_known = any(
+        incident.service == MASTER or incident.kind is IncidentKind.MASTER_RESTART for incident in incidents
+    )
+    explained = any(incident.service == WORKER or incident.kind is IncidentKind.WORKER_LOST for incident in incidents)
+    others = (
+        ({Unknown.WORKERS}, () if explained else _missing(record)),
+        ({Unknown.SECONDS, Unknown.CONTAINERS}, _never_came(record, limits.sustained)),
+        ({Unknown.CLASSES}, _own_limits(record)),
+        ({Unknown.SECONDS}, _busy(record, limits)),
+        ({Unknown.CONTAINERS}, _throttled(record, limits)),
+        ({Unknown.USERS}, _users(record)),
+        ({Unknown.END, Unknown.PLAN}, _ended_early(record)),
+        (set[Unknown](), _unwatched(record)),
+    )
+    return (
+        *(of_incidents if master_known else of_master),
+        *(of_master if master_known else of_incidents),
+        *(reason for needed, found in others if not needed & record.unknown for reason in found),
+    )
+
+
+def breaking(record: RunRecord) -> tuple[Incident, ...]:
+    """Return the incidents that make the run INVALID, the gravest first.
+
+    A worker that the master had given up on when the run began took no part in it, whenever that is recorded.
+    """
+    before = record.workers.missing_before
+    return tuple(
+        incident
+        for incident in invalidating(record.started_at, record.incidents)
+        if incident.kind is not IncidentKind.WORKER_LOST
+        or not incident.workers
+        or not before.issuperset(incident.workers)
+    )
+
+
+def invalidating(started_at: datetime, incidents: Iterable[Incident]) -> tuple[Incident, ...]:
+    """Return what makes a run INVALID that began then: the incidents that follow from no other, the gravest first."""
+    found = [incident for incident in incidents if incident.at >= started_at and _invalidates(incident)]
+    ids = {incident.id for incident in found}
+    roots = (incident for incident in found if incident.cause not in ids)
+    return tuple(sorted(roots, key=lambda incident: (_GRAVITY.index(incident.kind), incident.at)))
+
+
+def _invalidates(incident: Incident) -> bool:
+    if incident.helper or incident.reason is ExitReason.STOPPED:
+        return False
+    if incident.kind in _OF_GENERATORS:
+        return incident.service in {MASTER, WORKER} and incident.count > 0
+    return incident.kind in _ALWAYS or (incident.kind is IncidentKind.BLIND and incident.severity != "info")
+
+
+def _of_incident(incident: Incident, record: RunRecord) -> InvalidReason:
+    lasted = None if incident.until is None else (min(incident.until, record.until) - incident.at).total_seconds()
+    seconds = lasted if lasted is not None and incident.kind is IncidentKind.BLIND else None
+    return InvalidReason(str(incident.kind), incident.text, incident.at, seconds, _share(seconds, record))
+
+
+def _share(seconds: float | None, record: RunRecord) -> float | None:
+    return None if seconds is None or not record.seconds else min(1.0, seconds / record.seconds)
+
+
+def _broke_off(record: RunRecord) -> Iterator[InvalidReason]:
+    if record.ended_at is None and not record.is_going:
+        silent = f"the run broke off: the master wrote nothing after {record.until:%H:%M:%S} UTC"
+        yield InvalidReason("broke_off", record.master_lost or silent, record.until)
+    if record.end.get("quit"):
+        text = record.master_lost or "the master was ended or restarted during the run"
+        yield InvalidReason("master_restart", text, record.until)
+
+
+def _missing(record: RunRecord) -> Iterator[InvalidReason]:
+    """Yield the workers that the master gave up on in the run; those that were missing at its start do not count."""
+    lost = record.workers.lost
+    if lost:
+        text = f"{len(lost)} worker{'' if len(lost) == 1 else 's'} went missing during the run"
+        yield InvalidReason("worker_lost", text, next(iter(lost.values())))
+
+
+def _never_came(record: RunRecord, limit: Sustained) -> Iterator[InvalidReason]:
+    """Yield that worker containers ran without as many workers at the master; one may have several (--processes)."""
+    running = _running(record.series)
+    if not running:
+        return
+    points = []
+    most = (0, 0)
+    for moment in record.moments:
+        there = running(moment.at)
+        points.append((moment.at, moment.workers < there))
+        if there - moment.workers > most[0] - most[1]:
+            most = (there, moment.workers)
+    found = held(points, _STEP)
+    if found and found.is_sustained(record.seconds, limit):
+        yield _lasting(
+            "workers_missing", f"workers were missing: {most[1]} of {most[0]} were at the master", found, record
+        )
+
+
+def _running(series: tuple[RecordedSeries, ...]) -> Callable[[datetime], int] | None:
+    """Return how many worker containers ran at a moment, and had by then for a while; None when nobody counted."""
+    spans = [
+        (recorded_series.points[0].at, recorded_series.points[-1].at)
+        for recorded_series in series
+        if recorded_series.service == WORKER and recorded_series.points
+    ]
+    if not spans:
+        return None
+    begun = min(since for since, _ in spans)
+
+    def at(moment: datetime) -> int:
+        return sum(1 for since, until in spans if (since == begun or since + _GRACE <= moment) and moment <= until)
+
+    return at
+
+
+def _own_limits(record: RunRecord) -> Iterator[InvalidReason]:
+    count = int((record.groups.get("classes") or {}).get("generator") or 0)
+    if not count:
+        return
+    groups = [group for group in record.groups.get("groups") or [] if group.get("class") == "generator"]
+    details = ", ".join(sorted({str(group["detail"]) for group in groups if group.get("detail")}))
+    first = next((moment.at for moment in record.moments if moment.classes.get("generator")), None)
+    text = f"{count} requests failed for a limit of the load machine itself{f' ({details})' if details else ''}"
+    yield InvalidReason("generator_limits", text, first)
+
+
+def _busy(record: RunRecord, limits: GeneratorLimits) -> Iterator[InvalidReason]:
+    points = [(moment.at, moment.cpu_percent >= limits.cpu_percent) for moment in record.moments]
+    found = held(points, _STEP)
+    if found and found.is_sustained(record.seconds, limits.sustained):
+        most = max(moment.cpu_percent for moment in record.moments)
+        text = f"a worker was at {limits.cpu_percent:g} % of a core or more, {most:.0f} % at most"
+        yield _lasting("generator_cpu", text, found, record, advice=": more WORKERS")
+
+
+def _throttled(record: RunRecord, limits: GeneratorLimits) -> Iterator[InvalidReason]:
+    worst: tuple[Held, str, float] | None = None
+    for series in record.series:
+        if series.service != WORKER or len(series.points) <= 1:
+            continue
+        points = [(point.at, (point.throttled_percent or 0.0) >= limits.throttled_percent) for point in series.points]
+        step = (series.points[-1].at - series.points[0].at) / (len(series.points) - 1)
+        found = held(points, _SERIES_STEPS * step)
+        if found and found.is_sustained(record.seconds, limits.sustained) and (not worst or found.at < worst[0].at):
+            worst = (found, series.name, max(point.throttled_percent or 0.0 for point in series.points))
+    if worst:
+        found, name, most = worst
+        limit = f"{limits.throttled_percent:g} % of its CPU periods or more"
+        text = f"{name} was throttled in {limit}, {most:.0f} % at most"
+        yield _lasting("throttled", text, found, record, advice=": more WORKER_CPUS")
+
+
+def _lasting(kind: str, text: str, found: Held, record: RunRecord, advice: str = "") -> InvalidReason:
+    """Return the reason with from when on and for how long it held."""
+    share = min(1.0, found.seconds / record.seconds) if record.seconds else 1.0
+    span = f", from {found.at:%H:%M:%S} UTC, for {found.seconds:.0f} s, {share:.0%} of the run"
+    return InvalidReason(kind, f"{text}{span}{advice}", found.at, found.seconds, _share(found.seconds, record))
+
+
+def _users(record: RunRecord) -> Iterator[InvalidReason]:
+    """Yield that the users who were asked for never were there; of a load shape nobody asked for a number."""
+    wanted, most = record.workers.wanted_users, record.workers.most_users
+    if record.plan.get("shape_class") or most >= wanted:
+        return
+    rate = float(record.plan.get("spawn_rate_per_second") or 0)
+    ramp, run_time = (wanted / rate if rate else 0.0), float(record.plan.get("run_time_seconds") or 0)
+    short = f"only {most} of {wanted} users were ever there"
+    if run_time and ramp > run_time:
+        text = f"{short}: at {rate:g} a second that takes {ramp:.0f} s, and the run had {run_time:g} s"
+        yield InvalidReason("users_short", text)
+    elif record.seconds >= ramp + _RAMP_SLACK_SECONDS:
+        yield InvalidReason("users_short", short)
+
+
+def _ended_early(record: RunRecord) -> Iterator[InvalidReason]:
+    run_time = float(record.plan.get("run_time_seconds") or 0)
+    stopped = f"stopped{f' by {record.stopped_by}' if record.stopped_by else ''} after {record.seconds:.0f} s"
+    if record.ended_at is not None and run_time and record.seconds < run_time - _EARLY_SLACK_SECONDS:
+        yield InvalidReason("ended_early", f"{stopped} of {run_time:g} s", record.ended_at)
+    elif record.end.get("shape_cut"):
+        yield InvalidReason("ended_early", f"{stopped}, before the load shape ended", record.ended_at)
+
+
+def _unwatched(record: RunRecord) -> Iterator[InvalidReason]:
+    """Yield that nobody watched at its end; a span in the middle is an incident, once the monitor is back."""
+    if record.unwatched:
+        yield InvalidReason("blind", record.unwatched)
+        return
+    seen = record.watched_until or record.started_at
+    gap = (record.until - seen).total_seconds()
+    if gap > max(_BLIND_SECONDS, _BLIND_LOOKS * record.look_seconds) or record.watched_until is None:
+        text = f"the sidecar was not there to see OOM kills and restarts, from {seen:%H:%M:%S} UTC, for {gap:.0f} s"
+        yield InvalidReason("blind", text, seen, gap, _share(gap, record))
+
+
+def warnings(moments: tuple[Moment, ...], limits: GeneratorLimits) -> Iterator[str]:
+    """Yield what is worth a word and breaks nothing."""
+    most = max((moment.master_cpu_percent for moment in moments), default=0.0)
+    if most >= limits.cpu_percent:
+        yield f"the master was at {most:.0f} % of a core: its figures may lag"
