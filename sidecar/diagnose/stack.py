@@ -18,11 +18,14 @@ from sidecar.diagnose.evidence import (
     ComposeService,
     ContainerFacts,
     Evidence,
+    Inside,
     ListedWorker,
+    NameTry,
     Network,
     Probe,
     Socket,
 )
+from sidecar.model.finding import FindingEvidence
 
 MASTER, WORKER, STANDALONE = "master", "worker", "standalone"
 MONITOR, PROXY, GATE, MOCK, OTHER = "monitor", "docker-proxy", "gate", "mock-target", "other"
@@ -38,6 +41,7 @@ _HOSTNAME_LENGTH = 12
 _TRUE = frozenset({"1", "true", "yes", "y", "t", "on"})
 _KIT = {"monitor": MONITOR, "docker-proxy": PROXY, "mock-target": MOCK}
 _NAMESPACE_OF = "container:"
+_GIB, _MIB = 1 << 30, 1 << 20
 
 
 @dataclass(frozen=True)
@@ -49,12 +53,12 @@ class LocustOption:
 
 
 def environment(container: ContainerFacts) -> Mapping[str, str]:
-    """A container's environment."""
+    """Return a container's environment."""
     return {pair.name: pair.value for pair in container.environment}
 
 
 def setting(container: ContainerFacts, variable: str, *flags: str) -> LocustOption:
-    """A setting of Locust: the command line beats the environment; an empty value counts as none."""
+    """Read a setting of Locust: the command line beats the environment, and an empty value does not count."""
     words = container.command
     for position, word in enumerate(words):
         name, equals, value = word.partition("=")
@@ -68,12 +72,12 @@ def setting(container: ContainerFacts, variable: str, *flags: str) -> LocustOpti
 
 
 def is_on(container: ContainerFacts, variable: str, flag: str) -> bool:
-    """Whether a switch of Locust is on."""
+    """Tell whether a switch of Locust is on."""
     return flag in container.command or environment(container).get(variable, "").strip().lower() in _TRUE
 
 
 def role_of(container: ContainerFacts) -> str:
-    """What a container is for."""
+    """Decide what a container is for."""
     image = PurePosixPath(container.image.partition("@")[0]).name.partition(":")[0]
     if "locust-kit" in container.image and image in _KIT:
         return GATE if (image, container.service) == (PROXY, GATE) else _KIT[image]
@@ -87,11 +91,11 @@ def role_of(container: ContainerFacts) -> str:
 
 
 def _meant_to_be(container: ContainerFacts) -> str:
-    """The role of a container that tells Locust none: what its names say that it should be."""
-    told = environment(container)
-    mode = " ".join((container.service, told.get("LOCUST_MODE", ""), told.get("LOCUST_ROLE", ""))).lower()
+    """Guess the role of a container that gives Locust no role: what its names say that it should be."""
+    variables = environment(container)
+    mode = " ".join((container.service, variables.get("LOCUST_MODE", ""), variables.get("LOCUST_ROLE", ""))).lower()
     is_locust = (
-        any(name.startswith("LOCUST") for name in told)
+        any(name.startswith("LOCUST") for name in variables)
         or "locust" in _image_and_command(container)
         or container.service.startswith("locust-")
     )
@@ -103,13 +107,13 @@ def _meant_to_be(container: ContainerFacts) -> str:
 
 
 def _image_and_command(container: ContainerFacts) -> str:
-    """Where a trace of Locust would be: the image's own name, not that of its registry or owner, and the command."""
+    """Return where a trace of Locust would be: the command, and the image's name without its registry and owner."""
     return " ".join((PurePosixPath(container.image.partition("@")[0]).name, *container.command)).lower()
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Questions that several rules ask of the evidence."""
+    """Answers to questions that several rules ask of the evidence."""
 
     evidence: Evidence
     _roles: Mapping[str, str] = field(init=False, repr=False)
@@ -122,60 +126,60 @@ class Stack:
 
     @cached_property
     def ours(self) -> tuple[ContainerFacts, ...]:
-        """The project's containers, without helpers."""
+        """Return the project's containers, without helpers."""
         return tuple(
             container for container in self.evidence.containers if not container.neighbour and not container.helper
         )
 
     @cached_property
     def neighbours(self) -> tuple[ContainerFacts, ...]:
-        """Containers that share a network with ours."""
+        """Return the containers that share a network with ours."""
         return tuple(container for container in self.evidence.containers if container.neighbour or container.helper)
 
     def role(self, container: ContainerFacts) -> str:
-        """A container's role."""
+        """Return a container's role."""
         return self._roles[container.id]
 
     def of(self, *roles: str) -> tuple[ContainerFacts, ...]:
-        """The project's containers of some roles."""
+        """Return the project's containers of some roles."""
         return tuple(our for our in self.ours if self.role(our) in roles)
 
     @property
     def locusts(self) -> tuple[ContainerFacts, ...]:
-        """Master, workers and what should be one of them."""
+        """Return master, workers and what should be one of them."""
         return self.of(*LOCUST_ROLES)
 
     @property
     def workers(self) -> tuple[ContainerFacts, ...]:
-        """The workers."""
+        """Return the workers."""
         return self.of(WORKER)
 
     @cached_property
     def master(self) -> ContainerFacts | None:
-        """The master: a running one before one that does not run; None without any."""
-        found = sorted(self.of(MASTER), key=lambda one: (one.state != "running", one.name))
-        return found[0] if found else None
+        """Return the master: a running one before one that does not run; None without any."""
+        order = sorted(self.of(MASTER), key=lambda master: (master.state != "running", master.name))
+        return order[0] if order else None
 
     @property
     def running_master(self) -> ContainerFacts | None:
-        """The master, if it runs."""
+        """Return the master, if it runs."""
         return self.master if self.master and self.master.state == "running" else None
 
     @property
     def running_workers(self) -> tuple[ContainerFacts, ...]:
-        """The workers that run."""
+        """Return the workers that run."""
         return tuple(worker for worker in self.workers if worker.state == "running")
 
     def named(self, name: str) -> ContainerFacts | None:
-        """A container by its name."""
+        """Return a container by its name."""
         return next((container for container in self.evidence.containers if container.name == name), None)
 
     def is_young(self, container: ContainerFacts) -> bool:
-        """Whether it started so lately that it may still be on its way."""
+        """Tell whether a container started so lately that its process may not be ready yet."""
         return container.started_at is not None and self.evidence.at - container.started_at < YOUNG
 
     def is_leaving(self, container: ContainerFacts) -> bool:
-        """Whether Docker was asked to end it just now, as scaling down does: Locust says goodbye first, then ends."""
+        """Tell whether Docker was asked to end a container just now, as scaling down does: Locust ends in order."""
         own = [event for event in self.evidence.events if event.container_id == container.id]
         asked = [event.at for event in own if event.action == "kill" and event.signal in _ENDING]
         started = [event.at for event in own if event.action == "start"]
@@ -186,30 +190,30 @@ class Stack:
     # ---- what the master says of the workers
 
     def listed(self, worker: ContainerFacts) -> tuple[ListedWorker, ...]:
-        """The master's rows of the Locust workers in a container: their ids begin with its host name."""
+        """Return the master's rows of the Locust workers in a container: their ids begin with its host name."""
         rows = self.evidence.master.workers if self.evidence.master else ()
         names = {name for name in (worker.hostname, worker.id[:_HOSTNAME_LENGTH]) if name}
         return tuple(row for row in rows if any(row.id.startswith(f"{name}_") for name in names))
 
     @property
     def remote_rows(self) -> tuple[ListedWorker, ...]:
-        """The master's rows of workers that are in no container here: those of other machines."""
+        """Return the master's rows of workers that are in no container here, but on other machines."""
         rows = self.evidence.master.workers if self.evidence.master else ()
         here = {row.id for worker in self.workers for row in self.listed(worker)}
         return tuple(row for row in rows if row.id not in here)
 
     @property
     def is_joined(self) -> bool:
-        """Whether the stack has workers only, for the master of another machine."""
+        """Tell whether the stack has workers only, for the master of another machine."""
         return bool(self.evidence.config.master) and not self.of(MASTER)
 
     @property
     def knows_registered(self) -> bool:
-        """Whether the master told who is registered."""
+        """Tell whether the master said who is registered."""
         return self.evidence.master is not None and self.evidence.master.answer == "ok"
 
     def is_registered(self, worker: ContainerFacts) -> bool | None:
-        """Whether the master counts on a worker; None when the master gave no list and nothing else tells."""
+        """Tell whether the master counts on a worker; None when the master gave no list and nothing else tells."""
         if self.knows_registered:
             return any(row.state != "missing" for row in self.listed(worker))
         age, master = self.heartbeat_age(worker), self.running_master
@@ -228,13 +232,12 @@ class Stack:
         return probe.at - timedelta(seconds=age) < master.started_at
 
     def heartbeat_age(self, worker: ContainerFacts) -> float | None:
-        """Seconds since a worker last heard the master."""
-        probe = self.probe_of(worker)
-        return probe.inside.heartbeat_age_seconds if probe and probe.inside else None
+        """Return how many seconds ago a worker last heard the master."""
+        return self.inside(worker).heartbeat_age_seconds
 
     @property
     def connected(self) -> int | None:
-        """How many workers the master counts on."""
+        """Return how many workers the master counts on."""
         if not self.knows_registered or self.evidence.master is None:
             return None
         if self.evidence.master.registered is not None:
@@ -243,7 +246,7 @@ class Stack:
 
     @property
     def expected(self) -> int:
-        """How many workers there should be: what the last `up` was told, else the containers that exist."""
+        """Return how many workers there should be: what the last `up` was given, else the containers that exist."""
         config = self.evidence.config
         if config.remembered and config.workers:
             return config.workers
@@ -252,14 +255,28 @@ class Stack:
     # ---- probes
 
     def probe_of(self, container: ContainerFacts | None) -> Probe | None:
-        """What was seen from a container's place."""
+        """Return what was seen from a container's place."""
         if container is None:
             return None
         return next((probe for probe in self.evidence.probes if probe.container == container.name), None)
 
+    def inside(self, container: ContainerFacts) -> Inside:
+        """Return what a process in a container told of it; an empty Inside when nobody looked."""
+        probe = self.probe_of(container)
+        return (probe.inside if probe else None) or Inside()
+
+    def lookup(self, worker: ContainerFacts) -> NameTry | None:
+        """Return how the look-up of the master's name ended in a worker's place; None when nobody tried."""
+        probe, host = self.probe_of(worker), self.master_host(worker).value
+        return next((name for name in probe.names if name.name == host), None) if probe else None
+
+    def observed(self, what: str, seen: str, wanted: str = "") -> FindingEvidence:
+        """Return a piece of evidence that was seen at the moment of the diagnosis."""
+        return FindingEvidence(what, seen, wanted, self.evidence.at)
+
     @property
     def probed_workers(self) -> Iterator[tuple[ContainerFacts, Probe]]:
-        """The workers from whose place was looked around."""
+        """Yield the workers from whose place somebody looked around, with what was seen."""
         for worker in self.workers:
             probe = self.probe_of(worker)
             if probe is not None:
@@ -267,50 +284,48 @@ class Stack:
 
     @cached_property
     def master_sockets(self) -> tuple[Socket, ...] | None:
-        """What listens in the master's network namespace; None when nobody could look."""
+        """Return what listens in the master's network namespace; None when nobody could look."""
         probe = self.probe_of(self.running_master)
         return probe.listening if probe else None
 
     # ---- who goes where
 
     def master_host(self, worker: ContainerFacts) -> LocustOption:
-        """The host at which a worker looks for its master."""
-        found = setting(worker, "LOCUST_MASTER_NODE_HOST", "--master-host")
-        return found if found.value else LocustOption(DEFAULT_MASTER_HOST, "")
+        """Return the host at which a worker looks for its master."""
+        option = setting(worker, "LOCUST_MASTER_NODE_HOST", "--master-host")
+        return option if option.value else LocustOption(DEFAULT_MASTER_HOST, "")
 
     def master_port(self, worker: ContainerFacts) -> int | None:
-        """The port at which a worker looks for its master; None when the text is no port."""
+        """Return the port at which a worker looks for its master; None when the text is no port."""
         return _port(setting(worker, "LOCUST_MASTER_NODE_PORT", "--master-port").value, DEFAULT_PORT)
 
     def bind_port(self, master: ContainerFacts) -> int | None:
-        """The port that the master was told to take."""
+        """Return the port that the master was told to take."""
         return _port(setting(master, "LOCUST_MASTER_BIND_PORT", "--master-bind-port").value, DEFAULT_PORT)
 
     def web_port(self, master: ContainerFacts) -> int | None:
-        """The port of the master's web page, in its container."""
+        """Return the port of the master's web page, in its container."""
         return _port(setting(master, "LOCUST_WEB_PORT", "--web-port", "-P").value, DEFAULT_WEB_PORT)
 
     def addresses(self, container: ContainerFacts) -> frozenset[str]:
-        """A container's addresses in all its networks."""
+        """Return a container's addresses in all its networks."""
         return frozenset(network.address for network in container.networks if network.address)
 
-    def shared_networks(self, container_facts: ContainerFacts, other: ContainerFacts) -> tuple[Attachment, ...]:
-        """The networks of `other` that `one` is in too."""
-        ids = {at.network_id or at.network for at in self._effective(container_facts)}
+    def shared_networks(self, container: ContainerFacts, other: ContainerFacts) -> tuple[Attachment, ...]:
+        """Return the networks of `other` that `container` is in, too."""
+        ids = {at.network_id or at.network for at in self._effective(container)}
         return tuple(at for at in self._effective(other) if (at.network_id or at.network) in ids)
 
-    def shares_network(self, container_facts: ContainerFacts, other: ContainerFacts) -> bool:
-        """Whether two containers can reach each other at all: a common network, the host's, or the same namespace."""
-        modes = {self._mode(container_facts), self._mode(other)}
-        if modes == {"host"} or self._namespace(container_facts) == self._namespace(other):
+    def shares_network(self, container: ContainerFacts, other: ContainerFacts) -> bool:
+        """Tell whether two containers can reach each other: by a common network, the host's, or the same namespace."""
+        if {container.network_mode, other.network_mode} == {"host"} or self._namespace(container) == self._namespace(
+            other
+        ):
             return True
-        return bool([at for at in self.shared_networks(container_facts, other) if at.network != "none"])
-
-    def _mode(self, container: ContainerFacts) -> str:
-        return "host" if container.network_mode == "host" else container.network_mode
+        return bool([at for at in self.shared_networks(container, other) if at.network != "none"])
 
     def _namespace(self, container: ContainerFacts) -> str:
-        """Whose network namespace a container lives in, by container id."""
+        """Return the id of the container in whose network namespace a container lives."""
         mode = container.network_mode
         return mode.removeprefix(_NAMESPACE_OF) if mode.startswith(_NAMESPACE_OF) else container.id
 
@@ -320,15 +335,15 @@ class Stack:
         return other.networks
 
     def network(self, network_id: str) -> Network | None:
-        """A network by its id."""
+        """Return a network by its id."""
         return next((network for network in self.evidence.networks if network.id == network_id), None)
 
     def owner_of(self, address: str) -> ContainerFacts | None:
-        """The container that has an address."""
+        """Return the container that has an address."""
         return next((container for container in self.evidence.containers if address in self.addresses(container)), None)
 
     def networks_over(self, address: str, container: ContainerFacts) -> Iterator[Network]:
-        """The networks of a container whose subnet covers an address."""
+        """Yield the networks of a container whose subnet covers an address."""
         for at in container.networks:
             network = self.network(at.network_id)
             if network and any(covers(subnet, address) for subnet in network.subnets):
@@ -337,13 +352,13 @@ class Stack:
     # ---- configuration
 
     def wanted(self, container: ContainerFacts) -> ComposeService | None:
-        """The container's service as this checkout's files would make it now."""
+        """Return the container's service as this checkout's files would make it now."""
         return next(
             (service for service in self.evidence.config.services if service.service == container.service), None
         )
 
     def is_drifted(self, container: ContainerFacts, variable: str) -> bool:
-        """Whether a variable in a container differs from what this checkout's files would give it now."""
+        """Tell whether a variable in a container differs from what this checkout's files would give it now."""
         wanted = self.wanted(container)
         if wanted is None:
             return False
@@ -351,7 +366,7 @@ class Stack:
         return now.get(variable) != environment(container).get(variable)
 
     def gap(self, part: str) -> str:
-        """Why a part of the evidence is missing; "" when it is not."""
+        """Return why a part of the evidence is missing; "" when it is not."""
         return next((gap.reason for gap in self.evidence.gaps if gap.part == part), "")
 
 
@@ -362,7 +377,7 @@ def _port(text: str, default: int) -> int | None:
 
 
 def covers(subnet: str, address: str) -> bool:
-    """Whether a subnet holds an address."""
+    """Tell whether a subnet holds an address."""
     try:
         return ipaddress.ip_address(address) in ipaddress.ip_network(subnet, strict=False)
     except ValueError:
@@ -370,7 +385,7 @@ def covers(subnet: str, address: str) -> bool:
 
 
 def is_address(text: str) -> bool:
-    """Whether a text is an IP address and not a name."""
+    """Tell whether a text is an IP address and not a name."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -379,18 +394,23 @@ def is_address(text: str) -> bool:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether an address or name stands for whoever says it."""
+    """Tell whether an address or name leads back to the one who uses it."""
     if address.rstrip(".").lower() == "localhost":
         return True
     try:
-        found = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(address)
     except ValueError:
         return False
-    return found.is_loopback or found.is_unspecified
+    return parsed.is_loopback or parsed.is_unspecified
 
 
 def names(containers: Sequence[ContainerFacts], most: int = 4) -> str:
-    """Some containers' names, for a sentence."""
+    """Return some containers' names, for a sentence."""
     shown = ", ".join(container.name for container in containers[:most])
     more = len(containers) - most
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def size(count: int, decimals: int = 0) -> str:
+    """Write a number of bytes in GiB, or in MiB with so many decimals when it is less than one GiB."""
+    return f"{count / _GIB:.1f} GiB" if count >= _GIB else f"{count / _MIB:.{decimals}f} MiB"

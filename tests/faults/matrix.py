@@ -510,6 +510,7 @@ def a_reject_with_reset(world: World) -> Iterator[None]:
         "tcp-reset",
     ):
         world.wait_for_count(0)
+        world.wait_until_grown(world.master)  # before that, a refusal may come from a master that only starts
         yield
 
 

@@ -12,9 +12,12 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sidecar.common.times import docker_time
+from sidecar.diagnose.stack import YOUNG
 from sidecar.stack import workspace
 from tests.integration.stacks import Stack, docker, get_json, remove, until
 from tests.paths import ROOT
@@ -168,6 +171,15 @@ class World(Stack):
             return all(int(count) >= most for count in counts)
 
         until(have_restarted, SHOWN_SECONDS, f"{most} restarts of {', '.join(containers)}")
+
+    def wait_until_grown(self, container: str) -> None:
+        """Wait until a container has run for longer than the diagnosis allows one to start."""
+
+        def is_grown() -> bool:
+            started = docker_time(docker("inspect", "--format", "{{.State.StartedAt}}", container))
+            return started is not None and datetime.now(UTC) - started > YOUNG
+
+        until(is_grown, SHOWN_SECONDS, f"{container} to be past its start")
 
     def wait_for_files_of(self, worker: str) -> None:
         """Wait until the master lists a worker's own files, and finds them to be others than its own."""

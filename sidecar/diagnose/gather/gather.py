@@ -213,9 +213,7 @@ class EvidenceGatherer:
 
     def _counters(self, door: HostEngine, found: Sequence[ContainerFacts]) -> dict[str, StatsReading]:
         running = [
-            container_facts
-            for container_facts in found
-            if container_facts.state in ("running", "paused") and not container_facts.neighbour
+            container for container in found if container.state in ("running", "paused") and not container.neighbour
         ]
         read = each(lambda one: containers.counters(door, one, self.deadline), running, self.deadline, _AT_ONCE)
         return {
@@ -224,12 +222,10 @@ class EvidenceGatherer:
 
     def _with_processes(self, door: HostEngine, found: Sequence[ContainerFacts], stack: Stack) -> list[ContainerFacts]:
         """What runs in those that should be workers and are not registered: perhaps no Locust at all."""
-        doubtful = [
-            running_worker for running_worker in stack.running_workers if not stack.is_registered(running_worker)
-        ][:_MOST_DOUBTFUL]
+        doubtful = [worker for worker in stack.running_workers if not stack.is_registered(worker)][:_MOST_DOUBTFUL]
         listed = each(lambda one: containers.processes(door, one, self.deadline), doubtful, self.deadline, _AT_ONCE)
         known = {one.id: names for one, names in zip(doubtful, listed, strict=True) if isinstance(names, tuple)}
-        return [replace(container_facts, processes=known.get(container_facts.id)) for container_facts in found]
+        return [replace(container, processes=known.get(container.id)) for container in found]
 
     def _later_counters(
         self, door: HostEngine, found: Sequence[ContainerFacts], since: float
@@ -239,13 +235,11 @@ class EvidenceGatherer:
         return self._counters(door, found)
 
     def _with_logs(self, door: HostEngine, found: Sequence[ContainerFacts], stack: Stack) -> list[ContainerFacts]:
-        ours = [
-            container_facts for container_facts in found if not container_facts.neighbour and not container_facts.helper
-        ]
+        ours = [container for container in found if not container.neighbour and not container.helper]
 
-        def read(container_facts: ContainerFacts) -> ContainerFacts:
-            lines = containers.MASTER_LINES if stack.role(container_facts) == MASTER else containers.WORKER_LINES
-            return replace(container_facts, log=containers.logs(door, container_facts, lines, self.deadline))
+        def read(container: ContainerFacts) -> ContainerFacts:
+            lines = containers.MASTER_LINES if stack.role(container) == MASTER else containers.WORKER_LINES
+            return replace(container, log=containers.logs(door, container, lines, self.deadline))
 
         outcomes = each(read, ours, self.deadline, _AT_ONCE)
         logged: dict[str, ContainerFacts] = {}
@@ -254,7 +248,7 @@ class EvidenceGatherer:
                 logged[one.id] = outcome
             else:
                 self.gaps.append(Gap(f"log:{one.name}", str(outcome)))
-        return [logged.get(container_facts.id, container_facts) for container_facts in found]
+        return [logged.get(container.id, container) for container in found]
 
     # ---- from the containers' places
 

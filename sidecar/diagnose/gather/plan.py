@@ -54,7 +54,7 @@ def _kind(worker: ContainerFacts) -> object:
 
 def _scout(stack: Stack, chosen: list[ContainerFacts]) -> ContainerFacts | None:
     """The worker from whose place the target is tried: one that does its work, if there is one."""
-    running = [container_facts for container_facts in chosen if container_facts.state == "running"]
+    running = [container for container in chosen if container.state == "running"]
     ready = [one for one in running if stack.is_registered(one)]
     return next(iter(ready or running or chosen), None)
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sidecar.diagnose.evidence import ContainerEvent, ContainerFacts, KnownIncident
-from sidecar.diagnose.rule import Found, Outcome, Rule, without_engine, without_stack
+from sidecar.diagnose.rule import Found, Origin, Outcome, Rule, without_engine, without_stack
 from sidecar.diagnose.rules import log_signs
-from sidecar.diagnose.stack import MASTER, RECENT, STANDALONE, WORKER, Stack, names
+from sidecar.diagnose.stack import MASTER, RECENT, STANDALONE, WORKER, Stack, names, size
 from sidecar.model.finding import Confidence, FindingEvidence
 from sidecar.model.incident import Severity
 
 LAYER = "containers"
 _DOWN = frozenset({"exited", "dead", "created", "removing"})
 _SIGKILL, _SIGTERM_EXIT = 137, 143
+_MEANINGS = {_SIGKILL: " (SIGKILL)", _SIGTERM_EXIT: " (SIGTERM)", 255: " (Locust gave its master up)"}
 _LOOP_RESTARTS, _LOOP_DEATHS = 3, 3
 _ASKED = frozenset({"kill", "stop"})
 _MIB, _GIB = 1 << 20, 1 << 30
@@ -29,11 +32,11 @@ _INIT_OR_DEAD = re.compile(r"^(?:\S*/)?(?:docker-init|tini|dumb-init)\b|<defunct
 
 
 def services(stack: Stack) -> Outcome:
-    """Whether the stack is up: a master, workers, all running."""
+    """Check whether the stack is up: a master, workers, all running."""
     locusts = stack.locusts
     up = [locust for locust in locusts if locust.state not in _DOWN]
     text = _counted(stack)
-    if not locusts or (not up and all(_was_asked(stack, locust) for locust in locusts)):
+    if not locusts or (not up and all(_is_asked_for(stack, locust) for locust in locusts)):
         return Outcome(text, (_stack_down(stack),))
     found = [*_ended(stack, MASTER, "master-exited"), *_ended(stack, WORKER, "worker-exited")]
     if not stack.of(MASTER) and not stack.of(STANDALONE) and not stack.is_joined:
@@ -42,406 +45,303 @@ def services(stack: Stack) -> Outcome:
 
 
 def _counted(stack: Stack) -> str:
-    counts: dict[tuple[str, str], int] = {}
-    for our in stack.ours:
-        counts[our.service or our.name, our.state] = counts.get((our.service or our.name, our.state), 0) + 1
-    outside = (
-        "; Locust outside Docker is not looked at: " + "; ".join(stack.evidence.host.locust_processes[:2])
-        if stack.evidence.host.locust_processes
-        else ""
-    )
-    return (
-        ", ".join(f"{count} {service} {state}" for (service, state), count in sorted(counts.items())) or "no container"
-    ) + outside
-
-
-def _was_asked(stack: Stack, container_facts: ContainerFacts) -> bool:
-    """Whether somebody asked for the end of a container: its code says so, and nothing speaks against it."""
-    return (
-        not container_facts.oom_killed
-        and not container_facts.error
-        and (container_facts.exit_code in (0, _SIGTERM_EXIT, None) or bool(_request(stack, container_facts)))
+    counts = Counter((our.service or our.name, our.state) for our in stack.ours)
+    text = ", ".join(f"{count} {service} {state}" for (service, state), count in sorted(counts.items()))
+    outside = stack.evidence.host.locust_processes[:2]
+    return (text or "no container") + (
+        f"; Locust outside Docker is not looked at: {'; '.join(outside)}" if outside else ""
     )
 
 
-def _request(stack: Stack, container_facts: ContainerFacts) -> tuple[str, datetime] | None:
-    """What Docker was asked to do to a container just before its end, and when."""
-    ends = [
-        event.at
-        for event in stack.evidence.events
-        if event.container_id == container_facts.id and event.action == "die"
-    ]
-    for event in reversed(stack.evidence.events):
-        if (
-            event.container_id == container_facts.id
-            and event.action in _ASKED
-            and ends
-            and abs((ends[-1] - event.at).total_seconds()) < _LONGEST_STOP_SECONDS
-        ):
+def _is_asked_for(stack: Stack, container: ContainerFacts) -> bool:
+    """Tell whether somebody asked for the end of a container: its code says so, and nothing speaks against it."""
+    if container.oom_killed or container.error:
+        return False
+    return container.exit_code in (0, _SIGTERM_EXIT, None) or _request(stack, container) is not None
+
+
+def _request(stack: Stack, container: ContainerFacts) -> tuple[str, datetime] | None:
+    """Return what Docker was asked to do to a container just before its end, and when."""
+    ends = _events(stack, container, "die")
+    own = [event for event in stack.evidence.events if event.container_id == container.id and event.action in _ASKED]
+    for event in reversed(own):
+        if ends and abs((ends[-1].at - event.at).total_seconds()) < _LONGEST_STOP_SECONDS:
             signal = f" (signal {event.signal})" if event.signal else ""
             return f"Docker was asked to {event.action} it{signal}", event.at
     return None
 
 
 def _stack_down(stack: Stack) -> Found:
-    locusts = stack.locusts
-    if locusts:
-        seen = FindingEvidence(
-            f"containers of {stack.evidence.project!r}",
-            f"{names(locusts)}: none runs",
-            "a master and workers that run",
-            stack.evidence.at,
-        )
-    else:
-        seen = FindingEvidence(
-            f"containers of {stack.evidence.project!r}", "none", "a master and workers", stack.evidence.at
-        )
-    return Found("stack-down", (seen,), (stack.evidence.project,), {"project": stack.evidence.project})
+    project, locusts = stack.evidence.project, stack.locusts
+    seen = stack.observed(
+        f"containers of {project!r}",
+        f"{names(locusts)}: none runs" if locusts else "none",
+        "a master and workers that run" if locusts else "a master and workers",
+    )
+    return Found("stack-down", (seen,), (project,), {"project": project})
 
 
 def _no_master(stack: Stack) -> Found:
-    seen = FindingEvidence(
-        f"containers of {stack.evidence.project!r}",
-        f"{len(stack.workers)} workers, no master",
-        "one master",
-        stack.evidence.at,
+    seen = stack.observed(
+        f"containers of {stack.evidence.project!r}", f"{len(stack.workers)} workers, no master", "one master"
     )
     return Found("master-exited", (seen,), ("the master",), {"container": "the master", "how": "its container is gone"})
 
 
 def _ended(stack: Stack, role: str, slug: str) -> Iterator[Found]:
-    ended = [one for one in stack.of(role) if one.state in _DOWN and not one.oom_killed and not _is_scaled(stack, one)]
-    if role == MASTER and stack.running_master:
-        return
-    if not ended:
+    ended = [
+        container
+        for container in stack.of(role)
+        if container.state in _DOWN and not container.oom_killed and not _is_scaled(stack, container)
+    ]
+    if not ended or (role == MASTER and stack.running_master):
         return
     seen = []
-    for one in ended[:3]:
-        request = _request(stack, one)
-        seen.append(FindingEvidence(one.name, _how(one), "running", one.finished_at))
-        if request:
+    for container in ended[:3]:
+        seen.append(FindingEvidence(container.name, _how(container), "running", container.finished_at))
+        if request := _request(stack, container):
             seen.append(FindingEvidence("what ended it", request[0], "", request[1]))
-        elif (line := _last_line(one)) and one.exit_code:
-            seen.append(FindingEvidence(f"last line of {one.name}", line))
-    stays = all(one.restart_policy == "unless-stopped" and _request(stack, one) for one in ended)
-    because = (
-        "Docker does not restart what a person stopped or killed: under `unless-stopped` it stays down."
-        if stays
-        else ""
-    )
+        elif container.exit_code:
+            seen += _last_line(container)
     values = {"container": names(ended), "how": _how(ended[0]), "count": str(len(ended))}
-    yield Found(slug, tuple(seen), tuple(one.name for one in ended), values, because=because)
+    found = Found.of(slug, seen, ended, values)
+    if all(container.restart_policy == "unless-stopped" and _request(stack, container) for container in ended):
+        because = "Docker does not restart what a person stopped or killed: under `unless-stopped` it stays down."
+        found = replace(found, because=because)
+    yield found
 
 
-def _is_scaled(stack: Stack, container_facts: ContainerFacts) -> bool:
-    """Whether a worker is on its way in or out, because another number of workers is wanted."""
-    if stack.role(container_facts) != WORKER:
+def _is_scaled(stack: Stack, container: ContainerFacts) -> bool:
+    """Tell whether a worker is on its way in or out, because another number of workers is wanted."""
+    if stack.role(container) != WORKER:
         return False
-    if container_facts.state == "created":
-        return (
-            not container_facts.error
-            and container_facts.created_at is not None
-            and _seconds_ago(stack, container_facts.created_at) < _LASTING_SECONDS
-        )
-    return _was_asked(stack, container_facts) and len(stack.running_workers) >= stack.expected
+    if container.state == "created":
+        made = container.created_at
+        return not container.error and made is not None and _seconds_ago(stack, made) < _LASTING_SECONDS
+    return _is_asked_for(stack, container) and len(stack.running_workers) >= stack.expected
 
 
-def _how(container_facts: ContainerFacts) -> str:
-    if container_facts.state == "created":
-        return f"never started: {container_facts.error}" if container_facts.error else "created, never started"
-    code = "" if container_facts.exit_code is None else f" with exit code {container_facts.exit_code}"
-    meaning = {_SIGKILL: " (SIGKILL)", _SIGTERM_EXIT: " (SIGTERM)", 255: " (Locust gave its master up)"}.get(
-        container_facts.exit_code or 0, ""
-    )
-    return f"{container_facts.state}{code}{meaning}" + (f": {container_facts.error}" if container_facts.error else "")
+def _how(container: ContainerFacts) -> str:
+    if container.state == "created":
+        return f"never started: {container.error}" if container.error else "created, never started"
+    code = "" if container.exit_code is None else f" with exit code {container.exit_code}"
+    meaning = _MEANINGS.get(container.exit_code or 0, "")
+    return f"{container.state}{code}{meaning}" + (f": {container.error}" if container.error else "")
 
 
-def _last_line(container_facts: ContainerFacts) -> str:
-    return next((line.text.strip()[:160] for line in reversed(container_facts.log) if line.text.strip()), "")
+def _last_line(container: ContainerFacts) -> list[FindingEvidence]:
+    text = next((line.text.strip() for line in reversed(container.log) if line.text.strip()), "")
+    return [FindingEvidence(f"last line of {container.name}", text[:160])] if text else []
 
 
 # ---- paused ----------------------------------------------------------------------------------------------------------
 
 
 def paused(stack: Stack) -> Outcome:
-    """Whether a container is frozen."""
+    """Check whether a container is frozen."""
     frozen = [our for our in stack.ours if our.state == "paused"]
     if not frozen:
         return Outcome("none is paused")
-    seen = tuple(
-        FindingEvidence(
-            one.name,
-            "paused",
-            "running",
-            next(
-                (e.at for e in reversed(stack.evidence.events) if e.container_id == one.id and e.action == "pause"),
-                stack.evidence.at,
-            ),
-        )
-        for one in frozen[:4]
-    )
-    values = {"containers": " ".join(one.name for one in frozen), "who": names(frozen)}
-    return Outcome(
-        f"paused: {names(frozen)}", (Found("container-paused", seen, tuple(one.name for one in frozen), values),)
-    )
+    seen = []
+    for container in frozen[:4]:
+        pauses = _events(stack, container, "pause")
+        at = pauses[-1].at if pauses else stack.evidence.at
+        seen.append(FindingEvidence(container.name, "paused", "running", at))
+    values = {"containers": " ".join(container.name for container in frozen), "who": names(frozen)}
+    return Outcome(f"paused: {names(frozen)}", (Found.of("container-paused", seen, frozen, values),))
 
 
 # ---- OOM kills -------------------------------------------------------------------------------------------------------
 
 
 def oom(stack: Stack) -> Outcome:
-    """Whether the kernel killed master or workers for want of memory, lately."""
-    found = [
-        one
-        for role, slug in ((MASTER, "master-oom-killed"), (WORKER, "worker-oom-killed"))
-        for one in _killed(stack, role, slug)
-    ]
-    source = (
-        "the ledger"
-        if stack.evidence.monitor and stack.evidence.monitor.answer == "ok"
-        else "Docker alone (no sidecar: some kills leave no trace)"
-    )
-    return Outcome(
-        f"{'kills' if found else 'no kill'} in the last {int(RECENT.total_seconds() // 60)} minutes, by {source}",
-        tuple(found),
-    )
+    """Check whether the kernel killed master or workers for want of memory, lately."""
+    found = (*_killed(stack, MASTER, "master-oom-killed"), *_killed(stack, WORKER, "worker-oom-killed"))
+    monitor = stack.evidence.monitor
+    is_watched = monitor is not None and monitor.answer == "ok"
+    source = "the ledger" if is_watched else "Docker alone (no sidecar: some kills leave no trace)"
+    minutes = int(RECENT.total_seconds() // 60)
+    return Outcome(f"{'kills' if found else 'no kill'} in the last {minutes} minutes, by {source}", found)
 
 
 def _killed(stack: Stack, role: str, slug: str) -> Iterator[Found]:
-    victims = [(one, seen) for one in stack.of(role) if (seen := tuple(_kill_evidence(stack, one)))]
+    victims = [(container, kills) for container in stack.of(role) if (kills := [*_kill_evidence(stack, container)])]
     if not victims:
         return
-    containers = [one for one, _ in victims]
+    containers = [container for container, _ in victims]
     limit = max(container.memory_limit_bytes or 0 for container in containers)
-    setting = "MASTER_MEMORY" if role == MASTER else "WORKER_MEMORY"
     config = stack.evidence.config
-    told = config.master_memory_bytes if role == MASTER else config.worker_memory_bytes
+    wanted = config.master_memory_bytes if role == MASTER else config.worker_memory_bytes
     more = _DEFAULT_LIMIT if limit < _DEFAULT_LIMIT else 2 * limit
     most = int(0.9 * stack.evidence.engine.memory_bytes)
     fix = "default" if not most or more <= most else "no-room"
-    if limit < told:  # changed on the container itself, so that `up` would see nothing to do
-        fix, more = "update", told
-    values = {"containers": names(containers), "limit": _size(limit), "setting": setting, "more": _size(more)}
+    if limit < wanted:  # changed on the container itself, so that `up` would see nothing to do
+        fix, more = "update", wanted
+    setting = "MASTER_MEMORY" if role == MASTER else "WORKER_MEMORY"
+    values = {"containers": names(containers), "limit": size(limit), "setting": setting, "more": size(more)}
     items = tuple({"container": container.name, "bytes": str(more)} for container in containers)
-    seen_all = tuple(seen for _, found in victims[:3] for seen in found[:3])
-    affects = tuple(container.name for container in containers)
-    over = all(_is_over(stack, one, found) for one, found in victims)
-    severity = Severity.WARN if over else Severity.ERROR
-    yield Found(slug, seen_all, affects, values, fix, items, up={setting: f"{more // _MIB}m"}, severity=severity)
-
-
-def _is_over(stack: Stack, container_facts: ContainerFacts, kills: Sequence[FindingEvidence]) -> bool:
-    """Whether a container has got over its kills: it has run well since then, and is not killed again and again."""
-    since = [seen.at for seen in kills if seen.at] + [container_facts.started_at or stack.evidence.at]
-    lasts = (
-        container_facts.state == "running"
-        and container_facts.health in ("healthy", "")
-        and _seconds_ago(stack, max(since)) > _LASTING_SECONDS
+    yield Found.of(
+        slug,
+        [kill for _, kills in victims[:3] for kill in kills[:3]],
+        containers,
+        values,
+        Origin(fix, items),
+        up={setting: f"{more // _MIB}m"},
+        severity=Severity.WARN if all(_is_over(stack, *victim) for victim in victims) else Severity.ERROR,
     )
-    return lasts and len(_events(stack, container_facts, "die")) < _LOOP_DEATHS
 
 
-def _kill_evidence(stack: Stack, container_facts: ContainerFacts) -> Iterator[FindingEvidence]:
-    now = stack.evidence.at
-    limit = _size(container_facts.memory_limit_bytes) if container_facts.memory_limit_bytes else "none"
-    kills = list(_incidents(stack, container_facts, "oom_kill"))
-    changed = _limits_changed(stack, container_facts, kills)
+def _is_over(stack: Stack, container: ContainerFacts, kills: Sequence[FindingEvidence]) -> bool:
+    """Tell whether a container has got over its kills: it runs well since then, and is not killed again and again."""
+    since = [kill.at for kill in kills if kill.at] + [container.started_at or stack.evidence.at]
+    return (
+        container.state == "running"
+        and container.health in ("healthy", "")
+        and _seconds_ago(stack, max(since)) > _LASTING_SECONDS
+        and len(_events(stack, container, "die")) < _LOOP_DEATHS
+    )
+
+
+def _kill_evidence(stack: Stack, container: ContainerFacts) -> Iterator[FindingEvidence]:
+    limit = size(container.memory_limit_bytes) if container.memory_limit_bytes else "none"
+    kills = list(_incidents(stack, container, "oom_kill"))
+    changed = _limits_changed(stack, container, kills)
     for incident in kills:
         if (incident.until or incident.at) > changed:
-            yield FindingEvidence(
-                f"ledger: {container_facts.name}", incident.text, f"memory below its limit of {limit}", incident.at
-            )
-    events = [event for event in _events(stack, container_facts, "oom") if event.at > changed]
+            wanted = f"memory below its limit of {limit}"
+            yield FindingEvidence(f"ledger: {container.name}", incident.text, wanted, incident.at)
+    events = [event for event in _events(stack, container, "oom") if event.at > changed]
     if events:
-        yield FindingEvidence(f"Docker's events of {container_facts.name}", f"{len(events)} oom", "none", events[-1].at)
-    dated = container_facts.finished_at if container_facts.state != "running" else container_facts.started_at
-    if container_facts.oom_killed and (
-        container_facts.state != "running" or (dated is not None and now - dated < RECENT)
-    ):
-        down = container_facts.state != "running"
-        yield FindingEvidence(
-            container_facts.name,
-            f"{'ended, ' if down else ''}OOMKilled, limit {limit}",
-            "OOMKilled false",
-            container_facts.finished_at if down else None,
-        )
+        yield FindingEvidence(f"Docker's events of {container.name}", f"{len(events)} oom", "none", events[-1].at)
+    is_down, started = container.state != "running", container.started_at
+    if container.oom_killed and (is_down or (started is not None and stack.evidence.at - started < RECENT)):
+        seen = f"{'ended, ' if is_down else ''}OOMKilled, limit {limit}"
+        at = container.finished_at if is_down else None
+        yield FindingEvidence(container.name, seen, "OOMKilled false", at)
 
 
-def _limits_changed(stack: Stack, container_facts: ContainerFacts, kills: Sequence[KnownIncident]) -> datetime:
-    """The latest moment before which its limit was another one, so that the kills until then are past.
+def _limits_changed(stack: Stack, container: ContainerFacts, kills: Sequence[KnownIncident]) -> datetime:
+    """Return the latest moment before which its limit was another one, so that the kills until then are past.
 
     Docker tells of `docker update`, but forgets soon; a kill in the ledger under a lower limit than today does, too.
     """
-    had_less = [
-        kill.until or kill.at
-        for kill in kills
-        if 0 < (kill.memory_limit_bytes or 0) < (container_facts.memory_limit_bytes or 0)
-    ]
-    updates = [event.at for event in _events(stack, container_facts, "update")]
+    limit = container.memory_limit_bytes or 0
+    had_less = [kill.until or kill.at for kill in kills if 0 < (kill.memory_limit_bytes or 0) < limit]
+    updates = [event.at for event in _events(stack, container, "update")]
     return max((*had_less, *updates), default=stack.evidence.at - RECENT)
 
 
-def _events(stack: Stack, container_facts: ContainerFacts, action: str) -> list[ContainerEvent]:
-    return [
-        event for event in stack.evidence.events if event.container_id == container_facts.id and event.action == action
-    ]
+def _events(stack: Stack, container: ContainerFacts, action: str) -> list[ContainerEvent]:
+    own = (event for event in stack.evidence.events if event.container_id == container.id)
+    return [event for event in own if event.action == action]
 
 
-def _incidents(stack: Stack, container_facts: ContainerFacts, *kinds: str) -> Iterator[KnownIncident]:
-    """The ledger's recent incidents of a container that is still the same."""
+def _incidents(stack: Stack, container: ContainerFacts, kind: str) -> Iterator[KnownIncident]:
+    """Yield the ledger's recent incidents of a container that is still the same."""
     monitor = stack.evidence.monitor
     for incident in monitor.incidents if monitor else ():
-        last = incident.until or incident.at
-        same = (
-            incident.container_id == container_facts.id
-            if len(incident.container_id) == len(container_facts.id)
-            else incident.container == container_facts.name
-        )
-        if incident.kind in kinds and same and incident.count and stack.evidence.at - last < RECENT:
+        has_id = len(incident.container_id) == len(container.id)
+        is_same = incident.container_id == container.id if has_id else incident.container == container.name
+        is_recent = stack.evidence.at - (incident.until or incident.at) < RECENT
+        if incident.kind == kind and is_same and incident.count and is_recent:
             yield incident
-
-
-def _size(count: int) -> str:
-    return f"{count / _GIB:.1f} GiB" if count >= _GIB else f"{count / _MIB:.0f} MiB"
 
 
 # ---- restart loops ---------------------------------------------------------------------------------------------------
 
 
 def loops(stack: Stack) -> Outcome:
-    """Whether a container ends and is started, again and again."""
+    """Check whether a container ends and is started, again and again."""
     looping = [our for our in stack.ours if _loops(stack, our)]
     if not looping:
         return Outcome("none restarts again and again")
     seen = []
-    for one in looping[:3]:
-        code = _last_code(stack, one)
+    for container in looping[:3]:
+        code = _last_code(stack, container)
         last = "" if code is None else f", last exit code {code}"
-        seen.append(
-            FindingEvidence(
-                one.name, f"{one.restarts} restarts, {one.state}{last}", "one start that lasts", one.started_at
-            )
-        )
-        if line := _last_line(one):
-            seen.append(FindingEvidence(f"last line of {one.name}", line))
+        state = f"{container.restarts} restarts, {container.state}{last}"
+        seen.append(FindingEvidence(container.name, state, "one start that lasts", container.started_at))
+        seen += _last_line(container)
     values = {"containers": names(looping), "container": looping[0].name, "service": looping[0].service}
-    return Outcome(
-        f"restarting: {names(looping)}",
-        (Found("restart-loop", tuple(seen), tuple(one.name for one in looping), values, confidence=Confidence.LIKELY),),
-    )
+    found = Found.of("restart-loop", seen, looping, values, confidence=Confidence.LIKELY)
+    return Outcome(f"restarting: {names(looping)}", (found,))
 
 
-def _loops(stack: Stack, container_facts: ContainerFacts) -> bool:
-    if container_facts.state == "restarting":
+def _loops(stack: Stack, container: ContainerFacts) -> bool:
+    if container.state == "restarting":
         return True
-    deaths = [
-        event for event in _events(stack, container_facts, "die") if _seconds_ago(stack, event.at) < _LOOP_SECONDS
-    ]
-    lasting = (
-        container_facts.health == "healthy"
-        and container_facts.started_at
-        and _seconds_ago(stack, container_facts.started_at) > _LASTING_SECONDS
-    )
-    return container_facts.restarts >= _LOOP_RESTARTS and len(deaths) >= _LOOP_DEATHS and not lasting
+    deaths = [event for event in _events(stack, container, "die") if _seconds_ago(stack, event.at) < _LOOP_SECONDS]
+    started = container.started_at
+    lasts = container.health == "healthy" and started and _seconds_ago(stack, started) > _LASTING_SECONDS
+    return container.restarts >= _LOOP_RESTARTS and len(deaths) >= _LOOP_DEATHS and not lasts
 
 
 def _seconds_ago(stack: Stack, at: datetime) -> float:
     return (stack.evidence.at - at).total_seconds()
 
 
-def _last_code(stack: Stack, container_facts: ContainerFacts) -> int | None:
-    deaths = _events(stack, container_facts, "die")
-    return (
-        container_facts.exit_code if container_facts.exit_code is not None else deaths[-1].exit_code if deaths else None
-    )
+def _last_code(stack: Stack, container: ContainerFacts) -> int | None:
+    if container.exit_code is not None:
+        return container.exit_code
+    deaths = _events(stack, container, "die")
+    return deaths[-1].exit_code if deaths else None
 
 
 # ---- the image -------------------------------------------------------------------------------------------------------
 
 
 def image(stack: Stack) -> Outcome:
-    """Whether the image has Locust in it."""
+    """Check whether the image has Locust in it."""
     without = [locust for locust in stack.locusts if not stack.is_leaving(locust) and _lacks_locust(stack, locust)]
-    config = stack.evidence.config
+    config, up = stack.evidence.config, {"LOCUST_IMAGE": ""}
     if without:
+        name, wanted = without[0].image, stack.wanted(without[0])
         seen = [
-            FindingEvidence(one.name, _trace(one), "an image in which Locust starts", one.finished_at)
-            for one in without[:2]
+            FindingEvidence(locust.name, _trace(locust), "an image in which Locust starts", locust.finished_at)
+            for locust in without[:2]
         ]
-        seen.append(FindingEvidence("its image", without[0].image))
-        fix = "recreate" if stack.wanted(without[0]) and _wants_other_image(stack, without[0]) else "default"
-        values = {"image": without[0].image, "containers": names(without)}
-        return Outcome(
-            without[0].image,
-            (
-                Found(
-                    "image-without-locust",
-                    tuple(seen),
-                    tuple(one.name for one in without),
-                    values,
-                    fix,
-                    up={"LOCUST_IMAGE": ""},
-                ),
-            ),
-        )
-    if config.locust_image and not stack.locusts and not (config.locust_image_there and config.locust_image_starts):
-        wrong = "no such image on this machine" if not config.locust_image_there else "what it starts is not Locust"
-        said = FindingEvidence(
-            "LOCUST_IMAGE", f"{config.locust_image}: {wrong}", "an image that starts Locust", stack.evidence.at
-        )
-        values = {"image": config.locust_image, "containers": "the stack"}
-        found = Found("image-without-locust", (said,), (config.locust_image,), values, up={"LOCUST_IMAGE": ""})
-        return Outcome(config.locust_image, (found,))
+        seen.append(FindingEvidence("its image", name))
+        fix = "recreate" if wanted is not None and wanted.image != name else "default"
+        values = {"image": name, "containers": names(without)}
+        return Outcome(name, (Found.of("image-without-locust", seen, without, values, fix, up=up),))
+    name = config.locust_image
+    if name and not stack.locusts and not (config.locust_image_there and config.locust_image_starts):
+        wrong = "what it starts is not Locust" if config.locust_image_there else "no such image on this machine"
+        missing = stack.observed("LOCUST_IMAGE", f"{name}: {wrong}", "an image that starts Locust")
+        values = {"image": name, "containers": "the stack"}
+        return Outcome(name, (Found("image-without-locust", (missing,), (name,), values, up=up),))
     shown = ", ".join(dict.fromkeys(locust.image for locust in stack.locusts))
     return Outcome(shown or "no container")
 
 
-def _wants_other_image(stack: Stack, container_facts: ContainerFacts) -> bool:
-    wanted = stack.wanted(container_facts)
-    return wanted is not None and wanted.image != container_facts.image
-
-
-def _lacks_locust(stack: Stack, container_facts: ContainerFacts) -> bool:
-    if "executable file not found" in container_facts.error or "no such file or directory" in container_facts.error:
+def _lacks_locust(stack: Stack, container: ContainerFacts) -> bool:
+    if "executable file not found" in container.error or "no such file or directory" in container.error:
         return True
-    working = [process for process in container_facts.processes or () if not _INIT_OR_DEAD.search(process)]
-    if (
-        working
-        and container_facts.state == "running"
-        and not container_facts.restarts
-        and not stack.is_registered(container_facts)
-    ):
-        return not any("locust" in process.lower() for process in working)
-    if container_facts.state == "running" and not container_facts.restarts:
-        return False
-    log = log_signs.latest_log(container_facts)
-    sign = log_signs.last(log, "exec-failed", *log_signs.LOADING)  # what came before it is of an earlier life
+    if container.state == "running" and not container.restarts:
+        working = [process for process in container.processes or () if not _INIT_OR_DEAD.search(process)]
+        has_locust = any("locust" in process.lower() for process in working)
+        return bool(working) and not has_locust and not stack.is_registered(container)
+    log = log_signs.latest_log(container)
+    sign = log_signs.last(log, "exec-failed", *log_signs.LOADING)  # what came before it is of an earlier start
     if sign and sign.name == "exec-failed":
         return True
     if sign and sign.name == "no-module" and sign.detail.split(".")[0] == "locust":
-        shadows = [
-            problem
-            for problem in stack.evidence.config.file_problems
-            if problem.kind == "shadow" and problem.fix == "locust"
-        ]
-        return not shadows
+        problems = stack.evidence.config.file_problems
+        return not any(problem.kind == "shadow" and problem.fix == "locust" for problem in problems)
     # An image without an entry point of ours runs whatever it has: it ends at once and says nothing of Locust.
-    silent = not any("ocust" in line.text for line in log)
-    return (
-        silent
-        and "locust" not in " ".join(container_facts.command).lower()
-        and "locust" not in container_facts.image.lower()
-    )
+    if any("ocust" in line.text for line in log):
+        return False
+    return "locust" not in " ".join((*container.command, container.image)).lower()
 
 
-def _trace(container_facts: ContainerFacts) -> str:
-    sign = log_signs.last(log_signs.latest_log(container_facts), "exec-failed", "no-module")
-    if container_facts.error:
-        return container_facts.error
+def _trace(container: ContainerFacts) -> str:
+    sign = log_signs.last(log_signs.latest_log(container), "exec-failed", "no-module")
+    if container.error:
+        return container.error
     if sign:
         return sign.text.strip()
-    command = " ".join(container_facts.command) or "nothing"
-    return f"runs `{command}` and ends with exit code {container_facts.exit_code}, without a word of Locust"
+    command = " ".join(container.command) or "nothing"
+    return f"runs `{command}` and ends with exit code {container.exit_code}, without a word of Locust"
 
 
 RULES = (

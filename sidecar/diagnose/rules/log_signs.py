@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sidecar.diagnose.evidence import ContainerFacts, GatheredLogLine
+from sidecar.model.finding import FindingEvidence
 
+_USER_CODE = re.compile(r'File "(?:/mnt/locust|/home/locust/run)/([^"]+)", line (\d+)')
 _BEFORE_END = timedelta(seconds=15)
 _EARLIER = timedelta(seconds=1)  # a container's first line can bear a time just before its start, as the engine has it
 
@@ -79,7 +81,7 @@ LOADING = ("no-locustfile", "no-user-class", "syntax", "removed-event", "no-modu
 
 
 def current_log(container: ContainerFacts) -> tuple[GatheredLogLine, ...]:
-    """What a container printed since its last start: a log runs on over restarts."""
+    """Return what a container printed since its last start: a log runs on over restarts."""
     if container.started_at is None:
         return container.log
     since = container.started_at - _EARLIER
@@ -87,9 +89,10 @@ def current_log(container: ContainerFacts) -> tuple[GatheredLogLine, ...]:
 
 
 def latest_log(container: ContainerFacts) -> tuple[GatheredLogLine, ...]:
-    """What it printed since its last start; with what it printed before that, when it has not got as far as Locust yet.
+    """Return what a container printed since its last start.
 
-    One that fails at each start, and was started again just now, has nothing else to tell.
+    Before Locust itself has started, the lines of the start before that come with it: a container that fails at each
+    start, and was started again just now, has nothing else to tell.
     """
     now = current_log(container)
     started, finished = container.started_at, container.finished_at
@@ -100,7 +103,7 @@ def latest_log(container: ContainerFacts) -> tuple[GatheredLogLine, ...]:
 
 
 def signs(lines: tuple[GatheredLogLine, ...], *wanted: str) -> Iterator[LogPattern]:
-    """The known lines among these, in their order; only of some names when they are given."""
+    """Yield the known lines among these, in their order; only of some names when they are given."""
     for line in lines:
         for name, pattern in _SIGNS:
             if wanted and name not in wanted:
@@ -112,15 +115,21 @@ def signs(lines: tuple[GatheredLogLine, ...], *wanted: str) -> Iterator[LogPatte
 
 
 def last(lines: tuple[GatheredLogLine, ...], *wanted: str) -> LogPattern | None:
-    """The last known line of some names."""
+    """Return the last known line of some names."""
     return next(reversed([*signs(lines, *wanted)]), None)
 
 
+def latest(container: ContainerFacts, *wanted: str) -> LogPattern | None:
+    """Return the last known line of some names that a container printed since its last start."""
+    return last(current_log(container), *wanted)
+
+
+def quote(container: ContainerFacts, sign: LogPattern | None, wanted: str = "no such line") -> FindingEvidence | None:
+    """Return a line of a container's log as evidence; None without a line."""
+    return FindingEvidence(f"log of {container.name}", sign.text, wanted, sign.at) if sign else None
+
+
 def place_in_user_code(lines: tuple[GatheredLogLine, ...]) -> str:
-    """The last line of the user's own code that a traceback names, as `file line N`; "" without one."""
-    found = ""
-    for line in lines:
-        match = re.search(r'File "(?:/mnt/locust|/home/locust/run)/([^"]+)", line (\d+)', line.text)
-        if match:
-            found = f"{match[1]} line {match[2]}"
-    return found
+    """Return the last line of the user's own code that a traceback names, as `file line N`; "" without one."""
+    matches = (_USER_CODE.search(line.text) for line in reversed(lines))
+    return next((f"{match[1]} line {match[2]}" for match in matches if match), "")

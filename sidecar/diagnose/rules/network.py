@@ -1,4 +1,4 @@
-"""The way from a worker to the master, as seen from the worker's place: name, route, port, firewall. Pure."""
+"""The way from a worker to the master, as seen from the worker's place: name, route, port. Pure."""
 
 from __future__ import annotations
 
@@ -7,22 +7,29 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from sidecar.diagnose.evidence import ContainerFacts, FirewallRule, NameTry, Probe, TcpTry
-from sidecar.diagnose.rule import Found, Outcome, Rule, cannot_tell, without_both, without_engine
+from sidecar.diagnose.evidence import ContainerFacts, FirewallRule, NameTry, Network, Probe, TcpTry
+from sidecar.diagnose.rule import (
+    BY_HAND,
+    RECREATE,
+    Found,
+    Origin,
+    Outcome,
+    Rule,
+    cannot_tell,
+    origin_of_setting,
+    without_both,
+    without_workers,
+)
 from sidecar.diagnose.rules import log_signs
-from sidecar.diagnose.rules.configuration import grouped
+from sidecar.diagnose.rules.configuration import grouped, variables
 from sidecar.diagnose.rules.firewall import firewall, hits_text, is_dockers_own, removal, suspects
-from sidecar.diagnose.rules.mending import BY_HAND, RECREATE, origin_of_setting
 from sidecar.diagnose.stack import DEFAULT_MASTER_HOST, Stack, covers, is_address, is_loopback, names
 from sidecar.model.finding import Confidence, FindingEvidence
 
 LAYER = "network"
 _STOPPED = frozenset({"timeout", "unreachable"})
 _REFUSED = frozenset({"refused", "reset"})
-
-
-def _probed(stack: Stack) -> tuple[tuple[ContainerFacts, Probe], ...]:
-    return tuple(stack.probed_workers)
+_GREETINGS = {"zmtp": ", a Locust master", "none": ", silent", "http": ", an HTTP server"}
 
 
 def _nobody_looked(stack: Stack) -> Outcome:
@@ -34,26 +41,24 @@ def _nobody_looked(stack: Stack) -> Outcome:
 
 
 def dns(stack: Stack) -> Outcome:
-    """Whether the master's name leads to the master, from the workers' place."""
-    probed = _probed(stack)
+    """Check whether the master's name leads to the master, from the workers' place."""
+    probed = [worker for worker, _ in stack.probed_workers]
     if not probed:
         return _nobody_looked(stack)
     texts: list[str] = []
     found: list[Found] = []
-    for group in grouped([worker for worker, _ in probed], lambda worker: _looked_up(stack, worker)):
+    for group in grouped(probed, lambda worker: _looked_up(stack, worker)):
         looked_up = _looked_up(stack, group[0])
-        if looked_up is None:
-            continue
-        texts.append(f"{looked_up.name} is {', '.join(looked_up.addresses) or looked_up.error}")
-        found += _judge_name(stack, group, looked_up)
+        if looked_up is not None:
+            texts.append(f"{looked_up.name} is {', '.join(looked_up.addresses) or looked_up.error}")
+            found += _judge_name(stack, group, looked_up)
     return Outcome("; ".join(dict.fromkeys(texts)) or "no name was looked up", tuple(found))
 
 
 def _looked_up(stack: Stack, worker: ContainerFacts) -> NameTry | None:
-    """What a worker's resolver said of its master's name; it hands several addresses out in any order."""
-    probe, host = stack.probe_of(worker), stack.master_host(worker).value
-    found = next((name for name in probe.names if name.name == host), None) if probe else None
-    return replace(found, addresses=tuple(sorted(found.addresses))) if found else None
+    """Return a look-up with its addresses in order: a resolver hands several addresses out in any order."""
+    name = stack.lookup(worker)
+    return replace(name, addresses=tuple(sorted(name.addresses))) if name else None
 
 
 def _judge_name(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry) -> Iterator[Found]:
@@ -69,25 +74,19 @@ def _judge_name(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTr
     if master is None or _is_elsewhere_on_purpose(stack, group, looked_up):
         return
     own = stack.addresses(master)
-    shared = master.network_mode == "host" or group[0].network_mode in ("host", f"container:{master.id}")
+    is_shared = master.network_mode == "host" or group[0].network_mode in ("host", f"container:{master.id}")
     strangers = [address for address in looked_up.addresses if address not in own]
-    if own and strangers and not shared:
+    if own and strangers and not is_shared:
         yield _elsewhere(stack, group, looked_up, strangers)
 
 
 def _is_told_otherwise(stack: Stack, worker: ContainerFacts, host: str) -> bool:
-    """The default address because a variable has a wrong name, or a URL in place of a name: other rules tell that."""
+    """Tell whether another rule names the cause: a URL in place of a name, or a variable that nobody reads."""
     if "/" in host or re.fullmatch(r"[^:]+:\d+", host):
         return True
-    return not stack.master_host(worker).source and bool(_unread_variable(stack, worker))
-
-
-def _unread_variable(stack: Stack, worker: ContainerFacts) -> bool:
-    from sidecar.diagnose.rules.configuration import variables  # noqa: PLC0415  a rule that asks another one
-
-    return any(
-        one.slug == "unknown-locust-variable" and worker.name in one.affects and one.severity == "error"
-        for one in variables(stack).found
+    return not stack.master_host(worker).source and any(
+        cause.slug == "unknown-locust-variable" and worker.name in cause.affects and cause.severity == "error"
+        for cause in variables(stack).found
     )
 
 
@@ -100,36 +99,28 @@ def _is_masters_name(stack: Stack, name: str) -> bool:
 
 
 def _is_elsewhere_on_purpose(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry) -> bool:
-    """A way around (the host's published port, another machine) that leads to a master all the same."""
-    if all(stack.is_registered(container_facts) for container_facts in group) and not any(
-        stack.owner_of(address) for address in looked_up.addresses if address not in _own(stack)
-    ):
+    """Tell whether a way around (the host's published port, another machine) leads to a master all the same."""
+    own = stack.addresses(stack.master) if stack.master else frozenset[str]()
+    away = [address for address in looked_up.addresses if address not in own]
+    if all(stack.is_registered(worker) for worker in group) and not any(map(stack.owner_of, away)):
         return True
-    answers = [
-        one
-        for worker in group
-        if (probe := stack.probe_of(worker))
-        for one in probe.tcp
-        if one.address in looked_up.addresses
-    ]
-    strangers = [answer for answer in answers if answer.address not in _own(stack)]
+    probes = (probe for worker in group if (probe := stack.probe_of(worker)))
+    strangers = [attempt for probe in probes for attempt in probe.tcp if attempt.address in away]
     return bool(strangers) and all(
         stranger.greeting == "zmtp" and stack.owner_of(stranger.address) is None and not is_loopback(stranger.address)
         for stranger in strangers
     )
 
 
-def _own(stack: Stack) -> frozenset[str]:
-    return stack.addresses(stack.master) if stack.master else frozenset()
-
-
 def _unresolvable(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry) -> Found:
-    master, probe = stack.running_master, stack.probe_of(group[0])
-    where = origin_of_setting(stack, group, "LOCUST_MASTER_NODE_HOST", "--master-host")
-    good = _good_names(stack, group[0])
+    worker, master, probe = group[0], stack.running_master, stack.probe_of(group[0])
+    place = origin_of_setting(stack, group, "LOCUST_MASTER_NODE_HOST", "--master-host")
+    shared = stack.shared_networks(worker, master) if master else ()
+    good = [alias for at in shared for alias in at.aliases if master and alias != master.hostname]
+    good = list(dict.fromkeys(good))
     close = difflib.get_close_matches(looked_up.name, good, n=1)
-    real = close[0] if close else next(iter(reversed(good)), "")  # the service's own name is the last of the aliases
-    seen = [
+    real = next(iter((*close, *reversed(good))), "the master's service name")  # the service's own name is the last
+    seen = (
         FindingEvidence(
             f"from {names(group)}: look up {looked_up.name!r}",
             looked_up.error or "no address",
@@ -137,122 +128,94 @@ def _unresolvable(stack: Stack, group: Sequence[ContainerFacts], looked_up: Name
             probe.at if probe else None,
         ),
         FindingEvidence("the master's names in that network", ", ".join(good) or "none", looked_up.name),
-        FindingEvidence(f"{looked_up.name!r} comes from", where.text),
-    ]
-    sign = log_signs.last(log_signs.current_log(group[0]), "unresolved")
-    seen += [FindingEvidence(f"log of {group[0].name}", sign.text, "no such line", sign.at)] if sign else []
-    values = {"name": looked_up.name, "real": real or "the master's service name", "containers": names(group)}
-    fix, items = where.fix, where.items
-    if where.fix == BY_HAND and master and stack.wanted(group[0]) is not None:
-        # The workers have the name that this checkout gives them, so it is the master that has lost it.
-        shared = stack.shared_networks(group[0], master)
-        fix = "alias"
-        items = tuple({"network": at.network, "container": master.name, "alias": looked_up.name} for at in shared)
-    return Found(
-        "master-name-unresolvable",
-        tuple(seen),
-        tuple(container_facts.name for container_facts in group),
-        values,
-        fix,
-        items,
+        FindingEvidence(f"{looked_up.name!r} comes from", place.text),
+        log_signs.quote(worker, log_signs.latest(worker, "unresolved")),
     )
-
-
-def _good_names(stack: Stack, worker: ContainerFacts) -> tuple[str, ...]:
-    """The names by which the master can be found in the networks that it shares with a worker."""
-    master = stack.running_master
-    if master is None:
-        return ()
-    aliases = [alias for at in stack.shared_networks(worker, master) for alias in at.aliases]
-    return tuple(dict.fromkeys(aliase for aliase in aliases if aliase != master.hostname))
+    if place.fix == BY_HAND and master and stack.wanted(worker) is not None:
+        # The workers have the name that this checkout gives them, so it is the master that has lost it.
+        item = {"container": master.name, "alias": looked_up.name}
+        place = Origin("alias", tuple({"network": at.network, **item} for at in shared))
+    values = {"name": looked_up.name, "real": real, "containers": names(group)}
+    return Found.of("master-name-unresolvable", seen, group, values, place)
 
 
 def _addresses_of(master: ContainerFacts | None) -> str:
-    found = sorted(at.address for at in master.networks if at.address) if master else []
-    return f" ({', '.join(found)})" if found else ""
+    addresses = sorted(at.address for at in master.networks if at.address) if master else []
+    return f" ({', '.join(addresses)})" if addresses else ""
 
 
 def _elsewhere(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry, strangers: Sequence[str]) -> Found:
-    probe = stack.probe_of(group[0])
-    host = looked_up.name
-    where = origin_of_setting(stack, group, "LOCUST_MASTER_NODE_HOST", "--master-host")
+    worker, host, probe = group[0], looked_up.name, stack.probe_of(group[0])
+    place = origin_of_setting(stack, group, "LOCUST_MASTER_NODE_HOST", "--master-host")
     seen = [
         FindingEvidence(
             f"from {names(group)}: {host!r} leads to",
             ", ".join(looked_up.addresses),
             f"the master{_addresses_of(stack.master)} alone",
             probe.at if probe else None,
-        )
+        ),
+        *(
+            FindingEvidence(f"who has {address}", _owner_text(stack, worker, address, host))
+            for address in strangers[:3]
+        ),
     ]
-    seen += [
-        FindingEvidence(f"who has {address}", _owner_text(stack, group[0], address, host)) for address in strangers[:3]
-    ]
-    if stack.master_host(group[0]).source:
-        seen.append(FindingEvidence(f"{host!r} comes from", where.text))
-    values = {"name": host, "addresses": ", ".join(strangers), "containers": names(group)}
+    if stack.master_host(worker).source:
+        seen.append(FindingEvidence(f"{host!r} comes from", place.text))
     imposters = [
-        (one, address)
+        (owner, address)
         for address in strangers
-        if (one := stack.owner_of(address)) is not None and not is_loopback(address)
+        if (owner := stack.owner_of(address)) is not None and not is_loopback(address)
     ]
-    affects = (*(container_facts.name for container_facts in group), *(one.name for one, _ in imposters))
-    fix, items = where.fix, where.items
-    entry = next((extra_host for extra_host in group[0].extra_hosts if extra_host.partition(":")[0] == host), "")
+    entry = next((entry for entry in worker.extra_hosts if entry.partition(":")[0] == host), "")
+    written = [line for line in (probe.hosts if probe else ()) if host in line.split()[1:]]
     if entry:
-        seen.append(FindingEvidence(f"extra_hosts of {group[0].name}", entry, "no entry for the master"))
-        fix = RECREATE if stack.wanted(group[0]) else BY_HAND
-    elif written := [hosts_line for hosts_line in _hosts_lines(probe, host) if not is_loopback(host)]:
-        seen.append(FindingEvidence(f"/etc/hosts in {group[0].name}", written[0], "no entry for the master"))
-        fix, items = "restart", tuple({"container": container_facts.name} for container_facts in group)
+        seen.append(FindingEvidence(f"extra_hosts of {worker.name}", entry, "no entry for the master"))
+        place = Origin(RECREATE if stack.wanted(worker) else BY_HAND, place.items)
+    elif written and not is_loopback(host):
+        seen.append(FindingEvidence(f"/etc/hosts in {worker.name}", written[0], "no entry for the master"))
+        place = Origin("restart", tuple({"container": each.name} for each in group))
     elif imposters and not is_address(host):
-        fix = "imposter"
-        items = tuple(
-            {"network": at.network, "container": one.name}
-            for one, address in imposters
-            for at in one.networks
+        items = (
+            {"network": at.network, "container": owner.name}
+            for owner, address in imposters
+            for at in owner.networks
             if at.address == address
         )
-    return Found("master-name-resolves-elsewhere", tuple(seen), affects, values, fix, items)
-
-
-def _hosts_lines(probe: Probe | None, host: str) -> list[str]:
-    """The lines of /etc/hosts that name a host."""
-    return [one for one in (probe.hosts if probe else ()) if host in one.split()[1:]]
+        place = Origin("imposter", tuple(items))
+    values = {"name": host, "addresses": ", ".join(strangers), "containers": names(group)}
+    affects = (*group, *(owner for owner, _ in imposters))
+    return Found.of("master-name-resolves-elsewhere", seen, affects, values, place)
 
 
 def _owner_text(stack: Stack, worker: ContainerFacts, address: str, host: str) -> str:
     if is_loopback(address):
-        default = (
-            " (Locust's default: LOCUST_MASTER_NODE_HOST is not set)"
-            if host == DEFAULT_MASTER_HOST and not stack.master_host(worker).source
-            else ""
-        )
-        return f"the worker itself{default}"
+        is_default = host == DEFAULT_MASTER_HOST and not stack.master_host(worker).source
+        why = " (Locust's default: LOCUST_MASTER_NODE_HOST is not set)" if is_default else ""
+        return f"the worker itself{why}"
     owner = stack.owner_of(address)
     if owner is None:
         return "no container of this engine"
-    return f"the container {owner.name}" + (
-        f" of the project {owner.project!r}" if owner.project and owner.project != stack.evidence.project else ""
-    )
+    is_ours = not owner.project or owner.project == stack.evidence.project
+    return f"the container {owner.name}" + ("" if is_ours else f" of the project {owner.project!r}")
 
 
 # ---- route -----------------------------------------------------------------------------------------------------------
 
 
 def route(stack: Stack) -> Outcome:
-    """Which way packets to the master take from a worker's place."""
-    master, probed = stack.running_master, _probed(stack)
-    if master is None or not probed:
+    """Check which way packets to the master take from a worker's place."""
+    master, probed = stack.running_master, next(stack.probed_workers, None)
+    if master is None or probed is None:
         return _nobody_looked(stack)
-    worker, probe = probed[0]
+    worker, probe = probed
     for at in stack.shared_networks(worker, master):
-        fitting = [one for one in probe.routes if covers(one.split()[0], at.address)]
-        best = max(fitting, key=lambda one: int(one.split()[0].partition("/")[2]), default="")
+        fitting = [route for route in probe.routes if covers(route.split()[0], at.address)]
+        best = max(fitting, key=lambda route: int(route.split()[0].partition("/")[2]), default="")
         if best:
             return Outcome(f"{at.address} by {best}")
-    return Outcome(
-        "no network in common, so no route to look at" if probe.routes else "no route at all", info=bool(probe.routes)
-    )
+    if probe.routes:
+        return Outcome("no network in common, so no route to look at", info=True)
+    return Outcome("no route at all")
 
 
 # ---- port ------------------------------------------------------------------------------------------------------------
@@ -266,45 +229,41 @@ class Knock:
     probe: Probe
     tried: TcpTry
 
+    @property
+    def address(self) -> str:
+        """Return where it was tried, as `ADDRESS:PORT`."""
+        return f"{self.tried.address}:{self.tried.port}"
+
 
 def knocks(stack: Stack) -> tuple[Knock, ...]:
-    """The workers' tries at the master's door: at its addresses in shared networks, and the port it listens on."""
+    """Return the workers' tries at the master: at its addresses in shared networks, and the port it listens on."""
     master = stack.running_master
     if master is None:
         return ()
     port = stack.bind_port(master)
     return tuple(
-        Knock(worker, probe, one)
+        Knock(worker, probe, attempt)
         for worker, probe in stack.probed_workers
-        for one in probe.tcp
-        if one.port == port and one.address in {at.address for at in stack.shared_networks(worker, master)}
+        for attempt in probe.tcp
+        if attempt.port == port and attempt.address in {at.address for at in stack.shared_networks(worker, master)}
     )
 
 
 def master_port(stack: Stack) -> Outcome:
-    """Whether the master's port can be reached from the workers' place."""
+    """Check whether the master's port can be reached from the workers' place."""
     tried = knocks(stack)
     if not tried:
-        master, probed = stack.running_master, _probed(stack)
-        apart = master is not None and not any(stack.shares_network(worker, master) for worker, _ in probed)
-        if probed and apart:
+        master, probed = stack.running_master, [worker for worker, _ in stack.probed_workers]
+        if probed and master and not any(stack.shares_network(worker, master) for worker in probed):
             return Outcome("no network in common, so nothing to knock at", info=True)
         return _nobody_looked(stack)
-    stopped = [one for one in tried if _is_stopped(stack, one)]
-    text = "; ".join(
-        dict.fromkeys(
-            f"{one.tried.address}:{one.tried.port} {one.tried.outcome}{_greeting(one.tried)}" for one in tried
-        )
-    )
-    return Outcome(text, (_filtered(stack, stopped),) if stopped else ())
-
-
-def _greeting(tcp_try: TcpTry) -> str:
-    return {"zmtp": ", a Locust master", "none": ", silent", "http": ", an HTTP server"}.get(tcp_try.greeting, "")
+    stopped = [knock for knock in tried if _is_stopped(stack, knock)]
+    texts = (f"{knock.address} {knock.tried.outcome}{_GREETINGS.get(knock.tried.greeting, '')}" for knock in tried)
+    return Outcome("; ".join(dict.fromkeys(texts)), (_filtered(stack, stopped),) if stopped else ())
 
 
 def _is_stopped(stack: Stack, knock: Knock) -> bool:
-    """No answer, or a refusal from a port that the master listens on: something between them is at work."""
+    """Tell whether something between them is at work: no answer, or a refusal from a port that the master has open."""
     if knock.tried.outcome in _STOPPED:
         return True
     sockets, master = stack.master_sockets, stack.running_master
@@ -313,103 +272,76 @@ def _is_stopped(stack: Stack, knock: Knock) -> bool:
 
 
 def is_cut_off(stack: Stack, worker: ContainerFacts) -> bool:
-    """Whether nothing at all comes through for a worker, so that names and targets fail with the master's port."""
-    stopped = [knock for knock in knocks(stack) if knock.worker.id == worker.id and _is_stopped(stack, knock)]
+    """Tell whether nothing at all comes through for a worker, so that names and targets fail with the master's port."""
+    stopped = [knock.tried for knock in knocks(stack) if knock.worker.id == worker.id and _is_stopped(stack, knock)]
     probe = stack.probe_of(worker)
     if not stopped or probe is None:
         return False
-    mute = any(not network.containers_talk for at in worker.networks if (network := stack.network(at.network_id)))
-    culprits = suspects(stack, [one.tried for one in stopped], [worker])
-    sweeping = any("--dport" not in rule.rule and "dport" not in rule.rule for rule in culprits)
+    is_sweeping = any("dport" not in rule.rule for rule in suspects(stack, stopped, [worker]))
     no_resolver = any("Temporary failure" in name.error or "Errno -3]" in name.error for name in probe.names)
-    return mute or sweeping or no_resolver
+    return bool(_mute_networks(stack, worker)) or is_sweeping or no_resolver
+
+
+def _mute_networks(stack: Stack, container: ContainerFacts) -> list[Network]:
+    """Return the networks of a container in which Docker keeps containers apart."""
+    networks = (stack.network(at.network_id) for at in container.networks)
+    return [network for network in networks if network and not network.containers_talk]
 
 
 def is_loopback_only(address: str) -> bool:
-    """Whether a socket at this address is out of others' reach; 0.0.0.0 and :: are not."""
+    """Tell whether a socket at this address is out of others' reach; 0.0.0.0 and :: are not."""
     return is_loopback(address) and address not in ("0.0.0.0", "::")  # noqa: S104  compared, never bound
 
 
 def _filtered(stack: Stack, stopped: Sequence[Knock]) -> Found:
-    master, port = stack.running_master, stopped[0].tried.port
-    workers = list(dict.fromkeys(one.worker.name for one in stopped))
-    seen = [
-        FindingEvidence(
-            f"from {one.worker.name}: TCP to {one.tried.address}:{one.tried.port}",
-            f"{one.tried.outcome} ({one.tried.error or 'no answer'}) after {one.tried.seconds:.1f} s",
-            "open, a Locust master",
-            one.probe.at,
-        )
-        for one in stopped[:2]
-    ]
-    if master and stack.master_sockets is not None:
-        seen.append(
-            FindingEvidence(
-                f"{master.name} listens on",
-                ", ".join(
-                    sorted(
-                        {
-                            f"{master_socket.address}:{master_socket.port}"
-                            for master_socket in stack.master_sockets
-                            if master_socket.port == port
-                        }
-                    )
-                )
-                or "nothing at this port",
-            )
-        )
-    culprits = suspects(stack, [one.tried for one in stopped], [one.worker for one in stopped])
-    seen += [
-        FindingEvidence(
-            f"{rule.tool} on {rule.where}", f"{rule.chain}: {rule.rule}{hits_text(rule)}", "no rule that stops it"
-        )
-        for rule in culprits
-    ]
-    mute = [
-        network
-        for at in (master.networks if master else ())
-        if (network := stack.network(at.network_id)) and not network.containers_talk
-    ]
-    seen += [
-        FindingEvidence(
-            f"network {network.name}", "com.docker.network.bridge.enable_icc=false: containers may not talk", "true"
-        )
-        for network in mute
-    ]
-    if not culprits and not mute and (gap := stack.gap("host.firewall")):
-        seen.append(FindingEvidence("firewall of this machine", f"unknown: {gap}"))
+    master, first = stack.running_master, stopped[0].tried
+    culprits = suspects(stack, [knock.tried for knock in stopped], [knock.worker for knock in stopped])
+    mute = _mute_networks(stack, master) if master else []
+    seen = (*_stopped_evidence(stack, stopped), *_culprit_evidence(stack, culprits, mute))
+    workers = dict.fromkeys(knock.worker.name for knock in stopped)
     affects = (*workers, *([master.name] if master else []))
     if mute:  # the rule by which Docker keeps them apart goes with the network, and not without it
         culprits = tuple(rule for rule in culprits if not is_dockers_own(rule))
-    values = {
-        "address": stopped[0].tried.address,
-        "port": str(port),
-        "where": _where(culprits, mute),
-        "containers": " ".join(affects),
-    }
-    fix, items = _mend(culprits, affects, mute=bool(mute))
+    if culprits:
+        where = f"the firewall of {culprits[0].where}, chain {culprits[0].chain}"
+        place = Origin("rule", tuple({"command": removal(rule)} for rule in culprits))
+    elif mute:
+        where, place = "the network's own setting", Origin("mute-network")
+    else:
+        where = "something that could not be named"
+        place = Origin(items=tuple({"container": name} for name in affects))
+    values = {"address": first.address, "port": str(first.port), "where": where, "containers": " ".join(affects)}
     confidence = Confidence.CERTAIN if culprits or mute else Confidence.LIKELY
-    return Found("network-filtered", tuple(seen), affects, values, fix, items, confidence=confidence)
+    return Found.of("network-filtered", seen, affects, values, place, confidence=confidence)
 
 
-def _where(culprits: Sequence[FirewallRule], mute: Sequence[object]) -> str:
-    if culprits:
-        return f"the firewall of {culprits[0].where}, chain {culprits[0].chain}"
-    return "the network's own setting" if mute else "something that could not be named"
+def _stopped_evidence(stack: Stack, stopped: Sequence[Knock]) -> Iterator[FindingEvidence]:
+    for knock in stopped[:2]:
+        tried = knock.tried
+        outcome = f"{tried.outcome} ({tried.error or 'no answer'}) after {tried.seconds:.1f} s"
+        what = f"from {knock.worker.name}: TCP to {knock.address}"
+        yield FindingEvidence(what, outcome, "open, a Locust master", knock.probe.at)
+    master, sockets, port = stack.running_master, stack.master_sockets, stopped[0].tried.port
+    if master and sockets is not None:
+        listening = sorted({f"{socket.address}:{socket.port}" for socket in sockets if socket.port == port})
+        yield FindingEvidence(f"{master.name} listens on", ", ".join(listening) or "nothing at this port")
 
 
-def _mend(
-    culprits: Sequence[FirewallRule], affects: Sequence[str], *, mute: bool
-) -> tuple[str, tuple[dict[str, str], ...]]:
-    if culprits:
-        return "rule", tuple({"command": removal(rule)} for rule in culprits)
-    return ("mute-network", ()) if mute else ("default", tuple({"container": name} for name in affects))
+def _culprit_evidence(
+    stack: Stack, culprits: Sequence[FirewallRule], mute: Sequence[Network]
+) -> Iterator[FindingEvidence]:
+    for rule in culprits:
+        text = f"{rule.chain}: {rule.rule}{hits_text(rule)}"
+        yield FindingEvidence(f"{rule.tool} on {rule.where}", text, "no rule that stops it")
+    for network in mute:
+        text = "com.docker.network.bridge.enable_icc=false: containers may not talk"
+        yield FindingEvidence(f"network {network.name}", text, "true")
+    if not culprits and not mute and (gap := stack.gap("host.firewall")):
+        yield FindingEvidence("firewall of this machine", f"unknown: {gap}")
 
 
 RULES = (
-    Rule(
-        "dns", LAYER, dns, after=lambda stack: without_engine(stack) or ("" if stack.workers else "there is no worker")
-    ),
+    Rule("dns", LAYER, dns, after=without_workers),
     Rule("route", LAYER, route, after=without_both),
     Rule("master-port", LAYER, master_port, after=without_both),
     Rule("firewall", LAYER, firewall),

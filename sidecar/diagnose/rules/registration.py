@@ -1,16 +1,26 @@
-"""Master and workers as Locust sees them: an answer, the same version, all registered and heard of. Pure."""
+"""Master and workers as Locust sees them: an answer, the same version, all registered and heard. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sidecar.diagnose.evidence import ContainerFacts, HttpTry, Probe
-from sidecar.diagnose.rule import Found, Outcome, Rule, cannot_tell, without_master, without_stack
+from sidecar.diagnose.rule import (
+    BY_HAND,
+    RECREATE,
+    Found,
+    Origin,
+    Outcome,
+    Rule,
+    cannot_tell,
+    origin,
+    without_master,
+    without_stack,
+)
 from sidecar.diagnose.rules import log_signs
 from sidecar.diagnose.rules.configuration import grouped
-from sidecar.diagnose.rules.mending import BY_HAND, RECREATE, origin
 from sidecar.diagnose.rules.network import Knock, knocks
 from sidecar.diagnose.stack import HEARTBEAT_SECONDS, MASTER, WORKER, Stack, environment, names, setting
 from sidecar.model.finding import Confidence, FindingEvidence
@@ -23,7 +33,9 @@ _ANSWERS = frozenset({"ok", "login", "broken-login"})
 _BACK_AFTER_STOP = timedelta(seconds=15)
 _JUST_MADE = timedelta(seconds=10)
 _SOONEST_MISSED = timedelta(seconds=10)  # a missing row before that is of the Locust that ran there until then
+_LATELY = timedelta(seconds=30)
 _SAME_PARTS = 2
+_NO_LIMIT = 1 << 62
 
 
 # ---- does the master answer? -----------------------------------------------------------------------------------------
@@ -36,7 +48,7 @@ def master_answers(stack: Stack) -> Outcome:
         return cannot_tell("no master runs")
     tried, probe = knocks(stack), stack.probe_of(master)
     silent = [knock for knock in tried if knock.tried.outcome == "open" and knock.tried.greeting in _SILENT]
-    young, state, page = stack.is_young(master), _process_state(stack, master), _own_page(probe)
+    young, state, page = stack.is_young(master), stack.inside(master).process_state, _own_page(probe)
     deaf = _is_deaf(stack, master) and not young
     mute = page is not None and page.stage != "ok" and page.error.startswith("no answer")
     unheard = mute and not young and not any(stack.is_registered(worker) for worker in stack.running_workers)
@@ -50,10 +62,9 @@ def master_answers(stack: Stack) -> Outcome:
             seen.append(_open_ports(stack, master))
         if probe and page and mute:
             seen.append(FindingEvidence(f"its page, asked in {master.name}", page.error, "an answer", probe.at))
-        container = {"container": master.name}
-        return Outcome(
-            text, (Found("master-not-answering", tuple(seen), (master.name,), container, items=(container,)),)
-        )
+        values = {"container": master.name}
+        place = Origin(items=(values,))
+        return Outcome(text, (Found.of("master-not-answering", seen, (master,), values, place),))
     if lack := _lack_of_answer(stack, master):
         return cannot_tell(lack)
     return Outcome(text)
@@ -96,7 +107,7 @@ def _lack_of_answer(stack: Stack, master: ContainerFacts) -> str:
 def _silent_knock(knock: Knock) -> FindingEvidence:
     said = f"said {knock.tried.first_bytes}" if knock.tried.first_bytes else "said nothing"
     return FindingEvidence(
-        f"from {knock.worker.name}: {knock.tried.address}:{knock.tried.port}",
+        f"from {knock.worker.name}: {knock.address}",
         f"open, and silent: {said}",
         "ZeroMQ's greeting, which a Locust master sends at once",
         knock.probe.at,
@@ -110,10 +121,7 @@ def _stopped_process(container: ContainerFacts, state: str, at: datetime | None)
 def _open_ports(stack: Stack, master: ContainerFacts) -> FindingEvidence:
     ports = sorted({f"{socket.address}:{socket.port}" for socket in stack.master_sockets or ()})
     return FindingEvidence(
-        f"{master.name} listens on",
-        ", ".join(ports) or "nothing",
-        f"port {stack.bind_port(master)}",
-        stack.evidence.at,
+        f"{master.name} listens on", ", ".join(ports) or "nothing", f"port {stack.bind_port(master)}", stack.evidence.at
     )
 
 
@@ -121,139 +129,126 @@ def _open_ports(stack: Stack, master: ContainerFacts) -> FindingEvidence:
 
 
 def web_page(stack: Stack) -> Outcome:
-    """Whether the master's web page can be used, its login included."""
-    facts, master = stack.evidence.master, stack.running_master
+    """Check whether the master's web page can be used, its login included."""
+    facts, master, monitor = stack.evidence.master, stack.running_master, stack.evidence.monitor
     if facts is None or master is None:
         return cannot_tell(stack.gap("master") or "the page was not asked")
+    slug, values = "web-login-misconfigured", {"url": facts.url}
     if facts.answer == "broken-login":
-        where = origin(stack, [master], "LOCUST_WEB_LOGIN")
+        place = origin(stack, [master], "LOCUST_WEB_LOGIN")
+        value = environment(master).get("LOCUST_WEB_LOGIN", "(on the command line)")
+        wanted = "unset, or code of yours that sets the login up"
         seen = (
-            FindingEvidence(facts.url, facts.error, "a page", stack.evidence.at),
-            FindingEvidence(
-                f"environment of {master.name}",
-                f"LOCUST_WEB_LOGIN={environment(master).get('LOCUST_WEB_LOGIN', '(on the command line)')}",
-                "unset, or code of yours that sets the login up",
-            ),
-            FindingEvidence("it comes from", where.text),
+            stack.observed(facts.url, facts.error, "a page"),
+            FindingEvidence(f"environment of {master.name}", f"LOCUST_WEB_LOGIN={value}", wanted),
+            place.evidence,
         )
-        return Outcome(
-            facts.error,
-            (Found("web-login-misconfigured", seen, (master.name,), {"url": facts.url}, where.fix, where.items),),
-        )
-    monitor = stack.evidence.monitor
+        return Outcome(facts.error, (Found.of(slug, seen, (master,), values, place),))
     if facts.answer == "login" and monitor and "login" in monitor.locust_error:
-        said = (FindingEvidence("the sidecar", monitor.locust_error, "a login that works", stack.evidence.at),)
-        return Outcome(
-            "asks for a login",
-            (
-                Found(
-                    "web-login-misconfigured",
-                    said,
-                    (master.name,),
-                    {"url": facts.url},
-                    "credentials",
-                    severity=Severity.WARN,
-                ),
-            ),
-        )
-    page = _own_page(stack.probe_of(master))
-    if facts.answer in ("down", "foreign", "slow") and page is not None and page.stage != "ok":
+        refused = stack.observed("the sidecar", monitor.locust_error, "a login that works")
+        found = Found.of(slug, (refused,), (master,), values, "credentials", severity=Severity.WARN)
+        return Outcome("asks for a login", (found,))
+    page, is_down = _own_page(stack.probe_of(master)), facts.answer in ("slow", "down", "foreign")
+    if is_down and page is not None and page.stage != "ok":
         return cannot_tell(f"{facts.url}: {facts.error}")
-    return Outcome(
-        f"{facts.url} {facts.answer}" + (f", Locust {facts.version}" if facts.version else ""),
-        info=facts.answer in ("slow", "down", "foreign"),
-    )
+    version = f", Locust {facts.version}" if facts.version else ""
+    return Outcome(f"{facts.url} {facts.answer}{version}", info=is_down)
 
 
 # ---- versions --------------------------------------------------------------------------------------------------------
 
 
 def versions(stack: Stack) -> Outcome:
-    """Whether master and workers run the same Locust; a patch release apart is the same."""
+    """Check whether master and workers run the same Locust; a patch release apart is the same."""
     known = {locust.name: version for locust in stack.locusts if (version := version_of(stack, locust))}
     if not known:
         return Outcome("not known", unknown="no version could be read")
-    master = stack.running_master
+    master, workers = stack.running_master, stack.of(WORKER)
     of_master = known.get(master.name, "") if master else ""
-    odd = [one for one in stack.of(WORKER) if of_master and one.name in known and not _same(known[one.name], of_master)]
-    told = _told_versions(stack)
-    if not odd and not told:
-        return Outcome(", ".join(sorted({f"Locust {version}" for version in known.values()})))
-    seen = (
-        [FindingEvidence(f"Locust in {master.name}", of_master, "the same as the workers'", stack.evidence.at)]
-        if master and of_master
-        else []
-    )
-    seen += [
-        FindingEvidence(f"Locust in {names(group)}", known[group[0].name], f"{of_master[:4]}…", stack.evidence.at)
-        for group in grouped(odd, lambda one: known[one.name])
+    odd = [
+        worker
+        for worker in workers
+        if of_master and worker.name in known and not _is_same(known[worker.name], of_master)
     ]
-    seen += told
-    affected = odd or [one for one in stack.of(WORKER) if any(one.id[:12] in each.seen for each in told)]
-    images = {one.image_id for one in affected} | ({master.image_id} if master else set())
-    fix = RECREATE if any(stack.wanted(one) and _other_image(stack, one) for one in affected) else BY_HAND
+    logged = _logged_versions(stack)
+    if not odd and not logged:
+        return Outcome(", ".join(sorted({f"Locust {version}" for version in known.values()})))
+    seen = []
+    if master and of_master:
+        seen.append(stack.observed(f"Locust in {master.name}", of_master, "the same as the workers'"))
+    seen += [
+        stack.observed(f"Locust in {names(group)}", known[group[0].name], f"{of_master[:4]}…")
+        for group in grouped(odd, lambda worker: known[worker.name])
+    ]
+    affected = odd or [worker for worker in workers if any(worker.id[:12] in line.seen for line in logged)]
+    found = _mismatch(stack, (*seen, *logged), affected, known)
+    return Outcome("versions differ", (found,))
+
+
+def _mismatch(
+    stack: Stack, seen: Sequence[FindingEvidence], affected: Sequence[ContainerFacts], known: Mapping[str, str]
+) -> Found:
+    master = stack.running_master
+    images = {container.image_id for container in (*affected, *([master] if master else []))}
+    fix = RECREATE if any(_has_other_image(stack, worker) for worker in affected) else BY_HAND
     values = {
-        "master": of_master,
+        "master": known.get(master.name, "") if master else "",
         "worker": known.get(affected[0].name, "another") if affected else "another",
         "images": str(len(images)),
     }
-    return Outcome(
-        "versions differ", (Found("version-mismatch", tuple(seen), tuple(one.name for one in affected), values, fix),)
-    )
+    return Found.of("version-mismatch", seen, affected, values, fix)
 
 
-def _other_image(stack: Stack, container_facts: ContainerFacts) -> bool:
-    wanted, master = stack.wanted(container_facts), stack.master
-    return wanted is not None and (
-        wanted.image != container_facts.image or (master is not None and master.image_id != container_facts.image_id)
-    )
+def _has_other_image(stack: Stack, container: ContainerFacts) -> bool:
+    wanted, master = stack.wanted(container), stack.master
+    if wanted is None:
+        return False
+    return wanted.image != container.image or (master is not None and master.image_id != container.image_id)
 
 
-def version_of(stack: Stack, container_facts: ContainerFacts) -> str:
-    """The Locust that a container runs: as found in it, in its log, or in another container of the same image."""
-    for other in (container_facts, *(same for same in stack.locusts if same.image_id == container_facts.image_id)):
-        probe = stack.probe_of(other)
-        if probe and probe.inside and probe.inside.locust_version:
-            return probe.inside.locust_version
-    sign = log_signs.last(container_facts.log, "starting")
+def version_of(stack: Stack, container: ContainerFacts) -> str:
+    """Return the Locust that a container runs: as found in it, in another of the same image, or in its log."""
+    for other in (container, *(same for same in stack.locusts if same.image_id == container.image_id)):
+        if version := stack.inside(other).locust_version:
+            return version
+    sign = log_signs.last(container.log, "starting")
     return sign.detail if sign else ""
 
 
-def _same(one: str, other: str) -> bool:
-    return one.split(".")[:_SAME_PARTS] == other.split(".")[:_SAME_PARTS]
+def _is_same(version: str, other: str) -> bool:
+    return version.split(".")[:_SAME_PARTS] == other.split(".")[:_SAME_PARTS]
 
 
-def _told_versions(stack: Stack) -> list[FindingEvidence]:
-    """What the master's log says of workers with another version, if such a worker is still there."""
+def _logged_versions(stack: Stack) -> list[FindingEvidence]:
+    """Return what the master's log says of workers with another version, if such a worker is still there."""
     master = stack.running_master
-    found = []
-    for sign in log_signs.signs(log_signs.current_log(master), "version", "old-worker") if master else ():
-        worker = next((one for one in stack.of(WORKER) if sign.detail.startswith(one.id[:12])), None)
+    if master is None:
+        return []
+    lines = []
+    for sign in log_signs.signs(log_signs.current_log(master), "version", "old-worker"):
+        worker = next((worker for worker in stack.of(WORKER) if sign.detail.startswith(worker.id[:12])), None)
         is_remote = any(sign.detail.startswith(f"{row.id} ") and row.state != "missing" for row in stack.remote_rows)
         is_here = worker is not None and (worker.started_at is None or sign.at is None or sign.at >= worker.started_at)
         if is_here or is_remote:
-            found.append(
-                FindingEvidence(f"log of {master.name if master else 'the master'}", sign.text, "no such line", sign.at)
-            )
-    return found[-2:]
+            lines.append(FindingEvidence(f"log of {master.name}", sign.text, "no such line", sign.at))
+    return lines[-2:]
 
 
-# ---- registered, heard of --------------------------------------------------------------------------------------------
+# ---- registered, heard -----------------------------------------------------------------------------------------------
 
 
 def workers(stack: Stack) -> Outcome:
-    """Whether all workers are there, registered and heard of."""
-    running, expected = stack.running_workers, stack.expected
-    connected = stack.connected
-    away = [one for one in running if stack.is_registered(one) is False and not _is_excused(stack, one)]
+    """Check whether all workers are there, registered and heard."""
+    running, expected, connected = stack.running_workers, stack.expected, stack.connected
+    away = [worker for worker in running if stack.is_registered(worker) is False and not _is_excused(stack, worker)]
     text = f"{connected if connected is not None else '?'} connected, {len(running)} of {expected} containers run"
-    starting = [one for one in running if stack.is_young(one)]
+    starting = [worker for worker in running if stack.is_young(worker)]
     orphans = _orphans(stack, away)
-    known = {one.name for found in orphans for one in away if one.name in found.affects}
-    missing = _missing(stack, [one for one in away if one.name not in known])
-    few = _few(stack, running, away)
-    coming = len(starting) >= len(away) and len(running) >= expected
-    if few and coming and starting and not orphans and not missing:
+    known = {name for cause in orphans for name in cause.affects}
+    missing = _missing(stack, [worker for worker in away if worker.name not in known])
+    few = _few(stack, away)
+    is_coming = len(starting) >= len(away) and len(running) >= expected
+    if few and is_coming and starting and not orphans and not missing:
         return cannot_tell(f"{text}; {len(starting)} started less than 30 s ago")
     found = (*orphans, *missing, *few)
     if not found and (reason := _unsettled(stack)):
@@ -263,168 +258,135 @@ def workers(stack: Stack) -> Outcome:
 
 def _unsettled(stack: Stack) -> str:
     """Return why nobody knows yet whether all workers are there; "" when the master counts on as many as expected."""
-    away = [one for one in stack.running_workers if not stack.is_registered(one) and not stack.is_leaving(one)]
+    away = [
+        worker for worker in stack.running_workers if not stack.is_registered(worker) and not stack.is_leaving(worker)
+    ]
     if away:
         return f"not known to be registered: {names(away)}"
     expected, connected = stack.expected, stack.connected
-    short = len(stack.running_workers) < expected or (connected is not None and connected < expected)
-    return "the others are on their way" if short else ""
+    is_short = len(stack.running_workers) < expected or (connected is not None and connected < expected)
+    return "the others are on their way" if is_short else ""
 
 
-def _is_excused(stack: Stack, container_facts: ContainerFacts) -> bool:
-    """Whether a worker is away for a reason: it was asked to end, or it has just stopped a run and will be back.
+def _is_excused(stack: Stack, worker: ContainerFacts) -> bool:
+    """Tell whether a worker is away for a reason: it was asked to end, or it has just stopped a run and will be back.
 
     After a run Locust's master forgets a worker, and the worker registers anew after the stop time-out.
     """
-    if stack.is_leaving(container_facts):
+    if stack.is_leaving(worker):
         return True
     master = stack.running_master
     log = log_signs.current_log(master) if master else ()
-    own = [sign for sign in log_signs.signs(log, "ready", "stopped") if _is_from(sign, container_facts)]
+    own = [sign for sign in log_signs.signs(log, "ready", "stopped") if _is_from(sign, worker)]
     if not own or own[-1].name != "stopped" or own[-1].at is None:
         return False
-    patience = setting(container_facts, "LOCUST_STOP_TIMEOUT", "--stop-timeout").value
+    patience = setting(worker, "LOCUST_STOP_TIMEOUT", "--stop-timeout").value
     seconds = float(patience) if patience.replace(".", "", 1).isdigit() else 0.0
     return stack.evidence.at - own[-1].at < timedelta(seconds=seconds) + _BACK_AFTER_STOP
 
 
 def _orphans(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
-    """Workers of a master that is no more: the one there now does not know them, and they do not register anew."""
+    """Return the workers of an earlier master: the one there now does not know them, and they do not register anew."""
     master = stack.running_master
     if master is None or master.started_at is None:
         return ()
-    log = log_signs.current_log(master)
-    told = [
-        sign
-        for sign in log_signs.signs(log, "unknown-worker")
-        if sign.at is None or stack.evidence.at - sign.at < timedelta(seconds=30)
-    ]
-    found = []
-    for container_facts in away:
-        reported = any(_is_from(sign, container_facts) for sign in told)
-        older = container_facts.started_at is not None and container_facts.started_at < master.started_at
-        if reported or (older and not stack.listed(container_facts) and _way_is_clear(stack, container_facts)):
-            found.append(container_facts)
-    if not found:
+    signs = list(log_signs.signs(log_signs.current_log(master), "unknown-worker"))
+    recent = [sign for sign in signs if sign.at is None or stack.evidence.at - sign.at < _LATELY]
+    orphans = []
+    for worker in away:
+        is_older = worker.started_at is not None and worker.started_at < master.started_at
+        if any(_is_from(sign, worker) for sign in recent) or (
+            is_older and not stack.listed(worker) and _way_is_clear(stack, worker)
+        ):
+            orphans.append(worker)
+    if not orphans:
         return ()
-    seen = [
-        FindingEvidence(
-            f"start of {master.name}", f"{master.started_at:%H:%M:%S}", "before its workers", master.started_at
-        ),
-        *(
-            FindingEvidence(
-                f"start of {one.name}",
-                f"{one.started_at:%H:%M:%S}" if one.started_at else "?",
-                "after the master's",
-                one.started_at,
-            )
-            for one in found[:2]
-        ),
-    ]
-    sign = log_signs.last(log, "unknown-worker")
-    seen += [FindingEvidence(f"log of {master.name}", sign.text, "no such line", sign.at)] if sign else []
-    values = {"containers": " ".join(one.name for one in found), "who": names(found)}
-    return (Found("workers-orphaned", tuple(seen), tuple(one.name for one in found), values),)
+    seen = (
+        _start(master, "before its workers"),
+        *(_start(worker, "after the master's") for worker in orphans[:2]),
+        log_signs.quote(master, signs[-1] if signs else None),
+    )
+    return (Found.of("workers-orphaned", seen, orphans, _containers(orphans)),)
 
 
-def _is_from(sign: log_signs.LogPattern, container_facts: ContainerFacts) -> bool:
-    """Whether the master's line is about the Locust that runs in a container now, not about one before it."""
-    is_past = sign.at is not None and container_facts.started_at is not None and sign.at < container_facts.started_at
-    return not is_past and sign.detail.startswith((f"{container_facts.id[:12]}_", f"{container_facts.hostname}_"))
+def _start(container: ContainerFacts, wanted: str) -> FindingEvidence:
+    at = container.started_at
+    return FindingEvidence(f"start of {container.name}", f"{at:%H:%M:%S}" if at else "?", wanted, at)
+
+
+def _containers(affected: Sequence[ContainerFacts]) -> dict[str, str]:
+    return {"containers": " ".join(container.name for container in affected), "who": names(affected)}
+
+
+def _is_from(sign: log_signs.LogPattern, container: ContainerFacts) -> bool:
+    """Tell whether the master's line is about the Locust that runs in a container now, not about one before it."""
+    is_past = sign.at is not None and container.started_at is not None and sign.at < container.started_at
+    return not is_past and sign.detail.startswith((f"{container.id[:12]}_", f"{container.hostname}_"))
 
 
 def _way_is_clear(stack: Stack, worker: ContainerFacts) -> bool:
-    """Whether a worker was seen to reach a master's greeting at the place where it looks for one."""
-    probe, port = stack.probe_of(worker), stack.master_port(worker)
-    host = stack.master_host(worker).value
-    found = next((name for name in probe.names if name.name == host), None) if probe else None
-    own = stack.addresses(stack.master) if stack.master else frozenset()
-    if probe is None or found is None:
+    """Tell whether a worker was seen to reach a master's greeting at the place where it looks for one."""
+    probe, port, name = stack.probe_of(worker), stack.master_port(worker), stack.lookup(worker)
+    own = stack.addresses(stack.master) if stack.master else frozenset[str]()
+    if probe is None or name is None or not name.addresses or not own.issuperset(name.addresses):
         return False
-    leads_there = bool(found.addresses) and set(found.addresses) <= own
-    return leads_there and any(one.port == port and one.address in own and one.greeting == "zmtp" for one in probe.tcp)
+    return any(attempt.port == port and attempt.address in own and attempt.greeting == "zmtp" for attempt in probe.tcp)
 
 
 def _missing(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
-    """Workers that run, whose way to the master is clear, and that the master does not hear."""
-    silent = [container_facts for container_facts in away if _is_silent(stack, container_facts)]
+    """Return the workers that run, whose way to the master is clear, and that the master does not hear."""
+    silent = [worker for worker in away if _is_silent(stack, worker)]
     if not silent:
         return ()
-    seen = [found for one in silent[:3] for found in _silence(stack, one)]
-    values = {"containers": " ".join(one.name for one in silent), "who": names(silent)}
-    return (
-        Found("heartbeat-missed", tuple(seen), tuple(one.name for one in silent), values, confidence=Confidence.LIKELY),
-    )
+    seen = [piece for worker in silent[:3] for piece in _silence(stack, worker)]
+    return (Found.of("heartbeat-missed", seen, silent, _containers(silent), confidence=Confidence.LIKELY),)
 
 
-def _is_silent(stack: Stack, container_facts: ContainerFacts) -> bool:
-    is_new = container_facts.started_at is not None and stack.evidence.at - container_facts.started_at < _SOONEST_MISSED
-    if not is_new and any(row.state == "missing" for row in stack.listed(container_facts)):
+def _is_silent(stack: Stack, worker: ContainerFacts) -> bool:
+    is_new = worker.started_at is not None and stack.evidence.at - worker.started_at < _SOONEST_MISSED
+    if not is_new and any(row.state == "missing" for row in stack.listed(worker)):
         return True
-    state = _process_state(stack, container_facts)
-    if state in ("T", "t"):
+    if stack.inside(worker).process_state in ("T", "t"):
         return True
-    return (
-        not stack.is_young(container_facts)
-        and bool(_lost(stack, container_facts))
-        and _way_is_clear(stack, container_facts)
-    )
+    return not stack.is_young(worker) and bool(_lost(stack, worker)) and _way_is_clear(stack, worker)
 
 
-def _lost(stack: Stack, container_facts: ContainerFacts) -> str:
-    """The master's own word that it lost a worker, unless it heard of it again."""
-    found = ""
+def _lost(stack: Stack, worker: ContainerFacts) -> str:
+    """Return the master's line that it lost a worker; "" when it heard the worker again."""
+    text = ""
     for master in stack.of(MASTER):
         for sign in log_signs.signs(log_signs.current_log(master), "went-missing", "self-healed", "ready"):
-            if sign.detail.startswith(f"{container_facts.id[:12]}_"):
-                found = sign.text if sign.name == "went-missing" else ""
-    return found
+            if sign.detail.startswith(f"{worker.id[:12]}_"):
+                text = sign.text if sign.name == "went-missing" else ""
+    return text
 
 
-def _process_state(stack: Stack, container_facts: ContainerFacts) -> str:
-    probe = stack.probe_of(container_facts)
-    return probe.inside.process_state if probe and probe.inside else ""
-
-
-def _silence(stack: Stack, container_facts: ContainerFacts) -> Iterator[FindingEvidence]:
-    rows = [row for row in stack.listed(container_facts) if row.state == "missing"]
-    if rows:
-        yield FindingEvidence(
-            f"the master's list: {container_facts.name}", "missing", "ready or running", stack.evidence.at
-        )
-    if lost := _lost(stack, container_facts):
+def _silence(stack: Stack, worker: ContainerFacts) -> Iterator[FindingEvidence]:
+    if any(row.state == "missing" for row in stack.listed(worker)):
+        yield stack.observed(f"the master's list: {worker.name}", "missing", "ready or running")
+    if lost := _lost(stack, worker):
         yield FindingEvidence("log of the master", lost, "no such line")
-    state = _process_state(stack, container_facts)
+    state, age = stack.inside(worker).process_state, stack.heartbeat_age(worker)
     if state in _STOPPED_STATES:
-        yield _stopped_process(container_facts, state, stack.evidence.at)
-    age = stack.heartbeat_age(container_facts)
+        yield _stopped_process(worker, state, stack.evidence.at)
     if age is not None and age > HEARTBEAT_SECONDS:
-        yield FindingEvidence(
-            f"{container_facts.name} last heard the master",
-            f"{age:.0f} s ago",
-            f"at most {HEARTBEAT_SECONDS:.0f} s ago",
-            stack.evidence.at,
-        )
+        wanted = f"at most {HEARTBEAT_SECONDS:.0f} s ago"
+        yield stack.observed(f"{worker.name} last heard the master", f"{age:.0f} s ago", wanted)
 
 
-def _few(stack: Stack, running: Sequence[ContainerFacts], away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
-    expected = stack.expected
-    just_made = [
-        worker for worker in stack.workers if worker.created_at and stack.evidence.at - worker.created_at < _JUST_MADE
-    ]
-    coming = sum(one.state == "created" for one in just_made)
-    short = len(running) + coming < expected and not (just_made and len(stack.workers) < expected)
-    unregistered = [container_facts for container_facts in away if not stack.is_young(container_facts)]
-    if not short and not unregistered:
+def _few(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
+    """Return that fewer workers run, or are registered, than there should be."""
+    now, running, expected, connected = stack.evidence.at, stack.running_workers, stack.expected, stack.connected
+    just_made = [worker for worker in stack.workers if worker.created_at and now - worker.created_at < _JUST_MADE]
+    coming = sum(worker.state == "created" for worker in just_made)
+    is_short = len(running) + coming < expected and not (just_made and len(stack.workers) < expected)
+    unregistered = [worker for worker in away if not stack.is_young(worker)]
+    if not is_short and not unregistered:
         return ()
-    connected = stack.connected
-    seen = [FindingEvidence("worker containers that run", str(len(running)), str(expected), stack.evidence.at)]
+    seen = [stack.observed("worker containers that run", str(len(running)), str(expected))]
     if connected is not None:
-        seen.append(
-            FindingEvidence(
-                "workers that the master counts on", str(connected), str(max(expected, len(running))), stack.evidence.at
-            )
-        )
+        wanted = str(max(expected, len(running)))
+        seen.append(stack.observed("workers that the master counts on", str(connected), wanted))
     if unregistered:
         seen.append(FindingEvidence("run, and are not registered", names(unregistered), "registered"))
     values = {
@@ -432,49 +394,41 @@ def _few(stack: Stack, running: Sequence[ContainerFacts], away: Sequence[Contain
         "expected": str(expected),
         "connected": "?" if connected is None else str(connected),
     }
-    return (
-        Found(
-            "workers-fewer-than-expected",
-            tuple(seen),
-            tuple(one.name for one in unregistered) or ("the workers",),
-            values,
-        ),
-    )
+    return (Found.of("workers-fewer-than-expected", seen, unregistered or ("the workers",), values),)
 
 
 # ---- logs, resources -------------------------------------------------------------------------------------------------
 
 
 def logs(stack: Stack) -> Outcome:
-    """Whether the logs can be read, and what they complain of; what a line means is told by other checks."""
-    unread = [gap for gap in stack.evidence.gaps if gap.part.startswith("log:")]
+    """Check whether the logs can be read, and what they complain of; other checks tell what a line means."""
+    unread = next((gap for gap in stack.evidence.gaps if gap.part.startswith("log:")), None)
     if unread:
-        return cannot_tell(f"{unread[0].part.removeprefix('log:')}: {unread[0].reason}")
+        return cannot_tell(f"{unread.part.removeprefix('log:')}: {unread.reason}")
     lines = [(locust, line) for locust in stack.locusts for line in log_signs.current_log(locust)]
-    bad = [(one, line) for one, line in lines if re.search(r"/(?:ERROR|CRITICAL)/", line.text)]
-    if not bad:
+    errors = [(locust, line) for locust, line in lines if re.search(r"/(?:ERROR|CRITICAL)/", line.text)]
+    if not errors:
         return Outcome(f"{len(lines)} lines since the last start, none of them an error")
-    one, line = bad[-1]
-    return Outcome(
-        f"{len(bad)} errors in {len(lines)} lines, the last of {one.name}: {line.text.strip()[:160]}", info=True
-    )
+    locust, line = errors[-1]
+    last = f"the last of {locust.name}: {line.text.strip()[:160]}"
+    return Outcome(f"{len(errors)} errors in {len(lines)} lines, {last}", info=True)
 
 
 def resources(stack: Stack) -> Outcome:
-    """What master and workers use."""
+    """Check what master and workers use."""
     measured = [locust for locust in stack.locusts if locust.memory_usage_bytes is not None]
     if not measured:
         return cannot_tell("no figures")
-    fullest = max(measured, key=lambda one: (one.memory_working_set_bytes or 0) / (one.memory_limit_bytes or 1 << 62))
-    busiest = max(measured, key=lambda one: one.cpu_percent or 0.0)
-    share = (
-        100 * (fullest.memory_working_set_bytes or 0) / fullest.memory_limit_bytes
-        if fullest.memory_limit_bytes
-        else 0.0
-    )
+    fullest = max(measured, key=_memory_share)
+    busiest = max(measured, key=lambda locust: locust.cpu_percent or 0.0)
+    share = 100 * _memory_share(fullest) if fullest.memory_limit_bytes else 0.0
     processor = f"most CPU {busiest.cpu_percent or 0:.0f} % ({busiest.name})"
     text = f"{processor}, fullest memory {share:.0f} % of its limit ({fullest.name})"
     return Outcome(text, info=share >= 90)  # noqa: PLR2004  the sidecar's own threshold
+
+
+def _memory_share(container: ContainerFacts) -> float:
+    return (container.memory_working_set_bytes or 0) / (container.memory_limit_bytes or _NO_LIMIT)
 
 
 RULES = (

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sidecar.diagnose.evidence import ContainerFacts
-from sidecar.diagnose.rule import Found, Outcome, Rule, without_stack
+from sidecar.diagnose.rule import Found, Origin, Outcome, Rule, without_stack
 from sidecar.diagnose.rules import log_signs
-from sidecar.diagnose.stack import MASTER, WORKER, Stack, names
+from sidecar.diagnose.stack import MASTER, WORKER, Stack, names, size
 from sidecar.model.finding import FindingEvidence
 from sidecar.model.incident import Severity
 
@@ -14,58 +14,54 @@ THROTTLED_PERCENT, STARVED_PERCENT = 20.0, 10.0  # with a limit that is enough t
 LOCUST_WANTS_FILES, TOO_FEW_FILES = 10000, 1024
 _UNLIMITED = -1
 _ENOUGH_TO_START = 0.5  # processors
-_GIB, _MIB = 1 << 30, 1 << 20
 
 
 def processor(stack: Stack) -> Outcome:
-    """Whether a processor limit holds master or workers back."""
+    """Check whether a processor limit holds master or workers back."""
     measured = [locust for locust in stack.locusts if locust.throttled_percent is not None]
-    held = [one for one in measured if _is_held(stack, one)]
+    held = [locust for locust in measured if _is_held(stack, locust)]
     limited = [locust for locust in stack.locusts if locust.cpu_limit]
     if not limited:
         return Outcome("no processor limit")
     if not measured:
         return Outcome("a processor limit, and no figures", unknown=f"{names(limited)}: no figures")
     if not held:
-        return Outcome(f"limits of {min(one.cpu_limit or 0 for one in limited):g} processors or more, not reached")
-    seen = tuple(
-        FindingEvidence(
-            f"{one.name}, limit {one.cpu_limit:g} processors",
-            f"held back in {one.throttled_percent:.0f} % of the periods",
-            f"below {_bearable(one):.0f} %",
-            stack.evidence.at,
+        return Outcome(
+            f"limits of {min(locust.cpu_limit or 0 for locust in limited):g} processors or more, not reached"
         )
-        for one in held[:4]
+    seen = (
+        stack.observed(
+            f"{locust.name}, limit {locust.cpu_limit:g} processors",
+            f"held back in {locust.throttled_percent:.0f} % of the periods",
+            f"below {_bearable(locust):.0f} %",
+        )
+        for locust in held[:4]
     )
-    setting = {"WORKER_CPUS": ""}
-    on_master = any(stack.role(one) == MASTER for one in held)
-    values = {"containers": names(held), "limit": f"{held[0].cpu_limit:g}"}
-    items = tuple({"container": one.name} for one in held)
+    on_master = any(stack.role(locust) == MASTER for locust in held)
     fix = "update" if on_master or not _is_our_setting(stack, held) else "default"
-    return Outcome(
-        f"held back: {names(held)}",
-        (Found("cpu-throttled", seen, tuple(one.name for one in held), values, fix, items, up=setting),),
-    )
+    origin = Origin(fix, tuple({"container": locust.name} for locust in held))
+    values = {"containers": names(held), "limit": f"{held[0].cpu_limit:g}"}
+    found = Found.of("cpu-throttled", seen, held, values, origin, up={"WORKER_CPUS": ""})
+    return Outcome(f"held back: {names(held)}", (found,))
 
 
-def _is_held(stack: Stack, container_facts: ContainerFacts) -> bool:
-    """Whether a container is held back, by more than what slows its start down."""
-    starts = stack.is_young(container_facts) and (container_facts.cpu_limit or 0.0) >= _ENOUGH_TO_START
-    return not starts and (container_facts.throttled_percent or 0.0) >= _bearable(container_facts)
+def _is_held(stack: Stack, container: ContainerFacts) -> bool:
+    """Tell whether a container is held back, by more than what slows its start down."""
+    starts = stack.is_young(container) and (container.cpu_limit or 0.0) >= _ENOUGH_TO_START
+    return not starts and (container.throttled_percent or 0.0) >= _bearable(container)
 
 
-def _bearable(container_facts: ContainerFacts) -> float:
-    return THROTTLED_PERCENT if (container_facts.cpu_limit or 0.0) >= _ENOUGH_TO_START else STARVED_PERCENT
+def _bearable(container: ContainerFacts) -> float:
+    return THROTTLED_PERCENT if (container.cpu_limit or 0.0) >= _ENOUGH_TO_START else STARVED_PERCENT
 
 
 def _is_our_setting(stack: Stack, held: list[ContainerFacts]) -> bool:
-    return any(word.startswith("WORKER_CPUS=") for word in stack.evidence.config.up_words) and all(
-        stack.wanted(container_facts) for container_facts in held
-    )
+    is_set = any(word.startswith("WORKER_CPUS=") for word in stack.evidence.config.up_words)
+    return is_set and all(stack.wanted(container) for container in held)
 
 
 def open_files(stack: Stack) -> Outcome:
-    """Whether each Locust process may open as many files as Locust wants: each connection is one."""
+    """Check whether each Locust process may open as many files as Locust wants: each connection is one."""
     known = {locust.name: limit for locust in stack.locusts if (limit := _files(stack, locust)) is not None}
     few = [locust for locust in stack.locusts if known.get(locust.name, LOCUST_WANTS_FILES) < LOCUST_WANTS_FILES]
     if not known:
@@ -73,122 +69,76 @@ def open_files(stack: Stack) -> Outcome:
     least = min(known.values())
     if not few:
         return Outcome(f"{least} open files or more")
+    wanted = f"{LOCUST_WANTS_FILES} (Locust's minimum)"
     seen = [
-        FindingEvidence(
-            f"open files allowed to {one.name}",
-            str(known[one.name]) + _in_use(stack, one),
-            f"{LOCUST_WANTS_FILES} (Locust's minimum)",
-            stack.evidence.at,
-        )
-        for one in few[:3]
+        stack.observed(f"open files allowed to {locust.name}", f"{known[locust.name]}{_in_use(stack, locust)}", wanted)
+        for locust in few[:3]
     ]
-    sign = next(
-        (sign for one in few if (sign := log_signs.last(log_signs.current_log(one), "too-many-files", "file-limit"))),
-        None,
+    signs = (log_signs.latest(locust, "too-many-files", "file-limit") for locust in few)
+    quoted = log_signs.quote(few[0], next((sign for sign in signs if sign), None))
+    found = Found.of(
+        "nofile-too-low",
+        (*seen, quoted),
+        few,
+        {"containers": names(few), "limit": str(least)},
+        severity=Severity.ERROR if least < TOO_FEW_FILES else Severity.WARN,
+        up={"NOFILE": str(max(stack.evidence.config.nofile, LOCUST_WANTS_FILES))},
     )
-    seen += [FindingEvidence(f"log of {few[0].name}", sign.text, "no such line", sign.at)] if sign else []
-    told = stack.evidence.config.nofile
-    values = {"containers": names(few), "limit": str(least)}
-    wanted = max(told, LOCUST_WANTS_FILES)
-    severity = Severity.ERROR if least < TOO_FEW_FILES else Severity.WARN
-    return Outcome(
-        f"{least} open files",
-        (
-            Found(
-                "nofile-too-low",
-                tuple(seen),
-                tuple(one.name for one in few),
-                values,
-                severity=severity,
-                up={"NOFILE": str(wanted)},
-            ),
-        ),
-    )
+    return Outcome(f"{least} open files", (found,))
 
 
-def _files(stack: Stack, container_facts: ContainerFacts) -> int | None:
-    probe = stack.probe_of(container_facts)
-    seen = probe.inside.nofile if probe and probe.inside else None
-    return seen if seen is not None else container_facts.nofile
+def _files(stack: Stack, container: ContainerFacts) -> int | None:
+    limit = stack.inside(container).nofile
+    return container.nofile if limit is None else limit
 
 
-def _in_use(stack: Stack, container_facts: ContainerFacts) -> str:
-    probe = stack.probe_of(container_facts)
-    count = probe.inside.open_files if probe and probe.inside else None
-    return f", {count} in use" if count is not None else ""
+def _in_use(stack: Stack, container: ContainerFacts) -> str:
+    count = stack.inside(container).open_files
+    return "" if count is None else f", {count} in use"
 
 
 def memory_limit(stack: Stack) -> Outcome:
-    """Whether the memory limits of master and workers are there, and in force."""
-    weak = [(locust, why) for locust in stack.locusts if (why := _weakness(stack, locust))]
+    """Check whether the memory limits of master and workers are there, and in force."""
+    weak = {locust: why for locust in stack.locusts if (why := _weakness(stack, locust))}
     if not weak:
         limits = sorted({locust.memory_limit_bytes or 0 for locust in stack.locusts})
-        return Outcome(f"limits of {' and '.join(_size(limit) for limit in limits)}, in force")
-    seen = tuple(FindingEvidence(one.name, why[0], why[1], stack.evidence.at) for one, why in weak[:4])
-    told = stack.evidence.engine.warnings
-    kernel = any("memory limit" in text.lower() for text in told)
-    seen += tuple(
+        return Outcome(f"limits of {' and '.join(map(size, limits))}, in force")
+    seen = [stack.observed(locust.name, *why) for locust, why in weak.items()][:4]
+    warnings = stack.evidence.engine.warnings
+    seen += [
         FindingEvidence("Docker says", text, "no such warning")
-        for text in told
+        for text in warnings
         if "memory" in text.lower() or "swap" in text.lower()
-    )
-    items = tuple({"container": one.name, "bytes": str(_wanted_bytes(stack, one))} for one, _ in weak)
-    values = {"containers": names([one for one, _ in weak])}
-    return Outcome(
-        f"not in force: {names([one for one, _ in weak])}",
-        (
-            Found(
-                "memory-limit-not-enforced",
-                seen,
-                tuple(one.name for one, _ in weak),
-                values,
-                "kernel" if kernel else "default",
-                items,
-                severity=Severity.WARN,
-            ),
-        ),
-    )
+    ]
+    items = tuple({"container": locust.name, "bytes": str(_wanted_bytes(stack, locust))} for locust in weak)
+    origin = Origin("kernel" if any("memory limit" in text.lower() for text in warnings) else "default", items)
+    who = names(list(weak))
+    found = Found.of("memory-limit-not-enforced", seen, weak, {"containers": who}, origin, severity=Severity.WARN)
+    return Outcome(f"not in force: {who}", (found,))
 
 
-def _wanted_bytes(stack: Stack, container_facts: ContainerFacts) -> int:
+def _wanted_bytes(stack: Stack, container: ContainerFacts) -> int:
     config = stack.evidence.config
-    return config.master_memory_bytes if stack.role(container_facts) == MASTER else config.worker_memory_bytes
+    return config.master_memory_bytes if stack.role(container) == MASTER else config.worker_memory_bytes
 
 
-def _weakness(stack: Stack, container_facts: ContainerFacts) -> tuple[str, str] | None:
-    """(what was seen, what was wanted) of a limit that does not hold; None for one that does."""
-    if (
-        container_facts.memory_limit_bytes is None
-        or stack.role(container_facts) not in (MASTER, WORKER)
-        or container_facts.state == "created"
-    ):
+def _weakness(stack: Stack, container: ContainerFacts) -> tuple[str, str] | None:
+    """Return (what was seen, what was wanted) of a limit that does not hold; None for one that does."""
+    limit = container.memory_limit_bytes
+    if limit is None or stack.role(container) not in (MASTER, WORKER) or container.state == "created":
         return None
-    if not container_facts.memory_limit_bytes:
-        return "no memory limit", f"a limit of {_size(_wanted_bytes(stack, container_facts))}"
-    probe = stack.probe_of(container_facts)
+    if not limit:
+        return "no memory limit", f"a limit of {size(_wanted_bytes(stack, container))}"
+    probe = stack.probe_of(container)
     if probe and probe.inside:
-        inside = probe.inside.memory_limit_bytes
-        if inside is None:
-            return (
-                f"Docker was told {_size(container_facts.memory_limit_bytes)}, the kernel has no limit",
-                "the same in the kernel",
-            )
-        if inside > container_facts.memory_limit_bytes:
-            return (
-                f"Docker was told {_size(container_facts.memory_limit_bytes)}, the kernel has {_size(inside)}",
-                "the same in the kernel",
-            )
-    swap = container_facts.memory_swap_bytes or 0
-    if stack.evidence.host.swap_total_bytes and (swap == _UNLIMITED or swap > container_facts.memory_limit_bytes):
-        return (
-            f"limit {_size(container_facts.memory_limit_bytes)}, and swap beyond it",
-            "a swap limit equal to the memory limit",
-        )
+        of_kernel = probe.inside.memory_limit_bytes
+        if of_kernel is None or of_kernel > limit:
+            kernel = "no limit" if of_kernel is None else size(of_kernel)
+            return f"Docker was told {size(limit)}, the kernel has {kernel}", "the same in the kernel"
+    swap = container.memory_swap_bytes or 0
+    if stack.evidence.host.swap_total_bytes and (swap == _UNLIMITED or swap > limit):
+        return f"limit {size(limit)}, and swap beyond it", "a swap limit equal to the memory limit"
     return None
-
-
-def _size(count: int) -> str:
-    return f"{count / _GIB:.1f} GiB" if count >= _GIB else f"{count / _MIB:.0f} MiB"
 
 
 RULES = (

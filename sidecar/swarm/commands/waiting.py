@@ -70,7 +70,4 @@ def _too_late(fleet: SwarmState, settings: Settings, count: int | None, wanted: 
     )
     most = f"; Swarm says: {errors.most_common(1)[0][0]}" if errors else ""
     has = "the master does not answer" if count is None else f"{count} of {wanted} workers are registered"
-    return StackError(
-        f"after {seconds:.0f} s {has}{most}",
-        fix=f"make swarm-diagnose{settings.project_word}",
-    )
+    return StackError(f"after {seconds:.0f} s {has}{most}", fix=f"make swarm-diagnose{settings.project_word}")
