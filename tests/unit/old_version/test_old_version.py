@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from sidecar.commands.reports import ReportRow, all_runs
+from sidecar.commands.saving import rendered
 from sidecar.common.times import parse_time
 from sidecar.incidents.container_history import ContainerHistory
 from sidecar.incidents.host_count import HostKillCount
@@ -75,6 +76,16 @@ def test_a_report_made_anew_of_an_old_run_is_the_one_that_the_old_version_kept(
     assert (found["verdict"], found["exit_code"], found["reasons"]) == (word, code, [reason])
     assert json.loads(json.dumps(found)) == kept(run_id)
     assert reports.of(run_id, PLAIN) == kept(run_id)
+
+
+@pytest.mark.parametrize("run_id", [PASSED, INVALID, FAILED])
+def test_every_kind_of_report_is_made_of_an_old_document(run_id: str) -> None:
+    document = kept(run_id)
+    assert {name for name, content in rendered(document) if run_id in content.decode()} == {
+        "report.html",
+        "report.md",
+        "junit.xml",
+    }
 
 
 def test_the_list_of_old_runs_has_all_three(reports: Reports) -> None:

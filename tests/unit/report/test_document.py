@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -157,6 +159,14 @@ def test_the_page_fetches_nothing_and_html_in_it_is_text() -> None:
     assert "@import" not in text
     assert len(page.ids) == len(set(page.ids))
     assert any(HOSTILE in text for text in page.texts)
+
+
+def test_a_command_that_makes_no_page_does_not_load_jinja() -> None:
+    program = (
+        "import sys, sidecar.cli.__main__, sidecar.commands.up, sidecar.commands.run; print('jinja2' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]
 
 
 def test_the_page_stays_small_whatever_failed() -> None:
