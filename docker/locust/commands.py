@@ -1,9 +1,9 @@
-"""`check` and `try` of the Locust image, with the plugin's folder kept off the user's import path."""
+"""`check` and `try` of the Locust image (see entrypoint.py), the plugin's folder kept off the user's import path."""
 
 import sys
 
 sys.path.insert(0, "/opt/locust-kit/plugin")
-from locust_kit.commands import main
+from locust_kit import check, try_once
 
 del sys.path[0]
-sys.exit(main(sys.argv[1:]))
+sys.exit(check.main() if sys.argv[1:2] == ["check"] else try_once.main())

@@ -1,4 +1,4 @@
-"""What runs before Locust in its container: the working folder, the locustfile list, the settings; then Locust itself.
+"""Prepares Locust in its container: the working folder, the locustfile list, the settings; then becomes Locust.
 
 Standard library only, and quick: it runs once per container start with `python3 -I -S`.
 
@@ -53,7 +53,7 @@ def mirror(source: Path, target: Path) -> int:
 
 
 def user_files(environ: dict[str, str]) -> Path:
-    """Where the user's files are: the mounted folder, or what its archive holds, unpacked."""
+    """Return the folder of the user's files: the mounted folder, or its archive, unpacked."""
     archive = environ.get(ARCHIVE)
     if not archive:
         return USER_FILES
@@ -68,7 +68,7 @@ def user_files(environ: dict[str, str]) -> Path:
 
 
 def is_package(path: Path) -> bool:
-    """A folder that Python imports as one package, relative imports and all."""
+    """Return whether Python imports the folder as one package, relative imports included."""
     return (path / "__init__.py").is_file()
 
 
@@ -90,7 +90,7 @@ def package_loader(package: Path) -> Path:
 
 
 def locustfiles(setting: str) -> list[str]:
-    """The paths that Locust is to load for LOCUSTFILE=`setting`: a name, a comma list, or a folder."""
+    """Return the paths that Locust is to load for LOCUSTFILE=`setting`: a name, a comma list, or a folder."""
     paths: list[str] = []
     for name in filter(None, (part.strip() for part in setting.split(","))):
         path = WORK / name
@@ -101,7 +101,7 @@ def locustfiles(setting: str) -> list[str]:
 
 
 def settings(environ: dict[str, str]) -> dict[str, str]:
-    """The environment that Locust gets, from what Compose and the user's .env gave.
+    """Return the environment of Locust, made of what Compose and the user's .env gave.
 
     An empty LOCUST_ variable is dropped: Locust would refuse an empty number, and a `${X}` that is not set makes one.
     """

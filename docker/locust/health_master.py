@@ -6,7 +6,7 @@ import sys
 
 
 def answer() -> bytes:
-    """The first bytes of the answer to a HEAD request, over TLS when the web UI has a certificate."""
+    """Return the first bytes of the answer to a HEAD request, over TLS when the web UI has a certificate."""
     port = int(os.environ.get("LOCUST_WEB_PORT") or 8089)
     with socket.create_connection(("127.0.0.1", port), timeout=4) as connection:
         stream = connection

@@ -1,4 +1,4 @@
-"""Can this locustfile run? Imported inside the image, with the packages a run would have; one JSON line answers."""
+"""Whether a locustfile can run: imported inside the image, with the packages a run would have. Prints one JSON line."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 from locust import FastHttpUser, HttpUser
 
-from . import SCHEMA_VERSION
-from .user_code import Loaded, load
+from locust_kit import SCHEMA_VERSION
+from locust_kit.user_code import Loaded, load
 
 
 def document(loaded: Loaded) -> dict[str, Any]:
-    """The answer as JSON."""
+    """Return the answer as JSON."""
     return {
         "schema_version": SCHEMA_VERSION,
         "passed": not loaded.problems,
@@ -36,11 +36,11 @@ def document(loaded: Loaded) -> dict[str, Any]:
 
 
 def _tags(tasks: list[Any]) -> set[str]:
-    found: set[str] = set()
+    tags: set[str] = set()
     for task in tasks:
-        found |= set(getattr(task, "locust_tag_set", ()))
-        found |= _tags(getattr(task, "tasks", []))
-    return found
+        tags |= set(getattr(task, "locust_tag_set", ()))
+        tags |= _tags(getattr(task, "tasks", []))
+    return tags
 
 
 def main() -> int:

@@ -22,8 +22,8 @@ from locust.contrib.fasthttp import LocustUserAgent
 from urllib3.exceptions import MaxRetryError, ProtocolError, ReadTimeoutError
 from urllib3.util import Retry
 
-from . import given
-from .patches import Patches, change_each
+from locust_kit import env
+from locust_kit.patches import Patches, change_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,7 +47,7 @@ FAILED_MARK = "_locust_kit_failed"
 """An attribute of a FastHttpUser's request whose last attempt failed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ConnectionSettings:
     """What the user set; None leaves it to Locust."""
 
@@ -61,7 +61,7 @@ class ConnectionSettings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> ConnectionSettings:
-        """Read the variables; an empty one counts as unset. Raises ValueError that names the one that cannot be."""
+        """Read the variables; an empty one counts as unset. Raises ValueError that names an invalid one."""
         return cls(
             _seconds(environ, CONNECT_TIMEOUT),
             _seconds(environ, READ_TIMEOUT),
@@ -76,16 +76,16 @@ class Retried:
 
     http_user: int = 0
     fast_http_user: int = 0
-    _told: int = 0
+    _returned: int = 0
 
     @property
     def total(self) -> int:
-        """Those of both clients."""
+        """Return the retries of both clients."""
         return self.http_user + self.fast_http_user
 
-    def news(self) -> int:
-        """How many came since the last call."""
-        before, self._told = self._told, self.total
+    def since_last_call(self) -> int:
+        """Return how many came since the last call."""
+        before, self._returned = self._returned, self.total
         return self.total - before
 
 
@@ -93,17 +93,17 @@ RETRIED = Retried()
 """This process's count."""
 
 
-def told(count: int) -> str:
-    """What retries mean for the figures of a run: a client measures from its first try to the end of its last."""
+def retry_note(count: int) -> str:
+    """Say what retries mean for a run's figures: a client measures from its first try to the end of its last."""
     return f"{count} tries were made again; the time of such a request is that of all its tries, its outcome the last's"
 
 
 class CountedRetry(Retry):
-    """Counts each retry, and lets the last failure keep the name that it would have had without retries."""
+    """A Retry that counts each retry, and leaves the last failure the type that it would have without retries."""
 
     @classmethod
     def times(cls, number: int) -> CountedRetry:
-        """Never for a refused certificate (`other`), nor for a 503 with Retry-After, which is the target's answer."""
+        """Allow so many retries, but none of a refused certificate (`other`) or of a 503 with Retry-After."""
         return cls(total=number, other=0, respect_retry_after_header=False)
 
     def increment(
@@ -115,7 +115,7 @@ class CountedRetry(Retry):
         _pool: ConnectionPool | None = None,
         _stacktrace: TracebackType | None = None,
     ) -> Self:
-        """Called after a failure: returns what is left, or raises when nothing is."""
+        """Return what is left after a failure; raise when nothing is left. urllib3 calls it."""
         try:
             left = super().increment(method, url, response, error, _pool, _stacktrace)
         except MaxRetryError:
@@ -127,7 +127,7 @@ class CountedRetry(Retry):
 
 
 def install(settings: ConnectionSettings) -> str:
-    """Change both clients of this process for the users to come; says in one line what holds now.
+    """Change both clients of this process for the users to come. Returns one line that says what holds now.
 
     A client that is not as expected stays as Locust has it, and the line says why.
     """
@@ -207,7 +207,7 @@ def _seconds(environ: Mapping[str, str], name: str) -> float | None:
     if not text:
         return None
     try:
-        return given.positive(text)
+        return env.positive(text)
     except ValueError:
         raise ValueError(f"{name} must be a number of seconds above 0, not {text!r}") from None
 
@@ -217,7 +217,7 @@ def _whole(environ: Mapping[str, str], name: str, least: int) -> int | None:
     if not text:
         return None
     try:
-        value = given.whole(text)
+        value = env.whole(text)
     except ValueError:
         value = -1
     if value < least:

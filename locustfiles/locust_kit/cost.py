@@ -1,4 +1,4 @@
-"""What the plugin itself takes of a worker's time, measured while it runs: one call in 61, since a clock costs, too."""
+"""The plugin's own cost in a worker's time, measured while it runs: one call in 61, since a clock costs, too."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
 EVERY = 61  # a prime: no rhythm of a test falls in step with it
 
 
 @dataclass
 class Cost:
-    """Time in listeners, of which a sample is measured, and in making reports, of which all is."""
+    """Time spent in listeners, which is sampled, and in making reports, which is measured in full."""
 
     clock: Callable[[], float] = time.perf_counter  # a listener never yields: what passes is its own
     calls: int = 0
@@ -23,12 +23,12 @@ class Cost:
     report_seconds: float = 0.0
 
     def took(self, began: float) -> None:
-        """A call that was measured is over; `began` is what the clock said."""
+        """Add a call that was measured; `began` is the clock at its start."""
         self.measured += 1
         self.measured_seconds += self.clock() - began
 
-    def whole(self, report: Callable[[], Made]) -> Made:
-        """What `report` returns, its time counted in full."""
+    def whole(self, report: Callable[[], Result]) -> Result:
+        """Return what `report` returns, and count its time in full."""
         began = self.clock()
         try:
             return report()
@@ -36,7 +36,7 @@ class Cost:
             self.report_seconds += self.clock() - began
 
     def document(self) -> dict[str, float | int]:
-        """The figures so far, for the report to the master; microseconds are those of a call, of all calls alike."""
+        """Return the figures so far, for the report to the master; `us_per_call` is the mean of a call."""
         each = self.measured_seconds / self.measured if self.measured else 0.0
         return {
             "calls": self.calls,

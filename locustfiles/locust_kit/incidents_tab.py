@@ -11,17 +11,15 @@ import json
 import logging
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import gevent
+from flask import Flask
 from gevent.event import Event
 
-from . import web_tab
-from .web_tab import Row
-
-if TYPE_CHECKING:
-    from flask import Flask
+from locust_kit import web_tab
+from locust_kit.web_tab import Row
 
 logger = logging.getLogger("locust_kit")
 
@@ -66,7 +64,7 @@ def install(app: Flask, arguments: dict[str, Any], base_path: str) -> None:
 
 
 class IncidentsTab:
-    """Holds the rows, and renews them while they are looked at."""
+    """The rows of the tab, renewed while somebody looks at them."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -81,11 +79,11 @@ class IncidentsTab:
         self._looking.set()
 
     def rows(self) -> list[Row]:
-        """Return the rows as they are known now, newest first; a remark on top when they are not from now."""
+        """Return the rows known now, newest first; a remark on top when they are out of date."""
         return [_remark(self._error), *self._rows] if self._error else self._rows
 
     def keep_asking(self) -> None:
-        """Ask for as long as the process lives; sleep while nobody looks."""
+        """Ask while the process lives; sleep while nobody looks."""
         while True:
             if time.monotonic() - self._looked_at > _INTEREST_SECONDS:
                 self._looking.clear()
@@ -97,7 +95,7 @@ class IncidentsTab:
             gevent.sleep(_PERIOD_SECONDS)
 
     def ask(self) -> None:
-        """Renew the rows once, or say why they could not be renewed."""
+        """Renew the rows once; on failure, note why."""
         try:
             self._rows, self._error = rows_of(fetch(self._url)), ""
         except IncidentsTabError as error:
@@ -136,7 +134,7 @@ def fetch(url: str) -> Any:
 
 
 def rows_of(document: Any) -> list[Row]:
-    """Make table rows of the sidecar's document, newest first; what has another form is left out."""
+    """Make table rows of the sidecar's document, newest first. Entries of another form are left out."""
     incidents = document.get("incidents") if isinstance(document, dict) else None
     listed = incidents if isinstance(incidents, list) else []
     rows = [_row(incident) for incident in listed if isinstance(incident, dict)]

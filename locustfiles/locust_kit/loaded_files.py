@@ -9,11 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 USER_FILES = Path("/mnt/locust")
 MOST_FILES = 500
@@ -23,25 +20,25 @@ Digests = dict[str, str]
 
 
 def loaded(module_files: Iterable[str | None], root: Path = USER_FILES) -> Digests:
-    """The digests of those files that lie below `root`, links resolved: at most 500 of them."""
+    """Return the digests of the files below `root`, links resolved: at most 500 of them."""
     base = os.path.realpath(root)
-    found: Digests = {}
+    digests: Digests = {}
     for name in module_files:
         real = os.path.realpath(name) if name else ""
-        if not real.startswith(base + os.sep) or len(found) == MOST_FILES:
+        if not real.startswith(base + os.sep) or len(digests) == MOST_FILES:
             continue
         if digest := _digest(real):
-            found[os.path.relpath(real, base)] = digest
-    return dict(sorted(found.items()))
+            digests[os.path.relpath(real, base)] = digest
+    return dict(sorted(digests.items()))
 
 
 def loaded_modules(root: Path = USER_FILES) -> Digests:
-    """The digests of the user's files that this process has imported so far."""
+    """Return the digests of the user's files that this process has imported so far."""
     return loaded([getattr(module, "__file__", None) for module in list(sys.modules.values())], root)
 
 
 def combined(digests: Mapping[str, str]) -> str:
-    """One digest for the whole set."""
+    """Return one digest for the whole set."""
     whole = hashlib.sha256()
     for name, digest in sorted(digests.items()):
         whole.update(f"{digest} {name}\n".encode())
@@ -49,14 +46,14 @@ def combined(digests: Mapping[str, str]) -> str:
 
 
 class Disk:
-    """What lies on disk now. A file is read again only when its time or size changed."""
+    """The user's files as they are on disk now. A file is read again only when its time or size changed."""
 
     def __init__(self, root: Path = USER_FILES) -> None:
         self._root = root
         self._known: dict[str, tuple[tuple[int, int], str]] = {}
 
     def changed(self, digests: Mapping[str, str]) -> list[str]:
-        """The names whose bytes on disk differ from `digests`; a file that is gone counts as changed."""
+        """Return the names whose bytes on disk differ from `digests`; a file that is gone counts as changed."""
         return [name for name, digest in digests.items() if self._now(name) != digest]
 
     def _now(self, name: str) -> str:

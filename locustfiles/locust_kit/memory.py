@@ -1,4 +1,4 @@
-"""What a Locust process takes of memory: how much, whether it grows, and what garbage collection costs and frees.
+"""A Locust process's memory: how much it takes, whether it grows, and what garbage collection costs and frees.
 
 Growth is the slope of a straight line through the samples (least squares); a mean of differences is last minus first
 and nothing else. The first half minute is left out: imports, the first connections, caches that fill.
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from . import given
+from locust_kit import env
 
 PAGE_BYTES = 4096
 STATM = Path("/proc/self/statm")
@@ -32,9 +32,9 @@ _STRAIGHT = 0.8  # of the variance that the line explains: what jumps about is n
 Verdict = Literal["leak", "steady", "too early"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Growth:
-    """A fit: bytes a minute, the share of the variance it explains (0 to 1), and what follows."""
+    """A fitted line: bytes a minute, the share of the variance it explains (0 to 1), and the verdict."""
 
     bytes_per_minute: float
     explained: float
@@ -64,8 +64,8 @@ class Memory:
 
     Attributes:
         traced: whether to say which lines of code hold the most; each allocation then takes about twice as long.
-        frozen: whether a run's start puts what is there then out of the sight of the garbage collection.
-        thresholds: of the three generations, as `gc.set_threshold` has them; none are Python's own.
+        frozen: whether a run's start hides the objects of that moment from garbage collection (`gc.freeze`).
+        thresholds: of the three generations, as in `gc.set_threshold`; empty leaves Python's own.
 
     """
 
@@ -83,15 +83,15 @@ class Memory:
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Memory:
-        """As an environment has it, which the kit's settings have filled in."""
+        """Read the settings from environment variables."""
         return cls(
-            traced=given.value(environ, "KIT_TRACE_MEMORY", given.switch, cls.traced),
-            frozen=given.value(environ, "KIT_GC_FREEZE", given.switch, cls.frozen),
-            thresholds=given.value(environ, "KIT_GC_THRESHOLDS", _thresholds, cls.thresholds),
+            traced=env.value(environ, "KIT_TRACE_MEMORY", env.switch, cls.traced),
+            frozen=env.value(environ, "KIT_GC_FREEZE", env.switch, cls.frozen),
+            thresholds=env.value(environ, "KIT_GC_THRESHOLDS", _thresholds, cls.thresholds),
         )
 
     def watch(self) -> None:
-        """Have Python say when it collects garbage, and collect as it was asked for."""
+        """Measure each garbage collection, and apply the settings to this process."""
         gc.callbacks.append(self._on_collection)
         if self.thresholds:
             gc.set_threshold(*self.thresholds)
@@ -99,7 +99,7 @@ class Memory:
             tracemalloc.start()
 
     def settle(self, **_: Any) -> None:
-        """As a run starts: what is there stays, and need not be looked through again and again."""
+        """Freeze what is in memory as a run starts, if that is set: it stays, and need not be looked through again."""
         if self.frozen:
             gc.collect()
             gc.freeze()
@@ -115,12 +115,12 @@ class Memory:
         self.longest_seconds = max(self.longest_seconds, pause)
 
     def sample(self, now: float, size: int) -> None:
-        """Take in how much the process holds at a moment; what is before the warm-up is left out."""
+        """Add the size of the process at a moment; moments of the warm-up are left out."""
         if now - self.begun >= _WARM_UP_SECONDS:
             self.samples.append((now, size))
 
     def collect(self) -> None:
-        """Collect all garbage, and note what that gave back."""
+        """Collect all garbage, and note how many bytes that freed."""
         before = resident_bytes()
         gc.collect()
         self.freed_at_stop_bytes = max(0, before - resident_bytes())
@@ -128,7 +128,7 @@ class Memory:
             self.top_lines = [str(line) for line in tracemalloc.take_snapshot().statistics("lineno")[:_TOP_LINES]]
 
     def document(self, now: float) -> dict[str, Any]:
-        """The figures, for the report to the master."""
+        """Return the figures, for the report to the master."""
         growth = growth_of(self.samples)
         return {
             "rss_bytes": resident_bytes(),
@@ -145,15 +145,15 @@ class Memory:
 
 
 def _thresholds(text: str) -> tuple[int, ...]:
-    """Up to three whole numbers. Raises ValueError for anything else."""
-    found = tuple(given.whole(one.strip()) for one in text.split(","))
-    if len(found) > _GENERATIONS:
+    """Read up to three whole numbers. Raises ValueError for anything else."""
+    numbers = tuple(env.whole(part.strip()) for part in text.split(","))
+    if len(numbers) > _GENERATIONS:
         raise ValueError(text)
-    return found
+    return numbers
 
 
 def resident_bytes() -> int:
-    """What this process holds of memory now; 0 where the kernel does not say."""
+    """Return the resident memory of this process; 0 where the kernel does not say."""
     try:
         return int(STATM.read_text().split()[1]) * PAGE_BYTES
     except (OSError, ValueError, IndexError):

@@ -5,30 +5,29 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
-from typing import TYPE_CHECKING
+from types import ModuleType
 
 from locust.util.load_locustfile import is_shape_class, is_user_class
 
-if TYPE_CHECKING:
-    from types import ModuleType
-
 
 def classes_of(name: str, parent: str) -> dict[str, type]:
-    """The User and shape classes of the package `name` in the folder `parent`, all of its modules imported.
+    """Import all modules of the package `name` in the folder `parent`; return its User and shape classes.
 
     Raises:
         ValueError: two different classes have one name; Locust tells classes apart by name.
     """
     if parent not in sys.path:
         sys.path.insert(0, parent)
-    found: dict[str, type] = {}
+    classes: dict[str, type] = {}
     for module in _modules(importlib.import_module(name)):
         for key, value in vars(module).items():
             if not (is_user_class(value) or is_shape_class(value)) or not value.__module__.startswith(name):
                 continue
-            if found.setdefault(key, value) is not value:
-                raise ValueError(f"two classes are called {key}: in {found[key].__module__} and in {value.__module__}")
-    return found
+            if classes.setdefault(key, value) is not value:
+                raise ValueError(
+                    f"two classes are called {key}: in {classes[key].__module__} and in {value.__module__}"
+                )
+    return classes
 
 
 def _modules(package: ModuleType) -> list[ModuleType]:

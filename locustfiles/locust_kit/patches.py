@@ -1,4 +1,4 @@
-"""Changes to Locust's own classes that hold together: all of them or none."""
+"""Changes to Locust's own classes that are made together: all of them or none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Patches:
-    """A block of changes. Whatever the block raises takes every change back before it leaves the block."""
+    """A block of changes. An exception in the block undoes all of them before it leaves the block."""
 
     def __init__(self) -> None:
         self._undo = ExitStack()
@@ -24,7 +24,7 @@ class Patches:
             self._undo.close()
 
     def put(self, owner: type, name: str, value: object) -> None:
-        """Set an attribute that the class has. Raises AttributeError when it has none of that name."""
+        """Set an attribute that the class has. Raises AttributeError when it has no attribute of that name."""
         before = getattr(owner, name)
         if name in vars(owner):
             self._undo.callback(setattr, owner, name, before)
@@ -33,7 +33,7 @@ class Patches:
         setattr(owner, name, value)
 
     def wrap(self, owner: type, name: str, around: Callable[..., Any]) -> None:
-        """Let `around` be called in place of a method, with the method itself as its first argument."""
+        """Replace a method by `around`, which gets the method itself as its first argument."""
         original = getattr(owner, name)
 
         @functools.wraps(original)
@@ -44,7 +44,7 @@ class Patches:
 
 
 def change_each(changes: Mapping[str, Callable[[], None]], to: str) -> str:
-    """Make the change of each client, one without the other if need be. Returns one line that says what holds now."""
+    """Make the change of each client, whether or not the others fail. Returns one line that says what holds now."""
     changed, kept = [], []
     for client, change in changes.items():
         try:

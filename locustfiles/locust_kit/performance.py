@@ -1,4 +1,4 @@
-"""How long requests took, good and failed ones apart, and which endpoints the time goes to.
+"""How long requests took, good and failed ones apart, and which endpoints took the time.
 
 Times are kept as counts in buckets whose borders are 2 % apart, so each quantile is within 1 % of the sample that it
 stands for (the sketch of "DDSketch", Masson et al. 2019), at any number of requests, and workers add up exactly.
@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import SCHEMA_VERSION, given
-from .texts import safe
+from locust_kit import SCHEMA_VERSION, env
+from locust_kit.texts import safe
 
 GAMMA = 1.02
 MOST_ENDPOINTS = 2000
@@ -28,7 +28,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class SlowLimits:
-    """What is slow, in ms; how many slow requests make a bottleneck; how many bottlenecks are told."""
+    """What is slow, in ms; how many slow requests make a bottleneck; how many bottlenecks are shown."""
 
     slow_ms: float = 3000.0
     more_than: int = 5
@@ -36,26 +36,26 @@ class SlowLimits:
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> SlowLimits:
-        """Those of an environment, which the kit's settings have filled in."""
+        """Read the limits from environment variables."""
         return cls(
-            given.value(environ, "KIT_SLOW_MS", given.positive, cls.slow_ms),
-            given.value(environ, "KIT_SLOW_REQUESTS", given.whole, cls.more_than),
-            given.value(environ, "KIT_SLOW_TOP", given.whole, cls.top),
+            env.value(environ, "KIT_SLOW_MS", env.positive, cls.slow_ms),
+            env.value(environ, "KIT_SLOW_REQUESTS", env.whole, cls.more_than),
+            env.value(environ, "KIT_SLOW_TOP", env.whole, cls.top),
         )
 
 
 def milliseconds(response_time: Any) -> float | None:
-    """A response time as a number; None for none, and for what is none or without end."""
+    """Return a response time as a number; None when it is missing, no number, or not finite."""
     try:
-        found = float(response_time)
+        number = float(response_time)
     except (TypeError, ValueError, OverflowError):
         return None
-    return found if math.isfinite(found) else None
+    return number if math.isfinite(number) else None
 
 
 @dataclass(slots=True)
 class Sketch:
-    """Times as counts by bucket."""
+    """Times, as counts by bucket."""
 
     counts: dict[int, int] = field(default_factory=dict)
     total_ms: float = 0.0
@@ -74,11 +74,11 @@ class Sketch:
 
     @property
     def count(self) -> int:
-        """How many times were counted."""
+        """Return how many times were counted."""
         return sum(self.counts.values())
 
     def quantile(self, share: float) -> float | None:
-        """The time that `share` of the requests did not exceed, in ms; None without any."""
+        """Return the time that `share` of the requests did not exceed, in ms; None without requests."""
         rank = max(1, math.ceil(share * self.count))
         seen = 0
         for index in sorted(self.counts):
@@ -88,7 +88,7 @@ class Sketch:
         return None
 
     def document(self) -> dict[str, Any]:
-        """Count, mean, quantiles (null without a request), and how many fell into each bucket."""
+        """Return count, mean, quantiles (null without a request), and the counts by bucket."""
         count = self.count
         quantiles = {name: self.quantile(share) for name, share in _QUANTILES.items()}
         return {
@@ -101,7 +101,7 @@ class Sketch:
 
 @dataclass(slots=True)
 class EndpointTimes:
-    """The times of one method and name. Slow ones are good or failed."""
+    """The times of one method and name. Slow requests are good or failed ones."""
 
     good: Sketch = field(default_factory=Sketch)
     failed: Sketch = field(default_factory=Sketch)
@@ -123,63 +123,63 @@ class Performance:
     def on_request(
         self, request_type: str, name: str, response_time: float | None, exception: Any = None, **_: Any
     ) -> None:
-        """Count one request; what has no time is none."""
+        """Count one request; one without a time is left out."""
         taken = milliseconds(response_time)
         if taken is None:
             return
         key = request_type, name
-        one = self.endpoints.get(key) or self._endpoint(key)
-        (one.failed if exception else one.good).add(taken)
+        times = self.endpoints.get(key) or self._endpoint(key)
+        (times.failed if exception else times.good).add(taken)
         if taken > self.limits.slow_ms:
-            one.slow += 1
-            one.slow_ms += taken
+            times.slow += 1
+            times.slow_ms += taken
 
     def _endpoint(self, key: Key) -> EndpointTimes:
-        found = self.endpoints.get(key)
-        if found is None:
+        times = self.endpoints.get(key)
+        if times is None:
             if len(self.endpoints) >= MOST_ENDPOINTS:
                 key = (key[0], _OTHER)
-            found = self.endpoints.setdefault(key, EndpointTimes())
-        return found
+            times = self.endpoints.setdefault(key, EndpointTimes())
+        return times
 
     def forget(self, **_: Any) -> None:
-        """Start at nothing, when Locust drops its own statistics."""
+        """Drop all times, when Locust drops its own statistics."""
         self.endpoints = {}
 
     def report(self) -> list[list[Any]]:
-        """What came since the last report, for the wire."""
+        """Return the times since the last report, for the wire, and drop them here."""
         endpoints, self.endpoints = self.endpoints, {}
         return [
             [
                 safe(method, _LONGEST_NAME),
                 self._clean(safe(name, _LONGEST_NAME)),
-                *(one.good.counts, one.good.total_ms, one.failed.counts, one.failed.total_ms),
-                *(one.slow, one.slow_ms),
+                *(times.good.counts, times.good.total_ms, times.failed.counts, times.failed.total_ms),
+                *(times.slow, times.slow_ms),
             ]
-            for (method, name), one in endpoints.items()
+            for (method, name), times in endpoints.items()
         ]
 
     def take(self, report: list[list[Any]]) -> None:
         """Add one report of a worker.
 
         Raises:
-            TypeError, ValueError, AttributeError: it is none.
+            TypeError, ValueError, AttributeError: the report has another form.
 
         """
         for method, name, good, good_ms, failed, failed_ms, slow, slow_ms in report:
-            one = self._endpoint((str(method), str(name)))
-            one.good.merge(good, float(good_ms))
-            one.failed.merge(failed, float(failed_ms))
-            one.slow += int(slow)
-            one.slow_ms += float(slow_ms)
+            times = self._endpoint((str(method), str(name)))
+            times.good.merge(good, float(good_ms))
+            times.failed.merge(failed, float(failed_ms))
+            times.slow += int(slow)
+            times.slow_ms += float(slow_ms)
 
     def bottlenecks(self) -> list[tuple[Key, EndpointTimes]]:
-        """The endpoints with more than so many slow requests, by the time spent in them, the most first."""
-        slow = [(key, one) for key, one in self.endpoints.items() if one.slow > self.limits.more_than]
-        return sorted(slow, key=lambda one: (-one[1].slow_ms, one[0]))[: self.limits.top]
+        """Return the endpoints with more slow requests than the limit, by the time spent in these, the most first."""
+        slow = [(key, times) for key, times in self.endpoints.items() if times.slow > self.limits.more_than]
+        return sorted(slow, key=lambda endpoint: (-endpoint[1].slow_ms, endpoint[0]))[: self.limits.top]
 
     def document(self, run_id: str) -> dict[str, Any]:
-        """All of it, for the run's folder."""
+        """Return all times, for the run's folder."""
         return {
             "schema_version": SCHEMA_VERSION,
             "run_id": run_id,
@@ -190,24 +190,26 @@ class Performance:
                 {
                     "method": method,
                     "name": name,
-                    "good": one.good.document(),
-                    "failed": one.failed.document(),
-                    "slow": one.slow,
-                    "slow_ms": round(one.slow_ms, 1),
+                    "good": times.good.document(),
+                    "failed": times.failed.document(),
+                    "slow": times.slow,
+                    "slow_ms": round(times.slow_ms, 1),
                 }
-                for (method, name), one in sorted(self.endpoints.items())
+                for (method, name), times in sorted(self.endpoints.items())
             ],
-            "bottlenecks": [{"method": key[0], "name": key[1], "slow": one.slow} for key, one in self.bottlenecks()],
+            "bottlenecks": [
+                {"method": method, "name": name, "slow": times.slow} for (method, name), times in self.bottlenecks()
+            ],
         }
 
     def lines(self) -> Iterator[str]:
-        """The end of a run on the console; nothing when nothing was slow."""
+        """Yield the lines for the console at the end of a run; no line when nothing was slow."""
         slow = sum(endpoint.slow for endpoint in self.endpoints.values())
         if not slow:
             return
         yield f"Slow requests: {slow} over {self.limits.slow_ms:g} ms"
-        for (method, name), one in self.bottlenecks():
-            seconds = one.slow_ms / 1000
-            p95 = one.good.quantile(0.95)
-            told = f", p95 of the good ones {p95:.0f} ms" if p95 is not None else ""
-            yield f"  {method} {name}: {one.slow} slow, {seconds:.1f} s spent in them{told}"
+        for (method, name), times in self.bottlenecks():
+            seconds = times.slow_ms / 1000
+            p95 = times.good.quantile(0.95)
+            good = f", p95 of the good ones {p95:.0f} ms" if p95 is not None else ""
+            yield f"  {method} {name}: {times.slow} slow, {seconds:.1f} s spent in them{good}"

@@ -1,23 +1,26 @@
-"""What was asked of a run: its users, its time, and by what it is to be judged; written down as it starts."""
+"""What was asked of a run: labels, users, time, and the criteria of its verdict; written down as it starts."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
+import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import locust
+from locust.env import Environment
 
-from .form_field import FormField
+logger = logging.getLogger("locust_kit")
 
-if TYPE_CHECKING:
-    from locust.env import Environment
+LABELS_VARIABLE, LABELS_FIELD = "KIT_LABELS", "kit_labels"
+MOST_LABELS = 16
+_LABEL = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]{0,62})=(?P<value>\S{1,200})")
 
-FIELD = "kit_judge"
-_UNSET = object()
-_WORDS = (
+CRITERIA_FIELD = "kit_judge"
+_CRITERIA = (
     "thresholds",
     "fail_ratio",
     "on_invalid",
@@ -26,32 +29,72 @@ _WORDS = (
     "sustained_seconds",
     "sustained_share",
 )
+_UNSET = object()
+
+
+class FormField:
+    """A field of the form that starts a run. Locust keeps it among its options once it knows the name."""
+
+    def __init__(self, options: Any, name: str) -> None:
+        self._options = options
+        self._name = name
+        self._forget()
+
+    def take(self) -> str:
+        """Return the text for the run that starts now, "" without one; the next run does not get it."""
+        text = str(getattr(self._options, self._name, "") or "")
+        self._forget()
+        return text
+
+    def _forget(self) -> None:
+        if self._options is not None:
+            setattr(self._options, self._name, "")
+
+
+def parse_labels(text: str) -> dict[str, str]:
+    """Read `env=staging team=shop`. What has another form is left out: `kit` has refused it before."""
+    matches = filter(None, map(_LABEL.fullmatch, text.replace(",", " ").split()))
+    return dict([(match["name"], match["value"]) for match in matches][:MOST_LABELS])
+
+
+class Labels:
+    """The labels of each run in turn: those that came with the order to start it, else those of the environment."""
+
+    def __init__(self, options: Any, environ: Mapping[str, str]) -> None:
+        self._field = FormField(options, LABELS_FIELD)
+        self._default = environ.get(LABELS_VARIABLE, "")
+        for label in self._default.replace(",", " ").split():
+            if not _LABEL.fullmatch(label):
+                logger.warning("locust-kit: %s holds %r, which is no name=value: left out", LABELS_VARIABLE, label)
+
+    def of_this_run(self) -> dict[str, str]:
+        """Return the labels of the run that starts now."""
+        return parse_labels(self._field.take() or self._default)
 
 
 class RunCriteria:
-    """By what each run in turn is judged: what came with the order to start it, else what the environment says.
+    """The criteria of each run in turn: those that came with the order to start it, else those of the environment.
 
     The plugin only passes on what the sidecar will read.
     """
 
     def __init__(self, options: Any, environ: Mapping[str, str]) -> None:
-        self._field = FormField(options, FIELD)
-        given = {name: environ.get(f"KIT_{name.upper()}") for name in _WORDS}
-        self._usual = {name: text for name, text in given.items() if text}
+        self._field = FormField(options, CRITERIA_FIELD)
+        values = {name: environ.get(f"KIT_{name.upper()}") for name in _CRITERIA}
+        self._default = {name: text for name, text in values.items() if text}
 
     def of_this_run(self) -> dict[str, Any]:
-        """The words on the run that starts now."""
+        """Return the criteria of the run that starts now."""
         try:
-            given = json.loads(self._field.take() or "{}")
+            criteria = json.loads(self._field.take() or "{}")
         except ValueError:
-            given = {}
-        return {**self._usual, **(given if isinstance(given, dict) else {})}
+            criteria = {}
+        return {**self._default, **(criteria if isinstance(criteria, dict) else {})}
 
 
 def document(environment: Environment) -> dict[str, Any]:
-    """What was asked for, and of which versions. Seconds for times, users a second for the rate."""
+    """Return what was asked for, and of which versions. Seconds for times, users a second for the rate."""
     runner, options, shape = environment.runner, environment.parsed_options, environment.shape_class
-    environ = os.environ
     return {
         "plan": {
             "users": None if shape else int(getattr(runner, "target_user_count", 0) or 0),
@@ -60,7 +103,7 @@ def document(environment: Environment) -> dict[str, Any]:
             "shape_class": type(shape).__name__ if shape else None,
             "tags": list(getattr(options, "tags", None) or []),
             "exclude_tags": list(getattr(options, "exclude_tags", None) or []),
-            "locustfile": environ.get("LOCUSTFILE", ""),
+            "locustfile": os.environ.get("LOCUSTFILE", ""),
             "stop_timeout_seconds": float(environment.stop_timeout or 0),
         },
         "versions": {"locust": locust.__version__, "python": platform.python_version()},
@@ -69,11 +112,11 @@ def document(environment: Environment) -> dict[str, Any]:
 
 
 def _run_time(environment: Environment) -> int | None:
-    """How long the run is to be; Locust remembers the time of an earlier run, but has a timer only in one that ends."""
+    """Return the run time. Locust remembers the time of an earlier run, but has a timer only in one that ends."""
     options = environment.parsed_options
-    asked = getattr(options, "run_time", None)
+    seconds = getattr(options, "run_time", None)
     timer = getattr(environment.web_ui, "_run_time_greenlet", _UNSET) if environment.web_ui else _UNSET
-    is_over_by_timer = timer is not None or bool(getattr(options, "autostart", False))
-    if environment.shape_class or not asked or not is_over_by_timer:
+    ends_by_timer = timer is not None or bool(getattr(options, "autostart", False))
+    if environment.shape_class or not seconds or not ends_by_timer:
         return None
-    return int(asked) if isinstance(asked, int | float) else None
+    return int(seconds) if isinstance(seconds, int | float) else None

@@ -1,9 +1,9 @@
-"""Take secrets out of texts before they leave this machine. Pure but for reading the rules once.
+"""Removes secrets from texts before they leave this machine. Pure but for reading the rules once.
 
 One file for both sides, the plugin inside Locust and the commands beside it: `sidecar/common/redaction.py` is a link to
 this one. What may not be shown in one place may not be shown in the other. Its rules are redaction.json. A text is
-judged by its form (headers, URLs, JSON, forms, well-known tokens) and by values that are known to be secret. Those are
-taken out wherever they stand, in the forms that URLs and Base64 give them as well.
+judged by its form (headers, URLs, JSON, forms, well-known tokens) and by values that are known to be secret. Known
+values are removed wherever they stand, also as URLs and Base64 write them.
 """
 
 from __future__ import annotations
@@ -76,12 +76,12 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 @dataclass(frozen=True)
 class Rules:
-    """What names and forms mean a secret."""
+    """The names and forms that mean a secret."""
 
     mask: str
     names: frozenset[str]
     part: re.Pattern[str]
-    ends: tuple[str, ...]
+    name_ends: tuple[str, ...]
     scheme: re.Pattern[str]
     patterns: tuple[re.Pattern[str], ...]
     tokens: tuple[str, ...]
@@ -92,60 +92,60 @@ class Rules:
     values: frozenset[str]
 
     def is_secret(self, name: str) -> bool:
-        """Whether a header, variable, parameter or field of this name holds a secret."""
+        """Return whether a header, variable, parameter or field of this name holds a secret."""
         plain = _plain(name)
         last = plain.rpartition("_")[2] if "_" in plain else plain
         joined = plain.replace("_", "")
         return (
             plain in self.names
-            or plain.endswith(self.ends)
+            or plain.endswith(self.name_ends)
             or self.part.search(plain) is not None
             or self.part.search(joined) is not None
             or (last in self.names and last in ("authorization", "cookie", "jwt"))
         )
 
     def is_token(self, name: str) -> bool:
-        """Whether it is a key or a token, made by a machine: the end of one gives nothing away."""
+        """Return whether the name means a key or token made by a machine, whose end gives nothing away."""
         plain = _plain(name)
         return any(part in plain for part in self.tokens) and not any(part in plain for part in _CHOSEN_BY_PEOPLE)
 
     def with_names(self, names: Iterable[str]) -> Rules:
-        """The same rules, and these names as well. Nothing can be taken away."""
+        """Return the same rules with these names added. No rule can be removed."""
         return replace(self, names=self.names | {_plain(name) for name in names if _plain(name)})
 
 
 @lru_cache(_REMEMBERED)
 def _plain(name: str) -> str:
-    """A name in lower case, its words divided by `_`."""
+    """Return a name in lower case, its words divided by `_`."""
     return _WORD.sub("_", _HUMP.sub("_", name).lower()).strip("_")
 
 
 @cache
 def rules(path: Path = RULES_FILE) -> Rules:
-    """The rules that come with the kit."""
-    found = json.loads(path.read_text(encoding="utf-8"))
-    schemes = "|".join(re.escape(scheme).replace("_", "[-_]") for scheme in found["schemes"])
+    """Read the rules that come with the kit."""
+    texts = json.loads(path.read_text(encoding="utf-8"))
+    schemes = "|".join(re.escape(scheme).replace("_", "[-_]") for scheme in texts["schemes"])
     return Rules(
-        mask=found["mask"],
-        names=frozenset(found["names"]),
+        mask=texts["mask"],
+        names=frozenset(texts["names"]),
         part=re.compile(
-            "|".join(found["name_parts"] + [name_part.replace("_", "") for name_part in found["name_parts"]])
+            "|".join(texts["name_parts"] + [name_part.replace("_", "") for name_part in texts["name_parts"]])
         ),
-        ends=tuple(found["name_ends"]),
+        name_ends=tuple(texts["name_ends"]),
         scheme=re.compile(rf"\b(?P<scheme>{schemes})\s+(?P<value>[A-Za-z0-9+/=_.~\-]{{6,}})", re.IGNORECASE),
-        patterns=tuple(re.compile(pattern) for pattern in found["patterns"]),
-        tokens=tuple(found["tokens"]),
-        whole=re.compile("|".join(found["whole_patterns"])),
-        passwords=re.compile("|".join(found["password_schemes"]), re.IGNORECASE),
-        in_prose=re.compile(rf"\b(?P<name>{'|'.join(found['in_prose'])})\b{_PROSE_VALUE}", re.IGNORECASE),
-        named_by=frozenset(found["named_by"]),
-        values=frozenset(found["values"]),
+        patterns=tuple(re.compile(pattern) for pattern in texts["patterns"]),
+        tokens=tuple(texts["tokens"]),
+        whole=re.compile("|".join(texts["whole_patterns"])),
+        passwords=re.compile("|".join(texts["password_schemes"]), re.IGNORECASE),
+        in_prose=re.compile(rf"\b(?P<name>{'|'.join(texts['in_prose'])})\b{_PROSE_VALUE}", re.IGNORECASE),
+        named_by=frozenset(texts["named_by"]),
+        values=frozenset(texts["values"]),
     )
 
 
 @dataclass(frozen=True)
 class Redactor:
-    """Takes secrets out of texts; `known` are values that must not be seen anywhere, whatever stands around them.
+    """Removes secrets from texts; `known` are values that must not be seen anywhere, whatever stands around them.
 
     `keep_last` is how many characters of a token's end stay, so that one can tell which it was: at most 4, of a token
     of 16 or more.
@@ -164,13 +164,13 @@ class Redactor:
             object.__setattr__(self, "_known", re.compile("|".join(map(re.escape, longest_first))))
 
     def text(self, text: str) -> str:
-        """The text without secrets; nothing of one that is too deeply nested to be looked through."""
+        """Return the text without secrets; only the mask when it is too deeply nested to be searched."""
         try:
-            return self._looked_through(text)
+            return self._cleaned(text)
         except RecursionError:
             return self.by.mask
 
-    def _looked_through(self, text: str) -> str:
+    def _cleaned(self, text: str) -> str:
         if self._known is not None:
             text = self._known.sub(self.by.mask, text)
         if "\\u00" in text:  # JSON may write any letter so, and with it hide the name of a field
@@ -192,19 +192,19 @@ class Redactor:
         return self.by.scheme.sub(self._credentials, text)
 
     def _credentials(self, match: re.Match[str]) -> str:
-        """`Bearer x`: of a token the end may stay, of a password nothing."""
+        """Mask the value of `Bearer x`: of a token the end may stay, of a password nothing."""
         hidden = self.by.mask if self.by.passwords.match(match[0]) else self._tail(match["value"])
         return f"{match['scheme']} {hidden}"
 
     def _quotes(self, text: str) -> str:
-        """JSON, the way Python writes it, and forms in parts."""
+        """Mask values in JSON, in what Python prints, and in multipart forms."""
         text = self._fields(_PART.sub(self._framed, text))
         text = _QUOTED.sub(self._quoted, text)
         text = _CUT_OFF.sub(self._cut_off, text)
         return _QUOTED_BARE.sub(self._bare, text)
 
     def _fields(self, text: str) -> str:
-        """Objects and lists under a secret name, however deep, and what `value` holds beside such a name."""
+        """Mask objects and lists under a secret name, however deep, and each `value` beside a field that names one."""
         hidden: list[tuple[int, int]] = []
         seen_until = 0
         for match in _FIELD.finditer(text):
@@ -220,11 +220,11 @@ class Redactor:
         return _without(text, sorted(hidden), self.by.mask)
 
     def _names_a_secret(self, text: str, at: int) -> bool:
-        said = _STRING.match(text, at)
-        return said is not None and self.by.is_secret(said["text"])
+        string = _STRING.match(text, at)
+        return string is not None and self.by.is_secret(string["text"])
 
     def _values_within(self, text: str, first: int, last: int, quoted: str) -> list[tuple[int, int]]:
-        """Where the values are in an object that names a secret; each with its quotes, if it has any."""
+        """Return where the values are in an object that names a secret; each with its quotes, if it has any."""
         return [
             (field.end(), _end_of_value(text, field.end(), quoted))
             for field in _FIELD.finditer(text, first, last)
@@ -232,15 +232,15 @@ class Redactor:
         ]
 
     def _encoded(self, match: re.Match[str]) -> str:
-        """Percent-encoded JSON, form or text in a URL."""
+        """Mask secrets in percent-encoded JSON, form or text in a URL."""
         if not _ENCODED_MARK.search(match[0]):
             return match[0]
         decoded = unquote_plus(match[0], errors="replace")
-        cleaned = self._looked_through(decoded)
+        cleaned = self._cleaned(decoded)
         return match[0] if cleaned == decoded else quote(cleaned, safe="*")
 
     def words(self, words: Sequence[str]) -> tuple[str, ...]:
-        """The words of a command line: what follows a flag that names a secret is one."""
+        """Return the words of a command line without secrets, such as a word after a flag that names one."""
         before = ("", *words)
         return tuple(
             self.by.mask
@@ -250,19 +250,19 @@ class Redactor:
         )
 
     def value(self, name: str, value: str) -> str:
-        """The value of a variable, header or field of a name."""
+        """Return the value of a variable, header or field without secrets."""
         return self.by.mask if value and self.by.is_secret(name) else self.text(value)
 
     def _hidden(self, name: str, value: str) -> str:
-        """What stands for the secret value of a name."""
+        """Return the replacement of the secret value of a name."""
         return self._tail(value) if self.by.is_token(name) else self.by.mask
 
     def _token(self, match: re.Match[str]) -> str:
-        """What stands for a text that has the form of a token."""
+        """Return the replacement of a text that has the form of a token."""
         return self._tail(match[0])
 
     def _tail(self, value: str) -> str:
-        """The mask, and of a long token the last characters. One that was masked before stays as it is."""
+        """Return the mask, and the last characters of a long token. A value that is masked already stays as it is."""
         kept, mask = min(self.keep_last, LONGEST_TAIL), self.by.mask
         value = value.strip("\"'\\ \t")
         if not kept or not _TAIL.fullmatch(value[-kept:]) or self.by.passwords.match(value):
@@ -272,7 +272,7 @@ class Redactor:
         return mask + value[-kept:] if len(value) >= LEAST_WITH_TAIL else mask
 
     def _framed(self, match: re.Match[str]) -> str:
-        """What stands around the value stays, whatever it is; of the value, nothing."""
+        """Mask the whole value, and keep what stands around it."""
         if not self.by.is_secret(match["name"]):
             return match[0]
         start, end = match.start(), match.start("value")
@@ -314,34 +314,34 @@ class Redactor:
 
 
 def _letter(match: re.Match[str]) -> str:
-    """The letter, digit or `_-` that an escape stands for; what has a meaning in JSON stays escaped."""
-    found = chr(int(match["code"], 16))
-    return found if found.isalnum() or found in "_-" else match[0]
+    """Return the letter, digit or `_-` that an escape stands for; what has a meaning in JSON stays escaped."""
+    letter = chr(int(match["code"], 16))
+    return letter if letter.isalnum() or letter in "_-" else match[0]
 
 
 def _closed(text: str, at: int, quoted: str, end: int | None = None) -> int:
-    """Where the object or list that opens at `at` has ended; the text's end when it was cut off.
+    """Return where the object or list that opens at `at` ends; the text's end when it was cut off.
 
-    `quoted` is how strings are quoted there: with so many backslashes. What is in a string closes nothing.
+    `quoted` is how strings are quoted there: with so many backslashes. Brackets in a string do not count.
     """
     depth, within, level = 0, "", len(quoted)
     end = len(text) if end is None else min(end, len(text))
     for mark in _MARK.finditer(text, at, end):
-        said = mark[0]
-        if said in "{[" or said in "}]":
+        symbol = mark[0]
+        if symbol in "{[" or symbol in "}]":
             if not within:
-                depth += 1 if said in "{[" else -1
+                depth += 1 if symbol in "{[" else -1
                 if not depth:
                     return mark.end()
         elif within:
-            within = "" if said == within else within
-        elif len(said) == level:
-            within = said
+            within = "" if symbol == within else within
+        elif len(symbol) == level:
+            within = symbol
     return end
 
 
 def _end_of_value(text: str, at: int, quoted: str) -> int:
-    """Where a value has ended: an object or list, a string, or a bare word."""
+    """Return where a value ends: an object or list, a string, or a bare word."""
     if text[at] in "[{":
         return _closed(text, at, quoted)
     start = at + (text[at] == "b")
@@ -353,7 +353,7 @@ def _end_of_value(text: str, at: int, quoted: str) -> int:
 
 
 def _object_around(text: str, at: int, quoted: str) -> tuple[int, int]:
-    """Start and end of the object that holds what is at `at`, within reach."""
+    """Return start and end of the object around `at`, within reach."""
     first, depth = max(0, at - _REACH), 0
     for place in range(at - 1, first - 1, -1):
         if text[place] == "}":
@@ -366,7 +366,7 @@ def _object_around(text: str, at: int, quoted: str) -> tuple[int, int]:
 
 
 def _without(text: str, spans: Sequence[tuple[int, int]], mask: str) -> str:
-    """The text with each span replaced by the mask, quoted as what was there."""
+    """Return the text with each span replaced by the mask, quoted as the span was."""
     pieces, done = [], 0
     for start, end in spans:
         if start < done:
@@ -379,7 +379,7 @@ def _without(text: str, spans: Sequence[tuple[int, int]], mask: str) -> str:
 
 
 def _forms(value: str) -> Iterable[str]:
-    """A value as it is, as URLs write it, as JSON writes it, and in Base64."""
+    """Yield a value as it is, as URLs write it, as JSON writes it, and in Base64."""
     yield value
     yield quote(value, safe="")
     yield quote_plus(value)

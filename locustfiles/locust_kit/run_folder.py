@@ -1,7 +1,7 @@
 """The identity of a run, born on the master when the test starts, and the folder that keeps it.
 
 - `<runs>/<run id>/run.json`: written first; what was started, and how.
-- `<runs>/<run id>/end.json`: the end marker, written last; a folder without one is a run that broke off.
+- `<runs>/<run id>/end.json`: the end marker, written last; a folder without it is a run that broke off.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import SCHEMA_VERSION
-from .writer import write_documents
+from locust_kit import SCHEMA_VERSION
+from locust_kit.writer import write_documents
 
 logger = logging.getLogger("locust_kit")
 
 RUNS = Path(os.environ.get("KIT_RUNS_DIR", "/var/lib/locust-kit/runs"))
+BEGIN, END = "run.json", "end.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RunIdentity:
     """One run. `started_at` and `ended_at` are RFC 3339, UTC; `state` is running, stopping or stopped.
 
@@ -37,7 +38,7 @@ class RunIdentity:
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
-        """The run as the status document holds it."""
+        """Return the run as the status document holds it."""
         return {
             "run_id": self.run_id,
             "state": self.state,
@@ -48,32 +49,28 @@ class RunIdentity:
 
 
 def rfc3339(at: datetime) -> str:
-    """UTC with milliseconds, as every document of the kit writes a time."""
+    """Format a time as every document of the kit writes it: UTC with milliseconds."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def begin(at: datetime, labels: Mapping[str, str] | None = None) -> RunIdentity:
-    """A new run; the id sorts by time and says when."""
-    return RunIdentity(
-        f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}", "running", rfc3339(at), labels=labels or {}
-    )
+    """Make a new run. Its id says when it began, and sorts by that."""
+    run_id = f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    return RunIdentity(run_id, "running", rfc3339(at), labels=labels or {})
 
 
 def stopping(run: RunIdentity) -> RunIdentity:
-    """The run, asked to stop."""
+    """Return the run as one that is being stopped."""
     return replace(run, state="stopping")
 
 
 def ended(run: RunIdentity, at: datetime) -> RunIdentity:
-    """The run, over."""
+    """Return the run as one that is over."""
     return replace(run, state="stopped", ended_at=rfc3339(at))
 
 
-BEGIN, END = "run.json", "end.json"
-
-
 def document(run: RunIdentity, details: Mapping[str, Any]) -> dict[str, Any]:
-    """The run, with what else is to be written down of its start or its end."""
+    """Return the document of a run's start or end: its identity, and the details."""
     return {"schema_version": SCHEMA_VERSION, **run.document(), **details}
 
 
@@ -84,16 +81,16 @@ def make(run: RunIdentity, details: Mapping[str, Any], runs: Path) -> None:
     write_documents(folder, {BEGIN: document(run, details)})
 
 
-class Trouble:
-    """Says once a run that its folder is not whole, whichever part of it could not be written."""
+class WriteErrors:
+    """A warning, once a run, that its folder is incomplete, whichever part of it could not be written."""
 
     def __init__(self, run: RunIdentity) -> None:
         self._run = run
-        self._is_said = False
+        self._is_logged = False
 
     def __call__(self, error: OSError) -> None:
-        """Hear of an error."""
-        if not self._is_said:
-            self._is_said = True
+        """Log an error, if it is the first of the run."""
+        if not self._is_logged:
+            self._is_logged = True
             folder = RUNS / self._run.run_id
             logger.warning("locust-kit: the run is counted, not kept: %s: %s", folder, error.strerror or error)

@@ -4,8 +4,8 @@ A context that loads the public CA bundle costs about 850 kB. FastHttpUser makes
 each connection when verification is off. Here each client gets one context that verifies and one that does not; which
 of them a user needs stays what the user asked for (FastHttpUser.insecure; HttpUser's `client.verify` and `verify=`).
 
-The two clients share none with each other: urllib3 sets its own options and ALPN, and each client's handshake is to
-stay what it is without the kit.
+The two clients share no context with each other: urllib3 sets its own options and ALPN, and each client's handshake
+is to stay what it is without the kit.
 
 A private CA, a client certificate and a proxy go the same way into both. What a class or a request brings of its own
 wins: `ssl_context_factory`, `client_pool`, `proxy_host`; `pool_manager` with TLS arguments, `client.cert`, `cert=`,
@@ -28,7 +28,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.poolmanager import SSL_KEYWORDS
 from urllib3.util import create_urllib3_context
 
-from .patches import Patches, change_each
+from locust_kit.patches import Patches, change_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -46,7 +46,7 @@ FAST_POSITIONS = 3
 """FastHttpSession's arguments before `insecure`: base_url, request_event, user."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TlsSettings:
     """What the user set. `ca` is trusted besides the public CAs; a `cert` without `key` holds both."""
 
@@ -59,20 +59,20 @@ class TlsSettings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> TlsSettings:
-        """Read the variables; an empty one counts as unset. Raises ValueError that names the one that cannot be."""
-        found = {name: environ.get(name) or None for name in (SHARE, CA, CERT, KEY, PROXY)}
-        if found[SHARE] not in {None, "0", "1"}:
-            raise ValueError(f"{SHARE} must be 1 or 0, not {found[SHARE]!r}")
-        if found[KEY] and not found[CERT]:
+        """Read the variables; an empty one counts as unset. Raises ValueError that names an invalid one."""
+        values = {name: environ.get(name) or None for name in (SHARE, CA, CERT, KEY, PROXY)}
+        if values[SHARE] not in {None, "0", "1"}:
+            raise ValueError(f"{SHARE} must be 1 or 0, not {values[SHARE]!r}")
+        if values[KEY] and not values[CERT]:
             raise ValueError(f"{KEY} is the key of a certificate: set {CERT}, too")
-        proxy = found[PROXY]
+        proxy = values[PROXY]
         if proxy and not _is_proxy(proxy):
             raise ValueError(f"{PROXY} must be http://host:port or http://user:password@host:port")
-        return cls(found[SHARE] != "0", found[CA], found[CERT], found[KEY], proxy)
+        return cls(values[SHARE] != "0", values[CA], values[CERT], values[KEY], proxy)
 
     @property
     def requests_cert(self) -> str | tuple[str, str] | None:
-        """The client certificate as requests wants it."""
+        """Return the client certificate as requests wants it."""
         return (self.cert, self.key) if self.cert and self.key else self.cert
 
 
@@ -85,15 +85,15 @@ class Contexts:
 
     @property
     def used(self) -> bool:
-        """Whether a context was ever asked for."""
+        """Return whether a context was ever asked for."""
         return bool(self._made)
 
     def for_fast(self, *, insecure: bool, cafile: str | None = None) -> ssl.SSLContext:
-        """For geventhttpclient, whose every pool asks with the path of the public bundle."""
+        """Return a context for geventhttpclient, whose every pool asks with the path of the public bundle."""
         return self._once(insecure, lambda: _fast_context(self._settings, insecure, cafile))
 
     def for_requests(self, *, verify: bool, cert: object) -> ssl.SSLContext:
-        """For urllib3, which puts the client certificate of each connection into the context it is given.
+        """Return a context for urllib3, which puts the client certificate of each connection into it.
 
         So requests with a certificate get another context than those without. With verification one serves all
         certificates, as in Locust; without it each certificate has one of its own, 13 kB each.
@@ -108,7 +108,7 @@ class Contexts:
 
 
 def install(settings: TlsSettings) -> str:
-    """Change both clients of this process for the users to come; says in one line what holds now.
+    """Change both clients of this process for the users to come. Returns one line that says what holds now.
 
     A client that is not as expected stays as Locust has it, and the line says why. Raises ValueError, with nothing
     changed, when a file of `settings` cannot be used.
@@ -241,7 +241,7 @@ def _try_requests() -> None:
 
 
 def _has_own_tls(adapter: LocustHttpAdapter) -> bool:
-    """True for a `pool_manager` of the user's with TLS arguments, some of which urllib3 would put into the context."""
+    """Return whether the user's `pool_manager` has TLS arguments, some of which urllib3 would put into the context."""
     return not adapter.poolmanager.connection_pool_kw.keys().isdisjoint(SSL_KEYWORDS)
 
 

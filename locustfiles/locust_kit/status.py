@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from locust.env import Environment
 from locust.runners import STATE_MISSING, MasterRunner, Runner
 
-from . import SCHEMA_VERSION
-from .loaded_files import Digests, Disk, combined
-
-if TYPE_CHECKING:
-    from locust.env import Environment
-
-    from .run_folder import RunIdentity
+from locust_kit import SCHEMA_VERSION
+from locust_kit.loaded_files import Digests, Disk, combined
+from locust_kit.run_folder import RunIdentity
 
 
 def _connected(runner: Runner | None) -> list[str]:
-    """The ids of the workers that the master counts on now: missing ones are left out."""
+    """Return the ids of the workers that the master counts on now, without the missing ones."""
     if not isinstance(runner, MasterRunner):
         return []
     return sorted(client.id for client in runner.clients.all if client.state != STATE_MISSING)
@@ -26,7 +23,7 @@ def _connected(runner: Runner | None) -> list[str]:
 def document(
     environment: Environment, run: RunIdentity | None, own: Digests, workers: dict[str, Digests], disk: Disk
 ) -> dict[str, Any]:
-    """The status document. `own` and `workers` hold what each process loaded, `disk` what lies there now."""
+    """Return the status document. `own` and `workers` hold what each process loaded, `disk` what is there now."""
     shape = environment.shape_class
     return {
         "schema_version": SCHEMA_VERSION,

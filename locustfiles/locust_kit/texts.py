@@ -1,4 +1,4 @@
-"""Texts of a test or a target, made such that they can be sent, written and logged, whatever they are."""
+"""Texts of a test or a target, made safe to send, write and log."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from typing import Any
 
 
 def safe(value: Any, longest: int) -> str:
-    """The value as text of bounded length. Half of a surrogate pair, which UTF-8 has no bytes for, is escaped.
+    """Return the value as text of bounded length. Half of a surrogate pair, which UTF-8 cannot hold, is escaped.
 
-    Never raises: what cannot be made a text is named by its type.
+    Never raises: a value whose text cannot be had is named by its type.
     """
     try:
-        found = (value if isinstance(value, str) else str(value))[:longest]
-        if type(found) is str and found.isascii():  # nearly all: not encoded only to be decoded again
-            return found
-        return str.encode(found, "utf-8", "backslashreplace").decode()
+        text = (value if isinstance(value, str) else str(value))[:longest]
+        if type(text) is str and text.isascii():  # nearly all: not encoded only to be decoded again
+            return text
+        return str.encode(text, "utf-8", "backslashreplace").decode()
     except Exception:  # noqa: BLE001  a class of the test's own may raise anything, in `__str__` or `__getitem__`
         return f"<{type(value).__name__} without a text>"
 
 
-def attribute(thing: Any, name: str, default: Any = None) -> Any:
-    """The attribute; the default also where a property raises something else than AttributeError."""
+def attribute(owner: Any, name: str, default: Any = None) -> Any:
+    """Return an attribute; the default also where a property raises something other than AttributeError."""
     try:
-        return getattr(thing, name, default)
+        return getattr(owner, name, default)
     except Exception:  # noqa: BLE001  as above
         return default

@@ -1,4 +1,4 @@
-"""A run second by second, one line of JSON each in `timeline.ndjson`: what its verdict and its pictures are made of.
+"""A run second by second, one line of JSON each in `timeline.ndjson`: the base of its verdict and its charts.
 
 Counts are since the run's start (or Locust's reset of its statistics), rates those of the last ten seconds, as Locust
 has them. `missing` are the ids of workers that the master has given up on; `over_cpu` is how many workers take 90 % of
@@ -11,14 +11,12 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from locust.env import Environment
 from locust.runners import STATE_MISSING, MasterRunner, Runner
 
-from .run_folder import rfc3339
-
-if TYPE_CHECKING:
-    from locust.env import Environment
+from locust_kit.run_folder import rfc3339
 
 FILE = "timeline.ndjson"
 MUCH_CPU_PERCENT = 90.0
@@ -32,7 +30,7 @@ def append(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def row(environment: Environment, at: datetime, classes: Mapping[Any, int]) -> dict[str, Any]:
-    """This moment of the run; `classes` are the failures so far by class."""
+    """Return the row of this moment; `classes` are the failures so far by class."""
     total = environment.stats.total
     runner = environment.runner
     return {
@@ -55,13 +53,13 @@ def _workers(runner: Runner | None) -> dict[str, Any]:
     if not isinstance(runner, MasterRunner):
         own = float(getattr(runner, "current_cpu_usage", 0) or 0)
         return {"workers": 0, "missing": [], "cpu_percent": own, "over_cpu": int(own >= MUCH_CPU_PERCENT)}
-    everyone = list(runner.clients.values())
-    cpu = [float(one.cpu_usage or 0) for one in everyone if one.state != STATE_MISSING]
-    missing = sorted(one.id for one in everyone if one.state == STATE_MISSING)
+    workers = list(runner.clients.values())
+    cpu = [float(worker.cpu_usage or 0) for worker in workers if worker.state != STATE_MISSING]
+    missing = sorted(worker.id for worker in workers if worker.state == STATE_MISSING)
     return {
         "workers": len(cpu),
         "missing": missing[:_MOST_MISSING],
         "cpu_percent": max(cpu, default=0.0),
-        "over_cpu": sum(1 for one in cpu if one >= MUCH_CPU_PERCENT),
+        "over_cpu": sum(percent >= MUCH_CPU_PERCENT for percent in cpu),
         "master_cpu_percent": float(getattr(runner, "current_cpu_usage", 0) or 0),
     }

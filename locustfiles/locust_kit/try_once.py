@@ -6,8 +6,9 @@ import inspect
 import os
 import sys
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gevent
 from locust import TaskSet, User, events
@@ -15,17 +16,14 @@ from locust.argument_parser import get_parser
 from locust.env import Environment
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
 
-from .user_code import load
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from locust_kit.user_code import load
 
 TASK_SECONDS = 60
 """The longest that one task may take here, so that a hanging target ends in a line and not in silence."""
 
 
 class Printer:
-    """Prints each request as it ends, and counts."""
+    """A printer of each request as it ends, and a count of them."""
 
     def __init__(self) -> None:
         self.requests = 0
@@ -35,7 +33,7 @@ class Printer:
     def request(
         self, request_type: str, name: str, response_time: float, response_length: int, exception: Any, **more: Any
     ) -> None:
-        """A listener of `events.request`."""
+        """Print and count a request; a listener of `events.request`."""
         self.requests += 1
         status = getattr(more.get("response"), "status_code", None) or "-"
         mark = "ok  "
@@ -47,13 +45,13 @@ class Printer:
             print(f"       {type(exception).__name__}: {exception}")
 
     def error(self, text: str) -> None:
-        """Something in the user's own code."""
+        """Print and count an error in the user's own code."""
         self.errors += 1
         print(f"  FAIL {text}")
 
 
 def each_once(tasks: Iterable[Any]) -> list[Any]:
-    """The tasks in their order, without the repetitions that stand for weights."""
+    """Return the tasks in their order, without the repetitions that stand for weights."""
     return list(dict.fromkeys(tasks))
 
 
@@ -77,7 +75,7 @@ def run_task(task: Any, owner: Any, printer: Printer) -> None:
 
 
 def run_tasks(owner: Any, printer: Printer) -> None:
-    """on_start, each task once, on_stop, of a User or a TaskSet."""
+    """Run on_start, each task once, and on_stop of a User or a TaskSet."""
     owner.on_start()
     try:
         for task in each_once(owner.tasks):
@@ -87,7 +85,7 @@ def run_tasks(owner: Any, printer: Printer) -> None:
 
 
 def try_user(user_class: type[User], environment: Environment, printer: Printer) -> None:
-    """One user, one pass."""
+    """Run one user of a class through one pass."""
     host = environment.host or user_class.host
     print(f"{user_class.__name__} → {host}")
     try:

@@ -1,4 +1,4 @@
-"""Loading the user's locustfiles as Locust would, and saying where it went wrong in one line."""
+"""Loads the user's locustfiles as Locust would, and says in one line each what went wrong, and where."""
 
 from __future__ import annotations
 
@@ -6,19 +6,15 @@ import os
 import re
 import shlex
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from locust import LoadTestShape, User
 from locust.argument_parser import parse_locustfile_paths
 from locust.util.load_locustfile import load_locustfile, load_locustfile_pytest
 
-from .loaded_files import USER_FILES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from locust import LoadTestShape, User
+from locust_kit.loaded_files import USER_FILES
 
 REMOVED = {
     "request_success": "use events.request and look for exception is None",
@@ -30,10 +26,10 @@ REMOVED = {
     "slave_report": "use events.worker_report",
     "locust_error": "use events.user_error",
 }
-"""Events that Locust had and has no more, and what takes their place."""
+"""Events that Locust removed, and what takes their place."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Problem:
     """Why the locustfile cannot run. `kind`: missing, unreadable, syntax, import, removed-api, no-user-class,
     duplicate or error.
@@ -48,7 +44,7 @@ class Problem:
 
 @dataclass
 class Loaded:
-    """What the locustfiles hold, and what stood in the way."""
+    """The classes of the locustfiles, and the problems met on the way."""
 
     users: dict[str, type[User]] = field(default_factory=dict)
     shapes: list[LoadTestShape] = field(default_factory=list)
@@ -56,7 +52,7 @@ class Loaded:
 
 
 def load(setting: str) -> Loaded:
-    """Load each locustfile of LOCUST_LOCUSTFILE=`setting`. Never raises: what goes wrong becomes a Problem."""
+    """Load each locustfile of LOCUST_LOCUSTFILE=`setting`. Never raises: an error becomes a Problem."""
     result = Loaded()
     paths = list(_existing(setting, result))
     for path in paths:
@@ -106,13 +102,13 @@ def _unreadable(what: str, command: str) -> Problem:
 
 
 def shown(path: str) -> str:
-    """The path as the user knows it: relative to their folder."""
+    """Return the path as the user knows it: relative to their folder."""
     folder = f"{Path.cwd()}{os.sep}"
     return path.removeprefix(folder)
 
 
 def problem_of(error: BaseException, path: str) -> Problem:
-    """One line for `error`, at the last line of the user's own code that led to it."""
+    """Describe `error` by one line, at the last line of the user's own code that led to it."""
     if isinstance(error, SyntaxError):
         return Problem(
             shown(error.filename or path), error.lineno, "syntax", f"syntax error: {error.msg}", "mend that line"
@@ -138,7 +134,7 @@ def problem_of(error: BaseException, path: str) -> Problem:
 
 
 def _place(error: BaseException, path: str) -> tuple[str, int | None]:
-    """The innermost frame in the user's folder; without one, the file that was being loaded."""
+    """Return the innermost frame in the user's folder; without one, the file that was being loaded."""
     folder = f"{Path.cwd()}{os.sep}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(folder)]
     if frames:

@@ -7,12 +7,9 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from flask import request
-
-if TYPE_CHECKING:
-    from flask import Flask, Response
+from flask import Flask, Response, request
 
 logger = logging.getLogger("locust_kit")
 
@@ -22,9 +19,9 @@ OWN_AGENT = "locust-kit"
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Tab:
-    """One tab with one table. `seen` is told when somebody looks at the UI."""
+    """One tab with one table. `seen` is called when somebody looks at the UI."""
 
     key: str
     title: str
@@ -49,7 +46,7 @@ def install(app: Flask, arguments: dict[str, Any], base_path: str, tab: Tab) -> 
     index, stats_path = (base, f"{base}/"), f"{base}/stats/requests"
 
     def after_request(response: Response) -> Response:
-        # A health check is a HEAD of the index: nobody looks.
+        # A health check is a HEAD of the index: nobody looks at the UI.
         if request.method != "GET" or request.user_agent.string.startswith(OWN_AGENT):
             return response
         if request.path == stats_path or request.path in index:

@@ -1,4 +1,4 @@
-"""Brings lines and documents to the disk in a thread of its own, so that the master's event loop never waits."""
+"""Writing a run's lines and documents in a thread of its own, so that the master's event loop never waits."""
 
 from __future__ import annotations
 
@@ -9,75 +9,74 @@ from typing import Any
 
 import gevent
 
-from .off_loop import off_loop
+from locust_kit.disk import off_loop, replace_file
 
 _LARGEST_BATCH = 5000
-_EACH_SECONDS = 0.02
+_POLL_SECONDS = 0.02
 
 Append = Callable[[Path, Sequence[Any]], None]
-"""Writes things at the end of a file in a folder; raises OSError when it cannot."""
+"""Writes items at the end of a file in a folder; raises OSError when it cannot."""
 
 
 class Writer:
-    """Writes into one run's folder, one batch after the other; what is to be appended before documents.
+    """The writes into one run's folder, one batch after the other; what is to be appended before documents.
 
-    `trouble` hears of each write that failed.
+    `on_error` gets the error of each write that failed.
     """
 
-    def __init__(self, folder: Path, trouble: Callable[[OSError], None]) -> None:
+    def __init__(self, folder: Path, on_error: Callable[[OSError], None]) -> None:
         self.folder = folder
-        self._things: dict[Append, list[Any]] = {}
+        self._items: dict[Append, list[Any]] = {}
         self._documents: dict[str, dict[str, Any]] = {}
         self._busy = False
-        self._trouble = trouble
+        self._on_error = on_error
 
     def wait(self, seconds: float) -> None:
         """Wait until all is on the disk, at most so long."""
         with gevent.Timeout(seconds, exception=False):
             while self._busy:
-                gevent.sleep(_EACH_SECONDS)
+                gevent.sleep(_POLL_SECONDS)
 
-    def append(self, append: Append, things: Sequence[Any]) -> None:
-        """Have things appended in this way."""
-        if things:
-            self._things.setdefault(append, []).extend(things)
-            self._go()
+    def append(self, append: Append, items: Sequence[Any]) -> None:
+        """Have items appended by a function."""
+        if items:
+            self._items.setdefault(append, []).extend(items)
+            self._start()
 
     def document(self, name: str, document: dict[str, Any]) -> None:
-        """Have a file replaced; several are written in the order in which they were given."""
+        """Have a file replaced; several are written in the order of these calls."""
         self._documents.pop(name, None)
         self._documents[name] = document
-        self._go()
+        self._start()
 
-    def _go(self) -> None:
+    def _start(self) -> None:
         if not self._busy:
             self._busy = True
             gevent.spawn(self._drain)
 
     def _drain(self) -> None:
         try:
-            while self._things or self._documents:
-                for append in list(self._things):
-                    waiting = self._things.pop(append)
+            while self._items or self._documents:
+                for append in list(self._items):
+                    waiting = self._items.pop(append)
                     if waiting[_LARGEST_BATCH:]:
-                        self._things[append] = waiting[_LARGEST_BATCH:]
+                        self._items[append] = waiting[_LARGEST_BATCH:]
                     self._try(append, waiting[:_LARGEST_BATCH])
-                if self._documents and not self._things:
+                if self._documents and not self._items:
                     documents, self._documents = self._documents, {}
                     self._try(write_documents, documents)
         finally:
             self._busy = False
 
-    def _try(self, write: Callable[[Path, Any], None], what: Any) -> None:
+    def _try(self, write: Callable[[Path, Any], None], content: Any) -> None:
         try:
-            off_loop(write, self.folder, what)
+            off_loop(write, self.folder, content)
         except OSError as error:
-            self._trouble(error)
+            self._on_error(error)
 
 
 def write_documents(folder: Path, documents: dict[str, dict[str, Any]]) -> None:
-    """Replace files of these names, each in one go. Raises OSError when the volume cannot be written."""
+    """Replace files of these names by JSON. Raises OSError when the volume cannot be written."""
     for name, document in documents.items():
-        partial = folder / f"{name}.partial"
-        partial.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        partial.replace(folder / name)
+        text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+        replace_file(folder / name, text.encode("utf-8"))

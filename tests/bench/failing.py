@@ -89,7 +89,7 @@ def main() -> None:
     """Measure and print."""
     import requests  # noqa: PLC0415  after Locust, which must be first
     from locust.exception import CatchResponseError  # noqa: PLC0415
-    from locust_kit.failures.part import RequestCounters  # noqa: PLC0415
+    from locust_kit.failures.counters import RequestCounters  # noqa: PLC0415
 
     good = [_passed(None, 0)]
     same = [_passed(requests.exceptions.HTTPError("503 Server Error: busy for url: /cart"), n) for n in range(1000)]

@@ -17,14 +17,14 @@ USERS = 500
 _COUNTING = f"""
 import locust, requests
 from locust.exception import CatchResponseError
-from locust_kit.failures.part import Counters
+from locust_kit.failures.counters import RequestCounters
 from locust_kit.memory import resident_bytes
 class Answer:
     status_code, url, headers, _content = 503, "http://shop/cart", {{"Server": "shop"}}, b"busy" * 50
-counted = Counters()
+counters = RequestCounters()
 before = most = resident_bytes()
 for number in range({FAILURES}):
-    counted.on_request(
+    counters.on_request(
         request_type="GET", name="/cart", response_time=12.5, response_length=200, response=Answer, context={{}},
         exception=CatchResponseError(f"no stock for {{chr(97 + number % 26) * (1 + number % {MESSAGES} // 26 % 60)}} "
                                      f"{{'abcdefghij'[number % 10]}}{{number % {MESSAGES}:x}}"),
@@ -32,7 +32,7 @@ for number in range({FAILURES}):
     )
     if number % {BETWEEN_REPORTS} == 0:
         most = max(most, resident_bytes())
-        counted.report()
+        counters.report()
 print(f"[{{(most - before) / 1e6:.1f}}, {{(resident_bytes() - before) / 1e6:.1f}}]")
 """
 _USERS = f"""

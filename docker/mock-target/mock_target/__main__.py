@@ -10,12 +10,12 @@ import sys
 
 import uvloop
 
-from .certificate import server_context
-from .server import Ports, serve
+from mock_target.certificate import server_context
+from mock_target.server import Ports, serve
 
 
 async def run(options: argparse.Namespace) -> None:
-    """Serves with the given options until a signal ends it."""
+    """Serve with the given options until a signal ends it."""
     context = None if options.no_tls else server_context()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -25,7 +25,7 @@ async def run(options: argparse.Namespace) -> None:
 
 
 def main() -> int:
-    """The command line; 1 and one line when it cannot serve."""
+    """Run the command line; return 1 and print one line when it cannot serve."""
     parser = argparse.ArgumentParser(prog="mock_target", description="A server that does what the path asks for.")
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on (default: all)")  # noqa: S104 - in a container
     parser.add_argument("--http-port", type=int, default=8080, help="0 takes a free one (default: 8080)")

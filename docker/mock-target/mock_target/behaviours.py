@@ -69,12 +69,12 @@ class Act:
 
 
 def json_answer(document: object, status: int = 200) -> Answer:
-    """An Answer that holds `document` as JSON."""
+    """Make an Answer that holds `document` as JSON."""
     return Answer(status, JSON, json.dumps(document, separators=(",", ":")).encode())
 
 
 def text_answer(line: str, status: int = 200) -> Answer:
-    """An Answer of plain text."""
+    """Make an Answer of plain text."""
     return Answer(status, TEXT, f"{line}\n".encode())
 
 

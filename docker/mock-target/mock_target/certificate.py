@@ -17,7 +17,7 @@ REQUEST = (
 
 
 def server_context() -> ssl.SSLContext:
-    """A TLS context with a fresh key and certificate for `mock-target` and `localhost`.
+    """Make a TLS context with a fresh key and certificate for `mock-target` and `localhost`.
 
     Both pass through one private file in the temporary folder (memory, in the container) that is gone on return.
 

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from operator import attrgetter
 
-from .share import OTHER
+from mock_target.share import OTHER
 
 SCHEMA_VERSION = 1
 
@@ -14,8 +14,8 @@ CLIENT_LEFT = "client_left"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One kind of thing done: where, what, and the status sent (none when the client got no whole status line)."""
+class CountKey:
+    """What requests are counted by: path, behaviour, and the status sent (None without a whole status line)."""
 
     path: str
     behaviour: str
@@ -28,24 +28,24 @@ class Counts:
     def __init__(self, most_paths: int = 1_000) -> None:
         self._most_paths = most_paths
         self._paths: set[str] = set()
-        self._rows: Counter[Row] = Counter()
+        self._rows: Counter[CountKey] = Counter()
         self.hanging_now = 0
 
     def record(self, path: str, behaviour: str, status: int | None) -> None:
-        """Adds one. Beyond the first thousand paths the path is counted as `(other)`."""
+        """Count a request. Beyond the first thousand paths the path is counted as `(other)`."""
         if path not in self._paths:
             if len(self._paths) >= self._most_paths:
                 path = OTHER
             self._paths.add(path)
-        self._rows[Row(path, behaviour, status)] += 1
+        self._rows[CountKey(path, behaviour, status)] += 1
 
     def reset(self) -> None:
-        """Forgets what was done; connections that hang now still do."""
+        """Forget the counts, but for the connections that hang now."""
         self._rows.clear()
         self._paths.clear()
 
     def document(self) -> dict[str, object]:
-        """The JSON document of GET /_mock/counts."""
+        """Return the JSON document of GET /_mock/counts."""
         rows = sorted(self._rows.items(), key=lambda item: (item[0].path, item[0].behaviour, item[0].status or 0))
         return {
             "schema_version": SCHEMA_VERSION,

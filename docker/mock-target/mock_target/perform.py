@@ -1,6 +1,6 @@
-"""Does a behaviour to a request, on the socket.
+"""Performs a behaviour on the socket of a request.
 
-`done` is called once, at the moment it is done, with the status that was sent (None when none was).
+`done` is called once, at the moment it is done, with the status that was sent (None without a status).
 """
 
 from __future__ import annotations
@@ -9,18 +9,14 @@ import asyncio
 import json
 import socket
 import struct
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from aiohttp import web
 
-from .behaviours import JSON, Answer, Behaviour, Echo, Hang, Reset, Stream, Truncate
+from mock_target.behaviours import JSON, Answer, Behaviour, Echo, Hang, Reset, Stream, Truncate
+from mock_target.counts import Counts
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .counts import Counts
-
-    Done = Callable[[int | None], None]
+Done = Callable[[int | None], None]
 
 PIECE = b"x" * 65_536
 PROMISED_BYTES = 1_000
@@ -30,7 +26,7 @@ LINGER_NONE = struct.pack("ii", 1, 0)
 
 
 async def perform(behaviour: Behaviour, request: web.BaseRequest, done: Done, counts: Counts) -> web.StreamResponse:
-    """Does `behaviour`. The response it gives back is finished by the server, unless the connection is gone by then."""
+    """Perform `behaviour`. The server finishes the returned response, unless the connection is gone by then."""
     match behaviour:
         case Answer():
             done(behaviour.status)

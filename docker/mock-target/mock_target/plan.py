@@ -1,4 +1,4 @@
-"""A request target (path and query, as they arrived) becomes a Plan: pure, and remembered, for load repeats itself."""
+"""From a request target (path and query, as they arrived) to a Plan. Pure, and cached: load repeats itself."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from .behaviours import OK, Act, Answer, text_answer
-from .query import BadParameterError, Query
-from .routes import ROUTES, Route, listing
-from .share import hits
+from mock_target.behaviours import OK, Act, Answer, text_answer
+from mock_target.query import BadParameterError, Query
+from mock_target.routes import ROUTES, Route, listing
+from mock_target.share import hits
 
 LONGEST_COUNTED_PATH = 200
 
@@ -27,11 +27,11 @@ class Plan:
 
     @property
     def needs_turn(self) -> bool:
-        """Whether the act depends on how many requests came before."""
+        """Return whether the act depends on how many requests came before."""
         return len(self.acts) > 1 or self.share != 1
 
     def act(self, index: int) -> Act:
-        """The act for the request that `index` others came before."""
+        """Return the act for the request number `index`, from 0."""
         if not hits(index, self.share):
             return OK
         earlier_hits = int(index * self.share)
@@ -40,7 +40,7 @@ class Plan:
 
 @lru_cache(maxsize=4096)
 def plan_for(target: str) -> Plan:
-    """The plan for a target such as `/slow?ms=300`. A bad one is a plan, too: a 400 or 404 that says why."""
+    """Return the plan for a target such as `/slow?ms=300`. An invalid one is a 400 or 404 that says why."""
     path, _, text = target.partition("?")
     # An absolute-form target, as a client behind a proxy setting sends it, is asked for by its path.
     if path.startswith(("http://", "https://")):
@@ -48,10 +48,10 @@ def plan_for(target: str) -> Plan:
     counted = path[:LONGEST_COUNTED_PATH]
     if path == "/":
         return Plan("/", (Act("listing", Answer(200, "text/plain", listing().encode())),))
-    found = _route(path)
-    if found is None:
+    match = _route(path)
+    if match is None:
         return Plan(counted, (Act("not_found", text_answer(f"no path {counted} here; GET / lists them", 404)),))
-    route, rest = found
+    route, rest = match
     try:
         query = Query(text)
         share = query.share()

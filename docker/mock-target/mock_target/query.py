@@ -1,21 +1,18 @@
-"""The parameters of a query string, read strictly: an unknown parameter or a value that cannot be is one clear line."""
+"""The parameters of a query string, read strictly: an unknown one or an invalid value is one clear line."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class BadParameterError(ValueError):
-    """A path or parameter that cannot be; its text is the whole answer to the client."""
+    """An invalid path or parameter; its text is the whole answer to the client."""
 
 
 class Query:
-    """The parameters of one request. Each is asked for by name once; `finish` then refuses what nobody asked for."""
+    """The parameters of a request. Each is read by name once; `finish` then refuses those that were not read."""
 
     def __init__(self, text: str) -> None:
         pairs = parse_qsl(text, keep_blank_values=True)
@@ -24,7 +21,7 @@ class Query:
         self._known: list[str] = []
 
     def whole(self, name: str, *, default: int, least: int, most: int) -> int:
-        """A whole number within least..most, both included."""
+        """Read a whole number within least..most, both included."""
         text = self._take(name)
         if text is None:
             return default
@@ -34,7 +31,7 @@ class Query:
         return int(text)
 
     def choice(self, name: str, options: Sequence[str]) -> str:
-        """One of `options`; the first is the default."""
+        """Read one of `options`; the first is the default."""
         text = self._take(name)
         if text is None:
             return options[0]
@@ -43,7 +40,7 @@ class Query:
         return text
 
     def share(self) -> Fraction:
-        """The share of requests to hit, above 0 and up to 1; all of them by default."""
+        """Read the share of requests to hit, above 0 and up to 1; all of them by default."""
         text = self._take("share")
         if text is None:
             return Fraction(1)
@@ -55,11 +52,11 @@ class Query:
         return exact
 
     def ignore_rest(self) -> None:
-        """Takes every parameter that is left as the client's own business."""
+        """Accept every parameter that is left: it is the client's own."""
         self._left.clear()
 
     def finish(self, path: str) -> None:
-        """Refuses the parameters that the path does not have."""
+        """Refuse the parameters that the path does not have."""
         if self._left:
             name = next(iter(self._left))
             known = ", ".join(self._known) or "none"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .behaviours import HTML, JSON, OK, Act, Answer, Echo, Hang, Reset, Stream, Truncate, json_answer
-from .query import BadParameterError, Query
+from mock_target.behaviours import HTML, JSON, OK, Act, Answer, Echo, Hang, Reset, Stream, Truncate, json_answer
+from mock_target.query import BadParameterError, Query
 
 LONGEST_MS = 600_000
 MEGABYTE = 1_000_000
@@ -19,7 +19,7 @@ Build = Callable[[str, Query], tuple[Act, ...]]
 class Route:
     """One path, or all that begin with it when it ends in `/`.
 
-    `build` gets what follows such a beginning, and the parameters. The acts it gives are taken in turn.
+    `build` gets what follows such a beginning, and the parameters. The acts it returns are taken in turn.
     """
 
     path: str
@@ -53,7 +53,7 @@ def _large(_rest: str, query: Query) -> tuple[Act, ...]:
 
 
 def _tolerant(build: Build) -> Build:
-    """For the paths that people's own locustfiles ask for: what they add to the query is their business."""
+    """Accept any further parameter: for the paths that people's own locustfiles ask for."""
 
     def built(rest: str, query: Query) -> tuple[Act, ...]:
         acts = build(rest, query)
@@ -147,7 +147,7 @@ ROUTES = (
 
 
 def listing() -> str:
-    """Every path in plain text, one a line."""
+    """Return every path in plain text, each on a line."""
     wide = max(len(route.usage) for route in ROUTES) + 2
     paths = "".join(f"  {route.usage:<{wide}}{route.does}\n" for route in ROUTES)
     return (

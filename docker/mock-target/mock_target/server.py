@@ -1,4 +1,4 @@
-"""The server: two listeners, one handler, and an end that waits for nobody."""
+"""The server: two listeners, one handler, and an end that does not wait for clients."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ import asyncio
 import contextlib
 import json
 import logging
+import ssl
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from .behaviours import Act, Answer, json_answer, text_answer
-from .counts import CLIENT_LEFT, Counts
-from .perform import perform
-from .plan import plan_for
-from .share import Turns
-
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Awaitable, Callable
+from mock_target.behaviours import Act, Answer, json_answer, text_answer
+from mock_target.counts import CLIENT_LEFT, Counts
+from mock_target.perform import perform
+from mock_target.plan import plan_for
+from mock_target.share import Turns
 
 OWN = "/_mock/"
 STOP_SECONDS = 0.25
@@ -34,7 +31,7 @@ class Ports:
 
 
 class MockTarget:
-    """One server on one event loop.
+    """A server on one event loop.
 
     Args:
         sleep: how a delay is waited for; a test may pass its own.
@@ -49,7 +46,7 @@ class MockTarget:
         self._server: web.Server | None = None
 
     async def start(self, host: str, ports: Ports, context: ssl.SSLContext | None) -> Ports:
-        """Listens, and gives the ports really taken (asked for 0, the system picks them).
+        """Listen; return the ports really taken (for 0, the system picks them).
 
         Raises:
             OSError: a port is taken or not allowed.
@@ -63,7 +60,7 @@ class MockTarget:
         return Ports(taken[0], taken[1] if len(taken) > 1 else None)
 
     async def stop(self) -> None:
-        """Closes everything, hanging connections included, within a second."""
+        """Close everything, hanging connections included, within a second."""
         for listener in self._listeners:
             listener.close()
         if self._server is not None:
@@ -116,19 +113,19 @@ class MockTarget:
 
 
 def _quiet_logger() -> logging.Logger:
-    """Broken requests are what this server is for: not worth a traceback each."""
+    """Return a logger without tracebacks: broken requests are what this server is for."""
     logger = logging.getLogger("mock_target")
     logger.setLevel(logging.CRITICAL)
     return logger
 
 
 def ready_line(ports: Ports) -> str:
-    """The one line on standard output that says where the server listens, as JSON."""
+    """Return the line for standard output that says where the server listens, as JSON."""
     return json.dumps({"http_port": ports.http, "https_port": ports.https})
 
 
 async def serve(host: str, ports: Ports, context: ssl.SSLContext | None, stop: asyncio.Event) -> None:
-    """Runs until `stop` is set; prints the ready line once it listens."""
+    """Run until `stop` is set; print the ready line once it listens."""
     target = MockTarget()
     try:
         print(ready_line(await target.start(host, ports, context)), flush=True)

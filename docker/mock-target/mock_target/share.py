@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from fractions import Fraction
+from fractions import Fraction
 
 OTHER = "(other)"
 
 
 def hits(index: int, share: Fraction) -> bool:
-    """Whether request `index` (from 0) is hit. Of the first n requests exactly floor(n x share) are, evenly spread."""
+    """Return whether request `index` (from 0) is hit: exactly floor(n x share) of the first n are, evenly spread."""
     return (index + 1) * share // 1 > index * share // 1
 
 
 class Turns:
-    """Counts requests per key, for at most `most_keys` keys; whatever comes beyond them shares one counter."""
+    """A counter of requests per key, for at most `most_keys` keys; further keys share one counter."""
 
     def __init__(self, most_keys: int = 10_000) -> None:
         self._most_keys = most_keys
         self._next: dict[str, int] = {}
 
     def take(self, key: str) -> int:
-        """The number of earlier requests with this key."""
+        """Return the number of earlier requests with this key, and count this one."""
         if key not in self._next and len(self._next) >= self._most_keys:
             key = OTHER
         index = self._next.get(key, 0)
@@ -31,5 +28,5 @@ class Turns:
         return index
 
     def reset(self) -> None:
-        """Starts every key again at 0."""
+        """Start every key again at 0."""
         self._next.clear()

@@ -1,1 +1,1 @@
-"""Failed requests: captured where they happen, told apart, grouped, and brought to the master."""
+"""Failed requests: captured where they happen, classified, grouped, and brought to the master."""

@@ -16,14 +16,13 @@ from typing import Any
 import gevent
 from locust.user.users import User
 
+from locust_kit.failures.classes import FailureClass
+from locust_kit.failures.classify import Classification, classify
+from locust_kit.failures.mask import LONGEST, masked
+from locust_kit.failures.records import LATEST, GroupKey, Record, plain, wire
+from locust_kit.failures.settings import CaptureSettings, Level
 from locust_kit.performance import milliseconds
 from locust_kit.texts import attribute, safe
-
-from .classify import Class, classify
-from .kinds import FailureClass
-from .mask import LONGEST, masked
-from .records import LATEST, GroupKey, Record, plain, wire
-from .settings import CaptureSettings, Level
 
 MOST_GROUPS = 2000  # between two reports
 MANY_GROUPS = 500  # so many keep their latest three examples; what comes beyond them, the latest one
@@ -43,7 +42,7 @@ Example = tuple[Record | tuple[Any, ...], Any, bytes]
 """A record, or what it is made of; the headers of its answer; the first of the body."""
 
 
-class _Counted:
+class _GroupCount:
     """A group's failures since the last report; its examples are the first and the latest."""
 
     __slots__ = ("beginning", "count", "first", "last", "latest")
@@ -60,7 +59,7 @@ class _Counted:
             self.latest.append(example)
 
     def examples(self) -> Iterator[Record]:
-        """Made only now: most of what was noted for one has made room for a later one."""
+        """Make the records only now: most noted examples have been replaced by later ones."""
         for noted, headers, body in (self.beginning, *self.latest) if self.beginning else ():
             record = noted if isinstance(noted, Record) else Record(*noted)
             if isinstance(headers, Mapping):
@@ -70,13 +69,13 @@ class _Counted:
 
 
 class Capture:
-    """Counts failures, and hands out what came since the last time it was asked."""
+    """The failures since the last report: counts, rows and examples."""
 
     def __init__(self, settings: CaptureSettings, clean: Clean, clock: Callable[[], float] = time.time) -> None:
         self._settings = settings
         self._clean = clean
         self._clock = clock
-        self._groups: dict[GroupKey, _Counted] = {}
+        self._groups: dict[GroupKey, _GroupCount] = {}
         self._rows: list[Record] = []
         self._sample: list[Record] = []
         self._beyond = 0
@@ -95,7 +94,7 @@ class Capture:
         **_: Any,
     ) -> None:
         """Count a request that failed; of a good one nothing is kept."""
-        if not exception:  # as Locust tells it
+        if not exception:  # as Locust itself decides it
             return
         status = _status_of(response)
         error = exception if isinstance(exception, BaseException) else Exception(safe(exception, 2 * LONGEST))
@@ -128,7 +127,7 @@ class Capture:
         counted.exemplify((noted, attribute(response, "headers"), body))
 
     def on_user_error(self, user_instance: Any, exception: BaseException, tb: Any = None, **_: Any) -> None:
-        """Count an exception in a task, which Locust counts among no requests; it passes the task set as the user."""
+        """Count an exception in a task, which is no request to Locust; it passes the task set as the user."""
         user_class = type(attribute(user_instance, "user", user_instance)).__name__
         record = Record(
             at=self._clock(),
@@ -150,8 +149,8 @@ class Capture:
         if (place := self._place(record.at)) is not None:
             self._keep(record, place)
 
-    def _count(self, at: float, method: str, name: str, kind: FailureClass, detail: str, message: str) -> _Counted:
-        """One more of its group, which is found or made."""
+    def _count(self, at: float, method: str, name: str, kind: FailureClass, detail: str, message: str) -> _GroupCount:
+        """Count a failure in its group, which is made if it is new."""
         key = GroupKey(method, name, kind, detail, masked(message) if self._settings.level >= Level.GROUPS else "")
         counted = self._groups.get(key)
         if counted is None:
@@ -161,13 +160,13 @@ class Capture:
                 counted = self._groups.get(key)
             if counted is None:
                 latest = LATEST if len(self._groups) < MANY_GROUPS else 1
-                counted = self._groups[key] = _Counted(at, latest)
+                counted = self._groups[key] = _GroupCount(at, latest)
         counted.count += 1
         counted.last = at
         return counted
 
     def _place(self, at: float) -> int | None:
-        """Where the row of a failure goes: among the full ones, to a place in the sample, or nowhere (None)."""
+        """Return where the row of a failure goes: among the full rows, to a place in the sample, or nowhere (None)."""
         if self._settings.level < Level.FULL:
             return None
         second = int(at)
@@ -192,7 +191,7 @@ class Capture:
         return record
 
     def report(self) -> dict[str, Any]:
-        """What came since the last report, for the wire; from now on it is the master's to keep."""
+        """Return what came since the last report, for the wire, and drop it here: from now on the master keeps it."""
         groups, self._groups = self._groups, {}
         rows, self._rows = self._rows, []
         sample, self._sample = self._sample, []
@@ -200,11 +199,13 @@ class Capture:
         for record in sample:
             record.represents = beyond / len(sample)
         return {
-            "groups": [[*self._cleaned_key(key), one.count, one.first, one.last] for key, one in groups.items()],
+            "groups": [
+                [*self._cleaned_key(key), group.count, group.first, group.last] for key, group in groups.items()
+            ],
             "examples": [
                 [*self._cleaned_key(key), wire(self._cleaned(record))]
-                for key, one in groups.items()
-                for record in one.examples()
+                for key, group in groups.items()
+                for record in group.examples()
             ],
             "rows": [wire(self._cleaned(record)) for record in (*rows, *sample)],
         }
@@ -226,39 +227,39 @@ class Capture:
 
 
 def _cleaned_pairs(pairs: Mapping[str, str], clean: Clean) -> dict[str, str]:
-    """Named values, judged together with their names as a header line is."""
-    found = {}
+    """Clean values together with their names, as a header line is."""
+    cleaned = {}
     for name, value in pairs.items():
         line = clean(f"{name}: {value}")
-        found[clean(name)] = line.partition(": ")[2]
-    return found
+        cleaned[clean(name)] = line.partition(": ")[2]
+    return cleaned
 
 
 def _status_of(response: Any) -> int:
-    """The status code; 0 for none, and for what is none."""
+    """Return the status code; 0 when it is missing or invalid."""
     status = attribute(response, "status_code")
     return int(status) if isinstance(status, int) and 0 <= status <= _MOST_STATUS else 0
 
 
-def _length_of(given: Any) -> int:
-    """A length of bytes; 0 for what is none."""
+def _length_of(value: Any) -> int:
+    """Return a length in bytes; 0 when it is missing or invalid."""
     try:
-        return min(max(int(given or 0), 0), _MOST_BYTES)
+        return min(max(int(value or 0), 0), _MOST_BYTES)
     except (TypeError, ValueError, OverflowError):
         return 0
 
 
-def _class_of(error: BaseException, status: int) -> Class:
-    """The class of a failure; `other` for an exception that cannot be looked into."""
+def _class_of(error: BaseException, status: int) -> Classification:
+    """Classify a failure; as `other` when the exception cannot be inspected."""
     try:
         kind, detail = classify(error, status)
-        return Class(kind, safe(detail, LONGEST))
+        return Classification(kind, safe(detail, LONGEST))
     except Exception:  # noqa: BLE001  properties of a test's own exception may raise anything
-        return Class(FailureClass.OTHER, type(error).__name__)
+        return Classification(FailureClass.OTHER, type(error).__name__)
 
 
 def _body_of(response: Any) -> bytes:
-    """What of the answer's body was read already; nothing is read for our sake."""
+    """Return the part of the answer's body that was read already. Reads nothing itself."""
     for name in ("_content", "_cached_content"):
         body = attribute(response, name)
         if isinstance(body, bytes):
@@ -267,18 +268,18 @@ def _body_of(response: Any) -> bytes:
 
 
 def _function_of(traceback: Any) -> str:
-    """The innermost function of the user's own files that an exception came through."""
-    found = "?"
+    """Return the innermost function of the user's own files that an exception came through."""
+    name = "?"
     while traceback is not None:
         code = traceback.tb_frame.f_code
         if "site-packages" not in code.co_filename:
-            found = code.co_name
+            name = code.co_name
         traceback = traceback.tb_next
-    return found
+    return name
 
 
 def _user_class() -> str:
-    """The class of the user whose greenlet this is: Locust starts each with the user as its one argument."""
+    """Return the class of the user whose greenlet this is: Locust starts each with the user as its only argument."""
     arguments = attribute(gevent.getcurrent(), "args")
     user = arguments[0] if arguments and isinstance(arguments, tuple) else None
     return type(user).__name__ if isinstance(user, User) else ""

@@ -21,7 +21,7 @@ from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 from geventhttpclient.useragent import RetriesExceeded
 from locust.exception import CatchResponseError, ResponseError
 
-from .kinds import FailureClass
+from locust_kit.failures.classes import FailureClass
 
 _CLIENT_ERRORS, _SERVER_ERRORS, _STATUS_END = 400, 500, 600
 _MOST_CAUSES = 16
@@ -64,20 +64,20 @@ _CONNECTING = frozenset(
 )
 
 
-class Class(NamedTuple):
-    """A class of failure, and what tells its members apart: a status code, an errno's name, or an exception's type."""
+class Classification(NamedTuple):
+    """A class of failure, and a detail within it: a status code, an errno's name, or an exception's type."""
 
     kind: FailureClass
     detail: str
 
 
 _MOST_KNOWN = 512
-_OF_ONE: dict[tuple[type[BaseException], int | None, int], Class] = {}
+_KNOWN: dict[tuple[type[BaseException], int | None, int], Classification] = {}
 """By type, errno and status, which is all there is to an exception that wraps no other: most failures are of these."""
 
 
-def classify(exception: BaseException, status: int) -> Class:
-    """Tell the class of a failed request.
+def classify(exception: BaseException, status: int) -> Classification:
+    """Classify a failed request.
 
     Args:
         exception: what the client reported.
@@ -85,20 +85,20 @@ def classify(exception: BaseException, status: int) -> Class:
 
     """
     if isinstance(exception, CatchResponseError) or (type(exception) is ResponseError and not status):
-        return Class(FailureClass.ASSERTION, str(status) if status else "")
+        return Classification(FailureClass.ASSERTION, str(status) if status else "")
     if not _stands_alone(exception):
         return _of_chain(list(_causes(exception)), status)
-    what = type(exception), exception.errno if isinstance(exception, OSError) else None, status
-    known = _OF_ONE.get(what)
+    key = type(exception), exception.errno if isinstance(exception, OSError) else None, status
+    known = _KNOWN.get(key)
     if known is None:
         known = _of_chain([exception], status)
-        if len(_OF_ONE) < _MOST_KNOWN:
-            _OF_ONE[what] = known
+        if len(_KNOWN) < _MOST_KNOWN:
+            _KNOWN[key] = known
     return known
 
 
 def _stands_alone(exception: BaseException) -> bool:
-    """Whether it wraps no other; a bare time-out is told by its place, and never alone in that sense."""
+    """Return whether it wraps no other. Never true of a bare time-out, which its traceback classifies."""
     if exception.__cause__ is not None or exception.__context__ is not None or type(exception) is TimeoutError:
         return False
     for arg in exception.args:
@@ -109,46 +109,48 @@ def _stands_alone(exception: BaseException) -> bool:
     )
 
 
-def _of_chain(chain: list[BaseException], status: int) -> Class:
+def _of_chain(chain: list[BaseException], status: int) -> Classification:
     return (
         _by_system(chain)
         or _by_timeout(chain)
         or _by_type(chain, status)
         or _by_status(status)
-        or Class(FailureClass.OTHER, type(chain[0]).__name__)
+        or Classification(FailureClass.OTHER, type(chain[0]).__name__)
     )
 
 
 def _causes(exception: BaseException) -> Iterator[BaseException]:
-    """The exception and what it wraps, in whichever way its library does that, the outermost first."""
+    """Yield the exception and what it wraps, in whichever way its library does that, the outermost first."""
     waiting: list[BaseException] = [exception]
     seen: set[int] = set()
     while waiting and len(seen) < _MOST_CAUSES:
-        one = waiting.pop(0)
-        if id(one) in seen:
+        link = waiting.pop(0)
+        if id(link) in seen:
             continue
-        seen.add(id(one))
-        yield one
+        seen.add(id(link))
+        yield link
         inner = (
-            one.__cause__,
-            one.__context__,
-            getattr(one, "reason", None),
-            getattr(one, "original", None),
-            *one.args,
+            link.__cause__,
+            link.__context__,
+            getattr(link, "reason", None),
+            getattr(link, "original", None),
+            *link.args,
         )
         waiting += [cause for cause in inner if isinstance(cause, BaseException)]
 
 
-def _by_system(chain: list[BaseException]) -> Class | None:
+def _by_system(chain: list[BaseException]) -> Classification | None:
     for link in chain:
         if isinstance(link, socket.gaierror):
             temporary = link.errno == socket.EAI_AGAIN
-            return Class(FailureClass.GENERATOR if temporary else FailureClass.DNS, _name_of_lookup(link.errno))
-    for one in chain:
-        if isinstance(one, ssl.SSLEOFError | ssl.SSLZeroReturnError):  # under TLS, a hang-up has no errno
-            return Class(FailureClass.CONNECTION_RESET, type(one).__name__)
-        if isinstance(one, OSError) and not isinstance(one, ssl.SSLError) and one.errno in _BY_ERRNO:
-            return Class(_BY_ERRNO[one.errno], errno.errorcode[one.errno])
+            return Classification(
+                FailureClass.GENERATOR if temporary else FailureClass.DNS, _name_of_lookup(link.errno)
+            )
+    for link in chain:
+        if isinstance(link, ssl.SSLEOFError | ssl.SSLZeroReturnError):  # under TLS, a hang-up has no errno
+            return Classification(FailureClass.CONNECTION_RESET, type(link).__name__)
+        if isinstance(link, OSError) and not isinstance(link, ssl.SSLError) and link.errno in _BY_ERRNO:
+            return Classification(_BY_ERRNO[link.errno], errno.errorcode[link.errno])
     return None
 
 
@@ -159,12 +161,12 @@ def _name_of_lookup(number: int | None) -> str:
 _LOOK_UPS = ("EAI_AGAIN", "EAI_NONAME", "EAI_NODATA", "EAI_FAIL", "EAI_FAMILY", "EAI_MEMORY", "EAI_SYSTEM")
 
 
-def _by_timeout(chain: list[BaseException]) -> Class | None:
-    """A bare time-out says nothing of its kind; the place it came from does."""
+def _by_timeout(chain: list[BaseException]) -> Classification | None:
+    """Classify a bare time-out by the place it came from: it says nothing of its kind itself."""
     for link in chain:
         if type(link) is TimeoutError:
             kind = FailureClass.CONNECTION_TIMEOUT if _was_connecting(link) else FailureClass.READ_TIMEOUT
-            return Class(kind, "")
+            return Classification(kind, "")
     return None
 
 
@@ -177,26 +179,26 @@ def _was_connecting(error: BaseException) -> bool:
     return False
 
 
-def _by_type(chain: list[BaseException], status: int) -> Class | None:
+def _by_type(chain: list[BaseException], status: int) -> Classification | None:
     for link in chain:
         if isinstance(link, HTTPConnectionClosed):
-            return Class(FailureClass.CONNECTION_RESET, type(link).__name__)
+            return Classification(FailureClass.CONNECTION_RESET, type(link).__name__)
         if isinstance(link, HTTPParseError):  # one type for an answer that is no HTTP and for one that was cut off
-            return Class(
+            return Classification(
                 FailureClass.INCOMPLETE_RESPONSE if status else FailureClass.INVALID_CONTENT,
                 type(link).__name__,
             )
         if isinstance(link, RetriesExceeded) and len(chain) == 1:  # with any other reason it wraps that
-            return Class(FailureClass.REDIRECT_LOOP, "")
+            return Classification(FailureClass.REDIRECT_LOOP, "")
         for types, kind in _BY_TYPE:
             if isinstance(link, types):
-                return Class(kind, type(link).__name__)
+                return Classification(kind, type(link).__name__)
     return None
 
 
-def _by_status(status: int) -> Class | None:
+def _by_status(status: int) -> Classification | None:
     if _CLIENT_ERRORS <= status < _SERVER_ERRORS:
-        return Class(FailureClass.CLIENT_ERROR, str(status))
+        return Classification(FailureClass.CLIENT_ERROR, str(status))
     if _SERVER_ERRORS <= status < _STATUS_END:
-        return Class(FailureClass.SERVER_ERROR, str(status))
+        return Classification(FailureClass.SERVER_ERROR, str(status))
     return None

@@ -13,7 +13,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from .records import Record, rfc3339
+from locust_kit.failures.records import Record, rfc3339
 
 ROWS, TABLE, GROUPS = "failures.ndjson", "failure_analysis.csv", "failure_groups.json"
 PERFORMANCE = "performance.json"
@@ -49,7 +49,7 @@ def append(folder: Path, records: Sequence[Record]) -> None:
 
 
 def table_row(record: Record) -> list[str]:
-    """A record as a row of the table; no cell is a formula to a spreadsheet."""
+    """Return a record as a row of the table; no cell is a formula to a spreadsheet."""
     cells = (
         rfc3339(record.at),
         record.method,
@@ -69,5 +69,5 @@ def table_row(record: Record) -> list[str]:
 
 
 def plain_cell(text: str) -> str:
-    """A text that a spreadsheet takes for a text."""
+    """Return a text that a spreadsheet takes for a text."""
     return f"'{text}" if text.startswith(_FORMULA) else text

@@ -16,15 +16,15 @@ _VARYING = re.compile(
     r"|(?P<token>\b(?=[A-Za-z_\-]*\d)(?=[\d_\-]*[A-Za-z])[A-Za-z0-9_\-]{16,}\b)"
     r"|(?P<n>\d+(?:[.,]\d+)*)"
 )
-_WORDS = {"url": "<url>", "id": "<id>", "address": "<address>", "hex": "<id>", "token": "<id>", "n": "<n>"}
+_PLACEHOLDERS = {"url": "<url>", "id": "<id>", "address": "<address>", "hex": "<id>", "token": "<id>", "n": "<n>"}
 
 
 @lru_cache(maxsize=_KEPT_MESSAGES)
 def masked(text: str) -> str:
-    """The text as one line, cut at `LONGEST`, its URLs, ids, addresses and numbers masked."""
+    """Return the text as one line, cut at `LONGEST`, its URLs, ids, addresses and numbers masked."""
     line = " ".join(text[: 2 * LONGEST].split())
-    return _VARYING.sub(_word, line)[:LONGEST]
+    return _VARYING.sub(_placeholder, line)[:LONGEST]
 
 
-def _word(match: re.Match[str]) -> str:
-    return _WORDS[match.lastgroup or "n"]
+def _placeholder(match: re.Match[str]) -> str:
+    return _PLACEHOLDERS[match.lastgroup or "n"]

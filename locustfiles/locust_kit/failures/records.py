@@ -1,4 +1,4 @@
-"""What is known of one failed request, and of a group of them; as lists on the wire, as objects in files."""
+"""A failed request, and a group of them: lists on the wire, objects in files."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from locust_kit import run_folder
+from locust_kit.failures.classes import FailureClass
 from locust_kit.texts import safe
-
-from .kinds import FailureClass
 
 LATEST = 3
 
@@ -52,16 +51,16 @@ class Record:
     body: str = ""
 
     def document(self) -> dict[str, Any]:
-        """The record as a line of failures.ndjson; what is empty is left out."""
+        """Return the record as a line of failures.ndjson; empty fields are left out."""
         whole = asdict(self)
-        whole["class"] = whole.pop("kind")  # the word of groups and tables; no name for an attribute
-        told = {name: value for name, value in whole.items() if value not in ("", {}, 1.0)}
-        return {**told, "at": rfc3339(self.at), "response_ms": round(self.response_ms, 1)}
+        whole["class"] = whole.pop("kind")  # its name in all documents, which no attribute can have
+        filled = {name: value for name, value in whole.items() if value not in ("", {}, 1.0)}
+        return {**filled, "at": rfc3339(self.at), "response_ms": round(self.response_ms, 1)}
 
 
 @dataclass(slots=True)
 class FailureGroup:
-    """How often a failure came, when first and last, and from which workers."""
+    """How often a failure came, when first and last, from which workers, and examples of it."""
 
     count: int = 0
     first: float = 0.0
@@ -77,11 +76,11 @@ class FailureGroup:
 
     def exemplify(self, record: Record) -> None:
         """Keep a record as an example: the first of them and the latest three, from whichever worker they came."""
-        first, *later = sorted([*self.examples, record], key=lambda one: one.at)
+        first, *later = sorted([*self.examples, record], key=lambda example: example.at)
         self.examples = [first, *later[-LATEST:]]
 
     def document(self, key: GroupKey, total: int) -> dict[str, Any]:
-        """The group as the documents hold it; `total` is what its share is of."""
+        """Return the group as the documents hold it; its share is of `total`."""
         return {
             "method": key.method,
             "name": key.name,
@@ -98,15 +97,15 @@ class FailureGroup:
 
 
 def rfc3339(seconds: float) -> str:
-    """UTC with milliseconds."""
+    """Format seconds since 1970 as UTC with milliseconds."""
     return run_folder.rfc3339(datetime.fromtimestamp(seconds, tz=UTC))
 
 
 def record_of(row: list[Any]) -> Record:
-    """A record that came over the wire.
+    """Read a record that came over the wire.
 
     Raises:
-        TypeError, ValueError: it is none.
+        TypeError, ValueError: the row has another form.
 
     """
     record = Record(*row)
@@ -115,12 +114,12 @@ def record_of(row: list[Any]) -> Record:
 
 
 def wire(record: Record) -> list[Any]:
-    """A record for the wire."""
+    """Return a record for the wire."""
     return [getattr(record, name) for name in Record.__slots__]
 
 
 def plain(context: Mapping[Any, Any] | None, most: int = 16, longest: int = 200) -> dict[str, str]:
-    """What a user passed along with a request, as text of bounded size."""
+    """Return what a user passed along with a request, as text of bounded size."""
     if not isinstance(context, Mapping):
         return {}
     try:

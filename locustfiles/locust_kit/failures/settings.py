@@ -1,4 +1,4 @@
-"""How much of each failure is kept, from the environment of the container. A value that cannot be is the default."""
+"""How much of each failure is kept, from environment variables. An invalid value counts as the default."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
-from locust_kit import given
+from locust_kit import env
 from locust_kit.redaction import Redactor, rules
 
 
@@ -21,10 +21,13 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class CaptureSettings:
-    """Attributes:
-    level: what is kept.
-    records_per_second: full rows a second and worker; beyond that, a sample of the second.
-    body_bytes: of an example's body.
+    """What is kept, and how much of it.
+
+    Attributes:
+        level: what is kept.
+        records_per_second: full rows a second and worker; beyond that, a sample of the second.
+        body_bytes: how much of an example's body.
+
     """
 
     level: Level = Level.FULL
@@ -33,20 +36,18 @@ class CaptureSettings:
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> CaptureSettings:
-        """Those of an environment."""
+        """Read the settings from environment variables."""
         return cls(
-            level=given.value(environ, "KIT_FAILURE_LEVEL", _level, cls.level),
-            records_per_second=given.value(
-                environ, "KIT_FAILURE_RECORDS_PER_SECOND", given.whole, cls.records_per_second
-            ),
+            level=env.value(environ, "KIT_FAILURE_LEVEL", _level, cls.level),
+            records_per_second=env.value(environ, "KIT_FAILURE_RECORDS_PER_SECOND", env.whole, cls.records_per_second),
         )
 
 
 def redactor(environ: Mapping[str, str]) -> Redactor:
-    """What takes secrets out: the kit's rules, and what the environment adds to them."""
+    """Make what removes secrets, from the kit's rules and what the environment adds to them."""
     names = [name for name in environ.get("KIT_REDACT", "").replace(",", " ").split() if name]
-    kept = given.value(environ, "KIT_REDACT_KEEP_LAST", given.whole, 0)
-    return Redactor(by=rules().with_names(names), keep_last=kept)
+    keep_last = env.value(environ, "KIT_REDACT_KEEP_LAST", env.whole, 0)
+    return Redactor(by=rules().with_names(names), keep_last=keep_last)
 
 
 def _level(text: str) -> Level:

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from locust_kit import SCHEMA_VERSION
-
-from .collect import Collection
-from .kinds import ADVICE, FailureClass
-from .records import rfc3339
+from locust_kit.failures.classes import ADVICE, FailureClass
+from locust_kit.failures.collection import Collection
+from locust_kit.failures.records import rfc3339
 
 _SHOWN_GROUPS, _SHOWN_ADVICE = 10, 5
 _LIVE_GROUPS = 20
@@ -18,7 +17,7 @@ _NAME, _MESSAGE = 36, 60
 
 
 def document(run_id: str, collection: Collection, requests: int) -> dict[str, Any]:
-    """All groups of a run. `requests` is Locust's own count, the failed ones among them."""
+    """Return all groups of a run. `requests` is Locust's own count, failed ones included."""
     failures = collection.failures
     return {
         "schema_version": SCHEMA_VERSION,
@@ -36,7 +35,7 @@ def document(run_id: str, collection: Collection, requests: int) -> dict[str, An
 
 
 def largest(collection: Collection) -> list[dict[str, Any]]:
-    """The largest groups, without examples: what the sidecar asks for every other second."""
+    """Return the largest groups, without examples: the sidecar asks for them every other second."""
     return [
         {
             "method": key.method,
@@ -53,7 +52,7 @@ def largest(collection: Collection) -> list[dict[str, Any]]:
 
 
 def lines(collection: Collection, requests: int) -> Iterator[str]:
-    """The end of a run on the console; nothing when nothing failed."""
+    """Yield the lines for the console at the end of a run; no line when nothing failed."""
     if not collection.groups:
         return
     failures = collection.failures
@@ -64,8 +63,8 @@ def lines(collection: Collection, requests: int) -> Iterator[str]:
     for key, group in collection.groups.items():
         counts[key.kind, key.detail] += group.count
     for (kind, detail), count in counts.most_common():
-        of = collection.task_errors if kind is FailureClass.TASK_ERROR else failures
-        yield f"  {kind:<20} {detail:<24} {count:>9}  {100 * count / of:5.1f} %"
+        total = collection.task_errors if kind is FailureClass.TASK_ERROR else failures
+        yield f"  {kind:<20} {detail:<24} {count:>9}  {100 * count / total:5.1f} %"
     yield "Largest groups"
     for key, group in collection.ranked()[:_SHOWN_GROUPS]:
         yield f"  {group.count:>9}  {key.method} {key.name[:_NAME]}  {key.kind} {key.detail}  {key.message[:_MESSAGE]}"

@@ -7,26 +7,21 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import Flask, Response
+from locust.web import WebUI
 
 from locust_kit import web_tab
+from locust_kit.failures import files
+from locust_kit.failures.account import FailureAccount
+from locust_kit.failures.classes import ADVICE, FailureClass
+from locust_kit.failures.collection import Collection
+from locust_kit.failures.files import plain_cell
+from locust_kit.failures.records import rfc3339
+from locust_kit.failures.watch import WINDOW_SECONDS, Watch
 from locust_kit.web_tab import Row
-
-from . import files
-from .files import plain_cell
-from .kinds import ADVICE, FailureClass
-from .records import rfc3339
-from .watch import WINDOW_SECONDS, Watch
-
-if TYPE_CHECKING:
-    from locust.web import WebUI
-
-    from locust_kit.writer import Writer
-
-    from .collect import Collection
-    from .part import FailureAccount
+from locust_kit.writer import Writer
 
 KEY = "failure_analysis"
 ENDPOINT = "endpoint"  # not "name": by that, Locust's page would sort the rows anew
@@ -87,7 +82,7 @@ def _file(name: str, text: str, content_type: str) -> Response:
 
 
 def _from_disk(writer: Writer | None, name: str, content_type: str) -> Response:
-    """A file of the run as it is now, in pieces; nothing yet is an empty one."""
+    """Return a file of the run as it is now, in pieces; an empty one when there is no file yet."""
     headers = {"content-disposition": f"attachment; filename={name}", "cache-control": "no-store"}
     pieces = _pieces(writer.folder / name) if writer and (writer.folder / name).exists() else ()
     return Response(pieces, content_type=content_type, headers=headers)
@@ -100,7 +95,7 @@ def _pieces(path: Path) -> Iterator[bytes]:
 
 
 def _remark(watch: Watch) -> list[Row]:
-    """A row on top while too many requests fail, right now."""
+    """Return a row for the top of the table while too many requests fail."""
     if not watch.is_high or watch.ratio is None:
         return []
     text = f"{100 * watch.ratio:.1f} % of the requests of the last {WINDOW_SECONDS:.0f} s failed"
@@ -108,11 +103,11 @@ def _remark(watch: Watch) -> list[Row]:
 
 
 def rows(collection: Collection) -> list[Row]:
-    """The groups, the largest first."""
-    made = []
+    """Return the groups as rows, the largest first."""
+    table_rows = []
     for key, group in collection.ranked()[:_MOST_ROWS]:
         total = collection.task_errors if key.kind is FailureClass.TASK_ERROR else collection.failures
-        made.append(
+        table_rows.append(
             {
                 "count": group.count,
                 "share": f"{100 * group.count / total:.1f}%",
@@ -127,11 +122,11 @@ def rows(collection: Collection) -> list[Row]:
                 "advice": ADVICE[key.kind],
             }
         )
-    return made
+    return table_rows
 
 
 def table(collection: Collection) -> str:
-    """The rows as CSV, with the names of the documents' fields; no cell is a formula to a spreadsheet."""
+    """Return the rows as CSV, with the names of the documents' fields; no cell is a formula to a spreadsheet."""
     file = io.StringIO()
     writer = csv.writer(file)
     writer.writerow("name" if column == ENDPOINT else column for column in COLUMNS)

@@ -1,4 +1,4 @@
-"""The share of failed requests over a sliding window, and when there is something to say about it. Pure."""
+"""The share of failed requests over a sliding window, and when it becomes too high, or no longer is. Pure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 WINDOW_SECONDS = 10.0
 DEFAULT_THRESHOLD = 0.05
 _LEAST_REQUESTS = 20  # of fewer, one failure is no share
-_OVER = 0.5  # of the threshold: below that it is over
+_CALM = 0.5  # of the threshold: below that the share is no longer high
 
 
 @dataclass
 class Watch:
-    """Looks at Locust's own totals, in which each request counts once. `ratio` is None while there are too few."""
+    """A watch on Locust's own totals, in which each request counts once. `ratio` is None while requests are too few."""
 
     threshold: float = DEFAULT_THRESHOLD
     ratio: float | None = None
@@ -21,7 +21,7 @@ class Watch:
     _totals: deque[tuple[float, int, int]] = field(default_factory=deque)
 
     def look(self, at: float, requests: int, failures: int) -> str:
-        """Take in the totals of a moment; return a line when the share has become too high, or is so no more."""
+        """Add the totals of a moment; return a line when the share becomes too high, or no longer is."""
         if self._totals and requests < self._totals[-1][1]:  # the statistics were reset, or a run began
             self._totals.clear()
             self.is_high = False
@@ -36,11 +36,11 @@ class Watch:
     def _changed(self, done: int, failed: int) -> str:
         if self.ratio is None:
             return ""
-        told = f"{100 * self.ratio:.1f} % of {done} requests failed in the last {WINDOW_SECONDS:.0f} s"
+        share = f"{100 * self.ratio:.1f} % of {done} requests failed in the last {WINDOW_SECONDS:.0f} s"
         if not self.is_high and failed and self.ratio >= self.threshold:
             self.is_high = True
-            return f"{told}, {100 * self.threshold:g} % is too many"
-        if self.is_high and self.ratio < _OVER * self.threshold:
+            return f"{share}, {100 * self.threshold:g} % is too many"
+        if self.is_high and self.ratio < _CALM * self.threshold:
             self.is_high = False
-            return f"{told}: no longer too many"
+            return f"{share}: no longer too many"
         return ""

@@ -1,4 +1,4 @@
-"""Batches: their names, which last over retries and restarts, and the document that is sent. Pure."""
+"""Batches: their ids, which stay the same over retries and restarts, and the document that is sent. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _RUN = re.compile(r"[A-Za-z0-9._-]+")  # what a header can carry, as run ids are
 _FILE = re.compile(r"(\d{6,}(?:\.[12])*)\.json")
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class BatchId:
     """A run, and the number in it; a half of batch 7 is 7.1 or 7.2. They sort in the order of sending."""
 
@@ -25,37 +25,37 @@ class BatchId:
 
     @property
     def label(self) -> str:
-        """The number as text."""
+        """Return the number as text."""
         return ".".join(map(str, self.numbers))
 
     @property
     def idempotency_key(self) -> str:
-        """What the receiver knows the batch by."""
+        """Return the key by which the receiver knows the batch."""
         return f"{self.run_id}-{self.label}"
 
     @property
     def file(self) -> str:
-        """The name of its file in the spool."""
+        """Return the name of its file in the spool."""
         first, *halves = self.numbers
         return ".".join((f"{first:06d}", *map(str, halves), "json"))
 
     def half(self, which: int) -> BatchId:
-        """Its first (1) or second (2) half."""
+        """Return the id of its first (1) or second (2) half."""
         return BatchId(self.run_id, (*self.numbers, which))
 
     def is_part_of(self, others: frozenset[BatchId]) -> bool:
-        """Whether it was cut from one of these."""
+        """Return whether it was cut from one of these."""
         return any(BatchId(self.run_id, self.numbers[:end]) in others for end in range(1, len(self.numbers)))
 
 
 def id_of(run_id: str, file: str) -> BatchId | None:
-    """The batch that a file of the spool holds; None for another file."""
-    found = _FILE.fullmatch(file)
-    return BatchId(run_id, tuple(map(int, found[1].split(".")))) if found and _RUN.fullmatch(run_id) else None
+    """Return the batch that a file of the spool holds; None for another file."""
+    match = _FILE.fullmatch(file)
+    return BatchId(run_id, tuple(map(int, match[1].split(".")))) if match and _RUN.fullmatch(run_id) else None
 
 
 def body(batch: BatchId, labels: Mapping[str, str], failures: Sequence[Mapping[str, Any]]) -> bytes:
-    """The document that is sent, and kept in the spool."""
+    """Return the document that is sent, and kept in the spool."""
     document = {
         "schema_version": SCHEMA_VERSION,
         "run_id": batch.run_id,
@@ -66,7 +66,7 @@ def body(batch: BatchId, labels: Mapping[str, str], failures: Sequence[Mapping[s
     return json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Spooled:
     """A batch in the spool: its file, how many rows are in it, and how many bytes."""
 

@@ -1,4 +1,4 @@
-"""What became of the rows, for the status; and lines that are said once."""
+"""What became of the rows, for the status; and log lines that are not repeated."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ logger = logging.getLogger("locust_kit")
 
 
 @dataclass
-class Counts:
-    """Sums since the master started. `last_ok_at` is seconds since 1970; what was said is not said again."""
+class PushCounts:
+    """Sums since the master started. `last_ok_at` is seconds since 1970."""
 
     sent_rows: int = 0
     sent_batches: int = 0
@@ -20,26 +20,26 @@ class Counts:
     retries: int = 0
     last_error: str | None = None
     last_ok_at: float | None = None
-    _said: set[str] = field(default_factory=set)
-    _said_of_this_outage: set[str] = field(default_factory=set)
+    _logged: set[str] = field(default_factory=set)
+    _logged_in_outage: set[str] = field(default_factory=set)
 
-    def say_once(self, line: str) -> None:
+    def log_once(self, line: str) -> None:
         """Log a line that was not logged yet."""
-        _say(line, self._said)
+        _log(line, self._logged)
 
-    def say_once_an_outage(self, line: str) -> None:
+    def log_once_an_outage(self, line: str) -> None:
         """Log a line that was not logged since a batch was last accepted."""
-        _say(line, self._said_of_this_outage)
+        _log(line, self._logged_in_outage)
 
     def accepted(self, rows: int, at: float) -> None:
-        """Count a batch that is through, at a time since 1970."""
+        """Count a batch that was accepted, at a time in seconds since 1970."""
         self.sent_rows += rows
         self.sent_batches += 1
         self.last_ok_at = at
-        self._said_of_this_outage.clear()
+        self._logged_in_outage.clear()
 
     def document(self) -> dict[str, int | str | None]:
-        """The sums as the status holds them."""
+        """Return the sums as the status holds them."""
         return {
             "sent_rows": self.sent_rows,
             "sent_batches": self.sent_batches,
@@ -55,7 +55,7 @@ def _to_the_second(at: float) -> str:
     return datetime.fromtimestamp(at, tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _say(line: str, said: set[str]) -> None:
-    if line not in said:
-        said.add(line)
+def _log(line: str, logged: set[str]) -> None:
+    if line not in logged:
+        logged.add(line)
         logger.warning("locust-kit: push: %s", line)

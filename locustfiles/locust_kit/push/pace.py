@@ -10,9 +10,9 @@ from email.utils import parsedate_to_datetime
 _MOST_DOUBLINGS = 16  # far beyond `most`, and far from what a float holds
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RetryPace:
-    """Seconds.
+    """Waits and time-outs, in seconds.
 
     Attributes:
         gather: for how long rows are gathered into one batch.
@@ -32,11 +32,11 @@ class RetryPace:
     hurry: float = 5.0
 
     def backoff(self, failures: int, random: Callable[[], float]) -> float:
-        """The pause after so many failed tries in a row: anything up to a bound that doubles (full jitter)."""
+        """Return the pause after so many failed tries in a row: anything up to a bound that doubles (full jitter)."""
         return random() * min(self.most, self.first * 2.0 ** min(failures - 1, _MOST_DOUBLINGS))
 
     def asked(self, retry_after: str, now: float) -> float:
-        """The pause that a Retry-After asks for, at `now` (seconds since 1970); 0 without one that can be read."""
+        """Return the pause that a Retry-After asks for at `now` (seconds since 1970); 0 when missing or invalid."""
         text = retry_after.strip()
         if text.isascii() and text.isdecimal():
             return min(self.longest_asked, float(text[:10]))

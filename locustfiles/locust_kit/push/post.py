@@ -8,9 +8,9 @@ import gevent
 import requests
 import urllib3
 
-from .answers import PushAnswer
-from .pace import RetryPace
-from .settings import PushSettings
+from locust_kit.push.answer import PushAnswer
+from locust_kit.push.pace import RetryPace
+from locust_kit.push.settings import PushSettings
 
 MOST_ANSWER_BYTES = 64 * 1024
 
@@ -18,9 +18,9 @@ Post = Callable[[bytes, str], PushAnswer]
 
 
 def poster(settings: PushSettings, pace: RetryPace) -> Post:
-    """What posts a body under an idempotency key, and never raises for what the network or the receiver does.
+    """Make a function that posts a body under an idempotency key, and never raises for the network or the receiver.
 
-    Only the type of an exception is told: its text may hold the URL with its query, or a header.
+    Of an exception only the type is kept: its text may hold the URL with its query, or a header.
     """
     session = requests.Session()
     session.trust_env = False  # no .netrc instead of the key, no proxy that the test's own settings name

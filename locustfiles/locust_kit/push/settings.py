@@ -1,4 +1,4 @@
-"""Where failures are pushed to, from the environment of the master; a place that cannot be is none."""
+"""Where failures are pushed to, from environment variables. An invalid URL or key is logged, and nothing is pushed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from locust_kit import given
+from locust_kit import env
 
 logger = logging.getLogger("locust_kit")
 
@@ -19,7 +19,7 @@ _VISIBLE = re.compile(r"[!-~]+")
 
 @dataclass(frozen=True)
 class PushSettings:
-    """Where to, with which key, and how many bytes may wait on the disk."""
+    """The receiver's URL and key, and how many bytes may wait on the disk."""
 
     url: str
     key: str = field(repr=False)
@@ -27,28 +27,28 @@ class PushSettings:
 
     @property
     def host(self) -> str:
-        """Host and port, the part of the URL that may be shown."""
+        """Return host and port, the part of the URL that may be shown."""
         return urlsplit(self.url).netloc
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> PushSettings | None:
-        """Those of an environment; None when nothing is pushed. Why it is not, though a URL is given, is logged."""
+        """Read the settings from environment variables; None when nothing is pushed. Log why, if there is a URL."""
         url = environ.get("KIT_PUSH_URL", "")
         if not url:
             return None
-        if not _is_place(url):
+        if not _is_valid(url):
             logger.warning("locust-kit: failures are not pushed: PUSH_URL is no http(s) URL without user and password")
             return None
         key = _key(environ.get("KIT_PUSH_KEY_FILE", ""))
         if key is None:
             logger.warning("locust-kit: failures are not pushed: PUSH_KEY is missing, or no header can carry it")
             return None
-        megabytes = given.value(environ, "KIT_PUSH_SPOOL_MEGABYTES", given.whole, cls.spool_bytes // _MEGABYTE)
+        megabytes = env.value(environ, "KIT_PUSH_SPOOL_MEGABYTES", env.whole, cls.spool_bytes // _MEGABYTE)
         return cls(url, key, megabytes * _MEGABYTE)
 
 
-def _is_place(url: str) -> bool:
-    """Whether one can push to it. `requests` would send a user name in it in place of the key."""
+def _is_valid(url: str) -> bool:
+    """Return whether failures can be pushed to it. `requests` would send a user name in it in place of the key."""
     try:
         parts = urlsplit(url)
         _ = parts.port  # a port that is no number shows only when asked for
@@ -60,7 +60,7 @@ def _is_place(url: str) -> bool:
 
 def _key(file: str) -> str | None:
     try:
-        found = Path(file).read_text(encoding="utf-8").strip() if file else ""
+        key = Path(file).read_text(encoding="utf-8").strip() if file else ""
     except (OSError, UnicodeDecodeError):
         return None
-    return found if _VISIBLE.fullmatch(found) else None
+    return key if _VISIBLE.fullmatch(key) else None

@@ -1,7 +1,6 @@
 """The batches on the disk: `<runs>/<run id>/push/000001.json`, each the body of its request. Called off the event loop.
 
-A file is there whole or not at all, and goes once the receiver has accepted it: what a master leaves behind, the next
-one finds.
+A file is removed once the receiver has accepted it. What a master leaves behind, the next one finds.
 """
 
 from __future__ import annotations
@@ -10,9 +9,9 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from locust_kit.disk import replace_file
 from locust_kit.failures.records import Record
-
-from .batch import BatchId, Spooled, body, id_of
+from locust_kit.push.batch import BatchId, Spooled, body, id_of
 
 FOLDER = "push"
 
@@ -25,20 +24,14 @@ class Spool:
         self.labels: dict[str, Mapping[str, str]] = {}
 
     def render(self, batch: BatchId, records: Sequence[Record]) -> bytes:
-        """The body of a new batch."""
+        """Return the body of a new batch."""
         return body(batch, self.labels.get(batch.run_id, {}), [record.document() for record in records])
 
     def write(self, batch: BatchId, content: bytes, rows: int) -> Spooled:
         """Keep a batch. Raises OSError when the volume cannot be written."""
         path = self._runs / batch.run_id / FOLDER / batch.file
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        try:
-            partial.write_bytes(content)
-            partial.replace(path)
-        except OSError:
-            partial.unlink(missing_ok=True)  # a full disk is not to hold half of it, too
-            raise
+        replace_file(path, content)
         return Spooled(batch, path, rows, len(content))
 
     def split(self, whole: Spooled) -> tuple[Spooled, Spooled]:
@@ -58,21 +51,21 @@ class Spool:
         return halves[0], halves[1]
 
     def leftovers(self) -> tuple[list[Spooled], int]:
-        """What is there, in the order of sending, and how many files are no batches and left alone.
+        """Return the batches on the disk, in the order of sending, and how many other files were left alone.
 
-        Halves beside the batch that they were cut from are removed: the cutting broke off, and it comes again.
+        Halves beside the batch that they were cut from are removed: the cutting broke off, and will be done again.
         Raises OSError when the volume cannot be read.
         """
-        found: dict[BatchId, Path] = {}
+        paths: dict[BatchId, Path] = {}
         for path in self._runs.glob(f"*/{FOLDER}/*"):
             if path.suffix == ".partial":
                 path.unlink(missing_ok=True)
             elif batch := id_of(path.parents[1].name, path.name):
-                found[batch] = path
-        there = frozenset(found)
+                paths[batch] = path
+        batches = frozenset(paths)
         kept, broken = [], 0
-        for batch, path in sorted(found.items()):
-            if batch.is_part_of(there):
+        for batch, path in sorted(paths.items()):
+            if batch.is_part_of(batches):
                 path.unlink(missing_ok=True)
                 continue
             try:

@@ -1,4 +1,4 @@
-"""Reading the folders of runs, which the plugin writes (locustfiles/locust_kit/run_record.py)."""
+"""Reading the folders of runs, which the plugin writes (locustfiles/locust_kit/run_recorder.py)."""
 
 from __future__ import annotations
 

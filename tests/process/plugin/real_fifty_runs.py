@@ -18,7 +18,7 @@ from locust import FastHttpUser, constant, task
 from locust.env import Environment
 from locust.event import Events
 
-from locust_kit.plugin import MasterPart
+from locust_kit.master import MasterPart
 
 RUNS = 50
 

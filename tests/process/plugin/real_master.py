@@ -17,7 +17,7 @@ from locust.env import Environment
 from locust.event import Events
 
 from locust_kit import run_folder
-from locust_kit.plugin import MasterPart
+from locust_kit.master import MasterPart
 
 
 def fail(link: Any) -> None:

@@ -22,9 +22,9 @@ from typing import Any
 import gevent
 from gevent.monkey import get_original
 
-from locust_kit.off_loop import off_loop
+from locust_kit.disk import off_loop
 from locust_kit.push.pace import RetryPace
-from locust_kit.push.part import Pusher
+from locust_kit.push.pusher import Pusher
 from locust_kit.push.post import poster
 from locust_kit.push.settings import PushSettings
 from tests.unit.plugin.push.pushing import records
@@ -190,7 +190,7 @@ def over_the_limit(folder: Path) -> dict[str, Any]:
     one = pusher(serving(receiver), folder, spool_bytes=200_000)
     for _ in range(4):
         one.take(RUN, records(500))
-        until(lambda: one._gatherer.waiting_rows == 0)
+        until(lambda: one._queue.waiting_rows == 0)
     largest = one.status()["waiting_bytes"]
     return {**outcome(one, receiver, folder), "largest": largest}
 

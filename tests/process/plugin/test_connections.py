@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from locust import FastHttpUser
 from locust.clients import LocustHttpAdapter
-from locust_kit.connections import ConnectionSettings, Retried, install, told
+from locust_kit.connections import ConnectionSettings, Retried, install, retry_note
 
 from tests.process.plugin.conftest import World
 from tests.process.plugin.https_servers import Server, full, silent
@@ -119,7 +119,7 @@ def test_each_retry_is_counted(client: str, counted: str, server: Server) -> Non
 
 def test_the_line_at_the_end_says_whose_time_and_whose_outcome_the_figures_hold() -> None:
     assert (
-        told(7)
+        retry_note(7)
         == "7 tries were made again; the time of such a request is that of all its tries, its outcome the last's"
     )
 
@@ -175,9 +175,9 @@ def test_a_connection_that_cannot_be_made_is_tried_again_by_requests_alone(free_
 
 def test_a_retry_is_told_once() -> None:
     retried = Retried(http_user=2, fast_http_user=1)
-    assert (retried.news(), retried.news()) == (3, 0)
+    assert (retried.since_last_call(), retried.since_last_call()) == (3, 0)
     retried.http_user += 1
-    assert (retried.news(), retried.total) == (1, 4)
+    assert (retried.since_last_call(), retried.total) == (1, 4)
 
 
 # Settings, and what goes wrong

@@ -13,8 +13,8 @@ import pytest
 from locust.env import Environment
 from locust.event import Events
 from locust.rpc.protocol import Message
-from locust_kit import plugin
 from locust_kit.guard import guarded, keep_doing
+from locust_kit.worker import WorkerPart
 
 HALF = "\ud800 bad"
 
@@ -60,7 +60,7 @@ class Runner:
 def worker() -> Iterator[Environment]:
     """A worker's environment with the plugin, without a connection."""
     callbacks, environment = list(gc.callbacks), Environment(events=Events())
-    plugin._be_worker(environment, Runner(), {})  # type: ignore[arg-type]
+    WorkerPart(environment, Runner(), {}).listen()  # type: ignore[arg-type]
     yield environment
     gc.callbacks[:] = callbacks
 

@@ -9,7 +9,7 @@ import pytest
 from locust.exception import CatchResponseError
 from locust_kit.failures import capture as capture_module
 from locust_kit.failures.capture import MANY_GROUPS, Capture
-from locust_kit.failures.kinds import FailureClass
+from locust_kit.failures.classes import FailureClass
 from locust_kit.failures.records import record_of
 from locust_kit.failures.settings import CaptureSettings, Level
 from locust_kit.redaction import Redactor

@@ -19,8 +19,8 @@ import pytest
 from flask import Flask
 from locust.env import Environment
 from locust_kit.failures import files, tab
+from locust_kit.failures.account import FailureAccount
 from locust_kit.failures.capture import Capture
-from locust_kit.failures.part import FailureAccount
 from locust_kit.failures.settings import CaptureSettings, redactor
 from locust_kit.push.batch import BatchId, body
 from locust_kit.writer import Writer, write_documents

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from flask import Flask, jsonify
 from locust_kit.failures import tab
-from locust_kit.failures.collect import Collection
+from locust_kit.failures.collection import Collection
 from locust_kit.failures.watch import Watch
 from locust_kit.writer import Writer
 

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from locust_kit.failures.kinds import FailureClass
+from locust_kit.failures.classes import FailureClass
 from locust_kit.failures.records import Record
-from locust_kit.push.answers import PushAnswer
-from locust_kit.push.counts import Counts
-from locust_kit.push.gather import RowQueue
-from locust_kit.push.outside import Outside
+from locust_kit.push.answer import PushAnswer
+from locust_kit.push.counts import PushCounts
 from locust_kit.push.pace import RetryPace
-from locust_kit.push.sender import BatchSender
+from locust_kit.push.row_queue import RowQueue
+from locust_kit.push.sender import BatchSender, PushRuntime
 from locust_kit.push.spool import Spool
 
 NOW = 1_800_000_000.0
@@ -47,7 +46,7 @@ def at_once(work: Callable[..., Any], *args: Any) -> Any:
 
 @dataclass
 class Receiver:
-    """Answers as it is told, then with 200; keeps what it got."""
+    """Answers with the statuses given, then with 200; keeps what it got."""
 
     answers: list[PushAnswer] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
@@ -60,21 +59,21 @@ class Receiver:
 
 
 class Bench:
-    """A spool, a sender and a gatherer in a world whose clock is moved by hand; chance is always at its most."""
+    """A spool, a sender and a queue in a world whose clock is moved by hand; chance is always at its most."""
 
     def __init__(self, runs: Path, answers: Sequence[PushAnswer] = (), spool_bytes: int = 10**9) -> None:
         self.now = 1000.0
         self.receiver = Receiver(list(answers))
-        self.counts = Counts()
+        self.counts = PushCounts()
         self.spool = Spool(runs)
         self.spool.labels["run-1"] = {"team": "shop"}
-        outside = Outside(lambda: self.now, lambda: NOW, lambda: 1.0, at_once)
-        self.sender = BatchSender(self.spool, self.receiver, self.counts, RetryPace(), outside)
-        self.gatherer = RowQueue(self.spool, self.sender, self.counts, spool_bytes, outside)
+        runtime = PushRuntime(lambda: self.now, lambda: NOW, lambda: 1.0, at_once)
+        self.sender = BatchSender(self.spool, self.receiver, self.counts, RetryPace(), runtime)
+        self.queue = RowQueue(self.spool, self.sender, self.counts, spool_bytes, runtime)
 
     def put(self, rows: int, run_id: str = "run-1") -> None:
-        self.gatherer.add(run_id, records(rows))
-        self.gatherer.spool()
+        self.queue.add(run_id, records(rows))
+        self.queue.spool()
 
     def drain(self, most_steps: int = 100) -> list[float]:
         """Step until nothing waits, each time when it is due; the pauses on the way."""

@@ -25,9 +25,9 @@ def test_a_batch_is_on_the_disk_before_it_is_sent_and_gone_after(tmp_path: Path)
 
 def test_a_batch_has_up_to_500_rows_of_one_run(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    bench.gatherer.add("run-1", records(1001))
-    bench.gatherer.add("run-2", records(2))
-    bench.gatherer.spool()
+    bench.queue.add("run-1", records(1001))
+    bench.queue.add("run-2", records(2))
+    bench.queue.spool()
     bench.drain()
     told = [
         (key, len(json.loads(body)["failures"]))
@@ -38,9 +38,9 @@ def test_a_batch_has_up_to_500_rows_of_one_run(tmp_path: Path) -> None:
 
 def test_rows_wait_for_more_when_only_full_batches_are_wanted(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    bench.gatherer.add("run-1", records(501))
-    bench.gatherer.spool(500)
-    assert (bench.sender.waiting_rows, bench.gatherer.queued) == (500, 1)
+    bench.queue.add("run-1", records(501))
+    bench.queue.spool(500)
+    assert (bench.sender.waiting_rows, bench.queue.queued) == (500, 1)
 
 
 def test_the_newest_batch_is_dropped_when_the_spool_is_full_and_counted_and_said_once(
@@ -59,8 +59,8 @@ def test_the_newest_batch_is_dropped_when_the_spool_is_full_and_counted_and_said
 
 def test_rows_beyond_the_queue_are_dropped_and_counted(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    bench.gatherer.add("run-1", records(1) * 60_000)
-    assert (bench.gatherer.queued, bench.counts.dropped_rows) == (50_000, 10_000)
+    bench.queue.add("run-1", records(1) * 60_000)
+    assert (bench.queue.queued, bench.counts.dropped_rows) == (50_000, 10_000)
 
 
 def test_a_disk_that_cannot_be_written_drops_and_counts(tmp_path: Path, caplog: Any) -> None:
@@ -93,7 +93,7 @@ def test_what_is_no_batch_is_left_alone_and_half_a_write_is_removed(tmp_path: Pa
     (folder / "000003.partial").write_text("{")
     (folder / "notes.txt").write_text("mine")
     bench = Bench(tmp_path)
-    bench.gatherer.spool()
+    bench.queue.spool()
     assert bench.sender.step() is None
     assert "2 files in the spool are no batches" in caplog.text
     assert files(tmp_path) == ["run-1/push/000001.json", "run-1/push/000002.json", "run-1/push/notes.txt"]
@@ -106,5 +106,5 @@ def test_halves_beside_their_whole_are_a_cut_that_broke_off(tmp_path: Path) -> N
     (tmp_path / "run-1/push/000001.1.json").write_bytes(whole)
     (tmp_path / "run-1/push/000001.2.1.json").write_bytes(whole)
     after = Bench(tmp_path)
-    after.gatherer.spool()
+    after.queue.spool()
     assert (after.sender.waiting_rows, files(tmp_path)) == (4, ["run-1/push/000001.json"])

@@ -1,44 +1,39 @@
-"""The master's part in pushing failures: two greenlets, one that gathers and one that sends, and nothing that waits."""
+"""The master's part in pushing failures: a greenlet that makes batches and another that sends them."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gevent
 from gevent.event import Event
 
 from locust_kit.failures.records import Record
-
-from .batch import MOST_ROWS
-from .counts import Counts
-from .gather import RowQueue
-from .outside import Outside
-from .pace import RetryPace
-from .post import Post, poster
-from .sender import BatchSender
-from .settings import PushSettings
-from .spool import Spool
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from locust_kit.push.batch import MOST_ROWS
+from locust_kit.push.counts import PushCounts
+from locust_kit.push.pace import RetryPace
+from locust_kit.push.post import Post, poster
+from locust_kit.push.row_queue import RowQueue
+from locust_kit.push.sender import BatchSender, PushRuntime
+from locust_kit.push.settings import PushSettings
+from locust_kit.push.spool import Spool
 
 logger = logging.getLogger("locust_kit")
 
-_LAST_WORDS_SECONDS = 5.0  # for the disk, as the master ends
+_PATIENCE_SECONDS = 5.0  # for the disk, as the master ends
 
 
 class Pusher:
-    """Pushes the rows of all runs of this master. Nothing in here raises, or holds up who calls it.
+    """The push of the rows of all runs of this master. No method raises, or makes its caller wait.
 
     Args:
         settings: where to.
         runs: the folder of all runs, in which the spool is.
         pace: how long to wait for what.
-        outside: clocks and the like.
+        runtime: clocks and the like.
         post: sends one body; None for the real one.
     """
 
@@ -47,74 +42,72 @@ class Pusher:
         settings: PushSettings,
         runs: Path,
         pace: RetryPace | None = None,
-        outside: Outside | None = None,
+        runtime: PushRuntime | None = None,
         post: Post | None = None,
     ) -> None:
         self._host = settings.host
         self._pace = pace or RetryPace()
-        outside = outside or Outside()
-        self._counts = Counts()
-        self._spooled = Spool(runs)
-        self._sender = BatchSender(
-            self._spooled, post or poster(settings, self._pace), self._counts, self._pace, outside
-        )
-        self._gatherer = RowQueue(self._spooled, self._sender, self._counts, settings.spool_bytes, outside)
+        runtime = runtime or PushRuntime()
+        self._counts = PushCounts()
+        self._spool = Spool(runs)
+        self._sender = BatchSender(self._spool, post or poster(settings, self._pace), self._counts, self._pace, runtime)
+        self._queue = RowQueue(self._spool, self._sender, self._counts, settings.spool_bytes, runtime)
         self._has_failed = False
         self._arrived, self._enough, self._wake = Event(), Event(), Event()
 
     def start(self) -> None:
         """Begin with what an earlier master left."""
-        gevent.spawn(self._gather)
+        gevent.spawn(self._make_batches)
         gevent.spawn(self._send)
 
     def begin(self, run_id: str, labels: Mapping[str, str]) -> None:
-        """Hear what a run is called by; its batches carry that."""
-        self._spooled.labels[run_id] = labels
+        """Note the labels of a run, which its batches carry."""
+        self._spool.labels[run_id] = labels
 
     def take(self, run_id: str, records: Sequence[Record]) -> None:
         """Queue rows of a run."""
         if not records:
             return
         with self._contained():
-            self._gatherer.add(run_id, records)
+            self._queue.add(run_id, records)
             self._arrived.set()
-            if self._gatherer.queued >= MOST_ROWS:
+            if self._queue.queued >= MOST_ROWS:
                 self._enough.set()
 
     def flush(self, **_: Any) -> None:
-        """Bring what is queued to the spool at once, and send at full pace for some seconds: a run has ended."""
-        gevent.spawn(self._spool)
+        """Bring the queue to the spool at once, and send at full pace for some seconds: a run has ended."""
+        gevent.spawn(self._fill_spool)
         self._sender.hurry()
         self._wake.set()
 
     def keep(self, **_: Any) -> None:
-        """Bring what is queued to the spool before the master ends, and wait for that, though not for ever."""
-        with gevent.Timeout(_LAST_WORDS_SECONDS, False):  # noqa: FBT003  gevent's own form of call
-            self._spool()
+        """Bring the queue to the spool before the master ends, and wait for that, though not for ever."""
+        with gevent.Timeout(_PATIENCE_SECONDS, False):  # noqa: FBT003  gevent's own form of call
+            self._fill_spool()
 
     def status(self) -> dict[str, Any]:
-        """What is through, what waits, and what was lost."""
+        """Return what was accepted, what waits, and what was lost."""
         return {
             "url": self._host,
-            "waiting_rows": self._gatherer.waiting_rows + self._sender.waiting_rows,
+            "waiting_rows": self._queue.waiting_rows + self._sender.waiting_rows,
             "waiting_bytes": self._sender.waiting_bytes,
             **self._counts.document(),
         }
 
-    def _gather(self) -> None:
-        self._spool()
+    def _make_batches(self) -> None:
+        self._fill_spool()
         while True:
             self._arrived.wait()
             self._arrived.clear()
             is_enough = self._enough.wait(self._pace.gather)
             self._enough.clear()
-            self._spool(MOST_ROWS if is_enough else 1)
-            if self._gatherer.queued:
+            self._fill_spool(MOST_ROWS if is_enough else 1)
+            if self._queue.queued:
                 self._arrived.set()
 
-    def _spool(self, least: int = 1) -> None:
+    def _fill_spool(self, least: int = 1) -> None:
         with self._contained():
-            self._gatherer.spool(least)
+            self._queue.spool(least)
         self._wake.set()
 
     def _send(self) -> None:
@@ -128,7 +121,7 @@ class Pusher:
 
     @contextmanager
     def _contained(self) -> Iterator[None]:
-        """Make one warning of a fault of ours. Its text is not told: nobody knows what is in it."""
+        """Log one warning of a fault of the plugin. Its text is left out: it may hold a secret."""
         try:
             yield
         except Exception as error:  # noqa: BLE001  whatever it is, the run goes on
@@ -138,6 +131,6 @@ class Pusher:
 
 
 def pusher_of(environ: Mapping[str, str], runs: Path) -> Pusher | None:
-    """The pusher that an environment asks for; None for none."""
+    """Make the pusher that the environment variables ask for; None when nothing is pushed."""
     settings = PushSettings.of(environ)
     return Pusher(settings, runs) if settings else None

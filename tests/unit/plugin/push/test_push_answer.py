@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from locust_kit.push.answers import BatchFate, PushAnswer
+from locust_kit.push.answer import BatchFate, PushAnswer
 
 
 @pytest.mark.parametrize(
-    ("statuses", "verdict"),
+    ("statuses", "fate"),
     [
         ((200, 201, 202, 204, 299, 409), BatchFate.TAKEN),
         ((408, 429, 500, 502, 503, 504, 599), BatchFate.AGAIN),
@@ -16,10 +16,10 @@ from locust_kit.push.answers import BatchFate, PushAnswer
         ((400, 404, 405, 410, 415, 422), BatchFate.REFUSED),
     ],
 )
-def test_a_status_decides(statuses: tuple[int, ...], verdict: BatchFate) -> None:
-    assert {PushAnswer(status).verdict for status in statuses} == {verdict}
+def test_a_status_decides(statuses: tuple[int, ...], fate: BatchFate) -> None:
+    assert {PushAnswer(status).fate for status in statuses} == {fate}
 
 
 def test_an_answer_that_did_not_come_whole_is_asked_for_again() -> None:
     answer = PushAnswer(broken="ConnectTimeout")
-    assert (answer.verdict, answer.told) == (BatchFate.AGAIN, "ConnectTimeout")
+    assert (answer.fate, answer.text) == (BatchFate.AGAIN, "ConnectTimeout")

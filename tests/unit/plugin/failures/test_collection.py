@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from locust_kit.failures import collect, files, summary
-from locust_kit.failures.collect import Collection
-from locust_kit.failures.kinds import ADVICE, FailureClass
+from locust_kit.failures import collection, files, summary
+from locust_kit.failures.classes import ADVICE, FailureClass
+from locust_kit.failures.collection import Collection
 from locust_kit.failures.records import GroupKey, Record, wire
 
 KEY = ["GET", "/cart", "server_error", "503", "busy"]
@@ -69,7 +69,7 @@ def test_the_latest_are_so_by_their_time_whichever_worker_reports_last() -> None
 
 
 def test_groups_without_end_are_bounded_and_still_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collect, "MOST_GROUPS", 10)
+    monkeypatch.setattr(collection, "MOST_GROUPS", 10)
     found = Collection()
     found.take("w", report(*([*KEY[:4], f"m{number}", 1, 1.0, 1.0] for number in range(50))))
     assert found.failures == 50
@@ -78,7 +78,7 @@ def test_groups_without_end_are_bounded_and_still_counted(monkeypatch: pytest.Mo
 
 
 def test_rows_that_wait_for_a_slow_disk_are_bounded_and_the_rest_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collect, "MOST_WAITING", 3)
+    monkeypatch.setattr(collection, "MOST_WAITING", 3)
     found = Collection()
     found.take("w7", report(rows=tuple(record() for _ in range(5))))
     assert found.lost_rows == 2

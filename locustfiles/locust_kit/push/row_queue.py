@@ -1,4 +1,4 @@
-"""Makes batches of the rows that come, and brings them to the spool, as far as there is room."""
+"""Rows in memory, made into batches and brought to the spool, as far as there is room."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from gevent.lock import BoundedSemaphore
 
 from locust_kit.failures.records import Record
-
-from .batch import MOST_ROWS, BatchId
-from .counts import Counts
-from .outside import Outside
-from .sender import BatchSender
-from .spool import Spool
+from locust_kit.push.batch import MOST_ROWS, BatchId
+from locust_kit.push.counts import PushCounts
+from locust_kit.push.sender import BatchSender, PushRuntime
+from locust_kit.push.spool import Spool
 
 MOST_QUEUED = 50_000  # rows in memory, while the disk is slow; beyond that they are dropped, and counted
 
@@ -21,27 +19,29 @@ MOST_QUEUED = 50_000  # rows in memory, while the disk is slow; beyond that they
 class RowQueue:
     """The queue in memory, and the numbers of each run's batches; one greenlet at a time brings rows to the disk."""
 
-    def __init__(self, spool: Spool, sender: BatchSender, counts: Counts, spool_bytes: int, outside: Outside) -> None:
+    def __init__(
+        self, spool: Spool, sender: BatchSender, counts: PushCounts, spool_bytes: int, runtime: PushRuntime
+    ) -> None:
         self._spool = spool
         self._sender = sender
         self._counts = counts
         self._spool_bytes = spool_bytes
-        self._outside = outside
+        self._runtime = runtime
         self._queue: deque[tuple[str, Record]] = deque()
-        self._under_way = 0
+        self._in_writing = 0
         self._numbers: Counter[str] = Counter()
         self._is_loaded = False
-        self._one_at_a_time = BoundedSemaphore(1)
+        self._lock = BoundedSemaphore(1)
 
     @property
     def queued(self) -> int:
-        """Rows that are in no batch yet."""
+        """Return how many rows are in no batch yet."""
         return len(self._queue)
 
     @property
     def waiting_rows(self) -> int:
-        """Rows that are not in the spool yet."""
-        return len(self._queue) + self._under_way
+        """Return how many rows are not in the spool yet."""
+        return len(self._queue) + self._in_writing
 
     def add(self, run_id: str, records: Sequence[Record]) -> None:
         """Queue rows of a run."""
@@ -50,47 +50,47 @@ class RowQueue:
         self._drop(len(records) - room, "rows come faster than the disk takes them, some are dropped")
 
     def spool(self, least: int = 1) -> None:
-        """Bring rows to the spool while there are at least so many of them; first, find what an earlier master left."""
-        with self._one_at_a_time:
+        """Bring rows to the spool while there are at least so many of them. The first call also loads what is there."""
+        with self._lock:
             if not self._is_loaded:
                 self._is_loaded = True
                 self._load()
             while len(self._queue) >= least:
-                self._one_batch()
+                self._make_batch()
 
     def _load(self) -> None:
         try:
-            kept, broken = self._outside.off_loop(self._spool.leftovers)
+            kept, broken = self._runtime.off_loop(self._spool.leftovers)
         except OSError as error:
-            self._counts.say_once(f"the spool cannot be read: {error.strerror}")
+            self._counts.log_once(f"the spool cannot be read: {error.strerror}")
             return
         self._sender.add(*kept)
         if broken:
-            self._counts.say_once(f"{broken} files in the spool are no batches, and left alone")
+            self._counts.log_once(f"{broken} files in the spool are no batches, and left alone")
 
-    def _one_batch(self) -> None:
+    def _make_batch(self) -> None:
         run_id = self._queue[0][0]
         records: list[Record] = []
         while self._queue and self._queue[0][0] == run_id and len(records) < MOST_ROWS:
             records.append(self._queue.popleft()[1])
         self._numbers[run_id] += 1
-        self._under_way = len(records)
+        self._in_writing = len(records)
         try:
             self._keep(BatchId(run_id, (self._numbers[run_id],)), records)
         finally:
-            self._under_way = 0
+            self._in_writing = 0
 
     def _keep(self, batch: BatchId, records: list[Record]) -> None:
-        content = self._outside.off_loop(self._spool.render, batch, records)
+        content = self._runtime.off_loop(self._spool.render, batch, records)
         if self._sender.waiting_bytes + len(content) > self._spool_bytes:
             self._drop(len(records), "PUSH_SPOOL_MEGABYTES are full, new batches are dropped until some are through")
             return
         try:
-            self._sender.add(self._outside.off_loop(self._spool.write, batch, content, len(records)))
+            self._sender.add(self._runtime.off_loop(self._spool.write, batch, content, len(records)))
         except OSError as error:
             self._drop(len(records), f"the spool cannot be written, batches are dropped: {error.strerror}")
 
     def _drop(self, rows: int, why: str) -> None:
         if rows > 0:
             self._counts.dropped_rows += rows
-            self._counts.say_once(why)
+            self._counts.log_once(why)

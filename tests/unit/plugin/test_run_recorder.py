@@ -13,9 +13,10 @@ import pytest
 from locust import LoadTestShape, User
 from locust.env import Environment
 from locust.runners import MasterRunner
-from locust_kit import form_field, plan, plugin, run_folder
-from locust_kit.failures.part import FailureAccount
-from locust_kit.run_record import RunRecorder
+from locust_kit import plan, run_folder
+from locust_kit.failures.account import FailureAccount
+from locust_kit.master import MasterPart
+from locust_kit.run_recorder import RunRecorder
 
 
 class Master(MasterRunner):
@@ -80,7 +81,7 @@ def test_each_second_of_a_run_is_a_line_and_none_of_the_time_between(environment
     environment.stats.log_request("GET", "/cart", 12, 5)
     environment.stats.log_error("GET", "/cart", ValueError("no"))
     record._tick()
-    record.keep()
+    record.wait()
     rows = [json.loads(line) for line in (run_folder.RUNS / run.run_id / "timeline.ndjson").read_text().splitlines()]
     assert len(rows) == 1
     kept = {name: rows[0][name] for name in ("state", "target_users", "requests", "failures", "workers", "missing")}
@@ -96,14 +97,14 @@ def test_figures_are_on_the_disk_while_the_run_goes_on_and_its_end_comes_last(en
     environment.stats.log_request("GET", "/cart?token=abcdefgh12345678", 12, 5)
     for _ in range(10):
         record._tick()
-    record.keep()
+    record.wait()
     assert read(run, "statistics.json")["figures"]["requests"] == 1
     assert "abcdefgh12345678" not in json.dumps(read(run, "statistics.json"))
     assert not (run_folder.RUNS / run.run_id / "end.json").exists()
     environment.events.spawning_complete.fire(user_count=40)
     record._spawned(user_count=40)
     record.end(run_folder.ended(run, datetime.now(UTC)), {"retries": 3})
-    record.keep()
+    record.wait()
     end = read(run, "end.json")
     assert (end["requests"], end["most_users"], end["retries"], end["shape_cut"]) == (1, 40, 3, False)
     names = sorted(run_folder.RUNS.joinpath(run.run_id).iterdir(), key=lambda one: one.stat().st_mtime_ns)
@@ -133,7 +134,7 @@ def test_a_master_that_ends_within_a_run_says_so_and_one_that_ends_after_it_does
         if quits_within:
             environment.events.quitting.fire(environment=environment)
         record.end(run_folder.ended(run, datetime.now(UTC)), {})
-        record.keep()
+        record.wait()
         assert read(run, "end.json")["quit"] is quits_within
         environment.events.quitting.fire(environment=environment)
 
@@ -157,7 +158,7 @@ def test_a_disk_that_is_full_is_one_warning_and_the_run_goes_on(
     for _ in range(20):
         record._tick()
     record.end(run_folder.ended(run, datetime.now(UTC)), {})
-    record.keep()
+    record.wait()
     assert sum("counted, not kept" in message for message in caplog.messages) == 1
 
 
@@ -175,16 +176,16 @@ def test_by_what_to_judge_comes_with_the_order_to_start_else_from_the_environmen
 
 def test_a_field_of_the_form_is_taken_once() -> None:
     options = SimpleNamespace()
-    field = form_field.FormField(options, "kit_x")
+    field = plan.FormField(options, "kit_x")
     assert options.kit_x == ""  # or Locust would not keep it
     options.kit_x = "a"
     assert (field.take(), field.take()) == ("a", "")
-    assert form_field.FormField(None, "kit_x").take() == ""
+    assert plan.FormField(None, "kit_x").take() == ""
 
 
-def plugin_of(environment: Environment) -> Any:
+def master_of(environment: Environment) -> Any:
     """The plugin's part on a master, without its listeners."""
-    made: Any = plugin.MasterPart.__new__(plugin.MasterPart)
+    made: Any = MasterPart.__new__(MasterPart)
     made._environment = environment
     return made
 
@@ -193,13 +194,13 @@ def test_locusts_timer_ends_a_ramp_that_is_under_way(environment: Environment) -
     ramp = gevent.spawn(gevent.sleep, 60)
     gevent.sleep(0)
     environment.web_ui = SimpleNamespace(_swarm_greenlet=ramp)  # type: ignore[assignment]
-    plugin_of(environment)._end_ramp()
+    master_of(environment)._end_ramp()
     ramp.join(5)
     assert ramp.dead
     environment.web_ui = SimpleNamespace(_swarm_greenlet=gevent.getcurrent())  # type: ignore[assignment]
-    plugin_of(environment)._end_ramp()  # a ramp that stops the run itself is not cut off in it
+    master_of(environment)._end_ramp()  # a ramp that stops the run itself is not cut off in it
     environment.web_ui = None
-    plugin_of(environment)._end_ramp()
+    master_of(environment)._end_ramp()
 
 
 @pytest.mark.parametrize(
@@ -218,7 +219,7 @@ def test_a_run_with_a_missing_worker_is_over_once_the_others_are_ready(
     runner.state = state
     runner.clients = {str(number): SimpleNamespace(state=one) for number, one in enumerate(workers)}
     ended = []
-    made = plugin_of(environment)
+    made = master_of(environment)
     made._test_stop = lambda: ended.append(True)
     made._end_if_over()
     assert bool(ended) is is_over

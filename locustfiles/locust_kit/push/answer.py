@@ -1,4 +1,4 @@
-"""What an answer of the receiver means for the batch. Pure."""
+"""The answer of the receiver, and what it means for the batch. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _KEY_REFUSED = frozenset({401, 403})
 
 
 class BatchFate(Enum):
-    """What becomes of a batch: it is through; tried again; kept and tried seldom; cut in two; given up."""
+    """What becomes of a batch: it is accepted; tried again; kept and tried seldom; cut in two; given up."""
 
     TAKEN = "taken"
     AGAIN = "again"
@@ -20,22 +20,22 @@ class BatchFate(Enum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PushAnswer:
-    """A status with its Retry-After; or status 0 and, in `broken`, what kept an answer from coming whole."""
+    """A status with its Retry-After; or status 0 and, in `broken`, why no whole answer came."""
 
     status: int = 0
     retry_after: str = ""
     broken: str = ""
 
     @property
-    def told(self) -> str:
-        """The answer in a word or two. Nothing of what was sent, or where to."""
+    def text(self) -> str:
+        """Return the answer in a word or two. Holds nothing of what was sent, or where to."""
         return self.broken or f"status {self.status}"
 
     @property
-    def verdict(self) -> BatchFate:
-        """What it means. A broken answer means another try: the receiver knows by the key what it has already."""
+    def fate(self) -> BatchFate:
+        """Return what it means. A broken one means another try: the receiver knows by the key what it has already."""
         status = self.status
         if self.broken or status in _LATER:
             return BatchFate.AGAIN

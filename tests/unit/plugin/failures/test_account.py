@@ -12,8 +12,9 @@ import gevent
 import pytest
 from locust.exception import CatchResponseError
 from locust_kit.cost import EVERY
+from locust_kit.failures.account import FailureAccount
 from locust_kit.failures.capture import Capture
-from locust_kit.failures.part import FailureAccount, RequestCounters
+from locust_kit.failures.counters import RequestCounters
 from locust_kit.performance import Performance
 from locust_kit.writer import Writer
 
@@ -27,26 +28,26 @@ class Environment:
         total = Total()
 
 
-def ask(counted: RequestCounters, *, fails: bool = False, milliseconds: float = 10.0) -> None:
+def ask(counters: RequestCounters, *, fails: bool = False, milliseconds: float = 10.0) -> None:
     exception = CatchResponseError("no stock") if fails else None
-    counted.on_request("GET", "/cart", response_time=milliseconds, response_length=2, exception=exception)
+    counters.on_request("GET", "/cart", response_time=milliseconds, response_length=2, exception=exception)
 
 
 def test_a_report_has_failures_and_times_once() -> None:
-    counted = RequestCounters()
-    ask(counted)
-    ask(counted, fails=True)
-    report = counted.report()
+    counters = RequestCounters()
+    ask(counters)
+    ask(counters, fails=True)
+    report = counters.report()
     assert (len(report["groups"]), len(report["rows"])) == (1, 1)
     assert report["performance"][0][:2] == ["GET", "/cart"]
-    assert counted.report() == {"groups": [], "examples": [], "rows": [], "performance": []}
+    assert counters.report() == {"groups": [], "examples": [], "rows": [], "performance": []}
 
 
 def test_no_secret_in_a_name_leaves_with_the_times_and_names_that_become_one_are_added_up() -> None:
-    counted, account = RequestCounters(), FailureAccount(Environment())  # type: ignore[arg-type]
+    counters, account = RequestCounters(), FailureAccount(Environment())  # type: ignore[arg-type]
     for secret in ("hunter2", "hunter3"):
-        counted.on_request("GET", f"/cart?password={secret}", response_time=9000.0, response_length=2)
-    report = counted.report()
+        counters.on_request("GET", f"/cart?password={secret}", response_time=9000.0, response_length=2)
+    report = counters.report()
     account.take("w1", report)
     (endpoint,) = account.times()["endpoints"]
     assert (endpoint["name"], endpoint["good"]["count"]) == ("/cart?password=***", 2)
@@ -64,32 +65,32 @@ def test_a_part_that_breaks_is_one_warning_and_the_other_counts_on(
         raise ZeroDivisionError("inside")
 
     monkeypatch.setattr(broken, "on_request", fails)
-    counted = RequestCounters()
+    counters = RequestCounters()
     for _ in range(2):
-        ask(counted, fails=True)
-    report = counted.report()
+        ask(counters, fails=True)
+    report = counters.report()
     assert {name: len(report[name]) for name in left} == left
     (said,) = caplog.messages
     assert re.search("counting .* failed, the run goes on: ZeroDivisionError", said)
 
 
 def test_one_call_of_many_is_measured_and_reports_are_in_full() -> None:
-    counted = RequestCounters()
+    counters = RequestCounters()
     ticks = itertools.count(1.0, 0.5)
-    counted.cost.clock = lambda: next(ticks)
+    counters.cost.clock = lambda: next(ticks)
     for number in range(10 * EVERY):
-        ask(counted, fails=number % 2 == 0)
-    counted.report()
-    found = counted.cost.document()
-    assert (counted.cost.measured, found["calls"], found["us_per_call"]) == (10, 10 * EVERY, 5e5)
+        ask(counters, fails=number % 2 == 0)
+    counters.report()
+    found = counters.cost.document()
+    assert (counters.cost.measured, found["calls"], found["us_per_call"]) == (10, 10 * EVERY, 5e5)
     assert found["report_seconds"] == 0.5
 
 
 def test_what_locust_drops_is_dropped() -> None:
-    counted = RequestCounters()
-    ask(counted, fails=True)
-    counted.forget(environment=None)
-    assert counted.report() == {"groups": [], "examples": [], "rows": [], "performance": []}
+    counters = RequestCounters()
+    ask(counters, fails=True)
+    counters.forget(environment=None)
+    assert counters.report() == {"groups": [], "examples": [], "rows": [], "performance": []}
 
 
 def refused(error: OSError) -> None:
@@ -98,11 +99,11 @@ def refused(error: OSError) -> None:
 
 def test_the_end_of_a_run_is_on_disk_and_a_new_run_starts_at_nothing(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("KIT_SLOW_MS", "100")
-    account, counted = FailureAccount(Environment()), RequestCounters()  # type: ignore[arg-type]
+    account, counters = FailureAccount(Environment()), RequestCounters()  # type: ignore[arg-type]
     account.begin("run-1", Writer(tmp_path, refused))
     for _ in range(3):
-        ask(counted, fails=True, milliseconds=200.0)
-    account.take("w1", counted.report())
+        ask(counters, fails=True, milliseconds=200.0)
+    account.take("w1", counters.report())
     account.end()
     account.save()
     assert account.writer
@@ -128,11 +129,11 @@ def test_each_row_is_handed_to_the_pusher_once_and_with_its_run(tmp_path: Path) 
         def take(self, run_id: str, records: list[Any]) -> None:
             taken.append((run_id, len(records)))
 
-    account, counted = FailureAccount(Environment(), Pusher()), RequestCounters()  # type: ignore[arg-type]
+    account, counters = FailureAccount(Environment(), Pusher()), RequestCounters()  # type: ignore[arg-type]
     account.begin("run-1", Writer(tmp_path, refused))
-    ask(counted, fails=True)
-    account.take("w1", counted.report())
-    account.take("w1", counted.report())
+    ask(counters, fails=True)
+    account.take("w1", counters.report())
+    account.take("w1", counters.report())
     assert taken == [("run-1", 1), ("run-1", 0)]
     account.end()
     gevent.sleep(0.1)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from locust_kit import given
+from locust_kit import env
 from locust_kit.memory import Memory
 from locust_kit.push.settings import PushSettings
 
@@ -15,19 +15,19 @@ from locust_kit.push.settings import PushSettings
 @pytest.fixture(autouse=True)
 def nothing_said_yet() -> None:
     """Each test hears every line."""
-    given._warn.cache_clear()
+    env._warn.cache_clear()
 
 
 @pytest.mark.parametrize(
     ("text", "wanted"), [("5%", 0.05), ("0.02", 0.02), ("12.5%", 0.125), ("1", 1.0), ("", 0.5)], ids=str
 )
 def test_a_share_is_read_as_the_setting_writes_it(text: str, wanted: float) -> None:
-    assert given.value({"S": text}, "S", given.share, 0.5) == pytest.approx(wanted)
+    assert env.value({"S": text}, "S", env.share, 0.5) == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize("text", ["many", "0", "101%", "-1", "nan"])
 def test_a_share_that_is_none_is_said(text: str, caplog: pytest.LogCaptureFixture) -> None:
-    assert given.value({"S": text}, "S", given.share, 0.05) == 0.05
+    assert env.value({"S": text}, "S", env.share, 0.05) == 0.05
     assert caplog.messages == [f"locust-kit: S cannot be {text!r}, it is taken for 0.05"]
 
 

@@ -1,4 +1,4 @@
-"""Values of the container's environment. `kit` has checked them; an own compose file or image may bring in others."""
+"""Values of environment variables. `kit` has checked them; an own compose file or image may bring in others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def value(environ: Mapping[str, str], name: str, convert: Callable[[str], T], default: T) -> T:
-    """A variable as `convert` reads it; the default for none, and for one that it refuses, which is said once."""
+    """Return a variable as `convert` reads it; the default when it is unset or invalid. Warn once of an invalid one."""
     text = environ.get(name, "")
     if not text:
         return default
@@ -30,14 +30,14 @@ def _warn(name: str, text: str, default: object) -> None:
 
 
 def whole(text: str) -> int:
-    """A whole number, 0 or more. Raises ValueError for anything else."""
+    """Read a whole number, 0 or more. Raises ValueError for anything else."""
     if not (text.isascii() and text.isdecimal()):
         raise ValueError(text)
     return int(text)
 
 
 def positive(text: str) -> float:
-    """A finite number above 0. Raises ValueError for anything else."""
+    """Read a finite number above 0. Raises ValueError for anything else."""
     number = float(text)
     if not 0 < number < float("inf"):
         raise ValueError(text)
@@ -45,7 +45,7 @@ def positive(text: str) -> float:
 
 
 def share(text: str) -> float:
-    """A share above 0, up to 1, also as `5%`. Raises ValueError for anything else."""
+    """Read a share above 0, up to 1, also written as `5%`. Raises ValueError for anything else."""
     number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     if not 0 < number <= 1:
         raise ValueError(text)
@@ -53,7 +53,7 @@ def share(text: str) -> float:
 
 
 def switch(text: str) -> bool:
-    """On for 1, off for 0. Raises ValueError for anything else."""
+    """Read 1 as on and 0 as off. Raises ValueError for anything else."""
     if text not in ("0", "1"):
         raise ValueError(text)
     return text == "1"

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from locust_kit.keep_users import PATIENCE_SECONDS, Load, Shortfall
+from locust_kit.shortfall import PATIENCE_SECONDS, Load, Shortfall
 
 WHOLE = Load(running=True, users=40, target_users=40, workers=6, missing_workers=0)
 SHORT = replace(WHOLE, users=16, workers=2)

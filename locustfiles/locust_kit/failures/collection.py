@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from .kinds import FailureClass
-from .records import FailureGroup, GroupKey, Record, record_of
+from locust_kit.failures.classes import FailureClass
+from locust_kit.failures.records import FailureGroup, GroupKey, Record, record_of
 
 MOST_GROUPS = 10_000
 MOST_WAITING = 50_000  # rows for the disk; beyond that they are counted and left out
@@ -15,7 +15,7 @@ _KEY = len(GroupKey._fields)
 
 
 class Collection:
-    """The failures of one run. `lost_rows` had no room while the disk was slow; counts are exact all the same."""
+    """The failures of one run. `lost_rows` had no room while the disk was slow; counts are exact nevertheless."""
 
     def __init__(self) -> None:
         self.groups: dict[GroupKey, FailureGroup] = {}
@@ -24,30 +24,30 @@ class Collection:
 
     @property
     def failures(self) -> int:
-        """Failed requests, as Locust counts them."""
+        """Return the number of failed requests, as Locust counts them."""
         return sum(group.count for key, group in self.groups.items() if key.kind is not FailureClass.TASK_ERROR)
 
     @property
     def task_errors(self) -> int:
-        """Exceptions in tasks, which Locust counts among no requests."""
+        """Return the number of exceptions in tasks, which are no requests to Locust."""
         return sum(group.count for key, group in self.groups.items() if key.kind is FailureClass.TASK_ERROR)
 
     def by_kind(self) -> dict[FailureClass, int]:
-        """How many of each class, the most frequent first."""
+        """Return how many failures each class has, the most frequent first."""
         counts: Counter[FailureClass] = Counter()
         for key, group in self.groups.items():
             counts[key.kind] += group.count
         return dict(counts.most_common())
 
     def ranked(self) -> list[tuple[GroupKey, FailureGroup]]:
-        """The groups, the largest first."""
-        return sorted(self.groups.items(), key=lambda one: (-one[1].count, one[0]))
+        """Return the groups, the largest first."""
+        return sorted(self.groups.items(), key=lambda item: (-item[1].count, item[0]))
 
     def take(self, worker: str, report: dict[str, Any]) -> None:
         """Add one report of a worker.
 
         Raises:
-            KeyError, TypeError, ValueError: it is none, or another version's.
+            KeyError, TypeError, ValueError: the report has another form.
 
         """
         for row in report["groups"]:
@@ -68,7 +68,7 @@ class Collection:
                 self.lost_rows += 1
 
     def waiting(self) -> list[Record]:
-        """The rows that came since the last call; they are the caller's now."""
+        """Return the rows since the last call, and drop them here."""
         rows, self._waiting = self._waiting, []
         return rows
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from . import SCHEMA_VERSION
-from .texts import safe
+from locust.stats import RequestStats, StatsEntry
 
-if TYPE_CHECKING:
-    from locust.stats import RequestStats, StatsEntry
+from locust_kit import SCHEMA_VERSION
+from locust_kit.texts import safe
 
 FILE = "statistics.json"
 _MOST_ENDPOINTS, _MOST_ERRORS = 2000, 200
@@ -17,7 +16,7 @@ _LONGEST = 2000
 
 
 def document(run_id: str, stats: RequestStats, clean: Callable[[str], str] = str) -> dict[str, Any]:
-    """The figures over all requests, of each method and name, and each error; `clean` takes secrets out of texts."""
+    """Return the figures of all requests and of each method and name, and each error; `clean` removes secrets."""
     entries = sorted(stats.entries.values(), key=lambda entry: -entry.num_requests)[:_MOST_ENDPOINTS]
     errors = sorted(stats.errors.values(), key=lambda error: -error.occurrences)
     return {

@@ -1,0 +1,43 @@
+"""Writing to the disk: off the event loop, and each file whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gevent
+
+
+def off_loop(work: Callable[..., Any], *args: Any) -> Any:
+    """Run `work` in a thread while other greenlets go on. Returns what it returns, raises what it raises."""
+    value, error = gevent.get_hub().threadpool.apply(_attempt, (work, args))
+    if error is not None:
+        raise error
+    return value
+
+
+def _attempt(work: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, Exception | None]:
+    """Return the value or the exception: gevent prints one that leaves its thread, though it is expected here."""
+    try:
+        return work(*args), None
+    except Exception as error:  # noqa: BLE001  raised again, where it is waited for
+        return None, error
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file in one step: a reader sees the old content or the new, never a part.
+
+    Raises:
+        OSError: the volume cannot be written. The file is then as it was before.
+
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)  # half a file takes room on a full disk
+        raise

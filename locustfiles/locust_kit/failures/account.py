@@ -1,0 +1,110 @@
+"""On the master: all requests of a run, which failed, and how long they took."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from typing import Any
+
+from locust.env import Environment
+
+from locust_kit import env
+from locust_kit.failures import files, summary
+from locust_kit.failures.collection import Collection
+from locust_kit.failures.counters import PERFORMANCE_KEY, RequestCounters
+from locust_kit.failures.watch import DEFAULT_THRESHOLD, Watch
+from locust_kit.guard import keep_doing
+from locust_kit.performance import Performance, SlowLimits
+from locust_kit.push.pusher import Pusher
+from locust_kit.writer import Writer
+
+logger = logging.getLogger("locust_kit")
+console = logging.getLogger("locust.stats_logger")  # as Locust prints its own tables: without a prefix
+
+LOCAL = "local"
+_LOCAL_SECONDS = 1.0
+
+
+class FailureAccount:
+    """The sums over all workers. `pusher` sends the rows of failures on; `writer` keeps them in the run's folder."""
+
+    def __init__(self, environment: Environment, pusher: Pusher | None = None) -> None:
+        self.counters: RequestCounters | None = None  # in a Locust without workers: what counts in this process
+        self.collection = Collection()
+        self.performance = Performance(SlowLimits.of(os.environ))
+        self.watch = Watch(env.value(os.environ, "KIT_FAIL_THRESHOLD", env.share, DEFAULT_THRESHOLD))
+        self.writer: Writer | None = None
+        self._environment = environment
+        self._pusher = pusher
+        self._run_id = ""
+
+    def begin(self, run_id: str, writer: Writer) -> None:
+        """Start at nothing for a run, which `writer` keeps in its folder."""
+        self.reset()
+        self.writer = writer
+        self._run_id = run_id
+
+    def take(self, worker: str, report: Any) -> None:
+        """Add what a worker, or this process itself, reported."""
+        self.collection.take(worker, report)
+        self.performance.take(report.get(PERFORMANCE_KEY) or [])
+        if self.writer is not None:
+            rows = self.collection.waiting()
+            if self._pusher is not None:
+                self._pusher.take(self._run_id, rows)
+            self.writer.append(files.append, rows)
+
+    def reset(self, **_: Any) -> None:
+        """Forget the counts, as Locust's own statistics are reset; what is on disk stays."""
+        self.collection = Collection()
+        self.performance.forget()
+
+    def end(self) -> None:
+        """Add the last local report, and print a summary on the console."""
+        if self.counters is not None:
+            self.take(LOCAL, self.counters.report())
+        failed = summary.lines(self.collection, self._environment.stats.total.num_requests)
+        for line in (*failed, *self.performance.lines()):
+            console.info(line)
+
+    def save(self) -> None:
+        """Write the documents as of now."""
+        if self.writer is not None:
+            self.writer.document(files.GROUPS, self.document())
+            self.writer.document(files.PERFORMANCE, self.times())
+
+    def document(self) -> dict[str, Any]:
+        """Return all groups of the run."""
+        return summary.document(self._run_id, self.collection, self._environment.stats.total.num_requests)
+
+    def times(self) -> dict[str, Any]:
+        """Return how long the run's requests took."""
+        return self.performance.document(self._run_id)
+
+    def status(self) -> dict[str, Any]:
+        """Return the account in short, for the status document."""
+        return {
+            "failures": self.collection.failures,
+            "task_errors": self.collection.task_errors,
+            "classes": {str(kind): count for kind, count in self.collection.by_kind().items()},
+            "recent_ratio": self.watch.ratio,
+            "too_many": self.watch.is_high,
+            "groups": summary.largest(self.collection),
+        }
+
+    def look(self) -> None:
+        """Look at the share of failed requests; to be called once a second."""
+        total = self._environment.stats.total  # another object after each reset
+        if line := self.watch.look(time.monotonic(), total.num_requests, total.num_failures):
+            logger.warning("locust-kit: %s", line)
+
+    def count_here(self) -> RequestCounters:
+        """Make counters for this process, which has users, and take in their report once a second."""
+        counters = self.counters = RequestCounters()
+
+        def report_here() -> None:
+            self.take(LOCAL, counters.report())
+
+        keep_doing(report_here, _LOCAL_SECONDS)
+        return counters

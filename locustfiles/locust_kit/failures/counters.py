@@ -1,0 +1,85 @@
+"""What counts requests in a process that has users: a worker, or a Locust without workers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from locust.env import Environment
+
+from locust_kit.cost import EVERY, Cost
+from locust_kit.failures.capture import Capture
+from locust_kit.failures.settings import CaptureSettings, redactor
+from locust_kit.guard import WarnOnce, guarded
+from locust_kit.performance import MOST_ENDPOINTS, Performance, SlowLimits
+
+PERFORMANCE_KEY = "performance"
+_REMEMBERED = 512  # texts without secrets: most failures say what others said before, at the same address
+
+
+class RequestCounters:
+    """The failures and the times of this process's requests, and what counting them costs."""
+
+    def __init__(self) -> None:
+        clean = redactor(os.environ).text
+        self.cost = Cost()
+        self._failures = Capture(CaptureSettings.of(os.environ), lru_cache(_REMEMBERED)(clean))
+        self._times = Performance(SlowLimits.of(os.environ), lru_cache(MOST_ENDPOINTS)(clean))
+        self._warn_of_failures = WarnOnce("counting failures")
+        self._warn_of_times = WarnOnce("counting times")
+
+    def listen(self, environment: Environment) -> None:
+        """Count requests from the moments on at which Locust's own statistics start at 0."""
+        events = environment.events
+        events.request.add_listener(self.on_request)  # guarded itself
+        events.user_error.add_listener(guarded(self.on_user_error))
+        events.test_start.add_listener(guarded(self.forget))
+        if environment.reset_stats:
+            events.spawning_complete.add_listener(guarded(self.forget))
+
+    def on_request(
+        self,
+        request_type: str,
+        name: str,
+        response_time: float | None,
+        response_length: int | None = None,
+        exception: Any = None,
+        response: Any = None,
+        context: Mapping[Any, Any] | None = None,
+        url: str | None = None,
+        **_: Any,
+    ) -> None:
+        """Count a request: the plugin's only listener to `request`, since each one more costs a good request 1 µs.
+
+        So it has a guard of its own, one for each part; and the times of one call in `EVERY` are measured in here.
+        """
+        cost = self.cost
+        cost.calls += 1
+        began = 0.0 if cost.calls % EVERY else cost.clock()
+        try:
+            self._times.on_request(request_type, name, response_time, exception)
+        except Exception as error:  # noqa: BLE001  whatever it is, the run goes on
+            self._warn_of_times(error)
+        if exception is not None:
+            try:
+                self._failures.on_request(
+                    request_type, name, response_time, response_length, exception, response, context, url
+                )
+            except Exception as error:  # noqa: BLE001  as above
+                self._warn_of_failures(error)
+        if began:
+            cost.took(began)
+
+    def on_user_error(self, **passed: Any) -> None:
+        """Count an exception in a task."""
+        self._failures.on_user_error(**passed)
+
+    def forget(self, **_: Any) -> None:
+        """Drop what was not reported yet, when Locust drops its own statistics: as a run starts, or is reset."""
+        self.report()
+
+    def report(self) -> dict[str, Any]:
+        """Return what came since the last report, for the wire. The time it takes is part of the cost."""
+        return self.cost.whole(lambda: {**self._failures.report(), PERFORMANCE_KEY: self._times.report()})

@@ -1,0 +1,186 @@
+"""The master's part, also of a Locust without workers: each run's identity and record, and what its workers report."""
+
+from __future__ import annotations
+
+import logging
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+import gevent
+from locust.env import Environment
+from locust.runners import STATE_INIT, STATE_MISSING, STATE_STOPPING, MasterRunner
+
+from locust_kit import connections, incidents_tab, plan, run_folder, status
+from locust_kit.failures import tab as failures_tab
+from locust_kit.failures.account import LOCAL, FailureAccount
+from locust_kit.guard import guarded, keep_doing
+from locust_kit.loaded_files import Digests, Disk, combined
+from locust_kit.push.pusher import pusher_of
+from locust_kit.run_recorder import RunRecorder
+from locust_kit.shortfall import keep_users
+from locust_kit.worker_report import COST_KEY, FAILURES_KEY, FILES_KEY, MEMORY_KEY, REPORT_KEY, RETRIES_KEY
+
+logger = logging.getLogger("locust_kit")
+
+_LAST_REPORTS_SECONDS = 2.0  # Locust waits for them for 0.5 s, and twice
+
+
+class WorkerReports:
+    """What workers reported: by worker the files it loaded, its memory and the plugin's cost; and the run's retries."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, Digests] = {}
+        self.latest: dict[str, dict[str, Any]] = {MEMORY_KEY: {}, COST_KEY: {}}  # of this run
+        self.retries = 0
+
+    def take(self, worker: str, report: dict[str, Any]) -> None:
+        """Add one report; a part that is missing or of another type is left out."""
+        if isinstance(report.get(FILES_KEY), dict):
+            self.files[worker] = report[FILES_KEY]
+        for key, by_worker in self.latest.items():
+            if isinstance(report.get(key), dict):
+                by_worker[worker] = report[key]
+        if isinstance(report.get(RETRIES_KEY), int):
+            self.retries += report[RETRIES_KEY]
+
+    def begin_run(self) -> None:
+        """Forget the figures of the run before; which files a worker loaded stays true."""
+        self.retries = 0
+        for by_worker in self.latest.values():
+            by_worker.clear()
+
+
+class MasterPart:
+    """The master's listeners, and its pages in Locust's web UI."""
+
+    def __init__(self, environment: Environment, loaded: Digests) -> None:
+        self._environment = environment
+        self._loaded = loaded
+        self._run: run_folder.RunIdentity | None = None
+        self._reports = WorkerReports()
+        self._labels = plan.Labels(environment.parsed_options, os.environ)
+        self._criteria = plan.RunCriteria(environment.parsed_options, os.environ)
+        self._disk = Disk()
+        self._pusher = pusher_of(os.environ, run_folder.RUNS)
+        self._failures = FailureAccount(environment, self._pusher)
+        self._recorder = RunRecorder(environment, self._failures)
+
+    def listen(self) -> None:
+        """Register for Locust's events; add the pages where there is a web UI."""
+        events = self._environment.events
+        events.test_start.add_listener(guarded(self._test_start))
+        events.test_stopping.add_listener(guarded(self._test_stopping))
+        events.test_stop.add_listener(guarded(self._test_stop))
+        events.worker_report.add_listener(guarded(self._worker_report))
+        events.quit.add_listener(guarded(self._close))
+        for ending in (events.quitting, events.quit):  # workers send last rows after `quitting`
+            ending.add_listener(guarded(self._recorder.wait))
+        if self._pusher:
+            self._pusher.start()
+            events.test_stop.add_listener(guarded(self._pusher.flush))  # after the account has taken the last rows
+            for ending in (events.quitting, events.quit):  # as above
+                ending.add_listener(guarded(self._pusher.keep))
+        events.reset_stats.add_listener(guarded(self._failures.reset))
+        if self._environment.reset_stats:
+            events.spawning_complete.add_listener(guarded(self._failures.reset))
+        keep_doing(self._failures.look, 1)
+        self._recorder.listen()
+        keep_doing(self._end_if_over, 1)
+        if isinstance(self._environment.runner, MasterRunner):
+            keep_users(self._environment.runner)
+        else:
+            self._failures.count_here().listen(self._environment)
+        self._add_pages()
+
+    def _add_pages(self) -> None:
+        web_ui = self._environment.web_ui
+        if web_ui and web_ui.app:
+            base = getattr(self._environment.parsed_options, "web_base_path", None) or ""
+            view = web_ui.auth_required_if_enabled(self._status)
+            web_ui.app.add_url_rule(f"{base}/locust-kit/status", "locust_kit_status", view)
+            failures_tab.install(web_ui.app, web_ui, base, self._failures)
+            incidents_tab.install(web_ui.app, web_ui.template_args, base)
+
+    def _test_start(self, **_: Any) -> None:
+        self._close()
+        self._run = run_folder.begin(datetime.now(UTC), self._labels.of_this_run())
+        details = {
+            "host": self._environment.host,
+            "user_classes": [user.__name__ for user in self._environment.user_classes],
+            "locustfile": {"sha256": combined(self._loaded), "files": self._loaded},
+            "judge": self._criteria.of_this_run(),
+        }
+        self._take_own_retries()
+        self._reports.begin_run()
+        if self._pusher:
+            self._pusher.begin(self._run.run_id, self._run.labels)
+        self._recorder.begin(self._run, details)
+
+    def _test_stopping(self, **_: Any) -> None:
+        if self._run:
+            self._run = run_folder.stopping(self._run)
+            self._recorder.stopping()
+        self._end_ramp()
+
+    def _end_ramp(self) -> None:
+        """End a ramp that is under way, as Locust's Stop button does; its timer forgets to, and users go on coming."""
+        ramp = getattr(self._environment.web_ui, "_swarm_greenlet", None)
+        if ramp is not None and ramp is not gevent.getcurrent():
+            ramp.kill(block=False)
+
+    def _end_if_over(self) -> None:
+        """End a run whose last users have stopped: with a worker missing, Locust itself waits a minute longer."""
+        runner = self._environment.runner
+        if isinstance(runner, MasterRunner) and runner.state == STATE_STOPPING and not runner.user_count:
+            states = {client.state for client in runner.clients.values()}
+            if STATE_MISSING in states and states <= {STATE_MISSING, STATE_INIT}:
+                self._test_stop()
+
+    def _test_stop(self, **_: Any) -> None:
+        if self._run and self._run.ended_at is None:
+            self._run = run_folder.ended(self._run, datetime.now(UTC))
+            self._recorder.stopped()
+            runner = self._environment.runner
+            if runner and runner.user_count:  # Locust itself ends, and its workers will hear of it now
+                gevent.spawn_later(_LAST_REPORTS_SECONDS, guarded(self._close))
+            else:
+                self._close()
+
+    def _close(self, **_: Any) -> None:
+        """Write the end of a run down, once, when its workers have sent their last figures."""
+        if not (self._run and self._run.ended_at and self._recorder.is_open):
+            return
+        self._failures.end()
+        self._take_own_retries()
+        retries = self._reports.retries
+        if retries:
+            logger.warning("locust-kit: RETRIES: %s", connections.retry_note(retries))
+        self._recorder.end(self._run, {RETRIES_KEY: retries, **self._reports.latest})
+
+    def _worker_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
+        report = data.get(REPORT_KEY)
+        if not isinstance(report, dict):
+            return
+        self._reports.take(client_id, report)
+        if FAILURES_KEY in report:
+            self._failures.take(client_id, report[FAILURES_KEY])
+
+    def _take_own_retries(self) -> None:
+        if not isinstance(self._environment.runner, MasterRunner):
+            self._reports.retries += connections.RETRIED.since_last_call()
+
+    def _status(self) -> dict[str, Any]:
+        runner, reports = self._environment.runner, self._reports
+        connected = runner.clients if isinstance(runner, MasterRunner) else {}
+        reports.files = {worker: digests for worker, digests in reports.files.items() if worker in connected}
+        self._take_own_retries()
+        counters = self._failures.counters
+        return {
+            **status.document(self._environment, self._run, self._loaded, reports.files, self._disk),
+            "failures": self._failures.status(),
+            **reports.latest,
+            **({COST_KEY: {LOCAL: counters.cost.document()}} if counters else {}),
+            "push": self._pusher.status() if self._pusher else None,
+            RETRIES_KEY: {"count": reports.retries},
+        }

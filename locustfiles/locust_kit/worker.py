@@ -1,0 +1,76 @@
+"""A worker's part: it counts its requests, watches its memory, and reports both to the master."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from locust.env import Environment
+from locust.runners import WorkerRunner
+
+from locust_kit.connections import RETRIED
+from locust_kit.failures.counters import RequestCounters
+from locust_kit.guard import guarded
+from locust_kit.loaded_files import Digests
+from locust_kit.memory import Memory, resident_bytes
+from locust_kit.worker_report import (
+    COST_KEY,
+    FAILURES_KEY,
+    FILES_KEY,
+    MEMORY_KEY,
+    REPORT_KEY,
+    RETRIES_KEY,
+    ReportParts,
+)
+
+HEARTBEAT = Path("/tmp/locust-kit/heartbeat")  # noqa: S108  a tmpfs of this container alone
+"""A file as old as the last heartbeat received from the master. docker/locust/health reads its age."""
+
+
+class WorkerPart:
+    """The worker's listeners."""
+
+    def __init__(self, environment: Environment, runner: WorkerRunner, loaded: Digests) -> None:
+        self._environment = environment
+        self._runner = runner
+        self._loaded = loaded
+        self._counters = RequestCounters()
+        self._memory = Memory.of(os.environ)
+        self._parts = ReportParts()
+
+    def listen(self) -> None:
+        """Register for Locust's events, and watch the memory of this process."""
+        self._memory.watch()
+        events = self._environment.events
+        events.heartbeat_received.add_listener(guarded(touch_heartbeat))
+        self._counters.listen(self._environment)
+        events.test_start.add_listener(guarded(self._memory.settle))
+        events.report_to_master.add_listener(guarded(self._report))
+        events.test_stop.add_listener(guarded(self._report_at_once))
+
+    def _report(self, data: dict[str, Any], **_: Any) -> None:
+        now = time.monotonic()
+        self._memory.sample(now, resident_bytes())
+        parts = {
+            FILES_KEY: self._loaded,
+            FAILURES_KEY: self._counters.report(),
+            MEMORY_KEY: self._memory.document(now),
+            RETRIES_KEY: RETRIED.since_last_call(),
+        }
+        cost = self._counters.cost
+        sendable = cost.whole(lambda: self._parts.sendable(parts))
+        data[REPORT_KEY] = {**sendable, COST_KEY: cost.document()}
+
+    def _report_at_once(self, **_: Any) -> None:
+        self._memory.collect()
+        # Locust would send the last figures with its next report, up to 3 s after the master called the run stopped.
+        self._runner._send_stats()  # noqa: SLF001  what its own reporter calls; there is no public name
+
+
+def touch_heartbeat(path: Path = HEARTBEAT, **_: Any) -> None:
+    """Set the file's time to now. A full or missing tmpfs disturbs no run: the health check then says so."""
+    with contextlib.suppress(OSError):
+        path.touch()
