@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import gevent
 from locust.env import Environment
 from locust.event import Events
 from locust.runners import MasterRunner, WorkerRunner
@@ -33,6 +34,9 @@ def _on_init(environment: Environment, **_: Any) -> None:
         WorkerPart(environment, environment.runner, loaded).listen()
     else:
         MasterPart(environment, loaded).listen()
+    # Locust counts `-t` from gevent's clock, which stands still while modules are imported: without this, the time
+    # that it took to load them would be missing from a headless run.
+    gevent.get_hub().loop.update_now()
 
 
 def _change_clients() -> None:

@@ -5,17 +5,19 @@ Real Locust processes against a server on the loopback that counts what it is as
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -52,7 +54,7 @@ class Reader(Limited, FastHttpUser):
     def read(self): self.go("read", "/page")
 class Steps(LoadTestShape):
     def tick(self):
-        return (3, 100) if self.get_run_time() < 2 else None
+        return (3, 100) if self.runner.stats.num_requests < 30 else None
 """
 LISTENERS = f"""{COMMON}
 import listeners, locust_kit_x, utils
@@ -106,6 +108,23 @@ FILES = {
         **{f"{name}.py": f"WHO = 'mine-{name}'\n" for name in ("listeners", "locust_kit_x", "utils")},
     },
 }
+UNTIL = """
+import gevent
+from locust import events
+from locust.runners import WorkerRunner
+
+@events.init.add_listener
+def end_when_done(environment, runner, **_):
+    def wait():
+        while runner.stats.num_requests < {requests}:
+            gevent.sleep(0.02)
+        runner.quit()  # as `-t` does
+    if not isinstance(runner, WorkerRunner):
+        gevent.spawn(wait)
+"""
+NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
+MOST_SECONDS = 80
+"""Of a run, however slow the machine is: it ends when its requests are done."""
 EXPECTED = {
     "several": {"/page": 20, "/bad": 10},
     "shape": {"/page": 30},
@@ -118,12 +137,14 @@ EXPECTED = {
 @pytest.fixture
 def server() -> Iterator[tuple[str, Counter[str]]]:
     asked: Counter[str] = Counter()
+    counting = threading.Lock()
 
     class Answer(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            asked[self.path] += 1
+            with counting:
+                asked[self.path] += 1
             self.send_response(503 if self.path == "/bad" else 200)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -132,19 +153,21 @@ def server() -> Iterator[tuple[str, Counter[str]]]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as made:
-        threading.Thread(target=made.serve_forever, daemon=True).start()
+        threading.Thread(target=made.serve_forever, args=(0.02,), daemon=True).start()
         yield f"http://127.0.0.1:{made.server_port}", asked
         made.shutdown()
 
 
-def run(folder: Path, what: str, url: str, *, plugin: bool, **environ: str) -> tuple[dict[str, tuple[str, str]], str]:
-    """(name: (requests, failures), all that was printed) of one headless run."""
-    table = folder / f"{what}-{plugin}"
-    files = ",".join([str(folder / f"{what}.py"), *([str(PLUGIN)] if plugin else [])])
-    load = [] if what == "shape" else ["-u", "3", "-r", "100", "-t", "2"]
-    load += ["--processes", "1"] if what in {"halves", "steady"} else []  # a worker, whose report must be sent
+def free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return str(listener.getsockname()[1])
+
+
+def locust(folder: Path, files: list[Path], url: str, *options: str | Path, **environ: str) -> str:
+    """Run Locust headless; return all that it printed."""
+    names = ",".join(map(str, files))
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "locust", "-f", files, "--headless", "-H", url, "--csv", table, *load],
+        [sys.executable, "-W", "ignore", "-m", "locust", "-f", names, "--headless", "-H", url, *options],
         env={
             **{name: value for name, value in os.environ.items() if name != "LOCUST_SKIP_MONKEY_PATCH"},  # for tests
             "PYTHONPATH": f"{folder}:{ROOT / 'locustfiles'}",
@@ -154,12 +177,35 @@ def run(folder: Path, what: str, url: str, *, plugin: bool, **environ: str) -> t
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=MOST_SECONDS + 10,
         check=False,
     )
-    with Path(f"{table}_stats.csv").open(newline="") as rows:
-        figures = {row["Name"]: (row["Request Count"], row["Failure Count"]) for row in csv.DictReader(rows)}
-    return figures, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def run(
+    folder: Path,
+    what: str,
+    url: str,
+    *,
+    plugin: bool,
+    requests: int = 30,
+    environ: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[dict[str, tuple[int, int]], str]:
+    """Run until so many requests are done. Return (name: (requests, failures), all that was printed)."""
+    options: list[str | Path] = ["--json-file", folder / f"{what}-{plugin}"]
+    until = folder / "until.py"
+    until.write_text(UNTIL.format(requests=requests))
+    files = [folder / f"{what}.py"]
+    if what != "shape":  # which ends itself
+        files.append(until)
+        options += ["-u", "3", "-r", "100", "-t", str(MOST_SECONDS)]
+    if what in {"halves", "steady"}:  # a worker, whose report must be sent
+        port = free_port()  # Locust's own may be in use, and its worker would join that other master
+        options += ["--processes", "1", "--master-port", port, "--master-bind-port", port]
+    printed = locust(folder, [*files, *([PLUGIN] if plugin else [])], url, *options, **environ)
+    rows = json.loads((folder / f"{what}-{plugin}.json").read_text())
+    return {row["name"]: (row["num_requests"], row["num_failures"]) for row in rows}, printed
 
 
 @pytest.mark.parametrize("what", FILES)
@@ -196,8 +242,8 @@ def test_a_run_that_ends_with_locust_itself_has_what_its_workers_sent_last(
     tmp_path: Path, server: tuple[str, Counter[str]]
 ) -> None:
     (tmp_path / "steady.py").write_text(STEADY)
-    figures, said = run(tmp_path, "steady", server[0], plugin=True)
-    requests, failures = map(int, figures["buy"])
+    figures, said = run(tmp_path, "steady", server[0], plugin=True, requests=101)
+    requests, failures = figures["buy"]
     assert requests == failures > 100
     (folder,) = (tmp_path / "runs").iterdir()
     groups, statistics, times, end = (
@@ -209,6 +255,20 @@ def test_a_run_that_ends_with_locust_itself_has_what_its_workers_sent_last(
     assert (statistics["figures"]["failures"], times["endpoints"][0]["failed"]["count"]) == (failures, failures)
     assert (end["requests"], end["failures"], end["quit"]) == (requests, failures, False)
     assert f"Failure analysis: {failures} failed requests (100.0 % of {requests})" in said
+
+
+def test_the_time_to_load_the_plugin_is_not_taken_from_the_run(
+    tmp_path: Path, server: tuple[str, Counter[str]]
+) -> None:
+    """Gevent's clock stands still while modules are imported, and Locust counts `-t` from there."""
+    (tmp_path / "several.py").write_text(SEVERAL)
+    said = locust(tmp_path, [tmp_path / "several.py", PLUGIN], server[0], "-u", "3", "-r", "100", "-t", "1")
+    begun, over = (
+        datetime.strptime(found[1], "%H:%M:%S,%f").replace(tzinfo=UTC)
+        for found in (re.search(rf"([\d:,]+)\] .*{line}", said) for line in ("limit set to", "limit reached"))
+        if found
+    )
+    assert (over - begun) % timedelta(days=1) >= timedelta(seconds=0.98)
 
 
 BROKEN_INSIDE = """
@@ -241,7 +301,7 @@ def test_a_fault_of_the_plugins_own_is_one_warning_and_the_run_goes_on(
         environ = {"KIT_RUNS_DIR": str(full)}
         (full / "other").write_bytes(b"x" * 4096)
     try:
-        figures, said = run(tmp_path, "several", url, plugin=True, **environ)
+        figures, said = run(tmp_path, "several", url, plugin=True, environ=environ)
     finally:
         if fault == "a full disk":
             subprocess.run(["umount", full], check=True)
@@ -250,4 +310,4 @@ def test_a_fault_of_the_plugins_own_is_one_warning_and_the_run_goes_on(
     assert len(warnings) == 1, said
     assert re.search(told, warnings[0])
     assert "Traceback" not in said
-    assert (figures["read"], figures["buy"], dict(asked)) == (("20", "0"), ("10", "10"), EXPECTED["several"])
+    assert (figures["read"], figures["buy"], dict(asked)) == ((20, 0), (10, 10), EXPECTED["several"])
