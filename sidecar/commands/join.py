@@ -11,7 +11,7 @@ from sidecar.common.errors import SettingError, StackError
 from sidecar.engine.host_client import connect
 from sidecar.locust_api import greeting
 from sidecar.settings.addresses import shown
-from sidecar.stack import images, locustfile, registered, state, tls_files, workspace
+from sidecar.stack import images, locustfile, registered, state, workspace
 from sidecar.stack.compose import Decided, write_env_file
 from sidecar.stack.registered import Clock
 
@@ -35,7 +35,7 @@ def join(settings: Settings, environ: Mapping[str, str], say: Console) -> None:
     began = time.monotonic()
     master = _master(settings)
     locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
-    tls_files.check(settings)
+    locustfile.check_tls(settings)
     engine = connect(environ)
     containers = engine.containers(settings.project)
     workspace.refuse_foreign(containers, settings)

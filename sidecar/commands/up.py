@@ -22,7 +22,6 @@ from sidecar.stack import (
     secrets,
     state,
     target,
-    tls_files,
     workspace,
 )
 from sidecar.stack.compose import Compose, Decided, write_env_file
@@ -80,7 +79,7 @@ def _pre_flight(settings: Settings, environ: Mapping[str, str]) -> tuple[HostEng
     """Everything that can be refused in a few milliseconds."""
     deployment.refuse(settings, "make swarm-up, or a PROJECT of another name, or first: make swarm-down")
     locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
-    tls_files.check(settings)
+    locustfile.check_tls(settings)
     engine = connect(environ)
     containers = engine.containers()
     ours = tuple(container for container in containers if container.project == settings.project)

@@ -92,24 +92,24 @@ def alert_urls(raw: str) -> tuple[str, ...]:
 
     The error does not repeat what it refuses: such an address holds a password or a token.
     """
-    found = tuple(dict.fromkeys(part for part in _BETWEEN_URLS.split(raw.strip()) if part))
-    for number, url in enumerate(found, 1):
+    urls = tuple(dict.fromkeys(part for part in _BETWEEN_URLS.split(raw.strip()) if part))
+    for number, url in enumerate(urls, 1):
         if not _ALERT_URL.fullmatch(url):
             raise ValueError(
                 f"URLs with a scheme, such as https://hooks.slack.com/services/...; number {number} is none"
             )
-    return found
+    return urls
 
 
 def named_urls(raw: str) -> tuple[tuple[str, str], ...]:
     """Return `shop=http://shop/health db=http://db:8080/` as (name, URL) pairs."""
-    found = []
-    for word in raw.replace(",", " ").split():
-        name, sign, url = word.partition("=")
+    pairs = []
+    for part in raw.replace(",", " ").split():
+        name, sign, url = part.partition("=")
         if not (sign and re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", name) and re.match(r"https?://[^\s/]", url)):
             raise ValueError("name=http://host/path, several divided by blanks")
-        found.append((name, url))
-    return tuple(found)
+        pairs.append((name, url))
+    return tuple(pairs)
 
 
 def own_address(raw: str) -> str:
@@ -126,14 +126,14 @@ def own_address(raw: str) -> str:
 
 def allow_list(raw: str) -> tuple[str, ...]:
     """Return addresses and networks, divided by commas or blanks; each once, as they are written for short."""
-    found = []
-    for word in names(raw):
+    allowed = []
+    for text in names(raw):
         try:
-            network = ipaddress.ip_network(word, strict=False)
+            network = ipaddress.ip_network(text, strict=False)
         except ValueError:
-            raise ValueError(f"addresses and networks, such as 10.0.0.7,10.1.0.0/16; {word} is none") from None
-        found.append(str(network.network_address if network.num_addresses == 1 else network))
-    return tuple(dict.fromkeys(found))
+            raise ValueError(f"addresses and networks, such as 10.0.0.7,10.1.0.0/16; {text} is none") from None
+        allowed.append(str(network.network_address if network.num_addresses == 1 else network))
+    return tuple(dict.fromkeys(allowed))
 
 
 def place_of_master(raw: str) -> tuple[str, int] | None:
@@ -163,13 +163,13 @@ def registry(raw: str) -> str:
     return text
 
 
-def ways(raw: str) -> tuple[str, ...]:
+def engines(raw: str) -> tuple[str, ...]:
     """Return contexts or URLs of engines, by commas or blanks."""
-    found = tuple(filter(None, re.split(r"[,\s]+", raw.strip())))
-    for one in found:
-        if not _ENGINE.fullmatch(one):
-            raise ValueError(f"docker contexts or URLs such as ssh://user@host, by commas; not {one!r}")
-    return found
+    places = tuple(filter(None, re.split(r"[,\s]+", raw.strip())))
+    for place in places:
+        if not _ENGINE.fullmatch(place):
+            raise ValueError(f"docker contexts or URLs such as ssh://user@host, by commas; not {place!r}")
+    return places
 
 
 def node(raw: str) -> str:

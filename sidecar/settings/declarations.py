@@ -14,9 +14,17 @@ from sidecar.model import threshold
 from sidecar.model.incident import IncidentKind
 from sidecar.model.threshold import Threshold
 from sidecar.settings import addresses, parse
-from sidecar.settings.setting import Destination, Section, setting
+from sidecar.settings.setting import Destination, Kind, Section, count, setting, text
 
 COMPOSE, LOCUST, MASTER, MONITOR = Destination
+
+SWITCH = Kind("1 or 0", parse.boolean)
+SECONDS = Kind("seconds", parse.positive)
+NAMES = Kind("names", parse.names)
+FILE = Kind("file", parse.inner_file)
+FOLDER = Kind("folder", Path)
+PORT = Kind("TCP port", parse.port)
+MEMORY = Kind("512m, 2G, bytes", parse.locust_memory_bytes)
 
 
 @dataclass(frozen=True)
@@ -25,48 +33,37 @@ class StackSettings(Section):
 
     project: str = setting(
         "PROJECT=locust",
-        "name",
-        parse.project,
+        Kind("name", parse.project),
         "Name of the stack: prefix of its containers, network and volumes.",
         "A second name is a second stack beside the first; give it its own WEB_PORT.",
         to=COMPOSE | MONITOR,
     )
     workers: int = setting(
         "WORKERS=4",
-        "workers, or auto",
-        parse.workers,
+        Kind("workers, or auto", parse.workers),
         "How many Locust workers; auto = processors - 1.",
         "Each one can fill one processor and takes up to WORKER_MEMORY.",
     )
-    web_port: int = setting(
-        "WEB_PORT=8089", "TCP port", parse.port, "Locust's web page, published on 127.0.0.1 only.", to=COMPOSE
-    )
+    web_port: int = setting("WEB_PORT=8089", PORT, "Locust's web page, published on 127.0.0.1 only.", to=COMPOSE)
     monitor_port: int = setting(
-        "MONITOR_PORT=",
-        "TCP port",
-        parse.port,
-        "The sidecar's page, published on 127.0.0.1 only; default WEB_PORT + 1.",
-        to=COMPOSE,
+        "MONITOR_PORT=", PORT, "The sidecar's page, published on 127.0.0.1 only; default WEB_PORT + 1.", to=COMPOSE
     )
     host: str = setting(
         "HOST=",
-        "URL",
-        parse.optional(addresses.target_url),
+        Kind("URL", parse.optional(addresses.target_url)),
         "The target. Read from .env and the command line, never from the environment.",
         "Replaces the host of every User class.",
         in_environment=False,
     )
     mock: bool = setting(
         "MOCK=0",
-        "1 or 0",
-        parse.boolean,
+        SWITCH,
         "Aim at the kit's own mock target instead of the classes' own host.",
         "One more container, which shares this machine's processors with the load.",
     )
     target_network: str = setting(
         "TARGET_NETWORK=",
-        "Docker network",
-        parse.text,
+        text("Docker network"),
         "Another project's network that workers join, to reach its services.",
         "Workers can reach everything on that network.",
         to=COMPOSE,
@@ -79,16 +76,14 @@ class RemoteSettings(Section):
 
     remote_workers: str = setting(
         "REMOTE_WORKERS=",
-        "address of this machine",
-        addresses.own_address,
+        Kind("address of this machine", addresses.own_address),
         "Where workers of other machines reach the master, on port 5557; default nowhere. docs/remote-workers.md.",
         "Locust's port knows no password and no encryption: whoever reaches it can join, and give false figures.",
         to=COMPOSE,
     )
     remote_allow: tuple[str, ...] = setting(
         "REMOTE_ALLOW=",
-        "addresses and networks",
-        addresses.allow_list,
+        Kind("addresses and networks", addresses.allow_list),
         "Who may connect there, such as 10.0.0.7,10.1.0.0/16; default everybody.",
         "A machine that the list does not hold cannot join.",
         to=COMPOSE,
@@ -96,8 +91,7 @@ class RemoteSettings(Section):
     )
     master: tuple[str, int] | None = setting(
         "MASTER=",
-        "address[:port]",
-        addresses.place_of_master,
+        Kind("address[:port]", addresses.place_of_master),
         "For `make join`: the REMOTE_WORKERS of the machine whose master these workers work for. "
         "Read from .env and the command line, never from the environment.",
         in_environment=False,
@@ -110,27 +104,24 @@ class LocustfileSettings(Section):
 
     locustfiles_dir: Path = setting(
         "LOCUSTFILES_DIR=./locustfiles",
-        "folder",
-        Path,
+        FOLDER,
         "Your locustfiles, with their data files, modules, requirements.txt and .env.",
         "The whole folder is readable in every container of Locust.",
         to=COMPOSE,
     )
     locustfile: str = setting(
         "LOCUSTFILE=locustfile.py",
-        "file, list or package",
-        parse.text,
+        text("file, list or package"),
         "What to load from LOCUSTFILES_DIR: a file, several with commas, or a folder.",
         "Every User class in these files takes part, unless CLASSES says otherwise.",
         to=LOCUST,
     )
     classes: tuple[str, ...] = setting(
-        "CLASSES=", "names", parse.names, "User classes that take part; default all.", to=LOCUST, variable="KIT_CLASSES"
+        "CLASSES=", NAMES, "User classes that take part; default all.", to=LOCUST, variable="KIT_CLASSES"
     )
     tags: tuple[str, ...] = setting(
         "TAGS=",
-        "names",
-        parse.names,
+        NAMES,
         "Only tasks with one of these tags.",
         "A change recreates master and workers.",
         to=LOCUST,
@@ -138,8 +129,7 @@ class LocustfileSettings(Section):
     )
     exclude_tags: tuple[str, ...] = setting(
         "EXCLUDE_TAGS=",
-        "names",
-        parse.names,
+        NAMES,
         "No tasks with one of these tags.",
         "A change recreates master and workers.",
         to=LOCUST,
@@ -153,16 +143,14 @@ class RunSettings(Section):
 
     users: int = setting(
         "USERS=10",
-        "users",
-        partial(parse.whole, 1, None),
+        count("users", 1),
         "Simulated users at the height of a run.",
         "Memory: about 30 kB a user over HTTP, up to 900 kB over HTTPS.",
         lasting=False,
     )
     spawn_rate: float = setting(
         "SPAWN_RATE=10",
-        "users per second",
-        parse.positive,
+        Kind("users per second", parse.positive),
         "How fast the users arrive.",
         "Above 100 per worker and second, Locust itself falters.",
         aliases=("RATE",),
@@ -170,58 +158,50 @@ class RunSettings(Section):
     )
     run_time: int = setting(
         "RUN_TIME=1m",
-        "90, 90s, 2m, 1h30m",
-        parse.duration_seconds,
+        Kind("90, 90s, 2m, 1h30m", parse.duration_seconds),
         "How long a run lasts; 0 = until Ctrl-C.",
         aliases=("TIME",),
         lasting=False,
     )
     fail_ratio: float = setting(
         "FAIL_RATIO=0",
-        "1% or 0.01",
-        parse.ratio,
+        Kind("1% or 0.01", parse.ratio),
         "Share of failed requests above which a run is FAIL.",
         "A lenient limit hides real failures.",
         to=MASTER | MONITOR,
     )
     thresholds: tuple[Threshold, ...] = setting(
         "THRESHOLDS=",
-        "p95<800 fail_ratio<1% rps>50",
-        threshold.parse,
+        Kind("p95<800 fail_ratio<1% rps>50", threshold.parse),
         "What figures of a run must be, or it is FAIL: docs/verdict.md. One on fail_ratio takes FAIL_RATIO's place.",
         to=MASTER,
     )
     thresholds_file: str = setting(
-        "THRESHOLDS_FILE=", "path", parse.text, "A file with more of them, one a line; # begins a comment."
+        "THRESHOLDS_FILE=", text("path"), "A file with more of them, one a line; # begins a comment."
     )
     on_invalid: str = setting(
         "ON_INVALID=fail",
-        "fail or warn",
-        partial(parse.choice, ("fail", "warn")),
+        Kind("fail or warn", partial(parse.choice, ("fail", "warn"))),
         "Whether an INVALID run exits with 4, or as PASS or FAIL would.",
         "With warn, a pipeline goes on without evidence.",
         to=MASTER,
     )
     labels: tuple[str, ...] = setting(
         "LABELS=",
-        "env=staging team=shop",
-        parse.labels,
+        Kind("env=staging team=shop", parse.labels),
         "What the run is called by: in its folder, its report, the metrics (`locust_run_info`) and what is pushed.",
         to=MASTER,
     )
-    attach: bool = setting(
-        "ATTACH=0", "1 or 0", parse.boolean, "Follow the run that is going instead of starting one.", lasting=False
-    )
+    attach: bool = setting("ATTACH=0", SWITCH, "Follow the run that is going instead of starting one.", lasting=False)
     stop_timeout: int = setting(
         "STOP_TIMEOUT=0",
-        "seconds",
-        partial(parse.whole, 0, 3600),
+        count("seconds", 0, 3600),
         "How long users may finish their task when a run stops.",
         "A run with hanging requests ends that much later; at 0, requests under way are cut and not counted.",
         to=LOCUST,
     )
     reports_dir: Path = setting(
-        "REPORTS_DIR=./reports", "folder", Path, "Where each run leaves its report.", "About 1 MB of disk a run."
+        "REPORTS_DIR=./reports", FOLDER, "Where each run leaves its report.", "About 1 MB of disk a run."
     )
 
 
@@ -232,29 +212,25 @@ class InvalidSettings(Section):
     TO = MASTER
     generator_cpu: float = setting(
         "GENERATOR_CPU=90",
-        "% of a core",
-        parse.positive,
+        Kind("% of a core", parse.positive),
         "CPU of a worker from which on a run is INVALID, when sustained: what it measures is then its own queue.",
         "A high one takes the load machine's delays for the target's.",
     )
     generator_throttled: float = setting(
         "GENERATOR_THROTTLED=25",
-        "% of CPU periods",
-        parse.positive,
+        Kind("% of CPU periods", parse.positive),
         "CPU periods in which a worker was throttled (WORKER_CPUS), from which on a run is INVALID, when sustained.",
         "The same.",
     )
     sustained_seconds: float = setting(
         "SUSTAINED_SECONDS=30",
-        "seconds",
-        parse.positive,
+        SECONDS,
         "What lasts this long in a row is sustained ...",
         "A long one overlooks what spoils a short run.",
     )
     sustained_share: float = setting(
         "SUSTAINED_SHARE=10%",
-        "10% or 0.1",
-        parse.share,
+        Kind("10% or 0.1", parse.share),
         "... and what takes this share of a run in all, and 10 s at least.",
         "The same.",
     )
@@ -265,11 +241,9 @@ class ReportSettings(Section):
     """Reports."""
 
     run: str = setting(
-        "RUN=", "a run's id, or last", parse.text, "Of which run `report` tells; empty: the list of all.", lasting=False
+        "RUN=", text("a run's id, or last"), "Of which run `report` tells; empty: the list of all.", lasting=False
     )
-    baseline: str = setting(
-        "BASELINE=", "a run's id", parse.text, "The run with which `report` compares it.", lasting=False
-    )
+    baseline: str = setting("BASELINE=", text("a run's id"), "The run with which `report` compares it.", lasting=False)
 
 
 @dataclass(frozen=True)
@@ -278,25 +252,22 @@ class CapacitySettings(Section):
 
     endpoint: str = setting(
         "ENDPOINT=",
-        "/path",
-        parse.endpoint,
+        Kind("/path", parse.endpoint),
         "The endpoint that `capacity` puts under ever more users.",
         "All the load that it carries, and a step more.",
         lasting=False,
     )
-    method: str = setting("METHOD=GET", "GET, POST ...", parse.http_method, "How it is asked.", lasting=False)
+    method: str = setting("METHOD=GET", Kind("GET, POST ...", parse.http_method), "How it is asked.", lasting=False)
     most_users: int = setting(
         "MOST_USERS=256",
-        "users",
-        partial(parse.whole, 2, 65536),
+        count("users", 2, 65536),
         "Where `capacity` ends at the latest; it doubles from 1.",
         "A step each.",
         lasting=False,
     )
     step_seconds: int = setting(
         "STEP_SECONDS=12",
-        "seconds",
-        partial(parse.whole, 5, 3600),
+        count("seconds", 5, 3600),
         "How long a step of it lasts.",
         "Time; below 10 s a step still has the last one in it.",
         lasting=False,
@@ -310,36 +281,31 @@ class LimitSettings(Section):
     TO = COMPOSE
     worker_memory: int = setting(
         "WORKER_MEMORY=2G",
-        "512m, 2G, bytes",
-        parse.locust_memory_bytes,
+        MEMORY,
         "Memory limit of each worker; swap is never added.",
         "A worker above it is killed, and the run is INVALID.",
     )
     worker_memory_reservation: int = setting(
         "WORKER_MEMORY_RESERVATION=1G",
-        "512m, 2G, bytes",
-        parse.memory_bytes,
+        Kind("512m, 2G, bytes", parse.memory_bytes),
         "Memory that a worker is left when the machine runs short.",
         "Takes nothing until memory is short. At most WORKER_MEMORY.",
     )
     master_memory: int = setting(
         "MASTER_MEMORY=2G",
-        "512m, 2G, bytes",
-        parse.locust_memory_bytes,
+        MEMORY,
         "Memory limit of the master.",
         "Grows about 2 kB for each request name; a killed master ends the run.",
     )
     worker_cpus: float | None = setting(
         "WORKER_CPUS=",
-        "processors",
-        parse.positive,
+        Kind("processors", parse.positive),
         "Processor limit of each worker, such as 1.5; default none.",
         "A throttled worker measures wrong response times.",
     )
     nofile: int = setting(
         "NOFILE=10000",
-        "open files",
-        partial(parse.whole, 1024, 1_048_576),
+        count("open files", 1024, 1_048_576),
         "Open files allowed to each Locust process; Locust wants 10000.",
         "More needs a daemon that may raise its own limit.",
     )
@@ -352,15 +318,13 @@ class ImageSettings(Section):
     TO = COMPOSE
     base_image: str = setting(
         "BASE_IMAGE=",
-        "image",
-        parse.text,
+        text("image"),
         "Debian image that all images are built on; default what set-up found.",
         "A change rebuilds every image.",
     )
     locust_image: str = setting(
         "LOCUST_IMAGE=",
-        "image",
-        parse.text,
+        text("image"),
         "An image of your own in place of the kit's Locust image.",
         "Needs the kit's entry point and plugin, or status and try do less.",
     )
@@ -372,24 +336,20 @@ class ViewSettings(Section):
 
     interval: float = setting(
         "INTERVAL=2",
-        "seconds",
-        parse.positive,
+        SECONDS,
         "How often the sidecar measures and the view is drawn.",
         "Half the interval costs nearly twice the processor time.",
         to=MONITOR,
     )
     tail: int = setting(
         "TAIL=5",
-        "lines",
-        partial(parse.whole, 0, 10000),
+        count("lines", 0, 10000),
         "Recent lines of the master's log in the view, and of each service in `logs`.",
         to=MONITOR,
     )
-    once: bool = setting(
-        "ONCE=0", "1 or 0", parse.boolean, "One frame of the view as plain text, then end.", lasting=False
-    )
-    service: str = setting("SERVICE=", "service", parse.text, "Only the logs of this service.", lasting=False)
-    follow: bool = setting("FOLLOW=0", "1 or 0", parse.boolean, "Keep following the logs.", lasting=False)
+    once: bool = setting("ONCE=0", SWITCH, "One frame of the view as plain text, then end.", lasting=False)
+    service: str = setting("SERVICE=", text("service"), "Only the logs of this service.", lasting=False)
+    follow: bool = setting("FOLLOW=0", SWITCH, "Keep following the logs.", lasting=False)
 
 
 @dataclass(frozen=True)
@@ -399,64 +359,55 @@ class WatchingSettings(Section):
     TO = MONITOR
     watch_project: str = setting(
         "WATCH_PROJECT=",
-        "name",
-        parse.optional(parse.project),
+        Kind("name", parse.optional(parse.project)),
         "Another Compose project whose containers are watched beside ours: the system under test.",
         "Each of its containers costs the sidecar as much as a worker.",
     )
     fail_threshold: float = setting(
         "FAIL_THRESHOLD=5%",
-        "5% or 0.05",
-        parse.share,
+        Kind("5% or 0.05", parse.share),
         "Share of failed requests, over ten seconds, from which on the sidecar speaks of an incident.",
         "A low one speaks up for noise. FAIL_RATIO alone decides whether a run is FAIL.",
         to=MASTER,
     )
     health_seconds: int = setting(
         "HEALTH_SECONDS=10",
-        "seconds",
-        partial(parse.whole, 0, 3600),
+        count("seconds", 0, 3600),
         "How often the sidecar asks master, statistics, target and HEALTH_URLS whether they answer; 0 = never.",
         "One small request each, to the target as well.",
     )
     health_target: bool = setting(
         "HEALTH_TARGET=1",
-        "1 or 0",
-        parse.boolean,
+        SWITCH,
         "Whether the target of the last run is asked, too; never behind TARGET_NETWORK, where the sidecar is not.",
         "A request each HEALTH_SECONDS.",
     )
     health_urls: tuple[tuple[str, str], ...] = setting(
         "HEALTH_URLS=",
-        "name=http://host/path",
-        addresses.named_urls,
+        Kind("name=http://host/path", addresses.named_urls),
         "What else is asked, several divided by blanks; seen from inside the stack.",
         "One request each.",
     )
     ledger_days: int = setting(
         "LEDGER_DAYS=30",
-        "days",
-        partial(parse.whole, 1, 3650),
+        count("days", 1, 3650),
         "For how long the sidecar keeps incidents, events, figures and log lines.",
         "Disk, up to LEDGER_MEGABYTES.",
     )
     ledger_megabytes: int = setting(
         "LEDGER_MEGABYTES=512",
-        "MB",
-        partial(parse.whole, 16, 1_048_576),
+        count("MB", 16, 1_048_576),
         "Disk that the ledger may fill; the oldest figures and log lines go first, incidents last.",
         "Disk, on the volume `ledger`.",
     )
     locust_web_username: str = setting(
         "LOCUST_WEB_USERNAME=",
-        "name",
-        parse.text,
+        text("name"),
         "User name with which the sidecar signs in to a master that asks for a login (--web-login).",
     )
     locust_web_password: str = setting(
         "LOCUST_WEB_PASSWORD=",
-        "text",
-        parse.text,
+        text("text"),
         "Its password.",
         "Whoever may read .locust-kit/ may read it. The sidecar gets it as a file, not in its environment.",
         lasting=False,
@@ -471,84 +422,72 @@ class ClientSettings(Section):
     TO = LOCUST
     share_tls: bool = setting(
         "SHARE_TLS=1",
-        "1 or 0",
-        parse.boolean,
+        SWITCH,
         "All users of a worker share one TLS context in place of one each, of about 875 kB. What they verify stays.",
         "A context of one's own (ssl_context_factory) is left alone.",
     )
     connect_timeout: float | None = setting(
         "CONNECT_TIMEOUT=",
-        "seconds",
-        parse.positive,
+        SECONDS,
         "How long a user waits for a connection; empty: Locust's own (HttpUser for ever, FastHttpUser 60 s).",
         "What a test says itself comes first: `timeout=` of a request, `connection_timeout` of a class.",
     )
     read_timeout: float | None = setting(
         "READ_TIMEOUT=",
-        "seconds",
-        parse.positive,
+        SECONDS,
         "How long it waits for an answer, or the next piece of one; empty: as above.",
         "What a test says itself comes first: `timeout=` of a request, `network_timeout` of a class.",
     )
     pool_size: int | None = setting(
         "POOL_SIZE=",
-        "connections",
-        partial(parse.whole, 1, 10_000),
+        count("connections", 1, 10_000),
         "How many connections a user keeps; empty: Locust's own, 10.",
         "Descriptors and memory, for users that ask for several things at once.",
     )
     retries: int = setting(
         "RETRIES=0",
-        "times",
-        partial(parse.whole, 0, 10),
+        count("times", 0, 10),
         "How often a request whose connection failed is sent again, if it can do no harm twice; each is counted.",
         "They hide failures: a report with retries is of a target that had help.",
     )
     tls_ca: str | None = setting(
         "TLS_CA=",
-        "file",
-        parse.inner_file,
+        FILE,
         "A private authority whose certificates users trust besides the public ones; a file in LOCUSTFILES_DIR.",
         "Python wants its key usage said in it (keyCertSign).",
     )
     tls_cert: str | None = setting(
         "TLS_CERT=",
-        "file",
-        parse.inner_file,
+        FILE,
         "The certificate that users show to the target, a file in LOCUSTFILES_DIR; its key in it, or in TLS_KEY.",
     )
     tls_key: str | None = setting(
         "TLS_KEY=",
-        "file",
-        parse.inner_file,
+        FILE,
         "The key of TLS_CERT, without a passphrase; a file in LOCUSTFILES_DIR that others may read.",
         "Whoever may read the folder has the key.",
     )
     proxy: str | None = setting(
         "PROXY=",
-        "http://host:port",
-        addresses.proxy,
+        Kind("http://host:port", addresses.proxy),
         "The HTTP proxy through which users reach the target; variables such as HTTPS_PROXY are not read.",
         "What is measured is target and proxy together.",
     )
     trace_memory: bool = setting(
         "TRACE_MEMORY=0",
-        "1 or 0",
-        parse.boolean,
+        SWITCH,
         "At the end of a run each worker says which lines of code hold the most memory (tracemalloc).",
         "Each allocation takes about twice as long, and more memory: never for a run that is to be measured.",
     )
     gc_freeze: bool = setting(
         "GC_FREEZE=0",
-        "1 or 0",
-        parse.boolean,
+        SWITCH,
         "As a run starts, workers put what is loaded by then out of the sight of Python's garbage collection.",
         "What was garbage by then is never given back.",
     )
     gc_thresholds: tuple[int, ...] | None = setting(
         "GC_THRESHOLDS=",
-        "10000,20,50",
-        parse.gc_thresholds,
+        Kind("10000,20,50", parse.gc_thresholds),
         "When Python's garbage collection comes, as `gc.set_threshold` has it; empty: Python's own.",
         "Rarer collections mean fewer pauses and more memory.",
     )
@@ -559,44 +498,40 @@ class FailureSettings(Section):
     """Failed and slow requests."""
 
     TO = LOCUST
-    slow_ms: float = setting("SLOW_MS=3000", "ms", parse.positive, "A request that takes longer is slow.")
+    slow_ms: float = setting("SLOW_MS=3000", Kind("ms", parse.positive), "A request that takes longer is slow.")
     slow_requests: int = setting(
         "SLOW_REQUESTS=5",
-        "requests",
-        partial(parse.whole, 0, None),
+        count("requests", 0),
         "An endpoint with more slow requests than this is told as a bottleneck at the end of a run.",
     )
     slow_top: int = setting(
         "SLOW_TOP=5",
-        "endpoints",
-        partial(parse.whole, 1, 1000),
+        count("endpoints", 1, 1000),
         "How many bottlenecks are told, those with the most time spent in slow requests first.",
     )
     redact: tuple[str, ...] = setting(
         "REDACT=",
-        "names",
-        parse.field_names,
+        Kind("names", parse.field_names),
         "Headers, parameters and fields that hold secrets, in addition to those the kit knows; none can be taken off.",
     )
     redact_keep_last: int = setting(
         "REDACT_KEEP_LAST=0",
-        "characters",
-        partial(parse.whole, 0, 4),
+        count("characters", 0, 4),
         "How many characters of a token's end stay readable, 4 at most, to tell which one a 401 was about.",
         "They are in every file and message. Of passwords, cookies, and tokens shorter than 16 nothing stays.",
     )
     failure_level: str = setting(
         "FAILURE_LEVEL=full",
-        "one of counts, groups, exemplars, full",
-        partial(parse.choice, ("counts", "groups", "exemplars", "full")),
+        Kind(
+            "one of counts, groups, exemplars, full", partial(parse.choice, ("counts", "groups", "exemplars", "full"))
+        ),
         "What is kept of failed requests: counts of classes, groups of the same, examples of each group with headers "
         "and body, or a row for each.",
         "Each level costs the workers more per failure; `full` also disk, on the volume `runs`.",
     )
     failure_records_per_second: int = setting(
         "FAILURE_RECORDS_PER_SECOND=200",
-        "rows",
-        partial(parse.whole, 0, 10_000),
+        count("rows", 0, 10_000),
         "Rows a second and worker at FAILURE_LEVEL=full; beyond that a sample, whose rows say how many they stand for.",
         "Messages to the master and disk. Counts are exact at any value.",
     )
@@ -609,15 +544,13 @@ class PushingSettings(Section):
     TO = MASTER
     push_url: str = setting(
         "PUSH_URL=",
-        "URL",
-        addresses.push_url,
+        Kind("URL", addresses.push_url),
         "Where the master sends failed requests as JSON, in batches; empty: nowhere.",
         "A request for up to 500 rows, or every 2 s while requests fail.",
     )
     push_key: str = setting(
         "PUSH_KEY=",
-        "text",
-        parse.bearer_key,
+        Kind("text", parse.bearer_key),
         "The key that is sent along (Authorization: Bearer).",
         "Whoever may read .locust-kit/ may read it. The master gets it as a file, not in its environment.",
         lasting=False,
@@ -625,8 +558,7 @@ class PushingSettings(Section):
     )
     push_spool_megabytes: int = setting(
         "PUSH_SPOOL_MEGABYTES=64",
-        "MB",
-        partial(parse.whole, 1, 65_536),
+        count("MB", 1, 65_536),
         "Disk for batches that PUSH_URL has not accepted yet; beyond it new ones are dropped, and counted.",
         "Disk, on the volume `runs`.",
     )
@@ -639,8 +571,7 @@ class AlertSettings(Section):
     TO = MONITOR
     alert_urls: tuple[str, ...] = setting(
         "ALERT_URLS=",
-        "URLs",
-        addresses.alert_urls,
+        Kind("URLs", addresses.alert_urls),
         "Where alerts go, divided by blanks: https://hooks.slack.com/services/..., any other http(s) webhook "
         "(it gets JSON), or a service as Apprise writes it (mailto://, msteams://, ntfy://).",
         "50 MB and a second of processor time for each message. Whoever may read .locust-kit/ may read the URLs.",
@@ -649,15 +580,13 @@ class AlertSettings(Section):
     )
     alert_kinds: tuple[IncidentKind, ...] = setting(
         "ALERT_KINDS=oom_kill,worker_lost,restart_loop,memory_high,forecast,failure_ratio",
-        "kinds of incidents",
-        partial(parse.choices, tuple(IncidentKind)),
+        Kind("kinds of incidents", partial(parse.choices, tuple(IncidentKind))),
         f"What is worth an alert. All kinds: {', '.join(IncidentKind)}.",
         "A kind that is common makes every message less read.",
     )
     alert_cooldown_seconds: int = setting(
         "ALERT_COOLDOWN_SECONDS=300",
-        "seconds",
-        partial(parse.whole, 0, 86_400),
+        count("seconds", 0, 86_400),
         "How long the same kind of incident of the same service stays quiet after a message about it.",
         "A long one tells of a repeated incident late: the next message then says how many there were.",
     )
@@ -669,29 +598,25 @@ class SwarmSettings(Section):
 
     registry: str = setting(
         "REGISTRY=",
-        "host[:port][/path]",
-        addresses.registry,
+        Kind("host[:port][/path]", addresses.registry),
         "Where swarm-up pushes the images, and every node pulls them.",
         "The nodes must be able to reach it, and to log in.",
     )
     swarm_nodes: tuple[str, ...] = setting(
         "SWARM_NODES=",
-        "contexts or hosts",
-        addresses.ways,
+        Kind("contexts or hosts", addresses.engines),
         "Without a registry: a docker context or ssh://user@host of each other node, to load images there.",
         "About 90 MB a node, once for each change.",
     )
     swarm_master_node: str = setting(
         "SWARM_MASTER_NODE=",
-        "node",
-        addresses.node,
+        Kind("node", addresses.node),
         "The node that the master stays on; otherwise Swarm chooses, and moves it when that node fails.",
         "Nothing runs while that node is down.",
     )
     swarm_encrypted: bool = setting(
         "SWARM_ENCRYPTED=0",
-        "1 or 0",
-        parse.boolean,
+        SWITCH,
         "Encrypt what goes between the nodes (IPsec).",
         "Processor time on every node; IP protocol 50 must be open between them.",
     )
@@ -701,22 +626,14 @@ class SwarmSettings(Section):
 class SafetySettings(Section):
     """Safety."""
 
-    dry_run: bool = setting(
-        "DRY_RUN=0", "1 or 0", parse.boolean, "Say what set-up would do, and change nothing.", lasting=False
-    )
+    dry_run: bool = setting("DRY_RUN=0", SWITCH, "Say what set-up would do, and change nothing.", lasting=False)
     yes: bool = setting(
         "YES=0",
-        "1 or 0",
-        parse.boolean,
+        SWITCH,
         "Answer every question with yes; lets `reload` interrupt a run.",
         "`purge` deletes without asking.",
         lasting=False,
     )
     with_reports: bool = setting(
-        "WITH_REPORTS=0",
-        "1 or 0",
-        parse.boolean,
-        "`purge` deletes REPORTS_DIR too.",
-        "The reports of all runs are gone.",
-        lasting=False,
+        "WITH_REPORTS=0", SWITCH, "`purge` deletes REPORTS_DIR too.", "The reports of all runs are gone.", lasting=False
     )

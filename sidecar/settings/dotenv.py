@@ -7,14 +7,11 @@ before anything is installed, and Compose's rules are few: comments, `export`, t
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from sidecar.common.errors import SettingError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 _NAME = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*(=|$)")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)

@@ -11,7 +11,7 @@ from sidecar.common.errors import SettingError
 from sidecar.settings import parse
 from sidecar.settings.declarations import AlertSettings, WatchingSettings
 from sidecar.settings.model import SETTINGS
-from sidecar.settings.setting import Setting, setting
+from sidecar.settings.setting import Kind, Setting, setting, text
 
 PEERS = "tasks.monitor"
 MASTER = "locust-master"
@@ -76,17 +76,17 @@ class WatchSettings(WatchingSettings, AlertSettings):
     interval: float = _shared("INTERVAL", _interval)
     tail: int = _shared("TAIL", _tail)
     fail_ratio: float = _shared("FAIL_RATIO")
-    docker_url: str = setting("DOCKER_HOST=unix:///run/docker-proxy/docker.sock", "URL", parse.text, "The engine.")
+    docker_url: str = setting("DOCKER_HOST=unix:///run/docker-proxy/docker.sock", text("URL"), "The engine.")
     locust_url: str = setting(
-        "LOCUST_URL=http://locust-master:8089", "URL", lambda raw: raw.rstrip("/"), "The master's web API."
+        "LOCUST_URL=http://locust-master:8089", Kind("URL", lambda raw: raw.rstrip("/")), "The master's web API."
     )
-    host_net_dev: str = setting("HOST_NET_DEV=/proc/net/dev", "file", parse.text, "The host's network counters.")
-    beat_file: str = setting("BEAT_FILE=", "file", parse.text, "What each round touches.")
+    host_net_dev: str = setting("HOST_NET_DEV=/proc/net/dev", text("file"), "The host's network counters.")
+    beat_file: str = setting("BEAT_FILE=", text("file"), "What each round touches.")
     # Inside its container; Compose publishes it on 127.0.0.1 only.
-    listen: tuple[str, int] = setting("LISTEN=0.0.0.0:8090", "address:port", _listen, "Where the page answers.")
-    ledger_folder: str = setting("LEDGER_FOLDER=/var/lib/locust-kit/ledger", "folder", parse.text, "The ledger.")
-    runs_folder: str = setting("RUNS_FOLDER=/var/lib/locust-kit/runs", "folder", parse.text, "The runs.")
-    cgroup_root: str = setting("CGROUP_ROOT=/host/cgroup", "folder", parse.text, "The host's cgroup tree.")
+    listen: tuple[str, int] = setting("LISTEN=0.0.0.0:8090", Kind("address:port", _listen), "Where the page answers.")
+    ledger_folder: str = setting("LEDGER_FOLDER=/var/lib/locust-kit/ledger", text("folder"), "The ledger.")
+    runs_folder: str = setting("RUNS_FOLDER=/var/lib/locust-kit/runs", text("folder"), "The runs.")
+    cgroup_root: str = setting("CGROUP_ROOT=/host/cgroup", text("folder"), "The host's cgroup tree.")
     cluster: ClusterSettings | None = None
 
 
@@ -108,8 +108,10 @@ def from_environment(environ: Mapping[str, str], read_file: Callable[[str], str]
         item.name: item.metadata["setting"] for item in fields(WatchSettings) if "setting" in item.metadata
     }
     values: dict[str, Any] = {
-        name: one.value(_secret(given, one.name, read_file) if one.secret else given.get(one.name, "").strip(), _SOURCE)
-        for name, one in declared.items()
+        name: entry.value(
+            _secret(given, entry.name, read_file) if entry.secret else given.get(entry.name, "").strip(), _SOURCE
+        )
+        for name, entry in declared.items()
     }
     settings = WatchSettings(**values)
     if settings.watch_project == settings.project:

@@ -34,11 +34,6 @@ def optional(parse: Callable[[str], str]) -> Callable[[str], str]:
     return lambda raw: parse(raw) if raw else ""
 
 
-def text(raw: str) -> str:
-    """Return any text."""
-    return raw
-
-
 def boolean(raw: str) -> bool:
     """Return a switch: 1 or 0, in the words people use for them."""
     lowered = raw.lower()
@@ -156,17 +151,17 @@ def names(raw: str) -> tuple[str, ...]:
 
 def labels(raw: str) -> tuple[str, ...]:
     """Return labels as `name=value`, divided by commas or blanks."""
-    found = names(raw)
-    for one in found:
-        name, equals, value = one.partition("=")
+    pairs = names(raw)
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
         if not equals or not is_label_name(name) or not 0 < len(value) <= LONGEST_LABEL or not value.isprintable():
             raise ValueError(
                 f"env=staging team=shop (names of letters, digits and _, not run_id; values of at most {LONGEST_LABEL} "
                 "characters without blanks)"
             )
-    if len(found) > MOST_LABELS or len({one.partition("=")[0] for one in found}) < len(found):
+    if len(pairs) > MOST_LABELS or len({pair.partition("=")[0] for pair in pairs}) < len(pairs):
         raise ValueError(f"at most {MOST_LABELS} labels, each name once")
-    return found
+    return pairs
 
 
 def inner_file(raw: str) -> str:
@@ -179,18 +174,18 @@ def inner_file(raw: str) -> str:
 
 def field_names(raw: str) -> tuple[str, ...]:
     """Return names of headers, parameters or fields, divided by commas or blanks."""
-    found = names(raw)
-    if not all(map(_FIELD.fullmatch, found)):
+    fields = names(raw)
+    if not all(map(_FIELD.fullmatch, fields)):
         raise ValueError("names of letters, digits, _, - and ., such as X-Shop-Ticket")
-    return found
+    return fields
 
 
 def gc_thresholds(raw: str) -> tuple[int, ...]:
     """Return one to three whole numbers, divided by commas or blanks, as `gc.set_threshold` takes them."""
-    found = re.split(r"[,\s]+", raw.strip())
-    if len(found) > _GENERATIONS or not all(one.isdecimal() and int(one) < _MOST_THRESHOLD for one in found):
+    counts = re.split(r"[,\s]+", raw.strip())
+    if len(counts) > _GENERATIONS or not all(text.isdecimal() and int(text) < _MOST_THRESHOLD for text in counts):
         raise ValueError("one to three whole numbers, such as 10000,20,50")
-    return tuple(map(int, found))
+    return tuple(map(int, counts))
 
 
 def choice(known: Sequence[str], raw: str) -> str:
@@ -202,10 +197,10 @@ def choice(known: Sequence[str], raw: str) -> str:
 
 def choices(known: Sequence[Word], raw: str) -> tuple[Word, ...]:
     """Return a list of words that are known, divided by commas or blanks; each once."""
-    found = names(raw)
-    if unknown := [name for name in found if name not in known]:
+    chosen = names(raw)
+    if unknown := [name for name in chosen if name not in known]:
         raise ValueError(f"some of {', '.join(known)}, not {', '.join(unknown)}")
-    return tuple(known[known.index(name)] for name in found)
+    return tuple(known[known.index(name)] for name in chosen)
 
 
 def endpoint(raw: str) -> str:

@@ -6,13 +6,33 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Flag, auto
-from typing import ClassVar, TypeVar, cast
+from functools import partial
+from typing import ClassVar, Generic, TypeVar, cast
 
 from sidecar.common.errors import SettingError
+from sidecar.settings import parse
 
 T = TypeVar("T")
 _USER_INFO = re.compile(r"(?P<scheme>^[A-Za-z][A-Za-z0-9+.-]*://)?.*@", re.DOTALL)
 _NO_PORT = re.compile(r"(?P<host>^(?:[A-Za-z][A-Za-z0-9+.-]*:/*)?[^\s:/?#@\[\]]*:)(?!/|\d*/?$).+", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Kind(Generic[T]):
+    """A kind of value: what its number counts, or the form of its text, and how the text becomes a value."""
+
+    unit: str
+    parse: Callable[[str], T]
+
+
+def text(form: str) -> Kind[str]:
+    """Return the kind of any text."""
+    return Kind(form, str)
+
+
+def count(unit: str, least: int, most: int | None = None) -> Kind[int]:
+    """Return the kind of a whole number between two ends."""
+    return Kind(unit, partial(parse.whole, least, most))
 
 
 class Destination(Flag):
@@ -90,8 +110,7 @@ class Setting:
 
 def setting(  # noqa: PLR0913  one declaration says all that there is to say of a setting
     entry: str,
-    unit: str,
-    parse: Callable[[str], T],
+    kind: Kind[T],
     about: str,
     cost: str = "",
     *,
@@ -102,12 +121,13 @@ def setting(  # noqa: PLR0913  one declaration says all that there is to say of 
     secret: bool = False,
     in_environment: bool = True,
 ) -> T:
-    """Declare a setting as a field of a dataclass: its type is what `parse` returns.
+    """Declare a setting as a field of a dataclass: its type is what the kind's parser returns.
 
     `entry` is NAME=default, as .env has it; NAME is the field's name in capitals. The rest is described at Setting.
     """
     name, _, default = entry.partition("=")
     declared = Setting(
-        name, default, unit, parse, about, cost, to, variable or name, aliases, lasting, secret, in_environment
+        *(name, default, kind.unit, kind.parse, about, cost),
+        *(to, variable or name, aliases, lasting, secret, in_environment),
     )
     return field(default=cast("T", declared.value()), repr=not secret, metadata={"setting": declared})

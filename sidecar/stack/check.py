@@ -8,19 +8,16 @@ import os
 import shlex
 import subprocess
 import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sidecar.common.errors import KitError, LocustfileError
+from sidecar.settings import Settings
 from sidecar.stack import state
 from sidecar.stack.compose import known_cause, last_words
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from sidecar.settings import Settings
 
 _TIMEOUT_SECONDS = 60
 _ENGINE_REFUSED = 125  # `docker run`'s own exit code, when the container never ran
@@ -51,7 +48,7 @@ class Checked:
     shape_class: str | None
 
     def as_json(self) -> dict[str, Any]:
-        """The same as it is remembered."""
+        """Return the same as a document, to be remembered."""
         return {
             "shape_class": self.shape_class,
             "user_classes": [
@@ -62,9 +59,9 @@ class Checked:
 
 
 def fingerprint(settings: Settings, image_id: str, user_env: Mapping[str, str]) -> str:
-    """A hash of everything that the check depends on: the image, every file's name, size and time, the settings."""
+    """Return a hash of all that the check depends on: the image, every file's name, size and time, the settings."""
     digest = hashlib.sha256()
-    told = [
+    depends_on = [
         image_id,
         settings.locustfile,
         settings.locustfiles_dir,
@@ -72,7 +69,7 @@ def fingerprint(settings: Settings, image_id: str, user_env: Mapping[str, str]) 
         sorted(settings.passthrough.items()),
         limits(settings),
     ]
-    digest.update(repr(told).encode())
+    digest.update(repr(depends_on).encode())
     for seen, path in enumerate(_walk(settings.locustfiles_dir)):
         if seen == _MOST_FILES:
             break
@@ -90,7 +87,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def check(settings: Settings, image: str, image_id: str, user_env: Mapping[str, str]) -> tuple[Checked, bool]:
-    """What the user's files hold, and whether that was known already from the same files and image.
+    """Return what the user's files hold, and whether that was known already from the same files and image.
 
     Raises:
         LocustfileError: they cannot run; names file and line.
@@ -109,7 +106,7 @@ def check(settings: Settings, image: str, image_id: str, user_env: Mapping[str, 
 
 
 def read(answer: Mapping[str, Any], folder: Path) -> Checked:
-    """The check's answer as what it holds, or the error that it tells of; `folder` is where the files lie here."""
+    """Read the check's answer: what the files hold, or the error in it. `folder` is where the files lie on the host."""
     problems = answer.get("problems") or []
     if not answer.get("passed"):
         first = problems[0] if problems else {"text": "the locustfile cannot run"}
@@ -124,7 +121,7 @@ def read(answer: Mapping[str, Any], folder: Path) -> Checked:
 
 
 def _fix(problem: Mapping[str, Any], folder: Path) -> str:
-    """The problem's fix; inside the container nobody knows the folder's real path, which a `chmod` here needs."""
+    """Return the problem's fix, with the folder's real path, which the check in the container does not know."""
     fix = str(problem.get("fix") or "")
     if problem.get("kind") != "unreadable":
         return fix
@@ -134,18 +131,11 @@ def _fix(problem: Mapping[str, Any], folder: Path) -> str:
 
 
 def limits(settings: Settings) -> list[str]:
-    """A worker's limits as flags of `docker run`, so that an engine which refuses them does so before any start."""
+    """Return a worker's limits as flags of `docker run`: an engine that refuses them does so before any start."""
     memory = str(settings.worker_memory)
     cpus = [] if settings.worker_cpus is None else ["--cpus", f"{settings.worker_cpus:g}"]
-    return [
-        "--ulimit",
-        f"nofile={settings.nofile}:{settings.nofile}",
-        "--memory",
-        memory,
-        "--memory-swap",
-        memory,
-        *cpus,
-    ]
+    ulimit = f"nofile={settings.nofile}:{settings.nofile}"
+    return ["--ulimit", ulimit, "--memory", memory, "--memory-swap", memory, *cpus]
 
 
 def _ask(settings: Settings, image: str, user_env: Mapping[str, str]) -> dict[str, Any]:
@@ -173,7 +163,7 @@ def _ask(settings: Settings, image: str, user_env: Mapping[str, str]) -> dict[st
 
 
 def _command(settings: Settings, image: str, name: str, env_flags: Sequence[str]) -> list[str]:
-    """The check's container: hardened and limited as a worker is, with the user's folder and settings."""
+    """Return the check's container: hardened and limited as a worker is, with the user's folder and settings."""
     return [
         *("docker", "run", "--rm", "--name", name, "--label", "io.locust-kit.role=check"),
         *("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges:true", "--init"),
@@ -190,34 +180,34 @@ def _command(settings: Settings, image: str, name: str, env_flags: Sequence[str]
 def _remove(container: str) -> None:
     """End a check whose `docker run` was given up: the container would load on for ever."""
     with suppress(OSError, subprocess.TimeoutExpired):
-        words = ["docker", "rm", "--force", container]
-        subprocess.run(words, capture_output=True, check=False, timeout=_TIMEOUT_SECONDS, stdin=subprocess.DEVNULL)
+        command = ["docker", "rm", "--force", container]
+        subprocess.run(command, capture_output=True, check=False, timeout=_TIMEOUT_SECONDS, stdin=subprocess.DEVNULL)
 
 
 def _too_slow(settings: Settings) -> LocustfileError:
-    what = f"loading {settings.locustfile} did not end within {_TIMEOUT_SECONDS} s"
+    problem = f"loading {settings.locustfile} did not end within {_TIMEOUT_SECONDS} s"
     if settings.worker_memory < _TIGHT_MEMORY_BYTES:
         memory = f"WORKER_MEMORY is {settings.worker_memory / _MIB:.0f} MiB"
-        return LocustfileError(f"{what}; {memory}", fix="make up WORKER_MEMORY=2G")
+        return LocustfileError(f"{problem}; {memory}", fix="make up WORKER_MEMORY=2G")
     if settings.worker_cpus is not None and settings.worker_cpus < 1:
-        return LocustfileError(f"{what}; WORKER_CPUS is {settings.worker_cpus:g}", fix="make up WORKER_CPUS=1")
-    return LocustfileError(what, fix="move slow work from import time into a test_start listener")
+        return LocustfileError(f"{problem}; WORKER_CPUS is {settings.worker_cpus:g}", fix="make up WORKER_CPUS=1")
+    return LocustfileError(problem, fix="move slow work from import time into a test_start listener")
 
 
 def _last_json(stdout: str) -> dict[str, Any] | None:
-    """The check's JSON line: the last that is one, for the user's own prints may stand before it."""
+    """Return the check's JSON line: the last that is one, for the user's own prints may stand before it."""
     for line in reversed(stdout.splitlines()):
         try:
-            found = json.loads(line)
+            answer = json.loads(line)
         except ValueError:
             continue
-        if isinstance(found, dict) and "passed" in found:
-            return found
+        if isinstance(answer, dict) and "passed" in answer:
+            return answer
     return None
 
 
 def failure(code: int, output: str, settings: Settings) -> KitError:
-    """Why a check container gave no answer, by its exit code and what it printed."""
+    """Return why a check container gave no answer, by its exit code and what it printed."""
     if code == _ENGINE_REFUSED and (known := known_cause(output)):
         return known
     if code == _KILLED:
@@ -231,7 +221,7 @@ def failure(code: int, output: str, settings: Settings) -> KitError:
 
 @contextmanager
 def _env_file(variables: Mapping[str, str]) -> Iterator[list[str]]:
-    """Flags that give a container these variables. A file, not arguments: arguments are seen by every local user."""
+    """Yield flags that give a container these variables, in a file: every local user sees arguments."""
     plain = {name: value for name, value in variables.items() if "\n" not in value}
     with tempfile.NamedTemporaryFile("w", suffix=".env", encoding="utf-8") as file:
         file.writelines(f"{name}={value}\n" for name, value in plain.items())

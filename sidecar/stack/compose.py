@@ -6,18 +6,15 @@ import os
 import re
 import socket
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TextIO
 
 from sidecar.common import atomic
 from sidecar.common.errors import KitError, StackError
 from sidecar.settings import SETTINGS, Settings
 from sidecar.stack import limits, secrets
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-    from typing import TextIO
 
 MOCK_HOST = "mock-target"
 _GRACE_SECONDS = 20  # above Locust's own stop timeout: it still has to report and say goodbye
@@ -79,7 +76,7 @@ def environment(
 
 
 def _elsewhere(settings: Settings, decided: Decided) -> dict[str, str]:
-    """What other machines are told of this one, and this one of them: who may join, or whom these workers join."""
+    """Return the variables of workers on other machines: who may join here, or whom these workers join."""
     host, port = decided.master or ("", "")
     return {
         "KIT_REMOTE_ALLOW": " ".join(settings.remote_allow),
@@ -90,7 +87,7 @@ def _elsewhere(settings: Settings, decided: Decided) -> dict[str, str]:
 
 
 def _text(value: object) -> str:
-    """A setting as docker-compose.yml takes it: nothing as nothing, a switch as 1 or 0, a list by commas."""
+    """Return a setting as docker-compose.yml takes it: nothing as nothing, a switch as 1 or 0, a list by commas."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -101,7 +98,7 @@ def _text(value: object) -> str:
 
 
 def env_file_path(settings: Settings) -> Path:
-    """The file that carries LOCUST_* settings of the checkout's .env into the containers."""
+    """Return the file that carries LOCUST_* settings of the checkout's .env into the containers."""
     return settings.state_dir / "state" / f"{settings.project}.env"
 
 
@@ -138,23 +135,13 @@ class Compose:
     env: Mapping[str, str]
 
     def command(self, *arguments: str) -> list[str]:
-        """The whole command line. `--env-file` keeps Compose from reading .env by rules of its own."""
+        """Return the whole command line. `--env-file` keeps Compose from reading .env by rules of its own."""
         files = ["-f", str(self.root / "docker-compose.yml")]
         for variable, name in _ADDED:
             if self.env.get(variable):
                 files += ["-f", str(self.root / "docker" / name)]
-        return [
-            "docker",
-            "compose",
-            "--project-directory",
-            str(self.root),
-            "--env-file",
-            os.devnull,
-            "-p",
-            self.project,
-            *files,
-            *arguments,
-        ]
+        options = ("--project-directory", str(self.root), "--env-file", os.devnull, "-p", self.project)
+        return ["docker", "compose", *options, *files, *arguments]
 
     def run(self, *arguments: str, timeout: float = 300) -> str:
         """Run it to its end and return what it printed.
@@ -208,14 +195,14 @@ class Compose:
 
 
 def without_escapes(text: str) -> str:
-    """The text without terminal escape sequences (colours, erased lines, window titles)."""
+    """Return the text without terminal escape sequences (colours, erased lines, window titles)."""
     return _ESCAPES.sub("", text)
 
 
 @dataclass(frozen=True)
 class _KnownError:
     pattern: re.Pattern[str]
-    what: str
+    problem: str
     fix: str
 
 
@@ -274,21 +261,21 @@ _KNOWN = (
 
 
 def explain(output: str, verb: str) -> KitError:
-    """The error that a failed `docker compose VERB` means, in one line."""
+    """Return the error that a failed `docker compose VERB` means, in one line."""
     return known_cause(output) or StackError(f"docker compose {verb} failed: {last_words(output) or 'no output'}")
 
 
 def known_cause(output: str) -> KitError | None:
-    """The error behind what the engine said, when it is one that people meet; else None."""
+    """Return the error behind what the engine said, when it is one that people meet; else None."""
     for known in _KNOWN:
         match = known.pattern.search(output)
         if match:
-            found = {name.rstrip("2"): value for name, value in match.groupdict().items() if value}
-            return StackError(known.what.format(**found), fix=known.fix)
+            values = {name.rstrip("2"): value for name, value in match.groupdict().items() if value}
+            return StackError(known.problem.format(**values), fix=known.fix)
     return None
 
 
 def last_words(output: str) -> str:
-    """The line of an output that most likely says what went wrong: the last that names an error, else the last."""
-    words = [line.strip() for line in output.splitlines() if line.strip()]
-    return next((line for line in reversed(words) if "rror" in line), words[-1] if words else "")
+    """Return the line of an output that most likely names the cause: the last with an error, else the last."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return next((line for line in reversed(lines) if "rror" in line), lines[-1] if lines else "")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sidecar.common.errors import StackError
 from sidecar.engine.host_client import connect
 from sidecar.engine.swarm_manager import MASTER, Manager
+from sidecar.settings import Settings
 from sidecar.stack import secrets, state
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # half of the verbs do without it
     from sidecar.client.reader import SidecarReader
-    from sidecar.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ HERE = Deployment()
 
 
 def is_swarm(settings: Settings) -> bool:
-    """Whether this project was last started by swarm-up."""
-    return bool(found(settings).get("swarm"))
+    """Return whether this project was last started by swarm-up."""
+    return bool(state.recall(settings).get("swarm"))
 
 
 def refuse(settings: Settings, instead: str) -> None:
@@ -44,12 +44,7 @@ def refuse(settings: Settings, instead: str) -> None:
         raise StackError(f"the stack {settings.project!r} runs on a Swarm", fix=f"{instead}{settings.project_word}")
 
 
-def found(settings: Settings) -> dict[str, Any]:
-    """What is remembered of the last `up` or `swarm-up`."""
-    return state.read(state.path_of(settings.root, settings.project))
-
-
-def where(settings: Settings) -> Deployment:
+def locate(settings: Settings) -> Deployment:
     """Find the pages of this project.
 
     Raises:
@@ -63,9 +58,9 @@ def where(settings: Settings) -> Deployment:
     fleet = manager.fleet(settings.project)
     node = fleet.home(MASTER)
     if node is None:
-        words = {one.error or one.state for one in fleet.wanted(MASTER)}
+        reasons = {task.error or task.state for task in fleet.wanted(MASTER)}
         raise StackError(
-            f"the master of the stack {settings.project!r} runs on no node ({', '.join(sorted(words)) or 'no task'})",
+            f"the master of the stack {settings.project!r} runs on no node ({', '.join(sorted(reasons)) or 'no task'})",
             fix=f"make swarm-diagnose{settings.project_word}",
         )
     path = secrets.path_of(settings, "CLUSTER_TOKEN")
@@ -74,8 +69,8 @@ def where(settings: Settings) -> Deployment:
 
 
 def reader(settings: Settings, timeout_seconds: float = 2.0) -> SidecarReader:
-    """The sidecar of this project: the leading one in a Swarm."""
+    """Return the sidecar of this project: the leading one in a Swarm."""
     from sidecar.client.reader import SidecarReader  # noqa: PLC0415  half of the verbs do without it
 
-    place = where(settings)
-    return SidecarReader(settings.monitor_port, timeout_seconds, host=place.host, token=place.token)
+    deployment = locate(settings)
+    return SidecarReader(settings.monitor_port, timeout_seconds, host=deployment.host, token=deployment.token)

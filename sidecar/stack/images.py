@@ -7,19 +7,18 @@ import re
 import subprocess
 import tempfile
 from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sidecar.common.console import Console
 from sidecar.common.errors import KitError, StackError
+from sidecar.settings import Settings
 from sidecar.stack.compose import Compose, explain
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from sidecar.common.console import Console
+if TYPE_CHECKING:  # costly: it brings the client of the engine
     from sidecar.engine.host_client import HostEngine
-    from sidecar.settings import Settings
 
 LABEL = "io.locust-kit.inputs"
 _TAIL_LINES = 15
@@ -38,7 +37,7 @@ class Image:
 
     @property
     def name(self) -> str:
-        """Its local name."""
+        """Return its local name."""
         return f"locust-kit/{self.key}:local"
 
 
@@ -54,7 +53,7 @@ IMAGES: Mapping[str, Image] = {
 
 
 def inputs_hash(root: Path, image: Image, base_image: str) -> str:
-    """The SHA-256 over everything that an image is built from: paths, bytes, execute bits and the base image."""
+    """Return the SHA-256 over everything that an image is built from: paths, bytes, execute bits and the base image."""
     digest = hashlib.sha256(f"base {base_image}\n".encode())
     for path in _files(root, image.sources):
         relative = path.relative_to(root).as_posix()
@@ -64,33 +63,30 @@ def inputs_hash(root: Path, image: Image, base_image: str) -> str:
 
 
 def _files(root: Path, sources: Sequence[str]) -> list[Path]:
-    found: list[Path] = []
-    for source in sources:
-        found += [
-            path
-            for path in (root / source).rglob("*")
-            if path.is_file() and path.suffix != ".pyc" and not _IGNORED_FOLDERS.intersection(path.parts)
-        ]
-    return sorted(found)
+    return sorted(
+        path
+        for source in sources
+        for path in (root / source).rglob("*")
+        if path.is_file() and path.suffix != ".pyc" and not _IGNORED_FOLDERS.intersection(path.parts)
+    )
 
 
 def all_hashes(settings: Settings) -> dict[str, str]:
-    """The hash of each image's inputs, by key."""
+    """Return the hash of each image's inputs, by key."""
     return {key: inputs_hash(settings.root, image, settings.base_image) for key, image in IMAGES.items()}
 
 
 def stale(engine: HostEngine, hashes: Mapping[str, str], keys: Sequence[str]) -> list[Image]:
-    """Those of the named images that are missing or were built from other inputs."""
+    """Return those of the named images that are missing or were built from other inputs."""
     return [IMAGES[key] for key in keys if _label(engine, IMAGES[key].name) != hashes[key]]
 
 
 def _label(engine: HostEngine, name: str) -> str | None:
-    found = engine.image(name)
-    labels = ((found or {}).get("Config") or {}).get("Labels") or {}
+    labels = ((engine.image(name) or {}).get("Config") or {}).get("Labels") or {}
     return labels.get(LABEL)
 
 
-def build(compose: Compose, images: Sequence[Image], log: Path, say: Console) -> None:
+def build(compose: Compose, images: Sequence[Image], log: Path, console: Console) -> None:
     """Build images side by side in one call; the whole output goes to `log`.
 
     Raises:
@@ -98,16 +94,16 @@ def build(compose: Compose, images: Sequence[Image], log: Path, say: Console) ->
 
     """
     command = compose.command("--profile", "mock", "--progress", "plain", "build", *(image.service for image in images))
-    _run_build(command, compose.env, log, say)
+    _run_build(command, compose.env, log, console)
 
 
 def requirements_tag(requirements: Path, base_id: str) -> str:
-    """The name of the image with the user's requirements; another file or another base gives another name."""
+    """Return the name of the image with the user's requirements; another file or another base gives another name."""
     digest = hashlib.sha256(requirements.read_bytes() + b"\0" + base_id.encode()).hexdigest()
     return f"locust-kit/locust:req-{digest[:12]}"
 
 
-def build_requirements(settings: Settings, env: Mapping[str, str], base: str, tag: str, say: Console) -> None:
+def build_requirements(settings: Settings, env: Mapping[str, str], base: str, tag: str, console: Console) -> None:
     """Build the user's requirements.txt on top of a Locust image."""
     secrets = settings.state_dir / "build"
     named = {"apt_sources": "apt.sources", "apt_conf": "apt.conf", "pip_conf": "pip.conf", "ca_bundle": "ca.crt"}
@@ -116,27 +112,14 @@ def build_requirements(settings: Settings, env: Mapping[str, str], base: str, ta
         source = settings.locustfiles_dir / "requirements.txt"
         (Path(context) / "requirements.txt").write_bytes(source.read_bytes())
         command = [
-            "docker",
-            "buildx",
-            "build",
-            "--progress",
-            "plain",
-            "--load",
-            "--build-arg",
-            f"BASE={base}",
-            "--build-context",
-            f"kit-build={settings.root / 'docker' / 'build'}",
-            *flags,
-            "-f",
-            str(settings.root / "docker" / "locust" / "requirements.Dockerfile"),
-            "-t",
-            tag,
-            context,
+            *("docker", "buildx", "build", "--progress", "plain", "--load", "--build-arg", f"BASE={base}"),
+            *("--build-context", f"kit-build={settings.root / 'docker' / 'build'}", *flags),
+            *("-f", str(settings.root / "docker" / "locust" / "requirements.Dockerfile"), "-t", tag, context),
         ]
-        _run_build(command, env, settings.state_dir / "build-requirements.log", say)
+        _run_build(command, env, settings.state_dir / "build-requirements.log", console)
 
 
-def _run_build(command: Sequence[str], env: Mapping[str, str], log: Path, say: Console) -> None:
+def _run_build(command: Sequence[str], env: Mapping[str, str], log: Path, console: Console) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out:
         try:
@@ -152,15 +135,15 @@ def _run_build(command: Sequence[str], env: Mapping[str, str], log: Path, say: C
         except subprocess.TimeoutExpired:
             raise StackError(f"the build did not end within {_BUILD_TIMEOUT_SECONDS} s", where=str(log)) from None
     if code:
-        raise _build_error(log, say)
+        raise _build_error(log, console)
 
 
-def _build_error(log: Path, say: Console) -> KitError:
+def _build_error(log: Path, console: Console) -> KitError:
     text = log.read_text(encoding="utf-8", errors="replace")
     known = explain(text, "build")
-    say.line()
+    console.line()
     for line in deque((line for line in text.splitlines() if line.strip()), maxlen=_TAIL_LINES):
-        say.line(f"    {line}")
+        console.line(f"    {line}")
     if known.fix:
         return known
     pip = (_PIP_ERROR.findall(text) or [""])[-1]

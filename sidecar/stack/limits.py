@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from sidecar.common.errors import SettingError
 from sidecar.model import threshold
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sidecar.model.threshold import Threshold
-    from sidecar.settings import Settings
+from sidecar.model.threshold import Threshold
+from sidecar.settings import Settings
 
 _OF_LOCUST_PLUGINS = {
     "LOCUST_CHECK_FAIL_RATIO": "fail_ratio<=",
@@ -21,21 +17,21 @@ _OF_LOCUST_PLUGINS = {
 
 
 def thresholds(settings: Settings, environ: Mapping[str, str]) -> tuple[Threshold, ...]:
-    """Every threshold of a run, each once.
+    """Return every threshold of a run, each once.
 
     Raises:
         SettingError: a file that cannot be read, or a line or variable that is no threshold.
 
     """
-    found = [*settings.thresholds, *_of_file(settings), *_of_variables({**settings.passthrough, **environ})]
-    return tuple(dict.fromkeys(found))
+    given = [*settings.thresholds, *_of_file(settings), *_of_variables({**settings.passthrough, **environ})]
+    return tuple(dict.fromkeys(given))
 
 
-def words(settings: Settings, found: tuple[Threshold, ...]) -> dict[str, str | float | None]:
-    """By what a run is to be judged, as the plugin writes it down at its start."""
+def words(settings: Settings, given: tuple[Threshold, ...]) -> dict[str, str | float | None]:
+    """Return the limits by which a run is judged, as the plugin writes it down at its start."""
     return {
-        "thresholds": " ".join(one.text for one in found),
-        "fail_ratio_limit": fail_ratio(settings, found),
+        "thresholds": " ".join(limit.text for limit in given),
+        "fail_ratio_limit": fail_ratio(settings, given),
         "on_invalid": settings.on_invalid,
         "generator_cpu": settings.generator_cpu,
         "generator_throttled": settings.generator_throttled,
@@ -44,9 +40,9 @@ def words(settings: Settings, found: tuple[Threshold, ...]) -> dict[str, str | f
     }
 
 
-def fail_ratio(settings: Settings, found: tuple[Threshold, ...]) -> float | None:
-    """FAIL_RATIO; None where a threshold over all requests takes its place."""
-    replaced = any(one.metric == "fail_ratio" and not one.tags and not one.is_soft for one in found)
+def fail_ratio(settings: Settings, given: tuple[Threshold, ...]) -> float | None:
+    """Return FAIL_RATIO; None where a threshold over all requests takes its place."""
+    replaced = any(limit.metric == "fail_ratio" and not limit.tags and not limit.is_soft for limit in given)
     return None if replaced and not settings.said_now("FAIL_RATIO") else settings.fail_ratio
 
 
@@ -64,15 +60,15 @@ def _of_file(settings: Settings) -> tuple[Threshold, ...]:
 
 def _of_variables(environ: Mapping[str, str]) -> list[Threshold]:
     return [
-        one
-        for name, begun in _OF_LOCUST_PLUGINS.items()
+        limit
+        for name, beginning in _OF_LOCUST_PLUGINS.items()
         if environ.get(name)
-        for one in _parsed(f"{begun}{environ[name]}", name)
+        for limit in _parsed(f"{beginning}{environ[name]}", name)
     ]
 
 
-def _parsed(text: str, where: str) -> tuple[Threshold, ...]:
+def _parsed(text: str, source: str) -> tuple[Threshold, ...]:
     try:
         return threshold.parse(text)
     except ValueError as error:
-        raise SettingError(f"a threshold cannot be read in {where}", wanted=str(error)) from None
+        raise SettingError(f"a threshold cannot be read in {source}", wanted=str(error)) from None

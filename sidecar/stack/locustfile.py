@@ -1,7 +1,7 @@
 """What can be said of the user's locustfile on the host, before any image or container.
 
 Is it there, does it parse, does it use what Locust has removed? What needs Locust itself is asked inside the image
-(`check`).
+(`check`). The files of TLS_CA, TLS_CERT and TLS_KEY are looked at here, too.
 """
 
 from __future__ import annotations
@@ -9,16 +9,14 @@ from __future__ import annotations
 import ast
 import os
 import re
+import ssl
+import stat
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from sidecar.common.errors import LocustfileError, SettingError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
-
-    from sidecar.settings import Settings
+from sidecar.settings import Settings
 
 IMAGE_PYTHON = (3, 13)
 _MOST_NAMED = 8
@@ -50,7 +48,7 @@ _NEWER_SYNTAX = re.compile(
 
 
 def sources(settings: Settings) -> tuple[Path, ...]:
-    """The Python files that LOCUSTFILE names, and the user's own modules that these import.
+    """Return the Python files that LOCUSTFILE names, and the user's own modules that these import.
 
     Raises:
         LocustfileError: a name that leads nowhere; says which files there are.
@@ -76,7 +74,7 @@ def _named(folder: Path, name: str, settings: Settings) -> list[Path]:
             fix=_where_it_would_be(path),
         )
     if path.is_dir():
-        inside = sorted(one for one in path.rglob("*.py") if not _SKIPPED.intersection(one.parts))
+        inside = sorted(file for file in path.rglob("*.py") if not _SKIPPED.intersection(file.parts))
         if not inside:
             raise LocustfileError(f"the folder {name} holds no .py file", where=str(folder))
         return inside
@@ -113,7 +111,7 @@ def _hint(folder: Path, name: str, root: Path) -> str:
 
 
 def _with_imports(folder: Path, named: Sequence[Path]) -> Iterator[Path]:
-    """The named files, then every module beside them that they import, each once."""
+    """Yield the named files, then every module beside them that they import, each once."""
     seen: set[Path] = set()
     waiting = list(named)
     while waiting:
@@ -124,7 +122,7 @@ def _with_imports(folder: Path, named: Sequence[Path]) -> Iterator[Path]:
         yield path
         tree = _parse_quietly(path)
         if tree is not None:
-            waiting += [found for name in _imported(tree) if (found := _module(folder, path.parent, name))]
+            waiting += [module for name in _imported(tree) if (module := _module(folder, path.parent, name))]
 
 
 def _module(folder: Path, beside: Path, name: str) -> Path | None:
@@ -171,12 +169,12 @@ def check(paths: Sequence[Path], folder: Path) -> None:
             if isinstance(error, SyntaxError) and may_be_newer(error, sys.version_info[:2]):
                 continue
             raise _syntax(name, error) from None
-        for line, what, fix in sorted(removed(tree)):
-            raise LocustfileError(f"{what}, which Locust has removed", where=f"{name} line {line}", fix=fix)
+        for line, use, fix in sorted(removed(tree)):
+            raise LocustfileError(f"{use}, which Locust has removed", where=f"{name} line {line}", fix=fix)
 
 
 def may_be_newer(error: SyntaxError, python: tuple[int, int]) -> bool:
-    """Whether the host's Python may be too old to judge the line; the check inside the image then decides."""
+    """Return whether the host's Python may be too old to judge the line; the check inside the image then decides."""
     if python >= IMAGE_PYTHON:
         return False
     return "f-string" in (error.msg or "") or bool(_NEWER_SYNTAX.search(error.text or ""))
@@ -190,7 +188,7 @@ def _syntax(name: str, error: SyntaxError | ValueError) -> LocustfileError:
 
 
 def removed(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
-    """(line, what is used, what to use instead) for each thing that Locust no longer has."""
+    """Yield (line, what is used, what to use instead) for each thing that Locust no longer has."""
     aliases = _event_aliases(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "locust":
@@ -205,16 +203,18 @@ def removed(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
 
 
 def _event_aliases(tree: ast.Module) -> frozenset[str]:
-    """The names under which this file knows `locust.events`."""
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module == "locust":
-            found |= {alias.asname or alias.name for alias in node.names if alias.name == "events"}
-    return frozenset(found)
+    """Return the names under which this file knows `locust.events`."""
+    return frozenset(
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "locust"
+        for alias in node.names
+        if alias.name == "events"
+    )
 
 
 def _event(node: ast.expr, aliases: frozenset[str]) -> str:
-    """The event's name in `events.NAME`, `locust.events.NAME` or `environment.events.NAME`; else ""."""
+    """Return the event's name in `events.NAME`, `locust.events.NAME` or `environment.events.NAME`; else ""."""
     if not isinstance(node, ast.Attribute):
         return ""
     owner = node.value
@@ -223,3 +223,49 @@ def _event(node: ast.expr, aliases: frozenset[str]) -> str:
     if isinstance(owner, ast.Attribute) and owner.attr == "events":
         return node.attr
     return ""
+
+
+def check_tls(settings: Settings) -> None:
+    """Refuse files that the users in the containers could not use.
+
+    Raises:
+        SettingError: one is missing, unreadable to others, or not what it should be.
+
+    """
+    named = {"TLS_CA": settings.tls_ca, "TLS_CERT": settings.tls_cert, "TLS_KEY": settings.tls_key}
+    if settings.tls_key and not settings.tls_cert:
+        raise SettingError(
+            f"TLS_KEY is {settings.tls_key!r} without TLS_CERT", wanted="the certificate that it is the key of"
+        )
+    paths = {name: settings.locustfiles_dir / file for name, file in named.items() if file}
+    for name, path in paths.items():
+        _check_readable(name, path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        if "TLS_CA" in paths:
+            context.load_verify_locations(paths["TLS_CA"])
+    except (OSError, ssl.SSLError) as error:
+        raise SettingError(f"TLS_CA {paths['TLS_CA']} holds no certificate in PEM form: {error}") from None
+    try:
+        if "TLS_CERT" in paths:
+            context.load_cert_chain(paths["TLS_CERT"], paths.get("TLS_KEY"), password="")  # asks nobody for one
+    except (OSError, ssl.SSLError) as error:
+        raise SettingError(
+            f"TLS_CERT {paths['TLS_CERT']} cannot be used with its key: {error}",
+            wanted="a certificate in PEM form, with the key that belongs to it and has no passphrase",
+        ) from None
+
+
+def _check_readable(name: str, path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise SettingError(
+            f"{name}: {path} cannot be read: {error.strerror}", wanted="a file in LOCUSTFILES_DIR"
+        ) from None
+    if not stat.S_ISREG(mode) or not mode & stat.S_IROTH:
+        raise SettingError(
+            f"{name}: {path} has the mode {stat.filemode(mode)}",
+            wanted="a file that others may read: Locust runs in its container as a user of its own",
+            fix=f"chmod o+r {path}",
+        )

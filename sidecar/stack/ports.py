@@ -5,16 +5,15 @@ from __future__ import annotations
 import errno
 import importlib
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sidecar.common.errors import StackError
+from sidecar.settings import Settings
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+if TYPE_CHECKING:  # costly: it brings the client of the engine
     from sidecar.engine.host_client import ListedContainer
-    from sidecar.settings import Settings
 
 _LOOPBACK = "127.0.0.1"
 _EVERYWHERE = frozenset({"0.0.0.0", "", "::"})  # noqa: S104  compared, never bound
@@ -45,7 +44,7 @@ class Holder:
 
 
 def holder_of(port: int, containers: Sequence[ListedContainer], address: str = _LOOPBACK) -> Holder | None:
-    """Who holds a port of an address of this machine; None when it is free."""
+    """Return who holds a port of an address of this machine; None when it is free."""
     container = _container_on(port, containers, address)
     if container is not None:
         return Holder(_describe(container), container)

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import re
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from sidecar.common.errors import StackError
 from sidecar.stack import state
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _NOBODY = 65534
 _STAT = re.compile(r"^(\d+) (\d+) ([0-7]+)$", re.MULTILINE)
@@ -24,7 +21,7 @@ _OTHERS_MAY = 0o006
 
 
 def choose(uid: int, gid: int, mode: int) -> str:
-    """The least user (`uid:gid`) that may read and write a socket of this owner, group and mode.
+    """Return the least user (`uid:gid`) that may read and write a socket of this owner, group and mode.
 
     A socket of root:root with mode 0660 is open to nobody in group 0: no user id 0 is needed for it.
     """
@@ -36,7 +33,7 @@ def choose(uid: int, gid: int, mode: int) -> str:
 
 
 def find(cache: Path, socket: Path, image: str, image_id: str) -> str:
-    """The user for the proxy, from the cache while the socket outside is the same one, else asked inside `image`."""
+    """Return the user for the proxy: from the cache while the socket is the same one, else asked inside `image`."""
     key = f"{_outside(socket)} {image_id}"
     known = state.read(cache)
     if known.get("key") == key and isinstance(known.get("user"), str):
@@ -56,26 +53,9 @@ def _outside(socket: Path) -> str:
 
 def _inside(image: str) -> tuple[int, int, int]:
     command = [
-        "docker",
-        "run",
-        "--rm",
-        "--network",
-        "none",
-        "--label",
-        "io.locust-kit.role=probe",
-        "--read-only",
-        "--cap-drop",
-        "ALL",
-        "--user",
-        f"{_NOBODY}:{_NOBODY}",
-        "--entrypoint",
-        "stat",
-        "-v",
-        "/var/run/docker.sock:/engine.sock:ro",
-        image,
-        "-c",
-        "%u %g %a",
-        "/engine.sock",
+        *("docker", "run", "--rm", "--network", "none", "--label", "io.locust-kit.role=probe"),
+        *("--read-only", "--cap-drop", "ALL", "--user", f"{_NOBODY}:{_NOBODY}", "--entrypoint", "stat"),
+        *("-v", "/var/run/docker.sock:/engine.sock:ro", image, "-c", "%u %g %a", "/engine.sock"),
     ]
     try:
         done = subprocess.run(
@@ -85,8 +65,8 @@ def _inside(image: str) -> tuple[int, int, int]:
         raise StackError(f"the engine's socket could not be looked at from inside a container: {error}") from None
     match = _STAT.search(done.stdout)
     if match is None:
-        words = (done.stderr or done.stdout).strip().splitlines()
+        lines = (done.stderr or done.stdout).strip().splitlines()
         raise StackError(
-            f"the engine's socket could not be looked at from inside a container: {words[-1] if words else 'no answer'}"
+            f"the engine's socket could not be looked at from inside a container: {lines[-1] if lines else 'no answer'}"
         )
     return int(match[1]), int(match[2]), int(match[3], 8)

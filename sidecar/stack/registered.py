@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sidecar.common.console import Console
 from sidecar.common.errors import StackError
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import MasterError, MasterGuardedError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from sidecar.common.console import Console
+if TYPE_CHECKING:  # costly: it brings the client of the engine
     from sidecar.engine.host_client import HostEngine, ListedContainer
 
 DEADLINE_SECONDS = 90.0
@@ -34,12 +33,49 @@ class Clock:
 
 
 @dataclass
-class _TrackedContainer:
-    """What was seen so far of containers that are down."""
+class _ContainerWatch:
+    """The containers while somebody waits for workers: are any down, and do they stay down?"""
 
+    engine: HostEngine
+    project: str
+    console: Console
+    clock: Clock
+    end: float
     next_look: float = 0.0
     down_looks: int = 0
     down: ListedContainer | None = None
+
+    def pause(self, seconds: float) -> bool:
+        """Look at the containers every two seconds, and sleep; return False once the time is over.
+
+        Raises:
+            StackError: a container cannot live; its last log lines were printed.
+
+        """
+        now = self.clock.now()
+        if now >= self.next_look:
+            self.next_look = now + _CONTAINERS_EACH_SECONDS
+            self.down = _first_down(self.engine.containers(self.project))
+            self.down_looks = self.down_looks + 1 if self.down else 0
+        if self.down is not None and self.down_looks >= _GIVE_UP_AFTER_LOOKS:
+            raise self.cannot_live(self.down)
+        if now >= self.end:
+            return False
+        self.clock.sleep(seconds)
+        return True
+
+    def cannot_live(self, container: ListedContainer) -> StackError:
+        """Print a container's last log lines, and return what is to be said of its end."""
+        about = self.engine.inspect(container.id).get("State") or {}
+        killed = ", killed for lack of memory" if about.get("OOMKilled") else ""
+        self.console.line()
+        for line in self.engine.logs(container.id, _LOG_LINES):
+            self.console.line(f"    {container.name} | {line}")
+        return StackError(
+            f"{container.name} does not stay up: it ended with exit code {about.get('ExitCode', '?')}{killed}",
+            where="its last log lines are above",
+            fix="make logs, make down",
+        )
 
 
 def wait(
@@ -47,13 +83,13 @@ def wait(
     engine: HostEngine,
     project: str,
     wanted: int,
-    say: Console,
+    console: Console,
     clock: Clock,
     deadline_seconds: float = DEADLINE_SECONDS,
     *,
     others: bool = False,
 ) -> str:
-    """Wait until `wanted` workers are registered; how it is known, in a few words.
+    """Wait until `wanted` workers are registered; return how that is known, in a few words.
 
     `others` says that workers of other machines may be among those that the master counts.
 
@@ -61,53 +97,50 @@ def wait(
         StackError: they did not register in time, or a container cannot live; its last log lines were printed.
 
     """
-    end = clock.now() + deadline_seconds
-    watch = _TrackedContainer()
+    watch = _ContainerWatch(engine, project, console, clock, clock.now() + deadline_seconds)
     while True:
         count, guarded = _count(web, engine, project)
         if count == wanted or (others and count is not None and count > wanted):
             known = "healthy (the web API asks for a login)" if guarded else "registered"
             return f"{wanted} worker{'s' if wanted != 1 else ''} {known}"
-        now = clock.now()
-        if now >= watch.next_look:
-            watch.next_look = now + _CONTAINERS_EACH_SECONDS
-            _look(watch, engine, project)
-        if watch.down is not None and watch.down_looks >= _GIVE_UP_AFTER_LOOKS:
-            raise _cannot_live(watch.down, engine, say)
-        if now >= end:
-            raise _too_late(count, wanted, deadline_seconds, watch, engine, say)
-        clock.sleep(_LOOK_EACH_SECONDS)
+        if not watch.pause(_LOOK_EACH_SECONDS):
+            break
+    if watch.down is not None:
+        raise watch.cannot_live(watch.down)
+    if count is None:
+        raise StackError(
+            f"the master's web page did not answer within {deadline_seconds:.0f} s", fix="make logs, make down"
+        )
+    raise StackError(
+        f"{count} of {wanted} workers registered at the master within {deadline_seconds:.0f} s",
+        fix="make ps, make logs SERVICE=locust-worker",
+    )
 
 
 def wait_healthy(
     engine: HostEngine,
     project: str,
     wanted: int,
-    say: Console,
+    console: Console,
     clock: Clock,
     deadline_seconds: float = DEADLINE_SECONDS,
 ) -> str:
-    """Wait until `wanted` workers hear the master of another machine, which their health tells; in a few words.
+    """Wait until `wanted` workers hear the master of another machine, which their health tells.
+
+    Return how that is known, in a few words.
 
     Raises:
         StackError: they did not in time, or a container cannot live; its last log lines were printed.
 
     """
-    end = clock.now() + deadline_seconds
-    watch = _TrackedContainer()
-    while True:
-        healthy = _healthy(engine, project)
-        if healthy == wanted:
-            return f"{wanted} worker{'s' if wanted != 1 else ''} healthy: the master's heartbeats arrive"
-        _look(watch, engine, project)
-        if watch.down is not None and watch.down_looks >= _GIVE_UP_AFTER_LOOKS:
-            raise _cannot_live(watch.down, engine, say)
-        if clock.now() >= end:
+    watch = _ContainerWatch(engine, project, console, clock, clock.now() + deadline_seconds)
+    while (healthy := _healthy(engine, project)) != wanted:
+        if not watch.pause(_CONTAINERS_EACH_SECONDS):
             raise StackError(
                 f"{healthy} of {wanted} workers heard the master within {deadline_seconds:.0f} s",
                 fix="make diagnose here, make logs SERVICE=locust-worker",
             )
-        clock.sleep(_CONTAINERS_EACH_SECONDS)
+    return f"{wanted} worker{'s' if wanted != 1 else ''} healthy: the master's heartbeats arrive"
 
 
 def _healthy(engine: HostEngine, project: str) -> int:
@@ -117,7 +150,7 @@ def _healthy(engine: HostEngine, project: str) -> int:
 
 
 def _count(web: LocustApi, engine: HostEngine, project: str) -> tuple[int | None, bool]:
-    """How many workers there are, None while nothing answers; and whether containers had to be asked."""
+    """Return how many workers there are, None while nothing answers; and whether containers had to be asked."""
     try:
         status = web.status()
         if status is not None and "workers_connected" in status:
@@ -130,7 +163,7 @@ def _count(web: LocustApi, engine: HostEngine, project: str) -> tuple[int | None
 
 
 def _living(workers: Sequence[str], containers: Sequence[ListedContainer]) -> int:
-    """How many of the master's workers live in a container of the stack.
+    """Return how many of the master's workers live in a container of the stack.
 
     A worker that was replaced while it started says no goodbye, and the master counts it for seconds to come; its id
     begins with its container's.
@@ -143,47 +176,11 @@ def _living(workers: Sequence[str], containers: Sequence[ListedContainer]) -> in
     return sum(1 for worker in workers if worker[:_HOSTNAME_LENGTH] in there)
 
 
-def _look(watch: _TrackedContainer, engine: HostEngine, project: str) -> None:
-    down = _first_down(engine.containers(project))
-    watch.down_looks = watch.down_looks + 1 if down else 0
-    watch.down = down
-
-
 def _first_down(containers: Sequence[ListedContainer]) -> ListedContainer | None:
-    """A Locust container that is down, the master before a worker: without it no worker can register."""
+    """Return a Locust container that is down, the master before a worker: without it no worker can register."""
     down = [
         container
         for container in containers
         if container.state in _DOWN and container.service in _LOCUST_SERVICES and not container.oneoff
     ]
-    return min(down, key=lambda one: one.service, default=None)
-
-
-def _cannot_live(listed_container: ListedContainer, engine: HostEngine, say: Console) -> StackError:
-    about = engine.inspect(listed_container.id).get("State") or {}
-    killed = ", killed for lack of memory" if about.get("OOMKilled") else ""
-    _print_logs(listed_container, engine, say)
-    return StackError(
-        f"{listed_container.name} does not stay up: it ended with exit code {about.get('ExitCode', '?')}{killed}",
-        where="its last log lines are above",
-        fix="make logs, make down",
-    )
-
-
-def _too_late(
-    count: int | None, wanted: int, deadline: float, watch: _TrackedContainer, engine: HostEngine, say: Console
-) -> StackError:
-    if watch.down is not None:
-        return _cannot_live(watch.down, engine, say)
-    if count is None:
-        return StackError(f"the master's web page did not answer within {deadline:.0f} s", fix="make logs, make down")
-    return StackError(
-        f"{count} of {wanted} workers registered at the master within {deadline:.0f} s",
-        fix="make ps, make logs SERVICE=locust-worker",
-    )
-
-
-def _print_logs(listed_container: ListedContainer, engine: HostEngine, say: Console) -> None:
-    say.line()
-    for line in engine.logs(listed_container.id, _LOG_LINES):
-        say.line(f"    {listed_container.name} | {line}")
+    return min(down, key=lambda container: container.service, default=None)

@@ -5,18 +5,16 @@ from __future__ import annotations
 import ipaddress
 import shlex
 import socket
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from sidecar.common.errors import SettingError, StackError
-from sidecar.settings import SETTINGS, Destination
+from sidecar.settings import SETTINGS, Destination, Settings
 from sidecar.settings.addresses import LOCUST_PORT
 from sidecar.stack import ports
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
+if TYPE_CHECKING:  # costly: it brings the client of the engine
     from sidecar.engine.host_client import ListedContainer
-    from sidecar.settings import Settings
 
 GATE = "gate"
 _FAR_AWAY = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}  # documentation's; nothing is sent there
@@ -54,7 +52,7 @@ def check(settings: Settings, containers: Sequence[ListedContainer]) -> None:
 
 
 def is_own(address: str) -> bool:
-    """Whether an address belongs to this machine: a socket can be bound to it."""
+    """Return whether an address belongs to this machine: a socket can be bound to it."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as trial:
@@ -65,12 +63,12 @@ def is_own(address: str) -> bool:
 
 
 def is_everywhere(address: str) -> bool:
-    """Whether an address stands for every network of the machine."""
+    """Return whether an address stands for every network of the machine."""
     return ipaddress.ip_address(address).is_unspecified
 
 
 def usual_address(family: socket.AddressFamily) -> str:
-    """The address from which this machine reaches others; a placeholder when it has no way out."""
+    """Return the address from which this machine reaches others; a placeholder when it has no way out."""
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as trial:
             trial.connect((_FAR_AWAY[family], 9))
@@ -80,25 +78,25 @@ def usual_address(family: socket.AddressFamily) -> str:
 
 
 def lines(settings: Settings, *, mock: bool, usual: Callable[[socket.AddressFamily], str] = usual_address) -> list[str]:
-    """What `up` says of an opened port: the command for the other machine, and what the port means."""
+    """Return what `up` says of an opened port: the command for the other machine, and what the port means."""
     address = settings.remote_workers
     if not address:
         return []
     everywhere = is_everywhere(address)
     reached = usual(socket.AF_INET6 if ":" in address else socket.AF_INET) if everywhere else address
-    found = [
+    text = [
         "",
         "  Workers of other machines, from a checkout of this version with the same locustfiles and .env:",
         f"  {join_command(settings, reached)}",
         *_warning(settings, everywhere=everywhere),
     ]
     if mock:
-        found.append("  The mock target is in this machine's stack alone: no worker of another machine reaches it.")
-    return found
+        text.append("  The mock target is in this machine's stack alone: no worker of another machine reaches it.")
+    return text
 
 
 def join_command(settings: Settings, address: str) -> str:
-    """The command for the other machine, with the settings that both sides must be told alike."""
+    """Return the command for the other machine, with the settings that both sides must be told alike."""
     shared = [
         f"{name}={entry.raw}"
         for name, entry in settings.given.items()
@@ -112,11 +110,11 @@ def _warning(settings: Settings, *, everywhere: bool) -> list[str]:
     place = f"{LOCUST_PORT} on {settings.remote_workers}"
     allow = ", ".join(settings.remote_allow)
     who = f"REMOTE_ALLOW lets in {allow}" if allow else "everybody who reaches it; REMOTE_ALLOW=10.0.0.7 names who may"
-    found = [
+    text = [
         "",
         f"  Port {place} knows no password and no encryption: who gets in can read the test and give false figures.",
         f"  Who gets in: {who}. Keep it inside a private network.",
     ]
     if everywhere:
-        found.append("  It is open on EVERY network of this machine, a public one too: name one address instead.")
-    return found
+        text.append("  It is open on EVERY network of this machine, a public one too: name one address instead.")
+    return text

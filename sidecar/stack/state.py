@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from sidecar.common import atomic
 from sidecar.settings import SETTINGS, Settings
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
 
 _VERSION = 1
 
 
 def path_of(root: Path, project: str) -> Path:
-    """Where a project's state is kept."""
+    """Return where a project's state is kept."""
     return root / ".locust-kit" / "state" / f"{project}.json"
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A JSON object that we wrote; empty when there is none or it cannot be read (it can always be made again)."""
+    """Return a JSON object that we wrote; empty when it cannot be read, since it can be made again."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return document if isinstance(document, dict) else {}
+
+
+def recall(settings: Settings) -> dict[str, Any]:
+    """Return what is remembered of a project's last `up` or `swarm-up`; empty when there was none."""
+    return read(path_of(settings.root, settings.project))
 
 
 def write(path: Path, document: Mapping[str, Any]) -> None:
@@ -36,7 +39,7 @@ def write(path: Path, document: Mapping[str, Any]) -> None:
 
 
 def remembered(root: Path, project: str) -> dict[str, str]:
-    """The texts of the settings that the last `up` of this project was given."""
+    """Return the texts of the settings that the last `up` of this project was given."""
     choices = read(path_of(root, project)).get("choices")
     if not isinstance(choices, dict):
         return {}
@@ -51,7 +54,7 @@ def note_classes(path: Path, classes: Mapping[str, Any]) -> None:
 
 
 def choices(settings: Settings) -> dict[str, str]:
-    """The settings worth remembering: those that somebody set and that last beyond one call."""
+    """Return the settings worth remembering: those that somebody set and that last beyond one call."""
     return {
         name: entry.raw
         for name, entry in settings.given.items()

@@ -6,18 +6,14 @@ these: refused, since Locust would fail each request with an empty URL.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sidecar.common.errors import LocustfileError, SettingError
 from sidecar.settings import addresses
+from sidecar.stack.check import UserClass
 from sidecar.stack.compose import MOCK_HOST
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from sidecar.stack.check import UserClass
 
 MOCK_URL = f"http://{MOCK_HOST}:8080"
 
@@ -39,7 +35,7 @@ class Target:
 
 
 def decide(host: str, *, mock: bool, user_env: Mapping[str, str], classes: Sequence[UserClass]) -> Target:
-    """The target for these settings and classes.
+    """Return the target for these settings and classes.
 
     Args:
         host: the setting HOST, already checked; "" when not given.
@@ -64,7 +60,7 @@ def decide(host: str, *, mock: bool, user_env: Mapping[str, str], classes: Seque
 
 
 def is_mock(url: str) -> bool:
-    """Whether a URL leads to the kit's own mock target."""
+    """Return whether a URL leads to the kit's own mock target."""
     try:
         return urlsplit(url).hostname == MOCK_HOST
     except ValueError:
@@ -101,15 +97,15 @@ def _refuse(name: str, host: str) -> None:
 
 
 def _from_classes(classes: Sequence[UserClass]) -> Target:
-    for one in classes:
-        if one.host and (one.http or "://" in one.host):  # another client's host may be any text
-            _refuse(one.name, one.host)
-    without = [one.name for one in classes if one.http and not one.host]
+    for user_class in classes:
+        if user_class.host and (user_class.http or "://" in user_class.host):  # another client's host may be any text
+            _refuse(user_class.name, user_class.host)
+    without = [user_class.name for user_class in classes if user_class.http and not user_class.host]
     if without:
         raise LocustfileError(
             f"no target: the class {without[0]} has no host, and HOST is not set",
             fix="make up HOST=http://<your service>, or MOCK=1 for the kit's own mock target",
         )
-    hosts = list(dict.fromkeys(one.host for one in classes if one.host))
+    hosts = list(dict.fromkeys(user_class.host for user_class in classes if user_class.host))
     shown = f"{', '.join(hosts)} (the classes' own)" if hosts else "whatever the classes' own clients reach"
     return Target("", shown, any(is_mock(url) for url in hosts))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sidecar.common.errors import EngineError, SettingError, StackError
 from sidecar.engine.endpoint import find_socket
@@ -15,56 +16,48 @@ from sidecar.settings.addresses import shown
 from sidecar.stack import deployment, state
 from sidecar.stack.compose import Compose, Decided, environment
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
 ROOT = Path(__file__).resolve().parents[2]
 _INNER_WEB_PORT = 8089
 
 
 def settings_for_up(args: Sequence[str], environ: Mapping[str, str], root: Path = ROOT) -> Settings:
-    """The settings of a call that decides: what the last `up` was told does not count."""
+    """Return the settings of a call that decides: what the last `up` was told does not count."""
     return load(args, environ, root)
 
 
 def settings_after_up(args: Sequence[str], environ: Mapping[str, str], root: Path = ROOT) -> Settings:
-    """The settings of a call that follows an `up`: what that one was told holds until this call says otherwise."""
+    """Return the settings of a call that follows an `up`: what that was given holds unless this call says otherwise."""
     project = project_name(args, environ, root)
     return load(args, environ, root, remembered=state.remembered(root, project))
 
 
 def decided(settings: Settings) -> Decided:
-    """What the last `up` of this project decided; all empty when there was none."""
-    found: dict[str, Any] = state.read(state.path_of(settings.root, settings.project)).get("decided") or {}
+    """Return what the last `up` of this project decided; all empty when there was none."""
+    kept: dict[str, Any] = state.recall(settings).get("decided") or {}
+    master = kept.get("master")
     return Decided(
-        host=str(found.get("host", "")),
-        mock=bool(found.get("mock")),
-        locust_image=str(found.get("locust_image", "")),
-        proxy_user=str(found.get("proxy_user", "")),
-        inputs=dict(found.get("inputs") or {}),
-        master=_place(found.get("master")),
+        host=str(kept.get("host", "")),
+        mock=bool(kept.get("mock")),
+        locust_image=str(kept.get("locust_image", "")),
+        proxy_user=str(kept.get("proxy_user", "")),
+        inputs=dict(kept.get("inputs") or {}),
+        master=(str(master[0]), int(master[1])) if master else None,
     )
 
 
-def _place(found: Any) -> tuple[str, int] | None:  # noqa: ANN401  what a file of ours holds
-    return (str(found[0]), int(found[1])) if found else None
-
-
 def loaded_hosts(settings: Settings) -> dict[str, str]:
-    """The host of each User class as it stands in the files ("" = none), from the last check of `up` or `reload`."""
-    found = state.read(state.path_of(settings.root, settings.project)).get("decided") or {}
-    return {
-        str(user_class.get("name")): str(user_class.get("host") or "") for user_class in found.get("user_classes") or []
-    }
+    """Return the host of each User class in the files ("" = none), as the last check of `up` or `reload` saw it."""
+    classes = (state.recall(settings).get("decided") or {}).get("user_classes") or []
+    return {str(user_class.get("name")): str(user_class.get("host") or "") for user_class in classes}
 
 
-def compose_for(settings: Settings, what: Decided, environ: Mapping[str, str]) -> Compose:
-    """The project's `docker compose`, filled in."""
-    return Compose(settings.root, settings.project, environment(settings, what, environ, url_inside(settings)))
+def compose_for(settings: Settings, decision: Decided, environ: Mapping[str, str]) -> Compose:
+    """Return the project's `docker compose`, filled in."""
+    return Compose(settings.root, settings.project, environment(settings, decision, environ, url_inside(settings)))
 
 
 def url_inside(settings: Settings) -> str:
-    """Where the sidecar finds the master's web API: over TLS and under a base path when Locust is told so."""
+    """Return where the sidecar finds the master's web API: over TLS and under a base path when Locust is told so."""
     try:
         url = master_url(_INNER_WEB_PORT, {**settings.passthrough, **user_env(settings)}, "locust-master")
     except SettingError:  # a broken .env of the user's: Compose itself refuses it, and `down` must work with it
@@ -73,7 +66,7 @@ def url_inside(settings: Settings) -> str:
 
 
 def user_env(settings: Settings) -> dict[str, str]:
-    """The .env beside the locustfile, as the containers get it."""
+    """Return the .env beside the locustfile, as the containers get it."""
     folder = settings.locustfiles_dir
     if not folder.is_dir():
         return {}
@@ -81,14 +74,14 @@ def user_env(settings: Settings) -> dict[str, str]:
 
 
 def web_for(settings: Settings) -> LocustApi:
-    """The web API of this project's master, on this machine or on a node of the Swarm."""
+    """Return the web API of this project's master, on this machine or on a node of the Swarm."""
     env = {**settings.passthrough, **user_env(settings)}
-    url = master_url(settings.web_port, env, deployment.where(settings).host)
+    url = master_url(settings.web_port, env, deployment.locate(settings).host)
     return LocustApi(url, verify=False)  # the certificate is the user's own, often self-signed
 
 
 def expected_workers(settings: Settings) -> int:
-    """How many workers will register: LOCUST_PROCESSES makes several out of each container."""
+    """Return how many workers will register: LOCUST_PROCESSES makes several out of each container."""
     raw = {**settings.passthrough, **user_env(settings)}.get("LOCUST_PROCESSES", "")
     return settings.workers * int(raw) if raw.isdigit() and int(raw) > 0 else settings.workers
 
@@ -113,7 +106,7 @@ def refuse_foreign(containers: Sequence[ListedContainer], settings: Settings) ->
 
 
 def refuse_foreign_if_known(settings: Settings, environ: Mapping[str, str]) -> None:
-    """The same for a verb that needs no Docker: where the engine cannot be asked, there is nothing to refuse."""
+    """Return the same for a verb that needs no Docker: where the engine cannot be asked, there is nothing to refuse."""
     try:
         containers = HostEngine(find_socket(environ)).containers(settings.project)
     except EngineError:
@@ -122,7 +115,7 @@ def refuse_foreign_if_known(settings: Settings, environ: Mapping[str, str]) -> N
 
 
 def running_stack(engine: HostEngine, settings: Settings) -> tuple[ListedContainer, ...]:
-    """The project's own containers, with its master running.
+    """Return the project's own containers, with its master running.
 
     Raises:
         StackError: the stack is not up.
@@ -145,7 +138,7 @@ def running_stack(engine: HostEngine, settings: Settings) -> tuple[ListedContain
 
 
 def settings_of_project_alone(args: Sequence[str], environ: Mapping[str, str], root: Path = ROOT) -> Settings:
-    """Settings with nothing but the PROJECT, for ending a stack whose other settings cannot be read."""
+    """Return settings with nothing but the PROJECT, for ending a stack whose other settings cannot be read."""
     given = command_line(args).get("PROJECT") or environ.get("PROJECT") or _project_in(root / ".env") or "locust"
     return replace(load([f"PROJECT={given}"], {}, root / ".locust-kit" / "without-env"), root=root)
 

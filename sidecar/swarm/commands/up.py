@@ -9,9 +9,9 @@ from sidecar.commands import up
 from sidecar.common.errors import SettingError, StackError
 from sidecar.engine.host_client import HostEngine, connect
 from sidecar.engine.swarm_manager import Manager, SwarmState
-from sidecar.stack import locustfile, state, tls_files, workspace
+from sidecar.stack import locustfile, state, workspace
 from sidecar.stack.compose import Decided
-from sidecar.stack.deployment import where
+from sidecar.stack.deployment import locate
 from sidecar.stack.registered import Clock
 from sidecar.swarm.commands import files, images, stack, waiting
 from sidecar.swarm.commands.images import Way
@@ -36,7 +36,7 @@ def swarm_up(settings: Settings, environ: Mapping[str, str], say: Console) -> No
     began = time.monotonic()
     _refuse_what_a_cluster_cannot(settings)
     locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
-    tls_files.check(settings)
+    locustfile.check_tls(settings)
     archive, mark = files.pack(settings)
     engine = connect(environ)
     manager = Manager(engine)
@@ -119,7 +119,7 @@ def _remember(settings: Settings, prepared: up.Prepared, names: Mapping[str, str
 
 
 def _banner(settings: Settings, target: str, fleet: SwarmState, seconds: float, say: Console) -> None:
-    place = where(settings)
+    place = locate(settings)
     count = f"{settings.workers} worker{'s' if settings.workers != 1 else ''}"
     word = settings.project_word
     for line in (

@@ -24,7 +24,7 @@ BY_VARIABLE = {setting.variable: setting for setting in SETTINGS.values()}
 
 DECLARATION = """
     peak_hours: int = setting(
-        "PEAK_HOURS=8", "hours", partial(parse.whole, 1, 24), "How long a peak lasts.", "Patience.", aliases=("PEAK",)
+        "PEAK_HOURS=8", count("hours", 1, 24), "How long a peak lasts.", "Patience.", aliases=("PEAK",)
     )
 """
 READ = """

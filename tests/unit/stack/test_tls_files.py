@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.common.errors import SettingError
 from sidecar.settings import load
-from sidecar.stack import tls_files
+from sidecar.stack import locustfile
 
 REQUEST = "req -x509 -newkey rsa:2048 -nodes -days 9 -subj /CN=x -keyout key.pem -out cert.pem"
 
@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def refused(folder: Path, *words: str) -> str:
     with pytest.raises(SettingError) as error:
-        tls_files.check(load([f"LOCUSTFILES_DIR={folder}", *words], {}, folder))
+        locustfile.check_tls(load([f"LOCUSTFILES_DIR={folder}", *words], {}, folder))
     line = error.value.line()
     assert "\n" not in line
     return line
@@ -38,7 +38,7 @@ def refused(folder: Path, *words: str) -> str:
 
 def test_good_files_pass(folder: Path) -> None:
     for words in (["TLS_CA=cert.pem"], ["TLS_CERT=cert.pem", "TLS_KEY=key.pem"], ["TLS_CA=other/cert.pem"], []):
-        tls_files.check(load([f"LOCUSTFILES_DIR={folder}", *words], {}, folder))
+        locustfile.check_tls(load([f"LOCUSTFILES_DIR={folder}", *words], {}, folder))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from sidecar.common.errors import SettingError
 from sidecar.settings import load
-from sidecar.settings.addresses import node, registry, ways
+from sidecar.settings.addresses import engines, node, registry
 from sidecar.swarm.commands import files
 
 
@@ -62,12 +62,12 @@ def test_what_is_no_registry_is_refused(raw: str) -> None:
 
 
 def test_ways_to_nodes_are_contexts_or_urls() -> None:
-    assert ways("ssh://me@a.example, second\tunix:///run/x.sock") == (
+    assert engines("ssh://me@a.example, second\tunix:///run/x.sock") == (
         "ssh://me@a.example",
         "second",
         "unix:///run/x.sock",
     )
     with pytest.raises(ValueError, match="not '-x'"):
-        ways("-x")
+        engines("-x")
     with pytest.raises(ValueError, match="docker node ls"):
         node("a b")
