@@ -64,7 +64,7 @@ class ClusterMember:
         self._gatherer.stop()
         self._prober.stop()
 
-    def others(self, fleet: Sequence[ContainerReadings], host: Host | None, *, leads: bool) -> Others:
+    def others(self, containers: Sequence[ContainerReadings], host: Host | None, *, leads: bool) -> Others:
         """Return what the other nodes saw, with this node among all of them."""
         self.leads = leads
         self._gatherer.lead(leads=leads)
@@ -74,7 +74,7 @@ class ClusterMember:
             answers=True,
             at=self._now(),
             leads=leads,
-            running=sum(1 for container_readings in fleet if container_readings.listed.state == "running"),
+            running=sum(1 for container_readings in containers if container_readings.listed.state == "running"),
             host=host,
             master_ms=known.took_ms if known else None,
             master_error=known.error if known else None,

@@ -39,7 +39,7 @@ class NodeStatusPublisher:
         self._own = replace(
             snapshot,
             containers=tuple(container for container in snapshot.containers if container.node == self.node),
-            blind=tuple(one for one in snapshot.blind if one.node in (None, self.node)),
+            blind=tuple(span for span in snapshot.blind if span.node in (None, self.node)),
             run=None,
             services=(),
             locust=None,
@@ -63,8 +63,8 @@ class NodeStatusPublisher:
         others = [(at, node) for node, at in self._leaders.items() if node not in (leader, self.node)]
         return (max(others)[1], max(others)[0]) if others else None
 
-    def word(self, news: Upserts, leader: str) -> NodeReport | None:
-        """Return the word on this node, with the incidents that are new to the leader; None before the first round."""
+    def report(self, news: Upserts, leader: str) -> NodeReport | None:
+        """Return this node's report, with the incidents that are new to the leader; None before the first round."""
         if self._own is None:
             return None
         led_by, led_at = self.led_before(leader) or (None, None)

@@ -22,7 +22,7 @@ LEADER_HEADER = "x-kit-leader"
 
 
 class PeerError(Exception):
-    """A node gave no word; the text says why, in a few words."""
+    """A node gave no report; the text says why, in a few words."""
 
 
 class PeerClient:
@@ -33,11 +33,11 @@ class PeerClient:
         self._headers = {"Authorization": f"Bearer {token}", LEADER_HEADER: own_node}
         self.received_bytes = 0
 
-    def word(self, mark: int | None) -> NodeReport:
-        """Ask what it says of its node; `mark` is that of its last word, None for the first.
+    def report(self, mark: int | None) -> NodeReport:
+        """Ask for the report of its node; `mark` is that of its last report, None for the first.
 
         Raises:
-            PeerError: no answer, or not such a word.
+            PeerError: no answer, or not a report.
         """
         query = "" if mark is None else f"?{urlencode({'mark': mark})}"
         return _read(NodeReport, self._get(f"/api/node{query}"))
@@ -92,4 +92,4 @@ def addresses(name: str, port: int) -> tuple[str, ...]:
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
     except OSError:
         return ()
-    return tuple(sorted({str(one[4][0]) for one in found}))
+    return tuple(sorted({str(address_info[4][0]) for address_info in found}))

@@ -1,4 +1,4 @@
-"""Asks every other node for its word, while this one leads, and makes of their silence what it is: an incident."""
+"""Polls every other node for its report while this node leads; the silence of a node becomes an incident."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _SETTLING_SECONDS = 15.0  # of a new leader: until then, a node it has not heard
 class Asks(Protocol):
     """One node's sidecar."""
 
-    def word(self, mark: int | None) -> NodeReport:
-        """Return its word; PeerError without one."""
+    def report(self, mark: int | None) -> NodeReport:
+        """Return its report; PeerError without one."""
 
     def incidents(self) -> tuple[Incident, ...]:
         """Return all that its ledger holds; PeerError where it cannot be read."""
@@ -45,7 +45,7 @@ class Surroundings:
     """What a gatherer needs of the sidecar around it.
 
     `addresses` are those of all sidecars, this one's too; `ask` makes a client of an address; `put` takes what is to be
-    recorded, `recorded` gives what is. `led_before` is who gathered this node's word before it led itself, until when.
+    recorded, `recorded` gives what is. `led_before` is who asked for this node's report before it led, until when.
     """
 
     node: str
@@ -61,7 +61,7 @@ class Surroundings:
 
 
 @dataclass(slots=True)
-class _Line:
+class _PeerState:
     """What is remembered of one address."""
 
     client: Asks
@@ -72,11 +72,11 @@ class _Line:
 
 @dataclass(frozen=True, slots=True)
 class _PeerAnswer:
-    """One answer: the word, and whether the ledger behind it told everything since the last one."""
+    """One answer: the report, and whether the ledger behind it has everything since the last one."""
 
     address: str
     at: datetime
-    word: NodeReport | None
+    report: NodeReport | None
     error: str = ""
     whole: bool = False
 
@@ -87,10 +87,10 @@ class PeerPoller:
     def __init__(self, around: Surroundings, interval_seconds: float) -> None:
         self._around = around
         self._interval_seconds = interval_seconds
-        self._lines: dict[str, _Line] = {}
+        self._states: dict[str, _PeerState] = {}
         self._peers: dict[str, Peer] = {}
         self._counted: dict[str, int] = {}
-        self._told_lost: set[str] = set()
+        self._reported_lost: set[str] = set()
         self._leads, self._leads_since = False, 0.0
         self._stopping = threading.Event()
         self._pool = ThreadPoolExecutor(ASKERS, thread_name_prefix="peer")
@@ -131,56 +131,62 @@ class PeerPoller:
             self._forget_all()
             return
         known = set(self._around.addresses())
-        for address in known - self._lines.keys():
-            self._lines[address] = _Line(self._around.ask(address))
-        asked = [line for line in self._lines if self._lines[line].node != self._around.node]
+        for address in known - self._states.keys():
+            self._states[address] = _PeerState(self._around.ask(address))
+        asked = [address for address, peer in self._states.items() if peer.node != self._around.node]
         heard = list(self._pool.map(self._ask, asked))
-        for address in self._lines.keys() - known:  # a task that is no more; its node may have another
-            self._lines.pop(address).client.close()
+        for address in self._states.keys() - known:  # a task that is no more; its node may have another
+            self._states.pop(address).client.close()
         self._take(heard)
-        self._look_for_silence(heard, {line.node for line in self._lines.values()})
+        self._look_for_silence(heard, {peer.node for peer in self._states.values()})
         self._look_for_lost_ledgers()
         self._reconcile()
 
     def _ask(self, address: str) -> _PeerAnswer:
-        line = self._lines[address]
+        peer = self._states[address]
         try:
-            word = line.client.word(line.mark)
-            if word.node == self._around.node:
-                line.node = word.node
+            report = peer.client.report(peer.mark)
+            if report.node == self._around.node:
+                peer.node = report.node
                 return _PeerAnswer(address, self._around.now(), None)
             at = self._around.now()
-            begun_anew = line.began_at is not None and line.began_at != word.began_at
-            if line.mark is None or begun_anew or not word.complete:
-                word = replace(word, incidents=line.client.incidents())
+            begun_anew = peer.began_at is not None and peer.began_at != report.began_at
+            if peer.mark is None or begun_anew or not report.complete:
+                report = replace(report, incidents=peer.client.incidents())
         except PeerError as error:
             return _PeerAnswer(address, self._around.now(), None, str(error))
-        line.mark, line.began_at, line.node = word.mark, word.began_at, word.node
-        return _PeerAnswer(address, at, word, whole=True)
+        peer.mark, peer.began_at, peer.node = report.mark, report.began_at, report.node
+        return _PeerAnswer(address, at, report, whole=True)
 
     def _take(self, heard: Sequence[_PeerAnswer]) -> None:
-        for one in heard:
-            word = one.word
-            if word is None:
+        for answer in heard:
+            report = answer.report
+            if report is None:
                 continue
-            if incidents := rules.as_told_by(word):
+            if incidents := rules.as_told_by(report):
                 self._around.put(Gathered(incidents))
-            if (blind := self._blind_until_now(word.node)) is not None:
-                self._around.put((rules.spoke_again(blind, one.at, made_up=one.whole),))
-                _log.info("%s answers again", word.node)
-            # The incidents are in the ledger now; a thousand containers' words are enough to hold.
-            self._peers[word.node] = Peer(word.node, replace(word, incidents=()), one.at)
+            if (blind := self._blind_until_now(report.node)) is not None:
+                self._around.put((rules.spoke_again(blind, answer.at, made_up=answer.whole),))
+                _log.info("%s answers again", report.node)
+            # The incidents are in the ledger now; the reports of a thousand containers are enough to hold.
+            self._peers[report.node] = Peer(report.node, replace(report, incidents=()), answer.at)
 
     def _blind_until_now(self, node: str) -> Incident | None:
-        """The silence that a node's word ends; of a node that this leader has not heard before, the ledger knows it."""
+        """Return the silence that a node's report ends; the ledger knows that of a node this leader never heard."""
         if (before := self._peers.get(node)) is not None:
             return before.blind
         recorded = self._around.recorded().incidents
-        return next((one for one in recorded if rules.is_silence_of(node, one) and one.until is None), None)
+        return next(
+            (incident for incident in recorded if rules.is_silence_of(node, incident) and incident.until is None), None
+        )
 
     def _look_for_silence(self, heard: Sequence[_PeerAnswer], named: set[str]) -> None:
-        spoke = {one.word.node for one in heard if one.word is not None}
-        errors = {self._lines[one.address].node: one.error for one in heard if one.error and one.address in self._lines}
+        spoke = {answer.report.node for answer in heard if answer.report is not None}
+        errors = {
+            self._states[answer.address].node: answer.error
+            for answer in heard
+            if answer.error and answer.address in self._states
+        }
         now = self._around.now()
         for node, peer in list(self._peers.items()):
             if node in spoke:
@@ -198,35 +204,38 @@ class PeerPoller:
                 del self._peers[node]
 
     def _look_for_lost_ledgers(self) -> None:
-        """A node that led before, and does not answer this leader: what it alone recorded is out of reach."""
+        """Record that a node which led before does not answer: what it alone recorded is out of reach."""
         if self._around.monotonic() - self._leads_since < _SETTLING_SECONDS:
             return
-        told = [self._around.led_before(), *((peer.word.led_by, peer.word.led_at) for peer in self._peers.values())]
+        leaders = [
+            self._around.led_before(),
+            *((peer.report.led_by, peer.report.led_at) for peer in self._peers.values()),
+        ]
         latest: dict[str, datetime] = {}
-        for node, at in filter(None, told):
+        for node, at in filter(None, leaders):
             if node is not None and at is not None and node != self._around.node:
                 latest[node] = max(at, latest.get(node, at))
         for node, at in latest.items():
-            if node not in self._peers and node not in self._told_lost:
-                self._told_lost.add(node)
+            if node not in self._peers and node not in self._reported_lost:
+                self._reported_lost.add(node)
                 self._around.put((rules.ledger_lost(node, at, self._around.project),))
 
     def _reconcile(self) -> None:
-        kernels = {peer.node: peer.word.boot_id for peer in self._peers.values()}
+        kernels = {peer.node: peer.report.boot_id for peer in self._peers.values()}
         kernels[self._around.node] = self._around.boot_id
         if len(set(kernels.values())) == len(kernels):
             return  # as on real machines: no two nodes share a kernel
         incidents = self._around.recorded().incidents
         unplaced = [incident for incident in incidents if incident.kind is IncidentKind.UNATTRIBUTED_OOM_KILL]
-        self._counted = {one.id: self._counted.get(one.id, one.count) for one in unplaced}
+        self._counted = {incident.id: self._counted.get(incident.id, incident.count) for incident in unplaced}
         if changed := rules.reconciled(incidents, kernels, self._counted):
             self._around.put(tuple(changed))
 
     def _forget_all(self) -> None:
-        for line in self._lines.values():
-            line.client.close()
-        self._lines, self._peers = {}, {}
-        self._told_lost = set()
+        for peer in self._states.values():
+            peer.client.close()
+        self._states, self._peers = {}, {}
+        self._reported_lost = set()
 
 
 def peer_client(port: int, token: str, node: str) -> Callable[[str], Asks]:

@@ -1,4 +1,4 @@
-"""One fleet out of many nodes' words. Pure.
+"""One view out of the reports of many nodes. Pure.
 
 A node that goes silent is blind, not healthy: its containers are `unknown` from then on, and the span is an incident.
 Nodes that share a kernel (the same boot id) share its count of OOM kills, too: what one of them could not place may
@@ -26,10 +26,10 @@ _SAME_KILL = timedelta(seconds=3)  # between a kernel's count on one node and th
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One node as the leader knows it: its last word, when that came, and the span of its silence, while it lasts."""
+    """One node as the leader knows it: its last report, when that came, and the span of its silence, while it lasts."""
 
     node: str
-    word: NodeReport
+    report: NodeReport
     heard_at: datetime
     error: str = ""
     blind: Incident | None = None
@@ -44,8 +44,8 @@ def others(peers: Iterable[Peer], own: Node) -> Others:
     """Put together what the leader's own Snapshot lacks."""
     known = sorted(peers, key=lambda peer: peer.node)
     return Others(
-        containers=tuple(_seen(container, peer) for peer in known for container in peer.word.snapshot.containers),
-        nodes=tuple(sorted((own, *map(_node, known)), key=lambda one: (not one.leads, one.name))),
+        containers=tuple(_seen(container, peer) for peer in known for container in peer.report.snapshot.containers),
+        nodes=tuple(sorted((own, *map(_node, known)), key=lambda node: (not node.leads, node.name))),
         blind=tuple(span for peer in known for span in _blind(peer)),
         unread=tuple(sentence for peer in known for sentence in _sentences(peer)),
     )
@@ -70,26 +70,26 @@ def _seen(container: Container, peer: Peer) -> Container:
 
 
 def _node(peer: Peer) -> Node:
-    word = peer.word
-    reach = word.reach
+    report = peer.report
+    reach = report.reach
     return Node(
         name=peer.node,
         answers=not peer.is_silent,
-        at=word.at,
+        at=report.at,
         leads=False,
         running=0
         if peer.is_silent
-        else sum(1 for container in word.snapshot.containers if container.state == "running"),
-        host=None if peer.is_silent else word.snapshot.host,
+        else sum(1 for container in report.snapshot.containers if container.state == "running"),
+        host=None if peer.is_silent else report.snapshot.host,
         master_ms=reach.took_ms if reach and not peer.is_silent else None,
         master_error=reach.error if reach and not peer.is_silent else None,
-        clock_ahead_seconds=(word.at - peer.heard_at).total_seconds(),
+        clock_ahead_seconds=(report.at - peer.heard_at).total_seconds(),
         error=peer.error or None,
     )
 
 
 def _blind(peer: Peer) -> Iterable[Blind]:
-    for span in peer.word.snapshot.blind:
+    for span in peer.report.snapshot.blind:
         yield replace(span, node=peer.node, text=f"{peer.node}: {span.text}")
     if peer.blind is not None:
         yield Blind(peer.blind.at, None, "node", covered=False, text=peer.blind.text, node=peer.node)
@@ -98,21 +98,24 @@ def _blind(peer: Peer) -> Iterable[Blind]:
 def _sentences(peer: Peer) -> Iterable[str]:
     if peer.is_silent:
         return  # it has a line of its own, as a blind span
-    if peer.word.snapshot.stale:
+    if peer.report.snapshot.stale:
         yield f"{peer.node}: Docker does not answer its sidecar"
-    ahead = (peer.word.at - peer.heard_at).total_seconds()
+    ahead = (peer.report.at - peer.heard_at).total_seconds()
     if abs(ahead) >= CLOCK_SECONDS:
         way = "ahead of" if ahead > 0 else "behind"
         yield f"the clock of {peer.node} is {abs(ahead):.0f} s {way} the leader's: times of its incidents are, too"
-    if peer.word.reach is not None and peer.word.reach.error:
-        yield f"{peer.node} cannot reach the master's port: {peer.word.reach.error}"
+    if peer.report.reach is not None and peer.report.reach.error:
+        yield f"{peer.node} cannot reach the master's port: {peer.report.reach.error}"
 
 
-def as_told_by(word: NodeReport) -> tuple[Incident, ...]:
-    """A node's own incidents, with its name where no container's says which node it was."""
-    own = (incident for incident in word.incidents if incident.node in (None, word.node))
+def as_told_by(report: NodeReport) -> tuple[Incident, ...]:
+    """Return a node's own incidents, with its name where no container says which node it was."""
+    own = (incident for incident in report.incidents if incident.node in (None, report.node))
     return tuple(
-        replace(one, node=word.node, text=one.text if one.container else f"{word.node}: {one.text}") for one in own
+        replace(
+            incident, node=report.node, text=incident.text if incident.container else f"{report.node}: {incident.text}"
+        )
+        for incident in own
     )
 
 
@@ -120,7 +123,7 @@ def as_told_by(word: NodeReport) -> tuple[Incident, ...]:
 
 
 def fell_silent(peer: Peer, project: str) -> Incident:
-    """The incident of a node that is not heard of any more."""
+    """Return the incident of a node that is not heard of any more."""
     since = peer.heard_at
     return Incident(
         id=identity(IncidentKind.BLIND, "", f"node {peer.node}", format_time(since)),
@@ -139,33 +142,33 @@ def is_silence_of(node: str, incident: Incident) -> bool:
     return (
         incident.kind is IncidentKind.BLIND
         and incident.node == node
-        and any(one.what == "span" and one.text == "node" for one in incident.evidence)
+        and any(item.what == "span" and item.text == "node" for item in incident.evidence)
     )
 
 
 def spoke_again(blind: Incident, at: datetime, *, made_up: bool) -> Incident:
-    """The same incident once the node answers; `made_up` tells that its own ledger told of all the time between."""
+    """Return the incident once the node answers; `made_up`: its own ledger has all of the time between."""
     lasted = (at - blind.at).total_seconds()
     when = f"from {blind.at:%H:%M:%S} to {at:%H:%M:%S} UTC"
-    told = "its own ledger told all of it afterwards" if made_up else "what happened there in that time is not known"
+    known = "its own ledger told all of it afterwards" if made_up else "what happened there in that time is not known"
     return replace(
         blind,
         revision=blind.revision + 1,
         state=FINAL,
         until=at,
         severity=Severity.INFO if made_up else Severity.WARN,
-        text=f"nothing was heard of {blind.node} {when} ({lasted:.1f} s): {told}",
+        text=f"nothing was heard of {blind.node} {when} ({lasted:.1f} s): {known}",
     )
 
 
 def never_came_back(blind: Incident, at: datetime) -> Incident:
-    """The same incident once nobody waits for the node any more."""
+    """Return the incident once nobody waits for the node any more."""
     text = f"nothing was heard of {blind.node} from {blind.at:%H:%M:%S} UTC on, and it did not come back"
     return replace(blind, revision=blind.revision + 1, state=FINAL, until=at, text=text)
 
 
 def ledger_lost(node: str, at: datetime, project: str) -> Incident:
-    """The incident of a leader before this one whose ledger cannot be read."""
+    """Return the incident of an earlier leader whose ledger cannot be read."""
     text = (
         f"{node} led until {at:%H:%M:%S} UTC and does not answer: its runs and reports, and the incidents of its own"
         " containers, cannot be read until it does"
@@ -206,16 +209,16 @@ def reconciled(incidents: Sequence[Incident], kernels: Mapping[str, str], counte
         key=lambda incident: (incident.node or "", incident.at),
     )
     found = []
-    for one in unplaced:
-        whole = counted.get(one.id, one.count)
-        near = [kill for kill in kills if _is_elsewhere(kill, one, kernels) and _overlap(one, kill)]
+    for incident in unplaced:
+        whole = counted.get(incident.id, incident.count)
+        near = [kill for kill in kills if _is_elsewhere(kill, incident, kernels) and _overlap(incident, kill)]
         placed = min(whole, sum(kill.count for kill in near))
-        twins = [twin for twin in unplaced if _is_elsewhere(twin, one, kernels) and _overlap(one, twin)]
-        before = [twin for twin in twins if (twin.node or "") < (one.node or "")]
+        twins = [twin for twin in unplaced if _is_elsewhere(twin, incident, kernels) and _overlap(incident, twin)]
+        before = [twin for twin in twins if (twin.node or "") < (incident.node or "")]
         if not placed and before:  # a kill of nobody's that every node of this kernel counted: the first one tells it
             placed, near = whole, before[:1]
-        if whole - placed != one.count:
-            found.append(_placed(one, whole, placed, sorted({kill.node or "" for kill in near})))
+        if whole - placed != incident.count:
+            found.append(_placed(incident, whole, placed, sorted({kill.node or "" for kill in near})))
     return found
 
 

@@ -45,7 +45,7 @@ def at(
 
 
 def _first_byte(line: socket.socket) -> bytes | None:
-    """The first byte that comes; empty when the other side closes, None when nothing comes in time."""
+    """Return the first byte that comes; empty when the other side closes, None when nothing comes in time."""
     try:
         return line.recv(1)
     except TimeoutError:

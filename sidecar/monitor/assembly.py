@@ -61,7 +61,7 @@ NOTHING_RECORDED = Recorded()
 class Observed:
     """Everything that one round of readings brought home.
 
-    `unread` holds a sentence for each source that gave nothing; `stale` says that `fleet` is from `engine_read_at`.
+    `unread` holds a sentence for each source that gave nothing; `stale`: `containers` are from `engine_read_at`.
     `watched` is the other project in the view, `fail_ratio` the share of failures that is still a pass. In a cluster
     `node` is this machine, `leads` tells whether the master runs on it, and `others` is what the other nodes saw.
     `hostnames` are those of all containers there were so far: a worker outlives its container in the master's list.
@@ -73,7 +73,7 @@ class Observed:
     engine_read_at: datetime | None
     round_seconds: float | None
     stale: bool
-    fleet: tuple[ContainerReadings, ...]
+    containers: tuple[ContainerReadings, ...]
     locust: LocustReading
     host: Host | None
     log_source: Listed | None
@@ -90,10 +90,10 @@ class Observed:
 
 def containers_of(observed: Observed) -> tuple[Container, ...]:
     """Put this engine's containers together."""
-    made = (_container(seen, observed.project, observed.recorded) for seen in observed.fleet)
+    made = (_container(readings, observed.project, observed.recorded) for readings in observed.containers)
     if observed.node is None:
         return tuple(made)
-    return tuple(replace(one, node=observed.node) for one in newest_of_each_name(made))
+    return tuple(replace(container, node=observed.node) for container in newest_of_each_name(made))
 
 
 def _in_order(containers: Iterable[Container], project: str) -> tuple[Container, ...]:
@@ -114,13 +114,13 @@ def _in_order(containers: Iterable[Container], project: str) -> tuple[Container,
 def snapshot(observed: Observed, etas: Mapping[str, float] | None = None) -> Snapshot:
     """Put one Snapshot together and judge it; `etas` are the seconds to an OOM kill by short container id."""
     own = tuple(
-        replace(one, oom_eta_seconds=etas[one.id]) if etas and one.id in etas else one
-        for one in containers_of(observed)
+        replace(container, oom_eta_seconds=etas[container.id]) if etas and container.id in etas else container
+        for container in containers_of(observed)
     )
     everyone = _in_order(
         newest_of_each_name((*own, *observed.others.containers)) if observed.node else own, observed.project
     )
-    containers = tuple(one for one in everyone if one.project == observed.project)
+    containers = tuple(container for container in everyone if container.project == observed.project)
     recorded = observed.recorded
     run = _run(observed.locust)
     locust = _locust(observed, containers)
@@ -177,9 +177,9 @@ def shown(incidents: Iterable[Incident]) -> tuple[Incident, ...]:
     return tuple(chosen)
 
 
-def _container(seen: ContainerReadings, project: str, recorded: Recorded) -> Container:
-    listed, inspected = seen.listed, seen.inspected
-    figures = seen.figures if listed.state == "running" else None
+def _container(readings: ContainerReadings, project: str, recorded: Recorded) -> Container:
+    listed, inspected = readings.listed, readings.inspected
+    figures = readings.figures if listed.state == "running" else None
     return Container(
         service=listed.service,
         index=listed.index,
@@ -237,7 +237,7 @@ def _locust(observed: Observed, containers: Iterable[Container]) -> Locust | Non
         return None
     homes = {
         **{container.id: container.name for container in observed.others.containers},
-        **names_by_hostname(observed.fleet),
+        **names_by_hostname(observed.containers),
     }
     known = observed.hostnames.union(homes) if _knows_its_workers(observed) else None
     changed = reading.plugin.workers_changed if reading.plugin else {}
@@ -281,17 +281,21 @@ def _knows_its_workers(observed: Observed) -> bool:
     """
     if observed.node is not None:
         return False
-    workers = (seen for seen in observed.fleet if seen.listed.service == WORKER and seen.listed.state == "running")
-    return not observed.stale and all(seen.inspected for seen in workers)
+    workers = (
+        readings
+        for readings in observed.containers
+        if readings.listed.service == WORKER and readings.listed.state == "running"
+    )
+    return not observed.stale and all(readings.inspected for readings in workers)
 
 
-def names_by_hostname(fleet: Iterable[ContainerReadings]) -> dict[str, str]:
+def names_by_hostname(containers: Iterable[ContainerReadings]) -> dict[str, str]:
     """Map hostnames to containers: a Locust worker's id is `<hostname>_<uuid>`, the hostname mostly the short id."""
     names: dict[str, str] = {}
-    for seen in fleet:
-        names[seen.listed.id[:SHORT_ID]] = seen.listed.name
-        if seen.inspected and seen.inspected.hostname:
-            names[seen.inspected.hostname] = seen.listed.name
+    for readings in containers:
+        names[readings.listed.id[:SHORT_ID]] = readings.listed.name
+        if readings.inspected and readings.inspected.hostname:
+            names[readings.inspected.hostname] = readings.listed.name
     return names
 
 
@@ -301,7 +305,7 @@ def _run(reading: LocustReading) -> RunStatus | None:
 
 
 def _failures(reading: LocustReading) -> tuple[Failure, ...]:
-    """The plugin's groups; without the plugin, what the master lists."""
+    """Return the plugin's groups; without the plugin, what the master lists."""
     if reading.plugin and reading.plugin.failures:
         return reading.plugin.failures
     return reading.stats.failures if reading.stats else ()

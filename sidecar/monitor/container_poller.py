@@ -32,13 +32,13 @@ class TooSlowError(EngineError):
 
 
 @dataclass(frozen=True, slots=True)
-class FleetReading:
+class EngineReading:
     """The containers of one round; `unread` has a sentence for what the engine did not tell of some of them.
 
     `inspected` are the ids that were inspected in this round, `gone` those that were there in the one before.
     """
 
-    fleet: tuple[ContainerReadings, ...]
+    containers: tuple[ContainerReadings, ...]
     unread: tuple[str, ...]
     inspected: frozenset[str] = frozenset()
     gone: frozenset[str] = frozenset()
@@ -65,13 +65,13 @@ class ContainerPoller:
         self._pool = pool
         self._monotonic = monotonic
         self._memories: dict[str, _Memory] = {}
-        self._stirred: set[str] = set()
+        self._changed: set[str] = set()
 
-    def stir(self, container_id: str) -> None:
+    def inspect_soon(self, container_id: str) -> None:
         """Hear that something happened to a container: the next round inspects it. Any thread."""
-        self._stirred.add(container_id)
+        self._changed.add(container_id)
 
-    def read(self) -> FleetReading:
+    def read(self) -> EngineReading:
         """Read all containers once.
 
         Raises:
@@ -79,17 +79,17 @@ class ContainerPoller:
         """
         memories = [self._remember(listed) for listed in self._engine.containers()]
         before, self._memories = self._memories, {memory.listed.id: memory for memory in memories}
-        stirred, self._stirred = self._stirred, set()
+        changed, self._changed = self._changed, set()
         began = self._monotonic()
-        wanting = [memory for memory in memories if memory.listed.id in stirred or self._wants_inspect(memory)]
+        wanting = [memory for memory in memories if memory.listed.id in changed or self._wants_inspect(memory)]
         wanting.sort(key=lambda memory: memory.inspect_asked_seconds)  # all have their turn, also when time is short
         unread = self._inspect(wanting, began + ROUND_SECONDS / 2)
         running = [memory for memory in memories if memory.listed.state == "running"]
         running.sort(key=lambda memory: memory.stats_asked_seconds)
         found, unread_stats = self._stats(running, began + ROUND_SECONDS)
-        fleet = tuple(_seen(memory, found.get(memory.listed.id)) for memory in memories)
-        return FleetReading(
-            fleet,
+        containers = tuple(_readings(memory, found.get(memory.listed.id)) for memory in memories)
+        return EngineReading(
+            containers,
             tuple(unread + unread_stats),
             frozenset(memory.listed.id for memory in wanting),
             frozenset(before.keys() - self._memories.keys()),
@@ -155,7 +155,7 @@ class ContainerPoller:
         return itertools.chain.from_iterable(self._pool.map(ask_all, slices))
 
 
-def _seen(memory: _Memory, figures: Stats | None) -> ContainerReadings:
+def _readings(memory: _Memory, figures: Stats | None) -> ContainerReadings:
     return ContainerReadings(memory.listed, memory.inspected, figures, memory.counters if figures else None)
 
 

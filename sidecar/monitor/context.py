@@ -71,21 +71,23 @@ class Context:
         return self._with_log(known)
 
     def _before(self, at: datetime) -> list[Snapshot]:
-        """The rounds up to a moment, newest first."""
+        """Return the rounds up to a moment, newest first."""
         with self._lock:
             rounds = list(self._rounds)
-        return [one for one in reversed(rounds) if one.at <= at]
+        return [snapshot for snapshot in reversed(rounds) if snapshot.at <= at]
 
     def _run_id(self, at: datetime) -> str | None:
-        for one in self._before(at + _SOON)[:1]:
-            if one.run is not None and one.run.state in _ACTIVE:
-                return one.run.run_id
+        for snapshot in self._before(at + _SOON)[:1]:
+            if snapshot.run is not None and snapshot.run.state in _ACTIVE:
+                return snapshot.run.run_id
         return None
 
     def _with_workers(self, incident: Incident) -> Incident:
         if incident.workers:
             return incident
-        workers = next((found for one in self._before(incident.at) if (found := _workers_in(one, incident))), ())
+        workers = next(
+            (found for snapshot in self._before(incident.at) if (found := _workers_in(snapshot, incident))), ()
+        )
         if not workers:
             return incident
         users = sum(worker.users for worker in workers)
@@ -100,7 +102,7 @@ class Context:
         )
 
     def _with_memory(self, incident: Incident) -> Incident:
-        if any(one.samples for one in incident.evidence) or incident.container_id is None:
+        if any(item.samples for item in incident.evidence) or incident.container_id is None:
             return incident
         found = self._samples.recent(incident.container_id[:SHORT_ID], incident.at, MEMORY_SAMPLES).samples
         if not found:
@@ -115,10 +117,10 @@ class Context:
         )
 
     def _with_log(self, incident: Incident) -> Incident:
-        lines = [one for one in self._lines.recent(incident.container_id or "", LOG_LINES) if one.text]
+        lines = [entry for entry in self._lines.recent(incident.container_id or "", LOG_LINES) if entry.text]
         if not lines:
             return incident
-        kept = tuple(one for one in incident.evidence if one.what != "log")
+        kept = tuple(item for item in incident.evidence if item.what != "log")
         text = f"the last {len(lines)} lines of its log" if len(lines) > 1 else "the last line of its log"
         return replace(
             incident,

@@ -100,8 +100,8 @@ class Follower:
         self._id = container_id
         self._target = target
         self._source = source
-        self._sieve = LogDeduplicator(cursor)
-        self._dam = LineRateLimiter()
+        self._deduplicator = LogDeduplicator(cursor)
+        self._rate_limiter = LineRateLimiter()
         self._ring: deque[LogEntry] = deque(maxlen=RING_LINES)
         self._woken = asyncio.Event()
         self._opened_ns = 0
@@ -187,8 +187,8 @@ class Follower:
     async def _read(self) -> bool:
         """Read until the log ends; tells whether anything new was in it."""
         now_ns = self._source.now_ns()
-        since = self._sieve.since(now_ns)
-        self._sieve.reopened()
+        since = self._deduplicator.since(now_ns)
+        self._deduplicator.reopened()
         self._opened_ns = now_ns
         news = False
         tail = _FIRST_TAIL if self._behind else None if since else self._first_tail(now_ns)
@@ -198,11 +198,11 @@ class Follower:
         try:
             async for lines in stream:
                 self.problem = ""
-                news = self._take([line for line in lines if self._sieve.new(line)]) or news
+                news = self._take([line for line in lines if self._deduplicator.new(line)]) or news
                 await self._source.pace.taken(sum(line.size_bytes for line in lines))
-                if self._dam.holds and self._source.now_ns() - lines[-1].ns > _BEHIND_NS:
+                if self._rate_limiter.holds and self._source.now_ns() - lines[-1].ns > _BEHIND_NS:
                     self._behind = True
-                    self._dam.skip()
+                    self._rate_limiter.skip()
                     break
         finally:
             await stream.aclose()
@@ -218,28 +218,28 @@ class Follower:
             return False
         kept: list[StoredLine] = []
         for line in lines:
-            if notice := self._dam.notice(line):
+            if notice := self._rate_limiter.notice(line):
                 kept.append(self._stored(*notice, stream=0))
-            if self._dam.admit(line):
+            if self._rate_limiter.admit(line):
                 kept.append(self._stored(line.ns, line.text(), line.stream))
         self._keep(kept)
         if self._notice_due is not None:
             self._notice_due.cancel()
         loop = asyncio.get_running_loop()
-        self._notice_due = loop.call_later(_NOTICE_SECONDS, self._notice) if self._dam.holds else None
+        self._notice_due = loop.call_later(_NOTICE_SECONDS, self._notice) if self._rate_limiter.holds else None
         return True
 
     def _notice(self) -> None:
         """Say what a flood cost, also when nothing comes after it."""
         self._notice_due = None
-        if notice := self._dam.notice():
+        if notice := self._rate_limiter.notice():
             self._keep([self._stored(*notice, stream=0)])
 
     def _keep(self, lines: Sequence[StoredLine]) -> None:
         self._ring.extend(
             LogEntry(datetime.fromtimestamp(line.ns / 1e9, UTC), line.text[:_RING_CHARACTERS]) for line in lines
         )
-        self._source.store.add_lines(lines, {self._id: self._sieve.cursor()})
+        self._source.store.add_lines(lines, {self._id: self._deduplicator.cursor()})
 
     def _stored(self, ns: int, text: str, stream: int) -> StoredLine:
         target = self._target

@@ -140,11 +140,11 @@ class HealthChecker:
     def look(self) -> None:
         """Ask everything once."""
         asked = list(self._what())
-        for one in asked:
-            self._note(one, self._ask(one.url))
-        names = {one.name for one in asked}
+        for endpoint in asked:
+            self._note(endpoint, self._ask(endpoint.url))
+        names = {endpoint.name for endpoint in asked}
         self._courses = {name: course for name, course in self._courses.items() if name in names}
-        self._known = tuple(self._courses[one.name].health for one in asked)
+        self._known = tuple(self._courses[endpoint.name].health for endpoint in asked)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -159,7 +159,9 @@ class HealthChecker:
         course = self._courses.get(asked.name)
         if course is None or course.asked != asked:
             course = _Course(asked, Health(asked.name, asked.url, answer.passed, now, now))
-            course.minutes.extend(one for one in self._earlier if (one.name, one.url) == (asked.name, asked.url))
+            course.minutes.extend(
+                minute for minute in self._earlier if (minute.name, minute.url) == (asked.name, asked.url)
+            )
             self._courses[asked.name] = course
         self._add_to_minute(course, answer, now)
         since = course.health.since if course.health.passed == answer.passed else now
@@ -195,5 +197,5 @@ class HealthChecker:
 def _uptime(minutes: Iterable[HealthMinute], now: datetime) -> float | None:
     """How many of the answers of the last day were good, in percent."""
     recent = [minute for minute in minutes if now - minute.at <= _UPTIME]
-    checks = sum(one.checks for one in recent)
-    return round(100 * sum(one.passed for one in recent) / checks, 3) if checks else None
+    checks = sum(minute.checks for minute in recent)
+    return round(100 * sum(minute.passed for minute in recent) / checks, 3) if checks else None

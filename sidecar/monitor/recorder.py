@@ -74,7 +74,7 @@ class Recorder:
 
     Args:
         ledger: where it writes.
-        book: the rules.
+        reducer: the rules.
         alive_ns: up to when the event stream has put everything; asked before the queue is emptied.
         publish: hears of the incidents of each commit, from the recorder's thread.
         oom_kills: what the ledger already holds for each container.
@@ -88,7 +88,7 @@ class Recorder:
     def __init__(  # noqa: PLR0913  # each is one thing around it, given by name
         self,
         ledger: Ledger,
-        book: IncidentReducer,
+        reducer: IncidentReducer,
         *,
         alive_ns: Callable[[], int],
         publish: Callable[[Sequence[Incident]], None],
@@ -98,7 +98,7 @@ class Recorder:
         node: str = "",
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self._ledger, self._book = ledger, book
+        self._ledger, self._reducer = ledger, reducer
         self._alive_ns, self._publish, self._now_ns = alive_ns, publish, now_ns
         self._monotonic_ns = monotonic_ns
         self._lag = lag
@@ -141,10 +141,10 @@ class Recorder:
         return self._known
 
     def _run(self) -> None:
-        going = True
-        while going:
+        running = True
+        while running:
             try:
-                going = self._turn()
+                running = self._turn()
             except Exception:  # noqa: BLE001  # the top of a thread
                 _log.exception("recording failed")
 
@@ -156,15 +156,15 @@ class Recorder:
         self._waiting = []
         while len(given) < _MOST_AT_ONCE and not self._queue.empty():
             given.append(self._queue.get())
-        going = None not in given
-        if not going:
-            self._book.stop()
+        running = None not in given
+        if not running:
+            self._reducer.stop()
         turn_ns = self._monotonic_ns()
-        if not going or turn_ns - self._ticked_ns >= _TICK_SECONDS * SECOND_NS:
+        if not running or turn_ns - self._ticked_ns >= _TICK_SECONDS * SECOND_NS:
             self._ticked_ns = turn_ns
             given.append(Tick(self._now_ns()))
-        self._work([one for one in given if one is not None], alive_ns, turn_ns, last=not going)
-        return going
+        self._work([put for put in given if put is not None], alive_ns, turn_ns, last=not running)
+        return running
 
     def _first(self) -> list[Given]:
         try:
@@ -203,8 +203,8 @@ class Recorder:
                 self._take(put)
             except Exception:  # noqa: BLE001  # one signal that breaks a rule must not take the others of its turn along
                 _log.exception("a rule failed on %.300r", put)
-        self._unsaved.update((incident.id, self._with_note(incident)) for incident in self._book.changes())
-        keeps, drops = self._book.kept()
+        self._unsaved.update((incident.id, self._with_note(incident)) for incident in self._reducer.changes())
+        keeps, drops = self._reducer.kept()
         self._unsaved_keeps.update(keeps)
         self._unsaved_drops.update(drops)
 
@@ -220,7 +220,7 @@ class Recorder:
             return
         if isinstance(put, StreamUp):
             self._live_since_ns = put.at_ns
-        self._book.apply(put)
+        self._reducer.apply(put)
 
     def _note(self, noted: Noted) -> None:
         """Put a person's note on an incident, however old; one that the ledger does not hold has none to take it."""
@@ -277,12 +277,12 @@ class Recorder:
             if event.action in _TIMED and event.ns >= self._live_since_ns:
                 self._lag.observe((written_ns - event.ns) / SECOND_NS)
         if self._committed_ns == turn_ns:
-            self._tell()
+            self._publish_committed()
         if turn_ns - self._pruned_ns >= _PRUNE_NS:
             self._pruned_ns = turn_ns
             self._prune()
 
-    def _tell(self) -> None:
+    def _publish_committed(self) -> None:
         """Show what is on the disk now."""
         incidents = list(self._unsaved.values())
         self._unsaved, self._unsaved_keeps, self._unsaved_drops, self._unjournalled = {}, {}, set(), []
@@ -290,10 +290,10 @@ class Recorder:
             self._remember(incident)
         self._forget(incidents)
         self._known = Recorded(
-            incidents=tuple(sorted(self._recent.values(), key=lambda one: one.at, reverse=True)),
+            incidents=tuple(sorted(self._recent.values(), key=lambda incident: incident.at, reverse=True)),
             oom_kills=dict(self._counts),
-            exit_reasons=self._book.exit_reasons(),
-            blind=self._book.blind(),
+            exit_reasons=self._reducer.exit_reasons(),
+            blind=self._reducer.blind(),
         )
         if incidents:
             self._publish(incidents)
@@ -308,8 +308,10 @@ class Recorder:
         if not newest:
             return
         oldest = max(incident.at for incident in newest) - _RECENT
-        for one in [one for one in self._recent.values() if one.until is not None and one.until < oldest]:
-            del self._recent[one.id]
+        for incident in [
+            incident for incident in self._recent.values() if incident.until is not None and incident.until < oldest
+        ]:
+            del self._recent[incident.id]
         while len(self._recent) > _MOST_RECENT:
             del self._recent[next(iter(self._recent))]
 

@@ -10,7 +10,7 @@ from sidecar.incidents.conditions import Conditions
 from sidecar.model.history import RunPoint, Sample, run_point_of, samples_of
 from sidecar.model.signal import ContainerRemoved
 from sidecar.monitor.assembly import ContainerReadings, Recorded
-from sidecar.monitor.container_poller import FleetReading
+from sidecar.monitor.container_poller import EngineReading
 from sidecar.monitor.context import Context
 from sidecar.monitor.follower import LogSource
 from sidecar.monitor.recorder import Put
@@ -75,34 +75,40 @@ class RoundSink:
         recorded = self._recorded()
         if made.reading is not None:
             self._hand_on(made.reading)
-            self._series.observe(snapshot.at, made.reading.fleet, recorded.oom_kills)
+            self._series.observe(snapshot.at, made.reading.containers, recorded.oom_kills)
             self._history.add_round(snapshot.at, samples_of(snapshot))
         if (point := run_point_of(snapshot)) is not None:
             self._history.add_run_point(point)
-        ids = {seen.listed.name: seen.listed.id for seen in made.reading.fleet} if made.reading else {}
+        ids = {readings.listed.name: readings.listed.id for readings in made.reading.containers} if made.reading else {}
         if found := self._conditions.apply(snapshot, recorded.incidents, ids):
             self._put(tuple(self._context.enrich(incident) for incident in found))
 
-    def _hand_on(self, reading: FleetReading) -> None:
+    def _hand_on(self, reading: EngineReading) -> None:
         """Tell the recorder what was inspected, the kernel's watch what there is, and the followers whom to follow."""
-        for seen in reading.fleet:
-            if seen.listed.id in reading.inspected and seen.inspected is not None and seen.inspected.life is not None:
-                self._put(seen.inspected.life)
+        for readings in reading.containers:
+            if (
+                readings.listed.id in reading.inspected
+                and readings.inspected is not None
+                and readings.inspected.life is not None
+            ):
+                self._put(readings.inspected.life)
         for container_id in reading.gone:
             self._put(ContainerRemoved(self._now_ns(), container_id))
-        present = {seen.listed.id for seen in reading.fleet}
+        present = {readings.listed.id for readings in reading.containers}
         for container_id in present - self._tracked:
             self._track(container_id)
         self._tracked = present
-        self._followers.set_targets({seen.listed.id: _target(seen) for seen in reading.fleet if seen.inspected})
+        self._followers.set_targets(
+            {readings.listed.id: _target(readings) for readings in reading.containers if readings.inspected}
+        )
 
 
-def _target(seen: ContainerReadings) -> LogSource:
+def _target(readings: ContainerReadings) -> LogSource:
     return LogSource(
-        name=seen.listed.name,
-        service=seen.listed.service,
-        project=seen.listed.project,
-        tty=bool(seen.inspected and seen.inspected.tty),
-        started_at=seen.inspected.started_at if seen.inspected else None,
-        running=seen.listed.state == "running",
+        name=readings.listed.name,
+        service=readings.listed.service,
+        project=readings.listed.project,
+        tty=bool(readings.inspected and readings.inspected.tty),
+        started_at=readings.inspected.started_at if readings.inspected else None,
+        running=readings.listed.state == "running",
     )

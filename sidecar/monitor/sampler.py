@@ -24,7 +24,7 @@ from sidecar.model.snapshot import Host, Snapshot
 from sidecar.monitor import assembly
 from sidecar.monitor.assembly import NOTHING_RECORDED, ContainerReadings, Observed, Recorded
 from sidecar.monitor.board import Board
-from sidecar.monitor.container_poller import ContainerPoller, FleetReading
+from sidecar.monitor.container_poller import ContainerPoller, EngineReading
 
 PATIENCE_SECONDS = 3.0  # of a round
 _CUT_SECONDS = 12.0  # a visit with a login takes four requests
@@ -106,7 +106,7 @@ class ClusterSource(Protocol):
 
     node: str
 
-    def others(self, fleet: Sequence[ContainerReadings], host: Host | None, *, leads: bool) -> Others:
+    def others(self, containers: Sequence[ContainerReadings], host: Host | None, *, leads: bool) -> Others:
         """Return what the other nodes saw; `leads` tells whether the master runs here, the rest is what is here."""
 
 
@@ -148,7 +148,7 @@ class Round:
     """One round: the Snapshot, and the containers as the engine told of them; None when it did not."""
 
     snapshot: Snapshot
-    reading: FleetReading | None
+    reading: EngineReading | None
 
 
 class Sampler:
@@ -168,19 +168,19 @@ class Sampler:
         self._plan = plan
         self._clock = clock
         self._monotonic = monotonic
-        self._reader = ContainerPoller(sources.engine, sources.pool, monotonic)
+        self._poller = ContainerPoller(sources.engine, sources.pool, monotonic)
         self._master = MasterPoller(sources.locust, sources.pool, monotonic)
         self._forecasts = Forecasts()
         self._backoff = Backoff(most_seconds=8.0)  # a socket on the same machine: asking again costs next to nothing
         self._engine_error = ""
-        self._fleet: tuple[ContainerReadings, ...] = ()
+        self._containers: tuple[ContainerReadings, ...] = ()
         self._hostnames: dict[str, str] = {}  # the newest last
         self._engine_read_at: datetime | None = None
         self._leads = sources.cluster is None
 
-    def stir(self, container_id: str) -> None:
+    def inspect_soon(self, container_id: str) -> None:
         """Hear that something happened to a container: the next round looks closer. Any thread."""
-        self._reader.stir(container_id)
+        self._poller.inspect_soon(container_id)
 
     def sample(self) -> Round:
         """Read everything once and return the Snapshot of this moment. Never raises for what a source does."""
@@ -188,12 +188,12 @@ class Sampler:
         if self._leads:
             self._master.ask()
         unread: list[str] = []
-        fleet = self._read_fleet()
-        if fleet is None:
+        engine_reading = self._read_engine()
+        if engine_reading is None:
             unread.append(self._engine_error)
         else:
-            unread.extend(fleet.unread)
-            self._fleet, self._engine_read_at = fleet.fleet, self._clock()
+            unread.extend(engine_reading.unread)
+            self._containers, self._engine_read_at = engine_reading.containers, self._clock()
             self._note_hostnames()
             unread.extend(self._sources.logs.unread())
         unread.extend(self._sources.troubles())
@@ -201,20 +201,20 @@ class Sampler:
         recorded = self._sources.recorded()
         if recorded.trouble:
             unread.append(recorded.trouble)
-        source = _log_source(self._fleet, self._plan.project)
+        source = _log_source(self._containers, self._plan.project)
         locust_reading = self._master.reading() if self._leads else _NOT_ASKED
         others, cluster = NO_OTHERS, self._sources.cluster
         if cluster is not None:
             self._leads = source is not None and source.listed.state == "running"
-            others = cluster.others(self._fleet, host, leads=self._leads)
+            others = cluster.others(self._containers, host, leads=self._leads)
         observed = Observed(
             project=self._plan.project,
             at=self._clock(),
             interval_seconds=self._plan.interval_seconds,
             engine_read_at=self._engine_read_at,
             round_seconds=self._monotonic() - began,
-            stale=fleet is None,
-            fleet=self._fleet,
+            stale=engine_reading is None,
+            containers=self._containers,
             locust=locust_reading,
             host=host,
             log_source=source.listed if source else None,
@@ -228,11 +228,11 @@ class Sampler:
             others=others,
             hostnames=frozenset(self._hostnames),
         )
-        etas = self._forecasts.update(assembly.containers_of(observed)) if fleet is not None else {}
-        return Round(assembly.snapshot(observed, etas), fleet)
+        etas = self._forecasts.update(assembly.containers_of(observed)) if engine_reading is not None else {}
+        return Round(assembly.snapshot(observed, etas), engine_reading)
 
     def _note_hostnames(self) -> None:
-        for hostname, name in assembly.names_by_hostname(self._fleet).items():
+        for hostname, name in assembly.names_by_hostname(self._containers).items():
             self._hostnames.pop(hostname, None)
             self._hostnames[hostname] = name
         for hostname in list(self._hostnames)[:-MOST_HOSTNAMES]:
@@ -243,12 +243,12 @@ class Sampler:
             return ()
         return tuple(self._sources.logs.recent(source.listed.id, self._plan.tail))
 
-    def _read_fleet(self) -> FleetReading | None:
+    def _read_engine(self) -> EngineReading | None:
         """Read the containers, or return None with the reason kept; a failing engine is asked ever less often."""
         if not self._backoff.due(self._monotonic()):
             return None
         try:
-            reading = self._reader.read()
+            reading = self._poller.read()
         except EngineError as error:
             if not self._backoff.failures:
                 _log.warning("%s", error.line())
@@ -268,10 +268,16 @@ class Sampler:
             return None
 
 
-def _log_source(fleet: Sequence[ContainerReadings], project: str) -> ContainerReadings | None:
+def _log_source(containers: Sequence[ContainerReadings], project: str) -> ContainerReadings | None:
     """Choose whose log is shown: the master's, the running one where an old one is still there."""
-    masters = [seen for seen in fleet if seen.listed.service == MASTER and seen.listed.project in (project, None)]
-    return next((seen for seen in masters if seen.listed.state == "running"), masters[0] if masters else None)
+    masters = [
+        readings
+        for readings in containers
+        if readings.listed.service == MASTER and readings.listed.project in (project, None)
+    ]
+    return next(
+        (readings for readings in masters if readings.listed.state == "running"), masters[0] if masters else None
+    )
 
 
 async def watch(

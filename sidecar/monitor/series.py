@@ -42,7 +42,7 @@ class _Kept:
         cpu = Total("cpu_ns")
         new_start = new_start or values[cpu] < self.now.get(cpu, 0)
         for total, last in self.now.items():
-            if new_start or values.get(total, last) < last:  # a card may be taken away and come back alone
+            if new_start or values.get(total, last) < last:  # an interface may be taken away and come back alone
                 self.before[total] = self.before.get(total, 0) + last
                 self.now[total] = 0
         self.now.update(values)
@@ -61,19 +61,19 @@ class CounterSeries:
         self._kept: dict[str, _Kept] = {}
         self._rounds = 0
 
-    def observe(self, at: datetime, fleet: Iterable[ContainerReadings], oom_kills: Mapping[str, int]) -> None:
+    def observe(self, at: datetime, containers: Iterable[ContainerReadings], oom_kills: Mapping[str, int]) -> None:
         """Take in one round.
 
         Args:
             at: when it was.
-            fleet: every container as it was read.
+            containers: every container as it was read.
             oom_kills: what the ledger holds for each container, by full id.
         """
         with self._lock:
             for kept in self._kept.values():
                 kept.present = False
-            for seen in fleet:
-                self._see(at, seen)
+            for readings in containers:
+                self._see(at, readings)
             for container_id, count in oom_kills.items():
                 if kept_one := self._kept.get(container_id):
                     kept_one.oom_kills = max(kept_one.oom_kills, count)  # the ledger forgets after a month
@@ -89,20 +89,20 @@ class CounterSeries:
         with self._lock:
             return tuple(self._row(kept) for kept in self._kept.values())
 
-    def _see(self, at: datetime, seen: ContainerReadings) -> None:
-        kept = self._kept.get(seen.listed.id)
+    def _see(self, at: datetime, readings: ContainerReadings) -> None:
+        kept = self._kept.get(readings.listed.id)
         if kept is None:
-            kept = self._kept[seen.listed.id] = _Kept(seen.listed, held_back=self._rounds > 0, seen_at=at)
-        kept.listed, kept.present = seen.listed, True
-        running = seen.listed.state in ("running", "paused")
+            kept = self._kept[readings.listed.id] = _Kept(readings.listed, held_back=self._rounds > 0, seen_at=at)
+        kept.listed, kept.present = readings.listed, True
+        running = readings.listed.state in ("running", "paused")
         if running:
             kept.seen_at = at
-        if seen.inspected is not None:
-            kept.started_at = seen.inspected.started_at
-            kept.memory_limit_bytes = seen.inspected.memory_limit_bytes or 0
-        if seen.counters is not None:
-            kept.add(seen.counters)
-        kept.counters = seen.counters if running else None
+        if readings.inspected is not None:
+            kept.started_at = readings.inspected.started_at
+            kept.memory_limit_bytes = readings.inspected.memory_limit_bytes or 0
+        if readings.counters is not None:
+            kept.add(readings.counters)
+        kept.counters = readings.counters if running else None
 
     def _forget(self, at: datetime) -> None:
         gone = [container_id for container_id, kept in self._kept.items() if not kept.present]
@@ -137,14 +137,14 @@ def _values(counters: StatsReading) -> Iterator[tuple[Total, int]]:
     yield Total("throttled_ns"), counters.cpu_throttled_ns
     yield Total("read_bytes"), counters.block_read_bytes
     yield Total("write_bytes"), counters.block_write_bytes
-    for card in counters.cards:
-        yield from _card_values(card)
+    for interface in counters.cards:
+        yield from _interface_values(interface)
 
 
-def _card_values(card: NetworkInterface) -> Iterator[tuple[Total, int]]:
-    yield Total("rx_bytes", card.name), card.rx_bytes
-    yield Total("rx_packets", card.name), card.rx_packets
-    yield Total("rx_errors", card.name), card.rx_errors
-    yield Total("tx_bytes", card.name), card.tx_bytes
-    yield Total("tx_packets", card.name), card.tx_packets
-    yield Total("tx_errors", card.name), card.tx_errors
+def _interface_values(interface: NetworkInterface) -> Iterator[tuple[Total, int]]:
+    yield Total("rx_bytes", interface.name), interface.rx_bytes
+    yield Total("rx_packets", interface.name), interface.rx_packets
+    yield Total("rx_errors", interface.name), interface.rx_errors
+    yield Total("tx_bytes", interface.name), interface.tx_bytes
+    yield Total("tx_packets", interface.name), interface.tx_packets
+    yield Total("tx_errors", interface.name), interface.tx_errors

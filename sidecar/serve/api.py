@@ -207,7 +207,9 @@ class Api:
         archive = self._open()
         series = archive.series(since, until, points)
         run = archive.run_series(since, until, points)
-        moments = {point.at for one in series for point in one.points} | {point.at for point in run}
+        moments = {point.at for container_series in series for point in container_series.points} | {
+            point.at for point in run
+        }
         axis = Axis(since, until, points, moments)
         query = IncidentQuery(since=since, until=until, limit=_MOST_INCIDENTS)
         return HistoryDocument(
@@ -216,7 +218,7 @@ class Api:
             until=until,
             step_seconds=axis.step_seconds,
             at=axis.at,
-            containers=tuple(container_columns(one, axis) for one in series),
+            containers=tuple(container_columns(container_series, axis) for container_series in series),
             run=run_columns(run, axis),
             incidents=tuple(map(without_evidence, archive.incidents(query))),
             blind=tuple(archive.blind(since, until)),

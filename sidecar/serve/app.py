@@ -63,7 +63,7 @@ def make_app(  # noqa: PLR0913  each is one part of the sidecar, given by name
         troubles: a sentence for each part of the sidecar that does not work as it should.
         note: puts a person's note on an incident, soon; without one, that route says 503.
         reports: what is told of runs; without it, those routes are not there.
-        cluster: this node's word for the others, and the token that every request needs then.
+        cluster: this node's report for the leader, and the token that every request needs then.
     """
     present = _Present(board, stopping, troubles)
     routes = [

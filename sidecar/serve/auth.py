@@ -30,7 +30,7 @@ _COOKIE_SECONDS = 30 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class ClusterAuth:
-    """This node's word, and what opens the door to it."""
+    """This node's report for the leader, and the token that every request needs."""
 
     publisher: NodeStatusPublisher
     token: str = field(repr=False)
@@ -54,14 +54,14 @@ def node_route(publisher: NodeStatusPublisher, news: News) -> Route:
             return problem(BAD_REQUEST, str(error))
         if leader := request.headers.get(LEADER_HEADER, "")[:255]:
             publisher.asked_by(leader)
-        word = publisher.word(news.incidents_since(mark), leader)
-        return problem(UNAVAILABLE, "the first readings are not in yet") if word is None else _json(word)
+        report = publisher.report(news.incidents_since(mark), leader)
+        return problem(UNAVAILABLE, "the first readings are not in yet") if report is None else _json(report)
 
     return Route("/api/node", answer)
 
 
-def _json(word: object) -> Response:
-    return json_answer(document.dumps(word))
+def _json(report: object) -> Response:
+    return json_answer(document.dumps(report))
 
 
 class TokenGuard:

@@ -58,7 +58,7 @@ _log = logging.getLogger(__name__)
 
 _RECENT_NS = 600 * SECOND_NS
 _MOST_SPANS = 1000
-_TOLD_BEFORE, _A_DAY = timedelta(days=2), timedelta(days=1)
+_ALERTED_BEFORE, _A_DAY = timedelta(days=2), timedelta(days=1)
 _NEWS = timedelta(minutes=15)
 # Events of the time before are taken in first: they say when what the counters then show has happened.
 _REPLAY_SECONDS = 3.0
@@ -81,7 +81,7 @@ class Sidecar:
         self._publish = publish
         self._blind_seconds, self._unplaced = 0.0, 0
         self._guard, self._ending = threading.Lock(), False
-        self._ends: list[Callable[[], None]] = []
+        self._stops: list[Callable[[], None]] = []
         self._locust = LocustApi(
             settings.locust_url,
             2.0,
@@ -112,7 +112,7 @@ class Sidecar:
             put=self._put,
             now_ns=time.time_ns,
         )
-        self._uncounted = UnreadableCounters(self._kernel.counts)
+        self._unreadable = UnreadableCounters(self._kernel.counts)
         self._recent = self._ledger.open_incidents(time.time_ns() - _RECENT_NS)
         self._events = EventStream(
             settings.docker_url,
@@ -123,10 +123,10 @@ class Sidecar:
         )
         self._recorder = self._make_recorder(settings)
         self.cluster = self._make_cluster(settings)
-        told = self.reader.incidents(IncidentQuery(since=now() - _TOLD_BEFORE, limit=1000))
-        self._notifier = make_notifier(settings, told, os.environ, clock=now, monotonic=time.monotonic)
+        alerted = self.reader.incidents(IncidentQuery(since=now() - _ALERTED_BEFORE, limit=1000))
+        self._notifier = make_notifier(settings, alerted, os.environ, clock=now, monotonic=time.monotonic)
         self._sampler = self._make_sampler(settings, pool)
-        self._keeper = self._make_keeper(settings)
+        self._round_sink = self._make_round_sink(settings)
         self.archive = LedgerArchive(self.reader, self.history)
         self.reports = Reports(
             Path(settings.runs_folder), self.archive, settings.project, now, KIT_VERSION, settings.interval
@@ -158,8 +158,8 @@ class Sidecar:
             self._ending = True
         self._engine.cut()  # a round that waits for a slow engine is not waited for
         self._locust.cut()
-        while self._ends:
-            self._ends.pop()()
+        while self._stops:
+            self._stops.pop()()
         self._store.close()
         self._engine.close()
 
@@ -168,7 +168,7 @@ class Sidecar:
         with self._guard:
             if not self._ending:
                 start()
-                self._ends.append(stop)
+                self._stops.append(stop)
 
     def round(self) -> Round:
         """Make one round; with whether everything answers, and the last word on a run that is over."""
@@ -180,14 +180,14 @@ class Sidecar:
         run = made.snapshot.run
         if run is not None and (found := self.reports.word(run.run_id)) is not None:
             made = replace(made, snapshot=replace(made.snapshot, verdict=VerdictSoFar(*found)))
-        self._keeper.take(made)
+        self._round_sink.take(made)
         if made.reading is not None:
-            running = (one.listed for one in made.reading.fleet if one.listed.state == "running")
-            self._uncounted.look({one.id: one.name for one in running})
+            running = (readings.listed for readings in made.reading.containers if readings.listed.state == "running")
+            self._unreadable.look({listed.id: listed.name for listed in running})
         return made
 
     def recorded(self) -> Recorded:
-        """What is on the disk about incidents; with the spans in which other nodes were blind."""
+        """Return what is on the disk about incidents, with the spans in which other nodes were blind."""
         known = self._recorder.known()
         blind = self.cluster.blind() if self.cluster else ()
         return replace(known, blind=(*known.blind, *blind)) if blind else known
@@ -197,7 +197,7 @@ class Sidecar:
         return self._series
 
     def own(self) -> SelfMetrics:
-        """What the sidecar says of itself. Reads the ledger."""
+        """Return the sidecar's metrics about itself. Reads the ledger."""
         try:
             blind = self.reader.incidents(IncidentQuery(kinds=(IncidentKind.BLIND,), limit=_MOST_SPANS))
             query = IncidentQuery(kinds=(IncidentKind.UNATTRIBUTED_OOM_KILL,), limit=_MOST_SPANS)
@@ -207,7 +207,7 @@ class Sidecar:
             blind, unplaced = [], []
         # The ledger forgets after a month; a counter that falls would look like a restart.
         self._blind_seconds = max(self._blind_seconds, blind_seconds(blind, now()))
-        self._unplaced = max(self._unplaced, sum(one.count for one in unplaced))
+        self._unplaced = max(self._unplaced, sum(incident.count for incident in unplaced))
         tally = self._notifier.tally() if self._notifier else None
         return SelfMetrics(
             started_at=self._started_at,
@@ -237,9 +237,9 @@ class Sidecar:
             self._followers.started(signal.container_id)
         elif signal.action == "destroy":
             self._kernel.forget(signal.container_id)
-        self._sampler.stir(signal.container_id)
+        self._sampler.inspect_soon(signal.container_id)
 
-    def _told(self, incidents: Sequence[Incident]) -> None:
+    def _publish_recorded(self, incidents: Sequence[Incident]) -> None:
         if self._notifier is not None:
             self._notifier.put([incident for incident in incidents if self._is_news(incident)])
         self._publish(incidents)
@@ -266,7 +266,7 @@ class Sidecar:
         return [
             *([self._store.trouble] if self._store.trouble else []),
             *self._kernel.troubles(),
-            *self._uncounted.troubles(),
+            *self._unreadable.troubles(),
             *self._ledger.notes,
             *self.history.notes,
             *([self.history.trouble] if self.history.trouble else []),
@@ -276,13 +276,13 @@ class Sidecar:
 
     def _make_recorder(self, settings: WatchSettings) -> Recorder:
         projects = [name for name in (settings.project, settings.watch_project) if name]
-        book = self._make_book(projects)
-        book.began(time.time_ns())
+        reducer = self._make_reducer(projects)
+        reducer.began(time.time_ns())
         return Recorder(
             self._ledger,
-            book,
+            reducer,
             alive_ns=self._events.alive_ns,
-            publish=self._told,
+            publish=self._publish_recorded,
             oom_kills=self.reader.oom_kills(),
             lag=self._lag,
             node=settings.cluster.node if settings.cluster else "",
@@ -310,7 +310,7 @@ class Sidecar:
         trouble = self._recorder.known().trouble
         return [*([trouble] if trouble else []), *self.troubles()]
 
-    def _make_book(self, projects: Sequence[str]) -> IncidentReducer:
+    def _make_reducer(self, projects: Sequence[str]) -> IncidentReducer:
         """Take up what the rules knew, if it can be read: without it what happened meanwhile is judged less well."""
         make = partial(
             IncidentReducer,
@@ -367,7 +367,7 @@ class Sidecar:
             earlier = []
         return HealthChecker(what, self.history.add_health, earlier, now, settings.health_seconds)
 
-    def _make_keeper(self, settings: WatchSettings) -> RoundSink:
+    def _make_round_sink(self, settings: WatchSettings) -> RoundSink:
         conditions = Conditions(settings.fail_threshold)
         conditions.restore(self._recent)
         return RoundSink(
@@ -398,5 +398,5 @@ def _known_until(ledger: Ledger) -> int | None:
 
 
 def now() -> datetime:
-    """The time of day, in UTC."""
+    """Return the time of day, in UTC."""
     return datetime.now(UTC)

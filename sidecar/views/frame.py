@@ -13,7 +13,7 @@ from sidecar.model.incident import IncidentKind
 from sidecar.model.snapshot import Container, Snapshot, Warn
 from sidecar.views import panels as locust_tables
 from sidecar.views import top
-from sidecar.views.incident_groups import IncidentGroup, current, stories
+from sidecar.views.incident_groups import IncidentGroup, current, grouped
 from sidecar.views.lines import (
     DIM,
     ERROR,
@@ -53,8 +53,8 @@ class _Frame:
         self.scene, self.snapshot, self.state = scene, scene.snapshot, state
         self.width, self.height = width, height
         self.own, self.watched = ordered(scene.snapshot, state.sort, reverse=state.reverse)
-        self.told = _without_known_blindness(current(stories(scene.snapshot), scene.told_at), scene.snapshot)
-        self.ticker = ticker(self.told, scene.snapshot, width=width, most=height, zone=scene.zone)
+        self.groups = _without_known_blindness(current(grouped(scene.snapshot), scene.told_at), scene.snapshot)
+        self.ticker = ticker(self.groups, scene.snapshot, width=width, most=height, zone=scene.zone)
         self.alerts = ([Warn("error", scene.trouble)] if scene.trouble else []) + list(scene.snapshot.warnings)
         self.suffix = top.age_suffix(scene)
         self.head = self._head()
@@ -88,13 +88,13 @@ class _Frame:
         lines += self._of_locust(None if self.height is None else self.height - len(lines) - len(log))
         lines += log
         if self.snapshot.stale:
-            lines = [lines[0], *(_dimmed(one) for one in lines[1:])]
-        return Drawing([fit(one, self.width) for one in lines[: self.height]], page=max(1, shares.rows - 1))
+            lines = [lines[0], *(_dimmed(spans) for spans in lines[1:])]
+        return Drawing([fit(spans, self.width) for spans in lines[: self.height]], page=max(1, shares.rows - 1))
 
     @property
     def is_calm(self) -> bool:
         """Tell whether there is nothing to say: no warning, no incident, and nothing that could not be seen."""
-        return not (self.alerts or self.told or self.snapshot.stale or any(top.blind(self.scene, self.width)))
+        return not (self.alerts or self.groups or self.snapshot.stale or any(top.blind(self.scene, self.width)))
 
     def _head(self) -> list[Line]:
         return [
@@ -116,9 +116,9 @@ class _Frame:
             return
         yield heading("Warnings", self.width, _warnings_summary(self.alerts))
         yield from _as_many_as_fit(warnings, shares.warnings)
-        yield heading("Incidents", self.width, summary(self.told, self.width - 16))
+        yield heading("Incidents", self.width, summary(self.groups, self.width - 16))
         room = None if self.height is None else shares.ticker
-        if self.told:
+        if self.groups:
             yield from self.ticker.lines(room)
 
     def _containers(self, shares: Shares) -> Iterator[Line]:
@@ -143,12 +143,12 @@ class _Frame:
         return heading(named, self.width, _states(containers, self.width - width_of([TextSpan(named)]) - 8))
 
     def _sorted_by(self) -> str:
-        way = SORTS_BY_KEY.get(self.state.sort)
-        if way is None or (way.key == WORST and not self.state.reverse):
+        sort = SORTS_BY_KEY.get(self.state.sort)
+        if sort is None or (sort.key == WORST and not self.state.reverse):
             return ""
-        if way.key == WORST:
+        if sort.key == WORST:
             return " · best first"
-        return f" · by {way.key} {'▼' if way.falling != self.state.reverse else '▲'}"
+        return f" · by {sort.key} {'▼' if sort.falling != self.state.reverse else '▲'}"
 
     def _of_locust(self, room: int | None) -> Iterator[Line]:
         """Draw failures, then endpoints, in what room is left."""
@@ -176,10 +176,10 @@ class _Frame:
         return [heading(f"Log of {logs[0].service}{self.suffix}", self.width), *tail(logs, room, self.scene.zone)]
 
 
-def _without_known_blindness(told: Sequence[IncidentGroup], snapshot: Snapshot) -> list[IncidentGroup]:
+def _without_known_blindness(groups: Sequence[IncidentGroup], snapshot: Snapshot) -> list[IncidentGroup]:
     """Leave out the incidents that tell of a span without sight which has a line of its own at the top."""
-    said = {one.since for one in snapshot.blind if one.until is None or not one.covered}
-    return [story for story in told if story.root.kind is not IncidentKind.BLIND or story.root.at not in said]
+    said = {span.since for span in snapshot.blind if span.until is None or not span.covered}
+    return [group for group in groups if group.root.kind is not IncidentKind.BLIND or group.root.at not in said]
 
 
 def _warnings_summary(alerts: Sequence[Warn]) -> Line:
@@ -232,7 +232,7 @@ def _states(containers: Sequence[Container], width: int) -> Line:
     if kills:
         parts.append(line(TextSpan(f"{kills} OOM kill{'' if kills == 1 else 's'}", ERROR)))
     running = [container for container in containers if container.state == "running"]
-    healthy = sum(one.health == "healthy" for one in running)
+    healthy = sum(container.health == "healthy" for container in running)
     parts.append(line(f"{len(running)} running"))
     if healthy:
         parts.append(line(f"{healthy} healthy"))

@@ -9,7 +9,7 @@ from sidecar.common import units
 from sidecar.model.incident import PROVISIONAL, EvidenceItem, ExitReason, Incident, MemorySample
 from sidecar.model.incident_kinds import KINDS, goes_on, text_for_project
 from sidecar.model.snapshot import Snapshot
-from sidecar.views.incident_groups import IncidentGroup, container_of, stories
+from sidecar.views.incident_groups import IncidentGroup, container_of, grouped
 from sidecar.views.lines import DIM, TITLE, WARN, Line, TextSpan, line, wrapped
 from sidecar.views.ticker import MARKS, STYLES, block
 
@@ -28,13 +28,13 @@ _MOMENT = timedelta(seconds=1)  # what is shorter happened at once
 _MOST_ROWS = 20  # of one text: what is longer says no more
 
 
-def story_of(incident_id: str | None, snapshot: Snapshot) -> IncidentGroup | None:
-    """Find the story that an incident is in."""
+def group_of(incident_id: str | None, snapshot: Snapshot) -> IncidentGroup | None:
+    """Find the group that an incident is in."""
     return next(
         (
-            story
-            for story in stories(snapshot)
-            if incident_id in {story.root.id, *(consequence.id for consequence in story.consequences)}
+            group
+            for group in grouped(snapshot)
+            if incident_id in {group.root.id, *(consequence.id for consequence in group.consequences)}
         ),
         None,
     )
@@ -112,14 +112,14 @@ def _count(incident: Incident) -> str:
 
 
 def _relatives(incident: Incident, snapshot: Snapshot, width: int, zone: tzinfo | None) -> Iterator[Line]:
-    story = story_of(incident.id, snapshot)
-    if story is None or not story.consequences:
+    group = group_of(incident.id, snapshot)
+    if group is None or not group.consequences:
         return
-    everyone = (story.root, *story.consequences)
+    everyone = (group.root, *group.consequences)
     yield ()
     yield line(TextSpan("What followed from what", TITLE))
-    for one in everyone:
-        yield from block(IncidentGroup(one), snapshot, width, zone, 2)
+    for member in everyone:
+        yield from block(IncidentGroup(member), snapshot, width, zone, 2)
 
 
 def _evidence(piece: EvidenceItem, incident: Incident, width: int, zone: tzinfo | None) -> Iterator[Line]:
@@ -136,8 +136,8 @@ def _curve(samples: Sequence[MemorySample], limit: int | None, width: int, zone:
     """Draw memory over time as a row of bars, from nothing up to the limit (or the highest, without one)."""
     room = max(1, width - _LABEL - 2)
     last = samples[-room:]
-    top = limit or max(one.usage_bytes for one in last) or 1
-    steps = [min(len(_STEPS) - 1, int(one.usage_bytes / top * len(_STEPS))) for one in last]
+    top = limit or max(sample.usage_bytes for sample in last) or 1
+    steps = [min(len(_STEPS) - 1, int(sample.usage_bytes / top * len(_STEPS))) for sample in last]
     yield line(" " * (_LABEL + 1), TextSpan("".join(_STEPS[max(0, step)] for step in steps), WARN))
     first, end = last[0], last[-1]
     against = f" of {units.memory(limit)}" if limit else ""

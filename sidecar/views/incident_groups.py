@@ -30,12 +30,12 @@ class IncidentGroup:
     @property
     def severity(self) -> Severity:
         """The gravest of them all: what an info set off may be an error."""
-        return min((one.severity for one in (self.root, *self.consequences)), key=lambda each: _GRAVITY[each])
+        return min((incident.severity for incident in (self.root, *self.consequences)), key=lambda each: _GRAVITY[each])
 
     @property
     def last_sign(self) -> datetime:
         """When something was last heard of it."""
-        return max(one.until or one.at for one in (self.root, *self.consequences))
+        return max(incident.until or incident.at for incident in (self.root, *self.consequences))
 
     @property
     def goes_on(self) -> bool:
@@ -43,7 +43,7 @@ class IncidentGroup:
         return goes_on(self.root)
 
 
-def stories(snapshot: Snapshot) -> list[IncidentGroup]:
+def grouped(snapshot: Snapshot) -> list[IncidentGroup]:
     """Fold consequences into their causes; newest first. What happened to our own probes is left out."""
     incidents = {incident.id: incident for incident in snapshot.incidents if not incident.helper}
     followers: dict[str, list[Incident]] = {}
@@ -54,11 +54,14 @@ def stories(snapshot: Snapshot) -> list[IncidentGroup]:
             roots.append(incident)
         else:
             followers.setdefault(root.id, []).append(incident)
-    told = [
-        IncidentGroup(root, tuple(sorted(followers.get(root.id, ()), key=lambda one: (one.at, _GRAVITY[one.severity]))))
+    groups = [
+        IncidentGroup(
+            root,
+            tuple(sorted(followers.get(root.id, ()), key=lambda incident: (incident.at, _GRAVITY[incident.severity]))),
+        )
         for root in roots
     ]
-    return sorted(told, key=lambda story: (story.root.at, story.root.id), reverse=True)
+    return sorted(groups, key=lambda group: (group.root.at, group.root.id), reverse=True)
 
 
 def _root(incident: Incident, known: Mapping[str, Incident]) -> Incident:
@@ -73,25 +76,25 @@ def _root(incident: Incident, known: Mapping[str, Incident]) -> Incident:
     return root
 
 
-def current(told: Iterable[IncidentGroup], now: datetime) -> list[IncidentGroup]:
+def current(groups: Iterable[IncidentGroup], now: datetime) -> list[IncidentGroup]:
     """Keep what still belongs in the ticker: warnings and infos go after a while, errors do not."""
-    return [story for story in told if _is_current(story, now)]
+    return [group for group in groups if _is_current(group, now)]
 
 
-def _is_current(story: IncidentGroup, now: datetime) -> bool:
-    life = LIVES[story.severity]
-    return life is None or story.goes_on or now - story.last_sign <= life
+def _is_current(group: IncidentGroup, now: datetime) -> bool:
+    life = LIVES[group.severity]
+    return life is None or group.goes_on or now - group.last_sign <= life
 
 
-def by_gravity(told: Sequence[IncidentGroup]) -> list[IncidentGroup]:
+def by_gravity(groups: Sequence[IncidentGroup]) -> list[IncidentGroup]:
     """Order for a place in the ticker: errors before warnings before infos, the newest first among equals."""
-    return sorted(told, key=lambda story: _GRAVITY[story.severity])
+    return sorted(groups, key=lambda group: _GRAVITY[group.severity])
 
 
-def counted(told: Sequence[IncidentGroup]) -> list[tuple[int, str, Severity]]:
+def counted(groups: Sequence[IncidentGroup]) -> list[tuple[int, str, Severity]]:
     """Count stories by severity, the gravest first, as (2, "errors", ERROR)."""
     words = {Severity.ERROR: "error", Severity.WARN: "warning", Severity.INFO: "info"}
-    numbers = [(sum(story.severity is each for story in told), word, each) for each, word in words.items()]
+    numbers = [(sum(group.severity is each for group in groups), word, each) for each, word in words.items()]
     return [(number, f"{word}{'' if number == 1 else 's'}", each) for number, word, each in numbers if number]
 
 
@@ -108,18 +111,18 @@ def container_of(incident: Incident, snapshot: Snapshot) -> str:
     return incident.service or "" if incident.container is None else short_name(incident.container, snapshot)
 
 
-def sentence(story: IncidentGroup, snapshot: Snapshot) -> str:
-    """Tell a story in one sentence: the incident's own, what is known only of its consequences, and what followed."""
-    text = _own(story.root, snapshot) + _loss(story)
-    afterwards = _afterwards(story)
+def sentence(group: IncidentGroup, snapshot: Snapshot) -> str:
+    """Tell a group in one sentence: the incident's own, what is known only of its consequences, and what followed."""
+    text = _own(group.root, snapshot) + _loss(group)
+    afterwards = _afterwards(group)
     return f"{text} → {afterwards}" if afterwards else text
 
 
-def _loss(story: IncidentGroup) -> str:
+def _loss(group: IncidentGroup) -> str:
     """Say how many users went with which workers, where the incident itself does not know but a consequence does."""
-    if story.root.workers:
+    if group.root.workers:
         return ""
-    known = next((consequence for consequence in story.consequences if consequence.workers), None)
+    known = next((consequence for consequence in group.consequences if consequence.workers), None)
     return users_and_workers(known.users_lost, known.workers) if known else ""
 
 
@@ -136,7 +139,7 @@ def _own(incident: Incident, snapshot: Snapshot) -> str:
     return ", ".join(parts)
 
 
-def _afterwards(story: IncidentGroup) -> str:
+def _afterwards(group: IncidentGroup) -> str:
     """Say what followed, each thing once."""
-    words = [KINDS[consequence.kind].afterwards or KINDS[consequence.kind].label for consequence in story.consequences]
+    words = [KINDS[consequence.kind].afterwards or KINDS[consequence.kind].label for consequence in group.consequences]
     return ", ".join(dict.fromkeys(words))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sidecar.model.snapshot import Container, Snapshot
-from sidecar.views.incident_groups import stories
+from sidecar.views.incident_groups import grouped
 from sidecar.views.order import SORTS, ordered
 from sidecar.views.scene import ScreenName, ViewState
 
@@ -82,7 +82,7 @@ def _enter(state: ViewState, snapshot: Snapshot) -> ViewState:
 
 def _chosen_incident(state: ViewState, snapshot: Snapshot) -> str | None:
     """Return the incident under the cursor of their list: the first, until one is selected."""
-    ids = [story.root.id for story in stories(snapshot)]
+    ids = [group.root.id for group in grouped(snapshot)]
     return state.incident if state.incident in ids else next(iter(ids), None)
 
 
@@ -94,7 +94,7 @@ def _log(state: ViewState, snapshot: Snapshot) -> ViewState:
         _container_of_incident(state, snapshot) if state.where in {ScreenName.INCIDENTS, ScreenName.INCIDENT} else None
     )
     everyone = _containers(state, snapshot)
-    known = {one.name for one in everyone}
+    known = {container.name for container in everyone}
     name = name or (state.container if state.container in known else None) or (everyone[0].name if everyone else None)
     return state if name is None else _open(ScreenName.LOG)(replace(state, container=name), snapshot)
 
@@ -118,7 +118,7 @@ def _move(step: int, *, by_page: bool = False) -> Action:
             names = [container.name for container in _containers(state, snapshot)]
             return replace(state, container=_moved(names, state.container, distance))
         if state.where is ScreenName.INCIDENTS:
-            ids = [story.root.id for story in stories(snapshot)]
+            ids = [group.root.id for group in grouped(snapshot)]
             return replace(state, incident=_moved(ids, _chosen_incident(state, snapshot), distance))
         if state.where is ScreenName.LOG:  # a log is looked at from its end
             distance = -distance
@@ -137,7 +137,7 @@ def _moved(names: list[str], selected: str | None, distance: int) -> str | None:
 
 def _sort(step: int) -> Action:
     def action(state: ViewState, _: Snapshot) -> ViewState:
-        keys = [way.key for way in SORTS]
+        keys = [sort.key for sort in SORTS]
         place = keys.index(state.sort) if state.sort in keys else 0
         return replace(state, sort=keys[(place + step) % len(keys)], reverse=False)
 
@@ -149,7 +149,7 @@ def _reverse(state: ViewState, _: Snapshot) -> ViewState:
 
 
 _BACK = "Esc"
-_WAYS = ", ".join(way.key for way in SORTS)
+_WAYS = ", ".join(sort.key for sort in SORTS)
 
 KEYS = (
     Key(("q", "Q", "ctrl-c", "ctrl-d"), "q", "leave (Ctrl-C and Ctrl-D, too)", _leave, "leaves"),

@@ -81,13 +81,13 @@ def own_families(own: SelfMetrics, snapshot: Snapshot | None) -> list[Family]:
 
 
 def _health(snapshot: Snapshot | None) -> list[Family]:
-    """What answers, and how soon; nothing of a sidecar that asks nobody."""
+    """Make the families of the health checks; empty ones for a sidecar that asks nobody."""
     up = Family("locust_kit_endpoint_up", "gauge", "1 when an endpoint answered when it was last asked, else 0.")
     took = Family("locust_kit_endpoint_response_seconds", "gauge", "How long an endpoint took to answer.")
-    for one in snapshot.health if snapshot else ():
-        up.add(int(one.passed), labels({"endpoint": one.name}))
-        if one.response_ms is not None:
-            took.add(one.response_ms / 1000, labels({"endpoint": one.name}))
+    for endpoint in snapshot.health if snapshot else ():
+        up.add(int(endpoint.passed), labels({"endpoint": endpoint.name}))
+        if endpoint.response_ms is not None:
+            took.add(endpoint.response_ms / 1000, labels({"endpoint": endpoint.name}))
     return [up, took]
 
 

@@ -16,7 +16,7 @@ _CALM_ENDS = frozenset({ExitReason.STOPPED.value, ExitReason.FINISHED.value})
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """A way to order: its key, what it is called, the value it goes by (None: last), and its first direction."""
+    """A sort to order: its key, what it is called, the value it goes by (None: last), and its first direction."""
 
     key: str
     title: str
@@ -66,12 +66,12 @@ def ordered(snapshot: Snapshot, sort: str, *, reverse: bool) -> tuple[list[Conta
 def _sorted(containers: Sequence[Container], users: Users, key: str, *, reverse: bool) -> list[Container]:
     """Sort by a key, equal ones by name; what has no value is last in either direction."""
     by_name = sorted(containers, key=_worst)
-    way = SORTS_BY_KEY.get(key)
-    if way is None or way.key == WORST:
+    sort = SORTS_BY_KEY.get(key)
+    if sort is None or sort.key == WORST:
         return by_name[::-1] if reverse else by_name
-    known = [one for one in by_name if way.value(one, users) is not None]
-    known.sort(key=lambda one: _comparable(way.value(one, users)), reverse=way.falling != reverse)
-    return [*known, *(one for one in by_name if way.value(one, users) is None)]
+    known = [container for container in by_name if sort.value(container, users) is not None]
+    known.sort(key=lambda container: _comparable(sort.value(container, users)), reverse=sort.falling != reverse)
+    return [*known, *(container for container in by_name if sort.value(container, users) is None)]
 
 
 def _comparable(value: float | str | None) -> tuple[float, str]:
@@ -90,19 +90,19 @@ WORST = "worst"
 # In the order in which the sort key steps through them; a title is that of the column that it goes by.
 SORTS = (
     Sort(WORST, "", lambda _, __: None),
-    Sort("cpu", "CPU", lambda one, _: one.cpu_percent),
-    Sort("throttled", "THR", lambda one, _: one.throttled_percent),
-    Sort("memory", "%", lambda one, _: one.memory_percent),
-    Sort("used", "USED/LIMIT", lambda one, _: one.memory_working_set_bytes),
-    Sort("eta", "OOM IN", lambda one, _: one.oom_eta_seconds, falling=False),
-    Sort("oom kills", "OOM", lambda one, _: one.oom_kills),
-    Sort("restarts", "RST", lambda one, _: one.restarts),
-    Sort("network", "NET RX/TX", lambda one, _: _sum(one.network_rx_bytes, one.network_tx_bytes)),
-    Sort("users", "USERS", lambda one, users: users.get(one.name)),
-    Sort("uptime", "UP", lambda one, _: -one.started_at.timestamp() if one.started_at else None),
-    Sort("name", "CONTAINER", lambda one, _: f"{one.service}-{one.index:06d}", falling=False),
+    Sort("cpu", "CPU", lambda container, _: container.cpu_percent),
+    Sort("throttled", "THR", lambda container, _: container.throttled_percent),
+    Sort("memory", "%", lambda container, _: container.memory_percent),
+    Sort("used", "USED/LIMIT", lambda container, _: container.memory_working_set_bytes),
+    Sort("eta", "OOM IN", lambda container, _: container.oom_eta_seconds, falling=False),
+    Sort("oom kills", "OOM", lambda container, _: container.oom_kills),
+    Sort("restarts", "RST", lambda container, _: container.restarts),
+    Sort("network", "NET RX/TX", lambda container, _: _sum(container.network_rx_bytes, container.network_tx_bytes)),
+    Sort("users", "USERS", lambda container, users: users.get(container.name)),
+    Sort("uptime", "UP", lambda container, _: -container.started_at.timestamp() if container.started_at else None),
+    Sort("name", "CONTAINER", lambda container, _: f"{container.service}-{container.index:06d}", falling=False),
 )
-SORTS_BY_KEY = {one.key: one for one in SORTS}
+SORTS_BY_KEY = {sort.key: sort for sort in SORTS}
 
 
 def _sum(first: int | None, second: int | None) -> int | None:

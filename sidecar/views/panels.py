@@ -63,7 +63,7 @@ _MOST_ROWS = 12  # of one entry, where entries are wrapped
 
 
 def said(entry: LogLine) -> tuple[str, str]:
-    """Return an entry's text as it is shown, and its style; a level is told by its word, not by colour alone."""
+    """Return an entry's text as it is shown, and its style; a level is groups by its word, not by colour alone."""
     text = harmless(entry.text)
     found = _LOCUST_LOG.match(text)
     level, rest = (found[1], f"{found[2]}: {found[3]}") if found else ("", text)

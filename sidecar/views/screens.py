@@ -10,8 +10,8 @@ from sidecar.model.incident import Incident
 from sidecar.views import panels as locust_tables
 from sidecar.views import top
 from sidecar.views.frame import frame
-from sidecar.views.incident_detail import detail, story_of
-from sidecar.views.incident_groups import short_name, stories
+from sidecar.views.incident_detail import detail, group_of
+from sidecar.views.incident_groups import grouped, short_name
 from sidecar.views.keys import KEYS, foot
 from sidecar.views.lines import (
     BANNER,
@@ -94,7 +94,7 @@ class _Text:
         rule = heading(title, self.width, line(TextSpan(part, DIM)) if part else ())
         lines = [*self.head, rule, *body[start : start + room]]
         return Drawing(
-            with_footer([fit(one, self.width) for one in lines], footer, self.width, self.height), room, reach
+            with_footer([fit(spans, self.width) for spans in lines], footer, self.width, self.height), room, reach
         )
 
 
@@ -110,10 +110,10 @@ def _alarm(scene: Scene, state: ViewState, width: int) -> Iterator[Line]:
     """Say a failure that has just happened, so that it is not missed while another screen is open."""
     if state.where is ScreenName.INCIDENTS:
         return
-    story = newest_error(stories(scene.snapshot), scene.told_at - _ALARM)
-    is_open = state.where is ScreenName.INCIDENT and story is not None and story.root.id == state.incident
-    if story is not None and not is_open:
-        yield from block(story, scene.snapshot, width, scene.zone, 1)
+    group = newest_error(grouped(scene.snapshot), scene.told_at - _ALARM)
+    is_open = state.where is ScreenName.INCIDENT and group is not None and group.root.id == state.incident
+    if group is not None and not is_open:
+        yield from block(group, scene.snapshot, width, scene.zone, 1)
 
 
 def _help(scene: Scene, state: ViewState, width: int, height: int, footer: Line) -> Drawing:
@@ -173,22 +173,22 @@ def _locust(scene: Scene, state: ViewState, width: int, height: int, footer: Lin
 
 def _incidents(scene: Scene, state: ViewState, width: int, height: int, footer: Line) -> Drawing:
     """Draw all that the Snapshot holds, with a cursor; a page at a time, one line each."""
-    told = stories(scene.snapshot)
+    groups = grouped(scene.snapshot)
     head = [top.title(scene, width, "incidents"), *_trouble(scene, width)]
     room = max(1, height - len(head) - 2)
-    place = next((number for number, story in enumerate(told) if story.root.id == state.incident), 0)
+    place = next((number for number, group in enumerate(groups) if group.root.id == state.incident), 0)
     start = place // room * room
     body = []
-    for number, story in enumerate(told[start : start + room], start):
-        (row,) = block(story, scene.snapshot, width - 2, scene.zone, 1)
+    for number, group in enumerate(groups[start : start + room], start):
+        (row,) = block(group, scene.snapshot, width - 2, scene.zone, 1)
         chosen = number == place
         body.append((TextSpan("▸ " if chosen else "  ", SELECTED if chosen else ""), *row))
-    if not told:
+    if not groups:
         body = [line(TextSpan("  none is known", OK))]
-    where = f"{start + 1} to {start + len(body)} of {len(told)}" if len(told) > room else ""
-    counts = summary(told, width - 30)
+    where = f"{start + 1} to {start + len(body)} of {len(groups)}" if len(groups) > room else ""
+    counts = summary(groups, width - 30)
     rule = heading("Incidents", width, (*counts, TextSpan(f"  {where}", DIM)) if where else counts)
-    lines = [fit(one, width) for one in (*head, rule, *body)]
+    lines = [fit(spans, width) for spans in (*head, rule, *body)]
     return Drawing(with_footer(lines, footer, width, height), room)
 
 
@@ -204,10 +204,12 @@ def _incident(scene: Scene, state: ViewState, width: int, height: int, footer: L
 
 def _shown_incident(scene: Scene, state: ViewState) -> Incident | None:
     """Take the record with all its evidence, unless the Snapshot has a newer revision of it."""
-    story = story_of(state.incident, scene.snapshot)
-    everyone = (story.root, *story.consequences) if story else ()
-    known = [one for one in (*everyone, scene.incident) if one is not None and one.id == state.incident]
-    return max(known, key=lambda one: (one.revision, len(one.evidence)), default=None)
+    group = group_of(state.incident, scene.snapshot)
+    everyone = (group.root, *group.consequences) if group else ()
+    known = [
+        incident for incident in (*everyone, scene.incident) if incident is not None and incident.id == state.incident
+    ]
+    return max(known, key=lambda incident: (incident.revision, len(incident.evidence)), default=None)
 
 
 _SCREENS = {

@@ -58,8 +58,15 @@ def tables(groups: Sequence[TableGroup], look: Look) -> tuple[Line, list[list[Li
     roomy = look.width >= ROOMY_COLUMNS
     contents = [
         [
-            ContainerRow(one, names[one.name], users.get(one.name), look.now, roomy, one.name == look.selected)
-            for one in window.shown
+            ContainerRow(
+                container,
+                names[container.name],
+                users.get(container.name),
+                look.now,
+                roomy,
+                container.name == look.selected,
+            )
+            for container in window.shown
         ]
         for window in windows
     ]
@@ -78,7 +85,7 @@ def _window(group: TableGroup, selected: str | None) -> _Window:
     if rows is None or len(everyone) <= rows:
         return _Window(everyone, 0, ())
     room = max(1, rows - 1)
-    place = next((number for number, one in enumerate(everyone) if one.name == selected), 0)
+    place = next((number for number, container in enumerate(everyone) if container.name == selected), 0)
     start = min(place // room * room, len(everyone) - room)
     return _Window(everyone[start : start + room], start, [*everyone[:start], *everyone[start + room :]])
 
@@ -95,7 +102,7 @@ def names_of(containers: Sequence[Container]) -> dict[str, str]:
 
 
 def _fold_line(window: _Window) -> Line:
-    kinds = Counter(state_of(one)[0] for one in window.hidden)
+    kinds = Counter(state_of(container)[0] for container in window.hidden)
     if len(kinds) == 1:
         (only,) = kinds
         detail = f"all {only}"
@@ -115,10 +122,10 @@ def _head(columns: Sequence[Column], widths: Mapping[str, int], look: Look) -> L
 
 def _heading(column: Column, look: Look) -> str:
     """Name a column, with the arrow of the order when the rows are sorted by it."""
-    way = SORTS_BY_KEY.get(look.sort)
-    if way is None or not column.title or way.title != column.title:
+    sort = SORTS_BY_KEY.get(look.sort)
+    if sort is None or not column.title or sort.title != column.title:
         return column.title
-    arrow = "▼" if way.falling != look.reverse else "▲"
+    arrow = "▼" if sort.falling != look.reverse else "▲"
     return f"{arrow}{column.title}" if column.right else f"{column.title}{arrow}"
 
 
@@ -179,8 +186,8 @@ def _wanted(column: Column, cells: Sequence[TextSpan], look: Look) -> int:
 
 def _rank(column: Column, rows: Sequence[ContainerRow], look: Look) -> int:
     """Rank a column for giving up; the one that the rows are sorted by stays."""
-    way = SORTS_BY_KEY.get(look.sort)
-    if way is not None and way.title == column.title:
+    sort = SORTS_BY_KEY.get(look.sort)
+    if sort is not None and sort.title == column.title:
         return 0
     quiet = column.quiet is not None and all(column.quiet(row) for row in rows)
     return column.rank + (_QUIET_RANK if quiet else 0)

@@ -130,8 +130,8 @@ def _blind_that_matter(snapshot: Snapshot, moment: datetime) -> list[Blind]:
     since = moment - _BLIND_MATTERS
     if snapshot.run is not None and snapshot.run.state == "running" and snapshot.run.started_at:
         since = min(since, snapshot.run.started_at)
-    kept = [one for one in snapshot.blind if one.until is None or (not one.covered and one.until >= since)]
-    return sorted(kept, key=lambda one: (one.until is not None, -one.since.timestamp()))
+    kept = [span for span in snapshot.blind if span.until is None or (not span.covered and span.until >= since)]
+    return sorted(kept, key=lambda span: (span.until is not None, -span.since.timestamp()))
 
 
 def locust(snapshot: Snapshot, width: int) -> Iterator[Line]:
@@ -165,7 +165,7 @@ def _locust_parts(figures: Locust) -> list[Line]:
 
 
 def is_active(figures: Locust) -> bool:
-    """Tell whether a run is under way, so that the master's rates are of this moment."""
+    """Tell whether a run is under sort, so that the master's rates are of this moment."""
     return figures.state in {"spawning", "running", "cleanup", "stopping"}
 
 
@@ -241,12 +241,12 @@ def health(snapshot: Snapshot, width: int) -> Iterator[Line]:
     """Draw what answers, and how soon, on one line; what does not comes first, with why. Nothing when nobody asks."""
     if not snapshot.health:
         return
-    down = [one for one in snapshot.health if not one.passed]
-    parts = [line(TextSpan(f"✗ {one.name}: {one.error}", ERROR)) for one in down]
+    down = [endpoint for endpoint in snapshot.health if not endpoint.passed]
+    parts = [line(TextSpan(f"✗ {endpoint.name}: {endpoint.error}", ERROR)) for endpoint in down]
     parts += [
-        line(TextSpan("● ", OK), f"{one.name} {units.milliseconds(one.response_ms)}")
-        for one in snapshot.health
-        if one.passed
+        line(TextSpan("● ", OK), f"{endpoint.name} {units.milliseconds(endpoint.response_ms)}")
+        for endpoint in snapshot.health
+        if endpoint.passed
     ]
     yield (_label("Health"), *join_fitting(parts, "  ", width - _LABEL))
 

@@ -76,9 +76,9 @@ def serve(nodes: int, workers: int) -> None:
         def do_GET(self) -> None:
             number = int(self.connection.getsockname()[0].rpartition(".")[2]) - 1
             now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"
-            word = {**made[number], "at": now}
+            report = {**made[number], "at": now}
             body = json.dumps(
-                word if "/api/node" in self.path else {"project": "locust", "at": now, "incidents": [], "blind": []}
+                report if "/api/node" in self.path else {"project": "locust", "at": now, "incidents": [], "blind": []}
             )
             self.send_response(200)
             self.send_header("content-type", "application/json")
@@ -177,7 +177,7 @@ def _snapshot(gatherer: PeerPoller, master: bytes) -> Any:
         engine_read_at=now,
         round_seconds=0.0,
         stale=False,
-        fleet=(),
+        containers=(),
         locust=LocustReading(parse_stats(json.loads(master)), None, None),
         host=None,
         log_source=None,

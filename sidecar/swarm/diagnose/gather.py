@@ -68,7 +68,7 @@ def _nodes(settings: Settings, nodes: Sequence[NodeFacts]) -> tuple[NodeSeen, ..
     def ask(node: NodeFacts) -> NodeSeen:
         client = PeerClient(node.address, settings.monitor_port, token, "", _PEER_SECONDS)
         try:
-            word = client.word(None)
+            word = client.report(None)
         except PeerError as error:
             return NodeSeen(node.name, node.address, str(error))
         finally:

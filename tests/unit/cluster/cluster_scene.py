@@ -39,7 +39,7 @@ def worker(index: int, **changes: Any) -> Container:
     return Container(**{**given, **changes})
 
 
-def word(node: str, *containers: Container, **changes: Any) -> NodeReport:
+def report(node: str, *containers: Container, **changes: Any) -> NodeReport:
     snapshot = Snapshot(
         project="locust",
         at=NOW,

@@ -12,11 +12,11 @@ from sidecar.model.cluster import UNKNOWN
 from sidecar.model.incident import FINAL, EvidenceItem, IncidentKind, Severity
 from sidecar.model.snapshot import Blind
 from sidecar.monitor.assembly import newest_of_each_name
-from tests.unit.cluster.cluster_scene import BOOT, NOW, OWN, incident, later, word, worker
+from tests.unit.cluster.cluster_scene import BOOT, NOW, OWN, incident, later, report, worker
 
 
 def heard(node: str, *containers: object, **changes: object) -> Peer:
-    return Peer(node, word(node, *containers, **changes), NOW)  # type: ignore[arg-type]
+    return Peer(node, report(node, *containers, **changes), NOW)  # type: ignore[arg-type]
 
 
 def silent(peer: Peer) -> Peer:
@@ -56,7 +56,7 @@ def test_a_silent_nodes_containers_are_unknown_and_have_no_figures() -> None:
 def test_a_nodes_own_blind_spans_are_named_after_it() -> None:
     span = Blind(NOW, None, "events", covered=False, text="Docker's events did not arrive")
     peer = heard("node2")
-    peer = replace(peer, word=replace(peer.word, snapshot=replace(peer.word.snapshot, blind=(span,))))
+    peer = replace(peer, report=replace(peer.report, snapshot=replace(peer.report.snapshot, blind=(span,))))
     assert [one.text for one in cluster.others([peer], OWN).blind] == ["node2: Docker's events did not arrive"]
 
 

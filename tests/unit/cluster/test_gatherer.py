@@ -15,7 +15,7 @@ from sidecar.model.cluster import NodeReport
 from sidecar.model.incident import Incident, IncidentKind, Severity
 from sidecar.model.signal import Gathered
 from sidecar.monitor.assembly import Recorded
-from tests.unit.cluster.cluster_scene import OWN, incident, later, word, worker
+from tests.unit.cluster.cluster_scene import OWN, incident, later, report, worker
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Pretend:
     marks: list[int | None] = field(default_factory=list)
     read_whole: int = 0
 
-    def word(self, mark: int | None) -> NodeReport:
+    def report(self, mark: int | None) -> NodeReport:
         self.marks.append(mark)
         if isinstance(self.says, str):
             raise PeerError(self.says)
@@ -78,10 +78,10 @@ class Rig:
 
 def test_a_node_is_read_whole_once_and_then_only_what_is_new() -> None:
     old, new = incident(IncidentKind.EXIT, None, id="old"), incident(IncidentKind.OOM_KILL, None, id="new")
-    node = Pretend(word("node2", worker(1)), ledger=(old,))
+    node = Pretend(report("node2", worker(1)), ledger=(old,))
     rig = Rig(a=node)
     rig.turn()
-    node.says = replace(word("node2"), mark=8, incidents=(new,))
+    node.says = replace(report("node2"), mark=8, incidents=(new,))
     rig.turn()
     assert (node.marks, node.read_whole, rig.gathered()) == ([None, 7], 1, ["old", "new"])
     assert {one.node for put in rig.put for one in put.incidents} == {"node2"}
@@ -89,16 +89,16 @@ def test_a_node_is_read_whole_once_and_then_only_what_is_new() -> None:
 
 @pytest.mark.parametrize("change", [{"began_at": later(1)}, {"complete": False}], ids=["begun anew", "too far behind"])
 def test_what_may_have_been_missed_is_read_whole_again(change: dict[str, Any]) -> None:
-    node = Pretend(word("node2"))
+    node = Pretend(report("node2"))
     rig = Rig(a=node)
     rig.turn()
-    node.says = replace(word("node2"), **change)
+    node.says = replace(report("node2"), **change)
     rig.turn()
     assert node.read_whole == 2
 
 
 def test_this_node_itself_is_not_gathered() -> None:
-    rig = Rig(a=Pretend(word("node1")), b=Pretend(word("node2", worker(1))))
+    rig = Rig(a=Pretend(report("node1")), b=Pretend(report("node2", worker(1))))
     rig.turn()
     rig.turn()
     assert [node.name for node in rig.gatherer.others(OWN).nodes] == ["node1", "node2"]
@@ -107,13 +107,13 @@ def test_this_node_itself_is_not_gathered() -> None:
 
 def test_an_incident_that_a_node_has_only_heard_of_is_not_its_own() -> None:
     theirs = incident(IncidentKind.EXIT, "node3", id="of another")
-    rig = Rig(a=Pretend(word("node2"), ledger=(theirs,)))
+    rig = Rig(a=Pretend(report("node2"), ledger=(theirs,)))
     rig.turn()
     assert rig.gathered() == []
 
 
 def test_a_node_that_falls_silent_is_blind_from_its_last_word_on_until_it_speaks() -> None:
-    node = Pretend(word("node2", worker(1)))
+    node = Pretend(report("node2", worker(1)))
     rig = Rig(a=node)
     rig.turn()
     node.says = "no answer within 3 s"
@@ -125,7 +125,7 @@ def test_a_node_that_falls_silent_is_blind_from_its_last_word_on_until_it_speaks
     assert [container.state for container in rig.gatherer.others(OWN).containers] == ["unknown"]
     rig.turn()
     assert len(rig.told()) == 1
-    node.says = word("node2", worker(1))
+    node.says = report("node2", worker(1))
     rig.turn()
     closed = rig.told()[-1]
     assert (closed.id, closed.severity, closed.until) == (opened.id, Severity.INFO, later(12))
@@ -133,7 +133,7 @@ def test_a_node_that_falls_silent_is_blind_from_its_last_word_on_until_it_speaks
 
 
 def test_a_node_whose_name_is_gone_for_long_is_given_up() -> None:
-    rig = Rig(a=Pretend(word("node2")))
+    rig = Rig(a=Pretend(report("node2")))
     rig.turn()
     rig.nodes.clear()
     rig.turn()  # asked once more: a name goes before its task does
@@ -146,7 +146,7 @@ def test_a_node_whose_name_is_gone_for_long_is_given_up() -> None:
 
 def test_a_leader_that_starts_anew_ends_the_silence_that_its_ledger_knows() -> None:
     rig = Rig()
-    node = Pretend(word("node2"))
+    node = Pretend(report("node2"))
     earlier = Rig(a=node)
     earlier.turn()
     opened = fell_silent(earlier.gatherer._peers["node2"], "locust")
@@ -157,7 +157,7 @@ def test_a_leader_that_starts_anew_ends_the_silence_that_its_ledger_knows() -> N
 
 
 def test_the_leader_before_this_one_is_missed_when_it_does_not_answer() -> None:
-    rig = Rig(a=Pretend(replace(word("node2"), led_by="node3", led_at=later(-9))))
+    rig = Rig(a=Pretend(replace(report("node2"), led_by="node3", led_at=later(-9))))
     rig.turn()
     assert rig.told() == []  # it may only not have been asked yet
     rig.turn(20)
@@ -168,7 +168,7 @@ def test_the_leader_before_this_one_is_missed_when_it_does_not_answer() -> None:
 
 
 def test_a_leader_before_that_answers_is_not_missed() -> None:
-    rig = Rig(a=Pretend(word("node2")))
+    rig = Rig(a=Pretend(report("node2")))
     rig.led_before = ("node2", later(-9))
     rig.turn()
     rig.turn(20)
@@ -176,7 +176,7 @@ def test_a_leader_before_that_answers_is_not_missed() -> None:
 
 
 def test_nobody_is_asked_while_another_node_leads() -> None:
-    node = Pretend(word("node2", worker(1)))
+    node = Pretend(report("node2", worker(1)))
     rig = Rig(a=node)
     rig.turn()
     rig.gatherer.lead(leads=False)

@@ -58,7 +58,7 @@ def test_what_is_no_sidecar_of_this_cluster_is_told_in_a_few_words(path: str, sa
     client = PeerClient("127.0.0.1", port, "token", "node1")
     try:
         with pytest.raises(PeerError, match=said):
-            client.word(None)
+            client.report(None)
     finally:
         client.close()
         master.close()

@@ -42,7 +42,7 @@ class Clock:
 class FakeEngine:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.fleet = [samples.listed(1), replace(samples.listed(9), service="locust-master", name="locust-master-1")]
+        self.listing = [samples.listed(1), replace(samples.listed(9), service="locust-master", name="locust-master-1")]
         self.asked: Counter[str] = Counter()
         self.failing: set[str] = set()
         self.started_at = samples.NOW - timedelta(minutes=5)
@@ -55,7 +55,7 @@ class FakeEngine:
 
     def containers(self) -> Sequence[Listed]:
         self._ask("list")
-        return self.fleet
+        return self.listing
 
     def inspect(self, container_id: str) -> Inspected | None:
         self._ask("inspect")
@@ -169,7 +169,7 @@ def test_details_are_read_anew_every_ten_seconds_only(rig: Rig) -> None:
 def test_details_are_read_at_once_where_state_or_health_changed(rig: Rig) -> None:
     rig.round()
     rig.engine.asked.clear()
-    rig.engine.fleet[0] = replace(rig.engine.fleet[0], health="unhealthy")
+    rig.engine.listing[0] = replace(rig.engine.listing[0], health="unhealthy")
     rig.round()
     assert rig.engine.asked["inspect"] == 1
 
@@ -177,8 +177,8 @@ def test_details_are_read_at_once_where_state_or_health_changed(rig: Rig) -> Non
 def test_details_of_a_container_that_an_event_told_of_are_read_in_the_next_round_only(rig: Rig) -> None:
     rig.round()
     rig.engine.asked.clear()
-    stirred = rig.engine.fleet[0].id
-    rig.sampler.stir(stirred)
+    stirred = rig.engine.listing[0].id
+    rig.sampler.inspect_soon(stirred)
     reading = rig.whole_round().reading
     assert reading is not None
     assert reading.inspected == {stirred}
@@ -188,7 +188,7 @@ def test_details_of_a_container_that_an_event_told_of_are_read_in_the_next_round
 
 def test_a_round_tells_which_containers_are_gone(rig: Rig) -> None:
     rig.round()
-    gone = rig.engine.fleet.pop(0).id
+    gone = rig.engine.listing.pop(0).id
     reading = rig.whole_round().reading
     assert reading is not None
     assert reading.gone == {gone}
@@ -211,13 +211,13 @@ def test_a_new_start_is_a_new_baseline_even_when_the_counter_is_ahead(rig: Rig) 
 
 
 def test_only_the_last_lines_of_the_masters_log_are_kept(rig: Rig) -> None:
-    master = rig.engine.fleet[1].id[:1]
+    master = rig.engine.listing[1].id[:1]
     assert [entry.text for entry in rig.round().logs] == [f"{master} line {number}" for number in range(3, 8)]
 
 
 def test_an_exited_container_has_no_figures(rig: Rig) -> None:
     rig.round()
-    rig.engine.fleet[0] = replace(rig.engine.fleet[0], state="exited", health=None)
+    rig.engine.listing[0] = replace(rig.engine.listing[0], state="exited", health=None)
     worker = rig.round().containers[1]
     assert worker.memory_working_set_bytes is None
     assert worker.state == "exited"
@@ -225,7 +225,7 @@ def test_an_exited_container_has_no_figures(rig: Rig) -> None:
 
 def test_a_container_that_was_removed_is_forgotten(rig: Rig) -> None:
     rig.round()
-    del rig.engine.fleet[0]
+    del rig.engine.listing[0]
     assert [container.service for container in rig.round().containers] == ["locust-master"]
 
 
@@ -268,11 +268,11 @@ def test_what_fails_beside_the_rounds_is_told(rig: Rig) -> None:
 
 
 def test_recorded_kills_and_reasons_stand_beside_the_container(rig: Rig) -> None:
-    worker = rig.engine.fleet[0]
+    worker = rig.engine.listing[0]
     rig.recorded = Recorded(oom_kills={worker.id: 3}, exit_reasons={worker.id: "oom"})
     running = rig.round().containers[1]
     assert (running.oom_kills, running.exit_reason) == (3, None)
-    rig.engine.fleet[0] = replace(worker, state="exited")
+    rig.engine.listing[0] = replace(worker, state="exited")
     assert rig.round().containers[1].exit_reason == "oom"
 
 
@@ -303,7 +303,7 @@ def test_a_host_that_cannot_be_read_is_told_and_costs_nothing_else(rig: Rig) -> 
 
 
 def test_locust_workers_are_matched_to_their_containers_by_hostname(rig: Rig) -> None:
-    worker_id = f"{rig.engine.fleet[0].id[:12]}_0123"
+    worker_id = f"{rig.engine.listing[0].id[:12]}_0123"
     answer = {"state": "ready", "workers": [{"id": worker_id, "state": "ready"}, {"id": "strange_1", "state": "x"}]}
     rig.locust.reading = LocustReading(parse_stats(answer), None, None)
     locust = rig.round().locust
@@ -313,7 +313,7 @@ def test_locust_workers_are_matched_to_their_containers_by_hostname(rig: Rig) ->
 
 
 def test_a_worker_that_never_was_in_a_container_of_this_engine_is_remote_and_counted_apart(rig: Rig) -> None:
-    here = rig.engine.fleet[0].id[:12]
+    here = rig.engine.listing[0].id[:12]
     workers = [{"id": f"{name}_1", "state": "ready"} for name in (here, "load2", "load2")]
     rig.locust.reading = LocustReading(parse_stats({"state": "ready", "workers": workers}), None, None)
     locust = rig.round().locust
@@ -324,12 +324,12 @@ def test_a_worker_that_never_was_in_a_container_of_this_engine_is_remote_and_cou
 
 
 def test_a_worker_whose_container_was_removed_is_not_taken_for_a_remote_one(rig: Rig) -> None:
-    gone = rig.engine.fleet[0].id[:12]
+    gone = rig.engine.listing[0].id[:12]
     rig.locust.reading = LocustReading(
         parse_stats({"state": "ready", "workers": [{"id": f"{gone}_1", "state": "missing"}]}), None, None
     )
     rig.round()
-    del rig.engine.fleet[0]
+    del rig.engine.listing[0]
     locust = rig.round().locust
     assert locust is not None
     assert [(worker.container, worker.remote) for worker in locust.workers] == [(None, False)]

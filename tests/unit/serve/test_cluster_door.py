@@ -41,7 +41,7 @@ class Sidecar:
         """Ask with the token, unless other headers are given."""
         return _answer(self.app, "GET", path, query, b"", headers or {"authorization": f"Bearer {TOKEN}"})
 
-    def word(self, leader: str = "node1") -> NodeReport:
+    def report(self, leader: str = "node1") -> NodeReport:
         """What it tells a leader."""
         headers = {"authorization": f"Bearer {TOKEN}", LEADER_HEADER: leader}
         return document.loads_as(NodeReport, _answer(self.app, "GET", "/api/node", "", b"", headers).body, "word")
@@ -80,28 +80,28 @@ def test_a_link_with_the_token_leaves_a_cookie_and_takes_it_out_of_the_address(s
 
 
 def test_its_word_is_of_its_own_containers_alone(sidecar: Sidecar) -> None:
-    word = sidecar.word()
-    assert (word.node, word.boot_id, word.reach) == ("node2", "boot", Reach(samples.NOW, took_ms=0.5))
-    assert [container.node for container in word.snapshot.containers] == ["node2"]
-    assert (word.snapshot.locust, word.snapshot.incidents, word.snapshot.logs) == (None, (), ())
+    report = sidecar.report()
+    assert (report.node, report.boot_id, report.reach) == ("node2", "boot", Reach(samples.NOW, took_ms=0.5))
+    assert [container.node for container in report.snapshot.containers] == ["node2"]
+    assert (report.snapshot.locust, report.snapshot.incidents, report.snapshot.logs) == (None, (), ())
 
 
 def test_incidents_are_told_once_to_whoever_asks_with_the_mark(sidecar: Sidecar) -> None:
-    first = sidecar.word()
+    first = sidecar.report()
     mine = samples.oom_story(samples.NOW)[0]
     sidecar.board.record([mine, replace(mine, id="of another node", node="node3")])
     answer = sidecar.ask("/api/node", f"mark={first.mark}")
-    word = document.loads_as(NodeReport, answer.body, "word")
-    assert [incident.id for incident in word.incidents] == [mine.id]
-    assert (word.mark, word.complete) == (first.mark + 2, True)
-    assert document.loads_as(NodeReport, sidecar.ask("/api/node", f"mark={word.mark}").body, "word").incidents == ()
+    report = document.loads_as(NodeReport, answer.body, "word")
+    assert [incident.id for incident in report.incidents] == [mine.id]
+    assert (report.mark, report.complete) == (first.mark + 2, True)
+    assert document.loads_as(NodeReport, sidecar.ask("/api/node", f"mark={report.mark}").body, "word").incidents == ()
     assert sidecar.ask("/api/node", "mark=x").status == 400
 
 
 def test_a_leader_is_told_who_led_before_it(sidecar: Sidecar) -> None:
-    assert sidecar.word("node1").led_by is None
-    assert sidecar.word("node1").led_by is None
-    assert sidecar.word("node3").led_by == "node1"
+    assert sidecar.report("node1").led_by is None
+    assert sidecar.report("node1").led_by is None
+    assert sidecar.report("node3").led_by == "node1"
     assert sidecar.publisher.led_before("node2") is not None
 
 

@@ -9,7 +9,7 @@ import pytest
 from sidecar.cli.screen import decoded, is_begun
 from sidecar.model.incident import IncidentKind
 from sidecar.model.snapshot import Snapshot
-from sidecar.views.incident_groups import stories
+from sidecar.views.incident_groups import grouped
 from sidecar.views.keys import KEYS, foot, pressed
 from sidecar.views.lines import plain
 from sidecar.views.order import SORTS, ordered
@@ -137,7 +137,7 @@ def test_from_the_incidents_to_one_to_its_containers_log_and_all_the_way_back() 
 
 
 def test_the_cursor_of_the_incidents_begins_on_the_newest() -> None:
-    newest, second, *_ = [story.root for story in stories(samples.oom())]
+    newest, second, *_ = [group.root for group in grouped(samples.oom())]
     assert after("i", "down").incident == second.id
     assert after("i", "down", "up").incident == newest.id
     assert after("i", "l").container == newest.container

@@ -8,7 +8,7 @@ from typing import Any
 
 from sidecar.model.incident import Incident, IncidentKind, Severity
 from sidecar.model.snapshot import Snapshot
-from sidecar.views.incident_groups import current, stories
+from sidecar.views.incident_groups import current, grouped
 from sidecar.views.lines import plain
 from sidecar.views.ticker import ticker
 from tests.fakes import sidecar_samples as samples
@@ -24,7 +24,7 @@ def holding(*incidents: Incident) -> Snapshot:
 
 def shown(*incidents: Incident, room: int | None = None, width: int = 80) -> list[str]:
     snapshot = holding(*incidents)
-    told = current(stories(snapshot), samples.NOW)
+    told = current(grouped(snapshot), samples.NOW)
     return plain(ticker(told, snapshot, width=width, most=room, zone=UTC).lines(room)).splitlines()
 
 
