@@ -7,8 +7,10 @@ holds can be judged again elsewhere. Sizes are bytes, times UTC, durations secon
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from sidecar.model.snapshot import SCHEMA_VERSION
 
@@ -44,11 +46,10 @@ class Filesystem:
     use: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PortFacts:
+class PortFacts(msgspec.Struct, frozen=True, rename={"setting": "knob"}):  # a dataclass cannot rename a key
     """A port that the stack publishes, and who holds it on this machine when it is not free."""
 
-    setting: str = field(metadata={"key": "knob"})
+    setting: str
     port: int
     free: bool
     holder: str = ""

@@ -1,27 +1,33 @@
-"""The Snapshot, and the incidents, as JSON documents, there and back.
+"""The Snapshot, the incidents and other records of the model as JSON documents, there and back.
 
-Reading is strict about what it knows (a wrong type is an error that names the field) and blind to what it does not:
-a document only ever gains fields, so a newer sidecar can be read by an older view.
+Reading is strict about the fields that it knows (a wrong type is an error that names the field) and ignores all others:
+a document only ever gains fields, so a newer sidecar can be read by an older view. msgspec reads; it also takes records
+apart, but the numbers and times are written by hand: documents have three decimals and milliseconds.
 """
 
 from __future__ import annotations
 
 import json
-import types
+import re
 import typing
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import is_dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
-from typing import TypeVar
+from types import NoneType, UnionType
+from typing import Any, TypeVar
 
-from sidecar.common.times import format_time, parse_time
+import msgspec
+
+from sidecar.common.times import format_time
 from sidecar.model.snapshot import Snapshot
 
 T = TypeVar("T")
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 _DECIMALS = 3  # more would only make each refresh longer
+_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")  # of a path in an error of msgspec: `$.containers[3].health`
+_WITHOUT_ZONE = re.compile(r"T\d\d:\d\d(:\d\d(\.\d+)?)?\"")
 
 
 class DocumentError(ValueError):
@@ -30,7 +36,8 @@ class DocumentError(ValueError):
 
 def dumps(record: object) -> bytes:
     """Write a Snapshot, an Incident or another record of the model (or a tuple of them) as one line of UTF-8 JSON."""
-    return json.dumps(_encode(record), ensure_ascii=False, separators=(",", ":")).encode()
+    plain = _plain(msgspec.to_builtins(record, builtin_types=(datetime,)))
+    return json.dumps(plain, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def loads(document: bytes | str) -> Snapshot:
@@ -50,81 +57,66 @@ def loads_as(kind: type[T], document: bytes | str, where: str) -> T:
         DocumentError: not JSON, or not such a record.
 
     """
+    text = document if isinstance(document, str) else document.decode(errors="replace")
     try:
-        value = json.loads(document)
-    except ValueError as error:
+        record: T = _decoder(kind).decode(document)  # type: ignore[arg-type]  # mypy: type[T] is hashable
+    except msgspec.ValidationError as error:
+        raise DocumentError(_explained(str(error), kind, text, where)) from error
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise DocumentError(f"not JSON: {error}") from error
-    record = _decode_record(kind, value, where)
-    if not isinstance(record, kind):  # for the type checker: _decode_record made one
-        raise DocumentError(f"not a {where}")
+    if _WITHOUT_ZONE.search(text) and not _zoned(msgspec.to_builtins(record, builtin_types=(datetime,))):
+        raise DocumentError(f"{where} holds a time without a zone; wanted: RFC 3339 times")
     return record
 
 
-def _encode(value: object) -> Json:
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
+@cache
+def _decoder(kind: type) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+def _plain(value: Any) -> Json:  # noqa: ANN401 whatever a record is made of
     if isinstance(value, float):
         return round(value, _DECIMALS)
     if isinstance(value, datetime):
         return format_time(value)
-    if isinstance(value, tuple):
-        return [_encode(item) for item in value]
-    record: type = type(value)
-    return {key: _encode(getattr(value, field.name)) for key, field in _fields(record)}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return typing.cast("Json", value)
 
 
-@cache
-def _fields(record: type) -> tuple[tuple[str, Field[object]], ...]:
-    """Return each field with its JSON key: its own name, or `key` of its metadata where a contract has another one."""
-    return tuple((field.metadata.get("key", field.name), field) for field in fields(record))
+def _zoned(value: Any) -> bool:  # noqa: ANN401 the same
+    if isinstance(value, (dict, list, tuple)):
+        return all(map(_zoned, value.values() if isinstance(value, dict) else value))
+    return not isinstance(value, datetime) or value.tzinfo is not None
 
 
-@cache
-def _hints(record: type) -> dict[str, object]:
-    return typing.get_type_hints(record)
+def _explained(message: str, kind: Any, text: str, where: str) -> str:  # noqa: ANN401 a type, as typing has it
+    """Write an error of msgspec ("Expected `str`, got `int` - at `$.stale`") with the value seen and the one wanted."""
+    complaint, _, path = message.partition(" - at `$")
+    value = json.loads(text)
+    for name, position in _STEP.findall(path):
+        if name:
+            kind, value, where = typing.get_type_hints(kind).get(name), value[name], f"{where}.{name}"
+        else:
+            items = typing.get_args(kind)
+            kind = items[0] if items[-1] is ... else items[int(position)]
+            value, where = value[int(position)], f"{where}[{position}]"
+        if isinstance(kind, UnionType):
+            kind = next(option for option in typing.get_args(kind) if option is not NoneType)
+    if complaint.startswith("Object missing"):
+        return f"{where} has no field {complaint.split('`')[1]}"
+    return f"{where} is {value!r:.60}; wanted: {_wanted(kind, value)}"
 
 
-def _decode_record(record: type, value: object, where: str) -> object:
-    if not isinstance(value, dict):
-        raise DocumentError(f"{where} is {value!r:.60}; wanted: an object")
-    hints = _hints(record)
-    given: dict[str, object] = {}
-    for key, field in _fields(record):
-        if key in value:
-            given[field.name] = _decode(hints[field.name], value[key], f"{where}.{key}")
-        elif field.default is MISSING:
-            raise DocumentError(f"{where} has no field {key}")
-    return record(**given)
-
-
-def _decode(hint: object, value: object, where: str) -> object:
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if value is None and type(None) in options:
-        return None
-    wanted = next(option for option in options if option is not type(None))
-    if typing.get_origin(wanted) is tuple:
-        item = typing.get_args(wanted)[0]
-        if not isinstance(value, list):
-            raise DocumentError(f"{where} is {value!r:.60}; wanted: a list")
-        return tuple(_decode(item, element, f"{where}[{position}]") for position, element in enumerate(value))
-    if isinstance(wanted, type) and is_dataclass(wanted):
-        return _decode_record(wanted, value, where)
-    return _decode_plain(wanted, value, where)
-
-
-def _decode_plain(wanted: object, value: object, where: str) -> object:
-    if wanted is datetime and isinstance(value, str):
-        try:
-            return parse_time(value)
-        except ValueError as error:
-            raise DocumentError(f"{where} is {value!r:.60}; wanted: an RFC 3339 time") from error
-    if isinstance(wanted, type) and issubclass(wanted, StrEnum) and isinstance(value, str):
-        try:
-            return wanted(value)
-        except ValueError as error:
-            raise DocumentError(f"{where} is {value!r:.60}; wanted: one of {', '.join(wanted)}") from error
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(wanted, type) and isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool)):
-        return value
-    raise DocumentError(f"{where} is {value!r:.60}; wanted: {getattr(wanted, '__name__', wanted)}")
+def _wanted(kind: Any, value: object) -> str:  # noqa: ANN401 the same
+    if typing.get_origin(kind) is tuple:
+        return "a list"
+    if is_dataclass(kind):
+        return "an object"
+    if isinstance(value, str) and kind is datetime:
+        return "an RFC 3339 time"
+    if isinstance(value, str) and isinstance(kind, type) and issubclass(kind, StrEnum):
+        return f"one of {', '.join(kind)}"
+    return str(getattr(kind, "__name__", kind))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,13 @@ def test_a_snapshot_survives_the_way_there_and_back(scene: Any) -> None:
     assert document.dumps(again) == written
     assert again.containers == document.loads(document.dumps(again)).containers
     assert again.warnings == scene().warnings
+
+
+@pytest.mark.parametrize("name", ["cluster", "oom", "trouble", "watched"])
+def test_a_document_is_written_byte_for_byte_as_version_0_1_0_wrote_it(name: str) -> None:
+    golden = (Path(__file__).parent / "data" / f"{name}.json").read_bytes().rstrip()
+    assert document.dumps(getattr(samples, name)()) == golden
+    assert document.dumps(document.loads(golden)) == golden
 
 
 def test_the_document_has_the_fields_that_others_rely_on() -> None:
@@ -56,6 +64,11 @@ def test_unknown_fields_are_passed_over() -> None:
         ({"containers": {}}, "snapshot.containers is {}; wanted: a list"),
         ({"host": []}, r"snapshot.host is \[\]; wanted: an object"),
         ({"interval_seconds": True}, "snapshot.interval_seconds is True; wanted: float"),
+        ({"at": "2026-11-22T15:04:05"}, "snapshot holds a time without a zone"),
+        ({"blind": [{}]}, r"snapshot.blind\[0\] has no field since"),
+        ({"nodes": [{"name": "n", "answers": 1}]}, r"snapshot.nodes\[0\].answers is 1; wanted: bool"),
+        ({"incidents": [{"kind": "oom"}]}, r"snapshot.incidents\[0\].kind is 'oom'; wanted: one of oom_kill, restart"),
+        ({"incidents": [{"kind": 7}]}, r"snapshot.incidents\[0\].kind is 7; wanted: IncidentKind"),
     ],
 )
 def test_a_wrong_type_is_told_with_field_value_and_wish(change: dict[str, Any], complaint: str) -> None:
@@ -64,7 +77,9 @@ def test_a_wrong_type_is_told_with_field_value_and_wish(change: dict[str, Any], 
         document.loads(json.dumps(value))
 
 
-@pytest.mark.parametrize("text", ["", "<html>", "[1]", "{}"])
+@pytest.mark.parametrize(
+    "text", ["", "<html>", "[1]", "{}", '{"project": "\\ud800"}', '{"round_seconds": NaN}', '{"x":' + "[" * 100_000]
+)
 def test_what_is_no_snapshot_is_refused(text: str) -> None:
     with pytest.raises(document.DocumentError):
         document.loads(text)
