@@ -14,9 +14,9 @@ from sidecar.commands import reports, saving, up
 from sidecar.commands.run import run
 from sidecar.common.errors import KitError, SettingError
 from sidecar.common.text import aligned
-from sidecar.report.render.charts import png
-from sidecar.report.render.charts.plots import ChartSeries, by_step
-from sidecar.report.render.charts.shapes import Picture, Role
+from sidecar.report.render import png
+from sidecar.report.render.plots import ChartSeries, by_step
+from sidecar.report.render.shapes import Picture, Role
 from sidecar.report.verdict import knee
 from sidecar.report.verdict.knee import Knee
 from sidecar.stack import workspace

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sidecar.commands import reports
 from sidecar.common.errors import KitError
 from sidecar.model.run_record import Unknown
-from sidecar.report.render import html, junit, markdown, pictures, words
-from sidecar.report.render.charts import png
+from sidecar.report.render import html, junit, markdown, pictures, png, text
 
 if TYPE_CHECKING:
     from sidecar.common.console import Console
@@ -28,7 +27,7 @@ def rendered(document: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
         return
     yield "report.html", html.render(document).encode()
     if document["failure_classes"]:
-        yield words.FILE, words.render(document).encode()
+        yield text.FILE, text.render(document).encode()
         for name, draw in pictures.FILES.items():
             yield f"{name}.png", png.render(draw(document))
 

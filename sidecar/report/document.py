@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from sidecar.common.times import format_time
 from sidecar.incidents.warnings import MASTER, WORKER
 from sidecar.model.history import RecordedSeries
 from sidecar.model.incident import Incident
-from sidecar.model.run_record import RunRecord
+from sidecar.model.run_record import Moment, RunRecord
 from sidecar.report.verdict import attribution, capacity, reasons
 from sidecar.report.verdict.judge import EXIT_PASS, judge, judged_document
-from sidecar.report.verdict.timeline import Timeline, resampled
 
 SCHEMA_VERSION = 1
 
@@ -95,7 +95,7 @@ def _course(record: RunRecord) -> dict[str, Any]:
     )
     return {
         "workers": _workers(record),
-        "timeline": _timeline(resampled(record.moments, _POINTS)),
+        "timeline": timeline(record.moments, _POINTS),
         "generators": [_generator(one) for one in record.series if one.service in {MASTER, WORKER}],
         "incidents": _incidents(record, breaking, attributed),
         "attribution": {"text": gist, "incidents": [asdict(one) for one in attributed]},
@@ -182,16 +182,51 @@ def _workers(record: RunRecord) -> dict[str, Any]:
     }
 
 
-def _timeline(found: Timeline) -> dict[str, Any]:
+def timeline(moments: Sequence[Moment], most: int) -> dict[str, Any]:
+    """Return a run's seconds as columns of at most so many steps, each of a whole number of seconds.
+
+    Users and times are the highest of a step, rates its mean; `failures` are those that came in each step, by class.
+    """
+    begun = moments[0].at if moments else None
+    span = (moments[-1].at - begun).total_seconds() if begun else 0.0
+    step = max(1, -(-int(span + 1) // most))
+    groups: dict[int, list[Moment]] = {}
+    for moment in moments:
+        groups.setdefault(int((moment.at - moments[0].at).total_seconds() // step), []).append(moment)
+    steps = [groups[number] for number in sorted(groups)]
+
+    def column(combine: Callable[[list[Any]], object], name: str) -> list[object]:
+        return [combine([getattr(moment, name) for moment in moments_of_step]) for moments_of_step in steps]
+
     return {
-        "step_seconds": found.step_seconds,
-        "at": [format_time(at) for at in found.at],
-        **{
-            name: list(getattr(found, name))
-            for name in ("users", "rps", "fail_per_second", "p50_ms", "p95_ms", "workers", "cpu_percent")
-        },
-        "failures": {name: list(column) for name, column in found.failures.items()},
+        "step_seconds": float(step) if moments else 0.0,
+        "at": [format_time(begun + timedelta(seconds=number * step)) for number in sorted(groups)] if begun else [],
+        "users": column(max, "users"),
+        "rps": column(_mean, "rps"),
+        "fail_per_second": column(_mean, "fail_per_second"),
+        "p50_ms": column(_most, "p50_ms"),
+        "p95_ms": column(_most, "p95_ms"),
+        "workers": column(min, "workers"),
+        "cpu_percent": column(max, "cpu_percent"),
+        "failures": _by_class([moments_of_step[-1].classes for moments_of_step in steps]),
     }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return round(sum(values) / len(values), 2)
+
+
+def _most(values: Sequence[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def _by_class(counts: Sequence[Mapping[str, int]]) -> dict[str, list[int]]:
+    """Return how many failures of each class came in each step, from the counts at the steps' ends."""
+    columns = {}
+    for name in sorted({name for part in counts for name in part}):
+        totals = [int(part.get(name, 0)) for part in counts]
+        columns[name] = [now - before if now >= before else now for before, now in pairwise([0, *totals])]
+    return dict(sorted(columns.items(), key=lambda column: -sum(column[1])))
 
 
 def _generator(recorded_series: RecordedSeries) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sidecar.report.render import html
-from sidecar.report.runs.folder import NoSuchRunError
+from sidecar.report.runs.record import NoSuchRunError
 from sidecar.report.runs.reports import Ask, Reports
 from sidecar.serve.requests import BAD_REQUEST, NOT_FOUND, ParameterError, Parameters, json_answer, problem
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sidecar.report.render import pictures
-from sidecar.report.render.charts import svg
-from sidecar.report.render.charts.shapes import Picture
+from sidecar.report.render.shapes import Area, Box, Picture, Point, Polyline, Shape, TextLabel
 
 if TYPE_CHECKING:  # costly: Jinja2 is loaded when the first page is made, not by every command
     from jinja2 import Template
@@ -99,7 +99,7 @@ def _charts(document: Document) -> Mapping[str, object]:
 def _drawn(prefix: str, drawn: Iterable[Picture]) -> object:
     from markupsafe import Markup  # noqa: PLC0415  costly, see above
 
-    return Markup("").join(Markup(svg.render(one, f"{prefix}-{number}")) for number, one in enumerate(drawn))  # noqa: S704  svg escapes
+    return Markup("").join(Markup(svg(picture, f"{prefix}-{number}")) for number, picture in enumerate(drawn))  # noqa: S704  svg escapes
 
 
 def _endpoints(document: Document) -> list[tuple[Mapping[str, Any], object, object]]:
@@ -112,3 +112,49 @@ def _endpoints(document: Document) -> list[tuple[Mapping[str, Any], object, obje
 
     ends = sorted(document["endpoints"], key=lambda end: -(end["requests"] * (end["average_ms"] or 0)))
     return [(end, part(end, "good"), part(end, "failed")) for end in ends]
+
+
+def svg(picture: Picture, identity: str) -> str:
+    """Return a picture as SVG; `identity` makes its title's id one of its own in the page.
+
+    Colours are classes, which the page fills in for light, dark and paper.
+    """
+    label = f"{identity}-title"
+    size = {"viewBox": f"0 0 {_n(picture.width)} {_n(picture.height)}", "role": "img", "aria-labelledby": label}
+    head = f'<title id="{label}">{escape(f"{picture.title}. {picture.description}")}</title>'
+    return _element("svg", {**size, "class": "chart"}, head + "".join(map(_shape, picture.shapes)))
+
+
+def _shape(shape: Shape) -> str:
+    if isinstance(shape, Polyline):
+        dash = {"stroke-dasharray": "5 4"} if shape.is_dashed else {}
+        width = {"stroke-width": _n(shape.width)}
+        return _element("polyline", {"class": f"l {shape.role}", "points": _points(shape.points), **width, **dash})
+    if isinstance(shape, Area):
+        opacity = {"fill-opacity": _n(shape.opacity)}
+        return _element("polygon", {"class": f"f {shape.role}", "points": _points(shape.points), **opacity})
+    if isinstance(shape, Box):
+        place = {"x": shape.x, "y": shape.y, "width": max(0.0, shape.width), "height": max(0.0, shape.height)}
+        title = f"<title>{escape(shape.title)}</title>" if shape.title else ""
+        placed = {name: _n(value) for name, value in place.items()}
+        return _element("rect", {"class": f"f {shape.role}", **placed, "fill-opacity": _n(shape.opacity)}, title)
+    return _text(shape)
+
+
+def _text(label: TextLabel) -> str:
+    weight = {"font-weight": "600"} if label.is_bold else {}
+    where = {"x": _n(label.x), "y": _n(label.y), "text-anchor": label.anchor, "font-size": _n(label.size)}
+    return _element("text", {"class": f"t {label.role}", **where, **weight}, escape(label.text))
+
+
+def _points(points: Sequence[Point]) -> str:
+    return " ".join(f"{_n(x)},{_n(y)}" for x, y in points)
+
+
+def _n(value: float) -> str:
+    return f"{value:.1f}".rstrip("0").rstrip(".")
+
+
+def _element(name: str, attributes: Mapping[str, Any], inner: str = "") -> str:
+    written = "".join(f' {key}="{escape(str(value))}"' for key, value in attributes.items())
+    return f"<{name}{written}>{inner}</{name}>" if inner else f"<{name}{written}/>"

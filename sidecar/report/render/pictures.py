@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sidecar.common.times import parse_time
-from sidecar.report.render.charts.plots import ChartMark, ChartSeries, bars, over_time
-from sidecar.report.render.charts.shapes import SERIES, Picture, Role
+from sidecar.report.render.plots import ChartMark, ChartSeries, bars, over_time
+from sidecar.report.render.shapes import SERIES, Picture, Role
 
 _MOST_CLASSES = len(SERIES) - 1
 _MOST_BARS = 10

@@ -15,9 +15,9 @@ from typing import Any
 from sidecar.common import atomic
 from sidecar.common.errors import KitError
 from sidecar.ledger.archive import LedgerArchive
-from sidecar.report import compared, document
-from sidecar.report.runs import folder
-from sidecar.report.runs.gather import gather
+from sidecar.report import document
+from sidecar.report.runs import record as disk
+from sidecar.report.verdict import comparison
 
 _log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Reports:
 
     def ids(self) -> list[str]:
         """The ids of all runs, oldest first."""
-        return folder.ids(self._runs)
+        return disk.ids(self._runs)
 
     def of(self, run_id: str, ask: Ask = PLAIN) -> dict[str, Any]:
         """The report of a run.
@@ -92,15 +92,15 @@ class Reports:
         kept = self._kept(run_id) if ask == PLAIN else {}
         if kept:
             return kept
-        record = gather(self._runs, run_id, self._archive, self._project, self._clock, self._look_seconds)
+        record = disk.gather(self._runs, run_id, self._archive, self._project, self._clock, self._look_seconds)
         if ask.judge:
             record = replace(record, begin={**record.begin, "judge": ask.judge})
         made = document.make(record, self._project, os.cpu_count(), self._version, users=ask.users)
         if ask.baseline:
-            before = folder.read(self._runs, ask.baseline, self._clock())
-            made["comparison"] = compared.document(before, record)
+            before = disk.read(self._runs, ask.baseline, self._clock())
+            made["comparison"] = comparison.document(before, record)
         is_plain = ask in (PLAIN, ANEW)
-        last = folder.last_change(self._runs / run_id)
+        last = disk.last_change(self._runs / run_id)
         if is_plain and record.settled and not record.is_going and not record.unwatched and self._is_quiet(last):
             self._keep(run_id, made)
         return made
@@ -112,7 +112,7 @@ class Reports:
     def newest_host(self) -> str:
         """The target of the newest run; "" for none, and for one whose classes have several."""
         newest = next(reversed(self.ids()), "")
-        host = str(folder.document(self._runs / newest / "run.json").get("host") or "") if newest else ""
+        host = str(disk.document(self._runs / newest / "run.json").get("host") or "") if newest else ""
         return host if host.startswith(("http://", "https://")) else ""
 
     def gist(self, run_id: str) -> dict[str, Any]:
@@ -134,7 +134,7 @@ class Reports:
     def catch_up(self) -> None:
         """Judge the newest runs that are over and were not judged for good."""
         for run_id in self.ids()[-_MOST_CAUGHT_UP:]:
-            last = folder.last_change(self._runs / run_id)
+            last = disk.last_change(self._runs / run_id)
             if self._is_quiet(last) and self._judged.get(run_id) != last:
                 self._judged[run_id] = last
                 self.of(run_id)
@@ -145,10 +145,10 @@ class Reports:
 
     def _kept(self, run_id: str) -> dict[str, Any]:
         """The report that was kept, unless there is a newer sign of the run."""
-        if not folder.RUN_ID.fullmatch(run_id):
+        if not disk.RUN_ID.fullmatch(run_id):
             return {}
         path = self._runs / run_id
-        found, last = folder.document(path / FILE), folder.last_change(path)
+        found, last = disk.document(path / FILE), disk.last_change(path)
         if found.get("schema_version") != document.SCHEMA_VERSION:
             return {}
         if last is None or last.timestamp() > (path / FILE).stat().st_mtime:

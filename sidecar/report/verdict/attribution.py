@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 
 from sidecar.model.incident import Incident
 from sidecar.model.run_record import Moment
-from sidecar.report.verdict.timeline import failures_at
 
 NEAR = timedelta(seconds=10)
 LIKELY, POSSIBLE, UNLIKELY, NONE = "likely", "possible", "unlikely", "none"
@@ -74,6 +73,17 @@ def attribute(incident: Incident, moments: Sequence[Moment], ends: datetime) -> 
         confidence,
         _text(total, near, share, time_share, confidence),
     )
+
+
+def failures_at(moments: Sequence[Moment], at: datetime) -> int:
+    """Return how many requests had failed by then. Locust's reset of its statistics begins anew at 0, this does not."""
+    total = before = 0
+    for moment in moments:
+        if moment.at > at:
+            break
+        total += moment.failures - before if moment.failures >= before else moment.failures
+        before = moment.failures
+    return total
 
 
 def _confidence(total: int, share: float, time_share: float) -> str:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from sidecar.report.verdict.quantiles import Times
-from sidecar.report.verdict.thresholds import Spread
+from sidecar.model.run_record import RunRecord
+from sidecar.report.verdict.thresholds import Spread, Times, spreads_of
 
 LEAST_CHANGE = 0.15  # of a time
 LEAST_MS = 2.0
 LEAST_RATIO_CHANGE = 0.01  # of all requests
 _SIGMAS = 4.0
 _LEAST_COUNT = 50
+_UNLIKE = ("users", "spawn_rate_per_second", "shape_class")
 _QUANTILES = {"median": 0.5, "p95": 0.95}
 
 
@@ -119,3 +121,32 @@ def _interval(times: Times, share: float) -> tuple[float, float, float] | None:
     spread = _SIGMAS * math.sqrt(share * (1 - share) / count)
     low, value, high = (times.quantile(min(1.0, max(0.0, at))) for at in (share - spread, share, share + spread))
     return None if low is None or value is None or high is None else (low, value, high)
+
+
+def document(before: RunRecord, after: RunRecord) -> dict[str, Any]:
+    """Return what changed from one run to the other, and whether they asked for the same at all."""
+    found = compare(spreads_of(before.performance), spreads_of(after.performance))
+    unlike = [
+        f"{name} {before.plan.get(name)} then, {after.plan.get(name)} now"
+        for name in _UNLIKE
+        if before.plan.get(name) != after.plan.get(name)
+    ]
+    if before.begin.get("host") != after.begin.get("host"):
+        unlike.append(f"host {before.begin.get('host')} then, {after.begin.get('host')} now")
+    return {
+        "baseline": before.run_id,
+        "text": _text(len(found.changes), found.same, len(found.unsure), unlike),
+        "unlike": unlike,
+        "changes": [{**asdict(change), "is_worse": change.is_worse} for change in found.changes],
+        "same": found.same,
+        "unsure": list(found.unsure),
+        "new": list(found.new),
+        "gone": list(found.gone),
+    }
+
+
+def _text(changes: int, same: int, unsure: int, unlike: list[str]) -> str:
+    told = f"{changes} figures changed by more than chance" if changes else "Nothing changed by more than chance"
+    told += f"; {same} request names are as they were"
+    told += f", {unsure} had too few requests to tell" if unsure else ""
+    return told + (f". Not the same load: {'; '.join(unlike)}" if unlike else "") + "."

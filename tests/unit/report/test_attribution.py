@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import pytest
 
+from sidecar.common.times import parse_time
 from sidecar.model.incident import IncidentKind
 from sidecar.model.run_record import Moment
-from sidecar.report.verdict.attribution import LIKELY, NONE, POSSIBLE, UNLIKELY, attribute, gist
-from sidecar.report.verdict.timeline import failures_at, resampled
+from sidecar.report.document import timeline
+from sidecar.report.verdict.attribution import LIKELY, NONE, POSSIBLE, UNLIKELY, attribute, failures_at, gist
 from tests.fakes.run_scene import LENGTH, after, incident, moment
 
 
@@ -74,11 +75,11 @@ def test_a_reset_of_the_statistics_loses_no_failure() -> None:
 
 def test_a_long_run_is_drawn_in_few_steps_and_every_failure_is_in_one() -> None:
     moments = failing((10, 200, 3))
-    line = resampled(moments, 50)
-    assert len(line.at) <= 50
-    assert line.step_seconds == 7
-    assert sum(line.failures["server_error"]) == 570
-    assert line.at[1] - line.at[0] == timedelta(seconds=7)
-    assert max(value or 0 for value in line.users) == 50
-    assert resampled((), 50).at == ()
-    assert len(resampled(moments[: LENGTH + 1], 300).at) == LENGTH + 1
+    line = timeline(moments, 50)
+    assert len(line["at"]) <= 50
+    assert line["step_seconds"] == 7
+    assert sum(line["failures"]["server_error"]) == 570
+    assert parse_time(line["at"][1]) - parse_time(line["at"][0]) == timedelta(seconds=7)
+    assert max(value or 0 for value in line["users"]) == 50
+    assert timeline((), 50)["at"] == []
+    assert len(timeline(moments[: LENGTH + 1], 300)["at"]) == LENGTH + 1

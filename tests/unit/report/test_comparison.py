@@ -8,8 +8,7 @@ import random
 import pytest
 
 from sidecar.report.verdict.comparison import Compared, compare
-from sidecar.report.verdict.quantiles import Times
-from sidecar.report.verdict.thresholds import Spread
+from sidecar.report.verdict.thresholds import Spread, Times
 
 GAMMA = 1.02
 

@@ -21,10 +21,10 @@ from PIL import Image
 
 from sidecar.model.incident import IncidentKind
 from sidecar.model.run_record import RunRecord
-from sidecar.report import compared
 from sidecar.report import document as report
-from sidecar.report.render import html, junit, markdown, pictures, words
-from sidecar.report.render.charts import png
+from sidecar.report.render import html, junit, markdown, pictures, png
+from sidecar.report.render import text as plain_text
+from sidecar.report.verdict import comparison
 from tests.fakes.run_scene import after, altered, clean, container, incident, moment
 from tests.paths import ROOT
 
@@ -91,7 +91,7 @@ def made(record: RunRecord, **more: Any) -> dict[str, Any]:
 def test_every_document_is_by_its_schema_and_makes_every_kind_of_report(name: str) -> None:
     document = made(RECORDS[name])
     SCHEMA.validate(json.loads(json.dumps(document)))
-    for text in (html.render(document), markdown.render(document), words.render(document)):
+    for text in (html.render(document), markdown.render(document), plain_text.render(document)):
         assert document["verdict"] in text
         assert document["run_id"] in text
     xmlschema.XMLSchema(Path(__file__).parent / "junit.xsd").validate(io.BytesIO(junit.render(document)))
@@ -205,7 +205,7 @@ def test_failures_over_time_add_up_to_those_of_the_timeline() -> None:
 
 
 def test_the_text_report_lists_classes_endpoints_groups_and_times() -> None:
-    text = words.render(made(RECORDS["failing"]))
+    text = plain_text.render(made(RECORDS["failing"]))
     assert re.search(r"server_error +600 +90\.9%", text)
     assert re.search(r"600 +10\.0% of its own +GET /cart/0/", text)
     assert "503 for /cart/#" in text
@@ -220,7 +220,7 @@ def test_settings_are_given_for_the_users_that_were_asked_about() -> None:
 
 def test_a_comparison_says_what_was_not_alike() -> None:
     other = {**clean().begin, "plan": {**clean().plan, "users": 10}, "host": "http://other"}
-    found = compared.document(failing(), replace(failing(), begin=other))
+    found = comparison.document(failing(), replace(failing(), begin=other))
     assert found["changes"] == []
     assert found["unlike"] == ["users 50 then, 10 now", "host http://shop then, http://other now"]
     document = {**made(RECORDS["failing"]), "comparison": found}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sidecar.commands import capacity
-from sidecar.report.render.charts import png, svg
+from sidecar.report.render import html, png
 from sidecar.report.verdict.knee import Knee, find, steps_of
 
 
@@ -57,7 +57,7 @@ def test_it_is_drawn_told_and_written_whatever_was_found(steps: tuple[Any, ...])
     bend = find(steps_of(timeline(*steps)))
     picture = capacity.picture("/api/cart", bend)
     assert png.render(picture).startswith(b"\x89PNG")
-    assert "/api/cart" in svg.render(picture, "x")
+    assert "/api/cart" in html.svg(picture, "x")
     assert len(capacity._table(bend)) == 1 + len(steps)
     marked = [line for line in capacity._table(bend) if "←" in line]
     assert len(marked) == (bend.at is not None)

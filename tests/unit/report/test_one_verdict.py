@@ -29,7 +29,7 @@ from sidecar.model.incident import FINAL, ExitReason, Incident, IncidentKind, Se
 from sidecar.model.run_record import RunRecord, Unknown
 from sidecar.model.snapshot import EndpointStats, Locust, RunStatus
 from sidecar.model.threshold import parse
-from sidecar.report.runs.gather import gather
+from sidecar.report.runs.record import gather
 from sidecar.report.verdict.judge import Verdict, judge, live_record, so_far
 from sidecar.settings import load
 from tests.fakes.run_scene import START, after, container, incident

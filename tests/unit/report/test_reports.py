@@ -20,8 +20,8 @@ from sidecar.ledger.archive import LedgerArchive
 from sidecar.model.history import IncidentQuery, RecordedSeries
 from sidecar.model.incident import FINAL, PROVISIONAL, Incident, IncidentKind
 from sidecar.monitor.board import Board
-from sidecar.report.runs import folder
-from sidecar.report.runs.folder import NoSuchRunError
+from sidecar.report.runs import record as disk
+from sidecar.report.runs.record import NoSuchRunError
 from sidecar.report.runs.reports import ANEW, FILE, Ask, Judge, Reports
 from sidecar.serve.app import make_app
 from tests.fakes.asking import ask
@@ -184,7 +184,7 @@ def test_a_long_run_is_read_in_bounded_steps_with_its_last_moment(tmp_path: Path
     path = written(tmp_path)
     with (path / "timeline.ndjson").open("w") as file:
         file.writelines(line(second) + "\n" for second in range(30_000))
-    found = folder.read(tmp_path, RUN, LATER)
+    found = disk.read(tmp_path, RUN, LATER)
     assert len(found.moments) <= 7202
     assert found.moments[-1].at == after(29_999)
 
@@ -262,6 +262,6 @@ def test_a_baseline_is_compared_with(tmp_path: Path) -> None:
 def test_the_newest_is_last(tmp_path: Path) -> None:
     for run_id in (OTHER, RUN, "no run"):
         (tmp_path / run_id).mkdir()
-    assert folder.ids(tmp_path) == [RUN, OTHER]
-    assert folder.ids(tmp_path / "gone") == []
+    assert disk.ids(tmp_path) == [RUN, OTHER]
+    assert disk.ids(tmp_path / "gone") == []
     assert timedelta(0) < LATER - START

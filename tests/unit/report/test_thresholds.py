@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from sidecar.model.threshold import parse
-from sidecar.report.verdict.quantiles import Times, least_samples
-from sidecar.report.verdict.thresholds import ThresholdRow, judge, rows_of, spreads_of
+from sidecar.report.verdict.thresholds import ThresholdRow, Times, judge, least_samples, rows_of, spreads_of
 
 ROWS = (
     ThresholdRow("GET", "/cart", 90, 9, 9.0, 100.0, 5.0, 900.0),

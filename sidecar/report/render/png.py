@@ -6,7 +6,7 @@ import io
 
 from PIL import Image, ImageDraw, ImageFont
 
-from sidecar.report.render.charts.shapes import Area, Box, Picture, Point, Polyline, Role, TextLabel
+from sidecar.report.render.shapes import Area, Box, Picture, Point, Polyline, Role, TextLabel
 
 _SCALE = 2
 _MARGIN = 14  # px around it: a file has no page to stand in

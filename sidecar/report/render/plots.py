@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from sidecar.report.render.charts.shapes import Area, Box, Picture, Polyline, Role, Shape, TextLabel
+from sidecar.report.render.shapes import Area, Box, Picture, Polyline, Role, Shape, TextLabel
 
 WIDTH = 960.0
 _LEFT, _RIGHT, _BOTTOM = 58.0, 14.0, 24.0
@@ -69,7 +69,6 @@ def over_time(
     unit: str = "",
     marks: Sequence[ChartMark] = (),
     height: float = 190.0,
-    limit: tuple[float, str] | None = None,
 ) -> Picture:
     """Lines, or areas on top of each other, over the seconds of a run.
 
@@ -80,9 +79,8 @@ def over_time(
         unit: of the values.
         marks: what happened meanwhile.
         height: of the whole picture.
-        limit: a value that is a limit, and what it is.
     """
-    highest = nice(max([_highest(lanes), limit[0] if limit else 0.0, 1e-9]))
+    highest = nice(max(_highest(lanes), 1e-9))
     top = _TITLE + _LEGEND + 4 + (_MARK if marks else 0)
     height += _MARK if marks else 0
     frame = Frame(_LEFT, top, WIDTH - _LEFT - _RIGHT, height - top - _BOTTOM, max([1.0, *at]), highest)
@@ -92,7 +90,6 @@ def over_time(
         *_spans(frame, marks),
         *_stacked(frame, at, [lane for lane in lanes if lane.is_stacked]),
         *(line for lane in lanes if not lane.is_stacked for line in _lines(frame, at, lane)),
-        *_limit(frame, limit),
         *_marks(frame, marks),
     ]
     return Picture(WIDTH, height, title, _in_words(lanes, unit, marks), tuple(shapes))
@@ -197,13 +194,6 @@ def _stacked(frame: Frame, at: Sequence[float], lanes: Sequence[ChartSeries]) ->
 
 def _sides(frame: Frame, at: Sequence[float], steps: Sequence[float], one: int) -> tuple[float, float]:
     return frame.x(at[one]), frame.x(max(at[one], min(steps[one], frame.seconds)))
-
-
-def _limit(frame: Frame, limit: tuple[float, str] | None) -> Iterator[Shape]:
-    if limit:
-        y = frame.y(limit[0])
-        yield Polyline(((frame.left, y), (frame.left + frame.width, y)), Role.WARN, 1.2, is_dashed=True)
-        yield TextLabel(frame.left + frame.width - 4, y - 4, limit[1], Role.WARN, "end", 11)
 
 
 def _spans(frame: Frame, marks: Sequence[ChartMark]) -> Iterator[Shape]:

@@ -1,1 +1,0 @@
-"""Pictures of a run: what they show (plots), as shapes (shapes), written as SVG or PNG."""

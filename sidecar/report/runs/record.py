@@ -1,0 +1,168 @@
+"""The record of a run from the disk: what the plugin wrote (its run_recorder.py), and what the ledger holds."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sidecar.common.errors import KitError, LedgerError
+from sidecar.common.times import parse_time
+from sidecar.ledger.archive import LedgerArchive
+from sidecar.model.history import IncidentQuery, RecordedSeries
+from sidecar.model.incident import FINAL
+from sidecar.model.run_record import Moment, RunRecord
+
+RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4,32}")
+_MOST_MOMENTS = 7200  # of a longer run, each second, third ... second is read
+_GOING = timedelta(seconds=15)  # the master writes each second; a stall this long is a master that is gone
+_LEAST_BEFORE_SECONDS, _LOOKS = 30.0, 3.0  # a run may be shorter than the time between two looks at the containers
+_AFTER = timedelta(seconds=2)  # what broke in a run's last second is known a little later
+_MOST_INCIDENTS = 2000
+_POINTS = 600
+_UNWATCHED = "nobody can tell what happened to the containers"
+_COUNTS = ("users", "target_users", "requests", "failures", "workers")
+_RATES = ("rps", "fail_per_second", "cpu_percent", "master_cpu_percent")
+
+
+class NoSuchRunError(KitError):
+    """There is no run of this id."""
+
+
+def ids(runs: Path) -> list[str]:
+    """Return the ids of all runs that left a folder, oldest first."""
+    try:
+        return sorted(folder.name for folder in runs.iterdir() if RUN_ID.fullmatch(folder.name))
+    except OSError:
+        return []
+
+
+def gather(
+    runs: Path,
+    run_id: str,
+    archive: LedgerArchive | None,
+    project: str,
+    clock: Callable[[], datetime],
+    look_seconds: float,
+) -> RunRecord:
+    """Return all that is on the disk of a run; `look_seconds` is how often the monitor looks at the containers.
+
+    Raises:
+        NoSuchRunError: there is none of this id.
+
+    """
+    record = replace(read(runs, run_id, clock()), look_seconds=look_seconds)
+    before = timedelta(seconds=max(_LEAST_BEFORE_SECONDS, _LOOKS * look_seconds))
+    if archive is None:
+        return replace(record, unwatched=f"{_UNWATCHED}: there is no ledger")
+    until = clock() if record.is_going else record.until
+    query = IncidentQuery(record.started_at, until + _AFTER, limit=_MOST_INCIDENTS, newest_first=False)
+    try:
+        incidents = [incident for incident in archive.incidents(query) if incident.project in (None, project)]
+        series = archive.series(record.started_at - before, until + timedelta(milliseconds=1), _POINTS, project)
+    except LedgerError as error:
+        return replace(record, unwatched=f"{_UNWATCHED}: {error.line()}")
+    return replace(
+        record,
+        incidents=tuple(incident for incident in incidents if incident.at <= until),
+        series=tuple(_within(series, record.started_at)),
+        watched_until=max((one.points[-1].at for one in series if one.points), default=None),
+        settled=clock() - until > _AFTER
+        and all(incident.state == FINAL or incident.until is None for incident in incidents),
+    )
+
+
+def _within(series: Sequence[RecordedSeries], since: datetime) -> Iterator[RecordedSeries]:
+    """Yield the figures from then on; containers without any are left out."""
+    for recorded_series in series:
+        points = tuple(point for point in recorded_series.points if point.at >= since)
+        if points:
+            yield replace(recorded_series, points=points)
+
+
+def read(runs: Path, run_id: str, now: datetime) -> RunRecord:
+    """Return what the plugin wrote of a run, whole or not.
+
+    Raises:
+        NoSuchRunError: it wrote nothing, or the id cannot be one.
+
+    """
+    folder = runs / run_id
+    begin = document(folder / "run.json") if RUN_ID.fullmatch(run_id) else {}
+    if not begin:
+        raise NoSuchRunError(f"there is no run {run_id!r:.60}", wanted="the id of one", fix="make report")
+    end = document(folder / "end.json")
+    moments = tuple(_moments(folder / "timeline.ndjson"))
+    last = moments[-1].at if moments else last_change(folder)
+    ended_at = parse_time(end["ended_at"]) if end.get("ended_at") else None
+    return RunRecord(
+        run_id=run_id,
+        started_at=parse_time(str(begin["started_at"])),
+        ended_at=ended_at,
+        last_sign_at=last,
+        is_going=ended_at is None and last is not None and now - last < _GOING,
+        begin=begin,
+        end=end,
+        moments=moments,
+        statistics=document(folder / "statistics.json"),
+        groups=document(folder / "failure_groups.json"),
+        performance=document(folder / "performance.json"),
+    )
+
+
+def last_change(run: Path) -> datetime | None:
+    """Return when the plugin last wrote to a run's folder; None when there is nothing of it."""
+    times = []
+    for name in ("run.json", "timeline.ndjson", "end.json"):
+        try:
+            times.append((run / name).stat().st_mtime)
+        except OSError:
+            continue
+    return datetime.fromtimestamp(max(times), UTC) if times else None
+
+
+def document(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file; empty when it cannot be read, or is no object."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _moments(path: Path) -> Iterator[Moment]:
+    """Yield the lines of the timeline, the last one always; one that is cut off or of another form is left out."""
+    try:
+        with path.open("rb") as file:
+            count = sum(1 for _ in file)
+            file.seek(0)
+            each = count // _MOST_MOMENTS + 1
+            for number, line in enumerate(file):
+                if (number % each == 0 or number == count - 1) and (moment := _moment(line)) is not None:
+                    yield moment
+    except OSError:
+        return
+
+
+def _moment(line: bytes) -> Moment | None:
+    try:
+        row = json.loads(line)
+        at = parse_time(row["at"])
+        counts: dict[str, Any] = {name: int(row.get(name) or 0) for name in _COUNTS}
+        rates: dict[str, Any] = {name: float(row.get(name) or 0.0) for name in _RATES}
+        return Moment(
+            at=at,
+            state=str(row.get("state") or ""),
+            p50_ms=row.get("p50_ms"),
+            p95_ms=row.get("p95_ms"),
+            classes=dict(row.get("classes") or {}),
+            missing=tuple(map(str, row.get("missing") or ())),
+            **counts,
+            **rates,
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
