@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from sidecar.common.times import from_nanos
 from sidecar.model.history import RecordedSeries, RunPoint, StoredLine
 from sidecar.model.incident import Incident
 from sidecar.model.snapshot import SCHEMA_VERSION, Blind, LogLine
 
 Column = tuple[float | None, ...]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +92,7 @@ def without_evidence(incident: Incident) -> Incident:
 
 def log_line(line: StoredLine) -> LogLine:
     """Write a kept line as the Snapshot writes one."""
-    at = _EPOCH + timedelta(microseconds=line.ns // 1000)
-    return LogLine(at, line.service or "", line.name or line.container_id[:12], line.text)
+    return LogLine(from_nanos(line.ns), line.service or "", line.name or line.container_id[:12], line.text)
 
 
 class Axis:

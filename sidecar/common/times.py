@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
+SECOND_NS = 1_000_000_000
+MILLISECOND_NS = 1_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LARGEST = 2**63 - 1  # nanoseconds: in the year 2262
+_MICROSECOND = timedelta(microseconds=1)
+_MILLISECOND = timedelta(milliseconds=1)
 _NEVER_YEAR = 1  # Go's zero time: Docker's way to say "never"
 
 
@@ -34,11 +41,21 @@ def docker_time(text: object) -> datetime | None:
     return None if moment.year == _NEVER_YEAR else moment
 
 
-SECOND_NS = 1_000_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LARGEST = 2**63 - 1  # nanoseconds: in the year 2262
-_MICROSECOND = timedelta(microseconds=1)
-_MILLISECOND = timedelta(milliseconds=1)
+def docker_nanos(text: object) -> int | None:
+    """Read a time of the Docker API to the nanosecond, since 1970; None as for `docker_time`.
+
+    `datetime` holds microseconds only, and an incident's identity is made of the whole.
+    """
+    moment = docker_time(text)
+    if moment is None:
+        return None
+    fraction = re.search(r"\.(\d{1,9})", str(text))
+    return micros(moment.replace(microsecond=0)) * 1000 + int(fraction[1].ljust(9, "0") if fraction else 0)
+
+
+def unix_time(ns: int) -> str:
+    """Write nanoseconds since 1970 as the engine reads a moment, in seconds: a float could not hold it."""
+    return f"{ns // SECOND_NS}.{ns % SECOND_NS:09d}"
 
 
 def micros(moment: datetime) -> int:

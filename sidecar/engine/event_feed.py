@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from sidecar.common.errors import EngineError
 from sidecar.common.text import clean
+from sidecar.common.times import unix_time
 from sidecar.engine.event_parse import FILTERS
 from sidecar.engine.unix_get import UnixGet
 from sidecar.engine.unix_http import UnixConnection
@@ -101,15 +102,10 @@ def remembered(
 def _target(version: str, since_ns: int | None, until_ns: int | None, *, filtered: bool) -> str:
     query = {"filters": FILTERS} if filtered else {}
     if since_ns is not None:
-        query["since"] = _seconds(since_ns)
+        query["since"] = unix_time(since_ns)
     if until_ns is not None:
-        query["until"] = _seconds(until_ns)
+        query["until"] = unix_time(until_ns)
     return f"/v{version}/events?{urlencode(query)}"
-
-
-def _seconds(ns: int) -> str:
-    """Write a moment as the engine reads it to the nanosecond: a float could not hold it."""
-    return f"{ns // 1_000_000_000}.{ns % 1_000_000_000:09d}"
 
 
 def _refusal(status: int, body: bytes) -> str:

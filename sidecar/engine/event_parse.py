@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from sidecar.common.text import clean
+from sidecar.common.times import SECOND_NS
 from sidecar.engine.fields import OddAnswerError, Payload, full_id, label, label_number, record
 from sidecar.engine.inspection import owner
 from sidecar.model.signal import DockerEvent
@@ -74,7 +75,7 @@ def read_line(line: bytes) -> Payload | None:
 
 def event_ns(payload: Payload) -> int:
     """Return when the event happened, in nanoseconds since 1970; 0 where it does not say."""
-    return _moment(payload.get("timeNano"), 1) or _moment(payload.get("time"), 1_000_000_000)
+    return _moment(payload.get("timeNano"), 1) or _moment(payload.get("time"), SECOND_NS)
 
 
 def _moment(value: object, unit_ns: int) -> int:

@@ -18,6 +18,7 @@ from contextlib import suppress
 
 from sidecar.common.backoff import Backoff
 from sidecar.common.errors import EngineError
+from sidecar.common.times import SECOND_NS
 from sidecar.engine.event_feed import EventConnection, lines, remembered
 from sidecar.engine.event_parse import event_ns, parse_line, read_line
 from sidecar.model.signal import DockerEvent, Signal, StreamDown, StreamUp
@@ -25,10 +26,9 @@ from sidecar.model.signal import DockerEvent, Signal, StreamDown, StreamUp
 _log = logging.getLogger(__name__)
 
 _UNIX = "unix://"
-_SECOND_NS = 1_000_000_000
 # Events may be published a little out of the order of their stamps; what is replayed twice, the journal drops.
-_OVERLAP_NS = _SECOND_NS
-_EVER_NS = _SECOND_NS  # a moment before all that an engine remembers
+_OVERLAP_NS = SECOND_NS
+_EVER_NS = SECOND_NS  # a moment before all that an engine remembers
 _FAILED_PROBES = 2  # one may be slow on a machine out of breath; a hung proxy fails them all
 # No longer, although a try costs next to nothing: while many health checks run, the engine forgets within seconds.
 _LONGEST_PAUSE_SECONDS = 1.0
@@ -123,9 +123,9 @@ class EventStream:
             if self._stopping.is_set():
                 return
             self._say_down(why)
-            if self._now_ns() - opened_ns >= _SECOND_NS:
+            if self._now_ns() - opened_ns >= SECOND_NS:
                 backoff = backoff.succeeded()
-            now = self._now_ns() / _SECOND_NS
+            now = self._now_ns() / SECOND_NS
             backoff = backoff.failed(now)
             self._stopping.wait(backoff.next_try_seconds - now)
 

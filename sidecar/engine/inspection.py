@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
 from sidecar.common.text import clean
-from sidecar.common.times import parse_time
+from sidecar.common.times import docker_nanos
 from sidecar.engine.fields import Payload, full_id, record, text, whole
 from sidecar.engine.identity import identity, is_helper
 from sidecar.engine.payload import exit_code, first_name, labels_of, memory_limit
 from sidecar.model.signal import Inspection, Owner
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NEVER_YEAR = 1  # Go's zero time: Docker's way to say "never"
-_SECOND_NS = 1_000_000_000
 
 
 def owner(name: str, labels: Payload) -> Owner:
@@ -32,14 +27,14 @@ def inspection(payload: Payload, at_ns: int) -> Inspection:
     """
     state, host = record(payload.get("State"), "State"), record(payload.get("HostConfig"), "HostConfig")
     status = clean(text(state.get("Status"), "Status")) or "unknown"
-    finished_ns = _nanoseconds(state.get("FinishedAt"))
+    finished_ns = docker_nanos(state.get("FinishedAt"))
     labels = labels_of(record(payload.get("Config"), "Config").get("Labels"))
     return Inspection(
         at_ns=at_ns,
         container_id=full_id(payload.get("Id")),
         owner=owner(text(payload.get("Name"), "Name"), labels),
         state=status,
-        started_ns=_nanoseconds(state.get("StartedAt")),
+        started_ns=docker_nanos(state.get("StartedAt")),
         finished_ns=finished_ns,
         # A running container still shows the last end's time, and 0 as the code of an end that has not come.
         exit_code=exit_code(state) if finished_ns and status not in ("running", "paused") else None,
@@ -59,26 +54,3 @@ def owners(entries: Iterable[Payload]) -> tuple[tuple[str, Owner], ...]:
     return tuple(
         (full_id(entry.get("Id")), owner(first_name(entry), labels_of(entry.get("Labels")))) for entry in entries
     )
-
-
-def _nanoseconds(text: object) -> int | None:
-    """Read Docker's RFC 3339 time to the nanosecond; None for "never" and for what is no time.
-
-    `datetime` holds microseconds only, and an incident's identity is made of the whole.
-    """
-    if not isinstance(text, str):
-        return None
-    try:
-        moment = parse_time(text)
-    except ValueError:
-        return None
-    if moment.year == _NEVER_YEAR:
-        return None
-    whole = moment.replace(microsecond=0) - _EPOCH
-    return (whole.days * 86_400 + whole.seconds) * _SECOND_NS + _fraction_ns(text)
-
-
-def _fraction_ns(text: str) -> int:
-    _, point, rest = text.partition(".")
-    digits = rest[: len(rest) - len(rest.lstrip("0123456789"))]
-    return int(digits[:9].ljust(9, "0")) if point and digits else 0

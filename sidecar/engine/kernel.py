@@ -16,15 +16,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from sidecar.common.backoff import Backoff
+from sidecar.common.times import SECOND_NS
 from sidecar.engine.cgroups import Cgroups, ContainerCounter
 from sidecar.model.signal import Counter, KernelReading, Signal
 
 _log = logging.getLogger(__name__)
 
-_SECOND_NS = 1_000_000_000
-_BEAT_NS = _SECOND_NS  # a complete reading at least this often: the proof that the kernel is being watched
-_SURVEY_NS = _SECOND_NS  # the cgroups of nobody's containers are read at most this often: there may be thousands
-_SCAN_NS = 10 * _SECOND_NS  # and so is the whole tree, for a container that is not where containers are known to be
+_BEAT_NS = SECOND_NS  # a complete reading at least this often: the proof that the kernel is being watched
+_SURVEY_NS = SECOND_NS  # the cgroups of nobody's containers are read at most this often: there may be thousands
+_SCAN_NS = 10 * SECOND_NS  # and so is the whole tree, for a container that is not where containers are known to be
 _VMSTAT_BYTES = 1 << 16
 
 
@@ -161,7 +161,7 @@ class KernelWatch:
                 backoff, pause = backoff.succeeded(), self._poll_seconds
             except Exception:  # noqa: BLE001 -- the top of a thread
                 _log.exception("the watch on the kernel's counters failed")
-                now = self._now_ns() / _SECOND_NS
+                now = self._now_ns() / SECOND_NS
                 backoff = backoff.failed(now)
                 pause = backoff.next_try_seconds - now
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sidecar.common.text import clean
-from sidecar.common.times import docker_time
+from sidecar.common.times import SECOND_NS, docker_time
 from sidecar.model.history import STDERR, STDOUT
 from sidecar.model.observation import LogEntry
 
@@ -173,7 +173,7 @@ def _line(stamp: bytes, stream: int, kept: bytes, size_bytes: int) -> RawLine:
 
 def _nanoseconds(stamp: bytes) -> int:
     second, _, fraction = stamp.partition(b".")
-    return _second(second) * 1_000_000_000 + int(fraction[:9])
+    return _second(second) * SECOND_NS + int(fraction[:9])
 
 
 @functools.lru_cache(maxsize=64)

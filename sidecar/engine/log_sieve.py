@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sidecar.common.times import SECOND_NS, unix_time
 from sidecar.engine.log_lines import RawLine
 from sidecar.model.history import LogCursor, LogPosition
 
-_SECOND_NS = 1_000_000_000
-_BEHIND_NS = 5 * _SECOND_NS  # a line is written down long before this much after its stamp
+_BEHIND_NS = 5 * SECOND_NS  # a line is written down long before this much after its stamp
 
 
 class LogDeduplicator:
@@ -61,12 +61,8 @@ class LogDeduplicator:
         if max(stamps) > now_ns + _BEHIND_NS:
             self._marks.clear()
             self._again.clear()
-            return _dotted(now_ns)
-        return _dotted(max(min(stamps), max(stamps) - _BEHIND_NS))
-
-
-def _dotted(ns: int) -> str:
-    return f"{ns // _SECOND_NS}.{ns % _SECOND_NS:09d}"
+            return unix_time(now_ns)
+        return unix_time(max(min(stamps), max(stamps) - _BEHIND_NS))
 
 
 @dataclass(slots=True)
@@ -92,7 +88,7 @@ class LineRateLimiter:
 
     def admit(self, line: RawLine) -> bool:
         """Tell whether this line is to be kept; ask for a notice before, when its second is another."""
-        second = line.ns // _SECOND_NS
+        second = line.ns // SECOND_NS
         if second != self._second:
             self._second, self._lines, self._bytes = second, 0, 0
         self._lines += 1
@@ -113,7 +109,7 @@ class LineRateLimiter:
         Args:
             line: the line about to be admitted; None: enough time has passed without one.
         """
-        if not self._held or (line is not None and line.ns // _SECOND_NS == self._second):
+        if not self._held or (line is not None and line.ns // SECOND_NS == self._second):
             return None
         count = f"{'at least ' if self._more else ''}{self._held}"
         self._held, self._more = 0, False

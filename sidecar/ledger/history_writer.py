@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sidecar.common.times import micros, millis
+from sidecar.common.times import MILLISECOND_NS, micros, millis
 from sidecar.ledger.database import file_bytes, give_back, open_database, transaction, used_bytes, was_removed
 from sidecar.ledger.pending import RoundSamples, Work
 from sidecar.ledger.schema import HISTORY, LEDGER, SLOT_MS, Retention
@@ -21,7 +21,6 @@ from sidecar.model.history import HealthMinute, LogCursor, LogPosition, RunPoint
 
 _LARGEST = 2**63 - 1  # what a column holds; a container without a limit may be said to have 2^64 - 1
 _SEEN_AGAIN_MS = 600_000
-_MS_NS = 1_000_000
 
 _UPSERT_CONTAINER = """INSERT INTO containers (container_id, name, project, service, number, seen_ms)
     VALUES (?, ?, ?, ?, ?, ?)
@@ -124,7 +123,7 @@ class HistoryWriter:
                 yield (line.ns, self._sequence, self._ref_of_line(line), line.stream, line.text)
 
     def _ref_of_line(self, line: StoredLine) -> int:
-        at_ms = line.ns // _MS_NS
+        at_ms = line.ns // MILLISECOND_NS
         known = self._known.get(line.container_id)
         if known and at_ms - known.seen_ms < _SEEN_AGAIN_MS:
             return known.ref  # a sample knows more of a container than a line does
@@ -274,4 +273,4 @@ def _edge_of_oldest(connection: sqlite3.Connection) -> int | None:
 def _delete_before(connection: sqlite3.Connection, ms: int) -> None:
     with transaction(connection):
         for table, sql in _BEFORE.items():
-            connection.execute(sql, {"ns": ms * _MS_NS} if table == "lines" else {"ms": ms})
+            connection.execute(sql, {"ns": ms * MILLISECOND_NS} if table == "lines" else {"ms": ms})

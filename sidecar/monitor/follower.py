@@ -7,11 +7,12 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
 from sidecar.common.backoff import Backoff
 from sidecar.common.errors import EngineError
+from sidecar.common.times import SECOND_NS, from_nanos
 from sidecar.engine.log_follow import LogRefusedError, NoSuchLogError, Reading, follow
 from sidecar.engine.log_lines import RawLine
 from sidecar.engine.log_sieve import LineRateLimiter, LogDeduplicator
@@ -29,7 +30,7 @@ _START_NS = 2_000_000_000  # a log can be opened this much before the engine cal
 _REFUSED_SECONDS = 30.0
 _NOTICE_SECONDS = 1.5
 _MOST_BYTES_PER_SECOND = 1024 * 1024  # of all logs: a flood waits in the engine's files, not in our processor
-_BEHIND_NS = 10_000_000_000  # so far behind a flood, what is between is given up for the present
+_BEHIND_NS = 10 * SECOND_NS  # so far behind a flood, what is between is given up for the present
 
 
 class LineStore(Protocol):
@@ -236,9 +237,7 @@ class Follower:
             self._keep([self._stored(*notice, stream=0)])
 
     def _keep(self, lines: Sequence[StoredLine]) -> None:
-        self._ring.extend(
-            LogEntry(datetime.fromtimestamp(line.ns / 1e9, UTC), line.text[:_RING_CHARACTERS]) for line in lines
-        )
+        self._ring.extend(LogEntry(from_nanos(line.ns), line.text[:_RING_CHARACTERS]) for line in lines)
         self._source.store.add_lines(lines, {self._id: self._deduplicator.cursor()})
 
     def _stored(self, ns: int, text: str, stream: int) -> StoredLine:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from sidecar.common.times import SECOND_NS
 from sidecar.model.observation import ContainerSeries, Listed, StatsReading, Total
 from sidecar.model.self_metrics import SelfMetrics
 from sidecar.model.snapshot import EndpointStats, Locust, Snapshot
@@ -104,15 +105,14 @@ def _lag(own: SelfMetrics) -> Family:
     return family
 
 
-_NS = 1_000_000_000
 _HEALTH = {"healthy": 1, None: -1}  # a container that is starting or unhealthy is not healthy: 0
 
 # What each counter is called, with its help and how many of its own units make one of the name's.
 _TOTALS: dict[str, tuple[str, str, int]] = {
-    "cpu_ns": ("container_cpu_usage_seconds_total", "Processor time used.", _NS),
+    "cpu_ns": ("container_cpu_usage_seconds_total", "Processor time used.", SECOND_NS),
     "periods": ("container_cpu_cfs_periods_total", "Scheduler periods that passed under a processor limit.", 1),
     "throttled_periods": ("container_cpu_cfs_throttled_periods_total", "Periods in which it was held back.", 1),
-    "throttled_ns": ("container_cpu_cfs_throttled_seconds_total", "Time for which it was held back.", _NS),
+    "throttled_ns": ("container_cpu_cfs_throttled_seconds_total", "Time for which it was held back.", SECOND_NS),
     "rx_bytes": ("container_network_receive_bytes_total", "Bytes received.", 1),
     "rx_packets": ("container_network_receive_packets_total", "Packets received.", 1),
     "rx_errors": ("container_network_receive_errors_total", "Errors while receiving.", 1),

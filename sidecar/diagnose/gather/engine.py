@@ -7,12 +7,13 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
 from sidecar.common.errors import EngineError
+from sidecar.common.times import from_nanos
 from sidecar.diagnose.evidence import ContainerEvent, EngineFacts, Network, Pool
 from sidecar.engine.endpoint import find_socket
 from sidecar.engine.host_client import EngineAbsentError, EngineDeniedError, EngineSilentError, HostEngine, message_of
@@ -21,7 +22,6 @@ _PATIENCE_SECONDS = 5.0
 _COMMAND_SECONDS = 5.0
 _EVENTS_BACK = timedelta(minutes=30)
 _ACTIONS = ("oom", "die", "kill", "stop", "start", "pause", "unpause", "restart", "destroy", "create", "update")
-_NANO = 1_000_000_000
 
 
 def ask(environ: Mapping[str, str]) -> tuple[EngineFacts, HostEngine | None]:
@@ -149,7 +149,7 @@ def _event(row: Mapping[str, Any]) -> ContainerEvent:
     attributes = (row.get("Actor") or {}).get("Attributes") or {}
     code = str(attributes.get("exitCode", ""))
     return ContainerEvent(
-        at=datetime.fromtimestamp(int(row["timeNano"]) / _NANO, tz=UTC),
+        at=from_nanos(int(row["timeNano"])),
         action=str(row["Action"]),
         container=str(attributes.get("name", "")),
         container_id=str((row.get("Actor") or {}).get("ID", "")),
