@@ -72,10 +72,10 @@ def diagnose_stack(words: Sequence[str], environ: Mapping[str, str], _console: C
 
 def diagnose_swarm(settings: Settings, environ: Mapping[str, str], _console: Console, flags: Flags) -> int:
     """Diagnose a stack on a Swarm; return 0 for no error, 1 for an error found, 3 when nothing could be learnt."""
-    from sidecar.swarm.diagnose import gather as swarm_gather  # noqa: PLC0415  of this verb alone
-    from sidecar.swarm.diagnose import judge as swarm_judge  # noqa: PLC0415  of this verb alone
+    from sidecar.swarm import diagnosis as swarm_diagnosis  # noqa: PLC0415  of this verb alone
+    from sidecar.swarm import evidence as swarm_evidence  # noqa: PLC0415  of this verb alone
 
-    diagnosis = swarm_judge.diagnose(swarm_gather.gather(settings, environ))
+    diagnosis = swarm_diagnosis.diagnose(swarm_evidence.gather(settings, environ))
     _write(diagnosis, environ, flags)
     return exit_code(diagnosis)
 

@@ -152,18 +152,18 @@ _VERBS = (
     Verb(
         "swarm-up",
         "start the stack on a Docker Swarm: swarm-up WORKERS=40",
-        "sidecar.swarm.commands.up:swarm_up",
+        "sidecar.swarm.up:swarm_up",
         Needs.SETTINGS_FOR_UP,
     ),
     Verb(
         "swarm-scale",
         "another number of workers on the Swarm: swarm-scale WORKERS=60",
-        "sidecar.swarm.commands.scale:swarm_scale",
+        "sidecar.swarm.scale:swarm_scale",
     ),
     Verb(
         "swarm-down",
         "end the stack on the Swarm; runs and ledgers stay on their nodes",
-        "sidecar.swarm.commands.scale:swarm_down",
+        "sidecar.swarm.scale:swarm_down",
     ),
     Verb(
         "swarm-monitor",

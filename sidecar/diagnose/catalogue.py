@@ -1,4 +1,4 @@
-"""The catalogue of causes: the words for each, what it explains, how it is mended. Read from catalogue.yaml."""
+"""The catalogue of causes: the words for each, what it explains, how it is repaired. Read from catalogue.yaml."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ LAYERS = ("host", "configuration", "containers", "topology", "network", "locust"
 
 
 @dataclass(frozen=True)
-class Mend:
-    """One way to mend a cause; without commands a person must act. Both are templates."""
+class FixTemplate:
+    """One way to repair a cause; without commands a person must act. Both are templates."""
 
     text: str
     commands: tuple[str, ...] = ()
@@ -32,19 +32,19 @@ class Cause:
     order: int
     title: str
     cause: str
-    breaks: str
-    fixes: Mapping[str, Mend]
+    impact: str
+    fixes: Mapping[str, FixTemplate]
     explains: frozenset[str]
     reaches_all: bool
 
-    def mend(self, case: str) -> Mend:
-        """The way to mend it in one case."""
+    def fix(self, case: str) -> FixTemplate:
+        """Return the way to repair it in one case."""
         return self.fixes.get(case) or self.fixes["default"]
 
 
 @cache
 def causes(file: Path = FILE) -> Mapping[str, Cause]:
-    """Every cause of one catalogue by its slug, in dependency order."""
+    """Read every cause of one catalogue, by its slug and in dependency order."""
     document = yaml.load(file.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506  a safe one, in C where there is one
     groups: Mapping[str, Sequence[str]] = document.get("groups") or {}
     return {row["slug"]: _cause(row, order, groups) for order, row in enumerate(document["causes"])}
@@ -62,8 +62,8 @@ def _cause(row: Mapping[str, Any], order: int, groups: Mapping[str, Sequence[str
         order=order,
         title=row["title"],
         cause=row["cause"],
-        breaks=row["breaks"],
-        fixes={case: Mend(one["text"], tuple(one.get("commands") or ())) for case, one in row["fixes"].items()},
+        impact=row["breaks"],
+        fixes={case: FixTemplate(fix["text"], tuple(fix.get("commands") or ())) for case, fix in row["fixes"].items()},
         explains=frozenset(explains - {row["slug"]}),
         reaches_all=row.get("reach") == "all",
     )
@@ -74,7 +74,7 @@ def _slugs(word: str, groups: Mapping[str, Sequence[str]]) -> Sequence[str]:
 
 
 class Blanks(dict[str, str]):
-    """Values for a template; a name that has none is shown as <name>."""
+    """Values for a template; a name without a value is shown as <name>."""
 
     def __missing__(self, key: str) -> str:
         """Stand in for a value that is not there."""
@@ -82,5 +82,5 @@ class Blanks(dict[str, str]):
 
 
 def filled(template: str, values: Mapping[str, str]) -> str:
-    """A template with its values."""
+    """Fill a template with its values."""
     return template.format_map(Blanks(values))

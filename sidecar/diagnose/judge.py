@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from sidecar.diagnose.catalogue import Cause, causes, filled
 from sidecar.diagnose.evidence import ConfigFacts, Evidence
@@ -27,7 +28,8 @@ from sidecar.model.finding import Check, Diagnosis, Finding, Fix, Status, Summar
 from sidecar.model.incident import Severity
 from sidecar.settings.model import project_word
 
-RULES: tuple[Rule, ...] = (
+T = TypeVar("T")
+RULES: tuple[Rule[Stack], ...] = (
     *host.RULES,
     *configuration.RULES,
     *locustfile.RULES,
@@ -40,59 +42,62 @@ RULES: tuple[Rule, ...] = (
     *target.RULES,
     *monitor.RULES,
 )
-_STATUS = {Severity.ERROR: Status.ERROR, Severity.WARN: Status.WARN, Severity.INFO: Status.INFO}
-_WORST = (Severity.ERROR, Severity.WARN, Severity.INFO)
+_STATUS = {Severity.ERROR: Status.ERROR, Severity.WARN: Status.WARN, Severity.INFO: Status.INFO}  # the worst first
+_COUNTED = frozenset({"workers-fewer-than-expected", "stack-down"})  # sums of what others tell one by one
 
 
 def diagnose(evidence: Evidence, only: frozenset[str] = frozenset()) -> Diagnosis:
     """Judge the evidence; `only` names checks, layers or slugs, and leaves all others out."""
     stack = Stack(evidence)
-    outcomes = [(rule, _outcome(rule, stack)) for rule in RULES]
-    findings = ranked([_finding(found, stack) for _, outcome in outcomes for found in outcome.found], stack.master)
-    checks = [_check(rule, outcome) for rule, outcome in outcomes]
+    checks, found = judged(RULES, stack)
+
+    def is_related(cause: Cause, earlier: Finding, later: Finding) -> bool:
+        is_of_master = stack.master is not None and stack.master.name in earlier.affects
+        is_same = bool(set(earlier.affects) & set(later.affects))
+        return is_same or cause.reaches_all or is_of_master or later.slug in _COUNTED
+
+    findings = ranked([_finding(cause, stack) for cause in found], causes(), is_related)
     if only:
         findings = tuple(
-            finding for finding in findings if only & {finding.slug, finding.layer, *_checks_of(finding, checks)}
+            finding
+            for finding in findings
+            if only & {finding.slug, finding.layer, *(check.name for check in checks if finding.slug in check.findings)}
         )
         slugs = {finding.slug for finding in findings}
-        checks = [check for check in checks if only & {check.name, check.layer} or slugs & set(check.findings)]
+        checks = tuple(check for check in checks if only & {check.name, check.layer} or slugs & set(check.findings))
     return Diagnosis(
         project=evidence.project,
         at=evidence.at,
         seconds=evidence.seconds,
         summary=summary_of(checks, findings),
         findings=findings,
-        checks=tuple(checks),
+        checks=checks,
         workers=len(stack.running_workers) if evidence.engine.status == "ok" else None,
         connected=stack.connected,
     )
 
 
-def _checks_of(finding: Finding, checks: Iterable[Check]) -> set[str]:
-    return {check.name for check in checks if finding.slug in check.findings}
+def judged(rules: Sequence[Rule[T]], subject: T) -> tuple[tuple[Check, ...], tuple[Found, ...]]:
+    """Make every check; return how each ended, and all causes that they found."""
+    checks: list[Check] = []
+    found: list[Found] = []
+    for rule in rules:
+        if reason := rule.after(subject):
+            checks.append(Check(rule.name, rule.layer, Status.SKIP, reason))
+            continue
+        outcome = rule.judge(subject)
+        slugs = tuple(dict.fromkeys(cause.slug for cause in outcome.found))
+        checks.append(Check(rule.name, rule.layer, _status(outcome), outcome.text, slugs))
+        found += outcome.found
+    return tuple(checks), tuple(found)
 
 
-def _outcome(rule: Rule, stack: Stack) -> Outcome | _Skipped:
-    reason = rule.after(stack)
-    return _Skipped(reason) if reason else rule.judge(stack)
-
-
-class _Skipped(Outcome):
-    """A check that had nothing to look at."""
-
-
-def _check(rule: Rule, outcome: Outcome) -> Check:
-    slugs = tuple(dict.fromkeys(found.slug for found in outcome.found))
-    return Check(rule.name, rule.layer, status_of(outcome), outcome.text, slugs)
-
-
-def status_of(outcome: Outcome) -> Status:
-    """How a check ended, by the worst that it found."""
-    if isinstance(outcome, _Skipped):
-        return Status.SKIP
-    for severity in _WORST:
-        if any(found.severity is severity for found in outcome.found):
-            return _STATUS[severity]
+def _status(outcome: Outcome) -> Status:
+    """Return how a check ended, by the worst that it found."""
+    severities = {cause.severity for cause in outcome.found}
+    for severity, status in _STATUS.items():
+        if severity in severities:
+            return status
     if outcome.unknown:
         return Status.UNKNOWN
     return Status.INFO if outcome.info else Status.OK
@@ -100,21 +105,15 @@ def status_of(outcome: Outcome) -> Status:
 
 def summary_of(checks: Sequence[Check], findings: Sequence[Finding]) -> Summary:
     """Count how the checks ended, and name the root cause."""
-    count = {status: sum(1 for check in checks if check.status is status) for status in Status}
+    counts = {status.value: sum(check.status is status for check in checks) for status in Status}
     root = next((finding.slug for finding in findings if finding.severity is not Severity.INFO), None)
-    return Summary(
-        ok=count[Status.OK],
-        info=count[Status.INFO],
-        warn=count[Status.WARN],
-        error=count[Status.ERROR],
-        skip=count[Status.SKIP],
-        unknown=count[Status.UNKNOWN],
-        root_cause=root,
-    )
+    return Summary(**counts, root_cause=root)
 
 
 def _finding(found: Found, stack: Stack) -> Finding:
-    return finding_of(causes()[found.slug], found, {**_common(stack, found), **found.values})
+    up = up_command(stack.evidence.config, len(stack.workers), found.up)
+    common = {"up": up, "project": project_word(stack.evidence.project)}
+    return finding_of(causes()[found.slug], found, {**common, **found.values})
 
 
 def finding_of(cause: Cause, found: Found, values: Mapping[str, str]) -> Finding:
@@ -127,42 +126,32 @@ def finding_of(cause: Cause, found: Found, values: Mapping[str, str]) -> Finding
         title=filled(cause.title, values),
         evidence=found.evidence,
         cause=" ".join(part for part in (found.because, filled(cause.cause, values)) if part),
-        breaks=filled(cause.breaks, values),
+        breaks=filled(cause.impact, values),
         confidence=found.confidence,
         affects=tuple(dict.fromkeys(found.affects)),
         fix=_fix(cause, found, values),
     )
 
 
-def _common(stack: Stack, found: Found) -> dict[str, str]:
-    return {
-        "up": up_command(stack.evidence.config, len(stack.workers), found.up),
-        "project": project_word(stack.evidence.project),
-    }
-
-
 def _fix(cause: Cause, found: Found, values: Mapping[str, str]) -> Fix:
-    mend = cause.mend(found.fix)
+    template = cause.fix(found.fix)
     fillings = [{**values, **item} for item in found.items] or [dict(values)]
     # All of the first step, then all of the second: a line is commented out before anything is made anew.
-    commands = [filled(template, filling) for template in mend.commands for filling in fillings]
-    return Fix(filled(mend.text, fillings[0]), tuple(dict.fromkeys(commands)))
+    commands = [filled(command, filling) for command in template.commands for filling in fillings]
+    return Fix(filled(template.text, fillings[0]), tuple(dict.fromkeys(commands)))
 
 
 def up_command(config: ConfigFacts, workers: int, changes: Mapping[str, str]) -> str:
-    """The `make up`, or `make join`, that does again what the last one did, with some settings changed.
+    """Return the `make up`, or `make join`, that repeats the last one, with some settings changed.
 
     "" asks for a setting's default.
     """
+    given = {_name(word) for word in config.up_words}
     words = [word for word in config.up_words if _name(word) not in changes]
-    if not config.remembered and workers and not any(_name(word) == "WORKERS" for word in words):
+    if not config.remembered and workers and "WORKERS" not in given - set(changes):
         words.append(f"WORKERS={workers}")
     words += [shlex.quote(f"{name}={value}".replace("$", "$$")) for name, value in changes.items() if value]
-    words += [
-        f"{name}="
-        for name, value in changes.items()
-        if not value and any(_name(word) == name for word in config.up_words)
-    ]
+    words += [f"{name}=" for name, value in changes.items() if not value and name in given]
     return " ".join(["make join" if config.master else "make up", *words])
 
 

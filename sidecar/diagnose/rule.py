@@ -5,12 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from sidecar.diagnose.evidence import ContainerFacts
 from sidecar.diagnose.stack import Stack, environment, setting
 from sidecar.model.finding import Confidence, FindingEvidence
 from sidecar.model.incident import Severity
 
+T = TypeVar("T")
 RECREATE, ENV_LINE, COMPOSE_FILE, BY_HAND = "recreate", "env-line", "compose-file", "by-hand"
 
 
@@ -111,8 +113,8 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Rule:
-    """One check.
+class Rule(Generic[T]):
+    """One check of a T: the Stack, or what is known of a Swarm.
 
     Attributes:
         name: of the check, as people ask for it.
@@ -124,8 +126,8 @@ class Rule:
 
     name: str
     layer: str
-    judge: Callable[[Stack], Outcome]
-    after: Callable[[Stack], str] = lambda _: ""
+    judge: Callable[[T], Outcome]
+    after: Callable[[T], str] = lambda _: ""
 
 
 def cannot_tell(reason: str) -> Outcome:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sidecar.swarm.commands.stack import render
+from sidecar.swarm.stack import render
 from tests.compose.test_compose_file import OURS, config
 from tests.paths import ROOT
 

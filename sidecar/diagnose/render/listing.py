@@ -37,7 +37,7 @@ def _explain(cause: Cause, width: int) -> Iterator[str]:
     yield f"{cause.slug}  {cause.code}  ({cause.layer})"
     yield from textwrap.wrap(filled(cause.title, blanks), width)
     yield ""
-    for label, text in (("why", cause.cause), ("breaks", cause.breaks)):
+    for label, text in (("why", cause.cause), ("breaks", cause.impact)):
         yield from _wrapped(label, filled(text, blanks), width)
     if cause.explains:
         yield from _wrapped("explains", ", ".join(sorted(cause.explains)), width)

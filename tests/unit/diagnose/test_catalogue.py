@@ -48,7 +48,7 @@ def test_without_commands_a_person_is_told_to_act(cause: Cause) -> None:
 
 @pytest.mark.parametrize("cause", CAUSES, ids=lambda one: one.slug)
 def test_each_template_can_be_filled(cause: Cause) -> None:
-    templates = [cause.title, cause.cause, cause.breaks]
+    templates = [cause.title, cause.cause, cause.impact]
     for mend in cause.fixes.values():
         templates += [mend.text, *mend.commands]
     for template in templates:

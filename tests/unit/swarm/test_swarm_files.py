@@ -12,7 +12,7 @@ import pytest
 from sidecar.common.errors import SettingError
 from sidecar.settings import load
 from sidecar.settings.addresses import engines, node, registry
-from sidecar.swarm.commands import files
+from sidecar.swarm import files
 
 
 @pytest.fixture

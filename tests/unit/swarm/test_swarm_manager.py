@@ -15,10 +15,10 @@ from sidecar.engine.swarm_manager import MASTER, WORKER, Manager, spread
 from sidecar.settings import Settings, load
 from sidecar.stack import deployment, secrets, state
 from sidecar.stack.compose import Decided
-from sidecar.swarm.commands import stack, waiting
-from sidecar.swarm.commands.images import Way
-from sidecar.swarm.commands.stack import Content
-from sidecar.swarm.commands.up import _check_room, _refuse_what_a_cluster_cannot
+from sidecar.swarm import stack, waiting
+from sidecar.swarm.images import Way
+from sidecar.swarm.stack import Content
+from sidecar.swarm.up import _check_room, _refuse_what_a_cluster_cannot
 from tests.fakes.fake_engine import FakeEngine
 
 GIB = 1 << 30

@@ -17,7 +17,7 @@ import yaml
 from sidecar.common import atomic
 from sidecar.common.errors import SettingError, StackError
 from sidecar.stack import compose, secrets, workspace
-from sidecar.swarm.commands.images import docker
+from sidecar.swarm.images import docker
 
 if TYPE_CHECKING:
     from sidecar.engine.swarm_manager import SwarmState

@@ -10,8 +10,8 @@ from sidecar.engine.host_client import connect
 from sidecar.engine.swarm_manager import WORKER, Manager
 from sidecar.stack import deployment, state, workspace
 from sidecar.stack.registered import Clock
-from sidecar.swarm.commands import stack, waiting
-from sidecar.swarm.commands.images import docker
+from sidecar.swarm import stack, waiting
+from sidecar.swarm.images import docker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,10 +1,11 @@
-"""Ask the manager, the master, and every node's sidecar at the node's own address."""
+"""What is known of a stack on a Swarm: the manager, the master and every node's sidecar are asked for it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sidecar.cluster.peer_client import PeerClient, PeerError
@@ -15,14 +16,51 @@ from sidecar.engine.swarm_manager import MASTER, Manager, NodeFacts, SwarmState
 from sidecar.locust_api.connection import MasterError, MasterGuardedError
 from sidecar.settings import Settings
 from sidecar.stack import secrets, workspace
-from sidecar.swarm.diagnose.evidence import ClusterEvidence, NodeSeen
 
 _ASKERS = 16
 _PEER_SECONDS = 4.0
+_NO_STATE = SwarmState((), (), ())
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSeen:
+    """The answer of a node's own sidecar, asked at the node's address and not over the overlay network.
+
+    `error` is why it said nothing. `master_error` is why the master's port could not be reached from there, over the
+    overlay network; None when it could, or nobody tried.
+    """
+
+    node: str
+    address: str
+    error: str = ""
+    master_error: str | None = None
+    leads: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterEvidence:
+    """Everything that was learnt.
+
+    `refused` is why the manager could not be asked, with `refused_fix`; `fleet` is empty then. `registered` is how many
+    workers the master counts, None where it did not say, and `master_answer` why. `wanted` is how many there should be.
+    `up_words` repeat the last swarm-up.
+    """
+
+    project: str
+    at: datetime
+    seconds: float
+    wanted: int
+    up_words: tuple[str, ...] = ()
+    refused: str = ""
+    refused_fix: str = ""
+    fleet: SwarmState = _NO_STATE
+    nodes: tuple[NodeSeen, ...] = ()
+    registered: int | None = None
+    master_answer: str = ""
 
 
 def gather(settings: Settings, environ: Mapping[str, str]) -> ClusterEvidence:
-    """Learn what can be learnt; never raises for what does not answer."""
+    """Ask everybody; what does not answer is missing from the evidence, and no error."""
     began, at = time.monotonic(), datetime.now(UTC)
     wanted = workspace.expected_workers(settings)
     words = tuple(up_words(settings))
@@ -68,13 +106,13 @@ def _nodes(settings: Settings, nodes: Sequence[NodeFacts]) -> tuple[NodeSeen, ..
     def ask(node: NodeFacts) -> NodeSeen:
         client = PeerClient(node.address, settings.monitor_port, token, "", _PEER_SECONDS)
         try:
-            word = client.report(None)
+            report = client.report(None)
         except PeerError as error:
             return NodeSeen(node.name, node.address, str(error))
         finally:
             client.close()
-        master_error = word.reach.error if word.reach else None
-        return NodeSeen(node.name, node.address, "", master_error, bool(word.snapshot.leads))
+        master_error = report.reach.error if report.reach else None
+        return NodeSeen(node.name, node.address, "", master_error, bool(report.snapshot.leads))
 
     with ThreadPoolExecutor(_ASKERS) as pool:
         return tuple(pool.map(ask, nodes))

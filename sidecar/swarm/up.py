@@ -13,9 +13,9 @@ from sidecar.stack import locustfile, state, workspace
 from sidecar.stack.compose import Decided
 from sidecar.stack.deployment import locate
 from sidecar.stack.registered import Clock
-from sidecar.swarm.commands import files, images, stack, waiting
-from sidecar.swarm.commands.images import Way
-from sidecar.swarm.commands.stack import Content
+from sidecar.swarm import files, images, stack, waiting
+from sidecar.swarm.images import Way
+from sidecar.swarm.stack import Content
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

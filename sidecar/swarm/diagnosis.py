@@ -1,0 +1,300 @@
+"""The diagnosis of a stack on a Swarm: each check looks at what is known, and names the causes it found. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from sidecar.diagnose.catalogue import Cause, causes
+from sidecar.diagnose.judge import finding_of, judged, summary_of
+from sidecar.diagnose.rank import ranked
+from sidecar.diagnose.rule import Found, Outcome, Rule
+from sidecar.engine.swarm_manager import MASTER, MONITOR, WORKER, TaskFacts, spread
+from sidecar.model.finding import Confidence, Diagnosis, Finding, FindingEvidence
+from sidecar.model.incident import Severity
+from sidecar.settings.model import project_word
+from sidecar.swarm.evidence import ClusterEvidence
+
+FILE = Path(__file__).with_name("catalogue.yaml")
+_NO_IMAGE = re.compile(r"No such image: (?P<image>\S+)")
+_NO_ROOM = re.compile(r"insufficient resources")
+_NOT_ALLOWED = re.compile(r"scheduling constraints not satisfied")
+_MIB, _GIB = 1 << 20, 1 << 30
+_KEPT_FREE = 0.9  # of a node's memory, at most, is for reservations
+_LOOPS, _LATELY = 3, timedelta(minutes=5)  # so many tasks of one service that failed within this time
+_STOPPED = frozenset({"paused", "rollback_paused"})
+_OF_ONE_NODE = frozenset({"sidecar-silent", "master-port-filtered"})
+_NOTHING = "there is nothing to look at"
+
+
+def diagnose(evidence: ClusterEvidence) -> Diagnosis:
+    """Judge what is known of a Swarm, as `make diagnose` judges one machine."""
+    checks, found = judged((_MANAGER, *RULES) if evidence.refused else RULES, evidence)
+    known = causes(FILE)
+    findings = ranked([_finding(cause, evidence) for cause in found], known, _is_related)
+    return Diagnosis(
+        project=evidence.project,
+        at=evidence.at,
+        seconds=evidence.seconds,
+        summary=summary_of(checks, findings),
+        findings=findings,
+        checks=checks,
+        workers=None if evidence.refused else len(evidence.fleet.running(WORKER)),
+        connected=evidence.registered,
+    )
+
+
+def _is_related(cause: Cause, earlier: Finding, later: Finding) -> bool:
+    """Tell whether a finding is the reason of another: of a finding about one node, only when it is about that node."""
+    is_same = bool(set(earlier.affects) & set(later.affects))
+    return later.slug not in _OF_ONE_NODE or is_same or cause.slug == "no-node-allowed"
+
+
+def _finding(found: Found, evidence: ClusterEvidence) -> Finding:
+    # The `make swarm-up` that repeats the last one, with some settings changed; "" asks for a setting's default.
+    words = [word for word in evidence.up_words if word.strip("'").partition("=")[0] not in found.up]
+    up = " ".join(["make swarm-up", *words, *(f"{name}={value}" for name, value in found.up.items())])
+    values = {"project": project_word(evidence.project), "up": up, **found.values}
+    return finding_of(causes(FILE)[found.slug], found, values)
+
+
+# ---- checks ----------------------------------------------------------------------------------------------------------
+
+
+def _manager(evidence: ClusterEvidence) -> Outcome:
+    seen = FindingEvidence("docker info", evidence.refused, "a manager of a Swarm")
+    values = {"what": evidence.refused, "fix": evidence.refused_fix}
+    return Outcome(evidence.refused, (Found("no-manager", (seen,), values=values),))
+
+
+def _nodes(evidence: ClusterEvidence) -> Outcome:
+    nodes = evidence.fleet.nodes
+    found = tuple(
+        Found(
+            "node-down",
+            (FindingEvidence(f"docker node ls: {node.name}", node.state, "ready"),),
+            (node.name,),
+            {"node": node.name, "address": node.address},
+        )
+        for node in nodes
+        if node.state != "ready"
+    )
+    able = sum(node.takes_tasks for node in nodes)
+    resting = "".join(f"; {node.name} is set to {node.availability}" for node in nodes if node.availability != "active")
+    return Outcome(f"{able} of {len(nodes)} nodes take tasks{resting}", found)
+
+
+def _deployed(evidence: ClusterEvidence) -> Outcome:
+    if evidence.fleet.services:
+        return Outcome(f"{len(evidence.fleet.services)} services")
+    seen = FindingEvidence("docker stack services", f"none of {evidence.project}", "the stack's five services")
+    return Outcome("no service", (Found("stack-not-deployed", (seen,), values={"stack": evidence.project}),))
+
+
+def _images(evidence: ClusterEvidence) -> Outcome:
+    """Check for tasks that were rejected because their node lacks the image that is wanted now."""
+    fleet = evidence.fleet
+    wanted = {service.image for service in fleet.services}
+    there = {(task.image, task.node_id) for task in fleet.tasks if task.state == "running"}
+    lacking: dict[tuple[str, str], TaskFacts] = {}
+    for task in fleet.tasks:
+        match = _NO_IMAGE.search(task.error)
+        node = fleet.node(task.node_id)
+        if match is None or node is None or not _is_late(task, evidence):
+            continue
+        if match["image"] in wanted and (match["image"], task.node_id) not in there:
+            lacking.setdefault((match["image"], node.name), task)
+    found = tuple(
+        Found("image-missing", (_task_seen(task, on=node),), (node, task.service), {"image": image, "node": node})
+        for (image, node), task in sorted(lacking.items())
+    )
+    return Outcome(f"{len(found)} images are missing" if found else "every node has its images", found)
+
+
+def _task_seen(task: TaskFacts, on: str = "") -> FindingEvidence:
+    where = f" on {on}" if on else ""
+    return FindingEvidence(f"docker service ps: {task.service}{where}", task.error, "running", task.at)
+
+
+def _is_late(task: TaskFacts, evidence: ClusterEvidence) -> bool:
+    """Tell whether a task came to its state lately: Swarm remembers tasks long after their fault was repaired."""
+    return task.at is not None and evidence.at - task.at < _LATELY
+
+
+def _placement(evidence: ClusterEvidence) -> Outcome:
+    """Check for tasks that wait because they fit nowhere, or may run nowhere."""
+    tasks = evidence.fleet.tasks
+    waiting = [task for task in tasks if task.desired == "running" and task.state == "pending" and task.error]
+    found = (*_no_room(evidence, waiting), *_not_allowed(waiting))
+    return Outcome(f"{len(waiting)} tasks wait for a place" if waiting else "every task has a place", found)
+
+
+def _no_room(evidence: ClusterEvidence, waiting: Sequence[TaskFacts]) -> Iterator[Found]:
+    nodes = [node for node in evidence.fleet.nodes if node.takes_tasks]
+    memory = ", ".join(f"{node.name} {node.memory_bytes / _GIB:.1f} GiB" for node in nodes)
+    counts = Counter(task.service for task in waiting if _NO_ROOM.search(task.error))
+    for name, count in sorted(counts.items()):
+        service = next(service for service in evidence.fleet.services if service.name == name)
+        task = next(task for task in waiting if task.service == name)
+        reserved = f"{service.reserved_bytes / _GIB:.1f} GiB"
+        fits = _reservation_that_fits(evidence, service.limit_bytes)
+        yield Found(
+            "reservation-fits-nowhere",
+            (_task_seen(task), FindingEvidence(f"memory reserved for each of {name}", reserved, memory)),
+            (name,),
+            {
+                "count": str(count),
+                "service": name,
+                "reserved": reserved,
+                "fits": f"WORKER_MEMORY_RESERVATION={fits}",
+            },
+            up={"WORKER_MEMORY_RESERVATION": fits} if name == WORKER else {},
+        )
+
+
+def _reservation_that_fits(evidence: ClusterEvidence, limit: int) -> str:
+    """Return the largest reservation with which all workers fit, spread evenly; not above their limit."""
+    able = [node.memory_bytes for node in evidence.fleet.nodes if node.takes_tasks and node.memory_bytes]
+    on_each = -(-evidence.wanted // max(1, len(able)))
+    room = int(min(able, default=_GIB) * _KEPT_FREE / max(1, on_each))
+    return f"{max(16, min(room, limit or room) // _MIB)}M"
+
+
+def _not_allowed(waiting: Sequence[TaskFacts]) -> Iterator[Found]:
+    for service in sorted({task.service for task in waiting if _NOT_ALLOWED.search(task.error)}):
+        task = next(task for task in waiting if task.service == service)
+        values = {"service": service, "error": task.error}
+        yield Found("no-node-allowed", (_task_seen(task),), (service,), values, up={"SWARM_MASTER_NODE": ""})
+
+
+def _tasks(evidence: ClusterEvidence) -> Outcome:
+    """Check for services whose tasks fail one after the other, for a reason that no other check knows."""
+    fleet = evidence.fleet
+    failed: dict[str, list[TaskFacts]] = {}
+    for task in fleet.tasks:
+        if _is_late(task, evidence) and task.state in ("failed", "rejected") and not _NO_IMAGE.search(task.error):
+            failed.setdefault(task.service, []).append(task)
+    found = []
+    for service, tasks in sorted(failed.items()):
+        waited_for = _places(fleet.wanted(service)) - _places(fleet.running(service))
+        if len(tasks) < _LOOPS or not waited_for & _places(tasks):
+            continue  # all that failed has run again since, or is wanted no more
+        last = max(tasks, key=lambda task: task.at.timestamp() if task.at else 0.0)
+        error = last.error or f"exit code {last.exit_code}"
+        seen = FindingEvidence(f"docker service ps: {len(tasks)} tasks of {service}", error, "running", last.at)
+        values = {"service": service, "error": error, "stack": evidence.project}
+        found.append(Found("tasks-failing", (seen,), (service,), values))
+    return Outcome(f"{sum(map(len, failed.values()))} tasks failed in the last five minutes", tuple(found))
+
+
+def _places(tasks: Iterable[TaskFacts]) -> set[tuple[int | None, str]]:
+    """Return which of a service's places tasks are for: a number, or a node where there is one on each."""
+    return {(task.slot, task.node_id if task.slot is None else "") for task in tasks}
+
+
+def _versions(evidence: ClusterEvidence) -> Outcome:
+    """Check that master and workers really run one image."""
+    fleet = evidence.fleet
+    running = [task for service in (MASTER, WORKER) for task in fleet.running(service)]
+    counts = Counter(task.image for task in running)
+    if len(counts) <= 1:
+        return Outcome(f"master and workers run {next(iter(counts), 'nothing')}")
+    if any(service.update == "updating" for service in fleet.services):
+        return Outcome("an update is under way", info=True)
+    seen = []
+    for image, count in counts.most_common():
+        services = sorted({task.service for task in running if task.image == image})
+        seen.append(FindingEvidence(f"running {' and '.join(services)}", f"{count} of {image}", "one image for all"))
+    return Outcome(f"{len(counts)} images", (Found("versions-differ", tuple(seen), (MASTER, WORKER)),))
+
+
+def _update(evidence: ClusterEvidence) -> Outcome:
+    services = evidence.fleet.services
+    found = []
+    for service in services:
+        if service.update in _STOPPED:
+            text = f"{service.update}: {service.update_message}"
+            seen = FindingEvidence(f"docker service inspect: {service.name}", text, "completed")
+            values = {"service": service.name, "message": service.update_message}
+            found.append(Found("update-stopped", (seen,), (service.name,), values))
+    running = ", ".join(service.name for service in services if service.update == "updating")
+    return Outcome(f"under way: {running}" if running else "no update is under way", tuple(found), info=bool(running))
+
+
+def _reach(evidence: ClusterEvidence) -> Outcome:
+    """Check whether the master's port can be reached from each node, as that node's own sidecar tried."""
+    home = evidence.fleet.home(MASTER)
+    if home is None:
+        return Outcome("no master runs", unknown="no master runs")
+    found = []
+    for node in evidence.nodes:
+        if error := node.master_error:
+            seen = FindingEvidence(f"the sidecar of {node.node} → {MASTER}:5557", error, "a connection")
+            values = {"node": node.node, "home": home.name, "error": error}
+            found.append(Found("master-port-filtered", (seen,), (node.node,), values, confidence=Confidence.LIKELY))
+    tried = sum(not node.error for node in evidence.nodes)
+    return Outcome(f"{tried - len(found)} of {tried} nodes that answer reach the master", tuple(found))
+
+
+def _registered(evidence: ClusterEvidence) -> Outcome:
+    running, registered, wanted = len(evidence.fleet.running(WORKER)), evidence.registered, evidence.wanted
+    places = ", ".join(f"{count} on {node}" for node, count in spread(evidence.fleet, WORKER)) or "none runs"
+    if registered is None:
+        return Outcome(f"the master does not say: {evidence.master_answer}", unknown=evidence.master_answer)
+    if registered >= wanted:
+        return Outcome(f"{registered} registered: {places}")
+    heard_nothing = "Their tasks run, and the master has not heard of them."
+    seen = (
+        FindingEvidence("workers that the master counts", str(registered), str(wanted)),
+        FindingEvidence("worker tasks that run", f"{running} ({places})", str(wanted)),
+    )
+    values = {
+        "registered": str(registered),
+        "running": str(running),
+        "wanted": str(wanted),
+        "why": heard_nothing if running >= wanted else "Not all of their tasks run.",
+        "stack": evidence.project,
+    }
+    return Outcome(f"{registered} of {wanted}", (Found("workers-not-registered", seen, (WORKER,), values),))
+
+
+def _sidecars(evidence: ClusterEvidence) -> Outcome:
+    running = {task.node_id for task in evidence.fleet.running(MONITOR)}
+    there = {node.name for node in evidence.fleet.nodes if node.id in running}
+    unreached = "Its task runs: the port of MONITOR_PORT on that node cannot be reached from here, or it hangs."
+    found = []
+    for node in evidence.nodes:
+        if node.error:
+            seen = FindingEvidence(f"http://{node.address} of {node.node}", node.error, "its word")
+            why = unreached if node.node in there else "Its task does not run there."
+            values = {"node": node.node, "error": node.error, "stack": evidence.project, "why": why}
+            found.append(Found("sidecar-silent", (seen,), (node.node,), values, severity=Severity.WARN))
+    leader = next((node.node for node in evidence.nodes if node.leads), "none")
+    answering = len(evidence.nodes) - len(found)
+    return Outcome(f"{answering} of {len(evidence.nodes)} sidecars answer; {leader} leads", tuple(found))
+
+
+def _without_manager(evidence: ClusterEvidence) -> str:
+    return _NOTHING if evidence.refused else ""
+
+
+def _without_stack(evidence: ClusterEvidence) -> str:
+    return "" if evidence.fleet.services else _NOTHING
+
+
+_MANAGER = Rule("manager", "host", _manager)
+RULES = (
+    Rule("nodes", "host", _nodes, _without_manager),
+    Rule("deployed", "containers", _deployed, _without_manager),
+    Rule("images", "containers", _images, _without_stack),
+    Rule("placement", "containers", _placement, _without_stack),
+    Rule("tasks", "containers", _tasks, _without_stack),
+    Rule("versions", "containers", _versions, _without_stack),
+    Rule("update", "containers", _update, _without_stack),
+    Rule("reach", "network", _reach, _without_stack),
+    Rule("registered", "locust", _registered, _without_stack),
+    Rule("sidecars", "monitor", _sidecars, _without_stack),
+)
