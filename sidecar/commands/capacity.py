@@ -32,8 +32,8 @@ _EXIT_INVALID = 4
 _HEADER = ("USERS", "REQ/S", "FAILED/S", "MEDIAN", "P95", "WORKER CPU")
 
 
-def capacity(settings: Settings, environ: Mapping[str, str], say: Console) -> int:
-    """Bring a stack of its own up, run, say where the knee is, and take the stack away; 4 when the run was INVALID.
+def capacity(settings: Settings, environ: Mapping[str, str], console: Console) -> int:
+    """Bring a stack of its own up, run, console where the knee is, and take the stack away; 4 when the run was INVALID.
 
     Raises:
         KitError: no ENDPOINT, no target, or the stack did not come up.
@@ -45,17 +45,17 @@ def capacity(settings: Settings, environ: Mapping[str, str], say: Console) -> in
     own = _own(settings)
     _write_files(settings, own)
     try:
-        up.up(own, environ, say, quiet_end=True)
-        run(own, environ, say)
+        up.up(own, environ, console, quiet_end=True)
+        run(own, environ, console)
     finally:
         with suppress(KitError):
             compose = workspace.compose_for(own, workspace.decided(own), environ)
             compose.run("--profile", "*", "down", "--volumes", "--remove-orphans", timeout=120)
-    return _tell(settings, own, environ, say)
+    return _tell(settings, own, environ, console)
 
 
 def _own(settings: Settings) -> Settings:
-    """The settings of the stack of its own: the same target, workers and limits, other ports, names and files."""
+    """Return the settings of the stack of its own: same target, workers and limits; other ports, names and files."""
     known = workspace.decided(settings)
     mock = settings.mock or (not settings.host and known.mock)
     folder = settings.state_dir / "capacity" / settings.project
@@ -98,7 +98,7 @@ def _write_files(settings: Settings, own: Settings) -> None:
     (own.locustfiles_dir / "parameters.json").write_text(json.dumps(parameters), encoding="utf-8")
 
 
-def _tell(settings: Settings, own: Settings, environ: Mapping[str, str], say: Console) -> int:
+def _tell(settings: Settings, own: Settings, environ: Mapping[str, str], console: Console) -> int:
     """Say what was found, and keep it among the reports."""
     found = reports.all_runs(own.reports_dir)
     if not found or not (found[-1][1].get("timeline") or {}).get("at"):
@@ -111,11 +111,11 @@ def _tell(settings: Settings, own: Settings, environ: Mapping[str, str], say: Co
         ("capacity.json", _document(settings, bend)),
     ]
     saving.write(folder, settings, document, files, environ)
-    say.line()
+    console.line()
     for line in _table(bend):
-        say.line(line)
-    say.line(bend.text)
-    say.line(f"report: {folder}")
+        console.line(line)
+    console.line(bend.text)
+    console.line(f"report: {folder}")
     return _EXIT_INVALID if document["verdict"] == "INVALID" else 0
 
 
@@ -152,7 +152,7 @@ def _ms(value: float | None) -> str:
 
 
 def picture(endpoint: str, bend: Knee) -> Picture:
-    """Requests a second and response times against users, the knee marked."""
+    """Draw requests a second and response times against users, the knee marked."""
     steps = bend.steps
     panels = (
         ("Requests a second", [ChartSeries("requests a second", [step.rps for step in steps], Role.THIRD)]),

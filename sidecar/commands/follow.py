@@ -59,17 +59,17 @@ class RunObserved:
 
     @property
     def requests(self) -> int:
-        """Requests so far."""
+        """The requests so far."""
         return _requests(self.figures)
 
     @property
     def failures(self) -> int:
-        """Failed requests so far."""
+        """The failed requests so far."""
         return int(total(self.figures).get("num_failures") or 0)
 
 
 def total(figures: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The row over all requests, which Locust puts last."""
+    """Return the row over all requests, which Locust puts last."""
     rows = figures.get("stats") or []
     last = rows[-1] if rows else {}
     return last if last.get("name") == "Aggregated" else {}
@@ -80,7 +80,7 @@ def _requests(figures: Mapping[str, Any]) -> int:
 
 
 def before(figures: Mapping[str, Any]) -> RunObserved:
-    """What is known before a run starts."""
+    """Return what is known before a run starts."""
     workers = figures.get("workers") or []
     missing = frozenset(worker["id"] for worker in workers if worker.get("state") == "missing")
     return RunObserved(
@@ -89,7 +89,7 @@ def before(figures: Mapping[str, Any]) -> RunObserved:
 
 
 def run_state(figures: Mapping[str, Any]) -> str:
-    """The master's state, with `stopping` read as `stopped` when nothing is left to stop.
+    """Return the master's state, with `stopping` read as `stopped` when nothing is left to stop.
 
     A master waits for every worker to say that it is ready again, a missing one included: for a minute it says
     `stopping` although every living worker has reported its last figures.
@@ -104,7 +104,7 @@ def run_state(figures: Mapping[str, Any]) -> str:
 
 
 def observe(seen: RunObserved, figures: Mapping[str, Any]) -> RunObserved:
-    """What is known after one more look.
+    """Return what is known after one more look.
 
     A new master is told by its state `ready`, or by `stopped` with fewer requests than before: it turns to `stopped`
     as soon as it hears from a worker that it does not know.
@@ -185,7 +185,7 @@ def _unanswered(seen: RunObserved, silent_seconds: float, *, down: bool) -> RunO
 def _too_short_to_see(
     seen: RunObserved, figures: Mapping[str, Any], seconds: float, limits: FollowLimits
 ) -> RunObserved:
-    """A run shorter than the master's cache is seen only when over: by figures that are not those from before."""
+    """Take up a run shorter than the master's cache, which shows only when it is over, by figures that are new."""
     if seen.started or seconds < _CACHE_SECONDS + limits.run_time or total(figures) == total(seen.idle):
         return seen
     return replace(seen, started=True, ended=run_state(figures) == "stopped", figures=figures)

@@ -48,7 +48,7 @@ class RunPlan:
     judge: str = ""
 
     def form(self) -> list[tuple[str, str]]:
-        """The fields for POST /swarm."""
+        """Return the fields for POST /swarm."""
         fields = [("host", self.host)]
         if self.labels:
             fields.append(("kit_labels", " ".join(self.labels)))
@@ -95,7 +95,7 @@ def master(status: Mapping[str, Any] | None, page: Mapping[str, Any], loaded_hos
 
 
 def make(settings: Settings, about: MasterInfo, decided_host: str) -> RunPlan:
-    """The plan for these settings on this master.
+    """Return the plan for these settings on this master.
 
     `decided_host` is what `up` decided as target, "" when the classes keep their own hosts.
 
@@ -133,7 +133,7 @@ def _classes(settings: Settings, about: MasterInfo) -> tuple[str, ...]:
 
 
 def _host(settings: Settings, about: MasterInfo, decided_host: str) -> str:
-    """The host to send. Always one when it can be said: Locust keeps the last one that anybody sent."""
+    """Return the host to send: always one where it is known, because Locust keeps the last one that anybody sent."""
     if settings.host or decided_host:
         return settings.host or decided_host
     hosts = {host for name, host in about.user_classes if not settings.classes or name in settings.classes}
@@ -149,7 +149,7 @@ def hosts_overwritten(plan: RunPlan, about: MasterInfo) -> bool:
 
 
 def filters_to_change(settings: Settings, status: Mapping[str, Any] | None, *, class_picker: bool) -> tuple[str, ...]:
-    """The settings among TAGS, EXCLUDE_TAGS and CLASSES that this call named and that the stack was started without.
+    """Return those of TAGS, EXCLUDE_TAGS and CLASSES that this call named and that the stack was started without.
 
     Locust reads them when it starts; only a master with the class picker takes other classes with a run.
     """

@@ -1,35 +1,181 @@
-"""`report`: the list of runs, or the report of one of them made anew from what is on the disk, and compared."""
+"""`report`: the list of runs, or the report of one of them made anew from what is on the disk, and compared.
+
+The monitor is asked; without one, a helper container reads the volumes.
+"""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sidecar.commands import record, reports, saving
+from sidecar.client.reader import MonitorError, UnknownError
+from sidecar.commands import reports, saving
 from sidecar.common.errors import KitError, SettingError
+from sidecar.common.times import parse_time
 from sidecar.report.verdict.judge import last_line
-from sidecar.stack import limits
+from sidecar.stack import deployment, limits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from sidecar.common.console import Console
     from sidecar.settings import Settings
 
+IMAGE = "locust-kit/monitor:local"
+
+_TIMEOUT_SECONDS = 30.0
+_PATIENCE_SECONDS, _EACH_SECONDS = 25.0, 0.5  # a master that broke off is given up after 15 s
+_HELPER_SECONDS = 60
+_CLOCKS_APART = timedelta(seconds=5)
+_SCHEMA = 1
 LAST = "last"
 _JUDGING = ("THRESHOLDS", "THRESHOLDS_FILE", "FAIL_RATIO", "GENERATOR_CPU", "GENERATOR_THROTTLED")
 _MOST_CHANGES = 20
 
 
+class NoRecordError(KitError):
+    """Nothing can be told of a run from the disk; the text says why."""
+
+
+def fetch(
+    settings: Settings,
+    run_id: str,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    may_go_on: bool = False,
+    **ask: object,
+) -> dict[str, Any]:
+    """Return the report of a run, once nothing in it may change any more, or after a while.
+
+    Args:
+        settings: where the stack is.
+        run_id: the run's id.
+        sleep: waits.
+        may_go_on: whether the report of a run that is seen to go on is wanted at once.
+        ask: how the report is to be, by the names of `runs.reports.Ask`.
+
+    Raises:
+        NoRecordError: neither a sidecar nor a helper container can tell.
+
+    """
+    found = _asked(settings, run_id, ask)
+    for _ in range(int(_PATIENCE_SECONDS / _EACH_SECONDS)):
+        if found["settled"] and found["state"] != "going":
+            break
+        sleep(_EACH_SECONDS)
+        before, found = found, _asked(settings, run_id, ask)
+        if may_go_on and found["state"] == "going" and found["ended_at"] != before["ended_at"]:
+            break
+    return found
+
+
+def _asked(settings: Settings, run_id: str, ask: Mapping[str, object]) -> dict[str, Any]:
+    query = {name: _in_query(value) for name, value in ask.items() if value}
+    reader = deployment.reader(settings, _TIMEOUT_SECONDS)
+    try:
+        found = _read(reader.run(run_id, **query))
+    except UnknownError as error:
+        raise NoRecordError(f"the sidecar knows of no run {run_id}: {error}", fix="make report") from None
+    except MonitorError as error:
+        return _read(_by_helper(settings, str(error), run_id, json.dumps(ask)))
+    finally:
+        reader.close()
+    if found["project"] != settings.project:
+        return _read(_by_helper(settings, "another stack's sidecar answers", run_id, json.dumps(ask)))
+    return found
+
+
+def runs(settings: Settings) -> list[dict[str, Any]]:
+    """Return all runs that left a folder, newest first, in short.
+
+    Raises:
+        NoRecordError: neither a sidecar nor a helper container can tell.
+
+    """
+    reader = deployment.reader(settings, _TIMEOUT_SECONDS)
+    try:
+        body = reader.runs()
+    except MonitorError as error:
+        body = _by_helper(settings, str(error))
+    finally:
+        reader.close()
+    found = json.loads(body)
+    return sorted(found.get("runs") or [], key=lambda run: str(run["run_id"]), reverse=True)
+
+
+def newest_since(settings: Settings, since: datetime) -> str:
+    """Return the id of the newest run that began then or later; "" without one, or when nobody can tell."""
+    try:
+        newest = next(iter(runs(settings)), None)
+    except NoRecordError:
+        return ""
+    if newest is None or parse_time(str(newest["started_at"])) < since - _CLOCKS_APART:
+        return ""
+    return str(newest["run_id"])
+
+
+def _in_query(value: object) -> str:
+    if isinstance(value, bool):
+        return str(int(value))
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _read(body: bytes) -> dict[str, Any]:
+    found = json.loads(body)
+    if not isinstance(found, dict) or found.get("schema_version") != _SCHEMA or "verdict" not in found:
+        told = found.get("error") if isinstance(found, dict) else None
+        raise NoRecordError(str(told or "what answers is no report of a run"))
+    return found
+
+
+def _by_helper(settings: Settings, why: str, *arguments: str) -> bytes:
+    """Return what a short-lived container reads from the volumes; it writes only what SQLite needs to read."""
+    if deployment.is_swarm(settings):
+        raise NoRecordError(
+            f"the leading sidecar does not tell: {why}", fix=f"make swarm-diagnose{settings.project_word}"
+        )
+    project = settings.project
+    volumes = _docker("volume", "inspect", f"{project}_runs")
+    if volumes is None or volumes.returncode:
+        raise NoRecordError(f"no sidecar answers ({why}), and there is no volume {project}_runs", fix="make up")
+    done = _docker(
+        *("run", "--rm", "--network", "none", "--pull", "never", "--label", "io.locust-kit.role=report"),
+        *("--env", f"PROJECT={project}", "--env", f"INTERVAL={settings.interval:g}"),
+        *("--volume", f"{project}_runs:/var/lib/locust-kit/runs"),
+        *("--volume", f"{project}_ledger:/var/lib/locust-kit/ledger"),
+        *("--cap-drop", "ALL", "--security-opt", "no-new-privileges:true", "--memory", "512m"),
+        *("--entrypoint", "python3", IMAGE, "-m", "sidecar.report.runs", *arguments),
+    )
+    if done is None:
+        raise NoRecordError(f"no sidecar answers ({why}), and a helper container did not end in time")
+    if not done.stdout.strip():
+        last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no output"])[-1]
+        raise NoRecordError(f"no sidecar answers ({why}), nor can a helper container tell: {last}", fix="make up")
+    return done.stdout
+
+
+def _docker(*arguments: str) -> subprocess.CompletedProcess[bytes] | None:
+    """Run one docker command; None when it does not end in time."""
+    try:
+        return subprocess.run(["docker", *arguments], capture_output=True, timeout=_HELPER_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return None
+
+
 def document(settings: Settings, environ: Mapping[str, str]) -> dict[str, Any]:
-    """The report of RUN, made anew; without RUN the list of all.
+    """Return the report of RUN, made anew; without RUN the list of all.
 
     Raises:
         KitError: there is no such run, or nobody can tell.
 
     """
     if not settings.run:
-        return {"schema_version": 1, "runs": record.runs(settings)}
-    return record.report(
+        return {"schema_version": 1, "runs": runs(settings)}
+    return fetch(
         settings,
         _resolved(settings, "RUN", settings.run),
         may_go_on=True,
@@ -40,8 +186,8 @@ def document(settings: Settings, environ: Mapping[str, str]) -> dict[str, Any]:
     )
 
 
-def report(settings: Settings, environ: Mapping[str, str], say: Console) -> int:
-    """List the runs, or make one's report anew; 0 whatever the verdict is.
+def report(settings: Settings, environ: Mapping[str, str], console: Console) -> int:
+    """List the runs, or make one's report anew; return 0 whatever the verdict is.
 
     Raises:
         KitError: there is no such run, or nobody can tell.
@@ -49,7 +195,7 @@ def report(settings: Settings, environ: Mapping[str, str], say: Console) -> int:
     """
     found = document(settings, environ)
     if not settings.run:
-        return _list(settings, found["runs"], say)
+        return _list(settings, found["runs"], console)
     reports.probe(settings.reports_dir)
     folder = settings.reports_dir / str(found["run_id"])
     try:
@@ -58,15 +204,15 @@ def report(settings: Settings, environ: Mapping[str, str], say: Console) -> int:
     except OSError as error:
         raise KitError(f"the report cannot be written: {error.strerror or error}", where=str(folder)) from None
     for line in _lines(found):
-        say.line(line)
-    say.line(f"report: {folder}")
+        console.line(line)
+    console.line(f"report: {folder}")
     word, code = str(found["verdict"]), int(found["exit_code"])
-    say.line(f"{word} so far" if found["state"] == "going" else last_line(word, code))
+    console.line(f"{word} so far" if found["state"] == "going" else last_line(word, code))
     return 0
 
 
 def _words(settings: Settings, environ: Mapping[str, str]) -> dict[str, Any] | None:
-    """By what to judge, when this call says so; None for the run's own."""
+    """Return by what to judge, when this call says so; None for the run's own."""
     if not any(map(settings.said_now, _JUDGING)):
         return None
     return limits.words(settings, limits.thresholds(settings, environ))
@@ -75,19 +221,19 @@ def _words(settings: Settings, environ: Mapping[str, str]) -> dict[str, Any] | N
 def _resolved(settings: Settings, name: str, text: str) -> str:
     if text != LAST:
         return text
-    newest = next(iter(record.runs(settings)), None)
+    newest = next(iter(runs(settings)), None)
     if newest is None:
         raise SettingError(f"{name} is {LAST!r}, but there is no run yet", fix="make run")
     return str(newest["run_id"])
 
 
-def _list(settings: Settings, found: Sequence[Mapping[str, Any]], say: Console) -> int:
+def _list(settings: Settings, found: Sequence[Mapping[str, Any]], console: Console) -> int:
     if not found:
-        say.line(f"no run of the stack {settings.project!r} yet → make run{settings.project_word}")
+        console.line(f"no run of the stack {settings.project!r} yet → make run{settings.project_word}")
         return 0
     for line in reports.table([_row(one) for one in found]):
-        say.line(line)
-    say.line(f"one of them: make report RUN={found[0]['run_id']}{settings.project_word}")
+        console.line(line)
+    console.line(f"one of them: make report RUN={found[0]['run_id']}{settings.project_word}")
     return 0
 
 
@@ -97,7 +243,7 @@ def _row(one: Mapping[str, Any]) -> reports.ReportRow:
 
 
 def _lines(found: Mapping[str, Any]) -> list[str]:
-    """The gist of a report."""
+    """Return the gist of a report."""
     lines = list(found["reasons"])
     lines.append(found["attribution"]["text"])
     compared = found.get("comparison")

@@ -21,13 +21,13 @@ FILE, OLDER_FILE = "report.json", "run.json"
 
 
 def files(root: Path) -> list[Path]:
-    """The document of each report, which older kits called run.json."""
+    """Return the document of each report, which older kits called run.json."""
     found = {path.parent: path for name in (OLDER_FILE, FILE) for path in root.glob(f"*/{name}")}
     return sorted(found.values())
 
 
 def all_runs(folder: Path) -> list[Run]:
-    """(folder, report.json) of every run that left one, oldest first; what cannot be read is left out."""
+    """Return (folder, report.json) of every run that left one, oldest first; what cannot be read is left out."""
     found: list[Run] = []
     for path in files(folder):
         try:
@@ -50,13 +50,13 @@ class ReportRow:
 
     @classmethod
     def of(cls, run: Run) -> ReportRow:
-        """The row of a report."""
+        """Return the row of a report."""
         folder, document = run
         target = str((document.get("settings") or {}).get("host") or "")
         return cls(folder.name, str(document.get("verdict", "?")), document.get("figures") or {}, target)
 
     def cells(self) -> tuple[str, ...]:
-        """What stands in the columns."""
+        """Return what stands in the columns."""
         figures = self.figures
         p95 = figures.get("p95_ms")
         return (
@@ -71,7 +71,7 @@ class ReportRow:
 
 
 def table(rows: Sequence[ReportRow]) -> list[str]:
-    """One line a run."""
+    """Return one line a run."""
     header = ("RUN", "VERDICT", "REQUESTS", "FAILED", "P95", "RPS", "TARGET")
     return aligned([header, *(row.cells() for row in rows)])
 

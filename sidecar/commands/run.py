@@ -6,20 +6,25 @@ Never a headless master: under its restart policy that would run again, and agai
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import shutil
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sidecar.commands import follow, outcome, plan, reports, restart, up
+from sidecar.commands import follow, plan, report, reports, restart, saving, seen, summary, up
 from sidecar.commands.follow import FollowLimits, Interrupted
-from sidecar.commands.progress import Progress
 from sidecar.commands.seen import FinishedRun
+from sidecar.commands.summary import Progress
 from sidecar.common import process
-from sidecar.common.errors import StackError
+from sidecar.common.errors import KitError, StackError
+from sidecar.common.version import KIT_VERSION
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import MasterError
+from sidecar.report.document import make
+from sidecar.report.verdict.judge import last_line
 from sidecar.stack import deployment, limits, workspace
 from sidecar.stack.registered import Clock
 
@@ -35,11 +40,11 @@ _SETTLE_SECONDS = 70.0  # Locust itself gives workers 60 s to stop
 _DETACHED = 130
 
 
-def run(settings: Settings, environ: Mapping[str, str], say: Console) -> int:
-    """Start a run (or follow the one that is going) to its end; the exit code of its verdict.
+def run(settings: Settings, environ: Mapping[str, str], console: Console) -> int:
+    """Start a run (or follow the one that is running) to its end; return the exit code of its verdict.
 
     Raises:
-        KitError: it could not be run: no stack, no worker, a run going, or settings that contradict each other.
+        KitError: it could not be run: no stack, no worker, a run under way, or settings that contradict each other.
 
     """
     asked = limits.thresholds(settings, environ)
@@ -48,25 +53,25 @@ def run(settings: Settings, environ: Mapping[str, str], say: Console) -> int:
     figures = _figures(web, settings)
     plan.refuse_state(*_at_this_moment(web, figures), attach=settings.attach)
     reports.probe(settings.reports_dir)
-    if not settings.attach and _change_filters(web, settings, environ, say):
+    if not settings.attach and _change_filters(web, settings, environ, console):
         figures = web.stats()
     about = _ask(web, settings)
-    what = plan.make(settings, about, workspace.decided(settings).host)
-    what = replace(what, judge=json.dumps(limits.words(settings, asked)))
+    run_plan = plan.make(settings, about, workspace.decided(settings).host)
+    run_plan = replace(run_plan, judge=json.dumps(limits.words(settings, asked)))
     if settings.attach:
-        what = replace(what, users=0)  # how many were asked for, only whoever started the run knows
-    _say_if_stale(about, say)
-    if not settings.attach and plan.hosts_overwritten(what, about):
+        run_plan = replace(run_plan, users=0)  # how many were asked for, only whoever started the run knows
+    _warn_if_stale(about, console)
+    if not settings.attach and plan.hosts_overwritten(run_plan, about):
         deployment.refuse(
             settings, "an earlier run's HOST covers the classes' own: name it again, or make swarm-down, swarm-up"
         )
-        say.note("an earlier run's HOST still covers the classes' own: loading them anew")
-        restart.reload(settings, environ, say)
+        console.note("an earlier run's HOST still covers the classes' own: loading them anew")
+        restart.reload(settings, environ, console)
         figures, about = web.stats(), _ask(web, settings)
-    done = _drive(web, settings, what, about, figures, say)
+    done = _drive(web, settings, run_plan, about, figures, console)
     if done is None:
         return _DETACHED
-    return outcome.report(web, settings, replace(done, thresholds=asked), environ, say)
+    return _finish(web, settings, replace(done, thresholds=asked), environ, console)
 
 
 def _figures(web: LocustApi, settings: Settings) -> dict[str, Any]:
@@ -83,28 +88,31 @@ def _ask(web: LocustApi, settings: Settings) -> MasterInfo:
 
 
 def _at_this_moment(web: LocustApi, figures: Mapping[str, Any]) -> tuple[str, int]:
-    """The master's state and its count of workers; its figures may be two seconds old, and older than the workers."""
+    """Return the master's state and its count of workers.
+
+    Its figures may be two seconds old, and older than the workers.
+    """
     live = web.status() or {}
     state = follow.run_state({**figures, "state": live.get("state") or figures.get("state")})
     return state, web.worker_count()
 
 
-def _change_filters(web: LocustApi, settings: Settings, environ: Mapping[str, str], say: Console) -> bool:
+def _change_filters(web: LocustApi, settings: Settings, environ: Mapping[str, str], console: Console) -> bool:
     """Recreate master and workers when TAGS, EXCLUDE_TAGS or CLASSES are others than they were started with."""
     picker = bool(web.page_settings().get("show_userclass_picker"))
     names = plan.filters_to_change(settings, web.status(), class_picker=picker)
     if names:
         deployment.refuse(settings, f"make swarm-up with {', '.join(names)} as they are to be")
         _refuse_by_the_files(web, settings)
-        say.note(f"{', '.join(names)}: not what the stack was started with; recreating master and workers")
-        up.up(settings, environ, say, quiet_end=True)
+        console.note(f"{', '.join(names)}: not what the stack was started with; recreating master and workers")
+        up.up(settings, environ, console, quiet_end=True)
     return bool(names)
 
 
 def _refuse_by_the_files(web: LocustApi, settings: Settings) -> None:
     """Refuse what the files cannot carry before anything is recreated; files that have changed since, `up` reads.
 
-    The master cannot say: it may have been started with some of the classes only.
+    The master cannot tell: it may have been started with some of the classes only.
     """
     about = _ask(web, settings)
     if not about.changed_on_disk:
@@ -112,35 +120,40 @@ def _refuse_by_the_files(web: LocustApi, settings: Settings) -> None:
         plan.make(settings, replace(about, user_classes=in_files), workspace.decided(settings).host)
 
 
-def _say_if_stale(about: MasterInfo, say: Console) -> None:
+def _warn_if_stale(about: MasterInfo, console: Console) -> None:
     if about.changed_on_disk:
-        say.note(
+        console.note(
             f"warning: {about.stale_processes} processes run an older {', '.join(about.changed_on_disk)} than the "
             "one on disk → make reload"
         )
 
 
 def _drive(
-    web: LocustApi, settings: Settings, what: RunPlan, about: MasterInfo, figures: Mapping[str, Any], say: Console
+    web: LocustApi,
+    settings: Settings,
+    run_plan: RunPlan,
+    about: MasterInfo,
+    figures: Mapping[str, Any],
+    console: Console,
 ) -> FinishedRun | None:
-    """Start, follow, and stop on Ctrl-C; None when a followed run was left to go on."""
+    """Start, follow, and stop on Ctrl-C; return None when a followed run was left to go on."""
     started_at, began = datetime.now(UTC), time.monotonic()
     if not settings.attach:
-        _start(web, what)
-        for line in _headline(what, settings):
-            say.line(line)
-    times = FollowLimits(0 if settings.attach else what.run_time, settings.stop_timeout)
-    progress = Progress(say, times.run_time)
+        _start(web, run_plan)
+        for line in _headline(run_plan, settings):
+            console.line(line)
+    times = FollowLimits(0 if settings.attach else run_plan.run_time, settings.stop_timeout)
+    progress = Progress(console, times.run_time)
     stopped_by, stopped_after = "", None
     try:
         seen = follow.follow(web, times, _CLOCK, progress.show, follow.before(figures))
     except Interrupted as interrupt:
         if settings.attach:
             progress.end()
-            say.line("no longer following; the run goes on → make run ATTACH=1")
+            console.line("no longer following; the run goes on → make run ATTACH=1")
             return None
         stopped_by, stopped_after = interrupt.by, time.monotonic() - began
-        _stop(web, interrupt.by, say)
+        _stop(web, interrupt.by, console)
         seen = follow.settle(web, interrupt.seen, _CLOCK, _SETTLE_SECONDS)
     progress.end()
     seconds = stopped_after or time.monotonic() - began
@@ -149,26 +162,26 @@ def _drive(
         seen = replace(seen, master_lost=follow.RESTARTED)
     fresh = known if known and (settings.attach or known != about.run_id) else ""
     run_id = fresh or f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-    return FinishedRun(what, about, run_id, seen, started_at, seconds, stopped_by, figures, plugin_run_id=fresh)
+    return FinishedRun(run_plan, about, run_id, seen, started_at, seconds, stopped_by, figures, plugin_run_id=fresh)
 
 
-def _start(web: LocustApi, what: RunPlan) -> None:
-    answer = web.swarm(what.form())
+def _start(web: LocustApi, run_plan: RunPlan) -> None:
+    answer = web.swarm(run_plan.form())
     if not answer.get("success"):
         raise StackError(f"Locust did not start the run: {answer.get('message') or 'no reason given'}")
 
 
-def _headline(what: RunPlan, settings: Settings) -> list[str]:
-    aim = f" at {what.host}" if what.host else ""
+def _headline(run_plan: RunPlan, settings: Settings) -> list[str]:
+    aim = f" at {run_plan.host}" if run_plan.host else ""
     hints = [*_only(settings), "Ctrl-C stops it"]
-    if what.shape_class:
-        return [f"run with the load shape {what.shape_class}{aim}; it ends with the shape", f"  {'; '.join(hints)}"]
-    length = f", for {what.run_time} s" if what.run_time else ""
-    return [f"run of {what.users} users, {what.spawn_rate:g} a second{length}{aim}", f"  {'; '.join(hints)}"]
+    if run_plan.shape_class:
+        return [f"run with the load shape {run_plan.shape_class}{aim}; it ends with the shape", f"  {'; '.join(hints)}"]
+    length = f", for {run_plan.run_time} s" if run_plan.run_time else ""
+    return [f"run of {run_plan.users} users, {run_plan.spawn_rate:g} a second{length}{aim}", f"  {'; '.join(hints)}"]
 
 
 def _only(settings: Settings) -> list[str]:
-    """What narrows the run down; said each time, because it holds until somebody says otherwise."""
+    """Return what narrows the run down; it is said each time, because it holds until somebody says otherwise."""
     return [
         f"{word} {', '.join(names)}"
         for word, names in (
@@ -180,20 +193,20 @@ def _only(settings: Settings) -> list[str]:
     ]
 
 
-def _stop(web: LocustApi, by: str, say: Console) -> None:
+def _stop(web: LocustApi, by: str, console: Console) -> None:
     """Stop the run at the master: at once, unless a person waits to be told that it may take a while."""
     if by == process.CTRL_C:
-        say.rewrite()
-        say.note("Ctrl-C: stopping the run, then saving what there is (Ctrl-C again gives up)")
+        console.rewrite()
+        console.note("Ctrl-C: stopping the run, then saving what there is (Ctrl-C again gives up)")
         follow.stop_quietly(web)
         return
     follow.stop_quietly(web)
-    say.rewrite()
-    say.note(f"{by}: stopped the run, saving what there is")
+    console.rewrite()
+    console.note(f"{by}: stopped the run, saving what there is")
 
 
 def _known_run_id(web: LocustApi) -> str | None:
-    """The plugin's id of its newest run; "" without a plugin, None when the plugin knows of no run at all."""
+    """Return the plugin's id of its newest run; "" without a plugin, None when the plugin knows of no run at all."""
     try:
         status = web.status()
     except MasterError:
@@ -201,3 +214,48 @@ def _known_run_id(web: LocustApi) -> str | None:
     if status is None:
         return ""
     return str(status["run"]["run_id"]) if status.get("run") else None
+
+
+def _finish(web: LocustApi, settings: Settings, done: FinishedRun, environ: Mapping[str, str], console: Console) -> int:
+    """Judge a run that is over, save its report and tell of it; return the verdict's exit code."""
+    document = _of_disk(settings, done, console) or make(
+        seen.record_of(web, settings, done), settings.project, os.cpu_count(), KIT_VERSION
+    )
+    _show_figures(done, console)
+    console.line()
+    downloads = iter(()) if done.seen.master_lost else web.downloads()  # a new master's would be of no run
+    console.line(f"report: {saving.save_anew(settings, document, downloads, environ)}")
+    saving.append_summary(environ.get("GITHUB_STEP_SUMMARY", ""), document, console)
+    _show_verdict(done, document, console)
+    return int(document["exit_code"])
+
+
+def _of_disk(settings: Settings, done: FinishedRun, console: Console) -> dict[str, Any]:
+    """Return the report from what the plugin and the monitor wrote down; empty for a master without the plugin."""
+    run_id = done.plugin_run_id or report.newest_since(settings, done.started_at)
+    if not run_id:
+        return {}
+    words = limits.words(settings, done.thresholds) if settings.attach else None
+    try:
+        found = report.fetch(settings, run_id, judge=words)
+    except KitError as error:
+        console.note(f"judged by what was seen from here: {error.line()}")
+        return {}
+    return {} if found["state"] == "going" else found
+
+
+def _show_figures(done: FinishedRun, console: Console) -> None:
+    width = shutil.get_terminal_size((100, 24)).columns
+    console.line()
+    for line in summary.table(done.seen.figures, width):
+        console.line(line)
+    failures = summary.failure_lines(done.seen.figures, width)
+    for line in ["", *failures] if failures else []:
+        console.line(line)
+
+
+def _show_verdict(done: FinishedRun, document: Mapping[str, Any], console: Console) -> None:
+    short = "" if done.plan.shape_class else summary.users_taken_along(done.seen, done.plan.users)
+    for line in [short, *document["reasons"]] if short else document["reasons"]:
+        console.line(line)
+    console.line(last_line(str(document["verdict"]), int(document["exit_code"])))

@@ -20,7 +20,7 @@ Files = Iterable[tuple[str, bytes]]
 
 
 def rendered(document: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
-    """(name, content) of each file that is made of a report; pictures only where something failed."""
+    """Yield (name, content) of each file that is made of a report; pictures only where something failed."""
     yield "report.md", markdown.render(document).encode()
     yield "junit.xml", junit.render(document)
     if Unknown.SECONDS in document.get("unknown", ()):  # most of the page is about them
@@ -33,7 +33,7 @@ def rendered(document: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
 
 
 def save_anew(settings: Settings, document: Mapping[str, Any], downloads: Files, environ: Mapping[str, str]) -> str:
-    """Where the report is, in a folder of its own, or why there is none: the disk may have filled up meanwhile."""
+    """Save a report in a folder of its own; return where it is, or why it could not be saved."""
     try:
         folder = reports.new_folder(settings.reports_dir, str(document["run_id"]))
         write(folder, settings, document, downloads, environ)
@@ -52,7 +52,7 @@ def write(
     reports.hand_over([settings.reports_dir, folder, *(folder / name for name in names)], environ)
 
 
-def append_summary(file: str, document: Mapping[str, Any], say: Console) -> None:
+def append_summary(file: str, document: Mapping[str, Any], console: Console) -> None:
     """Add the report to the summary of a GitHub Actions job, where there is one."""
     if not file:
         return
@@ -60,4 +60,4 @@ def append_summary(file: str, document: Mapping[str, Any], say: Console) -> None
         with Path(file).open("ab") as summary_file:
             summary_file.write(markdown.render(document).encode())
     except OSError as error:
-        say.note(f"GITHUB_STEP_SUMMARY {file} cannot be written: {error.strerror or error}")
+        console.note(f"GITHUB_STEP_SUMMARY {file} cannot be written: {error.strerror or error}")

@@ -1,22 +1,27 @@
-"""A run's figures for people and for programs. Pure."""
+"""A run's figures for people and for programs, during the run and after it."""
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sidecar.commands.follow import RunObserved, total
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
+
+    from sidecar.common.console import Console
 
 _MOST_ENDPOINTS = 30
 _MOST_ERRORS = 5
 _HEADER = ("", "REQUESTS", "FAILED", "MEDIAN", "P95", "P99", "MAX", "REQ/S")
 _NARROWEST_NAME = 12
+_LINE_SECONDS = 5.0
 
 
 def figures(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures over all requests, under names that end in their unit."""
+    """Return the figures over all requests, under names that end in their unit."""
     row = total(document)
     requests = int(row.get("num_requests") or 0)
     failures = int(row.get("num_failures") or 0)
@@ -35,7 +40,7 @@ def figures(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def endpoints(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The same for each request name."""
+    """Return the same for each request name."""
     rows = [row for row in document.get("stats") or [] if row.get("name") != "Aggregated"]
     return [
         {"method": row.get("method"), "name": row.get("name"), **figures({"stats": [{**row, "name": "Aggregated"}]})}
@@ -44,22 +49,21 @@ def endpoints(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def errors(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Each distinct failure, the most frequent first."""
-    rows = document.get("errors") or []
-    told = [
+    """Return each distinct failure, the most frequent first."""
+    failures = [
         {
             "method": row.get("method"),
             "name": row.get("name"),
             "error": row.get("error"),
             "occurrences": int(row.get("occurrences") or 0),
         }
-        for row in rows
+        for row in document.get("errors") or []
     ]
-    return sorted(told, key=lambda one: -one["occurrences"])
+    return sorted(failures, key=lambda failure: -failure["occurrences"])
 
 
 def progress(seen: RunObserved, seconds: float, run_time: int) -> str:
-    """One line of live progress; its clock stops at `run_time`, whatever the last figures take to come in."""
+    """Return one line of live progress; its clock stops at `run_time`, whatever the last figures take to come in."""
     seconds = min(seconds, run_time) if run_time else seconds
     if not seen.started:
         return f"{_clock(seconds)}  starting …"
@@ -75,6 +79,32 @@ def progress(seen: RunObserved, seconds: float, run_time: int) -> str:
     )
 
 
+@dataclass
+class Progress:
+    """Shows a run as it goes: one line, rewritten on a terminal; a line every 5 seconds elsewhere.
+
+    `run_time` is in seconds, 0 without a known end.
+    """
+
+    console: Console
+    run_time: int
+    next_line: float = 0.0
+
+    def show(self, seen: RunObserved, seconds: float) -> None:
+        """Show what is seen now, `seconds` into the run."""
+        text = f"  {progress(seen, seconds, self.run_time)}"
+        if self.console.is_terminal:
+            width = shutil.get_terminal_size((100, 24)).columns
+            self.console.rewrite(text[: width - 1])
+        elif seconds >= self.next_line:
+            self.next_line = seconds + _LINE_SECONDS
+            self.console.line(text)
+
+    def end(self) -> None:
+        """Leave the line that was rewritten."""
+        self.console.rewrite()
+
+
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -82,7 +112,7 @@ def _clock(seconds: float) -> str:
 
 
 def table(document: Mapping[str, Any], width: int) -> list[str]:
-    """The summary table, at most `width` columns wide as long as that leaves room for names."""
+    """Return the summary table, at most `width` columns wide as long as that leaves room for names."""
     rows = endpoints(document)
     shown = sorted(rows, key=lambda row: -row["requests"])[:_MOST_ENDPOINTS]
     cells = [
@@ -115,7 +145,7 @@ def _cells(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def failure_lines(document: Mapping[str, Any], width: int) -> list[str]:
-    """The most frequent failures, one line each."""
+    """Return the most frequent failures, one line each."""
     found = errors(document)
     lines = [
         f"{one['occurrences']} × {one['method'] or ''} {one['name']}: {one['error']}" for one in found[:_MOST_ERRORS]
@@ -134,7 +164,7 @@ def _ms(value: object) -> str:
 
 
 def users_taken_along(seen: RunObserved, wanted: int) -> str:
-    """A warning when workers that left took users with them; "" when all users were there to the end.
+    """Return a warning when workers that left took users with them; "" when all users were there to the end.
 
     Locust spreads users anew when a worker comes, but not when one goes.
     """
@@ -144,14 +174,3 @@ def users_taken_along(seen: RunObserved, wanted: int) -> str:
         f"warning: {len(seen.left)} worker(s) left during the run and took users with them: "
         f"{seen.users} of {wanted} were running at its end"
     )
-
-
-def workers(seen: RunObserved, at_start: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What became of the workers."""
-    return {
-        "at_start": len(at_start),
-        "at_end": len(seen.present - seen.missing),
-        "lost": sorted(seen.missing),
-        "left": sorted(seen.left),
-        "users_at_end": seen.users,
-    }

@@ -68,7 +68,7 @@ def make(
 
 
 def _requests(record: RunRecord) -> dict[str, Any]:
-    """What came of the requests."""
+    """Return what came of the requests."""
     return {
         "figures": {**_NO_FIGURES, **record.figures},
         "endpoints": list(record.statistics.get("endpoints") or []),
@@ -81,7 +81,7 @@ def _requests(record: RunRecord) -> dict[str, Any]:
 
 
 def _course(record: RunRecord) -> dict[str, Any]:
-    """What happened, second by second, to users, workers and containers, and whose failures they are."""
+    """Return what happened, second by second, to users, workers and containers, and whose failures they are."""
     breaking = reasons.breaking(record)
     attributed = [
         found for incident in breaking if (found := attribution.attribute(incident, record.moments, record.until))
@@ -103,7 +103,7 @@ def _course(record: RunRecord) -> dict[str, Any]:
 
 
 def _origin(record: RunRecord, project: str, kit_version: str) -> dict[str, Any]:
-    """Of which files and versions it was, and how to run the same once more."""
+    """Return of which files and versions the run was, and how to run the same once more."""
     locustfile, versions = record.begin.get("locustfile") or {}, record.begin.get("versions") or {}
     return {
         "locustfile": {"sha256": "", **locustfile, "files": list(locustfile.get("files") or [])},
@@ -151,7 +151,7 @@ def _group(group: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _times(performance: Mapping[str, Any]) -> dict[str, Any]:
-    """Good and failed requests apart, without the buckets: those stay in performance.json."""
+    """Return good and failed requests apart, without the buckets: those stay in performance.json."""
     rows = [
         {
             **{name: endpoint.get(name) for name in ("method", "name", "slow", "slow_ms")},
@@ -230,7 +230,7 @@ def _by_class(counts: Sequence[Mapping[str, int]]) -> dict[str, list[int]]:
 
 
 def _generator(recorded_series: RecordedSeries) -> dict[str, Any]:
-    """One container of master or workers: its limits, its most, and its course."""
+    """Return one container of master or workers: its limits, its peaks, and its course."""
     points = recorded_series.points
     cpu = [point.cpu_percent for point in points if point.cpu_percent is not None]
     throttled = [point.throttled_percent for point in points if point.throttled_percent is not None]

@@ -15,7 +15,7 @@ _NOT_XML = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def render(document: Mapping[str, Any]) -> bytes:
-    """The file. What is only reported is a skipped case; what broke the measurement is an error, not a failure."""
+    """Return the file: what is only reported is a skipped case, what broke the measurement an error, not a failure."""
     root = ET.Element("testsuites")
     suite = ET.SubElement(root, "testsuite", _about(document))
     ET.SubElement(suite, "properties")
@@ -66,5 +66,5 @@ def _element(name: str, document: Mapping[str, Any]) -> ET.Element:
 
 
 def _text(text: str) -> str:
-    """A text without the characters that XML has no way to write."""
+    """Return a text without the characters that XML has no way to write."""
     return _NOT_XML.sub("\ufffd", text)

@@ -14,7 +14,7 @@ _RIGHT, _LEFT = "--:", ":--"
 
 
 def render(document: Mapping[str, Any]) -> str:
-    """The text; what goes beyond the limit is cut at a line, and said."""
+    """Return the text; what goes beyond the limit is cut at a line, and said."""
     kept, left = [], _MOST_BYTES
     for line in _lines(document):
         left -= len(line.encode()) + 1
@@ -63,7 +63,7 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _meanwhile(document: Mapping[str, Any]) -> Iterator[str]:
-    """What happened to the generators, and what the failures have to do with it."""
+    """Yield what happened to the generators, and what the failures have to do with it."""
     if "attribution" not in document:
         return
     breaking = [incident for incident in document["incidents"] if incident["breaks_the_run"]]
@@ -130,6 +130,6 @@ def _table(header: Sequence[str], sides: Sequence[str], rows: Sequence[Sequence[
 
 
 def _plain(text: object) -> str:
-    """A text that Markdown shows as it is, in one line of bounded length."""
+    """Return a text that Markdown shows as it is, in one line of bounded length."""
     said = str(text)
     return (said if len(said) <= _LONGEST_CELL else f"{said[:_LONGEST_CELL]}…").translate(_SPECIAL)

@@ -20,14 +20,14 @@ Document = Mapping[str, Any]
 
 
 def load(document: Document) -> Picture:
-    """Users over time, with what happened meanwhile."""
+    """Draw users over time, with what happened meanwhile."""
     line = document["timeline"]
     lanes = [ChartSeries("users", line["users"], Role.FIRST), ChartSeries("workers", line["workers"], Role.SIXTH)]
     return over_time("Users and workers", _at(document), lanes, marks=marks(document))
 
 
 def rate(document: Document) -> Picture:
-    """Requests and failures a second."""
+    """Draw requests and failures a second."""
     line = document["timeline"]
     lanes = [
         ChartSeries("requests a second", line["rps"], Role.THIRD),
@@ -37,14 +37,14 @@ def rate(document: Document) -> Picture:
 
 
 def latency(document: Document) -> Picture:
-    """Response times over time."""
+    """Draw response times over time."""
     line = document["timeline"]
     lanes = [ChartSeries("median", line["p50_ms"], Role.FIRST), ChartSeries("p95", line["p95_ms"], Role.SECOND)]
     return over_time("Response times", _at(document), lanes, unit="ms", marks=marks(document))
 
 
 def failure_timeline(document: Document) -> Picture:
-    """Failures over time, by class."""
+    """Draw failures over time, by class."""
     line, roles = document["timeline"], class_roles(document)
     columns: dict[str, list[int]] = {}
     for name, column in line["failures"].items():
@@ -59,7 +59,7 @@ def failure_timeline(document: Document) -> Picture:
 
 
 def failure_types(document: Document) -> Picture:
-    """Failures by class."""
+    """Draw failures by class."""
     roles = class_roles(document)
     counts = Counter({name: int(count) for name, count in document["failure_classes"].items()})
     rows = [(name, count, roles.get(name, SERIES[-1])) for name, count in counts.most_common()]
@@ -67,7 +67,7 @@ def failure_types(document: Document) -> Picture:
 
 
 def failure_endpoints(document: Document) -> Picture:
-    """The endpoints with the most failures."""
+    """Draw the endpoints with the most failures."""
     rows = sorted(
         (
             (f"{endpoint['method'] or ''} {endpoint['name']}".strip(), int(endpoint["failures"]))
@@ -87,7 +87,7 @@ FILES = {
 
 
 def generators(document: Document) -> Iterator[Picture]:
-    """CPU, throttling and memory of the busiest containers that made the load."""
+    """Draw CPU, throttling and memory of the busiest containers that made the load."""
     chosen = sorted(document["generators"], key=lambda generator: -(generator["cpu_max_percent"] or 0))[
         :_MOST_GENERATORS
     ]
@@ -110,13 +110,13 @@ def generators(document: Document) -> Iterator[Picture]:
 
 
 def class_roles(document: Document) -> dict[str, Role]:
-    """A colour for each of the most frequent classes, the same in every picture."""
+    """Choose a colour for each of the most frequent classes, the same in every picture."""
     counts = Counter({name: int(count) for name, count in document["failure_classes"].items()})
     return {name: SERIES[(number + 3) % len(SERIES)] for number, (name, _) in enumerate(counts.most_common(5))}
 
 
 def marks(document: Document) -> list[ChartMark]:
-    """The incidents of the run, in order."""
+    """Return a mark for each incident worth one, in order."""
     return [
         ChartMark(
             _seconds(document, shown_incident["at"]),
@@ -129,7 +129,7 @@ def marks(document: Document) -> list[ChartMark]:
 
 
 def shown_incidents(document: Document) -> list[Mapping[str, Any]]:
-    """Those worth a mark: what broke the run, and what is more than a remark."""
+    """Return the incidents worth a mark: what broke the run, and what is more than a remark."""
     return [
         incident for incident in document["incidents"] if incident["breaks_the_run"] or incident["severity"] != "info"
     ]

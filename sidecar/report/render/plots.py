@@ -53,11 +53,11 @@ class Frame:
     highest: float
 
     def x(self, seconds: float) -> float:
-        """Where a moment is."""
+        """Return where a moment is."""
         return self.left + self.width * (seconds / self.seconds if self.seconds else 0.0)
 
     def y(self, value: float) -> float:
-        """Where a value is."""
+        """Return where a value is."""
         return self.top + self.height * (1 - value / self.highest)
 
 
@@ -70,7 +70,7 @@ def over_time(
     marks: Sequence[ChartMark] = (),
     height: float = 190.0,
 ) -> Picture:
-    """Lines, or areas on top of each other, over the seconds of a run.
+    """Draw lines, or areas on top of each other, over the seconds of a run.
 
     Args:
         title: what it shows.
@@ -96,7 +96,7 @@ def over_time(
 
 
 def bars(title: str, rows: Sequence[tuple[str, int, Role]], *, total: int | None = None) -> Picture:
-    """Bars with their counts, one below the other; with a total, their shares of it, too."""
+    """Draw bars with their counts, one below the other; with a total, their shares of it, too."""
     names = [_cut(name) for name, _, _ in rows]
     left = 12 + _LETTER * 1.02 * max([8, *map(len, names)])
     most = max([1, *(count for _, count, _ in rows)])
@@ -115,20 +115,20 @@ def bars(title: str, rows: Sequence[tuple[str, int, Role]], *, total: int | None
 
 
 def nice(value: float) -> float:
-    """The next higher number that reads well on an axis."""
+    """Return the next higher number that reads well on an axis."""
     size = 10.0 ** math.floor(math.log10(value))
     return next(step * size for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if step * size >= value * (1 - 1e-9))
 
 
 def clock(seconds: float) -> str:
-    """Seconds since the start as m:ss or h:mm:ss."""
+    """Return seconds since the start as m:ss or h:mm:ss."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def short(value: float) -> str:
-    """A number for an axis."""
+    """Return a number for an axis."""
     if value >= 1_000_000:  # noqa: PLR2004
         return f"{value / 1_000_000:g}M"
     return f"{value / 1000:g}k" if value >= 10_000 else f"{value:g}"  # noqa: PLR2004
@@ -166,7 +166,7 @@ def _grid(frame: Frame) -> Iterator[Shape]:
 
 
 def _lines(frame: Frame, at: Sequence[float], lane: ChartSeries) -> Iterator[Shape]:
-    """A line for each stretch without a gap; a lone value is a dot."""
+    """Yield a line for each stretch without a gap; a lone value is a dot."""
     stretch: list[tuple[float, float]] = []
     for seconds, value in [*zip(at, lane.values, strict=True), (0.0, None)]:
         if value is not None:
@@ -180,7 +180,7 @@ def _lines(frame: Frame, at: Sequence[float], lane: ChartSeries) -> Iterator[Sha
 
 
 def _stacked(frame: Frame, at: Sequence[float], lanes: Sequence[ChartSeries]) -> Iterator[Shape]:
-    """The lanes on top of each other, each step as wide as the time to the next."""
+    """Yield the series on top of each other, each step as wide as the time to the next."""
     below = [0.0] * len(at)
     steps = [*at[1:], frame.seconds] if at else []
     for lane in lanes:
@@ -205,7 +205,7 @@ def _spans(frame: Frame, marks: Sequence[ChartMark]) -> Iterator[Shape]:
 
 
 def _marks(frame: Frame, marks: Sequence[ChartMark]) -> Iterator[Shape]:
-    """A dashed line for each, with its number; the words are in the list of incidents."""
+    """Yield a dashed line for each mark, with its number; the list of incidents has the texts."""
     last = -math.inf
     for number, one in enumerate(marks, 1):
         x = frame.x(min(max(0.0, one.seconds), frame.seconds))
@@ -234,7 +234,7 @@ def _cut(name: str) -> str:
 def by_step(
     title: str, steps: Sequence[str], panels: Sequence[tuple[str, Sequence[ChartSeries]]], *, marked: int | None = None
 ) -> Picture:
-    """Panels below each other over the same steps, one of which may be marked.
+    """Draw panels below each other over the same steps, one of which may be marked.
 
     Args:
         title: what it shows.
@@ -260,7 +260,7 @@ def by_step(
 
 
 def _is_clock(shape: Shape, picture: Picture) -> bool:
-    """Whether it is a label of the axis of time."""
+    """Tell whether a shape is a label of the axis of time."""
     return isinstance(shape, TextLabel) and shape.y > picture.height - _BOTTOM + 10
 
 

@@ -31,7 +31,7 @@ _DASH, _GAP = 5.0, 4.0
 
 
 def render(picture: Picture) -> bytes:
-    """The file."""
+    """Return the file."""
     size = (round((picture.width + 2 * _MARGIN) * _SCALE), round((picture.height + 2 * _MARGIN) * _SCALE))
     image = Image.new("RGB", size, _PAPER)
     draw = ImageDraw.Draw(image)
@@ -60,7 +60,7 @@ def _line(draw: ImageDraw.ImageDraw, line: Polyline) -> None:
 
 
 def _dashes(points: tuple[Point, ...]) -> list[tuple[Point, ...]]:
-    """The dashes of a straight line from the first point to the last."""
+    """Return the dashes of a straight line from the first point to the last."""
     (x0, y0), (x1, y1) = points[0], points[-1]
     length = ((x1 - x0) ** 2 + (y1 - y0) ** 2) ** 0.5
     found, at = [], 0.0
@@ -83,6 +83,6 @@ def _scaled(points: tuple[Point, ...]) -> list[tuple[float, float]]:
 
 
 def _mixed(role: Role, opacity: float) -> tuple[int, int, int]:
-    """The colour on paper: nothing lies behind our areas that would have to show through."""
+    """Return the colour on paper: nothing lies behind our areas that would have to show through."""
     red, green, blue = (round(opacity * part + (1 - opacity) * 255) for part in COLOURS[role])
     return red, green, blue

@@ -12,7 +12,7 @@ _LONGEST = 110
 
 
 def render(document: Mapping[str, Any]) -> str:
-    """The text."""
+    """Return the text."""
     return "\n".join(_lines(document)) + "\n"
 
 

@@ -79,11 +79,11 @@ class Reports:
         self._judged: dict[str, datetime | None] = {}
 
     def ids(self) -> list[str]:
-        """The ids of all runs, oldest first."""
+        """Return the ids of all runs, oldest first."""
         return disk.ids(self._runs)
 
     def of(self, run_id: str, ask: Ask = PLAIN) -> dict[str, Any]:
-        """The report of a run.
+        """Return the report of a run.
 
         Raises:
             NoSuchRunError: there is no such run, or no such baseline.
@@ -106,17 +106,17 @@ class Reports:
         return made
 
     def word(self, run_id: str) -> tuple[str, tuple[str, ...]] | None:
-        """Verdict and reasons of a run that is over and was judged for good; None for any other. Touches no disk."""
+        """Return verdict and reasons of a run that was judged for good; None for any other. Touches no disk."""
         return self._words.get(run_id)
 
     def newest_host(self) -> str:
-        """The target of the newest run; "" for none, and for one whose classes have several."""
+        """Return the target of the newest run; "" without one, and where its classes have several."""
         newest = next(reversed(self.ids()), "")
         host = str(disk.document(self._runs / newest / "run.json").get("host") or "") if newest else ""
         return host if host.startswith(("http://", "https://")) else ""
 
     def gist(self, run_id: str) -> dict[str, Any]:
-        """A run in short, for a list.
+        """Return a run in short, for a list.
 
         Raises:
             NoSuchRunError: there is no such run.
@@ -140,11 +140,11 @@ class Reports:
                 self.of(run_id)
 
     def _is_quiet(self, last: datetime | None) -> bool:
-        """Whether a run's last sign is long enough ago for all to be known of it."""
+        """Tell whether a run's last sign is long enough ago for all to be known of it."""
         return last is not None and (self._clock() - last).total_seconds() > _SETTLED_SECONDS
 
     def _kept(self, run_id: str) -> dict[str, Any]:
-        """The report that was kept, unless there is a newer sign of the run."""
+        """Return the report that was kept, unless there is a newer sign of the run."""
         if not disk.RUN_ID.fullmatch(run_id):
             return {}
         path = self._runs / run_id
@@ -173,11 +173,11 @@ class Judge:
         self._thread = threading.Thread(target=self._run, name="judge", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start to look."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End."""
+        """Stop looking."""
         self._stopping.set()
         self._thread.join()
 

@@ -65,12 +65,12 @@ class Advice:
 
     @property
     def settings(self) -> str:
-        """As they go on the command line."""
+        """The settings as they go on the command line."""
         return f"WORKERS={self.workers} WORKER_MEMORY={self.worker_memory_mib}M"
 
 
 def measure(moments: Sequence[Moment], series: Sequence[RecordedSeries]) -> Measured | None:
-    """What a run showed; None when nobody watched its workers, or there were no users."""
+    """Return what a run showed; None when nobody watched its workers, or there were no users."""
     users = max((moment.users for moment in moments), default=0)
     steady = [moment for moment in moments if moment.users >= _STEADY * users]
     workers = [
@@ -113,7 +113,7 @@ def _median(values: Sequence[float]) -> float:
 
 
 def advise(measured: Measured, users: int, limit_bytes: int | None, cores: int | None) -> Advice:
-    """Settings that should carry so many users that do the same.
+    """Return settings that should carry so many users that do the same.
 
     Args:
         measured: what a run showed.

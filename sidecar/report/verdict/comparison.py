@@ -36,7 +36,7 @@ class Change:
 
     @property
     def is_worse(self) -> bool:
-        """Whether it is slower, or fails more."""
+        """Whether the endpoint is slower, or fails more."""
         return self.after > self.before
 
 
@@ -114,7 +114,7 @@ def _failing(key: tuple[str, str], old: Spread, new: Spread) -> Iterator[Change]
 
 
 def _interval(times: Times, share: float) -> tuple[float, float, float] | None:
-    """Low end, value and high end of a quantile; None of too few times."""
+    """Return low end, value and high end of a quantile; None for too few times."""
     count = times.count
     if count < _LEAST_COUNT or count * (1 - share) < 10:  # noqa: PLR2004  ten above it, or its rank is chance
         return None

@@ -44,7 +44,7 @@ class Knee:
 
 
 def steps_of(timeline: Mapping[str, Any]) -> tuple[LoadStep, ...]:
-    """The steps in a report's timeline: stretches with the same number of users, as they stood at their ends."""
+    """Return the steps in a report's timeline: stretches with the same number of users, as they stood at their ends."""
     names = ("users", "rps", "fail_per_second", "p50_ms", "p95_ms", "cpu_percent")
     rows = list(zip(*(timeline[name] for name in names), strict=True))
     found: dict[int, LoadStep] = {}
@@ -60,7 +60,7 @@ def steps_of(timeline: Mapping[str, Any]) -> tuple[LoadStep, ...]:
 
 
 def find(steps: Sequence[LoadStep]) -> Knee:
-    """The knee: the last step before one that brought less than a tenth more requests a second."""
+    """Return the knee: the last step before one that brought less than a tenth more requests a second."""
     at = next((place for place in range(len(steps) - 1) if steps[place + 1].rps < LEAST_GAIN * steps[place].rps), None)
     if at is None:
         most = f" up to {steps[-1].users} users" if steps else ""

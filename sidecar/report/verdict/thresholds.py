@@ -104,7 +104,7 @@ class Judged:
 
     @property
     def passed(self) -> bool:
-        """Whether it holds, as far as the figure can be trusted; no figure holds nothing."""
+        """Whether the threshold holds, as far as the figure can be trusted; without a figure it does not."""
         return self.actual is not None and self.threshold.holds(self.actual)
 
     @property
@@ -120,7 +120,7 @@ class Judged:
 
 
 def told(threshold: Threshold, value: float) -> str:
-    """A figure in the unit of its threshold."""
+    """Return a figure in the unit of its threshold."""
     if threshold.is_time:
         return f"{value:.0f} ms"
     if threshold.metric == "fail_ratio":
@@ -173,7 +173,7 @@ def _is_about(tags: Mapping[str, str], method: str, name: str) -> bool:
 
 
 def rows_of(endpoints: Iterable[Mapping[str, Any]]) -> tuple[ThresholdRow, ...]:
-    """The rows in a run's document, as `summary.endpoints` writes them."""
+    """Return the rows in a run's document, as `summary.endpoints` writes them."""
     return tuple(
         ThresholdRow(
             str(endpoint.get("method") or ""),
@@ -190,7 +190,7 @@ def rows_of(endpoints: Iterable[Mapping[str, Any]]) -> tuple[ThresholdRow, ...]:
 
 
 def spreads_of(performance: Mapping[str, Any]) -> tuple[Spread, ...]:
-    """The times in performance.json; none where an older plugin wrote no buckets."""
+    """Return the times in performance.json; nothing where an older plugin wrote no buckets."""
     gamma = float(performance.get("gamma") or 0.0)
     if gamma <= 1:
         return ()

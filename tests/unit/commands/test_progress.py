@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.commands import summary
 from sidecar.commands.follow import RunObserved
-from sidecar.commands.progress import Progress
+from sidecar.commands.summary import Progress
 from sidecar.common.console import Console
 from tests.fakes.fake_master import figures
 
