@@ -43,8 +43,8 @@ class Verb:
     """
 
     name: str
+    function: str  # "module:function", the module below `sidecar`
     help: str
-    function: str
     needs: Needs = Needs.SETTINGS_AFTER_UP
     switches: tuple[str, ...] = ()  # flags without a value
     options: tuple[str, ...] = ()  # flags with a value
@@ -55,137 +55,76 @@ class Verb:
 
 _JSON = ("--json",)
 _DIAGNOSE = ("--json", "--list", "--checks"), ("--format", "--only", "--explain", "--bundle", "--from", "--note")
+_DIAGNOSE_WANTED = ", ".join((*_DIAGNOSE[0], *_DIAGNOSE[1], "NAME=VALUE"))
 
-_VERBS = (
-    Verb(
-        "up",
-        "start the stack and wait until every worker is registered: up WORKERS=4",
-        "sidecar.cli.lifecycle:up_or_set_up",
-        Needs.SETTINGS_FOR_UP,
-    ),
-    Verb(
-        "join",
-        "start workers here for the master of another machine: join MASTER=10.0.0.5 WORKERS=4",
-        "sidecar.commands.join:join",
-        Needs.SETTINGS_FOR_UP,
-    ),
-    Verb(
-        "down",
-        "end the stack: no container and no network is left; runs and reports stay",
-        "sidecar.cli.lifecycle:down_in_any_case",
-        Needs.WORDS,
-    ),
-    Verb("restart", "restart every container of the stack as it is", "sidecar.commands.restart:restart"),
-    Verb(
-        "reload",
-        "after editing the locustfile: every process loads it anew, no build",
-        "sidecar.commands.restart:reload",
-    ),
-    Verb(
-        "scale",
-        "another number of workers, during a run too: scale WORKERS=8",
-        "sidecar.commands.scale:scale",
-    ),
-    Verb("ps", "the stack's containers and their state", "sidecar.cli.listing:ps", switches=_JSON),
-    Verb(
-        "logs",
-        "what the containers print: logs SERVICE=locust-worker TAIL=50 FOLLOW=1",
-        "sidecar.cli.listing:logs",
-    ),
-    Verb(
-        "monitor",
-        "the live view: run, incidents, containers, logs (INTERVAL=2 TAIL=5 ONCE=1); ? lists its keys",
-        "sidecar.cli.monitor:monitor",
-    ),
-    Verb("snapshot", "what the view shows, as one JSON document", "sidecar.cli.snapshot:snapshot", switches=_JSON),
-    Verb(
-        "health",
-        "whether master, statistics, sidecar, target and HEALTH_URLS answer "
-        "(exit 0: all, 1: not all, 2: nobody to ask)",
-        "sidecar.cli.snapshot:health",
-        switches=_JSON,
-    ),
-    Verb(
-        "incidents",
-        "what went wrong, one line each: incidents [SINCE=10m] [ID [NOTE=…]] [--json]",
-        "sidecar.cli.incidents:incidents",
-        Needs.WORDS,
-        _JSON,
-        ("--since",),
-        bare_word=r"[0-9a-f]{16}",
-        wanted="an incident's id, --since T, --json or NAME=VALUE",
-    ),
-    Verb(
-        "diagnose",
-        "why it does not work, with evidence, and the commands that mend it",
-        "sidecar.cli.diagnose:diagnose_stack",
-        Needs.WORDS,
-        *_DIAGNOSE,
-        wanted=", ".join((*_DIAGNOSE[0], *_DIAGNOSE[1], "NAME=VALUE")),
-    ),
-    Verb(
-        "selftest",
-        "kill small containers of its own and see whether the sidecar saw every kill (exit 0 all seen, 1 one missed)",
-        "sidecar.cli.lifecycle:selftest_stack",
-        signals_interrupt=True,  # the victims must be removed by whatever ends this
-    ),
-    Verb(
-        "run",
-        "one run, one verdict: run USERS=200 SPAWN_RATE=20 RUN_TIME=2m (exit 0 PASS, 1 or 3 FAIL, 4 INVALID)",
-        "sidecar.commands.run:run",
-        signals_interrupt=True,
-    ),
-    Verb("try", "one user of each class, each task once, each request printed", "sidecar.commands.try_once:try_once"),
-    Verb(
-        "capacity",
-        "how much one endpoint carries: capacity ENDPOINT=/api/cart HOST=http://shop.example, in a stack of its own",
-        "sidecar.commands.capacity:capacity",
-        signals_interrupt=True,
-    ),
-    Verb(
-        "report",
-        "the runs on the disk; RUN=<id> or RUN=last makes its report anew, BASELINE=<id> compares (--json prints it)",
-        "sidecar.cli.listing:report",
-        switches=_JSON,
-    ),
-    Verb("reports", "the runs that left a report, newest last", "sidecar.cli.listing:reports", switches=_JSON),
-    Verb(
-        "swarm-up",
-        "start the stack on a Docker Swarm: swarm-up WORKERS=40",
-        "sidecar.swarm.up:swarm_up",
-        Needs.SETTINGS_FOR_UP,
-    ),
-    Verb(
-        "swarm-scale",
-        "another number of workers on the Swarm: swarm-scale WORKERS=60",
-        "sidecar.swarm.scale:swarm_scale",
-    ),
-    Verb(
-        "swarm-down",
-        "end the stack on the Swarm; runs and ledgers stay on their nodes",
-        "sidecar.swarm.scale:swarm_down",
-    ),
-    Verb(
-        "swarm-monitor",
-        "the live view of all nodes of the Swarm (ONCE=1 for one frame)",
-        "sidecar.cli.monitor:swarm_monitor",
-    ),
-    Verb(
-        "swarm-diagnose",
-        "why the stack on the Swarm does not work: nodes, images, placement, network (--json)",
-        "sidecar.cli.diagnose:diagnose_swarm",
-        switches=("--json", "--checks"),
-    ),
-    Verb("clean", "end the stack and remove the built images; never a result", "sidecar.cli.lifecycle:clean_up"),
-    Verb("purge", "clean, and delete runs and ledger too; asks first", "sidecar.cli.lifecycle:purge_after_asking"),
-    Verb("targets", "this list", "sidecar.cli.verbs:targets", Needs.ARGUMENTS),
-    Verb(
-        "serve",
-        "watch the stack and answer on the sidecar's port (runs inside the monitor container)",
-        "sidecar.cli.lifecycle:serve_monitor",
-        Needs.ARGUMENTS,
-    ),
+# fmt: off
+_VERBS = (  # each row: name, function, then its help on a line of its own
+    Verb("up", "cli.lifecycle:up_or_set_up",
+         "start the stack and wait until every worker is registered: up WORKERS=4", Needs.SETTINGS_FOR_UP),
+    Verb("join", "commands.join:join",
+         "start workers here for the master of another machine: join MASTER=10.0.0.5 WORKERS=4", Needs.SETTINGS_FOR_UP),
+    Verb("down", "cli.lifecycle:down_in_any_case",
+         "end the stack: no container and no network is left; runs and reports stay", Needs.WORDS),
+    Verb("restart", "commands.restart:restart",
+         "restart every container of the stack as it is"),
+    Verb("reload", "commands.restart:reload",
+         "after editing the locustfile: every process loads it anew, no build"),
+    Verb("scale", "commands.scale:scale",
+         "another number of workers, during a run too: scale WORKERS=8"),
+    Verb("ps", "cli.listing:ps",
+         "the stack's containers and their state", switches=_JSON),
+    Verb("logs", "cli.listing:logs",
+         "what the containers print: logs SERVICE=locust-worker TAIL=50 FOLLOW=1"),
+    Verb("monitor", "cli.monitor:monitor",
+         "the live view: run, incidents, containers, logs (INTERVAL=2 TAIL=5 ONCE=1); ? lists its keys"),
+    Verb("snapshot", "cli.snapshot:snapshot",
+         "what the view shows, as one JSON document", switches=_JSON),
+    Verb("health", "cli.snapshot:health",
+         "whether master, statistics, sidecar, target and HEALTH_URLS answer "
+         "(exit 0: all, 1: not all, 2: nobody to ask)", switches=_JSON),
+    Verb("incidents", "cli.incidents:incidents",
+         "what went wrong, one line each: incidents [SINCE=10m] [ID [NOTE=…]] [--json]", Needs.WORDS,
+         _JSON, ("--since",), r"[0-9a-f]{16}", "an incident's id, --since T, --json or NAME=VALUE"),
+    Verb("diagnose", "cli.diagnose:diagnose_stack",
+         "why it does not work, with evidence, and the commands that mend it", Needs.WORDS,
+         *_DIAGNOSE, wanted=_DIAGNOSE_WANTED),
+    Verb("selftest", "cli.lifecycle:selftest_stack",
+         "kill small containers of its own and see whether the sidecar saw every kill "
+         "(exit 0 all seen, 1 one missed)", signals_interrupt=True),
+    Verb("run", "commands.run:run",
+         "one run, one verdict: run USERS=200 SPAWN_RATE=20 RUN_TIME=2m (exit 0 PASS, 1 or 3 FAIL, 4 INVALID)",
+         signals_interrupt=True),
+    Verb("try", "commands.try_once:try_once",
+         "one user of each class, each task once, each request printed"),
+    Verb("capacity", "commands.capacity:capacity",
+         "how much one endpoint carries: capacity ENDPOINT=/api/cart HOST=http://shop.example, in a stack of its own",
+         signals_interrupt=True),
+    Verb("report", "cli.listing:report",
+         "the runs on the disk; RUN=<id> or RUN=last makes its report anew, BASELINE=<id> compares "
+         "(--json prints it)", switches=_JSON),
+    Verb("reports", "cli.listing:reports",
+         "the runs that left a report, newest last", switches=_JSON),
+    Verb("swarm-up", "swarm.up:swarm_up",
+         "start the stack on a Docker Swarm: swarm-up WORKERS=40", Needs.SETTINGS_FOR_UP),
+    Verb("swarm-scale", "swarm.scale:swarm_scale",
+         "another number of workers on the Swarm: swarm-scale WORKERS=60"),
+    Verb("swarm-down", "swarm.scale:swarm_down",
+         "end the stack on the Swarm; runs and ledgers stay on their nodes"),
+    Verb("swarm-monitor", "cli.monitor:swarm_monitor",
+         "the live view of all nodes of the Swarm (ONCE=1 for one frame)"),
+    Verb("swarm-diagnose", "cli.diagnose:diagnose_swarm",
+         "why the stack on the Swarm does not work: nodes, images, placement, network (--json)",
+         switches=("--json", "--checks")),
+    Verb("clean", "cli.lifecycle:clean_up",
+         "end the stack and remove the built images; never a result"),
+    Verb("purge", "cli.lifecycle:purge_after_asking",
+         "clean, and delete runs and ledger too; asks first"),
+    Verb("targets", "cli.verbs:targets",
+         "this list", Needs.ARGUMENTS),
+    Verb("serve", "cli.lifecycle:serve_monitor",
+         "watch the stack and answer on the sidecar's port (runs inside the monitor container)", Needs.ARGUMENTS),
 )
+# fmt: on
 VERBS: Mapping[str, Verb] = MappingProxyType({verb.name: verb for verb in _VERBS})
 
 
@@ -211,7 +150,7 @@ def call(verb: Verb, args: Sequence[str], environ: Mapping[str, str]) -> int:
 def load(verb: Verb) -> Any:  # noqa: ANN401  a function whose parameters depend on the verb
     """Import a verb's function."""
     module, _, name = verb.function.partition(":")
-    return getattr(importlib.import_module(module), name)
+    return getattr(importlib.import_module(f"sidecar.{module}"), name)
 
 
 def targets(_args: Sequence[str], _environ: Mapping[str, str], _console: Console) -> None:

@@ -13,7 +13,7 @@ from typing import TypeVar
 from urllib.parse import quote, urlencode
 
 from sidecar.client.documents import LogLines
-from sidecar.common.errors import StackError
+from sidecar.common.errors import StackError, why_unreachable
 from sidecar.model import document
 from sidecar.model.incident import Incident
 from sidecar.model.snapshot import LogLine, Snapshot
@@ -21,6 +21,7 @@ from sidecar.settings.model import project_word
 
 T = TypeVar("T")
 HOST = "127.0.0.1"
+_NO_ANSWER = "no answer in time"
 _MOST_BYTES = 32 * 1024 * 1024
 _JSON = "application/json"
 _SNAPSHOT = "/api/snapshot"
@@ -146,11 +147,11 @@ class SidecarReader:
             if not kept:
                 raise MonitorError("the connection was cut") from error
         except (OSError, http.client.HTTPException) as error:
-            raise MonitorError(_reason(error)) from error
+            raise MonitorError(why_unreachable(error, _NO_ANSWER)) from error
         try:  # the sidecar may have closed a kept connection; that alone says nothing
             return self._answer(method, path, sent)
         except (OSError, http.client.HTTPException) as error:
-            raise MonitorError(_reason(error)) from error
+            raise MonitorError(why_unreachable(error, _NO_ANSWER)) from error
 
     def _answer(self, method: str, path: str, sent: bytes | None) -> bytes:
         try:
@@ -208,11 +209,3 @@ def _read(kind: type[T], body: bytes, name: str) -> T:
         return document.loads_as(kind, body, name)
     except document.DocumentError as error:
         raise MonitorError(f"its answer is no {name}: {error}") from error
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, ConnectionRefusedError):
-        return "connection refused"
-    return getattr(error, "strerror", None) or type(error).__name__

@@ -8,6 +8,7 @@ from typing import TypeVar
 from urllib.parse import urlencode
 
 from sidecar.client.documents import IncidentList
+from sidecar.common.errors import why_unreachable
 from sidecar.model import document
 from sidecar.model.cluster import NodeReport
 from sidecar.model.document import DocumentError
@@ -16,6 +17,7 @@ from sidecar.model.incident import Incident
 T = TypeVar("T")
 
 TIMEOUT_SECONDS = 3.0
+_NO_ANSWER = f"no answer within {TIMEOUT_SECONDS:.0f} s"
 MOST_BYTES = 16 * 1024 * 1024
 MOST_INCIDENTS = 5000
 LEADER_HEADER = "x-kit-leader"
@@ -62,7 +64,7 @@ class PeerClient:
             body = answer.read(MOST_BYTES)
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
-            raise PeerError(_reason(error)) from error
+            raise PeerError(why_unreachable(error, _NO_ANSWER)) from error
         self.received_bytes += len(body)
         if answer.status == http.client.UNAUTHORIZED:
             raise PeerError("it has another token: a stack of another swarm-up")
@@ -76,14 +78,6 @@ def _read(kind: type[T], body: bytes) -> T:
         return document.loads_as(kind, body, "word")
     except DocumentError as error:
         raise PeerError(f"its answer cannot be read: {error}") from error
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return f"no answer within {TIMEOUT_SECONDS:.0f} s"
-    if isinstance(error, ConnectionRefusedError):
-        return "connection refused"
-    return getattr(error, "strerror", None) or type(error).__name__
 
 
 def addresses(name: str, port: int) -> tuple[str, ...]:

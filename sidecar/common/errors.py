@@ -40,6 +40,15 @@ class KitError(Exception):
         return f"{self.what}{place}{wanted}{fix}"
 
 
+def why_unreachable(error: BaseException, no_answer: str) -> str:
+    """Return in a few words why a call over the network failed; `no_answer` are the words for a time-out."""
+    if isinstance(error, TimeoutError):
+        return no_answer
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    return getattr(error, "strerror", None) or type(error).__name__
+
+
 class SettingError(KitError):
     """A setting holds a value that cannot be."""
 

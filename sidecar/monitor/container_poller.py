@@ -198,6 +198,6 @@ class UnreadableCounters:
         text = f"the kernel's OOM counter of {whose} cannot be found: kills there are estimates, from Docker's events"
         self._sentences = (text,) if names else ()
 
-    def troubles(self) -> tuple[str, ...]:
+    def problems(self) -> tuple[str, ...]:
         """Say whose counters cannot be read; nothing when all can."""
         return self._sentences

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
+from sidecar.common.errors import why_unreachable
 from sidecar.locust_api.connection import tls_context
 from sidecar.model.history import HealthMinute
 from sidecar.model.snapshot import Health
@@ -25,6 +26,7 @@ _log = logging.getLogger(__name__)
 MASTER, STATISTICS, SIDECAR, TARGET = "master", "statistics", "sidecar", "target"
 
 _TIMEOUT_SECONDS = 5.0
+_NO_ANSWER = f"no answer within {_TIMEOUT_SECONDS:.0f} s"
 _SERVER_ERROR = 500
 _UPTIME = timedelta(hours=24)
 _MOST_MINUTES = 24 * 60
@@ -61,7 +63,9 @@ def ask(url: str, clock: Callable[[], float] = time.monotonic) -> HealthAnswer:
         finally:
             connection.close()
     except (OSError, ValueError, http.client.HTTPException) as error:
-        return HealthAnswer(passed=False, response_ms=1000 * (clock() - began), error=_reason(error))
+        return HealthAnswer(
+            passed=False, response_ms=1000 * (clock() - began), error=why_unreachable(error, _NO_ANSWER)
+        )
     passed = status < _SERVER_ERROR
     return HealthAnswer(passed, 1000 * (clock() - began), status, "" if passed else f"it answers {status}")
 
@@ -72,14 +76,6 @@ def _connection(scheme: str, host: str, port: int | None) -> http.client.HTTPCon
     if scheme == "http":
         return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
     return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_SECONDS, context=tls_context(verify=False))
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return f"no answer within {_TIMEOUT_SECONDS:.0f} s"
-    if isinstance(error, ConnectionRefusedError):
-        return "connection refused"
-    return getattr(error, "strerror", None) or type(error).__name__
 
 
 @dataclass(slots=True)

@@ -114,7 +114,7 @@ class ClusterSource(Protocol):
 class Sources:
     """The sources of a round, and the threads that may read them side by side.
 
-    `recorded` gives what is on the disk about incidents, `troubles` a sentence for each part of the sidecar that fails.
+    `recorded` gives what is on the disk about incidents, `problems` a sentence for each part of the sidecar that fails.
     `cluster` is None where there is but one machine.
     """
 
@@ -124,7 +124,7 @@ class Sources:
     pool: Executor
     logs: Logs
     recorded: Callable[[], Recorded] = lambda: NOTHING_RECORDED
-    troubles: Callable[[], Sequence[str]] = lambda: ()
+    problems: Callable[[], Sequence[str]] = lambda: ()
     cluster: ClusterSource | None = None
 
 
@@ -196,7 +196,7 @@ class Sampler:
             self._containers, self._engine_read_at = engine_reading.containers, self._clock()
             self._note_hostnames()
             unread.extend(self._sources.logs.unread())
-        unread.extend(self._sources.troubles())
+        unread.extend(self._sources.problems())
         host = self._read_host(unread)
         recorded = self._sources.recorded()
         if recorded.trouble:

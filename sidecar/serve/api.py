@@ -27,10 +27,11 @@ from sidecar.client.documents import (
     without_evidence,
 )
 from sidecar.common.errors import LedgerError
+from sidecar.ledger.archive import LedgerArchive
 from sidecar.model import document
 from sidecar.model.history import DEFAULT_LIMIT, IncidentQuery, LogQuery
 from sidecar.model.incident import NOTE_WANTED, Incident, note_line
-from sidecar.serve.protocols import Archive, BoardView
+from sidecar.monitor.board import Board
 from sidecar.serve.requests import (
     BAD_REQUEST,
     NOT_FOUND,
@@ -41,6 +42,7 @@ from sidecar.serve.requests import (
     Parameters,
     json_answer,
     problem,
+    threaded,
 )
 
 _MOST_BYTES = 8192  # a note of emoji, escaped, takes 6000
@@ -57,7 +59,7 @@ class BadNoteError(ValueError):
 class NoteTaker:
     """Takes notes. `note` has one put on an incident, soon; it is there when `archive` shows it."""
 
-    def __init__(self, archive: Archive | None, note: Note | None) -> None:
+    def __init__(self, archive: LedgerArchive | None, note: Note | None) -> None:
         self._archive = archive
         self._note = note
 
@@ -93,7 +95,7 @@ class NoteTaker:
         return json_answer(document.dumps(self._with_note(self._archive, incident_id, text)))
 
     @staticmethod
-    def _with_note(archive: Archive, incident_id: str, text: str) -> Incident:
+    def _with_note(archive: LedgerArchive, incident_id: str, text: str) -> Incident:
         end = time.monotonic() + _PATIENCE_SECONDS
         while time.monotonic() < end:
             found = archive.incident(incident_id)
@@ -121,14 +123,12 @@ _DEFAULT_SPAN = timedelta(minutes=15)
 _LONGEST_SPAN = timedelta(days=366)
 _MOST_INCIDENTS, _MOST_LINES, _MOST_POINTS = 5000, 2000, 2000
 
-Handler = Callable[[Request], Response]
-
 
 class Api:
     """The routes under /api that read the archive, and `note` on it. Both are None while there is no ledger."""
 
     def __init__(
-        self, board: BoardView, archive: Archive | None, clock: Callable[[], datetime], note: Note | None
+        self, board: Board, archive: LedgerArchive | None, clock: Callable[[], datetime], note: Note | None
     ) -> None:
         self._board = board
         self._notes = NoteTaker(archive, note)
@@ -138,11 +138,11 @@ class Api:
     def routes(self) -> list[Route]:
         """Return the routes."""
         return [
-            Route("/api/incidents", _threaded(self._incidents)),
-            Route("/api/incidents/{incident_id}", _threaded(self._incident)),
+            Route("/api/incidents", threaded(self._incidents)),
+            Route("/api/incidents/{incident_id}", threaded(self._incident)),
             Route("/api/incidents/{incident_id}/note", self._notes.take, methods=["POST"]),
-            Route("/api/logs", _threaded(self._logs)),
-            Route("/api/history", _threaded(self._history)),
+            Route("/api/logs", threaded(self._logs)),
+            Route("/api/history", threaded(self._history)),
         ]
 
     def _incidents(self, request: Request) -> Response:
@@ -224,7 +224,7 @@ class Api:
             blind=tuple(archive.blind(since, until)),
         )
 
-    def _open(self) -> Archive:
+    def _open(self) -> LedgerArchive:
         if self._archive is None:
             raise LedgerError("there is no ledger: the sidecar was started without one")
         return self._archive
@@ -236,17 +236,3 @@ class Api:
 
 def _answer(record: object) -> Response:
     return json_answer(document.dumps(record))
-
-
-def _threaded(handler: Handler) -> Callable[[Request], object]:
-    """Run a handler in a thread, and answer with its errors."""
-
-    async def answer(request: Request) -> Response:
-        try:
-            return await asyncio.to_thread(handler, request)
-        except ParameterError as error:
-            return problem(BAD_REQUEST, str(error))
-        except LedgerError as error:
-            return problem(UNAVAILABLE, error.line())
-
-    return answer

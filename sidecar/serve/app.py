@@ -17,11 +17,13 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from sidecar.ledger.archive import LedgerArchive
 from sidecar.model.incident_kinds import KINDS
+from sidecar.model.snapshot import Snapshot
+from sidecar.monitor.board import Board
 from sidecar.report.runs.reports import Reports
 from sidecar.serve.api import Api, Note
 from sidecar.serve.auth import ALLOWED_HOSTS, ClusterAuth, SafeHeaders, TokenGuard, node_route
-from sidecar.serve.protocols import Archive, BoardView, Metrics
 from sidecar.serve.requests import BAD_REQUEST, UNAVAILABLE, ParameterError, Parameters, json_answer, problem
 from sidecar.serve.runs import Runs
 from sidecar.serve.stream import Written, events
@@ -35,18 +37,21 @@ MOST_STREAMS = 64  # open at once; each page and each terminal has one
 
 _NOT_YET = "the first readings are not in yet"
 
+# Writes Prometheus's text about the newest Snapshot, None before the first, and with or without locust_exporter's
+# unsound name (`legacy`): views.metrics with all else bound to it.
+Metrics = Callable[[Snapshot | None, bool], str]
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
 
 def make_app(  # noqa: PLR0913  each is one part of the sidecar, given by name
-    board: BoardView,
+    board: Board,
     stopping: asyncio.Event,
     lifespan: Lifespan | None = None,
     *,
-    archive: Archive | None = None,
+    archive: LedgerArchive | None = None,
     metrics: Metrics | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    troubles: Callable[[], Sequence[str]] = lambda: (),
+    problems: Callable[[], Sequence[str]] = lambda: (),
     note: Note | None = None,
     reports: Reports | None = None,
     cluster: ClusterAuth | None = None,
@@ -60,12 +65,12 @@ def make_app(  # noqa: PLR0913  each is one part of the sidecar, given by name
         archive: the past; without one, its routes say so (503) and the rest works.
         metrics: writes Prometheus's text; without one, /metrics is not there.
         clock: the present moment, in UTC.
-        troubles: a sentence for each part of the sidecar that does not work as it should.
+        problems: a sentence for each part of the sidecar that does not work as it should.
         note: puts a person's note on an incident, soon; without one, that route says 503.
         reports: what is told of runs; without it, those routes are not there.
         cluster: this node's report for the leader, and the token that every request needs then.
     """
-    present = _Present(board, stopping, troubles)
+    present = _Present(board, stopping, problems)
     routes = [
         Route("/", _page),
         Route("/healthz", present.healthz),
@@ -98,10 +103,10 @@ def page_with_kinds(html: str) -> str:
 class _Present:
     """The routes that need the board alone."""
 
-    def __init__(self, board: BoardView, stopping: asyncio.Event, troubles: Callable[[], Sequence[str]]) -> None:
+    def __init__(self, board: Board, stopping: asyncio.Event, problems: Callable[[], Sequence[str]]) -> None:
         self._board = board
         self._stopping = stopping
-        self._troubles = troubles
+        self._problems = problems
         self._written = Written()
         self._streams = 0
 
@@ -127,11 +132,11 @@ class _Present:
 
     async def healthz(self, _: Request) -> Response:
         passed = self._board.passed()
-        answer = {"schema_version": 1, "passed": passed, "troubles": list(self._troubles())}
+        answer = {"schema_version": 1, "passed": passed, "troubles": list(self._problems())}
         return JSONResponse(answer, status_code=200 if passed else UNAVAILABLE)
 
 
-def _metrics_route(board: BoardView, metrics: Metrics) -> Callable[[Request], object]:
+def _metrics_route(board: Board, metrics: Metrics) -> Callable[[Request], object]:
     async def answer(request: Request) -> Response:
         try:
             legacy = Parameters(request.query_params, ("legacy",)).flag("legacy", default=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sidecar.cluster.node_status import NodeStatusPublisher
 from sidecar.cluster.peer_client import LEADER_HEADER
 from sidecar.model import document
-from sidecar.monitor.board import Upserts
+from sidecar.monitor.board import Board
 from sidecar.serve.requests import BAD_REQUEST, UNAVAILABLE, ParameterError, Parameters, json_answer, problem
 
 COOKIE = "locust_kit_token"
@@ -36,14 +36,7 @@ class ClusterAuth:
     token: str = field(repr=False)
 
 
-class News(Protocol):
-    """Who remembers the latest incidents."""
-
-    def incidents_since(self, mark: int | None) -> Upserts:
-        """Return those recorded after a mark."""
-
-
-def node_route(publisher: NodeStatusPublisher, news: News) -> Route:
+def node_route(publisher: NodeStatusPublisher, board: Board) -> Route:
     """Return the route /api/node."""
 
     async def answer(request: Request) -> Response:
@@ -54,7 +47,7 @@ def node_route(publisher: NodeStatusPublisher, news: News) -> Route:
             return problem(BAD_REQUEST, str(error))
         if leader := request.headers.get(LEADER_HEADER, "")[:255]:
             publisher.asked_by(leader)
-        report = publisher.report(news.incidents_since(mark), leader)
+        report = publisher.report(board.incidents_since(mark), leader)
         return problem(UNAVAILABLE, "the first readings are not in yet") if report is None else _json(report)
 
     return Route("/api/node", answer)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from starlette.datastructures import QueryParams
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from sidecar.common.errors import LedgerError
 from sidecar.common.times import parse_time
 from sidecar.model.incident import IncidentKind
 from sidecar.model.snapshot import SCHEMA_VERSION
+from sidecar.report.runs.record import NoSuchRunError
 
 BAD_REQUEST, NOT_FOUND, TOO_LARGE, WRONG_TYPE, UNAVAILABLE = 400, 404, 413, 415, 503
 
@@ -107,3 +111,19 @@ def _wrong(name: str, seen: str, wanted: str) -> ParameterError:
 
 def _shown(text: str) -> str:
     return repr(text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…")
+
+
+def threaded(handler: Callable[[Request], Response]) -> Callable[[Request], object]:
+    """Run a handler in a thread, and answer with its errors."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await asyncio.to_thread(handler, request)
+        except ParameterError as error:
+            return problem(BAD_REQUEST, str(error))
+        except NoSuchRunError as error:
+            return problem(NOT_FOUND, error.line())
+        except LedgerError as error:
+            return problem(UNAVAILABLE, error.line())
+
+    return answer

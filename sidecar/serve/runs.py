@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Callable
 from typing import Any
 
 from starlette.requests import Request
@@ -12,9 +10,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sidecar.report.render import html
-from sidecar.report.runs.record import NoSuchRunError
 from sidecar.report.runs.reports import Ask, Reports
-from sidecar.serve.requests import BAD_REQUEST, NOT_FOUND, ParameterError, Parameters, json_answer, problem
+from sidecar.serve.requests import ParameterError, Parameters, json_answer, threaded
 
 _MOST_RUNS, _MOST_USERS = 500, 10_000_000
 # The page is one file with its style in it, and no script.
@@ -30,9 +27,9 @@ class Runs:
     def routes(self) -> list[Route]:
         """Return the routes."""
         return [
-            Route("/api/runs", _threaded(self._list)),
-            Route("/api/runs/{run_id}", _threaded(self._report)),
-            Route("/runs/{run_id}", _threaded(self._page)),
+            Route("/api/runs", threaded(self._list)),
+            Route("/api/runs/{run_id}", threaded(self._report)),
+            Route("/runs/{run_id}", threaded(self._page)),
         ]
 
     def _list(self, request: Request) -> Response:
@@ -56,7 +53,7 @@ class Runs:
 
 
 def _words(text: str) -> dict[str, Any] | None:
-    """By what to judge, as the plugin writes it down in run.json; None to judge by that."""
+    """Read by what to judge, as the plugin writes it down in run.json; None to judge by that."""
     try:
         found = json.loads(text) if text else None
     except ValueError:
@@ -68,15 +65,3 @@ def _words(text: str) -> dict[str, Any] | None:
 
 def _json(found: object) -> Response:
     return json_answer(json.dumps(found, ensure_ascii=False).encode())
-
-
-def _threaded(handler: Callable[[Request], Response]) -> Callable[[Request], object]:
-    async def answer(request: Request) -> Response:
-        try:
-            return await asyncio.to_thread(handler, request)
-        except ParameterError as error:
-            return problem(BAD_REQUEST, str(error))
-        except NoSuchRunError as error:
-            return problem(NOT_FOUND, error.line())
-
-    return answer

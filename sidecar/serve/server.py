@@ -46,6 +46,13 @@ async def _serve(settings: WatchSettings, pool: ThreadPoolExecutor) -> int:
 
     sidecar = Sidecar(settings, pool, publish)
     board = Board(now, sidecar.recorded)
+    server = _Server(_config(settings, _app(settings, sidecar, board, stopping)), board, stopping)
+    await server.serve()
+    return 0 if server.started else 1
+
+
+def _app(settings: WatchSettings, sidecar: Sidecar, board: Board, stopping: asyncio.Event) -> Starlette:
+    """Make the application; the rounds begin and end with it."""
 
     def metrics(snapshot: Snapshot | None, legacy: bool) -> str:  # noqa: FBT001 -- the routes' own form of call
         return metrics_text(sidecar.series().rows(), snapshot, sidecar.own(), legacy=legacy)
@@ -70,21 +77,24 @@ async def _serve(settings: WatchSettings, pool: ThreadPoolExecutor) -> int:
                 await task
             await asyncio.to_thread(sidecar.stop)
 
-    config = uvicorn.Config(
-        make_app(
-            board,
-            stopping,
-            lifespan,
-            archive=sidecar.archive,
-            metrics=metrics,
-            clock=now,
-            troubles=sidecar.health,
-            note=sidecar.note,
-            reports=sidecar.reports,
-            cluster=ClusterAuth(sidecar.cluster.publisher, settings.cluster.token)
-            if sidecar.cluster and settings.cluster
-            else None,
-        ),
+    member, cluster = sidecar.cluster, settings.cluster
+    return make_app(
+        board,
+        stopping,
+        lifespan,
+        archive=sidecar.archive,
+        metrics=metrics,
+        clock=now,
+        problems=sidecar.health,
+        note=sidecar.note,
+        reports=sidecar.reports,
+        cluster=ClusterAuth(member.publisher, cluster.token) if member and cluster else None,
+    )
+
+
+def _config(settings: WatchSettings, app: Starlette) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
         host=settings.listen[0],
         port=settings.listen[1],
         lifespan="on",
@@ -94,9 +104,6 @@ async def _serve(settings: WatchSettings, pool: ThreadPoolExecutor) -> int:
         date_header=False,  # uvicorn would have to wake each second to keep it right
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    server = _Server(config, board, stopping)
-    await server.serve()
-    return 0 if server.started else 1
 
 
 class _Server(uvicorn.Server):

@@ -56,6 +56,7 @@ from sidecar.settings.monitor import WatchSettings
 
 _log = logging.getLogger(__name__)
 
+_VMSTAT, _BOOT_ID = Path("/proc/vmstat"), Path("/proc/sys/kernel/random/boot_id")
 _RECENT_NS = 600 * SECOND_NS
 _MOST_SPANS = 1000
 _ALERTED_BEFORE, _A_DAY = timedelta(days=2), timedelta(days=1)
@@ -72,7 +73,7 @@ class Sidecar:
 
     Raises:
         EngineError: DOCKER_HOST is no unix socket.
-        LedgerError: no folder at all can be written; where it is only the ledger's own, that is one of the `troubles`.
+        LedgerError: no folder at all can be written; where it is only the ledger's own, that is one of the `problems`.
     """
 
     def __init__(self, settings: WatchSettings, pool: Executor, publish: Publish) -> None:
@@ -82,22 +83,16 @@ class Sidecar:
         self._blind_seconds, self._unplaced = 0.0, 0
         self._guard, self._ending = threading.Lock(), False
         self._stops: list[Callable[[], None]] = []
-        self._locust = LocustApi(
-            settings.locust_url,
-            2.0,
-            credentials=Credentials(settings.locust_web_username, settings.locust_web_password),
-            keep_alive=True,
-        )
+        credentials = Credentials(settings.locust_web_username, settings.locust_web_password)
+        self._locust = LocustApi(settings.locust_url, 2.0, credentials=credentials, keep_alive=True)
         self._store = open_store(Path(settings.ledger_folder), now, retention, _spare_folder, patience=PATIENCE_SECONDS)
         if self._store.trouble:
             _log.error("%s", self._store.trouble)
         self.reader = LedgerReader(self._store.folder)
         self._ledger, self.history = self._store.ledger, self._store.history
+        is_swarm = settings.cluster is not None
         self._engine = DockerEngine(
-            settings.docker_url,
-            settings.project,
-            watch_project=settings.watch_project,
-            is_swarm=settings.cluster is not None,
+            settings.docker_url, settings.project, watch_project=settings.watch_project, is_swarm=is_swarm
         )
         self._followers = Followers(settings.docker_url, self.history)
         self._context = Context(self.history, self._followers)
@@ -105,13 +100,7 @@ class Sidecar:
         self._lag = LagMeter()
         cgroups = Cgroups(Path(settings.cgroup_root))
         self._engine_loses_kills = cgroups.version != 1
-        self._kernel = KernelWatch(
-            cgroups,
-            vmstat=Path("/proc/vmstat"),
-            boot_id=Path("/proc/sys/kernel/random/boot_id"),
-            put=self._put,
-            now_ns=time.time_ns,
-        )
+        self._kernel = KernelWatch(cgroups, vmstat=_VMSTAT, boot_id=_BOOT_ID, put=self._put, now_ns=time.time_ns)
         self._unreadable = UnreadableCounters(self._kernel.counts)
         self._recent = self._ledger.open_incidents(time.time_ns() - _RECENT_NS)
         self._events = EventStream(
@@ -258,20 +247,20 @@ class Sidecar:
         except EngineError as error:
             _log.warning("%s", error.line())
 
-    def troubles(self) -> list[str]:
+    def problems(self) -> list[str]:
         """Return a sentence for each part of the sidecar that does not work as it should."""
-        problems = self._notifier.problems if self._notifier else ()
+        alerting = self._notifier.problems if self._notifier else ()
         dropped = self.history.dropped
         lost = f"{dropped.samples} samples and {dropped.lines} log lines were not kept: the disk is too slow"
         return [
             *([self._store.trouble] if self._store.trouble else []),
             *self._kernel.troubles(),
-            *self._unreadable.troubles(),
+            *self._unreadable.problems(),
             *self._ledger.notes,
             *self.history.notes,
             *([self.history.trouble] if self.history.trouble else []),
             *([lost] if dropped.samples or dropped.lines else []),
-            *problems,
+            *alerting,
         ]
 
     def _make_recorder(self, settings: WatchSettings) -> Recorder:
@@ -306,9 +295,9 @@ class Sidecar:
         self._recorder.put(Noted(incident_id, text))
 
     def health(self) -> list[str]:
-        """Return all `troubles`, and why nothing can be recorded now if that is so."""
+        """Return all `problems`, and why nothing can be recorded now if that is so."""
         trouble = self._recorder.known().trouble
-        return [*([trouble] if trouble else []), *self.troubles()]
+        return [*([trouble] if trouble else []), *self.problems()]
 
     def _make_reducer(self, projects: Sequence[str]) -> IncidentReducer:
         """Take up what the rules knew, if it can be read: without it what happened meanwhile is judged less well."""
@@ -333,7 +322,7 @@ class Sidecar:
             pool=pool,
             logs=self._followers,
             recorded=self._recorder.known,
-            troubles=self.troubles,
+            problems=self.problems,
             cluster=self.cluster,
         )
         plan = RoundPlan(

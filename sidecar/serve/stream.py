@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from sidecar.client.documents import without_evidence
 from sidecar.model import document
 from sidecar.model.incident import Incident
-from sidecar.serve.protocols import BoardView
+from sidecar.monitor.board import Board
 
 # A comment line this often tells both ends, and any proxy between them, that the stream lives.
 _KEEP_ALIVE_SECONDS = 15.0
@@ -16,7 +16,7 @@ _RETRY_MILLISECONDS = 1000  # a browser's own pause before it connects again is 
 
 
 async def events(
-    board: BoardView, stopping: asyncio.Event, written: Callable[[Incident], bytes] | None = None
+    board: Board, stopping: asyncio.Event, written: Callable[[Incident], bytes] | None = None
 ) -> AsyncIterator[bytes]:
     """Yield the state at once and after each change; a reader that connects late misses nothing.
 

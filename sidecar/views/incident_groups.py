@@ -87,12 +87,12 @@ def _is_current(group: IncidentGroup, now: datetime) -> bool:
 
 
 def by_gravity(groups: Sequence[IncidentGroup]) -> list[IncidentGroup]:
-    """Order for a place in the ticker: errors before warnings before infos, the newest first among equals."""
+    """Order groups for a place in the ticker: errors before warnings before infos, the newest first among equals."""
     return sorted(groups, key=lambda group: _GRAVITY[group.severity])
 
 
 def counted(groups: Sequence[IncidentGroup]) -> list[tuple[int, str, Severity]]:
-    """Count stories by severity, the gravest first, as (2, "errors", ERROR)."""
+    """Count groups by severity, the gravest first, as (2, "errors", ERROR)."""
     words = {Severity.ERROR: "error", Severity.WARN: "warning", Severity.INFO: "info"}
     numbers = [(sum(group.severity is each for group in groups), word, each) for each, word in words.items()]
     return [(number, f"{word}{'' if number == 1 else 's'}", each) for number, word, each in numbers if number]

@@ -27,7 +27,7 @@ _PRESENTATION = str.maketrans("", "", "\ufe0e\ufe0f")
 
 @dataclass(frozen=True, slots=True)
 class TextSpan:
-    """A piece of text in one style; the text is made harmless on the sort in."""
+    """A piece of text in one style; the text is made harmless when it is put in."""
 
     text: str
     style: str = ""

@@ -73,11 +73,7 @@ def own_families(own: SelfMetrics, snapshot: Snapshot | None) -> list[Family]:
         ("alerts_dropped_total", "counter", "Messages that did not fit into the queue.", own.alerts_dropped),
         ("alerts_failed_total", "counter", "Messages given up after retries.", own.alerts_failed),
     )
-    families = []
-    for name, kind, text, value in values:
-        family = Family(f"locust_kit_{name}", kind, text)
-        family.add(value)
-        families.append(family)
+    families = (_single(f"locust_kit_{name}", kind, text, value) for name, kind, text, value in values)
     return [*families, *_health(snapshot), _lag(own)]
 
 

@@ -16,7 +16,7 @@ _CALM_ENDS = frozenset({ExitReason.STOPPED.value, ExitReason.FINISHED.value})
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """A sort to order: its key, what it is called, the value it goes by (None: last), and its first direction."""
+    """A way to order: its key, what it is called, the value it goes by (None: last), and its first direction."""
 
     key: str
     title: str

@@ -27,7 +27,7 @@ class ScreenName(StrEnum):
 class ViewState:
     """Screen, order, selection and scrolling.
 
-    `trail` are the screens that lead back. `sort` is the key of a sort to order (order.py), `reverse` turns it round.
+    `trail` are the screens that lead back. `sort` is the key of a way to order (order.py), `reverse` turns it round.
     `container` is the selected container's full name (a name outlives a replaced container), `incident` an id.
     `scroll` is how many lines the screen's text is moved: down from its top, or for a log back from its end.
     `page` and `reach` are what the last drawing found: how many lines a page has, and the largest `scroll` of use.

@@ -1,4 +1,4 @@
-"""The incident ticker: the gravest and newest stories that there is room for. Pure."""
+"""The incident ticker: the gravest and newest groups that there is room for. Pure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def block(
 
 
 def summary(groups: Sequence[IncidentGroup], width: int) -> Line:
-    """Count the stories for the heading."""
+    """Count the groups for the heading."""
     if not groups:
         return line(TextSpan("none", OK))
     return join_fitting(
@@ -42,7 +42,7 @@ def summary(groups: Sequence[IncidentGroup], width: int) -> Line:
 
 @dataclass(frozen=True, slots=True)
 class Ticker:
-    """The stories of the ticker, newest first, and how each is drawn; the least grave may not be drawn at all."""
+    """The groups of the ticker, newest first, and how each is drawn; the least grave may not be drawn at all."""
 
     groups: Sequence[IncidentGroup]
     blocks: Mapping[str, list[Line]]
@@ -53,7 +53,7 @@ class Ticker:
         return sum(map(len, self.blocks.values())) + len(self.groups) - len(self.blocks)
 
     def lines(self, room: int | None) -> list[Line]:
-        """Return as many stories as fit: chosen by gravity, shown newest first, the rest counted in a last line."""
+        """Return as many groups as fit: chosen by gravity, shown newest first, the rest counted in a last line."""
         if room is None or self.wanted <= room:
             return [row for group in self.groups for row in self.blocks.get(group.root.id, ())]
         chosen: dict[str, list[Line]] = {}
@@ -71,7 +71,7 @@ class Ticker:
 def ticker(
     groups: Sequence[IncidentGroup], snapshot: Snapshot, *, width: int, most: int | None, zone: tzinfo | None
 ) -> Ticker:
-    """Draw the stories; no more than the gravest `most` (None: all), because drawing costs."""
+    """Draw the groups; no more than the gravest `most` (None: all), because drawing costs."""
     drawn = by_gravity(groups)[:most]
     return Ticker(groups, {group.root.id: block(group, snapshot, width, zone) for group in drawn})
 

@@ -165,7 +165,7 @@ def _locust_parts(figures: Locust) -> list[Line]:
 
 
 def is_active(figures: Locust) -> bool:
-    """Tell whether a run is under sort, so that the master's rates are of this moment."""
+    """Tell whether a run is under way, so that the master's rates are of this moment."""
     return figures.state in {"spawning", "running", "cleanup", "stopping"}
 
 

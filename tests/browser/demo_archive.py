@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from sidecar.ledger.archive import LedgerArchive
 from sidecar.model.history import IncidentQuery, LogQuery, RecordedSeries, RunPoint, SeriesPoint, StoredLine
 from sidecar.model.incident import Incident
 from sidecar.model.snapshot import Blind, LogLine
@@ -13,7 +14,7 @@ from tests.browser.demo_world import LEAKING, PROJECT, World
 _MOST_POINTS = 400
 
 
-class WorldArchive:
+class WorldArchive(LedgerArchive):
     """The past of a world, as the routes ask for it."""
 
     def __init__(self, world: World) -> None:
@@ -51,8 +52,11 @@ class WorldArchive:
         gaps = [(gap.since, gap.until or last) for gap in self.world.blind]
         return [moment for moment in moments if not any(since <= moment <= until for since, until in gaps)]
 
-    def series(self, since: datetime, until: datetime, points: int) -> Sequence[RecordedSeries]:
+    def series(
+        self, since: datetime, until: datetime, points: int, project: str | None = None
+    ) -> Sequence[RecordedSeries]:
         """Return every container's figures."""
+        del project
         by_name: dict[str, list[SeriesPoint]] = {}
         for moment in self._moments(since, until, points):
             for container in self.world.containers(moment):

@@ -15,11 +15,11 @@ from datetime import UTC, datetime, timedelta
 
 import uvicorn
 
+from sidecar.ledger.archive import LedgerArchive
 from sidecar.model.incident import Incident
 from sidecar.model.snapshot import Snapshot
 from sidecar.monitor.board import Board
 from sidecar.serve.app import make_app
-from sidecar.serve.protocols import Archive
 from tests.browser.demo_archive import WorldArchive
 from tests.browser.demo_world import LEAKING, World
 
@@ -48,7 +48,7 @@ class _Server(uvicorn.Server):
 class PretendSidecar:
     """Serves a board at a port until it is stopped; `stop` cuts what is open, as a killed sidecar does."""
 
-    def __init__(self, port: int, archive: Archive | None) -> None:
+    def __init__(self, port: int, archive: LedgerArchive | None) -> None:
         self._port = port
         self._archive = archive
         self._ready = threading.Event()

@@ -113,11 +113,11 @@ class Rig:
         self.host = FakeHost()
         self.logs = FakeLogs()
         self.recorded = Recorded()
-        self.troubles: tuple[str, ...] = ()
+        self.problems: tuple[str, ...] = ()
         self.sampler = Sampler(
             Sources(
                 self.engine, self.locust, self.host, pool, self.logs,
-                recorded=lambda: self.recorded, troubles=lambda: self.troubles,
+                recorded=lambda: self.recorded, problems=lambda: self.problems,
             ),
             RoundPlan(project="locust", interval_seconds=2.0, tail=5),
             clock=self.clock.now, monotonic=self.clock.monotonic,
@@ -261,7 +261,7 @@ def test_stats_that_fail_cost_only_the_figures(rig: Rig) -> None:
 
 def test_what_fails_beside_the_rounds_is_told(rig: Rig) -> None:
     rig.logs.problems = ("a log cannot be followed",)
-    rig.troubles = ("the disk is too slow",)
+    rig.problems = ("the disk is too slow",)
     rig.recorded = Recorded(trouble="incidents cannot be recorded: no space")
     told = texts(rig.round())
     assert {"a log cannot be followed", "the disk is too slow", "incidents cannot be recorded: no space"} <= set(told)

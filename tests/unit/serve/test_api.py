@@ -12,13 +12,13 @@ from starlette.applications import Starlette
 
 from sidecar.client.documents import IncidentList
 from sidecar.common.errors import LedgerError
+from sidecar.ledger.archive import LedgerArchive
 from sidecar.model import document
 from sidecar.model.history import IncidentQuery, LogQuery, RecordedSeries, RunPoint, SeriesPoint, StoredLine
 from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, Severity
 from sidecar.model.snapshot import Blind, Snapshot
 from sidecar.monitor.board import Board
 from sidecar.serve.app import make_app
-from sidecar.serve.protocols import Archive
 from tests.fakes.asking import Answer, ask
 from tests.fakes.sidecar_samples import MIB, NOW, running
 
@@ -33,7 +33,7 @@ INCIDENT = Incident(
 BLIND = Blind(NOW - timedelta(minutes=5), NOW - timedelta(minutes=4), "sidecar", covered=False, text="it did not run")
 
 
-class PretendPast:
+class PretendPast(LedgerArchive):
     """Answers with what it holds, and keeps what it was asked for."""
 
     def __init__(self) -> None:
@@ -53,7 +53,10 @@ class PretendPast:
         self.asked.append((since, until))
         return [BLIND]
 
-    def series(self, since: datetime, until: datetime, points: int) -> Sequence[RecordedSeries]:
+    def series(
+        self, since: datetime, until: datetime, points: int, project: str | None = None
+    ) -> Sequence[RecordedSeries]:
+        del project
         self.asked.append((since, until, points))
         return self.found_series
 
@@ -73,7 +76,7 @@ class BrokenPast(PretendPast):
         raise LedgerError(f"the ledger is locked, limit {query.limit}", fix="wait")
 
 
-def app_over(past: Archive | None, snapshot: Snapshot | None = None) -> Starlette:
+def app_over(past: LedgerArchive | None, snapshot: Snapshot | None = None) -> Starlette:
     board = Board(lambda: NOW)
     if snapshot:
         board.publish(snapshot)
