@@ -12,13 +12,12 @@ from urllib.parse import urlsplit
 from sidecar.cli.incidents import read_note
 from sidecar.client.reader import MonitorError, SidecarReader
 from sidecar.common.errors import KitError, SettingError, StackError
-from sidecar.diagnose import bundle
+from sidecar.diagnose import bundle, render
 from sidecar.diagnose.catalogue import LAYERS, causes
 from sidecar.diagnose.evidence import Evidence
 from sidecar.diagnose.gather.gather import gather
 from sidecar.diagnose.judge import RULES, diagnose
 from sidecar.diagnose.notes import Notes, incident_for
-from sidecar.diagnose.render import listing, markdown, text
 from sidecar.model import document
 from sidecar.model.finding import Diagnosis
 from sidecar.settings import named_by_make, project_name
@@ -47,11 +46,11 @@ def diagnose_stack(words: Sequence[str], environ: Mapping[str, str], _console: C
     """
     words, flags = _with_make_options(words, environ, flags)
     if flags["--list"]:
-        sys.stdout.write(listing.listing())
+        sys.stdout.write(render.listing())
         return 0
     if slug := flags["--explain"]:
         _refuse_unknown("--explain", [slug], causes())
-        sys.stdout.write(listing.explanation(causes()[slug], _width()))
+        sys.stdout.write(render.explanation(causes()[slug], _width()))
         return 0
     note = read_note(flags["--note"]) if flags["--note"] else ""
     only = frozenset(flags["--only"].replace(",", " ").split())
@@ -114,8 +113,8 @@ def _bundle(path: Path, evidence: Evidence) -> None:
     shown = bundle.for_others(evidence)
     diagnosis = diagnose(shown)
     texts = {
-        "diagnosis.txt": text.render(diagnosis, text.Style(checks=True)),
-        "diagnosis.md": markdown.render(diagnosis),
+        "diagnosis.txt": render.as_text(diagnosis, render.Style(checks=True)),
+        "diagnosis.md": render.as_markdown(diagnosis),
         "diagnosis.json": document.dumps(diagnosis).decode() + "\n",
     }
     bundle.write(path, shown, texts)
@@ -142,11 +141,11 @@ def _write(diagnosis: Diagnosis, environ: Mapping[str, str], flags: Flags, form:
     if flags["--json"] or form == "json":
         sys.stdout.write(document.dumps(diagnosis).decode() + "\n")
     elif form == "markdown":
-        sys.stdout.write(markdown.render(diagnosis))
+        sys.stdout.write(render.as_markdown(diagnosis))
     else:
         colour = sys.stdout.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
-        style = text.Style(_width(), colour, checks=bool(flags["--checks"]))
-        sys.stdout.write(text.render(diagnosis, style))
+        style = render.Style(_width(), colour, checks=bool(flags["--checks"]))
+        sys.stdout.write(render.as_text(diagnosis, style))
 
 
 def _width() -> int:

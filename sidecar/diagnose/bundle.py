@@ -43,14 +43,14 @@ logs/           the last lines of each container
 
 
 def is_plain(name: str) -> bool:
-    """Whether a variable's value may be shown: Locust or the kit reads it, and its name does not say secret."""
+    """Tell whether a variable's value may be shown: Locust or the kit reads it, and its name does not sound secret."""
     known = name in _PLAIN or name in SETTINGS or name in LEGACY or name.startswith(_PLAIN_PREFIXES)
     setting = SETTINGS.get(name)
     return known and not rules().is_secret(name) and not (setting and setting.secret)
 
 
 def for_eyes(evidence: Evidence) -> Evidence:
-    """The evidence as a diagnosis may quote it on its owner's own terminal: no credential in any text.
+    """Return the evidence as its owner's own terminal may show it: without credentials in any text.
 
     What `make up` has to be told again stays as it is, or the printed command would not mend anything.
     """
@@ -59,7 +59,7 @@ def for_eyes(evidence: Evidence) -> Evidence:
 
 
 def for_others(evidence: Evidence) -> Evidence:
-    """The evidence as it may leave this machine."""
+    """Return the evidence as it may leave this machine."""
     public = frozenset(_public(evidence))
     return _walk(evidence, _Keeper(Redactor(frozenset(_hidden(evidence, public))), public))
 
@@ -73,13 +73,13 @@ class _Keeper:
     keep_unknown: bool = False
 
     def value(self, name: str, value: str) -> str:
-        """The value of a variable."""
+        """Return the value of a variable, masked where it must be."""
         stays = is_plain(name) or value in self.public or (self.keep_unknown and not rules().is_secret(name))
         return self.redactor.value(name, value) if stays or not value else self.redactor.by.mask
 
 
 def _public(evidence: Evidence) -> Iterator[str]:
-    """Names and addresses that stand everywhere in the evidence, so that none of them is a secret."""
+    """Yield names and addresses that stand everywhere in the evidence, and so are no secrets."""
     yield from ("worker", "master", "slave", evidence.project)
     for container in evidence.containers:
         yield from (container.name, container.service, container.image, container.hostname, container.project)
@@ -88,7 +88,7 @@ def _public(evidence: Evidence) -> Iterator[str]:
 
 
 def _hidden(evidence: Evidence, public: frozenset[str]) -> Iterator[str]:
-    """Values that must not be seen anywhere: of secret names, and longer ones of names that nobody reads."""
+    """Yield values that must not be seen anywhere: of secret names, and longer ones of names that nobody reads."""
     for name, value in _variables(evidence):
         secret = rules().is_secret(name) and len(value) >= SHORTEST_KNOWN
         unread = not is_plain(name) and len(value) >= _LEAST_SECRET and not value.startswith("/")
@@ -124,7 +124,7 @@ def _walk(value: T, keeper: _Keeper) -> T:
 
 
 def _field(value: T, name: str, keeper: _Keeper) -> T:
-    """A field of a record. Pairs are variables, but for those that name a class or a worker and not a variable."""
+    """Mask a field of a record. Pairs are variables, except those that name a class or a worker."""
     if name in _NO_VARIABLES and isinstance(value, tuple):
         return cast("T", tuple(Pair(one.name, keeper.redactor.text(one.value)) for one in value))
     return _walk(value, keeper)

@@ -25,11 +25,11 @@ class Notes:
 
     @classmethod
     def of(cls, root: Path) -> Notes:
-        """Those that are kept in a checkout."""
+        """Return the notes that are kept in a checkout."""
         return cls(root / ".locust-kit" / "notes.json")
 
     def about(self, slug: str | None) -> tuple[str, ...]:
-        """The latest notes on a cause, newest first, each with its date."""
+        """Return the latest notes on a cause, newest first, each with its date."""
         found = [one for one in self._all() if one.get("slug") == slug]
         return tuple(f"{str(one.get('at', ''))[:10]} {one.get('text', '')}" for one in reversed(found[-_SHOWN:]))
 
@@ -55,7 +55,7 @@ class Notes:
 
 
 def incident_for(diagnosis: Diagnosis, incidents: Sequence[KnownIncident]) -> KnownIncident | None:
-    """The incident that a note on this diagnosis belongs to: the newest of these, or None.
+    """Find the incident that a note on this diagnosis belongs to.
 
     The newest of a container that the root cause is about, else the newest that is an error.
     """

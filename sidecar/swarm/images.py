@@ -29,12 +29,12 @@ class Way:
 
     @property
     def flags(self) -> list[str]:
-        """What goes between `docker` and the verb."""
+        """Return what goes between `docker` and the verb."""
         return ["--host", self.text] if "://" in self.text else ["--context", self.text]
 
 
 def names(settings: Settings, engine: HostEngine, locust_image: str) -> dict[str, str]:
-    """The name of each image in the cluster: its tag is the image's own id, so that another image is another name.
+    """Return the name of each image in the cluster: its tag is the image's id, so that a new image has a new name.
 
     An image of the user's own (LOCUST_IMAGE), or one in a registry, keeps the name it has.
     """
@@ -62,7 +62,7 @@ def push(wanted: Sequence[str]) -> None:
 
 
 def ways_to(settings: Settings, nodes: Sequence[NodeFacts], own: str) -> Mapping[str, Way]:
-    """The way to each node's engine, by node id, of those that SWARM_NODES names.
+    """Return the way to each node's engine that SWARM_NODES names, by node id.
 
     Raises:
         SettingError: an entry does not answer, or answers for no node of this Swarm; or a node has none.

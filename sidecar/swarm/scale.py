@@ -75,7 +75,7 @@ def swarm_down(settings: Settings, environ: Mapping[str, str], say: Console) -> 
 
 
 def _wait_until_gone(settings: Settings) -> None:
-    """A network that is still being removed would take the next swarm-up along."""
+    """Wait until the networks are gone: one that is still being removed would take the next swarm-up's along."""
     label = f"label=com.docker.stack.namespace={settings.project}"
     end = time.monotonic() + _GONE_SECONDS
     while docker("network", "ls", "--quiet", "--filter", label, what="docker network ls").strip():

@@ -91,7 +91,7 @@ def _overlaid(base: Any, over: Any) -> Any:  # noqa: ANN401  any part of a YAML 
 
 
 def token(settings: Settings) -> str:
-    """The cluster's token: made once, and kept as the other secrets are."""
+    """Return the cluster's token: made once, and kept as the other secrets are."""
     path = secrets.path_of(settings, "CLUSTER_TOKEN")
     if not path.exists():
         secrets.replace(path, random.token_urlsafe(_TOKEN_BYTES))
@@ -99,7 +99,7 @@ def token(settings: Settings) -> str:
 
 
 def environment(settings: Settings, decided: Decided, content: Content, environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of one `docker stack deploy`."""
+    """Return the environment of one `docker stack deploy`."""
     filled = compose.environment(settings, decided, environ, workspace.url_inside(settings))
     images = {f"KIT_IMAGE_{key.upper().replace('-', '_')}": name for key, name in content.images.items()}
     return {
@@ -118,7 +118,7 @@ def environment(settings: Settings, decided: Decided, content: Content, environ:
 
 
 def _env_file(settings: Settings) -> Path:
-    """All that the containers get from a .env: this checkout's LOCUST_*, then the user's own beside the locustfile."""
+    """Write what the containers get from .env files: this checkout's LOCUST_*, then the user's own."""
     path = settings.state_dir / "state" / f"{settings.project}.swarm.env"
     path.parent.mkdir(parents=True, exist_ok=True)
     given = {**settings.passthrough, **workspace.user_env(settings)}
@@ -131,7 +131,7 @@ def _env_file(settings: Settings) -> Path:
 
 
 def _secrets(settings: Settings) -> dict[str, str]:
-    """Where each secret is, and a mark that changes with it. Swarm takes none that is empty: a blank line stands in."""
+    """Return where each secret is, and a mark that changes with it; a blank line stands in for an empty secret."""
     token(settings)
     empty = secrets.path_of(settings, "NOTHING")
     if not empty.exists():

@@ -60,7 +60,7 @@ def swarm_up(settings: Settings, environ: Mapping[str, str], say: Console) -> No
 
 
 def _refuse_what_a_cluster_cannot(settings: Settings) -> None:
-    """Settings that mean one machine only."""
+    """Refuse settings that mean one machine only."""
     for name, value in (
         ("TARGET_NETWORK", settings.target_network),
         ("WATCH_PROJECT", settings.watch_project),

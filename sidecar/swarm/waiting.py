@@ -45,7 +45,7 @@ def wait(manager: Manager, settings: Settings, wanted: int, clock: Clock, second
 
 
 def is_moving(fleet: SwarmState) -> bool:
-    """Whether tasks of before are still there, or an update goes on: what is counted now is not what was asked for."""
+    """Tell whether earlier tasks are still there or an update goes on: the count is not that of this deploy then."""
     if any(service.update == "updating" for service in fleet.services) or not fleet.running(MASTER):
         return True
     wanted = {service.name: service.made_of for service in fleet.services}
@@ -53,7 +53,7 @@ def is_moving(fleet: SwarmState) -> bool:
 
 
 def counted(settings: Settings, wanted: int) -> int | None:
-    """How many workers the master counts; `wanted` where it asks for a login; None where it does not answer."""
+    """Ask how many workers the master counts; `wanted` where it asks for a login, None where it does not answer."""
     try:
         web: LocustApi = workspace.web_for(settings)
         return web.worker_count()

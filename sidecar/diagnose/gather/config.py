@@ -25,7 +25,7 @@ _VARIABLE = re.compile(rb"\bLOCUST_[A-Z0-9_]+\b")
 
 
 def load(args: Sequence[str], environ: Mapping[str, str], root: Path) -> tuple[Settings, str]:
-    """The settings after the last `up`, and what is wrong with them; then they are those of the project alone."""
+    """Return the settings after the last `up`, and their error; with an error they are those of the project alone."""
     try:
         return workspace.settings_after_up(args, environ, root), ""
     except SettingError as error:
@@ -33,7 +33,7 @@ def load(args: Sequence[str], environ: Mapping[str, str], root: Path) -> tuple[S
 
 
 def facts(settings: Settings, settings_error: str) -> ConfigFacts:
-    """Everything that can be read from files, without Docker."""
+    """Read everything that can be read from files, without Docker."""
     hosts, master = workspace.loaded_hosts(settings), workspace.decided(settings).master
     problems = () if settings_error else tuple(_file_problems(settings))
     return ConfigFacts(
@@ -65,7 +65,7 @@ def facts(settings: Settings, settings_error: str) -> ConfigFacts:
 
 
 def up_words(settings: Settings) -> Iterator[str]:
-    """What the last `make up` was told beyond .env, for a command that does the same again."""
+    """Yield the NAME=VALUE words that the last `make up` was given beyond .env, to repeat it."""
     if settings.project != "locust":
         yield f"PROJECT={settings.project}"
     for name, raw in state.choices(settings).items():
@@ -86,7 +86,7 @@ def _env_lines(settings: Settings) -> Iterator[EnvLine]:
 
 
 def _is_modified(root: Path, name: str) -> bool:
-    """Whether a tracked file differs from what was committed."""
+    """Tell whether a tracked file differs from what was committed."""
     try:
         done = subprocess.run(
             ["git", "-C", str(root), "diff", "--quiet", "HEAD", "--", name],
@@ -137,7 +137,7 @@ def _shadows(folder: Path) -> Iterator[FileProblem]:
 
 
 def _own_variables(folder: Path) -> tuple[str, ...]:
-    """The LOCUST_* names that the user's own code mentions: it may read them itself."""
+    """Return the LOCUST_* names that the user's own code mentions: it may read them itself."""
     found: set[bytes] = set()
     for number, path in enumerate(sorted(folder.rglob("*.py")) if folder.is_dir() else []):
         if number == _MOST_SOURCES:
@@ -150,7 +150,7 @@ def _own_variables(folder: Path) -> tuple[str, ...]:
 
 
 def with_compose(facts: ConfigFacts, settings: Settings, environ: Mapping[str, str]) -> ConfigFacts:
-    """The facts with what Compose makes of the files now.
+    """Return the facts with what Compose makes of the files now.
 
     Raises:
         StackError: Compose could not be asked at all.

@@ -24,7 +24,7 @@ class UnreadableError(Exception):
 
 
 def read(where: str, pid: int | None = None) -> tuple[FirewallRule, ...]:
-    """Every rule that stops packets, with how many it stopped so far.
+    """Read every rule that stops packets, with how many it stopped so far.
 
     Args:
         where: whose rules they are.
@@ -71,7 +71,7 @@ def _run(command: Sequence[str]) -> str:
 
 
 def parse_iptables(text: str, where: str, tool: str = "iptables") -> Iterator[FirewallRule]:
-    """The stopping rules and policies in what `iptables-save --counters` prints. Pure."""
+    """Yield the stopping rules and policies in what `iptables-save --counters` prints. Pure."""
     table = ""
     for line in text.splitlines():
         if line.startswith("*"):
@@ -83,7 +83,7 @@ def parse_iptables(text: str, where: str, tool: str = "iptables") -> Iterator[Fi
 
 
 def parse_nft(text: str, where: str) -> Iterator[FirewallRule]:
-    """The stopping rules of native nft tables in what `nft --json list ruleset` prints. Pure."""
+    """Yield the stopping rules of native nft tables in what `nft --json list ruleset` prints. Pure."""
     try:
         entries = json.loads(text or "{}").get("nftables", [])
     except (ValueError, AttributeError):
@@ -115,7 +115,7 @@ def _verdict(parts: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _match(part: Mapping[str, Any]) -> str:
-    """One condition of an nft rule, readable; "" for what is none."""
+    """Write one condition of an nft rule readably; "" for a part that is not a condition."""
     found = part.get("match")
     if not isinstance(found, dict):
         return ""
@@ -129,7 +129,7 @@ def _match(part: Mapping[str, Any]) -> str:
 
 
 def with_hits(before: Sequence[FirewallRule], after: Sequence[FirewallRule]) -> tuple[FirewallRule, ...]:
-    """The rules with how many packets each stopped between two readings. Pure."""
+    """Return the rules with how many packets each stopped between two readings. Pure."""
     known = {replace(rule, packets=None): rule.packets for rule in before}
     found = []
     for rule in after:

@@ -92,12 +92,12 @@ class EvidenceGatherer:
         )
 
     def _part(self, part: str, later: Later[T], otherwise: T) -> T:
-        """The outcome of one part, or what stands in for it; its absence is a gap."""
+        """Return one part of the evidence; when it is missing, note the gap and return what stands in for it."""
         found = self._maybe(part, later)
         return otherwise if found is None else found
 
     def _maybe(self, part: str, later: Later[T]) -> T | None:
-        """The same where nothing stands in for it."""
+        """Return one part of the evidence; when it is missing, note the gap and return None."""
         try:
             return later.get(self.deadline)
         except (KitError, OSError, ValueError, TooLateError, firewall.UnreadableError) as error:
@@ -123,7 +123,7 @@ class EvidenceGatherer:
             return facts
 
     def _image(self, door: HostEngine | None, name: str) -> tuple[bool, bool]:
-        """Whether LOCUST_IMAGE is on this machine, and whether what it starts looks like Locust."""
+        """Tell whether LOCUST_IMAGE is on this machine, and whether what it starts looks like Locust."""
         try:
             about = door.image(name) if door and name else None
         except EngineError:
@@ -136,7 +136,7 @@ class EvidenceGatherer:
     # ---- the stack
 
     def _stack(self, door: HostEngine, about: EngineFacts) -> _Found:
-        """Containers, networks, probes: everything that the engine leads to."""
+        """Gather everything that the engine leads to: containers, networks, probes."""
         project = self.settings.project
         try:
             rows = containers.rows(door)
@@ -199,7 +199,7 @@ class EvidenceGatherer:
         return [one for one in found if isinstance(one, ContainerFacts)]
 
     def _master_url(self, stack: Stack) -> str:
-        """Where the master's page is published: as the engine says, else where the settings have it."""
+        """Return where the master's page is published: as the engine says, else as the settings say."""
         master = stack.master
         env = {**self.settings.passthrough, **workspace.user_env(self.settings)}
         if master is None:
@@ -221,7 +221,7 @@ class EvidenceGatherer:
         }
 
     def _with_processes(self, door: HostEngine, found: Sequence[ContainerFacts], stack: Stack) -> list[ContainerFacts]:
-        """What runs in those that should be workers and are not registered: perhaps no Locust at all."""
+        """Add what runs in workers that are not registered: perhaps no Locust at all."""
         doubtful = [worker for worker in stack.running_workers if not stack.is_registered(worker)][:_MOST_DOUBTFUL]
         listed = each(lambda one: containers.processes(door, one, self.deadline), doubtful, self.deadline, _AT_ONCE)
         known = {one.id: names for one, names in zip(doubtful, listed, strict=True) if isinstance(names, tuple)}
@@ -230,7 +230,7 @@ class EvidenceGatherer:
     def _later_counters(
         self, door: HostEngine, found: Sequence[ContainerFacts], since: float
     ) -> dict[str, StatsReading]:
-        """The counters again, long enough after the first to judge a processor limit, and before we use any of it."""
+        """Read the counters again, late enough to judge a processor limit, and before we use any of it."""
         time.sleep(max(0.0, since + _PROCESSOR_SECONDS - time.monotonic()))
         return self._counters(door, found)
 
@@ -272,12 +272,12 @@ class EvidenceGatherer:
         return tuple(probes), before
 
     def _images(self, stack: Stack) -> tuple[str, ...]:
-        """Images with Python for a probe of our own: the kit's, else those of the Locust containers."""
+        """Return images with Python for a probe of our own: the kit's, else those of the Locust containers."""
         own = [IMAGES[key].name for key in ("locust", "monitor")]
         return tuple(dict.fromkeys([*own, *(locust.image_id or locust.image for locust in stack.locusts)]))
 
     def _rules_of(self, container: ContainerFacts, *, gap: bool) -> tuple[FirewallRule, ...] | None:
-        """The rules in a container's own network namespace, if this user may look."""
+        """Read the rules in a container's own network namespace; None if this user may not look."""
         if container.pid is None or container.network_mode == "host":
             return None
         try:
@@ -288,7 +288,7 @@ class EvidenceGatherer:
             return None
 
     def _firewall_after(self, found: _Found, before: tuple[FirewallRule, ...] | None) -> tuple[FirewallRule, ...]:
-        """All stopping rules; read again when something was not reached, to see which of them did it."""
+        """Return all stopping rules; read them again when something was not reached, to see which of them did it."""
         rules = [*(before or ()), *(rule for own in found.rules_before.values() for rule in own)]
         if not any(plan.was_stopped(probe) for probe in found.probes):
             return tuple(rules)

@@ -19,7 +19,7 @@ _MEMINFO = _PROC / "meminfo"
 
 
 def facts(disks: Iterable[tuple[str, Path]]) -> HostFacts:
-    """Everything of this machine that needs neither root nor the engine; `disks` are (use, path)."""
+    """Gather everything of this machine that needs neither root nor the engine; `disks` are (use, path)."""
     memory = _memory()
     return HostFacts(
         user=_user(),
@@ -42,7 +42,7 @@ def _user() -> str:
 
 
 def _filesystems(disks: Iterable[tuple[str, Path]], *, temporary: bool = True) -> Iterable[Filesystem]:
-    """Each file system once, under the first use that lies on it."""
+    """Yield each file system once, under the first use that lies on it."""
     seen: set[int] = set()
     more = [("temporary files", Path(tempfile.gettempdir()))] if temporary else []
     for use, path in (*disks, *more):
@@ -65,7 +65,7 @@ def _filesystems(disks: Iterable[tuple[str, Path]], *, temporary: bool = True) -
 
 
 def with_disk(facts: HostFacts, use: str, path: Path) -> HostFacts:
-    """The facts with one more disk, unless it is one of those that are known already."""
+    """Return the facts with one more disk, unless it is known already."""
     known = {filesystem.path for filesystem in facts.filesystems}
     devices = {_existing(Path(one)).stat().st_dev for one in known}
     if not path.exists() or path.stat().st_dev in devices:
@@ -74,7 +74,7 @@ def with_disk(facts: HostFacts, use: str, path: Path) -> HostFacts:
 
 
 def _existing(path: Path) -> Path:
-    """The path, or the nearest folder above it that is there."""
+    """Return the path, or the nearest folder above it that is there."""
     return next((one for one in (path, *path.parents) if one.exists()), Path("/"))
 
 
@@ -87,7 +87,7 @@ def _memory() -> dict[str, int]:
 
 
 def port_facts(wanted: Sequence[tuple[str, int]], containers: Sequence[ListedContainer]) -> tuple[PortFacts, ...]:
-    """Who holds each of these (setting, port) on the loopback address; `containers` are the engine's."""
+    """Find who holds each of these (setting, port) on the loopback address; `containers` are the engine's."""
     found = []
     for setting, port in wanted:
         holder = ports.holder_of(port, containers)
@@ -115,7 +115,7 @@ def _addresses() -> Iterable[str]:
 
 
 def _routes() -> Iterable[str]:
-    """IPv4 routes as `NETWORK/BITS dev NAME`."""
+    """Yield the IPv4 routes as `NETWORK/BITS dev NAME`."""
     try:
         lines = (_PROC / "net" / "route").read_text(encoding="ascii").splitlines()[1:]
     except OSError:
@@ -126,7 +126,7 @@ def _routes() -> Iterable[str]:
 
 
 def _locust_processes() -> Iterable[str]:
-    """Locust that runs on this machine outside any container, as `pid COMMAND`."""
+    """Yield each Locust that runs on this machine outside any container, as `pid COMMAND`."""
     for entry in _PROC.iterdir():
         if not entry.name.isdigit():
             continue

@@ -26,11 +26,11 @@ class Deadline:
 
     @classmethod
     def after(cls, seconds: float) -> Deadline:
-        """The moment `seconds` from now."""
+        """Return the moment `seconds` from now."""
         return cls(time.monotonic() + seconds)
 
     def left(self, most: float = 3600.0) -> float:
-        """Seconds until then, at least 0.05 (a time-out of 0 means something else to sockets), at most `most`."""
+        """Return the seconds until then: at least 0.05, since 0 means no time-out to a socket, and at most `most`."""
         return max(0.05, min(most, self.at - self.clock()))
 
 

@@ -36,7 +36,7 @@ Answer = Dict[str, Any]
 
 
 def resolve(name: str) -> Answer:
-    """The addresses of a name, as the container's own resolver has them."""
+    """Return the addresses of a name, as the container's own resolver has them."""
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -45,7 +45,7 @@ def resolve(name: str) -> Answer:
 
 
 def connect(address: str, port: int) -> Tuple[Optional[socket.socket], str, str]:
-    """A connection, or how it failed: (socket, outcome, error)."""
+    """Return a connection, or how it failed: (socket, outcome, error)."""
     try:
         return socket.create_connection((address, port), timeout=CONNECT_SECONDS), "open", ""
     except ConnectionRefusedError as error:
@@ -61,7 +61,7 @@ def connect(address: str, port: int) -> Tuple[Optional[socket.socket], str, str]
 
 
 def greeting_of(link: socket.socket) -> Tuple[str, bytes]:
-    """Who is there: what comes unasked, and, when nothing does, whether it speaks HTTP."""
+    """Return who is there, by the bytes that come unasked: (kind, bytes)."""
     first = read(link, GREETING_SECONDS)
     if first is None:
         return "none", b""
@@ -71,7 +71,7 @@ def greeting_of(link: socket.socket) -> Tuple[str, bytes]:
 
 
 def read(link: socket.socket, seconds: float) -> Optional[bytes]:
-    """The first bytes that come; b"" for a closed connection, None for silence."""
+    """Return the first bytes that come; b"" for a closed connection, None for silence."""
     link.settimeout(seconds)
     try:
         first = link.recv(ZMTP_LENGTH)
@@ -88,7 +88,7 @@ def read(link: socket.socket, seconds: float) -> Optional[bytes]:
 
 
 def speaks_http(address: str, port: int) -> bool:
-    """Whether a server that says nothing of itself answers HTTP. Asked only where no ZeroMQ greeting came."""
+    """Tell whether a server that sends nothing unasked answers HTTP. Asked only where no ZeroMQ greeting came."""
     link, _, _ = connect(address, port)
     if link is None:
         return False
@@ -102,7 +102,7 @@ def speaks_http(address: str, port: int) -> bool:
 
 
 def try_tcp(address: str, port: int) -> Answer:
-    """One connection, and who answers."""
+    """Try one connection, and see who answers."""
     began = time.monotonic()
     link, outcome, error = connect(address, port)
     seconds = time.monotonic() - began
@@ -124,7 +124,7 @@ def try_tcp(address: str, port: int) -> Answer:
 
 
 def split_url(url: str) -> Tuple[str, str, int, str]:
-    """(scheme, host, port, path) of a URL; raises ValueError when it has no host or an impossible port."""
+    """Return (scheme, host, port, path) of a URL; raise ValueError when it has no host or an impossible port."""
     from urllib.parse import urlsplit  # noqa: PLC0415  only a target needs it
 
     parts = urlsplit(url)
@@ -136,7 +136,7 @@ def split_url(url: str) -> Tuple[str, str, int, str]:
 
 
 def try_http(url: str, proxy: str) -> Answer:
-    """One GET, and how far it came."""
+    """Try one GET, and see how far it comes."""
     began = time.monotonic()
     result: Answer = {"url": url, "proxy": proxy, "stage": "name", "outcome": "", "addresses": []}
     result.update(error="", status=None)
@@ -188,7 +188,7 @@ def ask(link: socket.socket, wanted: Tuple[str, str, int, str], proxy: str, resu
 
 
 def with_tls(link: socket.socket, host: str) -> socket.socket:
-    """The connection over TLS, verified with the certificates that `requests` uses, so as an HttpUser verifies it."""
+    """Return the connection over TLS, verified as an HttpUser verifies it: with the certificates of `requests`."""
     import ssl  # noqa: PLC0415  a tenth of a second that only TLS needs to pay
 
     bundles = packages("certifi/cacert.pem")
@@ -196,7 +196,7 @@ def with_tls(link: socket.socket, host: str) -> socket.socket:
 
 
 def received(link: socket.socket) -> bytes:
-    """The head of an answer and the first of its body, or what came of it before the peer fell silent."""
+    """Return the head of an answer and the first of its body, or what came of it before the peer fell silent."""
     text, end = b"", time.monotonic() + HTTP_SECONDS
     while len(text) < MOST_ANSWER_BYTES and time.monotonic() < end:
         try:
@@ -213,7 +213,7 @@ def received(link: socket.socket) -> bytes:
 
 
 def read_answer(link: socket.socket, result: Answer) -> None:
-    """Status, the headers that matter, the first of the body."""
+    """Read status, the headers that matter, and the first of the body."""
     text = received(link)
     head, _, body = text.partition(b"\r\n\r\n")
     lines = head.decode("latin-1").split("\r\n")
@@ -231,7 +231,7 @@ def read_answer(link: socket.socket, result: Answer) -> None:
 
 
 def explain(error: BaseException) -> str:
-    """An error in one line; a certificate's with what is wrong with it."""
+    """Write an error in one line; a certificate's with what is wrong with it."""
     if isinstance(error, (socket.timeout, TimeoutError)):
         return "no answer within %.0f s" % HTTP_SECONDS
     verify = getattr(error, "verify_message", "")
@@ -244,7 +244,7 @@ def explain(error: BaseException) -> str:
 
 
 def packages(pattern: str) -> List[str]:
-    """Paths that match in the site-packages of the Locust that runs here, else of any Python here."""
+    """Return paths that match in the site-packages of the Locust that runs here, then of any Python here."""
     roots = list(dict.fromkeys([*locust_prefix(), sys.prefix, "/opt/venv", "/usr/local", "/usr"]))
     places = ("lib/python3*/site-packages", "lib/python3/dist-packages")
     return [
@@ -253,7 +253,7 @@ def packages(pattern: str) -> List[str]:
 
 
 def locust_prefix() -> List[str]:
-    """Where the Python lives that runs Locust."""
+    """Return where the Python lives that runs Locust."""
     pid = locust_process()
     if pid is None:
         return []
@@ -262,7 +262,7 @@ def locust_prefix() -> List[str]:
 
 
 def command_of(pid: int) -> List[str]:
-    """The words of a process's command line."""
+    """Return the words of a process's command line."""
     try:
         with open("/proc/%d/cmdline" % pid, "rb") as file:
             return file.read().decode("utf-8", "replace").split("\0")[:-1]
@@ -271,7 +271,7 @@ def command_of(pid: int) -> List[str]:
 
 
 def locust_process() -> Optional[int]:
-    """The process that is Locust: Python, with `locust` as one of its first words; not the init before it."""
+    """Find the process that is Locust: Python, with `locust` as one of its first words; not the init before it."""
     for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
         words = command_of(pid)
         if pid == os.getpid() or not words or os.path.basename(words[0]) in ("docker-init", "tini", "sh", "dumb-init"):
@@ -282,7 +282,7 @@ def locust_process() -> Optional[int]:
 
 
 def number_in(path: str, pattern: str) -> Optional[int]:
-    """A number in a file, None where there is none."""
+    """Read a number in a file; None where there is no such number."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             match = re.search(pattern, file.read(), re.MULTILINE)
@@ -292,7 +292,7 @@ def number_in(path: str, pattern: str) -> Optional[int]:
 
 
 def memory_limit() -> Optional[int]:
-    """The limit that the kernel enforces on this container; None without one."""
+    """Read the limit that the kernel enforces on this container; None without one."""
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         found = number_in(path, r"^(\d+)$")
         if found is not None:
@@ -301,7 +301,7 @@ def memory_limit() -> Optional[int]:
 
 
 def filesystems() -> List[Answer]:
-    """Every file system that this container may write to."""
+    """Return every file system that this container may write to."""
     found = {}
     try:
         with open("/proc/self/mounts", encoding="utf-8", errors="replace") as file:
@@ -323,7 +323,7 @@ def filesystems() -> List[Answer]:
 
 
 def inside() -> Answer:
-    """Facts of the container and of the Locust process in it."""
+    """Return facts of the container and of the Locust process in it."""
     pid = locust_process()
     versions = [re.search(r"locust-(\d[^/]*)\.dist-info", path) for path in packages("locust-*.dist-info")]
     result: Answer = {
@@ -352,7 +352,7 @@ def inside() -> Answer:
 
 
 def listening() -> List[Answer]:
-    """Listening TCP sockets of this network namespace."""
+    """Return the listening TCP sockets of this network namespace."""
     found = []
     for path, family in (("/proc/net/tcp", socket.AF_INET), ("/proc/net/tcp6", socket.AF_INET6)):
         try:
@@ -368,13 +368,13 @@ def listening() -> List[Answer]:
 
 
 def dotted(text: str, family: int) -> str:
-    """An address of /proc/net/tcp, whose words are in the machine's own byte order."""
+    """Write an address of /proc/net/tcp with dots; its words are in the machine's own byte order."""
     words = [int(text[start : start + 8], 16) for start in range(0, len(text), 8)]
     return socket.inet_ntop(family, b"".join(struct.pack("=I", word) for word in words))
 
 
 def network() -> Answer:
-    """Resolver, own addresses, routes."""
+    """Return resolver, own addresses and routes."""
     try:
         with open("/etc/resolv.conf", encoding="utf-8", errors="replace") as file:
             servers = re.findall(r"^\s*nameserver\s+(\S+)", file.read(), re.MULTILINE)
@@ -384,7 +384,7 @@ def network() -> Answer:
 
 
 def hosts_file() -> List[str]:
-    """The lines of /etc/hosts as `ADDRESS NAME ...`."""
+    """Return the lines of /etc/hosts as `ADDRESS NAME ...`."""
     try:
         with open("/etc/hosts", encoding="utf-8", errors="replace") as file:
             rows = [line.partition("#")[0].split() for line in file]
@@ -394,7 +394,7 @@ def hosts_file() -> List[str]:
 
 
 def routes() -> List[str]:
-    """The IPv4 routes as `NETWORK/BITS via GATEWAY dev NAME`."""
+    """Return the IPv4 routes as `NETWORK/BITS via GATEWAY dev NAME`."""
     found = []
     try:
         with open("/proc/net/route", encoding="ascii", errors="replace") as file:
@@ -409,7 +409,7 @@ def routes() -> List[str]:
 
 
 def own_addresses() -> List[str]:
-    """The container's own IPv4 addresses, from the kernel's table of local routes."""
+    """Return the container's own IPv4 addresses, from the kernel's table of local routes."""
     try:
         with open("/proc/net/fib_trie", encoding="ascii", errors="replace") as file:
             text = file.read()

@@ -16,7 +16,7 @@ _IGNORED = frozenset({"HOSTNAME", "PATH", "HOME"})
 
 
 def jobs(stack: Stack, host: str, class_hosts: Mapping[str, str]) -> list[tuple[ContainerFacts, Job]]:
-    """What to look at, from whose place: the master's, some workers', the sidecar's."""
+    """Return what to look at, and from whose place: the master's, some workers', the sidecar's."""
     found: list[tuple[ContainerFacts, Job]] = []
     if master := stack.running_master:
         web_port = stack.web_port(master)
@@ -32,7 +32,7 @@ def jobs(stack: Stack, host: str, class_hosts: Mapping[str, str]) -> list[tuple[
 
 
 def workers(stack: Stack) -> list[ContainerFacts]:
-    """The workers worth a look: all of a few; of many, of each kind some of those in trouble, and one that is well."""
+    """Choose the workers worth a look: all of a few; of many, some unregistered and one registered of each kind."""
     chosen = list(stack.workers)
     if len(chosen) > MOST_WORKERS:
         kinds: dict[object, list[ContainerFacts]] = {}
@@ -46,14 +46,14 @@ def workers(stack: Stack) -> list[ContainerFacts]:
 
 
 def _kind(worker: ContainerFacts) -> object:
-    """Workers of one kind are told the same, run the same, and stand in the same place."""
+    """Return a worker's kind: workers of one kind have the same variables, command, image and networks."""
     told = frozenset(pair for pair in worker.environment if pair.name not in _IGNORED)
     place = frozenset(at.network for at in worker.networks)
     return (worker.image_id, worker.command, told, place, worker.network_mode, worker.extra_hosts, worker.state)
 
 
 def _scout(stack: Stack, chosen: list[ContainerFacts]) -> ContainerFacts | None:
-    """The worker from whose place the target is tried: one that does its work, if there is one."""
+    """Choose the worker from whose place the target is tried: a registered one, if there is one."""
     running = [container for container in chosen if container.state == "running"]
     ready = [one for one in running if stack.is_registered(one)]
     return next(iter(ready or running or chosen), None)
@@ -75,7 +75,7 @@ def _workers_job(stack: Stack, worker: ContainerFacts, urls: tuple[tuple[str, st
 def targets(
     stack: Stack, worker: ContainerFacts, host: str, class_hosts: Mapping[str, str]
 ) -> tuple[tuple[str, str], ...]:
-    """The (URL, proxy) pairs to try: where the load goes, directly and through the proxy that somebody set."""
+    """Return the (URL, proxy) pairs to try: where the load goes, directly and through the proxy that somebody set."""
     told = environment(worker)
     given = told.get("KIT_HOST") or setting(worker, "LOCUST_HOST", "--host", "-H").value or host
     master = stack.evidence.master
@@ -91,7 +91,7 @@ def targets(
 
 
 def proxy_for(url: str, told: Mapping[str, str]) -> str:
-    """The proxy that an environment names for a URL; "" for none, and for hosts that it leaves out."""
+    """Return the proxy that an environment names for a URL; "" without one, and for hosts that it leaves out."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -106,6 +106,6 @@ def proxy_for(url: str, told: Mapping[str, str]) -> str:
 
 
 def was_stopped(probe: Probe) -> bool:
-    """Whether something was not reached from a place, so that a rule may have stopped it."""
+    """Tell whether something was not reached from a place, so that a rule may have stopped it."""
     tries = [one.outcome for one in probe.tcp] + [one.outcome for one in probe.http]
     return any(outcome in _STOPPED for outcome in tries)

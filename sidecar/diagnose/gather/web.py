@@ -69,7 +69,7 @@ def master(url: str) -> MasterFacts:
 
 
 def _registered(web: LocustApi) -> int | None:
-    """How many workers are registered now; None from a master that has no such page."""
+    """Ask how many workers are registered now; None from a master that has no such page."""
     try:
         return web.worker_count()
     except (MasterError, ValueError, KeyError):
@@ -77,7 +77,7 @@ def _registered(web: LocustApi) -> int | None:
 
 
 def _guarded(web: LocustApi, url: str, error: MasterGuardedError) -> MasterFacts:
-    """A login, a login that is not set up, or something that is no Locust at all."""
+    """Find out what guards a page: a login, a login that is not set up, or something that is not Locust."""
     try:
         answer = web.request("GET", "/")
     except MasterError as second:
@@ -92,7 +92,7 @@ def _guarded(web: LocustApi, url: str, error: MasterGuardedError) -> MasterFacts
 
 
 def _optional(web: LocustApi) -> tuple[Mapping[str, Any], Mapping[str, Any], list[Mapping[str, Any]]]:
-    """What not every master can give: its page's settings, the plugin's status, the exceptions."""
+    """Ask for what not every master has: its page's settings, the plugin's status, the exceptions."""
     page: Mapping[str, Any] = {}
     status: Mapping[str, Any] = {}
     exceptions: list[Mapping[str, Any]] = []
@@ -176,7 +176,7 @@ def _incident(incident: Incident) -> KnownIncident:
 
 
 def _troubles(port: int) -> tuple[str, ...]:
-    """What the sidecar says of its own parts."""
+    """Ask the sidecar for problems of its own parts."""
     reader = SidecarReader(port, _CALL_SECONDS)
     try:
         return tuple(str(trouble) for trouble in json.loads(reader.health()).get("troubles") or [])

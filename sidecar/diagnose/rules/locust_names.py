@@ -82,5 +82,5 @@ NEEDED_BY_LOCUST = frozenset(
 
 
 def kit_owns(name: str) -> bool:
-    """Whether a variable is the kit's own, or one of a known plugin."""
+    """Tell whether a variable is the kit's own, or one of a known plugin."""
     return name.startswith((*_OF_THE_KIT, *_OF_PLUGINS)) or name in ("LOCUSTFILE", "LOCUSTFILES_DIR")

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
+from sidecar.diagnose import render
 from sidecar.diagnose.catalogue import causes
 from sidecar.diagnose.evidence import Evidence, Gap, NameTry
 from sidecar.diagnose.judge import diagnose
-from sidecar.diagnose.render import listing, markdown, text
 from tests.paths import ROOT
 from tests.unit.diagnose.scene import ago, changed, event, probed, starting_master, told, unregistered, well
 
@@ -55,7 +55,7 @@ FRAMES = {
 
 @pytest.mark.parametrize("name", FRAMES)
 def test_a_diagnosis_looks_as_it_should(name: str) -> None:
-    shown = text.render(diagnose(FRAMES[name]()), text.Style(80))
+    shown = render.as_text(diagnose(FRAMES[name]()), render.Style(80))
     shown = re.sub(r"\[\d\d:\d\d:\d\d\]", "[hh:mm:ss]", shown)  # local time
     path = GOLDEN / f"diagnose-{name}.txt"
     assert shown == path.read_text(), f"see {path.name}"
@@ -63,7 +63,7 @@ def test_a_diagnosis_looks_as_it_should(name: str) -> None:
 
 @pytest.mark.parametrize("frame", [well, no_root])
 def test_all_is_well_is_one_line(frame: Callable[[], Evidence]) -> None:
-    shown = text.render(diagnose(frame()), text.Style(100))
+    shown = render.as_text(diagnose(frame()), render.Style(100))
     assert shown.startswith("All is well: 2 workers connected")
     assert shown.count("\n") == 1
 
@@ -73,13 +73,16 @@ def test_all_is_well_is_one_line(frame: Callable[[], Evidence]) -> None:
 def test_no_line_but_a_command_is_wider_than_the_terminal(name: str, width: int) -> None:
     diagnosis = diagnose(FRAMES[name]())
     commands = {command for finding in diagnosis.findings for command in finding.fix.commands}
-    lines = text.render(diagnosis, text.Style(width, checks=True)).splitlines()
+    lines = render.as_text(diagnosis, render.Style(width, checks=True)).splitlines()
     assert [line for line in lines if len(line) > width and line.strip() not in commands] == []
 
 
 def test_colour_adds_nothing_but_colour() -> None:
     diagnosis = diagnose(two_faults())
-    plain, coloured = text.render(diagnosis, text.Style(80)), text.render(diagnosis, text.Style(80, colour=True))
+    plain, coloured = (
+        render.as_text(diagnosis, render.Style(80)),
+        render.as_text(diagnosis, render.Style(80, colour=True)),
+    )
     assert "\x1b[" in coloured
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plain
 
@@ -87,31 +90,31 @@ def test_colour_adds_nothing_but_colour() -> None:
 def test_commands_stand_alone_and_whole_so_that_they_can_be_copied() -> None:
     for name, frame in FRAMES.items():
         diagnosis = diagnose(frame())
-        shown = text.render(diagnosis, text.Style(60)).splitlines()
+        shown = render.as_text(diagnosis, render.Style(60)).splitlines()
         for command in (command for finding in diagnosis.findings for command in finding.fix.commands):
             assert f"      {command}" in shown, name
 
 
 def test_hostile_text_in_evidence_moves_no_cursor_and_breaks_no_table() -> None:
     e = changed(killed_master(), MASTER, error="\x1b[2J\x07 | <script>alert(1)</script>\nsecond line")
-    assert "\x1b" not in text.render(diagnose(e), text.Style(80))
-    shown = markdown.render(diagnose(e))
+    assert "\x1b" not in render.as_text(diagnose(e), render.Style(80))
+    shown = render.as_markdown(diagnose(e))
     assert "<script>" not in shown
     rows = [line for line in shown.splitlines() if line.startswith("|") and "---" not in line]
     assert all(len(re.findall(r"(?<!\\)\|", line)) == 5 for line in rows)
 
 
 def test_markdown_has_the_commands_in_a_block() -> None:
-    assert "```sh\nmake up WORKERS=2\n```" in markdown.render(diagnose(killed_master()))
+    assert "```sh\nmake up WORKERS=2\n```" in render.as_markdown(diagnose(killed_master()))
 
 
 def test_the_list_names_every_cause_once() -> None:
-    shown = listing.listing()
+    shown = render.listing()
     assert all(len(re.findall(rf"^  LK\d+  {slug} ", shown, re.MULTILINE)) == 1 for slug in causes())
 
 
 @pytest.mark.parametrize("slug", causes())
 def test_each_cause_can_be_explained(slug: str) -> None:
-    shown = listing.explanation(causes()[slug], 80)
+    shown = render.explanation(causes()[slug], 80)
     assert slug in shown
     assert "mend" in shown

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from sidecar.diagnose import render
 from sidecar.diagnose.catalogue import LAYERS, causes
-from sidecar.diagnose.render import text
 from sidecar.engine.swarm_manager import NodeFacts, ServiceFacts, SwarmState, TaskFacts
 from sidecar.swarm.diagnosis import FILE, diagnose
 from sidecar.swarm.evidence import ClusterEvidence, NodeSeen
@@ -208,6 +208,6 @@ def test_two_independent_faults_are_two_findings() -> None:
 def test_a_swarm_whose_master_does_not_say_who_is_registered_is_not_called_well() -> None:
     found = diagnose(replace(well(), registered=None, master_answer="no answer in time"))
     assert found.findings == ()
-    shown = text.render(found, text.Style(100))
+    shown = render.as_text(found, render.Style(100))
     assert "All is well" not in shown
     assert "Could not be checked: registered (the master does not say: no answer in time)" in shown

@@ -1,0 +1,249 @@
+"""A Diagnosis for a terminal and as Markdown; the catalogue for people. Pure."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sidecar.common.text import clean
+from sidecar.diagnose.catalogue import LAYERS, Blanks, Cause, FixTemplate, causes, filled
+from sidecar.model.finding import Confidence, Diagnosis, Finding, Status
+from sidecar.model.incident import Severity
+
+_LABEL, _EXPLAIN_LABEL, _SLUG = 9, 10, 32  # columns
+_NARROWEST, _WIDEST = 40, 100
+_COMMAND_INDENT = "      "
+_COLOURS = {Severity.ERROR: "1;31", Severity.WARN: "1;33", Severity.INFO: "1;36"}
+_WORDS = {Severity.ERROR: "ERROR", Severity.WARN: "WARNING", Severity.INFO: "NOTE"}
+# Without these nobody knows that master and workers have found each other: then a stack is not called well.
+_ESSENTIAL = frozenset({"master-answers", "workers", "registered"})
+_MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|"})
+
+
+# ---- for a terminal: the errors first, each with its evidence and the commands that repair it ------------------------
+
+
+@dataclass(frozen=True)
+class Style:
+    """How wide, and whether a terminal with colours reads it. Nothing is said by colour alone."""
+
+    width: int = 80
+    colour: bool = False
+    checks: bool = False
+
+    def paint(self, text: str, code: str) -> str:
+        """Return the text in a colour, where there are colours."""
+        return f"\x1b[{code}m{text}\x1b[0m" if self.colour else text
+
+    @property
+    def columns(self) -> int:
+        """Return how many columns are used."""
+        return max(_NARROWEST, min(_WIDEST, self.width))
+
+
+def as_text(diagnosis: Diagnosis, style: Style) -> str:
+    """Write the whole diagnosis as lines of text."""
+    return "\n".join(_lines(diagnosis, style)) + "\n"
+
+
+def _lines(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
+    for finding in diagnosis.findings:
+        yield from _finding(finding, style)
+        yield ""
+    if style.checks:
+        yield from _checks(diagnosis, style)
+        yield ""
+    for note in diagnosis.notes:
+        yield from _wrapped(f"Noted before: {clean(note)}", style)
+    yield from _last(diagnosis, style)
+
+
+def _finding(finding: Finding, style: Style) -> Iterator[str]:
+    word = style.paint(_WORDS[finding.severity], _COLOURS[finding.severity])
+    confidence = "" if finding.confidence is Confidence.CERTAIN else f"  ({finding.confidence})"
+    yield f"{word}  {finding.slug}  {finding.code}{confidence}"
+    yield from (style.paint(line, "1") for line in textwrap.wrap(clean(finding.title), style.columns))
+    yield ""
+    for label, text in _labels(finding):
+        yield from _labelled(label, text, style.columns)
+    yield ""
+    yield from _labelled("mend", finding.fix.text, style.columns)
+    if finding.fix.commands:
+        yield ""
+        yield from (f"{_COMMAND_INDENT}{style.paint(command, '1')}" for command in finding.fix.commands)
+
+
+def _labels(finding: Finding) -> Iterator[tuple[str, str]]:
+    for piece in finding.evidence:
+        at = f"  [{piece.at.astimezone():%H:%M:%S}]" if piece.at else ""
+        yield "seen", f"{piece.what}: {piece.seen}{at}"
+        if piece.wanted:
+            yield "wanted", piece.wanted
+    yield "why", finding.cause
+    yield "breaks", finding.breaks
+    for symptom in finding.consequences:
+        yield "hence", f"{symptom.slug}: {symptom.title}"
+
+
+def _labelled(label: str, text: str, columns: int, indent: int = _LABEL) -> Iterator[str]:
+    """Yield a label and a text beside it, wrapped so that nothing stands below the label."""
+    lines = textwrap.wrap(clean(text), columns - indent - 2, break_long_words=False, break_on_hyphens=False)
+    for number, line in enumerate(lines or [""]):
+        yield f"  {label if number == 0 else '':<{indent}}{line}".rstrip()
+
+
+def _wrapped(text: str, style: Style) -> list[str]:
+    return textwrap.wrap(text, style.columns, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
+def _checks(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
+    layer = ""
+    for check in diagnosis.checks:
+        if check.layer != layer:
+            layer = check.layer
+            yield style.paint(layer, "1")
+        head = f"  {check.status:<8}{check.name:<22}"
+        lines = textwrap.wrap(clean(check.text), max(20, style.columns - len(head)), break_long_words=False) or [""]
+        yield f"{head}{lines[0]}"
+        yield from (f"{'':<{len(head)}}{line}" for line in lines[1:])
+
+
+def _last(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
+    """Yield the last lines: one calm line when all is well, else what could not be checked, and the sum."""
+    counts = diagnosis.summary
+    unknown = [check for check in diagnosis.checks if check.status is Status.UNKNOWN]
+    is_unsettled = any(check.name in _ESSENTIAL for check in unknown)
+    seconds = f"in {diagnosis.seconds:.1f} s"
+    if counts.root_cause is None and counts.ok and not is_unsettled:
+        missing = ", ".join(f"{check.name} ({clean(check.text)})" for check in unknown)
+        more = f"; not checked: {missing}" if missing else ""
+        checked = f"{counts.ok + counts.info} checks {seconds}"
+        yield from _wrapped(f"All is well: {_workers(diagnosis)}{checked}{more}.", style)
+        return
+    for check in unknown:
+        yield from _wrapped(f"Could not be checked: {check.name} ({clean(check.text)})", style)
+    head = f"Root cause: {counts.root_cause}. " if counts.root_cause else ""
+    if not head and is_unsettled:
+        head = "No fault was found, but it is not known yet whether all is well: "
+    yield from _wrapped(f"{head}{_workers(diagnosis)}{_counted(diagnosis)} {seconds}.", style)
+
+
+def _workers(diagnosis: Diagnosis) -> str:
+    if diagnosis.connected is None:
+        return ""
+    return f"{diagnosis.connected} worker{'s' if diagnosis.connected != 1 else ''} connected, "
+
+
+def _counted(diagnosis: Diagnosis) -> str:
+    counts = diagnosis.summary
+    numbers = {
+        "ok": counts.ok + counts.info,
+        "warned": counts.warn,
+        "failed": counts.error,
+        "unknown": counts.unknown,
+        "skipped": counts.skip,
+    }
+    shown = ", ".join(f"{number} {word}" for word, number in numbers.items() if number)
+    return f"{len(diagnosis.checks)} checks ({shown})"
+
+
+# ---- as Markdown, for an issue, a chat or a pull request -------------------------------------------------------------
+
+
+def as_markdown(diagnosis: Diagnosis) -> str:
+    """Write the whole diagnosis as Markdown."""
+    return "\n".join(_markdown_lines(diagnosis)) + "\n"
+
+
+def _markdown_lines(diagnosis: Diagnosis) -> Iterator[str]:
+    counts = diagnosis.summary
+    yield f"## Diagnosis of `{diagnosis.project}`, {diagnosis.at:%Y-%m-%d %H:%M:%S} UTC"
+    yield ""
+    yield f"Root cause: `{counts.root_cause}`." if counts.root_cause else "No cause was found."
+    if diagnosis.connected is not None:
+        yield f"{diagnosis.connected} workers connected, {diagnosis.workers} run."
+    for finding in diagnosis.findings:
+        yield ""
+        yield from _markdown_finding(finding)
+    yield ""
+    yield "<details><summary>All checks</summary>"
+    yield ""
+    yield "| layer | check | status | seen |"
+    yield "| --- | --- | --- | --- |"
+    for check in diagnosis.checks:
+        yield f"| {check.layer} | {check.name} | {check.status} | {_cell(check.text)} |"
+    yield ""
+    yield "</details>"
+
+
+def _markdown_finding(finding: Finding) -> Iterator[str]:
+    yield f"### {finding.severity}: {_plain(finding.title)} (`{finding.slug}`, {finding.code})"
+    yield ""
+    yield "| seen | value | wanted | at |"
+    yield "| --- | --- | --- | --- |"
+    for piece in finding.evidence:
+        at = f"{piece.at:%H:%M:%S}" if piece.at else ""
+        yield f"| {_cell(piece.what)} | {_cell(piece.seen)} | {_cell(piece.wanted)} | {at} |"
+    yield ""
+    yield f"**Why:** {_plain(finding.cause)} **Breaks:** {_plain(finding.breaks)}"
+    for symptom in finding.consequences:
+        yield f"- hence `{symptom.slug}`: {_plain(symptom.title)}"
+    yield ""
+    yield f"**Mend:** {_plain(finding.fix.text)}"
+    if finding.fix.commands:
+        yield ""
+        yield "```sh"
+        yield from finding.fix.commands
+        yield "```"
+
+
+def _plain(text: str) -> str:
+    """Return text that Markdown and HTML leave as it is."""
+    return clean(text).translate(_MARKDOWN)
+
+
+def _cell(text: str) -> str:
+    return _plain(text) or " "
+
+
+# ---- the catalogue itself: `--list` and `--explain SLUG` ------------------------------------------------------------
+
+
+def listing() -> str:
+    """Write every cause, a line each, by layer."""
+    lines: list[str] = []
+    for layer in LAYERS:
+        lines.append(layer)
+        for cause in causes().values():
+            if cause.layer == layer:
+                title = textwrap.shorten(filled(cause.title, Blanks()), 70, placeholder=" …")
+                lines.append(f"  {cause.code}  {cause.slug:<{_SLUG}}{title}")
+    return "\n".join(lines) + "\n"
+
+
+def explanation(cause: Cause, width: int) -> str:
+    """Write everything that the catalogue says of one cause."""
+    return "\n".join(_explain(cause, width)) + "\n"
+
+
+def _explain(cause: Cause, width: int) -> Iterator[str]:
+    blanks = Blanks()
+
+    def labelled(label: str, text: str) -> Iterator[str]:
+        return _labelled(label, filled(text, blanks), width, _EXPLAIN_LABEL)
+
+    yield f"{cause.slug}  {cause.code}  ({cause.layer})"
+    yield from textwrap.wrap(filled(cause.title, blanks), width)
+    yield ""
+    yield from labelled("why", cause.cause)
+    yield from labelled("breaks", cause.impact)
+    if cause.explains:
+        yield from labelled("explains", ", ".join(sorted(cause.explains)))
+    fixes: dict[str, FixTemplate] = {}
+    for fix in cause.fixes.values():
+        fixes.setdefault(fix.text, fix)
+    for fix in fixes.values():
+        yield ""
+        yield from labelled("mend", fix.text)
+        yield from (f"{_COMMAND_INDENT}{filled(command, blanks)}" for command in fix.commands)

@@ -1,1 +1,0 @@
-"""A Diagnosis as text, Markdown or JSON. Pure."""
