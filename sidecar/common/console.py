@@ -43,12 +43,12 @@ class Console:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether a person watches."""
+        """Tell whether a person watches."""
         return self.out.isatty()
 
     @contextmanager
     def step(self, name: str, doing: str) -> Iterator[ConsoleStep]:
-        """Tell of one step: what is being done, then what came of it and in how many seconds."""
+        """Print one step: what is being done, then what came of it and in how many seconds."""
         began = self.clock()
         step = ConsoleStep()
         if self.is_terminal:
@@ -63,11 +63,11 @@ class Console:
         self.line(f"  {name:<{_NAME_WIDTH}} {step.result or doing}  {self.clock() - began:.1f} s")
 
     def note(self, text: str) -> None:
-        """Say something that is no step."""
+        """Print something that is not a step."""
         self.line(f"  {text}")
 
     def line(self, text: str = "") -> None:
-        """One line as it is."""
+        """Print one line as it is."""
         self.write(f"{text}\n")
 
     def rewrite(self, text: str = "") -> None:

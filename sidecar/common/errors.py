@@ -1,7 +1,7 @@
 """The errors a person can meet, and the exit codes they end in.
 
     KitError                exit 2   bad input, or a step that could not be done
-    ├── SettingError        exit 2   a setting with a value that cannot be
+    ├── SettingError        exit 2   a setting with an invalid value
     ├── LocustfileError     exit 2   the user's file is missing, broken or empty
     ├── EngineError         exit 2   Docker is absent, refuses, is too old, or does not answer
     ├── StackError          exit 2   the stack is down, or did not come up
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 
 class KitError(Exception):
-    """A failure told in one line.
+    """A failure, reported in one line.
 
     Args:
         what: what is wrong, with the value seen ("WORKERS is 'abc'").
@@ -33,7 +33,7 @@ class KitError(Exception):
         super().__init__(self.line())
 
     def line(self) -> str:
-        """The whole error as one line of plain text."""
+        """Return the whole error as one line of plain text."""
         place = f" ({self.where})" if self.where else ""
         wanted = f"; wanted: {self.wanted}" if self.wanted else ""
         fix = f" → {self.fix}" if self.fix else ""
@@ -50,7 +50,7 @@ def why_unreachable(error: BaseException, no_answer: str) -> str:
 
 
 class SettingError(KitError):
-    """A setting holds a value that cannot be."""
+    """A setting has an invalid value."""
 
 
 class LocustfileError(KitError):

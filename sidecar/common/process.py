@@ -21,7 +21,7 @@ class Signalled(KeyboardInterrupt):
 
 
 def name_of(interrupt: KeyboardInterrupt) -> str:
-    """What interrupted, in a word."""
+    """Return what interrupted: a signal's name, or Ctrl-C."""
     return str(interrupt) if isinstance(interrupt, Signalled) else CTRL_C
 
 
@@ -35,8 +35,8 @@ def interrupt_on_signals() -> None:
 def _interrupt(number: int, _frame: FrameType | None) -> None:
     # They come in twos: from the terminal and from the shell, from `timeout` to the child and to its group. Only
     # Ctrl-C is pressed again on purpose.
-    for each in _NAMES:
-        signal.signal(each, signal.SIG_IGN)
+    for name in _NAMES:
+        signal.signal(name, signal.SIG_IGN)
     raise Signalled(_NAMES[signal.Signals(number)])
 
 
@@ -44,11 +44,11 @@ _STATM = Path("/proc/self/statm")
 
 
 def cpu_seconds() -> float:
-    """Processor time so far, that of the processes that sent alerts included."""
+    """Return the processor time so far, with that of the processes that sent alerts."""
     used = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def memory_bytes() -> int:
-    """Resident memory now."""
+    """Return the resident memory now."""
     return int(_STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 class Sustained:
     """How long something must hold to count: so many seconds in a row, or this share of a run (0 to 1) in all.
 
-    The share is none of less than `LEAST_SECONDS`: in a run of half a minute, one reading would be a tenth.
+    A share of less than `LEAST_SECONDS` does not count: in a run of half a minute, one reading would be a tenth.
     """
 
     seconds: float = 30.0
@@ -29,7 +29,7 @@ class Held:
     longest: float
 
     def is_sustained(self, run_seconds: float, limit: Sustained) -> bool:
-        """Whether that is long, in a run of this length."""
+        """Tell whether that is long, in a run of this length."""
         return self.longest >= limit.seconds or (
             self.seconds >= limit.LEAST_SECONDS and self.seconds >= limit.share * run_seconds
         )

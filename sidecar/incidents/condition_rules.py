@@ -163,18 +163,18 @@ class FailureWindow:
         self._threshold = threshold
         self._totals: deque[tuple[datetime, int, int]] = deque(maxlen=_KEPT)
 
-    def sign(self, snapshot: Snapshot) -> ConditionReading | None:
+    def reading(self, snapshot: Snapshot) -> ConditionReading | None:
         """Judge the last ten seconds; None while the master says nothing."""
         if snapshot.locust is None:
             return None
-        found = self._in_window(snapshot.at, snapshot.locust)
-        requests, failures = found or (0, 0)
+        totals = self._in_window(snapshot.at, snapshot.locust)
+        requests, failures = totals or (0, 0)
         ratio = failures / requests if requests else 0.0
         return ConditionReading(
             IncidentKind.FAILURE_RATIO,
             Subject(project=snapshot.project),
             bad=requests > 0 and ratio >= self._threshold and failures > 0,
-            good=found is not None and (not requests or ratio < self._threshold / 2),
+            good=totals is not None and (not requests or ratio < self._threshold / 2),
             text=f"{ratio:.1%} of the requests failed ({failures} of {requests} in {FAILURE_WINDOW.seconds} s)",
             weight=ratio,
         )

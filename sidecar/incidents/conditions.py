@@ -48,14 +48,14 @@ class Conditions:
     def __init__(self, fail_threshold: float = FAIL_THRESHOLD) -> None:
         self._failures = FailureWindow(fail_threshold)
         self._workers = Workers()
-        self._watches: dict[Key, _TrackedCondition] = {}
+        self._tracked: dict[Key, _TrackedCondition] = {}
 
     def restore(self, incidents: Iterable[Incident]) -> None:
-        """Take up, after a restart of the sidecar, what the ledger holds: what still goes on, and whom it told of."""
+        """Take up, after a restart of the sidecar, what goes on by the ledger, and the incidents of workers."""
         for incident in incidents:
             self._workers.restore(incident)
             if incident.kind in _CONDITIONS and incident.until is None:
-                self._watches[_key(incident.kind, incident.container_id)] = _TrackedCondition(incident=incident)
+                self._tracked[_key(incident.kind, incident.container_id)] = _TrackedCondition(incident=incident)
 
     def apply(
         self, snapshot: Snapshot, recent: Sequence[Incident], ids: Mapping[str, str] | None = None
@@ -69,114 +69,122 @@ class Conditions:
 
         """
         full = ids or {}
-        signs = list(restart_loops(snapshot.at, recent))
+        readings = list(restart_loops(snapshot.at, recent))
         if not snapshot.stale:
-            signs += container_conditions(snapshot)
-        failures = self._failures.sign(snapshot)
+            readings += container_conditions(snapshot)
+        failures = self._failures.reading(snapshot)
         if failures is not None:
-            signs.append(failures)
-        found: list[Incident] = []
+            readings.append(failures)
+        incidents: list[Incident] = []
         seen: set[Key] = set()
-        for sign in signs:
-            container_id = full.get(sign.subject.container or "", sign.subject.container_id)
-            key = _key(sign.kind, container_id)
+        for reading in readings:
+            container_id = full.get(reading.subject.container or "", reading.subject.container_id)
+            key = _key(reading.kind, container_id)
             seen.add(key)
-            if sign.bad or key in self._watches:  # hundreds a round are neither
-                subject = replace(sign.subject, container_id=container_id)
-                found += self._judge(key, replace(sign, subject=subject), snapshot)
-        found += self._close_unseen(seen, snapshot)
-        found += self._workers.apply(snapshot, recent, full)
-        return found
+            if reading.bad or key in self._tracked:  # hundreds a round are neither
+                subject = replace(reading.subject, container_id=container_id)
+                incidents += self._judge(key, replace(reading, subject=subject), snapshot)
+        incidents += self._close_unseen(seen, snapshot)
+        incidents += self._workers.apply(snapshot, recent, full)
+        return incidents
 
-    def _judge(self, key: Key, sign: ConditionReading, snapshot: Snapshot) -> list[Incident]:
-        watch = self._watches.setdefault(key, _TrackedCondition())
-        found = []
-        if watch.incident is not None and _another_start(watch.incident, sign):
-            found.append(_closed(watch, snapshot.at))
-            watch = self._watches[key] = _TrackedCondition()
-        _count_rounds(watch, sign, snapshot.at)
-        changed = _close_or_revise(watch, sign, snapshot.at) if watch.incident else _open(watch, sign, snapshot)
+    def _judge(self, key: Key, reading: ConditionReading, snapshot: Snapshot) -> list[Incident]:
+        tracked = self._tracked.setdefault(key, _TrackedCondition())
+        incidents = []
+        if tracked.incident is not None and _another_start(tracked.incident, reading):
+            incidents.append(_closed(tracked, snapshot.at))
+            tracked = self._tracked[key] = _TrackedCondition()
+        _count_rounds(tracked, reading, snapshot.at)
+        changed = (
+            _close_or_revise(tracked, reading, snapshot.at) if tracked.incident else _open(tracked, reading, snapshot)
+        )
         if changed is not None:
-            found.append(changed)
-        if watch.incident is None and watch.bad_since is None:
-            del self._watches[key]
-        return found
+            incidents.append(changed)
+        if tracked.incident is None and tracked.bad_since is None:
+            del self._tracked[key]
+        return incidents
 
     def _close_unseen(self, seen: set[Key], snapshot: Snapshot) -> list[Incident]:
-        """Close what nobody speaks of any more: its container is gone or down, its restarts are long ago."""
-        found = []
-        for key in [watch for watch in self._watches if watch not in seen]:
+        """Close what no rule speaks of any more: its container is gone or down, its restarts are long ago."""
+        incidents = []
+        for key in [tracked for tracked in self._tracked if tracked not in seen]:
             if (key[0] in _OF_ENGINE and snapshot.stale) or key[0] is IncidentKind.FAILURE_RATIO:
                 continue  # unknown is not over
-            watch = self._watches.pop(key)
-            if watch.incident is not None:
-                found.append(_closed(watch, snapshot.at))
-        return found
+            tracked = self._tracked.pop(key)
+            if tracked.incident is not None:
+                incidents.append(_closed(tracked, snapshot.at))
+        return incidents
 
 
 def _key(kind: IncidentKind, container_id: str | None) -> Key:
     return kind, container_id or ""
 
 
-def _another_start(incident: Incident, sign: ConditionReading) -> bool:
-    before, now = incident.container_started_at, sign.subject.started_at
+def _another_start(incident: Incident, reading: ConditionReading) -> bool:
+    before, now = incident.container_started_at, reading.subject.started_at
     return before is not None and now is not None and before != now
 
 
-def _count_rounds(watch: _TrackedCondition, sign: ConditionReading, at: datetime) -> None:
-    watch.good_since = (watch.good_since or at) if sign.good else None
-    if not sign.bad:
-        watch.bad_since, watch.bad_rounds = None, 0
+def _count_rounds(tracked: _TrackedCondition, reading: ConditionReading, at: datetime) -> None:
+    tracked.good_since = (tracked.good_since or at) if reading.good else None
+    if not reading.bad:
+        tracked.bad_since, tracked.bad_rounds = None, 0
         return
-    watch.bad_since = watch.bad_since or sign.since or at
-    watch.bad_rounds += 1
-    if watch.worst is None or sign.weight > watch.worst.weight:
-        watch.worst = sign
+    tracked.bad_since = tracked.bad_since or reading.since or at
+    tracked.bad_rounds += 1
+    if tracked.worst is None or reading.weight > tracked.worst.weight:
+        tracked.worst = reading
 
 
-def _open(watch: _TrackedCondition, sign: ConditionReading, snapshot: Snapshot) -> Incident | None:
-    since = watch.bad_since
-    if since is None or watch.bad_rounds < sign.bad_rounds or (snapshot.at - since).total_seconds() < sign.bad_seconds:
+def _open(tracked: _TrackedCondition, reading: ConditionReading, snapshot: Snapshot) -> Incident | None:
+    since = tracked.bad_since
+    if (
+        since is None
+        or tracked.bad_rounds < reading.bad_rounds
+        or (snapshot.at - since).total_seconds() < reading.bad_seconds
+    ):
         return None
-    about = sign.subject
+    about = reading.subject
     started = format_time(about.started_at) if about.started_at else ""
-    watch.incident = Incident(
-        id=identity(sign.kind, about.container_id or "", started, format_time(since)),
-        kind=sign.kind,
-        severity=KINDS[sign.kind].severity,
+    tracked.incident = Incident(
+        id=identity(reading.kind, about.container_id or "", started, format_time(since)),
+        kind=reading.kind,
+        severity=KINDS[reading.kind].severity,
         at=since,
-        text=sign.text,
+        text=reading.text,
         project=about.project,
         service=about.service,
         container=about.container,
         container_id=about.container_id,
         container_started_at=about.started_at,
         memory_limit_bytes=about.memory_limit_bytes,
-        count=sign.count,
-        cause=sign.cause,
+        count=reading.count,
+        cause=reading.cause,
         run_id=running_id(snapshot),
     )
-    return watch.incident
+    return tracked.incident
 
 
-def _close_or_revise(watch: _TrackedCondition, sign: ConditionReading, at: datetime) -> Incident | None:
-    incident = watch.incident
+def _close_or_revise(tracked: _TrackedCondition, reading: ConditionReading, at: datetime) -> Incident | None:
+    incident = tracked.incident
     if incident is None:
         return None
-    if watch.good_since is not None and (at - watch.good_since).total_seconds() >= sign.good_seconds:
-        return _closed(watch, watch.good_since)
-    if sign.bad and sign.count > incident.count:
+    if tracked.good_since is not None and (at - tracked.good_since).total_seconds() >= reading.good_seconds:
+        return _closed(tracked, tracked.good_since)
+    if reading.bad and reading.count > incident.count:
         revision = incident.revision + 1
-        watch.incident = replace(incident, revision=revision, count=sign.count, text=sign.text, cause=sign.cause)
-        return watch.incident
+        tracked.incident = replace(
+            incident, revision=revision, count=reading.count, text=reading.text, cause=reading.cause
+        )
+        return tracked.incident
     return None
 
 
-def _closed(watch: _TrackedCondition, at: datetime) -> Incident:
-    incident = watch.incident
+def _closed(tracked: _TrackedCondition, at: datetime) -> Incident:
+    incident = tracked.incident
     if incident is None:
         raise ValueError("nothing to close")
-    watch.incident = None
-    text = watch.worst.text if watch.worst else incident.text
-    watch.worst = None
+    tracked.incident = None
+    text = tracked.worst.text if tracked.worst else incident.text
+    tracked.worst = None
     return replace(incident, state=FINAL, until=max(at, incident.at), text=text, revision=incident.revision + 1)

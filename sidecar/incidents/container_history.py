@@ -136,7 +136,7 @@ class ContainerRun:
 
     @property
     def alive(self) -> bool:
-        """Whether its end has not been seen."""
+        """Tell whether its end has not been seen."""
         return self.exit.died_ns is None
 
     def stop_requested(self) -> bool:
@@ -189,15 +189,15 @@ class ContainerHistory:
 
     @property
     def current(self) -> ContainerRun | None:
-        """The newest run."""
+        """Return the newest run; None before the first."""
         return self.runs[-1] if self.runs else None
 
     def is_quiet(self) -> bool:
-        """Whether time alone changes nothing about it: most containers, most of the time."""
+        """Tell whether time alone changes nothing about it, as with most containers, most of the time."""
         return len(self.runs) == 1 and self.runs[0].alive and not self.runs[0].kills.pending
 
     def owned_by(self, owner: Owner) -> None:
-        """Take better knowledge of whose container it is: a reading of the kernel knows nothing but the id."""
+        """Take better knowledge of whose container it is: a reading of the kernel has only the id."""
         self.owner = owner
         for run in self.runs:
             run.owner = owner
@@ -217,14 +217,14 @@ class ContainerHistory:
         self.runs = kept + self.runs[-1:]
 
     def dying(self) -> ContainerRun | None:
-        """The run that an end now reported belongs to: the oldest that has none yet."""
+        """Return the run that an end reported now belongs to: the oldest without one."""
         return next((run for run in self.runs if run.alive), None)
 
     def end(self, at_ns: int) -> ContainerRun:
         """Return the run that ended at this time.
 
-        A cgroup that was first seen after the end is the next start's: a run too short for its own to be read, and of
-        which the end was told late, has been given it by mistake. Then the two are told apart here.
+        A cgroup that was first seen after the end belongs to the next start. A run that was too short for its own to be
+        read, and whose end comes late, was given it by mistake. Then one run becomes two here.
         """
         run = self.dying() or self.begin(f"end-{at_ns}", None)
         if run.start.cgroup is None or run.start.cgroup_seen_ns <= at_ns:
@@ -239,7 +239,7 @@ class ContainerHistory:
         return ended
 
     def starting(self, at_ns: int) -> ContainerRun | None:
-        """The run that this start belongs to, when the kernel's counters or an inspect have shown it first."""
+        """Return the run that this start belongs to, if the kernel's counters or an inspect have shown it first."""
         for run in self.runs:
             known = run.start.started_ns is not None and 0 <= at_ns - run.start.started_ns < STARTED_DIFFERS_NS
             if run.alive and (run.start.started_ns is None or known):
@@ -247,7 +247,7 @@ class ContainerHistory:
         return None
 
     def before(self, run: ContainerRun) -> ContainerRun | None:
-        """The run before this one."""
+        """Return the run before this one; None for the first."""
         place = self.runs.index(run)
         return self.runs[place - 1] if place else None
 
@@ -266,7 +266,7 @@ class ContainerHistory:
         return current
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, for the ledger."""
+        """Return all of it for the ledger; its keys are a contract with older sidecars."""
         return {
             "container_id": self.container_id,
             "owner": asdict(self.owner),

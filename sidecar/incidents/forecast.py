@@ -55,13 +55,13 @@ class Forecast:
     def __init__(self, started_seconds: float | None = None) -> None:
         self._started_seconds = started_seconds
         self._trace = Trace()
-        self._teeth = TurningPoints()
+        self._turning_points = TurningPoints()
         self._agreed = 0
         self._eta_seconds: float | None = None
 
     def __len__(self) -> int:
-        """How many readings are kept."""
-        return len(self._trace) + len(self._teeth)
+        """Return how many readings are kept."""
+        return len(self._trace) + len(self._turning_points)
 
     def add(
         self, at_seconds: float, working_set_bytes: float, usage_bytes: float, limit_bytes: float | None
@@ -76,7 +76,7 @@ class Forecast:
         self._trace.add(MemoryReading(at_seconds, working_set_bytes, usage_bytes, working_set_bytes))
         self._eta_seconds = None
         if limit_bytes:
-            self._teeth.add((at_seconds, working_set_bytes), limit_bytes)
+            self._turning_points.add((at_seconds, working_set_bytes), limit_bytes)
             if working_set_bytes >= LEAST_LEVEL * limit_bytes:
                 self._eta_seconds = self._forecast(float(working_set_bytes), limit_bytes)
         return self._eta_seconds
@@ -116,7 +116,7 @@ class Forecast:
 
     def _lows(self, limit: float) -> float | None:
         """Forecast from the lows between collections: the next peak that reaches the limit ends it."""
-        lows, height, now = self._teeth.lows(), self._teeth.height(), self._trace.latest()
+        lows, height, now = self._turning_points.lows(), self._turning_points.height(), self._trace.latest()
         if now is None or not lows:
             return None
         level = lows[-1][1]
@@ -176,14 +176,14 @@ def _cache_only(points: Sequence[MemoryReading], limit: float) -> bool:
     return last.usage_bytes - first.usage_bytes < grown / 2
 
 
-Life = tuple[datetime | None, int]  # the start, and the OOM kills so far: memory begins anew after each
+_Run = tuple[datetime | None, int]  # the start, and the OOM kills so far: memory begins anew after each
 
 
 class Forecasts:
     """The forecasts of all containers. A restart, or an OOM kill that the container outlived, begins a new one."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[Life, Forecast]] = {}
+        self._kept: dict[str, tuple[_Run, Forecast]] = {}
 
     def update(self, containers: Iterable[Container]) -> Mapping[str, float]:
         """Take one round's readings; return the seconds to the OOM kill by container id, where one is to be expected.
@@ -191,19 +191,19 @@ class Forecasts:
         A container that is not among `containers` is forgotten; one without figures keeps what is known.
         """
         before, self._kept = self._kept, {}
-        found: dict[str, float] = {}
+        etas: dict[str, float] = {}
         for container in containers:
-            life = (container.started_at, container.oom_kills or 0)
+            run = (container.started_at, container.oom_kills or 0)
             known = before.get(container.id)
-            forecast = known[1] if known and known[0] == life else _begin(container, known[0] if known else None)
-            self._kept[container.id] = (life, forecast)
+            forecast = known[1] if known and known[0] == run else _begin(container, known[0] if known else None)
+            self._kept[container.id] = (run, forecast)
             eta = _add(forecast, container)
             if eta is not None:
-                found[container.id] = eta
-        return found
+                etas[container.id] = eta
+        return etas
 
 
-def _begin(container: Container, before: Life | None) -> Forecast:
+def _begin(container: Container, before: _Run | None) -> Forecast:
     same_start = before is not None and before[0] == container.started_at
     if container.started_at is None or same_start:
         return Forecast()  # after a kill inside, what is left did not begin at nothing

@@ -14,9 +14,9 @@ from typing import Any
 
 from sidecar.common.times import SECOND_NS
 
-SETTLE_NS = 5 * SECOND_NS // 2  # by then the event of a victim's end is here, unless the engine is out of breath
+SETTLE_NS = 5 * SECOND_NS // 2  # by then the event of a victim's end is here, unless the engine is overloaded
 _EARLY_NS = SECOND_NS // 2  # an event may be stamped a little before the reading that shows its kill
-DEATH_TAKES_NS = 6 * SECOND_NS  # from the kill to the engine's word of the exit, on a machine that is out of breath
+DEATH_TAKES_NS = 6 * SECOND_NS  # from the kill to the engine's event of the exit, on an overloaded machine
 _SKEW_NS = 2 * SECOND_NS  # how far apart two readings can be of which one saw a kill early and one late
 _MOST_GONE = 500  # cgroups that are gone, or that a reading missed
 _KEPT_NS = 60 * SECOND_NS  # an entry that became an incident can still be claimed by a late event
@@ -95,17 +95,17 @@ class HostKillCount:
         self.between.clear()
 
     def look(self, at_ns: int, cgroup: int, kills: int) -> None:
-        """Take the counter of one cgroup, read by itself."""
+        """Take the counter of one cgroup, from a reading of it alone."""
         self.between[cgroup] = (kills, at_ns)
 
     def _placed(self, at_ns: int, counters: Mapping[int, int]) -> int:
-        """How many more kills the counters show than in the complete reading before, those of the vanished included."""
+        """Return how many more kills the counters show than in the complete reading before, with cgroups gone since."""
         placed = sum(max(0, kills - self.complete.get(cgroup, 0)) for cgroup, kills in counters.items())
         later: dict[int, tuple[int, int]] = {}
         for cgroup, (kills, looked_ns) in self.between.items():
             if cgroup in counters:
                 continue
-            if looked_ns > at_ns:  # read after this reading, told of before it
+            if looked_ns > at_ns:  # read after this reading, but arrived before it
                 later[cgroup] = (kills, looked_ns)
             else:
                 placed += max(0, kills - self.complete.get(cgroup, 0))
@@ -117,7 +117,7 @@ class HostKillCount:
         return placed
 
     def claim(self, claim: Claim) -> None:
-        """Put kills down for a run; they are held against the entries, now and as more come."""
+        """Claim kills for a run; they are matched with the entries, now and as more come."""
         self.claims.append(claim)
         self._match()
 
@@ -169,7 +169,7 @@ class HostKillCount:
         )
 
     def _cancel(self) -> None:
-        """Let a reading that saw a counter before the host's count had it meet the one that saw it after."""
+        """Cancel a reading that saw a counter early against the one that saw the host's count late."""
         for debt in (entry for entry in self.entries if entry.kills < 0):
             for credit in reversed(self.entries):
                 if credit.kills > 0 and credit.incident_id is None and abs(credit.until_ns - debt.until_ns) <= _SKEW_NS:
@@ -178,7 +178,7 @@ class HostKillCount:
                     credit.kills -= met
 
     def _match(self) -> None:
-        """Meet claims with entries, the closest in time first, as soon as the host has been read after the claim."""
+        """Match claims with entries, the closest in time first, once the host was read after the claim."""
         pairs = [
             (distance_ns(entry, claim.at_ns), place, claim, entry)
             for place, claim in enumerate(self.claims)
@@ -193,7 +193,7 @@ class HostKillCount:
 
 
 def distance_ns(entry: CountDifference, at_ns: int) -> int:
-    """How far a time lies outside an entry; 0 within it."""
+    """Return how far a time lies outside an entry; 0 within it."""
     return max(0, entry.since_ns - at_ns, at_ns - entry.until_ns)
 
 

@@ -83,7 +83,7 @@ class IncidentStore:
         return self._save(self._enrich(incident))
 
     def revise(self, incident_id: str | None, **changes: Any) -> Incident | None:  # noqa: ANN401  fields of Incident
-        """Change fields of an incident; None when it is not open any more. Without a difference nothing happens."""
+        """Change fields of an incident that may still change, and return it; None where there is none of this id."""
         incident = self.get(incident_id)
         if incident is None:
             return None

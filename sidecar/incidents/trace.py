@@ -72,7 +72,7 @@ class Trace:
         self._forgotten_highest_bytes = 0.0
 
     def __len__(self) -> int:
-        """How many points are kept."""
+        """Return how many points are kept."""
         return sum(map(len, self._levels))
 
     def add(self, point: MemoryReading) -> None:
@@ -90,11 +90,11 @@ class Trace:
 
     def since_low(self, bytes_: float) -> list[MemoryReading]:
         """Return the points from the latest one that was as low as `bytes_`, oldest first; [] when none was."""
-        found: list[MemoryReading] = []
+        points: list[MemoryReading] = []
         for point in self._backwards():
-            found.append(point)
+            points.append(point)
             if point.working_set_bytes <= bytes_:
-                return found[::-1]
+                return points[::-1]
         return []
 
     def all(self) -> list[MemoryReading]:
@@ -134,7 +134,7 @@ class TurningPoints:
         self._rising = True
 
     def __len__(self) -> int:
-        """How many readings are kept."""
+        """Return how many readings are kept."""
         return len(self._lows) + len(self._heights)
 
     def add(self, pair: Pair, limit_bytes: float) -> None:

@@ -16,7 +16,7 @@ _LEAST_SECONDS = 6.0  # a busy machine may be late by a refresh or two without a
 
 
 def stale_after_seconds(interval_seconds: float) -> float:
-    """How old a snapshot may get before it is no longer the present."""
+    """Return how old a snapshot may get before it is no longer live."""
     return max(_LEAST_SECONDS, _MISSED_REFRESHES * interval_seconds)
 
 
@@ -31,7 +31,7 @@ def judged(snapshot: Snapshot, now: datetime) -> Snapshot:
 
 
 def data_age_seconds(snapshot: Snapshot, now: datetime) -> float | None:
-    """Age of the containers' figures; None when Docker has never answered."""
+    """Return the age of the containers' figures; None when Docker has never answered."""
     read_at = snapshot.engine_read_at
     return None if read_at is None else max(0.0, (now - read_at).total_seconds())
 
@@ -48,7 +48,6 @@ RECENT = timedelta(minutes=5)
 SETTLING = timedelta(seconds=15)  # a master needs this long at most to open its web port
 
 _SIGKILL_EXIT = 137
-_CORE = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +70,8 @@ class Known:
 
 def warnings(known: Known) -> tuple[Warn, ...]:
     """Apply every rule; errors come before warnings, otherwise in the order of the rules."""
-    found = [warning for rule in _RULES for warning in rule(known)]
-    return tuple(sorted(found, key=lambda warning: warning.severity != "error"))
+    every = [warning for rule in _RULES for warning in rule(known)]
+    return tuple(sorted(every, key=lambda warning: warning.severity != "error"))
 
 
 def _unread_sources(known: Known) -> Iterator[Warn]:

@@ -1,8 +1,7 @@
 """Locust workers that were lost, and those that left. Pure but for its memory.
 
-Each worker id is told of once: as lost when the master misses it or its container died of something nobody asked for,
-as left when it quit by itself or its container was stopped by a person. One that was missing and came back can be lost
-again.
+Each worker id becomes one incident: lost when the master misses it or its container ended unasked, left when it quit by
+itself or a person stopped its container. A worker that was missing and came back can be lost again.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ class _TrackedWorker:
     worker: Worker
     first_seen: datetime
     gone_since: datetime | None = None
-    told: Incident | None = None
+    incident: Incident | None = None
 
 
 class Workers:
@@ -47,7 +46,7 @@ class Workers:
         self._master: datetime | None = None
 
     def restore(self, incident: Incident) -> None:
-        """Remember, after a restart of the sidecar, a worker that was told of."""
+        """Remember, after a restart of the sidecar, the incident of a worker."""
         if incident.kind in {IncidentKind.WORKER_LOST, IncidentKind.WORKER_LEFT}:
             self._restored.update((worker, incident) for worker in incident.workers)
 
@@ -56,18 +55,18 @@ class Workers:
         self._forget_for_new_master(snapshot)
         if snapshot.locust is not None:
             self._see(snapshot.locust, snapshot.at)
-        found = []
+        incidents = []
         for worker_id, known in list(self._known.items()):
             changed = self._judge(known, snapshot, recent, full)
             if changed is not None:
-                known.told = changed
-                found.append(changed)
-            if known.told and known.gone_since:
+                known.incident = changed
+                incidents.append(changed)
+            if known.incident and known.gone_since:
                 del self._known[worker_id]
-        return found
+        return incidents
 
     def _forget_for_new_master(self, snapshot: Snapshot) -> None:
-        """A master that was started anew knows nobody: that its list is empty then is its own story."""
+        """Forget the workers of the master before: a master that was started anew has an empty list."""
         started = next((container.started_at for container in snapshot.containers if container.service == MASTER), None)
         if started is not None and self._master is not None and started != self._master:
             self._known.clear()
@@ -78,7 +77,7 @@ class Workers:
         for worker_id, worker in listed.items():
             known = self._known.get(worker_id)
             if known is None:
-                self._known[worker_id] = _TrackedWorker(worker, at, told=self._restored.pop(worker_id, None))
+                self._known[worker_id] = _TrackedWorker(worker, at, incident=self._restored.pop(worker_id, None))
                 continue
             known.gone_since = None
             if worker.state != MISSING:  # of a missing one the last good figures stay: its users went with it
@@ -92,17 +91,17 @@ class Workers:
     def _judge(
         self, known: _TrackedWorker, snapshot: Snapshot, recent: Sequence[Incident], full: Mapping[str, str]
     ) -> Incident | None:
-        if known.told is not None and (known.told.note is None or _is_well(known)):
+        if known.incident is not None and (known.incident.note is None or _is_well(known)):
             return _came_back(known, snapshot.at)
         death = _death(known, recent)
         missing = known.worker.state == MISSING and known.gone_since is None
         if death is not None and (death.kind is IncidentKind.OOM_KILL or death.reason not in _LEFT_FOR):
-            return _told(IncidentKind.WORKER_LOST, known, snapshot, full, death)
+            return _incident(IncidentKind.WORKER_LOST, known, snapshot, full, death)
         if death is None and missing:
-            return _told(IncidentKind.WORKER_LOST, known, snapshot, full, None)
+            return _incident(IncidentKind.WORKER_LOST, known, snapshot, full, None)
         gone_for = snapshot.at - known.gone_since if known.gone_since else timedelta()
         if missing or (known.gone_since is not None and (death is not None or gone_for >= UNDECIDED)):
-            return _told(IncidentKind.WORKER_LEFT, known, snapshot, full, death)
+            return _incident(IncidentKind.WORKER_LEFT, known, snapshot, full, death)
         return None
 
 
@@ -123,7 +122,7 @@ def _death(known: _TrackedWorker, recent: Sequence[Incident]) -> Incident | None
 
 
 def _lived_in(worker: Worker, death: Incident) -> bool:
-    """Whether it was this worker's container that ended, and not one of the same name before it.
+    """Tell whether it was this worker's container that ended, and not one of the same name before it.
 
     A worker's id begins with its host name, which is the container's short id unless somebody gave it another.
     """
@@ -131,7 +130,7 @@ def _lived_in(worker: Worker, death: Incident) -> bool:
     return death.container_id is None or not _SHORT_ID.fullmatch(host) or death.container_id.startswith(host)
 
 
-def _told(
+def _incident(
     kind: IncidentKind, known: _TrackedWorker, snapshot: Snapshot, full: Mapping[str, str], death: Incident | None
 ) -> Incident:
     worker = known.worker
@@ -139,7 +138,7 @@ def _told(
     lost = kind is IncidentKind.WORKER_LOST
     users = _users(worker, death)
     at = death.at if death else known.gone_since or snapshot.at
-    again = f"@{format_time(at)}" if known.told else ""  # it had come back
+    again = f"@{format_time(at)}" if known.incident else ""  # it had come back
     return Incident(
         id=identity(kind, _id(container, full), "", worker.id + again),
         kind=kind,
@@ -161,7 +160,7 @@ def _told(
 
 
 def _at_home(worker: Worker, before: Worker) -> Worker:
-    """The worker where it always was: its container may be removed while the master still lists it."""
+    """Return the worker in the container that it was in: the master may list it after its container is removed."""
     if worker.container is not None or before.container is None:
         return worker
     return replace(worker, container=before.container, remote=False)
@@ -174,7 +173,7 @@ def _service(worker: Worker, container: Container | None, death: Incident | None
 
 
 def _users(worker: Worker, death: Incident | None) -> int:
-    """How many users went with it: what its death says, which looked at another moment; two numbers would confuse."""
+    """Return how many users went with it, as its death has it where it does: two numbers would confuse."""
     if death is not None and death.users_lost is not None and death.workers == (worker.id,):
         return death.users_lost
     return worker.users
@@ -206,9 +205,9 @@ def _is_well(known: _TrackedWorker) -> bool:
 
 
 def _came_back(known: _TrackedWorker, at: datetime) -> Incident | None:
-    """A worker that was only missing may be heard of again."""
-    told = known.told
-    if told is None or told.kind is not IncidentKind.WORKER_LOST or told.cause or told.note or not _is_well(known):
+    """Revise the incident of a worker that was only missing, and that the master hears again."""
+    lost = known.incident
+    if lost is None or lost.kind is not IncidentKind.WORKER_LOST or lost.cause or lost.note or not _is_well(known):
         return None
-    text = f"the master heard of it again after {(at - told.at).total_seconds():.0f} s"
-    return replace(told, until=at, note=text, revision=told.revision + 1)
+    text = f"the master heard of it again after {(at - lost.at).total_seconds():.0f} s"
+    return replace(lost, until=at, note=text, revision=lost.revision + 1)

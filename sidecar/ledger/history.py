@@ -114,17 +114,17 @@ class History(HistoryReader):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """One sentence for each file that was moved aside."""
+        """Return one sentence for each file that was moved aside."""
         return self._thread.notes
 
     @property
     def trouble(self) -> str:
-        """Why nothing can be written now, or ""."""
+        """Return why nothing can be written now, or ""."""
         return self._thread.trouble
 
     @property
     def dropped(self) -> Dropped:
-        """How much was never written because it came faster than it could be."""
+        """Return how much was never written because it came faster than it could be."""
         return self._pending.dropped()
 
     def start(self) -> None:

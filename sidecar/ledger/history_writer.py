@@ -77,7 +77,7 @@ class HistoryWriter:
 
     @property
     def removed(self) -> bool:
-        """Whether somebody has removed the file: what is written now is lost."""
+        """Tell whether somebody has removed the file: what is written now is lost."""
         return was_removed(self._folder / HISTORY.file_name, self._inode)
 
     def write(self, work: Work) -> None:
@@ -111,10 +111,11 @@ class HistoryWriter:
         return frozenset(row[0] for row in self._connection.execute("SELECT container_id FROM containers"))
 
     def _sample_rows(self, rounds: Sequence[RoundSamples]) -> Iterator[tuple[object, ...]]:
-        for one in rounds:
-            for sample in one.samples:
+        for round_samples in rounds:
+            for sample in round_samples.samples:
                 who = (sample.name, sample.project, sample.service, sample.index)
-                yield (one.at_ms, self._ref(sample.container_id, who, one.at_ms), *_figures(sample))
+                at_ms = round_samples.at_ms
+                yield (at_ms, self._ref(sample.container_id, who, at_ms), *_figures(sample))
 
     def _line_rows(self, batches: Sequence[Sequence[StoredLine]]) -> Iterator[tuple[object, ...]]:
         for batch in batches:
@@ -250,7 +251,7 @@ def prune_age(connection: sqlite3.Connection, oldest: datetime) -> None:
 
 
 def prune_size(connection: sqlite3.Connection, most_bytes: int) -> None:
-    """While the file holds more than that, delete the oldest samples and lines; then give free pages back."""
+    """Delete the oldest samples and lines while the file holds more than that; then give free pages back."""
     for _ in range(_MOST_STEPS):
         if used_bytes(connection) <= most_bytes:
             break

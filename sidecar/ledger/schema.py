@@ -119,7 +119,7 @@ class Retention:
 
     @property
     def whole_bytes(self) -> int:
-        """How much both files together may hold."""
+        """Return how much both files together may hold."""
         return self.megabytes * _MEGABYTE
 
     def history_bytes(self, ledger_bytes: int) -> int:
@@ -128,5 +128,5 @@ class Retention:
 
     @property
     def ledger_bytes(self) -> int:
-        """How much the ledger may hold when history has given way."""
+        """Return how much the ledger may hold when history has given way."""
         return self.whole_bytes - self.whole_bytes // _HISTORY_FLOOR

@@ -83,7 +83,7 @@ class StatsReading:
 
     @property
     def memory_working_set_bytes(self) -> int:
-        """Memory in use without what can be dropped at once; what cannot be right is not taken off (Docker's rule)."""
+        """Return memory in use without what can be dropped at once, unless that is more than all (Docker's rule)."""
         reclaimable = self.memory_reclaimable_bytes
         return self.memory_usage_bytes - (reclaimable if reclaimable < self.memory_usage_bytes else 0)
 

@@ -22,7 +22,7 @@ class RunLabel:
 
 
 def is_label_name(text: str) -> bool:
-    """Whether a label may be called this: as Prometheus has it, and none of our own."""
+    """Tell whether a label may have this name: one that Prometheus allows, and that is not ours."""
     return bool(_LABEL_NAME.fullmatch(text)) and text not in _OWN_LABELS
 
 
@@ -130,12 +130,12 @@ class Locust:
 
     @property
     def workers_remote(self) -> int:
-        """How many of the connected workers run on other machines."""
+        """Return how many of the connected workers run on other machines."""
         return sum(1 for worker in self.workers if worker.remote and worker.state != "missing")
 
     @property
     def workers_here(self) -> int:
-        """How many of the connected workers run on this machine."""
+        """Return how many of the connected workers run on this machine."""
         return self.workers_connected - self.workers_remote
 
 
@@ -194,7 +194,7 @@ class Failure:
 
     @property
     def text(self) -> str:
-        """The class, where there is one, and the message."""
+        """Return the class, where there is one, and the message."""
         named = f"{self.failure_class} {self.detail}".rstrip()
         return f"{named}: {self.error}" if named else self.error
 

@@ -53,25 +53,25 @@ class Threshold:
 
     @property
     def quantile(self) -> float | None:
-        """The quantile that it asks for, 0 to 1; None for what is no percentile."""
+        """Return the quantile that it asks for, 0 to 1; None where the metric is not a percentile."""
         match = _PERCENTILE.fullmatch(self.metric)
         return float(match["percent"]) / 100 if match else None
 
     @property
     def is_time(self) -> bool:
-        """Whether figure and limit are in ms."""
+        """Tell whether figure and limit are in ms."""
         return self.metric in _TIMES or self.quantile is not None
 
     def holds(self, actual: float) -> bool:
-        """Whether a figure is as it must be."""
+        """Tell whether a figure is as it must be."""
         return HOLDS[self.sign](actual, self.limit)
 
 
 def parse(text: str) -> tuple[Threshold, ...]:
-    """The thresholds in a text: divided by blanks, commas or lines; `#` begins a comment.
+    """Read the thresholds in a text: divided by blanks, commas or lines; `#` begins a comment.
 
     Raises:
-        ValueError: something in it is none; says what is wrong and what would be right.
+        ValueError: a part of it is not a threshold; says what is wrong and what would be right.
 
     """
     return tuple(_terms(_COMMENT.sub(" ", text)))

@@ -1,1 +1,1 @@
-"""Alerts out: what is worth a message (`pager`, pure), who keeps it until it is taken (`notifier`), who sends it."""
+"""Alerts out: what is worth a message (`policy`, pure), who keeps it until it is taken (`notifier`), who sends it."""

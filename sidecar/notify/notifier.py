@@ -56,11 +56,11 @@ class _Outgoing:
 
 
 class Notifier:
-    """Takes incidents with `put`, from any thread, and sends what the pager makes of them.
+    """Takes incidents with `put`, from any thread, and sends the messages that its policy makes of them.
 
     Args:
         urls: where to; they are secrets, and logged by their number alone.
-        pager: decides what is worth a message.
+        policy: decides what is worth a message.
         sender: sends.
         clock: the time of day.
         monotonic: a clock in seconds that never jumps.
@@ -69,14 +69,14 @@ class Notifier:
     def __init__(
         self,
         urls: Sequence[str],
-        pager: AlertPolicy,
+        policy: AlertPolicy,
         sender: Transport,
         *,
         clock: Callable[[], datetime],
         monotonic: Callable[[], float],
     ) -> None:
         self._urls = tuple(urls)
-        self._pager = pager
+        self._policy = policy
         self._sender = sender
         self._clock = clock
         self._monotonic = monotonic
@@ -95,7 +95,7 @@ class Notifier:
     def put(self, incidents: Iterable[Incident]) -> None:
         """Hand over incidents that were recorded. Never waits: what a full queue does not take is counted."""
         # Without their evidence: a message has no room for it, and a queue should not hold it.
-        batch = tuple(replace(incident, evidence=()) for incident in incidents if self._pager.wants(incident))
+        batch = tuple(replace(incident, evidence=()) for incident in incidents if self._policy.wants(incident))
         if not batch:
             return
         try:
@@ -114,7 +114,7 @@ class Notifier:
 
     def tally(self) -> Tally:
         """Return what became of messages so far."""
-        return replace(self._tally, dropped=self._tally.dropped + self._unqueued + self._pager.dropped)
+        return replace(self._tally, dropped=self._tally.dropped + self._unqueued + self._policy.dropped)
 
     def _run(self) -> None:
         backoff = Backoff()
@@ -148,15 +148,15 @@ class Notifier:
         except queue.Empty:
             batch = ()
         now = self._clock()
-        self._pager.take(batch or (), now)
-        if message := self._pager.due(now):
+        self._policy.take(batch or (), now)
+        if message := self._policy.due(now):
             self._post(message)
         self._send_next()
 
     def _pause_seconds(self) -> float:
         now = self._clock()
         waits = [_LONGEST_WAIT_SECONDS]
-        if (at := self._pager.next_at(now)) is not None:
+        if (at := self._policy.next_at(now)) is not None:
             waits.append((at - now).total_seconds())
         waits += [outgoing.backoff.next_try_seconds - self._monotonic() for outgoing in self._outbox]
         return max(0.0, min(waits))
@@ -170,10 +170,10 @@ class Notifier:
     def _send_next(self) -> None:
         """Try one message that is due, a new one before one that has failed; what fails waits ever longer."""
         now = self._monotonic()
-        due = [one for one in self._outbox if one.backoff.due(now)]
+        due = [outgoing for outgoing in self._outbox if outgoing.backoff.due(now)]
         if not due:
             return
-        outgoing = min(due, key=lambda one: one.backoff.failures)
+        outgoing = min(due, key=lambda outgoing: outgoing.backoff.failures)
         self._outbox.remove(outgoing)
         answers = self._sender.send([self._urls[number] for number in outgoing.urls], outgoing.message)
         failed = {number: why for number, why in zip(outgoing.urls, answers, strict=True) if why}
@@ -181,12 +181,12 @@ class Notifier:
         if not failed or self._stopping.is_set():
             return
         backoff = outgoing.backoff.failed(self._monotonic())
-        told = ", ".join(f"number {number + 1}: {why}" for number, why in failed.items())
+        reasons = ", ".join(f"number {number + 1}: {why}" for number, why in failed.items())
         if backoff.failures >= MOST_TRIES:
             self._tally = replace(self._tally, failed=self._tally.failed + len(failed))
-            _log.error("an alert was given up after %d tries: ALERT_URLS %s", backoff.failures, told)
+            _log.error("an alert was given up after %d tries: ALERT_URLS %s", backoff.failures, reasons)
             return
-        _log.warning("an alert was not taken, and is tried again: ALERT_URLS %s", told)
+        _log.warning("an alert was not taken, and is tried again: ALERT_URLS %s", reasons)
         self._outbox.append(replace(outgoing, urls=tuple(failed), backoff=backoff))
 
 
@@ -202,13 +202,13 @@ def make_notifier(
 
     Args:
         settings: where to, what, and how often.
-        recorded: incidents of the last days that an earlier sidecar recorded, which are not told again.
+        recorded: incidents of the last days that an earlier sidecar recorded; they are not reported again.
         environ: the sidecar's environment.
         clock: the time of day.
         monotonic: a clock in seconds that never jumps.
     """
     if not settings.alert_urls:
         return None
-    pager = AlertPolicy(settings.project, settings.alert_kinds, settings.alert_cooldown_seconds)
-    pager.restore(recorded)
-    return Notifier(settings.alert_urls, pager, MessageSender(environ), clock=clock, monotonic=monotonic)
+    policy = AlertPolicy(settings.project, settings.alert_kinds, settings.alert_cooldown_seconds)
+    policy.restore(recorded)
+    return Notifier(settings.alert_urls, policy, MessageSender(environ), clock=clock, monotonic=monotonic)

@@ -1,8 +1,8 @@
 """Which incidents become messages, when, and in which words. Pure: incidents and the time in, messages out.
 
 Three rules keep a message worth reading. What happens within a few seconds goes out as one. After a message about one
-kind of incident of one service, that pair stays quiet for a while; what came meanwhile is told afterwards. And whoever
-was told that something began is told that it is over.
+kind of incident of one service, that pair stays quiet for a while; what came meanwhile is reported afterwards. And
+the end of what was reported to go on is reported too.
 """
 
 from __future__ import annotations
@@ -117,16 +117,16 @@ class AlertPolicy:
         self._project = project
         self._kinds = frozenset(kinds)
         self._cooldown = timedelta(seconds=cooldown_seconds)
-        self._known: OrderedDict[str, bool] = OrderedDict()  # incident id → it was told, and its end is yet to be
+        self._known: OrderedDict[str, bool] = OrderedDict()  # incident id → it was reported, and its end is still due
         self._quiet: dict[_Key, _Quiet] = {}
         self._waiting: OrderedDict[str, Incident] = OrderedDict()
         self._over: OrderedDict[str, Incident] = OrderedDict()
         self._waiting_since: datetime | None = None
         self._last_message_at: datetime | None = None
-        self.dropped = 0  # incidents that too many others kept from being told
+        self.dropped = 0  # incidents that were crowded out by too many others
 
     def restore(self, incidents: Iterable[Incident]) -> None:
-        """Take incidents as told: an earlier sidecar has seen to them. The end of those that go on is still told."""
+        """Take incidents that an earlier sidecar has reported. Only the end of those that go on is still due."""
         for incident in incidents:
             self._know(incident.id, open_=goes_on(incident))
 
@@ -141,7 +141,7 @@ class AlertPolicy:
         return incident.kind in self._kinds and not incident.helper
 
     def due(self, now: datetime) -> Message | None:
-        """Return the message that is to be sent now, if any; what is in it is told with that."""
+        """Return the message to be sent now, if any; its incidents count as reported."""
         self._end_quiet(now)
         at = self.next_at(now)
         if at is None or at > now or not (self._waiting or self._over):
@@ -153,7 +153,7 @@ class AlertPolicy:
         return compose(self._project, entries)
 
     def next_at(self, now: datetime) -> datetime | None:
-        """When `due` is to be asked again at the latest; None when there is nothing to wait for."""
+        """Return when to call `due` again at the latest; None when there is nothing to wait for."""
         times = [quiet.until for quiet in self._quiet.values() if quiet.held]
         if self._waiting_since is not None:
             at = self._waiting_since + timedelta(seconds=GATHER_SECONDS)
@@ -186,7 +186,7 @@ class AlertPolicy:
             self._waiting_since = now
 
     def _begun(self, now: datetime) -> Iterable[MessageLine]:
-        """Tell of what waits, and begin the quiet of each kind and service in it."""
+        """Yield what waits, and begin the quiet of each kind and service in it."""
         for incident in self._waiting.values():
             self._know(incident.id, open_=goes_on(incident))
             self._quiet.setdefault(_key(incident), _Quiet(now + self._cooldown))
