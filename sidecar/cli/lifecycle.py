@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def up_or_set_up(settings: Settings, environ: Mapping[str, str], console: Console) -> int:
     """Bring the stack up. Without Docker nothing is installed, unless the person at the terminal agrees."""
     from sidecar.commands.up import up  # noqa: PLC0415  see above
-    from sidecar.engine.host_client import EngineAbsentError  # noqa: PLC0415  see above
+    from sidecar.engine.docker_engine import EngineAbsentError  # noqa: PLC0415  see above
 
     try:
         up(settings, environ, console)
@@ -78,7 +78,7 @@ def selftest_stack(settings: Settings, environ: Mapping[str, str], console: Cons
     """Run the self-test. Return 0 when the monitor saw every kill, 1 when it missed one."""
     from sidecar.client.reader import SidecarReader, first_snapshot  # noqa: PLC0415  see above
     from sidecar.commands.selftest.selftest import selftest  # noqa: PLC0415  see above
-    from sidecar.engine.host_client import connect  # noqa: PLC0415  see above
+    from sidecar.engine.docker_engine import connect  # noqa: PLC0415  see above
     from sidecar.stack import workspace  # noqa: PLC0415  see above
     from sidecar.stack.registered import Clock  # noqa: PLC0415  see above
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sidecar.common.errors import SettingError, StackError
 from sidecar.common.text import aligned
-from sidecar.engine.host_client import ListedContainer, connect
+from sidecar.engine.docker_engine import ListedContainer, connect
 from sidecar.stack import workspace
 
 if TYPE_CHECKING:

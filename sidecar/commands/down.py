@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from sidecar.commands import reports
 from sidecar.common.errors import KitError, StackError
-from sidecar.engine.host_client import HostEngine, connect
+from sidecar.engine.api import Filters
+from sidecar.engine.docker_engine import DockerEngine, connect
+from sidecar.engine.labels import PROJECT_LABEL
 from sidecar.stack import secrets, state, workspace
 
 if TYPE_CHECKING:
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from sidecar.settings import Settings
     from sidecar.stack.compose import Compose
 
-_PROJECT_LABEL = "com.docker.compose.project"
 _TIMEOUT_SECONDS = 300
 
 
@@ -38,7 +39,7 @@ def down(settings: Settings, environ: Mapping[str, str], say: Console) -> None:
         step.result = f"{settings.project!r} ended"
 
 
-def _end(compose: Compose, engine: HostEngine, project: str) -> None:
+def _end(compose: Compose, engine: DockerEngine, project: str) -> None:
     try:
         compose.run("--profile", "*", "down", "--remove-orphans", timeout=_TIMEOUT_SECONDS)
     except KitError:  # whatever Compose stumbles over, the labels still tell what is ours
@@ -47,27 +48,25 @@ def _end(compose: Compose, engine: HostEngine, project: str) -> None:
         remove_by_label(engine, project)
 
 
-def _things(engine: HostEngine, project: str) -> list[str]:
+def _things(engine: DockerEngine, project: str) -> list[str]:
     """Containers and networks of the project."""
     return [*(container.id for container in engine.containers(project)), *_networks(engine, project)]
 
 
-def _networks(engine: HostEngine, project: str) -> list[str]:
-    return [row["Id"] for row in _labelled(engine, "/networks", project)]
+def _networks(engine: DockerEngine, project: str) -> list[str]:
+    return [row["Id"] for row in engine.networks(_of(project))]
 
 
-def volumes(engine: HostEngine, project: str) -> list[str]:
+def volumes(engine: DockerEngine, project: str) -> list[str]:
     """Names of the project's volumes."""
-    return sorted(row["Name"] for row in _labelled(engine, "/volumes", project))
+    return sorted(row["Name"] for row in engine.volumes(_of(project)))
 
 
-def _labelled(engine: HostEngine, path: str, project: str) -> list[Mapping[str, str]]:
-    answer = engine.get(path, filters=f'{{"label":["{_PROJECT_LABEL}={project}"]}}')
-    rows = answer.get("Volumes") if isinstance(answer, dict) else answer
-    return list(rows or [])
+def _of(project: str) -> Filters:
+    return {"label": [f"{PROJECT_LABEL}={project}"]}
 
 
-def remove_by_label(engine: HostEngine, project: str) -> None:
+def remove_by_label(engine: DockerEngine, project: str) -> None:
     """Remove the project's containers, then its networks, through the docker command."""
     ids = [container.id for container in engine.containers(project)]
     if ids:
@@ -107,9 +106,9 @@ def clean(settings: Settings, environ: Mapping[str, str], say: Console) -> None:
         step.result = told + (f"; kept {', '.join(kept)}: another stack uses them" if kept else "")
 
 
-def _remove_images(engine: HostEngine) -> tuple[list[str], list[str]]:
+def _remove_images(engine: DockerEngine) -> tuple[list[str], list[str]]:
     """(removed, kept) of our built images; one that a container still uses is kept."""
-    rows = engine.get("/images/json", filters='{"reference":["locust-kit/*"]}') or []
+    rows = engine.images("locust-kit/*")
     tags = sorted(tag for row in rows for tag in row.get("RepoTags") or [] if not tag.startswith("locust-kit/base:"))
     if tags:
         docker("rmi", *sorted(tags, key=lambda tag: ":req-" not in tag))  # derived images before what they stand on

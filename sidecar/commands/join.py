@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sidecar.commands import up
 from sidecar.common.errors import SettingError, StackError
-from sidecar.engine.host_client import connect
+from sidecar.engine.docker_engine import connect
 from sidecar.locust_api import greeting
 from sidecar.settings.addresses import shown
 from sidecar.stack import images, locustfile, registered, state, workspace
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sidecar.common.console import Console
-    from sidecar.engine.host_client import HostEngine, ListedContainer
+    from sidecar.engine.docker_engine import DockerEngine, ListedContainer
     from sidecar.settings import Settings
 
 _WORKER, _MASTER = "locust-worker", "locust-master"
@@ -93,7 +93,7 @@ def refuse_own_master(containers: Sequence[ListedContainer], settings: Settings)
 
 
 def _prepare(
-    settings: Settings, engine: HostEngine, environ: Mapping[str, str], master: tuple[str, int], say: Console
+    settings: Settings, engine: DockerEngine, environ: Mapping[str, str], master: tuple[str, int], say: Console
 ) -> Decided:
     """The Locust image, as `up` makes it, and whether the locustfile runs in it."""
     write_env_file(settings)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sidecar.commands import up
 from sidecar.common.errors import StackError
-from sidecar.engine.host_client import HostEngine, ListedContainer, connect
+from sidecar.engine.docker_engine import DockerEngine, ListedContainer, connect
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import MasterError
 from sidecar.stack import locustfile, registered, state, workspace
@@ -59,7 +59,7 @@ def reload(settings: Settings, environ: Mapping[str, str], say: Console) -> None
 
 def _ready_to(
     settings: Settings, environ: Mapping[str, str], say: Console, verb: str
-) -> tuple[HostEngine, LocustApi, tuple[ListedContainer, ...]]:
+) -> tuple[DockerEngine, LocustApi, tuple[ListedContainer, ...]]:
     """Everything that can be refused before a process is touched: a new process loads what is on disk now."""
     locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
     engine = connect(environ)
@@ -81,7 +81,7 @@ def _refuse_during_run(web: LocustApi, settings: Settings, verb: str) -> None:
         raise StackError(f"a run is going, and {verb} would end it", fix=f"wait for it, or make {verb} YES=1")
 
 
-def _refuse_what_needs_up(settings: Settings, engine: HostEngine, say: Console) -> None:
+def _refuse_what_needs_up(settings: Settings, engine: DockerEngine, say: Console) -> None:
     """A reload changes no container: what would need another image, target or environment is refused."""
     decided = workspace.decided(settings)
     wanted_image = up.requirements_image(settings, engine)
@@ -97,17 +97,17 @@ def _refuse_what_needs_up(settings: Settings, engine: HostEngine, say: Console) 
 
 
 def _restart_all(
-    engine: HostEngine, chosen: Sequence[ListedContainer], every: Sequence[ListedContainer], say: Console
+    engine: DockerEngine, chosen: Sequence[ListedContainer], every: Sequence[ListedContainer], say: Console
 ) -> None:
     """Restart the chosen containers side by side: a worker keeps knocking until its new master listens."""
     with say.step("restart", f"{len(chosen)} of {len(every)} containers"), ThreadPoolExecutor(_MOST_AT_ONCE) as pool:
         first = sorted(chosen, key=lambda listed_container: listed_container.service != "locust-master")
-        for done in [pool.submit(engine.act, one.id, "restart", _RESTART_TIMEOUT_SECONDS) for one in first]:
+        for done in [pool.submit(engine.restart, container.id, _RESTART_TIMEOUT_SECONDS) for container in first]:
             done.result()
 
 
 def _wait(
-    web: LocustApi, engine: HostEngine, settings: Settings, restarted: Sequence[ListedContainer], say: Console
+    web: LocustApi, engine: DockerEngine, settings: Settings, restarted: Sequence[ListedContainer], say: Console
 ) -> None:
     workers = sum(1 for listed_container in restarted if listed_container.service == "locust-worker")
     each = workspace.expected_workers(settings) // settings.workers

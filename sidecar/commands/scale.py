@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from sidecar.common.errors import SettingError
-from sidecar.engine.host_client import connect
+from sidecar.engine.docker_engine import connect
 from sidecar.stack import registered, state, workspace
 from sidecar.stack.registered import Clock
 

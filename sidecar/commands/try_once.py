@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sidecar.commands import up
-from sidecar.engine.host_client import HostEngine, connect
+from sidecar.engine.docker_engine import DockerEngine, connect
 from sidecar.stack import images, locustfile, workspace
 from sidecar.stack.compose import Compose, Decided, write_env_file
 
@@ -55,7 +55,7 @@ def try_once(settings: Settings, environ: Mapping[str, str], say: Console) -> in
 
 def _build(
     settings: Settings,
-    engine: HostEngine,
+    engine: DockerEngine,
     inputs: Mapping[str, str],
     keys: list[str],
     environ: Mapping[str, str],

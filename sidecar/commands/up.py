@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sidecar.commands import banner
 from sidecar.commands.down import docker
 from sidecar.common.errors import SettingError, StackError
-from sidecar.engine.host_client import HostEngine, ListedContainer, connect
+from sidecar.engine.docker_engine import DockerEngine, ListedContainer, connect
 from sidecar.stack import (
     check,
     deployment,
@@ -57,7 +57,7 @@ def up(settings: Settings, environ: Mapping[str, str], say: Console, *, quiet_en
     engine, containers = _pre_flight(settings, environ)
     prepared = prepare(settings, engine, environ, say)
     compose = workspace.compose_for(settings, prepared.decided, environ)
-    note = memory_note(settings, int((engine.get("/info") or {}).get("MemTotal") or 0))
+    note = memory_note(settings, int(engine.info().get("MemTotal") or 0))
     if note:
         say.note(note)
     remember(settings, prepared)
@@ -75,7 +75,7 @@ def up(settings: Settings, environ: Mapping[str, str], say: Console, *, quiet_en
             say.line(line)
 
 
-def _pre_flight(settings: Settings, environ: Mapping[str, str]) -> tuple[HostEngine, tuple[ListedContainer, ...]]:
+def _pre_flight(settings: Settings, environ: Mapping[str, str]) -> tuple[DockerEngine, tuple[ListedContainer, ...]]:
     """Everything that can be refused in a few milliseconds."""
     deployment.refuse(settings, "make swarm-up, or a PROJECT of another name, or first: make swarm-down")
     locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
@@ -90,14 +90,14 @@ def _pre_flight(settings: Settings, environ: Mapping[str, str]) -> tuple[HostEng
     return engine, ours
 
 
-def check_network(settings: Settings, engine: HostEngine) -> None:
+def check_network(settings: Settings, engine: DockerEngine) -> None:
     """Refuse a TARGET_NETWORK that is not there."""
     name = settings.target_network
-    if name and engine.get(f"/networks/{name}") is None:
+    if name and engine.network(name) is None:
         raise SettingError(f"TARGET_NETWORK {name!r} does not exist", fix="docker network ls")
 
 
-def prepare(settings: Settings, engine: HostEngine, environ: Mapping[str, str], say: Console) -> Prepared:
+def prepare(settings: Settings, engine: DockerEngine, environ: Mapping[str, str], say: Console) -> Prepared:
     """Build the images, then learn what only they tell: whether the files run, where they aim, whose the socket is."""
     write_env_file(settings)
     secrets.write(settings)
@@ -131,7 +131,7 @@ def _names_the_mock(settings: Settings) -> bool:
 
 def build(
     settings: Settings,
-    engine: HostEngine,
+    engine: DockerEngine,
     decided: Decided,
     wanted: list[str],
     environ: Mapping[str, str],
@@ -147,7 +147,7 @@ def build(
     return [image.key for image in old]
 
 
-def with_requirements(settings: Settings, engine: HostEngine, environ: Mapping[str, str], say: Console) -> str:
+def with_requirements(settings: Settings, engine: DockerEngine, environ: Mapping[str, str], say: Console) -> str:
     """The Locust image to use, with the user's requirements.txt built in when there is one."""
     base = settings.locust_image or images.IMAGES["locust"].name
     tag = requirements_image(settings, engine)
@@ -158,7 +158,7 @@ def with_requirements(settings: Settings, engine: HostEngine, environ: Mapping[s
     return tag
 
 
-def requirements_image(settings: Settings, engine: HostEngine) -> str:
+def requirements_image(settings: Settings, engine: DockerEngine) -> str:
     """The name that the image with the user's requirements.txt has or would have; "" without such a file."""
     requirements = settings.locustfiles_dir / "requirements.txt"
     if not requirements.is_file():
@@ -167,7 +167,7 @@ def requirements_image(settings: Settings, engine: HostEngine) -> str:
     return images.requirements_tag(requirements, str((engine.image(base) or {}).get("Id", "")))
 
 
-def check_in_image(settings: Settings, engine: HostEngine, image: str, say: Console) -> check.Checked:
+def check_in_image(settings: Settings, engine: DockerEngine, image: str, say: Console) -> check.Checked:
     """Let Locust itself load the user's files, unless it did so with these very files and this image."""
     image_id = str((engine.image(image) or {}).get("Id", ""))
     with say.step("locustfile", f"loading {settings.locustfile}") as step:

@@ -1,200 +1,436 @@
-"""The adapter: Docker's API on the unix socket, without docker-py, which takes several times the processor time."""
+"""The one client of Docker, for the monitor and the host's commands alike: the Docker SDK behind a few typed calls."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
+import shutil
 import threading
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 from sidecar.common.errors import EngineError
-from sidecar.common.text import clean
-from sidecar.engine import log_lines, payload
-from sidecar.engine.identity import PROJECT_LABEL, STACK_LABEL
-from sidecar.engine.inspection import inspection as read_inspection
-from sidecar.engine.inspection import owners
-from sidecar.engine.unix_get import MOST_BYTES, UnixGet
-from sidecar.model.observation import Inspected, Listed, LogEntry, StatsReading
-from sidecar.model.signal import Owner
+from sidecar.engine.api import Answer, DockerApi, Filters, Json, Query
+from sidecar.engine.frames import demultiplex
+from sidecar.engine.labels import NUMBER_LABEL, PROJECT_LABEL, SERVICE_LABEL, is_helper
+from sidecar.engine.transport import MOST_BYTES, BrokenAnswerError, Call, RefusedError, current
 
+DEFAULT_SOCKET = "/var/run/docker.sock"
+OLDEST_ENGINE = 25
 OLDEST_API = (1, 44)  # Engine 25: the first with a one-shot stats reading that does not wait a second
 NEWEST_API = (1, 51)  # the newest whose answers are among the recorded payloads of the tests
-_UNIX = "unix://"
+_NOT_FOUND = 404
+_SECONDS = 10.0
+_PRUNE_SECONDS = 30.0
 _MOST_OF_ONE_BYTES = 1 << 20  # about one container; read four at a time, and JSON takes many times its length in memory
-_OK, _NOT_FOUND = 200, 404
+
+T = TypeVar("T")
+
+
+class EngineAbsentError(EngineError):
+    """Docker is not installed, or its engine does not run: what `make setup` mends."""
+
+
+class EngineDeniedError(EngineError):
+    """The engine's socket may not be opened by this user."""
+
+
+class EngineSilentError(EngineError):
+    """The engine took the connection and did not answer in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedContainer:
+    """One container, as the engine lists it."""
+
+    id: str
+    name: str
+    project: str
+    service: str
+    state: str
+    status: str
+    oneoff: bool
+    checkout: str
+    ports: tuple[tuple[str, int], ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether its health check last passed; a container without one is not called healthy."""
+        return "(healthy)" in self.status
 
 
 class DockerEngine:
-    """The Engine protocol over HTTP. A connection may not be shared between threads, so each thread gets its own.
+    """One engine, through its socket or a proxy's. Every call may be made from any thread.
+
+    Each call ends within `seconds`, or within those that it is given, and may raise EngineError. The SDK is imported,
+    and the API version agreed on, with the first call: whoever asks nothing pays nothing.
 
     Args:
-        url: the engine's or the proxy's socket (`unix:///run/docker-proxy/docker.sock`).
-        project: the Compose project to look at.
-        watch_project: a second one whose containers are listed too; "" for none.
-        is_swarm: `project` is a stack of Docker Swarm.
-        timeout_seconds: how long any call may wait for an answer.
-        now_ns: the clock, in nanoseconds since 1970.
-
-    Raises:
-        EngineError: at once when `url` is no unix socket; later, from any call, when the engine does not answer.
-
+        socket_path: the unix socket.
+        seconds: how long any call may take.
+        api_version: the API version to speak; "": what `agreed_version` makes of the engine's answer to GET /version.
+        oldest_api: the API version below which an engine is refused.
+        explain: turns what went wrong on the socket into an error; the default one is for people at a host's terminal.
     """
 
     def __init__(
         self,
-        url: str,
-        project: str,
-        timeout_seconds: int = 5,
+        socket_path: Path,
+        seconds: float = _SECONDS,
         *,
-        watch_project: str = "",
-        is_swarm: bool = False,
-        now_ns: Callable[[], int] = time.time_ns,
+        api_version: str = "",
+        oldest_api: tuple[int, int] = (0, 0),
+        explain: Callable[[OSError, Path], EngineError] | None = None,
     ) -> None:
-        if not url.startswith(_UNIX):
-            raise EngineError(f"DOCKER_HOST is {url!r}", wanted="a unix socket, unix:///path")
-        self._url = url
-        own = STACK_LABEL if is_swarm else PROJECT_LABEL
-        watched = (_list_path(PROJECT_LABEL, watch_project),) if watch_project else ()
-        self._projects = frozenset((project, watch_project))
-        self._lists = (_list_path(own, project), *watched)
-        self._timeout_seconds = timeout_seconds
-        self._now_ns = now_ns
-        self._version: str | None = None
-        self._local = threading.local()
-        self._is_cut = False
-        self._opened: list[UnixGet] = []  # of all threads, so that close() can reach them
+        self.socket_path, self.seconds = socket_path, seconds
+        self._api_version, self._oldest_api = api_version, oldest_api
+        self._explain = explain or _for_people
+        self._api: DockerApi | None = None
+        self._guard = threading.Lock()
 
-    def containers(self) -> Sequence[Listed]:
-        """List the containers of the project, and of the watched one; a request each.
+    # ---- what every call goes through
 
-        The engine joins label filters with "and", so one request for both would have to list every Compose container
-        of the machine. A request costs 0.12 ms of processor time here, docker-py's 0.87 ms (measured).
+    def ask(
+        self,
+        subject: str,
+        question: Callable[[DockerApi], T],
+        *,
+        seconds: float | None = None,
+        most_bytes: int = MOST_BYTES,
+    ) -> T:
+        """Make one call of the SDK within its limits.
+
+        Raises:
+            EngineError: no answer in time, or none that is JSON; RefusedError when its status is no success.
         """
-        found = (one for path in self._lists for one in payload.listed(self._list(path)))
-        # A task of Swarm may bear a Compose label of its image's.
-        return [one for one in found if one.project is None or one.project in self._projects]
-
-    def inspect(self, container_id: str) -> Inspected | None:
-        """Inspect one container; None when it is gone."""
-        at_ns = self._now_ns()  # before the engine looks: what an event tells meanwhile is newer
-        found = self._json(f"/containers/{container_id}/json", "inspect")
-        return None if found is None else replace(payload.inspected(found), life=read_inspection(found, at_ns))
-
-    def stats(self, container_id: str) -> StatsReading | None:
-        """Read the counters once, without the second of waiting that a reading with its own delta costs."""
-        found = self._json(f"/containers/{container_id}/stats?stream=false&one-shot=true", "stats")
-        return None if found is None else payload.counters(found)
-
-    def logs(self, container_id: str, tail: int, *, tty: bool) -> Sequence[LogEntry]:
-        """Read the end of a log. Not docker-py's `logs`: that one inspects the container first, each time."""
-        body = self._get(f"/containers/{container_id}/logs?stdout=1&stderr=1&timestamps=1&tail={tail}", "logs")
-        return log_lines.log_entries(body, tty=tty) if body else ()
-
-    def everyone(self) -> Sequence[tuple[str, Owner]]:
-        """Name all running containers of the engine, whatever project they are of, and whose they are."""
-        return owners(self._list("/containers/json"))
+        self.api_version()
+        return self._within(Call(subject, seconds or self.seconds, most_bytes), question)
 
     def api_version(self) -> str:
-        """Return the API version spoken with this engine ("1.45"); asks for it the first time."""
-        return self._api_version()
+        """Return the API version spoken with this engine ("1.45"); ask for it the first time."""
+        if not self._api_version:
+            about = self.about()
+            version = agreed_version(
+                str(about.get("ApiVersion", "")), str(about.get("MinAPIVersion", "")), self._oldest_api
+            )
+            self.sdk().speak(version)
+            self._api_version = version
+        return self._api_version
+
+    def sdk(self) -> DockerApi:
+        """Return the SDK's client, which is made the first time."""
+        with self._guard:
+            if self._api is None:
+                from sidecar.engine.sdk import Client  # noqa: PLC0415  0.15 s, for those who ask something
+
+                self._api = Client(str(self.socket_path), self._api_version)
+            return self._api
 
     def cut(self) -> None:
         """End every call that is under way, and refuse all that come. For any thread."""
-        self._is_cut = True
-        for connection in list(self._opened):
-            connection.cut()
+        self.sdk().cut()
 
     def close(self) -> None:
-        """Close every thread's connections. No other call may be under way."""
-        while self._opened:
-            self._opened.pop().close()
-        self._local = threading.local()
+        """Close the idle connections."""
+        if self._api is not None:
+            self._api.close()
 
-    def _json(self, path: str, what: str) -> dict[str, Any] | None:
-        """GET a JSON object; None for a 404."""
-        body = self._get(path, what, _MOST_OF_ONE_BYTES)
-        if body is None:
-            return None
+    def _within(self, call: Call, question: Callable[[DockerApi], T]) -> T:
+        token = current.set(call)
         try:
-            value = json.loads(body)
-        except (ValueError, RecursionError) as error:
-            raise EngineError(f"Docker answered {what} with what is not JSON: {error}") from error
-        if not isinstance(value, dict):
-            raise EngineError(f"Docker answered {what} with {type(value).__name__}", wanted="an object")
-        return value
+            return question(self.sdk())
+        except (ValueError, RecursionError) as error:  # requests' own JSONDecodeError is an OSError as well
+            raise EngineError(f"Docker answered {call.subject} with what is not JSON: {error}") from error
+        except OSError as error:
+            raise self._explain(error, self.socket_path) from error
+        finally:
+            current.reset(token)
 
-    def _list(self, path: str) -> list[dict[str, Any]]:
-        """GET a JSON list of objects."""
-        body = self._get(path, "list")
+    def _object(
+        self, subject: str, question: Callable[[DockerApi], object], seconds: float | None = None
+    ) -> Json | None:
+        """Ask for an object; None when the engine does not know the thing asked for."""
         try:
-            value = json.loads(body or b"[]")
-        except (ValueError, RecursionError) as error:
-            raise EngineError(f"Docker answered list with what is not JSON: {error}") from error
+            value = self.ask(subject, question, seconds=seconds, most_bytes=_MOST_OF_ONE_BYTES)
+        except RefusedError as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
+        return checked_object(subject, value)
+
+    def _list(self, subject: str, question: Callable[[DockerApi], object]) -> list[Json]:
+        value = self.ask(subject, question)
+        if value is None:
+            return []
         if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-            raise EngineError(f"Docker answered list with {type(value).__name__}", wanted="a list of objects")
+            raise EngineError(f"Docker answered {subject} with {type(value).__name__}", wanted="a list of objects")
         return value
 
-    def _get(self, path: str, what: str, most_bytes: int = MOST_BYTES) -> bytes | None:
-        """GET a versioned path; None for a 404 (the container is gone)."""
+    # ---- the engine
+
+    def about(self, seconds: float | None = None) -> Json:
+        """Return what GET /version says: the only question whose path has no version."""
+        call = Call("version", seconds or self.seconds, _MOST_OF_ONE_BYTES)
+        return checked_object("version", self._within(call, lambda api: api.version(api_version=False)))
+
+    def info(self, seconds: float | None = None) -> Json:
+        """Return what the engine says of itself and its machine."""
+        return self._object("info", lambda api: api.info(), seconds) or {}
+
+    def version(self) -> str:
+        """Return the engine's version, checked to be new enough."""
+        text = str(self.about().get("Version", "?"))
+        major = re.match(r"\d+", text)
+        if major and int(major[0]) < OLDEST_ENGINE:
+            raise EngineError(
+                f"Docker Engine is {text}",
+                wanted=f"{OLDEST_ENGINE} or newer",
+                fix="upgrade Docker; the kit never upgrades an engine that is there",
+            )
+        return text
+
+    # ---- containers
+
+    def rows(self, filters: Filters | None = None, *, stopped: bool = True) -> list[Json]:
+        """List containers as the engine does, the stopped ones too unless told otherwise."""
+        return self._list("list", lambda api: api.containers(all=stopped, filters=filters))
+
+    def containers(self, project: str | None = None) -> tuple[ListedContainer, ...]:
+        """Return all containers, running or not; only those of one Compose project when it is named."""
+        rows = self.rows({"label": [f"{PROJECT_LABEL}={project}"]} if project else None)
+        listed = map(_listed, rows)
+        return tuple(container for container in listed if project is None or container.project == project)
+
+    def inspect(self, container_id: str, seconds: float | None = None) -> Json | None:
+        """Return what the engine knows of a container; None when it is gone."""
+        return self._object("inspect", lambda api: api.inspect_container(container_id), seconds)
+
+    def stats(self, container_id: str, seconds: float | None = None) -> Json | None:
+        """Read the counters once. The monitor, which asks each container in each round, has a cheaper way."""
+        return self._object("stats", lambda api: api.stats(container_id, stream=False, one_shot=True), seconds)
+
+    def processes(self, container_id: str, seconds: float | None = None) -> list[list[str]] | None:
+        """Return the pid and the command line of each process of a running container; None when it is gone."""
+        found = self._object("top", lambda api: api.top(container_id, ps_args="-eo pid,args"), seconds)
+        return None if found is None else found.get("Processes") or []
+
+    def log(self, container_id: str, tail: int, *, timestamps: bool = False, seconds: float | None = None) -> bytes:
+        """Return the last lines that a container printed, both streams, as the engine frames them."""
+        query: Query = {"stdout": 1, "stderr": 1, "timestamps": int(timestamps), "tail": tail}
+        return self.ask(
+            "logs", lambda api: api.answer(f"/containers/{quote(container_id)}/logs", query).content, seconds=seconds
+        )
+
+    def logs(self, container_id: str, tail: int) -> tuple[str, ...]:
+        """Return the last lines that a container printed; none where it has no log to read."""
         try:
-            status, body = self._connection().get(f"/v{self._api_version()}{path}", most_bytes)
-        except OSError as error:
-            raise EngineError(_not_answering(error), where=self._url) from error
-        if status == _NOT_FOUND:
-            return None
-        if status != _OK:
-            raise EngineError(f"Docker answers {what} with status {status}: {_reason(body)}")
-        return body
+            body = self.log(container_id, tail)
+        except RefusedError:
+            return ()
+        return tuple(demultiplex(body).decode(errors="replace").splitlines()[-tail:])
 
-    def _connection(self) -> UnixGet:
-        """Return this thread's own connection."""
-        if self._is_cut:
-            raise OSError("told to stop")
-        connection: UnixGet | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = UnixGet(self._url.removeprefix(_UNIX), self._timeout_seconds)
-            self._local.connection = connection
-            self._opened.append(connection)
-        return connection
-
-    def _api_version(self) -> str:
-        if self._version is None:
-            self._version = self._agree_on_version()
-        return self._version
-
-    def _agree_on_version(self) -> str:
+    def restart(self, container_id: str, seconds: float) -> None:
+        """Restart a container, waiting at most `seconds` for it."""
         try:
-            status, body = self._connection().get("/version")
-            answer = json.loads(body) if status == _OK else None
-        except OSError as error:
-            raise EngineError(_not_answering(error), where=self._url) from error
-        except (ValueError, RecursionError) as error:
-            raise EngineError("Docker answers version with what is not JSON", where=self._url) from error
-        if not isinstance(answer, dict):
-            raise EngineError(f"Docker answers version with status {status}: {_reason(body)}", where=self._url)
-        return agreed_version(str(answer.get("ApiVersion", "")), str(answer.get("MinAPIVersion", "")))
+            self.ask("restart", lambda api: api.restart_container(container_id), seconds=seconds)
+        except RefusedError as error:
+            raise EngineError(f"Docker could not restart {container_id[:12]}: {error.reason}") from error
+
+    def execute(self, container_id: str, command: Sequence[str], seconds: float) -> bytes:
+        """Run a command in a container; return what it printed, both streams."""
+        made = self.ask("exec", lambda api: api.exec_create(container_id, command), seconds=seconds)
+        exec_id = str(checked_object("exec", made).get("Id"))
+        return demultiplex(self.ask("exec", lambda api: api.exec_output(exec_id), seconds=seconds))
+
+    # ---- images, networks, volumes
+
+    def image(self, name: str) -> Json | None:
+        """Return what the engine knows of a local image; None when it has none of that name."""
+        return self._object("image", lambda api: api.inspect_image(name))
+
+    def images(self, reference: str) -> list[Json]:
+        """List the local images whose name matches (`locust-kit/*`)."""
+        return self._list("images", lambda api: api.images(reference))
+
+    def remove_replaced_images(self) -> None:
+        """Let go of our images that a newer build took the name from, and that no container uses.
+
+        Housekeeping: an engine that refuses keeps them, and nothing else changes.
+        """
+        filters = {"dangling": ["true"], "label": ["io.locust-kit.inputs"]}
+        with suppress(EngineError):
+            self.ask("prune", lambda api: api.prune_images(filters), seconds=_PRUNE_SECONDS)
+
+    def networks(self, filters: Filters | None = None) -> list[Json]:
+        """List networks."""
+        return self._list("networks", lambda api: api.networks(filters=filters))
+
+    def network(self, name: str) -> Json | None:
+        """Return what the engine knows of a network; None when there is none of that name."""
+        return self._object("network", lambda api: api.inspect_network(name))
+
+    def volumes(self, filters: Filters) -> list[Json]:
+        """List volumes."""
+        return list((self._object("volumes", lambda api: api.volumes(filters)) or {}).get("Volumes") or [])
+
+    # ---- a Swarm's manager
+
+    def services(self, filters: Filters) -> list[Json]:
+        """List services."""
+        return self._list("services", lambda api: api.services(filters))
+
+    def tasks(self, filters: Filters) -> list[Json]:
+        """List tasks."""
+        return self._list("tasks", lambda api: api.tasks(filters))
+
+    def nodes(self) -> list[Json]:
+        """List the machines."""
+        return self._list("nodes", lambda api: api.nodes())
+
+    # ---- events
+
+    def events(
+        self, since: str, until: str, filters: Mapping[str, Sequence[str]], seconds: float | None = None
+    ) -> list[bytes]:
+        """Return the events that the engine still holds between two moments, oldest first, a line of JSON each.
+
+        A moment is `seconds.nanoseconds`: a float could not hold it. `until` must lie in the past, or the engine would
+        keep the answer open.
+        """
+        query: Query = {"since": since, "until": until, "filters": json.dumps(filters) if filters else None}
+        body = self.ask("events", lambda api: api.answer("/events", query).content, seconds=seconds)
+        return [line for line in body.split(b"\n") if line.strip()]
 
 
-def _list_path(label: str, project: str) -> str:
-    filters = json.dumps({"label": [f"{label}={project}"]}, separators=(",", ":"))
-    return f"/containers/json?all=1&filters={quote(filters)}"
+class EngineStream:
+    """An answer without end: events, or a followed log. `cut` may be called from any thread and ends it at once.
+
+    Args:
+        engine: who is asked.
+        subject: what the stream is of ("events").
+        path: the path to GET.
+        query: what stands behind it.
+        seconds: how long its header may take.
+    """
+
+    def __init__(
+        self,
+        engine: DockerEngine,
+        subject: str,
+        path: str,
+        query: Query,
+        seconds: float | None = None,
+    ) -> None:
+        self._engine, self._path, self._query = engine, path, query
+        self._call = Call(subject, seconds or engine.seconds)
+        self._answer: Answer | None = None
+        self._reading = threading.Lock()
+
+    def open(self) -> None:
+        """Ask for the stream; returns once the engine has answered, which is after it has begun to listen for us.
+
+        Raises:
+            OSError: no connection, no answer in time, or one that is not HTTP.
+            EngineError: the engine or the proxy refuses, or the API version cannot be agreed on.
+        """
+        self._engine.api_version()
+        token = current.set(self._call)
+        try:
+            with self._reading:
+                api = self._engine.sdk()
+                self._answer = api.answer(self._path, self._query, stream=True)
+                self._call.go_on_without_end()
+        finally:
+            current.reset(token)
+
+    def read(self) -> bytes:
+        """Return what has come, waiting for something; b"" at the stream's end.
+
+        Raises:
+            OSError: the stream broke off; BrokenAnswerError when it just stopped, without a word.
+        """
+        with self._reading:
+            return self._engine.sdk().read_some(self._answer) if self._answer is not None else b""
+
+    def cut(self) -> None:
+        """End the stream: whoever waits in it gets an end or an error."""
+        self._call.cut()
+
+    def close(self) -> None:
+        """Let go of the connection; whoever still reads is cut off first."""
+        self.cut()
+        with self._reading:
+            if self._answer is not None:
+                self._answer.close()
+                self._answer = None
 
 
-def agreed_version(newest: str, oldest: str) -> str:
+def connect(environ: Mapping[str, str]) -> DockerEngine:
+    """Return the engine of this machine, known to answer and to be new enough.
+
+    Raises:
+        EngineAbsentError: not installed or not running.
+        EngineError: no permission, too old, or not answering.
+    """
+    engine = DockerEngine(find_socket(environ))
+    engine.version()
+    return engine
+
+
+def find_socket(environ: Mapping[str, str]) -> Path:
+    """The engine's unix socket: DOCKER_HOST, else the docker CLI's current context, else the usual place.
+
+    Raises:
+        EngineError: the engine is on another machine. The stack mounts files of this one, so that cannot work.
+
+    """
+    host = environ.get("DOCKER_HOST") or _context_host(environ)
+    if not host:
+        return Path(DEFAULT_SOCKET)
+    scheme, _, path = host.partition("://")
+    if scheme != "unix":
+        raise EngineError(
+            f"Docker is reached over {scheme}://",
+            where="DOCKER_HOST or the docker context",
+            wanted="an engine on this machine (unix://), because the stack mounts files of this machine",
+        )
+    return Path(path)
+
+
+def _context_host(environ: Mapping[str, str]) -> str:
+    """The address in the docker CLI's current context; "" for the default one or when nothing can be read."""
+    folder = Path(environ.get("DOCKER_CONFIG") or Path(environ.get("HOME", "/")) / ".docker")
+    try:
+        name = environ.get("DOCKER_CONTEXT") or json.loads((folder / "config.json").read_text())["currentContext"]
+        if name == "default":
+            return ""
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        meta = json.loads((folder / "contexts" / "meta" / digest / "meta.json").read_text())
+        return str(meta["Endpoints"]["docker"]["Host"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def agreed_version(newest: str, oldest: str, least: tuple[int, int] = OLDEST_API) -> str:
     """Choose the API version to speak: the newest that the engine and our recorded answers have in common.
+
+    `least` is what is wanted at least; with (0, 0) every engine is spoken with, if only to say that it is too old.
 
     Raises:
         EngineError: there is none.
-
     """
     chosen = min(_parts(newest), NEWEST_API)
-    if chosen < OLDEST_API or chosen < _parts(oldest):
+    if least == (0, 0):
+        return _dotted(max(chosen, _parts(oldest)) if _parts(newest) > (0, 0) else OLDEST_API)
+    if chosen < least or chosen < _parts(oldest):
         raise EngineError(
             f"Docker speaks API {oldest or '?'} to {newest or '?'}",
-            wanted=f"one of {_dotted(OLDEST_API)} to {_dotted(NEWEST_API)} (Engine 25 or newer)",
+            wanted=f"one of {_dotted(least)} to {_dotted(NEWEST_API)} (Engine 25 or newer)",
         )
     return _dotted(chosen)
 
@@ -208,9 +444,49 @@ def _dotted(version: tuple[int, int]) -> str:
     return f"{version[0]}.{version[1]}"
 
 
-def _reason(body: bytes) -> str:
-    return clean(body[:200].decode("utf-8", "replace")).strip()
+def checked_object(subject: str, value: object) -> Json:
+    """Return an answer that is a JSON object.
+
+    Raises:
+        EngineError: it is something else.
+    """
+    if not isinstance(value, dict):
+        raise EngineError(f"Docker answered {subject} with {type(value).__name__}", wanted="an object")
+    return value
 
 
-def _not_answering(error: OSError) -> str:
-    return f"Docker does not answer: {error.strerror or error or type(error).__name__}"
+def _listed(row: Json) -> ListedContainer:
+    labels = row.get("Labels") or {}
+    # Compose labels the images it builds with their project too, and a container inherits its image's labels: only
+    # a number makes it one of the stack's own.
+    of_compose = NUMBER_LABEL in labels
+    ports = ((port.get("IP", ""), port["PublicPort"]) for port in row.get("Ports") or [] if port.get("PublicPort"))
+    return ListedContainer(
+        id=row["Id"],
+        name=(row.get("Names") or ["/?"])[0].lstrip("/"),
+        project=labels.get(PROJECT_LABEL, "") if of_compose else "",
+        service=labels.get(SERVICE_LABEL, "") if of_compose else "",
+        state=row.get("State", ""),
+        status=row.get("Status", ""),
+        checkout=labels.get("com.docker.compose.project.working_dir", ""),
+        oneoff=is_helper(labels),
+        ports=tuple(ports),
+    )
+
+
+def _for_people(error: OSError, path: Path) -> EngineError:
+    if isinstance(error, BrokenAnswerError):
+        return EngineError(f"Docker's answer was cut off: {error}", where=str(path))
+    if isinstance(error, PermissionError):
+        return EngineDeniedError(
+            "this user may not use Docker",
+            where=str(path),
+            fix='sudo usermod -aG docker "$USER", then log in again (or use sudo)',
+        )
+    if isinstance(error, TimeoutError):
+        return EngineSilentError("Docker does not answer", where=str(path), fix="restart the Docker engine")
+    if isinstance(error, FileNotFoundError | ConnectionRefusedError | NotADirectoryError):
+        if shutil.which("docker") is None:
+            return EngineAbsentError("Docker is not installed", fix="run `make setup`")
+        return EngineAbsentError("Docker's engine is not running", where=str(path), fix="run `make setup`")
+    return EngineError(f"Docker cannot be reached: {error}", where=str(path))

@@ -7,7 +7,7 @@ import json
 from sidecar.common.text import clean
 from sidecar.common.times import SECOND_NS
 from sidecar.engine.fields import OddAnswerError, Payload, full_id, label, label_number, record
-from sidecar.engine.inspection import owner
+from sidecar.engine.payload import owner
 from sidecar.model.signal import DockerEvent
 
 # All that tells of a container's life and death. exec_* is left out: a health check alone makes three of them a time.
@@ -26,7 +26,7 @@ VERBS = (
     "health_status",
 )
 _LATEST_NS = 2**63 - 1  # what a column of the journal holds
-FILTERS = json.dumps({"type": ["container"], "event": list(VERBS)}, separators=(",", ":"))
+FILTERS = {"type": ["container"], "event": list(VERBS)}
 
 
 def parse_event(payload: Payload, *, raw: str = "", received_ns: int = 0) -> DockerEvent | None:

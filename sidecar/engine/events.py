@@ -9,23 +9,23 @@ through the proxy is open, that the engine answers, and that the stream has brou
 
 from __future__ import annotations
 
-import http.client
+import json
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 
 from sidecar.common.backoff import Backoff
 from sidecar.common.errors import EngineError
-from sidecar.common.times import SECOND_NS
-from sidecar.engine.event_feed import EventConnection, lines, remembered
-from sidecar.engine.event_parse import event_ns, parse_line, read_line
+from sidecar.common.times import SECOND_NS, unix_time
+from sidecar.engine.api import Filters, Query
+from sidecar.engine.docker_engine import DockerEngine, EngineStream
+from sidecar.engine.event_parse import FILTERS, event_ns, parse_line, read_line
+from sidecar.engine.transport import BrokenAnswerError
 from sidecar.model.signal import DockerEvent, Signal, StreamDown, StreamUp
 
 _log = logging.getLogger(__name__)
 
-_UNIX = "unix://"
 # Events may be published a little out of the order of their stamps; what is replayed twice, the journal drops.
 _OVERLAP_NS = SECOND_NS
 _EVER_NS = SECOND_NS  # a moment before all that an engine remembers
@@ -33,7 +33,8 @@ _FAILED_PROBES = 2  # one may be slow on a machine out of breath; a hung proxy f
 # No longer, although a try costs next to nothing: while many health checks run, the engine forgets within seconds.
 _LONGEST_PAUSE_SECONDS = 1.0
 _REMEMBERED_KEYS = 4096
-_TROUBLE = (OSError, http.client.HTTPException, EngineError)
+_LONGEST_LINE_BYTES = 1 << 20  # an event carries its container's labels; a longer one is passed over, not kept
+_PROBLEMS = (OSError, EngineError)
 
 Key = tuple[int, str, str]
 
@@ -44,39 +45,30 @@ class EventStream:
     Events may be put twice (after a reconnect, by the overlap): their (ns, action, container_id) is their identity.
 
     Args:
-        url: the engine's or the proxy's socket (`unix:///path`).
+        engine: who is asked. While it does not answer, nor agrees on an API version, the stream is down.
         since_ns: up to when everything is known from earlier (the ledger); None when nothing is.
         put: takes each signal; called from the stream's threads, and must not block.
         now_ns: the clock, in nanoseconds since 1970.
-        version: the API version to speak; may raise EngineError while the engine does not answer.
         probe_seconds: how often the watchdog asks.
         timeout_seconds: how long an opening or a probe may wait for its answer.
-
-    Raises:
-        EngineError: at once when `url` is no unix socket. Later troubles are signals.
-
     """
 
     def __init__(
         self,
-        url: str,
+        engine: DockerEngine,
         *,
         since_ns: int | None,
         put: Callable[[Signal], None],
         now_ns: Callable[[], int],
-        version: Callable[[], str],
         probe_seconds: float = 2.0,
         timeout_seconds: float = 3.0,
     ) -> None:
-        if not url.startswith(_UNIX):
-            raise EngineError(f"DOCKER_HOST is {url!r}", wanted="a unix socket, unix:///path")
-        self._path = url.removeprefix(_UNIX)
-        self._put, self._now_ns, self._version = put, now_ns, version
+        self._engine, self._put, self._now_ns = engine, put, now_ns
         self._probe_seconds, self._timeout_seconds = probe_seconds, timeout_seconds
         self._since_ns = since_ns  # the last event read: the next opening asks for a replay from there
         self._alive_ns = since_ns  # up to when nothing is missing, as far as the stream can tell
         self._proven_ns = since_ns or 0  # up to when the watchdog has made sure of it
-        self._feed: EventConnection | None = None
+        self._feed: EngineStream | None = None
         self._is_up: bool | None = None  # None: neither was said yet
         self._given_up = ""  # why the watchdog has cut the stream
         self._guard = threading.Lock()  # over what both threads use: the feed, the keys, the three times
@@ -131,14 +123,13 @@ class EventStream:
 
     def _session(self) -> str:
         """Open the stream and read it to its end; returns why it ended."""
-        feed = EventConnection(self._path, self._timeout_seconds)
         try:
-            answer = self._open(feed)
-            for line in lines(answer):
+            feed = self._open()
+            for line in _lines(feed):
                 self._take(line)
-        except http.client.IncompleteRead:  # what http.client calls an end between two chunks
+        except BrokenAnswerError:  # an end without a last chunk: how an engine and a proxy go
             return self._given_up or "the stream ended"
-        except _TROUBLE as error:
+        except _PROBLEMS as error:
             return self._given_up or str(error) or type(error).__name__
         except Exception as error:  # noqa: BLE001 -- the top of a stream: nothing may end it for good
             _log.exception("the event stream broke")
@@ -147,23 +138,27 @@ class EventStream:
             return self._given_up or "the stream ended"
         finally:
             with self._guard:
-                self._feed = None
-            feed.close()
+                ended, self._feed = self._feed, None
+            if ended is not None:
+                ended.close()
 
-    def _open(self, feed: EventConnection) -> http.client.HTTPResponse:
+    def _open(self) -> EngineStream:
         with self._guard:
-            self._feed, self._given_up = feed, ""
             known_ns = self._alive_ns
             since_ns = None if self._since_ns is None else self._since_ns - _OVERLAP_NS
             lost_time = known_ns is not None and known_ns > self._now_ns() + _OVERLAP_NS
             if lost_time:  # the clock was set back: nobody can say from when on something is missing
                 since_ns, self._alive_ns, self._proven_ns = _EVER_NS, self._now_ns(), self._now_ns()
+            since = None if since_ns is None else unix_time(since_ns)
+            query: Query = {"filters": json.dumps(FILTERS), "since": since}
+            feed = EngineStream(self._engine, "events", "/events", query, self._timeout_seconds)
+            self._feed, self._given_up = feed, ""
         if self._stopping.is_set():  # stop() may have looked for a feed before there was one
             feed.cut()
-        version = self._version()
+        self._engine.api_version()  # before the moment is taken from which on the stream listens for us
         opened_ns = self._now_ns()
-        answer = feed.open(version, since_ns)
-        covered = known_ns is None or (not lost_time and self._reaches_back_to(known_ns, version))
+        feed.open()
+        covered = known_ns is None or (not lost_time and self._reaches_back_to(known_ns))
         with self._guard:
             self._missing.clear()
             if known_ns is None:
@@ -171,16 +166,16 @@ class EventStream:
         self._is_up = True
         self._was_up.set()
         self._put(StreamUp(self._now_ns(), since_ns, covered))
-        return answer
+        return feed
 
-    def _reaches_back_to(self, known_ns: int, version: str) -> bool:
+    def _reaches_back_to(self, known_ns: int) -> bool:
         """Tell whether the engine's buffer holds all that happened since `known_ns`.
 
         It is a queue in the daemon's memory: while an event from before that moment is in it, nothing after it has
         been pushed out, nor has the daemon been restarted. There always was one: the sidecar's own start. It is asked
         after the stream was opened, so what is pushed out in between can only turn a yes into a no.
         """
-        held = remembered(self._path, version, 1, self._now_ns(), filtered=False, timeout_seconds=self._timeout_seconds)
+        held = self._remembered(1, self._now_ns(), {})
         return any(event_ns(payload) <= known_ns for payload in map(read_line, held) if payload)
 
     def _take(self, line: bytes) -> None:
@@ -217,7 +212,7 @@ class EventStream:
             try:
                 self._probe(feed)
                 failures = 0
-            except _TROUBLE:
+            except _PROBLEMS:
                 failures += 1
             except Exception:  # noqa: BLE001 -- the top of a thread
                 _log.exception("the event stream's watchdog failed")
@@ -226,23 +221,19 @@ class EventStream:
                 failures = 0
                 self._give_up(feed, "Docker does not answer any more")
 
-    def _probe(self, feed: EventConnection) -> None:
+    def _remembered(self, since_ns: int, until_ns: int, filters: Filters) -> list[bytes]:
+        return self._engine.events(unix_time(since_ns), unix_time(until_ns), filters, self._timeout_seconds)
+
+    def _probe(self, feed: EngineStream) -> None:
         """Ask what the engine remembers since all was last well, and hold it against what the stream has brought."""
         asked_ns = self._now_ns()
         proven_ns = min(self._proven_ns, asked_ns)  # the engine refuses a `since` after `until`: a clock set back
-        held = remembered(
-            self._path,
-            self._version(),
-            proven_ns,
-            asked_ns,
-            filtered=True,
-            timeout_seconds=self._timeout_seconds,
-        )
-        told = {_key(event) for line in held if (event := parse_line(line, 0)) and event.ns > proven_ns}
+        held = self._remembered(proven_ns, asked_ns, FILTERS)
+        remembered = {_key(event) for line in held if (event := parse_line(line, 0)) and event.ns > proven_ns}
         with self._guard:
             if feed is not self._feed:
                 return
-            missing = told - self._keys
+            missing = remembered - self._keys
             deaf = missing & self._missing  # a probe ago they may have been on their way
             self._missing = missing
             if not missing:
@@ -254,7 +245,7 @@ class EventStream:
         if deaf:
             self._give_up(feed, f"the stream left out {len(deaf)} events")
 
-    def _give_up(self, feed: EventConnection, why: str) -> None:
+    def _give_up(self, feed: EngineStream, why: str) -> None:
         self._given_up = why
         feed.cut()
 
@@ -262,9 +253,20 @@ class EventStream:
         with self._guard:
             feed = self._feed
         if feed is not None:
-            with suppress(OSError):
-                feed.cut()
+            feed.cut()
 
 
 def _key(event: DockerEvent) -> Key:
     return event.ns, event.action, event.container_id
+
+
+def _lines(stream: EngineStream) -> Iterator[bytes]:
+    """Give each whole line of a stream as it comes, until the stream ends."""
+    rest = b""
+    while part := stream.read():
+        *whole, rest = (rest + part).split(b"\n")
+        for line in whole:
+            if line.strip():
+                yield line
+        if len(rest) > _LONGEST_LINE_BYTES:
+            rest = b""  # what is still to come of it is the end of a JSON string, and no event

@@ -1,20 +1,21 @@
-"""One container's log, followed over one connection of an event loop."""
+"""One container's log, followed: a thread waits for it, an event loop has its lines."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import suppress
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from sidecar.common.errors import EngineError
-from sidecar.engine.http_stream import OK, BadHttpError, StreamResponse, request
-from sidecar.engine.log_lines import LineReader, NotALogError, RawLine
+from sidecar.engine.api import Query
+from sidecar.engine.docker_engine import DockerEngine, EngineStream
+from sidecar.engine.frames import NotALogError
+from sidecar.engine.log_lines import LineReader, RawLine
+from sidecar.engine.transport import RefusedError
 
-_UNIX = "unix://"
 _NOT_FOUND = 404
 _ANSWER_SECONDS = 10.0  # until the header: a loaded engine takes seconds
-_READ_BYTES = 64 * 1024
 
 
 class NoSuchLogError(EngineError):
@@ -34,18 +35,25 @@ class Reading:
     since: str | None = None
     tail: int | None = None
 
-    def path(self, version: str) -> str:
-        """Return the target of the GET."""
-        since = f"&since={self.since}" if self.since else ""
-        tail = f"&tail={self.tail}" if self.tail is not None else ""
-        return f"/v{version}/containers/{self.container_id}/logs?stdout=1&stderr=1&timestamps=1&follow=1{since}{tail}"
+    def stream(self, engine: DockerEngine) -> EngineStream:
+        """Return the stream to open."""
+        query: Query = {
+            "stdout": 1,
+            "stderr": 1,
+            "timestamps": 1,
+            "follow": 1,
+            "since": self.since,
+            "tail": self.tail,
+        }
+        return EngineStream(engine, "logs", f"/containers/{quote(self.container_id)}/logs", query, _ANSWER_SECONDS)
 
 
-async def follow(url: str, version: str, reading: Reading) -> AsyncGenerator[list[RawLine], None]:
+async def follow(engine: DockerEngine, reading: Reading) -> AsyncGenerator[list[RawLine], None]:
     """Yield a log's lines as they come, until the container stops.
 
     A quiet log may wait for days, without a time-out: a proxy or an engine that ends closes its unix socket, and that
-    is seen at once.
+    is seen at once. The SDK can only block, so each log holds a thread of the loop's default executor; when this
+    generator is closed, the stream is cut, and the thread is free at once.
 
     Raises:
         NoSuchLogError: the container is gone.
@@ -53,49 +61,24 @@ async def follow(url: str, version: str, reading: Reading) -> AsyncGenerator[lis
         EngineError: no connection, or a broken stream. A line of which only a part came was not yielded: read again
             from the last whole one.
     """
-    writer = None
+    stream, lines, where = reading.stream(engine), LineReader(tty=reading.tty), str(engine.socket_path)
     try:
-        answer, lines = StreamResponse(), LineReader(tty=reading.tty)
-        async with asyncio.timeout(_ANSWER_SECONDS):
-            reader, writer = await asyncio.open_unix_connection(url.removeprefix(_UNIX))
-            writer.write(request(reading.path(version)))
-            body = await _begun(reader, answer)
-        found = lines.feed(body)
-        while not answer.ended:
-            if found:
-                yield found
-            found = lines.feed(answer.feed(await _some(reader)))
-        if found := found + lines.end():
-            yield found
+        await asyncio.to_thread(stream.open)
+        while data := await asyncio.to_thread(stream.read):
+            if completed := lines.feed(data):
+                yield completed
+        if completed := lines.end():
+            yield completed
+    except RefusedError as error:
+        if error.status == _NOT_FOUND:
+            raise NoSuchLogError("the container is gone") from error
+        raise LogRefusedError(f"status {error.status}: {error.reason}") from error
     except TimeoutError as error:
-        raise EngineError(f"no answer about a log within {_ANSWER_SECONDS:g} s", where=url) from error
+        raise EngineError(f"no answer about a log within {_ANSWER_SECONDS:g} s", where=where) from error
     except OSError as error:
-        raise EngineError(f"a log cannot be read: {error.strerror or error}", where=url) from error
-    except (BadHttpError, NotALogError) as error:
-        raise EngineError(f"a log cannot be understood: {error}", where=url) from error
+        raise EngineError(f"a log cannot be read: {error.strerror or error}", where=where) from error
+    except NotALogError as error:
+        raise EngineError(f"a log cannot be understood: {error}", where=where) from error
     finally:
-        if writer is not None:
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
-
-
-async def _some(reader: asyncio.StreamReader) -> bytes:
-    data = await reader.read(_READ_BYTES)
-    if not data:
-        raise ConnectionResetError("the connection was closed")
-    return data
-
-
-async def _begun(reader: asyncio.StreamReader, answer: StreamResponse) -> bytes:
-    """Wait for the header; returns what came of the body with it."""
-    body = b""
-    while not answer.status:
-        body += answer.feed(await _some(reader))
-    if answer.status == OK:
-        return body
-    while not answer.ended and len(body) < _READ_BYTES:  # the engine's own words about why not
-        body += answer.feed(await _some(reader))
-    if answer.status == _NOT_FOUND:
-        raise NoSuchLogError("the container is gone")
-    raise LogRefusedError(answer.error_text(body))
+        stream.cut()
+        asyncio.get_running_loop().run_in_executor(None, stream.close)  # waits for the thread that was cut off

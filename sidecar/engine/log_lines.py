@@ -11,12 +11,11 @@ from typing import NamedTuple
 
 from sidecar.common.text import clean
 from sidecar.common.times import SECOND_NS, docker_time
-from sidecar.model.history import STDERR, STDOUT
+from sidecar.engine.frames import NotALogError, demultiplex, frames
+from sidecar.model.history import STDOUT
 from sidecar.model.observation import LogEntry
 
 MOST_KEPT_BYTES = 16 * 1024  # of one line
-_HEADER_BYTES = 8  # stream number, three zeros, length as four big-endian bytes
-_MOST_FRAME_BYTES = 1 << 20  # the engine cuts lines at 16 KiB; a longer frame is no frame
 _STAMP_BYTES = len("2026-11-22T08:15:28.123456789Z ")
 # Only what can be a moment: a container may print anything like it, and a terminal's log shows no other borders.
 _STAMP = re.compile(
@@ -27,26 +26,14 @@ _STAMP = re.compile(
 
 def log_entries(body: bytes, *, tty: bool) -> tuple[LogEntry, ...]:
     """Split an answer with `timestamps=1` into entries; without a tty it comes in frames that name their stream."""
-    raw = body if tty else b"".join(_frames(body))
+    raw = body if tty else demultiplex(body)
     return tuple(_entry(line) for line in raw.decode("utf-8", "replace").split("\n") if line.strip())
-
-
-def _frames(body: bytes) -> Iterator[bytes]:
-    position = 0
-    while position + _HEADER_BYTES <= len(body):
-        start = position + _HEADER_BYTES
-        position = start + int.from_bytes(body[position + 4 : start], "big")
-        yield body[start:position]
 
 
 def _entry(line: str) -> LogEntry:
     stamp, _, text = line.partition(" ")
     at = docker_time(stamp)
     return LogEntry(at=at, text=clean(text if at else line).strip())
-
-
-class NotALogError(Exception):
-    """The bytes are no log stream of the engine."""
 
 
 class RawLine(NamedTuple):
@@ -110,15 +97,8 @@ class LineReader:
 
     def _of_frames(self) -> Iterator[RawLine]:
         buffer, position = bytes(self._buffer), 0
-        while position + _HEADER_BYTES <= len(buffer):
-            start = position + _HEADER_BYTES
-            end = start + int.from_bytes(buffer[position + 4 : start], "big")
-            if end - start > _MOST_FRAME_BYTES or buffer[position] > STDERR:
-                raise NotALogError(f"a frame of {end - start} bytes on stream {buffer[position]}")
-            if end > len(buffer):
-                break
-            yield from self._message(buffer[position] or STDOUT, buffer[start:end])
-            position = end
+        for stream, start, position in frames(buffer):
+            yield from self._message(stream, buffer[start:position])
         del self._buffer[:position]
 
     def _of_tty(self) -> Iterator[RawLine]:

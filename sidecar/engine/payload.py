@@ -1,9 +1,4 @@
-"""The engine's JSON, read into observations. Pure.
-
-What the recorded payloads teach: a stopped container answers stats with 200 and empty bodies, host networking has no
-`networks`, the block I/O list may be null and writes its verbs in upper case under cgroup v1, and a counter that has
-no limit says 2^64-1.
-"""
+"""Lists and inspects of the engine, read into observations: whose a container is, and how it lives and died. Pure."""
 
 from __future__ import annotations
 
@@ -11,25 +6,15 @@ import re
 from collections.abc import Iterable
 
 from sidecar.common.text import clean
-from sidecar.common.times import docker_time
-from sidecar.engine.fields import (
-    LARGEST,
-    Payload,
-    full_id,
-    label,
-    maybe_whole,
-    record,
-    records,
-    text,
-    whole,
-)
-from sidecar.engine.identity import identity, is_helper
-from sidecar.model.observation import Inspected, Listed, NetworkInterface, StatsReading
+from sidecar.common.times import docker_nanos, docker_time
+from sidecar.engine.fields import LARGEST, Payload, full_id, label, maybe_whole, record, text, whole
+from sidecar.engine.labels import identity, is_helper
+from sidecar.model.observation import Inspected, Listed
+from sidecar.model.signal import Inspection, Owner
 
 _HEALTH = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)")
 _ENDED = frozenset({"exited", "dead", "restarting"})  # the states in which the last exit code is this state's cause
 _NANO_CPUS_PER_PERCENT = 10_000_000
-_UNLIMITED = 1 << 62  # cgroup v1 writes "no limit" as a number close to 2^63, v2 as one close to 2^64
 
 
 def listed(entries: Iterable[Payload]) -> tuple[Listed, ...]:
@@ -108,72 +93,45 @@ def _cpu_limit_percent(host: Payload) -> float | None:
     return float(quota / (whole(host.get("CpuPeriod"), "CpuPeriod") or 100_000) * 100) if quota > 0 else None
 
 
-def counters(payload: Payload) -> StatsReading | None:
-    """Read `GET /containers/{id}/stats`; None when the container does not run.
+def owner(name: str, labels: Payload) -> Owner:
+    """Read an owner from a container's name and its labels; an event carries the labels among its attributes."""
+    whose = identity(name, labels)
+    return Owner(whose.name, whose.project, whose.service, whose.index, is_helper(labels))
+
+
+def inspection(payload: Payload, at_ns: int) -> Inspection:
+    """Read `GET /containers/{id}/json`, answered at `at_ns`.
 
     Raises:
         OddAnswerError: it is not what Docker answers.
 
     """
-    read_at = docker_time(payload.get("read"))
-    memory, cpu = record(payload.get("memory_stats"), "memory_stats"), record(payload.get("cpu_stats"), "cpu_stats")
-    used = maybe_whole(memory.get("usage"), "memory usage")
-    if read_at is None or used is None:
-        return None
-    usage = record(cpu.get("cpu_usage"), "cpu_usage")
-    throttling = record(cpu.get("throttling_data"), "throttling_data")
-    cards = tuple(_card(name, card) for name, card in record(payload.get("networks"), "networks").items())
-    kept = record(memory.get("stats"), "memory stats")
-    disks = record(payload.get("blkio_stats"), "blkio_stats")
-    block = records(disks.get("io_service_bytes_recursive"), "io_service_bytes_recursive")
-    return StatsReading(
-        read_at=read_at,
-        cpu_total_ns=whole(usage.get("total_usage"), "total_usage"),
-        system_cpu_ns=maybe_whole(cpu.get("system_cpu_usage"), "system_cpu_usage"),
-        online_cpus=whole(cpu.get("online_cpus"), "online_cpus") or _length(usage.get("percpu_usage")) or 1,
-        cpu_periods=whole(throttling.get("periods"), "periods"),
-        cpu_throttled_periods=whole(throttling.get("throttled_periods"), "throttled_periods"),
-        memory_usage_bytes=used,
-        memory_reclaimable_bytes=_reclaimable(kept),
-        memory_limit_bytes=_bounded(maybe_whole(memory.get("limit"), "memory limit")),
-        network_rx_bytes=sum(card.rx_bytes for card in cards),
-        network_tx_bytes=sum(card.tx_bytes for card in cards),
-        block_read_bytes=_block_bytes(block, "r"),
-        block_write_bytes=_block_bytes(block, "w"),
-        pids=maybe_whole(record(payload.get("pids_stats"), "pids_stats").get("current"), "pids"),
-        cpu_throttled_ns=whole(throttling.get("throttled_time"), "throttled_time"),
-        # The first name of each is cgroup v1's, where the total_ ones count child groups too.
-        memory_rss_bytes=whole(kept.get("total_rss", kept.get("anon")), "memory rss"),
-        memory_cache_bytes=whole(kept.get("total_cache", kept.get("file")), "memory cache"),
-        cards=cards,
+    state, host = record(payload.get("State"), "State"), record(payload.get("HostConfig"), "HostConfig")
+    status = clean(text(state.get("Status"), "Status")) or "unknown"
+    finished_ns = docker_nanos(state.get("FinishedAt"))
+    labels = labels_of(record(payload.get("Config"), "Config").get("Labels"))
+    return Inspection(
+        at_ns=at_ns,
+        container_id=full_id(payload.get("Id")),
+        owner=owner(text(payload.get("Name"), "Name"), labels),
+        state=status,
+        started_ns=docker_nanos(state.get("StartedAt")),
+        finished_ns=finished_ns,
+        # A running container still shows the last end's time, and 0 as the code of an end that has not come.
+        exit_code=exit_code(state) if finished_ns and status not in ("running", "paused") else None,
+        oom_killed=state.get("OOMKilled") is True,
+        restarts=whole(payload.get("RestartCount"), "RestartCount"),
+        memory_limit_bytes=memory_limit(host),
     )
 
 
-def _length(value: object) -> int:
-    return len(value) if isinstance(value, list) else 0
+def owners(entries: Iterable[Payload]) -> tuple[tuple[str, Owner], ...]:
+    """Read `GET /containers/json` of the whole engine: the full id and the owner of each container in it.
 
+    Raises:
+        OddAnswerError: a container without an id.
 
-def _card(name: str, value: object) -> NetworkInterface:
-    card = record(value, "a network")
-    return NetworkInterface(
-        name=clean(name),
-        rx_bytes=whole(card.get("rx_bytes"), "rx_bytes"),
-        rx_packets=whole(card.get("rx_packets"), "rx_packets"),
-        rx_errors=whole(card.get("rx_errors"), "rx_errors"),
-        tx_bytes=whole(card.get("tx_bytes"), "tx_bytes"),
-        tx_packets=whole(card.get("tx_packets"), "tx_packets"),
-        tx_errors=whole(card.get("tx_errors"), "tx_errors"),
+    """
+    return tuple(
+        (full_id(entry.get("Id")), owner(first_name(entry), labels_of(entry.get("Labels")))) for entry in entries
     )
-
-
-def _reclaimable(stats: Payload) -> int:
-    # total_inactive_file exists under cgroup v1 only; v1 also has an inactive_file, which leaves out child groups.
-    return whole(stats.get("total_inactive_file", stats.get("inactive_file")), "inactive_file")
-
-
-def _bounded(limit: int | None) -> int:
-    return 0 if limit is None or limit >= _UNLIMITED else limit
-
-
-def _block_bytes(entries: Iterable[Payload], verb: str) -> int:
-    return sum(whole(entry.get("value"), "block I/O") for entry in entries if label(entry, "op")[:1].lower() == verb)

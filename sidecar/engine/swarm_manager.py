@@ -7,15 +7,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sidecar.common.errors import StackError
 from sidecar.common.times import docker_time
+from sidecar.engine.docker_engine import DockerEngine
+from sidecar.engine.labels import STACK_LABEL
 
-if TYPE_CHECKING:
-    from sidecar.engine.host_client import HostEngine
-
-STACK_LABEL = "com.docker.stack.namespace"
 MASTER, WORKER, MONITOR = "locust-master", "locust-worker", "monitor"
 _NO_ADDRESS = frozenset({"", "0.0.0.0", "127.0.0.1", "::"})  # noqa: S104  what a node says that does not know better
 
@@ -106,7 +104,7 @@ class SwarmState:
 class Manager:
     """Reads the Swarm from one of its managers."""
 
-    def __init__(self, engine: HostEngine) -> None:
+    def __init__(self, engine: DockerEngine) -> None:
         self._engine = engine
 
     def check(self) -> None:
@@ -116,7 +114,7 @@ class Manager:
             StackError: it is in no Swarm, or a worker of one.
 
         """
-        swarm = (self._engine.get("/info") or {}).get("Swarm") or {}
+        swarm = self._engine.info().get("Swarm") or {}
         if swarm.get("LocalNodeState") != "active":
             raise StackError(
                 f"this engine is in no Swarm (it is {swarm.get('LocalNodeState') or 'too old for one'})",
@@ -135,16 +133,16 @@ class Manager:
 
     def own_node(self) -> str:
         """The id of the node that this manager is."""
-        return str(((self._engine.get("/info") or {}).get("Swarm") or {}).get("NodeID") or "")
+        return str((self._engine.info().get("Swarm") or {}).get("NodeID") or "")
 
     def fleet(self, stack: str) -> SwarmState:
         """All nodes, and the services and tasks of one stack."""
-        filters = json.dumps({"label": [f"{STACK_LABEL}={stack}"]})
-        services = self._engine.get("/services", filters=filters) or []
+        filters = {"label": [f"{STACK_LABEL}={stack}"]}
+        services = self._engine.services(filters)
         names = {str(service["ID"]): _service_name(service, stack) for service in services}
-        tasks = self._engine.get("/tasks", filters=filters) or []
+        tasks = self._engine.tasks(filters)
         return SwarmState(
-            tuple(sorted(map(_node, self._engine.get("/nodes") or []), key=lambda one: one.name)),
+            tuple(sorted(map(_node, self._engine.nodes()), key=lambda one: one.name)),
             tuple(sorted((_service(service, stack) for service in services), key=lambda one: one.name)),
             tuple(_task(task, names) for task in tasks if str(task.get("ServiceID")) in names),
         )

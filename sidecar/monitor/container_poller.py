@@ -15,8 +15,8 @@ from datetime import datetime
 from typing import TypeVar
 
 from sidecar.common.errors import EngineError
-from sidecar.engine.api import Engine
-from sidecar.engine.figures import figures, restarted
+from sidecar.engine.container_reader import Engine
+from sidecar.engine.stats import figures, restarted
 from sidecar.model.observation import Inspected, Listed, Stats, StatsReading
 from sidecar.monitor.assembly import ContainerReadings
 

@@ -13,9 +13,10 @@ from typing import Protocol
 from sidecar.common.backoff import Backoff
 from sidecar.common.errors import EngineError
 from sidecar.common.times import SECOND_NS, from_nanos
+from sidecar.engine.docker_engine import DockerEngine
+from sidecar.engine.log_filters import LineRateLimiter, LogDeduplicator
 from sidecar.engine.log_follow import LogRefusedError, NoSuchLogError, Reading, follow
 from sidecar.engine.log_lines import RawLine
-from sidecar.engine.log_sieve import LineRateLimiter, LogDeduplicator
 from sidecar.model.history import LogCursor, StoredLine
 from sidecar.model.observation import LogEntry
 
@@ -84,10 +85,9 @@ class FollowerPace:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What all followers share: the engine, the API version to speak, the ledger, and the time (ns since 1970)."""
+    """What all followers share: the engine, the ledger, and the time (ns since 1970)."""
 
-    url: str
-    version: Callable[[], str]
+    engine: DockerEngine
     store: LineStore
     now_ns: Callable[[], int]
     pace: FollowerPace
@@ -195,7 +195,7 @@ class Follower:
         tail = _FIRST_TAIL if self._behind else None if since else self._first_tail(now_ns)
         self._behind = False
         reading = Reading(self._id, self._target.tty, since, tail)
-        stream = follow(self._source.url, self._source.version(), reading)
+        stream = follow(self._source.engine, reading)
         try:
             async for lines in stream:
                 self.problem = ""

@@ -1,4 +1,4 @@
-"""All logs that are followed: one thread, one event loop, one quiet connection a container."""
+"""All logs that are followed: one event loop, and a thread and a quiet connection a container."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from time import monotonic, time_ns
 
+from sidecar.engine.docker_engine import DockerEngine
 from sidecar.model.history import LogCursor
 from sidecar.model.observation import LogEntry
 from sidecar.monitor.follower import RING_LINES, Follower, FollowerPace, LineStore, LogSource, Source
@@ -17,28 +19,26 @@ _log = logging.getLogger(__name__)
 
 _MOST_GONE = 64  # containers that are gone and whose last lines are still at hand
 _STOP_SECONDS = 2.0
-_API_VERSION = "1.44"  # the oldest that the kit speaks; the log's form is the same in all
+_MOST_LOGS = 10_000  # a thread waits for each; it is made when the log is opened, and holds some 30 kB
 
 
 class Followers:
     """Follows the logs of the containers it is given. Every method may be called from any thread.
 
     Args:
-        url: the engine's or the proxy's socket (`unix:///run/docker-proxy/docker.sock`).
+        engine: who is asked for the logs.
         store: where lines go, and where the cursors of the time before come from.
-        version: the API version to speak.
         now_ns: the time of day, in nanoseconds since 1970.
     """
 
     def __init__(
         self,
-        url: str,
+        engine: DockerEngine,
         store: LineStore,
         *,
-        version: Callable[[], str] = lambda: _API_VERSION,
         now_ns: Callable[[], int] = time_ns,
     ) -> None:
-        self._source = Source(url, version, store, now_ns, FollowerPace(monotonic))
+        self._source = Source(engine, store, now_ns, FollowerPace(monotonic))
         self._cursors: Mapping[str, LogCursor] = {}
         self._followers: dict[str, Follower] = {}
         self._gone: dict[str, tuple[LogEntry, ...]] = {}
@@ -103,6 +103,7 @@ class Followers:
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._loop.set_default_executor(ThreadPoolExecutor(_MOST_LOGS, thread_name_prefix="log"))
         self._apply()
         await self._stopping.wait()
         for follower in self._followers.values():

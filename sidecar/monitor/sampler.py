@@ -15,7 +15,7 @@ from typing import Protocol
 
 from sidecar.common.backoff import Backoff
 from sidecar.common.errors import EngineError
-from sidecar.engine.api import Engine
+from sidecar.engine.container_reader import Engine
 from sidecar.incidents.forecast import Forecasts
 from sidecar.incidents.warnings import MASTER
 from sidecar.model.cluster import NO_OTHERS, Others

@@ -20,7 +20,7 @@ from sidecar.common.errors import EngineError, LedgerError
 from sidecar.common.times import SECOND_NS
 from sidecar.common.version import KIT_VERSION
 from sidecar.engine.cgroups import Cgroups
-from sidecar.engine.docker_engine import DockerEngine
+from sidecar.engine.container_reader import ContainerReader, monitor_engine
 from sidecar.engine.events import EventStream
 from sidecar.engine.host import HostReader
 from sidecar.engine.kernel import KernelWatch
@@ -91,10 +91,14 @@ class Sidecar:
         self.reader = LedgerReader(self._store.folder)
         self._ledger, self.history = self._store.ledger, self._store.history
         is_swarm = settings.cluster is not None
-        self._engine = DockerEngine(
-            settings.docker_url, settings.project, watch_project=settings.watch_project, is_swarm=is_swarm
+        self._containers = ContainerReader(
+            monitor_engine(settings.docker_url),
+            settings.project,
+            watch_project=settings.watch_project,
+            is_swarm=is_swarm,
         )
-        self._followers = Followers(settings.docker_url, self.history)
+        streams = monitor_engine(settings.docker_url)  # of its own: stop() cuts the rounds before the streams end
+        self._followers = Followers(streams, self.history)
         self._context = Context(self.history, self._followers)
         self._series = CounterSeries()
         self._lag = LagMeter()
@@ -104,11 +108,10 @@ class Sidecar:
         self._unreadable = UnreadableCounters(self._kernel.counts)
         self._recent = self._ledger.open_incidents(time.time_ns() - _RECENT_NS)
         self._events = EventStream(
-            settings.docker_url,
+            streams,
             since_ns=_known_until(self._ledger),
             put=self._put,
             now_ns=time.time_ns,
-            version=self._engine.api_version,
         )
         self._recorder = self._make_recorder(settings)
         self.cluster = self._make_cluster(settings)
@@ -145,12 +148,12 @@ class Sidecar:
         """End; what was seen so far is on the disk when this returns. Also in the middle of a start."""
         with self._guard:
             self._ending = True
-        self._engine.cut()  # a round that waits for a slow engine is not waited for
+        self._containers.cut()  # a round that waits for a slow engine is not waited for
         self._locust.cut()
         while self._stops:
             self._stops.pop()()
         self._store.close()
-        self._engine.close()
+        self._containers.close()
 
     def _begin(self, start: Callable[[], None], stop: Callable[[], None]) -> None:
         """Start a part, unless the end has come meanwhile; the parts are stopped in the opposite order."""
@@ -241,7 +244,7 @@ class Sidecar:
 
     def _track_everyone(self) -> None:
         try:
-            for container_id, owner in self._engine.everyone():
+            for container_id, owner in self._containers.everyone():
                 self._recorder.put(OwnerLearned(container_id, owner))
                 self._kernel.track(container_id)
         except EngineError as error:
@@ -316,7 +319,7 @@ class Sidecar:
 
     def _make_sampler(self, settings: WatchSettings, pool: Executor) -> Sampler:
         sources = Sources(
-            engine=self._engine,
+            engine=self._containers,
             locust=self._locust,
             host=HostReader(time.monotonic, net_dev=Path(settings.host_net_dev)),
             pool=pool,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sidecar.common.errors import StackError
-from sidecar.engine.host_client import connect
+from sidecar.engine.docker_engine import connect
 from sidecar.engine.swarm_manager import MASTER, Manager
 from sidecar.settings import Settings
 from sidecar.stack import secrets, state

@@ -10,15 +10,12 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sidecar.common.console import Console
 from sidecar.common.errors import KitError, StackError
+from sidecar.engine.docker_engine import DockerEngine
 from sidecar.settings import Settings
 from sidecar.stack.compose import Compose, explain
-
-if TYPE_CHECKING:  # costly: it brings the client of the engine
-    from sidecar.engine.host_client import HostEngine
 
 LABEL = "io.locust-kit.inputs"
 _TAIL_LINES = 15
@@ -76,12 +73,12 @@ def all_hashes(settings: Settings) -> dict[str, str]:
     return {key: inputs_hash(settings.root, image, settings.base_image) for key, image in IMAGES.items()}
 
 
-def stale(engine: HostEngine, hashes: Mapping[str, str], keys: Sequence[str]) -> list[Image]:
+def stale(engine: DockerEngine, hashes: Mapping[str, str], keys: Sequence[str]) -> list[Image]:
     """Return those of the named images that are missing or were built from other inputs."""
     return [IMAGES[key] for key in keys if _label(engine, IMAGES[key].name) != hashes[key]]
 
 
-def _label(engine: HostEngine, name: str) -> str | None:
+def _label(engine: DockerEngine, name: str) -> str | None:
     labels = ((engine.image(name) or {}).get("Config") or {}).get("Labels") or {}
     return labels.get(LABEL)
 

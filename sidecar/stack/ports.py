@@ -7,13 +7,11 @@ import importlib
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sidecar.common.errors import StackError
+from sidecar.engine.docker_engine import ListedContainer
 from sidecar.settings import Settings
-
-if TYPE_CHECKING:  # costly: it brings the client of the engine
-    from sidecar.engine.host_client import ListedContainer
 
 _LOOPBACK = "127.0.0.1"
 _EVERYWHERE = frozenset({"0.0.0.0", "", "::"})  # noqa: S104  compared, never bound

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sidecar.common.console import Console
 from sidecar.common.errors import StackError
+from sidecar.engine.docker_engine import DockerEngine, ListedContainer
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import MasterError, MasterGuardedError
-
-if TYPE_CHECKING:  # costly: it brings the client of the engine
-    from sidecar.engine.host_client import HostEngine, ListedContainer
 
 DEADLINE_SECONDS = 90.0
 _LOOK_EACH_SECONDS = 0.3
@@ -36,7 +33,7 @@ class Clock:
 class _ContainerWatch:
     """The containers while somebody waits for workers: are any down, and do they stay down?"""
 
-    engine: HostEngine
+    engine: DockerEngine
     project: str
     console: Console
     clock: Clock
@@ -66,7 +63,7 @@ class _ContainerWatch:
 
     def cannot_live(self, container: ListedContainer) -> StackError:
         """Print a container's last log lines, and return what is to be said of its end."""
-        about = self.engine.inspect(container.id).get("State") or {}
+        about = (self.engine.inspect(container.id) or {}).get("State") or {}
         killed = ", killed for lack of memory" if about.get("OOMKilled") else ""
         self.console.line()
         for line in self.engine.logs(container.id, _LOG_LINES):
@@ -80,7 +77,7 @@ class _ContainerWatch:
 
 def wait(
     web: LocustApi,
-    engine: HostEngine,
+    engine: DockerEngine,
     project: str,
     wanted: int,
     console: Console,
@@ -118,7 +115,7 @@ def wait(
 
 
 def wait_healthy(
-    engine: HostEngine,
+    engine: DockerEngine,
     project: str,
     wanted: int,
     console: Console,
@@ -143,13 +140,13 @@ def wait_healthy(
     return f"{wanted} worker{'s' if wanted != 1 else ''} healthy: the master's heartbeats arrive"
 
 
-def _healthy(engine: HostEngine, project: str) -> int:
+def _healthy(engine: DockerEngine, project: str) -> int:
     return sum(
         1 for container in engine.containers(project) if container.service == "locust-worker" and container.healthy
     )
 
 
-def _count(web: LocustApi, engine: HostEngine, project: str) -> tuple[int | None, bool]:
+def _count(web: LocustApi, engine: DockerEngine, project: str) -> tuple[int | None, bool]:
     """Return how many workers there are, None while nothing answers; and whether containers had to be asked."""
     try:
         status = web.status()

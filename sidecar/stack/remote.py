@@ -6,15 +6,12 @@ import ipaddress
 import shlex
 import socket
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from sidecar.common.errors import SettingError, StackError
+from sidecar.engine.docker_engine import ListedContainer
 from sidecar.settings import SETTINGS, Destination, Settings
 from sidecar.settings.addresses import LOCUST_PORT
 from sidecar.stack import ports
-
-if TYPE_CHECKING:  # costly: it brings the client of the engine
-    from sidecar.engine.host_client import ListedContainer
 
 GATE = "gate"
 _FAR_AWAY = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}  # documentation's; nothing is sent there

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.common.errors import EngineError, SettingError, StackError
-from sidecar.engine.endpoint import find_socket
-from sidecar.engine.host_client import HostEngine, ListedContainer
+from sidecar.engine.docker_engine import DockerEngine, ListedContainer, find_socket
 from sidecar.locust_api.client import LocustApi, master_url
 from sidecar.settings import Settings, command_line, dotenv, load, project_name
 from sidecar.settings.addresses import shown
@@ -108,13 +107,13 @@ def refuse_foreign(containers: Sequence[ListedContainer], settings: Settings) ->
 def refuse_foreign_if_known(settings: Settings, environ: Mapping[str, str]) -> None:
     """Return the same for a verb that needs no Docker: where the engine cannot be asked, there is nothing to refuse."""
     try:
-        containers = HostEngine(find_socket(environ)).containers(settings.project)
+        containers = DockerEngine(find_socket(environ)).containers(settings.project)
     except EngineError:
         return
     refuse_foreign(containers, settings)
 
 
-def running_stack(engine: HostEngine, settings: Settings) -> tuple[ListedContainer, ...]:
+def running_stack(engine: DockerEngine, settings: Settings) -> tuple[ListedContainer, ...]:
     """Return the project's own containers, with its master running.
 
     Raises:

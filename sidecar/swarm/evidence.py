@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from sidecar.cluster.peer_client import PeerClient, PeerError
 from sidecar.common.errors import EngineError, KitError, StackError
 from sidecar.diagnose.gather.config import up_words
-from sidecar.engine.host_client import connect
+from sidecar.engine.docker_engine import connect
 from sidecar.engine.swarm_manager import MASTER, Manager, NodeFacts, SwarmState
 from sidecar.locust_api.connection import MasterError, MasterGuardedError
 from sidecar.settings import Settings

@@ -12,7 +12,7 @@ from sidecar.common.errors import SettingError, StackError
 from sidecar.stack import images
 
 if TYPE_CHECKING:
-    from sidecar.engine.host_client import HostEngine
+    from sidecar.engine.docker_engine import DockerEngine
     from sidecar.engine.swarm_manager import NodeFacts
     from sidecar.settings import Settings
 
@@ -33,7 +33,7 @@ class Way:
         return ["--host", self.text] if "://" in self.text else ["--context", self.text]
 
 
-def names(settings: Settings, engine: HostEngine, locust_image: str) -> dict[str, str]:
+def names(settings: Settings, engine: DockerEngine, locust_image: str) -> dict[str, str]:
     """Return the name of each image in the cluster: its tag is the image's id, so that a new image has a new name.
 
     An image of the user's own (LOCUST_IMAGE), or one in a registry, keeps the name it has.

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from sidecar.common.errors import SettingError, StackError
-from sidecar.engine.host_client import connect
+from sidecar.engine.docker_engine import connect
 from sidecar.engine.swarm_manager import WORKER, Manager
 from sidecar.stack import deployment, state, workspace
 from sidecar.stack.registered import Clock

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sidecar.commands import up
 from sidecar.common.errors import SettingError, StackError
-from sidecar.engine.host_client import HostEngine, connect
+from sidecar.engine.docker_engine import DockerEngine, connect
 from sidecar.engine.swarm_manager import Manager, SwarmState
 from sidecar.stack import locustfile, state, workspace
 from sidecar.stack.compose import Decided
@@ -94,7 +94,7 @@ def _check_room(settings: Settings, fleet: SwarmState) -> None:
 
 
 def _images_to_nodes(
-    settings: Settings, engine: HostEngine, decided: Decided, ways: Mapping[str, Way], say: Console
+    settings: Settings, engine: DockerEngine, decided: Decided, ways: Mapping[str, Way], say: Console
 ) -> dict[str, str]:
     names = images.names(settings, engine, decided.locust_image)
     with say.step("nodes", "bringing the images to the nodes") as step:

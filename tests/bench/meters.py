@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import psutil
 
-from sidecar.engine.unix_get import UnixGet
+from sidecar.engine.raw_statistics import UnixGet
 from tests.bench.stack import container_id
 
 SOCKET = "/var/run/docker.sock"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socketserver
 import threading
 from http.server import BaseHTTPRequestHandler
@@ -30,6 +31,9 @@ class FakeEngine:
             def do_POST(self) -> None:
                 engine._answer(self)
 
+            def do_DELETE(self) -> None:
+                engine._answer(self)
+
             def address_string(self) -> str:
                 return "unix"
 
@@ -50,7 +54,7 @@ class FakeEngine:
         self._thread.join()
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
-        parts = urlsplit(handler.path)
+        parts = urlsplit(re.sub(r"^/v1\.\d+/", "/", handler.path))
         self.asked.append(f"{handler.command} {parts.path}")
         self.queries.append(parse_qs(parts.query))
         found = self.answers.get(parts.path, 404)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import pytest
 
 from sidecar.common.times import docker_time
-from sidecar.engine.figures import figures
-from sidecar.engine.payload import counters, inspected
-from sidecar.engine.unix_get import UnixGet
+from sidecar.engine.payload import inspected
+from sidecar.engine.raw_statistics import UnixGet
+from sidecar.engine.stats import counters, figures
 from sidecar.incidents.forecast import Forecast
 from tests.integration.stacks import docker
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from sidecar.common.times import docker_time
+from sidecar.engine.container_reader import monitor_engine
 from sidecar.ledger.history import History
 from sidecar.model.history import LogQuery
 from sidecar.monitor.follower import LogSource
@@ -138,7 +139,7 @@ def test_every_line_once_over_restarts_of_container_follower_and_connection(fold
             assert time.monotonic() < deadline, f"the counter did not come to its end: {status}"
             history = History(folder, now)
             history.start()
-            followers = Followers(way.url, history)
+            followers = Followers(monitor_engine(way.url), history)
             followers.start()
             for _ in range(5):  # then the sidecar is gone for a while, and comes back to its ledger
                 target, status = look(container_id)
@@ -162,7 +163,7 @@ def last_look(way: Cutter, folder: Path, container_id: str) -> list[str]:
     """Follow once more, over an uncut connection, until nothing comes; then read everything that was kept."""
     history = History(folder, now)
     history.start()
-    followers = Followers(way.url, history)
+    followers = Followers(monitor_engine(way.url), history)
     followers.start()
     followers.set_targets({container_id: look(container_id)[0]})
     last = f"number {LIVES * LINES_PER_LIFE}"
@@ -182,7 +183,7 @@ def test_hostile_lines_are_kept_harmless(folder: Path) -> None:
     with container(need_image(IMAGE), "--entrypoint", "python3", command=("-c", HOSTILE)) as container_id:
         history = History(folder, now)
         history.start()
-        followers = Followers(f"unix://{ENGINE_SOCKET}", history)
+        followers = Followers(monitor_engine(f"unix://{ENGINE_SOCKET}"), history)
         followers.start()
         followers.set_targets({container_id: look(container_id)[0]})
         deadline = time.monotonic() + DEADLINE_SECONDS

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
-import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -13,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from sidecar.engine.cgroups import Cgroups
+from sidecar.engine.container_reader import ContainerReader, monitor_engine
 from sidecar.engine.docker_engine import DockerEngine
 from sidecar.engine.events import EventStream
 from sidecar.engine.kernel import KernelWatch
-from sidecar.engine.unix_http import UnixConnection
 from sidecar.model.signal import DockerEvent, KernelReading, Signal, StreamDown, StreamUp
 from tests.integration._containers import ENGINE_SOCKET, container, engine_absent, need_image, run_docker, wait_until
 from tests.integration._proxy import proxy
@@ -69,10 +66,8 @@ def kernel_watch(put: Callable[[Signal], None]) -> Iterator[KernelWatch]:
 def event_stream(
     put: Callable[[Signal], None], socket_path: Path | str = ENGINE_SOCKET, since_ns: int | None = None
 ) -> Iterator[EventStream]:
-    with closing(DockerEngine(f"unix://{socket_path}", "none")) as engine:
-        stream = EventStream(
-            f"unix://{socket_path}", since_ns=since_ns, put=put, now_ns=time.time_ns, version=engine.api_version
-        )
+    with closing(monitor_engine(f"unix://{socket_path}")) as engine:
+        stream = EventStream(engine, since_ns=since_ns, put=put, now_ns=time.time_ns)
         stream.start()
         try:
             yield stream
@@ -110,7 +105,7 @@ def test_an_oom_kill_of_a_main_process_is_told_by_event_host_and_inspect() -> No
         wait_until(lambda: any(isinstance(one, KernelReading) for one in heard), "the kernel is read")
         with container(need_image(IMAGE), *SMALL, command=("-c", HOARD)) as victim:
             wait_until(lambda: "die" in of(heard, victim), "the death is told")
-            with closing(DockerEngine(f"unix://{ENGINE_SOCKET}", "none")) as engine:
+            with closing(ContainerReader(monitor_engine(f"unix://{ENGINE_SOCKET}"), "none")) as engine:
                 inspected = engine.inspect(victim)
                 found = inspected.life if inspected else None
             wait_until(lambda: "oom" in of(heard, victim), "the engine tells of the kill")
@@ -154,14 +149,6 @@ def test_a_gap_longer_than_the_engines_memory_is_said_not_to_be_covered() -> Non
 
 def _make_exec_events(container_id: str, number: int) -> None:
     """Let the engine write that many events of a kind that nobody follows."""
-    with closing(UnixConnection(os.fspath(ENGINE_SOCKET), 30)) as link:
+    with closing(DockerEngine(Path(ENGINE_SOCKET), 30)) as engine:
         for _ in range(number):
-            link.request(
-                "POST",
-                f"/v1.44/containers/{container_id}/exec",
-                json.dumps({"Cmd": ["true"]}),
-                {"Content-Type": "application/json"},
-            )
-            answer = link.getresponse()
-            answer.read()
-            assert answer.status == http.client.CREATED
+            engine.ask("exec", lambda api: api.exec_create(container_id, ["true"]))

@@ -19,7 +19,7 @@ from typing import Any
 
 from sidecar.commands import up
 from sidecar.common.console import Console
-from sidecar.engine.host_client import connect
+from sidecar.engine.docker_engine import connect
 from sidecar.stack import images, workspace
 from sidecar.stack.compose import Decided
 from tests.integration.stacks import docker, until

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sidecar.common.console import Console
-from sidecar.engine.host_client import HostEngine
+from sidecar.engine.docker_engine import DockerEngine
 from tests.fakes.fake_engine import FakeEngine
 from tests.fakes.fake_master import FakeMaster
 from tests.fakes.fake_time import FakeTime
@@ -50,8 +50,8 @@ def fake_engine(tmp_path: Path) -> Iterator[FakeEngine]:
 
 
 @pytest.fixture
-def engine(fake_engine: FakeEngine) -> HostEngine:
-    return HostEngine(fake_engine.path)
+def engine(fake_engine: FakeEngine) -> DockerEngine:
+    return DockerEngine(fake_engine.path)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from sidecar.commands.selftest.comparison import VictimRow, compare, table, verd
 from sidecar.commands.selftest.victims import SelftestError, Victim, started, wait_for_losses
 from sidecar.common.console import Console
 from sidecar.common.times import format_time
-from sidecar.engine.host_client import HostEngine
+from sidecar.engine.docker_engine import DockerEngine
 from sidecar.model import document
 from sidecar.model.incident import Incident, IncidentKind
 from sidecar.stack.images import IMAGES
@@ -25,7 +25,7 @@ _MOST_INCIDENTS = 500
 _EARLIER = timedelta(seconds=5)  # the engine's clock is this machine's; a margin costs nothing, ids are compared
 
 
-def selftest(engine: HostEngine, reader: SidecarReader, say: Console, clock: Clock) -> int:
+def selftest(engine: DockerEngine, reader: SidecarReader, say: Console, clock: Clock) -> int:
     """Kill, compare, tell; return 0 when every kill was seen and 1 when one was missed or made up.
 
     Raises:
@@ -48,7 +48,7 @@ def selftest(engine: HostEngine, reader: SidecarReader, say: Console, clock: Clo
     return PASSED if all(row.passed for row in rows) else MISSED
 
 
-def image_with_python(engine: HostEngine) -> str:
+def image_with_python(engine: DockerEngine) -> str:
     """Choose one of the kit's own images that has Python.
 
     Raises:

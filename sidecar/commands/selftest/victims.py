@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sidecar.commands.selftest.shapes import MEMORY, PROGRAM, SHAPES, Shape
 from sidecar.common.errors import KitError
-from sidecar.engine.host_client import HostEngine
+from sidecar.engine.docker_engine import DockerEngine
 from sidecar.stack.registered import Clock
 
 ROLE = "io.locust-kit.role=selftest"
@@ -85,7 +85,7 @@ def _docker(*words: str) -> str:
     return done.stdout.strip()
 
 
-def wait_for_losses(victims: Sequence[Victim], engine: HostEngine, clock: Clock) -> dict[str, int]:
+def wait_for_losses(victims: Sequence[Victim], engine: DockerEngine, clock: Clock) -> dict[str, int]:
     """Wait until each victim has been through its kills; return how many there were, by container id.
 
     Raises:
@@ -96,7 +96,7 @@ def wait_for_losses(victims: Sequence[Victim], engine: HostEngine, clock: Clock)
     losses: dict[str, int] = {}
     while len(losses) < len(victims):
         for victim in victims:
-            found = victim.shape.losses(engine.inspect(victim.id), engine.logs(victim.id, _LOG_LINES))
+            found = victim.shape.losses(engine.inspect(victim.id) or {}, engine.logs(victim.id, _LOG_LINES))
             if found is not None:
                 losses[victim.id] = found
         if len(losses) < len(victims):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,23 +11,24 @@ from sidecar.common.text import clean
 from sidecar.common.times import docker_time
 from sidecar.diagnose.evidence import Attachment, ContainerFacts, GatheredLogLine, Mount, Pair
 from sidecar.diagnose.gather.later import Deadline, each
-from sidecar.engine import figures, identity, log_lines, payload
+from sidecar.engine import log_lines, stats
+from sidecar.engine.docker_engine import DockerEngine
 from sidecar.engine.fields import OddAnswerError
-from sidecar.engine.host_client import HostEngine
+from sidecar.engine.labels import NUMBER_LABEL, PROJECT_LABEL, SERVICE_LABEL, is_helper
+from sidecar.engine.transport import RefusedError
 from sidecar.model.observation import StatsReading
 
 MASTER_LINES, WORKER_LINES = 400, 120
 _CALL_SECONDS = 5.0
 _NANO_CPUS = 1e9
 _NEIGHBOURS = 40
-_SINGLE = "GET"
 
 Row = Mapping[str, Any]
 
 
-def rows(engine: HostEngine) -> list[Row]:
+def rows(engine: DockerEngine) -> list[Row]:
     """Every container of the engine, as it lists them."""
-    return list(engine.get("/containers/json", all=1) or [])
+    return list(engine.rows())
 
 
 def labels_of(row: Row) -> Mapping[str, str]:
@@ -39,7 +39,7 @@ def labels_of(row: Row) -> Mapping[str, str]:
 def is_ours(row: Row, project: str) -> bool:
     """Whether a container is one of the project's, however it was started; not those that only share an image."""
     labels = labels_of(row)
-    return labels.get(identity.PROJECT_LABEL) == project and identity.NUMBER_LABEL in labels
+    return labels.get(PROJECT_LABEL) == project and NUMBER_LABEL in labels
 
 
 def networks_in_use(listed: Sequence[Row]) -> frozenset[str]:
@@ -53,13 +53,16 @@ def networks_in_use(listed: Sequence[Row]) -> frozenset[str]:
 
 
 def inspect_all(
-    engine: HostEngine, wanted: Sequence[Row], project: str, deadline: Deadline
+    engine: DockerEngine, wanted: Sequence[Row], project: str, deadline: Deadline
 ) -> list[ContainerFacts | str]:
     """The facts of each listed container, or why there are none."""
 
     def one(row: Row) -> ContainerFacts | None:
-        reply = engine.request(_SINGLE, f"/containers/{row['Id']}/json", deadline.left(_CALL_SECONDS))
-        return facts(reply.json(), project) if reply.status == 200 else None  # noqa: PLR2004  HTTP's OK
+        try:
+            inspected = engine.inspect(row["Id"], deadline.left(_CALL_SECONDS))
+        except RefusedError:
+            return None
+        return facts(inspected, project) if inspected is not None else None
 
     found = each(one, wanted, deadline)
     return [
@@ -87,11 +90,11 @@ def facts(found: Row, project: str) -> ContainerFacts:
     return ContainerFacts(
         id=str(found.get("Id", "")),
         name=str(found.get("Name", "")).lstrip("/"),
-        service=str(labels.get(identity.SERVICE_LABEL, "")),
-        project=str(labels.get(identity.PROJECT_LABEL, "")),
-        index=int(labels.get(identity.NUMBER_LABEL) or 0),
-        neighbour=labels.get(identity.PROJECT_LABEL) != project or identity.NUMBER_LABEL not in labels,
-        helper=identity.is_helper(labels),
+        service=str(labels.get(SERVICE_LABEL, "")),
+        project=str(labels.get(PROJECT_LABEL, "")),
+        index=int(labels.get(NUMBER_LABEL) or 0),
+        neighbour=labels.get(PROJECT_LABEL) != project or NUMBER_LABEL not in labels,
+        helper=is_helper(labels),
         image=str(config.get("Image", "")),
         image_id=str(found.get("Image", "")),
         state=status,
@@ -167,38 +170,37 @@ def neighbours(listed: Sequence[Row], project: str, networks: frozenset[str]) ->
     return found[:_NEIGHBOURS]
 
 
-def logs(engine: HostEngine, container: ContainerFacts, lines: int, deadline: Deadline) -> tuple[GatheredLogLine, ...]:
+def logs(
+    engine: DockerEngine, container: ContainerFacts, lines: int, deadline: Deadline
+) -> tuple[GatheredLogLine, ...]:
     """The end of a container's log.
 
     Raises:
         EngineError: its log driver keeps none that can be read, or the engine does not answer.
 
     """
-    path = f"/containers/{container.id}/logs?stdout=1&stderr=1&timestamps=1&tail={lines}"
-    reply = engine.request("GET", path, deadline.left(_CALL_SECONDS))
-    if reply.status != 200:  # noqa: PLR2004  HTTP's OK
-        raise EngineError(f"no log of {container.name}: status {reply.status}")
-    return tuple(GatheredLogLine(entry.text, entry.at) for entry in log_lines.log_entries(reply.body, tty=False))
-
-
-def processes(engine: HostEngine, container: ContainerFacts, deadline: Deadline) -> tuple[str, ...] | None:
-    """The command lines of a running container's processes; None when they cannot be listed."""
-    reply = engine.request(
-        "GET", f"/containers/{container.id}/top?ps_args=-eo%20pid,args", deadline.left(_CALL_SECONDS)
-    )
-    if reply.status != 200:  # noqa: PLR2004  HTTP's OK
-        return None
-    return tuple(str(row[-1])[:200] for row in reply.json().get("Processes") or [])
-
-
-def counters(engine: HostEngine, container: ContainerFacts, deadline: Deadline) -> StatsReading | None:
-    """The counters of a running container; None when it does not run."""
-    path = f"/containers/{container.id}/stats?stream=false&one-shot=true"
-    reply = engine.request("GET", path, deadline.left(_CALL_SECONDS))
-    found = json.loads(reply.body) if reply.status == 200 else None  # noqa: PLR2004  HTTP's OK
     try:
-        return payload.counters(found) if isinstance(found, dict) else None
-    except OddAnswerError:
+        body = engine.log(container.id, lines, timestamps=True, seconds=deadline.left(_CALL_SECONDS))
+    except RefusedError as error:
+        raise EngineError(f"no log of {container.name}: status {error.status}") from error
+    return tuple(GatheredLogLine(entry.text, entry.at) for entry in log_lines.log_entries(body, tty=False))
+
+
+def processes(engine: DockerEngine, container: ContainerFacts, deadline: Deadline) -> tuple[str, ...] | None:
+    """The command lines of a running container's processes; None when they cannot be listed."""
+    try:
+        rows = engine.processes(container.id, deadline.left(_CALL_SECONDS))
+    except RefusedError:
+        return None
+    return None if rows is None else tuple(str(row[-1])[:200] for row in rows)
+
+
+def counters(engine: DockerEngine, container: ContainerFacts, deadline: Deadline) -> StatsReading | None:
+    """The counters of a running container; None when it does not run."""
+    try:
+        reading = engine.stats(container.id, deadline.left(_CALL_SECONDS))
+        return stats.counters(reading) if reading is not None else None
+    except (OddAnswerError, RefusedError):
         return None
 
 
@@ -206,7 +208,7 @@ def with_figures(container: ContainerFacts, before: StatsReading | None, now: St
     """The container with what `docker stats` would print of it."""
     if now is None:
         return container
-    made = figures.figures(before, now)
+    made = stats.figures(before, now)
     return replace(
         container,
         cpu_percent=made.cpu_percent,

@@ -8,15 +8,19 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode
 
 from sidecar.common.errors import EngineError
 from sidecar.common.times import from_nanos
 from sidecar.diagnose.evidence import ContainerEvent, EngineFacts, Network, Pool
-from sidecar.engine.endpoint import find_socket
-from sidecar.engine.host_client import EngineAbsentError, EngineDeniedError, EngineSilentError, HostEngine, message_of
+from sidecar.engine.docker_engine import (
+    DockerEngine,
+    EngineAbsentError,
+    EngineDeniedError,
+    EngineSilentError,
+    find_socket,
+)
+from sidecar.engine.transport import RefusedError
 
 _PATIENCE_SECONDS = 5.0
 _COMMAND_SECONDS = 5.0
@@ -24,18 +28,18 @@ _EVENTS_BACK = timedelta(minutes=30)
 _ACTIONS = ("oom", "die", "kill", "stop", "start", "pause", "unpause", "restart", "destroy", "create", "update")
 
 
-def ask(environ: Mapping[str, str]) -> tuple[EngineFacts, HostEngine | None]:
+def ask(environ: Mapping[str, str]) -> tuple[EngineFacts, DockerEngine | None]:
     """Ask the engine who it is; the door to it is None when nobody answers there."""
     docker_host = environ.get("DOCKER_HOST", "")
     cli = shutil.which("docker", path=environ.get("PATH") or os.defpath) is not None
     try:
-        engine = HostEngine(find_socket(environ))
+        engine = DockerEngine(find_socket(environ))
     except EngineError as error:
         return EngineFacts("remote", docker_host or "docker context", error.what, docker_host, cli), None
     place = str(engine.socket_path)
     try:
-        version = _document(engine, "/version")
-        info = _document(engine, "/info")
+        version = engine.about(_PATIENCE_SECONDS)
+        info = engine.info(_PATIENCE_SECONDS)
     except EngineDeniedError as error:
         return EngineFacts("denied", place, error.what, docker_host, cli), None
     except EngineSilentError as error:
@@ -50,14 +54,6 @@ def ask(environ: Mapping[str, str]) -> tuple[EngineFacts, HostEngine | None]:
 def _installed(cli: bool) -> bool:  # noqa: FBT001  one fact
     """Whether an engine is on this machine: a docker command alone is only a client."""
     return cli and shutil.which("dockerd") is not None
-
-
-def _document(engine: HostEngine, path: str) -> dict[str, Any]:
-    reply = engine.request("GET", path, _PATIENCE_SECONDS)
-    found = reply.json()
-    if not isinstance(found, dict):
-        raise EngineError(f"Docker answered {path} with {type(found).__name__}", wanted="an object")
-    return found
 
 
 def _read(
@@ -104,9 +100,9 @@ def compose_version(environ: Mapping[str, str]) -> tuple[str, str]:
     return done.stdout.strip().lstrip("v"), ""
 
 
-def networks(engine: HostEngine, used: frozenset[str]) -> tuple[Network, ...]:
+def networks(engine: DockerEngine, used: frozenset[str]) -> tuple[Network, ...]:
     """All networks of the engine; `used` holds the ids of those that a running container is in."""
-    return tuple(_network(row, used) for row in engine.get("/networks") or [])
+    return tuple(_network(row, used) for row in engine.networks())
 
 
 def _network(row: Mapping[str, Any], used: frozenset[str]) -> Network:
@@ -128,16 +124,16 @@ def _network(row: Mapping[str, Any], used: frozenset[str]) -> Network:
     )
 
 
-def events(engine: HostEngine, project: str, now: datetime) -> tuple[ContainerEvent, ...]:
+def events(engine: DockerEngine, project: str, now: datetime) -> tuple[ContainerEvent, ...]:
     """What happened to the project's containers lately, as far as the engine's short memory reaches."""
     filters = {"type": ["container"], "event": list(_ACTIONS), "label": [f"com.docker.compose.project={project}"]}
     since, until = (f"{moment.timestamp():.6f}" for moment in (now - _EVENTS_BACK, now))
-    query = urlencode({"since": since, "until": until, "filters": json.dumps(filters)})
-    reply = engine.request("GET", f"/events?{query}", _PATIENCE_SECONDS)
-    if reply.status != HTTPStatus.OK:
-        raise EngineError(f"Docker gave no events: {message_of(reply)}")
+    try:
+        lines = engine.events(since, until, filters, _PATIENCE_SECONDS)
+    except RefusedError as error:
+        raise EngineError(f"Docker gave no events: {error.reason}") from error
     found = []
-    for line in reply.body.splitlines():
+    for line in lines:
         try:
             found.append(_event(json.loads(line)))
         except (ValueError, KeyError, TypeError):

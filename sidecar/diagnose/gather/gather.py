@@ -27,7 +27,7 @@ from sidecar.diagnose.evidence import (
 from sidecar.diagnose.gather import config, containers, engine, firewall, host, inside, plan, web
 from sidecar.diagnose.gather.later import Deadline, Later, TooLateError, each
 from sidecar.diagnose.stack import MASTER, Stack
-from sidecar.engine.host_client import HostEngine
+from sidecar.engine.docker_engine import DockerEngine
 from sidecar.locust_api.client import master_url
 from sidecar.model.observation import StatsReading
 from sidecar.settings import Settings
@@ -63,7 +63,7 @@ class EvidenceGatherer:
         asked_compose = Later.of(lambda: engine.compose_version(self.environ))
         asked_rules = Later.of(lambda: firewall.read(host.HERE))
         asked_monitor = Later.of(lambda: web.monitor(self.settings.monitor_port, self.now))
-        silent: tuple[EngineFacts, HostEngine | None] = (EngineFacts("hung", error="no answer in time"), None)
+        silent: tuple[EngineFacts, DockerEngine | None] = (EngineFacts("hung", error="no answer in time"), None)
         about_engine, door = self._part("engine", asked_engine, silent)
         found = self._stack(door, about_engine) if door else _Found()
         rules_before = self._maybe("host.firewall", asked_rules)
@@ -122,7 +122,7 @@ class EvidenceGatherer:
             self._gap("compose.config", error)
             return facts
 
-    def _image(self, door: HostEngine | None, name: str) -> tuple[bool, bool]:
+    def _image(self, door: DockerEngine | None, name: str) -> tuple[bool, bool]:
         """Tell whether LOCUST_IMAGE is on this machine, and whether what it starts looks like Locust."""
         try:
             about = door.image(name) if door and name else None
@@ -135,7 +135,7 @@ class EvidenceGatherer:
 
     # ---- the stack
 
-    def _stack(self, door: HostEngine, about: EngineFacts) -> _Found:
+    def _stack(self, door: DockerEngine, about: EngineFacts) -> _Found:
         """Gather everything that the engine leads to: containers, networks, probes."""
         project = self.settings.project
         try:
@@ -192,7 +192,7 @@ class EvidenceGatherer:
         except (TooLateError, KitError, ValueError):
             return None
 
-    def _inspect(self, door: HostEngine, rows: Sequence[containers.Row]) -> list[ContainerFacts]:
+    def _inspect(self, door: DockerEngine, rows: Sequence[containers.Row]) -> list[ContainerFacts]:
         found = containers.inspect_all(door, rows, self.settings.project, self.deadline)
         for reason in (one for one in found if isinstance(one, str)):
             self.gaps.append(Gap("inspect", reason))
@@ -211,7 +211,7 @@ class EvidenceGatherer:
                 return master_url(int(outside.rpartition(":")[2]), plan.environment_of(master))
         return master_url(self.settings.web_port, plan.environment_of(master))
 
-    def _counters(self, door: HostEngine, found: Sequence[ContainerFacts]) -> dict[str, StatsReading]:
+    def _counters(self, door: DockerEngine, found: Sequence[ContainerFacts]) -> dict[str, StatsReading]:
         running = [
             container for container in found if container.state in ("running", "paused") and not container.neighbour
         ]
@@ -220,7 +220,9 @@ class EvidenceGatherer:
             one.id: counted for one, counted in zip(running, read, strict=True) if isinstance(counted, StatsReading)
         }
 
-    def _with_processes(self, door: HostEngine, found: Sequence[ContainerFacts], stack: Stack) -> list[ContainerFacts]:
+    def _with_processes(
+        self, door: DockerEngine, found: Sequence[ContainerFacts], stack: Stack
+    ) -> list[ContainerFacts]:
         """Add what runs in workers that are not registered: perhaps no Locust at all."""
         doubtful = [worker for worker in stack.running_workers if not stack.is_registered(worker)][:_MOST_DOUBTFUL]
         listed = each(lambda one: containers.processes(door, one, self.deadline), doubtful, self.deadline, _AT_ONCE)
@@ -228,13 +230,13 @@ class EvidenceGatherer:
         return [replace(container, processes=known.get(container.id)) for container in found]
 
     def _later_counters(
-        self, door: HostEngine, found: Sequence[ContainerFacts], since: float
+        self, door: DockerEngine, found: Sequence[ContainerFacts], since: float
     ) -> dict[str, StatsReading]:
         """Read the counters again, late enough to judge a processor limit, and before we use any of it."""
         time.sleep(max(0.0, since + _PROCESSOR_SECONDS - time.monotonic()))
         return self._counters(door, found)
 
-    def _with_logs(self, door: HostEngine, found: Sequence[ContainerFacts], stack: Stack) -> list[ContainerFacts]:
+    def _with_logs(self, door: DockerEngine, found: Sequence[ContainerFacts], stack: Stack) -> list[ContainerFacts]:
         ours = [container for container in found if not container.neighbour and not container.helper]
 
         def read(container: ContainerFacts) -> ContainerFacts:
@@ -253,7 +255,7 @@ class EvidenceGatherer:
     # ---- from the containers' places
 
     def _look_around(
-        self, door: HostEngine, stack: Stack
+        self, door: DockerEngine, stack: Stack
     ) -> tuple[tuple[Probe, ...], dict[str, tuple[FirewallRule, ...]]]:
         jobs = plan.jobs(stack, self.settings.host, dict(workspace.loaded_hosts(self.settings)))
         if jobs:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sidecar.diagnose.evidence import Filesystem, HostFacts, PortFacts
-from sidecar.engine.host_client import ListedContainer
+from sidecar.engine.docker_engine import ListedContainer
 from sidecar.stack import ports
 
 HERE = "this machine"

@@ -15,14 +15,17 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from sidecar.common.errors import EngineError
 from sidecar.diagnose.evidence import ContainerFacts, Filesystem, HttpTry, Inside, NameTry, Probe, Socket, TcpTry
 from sidecar.diagnose.gather.later import Deadline
-from sidecar.engine.host_client import HostEngine, demultiplex, message_of
+from sidecar.engine.api import DockerApi
+from sidecar.engine.docker_engine import DockerEngine
+from sidecar.engine.frames import demultiplex
+from sidecar.engine.transport import RefusedError
 
 PROGRAM = Path(__file__).resolve().with_name("look_around.py")
 ROLE = {"io.locust-kit.role": "probe"}
@@ -32,8 +35,7 @@ _PROBE_SECONDS = 7.0
 _NEEDED_BYTES = 32 << 20  # what a small Python may take, and then some: it counts as the container's own memory
 _OUR_MEMORY_BYTES = 96 << 20
 _LEAST_PROCESSORS = 0.25  # with less, starting a Python in it takes seconds, and those are taken from Locust
-_CREATED, _OK, _NO_CONTENT = 201, 200, 204
-_MIB = 1 << 20
+_LOG_LINES = 1000  # of a probe's own output: its answer is the last line
 _UNPACK = "import base64,sys,zlib;exec(zlib.decompress(base64.b64decode(sys.argv.pop(1))))"
 
 
@@ -71,7 +73,7 @@ def way_to(container: ContainerFacts) -> str:
     return BESIDE if is_full or is_slow else EXEC
 
 
-def look(engine: HostEngine, container: ContainerFacts, job: Job, images: Sequence[str], deadline: Deadline) -> Probe:
+def look(engine: DockerEngine, container: ContainerFacts, job: Job, images: Sequence[str], deadline: Deadline) -> Probe:
     """Look around from a container's place.
 
     Args:
@@ -99,13 +101,14 @@ def look(engine: HostEngine, container: ContainerFacts, job: Job, images: Sequen
     return _read(_own(engine, container, ALONE, job, images, deadline), container, ALONE)
 
 
-def _life(engine: HostEngine, container: ContainerFacts, deadline: Deadline) -> str:
+def _life(engine: DockerEngine, container: ContainerFacts, deadline: Deadline) -> str:
     """Which of its lives a container is in: "" between two. When it dies, its network is taken from its guests, too."""
     try:
-        reply = engine.request("GET", f"/containers/{container.id}/json", deadline.left(2.0))
+        state = (engine.inspect(container.id, deadline.left(2.0)) or {}).get("State") or {}
+    except RefusedError:
+        return ""
     except EngineError:
         return "unknown"
-    state = reply.json().get("State") or {} if reply.status == _OK else {}
     return str(state.get("StartedAt")) if state.get("Running") else ""
 
 
@@ -129,22 +132,20 @@ def _seconds(deadline: Deadline) -> float:
     return max(1.0, min(_PROBE_SECONDS, deadline.left() - 1.5))
 
 
-def _exec(engine: HostEngine, container: ContainerFacts, job: Job, deadline: Deadline) -> dict[str, Any]:
+def _exec(engine: DockerEngine, container: ContainerFacts, job: Job, deadline: Deadline) -> dict[str, Any]:
     for python in ("python3", "python"):
         seconds = _seconds(deadline)
-        wanted = {"Cmd": command(job, seconds, python), "AttachStdout": True, "AttachStderr": True}
-        path = f"/containers/{container.id}/exec"
-        made = engine.request("POST", path, deadline.left(5.0), wanted)
-        if made.status != _CREATED:
-            raise EngineError(f"Docker refuses exec: {message_of(made)}", where=container.name)
-        started = engine.request(
-            "POST", f"/exec/{made.json()['Id']}/start", deadline.left(seconds + 2.0), {"Detach": False, "Tty": False}
-        )
-        answer = _last_json(demultiplex(started.body))
+        try:
+            output = engine.execute(container.id, command(job, seconds, python), deadline.left(seconds + 2.0))
+        except RefusedError as error:
+            if _lacks(error.reason.encode()):  # some engines find that out before they start anything
+                continue
+            raise EngineError(f"Docker refuses exec: {error.reason}", where=container.name) from error
+        answer = _last_json(output)
         if answer is not None:
             return answer
-        if not _lacks(started.body):
-            raise EngineError(f"the probe gave no answer: {_words(started.body)}", where=container.name)
+        if not _lacks(output):
+            raise EngineError(f"the probe gave no answer: {_words(output)}", where=container.name)
     raise NoPythonError("no Python in it", where=container.name)
 
 
@@ -153,12 +154,12 @@ def _lacks(output: bytes) -> bool:
 
 
 def _words(output: bytes) -> str:
-    lines = demultiplex(output).decode(errors="replace").strip().splitlines()
+    lines = output.decode(errors="replace").strip().splitlines()
     return lines[-1][:120] if lines else "no output"
 
 
 def _own(
-    engine: HostEngine, container: ContainerFacts, way: str, job: Job, images: Sequence[str], deadline: Deadline
+    engine: DockerEngine, container: ContainerFacts, way: str, job: Job, images: Sequence[str], deadline: Deadline
 ) -> dict[str, Any]:
     """Run the program in a container of our own; only the first image that is there and has Python is needed."""
     for image in images:
@@ -169,26 +170,32 @@ def _own(
 
 
 def _in_image(
-    engine: HostEngine, container: ContainerFacts, way: str, job: Job, image: str, deadline: Deadline
+    engine: DockerEngine, container: ContainerFacts, way: str, job: Job, image: str, deadline: Deadline
 ) -> dict[str, Any] | None:
     name = f"locust-kit-probe-{secrets.token_hex(4)}"
     spec = own_container(
         container, way, image, command(Job(job.names, job.tcp, job.http, inside=False), _seconds(deadline))
     )
-    made = engine.request("POST", f"/containers/create?name={name}", deadline.left(5.0), spec)
-    if made.status != _CREATED:
+    try:
+        engine.ask("create", lambda api: api.create_container_from_config(spec, name), seconds=deadline.left(5.0))
+    except RefusedError:
         return None
     try:
         _join(engine, name, container, way, deadline)
-        started = engine.request("POST", f"/containers/{name}/start", deadline.left(8.0))
-        if started.status != _NO_CONTENT:
-            raise EngineError(f"the probe's container does not start: {message_of(started)}", where=container.name)
-        engine.request("POST", f"/containers/{name}/wait", deadline.left(_PROBE_SECONDS + 3.0))
-        output = engine.request("GET", f"/containers/{name}/logs?stdout=1&stderr=1", deadline.left(3.0))
-        return _last_json(demultiplex(output.body))
+        _start(engine, name, container, deadline)
+        with suppress(RefusedError):
+            engine.ask("wait", lambda api: api.wait(name), seconds=deadline.left(_PROBE_SECONDS + 3.0))
+        return _last_json(demultiplex(engine.log(name, _LOG_LINES, seconds=deadline.left(3.0))))
     finally:
         with suppress(EngineError):
-            engine.request("DELETE", f"/containers/{name}?force=1&v=1", 5.0)
+            engine.ask("remove", lambda api: api.remove_container(name, v=True, force=True), seconds=5.0)
+
+
+def _start(engine: DockerEngine, name: str, container: ContainerFacts, deadline: Deadline) -> None:
+    try:
+        engine.ask("start", lambda api: api.start(name), seconds=deadline.left(8.0))
+    except RefusedError as error:
+        raise EngineError(f"the probe's container does not start: {error.reason}", where=container.name) from error
 
 
 def own_container(container: ContainerFacts, way: str, image: str, command: Sequence[str]) -> dict[str, Any]:
@@ -216,12 +223,17 @@ def own_container(container: ContainerFacts, way: str, image: str, command: Sequ
     }
 
 
-def _join(engine: HostEngine, name: str, container: ContainerFacts, way: str, deadline: Deadline) -> None:
+def _join(engine: DockerEngine, name: str, container: ContainerFacts, way: str, deadline: Deadline) -> None:
     """Attach a container of our own to the further networks of the one whose place it takes."""
     if way != ALONE:
         return
     for network in container.networks[1:]:
-        engine.request("POST", f"/networks/{network.network}/connect", deadline.left(5.0), {"Container": name})
+        with suppress(RefusedError):
+            engine.ask("connect", partial(_connect, name, network.network), seconds=deadline.left(5.0))
+
+
+def _connect(name: str, network: str, api: DockerApi) -> None:
+    api.connect_container_to_network(name, network)
 
 
 def _last_json(output: bytes) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from sidecar.diagnose.evidence import Filesystem, PortFacts
 from sidecar.diagnose.rule import Found, Outcome, Rule, cannot_tell, without_engine
 from sidecar.diagnose.rules import log_signs
 from sidecar.diagnose.stack import MASTER, MONITOR, RECENT, Stack, size
-from sidecar.engine.host_client import OLDEST_ENGINE
+from sidecar.engine.docker_engine import OLDEST_ENGINE
 from sidecar.model.finding import FindingEvidence
 from sidecar.model.incident import Severity
 

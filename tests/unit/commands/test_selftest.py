@@ -23,7 +23,7 @@ from sidecar.commands.selftest.selftest import image_with_python, wait_for_rows
 from sidecar.commands.selftest.shapes import PROGRAM, SHAPES
 from sidecar.commands.selftest.victims import SelftestError, Victim, started, wait_for_losses
 from sidecar.common.console import Console
-from sidecar.engine.host_client import HostEngine
+from sidecar.engine.docker_engine import DockerEngine
 from sidecar.model import document
 from sidecar.model.incident import FINAL, PROVISIONAL, Incident, IncidentKind, Severity
 from sidecar.stack.registered import Clock
@@ -122,7 +122,7 @@ def killed(engine: FakeEngine) -> None:
 
 
 def test_the_losses_of_all_victims_are_waited_for(
-    fake_engine: FakeEngine, engine: HostEngine, fake_time: FakeTime
+    fake_engine: FakeEngine, engine: DockerEngine, fake_time: FakeTime
 ) -> None:
     killed(fake_engine)
     fake_engine.answers[f"/containers/{IDS[0]}/json"] = exited(0, status="running")
@@ -136,7 +136,7 @@ def test_the_losses_of_all_victims_are_waited_for(
 
 
 def test_a_victim_that_never_ends_makes_no_result(
-    fake_engine: FakeEngine, engine: HostEngine, fake_time: FakeTime
+    fake_engine: FakeEngine, engine: DockerEngine, fake_time: FakeTime
 ) -> None:
     killed(fake_engine)
     fake_engine.answers[f"/containers/{IDS[0]}/json"] = exited(0, status="running")
@@ -146,7 +146,7 @@ def test_a_victim_that_never_ends_makes_no_result(
 
 
 def test_a_kernel_that_kills_nothing_makes_no_result(
-    fake_engine: FakeEngine, engine: HostEngine, fake_time: FakeTime
+    fake_engine: FakeEngine, engine: DockerEngine, fake_time: FakeTime
 ) -> None:
     killed(fake_engine)
     fake_engine.answers[f"/containers/{IDS[0]}/json"] = exited(1)
@@ -154,7 +154,7 @@ def test_a_kernel_that_kills_nothing_makes_no_result(
         wait_for_losses(victims(), engine, fake_time.clock())
 
 
-def test_without_an_image_of_the_kit_nothing_is_started(engine: HostEngine) -> None:
+def test_without_an_image_of_the_kit_nothing_is_started(engine: DockerEngine) -> None:
     with pytest.raises(SelftestError, match="none of the kit's images is built"):
         image_with_python(engine)
 
@@ -253,7 +253,7 @@ def test_the_exit_code_tells_whether_every_kill_was_seen(
     counts: tuple[int, ...],
     code: int,
     fake_engine: FakeEngine,
-    engine: HostEngine,
+    engine: DockerEngine,
     say: Console,
     docker: Docker,
     fake_time: FakeTime,

@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.commands import banner, reports, summary
 from sidecar.common.errors import KitError, StackError
-from sidecar.engine.host_client import ListedContainer
+from sidecar.engine.docker_engine import ListedContainer
 from sidecar.settings import load
 from sidecar.stack import proxy_user, state, workspace
 

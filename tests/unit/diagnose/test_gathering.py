@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -18,7 +17,9 @@ from sidecar.diagnose.evidence import FirewallRule, Pair
 from sidecar.diagnose.gather import containers, engine, firewall, inside, plan, web
 from sidecar.diagnose.gather.later import Deadline, Later, TooLateError, each
 from sidecar.diagnose.stack import Stack
-from sidecar.engine.host_client import HostEngine, Reply
+from sidecar.engine.api import DockerApi, Query
+from sidecar.engine.docker_engine import DockerEngine
+from sidecar.engine.transport import RefusedError
 from tests.fakes.fake_master import FakeMaster, figures
 from tests.unit.diagnose.scene import changed, told, unregistered, well
 
@@ -238,18 +239,23 @@ def test_an_error_comes_to_whoever_asks() -> None:
         Later.of(fail).get(Deadline.after(5))
 
 
-class PretendEngine(HostEngine):
-    """Answers one question, and keeps it."""
+class PretendEngine(DockerEngine):
+    """Answers one question for events, and keeps it."""
 
     def __init__(self, status: int, body: bytes) -> None:
-        super().__init__(Path("/nowhere"))
-        self.reply = Reply(status, body)
-        self.asked = ""
+        super().__init__(Path("/nowhere"), api_version="1.44")
+        self.status, self.content = status, body
+        self.asked: Query = {}
 
-    def request(self, method: str, path: str, timeout: float = 30.0, document: object = None) -> Reply:
-        del method, timeout, document
-        self.asked = path
-        return self.reply
+    def sdk(self) -> DockerApi:
+        return cast("DockerApi", self)
+
+    def answer(self, path: str, query: Query) -> PretendEngine:
+        self.asked = query
+        assert path == "/events"
+        if self.status != 200:
+            raise RefusedError("events", self.status, self.content)
+        return self
 
 
 def test_events_are_asked_for_in_the_seconds_that_the_engine_reads() -> None:
@@ -259,9 +265,8 @@ def test_events_are_asked_for_in_the_seconds_that_the_engine_reads() -> None:
     door = PretendEngine(200, row + b"\n")
     (found,) = engine.events(door, "shop", datetime(2026, 11, 26, 17, 0, 0, 500000, tzinfo=UTC))
     assert (found.action, found.signal, found.container_id) == ("kill", "9", "ab")
-    asked = parse_qs(urlsplit(door.asked).query)
-    assert asked["until"] == ["1795712400.500000"]
-    assert float(asked["since"][0]) == 1795712400.5 - 1800
+    assert door.asked["until"] == "1795712400.500000"
+    assert float(str(door.asked["since"])) == 1795712400.5 - 1800
 
 
 def test_events_that_are_refused_are_an_error_and_not_none() -> None:
@@ -269,23 +274,39 @@ def test_events_that_are_refused_are_an_error_and_not_none() -> None:
         engine.events(PretendEngine(400, b'{"message":"invalid syntax"}'), "shop", datetime.now(UTC))
 
 
-class _Engine:
+class _Engine(DockerEngine):
     """Knows one container with these lives, one a look; what is run answers with the network it was put in."""
 
     def __init__(self, lives: list[str]) -> None:
-        self.lives, self.network = lives, ""
+        super().__init__(Path("/nowhere"), api_version="1.44")
+        self.pretend = _Api(lives)
 
-    def request(self, _: str, path: str, __: float, document: dict[str, Any] | None = None) -> Reply:
-        if path.startswith("/containers/create"):
-            self.network = (document or {})["HostConfig"]["NetworkMode"]
-            return Reply(201, b"{}")
-        if path.endswith("/json"):
-            life = self.lives.pop(0)
-            return Reply(200, json.dumps({"State": {"Running": bool(life), "StartedAt": life}}).encode())
-        if "/logs" in path:
-            text = json.dumps({"names": [], "tcp": [], "http": [], "addresses": [self.network]}).encode() + b"\n"
-            return Reply(200, b"\1\0\0\0" + len(text).to_bytes(4, "big") + text)
-        return Reply(204, b"")
+    def sdk(self) -> DockerApi:
+        return cast("DockerApi", self.pretend)
+
+
+class _Api:
+    def __init__(self, lives: list[str]) -> None:
+        self.lives, self.content = lives, b""
+
+    def inspect_container(self, _: str) -> dict[str, Any]:
+        life = self.lives.pop(0)
+        return {"State": {"Running": bool(life), "StartedAt": life}}
+
+    def create_container_from_config(self, config: dict[str, Any], _: str) -> None:
+        found = {"names": [], "tcp": [], "http": [], "addresses": [config["HostConfig"]["NetworkMode"]]}
+        text = json.dumps(found).encode() + b"\n"
+        self.content = b"\1\0\0\0" + len(text).to_bytes(4, "big") + text
+
+    def answer(self, path: str, query: Query) -> _Api:
+        assert path.endswith("/logs")
+        assert query["stdout"]
+        return self
+
+    def start(self, *_: object, **__: object) -> None:
+        """Do as told."""
+
+    wait = connect_container_to_network = remove_container = start
 
 
 @pytest.mark.parametrize(
@@ -299,7 +320,7 @@ class _Engine:
 )
 def test_the_network_of_a_container_that_dies_under_the_look_says_nothing(lives: list[str], way: str) -> None:
     one = replace(well().containers[1], memory_limit_bytes=64 << 20, memory_usage_bytes=60 << 20)
-    found = inside.look(cast("HostEngine", _Engine(lives)), one, inside.Job(), ["image"], Deadline.after(30))
+    found = inside.look(_Engine(lives), one, inside.Job(), ["image"], Deadline.after(30))
     assert found.way == way
     assert found.addresses == ((f"container:{one.id}",) if way == inside.BESIDE else ("locust_default",))
 

@@ -13,28 +13,30 @@ from pathlib import Path
 import pytest
 
 from sidecar.common.errors import EngineError
-from sidecar.engine.docker_engine import DockerEngine
+from sidecar.engine.container_reader import ContainerReader, monitor_engine
+from sidecar.engine.log_lines import log_entries
 from tests.fakes.pretend_engine import MASTER_ID, WORKER_ID, PretendEngine
-
-# docker-py leaves a socket that could not be connected to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture(autouse=True)
 def collected() -> Iterator[None]:
-    """Collect such sockets here, where the warning is expected."""
+    """Collect here whatever was left open, so that its warning fails the test that left it."""
     yield
     gc.collect()
 
 
+def reader(url: str, project: str, watch_project: str = "") -> ContainerReader:
+    return ContainerReader(monitor_engine(url, seconds=1), project, watch_project=watch_project)
+
+
 @pytest.fixture
-def engine(engine_server: PretendEngine) -> Iterator[DockerEngine]:
-    with closing(DockerEngine(engine_server.url, "locust", timeout_seconds=1)) as made:
+def engine(engine_server: PretendEngine) -> Iterator[ContainerReader]:
+    with closing(reader(engine_server.url, "locust")) as made:
         yield made
 
 
 def test_only_the_projects_containers_are_listed_in_one_request(
-    engine: DockerEngine, engine_server: PretendEngine
+    engine: ContainerReader, engine_server: PretendEngine
 ) -> None:
     assert [(container.service, container.health) for container in engine.containers()] == [
         ("locust-master", "healthy"),
@@ -44,7 +46,7 @@ def test_only_the_projects_containers_are_listed_in_one_request(
 
 
 def test_a_watched_projects_containers_are_listed_too_each_with_its_project(engine_server: PretendEngine) -> None:
-    with closing(DockerEngine(engine_server.url, "locust", watch_project="shop")) as engine:
+    with closing(reader(engine_server.url, "locust", watch_project="shop")) as engine:
         assert [(container.project, container.service, container.image) for container in engine.containers()] == [
             ("locust", "locust-master", "locust-master:1"),
             ("locust", "locust-worker", "locust-worker:1"),
@@ -53,7 +55,7 @@ def test_a_watched_projects_containers_are_listed_too_each_with_its_project(engi
     assert engine_server.asked == {"version": 1, "json": 2}
 
 
-def test_a_list_that_is_none_is_told(engine: DockerEngine, engine_server: PretendEngine) -> None:
+def test_a_list_that_is_none_is_told(engine: ContainerReader, engine_server: PretendEngine) -> None:
     for odd in ({"message": "odd"}, [1, 2]):
         engine_server.listed = odd
         with pytest.raises(EngineError, match="wanted: a list of objects"):
@@ -61,34 +63,39 @@ def test_a_list_that_is_none_is_told(engine: DockerEngine, engine_server: Preten
 
 
 def test_another_project_has_no_containers(engine_server: PretendEngine) -> None:
-    with closing(DockerEngine(engine_server.url, "other")) as engine:
+    with closing(reader(engine_server.url, "other")) as engine:
         assert list(engine.containers()) == []
 
 
 def test_stats_are_read_one_shot_and_the_version_is_asked_once(
-    engine: DockerEngine, engine_server: PretendEngine
+    engine: ContainerReader, engine_server: PretendEngine
 ) -> None:
     readings = [engine.stats(WORKER_ID) for _ in range(3)]
     assert all(reading is not None and reading.memory_limit_bytes == 201326592 for reading in readings)
     assert engine_server.asked == {"version": 1, "stats": 3}
 
 
-def test_inspect_and_logs_are_read(engine: DockerEngine) -> None:
+def test_inspect_is_read(engine: ContainerReader) -> None:
     found = engine.inspect(MASTER_ID)
     assert found is not None
     assert found.memory_limit_bytes == 201326592
-    (entry,) = engine.logs(MASTER_ID, 5, tty=False)
+
+
+def test_the_end_of_a_log_is_read(engine_server: PretendEngine) -> None:
+    with closing(monitor_engine(engine_server.url)) as engine:
+        (entry,) = log_entries(engine.log(MASTER_ID, 5, timestamps=True), tty=False)
     assert entry.text.endswith("locust.main: Starting")
 
 
-def test_a_container_that_is_gone_is_no_error(engine: DockerEngine, engine_server: PretendEngine) -> None:
+def test_a_container_that_is_gone_is_no_error(engine: ContainerReader, engine_server: PretendEngine) -> None:
     engine_server.gone = True
     assert engine.inspect(WORKER_ID) is None
     assert engine.stats(WORKER_ID) is None
-    assert engine.logs(WORKER_ID, 5, tty=False) == ()
+    with closing(monitor_engine(engine_server.url)) as whole:
+        assert whole.logs(WORKER_ID, 5) == ()
 
 
-def test_an_engine_error_says_status_and_reason(engine: DockerEngine, engine_server: PretendEngine) -> None:
+def test_an_engine_error_says_status_and_reason(engine: ContainerReader, engine_server: PretendEngine) -> None:
     engine.containers()
     engine_server.broken = True
     with pytest.raises(EngineError, match=r"status 500.*it burns"):
@@ -98,7 +105,7 @@ def test_an_engine_error_says_status_and_reason(engine: DockerEngine, engine_ser
 
 
 def test_no_engine_at_all_is_told_with_the_socket(tmp_path: Path) -> None:
-    engine = DockerEngine(f"unix://{tmp_path}/none.sock", "locust")
+    engine = reader(f"unix://{tmp_path}/none.sock", "locust")
     with pytest.raises(EngineError, match=r"Docker does not answer: No such file or directory.*none\.sock"):
         engine.containers()
     with pytest.raises(EngineError, match="Docker does not answer"):
@@ -111,10 +118,10 @@ def test_an_engine_that_accepts_and_says_nothing_ends_in_a_time_out(tmp_path: Pa
         listener.bind(str(path))
         listener.listen()
         with pytest.raises(EngineError, match="Docker does not answer"):
-            DockerEngine(f"unix://{path}", "locust", timeout_seconds=1).containers()
+            reader(f"unix://{path}", "locust").containers()
 
 
-def test_it_answers_again_after_the_engine_came_back(engine: DockerEngine, engine_server: PretendEngine) -> None:
+def test_it_answers_again_after_the_engine_came_back(engine: ContainerReader, engine_server: PretendEngine) -> None:
     assert engine.stats(WORKER_ID) is not None
     engine_server.close()
     with pytest.raises(EngineError):
@@ -129,7 +136,7 @@ def test_it_answers_again_after_the_engine_came_back(engine: DockerEngine, engin
 
 
 def test_a_kept_connection_that_was_closed_meanwhile_is_no_failure(
-    engine: DockerEngine, engine_server: PretendEngine
+    engine: ContainerReader, engine_server: PretendEngine
 ) -> None:
     for _ in range(2):
         assert engine.stats(WORKER_ID) is not None
@@ -137,7 +144,7 @@ def test_a_kept_connection_that_was_closed_meanwhile_is_no_failure(
         engine_server.hang_up()
 
 
-def test_several_threads_may_read_at_once(engine: DockerEngine) -> None:
+def test_several_threads_may_read_at_once(engine: ContainerReader) -> None:
     barrier = threading.Barrier(4)
 
     def read(_: int) -> bool:
@@ -150,4 +157,4 @@ def test_several_threads_may_read_at_once(engine: DockerEngine) -> None:
 
 def test_a_tcp_address_is_refused_at_once() -> None:
     with pytest.raises(EngineError, match="wanted: a unix socket"):
-        DockerEngine("tcp://127.0.0.1:2375", "locust")
+        monitor_engine("tcp://127.0.0.1:2375")

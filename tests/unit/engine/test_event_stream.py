@@ -12,13 +12,23 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.common.errors import EngineError
+from sidecar.engine.docker_engine import DockerEngine
 from sidecar.engine.events import EventStream
 from sidecar.model.signal import DockerEvent, StreamDown, StreamUp
 from tests.unit.engine.heard import Heard, eventually
 from tests.unit.engine.pretend_events import SECOND, PretendEvents
 
 Start = Callable[..., EventStream]
+
+
+class AskedOften(DockerEngine):
+    """Counts how often it is tried."""
+
+    tries = 0
+
+    def api_version(self) -> str:
+        self.tries += 1
+        return super().api_version()
 
 
 @pytest.fixture
@@ -48,11 +58,10 @@ def start(path: Path, heard: Heard) -> Iterator[Start]:
             since_ns: int | None = None, probe_seconds: float = 60.0, timeout_seconds: float = 5.0
         ) -> EventStream:
             stream = EventStream(
-                f"unix://{path}",
+                DockerEngine(path, api_version="1.45"),
                 since_ns=since_ns,
                 put=heard.put,
                 now_ns=time.time_ns,
-                version=lambda: "1.45",
                 probe_seconds=probe_seconds,
                 timeout_seconds=timeout_seconds,
             )
@@ -108,21 +117,10 @@ def test_a_cut_stream_is_said_once_and_resumed_from_the_last_event(
 
 
 def test_an_engine_that_is_down_is_said_once_until_it_is_back(path: Path, heard: Heard) -> None:
-    tries: list[int] = []
-
-    def version() -> str:
-        tries.append(1)
-        return "1.45"
-
-    stream = EventStream(
-        f"unix://{path}",
-        since_ns=None,
-        put=heard.put,
-        now_ns=time.time_ns,
-        version=version,
-    )
+    engine = AskedOften(path, api_version="1.45")
+    stream = EventStream(engine, since_ns=None, put=heard.put, now_ns=time.time_ns)
     stream.start()
-    eventually(lambda: len(tries) >= 3)
+    eventually(lambda: engine.tries >= 3)
     server = PretendEvents(path)
     heard.wait_for(StreamUp)
     stream.stop()
@@ -249,11 +247,6 @@ def test_a_quiet_stream_stops_when_told_to(start: Start, heard: Heard) -> None:
     stream.stop()
     assert not any(thread.is_alive() for thread in stream._threads)
     assert not heard.of(StreamDown)
-
-
-def test_anything_but_a_unix_socket_is_refused() -> None:
-    with pytest.raises(EngineError, match="unix socket"):
-        EventStream("tcp://x", since_ns=None, put=Heard().put, now_ns=time.time_ns, version=lambda: "1.45")
 
 
 def test_after_a_clock_was_set_back_all_that_is_remembered_is_read_again_and_a_gap_is_said(

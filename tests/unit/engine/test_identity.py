@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.engine.identity import Identity, identity
+from sidecar.engine.labels import Identity, identity
 
 COMPOSE = {
     "com.docker.compose.project": "locust",

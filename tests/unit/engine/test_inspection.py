@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.engine.inspection import inspection, owners
+from sidecar.engine.payload import inspection, owners
 from sidecar.model.signal import Owner
 from tests.fakes.fake_tree import DATA
 

@@ -9,9 +9,9 @@ import pytest
 
 from sidecar.engine.event_parse import parse_line
 from sidecar.engine.fields import OddAnswerError
-from sidecar.engine.inspection import inspection, owners
 from sidecar.engine.log_lines import LineReader
-from sidecar.engine.payload import counters, inspected, listed
+from sidecar.engine.payload import inspected, inspection, listed, owners
+from sidecar.engine.stats import counters
 from tests.fakes.sidecar_samples import recorded
 
 ID = "ab" * 32

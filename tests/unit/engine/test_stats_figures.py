@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from sidecar.common import units
-from sidecar.engine.figures import figures, restarted
-from sidecar.engine.payload import counters
+from sidecar.engine.stats import counters, figures, restarted
 from sidecar.model.observation import Stats, StatsReading
 from tests.fakes.sidecar_samples import recorded
 

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from sidecar.engine.container_reader import monitor_engine
 from sidecar.model.history import LogCursor, LogPosition, StoredLine
 from sidecar.monitor.follower import LogSource
 from sidecar.monitor.followers import Followers
@@ -101,7 +102,7 @@ def following(
 ) -> Iterator[tuple[PretendLogs, Followers]]:
     with tempfile.TemporaryDirectory(prefix="kit") as folder:
         engine = PretendLogs(Path(folder) / "s", answers)
-        followers = Followers(engine.url, store, now_ns=lambda: BASE_NS)
+        followers = Followers(monitor_engine(engine.url, api_version="1.44"), store, now_ns=lambda: BASE_NS)
         followers.set_targets({ID: target})
         followers.start()
         try:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sidecar.engine import payload
+from sidecar.engine import stats
 from sidecar.model.observation import ContainerSeries, Inspected, Listed, NetworkInterface, StatsReading, Total
 from sidecar.monitor.assembly import ContainerReadings
 from sidecar.monitor.recorder import LagMeter
@@ -14,7 +14,7 @@ from sidecar.monitor.series import KEPT_SECONDS, MOST_GONE, CounterSeries
 from tests.fakes.sidecar_samples import NOW, recorded
 
 CPU = Total("cpu_ns")
-BASE = payload.counters(recorded("v2/stats_one_shot"))
+BASE = stats.counters(recorded("v2/stats_one_shot"))
 assert BASE is not None
 
 

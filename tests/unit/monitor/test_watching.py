@@ -13,7 +13,7 @@ import pytest
 
 from sidecar.common.backoff import Backoff
 from sidecar.common.errors import EngineError, SettingError
-from sidecar.engine.payload import counters
+from sidecar.engine.stats import counters
 from sidecar.incidents.warnings import data_age_seconds, judged
 from sidecar.locust_api.answers import parse_stats
 from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, Severity

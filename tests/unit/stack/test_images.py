@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import io
 
     from sidecar.common.console import Console
-    from sidecar.engine.host_client import HostEngine
+    from sidecar.engine.docker_engine import DockerEngine
     from tests.fakes.fake_engine import FakeEngine
 
 IMAGE = Image("one", "one", ("docker/one", "shared"))
@@ -49,7 +49,7 @@ def test_a_hash_changes_with_every_input_and_nothing_else(root: Path) -> None:
     assert len(seen) == 6
 
 
-def test_only_missing_and_changed_images_are_stale(fake_engine: FakeEngine, engine: HostEngine) -> None:
+def test_only_missing_and_changed_images_are_stale(fake_engine: FakeEngine, engine: DockerEngine) -> None:
     hashes = dict.fromkeys(IMAGES, "now")
     fake_engine.answers["/images/locust-kit/locust:local/json"] = {"Config": {"Labels": {images.LABEL: "now"}}}
     fake_engine.answers["/images/locust-kit/monitor:local/json"] = {"Config": {"Labels": {images.LABEL: "before"}}}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sidecar.common.errors import StackError
-from sidecar.engine.host_client import ListedContainer
+from sidecar.engine.docker_engine import ListedContainer
 from sidecar.settings import load
 from sidecar.stack import ports
 

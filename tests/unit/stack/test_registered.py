@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import io
 
     from sidecar.common.console import Console
-    from sidecar.engine.host_client import HostEngine
+    from sidecar.engine.docker_engine import DockerEngine
     from tests.fakes.fake_master import FakeMaster
     from tests.fakes.fake_time import FakeTime
 
@@ -23,13 +23,15 @@ def web(master: FakeMaster) -> LocustApi:
     return LocustApi(master_url(master.port, {}))
 
 
-def test_registered_workers_end_the_wait(web: LocustApi, engine: HostEngine, say: Console, fake_time: FakeTime) -> None:
+def test_registered_workers_end_the_wait(
+    web: LocustApi, engine: DockerEngine, say: Console, fake_time: FakeTime
+) -> None:
     assert registered.wait(web, engine, "locust", 2, say, fake_time.clock()) == "2 workers registered"
     assert fake_time.seconds == 0
 
 
 def test_running_containers_are_not_enough(
-    master: FakeMaster, web: LocustApi, engine: HostEngine, say: Console, fake_time: FakeTime, fake_engine: FakeEngine
+    master: FakeMaster, web: LocustApi, engine: DockerEngine, say: Console, fake_time: FakeTime, fake_engine: FakeEngine
 ) -> None:
     master.worker_count = 1
     fake_engine.answers["/containers/json"] = [container("locust-worker"), container("locust-master")]
@@ -39,7 +41,7 @@ def test_running_containers_are_not_enough(
 
 
 def test_more_workers_than_wanted_are_waited_out(
-    master: FakeMaster, web: LocustApi, engine: HostEngine, say: Console, fake_time: FakeTime
+    master: FakeMaster, web: LocustApi, engine: DockerEngine, say: Console, fake_time: FakeTime
 ) -> None:
     master.worker_count = 3
     with pytest.raises(StackError, match=r"3 of 2"):
@@ -47,14 +49,14 @@ def test_more_workers_than_wanted_are_waited_out(
 
 
 def test_workers_of_other_machines_may_be_among_them(
-    master: FakeMaster, web: LocustApi, engine: HostEngine, say: Console, fake_time: FakeTime
+    master: FakeMaster, web: LocustApi, engine: DockerEngine, say: Console, fake_time: FakeTime
 ) -> None:
     master.worker_count = 3
     assert registered.wait(web, engine, "locust", 2, say, fake_time.clock(), 5, others=True) == "2 workers registered"
 
 
 def test_a_login_is_answered_by_counting_healthy_containers(
-    master: FakeMaster, web: LocustApi, engine: HostEngine, say: Console, fake_time: FakeTime, fake_engine: FakeEngine
+    master: FakeMaster, web: LocustApi, engine: DockerEngine, say: Console, fake_time: FakeTime, fake_engine: FakeEngine
 ) -> None:
     master.guarded = True
     healthy = container("locust-worker", status="Up 5 seconds (healthy)")
@@ -69,7 +71,7 @@ def test_a_login_is_answered_by_counting_healthy_containers(
 def test_a_container_that_cannot_live_is_told_early_with_its_last_words(
     master: FakeMaster,
     web: LocustApi,
-    engine: HostEngine,
+    engine: DockerEngine,
     say: Console,
     fake_time: FakeTime,
     fake_engine: FakeEngine,
@@ -93,7 +95,7 @@ def test_a_container_that_cannot_live_is_told_early_with_its_last_words(
 
 
 def test_a_page_that_never_answers_is_told(
-    engine: HostEngine, web: LocustApi, master: FakeMaster, say: Console, fake_time: FakeTime
+    engine: DockerEngine, web: LocustApi, master: FakeMaster, say: Console, fake_time: FakeTime
 ) -> None:
     master.close()
     with pytest.raises(StackError, match=r"web page did not answer within 3 s"):
@@ -101,7 +103,7 @@ def test_a_page_that_never_answers_is_told(
 
 
 def test_a_worker_whose_container_was_replaced_is_not_counted(
-    master: FakeMaster, web: LocustApi, engine: HostEngine, say: Console, fake_time: FakeTime, fake_engine: FakeEngine
+    master: FakeMaster, web: LocustApi, engine: DockerEngine, say: Console, fake_time: FakeTime, fake_engine: FakeEngine
 ) -> None:
     new = container("locust-worker") | {"Id": "b" * 64}
     fake_engine.answers["/containers/json"] = [new]

@@ -13,7 +13,7 @@ import pytest
 
 from sidecar.commands import join
 from sidecar.common.errors import SettingError, StackError
-from sidecar.engine.host_client import ListedContainer
+from sidecar.engine.docker_engine import ListedContainer
 from sidecar.locust_api import greeting
 from sidecar.settings import load
 from sidecar.stack import registered, remote
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sidecar.common.console import Console
-    from sidecar.engine.host_client import HostEngine
+    from sidecar.engine.docker_engine import DockerEngine
     from sidecar.settings import Settings
     from tests.fakes.fake_time import FakeTime
 
@@ -211,7 +211,7 @@ def test_join_leaves_a_stack_with_a_master_alone() -> None:
 
 
 def test_joined_workers_are_waited_for_by_their_health(
-    engine: HostEngine, fake_engine: FakeEngine, say: Console, fake_time: FakeTime
+    engine: DockerEngine, fake_engine: FakeEngine, say: Console, fake_time: FakeTime
 ) -> None:
     healthy = container("locust-worker", status="Up 5 seconds (healthy)")
     fake_engine.answers["/containers/json"] = [healthy, healthy]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sidecar.common.errors import SettingError, StackError
-from sidecar.engine.host_client import HostEngine
+from sidecar.engine.docker_engine import DockerEngine
 from sidecar.engine.swarm_manager import MASTER, WORKER, Manager, spread
 from sidecar.settings import Settings, load
 from sidecar.stack import deployment, secrets, state
@@ -94,7 +94,7 @@ def fake(tmp_path: Path) -> Iterator[FakeEngine]:
 
 @pytest.fixture
 def manager(fake: FakeEngine) -> Manager:
-    return Manager(HostEngine(fake.path))
+    return Manager(DockerEngine(fake.path))
 
 
 def test_nodes_services_and_tasks_are_read(manager: Manager, fake: FakeEngine) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from sidecar.engine import payload
+from sidecar.engine import stats
 from sidecar.model.observation import ContainerSeries, Listed, StatsReading, Total
 from sidecar.model.self_metrics import Lag, SelfMetrics
 from sidecar.model.snapshot import EndpointStats, Failure, Locust, RunLabel, RunStatus, Snapshot, Worker
@@ -43,7 +43,7 @@ SNAPSHOT = Snapshot(
 
 
 def counters(name: str = "v2/stats_one_shot") -> StatsReading:
-    found = payload.counters(recorded(name))
+    found = stats.counters(recorded(name))
     assert found is not None
     return found
 

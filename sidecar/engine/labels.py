@@ -22,7 +22,7 @@ TASK_LABEL = "com.docker.swarm.task.name"
 SWARM_SERVICE_LABEL = "com.docker.swarm.service.name"
 
 _NODE_CHARACTERS = 5  # of a node's id, in the name of a task that runs on every node
-_MOST_DIGITS = 6
+_MOST_DIGITS = 6  # of a slot
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.engine.http_stream import BadHttpError, StreamResponse
+from sidecar.engine.raw_statistics import BadHttpError, StreamResponse
 from tests.fakes.log_samples import END, HEAD, chunk
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.engine.unix_get import UnixGet
+from sidecar.engine.raw_statistics import UnixGet
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"

@@ -1,0 +1,156 @@
+"""What the monitor asks of Docker in each round: the containers of its projects, as observations."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from sidecar.common.errors import EngineError
+from sidecar.engine import payload
+from sidecar.engine.api import Json
+from sidecar.engine.docker_engine import OLDEST_API, DockerEngine, checked_object
+from sidecar.engine.labels import PROJECT_LABEL, STACK_LABEL
+from sidecar.engine.raw_statistics import UnixGet
+from sidecar.engine.stats import counters
+from sidecar.engine.transport import RefusedError
+from sidecar.model.observation import Inspected, Listed, StatsReading
+from sidecar.model.signal import Owner
+
+_UNIX = "unix://"
+_MOST_STATS_BYTES = 1 << 20  # read four at a time, and JSON takes many times its length in memory
+_OK, _NOT_FOUND = 200, 404
+
+
+class Engine(Protocol):
+    """The questions of a round. Each may raise EngineError, and each ends within the engine's time-out.
+
+    `inspect` and `stats` are called from several threads at once. ContainerReader answers them; tests give a fake.
+    """
+
+    def containers(self) -> Sequence[Listed]:
+        """List the project's containers in any state, one-offs and our own helper containers left out."""
+
+    def inspect(self, container_id: str) -> Inspected | None:
+        """Say what only an inspect knows; None when the container is gone."""
+
+    def stats(self, container_id: str) -> StatsReading | None:
+        """Read the counters once; None when the container is gone or does not run."""
+
+
+def monitor_engine(url: str, seconds: float = 5.0, api_version: str = "") -> DockerEngine:
+    """Return the engine behind `url`, the engine's or the proxy's socket (`unix:///run/docker-proxy/docker.sock`).
+
+    Raises:
+        EngineError: `url` is no unix socket.
+    """
+    if not url.startswith(_UNIX):
+        raise EngineError(f"DOCKER_HOST is {url!r}", wanted="a unix socket, unix:///path")
+    return DockerEngine(
+        Path(url.removeprefix(_UNIX)), seconds, api_version=api_version, oldest_api=OLDEST_API, explain=_not_answering
+    )
+
+
+class ContainerReader:
+    """The Engine protocol over DockerEngine.
+
+    Args:
+        engine: what is read from.
+        project: the Compose project to look at.
+        watch_project: a second one whose containers are listed too; "" for none.
+        is_swarm: `project` is a stack of Docker Swarm.
+        now_ns: the clock, in nanoseconds since 1970.
+    """
+
+    def __init__(
+        self,
+        engine: DockerEngine,
+        project: str,
+        *,
+        watch_project: str = "",
+        is_swarm: bool = False,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._engine, self._now_ns = engine, now_ns
+        own = f"{STACK_LABEL if is_swarm else PROJECT_LABEL}={project}"
+        self._labels = (own, f"{PROJECT_LABEL}={watch_project}") if watch_project else (own,)
+        self._projects = frozenset((project, watch_project))
+        self._local = threading.local()  # a raw connection may not be shared, so each thread has its own
+        self._opened: list[UnixGet] = []  # of all threads, so that close() can reach them
+        self._is_cut = False
+
+    def containers(self) -> Sequence[Listed]:
+        """List the containers of the project, and of the watched one; a request each.
+
+        The engine joins label filters with "and", so one request for both would have to list every Compose container
+        of the machine.
+        """
+        lists = (self._engine.rows({"label": [label]}) for label in self._labels)
+        listed = (container for rows in lists for container in payload.listed(rows))
+        # A task of Swarm may bear a Compose label of its image's.
+        return [container for container in listed if container.project is None or container.project in self._projects]
+
+    def inspect(self, container_id: str) -> Inspected | None:
+        """Inspect one container; None when it is gone."""
+        at_ns = self._now_ns()  # before the engine looks: what an event tells meanwhile is newer
+        found = self._engine.inspect(container_id)
+        return None if found is None else replace(payload.inspected(found), life=payload.inspection(found, at_ns))
+
+    def stats(self, container_id: str) -> StatsReading | None:
+        """Read the counters once, without the second of waiting that a reading with its own delta costs."""
+        found = self._raw_stats(f"/containers/{container_id}/stats?stream=false&one-shot=true")
+        return None if found is None else counters(found)
+
+    def everyone(self) -> Sequence[tuple[str, Owner]]:
+        """Name all running containers of the engine, whatever project they are of, and whose they are."""
+        return payload.owners(self._engine.rows(stopped=False))
+
+    def cut(self) -> None:
+        """End every call that is under way, and refuse all that come. For any thread."""
+        self._is_cut = True
+        self._engine.cut()
+        for connection in list(self._opened):
+            connection.cut()
+
+    def close(self) -> None:
+        """Close all connections. No other call may be under way."""
+        self._engine.close()
+        while self._opened:
+            self._opened.pop().close()
+        self._local = threading.local()
+
+    def _raw_stats(self, path: str) -> Json | None:
+        version = self._engine.api_version()
+        try:
+            status, body = self._connection().get(f"/v{version}{path}", _MOST_STATS_BYTES)
+        except OSError as error:
+            raise _not_answering(error, self._engine.socket_path) from error
+        if status == _NOT_FOUND:
+            return None
+        if status != _OK:
+            raise RefusedError("stats", status, body)
+        try:
+            return checked_object("stats", json.loads(body))
+        except (ValueError, RecursionError) as error:
+            raise EngineError(f"Docker answered stats with what is not JSON: {error}") from error
+
+    def _connection(self) -> UnixGet:
+        """Return this thread's own connection."""
+        if self._is_cut:
+            raise OSError("told to stop")
+        connection: UnixGet | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = UnixGet(str(self._engine.socket_path), self._engine.seconds)
+            self._local.connection = connection
+            self._opened.append(connection)
+        return connection
+
+
+def _not_answering(error: OSError, path: Path) -> EngineError:
+    return EngineError(
+        f"Docker does not answer: {error.strerror or error or type(error).__name__}", where=f"{_UNIX}{path}"
+    )

@@ -1,0 +1,205 @@
+"""The Docker SDK's low-level client, made fit for an engine that is slow, gone or hostile. The only import of `docker`.
+
+That import takes 0.15 s and 20 MB, so DockerEngine makes it with its first request and nobody else makes it at all.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import requests
+import urllib3
+from docker import APIClient
+from docker.auth import AuthConfig
+from docker.transport.unixconn import UnixHTTPAdapter, UnixHTTPConnection, UnixHTTPConnectionPool
+
+from sidecar.engine.api import Query
+from sidecar.engine.transport import BrokenAnswerError, CallSocket, OpenSockets, RefusedError, current
+
+_URL = "http+docker://localhost"
+_READ_BYTES = 64 * 1024
+_MOST_IDLE = 4  # connections kept for the next call: as many as ask at the same time
+
+# It warns of each connection beyond those that it keeps: many logs that end at the same time are no news.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+
+
+class Client(APIClient):
+    """An APIClient that keeps within the limits of the current call, and raises OSError and RefusedError only.
+
+    Its own constructor is left out: that one reads the person's ~/.docker/config.json, breaks where that is broken, and
+    would send the headers in it along. `version` is "" until the engine was asked which it speaks.
+    """
+
+    def __init__(self, socket_path: str, version: str = "") -> None:
+        requests.Session.__init__(self)
+        self._sockets = OpenSockets(socket_path)
+        self._adapter = _Adapter(socket_path, self._sockets)
+        self._version, self.base_url, self.timeout = version, _URL, 0  # the time-out is each call's
+        self._general_configs: dict[str, Any] = {}
+        self._auth_configs = AuthConfig({}, None)
+
+    def speak(self, version: str) -> None:
+        """Take the API version for all that follows: `version="auto"` would ask before a time-out can be set."""
+        self._version = version
+
+    def request(  # type: ignore[override]  # the SDK passes these arguments only
+        self,
+        method: str,
+        url: str,
+        params: dict[str, Any] | None = None,
+        data: str | None = None,
+        headers: dict[str, str] | None = None,
+        stream: bool = False,  # noqa: FBT001, FBT002  the SDK's own signature
+        **_: object,
+    ) -> requests.Response:
+        """Send one request (called by all that the SDK offers).
+
+        Not requests' own: that one merges cookies, proxies and .netrc into each request, which doubles its price, and
+        follows redirects to wherever an answer says. The time-out is the call's: the SDK waits for ever for events.
+        """
+        prepared = requests.PreparedRequest()
+        prepared.method, prepared.body, prepared.headers = (
+            method,
+            data,
+            requests.structures.CaseInsensitiveDict(headers),
+        )
+        if method == "POST" and data is None:
+            prepared.headers["Content-Length"] = "0"
+        query = urlencode({name: value for name, value in (params or {}).items() if value is not None})
+        prepared.url = f"{url}?{query}" if query else url
+        call = current.get()
+        with _plain_errors():
+            try:
+                return self._exchange(prepared, stream=stream)
+            except requests.ConnectionError as error:
+                # An idle connection may be closed at any time, by the proxy; a GET can be sent again.
+                if method != "GET" or not call.reused or not isinstance(_innermost(error), ConnectionError):
+                    raise
+            return self._exchange(prepared, stream=stream)
+
+    def _exchange(self, prepared: requests.PreparedRequest, *, stream: bool) -> requests.Response:
+        answer = self._adapter.send(prepared, stream=True, timeout=current.get().seconds)
+        if not stream:
+            _ = answer.content  # read now, while the call's limits hold
+        return answer
+
+    def _raise_for_status(self, response: requests.Response) -> None:
+        """Refuse everything but success. The SDK's own fails itself over an error that is no JSON object."""
+        if response.status_code // 100 != http.client.OK // 100:
+            with _plain_errors():
+                raise RefusedError(current.get().subject, response.status_code, response.content)
+
+    def answer(self, path: str, query: Query, *, stream: bool = False) -> requests.Response:
+        """GET what the SDK's own methods spoil: logs and events.
+
+        `logs` inspects the container first, each time, takes a time only as a float, which cannot hold nanoseconds, and
+        drops the tag that says whether a line is of stdout or of stderr. `events` takes a broken answer for a whole one
+        and reads the end of a stream from its status, once it is asked for the first event.
+        """
+        response = self.get(self._target(path), params=dict(query), stream=stream)
+        self._raise_for_status(response)
+        return response
+
+    def read_some(self, answer: requests.Response) -> bytes:
+        """Return what has come of a stream, waiting for something; b"" at its end.
+
+        Not the SDK's iterator, which takes a stream that broke off for one that ended.
+
+        Raises:
+            OSError: the stream was broken off.
+        """
+        with _plain_errors():
+            return bytes(answer.raw.read1(_READ_BYTES))
+
+    def exec_output(self, exec_id: str) -> bytes:
+        """Run what exec_create made, and return its output in frames.
+
+        `exec_start` asks for an upgraded connection, waits on it without a time-out, and loses what came in one packet
+        with the header.
+        """
+        wanted, headers = json.dumps({"Detach": False, "Tty": False}), {"Content-Type": "application/json"}
+        response = self.post(self._target(f"/exec/{quote(exec_id)}/start"), data=wanted, headers=headers)
+        self._raise_for_status(response)
+        return bytes(response.content)
+
+    def restart_container(self, container: str) -> None:
+        """Restart with the container's own grace period: `restart` of the SDK would put ten seconds in its place."""
+        self._raise_for_status(self.post(self._target(f"/containers/{quote(container)}/restart")))
+
+    def _target(self, path: str) -> str:
+        return f"{self.base_url}/v{self.api_version}{path}"
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        super().close()
+        self._adapter.close()
+
+    def cut(self) -> None:
+        """End every call that is under way, and refuse all that come."""
+        self._sockets.cut()
+
+
+class _Connection(UnixHTTPConnection):
+    """A connection, kept alive between calls, whose socket obeys the current call."""
+
+    def __init__(self, sockets: OpenSockets, path: str) -> None:
+        super().__init__(_URL, path)
+        self._sockets = sockets
+
+    def connect(self) -> None:
+        self.sock = self._sockets.connect()
+
+    def request(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  whatever urllib3 passes
+        if isinstance(self.sock, CallSocket):
+            current.get().bind(self.sock, reused=True)
+        super().request(*args, **kwargs)
+
+
+class _Pool(UnixHTTPConnectionPool):
+    def __init__(self, sockets: OpenSockets, path: str) -> None:
+        super().__init__(_URL, path, maxsize=_MOST_IDLE)
+        self._sockets = sockets
+
+    def _new_conn(self) -> _Connection:  # type: ignore[override]  # the stubs of urllib3 want an abstract one
+        return _Connection(self._sockets, self.socket_path)
+
+
+class _Adapter(UnixHTTPAdapter):
+    def __init__(self, path: str, sockets: OpenSockets) -> None:
+        super().__init__(f"http+unix://{path}")
+        self._pool = _Pool(sockets, path)
+
+    def get_connection(self, url: str | bytes, proxies: object = None) -> _Pool:
+        del url, proxies
+        return self._pool
+
+    def close(self) -> None:
+        super().close()
+        self._pool.close()
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Raise what went wrong on the socket, out of the three wrappings that it gets on its way."""
+    try:
+        yield
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        raise _innermost(error) from error
+
+
+def _innermost(error: BaseException) -> OSError:
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, OSError) and not isinstance(inner, requests.RequestException):
+            return inner
+        if isinstance(inner, http.client.HTTPException):
+            return BrokenAnswerError(f"{type(inner).__name__}: {inner}")
+        inner = inner.__cause__ or inner.__context__
+    return BrokenAnswerError(f"{type(error).__name__}: {error}")

@@ -1,0 +1,136 @@
+"""A container's counters as the engine tells them, and the formulas of `docker stats`. Pure.
+
+What the recorded payloads teach: a stopped container answers stats with 200 and empty bodies, host networking has no
+`networks`, the block I/O list may be null and writes its verbs in upper case under cgroup v1, and a counter that has
+no limit says 2^64-1.
+
+One-shot readings carry no earlier sample of their own, so the rates are made of two readings in a row. The caller
+keys readings by (container, StartedAt); a counter that runs backwards all the same means a restart that nobody has
+told us of yet, and gives no rate at all rather than a wrong one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sidecar.common.text import clean
+from sidecar.common.times import docker_time
+from sidecar.engine.fields import Payload, label, maybe_whole, record, records, whole
+from sidecar.model.observation import NetworkInterface, Stats, StatsReading
+
+_UNLIMITED = 1 << 62  # cgroup v1 writes "no limit" as a number close to 2^63, v2 as one close to 2^64
+
+
+def figures(before: StatsReading | None, now: StatsReading) -> Stats:
+    """Make the figures of one container from its latest reading and the one before, if there is one."""
+    working_set = now.memory_working_set_bytes
+    limit = now.memory_limit_bytes
+    return Stats(
+        sampled_at=now.read_at,
+        cpu_percent=_cpu_percent(before, now) if before else None,
+        throttled_percent=_throttled_percent(before, now) if before else None,
+        memory_working_set_bytes=working_set,
+        memory_usage_bytes=now.memory_usage_bytes,
+        memory_percent=working_set / limit * 100 if limit else None,
+        network_rx_bytes=now.network_rx_bytes,
+        network_tx_bytes=now.network_tx_bytes,
+        block_read_bytes=now.block_read_bytes,
+        block_write_bytes=now.block_write_bytes,
+        pids=now.pids,
+    )
+
+
+def restarted(before: StatsReading, now: StatsReading) -> bool:
+    """Tell whether the processor counter ran backwards: a new process tree counts from zero."""
+    return now.cpu_total_ns < before.cpu_total_ns
+
+
+def _cpu_percent(before: StatsReading, now: StatsReading) -> float | None:
+    """100 is one core; 0 when the container did nothing; None when the two readings allow no answer."""
+    if before.system_cpu_ns is None or now.system_cpu_ns is None:
+        return None
+    system_ns = now.system_cpu_ns - before.system_cpu_ns
+    container_ns = now.cpu_total_ns - before.cpu_total_ns
+    if system_ns <= 0 or container_ns < 0:
+        return None
+    return container_ns / system_ns * now.online_cpus * 100
+
+
+def _throttled_percent(before: StatsReading, now: StatsReading) -> float | None:
+    """Share of the scheduler's periods in which the container was held back; None where no quota is set."""
+    periods = now.cpu_periods - before.cpu_periods
+    throttled = now.cpu_throttled_periods - before.cpu_throttled_periods
+    if periods < 0 or throttled < 0 or now.cpu_periods == 0:
+        return None
+    return throttled / periods * 100 if periods else 0.0
+
+
+def counters(payload: Payload) -> StatsReading | None:
+    """Read `GET /containers/{id}/stats`; None when the container does not run.
+
+    Raises:
+        OddAnswerError: it is not what Docker answers.
+
+    """
+    read_at = docker_time(payload.get("read"))
+    memory, cpu = record(payload.get("memory_stats"), "memory_stats"), record(payload.get("cpu_stats"), "cpu_stats")
+    used = maybe_whole(memory.get("usage"), "memory usage")
+    if read_at is None or used is None:
+        return None
+    usage = record(cpu.get("cpu_usage"), "cpu_usage")
+    throttling = record(cpu.get("throttling_data"), "throttling_data")
+    cards = tuple(_card(name, card) for name, card in record(payload.get("networks"), "networks").items())
+    kept = record(memory.get("stats"), "memory stats")
+    disks = record(payload.get("blkio_stats"), "blkio_stats")
+    block = records(disks.get("io_service_bytes_recursive"), "io_service_bytes_recursive")
+    return StatsReading(
+        read_at=read_at,
+        cpu_total_ns=whole(usage.get("total_usage"), "total_usage"),
+        system_cpu_ns=maybe_whole(cpu.get("system_cpu_usage"), "system_cpu_usage"),
+        online_cpus=whole(cpu.get("online_cpus"), "online_cpus") or _length(usage.get("percpu_usage")) or 1,
+        cpu_periods=whole(throttling.get("periods"), "periods"),
+        cpu_throttled_periods=whole(throttling.get("throttled_periods"), "throttled_periods"),
+        memory_usage_bytes=used,
+        memory_reclaimable_bytes=_reclaimable(kept),
+        memory_limit_bytes=_bounded(maybe_whole(memory.get("limit"), "memory limit")),
+        network_rx_bytes=sum(card.rx_bytes for card in cards),
+        network_tx_bytes=sum(card.tx_bytes for card in cards),
+        block_read_bytes=_block_bytes(block, "r"),
+        block_write_bytes=_block_bytes(block, "w"),
+        pids=maybe_whole(record(payload.get("pids_stats"), "pids_stats").get("current"), "pids"),
+        cpu_throttled_ns=whole(throttling.get("throttled_time"), "throttled_time"),
+        # The first name of each is cgroup v1's, where the total_ ones count child groups too.
+        memory_rss_bytes=whole(kept.get("total_rss", kept.get("anon")), "memory rss"),
+        memory_cache_bytes=whole(kept.get("total_cache", kept.get("file")), "memory cache"),
+        cards=cards,
+    )
+
+
+def _length(value: object) -> int:
+    return len(value) if isinstance(value, list) else 0
+
+
+def _card(name: str, value: object) -> NetworkInterface:
+    card = record(value, "a network")
+    return NetworkInterface(
+        name=clean(name),
+        rx_bytes=whole(card.get("rx_bytes"), "rx_bytes"),
+        rx_packets=whole(card.get("rx_packets"), "rx_packets"),
+        rx_errors=whole(card.get("rx_errors"), "rx_errors"),
+        tx_bytes=whole(card.get("tx_bytes"), "tx_bytes"),
+        tx_packets=whole(card.get("tx_packets"), "tx_packets"),
+        tx_errors=whole(card.get("tx_errors"), "tx_errors"),
+    )
+
+
+def _reclaimable(stats: Payload) -> int:
+    # total_inactive_file exists under cgroup v1 only; v1 also has an inactive_file, which leaves out child groups.
+    return whole(stats.get("total_inactive_file", stats.get("inactive_file")), "inactive_file")
+
+
+def _bounded(limit: int | None) -> int:
+    return 0 if limit is None or limit >= _UNLIMITED else limit
+
+
+def _block_bytes(entries: Iterable[Payload], verb: str) -> int:
+    return sum(whole(entry.get("value"), "block I/O") for entry in entries if label(entry, "op")[:1].lower() == verb)

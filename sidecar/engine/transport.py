@@ -1,0 +1,164 @@
+"""What the Docker SDK's own socket lacks: an end to every wait, a limit to every answer, and a way to end both at once.
+
+A socket's time-out is of one wait: an answer that comes in drops, or without end, would hold its caller for ever. The
+SDK can cut a stream (CancellableStream.close), but only one whose header has come.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+import weakref
+from contextlib import suppress
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from sidecar.common.errors import EngineError
+from sidecar.common.text import clean
+
+if TYPE_CHECKING:  # exists for the type checker only
+    from _typeshed import WriteableBuffer
+
+MOST_BYTES = 8 << 20  # a list of a thousand containers is smaller; an answer without end must not fill the memory
+_MOST_REASON_BYTES = 4096
+_STOPPED = "told to stop"
+
+
+class RefusedError(EngineError):
+    """The engine, or the proxy before it, answered with a status that is no success; `reason` is its own sentence."""
+
+    def __init__(self, subject: str, status: int, body: bytes) -> None:
+        self.status, self.reason = status, _reason(body[:_MOST_REASON_BYTES])
+        super().__init__(f"Docker answers {subject} with status {status}: {self.reason}")
+
+
+class BrokenAnswerError(OSError):
+    """The answer ended before its end, or is no HTTP."""
+
+
+class Call:
+    """One request: what it is about, how long and how large its answer may be, and the socket that it is on."""
+
+    def __init__(self, subject: str, seconds: float, most_bytes: int = MOST_BYTES) -> None:
+        self.subject, self.seconds = subject, seconds
+        self.reused = False  # whether the other side may have closed the connection before it was asked
+        self._deadline: float | None = time.monotonic() + seconds
+        self._most_bytes, self._bytes = most_bytes, 0
+        self._socket: CallSocket | None = None
+        self._guard = threading.Lock()
+        self._is_cut = False
+
+    def bind(self, link: CallSocket, *, reused: bool) -> None:
+        """Take a socket for this request.
+
+        Raises:
+            OSError: the call was cut before it began.
+        """
+        with self._guard:
+            if self._is_cut:
+                raise OSError(_STOPPED)
+            self._socket, self.reused = link, reused
+        link.call = self
+
+    def check(self, size_bytes: int = 0) -> None:
+        """Count bytes that have come, and refuse to wait for more once the time is over or the answer too long.
+
+        Raises:
+            OSError: it is.
+        """
+        if self._deadline is None:
+            return
+        self._bytes += size_bytes
+        if self._bytes > self._most_bytes:
+            raise OSError(f"an answer of more than {self._most_bytes >> 20} MiB")
+        if time.monotonic() > self._deadline:
+            raise TimeoutError("no whole answer in time")
+
+    def go_on_without_end(self) -> None:
+        """Lift the limits: the header of a stream has come, and from here on silence is normal, for days."""
+        self._deadline = None
+        if self._socket is not None:
+            self._socket.settimeout(None)
+
+    def cut(self) -> None:
+        """End the call at once and for good, from any thread: whoever waits in it gets an end or an error."""
+        with self._guard:
+            self._is_cut = True
+            if self._socket is not None:
+                self._socket.cut()
+
+
+class CallSocket(socket.socket):
+    """A unix socket that obeys the call it serves."""
+
+    call: Call | None = None
+
+    def recv_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0, /) -> int:
+        """Receive within the limits (called by http.client)."""
+        if self.call is None:
+            return super().recv_into(buffer, nbytes, flags)
+        self.call.check()
+        size = super().recv_into(buffer, nbytes, flags)
+        if size:
+            self.call.check(size)
+        return size
+
+    def cut(self) -> None:
+        """Wake whoever waits on this socket, with an end."""
+        with suppress(OSError):
+            self.shutdown(socket.SHUT_RDWR)
+
+
+class OpenSockets:
+    """Opens the engine's socket, and can cut all connections at once."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._open: weakref.WeakSet[CallSocket] = weakref.WeakSet()
+        self._guard = threading.Lock()
+        self._is_cut = False
+
+    def connect(self) -> CallSocket:
+        """Open a connection for the current call.
+
+        Raises:
+            OSError: there is no engine, or everything was cut.
+        """
+        call = current.get()
+        link = CallSocket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            link.settimeout(call.seconds)
+            self._add(link)
+            call.bind(link, reused=False)
+            link.connect(self._path)
+        except BaseException:
+            link.close()  # the SDK leaves this to the garbage collector
+            raise
+        return link
+
+    def _add(self, link: CallSocket) -> None:
+        with self._guard:
+            if self._is_cut:
+                raise OSError(_STOPPED)
+            self._open.add(link)
+
+    def cut(self) -> None:
+        """End every call that is under way, and refuse all that come."""
+        with self._guard:
+            self._is_cut = True
+            for link in self._open:
+                link.cut()
+
+
+current: ContextVar[Call] = ContextVar("current")  # the call that this thread makes
+
+
+def _reason(body: bytes) -> str:
+    """Return what the engine says of a refusal, in one line."""
+    text = body.decode("utf-8", "replace")
+    with suppress(ValueError, RecursionError):
+        document = json.loads(text)
+        text = str(document["message"]) if isinstance(document, dict) and document.get("message") else text
+    return clean(text.strip().partition("\n")[0])[:200].strip()
