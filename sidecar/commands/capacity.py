@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sidecar.commands import reports, saving, up
 from sidecar.commands.run import run
+from sidecar.common.console import Console
 from sidecar.common.errors import KitError, SettingError
 from sidecar.common.text import aligned
 from sidecar.report.render import png
@@ -19,13 +21,8 @@ from sidecar.report.render.plots import ChartSeries, by_step
 from sidecar.report.render.shapes import Picture, Role
 from sidecar.report.verdict import knee
 from sidecar.report.verdict.knee import Knee
+from sidecar.settings import Settings
 from sidecar.stack import workspace
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sidecar.common.console import Console
-    from sidecar.settings import Settings
 
 _FILES = Path("locustfiles") / "capacity"
 _EXIT_INVALID = 4

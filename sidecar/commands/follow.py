@@ -5,18 +5,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sidecar.commands.plan import RUNNING
 from sidecar.common import process
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import MasterDownError, MasterError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from sidecar.stack.registered import Clock
+from sidecar.stack.registered import Clock
 
 _EACH_SECONDS = 1.0
 _MASTER_GONE_SECONDS = 20.0  # nothing listens for this long: it is not coming back within this run

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sidecar.common.errors import SettingError, StackError
 from sidecar.settings import Settings, parse
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _SHAPE_SETTINGS = ("USERS", "SPAWN_RATE", "RUN_TIME")
 RUNNING = frozenset({"spawning", "running"})

@@ -8,22 +8,18 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
 from sidecar.client.reader import MonitorError, UnknownError
 from sidecar.commands import reports, saving
+from sidecar.common.console import Console
 from sidecar.common.errors import KitError, SettingError
 from sidecar.common.times import parse_time
 from sidecar.report.verdict.judge import last_line
+from sidecar.settings import Settings
 from sidecar.stack import deployment, limits
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime
-
-    from sidecar.common.console import Console
-    from sidecar.settings import Settings
 
 IMAGE = "locust-kit/monitor:local"
 

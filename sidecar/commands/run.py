@@ -10,30 +10,27 @@ import os
 import secrets
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sidecar.commands import follow, plan, report, reports, restart, saving, seen, summary, up
 from sidecar.commands.follow import FollowLimits, Interrupted
+from sidecar.commands.plan import MasterInfo, RunPlan
 from sidecar.commands.seen import FinishedRun
 from sidecar.commands.summary import Progress
 from sidecar.common import process
+from sidecar.common.console import Console
 from sidecar.common.errors import KitError, StackError
 from sidecar.common.version import KIT_VERSION
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import MasterError
 from sidecar.report.document import make
 from sidecar.report.verdict.judge import last_line
+from sidecar.settings import Settings
 from sidecar.stack import deployment, limits, workspace
 from sidecar.stack.registered import Clock
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sidecar.commands.plan import MasterInfo, RunPlan
-    from sidecar.common.console import Console
-    from sidecar.settings import Settings
 
 _CLOCK = Clock(time.monotonic, time.sleep)
 _SETTLE_SECONDS = 70.0  # Locust itself gives workers 60 s to stop

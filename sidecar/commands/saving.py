@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sidecar.commands import reports
+from sidecar.common.console import Console
 from sidecar.common.errors import KitError
 from sidecar.model.run_record import Unknown
 from sidecar.report.render import html, junit, markdown, pictures, png, text
-
-if TYPE_CHECKING:
-    from sidecar.common.console import Console
-    from sidecar.settings import Settings
+from sidecar.settings import Settings
 
 Files = Iterable[tuple[str, bytes]]
 

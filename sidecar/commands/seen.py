@@ -6,29 +6,25 @@ It serves where nobody can read what the plugin writes: a master without the plu
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import Any
 
 from sidecar.client.documents import IncidentList
 from sidecar.client.reader import MonitorError
 from sidecar.commands import follow, summary
+from sidecar.commands.follow import RunObserved
+from sidecar.commands.plan import MasterInfo, RunPlan
 from sidecar.common.times import format_time
+from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import MasterError
 from sidecar.model import document
 from sidecar.model.incident import FINAL, Incident
 from sidecar.model.run_record import RunRecord, Unknown, WorkerCounts
+from sidecar.model.threshold import Threshold
+from sidecar.settings import Settings
 from sidecar.stack import deployment, limits, workspace
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import datetime
-
-    from sidecar.commands.follow import RunObserved
-    from sidecar.commands.plan import MasterInfo, RunPlan
-    from sidecar.locust_api.client import LocustApi
-    from sidecar.model.threshold import Threshold
-    from sidecar.settings import Settings
 
 _UNSEEN = "the sidecar was not there to see OOM kills and restarts"
 _MOST_INCIDENTS = 5000

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sidecar.commands.follow import RunObserved, total
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sidecar.common.console import Console
+from sidecar.common.console import Console
 
 _MOST_ENDPOINTS = 30
 _MOST_ERRORS = 5

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
 from sidecar.common.times import format_time
 from sidecar.incidents.warnings import MASTER, WORKER
-from sidecar.model.history import RecordedSeries
+from sidecar.model.history import RecordedSeries, SeriesPoint
 from sidecar.model.incident import Incident
 from sidecar.model.run_record import Moment, RunRecord
 from sidecar.report.verdict import attribution, capacity, reasons
@@ -229,27 +229,28 @@ def _by_class(counts: Sequence[Mapping[str, int]]) -> dict[str, list[int]]:
     return dict(sorted(columns.items(), key=lambda column: -sum(column[1])))
 
 
-def _generator(recorded_series: RecordedSeries) -> dict[str, Any]:
+def _generator(series: RecordedSeries) -> dict[str, Any]:
     """Return one container of master or workers: its limits, its peaks, and its course."""
-    points = recorded_series.points
-    cpu = [point.cpu_percent for point in points if point.cpu_percent is not None]
-    throttled = [point.throttled_percent for point in points if point.throttled_percent is not None]
+    points = series.points
+    known = [point.cpu_percent for point in points if point.cpu_percent is not None]
     return {
-        "container": recorded_series.name,
-        "service": recorded_series.service,
-        "index": recorded_series.index,
-        "cpu_mean_percent": round(sum(cpu) / len(cpu), 1) if cpu else None,
+        "container": series.name,
+        "service": series.service,
+        "index": series.index,
+        "cpu_mean_percent": round(sum(known) / len(known), 1) if known else None,
         "cpu_max_percent": max((point.cpu_max_percent for point in points if point.cpu_max_percent), default=None),
-        "throttled_max_percent": max(throttled, default=None),
+        "throttled_max_percent": _most([point.throttled_percent for point in points]),
         "memory_max_bytes": max((point.working_set_max_bytes for point in points), default=None),
         "memory_limit_bytes": max((point.limit_bytes for point in points if point.limit_bytes), default=None),
         "at": [format_time(point.at) for point in points],
         "memory_bytes": [point.working_set_max_bytes for point in points],
-        "cpu_percent": [None if point.cpu_percent is None else round(point.cpu_percent, 1) for point in points],
-        "throttled_percent": [
-            None if point.throttled_percent is None else round(point.throttled_percent, 1) for point in points
-        ],
+        "cpu_percent": _rounded(points, "cpu_percent"),
+        "throttled_percent": _rounded(points, "throttled_percent"),
     }
+
+
+def _rounded(points: Sequence[SeriesPoint], name: str) -> list[float | None]:
+    return [None if (value := getattr(point, name)) is None else round(value, 1) for point in points]
 
 
 def _incidents(
@@ -269,7 +270,7 @@ def _incident(incident: Incident, attributed: attribution.Attributed | None, *, 
         "kind": str(incident.kind),
         "severity": str(incident.severity),
         "at": format_time(incident.at),
-        "until": _moment(incident.until),
+        "until": format_time(incident.until) if incident.until else None,
         "text": incident.text,
         "service": incident.service,
         "container": incident.container,
@@ -278,10 +279,6 @@ def _incident(incident: Incident, attributed: attribution.Attributed | None, *, 
         "attribution": attributed.text if attributed else None,
         "person_note": incident.person_note,
     }
-
-
-def _moment(at: datetime | None) -> str | None:
-    return format_time(at) if at else None
 
 
 def _capacity(record: RunRecord, cores: int | None, users: int) -> dict[str, Any] | None:
@@ -294,15 +291,13 @@ def _capacity(record: RunRecord, cores: int | None, users: int) -> dict[str, Any
     wanted = [users] if users else [measured.users * times for times in _MANY_USERS]
     advice = [capacity.advise(measured, one, max(limits, default=None), cores) for one in wanted]
     return {
-        "measured": {name: _rounded(value) for name, value in asdict(measured).items()},
+        "measured": {
+            name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(measured).items()
+        },
         "memory_limit_bytes": max(limits, default=None),
         "cores": cores,
         "advice": [{**asdict(one), "settings": one.settings} for one in advice],
     }
-
-
-def _rounded(value: object) -> object:
-    return round(value, 6) if isinstance(value, float) else value
 
 
 def _repeat(record: RunRecord, project: str) -> str:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from statistics import fmean, median
 
 from sidecar.incidents.warnings import WORKER
 from sidecar.model.history import RecordedSeries
@@ -73,26 +74,20 @@ def measure(moments: Sequence[Moment], series: Sequence[RecordedSeries]) -> Meas
     """Return what a run showed; None when nobody watched its workers, or there were no users."""
     users = max((moment.users for moment in moments), default=0)
     steady = [moment for moment in moments if moment.users >= _STEADY * users]
-    workers = [
-        recorded_series
-        for recorded_series in series
-        if recorded_series.service == WORKER and len(recorded_series.points) > 1
-    ]
+    workers = [container for container in series if container.service == WORKER and len(container.points) > 1]
     if not users or not workers or len(steady) <= 1:
         return None
     since, until = steady[0].at, steady[-1].at
-    count = max(1, max(one.workers for one in steady) or len(workers))
-    each = users / min(count, len(workers)) if len(workers) < count else users / len(workers)
-    base = _median([worker.points[0].working_set_bytes for worker in workers])
-    peak = _median([max(point.working_set_max_bytes for point in worker.points) for worker in workers])
+    base = median([worker.points[0].working_set_bytes for worker in workers])
+    peak = median([max(point.working_set_max_bytes for point in worker.points) for worker in workers])
     cores = sum(_mean_cpu(worker, since, until) for worker in workers) / 100
-    rps = sum(one.rps for one in steady) / len(steady)
+    rps = fmean(moment.rps for moment in steady)
     return Measured(
         users,
         len(workers),
         rps,
         base,
-        max(0.0, (peak - base) / each),
+        max(0.0, (peak - base) * len(workers) / users),
         cores / users,
         1000 * cores / rps if rps else None,
         (until - since).total_seconds(),
@@ -100,16 +95,8 @@ def measure(moments: Sequence[Moment], series: Sequence[RecordedSeries]) -> Meas
 
 
 def _mean_cpu(series: RecordedSeries, since: datetime, until: datetime) -> float:
-    found = [
-        point.cpu_percent for point in series.points if since <= point.at <= until and point.cpu_percent is not None
-    ]
-    return sum(found) / len(found) if found else 0.0
-
-
-def _median(values: Sequence[float]) -> float:
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+    known = [point.cpu_percent for point in series.points if since <= point.at <= until]
+    return fmean([cpu for cpu in known if cpu is not None] or [0.0])
 
 
 def advise(measured: Measured, users: int, limit_bytes: int | None, cores: int | None) -> Advice:

@@ -22,6 +22,7 @@ from sidecar.report.verdict.reasons import GeneratorLimits, InvalidReason, reaso
 from sidecar.report.verdict.thresholds import Judged
 
 PASS, FAIL, INVALID = "PASS", "FAIL", "INVALID"
+_JUDGED = ("actual", "samples", "samples_wanted", "is_known", "passed", "text")
 EXIT_PASS, EXIT_FAIL, EXIT_THRESHOLD, EXIT_INVALID = 0, 1, 3, 4
 
 
@@ -229,12 +230,7 @@ def judged_document(verdict: Verdict) -> dict[str, Any]:
                 "threshold": judged.threshold.text,
                 "is_soft": judged.threshold.is_soft,
                 "limit": judged.threshold.limit,
-                "actual": judged.actual,
-                "samples": judged.samples,
-                "samples_wanted": judged.samples_wanted,
-                "is_known": judged.is_known,
-                "passed": judged.passed,
-                "text": judged.text,
+                **{name: getattr(judged, name) for name in _JUDGED},
             }
             for judged in verdict.thresholds
         ],
