@@ -21,7 +21,7 @@ class SnapshotFeed:
     reader: SidecarReader
     snapshot: Snapshot
     tail: int
-    trouble: str = ""
+    problem: str = ""
     held: Snapshot | None = None
     log: ContainerLog | None = None
     incident: Incident | None = None
@@ -29,9 +29,9 @@ class SnapshotFeed:
     def refresh(self) -> None:
         """Try to get a newer Snapshot; a failure is kept as text beside the old one."""
         try:
-            self.snapshot, self.trouble = self.reader.snapshot(), ""
+            self.snapshot, self.problem = self.reader.snapshot(), ""
         except MonitorError as error:
-            self.trouble = f"the sidecar does not answer ({error}); what stands below is old; trying again"
+            self.problem = f"the sidecar does not answer ({error}); what stands below is old; trying again"
 
     def follow(self, state: ViewState, now: datetime, *, again: bool) -> None:
         """Hold the picture or let it go, and read what the open screen needs; `again` also reads what is there."""
@@ -52,7 +52,7 @@ class SnapshotFeed:
             snapshot=replace(shown, logs=shown.logs[-self.tail :] if self.tail else ()),
             now=now,
             zone=None,
-            trouble=self.trouble,
+            problem=self.problem,
             paused=self.held is not None,
             missed=sum(incident.id not in known and not incident.helper for incident in self.snapshot.incidents)
             if self.held
@@ -62,7 +62,7 @@ class SnapshotFeed:
         )
 
     def _present(self, now: datetime) -> Snapshot:
-        return replace(self.snapshot, stale=True) if self.trouble else judged(self.snapshot, now)
+        return replace(self.snapshot, stale=True) if self.problem else judged(self.snapshot, now)
 
     def _has_log_of(self, container: str) -> bool:
         return self.log is not None and self.log.container == container
@@ -72,7 +72,7 @@ class SnapshotFeed:
             return ContainerLog(container, self.reader.logs(container, LOG_LINES), now)
         except MonitorError as error:
             before = self.log if self.log is not None and self.log.container == container else ContainerLog(container)
-            return replace(before, trouble=f"no newer lines of this log from the sidecar: {error}")
+            return replace(before, problem=f"no newer lines of this log from the sidecar: {error}")
 
     def _has_incident(self, incident_id: str) -> bool:
         return self.incident is not None and self.incident.id == incident_id

@@ -77,15 +77,15 @@ def _print_all(reader: SidecarReader, wanted: _IncidentsCall, project: str) -> N
         print(written.decode())  # as it came, with fields that this command may be too old to know
         return
     try:
-        found = document.loads_as(IncidentList, written, "incidents")
+        incident_list = document.loads_as(IncidentList, written, "incidents")
     except document.DocumentError as error:
         raise StackError(f"the sidecar's answer is no list of incidents: {error}") from error
-    for incident in reversed(found.incidents):
+    for incident in reversed(incident_list.incidents):
         print(line(incident, project))
-    if not found.incidents:
+    if not incident_list.incidents:
         since = f" since {_local(wanted.since)}" if wanted.since else ""
         print(f"no incident{since}")
-    for span in found.blind:
+    for span in incident_list.blind:
         if span.until is None:
             print(f"blind since {_local(span.since)}: {clean(span.text)}")
 

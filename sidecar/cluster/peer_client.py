@@ -83,7 +83,7 @@ def _read(kind: type[T], body: bytes) -> T:
 def addresses(name: str, port: int) -> tuple[str, ...]:
     """Return the addresses of a name; none where nobody bears it, or nobody can say."""
     try:
-        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+        address_infos = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
     except OSError:
         return ()
-    return tuple(sorted({str(address_info[4][0]) for address_info in found}))
+    return tuple(sorted({str(address_info[4][0]) for address_info in address_infos}))

@@ -208,7 +208,7 @@ def reconciled(incidents: Sequence[Incident], kernels: Mapping[str, str], counte
         ),
         key=lambda incident: (incident.node or "", incident.at),
     )
-    found = []
+    corrected = []
     for incident in unplaced:
         whole = counted.get(incident.id, incident.count)
         near = [kill for kill in kills if _is_elsewhere(kill, incident, kernels) and _overlap(incident, kill)]
@@ -218,8 +218,8 @@ def reconciled(incidents: Sequence[Incident], kernels: Mapping[str, str], counte
         if not placed and before:  # a kill of nobody's that every node of this kernel counted: the first one tells it
             placed, near = whole, before[:1]
         if whole - placed != incident.count:
-            found.append(_placed(incident, whole, placed, sorted({kill.node or "" for kill in near})))
-    return found
+            corrected.append(_placed(incident, whole, placed, sorted({kill.node or "" for kill in near})))
+    return corrected
 
 
 def _is_elsewhere(other: Incident, incident: Incident, kernels: Mapping[str, str]) -> bool:

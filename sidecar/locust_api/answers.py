@@ -98,7 +98,7 @@ def parse_stats(answer: Payload) -> MasterStats:
 
 
 def _failures(rows: list[Payload]) -> tuple[Failure, ...]:
-    found = [
+    failures = [
         Failure(
             method=_text(row.get("method") or ""),
             name=_text(row.get("name") or ""),
@@ -109,7 +109,7 @@ def _failures(rows: list[Payload]) -> tuple[Failure, ...]:
         )
         for row in rows
     ]
-    return tuple(sorted(found, key=lambda failure: -failure.occurrences)[:ROWS])
+    return tuple(sorted(failures, key=lambda failure: -failure.occurrences)[:ROWS])
 
 
 def _endpoints(rows: list[Payload]) -> tuple[EndpointStats, ...]:
@@ -118,15 +118,15 @@ def _endpoints(rows: list[Payload]) -> tuple[EndpointStats, ...]:
 
 
 def _endpoint(row: Payload) -> EndpointStats:
-    asked = _whole(row.get("num_requests"))
+    requests = _whole(row.get("num_requests"))
 
     def time_ms(key: str) -> float | None:
-        return _optional(row.get(key)) if asked else None
+        return _optional(row.get(key)) if requests else None
 
     return EndpointStats(
         method=_text(row.get("method") or ""),
         name=_text(row.get("name") or ""),
-        requests=asked,
+        requests=requests,
         failures=_whole(row.get("num_failures")),
         rps=_number(row.get("current_rps")),
         p95_ms=time_ms("response_time_percentile_0.95"),
@@ -182,12 +182,12 @@ def parse_plugin(answer: Payload) -> PluginStatus:
 
 
 def _labels(value: object) -> tuple[RunLabel, ...]:
-    found = value.items() if isinstance(value, dict) else ()
-    return tuple(RunLabel(name, _text(text)) for name, text in found if is_label_name(name))
+    labels = value.items() if isinstance(value, dict) else ()
+    return tuple(RunLabel(name, _text(text)) for name, text in labels if is_label_name(name))
 
 
-def _groups(account: object) -> tuple[Failure, ...]:
-    groups = _objects(account.get("groups")) if isinstance(account, dict) else []
+def _groups(failures: object) -> tuple[Failure, ...]:
+    groups = _objects(failures.get("groups")) if isinstance(failures, dict) else []
     return tuple(
         Failure(
             method=_text(group.get("method") or ""),

@@ -44,14 +44,14 @@ class Recorded:
     """What is on the disk about incidents, at one moment.
 
     `incidents` are those of the last minutes, newest first, and those that go on; `oom_kills` and `exit_reasons` go by
-    full container id; `trouble` says why nothing can be recorded now.
+    full container id; `problem` says why nothing can be recorded now.
     """
 
     incidents: tuple[Incident, ...] = ()
     oom_kills: Mapping[str, int] = field(default_factory=dict)
     exit_reasons: Mapping[str, str] = field(default_factory=dict)
     blind: tuple[Blind, ...] = ()
-    trouble: str = ""
+    problem: str = ""
 
 
 NOTHING_RECORDED = Recorded()

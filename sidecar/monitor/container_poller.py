@@ -86,8 +86,8 @@ class ContainerPoller:
         unread = self._inspect(wanting, began + ROUND_SECONDS / 2)
         running = [memory for memory in memories if memory.listed.state == "running"]
         running.sort(key=lambda memory: memory.stats_asked_seconds)
-        found, unread_stats = self._stats(running, began + ROUND_SECONDS)
-        containers = tuple(_readings(memory, found.get(memory.listed.id)) for memory in memories)
+        stats, unread_stats = self._stats(running, began + ROUND_SECONDS)
+        containers = tuple(_readings(memory, stats.get(memory.listed.id)) for memory in memories)
         return EngineReading(
             containers,
             tuple(unread + unread_stats),
@@ -123,7 +123,7 @@ class ContainerPoller:
         return _sentence(failures, "details")
 
     def _stats(self, memories: Sequence[_Memory], until: float) -> tuple[dict[str, Stats], list[str]]:
-        failures, found = [], {}
+        failures, stats = [], {}
         now = self._monotonic()
         for memory, answer in self._each(self._engine.stats, memories, until):
             if not isinstance(answer, TooSlowError):
@@ -131,8 +131,8 @@ class ContainerPoller:
             if isinstance(answer, EngineError):
                 failures.append(answer)
             elif answer is not None:
-                found[memory.listed.id] = _figures(memory, answer)
-        return found, _sentence(failures, "figures")
+                stats[memory.listed.id] = _figures(memory, answer)
+        return stats, _sentence(failures, "figures")
 
     def _each(
         self, question: Callable[[str], Answer], memories: Sequence[_Memory], until: float
@@ -169,10 +169,10 @@ def _figures(memory: _Memory, now: StatsReading) -> Stats:
     return figures(before, now)
 
 
-def _sentence(failures: Sequence[EngineError], what: str) -> list[str]:
+def _sentence(failures: Sequence[EngineError], of_what: str) -> list[str]:
     if not failures:
         return []
-    return [f"the {what} of {len(failures)} containers could not be read: {failures[0].what}"]
+    return [f"the {of_what} of {len(failures)} containers could not be read: {failures[0].what}"]
 
 
 class UnreadableCounters:

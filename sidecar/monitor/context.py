@@ -86,7 +86,7 @@ class Context:
         if incident.workers:
             return incident
         workers = next(
-            (found for snapshot in self._before(incident.at) if (found := _workers_in(snapshot, incident))), ()
+            (workers for snapshot in self._before(incident.at) if (workers := _workers_in(snapshot, incident))), ()
         )
         if not workers:
             return incident
@@ -104,11 +104,11 @@ class Context:
     def _with_memory(self, incident: Incident) -> Incident:
         if any(item.samples for item in incident.evidence) or incident.container_id is None:
             return incident
-        found = self._samples.recent(incident.container_id[:SHORT_ID], incident.at, MEMORY_SAMPLES).samples
-        if not found:
+        samples = self._samples.recent(incident.container_id[:SHORT_ID], incident.at, MEMORY_SAMPLES).samples
+        if not samples:
             return incident
-        last, peak = found[-1], max(sample.usage_bytes for sample in found)
-        evidence = EvidenceItem("memory", f"{len(found)} samples before", last.at, samples=found)
+        last, peak = samples[-1], max(sample.usage_bytes for sample in samples)
+        evidence = EvidenceItem("memory", f"{len(samples)} samples before", last.at, samples=samples)
         return replace(
             incident,
             memory_at_death_bytes=incident.memory_at_death_bytes or last.usage_bytes,

@@ -152,10 +152,10 @@ class Follower:
             except NoSuchLogError:
                 return
             except LogRefusedError as error:
-                self._fails(error.what)
+                self._set_problem(error.what)
                 pause = _REFUSED_SECONDS
             except EngineError as error:
-                self._fails(error.what)
+                self._set_problem(error.what)
                 backoff = backoff.failed(0.0)
                 pause = backoff.next_try_seconds
             except Exception:  # noqa: BLE001  the top of a stream: whatever it is, the next attempt is not given up
@@ -165,7 +165,7 @@ class Follower:
             else:
                 # The container has stopped. What it wrote last may have come after the stream's end: look again, until
                 # there is nothing new, and then only once it runs again.
-                self._fails("")
+                self._set_problem("")
                 backoff = (backoff.succeeded() if news else backoff).failed(0.0)
                 pause = backoff.next_try_seconds if news or self._target.running else None
             finally:
@@ -179,11 +179,11 @@ class Follower:
         except TimeoutError:
             return
 
-    def _fails(self, what: str) -> None:
-        if what and not self.problem:
+    def _set_problem(self, problem: str) -> None:
+        if problem and not self.problem:
             # Not a warning: a proxy that restarts says this of each container; `unread` says it once.
-            _log.info("the log of %s cannot be followed: %s", self._target.name, what)
-        self.problem = what
+            _log.info("the log of %s cannot be followed: %s", self._target.name, problem)
+        self.problem = problem
 
     async def _read(self) -> bool:
         """Read until the log ends; tells whether anything new was in it."""

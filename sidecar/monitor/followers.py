@@ -86,11 +86,11 @@ class Followers:
             for problem, concerned in names.items()
         )
 
-    def _call(self, what: Callable[[], None]) -> None:
+    def _call(self, callback: Callable[[], None]) -> None:
         if self._loop is None:
             return  # not begun: the loop applies the targets when it does
         try:
-            self._loop.call_soon_threadsafe(what)
+            self._loop.call_soon_threadsafe(callback)
         except RuntimeError:
             return  # the loop is closed: it was stopped
 

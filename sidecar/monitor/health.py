@@ -33,7 +33,7 @@ _MOST_MINUTES = 24 * 60
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CheckedEndpoint:
     """One thing to ask: its name, and a URL."""
 
     name: str
@@ -79,10 +79,10 @@ def _connection(scheme: str, host: str, port: int | None) -> http.client.HTTPCon
 
 
 @dataclass(slots=True)
-class _Course:
+class _EndpointRecord:
     """What is remembered of one name: how it is, since when, and its minutes of the last day."""
 
-    asked: Asked
+    endpoint: CheckedEndpoint
     health: Health
     minutes: deque[HealthMinute] = field(default_factory=lambda: deque(maxlen=_MOST_MINUTES))
 
@@ -91,7 +91,7 @@ class HealthChecker:
     """Asks, remembers, and gives each full minute away.
 
     Args:
-        what: what is to be asked now; it may change, as the target does from run to run.
+        endpoints: what is to be asked now; it may change, as the target does from run to run.
         keep: takes rows for the history.
         earlier: rows of the last day, from an earlier sidecar.
         clock: the time of day.
@@ -101,20 +101,20 @@ class HealthChecker:
 
     def __init__(
         self,
-        what: Callable[[], Iterable[Asked]],
+        endpoints: Callable[[], Iterable[CheckedEndpoint]],
         keep: Callable[[Sequence[HealthMinute]], None],
         earlier: Iterable[HealthMinute],
         clock: Callable[[], datetime],
         interval_seconds: float,
         ask_one: Callable[[str], HealthAnswer] = ask,
     ) -> None:
-        self._what = what
+        self._endpoints = endpoints
         self._keep = keep
         self._earlier = sorted(earlier, key=lambda health_minute: health_minute.at)
         self._clock = clock
         self._interval = interval_seconds
         self._ask = ask_one
-        self._courses: dict[str, _Course] = {}
+        self._records: dict[str, _EndpointRecord] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
         self._known: tuple[Health, ...] = ()
@@ -127,60 +127,60 @@ class HealthChecker:
         """End; what was learnt in this minute is given away."""
         self._stopping.set()
         self._thread.join(_TIMEOUT_SECONDS + 1)
-        self._keep([course.minutes[-1] for course in self._courses.values() if course.minutes])
+        self._keep([record.minutes[-1] for record in self._records.values() if record.minutes])
 
     def known(self) -> tuple[Health, ...]:
         """How everything was when it was last asked. For any thread."""
         return self._known
 
-    def look(self) -> None:
+    def check_all(self) -> None:
         """Ask everything once."""
-        asked = list(self._what())
-        for endpoint in asked:
+        endpoints = list(self._endpoints())
+        for endpoint in endpoints:
             self._note(endpoint, self._ask(endpoint.url))
-        names = {endpoint.name for endpoint in asked}
-        self._courses = {name: course for name, course in self._courses.items() if name in names}
-        self._known = tuple(self._courses[endpoint.name].health for endpoint in asked)
+        names = {endpoint.name for endpoint in endpoints}
+        self._records = {name: record for name, record in self._records.items() if name in names}
+        self._known = tuple(self._records[endpoint.name].health for endpoint in endpoints)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                self.look()
+                self.check_all()
             except Exception:  # noqa: BLE001  the top of the thread: it goes on
                 _log.exception("health could not be asked")
             self._stopping.wait(self._interval)
 
-    def _note(self, asked: Asked, answer: HealthAnswer) -> None:
+    def _note(self, endpoint: CheckedEndpoint, answer: HealthAnswer) -> None:
         now = self._clock()
-        course = self._courses.get(asked.name)
-        if course is None or course.asked != asked:
-            course = _Course(asked, Health(asked.name, asked.url, answer.passed, now, now))
-            course.minutes.extend(
-                minute for minute in self._earlier if (minute.name, minute.url) == (asked.name, asked.url)
+        record = self._records.get(endpoint.name)
+        if record is None or record.endpoint != endpoint:
+            record = _EndpointRecord(endpoint, Health(endpoint.name, endpoint.url, answer.passed, now, now))
+            record.minutes.extend(
+                minute for minute in self._earlier if (minute.name, minute.url) == (endpoint.name, endpoint.url)
             )
-            self._courses[asked.name] = course
-        self._add_to_minute(course, answer, now)
-        since = course.health.since if course.health.passed == answer.passed else now
-        course.health = replace(
-            course.health,
+            self._records[endpoint.name] = record
+        self._add_to_minute(record, answer, now)
+        since = record.health.since if record.health.passed == answer.passed else now
+        record.health = replace(
+            record.health,
             passed=answer.passed,
             at=now,
             since=since,
             status=answer.status,
             response_ms=round(answer.response_ms, 1),
             error=answer.error,
-            uptime_percent=_uptime(course.minutes, now),
+            uptime_percent=_uptime(record.minutes, now),
         )
 
-    def _add_to_minute(self, course: _Course, answer: HealthAnswer, now: datetime) -> None:
+    def _add_to_minute(self, record: _EndpointRecord, answer: HealthAnswer, now: datetime) -> None:
         minute = now.replace(second=0, microsecond=0)
-        last = course.minutes[-1] if course.minutes else None
+        last = record.minutes[-1] if record.minutes else None
         if last is None or last.at != minute:
             if last is not None:
                 self._keep([last])
-            last = HealthMinute(minute, course.asked.name, course.asked.url)
-            course.minutes.append(last)
-        course.minutes[-1] = replace(
+            last = HealthMinute(minute, record.endpoint.name, record.endpoint.url)
+            record.minutes.append(last)
+        record.minutes[-1] = replace(
             last,
             checks=last.checks + 1,
             passed=last.passed + answer.passed,

@@ -266,7 +266,7 @@ class Recorder:
         if not self._backoff.failures:
             _log.error("%s", error.line())
         self._backoff = self._backoff.failed(turn_ns / SECOND_NS)
-        self._known = replace(self._known, trouble=f"incidents cannot be recorded: {error.what}")
+        self._known = replace(self._known, problem=f"incidents cannot be recorded: {error.what}")
 
     def _succeeded(self, events: Sequence[DockerEvent], turn_ns: int) -> None:
         if self._backoff.failures:

@@ -80,8 +80,8 @@ class RoundSink:
         if (point := run_point_of(snapshot)) is not None:
             self._history.add_run_point(point)
         ids = {readings.listed.name: readings.listed.id for readings in made.reading.containers} if made.reading else {}
-        if found := self._conditions.apply(snapshot, recorded.incidents, ids):
-            self._put(tuple(self._context.enrich(incident) for incident in found))
+        if incidents := self._conditions.apply(snapshot, recorded.incidents, ids):
+            self._put(tuple(self._context.enrich(incident) for incident in incidents))
 
     def _hand_on(self, reading: EngineReading) -> None:
         """Tell the recorder what was inspected, the kernel's watch what there is, and the followers whom to follow."""

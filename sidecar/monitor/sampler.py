@@ -199,8 +199,8 @@ class Sampler:
         unread.extend(self._sources.problems())
         host = self._read_host(unread)
         recorded = self._sources.recorded()
-        if recorded.trouble:
-            unread.append(recorded.trouble)
+        if recorded.problem:
+            unread.append(recorded.problem)
         source = _log_source(self._containers, self._plan.project)
         locust_reading = self._master.reading() if self._leads else _NOT_ASKED
         others, cluster = NO_OTHERS, self._sources.cluster

@@ -98,9 +98,9 @@ class NoteTaker:
     def _with_note(archive: LedgerArchive, incident_id: str, text: str) -> Incident:
         end = time.monotonic() + _PATIENCE_SECONDS
         while time.monotonic() < end:
-            found = archive.incident(incident_id)
-            if found is not None and found.person_note == text:
-                return found
+            incident = archive.incident(incident_id)
+            if incident is not None and incident.person_note == text:
+                return incident
             time.sleep(_PAUSE_SECONDS)
         raise LedgerError(f"the note was not on the disk within {_PATIENCE_SECONDS:g} s; it may still come")
 
@@ -159,12 +159,12 @@ class Api:
         )
         whole = asked.flag("evidence", default=True)
         archive = self._open()
-        found = archive.incidents(query)
+        incidents = archive.incidents(query)
         return _answer(
             IncidentList(
                 project=self._project(),
                 at=self._clock(),
-                incidents=tuple(found if whole else map(without_evidence, found)),
+                incidents=tuple(incidents if whole else map(without_evidence, incidents)),
                 blind=tuple(archive.blind(since, until)),
             )
         )
@@ -172,10 +172,10 @@ class Api:
     def _incident(self, request: Request) -> Response:
         Parameters(request.query_params, ())
         wanted = request.path_params["incident_id"]
-        found = self._open().incident(wanted)
-        if found is None:
+        incident = self._open().incident(wanted)
+        if incident is None:
             return problem(NOT_FOUND, f"incident is {wanted!r:.40}; wanted: the id of one in /api/incidents")
-        return _answer(found)
+        return _answer(incident)
 
     def _logs(self, request: Request) -> Response:
         asked = Parameters(request.query_params, ("q", "container", "since", "until", "limit"))
@@ -187,9 +187,9 @@ class Api:
             until=until,
             limit=asked.whole("limit", DEFAULT_LIMIT, _MOST_LINES),
         )
-        found = self._open().search(replace(query, limit=query.limit + 1))  # one more tells whether there are more
+        lines = self._open().search(replace(query, limit=query.limit + 1))  # one more tells whether there are more
         return _answer(
-            LogLines(self._clock(), tuple(map(log_line, found[: query.limit])), more=len(found) > query.limit)
+            LogLines(self._clock(), tuple(map(log_line, lines[: query.limit])), more=len(lines) > query.limit)
         )
 
     def _history(self, request: Request) -> Response:

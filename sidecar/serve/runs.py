@@ -55,13 +55,13 @@ class Runs:
 def _words(text: str) -> dict[str, Any] | None:
     """Read by what to judge, as the plugin writes it down in run.json; None to judge by that."""
     try:
-        found = json.loads(text) if text else None
+        judge = json.loads(text) if text else None
     except ValueError:
-        found = text
-    if found is not None and not isinstance(found, dict):
+        judge = text
+    if judge is not None and not isinstance(judge, dict):
         raise ParameterError(f"judge is {text!r:.60}; wanted: a JSON object")
-    return found
+    return judge
 
 
-def _json(found: object) -> Response:
-    return json_answer(json.dumps(found, ensure_ascii=False).encode())
+def _json(report: object) -> Response:
+    return json_answer(json.dumps(report, ensure_ascii=False).encode())

@@ -45,7 +45,7 @@ from sidecar.monitor.assembly import Recorded
 from sidecar.monitor.container_poller import UnreadableCounters
 from sidecar.monitor.context import Context
 from sidecar.monitor.followers import Followers
-from sidecar.monitor.health import Asked, HealthChecker
+from sidecar.monitor.health import CheckedEndpoint, HealthChecker
 from sidecar.monitor.recorder import EVENTS_ALIVE, LagMeter, Recorder
 from sidecar.monitor.round_sink import RoundSink
 from sidecar.monitor.sampler import Round, RoundPlan, Sampler, Sources
@@ -170,8 +170,8 @@ class Sidecar:
         if self._health is not None:
             made = replace(made, snapshot=replace(made.snapshot, health=self._health.known()))
         run = made.snapshot.run
-        if run is not None and (found := self.reports.word(run.run_id)) is not None:
-            made = replace(made, snapshot=replace(made.snapshot, verdict=VerdictSoFar(*found)))
+        if run is not None and (verdict := self.reports.word(run.run_id)) is not None:
+            made = replace(made, snapshot=replace(made.snapshot, verdict=VerdictSoFar(*verdict)))
         self._round_sink.take(made)
         if made.reading is not None:
             running = (readings.listed for readings in made.reading.containers if readings.listed.state == "running")
@@ -209,7 +209,7 @@ class Sidecar:
             unattributed_kills=self._unplaced,
             event_lag=self._lag.reading(),
             journal_bytes=sum(file_bytes(self._store.folder, schema) for schema in (LEDGER, HISTORY)),
-            ledger_kept=not (self._store.trouble or self._recorder.known().trouble),
+            ledger_kept=not (self._store.trouble or self._recorder.known().problem),
             dropped_samples=self.history.dropped.samples,
             alerts_sent=tally.sent if tally else 0,
             alerts_dropped=tally.dropped if tally else 0,
@@ -299,8 +299,8 @@ class Sidecar:
 
     def health(self) -> list[str]:
         """Return all `problems`, and why nothing can be recorded now if that is so."""
-        trouble = self._recorder.known().trouble
-        return [*([trouble] if trouble else []), *self.problems()]
+        problem = self._recorder.known().problem
+        return [*([problem] if problem else []), *self.problems()]
 
     def _make_reducer(self, projects: Sequence[str]) -> IncidentReducer:
         """Take up what the rules knew, if it can be read: without it what happened meanwhile is judged less well."""
@@ -338,19 +338,19 @@ class Sidecar:
         return Sampler(sources, plan, clock=now, monotonic=time.monotonic)
 
     def _make_health(self, settings: WatchSettings) -> HealthChecker:
-        own = Asked(health.SIDECAR, f"http://127.0.0.1:{settings.listen[1]}/healthz")
+        own = CheckedEndpoint(health.SIDECAR, f"http://127.0.0.1:{settings.listen[1]}/healthz")
         fixed = (
-            Asked(health.MASTER, f"{settings.locust_url}/"),
-            Asked(health.STATISTICS, f"{settings.locust_url}/stats/requests"),
+            CheckedEndpoint(health.MASTER, f"{settings.locust_url}/"),
+            CheckedEndpoint(health.STATISTICS, f"{settings.locust_url}/stats/requests"),
             own,
         )
-        named = tuple(Asked(name, url) for name, url in settings.health_urls)
+        named = tuple(CheckedEndpoint(name, url) for name, url in settings.health_urls)
 
-        def what() -> list[Asked]:
+        def what() -> list[CheckedEndpoint]:
             if self.cluster is not None and not self.cluster.leads:
                 return [own]
             host = self.reports.newest_host() if settings.health_target else ""
-            return [*fixed, *([Asked(health.TARGET, host)] if host else []), *named]
+            return [*fixed, *([CheckedEndpoint(health.TARGET, host)] if host else []), *named]
 
         try:
             earlier = self.history.health(since=now() - _A_DAY, until=now())

@@ -55,7 +55,7 @@ class _Frame:
         self.own, self.watched = ordered(scene.snapshot, state.sort, reverse=state.reverse)
         self.groups = _without_known_blindness(current(grouped(scene.snapshot), scene.told_at), scene.snapshot)
         self.ticker = ticker(self.groups, scene.snapshot, width=width, most=height, zone=scene.zone)
-        self.alerts = ([Warn("error", scene.trouble)] if scene.trouble else []) + list(scene.snapshot.warnings)
+        self.alerts = ([Warn("error", scene.problem)] if scene.problem else []) + list(scene.snapshot.warnings)
         self.suffix = top.age_suffix(scene)
         self.head = self._head()
 
@@ -217,16 +217,16 @@ def _states(containers: Sequence[Container], width: int) -> Line:
     """Sum containers up for the heading: what is wrong first, then how many are well."""
     wrong: dict[tuple[str, str], int] = {}
     for container in containers:
-        trouble = (
+        problem = (
             "exited"
             if container.state in {"exited", "dead"}
             else container.state
             if container.state == "restarting"
             else ""
         )
-        trouble = trouble or ("unhealthy" if container.health == "unhealthy" else "")
-        if trouble:
-            wrong[container.service, trouble] = wrong.get((container.service, trouble), 0) + 1
+        problem = problem or ("unhealthy" if container.health == "unhealthy" else "")
+        if problem:
+            wrong[container.service, problem] = wrong.get((container.service, problem), 0) + 1
     parts = [line(TextSpan(f"{number} {service} {word}", ERROR)) for (service, word), number in sorted(wrong.items())]
     kills = sum(container.oom_kills or 0 for container in containers)
     if kills:

@@ -136,7 +136,7 @@ _SIZES: tuple[tuple[str, str, Callable[[StatsReading], int]], ...] = (
 
 def container_families(rows: Iterable[ContainerSeries], *, fresh: bool) -> list[Family]:
     """Make the families of all containers; without `fresh`, only what a counter had reached."""
-    totals = {what: Family(name, "counter", text) for what, (name, text, _) in _TOTALS.items()}
+    totals = {total_name: Family(name, "counter", text) for total_name, (name, text, _) in _TOTALS.items()}
     kills = Family("container_oom_events_total", "counter", "OOM kills of its processes, all its starts together.")
     seen = Family("container_last_seen", "gauge", "When it last was seen running, in seconds since 1970.")
     sizes = [Family(name, "gauge", text) for name, text, _ in _SIZES]
@@ -161,11 +161,11 @@ def container_families(rows: Iterable[ContainerSeries], *, fresh: bool) -> list[
 
 def _add_totals(families: dict[str, Family], row: ContainerSeries, who: str) -> None:
     for total, value in row.totals.items():
-        what, card = Total(*total)
-        unit = _TOTALS[what][2]
-        which = joined(who, interface=card) if card else who
-        families[what].add(
-            value if unit == 1 else value / unit, joined(which, cpu="total") if what == "cpu_ns" else which
+        total_name, interface = Total(*total)
+        unit = _TOTALS[total_name][2]
+        which = joined(who, interface=interface) if interface else who
+        families[total_name].add(
+            value if unit == 1 else value / unit, joined(which, cpu="total") if total_name == "cpu_ns" else which
         )
 
 

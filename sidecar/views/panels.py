@@ -65,8 +65,8 @@ _MOST_ROWS = 12  # of one entry, where entries are wrapped
 def said(entry: LogLine) -> tuple[str, str]:
     """Return an entry's text as it is shown, and its style; a level is groups by its word, not by colour alone."""
     text = harmless(entry.text)
-    found = _LOCUST_LOG.match(text)
-    level, rest = (found[1], f"{found[2]}: {found[3]}") if found else ("", text)
+    prefixed = _LOCUST_LOG.match(text)
+    level, rest = (prefixed[1], f"{prefixed[2]}: {prefixed[3]}") if prefixed else ("", text)
     return (f"{level} {rest}" if level and level != "INFO" else rest), _STYLES.get(level, "")
 
 

@@ -48,19 +48,19 @@ class ViewState:
 
 @dataclass(frozen=True, slots=True)
 class ContainerLog:
-    """One container's last log lines, oldest first; `trouble` says why there are none, or no newer ones."""
+    """One container's last log lines, oldest first; `problem` says why there are none, or no newer ones."""
 
     container: str
     lines: tuple[LogLine, ...] = ()
     read_at: datetime | None = None
-    trouble: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
     """A Snapshot and the moment it is drawn at.
 
-    `now` is the moment of drawing and `zone` the zone for times (None: the machine's own). `trouble` says why there is
+    `now` is the moment of drawing and `zone` the zone for times (None: the machine's own). `problem` says why there is
     no newer Snapshot, when the view could not get one. `paused` says that the Snapshot is held on purpose; `missed` is
     how many incidents came since. `log` and `incident` are what the screens of the same names show in full.
     """
@@ -68,7 +68,7 @@ class Scene:
     snapshot: Snapshot
     now: datetime
     zone: tzinfo | None
-    trouble: str = ""
+    problem: str = ""
     paused: bool = False
     missed: int = 0
     log: ContainerLog | None = None

@@ -73,7 +73,7 @@ class _Text:
 
     def __init__(self, scene: Scene, state: ViewState, width: int, height: int, name: str) -> None:
         self.width, self.height, self.scroll = width, height, state.scroll
-        self.head = [top.title(scene, width, name), *_trouble(scene, width), *_alarm(scene, state, width)]
+        self.head = [top.title(scene, width, name), *_problem(scene, width), *_alarm(scene, state, width)]
 
     def drawing(self, title: str, body: Sequence[Line], footer: Line, *, from_end: bool = False) -> Drawing:
         """Cut out of the body what fits, and say in the heading which part that is."""
@@ -98,9 +98,9 @@ class _Text:
         )
 
 
-def _trouble(scene: Scene, width: int) -> Iterator[Line]:
-    if scene.trouble:
-        rows = wrapped(scene.trouble, width - 2, 2)
+def _problem(scene: Scene, width: int) -> Iterator[Line]:
+    if scene.problem:
+        rows = wrapped(scene.problem, width - 2, 2)
         yield from (
             line(TextSpan("  " if number else "✗ ", ERROR), TextSpan(row, ERROR)) for number, row in enumerate(rows)
         )
@@ -138,8 +138,8 @@ def _log(scene: Scene, state: ViewState, width: int, height: int, footer: Line) 
     if log is None or log.container != state.container:
         return text.drawing(f"Log of {name}", [line(TextSpan("  is being read …", DIM))], footer)
     body: list[Line] = list(whole(log.lines, width, scene.zone))
-    if log.trouble:
-        body += [line(TextSpan(row, ERROR)) for row in wrapped(f"✗ {log.trouble}", width, 3)]
+    if log.problem:
+        body += [line(TextSpan(row, ERROR)) for row in wrapped(f"✗ {log.problem}", width, 3)]
     elif not log.lines:
         body = [line(TextSpan("  it has written nothing that is kept", DIM))]
     return text.drawing(f"Log of {name}{_log_age(log, scene, state)}", body, footer, from_end=True)
@@ -148,7 +148,7 @@ def _log(scene: Scene, state: ViewState, width: int, height: int, footer: Line) 
 def _log_age(log: ContainerLog, scene: Scene, state: ViewState) -> str:
     """Say when the lines were read, where they are not of now, and why they are not."""
     reasons = ["PAUSED"] if scene.paused else []
-    reasons += ["STALE"] if log.trouble else []
+    reasons += ["STALE"] if log.problem else []
     if not reasons and not state.scroll:
         return ""
     read_at = f" as of {units.clock(log.read_at, scene.zone)}" if log.read_at else ""
@@ -174,7 +174,7 @@ def _locust(scene: Scene, state: ViewState, width: int, height: int, footer: Lin
 def _incidents(scene: Scene, state: ViewState, width: int, height: int, footer: Line) -> Drawing:
     """Draw all that the Snapshot holds, with a cursor; a page at a time, one line each."""
     groups = grouped(scene.snapshot)
-    head = [top.title(scene, width, "incidents"), *_trouble(scene, width)]
+    head = [top.title(scene, width, "incidents"), *_problem(scene, width)]
     room = max(1, height - len(head) - 2)
     place = next((number for number, group in enumerate(groups) if group.root.id == state.incident), 0)
     start = place // room * room

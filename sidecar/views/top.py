@@ -203,11 +203,11 @@ def host(figures: Host | None, width: int) -> Iterator[Line]:
     yield (TextSpan(" " * _LABEL), *join_fitting(traffic, "  ", width - _LABEL))
 
 
-def nodes(found: Sequence[Node], width: int) -> Iterator[Line]:
+def nodes(members: Sequence[Node], width: int) -> Iterator[Line]:
     """Draw the machines of a cluster: how many answer, then each one, those in trouble first; on two lines at most."""
-    silent = [node for node in found if not node.answers]
-    count = f"{len(found)} nodes" if not silent else f"{len(found) - len(silent)} of {len(found)} nodes answer"
-    parts = [line(TextSpan(count, WARN if silent else "")), *map(_node, sorted(found, key=_trouble))]
+    silent = [node for node in members if not node.answers]
+    count = f"{len(members)} nodes" if not silent else f"{len(members) - len(silent)} of {len(members)} nodes answer"
+    parts = [line(TextSpan(count, WARN if silent else "")), *map(_node, sorted(members, key=_worst_first))]
     rows: list[list[Line]] = [[]]
     used = 0
     for part in parts:
@@ -223,7 +223,7 @@ def nodes(found: Sequence[Node], width: int) -> Iterator[Line]:
         yield (label, *join_fitting(kept, "  ", width - _LABEL))
 
 
-def _trouble(node: Node) -> tuple[bool, bool, bool, str]:
+def _worst_first(node: Node) -> tuple[bool, bool, bool, str]:
     return node.answers, not node.master_error, not node.leads, node.name
 
 

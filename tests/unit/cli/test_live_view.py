@@ -25,7 +25,7 @@ class PretendReader:
     """Answers with what it holds, or fails with a sentence."""
 
     held: Snapshot
-    trouble: str = ""
+    problem: str = ""
     asked: list[str] = field(default_factory=list)
     port: int = 8090
 
@@ -41,8 +41,8 @@ class PretendReader:
 
     def _answer(self, asked: str, answer: T) -> T:
         self.asked.append(asked)
-        if self.trouble:
-            raise MonitorError(self.trouble)
+        if self.problem:
+            raise MonitorError(self.problem)
         return answer
 
 
@@ -103,11 +103,11 @@ def test_a_log_that_cannot_be_read_says_why_and_keeps_what_it_had() -> None:
     reader = PretendReader(samples.oom())
     feed, state = feed_of(reader), ViewState(where=ScreenName.LOG, container=NAME)
     feed.follow(state, samples.NOW, again=False)
-    reader.trouble = "connection refused"
+    reader.problem = "connection refused"
     feed.follow(state, samples.NOW, again=True)
     assert feed.log is not None
     assert [line.text for line in feed.log.lines] == ["said"]
-    assert "connection refused" in feed.log.trouble
+    assert "connection refused" in feed.log.problem
 
 
 def test_a_log_that_is_scrolled_back_stands_still() -> None:
@@ -130,7 +130,7 @@ def test_the_log_of_another_container_is_never_shown_for_the_selected_one() -> N
     reader = PretendReader(samples.oom())
     feed, state = feed_of(reader), ViewState(where=ScreenName.LOG, container=NAME)
     feed.follow(state, samples.NOW, again=False)
-    reader.trouble = "no answer in time"
+    reader.problem = "no answer in time"
     feed.follow(replace(state, container="another"), samples.NOW, again=True)
     assert feed.log is not None
     assert (feed.log.container, feed.log.lines) == ("another", ())
@@ -165,13 +165,13 @@ def test_an_incident_is_read_whole_once_and_again_when_it_has_changed() -> None:
 
 
 def test_without_an_answer_an_incident_is_shown_as_the_snapshot_has_it() -> None:
-    reader = PretendReader(samples.oom(), trouble="it knows of none")
+    reader = PretendReader(samples.oom(), problem="it knows of none")
     screens = shown(reader, ("i", "enter"))
     assert "OOM kill  2026-11-22" in screens[-1]
 
 
 def test_a_lost_sidecar_is_said_on_every_screen() -> None:
-    reader = PretendReader(samples.oom(), trouble="connection refused")
+    reader = PretendReader(samples.oom(), problem="connection refused")
     for key in ("?", "i", "f", "l"):
         screen = shown(reader, (key,), None)[-1]
         assert "STALE" in screen.splitlines()[0]

@@ -14,7 +14,7 @@ import pytest
 from sidecar.ledger.history import History
 from sidecar.model.history import HealthMinute
 from sidecar.monitor import health
-from sidecar.monitor.health import Asked, HealthAnswer, HealthChecker, ask
+from sidecar.monitor.health import CheckedEndpoint, HealthAnswer, HealthChecker, ask
 
 START = datetime(2026, 11, 27, 10, 0, 5, tzinfo=UTC)
 GOOD, BAD = (
@@ -70,17 +70,17 @@ class World:
     def __init__(self, *urls: str) -> None:
         self.now = START
         self.answers = dict.fromkeys(urls, GOOD)
-        self.asked = [Asked(f"name-{number}", url) for number, url in enumerate(urls)]
+        self.endpoint = [CheckedEndpoint(f"name-{number}", url) for number, url in enumerate(urls)]
         self.kept: list[HealthMinute] = []
 
     def checker(self, earlier: tuple[HealthMinute, ...] = ()) -> HealthChecker:
         return HealthChecker(
-            lambda: self.asked, self.kept.extend, earlier, lambda: self.now, 10.0, lambda url: self.answers[url]
+            lambda: self.endpoint, self.kept.extend, earlier, lambda: self.now, 10.0, lambda url: self.answers[url]
         )
 
     def rounds(self, checker: HealthChecker, count: int) -> None:
         for _ in range(count):
-            checker.look()
+            checker.check_all()
             self.now += timedelta(seconds=10)
 
 
@@ -108,7 +108,7 @@ def test_another_target_begins_anew_and_one_that_is_asked_no_more_is_not_told() 
     checker = world.checker()
     world.rounds(checker, 2)
     world.answers["http://c"] = BAD
-    world.asked = [Asked("name-0", "http://c")]
+    world.endpoint = [CheckedEndpoint("name-0", "http://c")]
     world.rounds(checker, 1)
     (only,) = checker.known()
     assert (only.url, only.passed, only.uptime_percent) == ("http://c", False, 0.0)

@@ -163,7 +163,7 @@ def test_while_the_disk_refuses_nothing_is_shown_and_nothing_is_lost(rig: Rig) -
     rig.recorder.put(reading(0))
     rig.recorder.put(DockerEvent(time.time_ns(), "oom", ID, OWNER))
     rig.recorder.put(reading(1))
-    until(lambda: "no space left" in rig.recorder.known().trouble)
+    until(lambda: "no space left" in rig.recorder.known().problem)
     assert rig.published == []
     rig.ledger.refusing = False
     until(lambda: bool(rig.published))
@@ -173,7 +173,7 @@ def test_while_the_disk_refuses_nothing_is_shown_and_nothing_is_lost(rig: Rig) -
     ]
     assert (incident.count, incident.raw_events) == (1, 1)
     assert [event.action for event in LedgerReader(rig.folder).events(ID)] == ["start", "oom"]
-    assert rig.recorder.known().trouble == ""
+    assert rig.recorder.known().problem == ""
 
 
 def test_incidents_of_other_rules_are_recorded_too(rig: Rig) -> None:

@@ -262,7 +262,7 @@ def test_stats_that_fail_cost_only_the_figures(rig: Rig) -> None:
 def test_what_fails_beside_the_rounds_is_told(rig: Rig) -> None:
     rig.logs.problems = ("a log cannot be followed",)
     rig.problems = ("the disk is too slow",)
-    rig.recorded = Recorded(trouble="incidents cannot be recorded: no space")
+    rig.recorded = Recorded(problem="incidents cannot be recorded: no space")
     told = texts(rig.round())
     assert {"a log cannot be followed", "the disk is too slow", "incidents cannot be recorded: no space"} <= set(told)
 

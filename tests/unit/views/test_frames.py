@@ -44,8 +44,8 @@ def lines_of(snapshot: Snapshot, width: int, height: int | None, **more: Any) ->
     return list(frame(scene_of(snapshot, **more), width=width, height=height).lines)
 
 
-def drawn(snapshot: Snapshot, width: int, height: int | None, trouble: str = "") -> str:
-    return plain(lines_of(snapshot, width, height, trouble=trouble))
+def drawn(snapshot: Snapshot, width: int, height: int | None, problem: str = "") -> str:
+    return plain(lines_of(snapshot, width, height, problem=problem))
 
 
 def screen(where: ScreenName, width: int, height: int, **more: Any) -> str:
@@ -181,7 +181,7 @@ def test_the_rows_of_stale_data_are_not_drawn_in_live_styles() -> None:
 
 
 def test_a_lost_sidecar_is_the_first_warning() -> None:
-    text = drawn(replace(samples.running(), stale=True), 80, 24, trouble="the sidecar does not answer")
+    text = drawn(replace(samples.running(), stale=True), 80, 24, problem="the sidecar does not answer")
     lines = text.splitlines()
     heading = next(number for number, one in enumerate(lines) if one.startswith("── Warnings"))
     assert lines[heading + 1] == "✗ the sidecar does not answer"

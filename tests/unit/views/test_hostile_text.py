@@ -87,7 +87,7 @@ def test_hostile_text_breaks_no_screen(name: str, where: ScreenName) -> None:
     text = CORPUS[name]
     snapshot = hostile(text)
     log = ContainerLog(text, tuple(snapshot.logs) * 20, samples.NOW, text)
-    scene = Scene(snapshot, samples.NOW, UTC, trouble=text, log=log, incident=snapshot.incidents[0])
+    scene = Scene(snapshot, samples.NOW, UTC, problem=text, log=log, incident=snapshot.incidents[0])
     state = ViewState(where=where, container=text, incident=snapshot.incidents[0].id)
     for width, height in ((40, 10), (80, 24), (250, 60)):
         lines = plain(draw(scene, state, width=width, height=height, aside=text).lines).split("\n")
