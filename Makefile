@@ -5,7 +5,7 @@
 MAKEFLAGS += --no-print-directory
 KIT := scripts/kit
 
-.PHONY: help setup up join down restart reload scale ps logs monitor health incidents diagnose selftest run capacity try report reports swarm-up swarm-scale swarm-down swarm-monitor swarm-diagnose clean purge test test-long lint bench
+.PHONY: help setup up join down restart reload scale ps logs monitor health incidents diagnose selftest run capacity try report reports swarm-up swarm-scale swarm-down swarm-monitor swarm-diagnose clean purge unit test test-long lint bench
 
 help:
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "%s%s\n", (n++ ? "\n" : ""), substr($$0, 5)} \
@@ -95,13 +95,16 @@ swarm-diagnose: ## why it does not work: nodes, images, placement, network, work
 
 ##@ Develop
 
+unit: ## the tests that need no Docker and no process of their own, in a minute
+	@scripts/test unit
+
 test: ## everything that CI runs
 	@scripts/test
 
 test-long: ## full matrices and soaks
 	@scripts/test long
 
-lint: ## ruff, mypy, shellcheck
+lint: ## ruff, mypy, the import contract, names, shellcheck
 	@scripts/lint
 
 bench: ## what watching costs, beside the seed's loop, docker stats and glances; and how late an event is

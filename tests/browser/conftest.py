@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -13,6 +12,7 @@ from tests.browser.browser import Browser
 from tests.browser.demo_archive import WorldArchive
 from tests.browser.demo_world import World
 from tests.browser.pretend_sidecar import PretendSidecar, now
+from tests.ports import free_port
 
 _TRIES = 5  # a page whose own files were cut off on the way is loaded again, as a person would
 
@@ -21,9 +21,7 @@ class Stage:
     """A pretended sidecar over a made-up world, and a browser to look at it with."""
 
     def __init__(self, browser: Browser, workers: int = 4) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self.browser = browser
         self.world = World(workers, now() - timedelta(seconds=2))
         self.start()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.cookiejar
 import os
 import re
-import socket
 import subprocess
 import sys
 import urllib.parse
@@ -18,6 +17,7 @@ import pytest
 
 from tests.browser.browser import Browser, until
 from tests.paths import ROOT
+from tests.ports import free_port
 
 PLUGIN = ROOT / "docker/locust/locust_kit_plugin.py"
 HOSTILE = "<img src=x onerror=document.title=location><b>bold</b>"
@@ -71,9 +71,7 @@ class Master:
     """A Locust with its web UI, and a person with a browser's cookies."""
 
     def __init__(self, folder: Path, *, login: bool) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         (folder / "users.py").write_text(USERS + (LOGIN if login else ""))
         self.origin = f"http://127.0.0.1:{self.port}"
         self._log = (folder / "log").open("w")

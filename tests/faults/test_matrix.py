@@ -13,7 +13,16 @@ from tests.integration.stacks import until
 RECORD = os.environ.get(
     "KIT_RECORD"
 )  # a folder for a bundle of each; `python -m tests.faults.record` makes data of them
-CASES = [pytest.param(one, id=one.name, marks=() if one.often else pytest.mark.long) for one in FAULTS]
+
+
+def marks(fault: Fault) -> list[pytest.MarkDecorator]:
+    return [
+        *([] if fault.often else [pytest.mark.long]),
+        *([pytest.mark.kills] if fault.cause.endswith("-oom-killed") else []),
+    ]
+
+
+CASES = [pytest.param(fault, id=fault.name, marks=marks(fault)) for fault in FAULTS]
 
 
 def recording(name: str) -> list[str]:

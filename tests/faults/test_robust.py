@@ -29,6 +29,7 @@ def stack(world: World) -> World:
     return world
 
 
+@pytest.mark.kills
 def test_two_faults_are_two_findings_in_the_order_of_dependency(stack: World) -> None:
     stack.tell("locust-worker", LOCUST_MASTER_NODE_HOST="locust-mastr")
     tighten(stack, stack.worker(2))

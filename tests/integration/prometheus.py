@@ -9,8 +9,9 @@ import urllib.parse
 from pathlib import Path
 from typing import Any
 
-from tests.integration.stacks import free_port, get_json, until
+from tests.integration.stacks import get_json, until
 from tests.paths import ROOT
+from tests.ports import free_port
 
 _UNPACKED = ROOT / ".locust-kit/prometheus/usr/bin"  # scripts/setup test
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import time
 import urllib.request
@@ -12,16 +11,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tests.paths import ROOT
+from tests.ports import free_port
 
 USERS_FILES = Path(__file__).parent / "users_files"
 DOCKER_SECONDS = float(os.environ.get("KIT_TEST_DOCKER_SECONDS", "120"))  # an emulated machine takes longer
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def docker(*arguments: str, check: bool = True) -> str:

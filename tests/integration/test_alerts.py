@@ -8,6 +8,8 @@ import pytest
 from tests.integration.stacks import Stack, docker, until
 from tests.integration.watched_project import kill_child, watched
 
+pytestmark = pytest.mark.kills
+
 SHOP = "kit-test-alerts-shop"
 RECEIVER = """
 from http.server import BaseHTTPRequestHandler, HTTPServer

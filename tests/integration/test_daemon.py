@@ -85,7 +85,7 @@ def carry(machine: Machine) -> None:
     with subprocess.Popen(["docker", "save", *IMAGES], stdout=subprocess.PIPE) as save:
         subprocess.run(load, stdin=save.stdout, check=True, timeout=600, stdout=subprocess.DEVNULL)
     assert save.returncode == 0
-    for path in ("docker-compose.yml", "tests/paths.py", "tests/integration"):
+    for path in ("docker-compose.yml", "tests/paths.py", "tests/ports.py", "tests/integration"):
         machine.must(f"rm -rf {path}")
         docker("cp", str(ROOT / path), f"{machine.name}:/root/kit/{path}")
     machine.must(f"docker compose up --detach --no-build {SERVICES}")

@@ -11,6 +11,8 @@ from tests.integration.storm.host import sigkill
 from tests.integration.storm.truth import resting
 from tests.integration.storm.victims import Shape, Victim, Ward, eater, sh
 
+pytestmark = pytest.mark.kills
+
 DEAF = sh('echo \'{"what":"done","ns":0}\'; trap "" TERM; while :; do sleep 1; done')
 SETTLED_SECONDS = 60.0
 

@@ -17,6 +17,8 @@ from sidecar.engine.stats import counters, figures
 from sidecar.incidents.forecast import Forecast
 from tests.integration.stacks import docker
 
+pytestmark = pytest.mark.kills
+
 IMAGE = "locust-kit/monitor:local"
 SOCKET = "/var/run/docker.sock"
 ROUND_SECONDS = 2.0

@@ -15,7 +15,7 @@ import pytest
 from tests.integration.stacks import Stack, docker, until
 from tests.integration.verdicts import Judged
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.kills, pytest.mark.long]
 
 SECONDS = 24
 

@@ -17,6 +17,8 @@ from tests.integration.storm.host import sigkill
 from tests.integration.storm.truth import nanoseconds
 from tests.integration.watched_project import kill_child, watched
 
+pytestmark = pytest.mark.kills
+
 SHOP = "kit-test-page-shop"
 USERS = 20
 HOSTILE = '<img src=x onerror="document.title=1"><b>bold</b>'

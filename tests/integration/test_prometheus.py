@@ -10,7 +10,10 @@ from tests.integration.prometheus import Prometheus, find
 from tests.integration.stacks import Stack, docker, until
 from tests.integration.watched_project import kill_child, watched
 
-pytestmark = pytest.mark.skipif(find("promtool") is None, reason="no Prometheus: scripts/setup test unpacks Debian's")
+pytestmark = [
+    pytest.mark.kills,
+    pytest.mark.skipif(find("promtool") is None, reason="no Prometheus: scripts/setup test unpacks Debian's"),
+]
 
 SHOP = "kit-test-prometheus-shop"
 NAMES = (

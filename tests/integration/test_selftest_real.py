@@ -5,6 +5,8 @@ import pytest
 from tests.integration.stacks import Stack, docker, get_json, until
 from tests.integration.storm.account import account
 
+pytestmark = pytest.mark.kills
+
 LEFT = ("ps", "-aq", "--filter", "label=io.locust-kit.role=selftest")
 
 

@@ -18,7 +18,10 @@ from sidecar.model.signal import DockerEvent, KernelReading, Signal, StreamDown,
 from tests.integration._containers import ENGINE_SOCKET, container, engine_absent, need_image, run_docker, wait_until
 from tests.integration._proxy import proxy
 
-pytestmark = pytest.mark.skipif(bool(engine_absent()), reason=engine_absent() or "an engine is here")
+pytestmark = [
+    pytest.mark.kills,
+    pytest.mark.skipif(bool(engine_absent()), reason=engine_absent() or "an engine is here"),
+]
 
 IMAGE = "locust-kit/monitor:local"
 CALM = ("--network", "none", "--no-healthcheck")

@@ -11,6 +11,8 @@ from tests.integration.storm.host import sigkill
 from tests.integration.storm.judgement import Judgement, table
 from tests.integration.storm.victims import Ward
 
+pytestmark = pytest.mark.kills
+
 
 @pytest.fixture(scope="module")
 def watching(stack: Stack) -> Stack:

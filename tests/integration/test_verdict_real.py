@@ -12,6 +12,8 @@ import pytest
 from tests.integration.stacks import Stack, docker, until
 from tests.integration.verdicts import Judged
 
+pytestmark = pytest.mark.kills
+
 
 @pytest.fixture(scope="module")
 def judged(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Judged:

@@ -11,6 +11,8 @@ import pytest
 from tests.integration.stacks import USERS_FILES, Stack, docker, get_json, until
 from tests.integration.storm.truth import nanoseconds
 
+pytestmark = pytest.mark.kills
+
 USERS, WORKERS = 20, 2
 LIMIT_BYTES = 128 * 1024 * 1024
 PATIENCE_SECONDS = 40.0

@@ -9,7 +9,6 @@ import pty
 import re
 import select
 import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -26,18 +25,12 @@ import pytest
 
 from tests.fakes.pretend_engine import PretendEngine
 from tests.paths import ROOT
+from tests.ports import free_port
 
 DEADLINE_SECONDS = 20.0
 PROJECT = "pretended"
 
 T = TypeVar("T")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def until(ask: Callable[[], T | None], what: str) -> T:

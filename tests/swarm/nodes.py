@@ -17,11 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sidecar.commands import up
-from sidecar.common.console import Console
-from sidecar.engine.docker_engine import connect
-from sidecar.stack import images, workspace
-from sidecar.stack.compose import Decided
+from sidecar.stack import workspace
+from tests.integration import images
 from tests.integration.stacks import docker, until
 from tests.paths import ROOT
 
@@ -233,9 +230,8 @@ class Swarm:
 
 def build_images() -> None:
     """The kit's images and the nodes' own, on the outer engine."""
+    images.build()
     settings = workspace.settings_for_up([], os.environ, ROOT)
-    decided = Decided(inputs=images.all_hashes(settings))
-    up.build(settings, connect(os.environ), decided, list(_OURS), os.environ, Console())
     secrets = ROOT / ".locust-kit" / "build"
     named = {"apt_sources": "apt.sources", "apt_conf": "apt.conf", "ca_bundle": "ca.crt"}
     flags = [flag for name, file in named.items() for flag in ("--secret", f"id={name},src={secrets / file}")]

@@ -48,6 +48,7 @@ def test_a_run_over_all_nodes_passes(swarm: Swarm) -> None:
     assert swarm.report()["figures"]["requests"] > 50
 
 
+@pytest.mark.kills
 def test_a_memory_kill_beside_locust_on_another_node_is_in_the_leaders_ledger_once(swarm: Swarm) -> None:
     since, node = now(), swarm.others()[0]
     worker = swarm.kill_a_child_for_memory(node)

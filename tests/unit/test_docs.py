@@ -29,7 +29,11 @@ from tests.fakes.asking import ask
 from tests.paths import ROOT
 
 NOW = datetime(2026, 11, 22, 15, 4, 5, tzinfo=UTC)
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG", "SECURITY")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+DECISIONS = sorted((ROOT / "docs/decisions").glob("*.md"))  # of the code: what they write in capitals is no setting
 COLUMNS_OF_THE_GUIDE = 3
 OF_ONE_VERB = {"ID", "SINCE", "NOTE", "ONLY", "FORMAT", "EXPLAIN", "BUNDLE", "FROM"}
 
@@ -113,7 +117,7 @@ def test_every_setting_that_is_mentioned_exists(path: Path) -> None:
     assert named - passed_through <= {*SETTINGS, *ALIASES, *OF_ONE_VERB}
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*PAGES, *DECISIONS], ids=lambda path: path.name)
 def test_every_command_that_is_mentioned_exists(path: Path) -> None:
     text = path.read_text()
     targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
@@ -123,7 +127,7 @@ def test_every_command_that_is_mentioned_exists(path: Path) -> None:
     assert verbs <= set(VERBS)
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*PAGES, *DECISIONS], ids=lambda path: path.name)
 def test_every_link_within_the_checkout_leads_somewhere(path: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text())
     assert [link for link in links if not (path.parent / link).exists()] == []

@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from urllib.parse import quote
 
 from tests.fakes.fake_tree import FakeTree
 from tests.paths import ROOT
+from tests.ports import free_port
 from tests.process.hostile.hostile_engine import Box, HostileEngine
 
 DEADLINE_SECONDS = 40.0  # a machine out of breath; nothing waits that long when all is well
@@ -37,9 +37,7 @@ class WholeSidecar:
 
     def __init__(self, folder: Path, docker_url: str, **environ: str) -> None:
         self.folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
+        self.port = free_port()
         self.log = folder / "log"
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         self.environ = {

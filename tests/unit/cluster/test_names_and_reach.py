@@ -10,13 +10,8 @@ import pytest
 from sidecar.cluster.node_status import Prober, reach
 from sidecar.cluster.peer_client import PeerClient, PeerError, addresses
 from tests.fakes.fake_master import FakeMaster
+from tests.ports import free_port
 from tests.unit.cluster.cluster_scene import NOW
-
-
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def test_a_name_is_asked_for_all_its_addresses_and_one_that_nobody_has_for_none() -> None:
@@ -29,7 +24,7 @@ def test_a_port_that_listens_is_reached_and_else_it_is_said_why_not() -> None:
         found = reach("127.0.0.1", server.getsockname()[1], lambda: NOW)
     assert (found.error, found.at) == (None, NOW)
     assert found.took_ms is not None
-    assert reach("127.0.0.1", closed_port(), lambda: NOW).error == "Connection refused"
+    assert reach("127.0.0.1", free_port(), lambda: NOW).error == "Connection refused"
     assert reach("master.invalid", 5557, lambda: NOW).error == "no such name: master.invalid"
 
 
@@ -38,7 +33,7 @@ def test_the_last_attempt_is_known() -> None:
 
     def attempt() -> object:
         tried.set()
-        return reach("127.0.0.1", closed_port(), lambda: NOW)
+        return reach("127.0.0.1", free_port(), lambda: NOW)
 
     prober = Prober(attempt)  # type: ignore[arg-type]
     assert prober.known() is None
@@ -54,7 +49,7 @@ def test_the_last_attempt_is_known() -> None:
 )
 def test_what_is_no_sidecar_of_this_cluster_is_told_in_a_few_words(path: str, said: str) -> None:
     master = FakeMaster()
-    port = master.port if path == "foreign" else closed_port()
+    port = master.port if path == "foreign" else free_port()
     client = PeerClient("127.0.0.1", port, "token", "node1")
     try:
         with pytest.raises(PeerError, match=said):

@@ -7,6 +7,7 @@ import pytest
 from sidecar.locust_api.client import LocustApi, master_url
 from sidecar.locust_api.connection import MasterDownError, MasterGuardedError, MasterSlowError
 from tests.fakes.fake_master import FakeMaster, figures
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -66,10 +67,8 @@ def test_every_report_is_fetched(web: LocustApi) -> None:
 
 
 def test_a_port_where_nobody_listens_is_down() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
     with pytest.raises(MasterDownError, match=r"no Locust master answers"):
-        LocustApi(master_url(port, {})).worker_count()
+        LocustApi(master_url(free_port(), {})).worker_count()
 
 
 def test_a_port_that_accepts_and_says_nothing_is_slow() -> None:

@@ -14,7 +14,8 @@ from apprise.plugins.slack import NotifySlack
 from sidecar.notify import send
 from sidecar.notify.policy import Message, Tone
 from sidecar.notify.sender import MessageSender
-from tests.unit.notify.alerts import Receiver, dead_port
+from tests.ports import free_port
+from tests.unit.notify.alerts import Receiver
 
 MESSAGE = Message("[locust] 1 OOM kill", "15:04:05 UTC  OOM kill  a-1: <!channel> & *bold*", Tone.FAILURE)
 SLACK = "https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"  # gitleaks:allow  made up
@@ -70,7 +71,7 @@ def test_a_dead_and_a_refusing_receiver_do_not_keep_the_message_from_the_others(
     refusing, broken = Receiver(403), Receiver(500)
     broken.pause_seconds = 0.3  # its answer comes last: the others' must not be taken for it
     try:
-        ports = (dead_port(), broken.port, refusing.port, receiver.port)
+        ports = (free_port(), broken.port, refusing.port, receiver.port)
         urls = [f"http://127.0.0.1:{port}/x" for port in ports]
         assert courier.send(urls, MESSAGE) == ("no connection", "status 500", "status 403", "")
     finally:
@@ -82,10 +83,13 @@ def test_a_dead_and_a_refusing_receiver_do_not_keep_the_message_from_the_others(
 def test_a_receiver_that_never_ends_its_answer_is_left_and_the_others_count(receiver: Receiver) -> None:
     slow = Receiver()
     slow.dribbles = True
-    courier = MessageSender(os.environ, timeout_seconds=3)
     try:
         urls = [f"http://127.0.0.1:{port}/x" for port in (slow.port, receiver.port)]
-        assert courier.send(urls, MESSAGE) == ("no answer in time", "")
+        for seconds in (3, 12, 40):  # a busy machine may take longer than three for the process to start alone
+            said = MessageSender(os.environ, timeout_seconds=seconds).send(urls, MESSAGE)
+            if said[1] == "":
+                break
+        assert said == ("no answer in time", "")
     finally:
         slow.close()
 

@@ -20,6 +20,7 @@ from sidecar.stack import registered, remote
 from sidecar.stack.images import IMAGES, inputs_hash
 from tests.fakes.fake_engine import FakeEngine, container
 from tests.paths import ROOT
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -169,8 +170,7 @@ def test_another_server_is_told_from_a_master(server: Callable[[Callable[[socket
 
 
 def test_a_port_where_nothing_listens_names_the_command_for_the_other_machine() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with pytest.raises(StackError, match=rf"nothing listens at 127.0.0.1, port {port} → make up REMOTE_WORKERS="):
         greeting.at("127.0.0.1", port)
 

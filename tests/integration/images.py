@@ -1,0 +1,23 @@
+"""Build the kit's images that are missing or stale, once, before tests that need them run side by side."""
+
+from __future__ import annotations
+
+import os
+
+from sidecar.commands import up
+from sidecar.common.console import Console
+from sidecar.engine.docker_engine import connect
+from sidecar.stack import images, workspace
+from sidecar.stack.compose import Decided
+from tests.paths import ROOT
+
+
+def build() -> None:
+    """Build them with the settings of this machine."""
+    settings = workspace.settings_for_up([], os.environ, ROOT)
+    decided = Decided(inputs=images.all_hashes(settings))
+    up.build(settings, connect(os.environ), decided, list(images.IMAGES), os.environ, Console())
+
+
+if __name__ == "__main__":
+    build()
