@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sidecar.common.times import format_time
+from sidecar.common.units import plural
 from sidecar.model.cluster import UNKNOWN, NodeReport, Others
 from sidecar.model.incident import FINAL, EvidenceItem, Incident, IncidentKind, Severity, identity
 from sidecar.model.incident_kinds import KINDS
@@ -233,7 +234,7 @@ def _overlap(incident: Incident, other: Incident) -> bool:
 
 def _placed(incident: Incident, whole: int, placed: int, nodes: Sequence[str]) -> Incident:
     left = whole - placed
-    what = f"{placed} OOM kill{'' if placed == 1 else 's'} that {incident.node} could not place"
+    what = f"{plural(placed, 'OOM kill')} that {incident.node} could not place"
     rest = f"; {left} are still nobody's" if left else ""
     return replace(
         incident,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sidecar.common.units import plural
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -22,7 +24,7 @@ def show(
 def lines(settings: Settings, target: str, web_url: str, seconds: float, environ: Mapping[str, str]) -> list[str]:
     """The banner's lines."""
     tail = settings.project_word
-    count = f"{settings.workers} worker{'s' if settings.workers != 1 else ''}"
+    count = plural(settings.workers, "worker")
     found = [
         "",
         f"Ready in {seconds:.1f} s: stack {settings.project!r}, {count}, target {target}",

@@ -16,6 +16,7 @@ from sidecar.commands.run import run
 from sidecar.common.console import Console
 from sidecar.common.errors import KitError, SettingError
 from sidecar.common.text import aligned
+from sidecar.common.units import whole_milliseconds
 from sidecar.report.render import png
 from sidecar.report.render.plots import ChartSeries, by_step
 from sidecar.report.render.shapes import Picture, Role
@@ -134,18 +135,14 @@ def _table(bend: Knee) -> list[str]:
                 f"{one.users}{' ←' if place == bend.at else ''}",
                 f"{one.rps:.1f}",
                 f"{one.fail_per_second:.1f}",
-                _ms(one.p50_ms),
-                _ms(one.p95_ms),
+                whole_milliseconds(one.p50_ms),
+                whole_milliseconds(one.p95_ms),
                 f"{one.cpu_percent:.0f} %",
             )
             for place, one in enumerate(bend.steps)
         ),
     ]
     return aligned(rows, right=True)
-
-
-def _ms(value: float | None) -> str:
-    return "–" if value is None else f"{value:.0f} ms"
 
 
 def picture(endpoint: str, bend: Knee) -> Picture:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sidecar.commands import up
 from sidecar.common.errors import SettingError, StackError
+from sidecar.common.units import plural
 from sidecar.engine.docker_engine import connect
 from sidecar.locust_api import greeting
 from sidecar.settings.addresses import shown
@@ -137,7 +138,7 @@ def _start(settings: Settings, decided: Decided, environ: Mapping[str, str], say
 
 def _banner(settings: Settings, master: tuple[str, int], seconds: float) -> list[str]:
     tail = settings.project_word
-    count = f"{settings.workers} worker{'s' if settings.workers != 1 else ''}"
+    count = plural(settings.workers, "worker")
     return [
         "",
         f"Ready in {seconds:.1f} s: {count} of {settings.project!r} work for the master at {shown(*master)}",

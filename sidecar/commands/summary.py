@@ -9,6 +9,7 @@ from typing import Any
 
 from sidecar.commands.follow import RunObserved, total
 from sidecar.common.console import Console
+from sidecar.common.units import whole_milliseconds
 
 _MOST_ENDPOINTS = 30
 _MOST_ERRORS = 5
@@ -66,12 +67,12 @@ def progress(seen: RunObserved, seconds: float, run_time: int) -> str:
         return f"{_clock(seconds)}  starting …"
     document = seen.figures
     percentiles = document.get("current_response_time_percentiles") or {}
-    p95 = percentiles.get("response_time_percentile_0.95")
+    p95 = whole_milliseconds(percentiles.get("response_time_percentile_0.95"))
     end = f" of {_clock(run_time)}" if run_time else ""
     missing = f"  {len(seen.missing)} WORKERS MISSING" if seen.missing else ""
     return (
         f"{_clock(seconds)}{end}  {int(document.get('user_count') or 0)} users  "
-        f"{float(document.get('current_rps') or document.get('total_rps') or 0):.0f} req/s  p95 {_ms(p95)}  "
+        f"{float(document.get('current_rps') or document.get('total_rps') or 0):.0f} req/s  p95 {p95}  "
         f"{seen.requests} requests  {seen.failures} failed{missing}"
     )
 
@@ -133,10 +134,10 @@ def _cells(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
         name,
         str(row["requests"]),
         f"{row['failures']} ({row['fail_ratio']:.1%})" if row["failures"] else "0",
-        _ms(row["median_ms"]),
-        _ms(row["p95_ms"]),
-        _ms(row["p99_ms"]),
-        _ms(row["max_ms"]),
+        whole_milliseconds(row["median_ms"]),
+        whole_milliseconds(row["p95_ms"]),
+        whole_milliseconds(row["p99_ms"]),
+        whole_milliseconds(row["max_ms"]),
         f"{row['requests_per_second']:.1f}",
     )
 
@@ -154,10 +155,6 @@ def failure_lines(document: Mapping[str, Any], width: int) -> list[str]:
 
 def _cut(text: str, width: int) -> str:
     return text.ljust(width) if len(text) <= width else text[: max(1, width - 1)] + "…"
-
-
-def _ms(value: object) -> str:
-    return f"{float(value):.0f} ms" if isinstance(value, int | float) else "–"
 
 
 def users_taken_along(seen: RunObserved, wanted: int) -> str:

@@ -43,9 +43,9 @@ def of_limit(used_bytes: float, limit_bytes: float) -> str:
     return f"{used_bytes / MIB:.0f} of {limit_bytes / MIB:.0f} MiB"
 
 
-def plural(number: int, noun: str) -> str:
-    """Write how many there are of something (`1 worker`, `1,200 users`)."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def plural(number: int, noun: str, spec: str = "") -> str:
+    """Write how many there are of something (`1 worker`, with the spec "," `1,200 users`)."""
+    return f"{number:{spec}} {noun}{'' if number == 1 else 's'}"
 
 
 def percent(value: float | None, decimals: int = 0) -> str:
@@ -65,6 +65,11 @@ def milliseconds(value: float | None) -> str:
     if value is None:
         return UNKNOWN
     return f"{value:.0f} ms" if value < _THOUSAND else f"{value / _THOUSAND:.2f} s"
+
+
+def whole_milliseconds(value: object) -> str:
+    """Write a response time of a document in milliseconds alone (`1250 ms`)."""
+    return f"{float(value):.0f} ms" if isinstance(value, int | float) else UNKNOWN
 
 
 def duration(seconds: float) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sidecar.common.text import clean
+from sidecar.common.units import plural
 from sidecar.diagnose.catalogue import LAYERS, Blanks, Cause, FixTemplate, causes, filled
 from sidecar.model.finding import Confidence, Diagnosis, Finding, Status
 from sidecar.model.incident import Severity
@@ -132,7 +133,7 @@ def _last(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
 def _workers(diagnosis: Diagnosis) -> str:
     if diagnosis.connected is None:
         return ""
-    return f"{diagnosis.connected} worker{'s' if diagnosis.connected != 1 else ''} connected, "
+    return f"{plural(diagnosis.connected, 'worker')} connected, "
 
 
 def _counted(diagnosis: Diagnosis) -> str:

@@ -21,7 +21,7 @@ from sidecar.ledger.database import (
     used_bytes,
     was_removed,
 )
-from sidecar.ledger.rows import EVENT_COLUMNS, event_row, incident_row, incidents_of
+from sidecar.ledger.ledger_reader import EVENT_COLUMNS, event_row, incident_row, incidents_of
 from sidecar.ledger.schema import HISTORY, LEDGER, Retention
 from sidecar.model.incident import PROVISIONAL, Incident
 from sidecar.model.signal import DockerEvent

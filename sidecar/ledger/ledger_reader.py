@@ -1,17 +1,76 @@
-"""Reading the ledger: from any thread, beside the writer, and after it has ended."""
+"""Events and incidents as rows of ledger.db, and reading them: from any thread, beside the writer and without it."""
 
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from sidecar.common.times import micros
 from sidecar.ledger.database import Readers
-from sidecar.ledger.rows import EVENT_COLUMNS, event_of, incidents_of
 from sidecar.ledger.schema import LEDGER
+from sidecar.model import document
+from sidecar.model.document import DocumentError
 from sidecar.model.history import IncidentQuery
 from sidecar.model.incident import Incident, IncidentKind
-from sidecar.model.signal import DockerEvent
+from sidecar.model.signal import DockerEvent, Owner
+
+_log = logging.getLogger(__name__)
+
+EVENT_COLUMNS = (
+    "container_id, ns, action, name, project, service, number, helper, exit_code, signal, health, received_ns, raw"
+)
+Value = None | int | float | str
+Row = tuple[Value, ...]
+
+
+def event_row(event: DockerEvent) -> Row:
+    """Return the event's values in the order of EVENT_COLUMNS."""
+    owner = event.owner
+    who = (owner.name, owner.project, owner.service, owner.index, owner.helper)
+    end = (event.exit_code, event.signal, event.health)
+    return (event.container_id, event.ns, event.action, *who, *end, event.received_ns, event.raw)
+
+
+def event_of(row: tuple[Any, ...]) -> DockerEvent:
+    """Read an event back from a row of EVENT_COLUMNS."""
+    container_id, ns, action, name, project, service, index, helper, code, signal, health, received_ns, raw = row
+    owner = Owner(name, project, service, index, bool(helper))
+    return DockerEvent(ns, action, container_id, owner, code, signal, health, received_ns, raw)
+
+
+def incident_row(incident: Incident) -> Row:
+    """Return the incident's indexed columns and its document, in the order of the table."""
+    return (
+        incident.id,
+        micros(incident.at),
+        None if incident.until is None else micros(incident.until),
+        incident.state,
+        incident.kind,
+        incident.project,
+        incident.service,
+        incident.container_id,
+        incident.count,
+        incident.helper,
+        document.dumps(incident).decode(),
+    )
+
+
+def incidents_of(rows: Iterable[tuple[str, ...]]) -> list[Incident]:
+    """Read incidents back from rows of one column, their documents.
+
+    One that this version of the model cannot read is passed over, and logged: it must not hide all the others.
+    """
+    incidents = []
+    for row in rows:
+        try:
+            incidents.append(document.loads_as(Incident, row[0], "incident"))
+        except DocumentError as error:
+            _log.warning("the ledger holds an incident that cannot be read: %s", error)
+    return incidents
+
 
 _INCIDENTS = """SELECT document FROM incidents
     WHERE (:since IS NULL OR until_us IS NULL OR MAX(at_us, until_us) >= :since)

@@ -103,9 +103,9 @@ def text_for_project(incident: Incident, project: str, name: str | None = None) 
 def users_and_workers(users: int | None, workers: Sequence[str]) -> str:
     """Say how many users went with which workers, as the end of a sentence; "" when nothing is known of either."""
     if not workers:
-        return f", {plural(users, 'user')} lost" if users else ""
+        return f", {plural(users, 'user', ',')} lost" if users else ""
     more = f" and {len(workers) - 1} more" if len(workers) > 1 else ""
     which = f"worker{'s' if more else ''} {short_worker(workers[0])}{more}"
     if users is None:
         return f", {which}"
-    return f", {plural(users, 'user')} lost with {which}" if users else f", no users on {which}"
+    return f", {plural(users, 'user', ',')} lost with {which}" if users else f", no users on {which}"

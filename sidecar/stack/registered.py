@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sidecar.common.console import Console
 from sidecar.common.errors import StackError
+from sidecar.common.units import plural
 from sidecar.engine.docker_engine import DockerEngine, ListedContainer
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import MasterError, MasterGuardedError
@@ -99,7 +100,7 @@ def wait(
         count, guarded = _count(web, engine, project)
         if count == wanted or (others and count is not None and count > wanted):
             known = "healthy (the web API asks for a login)" if guarded else "registered"
-            return f"{wanted} worker{'s' if wanted != 1 else ''} {known}"
+            return f"{plural(wanted, 'worker')} {known}"
         if not watch.pause(_LOOK_EACH_SECONDS):
             break
     if watch.down is not None:
@@ -137,7 +138,7 @@ def wait_healthy(
                 f"{healthy} of {wanted} workers heard the master within {deadline_seconds:.0f} s",
                 fix="make diagnose here, make logs SERVICE=locust-worker",
             )
-    return f"{wanted} worker{'s' if wanted != 1 else ''} healthy: the master's heartbeats arrive"
+    return f"{plural(wanted, 'worker')} healthy: the master's heartbeats arrive"
 
 
 def _healthy(engine: DockerEngine, project: str) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sidecar.commands import up
 from sidecar.common.errors import SettingError, StackError
+from sidecar.common.units import plural
 from sidecar.engine.docker_engine import DockerEngine, connect
 from sidecar.engine.swarm_manager import Manager, SwarmState
 from sidecar.stack import locustfile, state, workspace
@@ -104,11 +105,7 @@ def _images_to_nodes(
             step.result = f"pushed {len(ours)} images to {settings.registry}"
         else:
             carried = images.carry(sorted(set(names.values())), ways)
-            step.result = (
-                f"images loaded on {carried} node{'s' if carried != 1 else ''}"
-                if carried
-                else "every node has the images"
-            )
+            step.result = f"images loaded on {plural(carried, 'node')}" if carried else "every node has the images"
     return names
 
 
@@ -120,7 +117,7 @@ def _remember(settings: Settings, prepared: up.Prepared, names: Mapping[str, str
 
 def _banner(settings: Settings, target: str, fleet: SwarmState, seconds: float, say: Console) -> None:
     place = locate(settings)
-    count = f"{settings.workers} worker{'s' if settings.workers != 1 else ''}"
+    count = plural(settings.workers, "worker")
     word = settings.project_word
     for line in (
         "",

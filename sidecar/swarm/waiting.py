@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from sidecar.common.errors import KitError, StackError
+from sidecar.common.units import plural
 from sidecar.engine.swarm_manager import MASTER, WORKER, Manager, SwarmState, spread
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import MasterError, MasterGuardedError
@@ -32,7 +33,7 @@ def wait(manager: Manager, settings: Settings, wanted: int, clock: Clock, second
         count = None if is_moving(fleet) else counted(settings, wanted)
         if count == wanted and len(fleet.running(WORKER)) == settings.workers:
             told = ", ".join(f"{number} on {node}" for node, number in spread(fleet, WORKER))
-            return f"{wanted} worker{'s' if wanted != 1 else ''} registered: {told}"
+            return f"{plural(wanted, 'worker')} registered: {told}"
         paused = next((service for service in fleet.services if service.update == "paused"), None)
         if paused is not None:
             raise StackError(

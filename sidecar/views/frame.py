@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from sidecar.common.units import plural
 from sidecar.model.incident import IncidentKind
 from sidecar.model.snapshot import Container, Snapshot, Warn
 from sidecar.views import panels as locust_tables
@@ -230,7 +231,7 @@ def _states(containers: Sequence[Container], width: int) -> Line:
     parts = [line(TextSpan(f"{number} {service} {word}", ERROR)) for (service, word), number in sorted(wrong.items())]
     kills = sum(container.oom_kills or 0 for container in containers)
     if kills:
-        parts.append(line(TextSpan(f"{kills} OOM kill{'' if kills == 1 else 's'}", ERROR)))
+        parts.append(line(TextSpan(plural(kills, "OOM kill"), ERROR)))
     running = [container for container in containers if container.state == "running"]
     healthy = sum(container.health == "healthy" for container in running)
     parts.append(line(f"{len(running)} running"))

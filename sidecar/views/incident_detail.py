@@ -107,7 +107,7 @@ def _memory(incident: Incident) -> str:
 
 def _count(incident: Incident) -> str:
     source = "an estimate: the kernel's own count could not be read" if incident.estimated else ""
-    events = f"from {incident.raw_events} engine event{'' if incident.raw_events == 1 else 's'}"
+    events = f"from {units.plural(incident.raw_events, 'engine event')}"
     return ", ".join(part for part in (str(incident.count), events if incident.raw_events else "", source) if part)
 
 

@@ -68,7 +68,7 @@ def _state(scene: Scene, detail: int) -> Line:
         age = units.duration((scene.now - snapshot.at).total_seconds())
         spans += [TextSpan(" PAUSED ", BANNER), TextSpan(("", f" {age} ago", f" {age} ago, p goes on")[detail], ERROR)]
         if scene.missed:
-            spans.append(TextSpan(f", {scene.missed} new incident{'' if scene.missed == 1 else 's'} since!", ERROR))
+            spans.append(TextSpan(f", {units.plural(scene.missed, 'new incident')} since!", ERROR))
     if snapshot.stale:
         seconds = data_age_seconds(snapshot, scene.now)
         old = " no data yet" if seconds is None else f" data from {units.duration(seconds)} ago"

@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
+from sidecar.common.units import plural
 from sidecar.diagnose.evidence import ContainerFacts, Probe
 from sidecar.diagnose.rule import Found, Outcome, Rule, cannot_tell, without_engine
 from sidecar.diagnose.stack import GATE, RECENT, Stack
@@ -45,7 +46,7 @@ def remote_workers(stack: Stack) -> Outcome:
     found = [*([_not_in_list(stack, refused)] if refused else []), *_open(stack, address)]
     who = "everybody who reaches it may join" if is_open else "REMOTE_ALLOW says who may join"
     count = sum(row.state != "missing" for row in stack.remote_rows)
-    text = f"{count} remote worker{'' if count == 1 else 's'} registered; 5557 is open on {address}: {who}"
+    text = f"{plural(count, 'remote worker')} registered; 5557 is open on {address}: {who}"
     return Outcome(text, tuple(found), info=is_open)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from sidecar.common.units import whole_milliseconds
+
 _MOST_BYTES = 59 * 1024
 _MOST_ROWS = 30
 _LONGEST_CELL = 160
@@ -112,13 +114,9 @@ def _endpoint(one: Mapping[str, Any]) -> tuple[str, ...]:
         f"{one['method'] or ''} {one['name']}".strip(),
         str(one["requests"]),
         f"{one['failures']} ({one['fail_ratio']:.2%})" if one["failures"] else "0",
-        *(_ms(one[name]) for name in ("median_ms", "p95_ms", "p99_ms", "max_ms")),
+        *(whole_milliseconds(one[name]) for name in ("median_ms", "p95_ms", "p99_ms", "max_ms")),
         f"{one['requests_per_second']:.1f}",
     )
-
-
-def _ms(value: object) -> str:
-    return f"{float(value):.0f} ms" if isinstance(value, int | float) else "–"
 
 
 def _table(header: Sequence[str], sides: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from sidecar.common.units import plural
 from sidecar.report.render.shapes import Area, Box, Picture, Polyline, Role, Shape, TextLabel
 
 WIDTH = 960.0
@@ -223,7 +224,7 @@ def _in_words(lanes: Sequence[ChartSeries], unit: str, marks: Sequence[ChartMark
         if known:
             told.append(f"{lane.name} from {min(known):g} to {max(known):g}{f' {unit}' if unit else ''}")
     if marks:
-        told.append(f"{len(marks)} incident{'' if len(marks) == 1 else 's'} marked")
+        told.append(f"{plural(len(marks), 'incident')} marked")
     return "; ".join(told) or "no values"
 
 

@@ -8,6 +8,8 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
+from sidecar.common.units import plural
+
 LEAST_GAIN = 1.1
 _MUCH_CPU_PERCENT = 90.0
 _LEAST_POINTS = 4  # of a step; what is shorter is a ramp
@@ -76,4 +78,4 @@ def find(steps: Sequence[LoadStep]) -> Knee:
 def _told(step: LoadStep) -> str:
     p95 = "" if step.p95_ms is None else f", p95 {step.p95_ms:.0f} ms"
     failing = f", {step.fail_per_second:.1f} failed" if step.fail_per_second else ""
-    return f"{step.users} user{'' if step.users == 1 else 's'}: {step.rps:.0f} requests a second{failing}{p95}"
+    return f"{plural(step.users, 'user')}: {step.rps:.0f} requests a second{failing}{p95}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sidecar.common.spans import Held, Sustained, held
+from sidecar.common.units import plural
 from sidecar.incidents.warnings import MASTER, WORKER
 from sidecar.model.history import RecordedSeries
 from sidecar.model.incident import ExitReason, Incident, IncidentKind
@@ -143,7 +144,7 @@ def _missing(record: RunRecord) -> Iterator[InvalidReason]:
     """Yield the workers that the master gave up on in the run; those that were missing at its start do not count."""
     lost = record.workers.lost
     if lost:
-        text = f"{len(lost)} worker{'' if len(lost) == 1 else 's'} went missing during the run"
+        text = f"{plural(len(lost), 'worker')} went missing during the run"
         yield InvalidReason("worker_lost", text, next(iter(lost.values())))
 
 
