@@ -1,8 +1,8 @@
 """A diagnosis to attach to a bug report: one archive, everything in it without secrets.
 
-All of it is made of the evidence after that went through the redactor, so that there is one place where a secret
-could be forgotten. Of environments, only what Locust and the kit read keeps its value; every other value is masked, and
-taken out of all other texts too, because nobody can tell from outside which of them is a secret.
+Everything in it is made of evidence that went through the redactor, so that one place alone could forget a secret. Of
+environments, only what Locust and the kit read keeps its value; every other value is masked, and taken out of all other
+texts too, because nobody can tell from outside which of them is a secret.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from sidecar.common.errors import KitError
 from sidecar.common.redaction import SHORTEST_KNOWN, Redactor, rules
@@ -52,21 +52,21 @@ def is_plain(name: str) -> bool:
 def for_eyes(evidence: Evidence) -> Evidence:
     """Return the evidence as its owner's own terminal may show it: without credentials in any text.
 
-    What `make up` has to be told again stays as it is, or the printed command would not mend anything.
+    The words that repeat the last `make up` stay as they are, or the printed command would not repair anything.
     """
-    shown = _walk(evidence, _Keeper(Redactor(), keep_unknown=True))
+    shown = _walk(evidence, _SecretFilter(Redactor(), keep_unknown=True))
     return replace(shown, config=replace(shown.config, up_words=evidence.config.up_words))
 
 
 def for_others(evidence: Evidence) -> Evidence:
     """Return the evidence as it may leave this machine."""
     public = frozenset(_public(evidence))
-    return _walk(evidence, _Keeper(Redactor(frozenset(_hidden(evidence, public))), public))
+    return _walk(evidence, _SecretFilter(Redactor(frozenset(_hidden(evidence, public))), public))
 
 
 @dataclass(frozen=True)
-class _Keeper:
-    """What may stay: by the redactor's rules, and of variables that nobody reads, `public` values or all."""
+class _SecretFilter:
+    """The texts that may stay: by the redactor's rules, and of variables that nobody reads, `public` values or all."""
 
     redactor: Redactor
     public: frozenset[str] = frozenset()
@@ -107,27 +107,27 @@ def _variables(evidence: Evidence) -> Iterator[tuple[str, str]]:
 _NO_VARIABLES = frozenset({"class_hosts", "digests"})
 
 
-def _walk(value: T, keeper: _Keeper) -> T:
+def _walk(value: T, secrets: _SecretFilter) -> T:
     if isinstance(value, str):
-        return cast("T", keeper.redactor.text(value))
-    if isinstance(value, tuple) and value and all(isinstance(one, str) for one in value):
-        return cast("T", keeper.redactor.words(value))
+        return cast("T", secrets.redactor.text(value))
+    if isinstance(value, tuple) and value and all(isinstance(item, str) for item in value):
+        return cast("T", secrets.redactor.words(value))
     if isinstance(value, tuple):
-        return cast("T", tuple(_walk(one, keeper) for one in value))
+        return cast("T", tuple(_walk(item, secrets) for item in value))
     if isinstance(value, Pair | EnvLine):
-        return replace(value, value=keeper.value(value.name, value.value))
+        return replace(value, value=secrets.value(value.name, value.value))
     if is_dataclass(value) and not isinstance(value, type):
         return replace(
-            value, **{field.name: _field(getattr(value, field.name), field.name, keeper) for field in fields(value)}
+            value, **{field.name: _field(getattr(value, field.name), field.name, secrets) for field in fields(value)}
         )
     return value
 
 
-def _field(value: T, name: str, keeper: _Keeper) -> T:
+def _field(value: T, name: str, secrets: _SecretFilter) -> T:
     """Mask a field of a record. Pairs are variables, except those that name a class or a worker."""
     if name in _NO_VARIABLES and isinstance(value, tuple):
-        return cast("T", tuple(Pair(one.name, keeper.redactor.text(one.value)) for one in value))
-    return _walk(value, keeper)
+        return cast("T", tuple(Pair(pair.name, secrets.redactor.text(pair.value)) for pair in value))
+    return _walk(value, secrets)
 
 
 def write(path: Path, evidence: Evidence, texts: Mapping[str, str]) -> None:
@@ -157,8 +157,7 @@ def _members(evidence: Evidence, texts: Mapping[str, str]) -> Iterator[tuple[str
 
 
 def _indented(written: bytes) -> str:
-    found: Any = json.loads(written)
-    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(json.loads(written), indent=1, ensure_ascii=False) + "\n"
 
 
 def _log(container: ContainerFacts) -> str:

@@ -54,7 +54,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def _cause(row: Mapping[str, Any], order: int, groups: Mapping[str, Sequence[str]]) -> Cause:
-    explains = {slug for word in row.get("explains") or [] for slug in _slugs(word, groups)}
+    explains = {slug for entry in row.get("explains") or [] for slug in _slugs(entry, groups)}
     return Cause(
         slug=row["slug"],
         code=row["code"],
@@ -69,8 +69,8 @@ def _cause(row: Mapping[str, Any], order: int, groups: Mapping[str, Sequence[str
     )
 
 
-def _slugs(word: str, groups: Mapping[str, Sequence[str]]) -> Sequence[str]:
-    return groups[word[1:]] if word.startswith("@") else (word,)
+def _slugs(entry: str, groups: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    return groups[entry[1:]] if entry.startswith("@") else (entry,)
 
 
 class Blanks(dict[str, str]):

@@ -9,7 +9,7 @@ from typing import TypeVar
 from sidecar.diagnose.catalogue import Cause, causes, filled
 from sidecar.diagnose.evidence import ConfigFacts, Evidence
 from sidecar.diagnose.rank import ranked
-from sidecar.diagnose.rule import Found, Outcome, Rule
+from sidecar.diagnose.rule import FoundCause, Outcome, Rule
 from sidecar.diagnose.rules import (
     configuration,
     containers,
@@ -49,14 +49,14 @@ _COUNTED = frozenset({"workers-fewer-than-expected", "stack-down"})  # sums of w
 def diagnose(evidence: Evidence, only: frozenset[str] = frozenset()) -> Diagnosis:
     """Judge the evidence; `only` names checks, layers or slugs, and leaves all others out."""
     stack = Stack(evidence)
-    checks, found = judged(RULES, stack)
+    checks, found_causes = judged(RULES, stack)
 
     def is_related(cause: Cause, earlier: Finding, later: Finding) -> bool:
         is_of_master = stack.master is not None and stack.master.name in earlier.affects
         is_same = bool(set(earlier.affects) & set(later.affects))
         return is_same or cause.reaches_all or is_of_master or later.slug in _COUNTED
 
-    findings = ranked([_finding(cause, stack) for cause in found], causes(), is_related)
+    findings = ranked([_finding(cause, stack) for cause in found_causes], causes(), is_related)
     if only:
         findings = tuple(
             finding
@@ -77,24 +77,24 @@ def diagnose(evidence: Evidence, only: frozenset[str] = frozenset()) -> Diagnosi
     )
 
 
-def judged(rules: Sequence[Rule[T]], subject: T) -> tuple[tuple[Check, ...], tuple[Found, ...]]:
+def judged(rules: Sequence[Rule[T]], subject: T) -> tuple[tuple[Check, ...], tuple[FoundCause, ...]]:
     """Make every check; return how each ended, and all causes that they found."""
     checks: list[Check] = []
-    found: list[Found] = []
+    found_causes: list[FoundCause] = []
     for rule in rules:
         if reason := rule.after(subject):
             checks.append(Check(rule.name, rule.layer, Status.SKIP, reason))
             continue
         outcome = rule.judge(subject)
-        slugs = tuple(dict.fromkeys(cause.slug for cause in outcome.found))
+        slugs = tuple(dict.fromkeys(cause.slug for cause in outcome.causes))
         checks.append(Check(rule.name, rule.layer, _status(outcome), outcome.text, slugs))
-        found += outcome.found
-    return tuple(checks), tuple(found)
+        found_causes += outcome.causes
+    return tuple(checks), tuple(found_causes)
 
 
 def _status(outcome: Outcome) -> Status:
     """Return how a check ended, by the worst that it found."""
-    severities = {cause.severity for cause in outcome.found}
+    severities = {cause.severity for cause in outcome.causes}
     for severity, status in _STATUS.items():
         if severity in severities:
             return status
@@ -110,13 +110,13 @@ def summary_of(checks: Sequence[Check], findings: Sequence[Finding]) -> Summary:
     return Summary(**counts, root_cause=root)
 
 
-def _finding(found: Found, stack: Stack) -> Finding:
+def _finding(found: FoundCause, stack: Stack) -> Finding:
     up = up_command(stack.evidence.config, len(stack.workers), found.up)
     common = {"up": up, "project": project_word(stack.evidence.project)}
     return finding_of(causes()[found.slug], found, {**common, **found.values})
 
 
-def finding_of(cause: Cause, found: Found, values: Mapping[str, str]) -> Finding:
+def finding_of(cause: Cause, found: FoundCause, values: Mapping[str, str]) -> Finding:
     """Say what was found in the catalogue's words, with their blanks filled in."""
     return Finding(
         code=cause.code,
@@ -133,7 +133,7 @@ def finding_of(cause: Cause, found: Found, values: Mapping[str, str]) -> Finding
     )
 
 
-def _fix(cause: Cause, found: Found, values: Mapping[str, str]) -> Fix:
+def _fix(cause: Cause, found: FoundCause, values: Mapping[str, str]) -> Fix:
     template = cause.fix(found.fix)
     fillings = [{**values, **item} for item in found.items] or [dict(values)]
     # All of the first step, then all of the second: a line is commented out before anything is made anew.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 
 from sidecar.common.errors import KitError
@@ -15,6 +16,7 @@ from sidecar.model.incident import Severity
 from sidecar.stack import state
 
 _KEPT, _SHOWN = 200, 3
+_AT = attrgetter("at")
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Notes:
 
     def about(self, slug: str | None) -> tuple[str, ...]:
         """Return the latest notes on a cause, newest first, each with its date."""
-        found = [one for one in self._all() if one.get("slug") == slug]
-        return tuple(f"{str(one.get('at', ''))[:10]} {one.get('text', '')}" for one in reversed(found[-_SHOWN:]))
+        notes = [note for note in self._all() if note.get("slug") == slug]
+        return tuple(f"{str(note.get('at', ''))[:10]} {note.get('text', '')}" for note in reversed(notes[-_SHOWN:]))
 
     def keep(self, slug: str | None, text: str, at: datetime) -> None:
         """Write a note down; without a slug it is about no cause.
@@ -50,8 +52,8 @@ class Notes:
             raise KitError(f"the note is not kept: {self.path}: {error.strerror}") from error
 
     def _all(self) -> list[dict[str, str | None]]:
-        found = state.read(self.path).get("notes")
-        return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+        notes = state.read(self.path).get("notes")
+        return [note for note in notes if isinstance(note, dict)] if isinstance(notes, list) else []
 
 
 def incident_for(diagnosis: Diagnosis, incidents: Sequence[KnownIncident]) -> KnownIncident | None:
@@ -60,10 +62,6 @@ def incident_for(diagnosis: Diagnosis, incidents: Sequence[KnownIncident]) -> Kn
     The newest of a container that the root cause is about, else the newest that is an error.
     """
     affected = set(diagnosis.findings[0].affects) if diagnosis.findings else set()
-    bad = sorted(
-        (incident for incident in incidents if incident.severity != Severity.INFO),
-        key=lambda incident: incident.at,
-        reverse=True,
-    )
-    of_root = (one for one in bad if one.container in affected)
-    return next(of_root, None) or next((one for one in bad if one.severity == Severity.ERROR), None)
+    bad = sorted((incident for incident in incidents if incident.severity != Severity.INFO), key=_AT, reverse=True)
+    of_root = (incident for incident in bad if incident.container in affected)
+    return next(of_root, None) or next((incident for incident in bad if incident.severity == Severity.ERROR), None)

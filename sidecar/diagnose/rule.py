@@ -31,7 +31,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundCause:
     """One cause that a rule found; the catalogue has the words.
 
     Attributes:
@@ -69,8 +69,8 @@ class Found:
         up: Mapping[str, str] | None = None,
         severity: Severity = Severity.ERROR,
         confidence: Confidence = Confidence.CERTAIN,
-    ) -> Found:
-        """Build a Found from what the rules have at hand.
+    ) -> FoundCause:
+        """Build a FoundCause from what the rules have at hand.
 
         Args:
             slug: the cause.
@@ -107,7 +107,7 @@ class Outcome:
     """
 
     text: str
-    found: tuple[Found, ...] = ()
+    causes: tuple[FoundCause, ...] = ()
     unknown: str = ""
     info: bool = False
 

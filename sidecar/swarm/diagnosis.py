@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from sidecar.diagnose.catalogue import Cause, causes
+from sidecar.diagnose import catalogue
+from sidecar.diagnose.catalogue import Cause
 from sidecar.diagnose.judge import finding_of, judged, summary_of
 from sidecar.diagnose.rank import ranked
-from sidecar.diagnose.rule import Found, Outcome, Rule
+from sidecar.diagnose.rule import FoundCause, Outcome, Rule
 from sidecar.engine.swarm_manager import MASTER, MONITOR, WORKER, TaskFacts, spread
 from sidecar.model.finding import Confidence, Diagnosis, Finding, FindingEvidence
 from sidecar.model.incident import Severity
@@ -32,9 +33,9 @@ _NOTHING = "there is nothing to look at"
 
 def diagnose(evidence: ClusterEvidence) -> Diagnosis:
     """Judge what is known of a Swarm, as `make diagnose` judges one machine."""
-    checks, found = judged((_MANAGER, *RULES) if evidence.refused else RULES, evidence)
-    known = causes(FILE)
-    findings = ranked([_finding(cause, evidence) for cause in found], known, _is_related)
+    checks, causes = judged((_MANAGER, *RULES) if evidence.refused else RULES, evidence)
+    known = catalogue.causes(FILE)
+    findings = ranked([_finding(cause, evidence) for cause in causes], known, _is_related)
     return Diagnosis(
         project=evidence.project,
         at=evidence.at,
@@ -53,12 +54,12 @@ def _is_related(cause: Cause, earlier: Finding, later: Finding) -> bool:
     return later.slug not in _OF_ONE_NODE or is_same or cause.slug == "no-node-allowed"
 
 
-def _finding(found: Found, evidence: ClusterEvidence) -> Finding:
+def _finding(cause: FoundCause, evidence: ClusterEvidence) -> Finding:
     # The `make swarm-up` that repeats the last one, with some settings changed; "" asks for a setting's default.
-    words = [word for word in evidence.up_words if word.strip("'").partition("=")[0] not in found.up]
-    up = " ".join(["make swarm-up", *words, *(f"{name}={value}" for name, value in found.up.items())])
-    values = {"project": project_word(evidence.project), "up": up, **found.values}
-    return finding_of(causes(FILE)[found.slug], found, values)
+    words = [word for word in evidence.up_words if word.strip("'").partition("=")[0] not in cause.up]
+    up = " ".join(["make swarm-up", *words, *(f"{name}={value}" for name, value in cause.up.items())])
+    values = {"project": project_word(evidence.project), "up": up, **cause.values}
+    return finding_of(catalogue.causes(FILE)[cause.slug], cause, values)
 
 
 # ---- checks ----------------------------------------------------------------------------------------------------------
@@ -67,13 +68,13 @@ def _finding(found: Found, evidence: ClusterEvidence) -> Finding:
 def _manager(evidence: ClusterEvidence) -> Outcome:
     seen = FindingEvidence("docker info", evidence.refused, "a manager of a Swarm")
     values = {"what": evidence.refused, "fix": evidence.refused_fix}
-    return Outcome(evidence.refused, (Found("no-manager", (seen,), values=values),))
+    return Outcome(evidence.refused, (FoundCause("no-manager", (seen,), values=values),))
 
 
 def _nodes(evidence: ClusterEvidence) -> Outcome:
     nodes = evidence.fleet.nodes
-    found = tuple(
-        Found(
+    causes = tuple(
+        FoundCause(
             "node-down",
             (FindingEvidence(f"docker node ls: {node.name}", node.state, "ready"),),
             (node.name,),
@@ -84,14 +85,14 @@ def _nodes(evidence: ClusterEvidence) -> Outcome:
     )
     able = sum(node.takes_tasks for node in nodes)
     resting = "".join(f"; {node.name} is set to {node.availability}" for node in nodes if node.availability != "active")
-    return Outcome(f"{able} of {len(nodes)} nodes take tasks{resting}", found)
+    return Outcome(f"{able} of {len(nodes)} nodes take tasks{resting}", causes)
 
 
 def _deployed(evidence: ClusterEvidence) -> Outcome:
     if evidence.fleet.services:
         return Outcome(f"{len(evidence.fleet.services)} services")
     seen = FindingEvidence("docker stack services", f"none of {evidence.project}", "the stack's five services")
-    return Outcome("no service", (Found("stack-not-deployed", (seen,), values={"stack": evidence.project}),))
+    return Outcome("no service", (FoundCause("stack-not-deployed", (seen,), values={"stack": evidence.project}),))
 
 
 def _images(evidence: ClusterEvidence) -> Outcome:
@@ -107,11 +108,11 @@ def _images(evidence: ClusterEvidence) -> Outcome:
             continue
         if match["image"] in wanted and (match["image"], task.node_id) not in there:
             lacking.setdefault((match["image"], node.name), task)
-    found = tuple(
-        Found("image-missing", (_task_seen(task, on=node),), (node, task.service), {"image": image, "node": node})
+    causes = tuple(
+        FoundCause("image-missing", (_task_seen(task, on=node),), (node, task.service), {"image": image, "node": node})
         for (image, node), task in sorted(lacking.items())
     )
-    return Outcome(f"{len(found)} images are missing" if found else "every node has its images", found)
+    return Outcome(f"{len(causes)} images are missing" if causes else "every node has its images", causes)
 
 
 def _task_seen(task: TaskFacts, on: str = "") -> FindingEvidence:
@@ -128,11 +129,11 @@ def _placement(evidence: ClusterEvidence) -> Outcome:
     """Check for tasks that wait because they fit nowhere, or may run nowhere."""
     tasks = evidence.fleet.tasks
     waiting = [task for task in tasks if task.desired == "running" and task.state == "pending" and task.error]
-    found = (*_no_room(evidence, waiting), *_not_allowed(waiting))
-    return Outcome(f"{len(waiting)} tasks wait for a place" if waiting else "every task has a place", found)
+    causes = (*_no_room(evidence, waiting), *_not_allowed(waiting))
+    return Outcome(f"{len(waiting)} tasks wait for a place" if waiting else "every task has a place", causes)
 
 
-def _no_room(evidence: ClusterEvidence, waiting: Sequence[TaskFacts]) -> Iterator[Found]:
+def _no_room(evidence: ClusterEvidence, waiting: Sequence[TaskFacts]) -> Iterator[FoundCause]:
     nodes = [node for node in evidence.fleet.nodes if node.takes_tasks]
     memory = ", ".join(f"{node.name} {node.memory_bytes / _GIB:.1f} GiB" for node in nodes)
     counts = Counter(task.service for task in waiting if _NO_ROOM.search(task.error))
@@ -141,7 +142,7 @@ def _no_room(evidence: ClusterEvidence, waiting: Sequence[TaskFacts]) -> Iterato
         task = next(task for task in waiting if task.service == name)
         reserved = f"{service.reserved_bytes / _GIB:.1f} GiB"
         fits = _reservation_that_fits(evidence, service.limit_bytes)
-        yield Found(
+        yield FoundCause(
             "reservation-fits-nowhere",
             (_task_seen(task), FindingEvidence(f"memory reserved for each of {name}", reserved, memory)),
             (name,),
@@ -163,11 +164,11 @@ def _reservation_that_fits(evidence: ClusterEvidence, limit: int) -> str:
     return f"{max(16, min(room, limit or room) // _MIB)}M"
 
 
-def _not_allowed(waiting: Sequence[TaskFacts]) -> Iterator[Found]:
+def _not_allowed(waiting: Sequence[TaskFacts]) -> Iterator[FoundCause]:
     for service in sorted({task.service for task in waiting if _NOT_ALLOWED.search(task.error)}):
         task = next(task for task in waiting if task.service == service)
         values = {"service": service, "error": task.error}
-        yield Found("no-node-allowed", (_task_seen(task),), (service,), values, up={"SWARM_MASTER_NODE": ""})
+        yield FoundCause("no-node-allowed", (_task_seen(task),), (service,), values, up={"SWARM_MASTER_NODE": ""})
 
 
 def _tasks(evidence: ClusterEvidence) -> Outcome:
@@ -177,7 +178,7 @@ def _tasks(evidence: ClusterEvidence) -> Outcome:
     for task in fleet.tasks:
         if _is_late(task, evidence) and task.state in ("failed", "rejected") and not _NO_IMAGE.search(task.error):
             failed.setdefault(task.service, []).append(task)
-    found = []
+    causes = []
     for service, tasks in sorted(failed.items()):
         waited_for = _places(fleet.wanted(service)) - _places(fleet.running(service))
         if len(tasks) < _LOOPS or not waited_for & _places(tasks):
@@ -186,8 +187,8 @@ def _tasks(evidence: ClusterEvidence) -> Outcome:
         error = last.error or f"exit code {last.exit_code}"
         seen = FindingEvidence(f"docker service ps: {len(tasks)} tasks of {service}", error, "running", last.at)
         values = {"service": service, "error": error, "stack": evidence.project}
-        found.append(Found("tasks-failing", (seen,), (service,), values))
-    return Outcome(f"{sum(map(len, failed.values()))} tasks failed in the last five minutes", tuple(found))
+        causes.append(FoundCause("tasks-failing", (seen,), (service,), values))
+    return Outcome(f"{sum(map(len, failed.values()))} tasks failed in the last five minutes", tuple(causes))
 
 
 def _places(tasks: Iterable[TaskFacts]) -> set[tuple[int | None, str]]:
@@ -208,20 +209,20 @@ def _versions(evidence: ClusterEvidence) -> Outcome:
     for image, count in counts.most_common():
         services = sorted({task.service for task in running if task.image == image})
         seen.append(FindingEvidence(f"running {' and '.join(services)}", f"{count} of {image}", "one image for all"))
-    return Outcome(f"{len(counts)} images", (Found("versions-differ", tuple(seen), (MASTER, WORKER)),))
+    return Outcome(f"{len(counts)} images", (FoundCause("versions-differ", tuple(seen), (MASTER, WORKER)),))
 
 
 def _update(evidence: ClusterEvidence) -> Outcome:
     services = evidence.fleet.services
-    found = []
+    causes = []
     for service in services:
         if service.update in _STOPPED:
             text = f"{service.update}: {service.update_message}"
             seen = FindingEvidence(f"docker service inspect: {service.name}", text, "completed")
             values = {"service": service.name, "message": service.update_message}
-            found.append(Found("update-stopped", (seen,), (service.name,), values))
+            causes.append(FoundCause("update-stopped", (seen,), (service.name,), values))
     running = ", ".join(service.name for service in services if service.update == "updating")
-    return Outcome(f"under way: {running}" if running else "no update is under way", tuple(found), info=bool(running))
+    return Outcome(f"under way: {running}" if running else "no update is under way", tuple(causes), info=bool(running))
 
 
 def _reach(evidence: ClusterEvidence) -> Outcome:
@@ -229,14 +230,16 @@ def _reach(evidence: ClusterEvidence) -> Outcome:
     home = evidence.fleet.home(MASTER)
     if home is None:
         return Outcome("no master runs", unknown="no master runs")
-    found = []
+    causes = []
     for node in evidence.nodes:
         if error := node.master_error:
             seen = FindingEvidence(f"the sidecar of {node.node} → {MASTER}:5557", error, "a connection")
             values = {"node": node.node, "home": home.name, "error": error}
-            found.append(Found("master-port-filtered", (seen,), (node.node,), values, confidence=Confidence.LIKELY))
+            causes.append(
+                FoundCause("master-port-filtered", (seen,), (node.node,), values, confidence=Confidence.LIKELY)
+            )
     tried = sum(not node.error for node in evidence.nodes)
-    return Outcome(f"{tried - len(found)} of {tried} nodes that answer reach the master", tuple(found))
+    return Outcome(f"{tried - len(causes)} of {tried} nodes that answer reach the master", tuple(causes))
 
 
 def _registered(evidence: ClusterEvidence) -> Outcome:
@@ -258,23 +261,23 @@ def _registered(evidence: ClusterEvidence) -> Outcome:
         "why": heard_nothing if running >= wanted else "Not all of their tasks run.",
         "stack": evidence.project,
     }
-    return Outcome(f"{registered} of {wanted}", (Found("workers-not-registered", seen, (WORKER,), values),))
+    return Outcome(f"{registered} of {wanted}", (FoundCause("workers-not-registered", seen, (WORKER,), values),))
 
 
 def _sidecars(evidence: ClusterEvidence) -> Outcome:
     running = {task.node_id for task in evidence.fleet.running(MONITOR)}
     there = {node.name for node in evidence.fleet.nodes if node.id in running}
     unreached = "Its task runs: the port of MONITOR_PORT on that node cannot be reached from here, or it hangs."
-    found = []
+    causes = []
     for node in evidence.nodes:
         if node.error:
             seen = FindingEvidence(f"http://{node.address} of {node.node}", node.error, "its word")
             why = unreached if node.node in there else "Its task does not run there."
             values = {"node": node.node, "error": node.error, "stack": evidence.project, "why": why}
-            found.append(Found("sidecar-silent", (seen,), (node.node,), values, severity=Severity.WARN))
+            causes.append(FoundCause("sidecar-silent", (seen,), (node.node,), values, severity=Severity.WARN))
     leader = next((node.node for node in evidence.nodes if node.leads), "none")
-    answering = len(evidence.nodes) - len(found)
-    return Outcome(f"{answering} of {len(evidence.nodes)} sidecars answer; {leader} leads", tuple(found))
+    answering = len(evidence.nodes) - len(causes)
+    return Outcome(f"{answering} of {len(evidence.nodes)} sidecars answer; {leader} leads", tuple(causes))
 
 
 def _without_manager(evidence: ClusterEvidence) -> str:

@@ -21,7 +21,7 @@ _MARK_LENGTH = 12
 
 
 def pack(settings: Settings) -> tuple[Path, str]:
-    """Write the archive of LOCUSTFILES_DIR; where it is, and a mark that changes with what is in it.
+    """Write the archive of LOCUSTFILES_DIR; return where it is, and a mark that changes with what is in it.
 
     The same files make the same bytes: no times, no owners, names in order.
 
@@ -59,8 +59,8 @@ def archive(folder: Path) -> bytes:
 
 
 def _files(folder: Path) -> list[Path]:
-    found = []
+    paths = []
     for here, folders, files in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if name not in _SKIPPED)
-        found += [Path(here) / name for name in files if not name.endswith(".pyc")]
-    return sorted(one for one in found if one.is_file())
+        paths += [Path(here) / name for name in files if not name.endswith(".pyc")]
+    return sorted(path for path in paths if path.is_file())

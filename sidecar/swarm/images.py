@@ -39,20 +39,20 @@ def names(settings: Settings, engine: DockerEngine, locust_image: str) -> dict[s
     An image of the user's own (LOCUST_IMAGE), or one in a registry, keeps the name it has.
     """
     prefix = f"{settings.registry}/" if settings.registry else ""
-    found = {}
+    tags = {}
     for key in KEYS:
         local = locust_image if key == "locust" and locust_image else images.IMAGES[key].name
         if local == settings.locust_image:
-            found[key] = local
+            tags[key] = local
             continue
         about = engine.image(local) or {}
         digest = str(about.get("Id", "")).removeprefix("sha256:")[:_TAG_LENGTH]
         if not digest:
             raise StackError(f"the image {local} is not here", fix="make swarm-up")
         repository = local.partition(":")[0]
-        found[key] = f"{prefix}{repository}:{digest}"
-        docker("tag", local, found[key], what=f"tagging {found[key]}")
-    return found
+        tags[key] = f"{prefix}{repository}:{digest}"
+        docker("tag", local, tags[key], what=f"tagging {tags[key]}")
+    return tags
 
 
 def push(wanted: Sequence[str]) -> None:
@@ -69,7 +69,7 @@ def ways_to(settings: Settings, nodes: Sequence[NodeFacts], own: str) -> Mapping
 
     """
     known = {node.id: node.name for node in nodes}
-    found: dict[str, Way] = {}
+    ways: dict[str, Way] = {}
     for text in settings.swarm_nodes:
         way = Way(text)
         about = docker(
@@ -78,19 +78,19 @@ def ways_to(settings: Settings, nodes: Sequence[NodeFacts], own: str) -> Mapping
         node_id = str((json.loads(about) or {}).get("NodeID") or "")
         if node_id not in known:
             raise SettingError(f"SWARM_NODES names {text!r}, which is no node of this Swarm", fix="docker node ls")
-        found[node_id] = way
-    without = [node.name for node in nodes if node.takes_tasks and node.id != own and node.id not in found]
+        ways[node_id] = way
+    without = [node.name for node in nodes if node.takes_tasks and node.id != own and node.id not in ways]
     if without:
         raise SettingError(
             f"there is no way to bring the images to {', '.join(without)}",
             wanted="a docker context or host of each other node, or a registry",
             fix="make swarm-up SWARM_NODES=ssh://user@host,… (or REGISTRY=registry.example:5000)",
         )
-    return found
+    return ways
 
 
 def carry(wanted: Sequence[str], ways: Mapping[str, Way]) -> int:
-    """Save and load the images over each way that lacks some of them; how many nodes got any.
+    """Save and load the images over each way that lacks some of them; return how many nodes got any.
 
     Raises:
         StackError: a node could not load them.
@@ -132,7 +132,7 @@ def _has(way: Way, name: str) -> bool:
 
 
 def docker(*arguments: str, what: str, seconds: float = 60.0, env: Mapping[str, str] | None = None) -> str:
-    """Run the docker command; what it printed.
+    """Run the docker command; return what it printed.
 
     Raises:
         StackError: it failed, with its own last line.

@@ -23,7 +23,7 @@ _ACT_SECONDS = 60.0
 _GONE_SECONDS = 120.0
 
 
-def swarm_scale(settings: Settings, environ: Mapping[str, str], say: Console) -> None:
+def swarm_scale(settings: Settings, environ: Mapping[str, str], console: Console) -> None:
     """Bring the running stack to settings.workers, and nothing else.
 
     Raises:
@@ -41,19 +41,19 @@ def swarm_scale(settings: Settings, environ: Mapping[str, str], say: Console) ->
         raise StackError(
             f"the stack {settings.project!r} is not on this Swarm", fix=f"make swarm-up{settings.project_word}"
         )
-    with say.step("stack", f"from {before} to {settings.workers} workers") as step:
+    with console.step("stack", f"from {before} to {settings.workers} workers") as step:
         target = f"{settings.project}_{WORKER}={settings.workers}"
         docker("service", "scale", "--detach", target, what="docker service scale", seconds=_ACT_SECONDS)
         step.result = f"from {before} to {settings.workers} workers"
     path = state.path_of(settings.root, settings.project)
     document = state.read(path)
     state.write(path, {**document, "choices": {**(document.get("choices") or {}), "WORKERS": str(settings.workers)}})
-    with say.step("workers", "waiting for the master's count to follow") as step:
+    with console.step("workers", "waiting for the master's count to follow") as step:
         clock = Clock(time.monotonic, time.sleep)
         step.result = waiting.wait(manager, settings, workspace.expected_workers(settings), clock)
 
 
-def swarm_down(settings: Settings, environ: Mapping[str, str], say: Console) -> None:
+def swarm_down(settings: Settings, environ: Mapping[str, str], console: Console) -> None:
     """End the stack on all nodes; the volumes with runs and ledgers stay where they are.
 
     Raises:
@@ -62,7 +62,7 @@ def swarm_down(settings: Settings, environ: Mapping[str, str], say: Console) -> 
     """
     manager = Manager(connect(environ))
     manager.check()
-    with say.step("stack", "removing the services") as step:
+    with console.step("stack", "removing the services") as step:
         there = manager.fleet(settings.project).services
         if there:
             docker("stack", "rm", settings.project, what="docker stack rm", seconds=_ACT_SECONDS)

@@ -136,14 +136,14 @@ def _secrets(settings: Settings) -> dict[str, str]:
     empty = secrets.path_of(settings, "NOTHING")
     if not empty.exists():
         secrets.replace(empty, "\n")
-    found = {}
+    variables = {}
     for name in (*secrets.names(), "CLUSTER_TOKEN"):
         path = secrets.path_of(settings, name)
         there = path if path.exists() else empty
-        found[f"KIT_{name}_FILE"] = str(there)
+        variables[f"KIT_{name}_FILE"] = str(there)
         mark = f"{there.stat().st_mtime_ns:x}" if path.exists() else "none"
-        found["KIT_TOKEN_MARK" if name == "CLUSTER_TOKEN" else f"KIT_{name}_MARK"] = mark
-    return found
+        variables["KIT_TOKEN_MARK" if name == "CLUSTER_TOKEN" else f"KIT_{name}_MARK"] = mark
+    return variables
 
 
 def deploy(settings: Settings, env: Mapping[str, str]) -> None:
@@ -194,9 +194,5 @@ def remove_replaced(settings: Settings) -> None:
     for kind in ("config", "secret"):
         ids = docker(kind, "ls", "--quiet", "--filter", label, what=f"docker {kind} ls").split()
         for id_ in ids:
-            _remove_quietly(kind, id_)
-
-
-def _remove_quietly(kind: str, one: str) -> None:
-    with suppress(StackError):  # in use
-        docker(kind, "rm", one, what=f"docker {kind} rm")
+            with suppress(StackError):  # in use
+                docker(kind, "rm", id_, what=f"docker {kind} rm")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _GIB = 1024**3
 
 
-def swarm_up(settings: Settings, environ: Mapping[str, str], say: Console) -> None:
+def swarm_up(settings: Settings, environ: Mapping[str, str], console: Console) -> None:
     """Bring the stack up on the Swarm, or to the wanted shape when it is up already.
 
     Raises:
@@ -45,19 +45,19 @@ def swarm_up(settings: Settings, environ: Mapping[str, str], say: Console) -> No
     fleet = manager.fleet(settings.project)
     _check_room(settings, fleet)
     ways = {} if settings.registry else images.ways_to(settings, fleet.nodes, manager.own_node())
-    prepared = up.prepare(settings, engine, environ, say)
-    names = _images_to_nodes(settings, engine, prepared.decided, ways, say)
+    prepared = up.prepare(settings, engine, environ, console)
+    names = _images_to_nodes(settings, engine, prepared.decided, ways, console)
     _remember(settings, prepared, names)
-    with say.step("stack", "deploying to the nodes") as step:
+    with console.step("stack", "deploying to the nodes") as step:
         env = stack.environment(settings, prepared.decided, Content(names, archive, mark), environ)
         stack.deploy(settings, env)
         stack.put_images_right(settings, manager.fleet(settings.project), names)
         step.result = "updated" if fleet.services else "deployed"
-    with say.step("workers", "waiting for the workers to register at the master") as step:
+    with console.step("workers", "waiting for the workers to register at the master") as step:
         clock = Clock(time.monotonic, time.sleep)
         step.result = waiting.wait(manager, settings, workspace.expected_workers(settings), clock)
     stack.remove_replaced(settings)
-    _banner(settings, prepared.target.shown, manager.fleet(settings.project), time.monotonic() - began, say)
+    _banner(settings, prepared.target.shown, manager.fleet(settings.project), time.monotonic() - began, console)
 
 
 def _refuse_what_a_cluster_cannot(settings: Settings) -> None:
@@ -76,16 +76,16 @@ def _check_room(settings: Settings, fleet: SwarmState) -> None:
     able = [node for node in fleet.nodes if node.takes_tasks]
     if not able:
         raise StackError("no node of this Swarm takes tasks: all are down or drained", fix="docker node ls")
-    if settings.swarm_master_node and settings.swarm_master_node not in {one.name for one in able}:
-        names = ", ".join(one.name for one in able)
+    if settings.swarm_master_node and settings.swarm_master_node not in {node.name for node in able}:
+        names = ", ".join(node.name for node in able)
         raise SettingError(f"SWARM_MASTER_NODE is {settings.swarm_master_node!r}", wanted=f"one of {names}")
-    largest = max(able, key=lambda one: one.memory_bytes)
+    largest = max(able, key=lambda node: node.memory_bytes)
     if settings.worker_memory_reservation > largest.memory_bytes > 0:
         raise SettingError(
             f"WORKER_MEMORY_RESERVATION is {settings.worker_memory_reservation / _GIB:.1f} GiB",
             wanted=f"at most the {largest.memory_bytes / _GIB:.1f} GiB of the largest node ({largest.name})",
         )
-    room = sum(one.memory_bytes // max(1, settings.worker_memory_reservation) for one in able)
+    room = sum(node.memory_bytes // max(1, settings.worker_memory_reservation) for node in able)
     if settings.workers > room:
         raise SettingError(
             f"{settings.workers} workers, each of which reserves {settings.worker_memory_reservation / _GIB:.2f} GiB,"
@@ -95,10 +95,10 @@ def _check_room(settings: Settings, fleet: SwarmState) -> None:
 
 
 def _images_to_nodes(
-    settings: Settings, engine: DockerEngine, decided: Decided, ways: Mapping[str, Way], say: Console
+    settings: Settings, engine: DockerEngine, decided: Decided, ways: Mapping[str, Way], console: Console
 ) -> dict[str, str]:
     names = images.names(settings, engine, decided.locust_image)
-    with say.step("nodes", "bringing the images to the nodes") as step:
+    with console.step("nodes", "bringing the images to the nodes") as step:
         if settings.registry:
             ours = sorted(set(names.values()) - {settings.locust_image})  # the user's own has a home already
             images.push(ours)
@@ -115,10 +115,10 @@ def _remember(settings: Settings, prepared: up.Prepared, names: Mapping[str, str
     state.write(path, {**state.read(path), "swarm": {"images": dict(names)}})
 
 
-def _banner(settings: Settings, target: str, fleet: SwarmState, seconds: float, say: Console) -> None:
+def _banner(settings: Settings, target: str, fleet: SwarmState, seconds: float, console: Console) -> None:
     place = locate(settings)
     count = plural(settings.workers, "worker")
-    word = settings.project_word
+    project = settings.project_word
     for line in (
         "",
         f"Ready in {seconds:.1f} s: stack {settings.project!r}, {count} on {len(fleet.nodes)} nodes, target {target}",
@@ -130,8 +130,8 @@ def _banner(settings: Settings, target: str, fleet: SwarmState, seconds: float, 
         "  nothing unless LOCUST_WEB_LOGIN is set: let a firewall keep strangers from it.",
         "",
         "  Next:",
-        f"  make run{word} USERS=50 RUN_TIME=1m   one run, one verdict",
-        f"  make swarm-monitor{word}              the live view of all nodes",
-        f"  make swarm-scale{word} WORKERS=20     another number of workers",
+        f"  make run{project} USERS=50 RUN_TIME=1m   one run, one verdict",
+        f"  make swarm-monitor{project}              the live view of all nodes",
+        f"  make swarm-scale{project} WORKERS=20     another number of workers",
     ):
-        say.line(line)
+        console.line(line)

@@ -21,7 +21,7 @@ _EACH_SECONDS = 1.0
 
 
 def wait(manager: Manager, settings: Settings, wanted: int, clock: Clock, seconds: float = DEADLINE_SECONDS) -> str:
-    """Wait until `wanted` workers are registered and no update is under way; how they are spread, in a few words.
+    """Wait until `wanted` workers are registered and no update is under way; return how they are spread.
 
     Raises:
         StackError: they did not register in time, with what Swarm says of them.
@@ -32,8 +32,8 @@ def wait(manager: Manager, settings: Settings, wanted: int, clock: Clock, second
         fleet = manager.fleet(settings.project)
         count = None if is_moving(fleet) else counted(settings, wanted)
         if count == wanted and len(fleet.running(WORKER)) == settings.workers:
-            told = ", ".join(f"{number} on {node}" for node, number in spread(fleet, WORKER))
-            return f"{plural(wanted, 'worker')} registered: {told}"
+            places = ", ".join(f"{number} on {node}" for node, number in spread(fleet, WORKER))
+            return f"{plural(wanted, 'worker')} registered: {places}"
         paused = next((service for service in fleet.services if service.update == "paused"), None)
         if paused is not None:
             raise StackError(
@@ -50,7 +50,7 @@ def is_moving(fleet: SwarmState) -> bool:
     if any(service.update == "updating" for service in fleet.services) or not fleet.running(MASTER):
         return True
     wanted = {service.name: service.made_of for service in fleet.services}
-    return any(one.made_of != wanted[one.service] for name in (MASTER, WORKER) for one in fleet.running(name))
+    return any(task.made_of != wanted[task.service] for name in (MASTER, WORKER) for task in fleet.running(name))
 
 
 def counted(settings: Settings, wanted: int) -> int | None:

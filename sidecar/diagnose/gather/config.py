@@ -124,8 +124,8 @@ def _file_problems(settings: Settings) -> Iterator[FileProblem]:
         except ValueError as error:
             yield FileProblem("syntax", name, f"not Python text: {error}")
             continue
-        for line, what, fix in sorted(locustfile.removed(tree)):
-            yield FileProblem("removed-api", name, f"{what} is gone from Locust", line, fix)
+        for line, api, fix in sorted(locustfile.removed(tree)):
+            yield FileProblem("removed-api", name, f"{api} is gone from Locust", line, fix)
 
 
 def _shadows(folder: Path) -> Iterator[FileProblem]:
@@ -138,15 +138,15 @@ def _shadows(folder: Path) -> Iterator[FileProblem]:
 
 def _own_variables(folder: Path) -> tuple[str, ...]:
     """Return the LOCUST_* names that the user's own code mentions: it may read them itself."""
-    found: set[bytes] = set()
+    names: set[bytes] = set()
     for number, path in enumerate(sorted(folder.rglob("*.py")) if folder.is_dir() else []):
         if number == _MOST_SOURCES:
             break
         try:
-            found.update(_VARIABLE.findall(path.read_bytes()))
+            names.update(_VARIABLE.findall(path.read_bytes()))
         except OSError:
             continue
-    return tuple(sorted(name.decode() for name in found))
+    return tuple(sorted(name.decode() for name in names))
 
 
 def with_compose(facts: ConfigFacts, settings: Settings, environ: Mapping[str, str]) -> ConfigFacts:
@@ -170,13 +170,13 @@ def with_compose(facts: ConfigFacts, settings: Settings, environ: Mapping[str, s
 
 
 def _services(services: Mapping[str, Mapping[str, object]]) -> Iterator[ComposeService]:
-    for name, one in services.items():
-        environment = one.get("environment")
+    for name, service in services.items():
+        environment = service.get("environment")
         pairs = environment.items() if isinstance(environment, dict) else ()
-        words = [*_words(one.get("entrypoint")), *_words(one.get("command"))]
+        words = [*_words(service.get("entrypoint")), *_words(service.get("command"))]
         yield ComposeService(
             service=str(name),
-            image=str(one.get("image", "")),
+            image=str(service.get("image", "")),
             environment=tuple(Pair(str(key), "" if value is None else str(value)) for key, value in pairs),
             command=tuple(words),
         )

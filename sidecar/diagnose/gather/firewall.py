@@ -35,19 +35,15 @@ def read(where: str, pid: int | None = None) -> tuple[FirewallRule, ...]:
 
     """
     enter = [] if pid is None else ["nsenter", "--target", str(pid), "--net"]
-    found: list[FirewallRule] = []
+    rules: list[FirewallRule] = []
     tools = [tool for tool in ("iptables-save", "iptables-legacy-save") if shutil.which(tool)]
     if not tools and not shutil.which("nft"):
         raise UnreadableError("neither iptables-save nor nft is installed")
     for tool in tools:
-        found += parse_iptables(_run([*enter, tool, "--counters"]), where, _act_with(tool))
+        rules += parse_iptables(_run([*enter, tool, "--counters"]), where, tool.removesuffix("-save"))
     if shutil.which("nft"):
-        found += parse_nft(_run([*enter, "nft", "--json", "list", "ruleset"]), where)
-    return tuple(dict.fromkeys(found))
-
-
-def _act_with(tool: str) -> str:
-    return tool.removesuffix("-save")
+        rules += parse_nft(_run([*enter, "nft", "--json", "list", "ruleset"]), where)
+    return tuple(dict.fromkeys(rules))
 
 
 def _run(command: Sequence[str]) -> str:
@@ -111,15 +107,15 @@ def parse_nft(text: str, where: str) -> Iterator[FirewallRule]:
 
 
 def _verdict(parts: Sequence[Mapping[str, Any]]) -> str:
-    return next((word for part in parts for word in ("drop", "reject") if word in part), "")
+    return next((verdict for part in parts for verdict in ("drop", "reject") if verdict in part), "")
 
 
 def _match(part: Mapping[str, Any]) -> str:
     """Write one condition of an nft rule readably; "" for a part that is not a condition."""
-    found = part.get("match")
-    if not isinstance(found, dict):
+    match = part.get("match")
+    if not isinstance(match, dict):
         return ""
-    left, right = found.get("left"), found.get("right")
+    left, right = match.get("left"), match.get("right")
     if isinstance(left, dict):
         inner = next(iter(left.values()))
         left = " ".join(str(value) for value in inner.values()) if isinstance(inner, dict) else str(inner)
@@ -131,9 +127,9 @@ def _match(part: Mapping[str, Any]) -> str:
 def with_hits(before: Sequence[FirewallRule], after: Sequence[FirewallRule]) -> tuple[FirewallRule, ...]:
     """Return the rules with how many packets each stopped between two readings. Pure."""
     known = {replace(rule, packets=None): rule.packets for rule in before}
-    found = []
+    counted = []
     for rule in after:
         earlier = known.get(replace(rule, packets=None))
         hits = rule.packets - earlier if rule.packets is not None and earlier is not None else None
-        found.append(replace(rule, hits=hits))
-    return tuple(found)
+        counted.append(replace(rule, hits=hits))
+    return tuple(counted)

@@ -67,7 +67,7 @@ def _filesystems(disks: Iterable[tuple[str, Path]], *, temporary: bool = True) -
 def with_disk(facts: HostFacts, use: str, path: Path) -> HostFacts:
     """Return the facts with one more disk, unless it is known already."""
     known = {filesystem.path for filesystem in facts.filesystems}
-    devices = {_existing(Path(one)).stat().st_dev for one in known}
+    devices = {_existing(Path(place)).stat().st_dev for place in known}
     if not path.exists() or path.stat().st_dev in devices:
         return facts
     return replace(facts, filesystems=(*facts.filesystems, *_filesystems([(use, path)], temporary=False)))
@@ -75,7 +75,7 @@ def with_disk(facts: HostFacts, use: str, path: Path) -> HostFacts:
 
 def _existing(path: Path) -> Path:
     """Return the path, or the nearest folder above it that is there."""
-    return next((one for one in (path, *path.parents) if one.exists()), Path("/"))
+    return next((place for place in (path, *path.parents) if place.exists()), Path("/"))
 
 
 def _memory() -> dict[str, int]:
@@ -88,11 +88,11 @@ def _memory() -> dict[str, int]:
 
 def port_facts(wanted: Sequence[tuple[str, int]], containers: Sequence[ListedContainer]) -> tuple[PortFacts, ...]:
     """Find who holds each of these (setting, port) on the loopback address; `containers` are the engine's."""
-    found = []
+    facts = []
     for setting, port in wanted:
         holder = ports.holder_of(port, containers)
         container = holder.container if holder else None
-        found.append(
+        facts.append(
             PortFacts(
                 setting,
                 port,
@@ -102,7 +102,7 @@ def port_facts(wanted: Sequence[tuple[str, int]], containers: Sequence[ListedCon
                 project=container.project if container else "",
             )
         )
-    return tuple(found)
+    return tuple(facts)
 
 
 def _addresses() -> Iterable[str]:

@@ -17,18 +17,18 @@ _IGNORED = frozenset({"HOSTNAME", "PATH", "HOME"})
 
 def jobs(stack: Stack, host: str, class_hosts: Mapping[str, str]) -> list[tuple[ContainerFacts, Job]]:
     """Return what to look at, and from whose place: the master's, some workers', the sidecar's."""
-    found: list[tuple[ContainerFacts, Job]] = []
+    planned: list[tuple[ContainerFacts, Job]] = []
     if master := stack.running_master:
         web_port = stack.web_port(master)
         own_page = ((f"http://127.0.0.1:{web_port}/worker-count", ""),) if web_port else ()
-        found.append((master, Job(http=own_page)))
+        planned.append((master, Job(http=own_page)))
     chosen = workers(stack)
     scout = _scout(stack, chosen)
     for worker in chosen:
         urls = targets(stack, worker, host, class_hosts) if worker is scout else ()
-        found.append((worker, _workers_job(stack, worker, urls)))
-    found += [(one, Job()) for one in stack.of(MONITOR) if one.state == "running"][:1]
-    return found
+        planned.append((worker, _workers_job(stack, worker, urls)))
+    planned += [(monitor, Job()) for monitor in stack.of(MONITOR) if monitor.state == "running"][:1]
+    return planned
 
 
 def workers(stack: Stack) -> list[ContainerFacts]:
@@ -40,22 +40,22 @@ def workers(stack: Stack) -> list[ContainerFacts]:
             kinds.setdefault(_kind(worker), []).append(worker)
         chosen = []
         for kind in kinds.values():
-            chosen += [one for one in kind if not stack.is_registered(one)][:MOST_SUSPECTS]
-            chosen += [one for one in kind if stack.is_registered(one)][:1]
-    return sorted(chosen, key=lambda one: (stack.is_registered(one) or False, one.index))[:MOST_WORKERS]
+            chosen += [worker for worker in kind if not stack.is_registered(worker)][:MOST_SUSPECTS]
+            chosen += [worker for worker in kind if stack.is_registered(worker)][:1]
+    return sorted(chosen, key=lambda worker: (stack.is_registered(worker) or False, worker.index))[:MOST_WORKERS]
 
 
 def _kind(worker: ContainerFacts) -> object:
     """Return a worker's kind: workers of one kind have the same variables, command, image and networks."""
-    told = frozenset(pair for pair in worker.environment if pair.name not in _IGNORED)
+    variables = frozenset(pair for pair in worker.environment if pair.name not in _IGNORED)
     place = frozenset(at.network for at in worker.networks)
-    return (worker.image_id, worker.command, told, place, worker.network_mode, worker.extra_hosts, worker.state)
+    return (worker.image_id, worker.command, variables, place, worker.network_mode, worker.extra_hosts, worker.state)
 
 
 def _scout(stack: Stack, chosen: list[ContainerFacts]) -> ContainerFacts | None:
     """Choose the worker from whose place the target is tried: a registered one, if there is one."""
     running = [container for container in chosen if container.state == "running"]
-    ready = [one for one in running if stack.is_registered(one)]
+    ready = [worker for worker in running if stack.is_registered(worker)]
     return next(iter(ready or running or chosen), None)
 
 
@@ -76,36 +76,36 @@ def targets(
     stack: Stack, worker: ContainerFacts, host: str, class_hosts: Mapping[str, str]
 ) -> tuple[tuple[str, str], ...]:
     """Return the (URL, proxy) pairs to try: where the load goes, directly and through the proxy that somebody set."""
-    told = environment(worker)
-    given = told.get("KIT_HOST") or setting(worker, "LOCUST_HOST", "--host", "-H").value or host
+    variables = environment(worker)
+    given = variables.get("KIT_HOST") or setting(worker, "LOCUST_HOST", "--host", "-H").value or host
     master = stack.evidence.master
     page = master.host if master else ""
     loaded = {pair.name: pair.value for pair in master.class_hosts} if master else {}
     urls = [given or page, *([] if given or page else (loaded or class_hosts).values())]
-    found: list[tuple[str, str]] = []
+    pairs: list[tuple[str, str]] = []
     for url in dict.fromkeys(url for url in urls if url):
-        found.append((url, ""))
-        if proxy := proxy_for(url, told):
-            found.append((url, proxy))
-    return tuple(found[: 2 * MOST_TARGETS])
+        pairs.append((url, ""))
+        if proxy := proxy_for(url, variables):
+            pairs.append((url, proxy))
+    return tuple(pairs[: 2 * MOST_TARGETS])
 
 
-def proxy_for(url: str, told: Mapping[str, str]) -> str:
+def proxy_for(url: str, variables: Mapping[str, str]) -> str:
     """Return the proxy that an environment names for a URL; "" without one, and for hosts that it leaves out."""
     try:
         parts = urlsplit(url)
     except ValueError:
         return ""
-    lowered = {name.lower(): value for name, value in told.items() if value}
+    lowered = {name.lower(): value for name, value in variables.items() if value}
     proxy = lowered.get(f"{parts.scheme}_proxy") or lowered.get("all_proxy") or ""
-    direct = [one.strip().lstrip(".") for one in lowered.get("no_proxy", "").split(",") if one.strip()]
+    direct = [name.strip().lstrip(".") for name in lowered.get("no_proxy", "").split(",") if name.strip()]
     host = (parts.hostname or "").lower()
-    if any(one in ("*", host) or host.endswith(f".{one}") for one in direct):
+    if any(name in ("*", host) or host.endswith(f".{name}") for name in direct):
         return ""
     return proxy if "://" in proxy or not proxy else f"http://{proxy}"
 
 
 def was_stopped(probe: Probe) -> bool:
     """Tell whether something was not reached from a place, so that a rule may have stopped it."""
-    tries = [one.outcome for one in probe.tcp] + [one.outcome for one in probe.http]
-    return any(outcome in _STOPPED for outcome in tries)
+    outcomes = {*(attempt.outcome for attempt in probe.tcp), *(attempt.outcome for attempt in probe.http)}
+    return not _STOPPED.isdisjoint(outcomes)

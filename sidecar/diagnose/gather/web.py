@@ -61,7 +61,7 @@ def master(url: str) -> MasterFacts:
             Pair(str(user_class.get("name", "")), str(user_class.get("host") or ""))
             for user_class in status.get("user_classes") or []
         ),
-        digests=tuple(Pair(str(name), str(one.get("sha256", ""))) for name, one in loaded.items()),
+        digests=tuple(Pair(str(name), str(files.get("sha256", ""))) for name, files in loaded.items()),
         master_digest=str((status.get("locustfile") or {}).get("sha256", "")),
         has_plugin=bool(status),
         registered=_registered(web),

@@ -13,7 +13,7 @@ from sidecar.diagnose.rule import (
     BY_HAND,
     ENV_LINE,
     RECREATE,
-    Found,
+    FoundCause,
     Origin,
     Outcome,
     Rule,
@@ -43,12 +43,17 @@ def compose(stack: Stack) -> Outcome:
     """Check whether the settings and the Compose file can be read."""
     config = stack.evidence.config
     if error := config.settings_error:
-        seen = stack.observed("settings", error, "values that can be")
-        return Outcome(error, (Found("compose-invalid", (seen,), ("settings",), {"what": "a setting"}, "setting"),))
+        evidence = stack.observed("settings", error, "values that can be")
+        return Outcome(
+            error, (FoundCause("compose-invalid", (evidence,), ("settings",), {"what": "a setting"}, "setting"),)
+        )
     if error := config.compose_error:
-        seen, file = stack.observed("docker compose config", error, "a file that Compose reads"), "docker-compose.yml"
+        evidence, file = (
+            stack.observed("docker compose config", error, "a file that Compose reads"),
+            "docker-compose.yml",
+        )
         fix = "restore" if config.compose_modified else "default"
-        return Outcome(error, (Found("compose-invalid", (seen,), (file,), {"what": file}, fix),))
+        return Outcome(error, (FoundCause("compose-invalid", (evidence,), (file,), {"what": file}, fix),))
     if not config.services:
         return cannot_tell(stack.gap("compose.config") or "Docker does not answer")
     return Outcome(f"{len(config.services)} services, settings readable")
@@ -59,9 +64,9 @@ def compose(stack: Stack) -> Outcome:
 
 def variables(stack: Stack) -> Outcome:
     """Check whether Locust reads every variable and flag that it is given, and takes its value."""
-    found = [*_unknown(stack), *_invalid(stack), *_url_as_host(stack), *_log_file(stack)]
+    causes = [*_unknown(stack), *_invalid(stack), *_url_as_host(stack), *_log_file(stack)]
     count = sum(1 for locust in stack.locusts for pair in locust.environment if pair.name.startswith("LOCUST"))
-    return Outcome(f"{count} LOCUST variables in {len(stack.locusts)} containers", tuple(found))
+    return Outcome(f"{count} LOCUST variables in {len(stack.locusts)} containers", tuple(causes))
 
 
 def grouped(
@@ -80,7 +85,7 @@ def is_read(stack: Stack, name: str) -> bool:
     return name in KNOWN or kit_owns(name) or name in stack.evidence.config.own_variables
 
 
-def _unknown(stack: Stack) -> Iterator[Found]:
+def _unknown(stack: Stack) -> Iterator[FoundCause]:
     unread = {name for locust in stack.locusts for name in environment(locust) if not is_read(stack, name)}
     for name in sorted(unread):
         having = [locust for locust in stack.locusts if name in environment(locust)]
@@ -107,11 +112,11 @@ def _is_meant_as_master(stack: Stack, worker: ContainerFacts, name: str) -> bool
 
 
 def _names_of_master(stack: Stack) -> frozenset[str]:
-    found: set[str] = set()
+    known: set[str] = set()
     for master in stack.of(MASTER):
         aliases = (alias for at in master.networks for alias in at.aliases)
-        found.update((master.name, master.service, master.hostname, *aliases, *stack.addresses(master)))
-    return frozenset(found - {""})
+        known.update((master.name, master.service, master.hostname, *aliases, *stack.addresses(master)))
+    return frozenset(known - {""})
 
 
 def _is_meant_as_role(container: ContainerFacts, name: str) -> bool:
@@ -127,7 +132,7 @@ def _means(name: str) -> str:
     return next(iter(difflib.get_close_matches(name, sorted(KNOWN), n=1, cutoff=0.8)), "")
 
 
-def _unread(stack: Stack, containers: Sequence[ContainerFacts], name: str, *, broken: bool) -> Found:
+def _unread(stack: Stack, containers: Sequence[ContainerFacts], name: str, *, broken: bool) -> FoundCause:
     value, role = environment(containers[0])[name], stack.role(containers[0])
     meant = _means(name)
     if broken and value.strip().lower() in _ROLES:
@@ -136,10 +141,10 @@ def _unread(stack: Stack, containers: Sequence[ContainerFacts], name: str, *, br
         meant = "LOCUST_MASTER_NODE_HOST"
     place = origin(stack, containers, name)
     wanted = f"{meant}={value}" if meant else "no such variable"
-    seen = [stack.observed(f"environment of {names(containers)}", f"{name}={value}", wanted)]
+    evidence = [stack.observed(f"environment of {names(containers)}", f"{name}={value}", wanted)]
     if broken and role == WORKER and not meant.startswith("LOCUST_MODE"):
         default = "127.0.0.1:5557, Locust's default: themselves"
-        seen.append(FindingEvidence("so the workers look for a master at", default, "the master's name"))
+        evidence.append(FindingEvidence("so the workers look for a master at", default, "the master's name"))
     values = {
         "name": name,
         "meant": meant or "another name",
@@ -148,13 +153,15 @@ def _unread(stack: Stack, containers: Sequence[ContainerFacts], name: str, *, br
         "containers": names(containers),
     }
     severity = Severity.ERROR if broken else Severity.WARN if meant else Severity.INFO
-    return Found.of("unknown-locust-variable", (*seen, place.evidence), containers, values, place, severity=severity)
+    return FoundCause.of(
+        "unknown-locust-variable", (*evidence, place.evidence), containers, values, place, severity=severity
+    )
 
 
 # ---- values ----------------------------------------------------------------------------------------------------------
 
 
-def _invalid(stack: Stack) -> Iterator[Found]:
+def _invalid(stack: Stack) -> Iterator[FoundCause]:
     known: set[tuple[str, str]] = set()
     for locust in stack.locusts:
         for name, value in environment(locust).items():
@@ -189,11 +196,11 @@ def _wanted_bind(stack: Stack, master: ContainerFacts, value: str) -> str:
     return f"0.0.0.0, or its own address ({', '.join(sorted(own))})"
 
 
-def _bad_value(stack: Stack, name: str, value: str, wanted: str) -> Found:
+def _bad_value(stack: Stack, name: str, value: str, wanted: str) -> FoundCause:
     having = [locust for locust in stack.locusts if environment(locust).get(name) == value]
     place, shown = origin(stack, having, name), value or "(empty)"
     refusals = [sign for locust in having if (sign := log_signs.latest(locust, *_REFUSALS))]
-    seen = (
+    evidence = (
         stack.observed(f"environment of {names(having)}", f"{name}={shown}", wanted),
         log_signs.quote(having[0], refusals[-1] if refusals else None),
         place.evidence,
@@ -202,10 +209,10 @@ def _bad_value(stack: Stack, name: str, value: str, wanted: str) -> Found:
     harmless = not value and not refusals and all(locust.state == "running" for locust in having)
     values = {"name": name, "value": shown, "wanted": wanted}
     severity = Severity.WARN if harmless else Severity.ERROR
-    return Found.of("invalid-locust-value", seen, having, values, place, severity=severity)
+    return FoundCause.of("invalid-locust-value", evidence, having, values, place, severity=severity)
 
 
-def _refused_by_locust(stack: Stack, known: set[str]) -> Iterator[Found]:
+def _refused_by_locust(stack: Stack, known: set[str]) -> Iterator[FoundCause]:
     """Yield the values that Locust itself refused, and that no rule above knows."""
 
     def refusal(container: ContainerFacts) -> str | None:
@@ -224,9 +231,9 @@ def _refused_by_locust(stack: Stack, known: set[str]) -> Iterator[Found]:
         if name:
             place = origin_of_setting(stack, group, name, source)
         wanted = "a value that Locust takes"
-        seen = (FindingEvidence(f"log of {names(group)}", sign.text, wanted, sign.at), place.evidence)
+        evidence = (FindingEvidence(f"log of {names(group)}", sign.text, wanted, sign.at), place.evidence)
         values = {"name": name or "an argument", "value": sign.detail, "wanted": wanted}
-        yield Found.of("invalid-locust-value", seen, group, values, place)
+        yield FoundCause.of("invalid-locust-value", evidence, group, values, place)
 
 
 def _flag_of(name: str) -> str:
@@ -246,7 +253,7 @@ def _named_in(sign: log_signs.LogPattern, container: ContainerFacts) -> tuple[st
     return "", flags[0] if flags else ""
 
 
-def _two_roles(stack: Stack) -> Iterator[Found]:
+def _two_roles(stack: Stack) -> Iterator[FoundCause]:
     both = [
         locust
         for locust in stack.locusts
@@ -257,10 +264,10 @@ def _two_roles(stack: Stack) -> Iterator[Found]:
         place = origin(stack, both, variable)
         told = stack.observed(f"environment of {names(both)}", "told to be master and worker at once", "one of the two")
         values = {"name": variable, "value": "1", "wanted": "only one of LOCUST_MODE_MASTER and LOCUST_MODE_WORKER"}
-        yield Found.of("invalid-locust-value", (told, place.evidence), both, values, place)
+        yield FoundCause.of("invalid-locust-value", (told, place.evidence), both, values, place)
 
 
-def _url_as_host(stack: Stack) -> Iterator[Found]:
+def _url_as_host(stack: Stack) -> Iterator[FoundCause]:
     def url(worker: ContainerFacts) -> str | None:
         value = stack.master_host(worker).value
         return value if _SCHEME.match(value) or "/" in value or _WITH_PORT.match(value) else None
@@ -270,23 +277,23 @@ def _url_as_host(stack: Stack) -> Iterator[Found]:
         host = (urlsplit(value if "://" in value else f"//{value}").hostname or value).strip("/")
         place = origin_of_setting(stack, group, "LOCUST_MASTER_NODE_HOST", "--master-host")
         sign = log_signs.latest(group[0], "bad-address", "connect-failed", "unresolved")
-        seen = (
+        evidence = (
             stack.observed(f"master's host of {names(group)}", value, host),
             log_signs.quote(group[0], sign),
             place.evidence,
         )
-        yield Found.of("master-url-with-scheme", seen, group, {"value": value, "host": host}, place)
+        yield FoundCause.of("master-url-with-scheme", evidence, group, {"value": value, "host": host}, place)
 
 
-def _log_file(stack: Stack) -> Iterator[Found]:
+def _log_file(stack: Stack) -> Iterator[FoundCause]:
     having = [locust for locust in stack.locusts if setting(locust, "LOCUST_LOGFILE", "--logfile").value]
     for group in grouped(having, lambda locust: setting(locust, "LOCUST_LOGFILE", "--logfile")):
         option = setting(group[0], "LOCUST_LOGFILE", "--logfile")
         place = origin_of_setting(stack, group, "LOCUST_LOGFILE", "--logfile")
         wanted = "unset, so that `docker logs` has the log"
-        seen = (stack.observed(f"{option.source} of {names(group)}", option.value, wanted), place.evidence)
+        evidence = (stack.observed(f"{option.source} of {names(group)}", option.value, wanted), place.evidence)
         values = {"file": option.value, "container": group[0].name}
-        yield Found.of("log-file-hides-logs", seen, group, values, place, severity=Severity.WARN)
+        yield FoundCause.of("log-file-hides-logs", evidence, group, values, place, severity=Severity.WARN)
 
 
 # ---- the target's form -----------------------------------------------------------------------------------------------
@@ -298,14 +305,14 @@ def host_scheme(stack: Stack) -> Outcome:
     for host, label, group in hosts:
         if host and not _SCHEME.match(host) and _is_needed(stack):
             place, url = _origin_of_host(stack, label, group), f"http://{host}"
-            seen = (
+            evidence = (
                 stack.observed(label, host, url),
                 place.evidence if place.text else None,
                 *_scheme_errors(stack),
             )
             up = {"HOST": url} if place.fix in ("setting", ENV_LINE) else {}
-            found = Found.of("host-without-scheme", seen, group or (host,), {"host": host}, place, up=up)
-            return Outcome(f"{host} has no scheme", (found,))
+            cause = FoundCause.of("host-without-scheme", evidence, group or (host,), {"host": host}, place, up=up)
+            return Outcome(f"{host} has no scheme", (cause,))
     shown = next((host for host, _, _ in hosts if host), "")
     return Outcome(f"target {shown}" if shown else "the classes' own hosts")
 

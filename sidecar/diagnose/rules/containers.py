@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from sidecar.diagnose.evidence import ContainerEvent, ContainerFacts, KnownIncident
-from sidecar.diagnose.rule import Found, Origin, Outcome, Rule, without_engine, without_stack
+from sidecar.diagnose.rule import FoundCause, Origin, Outcome, Rule, without_engine, without_stack
 from sidecar.diagnose.rules import log_signs
 from sidecar.diagnose.stack import MASTER, RECENT, STANDALONE, WORKER, Stack, names, size
 from sidecar.model.finding import Confidence, FindingEvidence
@@ -38,10 +38,10 @@ def services(stack: Stack) -> Outcome:
     text = _counted(stack)
     if not locusts or (not up and all(_is_asked_for(stack, locust) for locust in locusts)):
         return Outcome(text, (_stack_down(stack),))
-    found = [*_ended(stack, MASTER, "master-exited"), *_ended(stack, WORKER, "worker-exited")]
+    causes = [*_ended(stack, MASTER, "master-exited"), *_ended(stack, WORKER, "worker-exited")]
     if not stack.of(MASTER) and not stack.of(STANDALONE) and not stack.is_joined:
-        found.append(_no_master(stack))
-    return Outcome(text, tuple(found))
+        causes.append(_no_master(stack))
+    return Outcome(text, tuple(causes))
 
 
 def _counted(stack: Stack) -> str:
@@ -71,24 +71,26 @@ def _request(stack: Stack, container: ContainerFacts) -> tuple[str, datetime] | 
     return None
 
 
-def _stack_down(stack: Stack) -> Found:
+def _stack_down(stack: Stack) -> FoundCause:
     project, locusts = stack.evidence.project, stack.locusts
-    seen = stack.observed(
+    evidence = stack.observed(
         f"containers of {project!r}",
         f"{names(locusts)}: none runs" if locusts else "none",
         "a master and workers that run" if locusts else "a master and workers",
     )
-    return Found("stack-down", (seen,), (project,), {"project": project})
+    return FoundCause("stack-down", (evidence,), (project,), {"project": project})
 
 
-def _no_master(stack: Stack) -> Found:
-    seen = stack.observed(
+def _no_master(stack: Stack) -> FoundCause:
+    evidence = stack.observed(
         f"containers of {stack.evidence.project!r}", f"{len(stack.workers)} workers, no master", "one master"
     )
-    return Found("master-exited", (seen,), ("the master",), {"container": "the master", "how": "its container is gone"})
+    return FoundCause(
+        "master-exited", (evidence,), ("the master",), {"container": "the master", "how": "its container is gone"}
+    )
 
 
-def _ended(stack: Stack, role: str, slug: str) -> Iterator[Found]:
+def _ended(stack: Stack, role: str, slug: str) -> Iterator[FoundCause]:
     ended = [
         container
         for container in stack.of(role)
@@ -96,19 +98,19 @@ def _ended(stack: Stack, role: str, slug: str) -> Iterator[Found]:
     ]
     if not ended or (role == MASTER and stack.running_master):
         return
-    seen = []
+    evidence = []
     for container in ended[:3]:
-        seen.append(FindingEvidence(container.name, _how(container), "running", container.finished_at))
+        evidence.append(FindingEvidence(container.name, _how(container), "running", container.finished_at))
         if request := _request(stack, container):
-            seen.append(FindingEvidence("what ended it", request[0], "", request[1]))
+            evidence.append(FindingEvidence("what ended it", request[0], "", request[1]))
         elif container.exit_code:
-            seen += _last_line(container)
+            evidence += _last_line(container)
     values = {"container": names(ended), "how": _how(ended[0]), "count": str(len(ended))}
-    found = Found.of(slug, seen, ended, values)
+    cause = FoundCause.of(slug, evidence, ended, values)
     if all(container.restart_policy == "unless-stopped" and _request(stack, container) for container in ended):
         because = "Docker does not restart what a person stopped or killed: under `unless-stopped` it stays down."
-        found = replace(found, because=because)
-    yield found
+        cause = replace(cause, because=because)
+    yield cause
 
 
 def _is_scaled(stack: Stack, container: ContainerFacts) -> bool:
@@ -142,13 +144,13 @@ def paused(stack: Stack) -> Outcome:
     frozen = [our for our in stack.ours if our.state == "paused"]
     if not frozen:
         return Outcome("none is paused")
-    seen = []
+    evidence = []
     for container in frozen[:4]:
         pauses = _events(stack, container, "pause")
         at = pauses[-1].at if pauses else stack.evidence.at
-        seen.append(FindingEvidence(container.name, "paused", "running", at))
+        evidence.append(FindingEvidence(container.name, "paused", "running", at))
     values = {"containers": " ".join(container.name for container in frozen), "who": names(frozen)}
-    return Outcome(f"paused: {names(frozen)}", (Found.of("container-paused", seen, frozen, values),))
+    return Outcome(f"paused: {names(frozen)}", (FoundCause.of("container-paused", evidence, frozen, values),))
 
 
 # ---- OOM kills -------------------------------------------------------------------------------------------------------
@@ -156,15 +158,15 @@ def paused(stack: Stack) -> Outcome:
 
 def oom(stack: Stack) -> Outcome:
     """Check whether the kernel killed master or workers for want of memory, lately."""
-    found = (*_killed(stack, MASTER, "master-oom-killed"), *_killed(stack, WORKER, "worker-oom-killed"))
+    causes = (*_killed(stack, MASTER, "master-oom-killed"), *_killed(stack, WORKER, "worker-oom-killed"))
     monitor = stack.evidence.monitor
     is_watched = monitor is not None and monitor.answer == "ok"
     source = "the ledger" if is_watched else "Docker alone (no sidecar: some kills leave no trace)"
     minutes = int(RECENT.total_seconds() // 60)
-    return Outcome(f"{'kills' if found else 'no kill'} in the last {minutes} minutes, by {source}", found)
+    return Outcome(f"{'kills' if causes else 'no kill'} in the last {minutes} minutes, by {source}", causes)
 
 
-def _killed(stack: Stack, role: str, slug: str) -> Iterator[Found]:
+def _killed(stack: Stack, role: str, slug: str) -> Iterator[FoundCause]:
     victims = [(container, kills) for container in stack.of(role) if (kills := [*_kill_evidence(stack, container)])]
     if not victims:
         return
@@ -180,7 +182,7 @@ def _killed(stack: Stack, role: str, slug: str) -> Iterator[Found]:
     setting = "MASTER_MEMORY" if role == MASTER else "WORKER_MEMORY"
     values = {"containers": names(containers), "limit": size(limit), "setting": setting, "more": size(more)}
     items = tuple({"container": container.name, "bytes": str(more)} for container in containers)
-    yield Found.of(
+    yield FoundCause.of(
         slug,
         [kill for _, kills in victims[:3] for kill in kills[:3]],
         containers,
@@ -215,9 +217,9 @@ def _kill_evidence(stack: Stack, container: ContainerFacts) -> Iterator[FindingE
         yield FindingEvidence(f"Docker's events of {container.name}", f"{len(events)} oom", "none", events[-1].at)
     is_down, started = container.state != "running", container.started_at
     if container.oom_killed and (is_down or (started is not None and stack.evidence.at - started < RECENT)):
-        seen = f"{'ended, ' if is_down else ''}OOMKilled, limit {limit}"
+        evidence = f"{'ended, ' if is_down else ''}OOMKilled, limit {limit}"
         at = container.finished_at if is_down else None
-        yield FindingEvidence(container.name, seen, "OOMKilled false", at)
+        yield FindingEvidence(container.name, evidence, "OOMKilled false", at)
 
 
 def _limits_changed(stack: Stack, container: ContainerFacts, kills: Sequence[KnownIncident]) -> datetime:
@@ -255,16 +257,16 @@ def loops(stack: Stack) -> Outcome:
     looping = [our for our in stack.ours if _loops(stack, our)]
     if not looping:
         return Outcome("none restarts again and again")
-    seen = []
+    evidence = []
     for container in looping[:3]:
         code = _last_code(stack, container)
         last = "" if code is None else f", last exit code {code}"
         state = f"{container.restarts} restarts, {container.state}{last}"
-        seen.append(FindingEvidence(container.name, state, "one start that lasts", container.started_at))
-        seen += _last_line(container)
+        evidence.append(FindingEvidence(container.name, state, "one start that lasts", container.started_at))
+        evidence += _last_line(container)
     values = {"containers": names(looping), "container": looping[0].name, "service": looping[0].service}
-    found = Found.of("restart-loop", seen, looping, values, confidence=Confidence.LIKELY)
-    return Outcome(f"restarting: {names(looping)}", (found,))
+    cause = FoundCause.of("restart-loop", evidence, looping, values, confidence=Confidence.LIKELY)
+    return Outcome(f"restarting: {names(looping)}", (cause,))
 
 
 def _loops(stack: Stack, container: ContainerFacts) -> bool:
@@ -296,20 +298,20 @@ def image(stack: Stack) -> Outcome:
     config, up = stack.evidence.config, {"LOCUST_IMAGE": ""}
     if without:
         name, wanted = without[0].image, stack.wanted(without[0])
-        seen = [
+        evidence = [
             FindingEvidence(locust.name, _trace(locust), "an image in which Locust starts", locust.finished_at)
             for locust in without[:2]
         ]
-        seen.append(FindingEvidence("its image", name))
+        evidence.append(FindingEvidence("its image", name))
         fix = "recreate" if wanted is not None and wanted.image != name else "default"
         values = {"image": name, "containers": names(without)}
-        return Outcome(name, (Found.of("image-without-locust", seen, without, values, fix, up=up),))
+        return Outcome(name, (FoundCause.of("image-without-locust", evidence, without, values, fix, up=up),))
     name = config.locust_image
     if name and not stack.locusts and not (config.locust_image_there and config.locust_image_starts):
         wrong = "what it starts is not Locust" if config.locust_image_there else "no such image on this machine"
         missing = stack.observed("LOCUST_IMAGE", f"{name}: {wrong}", "an image that starts Locust")
         values = {"image": name, "containers": "the stack"}
-        return Outcome(name, (Found("image-without-locust", (missing,), (name,), values, up=up),))
+        return Outcome(name, (FoundCause("image-without-locust", (missing,), (name,), values, up=up),))
     shown = ", ".join(dict.fromkeys(locust.image for locust in stack.locusts))
     return Outcome(shown or "no container")
 

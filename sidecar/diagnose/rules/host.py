@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from sidecar.diagnose.evidence import Filesystem, PortFacts
-from sidecar.diagnose.rule import Found, Outcome, Rule, cannot_tell, without_engine
+from sidecar.diagnose.rule import FoundCause, Outcome, Rule, cannot_tell, without_engine
 from sidecar.diagnose.rules import log_signs
 from sidecar.diagnose.stack import MASTER, MONITOR, RECENT, Stack, size
 from sidecar.engine.docker_engine import OLDEST_ENGINE
@@ -39,47 +39,47 @@ def engine(stack: Stack) -> Outcome:
     about = stack.evidence.engine
     if about.status == "denied":
         user = stack.evidence.host.user
-        seen = stack.observed("Docker's socket", f"{about.socket}: {user} may not open it", "permission")
+        evidence = stack.observed("Docker's socket", f"{about.socket}: {user} may not open it", "permission")
         values = {"socket": about.socket, "user": user}
-        return Outcome(seen.seen, (Found("docker-permission-denied", (seen,), (about.socket,), values),))
+        return Outcome(evidence.seen, (FoundCause("docker-permission-denied", (evidence,), (about.socket,), values),))
     if about.status != "ok":
         return Outcome(f"{about.socket}: {about.error}", (_unreachable(stack),))
     text = f"Engine {about.version}, API {about.api_version}, Compose {about.compose_version or '?'}"
     return Outcome(text, tuple(_too_old(stack)))
 
 
-def _unreachable(stack: Stack) -> Found:
+def _unreachable(stack: Stack) -> FoundCause:
     about = stack.evidence.engine
     state = _STATES[about.status]
-    seen = [stack.observed("Docker's socket", f"{about.socket}: {about.error or state}", "an engine that answers")]
+    evidence = [stack.observed("Docker's socket", f"{about.socket}: {about.error or state}", "an engine that answers")]
     fix = {"hung": "hung", "remote": "elsewhere"}.get(about.status, "default")
     if about.docker_host:
         wanted = "unset, or the socket of a running engine"
-        seen.append(FindingEvidence("DOCKER_HOST in this shell", about.docker_host, wanted))
+        evidence.append(FindingEvidence("DOCKER_HOST in this shell", about.docker_host, wanted))
         fix = "elsewhere" if about.cli_installed else fix
     values = {"state": state, "docker_host": about.docker_host}
-    return Found("docker-unreachable", tuple(seen), (about.socket,), values, fix)
+    return FoundCause("docker-unreachable", tuple(evidence), (about.socket,), values, fix)
 
 
-def _too_old(stack: Stack) -> Iterator[Found]:
+def _too_old(stack: Stack) -> Iterator[FoundCause]:
     about = stack.evidence.engine
     major = re.match(r"\d+", about.version)
     if (major and int(major[0]) < OLDEST_ENGINE) or (about.api_version and _parts(about.api_version) < _OLDEST_API):
-        seen = f"{about.version} (API {about.api_version})"
+        version = f"{about.version} (API {about.api_version})"
         wanted = f"{OLDEST_ENGINE} or newer (API 1.44)"
-        yield _old(stack.observed("Docker Engine", seen, wanted), "Docker Engine", about.version)
+        yield _old(stack.observed("Docker Engine", version, wanted), "Docker Engine", about.version)
     wanted = "version 2.24 or newer"
     if about.compose_error:
         yield _old(
             stack.observed("docker compose", about.compose_error, wanted), "Docker Compose", "missing", "compose"
         )
     elif about.compose_version and _parts(about.compose_version) < OLDEST_COMPOSE:
-        seen = about.compose_version
-        yield _old(stack.observed("docker compose", seen, wanted), "Docker Compose", seen)
+        version = about.compose_version
+        yield _old(stack.observed("docker compose", version, wanted), "Docker Compose", version)
 
 
-def _old(seen: FindingEvidence, what: str, version: str, fix: str = "default") -> Found:
-    return Found("engine-too-old", (seen,), (what,), {"what": what, "version": version}, fix)
+def _old(evidence: FindingEvidence, what: str, version: str, fix: str = "default") -> FoundCause:
+    return FoundCause("engine-too-old", (evidence,), (what,), {"what": what, "version": version}, fix)
 
 
 def _parts(version: str) -> tuple[int, int]:
@@ -97,11 +97,11 @@ def disk(stack: Stack) -> Outcome:
         known += probe.inside.filesystems if probe.inside else ()
     if not known:
         return cannot_tell(stack.gap("host") or "no file system could be looked at")
-    found = [_full(stack, filesystem) for filesystem in known if _is_full(filesystem)]
-    found += [_low(stack, filesystem) for filesystem in known if not _is_full(filesystem) and _is_low(filesystem)]
-    found += _said_full(stack, {name for cause in found for name in cause.affects})
+    causes = [_full(stack, filesystem) for filesystem in known if _is_full(filesystem)]
+    causes += [_low(stack, filesystem) for filesystem in known if not _is_full(filesystem) and _is_low(filesystem)]
+    causes += _said_full(stack, {name for cause in causes for name in cause.affects})
     least = min(known, key=lambda it: it.free_bytes / it.total_bytes if it.total_bytes else 1)
-    return Outcome(f"least room: {least.owner} {least.path}, {_size(least.free_bytes)} free", tuple(found))
+    return Outcome(f"least room: {least.owner} {least.path}, {_size(least.free_bytes)} free", tuple(causes))
 
 
 def _is_full(filesystem: Filesystem) -> bool:
@@ -119,7 +119,7 @@ def _is_low(filesystem: Filesystem) -> bool:
     return filesystem.total_bytes >= _SMALL_BYTES and filesystem.free_bytes < least
 
 
-def _full(stack: Stack, filesystem: Filesystem) -> Found:
+def _full(stack: Stack, filesystem: Filesystem) -> FoundCause:
     container = stack.named(filesystem.owner)
     if container is None:
         fix = "machine"
@@ -129,7 +129,7 @@ def _full(stack: Stack, filesystem: Filesystem) -> Found:
     return _disk_full(stack, filesystem, "no inode free" if no_inode else _room(filesystem), "room to write", fix)
 
 
-def _low(stack: Stack, filesystem: Filesystem) -> Found:
+def _low(stack: Stack, filesystem: Filesystem) -> FoundCause:
     return _disk_full(stack, filesystem, _room(filesystem), "more than 2 %", "machine", Severity.WARN)
 
 
@@ -138,27 +138,27 @@ def _room(filesystem: Filesystem) -> str:
 
 
 def _disk_full(
-    stack: Stack, filesystem: Filesystem, seen: str, wanted: str, fix: str, severity: Severity = Severity.ERROR
-) -> Found:
+    stack: Stack, filesystem: Filesystem, room: str, wanted: str, fix: str, severity: Severity = Severity.ERROR
+) -> FoundCause:
     owner, path = filesystem.owner, filesystem.path
-    evidence = (stack.observed(f"{owner}: {path}", seen, wanted),)
+    evidence = (stack.observed(f"{owner}: {path}", room, wanted),)
     values = {"owner": owner, "path": path, "use": filesystem.use or "what is written there"}
-    return Found("disk-full", evidence, (owner, path), values, fix, severity=severity)
+    return FoundCause("disk-full", evidence, (owner, path), values, fix, severity=severity)
 
 
-def _said_full(stack: Stack, known: set[str]) -> Iterator[Found]:
+def _said_full(stack: Stack, known: set[str]) -> Iterator[FoundCause]:
     """Yield who said that a disk is full, where nobody could look: a container's log, the sidecar."""
     for our in stack.ours:
         sign = log_signs.latest(our, "disk-full")
         if sign and our.name not in known and (sign.at is None or stack.evidence.at - sign.at < RECENT):
             values = {"owner": our.name, "path": "a file system of its", "use": "what it writes"}
-            yield Found.of("disk-full", (log_signs.quote(our, sign),), (our,), values, "volume")
+            yield FoundCause.of("disk-full", (log_signs.quote(our, sign),), (our,), values, "volume")
     monitor = stack.evidence.monitor
     for text in monitor.troubles if monitor else ():
         if "space" in text.lower() and "monitor" not in known:
-            seen = stack.observed("the sidecar", text, "a ledger that is written")
+            evidence = stack.observed("the sidecar", text, "a ledger that is written")
             values = {"owner": "the sidecar", "path": "its volume", "use": "the ledger"}
-            yield Found("disk-full", (seen,), ("the sidecar",), values, "volume")
+            yield FoundCause("disk-full", (evidence,), ("the sidecar",), values, "volume")
 
 
 def _size(count: int) -> str:
@@ -183,7 +183,7 @@ def memory(stack: Stack) -> Outcome:
         return Outcome(text)
     is_near = available < _NEAR_SHARE * total
     severity = Severity.ERROR if is_near else Severity.WARN if max(limits) > total else Severity.INFO
-    seen = (
+    evidence = (
         stack.observed(
             f"memory limits of {len(limited)} containers",
             _size(sum(limits)),
@@ -196,7 +196,7 @@ def memory(stack: Stack) -> Outcome:
     share = max(1, int(total * 0.8) // max(1, len(limited)))
     values = {"limits": _size(sum(limits)), "total": _size(total), "available": _size(available)}
     up = dict.fromkeys(("WORKER_MEMORY", "MASTER_MEMORY"), f"{max(64, share // _MIB)}m")
-    return Outcome(text, (Found.of("memory-overcommitted", seen, limited, values, severity=severity, up=up),))
+    return Outcome(text, (FoundCause.of("memory-overcommitted", evidence, limited, values, severity=severity, up=up),))
 
 
 # ---- ports -----------------------------------------------------------------------------------------------------------
@@ -207,12 +207,12 @@ def web_port(stack: Stack) -> Outcome:
     ports = stack.evidence.host.ports
     if not ports:
         return cannot_tell(stack.gap("ports") or "the ports were not looked at")
-    found = [_taken(stack, port) for port in ports if _is_taken(stack, port)]
-    found += _refused_inside(stack)
+    causes = [_taken(stack, port) for port in ports if _is_taken(stack, port)]
+    causes += _refused_inside(stack)
     text = ", ".join(
         f"{port.port} {'free' if port.free else 'held by ' + (port.container or port.holder)}" for port in ports
     )
-    return Outcome(text, tuple(found))
+    return Outcome(text, tuple(causes))
 
 
 def _role_at(port: PortFacts) -> str:
@@ -226,30 +226,30 @@ def _is_taken(stack: Stack, port: PortFacts) -> bool:
     return not any(container.state == "running" and container.published for container in stack.of(_role_at(port)))
 
 
-def _taken(stack: Stack, port: PortFacts) -> Found:
-    seen = [stack.observed(f"port {port.port} of 127.0.0.1 ({port.setting})", f"held by {port.holder}", "free")]
-    seen += [
+def _taken(stack: Stack, port: PortFacts) -> FoundCause:
+    evidence = [stack.observed(f"port {port.port} of 127.0.0.1 ({port.setting})", f"held by {port.holder}", "free")]
+    evidence += [
         FindingEvidence(f"start of {container.name}", container.error, "no error")
         for container in stack.of(_role_at(port))
         if "port is already allocated" in container.error or "address already in use" in container.error
     ]
     other = port.port + 100 if port.port + 100 < 65536 else port.port - 100  # noqa: PLR2004  the end of TCP's ports
     values = {"port": str(port.port), "setting": port.setting, "holder": port.holder}
-    return Found.of("port-in-use", seen, (values["port"], port.holder), values, up={port.setting: str(other)})
+    return FoundCause.of("port-in-use", evidence, (values["port"], port.holder), values, up={port.setting: str(other)})
 
 
-def _refused_inside(stack: Stack) -> Iterator[Found]:
+def _refused_inside(stack: Stack) -> Iterator[FoundCause]:
     """Yield the masters that found their own port taken, as two in the host's network do."""
     for master in stack.of(MASTER):
         sign = log_signs.latest(master, "bind-busy", "web-busy")
         if sign and (master.state != "running" or master.restarts):
-            seen = log_signs.quote(master, sign, "a port of its own")
+            evidence = log_signs.quote(master, sign, "a port of its own")
             values = {
                 "port": "its port",
                 "setting": "the master's port",
                 "holder": "another process in the same network",
             }
-            yield Found.of("port-in-use", (seen,), (master,), values, "inside")
+            yield FoundCause.of("port-in-use", (evidence,), (master,), values, "inside")
 
 
 RULES = (

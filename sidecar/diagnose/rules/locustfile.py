@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 
 from sidecar.diagnose.evidence import ContainerFacts, FileProblem
-from sidecar.diagnose.rule import BY_HAND, RECREATE, Found, Outcome, Rule, cannot_tell, without_stack
+from sidecar.diagnose.rule import BY_HAND, RECREATE, FoundCause, Outcome, Rule, cannot_tell, without_stack
 from sidecar.diagnose.rules import log_signs
 from sidecar.diagnose.rules.configuration import grouped
 from sidecar.diagnose.rules.locust_names import NEEDED_BY_LOCUST
@@ -44,13 +44,13 @@ _SLUGS = {
 def loads(stack: Stack) -> Outcome:
     """Check whether Locust can load the user's files: by what the containers printed, else by what lies on disk."""
     down = [locust for locust in stack.locusts if _could_not_load(locust)]
-    found = [cause for group in grouped(down, _failure) for cause in _printed(stack, group)]
-    known = {cause.slug for cause in found}
-    found += [cause for cause in _on_disk(stack) if cause.slug not in known]
+    causes = [cause for group in grouped(down, _failure) for cause in _printed(stack, group)]
+    known = {cause.slug for cause in causes}
+    causes += [cause for cause in _on_disk(stack) if cause.slug not in known]
     config = stack.evidence.config
-    if not found and config.settings_error:
+    if not causes and config.settings_error:
         return cannot_tell("the settings cannot be read, so nobody knows which file is meant")
-    return Outcome(f"{config.locustfile} in {config.locustfiles_dir}", tuple(found))
+    return Outcome(f"{config.locustfile} in {config.locustfiles_dir}", tuple(causes))
 
 
 def _could_not_load(container: ContainerFacts) -> bool:
@@ -74,20 +74,20 @@ def _failure(container: ContainerFacts) -> tuple[str, str] | None:
     return chosen.name, chosen.detail
 
 
-def _printed(stack: Stack, group: tuple[ContainerFacts, ...]) -> Iterator[Found]:
+def _printed(stack: Stack, group: tuple[ContainerFacts, ...]) -> Iterator[FoundCause]:
     log, failure = log_signs.latest_log(group[0]), _failure(group[0])
     signs = [sign for sign in log_signs.signs(log, *log_signs.LOADING) if (sign.name, sign.detail) == failure]
     if not signs:
         return
     sign, place = signs[-1], log_signs.place_in_user_code(log)
     slug, fix, values = _cause(stack, sign, group, place)
-    seen = [FindingEvidence(f"log of {names(group)}", sign.text.strip(), "a file that loads", sign.at)]
+    evidence = [FindingEvidence(f"log of {names(group)}", sign.text.strip(), "a file that loads", sign.at)]
     if place:
-        seen.append(FindingEvidence("the user's own line", place))
+        evidence.append(FindingEvidence("the user's own line", place))
     others = [locust for locust in stack.locusts if locust not in group and locust.state == "running"]
     if others and slug == "locustfile-broken":
-        seen.append(FindingEvidence("it loads in", names(others)))
-    yield Found.of(slug, seen, group, values, fix)
+        evidence.append(FindingEvidence("it loads in", names(others)))
+    yield FoundCause.of(slug, evidence, group, values, fix)
 
 
 def _cause(
@@ -144,7 +144,7 @@ def _shadowing(stack: Stack, sign: log_signs.LogPattern) -> tuple[str, str] | No
     return None
 
 
-def _on_disk(stack: Stack) -> Iterator[Found]:
+def _on_disk(stack: Stack) -> Iterator[FoundCause]:
     """Yield what is wrong with the files on disk: an error where nothing runs, else a warning of the next start."""
     runs = any(locust.state == "running" and locust.health == "healthy" for locust in stack.locusts)
     for problem in stack.evidence.config.file_problems:
@@ -153,12 +153,12 @@ def _on_disk(stack: Stack) -> Iterator[Found]:
         yield _from_disk(stack, problem, Severity.WARN if runs else Severity.ERROR)
 
 
-def _from_disk(stack: Stack, problem: FileProblem, severity: Severity) -> Found:
+def _from_disk(stack: Stack, problem: FileProblem, severity: Severity) -> FoundCause:
     place = f"{problem.file} line {problem.line}" if problem.line else problem.file
-    seen = [stack.observed(place, problem.text, "a file that loads")]
+    evidence = [stack.observed(place, problem.text, "a file that loads")]
     if severity is Severity.WARN:
         earlier = "loaded an earlier version of it; the next start will fail"
-        seen.append(FindingEvidence("the running processes", earlier))
+        evidence.append(FindingEvidence("the running processes", earlier))
     values = {
         "file": place,
         "error": problem.text,
@@ -168,7 +168,7 @@ def _from_disk(stack: Stack, problem: FileProblem, severity: Severity) -> Found:
         "event": problem.text.partition(" is gone")[0],
         "instead": problem.fix or _CHANGELOG,
     }
-    return Found.of(_SLUGS[problem.kind], seen, (problem.file,), values, severity=severity)
+    return FoundCause.of(_SLUGS[problem.kind], evidence, (problem.file,), values, severity=severity)
 
 
 # ---- is it the same everywhere? --------------------------------------------------------------------------------------
@@ -177,13 +177,13 @@ def _from_disk(stack: Stack, problem: FileProblem, severity: Severity) -> Found:
 def same(stack: Stack) -> Outcome:
     """Check whether master and workers run the same files."""
     running = [locust for locust in stack.locusts if locust.state == "running"]
-    found = (*_told_differently(stack, running), *_loaded_differently(stack), *_classes_missing(stack))
+    causes = (*_told_differently(stack, running), *_loaded_differently(stack), *_classes_missing(stack))
     digest = stack.evidence.master.master_digest if stack.evidence.master else ""
     text = f"the same in {len(running)} containers" + (f" ({digest[:12]})" if digest else "")
-    return Outcome(text, found[:1])
+    return Outcome(text, causes[:1])
 
 
-def _told_differently(stack: Stack, running: list[ContainerFacts]) -> Iterator[Found]:
+def _told_differently(stack: Stack, running: list[ContainerFacts]) -> Iterator[FoundCause]:
     def files(container: ContainerFacts) -> tuple[str, str]:
         option = setting(container, "LOCUST_LOCUSTFILE", "--locustfile", "-f").value
         name = option or environment(container).get("LOCUSTFILE", "")
@@ -191,16 +191,16 @@ def _told_differently(stack: Stack, running: list[ContainerFacts]) -> Iterator[F
 
     groups = list(grouped(running, files))
     if len(groups) > 1:
-        seen = []
+        evidence = []
         for group in groups:
             shown = " in ".join(part for part in files(group[0]) if part) or "none"
-            seen.append(stack.observed(f"files of {names(group)}", shown, "the same for all"))
+            evidence.append(stack.observed(f"files of {names(group)}", shown, "the same for all"))
         odd = min(groups, key=len)
         fix = RECREATE if stack.wanted(odd[0]) is not None else BY_HAND
-        yield Found.of("locustfile-mismatch", seen, odd, {"how": "they were told different files"}, fix)
+        yield FoundCause.of("locustfile-mismatch", evidence, odd, {"how": "they were told different files"}, fix)
 
 
-def _loaded_differently(stack: Stack) -> Iterator[Found]:
+def _loaded_differently(stack: Stack) -> Iterator[FoundCause]:
     master = stack.evidence.master
     if master is None or not master.master_digest:
         return
@@ -212,27 +212,27 @@ def _loaded_differently(stack: Stack) -> Iterator[Found]:
     ]
     if odd:
         theirs = next(digests[row.id] for row in stack.listed(odd[0]) if row.id in digests)
-        seen = (
+        evidence = (
             stack.observed("files that the master loaded (SHA-256)", digest[:12], "the same everywhere"),
             stack.observed(f"files that {names(odd)} loaded", theirs[:12], digest[:12]),
         )
         values = {"how": "they changed on disk between the start of one and the start of the other"}
-        yield Found.of("locustfile-mismatch", seen, odd, values, "reload")
+        yield FoundCause.of("locustfile-mismatch", evidence, odd, values, "reload")
 
 
-def _classes_missing(stack: Stack) -> Iterator[Found]:
+def _classes_missing(stack: Stack) -> Iterator[FoundCause]:
     """Yield the first worker that was told to run a class which its own file does not have."""
     for worker in stack.of(WORKER):
         sign = log_signs.latest(worker, "class-missing")
         if sign is None:
             continue
         late = next((log_signs.latest(master, "late-spawn") for master in stack.of(MASTER)), None)
-        seen = (
+        evidence = (
             log_signs.quote(worker, sign, f"a class {sign.detail} in its locustfile"),
             FindingEvidence("log of the master", late.text, "no such line", late.at) if late else None,
         )
         values = {"how": f"the master asks for the class {sign.detail}, which the worker's files do not have"}
-        yield Found.of("locustfile-mismatch", seen, (worker,), values, "reload")
+        yield FoundCause.of("locustfile-mismatch", evidence, (worker,), values, "reload")
         return
 
 

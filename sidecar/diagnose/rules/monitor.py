@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sidecar.diagnose.evidence import ContainerFacts, MonitorFacts
-from sidecar.diagnose.rule import Found, Origin, Outcome, Rule, cannot_tell, without_sidecar
+from sidecar.diagnose.rule import FoundCause, Origin, Outcome, Rule, cannot_tell, without_sidecar
 from sidecar.diagnose.stack import MONITOR, PROXY, Stack
 from sidecar.model.finding import FindingEvidence
 
@@ -24,17 +24,17 @@ def sidecar(stack: Stack) -> Outcome:
         return Outcome("this stack has no sidecar", info=True)
     facts, container = stack.evidence.monitor, next(iter(stack.of(MONITOR)), None)
     if container is None or container.state != "running":
-        seen = _not_running("the sidecar's container", stack, container)
+        evidence = _not_running("the sidecar's container", stack, container)
         name = container.name if container else "the sidecar"
-        return Outcome(seen.seen, (Found("monitor-down", (seen,), (name,), {"container": name}),))
+        return Outcome(evidence.seen, (FoundCause("monitor-down", (evidence,), (name,), {"container": name}),))
     if facts is None:
         return cannot_tell(stack.gap("monitor") or "it was not asked")
     if stack.is_young(container) and facts.answer != "ok":
         return Outcome("it has only just started", info=True)
     if problems := tuple(_problems(stack, facts, container)):
         values = {"container": container.name}
-        found = Found.of("monitor-down", problems, (container,), values, Origin("restart", (values,)))
-        return Outcome(problems[0].seen, (found,))
+        cause = FoundCause.of("monitor-down", problems, (container,), values, Origin("restart", (values,)))
+        return Outcome(problems[0].seen, (cause,))
     return Outcome(f"{facts.url} {facts.answer}, figures {facts.age_seconds or 0:.0f} s old")
 
 
@@ -75,16 +75,16 @@ def proxy(stack: Stack) -> Outcome:
     container = next(iter(stack.of(PROXY)), None)
     values = {"container": container.name if container else "docker-proxy"}
     if container is None or container.state != "running":
-        seen = _not_running("docker-proxy's container", stack, container)
-        return Outcome(seen.seen, (Found("docker-proxy-down", (seen,), (values["container"],), values),))
+        evidence = _not_running("docker-proxy's container", stack, container)
+        return Outcome(evidence.seen, (FoundCause("docker-proxy-down", (evidence,), (values["container"],), values),))
     facts = stack.evidence.monitor
     words = ""
     if facts is not None and _is_stale(facts) and _is_cut_off(facts) and not stack.is_young(container):
         words = f"; the sidecar says: {(*facts.troubles, *facts.warnings)[0]}"
     if container.health == "unhealthy" or words:
-        seen = stack.observed(container.name, f"{container.health}: {container.health_output}{words}", "healthy")
-        found = Found.of("docker-proxy-down", (seen,), (container,), values, Origin("restart", (values,)))
-        return Outcome(seen.seen, (found,))
+        evidence = stack.observed(container.name, f"{container.health}: {container.health_output}{words}", "healthy")
+        cause = FoundCause.of("docker-proxy-down", (evidence,), (container,), values, Origin("restart", (values,)))
+        return Outcome(evidence.seen, (cause,))
     return Outcome(f"{container.name} {container.health or 'running'}")
 
 

@@ -11,7 +11,7 @@ from sidecar.diagnose.evidence import ContainerFacts, FirewallRule, NameTry, Net
 from sidecar.diagnose.rule import (
     BY_HAND,
     RECREATE,
-    Found,
+    FoundCause,
     Origin,
     Outcome,
     Rule,
@@ -46,13 +46,13 @@ def dns(stack: Stack) -> Outcome:
     if not probed:
         return _nobody_looked(stack)
     texts: list[str] = []
-    found: list[Found] = []
+    causes: list[FoundCause] = []
     for group in grouped(probed, lambda worker: _looked_up(stack, worker)):
         looked_up = _looked_up(stack, group[0])
         if looked_up is not None:
             texts.append(f"{looked_up.name} is {', '.join(looked_up.addresses) or looked_up.error}")
-            found += _judge_name(stack, group, looked_up)
-    return Outcome("; ".join(dict.fromkeys(texts)) or "no name was looked up", tuple(found))
+            causes += _judge_name(stack, group, looked_up)
+    return Outcome("; ".join(dict.fromkeys(texts)) or "no name was looked up", tuple(causes))
 
 
 def _looked_up(stack: Stack, worker: ContainerFacts) -> NameTry | None:
@@ -61,7 +61,7 @@ def _looked_up(stack: Stack, worker: ContainerFacts) -> NameTry | None:
     return replace(name, addresses=tuple(sorted(name.addresses))) if name else None
 
 
-def _judge_name(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry) -> Iterator[Found]:
+def _judge_name(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry) -> Iterator[FoundCause]:
     master = stack.master
     if _is_told_otherwise(stack, group[0], looked_up.name):
         return
@@ -86,7 +86,7 @@ def _is_told_otherwise(stack: Stack, worker: ContainerFacts, host: str) -> bool:
         return True
     return not stack.master_host(worker).source and any(
         cause.slug == "unknown-locust-variable" and worker.name in cause.affects and cause.severity == "error"
-        for cause in variables(stack).found
+        for cause in variables(stack).causes
     )
 
 
@@ -112,7 +112,7 @@ def _is_elsewhere_on_purpose(stack: Stack, group: Sequence[ContainerFacts], look
     )
 
 
-def _unresolvable(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry) -> Found:
+def _unresolvable(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry) -> FoundCause:
     worker, master, probe = group[0], stack.running_master, stack.probe_of(group[0])
     place = origin_of_setting(stack, group, "LOCUST_MASTER_NODE_HOST", "--master-host")
     shared = stack.shared_networks(worker, master) if master else ()
@@ -120,7 +120,7 @@ def _unresolvable(stack: Stack, group: Sequence[ContainerFacts], looked_up: Name
     good = list(dict.fromkeys(good))
     close = difflib.get_close_matches(looked_up.name, good, n=1)
     real = next(iter((*close, *reversed(good))), "the master's service name")  # the service's own name is the last
-    seen = (
+    evidence = (
         FindingEvidence(
             f"from {names(group)}: look up {looked_up.name!r}",
             looked_up.error or "no address",
@@ -136,7 +136,7 @@ def _unresolvable(stack: Stack, group: Sequence[ContainerFacts], looked_up: Name
         item = {"container": master.name, "alias": looked_up.name}
         place = Origin("alias", tuple({"network": at.network, **item} for at in shared))
     values = {"name": looked_up.name, "real": real, "containers": names(group)}
-    return Found.of("master-name-unresolvable", seen, group, values, place)
+    return FoundCause.of("master-name-unresolvable", evidence, group, values, place)
 
 
 def _addresses_of(master: ContainerFacts | None) -> str:
@@ -144,10 +144,12 @@ def _addresses_of(master: ContainerFacts | None) -> str:
     return f" ({', '.join(addresses)})" if addresses else ""
 
 
-def _elsewhere(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry, strangers: Sequence[str]) -> Found:
+def _elsewhere(
+    stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry, strangers: Sequence[str]
+) -> FoundCause:
     worker, host, probe = group[0], looked_up.name, stack.probe_of(group[0])
     place = origin_of_setting(stack, group, "LOCUST_MASTER_NODE_HOST", "--master-host")
-    seen = [
+    evidence = [
         FindingEvidence(
             f"from {names(group)}: {host!r} leads to",
             ", ".join(looked_up.addresses),
@@ -160,7 +162,7 @@ def _elsewhere(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry
         ),
     ]
     if stack.master_host(worker).source:
-        seen.append(FindingEvidence(f"{host!r} comes from", place.text))
+        evidence.append(FindingEvidence(f"{host!r} comes from", place.text))
     imposters = [
         (owner, address)
         for address in strangers
@@ -169,10 +171,10 @@ def _elsewhere(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry
     entry = next((entry for entry in worker.extra_hosts if entry.partition(":")[0] == host), "")
     written = [line for line in (probe.hosts if probe else ()) if host in line.split()[1:]]
     if entry:
-        seen.append(FindingEvidence(f"extra_hosts of {worker.name}", entry, "no entry for the master"))
+        evidence.append(FindingEvidence(f"extra_hosts of {worker.name}", entry, "no entry for the master"))
         place = Origin(RECREATE if stack.wanted(worker) else BY_HAND, place.items)
     elif written and not is_loopback(host):
-        seen.append(FindingEvidence(f"/etc/hosts in {worker.name}", written[0], "no entry for the master"))
+        evidence.append(FindingEvidence(f"/etc/hosts in {worker.name}", written[0], "no entry for the master"))
         place = Origin("restart", tuple({"container": each.name} for each in group))
     elif imposters and not is_address(host):
         items = (
@@ -184,7 +186,7 @@ def _elsewhere(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry
         place = Origin("imposter", tuple(items))
     values = {"name": host, "addresses": ", ".join(strangers), "containers": names(group)}
     affects = (*group, *(owner for owner, _ in imposters))
-    return Found.of("master-name-resolves-elsewhere", seen, affects, values, place)
+    return FoundCause.of("master-name-resolves-elsewhere", evidence, affects, values, place)
 
 
 def _owner_text(stack: Stack, worker: ContainerFacts, address: str, host: str) -> str:
@@ -293,11 +295,11 @@ def is_loopback_only(address: str) -> bool:
     return is_loopback(address) and address not in ("0.0.0.0", "::")  # noqa: S104  compared, never bound
 
 
-def _filtered(stack: Stack, stopped: Sequence[Knock]) -> Found:
+def _filtered(stack: Stack, stopped: Sequence[Knock]) -> FoundCause:
     master, first = stack.running_master, stopped[0].tried
     culprits = suspects(stack, [knock.tried for knock in stopped], [knock.worker for knock in stopped])
     mute = _mute_networks(stack, master) if master else []
-    seen = (*_stopped_evidence(stack, stopped), *_culprit_evidence(stack, culprits, mute))
+    evidence = (*_stopped_evidence(stack, stopped), *_culprit_evidence(stack, culprits, mute))
     workers = dict.fromkeys(knock.worker.name for knock in stopped)
     affects = (*workers, *([master.name] if master else []))
     if mute:  # the rule by which Docker keeps them apart goes with the network, and not without it
@@ -312,7 +314,7 @@ def _filtered(stack: Stack, stopped: Sequence[Knock]) -> Found:
         place = Origin(items=tuple({"container": name} for name in affects))
     values = {"address": first.address, "port": str(first.port), "where": where, "containers": " ".join(affects)}
     confidence = Confidence.CERTAIN if culprits or mute else Confidence.LIKELY
-    return Found.of("network-filtered", seen, affects, values, place, confidence=confidence)
+    return FoundCause.of("network-filtered", evidence, affects, values, place, confidence=confidence)
 
 
 def _stopped_evidence(stack: Stack, stopped: Sequence[Knock]) -> Iterator[FindingEvidence]:

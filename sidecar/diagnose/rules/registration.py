@@ -10,7 +10,7 @@ from sidecar.diagnose.evidence import ContainerFacts, HttpTry, Probe
 from sidecar.diagnose.rule import (
     BY_HAND,
     RECREATE,
-    Found,
+    FoundCause,
     Origin,
     Outcome,
     Rule,
@@ -55,16 +55,16 @@ def master_answers(stack: Stack) -> Outcome:
     answers = f"page {stack.evidence.master.answer}" if stack.evidence.master else "page not asked"
     text = f"{answers}; {len(tried)} knocks, {len(silent)} silent"
     if silent or state in ("T", "t", "Z") or deaf or unheard:
-        seen = [_silent_knock(knock) for knock in silent[:2]]
+        evidence = [_silent_knock(knock) for knock in silent[:2]]
         if state in _STOPPED_STATES:
-            seen.append(_stopped_process(master, state, probe.at if probe else None))
+            evidence.append(_stopped_process(master, state, probe.at if probe else None))
         if deaf:
-            seen.append(_open_ports(stack, master))
+            evidence.append(_open_ports(stack, master))
         if probe and page and mute:
-            seen.append(FindingEvidence(f"its page, asked in {master.name}", page.error, "an answer", probe.at))
+            evidence.append(FindingEvidence(f"its page, asked in {master.name}", page.error, "an answer", probe.at))
         values = {"container": master.name}
         place = Origin(items=(values,))
-        return Outcome(text, (Found.of("master-not-answering", seen, (master,), values, place),))
+        return Outcome(text, (FoundCause.of("master-not-answering", evidence, (master,), values, place),))
     if lack := _lack_of_answer(stack, master):
         return cannot_tell(lack)
     return Outcome(text)
@@ -138,16 +138,16 @@ def web_page(stack: Stack) -> Outcome:
         place = origin(stack, [master], "LOCUST_WEB_LOGIN")
         value = environment(master).get("LOCUST_WEB_LOGIN", "(on the command line)")
         wanted = "unset, or code of yours that sets the login up"
-        seen = (
+        evidence = (
             stack.observed(facts.url, facts.error, "a page"),
             FindingEvidence(f"environment of {master.name}", f"LOCUST_WEB_LOGIN={value}", wanted),
             place.evidence,
         )
-        return Outcome(facts.error, (Found.of(slug, seen, (master,), values, place),))
+        return Outcome(facts.error, (FoundCause.of(slug, evidence, (master,), values, place),))
     if facts.answer == "login" and monitor and "login" in monitor.locust_error:
         refused = stack.observed("the sidecar", monitor.locust_error, "a login that works")
-        found = Found.of(slug, (refused,), (master,), values, "credentials", severity=Severity.WARN)
-        return Outcome("asks for a login", (found,))
+        cause = FoundCause.of(slug, (refused,), (master,), values, "credentials", severity=Severity.WARN)
+        return Outcome("asks for a login", (cause,))
     page, is_down = _own_page(stack.probe_of(master)), facts.answer in ("slow", "down", "foreign")
     if is_down and page is not None and page.stage != "ok":
         return cannot_tell(f"{facts.url}: {facts.error}")
@@ -173,21 +173,21 @@ def versions(stack: Stack) -> Outcome:
     logged = _logged_versions(stack)
     if not odd and not logged:
         return Outcome(", ".join(sorted({f"Locust {version}" for version in known.values()})))
-    seen = []
+    evidence = []
     if master and of_master:
-        seen.append(stack.observed(f"Locust in {master.name}", of_master, "the same as the workers'"))
-    seen += [
+        evidence.append(stack.observed(f"Locust in {master.name}", of_master, "the same as the workers'"))
+    evidence += [
         stack.observed(f"Locust in {names(group)}", known[group[0].name], f"{of_master[:4]}…")
         for group in grouped(odd, lambda worker: known[worker.name])
     ]
     affected = odd or [worker for worker in workers if any(worker.id[:12] in line.seen for line in logged)]
-    found = _mismatch(stack, (*seen, *logged), affected, known)
-    return Outcome("versions differ", (found,))
+    cause = _mismatch(stack, (*evidence, *logged), affected, known)
+    return Outcome("versions differ", (cause,))
 
 
 def _mismatch(
-    stack: Stack, seen: Sequence[FindingEvidence], affected: Sequence[ContainerFacts], known: Mapping[str, str]
-) -> Found:
+    stack: Stack, evidence: Sequence[FindingEvidence], affected: Sequence[ContainerFacts], known: Mapping[str, str]
+) -> FoundCause:
     master = stack.running_master
     images = {container.image_id for container in (*affected, *([master] if master else []))}
     fix = RECREATE if any(_has_other_image(stack, worker) for worker in affected) else BY_HAND
@@ -196,7 +196,7 @@ def _mismatch(
         "worker": known.get(affected[0].name, "another") if affected else "another",
         "images": str(len(images)),
     }
-    return Found.of("version-mismatch", seen, affected, values, fix)
+    return FoundCause.of("version-mismatch", evidence, affected, values, fix)
 
 
 def _has_other_image(stack: Stack, container: ContainerFacts) -> bool:
@@ -250,10 +250,10 @@ def workers(stack: Stack) -> Outcome:
     is_coming = len(starting) >= len(away) and len(running) >= expected
     if few and is_coming and starting and not orphans and not missing:
         return cannot_tell(f"{text}; {len(starting)} started less than 30 s ago")
-    found = (*orphans, *missing, *few)
-    if not found and (reason := _unsettled(stack)):
+    causes = (*orphans, *missing, *few)
+    if not causes and (reason := _unsettled(stack)):
         return cannot_tell(f"{text}; {reason}")
-    return Outcome(text, found)
+    return Outcome(text, causes)
 
 
 def _unsettled(stack: Stack) -> str:
@@ -285,7 +285,7 @@ def _is_excused(stack: Stack, worker: ContainerFacts) -> bool:
     return stack.evidence.at - own[-1].at < timedelta(seconds=seconds) + _BACK_AFTER_STOP
 
 
-def _orphans(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
+def _orphans(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[FoundCause, ...]:
     """Return the workers of an earlier master: the one there now does not know them, and they do not register anew."""
     master = stack.running_master
     if master is None or master.started_at is None:
@@ -301,12 +301,12 @@ def _orphans(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
             orphans.append(worker)
     if not orphans:
         return ()
-    seen = (
+    evidence = (
         _start(master, "before its workers"),
         *(_start(worker, "after the master's") for worker in orphans[:2]),
         log_signs.quote(master, signs[-1] if signs else None),
     )
-    return (Found.of("workers-orphaned", seen, orphans, _containers(orphans)),)
+    return (FoundCause.of("workers-orphaned", evidence, orphans, _containers(orphans)),)
 
 
 def _start(container: ContainerFacts, wanted: str) -> FindingEvidence:
@@ -333,13 +333,13 @@ def _way_is_clear(stack: Stack, worker: ContainerFacts) -> bool:
     return any(attempt.port == port and attempt.address in own and attempt.greeting == "zmtp" for attempt in probe.tcp)
 
 
-def _missing(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
+def _missing(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[FoundCause, ...]:
     """Return the workers that run, whose way to the master is clear, and that the master does not hear."""
     silent = [worker for worker in away if _is_silent(stack, worker)]
     if not silent:
         return ()
-    seen = [piece for worker in silent[:3] for piece in _silence(stack, worker)]
-    return (Found.of("heartbeat-missed", seen, silent, _containers(silent), confidence=Confidence.LIKELY),)
+    evidence = [piece for worker in silent[:3] for piece in _silence(stack, worker)]
+    return (FoundCause.of("heartbeat-missed", evidence, silent, _containers(silent), confidence=Confidence.LIKELY),)
 
 
 def _is_silent(stack: Stack, worker: ContainerFacts) -> bool:
@@ -374,7 +374,7 @@ def _silence(stack: Stack, worker: ContainerFacts) -> Iterator[FindingEvidence]:
         yield stack.observed(f"{worker.name} last heard the master", f"{age:.0f} s ago", wanted)
 
 
-def _few(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
+def _few(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[FoundCause, ...]:
     """Return that fewer workers run, or are registered, than there should be."""
     now, running, expected, connected = stack.evidence.at, stack.running_workers, stack.expected, stack.connected
     just_made = [worker for worker in stack.workers if worker.created_at and now - worker.created_at < _JUST_MADE]
@@ -383,18 +383,18 @@ def _few(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[Found, ...]:
     unregistered = [worker for worker in away if not stack.is_young(worker)]
     if not is_short and not unregistered:
         return ()
-    seen = [stack.observed("worker containers that run", str(len(running)), str(expected))]
+    evidence = [stack.observed("worker containers that run", str(len(running)), str(expected))]
     if connected is not None:
         wanted = str(max(expected, len(running)))
-        seen.append(stack.observed("workers that the master counts on", str(connected), wanted))
+        evidence.append(stack.observed("workers that the master counts on", str(connected), wanted))
     if unregistered:
-        seen.append(FindingEvidence("run, and are not registered", names(unregistered), "registered"))
+        evidence.append(FindingEvidence("run, and are not registered", names(unregistered), "registered"))
     values = {
         "running": str(len(running)),
         "expected": str(expected),
         "connected": "?" if connected is None else str(connected),
     }
-    return (Found.of("workers-fewer-than-expected", seen, unregistered or ("the workers",), values),)
+    return (FoundCause.of("workers-fewer-than-expected", evidence, unregistered or ("the workers",), values),)
 
 
 # ---- logs, resources -------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from sidecar.common.units import plural
 from sidecar.diagnose.evidence import ContainerFacts, Probe
-from sidecar.diagnose.rule import Found, Outcome, Rule, cannot_tell, without_engine
+from sidecar.diagnose.rule import FoundCause, Outcome, Rule, cannot_tell, without_engine
 from sidecar.diagnose.stack import GATE, RECENT, Stack
 from sidecar.model.finding import FindingEvidence
 from sidecar.model.incident import Severity
@@ -43,11 +43,11 @@ def remote_workers(stack: Stack) -> Outcome:
         return Outcome(shut.evidence[0].seen, (shut,))
     refused = _refused(stack)
     is_open = not stack.evidence.config.remote_allow
-    found = [*([_not_in_list(stack, refused)] if refused else []), *_open(stack, address)]
+    causes = [*([_not_in_list(stack, refused)] if refused else []), *_open(stack, address)]
     who = "everybody who reaches it may join" if is_open else "REMOTE_ALLOW says who may join"
     count = sum(row.state != "missing" for row in stack.remote_rows)
     text = f"{plural(count, 'remote worker')} registered; 5557 is open on {address}: {who}"
-    return Outcome(text, tuple(found), info=is_open)
+    return Outcome(text, tuple(causes), info=is_open)
 
 
 # ---- on the master's machine -----------------------------------------------------------------------------------------
@@ -57,18 +57,18 @@ def _gate(stack: Stack) -> ContainerFacts | None:
     return next(iter(stack.of(GATE)), None)
 
 
-def _shut(stack: Stack, address: str) -> Found | None:
+def _shut(stack: Stack, address: str) -> FoundCause | None:
     """Return that the address is no longer this machine's, or that nothing listens there; None when it is open."""
     values = {"address": address}
     if not stack.evidence.config.remote_address_is_own:
         own = ", ".join(stack.evidence.host.addresses[:_MOST_ADDRESSES]) or "an address of this machine"
-        seen = FindingEvidence("REMOTE_WORKERS", f"{address}: no interface of this machine has it", own)
-        return Found("remote-workers-shut", (seen,), (address,), values, "address")
+        evidence = FindingEvidence("REMOTE_WORKERS", f"{address}: no interface of this machine has it", own)
+        return FoundCause("remote-workers-shut", (evidence,), (address,), values, "address")
     gate = _gate(stack)
     if gate is not None and gate.state == "running":
         return None
-    seen = stack.observed("the gate's container", gate.state if gate else "not there", "running")
-    return Found("remote-workers-shut", (seen,), (address,), values)
+    evidence = stack.observed("the gate's container", gate.state if gate else "not there", "running")
+    return FoundCause("remote-workers-shut", (evidence,), (address,), values)
 
 
 def _refused(stack: Stack) -> tuple[str, ...]:
@@ -82,29 +82,29 @@ def _refused(stack: Stack) -> tuple[str, ...]:
     return tuple(dict.fromkeys(addresses))
 
 
-def _not_in_list(stack: Stack, refused: tuple[str, ...]) -> Found:
+def _not_in_list(stack: Stack, refused: tuple[str, ...]) -> FoundCause:
     gate, allow = _gate(stack), stack.evidence.config.remote_allow
     shown, more = refused[:_MOST_ADDRESSES], len(refused) - _MOST_ADDRESSES
     addresses = ", ".join(shown) + (f" and {more} more" if more > 0 else "")
     own = {gateway for network in stack.evidence.networks for gateway in network.gateways}
-    seen = (
+    evidence = (
         stack.observed(f"log of {gate.name if gate else 'the gate'}", f"refused {addresses}", ", ".join(allow)),
         *(FindingEvidence(f"{address} is", _GATEWAY) for address in shown if address in own),
     )
     up = {"REMOTE_ALLOW": ",".join([*allow, *shown])}
-    return Found("remote-worker-refused", seen, shown, {"addresses": addresses}, up=up, severity=Severity.WARN)
+    return FoundCause("remote-worker-refused", evidence, shown, {"addresses": addresses}, up=up, severity=Severity.WARN)
 
 
-def _open(stack: Stack, address: str) -> Iterator[Found]:
+def _open(stack: Stack, address: str) -> Iterator[FoundCause]:
     """Yield that the port is open to everybody on a network that may be anybody's."""
     parsed = ipaddress.ip_address(address)
     if stack.evidence.config.remote_allow or not (parsed.is_unspecified or parsed.is_global):
         return
-    seen = (
+    evidence = (
         FindingEvidence("REMOTE_WORKERS", address, "an address in a private network, or a list of who may join"),
         FindingEvidence("REMOTE_ALLOW", "empty: everybody may join", "the addresses of the other machines"),
     )
-    yield Found("remote-port-open", seen, (address,), {"address": address}, severity=Severity.WARN)
+    yield FoundCause("remote-port-open", evidence, (address,), {"address": address}, severity=Severity.WARN)
 
 
 # ---- on the other machine --------------------------------------------------------------------------------------------
@@ -120,14 +120,14 @@ def _joined(stack: Stack) -> Outcome:
     if not failed:
         hearing = sum(bool(stack.is_registered(worker)) for worker in stack.running_workers)
         return Outcome(f"the master at {place} answers; {hearing} of {len(stack.running_workers)} workers hear it")
-    seen = (
+    evidence = (
         FindingEvidence(f"from {worker.name}: {place}", met, "a Locust master", probe.at)
         for worker, probe, met in failed[:2]
     )
     first, _, met = failed[0]
     values = {"place": place, "how": met, "host": stack.master_host(first).value}
-    found = Found.of("remote-master-unreachable", seen, [worker for worker, _, _ in failed], values)
-    return Outcome(f"{place}: {met}", (found,))
+    cause = FoundCause.of("remote-master-unreachable", evidence, [worker for worker, _, _ in failed], values)
+    return Outcome(f"{place}: {met}", (cause,))
 
 
 def _met(stack: Stack, worker: ContainerFacts, probe: Probe) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sidecar.diagnose.evidence import ContainerFacts
-from sidecar.diagnose.rule import Found, Origin, Outcome, Rule, without_stack
+from sidecar.diagnose.rule import FoundCause, Origin, Outcome, Rule, without_stack
 from sidecar.diagnose.rules import log_signs
 from sidecar.diagnose.stack import MASTER, WORKER, Stack, names, size
 from sidecar.model.finding import FindingEvidence
@@ -29,7 +29,7 @@ def processor(stack: Stack) -> Outcome:
         return Outcome(
             f"limits of {min(locust.cpu_limit or 0 for locust in limited):g} processors or more, not reached"
         )
-    seen = (
+    evidence = (
         stack.observed(
             f"{locust.name}, limit {locust.cpu_limit:g} processors",
             f"held back in {locust.throttled_percent:.0f} % of the periods",
@@ -41,8 +41,8 @@ def processor(stack: Stack) -> Outcome:
     fix = "update" if on_master or not _is_our_setting(stack, held) else "default"
     origin = Origin(fix, tuple({"container": locust.name} for locust in held))
     values = {"containers": names(held), "limit": f"{held[0].cpu_limit:g}"}
-    found = Found.of("cpu-throttled", seen, held, values, origin, up={"WORKER_CPUS": ""})
-    return Outcome(f"held back: {names(held)}", (found,))
+    cause = FoundCause.of("cpu-throttled", evidence, held, values, origin, up={"WORKER_CPUS": ""})
+    return Outcome(f"held back: {names(held)}", (cause,))
 
 
 def _is_held(stack: Stack, container: ContainerFacts) -> bool:
@@ -70,21 +70,21 @@ def open_files(stack: Stack) -> Outcome:
     if not few:
         return Outcome(f"{least} open files or more")
     wanted = f"{LOCUST_WANTS_FILES} (Locust's minimum)"
-    seen = [
+    evidence = [
         stack.observed(f"open files allowed to {locust.name}", f"{known[locust.name]}{_in_use(stack, locust)}", wanted)
         for locust in few[:3]
     ]
     signs = (log_signs.latest(locust, "too-many-files", "file-limit") for locust in few)
     quoted = log_signs.quote(few[0], next((sign for sign in signs if sign), None))
-    found = Found.of(
+    cause = FoundCause.of(
         "nofile-too-low",
-        (*seen, quoted),
+        (*evidence, quoted),
         few,
         {"containers": names(few), "limit": str(least)},
         severity=Severity.ERROR if least < TOO_FEW_FILES else Severity.WARN,
         up={"NOFILE": str(max(stack.evidence.config.nofile, LOCUST_WANTS_FILES))},
     )
-    return Outcome(f"{least} open files", (found,))
+    return Outcome(f"{least} open files", (cause,))
 
 
 def _files(stack: Stack, container: ContainerFacts) -> int | None:
@@ -103,9 +103,9 @@ def memory_limit(stack: Stack) -> Outcome:
     if not weak:
         limits = sorted({locust.memory_limit_bytes or 0 for locust in stack.locusts})
         return Outcome(f"limits of {' and '.join(map(size, limits))}, in force")
-    seen = [stack.observed(locust.name, *why) for locust, why in weak.items()][:4]
+    evidence = [stack.observed(locust.name, *why) for locust, why in weak.items()][:4]
     warnings = stack.evidence.engine.warnings
-    seen += [
+    evidence += [
         FindingEvidence("Docker says", text, "no such warning")
         for text in warnings
         if "memory" in text.lower() or "swap" in text.lower()
@@ -113,8 +113,10 @@ def memory_limit(stack: Stack) -> Outcome:
     items = tuple({"container": locust.name, "bytes": str(_wanted_bytes(stack, locust))} for locust in weak)
     origin = Origin("kernel" if any("memory limit" in text.lower() for text in warnings) else "default", items)
     who = names(list(weak))
-    found = Found.of("memory-limit-not-enforced", seen, weak, {"containers": who}, origin, severity=Severity.WARN)
-    return Outcome(f"not in force: {who}", (found,))
+    cause = FoundCause.of(
+        "memory-limit-not-enforced", evidence, weak, {"containers": who}, origin, severity=Severity.WARN
+    )
+    return Outcome(f"not in force: {who}", (cause,))
 
 
 def _wanted_bytes(stack: Stack, container: ContainerFacts) -> int:

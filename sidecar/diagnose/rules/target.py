@@ -8,7 +8,7 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from sidecar.diagnose.evidence import ContainerFacts, ErrorRow, HttpTry, Network, Probe
-from sidecar.diagnose.rule import Found, Origin, Outcome, Rule, cannot_tell, without_stack
+from sidecar.diagnose.rule import FoundCause, Origin, Outcome, Rule, cannot_tell, without_stack
 from sidecar.diagnose.rules.network import is_cut_off
 from sidecar.diagnose.stack import Stack, is_loopback
 from sidecar.model.finding import Confidence, FindingEvidence
@@ -34,15 +34,15 @@ def target(stack: Stack) -> Outcome:
             return cannot_tell(gaps[0])
         return Outcome("no target is known: the classes' own clients decide", info=True)
     proxied = {attempt.url: attempt for _, _, attempt in reversed(tried) if attempt.proxy}
-    found = [
+    causes = [
         cause
         for worker, probe, attempt in direct
         for cause in _judge(stack, worker, probe, attempt, proxied.get(attempt.url))
     ]
-    if not found:
-        found += _failing_requests(stack)
+    if not causes:
+        causes += _failing_requests(stack)
     text = "; ".join(f"{_bare(attempt.url)}: {_said(attempt)}" for _, _, attempt in direct)
-    return Outcome(text, tuple(found))
+    return Outcome(text, tuple(causes))
 
 
 def _bare(url: str) -> str:
@@ -62,7 +62,7 @@ def _said(attempt: HttpTry) -> str:
 
 def _judge(
     stack: Stack, worker: ContainerFacts, probe: Probe, attempt: HttpTry, proxied: HttpTry | None
-) -> Iterator[Found]:
+) -> Iterator[FoundCause]:
     """Yield what one try at the target shows; `proxied` is the same through the proxy that somebody set."""
     try:
         host = urlsplit(attempt.url).hostname or ""
@@ -86,10 +86,10 @@ def _unreached(
     host: str,
     slug: str,
     proxied: HttpTry | None,
-) -> Found:
+) -> FoundCause:
     """Return the cause why a try failed: no proxy is used, a network of Docker's is in the way, or the target."""
     url, addresses = _bare(attempt.url), ", ".join(attempt.addresses)
-    seen = [
+    evidence = [
         FindingEvidence(f"from {worker.name}: GET {url}", _said(attempt), "an answer below 500", probe.at),
         *_details(attempt),
         *_failures_seen(stack),
@@ -105,18 +105,20 @@ def _unreached(
     }
     if proxied is not None and slug != "target-http-error":
         proxy = _bare(proxied.proxy)
-        seen.append(FindingEvidence(f"the same through the proxy {proxy}", _said(proxied), "an answer", probe.at))
+        evidence.append(FindingEvidence(f"the same through the proxy {proxy}", _said(proxied), "an answer", probe.at))
         confidence = Confidence.CERTAIN if proxied.stage == "ok" else Confidence.LIKELY
         values["proxy"] = proxy
-        return Found.of("proxy-not-applied", seen, (url, proxy), values, severity=severity, confidence=confidence)
+        return FoundCause.of(
+            "proxy-not-applied", evidence, (url, proxy), values, severity=severity, confidence=confidence
+        )
     if overlap := _overlap(stack, worker, attempt):
         network, subnet = overlap
         covers = f"{subnet} covers {addresses}, and no container has it"
         wanted = "a subnet that leaves the target's addresses out"
-        seen.append(FindingEvidence(f"network {network.name}", covers, wanted))
+        evidence.append(FindingEvidence(f"network {network.name}", covers, wanted))
         values |= {"network": network.name, "subnet": subnet}
-        return Found.of("subnet-overlaps-target", seen, (url, network.name), values, severity=severity)
-    return Found.of(slug, seen, (url,), values, _fix(stack, slug, host, attempt), severity=severity)
+        return FoundCause.of("subnet-overlaps-target", evidence, (url, network.name), values, severity=severity)
+    return FoundCause.of(slug, evidence, (url,), values, _fix(stack, slug, host, attempt), severity=severity)
 
 
 def _is_explained(stack: Stack, worker: ContainerFacts, attempt: HttpTry) -> bool:
@@ -155,16 +157,16 @@ def _details(attempt: HttpTry) -> Iterator[FindingEvidence]:
         yield FindingEvidence("the answer begins", " ".join(attempt.body.split())[:120])
 
 
-def _localhost(stack: Stack, worker: ContainerFacts, attempt: HttpTry, host: str) -> Found:
+def _localhost(stack: Stack, worker: ContainerFacts, attempt: HttpTry, host: str) -> FoundCause:
     url, better = _bare(attempt.url), attempt.url.replace(host, "host.docker.internal", 1)
-    seen = (
+    evidence = (
         stack.observed("target", url, _bare(better)),
         FindingEvidence(f"{host} inside {worker.name}", "the container itself", "the machine, or another container"),
         FindingEvidence(f"from {worker.name}: GET {url}", _said(attempt)),
     )
     of_class = any(pair.value == attempt.url for pair in stack.evidence.config.class_hosts)
     values, fix = {"url": url, "better": better}, "class" if of_class else "setting"
-    return Found.of("target-is-localhost", seen, (url,), values, fix, up={"HOST": better})
+    return FoundCause.of("target-is-localhost", evidence, (url,), values, fix, up={"HOST": better})
 
 
 def _overlap(stack: Stack, worker: ContainerFacts, attempt: HttpTry) -> tuple[Network, str] | None:
@@ -208,7 +210,7 @@ def _failures_seen(stack: Stack) -> Iterator[FindingEvidence]:
         yield FindingEvidence("the run's requests", f"{master.failures} of {master.requests} failed{most}")
 
 
-def _failing_requests(stack: Stack) -> Iterator[Found]:
+def _failing_requests(stack: Stack) -> Iterator[FoundCause]:
     """Yield answers of the target that fail most requests of a run, although its front page answers."""
     master = stack.evidence.master
     if master is None or not master.requests or master.failures < _MOSTLY * master.requests:
@@ -218,12 +220,12 @@ def _failing_requests(stack: Stack) -> Iterator[Found]:
         return
     worst, code = max(rows, key=lambda pair: pair[0].occurrences)
     times = f"{worst.occurrences} times {worst.error[:120]}"
-    seen = (
+    evidence = (
         stack.observed("the run's requests", f"{master.failures} of {master.requests} failed", "fewer"),
         FindingEvidence(f"{worst.method} {worst.name}", times, "an answer below 400", worst.last_seen),
     )
     values = {"url": worst.name, "host": master.host, "error": f"status {code}", "status": code, "address": ""}
-    yield Found("target-http-error", seen, (worst.name,), values, confidence=Confidence.LIKELY)
+    yield FoundCause("target-http-error", evidence, (worst.name,), values, confidence=Confidence.LIKELY)
 
 
 def _code(row: ErrorRow) -> str:

@@ -9,7 +9,7 @@ from sidecar.diagnose.evidence import ContainerFacts, Network, Pool, Socket
 from sidecar.diagnose.rule import (
     BY_HAND,
     RECREATE,
-    Found,
+    FoundCause,
     Origin,
     Outcome,
     Rule,
@@ -57,11 +57,11 @@ def _networks_text(stack: Stack) -> str:
     return ", ".join(sorted(used)) or "no network of the stack"
 
 
-def _not_shared(stack: Stack, apart: Sequence[ContainerFacts], master: ContainerFacts) -> Found:
-    seen = [stack.observed(f"networks of {master.name}", _networks_of(master), "one that the workers are in")]
+def _not_shared(stack: Stack, apart: Sequence[ContainerFacts], master: ContainerFacts) -> FoundCause:
+    evidence = [stack.observed(f"networks of {master.name}", _networks_of(master), "one that the workers are in")]
     for group in grouped(apart, _networks_of):
         wanted = "one that the master is in"
-        seen.append(stack.observed(f"networks of {names(group)}", _networks_of(group[0]), wanted))
+        evidence.append(stack.observed(f"networks of {names(group)}", _networks_of(group[0]), wanted))
     odd, others = _who_is_odd(stack, apart, master)
     home = next((at.network for at in others[0].networks if at.network not in _UNNAMED), None)
     modes = [container.network_mode for container in odd]
@@ -70,7 +70,7 @@ def _not_shared(stack: Stack, apart: Sequence[ContainerFacts], master: Container
         place = Origin(
             items=tuple({"container": it.name, "network": home, "alias": it.service or it.name} for it in odd)
         )
-    return Found.of("network-not-shared", seen, odd, {"containers": names(odd)}, place)
+    return FoundCause.of("network-not-shared", evidence, odd, {"containers": names(odd)}, place)
 
 
 def _networks_of(container: ContainerFacts) -> str:
@@ -93,7 +93,7 @@ def _who_is_odd(
     return ((master,), at_home) if at_home and not is_at_home(master) else (apart, (master,))
 
 
-def _exhausted(stack: Stack) -> Iterator[Found]:
+def _exhausted(stack: Stack) -> Iterator[FoundCause]:
     project, networks = stack.evidence.project, stack.evidence.networks
     if any(network.project == project for network in networks) or not networks:
         return
@@ -102,12 +102,12 @@ def _exhausted(stack: Stack) -> Iterator[Found]:
     unused = [network.name for network in networks if not network.in_use]
     some = ", ".join(unused[:_MOST_NAMED]) + " …" * (len(unused) > _MOST_NAMED)
     pools = "Docker's address pools"
-    seen = (
+    evidence = (
         stack.observed(pools, f"all taken, by {len(networks)} networks", "room for one more"),
         FindingEvidence("networks that no container uses", f"{len(unused)}: {some}" if unused else "none"),
     )
     fix = "default" if unused else "no-unused"
-    yield Found("network-pool-exhausted", seen, (pools,), {"count": str(len(unused))}, fix)
+    yield FoundCause("network-pool-exhausted", evidence, (pools,), {"count": str(len(unused))}, fix)
 
 
 def free_subnet(networks: Sequence[Network], pools: Sequence[Pool], routes: Sequence[str]) -> str:
@@ -147,13 +147,13 @@ def bind(stack: Stack) -> Outcome:
     if not listening:
         return cannot_tell(f"nothing listens on port {port}")
     away = [worker for worker in stack.workers if not stack.is_registered(worker)]
-    found = (*_loopback(stack, master, sockets, away), *_wrong_port(stack, master, sockets, away))
-    return Outcome(f"the master listens on {', '.join(listening)}", found)
+    causes = (*_loopback(stack, master, sockets, away), *_wrong_port(stack, master, sockets, away))
+    return Outcome(f"the master listens on {', '.join(listening)}", causes)
 
 
 def _loopback(
     stack: Stack, master: ContainerFacts, sockets: Sequence[Socket], away: Sequence[ContainerFacts]
-) -> Iterator[Found]:
+) -> Iterator[FoundCause]:
     port = stack.bind_port(master)
     at_port = [socket for socket in sockets if socket.port == port]
     outside = [
@@ -165,9 +165,9 @@ def _loopback(
         return
     place = origin_of_setting(stack, [master], "LOCUST_MASTER_BIND_HOST", "--master-bind-host")
     shown = ", ".join(f"{socket.address}:{socket.port}" for socket in at_port)
-    seen = (stack.observed(f"{master.name} listens on", shown, f"0.0.0.0:{port}"), place.evidence)
+    evidence = (stack.observed(f"{master.name} listens on", shown, f"0.0.0.0:{port}"), place.evidence)
     values = {"container": master.name, "address": at_port[0].address}
-    yield Found.of("master-bound-to-loopback", seen, (master,), values, place)
+    yield FoundCause.of("master-bound-to-loopback", evidence, (master,), values, place)
 
 
 def _is_local(socket: Socket) -> bool:
@@ -179,7 +179,7 @@ def _is_local(socket: Socket) -> bool:
 
 def _wrong_port(
     stack: Stack, master: ContainerFacts, sockets: Sequence[Socket], away: Sequence[ContainerFacts]
-) -> Iterator[Found]:
+) -> Iterator[FoundCause]:
     open_ports = {socket.port for socket in sockets if not _is_local(socket)}
     bind_port, web_port = stack.bind_port(master), stack.web_port(master)
     if bind_port not in open_ports:
@@ -217,23 +217,23 @@ def _port_evidence(
         probe = stack.probe_of(worker)
         for attempt in probe.tcp if probe else ():
             if probe and attempt.port == port:
-                seen = answers.get(attempt.greeting, attempt.outcome)
+                evidence = answers.get(attempt.greeting, attempt.outcome)
                 yield FindingEvidence(
-                    f"from {worker.name}: {attempt.address}:{port}", seen, "a Locust master", probe.at
+                    f"from {worker.name}: {attempt.address}:{port}", evidence, "a Locust master", probe.at
                 )
     yield origin_of_setting(stack, group, "LOCUST_MASTER_NODE_PORT", "--master-port").evidence
 
 
-def _at_web_port(stack: Stack, group: Sequence[ContainerFacts], master: ContainerFacts, port: int) -> Found:
+def _at_web_port(stack: Stack, group: Sequence[ContainerFacts], master: ContainerFacts, port: int) -> FoundCause:
     place = origin_of_setting(stack, group, "LOCUST_MASTER_NODE_PORT", "--master-port")
     bind_port, sign = stack.bind_port(master), log_signs.latest(master, "web-greeting")
     line = FindingEvidence(f"log of {master.name}", sign.text[:120], "no such line", sign.at) if sign else None
     values = {"port": str(port), "bind_port": str(bind_port), "containers": names(group)}
-    seen = (*_port_evidence(stack, group, port, bind_port), line)
-    return Found.of("worker-points-at-web-port", seen, group, values, place)
+    evidence = (*_port_evidence(stack, group, port, bind_port), line)
+    return FoundCause.of("worker-points-at-web-port", evidence, group, values, place)
 
 
-def _mismatch(stack: Stack, group: Sequence[ContainerFacts], master: ContainerFacts, port: int) -> Found:
+def _mismatch(stack: Stack, group: Sequence[ContainerFacts], master: ContainerFacts, port: int) -> FoundCause:
     """Return the cause, with the fix for whichever of the two differs from what this checkout would tell it."""
     place = origin_of_setting(stack, group, "LOCUST_MASTER_NODE_PORT", "--master-port")
     of_master = origin_of_setting(stack, [master], "LOCUST_MASTER_BIND_PORT", "--master-bind-port")
@@ -241,8 +241,8 @@ def _mismatch(stack: Stack, group: Sequence[ContainerFacts], master: ContainerFa
         place = of_master
     bind_port = stack.bind_port(master)
     values = {"port": str(port), "bind_port": str(bind_port), "containers": names(group), "master": master.name}
-    seen = _port_evidence(stack, group, port, bind_port)
-    return Found.of("master-port-mismatch", seen, (*group, master), values, place)
+    evidence = _port_evidence(stack, group, port, bind_port)
+    return FoundCause.of("master-port-mismatch", evidence, (*group, master), values, place)
 
 
 RULES = (
