@@ -47,7 +47,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 def _complain(text: str) -> None:
-    """Write a line to stderr, after all that went to stdout. Where nobody reads it, the exit code has to do."""
+    """Write a line to stderr, after all of stdout. A closed stderr is ignored: the exit code remains."""
     for stream, line in ((sys.stdout, ""), (sys.stderr, f"{text}\n")):
         try:
             stream.write(line)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from sidecar.cli.incidents import read_note
 from sidecar.client.reader import MonitorError, SidecarReader
+from sidecar.common.console import Console
 from sidecar.common.errors import KitError, SettingError, StackError
 from sidecar.diagnose import bundle, render
 from sidecar.diagnose.catalogue import LAYERS, causes
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sidecar.cli.verbs import Flags
-    from sidecar.common.console import Console
     from sidecar.settings import Settings
 
 FOUND, COULD_NOT = 1, 3
@@ -90,7 +90,7 @@ def _refuse_swarm(rest: Sequence[str], environ: Mapping[str, str]) -> None:
 
 
 def _keep(note: str, diagnosis: Diagnosis, evidence: Evidence, notes: Notes) -> None:
-    """Keep a person's note with the cause, and with its incident when the sidecar has one; say where it is."""
+    """Keep a person's note with the cause, and with its incident when the monitor has one; print where it is kept."""
     cause = diagnosis.summary.root_cause
     notes.keep(cause, note, evidence.at)
     kept = f"kit diagnose: note kept with {cause or 'no cause'}"
@@ -109,7 +109,7 @@ def _keep(note: str, diagnosis: Diagnosis, evidence: Evidence, notes: Notes) -> 
 
 
 def _bundle(path: Path, evidence: Evidence) -> None:
-    """Write the archive; what it says is judged from what is in it."""
+    """Write the archive; its diagnosis is made from the evidence in it."""
     shown = bundle.for_others(evidence)
     diagnosis = diagnose(shown)
     texts = {
@@ -126,11 +126,11 @@ def _bundle(path: Path, evidence: Evidence) -> None:
 def _evidence(words: Sequence[str], environ: Mapping[str, str], path: str) -> Evidence:
     """Read recorded evidence from a file, or gather it where no file is named."""
     if not path:
-        progress = _Progress()
+        progress = Console(sys.stderr)
         try:
-            return gather(words, environ, progress)
+            return gather(words, environ, lambda part: progress.rewrite(f"looking at {part} …"))
         finally:
-            progress.end()
+            progress.rewrite()
     try:
         return document.loads_as(Evidence, Path(path).read_bytes(), "evidence")
     except (OSError, document.DocumentError) as error:
@@ -188,22 +188,3 @@ def _refuse_unknown(option: str, words: Sequence[str], known: Sequence[str] | Ma
             close = difflib.get_close_matches(word, list(known), n=1)
             hint = f"write {close[0]}" if close else "scripts/kit diagnose --list"
             raise SettingError(f"{option} names {word!r}, which is no cause or check", fix=hint)
-
-
-class _Progress:
-    """Says on stderr what is being looked at: one line that is rewritten on a terminal, nothing elsewhere."""
-
-    def __init__(self) -> None:
-        self._shown = sys.stderr.isatty()
-
-    def __call__(self, what: str) -> None:
-        """Say what is being looked at now."""
-        if self._shown:
-            sys.stderr.write(f"\r\x1b[Klooking at {what} …")
-            sys.stderr.flush()
-
-    def end(self) -> None:
-        """Take the line away."""
-        if self._shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()

@@ -16,7 +16,7 @@ LOG_LINES = 200
 
 @dataclass(slots=True)
 class SnapshotFeed:
-    """The newest Snapshot that could be had, what hinders a newer one, and what the open screen needs beside it."""
+    """The newest Snapshot, why there is no newer one, and what else the open screen shows."""
 
     reader: SidecarReader
     snapshot: Snapshot
@@ -27,7 +27,7 @@ class SnapshotFeed:
     incident: Incident | None = None
 
     def refresh(self) -> None:
-        """Try to get a newer Snapshot; a failure is kept as text beside the old one."""
+        """Read a newer Snapshot. After a failure the old one stays, with the failure as text."""
         try:
             self.snapshot, self.problem = self.reader.snapshot(), ""
         except MonitorError as error:

@@ -190,7 +190,7 @@ def read_note(text: str) -> str:
 
 
 def moment(text: str, now: datetime) -> datetime | None:
-    """Read a time: RFC 3339, or how long ago (`90s`, `10m`, `2h ago`, `1d`); None for none.
+    """Read a time: RFC 3339, or how long ago (`90s`, `10m`, `2h ago`, `1d`); None for an empty text.
 
     Raises:
         SettingError: the text is neither.

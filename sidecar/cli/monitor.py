@@ -85,7 +85,7 @@ def live(
     now: Callable[[], datetime],
     monotonic: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Show the feed until a key says to leave. Paused, it goes on reading, so that what is missed can be counted."""
+    """Show the feed until a key leaves the view. A paused view goes on reading, to count the missed incidents."""
     state, again = ViewState(), False
     next_refresh = monotonic() + interval_seconds
     while not state.leaving:

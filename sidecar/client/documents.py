@@ -1,4 +1,4 @@
-"""The documents that the API answers with, beside the Snapshot and the Incident."""
+"""The documents of the API other than Snapshot and Incident."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class IncidentList:
 
 @dataclass(frozen=True, slots=True)
 class LogLines:
-    """The answer of /api/logs: newest first. `more` tells that the limit left some out."""
+    """The answer of /api/logs: newest first. `more`: the limit left some out."""
 
     at: datetime
     lines: tuple[LogLine, ...]
@@ -96,7 +96,7 @@ def log_line(line: StoredLine) -> LogLine:
 
 
 class Axis:
-    """The common time axis of some series: steps of one length, of which those with any figure are kept."""
+    """The common time axis of some series: steps of one length; a step without any figure is left out."""
 
     def __init__(self, since: datetime, until: datetime, points: int, moments: Collection[datetime]) -> None:
         self._since = since

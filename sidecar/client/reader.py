@@ -30,7 +30,7 @@ _START_TRIES, _START_PAUSE_SECONDS = 20, 0.5
 
 
 class MonitorError(Exception):
-    """The sidecar gave no Snapshot; the text says why, in a few words."""
+    """The sidecar gave no usable answer; the text is the reason, in a few words."""
 
 
 class NotReadyError(MonitorError):
@@ -38,7 +38,7 @@ class NotReadyError(MonitorError):
 
 
 class UnknownError(MonitorError):
-    """The sidecar is up, but knows of no such thing, or is too old to tell of it."""
+    """The sidecar is up, but has no such thing, or is too old for the question."""
 
 
 class SidecarReader:
@@ -125,7 +125,7 @@ class SidecarReader:
         return self._fetched(f"/api/runs?limit={limit}")
 
     def health(self) -> bytes:
-        """Return what the sidecar says of its own parts, as the JSON of /healthz, also when it is not well.
+        """Return the JSON of /healthz: the problems of the sidecar's own parts, also when it is unhealthy.
 
         Raises:
             MonitorError: it does not answer, or has nothing yet.

@@ -1,1 +1,1 @@
-"""Many nodes, one view: how the sidecar beside the master gathers what those of the other nodes saw."""
+"""Many nodes, one view: the monitor on the master's node collects the reports of the other nodes."""

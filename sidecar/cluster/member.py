@@ -1,4 +1,4 @@
-"""This node's place among the others: it tells of itself, and gathers what they tell while the master runs here."""
+"""This node in a cluster: it reports about itself, and polls the others while the master runs here."""
 
 from __future__ import annotations
 

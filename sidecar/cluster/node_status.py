@@ -55,11 +55,11 @@ class NodeStatusPublisher:
         )
 
     def asked_by(self, leader: str) -> None:
-        """Remember who gathers: should it vanish with its ledger, whoever leads next can say so."""
+        """Remember who leads: if it vanishes with its ledger, the next leader can report that."""
         self._leaders[leader] = self._clock()
 
     def led_before(self, leader: str) -> tuple[str, datetime] | None:
-        """Who gathered last before this leader did, and until when; None when nobody else ever did."""
+        """Return the leader before this one and until when it led; None when there was no other."""
         others = [(at, node) for node, at in self._leaders.items() if node not in (leader, self.node)]
         return (max(others)[1], max(others)[0]) if others else None
 

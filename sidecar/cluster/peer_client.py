@@ -24,7 +24,7 @@ LEADER_HEADER = "x-kit-leader"
 
 
 class PeerError(Exception):
-    """A node gave no report; the text says why, in a few words."""
+    """A node gave no report; the text is the reason, in a few words."""
 
 
 class PeerClient:
@@ -81,7 +81,7 @@ def _read(kind: type[T], body: bytes) -> T:
 
 
 def addresses(name: str, port: int) -> tuple[str, ...]:
-    """Return the addresses of a name; none where nobody bears it, or nobody can say."""
+    """Return the addresses of a name; an empty tuple when it cannot be resolved."""
     try:
         address_infos = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
     except OSError:

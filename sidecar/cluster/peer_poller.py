@@ -37,7 +37,7 @@ class Asks(Protocol):
         """Return all that its ledger holds; PeerError where it cannot be read."""
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class PeerPoller:
         self._thread = threading.Thread(target=self._run, name="cluster", daemon=True)
 
     def start(self) -> None:
-        """Begin; nobody is asked until this node leads."""
+        """Start; no node is asked until this node leads."""
         self._thread.start()
 
     def stop(self) -> None:

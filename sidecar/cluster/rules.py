@@ -139,7 +139,7 @@ def fell_silent(peer: Peer, project: str) -> Incident:
 
 
 def is_silence_of(node: str, incident: Incident) -> bool:
-    """Whether an incident tells of a node's silence."""
+    """Tell whether an incident is a node's silence."""
     return (
         incident.kind is IncidentKind.BLIND
         and incident.node == node
@@ -163,7 +163,7 @@ def spoke_again(blind: Incident, at: datetime, *, made_up: bool) -> Incident:
 
 
 def never_came_back(blind: Incident, at: datetime) -> Incident:
-    """Return the incident once nobody waits for the node any more."""
+    """Return the final incident of a node that did not come back."""
     text = f"nothing was heard of {blind.node} from {blind.at:%H:%M:%S} UTC on, and it did not come back"
     return replace(blind, revision=blind.revision + 1, state=FINAL, until=at, text=text)
 

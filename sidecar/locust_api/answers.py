@@ -219,7 +219,7 @@ def _text(value: object) -> str:
 
 
 def _optional(value: object) -> float | None:
-    """Return a number; None for what is none, JSON's Infinity and NaN among it."""
+    """Return a number; None for any other value, for Infinity and for NaN."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return None
     try:

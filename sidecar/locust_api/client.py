@@ -141,7 +141,7 @@ class LocustApi:
             return None
 
     def page_settings(self) -> dict[str, Any]:
-        """Return what the master tells its own page: classes, shapes, version; empty when the page is another one."""
+        """Return the settings in the master's own page: classes, shapes, version; empty when the page holds none."""
         answer = self.request("GET", "/")
         match = _TEMPLATE_ARGS.search(answer.body.decode(errors="replace"))
         try:

@@ -275,7 +275,7 @@ def _locust(observed: Observed, containers: Iterable[Container]) -> Locust | Non
 
 
 def _knows_its_workers(observed: Observed) -> bool:
-    """Whether the host name of each worker container is known: a worker with none of them is another machine's.
+    """Tell whether every worker container's host name is known: any other worker is on another machine.
 
     In a cluster it may be on a node that has not been heard yet.
     """
@@ -319,7 +319,7 @@ def _logs(observed: Observed) -> tuple[LogLine, ...]:
 
 
 def newest_of_each_name(containers: Iterable[Container]) -> tuple[Container, ...]:
-    """Leave out the containers of tasks that Swarm has replaced: of those of one name, the running or newest stays."""
+    """Keep one container of each name, the running or newest: Swarm lists tasks that it has replaced."""
     best: dict[tuple[str | None, str], Container] = {}
     for container in containers:
         key = (container.project, container.name)

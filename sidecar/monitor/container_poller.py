@@ -33,7 +33,7 @@ class TooSlowError(EngineError):
 
 @dataclass(frozen=True, slots=True)
 class EngineReading:
-    """The containers of one round; `unread` has a sentence for what the engine did not tell of some of them.
+    """The containers of one round; `unread` has a sentence for each kind of answer that some of them lack.
 
     `inspected` are the ids that were inspected in this round, `gone` those that were there in the one before.
     """
@@ -68,7 +68,7 @@ class ContainerPoller:
         self._changed: set[str] = set()
 
     def inspect_soon(self, container_id: str) -> None:
-        """Hear that something happened to a container: the next round inspects it. Any thread."""
+        """Mark a container as changed: the next round inspects it. For any thread."""
         self._changed.add(container_id)
 
     def read(self) -> EngineReading:
@@ -137,7 +137,7 @@ class ContainerPoller:
     def _each(
         self, question: Callable[[str], Answer], memories: Sequence[_Memory], until: float
     ) -> Iterator[tuple[_Memory, Answer | EngineError]]:
-        """Ask one question of each container, several at a time; the answers come in no order. Begins none late."""
+        """Ask one question of each container, several at a time, in any order. Starts no call after `until`."""
 
         def ask(memory: _Memory) -> Answer | EngineError:
             if self._monotonic() >= until:
@@ -199,5 +199,5 @@ class UnreadableCounters:
         self._sentences = (text,) if names else ()
 
     def problems(self) -> tuple[str, ...]:
-        """Say whose counters cannot be read; nothing when all can."""
+        """Return a sentence about the containers whose counters cannot be read; empty when all can."""
         return self._sentences

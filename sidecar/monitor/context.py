@@ -48,7 +48,7 @@ class Lines(Protocol):
 
 
 class Context:
-    """Remembers the last rounds, and adds to incidents what they tell. Rounds and incidents come from two threads."""
+    """The last rounds, from which incidents are completed. Rounds and incidents come from two threads."""
 
     def __init__(self, samples: Samples, lines: Lines) -> None:
         self._samples = samples
@@ -57,12 +57,12 @@ class Context:
         self._rounds: deque[Snapshot] = deque(maxlen=_ROUNDS)
 
     def remember(self, snapshot: Snapshot) -> None:
-        """Take in one round."""
+        """Add one round."""
         with self._lock:
             self._rounds.append(snapshot)
 
     def enrich(self, incident: Incident) -> Incident:
-        """Add what is known; what an incident already says stays, but for its log, which may have grown."""
+        """Complete an incident. What it already holds stays, except its log, which may have grown."""
         known = replace(incident, run_id=incident.run_id or self._run_id(incident.at))
         if known.kind not in _OF_CONTAINERS or known.container_id is None:
             return known

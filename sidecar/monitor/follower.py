@@ -128,7 +128,7 @@ class Follower:
         return tuple(self._ring.copy())[-most:] if most > 0 else ()
 
     def aim(self, target: LogSource) -> None:
-        """Learn what has become of the container; a new start opens its log anew."""
+        """Update the target; a new start of the container opens its log anew."""
         before, self._target = self._target, target
         if target == before:
             return
@@ -186,7 +186,7 @@ class Follower:
         self.problem = problem
 
     async def _read(self) -> bool:
-        """Read until the log ends; tells whether anything new was in it."""
+        """Read until the log ends; return whether it held anything new."""
         now_ns = self._source.now_ns()
         since = self._deduplicator.since(now_ns)
         self._deduplicator.reopened()

@@ -58,12 +58,12 @@ class Followers:
             self._thread.join(_STOP_SECONDS)
 
     def set_targets(self, targets: Mapping[str, LogSource]) -> None:
-        """Say whose logs are wanted from now on, by full container id. Called each round."""
+        """Set the containers to follow, by full container id. Called each round."""
         self._targets = dict(targets)
         self._call(self._apply)
 
     def started(self, container_id: str) -> None:
-        """Hear that a container has started: its log is opened at once instead of after a pause."""
+        """Open a started container's log at once instead of after a pause."""
         self._call(lambda: self._wake(container_id))
 
     def recent(self, container_id: str, most: int) -> tuple[LogEntry, ...]:
@@ -74,7 +74,7 @@ class Followers:
         return self._gone.get(container_id, ())[-most:] if most > 0 else ()
 
     def unread(self) -> tuple[str, ...]:
-        """Say which logs cannot be followed now, a sentence a reason."""
+        """Return a sentence for each reason why logs cannot be followed now."""
         targets, names = self._targets, defaultdict[str, list[str]](list)
         for container_id, follower in list(self._followers.items()):
             if (problem := follower.problem) and container_id in targets:

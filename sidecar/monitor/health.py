@@ -42,7 +42,7 @@ class CheckedEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class HealthAnswer:
-    """What came: the status, or why there is none; `passed` for any answer below 500, a login page included."""
+    """The status, or the error. `passed` is true for any answer below 500, a login page included."""
 
     passed: bool
     response_ms: float
@@ -88,7 +88,7 @@ class _EndpointRecord:
 
 
 class HealthChecker:
-    """Asks, remembers, and gives each full minute away.
+    """Checks the endpoints in turn, keeps the last day, and hands each full minute to the history.
 
     Args:
         endpoints: what is to be asked now; it may change, as the target does from run to run.
@@ -124,13 +124,13 @@ class HealthChecker:
         self._thread.start()
 
     def stop(self) -> None:
-        """End; what was learnt in this minute is given away."""
+        """Stop; the minute that has begun is handed to the history."""
         self._stopping.set()
         self._thread.join(_TIMEOUT_SECONDS + 1)
         self._keep([record.minutes[-1] for record in self._records.values() if record.minutes])
 
     def known(self) -> tuple[Health, ...]:
-        """How everything was when it was last asked. For any thread."""
+        """Return the last answer of every endpoint. For any thread."""
         return self._known
 
     def check_all(self) -> None:

@@ -39,7 +39,7 @@ class LagMeter:
         self._sum_seconds = 0.0
 
     def observe(self, seconds: float) -> None:
-        """Count one duration; a negative one (two clocks that disagree) counts as none."""
+        """Count one duration; a negative one (two clocks that disagree) counts as 0."""
         with self._lock:
             self._counts[bisect_left(BOUNDS_SECONDS, max(0.0, seconds))] += 1
             self._sum_seconds += max(0.0, seconds)
@@ -149,7 +149,7 @@ class Recorder:
                 _log.exception("recording failed")
 
     def _turn(self) -> bool:
-        """Take what was put, at once what there is of it; False once told to end."""
+        """Process all queued signals as one batch. Returns False after stop."""
         first = self._first()
         alive_ns = self._alive_ns()  # before the queue is emptied: what is durable is never older than it says
         given: list[Given] = [*self._waiting, *first]
@@ -223,7 +223,7 @@ class Recorder:
         self._reducer.apply(put)
 
     def _note(self, noted: Noted) -> None:
-        """Put a person's note on an incident, however old; one that the ledger does not hold has none to take it."""
+        """Put a person's note on an incident, however old. An incident that the ledger does not hold is ignored."""
         known = self._unsaved.get(noted.incident_id) or self._recent.get(noted.incident_id)
         incident = known or self._ledger.incident(noted.incident_id)
         if incident is not None:

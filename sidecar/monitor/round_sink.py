@@ -1,4 +1,4 @@
-"""What is done with each round once it is made: kept as history, judged for incidents, handed to those who follow."""
+"""What happens to each round: it is kept as history, judged for incidents, and sets which logs are followed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Follows(Protocol):
     """Who follows the logs."""
 
     def set_targets(self, targets: Mapping[str, LogSource]) -> None:
-        """Say whose logs are wanted."""
+        """Set the containers to follow."""
 
 
 class RoundSink:

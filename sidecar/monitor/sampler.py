@@ -41,7 +41,7 @@ class LocustSource(Protocol):
 
 
 class MasterPoller:
-    """Visits the master beside a round, one visit at a time.
+    """Reads the master in parallel to a round, one read at a time.
 
     Args:
         source: who visits.
@@ -64,7 +64,7 @@ class MasterPoller:
             self._visit = self._pool.submit(self._source.read)
 
     def reading(self) -> LocustReading:
-        """Return what the master said; without figures when it takes too long. Call `ask` before, each time."""
+        """Return the master's answer; without figures when it takes too long. Call `ask` before each time."""
         if self._visit is None:
             self.ask()
         visit, left = self._visit, self._asked + PATIENCE_SECONDS - self._monotonic()
@@ -98,7 +98,7 @@ class Logs(Protocol):
         """Return the last lines, oldest first."""
 
     def unread(self) -> Sequence[str]:
-        """Say in a sentence each which logs cannot be followed now."""
+        """Return a sentence for each reason why logs cannot be followed now."""
 
 
 class ClusterSource(Protocol):
@@ -107,7 +107,7 @@ class ClusterSource(Protocol):
     node: str
 
     def others(self, containers: Sequence[ContainerReadings], host: Host | None, *, leads: bool) -> Others:
-        """Return what the other nodes saw; `leads` tells whether the master runs here, the rest is what is here."""
+        """Return what the other nodes saw. `leads`: the master runs here; the rest is this node's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ class RoundPlan:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One round: the Snapshot, and the containers as the engine told of them; None when it did not."""
+    """One round: the Snapshot, and the engine's answers; None when the engine did not answer."""
 
     snapshot: Snapshot
     reading: EngineReading | None
@@ -179,7 +179,7 @@ class Sampler:
         self._leads = sources.cluster is None
 
     def inspect_soon(self, container_id: str) -> None:
-        """Hear that something happened to a container: the next round looks closer. Any thread."""
+        """Mark a container as changed: the next round inspects it. For any thread."""
         self._poller.inspect_soon(container_id)
 
     def sample(self) -> Round:

@@ -54,7 +54,7 @@ class _Kept:
 
 
 class CounterSeries:
-    """Keeps the counters of containers: `observe` is told each round, `rows` is asked at each scrape; both lock."""
+    """The counters of all containers: `observe` is called each round, `rows` at each scrape; both lock."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -62,7 +62,7 @@ class CounterSeries:
         self._rounds = 0
 
     def observe(self, at: datetime, containers: Iterable[ContainerReadings], oom_kills: Mapping[str, int]) -> None:
-        """Take in one round.
+        """Add one round.
 
         Args:
             at: when it was.

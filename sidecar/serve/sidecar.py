@@ -127,7 +127,7 @@ class Sidecar:
         self._health = self._make_health(settings) if settings.health_seconds else None
 
     def start(self) -> None:
-        """Begin to watch. What happened while nobody did is taken in first, as far as the engine remembers it."""
+        """Start to watch. Events since the last end are replayed first, as far as the engine remembers them."""
         self._begin(self.history.start, lambda: None)  # the store ends it, as the last of all
         self._begin(self._followers.start, self._followers.stop)
         if self._notifier is not None:
@@ -163,7 +163,7 @@ class Sidecar:
                 self._stops.append(stop)
 
     def round(self) -> Round:
-        """Make one round; with whether everything answers, and the last word on a run that is over."""
+        """Make one round, with the health checks and the final verdict of a run that is over."""
         made = self._sampler.sample()
         if self.cluster is not None:
             self.cluster.publisher.take(made.snapshot)
@@ -217,7 +217,7 @@ class Sidecar:
         )
 
     def _put(self, signal: Signal) -> None:
-        """Take what a stream says. Called in the stream's own thread, so that a dying container's counter is caught."""
+        """Take a signal. Called in the stream's own thread, so that a dying container's counter is read in time."""
         self._recorder.put(signal)
         if not isinstance(signal, DockerEvent):
             return
@@ -237,7 +237,7 @@ class Sidecar:
         self._publish(incidents)
 
     def _is_news(self, incident: Incident) -> bool:
-        """In a cluster the leader alone tells people, and nothing that it only read from another node's ledger."""
+        """Tell whether to alert. In a cluster the leader alone alerts, and not of old incidents of other ledgers."""
         if self.cluster is None:
             return True
         return self.cluster.leads and now() - (incident.until or incident.at) < _NEWS

@@ -28,7 +28,7 @@ _ENDS = {
 
 @dataclass(frozen=True, slots=True)
 class ContainerRow:
-    """What a row is made of: the container, and what must be known beside it."""
+    """A row: the container, and the values that are not its own."""
 
     container: Container
     name: str
@@ -57,7 +57,7 @@ class Column:
 
 
 def state_of(container: Container) -> tuple[str, str]:
-    """Say a container's state in a word or two, and its style."""
+    """Return a container's state in a word or two, and its style."""
     if container.state in {"exited", "dead"}:
         return _ended(container), ERROR if badness(container) > 1 else WARN
     if container.state == "restarting":

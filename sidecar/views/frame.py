@@ -54,7 +54,7 @@ class _Frame:
         self.scene, self.snapshot, self.state = scene, scene.snapshot, state
         self.width, self.height = width, height
         self.own, self.watched = ordered(scene.snapshot, state.sort, reverse=state.reverse)
-        self.groups = _without_known_blindness(current(grouped(scene.snapshot), scene.told_at), scene.snapshot)
+        self.groups = _without_known_blindness(current(grouped(scene.snapshot), scene.as_of), scene.snapshot)
         self.ticker = ticker(self.groups, scene.snapshot, width=width, most=height, zone=scene.zone)
         self.alerts = ([Warn("error", scene.problem)] if scene.problem else []) + list(scene.snapshot.warnings)
         self.suffix = top.age_suffix(scene)
@@ -94,7 +94,7 @@ class _Frame:
 
     @property
     def is_calm(self) -> bool:
-        """Tell whether there is nothing to say: no warning, no incident, and nothing that could not be seen."""
+        """Whether there is no warning, no incident and no blind span."""
         return not (self.alerts or self.groups or self.snapshot.stale or any(top.blind(self.scene, self.width)))
 
     def _head(self) -> list[Line]:
@@ -107,7 +107,7 @@ class _Frame:
         ]
 
     def _headings(self) -> int:
-        """Count the lines that are no one's share: headings, and the head line of the table."""
+        """Count the lines that are always there: headings, and the head line of the table."""
         alerts = 1 if self.is_calm else 2
         return alerts + 2 + (1 if self.snapshot.watched else 0) + (1 if self.snapshot.logs else 0)
 
@@ -178,7 +178,7 @@ class _Frame:
 
 
 def _without_known_blindness(groups: Sequence[IncidentGroup], snapshot: Snapshot) -> list[IncidentGroup]:
-    """Leave out the incidents that tell of a span without sight which has a line of its own at the top."""
+    """Leave out the incidents of blind spans, which have a line of their own at the top."""
     said = {span.since for span in snapshot.blind if span.until is None or not span.covered}
     return [group for group in groups if group.root.kind is not IncidentKind.BLIND or group.root.at not in said]
 
@@ -275,7 +275,7 @@ class Shares:
             spare -= more
 
     def shrink_to(self, room: int, height: int) -> None:
-        """Give lines up until no more than `room` are wanted: the log first, what tells of failures last."""
+        """Give lines up until `room` is enough: those of the log first, those of failures last."""
         for name, least in (
             ("logs", height // _LOG_SHARE),
             ("warnings", max(_FEWEST_WARNINGS, room // _FIFTH)),

@@ -12,7 +12,7 @@ from sidecar.model.incident_kinds import KINDS, goes_on, text_for_project, users
 from sidecar.model.snapshot import Snapshot
 
 # How long after its last sign an incident stays in the ticker: an error as long as the Snapshot holds it.
-LIVES: Mapping[Severity, timedelta | None] = {
+SHOWN_FOR: Mapping[Severity, timedelta | None] = {
     Severity.ERROR: None,
     Severity.WARN: timedelta(minutes=10),
     Severity.INFO: timedelta(minutes=2),
@@ -39,7 +39,7 @@ class IncidentGroup:
 
     @property
     def goes_on(self) -> bool:
-        """Tell whether the condition that it tells of has not ended."""
+        """Whether its condition has not ended."""
         return goes_on(self.root)
 
 
@@ -82,8 +82,8 @@ def current(groups: Iterable[IncidentGroup], now: datetime) -> list[IncidentGrou
 
 
 def _is_current(group: IncidentGroup, now: datetime) -> bool:
-    life = LIVES[group.severity]
-    return life is None or group.goes_on or now - group.last_sign <= life
+    shown_for = SHOWN_FOR[group.severity]
+    return shown_for is None or group.goes_on or now - group.last_sign <= shown_for
 
 
 def by_gravity(groups: Sequence[IncidentGroup]) -> list[IncidentGroup]:
@@ -107,7 +107,7 @@ def short_name(name: str, snapshot: Snapshot) -> str:
 
 
 def container_of(incident: Incident, snapshot: Snapshot) -> str:
-    """Name an incident's container shortly; "" for what belongs to none."""
+    """Name an incident's container shortly; "" for an incident without one."""
     return incident.service or "" if incident.container is None else short_name(incident.container, snapshot)
 
 

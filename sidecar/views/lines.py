@@ -79,7 +79,7 @@ def cut(text: str, width: int) -> str:
 
 
 def cut_middle(text: str, width: int) -> str:
-    """Cut a name to a number of cells and keep both ends: the number at a name's end tells its kin apart."""
+    """Cut a name to a number of cells and keep both ends: replicas differ in the number at the end."""
     if cell_len(text) <= width:
         return text
     tail = "" if width < _LEAST_SPLIT else text[-(width // 3) :]

@@ -78,7 +78,7 @@ def own_families(own: SelfMetrics, snapshot: Snapshot | None) -> list[Family]:
 
 
 def _health(snapshot: Snapshot | None) -> list[Family]:
-    """Make the families of the health checks; empty ones for a sidecar that asks nobody."""
+    """Make the families of the health checks; without samples when there are no checks."""
     up = Family("locust_kit_endpoint_up", "gauge", "1 when an endpoint answered when it was last asked, else 0.")
     took = Family("locust_kit_endpoint_response_seconds", "gauge", "How long an endpoint took to answer.")
     for endpoint in snapshot.health if snapshot else ():

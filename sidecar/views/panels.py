@@ -31,7 +31,7 @@ def failures(rows: Sequence[Failure], width: int, zone: tzinfo | None) -> Iterat
 
 
 def remote_workers(rows: Sequence[Worker]) -> Iterator[Line]:
-    """Draw the workers of other machines, which have no row among the containers, by what they tell the master."""
+    """Draw the workers of other machines from the master's figures: they have no row among the containers."""
     yield line(TextSpan(f"{'USERS':>{_COUNT}} {'CPU':>{_RATE}} {'MEMORY':>{_TIME}}  STATE     WORKER", TITLE))
     for row in sorted(rows, key=lambda row: row.id):
         yield line(
@@ -63,7 +63,7 @@ _MOST_ROWS = 12  # of one entry, where entries are wrapped
 
 
 def said(entry: LogLine) -> tuple[str, str]:
-    """Return an entry's text as it is shown, and its style; a level is groups by its word, not by colour alone."""
+    """Return an entry's text as it is shown, and its style; its level is a word, not a colour alone."""
     text = harmless(entry.text)
     prefixed = _LOCUST_LOG.match(text)
     level, rest = (prefixed[1], f"{prefixed[2]}: {prefixed[3]}") if prefixed else ("", text)

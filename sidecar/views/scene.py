@@ -48,7 +48,7 @@ class ViewState:
 
 @dataclass(frozen=True, slots=True)
 class ContainerLog:
-    """One container's last log lines, oldest first; `problem` says why there are none, or no newer ones."""
+    """One container's last log lines, oldest first; `problem` is the reason why there are no newer ones."""
 
     container: str
     lines: tuple[LogLine, ...] = ()
@@ -75,14 +75,14 @@ class Scene:
     incident: Incident | None = None
 
     @property
-    def told_at(self) -> datetime:
+    def as_of(self) -> datetime:
         """The moment up to which the Snapshot can speak: now, unless it is old or held."""
         return self.snapshot.at if self.paused or self.snapshot.stale else self.now
 
     @property
     def read_at(self) -> datetime:
         """The moment that the containers' figures are of."""
-        return self.snapshot.engine_read_at or self.told_at if self.snapshot.stale else self.told_at
+        return self.snapshot.engine_read_at or self.as_of if self.snapshot.stale else self.as_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ def _alarm(scene: Scene, state: ViewState, width: int) -> Iterator[Line]:
     """Say a failure that has just happened, so that it is not missed while another screen is open."""
     if state.where is ScreenName.INCIDENTS:
         return
-    group = newest_error(grouped(scene.snapshot), scene.told_at - _ALARM)
+    group = newest_error(grouped(scene.snapshot), scene.as_of - _ALARM)
     is_open = state.where is ScreenName.INCIDENT and group is not None and group.root.id == state.incident
     if group is not None and not is_open:
         yield from block(group, scene.snapshot, width, scene.zone, 1)
@@ -198,7 +198,7 @@ def _incident(scene: Scene, state: ViewState, width: int, height: int, footer: L
     if incident is None:
         gone = f"it is not among the latest incidents any more: scripts/kit incidents {state.incident}"
         return text.drawing("Incident", [line(row) for row in wrapped(gone, width, 3)], footer)
-    body = detail(incident, scene.snapshot, width=width, zone=scene.zone, now=scene.told_at)
+    body = detail(incident, scene.snapshot, width=width, zone=scene.zone, now=scene.as_of)
     return text.drawing("Incident", body, footer)
 
 

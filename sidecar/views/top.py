@@ -61,7 +61,7 @@ def _cut_spans(spans: Sequence[TextSpan], room: int) -> Line:
 
 
 def _state(scene: Scene, detail: int) -> Line:
-    """Say live, STALE or PAUSED; `detail` 2 is in full, 1 with an age alone, 0 just the word."""
+    """Return live, STALE or PAUSED; `detail` 2 in full, 1 with an age alone, 0 the word alone."""
     snapshot = scene.snapshot
     spans: list[TextSpan] = []
     if scene.paused:
@@ -78,7 +78,7 @@ def _state(scene: Scene, detail: int) -> Line:
 
 def run(scene: Scene, width: int) -> Iterator[Line]:
     """Draw the run and its verdict so far, with the gravest reasons."""
-    snapshot, moment = scene.snapshot, scene.told_at
+    snapshot, moment = scene.snapshot, scene.as_of
     current, verdict = snapshot.run, snapshot.verdict
     if current is None and verdict is None:
         return
@@ -111,11 +111,11 @@ def _reasons(verdict: VerdictSoFar, width: int) -> Iterator[Line]:
 
 
 def blind(scene: Scene, width: int) -> Iterator[Line]:
-    """Say when nobody could look: first what cannot be seen now, then gaps that were never made up for."""
-    spans = _blind_that_matter(scene.snapshot, scene.told_at)
+    """Draw the blind spans: those that last first, then those that were never made up for."""
+    spans = _blind_that_matter(scene.snapshot, scene.as_of)
     for number, span in enumerate(spans[:_MOST_BLIND]):
         # The text says from when to when; how long something goes on is for us to say.
-        lasts = units.duration((scene.told_at - span.since).total_seconds())
+        lasts = units.duration((scene.as_of - span.since).total_seconds())
         now = f"NOW, for {lasts}: " if span.until is None else ""
         rest = len(spans) - _MOST_BLIND
         more = f" (and {rest} more)" if rest > 0 and number == _MOST_BLIND - 1 else ""
@@ -135,7 +135,7 @@ def _blind_that_matter(snapshot: Snapshot, moment: datetime) -> list[Blind]:
 
 
 def locust(snapshot: Snapshot, width: int) -> Iterator[Line]:
-    """Draw the master's figures, or why there are none."""
+    """Draw the master's figures, or the reason for their absence."""
     figures = snapshot.locust
     if figures is None:
         yield line(_label("Locust"), TextSpan(f"no figures: {snapshot.locust_error or 'not asked yet'}", WARN))
@@ -238,7 +238,7 @@ def _node(node: Node) -> Line:
 
 
 def health(snapshot: Snapshot, width: int) -> Iterator[Line]:
-    """Draw what answers, and how soon, on one line; what does not comes first, with why. Nothing when nobody asks."""
+    """Draw the health checks on one line, the failed ones first with their reason; no line without checks."""
     if not snapshot.health:
         return
     down = [endpoint for endpoint in snapshot.health if not endpoint.passed]
