@@ -77,7 +77,7 @@ def purge_after_asking(settings: Settings, environ: Mapping[str, str], console: 
 def selftest_stack(settings: Settings, environ: Mapping[str, str], console: Console) -> int:
     """Run the self-test. Return 0 when the monitor saw every kill, 1 when it missed one."""
     from sidecar.client.reader import SidecarReader, first_snapshot  # noqa: PLC0415  see above
-    from sidecar.commands.selftest.selftest import selftest  # noqa: PLC0415  see above
+    from sidecar.commands.selftest import selftest  # noqa: PLC0415  see above
     from sidecar.engine.docker_engine import connect  # noqa: PLC0415  see above
     from sidecar.stack import workspace  # noqa: PLC0415  see above
     from sidecar.stack.registered import Clock  # noqa: PLC0415  see above

@@ -69,7 +69,7 @@ _VERBS = (  # each row: name, function, then its help on a line of its own
          "restart every container of the stack as it is"),
     Verb("reload", "commands.restart:reload",
          "after editing the locustfile: every process loads it anew, no build"),
-    Verb("scale", "commands.scale:scale",
+    Verb("scale", "commands.restart:scale",
          "another number of workers, during a run too: scale WORKERS=8"),
     Verb("ps", "cli.listing:ps",
          "the stack's containers and their state", switches=_JSON),

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from sidecar.commands import reports, saving, up
+from sidecar.commands import reports, up
 from sidecar.commands.run import run
 from sidecar.common.console import Console
 from sidecar.common.errors import KitError, SettingError
@@ -108,7 +108,7 @@ def _tell(settings: Settings, own: Settings, environ: Mapping[str, str], console
         ("capacity.png", png.render(picture(settings.endpoint, bend))),
         ("capacity.json", _document(settings, bend)),
     ]
-    saving.write(folder, settings, document, files, environ)
+    reports.write(folder, settings, document, files, environ)
     console.line()
     for line in _table(bend):
         console.line(line)

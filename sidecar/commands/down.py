@@ -1,36 +1,32 @@
-"""`down`, `restart`, `clean` and `purge`: ending what is ours, by its labels when nothing else is left."""
+"""`down`, `clean` and `purge`: ending what is ours, by its labels when nothing else is left."""
 
 from __future__ import annotations
 
 import subprocess
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from sidecar.commands import reports
+from sidecar.common.console import Console
 from sidecar.common.errors import KitError, StackError
 from sidecar.engine.api import Filters
 from sidecar.engine.docker_engine import DockerEngine, connect
 from sidecar.engine.labels import PROJECT_LABEL
+from sidecar.settings import Settings
 from sidecar.stack import secrets, state, workspace
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
-
-    from sidecar.common.console import Console
-    from sidecar.settings import Settings
-    from sidecar.stack.compose import Compose
+from sidecar.stack.compose import Compose
 
 _TIMEOUT_SECONDS = 300
 
 
-def down(settings: Settings, environ: Mapping[str, str], say: Console) -> None:
+def down(settings: Settings, environ: Mapping[str, str], console: Console) -> None:
     """Remove the project's containers and network; its volumes (runs, ledger), images and reports stay.
 
     Works from labels alone where Compose cannot: after a failed `up`, without images, with a broken .env.
     """
     engine = connect(environ)
     workspace.refuse_foreign(engine.containers(settings.project), settings)
-    with say.step("stack", f"ending {settings.project!r}") as step:
+    with console.step("stack", f"ending {settings.project!r}") as step:
         if not _things(engine, settings.project):
             step.result = f"{settings.project!r} has no container and no network"
             return
@@ -49,7 +45,7 @@ def _end(compose: Compose, engine: DockerEngine, project: str) -> None:
 
 
 def _things(engine: DockerEngine, project: str) -> list[str]:
-    """Containers and networks of the project."""
+    """Return ids of the containers and networks of the project."""
     return [*(container.id for container in engine.containers(project)), *_networks(engine, project)]
 
 
@@ -58,7 +54,7 @@ def _networks(engine: DockerEngine, project: str) -> list[str]:
 
 
 def volumes(engine: DockerEngine, project: str) -> list[str]:
-    """Names of the project's volumes."""
+    """Return the names of the project's volumes."""
     return sorted(row["Name"] for row in engine.volumes(_of(project)))
 
 
@@ -81,7 +77,7 @@ def remove_by_label(engine: DockerEngine, project: str) -> None:
 
 
 def docker(*arguments: str) -> str:
-    """One docker command; what it printed, errors included. Failure is for the caller to see in the world."""
+    """Run one docker command; return what it printed, errors included. The caller looks whether it worked."""
     try:
         done = subprocess.run(
             ["docker", *arguments],
@@ -96,18 +92,18 @@ def docker(*arguments: str) -> str:
     return done.stdout + done.stderr
 
 
-def clean(settings: Settings, environ: Mapping[str, str], say: Console) -> None:
+def clean(settings: Settings, environ: Mapping[str, str], console: Console) -> None:
     """Remove what can be made again: containers, networks, built images. Never a result: no volume, no report."""
-    down(settings, environ, say)
+    down(settings, environ, console)
     engine = connect(environ)
-    with say.step("images", "removing our images") as step:
+    with console.step("images", "removing our images") as step:
         removed, kept = _remove_images(engine)
         told = f"removed {len(removed)}" if removed else "none to remove"
         step.result = told + (f"; kept {', '.join(kept)}: another stack uses them" if kept else "")
 
 
 def _remove_images(engine: DockerEngine) -> tuple[list[str], list[str]]:
-    """(removed, kept) of our built images; one that a container still uses is kept."""
+    """Remove our built images; return (removed, kept). One that a container still uses is kept."""
     rows = engine.images("locust-kit/*")
     tags = sorted(tag for row in rows for tag in row.get("RepoTags") or [] if not tag.startswith("locust-kit/base:"))
     if tags:
@@ -116,28 +112,31 @@ def _remove_images(engine: DockerEngine) -> tuple[list[str], list[str]]:
     return [tag for tag in tags if tag not in kept], kept
 
 
-def purge(settings: Settings, environ: Mapping[str, str], say: Console, ask: Callable[[str], bool]) -> bool:
-    """Remove everything of the project, results included; whether it was done. `ask` puts a question: True = yes."""
+def purge(settings: Settings, environ: Mapping[str, str], console: Console, ask: Callable[[str], bool]) -> bool:
+    """Remove everything of the project, results included; return whether it was done.
+
+    `ask` puts a question: True = yes.
+    """
     engine = connect(environ)
     workspace.refuse_foreign(engine.containers(settings.project), settings)
     names = volumes(engine, settings.project)
-    say.line(f"This deletes of the stack {settings.project!r}:")
+    console.line(f"This deletes of the stack {settings.project!r}:")
     for line in _losses(settings, names):
-        say.line(f"  - {line}")
+        console.line(f"  - {line}")
     if not settings.with_reports:
-        say.line(f"It keeps {settings.reports_dir} (WITH_REPORTS=1 deletes it too).")
+        console.line(f"It keeps {settings.reports_dir} (WITH_REPORTS=1 deletes it too).")
     if not ask("Delete all this?"):
-        say.line("Nothing was deleted.")
+        console.line("Nothing was deleted.")
         return False
-    clean(settings, environ, say)
+    clean(settings, environ, console)
     if names:
-        with say.step("volumes", "removing runs and ledger") as step:
+        with console.step("volumes", "removing runs and ledger") as step:
             docker("volume", "rm", *names)
             left = volumes(engine, settings.project)
             if left:
                 raise StackError(f"volumes could not be removed: {', '.join(left)}")
             step.result = f"removed {', '.join(names)}"
-    _forget(settings, say)
+    _forget(settings, console)
     return True
 
 
@@ -149,7 +148,7 @@ def _losses(settings: Settings, names: Sequence[str]) -> list[str]:
     return found
 
 
-def _forget(settings: Settings, say: Console) -> None:
+def _forget(settings: Settings, console: Console) -> None:
     for path in (
         state.path_of(settings.root, settings.project),
         settings.state_dir / "state" / "check" / f"{settings.project}.json",
@@ -158,7 +157,7 @@ def _forget(settings: Settings, say: Console) -> None:
     secrets.forget(settings)
     if settings.with_reports:
         _remove_reports(settings.reports_dir)
-        say.note(f"removed the reports in {settings.reports_dir}")
+        console.note(f"removed the reports in {settings.reports_dir}")
 
 
 def _remove_reports(folder: Path) -> None:

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 from sidecar.commands import up
+from sidecar.common.console import Console
 from sidecar.common.errors import SettingError, StackError
 from sidecar.common.units import plural
-from sidecar.engine.docker_engine import connect
+from sidecar.engine.docker_engine import DockerEngine, ListedContainer, connect
 from sidecar.locust_api import greeting
+from sidecar.settings import Settings
 from sidecar.settings.addresses import shown
 from sidecar.stack import images, locustfile, registered, state, workspace
 from sidecar.stack.compose import Decided, write_env_file
 from sidecar.stack.registered import Clock
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from sidecar.common.console import Console
-    from sidecar.engine.docker_engine import DockerEngine, ListedContainer
-    from sidecar.settings import Settings
-
 _WORKER, _MASTER = "locust-worker", "locust-master"
 
 
-def join(settings: Settings, environ: Mapping[str, str], say: Console) -> None:
+def join(settings: Settings, environ: Mapping[str, str], console: Console) -> None:
     """Start settings.workers workers for settings.master, and wait until each hears it.
 
     Raises:
@@ -42,18 +37,18 @@ def join(settings: Settings, environ: Mapping[str, str], say: Console) -> None:
     workspace.refuse_foreign(containers, settings)
     refuse_own_master(containers, settings)
     up.check_network(settings, engine)
-    with say.step("master", f"knocking at {shown(*master)}") as step:
+    with console.step("master", f"knocking at {shown(*master)}") as step:
         greeting.at(*master)
         step.result = f"a Locust master answers at {shown(*master)}"
-    decided = _prepare(settings, engine, environ, master, say)
+    decided = _prepare(settings, engine, environ, master, console)
     _remember(settings, decided)
-    _start(settings, decided, environ, say)
-    with say.step("workers", "waiting until each hears the master") as step:
+    _start(settings, decided, environ, console)
+    with console.step("workers", "waiting until each hears the master") as step:
         step.result = registered.wait_healthy(
-            engine, settings.project, settings.workers, say, Clock(time.monotonic, time.sleep)
+            engine, settings.project, settings.workers, console, Clock(time.monotonic, time.sleep)
         )
     for line in _banner(settings, master, time.monotonic() - began):
-        say.line(line)
+        console.line(line)
 
 
 def _master(settings: Settings) -> tuple[str, int]:
@@ -94,19 +89,19 @@ def refuse_own_master(containers: Sequence[ListedContainer], settings: Settings)
 
 
 def _prepare(
-    settings: Settings, engine: DockerEngine, environ: Mapping[str, str], master: tuple[str, int], say: Console
+    settings: Settings, engine: DockerEngine, environ: Mapping[str, str], master: tuple[str, int], console: Console
 ) -> Decided:
-    """The Locust image, as `up` makes it, and whether the locustfile runs in it."""
+    """Prepare the Locust image as `up` does, and check that the locustfile runs in it."""
     write_env_file(settings)
     inputs = images.all_hashes(settings)
-    with say.step("images", "looking for what changed") as step:
+    with console.step("images", "looking for what changed") as step:
         wanted = [] if settings.locust_image else ["locust"]
         built = up.build(
-            settings, engine, Decided(inputs=inputs, locust_image=settings.locust_image), wanted, environ, say
+            settings, engine, Decided(inputs=inputs, locust_image=settings.locust_image), wanted, environ, console
         )
-        image = up.with_requirements(settings, engine, environ, say)
+        image = up.with_requirements(settings, engine, environ, console)
         step.result = f"built {', '.join(built)}" if built else "up to date"
-    up.check_in_image(settings, engine, image, say)
+    up.check_in_image(settings, engine, image, console)
     return Decided(settings.host, locust_image=image, inputs=inputs, master=master)
 
 
@@ -125,9 +120,9 @@ def _remember(settings: Settings, decided: Decided) -> None:
     )
 
 
-def _start(settings: Settings, decided: Decided, environ: Mapping[str, str], say: Console) -> None:
+def _start(settings: Settings, decided: Decided, environ: Mapping[str, str], console: Console) -> None:
     compose = workspace.compose_for(settings, decided, environ)
-    with say.step("stack", "starting the workers") as step:
+    with console.step("stack", "starting the workers") as step:
         scale = f"{_WORKER}={settings.workers}"
         try:
             compose.run("up", "--detach", "--no-build", "--no-deps", "--scale", scale, _WORKER)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sidecar.client.reader import MonitorError, UnknownError
-from sidecar.commands import reports, saving
+from sidecar.commands import reports
 from sidecar.common.console import Console
 from sidecar.common.errors import KitError, SettingError
 from sidecar.common.times import parse_time
@@ -196,7 +196,7 @@ def report(settings: Settings, environ: Mapping[str, str], console: Console) -> 
     folder = settings.reports_dir / str(found["run_id"])
     try:
         folder.mkdir(exist_ok=True)
-        saving.write(folder, settings, found, (), environ)
+        reports.write(folder, settings, found, (), environ)
     except OSError as error:
         raise KitError(f"the report cannot be written: {error.strerror or error}", where=str(folder)) from None
     for line in _lines(found):

@@ -1,34 +1,31 @@
-"""`restart` and `reload`: the same containers, their processes new. Locust reads a locustfile only when it starts."""
+"""`restart`, `reload` and `scale`: what changes a running stack. Locust reads a locustfile only when it starts."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sidecar.commands import up
-from sidecar.common.errors import StackError
+from sidecar.common.console import Console
+from sidecar.common.errors import SettingError, StackError
 from sidecar.engine.docker_engine import DockerEngine, ListedContainer, connect
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import MasterError
+from sidecar.settings import Settings
 from sidecar.stack import locustfile, registered, state, workspace
 from sidecar.stack.registered import Clock
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from sidecar.common.console import Console
-    from sidecar.settings import Settings
 
 _RESTART_TIMEOUT_SECONDS = 90.0
 _FRESH_DEADLINE_SECONDS = 30.0
 _MOST_AT_ONCE = 16
-_LOCUST_SERVICES = ("locust-master", "locust-worker")
+_MASTER, _WORKER = "locust-master", "locust-worker"
 _RUNNING = frozenset({"spawning", "running", "stopping"})
 _CLOCK = Clock(time.monotonic, time.sleep)
 
 
-def restart(settings: Settings, environ: Mapping[str, str], say: Console) -> None:
+def restart(settings: Settings, environ: Mapping[str, str], console: Console) -> None:
     """Restart every container of the running stack, and wait for the workers.
 
     Raises:
@@ -36,12 +33,12 @@ def restart(settings: Settings, environ: Mapping[str, str], say: Console) -> Non
         StackError: the stack is down, a run is going, or the workers did not come back.
 
     """
-    engine, web, containers = _ready_to(settings, environ, say, "restart")
-    _restart_all(engine, containers, containers, say)
-    _wait(web, engine, settings, containers, say)
+    engine, web, containers = _ready_to(settings, environ, console, "restart")
+    _restart_all(engine, containers, containers, console)
+    _wait(web, engine, settings, containers, console)
 
 
-def reload(settings: Settings, environ: Mapping[str, str], say: Console) -> None:
+def reload(settings: Settings, environ: Mapping[str, str], console: Console) -> None:
     """Let master and workers load the locustfile as it is now on disk; checked first, and seen to have happened.
 
     Raises:
@@ -49,24 +46,24 @@ def reload(settings: Settings, environ: Mapping[str, str], say: Console) -> None
         StackError: the stack is down, a run is going, or what changed needs `make up`.
 
     """
-    engine, web, containers = _ready_to(settings, environ, say, "reload")
-    locust = [container for container in containers if container.service in _LOCUST_SERVICES]
-    _restart_all(engine, locust, containers, say)
-    _wait(web, engine, settings, locust, say)
-    with say.step("locustfile", "asking every process what it loaded") as step:
+    engine, web, containers = _ready_to(settings, environ, console, "reload")
+    locust = [container for container in containers if container.service in (_MASTER, _WORKER)]
+    _restart_all(engine, locust, containers, console)
+    _wait(web, engine, settings, locust, console)
+    with console.step("locustfile", "asking every process what it loaded") as step:
         step.result = _all_fresh(web, workspace.expected_workers(settings))
 
 
 def _ready_to(
-    settings: Settings, environ: Mapping[str, str], say: Console, verb: str
+    settings: Settings, environ: Mapping[str, str], console: Console, verb: str
 ) -> tuple[DockerEngine, LocustApi, tuple[ListedContainer, ...]]:
-    """Everything that can be refused before a process is touched: a new process loads what is on disk now."""
+    """Refuse what can be refused before a process is touched: a new process loads what is on disk now."""
     locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
     engine = connect(environ)
     containers = workspace.running_stack(engine, settings)
     web = workspace.web_for(settings)
     _refuse_during_run(web, settings, verb)
-    _refuse_what_needs_up(settings, engine, say)
+    _refuse_what_needs_up(settings, engine, console)
     return engine, web, containers
 
 
@@ -81,15 +78,15 @@ def _refuse_during_run(web: LocustApi, settings: Settings, verb: str) -> None:
         raise StackError(f"a run is going, and {verb} would end it", fix=f"wait for it, or make {verb} YES=1")
 
 
-def _refuse_what_needs_up(settings: Settings, engine: DockerEngine, say: Console) -> None:
-    """A reload changes no container: what would need another image, target or environment is refused."""
+def _refuse_what_needs_up(settings: Settings, engine: DockerEngine, console: Console) -> None:
+    """Refuse what would need another image, target or environment: a reload changes no container."""
     decided = workspace.decided(settings)
     wanted_image = up.requirements_image(settings, engine)
     if wanted_image and wanted_image != decided.locust_image:
         raise StackError("requirements.txt has changed, and a reload installs nothing", fix="make up")
     if not wanted_image and ":req-" in decided.locust_image:
         raise StackError("requirements.txt is gone, but its image is still in use", fix="make up")
-    checked = up.check_in_image(settings, engine, decided.locust_image or "locust-kit/locust:local", say)
+    checked = up.check_in_image(settings, engine, decided.locust_image or "locust-kit/locust:local", console)
     where = up.decide_target(settings, checked)
     if (where.host, where.mock) != (decided.host, decided.mock):
         raise StackError(f"the target changes to {where.shown}, and a reload changes no container", fix="make up")
@@ -97,23 +94,26 @@ def _refuse_what_needs_up(settings: Settings, engine: DockerEngine, say: Console
 
 
 def _restart_all(
-    engine: DockerEngine, chosen: Sequence[ListedContainer], every: Sequence[ListedContainer], say: Console
+    engine: DockerEngine, chosen: Sequence[ListedContainer], every: Sequence[ListedContainer], console: Console
 ) -> None:
     """Restart the chosen containers side by side: a worker keeps knocking until its new master listens."""
-    with say.step("restart", f"{len(chosen)} of {len(every)} containers"), ThreadPoolExecutor(_MOST_AT_ONCE) as pool:
+    with (
+        console.step("restart", f"{len(chosen)} of {len(every)} containers"),
+        ThreadPoolExecutor(_MOST_AT_ONCE) as pool,
+    ):
         first = sorted(chosen, key=lambda listed_container: listed_container.service != "locust-master")
         for done in [pool.submit(engine.restart, container.id, _RESTART_TIMEOUT_SECONDS) for container in first]:
             done.result()
 
 
 def _wait(
-    web: LocustApi, engine: DockerEngine, settings: Settings, restarted: Sequence[ListedContainer], say: Console
+    web: LocustApi, engine: DockerEngine, settings: Settings, restarted: Sequence[ListedContainer], console: Console
 ) -> None:
-    workers = sum(1 for listed_container in restarted if listed_container.service == "locust-worker")
+    workers = sum(1 for container in restarted if container.service == _WORKER)
     each = workspace.expected_workers(settings) // settings.workers
-    with say.step("workers", "waiting for the workers to register at the master") as step:
+    with console.step("workers", "waiting for the workers to register at the master") as step:
         step.result = registered.wait(
-            web, engine, settings.project, workers * each, say, _CLOCK, others=bool(settings.remote_workers)
+            web, engine, settings.project, workers * each, console, _CLOCK, others=bool(settings.remote_workers)
         )
 
 
@@ -142,6 +142,47 @@ def _all_fresh(web: LocustApi, workers: int) -> str:
 
 
 def stale_processes(status: Mapping[str, Any]) -> int:
-    """How many of master and workers run files older than those on disk."""
+    """Return how many of master and workers run files older than those on disk."""
     processes = [status.get("locustfile") or {}, *(status.get("workers") or {}).values()]
     return sum(1 for process in processes if process.get("changed_on_disk"))
+
+
+def scale(settings: Settings, environ: Mapping[str, str], console: Console) -> None:
+    """Bring the running stack to settings.workers; workers beyond that get SIGTERM, so Locust counts them as quit.
+
+    Raises:
+        SettingError: WORKERS was not given.
+        StackError: the stack is down, or the master's count did not follow.
+
+    """
+    if not settings.said_now("WORKERS"):
+        raise SettingError("scale needs to know how many workers", fix="make scale WORKERS=8")
+    engine = connect(environ)
+    before = sum(
+        1 for one in workspace.running_stack(engine, settings) if one.service == _WORKER and one.state == "running"
+    )
+    if settings.workers < before:
+        _remember(settings)  # whoever looks meanwhile must not miss the workers that are asked to leave
+    compose = workspace.compose_for(settings, workspace.decided(settings), environ)
+    with console.step("stack", f"from {before} to {settings.workers} workers") as step:
+        as_they_are = ("--detach", "--no-build", "--no-recreate", "--no-deps")
+        compose.run("up", *as_they_are, "--scale", f"{_WORKER}={settings.workers}", _WORKER)
+        step.result = f"from {before} to {settings.workers} workers"
+    _remember(settings)
+    with console.step("workers", "waiting for the master's count to follow") as step:
+        step.result = registered.wait(
+            workspace.web_for(settings),
+            engine,
+            settings.project,
+            workspace.expected_workers(settings),
+            console,
+            _CLOCK,
+            others=bool(settings.remote_workers),
+        )
+
+
+def _remember(settings: Settings) -> None:
+    path = state.path_of(settings.root, settings.project)
+    document = state.read(path)
+    document["choices"] = {**(document.get("choices") or {}), "WORKERS": str(settings.workers)}
+    state.write(path, document)

@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sidecar.commands import follow, plan, report, reports, restart, saving, seen, summary, up
+from sidecar.commands import follow, plan, report, reports, restart, seen, summary, up
 from sidecar.commands.follow import FollowLimits, Interrupted
 from sidecar.commands.plan import MasterInfo, RunPlan
 from sidecar.commands.seen import FinishedRun
@@ -199,7 +199,7 @@ def _stop(web: LocustApi, by: str, console: Console) -> None:
         return
     follow.stop_quietly(web)
     console.rewrite()
-    console.note(f"{by}: stopped the run, saving what there is")
+    console.note(f"{by}: stopped the run what there is")
 
 
 def _known_run_id(web: LocustApi) -> str | None:
@@ -221,8 +221,8 @@ def _finish(web: LocustApi, settings: Settings, done: FinishedRun, environ: Mapp
     _show_figures(done, console)
     console.line()
     downloads = iter(()) if done.seen.master_lost else web.downloads()  # a new master's would be of no run
-    console.line(f"report: {saving.save_anew(settings, document, downloads, environ)}")
-    saving.append_summary(environ.get("GITHUB_STEP_SUMMARY", ""), document, console)
+    console.line(f"report: {reports.save_anew(settings, document, downloads, environ)}")
+    reports.append_summary(environ.get("GITHUB_STEP_SUMMARY", ""), document, console)
     _show_verdict(done, document, console)
     return int(document["exit_code"])
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from sidecar.commands import up
+from sidecar.common.console import Console
 from sidecar.engine.docker_engine import DockerEngine, connect
+from sidecar.settings import Settings
 from sidecar.stack import images, locustfile, workspace
 from sidecar.stack.compose import Compose, Decided, write_env_file
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
-    from sidecar.common.console import Console
-    from sidecar.settings import Settings
-
-
-def try_once(settings: Settings, environ: Mapping[str, str], say: Console) -> int:
-    """Try the locustfile in a container of its own; exit code 0 when each request succeeded, 1 when one did not.
+def try_once(settings: Settings, environ: Mapping[str, str], console: Console) -> int:
+    """Try the locustfile in a container of its own; return 0 when each request succeeded, 1 when one did not.
 
     Raises:
         KitError: the locustfile cannot run, or has no target.
@@ -29,13 +25,13 @@ def try_once(settings: Settings, environ: Mapping[str, str], say: Console) -> in
     write_env_file(settings)
     inputs = images.all_hashes(settings)
     if not settings.locust_image:
-        _build(settings, engine, inputs, ["locust"], environ, say)
-    image = up.with_requirements(settings, engine, environ, say)
-    checked = up.check_in_image(settings, engine, image, say)
+        _build(settings, engine, inputs, ["locust"], environ, console)
+    image = up.with_requirements(settings, engine, environ, console)
+    checked = up.check_in_image(settings, engine, image, console)
     where = up.decide_target(settings, checked)
     if where.mock:
-        _build(settings, engine, inputs, ["mock-target"], environ, say)
-    say.note(f"target: {where.shown}")
+        _build(settings, engine, inputs, ["mock-target"], environ, console)
+    console.note(f"target: {where.shown}")
     compose = workspace.compose_for(
         settings,
         Decided(where.host, where.mock, image, workspace.decided(settings).proxy_user, inputs),
@@ -59,11 +55,11 @@ def _build(
     inputs: Mapping[str, str],
     keys: list[str],
     environ: Mapping[str, str],
-    say: Console,
+    console: Console,
 ) -> None:
     old = images.stale(engine, inputs, keys)
     if not old:
         return
-    with say.step("images", f"building {', '.join(one.key for one in old)}"):
+    with console.step("images", f"building {', '.join(one.key for one in old)}"):
         compose: Compose = workspace.compose_for(settings, Decided(inputs=inputs), environ)
-        images.build(compose, old, settings.state_dir / "build.log", say)
+        images.build(compose, old, settings.state_dir / "build.log", console)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from sidecar.commands import banner
 from sidecar.commands.down import docker
+from sidecar.common.console import Console
 from sidecar.common.errors import SettingError, StackError
+from sidecar.common.units import plural
 from sidecar.engine.docker_engine import DockerEngine, ListedContainer, connect
+from sidecar.settings import Settings
 from sidecar.stack import (
     check,
     deployment,
@@ -27,12 +29,6 @@ from sidecar.stack import (
 from sidecar.stack.compose import Compose, Decided, write_env_file
 from sidecar.stack.registered import Clock
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sidecar.common.console import Console
-    from sidecar.settings import Settings
-
 _GIB = 1024**3
 
 
@@ -46,7 +42,7 @@ class Prepared:
     built: bool
 
 
-def up(settings: Settings, environ: Mapping[str, str], say: Console, *, quiet_end: bool = False) -> None:
+def up(settings: Settings, environ: Mapping[str, str], console: Console, *, quiet_end: bool = False) -> None:
     """Bring the stack up, or to the wanted shape when it is up already; `quiet_end` leaves the banner out.
 
     Raises:
@@ -55,28 +51,29 @@ def up(settings: Settings, environ: Mapping[str, str], say: Console, *, quiet_en
     """
     began = time.monotonic()
     engine, containers = _pre_flight(settings, environ)
-    prepared = prepare(settings, engine, environ, say)
+    prepared = prepare(settings, engine, environ, console)
     compose = workspace.compose_for(settings, prepared.decided, environ)
     note = memory_note(settings, int(engine.info().get("MemTotal") or 0))
     if note:
-        say.note(note)
+        console.note(note)
     remember(settings, prepared)
-    _start(settings, compose, containers, prepared.decided, say)
-    with say.step("workers", "waiting for the workers to register at the master") as step:
+    _start(settings, compose, containers, prepared.decided, console)
+    with console.step("workers", "waiting for the workers to register at the master") as step:
         web = workspace.web_for(settings)
         clock = Clock(time.monotonic, time.sleep)
         wanted, others = workspace.expected_workers(settings), bool(settings.remote_workers)
-        step.result = registered.wait(web, engine, settings.project, wanted, say, clock, others=others)
+        step.result = registered.wait(web, engine, settings.project, wanted, console, clock, others=others)
     if prepared.built:
         engine.remove_replaced_images()
     if not quiet_end:
-        banner.show(settings, prepared.target.shown, web.url, time.monotonic() - began, environ, say)
-        for line in remote.lines(settings, mock=prepared.decided.mock):
-            say.line(line)
+        seconds = time.monotonic() - began
+        lines = banner(settings, prepared.target.shown, web.url, seconds, environ)
+        for line in [*lines, *remote.lines(settings, mock=prepared.decided.mock)]:
+            console.line(line)
 
 
 def _pre_flight(settings: Settings, environ: Mapping[str, str]) -> tuple[DockerEngine, tuple[ListedContainer, ...]]:
-    """Everything that can be refused in a few milliseconds."""
+    """Refuse what can be refused in a few milliseconds."""
     deployment.refuse(settings, "make swarm-up, or a PROJECT of another name, or first: make swarm-down")
     locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
     locustfile.check_tls(settings)
@@ -97,25 +94,25 @@ def check_network(settings: Settings, engine: DockerEngine) -> None:
         raise SettingError(f"TARGET_NETWORK {name!r} does not exist", fix="docker network ls")
 
 
-def prepare(settings: Settings, engine: DockerEngine, environ: Mapping[str, str], say: Console) -> Prepared:
+def prepare(settings: Settings, engine: DockerEngine, environ: Mapping[str, str], console: Console) -> Prepared:
     """Build the images, then learn what only they tell: whether the files run, where they aim, whose the socket is."""
     write_env_file(settings)
     secrets.write(settings)
     inputs = images.all_hashes(settings)
     decided = Decided(inputs=inputs, locust_image=settings.locust_image)
-    with say.step("images", "looking for what changed") as step:
+    with console.step("images", "looking for what changed") as step:
         wanted = [key for key in ("locust", "monitor", "docker-proxy") if key != "locust" or not settings.locust_image]
         if settings.mock or target.is_mock(settings.host) or _names_the_mock(settings):
             wanted.append("mock-target")
-        built = build(settings, engine, decided, wanted, environ, say)
-        locust_image = with_requirements(settings, engine, environ, say)
+        built = build(settings, engine, decided, wanted, environ, console)
+        locust_image = with_requirements(settings, engine, environ, console)
         step.result = f"built {', '.join(built)}" if built else "up to date"
     decided = Decided(inputs=inputs, locust_image=locust_image)
-    checked = check_in_image(settings, engine, locust_image, say)
+    checked = check_in_image(settings, engine, locust_image, console)
     goal = decide_target(settings, checked)
     if goal.mock and "mock-target" not in wanted:
-        with say.step("images", "building the mock target"):
-            build(settings, engine, decided, ["mock-target"], environ, say)
+        with console.step("images", "building the mock target"):
+            build(settings, engine, decided, ["mock-target"], environ, console)
     proxy = images.IMAGES["docker-proxy"]
     about = engine.image(proxy.name) or {}
     user = proxy_user.find(
@@ -125,7 +122,7 @@ def prepare(settings: Settings, engine: DockerEngine, environ: Mapping[str, str]
 
 
 def _names_the_mock(settings: Settings) -> bool:
-    """A guess from the text, so that the mock target is built beside the others and not after them."""
+    """Guess from the text, so that the mock target is built beside the others and not after them."""
     return any(b"mock-target" in path.read_bytes() for path in locustfile.sources(settings))
 
 
@@ -135,31 +132,31 @@ def build(
     decided: Decided,
     wanted: list[str],
     environ: Mapping[str, str],
-    say: Console,
+    console: Console,
 ) -> list[str]:
-    """Build those of the wanted images that are missing or of other inputs; their keys."""
+    """Build those of the wanted images that are missing or of other inputs; return their keys."""
     old = images.stale(engine, decided.inputs, wanted)
     if old:
-        if not say.is_terminal:
-            say.note(f"building {', '.join(image.key for image in old)} …")
+        if not console.is_terminal:
+            console.note(f"building {', '.join(image.key for image in old)} …")
         compose = workspace.compose_for(settings, Decided(inputs=decided.inputs), environ)
-        images.build(compose, old, settings.state_dir / "build.log", say)
+        images.build(compose, old, settings.state_dir / "build.log", console)
     return [image.key for image in old]
 
 
-def with_requirements(settings: Settings, engine: DockerEngine, environ: Mapping[str, str], say: Console) -> str:
-    """The Locust image to use, with the user's requirements.txt built in when there is one."""
+def with_requirements(settings: Settings, engine: DockerEngine, environ: Mapping[str, str], console: Console) -> str:
+    """Return the Locust image to use, with the user's requirements.txt built in when there is one."""
     base = settings.locust_image or images.IMAGES["locust"].name
     tag = requirements_image(settings, engine)
     if not tag:
         return base
     if engine.image(tag) is None:
-        images.build_requirements(settings, environ, base, tag, say)
+        images.build_requirements(settings, environ, base, tag, console)
     return tag
 
 
 def requirements_image(settings: Settings, engine: DockerEngine) -> str:
-    """The name that the image with the user's requirements.txt has or would have; "" without such a file."""
+    """Return the name that the image with the user's requirements.txt has or would have; "" without such a file."""
     requirements = settings.locustfiles_dir / "requirements.txt"
     if not requirements.is_file():
         return ""
@@ -167,10 +164,10 @@ def requirements_image(settings: Settings, engine: DockerEngine) -> str:
     return images.requirements_tag(requirements, str((engine.image(base) or {}).get("Id", "")))
 
 
-def check_in_image(settings: Settings, engine: DockerEngine, image: str, say: Console) -> check.Checked:
+def check_in_image(settings: Settings, engine: DockerEngine, image: str, console: Console) -> check.Checked:
     """Let Locust itself load the user's files, unless it did so with these very files and this image."""
     image_id = str((engine.image(image) or {}).get("Id", ""))
-    with say.step("locustfile", f"loading {settings.locustfile}") as step:
+    with console.step("locustfile", f"loading {settings.locustfile}") as step:
         checked, known = check.check(settings, image, image_id, workspace.user_env(settings))
         _check_classes(settings, checked)
         names = ", ".join(user_class.name for user_class in checked.user_classes)
@@ -190,7 +187,7 @@ def _check_classes(settings: Settings, checked: check.Checked) -> None:
 
 
 def decide_target(settings: Settings, checked: check.Checked) -> target.Target:
-    """Where the load of this stack goes."""
+    """Decide where the load of this stack goes."""
     taking_part = [
         user_class for user_class in checked.user_classes if not settings.classes or user_class.name in settings.classes
     ]
@@ -234,10 +231,10 @@ def remember(settings: Settings, prepared: Prepared) -> None:
 
 
 def _start(
-    settings: Settings, compose: Compose, containers: tuple[ListedContainer, ...], decided: Decided, say: Console
+    settings: Settings, compose: Compose, containers: tuple[ListedContainer, ...], decided: Decided, console: Console
 ) -> None:
     before = {container.id for container in containers if container.state == "running"}
-    with say.step("stack", "starting the containers") as step:
+    with console.step("stack", "starting the containers") as step:
         if not decided.mock and any(container.service == "mock-target" for container in containers):
             compose.run("--profile", "mock", "rm", "--stop", "--force", "mock-target")
         if not settings.remote_workers:
@@ -257,7 +254,39 @@ def _close(containers: tuple[ListedContainer, ...]) -> None:
 
 
 def half_up(error: StackError, settings: Settings) -> StackError:
-    """The same error for a stack of which some containers may run already: `down` comes before any other mend."""
+    """Return the same error for a stack of which some containers may already run: `down` comes first."""
     then = f", then {error.fix}" if error.fix else ""
     fix = f"make down{settings.project_word}{then}"
     return StackError(error.what, wanted=error.wanted, where=error.where, fix=fix)
+
+
+def banner(settings: Settings, target: str, web_url: str, seconds: float, environ: Mapping[str, str]) -> list[str]:
+    """Return what `up` says at its end: where everything is, and what to do next."""
+    tail = settings.project_word
+    count = plural(settings.workers, "worker")
+    found = [
+        "",
+        f"Ready in {seconds:.1f} s: stack {settings.project!r}, {count}, target {target}",
+        "",
+        f"  Locust     {web_url}",
+        f"  Monitor    http://127.0.0.1:{settings.monitor_port}/",
+    ]
+    if environ.get("SSH_CONNECTION"):
+        found += ["", "  From your own machine, first:", f"  {ssh_line(settings, environ)}"]
+    next_commands = [
+        (f"make run{tail} USERS=50 RUN_TIME=1m", "one run, one verdict"),
+        (f"make monitor{tail}", "the live view"),
+        (f"make reload{tail}", "after editing the locustfile"),
+    ]
+    width = max(len(command) for command, _ in next_commands)
+    return [*found, "", "  Next:", *(f"  {command:<{width}}   {why}" for command, why in next_commands)]
+
+
+def ssh_line(settings: Settings, environ: Mapping[str, str]) -> str:
+    """Return the command that brings both pages to the machine at the other end of this SSH session."""
+    parts = environ.get("SSH_CONNECTION", "").split()
+    here = parts[2] if len(parts) >= 4 else "<this machine>"  # noqa: PLR2004  client, its port, server, its port
+    port = f" -p {parts[3]}" if len(parts) >= 4 and parts[3] != "22" else ""  # noqa: PLR2004  the same
+    user = environ.get("USER") or environ.get("LOGNAME") or "<user>"
+    forwards = " ".join(f"-L {number}:127.0.0.1:{number}" for number in (settings.web_port, settings.monitor_port))
+    return f"ssh{port} {forwards} {user}@{here}"

@@ -16,12 +16,10 @@ import pytest
 
 from sidecar.client.documents import IncidentList
 from sidecar.client.reader import SidecarReader
-from sidecar.commands.selftest import selftest as whole
-from sidecar.commands.selftest import victims as room
-from sidecar.commands.selftest.comparison import VictimRow, compare, table, verdict
-from sidecar.commands.selftest.selftest import image_with_python, wait_for_rows
-from sidecar.commands.selftest.shapes import PROGRAM, SHAPES
-from sidecar.commands.selftest.victims import SelftestError, Victim, started, wait_for_losses
+from sidecar.commands import selftest as whole
+from sidecar.commands import victims as room
+from sidecar.commands.selftest import VictimRow, compare, image_with_python, table, verdict, wait_for_rows
+from sidecar.commands.victims import PROGRAM, SHAPES, SelftestError, Victim, started, wait_for_losses
 from sidecar.common.console import Console
 from sidecar.engine.docker_engine import DockerEngine
 from sidecar.model import document
@@ -102,7 +100,7 @@ def test_a_kill_missed_or_made_up_fails(seen: int, word: str) -> None:
     rows = compare({"a": "one"}, {"a": 3}, [kill("a", seen)])
     assert rows[0].word == word
     assert verdict(rows) == f"FAILED: 3 OOM kills happened, the sidecar recorded {seen}"
-    assert word in list(table(rows))[1]
+    assert word in table(rows)[1]
 
 
 def test_an_estimated_count_is_said_to_be_one() -> None:

@@ -17,8 +17,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.commands.reports import ReportRow, all_runs
-from sidecar.commands.saving import rendered
+from sidecar.commands.reports import ReportRow, all_runs, rendered
 from sidecar.common.times import parse_time
 from sidecar.incidents.container_history import ContainerHistory
 from sidecar.incidents.host_count import HostKillCount

@@ -1,31 +1,33 @@
-"""The self-test from start to end."""
+"""The self-test: small containers of our own are OOM-killed, and the monitor must have seen each kill."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sidecar.client.documents import IncidentList
 from sidecar.client.reader import MonitorError, SidecarReader
-from sidecar.commands.selftest.comparison import VictimRow, compare, table, verdict
-from sidecar.commands.selftest.victims import SelftestError, Victim, started, wait_for_losses
+from sidecar.commands.victims import SelftestError, Victim, started, wait_for_losses
 from sidecar.common.console import Console
+from sidecar.common.text import aligned
 from sidecar.common.times import format_time
 from sidecar.engine.docker_engine import DockerEngine
 from sidecar.model import document
-from sidecar.model.incident import Incident, IncidentKind
+from sidecar.model.incident import FINAL, Incident, IncidentKind
 from sidecar.stack.images import IMAGES
 from sidecar.stack.registered import Clock
 
 PASSED, MISSED = 0, 1
 SETTLING_SECONDS = 15.0  # incidents are final after two seconds; the rest is for a machine under load
 _PAUSE_SECONDS = 0.5
+_COLUMNS = ("VICTIM", "CONTAINER", "KILLED", "SEEN", "")
 _MOST_INCIDENTS = 500
 _EARLIER = timedelta(seconds=5)  # the engine's clock is this machine's; a margin costs nothing, ids are compared
 
 
-def selftest(engine: DockerEngine, reader: SidecarReader, say: Console, clock: Clock) -> int:
+def selftest(engine: DockerEngine, reader: SidecarReader, console: Console, clock: Clock) -> int:
     """Kill, compare, tell; return 0 when every kill was seen and 1 when one was missed or made up.
 
     Raises:
@@ -36,15 +38,15 @@ def selftest(engine: DockerEngine, reader: SidecarReader, say: Console, clock: C
     image = image_with_python(engine)
     since = datetime.now(UTC) - _EARLIER
     with (
-        say.step("victims", "starting small containers to be OOM-killed") as step,
+        console.step("victims", "starting small containers to be OOM-killed") as step,
         started(image, secrets.token_hex(3)) as victims,
     ):
         losses = wait_for_losses(victims, engine, clock)
         step.result = f"{sum(losses.values())} OOM kills in {len(victims)} containers"
         rows = wait_for_rows(victims, losses, lambda: incidents(reader, since), clock)
     for line in table(rows):
-        say.note(line)
-    say.line(verdict(rows))
+        console.note(line)
+    console.line(verdict(rows))
     return PASSED if all(row.passed for row in rows) else MISSED
 
 
@@ -91,3 +93,65 @@ def incidents(reader: SidecarReader, since: datetime) -> tuple[Incident, ...]:
         return document.loads_as(IncidentList, written, "incidents").incidents
     except (MonitorError, document.DocumentError) as error:
         raise SelftestError(f"the sidecar gave no incidents: {error}", fix="make up") from error
+
+
+@dataclass(frozen=True, slots=True)
+class VictimRow:
+    """One victim: how often it was killed by its own witness, and how many of that the sidecar recorded.
+
+    `settled`: what the sidecar says is its last word.
+    """
+
+    name: str
+    container_id: str
+    killed: int
+    seen: int
+    estimated: bool = False
+    settled: bool = True
+
+    @property
+    def passed(self) -> bool:
+        """Whether both say the same."""
+        return self.killed == self.seen
+
+    @property
+    def word(self) -> str:
+        """The judgement in a word or two."""
+        if self.passed:
+            return "seen (estimated)" if self.estimated else "seen"
+        return f"{self.killed - self.seen} MISSED" if self.seen < self.killed else f"{self.seen - self.killed} TOO MANY"
+
+
+def compare(
+    names: Mapping[str, str], losses: Mapping[str, int], incidents: Iterable[Incident]
+) -> tuple[VictimRow, ...]:
+    """Hold the victims' losses against the incidents; `names` and `losses` go by container id."""
+    kills = [incident for incident in incidents if incident.kind is IncidentKind.OOM_KILL]
+    rows = []
+    for container_id, killed in losses.items():
+        own = [kill for kill in kills if kill.container_id == container_id]
+        rows.append(
+            VictimRow(
+                name=names[container_id],
+                container_id=container_id,
+                killed=killed,
+                seen=sum(one.count for one in own),
+                estimated=any(one.estimated for one in own),
+                settled=all(one.state == FINAL for one in own),
+            )
+        )
+    return tuple(rows)
+
+
+def table(rows: Sequence[VictimRow]) -> list[str]:
+    """Return the comparison line by line."""
+    cells = [(row.name, row.container_id[:12], str(row.killed), str(row.seen), row.word) for row in rows]
+    return aligned([_COLUMNS, *cells])
+
+
+def verdict(rows: Sequence[VictimRow]) -> str:
+    """Say in one line what the comparison comes to."""
+    killed, seen = sum(row.killed for row in rows), sum(row.seen for row in rows)
+    if all(row.passed for row in rows):
+        return f"passed: the sidecar saw each of {killed} OOM kills"
+    return f"FAILED: {killed} OOM kills happened, the sidecar recorded {seen}"
