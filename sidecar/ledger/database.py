@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,53 +31,86 @@ class UnusableFileError(Exception):
         self.word = word
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A connection for the one writer, and the file's inode; `note` says in one sentence what became of an old file."""
+class Database:
+    """One file, open for its writer at the newest schema. It may be used in another thread, by one at a time.
 
-    connection: sqlite3.Connection
-    inode: int
-    note: str = ""
-
-
-def open_database(folder: Path, schema: Schema, now: datetime, *, damage: str = "") -> Opened:
-    """Open (or begin) the file, at the newest schema. It may be used in another thread, by one at a time.
+    A file that cannot be used, when it is opened or later, is moved aside, never deleted, and one that somebody removes
+    is begun anew; `notes` then has one sentence about it.
 
     Args:
         folder: where the file is; made if need be.
         schema: which file.
-        now: for the name of a file that is moved aside.
-        damage: what was found wrong with the file while it was in use; it is moved aside whatever it looks like now.
+        clock: for the name of a file that is moved aside.
 
     Raises:
         LedgerError: it cannot be opened now: no rights, no space, locked by another process.
 
     """
-    path = folder / schema.file_name
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        connection = _open_unless(damage, path, schema)
-        return Opened(connection, path.stat().st_ino)
-    except UnusableFileError as error:
-        kept = _move_aside(path, error.word, now)
-        note = f"{path.name} {error}; it is kept as {kept.name}, and a new one was begun"
+
+    def __init__(self, folder: Path, schema: Schema, clock: Callable[[], datetime]) -> None:
+        self._path = folder / schema.file_name
+        self._schema = schema
+        self._clock = clock
+        self._damage = ""
+        self.notes: tuple[str, ...] = ()
+        self._open()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def sound(self) -> sqlite3.Connection:
+        """Return the connection, to a new file when the last one was found damaged or was removed.
+
+        Raises:
+            LedgerError: a new file cannot be opened now.
+
+        """
+        if self._damage:
+            self.close()
+            self._open()
+        elif self._is_removed():
+            self.close()
+            self._open()
+            self.notes = (*self.notes, f"{self._path.name} was removed while it was in use; a new one was begun")
+        return self._connection
+
+    def notice_damage(self, error: sqlite3.Error) -> bool:
+        """Tell whether an error says that the file is damaged; the next call of `sound` then puts it away."""
+        if is_corrupt(error):
+            self._damage = str(error)
+        return bool(self._damage)
+
+    def _is_removed(self) -> bool:
+        """Tell whether the file that was opened is no longer the one in the folder: it would be written in vain."""
         try:
-            connection = _open(path, schema)
-            return Opened(connection, path.stat().st_ino, note)
-        except UnusableFileError as again:
-            raise _refused(path, again) from again
-    except OSError as error:
-        raise _refused(path, error) from error
+            return self._path.stat().st_ino != self._inode
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False  # nobody can say; the next writing will
 
+    def _open(self) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = self._opened()
+            self._inode = self._path.stat().st_ino
+        except OSError as error:
+            raise _refused(self._path, error) from error
+        self._damage = ""
 
-def was_removed(path: Path, inode: int) -> bool:
-    """Tell whether the file that was opened is no longer the one in the folder: it would be written in vain."""
-    try:
-        return path.stat().st_ino != inode
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False  # nobody can say; the next writing will
+    def _opened(self) -> sqlite3.Connection:
+        try:
+            return _connected(self._path, self._schema, self._damage)
+        except UnusableFileError as error:
+            kept = _move_aside(self._path, error.word, self._clock())
+            note = f"{self._path.name} {error}; it is kept as {kept.name}, and a new one was begun"
+            try:
+                connection = _connected(self._path, self._schema)
+            except UnusableFileError as again:
+                raise _refused(self._path, again) from again
+            self.notes = (*self.notes, note)
+            return connection
 
 
 def is_corrupt(error: sqlite3.Error) -> bool:
@@ -125,13 +158,9 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _open_unless(damage: str, path: Path, schema: Schema) -> sqlite3.Connection:
+def _connected(path: Path, schema: Schema, damage: str = "") -> sqlite3.Connection:
     if damage and path.exists():
         raise UnusableFileError("corrupt", f"is damaged ({damage})")
-    return _open(path, schema)
-
-
-def _open(path: Path, schema: Schema) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     except sqlite3.Error as error:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 from sidecar.common.errors import LedgerError
 from sidecar.common.times import from_nanos, millis
-from sidecar.ledger.database import is_corrupt
 from sidecar.ledger.history_reader import HistoryReader, shortened
 from sidecar.ledger.history_thread import HistoryThread
 from sidecar.ledger.history_writer import HistoryWriter
@@ -104,18 +101,17 @@ class History(HistoryReader):
         most_waiting_bytes: int = MOST_BYTES,
     ) -> None:
         kept = retention or Retention()
-        writer = _readable(HistoryWriter(folder, clock, kept), partial(_reopened, folder, clock, kept))
+        self._writer = HistoryWriter(folder, clock, kept)
+        self._earlier, self._cursors = self._writer.earlier()
         self._pending = Pending(most_waiting_bytes)
-        self._thread = HistoryThread(writer, partial(_reopened, folder, clock, kept), self._pending, monotonic)
+        self._thread = HistoryThread(self._writer, self._pending, monotonic)
         super().__init__(folder)
         self._rings = Rings()
-        self._earlier = writer.container_ids()
-        self._cursors = writer.cursors()
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Return one sentence for each file that was moved aside."""
-        return self._thread.notes
+        return self._writer.notes
 
     @property
     def trouble(self) -> str:
@@ -182,23 +178,6 @@ class History(HistoryReader):
             _log.warning("%s", error.line())
             return found
         return _joined(kept, found, most)
-
-
-def _readable(writer: HistoryWriter, reopened: Callable[[str], HistoryWriter]) -> HistoryWriter:
-    """Return the writer; that of a new file when this one, which is not looked through on opening, proves damaged."""
-    try:
-        writer.container_ids()
-        writer.cursors()
-    except sqlite3.DatabaseError as error:
-        writer.close()
-        if not is_corrupt(error):
-            raise
-        return reopened(str(error))
-    return writer
-
-
-def _reopened(folder: Path, clock: Callable[[], datetime], retention: Retention, damage: str) -> HistoryWriter:
-    return HistoryWriter(folder, clock, retention, damage=damage)
 
 
 def _joined(kept: Recent, found: Recent, most: int) -> Recent:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 from sidecar.common.backoff import Backoff
 from sidecar.common.errors import LedgerError
-from sidecar.ledger.database import is_corrupt
 from sidecar.ledger.history_writer import HistoryWriter
 from sidecar.ledger.pending import Pending
 
@@ -28,7 +27,6 @@ class HistoryThread:
 
     Args:
         writer: the open file, which the thread closes at its end.
-        reopened: opens the file anew after the damage that it is told of.
         pending: what is to be written.
         monotonic: a clock in seconds that never jumps.
     """
@@ -36,16 +34,12 @@ class HistoryThread:
     def __init__(
         self,
         writer: HistoryWriter,
-        reopened: Callable[[str], HistoryWriter],
         pending: Pending,
         monotonic: Callable[[], float],
     ) -> None:
         self._writer = writer
-        self._reopened = reopened
         self._pending = pending
         self._monotonic = monotonic
-        self._damage = ""
-        self.notes: tuple[str, ...] = (writer.note,) if writer.note else ()
         self.trouble = ""
         self._progress = threading.Condition()
         self._asked = self._answered = 0
@@ -111,31 +105,17 @@ class HistoryThread:
     def _attempt(self, action: Callable[[HistoryWriter], None]) -> bool:
         """Do it; False when trying again may help."""
         try:
-            action(self._sound())
+            action(self._writer)
         except (sqlite3.OperationalError, LedgerError) as error:
             return self._failed(error)
         except sqlite3.DatabaseError as error:
-            if is_corrupt(error):
-                self._damage = str(error)
+            if self._writer.notice_damage(error):
                 return self._failed(error)
             _log.exception("history cannot keep this")
         except Exception:  # noqa: BLE001 the top of a thread
             _log.exception("history cannot keep this")
         self.trouble = ""
         return True
-
-    def _sound(self) -> HistoryWriter:
-        """Return the writer, of a new file when the last one was found damaged."""
-        if self._damage:
-            self._writer.close()
-            self._writer = self._reopened(self._damage)
-            self.notes = (*self.notes, self._writer.note)
-            self._damage = ""
-        elif self._writer.removed:
-            self._writer.close()
-            self._writer = self._reopened("")
-            self.notes = (*self.notes, "history.db was removed while it was in use; a new one was begun")
-        return self._writer
 
     def _failed(self, error: Exception) -> bool:
         if not self.trouble:

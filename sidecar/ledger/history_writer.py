@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.common.times import MILLISECOND_NS, micros, millis
-from sidecar.ledger.database import file_bytes, give_back, open_database, transaction, used_bytes, was_removed
+from sidecar.ledger.database import Database, file_bytes, give_back, transaction, used_bytes
 from sidecar.ledger.pending import RoundSamples, Work
 from sidecar.ledger.schema import HISTORY, LEDGER, SLOT_MS, Retention
 from sidecar.model.history import HealthMinute, LogCursor, LogPosition, RunPoint, Sample, StoredLine
@@ -52,63 +52,80 @@ class HistoryWriter:
         folder: where the ledger is.
         clock: the time of day.
         retention: how long and how much is kept.
-        damage: what was found wrong with the file while it was in use; it is moved aside then.
 
     Raises:
         LedgerError: it cannot be opened.
 
     """
 
-    def __init__(self, folder: Path, clock: Callable[[], datetime], retention: Retention, *, damage: str = "") -> None:
+    def __init__(self, folder: Path, clock: Callable[[], datetime], retention: Retention) -> None:
         self._folder = folder
         self._clock = clock
         self._retention = retention
         self._known: dict[str, _KnownContainer] = {}
         # Lines of the same nanosecond stay apart, and in order, by a number that no earlier sidecar can have reached.
         self._sequence = micros(clock())
-        opened = open_database(folder, HISTORY, clock(), damage=damage)
-        self._connection = opened.connection
-        self._inode = opened.inode
-        self.note = opened.note
+        self._file = Database(folder, HISTORY, clock)
+        self._connection = self._file.sound()
 
     def close(self) -> None:
         """Let go of the file."""
-        self._connection.close()
+        self._file.close()
 
     @property
-    def removed(self) -> bool:
-        """Tell whether somebody has removed the file: what is written now is lost."""
-        return was_removed(self._folder / HISTORY.file_name, self._inode)
+    def notes(self) -> tuple[str, ...]:
+        """Return one sentence for each file that was moved aside or removed."""
+        return self._file.notes
+
+    def notice_damage(self, error: sqlite3.Error) -> bool:
+        """Tell whether an error says that the file is damaged; the next writing then begins a new one."""
+        return self._file.notice_damage(error)
+
+    def earlier(self) -> tuple[frozenset[str], dict[str, LogCursor]]:
+        """Return the containers in the file, and how far each log was read; a file that proves damaged is replaced."""
+        try:
+            return self._container_ids(), self._cursors()
+        except sqlite3.DatabaseError as error:
+            if not self.notice_damage(error):
+                self.close()
+                raise
+            return self._container_ids(), self._cursors()
 
     def write(self, work: Work) -> None:
         """Write all of it, or, raising sqlite3.Error, nothing."""
+        connection = self._sound()
         try:
-            with transaction(self._connection):
-                self._connection.executemany(_INSERT_SAMPLE, self._sample_rows(work.rounds))
-                self._connection.executemany(_INSERT_RUN_POINT, map(_run_row, work.run_points))
-                self._connection.executemany(_INSERT_LINE, self._line_rows(work.lines))
-                self._connection.executemany(_KEEP_CURSOR, _cursor_rows(work.cursors))
-                self._connection.executemany(_KEEP_HEALTH, map(_health_row, work.health))
+            with transaction(connection):
+                connection.executemany(_INSERT_SAMPLE, self._sample_rows(work.rounds))
+                connection.executemany(_INSERT_RUN_POINT, map(_run_row, work.run_points))
+                connection.executemany(_INSERT_LINE, self._line_rows(work.lines))
+                connection.executemany(_KEEP_CURSOR, _cursor_rows(work.cursors))
+                connection.executemany(_KEEP_HEALTH, map(_health_row, work.health))
         except BaseException:
             self._known.clear()  # what was said of containers in this transaction was taken back with it
             raise
 
     def prune(self) -> None:
         """Roll up, and delete what is too old or too much; sqlite3.Error when it could not be done."""
-        now = self._clock()
+        now, connection = self._clock(), self._sound()
         self._known.clear()
-        roll_up(self._connection, now)
-        prune_age(self._connection, self._retention.oldest(now))
-        prune_size(self._connection, self._retention.history_bytes(file_bytes(self._folder, LEDGER)))
+        roll_up(connection, now)
+        prune_age(connection, self._retention.oldest(now))
+        prune_size(connection, self._retention.history_bytes(file_bytes(self._folder, LEDGER)))
 
-    def cursors(self) -> dict[str, LogCursor]:
-        """Return how far each container's log was read; sqlite3.Error when it cannot be said."""
-        rows = self._connection.execute("SELECT container_id, marks FROM cursors").fetchall()
+    def _sound(self) -> sqlite3.Connection:
+        """Return the connection; in a new file no container is known yet."""
+        before, self._connection = self._connection, self._file.sound()
+        if self._connection is not before:
+            self._known.clear()
+        return self._connection
+
+    def _cursors(self) -> dict[str, LogCursor]:
+        rows = self._sound().execute("SELECT container_id, marks FROM cursors").fetchall()
         return {container_id: _cursor(json.loads(marks)) for container_id, marks in rows}
 
-    def container_ids(self) -> frozenset[str]:
-        """Return the containers of which there is anything in the file; sqlite3.Error when it cannot be said."""
-        return frozenset(row[0] for row in self._connection.execute("SELECT container_id FROM containers"))
+    def _container_ids(self) -> frozenset[str]:
+        return frozenset(row[0] for row in self._sound().execute("SELECT container_id FROM containers"))
 
     def _sample_rows(self, rounds: Sequence[RoundSamples]) -> Iterator[tuple[object, ...]]:
         for round_samples in rounds:

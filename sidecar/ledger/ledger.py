@@ -12,15 +12,7 @@ from typing import Any
 
 from sidecar.common.errors import LedgerError
 from sidecar.common.times import micros
-from sidecar.ledger.database import (
-    file_bytes,
-    give_back,
-    is_corrupt,
-    open_database,
-    transaction,
-    used_bytes,
-    was_removed,
-)
+from sidecar.ledger.database import Database, file_bytes, give_back, transaction, used_bytes
 from sidecar.ledger.ledger_reader import EVENT_COLUMNS, event_row, incident_row, incidents_of
 from sidecar.ledger.schema import HISTORY, LEDGER, Retention
 from sidecar.model.incident import PROVISIONAL, Incident
@@ -103,12 +95,8 @@ class Ledger:
 
     def __init__(self, folder: Path, clock: Callable[[], datetime], retention: Retention) -> None:
         self._folder = folder
-        self._clock = clock
         self._retention = retention
-        self.notes: tuple[str, ...] = ()
-        self._damage = ""
-        self._inode = 0
-        self._connection = self._opened()
+        self._file = Database(folder, LEDGER, clock)
 
     @classmethod
     def open(cls, folder: Path, clock: Callable[[], datetime], retention: Retention | None = None) -> Ledger:
@@ -120,9 +108,14 @@ class Ledger:
         """
         return cls(folder, clock, retention or Retention())
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return one sentence for each file that was moved aside or removed."""
+        return self._file.notes
+
     def close(self) -> None:
         """Let go of the file."""
-        self._connection.close()
+        self._file.close()
 
     @contextmanager
     def commit(self) -> Iterator[Batch]:
@@ -134,7 +127,7 @@ class Ledger:
 
         """
         try:
-            connection = self._sound()
+            connection = self._file.sound()
             with transaction(connection):
                 yield Batch(connection)
         except sqlite3.Error as error:
@@ -188,7 +181,7 @@ class Ledger:
 
         """
         try:
-            prune_ledger(self._sound(), micros(self._retention.oldest(now)), self._retention.ledger_bytes)
+            prune_ledger(self._file.sound(), micros(self._retention.oldest(now)), self._retention.ledger_bytes)
         except sqlite3.Error as error:
             raise self._failed("pruned", error) from error
 
@@ -200,39 +193,19 @@ class Ledger:
 
         """
         try:
-            held = used_bytes(self._sound())
+            held = used_bytes(self._file.sound())
         except sqlite3.Error as error:
             raise self._failed("read", error) from error
         return {"ledger": held, "disk": file_bytes(self._folder, LEDGER) + file_bytes(self._folder, HISTORY)}
 
-    def _opened(self, damage: str = "") -> sqlite3.Connection:
-        opened = open_database(self._folder, LEDGER, self._clock(), damage=damage)
-        if opened.note:
-            self.notes = (*self.notes, opened.note)
-        self._inode = opened.inode
-        return opened.connection
-
-    def _sound(self) -> sqlite3.Connection:
-        """Return the connection, to a new file when the last one was found damaged."""
-        if self._damage:
-            self._connection.close()
-            self._connection = self._opened(self._damage)
-            self._damage = ""
-        elif was_removed(self._folder / LEDGER.file_name, self._inode):
-            self._connection.close()
-            self._connection = self._opened()
-            self.notes = (*self.notes, f"{LEDGER.file_name} was removed while it was in use; a new one was begun")
-        return self._connection
-
     def _rows(self, sql: str, parameters: tuple[object, ...]) -> list[tuple[Any, ...]]:
         try:
-            return self._sound().execute(sql, parameters).fetchall()
+            return self._file.sound().execute(sql, parameters).fetchall()
         except sqlite3.Error as error:
             raise self._failed("read", error) from error
 
     def _failed(self, what: str, error: sqlite3.Error) -> LedgerError:
         """Return what to raise; a damaged file is put away by the next call."""
-        if is_corrupt(error):
-            self._damage = str(error)
+        self._file.notice_damage(error)
         where = str(self._folder / LEDGER.file_name)
         return LedgerError(f"the ledger could not be {what}: {error}", where=where)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.common.errors import LedgerError
-from sidecar.ledger.database import open_database
+from sidecar.ledger.database import Database
 from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.ledger_reader import LedgerReader
 from sidecar.ledger.schema import HISTORY, Retention
@@ -54,13 +54,14 @@ def test_without_any_folder_it_is_an_error_of_one_line(tmp_path: Path) -> None:
 
 
 def test_a_history_that_proves_damaged_on_reading_is_moved_aside(tmp_path: Path) -> None:
-    opened = open_database(tmp_path, HISTORY, clock())
-    opened.connection.execute("DROP TABLE cursors")
-    opened.connection.execute("CREATE TABLE cursors (container_id TEXT PRIMARY KEY, ns INTEGER, marks TEXT)")
-    page = opened.connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'cursors'").fetchone()[0]
-    opened.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    size = opened.connection.execute("PRAGMA page_size").fetchone()[0]
-    opened.connection.close()
+    database = Database(tmp_path, HISTORY, clock)
+    connection = database.sound()
+    connection.execute("DROP TABLE cursors")
+    connection.execute("CREATE TABLE cursors (container_id TEXT PRIMARY KEY, ns INTEGER, marks TEXT)")
+    page = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'cursors'").fetchone()[0]
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    size = connection.execute("PRAGMA page_size").fetchone()[0]
+    database.close()
     with (tmp_path / HISTORY.file_name).open("r+b") as file:
         file.seek((page - 1) * size)
         file.write(b"\xee" * size)
