@@ -52,22 +52,22 @@ class ClusterMember:
             now=now,
             monotonic=time.monotonic,
         )
-        self._gatherer = PeerPoller(around, min(interval_seconds, _MOST_INTERVAL_SECONDS))
+        self._poller = PeerPoller(around, min(interval_seconds, _MOST_INTERVAL_SECONDS))
 
     def start(self) -> None:
         """Begin both."""
         self._prober.start()
-        self._gatherer.start()
+        self._poller.start()
 
     def stop(self) -> None:
         """End both."""
-        self._gatherer.stop()
+        self._poller.stop()
         self._prober.stop()
 
     def others(self, containers: Sequence[ContainerReadings], host: Host | None, *, leads: bool) -> Others:
         """Return what the other nodes saw, with this node among all of them."""
         self.leads = leads
-        self._gatherer.lead(leads=leads)
+        self._poller.lead(leads=leads)
         known = self._prober.known()
         own = Node(
             name=self.node,
@@ -79,7 +79,7 @@ class ClusterMember:
             master_ms=known.took_ms if known else None,
             master_error=known.error if known else None,
         )
-        self._others = self._gatherer.others(own)
+        self._others = self._poller.others(own)
         return self._others
 
     def blind(self) -> tuple[Blind, ...]:

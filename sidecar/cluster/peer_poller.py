@@ -42,7 +42,7 @@ class Asks(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a gatherer needs of the sidecar around it.
+    """What a PeerPoller needs of the monitor around it.
 
     `addresses` are those of all sidecars, this one's too; `ask` makes a client of an address; `put` takes what is to be
     recorded, `recorded` gives what is. `led_before` is who asked for this node's report before it led, until when.

@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from typing import Protocol
+from collections.abc import Callable
 
 from sidecar.incidents.conditions import Conditions
-from sidecar.model.history import RunPoint, Sample, run_point_of, samples_of
+from sidecar.ledger.history import History
+from sidecar.model.history import run_point_of, samples_of
 from sidecar.model.signal import ContainerRemoved
 from sidecar.monitor.assembly import ContainerReadings, Recorded
 from sidecar.monitor.container_poller import EngineReading
 from sidecar.monitor.context import Context
 from sidecar.monitor.follower import LogSource
+from sidecar.monitor.followers import Followers
 from sidecar.monitor.recorder import Put
 from sidecar.monitor.sampler import Round
 from sidecar.monitor.series import CounterSeries
-
-
-class Keeps(Protocol):
-    """Where figures are kept."""
-
-    def add_round(self, at: datetime, rows: Sequence[Sample]) -> None:
-        """Keep one round's figures of the containers."""
-
-    def add_run_point(self, point: RunPoint) -> None:
-        """Keep one round's figures of the run."""
-
-
-class Follows(Protocol):
-    """Who follows the logs."""
-
-    def set_targets(self, targets: Mapping[str, LogSource]) -> None:
-        """Set the containers to follow."""
 
 
 class RoundSink:
@@ -54,8 +37,8 @@ class RoundSink:
         self,
         *,
         context: Context,
-        history: Keeps,
-        followers: Follows,
+        history: History,
+        followers: Followers,
         series: CounterSeries,
         conditions: Conditions,
         recorded: Callable[[], Recorded],

@@ -118,19 +118,19 @@ def lead(nodes: int, workers: int, seconds: float) -> None:
         led_before=lambda: None,
         now=lambda: datetime.now(UTC),
     )
-    gatherer = PeerPoller(around, INTERVAL_SECONDS)
-    gatherer.lead(leads=True)
+    poller = PeerPoller(around, INTERVAL_SECONDS)
+    poller.lead(leads=True)
     empty_kib = _resident_kib()
     with tempfile.TemporaryDirectory() as folder:
         history = History(Path(folder), lambda: datetime.now(UTC))
         history.start()
-        gatherer.turn()  # connections and ledgers, once
+        poller.turn()  # connections and ledgers, once
         begun, cpu, received = time.monotonic(), _cpu_seconds(), sum(client.received_bytes for client in clients)
         turns, written = [], 0
         while time.monotonic() - begun < seconds:
             started = time.monotonic()
-            gatherer.turn()
-            snapshot = _snapshot(gatherer, master)
+            poller.turn()
+            snapshot = _snapshot(poller, master)
             written = len(document.dumps(snapshot))
             history.add_round(snapshot.at, samples_of(snapshot))
             turns.append(time.monotonic() - started)
@@ -147,7 +147,7 @@ def lead(nodes: int, workers: int, seconds: float) -> None:
             "answering": sum(node.answers for node in snapshot.nodes),
         }
         history.close()
-    gatherer.stop()
+    poller.stop()
     print(json.dumps(result))
 
 
@@ -167,7 +167,7 @@ def _master_says(nodes: int, workers: int) -> bytes:
     return json.dumps({"state": "running", "user_count": 1, "workers": rows, "stats": [total], "errors": []}).encode()
 
 
-def _snapshot(gatherer: PeerPoller, master: bytes) -> Any:
+def _snapshot(poller: PeerPoller, master: bytes) -> Any:
     now = datetime.now(UTC)
     own = Node("node1", answers=True, at=now, leads=True)
     observed = Observed(
@@ -185,7 +185,7 @@ def _snapshot(gatherer: PeerPoller, master: bytes) -> Any:
         unread=(),
         node="node1",
         leads=True,
-        others=gatherer.others(own),
+        others=poller.others(own),
     )
     return replace(assembly.snapshot(observed), warnings=())
 

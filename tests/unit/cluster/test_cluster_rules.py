@@ -1,4 +1,4 @@
-"""One fleet out of many nodes' words: who is silent, whose kill it was, which container of one name is meant."""
+"""One view out of many nodes' reports: who is silent, whose kill it was, which container of one name is meant."""
 
 from __future__ import annotations
 

@@ -98,9 +98,9 @@ def test_a_stream_ends_when_the_server_stops() -> None:
 
 
 def test_an_incident_is_written_once_for_all_readers() -> None:
-    written, story = Written(), incident(1)
-    assert written(story) is written(story)
-    assert written(replace(story, revision=2)) != written(story)
+    written, newest = Written(), incident(1)
+    assert written(newest) is written(newest)
+    assert written(replace(newest, revision=2)) != written(newest)
 
 
 def test_what_is_remembered_as_written_is_bounded() -> None:

@@ -1,4 +1,4 @@
-"""Incidents as stories, and which of them the ticker shows."""
+"""Incidents in groups, and which of them the ticker shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sidecar of a cluster adds: the token at its door, and its word on its own node."""
+"""What a sidecar of a cluster adds: every request needs the token, and the leader gets its report."""
 
 from __future__ import annotations
 

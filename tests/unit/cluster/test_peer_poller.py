@@ -42,7 +42,7 @@ class Pretend:
 
 
 class Rig:
-    """A gatherer among pretended nodes, with a clock that stands until it is moved."""
+    """A PeerPoller among pretended nodes, with a clock that stands until it is moved."""
 
     def __init__(self, **nodes: Pretend) -> None:
         self.nodes = nodes
@@ -62,12 +62,12 @@ class Rig:
             now=lambda: later(self.seconds),
             monotonic=lambda: self.seconds,
         )
-        self.gatherer = PeerPoller(around, 2.0)
-        self.gatherer.lead(leads=True)
+        self.poller = PeerPoller(around, 2.0)
+        self.poller.lead(leads=True)
 
     def turn(self, seconds: float = 2.0) -> None:
         self.seconds += seconds
-        self.gatherer.turn()
+        self.poller.turn()
 
     def gathered(self) -> list[str]:
         return [one.id for put in self.put if isinstance(put, Gathered) for one in put.incidents]
@@ -101,7 +101,7 @@ def test_this_node_itself_is_not_gathered() -> None:
     rig = Rig(a=Pretend(report("node1")), b=Pretend(report("node2", worker(1))))
     rig.turn()
     rig.turn()
-    assert [node.name for node in rig.gatherer.others(OWN).nodes] == ["node1", "node2"]
+    assert [node.name for node in rig.poller.others(OWN).nodes] == ["node1", "node2"]
     assert len(rig.nodes["a"].marks) == 1
 
 
@@ -122,14 +122,14 @@ def test_a_node_that_falls_silent_is_blind_from_its_last_word_on_until_it_speaks
     rig.turn(4)
     (opened,) = rig.told()
     assert (opened.kind, opened.at, opened.node) == (IncidentKind.BLIND, later(2), "node2")
-    assert [container.state for container in rig.gatherer.others(OWN).containers] == ["unknown"]
+    assert [container.state for container in rig.poller.others(OWN).containers] == ["unknown"]
     rig.turn()
     assert len(rig.told()) == 1
     node.says = report("node2", worker(1))
     rig.turn()
     closed = rig.told()[-1]
     assert (closed.id, closed.severity, closed.until) == (opened.id, Severity.INFO, later(12))
-    assert [container.state for container in rig.gatherer.others(OWN).containers] == ["running"]
+    assert [container.state for container in rig.poller.others(OWN).containers] == ["running"]
 
 
 def test_a_node_whose_name_is_gone_for_long_is_given_up() -> None:
@@ -138,10 +138,10 @@ def test_a_node_whose_name_is_gone_for_long_is_given_up() -> None:
     rig.nodes.clear()
     rig.turn()  # asked once more: a name goes before its task does
     rig.turn(6)
-    assert [node.answers for node in rig.gatherer.others(OWN).nodes] == [True, False]
+    assert [node.answers for node in rig.poller.others(OWN).nodes] == [True, False]
     rig.turn(700)
     assert rig.told()[-1].text.endswith("and it did not come back")
-    assert [node.name for node in rig.gatherer.others(OWN).nodes] == ["node1"]
+    assert [node.name for node in rig.poller.others(OWN).nodes] == ["node1"]
 
 
 def test_a_leader_that_starts_anew_ends_the_silence_that_its_ledger_knows() -> None:
@@ -149,7 +149,7 @@ def test_a_leader_that_starts_anew_ends_the_silence_that_its_ledger_knows() -> N
     node = Pretend(report("node2"))
     earlier = Rig(a=node)
     earlier.turn()
-    opened = fell_silent(earlier.gatherer._peers["node2"], "locust")
+    opened = fell_silent(earlier.poller._peers["node2"], "locust")
     rig.recorded = Recorded(incidents=(opened,))
     rig.nodes["a"] = node
     rig.turn()
@@ -179,7 +179,7 @@ def test_nobody_is_asked_while_another_node_leads() -> None:
     node = Pretend(report("node2", worker(1)))
     rig = Rig(a=node)
     rig.turn()
-    rig.gatherer.lead(leads=False)
+    rig.poller.lead(leads=False)
     rig.turn()
     assert len(node.marks) == 1
-    assert rig.gatherer.others(OWN).containers == ()
+    assert rig.poller.others(OWN).containers == ()
