@@ -2,7 +2,7 @@
 
 FastHttpUser has class attributes for all of them: their defaults change, so a class's own value wins by inheritance.
 HttpUser has none (`self.client.timeout = 3` does nothing in requests): the adapters that Locust mounts get them. There
-a request's own `timeout=` wins; None is the same as none given, as in requests, and (None, None) waits for ever.
+a request's own `timeout=` wins; None is the same as no `timeout=`, as in requests, and (None, None) waits for ever.
 
 Retries hide failures, so each is counted in RETRIED. They happen where another attempt may help and cannot do a thing
 twice: HttpUser when the connection failed, and after that for idempotent methods only; FastHttpUser after a time-out or

@@ -27,7 +27,7 @@ class Cost:
         self.measured += 1
         self.measured_seconds += self.clock() - began
 
-    def whole(self, report: Callable[[], Result]) -> Result:
+    def measure(self, report: Callable[[], Result]) -> Result:
         """Return what `report` returns, and count its time in full."""
         began = self.clock()
         try:

@@ -51,8 +51,8 @@ def row(environment: Environment, at: datetime, classes: Mapping[Any, int]) -> d
 
 def _workers(runner: Runner | None) -> dict[str, Any]:
     if not isinstance(runner, MasterRunner):
-        own = float(getattr(runner, "current_cpu_usage", 0) or 0)
-        return {"workers": 0, "missing": [], "cpu_percent": own, "over_cpu": int(own >= MUCH_CPU_PERCENT)}
+        percent = float(getattr(runner, "current_cpu_usage", 0) or 0)
+        return {"workers": 0, "missing": [], "cpu_percent": percent, "over_cpu": int(percent >= MUCH_CPU_PERCENT)}
     workers = list(runner.clients.values())
     cpu = [float(worker.cpu_usage or 0) for worker in workers if worker.state != STATE_MISSING]
     missing = sorted(worker.id for worker in workers if worker.state == STATE_MISSING)

@@ -96,9 +96,9 @@ def _existing(setting: str, result: Loaded) -> Iterator[str]:
             yield from parse_locustfile_paths([name])
 
 
-def _unreadable(what: str, command: str) -> Problem:
+def _unreadable(file: str, command: str) -> Problem:
     text = f"cannot be read by the container's user (uid {os.getuid()}, neither root nor you)"
-    return Problem(what, None, "unreadable", text, command)
+    return Problem(file, None, "unreadable", text, command)
 
 
 def shown(path: str) -> str:

@@ -61,7 +61,7 @@ class WorkerPart:
             RETRIES_KEY: RETRIED.since_last_call(),
         }
         cost = self._counters.cost
-        sendable = cost.whole(lambda: self._parts.sendable(parts))
+        sendable = cost.measure(lambda: self._parts.sendable(parts))
         data[REPORT_KEY] = {**sendable, COST_KEY: cost.document()}
 
     def _report_at_once(self, **_: Any) -> None:

@@ -82,4 +82,4 @@ class RequestCounters:
 
     def report(self) -> dict[str, Any]:
         """Return what came since the last report, for the wire. The time it takes is part of the cost."""
-        return self.cost.whole(lambda: {**self._failures.report(), PERFORMANCE_KEY: self._times.report()})
+        return self.cost.measure(lambda: {**self._failures.report(), PERFORMANCE_KEY: self._times.report()})

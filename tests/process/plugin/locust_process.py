@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,6 +17,7 @@ from tests.paths import ROOT
 
 FAST, REQUESTS = "FastHttpUser", "HttpUser"
 BOTH = (FAST, REQUESTS)
+PATIENCE_SECONDS = 90
 
 
 @dataclass(frozen=True)
@@ -70,18 +75,40 @@ class Report:
 
 
 def run(*steps: Step, **settings: str) -> Report:
-    """Run the steps one after the other under KIT_<settings>."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.process.plugin.locust_child"],
-        input=json.dumps([asdict(step) for step in steps]),
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'locustfiles'}"}
-        | {f"KIT_{name}": value for name, value in settings.items()},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
+    """Run the steps one after the other under KIT_<settings>, in a new process."""
+    environ = {f"KIT_{name}": value for name, value in settings.items()}
+    forker = _forker()
+    assert forker.stdin
+    assert forker.stdout
+    forker.stdin.write(json.dumps({"steps": [asdict(step) for step in steps], "environ": environ}) + "\n")
+    forker.stdin.flush()
+    patience = threading.Timer(PATIENCE_SECONDS, os.killpg, (forker.pid, signal.SIGKILL))
+    patience.start()
+    line = forker.stdout.readline()
+    patience.cancel()
+    if not line:
+        _forker.cache_clear()
+    report = json.loads(line or '{"failed": "the process was ended: it took too long"}')
+    assert "failed" not in report, report["failed"]
     outcomes = [[Outcome(**outcome) for outcome in step] for step in report.pop("outcomes")]
     return Report(outcomes=outcomes, **report)
+
+
+@functools.cache
+def _forker() -> subprocess.Popen[str]:
+    """The process that each run is a fork of."""
+    forker = subprocess.Popen(
+        [sys.executable, "-m", "tests.process.plugin.locust_child"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'locustfiles'}"},
+        start_new_session=True,
+    )
+    atexit.register(_end, forker)
+    return forker
+
+
+def _end(forker: subprocess.Popen[str]) -> None:
+    with forker:  # which closes its input, its sign to end
+        pass

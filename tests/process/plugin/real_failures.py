@@ -20,13 +20,16 @@ from pathlib import Path
 from typing import Any
 
 import gevent
+from gevent.pool import Pool
 from locust import FastHttpUser, HttpUser, task
 from locust.env import Environment
 from locust.event import Events
 
 from locust_kit.failures.classify import classify
 
-TIMEOUT_SECONDS = 1.0
+TIMEOUT_SECONDS, SHORT_SECONDS = 20.0, 1.0
+TIMES_OUT = ("SYN dropped", "hangs", "TLS, hangs")
+AT_ONCE = 12
 
 
 def head(link: Any) -> None:
@@ -97,7 +100,9 @@ def closed_port() -> int:
         return port
 
 
-def failure(kind: type[HttpUser | FastHttpUser], url: str, *, verify: bool = True) -> list[str]:
+def failure(
+    kind: type[HttpUser | FastHttpUser], url: str, *, verify: bool = True, timeout: float = TIMEOUT_SECONDS
+) -> list[str]:
     """The class of the one failure that a GET of this URL is."""
     environment = Environment(events=Events())
     found: list[list[str]] = []
@@ -109,13 +114,13 @@ def failure(kind: type[HttpUser | FastHttpUser], url: str, *, verify: bool = Tru
 
     class Asking(kind):  # type: ignore[misc, valid-type]
         host = "http://unused"
-        connection_timeout = network_timeout = TIMEOUT_SECONDS
+        connection_timeout = network_timeout = timeout
         insecure = not verify
 
         @task
         def nothing(self) -> None: ...
 
-    own = {"timeout": TIMEOUT_SECONDS, "verify": verify} if kind is HttpUser else {}
+    own = {"timeout": timeout, "verify": verify} if kind is HttpUser else {}
     Asking(environment).client.get(url, **own)
     assert len(found) == 1, found
     return found[0]
@@ -148,15 +153,19 @@ def main(certificates: Path) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificates / f"{name}.pem")
         urls[f"certificate: {name}"] = f"https://localhost:{serving(saying(answer(200)), context)}/"
-    found = {
-        name: {"HttpUser": failure(HttpUser, url), "FastHttpUser": failure(FastHttpUser, url)}
-        for name, url in urls.items()
-    }
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificates / "self-signed.pem")
-    for name, serve in UNDER_TLS.items():
-        url = f"https://localhost:{serving(serve, context)}/"
-        found[name] = {kind.__name__: failure(kind, url, verify=False) for kind in (HttpUser, FastHttpUser)}
+    urls |= {name: f"https://localhost:{serving(serve, context)}/" for name, serve in UNDER_TLS.items()}
+    pool = Pool(AT_ONCE)
+    asked = [(name, kind) for name in urls for kind in (HttpUser, FastHttpUser)]
+
+    def ask(name: str, kind: type[HttpUser | FastHttpUser]) -> list[str]:
+        timeout = SHORT_SECONDS if name in TIMES_OUT else TIMEOUT_SECONDS
+        return failure(kind, urls[name], verify=name not in UNDER_TLS, timeout=timeout)
+
+    found: dict[str, dict[str, list[str]]] = {name: {} for name in urls}
+    for (name, kind), classified in zip(asked, pool.map(lambda pair: ask(*pair), asked), strict=True):
+        found[name][kind.__name__] = classified
     found["no descriptor left"] = without_descriptors(urls["nobody listens"])
     sys.stdout.write(json.dumps(found))
 

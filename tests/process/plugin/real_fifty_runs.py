@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from tests.process.plugin.loopback import serving
-from tests.process.plugin.real_push import KEY, Receiver
+from tests.process.plugin.real_push import KEY, Receiver, until
 
 import gc
 import json
@@ -62,14 +62,17 @@ def main() -> None:
     MasterPart(environment, {}).listen()
     found = {}
     for run in range(1, RUNS + 1):
+        environment.stats.clear_all()  # Locust does so only in a greenlet of `start`
         runner.start(2, 100)
-        gevent.sleep(0.15)
+        until(lambda: runner.stats.total.num_failures >= 4)
         runner.stop()
         if run in (5, RUNS):
             environment.stats.clear_all()  # it keeps the first exception of each error, with its user's connection
             found[run] = settled()
+    until(lambda: len(list(folder.glob("*/end.json"))) == RUNS)
     ended = len(list(folder.glob("*/end.json")))
     rows = sum(len(path.read_text().splitlines()) for path in folder.glob("*/failures.ndjson"))
+    until(lambda: len(receiver.rows) == rows)
     sys.stdout.write(json.dumps({"descriptors": found, "ended": ended, "rows": rows, "received": len(receiver.rows)}))
     sys.stdout.flush()
     os._exit(0)

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 from tests.process.plugin.loopback import serving
-from tests.process.plugin.real_push import KEY, QUERY, Receiver
+from tests.process.plugin.real_push import KEY, QUERY, Receiver, until
 
 import json
 import os
 import sys
 from typing import Any
 
-import gevent
 from locust import HttpUser, constant, task
 from locust.env import Environment
 from locust.event import Events
@@ -38,9 +37,8 @@ def run_once(environment: Environment) -> None:
     runner = environment.runner
     assert runner is not None
     runner.start(3, 100)
-    gevent.sleep(0.7)
+    until(lambda: runner.stats.total.num_failures > 10)
     runner.stop()
-    gevent.sleep(1.5)  # this process takes its own counts in once a second
 
 
 def main() -> None:
@@ -56,6 +54,8 @@ def main() -> None:
     master = MasterPart(environment, {})
     master.listen()
     run_once(environment)
+    if sys.argv[1] == "on":
+        until(lambda: master._status()["push"]["sent_rows"] == environment.stats.total.num_failures)
     environment.events.quitting.fire(environment=environment, reverse=True)
     environment.events.quit.fire(exit_code=0)
     found = {

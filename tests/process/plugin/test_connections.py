@@ -111,7 +111,7 @@ def void(_: object) -> None:
 def test_each_retry_is_counted(client: str, counted: str, server: Server) -> None:
     done = threading.Event()
     server.before = FailingFirst(2, lambda: void(done.wait(20)))
-    report = run(Step(client, server.url), RETRIES="3", READ_TIMEOUT="0.3")
+    report = run(Step(client, server.url), RETRIES="3", READ_TIMEOUT="1")  # the third answers within it
     done.set()
     assert report.only.status == 200
     assert report.retried == {"http_user": 0, "fast_http_user": 0} | {counted: 2}

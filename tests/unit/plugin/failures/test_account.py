@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import gevent
 import pytest
 from locust.exception import CatchResponseError
 from locust_kit.cost import EVERY
@@ -107,7 +106,7 @@ def test_the_end_of_a_run_is_on_disk_and_a_new_run_starts_at_nothing(tmp_path: P
     account.end()
     account.save()
     assert account.writer
-    account.writer.wait(5)
+    account.writer.wait(30)
     groups = json.loads((tmp_path / "failure_groups.json").read_text())
     times = json.loads((tmp_path / "performance.json").read_text())
     assert (groups["run_id"], groups["failures"], groups["requests"]) == ("run-1", 3, 10)
@@ -136,5 +135,6 @@ def test_each_row_is_handed_to_the_pusher_once_and_with_its_run(tmp_path: Path) 
     account.take("w1", counters.report())
     assert taken == [("run-1", 1), ("run-1", 0)]
     account.end()
-    gevent.sleep(0.1)
+    assert account.writer
+    account.writer.wait(30)
     assert len((tmp_path / "failures.ndjson").read_text().splitlines()) == 1

@@ -19,5 +19,5 @@ def test_what_is_measured_stands_for_all_calls() -> None:
 def test_reports_are_counted_in_full() -> None:
     ticks = iter((1.0, 1.5))
     cost = Cost(clock=lambda: next(ticks))
-    assert cost.whole(lambda: "report") == "report"
+    assert cost.measure(lambda: "report") == "report"
     assert cost.document()["report_seconds"] == 0.5
