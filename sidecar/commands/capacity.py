@@ -74,7 +74,9 @@ def _own(settings: Settings) -> Settings:
         thresholds=(),
         thresholds_file="",
         fail_ratio=1.0,
-        given={name: one for name, one in settings.given.items() if name not in {"USERS", "SPAWN_RATE", "RUN_TIME"}},
+        given={
+            name: setting for name, setting in settings.given.items() if name not in {"USERS", "SPAWN_RATE", "RUN_TIME"}
+        },
     )
 
 
@@ -98,10 +100,10 @@ def _write_files(settings: Settings, own: Settings) -> None:
 
 def _tell(settings: Settings, own: Settings, environ: Mapping[str, str], console: Console) -> int:
     """Say what was found, and keep it among the reports."""
-    found = reports.all_runs(own.reports_dir)
-    if not found or not (found[-1][1].get("timeline") or {}).get("at"):
+    runs = reports.all_runs(own.reports_dir)
+    if not runs or not (runs[-1][1].get("timeline") or {}).get("at"):
         raise KitError("the run left no account of its seconds", fix="make diagnose")
-    document = found[-1][1]
+    document = runs[-1][1]
     bend = knee.find(knee.steps_of(document["timeline"]))
     folder = reports.new_folder(settings.reports_dir, f"capacity-{document['run_id']}")
     files = [
@@ -118,13 +120,13 @@ def _tell(settings: Settings, own: Settings, environ: Mapping[str, str], console
 
 
 def _document(settings: Settings, bend: Knee) -> bytes:
-    found: dict[str, Any] = {
+    content: dict[str, Any] = {
         "schema_version": 1,
         "endpoint": settings.endpoint,
         "method": settings.method,
         **asdict(bend),
     }
-    return (json.dumps(found, indent=1) + "\n").encode()
+    return (json.dumps(content, indent=1) + "\n").encode()
 
 
 def _table(bend: Knee) -> list[str]:
@@ -132,14 +134,14 @@ def _table(bend: Knee) -> list[str]:
         _HEADER,
         *(
             (
-                f"{one.users}{' ←' if place == bend.at else ''}",
-                f"{one.rps:.1f}",
-                f"{one.fail_per_second:.1f}",
-                whole_milliseconds(one.p50_ms),
-                whole_milliseconds(one.p95_ms),
-                f"{one.cpu_percent:.0f} %",
+                f"{step.users}{' ←' if place == bend.at else ''}",
+                f"{step.rps:.1f}",
+                f"{step.fail_per_second:.1f}",
+                whole_milliseconds(step.p50_ms),
+                whole_milliseconds(step.p95_ms),
+                f"{step.cpu_percent:.0f} %",
             )
-            for place, one in enumerate(bend.steps)
+            for place, step in enumerate(bend.steps)
         ),
     ]
     return aligned(rows, right=True)

@@ -141,11 +141,11 @@ def purge(settings: Settings, environ: Mapping[str, str], console: Console, ask:
 
 
 def _losses(settings: Settings, names: Sequence[str]) -> list[str]:
-    found = ["its containers, its network and the images of the kit"]
-    found += [f"the volume {name}, with all it holds" for name in names]
+    losses = ["its containers, its network and the images of the kit"]
+    losses += [f"the volume {name}, with all it holds" for name in names]
     if settings.with_reports:
-        found.append(f"the reports in {settings.reports_dir}")
-    return found
+        losses.append(f"the reports in {settings.reports_dir}")
+    return losses
 
 
 def _forget(settings: Settings, console: Console) -> None:

@@ -69,7 +69,7 @@ def master(status: Mapping[str, Any] | None, page: Mapping[str, Any], loaded_hos
     The page lists every class; the plugin only those of the last run. Neither knows the hosts as loaded.
     """
     status = status or {}
-    live = {str(name): str(one.get("host") or "") for name, one in (page.get("users") or {}).items()}
+    live = {str(name): str(user_class.get("host") or "") for name, user_class in (page.get("users") or {}).items()}
     if not live:
         live = {
             str(user_class["name"]): str(user_class.get("host") or "")
@@ -78,14 +78,14 @@ def master(status: Mapping[str, Any] | None, page: Mapping[str, Any], loaded_hos
     shapes = [name for name in page.get("available_shape_classes") or [] if name != "Default"]
     loaded = status.get("locustfile") or {}
     everyone = [loaded, *(status.get("workers") or {}).values()]
-    changed = sorted({name for one in everyone for name in one.get("changed_on_disk") or []})
+    changed = sorted({name for process in everyone for name in process.get("changed_on_disk") or []})
     return MasterInfo(
         user_classes=tuple((name, loaded_hosts.get(name, host)) for name, host in sorted(live.items())),
         live_hosts=live,
         shape_class=str(status.get("shape_class") or (shapes[0] if shapes else "")),
         class_picker=bool(status.get("class_picker", page.get("show_userclass_picker"))),
         changed_on_disk=tuple(changed),
-        stale_processes=sum(1 for one in everyone if one.get("changed_on_disk")),
+        stale_processes=sum(1 for process in everyone if process.get("changed_on_disk")),
         locustfile_sha256=str(loaded.get("sha256") or ""),
         version=str(page.get("version") or ""),
         run_id=str((status.get("run") or {}).get("run_id") or ""),

@@ -58,31 +58,31 @@ def fetch(
         NoRecordError: neither a sidecar nor a helper container can tell.
 
     """
-    found = _asked(settings, run_id, ask)
+    document = _asked(settings, run_id, ask)
     for _ in range(int(_PATIENCE_SECONDS / _EACH_SECONDS)):
-        if found["settled"] and found["state"] != "going":
+        if document["settled"] and document["state"] != "going":
             break
         sleep(_EACH_SECONDS)
-        before, found = found, _asked(settings, run_id, ask)
-        if may_go_on and found["state"] == "going" and found["ended_at"] != before["ended_at"]:
+        before, document = document, _asked(settings, run_id, ask)
+        if may_go_on and document["state"] == "going" and document["ended_at"] != before["ended_at"]:
             break
-    return found
+    return document
 
 
 def _asked(settings: Settings, run_id: str, ask: Mapping[str, object]) -> dict[str, Any]:
     query = {name: _in_query(value) for name, value in ask.items() if value}
     reader = deployment.reader(settings, _TIMEOUT_SECONDS)
     try:
-        found = _read(reader.run(run_id, **query))
+        document = _read(reader.run(run_id, **query))
     except UnknownError as error:
         raise NoRecordError(f"the sidecar knows of no run {run_id}: {error}", fix="make report") from None
     except MonitorError as error:
         return _read(_by_helper(settings, str(error), run_id, json.dumps(ask)))
     finally:
         reader.close()
-    if found["project"] != settings.project:
+    if document["project"] != settings.project:
         return _read(_by_helper(settings, "another stack's sidecar answers", run_id, json.dumps(ask)))
-    return found
+    return document
 
 
 def runs(settings: Settings) -> list[dict[str, Any]]:
@@ -99,8 +99,8 @@ def runs(settings: Settings) -> list[dict[str, Any]]:
         body = _by_helper(settings, str(error))
     finally:
         reader.close()
-    found = json.loads(body)
-    return sorted(found.get("runs") or [], key=lambda run: str(run["run_id"]), reverse=True)
+    listing = json.loads(body)
+    return sorted(listing.get("runs") or [], key=lambda run: str(run["run_id"]), reverse=True)
 
 
 def newest_since(settings: Settings, since: datetime) -> str:
@@ -121,11 +121,11 @@ def _in_query(value: object) -> str:
 
 
 def _read(body: bytes) -> dict[str, Any]:
-    found = json.loads(body)
-    if not isinstance(found, dict) or found.get("schema_version") != _SCHEMA or "verdict" not in found:
-        told = found.get("error") if isinstance(found, dict) else None
-        raise NoRecordError(str(told or "what answers is no report of a run"))
-    return found
+    document = json.loads(body)
+    if not isinstance(document, dict) or document.get("schema_version") != _SCHEMA or "verdict" not in document:
+        error = document.get("error") if isinstance(document, dict) else None
+        raise NoRecordError(str(error or "what answers is no report of a run"))
+    return document
 
 
 def _by_helper(settings: Settings, why: str, *arguments: str) -> bytes:
@@ -189,21 +189,21 @@ def report(settings: Settings, environ: Mapping[str, str], console: Console) -> 
         KitError: there is no such run, or nobody can tell.
 
     """
-    found = document(settings, environ)
+    made = document(settings, environ)
     if not settings.run:
-        return _list(settings, found["runs"], console)
+        return _list(settings, made["runs"], console)
     reports.probe(settings.reports_dir)
-    folder = settings.reports_dir / str(found["run_id"])
+    folder = settings.reports_dir / str(made["run_id"])
     try:
         folder.mkdir(exist_ok=True)
-        reports.write(folder, settings, found, (), environ)
+        reports.write(folder, settings, made, (), environ)
     except OSError as error:
         raise KitError(f"the report cannot be written: {error.strerror or error}", where=str(folder)) from None
-    for line in _lines(found):
+    for line in _lines(made):
         console.line(line)
     console.line(f"report: {folder}")
-    word, code = str(found["verdict"]), int(found["exit_code"])
-    console.line(f"{word} so far" if found["state"] == "going" else last_line(word, code))
+    word, code = str(made["verdict"]), int(made["exit_code"])
+    console.line(f"{word} so far" if made["state"] == "going" else last_line(word, code))
     return 0
 
 
@@ -223,31 +223,34 @@ def _resolved(settings: Settings, name: str, text: str) -> str:
     return str(newest["run_id"])
 
 
-def _list(settings: Settings, found: Sequence[Mapping[str, Any]], console: Console) -> int:
-    if not found:
+def _list(settings: Settings, listed: Sequence[Mapping[str, Any]], console: Console) -> int:
+    if not listed:
         console.line(f"no run of the stack {settings.project!r} yet → make run{settings.project_word}")
         return 0
-    for line in reports.table([_row(one) for one in found]):
+    for line in reports.table([_row(run) for run in listed]):
         console.line(line)
-    console.line(f"one of them: make report RUN={found[0]['run_id']}{settings.project_word}")
+    console.line(f"one of them: make report RUN={listed[0]['run_id']}{settings.project_word}")
     return 0
 
 
-def _row(one: Mapping[str, Any]) -> reports.ReportRow:
-    word = str(one["verdict"]) if one["state"] != "going" else f"{one['verdict']} so far"
-    return reports.ReportRow(str(one["run_id"]), word, one, str(one.get("host") or ""))
+def _row(run: Mapping[str, Any]) -> reports.ReportRow:
+    verdict = str(run["verdict"]) if run["state"] != "going" else f"{run['verdict']} so far"
+    return reports.ReportRow(str(run["run_id"]), verdict, run, str(run.get("host") or ""))
 
 
-def _lines(found: Mapping[str, Any]) -> list[str]:
+def _lines(document: Mapping[str, Any]) -> list[str]:
     """Return the gist of a report."""
-    lines = list(found["reasons"])
-    lines.append(found["attribution"]["text"])
-    compared = found.get("comparison")
+    lines = list(document["reasons"])
+    lines.append(document["attribution"]["text"])
+    compared = document.get("comparison")
     if compared:
         lines += [f"against {compared['baseline']}: {compared['text']}"]
         lines += [f"  {change['text']}" for change in compared["changes"][:_MOST_CHANGES]]
-    advice = (found["capacity"] or {}).get("advice") or []
+    advice = (document["capacity"] or {}).get("advice") or []
     return [
         *lines,
-        *(f"for {one['users']} users: {one['settings']} ({one['confidence']}: {one['why']})" for one in advice),
+        *(
+            f"for {advised['users']} users: {advised['settings']} ({advised['confidence']}: {advised['why']})"
+            for advised in advice
+        ),
     ]

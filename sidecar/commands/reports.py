@@ -27,21 +27,21 @@ FILE, OLDER_FILE = "report.json", "run.json"
 
 def files(root: Path) -> list[Path]:
     """Return the document of each report, which older kits called run.json."""
-    found = {path.parent: path for name in (OLDER_FILE, FILE) for path in root.glob(f"*/{name}")}
-    return sorted(found.values())
+    by_folder = {path.parent: path for name in (OLDER_FILE, FILE) for path in root.glob(f"*/{name}")}
+    return sorted(by_folder.values())
 
 
 def all_runs(folder: Path) -> list[Run]:
     """Return (folder, report.json) of every run that left one, oldest first; what cannot be read is left out."""
-    found: list[Run] = []
+    runs: list[Run] = []
     for path in files(folder):
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
         if isinstance(document, dict):
-            found.append((path.parent, document))
-    return sorted(found, key=lambda run: str(run[1].get("started_at")))
+            runs.append((path.parent, document))
+    return sorted(runs, key=lambda run: str(run[1].get("started_at")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,7 +159,9 @@ def scale(settings: Settings, environ: Mapping[str, str], console: Console) -> N
         raise SettingError("scale needs to know how many workers", fix="make scale WORKERS=8")
     engine = connect(environ)
     before = sum(
-        1 for one in workspace.running_stack(engine, settings) if one.service == _WORKER and one.state == "running"
+        1
+        for container in workspace.running_stack(engine, settings)
+        if container.service == _WORKER and container.state == "running"
     )
     if settings.workers < before:
         _remember(settings)  # whoever looks meanwhile must not miss the workers that are asked to leave

@@ -234,11 +234,11 @@ def _of_disk(settings: Settings, done: FinishedRun, console: Console) -> dict[st
         return {}
     words = limits.words(settings, done.thresholds) if settings.attach else None
     try:
-        found = report.fetch(settings, run_id, judge=words)
+        document = report.fetch(settings, run_id, judge=words)
     except KitError as error:
         console.note(f"judged by what was seen from here: {error.line()}")
         return {}
-    return {} if found["state"] == "going" else found
+    return {} if document["state"] == "going" else document
 
 
 def _show_figures(done: FinishedRun, console: Console) -> None:

@@ -152,17 +152,17 @@ def incidents_since(
     try:
         for _ in range(int(_PATIENCE_SECONDS / _EACH_SECONDS)):
             body = reader.incidents(since=format_time(since), limit=_MOST_INCIDENTS, evidence=0)
-            found = document.loads_as(IncidentList, body, "list of incidents")
-            if all(incident.state == FINAL or incident.until is None for incident in found.incidents):
+            known = document.loads_as(IncidentList, body, "list of incidents")
+            if all(incident.state == FINAL or incident.until is None for incident in known.incidents):
                 break
             sleep(_EACH_SECONDS)
     except (MonitorError, document.DocumentError) as error:
         return (), f"{_UNSEEN}: {error}"
     finally:
         reader.close()
-    if found.project not in (None, settings.project):
-        return (), f"{_UNSEEN}: port {settings.monitor_port} belongs to the stack {found.project!r}"
-    return tuple(incident for incident in found.incidents if incident.project in (None, settings.project)), ""
+    if known.project not in (None, settings.project):
+        return (), f"{_UNSEEN}: port {settings.monitor_port} belongs to the stack {known.project!r}"
+    return tuple(incident for incident in known.incidents if incident.project in (None, settings.project)), ""
 
 
 def _failures(web: LocustApi) -> Mapping[str, Any]:

@@ -135,9 +135,9 @@ def compare(
                 name=names[container_id],
                 container_id=container_id,
                 killed=killed,
-                seen=sum(one.count for one in own),
-                estimated=any(one.estimated for one in own),
-                settled=all(one.state == FINAL for one in own),
+                seen=sum(kill.count for kill in own),
+                estimated=any(kill.estimated for kill in own),
+                settled=all(kill.state == FINAL for kill in own),
             )
         )
     return tuple(rows)

@@ -144,12 +144,13 @@ def _cells(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
 
 def failure_lines(document: Mapping[str, Any], width: int) -> list[str]:
     """Return the most frequent failures, one line each."""
-    found = errors(document)
+    failures = errors(document)
     lines = [
-        f"{one['occurrences']} × {one['method'] or ''} {one['name']}: {one['error']}" for one in found[:_MOST_ERRORS]
+        f"{failure['occurrences']} × {failure['method'] or ''} {failure['name']}: {failure['error']}"
+        for failure in failures[:_MOST_ERRORS]
     ]
-    if len(found) > _MOST_ERRORS:
-        lines.append(f"… and {len(found) - _MOST_ERRORS} more kinds, in failures.csv")
+    if len(failures) > _MOST_ERRORS:
+        lines.append(f"… and {len(failures) - _MOST_ERRORS} more kinds, in failures.csv")
     return [_cut(line, width).rstrip() for line in lines]
 
 

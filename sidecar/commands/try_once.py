@@ -60,6 +60,6 @@ def _build(
     old = images.stale(engine, inputs, keys)
     if not old:
         return
-    with console.step("images", f"building {', '.join(one.key for one in old)}"):
+    with console.step("images", f"building {', '.join(image.key for image in old)}"):
         compose: Compose = workspace.compose_for(settings, Decided(inputs=inputs), environ)
         images.build(compose, old, settings.state_dir / "build.log", console)

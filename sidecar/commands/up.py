@@ -264,7 +264,7 @@ def banner(settings: Settings, target: str, web_url: str, seconds: float, enviro
     """Return what `up` says at its end: where everything is, and what to do next."""
     tail = settings.project_word
     count = plural(settings.workers, "worker")
-    found = [
+    lines = [
         "",
         f"Ready in {seconds:.1f} s: stack {settings.project!r}, {count}, target {target}",
         "",
@@ -272,14 +272,14 @@ def banner(settings: Settings, target: str, web_url: str, seconds: float, enviro
         f"  Monitor    http://127.0.0.1:{settings.monitor_port}/",
     ]
     if environ.get("SSH_CONNECTION"):
-        found += ["", "  From your own machine, first:", f"  {ssh_line(settings, environ)}"]
+        lines += ["", "  From your own machine, first:", f"  {ssh_line(settings, environ)}"]
     next_commands = [
         (f"make run{tail} USERS=50 RUN_TIME=1m", "one run, one verdict"),
         (f"make monitor{tail}", "the live view"),
         (f"make reload{tail}", "after editing the locustfile"),
     ]
     width = max(len(command) for command, _ in next_commands)
-    return [*found, "", "  Next:", *(f"  {command:<{width}}   {why}" for command, why in next_commands)]
+    return [*lines, "", "  Next:", *(f"  {command:<{width}}   {why}" for command, why in next_commands)]
 
 
 def ssh_line(settings: Settings, environ: Mapping[str, str]) -> str:

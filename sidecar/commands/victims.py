@@ -87,10 +87,10 @@ def _logged(log: Sequence[str]) -> int | None:
 
 def _entry(line: str) -> dict[str, Any]:
     try:
-        found = json.loads(line)
+        entry = json.loads(line)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return entry if isinstance(entry, dict) else {}
 
 
 class SelftestError(KitError):
@@ -170,9 +170,9 @@ def wait_for_losses(victims: Sequence[Victim], engine: DockerEngine, clock: Cloc
     losses: dict[str, int] = {}
     while len(losses) < len(victims):
         for victim in victims:
-            found = victim.shape.losses(engine.inspect(victim.id) or {}, engine.logs(victim.id, _LOG_LINES))
-            if found is not None:
-                losses[victim.id] = found
+            lost = victim.shape.losses(engine.inspect(victim.id) or {}, engine.logs(victim.id, _LOG_LINES))
+            if lost is not None:
+                losses[victim.id] = lost
         if len(losses) < len(victims):
             if clock.now() > deadline:
                 late = ", ".join(victim.shape.name for victim in victims if victim.id not in losses)

@@ -58,6 +58,11 @@ class Threshold:
         return float(match["percent"]) / 100 if match else None
 
     @property
+    def replaces_fail_ratio(self) -> bool:
+        """Whether this takes the place of FAIL_RATIO: a share of failures over all requests."""
+        return self.metric == "fail_ratio" and not self.tags and not self.is_soft
+
+    @property
     def is_time(self) -> bool:
         """Tell whether figure and limit are in ms."""
         return self.metric in _TIMES or self.quantile is not None

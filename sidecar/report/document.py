@@ -83,9 +83,8 @@ def _requests(record: RunRecord) -> dict[str, Any]:
 def _course(record: RunRecord) -> dict[str, Any]:
     """Return what happened, second by second, to users, workers and containers, and whose failures they are."""
     breaking = reasons.breaking(record)
-    attributed = [
-        found for incident in breaking if (found := attribution.attribute(incident, record.moments, record.until))
-    ]
+    beside = [attribution.attribute(incident, record.moments, record.until) for incident in breaking]
+    attributed = [of_incident for of_incident in beside if of_incident]
     gist = attribution.gist(
         int(record.figures.get("failures") or 0),
         attributed,
@@ -96,9 +95,9 @@ def _course(record: RunRecord) -> dict[str, Any]:
     return {
         "workers": _workers(record),
         "timeline": timeline(record.moments, _POINTS),
-        "generators": [_generator(one) for one in record.series if one.service in {MASTER, WORKER}],
+        "generators": [_generator(series) for series in record.series if series.service in {MASTER, WORKER}],
         "incidents": _incidents(record, breaking, attributed),
-        "attribution": {"text": gist, "incidents": [asdict(one) for one in attributed]},
+        "attribution": {"text": gist, "incidents": [asdict(of_incident) for of_incident in attributed]},
     }
 
 
@@ -256,7 +255,7 @@ def _rounded(points: Sequence[SeriesPoint], name: str) -> list[float | None]:
 def _incidents(
     record: RunRecord, breaking: Sequence[Incident], attributed: Sequence[attribution.Attributed]
 ) -> list[dict[str, Any]]:
-    breaking_ids, by_id = {incident.id for incident in breaking}, {one.incident: one for one in attributed}
+    breaking_ids, by_id = {incident.id for incident in breaking}, {share.incident: share for share in attributed}
     shown = sorted(record.incidents, key=lambda incident: (incident.id not in breaking_ids, incident.at))
     return [
         _incident(incident, by_id.get(incident.id), breaks=incident.id in breaking_ids)
@@ -286,17 +285,21 @@ def _capacity(record: RunRecord, cores: int | None, users: int) -> dict[str, Any
     if measured is None:
         return None
     limits = [
-        point.limit_bytes for one in record.series if one.service == WORKER for point in one.points if point.limit_bytes
+        point.limit_bytes
+        for series in record.series
+        if series.service == WORKER
+        for point in series.points
+        if point.limit_bytes
     ]
     wanted = [users] if users else [measured.users * times for times in _MANY_USERS]
-    advice = [capacity.advise(measured, one, max(limits, default=None), cores) for one in wanted]
+    advice = [capacity.advise(measured, count, max(limits, default=None), cores) for count in wanted]
     return {
         "measured": {
             name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(measured).items()
         },
         "memory_limit_bytes": max(limits, default=None),
         "cores": cores,
-        "advice": [{**asdict(one), "settings": one.settings} for one in advice],
+        "advice": [{**asdict(advised), "settings": advised.settings} for advised in advice],
     }
 
 

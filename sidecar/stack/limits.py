@@ -42,7 +42,7 @@ def words(settings: Settings, given: tuple[Threshold, ...]) -> dict[str, str | f
 
 def fail_ratio(settings: Settings, given: tuple[Threshold, ...]) -> float | None:
     """Return FAIL_RATIO; None where a threshold over all requests takes its place."""
-    replaced = any(limit.metric == "fail_ratio" and not limit.tags and not limit.is_soft for limit in given)
+    replaced = any(threshold.replaces_fail_ratio for threshold in given)
     return None if replaced and not settings.said_now("FAIL_RATIO") else settings.fail_ratio
 
 

@@ -21,7 +21,7 @@ def render(document: Mapping[str, Any]) -> bytes:
     ET.SubElement(suite, "properties")
     cases = [_measurement(document), *(_case(threshold, document) for threshold in document["judged"]["thresholds"])]
     suite.extend(cases)
-    texts = [one["text"] for one in (*document["judged"]["reasons"], *document["judged"]["thresholds"])]
+    texts = [row["text"] for row in (*document["judged"]["reasons"], *document["judged"]["thresholds"])]
     ET.SubElement(suite, "system-out").text = _text("\n".join([f"verdict: {document['verdict']}", *texts]))
     ET.SubElement(suite, "system-err")
     for word, tag in (("errors", "error"), ("failures", "failure"), ("skipped", "skipped")):
@@ -51,12 +51,12 @@ def _measurement(document: Mapping[str, Any]) -> ET.Element:
     return case
 
 
-def _case(one: Mapping[str, Any], document: Mapping[str, Any]) -> ET.Element:
-    case = _element(one["threshold"], document)
-    if one["is_soft"]:
-        ET.SubElement(case, "skipped", message=_text(f"only reported: {one['text']}"))
-    elif not one["passed"]:
-        ET.SubElement(case, "failure", message=_text(one["text"]), type="FAIL").text = _text(one["text"])
+def _case(threshold: Mapping[str, Any], document: Mapping[str, Any]) -> ET.Element:
+    case = _element(threshold["threshold"], document)
+    if threshold["is_soft"]:
+        ET.SubElement(case, "skipped", message=_text(f"only reported: {threshold['text']}"))
+    elif not threshold["passed"]:
+        ET.SubElement(case, "failure", message=_text(threshold["text"]), type="FAIL").text = _text(threshold["text"])
     return case
 
 

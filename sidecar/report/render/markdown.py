@@ -48,7 +48,9 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     header = ("Name", "Requests", "Failed", "Median", "p95", "p99", "Max", "Requests/s")
     ends = sorted(document["endpoints"], key=lambda endpoint: -endpoint["requests"])
     everything = {"method": "", "name": "all", **document["figures"]}
-    yield from _table(header, (_LEFT, *[_RIGHT] * 7), [_endpoint(one) for one in (*ends[:_MOST_ROWS], everything)])
+    yield from _table(
+        header, (_LEFT, *[_RIGHT] * 7), [_endpoint(endpoint) for endpoint in (*ends[:_MOST_ROWS], everything)]
+    )
     if len(ends) > _MOST_ROWS:
         yield f"{len(ends) - _MOST_ROWS} more names are in report.json."
         yield ""
@@ -69,9 +71,9 @@ def _meanwhile(document: Mapping[str, Any]) -> Iterator[str]:
     if "attribution" not in document:
         return
     breaking = [incident for incident in document["incidents"] if incident["breaks_the_run"]]
-    for one in breaking[:_MOST_ROWS]:
-        attribution = f"; {_plain(one['attribution'])}" if one["attribution"] else ""
-        yield f"- {_plain(str(one['at'])[11:19])} UTC: {_plain(one['text'])}{attribution}"
+    for incident in breaking[:_MOST_ROWS]:
+        attribution = f"; {_plain(incident['attribution'])}" if incident["attribution"] else ""
+        yield f"- {_plain(str(incident['at'])[11:19])} UTC: {_plain(incident['text'])}{attribution}"
     if breaking:
         yield ""
     yield _plain(document["attribution"]["text"])
@@ -92,7 +94,7 @@ def _about(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         f"shape {shape}" if shape else f"{settings['users'] or '?'} users, {settings['spawn_rate_per_second']} a second"
     )
     labels = " ".join(f"{name}={value}" for name, value in document["labels"].items())
-    found = [
+    facts = [
         ("Target", settings["host"] or ""),
         ("Load", load),
         ("Time", f"{document['started_at']}, {document['duration_seconds']} s"),
@@ -100,22 +102,22 @@ def _about(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Locust", document["locust_version"]),
         ("Labels", labels),
     ]
-    return [(name, value) for name, value in found if value]
+    return [(name, value) for name, value in facts if value]
 
 
-def _outcome(one: Mapping[str, Any]) -> str:
-    if one["is_soft"]:
+def _outcome(threshold: Mapping[str, Any]) -> str:
+    if threshold["is_soft"]:
         return "reported"
-    return "holds" if one["passed"] else "**fails**"
+    return "holds" if threshold["passed"] else "**fails**"
 
 
-def _endpoint(one: Mapping[str, Any]) -> tuple[str, ...]:
+def _endpoint(endpoint: Mapping[str, Any]) -> tuple[str, ...]:
     return (
-        f"{one['method'] or ''} {one['name']}".strip(),
-        str(one["requests"]),
-        f"{one['failures']} ({one['fail_ratio']:.2%})" if one["failures"] else "0",
-        *(whole_milliseconds(one[name]) for name in ("median_ms", "p95_ms", "p99_ms", "max_ms")),
-        f"{one['requests_per_second']:.1f}",
+        f"{endpoint['method'] or ''} {endpoint['name']}".strip(),
+        str(endpoint["requests"]),
+        f"{endpoint['failures']} ({endpoint['fail_ratio']:.2%})" if endpoint["failures"] else "0",
+        *(whole_milliseconds(endpoint[name]) for name in ("median_ms", "p95_ms", "p99_ms", "max_ms")),
+        f"{endpoint['requests_per_second']:.1f}",
     )
 
 

@@ -22,25 +22,28 @@ Document = Mapping[str, Any]
 def load(document: Document) -> Picture:
     """Draw users over time, with what happened meanwhile."""
     line = document["timeline"]
-    lanes = [ChartSeries("users", line["users"], Role.FIRST), ChartSeries("workers", line["workers"], Role.SIXTH)]
-    return over_time("Users and workers", _at(document), lanes, marks=marks(document))
+    chart_series = [
+        ChartSeries("users", line["users"], Role.FIRST),
+        ChartSeries("workers", line["workers"], Role.SIXTH),
+    ]
+    return over_time("Users and workers", _at(document), chart_series, marks=marks(document))
 
 
 def rate(document: Document) -> Picture:
     """Draw requests and failures a second."""
     line = document["timeline"]
-    lanes = [
+    chart_series = [
         ChartSeries("requests a second", line["rps"], Role.THIRD),
         ChartSeries("failures a second", line["fail_per_second"], Role.FOURTH),
     ]
-    return over_time("Requests a second", _at(document), lanes, marks=marks(document))
+    return over_time("Requests a second", _at(document), chart_series, marks=marks(document))
 
 
 def latency(document: Document) -> Picture:
     """Draw response times over time."""
     line = document["timeline"]
-    lanes = [ChartSeries("median", line["p50_ms"], Role.FIRST), ChartSeries("p95", line["p95_ms"], Role.SECOND)]
-    return over_time("Response times", _at(document), lanes, unit="ms", marks=marks(document))
+    chart_series = [ChartSeries("median", line["p50_ms"], Role.FIRST), ChartSeries("p95", line["p95_ms"], Role.SECOND)]
+    return over_time("Response times", _at(document), chart_series, unit="ms", marks=marks(document))
 
 
 def failure_timeline(document: Document) -> Picture:
@@ -50,12 +53,12 @@ def failure_timeline(document: Document) -> Picture:
     for name, column in line["failures"].items():
         shown = name if name in roles else _REST
         before = columns.get(shown, [0] * len(column))
-        columns[shown] = [one + other for one, other in zip(before, column, strict=True)]
-    lanes = [
+        columns[shown] = [earlier + other for earlier, other in zip(before, column, strict=True)]
+    chart_series = [
         ChartSeries(name, column, roles.get(name, SERIES[-1]), is_stacked=True) for name, column in columns.items()
     ]
     unit = f"in each {line['step_seconds']:g} s"
-    return over_time("Failures over time", _at(document), lanes, unit=unit, marks=marks(document))
+    return over_time("Failures over time", _at(document), chart_series, unit=unit, marks=marks(document))
 
 
 def failure_types(document: Document) -> Picture:
@@ -73,7 +76,7 @@ def failure_endpoints(document: Document) -> Picture:
             (f"{endpoint['method'] or ''} {endpoint['name']}".strip(), int(endpoint["failures"]))
             for endpoint in document["endpoints"]
         ),
-        key=lambda one: -one[1],
+        key=lambda row: -row[1],
     )
     failing = [(name, count, Role.FOURTH) for name, count in rows if count][:_MOST_BARS]
     return bars("Endpoints with the most failures", failing, total=sum(count for _, count in rows))
@@ -93,20 +96,20 @@ def generators(document: Document) -> Iterator[Picture]:
     ]
     if not chosen:
         return
-    at = sorted({moment for one in chosen for moment in one["at"]})
+    at = sorted({moment for generator in chosen for moment in generator["at"]})
     seconds = [_seconds(document, moment) for moment in at]
     for title, column, scale, unit in (
         ("CPU of the generators", "cpu_percent", 1.0, "% of a core"),
         ("Throttled", "throttled_percent", 1.0, "% of CPU periods"),
         ("Memory of the generators", "memory_bytes", _MIB, "MiB"),
     ):
-        lanes = [
-            ChartSeries(one["container"], _on(at, one["at"], one[column], scale), SERIES[number])
-            for number, one in enumerate(chosen)
+        chart_series = [
+            ChartSeries(generator["container"], _on(at, generator["at"], generator[column], scale), SERIES[number])
+            for number, generator in enumerate(chosen)
         ]
-        if not any(value for lane in lanes for value in lane.values):
+        if not any(value for series in chart_series for value in series.values):
             continue
-        yield over_time(title, seconds, lanes, unit=unit, marks=marks(document))
+        yield over_time(title, seconds, chart_series, unit=unit, marks=marks(document))
 
 
 def class_roles(document: Document) -> dict[str, Role]:

@@ -65,7 +65,7 @@ class Frame:
 def over_time(
     title: str,
     at: Sequence[float],
-    lanes: Sequence[ChartSeries],
+    chart_series: Sequence[ChartSeries],
     *,
     unit: str = "",
     marks: Sequence[ChartMark] = (),
@@ -76,24 +76,24 @@ def over_time(
     Args:
         title: what it shows.
         at: seconds since the start, rising.
-        lanes: the series.
+        chart_series: the series.
         unit: of the values.
         marks: what happened meanwhile.
         height: of the whole picture.
     """
-    highest = nice(max(_highest(lanes), 1e-9))
+    highest = nice(max(_highest(chart_series), 1e-9))
     top = _TITLE + _LEGEND + 4 + (_MARK if marks else 0)
     height += _MARK if marks else 0
     frame = Frame(_LEFT, top, WIDTH - _LEFT - _RIGHT, height - top - _BOTTOM, max([1.0, *at]), highest)
     shapes = [
-        *_head(title, lanes, unit),
+        *_head(title, chart_series, unit),
         *_grid(frame),
         *_spans(frame, marks),
-        *_stacked(frame, at, [lane for lane in lanes if lane.is_stacked]),
-        *(line for lane in lanes if not lane.is_stacked for line in _lines(frame, at, lane)),
+        *_stacked(frame, at, [series for series in chart_series if series.is_stacked]),
+        *(line for series in chart_series if not series.is_stacked for line in _lines(frame, at, series)),
         *_marks(frame, marks),
     ]
-    return Picture(WIDTH, height, title, _in_words(lanes, unit, marks), tuple(shapes))
+    return Picture(WIDTH, height, title, _in_words(chart_series, unit, marks), tuple(shapes))
 
 
 def bars(title: str, rows: Sequence[tuple[str, int, Role]], *, total: int | None = None) -> Picture:
@@ -111,8 +111,8 @@ def bars(title: str, rows: Sequence[tuple[str, int, Role]], *, total: int | None
             Box(left, y, max(2.0, room * count / most), _BAR, role, f"{name}: {count}{share}"),
             TextLabel(left + max(2.0, room * count / most) + 6, y + _BAR - 6, f"{count:,}{share}", Role.FAINT),
         ]
-    told = ", ".join(f"{name} {count}" for name, count, _ in rows) or "nothing"
-    return Picture(WIDTH, _TITLE + 12 + len(rows) * (_BAR + _BAR_GAP), title, told, tuple(shapes))
+    description = ", ".join(f"{name} {count}" for name, count, _ in rows) or "nothing"
+    return Picture(WIDTH, _TITLE + 12 + len(rows) * (_BAR + _BAR_GAP), title, description, tuple(shapes))
 
 
 def nice(value: float) -> float:
@@ -135,20 +135,20 @@ def short(value: float) -> str:
     return f"{value / 1000:g}k" if value >= 10_000 else f"{value:g}"  # noqa: PLR2004
 
 
-def _highest(lanes: Sequence[ChartSeries]) -> float:
-    lines = [value for lane in lanes if not lane.is_stacked for value in lane.values if value is not None]
-    stacked = [lane.values for lane in lanes if lane.is_stacked]
+def _highest(chart_series: Sequence[ChartSeries]) -> float:
+    lines = [value for series in chart_series if not series.is_stacked for value in series.values if value is not None]
+    stacked = [series.values for series in chart_series if series.is_stacked]
     sums = [sum(value or 0 for value in column) for column in zip(*stacked, strict=True)]
     return max([0.0, *lines, *sums])
 
 
-def _head(title: str, lanes: Sequence[ChartSeries], unit: str) -> Iterator[Shape]:
+def _head(title: str, chart_series: Sequence[ChartSeries], unit: str) -> Iterator[Shape]:
     yield TextLabel(0, 14, title + (f", {unit}" if unit else ""), Role.INK, size=14, is_bold=True)
     x = _LEFT
-    for lane in lanes:
-        yield Box(x, _TITLE + 5, 12, 8, lane.role)
-        yield TextLabel(x + 17, _TITLE + 13, lane.name)
-        x += 17 + _LETTER * len(lane.name) + 18
+    for series in chart_series:
+        yield Box(x, _TITLE + 5, 12, 8, series.role)
+        yield TextLabel(x + 17, _TITLE + 13, series.name)
+        x += 17 + _LETTER * len(series.name) + 18
 
 
 def _grid(frame: Frame) -> Iterator[Shape]:
@@ -156,7 +156,7 @@ def _grid(frame: Frame) -> Iterator[Shape]:
         y = frame.y(part * frame.highest)
         yield Polyline(((frame.left, y), (frame.left + frame.width, y)), Role.GRID, 1)
         yield TextLabel(frame.left - 6, y + 4, short(part * frame.highest), anchor="end", size=11)
-    step = next((one for one in _NICE_SECONDS if frame.seconds / one <= _MOST_X_TICKS), 86400 * 7)
+    step = next((seconds for seconds in _NICE_SECONDS if frame.seconds / seconds <= _MOST_X_TICKS), 86400 * 7)
     at = 0
     while at <= frame.seconds:
         x = frame.x(at)
@@ -166,35 +166,35 @@ def _grid(frame: Frame) -> Iterator[Shape]:
         at += step
 
 
-def _lines(frame: Frame, at: Sequence[float], lane: ChartSeries) -> Iterator[Shape]:
+def _lines(frame: Frame, at: Sequence[float], series: ChartSeries) -> Iterator[Shape]:
     """Yield a line for each stretch without a gap; a lone value is a dot."""
     stretch: list[tuple[float, float]] = []
-    for seconds, value in [*zip(at, lane.values, strict=True), (0.0, None)]:
+    for seconds, value in [*zip(at, series.values, strict=True), (0.0, None)]:
         if value is not None:
             stretch.append((frame.x(seconds), frame.y(value)))
             continue
         if len(stretch) == 1:
-            yield Box(stretch[0][0] - 1.5, stretch[0][1] - 1.5, 3, 3, lane.role)
+            yield Box(stretch[0][0] - 1.5, stretch[0][1] - 1.5, 3, 3, series.role)
         elif stretch:
-            yield Polyline(tuple(stretch), lane.role)
+            yield Polyline(tuple(stretch), series.role)
         stretch = []
 
 
-def _stacked(frame: Frame, at: Sequence[float], lanes: Sequence[ChartSeries]) -> Iterator[Shape]:
+def _stacked(frame: Frame, at: Sequence[float], chart_series: Sequence[ChartSeries]) -> Iterator[Shape]:
     """Yield the series on top of each other, each step as wide as the time to the next."""
     below = [0.0] * len(at)
     steps = [*at[1:], frame.seconds] if at else []
-    for lane in lanes:
-        above = [base + (value or 0) for base, value in zip(below, lane.values, strict=True)]
-        upper = [(x, frame.y(value)) for one, value in enumerate(above) for x in _sides(frame, at, steps, one)]
-        lower = [(x, frame.y(value)) for one, value in enumerate(below) for x in _sides(frame, at, steps, one)]
-        if any(value for value in lane.values):
-            yield Area((*upper, *reversed(lower)), lane.role)
+    for series in chart_series:
+        above = [base + (value or 0) for base, value in zip(below, series.values, strict=True)]
+        upper = [(x, frame.y(value)) for place, value in enumerate(above) for x in _sides(frame, at, steps, place)]
+        lower = [(x, frame.y(value)) for place, value in enumerate(below) for x in _sides(frame, at, steps, place)]
+        if any(value for value in series.values):
+            yield Area((*upper, *reversed(lower)), series.role)
         below = above
 
 
-def _sides(frame: Frame, at: Sequence[float], steps: Sequence[float], one: int) -> tuple[float, float]:
-    return frame.x(at[one]), frame.x(max(at[one], min(steps[one], frame.seconds)))
+def _sides(frame: Frame, at: Sequence[float], steps: Sequence[float], step: int) -> tuple[float, float]:
+    return frame.x(at[step]), frame.x(max(at[step], min(steps[step], frame.seconds)))
 
 
 def _spans(frame: Frame, marks: Sequence[ChartMark]) -> Iterator[Shape]:
@@ -208,24 +208,24 @@ def _spans(frame: Frame, marks: Sequence[ChartMark]) -> Iterator[Shape]:
 def _marks(frame: Frame, marks: Sequence[ChartMark]) -> Iterator[Shape]:
     """Yield a dashed line for each mark, with its number; the list of incidents has the texts."""
     last = -math.inf
-    for number, one in enumerate(marks, 1):
-        x = frame.x(min(max(0.0, one.seconds), frame.seconds))
-        yield Polyline(((x, frame.top), (x, frame.top + frame.height)), one.role, 1.2, is_dashed=True)
+    for number, mark in enumerate(marks, 1):
+        x = frame.x(min(max(0.0, mark.seconds), frame.seconds))
+        yield Polyline(((x, frame.top), (x, frame.top + frame.height)), mark.role, 1.2, is_dashed=True)
         if x - last >= 16:  # noqa: PLR2004  or the numbers would lie on each other
-            yield Box(x - 7, frame.top - 13, 14, 13, one.role, one.text)
+            yield Box(x - 7, frame.top - 13, 14, 13, mark.role, mark.text)
             yield TextLabel(x, frame.top - 3, str(number), Role.ON, "middle", 10, is_bold=True)
             last = x
 
 
-def _in_words(lanes: Sequence[ChartSeries], unit: str, marks: Sequence[ChartMark]) -> str:
-    told = []
-    for lane in lanes:
-        known = [value for value in lane.values if value is not None]
+def _in_words(chart_series: Sequence[ChartSeries], unit: str, marks: Sequence[ChartMark]) -> str:
+    sentences = []
+    for series in chart_series:
+        known = [value for value in series.values if value is not None]
         if known:
-            told.append(f"{lane.name} from {min(known):g} to {max(known):g}{f' {unit}' if unit else ''}")
+            sentences.append(f"{series.name} from {min(known):g} to {max(known):g}{f' {unit}' if unit else ''}")
     if marks:
-        told.append(f"{plural(len(marks), 'incident')} marked")
-    return "; ".join(told) or "no values"
+        sentences.append(f"{plural(len(marks), 'incident')} marked")
+    return "; ".join(sentences) or "no values"
 
 
 def _cut(name: str) -> str:
@@ -240,14 +240,14 @@ def by_step(
     Args:
         title: what it shows.
         steps: what the steps are called.
-        panels: (title, lanes) of each.
+        panels: (title, series) of each.
         marked: the place of the step to mark.
     """
     shapes: list[Shape] = [TextLabel(0, 14, title, Role.INK, size=15, is_bold=True)]
-    told = []
-    for number, (name, lanes) in enumerate(panels):
+    descriptions = []
+    for number, (name, chart_series) in enumerate(panels):
         y = 30 + number * (_PANEL + 14)
-        part = over_time(name, [float(place) for place in range(len(steps))], lanes, height=_PANEL)
+        part = over_time(name, [float(place) for place in range(len(steps))], chart_series, height=_PANEL)
         frame = Frame(_LEFT, y + _TITLE + _LEGEND + 4, WIDTH - _LEFT - _RIGHT, 0, max(1.0, len(steps) - 1.0), 1.0)
         shapes += [_moved(shape, y) for shape in part.shapes if not _is_clock(shape, part)]
         for place, step in enumerate(steps):
@@ -256,8 +256,8 @@ def by_step(
         if marked is not None:
             x = frame.x(marked)
             shapes.append(Polyline(((x, frame.top), (x, y + _PANEL - _BOTTOM)), Role.WARN, 1.4, is_dashed=True))
-        told.append(f"{name}: {part.description}")
-    return Picture(WIDTH, 30 + len(panels) * (_PANEL + 14), title, "; ".join(told), tuple(shapes))
+        descriptions.append(f"{name}: {part.description}")
+    return Picture(WIDTH, 30 + len(panels) * (_PANEL + 14), title, "; ".join(descriptions), tuple(shapes))
 
 
 def _is_clock(shape: Shape, picture: Picture) -> bool:

@@ -63,12 +63,12 @@ def _dashes(points: tuple[Point, ...]) -> list[tuple[Point, ...]]:
     """Return the dashes of a straight line from the first point to the last."""
     (x0, y0), (x1, y1) = points[0], points[-1]
     length = ((x1 - x0) ** 2 + (y1 - y0) ** 2) ** 0.5
-    found, at = [], 0.0
+    dashes, at = [], 0.0
     while at < length:
         end = min(length, at + _DASH)
-        found.append(tuple((x0 + (x1 - x0) * one / length, y0 + (y1 - y0) * one / length) for one in (at, end)))
+        dashes.append(tuple((x0 + (x1 - x0) * place / length, y0 + (y1 - y0) * place / length) for place in (at, end)))
         at = end + _GAP
-    return found
+    return dashes
 
 
 def _text(draw: ImageDraw.ImageDraw, label: TextLabel) -> None:

@@ -24,21 +24,20 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield document["attribution"]["text"]
     yield from ("", "By class")
     total = sum(classes.values()) or 1
-    for name, count in sorted(classes.items(), key=lambda one: -one[1]):
+    for name, count in sorted(classes.items(), key=lambda row: -row[1]):
         yield f"  {name:<22} {count:>9}  {count / total:6.1%}"
     yield from ("", "Endpoints with the most failures")
     failing = sorted(
         (endpoint for endpoint in document["endpoints"] if endpoint["failures"]),
         key=lambda endpoint: -endpoint["failures"],
     )
-    for one in failing[:_MOST_ENDPOINTS]:
-        yield f"  {one['failures']:>9}  {one['fail_ratio']:6.1%} of its own  {one['method'] or ''} {one['name']}"[
-            :_LONGEST
-        ]
+    for endpoint in failing[:_MOST_ENDPOINTS]:
+        title = f"{endpoint['method'] or ''} {endpoint['name']}"
+        yield f"  {endpoint['failures']:>9}  {endpoint['fail_ratio']:6.1%} of its own  {title}"[:_LONGEST]
     yield from ("", "Groups")
     for group in document["failure_groups"][:_MOST_GROUPS]:
-        told = f"  {group['count']:>9}  {group['method']} {group['name']}  {group['class']} {group.get('detail') or ''}"
-        yield told[:_LONGEST]
+        title = f"{group['method']} {group['name']}  {group['class']} {group.get('detail') or ''}"
+        yield f"  {group['count']:>9}  {title}"[:_LONGEST]
         yield f"             {group.get('message') or ''}"[:_LONGEST]
     line = document["timeline"]
     steps = [sum(column) for column in zip(*line["failures"].values(), strict=True)]

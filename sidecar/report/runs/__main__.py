@@ -31,13 +31,13 @@ def main(words: list[str]) -> int:
     try:
         if words:
             ask = Ask(**json.loads(words[1])) if words[1:] else Ask()
-            found: object = reports.of(words[0], replace(ask, anew=True))
+            answer: object = reports.of(words[0], replace(ask, anew=True))
         else:
-            found = {"schema_version": 1, "runs": [reports.gist(run_id) for run_id in reports.ids()]}
+            answer = {"schema_version": 1, "runs": [reports.gist(run_id) for run_id in reports.ids()]}
     except KitError as error:
         print(json.dumps({"error": error.line()}))
         return error.exit_code
-    print(json.dumps(found, ensure_ascii=False))
+    print(json.dumps(answer, ensure_ascii=False))
     return 0
 
 

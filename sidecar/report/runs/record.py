@@ -70,7 +70,7 @@ def gather(
         record,
         incidents=tuple(incident for incident in incidents if incident.at <= until),
         series=tuple(_within(series, record.started_at)),
-        watched_until=max((one.points[-1].at for one in series if one.points), default=None),
+        watched_until=max((container.points[-1].at for container in series if container.points), default=None),
         settled=clock() - until > _AFTER
         and all(incident.state == FINAL or incident.until is None for incident in incidents),
     )
@@ -128,10 +128,10 @@ def last_change(run: Path) -> datetime | None:
 def document(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file; empty when it cannot be read, or is no object."""
     try:
-        found = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _moments(path: Path) -> Iterator[Moment]:

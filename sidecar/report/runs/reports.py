@@ -148,13 +148,13 @@ class Reports:
         if not disk.RUN_ID.fullmatch(run_id):
             return {}
         path = self._runs / run_id
-        found, last = disk.document(path / FILE), disk.last_change(path)
-        if found.get("schema_version") != document.SCHEMA_VERSION:
+        kept, last = disk.document(path / FILE), disk.last_change(path)
+        if kept.get("schema_version") != document.SCHEMA_VERSION:
             return {}
         if last is None or last.timestamp() > (path / FILE).stat().st_mtime:
             return {}
-        self._words[run_id] = (str(found["verdict"]), tuple(found["reasons"]))
-        return found
+        self._words[run_id] = (str(kept["verdict"]), tuple(kept["reasons"]))
+        return kept
 
     def _keep(self, run_id: str, made: dict[str, Any]) -> None:
         try:
@@ -182,17 +182,17 @@ class Judge:
         self._thread.join()
 
     def _run(self) -> None:
-        told = ""
+        reported = ""
         while not self._stopping.wait(_LOOK_SECONDS):
             try:
                 self._reports.catch_up()
             except KitError as error:
-                trouble = error.line()
+                problem = error.line()
             except Exception:  # noqa: BLE001  the top of the thread: it goes on, and says so once
                 _log.exception("a run could not be judged")
-                trouble = "unexpected"
+                problem = "unexpected"
             else:
-                trouble = ""
-            if trouble and trouble != told:
-                _log.warning("a run could not be judged: %s", trouble)
-            told = trouble
+                problem = ""
+            if problem and problem != reported:
+                _log.warning("a run could not be judged: %s", problem)
+            reported = problem

@@ -137,11 +137,11 @@ def _first_limit(need: float, cores: int | None, by_cpu: int, by_memory: int) ->
 
 def _doubts(measured: Measured, users: int) -> Sequence[str]:
     each = measured.users / max(1, measured.workers)
-    found = []
+    doubts = []
     if each < _SURE_USERS:
-        found.append(f"{each:.0f} users a worker are few to tell what one takes of memory")
+        doubts.append(f"{each:.0f} users a worker are few to tell what one takes of memory")
     if measured.steady_seconds < _SURE_SECONDS:
-        found.append(f"all users were there for {measured.steady_seconds:.0f} s only")
+        doubts.append(f"all users were there for {measured.steady_seconds:.0f} s only")
     if users > _SURE_FACTOR * measured.users:
-        found.append(f"{users} is {users / measured.users:.0f} times what was run")
-    return found
+        doubts.append(f"{users} is {users / measured.users:.0f} times what was run")
+    return doubts

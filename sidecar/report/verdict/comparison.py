@@ -60,9 +60,9 @@ def compare(before: Sequence[Spread], after: Sequence[Spread]) -> Compared:
         if min(_count(old[key]), _count(new[key])) < _LEAST_COUNT:
             unsure.append(_title(key))
             continue
-        found = list(_changes(key, old[key], new[key]))
-        changes += found
-        same += not found
+        changed = list(_changes(key, old[key], new[key]))
+        changes += changed
+        same += not changed
     changes.sort(key=lambda change: (not change.is_worse, -_size(change)))
     return Compared(
         tuple(changes),
@@ -125,7 +125,7 @@ def _interval(times: Times, share: float) -> tuple[float, float, float] | None:
 
 def document(before: RunRecord, after: RunRecord) -> dict[str, Any]:
     """Return what changed from one run to the other, and whether they asked for the same at all."""
-    found = compare(spreads_of(before.performance), spreads_of(after.performance))
+    compared = compare(spreads_of(before.performance), spreads_of(after.performance))
     unlike = [
         f"{name} {before.plan.get(name)} then, {after.plan.get(name)} now"
         for name in _UNLIKE
@@ -135,18 +135,18 @@ def document(before: RunRecord, after: RunRecord) -> dict[str, Any]:
         unlike.append(f"host {before.begin.get('host')} then, {after.begin.get('host')} now")
     return {
         "baseline": before.run_id,
-        "text": _text(len(found.changes), found.same, len(found.unsure), unlike),
+        "text": _text(len(compared.changes), compared.same, len(compared.unsure), unlike),
         "unlike": unlike,
-        "changes": [{**asdict(change), "is_worse": change.is_worse} for change in found.changes],
-        "same": found.same,
-        "unsure": list(found.unsure),
-        "new": list(found.new),
-        "gone": list(found.gone),
+        "changes": [{**asdict(change), "is_worse": change.is_worse} for change in compared.changes],
+        "same": compared.same,
+        "unsure": list(compared.unsure),
+        "new": list(compared.new),
+        "gone": list(compared.gone),
     }
 
 
 def _text(changes: int, same: int, unsure: int, unlike: list[str]) -> str:
-    told = f"{changes} figures changed by more than chance" if changes else "Nothing changed by more than chance"
-    told += f"; {same} request names are as they were"
-    told += f", {unsure} had too few requests to tell" if unsure else ""
-    return told + (f". Not the same load: {'; '.join(unlike)}" if unlike else "") + "."
+    text = f"{changes} figures changed by more than chance" if changes else "Nothing changed by more than chance"
+    text += f"; {same} request names are as they were"
+    text += f", {unsure} had too few requests to tell" if unsure else ""
+    return text + (f". Not the same load: {'; '.join(unlike)}" if unlike else "") + "."

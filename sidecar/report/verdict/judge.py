@@ -198,7 +198,7 @@ def _allowed(words: Mapping[str, Any], asked: tuple[Threshold, ...]) -> float | 
     if "fail_ratio_limit" in words:
         limit = words["fail_ratio_limit"]
         return None if limit is None else _number(limit, 0.0)
-    by_threshold = any(one.metric == "fail_ratio" and not one.tags and not one.is_soft for one in asked)
+    by_threshold = any(asked_threshold.replaces_fail_ratio for asked_threshold in asked)
     return None if by_threshold else _number(words.get("fail_ratio"), 0.0)
 
 

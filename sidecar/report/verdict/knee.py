@@ -49,16 +49,16 @@ def steps_of(timeline: Mapping[str, Any]) -> tuple[LoadStep, ...]:
     """Return the steps in a report's timeline: stretches with the same number of users, as they stood at their ends."""
     names = ("users", "rps", "fail_per_second", "p50_ms", "p95_ms", "cpu_percent")
     rows = list(zip(*(timeline[name] for name in names), strict=True))
-    found: dict[int, LoadStep] = {}
+    steps: dict[int, LoadStep] = {}
     for users, group in groupby(rows, itemgetter(0)):
         points = list(group)
         if not users or len(points) < _LEAST_POINTS:
             continue
         _, rps, failing, p50, p95, _ = points[-1]
-        found[int(users)] = LoadStep(
+        steps[int(users)] = LoadStep(
             int(users), rps or 0.0, failing or 0.0, p50, p95, max(point[5] or 0.0 for point in points)
         )
-    return tuple(found[users] for users in sorted(found))
+    return tuple(steps[users] for users in sorted(steps))
 
 
 def find(steps: Sequence[LoadStep]) -> Knee:

@@ -107,9 +107,9 @@ def breaking(record: RunRecord) -> tuple[Incident, ...]:
 
 def invalidating(started_at: datetime, incidents: Iterable[Incident]) -> tuple[Incident, ...]:
     """Return what makes a run INVALID that began then: the incidents that follow from no other, the gravest first."""
-    found = [incident for incident in incidents if incident.at >= started_at and _invalidates(incident)]
-    ids = {incident.id for incident in found}
-    roots = (incident for incident in found if incident.cause not in ids)
+    candidates = [incident for incident in incidents if incident.at >= started_at and _invalidates(incident)]
+    ids = {incident.id for incident in candidates}
+    roots = (incident for incident in candidates if incident.cause not in ids)
     return tuple(sorted(roots, key=lambda incident: (_GRAVITY.index(incident.kind), incident.at)))
 
 
@@ -160,10 +160,10 @@ def _never_came(record: RunRecord, limit: Sustained) -> Iterator[InvalidReason]:
         points.append((moment.at, moment.workers < there))
         if there - moment.workers > most[0] - most[1]:
             most = (there, moment.workers)
-    found = held(points, _STEP)
-    if found and found.is_sustained(record.seconds, limit):
+    span = held(points, _STEP)
+    if span and span.is_sustained(record.seconds, limit):
         yield _lasting(
-            "workers_missing", f"workers were missing: {most[1]} of {most[0]} were at the master", found, record
+            "workers_missing", f"workers were missing: {most[1]} of {most[0]} were at the master", span, record
         )
 
 
@@ -197,11 +197,11 @@ def _own_limits(record: RunRecord) -> Iterator[InvalidReason]:
 
 def _busy(record: RunRecord, limits: GeneratorLimits) -> Iterator[InvalidReason]:
     points = [(moment.at, moment.cpu_percent >= limits.cpu_percent) for moment in record.moments]
-    found = held(points, _STEP)
-    if found and found.is_sustained(record.seconds, limits.sustained):
+    span = held(points, _STEP)
+    if span and span.is_sustained(record.seconds, limits.sustained):
         most = max(moment.cpu_percent for moment in record.moments)
         text = f"a worker was at {limits.cpu_percent:g} % of a core or more, {most:.0f} % at most"
-        yield _lasting("generator_cpu", text, found, record, advice=": more WORKERS")
+        yield _lasting("generator_cpu", text, span, record, advice=": more WORKERS")
 
 
 def _throttled(record: RunRecord, limits: GeneratorLimits) -> Iterator[InvalidReason]:
@@ -211,21 +211,21 @@ def _throttled(record: RunRecord, limits: GeneratorLimits) -> Iterator[InvalidRe
             continue
         points = [(point.at, (point.throttled_percent or 0.0) >= limits.throttled_percent) for point in series.points]
         step = (series.points[-1].at - series.points[0].at) / (len(series.points) - 1)
-        found = held(points, _SERIES_STEPS * step)
-        if found and found.is_sustained(record.seconds, limits.sustained) and (not worst or found.at < worst[0].at):
-            worst = (found, series.name, max(point.throttled_percent or 0.0 for point in series.points))
+        span = held(points, _SERIES_STEPS * step)
+        if span and span.is_sustained(record.seconds, limits.sustained) and (not worst or span.at < worst[0].at):
+            worst = (span, series.name, max(point.throttled_percent or 0.0 for point in series.points))
     if worst:
-        found, name, most = worst
+        span, name, most = worst
         limit = f"{limits.throttled_percent:g} % of its CPU periods or more"
         text = f"{name} was throttled in {limit}, {most:.0f} % at most"
-        yield _lasting("throttled", text, found, record, advice=": more WORKER_CPUS")
+        yield _lasting("throttled", text, span, record, advice=": more WORKER_CPUS")
 
 
-def _lasting(kind: str, text: str, found: Held, record: RunRecord, advice: str = "") -> InvalidReason:
+def _lasting(kind: str, text: str, span: Held, record: RunRecord, advice: str = "") -> InvalidReason:
     """Return the reason with from when on and for how long it held."""
-    share = min(1.0, found.seconds / record.seconds) if record.seconds else 1.0
-    span = f", from {found.at:%H:%M:%S} UTC, for {found.seconds:.0f} s, {share:.0%} of the run"
-    return InvalidReason(kind, f"{text}{span}{advice}", found.at, found.seconds, _share(found.seconds, record))
+    share = min(1.0, span.seconds / record.seconds) if record.seconds else 1.0
+    when = f", from {span.at:%H:%M:%S} UTC, for {span.seconds:.0f} s, {share:.0%} of the run"
+    return InvalidReason(kind, f"{text}{when}{advice}", span.at, span.seconds, _share(span.seconds, record))
 
 
 def _users(record: RunRecord) -> Iterator[InvalidReason]:

@@ -142,8 +142,8 @@ def _judged(threshold: Threshold, rows: Sequence[ThresholdRow], spreads: Sequenc
         picked = [spread for spread in spreads if _is_about(tags, spread.method, spread.name)]
         times = together(
             part
-            for one in picked
-            for part, name in ((one.good, "good"), (one.failed, "failed"))
+            for spread in picked
+            for part, name in ((spread.good, "good"), (spread.failed, "failed"))
             if outcome in (None, name)
         )
         return Judged(threshold, times.quantile(quantile), times.count, least_samples(quantile))
