@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import signal
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from types import FrameType
 import os
 import resource
+import signal
 from pathlib import Path
+from types import FrameType
 
 CTRL_C = "Ctrl-C"
 HANGUP = "SIGHUP (the terminal was closed)"

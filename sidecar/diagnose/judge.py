@@ -126,7 +126,7 @@ def finding_of(cause: Cause, found: FoundCause, values: Mapping[str, str]) -> Fi
         title=filled(cause.title, values),
         evidence=found.evidence,
         cause=" ".join(part for part in (found.because, filled(cause.cause, values)) if part),
-        breaks=filled(cause.impact, values),
+        impact=filled(cause.impact, values),
         confidence=found.confidence,
         affects=tuple(dict.fromkeys(found.affects)),
         fix=_fix(cause, found, values),

@@ -7,7 +7,8 @@ explains stays a finding of its own: two independent faults are two findings.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+
+import msgspec.structs
 
 from sidecar.diagnose.catalogue import Cause
 from sidecar.model.finding import Consequence, Finding
@@ -55,4 +56,4 @@ def _with_consequences(finding: Finding, symptoms: Sequence[Finding]) -> Finding
         for symptom in symptoms
         if symptom.slug != finding.slug
     }
-    return replace(finding, consequences=tuple(consequences.values()))
+    return msgspec.structs.replace(finding, consequences=tuple(consequences.values()))

@@ -82,7 +82,7 @@ def _labels(finding: Finding) -> Iterator[tuple[str, str]]:
         if piece.wanted:
             yield "wanted", piece.wanted
     yield "why", finding.cause
-    yield "breaks", finding.breaks
+    yield "breaks", finding.impact
     for symptom in finding.consequences:
         yield "hence", f"{symptom.slug}: {symptom.title}"
 
@@ -187,7 +187,7 @@ def _markdown_finding(finding: Finding) -> Iterator[str]:
         at = f"{piece.at:%H:%M:%S}" if piece.at else ""
         yield f"| {_cell(piece.what)} | {_cell(piece.seen)} | {_cell(piece.wanted)} | {at} |"
     yield ""
-    yield f"**Why:** {_plain(finding.cause)} **Breaks:** {_plain(finding.breaks)}"
+    yield f"**Why:** {_plain(finding.cause)} **Breaks:** {_plain(finding.impact)}"
     for symptom in finding.consequences:
         yield f"- hence `{symptom.slug}`: {_plain(symptom.title)}"
     yield ""

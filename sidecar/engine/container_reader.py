@@ -98,7 +98,7 @@ class ContainerReader:
         """Inspect one container; None when it is gone."""
         at_ns = self._now_ns()  # before the engine looks: what an event tells meanwhile is newer
         found = self._engine.inspect(container_id)
-        return None if found is None else replace(payload.inspected(found), life=payload.inspection(found, at_ns))
+        return None if found is None else replace(payload.inspected(found), inspection=payload.inspection(found, at_ns))
 
     def stats(self, container_id: str) -> StatsReading | None:
         """Read the counters once, without the second of waiting that a reading with its own delta costs."""

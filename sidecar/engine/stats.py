@@ -79,7 +79,9 @@ def counters(payload: Payload) -> StatsReading | None:
         return None
     usage = record(cpu.get("cpu_usage"), "cpu_usage")
     throttling = record(cpu.get("throttling_data"), "throttling_data")
-    cards = tuple(_card(name, card) for name, card in record(payload.get("networks"), "networks").items())
+    interfaces = tuple(
+        _interface(name, interface) for name, interface in record(payload.get("networks"), "networks").items()
+    )
     kept = record(memory.get("stats"), "memory stats")
     disks = record(payload.get("blkio_stats"), "blkio_stats")
     block = records(disks.get("io_service_bytes_recursive"), "io_service_bytes_recursive")
@@ -93,8 +95,8 @@ def counters(payload: Payload) -> StatsReading | None:
         memory_usage_bytes=used,
         memory_reclaimable_bytes=_reclaimable(kept),
         memory_limit_bytes=_bounded(maybe_whole(memory.get("limit"), "memory limit")),
-        network_rx_bytes=sum(card.rx_bytes for card in cards),
-        network_tx_bytes=sum(card.tx_bytes for card in cards),
+        network_rx_bytes=sum(interface.rx_bytes for interface in interfaces),
+        network_tx_bytes=sum(interface.tx_bytes for interface in interfaces),
         block_read_bytes=_block_bytes(block, "r"),
         block_write_bytes=_block_bytes(block, "w"),
         pids=maybe_whole(record(payload.get("pids_stats"), "pids_stats").get("current"), "pids"),
@@ -102,7 +104,7 @@ def counters(payload: Payload) -> StatsReading | None:
         # The first name of each is cgroup v1's, where the total_ ones count child groups too.
         memory_rss_bytes=whole(kept.get("total_rss", kept.get("anon")), "memory rss"),
         memory_cache_bytes=whole(kept.get("total_cache", kept.get("file")), "memory cache"),
-        cards=cards,
+        interfaces=interfaces,
     )
 
 
@@ -110,16 +112,16 @@ def _length(value: object) -> int:
     return len(value) if isinstance(value, list) else 0
 
 
-def _card(name: str, value: object) -> NetworkInterface:
-    card = record(value, "a network")
+def _interface(name: str, value: object) -> NetworkInterface:
+    interface = record(value, "a network")
     return NetworkInterface(
         name=clean(name),
-        rx_bytes=whole(card.get("rx_bytes"), "rx_bytes"),
-        rx_packets=whole(card.get("rx_packets"), "rx_packets"),
-        rx_errors=whole(card.get("rx_errors"), "rx_errors"),
-        tx_bytes=whole(card.get("tx_bytes"), "tx_bytes"),
-        tx_packets=whole(card.get("tx_packets"), "tx_packets"),
-        tx_errors=whole(card.get("tx_errors"), "tx_errors"),
+        rx_bytes=whole(interface.get("rx_bytes"), "rx_bytes"),
+        rx_packets=whole(interface.get("rx_packets"), "rx_packets"),
+        rx_errors=whole(interface.get("rx_errors"), "rx_errors"),
+        tx_bytes=whole(interface.get("tx_bytes"), "tx_bytes"),
+        tx_packets=whole(interface.get("tx_packets"), "tx_packets"),
+        tx_errors=whole(interface.get("tx_errors"), "tx_errors"),
     )
 
 

@@ -17,11 +17,11 @@ def oom_kill(incident: Incident) -> str:
     about = "about " if incident.estimated else ""
     times = "" if incident.count == 1 else f" {about}{incident.count} times"
     if incident.process_survived is False:
-        what = f"{name} was OOM-killed{times}"
+        sentence = f"{name} was OOM-killed{times}"
     else:
         kills = "an OOM kill" if incident.count == 1 else f"{about}{incident.count} OOM kills"
-        what = f"{kills} in {name}" + ("; its main process lives on" if incident.process_survived else "")
-    return what + _memory(incident) + _users(incident)
+        sentence = f"{kills} in {name}" + ("; its main process lives on" if incident.process_survived else "")
+    return sentence + _memory(incident) + _users(incident)
 
 
 def _memory(incident: Incident) -> str:

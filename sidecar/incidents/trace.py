@@ -43,9 +43,9 @@ def part_of_time(pairs: Sequence[Pair], since: float, until: float) -> Sequence[
     """Return the readings of a share of the time (`part_of_time(pairs, 0.5, 1.0)` is the second half), at least two."""
     first, last = pairs[0][0], pairs[-1][0]
     length = last - first
-    found = [pair for pair in pairs if first + since * length <= pair[0] <= first + until * length]
-    if len(found) > 1:
-        return found
+    within = [pair for pair in pairs if first + since * length <= pair[0] <= first + until * length]
+    if len(within) > 1:
+        return within
     return pairs[-2:] if until >= 1 else pairs[:2]
 
 

@@ -203,9 +203,9 @@ def _set_up(connection: sqlite3.Connection, schema: Schema) -> None:
 
 
 def _check(connection: sqlite3.Connection) -> None:
-    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if found != "ok":
-        raise UnusableFileError("corrupt", f"is damaged ({' '.join(str(found).split()):.120})")
+    finding = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if finding != "ok":
+        raise UnusableFileError("corrupt", f"is damaged ({' '.join(str(finding).split()):.120})")
 
 
 def _migrate(connection: sqlite3.Connection, schema: Schema, version: int) -> None:

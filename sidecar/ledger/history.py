@@ -168,22 +168,22 @@ class History(HistoryReader):
 
         Only a container that an earlier sidecar has written of is looked for on the disk. Never raises.
         """
-        found = self._rings.recent(container_id, before, most)
+        recent = self._rings.recent(container_id, before, most)
         enough = min(most, DEPTH)
-        if container_id not in self._earlier or (len(found.samples) >= enough and len(found.lines) >= enough):
-            return found
+        if container_id not in self._earlier or (len(recent.samples) >= enough and len(recent.lines) >= enough):
+            return recent
         try:
             kept = super().recent(container_id, before, most)
         except LedgerError as error:
             _log.warning("%s", error.line())
-            return found
-        return _joined(kept, found, most)
+            return recent
+        return _joined(kept, recent, most)
 
 
-def _joined(kept: Recent, found: Recent, most: int) -> Recent:
+def _joined(kept: Recent, recent: Recent, most: int) -> Recent:
     """Put what is only on the disk before what is in memory."""
-    first = min((sample.at for sample in found.samples), default=None)
+    first = min((sample.at for sample in recent.samples), default=None)
     samples = [sample for sample in kept.samples if first is None or sample.at < first]
-    first_line = min((line.at for line in found.lines if line.at), default=None)
+    first_line = min((line.at for line in recent.lines if line.at), default=None)
     lines = [line for line in kept.lines if first_line is None or line.at is None or line.at < first_line]
-    return Recent((*samples, *found.samples)[-most:], (*lines, *found.lines)[-most:])
+    return Recent((*samples, *recent.samples)[-most:], (*lines, *recent.lines)[-most:])

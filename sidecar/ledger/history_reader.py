@@ -136,8 +136,8 @@ class HistoryReader:
     def _refs(self, wanted: str) -> list[int]:
         if not wanted:
             return []
-        found = self._readers.rows(_NAMED, {"wanted": wanted}) or self._readers.rows(_BY_ID, {"wanted": wanted})
-        return [int(row[0]) for row in found]
+        refs = self._readers.rows(_NAMED, {"wanted": wanted}) or self._readers.rows(_BY_ID, {"wanted": wanted})
+        return [int(row[0]) for row in refs]
 
 
 def _span(since: datetime, until: datetime, points: int) -> dict[str, object]:

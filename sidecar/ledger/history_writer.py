@@ -282,9 +282,9 @@ def prune_size(connection: sqlite3.Connection, most_bytes: int) -> None:
 def _edge_of_oldest(connection: sqlite3.Connection) -> int | None:
     """Return a moment (ms) with a good piece of some table before it, and no more of any; None when all is empty."""
     for rows in _STEPS_OF_ROWS:
-        found = [int(row[0]) for sql in _NTH_OLDEST for row in connection.execute(sql, {"n": rows - 1})]
-        if found:
-            return min(found) + 1
+        edges = [int(row[0]) for sql in _NTH_OLDEST for row in connection.execute(sql, {"n": rows - 1})]
+        if edges:
+            return min(edges) + 1
     return None
 
 

@@ -140,8 +140,8 @@ class Ledger:
             LedgerError: it could not be read.
 
         """
-        found = self._rows("SELECT key, value FROM state WHERE key >= ? AND key < ?", (prefix, prefix + _BEYOND))
-        return {key: json.loads(value) for key, value in found}
+        rows = self._rows("SELECT key, value FROM state WHERE key >= ? AND key < ?", (prefix, prefix + _BEYOND))
+        return {key: json.loads(value) for key, value in rows}
 
     def last_event_ns(self) -> int | None:
         """Return the time stamp of the newest event in the journal; None when it is empty.

@@ -115,15 +115,15 @@ class LedgerReader:
 
     def incident(self, incident_id: str) -> Incident | None:
         """Return one incident with all of its evidence, or None when there is none of this id."""
-        found = self._readers.rows("SELECT document FROM incidents WHERE id = :id", {"id": incident_id})
-        return next(iter(incidents_of(found)), None)
+        rows = self._readers.rows("SELECT document FROM incidents WHERE id = :id", {"id": incident_id})
+        return next(iter(incidents_of(rows)), None)
 
     def oom_kills(self) -> dict[str, int]:
         """Return how many OOM kills are on record for each container, by its full id."""
-        found = self._readers.rows(_OOM_KILLS, {"kind": IncidentKind.OOM_KILL})
-        return {container_id: int(count) for container_id, count in found}
+        rows = self._readers.rows(_OOM_KILLS, {"kind": IncidentKind.OOM_KILL})
+        return {container_id: int(count) for container_id, count in rows}
 
     def events(self, container_id: str, limit: int = 100) -> list[DockerEvent]:
         """Return the latest events of a container (its full id), oldest first."""
-        found = self._readers.rows(_EVENTS, {"id": container_id, "limit": limit})
-        return [event_of(row) for row in reversed(found)]
+        rows = self._readers.rows(_EVENTS, {"id": container_id, "limit": limit})
+        return [event_of(row) for row in reversed(rows)]

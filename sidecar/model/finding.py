@@ -1,10 +1,12 @@
-"""What a diagnosis says: findings with their evidence and their mend, the checks behind them, and a summary."""
+"""What a diagnosis says: findings with their evidence and their fix, the checks behind them, and a summary."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+import msgspec
 
 from sidecar.model.incident import Severity
 from sidecar.model.snapshot import SCHEMA_VERSION
@@ -40,7 +42,7 @@ class FindingEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """How to mend it. Without commands a person must act, and `text` says how.
+    """How to fix it. Without commands a person must act, and `text` says how.
 
     The commands are for a shell in the checkout, in this order, and need nothing filled in.
     """
@@ -58,9 +60,11 @@ class Consequence:
     evidence: tuple[FindingEvidence, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One cause. `affects` names containers, files or addresses; `layer` is that of the check that found it."""
+class Finding(msgspec.Struct, frozen=True, rename={"impact": "breaks"}):  # a dataclass cannot rename a key
+    """One cause. `affects` names containers, files or addresses; `layer` is that of its check.
+
+    `impact` is what does not work because of it ("breaks" in documents).
+    """
 
     code: str
     slug: str
@@ -69,7 +73,7 @@ class Finding:
     title: str
     evidence: tuple[FindingEvidence, ...]
     cause: str
-    breaks: str
+    impact: str
     confidence: Confidence
     affects: tuple[str, ...]
     fix: Fix

@@ -30,7 +30,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """What only an inspect knows of a container, and what changes rarely; `life` is its word on life and death."""
+    """What only an inspect knows of a container, and what changes rarely; `inspection` has start and exit."""
 
     hostname: str
     started_at: datetime | None
@@ -39,12 +39,12 @@ class Inspected:
     memory_limit_bytes: int | None
     cpu_limit_percent: float | None
     tty: bool
-    life: Inspection | None = None
+    inspection: Inspection | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkInterface:
-    """What went through one network card of a container, since its start."""
+    """What went through one network interface of a container, since its start."""
 
     name: str
     rx_bytes: int
@@ -59,7 +59,8 @@ class NetworkInterface:
 class StatsReading:
     """One stats reading of a running container: counters since its start, and sizes of the moment.
 
-    `memory_rss_bytes` is anonymous memory, `memory_cache_bytes` the page cache. `cards` is empty under host networking.
+    `memory_rss_bytes` is anonymous memory, `memory_cache_bytes` the page cache. There are no `interfaces` with
+    host networking.
     """
 
     read_at: datetime
@@ -79,7 +80,7 @@ class StatsReading:
     cpu_throttled_ns: int = 0
     memory_rss_bytes: int = 0
     memory_cache_bytes: int = 0
-    cards: tuple[NetworkInterface, ...] = ()
+    interfaces: tuple[NetworkInterface, ...] = ()
 
     @property
     def memory_working_set_bytes(self) -> int:
@@ -178,10 +179,10 @@ class LogEntry:
 
 
 class Total(NamedTuple):
-    """Which counter it is, and of which network card where it is one's."""
+    """Which counter it is, and of which network interface where it is one's."""
 
     what: str  # cpu_ns periods throttled_periods throttled_ns read_bytes write_bytes {rx,tx}_{bytes,packets,errors}
-    card: str = ""
+    interface: str = ""
 
 
 @dataclass(frozen=True, slots=True)

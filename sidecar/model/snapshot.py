@@ -288,7 +288,7 @@ class Snapshot:
     `at` is when it was put together, `engine_read_at` when Docker last answered; `stale` says that the containers
     and their figures are from then and not from now. `round_seconds` is how long reading everything took.
     `incidents` are the latest ones, newest first; `watched` is the other Compose project in the view (WATCH_PROJECT).
-    In a cluster `node` is whose sidecar this is, `leads` whether it gathers the others' word, `nodes` all of them.
+    In a cluster `node` is whose sidecar this is, `leads` whether it gathers the others' reports, `nodes` all of them.
     """
 
     project: str

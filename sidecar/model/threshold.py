@@ -144,13 +144,13 @@ def _limit(metric: str, text: str, unit: str, written: str) -> float:
 
 
 def _tags(text: str, metric: str, written: str) -> tuple[tuple[str, str], ...]:
-    found = []
-    for one in _NEXT_TAG.split(text) if text.strip() else ():
-        name, sign, value = one.partition("=")
+    tags = []
+    for tag in _NEXT_TAG.split(text) if text.strip() else ():
+        name, sign, value = tag.partition("=")
         name, value = name.strip(), value.strip()
         if name not in TAGS or not sign or not value:
             raise ValueError(f"tags name=, method= or outcome= in {written!r:.60}")
         if name == "outcome" and (value not in OUTCOMES or not metric.startswith("p")):
             raise ValueError(f"outcome=good or outcome=failed, of a percentile, in {written!r:.60}")
-        found.append((name, value))
-    return tuple(found)
+        tags.append((name, value))
+    return tuple(tags)

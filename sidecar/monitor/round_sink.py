@@ -72,9 +72,9 @@ class RoundSink:
             if (
                 readings.listed.id in reading.inspected
                 and readings.inspected is not None
-                and readings.inspected.life is not None
+                and readings.inspected.inspection is not None
             ):
-                self._put(readings.inspected.life)
+                self._put(readings.inspected.inspection)
         for container_id in reading.gone:
             self._put(ContainerRemoved(self._now_ns(), container_id))
         present = {readings.listed.id for readings in reading.containers}

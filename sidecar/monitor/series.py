@@ -137,7 +137,7 @@ def _values(counters: StatsReading) -> Iterator[tuple[Total, int]]:
     yield Total("throttled_ns"), counters.cpu_throttled_ns
     yield Total("read_bytes"), counters.block_read_bytes
     yield Total("write_bytes"), counters.block_write_bytes
-    for interface in counters.cards:
+    for interface in counters.interfaces:
         yield from _interface_values(interface)
 
 

@@ -81,11 +81,11 @@ class MessageSender:
 
 def _answers(output: str) -> list[tuple[int, str]]:
     """Read the lines of the sending process; half a line, from one that was ended, is none."""
-    found = []
+    answers = []
     for line in output.splitlines():
         try:
             answer = json.loads(line)
-            found.append((int(answer["url"]), "" if answer["sent"] else str(answer["why"])))
+            answers.append((int(answer["url"]), "" if answer["sent"] else str(answer["why"])))
         except (ValueError, KeyError, TypeError):
             continue
-    return found
+    return answers

@@ -110,7 +110,7 @@ def test_an_oom_kill_of_a_main_process_is_told_by_event_host_and_inspect() -> No
             wait_until(lambda: "die" in of(heard, victim), "the death is told")
             with closing(ContainerReader(monitor_engine(f"unix://{ENGINE_SOCKET}"), "none")) as engine:
                 inspected = engine.inspect(victim)
-                found = inspected.life if inspected else None
+                found = inspected.inspection if inspected else None
             wait_until(lambda: "oom" in of(heard, victim), "the engine tells of the kill")
     host = [one.host_kills for one in heard if isinstance(one, KernelReading) and one.host_kills is not None]
     assert host[-1] > host[0]

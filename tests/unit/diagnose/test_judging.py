@@ -632,7 +632,7 @@ def test_each_finding_has_evidence_and_a_mend_without_blanks(cause: str, change:
     assert found.evidence
     assert all(one.seen for one in found.evidence)
     assert found.affects
-    filled = [found.title, found.cause, found.breaks, *found.fix.commands]
+    filled = [found.title, found.cause, found.impact, *found.fix.commands]
     assert not [text for text in filled if "<" in text]
 
 

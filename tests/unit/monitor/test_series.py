@@ -64,12 +64,12 @@ def test_a_start_that_the_inspect_learns_of_late_is_counted_once() -> None:
 
 
 def test_a_network_card_that_comes_back_alone_goes_on_counting() -> None:
-    def card(received: int) -> tuple[NetworkInterface, ...]:
+    def interface(received: int) -> tuple[NetworkInterface, ...]:
         return (NetworkInterface("eth0", received, 0, 0, 0, 0, 0),)
 
     series = CounterSeries()
-    for at, cards in enumerate((card(100), (), card(30))):
-        series.observe(later(at), [seen(counters(500 + at, at, cards=cards))], {})
+    for at, interfaces in enumerate((interface(100), (), interface(30))):
+        series.observe(later(at), [seen(counters(500 + at, at, interfaces=interfaces))], {})
     row = only(series)
     assert row.totals[Total("rx_bytes", "eth0")] == 130
     assert row.totals[CPU] == 502

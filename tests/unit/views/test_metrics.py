@@ -111,10 +111,12 @@ def test_memory_is_what_the_engine_recorded_on_both_kinds_of_cgroups(name: str) 
 
 
 def test_each_network_card_has_its_own_figures() -> None:
-    cards = {card.name: card for card in counters().cards}
+    interfaces = {interface.name: interface for interface in counters().interfaces}
     networks = recorded("v2/stats_one_shot")["networks"]
-    assert set(cards) == set(networks)
-    assert {name: card.tx_packets for name, card in cards.items()} == {n: v["tx_packets"] for n, v in networks.items()}
+    assert set(interfaces) == set(networks)
+    assert {name: interface.tx_packets for name, interface in interfaces.items()} == {
+        n: v["tx_packets"] for n, v in networks.items()
+    }
 
 
 def test_oom_kills_are_there_from_the_first_sight_on() -> None:
