@@ -14,6 +14,8 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -136,6 +138,13 @@ EXPECTED = {
 
 @pytest.fixture
 def server() -> Iterator[tuple[str, Counter[str]]]:
+    with counting_server() as made:
+        yield made
+
+
+@contextmanager
+def counting_server() -> Iterator[tuple[str, Counter[str]]]:
+    """The URL of a server, and how often each of its paths was asked for."""
     asked: Counter[str] = Counter()
     counting = threading.Lock()
 
@@ -190,11 +199,11 @@ def run(
     *,
     plugin: bool,
     requests: int = 30,
-    environ: Mapping[str, str] = MappingProxyType({}),
+    environ: Mapping[str, str] = NO_SETTINGS,
 ) -> tuple[dict[str, tuple[int, int]], str]:
     """Run until so many requests are done. Return (name: (requests, failures), all that was printed)."""
     options: list[str | Path] = ["--json-file", folder / f"{what}-{plugin}"]
-    until = folder / "until.py"
+    until = folder / f"until_{plugin}.py"
     until.write_text(UNTIL.format(requests=requests))
     files = [folder / f"{what}.py"]
     if what != "shape":  # which ends itself
@@ -216,11 +225,11 @@ def test_requests_and_figures_are_those_of_a_run_without_the_plugin(
     for name, text in FILES[what].items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    bare, _ = run(tmp_path, what, url, plugin=False)
-    without = dict(asked)
-    asked.clear()
-    with_it, said = run(tmp_path, what, url, plugin=True)
-    assert (bare, without, dict(asked)) == (with_it, EXPECTED[what], EXPECTED[what])
+    with counting_server() as (other_url, without), ThreadPoolExecutor() as pool:  # most of a run is waiting
+        running = pool.submit(run, tmp_path, what, other_url, plugin=False)
+        with_it, said = run(tmp_path, what, url, plugin=True)
+        bare, _ = running.result()
+    assert (bare, dict(without), dict(asked)) == (with_it, EXPECTED[what], EXPECTED[what])
     assert list((tmp_path / "runs").glob("*/end.json")), "the plugin was there"
     assert "locust-kit: " not in "".join(
         line for line in said.splitlines() if "WARNING" in line and "too many" not in line

@@ -169,7 +169,7 @@ def test_a_greenlet_goes_on_after_a_step_that_failed(caplog: pytest.LogCaptureFi
         raise ValueError("once")
 
     keep_doing(step, 0.001)
-    with gevent.Timeout(5):
+    with gevent.Timeout(30):
         while len(steps) < 3:
             gevent.sleep(0.001)
     assert [(line.levelno, line.getMessage()) for line in caplog.records] == [

@@ -47,7 +47,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def sidecar() -> Iterator[Sidecar]:
+def sidecar(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sidecar]:
+    """A sidecar that answers, on a slow machine after more than the second that a silent one is given."""
+    monkeypatch.setattr(incidents_tab, "_TIMEOUT_SECONDS", 30.0)
     server = Sidecar(("127.0.0.1", 0), _Handler)
     server.asked = []
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -199,7 +201,7 @@ def test_nobody_looking_asks_nothing(sidecar: Sidecar) -> None:
     gevent.sleep(0)
     assert sidecar.asked == []
     tab.seen()
-    with gevent.Timeout(10):
+    with gevent.Timeout(30):
         while tab.rows() != [ROW]:
             gevent.sleep(0.01)
     asking.kill()

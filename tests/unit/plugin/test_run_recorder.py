@@ -195,7 +195,7 @@ def test_locusts_timer_ends_a_ramp_that_is_under_way(environment: Environment) -
     gevent.sleep(0)
     environment.web_ui = SimpleNamespace(_swarm_greenlet=ramp)  # type: ignore[assignment]
     master_of(environment)._end_ramp()
-    ramp.join(5)
+    ramp.join(30)
     assert ramp.dead
     environment.web_ui = SimpleNamespace(_swarm_greenlet=gevent.getcurrent())  # type: ignore[assignment]
     master_of(environment)._end_ramp()  # a ramp that stops the run itself is not cut off in it
