@@ -41,7 +41,7 @@ def join(settings: Settings, environ: Mapping[str, str], console: Console) -> No
         greeting.at(*master)
         step.result = f"a Locust master answers at {shown(*master)}"
     decided = _prepare(settings, engine, environ, master, console)
-    _remember(settings, decided)
+    state.remember(settings, decided)
     _start(settings, decided, environ, console)
     with console.step("workers", "waiting until each hears the master") as step:
         step.result = registered.wait_healthy(
@@ -94,30 +94,9 @@ def _prepare(
     """Prepare the Locust image as `up` does, and check that the locustfile runs in it."""
     write_env_file(settings)
     inputs = images.all_hashes(settings)
-    with console.step("images", "looking for what changed") as step:
-        wanted = [] if settings.locust_image else ["locust"]
-        built = up.build(
-            settings, engine, Decided(inputs=inputs, locust_image=settings.locust_image), wanted, environ, console
-        )
-        image = up.with_requirements(settings, engine, environ, console)
-        step.result = f"built {', '.join(built)}" if built else "up to date"
+    image, _ = up.locust_and(["locust"], settings, engine, inputs, environ, console)
     up.check_in_image(settings, engine, image, console)
     return Decided(settings.host, locust_image=image, inputs=inputs, master=master)
-
-
-def _remember(settings: Settings, decided: Decided) -> None:
-    state.write(
-        state.path_of(settings.root, settings.project),
-        {
-            "choices": state.choices(settings),
-            "decided": {
-                "host": decided.host,
-                "locust_image": decided.locust_image,
-                "inputs": dict(decided.inputs),
-                "master": list(decided.master or ()),
-            },
-        },
-    )
 
 
 def _start(settings: Settings, decided: Decided, environ: Mapping[str, str], console: Console) -> None:

@@ -14,7 +14,7 @@ from sidecar.engine.docker_engine import DockerEngine, ListedContainer, connect
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import MasterError
 from sidecar.settings import Settings
-from sidecar.stack import locustfile, registered, state, workspace
+from sidecar.stack import locustfile, state, workspace
 from sidecar.stack.registered import Clock
 
 _RESTART_TIMEOUT_SECONDS = 90.0
@@ -33,9 +33,9 @@ def restart(settings: Settings, environ: Mapping[str, str], console: Console) ->
         StackError: the stack is down, a run is going, or the workers did not come back.
 
     """
-    engine, web, containers = _ready_to(settings, environ, console, "restart")
+    engine, _, containers = _ready_to(settings, environ, console, "restart")
     _restart_all(engine, containers, containers, console)
-    _wait(web, engine, settings, containers, console)
+    _wait(settings, engine, containers, console)
 
 
 def reload(settings: Settings, environ: Mapping[str, str], console: Console) -> None:
@@ -49,7 +49,7 @@ def reload(settings: Settings, environ: Mapping[str, str], console: Console) -> 
     engine, web, containers = _ready_to(settings, environ, console, "reload")
     locust = [container for container in containers if container.service in (_MASTER, _WORKER)]
     _restart_all(engine, locust, containers, console)
-    _wait(web, engine, settings, locust, console)
+    _wait(settings, engine, locust, console)
     with console.step("locustfile", "asking every process what it loaded") as step:
         step.result = _all_fresh(web, workspace.expected_workers(settings))
 
@@ -106,15 +106,10 @@ def _restart_all(
             done.result()
 
 
-def _wait(
-    web: LocustApi, engine: DockerEngine, settings: Settings, restarted: Sequence[ListedContainer], console: Console
-) -> None:
+def _wait(settings: Settings, engine: DockerEngine, restarted: Sequence[ListedContainer], console: Console) -> None:
     workers = sum(1 for container in restarted if container.service == _WORKER)
     each = workspace.expected_workers(settings) // settings.workers
-    with console.step("workers", "waiting for the workers to register at the master") as step:
-        step.result = registered.wait(
-            web, engine, settings.project, workers * each, console, _CLOCK, others=bool(settings.remote_workers)
-        )
+    up.wait_for_workers(settings, engine, workers * each, console)
 
 
 def _all_fresh(web: LocustApi, workers: int) -> str:
@@ -171,16 +166,8 @@ def scale(settings: Settings, environ: Mapping[str, str], console: Console) -> N
         compose.run("up", *as_they_are, "--scale", f"{_WORKER}={settings.workers}", _WORKER)
         step.result = f"from {before} to {settings.workers} workers"
     _remember(settings)
-    with console.step("workers", "waiting for the master's count to follow") as step:
-        step.result = registered.wait(
-            workspace.web_for(settings),
-            engine,
-            settings.project,
-            workspace.expected_workers(settings),
-            console,
-            _CLOCK,
-            others=bool(settings.remote_workers),
-        )
+    wanted = workspace.expected_workers(settings)
+    up.wait_for_workers(settings, engine, wanted, console, "waiting for the master's count to follow")
 
 
 def _remember(settings: Settings) -> None:

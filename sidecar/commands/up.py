@@ -58,16 +58,12 @@ def up(settings: Settings, environ: Mapping[str, str], console: Console, *, quie
         console.note(note)
     remember(settings, prepared)
     _start(settings, compose, containers, prepared.decided, console)
-    with console.step("workers", "waiting for the workers to register at the master") as step:
-        web = workspace.web_for(settings)
-        clock = Clock(time.monotonic, time.sleep)
-        wanted, others = workspace.expected_workers(settings), bool(settings.remote_workers)
-        step.result = registered.wait(web, engine, settings.project, wanted, console, clock, others=others)
+    wait_for_workers(settings, engine, workspace.expected_workers(settings), console)
     if prepared.built:
         engine.remove_replaced_images()
     if not quiet_end:
         seconds = time.monotonic() - began
-        lines = banner(settings, prepared.target.shown, web.url, seconds, environ)
+        lines = banner(settings, prepared.target.shown, workspace.web_for(settings).url, seconds, environ)
         for line in [*lines, *remote.lines(settings, mock=prepared.decided.mock)]:
             console.line(line)
 
@@ -99,26 +95,38 @@ def prepare(settings: Settings, engine: DockerEngine, environ: Mapping[str, str]
     write_env_file(settings)
     secrets.write(settings)
     inputs = images.all_hashes(settings)
-    decided = Decided(inputs=inputs, locust_image=settings.locust_image)
-    with console.step("images", "looking for what changed") as step:
-        wanted = [key for key in ("locust", "monitor", "docker-proxy") if key != "locust" or not settings.locust_image]
-        if settings.mock or target.is_mock(settings.host) or _names_the_mock(settings):
-            wanted.append("mock-target")
-        built = build(settings, engine, decided, wanted, environ, console)
-        locust_image = with_requirements(settings, engine, environ, console)
-        step.result = f"built {', '.join(built)}" if built else "up to date"
-    decided = Decided(inputs=inputs, locust_image=locust_image)
+    wanted = ["locust", "monitor", "docker-proxy"]
+    if settings.mock or target.is_mock(settings.host) or _names_the_mock(settings):
+        wanted.append("mock-target")
+    locust_image, built = locust_and(wanted, settings, engine, inputs, environ, console)
     checked = check_in_image(settings, engine, locust_image, console)
     goal = decide_target(settings, checked)
     if goal.mock and "mock-target" not in wanted:
         with console.step("images", "building the mock target"):
-            build(settings, engine, decided, ["mock-target"], environ, console)
+            build(settings, engine, inputs, ["mock-target"], environ, console)
     proxy = images.IMAGES["docker-proxy"]
     about = engine.image(proxy.name) or {}
     user = proxy_user.find(
         settings.state_dir / "state" / "proxy-user.json", engine.socket_path, proxy.name, str(about.get("Id", ""))
     )
-    return Prepared(Decided(goal.host, goal.mock, locust_image, user, inputs), goal, checked, bool(built))
+    return Prepared(Decided(goal.host, goal.mock, locust_image, user, inputs), goal, checked, built)
+
+
+def locust_and(
+    wanted: list[str],
+    settings: Settings,
+    engine: DockerEngine,
+    inputs: Mapping[str, str],
+    environ: Mapping[str, str],
+    console: Console,
+) -> tuple[str, bool]:
+    """Build what is old of the wanted images; return the Locust image to use, and whether any was built."""
+    ours = [key for key in wanted if key != "locust" or not settings.locust_image]
+    with console.step("images", "looking for what changed") as step:
+        built = build(settings, engine, inputs, ours, environ, console)
+        locust_image = with_requirements(settings, engine, environ, console)
+        step.result = f"built {', '.join(built)}" if built else "up to date"
+    return locust_image, bool(built)
 
 
 def _names_the_mock(settings: Settings) -> bool:
@@ -129,17 +137,17 @@ def _names_the_mock(settings: Settings) -> bool:
 def build(
     settings: Settings,
     engine: DockerEngine,
-    decided: Decided,
+    inputs: Mapping[str, str],
     wanted: list[str],
     environ: Mapping[str, str],
     console: Console,
 ) -> list[str]:
     """Build those of the wanted images that are missing or of other inputs; return their keys."""
-    old = images.stale(engine, decided.inputs, wanted)
+    old = images.stale(engine, inputs, wanted)
     if old:
         if not console.is_terminal:
             console.note(f"building {', '.join(image.key for image in old)} …")
-        compose = workspace.compose_for(settings, Decided(inputs=decided.inputs), environ)
+        compose = workspace.compose_for(settings, Decided(inputs=inputs), environ)
         images.build(compose, old, settings.state_dir / "build.log", console)
     return [image.key for image in old]
 
@@ -212,22 +220,21 @@ def memory_note(settings: Settings, total: int) -> str:
 
 def remember(settings: Settings, prepared: Prepared) -> None:
     """Write down what was decided, for the verbs that follow."""
-    decided = prepared.decided
-    state.write(
-        state.path_of(settings.root, settings.project),
-        {
-            "choices": state.choices(settings),
-            "decided": {
-                "host": decided.host,
-                "mock": decided.mock,
-                "locust_image": decided.locust_image,
-                "proxy_user": decided.proxy_user,
-                "inputs": dict(decided.inputs),
-                "target": prepared.target.shown,
-                **prepared.checked.as_json(),
-            },
-        },
-    )
+    state.remember(settings, prepared.decided, target=prepared.target.shown, **prepared.checked.as_json())
+
+
+def wait_for_workers(
+    settings: Settings,
+    engine: DockerEngine,
+    wanted: int,
+    console: Console,
+    doing: str = "waiting for the workers to register at the master",
+) -> None:
+    """Wait until the master counts so many workers."""
+    clock, web = Clock(time.monotonic, time.sleep), workspace.web_for(settings)
+    with console.step("workers", doing) as step:
+        others = bool(settings.remote_workers)
+        step.result = registered.wait(web, engine, settings.project, wanted, console, clock, others=others)
 
 
 def _start(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from sidecar.common import atomic
 from sidecar.settings import SETTINGS, Settings
+from sidecar.stack.compose import Decided
 
 _VERSION = 1
 
@@ -44,6 +46,13 @@ def remembered(root: Path, project: str) -> dict[str, str]:
     if not isinstance(choices, dict):
         return {}
     return {name: str(raw) for name, raw in choices.items() if name in SETTINGS}
+
+
+def remember(settings: Settings, decided: Decided, **further: Any) -> None:  # noqa: ANN401  what JSON can hold
+    """Write down what `up` or `join` was told and decided, for the verbs that follow."""
+    known = {name: value for name, value in asdict(decided).items() if value is not None}
+    document = {"choices": choices(settings), "decided": {**known, **further}}
+    write(path_of(settings.root, settings.project), document)
 
 
 def note_classes(path: Path, classes: Mapping[str, Any]) -> None:

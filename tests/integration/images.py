@@ -8,15 +8,14 @@ from sidecar.commands import up
 from sidecar.common.console import Console
 from sidecar.engine.docker_engine import connect
 from sidecar.stack import images, workspace
-from sidecar.stack.compose import Decided
 from tests.paths import ROOT
 
 
 def build() -> None:
     """Build them with the settings of this machine."""
     settings = workspace.settings_for_up([], os.environ, ROOT)
-    decided = Decided(inputs=images.all_hashes(settings))
-    up.build(settings, connect(os.environ), decided, list(images.IMAGES), os.environ, Console())
+    inputs = images.all_hashes(settings)
+    up.build(settings, connect(os.environ), inputs, list(images.IMAGES), os.environ, Console())
 
 
 if __name__ == "__main__":
