@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from sidecar.common.times import MILLISECOND_NS, micros, millis
 from sidecar.ledger.database import Database, file_bytes, give_back, transaction, used_bytes
 from sidecar.ledger.pending import RoundSamples, Work
 from sidecar.ledger.schema import HISTORY, LEDGER, SLOT_MS, Retention
-from sidecar.model.history import HealthMinute, LogCursor, LogPosition, RunPoint, Sample, StoredLine
+from sidecar.model.history import HealthMinute, LogCursor, LogPosition, RunPoint, StoredLine
 
 _LARGEST = 2**63 - 1  # what a column holds; a container without a limit may be said to have 2^64 - 1
 _SEEN_AGAIN_MS = 600_000
@@ -34,6 +35,12 @@ _INSERT_RUN_POINT = "INSERT OR REPLACE INTO run_points VALUES (?,?,?,?,?,?,?,?)"
 _INSERT_LINE = "INSERT OR IGNORE INTO lines VALUES (?,?,?,?,?)"
 _KEEP_HEALTH = "INSERT OR REPLACE INTO health VALUES (?,?,?,?,?,?,?,?)"
 _KEEP_CURSOR = "INSERT OR REPLACE INTO cursors VALUES (?,?,?)"
+
+# A sample's figures, in the order of the columns.
+_FIGURES = attrgetter(
+    *("cpu_percent", "throttled_percent", "working_set_bytes", "usage_bytes", "limit_bytes"),
+    *("network_rx_bytes", "network_tx_bytes", "block_read_bytes", "block_write_bytes", "pids", "restarts", "oom_kills"),
+)
 
 _Who = tuple[str, str | None, str | None, int | None]
 
@@ -97,10 +104,10 @@ class HistoryWriter:
         try:
             with transaction(connection):
                 connection.executemany(_INSERT_SAMPLE, self._sample_rows(work.rounds))
-                connection.executemany(_INSERT_RUN_POINT, map(_run_row, work.run_points))
+                connection.executemany(_INSERT_RUN_POINT, map(_row, work.run_points))
                 connection.executemany(_INSERT_LINE, self._line_rows(work.lines))
                 connection.executemany(_KEEP_CURSOR, _cursor_rows(work.cursors))
-                connection.executemany(_KEEP_HEALTH, map(_health_row, work.health))
+                connection.executemany(_KEEP_HEALTH, map(_row, work.health))
         except BaseException:
             self._known.clear()  # what was said of containers in this transaction was taken back with it
             raise
@@ -132,7 +139,7 @@ class HistoryWriter:
             for sample in round_samples.samples:
                 who = (sample.name, sample.project, sample.service, sample.index)
                 at_ms = round_samples.at_ms
-                yield (at_ms, self._ref(sample.container_id, who, at_ms), *_figures(sample))
+                yield (at_ms, self._ref(sample.container_id, who, at_ms), *map(_fitting, _FIGURES(sample)))
 
     def _line_rows(self, batches: Sequence[Sequence[StoredLine]]) -> Iterator[tuple[object, ...]]:
         for batch in batches:
@@ -156,42 +163,13 @@ class HistoryWriter:
         return ref
 
 
-def _figures(sample: Sample) -> tuple[object, ...]:
-    sizes = (
-        sample.working_set_bytes,
-        sample.usage_bytes,
-        sample.limit_bytes,
-        sample.network_rx_bytes,
-        sample.network_tx_bytes,
-        sample.block_read_bytes,
-        sample.block_write_bytes,
-        sample.pids,
-        sample.restarts,
-        sample.oom_kills,
-    )
-    return (sample.cpu_percent, sample.throttled_percent, *map(_fitting, sizes))
-
-
-def _fitting(value: int | None) -> int | None:
+def _fitting(value: float | None) -> float | None:
     return None if value is None else min(value, _LARGEST)
 
 
-def _health_row(health_minute: HealthMinute) -> tuple[object, ...]:
-    return (
-        millis(health_minute.at),
-        health_minute.name,
-        health_minute.url,
-        health_minute.checks,
-        health_minute.passed,
-        health_minute.total_ms,
-        health_minute.most_ms,
-        health_minute.error,
-    )
-
-
-def _run_row(point: RunPoint) -> tuple[object, ...]:
-    rates = (point.rps, point.fail_per_second, point.p50_ms, point.p95_ms)
-    return (millis(point.at), point.state, point.users, *rates, point.workers)
+def _row(record: RunPoint | HealthMinute) -> tuple[object, ...]:
+    """Return the row of a record: its fields are the columns of the table."""
+    return (millis(record.at), *astuple(record)[1:])
 
 
 def _cursor_rows(cursors: Mapping[str, LogCursor]) -> Iterator[tuple[object, ...]]:

@@ -63,12 +63,12 @@ class Machine:
         self._cgroups = itertools.count(100)
         self.watching = True
         self._missed: list[DockerEvent] = []
-        self.book = self.new_book()
+        self.reducer = self.new_reducer()
         self.ledger: dict[str, Incident] = {}
         self.kept: dict[str, object] = {}
         self._read_host = self.host_kills
 
-    def new_book(self) -> IncidentReducer:
+    def new_reducer(self) -> IncidentReducer:
         return IncidentReducer(["shop"], lambda incident: incident, engine_loses_kills=self.engine_loses_kills)
 
     # what happens on the machine
@@ -139,7 +139,7 @@ class Machine:
         if not self.watching:
             self._missed.append(event)
             return
-        self.book.apply(event)
+        self.reducer.apply(event)
         if event.action in {"oom", "die"}:
             self.read_one(event.container_id)
         self.commit()
@@ -147,14 +147,14 @@ class Machine:
     def read_one(self, container_id: str) -> None:
         box = self.boxes.get(container_id)
         if box is None or box.cgroup is None:
-            self.book.apply(Unreadable(self.ns(), container_id))
+            self.reducer.apply(Unreadable(self.ns(), container_id))
             return
         counters = {container_id: Counter(box.cgroup, box.kills)}
-        self.book.apply(KernelReading(self.ns(), BOOT, None, counters, complete=False))
+        self.reducer.apply(KernelReading(self.ns(), BOOT, None, counters, complete=False))
 
     def read_all(self) -> None:
         counters = {box.id: Counter(box.cgroup, box.kills) for box in self.boxes.values() if box.cgroup is not None}
-        self.book.apply(KernelReading(self.ns(), BOOT, self.host_kills, counters))
+        self.reducer.apply(KernelReading(self.ns(), BOOT, self.host_kills, counters))
         self._read_host = self.host_kills
         self.commit()
 
@@ -174,13 +174,13 @@ class Machine:
                 box.restarts,
                 64 << 20,
             )
-            self.book.apply(seen)
+            self.reducer.apply(seen)
         self.commit()
 
     def commit(self) -> None:
-        for incident in self.book.changes():
+        for incident in self.reducer.changes():
             self.ledger[incident.id] = incident
-        keep, drop = self.book.kept()
+        keep, drop = self.reducer.kept()
         self.kept.update(keep)
         for key in drop:
             self.kept.pop(key, None)
@@ -194,9 +194,9 @@ class Machine:
         heapq.heappush(self._queue, (self.now_ms + ms, next(self._order), action))
 
     def begin_watching(self) -> None:
-        self.book.began(self.ns())
+        self.reducer.began(self.ns())
         self.inspect_all()
-        self.book.apply(StreamUp(self.ns(), None, covered=True))
+        self.reducer.apply(StreamUp(self.ns(), None, covered=True))
         self.read_all()
         self._every(self.poll_ms, self._poll)
         self._every(1000, self._heartbeat)
@@ -204,7 +204,7 @@ class Machine:
         self._every(2000, lambda: self._watched(self.inspect_all))
 
     def _tick(self) -> None:
-        self.book.apply(Tick(self.ns()))
+        self.reducer.apply(Tick(self.ns()))
         self.commit()
 
     def _heartbeat(self) -> None:
@@ -239,13 +239,13 @@ class Machine:
         self.run(away_seconds)
         missed, self._missed = self._missed, []
         self.watching = True
-        self.book = IncidentReducer(
+        self.reducer = IncidentReducer(
             ["shop"], lambda incident: incident, state=self.kept, incidents=list(self.ledger.values())
         )  # fmt: skip
-        self.book.began(self.ns())
+        self.reducer.began(self.ns())
         for event in missed if replay else ():
             self._deliver(event)
-        self.book.apply(StreamUp(self.ns(), self.ns(), covered=replay))
+        self.reducer.apply(StreamUp(self.ns(), self.ns(), covered=replay))
         self.inspect_all()
         self.read_all()
 

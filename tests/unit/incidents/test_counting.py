@@ -124,7 +124,7 @@ def test_a_lost_event_does_not_lend_a_kill_to_a_container_that_was_killed_by_han
     machine.run(2)
     machine.kill_main(victim, cgroup_stays_ms=0)
     machine.end(bystander, 137)
-    machine.run(40)  # longer than a life is remembered that another followed
+    machine.run(40)  # longer than a run is remembered that another followed
     # Two deaths, one kill, nothing that tells which: said as unplaced rather than guessed.
     assert machine.counts() == {}
     assert machine.unplaced() == 1
@@ -200,11 +200,11 @@ def test_an_event_stamped_while_a_slow_reading_went_on_is_not_another_kill() -> 
     machine.start(box)
     machine.run(2)
     began_ns = machine.ns()
-    machine.book.apply(DockerEvent(began_ns + 300 * MILLISECOND, "oom", box.id, box.owner))
+    machine.reducer.apply(DockerEvent(began_ns + 300 * MILLISECOND, "oom", box.id, box.owner))
     machine.host_kills += 1
     box.kills += 1
     counters = {box.id: Counter(box.cgroup or 0, 1)}
-    machine.book.apply(KernelReading(began_ns, BOOT, machine.host_kills, counters))
+    machine.reducer.apply(KernelReading(began_ns, BOOT, machine.host_kills, counters))
     machine.run(0.5)
     box.cgroup = None
     machine.run(3)

@@ -65,23 +65,23 @@ def replay() -> dict[str, Incident]:
     """Hand the recording to the Book as the recorder would, with what it keeps carried over each restart as JSON."""
     ledger: dict[str, Incident] = {}
     kept: dict[str, Any] = {}
-    book = IncidentReducer([PROJECT], lambda incident: incident)
+    reducer = IncidentReducer([PROJECT], lambda incident: incident)
     ticked = 0
     with gzip.open(DATA / "storm.jsonl.gz", "rt") as lines:
         rows = [json.loads(line) for line in lines]
-    book.began(rows[0][1])
+    reducer.began(rows[0][1])
     for kind, *row in rows:
         one = signal(kind, row)
         if isinstance(one, StreamUp) and one.since_ns is not None and one.at_ns - ticked > RESTART_NS:
-            book = IncidentReducer(
+            reducer = IncidentReducer(
                 [PROJECT], lambda incident: incident, state=json.loads(json.dumps(kept)), incidents=[*ledger.values()]
             )
-            book.began(one.at_ns)
+            reducer.began(one.at_ns)
         if isinstance(one, Tick):
             ticked = one.at_ns
-        book.apply(one)
-        ledger.update((incident.id, incident) for incident in book.changes())
-        keep, drop = book.kept()
+        reducer.apply(one)
+        ledger.update((incident.id, incident) for incident in reducer.changes())
+        keep, drop = reducer.kept()
         kept.update(keep)
         for key in drop:
             kept.pop(key, None)

@@ -58,10 +58,10 @@ class Rig:
 
     def _recorder(self, ledger: Ledger) -> Recorder:
         state: dict[str, Any] = ledger.state()
-        book = IncidentReducer(["shop"], lambda incident: incident, state=state, incidents=ledger.open_incidents(0))
+        reducer = IncidentReducer(["shop"], lambda incident: incident, state=state, incidents=ledger.open_incidents(0))
         return Recorder(
             ledger,
-            book,
+            reducer,
             alive_ns=lambda: 42,
             publish=self._publish,
             oom_kills=LedgerReader(self.folder).oom_kills(),

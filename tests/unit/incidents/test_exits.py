@@ -151,15 +151,15 @@ def test_the_same_story_gives_the_same_ids() -> None:
 def test_a_span_without_events_is_said_from_when_to_when_and_whether_it_was_made_up_for() -> None:
     machine = watched()
     machine.run(1)
-    machine.book.apply(StreamDown(machine.ns(), "the proxy is gone"))
+    machine.reducer.apply(StreamDown(machine.ns(), "the proxy is gone"))
     machine.run(4)
-    machine.book.apply(StreamUp(machine.ns(), machine.ns(), covered=True))
+    machine.reducer.apply(StreamUp(machine.ns(), machine.ns(), covered=True))
     machine.run(10)
     (blind,) = machine.of(IncidentKind.BLIND)
     assert blind.until is not None
     assert (blind.until - blind.at).total_seconds() == 4.0
     assert (blind.severity, blind.state) == (Severity.INFO, FINAL)
-    assert [(one.source, one.covered) for one in machine.book.blind()] == [("events", True)]
+    assert [(one.source, one.covered) for one in machine.reducer.blind()] == [("events", True)]
 
 
 @pytest.mark.parametrize(("asked", "minutes", "severity"), [(True, 30, "info"), (True, 5, "warn"), (False, 30, "warn")])
@@ -169,7 +169,7 @@ def test_a_long_absence_that_somebody_asked_for_is_no_cause_for_alarm(
     machine = watched()
     machine.run(2)
     if asked:
-        machine.book.stop()
+        machine.reducer.stop()
         machine.commit()
     machine.host_kills += 3
     machine.crash_and_return(minutes * 60, replay=False)
@@ -225,7 +225,7 @@ def test_an_inspect_older_than_the_events_changes_nothing() -> None:
         oom_killed=False,
         restarts=0,
     )
-    machine.book.apply(old)
+    machine.reducer.apply(old)
     machine.run(10)
     assert machine.of(*ENDS) == []
 
@@ -233,6 +233,6 @@ def test_an_inspect_older_than_the_events_changes_nothing() -> None:
 def test_an_event_of_an_unknown_container_is_no_error() -> None:
     machine = watched()
     for action in ("die", "oom", "kill", "stop", "destroy", "rename", "start"):
-        machine.book.apply(DockerEvent(machine.ns(), action, "e" * 64, Owner("stranger")))
+        machine.reducer.apply(DockerEvent(machine.ns(), action, "e" * 64, Owner("stranger")))
     machine.run(5)
     assert machine.of(*ENDS) == []
