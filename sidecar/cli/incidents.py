@@ -13,6 +13,7 @@ from sidecar.client.reader import MonitorError, SidecarReader, UnknownError, fir
 from sidecar.common.errors import SettingError, StackError
 from sidecar.common.text import clean
 from sidecar.common.times import format_time, parse_time
+from sidecar.common.units import mebibytes
 from sidecar.model import document
 from sidecar.model.incident import NOTE_WANTED, EvidenceItem, Incident, note_line
 from sidecar.model.incident_kinds import KINDS, text_for_project
@@ -29,7 +30,6 @@ _MOST = 500
 _PATIENCE_SECONDS = 15.0  # a command that is run once can wait for a machine that is busy
 _AGO = re.compile(r"(\d+)\s*([smhd])(?: ago)?")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_MEBIBYTE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,15 +141,15 @@ def _memory(incident: Incident) -> str:
         ("peak", incident.memory_peak_bytes),
         ("limit", incident.memory_limit_bytes),
     )
-    return ", ".join(f"{name} {value / _MEBIBYTE:.0f} MiB" for name, value in figures if value)
+    return ", ".join(f"{name} {mebibytes(value)}" for name, value in figures if value)
 
 
 def _evidence(piece: EvidenceItem) -> Iterator[str]:
     at = f"{_local(piece.at)}  " if piece.at else ""
     yield f"  {piece.what:<10} {at}{clean(piece.text)}"
     for sample in piece.samples:
-        working_set, usage = sample.working_set_bytes / _MEBIBYTE, sample.usage_bytes / _MEBIBYTE
-        yield f"    {_local(sample.at)}  working set {working_set:.0f} MiB, usage {usage:.0f} MiB"
+        working_set, usage = mebibytes(sample.working_set_bytes), mebibytes(sample.usage_bytes)
+        yield f"    {_local(sample.at)}  working set {working_set}, usage {usage}"
     for text in piece.lines:
         yield f"    | {clean(text)}"
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sidecar.commands.down import docker
 from sidecar.common.console import Console
 from sidecar.common.errors import SettingError, StackError
-from sidecar.common.units import plural
+from sidecar.common.units import gibibytes, plural
 from sidecar.engine.docker_engine import DockerEngine, ListedContainer, connect
 from sidecar.settings import Settings
 from sidecar.stack import (
@@ -28,8 +28,6 @@ from sidecar.stack import (
 )
 from sidecar.stack.compose import Compose, Decided, write_env_file
 from sidecar.stack.registered import Clock
-
-_GIB = 1024**3
 
 
 @dataclass(frozen=True)
@@ -211,11 +209,11 @@ def memory_note(settings: Settings, total: int) -> str:
     limits = settings.workers * settings.worker_memory + settings.master_memory
     if not total or limits <= total:
         return ""
-    has = f"Docker has {total / _GIB:.1f} GiB"
+    has = f"Docker has {gibibytes(total)}"
     for name, limit in (("WORKER_MEMORY", settings.worker_memory), ("MASTER_MEMORY", settings.master_memory)):
         if limit > total:
-            return f"note: {name} is {limit / _GIB:.1f} GiB, {has}: this limit never takes effect"
-    return f"note: the memory limits add up to {limits / _GIB:.1f} GiB, {has}; that is fine while real use stays below"
+            return f"note: {name} is {gibibytes(limit)}, {has}: this limit never takes effect"
+    return f"note: the memory limits add up to {gibibytes(limits)}, {has}; that is fine while real use stays below"
 
 
 def remember(settings: Settings, prepared: Prepared) -> None:

@@ -8,7 +8,7 @@ _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _DECIMAL = ("B", "kB", "MB", "GB", "TB", "PB")
 UNKNOWN = "–"
 
-MIB = 1 << 20
+MIB, GIB = 1 << 20, 1 << 30
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _THOUSAND = 1000
 _TEN = 10
@@ -36,6 +36,16 @@ def _scaled(size: float, base: int, units: tuple[str, ...], digits: int) -> str:
         step += 1
     number = f"{size:.{digits}g}"
     return f"{size:.0f}{units[step]}" if "e" in number else number + units[step]
+
+
+def mebibytes(size_bytes: float) -> str:
+    """Write a memory size in whole MiB (`512 MiB`)."""
+    return f"{size_bytes / MIB:.0f} MiB"
+
+
+def gibibytes(size_bytes: float, decimals: int = 1) -> str:
+    """Write a memory size in GiB (`1.5 GiB`)."""
+    return f"{size_bytes / GIB:.{decimals}f} GiB"
 
 
 def of_limit(used_bytes: float, limit_bytes: float) -> str:

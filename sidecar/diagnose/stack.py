@@ -13,6 +13,7 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import PurePosixPath
 
+from sidecar.common.units import GIB, MIB
 from sidecar.diagnose.evidence import (
     Attachment,
     ComposeService,
@@ -41,7 +42,6 @@ _HOSTNAME_LENGTH = 12
 _TRUE = frozenset({"1", "true", "yes", "y", "t", "on"})
 _KIT = {"monitor": MONITOR, "docker-proxy": PROXY, "mock-target": MOCK}
 _NAMESPACE_OF = "container:"
-_GIB, _MIB = 1 << 30, 1 << 20
 
 
 @dataclass(frozen=True)
@@ -413,4 +413,4 @@ def names(containers: Sequence[ContainerFacts], most: int = 4) -> str:
 
 def size(count: int, decimals: int = 0) -> str:
     """Write a number of bytes in GiB, or in MiB with so many decimals when it is less than one GiB."""
-    return f"{count / _GIB:.1f} GiB" if count >= _GIB else f"{count / _MIB:.{decimals}f} MiB"
+    return f"{count / GIB:.1f} GiB" if count >= GIB else f"{count / MIB:.{decimals}f} MiB"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sidecar.common.units import MIB, of_limit, plural
+from sidecar.common.units import mebibytes, of_limit, plural
 from sidecar.model.incident import ExitReason, Incident
 from sidecar.model.incident_kinds import users_and_workers, without_project
 
@@ -28,7 +28,7 @@ def _memory(incident: Incident) -> str:
     used, limit = incident.memory_at_death_bytes, incident.memory_limit_bytes
     if limit and used:
         return f", {of_limit(used, limit)} in use"
-    return f", limit {limit / MIB:.0f} MiB" if limit else ""
+    return f", limit {mebibytes(limit)}" if limit else ""
 
 
 def _users(incident: Incident) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.common.errors import KitError, LocustfileError
+from sidecar.common.units import MIB, mebibytes
 from sidecar.settings import Settings
 from sidecar.stack import state
 from sidecar.stack.compose import known_cause, last_words
@@ -22,8 +23,7 @@ from sidecar.stack.compose import known_cause, last_words
 _TIMEOUT_SECONDS = 60
 _ENGINE_REFUSED = 125  # `docker run`'s own exit code, when the container never ran
 _KILLED = 137
-_MIB = 1024**2
-_TIGHT_MEMORY_BYTES = 128 * _MIB  # so little that loading may crawl instead of being killed
+_TIGHT_MEMORY_BYTES = 128 * MIB  # so little that loading may crawl instead of being killed
 _MOST_FILES = 5000
 _SKIPPED = frozenset({".git", ".hg", ".venv", ".locust-kit", "venv", "node_modules", "__pycache__"})
 
@@ -187,7 +187,7 @@ def _remove(container: str) -> None:
 def _too_slow(settings: Settings) -> LocustfileError:
     problem = f"loading {settings.locustfile} did not end within {_TIMEOUT_SECONDS} s"
     if settings.worker_memory < _TIGHT_MEMORY_BYTES:
-        memory = f"WORKER_MEMORY is {settings.worker_memory / _MIB:.0f} MiB"
+        memory = f"WORKER_MEMORY is {mebibytes(settings.worker_memory)}"
         return LocustfileError(f"{problem}; {memory}", fix="make up WORKER_MEMORY=2G")
     if settings.worker_cpus is not None and settings.worker_cpus < 1:
         return LocustfileError(f"{problem}; WORKER_CPUS is {settings.worker_cpus:g}", fix="make up WORKER_CPUS=1")
@@ -213,7 +213,7 @@ def failure(code: int, output: str, settings: Settings) -> KitError:
     if code == _KILLED:
         return KitError(
             f"loading {settings.locustfile} was killed (exit code {code}), most likely for lack of memory: "
-            f"WORKER_MEMORY is {settings.worker_memory / _MIB:.0f} MiB",
+            f"WORKER_MEMORY is {mebibytes(settings.worker_memory)}",
             fix="make up WORKER_MEMORY=2G",
         )
     return KitError(f"the locustfile could not be checked: {last_words(output) or 'no answer'} (exit code {code})")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from sidecar.common.units import GIB, MIB, gibibytes
 from sidecar.diagnose import catalogue
 from sidecar.diagnose.catalogue import Cause
 from sidecar.diagnose.judge import finding_of, judged, summary_of
@@ -23,7 +24,6 @@ FILE = Path(__file__).with_name("catalogue.yaml")
 _NO_IMAGE = re.compile(r"No such image: (?P<image>\S+)")
 _NO_ROOM = re.compile(r"insufficient resources")
 _NOT_ALLOWED = re.compile(r"scheduling constraints not satisfied")
-_MIB, _GIB = 1 << 20, 1 << 30
 _KEPT_FREE = 0.9  # of a node's memory, at most, is for reservations
 _LOOPS, _LATELY = 3, timedelta(minutes=5)  # so many tasks of one service that failed within this time
 _STOPPED = frozenset({"paused", "rollback_paused"})
@@ -135,12 +135,12 @@ def _placement(evidence: ClusterEvidence) -> Outcome:
 
 def _no_room(evidence: ClusterEvidence, waiting: Sequence[TaskFacts]) -> Iterator[FoundCause]:
     nodes = [node for node in evidence.fleet.nodes if node.takes_tasks]
-    memory = ", ".join(f"{node.name} {node.memory_bytes / _GIB:.1f} GiB" for node in nodes)
+    memory = ", ".join(f"{node.name} {gibibytes(node.memory_bytes)}" for node in nodes)
     counts = Counter(task.service for task in waiting if _NO_ROOM.search(task.error))
     for name, count in sorted(counts.items()):
         service = next(service for service in evidence.fleet.services if service.name == name)
         task = next(task for task in waiting if task.service == name)
-        reserved = f"{service.reserved_bytes / _GIB:.1f} GiB"
+        reserved = f"{gibibytes(service.reserved_bytes)}"
         fits = _reservation_that_fits(evidence, service.limit_bytes)
         yield FoundCause(
             "reservation-fits-nowhere",
@@ -160,8 +160,8 @@ def _reservation_that_fits(evidence: ClusterEvidence, limit: int) -> str:
     """Return the largest reservation with which all workers fit, spread evenly; not above their limit."""
     able = [node.memory_bytes for node in evidence.fleet.nodes if node.takes_tasks and node.memory_bytes]
     on_each = -(-evidence.wanted // max(1, len(able)))
-    room = int(min(able, default=_GIB) * _KEPT_FREE / max(1, on_each))
-    return f"{max(16, min(room, limit or room) // _MIB)}M"
+    room = int(min(able, default=GIB) * _KEPT_FREE / max(1, on_each))
+    return f"{max(16, min(room, limit or room) // MIB)}M"
 
 
 def _not_allowed(waiting: Sequence[TaskFacts]) -> Iterator[FoundCause]:

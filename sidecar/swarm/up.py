@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sidecar.commands import up
 from sidecar.common.errors import SettingError, StackError
-from sidecar.common.units import plural
+from sidecar.common.units import gibibytes, plural
 from sidecar.engine.docker_engine import DockerEngine, connect
 from sidecar.engine.swarm_manager import Manager, SwarmState
 from sidecar.stack import locustfile, state, workspace
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from sidecar.common.console import Console
     from sidecar.settings import Settings
-
-_GIB = 1024**3
 
 
 def swarm_up(settings: Settings, environ: Mapping[str, str], console: Console) -> None:
@@ -82,13 +80,13 @@ def _check_room(settings: Settings, fleet: SwarmState) -> None:
     largest = max(able, key=lambda node: node.memory_bytes)
     if settings.worker_memory_reservation > largest.memory_bytes > 0:
         raise SettingError(
-            f"WORKER_MEMORY_RESERVATION is {settings.worker_memory_reservation / _GIB:.1f} GiB",
-            wanted=f"at most the {largest.memory_bytes / _GIB:.1f} GiB of the largest node ({largest.name})",
+            f"WORKER_MEMORY_RESERVATION is {gibibytes(settings.worker_memory_reservation)}",
+            wanted=f"at most the {gibibytes(largest.memory_bytes)} of the largest node ({largest.name})",
         )
     room = sum(node.memory_bytes // max(1, settings.worker_memory_reservation) for node in able)
     if settings.workers > room:
         raise SettingError(
-            f"{settings.workers} workers, each of which reserves {settings.worker_memory_reservation / _GIB:.2f} GiB,"
+            f"{settings.workers} workers, each of which reserves {gibibytes(settings.worker_memory_reservation, 2)},"
             f" do not fit on {len(able)} nodes",
             wanted=f"at most {room} workers, or a smaller WORKER_MEMORY_RESERVATION",
         )

@@ -188,7 +188,7 @@ def _warnings_summary(alerts: Sequence[Warn]) -> Line:
         return line(TextSpan("none", OK))
     errors = sum(1 for alert in alerts if alert.severity == "error")
     parts = [(errors, "error", ERROR), (len(alerts) - errors, "warning", WARN)]
-    spans = [TextSpan(f"{number} {word}{'' if number == 1 else 's'}", style) for number, word, style in parts if number]
+    spans = [TextSpan(plural(number, word), style) for number, word, style in parts if number]
     return join_fitting([(span,) for span in spans], ", ", 40)
 
 

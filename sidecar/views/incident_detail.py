@@ -100,7 +100,7 @@ def _memory(incident: Incident) -> str:
     parts = []
     for word, size in (("at death", incident.memory_at_death_bytes), ("peak", incident.memory_peak_bytes)):
         if size is not None:
-            share = f" ({size / limit * 100:.0f}%)" if limit else ""
+            share = f" ({units.percent(size / limit * 100)})" if limit else ""
             parts.append(f"{units.memory(size)} {word}{share}")
     return ", ".join([*parts, f"limit {units.memory(limit)}" if limit else "no limit"])
 

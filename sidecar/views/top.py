@@ -157,7 +157,7 @@ def _locust_parts(figures: Locust) -> list[Line]:
         line(f"users {units.count(figures.users)}"),
         *past,
         line(f"{units.count(figures.rps)} req/s"),
-        line(TextSpan(f"failed {figures.fail_ratio * 100:.2f}%", ERROR if failing else "")),
+        line(TextSpan(f"failed {units.percent(figures.fail_ratio * 100, 2)}", ERROR if failing else "")),
         line(f"p95 {units.milliseconds(figures.p95_ms)}"),
         line(f"p50 {units.milliseconds(figures.p50_ms)}"),
         line(f"{units.count(figures.fail_per_second)} failures/s"),

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from sidecar.common.units import GIB, MIB
 from sidecar.diagnose.evidence import ContainerEvent, ContainerFacts, KnownIncident
 from sidecar.diagnose.rule import FoundCause, Origin, Outcome, Rule, without_engine, without_stack
 from sidecar.diagnose.rules import log_signs
@@ -21,10 +22,9 @@ _SIGKILL, _SIGTERM_EXIT = 137, 143
 _MEANINGS = {_SIGKILL: " (SIGKILL)", _SIGTERM_EXIT: " (SIGTERM)", 255: " (Locust gave its master up)"}
 _LOOP_RESTARTS, _LOOP_DEATHS = 3, 3
 _ASKED = frozenset({"kill", "stop"})
-_MIB, _GIB = 1 << 20, 1 << 30
 _LONGEST_STOP_SECONDS = 90.0
 _LOOP_SECONDS, _LASTING_SECONDS = 300.0, 60.0  # five minutes, as the sidecar has it; a minute
-_DEFAULT_LIMIT = 2 * _GIB
+_DEFAULT_LIMIT = 2 * GIB
 _INIT_OR_DEAD = re.compile(r"^(?:\S*/)?(?:docker-init|tini|dumb-init)\b|<defunct>")
 
 
@@ -188,7 +188,7 @@ def _killed(stack: Stack, role: str, slug: str) -> Iterator[FoundCause]:
         containers,
         values,
         Origin(fix, items),
-        up={setting: f"{more // _MIB}m"},
+        up={setting: f"{more // MIB}m"},
         severity=Severity.WARN if all(_is_over(stack, *victim) for victim in victims) else Severity.ERROR,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from sidecar.common.units import GIB, MIB
 from sidecar.diagnose.evidence import Filesystem, PortFacts
 from sidecar.diagnose.rule import FoundCause, Outcome, Rule, cannot_tell, without_engine
 from sidecar.diagnose.rules import log_signs
@@ -16,11 +17,10 @@ from sidecar.model.incident import Severity
 LAYER = "host"
 OLDEST_COMPOSE = (2, 24)
 _OLDEST_API = (1, 44)
-_GIB, _MIB = 1 << 30, 1 << 20
-_SMALL_BYTES = _GIB  # below this a file system is a tmpfs or a test's own, and only its share counts
-_FULL_SHARE, _FULL_BYTES = 0.005, 256 * _MIB
+_SMALL_BYTES = GIB  # below this a file system is a tmpfs or a test's own, and only its share counts
+_FULL_SHARE, _FULL_BYTES = 0.005, 256 * MIB
 _FULL_SMALL_SHARE = 0.02
-_LOW_SHARE, _LOW_BYTES = 0.02, 5 * _GIB
+_LOW_SHARE, _LOW_BYTES = 0.02, 5 * GIB
 _NEAR_SHARE = 0.10
 _STATES = {
     "absent": "Docker is not installed",
@@ -162,7 +162,7 @@ def _said_full(stack: Stack, known: set[str]) -> Iterator[FoundCause]:
 
 
 def _size(count: int) -> str:
-    return size(count, 1) if count >= _MIB else f"{count / 1024:.0f} KiB"
+    return size(count, 1) if count >= MIB else f"{count / 1024:.0f} KiB"
 
 
 # ---- memory ----------------------------------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ def memory(stack: Stack) -> Outcome:
     )
     share = max(1, int(total * 0.8) // max(1, len(limited)))
     values = {"limits": _size(sum(limits)), "total": _size(total), "available": _size(available)}
-    up = dict.fromkeys(("WORKER_MEMORY", "MASTER_MEMORY"), f"{max(64, share // _MIB)}m")
+    up = dict.fromkeys(("WORKER_MEMORY", "MASTER_MEMORY"), f"{max(64, share // MIB)}m")
     return Outcome(text, (FoundCause.of("memory-overcommitted", evidence, limited, values, severity=severity, up=up),))
 
 

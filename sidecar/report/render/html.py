@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sidecar.common.units import MIB
 from sidecar.report.render import pictures
 from sidecar.report.render.shapes import Area, Box, Picture, Point, Polyline, Shape, TextLabel
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:  # costly: Jinja2 is loaded when the first page is made, not b
 _FOLDER = Path(__file__).parent
 _LONGEST_TEXT = 400
 _LONGEST_EXAMPLE = 4000
-_MIB = 1 << 20
 
 Document = Mapping[str, Any]
 
@@ -57,7 +57,7 @@ def _template() -> Template:
         "clock": lambda moment: str(moment)[11:19],
         "ms": lambda value: _number(value, ",.0f", " ms"),
         "percent": lambda value: _number(value, ".0f", " %"),
-        "mib": lambda value: _number(value / _MIB if value else value, ",.0f", " MiB"),
+        "mib": lambda value: _number(value / MIB if value else value, ",.0f", " MiB"),
         "pretty": lambda example: Markup.escape(
             _bounded(json.dumps(example, indent=1, ensure_ascii=False), _LONGEST_EXAMPLE)
         ),

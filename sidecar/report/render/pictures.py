@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sidecar.common.times import parse_time
+from sidecar.common.units import MIB
 from sidecar.report.render.plots import ChartMark, ChartSeries, bars, over_time
 from sidecar.report.render.shapes import SERIES, Picture, Role
 
 _MOST_CLASSES = len(SERIES) - 1
 _MOST_BARS = 10
 _REST = "others"
-_MIB = 1 << 20
 _MOST_GENERATORS = 6
 
 Document = Mapping[str, Any]
@@ -101,7 +101,7 @@ def generators(document: Document) -> Iterator[Picture]:
     for title, column, scale, unit in (
         ("CPU of the generators", "cpu_percent", 1.0, "% of a core"),
         ("Throttled", "throttled_percent", 1.0, "% of CPU periods"),
-        ("Memory of the generators", "memory_bytes", _MIB, "MiB"),
+        ("Memory of the generators", "memory_bytes", MIB, "MiB"),
     ):
         chart_series = [
             ChartSeries(generator["container"], _on(at, generator["at"], generator[column], scale), SERIES[number])
