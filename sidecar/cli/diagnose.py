@@ -16,7 +16,7 @@ from sidecar.common.errors import KitError, SettingError, StackError
 from sidecar.diagnose import bundle, render
 from sidecar.diagnose.catalogue import LAYERS, causes
 from sidecar.diagnose.evidence import Evidence
-from sidecar.diagnose.gather.gather import gather
+from sidecar.diagnose.gather.gatherer import gather
 from sidecar.diagnose.judge import RULES, diagnose
 from sidecar.diagnose.notes import Notes, incident_for
 from sidecar.model import document

@@ -11,7 +11,7 @@ import base64
 import json
 import secrets
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.common.errors import EngineError
-from sidecar.diagnose.evidence import ContainerFacts, Filesystem, HttpTry, Inside, NameTry, Probe, Socket, TcpTry
+from sidecar.common.times import format_time
+from sidecar.diagnose.evidence import ContainerFacts, Probe
 from sidecar.diagnose.gather.later import Deadline
 from sidecar.engine.api import DockerApi
 from sidecar.engine.docker_engine import DockerEngine
 from sidecar.engine.frames import demultiplex
 from sidecar.engine.transport import RefusedError
+from sidecar.model import document
 
 PROGRAM = Path(__file__).resolve().with_name("look_around.py")
 ROLE = {"io.locust-kit.role": "probe"}
@@ -49,7 +51,7 @@ class Job:
     inside: bool = True
 
     def text(self, seconds: float) -> str:
-        """The job as the program takes it."""
+        """Write the job as the program takes it."""
         return json.dumps(
             {
                 "names": self.names,
@@ -62,7 +64,7 @@ class Job:
 
 
 def way_to(container: ContainerFacts) -> str:
-    """How to stand in this container's place without disturbing it. Pure."""
+    """Choose how to stand in a container's place without disturbing it. Pure."""
     if container.state == "paused":
         return BESIDE
     if container.state != "running":
@@ -77,7 +79,7 @@ def look(engine: DockerEngine, container: ContainerFacts, job: Job, images: Sequ
     """Look around from a container's place.
 
     Args:
-        engine: the door to Docker.
+        engine: Docker.
         container: whose place it is.
         job: what to look at.
         images: images with Python for a container of our own, the best first.
@@ -94,15 +96,15 @@ def look(engine: DockerEngine, container: ContainerFacts, job: Job, images: Sequ
         except NoPythonError:
             way = BESIDE
     if way == BESIDE:
-        life = _life(engine, container, deadline)
-        answer = _own(engine, container, way, job, images, deadline) if life else None
-        if answer and life == _life(engine, container, deadline):
+        run = _current_run(engine, container, deadline)
+        answer = _own(engine, container, way, job, images, deadline) if run else None
+        if answer and run == _current_run(engine, container, deadline):
             return _read(answer, container, way)
     return _read(_own(engine, container, ALONE, job, images, deadline), container, ALONE)
 
 
-def _life(engine: DockerEngine, container: ContainerFacts, deadline: Deadline) -> str:
-    """Which of its lives a container is in: "" between two. When it dies, its network is taken from its guests, too."""
+def _current_run(engine: DockerEngine, container: ContainerFacts, deadline: Deadline) -> str:
+    """Return when a container's run began, "" between two runs: with a run ends the network of its guests, too."""
     try:
         state = (engine.inspect(container.id, deadline.left(2.0)) or {}).get("State") or {}
     except RefusedError:
@@ -118,17 +120,17 @@ class NoPythonError(EngineError):
 
 @cache
 def _packed() -> str:
-    """The program as one short word: the engine repeats a command in its events, to everybody who listens."""
+    """Return the program as one short word: the engine repeats a command in its events, to everybody who listens."""
     return base64.b64encode(zlib.compress(PROGRAM.read_bytes(), 9)).decode()
 
 
 def command(job: Job, seconds: float, python: str = "python3") -> list[str]:
-    """The words that start the program on a job."""
+    """Return the words that start the program on a job."""
     return [python, "-I", "-S", "-c", _UNPACK, _packed(), job.text(seconds)]
 
 
 def _seconds(deadline: Deadline) -> float:
-    """What the program may take, so that its answer still comes in time."""
+    """Return how many seconds the program may take, so that its answer still comes in time."""
     return max(1.0, min(_PROBE_SECONDS, deadline.left() - 1.5))
 
 
@@ -199,7 +201,7 @@ def _start(engine: DockerEngine, name: str, container: ContainerFacts, deadline:
 
 
 def own_container(container: ContainerFacts, way: str, image: str, command: Sequence[str]) -> dict[str, Any]:
-    """The specification of a container of our own in another one's place. Pure."""
+    """Return the specification of a container of our own in another one's place. Pure."""
     host: dict[str, Any] = {
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges:true"],
@@ -239,76 +241,17 @@ def _connect(name: str, network: str, api: DockerApi) -> None:
 def _last_json(output: bytes) -> dict[str, Any] | None:
     for line in reversed(output.decode(errors="replace").splitlines()):
         try:
-            found = json.loads(line)
+            answer = json.loads(line)
         except ValueError:
             continue
-        if isinstance(found, dict) and "tcp" in found:
-            return found
+        if isinstance(answer, dict) and "tcp" in answer:
+            return answer
     return None
 
 
-def _read(answer: Mapping[str, Any], container: ContainerFacts, way: str) -> Probe:
-    """The program's answer as facts. Pure but for the clock."""
-    return Probe(
-        container=container.name,
-        way=way,
-        at=datetime.now(UTC),
-        names=tuple(NameTry(name["name"], tuple(name["addresses"]), name["error"]) for name in answer["names"]),
-        tcp=tuple(
-            TcpTry(
-                one["address"],
-                int(one["port"]),
-                one["outcome"],
-                one["error"],
-                float(one["seconds"]),
-                one["greeting"],
-                one["first_bytes"],
-            )
-            for one in answer["tcp"]
-        ),
-        http=tuple(_http(one) for one in answer["http"]),
-        listening=tuple(Socket(one["address"], int(one["port"])) for one in answer.get("listening") or []),
-        nameservers=tuple(answer.get("nameservers") or []),
-        addresses=tuple(answer.get("addresses") or []),
-        routes=tuple(answer.get("routes") or []),
-        hosts=tuple(answer.get("hosts") or []),
-        inside=_inside(answer["inside"], container.name) if answer.get("inside") else None,
-    )
-
-
-def _http(one: Mapping[str, Any]) -> HttpTry:
-    return HttpTry(
-        url=one["url"],
-        stage=one["stage"],
-        outcome=one.get("outcome", ""),
-        addresses=tuple(one.get("addresses") or []),
-        error=one.get("error", ""),
-        status=one.get("status"),
-        location=one.get("location", ""),
-        content_type=one.get("content_type", ""),
-        body=one.get("body", ""),
-        proxy=one.get("proxy", ""),
-        seconds=float(one.get("seconds") or 0.0),
-    )
-
-
-def _inside(found: Mapping[str, Any], owner: str) -> Inside:
-    return Inside(
-        locust_version=found.get("locust_version", ""),
-        python_version=found.get("python_version", ""),
-        filesystems=tuple(
-            Filesystem(
-                owner,
-                filesystem["path"],
-                int(filesystem["total_bytes"]),
-                int(filesystem["free_bytes"]),
-                filesystem.get("free_inodes"),
-            )
-            for filesystem in found.get("filesystems") or []
-        ),
-        process_state=found.get("process_state", ""),
-        nofile=found.get("nofile"),
-        open_files=found.get("open_files"),
-        memory_limit_bytes=found.get("memory_limit_bytes"),
-        heartbeat_age_seconds=found.get("heartbeat_age_seconds"),
-    )
+def _read(answer: dict[str, Any], container: ContainerFacts, way: str) -> Probe:
+    """Read the program's answer as facts."""
+    for filesystem in (answer.get("inside") or {}).get("filesystems") or []:
+        filesystem["owner"] = container.name
+    about = {"container": container.name, "way": way, "at": format_time(datetime.now(UTC))}
+    return document.loads_as(Probe, json.dumps({**answer, **about}), "answer")

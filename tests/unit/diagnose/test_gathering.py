@@ -14,7 +14,7 @@ import pytest
 
 from sidecar.common.errors import EngineError
 from sidecar.diagnose.evidence import FirewallRule, Pair
-from sidecar.diagnose.gather import containers, engine, firewall, inside, plan, web
+from sidecar.diagnose.gather import engine, firewall, inside, plan, web
 from sidecar.diagnose.gather.later import Deadline, Later, TooLateError, each
 from sidecar.diagnose.stack import Stack
 from sidecar.engine.api import DockerApi, Query
@@ -207,7 +207,7 @@ def test_an_inspect_is_read_whole() -> None:
             "Ports": {"8089/tcp": [{"HostIp": "127.0.0.1", "HostPort": "9000"}], "5557/tcp": None},
         },
     }
-    one = containers.facts(document, "p")
+    one = engine.facts(document, "p")
     assert (one.exit_code, one.oom_killed, one.restarts, one.cpu_limit, one.nofile) == (137, True, 2, 0.5, 64)
     assert one.environment == (Pair("A", "b=c"), Pair("EMPTY", ""))
     assert (one.networks[0].address, one.networks[0].aliases) == ("10.0.0.2", ("s", "w-1"))

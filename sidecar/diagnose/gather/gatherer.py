@@ -24,7 +24,7 @@ from sidecar.diagnose.evidence import (
     PortFacts,
     Probe,
 )
-from sidecar.diagnose.gather import config, containers, engine, firewall, host, inside, plan, web
+from sidecar.diagnose.gather import config, engine, firewall, host, inside, plan, web
 from sidecar.diagnose.gather.later import Deadline, Later, TooLateError, each
 from sidecar.diagnose.stack import MASTER, Stack
 from sidecar.engine.docker_engine import DockerEngine
@@ -64,28 +64,28 @@ class EvidenceGatherer:
         asked_rules = Later.of(lambda: firewall.read(host.HERE))
         asked_monitor = Later.of(lambda: web.monitor(self.settings.monitor_port, self.now))
         silent: tuple[EngineFacts, DockerEngine | None] = (EngineFacts("hung", error="no answer in time"), None)
-        about_engine, door = self._part("engine", asked_engine, silent)
-        found = self._stack(door, about_engine) if door else _Found()
+        about_engine, docker = self._part("engine", asked_engine, silent)
+        stack = self._stack(docker, about_engine) if docker else _StackFacts()
         rules_before = self._maybe("host.firewall", asked_rules)
-        rules = self._firewall_after(found, rules_before)
+        rules = self._firewall_after(stack, rules_before)
         version, error = self._part("compose", asked_compose, ("", "no answer in time"))
         facts = self._part("config", asked_config, config.facts(self.settings, self.settings_error))
         machine = self._part("host", asked_host, HostFacts("?", is_root=False))
         monitor = self._maybe("monitor", asked_monitor)
         if about_engine.root_dir:
             machine = host.with_disk(machine, "Docker's data", Path(about_engine.root_dir))
-        there, starts = self._image(door, self.settings.locust_image)
+        there, starts = self._image(docker, self.settings.locust_image)
         return Evidence(
             project=self.settings.project,
             at=self.now,
-            host=replace(machine, firewall=rules, ports=found.ports),
+            host=replace(machine, firewall=rules, ports=stack.ports),
             engine=replace(about_engine, compose_version=version, compose_error=error),
             config=replace(facts, locust_image_there=there, locust_image_starts=starts),
-            containers=found.containers,
-            networks=found.networks,
-            events=found.events,
-            probes=found.probes,
-            master=found.master,
+            containers=stack.containers,
+            networks=stack.networks,
+            events=stack.events,
+            probes=stack.probes,
+            master=stack.master,
             monitor=monitor,
             gaps=tuple(self.gaps),
             seconds=(datetime.now(UTC) - self.now).total_seconds(),
@@ -93,8 +93,8 @@ class EvidenceGatherer:
 
     def _part(self, part: str, later: Later[T], otherwise: T) -> T:
         """Return one part of the evidence; when it is missing, note the gap and return what stands in for it."""
-        found = self._maybe(part, later)
-        return otherwise if found is None else found
+        value = self._maybe(part, later)
+        return otherwise if value is None else value
 
     def _maybe(self, part: str, later: Later[T]) -> T | None:
         """Return one part of the evidence; when it is missing, note the gap and return None."""
@@ -122,66 +122,65 @@ class EvidenceGatherer:
             self._gap("compose.config", error)
             return facts
 
-    def _image(self, door: DockerEngine | None, name: str) -> tuple[bool, bool]:
+    def _image(self, docker: DockerEngine | None, name: str) -> tuple[bool, bool]:
         """Tell whether LOCUST_IMAGE is on this machine, and whether what it starts looks like Locust."""
         try:
-            about = door.image(name) if door and name else None
+            about = docker.image(name) if docker and name else None
         except EngineError:
             return True, True
         if about is None:
-            return not (door and name), True
-        told = about.get("Config") or {}
-        return True, "locust" in " ".join([*(told.get("Entrypoint") or []), *(told.get("Cmd") or [])]).lower()
+            return not (docker and name), True
+        image = about.get("Config") or {}
+        return True, "locust" in " ".join([*(image.get("Entrypoint") or []), *(image.get("Cmd") or [])]).lower()
 
     # ---- the stack
 
-    def _stack(self, door: DockerEngine, about: EngineFacts) -> _Found:
+    def _stack(self, docker: DockerEngine, about: EngineFacts) -> _StackFacts:
         """Gather everything that the engine leads to: containers, networks, probes."""
         project = self.settings.project
         try:
-            rows = containers.rows(door)
+            rows = docker.rows()
         except (EngineError, ValueError) as error:
             self._gap("containers", error)
-            return _Found()
-        ours = [row for row in rows if containers.is_ours(row, project)]
+            return _StackFacts()
+        ours = [row for row in rows if engine.is_ours(row, project)]
         self.tell(f"{len(ours)} containers")
-        found = _Found()
-        found.networks = self._call("networks", lambda: engine.networks(door, containers.networks_in_use(rows)), ())
-        asked_events = Later.of(lambda: engine.events(door, project, self.now))
+        facts = _StackFacts()
+        facts.networks = self._call("networks", lambda: engine.networks(docker, engine.networks_in_use(rows)), ())
+        asked_events = Later.of(lambda: engine.events(docker, project, self.now))
         wanted = [("WEB_PORT", self.settings.web_port), ("MONITOR_PORT", self.settings.monitor_port)]
-        asked_ports = Later.of(lambda: host.port_facts(wanted, door.containers()))
-        inspected = self._inspect(door, ours)
-        mine = frozenset(at.network_id for one in inspected for at in one.networks)
-        inspected += self._inspect(door, containers.neighbours(rows, project, mine))
+        asked_ports = Later.of(lambda: host.port_facts(wanted, docker.containers()))
+        inspected = self._inspect(docker, ours)
+        mine = frozenset(at.network_id for container in inspected for at in container.networks)
+        inspected += self._inspect(docker, engine.neighbours(rows, project, mine))
         stack = Stack(self._partial(inspected, about))
         asked_master = Later.of(lambda: web.master(self._master_url(stack)))
-        before, since = self._counters(door, inspected), time.monotonic()
-        inspected = self._with_logs(door, inspected, stack)
-        after = self._later_counters(door, inspected, since) if any(one.cpu_limit for one in inspected) else {}
-        inspected = [
-            containers.with_figures(one, before.get(one.id) if after else None, after.get(one.id) or before.get(one.id))
-            for one in inspected
-        ]
-        found.master = self._soon(asked_master)
-        stack = Stack(replace(self._partial(inspected, about), master=found.master, networks=found.networks))
-        found.probes, found.rules_before = self._look_around(door, stack)
-        inspected = self._with_processes(door, inspected, stack)
-        after = after or self._counters(door, inspected)
-        found.containers = tuple(
-            containers.with_figures(one, before.get(one.id), after.get(one.id)) for one in inspected
+        before, since = self._counters(docker, inspected), time.monotonic()
+        inspected = self._with_logs(docker, inspected, stack)
+        after = (
+            self._later_counters(docker, inspected, since)
+            if any(container.cpu_limit for container in inspected)
+            else {}
         )
-        found.master = self._maybe("master", asked_master)
-        if found.master and found.master.answer == "ok":  # once more, since workers may have come or gone meanwhile
-            found.master = self._maybe("master", Later.of(lambda: web.master(self._master_url(stack))))
+        inspected = engine.with_figures(inspected, before if after else {}, {**before, **after})
+        facts.master = self._soon(asked_master)
+        stack = Stack(replace(self._partial(inspected, about), master=facts.master, networks=facts.networks))
+        facts.probes, facts.rules_before = self._look_around(docker, stack)
+        inspected = self._with_processes(docker, inspected, stack)
+        after = after or self._counters(docker, inspected)
+        facts.containers = tuple(engine.with_figures(inspected, before, after))
+        facts.master = self._maybe("master", asked_master)
+        if facts.master and facts.master.answer == "ok":  # once more, since workers may have come or gone meanwhile
+            facts.master = self._maybe("master", Later.of(lambda: web.master(self._master_url(stack))))
         earlier = self._part("events", asked_events, ())
-        found.events = self._part("events", Later.of(lambda: engine.events(door, project, datetime.now(UTC))), ())
-        found.events = tuple(dict.fromkeys((*earlier, *found.events)))  # the engine forgets fast, and much happens
-        found.ports = self._part("ports", asked_ports, ())
-        return found
+        facts.events = self._part("events", Later.of(lambda: engine.events(docker, project, datetime.now(UTC))), ())
+        facts.events = tuple(dict.fromkeys((*earlier, *facts.events)))  # the engine forgets fast, and much happens
+        facts.ports = self._part("ports", asked_ports, ())
+        return facts
 
-    def _partial(self, found: Sequence[ContainerFacts], about: EngineFacts) -> Evidence:
+    def _partial(self, inspected: Sequence[ContainerFacts], about: EngineFacts) -> Evidence:
         nothing = HostFacts("?", is_root=False)
-        return Evidence(self.settings.project, self.now, nothing, about, ConfigFacts(), containers=tuple(found))
+        return Evidence(self.settings.project, self.now, nothing, about, ConfigFacts(), containers=tuple(inspected))
 
     def _call(self, part: str, work: Callable[[], T], otherwise: T) -> T:
         return self._part(part, Later.of(work), otherwise)
@@ -192,11 +191,10 @@ class EvidenceGatherer:
         except (TooLateError, KitError, ValueError):
             return None
 
-    def _inspect(self, door: DockerEngine, rows: Sequence[containers.Row]) -> list[ContainerFacts]:
-        found = containers.inspect_all(door, rows, self.settings.project, self.deadline)
-        for reason in (one for one in found if isinstance(one, str)):
-            self.gaps.append(Gap("inspect", reason))
-        return [one for one in found if isinstance(one, ContainerFacts)]
+    def _inspect(self, docker: DockerEngine, rows: Sequence[engine.Row]) -> list[ContainerFacts]:
+        outcomes = engine.inspect_all(docker, rows, self.settings.project, self.deadline)
+        self.gaps += [Gap("inspect", reason) for reason in outcomes if isinstance(reason, str)]
+        return [container for container in outcomes if isinstance(container, ContainerFacts)]
 
     def _master_url(self, stack: Stack) -> str:
         """Return where the master's page is published: as the engine says, else as the settings say."""
@@ -205,72 +203,80 @@ class EvidenceGatherer:
         if master is None:
             return master_url(self.settings.web_port, env)
         inner = stack.web_port(master)
-        for one in master.published:
-            outside, _, container_port = one.partition("->")
+        for published in master.published:
+            outside, _, container_port = published.partition("->")
             if container_port == f"{inner}/tcp":
                 return master_url(int(outside.rpartition(":")[2]), plan.environment_of(master))
         return master_url(self.settings.web_port, plan.environment_of(master))
 
-    def _counters(self, door: DockerEngine, found: Sequence[ContainerFacts]) -> dict[str, StatsReading]:
+    def _counters(self, docker: DockerEngine, inspected: Sequence[ContainerFacts]) -> dict[str, StatsReading]:
         running = [
-            container for container in found if container.state in ("running", "paused") and not container.neighbour
+            container for container in inspected if container.state in ("running", "paused") and not container.neighbour
         ]
-        read = each(lambda one: containers.counters(door, one, self.deadline), running, self.deadline, _AT_ONCE)
+        read = each(
+            lambda container: engine.counters(docker, container, self.deadline), running, self.deadline, _AT_ONCE
+        )
         return {
-            one.id: counted for one, counted in zip(running, read, strict=True) if isinstance(counted, StatsReading)
+            container.id: reading
+            for container, reading in zip(running, read, strict=True)
+            if isinstance(reading, StatsReading)
         }
 
     def _with_processes(
-        self, door: DockerEngine, found: Sequence[ContainerFacts], stack: Stack
+        self, docker: DockerEngine, inspected: Sequence[ContainerFacts], stack: Stack
     ) -> list[ContainerFacts]:
         """Add what runs in workers that are not registered: perhaps no Locust at all."""
         doubtful = [worker for worker in stack.running_workers if not stack.is_registered(worker)][:_MOST_DOUBTFUL]
-        listed = each(lambda one: containers.processes(door, one, self.deadline), doubtful, self.deadline, _AT_ONCE)
-        known = {one.id: names for one, names in zip(doubtful, listed, strict=True) if isinstance(names, tuple)}
-        return [replace(container, processes=known.get(container.id)) for container in found]
+        listed = each(lambda worker: engine.processes(docker, worker, self.deadline), doubtful, self.deadline, _AT_ONCE)
+        known = {worker.id: names for worker, names in zip(doubtful, listed, strict=True) if isinstance(names, tuple)}
+        return [replace(container, processes=known.get(container.id)) for container in inspected]
 
     def _later_counters(
-        self, door: DockerEngine, found: Sequence[ContainerFacts], since: float
+        self, docker: DockerEngine, inspected: Sequence[ContainerFacts], since: float
     ) -> dict[str, StatsReading]:
         """Read the counters again, late enough to judge a processor limit, and before we use any of it."""
         time.sleep(max(0.0, since + _PROCESSOR_SECONDS - time.monotonic()))
-        return self._counters(door, found)
+        return self._counters(docker, inspected)
 
-    def _with_logs(self, door: DockerEngine, found: Sequence[ContainerFacts], stack: Stack) -> list[ContainerFacts]:
-        ours = [container for container in found if not container.neighbour and not container.helper]
+    def _with_logs(
+        self, docker: DockerEngine, inspected: Sequence[ContainerFacts], stack: Stack
+    ) -> list[ContainerFacts]:
+        ours = [container for container in inspected if not container.neighbour and not container.helper]
 
         def read(container: ContainerFacts) -> ContainerFacts:
-            lines = containers.MASTER_LINES if stack.role(container) == MASTER else containers.WORKER_LINES
-            return replace(container, log=containers.logs(door, container, lines, self.deadline))
+            lines = engine.MASTER_LINES if stack.role(container) == MASTER else engine.WORKER_LINES
+            return replace(container, log=engine.logs(docker, container, lines, self.deadline))
 
         outcomes = each(read, ours, self.deadline, _AT_ONCE)
         logged: dict[str, ContainerFacts] = {}
-        for one, outcome in zip(ours, outcomes, strict=True):
+        for container, outcome in zip(ours, outcomes, strict=True):
             if isinstance(outcome, ContainerFacts):
-                logged[one.id] = outcome
+                logged[container.id] = outcome
             else:
-                self.gaps.append(Gap(f"log:{one.name}", str(outcome)))
-        return [logged.get(container.id, container) for container in found]
+                self.gaps.append(Gap(f"log:{container.name}", str(outcome)))
+        return [logged.get(container.id, container) for container in inspected]
 
     # ---- from the containers' places
 
     def _look_around(
-        self, door: DockerEngine, stack: Stack
+        self, docker: DockerEngine, stack: Stack
     ) -> tuple[tuple[Probe, ...], dict[str, tuple[FirewallRule, ...]]]:
         jobs = plan.jobs(stack, self.settings.host, dict(workspace.loaded_hosts(self.settings)))
         if jobs:
             self.tell(f"the network, from the place of {len(jobs)} containers")
-        before = {one.name: rules for one, _ in jobs if (rules := self._rules_of(one, gap=True)) is not None}
+        before = {
+            container.name: rules for container, _ in jobs if (rules := self._rules_of(container, gap=True)) is not None
+        }
         images = self._images(stack)
         deadline = Deadline.after(min(12.0, self.deadline.left() - 2.0))
-        outcomes = each(lambda job: inside.look(door, job[0], job[1], images, deadline), jobs, deadline, _AT_ONCE)
+        outcomes = each(lambda job: inside.look(docker, job[0], job[1], images, deadline), jobs, deadline, _AT_ONCE)
         probes = []
-        for (one, _), outcome in zip(jobs, outcomes, strict=True):
+        for (container, _), outcome in zip(jobs, outcomes, strict=True):
             if isinstance(outcome, Probe):
                 probes.append(outcome)
             else:
                 reason = outcome.what if isinstance(outcome, KitError) else str(outcome)
-                self.gaps.append(Gap(f"inside:{one.name}", reason))
+                self.gaps.append(Gap(f"inside:{container.name}", reason))
         return tuple(probes), before
 
     def _images(self, stack: Stack) -> tuple[str, ...]:
@@ -289,23 +295,23 @@ class EvidenceGatherer:
                 self.gaps.append(Gap(f"firewall:{container.name}", str(error)))
             return None
 
-    def _firewall_after(self, found: _Found, before: tuple[FirewallRule, ...] | None) -> tuple[FirewallRule, ...]:
+    def _firewall_after(self, stack: _StackFacts, before: tuple[FirewallRule, ...] | None) -> tuple[FirewallRule, ...]:
         """Return all stopping rules; read them again when something was not reached, to see which of them did it."""
-        rules = [*(before or ()), *(rule for own in found.rules_before.values() for rule in own)]
-        if not any(plan.was_stopped(probe) for probe in found.probes):
+        rules = [*(before or ()), *(rule for own in stack.rules_before.values() for rule in own)]
+        if not any(plan.was_stopped(probe) for probe in stack.probes):
             return tuple(rules)
         after: list[FirewallRule] = []
         if before is not None:
             after += self._part("host.firewall", Later.of(lambda: firewall.read(host.HERE)), ())
-        for container in found.containers:
-            if container.name in found.rules_before:
+        for container in stack.containers:
+            if container.name in stack.rules_before:
                 after += self._rules_of(container, gap=False) or ()
         return firewall.with_hits(rules, after)
 
 
 @dataclass
-class _Found:
-    """What the engine led to."""
+class _StackFacts:
+    """Everything that the engine led to."""
 
     containers: tuple[ContainerFacts, ...] = ()
     networks: tuple[Network, ...] = ()
