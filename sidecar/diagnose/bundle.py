@@ -64,7 +64,7 @@ def for_others(evidence: Evidence) -> Evidence:
     return _walk(evidence, _SecretFilter(Redactor(frozenset(_hidden(evidence, public))), public))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _SecretFilter:
     """The texts that may stay: by the redactor's rules, and of variables that nobody reads, `public` values or all."""
 

@@ -14,7 +14,7 @@ FILE = Path(__file__).with_name("catalogue.yaml")
 LAYERS = ("host", "configuration", "containers", "topology", "network", "locust", "target", "monitor")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FixTemplate:
     """One way to repair a cause; without commands a person must act. Both are templates."""
 
@@ -22,7 +22,7 @@ class FixTemplate:
     commands: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cause:
     """One cause. `order` is its place in the chain of dependencies, `explains` the slugs of its symptoms."""
 

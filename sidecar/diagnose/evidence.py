@@ -7,7 +7,7 @@ holds can be judged again elsewhere. Sizes are bytes, times UTC, durations secon
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
@@ -471,7 +471,7 @@ class MonitorFacts:
     age_seconds: float | None = None
     warnings: tuple[str, ...] = ()
     locust_error: str = ""
-    troubles: tuple[str, ...] = ()
+    problems: tuple[str, ...] = field(default=(), metadata={"key": "troubles"})
     incidents: tuple[KnownIncident, ...] = ()
 
 

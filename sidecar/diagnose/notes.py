@@ -19,7 +19,7 @@ _KEPT, _SHOWN = 200, 3
 _AT = attrgetter("at")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Notes:
     """The notes of one checkout."""
 

@@ -25,7 +25,7 @@ _MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\`*_[]
 # ---- for a terminal: the errors first, each with its evidence and the commands that repair it ------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Style:
     """How wide, and whether a terminal with colours reads it. Nothing is said by colour alone."""
 

@@ -16,7 +16,7 @@ T = TypeVar("T")
 RECREATE, ENV_LINE, COMPOSE_FILE, BY_HAND = "recreate", "env-line", "compose-file", "by-hand"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Origin:
     """Where a wrong value is written: the name of the fix that fits, what fills it in, and words for the evidence."""
 
@@ -30,7 +30,7 @@ class Origin:
         return FindingEvidence("it comes from", self.text)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FoundCause:
     """One cause that a rule found; the catalogue has the words.
 
@@ -99,7 +99,7 @@ class FoundCause:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How one check ended: what was seen in one line, and the causes found.
 
@@ -112,7 +112,7 @@ class Outcome:
     info: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Rule(Generic[T]):
     """One check of a T: the Stack, or what is known of a Swarm.
 

@@ -44,7 +44,7 @@ _KIT = {"monitor": MONITOR, "docker-proxy": PROXY, "mock-target": MOCK}
 _NAMESPACE_OF = "container:"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LocustOption:
     """A setting of Locust as a container has it: its text, and the variable or flag that holds it ("" = default)."""
 
@@ -111,7 +111,7 @@ def _image_and_command(container: ContainerFacts) -> str:
     return " ".join((PurePosixPath(container.image.partition("@")[0]).name, *container.command)).lower()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True)  # without slots: what is computed once is kept on it
 class Stack:
     """Answers to questions that several rules ask of the evidence."""
 

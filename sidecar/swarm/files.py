@@ -8,12 +8,9 @@ import io
 import os
 import tarfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sidecar.common.errors import SettingError
-
-if TYPE_CHECKING:
-    from sidecar.settings import Settings
+from sidecar.settings import Settings
 
 MOST_BYTES = 500 * 1024  # of a config; Docker's own limit until Engine 28, which takes the double
 _SKIPPED = frozenset({".git", ".hg", ".venv", "venv", "node_modules", "__pycache__"})

@@ -6,22 +6,19 @@ import json
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sidecar.common.errors import SettingError, StackError
+from sidecar.engine.docker_engine import DockerEngine
+from sidecar.engine.swarm_manager import NodeFacts
+from sidecar.settings import Settings
 from sidecar.stack import images
-
-if TYPE_CHECKING:
-    from sidecar.engine.docker_engine import DockerEngine
-    from sidecar.engine.swarm_manager import NodeFacts
-    from sidecar.settings import Settings
 
 KEYS = ("locust", "monitor", "docker-proxy", "mock-target")
 _TAG_LENGTH = 12
 _ASK_SECONDS, _CARRY_SECONDS = 20.0, 900.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Way:
     """How the docker command reaches one node's engine: a context's name, or a URL."""
 

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
+from sidecar.common.console import Console
 from sidecar.common.errors import SettingError, StackError
 from sidecar.engine.docker_engine import connect
 from sidecar.engine.swarm_manager import WORKER, Manager
+from sidecar.settings import Settings
 from sidecar.stack import deployment, state, workspace
 from sidecar.stack.registered import Clock
 from sidecar.swarm import stack, waiting
 from sidecar.swarm.images import docker
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sidecar.common.console import Console
-    from sidecar.settings import Settings
 
 _ACT_SECONDS = 60.0
 _GONE_SECONDS = 120.0

@@ -10,19 +10,17 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from sidecar.common import atomic
 from sidecar.common.errors import SettingError, StackError
+from sidecar.engine.swarm_manager import SwarmState
+from sidecar.settings import Settings
 from sidecar.stack import compose, secrets, workspace
+from sidecar.stack.compose import Decided
 from sidecar.swarm.images import docker
-
-if TYPE_CHECKING:
-    from sidecar.engine.swarm_manager import SwarmState
-    from sidecar.settings import Settings
-    from sidecar.stack.compose import Decided
 
 _DEPLOY_SECONDS = 180.0
 _TOKEN_BYTES = 24
@@ -37,7 +35,7 @@ _PORT = re.compile(r"127\.0\.0\.1:(?P<published>.+):(?P<target>\d+)")
 _LOCUSTFILES = ":/mnt/locust:"  # a folder that only one machine has: an archive stands in
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Content:
     """What goes to the nodes: the images' names there, and the locustfiles' archive with its mark."""
 

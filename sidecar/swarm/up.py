@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from sidecar.commands import up
+from sidecar.common.console import Console
 from sidecar.common.errors import SettingError, StackError
 from sidecar.common.units import gibibytes, plural
 from sidecar.engine.docker_engine import DockerEngine, connect
 from sidecar.engine.swarm_manager import Manager, SwarmState
+from sidecar.settings import Settings
 from sidecar.stack import locustfile, state, workspace
 from sidecar.stack.compose import Decided
 from sidecar.stack.deployment import locate
@@ -17,12 +19,6 @@ from sidecar.stack.registered import Clock
 from sidecar.swarm import files, images, stack, waiting
 from sidecar.swarm.images import Way
 from sidecar.swarm.stack import Content
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sidecar.common.console import Console
-    from sidecar.settings import Settings
 
 
 def swarm_up(settings: Settings, environ: Mapping[str, str], console: Console) -> None:

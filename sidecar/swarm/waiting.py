@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from sidecar.common.errors import KitError, StackError
 from sidecar.common.units import plural
 from sidecar.engine.swarm_manager import MASTER, WORKER, Manager, SwarmState, spread
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import MasterError, MasterGuardedError
+from sidecar.settings import Settings
 from sidecar.stack import workspace
-
-if TYPE_CHECKING:
-    from sidecar.settings import Settings
-    from sidecar.stack.registered import Clock
+from sidecar.stack.registered import Clock
 
 DEADLINE_SECONDS = 240.0  # a node that pulls its images takes its time
 _EACH_SECONDS = 1.0

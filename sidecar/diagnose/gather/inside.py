@@ -41,7 +41,7 @@ _LOG_LINES = 1000  # of a probe's own output: its answer is the last line
 _UNPACK = "import base64,sys,zlib;exec(zlib.decompress(base64.b64decode(sys.argv.pop(1))))"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Job:
     """What to look at from a container's place: names, (host, port) pairs, (url, proxy) pairs; its inside."""
 
@@ -92,15 +92,15 @@ def look(engine: DockerEngine, container: ContainerFacts, job: Job, images: Sequ
     way = way_to(container)
     if way == EXEC:
         try:
-            return _read(_exec(engine, container, job, deadline), container, EXEC)
+            return read_answer(_exec(engine, container, job, deadline), container, EXEC)
         except NoPythonError:
             way = BESIDE
     if way == BESIDE:
         run = _current_run(engine, container, deadline)
         answer = _own(engine, container, way, job, images, deadline) if run else None
         if answer and run == _current_run(engine, container, deadline):
-            return _read(answer, container, way)
-    return _read(_own(engine, container, ALONE, job, images, deadline), container, ALONE)
+            return read_answer(answer, container, way)
+    return read_answer(_own(engine, container, ALONE, job, images, deadline), container, ALONE)
 
 
 def _current_run(engine: DockerEngine, container: ContainerFacts, deadline: Deadline) -> str:
@@ -249,7 +249,7 @@ def _last_json(output: bytes) -> dict[str, Any] | None:
     return None
 
 
-def _read(answer: dict[str, Any], container: ContainerFacts, way: str) -> Probe:
+def read_answer(answer: dict[str, Any], container: ContainerFacts, way: str) -> Probe:
     """Read the program's answer as facts."""
     for filesystem in (answer.get("inside") or {}).get("filesystems") or []:
         filesystem["owner"] = container.name

@@ -6,7 +6,8 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -17,7 +18,7 @@ class TooLateError(Exception):
     """It did not end in time."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Deadline:
     """A moment on a clock that never jumps."""
 
@@ -34,28 +35,25 @@ class Deadline:
         return max(0.05, min(most, self.at - self.clock()))
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class Later(Generic[T]):
     """The outcome of work in a thread of its own, which dies with the process."""
 
-    _done: threading.Event = field(default_factory=threading.Event)
-    _value: list[T] = field(default_factory=list)
-    _error: BaseException | None = None
+    _future: Future[T]
 
     @classmethod
     def of(cls, work: Callable[[], T]) -> Later[T]:
         """Start the work."""
-        later = cls()
-        threading.Thread(target=later._run, args=(work,), daemon=True).start()
-        return later
+        future: Future[T] = Future()
 
-    def _run(self, work: Callable[[], T]) -> None:
-        try:
-            self._value.append(work())
-        except BaseException as error:  # noqa: BLE001  handed on to whoever asks for the outcome
-            self._error = error
-        finally:
-            self._done.set()
+        def run() -> None:
+            try:
+                future.set_result(work())
+            except BaseException as error:  # noqa: BLE001  handed on to whoever asks for the outcome
+                future.set_exception(error)
+
+        threading.Thread(target=run, daemon=True).start()
+        return cls(future)
 
     def get(self, deadline: Deadline) -> T:
         """Wait for the outcome.
@@ -65,11 +63,9 @@ class Later(Generic[T]):
             Exception: what the work raised.
 
         """
-        if not self._done.wait(deadline.left()):
+        if not wait([self._future], deadline.left()).done:
             raise TooLateError("no answer in time")
-        if self._error is not None:
-            raise self._error
-        return self._value[0]
+        return self._future.result()
 
 
 def each(work: Callable[[A], T], items: Iterable[A], deadline: Deadline, at_once: int = 6) -> list[T | BaseException]:

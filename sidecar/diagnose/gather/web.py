@@ -15,7 +15,6 @@ from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import MasterDownError, MasterError, MasterGuardedError, MasterSlowError
 from sidecar.model import document
 from sidecar.model.incident import Incident
-from sidecar.model.snapshot import Snapshot
 
 _CALL_SECONDS = 4.0
 _MOST_ROWS = 60
@@ -118,33 +117,24 @@ def _error_row(row: Mapping[str, Any]) -> ErrorRow:
 
 
 def monitor(port: int, now: datetime) -> MonitorFacts:
-    """Ask the sidecar for its Snapshot and for the incidents of the last day."""
+    """Ask the sidecar for its Snapshot, its own problems, and the incidents of the last day."""
     url = f"http://127.0.0.1:{port}/"
     reader = SidecarReader(port, _CALL_SECONDS)
     try:
         snapshot = reader.snapshot()
         written = reader.incidents(since=format_time(now - _HISTORY), limit=500, evidence=0)
         incidents = document.loads_as(IncidentList, written, "incidents").incidents
+        problems = _problems(reader)
     except NotReadyError as error:
         return MonitorFacts(url, "starting", str(error))
     except MonitorError as error:
-        return MonitorFacts(url, _kind(str(error)), str(error))
+        reason = str(error)
+        answer = "slow" if reason == "no answer in time" else "foreign" if "something else" in reason else "down"
+        return MonitorFacts(url, answer, reason)
     except document.DocumentError as error:
         return MonitorFacts(url, "foreign", str(error))
     finally:
         reader.close()
-    return _read(url, snapshot, incidents, now, _troubles(port))
-
-
-def _kind(reason: str) -> str:
-    if reason == "no answer in time":
-        return "slow"
-    return "foreign" if "something else" in reason else "down"
-
-
-def _read(
-    url: str, snapshot: Snapshot, incidents: tuple[Incident, ...], now: datetime, troubles: tuple[str, ...]
-) -> MonitorFacts:
     return MonitorFacts(
         url,
         "ok",
@@ -154,8 +144,16 @@ def _read(
         warnings=tuple(warning.text for warning in snapshot.warnings),
         locust_error=snapshot.locust_error or "",
         incidents=tuple(_incident(incident) for incident in incidents),
-        troubles=troubles,
+        problems=problems,
     )
+
+
+def _problems(reader: SidecarReader) -> tuple[str, ...]:
+    """Ask the sidecar for problems of its own parts."""
+    try:
+        return tuple(str(problem) for problem in json.loads(reader.health()).get("troubles") or [])
+    except (MonitorError, ValueError):
+        return ()
 
 
 def _incident(incident: Incident) -> KnownIncident:
@@ -173,14 +171,3 @@ def _incident(incident: Incident) -> KnownIncident:
         process_survived=incident.process_survived,
         memory_limit_bytes=incident.memory_limit_bytes,
     )
-
-
-def _troubles(port: int) -> tuple[str, ...]:
-    """Ask the sidecar for problems of its own parts."""
-    reader = SidecarReader(port, _CALL_SECONDS)
-    try:
-        return tuple(str(trouble) for trouble in json.loads(reader.health()).get("troubles") or [])
-    except (MonitorError, ValueError):
-        return ()
-    finally:
-        reader.close()

@@ -154,7 +154,7 @@ def _said_full(stack: Stack, known: set[str]) -> Iterator[FoundCause]:
             values = {"owner": our.name, "path": "a file system of its", "use": "what it writes"}
             yield FoundCause.of("disk-full", (log_signs.quote(our, sign),), (our,), values, "volume")
     monitor = stack.evidence.monitor
-    for text in monitor.troubles if monitor else ():
+    for text in monitor.problems if monitor else ():
         if "space" in text.lower() and "monitor" not in known:
             evidence = stack.observed("the sidecar", text, "a ledger that is written")
             values = {"owner": "the sidecar", "path": "its volume", "use": "the ledger"}

@@ -19,7 +19,7 @@ _BEFORE_END = timedelta(seconds=15)
 _EARLIER = timedelta(seconds=1)  # a container's first line can bear a time just before its start, as the engine has it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LogPattern:
     """A known line: its meaning, its text, what it names, and when it was written."""
 

@@ -46,7 +46,7 @@ def _problems(stack: Stack, facts: MonitorFacts, container: ContainerFacts) -> I
         yield FindingEvidence(container.name, f"running, {health}", "healthy")
     elif _is_stale(facts) and _proxy_works(stack) and not _is_cut_off(facts):
         yield stack.observed(facts.url, f"its figures are {facts.age_seconds or 0.0:.0f} s old", "a few seconds")
-        yield from (FindingEvidence("it says", text) for text in (*facts.troubles, *facts.warnings)[:2])
+        yield from (FindingEvidence("it says", text) for text in (*facts.problems, *facts.warnings)[:2])
 
 
 def _is_stale(facts: MonitorFacts) -> bool:
@@ -61,7 +61,7 @@ def _not_running(what: str, stack: Stack, container: ContainerFacts | None) -> F
 
 def _is_cut_off(facts: MonitorFacts) -> bool:
     """Tell whether the sidecar says that it cannot reach the engine; we do reach it, so its proxy must be down."""
-    return facts.answer == "ok" and any("Docker" in text for text in (*facts.troubles, *facts.warnings))
+    return facts.answer == "ok" and any("Docker" in text for text in (*facts.problems, *facts.warnings))
 
 
 def _proxy_works(stack: Stack) -> bool:
@@ -80,7 +80,7 @@ def proxy(stack: Stack) -> Outcome:
     facts = stack.evidence.monitor
     words = ""
     if facts is not None and _is_stale(facts) and _is_cut_off(facts) and not stack.is_young(container):
-        words = f"; the sidecar says: {(*facts.troubles, *facts.warnings)[0]}"
+        words = f"; the sidecar says: {(*facts.problems, *facts.warnings)[0]}"
     if container.health == "unhealthy" or words:
         evidence = stack.observed(container.name, f"{container.health}: {container.health_output}{words}", "healthy")
         cause = FoundCause.of("docker-proxy-down", (evidence,), (container,), values, Origin("restart", (values,)))

@@ -223,7 +223,7 @@ def route(stack: Stack) -> Outcome:
 # ---- port ------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Knock:
     """One try of a worker at the master's own address and port."""
 

@@ -348,7 +348,7 @@ CASES: list[tuple[str, str, Change]] = [
     (
         "disk-full",
         "ledger",
-        lambda e: with_monitor(e, troubles=("the ledger: no space left on device",)),
+        lambda e: with_monitor(e, problems=("the ledger: no space left on device",)),
     ),
     (
         "memory-overcommitted",

@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from sidecar.diagnose.gather import look_around
-from sidecar.diagnose.gather.inside import Job, command
+from sidecar.diagnose.gather.inside import BESIDE, EXEC, Job, command, read_answer
+from tests.unit.diagnose.scene import well
 
 GREETING = bytes.fromhex("ff00000000000000017f")
 
@@ -219,6 +220,22 @@ def test_the_program_runs_alone_and_ends_by_its_deadline() -> None:
     assert found["inside"]["filesystems"]
     assert sum(map(len, words)) < 10000  # Docker repeats it in three events
     assert not any("\n" in word for word in words)
+
+
+def test_an_answer_is_read_as_facts_and_what_it_leaves_out_is_empty() -> None:
+    container = well().containers[1]
+    with server(greet) as port:
+        urls = [{"url": f"http://127.0.0.1:{port}/", "proxy": ""}]
+        job = {"tcp": [["127.0.0.1", port]], "names": ["localhost"], "http": urls, "inside": True, "deadline": 5}
+        probe = read_answer(look_around.run(job), container, EXEC)
+    assert (probe.container, probe.way) == (container.name, EXEC)
+    assert {(attempt.outcome, attempt.greeting) for attempt in probe.tcp} == {("open", "zmtp")}
+    assert "localhost" in {name.name for name in probe.names}
+    assert probe.http[0].outcome == "open"
+    assert probe.inside
+    assert {filesystem.owner for filesystem in probe.inside.filesystems} == {container.name}
+    bare = read_answer({"tcp": [], "names": [], "http": [], "listening": []}, container, BESIDE)
+    assert (bare.inside, bare.listening, bare.routes) == (None, (), ())
 
 
 def test_own_limits_are_read_of_the_locust_process(monkeypatch: pytest.MonkeyPatch) -> None:
