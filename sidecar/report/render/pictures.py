@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sidecar.common.times import parse_time
@@ -21,29 +21,25 @@ Document = Mapping[str, Any]
 
 def load(document: Document) -> Picture:
     """Draw users over time, with what happened meanwhile."""
-    line = document["timeline"]
-    chart_series = [
-        ChartSeries("users", line["users"], Role.FIRST),
-        ChartSeries("workers", line["workers"], Role.SIXTH),
-    ]
-    return over_time("Users and workers", _at(document), chart_series, marks=marks(document))
+    return _course(document, "Users and workers", (("users", "users", Role.FIRST), ("workers", "workers", Role.SIXTH)))
 
 
 def rate(document: Document) -> Picture:
     """Draw requests and failures a second."""
-    line = document["timeline"]
-    chart_series = [
-        ChartSeries("requests a second", line["rps"], Role.THIRD),
-        ChartSeries("failures a second", line["fail_per_second"], Role.FOURTH),
-    ]
-    return over_time("Requests a second", _at(document), chart_series, marks=marks(document))
+    columns = (("requests a second", "rps", Role.THIRD), ("failures a second", "fail_per_second", Role.FOURTH))
+    return _course(document, "Requests a second", columns)
 
 
 def latency(document: Document) -> Picture:
     """Draw response times over time."""
-    line = document["timeline"]
-    chart_series = [ChartSeries("median", line["p50_ms"], Role.FIRST), ChartSeries("p95", line["p95_ms"], Role.SECOND)]
-    return over_time("Response times", _at(document), chart_series, unit="ms", marks=marks(document))
+    columns = (("median", "p50_ms", Role.FIRST), ("p95", "p95_ms", Role.SECOND))
+    return _course(document, "Response times", columns, unit="ms")
+
+
+def _course(document: Document, title: str, columns: Iterable[tuple[str, str, Role]], unit: str = "") -> Picture:
+    """Draw columns of the timeline, each as (name, column, role)."""
+    chart_series = [ChartSeries(name, document["timeline"][column], role) for name, column, role in columns]
+    return over_time(title, _at(document), chart_series, unit=unit, marks=marks(document))
 
 
 def failure_timeline(document: Document) -> Picture:
@@ -63,23 +59,17 @@ def failure_timeline(document: Document) -> Picture:
 
 def failure_types(document: Document) -> Picture:
     """Draw failures by class."""
-    roles = class_roles(document)
-    counts = Counter({name: int(count) for name, count in document["failure_classes"].items()})
+    roles, counts = class_roles(document), _classes(document)
     rows = [(name, count, roles.get(name, SERIES[-1])) for name, count in counts.most_common()]
-    return bars("Failures by class", rows, total=sum(counts.values()))
+    return bars("Failures by class", rows, total=counts.total())
 
 
 def failure_endpoints(document: Document) -> Picture:
     """Draw the endpoints with the most failures."""
-    rows = sorted(
-        (
-            (f"{endpoint['method'] or ''} {endpoint['name']}".strip(), int(endpoint["failures"]))
-            for endpoint in document["endpoints"]
-        ),
-        key=lambda row: -row[1],
-    )
-    failing = [(name, count, Role.FOURTH) for name, count in rows if count][:_MOST_BARS]
-    return bars("Endpoints with the most failures", failing, total=sum(count for _, count in rows))
+    endpoints = document["endpoints"]
+    counts = Counter({f"{end['method'] or ''} {end['name']}".strip(): int(end["failures"]) for end in endpoints})
+    failing = [(name, count, Role.FOURTH) for name, count in counts.most_common(_MOST_BARS) if count]
+    return bars("Endpoints with the most failures", failing, total=counts.total())
 
 
 FILES = {
@@ -91,11 +81,8 @@ FILES = {
 
 def generators(document: Document) -> Iterator[Picture]:
     """Draw CPU, throttling and memory of the busiest containers that made the load."""
-    chosen = sorted(document["generators"], key=lambda generator: -(generator["cpu_max_percent"] or 0))[
-        :_MOST_GENERATORS
-    ]
-    if not chosen:
-        return
+    busiest = sorted(document["generators"], key=lambda generator: -(generator["cpu_max_percent"] or 0))
+    chosen = busiest[:_MOST_GENERATORS]
     at = sorted({moment for generator in chosen for moment in generator["at"]})
     seconds = [_seconds(document, moment) for moment in at]
     for title, column, scale, unit in (
@@ -107,15 +94,18 @@ def generators(document: Document) -> Iterator[Picture]:
             ChartSeries(generator["container"], _on(at, generator["at"], generator[column], scale), SERIES[number])
             for number, generator in enumerate(chosen)
         ]
-        if not any(value for series in chart_series for value in series.values):
-            continue
-        yield over_time(title, seconds, chart_series, unit=unit, marks=marks(document))
+        if any(value for series in chart_series for value in series.values):
+            yield over_time(title, seconds, chart_series, unit=unit, marks=marks(document))
+
+
+def _classes(document: Document) -> Counter[str]:
+    return Counter(document["failure_classes"])
 
 
 def class_roles(document: Document) -> dict[str, Role]:
     """Choose a colour for each of the most frequent classes, the same in every picture."""
-    counts = Counter({name: int(count) for name, count in document["failure_classes"].items()})
-    return {name: SERIES[(number + 3) % len(SERIES)] for number, (name, _) in enumerate(counts.most_common(5))}
+    frequent = _classes(document).most_common(_MOST_CLASSES)
+    return {name: SERIES[(number + 3) % len(SERIES)] for number, (name, _) in enumerate(frequent)}
 
 
 def marks(document: Document) -> list[ChartMark]:
