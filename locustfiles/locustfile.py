@@ -16,7 +16,7 @@ class ShopUser(FastHttpUser):
     @task(6)
     @tag("read")
     def read_data(self) -> None:
-        # catch_response lets the test decide what a success is: a 200 that says "success": false is none.
+        # catch_response lets the test decide what a success is: here a 200 with "success": false is a failure.
         with self.client.get("/api/data", catch_response=True) as response:
             if response.status_code == 200 and not response.json().get("success"):
                 response.failure("the API said success: false")

@@ -173,7 +173,7 @@ def test_a_connection_that_cannot_be_made_is_tried_again_by_requests_alone(free_
     assert report.retried == {"http_user": 2, "fast_http_user": 0}
 
 
-def test_a_retry_is_told_once() -> None:
+def test_a_retry_is_returned_once() -> None:
     retried = Retried(http_user=2, fast_http_user=1)
     assert (retried.since_last_call(), retried.since_last_call()) == (3, 0)
     retried.http_user += 1
@@ -210,12 +210,12 @@ def test_all_four_are_read() -> None:
     + [("POOL_SIZE", value, "at least 1") for value in ("0", "-1", "1.5", "ten", "²")]
     + [("RETRIES", value, "at least 0") for value in ("-1", "1.5", "many")],
 )
-def test_a_value_that_cannot_be_is_named(name: str, value: str, said: str) -> None:
+def test_an_invalid_value_is_named(name: str, value: str, said: str) -> None:
     with pytest.raises(ValueError, match=f"KIT_{name} must be .*{said}, not '{re.escape(value)}'"):
         ConnectionSettings.from_environ({f"KIT_{name}": value})
 
 
-def test_what_is_set_is_said() -> None:
+def test_the_settings_are_described() -> None:
     said = run(CONNECT_TIMEOUT="1.5", READ_TIMEOUT="30", POOL_SIZE="20", RETRIES="2").said[1]
     assert said == (
         "FastHttpUser, HttpUser: 1.5 s to connect, 30 s of silence, pool of 20, retries, at most 2, counted"

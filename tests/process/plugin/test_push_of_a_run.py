@@ -9,7 +9,7 @@ from tests.process.plugin.programs import printed
 PROGRAM = Path(__file__).with_name("real_master.py")
 
 
-def test_each_failure_of_a_run_is_received_and_told_in_the_status(tmp_path: Path) -> None:
+def test_each_failure_of_a_run_is_received_and_in_the_status(tmp_path: Path) -> None:
     found = printed(PROGRAM, "on", KIT_RUNS_DIR=str(tmp_path))
     assert found["failures"] > 10
     assert (found["received"], found["push"]["sent_rows"]) == (found["failures"], found["failures"])

@@ -227,7 +227,7 @@ def test_unset_and_empty_variables_are_the_defaults() -> None:
         ("PROXY", "http://", "KIT_PROXY must be http://host:port"),
     ],
 )
-def test_a_value_that_cannot_be_is_named_and_no_password_with_it(name: str, value: str, said: str) -> None:
+def test_an_invalid_value_is_named_and_no_password_with_it(name: str, value: str, said: str) -> None:
     with pytest.raises(ValueError, match=said) as raised:
         TlsSettings.from_environ({f"KIT_{name}": value})
     assert "secret" not in str(raised.value)

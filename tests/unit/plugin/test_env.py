@@ -1,4 +1,4 @@
-"""Settings that nobody has checked: each one that cannot be is one line, and the default holds."""
+"""Settings that `kit` has not checked: an invalid one is logged in one line, and the default holds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_share_is_read_as_the_setting_writes_it(text: str, wanted: float) -> N
 
 
 @pytest.mark.parametrize("text", ["many", "0", "101%", "-1", "nan"])
-def test_a_share_that_is_none_is_said(text: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_invalid_share_is_logged_and_the_default_holds(text: str, caplog: pytest.LogCaptureFixture) -> None:
     assert env.value({"S": text}, "S", env.share, 0.05) == 0.05
     assert caplog.messages == [f"locust-kit: S cannot be {text!r}, it is taken for 0.05"]
 
@@ -46,7 +46,7 @@ def _spool(environ: Mapping[str, str]) -> object:
         ("KIT_PUSH_SPOOL_MEGABYTES", "lots", _spool, 64 << 20),
     ],
 )
-def test_a_setting_that_cannot_be_is_said(
+def test_an_invalid_setting_is_logged(
     name: str,
     text: str,
     read: Callable[[Mapping[str, str]], Any],

@@ -129,7 +129,7 @@ def test_an_exception_in_a_task_is_counted_whatever_it_is(worker: Environment) -
     assert [row[5] for row in reported(worker)["failures"]["groups"]] == [1, 1]
 
 
-def test_an_empty_exception_is_none_as_locust_has_it(worker: Environment) -> None:
+def test_an_empty_exception_is_no_failure_as_in_locust(worker: Environment) -> None:
     worker.events.request.fire(
         request_type="GET", name="/", response_time=5.0, response_length=2, exception="", context={}
     )
@@ -137,7 +137,7 @@ def test_an_empty_exception_is_none_as_locust_has_it(worker: Environment) -> Non
     assert (found["rows"], len(found["performance"])) == ([], 1)
 
 
-def test_a_part_that_cannot_be_sent_is_left_out_and_said_once(
+def test_a_part_that_cannot_be_sent_is_left_out_and_logged_once(
     worker: Environment, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("locust_kit.memory.Memory.document", lambda *_: {"lines": HALF})

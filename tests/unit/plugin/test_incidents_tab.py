@@ -95,7 +95,7 @@ def test_incidents_become_rows(sidecar: Sidecar) -> None:
     assert sidecar.asked == ["/api/incidents?limit=50&evidence=0"]
 
 
-def test_no_incident_is_said() -> None:
+def test_an_empty_list_of_incidents_has_a_remark() -> None:
     assert [row["text"] for row in rows_of({"incidents": []})] == ["nothing has died, restarted or been lost so far"]
 
 
@@ -112,7 +112,7 @@ def test_odd_fields_of_an_incident_are_survived() -> None:
     assert row["count"] == ""
 
 
-def test_a_sidecar_that_is_not_there_is_said() -> None:
+def test_a_missing_sidecar_has_a_remark() -> None:
     tab = IncidentsTab(free_url())
     tab.ask()
     assert [row["text"] for row in tab.rows()] == [f"no sidecar at {tab._url}: Connection refused"]
@@ -121,7 +121,7 @@ def test_a_sidecar_that_is_not_there_is_said() -> None:
 @pytest.mark.parametrize(
     ("status", "body"), [(503, b"{}"), (200, b"<html>"), (200, b"[" * 100_000), (200, b" " * (2 << 20))]
 )
-def test_a_sidecar_with_an_odd_answer_is_said_and_what_was_known_stays(
+def test_an_odd_answer_of_the_sidecar_has_a_remark_and_known_rows_stay(
     sidecar: Sidecar, status: int, body: bytes
 ) -> None:
     tab = IncidentsTab(url(sidecar))
@@ -155,7 +155,7 @@ def test_the_uis_own_polling_carries_the_rows_beside_those_of_others(base: str) 
 
 
 @pytest.mark.usefixtures("no_greenlets")
-def test_the_sidecars_own_reading_carries_none() -> None:
+def test_the_sidecars_own_reading_carries_no_rows() -> None:
     answer = application().test_client().get("/stats/requests", headers={"User-Agent": "locust-kit"})
     assert [entry["key"] for entry in answer.get_json()["extended_stats"]] == ["another"]
 

@@ -8,7 +8,7 @@ import pytest
 from locust_kit.plan import LABELS_FIELD, MOST_LABELS, Labels, parse_labels
 
 
-def test_labels_are_pairs_and_other_words_are_none() -> None:
+def test_labels_are_pairs_and_other_words_are_left_out() -> None:
     assert parse_labels("env=staging, team=shop=2 broken =x 1a=b") == {"env": "staging", "team": "shop=2"}
     assert len(parse_labels(" ".join(f"a{number}=b" for number in range(100)))) == MOST_LABELS
 
@@ -26,6 +26,6 @@ def test_a_library_without_options_has_those_of_the_environment() -> None:
     assert Labels(None, {"KIT_LABELS": "env=staging"}).of_this_run() == {"env": "staging"}
 
 
-def test_a_label_of_the_environment_that_is_none_is_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_invalid_label_of_the_environment_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert Labels(None, {"KIT_LABELS": "env=staging staging"}).of_this_run() == {"env": "staging"}
     assert caplog.messages == ["locust-kit: KIT_LABELS holds 'staging', which is no name=value: left out"]

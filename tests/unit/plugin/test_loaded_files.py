@@ -26,7 +26,7 @@ def test_a_link_counts_as_the_file_it_leads_to(folder: Path, tmp_path_factory: p
     assert list(loaded([str(link)], folder)) == ["locustfile.py"]
 
 
-def test_an_edit_is_a_change_and_a_touch_is_none(folder: Path) -> None:
+def test_an_edit_is_a_change_and_a_touch_is_not(folder: Path) -> None:
     before = loaded([str(folder / "locustfile.py"), str(folder / "flows" / "login.py")], folder)
     disk = Disk(folder)
     os.utime(folder / "locustfile.py", (1, 1))

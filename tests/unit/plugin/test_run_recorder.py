@@ -74,7 +74,7 @@ def test_the_plan_is_on_the_disk_before_the_first_second(environment: Environmen
     assert begun["versions"]["locust"]
 
 
-def test_each_second_of_a_run_is_a_line_and_none_of_the_time_between(environment: Environment) -> None:
+def test_each_second_of_a_run_is_a_line_and_the_time_between_runs_has_no_line(environment: Environment) -> None:
     record, run = recorded(environment)
     record._tick()
     state(environment.runner, "running")

@@ -23,7 +23,7 @@ def test_a_loss_counts_once_it_lasts_and_only_once() -> None:
     assert not shortfall.lasting(SHORT, 200.0)
 
 
-def test_a_dip_that_mends_itself_is_none() -> None:
+def test_a_dip_that_recovers_is_no_shortfall() -> None:
     shortfall = after_a_loss()
     assert not shortfall.lasting(replace(WHOLE, workers=2), 102.0)
     assert not shortfall.lasting(SHORT, 104.0)

@@ -119,7 +119,7 @@ def test_the_same_class_imported_by_a_second_file_is_fine(write: Write) -> None:
     assert not load("one.py,two.py").problems
 
 
-def test_a_folder_that_the_containers_user_cannot_read_is_said_to_be_that(
+def test_a_folder_that_the_containers_user_cannot_read_is_reported_as_such(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write("locustfile.py", "x = 1\n")

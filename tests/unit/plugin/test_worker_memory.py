@@ -98,7 +98,7 @@ def test_thresholds_are_pythons_own_unless_given() -> None:
         assert Memory.of({"KIT_GC_THRESHOLDS": text}).thresholds == ()
 
 
-def test_the_lines_that_hold_the_most_are_told_only_when_asked_for() -> None:
+def test_the_lines_that_hold_the_most_are_reported_only_when_asked_for() -> None:
     memory = Memory.of({"KIT_TRACE_MEMORY": "1"})
     memory.watch()
     try:

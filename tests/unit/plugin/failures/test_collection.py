@@ -90,7 +90,7 @@ def test_rows_that_wait_for_a_slow_disk_are_bounded_and_the_rest_is_counted(monk
     "broken",
     [{}, {"groups": [["GET"]]}, {"groups": [[*KEY, "x", 1, 1]]}, {"groups": [["G", "n", "odd", "", "", 1, 1, 1]]}],
 )
-def test_a_report_that_is_none_is_an_error_for_the_guard(broken: dict[str, Any]) -> None:
+def test_an_invalid_report_is_an_error_for_the_guard(broken: dict[str, Any]) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
         Collection().take("w", {"examples": [], "rows": [], **broken} if broken else {})
 

@@ -83,7 +83,7 @@ def test_the_rows_travel_with_the_statistics_under_any_base_path(account: Accoun
     assert table["data"][0]["last_seen"] == "00:01:00"
 
 
-def test_too_many_failures_right_now_are_said_on_top(account: Account) -> None:
+def test_too_many_failures_right_now_are_the_first_row(account: Account) -> None:
     account.watch.look(0.0, 0, 0)
     account.watch.look(1.0, 100, 30)
     answer = app_of(WebUi(), account).test_client().get("/stats/requests").get_json()

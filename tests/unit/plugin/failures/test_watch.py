@@ -1,4 +1,4 @@
-"""Too many failures: said once when it begins, once when it is over, and not for noise."""
+"""Too many failures: logged once when it begins, once when it is over, and not for noise."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def run(watch: Watch, *seconds: tuple[int, int], begin: float = 0.0) -> list[str
     return [line for line in said if line]
 
 
-def test_too_many_are_said_once_and_their_end_once() -> None:
+def test_too_many_are_logged_once_and_their_end_once() -> None:
     said = run(Watch(), *[(100, 0)] * 10, *[(100, 20)] * 10, *[(100, 0)] * 15)
     assert said == [
         "6.0 % of 1000 requests failed in the last 10 s, 5 % is too many",
@@ -22,7 +22,7 @@ def test_too_many_are_said_once_and_their_end_once() -> None:
     ]
 
 
-def test_a_share_about_the_threshold_is_said_once() -> None:
+def test_a_share_about_the_threshold_is_logged_once() -> None:
     assert len(run(Watch(), *[(100, 6), (100, 4)] * 30)) == 1
 
 

@@ -108,7 +108,7 @@ def test_a_row_that_is_too_large_by_itself_is_refused(tmp_path: Path) -> None:
     assert (bench.counts.sent_rows, bench.counts.refused_rows, files(tmp_path)) == (0, 2, [])
 
 
-def test_a_refused_batch_is_given_up_and_counted_and_said_once(tmp_path: Path, caplog: Any) -> None:
+def test_a_refused_batch_is_given_up_counted_and_logged_once(tmp_path: Path, caplog: Any) -> None:
     bench = Bench(tmp_path, [PushAnswer(422), PushAnswer(200), PushAnswer(422)])
     for rows in (1, 2, 4):
         bench.put(rows)
@@ -118,7 +118,7 @@ def test_a_refused_batch_is_given_up_and_counted_and_said_once(tmp_path: Path, c
     assert bench.counts.last_error == "status 422"
 
 
-def test_an_outage_is_said_once_when_it_lasts_and_again_when_there_is_another(tmp_path: Path, caplog: Any) -> None:
+def test_an_outage_that_lasts_is_logged_once_and_another_one_again(tmp_path: Path, caplog: Any) -> None:
     bench = Bench(tmp_path, [DOWN] * 2)
     bench.put(1)
     bench.drain()

@@ -1,4 +1,4 @@
-"""What the master's environment says of the push, and what is said when it cannot be."""
+"""The settings of the push, and what is logged when they are invalid."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def test_without_a_size_it_is_64_megabytes(tmp_path: Path, megabytes: str) -> No
     assert found.spool_bytes == 64 * 1024**2
 
 
-def test_without_a_url_nothing_is_pushed_and_nothing_said(tmp_path: Path, caplog: Any) -> None:
+def test_without_a_url_nothing_is_pushed_and_nothing_logged(tmp_path: Path, caplog: Any) -> None:
     assert PushSettings.of(environment(tmp_path, KIT_PUSH_URL="")) is None
     assert caplog.text == ""
 
 
 @pytest.mark.parametrize("key", ["", "   \n", "hunter2 hunter2", "hünter2"])
-def test_a_key_that_cannot_be_is_told_and_not_shown(tmp_path: Path, caplog: Any, key: str) -> None:
+def test_an_invalid_key_is_reported_and_not_shown(tmp_path: Path, caplog: Any, key: str) -> None:
     given = environment(tmp_path)
     (tmp_path / "key").write_text(key)
     assert PushSettings.of(given) is None
@@ -46,13 +46,13 @@ def test_a_key_that_cannot_be_is_told_and_not_shown(tmp_path: Path, caplog: Any,
 
 
 @pytest.mark.parametrize("file", ["", "/none", "/"])
-def test_a_key_that_is_not_there_is_told(tmp_path: Path, caplog: Any, file: str) -> None:
+def test_a_missing_key_is_reported(tmp_path: Path, caplog: Any, file: str) -> None:
     assert PushSettings.of(environment(tmp_path, KIT_PUSH_KEY_FILE=file)) is None
     assert "PUSH_KEY is missing" in caplog.text
 
 
 @pytest.mark.parametrize("url", ["shop", "ftp://a/", "https://me:hunter4@a/", "http://a:b/", "http://a/ b", "http://"])
-def test_a_place_that_cannot_be_is_told_and_not_shown(tmp_path: Path, caplog: Any, url: str) -> None:
+def test_an_invalid_url_is_reported_and_not_shown(tmp_path: Path, caplog: Any, url: str) -> None:
     assert PushSettings.of(environment(tmp_path, KIT_PUSH_URL=url)) is None
     assert "PUSH_URL is no http(s) URL" in caplog.text
     assert "hunter" not in caplog.text

@@ -43,7 +43,7 @@ def test_rows_wait_for_more_when_only_full_batches_are_wanted(tmp_path: Path) ->
     assert (bench.sender.waiting_rows, bench.queue.queued) == (500, 1)
 
 
-def test_the_newest_batch_is_dropped_when_the_spool_is_full_and_counted_and_said_once(
+def test_the_newest_batch_is_dropped_counted_and_logged_once_when_the_spool_is_full(
     tmp_path: Path, caplog: Any
 ) -> None:
     bench = Bench(tmp_path, spool_bytes=1000)
