@@ -11,10 +11,10 @@ from sidecar.cluster.node_status import NodeStatusPublisher, Prober, reach
 from sidecar.cluster.peer_client import addresses
 from sidecar.cluster.peer_poller import PeerPoller, Surroundings, peer_client
 from sidecar.model.cluster import NO_OTHERS, Others
-from sidecar.model.snapshot import Blind, Host, Node
+from sidecar.model.snapshot import MASTER, Blind, Host, Node
 from sidecar.monitor.assembly import ContainerReadings, Recorded
 from sidecar.monitor.recorder import Put
-from sidecar.settings.monitor import MASTER, MASTER_PORT, ClusterSettings
+from sidecar.settings.monitor import MASTER_PORT, ClusterSettings
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MOST_INTERVAL_SECONDS = 2.0  # an OOM kill on any node is in the leader's ledger within 5 s

@@ -12,13 +12,12 @@ from sidecar.common.errors import SettingError, StackError
 from sidecar.common.units import plural
 from sidecar.engine.docker_engine import DockerEngine, ListedContainer, connect
 from sidecar.locust_api import greeting
+from sidecar.model.snapshot import MASTER, WORKER
 from sidecar.settings import Settings
 from sidecar.settings.addresses import shown
 from sidecar.stack import images, locustfile, registered, state, workspace
 from sidecar.stack.compose import Decided, write_env_file
 from sidecar.stack.registered import Clock
-
-_WORKER, _MASTER = "locust-worker", "locust-master"
 
 
 def join(settings: Settings, environ: Mapping[str, str], console: Console) -> None:
@@ -79,8 +78,7 @@ def refuse_own_master(containers: Sequence[ListedContainer], settings: Settings)
 
     """
     if any(
-        container.service == _MASTER and container.state != "exited" and not container.oneoff
-        for container in containers
+        container.service == MASTER and container.state != "exited" and not container.oneoff for container in containers
     ):
         raise StackError(
             f"the stack {settings.project!r} has a master on this machine",
@@ -102,9 +100,9 @@ def _prepare(
 def _start(settings: Settings, decided: Decided, environ: Mapping[str, str], console: Console) -> None:
     compose = workspace.compose_for(settings, decided, environ)
     with console.step("stack", "starting the workers") as step:
-        scale = f"{_WORKER}={settings.workers}"
+        scale = f"{WORKER}={settings.workers}"
         try:
-            compose.run("up", "--detach", "--no-build", "--no-deps", "--scale", scale, _WORKER)
+            compose.run("up", "--detach", "--no-build", "--no-deps", "--scale", scale, WORKER)
         except StackError as error:
             raise up.half_up(error, settings) from None
         step.result = "started"

@@ -13,6 +13,7 @@ from sidecar.common.errors import SettingError, StackError
 from sidecar.engine.docker_engine import DockerEngine, ListedContainer, connect
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import MasterError
+from sidecar.model.snapshot import MASTER, WORKER
 from sidecar.settings import Settings
 from sidecar.stack import locustfile, state, workspace
 from sidecar.stack.registered import Clock
@@ -20,7 +21,6 @@ from sidecar.stack.registered import Clock
 _RESTART_TIMEOUT_SECONDS = 90.0
 _FRESH_DEADLINE_SECONDS = 30.0
 _MOST_AT_ONCE = 16
-_MASTER, _WORKER = "locust-master", "locust-worker"
 _RUNNING = frozenset({"spawning", "running", "stopping"})
 _CLOCK = Clock(time.monotonic, time.sleep)
 
@@ -47,7 +47,7 @@ def reload(settings: Settings, environ: Mapping[str, str], console: Console) -> 
 
     """
     engine, web, containers = _ready_to(settings, environ, console, "reload")
-    locust = [container for container in containers if container.service in (_MASTER, _WORKER)]
+    locust = [container for container in containers if container.service in (MASTER, WORKER)]
     _restart_all(engine, locust, containers, console)
     _wait(settings, engine, locust, console)
     with console.step("locustfile", "asking every process what it loaded") as step:
@@ -101,13 +101,13 @@ def _restart_all(
         console.step("restart", f"{len(chosen)} of {len(every)} containers"),
         ThreadPoolExecutor(_MOST_AT_ONCE) as pool,
     ):
-        first = sorted(chosen, key=lambda listed_container: listed_container.service != "locust-master")
+        first = sorted(chosen, key=lambda listed_container: listed_container.service != MASTER)
         for done in [pool.submit(engine.restart, container.id, _RESTART_TIMEOUT_SECONDS) for container in first]:
             done.result()
 
 
 def _wait(settings: Settings, engine: DockerEngine, restarted: Sequence[ListedContainer], console: Console) -> None:
-    workers = sum(1 for container in restarted if container.service == _WORKER)
+    workers = sum(1 for container in restarted if container.service == WORKER)
     each = workspace.expected_workers(settings) // settings.workers
     up.wait_for_workers(settings, engine, workers * each, console)
 
@@ -156,14 +156,14 @@ def scale(settings: Settings, environ: Mapping[str, str], console: Console) -> N
     before = sum(
         1
         for container in workspace.running_stack(engine, settings)
-        if container.service == _WORKER and container.state == "running"
+        if container.service == WORKER and container.state == "running"
     )
     if settings.workers < before:
         _remember(settings)  # whoever looks meanwhile must not miss the workers that are asked to leave
     compose = workspace.compose_for(settings, workspace.decided(settings), environ)
     with console.step("stack", f"from {before} to {settings.workers} workers") as step:
         as_they_are = ("--detach", "--no-build", "--no-recreate", "--no-deps")
-        compose.run("up", *as_they_are, "--scale", f"{_WORKER}={settings.workers}", _WORKER)
+        compose.run("up", *as_they_are, "--scale", f"{WORKER}={settings.workers}", WORKER)
         step.result = f"from {before} to {settings.workers} workers"
     _remember(settings)
     wanted = workspace.expected_workers(settings)

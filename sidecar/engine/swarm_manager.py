@@ -14,7 +14,7 @@ from sidecar.common.times import docker_time
 from sidecar.engine.docker_engine import DockerEngine
 from sidecar.engine.labels import STACK_LABEL
 
-MASTER, WORKER, MONITOR = "locust-master", "locust-worker", "monitor"
+MONITOR = "monitor"
 _NO_ADDRESS = frozenset({"", "0.0.0.0", "127.0.0.1", "::"})  # noqa: S104  what a node says that does not know better
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sidecar.model.snapshot import Container, Host, Locust, Snapshot, Warn
+from sidecar.model.snapshot import MASTER, WORKER, Container, Host, Locust, Snapshot, Warn
 
 _MISSED_REFRESHES = 3
 _LEAST_SECONDS = 6.0  # a busy machine may be late by a refresh or two without anything being wrong
@@ -35,9 +35,6 @@ def data_age_seconds(snapshot: Snapshot, now: datetime) -> float | None:
     read_at = snapshot.engine_read_at
     return None if read_at is None else max(0.0, (now - read_at).total_seconds())
 
-
-MASTER = "locust-master"
-WORKER = "locust-worker"
 
 MEMORY_PERCENT = 90.0
 CORE_PERCENT = 90.0  # Locust's own threshold: above it, the times it measures include its own waiting

@@ -13,12 +13,10 @@ from datetime import datetime, timedelta
 
 from sidecar.common.times import format_time
 from sidecar.incidents.condition_rules import running_id
-from sidecar.incidents.warnings import WORKER
 from sidecar.model.incident import FINAL, ExitReason, Incident, IncidentKind, identity
 from sidecar.model.incident_kinds import KINDS, users_and_workers, without_project
-from sidecar.model.snapshot import Container, Locust, Snapshot, Worker
+from sidecar.model.snapshot import MASTER, WORKER, Container, Locust, Snapshot, Worker
 
-MASTER = "locust-master"
 MISSING = "missing"
 UNDECIDED = timedelta(seconds=4)  # why a container ended is settled two seconds after, and a round is two more
 

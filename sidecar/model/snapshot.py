@@ -27,6 +27,7 @@ def is_label_name(text: str) -> bool:
 
 
 SCHEMA_VERSION = 1
+MASTER, WORKER = "locust-master", "locust-worker"  # the services of docker-compose.yml
 
 
 @dataclass(frozen=True, slots=True)

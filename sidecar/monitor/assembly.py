@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from sidecar.incidents.warnings import WORKER, Known, warnings
+from sidecar.incidents.warnings import Known, warnings
 from sidecar.model.cluster import NO_OTHERS, UNKNOWN, Others
 from sidecar.model.incident import Incident, Severity
 from sidecar.model.observation import Inspected, Listed, LocustReading, LogEntry, Stats, StatsReading
 from sidecar.model.snapshot import (
+    WORKER,
     Blind,
     Container,
     Failure,

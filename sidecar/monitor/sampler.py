@@ -17,10 +17,9 @@ from sidecar.common.backoff import Backoff
 from sidecar.common.errors import EngineError
 from sidecar.engine.container_reader import Engine
 from sidecar.incidents.forecast import Forecasts
-from sidecar.incidents.warnings import MASTER
 from sidecar.model.cluster import NO_OTHERS, Others
 from sidecar.model.observation import LocustReading, LogEntry
-from sidecar.model.snapshot import Host, Snapshot
+from sidecar.model.snapshot import MASTER, Host, Snapshot
 from sidecar.monitor import assembly
 from sidecar.monitor.assembly import NOTHING_RECORDED, ContainerReadings, Observed, Recorded
 from sidecar.monitor.board import Board

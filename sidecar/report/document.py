@@ -10,10 +10,10 @@ from itertools import pairwise
 from typing import Any
 
 from sidecar.common.times import format_time
-from sidecar.incidents.warnings import MASTER, WORKER
 from sidecar.model.history import RecordedSeries, SeriesPoint
 from sidecar.model.incident import Incident
 from sidecar.model.run_record import Moment, RunRecord
+from sidecar.model.snapshot import MASTER, WORKER
 from sidecar.report.verdict import attribution, capacity, reasons
 from sidecar.report.verdict.judge import EXIT_PASS, judge, judged_document
 

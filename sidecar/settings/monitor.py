@@ -14,7 +14,6 @@ from sidecar.settings.model import SETTINGS
 from sidecar.settings.setting import Kind, Setting, setting, text
 
 PEERS = "tasks.monitor"
-MASTER = "locust-master"
 MASTER_PORT = 5557
 _LEAST_INTERVAL_SECONDS = 0.5
 _MOST_INTERVAL_SECONDS = 3600.0

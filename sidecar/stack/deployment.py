@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from sidecar.common.errors import StackError
 from sidecar.engine.docker_engine import connect
-from sidecar.engine.swarm_manager import MASTER, Manager
+from sidecar.engine.swarm_manager import Manager
+from sidecar.model.snapshot import MASTER
 from sidecar.settings import Settings
 from sidecar.stack import secrets, state
 

@@ -14,9 +14,10 @@ from sidecar.diagnose.catalogue import Cause
 from sidecar.diagnose.judge import finding_of, judged, summary_of
 from sidecar.diagnose.rank import ranked
 from sidecar.diagnose.rule import FoundCause, Outcome, Rule
-from sidecar.engine.swarm_manager import MASTER, MONITOR, WORKER, TaskFacts, spread
+from sidecar.engine.swarm_manager import MONITOR, TaskFacts, spread
 from sidecar.model.finding import Confidence, Diagnosis, Finding, FindingEvidence
 from sidecar.model.incident import Severity
+from sidecar.model.snapshot import MASTER, WORKER
 from sidecar.settings.model import project_word
 from sidecar.swarm.evidence import ClusterEvidence
 

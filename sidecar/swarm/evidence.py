@@ -12,8 +12,9 @@ from sidecar.cluster.peer_client import PeerClient, PeerError
 from sidecar.common.errors import EngineError, KitError, StackError
 from sidecar.diagnose.gather.config import up_words
 from sidecar.engine.docker_engine import connect
-from sidecar.engine.swarm_manager import MASTER, Manager, NodeFacts, SwarmState
+from sidecar.engine.swarm_manager import Manager, NodeFacts, SwarmState
 from sidecar.locust_api.connection import MasterError, MasterGuardedError
+from sidecar.model.snapshot import MASTER
 from sidecar.settings import Settings
 from sidecar.stack import secrets, workspace
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from sidecar.common.console import Console
 from sidecar.common.errors import SettingError, StackError
 from sidecar.engine.docker_engine import connect
-from sidecar.engine.swarm_manager import WORKER, Manager
+from sidecar.engine.swarm_manager import Manager
+from sidecar.model.snapshot import WORKER
 from sidecar.settings import Settings
 from sidecar.stack import deployment, state, workspace
 from sidecar.stack.registered import Clock

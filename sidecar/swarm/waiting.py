@@ -6,9 +6,10 @@ from collections import Counter
 
 from sidecar.common.errors import KitError, StackError
 from sidecar.common.units import plural
-from sidecar.engine.swarm_manager import MASTER, WORKER, Manager, SwarmState, spread
+from sidecar.engine.swarm_manager import Manager, SwarmState, spread
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import MasterError, MasterGuardedError
+from sidecar.model.snapshot import MASTER, WORKER
 from sidecar.settings import Settings
 from sidecar.stack import workspace
 from sidecar.stack.registered import Clock

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sidecar.incidents.warnings import MASTER, MEMORY_PERCENT, THROTTLED_PERCENT, WORKER
+from sidecar.incidents.warnings import MEMORY_PERCENT, THROTTLED_PERCENT
 from sidecar.model.incident import ExitReason
-from sidecar.model.snapshot import Container, Locust, Snapshot
+from sidecar.model.snapshot import MASTER, WORKER, Container, Locust, Snapshot
 
 Users = Mapping[str, int]
 _CALM_ENDS = frozenset({ExitReason.STOPPED.value, ExitReason.FINISHED.value})

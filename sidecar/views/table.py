@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sidecar.incidents.warnings import WORKER
-from sidecar.model.snapshot import Container, Locust
+from sidecar.model.snapshot import WORKER, Container, Locust
 from sidecar.views.columns import BAR, COLUMNS, NAME, Column, ContainerRow, memory_bar, state_of
 from sidecar.views.lines import DIM, SELECTED, TITLE, Line, TextSpan, cut_middle, line, pad, width_of
 from sidecar.views.order import SORTS_BY_KEY, users_by_container

@@ -13,9 +13,9 @@ from datetime import datetime
 from statistics import fmean, median
 
 from sidecar.common.units import MIB
-from sidecar.incidents.warnings import WORKER
 from sidecar.model.history import RecordedSeries
 from sidecar.model.run_record import Moment
+from sidecar.model.snapshot import WORKER
 
 _STEADY = 0.9  # of the most users
 _CORE_SHARE = 0.7  # of a core that a worker should take at most: Locust's times grow beyond that

@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 
 from sidecar.common.spans import Held, Sustained, held
 from sidecar.common.units import plural
-from sidecar.incidents.warnings import MASTER, WORKER
 from sidecar.model.history import RecordedSeries
 from sidecar.model.incident import ExitReason, Incident, IncidentKind
 from sidecar.model.run_record import Moment, RunRecord, Unknown
+from sidecar.model.snapshot import MASTER, WORKER
 
 _ALWAYS = frozenset({IncidentKind.WORKER_LOST, IncidentKind.MASTER_RESTART})
 _OF_GENERATORS = frozenset({IncidentKind.OOM_KILL, IncidentKind.RESTART, IncidentKind.EXIT})

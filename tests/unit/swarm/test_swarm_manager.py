@@ -11,7 +11,8 @@ import pytest
 
 from sidecar.common.errors import SettingError, StackError
 from sidecar.engine.docker_engine import DockerEngine
-from sidecar.engine.swarm_manager import MASTER, WORKER, Manager, spread
+from sidecar.engine.swarm_manager import Manager, spread
+from sidecar.model.snapshot import MASTER, WORKER
 from sidecar.settings import Settings, load
 from sidecar.stack import deployment, secrets, state
 from sidecar.stack.compose import Decided
