@@ -336,7 +336,7 @@ class ViewSettings(Section):
 
     interval: float = setting(
         "INTERVAL=2",
-        SECONDS,
+        Kind("seconds", partial(parse.seconds, 0.5, 3600.0)),
         "How often the sidecar measures and the view is drawn.",
         "Half the interval costs nearly twice the processor time.",
         to=MONITOR,

@@ -15,8 +15,6 @@ from sidecar.settings.setting import Kind, Setting, setting, text
 
 PEERS = "tasks.monitor"
 MASTER_PORT = 5557
-_LEAST_INTERVAL_SECONDS = 0.5
-_MOST_INTERVAL_SECONDS = 3600.0
 _MOST_TAIL = 1000
 _MOST_PORT = 65535
 _SOURCE = "environment of the sidecar"
@@ -33,16 +31,6 @@ class ClusterSettings:
     token: str = field(repr=False)
     peers: str = PEERS
     port: int = 8090
-
-
-def _interval(raw: str) -> float:
-    try:
-        seconds = float(raw)
-    except ValueError:
-        seconds = -1.0
-    if not _LEAST_INTERVAL_SECONDS <= seconds <= _MOST_INTERVAL_SECONDS:
-        raise ValueError(f"seconds from {_LEAST_INTERVAL_SECONDS:g} to {_MOST_INTERVAL_SECONDS:g}")
-    return seconds
 
 
 def _tail(raw: str) -> int:
@@ -72,7 +60,7 @@ class WatchSettings(WatchingSettings, AlertSettings):
     """
 
     project: str = _shared("PROJECT")
-    interval: float = _shared("INTERVAL", _interval)
+    interval: float = _shared("INTERVAL")
     tail: int = _shared("TAIL", _tail)
     fail_ratio: float = _shared("FAIL_RATIO")
     docker_url: str = setting("DOCKER_HOST=unix:///run/docker-proxy/docker.sock", text("URL"), "The engine.")

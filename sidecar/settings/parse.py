@@ -66,6 +66,17 @@ def positive(raw: str) -> float:
     return value
 
 
+def seconds(low: float, high: float, raw: str) -> float:
+    """Return seconds from `low` to `high`."""
+    try:
+        value = float(raw)
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high:
+        raise ValueError(f"seconds from {low:g} to {high:g}")
+    return value
+
+
 def workers(raw: str) -> int:
     """Return how many workers; 0 for `auto`, which the machine's processors decide."""
     if raw.lower() == "auto":

@@ -118,6 +118,11 @@ def test_shares_outside_0_to_1_are_refused(raw: str) -> None:
         parse.ratio(raw)
 
 
+@pytest.mark.parametrize("raw", ["0", "0.4", "3601", "nan", "soon"])
+def test_an_interval_that_the_monitor_would_refuse_is_refused_here(raw: str, tmp_path: Path) -> None:
+    assert "wanted: seconds from 0.5 to 3600" in _error([f"INTERVAL={raw}"], tmp_path)
+
+
 @pytest.mark.parametrize("raw", ["0", "-2", "inf", "nan", "fast"])
 def test_a_spawn_rate_must_be_above_zero(raw: str, tmp_path: Path) -> None:
     assert "wanted: a number above 0" in _error([f"RATE={raw}"], tmp_path)
