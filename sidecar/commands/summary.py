@@ -9,7 +9,7 @@ from typing import Any
 
 from sidecar.commands.follow import RunObserved, total
 from sidecar.common.console import Console
-from sidecar.common.units import whole_milliseconds
+from sidecar.common.units import elapsed, whole_milliseconds
 
 _MOST_ENDPOINTS = 30
 _MOST_ERRORS = 5
@@ -64,14 +64,14 @@ def progress(seen: RunObserved, seconds: float, run_time: int) -> str:
     """Return one line of live progress; its clock stops at `run_time`, whatever the last figures take to come in."""
     seconds = min(seconds, run_time) if run_time else seconds
     if not seen.started:
-        return f"{_clock(seconds)}  starting …"
+        return f"{elapsed(seconds)}  starting …"
     document = seen.figures
     percentiles = document.get("current_response_time_percentiles") or {}
     p95 = whole_milliseconds(percentiles.get("response_time_percentile_0.95"))
-    end = f" of {_clock(run_time)}" if run_time else ""
+    end = f" of {elapsed(run_time)}" if run_time else ""
     missing = f"  {len(seen.missing)} WORKERS MISSING" if seen.missing else ""
     return (
-        f"{_clock(seconds)}{end}  {int(document.get('user_count') or 0)} users  "
+        f"{elapsed(seconds)}{end}  {int(document.get('user_count') or 0)} users  "
         f"{float(document.get('current_rps') or document.get('total_rps') or 0):.0f} req/s  p95 {p95}  "
         f"{seen.requests} requests  {seen.failures} failed{missing}"
     )
@@ -101,12 +101,6 @@ class Progress:
     def end(self) -> None:
         """Leave the line that was rewritten."""
         self.console.rewrite()
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def table(document: Mapping[str, Any], width: int) -> list[str]:

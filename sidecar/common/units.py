@@ -94,6 +94,13 @@ def duration(seconds: float) -> str:
     return f"{whole // _DAY}d {whole % _DAY // _HOUR:02d}h"
 
 
+def elapsed(seconds: float) -> str:
+    """Write seconds since a start (`0:45`, `1:02:03`)."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def clock(moment: datetime | None, zone: tzinfo | None) -> str:
     """Write the time of day in a zone (None: the machine's own)."""
     return "" if moment is None else moment.astimezone(zone).strftime("%H:%M:%S")

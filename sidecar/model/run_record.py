@@ -87,7 +87,7 @@ class RunRecord:
         started_at: its start.
         ended_at: its end; None when there is no end marker.
         last_sign_at: the newest that was written of it.
-        is_going: whether it may still be running: no end marker, and a sign of it only just now.
+        is_running: whether it may still be running: no end marker, and a sign of it only just now.
         begin, end: run.json and end.json of the plugin, the second empty without an end marker.
         statistics, groups, performance: the documents of these names, empty when there are none.
         moments: its seconds, oldest first.
@@ -110,7 +110,7 @@ class RunRecord:
     started_at: datetime
     ended_at: datetime | None = None
     last_sign_at: datetime | None = None
-    is_going: bool = False
+    is_running: bool = False
     begin: Document = field(default_factory=dict)
     end: Document = field(default_factory=dict)
     statistics: Document = field(default_factory=dict)

@@ -124,7 +124,7 @@ _NO_FIGURES: dict[str, Any] = {
 def _state(record: RunRecord) -> str:
     if record.ended_at is not None:
         return "ended"
-    return "going" if record.is_going else "broke off"
+    return "going" if record.is_running else "broke off"
 
 
 def _settings(record: RunRecord, fail_ratio: float | None) -> dict[str, Any]:

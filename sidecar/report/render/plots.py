@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from sidecar.common.units import plural
+from sidecar.common.units import elapsed, plural
 from sidecar.report.render.shapes import Area, Box, Picture, Polyline, Role, Shape, TextLabel
 
 WIDTH = 960.0
@@ -121,13 +121,6 @@ def nice(value: float) -> float:
     return next(step * size for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if step * size >= value * (1 - 1e-9))
 
 
-def clock(seconds: float) -> str:
-    """Return seconds since the start as m:ss or h:mm:ss."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
 def short(value: float) -> str:
     """Return a number for an axis."""
     if value >= 1_000_000:  # noqa: PLR2004
@@ -162,7 +155,7 @@ def _grid(frame: Frame) -> Iterator[Shape]:
         x = frame.x(at)
         yield Polyline(((x, frame.top + frame.height), (x, frame.top + frame.height + 4)), Role.GRID, 1)
         anchor = "start" if at == 0 else "middle" if x < WIDTH - _RIGHT - 12 else "end"
-        yield TextLabel(x, frame.top + frame.height + 17, clock(at), anchor=anchor, size=11)
+        yield TextLabel(x, frame.top + frame.height + 17, elapsed(at), anchor=anchor, size=11)
         at += step
 
 

@@ -19,7 +19,7 @@ from sidecar.model.run_record import Moment, RunRecord
 
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4,32}")
 _MOST_MOMENTS = 7200  # of a longer run, each second, third ... second is read
-_GOING = timedelta(seconds=15)  # the master writes each second; a stall this long is a master that is gone
+_STALL = timedelta(seconds=15)  # the master writes each second; a stall this long is a master that is gone
 _LEAST_BEFORE_SECONDS, _LOOKS = 30.0, 3.0  # a run may be shorter than the time between two looks at the containers
 _AFTER = timedelta(seconds=2)  # what broke in a run's last second is known a little later
 _MOST_INCIDENTS = 2000
@@ -59,7 +59,7 @@ def gather(
     before = timedelta(seconds=max(_LEAST_BEFORE_SECONDS, _LOOKS * look_seconds))
     if archive is None:
         return replace(record, unwatched=f"{_UNWATCHED}: there is no ledger")
-    until = clock() if record.is_going else record.until
+    until = clock() if record.is_running else record.until
     query = IncidentQuery(record.started_at, until + _AFTER, limit=_MOST_INCIDENTS, newest_first=False)
     try:
         incidents = [incident for incident in archive.incidents(query) if incident.project in (None, project)]
@@ -104,7 +104,7 @@ def read(runs: Path, run_id: str, now: datetime) -> RunRecord:
         started_at=parse_time(str(begin["started_at"])),
         ended_at=ended_at,
         last_sign_at=last,
-        is_going=ended_at is None and last is not None and now - last < _GOING,
+        is_running=ended_at is None and last is not None and now - last < _STALL,
         begin=begin,
         end=end,
         moments=moments,

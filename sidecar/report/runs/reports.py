@@ -101,7 +101,7 @@ class Reports:
             made["comparison"] = comparison.document(before, record)
         is_plain = ask in (PLAIN, ANEW)
         last = disk.last_change(self._runs / run_id)
-        if is_plain and record.settled and not record.is_going and not record.unwatched and self._is_quiet(last):
+        if is_plain and record.settled and not record.is_running and not record.unwatched and self._is_quiet(last):
             self._keep(run_id, made)
         return made
 

@@ -141,7 +141,7 @@ def live_record(run: RunStatus, locust: Locust, incidents: Iterable[Incident], f
     return RunRecord(
         run_id=run.run_id,
         started_at=run.started_at,
-        is_going=True,
+        is_running=True,
         begin={"judge": {"fail_ratio_limit": fail_ratio}},
         statistics={"figures": {"requests": requests, "failures": round(requests * locust.fail_ratio)}},
         incidents=tuple(incidents),

@@ -132,7 +132,7 @@ def _share(seconds: float | None, record: RunRecord) -> float | None:
 
 
 def _broke_off(record: RunRecord) -> Iterator[InvalidReason]:
-    if record.ended_at is None and not record.is_going:
+    if record.ended_at is None and not record.is_running:
         silent = f"the run broke off: the master wrote nothing after {record.until:%H:%M:%S} UTC"
         yield InvalidReason("broke_off", record.master_lost or silent, record.until)
     if record.end.get("quit"):

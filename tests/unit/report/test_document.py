@@ -75,7 +75,7 @@ RECORDS = {
     "clean": clean(),
     "failing": failing(),
     "broke off": clean(ended_at=None, last_sign_at=after(20)),
-    "going": clean(ended_at=None, is_going=True),
+    "going": clean(ended_at=None, is_running=True),
     "nothing but its beginning": RunRecord("20261127T010203Z-ab12", after(0), begin={"plan": {}}),
     "judged": clean(begin={**clean().begin, "judge": {"thresholds": "p95<10 ?avg<3", "on_invalid": "warn"}}),
     "unreadable thresholds": clean(begin={**clean().begin, "judge": {"thresholds": "p95 is fine"}}),

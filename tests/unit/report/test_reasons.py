@@ -34,7 +34,7 @@ def test_nothing_broke() -> None:
         (clean(incidents=(incident(IncidentKind.EXIT, reason=ExitReason.STOPPED),)), []),
         (clean(incidents=(incident(IncidentKind.OOM_KILL, -5),)), []),
         (clean(ended_at=None, last_sign_at=after(20)), ["broke_off"]),
-        (clean(ended_at=None, is_going=True), []),
+        (clean(ended_at=None, is_running=True), []),
         (clean(moments=altered(20, 61, missing=("w-1",), workers=1), series=()), ["worker_lost"]),
         (clean(moments=altered(0, 61, missing=("of before",))), []),
         (clean(moments=altered(0, 61, workers=1)), ["workers_missing"]),
