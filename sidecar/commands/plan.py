@@ -163,7 +163,7 @@ def filters_to_change(settings: Settings, status: Mapping[str, Any] | None, *, c
 
 
 def refuse_state(state: str, workers: int, *, attach: bool) -> None:
-    """Refuse to start where a run is going or no worker would carry it; to attach where none is going.
+    """Refuse to start while a run is under way or no worker would carry it, and to attach without a run.
 
     Raises:
         StackError: one of these.
