@@ -1,8 +1,8 @@
 """Everything that a diagnosis rests on, as frozen facts. The rules judge this and nothing else.
 
 It goes to JSON and back without loss (`sidecar.model.document`): a recorded Evidence is a test, and what a bundle
-holds can be judged again elsewhere. Sizes are bytes, times UTC, durations seconds. An empty text or tuple is
-"none"; None is "not known", and a Gap says why.
+holds can be judged again elsewhere. Sizes are bytes, times UTC, durations seconds. An empty text or tuple means that
+there is nothing; None means that nobody knows, and a Gap says why.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class FirewallRule:
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """This machine."""
+    """What is known of this machine."""
 
     user: str
     is_root: bool
@@ -477,7 +477,7 @@ class MonitorFacts:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All of it, gathered at `at` within `seconds`."""
+    """Everything that was gathered at `at` within `seconds`."""
 
     project: str
     at: datetime

@@ -1,4 +1,4 @@
-"""What people learnt, kept per cause in the checkout, so that the next diagnosis which names the cause can show it."""
+"""Notes that people keep with a cause, so that the next diagnosis which names the cause can show them."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class NodeSeen:
 
 @dataclass(frozen=True, slots=True)
 class ClusterEvidence:
-    """Everything that was learnt.
+    """Everything that is known of a Swarm and of the stack on it.
 
     `refused` is why the manager could not be asked, with `refused_fix`; `fleet` is empty then. `registered` is how many
     workers the master counts, None where it did not say, and `master_answer` why. `wanted` is how many there should be.

@@ -16,7 +16,7 @@ from typing import Any
 
 @contextmanager
 def socket_at(path: Path, owner: int = 0) -> Iterator[Path]:
-    """A Unix socket that takes connections and never says a word, its owner's alone."""
+    """Open a Unix socket that takes connections and never answers; its owner alone may use it."""
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
         server.listen(16)
@@ -67,7 +67,7 @@ def _serving(path: Path, handler: type[socketserver.BaseRequestHandler]) -> Iter
 
 @contextmanager
 def old_engine(path: Path) -> Iterator[Path]:
-    """A pretended Engine that is too old."""
+    """Pretend an Engine that is too old."""
     with _serving(path, _OldEngine):
         yield path
 
@@ -101,6 +101,6 @@ def _pass_on(source: socket.socket, sink: socket.socket) -> None:
 
 @contextmanager
 def limping_engine(path: Path, hangs: str) -> Iterator[Path]:
-    """The real Engine behind a socket of our own; requests whose path holds `hangs` are never answered."""
+    """Put the real Engine behind a socket of our own; requests whose path holds `hangs` are never answered."""
     with _serving(path, type("Handler", (_Limping,), {"hangs": hangs})):
         yield path

@@ -245,8 +245,8 @@ def a_host_without_scheme(world: World) -> Iterator[None]:
     world.compose(
         "services:\n"
         + "".join(
-            f"  {one}:\n    environment:\n      KIT_HOST: mock-target:8080\n"
-            for one in ("locust-master", "locust-worker")
+            f"  {service}:\n    environment:\n      KIT_HOST: mock-target:8080\n"
+            for service in ("locust-master", "locust-worker")
         )
     )
     world.wait_for_count(WORKERS)
@@ -695,8 +695,8 @@ def a_target_inside_the_worker(world: World) -> Iterator[None]:
     world.compose(
         "services:\n"
         + "".join(
-            f"  {one}:\n    environment:\n      KIT_HOST: http://localhost:8080\n"
-            for one in ("locust-master", "locust-worker")
+            f"  {service}:\n    environment:\n      KIT_HOST: http://localhost:8080\n"
+            for service in ("locust-master", "locust-worker")
         )
     )
     world.wait_for_count(WORKERS)

@@ -20,9 +20,9 @@ _LINES = 60
 
 
 def evidence_in(bundle: Path) -> str:
-    """The evidence of a bundle, as JSON."""
+    """Return the evidence of a bundle, as JSON."""
     with tarfile.open(bundle) as archive:
-        member = next(getmember for getmember in archive.getmembers() if getmember.name.endswith("/evidence.json"))
+        member = next(member for member in archive.getmembers() if member.name.endswith("/evidence.json"))
         file = archive.extractfile(member)
         assert file is not None
         return file.read().decode()
@@ -33,10 +33,10 @@ def scrubbed(text: str) -> dict[str, Any]:
     text = re.sub(r"/tmp/pytest-of-[^/\"]+/pytest-\d+/faults\d+", "/tmp/faults", text)  # noqa: S108
     for place in {str(ROOT), str(ROOT.resolve())}:
         text = text.replace(place, "/home/ann/locust-kit")
-    found: dict[str, Any] = json.loads(text)
-    for container in found["containers"]:
+    evidence: dict[str, Any] = json.loads(text)
+    for container in evidence["containers"]:
         container["log"] = container["log"][-_LINES:]
-    return found
+    return evidence
 
 
 def main(folder: Path) -> None:

@@ -10,22 +10,24 @@ from tests.faults.matrix import FAULTS, Fault
 
 
 def ordered() -> list[Fault]:
-    """The faults in the order of their causes."""
-    return sorted(FAULTS, key=lambda one: causes()[one.cause].order)
+    """Return the faults in the order of their causes."""
+    return sorted(FAULTS, key=lambda fault: causes()[fault.cause].order)
 
 
 def whole() -> list[str]:
-    """One row for each fault."""
+    """Return one row for each fault."""
     head = ["| fault, inflicted for real | cause named first | mended by |", "| --- | --- | --- |"]
-    return head + [f"| {one.name.replace('-', ' ')} | `{one.cause}` | {_mended_by([one])} |" for one in ordered()]
+    return head + [
+        f"| {fault.name.replace('-', ' ')} | `{fault.cause}` | {_mended_by([fault])} |" for fault in ordered()
+    ]
 
 
 def short() -> list[str]:
-    """One row for each layer."""
+    """Return one row for each layer."""
     head = ["| layer | causes | faults | mended by |", "| --- | --- | --- | --- |"]
     layers = groupby(
-        sorted(ordered(), key=lambda one: LAYERS.index(causes()[one.cause].layer)),
-        lambda one: causes()[one.cause].layer,
+        sorted(ordered(), key=lambda fault: LAYERS.index(causes()[fault.cause].layer)),
+        lambda fault: causes()[fault.cause].layer,
     )
     return head + [_layer(name, list(group)) for name, group in layers]
 

@@ -19,18 +19,18 @@ def stack(world: World) -> World:
     return world
 
 
-def assert_well(found: dict[str, Any]) -> None:
-    assert [(finding["slug"], finding["affects"], finding["evidence"]) for finding in found["findings"]] == []
-    assert found["summary"]["root_cause"] is None
-    assert found["exit"] == 0
-    assert (found["summary"]["warn"], found["summary"]["error"]) == (0, 0)
-    assert found["summary"]["ok"] > 20
+def assert_well(diagnosis: dict[str, Any]) -> None:
+    assert [(finding["slug"], finding["affects"], finding["evidence"]) for finding in diagnosis["findings"]] == []
+    assert diagnosis["summary"]["root_cause"] is None
+    assert diagnosis["exit"] == 0
+    assert (diagnosis["summary"]["warn"], diagnosis["summary"]["error"]) == (0, 0)
+    assert diagnosis["summary"]["ok"] > 20
 
 
 def test_idle(stack: World) -> None:
-    found = stack.diagnose()
-    assert_well(found)
-    assert (found["workers"], found["connected"]) == (WORKERS, WORKERS)
+    diagnosis = stack.diagnose()
+    assert_well(diagnosis)
+    assert (diagnosis["workers"], diagnosis["connected"]) == (WORKERS, WORKERS)
 
 
 def test_it_changes_nothing_and_leaves_nothing(stack: World) -> None:

@@ -36,18 +36,18 @@ def test_the_inflicted_cause_is_named_and_its_commands_mend_it(world: World, cas
     world.well()
     try:
         with case.inflict(world) as look:
-            found = world.diagnose(*recording(case.name), look=look)
-            named = [finding["slug"] for finding in found["findings"] if finding["severity"] != "info"]
-            assert found["summary"]["root_cause"] == case.cause, (named, found["findings"])
+            diagnosis = world.diagnose(*recording(case.name), look=look)
+            named = [finding["slug"] for finding in diagnosis["findings"] if finding["severity"] != "info"]
+            assert diagnosis["summary"]["root_cause"] == case.cause, (named, diagnosis["findings"])
             assert named == [case.cause], named
-            assert found["exit"] == (1 if case.severity == "error" else 0)
-            first = found["findings"][0]
-            assert all(one["seen"] for one in first["evidence"])
+            assert diagnosis["exit"] == (1 if case.severity == "error" else 0)
+            first = diagnosis["findings"][0]
+            assert all(piece["seen"] for piece in first["evidence"])
             assert bool(first["fix"]["commands"]) is case.commands, first["fix"]
             if not case.commands:
                 assert "must act" in first["fix"]["text"]
                 return
-            world.mend(found, look)
+            world.mend(diagnosis, look)
             after = Look(root=look.root) if look else None
             until(world.is_connected, CONNECT_SECONDS, f"{WORKERS} workers to be connected after the printed commands")
             assert case.cause not in [finding["slug"] for finding in world.diagnose(look=after)["findings"]]

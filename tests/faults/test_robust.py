@@ -33,32 +33,32 @@ def stack(world: World) -> World:
 def test_two_faults_are_two_findings_in_the_order_of_dependency(stack: World) -> None:
     stack.tell("locust-worker", LOCUST_MASTER_NODE_HOST="locust-mastr")
     tighten(stack, stack.worker(2))
-    found = stack.diagnose()
-    assert [finding["slug"] for finding in found["findings"]] == ["worker-oom-killed", "master-name-unresolvable"]
-    assert found["summary"]["root_cause"] == "worker-oom-killed"
+    diagnosis = stack.diagnose()
+    assert [finding["slug"] for finding in diagnosis["findings"]] == ["worker-oom-killed", "master-name-unresolvable"]
+    assert diagnosis["summary"]["root_cause"] == "worker-oom-killed"
 
 
 def test_of_a_master_that_was_killed_it_is_said_who_asked_and_that_it_stays_down(stack: World) -> None:
     docker("kill", stack.master)
-    (found,) = stack.diagnose()["findings"]
-    assert found["slug"] == "master-exited"
-    assert any(one["seen"] == "Docker was asked to kill it (signal 9)" for one in found["evidence"])
-    assert "stays down" in found["cause"]
+    (finding,) = stack.diagnose()["findings"]
+    assert finding["slug"] == "master-exited"
+    assert any(piece["seen"] == "Docker was asked to kill it (signal 9)" for piece in finding["evidence"])
+    assert "stays down" in finding["cause"]
 
 
 @pytest.mark.parametrize("hangs", ["/logs", "/exec", "/networks", "/stats", "/json"])
 def test_an_engine_that_hangs_on_some_questions_gets_an_answer_all_the_same(stack: World, hangs: str) -> None:
     with limping_engine(stack.folder / "limping.sock", hangs) as path:
-        found = stack.diagnose(look=Look({"DOCKER_HOST": f"unix://{path}"}), seconds=30)
-    assert found["checks"]
-    assert found["summary"]["unknown"] > 0
-    assert found["exit"] in (0, 1)
+        diagnosis = stack.diagnose(look=Look({"DOCKER_HOST": f"unix://{path}"}), seconds=30)
+    assert diagnosis["checks"]
+    assert diagnosis["summary"]["unknown"] > 0
+    assert diagnosis["exit"] in (0, 1)
 
 
 def test_a_silent_engine_gets_an_answer(stack: World) -> None:
     with socket_at(stack.folder / "silent.sock") as path:
-        found = stack.diagnose(look=Look({"DOCKER_HOST": f"unix://{path}"}), seconds=30)
-    assert found["summary"]["root_cause"] == "docker-unreachable"
+        diagnosis = stack.diagnose(look=Look({"DOCKER_HOST": f"unix://{path}"}), seconds=30)
+    assert diagnosis["summary"]["root_cause"] == "docker-unreachable"
 
 
 def test_a_machine_without_docker(stack: World) -> None:
@@ -67,13 +67,13 @@ def test_a_machine_without_docker(stack: World) -> None:
     shutil.rmtree(bare, ignore_errors=True)
     bare.mkdir()
     for folder in ("/usr/sbin", "/usr/bin", "/sbin", "/bin"):
-        for one in Path(folder).iterdir():
-            if not one.name.startswith("docker") and not (bare / one.name).exists():
-                (bare / one.name).symlink_to(one)
+        for program in Path(folder).iterdir():
+            if not program.name.startswith("docker") and not (bare / program.name).exists():
+                (bare / program.name).symlink_to(program)
     without_run = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /run && exec "$@"', "sh")
-    found = stack.diagnose(look=Look({"PATH": str(bare)}, without_run))
-    assert (found["summary"]["root_cause"], found["exit"]) == ("docker-unreachable", 1)
-    assert found["findings"][0]["fix"]["commands"][0] == "make setup"
+    diagnosis = stack.diagnose(look=Look({"PATH": str(bare)}, without_run))
+    assert (diagnosis["summary"]["root_cause"], diagnosis["exit"]) == ("docker-unreachable", 1)
+    assert diagnosis["findings"][0]["fix"]["commands"][0] == "make setup"
 
 
 def test_a_bundle_of_a_real_stack_holds_no_secret(stack: World, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_bundle_of_a_real_stack_holds_no_secret(stack: World, tmp_path: Path) 
     )
     variables = {"SHOP_PASSWORD": PLANTED["environment"], "KIT_HOST": f"http://ann:{PLANTED['url']}@mock-target:8080"}
     for_all = "".join(
-        f"  {one}:\n    environment: {json.dumps(variables)}\n" for one in ("locust-master", "locust-worker")
+        f"  {service}:\n    environment: {json.dumps(variables)}\n" for service in ("locust-master", "locust-worker")
     )
     stack.compose(f"services:\n{for_all}")
     stack.wait_for_line("GET /pay", stack.master, *stack.workers)
@@ -100,5 +100,5 @@ def test_a_bundle_of_a_real_stack_holds_no_secret(stack: World, tmp_path: Path) 
         }
     assert any(name.endswith("evidence.json") for name in texts)
     assert any("GET /pay" in text for text in texts.values())  # the log is there
-    leaks = [(what, name) for what, secret in PLANTED.items() for name, text in texts.items() if secret in text]
+    leaks = [(place, name) for place, secret in PLANTED.items() for name, text in texts.items() if secret in text]
     assert leaks == []

@@ -36,9 +36,9 @@ def sweep(project: str) -> None:
         ("network", ["network", "ls", "-q"]),
         ("image", ["images", "-q"]),
     ):
-        found = docker(*listing, "--filter", f"label={LABEL}", check=False).split()
-        if found:
-            docker(kind, "rm", "-f", *found, check=False)
+        ids = docker(*listing, "--filter", f"label={LABEL}", check=False).split()
+        if ids:
+            docker(kind, "rm", "-f", *ids, check=False)
     remove(project)
 
 
@@ -60,7 +60,7 @@ class World(Stack):
 
     @classmethod
     def make(cls, project: str, folder: Path) -> World:
-        """A stack that is not yet up, its files in `folder`."""
+        """Make a stack that is not yet up, its files in `folder`."""
         folder.chmod(0o755)
         folder.parent.chmod(0o755)
         files = folder / "locustfiles"
@@ -78,39 +78,39 @@ class World(Stack):
 
     @property
     def files(self) -> Path:
-        """The folder of locustfiles."""
+        """Return the folder of locustfiles."""
         return self.folder / "locustfiles"
 
     def reset_files(self) -> None:
-        """The shipped locustfile and nothing else."""
-        for one in self.files.iterdir():
-            shutil.rmtree(one) if one.is_dir() else one.unlink()
+        """Put the shipped locustfile there and nothing else."""
+        for path in self.files.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         shutil.copy(ROOT / "locustfiles" / "locustfile.py", self.files)
 
     def name(self, service: str, index: int = 1) -> str:
-        """A container's name."""
+        """Return a container's name."""
         return f"{self.project}-{service}-{index}"
 
     @property
     def master(self) -> str:
-        """The master's name."""
+        """Return the master's name."""
         return self.name("locust-master")
 
     def worker(self, which: int = 1) -> str:
-        """The name of the first, second … worker: Compose may have numbered them anew."""
+        """Return the name of the first, second … worker: Compose may have numbered them anew."""
         filters = (f"label=com.docker.compose.project={self.project}", "label=com.docker.compose.service=locust-worker")
-        names = docker("ps", "-a", "--format", "{{.Names}}", *(part for one in filters for part in ("--filter", one)))
+        names = docker("ps", "-a", "--format", "{{.Names}}", *(part for text in filters for part in ("--filter", text)))
         return sorted(names.split())[which - 1]
 
     @property
     def network(self) -> str:
-        """The stack's network."""
+        """Return the stack's network."""
         return f"{self.project}_default"
 
     # ---- being well
 
     def is_connected(self, workers: int = WORKERS) -> bool:
-        """Whether the master counts the workers, at the port of the last `up`: a mend may have changed it."""
+        """Tell whether the master counts the workers, at the port of the last `up`: a fix may have changed it."""
         known = json.loads((ROOT / ".locust-kit/state" / f"{self.project}.json").read_text())
         port = known["choices"].get("WEB_PORT", self.web_port)
         try:
@@ -119,7 +119,7 @@ class World(Stack):
             return False
 
     def well(self, *arguments: str) -> None:
-        """The stack as it should be: up, all workers connected; begun anew where a fault has left what `up` keeps."""
+        """Bring the stack up with all workers connected; begin anew where a fault has left what `up` keeps."""
         if self.kit("up", *arguments, timeout=400).returncode or not self._soon_connected():
             self.kit("down")
             self.up(*arguments)
@@ -140,7 +140,7 @@ class World(Stack):
 
     @property
     def workers(self) -> tuple[str, ...]:
-        """The names of all workers."""
+        """Return the names of all workers."""
         return tuple(self.worker(number) for number in range(1, WORKERS + 1))
 
     def wait_for_count(self, workers: int) -> None:
@@ -196,7 +196,7 @@ class World(Stack):
     # ---- diagnosing and mending
 
     def diagnose(self, *arguments: str, look: Look | None = None, seconds: float = 60.0) -> dict[str, Any]:
-        """The diagnosis, with the exit code as `exit`; it must come within `seconds`."""
+        """Return the diagnosis, with the exit code as `exit`; it must come within `seconds`."""
         look = look or Look()
         done = subprocess.run(
             [
@@ -215,8 +215,8 @@ class World(Stack):
             check=False,
         )
         assert done.stdout.startswith("{"), done.stdout + done.stderr
-        found: dict[str, Any] = json.loads(done.stdout)
-        return {**found, "exit": done.returncode, "stderr": done.stderr}
+        diagnosis: dict[str, Any] = json.loads(done.stdout)
+        return {**diagnosis, "exit": done.returncode, "stderr": done.stderr}
 
     def mend(self, diagnosis: Mapping[str, Any], look: Look | None = None) -> None:
         """Run the commands of the first finding, word for word, in the checkout."""
@@ -270,7 +270,7 @@ class World(Stack):
 
     @contextmanager
     def checkout(self) -> Iterator[Path]:
-        """A checkout that has the stack instead of this one: a copy, committed, which a fault may change."""
+        """Make a checkout that has the stack instead of this one: a copy, committed, which a fault may change."""
         self.kit("down")
         copy = self.folder / "checkout"
         left = shutil.ignore_patterns(".git", ".venv", ".locust-kit", "__pycache__", ".*_cache", "reports", ".env")
@@ -296,7 +296,7 @@ class World(Stack):
         self.compose("services:\n  " + service + ":\n    environment:\n" + "\n".join(lines) + "\n")
 
     def pid(self, container: str) -> int:
-        """The process that is Locust in a container, as this machine numbers it."""
+        """Return the process that is Locust in a container, as this machine numbers it."""
         rows = docker("top", container, "-eo", "pid,args").splitlines()[1:]
         return next(int(row.split()[0]) for row in rows if "/opt/venv/bin/locust" in row and "docker-init" not in row)
 
@@ -312,11 +312,9 @@ class World(Stack):
                 os.kill(pid, signal.SIGCONT)
 
     def address(self, container: str, network: str = "") -> str:
-        """A container's address in the stack's network."""
-        found: str = json.loads(docker("inspect", container))[0]["NetworkSettings"]["Networks"][
-            network or self.network
-        ]["IPAddress"]
-        return found
+        """Return a container's address in the stack's network."""
+        networks = json.loads(docker("inspect", container))[0]["NetworkSettings"]["Networks"]
+        return str(networks[network or self.network]["IPAddress"])
 
     def inside_network_of(self, container: str, *command: str) -> None:
         """Run a command of this machine in a container's network namespace."""
@@ -343,21 +341,20 @@ def happened(action: str, container: str, since: float) -> bool:
 
 
 def run(*command: str, check: bool = True) -> str:
-    """A command of this machine."""
+    """Run a command of this machine."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert not check or done.returncode == 0, f"{command}: {done.stderr}"
     return done.stdout
 
 
 def bridge_address() -> str:
-    """This machine's address in Docker's own default network: no packet to it leaves the machine."""
-    found: str = json.loads(docker("network", "inspect", "bridge"))[0]["IPAM"]["Config"][0]["Gateway"]
-    return found
+    """Return this machine's address in Docker's default network: no packet to it leaves the machine."""
+    return str(json.loads(docker("network", "inspect", "bridge"))[0]["IPAM"]["Config"][0]["Gateway"])
 
 
 @contextmanager
 def address_of_a_network() -> Iterator[str]:
-    """An address that this machine has as long as a network of Docker's is there."""
+    """Make an address that this machine has as long as a network of Docker's is there."""
     name = f"kit-test-lost-{time.monotonic_ns() % 100000}"
     docker("network", "create", "--label", LABEL, name)
     try:
@@ -367,7 +364,7 @@ def address_of_a_network() -> Iterator[str]:
 
 
 def first_byte(address: str) -> bytes:
-    """What comes first from port 5557 of an address; empty when it is closed at once."""
+    """Return what comes first from port 5557 of an address; empty when it is closed at once."""
     with socket.create_connection((address, 5557), 5) as line:
         try:
             return line.recv(1)
@@ -377,7 +374,7 @@ def first_byte(address: str) -> bytes:
 
 @contextmanager
 def rule(*words: str) -> Iterator[None]:
-    """A rule of this machine's firewall, taken away at the end unless somebody did before."""
+    """Set a rule of this machine's firewall; take it away at the end unless somebody did before."""
     run("iptables", "-I", *words)
     try:
         yield
@@ -387,7 +384,7 @@ def rule(*words: str) -> Iterator[None]:
 
 @contextmanager
 def stranger(*arguments: str, image: str = "locust-kit/locust:local", command: tuple[str, ...] = ()) -> Iterator[str]:
-    """A container that is none of the stack's."""
+    """Run a container that does not belong to the stack."""
     name = f"kit-test-stranger-{time.monotonic_ns() % 100000}"
     docker(
         "run", "-d", "--init", "--name", name, "--label", LABEL, *arguments, "--entrypoint", "python3", image, *command

@@ -26,7 +26,7 @@ from sidecar.diagnose.evidence import (
 )
 from sidecar.diagnose.gather import config, engine, firewall, host, inside, plan, web
 from sidecar.diagnose.gather.later import Deadline, Later, TooLateError, each
-from sidecar.diagnose.stack import MASTER, Stack
+from sidecar.diagnose.stack import MASTER, Stack, environment
 from sidecar.engine.docker_engine import DockerEngine
 from sidecar.locust_api.client import master_url
 from sidecar.model.observation import StatsReading
@@ -44,7 +44,7 @@ _PROCESSOR_SECONDS = 1.5  # fifteen of the scheduler's periods
 
 @dataclass
 class EvidenceGatherer:
-    """One diagnosis' look at the world; `tell` says on stderr what is being looked at."""
+    """The gathering for one diagnosis; `tell` is called with what is being looked at."""
 
     settings: Settings
     settings_error: str
@@ -206,8 +206,8 @@ class EvidenceGatherer:
         for published in master.published:
             outside, _, container_port = published.partition("->")
             if container_port == f"{inner}/tcp":
-                return master_url(int(outside.rpartition(":")[2]), plan.environment_of(master))
-        return master_url(self.settings.web_port, plan.environment_of(master))
+                return master_url(int(outside.rpartition(":")[2]), environment(master))
+        return master_url(self.settings.web_port, environment(master))
 
     def _counters(self, docker: DockerEngine, inspected: Sequence[ContainerFacts]) -> dict[str, StatsReading]:
         running = [

@@ -1,4 +1,4 @@
-"""Work in threads that nobody waits for longer than they may: what hangs is left behind, and said to hang."""
+"""Work in threads with a deadline: what hangs is left behind, and reported as late."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ A = TypeVar("A")
 
 
 class TooLateError(Exception):
-    """It did not end in time."""
+    """Work did not end in time."""
 
 
 @dataclass(frozen=True, slots=True)

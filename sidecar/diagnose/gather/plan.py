@@ -1,4 +1,4 @@
-"""From whose place to look, and at what. Pure."""
+"""The plan of a look: from which containers' places, and at what. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from sidecar.diagnose.gather.inside import Job
 from sidecar.diagnose.stack import DEFAULT_MASTER_HOST, MONITOR, Stack, environment, setting
 
 MOST_SUSPECTS, MOST_WORKERS, MOST_TARGETS = 2, 12, 3
-environment_of = environment
 _STOPPED = frozenset({"timeout", "unreachable", "refused", "reset"})
 _IGNORED = frozenset({"HOSTNAME", "PATH", "HOME"})
 

@@ -1,4 +1,4 @@
-"""What lines of Locust's log mean. Pure.
+"""The meaning of lines in Locust's log. Pure.
 
 The texts are those of Locust 2.47 and, where they differ, of its predecessors; the levels are not looked at, since they
 have changed between versions.
