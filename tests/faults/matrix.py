@@ -376,7 +376,7 @@ def a_processor_share_of_five_percent(world: World) -> Iterator[None]:
         yield
     finally:
         go.terminate()
-        go.communicate(timeout=60)
+        go.communicate(timeout=240)
         for index in (1, 2):
             docker("update", "--cpu-quota", "-1", world.worker(index))
 

@@ -67,7 +67,7 @@ def test_under_load(stack: World) -> None:
             assert_well(stack.diagnose())
     finally:
         run.terminate()
-        run.communicate(timeout=60)
+        run.communicate(timeout=240)
 
 
 @pytest.mark.parametrize("workers", [WORKERS + 3, WORKERS])
@@ -86,7 +86,7 @@ def test_while_scaling(stack: World, workers: int) -> None:
     while scaling.poll() is None or not looks:
         assert_well(stack.diagnose())
         looks += 1
-    said, _ = scaling.communicate(timeout=60)
+    said, _ = scaling.communicate(timeout=240)
     assert scaling.returncode == 0, said
     assert_well(stack.diagnose())
 

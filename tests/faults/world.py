@@ -128,7 +128,7 @@ class World(Stack):
 
     def _soon_connected(self) -> bool:
         try:
-            return bool(until(self.is_connected, 20, "the workers"))
+            return bool(until(self.is_connected, 10, "the workers"))
         except AssertionError:
             return False
 

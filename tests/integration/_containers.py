@@ -26,7 +26,7 @@ HARDENED = (
     TMPFS,
 )
 ENGINE_SOCKET = "/var/run/docker.sock"
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 120.0
 
 
 def engine_absent() -> str:

@@ -25,7 +25,7 @@ def classes_of_a_run(stack: Stack, file: str, users: int) -> Counter[str]:
     """What failed in a short run, by class; with "requests"."""
     stack.up(f"LOCUSTFILE={file}")
     run = stack.start_run(f"USERS={users}", f"SPAWN_RATE={users}", "RUN_TIME=6s")
-    said, _ = run.communicate(timeout=90)
+    said, _ = run.communicate(timeout=360)
     (report,) = [line.partition("report: ")[2] for line in said.splitlines() if line.startswith("report: ")]
     document = json.loads((Path(report) / "failure_groups.json").read_text())
     assert document["task_errors"] == 0, document["groups"]

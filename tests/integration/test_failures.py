@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import time
 import urllib.request
 from collections import Counter
 from typing import Any
@@ -98,7 +97,7 @@ def in_folder(stack: Stack, name: str) -> str:
 
 def ended(stack: Stack, run: Any) -> dict[str, Any]:
     """The groups of a run that has come to its end, of which its folder holds the mark."""
-    said, _ = run.communicate(timeout=120)
+    said, _ = run.communicate(timeout=480)
     assert "Traceback" not in said
 
     def end() -> bool:
@@ -220,7 +219,7 @@ def test_the_count_is_locusts_own_while_workers_come_go_and_are_killed(shop: Sta
     # Locust's master forgets its workers at the end of a run, for as long as the stop time-out.
     until(lambda: shop.worker_count() == WORKERS, 30, "the workers to be back")
     run = shop.start_run("USERS=40", "SPAWN_RATE=40", "RUN_TIME=30s")
-    time.sleep(4)
+    until(lambda: shop.web("/stats/requests")["fail_ratio"] > 0, 30, "the first failures")
     assert shop.kit("scale", f"WORKERS={WORKERS + 1}").returncode == 0
     assert shop.kit("scale", f"WORKERS={WORKERS}").returncode == 0
     docker("kill", shop.containers("locust-worker")[0])

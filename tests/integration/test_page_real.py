@@ -69,7 +69,7 @@ def running(stack: Stack) -> Iterator[Stack]:
         yield stack
     finally:
         run.kill()
-        run.communicate(timeout=30)
+        run.communicate(timeout=240)
 
 
 def users_of_workers(stack: Stack) -> dict[str, int]:

@@ -99,7 +99,7 @@ def test_one_that_is_killed_in_a_run_is_a_lost_worker_and_the_run_is_invalid(ope
     try:
         until(lambda: opened.snapshot()["locust"]["users"] == 9, 20, "all users")
         docker("kill", far.containers("locust-worker")[0])
-        out, _ = run.communicate(timeout=90)
+        out, _ = run.communicate(timeout=360)
     finally:
         run.kill()
     assert (run.returncode, out.splitlines()[-1]) == (4, "INVALID (exit 4)")

@@ -24,7 +24,7 @@ def test_it_passes_beside_a_run_and_leaves_neither_container_nor_incident(standi
         done = standing.kit("selftest")
         assert done.returncode == 0, done.stdout + done.stderr
         assert "passed" in done.stdout
-        output, _ = run.communicate(timeout=120)
+        output, _ = run.communicate(timeout=480)
     finally:
         run.kill()
     assert run.returncode == 0, output

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import time
 from typing import Any
 
 import pytest
@@ -103,7 +102,12 @@ def test_a_workers_health_is_a_heartbeat_and_not_a_process(stack: Stack) -> None
 
 
 def test_the_snapshot_knows_every_container_and_the_master(stack: Stack) -> None:
-    snapshot = until(lambda: (s := stack.snapshot())["locust"] and s, 20, "the sidecar to reach the master")
+    def whole() -> Any:
+        """Return the snapshot once the sidecar has read the master's list of workers, which a worker may reach late."""
+        seen = stack.snapshot()
+        return seen if seen["locust"] and seen["locust"]["workers_connected"] >= 2 else None
+
+    snapshot = until(whole, 30, "the sidecar to have both workers from the master")
     assert snapshot["project"] == stack.project
     assert sorted(container["service"] for container in snapshot["containers"]) == [
         "docker-proxy",
@@ -171,9 +175,9 @@ def test_a_second_run_is_refused_and_ctrl_c_stops_saves_and_sums_up(stack: Stack
         assert second.returncode == 2
         assert "ATTACH=1" in second.stderr
         assert stack.web("/stats/requests")["state"] == "running"
-        time.sleep(3)
+        until(lambda: stack.web("/stats/requests")["total_rps"] > 0, 30, "the first requests")
         first.send_signal(signal.SIGINT)
-        output, _ = first.communicate(timeout=40)
+        output, _ = first.communicate(timeout=240)
     finally:
         first.kill()
     assert first.returncode == 4, output
@@ -194,7 +198,7 @@ def test_scaling_during_a_run_loses_nobody(stack: Stack) -> None:
         assert "missing" not in states
         until(lambda: stack.web("/stats/requests")["user_count"] == 20, 15, "the users of those who left")
         assert stack.web("/stats/requests")["state"] == "running"
-        output, _ = run.communicate(timeout=80)
+        output, _ = run.communicate(timeout=320)
     finally:
         run.kill()
     assert run.returncode == 0, output
@@ -238,7 +242,6 @@ def test_workers_find_a_new_master_without_help(stack: Stack) -> None:
     locust = next(
         int(line.split()[0]) for line in host_pid if "/opt/venv/bin/locust" in line and "tini" not in line.split()[1]
     )
-    killed = time.monotonic()
     os.kill(locust, signal.SIGKILL)
 
     def unhealthy() -> bool:
@@ -252,7 +255,7 @@ def test_workers_find_a_new_master_without_help(stack: Stack) -> None:
         except OSError:
             return False
 
-    until(connected, 90 - (time.monotonic() - killed), "the workers to be at the new master")
+    until(connected, 90, "the workers to be at the new master")
     assert stack.inspect("locust-master")[0]["RestartCount"] >= 1
 
 

@@ -57,7 +57,7 @@ def loss(stack: Stack) -> Iterator[Loss]:
         yield Loss(container_id, name, worker, watch(stack, container_id, name))
     finally:
         run.kill()
-        run.communicate(timeout=30)
+        run.communicate(timeout=240)
 
 
 def workers_users(stack: Stack) -> list[int]:

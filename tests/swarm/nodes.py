@@ -27,8 +27,8 @@ PROJECT = "kit-test-swarm"
 NETWORK = PROJECT
 IMAGE = "locust-kit-test/node:local"
 WORKERS = 12
-_UP_SECONDS = 400
-_SECONDS = 180
+_UP_SECONDS = 1200
+_SECONDS = 600
 _OURS = ("locust", "monitor", "docker-proxy", "mock-target")
 
 

@@ -44,7 +44,7 @@ def mend(swarm: Swarm, diagnosis: dict[str, Any]) -> None:
 
 
 def end_of(run: subprocess.Popen[str]) -> tuple[int, str]:
-    out, _ = run.communicate(timeout=180)
+    out, _ = run.communicate(timeout=720)
     return run.returncode, out
 
 
