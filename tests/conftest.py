@@ -6,9 +6,13 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.paths import ROOT
 
 # Importing Locust patches the standard library for gevent, which no other test expects: not in this process.
 os.environ["LOCUST_SKIP_MONKEY_PATCH"] = "1"
@@ -18,19 +22,29 @@ _AMONG_FAULTS = "test_remote_workers.py"  # both publish the master's port 5557 
 _KERNEL = Path(tempfile.gettempdir()) / "kit-test-oom-kills.lock"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Name the lane of each test for `--dist loadgroup`: what shares a stack, or OOM kills, stays in one process."""
-    for item in items:
-        folder = item.path.parent.name
-        if folder in _TOGETHER:
-            lane = folder
-        elif item.path.name == _AMONG_FAULTS:
-            lane = "faults"
-        elif item.get_closest_marker("kills"):
-            lane = "kills"
-        else:
-            lane = str(item.path)
-        item.add_marker(pytest.mark.xdist_group(lane))
+@cache
+def lane(path: str) -> str:
+    """Return the lane of a test file: what shares a stack, or has processes OOM-killed, runs in one process."""
+    folder, _, name = path.removeprefix("tests/").partition("/")
+    if folder in _TOGETHER:
+        return folder
+    if name == _AMONG_FAULTS:
+        return "faults"
+    return "kills" if "pytest.mark.kills" in (ROOT / path).read_text() else path
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give out tests by lanes in place of files. The groups of pytest-xdist 3.8 do nothing under pytest 9.2."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling  # noqa: PLC0415  only where tests are given out
+
+    class LaneScheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return lane(nodeid.partition("::")[0])
+
+    return LaneScheduling(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

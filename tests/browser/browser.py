@@ -13,7 +13,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 
 # Chromium drops what is under way whenever a network interface of the machine comes or goes, as with each container
 # that anybody starts. It says so on the page's console, but it is nothing that the page did.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SOURCE = ROOT / "docker" / "mock-target"
 HAS_OPENSSL = shutil.which("openssl") is not None
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = 40.0
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ def printed(*words: str | Path, **environ: str) -> Any:
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'locustfiles'}", **environ},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=480,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import threading
@@ -24,6 +23,7 @@ from types import MappingProxyType
 import pytest
 
 from tests.paths import ROOT
+from tests.ports import free_port
 
 PLUGIN = ROOT / "docker/locust/locust_kit_plugin.py"
 
@@ -167,11 +167,6 @@ def counting_server() -> Iterator[tuple[str, Counter[str]]]:
         made.shutdown()
 
 
-def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return str(listener.getsockname()[1])
-
-
 def locust(folder: Path, files: list[Path], url: str, *options: str | Path, **environ: str) -> str:
     """Run Locust headless; return all that it printed."""
     names = ",".join(map(str, files))
@@ -210,7 +205,7 @@ def run(
         files.append(until)
         options += ["-u", "3", "-r", "100", "-t", str(MOST_SECONDS)]
     if what in {"halves", "steady"}:  # a worker, whose report must be sent
-        port = free_port()  # Locust's own may be in use, and its worker would join that other master
+        port = str(free_port())  # Locust's own may be in use, and its worker would join that other master
         options += ["--processes", "1", "--master-port", port, "--master-bind-port", port]
     printed = locust(folder, [*files, *([PLUGIN] if plugin else [])], url, *options, **environ)
     rows = json.loads((folder / f"{what}-{plugin}.json").read_text())

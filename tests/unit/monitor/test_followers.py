@@ -21,7 +21,7 @@ from sidecar.monitor.followers import Followers
 from tests.fakes.log_samples import BASE_NS, END, HEAD, chunk, frame
 
 ID = "ab" * 32
-DEADLINE_SECONDS = 15.0
+DEADLINE_SECONDS = 60.0
 TARGET = LogSource("web-1", "web", "shop", started_at=datetime.fromtimestamp(BASE_NS // 10**9 - 3600, UTC))
 
 
