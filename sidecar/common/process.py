@@ -11,6 +11,7 @@ from types import FrameType
 CTRL_C = "Ctrl-C"
 HANGUP = "SIGHUP (the terminal was closed)"
 _NAMES = {signal.SIGTERM: "SIGTERM", signal.SIGHUP: HANGUP}
+_STATM = Path("/proc/self/statm")
 
 
 class Signalled(KeyboardInterrupt):
@@ -35,9 +36,6 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
     for name in _NAMES:
         signal.signal(name, signal.SIG_IGN)
     raise Signalled(_NAMES[signal.Signals(number)])
-
-
-_STATM = Path("/proc/self/statm")
 
 
 def cpu_seconds() -> float:

@@ -12,6 +12,17 @@ from sidecar.model.incident import ExitReason, Incident, IncidentKind
 from sidecar.model.incident_kinds import without_project
 from sidecar.model.snapshot import Container, Locust, Snapshot
 
+THROTTLED_PERCENT, NO_LONGER_THROTTLED_PERCENT = 5.0, 2.5
+THROTTLED_SECONDS = 10.0
+MEMORY_HIGH_PERCENT, NO_LONGER_HIGH_PERCENT = 90.0, 85.0
+FORECAST_SECONDS, FORECAST_OVER_SECONDS = 600.0, 1200.0
+FORECAST_ROUNDS = 2
+FORECAST_GONE_SECONDS = 10.0  # a forecast that pauses for a round or two is the same one
+FAILURE_WINDOW = timedelta(seconds=10)
+_KEPT = 64  # ten seconds at two readings a second, thrice
+LOOP_RESTARTS = 3
+LOOP_WINDOW = timedelta(minutes=5)
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -65,13 +76,6 @@ def running_id(snapshot: Snapshot) -> str | None:
     under_way = snapshot.locust is not None and snapshot.locust.state in {"spawning", "running"}
     return snapshot.run.run_id if snapshot.run and under_way else None
 
-
-THROTTLED_PERCENT, NO_LONGER_THROTTLED_PERCENT = 5.0, 2.5
-THROTTLED_SECONDS = 10.0
-MEMORY_HIGH_PERCENT, NO_LONGER_HIGH_PERCENT = 90.0, 85.0
-FORECAST_SECONDS, FORECAST_OVER_SECONDS = 600.0, 1200.0
-FORECAST_ROUNDS = 2
-FORECAST_GONE_SECONDS = 10.0  # a forecast that pauses for a round or two is the same one
 
 Rule = Callable[[Container, Subject], ConditionReading]
 
@@ -152,10 +156,6 @@ def _soon(seconds: float) -> str:
     return f"about {seconds:.0f} s" if seconds < two_minutes else f"about {seconds / 60:.0f} min"
 
 
-FAILURE_WINDOW = timedelta(seconds=10)
-_KEPT = 64  # ten seconds at two readings a second, thrice
-
-
 class FailureWindow:
     """Takes the master's totals each round. `threshold` is a share from 0 to 1; half of it ends the condition."""
 
@@ -199,10 +199,6 @@ def _from_rates(locust: Locust) -> tuple[int, int]:
     """Take the master's own rates, which it makes over ten seconds too."""
     seconds = FAILURE_WINDOW.total_seconds()
     return round(locust.rps * seconds), round(locust.fail_per_second * seconds)
-
-
-LOOP_RESTARTS = 3
-LOOP_WINDOW = timedelta(minutes=5)
 
 
 def restart_loops(at: datetime, incidents: Iterable[Incident]) -> Iterator[ConditionReading]:

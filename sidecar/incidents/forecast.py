@@ -42,6 +42,7 @@ CYCLE_SECONDS = 120.0  # the first rise of a collector that starts from a high l
 PINNED = 0.95  # of the limit: raw usage that is here can grow no more
 HORIZON_SECONDS = 6 * 3600.0
 LAST_SECONDS = 0.3  # from the limit to the end: the kernel tries to reclaim, then picks and ends a process (measured)
+_Run = tuple[datetime | None, int]  # the start, and the OOM kills so far: memory begins anew after each
 
 
 class Forecast:
@@ -174,9 +175,6 @@ def _cache_only(points: Sequence[MemoryReading], limit: float) -> bool:
         return False
     grown = last.working_set_bytes - first.working_set_bytes
     return last.usage_bytes - first.usage_bytes < grown / 2
-
-
-_Run = tuple[datetime | None, int]  # the start, and the OOM kills so far: memory begins anew after each
 
 
 class Forecasts:

@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from statistics import median
 
 Pair = tuple[float, float]  # seconds, bytes
+RAW_READINGS = 48  # at a reading each two seconds: a minute and a half
+POINTS_A_LEVEL = 16
+LEVELS = 8  # the last one holds 256 readings a point: four and a half hours in all, in at most 176 points
+TOOTH = 0.04  # of the limit: a smaller up and down is noise
+KEPT = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +52,6 @@ def part_of_time(pairs: Sequence[Pair], since: float, until: float) -> Sequence[
     if len(within) > 1:
         return within
     return pairs[-2:] if until >= 1 else pairs[:2]
-
-
-RAW_READINGS = 48  # at a reading each two seconds: a minute and a half
-POINTS_A_LEVEL = 16
-LEVELS = 8  # the last one holds 256 readings a point: four and a half hours in all, in at most 176 points
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +118,6 @@ def _merged(older: MemoryReading, younger: MemoryReading) -> MemoryReading:
         (older.usage_bytes + younger.usage_bytes) / 2,
         max(older.highest_bytes, younger.highest_bytes),
     )
-
-
-TOOTH = 0.04  # of the limit: a smaller up and down is noise
-KEPT = 32
 
 
 class TurningPoints:

@@ -13,6 +13,14 @@ from sidecar.model.snapshot import MASTER, WORKER, Container, Host, Locust, Snap
 
 _MISSED_REFRESHES = 3
 _LEAST_SECONDS = 6.0  # a busy machine may be late by a refresh or two without anything being wrong
+MEMORY_PERCENT = 90.0
+CORE_PERCENT = 90.0  # Locust's own threshold: above it, the times it measures include its own waiting
+DISK_PERCENT = 90.0
+DISK_FULL_PERCENT = 97.0
+THROTTLED_PERCENT = 5.0
+RECENT = timedelta(minutes=5)
+SETTLING = timedelta(seconds=15)  # a master needs this long at most to open its web port
+_SIGKILL_EXIT = 137
 
 
 def stale_after_seconds(interval_seconds: float) -> float:
@@ -34,17 +42,6 @@ def data_age_seconds(snapshot: Snapshot, now: datetime) -> float | None:
     """Return the age of the containers' figures; None when Docker has never answered."""
     read_at = snapshot.engine_read_at
     return None if read_at is None else max(0.0, (now - read_at).total_seconds())
-
-
-MEMORY_PERCENT = 90.0
-CORE_PERCENT = 90.0  # Locust's own threshold: above it, the times it measures include its own waiting
-DISK_PERCENT = 90.0
-DISK_FULL_PERCENT = 97.0
-THROTTLED_PERCENT = 5.0
-RECENT = timedelta(minutes=5)
-SETTLING = timedelta(seconds=15)  # a master needs this long at most to open its web port
-
-_SIGKILL_EXIT = 137
 
 
 @dataclass(frozen=True, slots=True)

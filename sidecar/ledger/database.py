@@ -21,6 +21,8 @@ _WAL_BYTES = 8 * 1024 * 1024  # a WAL that a burst has blown up is cut back to t
 _FREED_PAGES = 2000  # given back to the disk a call: 8 MB
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _PRIMARY = 0xFF  # an extended result code's lowest byte is the plain one
+_MOST_IDLE = 4
+_READER_CACHE_KIB = 512  # each; a thread pool has several
 
 
 class UnusableFileError(Exception):
@@ -241,10 +243,6 @@ def _refused(path: Path, error: Exception) -> LedgerError:
         wanted=f"a folder that user {os.getuid()} may write, with space left",
         where=str(path),
     )
-
-
-_MOST_IDLE = 4
-_READER_CACHE_KIB = 512  # each; a thread pool has several
 
 
 @dataclass(frozen=True, slots=True)

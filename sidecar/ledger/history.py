@@ -24,6 +24,7 @@ from sidecar.model.observation import LogEntry
 
 DEPTH = 60
 _MOST_CONTAINERS = 256  # the longest untouched go first
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,6 @@ class Rings:
         else:
             self._rings.move_to_end(container_id)
         return ring
-
-
-_log = logging.getLogger(__name__)
 
 
 class History(HistoryReader):

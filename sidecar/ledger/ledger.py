@@ -29,6 +29,12 @@ _OLD_INCIDENTS = """DELETE FROM incidents WHERE id IN (
     SELECT id FROM incidents WHERE at_us < :before AND COALESCE(until_us, at_us) < :before ORDER BY at_us LIMIT 200)"""
 _SPARED_EVENTS = 1000
 _EVER = 2**62
+_INSERT_EVENT = f"INSERT OR IGNORE INTO events ({EVENT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608 constants
+_UPSERT_INCIDENT = "INSERT OR REPLACE INTO incidents VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+_ONE_INCIDENT = "SELECT document FROM incidents WHERE id = ?"
+_OPEN_INCIDENTS = """SELECT document FROM incidents
+    WHERE state = ? OR until_us IS NULL OR at_us >= ? ORDER BY at_us, id"""
+_BEYOND = "\U0010ffff"  # sorts after all that a key may hold
 
 
 def prune_ledger(connection: sqlite3.Connection, before_us: int, most_bytes: int) -> None:
@@ -52,14 +58,6 @@ def _repeat(connection: sqlite3.Connection, sql: str, parameters: dict[str, int]
 def _delete(connection: sqlite3.Connection, sql: str, parameters: dict[str, int]) -> int:
     with transaction(connection):
         return connection.execute(sql, parameters).rowcount
-
-
-_INSERT_EVENT = f"INSERT OR IGNORE INTO events ({EVENT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608 constants
-_UPSERT_INCIDENT = "INSERT OR REPLACE INTO incidents VALUES (?,?,?,?,?,?,?,?,?,?,?)"
-_ONE_INCIDENT = "SELECT document FROM incidents WHERE id = ?"
-_OPEN_INCIDENTS = """SELECT document FROM incidents
-    WHERE state = ? OR until_us IS NULL OR at_us >= ? ORDER BY at_us, id"""
-_BEYOND = "\U0010ffff"  # sorts after all that a key may hold
 
 
 class Batch:

@@ -24,6 +24,18 @@ EVENT_COLUMNS = (
 )
 Value = None | int | float | str
 Row = tuple[Value, ...]
+_INCIDENTS = """SELECT document FROM incidents
+    WHERE (:since IS NULL OR until_us IS NULL OR MAX(at_us, until_us) >= :since)
+      AND (:until IS NULL OR at_us <= :until)
+      AND (:kinds IS NULL OR kind IN (SELECT value FROM json_each(:kinds)))
+      AND (:project IS NULL OR project = :project)
+      AND (:helpers OR NOT helper) """
+_NEWEST_FIRST = "ORDER BY at_us DESC, id LIMIT :limit"
+_OLDEST_FIRST = "ORDER BY at_us, id LIMIT :limit"
+_EVENTS = f"SELECT {EVENT_COLUMNS} FROM events WHERE container_id = :id ORDER BY ns DESC, action LIMIT :limit"  # noqa: S608
+_OOM_KILLS = """SELECT container_id, SUM(count) FROM incidents
+    WHERE kind = :kind AND container_id IS NOT NULL GROUP BY container_id"""
+_EVERYTHING = IncidentQuery()
 
 
 def event_row(event: DockerEvent) -> Row:
@@ -70,20 +82,6 @@ def incidents_of(rows: Iterable[tuple[str, ...]]) -> list[Incident]:
         except DocumentError as error:
             _log.warning("the ledger holds an incident that cannot be read: %s", error)
     return incidents
-
-
-_INCIDENTS = """SELECT document FROM incidents
-    WHERE (:since IS NULL OR until_us IS NULL OR MAX(at_us, until_us) >= :since)
-      AND (:until IS NULL OR at_us <= :until)
-      AND (:kinds IS NULL OR kind IN (SELECT value FROM json_each(:kinds)))
-      AND (:project IS NULL OR project = :project)
-      AND (:helpers OR NOT helper) """
-_NEWEST_FIRST = "ORDER BY at_us DESC, id LIMIT :limit"
-_OLDEST_FIRST = "ORDER BY at_us, id LIMIT :limit"
-_EVENTS = f"SELECT {EVENT_COLUMNS} FROM events WHERE container_id = :id ORDER BY ns DESC, action LIMIT :limit"  # noqa: S608
-_OOM_KILLS = """SELECT container_id, SUM(count) FROM incidents
-    WHERE kind = :kind AND container_id IS NOT NULL GROUP BY container_id"""
-_EVERYTHING = IncidentQuery()
 
 
 class LedgerReader:

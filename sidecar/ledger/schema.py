@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 SLOT_MS = 30_000  # how long a slot of averages is
 
 Step = Sequence[str]
+_MEGABYTE = 1024 * 1024
+_HISTORY_FLOOR = 8  # history gives way to the ledger down to an eighth of the whole, then the ledger is cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +102,6 @@ HISTORY = Schema(
         ),
     ),
 )
-
-
-_MEGABYTE = 1024 * 1024
-_HISTORY_FLOOR = 8  # history gives way to the ledger down to an eighth of the whole, then the ledger is cut
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from sidecar.ledger.schema import Retention
 _LOCK = "lock"
 _SPARE_MEGABYTES = 8  # a spare folder is most often memory (/tmp)
 _PAUSE_SECONDS = 0.1
+PATIENCE_SECONDS = BUSY_SECONDS  # two sidecars may overlap for a moment while one replaces the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,3 @@ def _locked(folder: Path, patience: float) -> int:
             return lock  # a file system without locks
         else:
             return lock
-
-
-PATIENCE_SECONDS = BUSY_SECONDS  # two sidecars may overlap for a moment while one replaces the other

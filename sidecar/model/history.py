@@ -10,6 +10,8 @@ from sidecar.model.observation import LogEntry
 from sidecar.model.snapshot import Container, Snapshot
 
 DEFAULT_LIMIT = 200
+STDOUT, STDERR = 1, 2
+"""The engine's numbers of a container's two streams; a container with a tty has the first only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,10 +197,6 @@ def _sample(container: Container, project: str) -> Sample | None:
         restarts=container.restarts,
         oom_kills=container.oom_kills,
     )
-
-
-STDOUT, STDERR = 1, 2
-"""The engine's numbers of a container's two streams; a container with a tty has the first only."""
 
 
 @dataclass(frozen=True, slots=True)

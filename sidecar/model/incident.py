@@ -9,6 +9,10 @@ from hashlib import sha256
 
 from sidecar.common.text import clean
 
+PROVISIONAL, FINAL = "provisional", "final"
+LONGEST_NOTE = 500
+NOTE_WANTED = f"1 to {LONGEST_NOTE} characters"
+
 
 class IncidentKind(StrEnum):
     """What an incident is. The values are the contract with every reader of the documents."""
@@ -47,9 +51,6 @@ class Severity(StrEnum):
     ERROR = "error"
     WARN = "warn"
     INFO = "info"
-
-
-PROVISIONAL, FINAL = "provisional", "final"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +129,6 @@ def identity(kind: IncidentKind, container_id: str, started_at: str, first: int 
         first: the first event's timeNano, or another mark that is its own within this start.
     """
     return sha256(f"{kind}|{container_id}|{started_at}|{first}".encode()).hexdigest()[:16]
-
-
-LONGEST_NOTE = 500
-NOTE_WANTED = f"1 to {LONGEST_NOTE} characters"
 
 
 def note_line(text: str) -> str:

@@ -14,6 +14,7 @@ from sidecar.common.units import plural
 from sidecar.model.incident import Incident, IncidentKind, Severity
 
 _ERROR, _WARN, _INFO = Severity.ERROR, Severity.WARN, Severity.INFO
+_WORKER_ID = 17  # the container's short id, "_", and enough of the rest to tell processes of one container apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,6 @@ KINDS: Mapping[IncidentKind, KindTraits] = {
     ),
     IncidentKind.BLIND: KindTraits("blind", _WARN, ("blind span", "blind spans"), lasts=True),
 }
-
-_WORKER_ID = 17  # the container's short id, "_", and enough of the rest to tell processes of one container apart
 
 
 def goes_on(incident: Incident) -> bool:

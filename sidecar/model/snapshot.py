@@ -11,6 +11,8 @@ from sidecar.model.incident import Incident
 MOST_LABELS, LONGEST_LABEL = 16, 200
 _LABEL_NAME = re.compile(r"(?!__)[A-Za-z_][A-Za-z0-9_]{0,62}")
 _OWN_LABELS = ("run_id",)
+SCHEMA_VERSION = 1
+MASTER, WORKER = "locust-master", "locust-worker"  # the services of docker-compose.yml
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +26,6 @@ class RunLabel:
 def is_label_name(text: str) -> bool:
     """Tell whether a label may have this name: one that Prometheus allows, and that is not ours."""
     return bool(_LABEL_NAME.fullmatch(text)) and text not in _OWN_LABELS
-
-
-SCHEMA_VERSION = 1
-MASTER, WORKER = "locust-master", "locust-worker"  # the services of docker-compose.yml
 
 
 @dataclass(frozen=True, slots=True)

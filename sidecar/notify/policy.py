@@ -18,6 +18,11 @@ from sidecar.model.incident_kinds import KINDS, goes_on
 
 MOST_LINES = 10
 _MOST_TEXT = 300
+GATHER_SECONDS = 5.0  # a kill is final about four after its last sign: its message then says all of it
+GAP_SECONDS = 10.0  # between two messages
+MOST_KNOWN = 5000
+MOST_PENDING = 1000  # incidents that wait for their message
+_Key = tuple[IncidentKind, str, str]
 
 
 class Tone(StrEnum):
@@ -86,14 +91,6 @@ def _tone(entries: Sequence[MessageLine]) -> Tone:
     if Severity.WARN in severities:
         return Tone.WARNING
     return Tone.INFO if severities else Tone.SUCCESS
-
-
-GATHER_SECONDS = 5.0  # a kill is final about four after its last sign: its message then says all of it
-GAP_SECONDS = 10.0  # between two messages
-MOST_KNOWN = 5000
-MOST_PENDING = 1000  # incidents that wait for their message
-
-_Key = tuple[IncidentKind, str, str]
 
 
 @dataclass(slots=True)
