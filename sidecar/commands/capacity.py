@@ -21,12 +21,12 @@ from sidecar.report.render import png
 from sidecar.report.render.plots import ChartSeries, by_step
 from sidecar.report.render.shapes import Picture, Role
 from sidecar.report.verdict import knee
+from sidecar.report.verdict.judge import EXIT_INVALID, INVALID
 from sidecar.report.verdict.knee import Knee
 from sidecar.settings import Settings
 from sidecar.stack import workspace
 
 _FILES = Path("locustfiles") / "capacity"
-_EXIT_INVALID = 4
 _HEADER = ("USERS", "REQ/S", "FAILED/S", "MEDIAN", "P95", "WORKER CPU")
 
 
@@ -116,7 +116,7 @@ def _tell(settings: Settings, own: Settings, environ: Mapping[str, str], console
         console.line(line)
     console.line(bend.text)
     console.line(f"report: {folder}")
-    return _EXIT_INVALID if document["verdict"] == "INVALID" else 0
+    return EXIT_INVALID if document["verdict"] == INVALID else 0
 
 
 def _document(settings: Settings, bend: Knee) -> bytes:

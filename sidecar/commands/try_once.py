@@ -28,18 +28,18 @@ def try_once(settings: Settings, environ: Mapping[str, str], console: Console) -
         _build(settings, engine, inputs, ["locust"], environ, console)
     image = up.with_requirements(settings, engine, environ, console)
     checked = up.check_in_image(settings, engine, image, console)
-    where = up.decide_target(settings, checked)
-    if where.mock:
+    goal = up.decide_target(settings, checked)
+    if goal.mock:
         _build(settings, engine, inputs, ["mock-target"], environ, console)
-    console.note(f"target: {where.shown}")
+    console.note(f"target: {goal.shown}")
     compose = workspace.compose_for(
         settings,
-        Decided(where.host, where.mock, image, workspace.decided(settings).proxy_user, inputs),
+        Decided(goal.host, goal.mock, image, workspace.decided(settings).proxy_user, inputs),
         environ,
     )
     before = engine.containers(settings.project)
     try:
-        if where.mock:
+        if goal.mock:
             compose.run("up", "--detach", "--no-build", "--no-recreate", "--wait", "mock-target")
         return compose.attach(
             "run", "--rm", "--no-deps", "--no-TTY", "--label", "io.locust-kit.role=try", "locust-worker", "try"
