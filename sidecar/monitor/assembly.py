@@ -99,17 +99,11 @@ def containers_of(observed: Observed) -> tuple[Container, ...]:
 
 def _in_order(containers: Iterable[Container], project: str) -> tuple[Container, ...]:
     """Put the project's containers first, by service and number."""
-    return tuple(
-        sorted(
-            containers,
-            key=lambda container: (
-                container.project != project,
-                container.service,
-                container.index,
-                container.node or "",
-            ),
-        )
-    )
+
+    def place(container: Container) -> tuple[bool, str, int, str]:
+        return container.project != project, container.service, container.index, container.node or ""
+
+    return tuple(sorted(containers, key=place))
 
 
 def snapshot(observed: Observed, etas: Mapping[str, float] | None = None) -> Snapshot:

@@ -37,6 +37,7 @@ from sidecar.views.scene import Drawing, Scene, ViewState
 from sidecar.views.table import Look, TableGroup, tables
 from sidecar.views.ticker import summary, ticker
 
+_BROKEN_STATES = {"exited": "exited", "dead": "exited", "restarting": "restarting"}
 _MOST_WARNING_ROWS = 4
 _MOST_OF_LOCUST = 12  # rows of failures or endpoints where the height has no end
 _LEAST_OF_LOCUST = 4  # heading, head line, and two rows: less says too little for its place
@@ -218,14 +219,7 @@ def _states(containers: Sequence[Container], width: int) -> Line:
     """Sum containers up for the heading: what is wrong first, then how many are well."""
     wrong: dict[tuple[str, str], int] = {}
     for container in containers:
-        problem = (
-            "exited"
-            if container.state in {"exited", "dead"}
-            else container.state
-            if container.state == "restarting"
-            else ""
-        )
-        problem = problem or ("unhealthy" if container.health == "unhealthy" else "")
+        problem = _BROKEN_STATES.get(container.state) or ("unhealthy" if container.health == "unhealthy" else "")
         if problem:
             wrong[container.service, problem] = wrong.get((container.service, problem), 0) + 1
     parts = [line(TextSpan(f"{number} {service} {word}", ERROR)) for (service, word), number in sorted(wrong.items())]

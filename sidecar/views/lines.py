@@ -154,23 +154,7 @@ def heading(title: str, width: int, detail: Line = ()) -> Line:
     return (*start, TextSpan("─" * max(0, width - width_of(start)), DIM))
 
 
-_ASCII = str.maketrans(
-    {
-        "█": "#",
-        "░": ".",
-        "─": "-",
-        "…": "~",
-        "·": "-",
-        "●": "*",
-        "✗": "x",
-        "–": "-",
-        "▸": ">",
-        "▼": "v",
-        "▲": "^",
-        "→": ">",
-        "×": "x",
-    }
-)
+_ASCII = str.maketrans("█░─…·●✗–▸▼▲→×", "#.-~-*x->v^>x")
 
 
 def plain(lines: Sequence[Line]) -> str:

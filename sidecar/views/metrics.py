@@ -44,30 +44,18 @@ def metrics_text(
 def own_families(own: SelfMetrics, snapshot: Snapshot | None) -> list[Family]:
     """Make the families of the sidecar."""
     fresh = snapshot is not None and not snapshot.stale
+    ledger_help = "1 when incidents are written where they outlive the sidecar, else 0."
+    blind_help = "Time for which a source gave nothing and nothing made up for it."
+    unplaced_help = "OOM kills that the kernel counted and that no container explains."
     values: tuple[tuple[str, str, str, float], ...] = (
-        (
-            "blind_seconds_total",
-            "counter",
-            "Time for which a source gave nothing and nothing made up for it.",
-            own.blind_seconds,
-        ),
-        (
-            "unattributed_oom_kills_total",
-            "counter",
-            "OOM kills that the kernel counted and that no container explains.",
-            own.unattributed_kills,
-        ),
+        ("blind_seconds_total", "counter", blind_help, own.blind_seconds),
+        ("unattributed_oom_kills_total", "counter", unplaced_help, own.unattributed_kills),
         ("engine_up", "gauge", "1 when Docker's figures are fresh, else 0.", int(fresh)),
         ("start_time_seconds", "gauge", "When the sidecar was started.", own.started_at.timestamp()),
         ("cpu_seconds_total", "counter", "Processor time that the sidecar used.", own.cpu_seconds),
         ("memory_bytes", "gauge", "Memory that the sidecar holds (resident).", own.memory_bytes),
         ("journal_bytes", "gauge", "The ledger on disk.", own.journal_bytes),
-        (
-            "ledger_up",
-            "gauge",
-            "1 when incidents are written where they outlive the sidecar, else 0.",
-            int(own.ledger_kept),
-        ),
+        ("ledger_up", "gauge", ledger_help, int(own.ledger_kept)),
         ("dropped_samples_total", "counter", "Samples not kept because the disk was slow.", own.dropped_samples),
         ("alerts_sent_total", "counter", "Messages that a receiver took.", own.alerts_sent),
         ("alerts_dropped_total", "counter", "Messages that did not fit into the queue.", own.alerts_dropped),
@@ -217,20 +205,13 @@ def locust_families(snapshot: Snapshot | None, *, legacy: bool) -> list[Family]:
 
 
 def _of_the_run(locust: Locust) -> list[Family]:
+    percentile = "locust_requests_current_response_time_percentile"
     values = (
         ("locust_running", "0 stopped, 1 spawning, 2 running.", _RUNNING.get(locust.state, 0)),
         ("locust_users", "Simulated users.", locust.users),
         ("locust_requests_fail_ratio", "Share of failed requests in the run, 0 to 1.", locust.fail_ratio),
-        (
-            "locust_requests_current_response_time_percentile_50",
-            "Median response time of the last seconds, in ms.",
-            locust.p50_ms,
-        ),
-        (
-            "locust_requests_current_response_time_percentile_95",
-            "95th percentile of the response times of the last seconds, in ms.",
-            locust.p95_ms,
-        ),
+        (f"{percentile}_50", "Median response time of the last seconds, in ms.", locust.p50_ms),
+        (f"{percentile}_95", "95th percentile of the response times of the last seconds, in ms.", locust.p95_ms),
     )
     return [_single(name, "gauge", text, value) for name, text, value in values]
 

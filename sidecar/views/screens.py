@@ -81,15 +81,8 @@ class _Text:
         reach = max(0, len(body) - room)
         scroll = min(self.scroll, reach)
         start = reach - scroll if from_end else scroll
-        more = (
-            "End goes on"
-            if from_end and scroll
-            else "↑ for older"
-            if from_end
-            else "↓ for more"
-            if start < reach
-            else ""
-        )
+        older = "End goes on" if scroll else "↑ for older"
+        more = older if from_end else "↓ for more" if start < reach else ""
         part = f"lines {start + 1} to {min(len(body), start + room)} of {len(body)}  {more}" if reach else ""
         rule = heading(title, self.width, line(TextSpan(part, DIM)) if part else ())
         lines = [*self.head, rule, *body[start : start + room]]
