@@ -15,6 +15,7 @@ from sidecar.engine.labels import PROJECT_LABEL
 from sidecar.settings import Settings
 from sidecar.stack import secrets, state, workspace
 from sidecar.stack.compose import Compose
+from sidecar.stack.docker_command import docker
 
 _TIMEOUT_SECONDS = 300
 
@@ -66,30 +67,22 @@ def remove_by_label(engine: DockerEngine, project: str) -> None:
     """Remove the project's containers, then its networks, through the docker command."""
     ids = [container.id for container in engine.containers(project)]
     if ids:
-        docker("stop", "--time", "10", *ids)
-        docker("rm", "--force", *ids)
+        act("stop", "--time", "10", *ids)
+        act("rm", "--force", *ids)
     networks = _networks(engine, project)
     if networks:
-        docker("network", "rm", *networks)
+        act("network", "rm", *networks)
     left = _things(engine, project)
     if left:
         raise StackError(f"{len(left)} things of {project!r} could not be removed", fix="make down again")
 
 
-def docker(*arguments: str) -> str:
-    """Run one docker command; return what it printed, errors included. The caller looks whether it worked."""
+def act(*arguments: str) -> None:
+    """Run one docker command; whether it worked, the caller sees in what is left."""
     try:
-        done = subprocess.run(
-            ["docker", *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_TIMEOUT_SECONDS,
-            stdin=subprocess.DEVNULL,
-        )
+        docker(*arguments, seconds=_TIMEOUT_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise StackError(f"docker {arguments[0]} could not be run: {error}") from None
-    return done.stdout + done.stderr
 
 
 def clean(settings: Settings, environ: Mapping[str, str], console: Console) -> None:
@@ -107,7 +100,7 @@ def _remove_images(engine: DockerEngine) -> tuple[list[str], list[str]]:
     rows = engine.images("locust-kit/*")
     tags = sorted(tag for row in rows for tag in row.get("RepoTags") or [] if not tag.startswith("locust-kit/base:"))
     if tags:
-        docker("rmi", *sorted(tags, key=lambda tag: ":req-" not in tag))  # derived images before what they stand on
+        act("rmi", *sorted(tags, key=lambda tag: ":req-" not in tag))  # derived images before what they stand on
     kept = [tag for tag in tags if engine.image(tag) is not None]
     return [tag for tag in tags if tag not in kept], kept
 
@@ -131,7 +124,7 @@ def purge(settings: Settings, environ: Mapping[str, str], console: Console, ask:
     clean(settings, environ, console)
     if names:
         with console.step("volumes", "removing runs and ledger") as step:
-            docker("volume", "rm", *names)
+            act("volume", "rm", *names)
             left = volumes(engine, settings.project)
             if left:
                 raise StackError(f"volumes could not be removed: {', '.join(left)}")

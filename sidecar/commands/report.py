@@ -20,12 +20,12 @@ from sidecar.common.times import parse_time
 from sidecar.report.verdict.judge import last_line
 from sidecar.settings import Settings
 from sidecar.stack import deployment, limits
+from sidecar.stack.docker_command import docker
 
 IMAGE = "locust-kit/monitor:local"
 
 _TIMEOUT_SECONDS = 30.0
 _PATIENCE_SECONDS, _EACH_SECONDS = 25.0, 0.5  # a master that broke off is given up after 15 s
-_HELPER_SECONDS = 60
 _CLOCKS_APART = timedelta(seconds=5)
 _SCHEMA = 1
 LAST = "last"
@@ -93,6 +93,7 @@ def runs(settings: Settings) -> list[dict[str, Any]]:
 
     """
     reader = deployment.reader(settings, _TIMEOUT_SECONDS)
+    body: bytes | str
     try:
         body = reader.runs()
     except MonitorError as error:
@@ -120,7 +121,7 @@ def _in_query(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _read(body: bytes) -> dict[str, Any]:
+def _read(body: bytes | str) -> dict[str, Any]:
     document = json.loads(body)
     if not isinstance(document, dict) or document.get("schema_version") != _SCHEMA or "verdict" not in document:
         error = document.get("error") if isinstance(document, dict) else None
@@ -128,17 +129,16 @@ def _read(body: bytes) -> dict[str, Any]:
     return document
 
 
-def _by_helper(settings: Settings, why: str, *arguments: str) -> bytes:
+def _by_helper(settings: Settings, why: str, *arguments: str) -> str:
     """Return what a short-lived container reads from the volumes; it writes only what SQLite needs to read."""
     if deployment.is_swarm(settings):
         raise NoRecordError(
             f"the leading sidecar does not tell: {why}", fix=f"make swarm-diagnose{settings.project_word}"
         )
     project = settings.project
-    volumes = _docker("volume", "inspect", f"{project}_runs")
-    if volumes is None or volumes.returncode:
+    if docker("volume", "inspect", f"{project}_runs").returncode:
         raise NoRecordError(f"no sidecar answers ({why}), and there is no volume {project}_runs", fix="make up")
-    done = _docker(
+    command = (
         *("run", "--rm", "--network", "none", "--pull", "never", "--label", "io.locust-kit.role=report"),
         *("--env", f"PROJECT={project}", "--env", f"INTERVAL={settings.interval:g}"),
         *("--volume", f"{project}_runs:/var/lib/locust-kit/runs"),
@@ -146,20 +146,14 @@ def _by_helper(settings: Settings, why: str, *arguments: str) -> bytes:
         *("--cap-drop", "ALL", "--security-opt", "no-new-privileges:true", "--memory", "512m"),
         *("--entrypoint", "python3", IMAGE, "-m", "sidecar.report.runs", *arguments),
     )
-    if done is None:
-        raise NoRecordError(f"no sidecar answers ({why}), and a helper container did not end in time")
+    try:
+        done = docker(*command)
+    except subprocess.TimeoutExpired:
+        raise NoRecordError(f"no sidecar answers ({why}), and a helper container did not end in time") from None
     if not done.stdout.strip():
-        last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no output"])[-1]
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
         raise NoRecordError(f"no sidecar answers ({why}), nor can a helper container tell: {last}", fix="make up")
     return done.stdout
-
-
-def _docker(*arguments: str) -> subprocess.CompletedProcess[bytes] | None:
-    """Run one docker command; None when it does not end in time."""
-    try:
-        return subprocess.run(["docker", *arguments], capture_output=True, timeout=_HELPER_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        return None
 
 
 def document(settings: Settings, environ: Mapping[str, str]) -> dict[str, Any]:

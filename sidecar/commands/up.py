@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sidecar.commands.down import docker
+from sidecar.commands.down import act
 from sidecar.common.console import Console
 from sidecar.common.errors import SettingError, StackError
 from sidecar.common.units import gibibytes, plural
@@ -255,7 +255,7 @@ def _close(containers: tuple[ListedContainer, ...]) -> None:
     """End a gate that an earlier `up` was told to open: this one's files do not know of it."""
     gates = [container.id for container in containers if container.service == remote.GATE]
     if gates:
-        docker("rm", "--force", *gates)
+        act("rm", "--force", *gates)
 
 
 def half_up(error: StackError, settings: Settings) -> StackError:

@@ -11,6 +11,7 @@ from typing import Any
 
 from sidecar.common.errors import KitError
 from sidecar.engine.docker_engine import DockerEngine
+from sidecar.stack.docker_command import docker
 from sidecar.stack.registered import Clock
 
 ROLE = "io.locust-kit.role=selftest"
@@ -143,14 +144,7 @@ def _command(shape: Shape, name: str, image: str) -> Sequence[str]:
 
 def _docker(*words: str) -> str:
     try:
-        done = subprocess.run(
-            ["docker", *words],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_COMMAND_SECONDS,
-            stdin=subprocess.DEVNULL,
-        )
+        done = docker(*words, seconds=_COMMAND_SECONDS)
     except subprocess.TimeoutExpired:
         raise SelftestError(f"docker {words[0]} did not end within {_COMMAND_SECONDS:.0f} s") from None
     if done.returncode:

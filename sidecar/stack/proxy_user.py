@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sidecar.common.errors import StackError
 from sidecar.stack import state
+from sidecar.stack.docker_command import docker
 
 _NOBODY = 65534
 _STAT = re.compile(r"^(\d+) (\d+) ([0-7]+)$", re.MULTILINE)
@@ -53,14 +54,12 @@ def _outside(socket: Path) -> str:
 
 def _inside(image: str) -> tuple[int, int, int]:
     command = [
-        *("docker", "run", "--rm", "--network", "none", "--label", "io.locust-kit.role=probe"),
+        *("run", "--rm", "--network", "none", "--label", "io.locust-kit.role=probe"),
         *("--read-only", "--cap-drop", "ALL", "--user", f"{_NOBODY}:{_NOBODY}", "--entrypoint", "stat"),
         *("-v", "/var/run/docker.sock:/engine.sock:ro", image, "-c", "%u %g %a", "/engine.sock"),
     ]
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False, stdin=subprocess.DEVNULL
-        )
+        done = docker(*command, seconds=_TIMEOUT_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise StackError(f"the engine's socket could not be looked at from inside a container: {error}") from None
     match = _STAT.search(done.stdout)

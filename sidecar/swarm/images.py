@@ -11,7 +11,7 @@ from sidecar.common.errors import SettingError, StackError
 from sidecar.engine.docker_engine import DockerEngine
 from sidecar.engine.swarm_manager import NodeFacts
 from sidecar.settings import Settings
-from sidecar.stack import images
+from sidecar.stack import docker_command, images
 
 KEYS = ("locust", "monitor", "docker-proxy", "mock-target")
 _TAG_LENGTH = 12
@@ -136,15 +136,7 @@ def docker(*arguments: str, what: str, seconds: float = 60.0, env: Mapping[str, 
 
     """
     try:
-        done = subprocess.run(
-            ["docker", *arguments],
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            timeout=seconds,
-            check=False,
-            env=None if env is None else dict(env),
-        )
+        done = docker_command.docker(*arguments, seconds=seconds, env=env)
     except FileNotFoundError:
         raise StackError("the docker command is not installed", fix="run `make setup`") from None
     except subprocess.TimeoutExpired:
