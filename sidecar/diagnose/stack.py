@@ -131,11 +131,6 @@ class Stack:
             container for container in self.evidence.containers if not container.neighbour and not container.helper
         )
 
-    @cached_property
-    def neighbours(self) -> tuple[ContainerFacts, ...]:
-        """Return the containers that share a network with ours."""
-        return tuple(container for container in self.evidence.containers if container.neighbour or container.helper)
-
     def role(self, container: ContainerFacts) -> str:
         """Return a container's role."""
         return self._roles[container.id]
