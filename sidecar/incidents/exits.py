@@ -142,8 +142,8 @@ class Exits:
     def _explained(self, run: ContainerRun) -> bool:
         """Return whether a kill already recorded can be the one that ended the container.
 
-        On a machine out of breath seconds lie between the two. An `oom` event after the last kill is of another, unless
-        a kill that the counter has shown still had its event to come.
+        On an overloaded machine seconds lie between the two. An `oom` event after the last kill belongs to another one,
+        unless the event of a kill that the counter has shown was still to come.
         """
         recorded = max(run.kills.grown_ns, run.kills.guessed_ns)
         another = run.kills.unawaited_ns > recorded + SECOND_NS // 10
@@ -157,7 +157,7 @@ class Exits:
         self._revise(run)
 
     def _revise(self, run: ContainerRun) -> None:
-        """Bring the incidents that follow from this end up to what is known of its reason."""
+        """Revise the incidents of this end with what is known of its reason."""
         reason = ExitReason(run.exit.reason) if run.exit.reason else None
         for incident_id in (run.exit.exit_incident, run.exit.restart_incident):
             incident = self._store.get(incident_id)

@@ -67,29 +67,25 @@ class HostKillCount:
     complete: dict[int, int] = field(default_factory=dict)
     between: dict[int, tuple[int, int]] = field(default_factory=dict)
 
-    def read(self, at_ns: int, boot_id: str, total: int | None, counters: Mapping[int, int]) -> bool:
-        """Take a complete reading: the host's count, and the counters of all cgroups by inode.
-
-        Returns False when there is nothing to hold it against: the first reading of a boot, or no count of the host.
-        """
+    def read(self, at_ns: int, boot_id: str, total: int | None, counters: Mapping[int, int]) -> None:
+        """Take a complete reading: the host's count (None without one), and the counters of all cgroups by inode."""
         before, since_ns = self.total if self.boot_id == boot_id else None, self.read_ns
         placed = self._placed(at_ns, counters)
         self.boot_id, self.total = boot_id, total
         if total is None:
-            return False
+            return
         self.read_ns = at_ns
         if before is None:
             self.entries.clear()
             self.claims.clear()
-            return False
+            return  # the first reading of a boot: there is nothing to compare it with
         if difference := total - before - placed:
             self.entries.append(CountDifference(since_ns, at_ns, difference))
             self._cancel()
         self._match()
-        return True
 
     def begin_anew(self) -> None:
-        """Let the next reading be held against nothing: what the host counted meanwhile is of no interest."""
+        """Let the next reading be the first one: what the host counted meanwhile does not matter."""
         self.total = None
         self.complete.clear()
         self.between.clear()
@@ -132,7 +128,7 @@ class HostKillCount:
         return [entry for entry in self.entries if entry.kills > 0 and entry.incident_id is not None]
 
     def contradicted(self, now_ns: int) -> list[Claim]:
-        """Take out and return the claims that the host's count should have met by now, and has not."""
+        """Take out and return the claims that the host's count should have confirmed by now, and has not."""
         if self.total is None:
             return []
         late = now_ns - SETTLE_NS
@@ -142,7 +138,7 @@ class HostKillCount:
         return wrong
 
     def sweep(self, now_ns: int) -> None:
-        """Forget what is met, and what is too old to matter."""
+        """Forget the entries that are matched, and those that are too old to matter."""
         self.entries = [entry for entry in self.entries if entry.kills and now_ns - entry.until_ns < _KEPT_NS]
 
     def to_json(self) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class Kills:
         self._host_count.claim(Claim(run.container_id, run.start.key, at_ns, 1))
 
     def take_back(self, run: ContainerRun, kills: int) -> None:
-        """Take guessed kills back from the run's newest incident; one that is left with none says so."""
+        """Take guessed kills back from the run's newest incident; its text says when none is left."""
         run.kills.counted -= kills
         run.kills.guessed -= kills
         incident = self._store.get(run.kills.incident)
@@ -107,7 +107,7 @@ class Kills:
         return incident if incident.at - TOGETHER <= at <= (incident.until or at) + TOGETHER else None
 
     def describe(self, run: ContainerRun, *, final: bool = False) -> None:
-        """Bring the newest incident's words up to what is known of the run now."""
+        """Revise the newest incident with what is known of the run now."""
         incident = self._store.get(run.kills.incident)
         if incident is None:
             return
@@ -124,7 +124,7 @@ class Kills:
             self._store.revise(incident.id, text=phrases.oom_kill(incident))
 
     def before_watching(self, run: ContainerRun, kills: int, at_ns: int) -> None:
-        """Note the kills that a container already had when it was first looked at: when they were, nobody can say."""
+        """Record the kills that a container had before it was first looked at, at an unknown time."""
         run.kills.kernel = run.kills.counted = kills
         if not kills or not self._store.shown(run):
             return

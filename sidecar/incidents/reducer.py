@@ -53,7 +53,7 @@ class IncidentReducer:
     Args:
         projects: the Compose projects whose incidents are recorded; those of helpers always are.
         enrich: adds to a new or final incident what was known around its time.
-        state: what `changes` gave to keep, as the ledger has it.
+        state: what `kept` returned, as the ledger has it.
         incidents: the incidents of the ledger that may still change.
         engine_loses_kills: whether the engine can miss OOM kills of main processes, as it does under cgroup v2: then a
             SIGKILL from nobody may be one, where the host's count has one too many.
@@ -173,7 +173,7 @@ class IncidentReducer:
         return history
 
     def _owned(self, history: ContainerHistory, owner: Owner) -> None:
-        """Take whose container it is; the kernel's counters can speak of it before the engine does."""
+        """Take whose container it is: a reading of the kernel's counters can come before any event."""
         history.owned_by(owner)
         for run in history.runs:
             self._kills.catch_up(run)
@@ -284,14 +284,14 @@ class IncidentReducer:
         return not (run.alive and inspection.state in {"exited", "dead"})
 
     def _restarted_unseen(self, history: ContainerHistory, run: ContainerRun, inspection: Inspection) -> None:
-        """Record the restart of a container whose run before has no end: only its cgroup showed the new one."""
+        """Record the restart of a container whose run before has no end: only the cgroup of the new run was seen."""
         before = history.before(run)
         if before is not None and before.alive:
             before.exit = replace(before.exit, died_ns=run.start.started_ns, reason=ExitReason.UNSEEN, settled=True)
             self._exits.unseen(history, run, inspection, max(1, inspection.restarts - (history.restarts or 0)))
 
     def _make_up(self, history: ContainerHistory, run: ContainerRun, inspection: Inspection) -> None:
-        """Record what no event told of: an end, or a whole restart."""
+        """Record what had no event: an end, or a whole restart."""
         started = inspection.started_ns or 0
         if run.start.started_ns is not None and started > run.start.started_ns + STARTED_DIFFERS_NS:
             if run.alive:
@@ -337,7 +337,7 @@ class IncidentReducer:
             yield from history.runs
 
     def _drop_pending(self, history: ContainerHistory, now_ns: int) -> None:
-        """Forget `oom` events for which there was no kill: a limit hit that ended well."""
+        """Forget `oom` events without a kill: the limit was reached, and memory was reclaimed in time."""
         for run in history.runs:
             if run.kills.pending and run.kills.pending[-1] < now_ns - 2 * SETTLE_NS:
                 run.kills.pending.clear()

@@ -93,19 +93,17 @@ class IncidentStore:
         return self._save(replace(revised, revision=incident.revision + 1))
 
     def add_evidence(self, incident_id: str | None, evidence: EvidenceItem) -> None:
-        """Add one observation; one of the same kind, of what is not a log or a memory, is replaced by the newer."""
+        """Add one observation, in place of an earlier one of the same kind."""
         incident = self.get(incident_id)
         if incident is not None:
             kept = tuple(item for item in incident.evidence if item.what != evidence.what)
             self.revise(incident_id, evidence=(*kept, evidence))
 
-    def finalise(self, incident_id: str, **changes: Any) -> None:  # noqa: ANN401  fields of Incident
+    def finalise(self, incident_id: str) -> None:
         """Make an incident final, with a last look at what was known around it."""
         incident = self.get(incident_id)
-        if incident is None:
-            return
-        done = replace(self._enrich(replace(incident, **changes)), state=FINAL, revision=incident.revision + 1)
-        self._save(done)
+        if incident is not None:
+            self._save(replace(self._enrich(incident), state=FINAL, revision=incident.revision + 1))
 
     def forget(self, before: datetime) -> None:
         """Let go of final incidents that ended before this moment: nothing will change them."""

@@ -79,9 +79,10 @@ class Database:
 
     def notice_damage(self, error: sqlite3.Error) -> bool:
         """Tell whether an error says that the file is damaged; the next call of `sound` then puts it away."""
-        if is_corrupt(error):
+        corrupt = is_corrupt(error)
+        if corrupt:
             self._damage = str(error)
-        return bool(self._damage)
+        return corrupt
 
     def _is_removed(self) -> bool:
         """Tell whether the file that was opened is no longer the one in the folder: it would be written in vain."""
@@ -122,7 +123,7 @@ def is_corrupt(error: sqlite3.Error) -> bool:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Write all of the body or nothing of it. Whatever the body raises ends the transaction and goes on upwards."""
+    """Write all of the body or nothing of it. What the body raises ends the transaction and is raised again."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

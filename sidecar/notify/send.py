@@ -87,7 +87,7 @@ class _WarningCollector(logging.Handler):
 
 
 def service_for(url: str) -> apprise.NotifyBase | None:
-    """Let Apprise understand a URL; an http(s) address that is none of the services it knows becomes a JSON webhook."""
+    """Let Apprise understand a URL; an http(s) address of no service that it knows becomes a JSON webhook."""
     service = apprise.Apprise.instantiate(url)
     if service is None and url.lower().startswith(("http://", "https://")):
         service = apprise.Apprise.instantiate(webhook(url))

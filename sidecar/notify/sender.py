@@ -80,7 +80,7 @@ class MessageSender:
 
 
 def _answers(output: str) -> list[tuple[int, str]]:
-    """Read the lines of the sending process; half a line, from one that was ended, is none."""
+    """Read the lines of the sending process; half a line, from a process that was ended, is ignored."""
     answers = []
     for line in output.splitlines():
         try:
