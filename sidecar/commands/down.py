@@ -91,8 +91,8 @@ def clean(settings: Settings, environ: Mapping[str, str], console: Console) -> N
     engine = connect(environ)
     with console.step("images", "removing our images") as step:
         removed, kept = _remove_images(engine)
-        told = f"removed {len(removed)}" if removed else "none to remove"
-        step.result = told + (f"; kept {', '.join(kept)}: another stack uses them" if kept else "")
+        outcome = f"removed {len(removed)}" if removed else "none to remove"
+        step.result = outcome + (f"; kept {', '.join(kept)}: another stack uses them" if kept else "")
 
 
 def _remove_images(engine: DockerEngine) -> tuple[list[str], list[str]]:

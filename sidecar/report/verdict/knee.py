@@ -69,13 +69,13 @@ def find(steps: Sequence[LoadStep]) -> Knee:
         return Knee(tuple(steps), None, by_generator=False, text=f"no knee{most}: each step brought more")
     by_generator = max(step.cpu_percent for step in steps[: at + 2]) >= _MUCH_CPU_PERCENT
     knee, after = steps[at], steps[at + 1]
-    text = f"knee at {_told(knee)}; with {_told(after)}"
+    text = f"knee at {_in_words(knee)}; with {_in_words(after)}"
     if by_generator:
         text += "; a worker was at its limit, so this is the load machine's knee: more WORKERS"
     return Knee(tuple(steps), at, by_generator, text)
 
 
-def _told(step: LoadStep) -> str:
+def _in_words(step: LoadStep) -> str:
     p95 = "" if step.p95_ms is None else f", p95 {step.p95_ms:.0f} ms"
     failing = f", {step.fail_per_second:.1f} failed" if step.fail_per_second else ""
     return f"{plural(step.users, 'user')}: {step.rps:.0f} requests a second{failing}{p95}"

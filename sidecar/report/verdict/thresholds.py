@@ -110,7 +110,7 @@ class Judged:
     @property
     def text(self) -> str:
         """The threshold and the figure in one line."""
-        figure = "no such request" if self.actual is None else told(self.threshold, self.actual)
+        figure = "no such request" if self.actual is None else shown(self.threshold, self.actual)
         few = (
             ""
             if self.actual is None or self.is_known
@@ -119,7 +119,7 @@ class Judged:
         return f"{self.threshold.text}: {figure}{few}"
 
 
-def told(threshold: Threshold, value: float) -> str:
+def shown(threshold: Threshold, value: float) -> str:
     """Return a figure in the unit of its threshold."""
     if threshold.is_time:
         return f"{value:.0f} ms"
