@@ -11,6 +11,7 @@ from typing import Any
 
 from sidecar.common.errors import KitError
 from sidecar.engine.docker_engine import DockerEngine
+from sidecar.model.incident import SIGKILL_EXIT
 from sidecar.stack.docker_command import docker
 from sidecar.stack.registered import Clock
 
@@ -22,7 +23,6 @@ _LOG_LINES = 50
 CHILDREN = 3
 RESTARTS = 3
 MEMORY = "64m"
-_SIGKILL_EXIT = 137
 
 # It needs nothing but Python itself. The parent of the children writes down what it lost: one line of JSON a child.
 PROGRAM = f"""
@@ -68,7 +68,7 @@ class Shape:
         state = inspected.get("State") or {}
         if state.get("Status") != "exited":
             return None
-        return (inspected.get("RestartCount") or 0) + 1 if state.get("ExitCode") == _SIGKILL_EXIT else 0
+        return (inspected.get("RestartCount") or 0) + 1 if state.get("ExitCode") == SIGKILL_EXIT else 0
 
 
 SHAPES = (

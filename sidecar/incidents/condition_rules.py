@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sidecar.common.units import of_limit
+from sidecar.incidents.warnings import MEMORY_PERCENT, THROTTLED_PERCENT
 from sidecar.model.incident import ExitReason, Incident, IncidentKind
 from sidecar.model.incident_kinds import without_project
 from sidecar.model.snapshot import Container, Locust, Snapshot
 
-THROTTLED_PERCENT, NO_LONGER_THROTTLED_PERCENT = 5.0, 2.5
+NO_LONGER_THROTTLED_PERCENT = 2.5
 THROTTLED_SECONDS = 10.0
-MEMORY_HIGH_PERCENT, NO_LONGER_HIGH_PERCENT = 90.0, 85.0
+NO_LONGER_HIGH_PERCENT = 85.0
 FORECAST_SECONDS, FORECAST_OVER_SECONDS = 600.0, 1200.0
 FORECAST_ROUNDS = 2
 FORECAST_GONE_SECONDS = 10.0  # a forecast that pauses for a round or two is the same one
@@ -108,7 +109,7 @@ def _memory_high(container: Container, subject: Subject) -> ConditionReading:
     return ConditionReading(
         IncidentKind.MEMORY_HIGH,
         subject,
-        bad=percent >= MEMORY_HIGH_PERCENT,
+        bad=percent >= MEMORY_PERCENT,
         good=percent < NO_LONGER_HIGH_PERCENT,
         text=f"{_name(subject)} used {percent:.0f}% of its memory limit ({_used(container)})",
         weight=percent,

@@ -10,11 +10,9 @@ from sidecar.incidents.container_history import ContainerHistory, ContainerRun
 from sidecar.incidents.host_count import DEATH_TAKES_NS, SETTLE_NS
 from sidecar.incidents.kills import Kills
 from sidecar.incidents.store import IncidentStore
-from sidecar.model.incident import EvidenceItem, ExitReason, IncidentKind, Severity
+from sidecar.model.incident import SIGKILL_EXIT, EvidenceItem, ExitReason, IncidentKind, Severity
 from sidecar.model.signal import Inspection
 from sidecar.model.snapshot import MASTER, WORKER
-
-SIGKILL_EXIT = 137
 
 _KILLED_BY_OOM_WITHIN_NS = 6 * SECOND_NS  # a SIGKILL from nobody, this soon after an OOM kill in the same container
 _FELLED_BY_OOM_WITHIN_NS = 2 * SECOND_NS  # another code, this soon after: it did not get over the loss of a child

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from sidecar.common.times import SECOND_NS, from_nanos
 from sidecar.incidents import phrases
 from sidecar.incidents.container_history import ContainerRun
-from sidecar.incidents.exits import SIGKILL_EXIT, Exits, oom_near
+from sidecar.incidents.exits import Exits, oom_near
 from sidecar.incidents.gaps import ObservationGaps
 from sidecar.incidents.host_count import Claim, CountDifference, HostKillCount, could_be, distance_ns
 from sidecar.incidents.kills import Kills
 from sidecar.incidents.store import IncidentStore
-from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, Severity, identity
+from sidecar.model.incident import SIGKILL_EXIT, EvidenceItem, Incident, IncidentKind, Severity, identity
 from sidecar.model.incident_kinds import KINDS
 
 _TOO_SHORT_NS = SECOND_NS  # even under cgroup v1 the engine can miss what happens in a run this short

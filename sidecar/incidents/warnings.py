@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from sidecar.model.incident import SIGKILL_EXIT
 from sidecar.model.snapshot import MASTER, WORKER, Container, Host, Locust, Snapshot, Warn
 
 _MISSED_REFRESHES = 3
@@ -20,7 +21,6 @@ DISK_FULL_PERCENT = 97.0
 THROTTLED_PERCENT = 5.0
 RECENT = timedelta(minutes=5)
 SETTLING = timedelta(seconds=15)  # a master needs this long at most to open its web port
-_SIGKILL_EXIT = 137
 
 
 def stale_after_seconds(interval_seconds: float) -> float:
@@ -97,7 +97,7 @@ def _exited(container: Container) -> Warn:
     code = container.exit_code
     if code is None:
         return _about(container, "error", "has exited")
-    reason = " (SIGKILL)" if code == _SIGKILL_EXIT else ""
+    reason = " (SIGKILL)" if code == SIGKILL_EXIT else ""
     return _about(container, "error" if code else "warn", f"has exited with code {code}{reason}")
 
 

@@ -15,9 +15,8 @@ from sidecar.common.times import format_time
 from sidecar.incidents.condition_rules import running_id
 from sidecar.model.incident import FINAL, ExitReason, Incident, IncidentKind, identity
 from sidecar.model.incident_kinds import KINDS, users_and_workers, without_project
-from sidecar.model.snapshot import MASTER, WORKER, Container, Locust, Snapshot, Worker
+from sidecar.model.snapshot import MASTER, MISSING, WORKER, Container, Locust, Snapshot, Worker
 
-MISSING = "missing"
 UNDECIDED = timedelta(seconds=4)  # why a container ended is settled two seconds after, and a round is two more
 
 _SHORT_ID = re.compile(r"[0-9a-f]{12}")

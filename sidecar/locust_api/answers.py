@@ -13,13 +13,12 @@ from sidecar.common.text import clean
 from sidecar.common.times import docker_time
 from sidecar.locust_api.connection import ASKS_FOR_LOGIN, MasterAnswer, MasterGuardedError
 from sidecar.model.observation import MasterStats, MasterWorker, PluginRun, PluginStatus
-from sidecar.model.snapshot import EndpointStats, Failure, RunLabel, is_label_name
+from sidecar.model.snapshot import MISSING, EndpointStats, Failure, RunLabel, is_label_name
 
 Payload = Mapping[str, Any]  # JSON of the master; each value is checked where it is read
 
 ROWS = 20  # of failures and of endpoints: what fits a screen, the most frequent first
 _TEXT_CHARACTERS = 300
-_MISSING = "missing"
 _LARGEST = 2.0**53
 _AGGREGATED = "Aggregated"
 
@@ -87,7 +86,7 @@ def parse_stats(answer: Payload) -> MasterStats:
         fail_ratio=_number(answer.get("fail_ratio")),
         p50_ms=_response_time(answer, total, 0.5, "median_response_time"),
         p95_ms=_response_time(answer, total, 0.95, "response_time_percentile_0.95"),
-        workers_connected=sum(1 for worker in workers if worker.state != _MISSING),
+        workers_connected=sum(1 for worker in workers if worker.state != MISSING),
         workers=workers,
         failures=_failures(_objects(answer.get("errors"))),
         endpoints=_endpoints([row for row in rows if row is not total]),

@@ -10,6 +10,7 @@ from hashlib import sha256
 from sidecar.common.text import clean
 
 PROVISIONAL, FINAL = "provisional", "final"
+SIGKILL_EXIT = 137  # the exit code of a process that SIGKILL ended: 128 + 9
 LONGEST_NOTE = 500
 NOTE_WANTED = f"1 to {LONGEST_NOTE} characters"
 

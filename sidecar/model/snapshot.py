@@ -13,6 +13,7 @@ _LABEL_NAME = re.compile(r"(?!__)[A-Za-z_][A-Za-z0-9_]{0,62}")
 _OWN_LABELS = ("run_id",)
 SCHEMA_VERSION = 1
 MASTER, WORKER = "locust-master", "locust-worker"  # the services of docker-compose.yml
+MISSING = "missing"  # the state of a worker that the master hears no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ class Locust:
     @property
     def workers_remote(self) -> int:
         """Return how many of the connected workers run on other machines."""
-        return sum(1 for worker in self.workers if worker.remote and worker.state != "missing")
+        return sum(1 for worker in self.workers if worker.remote and worker.state != MISSING)
 
     @property
     def workers_here(self) -> int:

@@ -12,7 +12,7 @@ from typing import Protocol
 from sidecar.model.history import Recent
 from sidecar.model.incident import EvidenceItem, Incident, IncidentKind
 from sidecar.model.observation import LogEntry
-from sidecar.model.snapshot import Snapshot, Worker
+from sidecar.model.snapshot import MISSING, Snapshot, Worker
 from sidecar.monitor.assembly import SHORT_ID
 
 LOG_LINES = 50
@@ -130,4 +130,4 @@ class Context:
 
 def _workers_in(snapshot: Snapshot, incident: Incident) -> tuple[Worker, ...]:
     workers = snapshot.locust.workers if snapshot.locust and incident.container is not None else ()
-    return tuple(worker for worker in workers if worker.container == incident.container and worker.state != "missing")
+    return tuple(worker for worker in workers if worker.container == incident.container and worker.state != MISSING)

@@ -16,13 +16,13 @@ from typing import Any
 
 from sidecar.common.errors import KitError, LocustfileError
 from sidecar.common.units import MIB, mebibytes
+from sidecar.model.incident import SIGKILL_EXIT
 from sidecar.settings import Settings
 from sidecar.stack import state
 from sidecar.stack.compose import known_cause, last_words
 
 _TIMEOUT_SECONDS = 60
 _ENGINE_REFUSED = 125  # `docker run`'s own exit code, when the container never ran
-_KILLED = 137
 _TIGHT_MEMORY_BYTES = 128 * MIB  # so little that loading may crawl instead of being killed
 _MOST_FILES = 5000
 _SKIPPED = frozenset({".git", ".hg", ".venv", ".locust-kit", "venv", "node_modules", "__pycache__"})
@@ -210,7 +210,7 @@ def failure(code: int, output: str, settings: Settings) -> KitError:
     """Return why a check container gave no answer, by its exit code and what it printed."""
     if code == _ENGINE_REFUSED and (known := known_cause(output)):
         return known
-    if code == _KILLED:
+    if code == SIGKILL_EXIT:
         return KitError(
             f"loading {settings.locustfile} was killed (exit code {code}), most likely for lack of memory: "
             f"WORKER_MEMORY is {mebibytes(settings.worker_memory)}",
