@@ -180,13 +180,13 @@ class _ProxyHandler(BaseHTTPRequestHandler):
         pass
 
 
-def _pump(one: socket.socket, other: socket.socket) -> None:
+def _pump(client: socket.socket, other: socket.socket) -> None:
     while True:
-        for source in select.select([one, other], [], [])[0]:
+        for source in select.select([client, other], [], [])[0]:
             data = source.recv(65536)
             if not data:
                 return
-            (other if source is one else one).sendall(data)
+            (other if source is client else client).sendall(data)
 
 
 Some = TypeVar("Some", bound=ThreadingHTTPServer)

@@ -22,7 +22,7 @@ def serving(serve: Serve, context: ssl.SSLContext | None = None) -> int:
     """The port of a server that does this to each connection, under TLS with a context."""
     server = socket.create_server(("127.0.0.1", 0), backlog=64)
 
-    def one(link: Any) -> None:
+    def answer(link: Any) -> None:
         try:
             serve(context.wrap_socket(link, server_side=True) if context else link)
         except OSError:
@@ -30,7 +30,7 @@ def serving(serve: Serve, context: ssl.SSLContext | None = None) -> int:
 
     def accept() -> None:
         while True:
-            gevent.spawn(one, server.accept()[0])
+            gevent.spawn(answer, server.accept()[0])
 
     gevent.spawn(accept)
     port: int = server.getsockname()[1]

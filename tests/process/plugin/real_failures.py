@@ -139,8 +139,8 @@ def without_descriptors(url: str) -> dict[str, list[str]]:
     try:
         return {name: failure(user, url) for name, user in users.items()}
     finally:
-        for one in taken:
-            os.close(one)
+        for descriptor in taken:
+            os.close(descriptor)
 
 
 def main(certificates: Path) -> None:

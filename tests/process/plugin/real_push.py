@@ -54,8 +54,8 @@ class Receiver:
         stream = link.makefile("rb")
         while line := stream.readline():
             headers = {"request": line.decode().strip()}
-            while one := stream.readline().decode().strip():
-                name, _, value = one.partition(": ")
+            while header := stream.readline().decode().strip():
+                name, _, value = header.partition(": ")
                 headers[name.lower()] = value
             body = stream.read(int(headers.get("content-length", "0")))
             self.requests.append(headers)
@@ -92,11 +92,11 @@ class Receiver:
         return [row for rows in self.accepted.values() for row in rows]
 
 
-def pusher(port: int, folder: Path, spool_bytes: int = 10**8, pace: RetryPace = QUICK) -> Pusher:
+def started(port: int, folder: Path, spool_bytes: int = 10**8, pace: RetryPace = QUICK) -> Pusher:
     url = f"http://127.0.0.1:{port}/v1/batches?{QUERY}"
-    made = Pusher(PushSettings(url, KEY, spool_bytes), folder, pace=pace)
-    made.start()
-    return made
+    pusher = Pusher(PushSettings(url, KEY, spool_bytes), folder, pace=pace)
+    pusher.start()
+    return pusher
 
 
 def until(is_so: Callable[[], bool]) -> bool:
@@ -110,17 +110,17 @@ def until(is_so: Callable[[], bool]) -> bool:
 
 def through(receiver: Receiver, folder: Path, rows: int = 3, pace: RetryPace = QUICK) -> dict[str, Any]:
     """Push rows to a receiver until nothing waits."""
-    one = pusher(serving(receiver), folder, pace=pace)
-    one.take(RUN, records(rows))
-    return outcome(one, receiver, folder)
+    pusher = started(serving(receiver), folder, pace=pace)
+    pusher.take(RUN, records(rows))
+    return outcome(pusher, receiver, folder)
 
 
-def outcome(one: Pusher, receiver: Receiver, folder: Path) -> dict[str, Any]:
+def outcome(pusher: Pusher, receiver: Receiver, folder: Path) -> dict[str, Any]:
     # A batch no longer waits once it is accepted; its file goes right after that.
-    is_empty = until(lambda: one.status()["waiting_rows"] == 0 and not list(folder.rglob("*.json")))
+    is_empty = until(lambda: pusher.status()["waiting_rows"] == 0 and not list(folder.rglob("*.json")))
     return {
         "is_empty": is_empty,
-        "status": one.status(),
+        "status": pusher.status(),
         "requests": len(receiver.requests),
         "keys": [request["idempotency-key"] for request in receiver.requests],
         "rows": len(receiver.rows),
@@ -132,17 +132,17 @@ def outcome(one: Pusher, receiver: Receiver, folder: Path) -> dict[str, Any]:
 def down_then_up(folder: Path) -> dict[str, Any]:
     receiver = Receiver()
     port = serving(lambda link: link.close())
-    one = pusher(port, folder)
-    one.take(RUN, records(3))
-    was_tried = until(lambda: one.status()["retries"] >= 2)
-    waited = one.status()["waiting_rows"]
-    swap(one, serving(receiver))
-    return {**outcome(one, receiver, folder), "was_tried": was_tried, "waited": waited}
+    pusher = started(port, folder)
+    pusher.take(RUN, records(3))
+    was_tried = until(lambda: pusher.status()["retries"] >= 2)
+    waited = pusher.status()["waiting_rows"]
+    swap(pusher, serving(receiver))
+    return {**outcome(pusher, receiver, folder), "was_tried": was_tried, "waited": waited}
 
 
-def swap(one: Pusher, port: int) -> None:
+def swap(pusher: Pusher, port: int) -> None:
     """Have the same pusher find somebody who listens."""
-    one._sender._post = poster(PushSettings(f"http://127.0.0.1:{port}/v1", KEY), QUICK)
+    pusher._sender._post = poster(PushSettings(f"http://127.0.0.1:{port}/v1", KEY), QUICK)
 
 
 def with_ticks(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -175,10 +175,10 @@ def slow_disk() -> dict[str, Any]:
 def more_than_a_batch(folder: Path) -> dict[str, Any]:
     """Rows that fill one batch and begin another, after which no more come."""
     receiver = Receiver()
-    one = pusher(serving(receiver), folder)
-    until(lambda: one._arrived.linkcount() > 0)  # its greenlet waits for rows
-    one.take(RUN, records(700))
-    return outcome(one, receiver, folder)
+    pusher = started(serving(receiver), folder)
+    until(lambda: pusher._arrived.linkcount() > 0)  # its greenlet waits for rows
+    pusher.take(RUN, records(700))
+    return outcome(pusher, receiver, folder)
 
 
 def redirected(folder: Path) -> dict[str, Any]:
@@ -190,53 +190,53 @@ def redirected(folder: Path) -> dict[str, Any]:
 
 def over_the_limit(folder: Path) -> dict[str, Any]:
     receiver = Receiver(*["503"] * 10_000)
-    one = pusher(serving(receiver), folder, spool_bytes=200_000)
+    pusher = started(serving(receiver), folder, spool_bytes=200_000)
     for _ in range(4):
-        one.take(RUN, records(500))
-        until(lambda: one._queue.waiting_rows == 0)
-    largest = one.status()["waiting_bytes"]
+        pusher.take(RUN, records(500))
+        until(lambda: pusher._queue.waiting_rows == 0)
+    largest = pusher.status()["waiting_bytes"]
     receiver.ways.clear()
-    return {**outcome(one, receiver, folder), "largest": largest}
+    return {**outcome(pusher, receiver, folder), "largest": largest}
 
 
 def at_the_end(folder: Path) -> dict[str, Any]:
     """A run's end and the master's do not wait for a batch to be full."""
     receiver = Receiver()
     slow = RetryPace(gather=60, first=60, most=60)
-    one = Pusher(PushSettings(f"http://127.0.0.1:{serving(receiver)}/v1", KEY), folder, pace=slow)
-    one.start()
-    one.take(RUN, records(3))
-    one.flush(environment=None)
-    was_sent = until(lambda: one.status()["sent_rows"] == 3)
-    one._sender._not_before = time.monotonic() + 60
-    one.take(RUN, records(2))
-    one.keep(environment=None)
+    pusher = Pusher(PushSettings(f"http://127.0.0.1:{serving(receiver)}/v1", KEY), folder, pace=slow)
+    pusher.start()
+    pusher.take(RUN, records(3))
+    pusher.flush(environment=None)
+    was_sent = until(lambda: pusher.status()["sent_rows"] == 3)
+    pusher._sender._not_before = time.monotonic() + 60
+    pusher.take(RUN, records(2))
+    pusher.keep(environment=None)
     return {"was_sent": was_sent, "kept": [path.name for path in folder.rglob("*.json")]}
 
 
 def broken_inside(folder: Path) -> dict[str, Any]:
     receiver = Receiver()
-    one = pusher(serving(receiver), folder)
-    one.take(RUN, ["no record"])  # type: ignore[list-item]
-    until(lambda: one._has_failed)
-    one.take(RUN, records(2))
-    return outcome(one, receiver, folder)
+    pusher = started(serving(receiver), folder)
+    pusher.take(RUN, ["no record"])  # type: ignore[list-item]
+    until(lambda: pusher._has_failed)
+    pusher.take(RUN, records(2))
+    return outcome(pusher, receiver, folder)
 
 
 def resumed(folder: Path) -> dict[str, Any]:
     receiver = Receiver()
-    one = pusher(serving(receiver), folder)
-    until(lambda: one.status()["sent_rows"] > 0)
-    return outcome(one, receiver, folder)
+    pusher = started(serving(receiver), folder)
+    until(lambda: pusher.status()["sent_rows"] > 0)
+    return outcome(pusher, receiver, folder)
 
 
 def leave(folder: Path) -> dict[str, Any]:
     """Put batches into the spool that nobody takes."""
-    one = pusher(serving(lambda link: link.close()), folder / "left")
-    one.take(RUN, records(700))
-    until(lambda: one.status()["retries"] > 0)
-    one.keep()
-    return one.status()
+    pusher = started(serving(lambda link: link.close()), folder / "left")
+    pusher.take(RUN, records(700))
+    until(lambda: pusher.status()["retries"] > 0)
+    pusher.keep()
+    return pusher.status()
 
 
 def everything(folder: Path) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def heard(request_type, name, response_time, response_length, response, context,
 def broken(**_):
     raise RuntimeError("the user's own listener")
 @events.quitting.add_listener
-def told(**_):
+def report(**_):
     print("heard", len(HEARD), listeners.WHO, locust_kit_x.WHO, utils.WHO)
 class Reader(Limited, FastHttpUser):
     fixed_count = 3
@@ -284,7 +284,7 @@ Capture.on_request = broken
 
 
 @pytest.mark.parametrize(
-    ("fault", "environ", "inside", "told"),
+    ("fault", "environ", "inside", "warning"),
     [
         ("a folder that cannot be made", {"KIT_RUNS_DIR": "/proc/no"}, "", "counted, not kept: .*No such"),
         ("a full disk", {"KIT_RUNS_DIR": "RUNS"}, "", "No space left"),
@@ -294,7 +294,7 @@ Capture.on_request = broken
     ],
 )  # fmt: skip
 def test_a_fault_of_the_plugins_own_is_one_warning_and_the_run_goes_on(
-    fault: str, environ: dict[str, str], inside: str, told: str, tmp_path: Path, server: tuple[str, Counter[str]]
+    fault: str, environ: dict[str, str], inside: str, warning: str, tmp_path: Path, server: tuple[str, Counter[str]]
 ) -> None:
     url, asked = server
     (tmp_path / "several.py").write_text(inside + SEVERAL)
@@ -312,6 +312,6 @@ def test_a_fault_of_the_plugins_own_is_one_warning_and_the_run_goes_on(
     warnings = [line for line in said.splitlines() if "locust-kit: " in line and "/WARNING/" in line]
     warnings = [line for line in warnings if "too many" not in line]
     assert len(warnings) == 1, said
-    assert re.search(told, warnings[0])
+    assert re.search(warning, warnings[0])
     assert "Traceback" not in said
     assert (figures["read"], figures["buy"], dict(asked)) == ((20, 0), (10, 10), EXPECTED["several"])

@@ -142,7 +142,7 @@ def test_a_part_that_cannot_be_sent_is_left_out_and_logged_once(
 ) -> None:
     monkeypatch.setattr("locust_kit.memory.Memory.document", lambda *_: {"lines": HALF})
     found = [reported(worker), reported(worker)]
-    assert [("memory" in one, "failures" in one) for one in found] == [(False, True)] * 2
+    assert [("memory" in report, "failures" in report) for report in found] == [(False, True)] * 2
     (said,) = [line.getMessage() for line in caplog.records]
     assert said.startswith("locust-kit: the report of memory failed, the run goes on: UnicodeEncodeError: ")
 

@@ -54,16 +54,16 @@ def test_reports_of_workers_add_up_to_what_one_would_have_seen() -> None:
     for number in range(3000):
         request = ("GET", f"/{number % 4}", chance.lognormvariate(6, 2))
         exception = ValueError() if number % 7 == 0 else None
-        for one in (alone, workers[number % 3]):
-            one.on_request(*request, exception=exception)
+        for times in (alone, workers[number % 3]):
+            times.on_request(*request, exception=exception)
         if number % 500 == 0:
             master.take(workers[number % 3].report())
     for worker in workers:
         master.take(worker.report())
         assert worker.report() == []
     mine, theirs = alone.document("r"), master.document("r")
-    for one, other in zip(mine["endpoints"], theirs["endpoints"], strict=True):
-        assert (one["good"], one["failed"], one["slow"]) == (other["good"], other["failed"], other["slow"])
+    for own, other in zip(mine["endpoints"], theirs["endpoints"], strict=True):
+        assert (own["good"], own["failed"], own["slow"]) == (other["good"], other["failed"], other["slow"])
 
 
 def test_good_and_failed_requests_are_apart() -> None:

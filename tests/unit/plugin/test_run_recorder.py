@@ -107,7 +107,7 @@ def test_figures_are_on_the_disk_while_the_run_goes_on_and_its_end_comes_last(en
     record.wait()
     end = read(run, "end.json")
     assert (end["requests"], end["most_users"], end["retries"], end["shape_cut"]) == (1, 40, 3, False)
-    names = sorted(run_folder.RUNS.joinpath(run.run_id).iterdir(), key=lambda one: one.stat().st_mtime_ns)
+    names = sorted(run_folder.RUNS.joinpath(run.run_id).iterdir(), key=lambda path: path.stat().st_mtime_ns)
     assert names[-1].name == "end.json"
 
 
@@ -217,7 +217,7 @@ def test_a_run_with_a_missing_worker_is_over_once_the_others_are_ready(
 ) -> None:
     runner: Any = environment.runner
     runner.state = state
-    runner.clients = {str(number): SimpleNamespace(state=one) for number, one in enumerate(workers)}
+    runner.clients = {str(number): SimpleNamespace(state=status) for number, status in enumerate(workers)}
     ended = []
     made = master_of(environment)
     made._test_stop = lambda: ended.append(True)

@@ -82,7 +82,7 @@ def test_rows_that_wait_for_a_slow_disk_are_bounded_and_the_rest_is_counted(monk
     found = Collection()
     found.take("w7", report(rows=tuple(record() for _ in range(5))))
     assert found.lost_rows == 2
-    assert [one.worker for one in found.waiting()] == ["w7"] * 3
+    assert [record.worker for record in found.waiting()] == ["w7"] * 3
     assert found.waiting() == []
 
 

@@ -96,7 +96,7 @@ def test_the_tabs_of_others_stay_and_columns_fit_the_rows(account: Account) -> N
     app_of(web_ui, account)
     assert [extended_tab["key"] for extended_tab in web_ui.template_args["extended_tabs"]] == ["mine", tab.KEY]
     (table,) = web_ui.template_args["extended_tables"]
-    assert [one["key"] for one in table["structure"]] == list(tab.rows(account.collection)[0])
+    assert [column["key"] for column in table["structure"]] == list(tab.rows(account.collection)[0])
 
 
 @pytest.mark.parametrize("base", ["", "/locust"])

@@ -29,11 +29,11 @@ def test_a_batch_has_up_to_500_rows_of_one_run(tmp_path: Path) -> None:
     bench.queue.add("run-2", records(2))
     bench.queue.spool()
     bench.drain()
-    told = [
+    batches = [
         (key, len(json.loads(body)["failures"]))
         for key, body in zip(bench.receiver.keys, bench.receiver.bodies, strict=True)
     ]
-    assert told == [("run-1-1", 500), ("run-1-2", 500), ("run-1-3", 1), ("run-2-1", 2)]
+    assert batches == [("run-1-1", 500), ("run-1-2", 500), ("run-1-3", 1), ("run-2-1", 2)]
 
 
 def test_rows_wait_for_more_when_only_full_batches_are_wanted(tmp_path: Path) -> None:
