@@ -50,10 +50,9 @@ time.sleep(600)
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One way to be killed: its name, what the program is told, and the restart policy of its container."""
+    """One way to be killed: its name, the program's argument, and the restart policy of its container."""
 
     name: str
-    what: str
     argument: str
     restart: str = "no"
 
@@ -72,11 +71,10 @@ class Shape:
 
 
 SHAPES = (
-    Shape("main process", "the container's main process is killed", "main"),
-    Shape("children", f"{CHILDREN} children are killed, one after another, while the main process lives", "children"),
-    Shape("restart loop", f"the main process is killed, restarted and killed again, {RESTARTS} times", "main",
-          restart=f"on-failure:{RESTARTS}"),
-)  # fmt: skip
+    Shape("main process", "main"),
+    Shape("children", "children"),  # killed one after another, while the main process lives
+    Shape("restart loop", "main", restart=f"on-failure:{RESTARTS}"),
+)
 
 
 def _logged(log: Sequence[str]) -> int | None:
