@@ -16,6 +16,8 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TypeVar, cast
 
+import msgspec.structs
+
 from sidecar.common.errors import KitError
 from sidecar.common.redaction import SHORTEST_KNOWN, Redactor, rules
 from sidecar.diagnose.evidence import ContainerFacts, EnvLine, Evidence, Pair
@@ -116,10 +118,17 @@ def _walk(value: T, secrets: _SecretFilter) -> T:
         return cast("T", tuple(_walk(item, secrets) for item in value))
     if isinstance(value, Pair | EnvLine):
         return replace(value, value=secrets.value(value.name, value.value))
+    return _record(value, secrets)
+
+
+def _record(value: T, secrets: _SecretFilter) -> T:
+    """Mask every field of a record, a dataclass or a Struct; return any other value as it is."""
+    if isinstance(value, msgspec.Struct):
+        given = {name: _field(getattr(value, name), name, secrets) for name in value.__struct_fields__}
+        return msgspec.structs.replace(value, **given)
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(
-            value, **{field.name: _field(getattr(value, field.name), field.name, secrets) for field in fields(value)}
-        )
+        given = {field.name: _field(getattr(value, field.name), field.name, secrets) for field in fields(value)}
+        return replace(value, **given)
     return value
 
 

@@ -7,7 +7,7 @@ there is nothing; None means that nobody knows, and a Gap says why.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
@@ -459,8 +459,7 @@ class KnownIncident:
     memory_limit_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MonitorFacts:
+class MonitorFacts(msgspec.Struct, frozen=True, rename={"problems": "troubles"}):  # a dataclass cannot rename a key
     """The sidecar's page. `answer`: ok, starting, slow, down, foreign."""
 
     url: str
@@ -471,7 +470,7 @@ class MonitorFacts:
     age_seconds: float | None = None
     warnings: tuple[str, ...] = ()
     locust_error: str = ""
-    problems: tuple[str, ...] = field(default=(), metadata={"key": "troubles"})
+    problems: tuple[str, ...] = ()
     incidents: tuple[KnownIncident, ...] = ()
 
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
+import msgspec.structs
+
 from sidecar.diagnose.evidence import (
     Attachment,
     ComposeService,
@@ -225,7 +227,7 @@ def with_master(evidence: Evidence, **changes: object) -> Evidence:
 def with_monitor(evidence: Evidence, **changes: object) -> Evidence:
     """The evidence with another word of the sidecar's."""
     assert evidence.monitor
-    return replace(evidence, monitor=replace(evidence.monitor, **changes))  # type: ignore[arg-type]
+    return replace(evidence, monitor=msgspec.structs.replace(evidence.monitor, **changes))
 
 
 def rows(evidence: Evidence) -> tuple[ListedWorker, ...]:

@@ -8,6 +8,7 @@ import tarfile
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec.structs
 import pytest
 
 from sidecar.cli.verbs import VERBS, call
@@ -69,6 +70,9 @@ def plant(e: Evidence) -> tuple[Evidence, set[str]]:
         exceptions=(ErrorRow("", f"KeyError('Authorization: Token {secret()}')", 1),),
     )
     e = with_monitor(e, warnings=(f"cannot reach https://hooks.example/?secret={secret()}",))
+    e = with_monitor(e, problems=(f"pushing to https://ann:{secret()}@push.example/ failed",))
+    taken = msgspec.structs.replace(e.host.ports[0], holder=f"the process serve --token={secret()} (pid 7)")
+    e = replace(e, host=replace(e.host, ports=(taken, *e.host.ports[1:])))
     config = replace(
         e.config,
         host=f"http://ann:{secret()}@shop/",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec.structs
 import pytest
 
 from sidecar.cli.verbs import VERBS, call
@@ -60,7 +61,7 @@ def test_a_note_goes_to_the_incident_of_the_container_in_trouble(
         KnownIncident("b" * 16, "exit", broken.at - timedelta(seconds=5), "", container="locust-master-1"),
         KnownIncident("c" * 16, "exit", broken.at, "", container="locust-worker-9"),
     ]
-    broken = replace(broken, monitor=replace(broken.monitor, incidents=tuple(known)))
+    broken = replace(broken, monitor=msgspec.structs.replace(broken.monitor, incidents=tuple(known)))
     asked(tmp_path, broken, "--note", "x")
     assert sent == [("b" * 16, "x")]
     assert f"and with the incident {'b' * 16}" in capsys.readouterr().err
