@@ -12,26 +12,22 @@ not counted: when the server closes without an answer, it sends an idempotent re
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import Any, Self
 
 from locust import FastHttpUser
 from locust.clients import HttpSession, LocustHttpAdapter
 from locust.contrib.fasthttp import LocustUserAgent
+from urllib3.connectionpool import ConnectionPool
 from urllib3.exceptions import MaxRetryError, ProtocolError, ReadTimeoutError
+from urllib3.response import BaseHTTPResponse
 from urllib3.util import Retry
 
 from locust_kit import env
 from locust_kit.patches import Patches, change_each
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from types import TracebackType
-    from typing import Self
-
-    from urllib3.connectionpool import ConnectionPool
-    from urllib3.response import BaseHTTPResponse
 
 CONNECT_TIMEOUT = "KIT_CONNECT_TIMEOUT"
 READ_TIMEOUT = "KIT_READ_TIMEOUT"

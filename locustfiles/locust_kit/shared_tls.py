@@ -15,10 +15,11 @@ wins: `ssl_context_factory`, `client_pool`, `proxy_host`; `pool_manager` with TL
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import requests
@@ -29,9 +30,6 @@ from urllib3.poolmanager import SSL_KEYWORDS
 from urllib3.util import create_urllib3_context
 
 from locust_kit.patches import Patches, change_each
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
 
 SHARE = "KIT_SHARE_TLS"
 CA = "KIT_TLS_CA"
@@ -90,7 +88,7 @@ class Contexts:
 
     def for_fast(self, *, insecure: bool, cafile: str | None = None) -> ssl.SSLContext:
         """Return a context for geventhttpclient, whose every pool asks with the path of the public bundle."""
-        return self._once(insecure, lambda: _fast_context(self._settings, insecure, cafile))
+        return self._once(insecure, lambda: _fast_context(self._settings, insecure=insecure, cafile=cafile))
 
     def for_requests(self, *, verify: bool, cert: object) -> ssl.SSLContext:
         """Return a context for urllib3, which puts the client certificate of each connection into it.
@@ -99,7 +97,7 @@ class Contexts:
         certificates, as in Locust; without it each certificate has one of its own, 13 kB each.
         """
         owner = str(cert) if cert and not verify else bool(cert)
-        return self._once((verify, owner), lambda: _requests_context(self._settings, verify))
+        return self._once((verify, owner), lambda: _requests_context(self._settings, verify=verify))
 
     def _once(self, name: Hashable, make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
         if name not in self._made:
@@ -195,7 +193,7 @@ def _fast_proxy(url: SplitResult) -> dict[str, Any]:
     return address | {"proxy_user": unquote(url.username), "proxy_password": unquote(url.password or "")}
 
 
-def _fast_context(settings: TlsSettings, insecure: bool, cafile: str | None) -> ssl.SSLContext:  # noqa: FBT001
+def _fast_context(settings: TlsSettings, *, insecure: bool, cafile: str | None) -> ssl.SSLContext:
     if insecure:
         context: ssl.SSLContext = insecure_ssl_context_factory()
     else:
@@ -250,7 +248,7 @@ def _contexts_of(adapter: LocustHttpAdapter, settings: TlsSettings) -> Contexts:
     return contexts
 
 
-def _requests_context(settings: TlsSettings, verify: bool) -> ssl.SSLContext:  # noqa: FBT001
+def _requests_context(settings: TlsSettings, *, verify: bool) -> ssl.SSLContext:
     context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if verify else ssl.CERT_NONE)
     if verify:
         context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
