@@ -5,7 +5,7 @@ Each shape is a function of seconds to (working set, raw usage) in bytes, before
 
 from __future__ import annotations
 
-import itertools
+import bisect
 import math
 import random
 from collections.abc import Callable, Iterator
@@ -72,11 +72,12 @@ def ragged_sawtooth(low: float, high: float, period: float, seed: int) -> Shape:
         top = at + period * luck.uniform(0.8, 1.2)
         turns += [(top, low + (high - low) * luck.uniform(0.8, 1.0)), (top + 0.1, low * luck.uniform(0.9, 1.1))]
 
+    moments = [at for at, _ in turns]
+
     def shape(t: float) -> tuple[float, float]:
-        for (since, first), (until, last) in itertools.pairwise(turns):
-            if t <= until:
-                return _cached(first + (last - first) * (t - since) / (until - since))
-        raise ValueError(t)
+        next_turn = max(1, bisect.bisect_left(moments, t))
+        (since, first), (until, last) = turns[next_turn - 1 : next_turn + 1]
+        return _cached(first + (last - first) * (t - since) / (until - since))
 
     return shape
 

@@ -5,6 +5,7 @@ The places, names and values are drawn anew from a seed, so that each case is an
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import random
@@ -144,6 +145,7 @@ PLACES: tuple[Callable[[random.Random, str], dict[str, Any]], ...] = (
 )  # fmt: skip
 
 
+@functools.cache
 def cases(seed: int) -> list[Case]:
     draw = random.Random(seed)  # noqa: S311  cases, no secrets
     made = []
