@@ -88,7 +88,7 @@ _VERBS = (  # each row: name, function, then its help on a line of its own
     Verb("diagnose", "cli.diagnose:diagnose_stack",
          "why it does not work, with evidence, and the commands that mend it", Needs.WORDS,
          *_DIAGNOSE, wanted=_DIAGNOSE_WANTED),
-    Verb("selftest", "cli.lifecycle:selftest_stack",
+    Verb("selftest", "commands.selftest:selftest_stack",
          "kill small containers of its own and see whether the sidecar saw every kill "
          "(exit 0 all seen, 1 one missed)", signals_interrupt=True),
     Verb("run", "commands.run:run",
@@ -121,7 +121,7 @@ _VERBS = (  # each row: name, function, then its help on a line of its own
          "clean, and delete runs and ledger too; asks first"),
     Verb("targets", "cli.verbs:targets",
          "this list", Needs.ARGUMENTS),
-    Verb("serve", "cli.lifecycle:serve_monitor",
+    Verb("serve", "serve.server:serve_monitor",
          "watch the stack and answer on the sidecar's port (runs inside the monitor container)", Needs.ARGUMENTS),
 )
 # fmt: on

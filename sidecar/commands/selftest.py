@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sidecar.client.documents import IncidentList
-from sidecar.client.reader import MonitorError, SidecarReader
+from sidecar.client.reader import MonitorError, SidecarReader, first_snapshot
 from sidecar.commands.victims import SelftestError, Victim, started, wait_for_losses
 from sidecar.common.console import Console
 from sidecar.common.text import aligned
 from sidecar.common.times import format_time
-from sidecar.engine.docker_engine import DockerEngine
+from sidecar.engine.docker_engine import DockerEngine, connect
 from sidecar.model import document
 from sidecar.model.incident import FINAL, Incident, IncidentKind
+from sidecar.settings import Settings
+from sidecar.stack import workspace
 from sidecar.stack.images import IMAGES
 from sidecar.stack.registered import Clock
 
@@ -25,6 +28,15 @@ _PAUSE_SECONDS = 0.5
 _COLUMNS = ("VICTIM", "CONTAINER", "KILLED", "SEEN", "")
 _MOST_INCIDENTS = 500
 _EARLIER = timedelta(seconds=5)  # the engine's clock is this machine's; a margin costs nothing, ids are compared
+
+
+def selftest_stack(settings: Settings, environ: Mapping[str, str], console: Console) -> int:
+    """Run the self-test beside a running stack. Return 0 when the monitor saw every kill, 1 when it missed one."""
+    engine = connect(environ)
+    workspace.running_stack(engine, settings)
+    reader = SidecarReader(settings.monitor_port)
+    first_snapshot(reader, settings.project)
+    return selftest(engine, reader, console, Clock(time.monotonic, time.sleep))
 
 
 def selftest(engine: DockerEngine, reader: SidecarReader, console: Console, clock: Clock) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
+import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -14,6 +16,8 @@ from types import FrameType
 import uvicorn
 from starlette.applications import Starlette
 
+from sidecar.common.console import Console
+from sidecar.common.errors import SettingError
 from sidecar.model.incident import Incident
 from sidecar.model.snapshot import Snapshot
 from sidecar.monitor.board import Board
@@ -22,10 +26,24 @@ from sidecar.monitor.sampler import watch
 from sidecar.serve.app import make_app
 from sidecar.serve.auth import ClusterAuth
 from sidecar.serve.sidecar import Sidecar, now
-from sidecar.settings.monitor import WatchSettings
+from sidecar.settings.monitor import WatchSettings, from_environment
 from sidecar.views.metrics import metrics_text
 
 _GRACE_SECONDS = 1
+
+
+def serve_monitor(args: Sequence[str], environ: Mapping[str, str], _console: Console) -> int:
+    """Serve until a signal; the settings come from the environment alone.
+
+    Raises:
+        SettingError: an argument was given, or a variable holds an invalid value.
+        EngineError: DOCKER_HOST is not a unix socket.
+
+    """
+    if args:
+        raise SettingError(f"serve takes no arguments, but got {args[0]!r}", wanted="its settings in the environment")
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    return serve(from_environment(environ))
 
 
 def serve(settings: WatchSettings) -> int:
