@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,7 +9,6 @@ from typing import Any
 
 from sidecar.common.text import clean
 from sidecar.common.times import docker_time
-from sidecar.locust_api.connection import ASKS_FOR_LOGIN, MasterAnswer, MasterGuardedError
 from sidecar.model.observation import MasterStats, MasterWorker, PluginRun, PluginStatus
 from sidecar.model.snapshot import MISSING, EndpointStats, Failure, RunLabel, is_label_name
 
@@ -21,47 +18,6 @@ ROWS = 20  # of failures and of endpoints: what fits a screen, the most frequent
 _TEXT_CHARACTERS = 300
 _LARGEST = 2.0**53
 _AGGREGATED = "Aggregated"
-
-
-def json_object(answer: MasterAnswer, path: str, url: str) -> dict[str, Any]:
-    """Return the JSON object in an answer.
-
-    Raises:
-        MasterGuardedError: a redirect, another status than 200, or no JSON object.
-
-    """
-    content_type = answer.headers.get("content-type", "")
-    reason = _no_json_reason(answer, content_type)
-    if reason:
-        kind = content_type.partition(";")[0].strip().lower() or "text/plain"
-        guarded = answer.is_redirect or b"Locust auth exception" in answer.body
-        what = ASKS_FOR_LOGIN if guarded else f"{path} answered {answer.status} {kind}, not JSON"
-        raise MasterGuardedError(what, reason=reason, where=url)
-    try:
-        value = json.loads(answer.body)
-    except (ValueError, RecursionError) as error:
-        raise MasterGuardedError(
-            f"{path} answered broken JSON", reason="the master's JSON is broken", where=url
-        ) from error
-    if not isinstance(value, dict):
-        raise MasterGuardedError(f"{path} answered no object", reason="the master's JSON is no object", where=url)
-    return value
-
-
-def _no_json_reason(answer: MasterAnswer, content_type: str) -> str:
-    """Return why an answer holds no JSON, by its likely cause; empty when it claims to hold some."""
-    if answer.is_redirect:
-        return f"the master redirects to {_text(answer.headers.get('location', ''))[:80]!r}"
-    if answer.status == http.client.NOT_FOUND:
-        return "the master answers with status 404: is LOCUST_WEB_BASE_PATH in its own environment only?"
-    if answer.status != http.client.OK:
-        return f"the master answers with status {answer.status}"
-    if not answer.body:
-        return "the master's answer is empty"
-    if "json" not in content_type.lower():
-        start = clean(answer.body[:60].decode("utf-8", "replace"))
-        return f"the master answers {_text(content_type) or 'an unnamed type'} instead of JSON: {start!r}"
-    return ""
 
 
 def parse_stats(answer: Payload) -> MasterStats:

@@ -11,10 +11,11 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sidecar.locust_api.answers import json_object, parse_plugin, parse_stats
+from sidecar.common.text import clean
 from sidecar.locust_api.connection import (
+    ASKS_FOR_LOGIN,
     MOST_BYTES,
     Credentials,
     MasterAnswer,
@@ -22,10 +23,13 @@ from sidecar.locust_api.connection import (
     MasterError,
     MasterGuardedError,
 )
-from sidecar.model.observation import LocustReading, PluginStatus
+
+if TYPE_CHECKING:  # the host's commands do without the model, which takes 25 ms to load
+    from sidecar.model.observation import LocustReading, PluginStatus
 
 _ANONYMOUS = Credentials()
 _AUTH_ERROR = b"Locust auth exception"
+_TEXT_CHARACTERS = 300
 _TEMPLATE_ARGS = re.compile(r"templateArgs\s*=\s*(\{.*\})")
 _DOWNLOADS = (
     ("locust_report.html", "/stats/report?download=1&theme=light"),
@@ -83,6 +87,9 @@ class LocustApi:
 
     def read(self) -> LocustReading:
         """Read figures and plugin once. Never raises for what the master does or fails to do."""
+        from sidecar.locust_api.answers import parse_stats  # noqa: PLC0415  loads the model
+        from sidecar.model.observation import LocustReading  # noqa: PLC0415  the same
+
         try:
             stats = parse_stats(self.stats())
         except MasterError as error:
@@ -90,6 +97,8 @@ class LocustApi:
         return LocustReading(stats=stats, error=None, plugin=self._plugin())
 
     def _plugin(self) -> PluginStatus | None:
+        from sidecar.locust_api.answers import parse_plugin  # noqa: PLC0415  loads the model
+
         try:
             return parse_plugin(self.json("/locust-kit/status"))
         except MasterError:
@@ -172,3 +181,45 @@ class LocustApi:
                 continue
             if answer.status == http.client.OK and _AUTH_ERROR not in answer.body[:100]:
                 yield name, answer.body
+
+
+def json_object(answer: MasterAnswer, path: str, url: str) -> dict[str, Any]:
+    """Return the JSON object in an answer.
+
+    Raises:
+        MasterGuardedError: a redirect, another status than 200, or no JSON object.
+
+    """
+    content_type = answer.headers.get("content-type", "")
+    reason = _no_json_reason(answer, content_type)
+    if reason:
+        kind = content_type.partition(";")[0].strip().lower() or "text/plain"
+        guarded = answer.is_redirect or _AUTH_ERROR in answer.body
+        what = ASKS_FOR_LOGIN if guarded else f"{path} answered {answer.status} {kind}, not JSON"
+        raise MasterGuardedError(what, reason=reason, where=url)
+    try:
+        value = json.loads(answer.body)
+    except (ValueError, RecursionError) as error:
+        raise MasterGuardedError(
+            f"{path} answered broken JSON", reason="the master's JSON is broken", where=url
+        ) from error
+    if not isinstance(value, dict):
+        raise MasterGuardedError(f"{path} answered no object", reason="the master's JSON is no object", where=url)
+    return value
+
+
+def _no_json_reason(answer: MasterAnswer, content_type: str) -> str:
+    """Return why an answer holds no JSON, by its likely cause; empty when it claims to hold some."""
+    if answer.is_redirect:
+        return f"the master redirects to {clean(answer.headers.get('location', '')[:_TEXT_CHARACTERS])[:80]!r}"
+    if answer.status == http.client.NOT_FOUND:
+        return "the master answers with status 404: is LOCUST_WEB_BASE_PATH in its own environment only?"
+    if answer.status != http.client.OK:
+        return f"the master answers with status {answer.status}"
+    if not answer.body:
+        return "the master's answer is empty"
+    if "json" not in content_type.lower():
+        start = clean(answer.body[:60].decode("utf-8", "replace"))
+        kind = clean(content_type[:_TEXT_CHARACTERS]) or "an unnamed type"
+        return f"the master answers {kind} instead of JSON: {start!r}"
+    return ""
