@@ -111,12 +111,12 @@ def kill(rig: Rig) -> DockerEvent:
     event = DockerEvent(time.time_ns(), "oom", ID, OWNER, raw="x" * 10_000)
     rig.recorder.put(event)
     rig.recorder.put(reading(1))
-    until(
-        lambda: any(
-            incident.kind is IncidentKind.OOM_KILL and incident.count for incident in rig.recorder.known().incidents
-        )
-    )
+    until(lambda: all(map(_has_kill, (rig.recorder.known().incidents, rig.published))))  # known first, then published
     return event
+
+
+def _has_kill(incidents: Sequence[Incident]) -> bool:
+    return any(incident.kind is IncidentKind.OOM_KILL and incident.count for incident in incidents)
 
 
 def test_what_is_published_is_on_the_disk(rig: Rig) -> None:
