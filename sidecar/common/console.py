@@ -30,7 +30,7 @@ class ConsoleStep:
 
 @dataclass
 class Console:
-    """Prints steps and notes. On a terminal a step is announced while it runs; elsewhere only its end is told.
+    """Prints steps and notes. On a terminal a step is announced while it runs; elsewhere only its end is printed.
 
     What is said is no part of the work: when nobody can hear it any more (a closed pipe, a closed terminal, a full
     disk), the work goes on in silence, to its own end and its own exit code.

@@ -23,7 +23,7 @@ class RunStart:
 
     Attributes:
         key: its mark in incident ids: the start as it was first known. It never changes.
-        started_ns: its start by the engine; None until the engine has told.
+        started_ns: its start by the engine; None until its event or an inspect.
         cgroup: the inode of its cgroup; None until a reading of the kernel's counters has shown it.
         cgroup_seen_ns: the reading that first showed it.
 
@@ -254,7 +254,7 @@ class ContainerHistory:
     def of_cgroup(self, cgroup: int, at_ns: int) -> ContainerRun:
         """Find or begin the run whose cgroup this is: each start makes a cgroup of its own.
 
-        A reading can see the new cgroup before the engine has told of the old one's end or of the new start.
+        A reading can see the new cgroup before the events of the old one's end and of the new start.
         """
         for run in self.runs:
             if run.start.cgroup == cgroup:

@@ -12,7 +12,7 @@ from sidecar.incidents.store import IncidentStore
 from sidecar.model.incident import FINAL, EvidenceItem, ExitReason, Incident, IncidentKind, Severity
 
 TOGETHER = timedelta(seconds=2)  # kills of one run this close together are one incident
-FELLED_WITHIN_NS = 6 * SECOND_NS  # from the last kill to the engine's word that the container ended of it
+FELLED_WITHIN_NS = 6 * SECOND_NS  # from the last kill to the event of the end that it caused
 _EXPLAINED_NS = SECOND_NS  # growth this shortly before an end may be the kill that brought the end
 
 
@@ -77,7 +77,7 @@ class Kills:
         self.guess(run, run.kills.pending[0])
 
     def guess(self, run: ContainerRun, at_ns: int) -> None:
-        """Record one kill that no counter shows, and claim it from the host's account."""
+        """Record one kill that no counter shows, and claim it from the host's count."""
         run.kills.guessed += 1
         run.kills.counted += 1
         run.kills.guessed_ns = at_ns

@@ -243,7 +243,7 @@ class Blind:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One machine of a cluster, as its own sidecar told of it at `at`.
+    """One machine of a cluster, as its own sidecar reported it at `at`.
 
     `answers` is False while it is silent: then everything of it is as old as `at`. `leads` marks the one beside the
     master, whose sidecar gathers the others' word. `master_ms` is how long a connection from there to the master's port

@@ -62,7 +62,7 @@ def _deliver(url: str, job: dict[str, Any]) -> str:
         return ""
     heard = _WarningCollector()
     logging.getLogger("apprise").addHandler(heard)
-    # Not through an Apprise object, which would send in a thread of its own: the reason is told from this one's log.
+    # Not through an Apprise object, which would send in a thread of its own: the reason is in the log of this one.
     sent = service.notify(
         body=job["body"],
         title=job["title"],
