@@ -1,0 +1,67 @@
+"""The folder of reports, and the table that ends a run."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from sidecar.commands import reports, summary
+from sidecar.common.errors import KitError
+
+
+def test_a_second_report_of_a_run_gets_a_number(tmp_path: Path) -> None:
+    assert [reports.new_folder(tmp_path, "r").name for _ in range(3)] == ["r", "r-2", "r-3"]
+
+
+def test_a_reports_folder_that_cannot_be_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(KitError, match=r"REPORTS_DIR .* cannot be written"):
+        reports.new_folder(tmp_path / "file" / "x", "r")
+
+
+def test_reports_are_listed_oldest_first_and_broken_ones_left_out(tmp_path: Path) -> None:
+    for name, at in (("b", "2026-01-02"), ("a", "2026-01-03")):
+        reports.save(
+            reports.new_folder(tmp_path, name), {"started_at": at, "verdict": "PASS", "figures": {"requests": 5}}, []
+        )
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "report.json").write_text("{")
+    found = reports.all_runs(tmp_path)
+    assert [folder.name for folder, _ in found] == ["b", "a"]
+    assert [line.split()[0] for line in reports.table([reports.ReportRow.of(one) for one in found])] == [
+        "RUN",
+        "b",
+        "a",
+    ]
+
+
+def test_reports_made_under_sudo_belong_to_the_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    owners: dict[str, tuple[int, int]] = {}
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "chown", lambda path, uid, gid: owners.update({Path(path).name: (uid, gid)}))
+    reports.hand_over([tmp_path / "run.json"], {"SUDO_UID": "1000", "SUDO_GID": "1001"})
+    reports.hand_over([tmp_path / "other"], {})
+    assert owners == {"run.json": (1000, 1001)}
+
+
+def test_the_table_keeps_to_its_width_and_says_what_it_leaves_out() -> None:
+    row = {
+        "method": "GET",
+        "num_requests": 10,
+        "num_failures": 1,
+        "total_rps": 1.5,
+        "median_response_time": 3,
+        "response_time_percentile_0.95": 4,
+        "response_time_percentile_0.99": 5,
+        "max_response_time": 6,
+    }
+    rows = [{**row, "name": f"/{'x' * 90}/{n}"} for n in range(40)]
+    document = {"stats": [*rows, {**row, "name": "Aggregated"}]}
+    lines = summary.table(document, 80)
+    assert max(map(len, lines)) <= 80
+    assert "… and 10 more names, in requests.csv" in lines[-2]
+    assert lines[-1].startswith("all ")
+    assert json.dumps(summary.endpoints(document))
