@@ -224,7 +224,7 @@ def route(stack: Stack) -> Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Knock:
+class MasterTry:
     """One try of a worker at the master's own address and port."""
 
     worker: ContainerFacts
@@ -237,14 +237,14 @@ class Knock:
         return f"{self.tried.address}:{self.tried.port}"
 
 
-def knocks(stack: Stack) -> tuple[Knock, ...]:
+def master_tries(stack: Stack) -> tuple[MasterTry, ...]:
     """Return the workers' tries at the master: at its addresses in shared networks, and the port it listens on."""
     master = stack.running_master
     if master is None:
         return ()
     port = stack.bind_port(master)
     return tuple(
-        Knock(worker, probe, attempt)
+        MasterTry(worker, probe, attempt)
         for worker, probe in stack.probed_workers
         for attempt in probe.tcp
         if attempt.port == port and attempt.address in {at.address for at in stack.shared_networks(worker, master)}
@@ -253,29 +253,37 @@ def knocks(stack: Stack) -> tuple[Knock, ...]:
 
 def master_port(stack: Stack) -> Outcome:
     """Check whether the master's port can be reached from the workers' place."""
-    tried = knocks(stack)
+    tried = master_tries(stack)
     if not tried:
         master, probed = stack.running_master, [worker for worker, _ in stack.probed_workers]
         if probed and master and not any(stack.shares_network(worker, master) for worker in probed):
             return Outcome("no network in common, so nothing to knock at", info=True)
         return _nobody_looked(stack)
-    stopped = [knock for knock in tried if _is_stopped(stack, knock)]
-    texts = (f"{knock.address} {knock.tried.outcome}{_GREETINGS.get(knock.tried.greeting, '')}" for knock in tried)
+    stopped = [attempt for attempt in tried if _is_stopped(stack, attempt)]
+    texts = (
+        f"{attempt.address} {attempt.tried.outcome}{_GREETINGS.get(attempt.tried.greeting, '')}" for attempt in tried
+    )
     return Outcome("; ".join(dict.fromkeys(texts)), (_filtered(stack, stopped),) if stopped else ())
 
 
-def _is_stopped(stack: Stack, knock: Knock) -> bool:
+def _is_stopped(stack: Stack, attempt: MasterTry) -> bool:
     """Tell whether something between them is at work: no answer, or a refusal from a port that the master has open."""
-    if knock.tried.outcome in _STOPPED:
+    if attempt.tried.outcome in _STOPPED:
         return True
     sockets, master = stack.master_sockets, stack.running_master
-    listens = any(socket.port == knock.tried.port and not is_loopback_only(socket.address) for socket in sockets or ())
-    return knock.tried.outcome in _REFUSED and listens and master is not None and not stack.is_young(master)
+    listens = any(
+        socket.port == attempt.tried.port and not is_loopback_only(socket.address) for socket in sockets or ()
+    )
+    return attempt.tried.outcome in _REFUSED and listens and master is not None and not stack.is_young(master)
 
 
 def is_cut_off(stack: Stack, worker: ContainerFacts) -> bool:
     """Tell whether nothing at all comes through for a worker, so that names and targets fail with the master's port."""
-    stopped = [knock.tried for knock in knocks(stack) if knock.worker.id == worker.id and _is_stopped(stack, knock)]
+    stopped = [
+        attempt.tried
+        for attempt in master_tries(stack)
+        if attempt.worker.id == worker.id and _is_stopped(stack, attempt)
+    ]
     probe = stack.probe_of(worker)
     if not stopped or probe is None:
         return False
@@ -295,12 +303,12 @@ def is_loopback_only(address: str) -> bool:
     return is_loopback(address) and address not in ("0.0.0.0", "::")  # noqa: S104  compared, never bound
 
 
-def _filtered(stack: Stack, stopped: Sequence[Knock]) -> FoundCause:
+def _filtered(stack: Stack, stopped: Sequence[MasterTry]) -> FoundCause:
     master, first = stack.running_master, stopped[0].tried
-    culprits = suspects(stack, [knock.tried for knock in stopped], [knock.worker for knock in stopped])
+    culprits = suspects(stack, [attempt.tried for attempt in stopped], [attempt.worker for attempt in stopped])
     mute = _mute_networks(stack, master) if master else []
     evidence = (*_stopped_evidence(stack, stopped), *_culprit_evidence(stack, culprits, mute))
-    workers = dict.fromkeys(knock.worker.name for knock in stopped)
+    workers = dict.fromkeys(attempt.worker.name for attempt in stopped)
     affects = (*workers, *([master.name] if master else []))
     if mute:  # the rule by which Docker keeps them apart goes with the network, and not without it
         culprits = tuple(rule for rule in culprits if not is_dockers_own(rule))
@@ -317,12 +325,12 @@ def _filtered(stack: Stack, stopped: Sequence[Knock]) -> FoundCause:
     return FoundCause.of("network-filtered", evidence, affects, values, place, confidence=confidence)
 
 
-def _stopped_evidence(stack: Stack, stopped: Sequence[Knock]) -> Iterator[FindingEvidence]:
-    for knock in stopped[:2]:
-        tried = knock.tried
+def _stopped_evidence(stack: Stack, stopped: Sequence[MasterTry]) -> Iterator[FindingEvidence]:
+    for attempt in stopped[:2]:
+        tried = attempt.tried
         outcome = f"{tried.outcome} ({tried.error or 'no answer'}) after {tried.seconds:.1f} s"
-        what = f"from {knock.worker.name}: TCP to {knock.address}"
-        yield FindingEvidence(what, outcome, "open, a Locust master", knock.probe.at)
+        what = f"from {attempt.worker.name}: TCP to {attempt.address}"
+        yield FindingEvidence(what, outcome, "open, a Locust master", attempt.probe.at)
     master, sockets, port = stack.running_master, stack.master_sockets, stopped[0].tried.port
     if master and sockets is not None:
         listening = sorted({f"{socket.address}:{socket.port}" for socket in sockets if socket.port == port})

@@ -21,7 +21,7 @@ from sidecar.diagnose.rule import (
 )
 from sidecar.diagnose.rules import log_signs
 from sidecar.diagnose.rules.configuration import grouped
-from sidecar.diagnose.rules.network import Knock, knocks
+from sidecar.diagnose.rules.network import MasterTry, master_tries
 from sidecar.diagnose.stack import HEARTBEAT_SECONDS, MASTER, WORKER, Stack, environment, names, setting
 from sidecar.model.finding import Confidence, FindingEvidence
 from sidecar.model.incident import Severity
@@ -46,21 +46,21 @@ def master_answers(stack: Stack) -> Outcome:
     master = stack.running_master
     if master is None:
         return cannot_tell("no master runs")
-    tried, probe = knocks(stack), stack.probe_of(master)
-    silent = [knock for knock in tried if knock.tried.outcome == "open" and knock.tried.greeting in _SILENT]
+    tried, probe = master_tries(stack), stack.probe_of(master)
+    silent = [attempt for attempt in tried if attempt.tried.outcome == "open" and attempt.tried.greeting in _SILENT]
     young, state, page = stack.is_young(master), stack.inside(master).process_state, _own_page(probe)
-    deaf = _is_deaf(stack, master) and not young
-    mute = page is not None and page.stage != "ok" and page.error.startswith("no answer")
-    unheard = mute and not young and not any(stack.is_registered(worker) for worker in stack.running_workers)
+    not_listening = _is_not_listening(stack, master) and not young
+    page_is_silent = page is not None and page.stage != "ok" and page.error.startswith("no answer")
+    unheard = page_is_silent and not young and not any(stack.is_registered(worker) for worker in stack.running_workers)
     answers = f"page {stack.evidence.master.answer}" if stack.evidence.master else "page not asked"
     text = f"{answers}; {len(tried)} knocks, {len(silent)} silent"
-    if silent or state in ("T", "t", "Z") or deaf or unheard:
-        evidence = [_silent_knock(knock) for knock in silent[:2]]
+    if silent or state in ("T", "t", "Z") or not_listening or unheard:
+        evidence = [_silent_port(attempt) for attempt in silent[:2]]
         if state in _STOPPED_STATES:
             evidence.append(_stopped_process(master, state, probe.at if probe else None))
-        if deaf:
+        if not_listening:
             evidence.append(_open_ports(stack, master))
-        if probe and page and mute:
+        if probe and page and page_is_silent:
             evidence.append(FindingEvidence(f"its page, asked in {master.name}", page.error, "an answer", probe.at))
         values = {"container": master.name}
         place = Origin(items=(values,))
@@ -75,7 +75,7 @@ def _own_page(probe: Probe | None) -> HttpTry | None:
     return probe.http[0] if probe and probe.http else None
 
 
-def _is_deaf(stack: Stack, master: ContainerFacts) -> bool:
+def _is_not_listening(stack: Stack, master: ContainerFacts) -> bool:
     """Tell whether nothing listens on the master's port, as far as anybody could look."""
     sockets, port = stack.master_sockets, stack.bind_port(master)
     return sockets is not None and not any(socket.port == port for socket in sockets)
@@ -88,12 +88,12 @@ def _lack_of_answer(stack: Stack, master: ContainerFacts) -> str:
     """
     facts, page = stack.evidence.master, _own_page(stack.probe_of(master))
     lack = ""
-    if _is_deaf(stack, master):
+    if _is_not_listening(stack, master):
         lack = f"does not listen on port {stack.bind_port(master)} yet"
     elif not (
         (facts is not None and facts.answer in _ANSWERS)
         or (page is not None and page.stage == "ok")
-        or any(knock.tried.greeting == "zmtp" for knock in knocks(stack))
+        or any(attempt.tried.greeting == "zmtp" for attempt in master_tries(stack))
     ):
         lack = "its page does not answer yet"
     if not lack:
@@ -104,13 +104,13 @@ def _lack_of_answer(stack: Stack, master: ContainerFacts) -> str:
     return f"{master.name} started {max(0.0, seconds):.0f} s ago and {lack}; wait half a minute and diagnose again"
 
 
-def _silent_knock(knock: Knock) -> FindingEvidence:
-    said = f"said {knock.tried.first_bytes}" if knock.tried.first_bytes else "said nothing"
+def _silent_port(attempt: MasterTry) -> FindingEvidence:
+    said = f"said {attempt.tried.first_bytes}" if attempt.tried.first_bytes else "said nothing"
     return FindingEvidence(
-        f"from {knock.worker.name}: {knock.address}",
+        f"from {attempt.worker.name}: {attempt.address}",
         f"open, and silent: {said}",
         "ZeroMQ's greeting, which a Locust master sends at once",
-        knock.probe.at,
+        attempt.probe.at,
     )
 
 
