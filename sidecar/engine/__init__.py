@@ -1,1 +1,1 @@
-"""The one door to Docker: a narrow protocol, one adapter, and the pure reading of what the engine answers."""
+"""The one client of Docker, on its SDK; the kernel's counters; and the pure reading of what both answer."""

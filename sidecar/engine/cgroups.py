@@ -133,8 +133,8 @@ class Cgroups:
             return None
         for parent in self._parents:
             for name in (container_id, f"docker-{container_id}.scope"):
-                if (found := self._open_in(parent / name)) is not None:
-                    return found
+                if (counter := self._open_in(parent / name)) is not None:
+                    return counter
         return None
 
     def scan(self, container_ids: Collection[str]) -> None:
@@ -151,11 +151,11 @@ class Cgroups:
 
     def present(self) -> set[str]:
         """Name the containers that have a cgroup where containers are known to be."""
-        found: set[str] = set()
+        present: set[str] = set()
         for parent in self._parents:
             with suppress(OSError), os.scandir(parent) as entries:
-                found.update(match[1] for entry in entries if (match := _GROUP_NAME.fullmatch(entry.name)))
-        return found
+                present.update(match[1] for entry in entries if (match := _GROUP_NAME.fullmatch(entry.name)))
+        return present
 
     def elsewhere(self, containers: Collection[Path]) -> dict[str, int]:
         """Count the kills in every cgroup outside these containers' directories, by path; zeros are left out.
@@ -166,7 +166,7 @@ class Cgroups:
             return {}
         skipped = set(containers)
         counts = {ROOT_GROUP: self._kills_in(self._top / self._own) or 0}
-        for group in _below(self._top, without=lambda one: one in skipped or self._is_container(one)):
+        for group in _below(self._top, without=lambda group: group in skipped or self._is_container(group)):
             if kills := self._kills_in(group / self._own):
                 counts[str(group.relative_to(self._top))] = kills
         return counts

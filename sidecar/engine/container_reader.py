@@ -97,13 +97,15 @@ class ContainerReader:
     def inspect(self, container_id: str) -> Inspected | None:
         """Inspect one container; None when it is gone."""
         at_ns = self._now_ns()  # before the engine looks: what an event tells meanwhile is newer
-        found = self._engine.inspect(container_id)
-        return None if found is None else replace(payload.inspected(found), inspection=payload.inspection(found, at_ns))
+        answer = self._engine.inspect(container_id)
+        if answer is None:
+            return None
+        return replace(payload.inspected(answer), inspection=payload.inspection(answer, at_ns))
 
     def stats(self, container_id: str) -> StatsReading | None:
         """Read the counters once, without the second of waiting that a reading with its own delta costs."""
-        found = self._raw_stats(f"/containers/{container_id}/stats?stream=false&one-shot=true")
-        return None if found is None else counters(found)
+        answer = self._raw_stats(f"/containers/{container_id}/stats?stream=false&one-shot=true")
+        return None if answer is None else counters(answer)
 
     def everyone(self) -> Sequence[tuple[str, Owner]]:
         """Name all running containers of the engine, whatever project they are of, and whose they are."""

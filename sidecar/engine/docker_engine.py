@@ -216,8 +216,8 @@ class DockerEngine:
 
     def processes(self, container_id: str, seconds: float | None = None) -> list[list[str]] | None:
         """Return the pid and the command line of each process of a running container; None when it is gone."""
-        found = self._object("top", lambda api: api.top(container_id, ps_args="-eo pid,args"), seconds)
-        return None if found is None else found.get("Processes") or []
+        answer = self._object("top", lambda api: api.top(container_id, ps_args="-eo pid,args"), seconds)
+        return None if answer is None else answer.get("Processes") or []
 
     def log(self, container_id: str, tail: int, *, timestamps: bool = False, seconds: float | None = None) -> bytes:
         """Return the last lines that a container printed, both streams, as the engine frames them."""
@@ -383,7 +383,7 @@ def connect(environ: Mapping[str, str]) -> DockerEngine:
 
 
 def find_socket(environ: Mapping[str, str]) -> Path:
-    """The engine's unix socket: DOCKER_HOST, else the docker CLI's current context, else the usual place.
+    """Return the engine's unix socket: DOCKER_HOST, else the docker CLI's current context, else the usual place.
 
     Raises:
         EngineError: the engine is on another machine. The stack mounts files of this one, so that cannot work.
@@ -403,7 +403,7 @@ def find_socket(environ: Mapping[str, str]) -> Path:
 
 
 def _context_host(environ: Mapping[str, str]) -> str:
-    """The address in the docker CLI's current context; "" for the default one or when nothing can be read."""
+    """Return the address in the docker CLI's current context; "" for the default one or when nothing can be read."""
     folder = Path(environ.get("DOCKER_CONFIG") or Path(environ.get("HOME", "/")) / ".docker")
     try:
         name = environ.get("DOCKER_CONTEXT") or json.loads((folder / "config.json").read_text())["currentContext"]

@@ -37,7 +37,7 @@ def records(value: object, name: str) -> list[Payload]:
     """Read a list of objects; an empty one for null."""
     if value is None:
         return []
-    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
         raise _odd(name, value, "a list of objects")
     return value
 

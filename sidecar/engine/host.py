@@ -17,8 +17,8 @@ from sidecar.model.snapshot import Host
 
 # Counted once: a mapped, looped or mirrored device passes its traffic on to the disk below, which counts it too.
 _STACKED_DISKS = ("loop", "ram", "zram", "dm-", "md", "sr", "fd")
-# The host's own cards only: a bridge and its cables carry traffic that never left the machine, and would count twice.
-_INNER_CARDS = ("lo", "veth", "br-", "docker", "virbr", "cni", "flannel", "ifb")
+# The host's own interfaces only: a bridge and its cables carry traffic that never left the machine: counted twice.
+_INNER_INTERFACES = ("lo", "veth", "br-", "docker", "virbr", "cni", "flannel", "ifb")
 _NET_DEV_HEADER_LINES = 2
 _NET_DEV_TX_BYTES_COLUMN = 8
 
@@ -89,7 +89,7 @@ class HostReader:
 
 
 def cpu_percent(before: HostCounters | None, now: HostCounters) -> float | None:
-    """Busy share of all processors between two readings, 0 to 100; None without an earlier one."""
+    """Return the busy share of all processors between two readings, 0 to 100; None without an earlier one."""
     if before is None or now.cpu_total_seconds <= before.cpu_total_seconds:
         return None
     busy = now.cpu_busy_seconds - before.cpu_busy_seconds
@@ -97,7 +97,7 @@ def cpu_percent(before: HostCounters | None, now: HostCounters) -> float | None:
 
 
 def _rate(before: HostCounters | None, now: HostCounters, counter: str) -> float | None:
-    """Bytes a second of one counter; None without an earlier reading, or when it ran backwards (a card came back)."""
+    """Return bytes a second of one counter; None without an earlier reading, or when it ran backwards (a new disk)."""
     if before is None or now.at_seconds <= before.at_seconds:
         return None
     change = float(getattr(now, counter) - getattr(before, counter))
@@ -105,7 +105,7 @@ def _rate(before: HostCounters | None, now: HostCounters, counter: str) -> float
 
 
 def network_bytes(net_dev: str) -> tuple[int, int]:
-    """Sum what the machine's own network cards received and sent, from the text of /proc/net/dev.
+    """Sum what the machine's own network interfaces received and sent, from the text of /proc/net/dev.
 
     Raises:
         ValueError: the text has another format.
@@ -113,8 +113,8 @@ def network_bytes(net_dev: str) -> tuple[int, int]:
     """
     received = sent = 0
     for line in net_dev.splitlines()[_NET_DEV_HEADER_LINES:]:
-        card, _, numbers = line.partition(":")
-        if card.strip().startswith(_INNER_CARDS):
+        interface, _, numbers = line.partition(":")
+        if interface.strip().startswith(_INNER_INTERFACES):
             continue
         columns = numbers.split()
         if len(columns) <= _NET_DEV_TX_BYTES_COLUMN:

@@ -1,4 +1,4 @@
-"""The kernel's own word on OOM kills: the host's count watched closely, the containers' counters read when it moves.
+"""OOM kill counters, read from the kernel: the host's is watched closely, the containers' are read when it moves.
 
 The kernel raises the host's count (`oom_kill` in /proc/vmstat) and the cgroup's counter in one go, before the victim is
 even dead. Reading the first is one system call, twenty times a second; only when it has moved are all counters read, at
@@ -136,21 +136,21 @@ class KernelWatch:
         return KernelReading(at_ns, self._boot_id, host_kills, {container_id: counter}, complete=False)
 
     def counts(self, container_id: str) -> bool:
-        """Tell whether this container's counter can be read; of a tree that is not there, `troubles` speaks once."""
+        """Tell whether this container's counter can be read; of a tree that is not there, `problems` speaks once."""
         with self._guard:
             return self._cgroups.version is None or self._counter(container_id) is not None
 
-    def troubles(self) -> tuple[str, ...]:
-        """Say in a sentence each which of the kernel's words cannot be had."""
-        found = []
+    def problems(self) -> tuple[str, ...]:
+        """Say in a sentence each which of the kernel's counters cannot be read."""
+        problems = []
         if self._cgroups.version is None:
             text = "is no cgroup tree with a memory controller: OOM kills are estimates, from Docker's events"
-            found.append(f"{self._cgroups.root} {text}")
+            problems.append(f"{self._cgroups.root} {text}")
         if self._blind:
-            found.append("the host's count of OOM kills cannot be read: nothing tells whether one was missed")
+            problems.append("the host's count of OOM kills cannot be read: nothing tells whether one was missed")
         if not self._boot_id:
-            found.append("the boot id cannot be read: OOM kills while the sidecar was down are estimates")
-        return tuple(found)
+            problems.append("the boot id cannot be read: OOM kills while the sidecar was down are estimates")
+        return tuple(problems)
 
     def _watch_on(self) -> None:
         backoff = Backoff()
@@ -197,7 +197,7 @@ class KernelWatch:
 
     def _seek(self, now_ns: int) -> None:
         """Look through the whole tree for containers that are not where containers are known to be: once for each."""
-        self._unscanned -= {one for one in self._unscanned if self._counter(one) is not None}
+        self._unscanned -= {known for known in self._unscanned if self._counter(known) is not None}
         if self._unscanned and _is_over(self._scanned_ns, _SCAN_NS, now_ns):
             self._scanned_ns = now_ns
             self._cgroups.scan(self._unscanned)
@@ -214,8 +214,8 @@ class KernelWatch:
         counter = self._counter(container_id)
         if counter is None:
             return None
-        if (found := counter.read()) is not None:
-            return found
+        if (reading := counter.read()) is not None:
+            return reading
         self._drop(container_id)
         counter = self._counter(container_id)
         return counter.read() if counter is not None else None

@@ -89,7 +89,7 @@ class StreamResponse:
         return body
 
     def _chunks(self) -> bytes:
-        buffer, position, found = bytes(self._buffer), 0, []
+        buffer, position, parts = bytes(self._buffer), 0, []
         while not self.ended:
             if self._left < 0:
                 end = buffer.find(_LINE_END, position)
@@ -104,12 +104,12 @@ class StreamResponse:
             taken = buffer[position : position + self._left]
             position += len(taken)
             self._left -= len(taken)
-            found.append(taken[: max(0, len(taken) - max(0, len(_LINE_END) - self._left))])
+            parts.append(taken[: max(0, len(taken) - max(0, len(_LINE_END) - self._left))])
             if self._left:
                 break
             self._left = -1
         del self._buffer[:position]
-        return b"".join(found)
+        return b"".join(parts)
 
 
 def _size(line: bytes) -> int:

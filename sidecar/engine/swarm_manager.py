@@ -1,4 +1,4 @@
-"""What a manager of the Swarm knows: nodes, services, tasks; read through the same small door as everything else."""
+"""What a manager of the Swarm knows: nodes, services, tasks."""
 
 from __future__ import annotations
 
@@ -85,20 +85,20 @@ class SwarmState:
     tasks: tuple[TaskFacts, ...]
 
     def node(self, node_id: str) -> NodeFacts | None:
-        """A node by its id."""
+        """Return a node by its id."""
         return next((node for node in self.nodes if node.id == node_id), None)
 
     def wanted(self, service: str) -> tuple[TaskFacts, ...]:
-        """The tasks of a service that Swarm wants to run."""
+        """Return the tasks of a service that Swarm wants to run."""
         return tuple(task for task in self.tasks if task.service == service and task.desired == "running")
 
     def running(self, service: str) -> tuple[TaskFacts, ...]:
-        """Those of them that do."""
-        return tuple(one for one in self.wanted(service) if one.state == "running")
+        """Return the tasks of a service that run."""
+        return tuple(task for task in self.wanted(service) if task.state == "running")
 
     def home(self, service: str) -> NodeFacts | None:
-        """The node that the one running task of a service is on."""
-        return next((self.node(one.node_id) for one in self.running(service)), None)
+        """Return the node that the one running task of a service is on."""
+        return next((self.node(task.node_id) for task in self.running(service)), None)
 
 
 class Manager:
@@ -122,9 +122,7 @@ class Manager:
                 fix="docker swarm init, then on each other machine the `docker swarm join` that it prints",
             )
         if not swarm.get("ControlAvailable"):
-            others = ", ".join(
-                str(RemoteManager.get("Addr", "?")) for RemoteManager in swarm.get("RemoteManagers") or []
-            )
+            others = ", ".join(str(manager.get("Addr", "?")) for manager in swarm.get("RemoteManagers") or [])
             raise StackError(
                 "this engine is a worker of the Swarm",
                 wanted="one of its managers",
@@ -132,32 +130,32 @@ class Manager:
             )
 
     def own_node(self) -> str:
-        """The id of the node that this manager is."""
+        """Return the id of the node that this manager is."""
         return str((self._engine.info().get("Swarm") or {}).get("NodeID") or "")
 
     def fleet(self, stack: str) -> SwarmState:
-        """All nodes, and the services and tasks of one stack."""
+        """Read all nodes, and the services and tasks of one stack."""
         filters = {"label": [f"{STACK_LABEL}={stack}"]}
         services = self._engine.services(filters)
         names = {str(service["ID"]): _service_name(service, stack) for service in services}
         tasks = self._engine.tasks(filters)
         return SwarmState(
-            tuple(sorted(map(_node, self._engine.nodes()), key=lambda one: one.name)),
-            tuple(sorted((_service(service, stack) for service in services), key=lambda one: one.name)),
+            tuple(sorted(map(_node, self._engine.nodes()), key=lambda node: node.name)),
+            tuple(sorted((_service(service, stack) for service in services), key=lambda facts: facts.name)),
             tuple(_task(task, names) for task in tasks if str(task.get("ServiceID")) in names),
         )
 
 
-def _node(found: Mapping[str, Any]) -> NodeFacts:
-    about, spec, status = found.get("Description") or {}, found.get("Spec") or {}, found.get("Status") or {}
+def _node(document: Mapping[str, Any]) -> NodeFacts:
+    about, spec, status = document.get("Description") or {}, document.get("Spec") or {}, document.get("Status") or {}
     resources = about.get("Resources") or {}
     return NodeFacts(
-        id=str(found["ID"]),
-        name=str(about.get("Hostname") or found["ID"][:12]),
+        id=str(document["ID"]),
+        name=str(about.get("Hostname") or document["ID"][:12]),
         state=str(status.get("State") or "unknown"),
         availability=str(spec.get("Availability") or "active"),
         role=str(spec.get("Role") or "worker"),
-        address=_address(status, found.get("ManagerStatus") or {}),
+        address=_address(status, document.get("ManagerStatus") or {}),
         memory_bytes=int(resources.get("MemoryBytes") or 0),
         cpus=int(resources.get("NanoCPUs") or 0) / 1e9,
         engine=str((about.get("Engine") or {}).get("EngineVersion") or ""),
@@ -170,18 +168,18 @@ def _address(status: Mapping[str, Any], manager: Mapping[str, Any]) -> str:
     return own if own not in _NO_ADDRESS else str(manager.get("Addr") or "").rpartition(":")[0].strip("[]") or own
 
 
-def _service_name(found: Mapping[str, Any], stack: str) -> str:
-    return str((found.get("Spec") or {}).get("Name") or "").removeprefix(f"{stack}_")
+def _service_name(document: Mapping[str, Any], stack: str) -> str:
+    return str((document.get("Spec") or {}).get("Name") or "").removeprefix(f"{stack}_")
 
 
-def _service(found: Mapping[str, Any], stack: str) -> ServiceFacts:
-    spec = found.get("Spec") or {}
+def _service(document: Mapping[str, Any], stack: str) -> ServiceFacts:
+    spec = document.get("Spec") or {}
     template = spec.get("TaskTemplate") or {}
     replicated = (spec.get("Mode") or {}).get("Replicated")
-    update = found.get("UpdateStatus") or {}
+    update = document.get("UpdateStatus") or {}
     resources = template.get("Resources") or {}
     return ServiceFacts(
-        name=_service_name(found, stack),
+        name=_service_name(document, stack),
         image=str((template.get("ContainerSpec") or {}).get("Image") or ""),
         replicas=None if replicated is None else int(replicated.get("Replicas") or 0),
         reserved_bytes=int((resources.get("Reservations") or {}).get("MemoryBytes") or 0),
@@ -192,34 +190,34 @@ def _service(found: Mapping[str, Any], stack: str) -> ServiceFacts:
     )
 
 
-def _task(found: Mapping[str, Any], names: Mapping[str, str]) -> TaskFacts:
-    status = found.get("Status") or {}
+def _task(document: Mapping[str, Any], names: Mapping[str, str]) -> TaskFacts:
+    status = document.get("Status") or {}
     container = status.get("ContainerStatus") or {}
     code = container.get("ExitCode")
     return TaskFacts(
-        id=str(found["ID"]),
-        service=names[str(found["ServiceID"])],
-        slot=int(found["Slot"]) if found.get("Slot") else None,
-        node_id=str(found.get("NodeID") or ""),
+        id=str(document["ID"]),
+        service=names[str(document["ServiceID"])],
+        slot=int(document["Slot"]) if document.get("Slot") else None,
+        node_id=str(document.get("NodeID") or ""),
         state=str(status.get("State") or "new"),
-        desired=str(found.get("DesiredState") or ""),
+        desired=str(document.get("DesiredState") or ""),
         error=str(status.get("Err") or ""),
-        image=str(((found.get("Spec") or {}).get("ContainerSpec") or {}).get("Image") or ""),
+        image=str(((document.get("Spec") or {}).get("ContainerSpec") or {}).get("Image") or ""),
         container_id=str(container.get("ContainerID") or ""),
         exit_code=code if isinstance(code, int) else None,
         at=docker_time(status.get("Timestamp")),
-        made_of=_made_of(found.get("Spec") or {}),
+        made_of=_made_of(document.get("Spec") or {}),
     )
 
 
 def _made_of(template: Mapping[str, Any]) -> str:
-    """A mark of what a task is made of: image, environment, files, and how often it was told to begin anew."""
+    """Return a mark of what a task is made of: image, environment, files, and how often it was told to begin anew."""
     parts = [template.get("ContainerSpec"), template.get("ForceUpdate")]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def spread(fleet: SwarmState, service: str) -> Sequence[tuple[str, int]]:
-    """How many tasks of a service run on each node, for those that have any."""
+    """Return how many tasks of a service run on each node, for those that have any."""
     counts: dict[str, int] = {}
     for task in fleet.running(service):
         node = fleet.node(task.node_id)

@@ -257,7 +257,7 @@ class Sidecar:
         lost = f"{dropped.samples} samples and {dropped.lines} log lines were not kept: the disk is too slow"
         return [
             *([self._store.trouble] if self._store.trouble else []),
-            *self._kernel.troubles(),
+            *self._kernel.problems(),
             *self._unreadable.problems(),
             *self._ledger.notes,
             *self.history.notes,
