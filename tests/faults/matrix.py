@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
+from sidecar.diagnose.rules.registration import JUST_MADE
 from tests.faults.engines import old_engine, socket_at
 from tests.faults.world import (
     LABEL,
@@ -639,6 +640,7 @@ def a_stopped_worker_process(world: World) -> Iterator[None]:
 
 @fault("workers-fewer-than-expected", often=True)
 def a_removed_worker(world: World) -> Iterator[None]:
+    world.wait_until_grown(world.worker(1), JUST_MADE)  # before that, the others may still be on their way
     docker("rm", "-f", world.worker(2))
     world.wait_for_count(1)
     yield

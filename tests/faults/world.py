@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -172,12 +172,12 @@ class World(Stack):
 
         until(have_restarted, SHOWN_SECONDS, f"{most} restarts of {', '.join(containers)}")
 
-    def wait_until_grown(self, container: str) -> None:
-        """Wait until a container has run for longer than the diagnosis allows one to start."""
+    def wait_until_grown(self, container: str, age: timedelta = YOUNG) -> None:
+        """Wait until a container has run for longer than the diagnosis allows one to start, or to be made."""
 
         def is_grown() -> bool:
             started = docker_time(docker("inspect", "--format", "{{.State.StartedAt}}", container))
-            return started is not None and datetime.now(UTC) - started > YOUNG
+            return started is not None and datetime.now(UTC) - started > age
 
         until(is_grown, SHOWN_SECONDS, f"{container} to be past its start")
 

@@ -31,7 +31,7 @@ _STOPPED_STATES = {"T": "stopped (SIGSTOP)", "t": "stopped by a debugger", "D": 
 _SILENT = frozenset({"none", "closed", "other"})
 _ANSWERS = frozenset({"ok", "login", "broken-login"})
 _BACK_AFTER_STOP = timedelta(seconds=15)
-_JUST_MADE = timedelta(seconds=10)
+JUST_MADE = timedelta(seconds=10)
 _SOONEST_MISSED = timedelta(seconds=10)  # a missing row before that is of the Locust that ran there until then
 _LATELY = timedelta(seconds=30)
 _SAME_PARTS = 2
@@ -377,7 +377,7 @@ def _silence(stack: Stack, worker: ContainerFacts) -> Iterator[FindingEvidence]:
 def _few(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[FoundCause, ...]:
     """Return that fewer workers run, or are registered, than there should be."""
     now, running, expected, connected = stack.evidence.at, stack.running_workers, stack.expected, stack.connected
-    just_made = [worker for worker in stack.workers if worker.created_at and now - worker.created_at < _JUST_MADE]
+    just_made = [worker for worker in stack.workers if worker.created_at and now - worker.created_at < JUST_MADE]
     coming = sum(worker.state == "created" for worker in just_made)
     is_short = len(running) + coming < expected and not (just_made and len(stack.workers) < expected)
     unregistered = [worker for worker in away if not stack.is_young(worker)]
