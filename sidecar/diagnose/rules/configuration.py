@@ -262,9 +262,11 @@ def _two_roles(stack: Stack) -> Iterator[FoundCause]:
     if both:
         variable = "LOCUST_MODE_MASTER" if "worker" in both[0].service else "LOCUST_MODE_WORKER"
         place = origin(stack, both, variable)
-        told = stack.observed(f"environment of {names(both)}", "told to be master and worker at once", "one of the two")
+        both_roles = stack.observed(
+            f"environment of {names(both)}", "told to be master and worker at once", "one of the two"
+        )
         values = {"name": variable, "value": "1", "wanted": "only one of LOCUST_MODE_MASTER and LOCUST_MODE_WORKER"}
-        yield FoundCause.of("invalid-locust-value", (told, place.evidence), both, values, place)
+        yield FoundCause.of("invalid-locust-value", (both_roles, place.evidence), both, values, place)
 
 
 def _url_as_host(stack: Stack) -> Iterator[FoundCause]:
