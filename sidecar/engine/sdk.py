@@ -17,7 +17,7 @@ import requests
 import urllib3
 from docker import APIClient
 from docker.auth import AuthConfig
-from docker.transport.unixconn import UnixHTTPAdapter, UnixHTTPConnection, UnixHTTPConnectionPool
+from docker.transport.unixconn import UnixHTTPConnection, UnixHTTPConnectionPool
 
 from sidecar.engine.api import Query
 from sidecar.engine.transport import BrokenAnswerError, CallSocket, OpenSockets, RefusedError, current
@@ -25,6 +25,8 @@ from sidecar.engine.transport import BrokenAnswerError, CallSocket, OpenSockets,
 _URL = "http+docker://localhost"
 _READ_BYTES = 64 * 1024
 _MOST_IDLE = 4  # connections kept for the next call: as many as ask at the same time
+
+_BUILDER = requests.adapters.HTTPAdapter()  # of responses; nothing is sent through it
 
 # It warns of each connection beyond those that it keeps: many logs that end at the same time are no news.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
@@ -40,7 +42,7 @@ class Client(APIClient):
     def __init__(self, socket_path: str, version: str = "") -> None:
         requests.Session.__init__(self)
         self._sockets = OpenSockets(socket_path)
-        self._adapter = _Adapter(socket_path, self._sockets)
+        self._pool = _Pool(self._sockets, socket_path)
         self._version, self.base_url, self.timeout = version, _URL, 0  # the time-out is each call's
         self._general_configs: dict[str, Any] = {}
         self._auth_configs = AuthConfig({}, None)
@@ -65,27 +67,33 @@ class Client(APIClient):
         follows redirects to wherever an answer says. The time-out is the call's: the SDK waits for ever for events.
         """
         prepared = requests.PreparedRequest()
-        prepared.method, prepared.body, prepared.headers = (
-            method,
-            data,
-            requests.structures.CaseInsensitiveDict(headers),
-        )
-        if method == "POST" and data is None:
-            prepared.headers["Content-Length"] = "0"
+        prepared.method, prepared.url, prepared.body = method, url, data
+        prepared.headers = requests.structures.CaseInsensitiveDict(headers)
         query = urlencode({name: value for name, value in (params or {}).items() if value is not None})
-        prepared.url = f"{url}?{query}" if query else url
-        call = current.get()
+        if query:
+            prepared.url = f"{url}?{query}"
         with _plain_errors():
             try:
                 return self._exchange(prepared, stream=stream)
-            except requests.ConnectionError as error:
+            except (requests.RequestException, urllib3.exceptions.ProtocolError) as error:
                 # An idle connection may be closed at any time, by the proxy; a GET can be sent again.
-                if method != "GET" or not call.reused or not isinstance(_innermost(error), ConnectionError):
+                if method != "GET" or not current.get().reused or not isinstance(_innermost(error), ConnectionError):
                     raise
             return self._exchange(prepared, stream=stream)
 
     def _exchange(self, prepared: requests.PreparedRequest, *, stream: bool) -> requests.Response:
-        answer = self._adapter.send(prepared, stream=True, timeout=current.get().seconds)
+        raw = self._pool.urlopen(
+            str(prepared.method),
+            str(prepared.url).removeprefix(_URL),
+            prepared.body,
+            prepared.headers,
+            retries=False,
+            redirect=False,
+            preload_content=False,
+            decode_content=False,
+            timeout=current.get().seconds,
+        )
+        answer = _BUILDER.build_response(prepared, raw)
         if not stream:
             _ = answer.content  # read now, while the call's limits hold
         return answer
@@ -139,7 +147,7 @@ class Client(APIClient):
     def close(self) -> None:
         """Close the idle connections."""
         super().close()
-        self._adapter.close()
+        self._pool.close()
 
     def cut(self) -> None:
         """End every call that is under way, and refuse all that come."""
@@ -169,20 +177,6 @@ class _Pool(UnixHTTPConnectionPool):
 
     def _new_conn(self) -> _Connection:  # type: ignore[override]  # the stubs of urllib3 want an abstract one
         return _Connection(self._sockets, self.socket_path)
-
-
-class _Adapter(UnixHTTPAdapter):
-    def __init__(self, path: str, sockets: OpenSockets) -> None:
-        super().__init__(f"http+unix://{path}")
-        self._pool = _Pool(sockets, path)
-
-    def get_connection(self, url: str | bytes, proxies: object = None) -> _Pool:
-        del url, proxies
-        return self._pool
-
-    def close(self) -> None:
-        super().close()
-        self._pool.close()
 
 
 @contextmanager
