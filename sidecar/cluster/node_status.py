@@ -85,6 +85,7 @@ class NodeStatusPublisher:
 
 
 EVERY_SECONDS = 10.0
+AGAIN_SECONDS = 1.0  # after a failure: soon after the master is there, nobody may say that it is not
 _TIMEOUT_SECONDS = 3.0
 
 
@@ -103,7 +104,7 @@ def reach(host: str, port: int, clock: Callable[[], datetime]) -> Reach:
 
 
 class Prober:
-    """Tries each ten seconds, in a thread of its own."""
+    """Tries each ten seconds, and each second until it works, in a thread of its own."""
 
     def __init__(self, attempt: Callable[[], Reach]) -> None:
         self._attempt = attempt
@@ -125,5 +126,5 @@ class Prober:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._known = self._attempt()
-            self._stopping.wait(EVERY_SECONDS)
+            self._known = attempt = self._attempt()
+            self._stopping.wait(EVERY_SECONDS if attempt.error is None else AGAIN_SECONDS)

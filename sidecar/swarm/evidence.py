@@ -14,12 +14,14 @@ from sidecar.diagnose.gather.config import up_words
 from sidecar.engine.docker_engine import connect
 from sidecar.engine.swarm_manager import Manager, NodeFacts, SwarmState
 from sidecar.locust_api.connection import MasterError, MasterGuardedError
+from sidecar.model.cluster import NodeReport
 from sidecar.model.snapshot import MASTER
 from sidecar.settings import Settings
 from sidecar.stack import secrets, workspace
 
 _ASKERS = 16
 _PEER_SECONDS = 4.0
+_FRESH_SECONDS, _POLL_SECONDS = 10.0, 0.5  # a node tries the master again within four seconds
 _NO_STATE = SwarmState((), (), ())
 
 
@@ -107,7 +109,7 @@ def _nodes(settings: Settings, nodes: Sequence[NodeFacts]) -> tuple[NodeSeen, ..
     def ask(node: NodeFacts) -> NodeSeen:
         client = PeerClient(node.address, settings.monitor_port, token, "", _PEER_SECONDS)
         try:
-            report = client.report(None)
+            report = _with_fresh_reach(client)
         except PeerError as error:
             return NodeSeen(node.name, node.address, str(error))
         finally:
@@ -117,3 +119,19 @@ def _nodes(settings: Settings, nodes: Sequence[NodeFacts]) -> tuple[NodeSeen, ..
 
     with ThreadPoolExecutor(_ASKERS) as pool:
         return tuple(pool.map(ask, nodes))
+
+
+def _with_fresh_reach(client: PeerClient) -> NodeReport:
+    """Ask a node for its report. A failure to reach the master counts once it was tried after the question.
+
+    An attempt from before may be of a master that was not up yet.
+
+    Raises:
+        PeerError: the node gave no report.
+    """
+    first = report = client.report(None)
+    deadline = time.monotonic() + _FRESH_SECONDS
+    while report.reach and report.reach.error and report.reach.at < first.at and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+        report = client.report(None)
+    return report

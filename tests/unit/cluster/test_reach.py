@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
+from dataclasses import replace
+from datetime import timedelta
+from typing import cast
 
 import pytest
 
+from sidecar.cluster import node_status
 from sidecar.cluster.node_status import Prober, reach
 from sidecar.cluster.peer_client import PeerClient, PeerError, addresses
+from sidecar.model.cluster import NodeReport, Reach
+from sidecar.swarm import evidence
 from tests.fakes.fake_master import FakeMaster
 from tests.ports import free_port
-from tests.unit.cluster.cluster_scene import NOW
+from tests.unit.cluster.cluster_scene import NOW, report, worker
 
 
 def test_a_name_is_asked_for_all_its_addresses_and_one_that_nobody_has_for_none() -> None:
@@ -42,6 +49,34 @@ def test_the_last_attempt_is_known() -> None:
         assert tried.wait(10)
     finally:
         prober.stop()
+
+
+def test_a_failed_attempt_is_followed_by_the_next_one_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_status, "AGAIN_SECONDS", 0.01)
+    attempts = iter([Reach(NOW, error="no such name: locust-master"), Reach(NOW, took_ms=1.0)])
+    prober = Prober(lambda: next(attempts))
+    prober.start()
+    try:
+        deadline = time.monotonic() + 8  # less than the ten seconds between attempts that go well
+        while (known := prober.known()) is None or known.error:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        prober.stop()
+
+
+def test_a_failure_from_before_the_question_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence, "_POLL_SECONDS", 0.0)
+    early, late = NOW - timedelta(seconds=3), NOW + timedelta(seconds=1)
+    reaches = [Reach(early, error="no such name: locust-master"), Reach(late, took_ms=1.0)]
+    reports = iter([replace(report("node2", worker(1)), at=NOW, reach=attempt) for attempt in reaches])
+
+    class Client:
+        def report(self, _mark: int | None) -> NodeReport:
+            return next(reports)
+
+    seen = evidence._with_fresh_reach(cast("PeerClient", Client()))
+    assert seen.reach == reaches[1]
 
 
 @pytest.mark.parametrize(
