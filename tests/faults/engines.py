@@ -73,7 +73,10 @@ def old_engine(path: Path) -> Iterator[Path]:
 
 
 class _Limping(socketserver.BaseRequestHandler):
-    """Hands a connection on to the real Engine, unless its first request is one that hangs."""
+    """Hands a request on to the real Engine, unless it is one that hangs.
+
+    Only the first request of a connection is looked at: so the Engine is asked to close each after its answer.
+    """
 
     hangs = ""
 
@@ -85,7 +88,9 @@ class _Limping(socketserver.BaseRequestHandler):
             return
         with socket.socket(socket.AF_UNIX) as engine:
             engine.connect("/var/run/docker.sock")
-            engine.sendall(head)
+            line, _, headers = head.partition(b"\r\n")
+            is_upgrade = b"\r\nconnection: upgrade" in head.lower()
+            engine.sendall(head if is_upgrade else line + b"\r\nConnection: close\r\n" + headers)
             back = threading.Thread(target=_pass_on, args=(engine, self.request), daemon=True)
             back.start()
             _pass_on(self.request, engine)
