@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from html import escape
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sidecar.common.units import MIB
 from sidecar.report.render import pictures
 from sidecar.report.render.shapes import Area, Box, Picture, Point, Polyline, Shape, TextLabel
+from sidecar.report.render.templates import FOLDER, bounded, template
 
-if TYPE_CHECKING:  # costly: Jinja2 is loaded when the first page is made, not by every command
-    from jinja2 import Template
-
-_FOLDER = Path(__file__).parent
 _LONGEST_TEXT = 400
-_LONGEST_EXAMPLE = 4000
 
 Document = Mapping[str, Any]
 
 
 def render(document: Document) -> str:
     """Return the file. Whatever came from outside is text in it, never markup."""
-    return _template().render(
+    from markupsafe import Markup  # noqa: PLC0415  costly, as Jinja2 is
+
+    return template("report.html.j2", _bounded, is_html=True).render(
         {"comparison": None, **document},
+        style=Markup((FOLDER / "report.css").read_text(encoding="utf-8")),  # noqa: S704  ours
         facts=_facts(document),
         charts=_charts(document),
         shown_incidents=pictures.shown_incidents(document),
@@ -35,43 +30,9 @@ def render(document: Document) -> str:
     )
 
 
-@cache
-def _template() -> Template:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415  costly, see above
-    from markupsafe import Markup  # noqa: PLC0415  the same
-
-    def text(value: object) -> object:
-        """Bound the length of whatever is no markup of ours."""
-        return value if isinstance(value, Markup) else _bounded("" if value is None else str(value), _LONGEST_TEXT)
-
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=text,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "fmt": format,
-        "clock": lambda moment: str(moment)[11:19],
-        "ms": lambda value: _number(value, ",.0f", " ms"),
-        "percent": lambda value: _number(value, ".0f", " %"),
-        "mib": lambda value: _number(value / MIB if value else value, ",.0f", " MiB"),
-        "pretty": lambda example: Markup.escape(
-            _bounded(json.dumps(example, indent=1, ensure_ascii=False), _LONGEST_EXAMPLE)
-        ),
-    }
-    environment.globals["style"] = Markup((_FOLDER / "report.css").read_text(encoding="utf-8"))  # noqa: S704  ours
-    return environment.get_template("report.html.j2")
-
-
-def _bounded(text: str, longest: int) -> str:
-    return text if len(text) <= longest else f"{text[:longest]}…"
-
-
-def _number(value: object, spec: str, unit: str) -> str:
-    return f"{float(value):{spec}}{unit}" if isinstance(value, int | float) else "–"
+def _bounded(value: object) -> object:
+    """Bound the length of whatever is no markup of ours."""
+    return value if hasattr(value, "__html__") else bounded("" if value is None else str(value), _LONGEST_TEXT)
 
 
 def _facts(document: Document) -> str:

@@ -1,0 +1,51 @@
+"""The templates beside this file (`*.j2`): what a report looks like, apart from the code that fills it in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sidecar.common.units import MIB, whole_milliseconds
+
+if TYPE_CHECKING:  # costly: Jinja2 is loaded when the first report is made, not by every command
+    from jinja2 import Template
+
+FOLDER = Path(__file__).parent
+_LONGEST_EXAMPLE = 4000
+
+
+@cache
+def template(name: str, finalize: Callable[[object], object] | None = None, *, is_html: bool = False) -> Template:
+    """Return a template of this folder; `finalize` is applied to each value that it writes."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415  costly, see above
+
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=is_html,  # noqa: S701  Markdown and plain text are no HTML
+        undefined=StrictUndefined,
+        finalize=finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "fmt": format,
+        "clock": lambda moment: str(moment)[11:19],
+        "whole_milliseconds": whole_milliseconds,
+        "ms": lambda value: _number(value, ",.0f", " ms"),
+        "percent": lambda value: _number(value, ".0f", " %"),
+        "mib": lambda value: _number(value / MIB if value else value, ",.0f", " MiB"),
+        "pretty": lambda example: bounded(json.dumps(example, indent=1, ensure_ascii=False), _LONGEST_EXAMPLE),
+    }
+    return environment.get_template(name)
+
+
+def bounded(text: str, longest: int) -> str:
+    """Return a text of at most this length, and "…" where it goes on."""
+    return text if len(text) <= longest else f"{text[:longest]}…"
+
+
+def _number(value: object, spec: str, unit: str) -> str:
+    return f"{float(value):{spec}}{unit}" if isinstance(value, int | float) else "–"
