@@ -43,9 +43,7 @@ def join(settings: Settings, environ: Mapping[str, str], console: Console) -> No
     state.remember(settings, decided)
     _start(settings, decided, environ, console)
     with console.step("workers", "waiting until each hears the master") as step:
-        step.result = registered.wait_healthy(
-            engine, settings.project, settings.workers, console, Clock(time.monotonic, time.sleep)
-        )
+        step.result = registered.wait_healthy(engine, settings.project, settings.workers, console, Clock())
     for line in _banner(settings, master, time.monotonic() - began):
         console.line(line)
 

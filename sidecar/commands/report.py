@@ -15,7 +15,7 @@ from typing import Any
 from sidecar.client.reader import MonitorError, UnknownError
 from sidecar.commands import reports
 from sidecar.common.console import Console
-from sidecar.common.errors import KitError, SettingError
+from sidecar.common.errors import KitError, SettingError, StackError
 from sidecar.common.times import parse_time
 from sidecar.report.verdict.judge import last_line
 from sidecar.settings import Settings
@@ -136,8 +136,6 @@ def _by_helper(settings: Settings, why: str, *arguments: str) -> str:
             f"the leading sidecar does not tell: {why}", fix=f"make swarm-diagnose{settings.project_word}"
         )
     project = settings.project
-    if docker("volume", "inspect", f"{project}_runs").returncode:
-        raise NoRecordError(f"no sidecar answers ({why}), and there is no volume {project}_runs", fix="make up")
     command = (
         *("run", "--rm", "--network", "none", "--pull", "never", "--label", "io.locust-kit.role=report"),
         *("--env", f"PROJECT={project}", "--env", f"INTERVAL={settings.interval:g}"),
@@ -147,7 +145,11 @@ def _by_helper(settings: Settings, why: str, *arguments: str) -> str:
         *("--entrypoint", "python3", IMAGE, "-m", "sidecar.report.runs", *arguments),
     )
     try:
+        if docker("volume", "inspect", f"{project}_runs").returncode:
+            raise NoRecordError(f"no sidecar answers ({why}), and there is no volume {project}_runs", fix="make up")
         done = docker(*command)
+    except StackError as error:
+        raise NoRecordError(f"no sidecar answers ({why}), and {error.what}", fix=error.fix) from None
     except subprocess.TimeoutExpired:
         raise NoRecordError(f"no sidecar answers ({why}), and a helper container did not end in time") from None
     if not done.stdout.strip():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -22,7 +21,7 @@ _RESTART_TIMEOUT_SECONDS = 90.0
 _FRESH_DEADLINE_SECONDS = 30.0
 _MOST_AT_ONCE = 16
 _RUNNING = frozenset({"spawning", "running", "stopping"})
-_CLOCK = Clock(time.monotonic, time.sleep)
+_CLOCK = Clock()
 
 
 def restart(settings: Settings, environ: Mapping[str, str], console: Console) -> None:

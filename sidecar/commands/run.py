@@ -32,7 +32,7 @@ from sidecar.settings import Settings
 from sidecar.stack import deployment, limits, workspace
 from sidecar.stack.registered import Clock
 
-_CLOCK = Clock(time.monotonic, time.sleep)
+_CLOCK = Clock()
 _SETTLE_SECONDS = 70.0  # Locust itself gives workers 60 s to stop
 _DETACHED = 130
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -36,7 +35,7 @@ def selftest_stack(settings: Settings, environ: Mapping[str, str], console: Cons
     workspace.running_stack(engine, settings)
     reader = SidecarReader(settings.monitor_port)
     first_snapshot(reader, settings.project)
-    return selftest(engine, reader, console, Clock(time.monotonic, time.sleep))
+    return selftest(engine, reader, console, Clock())
 
 
 def selftest(engine: DockerEngine, reader: SidecarReader, console: Console, clock: Clock) -> int:

@@ -229,7 +229,7 @@ def wait_for_workers(
     doing: str = "waiting for the workers to register at the master",
 ) -> None:
     """Wait until the master counts so many workers."""
-    clock, web = Clock(time.monotonic, time.sleep), workspace.web_for(settings)
+    clock, web = Clock(), workspace.web_for(settings)
     with console.step("workers", doing) as step:
         others = bool(settings.remote_workers)
         step.result = registered.wait(web, engine, settings.project, wanted, console, clock, others=others)

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sidecar.common.errors import KitError
+from sidecar.common.errors import KitError, StackError
 from sidecar.engine.docker_engine import DockerEngine
 from sidecar.model.incident import SIGKILL_EXIT
 from sidecar.stack.docker_command import docker
@@ -143,6 +143,8 @@ def _command(shape: Shape, name: str, image: str) -> Sequence[str]:
 def _docker(*words: str) -> str:
     try:
         done = docker(*words, seconds=_COMMAND_SECONDS)
+    except StackError as error:
+        raise SelftestError(error.what, fix=error.fix) from None
     except subprocess.TimeoutExpired:
         raise SelftestError(f"docker {words[0]} did not end within {_COMMAND_SECONDS:.0f} s") from None
     if done.returncode:

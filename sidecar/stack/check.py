@@ -20,6 +20,7 @@ from sidecar.model.incident import SIGKILL_EXIT
 from sidecar.settings import Settings
 from sidecar.stack import state
 from sidecar.stack.compose import known_cause, last_words
+from sidecar.stack.docker_command import docker
 
 _TIMEOUT_SECONDS = 60
 _ENGINE_REFUSED = 125  # `docker run`'s own exit code, when the container never ran
@@ -142,17 +143,10 @@ def _ask(settings: Settings, image: str, user_env: Mapping[str, str]) -> dict[st
     name = f"{settings.project}-check-{os.getpid()}"
     with _env_file({**user_env, **settings.passthrough, "LOCUSTFILE": settings.locustfile}) as env_flags:
         try:
-            done = subprocess.run(
-                _command(settings, image, name, env_flags),
-                capture_output=True,
-                text=True,
-                timeout=_TIMEOUT_SECONDS,
-                check=False,
-                stdin=subprocess.DEVNULL,
-                errors="replace",
-            )
+            done = docker(*_command(settings, image, name, env_flags), seconds=_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
-            _remove(name)
+            with suppress(OSError, KitError, subprocess.TimeoutExpired):  # or the container would load on for ever
+                docker("rm", "--force", name, seconds=_TIMEOUT_SECONDS)
             raise _too_slow(settings) from None
         except OSError as error:
             raise KitError(f"the locustfile could not be checked: {error}") from None
@@ -163,9 +157,9 @@ def _ask(settings: Settings, image: str, user_env: Mapping[str, str]) -> dict[st
 
 
 def _command(settings: Settings, image: str, name: str, env_flags: Sequence[str]) -> list[str]:
-    """Return the check's container: hardened and limited as a worker is, with the user's folder and settings."""
+    """Return the check's `docker run`: hardened and limited as a worker is, with the user's folder and settings."""
     return [
-        *("docker", "run", "--rm", "--name", name, "--label", "io.locust-kit.role=check"),
+        *("run", "--rm", "--name", name, "--label", "io.locust-kit.role=check"),
         *("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges:true", "--init"),
         *limits(settings),
         *("--tmpfs", "/tmp:size=64m,mode=1777"),  # noqa: S108  the container's own
@@ -175,13 +169,6 @@ def _command(settings: Settings, image: str, name: str, env_flags: Sequence[str]
         image,
         "check",
     ]
-
-
-def _remove(container: str) -> None:
-    """End a check whose `docker run` was given up: the container would load on for ever."""
-    with suppress(OSError, subprocess.TimeoutExpired):
-        command = ["docker", "rm", "--force", container]
-        subprocess.run(command, capture_output=True, check=False, timeout=_TIMEOUT_SECONDS, stdin=subprocess.DEVNULL)
 
 
 def _too_slow(settings: Settings) -> LocustfileError:

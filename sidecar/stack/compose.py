@@ -15,11 +15,13 @@ from sidecar.common import atomic
 from sidecar.common.errors import KitError, StackError
 from sidecar.settings import SETTINGS, Settings
 from sidecar.stack import limits, secrets
+from sidecar.stack.docker_command import installed
 
 MOCK_HOST = "mock-target"
 _GRACE_SECONDS = 20  # above Locust's own stop timeout: it still has to report and say goodbye
 _NO_HOST_NAME = re.compile(r"[^A-Za-z0-9.-]")
 _LONGEST_HOST_NAME = 63
+_KNOWN_ERRORS = Path(__file__).with_name("known_errors.yaml")
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 
 # A variable that is not empty → the file in docker/ that it adds.
@@ -143,6 +145,7 @@ class Compose:
         options = ("--project-directory", str(self.root), "--env-file", os.devnull, "-p", self.project)
         return ["docker", "compose", *options, *files, *arguments]
 
+    @installed()
     def run(self, *arguments: str, timeout: float = 300) -> str:
         """Run it to its end and return what it printed.
 
@@ -162,28 +165,21 @@ class Compose:
                 encoding="utf-8",
                 errors="replace",
             )
-        except FileNotFoundError:
-            raise StackError("the docker command is not installed", fix="run `make setup`") from None
         except subprocess.TimeoutExpired:
             raise StackError(f"docker compose {arguments[0]} did not end within {timeout:.0f} s") from None
         if done.returncode:
             raise explain(done.stdout, arguments[0])
         return done.stdout
 
+    @installed()
     def attach(self, *arguments: str) -> int:
         """Run it on the caller's own terminal; its exit code."""
-        try:
-            return subprocess.run(self.command(*arguments), env=dict(self.env), check=False).returncode
-        except FileNotFoundError:
-            raise StackError("the docker command is not installed", fix="run `make setup`") from None
+        return subprocess.run(self.command(*arguments), env=dict(self.env), check=False).returncode
 
+    @installed()
     def print_plain(self, *arguments: str, out: TextIO) -> int:
         """Run it and write what it prints to `out`, without the escapes that only a terminal reads; its exit code."""
-        try:
-            process = subprocess.Popen(self.command(*arguments), env=dict(self.env), stdout=subprocess.PIPE)
-        except FileNotFoundError:
-            raise StackError("the docker command is not installed", fix="run `make setup`") from None
-        with process:
+        with subprocess.Popen(self.command(*arguments), env=dict(self.env), stdout=subprocess.PIPE) as process:
             try:
                 for line in process.stdout or ():
                     out.write(without_escapes(line.decode(errors="replace")))
@@ -199,67 +195,6 @@ def without_escapes(text: str) -> str:
     return _ESCAPES.sub("", text)
 
 
-@dataclass(frozen=True)
-class _KnownError:
-    pattern: re.Pattern[str]
-    problem: str
-    fix: str
-
-
-_KNOWN = (
-    _KnownError(
-        re.compile(r"error setting rlimits?.*(?:type 7|RLIMIT_NOFILE|nofile)|setting rlimit", re.IGNORECASE),
-        "this machine refuses the open-file limit NOFILE: its Docker daemon may not raise its own",
-        "make up NOFILE=<what `ulimit -Hn` says>",
-    ),
-    _KnownError(
-        re.compile(
-            r"(?:bind for|listen tcp\S*) \S*?:(?P<port>\d+).*(?:already allocated|already in use)|"
-            r"Bind for \S*?:(?P<port2>\d+) failed: port is already allocated",
-            re.IGNORECASE,
-        ),
-        "port {port} is taken",
-        "make up WEB_PORT=<a free port>",
-    ),
-    _KnownError(
-        re.compile(r"address already in use"), "a port of the stack is taken", "make up WEB_PORT=<a free port>"
-    ),
-    _KnownError(
-        re.compile(r"all predefined address pools have been fully subnetted|could not find an available.*pool"),
-        "Docker has no network address left",
-        "docker network prune",
-    ),
-    _KnownError(
-        re.compile(r"no space left on device"), "the disk is full", "docker system df, then docker system prune"
-    ),
-    _KnownError(
-        re.compile(r"network (?P<name>\S+) declared as external, but could not be found"),
-        "TARGET_NETWORK {name} does not exist",
-        "docker network ls",
-    ),
-    _KnownError(
-        re.compile(r"'compose' is not a docker command|unknown command: docker compose|unknown shorthand flag: 'p'"),
-        "Docker Compose is missing beside Docker",
-        "run `make setup`",
-    ),
-    _KnownError(
-        re.compile(r"Range of CPUs is from (?P<range>[\d.]+ to [\d.]+)"),
-        "WORKER_CPUS is outside what this machine has ({range})",
-        "make up WORKER_CPUS=<within that range>",
-    ),
-    _KnownError(
-        re.compile(r"Minimum memory limit allowed"),
-        "WORKER_MEMORY is below what Docker takes",
-        "make up WORKER_MEMORY=2G",
-    ),
-    _KnownError(
-        re.compile(r"Mounts denied|is not shared from the host|invalid mount config"),
-        "Docker may not mount LOCUSTFILES_DIR",
-        "share the folder in Docker's settings, or move it",
-    ),
-)
-
-
 def explain(output: str, verb: str) -> KitError:
     """Return the error that a failed `docker compose VERB` means, in one line."""
     return known_cause(output) or StackError(f"docker compose {verb} failed: {last_words(output) or 'no output'}")
@@ -267,11 +202,13 @@ def explain(output: str, verb: str) -> KitError:
 
 def known_cause(output: str) -> KitError | None:
     """Return the error behind what the engine said, when it is one that people meet; else None."""
-    for known in _KNOWN:
-        match = known.pattern.search(output)
+    import yaml  # noqa: PLC0415  costly, and of use only where something failed
+
+    for known in yaml.safe_load(_KNOWN_ERRORS.read_text(encoding="utf-8")):
+        match = re.search(known["pattern"], output)
         if match:
             values = {name.rstrip("2"): value for name, value in match.groupdict().items() if value}
-            return StackError(known.problem.format(**values), fix=known.fix)
+            return StackError(known["problem"].format(**values), fix=known["fix"])
     return None
 
 

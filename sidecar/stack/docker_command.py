@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from sidecar.common.errors import StackError
 
 
+@contextmanager
+def installed() -> Iterator[None]:
+    """Say in one line that the docker command is missing."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise StackError("the docker command is not installed", fix="run `make setup`") from None
+
+
+@installed()
 def docker(
     *arguments: str, seconds: float = 60.0, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run one docker command without input; return its exit code and what it printed.
 
     Raises:
-        OSError: the command is not there.
+        StackError: the command is not installed.
         subprocess.TimeoutExpired: it did not end in time.
 
     """

@@ -16,6 +16,7 @@ from sidecar.common.errors import KitError, StackError
 from sidecar.engine.docker_engine import DockerEngine
 from sidecar.settings import Settings
 from sidecar.stack.compose import Compose, explain
+from sidecar.stack.docker_command import installed
 
 LABEL = "io.locust-kit.inputs"
 _TAIL_LINES = 15
@@ -116,6 +117,7 @@ def build_requirements(settings: Settings, env: Mapping[str, str], base: str, ta
         _run_build(command, env, settings.state_dir / "build-requirements.log", console)
 
 
+@installed()
 def _run_build(command: Sequence[str], env: Mapping[str, str], log: Path, console: Console) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -26,8 +27,8 @@ _LOCUST_SERVICES = frozenset({"locust-master", "locust-worker"})
 class Clock:
     """Time, passed in so that tests need not wait."""
 
-    now: Callable[[], float]
-    sleep: Callable[[float], None]
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
 
 
 @dataclass

@@ -119,13 +119,8 @@ def carry(wanted: Sequence[str], ways: Mapping[str, Way]) -> int:
 
 
 def _has(way: Way, name: str) -> bool:
-    done = subprocess.run(
-        ["docker", *way.flags, "image", "inspect", "--format", "1", name],
-        capture_output=True,
-        timeout=_ASK_SECONDS,
-        check=False,
-    )
-    return done.returncode == 0
+    asked = docker_command.docker(*way.flags, "image", "inspect", "--format", "1", name, seconds=_ASK_SECONDS)
+    return asked.returncode == 0
 
 
 def docker(*arguments: str, what: str, seconds: float = 60.0, env: Mapping[str, str] | None = None) -> str:
@@ -137,8 +132,6 @@ def docker(*arguments: str, what: str, seconds: float = 60.0, env: Mapping[str, 
     """
     try:
         done = docker_command.docker(*arguments, seconds=seconds, env=env)
-    except FileNotFoundError:
-        raise StackError("the docker command is not installed", fix="run `make setup`") from None
     except subprocess.TimeoutExpired:
         raise StackError(f"{what}: no answer within {seconds:.0f} s") from None
     if done.returncode:

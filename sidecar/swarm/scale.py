@@ -46,8 +46,7 @@ def swarm_scale(settings: Settings, environ: Mapping[str, str], console: Console
     document = state.read(path)
     state.write(path, {**document, "choices": {**(document.get("choices") or {}), "WORKERS": str(settings.workers)}})
     with console.step("workers", "waiting for the master's count to follow") as step:
-        clock = Clock(time.monotonic, time.sleep)
-        step.result = waiting.wait(manager, settings, workspace.expected_workers(settings), clock)
+        step.result = waiting.wait(manager, settings, workspace.expected_workers(settings), Clock())
 
 
 def swarm_down(settings: Settings, environ: Mapping[str, str], console: Console) -> None:

@@ -48,8 +48,7 @@ def swarm_up(settings: Settings, environ: Mapping[str, str], console: Console) -
         stack.put_images_right(settings, manager.fleet(settings.project), names)
         step.result = "updated" if fleet.services else "deployed"
     with console.step("workers", "waiting for the workers to register at the master") as step:
-        clock = Clock(time.monotonic, time.sleep)
-        step.result = waiting.wait(manager, settings, workspace.expected_workers(settings), clock)
+        step.result = waiting.wait(manager, settings, workspace.expected_workers(settings), Clock())
     stack.remove_replaced(settings)
     _banner(settings, prepared.target.shown, manager.fleet(settings.project), time.monotonic() - began, console)
 

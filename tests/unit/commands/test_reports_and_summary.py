@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from sidecar.commands import reports, summary
+from sidecar.commands import report, reports, summary
 from sidecar.common.errors import KitError
+from sidecar.settings import load
+from tests.ports import free_port
 
 
 def test_a_second_report_of_a_run_gets_a_number(tmp_path: Path) -> None:
@@ -20,6 +23,19 @@ def test_a_reports_folder_that_cannot_be_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(KitError, match=r"REPORTS_DIR .* cannot be written"):
         reports.new_folder(tmp_path / "file" / "x", "r")
+
+
+def test_without_monitor_and_docker_command_the_runs_cannot_be_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    settings = load([f"MONITOR_PORT={free_port()}"], {}, tmp_path)
+    with pytest.raises(report.NoRecordError) as caught:
+        report.document(settings, {})
+    line = caught.value.line()
+    assert "no sidecar answers" in line
+    assert line.endswith("and the docker command is not installed → run `make setup`")
+    assert report.newest_since(settings, datetime.now(UTC)) == ""
 
 
 def test_reports_are_listed_oldest_first_and_broken_ones_left_out(tmp_path: Path) -> None:
