@@ -8,11 +8,16 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from sidecar.common.version import KIT_VERSION
 from sidecar.model.cluster import NodeReport, Reach
 from sidecar.model.snapshot import Snapshot
 from sidecar.monitor.board import Upserts
+
+_UNKNOWN = dict.fromkeys(("run", "locust", "locust_error", "verdict"))
+_EMPTY = dict.fromkeys(("services", "warnings", "logs", "failures", "endpoints", "incidents", "health", "nodes"), ())
+_NOT_OWN: dict[str, Any] = {**_UNKNOWN, **_EMPTY}  # what a Snapshot holds of the run and of other nodes
 
 
 class NodeStatusPublisher:
@@ -40,18 +45,7 @@ class NodeStatusPublisher:
             snapshot,
             containers=tuple(container for container in snapshot.containers if container.node == self.node),
             blind=tuple(span for span in snapshot.blind if span.node in (None, self.node)),
-            run=None,
-            services=(),
-            locust=None,
-            locust_error=None,
-            warnings=(),
-            logs=(),
-            verdict=None,
-            failures=(),
-            endpoints=(),
-            incidents=(),
-            health=(),
-            nodes=(),
+            **_NOT_OWN,
         )
 
     def asked_by(self, leader: str) -> None:

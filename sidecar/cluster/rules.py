@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from sidecar.common.times import format_time
 from sidecar.common.units import plural
@@ -22,6 +23,18 @@ SILENT_SECONDS = 5.0
 GONE = timedelta(minutes=10)
 CLOCK_SECONDS = 2.0
 
+_OF_THE_MOMENT: dict[str, Any] = dict.fromkeys(  # what is not known of a container while its node is silent
+    (
+        "health",
+        "cpu_percent",
+        "throttled_percent",
+        "memory_working_set_bytes",
+        "memory_usage_bytes",
+        "memory_percent",
+        "oom_eta_seconds",
+        "pids",
+    )
+)
 _SAME_KILL = timedelta(seconds=3)  # between a kernel's count on one node and the engine's event on another
 
 
@@ -59,14 +72,7 @@ def _seen(container: Container, peer: Peer) -> Container:
         container,
         node=peer.node,
         state=UNKNOWN if container.state == "running" else container.state,
-        health=None,
-        cpu_percent=None,
-        throttled_percent=None,
-        memory_working_set_bytes=None,
-        memory_usage_bytes=None,
-        memory_percent=None,
-        oom_eta_seconds=None,
-        pids=None,
+        **_OF_THE_MOMENT,
     )
 
 
@@ -243,6 +249,3 @@ def _placed(incident: Incident, whole: int, placed: int, nodes: Sequence[str]) -
         severity=Severity.WARN if left else Severity.INFO,
         text=f"{what}: told by {', '.join(nodes)}, which is the same machine{rest}",
     )
-
-
-# ---- tasks that were replaced ----------------------------------------------------------------------------------------

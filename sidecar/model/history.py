@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from sidecar.common.records import shared
 from sidecar.model.incident import IncidentKind, MemorySample
 from sidecar.model.observation import LogEntry
 from sidecar.model.snapshot import Container, Snapshot
@@ -162,16 +163,7 @@ def run_point_of(snapshot: Snapshot) -> RunPoint | None:
     locust = snapshot.locust
     if locust is None:
         return None
-    return RunPoint(
-        at=snapshot.at,
-        state=locust.state,
-        users=locust.users,
-        rps=locust.rps,
-        fail_per_second=locust.fail_per_second,
-        p50_ms=locust.p50_ms,
-        p95_ms=locust.p95_ms,
-        workers=locust.workers_connected,
-    )
+    return RunPoint(**shared(locust, RunPoint) | {"workers": locust.workers_connected}, at=snapshot.at)
 
 
 def _sample(container: Container, project: str) -> Sample | None:
@@ -179,23 +171,11 @@ def _sample(container: Container, project: str) -> Sample | None:
     if working_set is None or usage is None:
         return None
     return Sample(
+        **shared(container, Sample) | {"project": container.project or project},
         container_id=container.id,
-        name=container.name,
-        project=container.project or project,
-        service=container.service,
-        index=container.index,
         working_set_bytes=working_set,
         usage_bytes=usage,
         limit_bytes=container.memory_limit_bytes,
-        cpu_percent=container.cpu_percent,
-        throttled_percent=container.throttled_percent,
-        network_rx_bytes=container.network_rx_bytes,
-        network_tx_bytes=container.network_tx_bytes,
-        block_read_bytes=container.block_read_bytes,
-        block_write_bytes=container.block_write_bytes,
-        pids=container.pids,
-        restarts=container.restarts,
-        oom_kills=container.oom_kills,
     )
 
 

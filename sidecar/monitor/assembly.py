@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from sidecar.common.records import shared
 from sidecar.incidents.warnings import Known, warnings
 from sidecar.model.cluster import NO_OTHERS, UNKNOWN, Others
 from sidecar.model.incident import Incident, Severity
@@ -131,18 +132,10 @@ def snapshot(observed: Observed, etas: Mapping[str, float] | None = None) -> Sna
     )
     stats = observed.locust.stats
     return Snapshot(
-        project=observed.project,
-        at=observed.at,
-        stale=observed.stale,
-        interval_seconds=observed.interval_seconds,
-        engine_read_at=observed.engine_read_at,
-        round_seconds=observed.round_seconds,
+        **shared(observed, Snapshot) | {"containers": everyone, "locust": locust},
         run=run,
         services=services(everyone),
-        containers=everyone,
-        locust=locust,
         locust_error=observed.locust.error,
-        host=observed.host,
         warnings=warnings(known),
         logs=_logs(observed),
         verdict=so_far(run, locust, recorded.incidents, observed.fail_ratio),
@@ -150,9 +143,6 @@ def snapshot(observed: Observed, etas: Mapping[str, float] | None = None) -> Sna
         endpoints=stats.endpoints if stats else (),
         incidents=shown(recorded.incidents),
         blind=(*recorded.blind, *observed.others.blind),
-        watched=observed.watched,
-        node=observed.node,
-        leads=observed.leads,
         nodes=observed.others.nodes,
     )
 
@@ -175,30 +165,9 @@ def shown(incidents: Iterable[Incident]) -> tuple[Incident, ...]:
 def _container(readings: ContainerReadings, project: str, recorded: Recorded) -> Container:
     listed, inspected = readings.listed, readings.inspected
     figures = readings.figures if listed.state == "running" else None
+    own = {"id": listed.id[:SHORT_ID], "project": listed.project or project}
     return Container(
-        service=listed.service,
-        index=listed.index,
-        name=listed.name,
-        id=listed.id[:SHORT_ID],
-        state=listed.state,
-        health=listed.health,
-        exit_code=inspected.exit_code if inspected else None,
-        restarts=inspected.restarts if inspected else None,
-        started_at=inspected.started_at if inspected else None,
-        sampled_at=figures.sampled_at if figures else None,
-        cpu_percent=figures.cpu_percent if figures else None,
-        cpu_limit_percent=inspected.cpu_limit_percent if inspected else None,
-        throttled_percent=figures.throttled_percent if figures else None,
-        memory_working_set_bytes=figures.memory_working_set_bytes if figures else None,
-        memory_usage_bytes=figures.memory_usage_bytes if figures else None,
-        memory_limit_bytes=inspected.memory_limit_bytes if inspected else None,
-        memory_percent=figures.memory_percent if figures else None,
-        network_rx_bytes=figures.network_rx_bytes if figures else None,
-        network_tx_bytes=figures.network_tx_bytes if figures else None,
-        block_read_bytes=figures.block_read_bytes if figures else None,
-        block_write_bytes=figures.block_write_bytes if figures else None,
-        pids=figures.pids if figures else None,
-        project=listed.project or project,
+        **shared(listed, Container) | shared(inspected, Container) | shared(figures, Container) | own,
         oom_kills=recorded.oom_kills.get(listed.id, 0),
         exit_reason=recorded.exit_reasons.get(listed.id) if listed.state != "running" else None,
     )
@@ -239,33 +208,19 @@ def _locust(observed: Observed, containers: Iterable[Container]) -> Locust | Non
     master_changed = reading.plugin.master_changed if reading.plugin else ()
     workers = tuple(
         Worker(
-            id=worker.id,
+            **shared(worker, Worker),
             container=homes.get(worker.id.rpartition("_")[0]),
-            state=worker.state,
-            users=worker.users,
-            cpu_percent=worker.cpu_percent,
-            memory_bytes=worker.memory_bytes,
             locustfile_changed=changed.get(worker.id, ()),
             remote=known is not None and worker.id.rpartition("_")[0] not in known,
         )
         for worker in stats.workers
     )
     union = {name for worker in workers for name in worker.locustfile_changed} | set(master_changed)
+    expected = sum(1 for container in containers if container.service == WORKER and container.state == "running")
     return Locust(
-        state=stats.state,
-        users=stats.users,
-        rps=stats.rps,
-        fail_per_second=stats.fail_per_second,
-        fail_ratio=stats.fail_ratio,
-        p50_ms=stats.p50_ms,
-        p95_ms=stats.p95_ms,
-        workers_connected=stats.workers_connected,
-        workers_expected=sum(
-            1 for container in containers if container.service == WORKER and container.state == "running"
-        ),
-        workers=workers,
+        **shared(stats, Locust) | {"workers": workers},
+        workers_expected=expected,
         locustfile_changed=tuple(sorted(union)),
-        total=stats.total,
     )
 
 

@@ -8,15 +8,26 @@ that is gone keeps its last values for an hour: long enough for every scrape and
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sidecar.model.observation import ContainerSeries, Listed, NetworkInterface, StatsReading, Total
+from sidecar.common.records import shared
+from sidecar.model.observation import ContainerSeries, Listed, StatsReading, Total
 from sidecar.monitor.assembly import ContainerReadings
 
 KEPT_SECONDS = 3600.0
 MOST_GONE = 500
+
+_COUNTERS = {  # the field of a reading that each total adds up
+    "cpu_ns": "cpu_total_ns",
+    "periods": "cpu_periods",
+    "throttled_periods": "cpu_throttled_periods",
+    "throttled_ns": "cpu_throttled_ns",
+    "read_bytes": "block_read_bytes",
+    "write_bytes": "block_write_bytes",
+}
+_OF_INTERFACES = ("rx_bytes", "rx_packets", "rx_errors", "tx_bytes", "tx_packets", "tx_errors")
 
 
 @dataclass(slots=True)
@@ -38,7 +49,7 @@ class _Kept:
     def add(self, counters: StatsReading) -> None:
         """Take a reading: what an earlier start had counted stays counted."""
         new_start = self.started_at is not None and self.read_at is not None and self.started_at > self.read_at
-        values = dict(_values(counters))
+        values = _values(counters)
         cpu = Total("cpu_ns")
         new_start = new_start or values[cpu] < self.now.get(cpu, 0)
         for total, last in self.now.items():
@@ -118,33 +129,11 @@ class CounterSeries:
     def _row(self, kept: _Kept) -> ContainerSeries:
         oom_kills = 0 if kept.held_back else kept.oom_kills
         kept.held_back = False
-        return ContainerSeries(
-            listed=kept.listed,
-            present=kept.present,
-            seen_at=kept.seen_at,
-            started_at=kept.started_at,
-            memory_limit_bytes=kept.memory_limit_bytes,
-            counters=kept.counters,
-            totals=kept.totals(),
-            oom_kills=oom_kills,
-        )
+        return ContainerSeries(**shared(kept, ContainerSeries) | {"oom_kills": oom_kills}, totals=kept.totals())
 
 
-def _values(counters: StatsReading) -> Iterator[tuple[Total, int]]:
-    yield Total("cpu_ns"), counters.cpu_total_ns
-    yield Total("periods"), counters.cpu_periods
-    yield Total("throttled_periods"), counters.cpu_throttled_periods
-    yield Total("throttled_ns"), counters.cpu_throttled_ns
-    yield Total("read_bytes"), counters.block_read_bytes
-    yield Total("write_bytes"), counters.block_write_bytes
+def _values(counters: StatsReading) -> dict[Total, int]:
+    values = {Total(total): getattr(counters, field) for total, field in _COUNTERS.items()}
     for interface in counters.interfaces:
-        yield from _interface_values(interface)
-
-
-def _interface_values(interface: NetworkInterface) -> Iterator[tuple[Total, int]]:
-    yield Total("rx_bytes", interface.name), interface.rx_bytes
-    yield Total("rx_packets", interface.name), interface.rx_packets
-    yield Total("rx_errors", interface.name), interface.rx_errors
-    yield Total("tx_bytes", interface.name), interface.tx_bytes
-    yield Total("tx_packets", interface.name), interface.tx_packets
-    yield Total("tx_errors", interface.name), interface.tx_errors
+        values |= {Total(field, interface.name): getattr(interface, field) for field in _OF_INTERFACES}
+    return values
