@@ -1,6 +1,6 @@
 """The JSON routes over the past: incidents, log lines, series, and the note that a person writes on an incident.
 
-SQLite is used in threads, never in the event loop.
+SQLite is used in threads, never in the event loop: Starlette calls what is no coroutine in one.
 """
 
 from __future__ import annotations
@@ -28,95 +28,40 @@ from sidecar.client.documents import (
 )
 from sidecar.common.errors import LedgerError
 from sidecar.ledger.archive import LedgerArchive
-from sidecar.model import document
 from sidecar.model.history import DEFAULT_LIMIT, IncidentQuery, LogQuery
-from sidecar.model.incident import NOTE_WANTED, Incident, note_line
+from sidecar.model.incident import NOTE_WANTED, note_line
 from sidecar.monitor.board import Board
 from sidecar.serve.requests import (
     BAD_REQUEST,
     NOT_FOUND,
     TOO_LARGE,
-    UNAVAILABLE,
     WRONG_TYPE,
     ParameterError,
     Parameters,
-    json_answer,
     problem,
-    threaded,
+    record_answer,
 )
 
 _MOST_BYTES = 8192  # a note of emoji, escaped, takes 6000
 _PATIENCE_SECONDS, _PAUSE_SECONDS = 5.0, 0.05
+_NO_LEDGER = "there is no ledger: the sidecar was started without one"
 _WANTED = f'{{"note": "{NOTE_WANTED}"}}'
 
 Note = Callable[[str, str], None]
 
 
-class BadNoteError(ValueError):
-    """A note that cannot be taken; the text is the answer's `error`."""
-
-
-class NoteTaker:
-    """Takes notes. `note` has one put on an incident, soon; it is there when `archive` shows it."""
-
-    def __init__(self, archive: LedgerArchive | None, note: Note | None) -> None:
-        self._archive = archive
-        self._note = note
-
-    async def take(self, request: Request) -> Response:
-        """Answer with the incident and its note, once both are on the disk.
-
-        A page of another site cannot send JSON here: the browser would ask first, and nothing here answers that.
-        """
-        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-            return problem(WRONG_TYPE, "the content type is not application/json")
-        body = bytearray()
-        try:
-            async for part in request.stream():
-                body += part
-                if len(body) > _MOST_BYTES:
-                    return problem(TOO_LARGE, f"the note is larger than {_MOST_BYTES} bytes; wanted: {_WANTED}")
-            text = _text(bytes(body))
-        except ClientDisconnect:
-            return problem(BAD_REQUEST, "the connection ended within the note")
-        except BadNoteError as error:
-            return problem(BAD_REQUEST, str(error))
-        try:
-            return await asyncio.to_thread(self._kept, request.path_params["incident_id"], text)
-        except LedgerError as error:
-            return problem(UNAVAILABLE, error.line())
-
-    def _kept(self, incident_id: str, text: str) -> Response:
-        if self._archive is None or self._note is None:
-            raise LedgerError("there is no ledger: the sidecar was started without one")
-        if self._archive.incident(incident_id) is None:
-            return problem(NOT_FOUND, f"incident is {incident_id!r:.40}; wanted: the id of one in /api/incidents")
-        self._note(incident_id, text)
-        return json_answer(document.dumps(self._with_note(self._archive, incident_id, text)))
-
-    @staticmethod
-    def _with_note(archive: LedgerArchive, incident_id: str, text: str) -> Incident:
-        end = time.monotonic() + _PATIENCE_SECONDS
-        while time.monotonic() < end:
-            incident = archive.incident(incident_id)
-            if incident is not None and incident.person_note == text:
-                return incident
-            time.sleep(_PAUSE_SECONDS)
-        raise LedgerError(f"the note was not on the disk within {_PATIENCE_SECONDS:g} s; it may still come")
-
-
-def _text(body: bytes) -> str:
+def _note_in(body: bytes) -> str:
     try:
         given = json.loads(body)
     except (ValueError, RecursionError):
-        raise BadNoteError(f"the body is no JSON; wanted: {_WANTED}") from None
+        raise ParameterError(f"the body is no JSON; wanted: {_WANTED}") from None
     note = given.get("note") if isinstance(given, dict) and set(given) == {"note"} else None
     if not isinstance(note, str):
-        raise BadNoteError(f"the body holds no note, or more than that; wanted: {_WANTED}")
+        raise ParameterError(f"the body holds no note, or more than that; wanted: {_WANTED}")
     try:
         return note_line(note)
     except ValueError as error:
-        raise BadNoteError(f"{error}; wanted: {_WANTED}") from None
+        raise ParameterError(f"{error}; wanted: {_WANTED}") from None
 
 
 _DEFAULT_SPAN = timedelta(minutes=15)
@@ -131,19 +76,51 @@ class Api:
         self, board: Board, archive: LedgerArchive | None, clock: Callable[[], datetime], note: Note | None
     ) -> None:
         self._board = board
-        self._notes = NoteTaker(archive, note)
         self._archive = archive
+        self._note = note
         self._clock = clock
 
     def routes(self) -> list[Route]:
         """Return the routes."""
         return [
-            Route("/api/incidents", threaded(self._incidents)),
-            Route("/api/incidents/{incident_id}", threaded(self._incident)),
-            Route("/api/incidents/{incident_id}/note", self._notes.take, methods=["POST"]),
-            Route("/api/logs", threaded(self._logs)),
-            Route("/api/history", threaded(self._history)),
+            Route("/api/incidents", self._incidents),
+            Route("/api/incidents/{incident_id}", self._incident),
+            Route("/api/incidents/{incident_id}/note", self._take_note, methods=["POST"]),
+            Route("/api/logs", self._logs),
+            Route("/api/history", self._history),
         ]
+
+    async def _take_note(self, request: Request) -> Response:
+        """Answer with the incident and its note, once both are on the disk.
+
+        A page of another site cannot send JSON here: the browser would ask first, and nothing here answers that.
+        """
+        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+            return problem(WRONG_TYPE, "the content type is not application/json")
+        body = bytearray()
+        try:
+            async for part in request.stream():
+                body += part
+                if len(body) > _MOST_BYTES:
+                    return problem(TOO_LARGE, f"the note is larger than {_MOST_BYTES} bytes; wanted: {_WANTED}")
+        except ClientDisconnect:
+            return problem(BAD_REQUEST, "the connection ended within the note")
+        return await asyncio.to_thread(self._keep_note, request.path_params["incident_id"], _note_in(bytes(body)))
+
+    def _keep_note(self, incident_id: str, text: str) -> Response:
+        archive = self._open()
+        if self._note is None:
+            raise LedgerError(_NO_LEDGER)
+        if archive.incident(incident_id) is None:
+            return _no_such_incident(incident_id)
+        self._note(incident_id, text)
+        end = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < end:
+            incident = archive.incident(incident_id)
+            if incident is not None and incident.person_note == text:
+                return record_answer(incident)
+            time.sleep(_PAUSE_SECONDS)
+        raise LedgerError(f"the note was not on the disk within {_PATIENCE_SECONDS:g} s; it may still come")
 
     def _incidents(self, request: Request) -> Response:
         known = ("since", "until", "kind", "project", "limit", "helpers", "evidence")
@@ -160,7 +137,7 @@ class Api:
         whole = asked.flag("evidence", default=True)
         archive = self._open()
         incidents = archive.incidents(query)
-        return _answer(
+        return record_answer(
             IncidentList(
                 project=self._project(),
                 at=self._clock(),
@@ -173,9 +150,7 @@ class Api:
         Parameters(request.query_params, ())
         wanted = request.path_params["incident_id"]
         incident = self._open().incident(wanted)
-        if incident is None:
-            return problem(NOT_FOUND, f"incident is {wanted!r:.40}; wanted: the id of one in /api/incidents")
-        return _answer(incident)
+        return _no_such_incident(wanted) if incident is None else record_answer(incident)
 
     def _logs(self, request: Request) -> Response:
         asked = Parameters(request.query_params, ("q", "container", "since", "until", "limit"))
@@ -188,7 +163,7 @@ class Api:
             limit=asked.whole("limit", DEFAULT_LIMIT, _MOST_LINES),
         )
         lines = self._open().search(replace(query, limit=query.limit + 1))  # one more tells whether there are more
-        return _answer(
+        return record_answer(
             LogLines(self._clock(), tuple(map(log_line, lines[: query.limit])), more=len(lines) > query.limit)
         )
 
@@ -201,7 +176,7 @@ class Api:
         if not timedelta(0) < until - since <= _LONGEST_SPAN:
             wanted = f"up to {_LONGEST_SPAN.days} days, with since before until"
             raise ParameterError(f"the span is {until - since}; wanted: {wanted}")
-        return _answer(self._made_history(since, until, points))
+        return record_answer(self._made_history(since, until, points))
 
     def _made_history(self, since: datetime, until: datetime, points: int) -> HistoryDocument:
         archive = self._open()
@@ -226,7 +201,7 @@ class Api:
 
     def _open(self) -> LedgerArchive:
         if self._archive is None:
-            raise LedgerError("there is no ledger: the sidecar was started without one")
+            raise LedgerError(_NO_LEDGER)
         return self._archive
 
     def _project(self) -> str | None:
@@ -234,5 +209,5 @@ class Api:
         return snapshot.project if snapshot else None
 
 
-def _answer(record: object) -> Response:
-    return json_answer(document.dumps(record))
+def _no_such_incident(incident_id: str) -> Response:
+    return problem(NOT_FOUND, f"incident is {incident_id!r:.40}; wanted: the id of one in /api/incidents")

@@ -24,7 +24,7 @@ from sidecar.monitor.board import Board
 from sidecar.report.runs.reports import Reports
 from sidecar.serve.api import Api, Note
 from sidecar.serve.auth import ALLOWED_HOSTS, ClusterAuth, SafeHeaders, TokenGuard, node_route
-from sidecar.serve.requests import BAD_REQUEST, UNAVAILABLE, ParameterError, Parameters, json_answer, problem
+from sidecar.serve.requests import EXCEPTION_HANDLERS, UNAVAILABLE, Parameters, json_answer, problem
 from sidecar.serve.runs import Runs
 from sidecar.serve.stream import Written, events
 from sidecar.views.metrics import CONTENT_TYPE
@@ -87,7 +87,12 @@ def make_app(  # noqa: PLR0913  each is one part of the sidecar, given by name
     if cluster is not None:
         routes.append(node_route(cluster.publisher, board))
         guard = Middleware(TokenGuard, token=cluster.token)  # published on every address of its node
-    return Starlette(routes=routes, middleware=[Middleware(SafeHeaders), guard], lifespan=lifespan)
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(SafeHeaders), guard],
+        exception_handlers=EXCEPTION_HANDLERS,
+        lifespan=lifespan,
+    )
 
 
 async def _page(_: Request) -> Response:
@@ -138,10 +143,7 @@ class _Present:
 
 def _metrics_route(board: Board, metrics: Metrics) -> Callable[[Request], object]:
     async def answer(request: Request) -> Response:
-        try:
-            legacy = Parameters(request.query_params, ("legacy",)).flag("legacy", default=False)
-        except ParameterError as error:
-            return problem(BAD_REQUEST, str(error))
+        legacy = Parameters(request.query_params, ("legacy",)).flag("legacy", default=False)
         # Made in a thread: it may count in the ledger, and sixty containers are a thousand lines.
         text = await asyncio.to_thread(metrics, board.current(), legacy)
         return Response(text, headers={"content-type": CONTENT_TYPE, "cache-control": "no-store"})

@@ -18,9 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sidecar.cluster.node_status import NodeStatusPublisher
 from sidecar.cluster.peer_client import LEADER_HEADER
-from sidecar.model import document
 from sidecar.monitor.board import Board
-from sidecar.serve.requests import BAD_REQUEST, UNAVAILABLE, ParameterError, Parameters, json_answer, problem
+from sidecar.serve.requests import UNAVAILABLE, Parameters, problem, record_answer
 
 COOKIE = "locust_kit_token"
 _UNAUTHORIZED = 401
@@ -40,21 +39,14 @@ def node_route(publisher: NodeStatusPublisher, board: Board) -> Route:
     """Return the route /api/node."""
 
     async def answer(request: Request) -> Response:
-        try:
-            asked = Parameters(request.query_params, ("mark",))
-            mark = asked.whole("mark", 0, 1 << 53, least=0) if "mark" in request.query_params else None
-        except ParameterError as error:
-            return problem(BAD_REQUEST, str(error))
+        asked = Parameters(request.query_params, ("mark",))
+        mark = asked.whole("mark", 0, 1 << 53, least=0) if "mark" in request.query_params else None
         if leader := request.headers.get(LEADER_HEADER, "")[:255]:
             publisher.asked_by(leader)
         report = publisher.report(board.incidents_since(mark), leader)
-        return problem(UNAVAILABLE, "the first readings are not in yet") if report is None else _json(report)
+        return problem(UNAVAILABLE, "the first readings are not in yet") if report is None else record_answer(report)
 
     return Route("/api/node", answer)
-
-
-def _json(report: object) -> Response:
-    return json_answer(document.dumps(report))
 
 
 class TokenGuard:

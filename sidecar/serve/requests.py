@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from datetime import datetime
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sidecar.common.errors import LedgerError
+from sidecar.common.errors import KitError, LedgerError
 from sidecar.common.times import parse_time
+from sidecar.model import document
 from sidecar.model.incident import IncidentKind
 from sidecar.model.snapshot import SCHEMA_VERSION
 from sidecar.report.runs.record import NoSuchRunError
@@ -31,12 +31,17 @@ def json_answer(body: bytes) -> Response:
     return Response(body, media_type="application/json", headers=_NO_STORE)
 
 
+def record_answer(record: object) -> Response:
+    """Answer with a record of the model."""
+    return json_answer(document.dumps(record))
+
+
 _SHOWN_CHARACTERS = 60
 _LONGEST_TEXT = 200
 
 
 class ParameterError(ValueError):
-    """A parameter that cannot be used; the text is the answer's `error`."""
+    """A parameter or a body that cannot be used; the text is the answer's `error`."""
 
 
 class Parameters:
@@ -113,17 +118,11 @@ def _shown(text: str) -> str:
     return repr(text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…")
 
 
-def threaded(handler: Callable[[Request], Response]) -> Callable[[Request], object]:
-    """Run a handler in a thread, and answer with its errors."""
+def refused(_: Request, error: Exception) -> Response:
+    """Answer with one line on an error that a route has raised."""
+    if isinstance(error, KitError):
+        return problem(NOT_FOUND if isinstance(error, NoSuchRunError) else UNAVAILABLE, error.line())
+    return problem(BAD_REQUEST, str(error))
 
-    async def answer(request: Request) -> Response:
-        try:
-            return await asyncio.to_thread(handler, request)
-        except ParameterError as error:
-            return problem(BAD_REQUEST, str(error))
-        except NoSuchRunError as error:
-            return problem(NOT_FOUND, error.line())
-        except LedgerError as error:
-            return problem(UNAVAILABLE, error.line())
 
-    return answer
+EXCEPTION_HANDLERS = dict.fromkeys((ParameterError, NoSuchRunError, LedgerError), refused)

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from sidecar.report.render import html
 from sidecar.report.runs.reports import Ask, Reports
-from sidecar.serve.requests import ParameterError, Parameters, json_answer, threaded
+from sidecar.serve.requests import ParameterError, Parameters, json_answer
 
 _MOST_RUNS, _MOST_USERS = 500, 10_000_000
 # The page is one file with its style in it, and no script.
@@ -19,7 +19,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-
 
 
 class Runs:
-    """The routes. What they need is read in threads."""
+    """The routes. Starlette calls these functions in threads."""
 
     def __init__(self, reports: Reports) -> None:
         self._reports = reports
@@ -27,9 +27,9 @@ class Runs:
     def routes(self) -> list[Route]:
         """Return the routes."""
         return [
-            Route("/api/runs", threaded(self._list)),
-            Route("/api/runs/{run_id}", threaded(self._report)),
-            Route("/runs/{run_id}", threaded(self._page)),
+            Route("/api/runs", self._list),
+            Route("/api/runs/{run_id}", self._report),
+            Route("/runs/{run_id}", self._page),
         ]
 
     def _list(self, request: Request) -> Response:
