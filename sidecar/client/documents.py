@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from sidecar.common.records import shared
 from sidecar.common.times import from_nanos
 from sidecar.model.history import RecordedSeries, RunPoint, StoredLine
 from sidecar.model.incident import Incident
@@ -125,11 +126,8 @@ def container_columns(series: RecordedSeries, axis: Axis) -> ContainerColumns:
     points = series.points
     limits = [point.limit_bytes for point in points if point.limit_bytes is not None]
     return ContainerColumns(
+        **shared(series, ContainerColumns),
         container=series.name,
-        container_id=series.container_id,
-        service=series.service,
-        index=series.index,
-        project=series.project,
         memory_limit_bytes=limits[-1] if limits else None,
         memory_working_set_bytes=axis.column([(point.at, point.working_set_max_bytes) for point in points]),
         memory_usage_bytes=axis.column([(point.at, point.usage_max_bytes) for point in points]),
@@ -140,11 +138,5 @@ def container_columns(series: RecordedSeries, axis: Axis) -> ContainerColumns:
 
 def run_columns(points: Sequence[RunPoint], axis: Axis) -> RunColumns:
     """Lay the run's figures on the axis."""
-    return RunColumns(
-        users=axis.column([(point.at, point.users) for point in points]),
-        rps=axis.column([(point.at, point.rps) for point in points]),
-        fail_per_second=axis.column([(point.at, point.fail_per_second) for point in points]),
-        p50_ms=axis.column([(point.at, point.p50_ms) for point in points]),
-        p95_ms=axis.column([(point.at, point.p95_ms) for point in points]),
-        workers_connected=axis.column([(point.at, point.workers) for point in points]),
-    )
+    figures = ("users", "rps", "fail_per_second", "p50_ms", "p95_ms", "workers")  # in the order of RunColumns
+    return RunColumns(*(axis.column([(point.at, getattr(point, name)) for point in points]) for name in figures))

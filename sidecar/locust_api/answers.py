@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from sidecar.common.text import clean
 from sidecar.common.times import docker_time
-from sidecar.model.observation import MasterStats, MasterWorker, PluginRun, PluginStatus
-from sidecar.model.snapshot import MISSING, EndpointStats, Failure, RunLabel, is_label_name
+from sidecar.model.observation import MasterStats, PluginStatus
+from sidecar.model.snapshot import MISSING, EndpointStats, Failure, RunLabel, RunStatus, Worker, is_label_name
 
 Payload = Mapping[str, Any]  # JSON of the master; each value is checked where it is read
 
@@ -25,8 +25,9 @@ def parse_stats(answer: Payload) -> MasterStats:
     rows = _objects(answer.get("stats"))
     total = next((row for row in rows if row.get("name") == _AGGREGATED), {})
     workers = tuple(
-        MasterWorker(
+        Worker(
             id=_text(worker.get("id", "?")),
+            container=None,  # not known to the master
             state=_text(worker.get("state", "?")),
             users=_whole(worker.get("user_count")),
             cpu_percent=_number(worker.get("cpu_usage")),
@@ -34,6 +35,7 @@ def parse_stats(answer: Payload) -> MasterStats:
         )
         for worker in _objects(answer.get("workers"))
     )
+    failures = [_failure(row, "error", "occurrences", _moment) for row in _objects(answer.get("errors"))]
     return MasterStats(
         state=_text(answer.get("state", "unknown")),
         users=_whole(answer.get("user_count")),
@@ -44,27 +46,24 @@ def parse_stats(answer: Payload) -> MasterStats:
         p95_ms=_response_time(answer, total, 0.95, "response_time_percentile_0.95"),
         workers_connected=sum(1 for worker in workers if worker.state != MISSING),
         workers=workers,
-        failures=_failures(_objects(answer.get("errors"))),
+        failures=tuple(sorted(failures, key=lambda failure: -failure.occurrences)[:ROWS]),
         endpoints=_endpoints([row for row in rows if row is not total]),
         total=_endpoint(total) if total else None,
-        requests_total=_whole(total.get("num_requests")),
-        failures_total=_whole(total.get("num_failures")),
     )
 
 
-def _failures(rows: list[Payload]) -> tuple[Failure, ...]:
-    failures = [
-        Failure(
-            method=_text(row.get("method") or ""),
-            name=_text(row.get("name") or ""),
-            error=_text(row.get("error") or ""),
-            occurrences=_whole(row.get("occurrences")),
-            first_seen=_moment(row.get("first_seen")),
-            last_seen=_moment(row.get("last_seen")),
-        )
-        for row in rows
-    ]
-    return tuple(sorted(failures, key=lambda failure: -failure.occurrences)[:ROWS])
+def _failure(row: Payload, error: str, count: str, moment: Callable[[Any], datetime | None]) -> Failure:
+    """Read a row of the master's errors or a group of the plugin's, which alone has a class."""
+    return Failure(
+        method=_text(row.get("method") or ""),
+        name=_text(row.get("name") or ""),
+        error=_text(row.get(error) or ""),
+        occurrences=_whole(row.get(count)),
+        first_seen=moment(row.get("first_seen")),
+        last_seen=moment(row.get("last_seen")),
+        failure_class=_text(row.get("class") or ""),
+        detail=_text(row.get("detail") or ""),
+    )
 
 
 def _endpoints(rows: list[Payload]) -> tuple[EndpointStats, ...]:
@@ -120,7 +119,7 @@ def parse_plugin(answer: Payload) -> PluginStatus:
     """Read `/locust-kit/status`, tolerating whatever is absent."""
     run, locustfile, workers = answer.get("run"), answer.get("locustfile"), answer.get("workers")
     return PluginStatus(
-        run=PluginRun(
+        run=RunStatus(
             run_id=_text(run.get("run_id", "?")),
             state=_text(run.get("state", "?")),
             started_at=docker_time(run.get("started_at")),
@@ -143,19 +142,7 @@ def _labels(value: object) -> tuple[RunLabel, ...]:
 
 def _groups(failures: object) -> tuple[Failure, ...]:
     groups = _objects(failures.get("groups")) if isinstance(failures, dict) else []
-    return tuple(
-        Failure(
-            method=_text(group.get("method") or ""),
-            name=_text(group.get("name") or ""),
-            error=_text(group.get("message") or ""),
-            occurrences=_whole(group.get("count")),
-            first_seen=docker_time(group.get("first_seen")),
-            last_seen=docker_time(group.get("last_seen")),
-            failure_class=_text(group.get("class") or ""),
-            detail=_text(group.get("detail") or ""),
-        )
-        for group in groups[:ROWS]
-    )
+    return tuple(_failure(group, "message", "count", docker_time) for group in groups[:ROWS])
 
 
 def _changed(entry: object) -> tuple[str, ...]:

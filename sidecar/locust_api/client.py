@@ -9,15 +9,12 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sidecar.common.text import clean
 from sidecar.locust_api.connection import (
     ASKS_FOR_LOGIN,
-    MOST_BYTES,
-    Credentials,
     MasterAnswer,
     MasterConnection,
     MasterError,
@@ -27,7 +24,6 @@ from sidecar.locust_api.connection import (
 if TYPE_CHECKING:  # the host's commands do without the model, which takes 25 ms to load
     from sidecar.model.observation import LocustReading, PluginStatus
 
-_ANONYMOUS = Credentials()
 _AUTH_ERROR = b"Locust auth exception"
 _TEXT_CHARACTERS = 300
 _TEMPLATE_ARGS = re.compile(r"templateArgs\s*=\s*(\{.*\})")
@@ -49,41 +45,8 @@ def master_url(port: int, env: Mapping[str, str], host: str = "127.0.0.1") -> st
     return f"{scheme}://{host}:{port}/{base}/" if base else f"{scheme}://{host}:{port}/"
 
 
-class LocustApi:
-    """Calls to the master at `url`, base path included.
-
-    Not for use from two threads at once, except `cut`.
-
-    Args:
-        url: where the master's web server is (`https://locust-master:8089/load`).
-        timeout_seconds: how long any wait for it may last where a call has no time of its own.
-        credentials: for its login page (--web-login), if it has one.
-        monotonic: a clock in seconds that never jumps.
-        keep_alive: keep the connection between calls, and read no answer above 4 MiB: for a reader that calls often.
-        verify: whether the certificate is verified; None: unless the host is loopback or on the stack's own network.
-
-    """
-
-    def __init__(
-        self,
-        url: str,
-        timeout_seconds: float = 5.0,
-        *,
-        credentials: Credentials = _ANONYMOUS,
-        monotonic: Callable[[], float] = time.monotonic,
-        keep_alive: bool = False,
-        verify: bool | None = None,
-    ) -> None:
-        self.url = url.rstrip("/") + "/"
-        self._connection = MasterConnection(
-            self.url,
-            credentials,
-            timeout_seconds,
-            monotonic,
-            keep_alive=keep_alive,
-            verify=verify,
-            most_bytes=MOST_BYTES if keep_alive else None,
-        )
+class LocustApi(MasterConnection):
+    """Calls to the master over one connection."""
 
     def read(self) -> LocustReading:
         """Read figures and plugin once. Never raises for what the master does or fails to do."""
@@ -104,26 +67,6 @@ class LocustApi:
         except MasterError:
             return None  # a company's own Locust image need not have the plugin
 
-    def cut(self) -> None:
-        """End a call that is under way. For any thread."""
-        self._connection.cut()
-
-    def close(self) -> None:
-        """Close the connection; the next call opens another."""
-        self._connection.close()
-
-    def request(
-        self, method: str, path: str, form: Sequence[tuple[str, str]] | None = None, timeout: float | None = None
-    ) -> MasterAnswer:
-        """Send one request as it is, without a login.
-
-        Raises:
-            MasterDownError: nothing listens or the connection broke.
-            MasterSlowError: no answer within `timeout` seconds.
-
-        """
-        return self._connection.request(method, path, form, timeout)
-
     def json(self, path: str, timeout: float | None = None) -> dict[str, Any]:
         """Return the JSON object at a path.
 
@@ -132,7 +75,7 @@ class LocustApi:
             MasterError: nothing came, or nothing in time.
 
         """
-        return json_object(self._connection.get(path, timeout), path, self.url)
+        return json_object(self.get(path, timeout), path, self.url)
 
     def worker_count(self) -> int:
         """Return how many workers are registered at the master, missing ones left out."""
@@ -161,22 +104,22 @@ class LocustApi:
 
     def swarm(self, form: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """Start a run; return the master's answer, whose `success` may be false."""
-        return json_object(self.request("POST", "/swarm", form, timeout=15), "/swarm", self.url)
+        return json_object(self.request("POST", "/swarm", form, 15), "/swarm", self.url)
 
     def stop(self) -> None:
         """Stop the run. Locust before 2.47 wants GET here and says so with 405.
 
         The answer comes when the last user has stopped, which may take as long as the stop timeout and more.
         """
-        answer = self.request("POST", "/stop", (), timeout=90)
+        answer = self.request("POST", "/stop", (), 90)
         if answer.status == http.client.METHOD_NOT_ALLOWED:
-            self.request("GET", "/stop", timeout=90)
+            self.request("GET", "/stop", timeout_seconds=90)
 
     def downloads(self) -> Iterator[tuple[str, bytes]]:
         """Yield file name and content of each report that the master can give; leave out what it cannot give."""
         for name, path in _DOWNLOADS:
             try:
-                answer = self.request("GET", path, timeout=30)
+                answer = self.request("GET", path, timeout_seconds=30)
             except MasterError:
                 continue
             if answer.status == http.client.OK and _AUTH_ERROR not in answer.body[:100]:

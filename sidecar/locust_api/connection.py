@@ -12,6 +12,7 @@ import json
 import re
 import socket
 import ssl
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -66,6 +67,9 @@ class Credentials:
     password: str = field(default="", repr=False)
 
 
+_ANONYMOUS = Credentials()
+
+
 @dataclass(frozen=True, slots=True)
 class MasterAnswer:
     """One HTTP answer; header names in lower case."""
@@ -88,37 +92,36 @@ class MasterAnswer:
 class MasterConnection:
     """One connection to the master at `url`; no wait in it is longer than its time-out.
 
-    Not for use from two threads at once.
+    Not for use from two threads at once, except `cut`.
 
     Args:
-        url: where the master's web server is, base path included, with a slash at its end.
-        credentials: for its login page.
+        url: where the master's web server is, base path included (`https://locust-master:8089/load`).
         timeout_seconds: how long any wait may last where a request names no other time.
+        credentials: for its login page (--web-login), if it has one.
         monotonic: a clock in seconds that never jumps.
-        keep_alive: leave the connection open between requests.
-        verify: whether the certificate is verified; None: unless the host is the stack's own.
-        most_bytes: the longest answer that is read; None: any.
+        keep_alive: keep the connection between requests, and read no answer above 4 MiB: for a reader that asks often.
+        verify: whether the certificate is verified; None: unless the host is loopback or on the stack's own network.
 
     """
 
     def __init__(
         self,
         url: str,
-        credentials: Credentials,
-        timeout_seconds: float,
-        monotonic: Callable[[], float],
+        timeout_seconds: float = 5.0,
         *,
-        keep_alive: bool,
-        verify: bool | None,
-        most_bytes: int | None,
+        credentials: Credentials = _ANONYMOUS,
+        monotonic: Callable[[], float] = time.monotonic,
+        keep_alive: bool = False,
+        verify: bool | None = None,
     ) -> None:
-        self._url: SplitResult = urlsplit(url)
+        self.url = url.rstrip("/") + "/"
+        self._url: SplitResult = urlsplit(self.url)
         self._credentials = credentials
         self._timeout_seconds = timeout_seconds
         self._monotonic = monotonic
         self._keep_alive = keep_alive
         self._verify = must_verify(self._url.hostname or "") if verify is None else verify
-        self._most_bytes = most_bytes
+        self._most_bytes = MOST_BYTES if keep_alive else None
         self._connection: http.client.HTTPConnection | None = None
         self._under_way: http.client.HTTPConnection | None = None
         self._tls: ssl.SSLContext | None = None

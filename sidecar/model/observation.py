@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sidecar.model.signal import Inspection
-from sidecar.model.snapshot import EndpointStats, Failure, RunLabel
+from sidecar.model.snapshot import EndpointStats, Failure, MasterFigures, RunStatus, Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,55 +107,23 @@ class Stats:
 
 
 @dataclass(frozen=True, slots=True)
-class MasterWorker:
-    """One worker process as the Locust master lists it."""
-
-    id: str
-    state: str
-    users: int
-    cpu_percent: float
-    memory_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class MasterStats:
+class MasterStats(MasterFigures):
     """The master's own figures (`/stats/requests`).
 
-    `failures` and `endpoints` are the most frequent rows; `total` is the row of all requests of the run together, which
-    `requests_total` and `failures_total` count.
+    `failures` and `endpoints` are the most frequent rows; `total` is the row of all requests of the run together.
     """
 
-    state: str
-    users: int
-    rps: float
-    fail_per_second: float
-    fail_ratio: float
-    p50_ms: float | None
-    p95_ms: float | None
-    workers_connected: int
-    workers: tuple[MasterWorker, ...]
+    workers: tuple[Worker, ...]
     failures: tuple[Failure, ...] = ()
     endpoints: tuple[EndpointStats, ...] = ()
     total: EndpointStats | None = None
-    requests_total: int = 0
-    failures_total: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class PluginRun:
-    """The run that the plugin on the master knows of."""
-
-    run_id: str
-    state: str
-    started_at: datetime | None
-    labels: tuple[RunLabel, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PluginStatus:
     """What `/locust-kit/status` says: the run, which processes run older files than those on disk, what failed."""
 
-    run: PluginRun | None
+    run: RunStatus | None
     master_changed: tuple[str, ...]
     workers_changed: dict[str, tuple[str, ...]]
     failures: tuple[Failure, ...] = ()

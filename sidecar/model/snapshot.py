@@ -109,11 +109,8 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True)
-class Locust:
-    """The master's figures. `workers_expected` is the number of running worker containers of this engine.
-
-    `total` is the master's row `Aggregated`: all requests of the run together.
-    """
+class MasterFigures:
+    """The state of the run and its figures of the last seconds; `fail_ratio` is that of the whole run."""
 
     state: str
     users: int
@@ -123,6 +120,15 @@ class Locust:
     p50_ms: float | None
     p95_ms: float | None
     workers_connected: int
+
+
+@dataclass(frozen=True, slots=True)
+class Locust(MasterFigures):
+    """The master's figures. `workers_expected` is the number of running worker containers of this engine.
+
+    `total` is the master's row `Aggregated`: all requests of the run together.
+    """
+
     workers_expected: int
     workers: tuple[Worker, ...] = ()
     locustfile_changed: tuple[str, ...] = ()

@@ -20,10 +20,8 @@ from sidecar.model.snapshot import (
     Host,
     Locust,
     LogLine,
-    RunStatus,
     Service,
     Snapshot,
-    Worker,
 )
 from sidecar.report.verdict.judge import so_far
 
@@ -118,7 +116,7 @@ def snapshot(observed: Observed, etas: Mapping[str, float] | None = None) -> Sna
     )
     containers = tuple(container for container in everyone if container.project == observed.project)
     recorded = observed.recorded
-    run = _run(observed.locust)
+    run = observed.locust.plugin.run if observed.locust.plugin else None
     locust = _locust(observed, containers)
     known = Known(
         now=observed.at,
@@ -207,8 +205,8 @@ def _locust(observed: Observed, containers: Iterable[Container]) -> Locust | Non
     changed = reading.plugin.workers_changed if reading.plugin else {}
     master_changed = reading.plugin.master_changed if reading.plugin else ()
     workers = tuple(
-        Worker(
-            **shared(worker, Worker),
+        replace(
+            worker,
             container=homes.get(worker.id.rpartition("_")[0]),
             locustfile_changed=changed.get(worker.id, ()),
             remote=known is not None and worker.id.rpartition("_")[0] not in known,
@@ -247,11 +245,6 @@ def names_by_hostname(containers: Iterable[ContainerReadings]) -> dict[str, str]
         if readings.inspected and readings.inspected.hostname:
             names[readings.inspected.hostname] = readings.listed.name
     return names
-
-
-def _run(reading: LocustReading) -> RunStatus | None:
-    run = reading.plugin.run if reading.plugin else None
-    return RunStatus(run.run_id, run.state, run.started_at, run.labels) if run else None
 
 
 def _failures(reading: LocustReading) -> tuple[Failure, ...]:

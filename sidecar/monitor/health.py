@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from sidecar.common.errors import why_unreachable
+from sidecar.common.records import shared
 from sidecar.locust_api.connection import tls_context
 from sidecar.model.history import HealthMinute
 from sidecar.model.snapshot import Health
@@ -163,12 +164,9 @@ class HealthChecker:
         since = record.health.since if record.health.passed == answer.passed else now
         record.health = replace(
             record.health,
-            passed=answer.passed,
+            **shared(answer, Health) | {"response_ms": round(answer.response_ms, 1)},
             at=now,
             since=since,
-            status=answer.status,
-            response_ms=round(answer.response_ms, 1),
-            error=answer.error,
             uptime_percent=_uptime(record.minutes, now),
         )
 

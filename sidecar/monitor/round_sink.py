@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sidecar.common.records import shared
 from sidecar.incidents.conditions import Conditions
 from sidecar.ledger.history import History
 from sidecar.model.history import run_point_of, samples_of
@@ -82,16 +83,12 @@ class RoundSink:
             self._track(container_id)
         self._tracked = present
         self._followers.set_targets(
-            {readings.listed.id: _target(readings) for readings in reading.containers if readings.inspected}
+            {readings.listed.id: _source(readings) for readings in reading.containers if readings.inspected}
         )
 
 
-def _target(readings: ContainerReadings) -> LogSource:
+def _source(readings: ContainerReadings) -> LogSource:
+    listed = readings.listed
     return LogSource(
-        name=readings.listed.name,
-        service=readings.listed.service,
-        project=readings.listed.project,
-        tty=bool(readings.inspected and readings.inspected.tty),
-        started_at=readings.inspected.started_at if readings.inspected else None,
-        running=readings.listed.state == "running",
+        **shared(listed, LogSource) | shared(readings.inspected, LogSource), running=listed.state == "running"
     )

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from sidecar.common.backoff import Backoff
 from sidecar.common.errors import EngineError
+from sidecar.common.records import shared
 from sidecar.engine.container_reader import Engine
 from sidecar.incidents.forecast import Forecasts
 from sidecar.model.cluster import NO_OTHERS, Others
@@ -207,9 +208,8 @@ class Sampler:
             self._leads = source is not None and source.listed.state == "running"
             others = cluster.others(self._containers, host, leads=self._leads)
         observed = Observed(
-            project=self._plan.project,
+            **shared(self._plan, Observed),
             at=self._clock(),
-            interval_seconds=self._plan.interval_seconds,
             engine_read_at=self._engine_read_at,
             round_seconds=self._monotonic() - began,
             stale=engine_reading is None,
@@ -221,7 +221,6 @@ class Sampler:
             unread=tuple(unread),
             recorded=recorded,
             watched=self._plan.watch_project or None,
-            fail_ratio=self._plan.fail_ratio,
             node=cluster.node if cluster else None,
             leads=self._leads if cluster else None,
             others=others,

@@ -17,6 +17,7 @@ from pathlib import Path
 from sidecar.cluster.member import ClusterMember
 from sidecar.common import process
 from sidecar.common.errors import EngineError, LedgerError
+from sidecar.common.records import shared
 from sidecar.common.times import SECOND_NS
 from sidecar.common.version import KIT_VERSION
 from sidecar.engine.cgroups import Cgroups
@@ -328,13 +329,7 @@ class Sidecar:
             problems=self.problems,
             cluster=self.cluster,
         )
-        plan = RoundPlan(
-            project=settings.project,
-            interval_seconds=settings.interval,
-            tail=settings.tail,
-            watch_project=settings.watch_project,
-            fail_ratio=settings.fail_ratio,
-        )
+        plan = RoundPlan(**shared(settings, RoundPlan), interval_seconds=settings.interval)
         return Sampler(sources, plan, clock=now, monotonic=time.monotonic)
 
     def _make_health(self, settings: WatchSettings) -> HealthChecker:

@@ -15,6 +15,7 @@ from sidecar.views.order import badness, is_high
 
 BAR = "MEMORY"
 NAME = "CONTAINER"
+_MARKS = (TextSpan(" "), TextSpan("!", WARN), TextSpan("✗", ERROR))  # by badness
 _SOON_SECONDS = 600.0
 _ENDS = {
     ExitReason.OOM: "OOM-killed",
@@ -83,20 +84,8 @@ def memory_bar(container: Container, width: int) -> Line:
     return line(TextSpan("█" * filled, _memory_style(container) or OK), TextSpan("░" * (width - filled), DIM))
 
 
-def _mark(row: ContainerRow) -> TextSpan:
-    return (TextSpan(" "), TextSpan("!", WARN), TextSpan("✗", ERROR))[badness(row.container)]
-
-
-def _name(row: ContainerRow) -> TextSpan:
-    return TextSpan(row.name, SELECTED if row.selected else "")
-
-
 def _node(row: ContainerRow) -> TextSpan:
     return TextSpan(row.container.node or units.UNKNOWN)
-
-
-def _state(row: ContainerRow) -> TextSpan:
-    return TextSpan(*state_of(row.container))
 
 
 def _count(value: int | None, style: str) -> TextSpan:
@@ -142,18 +131,16 @@ def _slash(row: ContainerRow) -> str:
     return " / " if row.roomy else "/"
 
 
-def _pair(row: ContainerRow, first: int | None, second: int | None) -> TextSpan:
-    if first is None or second is None:
-        return TextSpan(units.UNKNOWN, DIM)
-    return TextSpan(f"{units.traffic(first)}{_slash(row)}{units.traffic(second)}")
+def _pair(*fields: str) -> Callable[[ContainerRow], TextSpan]:
+    """Make the cell of two amounts of traffic."""
 
+    def cell(row: ContainerRow) -> TextSpan:
+        amounts = [getattr(row.container, field) for field in fields]
+        return (
+            TextSpan(units.UNKNOWN, DIM) if None in amounts else TextSpan(_slash(row).join(map(units.traffic, amounts)))
+        )
 
-def _network(row: ContainerRow) -> TextSpan:
-    return _pair(row, row.container.network_rx_bytes, row.container.network_tx_bytes)
-
-
-def _block(row: ContainerRow) -> TextSpan:
-    return _pair(row, row.container.block_read_bytes, row.container.block_write_bytes)
+    return cell
 
 
 def _uptime(row: ContainerRow) -> TextSpan:
@@ -166,10 +153,10 @@ def _known(value: object, text: str) -> TextSpan:
 
 
 COLUMNS = (
-    Column("", _mark, right=False),
-    Column(NAME, _name, right=False),
+    Column("", lambda row: _MARKS[badness(row.container)], right=False),
+    Column(NAME, lambda row: TextSpan(row.name, SELECTED if row.selected else ""), right=False),
     Column("NODE", _node, right=False, rank=3, most=12, quiet=lambda row: row.container.node is None),
-    Column("STATE", _state, right=False, most=12),
+    Column("STATE", lambda row: TextSpan(*state_of(row.container)), right=False, most=12),
     Column("RST", lambda row: _count(row.container.restarts, WARN), rank=2),
     Column("OOM", lambda row: _count(row.container.oom_kills, ERROR), rank=2),
     Column("OOM IN", _eta, rank=1, quiet=lambda row: row.container.oom_eta_seconds is None),
@@ -178,8 +165,8 @@ COLUMNS = (
     Column(BAR, lambda _: TextSpan(""), right=False, rank=4),
     Column("%", _memory_percent, least=4),
     Column("USED/LIMIT", _memory, rank=1, least=12),
-    Column("NET RX/TX", _network, rank=5, least=13),
-    Column("BLOCK R/W", _block, rank=8, least=13),
+    Column("NET RX/TX", _pair("network_rx_bytes", "network_tx_bytes"), rank=5, least=13),
+    Column("BLOCK R/W", _pair("block_read_bytes", "block_write_bytes"), rank=8, least=13),
     Column("USERS", lambda row: _known(row.users, str(row.users)), rank=6),
     Column("UP", _uptime, rank=7, least=7),
     Column("PIDS", lambda row: _known(row.container.pids, str(row.container.pids)), rank=9),

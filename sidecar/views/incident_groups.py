@@ -12,8 +12,8 @@ from sidecar.model.incident_kinds import KINDS, goes_on, text_for_project, users
 from sidecar.model.snapshot import Snapshot
 
 # How long after its last sign an incident stays in the ticker: an error as long as the Snapshot holds it.
-SHOWN_FOR: Mapping[Severity, timedelta | None] = {
-    Severity.ERROR: None,
+SHOWN_FOR: Mapping[Severity, timedelta] = {
+    Severity.ERROR: timedelta.max,
     Severity.WARN: timedelta(minutes=10),
     Severity.INFO: timedelta(minutes=2),
 }
@@ -78,12 +78,7 @@ def _root(incident: Incident, known: Mapping[str, Incident]) -> Incident:
 
 def current(groups: Iterable[IncidentGroup], now: datetime) -> list[IncidentGroup]:
     """Keep what still belongs in the ticker: warnings and infos go after a while, errors do not."""
-    return [group for group in groups if _is_current(group, now)]
-
-
-def _is_current(group: IncidentGroup, now: datetime) -> bool:
-    shown_for = SHOWN_FOR[group.severity]
-    return shown_for is None or group.goes_on or now - group.last_sign <= shown_for
+    return [group for group in groups if group.goes_on or now - group.last_sign <= SHOWN_FOR[group.severity]]
 
 
 def by_gravity(groups: Sequence[IncidentGroup]) -> list[IncidentGroup]:

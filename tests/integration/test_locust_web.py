@@ -103,7 +103,8 @@ def test_figures_come_through_a_login_tls_and_a_base_path(tmp_path: Path) -> Non
         assert (failure.method, failure.name) == ("GET", "/refused")
         assert failure.first_seen is not None
         (endpoint,) = stats.endpoints
-        assert endpoint.failures == stats.failures_total == endpoint.requests == stats.requests_total > 0
+        assert stats.total is not None
+        assert endpoint.failures == stats.total.failures == endpoint.requests == stats.total.requests > 0
         assert "does it want https" in error(f"http://{where}/load", RIGHT)
         assert "status 404: is LOCUST_WEB_BASE_PATH" in error(f"https://{where}", RIGHT)
 
