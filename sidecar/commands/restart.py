@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from typing import Any
 
 from sidecar.commands import up
@@ -89,7 +90,7 @@ def _refuse_what_needs_up(settings: Settings, engine: DockerEngine, console: Con
     goal = up.decide_target(settings, checked)
     if (goal.host, goal.mock) != (decided.host, decided.mock):
         raise StackError(f"the target changes to {goal.shown}, and a reload changes no container", fix="make up")
-    state.note_classes(state.path_of(settings.root, settings.project), checked.as_json())
+    state.note_classes(state.path_of(settings.root, settings.project), asdict(checked))
 
 
 def _restart_all(
@@ -158,19 +159,12 @@ def scale(settings: Settings, environ: Mapping[str, str], console: Console) -> N
         if container.service == WORKER and container.state == "running"
     )
     if settings.workers < before:
-        _remember(settings)  # whoever looks meanwhile must not miss the workers that are asked to leave
+        state.remember_workers(settings)  # whoever looks meanwhile must not miss the workers that are asked to leave
     compose = workspace.compose_for(settings, workspace.decided(settings), environ)
     with console.step("stack", f"from {before} to {settings.workers} workers") as step:
         as_they_are = ("--detach", "--no-build", "--no-recreate", "--no-deps")
         compose.run("up", *as_they_are, "--scale", f"{WORKER}={settings.workers}", WORKER)
         step.result = f"from {before} to {settings.workers} workers"
-    _remember(settings)
+    state.remember_workers(settings)
     wanted = workspace.expected_workers(settings)
     up.wait_for_workers(settings, engine, wanted, console, "waiting for the master's count to follow")
-
-
-def _remember(settings: Settings) -> None:
-    path = state.path_of(settings.root, settings.project)
-    document = state.read(path)
-    document["choices"] = {**(document.get("choices") or {}), "WORKERS": str(settings.workers)}
-    state.write(path, document)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from sidecar.commands.down import act
 from sidecar.common.console import Console
@@ -218,7 +218,7 @@ def memory_note(settings: Settings, total: int) -> str:
 
 def remember(settings: Settings, prepared: Prepared) -> None:
     """Write down what was decided, for the verbs that follow."""
-    state.remember(settings, prepared.decided, target=prepared.target.shown, **prepared.checked.as_json())
+    state.remember(settings, prepared.decided, target=prepared.target.shown, **asdict(prepared.checked))
 
 
 def wait_for_workers(

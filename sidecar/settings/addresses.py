@@ -7,7 +7,7 @@ import re
 import socket
 from urllib.parse import SplitResult, urlsplit
 
-from sidecar.settings.parse import VISIBLE, names
+from sidecar.settings.parse import VISIBLE, matching, names
 
 LOCUST_PORT = 5557
 _HIGHEST_PORT = 65535
@@ -18,8 +18,8 @@ _BARE_HOST = re.compile(r"(?:[^\s/?#:@\[\]]+|\[[^\]]+\])(?::\d+)?(?:[/?#].*)?")
 _BETWEEN_URLS = re.compile(r"\s*,\s*(?=[A-Za-z][A-Za-z0-9+.-]*://)|\s+")
 _ALERT_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[!-~]+")
 _REGISTRY = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d{1,5})?(?:/[a-z0-9._/-]*[a-z0-9])?")
+node = matching(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "the name of a node, as `docker node ls` shows it")
 _ENGINE = re.compile(r"(?:(?:ssh|tcp|unix)://)?[A-Za-z0-9/][A-Za-z0-9_.:@/\[\]-]*")
-_NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 def target_url(raw: str) -> str:
@@ -80,9 +80,7 @@ def push_url(raw: str) -> str:
         parts = _split(raw)
     except ValueError:
         raise ValueError(wanted) from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
-        raise ValueError(wanted)
-    if not VISIBLE.fullmatch(raw):
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or not VISIBLE.fullmatch(raw):
         raise ValueError(wanted)
     return raw
 
@@ -170,13 +168,6 @@ def engines(raw: str) -> tuple[str, ...]:
         if not _ENGINE.fullmatch(place):
             raise ValueError(f"docker contexts or URLs such as ssh://user@host, by commas; not {place!r}")
     return places
-
-
-def node(raw: str) -> str:
-    """Return a node's name."""
-    if raw and not _NODE.fullmatch(raw):
-        raise ValueError("the name of a node, as `docker node ls` shows it")
-    return raw
 
 
 def _inside_guess(bare: str) -> str:

@@ -24,6 +24,10 @@ NAMES = Kind("names", parse.names)
 FILE = Kind("file", parse.inner_file)
 FOLDER = Kind("folder", Path)
 PORT = Kind("TCP port", parse.port)
+METHOD = Kind("GET, POST ...", partial(parse.choice, ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")))
+PROJECT_NAME = parse.matching(
+    r"[a-z0-9][a-z0-9_-]*", "lower-case letters, digits, - and _, beginning with a letter or a digit"
+)
 MEMORY = Kind("512m, 2G, bytes", parse.locust_memory_bytes)
 
 
@@ -33,7 +37,7 @@ class StackSettings(Section):
 
     project: str = setting(
         "PROJECT=locust",
-        Kind("name", parse.project),
+        Kind("name", PROJECT_NAME),
         "Name of the stack: prefix of its containers, network and volumes.",
         "A second name is a second stack beside the first; give it its own WEB_PORT.",
         to=COMPOSE | MONITOR,
@@ -252,12 +256,12 @@ class CapacitySettings(Section):
 
     endpoint: str = setting(
         "ENDPOINT=",
-        Kind("/path", parse.endpoint),
+        Kind("/path", parse.matching(r"/[^\s#]*", "a path such as /api/cart?page=2; the target is HOST")),
         "The endpoint that `capacity` puts under ever more users.",
         "All the load that it carries, and a step more.",
         lasting=False,
     )
-    method: str = setting("METHOD=GET", Kind("GET, POST ...", parse.http_method), "How it is asked.", lasting=False)
+    method: str = setting("METHOD=GET", METHOD, "How it is asked.", lasting=False)
     most_users: int = setting(
         "MOST_USERS=256",
         count("users", 2, 65536),
@@ -359,7 +363,7 @@ class WatchingSettings(Section):
     TO = MONITOR
     watch_project: str = setting(
         "WATCH_PROJECT=",
-        Kind("name", parse.optional(parse.project)),
+        Kind("name", PROJECT_NAME),
         "Another Compose project whose containers are watched beside ours: the system under test.",
         "Each of its containers costs the sidecar as much as a worker.",
     )
@@ -550,7 +554,7 @@ class PushingSettings(Section):
     )
     push_key: str = setting(
         "PUSH_KEY=",
-        Kind("text", parse.bearer_key),
+        Kind("text", parse.matching(r"[!-~]+", "visible ASCII characters without a blank")),
         "The key that is sent along (Authorization: Bearer).",
         "Whoever may read .locust-kit/ may read it. The master gets it as a file, not in its environment.",
         lasting=False,

@@ -30,6 +30,7 @@ FALLBACK_BASE_IMAGE = "debian:trixie-slim"
 _DEFINITION = re.compile(r"^([A-Za-z_][A-Za-z0-9_]*)\s*(?:::?:?|[+?!])?=")
 _WORD = re.compile(r"(?:[^\s\\]|\\.)+", re.DOTALL)
 _SHORT = 4
+_HIGHEST_PORT = 65535
 
 
 def load(
@@ -162,10 +163,12 @@ def _settle(values: dict[str, Any], given: Mapping[str, Given], root: Path, proc
     if values["workers"] == parse.AUTO:  # one processor is left to the master
         values["workers"] = max(1, processors - 1)
     values["base_image"] = values["base_image"] or _found_base_image(root)
-    values["monitor_port"] = values["monitor_port"] or _next_port(values["web_port"])
+    beside = 1 if values["web_port"] < _HIGHEST_PORT else -1
+    values["monitor_port"] = values["monitor_port"] or values["web_port"] + beside
     for name in ("locustfiles_dir", "reports_dir"):
         values[name] = Path(os.path.abspath(root / values[name].expanduser()))  # noqa: PTH100  keeps symlinks
-    _check_ports(values)
+    if values["web_port"] == values["monitor_port"]:
+        raise SettingError(f"WEB_PORT and MONITOR_PORT are both {values['web_port']}", wanted="two different ports")
     _check_watched(values, given)
     _check_memory(values, given)
 
@@ -176,15 +179,6 @@ def _found_base_image(root: Path) -> str:
     except OSError:
         found = ""
     return found or FALLBACK_BASE_IMAGE
-
-
-def _next_port(web_port: int) -> int:
-    return web_port + 1 if web_port < 65535 else web_port - 1  # noqa: PLR2004  the highest TCP port
-
-
-def _check_ports(values: Mapping[str, Any]) -> None:
-    if values["web_port"] == values["monitor_port"]:
-        raise SettingError(f"WEB_PORT and MONITOR_PORT are both {values['web_port']}", wanted="two different ports")
 
 
 def _check_watched(values: Mapping[str, Any], given: Mapping[str, Given]) -> None:

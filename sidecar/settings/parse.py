@@ -22,11 +22,21 @@ _SMALLEST_MEMORY_BYTES = 6 * 1024**2  # Docker refuses less
 _LARGEST_MEMORY_BYTES = 2**63 - 1  # Docker counts in 64 bits
 _SMALLEST_LOCUST_BYTES = 48 * 1024**2  # in less, importing Locust crawls or is killed
 _DURATION = re.compile(r"^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
-_PROJECT = re.compile(r"^[a-z0-9][a-z0-9_-]*$")
 _GENERATIONS, _MOST_THRESHOLD = 3, 2**31
 _FIELD = re.compile(r"[A-Za-z0-9_.\-]{2,64}")
 _TRUE = frozenset({"1", "true", "yes", "on", "y"})
 _FALSE = frozenset({"0", "false", "no", "off", "n"})
+
+
+def matching(pattern: str, wanted: str) -> Callable[[str], str]:
+    """Return a parser that takes an empty text, and one of which all matches the pattern."""
+
+    def parse(raw: str) -> str:
+        if raw and not re.fullmatch(pattern, raw):
+            raise ValueError(wanted)
+        return raw
+
+    return parse
 
 
 def optional(parse: Callable[[str], str]) -> Callable[[str], str]:
@@ -55,12 +65,17 @@ def whole(low: int, high: int | None, raw: str) -> int:
     return value
 
 
+def _number(raw: str) -> float:
+    """Return a number, NaN for what is none: it lies between no two ends."""
+    try:
+        return float(raw)
+    except ValueError:
+        return math.nan
+
+
 def positive(raw: str) -> float:
     """Return a finite number above 0."""
-    try:
-        value = float(raw)
-    except ValueError:
-        value = math.nan
+    value = _number(raw)
     if not math.isfinite(value) or value <= 0:
         raise ValueError("a number above 0")
     return value
@@ -68,10 +83,7 @@ def positive(raw: str) -> float:
 
 def seconds(low: float, high: float, raw: str) -> float:
     """Return seconds from `low` to `high`."""
-    try:
-        value = float(raw)
-    except ValueError:
-        value = math.nan
+    value = _number(raw)
     if not low <= value <= high:
         raise ValueError(f"seconds from {low:g} to {high:g}")
     return value
@@ -126,14 +138,9 @@ def duration_seconds(raw: str) -> int:
 
 def ratio(raw: str) -> float:
     """Return a share between 0 and 1, written as 1% or 0.01."""
-    wanted = "a share such as 1% or 0.01, from 0 to 1"
-    percent = raw.endswith("%")
-    try:
-        value = float(raw.removesuffix("%").strip()) / (100 if percent else 1)
-    except ValueError:
-        raise ValueError(wanted) from None
+    value = _number(raw.removesuffix("%").strip()) / (100 if raw.endswith("%") else 1)
     if not 0 <= value <= 1:
-        raise ValueError(wanted)
+        raise ValueError("a share such as 1% or 0.01, from 0 to 1")
     return value
 
 
@@ -146,13 +153,6 @@ def share(raw: str) -> float:
     if not value:
         raise ValueError("a share such as 5% or 0.05, above 0 and up to 1")
     return value
-
-
-def project(raw: str) -> str:
-    """Return a name that Compose takes for a project."""
-    if not _PROJECT.match(raw):
-        raise ValueError("lower-case letters, digits, - and _, beginning with a letter or a digit")
-    return raw
 
 
 def names(raw: str) -> tuple[str, ...]:
@@ -200,9 +200,10 @@ def gc_thresholds(raw: str) -> tuple[int, ...]:
 
 
 def choice(known: Sequence[str], raw: str) -> str:
-    """Return one of the known words."""
-    if raw.lower() in known:
-        return raw.lower()
+    """Return one of the known words, as it is known."""
+    for word in known:
+        if raw.lower() == word.lower():
+            return word
     raise ValueError(f"one of {', '.join(known)}")
 
 
@@ -212,25 +213,3 @@ def choices(known: Sequence[Word], raw: str) -> tuple[Word, ...]:
     if unknown := [name for name in chosen if name not in known]:
         raise ValueError(f"some of {', '.join(known)}, not {', '.join(unknown)}")
     return tuple(known[known.index(name)] for name in chosen)
-
-
-def endpoint(raw: str) -> str:
-    """Return a path on the target, with its query."""
-    if raw and not re.fullmatch(r"/[^\s#]*", raw):
-        raise ValueError("a path such as /api/cart?page=2; the target is HOST")
-    return raw
-
-
-def http_method(raw: str) -> str:
-    """Return an HTTP method in capitals."""
-    known = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-    if raw.upper() in known:
-        return raw.upper()
-    raise ValueError(f"one of {', '.join(known)}")
-
-
-def bearer_key(raw: str) -> str:
-    """Return a key that an HTTP header can carry; "" for none."""
-    if raw and not VISIBLE.fullmatch(raw):
-        raise ValueError("visible ASCII characters without a blank")
-    return raw

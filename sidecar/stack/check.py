@@ -48,16 +48,6 @@ class Checked:
     user_classes: tuple[UserClass, ...]
     shape_class: str | None
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the same as a document, to be remembered."""
-        return {
-            "shape_class": self.shape_class,
-            "user_classes": [
-                {"name": user_class.name, "host": user_class.host, "http": user_class.http}
-                for user_class in self.user_classes
-            ],
-        }
-
 
 def fingerprint(settings: Settings, image_id: str, user_env: Mapping[str, str]) -> str:
     """Return a hash of all that the check depends on: the image, every file's name, size and time, the settings."""

@@ -64,8 +64,7 @@ def locate(settings: Settings) -> Deployment:
             f"the master of the stack {settings.project!r} runs on no node ({', '.join(sorted(reasons)) or 'no task'})",
             fix=f"make swarm-diagnose{settings.project_word}",
         )
-    path = secrets.path_of(settings, "CLUSTER_TOKEN")
-    token = path.read_text(encoding="utf-8") if path.exists() else ""
+    token = secrets.read(settings, "CLUSTER_TOKEN")
     return Deployment(node.address, token, node.name)
 
 

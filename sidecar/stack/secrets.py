@@ -32,7 +32,7 @@ def write(settings: Settings) -> None:
         text = value if isinstance(value, str) else "\n".join(value)
         if not text:
             path.unlink(missing_ok=True)
-        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+        elif read(settings, name) != text:
             replace(path, text)
 
 
@@ -63,6 +63,12 @@ def _mark(paths: Iterable[Path]) -> str:
 def path_of(settings: Settings, name: str) -> Path:
     """Return where a secret lies, or would."""
     return settings.state_dir / "secrets" / settings.project / name.lower()
+
+
+def read(settings: Settings, name: str) -> str:
+    """Return a secret; "" when there is none."""
+    path = path_of(settings, name)
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def replace(path: Path, value: str) -> None:

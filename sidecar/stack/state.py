@@ -62,6 +62,13 @@ def note_classes(path: Path, classes: Mapping[str, Any]) -> None:
         write(path, {**document, "decided": {**(document.get("decided") or {}), **classes}})
 
 
+def remember_workers(settings: Settings) -> None:
+    """Write down how many workers there are now, beside what `up` decided."""
+    path = path_of(settings.root, settings.project)
+    document = read(path)
+    write(path, {**document, "choices": {**(document.get("choices") or {}), "WORKERS": str(settings.workers)}})
+
+
 def choices(settings: Settings) -> dict[str, str]:
     """Return the settings worth remembering: those that somebody set and that last beyond one call."""
     return {

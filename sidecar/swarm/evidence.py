@@ -103,8 +103,7 @@ def _registered(settings: Settings, fleet: SwarmState) -> tuple[int | None, str]
 
 
 def _nodes(settings: Settings, nodes: Sequence[NodeFacts]) -> tuple[NodeSeen, ...]:
-    path = secrets.path_of(settings, "CLUSTER_TOKEN")
-    token = path.read_text(encoding="utf-8") if path.exists() else ""
+    token = secrets.read(settings, "CLUSTER_TOKEN")
 
     def ask(node: NodeFacts) -> NodeSeen:
         client = PeerClient(node.address, settings.monitor_port, token, "", _PEER_SECONDS)

@@ -42,9 +42,7 @@ def swarm_scale(settings: Settings, environ: Mapping[str, str], console: Console
         target = f"{settings.project}_{WORKER}={settings.workers}"
         docker("service", "scale", "--detach", target, what="docker service scale", seconds=_ACT_SECONDS)
         step.result = f"from {before} to {settings.workers} workers"
-    path = state.path_of(settings.root, settings.project)
-    document = state.read(path)
-    state.write(path, {**document, "choices": {**(document.get("choices") or {}), "WORKERS": str(settings.workers)}})
+    state.remember_workers(settings)
     with console.step("workers", "waiting for the master's count to follow") as step:
         step.result = waiting.wait(manager, settings, workspace.expected_workers(settings), Clock())
 

@@ -71,8 +71,8 @@ class Verdict:
 def judge(record: RunRecord) -> Verdict:
     """Judge a run by what is known of it. A run that is both bad and broken is INVALID, and says both."""
     criteria = _criteria(record.begin.get("judge") or {})
-    rows = thresholds.rows_of(record.statistics.get("endpoints") or [])
-    checked = thresholds.judge(criteria.thresholds, rows, thresholds.spreads_of(record.performance))
+    endpoints = record.statistics.get("endpoints") or []
+    checked = thresholds.judge(criteria.thresholds, endpoints, thresholds.spreads_of(record.performance))
     word, code, said = _by_figures(record, criteria, checked)
     broken = (*reasons(record, criteria.limits), *_too_little(record, checked))
     if broken:

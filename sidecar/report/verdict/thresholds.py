@@ -57,20 +57,6 @@ def least_samples(quantile: float) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class ThresholdRow:
-    """The figures of one method and name over a whole run, as Locust has them; times in ms, None without a request."""
-
-    method: str
-    name: str
-    requests: int
-    failures: int
-    rps: float
-    average_ms: float | None = None
-    least_ms: float | None = None
-    most_ms: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Spread:
     """The times of one method and name, good and failed requests apart, as the plugin counted them."""
 
@@ -129,13 +115,13 @@ def shown(threshold: Threshold, value: float) -> str:
 
 
 def judge(
-    thresholds: Iterable[Threshold], rows: Sequence[ThresholdRow], spreads: Sequence[Spread]
+    thresholds: Iterable[Threshold], endpoints: Sequence[Mapping[str, Any]], spreads: Sequence[Spread]
 ) -> tuple[Judged, ...]:
-    """Judge each threshold over the requests that it is about."""
-    return tuple(_judged(threshold, rows, spreads) for threshold in thresholds)
+    """Judge each threshold over the requests that it is about; `endpoints` are those of the run's statistics."""
+    return tuple(_judged(threshold, endpoints, spreads) for threshold in thresholds)
 
 
-def _judged(threshold: Threshold, rows: Sequence[ThresholdRow], spreads: Sequence[Spread]) -> Judged:
+def _judged(threshold: Threshold, endpoints: Sequence[Mapping[str, Any]], spreads: Sequence[Spread]) -> Judged:
     tags = dict(threshold.tags)
     if (quantile := threshold.quantile) is not None:
         outcome = tags.get("outcome")
@@ -147,46 +133,29 @@ def _judged(threshold: Threshold, rows: Sequence[ThresholdRow], spreads: Sequenc
             if outcome in (None, name)
         )
         return Judged(threshold, times.quantile(quantile), times.count, least_samples(quantile))
-    of = [row for row in rows if _is_about(tags, row.method, row.name)]
-    requests = sum(row.requests for row in of)
+    of = [end for end in endpoints if _is_about(tags, str(end.get("method") or ""), str(end.get("name") or ""))]
+    requests = sum(int(end.get("requests") or 0) for end in of)
     return Judged(threshold, _figure(threshold.metric, of, requests), requests)
 
 
-def _figure(metric: str, rows: Sequence[ThresholdRow], requests: int) -> float | None:
+def _figure(metric: str, endpoints: Sequence[Mapping[str, Any]], requests: int) -> float | None:
     if metric == "requests":
         return float(requests)
     if not requests:
         return None
     if metric in ("failures", "fail_ratio"):
-        failures = sum(row.failures for row in rows)
+        failures = sum(int(end.get("failures") or 0) for end in endpoints)
         return failures / requests if metric == "fail_ratio" else float(failures)
     if metric == "rps":
-        return sum(row.rps for row in rows)
+        return sum(float(end.get("requests_per_second") or 0.0) for end in endpoints)
     if metric == "avg":
-        return sum((row.average_ms or 0.0) * row.requests for row in rows) / requests
-    ends = [end for row in rows if (end := row.least_ms if metric == "min" else row.most_ms) is not None]
-    return (min if metric == "min" else max)(ends, default=None)
+        return sum((end.get("average_ms") or 0.0) * int(end.get("requests") or 0) for end in endpoints) / requests
+    times = [end[f"{metric}_ms"] for end in endpoints if end.get(f"{metric}_ms") is not None]
+    return (min if metric == "min" else max)(times, default=None)
 
 
 def _is_about(tags: Mapping[str, str], method: str, name: str) -> bool:
     return tags.get("name", name) == name and tags.get("method", method) == method
-
-
-def rows_of(endpoints: Iterable[Mapping[str, Any]]) -> tuple[ThresholdRow, ...]:
-    """Return the rows in a run's document, as `summary.endpoints` writes them."""
-    return tuple(
-        ThresholdRow(
-            str(endpoint.get("method") or ""),
-            str(endpoint.get("name") or ""),
-            int(endpoint.get("requests") or 0),
-            int(endpoint.get("failures") or 0),
-            float(endpoint.get("requests_per_second") or 0.0),
-            endpoint.get("average_ms"),
-            endpoint.get("min_ms"),
-            endpoint.get("max_ms"),
-        )
-        for endpoint in endpoints
-    )
 
 
 def spreads_of(performance: Mapping[str, Any]) -> tuple[Spread, ...]:

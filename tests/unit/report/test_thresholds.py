@@ -8,12 +8,16 @@ from typing import Any
 import pytest
 
 from sidecar.model.threshold import parse
-from sidecar.report.verdict.thresholds import ThresholdRow, Times, judge, least_samples, rows_of, spreads_of
+from sidecar.report.verdict.thresholds import Times, judge, least_samples, spreads_of
 
-ROWS = (
-    ThresholdRow("GET", "/cart", 90, 9, 9.0, 100.0, 5.0, 900.0),
-    ThresholdRow("POST", "/cart", 10, 0, 1.0, 200.0, 50.0, 300.0),
-    ThresholdRow("GET", "/a, b", 100, 1, 10.0, 10.0, 1.0, 20.0),
+KEYS = ("method", "name", "requests", "failures", "requests_per_second", "average_ms", "min_ms", "max_ms")
+ROWS = tuple(
+    dict(zip(KEYS, values, strict=True))
+    for values in (
+        ("GET", "/cart", 90, 9, 9.0, 100.0, 5.0, 900.0),
+        ("POST", "/cart", 10, 0, 1.0, 200.0, 50.0, 300.0),
+        ("GET", "/a, b", 100, 1, 10.0, 10.0, 1.0, 20.0),
+    )
 )
 
 
@@ -139,6 +143,8 @@ def test_a_percentile_needs_so_many_samples_that_it_says_something() -> None:
 
 def test_the_documents_of_a_run_are_read_and_an_older_plugins_has_no_percentiles() -> None:
     row = {"method": "GET", "name": "/", "requests": 5, "failures": 1, "requests_per_second": 2.5, "average_ms": 3.0}
-    assert rows_of([row]) == (ThresholdRow("GET", "/", 5, 1, 2.5, 3.0),)
+    asked = parse("requests<9 failures<9 rps<9 avg<9 max<9 requests{method=GET,name=/}<9")
+    assert [judged.actual for judged in judge(asked, [row], ())] == [5, 1, 2.5, 3.0, None, 5]
+    assert [judged.actual for judged in judge(asked, [{"method": None, "requests": None}], ())] == [0, *[None] * 4, 0]
     assert spreads_of({"endpoints": [{"method": "GET", "name": "/", "good": {"count": 1}}]}) == ()
     assert Times(1.02).quantile(0.5) is None
