@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +13,7 @@ from sidecar.engine.docker_engine import DockerEngine, ListedContainer, connect
 from sidecar.locust_api import greeting
 from sidecar.model.snapshot import MASTER, WORKER
 from sidecar.settings import Settings
-from sidecar.settings.addresses import shown
+from sidecar.settings.addresses import is_loopback, shown
 from sidecar.stack import images, locustfile, registered, state, workspace
 from sidecar.stack.compose import Decided, write_env_file
 from sidecar.stack.registered import Clock
@@ -52,20 +51,12 @@ def _master(settings: Settings) -> tuple[str, int]:
     master = settings.master
     if master is None:
         raise SettingError("join needs to know where the master is", fix="make join MASTER=10.0.0.5 WORKERS=4")
-    if _is_loopback(master[0]):
+    if is_loopback(f"//[{master[0]}]" if ":" in master[0] else f"//{master[0]}"):
         raise SettingError(
             f"MASTER is {master[0]}, which inside a container is the container itself",
             wanted="the address of the master's machine, as its `make up REMOTE_WORKERS=...` has it",
         )
     return master
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host.rstrip(".").lower() == "localhost"
-    return address.is_loopback or address.is_unspecified
 
 
 def refuse_own_master(containers: Sequence[ListedContainer], settings: Settings) -> None:

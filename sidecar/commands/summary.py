@@ -14,6 +14,14 @@ from sidecar.common.units import elapsed, whole_milliseconds
 _MOST_ENDPOINTS = 30
 _MOST_ERRORS = 5
 _HEADER = ("", "REQUESTS", "FAILED", "MEDIAN", "P95", "P99", "MAX", "REQ/S")
+_TIMES = {
+    "median": "median_response_time",
+    "p95": "response_time_percentile_0.95",
+    "p99": "response_time_percentile_0.99",
+    "max": "max_response_time",
+    "min": "min_response_time",
+    "average": "avg_response_time",
+}
 _NARROWEST_NAME = 12
 _LINE_SECONDS = 5.0
 
@@ -28,12 +36,7 @@ def figures(document: Mapping[str, Any]) -> dict[str, Any]:
         "failures": failures,
         "fail_ratio": failures / requests if requests else 0.0,
         "requests_per_second": float(row.get("total_rps") or 0.0),
-        "median_ms": row.get("median_response_time"),
-        "p95_ms": row.get("response_time_percentile_0.95"),
-        "p99_ms": row.get("response_time_percentile_0.99"),
-        "max_ms": row.get("max_response_time"),
-        "min_ms": row.get("min_response_time"),
-        "average_ms": row.get("avg_response_time"),
+        **{f"{name}_ms": row.get(key) for name, key in _TIMES.items()},
     }
 
 
@@ -49,12 +52,7 @@ def endpoints(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 def errors(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return each distinct failure, the most frequent first."""
     failures = [
-        {
-            "method": row.get("method"),
-            "name": row.get("name"),
-            "error": row.get("error"),
-            "occurrences": int(row.get("occurrences") or 0),
-        }
+        {**{key: row.get(key) for key in ("method", "name", "error")}, "occurrences": int(row.get("occurrences") or 0)}
         for row in document.get("errors") or []
     ]
     return sorted(failures, key=lambda failure: -failure["occurrences"])
@@ -128,10 +126,7 @@ def _cells(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
         name,
         str(row["requests"]),
         f"{row['failures']} ({row['fail_ratio']:.1%})" if row["failures"] else "0",
-        whole_milliseconds(row["median_ms"]),
-        whole_milliseconds(row["p95_ms"]),
-        whole_milliseconds(row["p99_ms"]),
-        whole_milliseconds(row["max_ms"]),
+        *(whole_milliseconds(row[f"{name}_ms"]) for name in ("median", "p95", "p99", "max")),
         f"{row['requests_per_second']:.1f}",
     )
 

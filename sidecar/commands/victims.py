@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -12,6 +11,7 @@ from typing import Any
 from sidecar.common.errors import KitError, StackError
 from sidecar.engine.docker_engine import DockerEngine
 from sidecar.model.incident import SIGKILL_EXIT
+from sidecar.stack import state
 from sidecar.stack.docker_command import docker
 from sidecar.stack.registered import Clock
 
@@ -78,18 +78,10 @@ SHAPES = (
 
 
 def _logged(log: Sequence[str]) -> int | None:
-    entries = [entry for entry in map(_entry, log) if entry]
+    entries = [entry for line in log if (entry := state.json_object(line))]
     if not any(entry.get("done") for entry in entries):
         return None
     return sum(1 for entry in entries if entry.get("signal") == 9)  # noqa: PLR2004  SIGKILL
-
-
-def _entry(line: str) -> dict[str, Any]:
-    try:
-        entry = json.loads(line)
-    except ValueError:
-        return {}
-    return entry if isinstance(entry, dict) else {}
 
 
 class SelftestError(KitError):

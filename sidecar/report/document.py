@@ -74,7 +74,10 @@ def _requests(record: RunRecord) -> dict[str, Any]:
         "endpoints": list(record.statistics.get("endpoints") or []),
         "failures": list(record.statistics.get("errors") or []),
         "failure_classes": dict(record.groups.get("classes") or {}),
-        "failure_groups": [_group(group) for group in (record.groups.get("groups") or [])[:_MOST_GROUPS]],
+        "failure_groups": [
+            {**group, "examples": list(group.get("examples") or [])[:_MOST_EXAMPLES]}
+            for group in (record.groups.get("groups") or [])[:_MOST_GROUPS]
+        ],
         "times": _times(record.performance),
         "retries": int(record.end.get("retries") or 0),
     }
@@ -144,11 +147,6 @@ def _settings(record: RunRecord, fail_ratio: float | None) -> dict[str, Any]:
     }
 
 
-def _group(group: Mapping[str, Any]) -> dict[str, Any]:
-    examples = list(group.get("examples") or [])
-    return {**group, "examples": examples[:_MOST_EXAMPLES]}
-
-
 def _times(performance: Mapping[str, Any]) -> dict[str, Any]:
     """Return good and failed requests apart, without the buckets: those stay in performance.json."""
     rows = [
@@ -170,15 +168,9 @@ def _times(performance: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _workers(record: RunRecord) -> dict[str, Any]:
-    counts = record.workers
-    return {
-        "at_start": counts.at_start,
-        "at_end": counts.at_end,
-        "lost": sorted(counts.lost),
-        "left": counts.left,
-        "users_at_end": counts.users_at_end,
-        "most_users": counts.most_users,
-    }
+    counts = asdict(record.workers)
+    names = ("at_start", "at_end", "lost", "left", "users_at_end", "most_users")
+    return {**{name: counts[name] for name in names}, "lost": sorted(counts["lost"])}
 
 
 def timeline(moments: Sequence[Moment], most: int) -> dict[str, Any]:
@@ -270,10 +262,7 @@ def _incident(incident: Incident, attributed: attribution.Attributed | None, *, 
         "severity": str(incident.severity),
         "at": format_time(incident.at),
         "until": format_time(incident.until) if incident.until else None,
-        "text": incident.text,
-        "service": incident.service,
-        "container": incident.container,
-        "count": incident.count,
+        **{name: getattr(incident, name) for name in ("text", "service", "container", "count")},
         "breaks_the_run": breaks,
         "attribution": attributed.text if attributed else None,
         "person_note": incident.person_note,
@@ -306,11 +295,8 @@ def _capacity(record: RunRecord, cores: int | None, users: int) -> dict[str, Any
 def _repeat(record: RunRecord, project: str) -> str:
     """Return the command that runs the same once more."""
     plan, rate = record.plan, record.plan.get("spawn_rate_per_second")
-    load = {
-        "USERS": plan.get("users"),
-        "SPAWN_RATE": None if rate is None else f"{float(rate):g}",
-        "RUN_TIME": plan.get("run_time_seconds") or 0,
-    }
+    rate = None if rate is None else f"{float(rate):g}"
+    load = {"USERS": plan.get("users"), "SPAWN_RATE": rate, "RUN_TIME": plan.get("run_time_seconds") or 0}
     settings = {
         **({} if plan.get("shape_class") else load),
         "HOST": record.begin.get("host"),

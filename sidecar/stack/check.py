@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shlex
 import subprocess
@@ -174,11 +173,7 @@ def _too_slow(settings: Settings) -> LocustfileError:
 def _last_json(stdout: str) -> dict[str, Any] | None:
     """Return the check's JSON line: the last that is one, for the user's own prints may stand before it."""
     for line in reversed(stdout.splitlines()):
-        try:
-            answer = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(answer, dict) and "passed" in answer:
+        if "passed" in (answer := state.json_object(line)):
             return answer
     return None
 

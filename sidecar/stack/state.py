@@ -23,8 +23,16 @@ def path_of(root: Path, project: str) -> Path:
 def read(path: Path) -> dict[str, Any]:
     """Return a JSON object that we wrote; empty when it cannot be read, since it can be made again."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        return json_object(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
+        return {}
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Return the JSON object that a text is; empty when it is none."""
+    try:
+        document = json.loads(text)
+    except ValueError:
         return {}
     return document if isinstance(document, dict) else {}
 

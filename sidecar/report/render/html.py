@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from sidecar.report.render import pictures
-from sidecar.report.render.shapes import Area, Box, Picture, Point, Polyline, Shape, TextLabel
+from sidecar.report.render.shapes import Area, Box, Picture, Point, Polyline, Shape
 from sidecar.report.render.templates import FOLDER, bounded, template
 
 _LONGEST_TEXT = 400
@@ -89,23 +89,18 @@ def svg(picture: Picture, identity: str) -> str:
 def _shape(shape: Shape) -> str:
     if isinstance(shape, Polyline):
         dash = {"stroke-dasharray": "5 4"} if shape.is_dashed else {}
-        width = {"stroke-width": _n(shape.width)}
-        return _element("polyline", {"class": f"l {shape.role}", "points": _points(shape.points), **width, **dash})
+        line = {"class": f"l {shape.role}", "points": _points(shape.points), "stroke-width": shape.width}
+        return _element("polyline", {**line, **dash})
     if isinstance(shape, Area):
-        opacity = {"fill-opacity": _n(shape.opacity)}
-        return _element("polygon", {"class": f"f {shape.role}", "points": _points(shape.points), **opacity})
+        area = {"class": f"f {shape.role}", "points": _points(shape.points), "fill-opacity": shape.opacity}
+        return _element("polygon", area)
     if isinstance(shape, Box):
-        place = {"x": shape.x, "y": shape.y, "width": max(0.0, shape.width), "height": max(0.0, shape.height)}
-        title = f"<title>{escape(shape.title)}</title>" if shape.title else ""
-        placed = {name: _n(value) for name, value in place.items()}
-        return _element("rect", {"class": f"f {shape.role}", **placed, "fill-opacity": _n(shape.opacity)}, title)
-    return _text(shape)
-
-
-def _text(label: TextLabel) -> str:
-    weight = {"font-weight": "600"} if label.is_bold else {}
-    where = {"x": _n(label.x), "y": _n(label.y), "text-anchor": label.anchor, "font-size": _n(label.size)}
-    return _element("text", {"class": f"t {label.role}", **where, **weight}, escape(label.text))
+        size = {"width": max(0.0, shape.width), "height": max(0.0, shape.height)}
+        box = {"class": f"f {shape.role}", "x": shape.x, "y": shape.y, **size, "fill-opacity": shape.opacity}
+        return _element("rect", box, f"<title>{escape(shape.title)}</title>" if shape.title else "")
+    place = {"x": shape.x, "y": shape.y, "text-anchor": shape.anchor, "font-size": shape.size}
+    weight = {"font-weight": "600"} if shape.is_bold else {}
+    return _element("text", {"class": f"t {shape.role}", **place, **weight}, escape(shape.text))
 
 
 def _points(points: Sequence[Point]) -> str:
@@ -117,5 +112,6 @@ def _n(value: float) -> str:
 
 
 def _element(name: str, attributes: Mapping[str, Any], inner: str = "") -> str:
-    written = "".join(f' {key}="{escape(str(value))}"' for key, value in attributes.items())
+    texts = {key: value if isinstance(value, str) else _n(value) for key, value in attributes.items()}
+    written = "".join(f' {key}="{escape(text)}"' for key, text in texts.items())
     return f"<{name}{written}>{inner}</{name}>" if inner else f"<{name}{written}/>"

@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -48,39 +48,32 @@ class Ask:
 PLAIN, ANEW = Ask(), Ask(anew=True)
 
 
+@dataclass
 class Reports:
     """Makes reports over a folder of runs and a ledger; from any thread.
 
-    Args:
+    Attributes:
         runs: where the plugin keeps a folder for each run.
         archive: the ledger; None when there is none.
         project: the Compose project.
         clock: the time of day.
         kit_version: this kit's own version, for the report.
         look_seconds: how often the sidecar looks at the containers.
+
     """
 
-    def __init__(
-        self,
-        runs: Path,
-        archive: LedgerArchive | None,
-        project: str,
-        clock: Callable[[], datetime],
-        kit_version: str = "",
-        look_seconds: float = 2.0,
-    ) -> None:
-        self._runs = runs
-        self._archive = archive
-        self._project = project
-        self._clock = clock
-        self._version = kit_version
-        self._look_seconds = look_seconds
-        self._words: dict[str, tuple[str, tuple[str, ...]]] = {}
-        self._judged: dict[str, datetime | None] = {}
+    runs: Path
+    archive: LedgerArchive | None
+    project: str
+    clock: Callable[[], datetime]
+    kit_version: str = ""
+    look_seconds: float = 2.0
+    _words: dict[str, tuple[str, tuple[str, ...]]] = field(init=False, default_factory=dict)
+    _judged: dict[str, datetime | None] = field(init=False, default_factory=dict)
 
     def ids(self) -> list[str]:
         """Return the ids of all runs, oldest first."""
-        return disk.ids(self._runs)
+        return disk.ids(self.runs)
 
     def of(self, run_id: str, ask: Ask = PLAIN) -> dict[str, Any]:
         """Return the report of a run.
@@ -92,15 +85,15 @@ class Reports:
         kept = self._kept(run_id) if ask == PLAIN else {}
         if kept:
             return kept
-        record = disk.gather(self._runs, run_id, self._archive, self._project, self._clock, self._look_seconds)
+        record = disk.gather(self.runs, run_id, self.archive, self.project, self.clock, self.look_seconds)
         if ask.judge:
             record = replace(record, begin={**record.begin, "judge": ask.judge})
-        made = document.make(record, self._project, os.cpu_count(), self._version, users=ask.users)
+        made = document.make(record, self.project, os.cpu_count(), self.kit_version, users=ask.users)
         if ask.baseline:
-            before = disk.read(self._runs, ask.baseline, self._clock())
+            before = disk.read(self.runs, ask.baseline, self.clock())
             made["comparison"] = comparison.document(before, record)
         is_plain = ask in (PLAIN, ANEW)
-        last = disk.last_change(self._runs / run_id)
+        last = disk.last_change(self.runs / run_id)
         if is_plain and record.settled and not record.is_running and not record.unwatched and self._is_quiet(last):
             self._keep(run_id, made)
         return made
@@ -112,7 +105,7 @@ class Reports:
     def newest_host(self) -> str:
         """Return the target of the newest run; "" without one, and where its classes have several."""
         newest = next(reversed(self.ids()), "")
-        host = str(disk.document(self._runs / newest / "run.json").get("host") or "") if newest else ""
+        host = str(disk.document(self.runs / newest / "run.json").get("host") or "") if newest else ""
         return host if host.startswith(("http://", "https://")) else ""
 
     def gist(self, run_id: str) -> dict[str, Any]:
@@ -134,20 +127,20 @@ class Reports:
     def catch_up(self) -> None:
         """Judge the newest runs that are over and were not judged for good."""
         for run_id in self.ids()[-_MOST_CAUGHT_UP:]:
-            last = disk.last_change(self._runs / run_id)
+            last = disk.last_change(self.runs / run_id)
             if self._is_quiet(last) and self._judged.get(run_id) != last:
                 self._judged[run_id] = last
                 self.of(run_id)
 
     def _is_quiet(self, last: datetime | None) -> bool:
         """Tell whether a run's last sign is long enough ago for all to be known of it."""
-        return last is not None and (self._clock() - last).total_seconds() > _SETTLED_SECONDS
+        return last is not None and (self.clock() - last).total_seconds() > _SETTLED_SECONDS
 
     def _kept(self, run_id: str) -> dict[str, Any]:
         """Return the report that was kept, unless there is a newer sign of the run."""
         if not disk.RUN_ID.fullmatch(run_id):
             return {}
-        path = self._runs / run_id
+        path = self.runs / run_id
         kept, last = disk.document(path / FILE), disk.last_change(path)
         if kept.get("schema_version") != document.SCHEMA_VERSION:
             return {}
@@ -158,7 +151,7 @@ class Reports:
 
     def _keep(self, run_id: str, made: dict[str, Any]) -> None:
         try:
-            atomic.write_text(self._runs / run_id / FILE, json.dumps(made, ensure_ascii=False) + "\n")
+            atomic.write_text(self.runs / run_id / FILE, json.dumps(made, ensure_ascii=False) + "\n")
         except OSError as error:
             _log.warning("the report of %s cannot be kept: %s", run_id, error.strerror or error)
         self._words[run_id] = (made["verdict"], tuple(made["reasons"]))
