@@ -9,8 +9,7 @@ from pathlib import Path
 from sidecar.commands import reports
 from sidecar.common.console import Console
 from sidecar.common.errors import KitError, StackError
-from sidecar.engine.api import Filters
-from sidecar.engine.docker_engine import DockerEngine, connect
+from sidecar.engine.docker_engine import DockerEngine, Filters, connect
 from sidecar.engine.labels import PROJECT_LABEL
 from sidecar.settings import Settings
 from sidecar.stack import secrets, state, workspace

@@ -12,8 +12,7 @@ from typing import Protocol
 
 from sidecar.common.errors import EngineError
 from sidecar.engine import payload
-from sidecar.engine.api import Json
-from sidecar.engine.docker_engine import OLDEST_API, DockerEngine, checked_object
+from sidecar.engine.docker_engine import OLDEST_API, DockerEngine, Json, checked_object
 from sidecar.engine.labels import PROJECT_LABEL, STACK_LABEL
 from sidecar.engine.raw_statistics import UnixGet
 from sidecar.engine.stats import counters

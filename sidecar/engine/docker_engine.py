@@ -11,14 +11,18 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from sidecar.common.errors import EngineError
-from sidecar.engine.api import Answer, DockerApi, Filters, Json, Query
 from sidecar.engine.frames import demultiplex
 from sidecar.engine.labels import NUMBER_LABEL, PROJECT_LABEL, SERVICE_LABEL, is_helper
 from sidecar.engine.transport import MOST_BYTES, BrokenAnswerError, Call, RefusedError, current
+
+if TYPE_CHECKING:  # its import takes 0.15 s
+    from requests import Response
+
+    from sidecar.engine.sdk import Client
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
 OLDEST_ENGINE = 25
@@ -30,6 +34,9 @@ _PRUNE_SECONDS = 30.0
 _MOST_OF_ONE_BYTES = 1 << 20  # about one container; read four at a time, and JSON takes many times its length in memory
 
 T = TypeVar("T")
+Json = dict[str, Any]  # an object of the engine: its schema is Docker's, and nobody has checked it
+Filters = dict[str, list[str]]
+Query = Mapping[str, str | int | None]  # None: left out
 
 
 class EngineAbsentError(EngineError):
@@ -90,7 +97,7 @@ class DockerEngine:
         self.socket_path, self.seconds = socket_path, seconds
         self._api_version, self._oldest_api = api_version, oldest_api
         self._explain = explain or _for_people
-        self._api: DockerApi | None = None
+        self._api: Client | None = None
         self._guard = threading.Lock()
 
     # ---- what every call goes through
@@ -98,7 +105,7 @@ class DockerEngine:
     def ask(
         self,
         subject: str,
-        question: Callable[[DockerApi], T],
+        question: Callable[[Client], T],
         *,
         seconds: float | None = None,
         most_bytes: int = MOST_BYTES,
@@ -122,11 +129,11 @@ class DockerEngine:
             self._api_version = version
         return self._api_version
 
-    def sdk(self) -> DockerApi:
+    def sdk(self) -> Client:
         """Return the SDK's client, which is made the first time."""
         with self._guard:
             if self._api is None:
-                from sidecar.engine.sdk import Client  # noqa: PLC0415  0.15 s, for those who ask something
+                from sidecar.engine.sdk import Client  # noqa: PLC0415  for those who ask something
 
                 self._api = Client(str(self.socket_path), self._api_version)
             return self._api
@@ -140,7 +147,7 @@ class DockerEngine:
         if self._api is not None:
             self._api.close()
 
-    def _within(self, call: Call, question: Callable[[DockerApi], T]) -> T:
+    def _within(self, call: Call, question: Callable[[Client], T]) -> T:
         token = current.set(call)
         try:
             return question(self.sdk())
@@ -151,9 +158,7 @@ class DockerEngine:
         finally:
             current.reset(token)
 
-    def _object(
-        self, subject: str, question: Callable[[DockerApi], object], seconds: float | None = None
-    ) -> Json | None:
+    def _object(self, subject: str, question: Callable[[Client], object], seconds: float | None = None) -> Json | None:
         """Ask for an object; None when the engine does not know the thing asked for."""
         try:
             value = self.ask(subject, question, seconds=seconds, most_bytes=_MOST_OF_ONE_BYTES)
@@ -163,7 +168,7 @@ class DockerEngine:
             raise
         return checked_object(subject, value)
 
-    def _list(self, subject: str, question: Callable[[DockerApi], object]) -> list[Json]:
+    def _list(self, subject: str, question: Callable[[Client], object]) -> list[Json]:
         value = self.ask(subject, question)
         if value is None:
             return []
@@ -328,7 +333,7 @@ class EngineStream:
     ) -> None:
         self._engine, self._path, self._query = engine, path, query
         self._call = Call(subject, seconds or engine.seconds)
-        self._answer: Answer | None = None
+        self._answer: Response | None = None
         self._reading = threading.Lock()
 
     def open(self) -> None:

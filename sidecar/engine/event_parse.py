@@ -7,7 +7,7 @@ import json
 from sidecar.common.text import clean
 from sidecar.common.times import SECOND_NS
 from sidecar.engine.fields import OddAnswerError, Payload, full_id, label, label_number, record
-from sidecar.engine.payload import owner
+from sidecar.engine.labels import owner
 from sidecar.model.signal import DockerEvent
 
 # All that tells of a container's life and death. exec_* is left out: a health check alone makes three of them a time.

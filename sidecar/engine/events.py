@@ -18,8 +18,7 @@ from collections.abc import Callable, Iterator
 from sidecar.common.backoff import Backoff
 from sidecar.common.errors import EngineError
 from sidecar.common.times import SECOND_NS, unix_time
-from sidecar.engine.api import Filters, Query
-from sidecar.engine.docker_engine import DockerEngine, EngineStream
+from sidecar.engine.docker_engine import DockerEngine, EngineStream, Filters, Query
 from sidecar.engine.event_parse import FILTERS, event_ns, parse_line, read_line
 from sidecar.engine.transport import BrokenAnswerError
 from sidecar.model.signal import DockerEvent, Signal, StreamDown, StreamUp

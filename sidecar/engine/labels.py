@@ -7,10 +7,9 @@ Swarm's own names end in 25 characters that nobody can tell apart.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sidecar.common.text import clean
 from sidecar.engine.fields import Payload, label, label_number
+from sidecar.model.signal import Owner
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
@@ -25,38 +24,31 @@ _NODE_CHARACTERS = 5  # of a node's id, in the name of a task that runs on every
 _MOST_DIGITS = 6  # of a slot
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """The project (Compose) or stack (Swarm), the service in it, the container's number there, and its name."""
+def owner(name: str, labels: Payload) -> Owner:
+    """Read an owner from a container's name, with or without its slash, and its labels.
 
-    project: str | None
-    service: str | None
-    index: int | None
-    name: str
-
-
-def identity(name: str, labels: Payload) -> Identity:
-    """Read it from a container's name, with or without its slash, and its labels; events carry them as attributes."""
+    Its project is Swarm's stack, where there is one. An event carries the labels among its attributes.
+    """
     if SWARM_SERVICE_LABEL in labels:
         return _of_task(labels)
-    return Identity(
+    return Owner(
+        clean(name.lstrip("/")),
         clean(label(labels, PROJECT_LABEL)) or None,
         clean(label(labels, SERVICE_LABEL)) or None,
         label_number(labels, NUMBER_LABEL),
-        clean(name.lstrip("/")),
+        is_helper(labels),
     )
 
 
-def _of_task(labels: Payload) -> Identity:
+def _of_task(labels: Payload) -> Owner:
     stack = clean(label(labels, STACK_LABEL))
     whole = clean(label(labels, SWARM_SERVICE_LABEL))
     service = whole.removeprefix(f"{stack}_")
     slot = clean(label(labels, TASK_LABEL)).removeprefix(f"{whole}.").partition(".")[0]
     numbered = slot.isascii() and slot.isdigit() and len(slot) <= _MOST_DIGITS
     place = slot if numbered else slot[:_NODE_CHARACTERS]
-    return Identity(
-        stack or None, service, int(slot) if numbered else 1, "-".join(filter(None, (stack, service, place)))
-    )
+    name = "-".join(filter(None, (stack, service, place)))
+    return Owner(name, stack or None, service, int(slot) if numbered else 1, is_helper(labels))
 
 
 def is_helper(labels: Payload) -> bool:

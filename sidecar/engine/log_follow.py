@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from sidecar.common.errors import EngineError
-from sidecar.engine.api import Query
-from sidecar.engine.docker_engine import DockerEngine, EngineStream
+from sidecar.engine.docker_engine import DockerEngine, EngineStream, Query
 from sidecar.engine.frames import NotALogError
 from sidecar.engine.log_lines import LineReader, RawLine
 from sidecar.engine.transport import RefusedError

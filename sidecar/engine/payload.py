@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from sidecar.common.text import clean
 from sidecar.common.times import docker_nanos, docker_time
 from sidecar.engine.fields import LARGEST, Payload, full_id, label, maybe_whole, record, text, whole
-from sidecar.engine.labels import identity, is_helper
+from sidecar.engine.labels import is_helper, owner
 from sidecar.model.observation import Inspected, Listed
 from sidecar.model.signal import Inspection, Owner
 
@@ -42,7 +42,7 @@ def first_name(entry: Payload) -> str:
 
 def _listed(entry: Payload, labels: Payload) -> Listed:
     health = _HEALTH.search(label(entry, "Status"))
-    whose = identity(first_name(entry), labels)
+    whose = owner(first_name(entry), labels)
     return Listed(
         id=full_id(entry.get("Id")),
         name=whose.name,
@@ -91,12 +91,6 @@ def _cpu_limit_percent(host: Payload) -> float | None:
         return float(nano / _NANO_CPUS_PER_PERCENT)
     quota = whole(host.get("CpuQuota"), "CpuQuota", least=-LARGEST)
     return float(quota / (whole(host.get("CpuPeriod"), "CpuPeriod") or 100_000) * 100) if quota > 0 else None
-
-
-def owner(name: str, labels: Payload) -> Owner:
-    """Read an owner from a container's name and its labels; an event carries the labels among its attributes."""
-    whose = identity(name, labels)
-    return Owner(whose.name, whose.project, whose.service, whose.index, is_helper(labels))
 
 
 def inspection(payload: Payload, at_ns: int) -> Inspection:

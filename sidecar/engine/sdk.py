@@ -19,7 +19,7 @@ from docker import APIClient
 from docker.auth import AuthConfig
 from docker.transport.unixconn import UnixHTTPConnection, UnixHTTPConnectionPool
 
-from sidecar.engine.api import Query
+from sidecar.engine.docker_engine import Query
 from sidecar.engine.transport import BrokenAnswerError, CallSocket, OpenSockets, RefusedError, current
 
 _URL = "http+docker://localhost"

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from sidecar.common.errors import EngineError
 from sidecar.common.times import format_time
 from sidecar.diagnose.evidence import ContainerFacts, Probe
 from sidecar.diagnose.gather.later import Deadline
-from sidecar.engine.api import DockerApi
 from sidecar.engine.docker_engine import DockerEngine
 from sidecar.engine.frames import demultiplex
 from sidecar.engine.transport import RefusedError
@@ -183,7 +182,8 @@ def _in_image(
     except RefusedError:
         return None
     try:
-        _join(engine, name, container, way, deadline)
+        for further in container.networks[1:] if way == ALONE else ():
+            _join(engine, name, further.network, deadline)
         _start(engine, name, container, deadline)
         with suppress(RefusedError):
             engine.ask("wait", lambda api: api.wait(name), seconds=deadline.left(_PROBE_SECONDS + 3.0))
@@ -225,17 +225,9 @@ def own_container(container: ContainerFacts, way: str, image: str, command: Sequ
     }
 
 
-def _join(engine: DockerEngine, name: str, container: ContainerFacts, way: str, deadline: Deadline) -> None:
-    """Attach a container of our own to the further networks of the one whose place it takes."""
-    if way != ALONE:
-        return
-    for network in container.networks[1:]:
-        with suppress(RefusedError):
-            engine.ask("connect", partial(_connect, name, network.network), seconds=deadline.left(5.0))
-
-
-def _connect(name: str, network: str, api: DockerApi) -> None:
-    api.connect_container_to_network(name, network)
+def _join(engine: DockerEngine, name: str, network: str, deadline: Deadline) -> None:
+    with suppress(RefusedError):
+        engine.ask("connect", lambda api: api.connect_container_to_network(name, network), seconds=deadline.left(5.0))
 
 
 def _last_json(output: bytes) -> dict[str, Any] | None:

@@ -17,8 +17,8 @@ from sidecar.diagnose.evidence import FirewallRule, Pair
 from sidecar.diagnose.gather import engine, firewall, inside, plan, web
 from sidecar.diagnose.gather.later import Deadline, Later, TooLateError, each
 from sidecar.diagnose.stack import Stack
-from sidecar.engine.api import DockerApi, Query
-from sidecar.engine.docker_engine import DockerEngine
+from sidecar.engine.docker_engine import DockerEngine, Query
+from sidecar.engine.sdk import Client
 from sidecar.engine.transport import RefusedError
 from tests.fakes.fake_master import FakeMaster, figures
 from tests.unit.diagnose.scene import changed, told, unregistered, well
@@ -247,8 +247,8 @@ class PretendEngine(DockerEngine):
         self.status, self.content = status, body
         self.asked: Query = {}
 
-    def sdk(self) -> DockerApi:
-        return cast("DockerApi", self)
+    def sdk(self) -> Client:
+        return cast("Client", self)
 
     def answer(self, path: str, query: Query) -> PretendEngine:
         self.asked = query
@@ -281,8 +281,8 @@ class _Engine(DockerEngine):
         super().__init__(Path("/nowhere"), api_version="1.44")
         self.pretend = _Api(lives)
 
-    def sdk(self) -> DockerApi:
-        return cast("DockerApi", self.pretend)
+    def sdk(self) -> Client:
+        return cast("Client", self.pretend)
 
 
 class _Api:

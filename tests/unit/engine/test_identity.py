@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.engine.labels import Identity, identity
+from sidecar.engine.labels import owner
+from sidecar.model.signal import Owner
 
 COMPOSE = {
     "com.docker.compose.project": "locust",
@@ -27,20 +28,20 @@ GLOBAL = {
 @pytest.mark.parametrize(
     ("labels", "found"),
     [
-        (COMPOSE, Identity("locust", "locust-worker", 3, "name")),
-        (TASK, Identity("locust", "locust-worker", 12, "locust-locust-worker-12")),
-        ({**IMAGE, **TASK}, Identity("locust", "locust-worker", 12, "locust-locust-worker-12")),
-        ({**IMAGE, **GLOBAL}, Identity("locust", "monitor", 1, "locust-monitor-p7ql8")),
-        ({}, Identity(None, None, None, "name")),
-        ({"com.docker.swarm.service.name": "lone"}, Identity(None, "lone", 1, "lone")),
+        (COMPOSE, Owner("name", "locust", "locust-worker", 3)),
+        (TASK, Owner("locust-locust-worker-12", "locust", "locust-worker", 12)),
+        ({**IMAGE, **TASK}, Owner("locust-locust-worker-12", "locust", "locust-worker", 12)),
+        ({**IMAGE, **GLOBAL}, Owner("locust-monitor-p7ql8", "locust", "monitor", 1)),
+        ({}, Owner("name", None, None, None)),
+        ({"com.docker.swarm.service.name": "lone"}, Owner("lone", None, "lone", 1)),
         (
             {**TASK, "com.docker.swarm.task.name": "\x1b[2J"},
-            Identity("locust", "locust-worker", 1, "locust-locust-worker"),
+            Owner("locust-locust-worker", "locust", "locust-worker", 1),
         ),
     ],
     ids=["compose", "task", "its image has Compose's", "one a node", "nobody's", "no stack", "odd"],
 )
-def test_a_container_is_known_by_its_labels(labels: dict[str, str], found: Identity) -> None:
-    told = identity("/name", labels)
+def test_a_container_is_known_by_its_labels(labels: dict[str, str], found: Owner) -> None:
+    told = owner("/name", labels)
     assert (told.project, told.service, told.index) == (found.project, found.service, found.index)
     assert told.name.startswith(found.name)
