@@ -134,8 +134,8 @@ def finding_of(cause: Cause, found: FoundCause, values: Mapping[str, str]) -> Fi
 
 
 def _fix(cause: Cause, found: FoundCause, values: Mapping[str, str]) -> Fix:
-    template = cause.fix(found.fix)
-    fillings = [{**values, **item} for item in found.items] or [dict(values)]
+    template = cause.fix(found.origin.fix)
+    fillings = [{**values, **item} for item in found.origin.items] or [dict(values)]
     # All of the first step, then all of the second: a line is commented out before anything is made anew.
     commands = [filled(command, filling) for command in template.commands for filling in fillings]
     return Fix(filled(template.text, fillings[0]), tuple(dict.fromkeys(commands)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from sidecar.diagnose.evidence import ContainerFacts
@@ -30,73 +30,39 @@ class Origin:
         return FindingEvidence("it comes from", self.text)
 
 
-@dataclass(frozen=True, slots=True)
 class FoundCause:
     """One cause that a rule found; the catalogue has the words.
 
-    Attributes:
+    Args:
         slug: the cause.
-        evidence: what was seen, the most telling first.
+        evidence: what was seen, the most telling first; a None among it is left out.
         affects: the containers, files or addresses that it is about.
         values: what fills the catalogue's templates.
-        fix: which of the catalogue's fixes fits this case.
-        items: the fix's commands are filled in once for each of these, beside `values`.
+        origin: where the wrong value is written, which decides the fix; or the name of the catalogue's fix.
         up: settings that `make up` must be given differently.
         because: a sentence about this very case, put before the catalogue's explanation.
-
+        severity: how bad it is.
+        confidence: how sure it is.
     """
 
-    slug: str
-    evidence: tuple[FindingEvidence, ...]
-    affects: tuple[str, ...] = ()
-    values: Mapping[str, str] = field(default_factory=dict)
-    fix: str = "default"
-    items: tuple[Mapping[str, str], ...] = ()
-    up: Mapping[str, str] = field(default_factory=dict)
-    because: str = ""
-    severity: Severity = Severity.ERROR
-    confidence: Confidence = Confidence.CERTAIN
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(  # noqa: PLR0913  a rule has all of it at hand, and most rules give four
+        self,
         slug: str,
         evidence: Iterable[FindingEvidence | None],
-        affects: Iterable[ContainerFacts | str],
-        values: Mapping[str, str],
+        affects: Iterable[ContainerFacts | str] = (),
+        values: Mapping[str, str] | None = None,
         origin: Origin | str = "default",
         *,
         up: Mapping[str, str] | None = None,
+        because: str = "",
         severity: Severity = Severity.ERROR,
         confidence: Confidence = Confidence.CERTAIN,
-    ) -> FoundCause:
-        """Build a FoundCause from what the rules have at hand.
-
-        Args:
-            slug: the cause.
-            evidence: pieces of evidence; a None among them is left out.
-            affects: containers, or names.
-            values: what fills the catalogue's templates.
-            origin: where the wrong value is written, which decides the fix; or the fix's name.
-            up: settings that `make up` must be given differently.
-            severity: how bad it is.
-            confidence: how sure it is.
-
-        """
-        place = origin if isinstance(origin, Origin) else Origin(origin)
-        names = (about if isinstance(about, str) else about.name for about in affects)
-        seen = tuple(piece for piece in evidence if piece is not None)
-        return cls(
-            slug,
-            seen,
-            tuple(names),
-            values,
-            place.fix,
-            place.items,
-            up or {},
-            severity=severity,
-            confidence=confidence,
-        )
+    ) -> None:
+        self.slug, self.because, self.severity, self.confidence = slug, because, severity, confidence
+        self.evidence = tuple(piece for piece in evidence if piece is not None)
+        self.affects = tuple(about if isinstance(about, str) else about.name for about in affects)
+        self.values, self.up = values or {}, up or {}
+        self.origin = origin if isinstance(origin, Origin) else Origin(origin)
 
 
 @dataclass(frozen=True, slots=True)

@@ -399,11 +399,21 @@ def is_loopback(address: str) -> bool:
     return parsed.is_loopback or parsed.is_unspecified
 
 
+def is_loopback_only(address: str) -> bool:
+    """Tell whether a socket at this address is out of others' reach; 0.0.0.0 and :: are not."""
+    return is_loopback(address) and address not in ("0.0.0.0", "::")  # noqa: S104  compared, never bound
+
+
 def names(containers: Sequence[ContainerFacts], most: int = 4) -> str:
     """Return some containers' names, for a sentence."""
     shown = ", ".join(container.name for container in containers[:most])
     more = len(containers) - most
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def listed(containers: Sequence[ContainerFacts]) -> dict[str, str]:
+    """Return some containers' names for the catalogue: all as words of a command, and some for a sentence."""
+    return {"containers": " ".join(container.name for container in containers), "who": names(containers)}
 
 
 def size(count: int, decimals: int = 0) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -218,9 +219,5 @@ def _made_of(template: Mapping[str, Any]) -> str:
 
 def spread(fleet: SwarmState, service: str) -> Sequence[tuple[str, int]]:
     """Return how many tasks of a service run on each node, for those that have any."""
-    counts: dict[str, int] = {}
-    for task in fleet.running(service):
-        node = fleet.node(task.node_id)
-        name = node.name if node else task.node_id[:12]
-        counts[name] = counts.get(name, 0) + 1
-    return sorted(counts.items())
+    places = ((task.node_id, fleet.node(task.node_id)) for task in fleet.running(service))
+    return sorted(Counter(node.name if node else node_id[:12] for node_id, node in places).items())

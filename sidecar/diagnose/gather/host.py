@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import socket
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -15,20 +16,26 @@ from sidecar.stack import ports
 
 HERE = "this machine"
 _PROC = Path("/proc")
-_MEMINFO = _PROC / "meminfo"
 
 
 def facts(disks: Iterable[tuple[str, Path]]) -> HostFacts:
     """Gather everything of this machine that needs neither root nor the engine; `disks` are (use, path)."""
-    memory = _memory()
+    import psutil  # noqa: PLC0415  slow to import, and only a diagnosis wants it
+
+    memory = psutil.virtual_memory()
     return HostFacts(
         user=_user(),
         is_root=os.geteuid() == 0,
         filesystems=tuple(_filesystems(disks)),
-        memory_total_bytes=memory.get("MemTotal", 0),
-        memory_available_bytes=memory.get("MemAvailable", 0),
-        swap_total_bytes=memory.get("SwapTotal", 0),
-        addresses=tuple(_addresses()),
+        memory_total_bytes=memory.total,
+        memory_available_bytes=memory.available,
+        swap_total_bytes=psutil.swap_memory().total,
+        addresses=tuple(
+            f"{entry.address} dev {name}"
+            for name, entries in psutil.net_if_addrs().items()
+            for entry in entries
+            if entry.family is socket.AF_INET
+        ),
         routes=tuple(_routes()),
         locust_processes=tuple(_locust_processes()),
     )
@@ -78,14 +85,6 @@ def _existing(path: Path) -> Path:
     return next((place for place in (path, *path.parents) if place.exists()), Path("/"))
 
 
-def _memory() -> dict[str, int]:
-    try:
-        rows = (line.split() for line in _MEMINFO.read_text(encoding="ascii").splitlines())
-        return {row[0].rstrip(":"): int(row[1]) * 1024 for row in rows}
-    except (OSError, ValueError, IndexError):
-        return {}
-
-
 def port_facts(wanted: Sequence[tuple[str, int]], containers: Sequence[ListedContainer]) -> tuple[PortFacts, ...]:
     """Find who holds each of these (setting, port) on the loopback address; `containers` are the engine's."""
     facts = []
@@ -103,15 +102,6 @@ def port_facts(wanted: Sequence[tuple[str, int]], containers: Sequence[ListedCon
             )
         )
     return tuple(facts)
-
-
-def _addresses() -> Iterable[str]:
-    import psutil  # noqa: PLC0415  slow to import, and only a diagnosis wants it
-
-    for name, entries in psutil.net_if_addrs().items():
-        for entry in entries:
-            if entry.family.name == "AF_INET":
-                yield f"{entry.address} dev {name}"
 
 
 def _routes() -> Iterable[str]:

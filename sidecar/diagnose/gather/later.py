@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -39,7 +38,7 @@ class Deadline:
 class Later(Generic[T]):
     """The outcome of work in a thread of its own, which dies with the process."""
 
-    _future: Future[T]
+    future: Future[T]
 
     @classmethod
     def of(cls, work: Callable[[], T]) -> Later[T]:
@@ -63,25 +62,19 @@ class Later(Generic[T]):
             Exception: what the work raised.
 
         """
-        if not wait([self._future], deadline.left()).done:
+        if not wait([self.future], deadline.left()).done:
             raise TooLateError("no answer in time")
-        return self._future.result()
+        return self.future.result()
 
 
 def each(work: Callable[[A], T], items: Iterable[A], deadline: Deadline, at_once: int = 6) -> list[T | BaseException]:
     """Do the same to several things, a few at once; for each its outcome or its error, in their order."""
-    waiting: queue.SimpleQueue[tuple[int, A]] = queue.SimpleQueue()
-    asked = list(items)
-    for numbered in enumerate(asked):
-        waiting.put(numbered)
-    outcomes: list[T | BaseException] = [TooLateError("no answer in time") for _ in asked]
+    numbered = list(enumerate(items))
+    outcomes: list[T | BaseException] = [TooLateError("no answer in time") for _ in numbered]
+    waiting = iter(numbered)  # of a list: `next` of it is one step, for several threads, too
 
     def take() -> None:
-        while True:
-            try:
-                number, item = waiting.get_nowait()
-            except queue.Empty:
-                return
+        for number, item in waiting:
             if deadline.clock() >= deadline.at:
                 return
             try:
@@ -89,10 +82,5 @@ def each(work: Callable[[A], T], items: Iterable[A], deadline: Deadline, at_once
             except Exception as error:  # noqa: BLE001  the caller tells it as a gap
                 outcomes[number] = error
 
-    takers = [Later.of(take) for _ in range(min(at_once, len(asked)))]
-    for taker in takers:
-        try:
-            taker.get(deadline)
-        except TooLateError:
-            break
+    wait([Later.of(take).future for _ in range(min(at_once, len(numbered)))], deadline.left())
     return list(outcomes)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from sidecar.client.documents import IncidentList
 from sidecar.client.reader import MonitorError, NotReadyError, SidecarReader
 from sidecar.common.times import docker_time, format_time
@@ -157,17 +159,5 @@ def _problems(reader: SidecarReader) -> tuple[str, ...]:
 
 
 def _incident(incident: Incident) -> KnownIncident:
-    return KnownIncident(
-        id=incident.id,
-        kind=str(incident.kind),
-        at=incident.at,
-        text=incident.text,
-        severity=str(incident.severity),
-        until=incident.until,
-        container=incident.container or "",
-        container_id=incident.container_id or "",
-        reason=str(incident.reason or ""),
-        count=incident.count,
-        process_survived=incident.process_survived,
-        memory_limit_bytes=incident.memory_limit_bytes,
-    )
+    known = {name: value for name, value in msgspec.to_builtins(incident).items() if value is not None}
+    return msgspec.convert(known, KnownIncident)

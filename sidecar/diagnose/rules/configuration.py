@@ -153,7 +153,7 @@ def _unread(stack: Stack, containers: Sequence[ContainerFacts], name: str, *, br
         "containers": names(containers),
     }
     severity = Severity.ERROR if broken else Severity.WARN if meant else Severity.INFO
-    return FoundCause.of(
+    return FoundCause(
         "unknown-locust-variable", (*evidence, place.evidence), containers, values, place, severity=severity
     )
 
@@ -209,7 +209,7 @@ def _bad_value(stack: Stack, name: str, value: str, wanted: str) -> FoundCause:
     harmless = not value and not refusals and all(locust.state == "running" for locust in having)
     values = {"name": name, "value": shown, "wanted": wanted}
     severity = Severity.WARN if harmless else Severity.ERROR
-    return FoundCause.of("invalid-locust-value", evidence, having, values, place, severity=severity)
+    return FoundCause("invalid-locust-value", evidence, having, values, place, severity=severity)
 
 
 def _refused_by_locust(stack: Stack, known: set[str]) -> Iterator[FoundCause]:
@@ -233,7 +233,7 @@ def _refused_by_locust(stack: Stack, known: set[str]) -> Iterator[FoundCause]:
         wanted = "a value that Locust takes"
         evidence = (FindingEvidence(f"log of {names(group)}", sign.text, wanted, sign.at), place.evidence)
         values = {"name": name or "an argument", "value": sign.detail, "wanted": wanted}
-        yield FoundCause.of("invalid-locust-value", evidence, group, values, place)
+        yield FoundCause("invalid-locust-value", evidence, group, values, place)
 
 
 def _flag_of(name: str) -> str:
@@ -266,7 +266,7 @@ def _two_roles(stack: Stack) -> Iterator[FoundCause]:
             f"environment of {names(both)}", "told to be master and worker at once", "one of the two"
         )
         values = {"name": variable, "value": "1", "wanted": "only one of LOCUST_MODE_MASTER and LOCUST_MODE_WORKER"}
-        yield FoundCause.of("invalid-locust-value", (both_roles, place.evidence), both, values, place)
+        yield FoundCause("invalid-locust-value", (both_roles, place.evidence), both, values, place)
 
 
 def _url_as_host(stack: Stack) -> Iterator[FoundCause]:
@@ -284,7 +284,7 @@ def _url_as_host(stack: Stack) -> Iterator[FoundCause]:
             log_signs.quote(group[0], sign),
             place.evidence,
         )
-        yield FoundCause.of("master-url-with-scheme", evidence, group, {"value": value, "host": host}, place)
+        yield FoundCause("master-url-with-scheme", evidence, group, {"value": value, "host": host}, place)
 
 
 def _log_file(stack: Stack) -> Iterator[FoundCause]:
@@ -295,7 +295,7 @@ def _log_file(stack: Stack) -> Iterator[FoundCause]:
         wanted = "unset, so that `docker logs` has the log"
         evidence = (stack.observed(f"{option.source} of {names(group)}", option.value, wanted), place.evidence)
         values = {"file": option.value, "container": group[0].name}
-        yield FoundCause.of("log-file-hides-logs", evidence, group, values, place, severity=Severity.WARN)
+        yield FoundCause("log-file-hides-logs", evidence, group, values, place, severity=Severity.WARN)
 
 
 # ---- the target's form -----------------------------------------------------------------------------------------------
@@ -313,7 +313,7 @@ def host_scheme(stack: Stack) -> Outcome:
                 *_scheme_errors(stack),
             )
             up = {"HOST": url} if place.fix in ("setting", ENV_LINE) else {}
-            cause = FoundCause.of("host-without-scheme", evidence, group or (host,), {"host": host}, place, up=up)
+            cause = FoundCause("host-without-scheme", evidence, group or (host,), {"host": host}, place, up=up)
             return Outcome(f"{host} has no scheme", (cause,))
     shown = next((host for host, _, _ in hosts if host), "")
     return Outcome(f"target {shown}" if shown else "the classes' own hosts")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from sidecar.common.units import GIB, MIB
 from sidecar.diagnose.evidence import ContainerEvent, ContainerFacts, KnownIncident
 from sidecar.diagnose.rule import FoundCause, Origin, Outcome, Rule, without_engine, without_stack
 from sidecar.diagnose.rules import log_signs
-from sidecar.diagnose.stack import MASTER, RECENT, STANDALONE, WORKER, Stack, names, size
+from sidecar.diagnose.stack import MASTER, RECENT, STANDALONE, WORKER, Stack, listed, names, size
 from sidecar.model.finding import Confidence, FindingEvidence
 from sidecar.model.incident import Severity
 
@@ -25,6 +24,7 @@ _ASKED = frozenset({"kill", "stop"})
 _LONGEST_STOP_SECONDS = 90.0
 _LOOP_SECONDS, _LASTING_SECONDS = 300.0, 60.0  # five minutes, as the sidecar has it; a minute
 _DEFAULT_LIMIT = 2 * GIB
+_STAYS_DOWN = "Docker does not restart what a person stopped or killed: under `unless-stopped` it stays down."
 _INIT_OR_DEAD = re.compile(r"^(?:\S*/)?(?:docker-init|tini|dumb-init)\b|<defunct>")
 
 
@@ -85,9 +85,8 @@ def _no_master(stack: Stack) -> FoundCause:
     evidence = stack.observed(
         f"containers of {stack.evidence.project!r}", f"{len(stack.workers)} workers, no master", "one master"
     )
-    return FoundCause(
-        "master-exited", (evidence,), ("the master",), {"container": "the master", "how": "its container is gone"}
-    )
+    values = {"container": "the master", "how": "its container is gone"}
+    return FoundCause("master-exited", (evidence,), ("the master",), values)
 
 
 def _ended(stack: Stack, role: str, slug: str) -> Iterator[FoundCause]:
@@ -106,11 +105,8 @@ def _ended(stack: Stack, role: str, slug: str) -> Iterator[FoundCause]:
         elif container.exit_code:
             evidence += _last_line(container)
     values = {"container": names(ended), "how": _how(ended[0]), "count": str(len(ended))}
-    cause = FoundCause.of(slug, evidence, ended, values)
-    if all(container.restart_policy == "unless-stopped" and _request(stack, container) for container in ended):
-        because = "Docker does not restart what a person stopped or killed: under `unless-stopped` it stays down."
-        cause = replace(cause, because=because)
-    yield cause
+    is_final = all(container.restart_policy == "unless-stopped" and _request(stack, container) for container in ended)
+    yield FoundCause(slug, evidence, ended, values, because=_STAYS_DOWN if is_final else "")
 
 
 def _is_scaled(stack: Stack, container: ContainerFacts) -> bool:
@@ -149,8 +145,7 @@ def paused(stack: Stack) -> Outcome:
         pauses = _events(stack, container, "pause")
         at = pauses[-1].at if pauses else stack.evidence.at
         evidence.append(FindingEvidence(container.name, "paused", "running", at))
-    values = {"containers": " ".join(container.name for container in frozen), "who": names(frozen)}
-    return Outcome(f"paused: {names(frozen)}", (FoundCause.of("container-paused", evidence, frozen, values),))
+    return Outcome(f"paused: {names(frozen)}", (FoundCause("container-paused", evidence, frozen, listed(frozen)),))
 
 
 # ---- OOM kills -------------------------------------------------------------------------------------------------------
@@ -182,7 +177,7 @@ def _killed(stack: Stack, role: str, slug: str) -> Iterator[FoundCause]:
     setting = "MASTER_MEMORY" if role == MASTER else "WORKER_MEMORY"
     values = {"containers": names(containers), "limit": size(limit), "setting": setting, "more": size(more)}
     items = tuple({"container": container.name, "bytes": str(more)} for container in containers)
-    yield FoundCause.of(
+    yield FoundCause(
         slug,
         [kill for _, kills in victims[:3] for kill in kills[:3]],
         containers,
@@ -265,7 +260,7 @@ def loops(stack: Stack) -> Outcome:
         evidence.append(FindingEvidence(container.name, state, "one start that lasts", container.started_at))
         evidence += _last_line(container)
     values = {"containers": names(looping), "container": looping[0].name, "service": looping[0].service}
-    cause = FoundCause.of("restart-loop", evidence, looping, values, confidence=Confidence.LIKELY)
+    cause = FoundCause("restart-loop", evidence, looping, values, confidence=Confidence.LIKELY)
     return Outcome(f"restarting: {names(looping)}", (cause,))
 
 
@@ -305,7 +300,7 @@ def image(stack: Stack) -> Outcome:
         evidence.append(FindingEvidence("its image", name))
         fix = "recreate" if wanted is not None and wanted.image != name else "default"
         values = {"image": name, "containers": names(without)}
-        return Outcome(name, (FoundCause.of("image-without-locust", evidence, without, values, fix, up=up),))
+        return Outcome(name, (FoundCause("image-without-locust", evidence, without, values, fix, up=up),))
     name = config.locust_image
     if name and not stack.locusts and not (config.locust_image_there and config.locust_image_starts):
         wrong = "what it starts is not Locust" if config.locust_image_there else "no such image on this machine"

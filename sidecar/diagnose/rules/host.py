@@ -152,7 +152,7 @@ def _said_full(stack: Stack, known: set[str]) -> Iterator[FoundCause]:
         sign = log_signs.latest(our, "disk-full")
         if sign and our.name not in known and (sign.at is None or stack.evidence.at - sign.at < RECENT):
             values = {"owner": our.name, "path": "a file system of its", "use": "what it writes"}
-            yield FoundCause.of("disk-full", (log_signs.quote(our, sign),), (our,), values, "volume")
+            yield FoundCause("disk-full", (log_signs.quote(our, sign),), (our,), values, "volume")
     monitor = stack.evidence.monitor
     for text in monitor.problems if monitor else ():
         if "space" in text.lower() and "monitor" not in known:
@@ -196,7 +196,7 @@ def memory(stack: Stack) -> Outcome:
     share = max(1, int(total * 0.8) // max(1, len(limited)))
     values = {"limits": _size(sum(limits)), "total": _size(total), "available": _size(available)}
     up = dict.fromkeys(("WORKER_MEMORY", "MASTER_MEMORY"), f"{max(64, share // MIB)}m")
-    return Outcome(text, (FoundCause.of("memory-overcommitted", evidence, limited, values, severity=severity, up=up),))
+    return Outcome(text, (FoundCause("memory-overcommitted", evidence, limited, values, severity=severity, up=up),))
 
 
 # ---- ports -----------------------------------------------------------------------------------------------------------
@@ -235,7 +235,7 @@ def _taken(stack: Stack, port: PortFacts) -> FoundCause:
     ]
     other = port.port + 100 if port.port + 100 < 65536 else port.port - 100  # noqa: PLR2004  the end of TCP's ports
     values = {"port": str(port.port), "setting": port.setting, "holder": port.holder}
-    return FoundCause.of("port-in-use", evidence, (values["port"], port.holder), values, up={port.setting: str(other)})
+    return FoundCause("port-in-use", evidence, (values["port"], port.holder), values, up={port.setting: str(other)})
 
 
 def _refused_inside(stack: Stack) -> Iterator[FoundCause]:
@@ -249,7 +249,7 @@ def _refused_inside(stack: Stack) -> Iterator[FoundCause]:
                 "setting": "the master's port",
                 "holder": "another process in the same network",
             }
-            yield FoundCause.of("port-in-use", (evidence,), (master,), values, "inside")
+            yield FoundCause("port-in-use", (evidence,), (master,), values, "inside")
 
 
 RULES = (

@@ -87,7 +87,7 @@ def _printed(stack: Stack, group: tuple[ContainerFacts, ...]) -> Iterator[FoundC
     others = [locust for locust in stack.locusts if locust not in group and locust.state == "running"]
     if others and slug == "locustfile-broken":
         evidence.append(FindingEvidence("it loads in", names(others)))
-    yield FoundCause.of(slug, evidence, group, values, fix)
+    yield FoundCause(slug, evidence, group, values, fix)
 
 
 def _cause(
@@ -168,7 +168,7 @@ def _from_disk(stack: Stack, problem: FileProblem, severity: Severity) -> FoundC
         "event": problem.text.partition(" is gone")[0],
         "instead": problem.fix or _CHANGELOG,
     }
-    return FoundCause.of(_SLUGS[problem.kind], evidence, (problem.file,), values, severity=severity)
+    return FoundCause(_SLUGS[problem.kind], evidence, (problem.file,), values, severity=severity)
 
 
 # ---- is it the same everywhere? --------------------------------------------------------------------------------------
@@ -197,7 +197,7 @@ def _told_differently(stack: Stack, running: list[ContainerFacts]) -> Iterator[F
             evidence.append(stack.observed(f"files of {names(group)}", shown, "the same for all"))
         odd = min(groups, key=len)
         fix = RECREATE if stack.wanted(odd[0]) is not None else BY_HAND
-        yield FoundCause.of("locustfile-mismatch", evidence, odd, {"how": "they were told different files"}, fix)
+        yield FoundCause("locustfile-mismatch", evidence, odd, {"how": "they were told different files"}, fix)
 
 
 def _loaded_differently(stack: Stack) -> Iterator[FoundCause]:
@@ -217,7 +217,7 @@ def _loaded_differently(stack: Stack) -> Iterator[FoundCause]:
             stack.observed(f"files that {names(odd)} loaded", theirs[:12], digest[:12]),
         )
         values = {"how": "they changed on disk between the start of one and the start of the other"}
-        yield FoundCause.of("locustfile-mismatch", evidence, odd, values, "reload")
+        yield FoundCause("locustfile-mismatch", evidence, odd, values, "reload")
 
 
 def _classes_missing(stack: Stack) -> Iterator[FoundCause]:
@@ -232,7 +232,7 @@ def _classes_missing(stack: Stack) -> Iterator[FoundCause]:
             FindingEvidence("log of the master", late.text, "no such line", late.at) if late else None,
         )
         values = {"how": f"the master asks for the class {sign.detail}, which the worker's files do not have"}
-        yield FoundCause.of("locustfile-mismatch", evidence, (worker,), values, "reload")
+        yield FoundCause("locustfile-mismatch", evidence, (worker,), values, "reload")
         return
 
 

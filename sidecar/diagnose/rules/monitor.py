@@ -33,7 +33,7 @@ def sidecar(stack: Stack) -> Outcome:
         return Outcome("it has only just started", info=True)
     if problems := tuple(_problems(stack, facts, container)):
         values = {"container": container.name}
-        cause = FoundCause.of("monitor-down", problems, (container,), values, Origin("restart", (values,)))
+        cause = FoundCause("monitor-down", problems, (container,), values, Origin("restart", (values,)))
         return Outcome(problems[0].seen, (cause,))
     return Outcome(f"{facts.url} {facts.answer}, figures {facts.age_seconds or 0:.0f} s old")
 
@@ -83,7 +83,7 @@ def proxy(stack: Stack) -> Outcome:
         words = f"; the sidecar says: {(*facts.problems, *facts.warnings)[0]}"
     if container.health == "unhealthy" or words:
         evidence = stack.observed(container.name, f"{container.health}: {container.health_output}{words}", "healthy")
-        cause = FoundCause.of("docker-proxy-down", (evidence,), (container,), values, Origin("restart", (values,)))
+        cause = FoundCause("docker-proxy-down", (evidence,), (container,), values, Origin("restart", (values,)))
         return Outcome(evidence.seen, (cause,))
     return Outcome(f"{container.name} {container.health or 'running'}")
 

@@ -23,7 +23,7 @@ from sidecar.diagnose.rule import (
 from sidecar.diagnose.rules import log_signs
 from sidecar.diagnose.rules.configuration import grouped, variables
 from sidecar.diagnose.rules.firewall import firewall, hits_text, is_dockers_own, removal, suspects
-from sidecar.diagnose.stack import DEFAULT_MASTER_HOST, Stack, covers, is_address, is_loopback, names
+from sidecar.diagnose.stack import DEFAULT_MASTER_HOST, Stack, covers, is_address, is_loopback, is_loopback_only, names
 from sidecar.model.finding import Confidence, FindingEvidence
 
 LAYER = "network"
@@ -136,7 +136,7 @@ def _unresolvable(stack: Stack, group: Sequence[ContainerFacts], looked_up: Name
         item = {"container": master.name, "alias": looked_up.name}
         place = Origin("alias", tuple({"network": at.network, **item} for at in shared))
     values = {"name": looked_up.name, "real": real, "containers": names(group)}
-    return FoundCause.of("master-name-unresolvable", evidence, group, values, place)
+    return FoundCause("master-name-unresolvable", evidence, group, values, place)
 
 
 def _addresses_of(master: ContainerFacts | None) -> str:
@@ -186,7 +186,7 @@ def _elsewhere(
         place = Origin("imposter", tuple(items))
     values = {"name": host, "addresses": ", ".join(strangers), "containers": names(group)}
     affects = (*group, *(owner for owner, _ in imposters))
-    return FoundCause.of("master-name-resolves-elsewhere", evidence, affects, values, place)
+    return FoundCause("master-name-resolves-elsewhere", evidence, affects, values, place)
 
 
 def _owner_text(stack: Stack, worker: ContainerFacts, address: str, host: str) -> str:
@@ -298,11 +298,6 @@ def _mute_networks(stack: Stack, container: ContainerFacts) -> list[Network]:
     return [network for network in networks if network and not network.containers_talk]
 
 
-def is_loopback_only(address: str) -> bool:
-    """Tell whether a socket at this address is out of others' reach; 0.0.0.0 and :: are not."""
-    return is_loopback(address) and address not in ("0.0.0.0", "::")  # noqa: S104  compared, never bound
-
-
 def _filtered(stack: Stack, stopped: Sequence[MasterTry]) -> FoundCause:
     master, first = stack.running_master, stopped[0].tried
     culprits = suspects(stack, [attempt.tried for attempt in stopped], [attempt.worker for attempt in stopped])
@@ -322,7 +317,7 @@ def _filtered(stack: Stack, stopped: Sequence[MasterTry]) -> FoundCause:
         place = Origin(items=tuple({"container": name} for name in affects))
     values = {"address": first.address, "port": str(first.port), "where": where, "containers": " ".join(affects)}
     confidence = Confidence.CERTAIN if culprits or mute else Confidence.LIKELY
-    return FoundCause.of("network-filtered", evidence, affects, values, place, confidence=confidence)
+    return FoundCause("network-filtered", evidence, affects, values, place, confidence=confidence)
 
 
 def _stopped_evidence(stack: Stack, stopped: Sequence[MasterTry]) -> Iterator[FindingEvidence]:

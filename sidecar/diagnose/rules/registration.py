@@ -22,7 +22,7 @@ from sidecar.diagnose.rule import (
 from sidecar.diagnose.rules import log_signs
 from sidecar.diagnose.rules.configuration import grouped
 from sidecar.diagnose.rules.network import MasterTry, master_tries
-from sidecar.diagnose.stack import HEARTBEAT_SECONDS, MASTER, WORKER, Stack, environment, names, setting
+from sidecar.diagnose.stack import HEARTBEAT_SECONDS, MASTER, WORKER, Stack, environment, listed, names, setting
 from sidecar.model.finding import Confidence, FindingEvidence
 from sidecar.model.incident import Severity
 
@@ -64,7 +64,7 @@ def master_answers(stack: Stack) -> Outcome:
             evidence.append(FindingEvidence(f"its page, asked in {master.name}", page.error, "an answer", probe.at))
         values = {"container": master.name}
         place = Origin(items=(values,))
-        return Outcome(text, (FoundCause.of("master-not-answering", evidence, (master,), values, place),))
+        return Outcome(text, (FoundCause("master-not-answering", evidence, (master,), values, place),))
     if lack := _lack_of_answer(stack, master):
         return cannot_tell(lack)
     return Outcome(text)
@@ -143,10 +143,10 @@ def web_page(stack: Stack) -> Outcome:
             FindingEvidence(f"environment of {master.name}", f"LOCUST_WEB_LOGIN={value}", wanted),
             place.evidence,
         )
-        return Outcome(facts.error, (FoundCause.of(slug, evidence, (master,), values, place),))
+        return Outcome(facts.error, (FoundCause(slug, evidence, (master,), values, place),))
     if facts.answer == "login" and monitor and "login" in monitor.locust_error:
         refused = stack.observed("the sidecar", monitor.locust_error, "a login that works")
-        cause = FoundCause.of(slug, (refused,), (master,), values, "credentials", severity=Severity.WARN)
+        cause = FoundCause(slug, (refused,), (master,), values, "credentials", severity=Severity.WARN)
         return Outcome("asks for a login", (cause,))
     page, is_down = _own_page(stack.probe_of(master)), facts.answer in ("slow", "down", "foreign")
     if is_down and page is not None and page.stage != "ok":
@@ -196,7 +196,7 @@ def _mismatch(
         "worker": known.get(affected[0].name, "another") if affected else "another",
         "images": str(len(images)),
     }
-    return FoundCause.of("version-mismatch", evidence, affected, values, fix)
+    return FoundCause("version-mismatch", evidence, affected, values, fix)
 
 
 def _has_other_image(stack: Stack, container: ContainerFacts) -> bool:
@@ -306,16 +306,12 @@ def _orphans(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[FoundCause, 
         *(_start(worker, "after the master's") for worker in orphans[:2]),
         log_signs.quote(master, signs[-1] if signs else None),
     )
-    return (FoundCause.of("workers-orphaned", evidence, orphans, _containers(orphans)),)
+    return (FoundCause("workers-orphaned", evidence, orphans, listed(orphans)),)
 
 
 def _start(container: ContainerFacts, wanted: str) -> FindingEvidence:
     at = container.started_at
     return FindingEvidence(f"start of {container.name}", f"{at:%H:%M:%S}" if at else "?", wanted, at)
-
-
-def _containers(affected: Sequence[ContainerFacts]) -> dict[str, str]:
-    return {"containers": " ".join(container.name for container in affected), "who": names(affected)}
 
 
 def _is_from(sign: log_signs.LogPattern, container: ContainerFacts) -> bool:
@@ -339,7 +335,7 @@ def _missing(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[FoundCause, 
     if not silent:
         return ()
     evidence = [piece for worker in silent[:3] for piece in _silence(stack, worker)]
-    return (FoundCause.of("heartbeat-missed", evidence, silent, _containers(silent), confidence=Confidence.LIKELY),)
+    return (FoundCause("heartbeat-missed", evidence, silent, listed(silent), confidence=Confidence.LIKELY),)
 
 
 def _is_silent(stack: Stack, worker: ContainerFacts) -> bool:
@@ -394,7 +390,7 @@ def _few(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[FoundCause, ...]
         "expected": str(expected),
         "connected": "?" if connected is None else str(connected),
     }
-    return (FoundCause.of("workers-fewer-than-expected", evidence, unregistered or ("the workers",), values),)
+    return (FoundCause("workers-fewer-than-expected", evidence, unregistered or ("the workers",), values),)
 
 
 # ---- logs, resources -------------------------------------------------------------------------------------------------

@@ -126,7 +126,7 @@ def _joined(stack: Stack) -> Outcome:
     )
     first, _, met = failed[0]
     values = {"place": place, "how": met, "host": stack.master_host(first).value}
-    cause = FoundCause.of("remote-master-unreachable", evidence, [worker for worker, _, _ in failed], values)
+    cause = FoundCause("remote-master-unreachable", evidence, [worker for worker, _, _ in failed], values)
     return Outcome(f"{place}: {met}", (cause,))
 
 

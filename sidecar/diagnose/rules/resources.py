@@ -41,7 +41,7 @@ def processor(stack: Stack) -> Outcome:
     fix = "update" if on_master or not _is_our_setting(stack, held) else "default"
     origin = Origin(fix, tuple({"container": locust.name} for locust in held))
     values = {"containers": names(held), "limit": f"{held[0].cpu_limit:g}"}
-    cause = FoundCause.of("cpu-throttled", evidence, held, values, origin, up={"WORKER_CPUS": ""})
+    cause = FoundCause("cpu-throttled", evidence, held, values, origin, up={"WORKER_CPUS": ""})
     return Outcome(f"held back: {names(held)}", (cause,))
 
 
@@ -76,7 +76,7 @@ def open_files(stack: Stack) -> Outcome:
     ]
     signs = (log_signs.latest(locust, "too-many-files", "file-limit") for locust in few)
     quoted = log_signs.quote(few[0], next((sign for sign in signs if sign), None))
-    cause = FoundCause.of(
+    cause = FoundCause(
         "nofile-too-low",
         (*evidence, quoted),
         few,
@@ -113,9 +113,7 @@ def memory_limit(stack: Stack) -> Outcome:
     items = tuple({"container": locust.name, "bytes": str(_wanted_bytes(stack, locust))} for locust in weak)
     origin = Origin("kernel" if any("memory limit" in text.lower() for text in warnings) else "default", items)
     who = names(list(weak))
-    cause = FoundCause.of(
-        "memory-limit-not-enforced", evidence, weak, {"containers": who}, origin, severity=Severity.WARN
-    )
+    cause = FoundCause("memory-limit-not-enforced", evidence, weak, {"containers": who}, origin, severity=Severity.WARN)
     return Outcome(f"not in force: {who}", (cause,))
 
 

@@ -108,17 +108,15 @@ def _unreached(
         evidence.append(FindingEvidence(f"the same through the proxy {proxy}", _said(proxied), "an answer", probe.at))
         confidence = Confidence.CERTAIN if proxied.stage == "ok" else Confidence.LIKELY
         values["proxy"] = proxy
-        return FoundCause.of(
-            "proxy-not-applied", evidence, (url, proxy), values, severity=severity, confidence=confidence
-        )
+        return FoundCause("proxy-not-applied", evidence, (url, proxy), values, severity=severity, confidence=confidence)
     if overlap := _overlap(stack, worker, attempt):
         network, subnet = overlap
         covers = f"{subnet} covers {addresses}, and no container has it"
         wanted = "a subnet that leaves the target's addresses out"
         evidence.append(FindingEvidence(f"network {network.name}", covers, wanted))
         values |= {"network": network.name, "subnet": subnet}
-        return FoundCause.of("subnet-overlaps-target", evidence, (url, network.name), values, severity=severity)
-    return FoundCause.of(slug, evidence, (url,), values, _fix(stack, slug, host, attempt), severity=severity)
+        return FoundCause("subnet-overlaps-target", evidence, (url, network.name), values, severity=severity)
+    return FoundCause(slug, evidence, (url,), values, _fix(stack, slug, host, attempt), severity=severity)
 
 
 def _is_explained(stack: Stack, worker: ContainerFacts, attempt: HttpTry) -> bool:
@@ -166,7 +164,7 @@ def _localhost(stack: Stack, worker: ContainerFacts, attempt: HttpTry, host: str
     )
     of_class = any(pair.value == attempt.url for pair in stack.evidence.config.class_hosts)
     values, fix = {"url": url, "better": better}, "class" if of_class else "setting"
-    return FoundCause.of("target-is-localhost", evidence, (url,), values, fix, up={"HOST": better})
+    return FoundCause("target-is-localhost", evidence, (url,), values, fix, up={"HOST": better})
 
 
 def _overlap(stack: Stack, worker: ContainerFacts, attempt: HttpTry) -> tuple[Network, str] | None:

@@ -20,7 +20,7 @@ from sidecar.diagnose.rule import (
 )
 from sidecar.diagnose.rules import log_signs
 from sidecar.diagnose.rules.configuration import grouped
-from sidecar.diagnose.stack import Stack, is_loopback, names
+from sidecar.diagnose.stack import Stack, is_loopback, is_loopback_only, names
 from sidecar.model.finding import FindingEvidence
 
 LAYER = "topology"
@@ -70,7 +70,7 @@ def _not_shared(stack: Stack, apart: Sequence[ContainerFacts], master: Container
         place = Origin(
             items=tuple({"container": it.name, "network": home, "alias": it.service or it.name} for it in odd)
         )
-    return FoundCause.of("network-not-shared", evidence, odd, {"containers": names(odd)}, place)
+    return FoundCause("network-not-shared", evidence, odd, {"containers": names(odd)}, place)
 
 
 def _networks_of(container: ContainerFacts) -> str:
@@ -161,26 +161,19 @@ def _loopback(
         for worker in away
         if worker.network_mode != f"container:{master.id}" and "host" not in (worker.network_mode, master.network_mode)
     ]
-    if not outside or not all(_is_local(socket) for socket in at_port):
+    if not outside or not all(is_loopback_only(socket.address) for socket in at_port):
         return
     place = origin_of_setting(stack, [master], "LOCUST_MASTER_BIND_HOST", "--master-bind-host")
     shown = ", ".join(f"{socket.address}:{socket.port}" for socket in at_port)
     evidence = (stack.observed(f"{master.name} listens on", shown, f"0.0.0.0:{port}"), place.evidence)
     values = {"container": master.name, "address": at_port[0].address}
-    yield FoundCause.of("master-bound-to-loopback", evidence, (master,), values, place)
-
-
-def _is_local(socket: Socket) -> bool:
-    try:
-        return ipaddress.ip_address(socket.address).is_loopback
-    except ValueError:
-        return False
+    yield FoundCause("master-bound-to-loopback", evidence, (master,), values, place)
 
 
 def _wrong_port(
     stack: Stack, master: ContainerFacts, sockets: Sequence[Socket], away: Sequence[ContainerFacts]
 ) -> Iterator[FoundCause]:
-    open_ports = {socket.port for socket in sockets if not _is_local(socket)}
+    open_ports = {socket.port for socket in sockets if not is_loopback_only(socket.address)}
     bind_port, web_port = stack.bind_port(master), stack.web_port(master)
     if bind_port not in open_ports:
         return
@@ -230,7 +223,7 @@ def _at_web_port(stack: Stack, group: Sequence[ContainerFacts], master: Containe
     line = FindingEvidence(f"log of {master.name}", sign.text[:120], "no such line", sign.at) if sign else None
     values = {"port": str(port), "bind_port": str(bind_port), "containers": names(group)}
     evidence = (*_port_evidence(stack, group, port, bind_port), line)
-    return FoundCause.of("worker-points-at-web-port", evidence, group, values, place)
+    return FoundCause("worker-points-at-web-port", evidence, group, values, place)
 
 
 def _mismatch(stack: Stack, group: Sequence[ContainerFacts], master: ContainerFacts, port: int) -> FoundCause:
@@ -242,7 +235,7 @@ def _mismatch(stack: Stack, group: Sequence[ContainerFacts], master: ContainerFa
     bind_port = stack.bind_port(master)
     values = {"port": str(port), "bind_port": str(bind_port), "containers": names(group), "master": master.name}
     evidence = _port_evidence(stack, group, port, bind_port)
-    return FoundCause.of("master-port-mismatch", evidence, (*group, master), values, place)
+    return FoundCause("master-port-mismatch", evidence, (*group, master), values, place)
 
 
 RULES = (
