@@ -142,14 +142,12 @@ class SidecarReader:
     def _asked(self, method: str, path: str, sent: bytes | None = None) -> bytes:
         kept = self._connection.sock is not None
         try:
-            return self._answer(method, path, sent)
-        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError) as error:
-            if not kept:
-                raise MonitorError("the connection was cut") from error
-        except (OSError, http.client.HTTPException) as error:
-            raise MonitorError(why_unreachable(error, _NO_ANSWER)) from error
-        try:  # the sidecar may have closed a kept connection; that alone says nothing
-            return self._answer(method, path, sent)
+            try:
+                return self._answer(method, path, sent)
+            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError) as error:
+                if not kept:
+                    raise MonitorError("the connection was cut") from error
+            return self._answer(method, path, sent)  # the sidecar may have closed a kept one; that alone says nothing
         except (OSError, http.client.HTTPException) as error:
             raise MonitorError(why_unreachable(error, _NO_ANSWER)) from error
 

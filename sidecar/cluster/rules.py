@@ -131,16 +131,22 @@ def as_told_by(report: NodeReport) -> tuple[Incident, ...]:
 
 def fell_silent(peer: Peer, project: str) -> Incident:
     """Return the incident of a node that is not heard of any more."""
-    since = peer.heard_at
+    why = peer.error or "no answer"
+    text = f"nothing was heard of {peer.node} from {peer.heard_at:%H:%M:%S} UTC on: {why}"
+    return _span("node", peer.node, peer.heard_at, project, text, why)
+
+
+def _span(what: str, node: str, at: datetime, project: str, text: str, *lines: str) -> Incident:
+    """Return the incident of a node's silence or lost ledger, which begins at a moment."""
     return Incident(
-        id=identity(IncidentKind.BLIND, "", f"node {peer.node}", format_time(since)),
+        id=identity(IncidentKind.BLIND, "", f"{what} {node}", format_time(at)),
         kind=IncidentKind.BLIND,
         severity=KINDS[IncidentKind.BLIND].severity,
-        at=since,
+        at=at,
         project=project,
-        text=f"nothing was heard of {peer.node} from {since:%H:%M:%S} UTC on: {peer.error or 'no answer'}",
-        evidence=(EvidenceItem("span", "node", since, (peer.error or "no answer",)),),
-        node=peer.node,
+        text=text,
+        evidence=(EvidenceItem("span", what, at, lines),),
+        node=node,
     )
 
 
@@ -180,18 +186,7 @@ def ledger_lost(node: str, at: datetime, project: str) -> Incident:
         f"{node} led until {at:%H:%M:%S} UTC and does not answer: its runs and reports, and the incidents of its own"
         " containers, cannot be read until it does"
     )
-    return Incident(
-        id=identity(IncidentKind.BLIND, "", f"ledger {node}", format_time(at)),
-        kind=IncidentKind.BLIND,
-        severity=KINDS[IncidentKind.BLIND].severity,
-        at=at,
-        until=at,
-        state=FINAL,
-        project=project,
-        text=text,
-        evidence=(EvidenceItem("span", "ledger", at),),
-        node=node,
-    )
+    return replace(_span("ledger", node, at, project, text), until=at, state=FINAL)
 
 
 # ---- several nodes, one kernel ---------------------------------------------------------------------------------------

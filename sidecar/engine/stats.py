@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from sidecar.common.records import shared
 from sidecar.common.text import clean
 from sidecar.common.times import docker_time
 from sidecar.engine.fields import Payload, label, maybe_whole, record, records, whole
@@ -26,17 +27,12 @@ def figures(before: StatsReading | None, now: StatsReading) -> Stats:
     working_set = now.memory_working_set_bytes
     limit = now.memory_limit_bytes
     return Stats(
+        **shared(now, Stats),
         sampled_at=now.read_at,
         cpu_percent=_cpu_percent(before, now) if before else None,
         throttled_percent=_throttled_percent(before, now) if before else None,
         memory_working_set_bytes=working_set,
-        memory_usage_bytes=now.memory_usage_bytes,
         memory_percent=working_set / limit * 100 if limit else None,
-        network_rx_bytes=now.network_rx_bytes,
-        network_tx_bytes=now.network_tx_bytes,
-        block_read_bytes=now.block_read_bytes,
-        block_write_bytes=now.block_write_bytes,
-        pids=now.pids,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from sidecar.common.records import shared
 from sidecar.common.times import format_time
 from sidecar.incidents.condition_rules import (
     ConditionReading,
@@ -147,19 +148,11 @@ def _open(tracked: _TrackedCondition, reading: ConditionReading, snapshot: Snaps
     about = reading.subject
     started = format_time(about.started_at) if about.started_at else ""
     tracked.incident = Incident(
+        **shared(reading, Incident) | shared(about, Incident),
         id=identity(reading.kind, about.container_id or "", started, format_time(since)),
-        kind=reading.kind,
         severity=KINDS[reading.kind].severity,
         at=since,
-        text=reading.text,
-        project=about.project,
-        service=about.service,
-        container=about.container,
-        container_id=about.container_id,
         container_started_at=about.started_at,
-        memory_limit_bytes=about.memory_limit_bytes,
-        count=reading.count,
-        cause=reading.cause,
         run_id=running_id(snapshot),
     )
     return tracked.incident

@@ -15,7 +15,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
@@ -89,6 +89,7 @@ class MasterAnswer:
         return self.is_redirect and path.rstrip("/").endswith("/login")
 
 
+@dataclass(eq=False)
 class MasterConnection:
     """One connection to the master at `url`; no wait in it is longer than its time-out.
 
@@ -104,24 +105,20 @@ class MasterConnection:
 
     """
 
-    def __init__(
-        self,
-        url: str,
-        timeout_seconds: float = 5.0,
-        *,
-        credentials: Credentials = _ANONYMOUS,
-        monotonic: Callable[[], float] = time.monotonic,
-        keep_alive: bool = False,
-        verify: bool | None = None,
-    ) -> None:
-        self.url = url.rstrip("/") + "/"
+    url: str
+    timeout_seconds: float = 5.0
+    _: KW_ONLY
+    credentials: Credentials = _ANONYMOUS
+    monotonic: Callable[[], float] = time.monotonic
+    keep_alive: bool = False
+    verify: bool | None = None
+
+    def __post_init__(self) -> None:
+        """Take the URL apart; the connection is opened by the first request."""
+        self.url = self.url.rstrip("/") + "/"
         self._url: SplitResult = urlsplit(self.url)
-        self._credentials = credentials
-        self._timeout_seconds = timeout_seconds
-        self._monotonic = monotonic
-        self._keep_alive = keep_alive
-        self._verify = must_verify(self._url.hostname or "") if verify is None else verify
-        self._most_bytes = MOST_BYTES if keep_alive else None
+        if self.verify is None:
+            self.verify = must_verify(self._url.hostname or "")
         self._connection: http.client.HTTPConnection | None = None
         self._under_way: http.client.HTTPConnection | None = None
         self._tls: ssl.SSLContext | None = None
@@ -144,7 +141,7 @@ class MasterConnection:
 
         """
         body = None if form is None else urlencode(form).encode()
-        return self._request(method, self._url.path.rstrip("/") + path, body, timeout_seconds or self._timeout_seconds)
+        return self._request(method, self._url.path.rstrip("/") + path, body, timeout_seconds or self.timeout_seconds)
 
     def get(self, path: str, timeout_seconds: float | None = None) -> MasterAnswer:
         """GET a path below the base path. Log in where the master asks for it and credentials are there.
@@ -159,7 +156,7 @@ class MasterConnection:
         self._log_in(answer.headers["location"])
         answer = self.request("GET", path, timeout_seconds=timeout_seconds)
         if answer.asks_for_login():
-            self._next_login = self._monotonic() + _LOGIN_PAUSE_SECONDS
+            self._next_login = self.monotonic() + _LOGIN_PAUSE_SECONDS
             raise self._guarded(_LOGIN_REFUSED)
         return answer
 
@@ -177,22 +174,22 @@ class MasterConnection:
             self._connection = None
 
     def _guarded(self, reason: str) -> MasterGuardedError:
-        return MasterGuardedError(ASKS_FOR_LOGIN, reason=reason, where=self._url.geturl())
+        return MasterGuardedError(ASKS_FOR_LOGIN, reason=reason, where=self.url)
 
     def _log_in(self, login_page: str) -> None:
         """Fill in the form that the login page shows; the session's cookie is kept."""
-        if not self._credentials.username:
+        if not self.credentials.username:
             raise self._guarded("the master asks for a login: set LOCUST_WEB_USERNAME and LOCUST_WEB_PASSWORD")
-        if self._monotonic() < self._next_login:
+        if self.monotonic() < self._next_login:
             raise self._guarded(_LOGIN_REFUSED)
-        page = self._request("GET", self._own(login_page), None, self._timeout_seconds)
+        page = self._request("GET", self._own(login_page), None, self.timeout_seconds)
         target, fields = login_form(page.body.decode("utf-8", "replace"))
-        form = {fields[0]: self._credentials.username, fields[1]: self._credentials.password}
-        self._request("POST", self._own(target), urlencode(form).encode(), self._timeout_seconds)
+        form = {fields[0]: self.credentials.username, fields[1]: self.credentials.password}
+        self._request("POST", self._own(target), urlencode(form).encode(), self.timeout_seconds)
 
     def _own(self, location: str) -> str:
         """Return the target of a link of the master's; a password goes to no other server."""
-        there = urlsplit(urljoin(self._url.geturl(), location))
+        there = urlsplit(urljoin(self.url, location))
         if there.netloc != self._url.netloc or there.scheme != self._url.scheme:
             raise self._guarded("the master asks for a login at another server, which cannot be done from here")
         return there.path + (f"?{there.query}" if there.query else "")
@@ -205,14 +202,14 @@ class MasterConnection:
             raise MasterSlowError(
                 f"the master did not answer {path} in time",
                 reason=f"{self._url.netloc} did not answer within {timeout_seconds:g} s",
-                where=self._url.geturl(),
+                where=self.url,
             ) from None
         except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: an invalid header
             raise MasterDownError(
-                "no Locust master answers", reason=self._why(error), where=self._url.geturl(), fix="make up"
+                "no Locust master answers", reason=self._why(error), where=self.url, fix="make up"
             ) from error
         finally:
-            if not self._keep_alive:
+            if not self.keep_alive:
                 self.close()
 
     def _why(self, error: Exception) -> str:
@@ -270,12 +267,12 @@ class MasterConnection:
 
     def _body(self, answer: http.client.HTTPResponse, timeout_seconds: float) -> bytes:
         """Read the body, at most so much of it and for no longer than three time-outs: a trickle is no answer."""
-        body, end = bytearray(), self._monotonic() + 3 * timeout_seconds
+        body, end = bytearray(), self.monotonic() + 3 * timeout_seconds
         while part := answer.read1(_READ_BYTES):
             body += part
-            if self._most_bytes is not None and len(body) > self._most_bytes:
-                raise MasterError(f"the master's answer is longer than {self._most_bytes >> 20} MiB")
-            if self._monotonic() > end:
+            if self.keep_alive and len(body) > MOST_BYTES:
+                raise MasterError(f"the master's answer is longer than {MOST_BYTES >> 20} MiB")
+            if self.monotonic() > end:
                 raise TimeoutError
         answer.read()  # nothing is left; it lets the connection be used again, which read1() alone does not
         return bytes(body)
@@ -293,7 +290,7 @@ class MasterConnection:
         if self._url.scheme != "https":
             return http.client.HTTPConnection(host, port, timeout=timeout_seconds)
         if self._tls is None:
-            self._tls = tls_context(verify=self._verify)
+            self._tls = tls_context(verify=bool(self.verify))
         return http.client.HTTPSConnection(host, port, timeout=timeout_seconds, context=self._tls)
 
 

@@ -267,14 +267,12 @@ def newest_of_each_name(containers: Iterable[Container]) -> tuple[Container, ...
     for container in containers:
         key = (container.project, container.name)
         known = best.get(key)
-        if known is None or _newer(container, known):
+        if known is None or _rank(container) > _rank(known):
             best[key] = container
     return tuple(best.values())
 
 
-def _newer(container: Container, known: Container) -> bool:
-    rank = {"running": 2, UNKNOWN: 1}
-    first, second = rank.get(container.state, 0), rank.get(known.state, 0)
-    if first != second:
-        return first > second
-    return bool(container.started_at and (known.started_at is None or container.started_at > known.started_at))
+def _rank(container: Container) -> tuple[int, bool, float]:
+    started_at = container.started_at
+    state = {"running": 2, UNKNOWN: 1}.get(container.state, 0)
+    return state, started_at is not None, started_at.timestamp() if started_at else 0.0

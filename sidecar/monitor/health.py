@@ -88,6 +88,7 @@ class _EndpointRecord:
     minutes: deque[HealthMinute] = field(default_factory=lambda: deque(maxlen=_MOST_MINUTES))
 
 
+@dataclass(slots=True)
 class HealthChecker:
     """Checks the endpoints in turn, keeps the last day, and hands each full minute to the history.
 
@@ -100,35 +101,27 @@ class HealthChecker:
         ask_one: asks one URL.
     """
 
-    def __init__(
-        self,
-        endpoints: Callable[[], Iterable[CheckedEndpoint]],
-        keep: Callable[[Sequence[HealthMinute]], None],
-        earlier: Iterable[HealthMinute],
-        clock: Callable[[], datetime],
-        interval_seconds: float,
-        ask_one: Callable[[str], HealthAnswer] = ask,
-    ) -> None:
-        self._endpoints = endpoints
-        self._keep = keep
-        self._earlier = sorted(earlier, key=lambda health_minute: health_minute.at)
-        self._clock = clock
-        self._interval = interval_seconds
-        self._ask = ask_one
-        self._records: dict[str, _EndpointRecord] = {}
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="health", daemon=True)
-        self._known: tuple[Health, ...] = ()
+    endpoints: Callable[[], Iterable[CheckedEndpoint]]
+    keep: Callable[[Sequence[HealthMinute]], None]
+    earlier: Sequence[HealthMinute]
+    clock: Callable[[], datetime]
+    interval_seconds: float
+    ask_one: Callable[[str], HealthAnswer] = ask
+    _records: dict[str, _EndpointRecord] = field(default_factory=dict, init=False)
+    _stopping: threading.Event = field(default_factory=threading.Event, init=False)
+    _thread: threading.Thread = field(init=False)
+    _known: tuple[Health, ...] = field(default=(), init=False)
 
     def start(self) -> None:
         """Begin to ask."""
+        self._thread = threading.Thread(target=self._run, name="health", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Stop; the minute that has begun is handed to the history."""
         self._stopping.set()
         self._thread.join(_TIMEOUT_SECONDS + 1)
-        self._keep([record.minutes[-1] for record in self._records.values() if record.minutes])
+        self.keep([record.minutes[-1] for record in self._records.values() if record.minutes])
 
     def known(self) -> tuple[Health, ...]:
         """Return the last answer of every endpoint. For any thread."""
@@ -136,9 +129,9 @@ class HealthChecker:
 
     def check_all(self) -> None:
         """Ask everything once."""
-        endpoints = list(self._endpoints())
+        endpoints = list(self.endpoints())
         for endpoint in endpoints:
-            self._note(endpoint, self._ask(endpoint.url))
+            self._note(endpoint, self.ask_one(endpoint.url))
         names = {endpoint.name for endpoint in endpoints}
         self._records = {name: record for name, record in self._records.items() if name in names}
         self._known = tuple(self._records[endpoint.name].health for endpoint in endpoints)
@@ -149,15 +142,17 @@ class HealthChecker:
                 self.check_all()
             except Exception:  # noqa: BLE001  the top of the thread: it goes on
                 _log.exception("health could not be asked")
-            self._stopping.wait(self._interval)
+            self._stopping.wait(self.interval_seconds)
 
     def _note(self, endpoint: CheckedEndpoint, answer: HealthAnswer) -> None:
-        now = self._clock()
+        now = self.clock()
         record = self._records.get(endpoint.name)
         if record is None or record.endpoint != endpoint:
             record = _EndpointRecord(endpoint, Health(endpoint.name, endpoint.url, answer.passed, now, now))
             record.minutes.extend(
-                minute for minute in self._earlier if (minute.name, minute.url) == (endpoint.name, endpoint.url)
+                minute
+                for minute in sorted(self.earlier, key=lambda minute: minute.at)
+                if (minute.name, minute.url) == (endpoint.name, endpoint.url)
             )
             self._records[endpoint.name] = record
         self._add_to_minute(record, answer, now)
@@ -175,7 +170,7 @@ class HealthChecker:
         last = record.minutes[-1] if record.minutes else None
         if last is None or last.at != minute:
             if last is not None:
-                self._keep([last])
+                self.keep([last])
             last = HealthMinute(minute, record.endpoint.name, record.endpoint.url)
             record.minutes.append(last)
         record.minutes[-1] = replace(

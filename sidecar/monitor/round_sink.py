@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from sidecar.common.records import shared
 from sidecar.incidents.conditions import Conditions
@@ -19,6 +20,7 @@ from sidecar.monitor.sampler import Round
 from sidecar.monitor.series import CounterSeries
 
 
+@dataclass(slots=True)
 class RoundSink:
     """Takes rounds. For one thread.
 
@@ -34,38 +36,31 @@ class RoundSink:
         now_ns: the clock, in nanoseconds since 1970.
     """
 
-    def __init__(  # noqa: PLR0913  # the one place where a round meets everything that is made of it
-        self,
-        *,
-        context: Context,
-        history: History,
-        followers: Followers,
-        series: CounterSeries,
-        conditions: Conditions,
-        recorded: Callable[[], Recorded],
-        put: Callable[[Put], None],
-        track: Callable[[str], None],
-        now_ns: Callable[[], int],
-    ) -> None:
-        self._context, self._history, self._followers, self._series = context, history, followers, series
-        self._conditions, self._recorded = conditions, recorded
-        self._put, self._track, self._now_ns = put, track, now_ns
-        self._tracked: set[str] = set()
+    context: Context
+    history: History
+    followers: Followers
+    series: CounterSeries
+    conditions: Conditions
+    recorded: Callable[[], Recorded]
+    put: Callable[[Put], None]
+    track: Callable[[str], None]
+    now_ns: Callable[[], int]
+    _tracked: set[str] = field(default_factory=set, init=False)
 
     def take(self, made: Round) -> None:
         """Take one round."""
         snapshot = made.snapshot
-        self._context.remember(snapshot)
-        recorded = self._recorded()
+        self.context.remember(snapshot)
+        recorded = self.recorded()
         if made.reading is not None:
             self._hand_on(made.reading)
-            self._series.observe(snapshot.at, made.reading.containers, recorded.oom_kills)
-            self._history.add_round(snapshot.at, samples_of(snapshot))
+            self.series.observe(snapshot.at, made.reading.containers, recorded.oom_kills)
+            self.history.add_round(snapshot.at, samples_of(snapshot))
         if (point := run_point_of(snapshot)) is not None:
-            self._history.add_run_point(point)
+            self.history.add_run_point(point)
         ids = {readings.listed.name: readings.listed.id for readings in made.reading.containers} if made.reading else {}
-        if incidents := self._conditions.apply(snapshot, recorded.incidents, ids):
-            self._put(tuple(self._context.enrich(incident) for incident in incidents))
+        if incidents := self.conditions.apply(snapshot, recorded.incidents, ids):
+            self.put(tuple(self.context.enrich(incident) for incident in incidents))
 
     def _hand_on(self, reading: EngineReading) -> None:
         """Tell the recorder what was inspected, the kernel's watch what there is, and the followers whom to follow."""
@@ -75,14 +70,14 @@ class RoundSink:
                 and readings.inspected is not None
                 and readings.inspected.inspection is not None
             ):
-                self._put(readings.inspected.inspection)
+                self.put(readings.inspected.inspection)
         for container_id in reading.gone:
-            self._put(ContainerRemoved(self._now_ns(), container_id))
+            self.put(ContainerRemoved(self.now_ns(), container_id))
         present = {readings.listed.id for readings in reading.containers}
         for container_id in present - self._tracked:
-            self._track(container_id)
+            self.track(container_id)
         self._tracked = present
-        self._followers.set_targets(
+        self.followers.set_targets(
             {readings.listed.id: _source(readings) for readings in reading.containers if readings.inspected}
         )
 

@@ -24,12 +24,12 @@ from sidecar.views.lines import (
     Line,
     TextSpan,
     fit,
+    hanging,
     heading,
     join_fitting,
     line,
     shortened,
     width_of,
-    wrapped,
 )
 from sidecar.views.order import SORTS_BY_KEY, WORST, ordered
 from sidecar.views.panels import tail
@@ -196,10 +196,7 @@ def _warnings_summary(alerts: Sequence[Warn]) -> Line:
 def _warning(alert: Warn, width: int) -> list[Line]:
     """Draw a warning on one or more lines: the most important text is wrapped, never cut."""
     mark, style = ("✗ ", ERROR) if alert.severity == "error" else ("! ", WARN)
-    rows = wrapped(alert.text, width - len(mark), _MOST_WARNING_ROWS)
-    return [
-        line(TextSpan(mark if number == 0 else "  ", style), TextSpan(row, style)) for number, row in enumerate(rows)
-    ]
+    return list(hanging(TextSpan(mark, style), alert.text, width, _MOST_WARNING_ROWS, style))
 
 
 def _as_many_as_fit(blocks: Sequence[list[Line]], room: int) -> Iterator[Line]:

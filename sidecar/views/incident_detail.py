@@ -10,7 +10,7 @@ from sidecar.model.incident import PROVISIONAL, EvidenceItem, ExitReason, Incide
 from sidecar.model.incident_kinds import KINDS, goes_on, text_for_project
 from sidecar.model.snapshot import Snapshot
 from sidecar.views.incident_groups import IncidentGroup, container_of, grouped
-from sidecar.views.lines import DIM, TITLE, WARN, Line, TextSpan, line, wrapped
+from sidecar.views.lines import DIM, TITLE, WARN, Line, TextSpan, hanging, line, wrapped
 from sidecar.views.ticker import MARKS, STYLES, block
 
 _LABEL = 15
@@ -150,7 +150,4 @@ def _curve(samples: Sequence[MemorySample], limit: int | None, width: int, zone:
 
 
 def _labelled(name: str, text: str, width: int) -> Iterator[Line]:
-    rows = wrapped(text, width - _LABEL - 1, _MOST_ROWS)
-    for number, row in enumerate(rows):
-        label = "" if number else name[: _LABEL - 1]
-        yield line(TextSpan(f"{label:<{_LABEL}} ", TITLE), row)
+    return hanging(TextSpan(f"{name[: _LABEL - 1]:<{_LABEL}} ", TITLE), text, width, _MOST_ROWS)

@@ -100,6 +100,13 @@ def wrapped(text: str, width: int, most: int) -> list[str]:
     return rows
 
 
+def hanging(lead: TextSpan, text: str, width: int, most: int, style: str = "") -> Iterator[Line]:
+    """Break a text into rows behind a lead, which stands before the first row alone."""
+    blank = TextSpan(" " * cell_len(lead.text), lead.style)
+    for number, row in enumerate(wrapped(text, width - cell_len(lead.text), most)):
+        yield (blank if number else lead, TextSpan(row, style))
+
+
 def fit(spans: Line, width: int) -> Line:
     """Cut a line to a number of cells."""
     if width_of(spans) <= width:

@@ -9,7 +9,7 @@ from datetime import tzinfo
 from sidecar.common import units
 from sidecar.model.incident_kinds import short_worker
 from sidecar.model.snapshot import EndpointStats, Failure, LogLine, Worker
-from sidecar.views.lines import DIM, ERROR, TITLE, WARN, Line, TextSpan, cut, harmless, line, wrapped
+from sidecar.views.lines import DIM, ERROR, TITLE, WARN, Line, TextSpan, cut, hanging, harmless, line
 
 _COUNT, _RATE, _TIME, _LAST = 9, 8, 9, 9
 
@@ -58,7 +58,6 @@ def endpoints(rows: Sequence[EndpointStats]) -> Iterator[Line]:
 # Locust's own log format: `[date time] host/LEVEL/logger: text`; time and host are known already.
 _LOCUST_LOG = re.compile(r"^\[[^\]]+\] [^/\s]+/([A-Z]+)/([\w.]+): (.*)$")
 _STYLES = {"WARNING": WARN, "ERROR": ERROR, "CRITICAL": ERROR}
-_CLOCK = 9
 _MOST_ROWS = 12  # of one entry, where entries are wrapped
 
 
@@ -79,9 +78,6 @@ def tail(logs: Sequence[LogLine], room: int, zone: tzinfo | None) -> Iterator[Li
 
 def whole(logs: Sequence[LogLine], width: int, zone: tzinfo | None) -> Iterator[Line]:
     """Draw every entry on as many lines as it takes."""
-    room = max(1, width - _CLOCK)
     for entry in logs:
         text, style = said(entry)
-        clock = f"{units.clock(entry.at, zone) or '–':8} "
-        for number, row in enumerate(wrapped(text, room, _MOST_ROWS)):
-            yield line(TextSpan(" " * _CLOCK if number else clock, DIM), TextSpan(row, style))
+        yield from hanging(TextSpan(f"{units.clock(entry.at, zone) or '–':8} ", DIM), text, width, _MOST_ROWS, style)

@@ -23,6 +23,7 @@ from sidecar.views.lines import (
     Line,
     TextSpan,
     fit,
+    hanging,
     heading,
     join_fitting,
     line,
@@ -93,10 +94,7 @@ class _Text:
 
 def _problem(scene: Scene, width: int) -> Iterator[Line]:
     if scene.problem:
-        rows = wrapped(scene.problem, width - 2, 2)
-        yield from (
-            line(TextSpan("  " if number else "✗ ", ERROR), TextSpan(row, ERROR)) for number, row in enumerate(rows)
-        )
+        yield from hanging(TextSpan("✗ ", ERROR), scene.problem, width, 2, ERROR)
 
 
 def _alarm(scene: Scene, state: ViewState, width: int) -> Iterator[Line]:
@@ -112,16 +110,11 @@ def _alarm(scene: Scene, state: ViewState, width: int) -> Iterator[Line]:
 def _help(scene: Scene, state: ViewState, width: int, height: int, footer: Line) -> Drawing:
     body: list[Line] = []
     for key in KEYS:
-        body += _entry(key.label, key.does, width)
+        body += hanging(TextSpan(f"{key.label:<{_HELP_LABEL}}", TITLE), key.does, width, 4)
     body += [(), line(TextSpan("What the marks and columns mean", TITLE))]
     for sign, text in _SIGNS:
-        body += _entry(sign, text, width)
+        body += hanging(TextSpan(f"{sign:<{_HELP_LABEL}}", TITLE), text, width, 4)
     return _Text(scene, state, width, height, "help").drawing("Keys", body, footer)
-
-
-def _entry(name: str, text: str, width: int) -> Iterator[Line]:
-    for number, row in enumerate(wrapped(text, width - _HELP_LABEL, 4)):
-        yield line(TextSpan(f"{'' if number else name:<{_HELP_LABEL}}", TITLE), row)
 
 
 def _log(scene: Scene, state: ViewState, width: int, height: int, footer: Line) -> Drawing:

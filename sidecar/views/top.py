@@ -17,7 +17,7 @@ from sidecar.views.lines import (
     WARN,
     Line,
     TextSpan,
-    cut,
+    fit,
     join_fitting,
     line,
     width_of,
@@ -45,19 +45,8 @@ def title(scene: Scene, width: int, screen: str = "") -> Line:
     clock = line("  ", units.date_and_time(scene.now, scene.zone))
     rights = [(*full, *clock), (*short, *clock), full, short, word]
     right = next((right for right in rights if width_of(left) + 2 + width_of(right) <= width), word)
-    left = _cut_spans(left, max(0, width - width_of(right) - 2))
+    left = fit(left, max(0, width - width_of(right) - 2))
     return (*left, TextSpan(" " * max(0, width - width_of(left) - width_of(right))), *right)
-
-
-def _cut_spans(spans: Sequence[TextSpan], room: int) -> Line:
-    kept: list[TextSpan] = []
-    for span in spans:
-        text = cut(span.text, room)
-        room -= width_of([TextSpan(text)])
-        kept.append(TextSpan(text, span.style))
-        if room <= 0:
-            break
-    return tuple(kept)
 
 
 def _state(scene: Scene, detail: int) -> Line:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sidecar.common.errors import KitError, LocustfileError, SettingError, StackError
+from sidecar.common.records import shared
 from sidecar.diagnose.evidence import ComposeService, ConfigFacts, EnvLine, FileProblem, Pair
 from sidecar.diagnose.rules.locust_names import LEGACY, NEEDED_BY_LOCUST
 from sidecar.settings import Settings, dotenv
@@ -36,26 +37,15 @@ def facts(settings: Settings, settings_error: str) -> ConfigFacts:
     """Read everything that can be read from files, without Docker."""
     hosts, master = workspace.loaded_hosts(settings), workspace.decided(settings).master
     problems = () if settings_error else tuple(_file_problems(settings))
+    own = {"locustfiles_dir": str(settings.locustfiles_dir), "master": shown(*master) if master else ""}
     return ConfigFacts(
+        **shared(settings, ConfigFacts) | own,
         settings_error=settings_error,
         remembered=bool(state.read(state.path_of(settings.root, settings.project)).get("choices")),
         up_words=tuple(up_words(settings)),
-        workers=settings.workers,
-        host=settings.host,
-        mock=settings.mock,
-        target_network=settings.target_network,
-        remote_workers=settings.remote_workers,
         remote_address_is_own=not settings.remote_workers or remote.is_own(settings.remote_workers),
-        remote_allow=settings.remote_allow,
-        master=shown(*master) if master else "",
-        locust_image=settings.locust_image,
         worker_memory_bytes=settings.worker_memory,
         master_memory_bytes=settings.master_memory,
-        nofile=settings.nofile,
-        web_port=settings.web_port,
-        monitor_port=settings.monitor_port,
-        locustfile=settings.locustfile,
-        locustfiles_dir=str(settings.locustfiles_dir),
         class_hosts=tuple(Pair(name, host) for name, host in hosts.items()),
         env_lines=tuple(_env_lines(settings)),
         compose_modified=_is_modified(settings.root, "docker-compose.yml"),
