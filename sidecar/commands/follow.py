@@ -78,11 +78,15 @@ def _requests(figures: Mapping[str, Any]) -> int:
 
 def before(figures: Mapping[str, Any]) -> RunObserved:
     """Return what is known before a run starts."""
+    missing, every = _workers(figures)
+    return RunObserved(idle=figures, gone_before=missing, present=every - missing)
+
+
+def _workers(figures: Mapping[str, Any]) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the ids of the workers that are missing, and of all."""
     workers = figures.get("workers") or []
     missing = frozenset(worker["id"] for worker in workers if worker.get("state") == "missing")
-    return RunObserved(
-        idle=figures, gone_before=missing, present=frozenset(worker["id"] for worker in workers) - missing
-    )
+    return missing, frozenset(worker["id"] for worker in workers)
 
 
 def run_state(figures: Mapping[str, Any]) -> str:
@@ -92,12 +96,9 @@ def run_state(figures: Mapping[str, Any]) -> str:
     `stopping` although every living worker has reported its last figures.
     """
     state = str(figures.get("state") or "")
-    workers = figures.get("workers") or []
-    missing = [worker for worker in workers if worker.get("state") == "missing"]
-    rest_ready = all(worker.get("state") in ("ready", "missing") for worker in workers)
-    if state == "stopping" and missing and rest_ready and not figures.get("user_count"):
-        return "stopped"
-    return state
+    states = {worker.get("state") for worker in figures.get("workers") or []}
+    is_over = "missing" in states and states <= {"ready", "missing"} and not figures.get("user_count")
+    return "stopped" if state == "stopping" and is_over else state
 
 
 def observe(seen: RunObserved, figures: Mapping[str, Any]) -> RunObserved:
@@ -111,9 +112,7 @@ def observe(seen: RunObserved, figures: Mapping[str, Any]) -> RunObserved:
         return seen
     if seen.started and (state == "ready" or (state == "stopped" and _requests(figures) < seen.requests)):
         return replace(seen, ended=True, master_lost=RESTARTED)
-    workers = figures.get("workers") or []
-    missing = frozenset(worker["id"] for worker in workers if worker.get("state") == "missing") - seen.gone_before
-    present = frozenset(worker["id"] for worker in workers) - seen.gone_before
+    missing, present = (ids - seen.gone_before for ids in _workers(figures))
     return replace(
         seen,
         started=True,
@@ -163,7 +162,9 @@ def follow(
                 last_answer = now
                 seen = _too_short_to_see(seen, figures, now - began, limits)
             except MasterError as error:
-                seen = _unanswered(seen, now - last_answer, down=isinstance(error, MasterDownError))
+                down = isinstance(error, MasterDownError)
+                if now - last_answer >= (_MASTER_GONE_SECONDS if down else _MASTER_SILENT_SECONDS):
+                    seen = replace(seen, ended=True, master_lost=LOST)
             seen = _overdue(seen, now - began, limits, web)
             show(seen, now - began)
             if not seen.ended:
@@ -171,12 +172,6 @@ def follow(
     except KeyboardInterrupt as interrupt:
         raise Interrupted(seen, process.name_of(interrupt)) from None
     return seen
-
-
-def _unanswered(seen: RunObserved, silent_seconds: float, *, down: bool) -> RunObserved:
-    if silent_seconds < (_MASTER_GONE_SECONDS if down else _MASTER_SILENT_SECONDS):
-        return seen
-    return replace(seen, ended=True, master_lost=LOST)
 
 
 def _too_short_to_see(

@@ -14,9 +14,9 @@ from sidecar.locust_api import greeting
 from sidecar.model.snapshot import MASTER, WORKER
 from sidecar.settings import Settings
 from sidecar.settings.addresses import is_loopback, shown
-from sidecar.stack import images, locustfile, registered, state, workspace
+from sidecar.stack import images, locustfile, state, workspace
 from sidecar.stack.compose import Decided, write_env_file
-from sidecar.stack.registered import Clock
+from sidecar.stack.registered import WorkerWait
 
 
 def join(settings: Settings, environ: Mapping[str, str], console: Console) -> None:
@@ -42,7 +42,7 @@ def join(settings: Settings, environ: Mapping[str, str], console: Console) -> No
     state.remember(settings, decided)
     _start(settings, decided, environ, console)
     with console.step("workers", "waiting until each hears the master") as step:
-        step.result = registered.wait_healthy(engine, settings.project, settings.workers, console, Clock())
+        step.result = WorkerWait(engine, settings.project, console).healthy(settings.workers)
     for line in _banner(settings, master, time.monotonic() - began):
         console.line(line)
 
@@ -80,10 +80,10 @@ def _prepare(
 ) -> Decided:
     """Prepare the Locust image as `up` does, and check that the locustfile runs in it."""
     write_env_file(settings)
-    inputs = images.all_hashes(settings)
-    image, _ = up.locust_and(["locust"], settings, engine, inputs, environ, console)
+    builder = up.ImageBuilder(settings, engine, environ, console, images.all_hashes(settings))
+    image, _ = builder.locust_and(["locust"])
     up.check_in_image(settings, engine, image, console)
-    return Decided(settings.host, locust_image=image, inputs=inputs, master=master)
+    return Decided(settings.host, locust_image=image, inputs=builder.inputs, master=master)
 
 
 def _start(settings: Settings, decided: Decided, environ: Mapping[str, str], console: Console) -> None:

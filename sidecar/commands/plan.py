@@ -77,19 +77,25 @@ def master(status: Mapping[str, Any] | None, page: Mapping[str, Any], loaded_hos
         }
     shapes = [name for name in page.get("available_shape_classes") or [] if name != "Default"]
     loaded = status.get("locustfile") or {}
-    everyone = [loaded, *(status.get("workers") or {}).values()]
-    changed = sorted({name for process in everyone for name in process.get("changed_on_disk") or []})
+    stale = stale_processes(status)
+    changed = sorted({name for process in stale for name in process["changed_on_disk"]})
     return MasterInfo(
         user_classes=tuple((name, loaded_hosts.get(name, host)) for name, host in sorted(live.items())),
         live_hosts=live,
         shape_class=str(status.get("shape_class") or (shapes[0] if shapes else "")),
         class_picker=bool(status.get("class_picker", page.get("show_userclass_picker"))),
         changed_on_disk=tuple(changed),
-        stale_processes=sum(1 for process in everyone if process.get("changed_on_disk")),
+        stale_processes=len(stale),
         locustfile_sha256=str(loaded.get("sha256") or ""),
         version=str(page.get("version") or ""),
         run_id=str((status.get("run") or {}).get("run_id") or ""),
     )
+
+
+def stale_processes(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return what the plugin knows of those of master and workers that run files older than those on disk."""
+    processes = [status.get("locustfile") or {}, *(status.get("workers") or {}).values()]
+    return [process for process in processes if process.get("changed_on_disk")]
 
 
 def make(settings: Settings, about: MasterInfo, decided_host: str) -> RunPlan:

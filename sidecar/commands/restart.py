@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from typing import Any
 
-from sidecar.commands import up
+from sidecar.commands import plan, up
 from sidecar.common.console import Console
 from sidecar.common.errors import SettingError, StackError
 from sidecar.engine.docker_engine import DockerEngine, ListedContainer, connect
@@ -125,21 +124,15 @@ def _all_fresh(web: LocustApi, workers: int) -> str:
         if status is None:
             return "this master has no plugin to ask; all processes are new"
         known = status.get("workers") or {}
-        if len(known) >= workers and not stale_processes(status):
+        stale = plan.stale_processes(status)
+        if len(known) >= workers and not stale:
             return f"{1 + len(known)} processes run the file on disk"
         if _CLOCK.now() >= end:
             raise StackError(
-                f"after the reload, {stale_processes(status) or 'too few processes'} "
-                f"of {1 + workers} still run an older locustfile",
+                f"after the reload, {len(stale) or 'too few processes'} of {1 + workers} still run an older locustfile",
                 fix="make logs",
             )
         _CLOCK.sleep(0.3)
-
-
-def stale_processes(status: Mapping[str, Any]) -> int:
-    """Return how many of master and workers run files older than those on disk."""
-    processes = [status.get("locustfile") or {}, *(status.get("workers") or {}).values()]
-    return sum(1 for process in processes if process.get("changed_on_disk"))
 
 
 def scale(settings: Settings, environ: Mapping[str, str], console: Console) -> None:

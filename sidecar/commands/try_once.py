@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sidecar.commands import up
+from sidecar.commands.up import ImageBuilder
 from sidecar.common.console import Console
-from sidecar.engine.docker_engine import DockerEngine, connect
+from sidecar.engine.docker_engine import connect
 from sidecar.settings import Settings
 from sidecar.stack import images, locustfile, workspace
-from sidecar.stack.compose import Compose, Decided, write_env_file
+from sidecar.stack.compose import Decided, write_env_file
 
 
 def try_once(settings: Settings, environ: Mapping[str, str], console: Console) -> int:
@@ -23,18 +24,18 @@ def try_once(settings: Settings, environ: Mapping[str, str], console: Console) -
     engine = connect(environ)
     workspace.refuse_foreign(engine.containers(settings.project), settings)
     write_env_file(settings)
-    inputs = images.all_hashes(settings)
+    builder = ImageBuilder(settings, engine, environ, console, images.all_hashes(settings))
     if not settings.locust_image:
-        _build(settings, engine, inputs, ["locust"], environ, console)
-    image = up.with_requirements(settings, engine, environ, console)
+        _build(builder, "locust")
+    image = builder.with_requirements()
     checked = up.check_in_image(settings, engine, image, console)
     goal = up.decide_target(settings, checked)
     if goal.mock:
-        _build(settings, engine, inputs, ["mock-target"], environ, console)
+        _build(builder, "mock-target")
     console.note(f"target: {goal.shown}")
     compose = workspace.compose_for(
         settings,
-        Decided(goal.host, goal.mock, image, workspace.decided(settings).proxy_user, inputs),
+        Decided(goal.host, goal.mock, image, workspace.decided(settings).proxy_user, builder.inputs),
         environ,
     )
     before = engine.containers(settings.project)
@@ -49,17 +50,7 @@ def try_once(settings: Settings, environ: Mapping[str, str], console: Console) -
             compose.run("--profile", "*", "down")
 
 
-def _build(
-    settings: Settings,
-    engine: DockerEngine,
-    inputs: Mapping[str, str],
-    keys: list[str],
-    environ: Mapping[str, str],
-    console: Console,
-) -> None:
-    old = images.stale(engine, inputs, keys)
-    if not old:
-        return
-    with console.step("images", f"building {', '.join(image.key for image in old)}"):
-        compose: Compose = workspace.compose_for(settings, Decided(inputs=inputs), environ)
-        images.build(compose, old, settings.state_dir / "build.log", console)
+def _build(builder: ImageBuilder, key: str) -> None:
+    if old := images.stale(builder.engine, builder.inputs, [key]):
+        with builder.console.step("images", f"building {key}"):
+            builder.build_all(old)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from sidecar.commands.down import act
@@ -19,7 +19,6 @@ from sidecar.stack import (
     locustfile,
     ports,
     proxy_user,
-    registered,
     remote,
     secrets,
     state,
@@ -27,7 +26,7 @@ from sidecar.stack import (
     workspace,
 )
 from sidecar.stack.compose import Compose, Decided, write_env_file
-from sidecar.stack.registered import Clock
+from sidecar.stack.registered import WorkerWait
 
 
 @dataclass(frozen=True)
@@ -92,73 +91,69 @@ def prepare(settings: Settings, engine: DockerEngine, environ: Mapping[str, str]
     """Build the images, then learn what only they tell: whether the files run, where they aim, whose the socket is."""
     write_env_file(settings)
     secrets.write(settings)
-    inputs = images.all_hashes(settings)
+    builder = ImageBuilder(settings, engine, environ, console, images.all_hashes(settings))
     wanted = ["locust", "monitor", "docker-proxy"]
     if settings.mock or target.is_mock(settings.host) or _names_the_mock(settings):
         wanted.append("mock-target")
-    locust_image, built = locust_and(wanted, settings, engine, inputs, environ, console)
+    locust_image, built = builder.locust_and(wanted)
     checked = check_in_image(settings, engine, locust_image, console)
     goal = decide_target(settings, checked)
     if goal.mock and "mock-target" not in wanted:
         with console.step("images", "building the mock target"):
-            build(settings, engine, inputs, ["mock-target"], environ, console)
+            builder.build(["mock-target"])
     proxy = images.IMAGES["docker-proxy"]
     about = engine.image(proxy.name) or {}
     user = proxy_user.find(
         settings.state_dir / "state" / "proxy-user.json", engine.socket_path, proxy.name, str(about.get("Id", ""))
     )
-    return Prepared(Decided(goal.host, goal.mock, locust_image, user, inputs), goal, checked, built)
+    return Prepared(Decided(goal.host, goal.mock, locust_image, user, builder.inputs), goal, checked, built)
 
 
-def locust_and(
-    wanted: list[str],
-    settings: Settings,
-    engine: DockerEngine,
-    inputs: Mapping[str, str],
-    environ: Mapping[str, str],
-    console: Console,
-) -> tuple[str, bool]:
-    """Build what is old of the wanted images; return the Locust image to use, and whether any was built."""
-    ours = [key for key in wanted if key != "locust" or not settings.locust_image]
-    with console.step("images", "looking for what changed") as step:
-        built = build(settings, engine, inputs, ours, environ, console)
-        locust_image = with_requirements(settings, engine, environ, console)
-        step.result = f"built {', '.join(built)}" if built else "up to date"
-    return locust_image, bool(built)
+@dataclass(frozen=True)
+class ImageBuilder:
+    """Builds the images of a stack that are missing or of other inputs; `inputs` are the hashes of today's, by key."""
+
+    settings: Settings
+    engine: DockerEngine
+    environ: Mapping[str, str]
+    console: Console
+    inputs: Mapping[str, str]
+
+    def locust_and(self, wanted: list[str]) -> tuple[str, bool]:
+        """Build what is old of the wanted images; return the Locust image to use, and whether any was built."""
+        ours = [key for key in wanted if key != "locust" or not self.settings.locust_image]
+        with self.console.step("images", "looking for what changed") as step:
+            built = self.build(ours)
+            locust_image = self.with_requirements()
+            step.result = f"built {', '.join(built)}" if built else "up to date"
+        return locust_image, bool(built)
+
+    def build(self, wanted: list[str]) -> list[str]:
+        """Build those of the wanted images that are old; return their keys."""
+        old = images.stale(self.engine, self.inputs, wanted)
+        if old and not self.console.is_terminal:
+            self.console.note(f"building {', '.join(image.key for image in old)} …")
+        self.build_all(old)
+        return [image.key for image in old]
+
+    def build_all(self, chosen: Sequence[images.Image]) -> None:
+        """Build these images side by side."""
+        if chosen:
+            compose = workspace.compose_for(self.settings, Decided(inputs=self.inputs), self.environ)
+            images.build(compose, chosen, self.settings.state_dir / "build.log", self.console)
+
+    def with_requirements(self) -> str:
+        """Return the Locust image to use, with the user's requirements.txt built in when there is one."""
+        base = self.settings.locust_image or images.IMAGES["locust"].name
+        tag = requirements_image(self.settings, self.engine)
+        if tag and self.engine.image(tag) is None:
+            images.build_requirements(self.settings, self.environ, base, tag, self.console)
+        return tag or base
 
 
 def _names_the_mock(settings: Settings) -> bool:
     """Guess from the text, so that the mock target is built beside the others and not after them."""
     return any(b"mock-target" in path.read_bytes() for path in locustfile.sources(settings))
-
-
-def build(
-    settings: Settings,
-    engine: DockerEngine,
-    inputs: Mapping[str, str],
-    wanted: list[str],
-    environ: Mapping[str, str],
-    console: Console,
-) -> list[str]:
-    """Build those of the wanted images that are missing or of other inputs; return their keys."""
-    old = images.stale(engine, inputs, wanted)
-    if old:
-        if not console.is_terminal:
-            console.note(f"building {', '.join(image.key for image in old)} …")
-        compose = workspace.compose_for(settings, Decided(inputs=inputs), environ)
-        images.build(compose, old, settings.state_dir / "build.log", console)
-    return [image.key for image in old]
-
-
-def with_requirements(settings: Settings, engine: DockerEngine, environ: Mapping[str, str], console: Console) -> str:
-    """Return the Locust image to use, with the user's requirements.txt built in when there is one."""
-    base = settings.locust_image or images.IMAGES["locust"].name
-    tag = requirements_image(settings, engine)
-    if not tag:
-        return base
-    if engine.image(tag) is None:
-        images.build_requirements(settings, environ, base, tag, console)
-    return tag
 
 
 def requirements_image(settings: Settings, engine: DockerEngine) -> str:
@@ -229,10 +224,10 @@ def wait_for_workers(
     doing: str = "waiting for the workers to register at the master",
 ) -> None:
     """Wait until the master counts so many workers."""
-    clock, web = Clock(), workspace.web_for(settings)
     with console.step("workers", doing) as step:
-        others = bool(settings.remote_workers)
-        step.result = registered.wait(web, engine, settings.project, wanted, console, clock, others=others)
+        step.result = WorkerWait(engine, settings.project, console).registered(
+            workspace.web_for(settings), wanted, others=bool(settings.remote_workers)
+        )
 
 
 def _start(

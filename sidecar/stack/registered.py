@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sidecar.common.console import Console
 from sidecar.common.errors import StackError
@@ -32,17 +32,21 @@ class Clock:
 
 
 @dataclass
-class _ContainerWatch:
-    """The containers while somebody waits for workers: are any down, and do they stay down?"""
+class WorkerWait:
+    """One wait for workers, and the containers meanwhile: are any down, and do they stay down?"""
 
     engine: DockerEngine
     project: str
     console: Console
-    clock: Clock
-    end: float
+    clock: Clock = field(default_factory=Clock)
+    deadline_seconds: float = DEADLINE_SECONDS
     next_look: float = 0.0
     down_looks: int = 0
     down: ListedContainer | None = None
+
+    def __post_init__(self) -> None:
+        """Begin the wait."""
+        self.end = self.clock.now() + self.deadline_seconds
 
     def pause(self, seconds: float) -> bool:
         """Look at the containers every two seconds, and sleep; return False once the time is over.
@@ -76,70 +80,48 @@ class _ContainerWatch:
             fix="make logs, make down",
         )
 
+    def registered(self, web: LocustApi, wanted: int, *, others: bool = False) -> str:
+        """Wait until `wanted` workers are registered; return how that is known, in a few words.
 
-def wait(
-    web: LocustApi,
-    engine: DockerEngine,
-    project: str,
-    wanted: int,
-    console: Console,
-    clock: Clock,
-    deadline_seconds: float = DEADLINE_SECONDS,
-    *,
-    others: bool = False,
-) -> str:
-    """Wait until `wanted` workers are registered; return how that is known, in a few words.
+        `others` says that workers of other machines may be among those that the master counts.
 
-    `others` says that workers of other machines may be among those that the master counts.
+        Raises:
+            StackError: they did not register in time, or a container cannot live; its last log lines were printed.
 
-    Raises:
-        StackError: they did not register in time, or a container cannot live; its last log lines were printed.
-
-    """
-    watch = _ContainerWatch(engine, project, console, clock, clock.now() + deadline_seconds)
-    while True:
-        count, guarded = _count(web, engine, project)
-        if count == wanted or (others and count is not None and count > wanted):
-            known = "healthy (the web API asks for a login)" if guarded else "registered"
-            return f"{plural(wanted, 'worker')} {known}"
-        if not watch.pause(_LOOK_EACH_SECONDS):
-            break
-    if watch.down is not None:
-        raise watch.cannot_live(watch.down)
-    if count is None:
+        """
+        while True:
+            count, guarded = _count(web, self.engine, self.project)
+            if count == wanted or (others and count is not None and count > wanted):
+                known = "healthy (the web API asks for a login)" if guarded else "registered"
+                return f"{plural(wanted, 'worker')} {known}"
+            if not self.pause(_LOOK_EACH_SECONDS):
+                break
+        if self.down is not None:
+            raise self.cannot_live(self.down)
+        late = f"within {self.deadline_seconds:.0f} s"
+        if count is None:
+            raise StackError(f"the master's web page did not answer {late}", fix="make logs, make down")
         raise StackError(
-            f"the master's web page did not answer within {deadline_seconds:.0f} s", fix="make logs, make down"
+            f"{count} of {wanted} workers registered at the master {late}",
+            fix="make ps, make logs SERVICE=locust-worker",
         )
-    raise StackError(
-        f"{count} of {wanted} workers registered at the master within {deadline_seconds:.0f} s",
-        fix="make ps, make logs SERVICE=locust-worker",
-    )
 
+    def healthy(self, wanted: int) -> str:
+        """Wait until `wanted` workers hear the master of another machine, which their health tells.
 
-def wait_healthy(
-    engine: DockerEngine,
-    project: str,
-    wanted: int,
-    console: Console,
-    clock: Clock,
-    deadline_seconds: float = DEADLINE_SECONDS,
-) -> str:
-    """Wait until `wanted` workers hear the master of another machine, which their health tells.
+        Return how that is known, in a few words.
 
-    Return how that is known, in a few words.
+        Raises:
+            StackError: they did not in time, or a container cannot live; its last log lines were printed.
 
-    Raises:
-        StackError: they did not in time, or a container cannot live; its last log lines were printed.
-
-    """
-    watch = _ContainerWatch(engine, project, console, clock, clock.now() + deadline_seconds)
-    while (healthy := _healthy(engine, project)) != wanted:
-        if not watch.pause(_CONTAINERS_EACH_SECONDS):
-            raise StackError(
-                f"{healthy} of {wanted} workers heard the master within {deadline_seconds:.0f} s",
-                fix="make diagnose here, make logs SERVICE=locust-worker",
-            )
-    return f"{plural(wanted, 'worker')} healthy: the master's heartbeats arrive"
+        """
+        while (healthy := _healthy(self.engine, self.project)) != wanted:
+            if not self.pause(_CONTAINERS_EACH_SECONDS):
+                raise StackError(
+                    f"{healthy} of {wanted} workers heard the master within {self.deadline_seconds:.0f} s",
+                    fix="make diagnose here, make logs SERVICE=locust-worker",
+                )
+        return f"{plural(wanted, 'worker')} healthy: the master's heartbeats arrive"
 
 
 def _healthy(engine: DockerEngine, project: str) -> int:

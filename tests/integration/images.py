@@ -14,8 +14,8 @@ from tests.paths import ROOT
 def build() -> None:
     """Build them with the settings of this machine."""
     settings = workspace.settings_for_up([], os.environ, ROOT)
-    inputs = images.all_hashes(settings)
-    up.build(settings, connect(os.environ), inputs, list(images.IMAGES), os.environ, Console())
+    builder = up.ImageBuilder(settings, connect(os.environ), os.environ, Console(), images.all_hashes(settings))
+    builder.build(list(images.IMAGES))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.common.errors import StackError
 from sidecar.locust_api.client import LocustApi, master_url
-from sidecar.stack import registered
+from sidecar.stack.registered import WorkerWait
 from tests.fakes.fake_engine import FakeEngine, container
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def web(master: FakeMaster) -> LocustApi:
 def test_registered_workers_end_the_wait(
     web: LocustApi, engine: DockerEngine, say: Console, fake_time: FakeTime
 ) -> None:
-    assert registered.wait(web, engine, "locust", 2, say, fake_time.clock()) == "2 workers registered"
+    assert WorkerWait(engine, "locust", say, fake_time.clock()).registered(web, 2) == "2 workers registered"
     assert fake_time.seconds == 0
 
 
@@ -36,7 +36,7 @@ def test_running_containers_are_not_enough(
     master.worker_count = 1
     fake_engine.answers["/containers/json"] = [container("locust-worker"), container("locust-master")]
     with pytest.raises(StackError, match=r"1 of 2 workers registered at the master within 90 s"):
-        registered.wait(web, engine, "locust", 2, say, fake_time.clock())
+        WorkerWait(engine, "locust", say, fake_time.clock()).registered(web, 2)
     assert 90 <= fake_time.seconds < 91
 
 
@@ -45,14 +45,17 @@ def test_more_workers_than_wanted_are_waited_out(
 ) -> None:
     master.worker_count = 3
     with pytest.raises(StackError, match=r"3 of 2"):
-        registered.wait(web, engine, "locust", 2, say, fake_time.clock(), 5)
+        WorkerWait(engine, "locust", say, fake_time.clock(), 5).registered(web, 2)
 
 
 def test_workers_of_other_machines_may_be_among_them(
     master: FakeMaster, web: LocustApi, engine: DockerEngine, say: Console, fake_time: FakeTime
 ) -> None:
     master.worker_count = 3
-    assert registered.wait(web, engine, "locust", 2, say, fake_time.clock(), 5, others=True) == "2 workers registered"
+    assert (
+        WorkerWait(engine, "locust", say, fake_time.clock(), 5).registered(web, 2, others=True)
+        == "2 workers registered"
+    )
 
 
 def test_a_login_is_answered_by_counting_healthy_containers(
@@ -65,7 +68,7 @@ def test_a_login_is_answered_by_counting_healthy_containers(
         healthy,
         container("locust-worker", status="Up (health: starting)"),
     ]
-    assert "2 workers healthy" in registered.wait(web, engine, "locust", 2, say, fake_time.clock())
+    assert "2 workers healthy" in WorkerWait(engine, "locust", say, fake_time.clock()).registered(web, 2)
 
 
 def test_a_container_that_cannot_live_is_told_early_with_its_last_words(
@@ -89,7 +92,7 @@ def test_a_container_that_cannot_live_is_told_early_with_its_last_words(
     with pytest.raises(
         StackError, match=r"locust-locust-master-1 does not stay up.*exit code 137, killed for lack of memory"
     ):
-        registered.wait(web, engine, "locust", 2, say, fake_time.clock())
+        WorkerWait(engine, "locust", say, fake_time.clock()).registered(web, 2)
     assert "locust-locust-master-1 | last words" in out.getvalue()
     assert fake_time.seconds < 15
 
@@ -99,7 +102,7 @@ def test_a_page_that_never_answers_is_told(
 ) -> None:
     master.close()
     with pytest.raises(StackError, match=r"web page did not answer within 3 s"):
-        registered.wait(web, engine, "locust", 2, say, fake_time.clock(), 3)
+        WorkerWait(engine, "locust", say, fake_time.clock(), 3).registered(web, 2)
 
 
 def test_a_worker_whose_container_was_replaced_is_not_counted(
@@ -110,6 +113,6 @@ def test_a_worker_whose_container_was_replaced_is_not_counted(
     gone, here = "a" * 12 + "_1", "b" * 12 + "_2"
     master.status = {"schema_version": 1, "workers_connected": [gone]}
     with pytest.raises(StackError, match=r"0 of 1"):
-        registered.wait(web, engine, "locust", 1, say, fake_time.clock(), 5)
+        WorkerWait(engine, "locust", say, fake_time.clock(), 5).registered(web, 1)
     master.status = {"schema_version": 1, "workers_connected": [gone, here]}
-    assert registered.wait(web, engine, "locust", 1, say, fake_time.clock()) == "1 worker registered"
+    assert WorkerWait(engine, "locust", say, fake_time.clock()).registered(web, 1) == "1 worker registered"

@@ -16,8 +16,9 @@ from sidecar.common.errors import SettingError, StackError
 from sidecar.engine.docker_engine import ListedContainer
 from sidecar.locust_api import greeting
 from sidecar.settings import load
-from sidecar.stack import registered, remote
+from sidecar.stack import remote
 from sidecar.stack.images import IMAGES, inputs_hash
+from sidecar.stack.registered import WorkerWait
 from tests.fakes.fake_engine import FakeEngine, container
 from tests.paths import ROOT
 from tests.ports import free_port
@@ -215,6 +216,6 @@ def test_joined_workers_are_waited_for_by_their_health(
 ) -> None:
     healthy = container("locust-worker", status="Up 5 seconds (healthy)")
     fake_engine.answers["/containers/json"] = [healthy, healthy]
-    assert "2 workers healthy" in registered.wait_healthy(engine, "locust", 2, say, fake_time.clock())
+    assert "2 workers healthy" in WorkerWait(engine, "locust", say, fake_time.clock()).healthy(2)
     with pytest.raises(StackError, match="2 of 3 workers heard the master within 10 s → make diagnose here"):
-        registered.wait_healthy(engine, "locust", 3, say, fake_time.clock(), 10)
+        WorkerWait(engine, "locust", say, fake_time.clock(), 10).healthy(3)
