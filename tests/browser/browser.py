@@ -87,8 +87,9 @@ class Browser:
         return found
 
     def click(self, selector: str) -> None:
-        """Press a part of the page, as an assistive program does."""
-        self.run(f"document.querySelector({json.dumps(selector)}).click()")
+        """Press a part of the page, as an assistive program does, once it is there."""
+        press = f"const part = document.querySelector({json.dumps(selector)}); part?.click(); return part !== null"
+        until(lambda: self.run(press), f"{selector} to press")
 
     def shows(self, selector: str, text: str, seconds: float = DEADLINE_SECONDS) -> None:
         """Wait until a part of the page holds this text."""
