@@ -12,20 +12,19 @@ import json
 import os
 import tarfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any
 
-import msgspec.structs
+import msgspec
 
 from sidecar.common.errors import KitError
 from sidecar.common.redaction import SHORTEST_KNOWN, Redactor, rules
-from sidecar.diagnose.evidence import ContainerFacts, EnvLine, Evidence, Pair
+from sidecar.diagnose.evidence import ContainerFacts, Evidence
 from sidecar.diagnose.rules.locust_names import LEGACY
 from sidecar.model import document
 from sidecar.settings import SETTINGS
-
-T = TypeVar("T")
 
 # Variables of other programs whose values tell nothing that is secret, and without which little can be understood.
 _PLAIN = frozenset(
@@ -56,14 +55,14 @@ def for_eyes(evidence: Evidence) -> Evidence:
 
     The words that repeat the last `make up` stay as they are, or the printed command would not repair anything.
     """
-    shown = _walk(evidence, _SecretFilter(Redactor(), keep_unknown=True))
+    shown = _cleaned(evidence, _SecretFilter(Redactor(), keep_unknown=True))
     return replace(shown, config=replace(shown.config, up_words=evidence.config.up_words))
 
 
 def for_others(evidence: Evidence) -> Evidence:
     """Return the evidence as it may leave this machine."""
     public = frozenset(_public(evidence))
-    return _walk(evidence, _SecretFilter(Redactor(frozenset(_hidden(evidence, public))), public))
+    return _cleaned(evidence, _SecretFilter(Redactor(frozenset(_hidden(evidence, public))), public))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,34 +108,26 @@ def _variables(evidence: Evidence) -> Iterator[tuple[str, str]]:
 _NO_VARIABLES = frozenset({"class_hosts", "digests"})
 
 
-def _walk(value: T, secrets: _SecretFilter) -> T:
-    if isinstance(value, str):
-        return cast("T", secrets.redactor.text(value))
-    if isinstance(value, tuple) and value and all(isinstance(item, str) for item in value):
-        return cast("T", secrets.redactor.words(value))
-    if isinstance(value, tuple):
-        return cast("T", tuple(_walk(item, secrets) for item in value))
-    if isinstance(value, Pair | EnvLine):
-        return replace(value, value=secrets.value(value.name, value.value))
-    return _record(value, secrets)
+def _cleaned(evidence: Evidence, secrets: _SecretFilter) -> Evidence:
+    written = msgspec.to_builtins(evidence, builtin_types=(datetime,))
+    return msgspec.convert(_walk(written, secrets, ""), Evidence)
 
 
-def _record(value: T, secrets: _SecretFilter) -> T:
-    """Mask every field of a record, a dataclass or a Struct; return any other value as it is."""
-    if isinstance(value, msgspec.Struct):
-        given = {name: _field(getattr(value, name), name, secrets) for name in value.__struct_fields__}
-        return msgspec.structs.replace(value, **given)
-    if is_dataclass(value) and not isinstance(value, type):
-        given = {field.name: _field(getattr(value, field.name), field.name, secrets) for field in fields(value)}
-        return replace(value, **given)
+def _walk(value: Any, secrets: _SecretFilter, field: str) -> Any:  # noqa: ANN401  whatever a record is made of
+    """Mask every text. Pairs, and lines of env files, are variables, except those that name a class or a worker."""
+    match value:
+        case str():
+            return secrets.redactor.text(value)
+        case tuple() if value and all(isinstance(item, str) for item in value):
+            return secrets.redactor.words(value)
+        case tuple():
+            return tuple(_walk(item, secrets, field) for item in value)
+        case {"name": str(name), "value": str(text)}:
+            shown = secrets.redactor.text(text) if field in _NO_VARIABLES else secrets.value(name, text)
+            return {**value, "value": shown}
+        case dict():
+            return {name: _walk(item, secrets, name) for name, item in value.items()}
     return value
-
-
-def _field(value: T, name: str, secrets: _SecretFilter) -> T:
-    """Mask a field of a record. Pairs are variables, except those that name a class or a worker."""
-    if name in _NO_VARIABLES and isinstance(value, tuple):
-        return cast("T", tuple(Pair(pair.name, secrets.redactor.text(pair.value)) for pair in value))
-    return _walk(value, secrets)
 
 
 def write(path: Path, evidence: Evidence, texts: Mapping[str, str]) -> None:
@@ -159,14 +150,10 @@ def write(path: Path, evidence: Evidence, texts: Mapping[str, str]) -> None:
 def _members(evidence: Evidence, texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     yield "README.txt", _READ_ME
     yield from texts.items()
-    yield "evidence.json", _indented(document.dumps(evidence))
+    yield "evidence.json", json.dumps(json.loads(document.dumps(evidence)), indent=1, ensure_ascii=False) + "\n"
     for container in evidence.containers:
         if container.log:
             yield f"logs/{container.name}.log", _log(container)
-
-
-def _indented(written: bytes) -> str:
-    return json.dumps(json.loads(written), indent=1, ensure_ascii=False) + "\n"
 
 
 def _log(container: ContainerFacts) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -116,11 +116,10 @@ class Stack:
     """Answers to questions that several rules ask of the evidence."""
 
     evidence: Evidence
-    _roles: Mapping[str, str] = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        """Decide each container's role once."""
-        object.__setattr__(self, "_roles", {container.id: role_of(container) for container in self.evidence.containers})
+    @cached_property
+    def _roles(self) -> Mapping[str, str]:
+        return {container.id: role_of(container) for container in self.evidence.containers}
 
     # ---- containers
 
@@ -152,8 +151,7 @@ class Stack:
     @cached_property
     def master(self) -> ContainerFacts | None:
         """Return the master: a running one before one that does not run; None without any."""
-        order = sorted(self.of(MASTER), key=lambda master: (master.state != "running", master.name))
-        return order[0] if order else None
+        return min(self.of(MASTER), key=lambda master: (master.state != "running", master.name), default=None)
 
     @property
     def running_master(self) -> ContainerFacts | None:
@@ -243,9 +241,7 @@ class Stack:
     def expected(self) -> int:
         """Return how many workers there should be: what the last `up` was given, else the containers that exist."""
         config = self.evidence.config
-        if config.remembered and config.workers:
-            return config.workers
-        return len(self.workers)
+        return (config.workers if config.remembered else 0) or len(self.workers)
 
     # ---- probes
 
@@ -313,11 +309,11 @@ class Stack:
 
     def shares_network(self, container: ContainerFacts, other: ContainerFacts) -> bool:
         """Tell whether two containers can reach each other: by a common network, the host's, or the same namespace."""
-        if {container.network_mode, other.network_mode} == {"host"} or self._namespace(container) == self._namespace(
-            other
-        ):
-            return True
-        return bool([at for at in self.shared_networks(container, other) if at.network != "none"])
+        return (
+            {container.network_mode, other.network_mode} == {"host"}
+            or self._namespace(container) == self._namespace(other)
+            or any(at.network != "none" for at in self.shared_networks(container, other))
+        )
 
     def _namespace(self, container: ContainerFacts) -> str:
         """Return the id of the container in whose network namespace a container lives."""

@@ -324,12 +324,7 @@ class EngineStream:
     """
 
     def __init__(
-        self,
-        engine: DockerEngine,
-        subject: str,
-        path: str,
-        query: Query,
-        seconds: float | None = None,
+        self, engine: DockerEngine, subject: str, path: str, query: Query, seconds: float | None = None
     ) -> None:
         self._engine, self._path, self._query = engine, path, query
         self._call = Call(subject, seconds or engine.seconds)

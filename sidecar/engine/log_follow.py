@@ -14,6 +14,7 @@ from sidecar.engine.log_lines import LineReader, RawLine
 from sidecar.engine.transport import RefusedError
 
 _NOT_FOUND = 404
+_ALL: Query = dict.fromkeys(("stdout", "stderr", "timestamps", "follow"), 1)
 _ANSWER_SECONDS = 10.0  # until the header: a loaded engine takes seconds
 
 
@@ -34,18 +35,6 @@ class Reading:
     since: str | None = None
     tail: int | None = None
 
-    def stream(self, engine: DockerEngine) -> EngineStream:
-        """Return the stream to open."""
-        query: Query = {
-            "stdout": 1,
-            "stderr": 1,
-            "timestamps": 1,
-            "follow": 1,
-            "since": self.since,
-            "tail": self.tail,
-        }
-        return EngineStream(engine, "logs", f"/containers/{quote(self.container_id)}/logs", query, _ANSWER_SECONDS)
-
 
 async def follow(engine: DockerEngine, reading: Reading) -> AsyncGenerator[list[RawLine], None]:
     """Yield a log's lines as they come, until the container stops.
@@ -60,7 +49,9 @@ async def follow(engine: DockerEngine, reading: Reading) -> AsyncGenerator[list[
         EngineError: no connection, or a broken stream. A line of which only a part came was not yielded: read again
             from the last whole one.
     """
-    stream, lines, where = reading.stream(engine), LineReader(tty=reading.tty), str(engine.socket_path)
+    path, where = f"/containers/{quote(reading.container_id)}/logs", str(engine.socket_path)
+    query: Query = {**_ALL, "since": reading.since, "tail": reading.tail}
+    stream, lines = EngineStream(engine, "logs", path, query, _ANSWER_SECONDS), LineReader(tty=reading.tty)
     try:
         await asyncio.to_thread(stream.open)
         while data := await asyncio.to_thread(stream.read):

@@ -27,11 +27,6 @@ class BadHttpError(Exception):
     """The other side does not speak HTTP as it should."""
 
 
-def request(path: str) -> bytes:
-    """Return the bytes of a GET."""
-    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: locust-kit\r\n\r\n".encode("ascii")
-
-
 class StreamResponse:
     """One answer, fed as it comes. `status` is 0 until the header is complete; `ended` once the body is.
 
@@ -172,7 +167,7 @@ class UnixGet:
 
     def _exchange(self, link: socket.socket, target: str, most_bytes: int) -> tuple[int, bytes]:
         try:
-            link.sendall(request(target))
+            link.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: locust-kit\r\n\r\n".encode("ascii"))
             answer = StreamResponse()
             body = _read(link, answer, time.monotonic() + self._timeout_seconds, most_bytes)
         except BadHttpError as error:

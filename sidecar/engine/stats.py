@@ -12,6 +12,7 @@ told us of yet, and gives no rate at all rather than a wrong one.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields
 
 from sidecar.common.records import shared
 from sidecar.common.text import clean
@@ -19,6 +20,7 @@ from sidecar.common.times import docker_time
 from sidecar.engine.fields import Payload, label, maybe_whole, record, records, whole
 from sidecar.model.observation import NetworkInterface, Stats, StatsReading
 
+_INTERFACE_COUNTERS = tuple(field.name for field in fields(NetworkInterface))[1:]  # by Docker's own names
 _UNLIMITED = 1 << 62  # cgroup v1 writes "no limit" as a number close to 2^63, v2 as one close to 2^64
 
 
@@ -89,7 +91,8 @@ def counters(payload: Payload) -> StatsReading | None:
         cpu_periods=whole(throttling.get("periods"), "periods"),
         cpu_throttled_periods=whole(throttling.get("throttled_periods"), "throttled_periods"),
         memory_usage_bytes=used,
-        memory_reclaimable_bytes=_reclaimable(kept),
+        # The first name of each is cgroup v1's, where the total_ ones count child groups too.
+        memory_reclaimable_bytes=whole(kept.get("total_inactive_file", kept.get("inactive_file")), "inactive_file"),
         memory_limit_bytes=_bounded(maybe_whole(memory.get("limit"), "memory limit")),
         network_rx_bytes=sum(interface.rx_bytes for interface in interfaces),
         network_tx_bytes=sum(interface.tx_bytes for interface in interfaces),
@@ -97,7 +100,6 @@ def counters(payload: Payload) -> StatsReading | None:
         block_write_bytes=_block_bytes(block, "w"),
         pids=maybe_whole(record(payload.get("pids_stats"), "pids_stats").get("current"), "pids"),
         cpu_throttled_ns=whole(throttling.get("throttled_time"), "throttled_time"),
-        # The first name of each is cgroup v1's, where the total_ ones count child groups too.
         memory_rss_bytes=whole(kept.get("total_rss", kept.get("anon")), "memory rss"),
         memory_cache_bytes=whole(kept.get("total_cache", kept.get("file")), "memory cache"),
         interfaces=interfaces,
@@ -110,20 +112,7 @@ def _length(value: object) -> int:
 
 def _interface(name: str, value: object) -> NetworkInterface:
     interface = record(value, "a network")
-    return NetworkInterface(
-        name=clean(name),
-        rx_bytes=whole(interface.get("rx_bytes"), "rx_bytes"),
-        rx_packets=whole(interface.get("rx_packets"), "rx_packets"),
-        rx_errors=whole(interface.get("rx_errors"), "rx_errors"),
-        tx_bytes=whole(interface.get("tx_bytes"), "tx_bytes"),
-        tx_packets=whole(interface.get("tx_packets"), "tx_packets"),
-        tx_errors=whole(interface.get("tx_errors"), "tx_errors"),
-    )
-
-
-def _reclaimable(stats: Payload) -> int:
-    # total_inactive_file exists under cgroup v1 only; v1 also has an inactive_file, which leaves out child groups.
-    return whole(stats.get("total_inactive_file", stats.get("inactive_file")), "inactive_file")
+    return NetworkInterface(clean(name), *(whole(interface.get(counter), counter) for counter in _INTERFACE_COUNTERS))
 
 
 def _bounded(limit: int | None) -> int:

@@ -38,12 +38,14 @@ from sidecar.engine.docker_engine import (
 from sidecar.engine.fields import OddAnswerError
 from sidecar.engine.labels import NUMBER_LABEL, PROJECT_LABEL, SERVICE_LABEL, is_helper
 from sidecar.engine.transport import RefusedError
-from sidecar.model.observation import Stats, StatsReading
+from sidecar.model.observation import StatsReading
+from sidecar.stack.docker_command import docker
 
 MASTER_LINES, WORKER_LINES = 400, 120
 _CALL_SECONDS = 5.0
 _NANO_CPUS = 1e9
 _NEIGHBOURS = 40
+_FIGURES = ("cpu_percent", "throttled_percent", "memory_usage_bytes", "memory_working_set_bytes")
 _EVENTS_BACK = timedelta(minutes=30)
 _ACTIONS = ("oom", "die", "kill", "stop", "start", "pause", "unpause", "restart", "destroy", "create", "update")
 
@@ -101,15 +103,7 @@ def _read(facts: EngineFacts, version: Row, info: Row) -> EngineFacts:
 def compose_version(environ: Mapping[str, str]) -> tuple[str, str]:
     """Return (version, error) of `docker compose`."""
     try:
-        done = subprocess.run(
-            ["docker", "compose", "version", "--short"],
-            capture_output=True,
-            text=True,
-            timeout=_CALL_SECONDS,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            env=dict(environ),
-        )
+        done = docker("compose", "version", "--short", seconds=_CALL_SECONDS, env=environ)
     except FileNotFoundError:
         return "", "the docker command is not installed"
     except subprocess.TimeoutExpired:
@@ -255,14 +249,17 @@ def facts(inspected: Row, project: str) -> ContainerFacts:
         restarts=int(inspected.get("RestartCount") or 0),
         restart_policy=str(_part(host, "RestartPolicy").get("Name", "")),
         hostname=str(config.get("Hostname", "")),
-        environment=tuple(_pair(str(line)) for line in config.get("Env") or []),
+        environment=tuple(Pair(*str(line).partition("=")[::2]) for line in config.get("Env") or []),
         command=_texts([*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])]),
         network_mode=str(host.get("NetworkMode", "")),
         networks=tuple(_attachment(*item) for item in _part(inspected, "NetworkSettings", "Networks").items()),
         extra_hosts=_texts(host.get("ExtraHosts") or []),
         dns=_texts(host.get("Dns") or []),
         published=_published(_part(inspected, "NetworkSettings", "Ports")),
-        mounts=tuple(_mount(row) for row in inspected.get("Mounts") or []),
+        mounts=tuple(
+            Mount(*_texts(row.get(key, "") for key in ("Type", "Source", "Destination")))
+            for row in inspected.get("Mounts") or []
+        ),
         log_driver=str(_part(host, "LogConfig").get("Type", "")),
         memory_limit_bytes=int(host.get("Memory") or 0),
         memory_swap_bytes=int(host.get("MemorySwap") or 0),
@@ -274,11 +271,6 @@ def facts(inspected: Row, project: str) -> ContainerFacts:
 
 def _texts(values: Iterable[object]) -> tuple[str, ...]:
     return tuple(str(value) for value in values)
-
-
-def _pair(line: str) -> Pair:
-    name, _, value = line.partition("=")
-    return Pair(name, value)
 
 
 def _attachment(name: str, row: Row) -> Attachment:
@@ -293,10 +285,6 @@ def _published(ports: Row) -> tuple[str, ...]:
         for inner, bindings in ports.items()
         for binding in bindings or []
     )
-
-
-def _mount(row: Row) -> Mount:
-    return Mount(str(row.get("Type", "")), str(row.get("Source", "")), str(row.get("Destination", "")))
 
 
 def _cpu_limit(host: Row) -> float | None:
@@ -349,19 +337,11 @@ def with_figures(
     containers: Iterable[ContainerFacts], before: Mapping[str, StatsReading], now: Mapping[str, StatsReading]
 ) -> list[ContainerFacts]:
     """Return the containers with what `docker stats` would print of them; the readings are by container id."""
-    return [
-        _with_usage(container, stats.figures(before.get(container.id), now[container.id]))
-        if container.id in now
-        else container
-        for container in containers
-    ]
+    return [_with_figures(container, before.get(container.id), now.get(container.id)) for container in containers]
 
 
-def _with_usage(container: ContainerFacts, usage: Stats) -> ContainerFacts:
-    return replace(
-        container,
-        cpu_percent=usage.cpu_percent,
-        throttled_percent=usage.throttled_percent,
-        memory_usage_bytes=usage.memory_usage_bytes,
-        memory_working_set_bytes=usage.memory_working_set_bytes,
-    )
+def _with_figures(container: ContainerFacts, before: StatsReading | None, now: StatsReading | None) -> ContainerFacts:
+    if now is None:
+        return container
+    figures = stats.figures(before, now)
+    return replace(container, **{name: getattr(figures, name) for name in _FIGURES})

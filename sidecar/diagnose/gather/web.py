@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -97,12 +98,10 @@ def _optional(web: LocustApi) -> tuple[Mapping[str, Any], Mapping[str, Any], lis
     page: Mapping[str, Any] = {}
     status: Mapping[str, Any] = {}
     exceptions: list[Mapping[str, Any]] = []
-    try:
+    with suppress(MasterError, ValueError):
         page = web.page_settings()
         status = web.status() or {}
         exceptions = list(web.json("/exceptions").get("exceptions") or [])
-    except (MasterError, ValueError):
-        pass
     return page, status, exceptions
 
 
