@@ -209,7 +209,7 @@ class Stack:
         """Tell whether the master counts on a worker; None when the master gave no list and nothing else tells."""
         if self.knows_registered:
             return any(row.state != "missing" for row in self.listed(worker))
-        age, master = self.heartbeat_age(worker), self.running_master
+        age, master = self.inside(worker).heartbeat_age_seconds, self.running_master
         if age is not None:
             # A heartbeat from before the master's start came from the master before it.
             is_stale = self._heard_before(worker, age, master)
@@ -223,10 +223,6 @@ class Stack:
         if probe is None or master is None or master.started_at is None:
             return False
         return probe.at - timedelta(seconds=age) < master.started_at
-
-    def heartbeat_age(self, worker: ContainerFacts) -> float | None:
-        """Return how many seconds ago a worker last heard the master."""
-        return self.inside(worker).heartbeat_age_seconds
 
     @property
     def connected(self) -> int | None:
@@ -278,6 +274,11 @@ class Stack:
         """Return what listens in the master's network namespace; None when nobody could look."""
         probe = self.probe_of(self.running_master)
         return probe.listening if probe else None
+
+    def listening(self, port: int | None = None) -> str:
+        """Return the addresses at which the master's network namespace listens, at any port or at one."""
+        sockets = [socket for socket in self.master_sockets or () if port in (None, socket.port)]
+        return ", ".join(sorted({f"{socket.address}:{socket.port}" for socket in sockets}))
 
     # ---- who goes where
 

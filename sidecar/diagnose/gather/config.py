@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,13 +130,9 @@ def _shadows(folder: Path) -> Iterator[FileProblem]:
 def _own_variables(folder: Path) -> tuple[str, ...]:
     """Return the LOCUST_* names that the user's own code mentions: it may read them itself."""
     names: set[bytes] = set()
-    for number, path in enumerate(sorted(folder.rglob("*.py")) if folder.is_dir() else []):
-        if number == _MOST_SOURCES:
-            break
-        try:
+    for path in sorted(folder.rglob("*.py"))[:_MOST_SOURCES] if folder.is_dir() else []:
+        with suppress(OSError):
             names.update(_VARIABLE.findall(path.read_bytes()))
-        except OSError:
-            continue
     return tuple(sorted(name.decode() for name in names))
 
 

@@ -37,7 +37,6 @@ from sidecar.stack.images import IMAGES
 T = TypeVar("T")
 PATIENCE_SECONDS = 24.0
 _MASTER_WAIT_SECONDS = 2.0  # for the master's word on who is registered, before choosing whom to look at
-_AT_ONCE = 6
 _MOST_DOUBTFUL = 8
 _PROCESSOR_SECONDS = 1.5  # fifteen of the scheduler's periods
 
@@ -146,7 +145,8 @@ class EvidenceGatherer:
         ours = [row for row in rows if engine.is_ours(row, project)]
         self.tell(f"{len(ours)} containers")
         facts = _StackFacts()
-        facts.networks = self._call("networks", lambda: engine.networks(docker, engine.networks_in_use(rows)), ())
+        asked_networks = Later.of(lambda: engine.networks(docker, engine.networks_in_use(rows)))
+        facts.networks = self._part("networks", asked_networks, ())
         asked_events = Later.of(lambda: engine.events(docker, project, self.now))
         wanted = [("WEB_PORT", self.settings.web_port), ("MONITOR_PORT", self.settings.monitor_port)]
         asked_ports = Later.of(lambda: host.port_facts(wanted, docker.containers()))
@@ -157,11 +157,11 @@ class EvidenceGatherer:
         asked_master = Later.of(lambda: web.master(self._master_url(stack)))
         before, since = self._counters(docker, inspected), time.monotonic()
         inspected = self._with_logs(docker, inspected, stack)
-        after = (
-            self._later_counters(docker, inspected, since)
-            if any(container.cpu_limit for container in inspected)
-            else {}
-        )
+        after: dict[str, StatsReading] = {}
+        if any(container.cpu_limit for container in inspected):
+            # Late enough to judge a processor limit, and before we use any of it.
+            time.sleep(max(0.0, since + _PROCESSOR_SECONDS - time.monotonic()))
+            after = self._counters(docker, inspected)
         inspected = engine.with_figures(inspected, before if after else {}, {**before, **after})
         facts.master = self._soon(asked_master)
         stack = Stack(replace(self._partial(inspected, about), master=facts.master, networks=facts.networks))
@@ -181,9 +181,6 @@ class EvidenceGatherer:
     def _partial(self, inspected: Sequence[ContainerFacts], about: EngineFacts) -> Evidence:
         nothing = HostFacts("?", is_root=False)
         return Evidence(self.settings.project, self.now, nothing, about, ConfigFacts(), containers=tuple(inspected))
-
-    def _call(self, part: str, work: Callable[[], T], otherwise: T) -> T:
-        return self._part(part, Later.of(work), otherwise)
 
     def _soon(self, later: Later[MasterFacts]) -> MasterFacts | None:
         try:
@@ -210,33 +207,20 @@ class EvidenceGatherer:
         return master_url(self.settings.web_port, environment(master))
 
     def _counters(self, docker: DockerEngine, inspected: Sequence[ContainerFacts]) -> dict[str, StatsReading]:
-        running = [
-            container for container in inspected if container.state in ("running", "paused") and not container.neighbour
-        ]
-        read = each(
-            lambda container: engine.counters(docker, container, self.deadline), running, self.deadline, _AT_ONCE
-        )
-        return {
-            container.id: reading
-            for container, reading in zip(running, read, strict=True)
-            if isinstance(reading, StatsReading)
-        }
+        own = [container for container in inspected if not container.neighbour]
+        running = [container for container in own if container.state in ("running", "paused")]
+        outcomes = each(lambda container: engine.counters(docker, container, self.deadline), running, self.deadline)
+        read = zip(running, outcomes, strict=True)
+        return {container.id: outcome for container, outcome in read if isinstance(outcome, StatsReading)}
 
     def _with_processes(
         self, docker: DockerEngine, inspected: Sequence[ContainerFacts], stack: Stack
     ) -> list[ContainerFacts]:
         """Add what runs in workers that are not registered: perhaps no Locust at all."""
         doubtful = [worker for worker in stack.running_workers if not stack.is_registered(worker)][:_MOST_DOUBTFUL]
-        listed = each(lambda worker: engine.processes(docker, worker, self.deadline), doubtful, self.deadline, _AT_ONCE)
+        listed = each(lambda worker: engine.processes(docker, worker, self.deadline), doubtful, self.deadline)
         known = {worker.id: names for worker, names in zip(doubtful, listed, strict=True) if isinstance(names, tuple)}
         return [replace(container, processes=known.get(container.id)) for container in inspected]
-
-    def _later_counters(
-        self, docker: DockerEngine, inspected: Sequence[ContainerFacts], since: float
-    ) -> dict[str, StatsReading]:
-        """Read the counters again, late enough to judge a processor limit, and before we use any of it."""
-        time.sleep(max(0.0, since + _PROCESSOR_SECONDS - time.monotonic()))
-        return self._counters(docker, inspected)
 
     def _with_logs(
         self, docker: DockerEngine, inspected: Sequence[ContainerFacts], stack: Stack
@@ -247,7 +231,7 @@ class EvidenceGatherer:
             lines = engine.MASTER_LINES if stack.role(container) == MASTER else engine.WORKER_LINES
             return replace(container, log=engine.logs(docker, container, lines, self.deadline))
 
-        outcomes = each(read, ours, self.deadline, _AT_ONCE)
+        outcomes = each(read, ours, self.deadline)
         logged: dict[str, ContainerFacts] = {}
         for container, outcome in zip(ours, outcomes, strict=True):
             if isinstance(outcome, ContainerFacts):
@@ -269,7 +253,7 @@ class EvidenceGatherer:
         }
         images = self._images(stack)
         deadline = Deadline.after(min(12.0, self.deadline.left() - 2.0))
-        outcomes = each(lambda job: inside.look(docker, job[0], job[1], images, deadline), jobs, deadline, _AT_ONCE)
+        outcomes = each(lambda job: inside.look(docker, job[0], job[1], images, deadline), jobs, deadline)
         probes = []
         for (container, _), outcome in zip(jobs, outcomes, strict=True):
             if isinstance(outcome, Probe):

@@ -87,21 +87,14 @@ def _existing(path: Path) -> Path:
 
 def port_facts(wanted: Sequence[tuple[str, int]], containers: Sequence[ListedContainer]) -> tuple[PortFacts, ...]:
     """Find who holds each of these (setting, port) on the loopback address; `containers` are the engine's."""
-    facts = []
-    for setting, port in wanted:
-        holder = ports.holder_of(port, containers)
-        container = holder.container if holder else None
-        facts.append(
-            PortFacts(
-                setting,
-                port,
-                free=holder is None,
-                holder=holder.text if holder else "",
-                container=container.name if container else "",
-                project=container.project if container else "",
-            )
-        )
-    return tuple(facts)
+    return tuple(_port_facts(setting, port, ports.holder_of(port, containers)) for setting, port in wanted)
+
+
+def _port_facts(setting: str, port: int, holder: ports.Holder | None) -> PortFacts:
+    if holder is None:
+        return PortFacts(setting, port, free=True)
+    container, project = (holder.container.name, holder.container.project) if holder.container else ("", "")
+    return PortFacts(setting, port, free=False, holder=holder.text, container=container, project=project)
 
 
 def _routes() -> Iterable[str]:

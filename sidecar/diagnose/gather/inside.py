@@ -13,7 +13,7 @@ import secrets
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -51,15 +51,8 @@ class Job:
 
     def text(self, seconds: float) -> str:
         """Write the job as the program takes it."""
-        return json.dumps(
-            {
-                "names": self.names,
-                "tcp": self.tcp,
-                "http": [{"url": url, "proxy": proxy} for url, proxy in self.http],
-                "inside": self.inside,
-                "deadline": seconds,
-            }
-        )
+        http = [{"url": url, "proxy": proxy} for url, proxy in self.http]
+        return json.dumps({**asdict(self), "http": http, "deadline": seconds})
 
 
 def way_to(container: ContainerFacts) -> str:
@@ -174,9 +167,7 @@ def _in_image(
     engine: DockerEngine, container: ContainerFacts, way: str, job: Job, image: str, deadline: Deadline
 ) -> dict[str, Any] | None:
     name = f"locust-kit-probe-{secrets.token_hex(4)}"
-    spec = own_container(
-        container, way, image, command(Job(job.names, job.tcp, job.http, inside=False), _seconds(deadline))
-    )
+    spec = own_container(container, way, image, command(replace(job, inside=False), _seconds(deadline)))
     try:
         engine.ask("create", lambda api: api.create_container_from_config(spec, name), seconds=deadline.left(5.0))
     except RefusedError:

@@ -44,14 +44,11 @@ def compose(stack: Stack) -> Outcome:
     config = stack.evidence.config
     if error := config.settings_error:
         evidence = stack.observed("settings", error, "values that can be")
-        return Outcome(
-            error, (FoundCause("compose-invalid", (evidence,), ("settings",), {"what": "a setting"}, "setting"),)
-        )
+        values = {"what": "a setting"}
+        return Outcome(error, (FoundCause("compose-invalid", (evidence,), ("settings",), values, "setting"),))
     if error := config.compose_error:
-        evidence, file = (
-            stack.observed("docker compose config", error, "a file that Compose reads"),
-            "docker-compose.yml",
-        )
+        evidence = stack.observed("docker compose config", error, "a file that Compose reads")
+        file = "docker-compose.yml"
         fix = "restore" if config.compose_modified else "default"
         return Outcome(error, (FoundCause("compose-invalid", (evidence,), (file,), {"what": file}, fix),))
     if not config.services:

@@ -121,10 +121,8 @@ def _is_low(filesystem: Filesystem) -> bool:
 
 def _full(stack: Stack, filesystem: Filesystem) -> FoundCause:
     container = stack.named(filesystem.owner)
-    if container is None:
-        fix = "machine"
-    else:
-        fix = "volume" if any(mount.target == filesystem.path for mount in container.mounts) else "tmpfs"
+    is_volume = container is not None and any(mount.target == filesystem.path for mount in container.mounts)
+    fix = "machine" if container is None else "volume" if is_volume else "tmpfs"
     no_inode = filesystem.free_inodes == 0 and filesystem.free_bytes > 0
     return _disk_full(stack, filesystem, "no inode free" if no_inode else _room(filesystem), "room to write", fix)
 

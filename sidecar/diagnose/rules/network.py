@@ -326,10 +326,9 @@ def _stopped_evidence(stack: Stack, stopped: Sequence[MasterTry]) -> Iterator[Fi
         outcome = f"{tried.outcome} ({tried.error or 'no answer'}) after {tried.seconds:.1f} s"
         what = f"from {attempt.worker.name}: TCP to {attempt.address}"
         yield FindingEvidence(what, outcome, "open, a Locust master", attempt.probe.at)
-    master, sockets, port = stack.running_master, stack.master_sockets, stopped[0].tried.port
-    if master and sockets is not None:
-        listening = sorted({f"{socket.address}:{socket.port}" for socket in sockets if socket.port == port})
-        yield FindingEvidence(f"{master.name} listens on", ", ".join(listening) or "nothing at this port")
+    master, listening = stack.running_master, stack.listening(stopped[0].tried.port)
+    if master and stack.master_sockets is not None:
+        yield FindingEvidence(f"{master.name} listens on", listening or "nothing at this port")
 
 
 def _culprit_evidence(

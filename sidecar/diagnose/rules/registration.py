@@ -59,7 +59,8 @@ def master_answers(stack: Stack) -> Outcome:
         if state in _STOPPED_STATES:
             evidence.append(_stopped_process(master, state, probe.at if probe else None))
         if not_listening:
-            evidence.append(_open_ports(stack, master))
+            wanted = f"port {stack.bind_port(master)}"
+            evidence.append(stack.observed(f"{master.name} listens on", stack.listening() or "nothing", wanted))
         if probe and page and page_is_silent:
             evidence.append(FindingEvidence(f"its page, asked in {master.name}", page.error, "an answer", probe.at))
         values = {"container": master.name}
@@ -116,13 +117,6 @@ def _silent_port(attempt: MasterTry) -> FindingEvidence:
 
 def _stopped_process(container: ContainerFacts, state: str, at: datetime | None) -> FindingEvidence:
     return FindingEvidence(f"Locust's process in {container.name}", _STOPPED_STATES[state], "running or sleeping", at)
-
-
-def _open_ports(stack: Stack, master: ContainerFacts) -> FindingEvidence:
-    ports = sorted({f"{socket.address}:{socket.port}" for socket in stack.master_sockets or ()})
-    return FindingEvidence(
-        f"{master.name} listens on", ", ".join(ports) or "nothing", f"port {stack.bind_port(master)}", stack.evidence.at
-    )
 
 
 # ---- the web page ----------------------------------------------------------------------------------------------------
@@ -362,7 +356,7 @@ def _silence(stack: Stack, worker: ContainerFacts) -> Iterator[FindingEvidence]:
         yield stack.observed(f"the master's list: {worker.name}", "missing", "ready or running")
     if lost := _lost(stack, worker):
         yield FindingEvidence("log of the master", lost, "no such line")
-    state, age = stack.inside(worker).process_state, stack.heartbeat_age(worker)
+    state, age = stack.inside(worker).process_state, stack.inside(worker).heartbeat_age_seconds
     if state in _STOPPED_STATES:
         yield _stopped_process(worker, state, stack.evidence.at)
     if age is not None and age > HEARTBEAT_SECONDS:

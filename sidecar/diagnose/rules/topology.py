@@ -143,12 +143,11 @@ def bind(stack: Stack) -> Outcome:
     sockets, port = stack.master_sockets, stack.bind_port(master)
     if sockets is None:
         return cannot_tell(stack.gap(f"inside:{master.name}") or "nobody could look into the master's network")
-    listening = sorted({f"{socket.address}:{socket.port}" for socket in sockets if socket.port == port})
-    if not listening:
+    if port is None or not (listening := stack.listening(port)):
         return cannot_tell(f"nothing listens on port {port}")
     away = [worker for worker in stack.workers if not stack.is_registered(worker)]
     causes = (*_loopback(stack, master, sockets, away), *_wrong_port(stack, master, sockets, away))
-    return Outcome(f"the master listens on {', '.join(listening)}", causes)
+    return Outcome(f"the master listens on {listening}", causes)
 
 
 def _loopback(
