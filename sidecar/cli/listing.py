@@ -35,7 +35,8 @@ def ps(settings: Settings, environ: Mapping[str, str], _console: Console, flags:
     if not containers:
         raise StackError(f"the stack {settings.project!r} has no container", fix="make up")
     if flags["--json"]:
-        rows = [_container_json(container) for container in containers]
+        keys = ("name", "service", "id", "state", "status")
+        rows = [{key: getattr(each, key) for key in keys} | {"id": each.id[:12]} for each in containers]
         print(json.dumps({"schema_version": 1, "project": settings.project, "containers": rows}))
         return
     cells = [(container.name, container.service, container.status, _ports(container)) for container in containers]
@@ -49,16 +50,6 @@ def _by_service_and_number(container: ListedContainer) -> tuple[str, int, str]:
 
 def _ports(container: ListedContainer) -> str:
     return ", ".join(f"{address}:{port}" for address, port in sorted(set(container.ports)))
-
-
-def _container_json(container: ListedContainer) -> dict[str, object]:
-    return {
-        "name": container.name,
-        "service": container.service,
-        "id": container.id[:12],
-        "state": container.state,
-        "status": container.status,
-    }
 
 
 def logs(settings: Settings, environ: Mapping[str, str], _console: Console) -> int:

@@ -56,7 +56,7 @@ class SidecarReader:
             NotReadyError: it has nothing yet.
             MonitorError: it does not answer, or answers something else.
         """
-        return self._fetched(_SNAPSHOT)
+        return self._asked(_SNAPSHOT)
 
     def snapshot(self) -> Snapshot:
         """Return the Snapshot.
@@ -76,7 +76,7 @@ class SidecarReader:
         Raises:
             MonitorError: it does not answer, or has no logs to give.
         """
-        body = self._fetched(f"/api/logs?{urlencode({'container': container, 'limit': limit})}")
+        body = self._asked(f"/api/logs?{urlencode({'container': container, 'limit': limit})}")
         newest_first = _read(LogLines, body, "log").lines
         return newest_first[:limit][::-1]
 
@@ -86,7 +86,7 @@ class SidecarReader:
         Raises:
             MonitorError: it does not answer, or has no such incident.
         """
-        return _read(Incident, self._fetched(f"/api/incidents/{quote(incident_id, safe='')}"), "incident")
+        return _read(Incident, self._asked(f"/api/incidents/{quote(incident_id, safe='')}"), "incident")
 
     def note(self, incident_id: str, text: str) -> Incident:
         """Write a person's note down with an incident; return the incident with it.
@@ -96,7 +96,7 @@ class SidecarReader:
             MonitorError: it does not answer, or cannot write.
         """
         path = f"/api/incidents/{quote(incident_id, safe='')}/note"
-        body = self._asked("POST", path, json.dumps({"note": text}, ensure_ascii=False).encode())
+        body = self._asked(path, json.dumps({"note": text}, ensure_ascii=False).encode())
         return _read(Incident, body, "incident")
 
     def incidents(self, **query: str | int) -> bytes:
@@ -105,7 +105,7 @@ class SidecarReader:
         Raises:
             MonitorError: it does not answer, or has no incidents to give.
         """
-        return self._fetched(f"/api/incidents?{urlencode(query)}")
+        return self._asked(f"/api/incidents?{urlencode(query)}")
 
     def run(self, run_id: str, **query: str) -> bytes:
         """Return the report of a run as the JSON that the sidecar sent; `query` is that of /api/runs/{run_id}.
@@ -114,7 +114,7 @@ class SidecarReader:
             UnknownError: it has no such run, or is too old to tell of it.
             MonitorError: it does not answer.
         """
-        return self._fetched(f"/api/runs/{quote(run_id, safe='')}" + (f"?{urlencode(query)}" if query else ""))
+        return self._asked(f"/api/runs/{quote(run_id, safe='')}" + (f"?{urlencode(query)}" if query else ""))
 
     def runs(self, limit: int = 500) -> bytes:
         """Return the list of runs as the JSON that the sidecar sent, newest first.
@@ -122,7 +122,7 @@ class SidecarReader:
         Raises:
             MonitorError: it does not answer, or is too old to tell of runs.
         """
-        return self._fetched(f"/api/runs?limit={limit}")
+        return self._asked(f"/api/runs?limit={limit}")
 
     def health(self) -> bytes:
         """Return the JSON of /healthz: the problems of the sidecar's own parts, also when it is unhealthy.
@@ -130,31 +130,28 @@ class SidecarReader:
         Raises:
             MonitorError: it does not answer, or has nothing yet.
         """
-        return self._fetched("/healthz")
+        return self._asked("/healthz")
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
 
-    def _fetched(self, path: str) -> bytes:
-        return self._asked("GET", path)
-
-    def _asked(self, method: str, path: str, sent: bytes | None = None) -> bytes:
+    def _asked(self, path: str, sent: bytes | None = None) -> bytes:
         kept = self._connection.sock is not None
         try:
             try:
-                return self._answer(method, path, sent)
+                return self._answer(path, sent)
             except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError) as error:
                 if not kept:
                     raise MonitorError("the connection was cut") from error
-            return self._answer(method, path, sent)  # the sidecar may have closed a kept one; that alone says nothing
+            return self._answer(path, sent)  # the sidecar may have closed a kept one; that alone says nothing
         except (OSError, http.client.HTTPException) as error:
             raise MonitorError(why_unreachable(error, _NO_ANSWER)) from error
 
-    def _answer(self, method: str, path: str, sent: bytes | None) -> bytes:
+    def _answer(self, path: str, sent: bytes | None) -> bytes:
         try:
             headers = {**self._token, **({"content-type": _JSON} if sent else {})}
-            self._connection.request(method, path, sent, headers)
+            self._connection.request("POST" if sent else "GET", path, sent, headers)
             answer = self._connection.getresponse()
             body = answer.read(_MOST_BYTES)
         except BaseException:

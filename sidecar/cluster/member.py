@@ -8,8 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 from sidecar.cluster.node_status import NodeStatusPublisher, Prober, reach
-from sidecar.cluster.peer_client import addresses
-from sidecar.cluster.peer_poller import PeerPoller, Surroundings, peer_client
+from sidecar.cluster.peer_client import PeerClient, addresses
+from sidecar.cluster.peer_poller import PeerPoller, Surroundings
 from sidecar.model.cluster import NO_OTHERS, Others
 from sidecar.model.snapshot import MASTER, Blind, Host, Node
 from sidecar.monitor.assembly import ContainerReadings, Recorded
@@ -45,7 +45,7 @@ class ClusterMember:
             project=project,
             boot_id=boot_id,
             addresses=lambda: addresses(settings.peers, settings.port),
-            ask=peer_client(settings.port, settings.token, settings.node),
+            ask=lambda address: PeerClient(address, settings.port, settings.token, settings.node),
             put=put,
             recorded=recorded,
             led_before=lambda: self.publisher.led_before(settings.node),

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from sidecar.cluster import rules
-from sidecar.cluster.peer_client import PeerClient, PeerError
+from sidecar.cluster.peer_client import PeerError
 from sidecar.cluster.rules import Peer
 from sidecar.model.cluster import NO_OTHERS, NodeReport, Others
 from sidecar.model.incident import Incident, IncidentKind
@@ -236,8 +236,3 @@ class PeerPoller:
             peer.client.close()
         self._states, self._peers = {}, {}
         self._reported_lost = set()
-
-
-def peer_client(port: int, token: str, node: str) -> Callable[[str], Asks]:
-    """Return what makes a client of an address."""
-    return lambda address: PeerClient(address, port, token, node)

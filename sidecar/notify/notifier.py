@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -55,6 +55,7 @@ class _Outgoing:
     backoff: Backoff
 
 
+@dataclass(eq=False)
 class Notifier:
     """Takes incidents with `put`, from any thread, and sends the messages that its policy makes of them.
 
@@ -66,20 +67,15 @@ class Notifier:
         monotonic: a clock in seconds that never jumps.
     """
 
-    def __init__(
-        self,
-        urls: Sequence[str],
-        policy: AlertPolicy,
-        sender: Transport,
-        *,
-        clock: Callable[[], datetime],
-        monotonic: Callable[[], float],
-    ) -> None:
-        self._urls = tuple(urls)
-        self._policy = policy
-        self._sender = sender
-        self._clock = clock
-        self._monotonic = monotonic
+    urls: Sequence[str] = field(repr=False)
+    policy: AlertPolicy
+    sender: Transport
+    _: KW_ONLY
+    clock: Callable[[], datetime]
+    monotonic: Callable[[], float]
+
+    def __post_init__(self) -> None:
+        """Prepare the thread; nothing is sent before `start`."""
         self._queue: queue.Queue[tuple[Incident, ...] | None] = queue.Queue(MOST_QUEUED)
         self._outbox: deque[_Outgoing] = deque()
         self._stopping = threading.Event()
@@ -95,7 +91,7 @@ class Notifier:
     def put(self, incidents: Iterable[Incident]) -> None:
         """Hand over incidents that were recorded. Never waits: what a full queue does not take is counted."""
         # Without their evidence: a message has no room for it, and a queue should not hold it.
-        batch = tuple(replace(incident, evidence=()) for incident in incidents if self._policy.wants(incident))
+        batch = tuple(replace(incident, evidence=()) for incident in incidents if self.policy.wants(incident))
         if not batch:
             return
         try:
@@ -106,7 +102,7 @@ class Notifier:
     def stop(self) -> None:
         """End within a second; what is not sent by then is lost."""
         self._stopping.set()
-        self._sender.close()
+        self.sender.close()
         with suppress(queue.Full):  # it wakes by itself then
             self._queue.put_nowait(None)
         if self._thread.is_alive():
@@ -114,7 +110,7 @@ class Notifier:
 
     def tally(self) -> Tally:
         """Return what became of messages so far."""
-        return replace(self._tally, dropped=self._tally.dropped + self._unqueued + self._policy.dropped)
+        return replace(self._tally, dropped=self._tally.dropped + self._unqueued + self.policy.dropped)
 
     def _run(self) -> None:
         backoff = Backoff()
@@ -128,11 +124,11 @@ class Notifier:
                 backoff = backoff.succeeded()
             except Exception:  # noqa: BLE001  # top of the thread: a message that breaks something must not end all others
                 _log.exception("sending alerts failed")
-                backoff = backoff.failed(self._monotonic())
-                self._stopping.wait(backoff.next_try_seconds - self._monotonic())
+                backoff = backoff.failed(self.monotonic())
+                self._stopping.wait(backoff.next_try_seconds - self.monotonic())
 
     def _check(self) -> None:
-        answers = self._sender.send(self._urls, None)
+        answers = self.sender.send(self.urls, None)
         self.problems = tuple(
             f"ALERT_URLS number {number} is {why}"
             for number, why in enumerate(answers, 1)
@@ -147,40 +143,40 @@ class Notifier:
             batch = self._queue.get(timeout=self._pause_seconds())
         except queue.Empty:
             batch = ()
-        now = self._clock()
-        self._policy.take(batch or (), now)
-        if message := self._policy.due(now):
+        now = self.clock()
+        self.policy.take(batch or (), now)
+        if message := self.policy.due(now):
             self._post(message)
         self._send_next()
 
     def _pause_seconds(self) -> float:
-        now = self._clock()
+        now = self.clock()
         waits = [_LONGEST_WAIT_SECONDS]
-        if (at := self._policy.next_at(now)) is not None:
+        if (at := self.policy.next_at(now)) is not None:
             waits.append((at - now).total_seconds())
-        waits += [outgoing.backoff.next_try_seconds - self._monotonic() for outgoing in self._outbox]
+        waits += [outgoing.backoff.next_try_seconds - self.monotonic() for outgoing in self._outbox]
         return max(0.0, min(waits))
 
     def _post(self, message: Message) -> None:
         if len(self._outbox) == MOST_MESSAGES:
             self._outbox.popleft()
             self._tally = replace(self._tally, dropped=self._tally.dropped + 1)
-        self._outbox.append(_Outgoing(message, tuple(range(len(self._urls))), _PATIENCE))
+        self._outbox.append(_Outgoing(message, tuple(range(len(self.urls))), _PATIENCE))
 
     def _send_next(self) -> None:
         """Try one message that is due, a new one before one that has failed; what fails waits ever longer."""
-        now = self._monotonic()
+        now = self.monotonic()
         due = [outgoing for outgoing in self._outbox if outgoing.backoff.due(now)]
         if not due:
             return
         outgoing = min(due, key=lambda outgoing: outgoing.backoff.failures)
         self._outbox.remove(outgoing)
-        answers = self._sender.send([self._urls[number] for number in outgoing.urls], outgoing.message)
+        answers = self.sender.send([self.urls[number] for number in outgoing.urls], outgoing.message)
         failed = {number: why for number, why in zip(outgoing.urls, answers, strict=True) if why}
         self._tally = replace(self._tally, sent=self._tally.sent + len(outgoing.urls) - len(failed))
         if not failed or self._stopping.is_set():
             return
-        backoff = outgoing.backoff.failed(self._monotonic())
+        backoff = outgoing.backoff.failed(self.monotonic())
         reasons = ", ".join(f"number {number + 1}: {why}" for number, why in failed.items())
         if backoff.failures >= MOST_TRIES:
             self._tally = replace(self._tally, failed=self._tally.failed + len(failed))

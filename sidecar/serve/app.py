@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def make_app(  # noqa: PLR0913  each is one part of the sidecar, given by name
         reports: what is told of runs; without it, those routes are not there.
         cluster: this node's report for the leader, and the token that every request needs then.
     """
-    present = _Present(board, stopping, problems)
+    present = _Present(board, stopping, problems, metrics)
     routes = [
         Route("/", _page),
         Route("/healthz", present.healthz),
@@ -82,7 +83,7 @@ def make_app(  # noqa: PLR0913  each is one part of the sidecar, given by name
     if reports is not None:
         routes += Runs(reports).routes()
     if metrics is not None:
-        routes.append(Route("/metrics", _metrics_route(board, metrics)))
+        routes.append(Route("/metrics", present.metrics))
     guard = Middleware(TrustedHostMiddleware, allowed_hosts=ALLOWED_HOSTS, www_redirect=False)
     if cluster is not None:
         routes.append(node_route(cluster.publisher, board))
@@ -105,18 +106,19 @@ def page_with_kinds(html: str) -> str:
     return html.replace(_KINDS_PLACE.format("{}"), _KINDS_PLACE.format(json.dumps(kinds, separators=(",", ":"))))
 
 
+@dataclass
 class _Present:
     """The routes that need the board alone."""
 
-    def __init__(self, board: Board, stopping: asyncio.Event, problems: Callable[[], Sequence[str]]) -> None:
-        self._board = board
-        self._stopping = stopping
-        self._problems = problems
-        self._written = Written()
-        self._streams = 0
+    board: Board
+    stopping: asyncio.Event
+    problems: Callable[[], Sequence[str]]
+    write_metrics: Metrics | None
+    _written: Written = field(default_factory=Written)
+    _streams: int = 0
 
     async def snapshot(self, _: Request) -> Response:
-        document = self._board.json()
+        document = self.board.json()
         return problem(UNAVAILABLE, _NOT_YET) if document is None else json_answer(document)
 
     async def stream(self, _: Request) -> Response:
@@ -130,22 +132,18 @@ class _Present:
     async def _counted(self) -> AsyncIterator[bytes]:
         self._streams += 1
         try:
-            async for part in events(self._board, self._stopping, self._written):
+            async for part in events(self.board, self.stopping, self._written):
                 yield part
         finally:
             self._streams -= 1
 
     async def healthz(self, _: Request) -> Response:
-        passed = self._board.passed()
-        answer = {"schema_version": 1, "passed": passed, "troubles": list(self._problems())}
+        passed = self.board.passed()
+        answer = {"schema_version": 1, "passed": passed, "troubles": list(self.problems())}
         return JSONResponse(answer, status_code=200 if passed else UNAVAILABLE)
 
-
-def _metrics_route(board: Board, metrics: Metrics) -> Callable[[Request], object]:
-    async def answer(request: Request) -> Response:
+    async def metrics(self, request: Request) -> Response:
         legacy = Parameters(request.query_params, ("legacy",)).flag("legacy", default=False)
         # Made in a thread: it may count in the ledger, and sixty containers are a thousand lines.
-        text = await asyncio.to_thread(metrics, board.current(), legacy)
+        text = await asyncio.to_thread(self.write_metrics, self.board.current(), legacy) if self.write_metrics else ""
         return Response(text, headers={"content-type": CONTENT_TYPE, "cache-control": "no-store"})
-
-    return answer

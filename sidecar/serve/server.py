@@ -73,7 +73,7 @@ def _app(settings: WatchSettings, sidecar: Sidecar, board: Board, stopping: asyn
     """Make the application; the rounds begin and end with it."""
 
     def metrics(snapshot: Snapshot | None, legacy: bool) -> str:  # noqa: FBT001 -- the routes' own form of call
-        return metrics_text(sidecar.series().rows(), snapshot, sidecar.own(), legacy=legacy)
+        return metrics_text(sidecar.series.rows(), snapshot, sidecar.own(), legacy=legacy)
 
     def beat() -> None:
         with suppress(OSError):  # a full tmpfs makes the container unhealthy, not the watching slower

@@ -101,7 +101,7 @@ class Sidecar:
         streams = monitor_engine(settings.docker_url)  # of its own: stop() cuts the rounds before the streams end
         self._followers = Followers(streams, self.history)
         self._context = Context(self.history, self._followers)
-        self._series = CounterSeries()
+        self.series = CounterSeries()
         self._lag = LagMeter()
         cgroups = Cgroups(Path(settings.cgroup_root))
         self._engine_loses_kills = cgroups.version != 1
@@ -184,10 +184,6 @@ class Sidecar:
         known = self._recorder.known()
         blind = self.cluster.blind() if self.cluster else ()
         return replace(known, blind=(*known.blind, *blind)) if blind else known
-
-    def series(self) -> CounterSeries:
-        """Prometheus's counters."""
-        return self._series
 
     def own(self) -> SelfMetrics:
         """Return the sidecar's metrics about itself. Reads the ledger."""
@@ -285,14 +281,8 @@ class Sidecar:
     def _make_cluster(self, settings: WatchSettings) -> ClusterMember | None:
         if settings.cluster is None:
             return None
-        return ClusterMember(
-            settings.cluster,
-            settings.project,
-            settings.interval,
-            put=self._recorder.put,
-            recorded=self._recorder.known,
-            now=now,
-        )
+        put, recorded = self._recorder.put, self._recorder.known
+        return ClusterMember(settings.cluster, settings.project, settings.interval, put=put, recorded=recorded, now=now)
 
     def note(self, incident_id: str, text: str) -> None:
         """Have a person's note put on an incident; it is written down with the recorder's next turn."""
@@ -361,7 +351,7 @@ class Sidecar:
             context=self._context,
             history=self.history,
             followers=self._followers,
-            series=self._series,
+            series=self.series,
             conditions=conditions,
             recorded=self._recorder.known,
             put=self._recorder.put,

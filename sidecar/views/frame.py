@@ -155,13 +155,10 @@ class _Frame:
     def _of_locust(self, room: int | None) -> Iterator[Line]:
         """Draw failures, then endpoints, in what room is left."""
         left = 2 * (_MOST_OF_LOCUST + 2) if room is None else room
+        failures, endpoints = self.snapshot.failures, self.snapshot.endpoints
         parts = (
-            (
-                "Failures",
-                self.snapshot.failures,
-                locust_tables.failures(self.snapshot.failures, self.width, self.scene.zone),
-            ),
-            ("Endpoints", self.snapshot.endpoints, locust_tables.endpoints(self.snapshot.endpoints)),
+            ("Failures", failures, locust_tables.failures(failures, self.width, self.scene.zone)),
+            ("Endpoints", endpoints, locust_tables.endpoints(endpoints)),
         )
         for name, rows, lines in parts:
             if not rows or left < min(_LEAST_OF_LOCUST, len(rows) + 2):

@@ -26,7 +26,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from sidecar.cluster.peer_poller import PeerPoller, Surroundings, peer_client
+from sidecar.cluster.peer_client import PeerClient
+from sidecar.cluster.peer_poller import PeerPoller, Surroundings
 from sidecar.ledger.history import History
 from sidecar.locust_api.answers import parse_stats
 from sidecar.model import document
@@ -101,10 +102,9 @@ def lead(nodes: int, workers: int, seconds: float) -> None:
     master = _master_says(nodes, workers)
     addresses = tuple(f"127.1.0.{number + 1}" for number in range(nodes))
     clients: list[Any] = []
-    make = peer_client(_PEERS_PORT, "token", "node1")
 
     def ask(address: str) -> Any:
-        clients.append(make(address))
+        clients.append(PeerClient(address, _PEERS_PORT, "token", "node1"))
         return clients[-1]
 
     around = Surroundings(

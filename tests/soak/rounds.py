@@ -42,7 +42,7 @@ def main(path: str, folder: str, wanted: int) -> None:
             rounds += 1
             if rounds % _SCRAPE_EACH == 0:
                 board.json()
-                metrics_text(sidecar.series().rows(), board.current(), sidecar.own())
+                metrics_text(sidecar.series.rows(), board.current(), sidecar.own())
             before, samples = (
                 samples,
                 samples + sum(container.sampled_at is not None for container in snapshot.containers),

@@ -214,5 +214,5 @@ def test_without_urls_there_is_nobody_to_tell() -> None:
     assert make_notifier(WatchSettings(), (), {}, clock=clock, monotonic=time.monotonic) is None
     one = make_notifier(WatchSettings(alert_urls=(OTHER,)), [incident(1)], {}, clock=clock, monotonic=time.monotonic)
     assert one is not None
-    one._policy.take([incident(1)], NOW)
-    assert one._policy.next_at(NOW) is None
+    one.policy.take([incident(1)], NOW)
+    assert one.policy.next_at(NOW) is None
