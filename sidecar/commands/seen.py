@@ -71,8 +71,8 @@ def record_of(
     until = done.started_at + timedelta(seconds=lasted)
     restarted = seen.master_lost == follow.RESTARTED
     incidents, unwatched = incidents_since(settings, done.started_at, sleep)
-    failures = {} if seen.master_lost else _failures(web)
-    performance = {} if seen.master_lost else _answer(web, "/locust-kit/performance.json")
+    failures = {} if seen.master_lost else _asked(web.status).get("failures") or {}
+    performance = {} if seen.master_lost else _asked(web.json, "/locust-kit/performance.json")
     return RunRecord(
         run_id=done.run_id,
         started_at=done.started_at,
@@ -165,20 +165,12 @@ def incidents_since(
     return tuple(incident for incident in known.incidents if incident.project in (None, settings.project)), ""
 
 
-def _failures(web: LocustApi) -> Mapping[str, Any]:
-    """Return classes and groups of the failures; nothing without the plugin."""
-    try:
-        return (web.status() or {}).get("failures") or {}
-    except (MasterError, ValueError):
-        return {}
-
-
 def _raised(web: LocustApi) -> str:
     """Return the most frequent of what users' code raised in this run, in one line; "" when the master knows nothing.
 
     The message alone: Locust leaves the exception's type out. An `assert` has none; its line of code says more.
     """
-    raised = _answer(web, "/exceptions").get("exceptions") or []
+    raised = _asked(web.json, "/exceptions").get("exceptions") or []
     most: dict[str, Any] = max(raised, key=lambda exception: int(exception.get("count") or 0), default={})
     first = str(most.get("msg") or "").strip().splitlines()[:1]
     last = str(most.get("traceback") or "").strip().splitlines()[-1:]
@@ -186,8 +178,9 @@ def _raised(web: LocustApi) -> str:
     return f"{int(most.get('count') or 0)} × {text[:_LONGEST_EXCEPTION]}" if text else ""
 
 
-def _answer(web: LocustApi, path: str) -> Mapping[str, Any]:
+def _asked(ask: Callable[..., Mapping[str, Any] | None], *path: str) -> Mapping[str, Any]:
+    """Return what the master says; nothing where it does not answer."""
     try:
-        return web.json(path)
+        return ask(*path) or {}
     except (MasterError, ValueError):
         return {}

@@ -114,12 +114,9 @@ def own_address(raw: str) -> str:
     """Return one IP address without a port; "" for none."""
     if not raw:
         return ""
-    try:
-        return str(ipaddress.ip_address(raw.strip("[]")))
-    except ValueError:
-        raise ValueError(
-            "an IPv4 or IPv6 address of this machine, without a name and without a port, such as 10.0.0.5"
-        ) from None
+    if (address := _ip(raw.strip("[]"))) is None:
+        raise ValueError("an IPv4 or IPv6 address of this machine, without a name and without a port, such as 10.0.0.5")
+    return str(address)
 
 
 def allow_list(raw: str) -> tuple[str, ...]:
@@ -141,7 +138,7 @@ def place_of_master(raw: str) -> tuple[str, int] | None:
     host, port = _parted(raw)
     if not (port.isascii() and port.isdigit() and 0 < int(port) <= _HIGHEST_PORT):
         raise ValueError(_WANTED_MASTER)
-    if not (_HOST_NAME.fullmatch(host) or _is_address(host)):
+    if not (_HOST_NAME.fullmatch(host) or _ip(host)):
         raise ValueError(_WANTED_MASTER)
     return host, int(port)
 
@@ -192,9 +189,12 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return ipaddress.IPv4Address(socket.inet_aton(host))
     except (OSError, UnicodeError):
-        pass
+        return _ip(host)
+
+
+def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(host)
+        return ipaddress.ip_address(text)
     except ValueError:
         return None
 
@@ -207,11 +207,3 @@ def _parted(raw: str) -> tuple[str, str]:
         host, _, port = raw.partition(":")
         return host, port
     return raw, str(LOCUST_PORT)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

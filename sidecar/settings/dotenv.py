@@ -17,6 +17,7 @@ _NAME = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*(=|$
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "$": "$", '"': '"', "\\": "\\"}
 _REFERENCE = re.compile(r"\\\$|\$\$|\$(?:\{([A-Za-z_]\w*)(?:(:?[-+])([^}]*))?\}|([A-Za-z_]\w*))")
+_QUOTED = {"'": re.compile(r"[^']*(?=')"), '"': re.compile(r'(?:[^"\\]|\\.)*(?=")', re.DOTALL)}
 _INLINE_COMMENT = re.compile(r"\s+#.*$")
 
 
@@ -86,25 +87,12 @@ def _quoted(lines: list[str], index: int, rest: str, quote: str, where: str) -> 
     """Return the text between quotes, which may run over several lines, and the index of the next line."""
     body = rest[1:]
     while True:
-        end = _closing(body, quote)
-        if end is not None:
-            return body[:end], index
+        if whole := _QUOTED[quote].match(body):
+            return whole[0], index
         if index >= len(lines):
             raise SettingError(f"a quote {quote} is not closed", where=where)
         body += "\n" + lines[index]
         index += 1
-
-
-def _closing(body: str, quote: str) -> int | None:
-    position = 0
-    while position < len(body):
-        if body[position] == "\\" and quote == '"':
-            position += 2
-            continue
-        if body[position] == quote:
-            return position
-        position += 1
-    return None
 
 
 def _double(body: str, environ: Mapping[str, str], seen: Mapping[str, str]) -> str:

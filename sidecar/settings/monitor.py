@@ -77,11 +77,7 @@ class WatchSettings(WatchingSettings, AlertSettings):
     cluster: ClusterSettings | None = None
 
 
-def _read_file(path: str) -> str:
-    return Path(path).read_text(encoding="utf-8")
-
-
-def from_environment(environ: Mapping[str, str], read_file: Callable[[str], str] = _read_file) -> WatchSettings:
+def from_environment(environ: Mapping[str, str]) -> WatchSettings:
     """Read the settings from variables named as the settings are; an empty variable is unset.
 
     CLUSTER_NODE makes it one of a cluster's monitors, with the secret CLUSTER_TOKEN.
@@ -95,34 +91,32 @@ def from_environment(environ: Mapping[str, str], read_file: Callable[[str], str]
         item.name: item.metadata["setting"] for item in fields(WatchSettings) if "setting" in item.metadata
     }
     values: dict[str, Any] = {
-        name: entry.value(
-            _secret(given, entry.name, read_file) if entry.secret else given.get(entry.name, "").strip(), _SOURCE
-        )
+        name: entry.value(_secret(given, entry.name) if entry.secret else given.get(entry.name, "").strip(), _SOURCE)
         for name, entry in declared.items()
     }
     settings = WatchSettings(**values)
     if settings.watch_project == settings.project:
         raise SettingError(f"WATCH_PROJECT is {settings.watch_project!r}, which is this stack itself", where=_SOURCE)
-    return replace(settings, cluster=_cluster(given, read_file, settings.listen[1]))
+    return replace(settings, cluster=_cluster(given, settings.listen[1]))
 
 
-def _cluster(given: Mapping[str, str], read_file: Callable[[str], str], port: int) -> ClusterSettings | None:
+def _cluster(given: Mapping[str, str], port: int) -> ClusterSettings | None:
     node = given.get("CLUSTER_NODE")
     if node is None:
         return None
-    token = _secret(given, "CLUSTER_TOKEN", read_file)
+    token = _secret(given, "CLUSTER_TOKEN")
     if not token:
         raise SettingError("CLUSTER_TOKEN is empty", wanted="the secret that `make swarm-up` makes", where=_SOURCE)
     return ClusterSettings(node, token, port=port)
 
 
-def _secret(given: Mapping[str, str], name: str, read_file: Callable[[str], str]) -> str:
+def _secret(given: Mapping[str, str], name: str) -> str:
     """Return the value of NAME, else what the file that NAME_FILE names holds, without the newline at its end."""
     path = given.get(f"{name}_FILE")
     if name in given or path is None:
         return given.get(name, "")
     try:
-        return read_file(path).rstrip("\r\n")
+        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8"
         raise SettingError(f"{name}_FILE is {path!r}, which cannot be read: {reason}", where=_SOURCE) from None

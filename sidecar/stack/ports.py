@@ -93,12 +93,7 @@ def _process_on(port: int) -> str:
     except (psutil.Error, OSError):
         return unseen
     for connection in connections:
-        if (
-            connection.status == psutil.CONN_LISTEN
-            and connection.laddr
-            and connection.laddr.port == port
-            and connection.pid
-        ):
+        if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
             try:
                 return f"the process {psutil.Process(connection.pid).name()} (pid {connection.pid})"
             except psutil.Error:

@@ -61,11 +61,12 @@ def _inside(image: str) -> tuple[int, int, int]:
     try:
         done = docker(*command, seconds=_TIMEOUT_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise StackError(f"the engine's socket could not be looked at from inside a container: {error}") from None
+        raise _unseen(str(error)) from None
     match = _STAT.search(done.stdout)
     if match is None:
-        lines = (done.stderr or done.stdout).strip().splitlines()
-        raise StackError(
-            f"the engine's socket could not be looked at from inside a container: {lines[-1] if lines else 'no answer'}"
-        )
+        raise _unseen(((done.stderr or done.stdout).strip().splitlines() or ["no answer"])[-1])
     return int(match[1]), int(match[2]), int(match[3], 8)
+
+
+def _unseen(why: str) -> StackError:
+    return StackError(f"the engine's socket could not be looked at from inside a container: {why}")

@@ -22,26 +22,15 @@ def render(document: Document) -> str:
     return template("report.html.j2", _bounded, is_html=True).render(
         {"comparison": None, **document},
         style=Markup((FOLDER / "report.css").read_text(encoding="utf-8")),  # noqa: S704  ours
-        facts=_facts(document),
         charts=_charts(document),
         shown_incidents=pictures.shown_incidents(document),
         endpoint_rows=_endpoints(document),
-        version_list=", ".join(f"{name} {value}" for name, value in document["versions"].items() if value),
     )
 
 
 def _bounded(value: object) -> object:
     """Bound the length of whatever is no markup of ours."""
     return value if hasattr(value, "__html__") else bounded("" if value is None else str(value), _LONGEST_TEXT)
-
-
-def _facts(document: Document) -> str:
-    """Return the line below the title."""
-    settings = document["settings"]
-    load = f"shape {settings['shape_class']}" if settings["shape_class"] else f"{settings['users'] or '?'} users"
-    labels = " ".join(f"{name}={value}" for name, value in document["labels"].items())
-    facts = (settings["host"], load, f"{document['duration_seconds']:g} s", document["started_at"], labels)
-    return " · ".join(str(fact) for fact in facts if fact)
 
 
 def _charts(document: Document) -> Mapping[str, object]:

@@ -137,11 +137,8 @@ def document(before: RunRecord, after: RunRecord) -> dict[str, Any]:
         "baseline": before.run_id,
         "text": _text(len(compared.changes), compared.same, len(compared.unsure), unlike),
         "unlike": unlike,
+        **{name: list(value) if isinstance(value, tuple) else value for name, value in asdict(compared).items()},
         "changes": [{**asdict(change), "is_worse": change.is_worse} for change in compared.changes],
-        "same": compared.same,
-        "unsure": list(compared.unsure),
-        "new": list(compared.new),
-        "gone": list(compared.gone),
     }
 
 

@@ -158,10 +158,11 @@ def test_the_sidecar_reads_what_compose_passes_on(tmp_path: Path) -> None:
     )
 
 
-def test_a_secret_is_read_from_the_file_that_is_named() -> None:
-    files = {"/run/secrets/alert_urls": f"{URL}\n", "/run/secrets/pw": "with a blank at its end \n"}
-    environ = {"ALERT_URLS_FILE": "/run/secrets/alert_urls", "LOCUST_WEB_PASSWORD_FILE": "/run/secrets/pw"}
-    found = from_environment(environ, files.__getitem__)
+def test_a_secret_is_read_from_the_file_that_is_named(tmp_path: Path) -> None:
+    urls, password = tmp_path / "alert_urls", tmp_path / "pw"
+    urls.write_text(f"{URL}\n")
+    password.write_text("with a blank at its end \n")
+    found = from_environment({"ALERT_URLS_FILE": str(urls), "LOCUST_WEB_PASSWORD_FILE": str(password)})
     assert (found.alert_urls, found.locust_web_password) == ((URL,), "with a blank at its end ")
     assert "hunter2" not in repr(found)
 
