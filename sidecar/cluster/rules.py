@@ -69,10 +69,7 @@ def _seen(container: Container, peer: Peer) -> Container:
     if not peer.is_silent:
         return replace(container, node=peer.node)
     return replace(
-        container,
-        node=peer.node,
-        state=UNKNOWN if container.state == "running" else container.state,
-        **_OF_THE_MOMENT,
+        container, node=peer.node, state=UNKNOWN if container.state == "running" else container.state, **_OF_THE_MOMENT
     )
 
 

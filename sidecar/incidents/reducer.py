@@ -92,12 +92,7 @@ class IncidentReducer:
         self._kills = Kills(self._store, self._host_count)
         self._exits = Exits(self._store, self._kills)
         self._unattributed = UnattributedKills(
-            self._store,
-            self._host_count,
-            self._kills,
-            self._exits,
-            self._gaps,
-            engine_loses_kills=engine_loses_kills,
+            self._store, self._host_count, self._kills, self._exits, self._gaps, engine_loses_kills
         )
 
     def apply(self, signal: Signal) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from sidecar.common.times import SECOND_NS, from_nanos
 from sidecar.incidents import phrases
@@ -21,30 +22,21 @@ _PROMPT_NS = SECOND_NS // 2  # from a kill to the end that it brings, on a machi
 _ALL_PLACED = "OOM kills that could not be placed at first: all are placed now"
 
 
+@dataclass(frozen=True, slots=True)
 class UnattributedKills:
     """Places the overdue entries of the host's count, or makes incidents of them."""
 
-    def __init__(
-        self,
-        store: IncidentStore,
-        host_count: HostKillCount,
-        kills: Kills,
-        exits: Exits,
-        gaps: ObservationGaps,
-        *,
-        engine_loses_kills: bool,
-    ) -> None:
-        self._engine_loses_kills = engine_loses_kills
-        self._store = store
-        self._host_count = host_count
-        self._kills = kills
-        self._exits = exits
-        self._gaps = gaps
+    store: IncidentStore
+    host_count: HostKillCount
+    kills: Kills
+    exits: Exits
+    gaps: ObservationGaps
+    engine_loses_kills: bool
 
     def tick(self, now_ns: int, runs: Iterable[ContainerRun], elsewhere: dict[str, int]) -> None:
         """Place or report each overdue entry; kills are taken out of `elsewhere` (those in cgroups outside Docker)."""
-        reported, overdue = self._host_count.reported(), list(self._host_count.overdue(now_ns))
-        everyone = list(runs) if reported or overdue or self._host_count.claims else []
+        reported, overdue = self.host_count.reported(), list(self.host_count.overdue(now_ns))
+        everyone = list(runs) if reported or overdue or self.host_count.claims else []
         for entry in reported:
             self._late_ends(entry, everyone)
         for entry in overdue:
@@ -55,9 +47,9 @@ class UnattributedKills:
             if entry.kills > 0:
                 self._report(entry)
         self._revise_reported()
-        for claim in self._host_count.contradicted(now_ns):
+        for claim in self.host_count.contradicted(now_ns):
             self._contradict(claim, everyone)
-        self._host_count.sweep(now_ns)
+        self.host_count.sweep(now_ns)
 
     def _outside(self, entry: CountDifference, elsewhere: dict[str, int]) -> None:
         for path in list(elsewhere):
@@ -74,12 +66,12 @@ class UnattributedKills:
 
         In a blind span it would always be a guess: nobody knows what else died there.
         """
-        if self._gaps.covers(entry.since_ns, entry.until_ns):
+        if self.gaps.covers(entry.since_ns, entry.until_ns):
             return
         ends = self._ends_of(entry, runs)
         if len(ends) <= entry.kills:
             for run in ends:
-                self._exits.oom_found(run)  # its claim takes a kill off the entry closest in time
+                self.exits.oom_found(run)  # its claim takes a kill off the entry closest in time
 
     def _late_ends(self, entry: CountDifference, runs: list[ContainerRun]) -> None:
         """Explain ends whose events came after the entry became an incident.
@@ -101,29 +93,29 @@ class UnattributedKills:
         close = [
             run for run in runs if run.exit.died_ns is not None and distance_ns(entry, run.exit.died_ns) <= _PROMPT_NS
         ]
-        if len(close) != 1 or self._gaps.covers(entry.since_ns, entry.until_ns):
+        if len(close) != 1 or self.gaps.covers(entry.since_ns, entry.until_ns):
             return
         (run,) = close
         if run.kills.pending or oom_near(run):
             for _ in range(entry.kills):
-                self._kills.guess(run, run.exit.died_ns or entry.until_ns)
+                self.kills.guess(run, run.exit.died_ns or entry.until_ns)
 
     def _is_unexplained(self, run: ContainerRun) -> bool:
         """Tell whether a run ended in a way that an OOM kill could explain which the engine has lost."""
         if run.exit.died_ns is None or run.exit.exit_code != SIGKILL_EXIT or run.stop_requested() or oom_near(run):
             return False
         length_ns = run.exit.died_ns - (run.start.started_ns or 0)
-        return self._engine_loses_kills or length_ns < _TOO_SHORT_NS
+        return self.engine_loses_kills or length_ns < _TOO_SHORT_NS
 
     def _report(self, entry: CountDifference) -> None:
-        blind = self._gaps.covers(entry.since_ns, entry.until_ns)
+        blind = self.gaps.covers(entry.since_ns, entry.until_ns)
         entry.incident_id = self._put(entry, entry.kills, "", blind=blind).id
         if blind:
-            self._gaps.unplaced(entry.since_ns, entry.until_ns, entry.kills)
+            self.gaps.unplaced(entry.since_ns, entry.until_ns, entry.kills)
 
     def _put(self, entry: CountDifference, kills: int, where: str, *, blind: bool = False) -> Incident:
         text = f"oom_kill of /proc/vmstat rose by {kills} more than the containers' counters"
-        return self._store.put(
+        return self.store.put(
             Incident(
                 id=identity(IncidentKind.UNATTRIBUTED_OOM_KILL, "", where, entry.until_ns),
                 kind=IncidentKind.UNATTRIBUTED_OOM_KILL,
@@ -138,17 +130,17 @@ class UnattributedKills:
 
     def _revise_reported(self) -> None:
         """Make the incidents smaller whose kills a late event has placed since."""
-        for entry in self._host_count.entries:
-            incident = self._store.get(entry.incident_id)
+        for entry in self.host_count.entries:
+            incident = self.store.get(entry.incident_id)
             if incident is None or incident.count == entry.kills:
                 continue
             text = phrases.unplaced(entry.kills, "", blind=False) if entry.kills else _ALL_PLACED
             severity = Severity.WARN if entry.kills else Severity.INFO
-            self._store.revise(incident.id, count=entry.kills, text=text, severity=severity)
-            if self._gaps.covers(entry.since_ns, entry.until_ns):
-                self._gaps.unplaced(entry.since_ns, entry.until_ns, entry.kills - incident.count)
+            self.store.revise(incident.id, count=entry.kills, text=text, severity=severity)
+            if self.gaps.covers(entry.since_ns, entry.until_ns):
+                self.gaps.unplaced(entry.since_ns, entry.until_ns, entry.kills - incident.count)
 
     def _contradict(self, claim: Claim, runs: list[ContainerRun]) -> None:
         for run in runs:
             if (run.container_id, run.start.key) == (claim.container_id, claim.run_key):
-                self._kills.take_back(run, min(claim.kills, run.kills.guessed))
+                self.kills.take_back(run, min(claim.kills, run.kills.guessed))

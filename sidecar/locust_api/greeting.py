@@ -59,8 +59,7 @@ def _unreached(error: OSError, host: str, port: int) -> StackError:
         return StackError(f"MASTER's name {host} cannot be resolved", fix="give its address: make join MASTER=10.0.0.5")
     if isinstance(error, ConnectionRefusedError):
         return StackError(
-            f"nothing listens at {host}, port {port}",
-            fix=f"make up REMOTE_WORKERS={host} on that machine",
+            f"nothing listens at {host}, port {port}", fix=f"make up REMOTE_WORKERS={host} on that machine"
         )
     if isinstance(error, TimeoutError) or error.errno in _NO_ROUTE:
         said = "no answer within 5 s" if isinstance(error, TimeoutError) else str(error.strerror)

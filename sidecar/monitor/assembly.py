@@ -12,17 +12,7 @@ from sidecar.incidents.warnings import Known, warnings
 from sidecar.model.cluster import NO_OTHERS, UNKNOWN, Others
 from sidecar.model.incident import Incident, Severity
 from sidecar.model.observation import Inspected, Listed, LocustReading, LogEntry, Stats, StatsReading
-from sidecar.model.snapshot import (
-    WORKER,
-    Blind,
-    Container,
-    Failure,
-    Host,
-    Locust,
-    LogLine,
-    Service,
-    Snapshot,
-)
+from sidecar.model.snapshot import WORKER, Blind, Container, Failure, Host, Locust, LogLine, Service, Snapshot
 from sidecar.report.verdict.judge import so_far
 
 SHORT_ID = 12

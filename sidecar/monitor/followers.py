@@ -31,13 +31,7 @@ class Followers:
         now_ns: the time of day, in nanoseconds since 1970.
     """
 
-    def __init__(
-        self,
-        engine: DockerEngine,
-        store: LineStore,
-        *,
-        now_ns: Callable[[], int] = time_ns,
-    ) -> None:
+    def __init__(self, engine: DockerEngine, store: LineStore, *, now_ns: Callable[[], int] = time_ns) -> None:
         self._source = Source(engine, store, now_ns, FollowerPace(monotonic))
         self._cursors: Mapping[str, LogCursor] = {}
         self._followers: dict[str, Follower] = {}

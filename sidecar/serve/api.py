@@ -9,7 +9,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from starlette.requests import ClientDisconnect, Request
@@ -69,16 +69,14 @@ _LONGEST_SPAN = timedelta(days=366)
 _MOST_INCIDENTS, _MOST_LINES, _MOST_POINTS = 5000, 2000, 2000
 
 
+@dataclass(frozen=True, slots=True)
 class Api:
     """The routes under /api that read the archive, and `note` on it. Both are None while there is no ledger."""
 
-    def __init__(
-        self, board: Board, archive: LedgerArchive | None, clock: Callable[[], datetime], note: Note | None
-    ) -> None:
-        self._board = board
-        self._archive = archive
-        self._note = note
-        self._clock = clock
+    board: Board
+    archive: LedgerArchive | None
+    clock: Callable[[], datetime]
+    note: Note | None
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -109,11 +107,11 @@ class Api:
 
     def _keep_note(self, incident_id: str, text: str) -> Response:
         archive = self._open()
-        if self._note is None:
+        if self.note is None:
             raise LedgerError(_NO_LEDGER)
         if archive.incident(incident_id) is None:
             return _no_such_incident(incident_id)
-        self._note(incident_id, text)
+        self.note(incident_id, text)
         end = time.monotonic() + _PATIENCE_SECONDS
         while time.monotonic() < end:
             incident = archive.incident(incident_id)
@@ -140,7 +138,7 @@ class Api:
         return record_answer(
             IncidentList(
                 project=self._project(),
-                at=self._clock(),
+                at=self.clock(),
                 incidents=tuple(incidents if whole else map(without_evidence, incidents)),
                 blind=tuple(archive.blind(since, until)),
             )
@@ -164,14 +162,14 @@ class Api:
         )
         lines = self._open().search(replace(query, limit=query.limit + 1))  # one more tells whether there are more
         return record_answer(
-            LogLines(self._clock(), tuple(map(log_line, lines[: query.limit])), more=len(lines) > query.limit)
+            LogLines(self.clock(), tuple(map(log_line, lines[: query.limit])), more=len(lines) > query.limit)
         )
 
     def _history(self, request: Request) -> Response:
         asked = Parameters(request.query_params, ("since", "until", "points"))
         points = asked.whole("points", 300, _MOST_POINTS)
         since, until = asked.span()
-        until = until or self._clock()
+        until = until or self.clock()
         since = since or until - _DEFAULT_SPAN
         if not timedelta(0) < until - since <= _LONGEST_SPAN:
             wanted = f"up to {_LONGEST_SPAN.days} days, with since before until"
@@ -200,12 +198,12 @@ class Api:
         )
 
     def _open(self) -> LedgerArchive:
-        if self._archive is None:
+        if self.archive is None:
             raise LedgerError(_NO_LEDGER)
-        return self._archive
+        return self.archive
 
     def _project(self) -> str | None:
-        snapshot = self._board.current()
+        snapshot = self.board.current()
         return snapshot.project if snapshot else None
 
 

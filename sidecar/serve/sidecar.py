@@ -108,12 +108,7 @@ class Sidecar:
         self._kernel = KernelWatch(cgroups, vmstat=_VMSTAT, boot_id=_BOOT_ID, put=self._put, now_ns=time.time_ns)
         self._unreadable = UnreadableCounters(self._kernel.counts)
         self._recent = self._ledger.open_incidents(time.time_ns() - _RECENT_NS)
-        self._events = EventStream(
-            streams,
-            since_ns=_known_until(self._ledger),
-            put=self._put,
-            now_ns=time.time_ns,
-        )
+        self._events = EventStream(streams, since_ns=_known_until(self._ledger), put=self._put, now_ns=time.time_ns)
         self._recorder = self._make_recorder(settings)
         self.cluster = self._make_cluster(settings)
         alerted = self.reader.incidents(IncidentQuery(since=now() - _ALERTED_BEFORE, limit=1000))
