@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape
 
 from sidecar.common.units import MIB, whole_milliseconds
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:  # costly: Jinja2 is loaded when the first report is made, not
 
 FOLDER = Path(__file__).parent
 _LONGEST_EXAMPLE = 4000
+_NOT_XML = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_IN_ATTRIBUTES = {'"': "&quot;", "\r": "&#13;", "\n": "&#10;", "\t": "&#09;"}
 
 
 @cache
@@ -24,7 +28,7 @@ def template(name: str, finalize: Callable[[object], object] | None = None, *, i
 
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
-        autoescape=is_html,  # noqa: S701  Markdown and plain text are no HTML
+        autoescape=is_html,  # noqa: S701  the other forms are no HTML
         undefined=StrictUndefined,
         finalize=finalize,
         trim_blocks=True,
@@ -37,6 +41,8 @@ def template(name: str, finalize: Callable[[object], object] | None = None, *, i
         "ms": lambda value: _number(value, ",.0f", " ms"),
         "percent": lambda value: _number(value, ".0f", " %"),
         "mib": lambda value: _number(value / MIB if value else value, ",.0f", " MiB"),
+        "t": lambda value: escape(_NOT_XML.sub("\ufffd", str(value))),
+        "a": lambda value: escape(_NOT_XML.sub("\ufffd", str(value)), _IN_ATTRIBUTES),
         "pretty": lambda example: bounded(json.dumps(example, indent=1, ensure_ascii=False), _LONGEST_EXAMPLE),
     }
     return environment.get_template(name)
