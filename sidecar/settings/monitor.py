@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,6 @@ class ClusterSettings:
     port: int = 8090
 
 
-def _tail(raw: str) -> int:
-    return parse.whole(0, _MOST_TAIL, raw)
-
-
 def _listen(raw: str) -> tuple[str, int]:
     host, _, port = raw.rpartition(":")
     if not host:
@@ -61,7 +58,7 @@ class WatchSettings(WatchingSettings, AlertSettings):
 
     project: str = _shared("PROJECT")
     interval: float = _shared("INTERVAL")
-    tail: int = _shared("TAIL", _tail)
+    tail: int = _shared("TAIL", partial(parse.whole, 0, _MOST_TAIL))
     fail_ratio: float = _shared("FAIL_RATIO")
     docker_url: str = setting("DOCKER_HOST=unix:///run/docker-proxy/docker.sock", text("URL"), "The engine.")
     locust_url: str = setting(

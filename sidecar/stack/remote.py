@@ -59,11 +59,6 @@ def is_own(address: str) -> bool:
     return True
 
 
-def is_everywhere(address: str) -> bool:
-    """Return whether an address stands for every network of the machine."""
-    return ipaddress.ip_address(address).is_unspecified
-
-
 def usual_address(family: socket.AddressFamily) -> str:
     """Return the address from which this machine reaches others; a placeholder when it has no way out."""
     try:
@@ -79,7 +74,7 @@ def lines(settings: Settings, *, mock: bool, usual: Callable[[socket.AddressFami
     address = settings.remote_workers
     if not address:
         return []
-    everywhere = is_everywhere(address)
+    everywhere = ipaddress.ip_address(address).is_unspecified
     reached = usual(socket.AF_INET6 if ":" in address else socket.AF_INET) if everywhere else address
     text = [
         "",

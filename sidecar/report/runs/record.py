@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 from sidecar.common.errors import KitError, LedgerError
 from sidecar.common.times import parse_time
 from sidecar.ledger.archive import LedgerArchive
-from sidecar.model.history import IncidentQuery, RecordedSeries
+from sidecar.model.history import IncidentQuery
 from sidecar.model.incident import FINAL
 from sidecar.model.run_record import Moment, RunRecord
 
@@ -69,19 +69,15 @@ def gather(
     return replace(
         record,
         incidents=tuple(incident for incident in incidents if incident.at <= until),
-        series=tuple(_within(series, record.started_at)),
+        series=tuple(
+            replace(container, points=points)
+            for container in series
+            if (points := tuple(point for point in container.points if point.at >= record.started_at))
+        ),
         watched_until=max((container.points[-1].at for container in series if container.points), default=None),
         settled=clock() - until > _AFTER
         and all(incident.state == FINAL or incident.until is None for incident in incidents),
     )
-
-
-def _within(series: Sequence[RecordedSeries], since: datetime) -> Iterator[RecordedSeries]:
-    """Yield the figures from then on; containers without any are left out."""
-    for recorded_series in series:
-        points = tuple(point for point in recorded_series.points if point.at >= since)
-        if points:
-            yield replace(recorded_series, points=points)
 
 
 def read(runs: Path, run_id: str, now: datetime) -> RunRecord:
