@@ -59,6 +59,14 @@ def test_a_kill_in_a_blind_span_may_be_unplaced_but_must_be_told() -> None:
     assert "only 0 are said to be" in " ".join(problems(many, kills("parent", 39), blind=blind))
 
 
+@pytest.mark.parametrize(("source", "is_wrong"), [("sidecar", False), ("events", True)])
+def test_only_kills_while_the_sidecar_did_not_run_stand_outside_the_share(source: str, *, is_wrong: bool) -> None:
+    blind = (Span(0, 5 * SECOND, source, covered=False),)
+    many = Truth("parent", "parent", (Life(0, None, tuple(range(SECOND, SECOND + 10)), main=False),))
+    said = problems(many, kills("parent", 8), kills("", 2, "unattributed_oom_kill"), blind=blind)
+    assert ("more than 5 %" in " ".join(said)) is is_wrong
+
+
 def test_a_span_that_was_made_up_for_excuses_nothing() -> None:
     blind = (Span(0, 5 * SECOND, "sidecar", covered=True),)
     assert "parent: 1 missing" in problems(LIVED_ON, kills("parent", 1), blind=blind)

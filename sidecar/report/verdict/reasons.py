@@ -32,7 +32,7 @@ _SERIES_STEPS = 3
 _RAMP_SLACK_SECONDS = 5.0  # workers tell their users every 3 s
 _EARLY_SLACK_SECONDS = 1.0
 _BLIND_SECONDS, _BLIND_LOOKS = 10.0, 3.0
-_GRACE = timedelta(seconds=10)  # for a worker that has just been started to register
+_GRACE = timedelta(seconds=30)  # for a worker that has just been started to register: a busy machine takes 20
 
 
 @dataclass(frozen=True, slots=True)

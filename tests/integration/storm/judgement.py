@@ -18,6 +18,7 @@ class Row:
     truth: Truth
     kills: tuple[Seen, ...]
     excused: int  # kills that nobody can be asked to place: in a blind span, or of a life under 200 ms
+    unwatched: int = 0  # those of them that happened while the sidecar itself was not running: the storm kills it
 
     @property
     def counted(self) -> int:
@@ -45,7 +46,8 @@ class Judgement:
     """The whole comparison.
 
     `host_kills` is how many kills the kernel counted over the storm; `most_unplaced_percent` how many of the victims'
-    may be told as unplaced.
+    may be told as unplaced. Kills while the sidecar was not running stand outside that share: how many there are is a
+    matter of how long its start takes on this machine.
     """
 
     rows: tuple[Row, ...]
@@ -71,9 +73,10 @@ class Judgement:
         found = [f"{row.truth.name}: {row.wrong}" for row in self.rows if row.wrong]
         found += [f"a kill on the wrong container: {stray}" for stray in self.strays]
         missing = self.happened - self.placed
-        if missing * 100 > self.most_unplaced_percent * self.happened:
+        watched = missing - sum(min(row.unwatched, max(0, row.truth.most - row.counted)) for row in self.rows)
+        if watched * 100 > self.most_unplaced_percent * self.happened:
             found.append(
-                f"{missing} of {self.happened} kills were not placed: more than {self.most_unplaced_percent} %"
+                f"{watched} of {self.happened} kills were not placed: more than {self.most_unplaced_percent} %"
             )
         if self.unattributed < missing:
             found.append(f"{missing} kills were not placed, and only {self.unattributed} are said to be")
@@ -93,16 +96,20 @@ def judge(truths: Sequence[Truth], account: Account, host_kills: int, ours: Coll
     """
     blind = [span for span in account.blind if not span.covered]
 
+    absent = [span for span in blind if span.source == "sidecar"]
+
+    def within(life: Life, spans: Sequence[Span]) -> int:
+        return sum(any(span.holds(kill) for span in spans) for kill in life.kills)
+
     def excused(life: Life) -> int:
-        if life.short:
-            return len(life.kills)
-        return sum(any(span.holds(kill) for span in blind) for kill in life.kills)
+        return len(life.kills) if life.short else within(life, blind)
 
     rows = tuple(
         Row(
             truth,
             tuple(one for one in account.of_kind("oom_kill") if one.container_id == truth.container_id),
             sum(excused(life) for life in truth.lives),
+            sum(within(life, absent) for life in truth.lives),
         )
         for truth in truths
     )

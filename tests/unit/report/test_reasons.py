@@ -74,7 +74,7 @@ def test_a_worker_that_was_given_up_before_the_run_took_no_part_in_it() -> None:
 
 def test_a_worker_that_was_scaled_up_has_time_to_register() -> None:
     later = container(3, since=20)
-    assert kinds(clean(series=(container(1), container(2), later), moments=altered(30, 61, workers=3))) == []
+    assert kinds(clean(series=(container(1), container(2), later), moments=altered(50, 61, workers=3))) == []
     assert kinds(clean(series=(container(1), container(2), later))) == ["workers_missing"]
 
 
