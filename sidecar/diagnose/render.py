@@ -131,21 +131,14 @@ def _last(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
 
 
 def _workers(diagnosis: Diagnosis) -> str:
-    if diagnosis.connected is None:
-        return ""
-    return f"{plural(diagnosis.connected, 'worker')} connected, "
+    return "" if diagnosis.connected is None else f"{plural(diagnosis.connected, 'worker')} connected, "
 
 
 def _counted(diagnosis: Diagnosis) -> str:
     counts = diagnosis.summary
-    numbers = {
-        "ok": counts.ok + counts.info,
-        "warned": counts.warn,
-        "failed": counts.error,
-        "unknown": counts.unknown,
-        "skipped": counts.skip,
-    }
-    shown = ", ".join(f"{number} {word}" for word, number in numbers.items() if number)
+    numbers = (counts.ok + counts.info, counts.warn, counts.error, counts.unknown, counts.skip)
+    counted = zip(numbers, ("ok", "warned", "failed", "unknown", "skipped"), strict=True)
+    shown = ", ".join(f"{number} {word}" for number, word in counted if number)
     return f"{len(diagnosis.checks)} checks ({shown})"
 
 

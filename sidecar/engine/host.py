@@ -49,9 +49,7 @@ class HostReader:
     def __init__(
         self, monotonic: Callable[[], float], net_dev: Path = Path("/proc/net/dev"), disk: Path = Path("/")
     ) -> None:
-        self._monotonic = monotonic
-        self._net_dev = net_dev
-        self._disk = disk
+        self._monotonic, self._net_dev, self._disk = monotonic, net_dev, disk
         self._before: HostCounters | None = None
 
     def read(self) -> Host:

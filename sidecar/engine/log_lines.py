@@ -104,13 +104,8 @@ class LineReader:
     def _of_tty(self) -> Iterator[RawLine]:
         """Cut at line ends, and where a further stamp stands in a line: there a part without an end was glued on."""
         *whole, rest = bytes(self._buffer).split(b"\n")
-        for line in whole:
-            *glued, last = _parts(line)
-            for part in glued:
-                yield from self._message(STDOUT, part)
-            yield from self._message(STDOUT, last + b"\n")
         *glued, last = _parts(rest)
-        for part in glued:
+        for part in (*(part for line in whole for part in _parts(line + b"\n")), *glued):
             yield from self._message(STDOUT, part)
         self._buffer[:] = last
         # The engine's parts are shorter, even with three bytes for each that was no UTF-8: this would grow for ever.
@@ -148,12 +143,8 @@ def _parts(line: bytes) -> list[bytes]:
 
 
 def _line(stamp: bytes, stream: int, kept: bytes, size_bytes: int) -> RawLine:
-    return RawLine(_nanoseconds(stamp), stream, kept, size_bytes)
-
-
-def _nanoseconds(stamp: bytes) -> int:
     second, _, fraction = stamp.partition(b".")
-    return _second(second) * SECOND_NS + int(fraction[:9])
+    return RawLine(_second(second) * SECOND_NS + int(fraction[:9]), stream, kept, size_bytes)
 
 
 @functools.lru_cache(maxsize=64)

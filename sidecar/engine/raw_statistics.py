@@ -121,8 +121,7 @@ class UnixGet:
     """
 
     def __init__(self, path: str, timeout_seconds: float) -> None:
-        self._path = path
-        self._timeout_seconds = timeout_seconds
+        self._path, self._timeout_seconds = path, timeout_seconds
         self._socket: socket.socket | None = None
         self._is_cut = False
 

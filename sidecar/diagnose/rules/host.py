@@ -70,9 +70,8 @@ def _too_old(stack: Stack) -> Iterator[FoundCause]:
         yield _old(stack.observed("Docker Engine", version, wanted), "Docker Engine", about.version)
     wanted = "version 2.24 or newer"
     if about.compose_error:
-        yield _old(
-            stack.observed("docker compose", about.compose_error, wanted), "Docker Compose", "missing", "compose"
-        )
+        seen = stack.observed("docker compose", about.compose_error, wanted)
+        yield _old(seen, "Docker Compose", "missing", "compose")
     elif about.compose_version and _parts(about.compose_version) < OLDEST_COMPOSE:
         version = about.compose_version
         yield _old(stack.observed("docker compose", version, wanted), "Docker Compose", version)
@@ -176,23 +175,18 @@ def memory(stack: Stack) -> Outcome:
     limits = [locust.memory_limit_bytes or 0 for locust in limited]
     if not total:
         return cannot_tell("nobody says how much memory there is")
-    text = f"limits {_size(sum(limits))} of {_size(total)}, {_size(available)} available"
+    promised, whole, left = _size(sum(limits)), _size(total), _size(available)
+    text = f"limits {promised} of {whole}, {left} available"
     if sum(limits) <= total:
         return Outcome(text)
     is_near = available < _NEAR_SHARE * total
     severity = Severity.ERROR if is_near else Severity.WARN if max(limits) > total else Severity.INFO
     evidence = (
-        stack.observed(
-            f"memory limits of {len(limited)} containers",
-            _size(sum(limits)),
-            f"at most {_size(total)}, which Docker has",
-        ),
-        FindingEvidence(
-            "memory available on this machine", _size(available), f"more than {_size(int(_NEAR_SHARE * total))}"
-        ),
+        stack.observed(f"memory limits of {len(limited)} containers", promised, f"at most {whole}, which Docker has"),
+        FindingEvidence("memory available on this machine", left, f"more than {_size(int(_NEAR_SHARE * total))}"),
     )
     share = max(1, int(total * 0.8) // max(1, len(limited)))
-    values = {"limits": _size(sum(limits)), "total": _size(total), "available": _size(available)}
+    values = {"limits": promised, "total": whole, "available": left}
     up = dict.fromkeys(("WORKER_MEMORY", "MASTER_MEMORY"), f"{max(64, share // MIB)}m")
     return Outcome(text, (FoundCause("memory-overcommitted", evidence, limited, values, severity=severity, up=up),))
 
@@ -242,11 +236,8 @@ def _refused_inside(stack: Stack) -> Iterator[FoundCause]:
         sign = log_signs.latest(master, "bind-busy", "web-busy")
         if sign and (master.state != "running" or master.restarts):
             evidence = log_signs.quote(master, sign, "a port of its own")
-            values = {
-                "port": "its port",
-                "setting": "the master's port",
-                "holder": "another process in the same network",
-            }
+            holder = "another process in the same network"
+            values = {"port": "its port", "setting": "the master's port", "holder": holder}
             yield FoundCause("port-in-use", (evidence,), (master,), values, "inside")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sidecar.diagnose.evidence import ContainerFacts, MonitorFacts
 from sidecar.diagnose.rule import FoundCause, Origin, Outcome, Rule, cannot_tell, without_sidecar
@@ -24,17 +24,13 @@ def sidecar(stack: Stack) -> Outcome:
         return Outcome("this stack has no sidecar", info=True)
     facts, container = stack.evidence.monitor, next(iter(stack.of(MONITOR)), None)
     if container is None or container.state != "running":
-        evidence = _not_running("the sidecar's container", stack, container)
-        name = container.name if container else "the sidecar"
-        return Outcome(evidence.seen, (FoundCause("monitor-down", (evidence,), (name,), {"container": name}),))
+        return _not_running(stack, "monitor-down", "the sidecar", container)
     if facts is None:
         return cannot_tell(stack.gap("monitor") or "it was not asked")
     if stack.is_young(container) and facts.answer != "ok":
         return Outcome("it has only just started", info=True)
     if problems := tuple(_problems(stack, facts, container)):
-        values = {"container": container.name}
-        cause = FoundCause("monitor-down", problems, (container,), values, Origin("restart", (values,)))
-        return Outcome(problems[0].seen, (cause,))
+        return _to_restart("monitor-down", container, problems)
     return Outcome(f"{facts.url} {facts.answer}, figures {facts.age_seconds or 0:.0f} s old")
 
 
@@ -53,10 +49,18 @@ def _is_stale(facts: MonitorFacts) -> bool:
     return facts.stale or (facts.age_seconds or 0.0) > _STALE_SECONDS
 
 
-def _not_running(what: str, stack: Stack, container: ContainerFacts | None) -> FindingEvidence:
-    if container is None:
-        return stack.observed(what, "not there", "running")
-    return FindingEvidence(what, container.state, "running", container.finished_at)
+def _not_running(stack: Stack, slug: str, who: str, container: ContainerFacts | None) -> Outcome:
+    what, name = f"{who}'s container", container.name if container else who
+    evidence = stack.observed(what, "not there", "running")
+    if container is not None:
+        evidence = FindingEvidence(what, container.state, "running", container.finished_at)
+    return Outcome(evidence.seen, (FoundCause(slug, (evidence,), (name,), {"container": name}),))
+
+
+def _to_restart(slug: str, container: ContainerFacts, evidence: Sequence[FindingEvidence]) -> Outcome:
+    values = {"container": container.name}
+    cause = FoundCause(slug, evidence, (container,), values, Origin("restart", (values,)))
+    return Outcome(evidence[0].seen, (cause,))
 
 
 def _is_cut_off(facts: MonitorFacts) -> bool:
@@ -73,18 +77,15 @@ def proxy(stack: Stack) -> Outcome:
     if not _is_part_of_stack(stack, PROXY, "docker-proxy"):
         return Outcome("this stack has no docker-proxy", info=True)
     container = next(iter(stack.of(PROXY)), None)
-    values = {"container": container.name if container else "docker-proxy"}
     if container is None or container.state != "running":
-        evidence = _not_running("docker-proxy's container", stack, container)
-        return Outcome(evidence.seen, (FoundCause("docker-proxy-down", (evidence,), (values["container"],), values),))
+        return _not_running(stack, "docker-proxy-down", "docker-proxy", container)
     facts = stack.evidence.monitor
     words = ""
     if facts is not None and _is_stale(facts) and _is_cut_off(facts) and not stack.is_young(container):
         words = f"; the sidecar says: {(*facts.problems, *facts.warnings)[0]}"
     if container.health == "unhealthy" or words:
         evidence = stack.observed(container.name, f"{container.health}: {container.health_output}{words}", "healthy")
-        cause = FoundCause("docker-proxy-down", (evidence,), (container,), values, Origin("restart", (values,)))
-        return Outcome(evidence.seen, (cause,))
+        return _to_restart("docker-proxy-down", container, (evidence,))
     return Outcome(f"{container.name} {container.health or 'running'}")
 
 

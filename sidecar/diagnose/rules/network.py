@@ -116,17 +116,12 @@ def _unresolvable(stack: Stack, group: Sequence[ContainerFacts], looked_up: Name
     worker, master, probe = group[0], stack.running_master, stack.probe_of(group[0])
     place = origin_of_setting(stack, group, "LOCUST_MASTER_NODE_HOST", "--master-host")
     shared = stack.shared_networks(worker, master) if master else ()
-    good = [alias for at in shared for alias in at.aliases if master and alias != master.hostname]
-    good = list(dict.fromkeys(good))
+    good = list(dict.fromkeys(alias for at in shared for alias in at.aliases if master and alias != master.hostname))
     close = difflib.get_close_matches(looked_up.name, good, n=1)
     real = next(iter((*close, *reversed(good))), "the master's service name")  # the service's own name is the last
+    what, wanted = f"from {names(group)}: look up {looked_up.name!r}", f"the master's address{_addresses_of(master)}"
     evidence = (
-        FindingEvidence(
-            f"from {names(group)}: look up {looked_up.name!r}",
-            looked_up.error or "no address",
-            f"the master's address{_addresses_of(master)}",
-            probe.at if probe else None,
-        ),
+        FindingEvidence(what, looked_up.error or "no address", wanted, probe.at if probe else None),
         FindingEvidence("the master's names in that network", ", ".join(good) or "none", looked_up.name),
         FindingEvidence(f"{looked_up.name!r} comes from", place.text),
         log_signs.quote(worker, log_signs.latest(worker, "unresolved")),
@@ -149,18 +144,10 @@ def _elsewhere(
 ) -> FoundCause:
     worker, host, probe = group[0], looked_up.name, stack.probe_of(group[0])
     place = origin_of_setting(stack, group, "LOCUST_MASTER_NODE_HOST", "--master-host")
-    evidence = [
-        FindingEvidence(
-            f"from {names(group)}: {host!r} leads to",
-            ", ".join(looked_up.addresses),
-            f"the master{_addresses_of(stack.master)} alone",
-            probe.at if probe else None,
-        ),
-        *(
-            FindingEvidence(f"who has {address}", _owner_text(stack, worker, address, host))
-            for address in strangers[:3]
-        ),
-    ]
+    what, wanted = f"from {names(group)}: {host!r} leads to", f"the master{_addresses_of(stack.master)} alone"
+    owners = ((f"who has {address}", _owner_text(stack, worker, address, host)) for address in strangers[:3])
+    evidence = [FindingEvidence(what, ", ".join(looked_up.addresses), wanted, probe.at if probe else None)]
+    evidence += [FindingEvidence(*owner) for owner in owners]
     if stack.master_host(worker).source:
         evidence.append(FindingEvidence(f"{host!r} comes from", place.text))
     imposters = [
@@ -270,20 +257,16 @@ def _is_stopped(stack: Stack, attempt: MasterTry) -> bool:
     """Tell whether something between them is at work: no answer, or a refusal from a port that the master has open."""
     if attempt.tried.outcome in _STOPPED:
         return True
-    sockets, master = stack.master_sockets, stack.running_master
-    listens = any(
-        socket.port == attempt.tried.port and not is_loopback_only(socket.address) for socket in sockets or ()
-    )
+    master, port = stack.running_master, attempt.tried.port
+    sockets = [socket for socket in stack.master_sockets or () if not is_loopback_only(socket.address)]
+    listens = any(socket.port == port for socket in sockets)
     return attempt.tried.outcome in _REFUSED and listens and master is not None and not stack.is_young(master)
 
 
 def is_cut_off(stack: Stack, worker: ContainerFacts) -> bool:
     """Tell whether nothing at all comes through for a worker, so that names and targets fail with the master's port."""
-    stopped = [
-        attempt.tried
-        for attempt in master_tries(stack)
-        if attempt.worker.id == worker.id and _is_stopped(stack, attempt)
-    ]
+    own = [attempt for attempt in master_tries(stack) if attempt.worker.id == worker.id]
+    stopped = [attempt.tried for attempt in own if _is_stopped(stack, attempt)]
     probe = stack.probe_of(worker)
     if not stopped or probe is None:
         return False

@@ -79,13 +79,7 @@ def _judge(
 
 
 def _unreached(
-    stack: Stack,
-    worker: ContainerFacts,
-    probe: Probe,
-    attempt: HttpTry,
-    host: str,
-    slug: str,
-    proxied: HttpTry | None,
+    stack: Stack, worker: ContainerFacts, probe: Probe, attempt: HttpTry, host: str, slug: str, proxied: HttpTry | None
 ) -> FoundCause:
     """Return the cause why a try failed: no proxy is used, a network of Docker's is in the way, or the target."""
     url, addresses = _bare(attempt.url), ", ".join(attempt.addresses)
@@ -95,19 +89,11 @@ def _unreached(
         *_failures_seen(stack),
     ]
     severity = Severity.WARN if _goes_well(stack) else Severity.ERROR
-    values = {
-        "url": url,
-        "host": host,
-        "error": _said(attempt),
-        "proxy": "",
-        "address": addresses,
-        "status": str(attempt.status or ""),
-    }
+    proxy, status = _bare(proxied.proxy) if proxied else "", str(attempt.status or "")
+    values = {"url": url, "host": host, "error": _said(attempt), "address": addresses, "status": status, "proxy": proxy}
     if proxied is not None and slug != "target-http-error":
-        proxy = _bare(proxied.proxy)
         evidence.append(FindingEvidence(f"the same through the proxy {proxy}", _said(proxied), "an answer", probe.at))
         confidence = Confidence.CERTAIN if proxied.stage == "ok" else Confidence.LIKELY
-        values["proxy"] = proxy
         return FoundCause("proxy-not-applied", evidence, (url, proxy), values, severity=severity, confidence=confidence)
     if overlap := _overlap(stack, worker, attempt):
         network, subnet = overlap

@@ -205,14 +205,12 @@ def _port_evidence(
 ) -> Iterator[FindingEvidence]:
     yield stack.observed(f"master's port for {names(group)}", str(port), f"{bind_port}, where the master listens")
     answers = {"http": "an HTTP server answers", "none": "open, no Locust master answers"}
-    for worker in group[:2]:
-        probe = stack.probe_of(worker)
-        for attempt in probe.tcp if probe else ():
-            if probe and attempt.port == port:
-                evidence = answers.get(attempt.greeting, attempt.outcome)
-                yield FindingEvidence(
-                    f"from {worker.name}: {attempt.address}:{port}", evidence, "a Locust master", probe.at
-                )
+    for probe in filter(None, map(stack.probe_of, group[:2])):
+        for attempt in probe.tcp:
+            if attempt.port == port:
+                what = f"from {probe.container}: {attempt.address}:{port}"
+                answer = answers.get(attempt.greeting, attempt.outcome)
+                yield FindingEvidence(what, answer, "a Locust master", probe.at)
     yield origin_of_setting(stack, group, "LOCUST_MASTER_NODE_PORT", "--master-port").evidence
 
 
