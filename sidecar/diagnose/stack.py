@@ -303,6 +303,11 @@ class Stack:
         """Return a container's addresses in all its networks."""
         return frozenset(network.address for network in container.networks if network.address)
 
+    def names_of(self, container: ContainerFacts) -> frozenset[str]:
+        """Return the names by which other containers may call a container."""
+        aliases = (alias for at in container.networks for alias in at.aliases)
+        return frozenset((container.name, container.service, container.hostname, *aliases)) - {""}
+
     def shared_networks(self, container: ContainerFacts, other: ContainerFacts) -> tuple[Attachment, ...]:
         """Return the networks of `other` that `container` is in, too."""
         ids = {at.network_id or at.network for at in self._effective(container)}

@@ -103,17 +103,8 @@ def _is_meant_as_master(stack: Stack, worker: ContainerFacts, name: str) -> bool
     if stack.role(worker) != WORKER or stack.master_host(worker).source or stack.is_registered(worker):
         return False
     host = environment(worker)[name].rpartition("://")[2].partition(":")[0]
-    return bool(host) and (
-        host in _names_of_master(stack) or _means(name) in ("LOCUST_MASTER_NODE_HOST", "LOCUST_MASTER_NODE_PORT")
-    )
-
-
-def _names_of_master(stack: Stack) -> frozenset[str]:
-    known: set[str] = set()
-    for master in stack.of(MASTER):
-        aliases = (alias for at in master.networks for alias in at.aliases)
-        known.update((master.name, master.service, master.hostname, *aliases, *stack.addresses(master)))
-    return frozenset(known - {""})
+    is_masters = any(host in stack.names_of(master) | stack.addresses(master) for master in stack.of(MASTER))
+    return bool(host) and (is_masters or _means(name) in ("LOCUST_MASTER_NODE_HOST", "LOCUST_MASTER_NODE_PORT"))
 
 
 def _is_meant_as_role(container: ContainerFacts, name: str) -> bool:
@@ -259,9 +250,8 @@ def _two_roles(stack: Stack) -> Iterator[FoundCause]:
     if both:
         variable = "LOCUST_MODE_MASTER" if "worker" in both[0].service else "LOCUST_MODE_WORKER"
         place = origin(stack, both, variable)
-        both_roles = stack.observed(
-            f"environment of {names(both)}", "told to be master and worker at once", "one of the two"
-        )
+        seen = "told to be master and worker at once"
+        both_roles = stack.observed(f"environment of {names(both)}", seen, "one of the two")
         values = {"name": variable, "value": "1", "wanted": "only one of LOCUST_MODE_MASTER and LOCUST_MODE_WORKER"}
         yield FoundCause("invalid-locust-value", (both_roles, place.evidence), both, values, place)
 
@@ -304,11 +294,8 @@ def host_scheme(stack: Stack) -> Outcome:
     for host, label, group in hosts:
         if host and not _SCHEME.match(host) and _is_needed(stack):
             place, url = _origin_of_host(stack, label, group), f"http://{host}"
-            evidence = (
-                stack.observed(label, host, url),
-                place.evidence if place.text else None,
-                *_scheme_errors(stack),
-            )
+            where = place.evidence if place.text else None
+            evidence = (stack.observed(label, host, url), where, *_scheme_errors(stack))
             up = {"HOST": url} if place.fix in ("setting", ENV_LINE) else {}
             cause = FoundCause("host-without-scheme", evidence, group or (host,), {"host": host}, place, up=up)
             return Outcome(f"{host} has no scheme", (cause,))

@@ -48,9 +48,8 @@ def _counted(stack: Stack) -> str:
     counts = Counter((our.service or our.name, our.state) for our in stack.ours)
     text = ", ".join(f"{count} {service} {state}" for (service, state), count in sorted(counts.items()))
     outside = stack.evidence.host.locust_processes[:2]
-    return (text or "no container") + (
-        f"; Locust outside Docker is not looked at: {'; '.join(outside)}" if outside else ""
-    )
+    more = f"; Locust outside Docker is not looked at: {'; '.join(outside)}" if outside else ""
+    return (text or "no container") + more
 
 
 def _is_asked_for(stack: Stack, container: ContainerFacts) -> bool:
@@ -82,19 +81,15 @@ def _stack_down(stack: Stack) -> FoundCause:
 
 
 def _no_master(stack: Stack) -> FoundCause:
-    evidence = stack.observed(
-        f"containers of {stack.evidence.project!r}", f"{len(stack.workers)} workers, no master", "one master"
-    )
+    seen = f"{len(stack.workers)} workers, no master"
+    evidence = stack.observed(f"containers of {stack.evidence.project!r}", seen, "one master")
     values = {"container": "the master", "how": "its container is gone"}
     return FoundCause("master-exited", (evidence,), ("the master",), values)
 
 
 def _ended(stack: Stack, role: str, slug: str) -> Iterator[FoundCause]:
-    ended = [
-        container
-        for container in stack.of(role)
-        if container.state in _DOWN and not container.oom_killed and not _is_scaled(stack, container)
-    ]
+    down = [container for container in stack.of(role) if container.state in _DOWN and not container.oom_killed]
+    ended = [container for container in down if not _is_scaled(stack, container)]
     if not ended or (role == MASTER and stack.running_master):
         return
     evidence = []

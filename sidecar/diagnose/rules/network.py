@@ -68,7 +68,7 @@ def _judge_name(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTr
     if not looked_up.addresses:
         if all(is_cut_off(stack, worker) for worker in group):
             return
-        if stack.running_master or not _is_masters_name(stack, looked_up.name):
+        if stack.running_master or (master and looked_up.name not in stack.names_of(master)):
             yield _unresolvable(stack, group, looked_up)
         return
     if master is None or _is_elsewhere_on_purpose(stack, group, looked_up):
@@ -88,14 +88,6 @@ def _is_told_otherwise(stack: Stack, worker: ContainerFacts, host: str) -> bool:
         cause.slug == "unknown-locust-variable" and worker.name in cause.affects and cause.severity == "error"
         for cause in variables(stack).causes
     )
-
-
-def _is_masters_name(stack: Stack, name: str) -> bool:
-    master = stack.master
-    if master is None:
-        return True
-    aliases = {alias for at in master.networks for alias in at.aliases}
-    return name in {master.name, master.service, master.hostname, *aliases}
 
 
 def _is_elsewhere_on_purpose(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry) -> bool:

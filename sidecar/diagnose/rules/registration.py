@@ -159,11 +159,8 @@ def versions(stack: Stack) -> Outcome:
         return Outcome("not known", unknown="no version could be read")
     master, workers = stack.running_master, stack.of(WORKER)
     of_master = known.get(master.name, "") if master else ""
-    odd = [
-        worker
-        for worker in workers
-        if of_master and worker.name in known and not _is_same(known[worker.name], of_master)
-    ]
+    with_version = [worker for worker in workers if of_master and worker.name in known]
+    odd = [worker for worker in with_version if not _is_same(known[worker.name], of_master)]
     logged = _logged_versions(stack)
     if not odd and not logged:
         return Outcome(", ".join(sorted({f"Locust {version}" for version in known.values()})))
@@ -252,10 +249,8 @@ def workers(stack: Stack) -> Outcome:
 
 def _unsettled(stack: Stack) -> str:
     """Return why nobody knows yet whether all workers are there; "" when the master counts on as many as expected."""
-    away = [
-        worker for worker in stack.running_workers if not stack.is_registered(worker) and not stack.is_leaving(worker)
-    ]
-    if away:
+    staying = (worker for worker in stack.running_workers if not stack.is_leaving(worker))
+    if away := [worker for worker in staying if not stack.is_registered(worker)]:
         return f"not known to be registered: {names(away)}"
     expected, connected = stack.expected, stack.connected
     is_short = len(stack.running_workers) < expected or (connected is not None and connected < expected)
@@ -379,11 +374,8 @@ def _few(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[FoundCause, ...]
         evidence.append(stack.observed("workers that the master counts on", str(connected), wanted))
     if unregistered:
         evidence.append(FindingEvidence("run, and are not registered", names(unregistered), "registered"))
-    values = {
-        "running": str(len(running)),
-        "expected": str(expected),
-        "connected": "?" if connected is None else str(connected),
-    }
+    shown = "?" if connected is None else str(connected)
+    values = {"running": str(len(running)), "expected": str(expected), "connected": shown}
     return (FoundCause("workers-fewer-than-expected", evidence, unregistered or ("the workers",), values),)
 
 

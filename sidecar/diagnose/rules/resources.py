@@ -26,9 +26,8 @@ def processor(stack: Stack) -> Outcome:
     if not measured:
         return Outcome("a processor limit, and no figures", unknown=f"{names(limited)}: no figures")
     if not held:
-        return Outcome(
-            f"limits of {min(locust.cpu_limit or 0 for locust in limited):g} processors or more, not reached"
-        )
+        least = min(locust.cpu_limit or 0 for locust in limited)
+        return Outcome(f"limits of {least:g} processors or more, not reached")
     evidence = (
         stack.observed(
             f"{locust.name}, limit {locust.cpu_limit:g} processors",
@@ -105,11 +104,8 @@ def memory_limit(stack: Stack) -> Outcome:
         return Outcome(f"limits of {' and '.join(map(size, limits))}, in force")
     evidence = [stack.observed(locust.name, *why) for locust, why in weak.items()][:4]
     warnings = stack.evidence.engine.warnings
-    evidence += [
-        FindingEvidence("Docker says", text, "no such warning")
-        for text in warnings
-        if "memory" in text.lower() or "swap" in text.lower()
-    ]
+    said = [text for text in warnings if "memory" in text.lower() or "swap" in text.lower()]
+    evidence += [FindingEvidence("Docker says", text, "no such warning") for text in said]
     items = tuple({"container": locust.name, "bytes": str(_wanted_bytes(stack, locust))} for locust in weak)
     origin = Origin("kernel" if any("memory limit" in text.lower() for text in warnings) else "default", items)
     who = names(list(weak))

@@ -34,13 +34,10 @@ def target(stack: Stack) -> Outcome:
             return cannot_tell(gaps[0])
         return Outcome("no target is known: the classes' own clients decide", info=True)
     proxied = {attempt.url: attempt for _, _, attempt in reversed(tried) if attempt.proxy}
-    causes = [
-        cause
-        for worker, probe, attempt in direct
-        for cause in _judge(stack, worker, probe, attempt, proxied.get(attempt.url))
-    ]
-    if not causes:
-        causes += _failing_requests(stack)
+    causes: list[FoundCause] = []
+    for worker, probe, attempt in direct:
+        causes += _judge(stack, worker, probe, attempt, proxied.get(attempt.url))
+    causes = causes or [*_failing_requests(stack)]
     text = "; ".join(f"{_bare(attempt.url)}: {_said(attempt)}" for _, _, attempt in direct)
     return Outcome(text, tuple(causes))
 

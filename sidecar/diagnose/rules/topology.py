@@ -42,11 +42,9 @@ def docker_network(stack: Stack) -> Outcome:
     exhausted, master = tuple(_exhausted(stack)), stack.running_master
     if exhausted or not stack.workers or master is None:
         return Outcome(_networks_text(stack), exhausted)
-    apart = [
-        worker
-        for worker in stack.running_workers
-        if not stack.shares_network(worker, master) and not (stack.knows_registered and stack.is_registered(worker))
-    ]
+    apart = [worker for worker in stack.running_workers if not stack.shares_network(worker, master)]
+    if stack.knows_registered:
+        apart = [worker for worker in apart if not stack.is_registered(worker)]
     if not apart and (gap := stack.gap("networks")):
         return cannot_tell(gap)
     return Outcome(_networks_text(stack), (_not_shared(stack, apart, master),) if apart else ())
