@@ -126,9 +126,8 @@ class Stack:
     @cached_property
     def ours(self) -> tuple[ContainerFacts, ...]:
         """Return the project's containers, without helpers."""
-        return tuple(
-            container for container in self.evidence.containers if not container.neighbour and not container.helper
-        )
+        known = self.evidence.containers
+        return tuple(container for container in known if not container.neighbour and not container.helper)
 
     def role(self, container: ContainerFacts) -> str:
         """Return a container's role."""
@@ -350,9 +349,8 @@ class Stack:
 
     def wanted(self, container: ContainerFacts) -> ComposeService | None:
         """Return the container's service as this checkout's files would make it now."""
-        return next(
-            (service for service in self.evidence.config.services if service.service == container.service), None
-        )
+        services = self.evidence.config.services
+        return next((service for service in services if service.service == container.service), None)
 
     def is_drifted(self, container: ContainerFacts, variable: str) -> bool:
         """Tell whether a variable in a container differs from what this checkout's files would give it now."""

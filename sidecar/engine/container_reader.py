@@ -152,6 +152,5 @@ class ContainerReader:
 
 
 def _not_answering(error: OSError, path: Path) -> EngineError:
-    return EngineError(
-        f"Docker does not answer: {error.strerror or error or type(error).__name__}", where=f"{_UNIX}{path}"
-    )
+    reason = error.strerror or error or type(error).__name__
+    return EngineError(f"Docker does not answer: {reason}", where=f"{_UNIX}{path}")

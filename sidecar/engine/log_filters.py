@@ -20,9 +20,8 @@ class LogDeduplicator:
     """
 
     def __init__(self, cursor: LogCursor | None = None) -> None:
-        self._marks: dict[int, LogPosition] = {
-            int(stream): mark for stream, mark in (cursor or LogCursor()).marks.items()
-        }
+        marks = (cursor or LogCursor()).marks
+        self._marks: dict[int, LogPosition] = {int(stream): mark for stream, mark in marks.items()}
         self._again: dict[int, int] = {}
         self.reopened()
 

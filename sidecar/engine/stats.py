@@ -77,9 +77,8 @@ def counters(payload: Payload) -> StatsReading | None:
         return None
     usage = record(cpu.get("cpu_usage"), "cpu_usage")
     throttling = record(cpu.get("throttling_data"), "throttling_data")
-    interfaces = tuple(
-        _interface(name, interface) for name, interface in record(payload.get("networks"), "networks").items()
-    )
+    networks = record(payload.get("networks"), "networks")
+    interfaces = tuple(_interface(name, interface) for name, interface in networks.items())
     kept = record(memory.get("stats"), "memory stats")
     disks = record(payload.get("blkio_stats"), "blkio_stats")
     block = records(disks.get("io_service_bytes_recursive"), "io_service_bytes_recursive")

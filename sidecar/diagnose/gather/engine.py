@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sidecar.common.errors import EngineError
+from sidecar.common.errors import EngineError, StackError
 from sidecar.common.text import clean
 from sidecar.common.times import docker_time, from_nanos
 from sidecar.diagnose.evidence import (
@@ -104,8 +104,8 @@ def compose_version(environ: Mapping[str, str]) -> tuple[str, str]:
     """Return (version, error) of `docker compose`."""
     try:
         done = docker("compose", "version", "--short", seconds=_CALL_SECONDS, env=environ)
-    except FileNotFoundError:
-        return "", "the docker command is not installed"
+    except StackError as error:
+        return "", error.what
     except subprocess.TimeoutExpired:
         return "", f"`docker compose version` did not end within {_CALL_SECONDS:.0f} s"
     if done.returncode:

@@ -140,10 +140,9 @@ def _unread(stack: Stack, containers: Sequence[ContainerFacts], name: str, *, br
         "known": f"; Locust's name for it is {meant}" if meant else "",
         "containers": names(containers),
     }
+    evidence.append(place.evidence)
     severity = Severity.ERROR if broken else Severity.WARN if meant else Severity.INFO
-    return FoundCause(
-        "unknown-locust-variable", (*evidence, place.evidence), containers, values, place, severity=severity
-    )
+    return FoundCause("unknown-locust-variable", evidence, containers, values, place, severity=severity)
 
 
 # ---- values ----------------------------------------------------------------------------------------------------------

@@ -65,9 +65,8 @@ def _not_shared(stack: Stack, apart: Sequence[ContainerFacts], master: Container
     modes = [container.network_mode for container in odd]
     place = Origin(RECREATE)
     if home is not None and not any(mode in _UNNAMED or mode.startswith("container:") for mode in modes):
-        place = Origin(
-            items=tuple({"container": it.name, "network": home, "alias": it.service or it.name} for it in odd)
-        )
+        items = ({"container": lone.name, "network": home, "alias": lone.service or lone.name} for lone in odd)
+        place = Origin(items=tuple(items))
     return FoundCause("network-not-shared", evidence, odd, {"containers": names(odd)}, place)
 
 

@@ -269,6 +269,10 @@ def test_events_are_asked_for_in_the_seconds_that_the_engine_reads() -> None:
     assert float(str(door.asked["since"])) == 1795712400.5 - 1800
 
 
+def test_a_missing_docker_command_is_an_error_of_compose() -> None:
+    assert engine.compose_version({"PATH": "/nowhere"}) == ("", "the docker command is not installed")
+
+
 def test_events_that_are_refused_are_an_error_and_not_none() -> None:
     with pytest.raises(EngineError, match="gave no events: invalid syntax"):
         engine.events(PretendEngine(400, b'{"message":"invalid syntax"}'), "shop", datetime.now(UTC))
