@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.browser.browser import Browser
+from tests.browser.browser import Browser, until
 from tests.browser.demo_archive import WorldArchive
 from tests.browser.demo_world import World
 from tests.browser.pretend_sidecar import PretendSidecar, now
@@ -44,14 +44,15 @@ class Stage:
     def open(self, *, width: int = 1280, dark: bool = False) -> None:
         for _ in range(_TRIES):
             self.browser.open(self.origin, width=width, dark=dark)
-            try:
-                self.browser.shows("#badge", "live", seconds=5)
-            except AssertionError:
-                if not self.browser.interrupted:
-                    raise
-            else:
+            until(self._is_live_or_interrupted, "the page to be live")
+            if not self.browser.interrupted:
                 break
+        self.browser.shows("#badge", "live")
         self.browser.shows("#containers", "worker-1")
+
+    def _is_live_or_interrupted(self) -> bool:
+        self.browser.listen()
+        return self.browser.interrupted or "live" in self.browser.text("#badge")
 
 
 @pytest.fixture(scope="session")
