@@ -80,7 +80,9 @@ def watch(stack: Stack, container_id: str, name: str) -> dict[str, Told]:
         return json.dumps(found[0]) if found and found[0]["users_lost"] else ""
 
     def line_in(text: str) -> str:
-        return next((line for line in text.splitlines() if short in line and "OOM" in line and "user" in line), "")
+        """Return the line of the kill, not that of the worker which the master then misses."""
+        lines = (line for line in text.splitlines() if short in line and "was lost" not in line)
+        return next((line for line in lines if "OOM" in line and "user" in line), "")
 
     views: dict[str, Callable[[], str]] = {
         "snapshot": lambda: incident_in(stack.snapshot()["incidents"]),
