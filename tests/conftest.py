@@ -17,9 +17,11 @@ from tests.paths import ROOT
 
 # Importing Locust patches the standard library for gevent, which no other test expects: not in this process.
 os.environ["LOCUST_SKIP_MONKEY_PATCH"] = "1"
-# A shell has what it starts in the background ignore Ctrl-C, and so would every program that a test starts.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell has what it starts in the background ignore Ctrl-C, and nohup has it ignore a closed terminal. So would every
+# program that a test starts.
+for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _usual)
 
 _TOGETHER = ("browser", "faults", "swarm")  # one browser, one stack, one cluster for a whole folder
 _AMONG_FAULTS = "test_remote_workers.py"  # both publish the master's port 5557 at Docker's default network
