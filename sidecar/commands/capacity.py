@@ -31,7 +31,7 @@ _HEADER = ("USERS", "REQ/S", "FAILED/S", "MEDIAN", "P95", "WORKER CPU")
 
 
 def capacity(settings: Settings, environ: Mapping[str, str], console: Console) -> int:
-    """Bring a stack of its own up, run, console where the knee is, and take the stack away; 4 when the run was INVALID.
+    """Bring a stack of its own up, run, print where the knee is, and take the stack away; 4 when the run was INVALID.
 
     Raises:
         KitError: no ENDPOINT, no target, or the stack did not come up.

@@ -86,9 +86,9 @@ def _refuse_what_needs_up(settings: Settings, engine: DockerEngine, console: Con
     if not wanted_image and ":req-" in decided.locust_image:
         raise StackError("requirements.txt is gone, but its image is still in use", fix="make up")
     checked = up.check_in_image(settings, engine, decided.locust_image or "locust-kit/locust:local", console)
-    goal = up.decide_target(settings, checked)
-    if (goal.host, goal.mock) != (decided.host, decided.mock):
-        raise StackError(f"the target changes to {goal.shown}, and a reload changes no container", fix="make up")
+    destination = up.decide_target(settings, checked)
+    if (destination.host, destination.mock) != (decided.host, decided.mock):
+        raise StackError(f"the target changes to {destination.shown}, and a reload changes no container", fix="make up")
     state.note_classes(state.path_of(settings.root, settings.project), asdict(checked))
 
 

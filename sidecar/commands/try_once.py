@@ -29,18 +29,18 @@ def try_once(settings: Settings, environ: Mapping[str, str], console: Console) -
         _build(builder, "locust")
     image = builder.with_requirements()
     checked = up.check_in_image(settings, engine, image, console)
-    goal = up.decide_target(settings, checked)
-    if goal.mock:
+    destination = up.decide_target(settings, checked)
+    if destination.mock:
         _build(builder, "mock-target")
-    console.note(f"target: {goal.shown}")
+    console.note(f"target: {destination.shown}")
     compose = workspace.compose_for(
         settings,
-        Decided(goal.host, goal.mock, image, workspace.decided(settings).proxy_user, builder.inputs),
+        Decided(destination.host, destination.mock, image, workspace.decided(settings).proxy_user, builder.inputs),
         environ,
     )
     before = engine.containers(settings.project)
     try:
-        if goal.mock:
+        if destination.mock:
             compose.run("up", "--detach", "--no-build", "--no-recreate", "--wait", "mock-target")
         return compose.attach(
             "run", "--rm", "--no-deps", "--no-TTY", "--label", "io.locust-kit.role=try", "locust-worker", "try"

@@ -97,8 +97,8 @@ def prepare(settings: Settings, engine: DockerEngine, environ: Mapping[str, str]
         wanted.append("mock-target")
     locust_image, built = builder.locust_and(wanted)
     checked = check_in_image(settings, engine, locust_image, console)
-    goal = decide_target(settings, checked)
-    if goal.mock and "mock-target" not in wanted:
+    destination = decide_target(settings, checked)
+    if destination.mock and "mock-target" not in wanted:
         with console.step("images", "building the mock target"):
             builder.build(["mock-target"])
     proxy = images.IMAGES["docker-proxy"]
@@ -106,7 +106,9 @@ def prepare(settings: Settings, engine: DockerEngine, environ: Mapping[str, str]
     user = proxy_user.find(
         settings.state_dir / "state" / "proxy-user.json", engine.socket_path, proxy.name, str(about.get("Id", ""))
     )
-    return Prepared(Decided(goal.host, goal.mock, locust_image, user, builder.inputs), goal, checked, built)
+    return Prepared(
+        Decided(destination.host, destination.mock, locust_image, user, builder.inputs), destination, checked, built
+    )
 
 
 @dataclass(frozen=True)
