@@ -72,7 +72,7 @@ def judge(record: RunRecord) -> Verdict:
     """Judge a run by what is known of it. A run that is both bad and broken is INVALID, and says both."""
     criteria = _criteria(record.begin.get("judge") or {})
     endpoints = record.statistics.get("endpoints") or []
-    checked = thresholds.judge(criteria.thresholds, endpoints, thresholds.spreads_of(record.performance))
+    checked = thresholds.check(criteria.thresholds, endpoints, thresholds.spreads_of(record.performance))
     word, code, said = _by_figures(record, criteria, checked)
     broken = (*reasons(record, criteria.limits), *_too_little(record, checked))
     if broken:

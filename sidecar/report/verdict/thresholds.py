@@ -114,10 +114,10 @@ def shown(threshold: Threshold, value: float) -> str:
     return f"{value:.1f}/s" if threshold.metric == "rps" else f"{value:.0f}"
 
 
-def judge(
+def check(
     thresholds: Iterable[Threshold], endpoints: Sequence[Mapping[str, Any]], spreads: Sequence[Spread]
 ) -> tuple[Judged, ...]:
-    """Judge each threshold over the requests that it is about; `endpoints` are those of the run's statistics."""
+    """Check each threshold over the requests that it is about; `endpoints` are those of the run's statistics."""
     return tuple(_judged(threshold, endpoints, spreads) for threshold in thresholds)
 
 

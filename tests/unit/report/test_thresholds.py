@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sidecar.model.threshold import parse
-from sidecar.report.verdict.thresholds import Times, judge, least_samples, spreads_of
+from sidecar.report.verdict.thresholds import Times, check, least_samples, spreads_of
 
 KEYS = ("method", "name", "requests", "failures", "requests_per_second", "average_ms", "min_ms", "max_ms")
 ROWS = tuple(
@@ -120,14 +120,14 @@ def test_what_is_none_is_refused_in_one_line(text: str, told: str) -> None:
     ],
 )
 def test_what_a_threshold_says_of_the_rows(text: str, actual: float | None, passed: bool) -> None:  # noqa: FBT001
-    (one,) = judge(parse(text), ROWS, ())
+    (one,) = check(parse(text), ROWS, ())
     assert (one.actual, one.passed) == (actual if actual is None else pytest.approx(actual), passed)
 
 
 def test_a_percentile_is_of_all_requests_or_of_one_outcome() -> None:
     spreads = spreads_of(performance(times(*[100.0] * 95), times(*[9000.0] * 5)))
     asked = parse("p95<105 p96<105 p95{outcome=failed}<1s p99{outcome=good}<105 p50{name=/none}<1")
-    found = judge(asked, (), spreads)
+    found = check(asked, (), spreads)
     assert [one.passed for one in found] == [True, False, False, True, False]
     assert [one.samples for one in found] == [100, 100, 5, 95, 0]
     assert found[0].actual == pytest.approx(100, rel=0.01)
@@ -135,8 +135,8 @@ def test_a_percentile_is_of_all_requests_or_of_one_outcome() -> None:
 
 def test_a_percentile_needs_so_many_samples_that_it_says_something() -> None:
     assert [least_samples(one) for one in (0.5, 0.95, 0.99, 0.999)] == [5, 59, 299, 2995]
-    (few,) = judge(parse("p99<1s"), (), spreads_of(performance(times(*[100.0] * 298))))
-    (enough,) = judge(parse("p99<1s"), (), spreads_of(performance(times(*[100.0] * 299))))
+    (few,) = check(parse("p99<1s"), (), spreads_of(performance(times(*[100.0] * 298))))
+    (enough,) = check(parse("p99<1s"), (), spreads_of(performance(times(*[100.0] * 299))))
     assert (few.is_known, enough.is_known) == (False, True)
     assert few.text == "p99<1s: 100 ms, of 298 requests; 299 wanted"
 
@@ -144,7 +144,7 @@ def test_a_percentile_needs_so_many_samples_that_it_says_something() -> None:
 def test_the_documents_of_a_run_are_read_and_an_older_plugins_has_no_percentiles() -> None:
     row = {"method": "GET", "name": "/", "requests": 5, "failures": 1, "requests_per_second": 2.5, "average_ms": 3.0}
     asked = parse("requests<9 failures<9 rps<9 avg<9 max<9 requests{method=GET,name=/}<9")
-    assert [judged.actual for judged in judge(asked, [row], ())] == [5, 1, 2.5, 3.0, None, 5]
-    assert [judged.actual for judged in judge(asked, [{"method": None, "requests": None}], ())] == [0, *[None] * 4, 0]
+    assert [judged.actual for judged in check(asked, [row], ())] == [5, 1, 2.5, 3.0, None, 5]
+    assert [judged.actual for judged in check(asked, [{"method": None, "requests": None}], ())] == [0, *[None] * 4, 0]
     assert spreads_of({"endpoints": [{"method": "GET", "name": "/", "good": {"count": 1}}]}) == ()
     assert Times(1.02).quantile(0.5) is None
