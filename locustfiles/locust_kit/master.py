@@ -16,10 +16,11 @@ from locust_kit.failures import tab as failures_tab
 from locust_kit.failures.account import LOCAL, FailureAccount
 from locust_kit.guard import guarded, keep_doing
 from locust_kit.loaded_files import Digests, Disk, combined
+from locust_kit.meters import RUN_FIELD, MeterReadings, Meters
 from locust_kit.push.pusher import pusher_of
 from locust_kit.run_recorder import RunRecorder
 from locust_kit.shortfall import keep_users
-from locust_kit.worker_report import COST_KEY, FAILURES_KEY, FILES_KEY, MEMORY_KEY, REPORT_KEY, RETRIES_KEY
+from locust_kit.worker_report import COST_KEY, FAILURES_KEY, FILES_KEY, MEMORY_KEY, METERS_KEY, REPORT_KEY, RETRIES_KEY
 
 logger = logging.getLogger("locust_kit")
 
@@ -61,10 +62,13 @@ class MasterPart:
         self._reports = WorkerReports()
         self._labels = plan.Labels(environment.parsed_options, os.environ)
         self._criteria = plan.RunCriteria(environment.parsed_options, os.environ)
+        self._judge: dict[str, Any] = {}
         self._disk = Disk()
         self._pusher = pusher_of(os.environ, run_folder.RUNS)
         self._failures = FailureAccount(environment, self._pusher)
-        self._recorder = RunRecorder(environment, self._failures)
+        self._readings = MeterReadings()
+        self._own_meters: Meters | None = None
+        self._recorder = RunRecorder(environment, self._failures, self._readings)
 
     def listen(self) -> None:
         """Register for Locust's events; add the pages where there is a web UI."""
@@ -91,6 +95,9 @@ class MasterPart:
             keep_users(self._environment.runner)
         else:
             self._failures.count_here().listen(self._environment)
+            self._own_meters = Meters()
+            self._own_meters.listen(self._environment)
+            keep_doing(self._read_own_meters, 1)
         self._add_pages()
 
     def _add_pages(self) -> None:
@@ -105,16 +112,22 @@ class MasterPart:
     def _test_start(self, **_: Any) -> None:
         self._close()
         self._run = run_folder.begin(datetime.now(UTC), self._labels.of_this_run())
+        self._judge = self._criteria.of_this_run()
         details = {
             "host": self._environment.host,
             "user_classes": [user.__name__ for user in self._environment.user_classes],
             "locustfile": {"sha256": combined(self._loaded), "files": self._loaded},
-            "judge": self._criteria.of_this_run(),
+            "judge": self._judge,
         }
         self._take_own_retries()
         self._reports.begin_run()
         if self._pusher:
             self._pusher.begin(self._run.run_id, self._run.labels)
+        self._readings.begin(self._run.run_id)
+        if self._environment.parsed_options:
+            setattr(self._environment.parsed_options, RUN_FIELD, self._run.run_id)
+        if self._own_meters:
+            self._own_meters.begin()
         self._recorder.begin(self._run, details)
 
     def _test_stopping(self, **_: Any) -> None:
@@ -152,6 +165,7 @@ class MasterPart:
         if not (self._run and self._run.ended_at and self._recorder.is_open):
             return
         self._failures.end()
+        self._read_own_meters()
         self._take_own_retries()
         retries = self._reports.retries
         if retries:
@@ -163,8 +177,14 @@ class MasterPart:
         if not isinstance(report, dict):
             return
         self._reports.take(client_id, report)
+        if isinstance(report.get(METERS_KEY), dict):
+            self._readings.take(client_id, report[METERS_KEY])
         if FAILURES_KEY in report:
             self._failures.take(client_id, report[FAILURES_KEY])
+
+    def _read_own_meters(self) -> None:
+        if self._own_meters:
+            self._readings.take(LOCAL, self._own_meters.document())
 
     def _take_own_retries(self) -> None:
         if not isinstance(self._environment.runner, MasterRunner):
@@ -183,4 +203,6 @@ class MasterPart:
             **({COST_KEY: {LOCAL: counters.cost.document()}} if counters else {}),
             "push": self._pusher.status() if self._pusher else None,
             RETRIES_KEY: {"count": reports.retries},
+            METERS_KEY: self._readings.merged(),
+            "judge": self._judge,
         }

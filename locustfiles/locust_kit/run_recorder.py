@@ -19,6 +19,7 @@ from locust_kit import plan, run_folder, run_statistics, timeline
 from locust_kit.failures.account import FailureAccount
 from locust_kit.failures.settings import redactor
 from locust_kit.guard import guarded, keep_doing
+from locust_kit.meters import MeterReadings
 from locust_kit.writer import Writer
 
 _TICK_SECONDS, _SAVE_TICKS = 1.0, 10
@@ -31,8 +32,9 @@ _REMEMBERED = 4096
 class RunRecorder:
     """The keeper of the folder of the current run."""
 
-    def __init__(self, environment: Environment, failures: FailureAccount) -> None:
+    def __init__(self, environment: Environment, failures: FailureAccount, readings: MeterReadings) -> None:
         self._environment = environment
+        self._readings = readings
         self._failures = failures
         self._clean = lru_cache(_REMEMBERED)(redactor(os.environ).text)
         self._run: run_folder.RunIdentity | None = None
@@ -89,6 +91,7 @@ class RunRecorder:
             "most_users": self._most_users,
             "shape_cut": self._shape_cut,
             "quit": self._quit,
+            "meters": self._readings.merged(),
             **reports,
         }
         self._writer.document(run_folder.END, run_folder.document(run, details))
@@ -129,5 +132,6 @@ class RunRecorder:
         runner = self._environment.runner
         self._most_users = max(self._most_users, runner.user_count if runner else 0)
         if self._writer is not None:
-            row = timeline.row(self._environment, datetime.now(UTC), self._failures.collection.by_kind())
+            classes = self._failures.collection.by_kind()
+            row = timeline.row(self._environment, datetime.now(UTC), classes, self._readings.moment())
             self._writer.append(timeline.append, [row])

@@ -29,8 +29,10 @@ def append(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         file.writelines(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
 
 
-def row(environment: Environment, at: datetime, classes: Mapping[Any, int]) -> dict[str, Any]:
-    """Return the row of this moment; `classes` are the failures so far by class."""
+def row(
+    environment: Environment, at: datetime, classes: Mapping[Any, int], meters: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the row of this moment; `classes` are the failures so far by class, `meters` what the workers measured."""
     total = environment.stats.total
     runner = environment.runner
     return {
@@ -46,6 +48,7 @@ def row(environment: Environment, at: datetime, classes: Mapping[Any, int]) -> d
         "p95_ms": total.get_current_response_time_percentile(0.95),
         "classes": {str(name): count for name, count in classes.items()},
         **_workers(runner),
+        "meters": meters,
     }
 
 

@@ -16,11 +16,13 @@ from locust_kit.failures.counters import RequestCounters
 from locust_kit.guard import guarded
 from locust_kit.loaded_files import Digests
 from locust_kit.memory import Memory, resident_bytes
+from locust_kit.meters import Meters
 from locust_kit.worker_report import (
     COST_KEY,
     FAILURES_KEY,
     FILES_KEY,
     MEMORY_KEY,
+    METERS_KEY,
     REPORT_KEY,
     RETRIES_KEY,
     ReportParts,
@@ -39,6 +41,7 @@ class WorkerPart:
         self._loaded = loaded
         self._counters = RequestCounters()
         self._memory = Memory.of(os.environ)
+        self._meters = Meters()
         self._parts = ReportParts()
 
     def listen(self) -> None:
@@ -47,6 +50,8 @@ class WorkerPart:
         events = self._environment.events
         events.heartbeat_received.add_listener(guarded(touch_heartbeat))
         self._counters.listen(self._environment)
+        self._meters.listen(self._environment)
+        events.test_start.add_listener(guarded(self._meters.begin))
         events.test_start.add_listener(guarded(self._memory.settle))
         events.report_to_master.add_listener(guarded(self._report))
         events.test_stop.add_listener(guarded(self._report_at_once))
@@ -59,6 +64,7 @@ class WorkerPart:
             FAILURES_KEY: self._counters.report(),
             MEMORY_KEY: self._memory.document(now),
             RETRIES_KEY: RETRIED.since_last_call(),
+            METERS_KEY: self._meters.document(),
         }
         cost = self._counters.cost
         sendable = cost.measure(lambda: self._parts.sendable(parts))

@@ -11,6 +11,7 @@ from locust_kit.guard import WarnOnce
 REPORT_KEY = "locust_kit"
 """The plugin's place in Locust's own report; what follows are the names within."""
 FILES_KEY, FAILURES_KEY, MEMORY_KEY, COST_KEY, RETRIES_KEY = "files", "failures", "memory", "cost", "retries"
+METERS_KEY = "meters"
 
 
 class ReportParts:

@@ -33,7 +33,8 @@ class Moment:
     """One second of a run, by the master's account (a line of timeline.ndjson).
 
     Counts are since the run's start, rates those of the last ten seconds; `cpu_percent` is that of the busiest worker,
-    100 for one core. `missing` are ids of workers.
+    100 for one core. `missing` are ids of workers; `meters` is what the workers measured of their own load since
+    the start, by meter.
     """
 
     at: datetime
@@ -51,6 +52,7 @@ class Moment:
     missing: tuple[str, ...] = ()
     cpu_percent: float = 0.0
     master_cpu_percent: float = 0.0
+    meters: Mapping[str, Document] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ class RunRecord:
         is_running: whether it may still be running: no end marker, and a sign of it only just now.
         begin, end: run.json and end.json of the plugin, the second empty without an end marker.
         statistics, groups, performance: the documents of these names, empty when there are none.
+        meters: what the workers measured of their own load, by meter; empty where an older plugin ran, or none.
         moments: its seconds, oldest first.
         incidents: what the monitor recorded from its start to a little after its end, oldest first.
         series: the containers' figures meanwhile.
@@ -116,6 +119,7 @@ class RunRecord:
     statistics: Document = field(default_factory=dict)
     groups: Document = field(default_factory=dict)
     performance: Document = field(default_factory=dict)
+    meters: Mapping[str, Document] = field(default_factory=dict)
     moments: tuple[Moment, ...] = ()
     incidents: tuple[Incident, ...] = ()
     series: tuple[RecordedSeries, ...] = ()

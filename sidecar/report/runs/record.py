@@ -107,6 +107,7 @@ def read(runs: Path, run_id: str, now: datetime) -> RunRecord:
         statistics=document(folder / "statistics.json"),
         groups=document(folder / "failure_groups.json"),
         performance=document(folder / "performance.json"),
+        meters=_meters(end),
     )
 
 
@@ -128,6 +129,12 @@ def document(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _meters(row: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what the workers measured, by meter; what is no object is left out."""
+    meters = row.get("meters")
+    return {name: of for name, of in (meters if isinstance(meters, dict) else {}).items() if isinstance(of, dict)}
 
 
 def _moments(path: Path) -> Iterator[Moment]:
@@ -157,6 +164,7 @@ def _moment(line: bytes) -> Moment | None:
             p95_ms=row.get("p95_ms"),
             classes=dict(row.get("classes") or {}),
             missing=tuple(map(str, row.get("missing") or ())),
+            meters=_meters(row),
             **counts,
             **rates,
         )
