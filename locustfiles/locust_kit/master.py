@@ -58,6 +58,7 @@ class MasterPart:
     def __init__(self, environment: Environment, loaded: Digests) -> None:
         self._environment = environment
         self._loaded = loaded
+        self._own_host = str(environment.host or "")  # before any run brings another
         self._run: run_folder.RunIdentity | None = None
         self._reports = WorkerReports()
         self._labels = plan.Labels(environment.parsed_options, os.environ)
@@ -197,7 +198,9 @@ class MasterPart:
         self._take_own_retries()
         counters = self._failures.counters
         return {
-            **status.document(self._environment, self._run, self._loaded, reports.files, self._disk),
+            **status.document(
+                self._environment, self._run, self._loaded, reports.files, self._disk, host=self._own_host
+            ),
             "failures": self._failures.status(),
             **reports.latest,
             **({COST_KEY: {LOCAL: counters.cost.document()}} if counters else {}),

@@ -21,9 +21,18 @@ def _connected(runner: Runner | None) -> list[str]:
 
 
 def document(
-    environment: Environment, run: RunIdentity | None, own: Digests, workers: dict[str, Digests], disk: Disk
+    environment: Environment,
+    run: RunIdentity | None,
+    own: Digests,
+    workers: dict[str, Digests],
+    disk: Disk,
+    host: str = "",
 ) -> dict[str, Any]:
-    """Return the status document. `own` and `workers` hold what each process loaded, `disk` what is there now."""
+    """Return the status document.
+
+    `own` and `workers` hold what each process loaded, `disk` what is there now; `host` is what the master was started
+    with.
+    """
     shape = environment.shape_class
     return {
         "schema_version": SCHEMA_VERSION,
@@ -35,6 +44,7 @@ def document(
         ],
         "class_picker": bool(environment.web_ui and environment.web_ui.userclass_picker_is_active),
         "settings": {
+            "host": host,
             "locustfile": os.environ.get("LOCUSTFILE", ""),
             "classes": os.environ.get("KIT_CLASSES", ""),
             "tags": os.environ.get("KIT_TAGS", ""),

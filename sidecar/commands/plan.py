@@ -17,7 +17,8 @@ RUNNING = frozenset({"spawning", "running"})
 class MasterInfo:
     """What a master says of itself, from the plugin's status and from its own page.
 
-    `user_classes` are (name, host) as loaded, `live_hosts` the hosts that the classes have by now.
+    `user_classes` are (name, host) as loaded, `live_hosts` the hosts that the classes have by now, `own_host` the host
+    that the master was started with (`-H`, LOCUST_HOST), `page_host` what its page offers for the next run.
     """
 
     user_classes: tuple[tuple[str, str], ...]
@@ -29,6 +30,8 @@ class MasterInfo:
     locustfile_sha256: str
     version: str
     run_id: str
+    own_host: str = ""
+    page_host: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,8 @@ class RunPlan:
     judge: str = ""
 
     def form(self) -> list[tuple[str, str]]:
-        """Return the fields for POST /swarm."""
-        fields = [("host", self.host)]
+        """Return the fields for POST /swarm. An empty host would take away the one that the master was started with."""
+        fields = [("host", self.host)] if self.host else []
         if self.labels:
             fields.append(("kit_labels", " ".join(self.labels)))
         if self.judge:
@@ -89,6 +92,8 @@ def master(status: Mapping[str, Any] | None, page: Mapping[str, Any], loaded_hos
         locustfile_sha256=str(loaded.get("sha256") or ""),
         version=str(page.get("version") or ""),
         run_id=str((status.get("run") or {}).get("run_id") or ""),
+        own_host=str((status.get("settings") or {}).get("host") or ""),
+        page_host=str(page.get("host") or ""),
     )
 
 
@@ -138,8 +143,8 @@ def _classes(settings: Settings, about: MasterInfo) -> tuple[str, ...]:
 
 def _host(settings: Settings, about: MasterInfo, decided_host: str) -> str:
     """Return the host to send: always one where it is known, because Locust keeps the last one that anybody sent."""
-    if settings.host or decided_host:
-        return settings.host or decided_host
+    if known := settings.host or decided_host or about.own_host:
+        return known
     hosts = {host for name, host in about.user_classes if not settings.classes or name in settings.classes}
     return hosts.pop() if len(hosts) == 1 else ""
 
@@ -149,7 +154,10 @@ def hosts_overwritten(plan: RunPlan, about: MasterInfo) -> bool:
 
     Locust writes a run's host over every class and never back; only a new process knows the classes' own.
     """
-    return not plan.host and any(about.live_hosts.get(name, host) != host for name, host in about.user_classes)
+    own = {host for _, host in about.user_classes}
+    is_left = bool(about.page_host) and about.page_host not in own  # of a run that never started
+    overwritten = any(about.live_hosts.get(name, host) != host for name, host in about.user_classes)
+    return not plan.host and (is_left or overwritten)
 
 
 def filters_to_change(settings: Settings, status: Mapping[str, Any] | None, *, class_picker: bool) -> tuple[str, ...]:

@@ -45,6 +45,17 @@ def test_classes_with_hosts_of_their_own_keep_them() -> None:
     assert plan.make(settings(), master(page(A="http://a", B="http://b")), "").host == ""
 
 
+def test_without_a_host_of_its_own_a_run_sends_none_and_the_master_keeps_that_of_its_start() -> None:
+    form = dict(plan.make(settings(), master(page(A="http://a", B="http://b")), "").form())
+    assert "host" not in form
+
+
+def test_the_host_that_the_master_was_started_with_is_sent_again_after_another_run_named_one() -> None:
+    about = master(page(A="http://other"), status={"settings": {"host": "http://own"}})
+    assert plan.make(settings(), about, "").host == "http://own"
+    assert plan.make(settings("HOST=http://new"), about, "").host == "http://new"
+
+
 def test_the_host_as_loaded_is_sent_even_after_another_run_overwrote_it() -> None:
     assert plan.make(settings(), master(page(A="http://other"), loaded={"A": "http://a"}), "").host == "http://a"
 
@@ -58,6 +69,8 @@ def test_overwritten_hosts_are_noticed_when_several_classes_need_their_own() -> 
     assert not plan.hosts_overwritten(plan.make(settings(), clean, ""), clean)
     assert plan.hosts_overwritten(plan.make(settings(), dirty, ""), dirty)
     assert not plan.hosts_overwritten(plan.make(settings("HOST=http://y"), dirty, ""), dirty)
+    left = master(page(A="http://a", B="http://b") | {"host": "http://of-a-run-that-never-started"}, loaded=loaded)
+    assert plan.hosts_overwritten(plan.make(settings(), left, ""), left)
 
 
 def test_labels_go_with_the_order_to_start() -> None:
