@@ -132,6 +132,9 @@ def parse_plugin(answer: Payload) -> PluginStatus:
             _text(worker): _changed(entry) for worker, entry in (workers if isinstance(workers, dict) else {}).items()
         },
         failures=_groups(answer.get("failures")),
+        judge=_object(answer.get("judge")),
+        meters={_text(name): meter for name, meter in _object(answer.get("meters")).items() if isinstance(meter, dict)},
+        account=_object(answer.get("failures")),
     )
 
 
@@ -148,6 +151,10 @@ def _groups(failures: object) -> tuple[Failure, ...]:
 def _changed(entry: object) -> tuple[str, ...]:
     names = entry.get("changed_on_disk") if isinstance(entry, dict) else None
     return tuple(_text(name) for name in (names if isinstance(names, list) else []))
+
+
+def _object(value: object) -> Payload:
+    return value if isinstance(value, dict) else {}
 
 
 def _objects(value: object) -> list[Payload]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sidecar.model.signal import Inspection
 from sidecar.model.snapshot import EndpointStats, Failure, MasterFigures, RunStatus, Worker
@@ -121,12 +121,19 @@ class MasterStats(MasterFigures):
 
 @dataclass(frozen=True, slots=True)
 class PluginStatus:
-    """What `/locust-kit/status` says: the run, which processes run older files than those on disk, what failed."""
+    """What `/locust-kit/status` says: the run, which processes run older files than those on disk, what failed.
+
+    `judge` holds the criteria of the run, `meters` what the workers measured of their own load, by meter, `account`
+    the plugin's own account of the failures. They are empty where an older plugin runs.
+    """
 
     run: RunStatus | None
-    master_changed: tuple[str, ...]
-    workers_changed: dict[str, tuple[str, ...]]
+    master_changed: tuple[str, ...] = ()
+    workers_changed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
+    judge: Mapping[str, Any] = field(default_factory=dict)
+    meters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    account: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ WANTED = "thresholds such as p95<800 fail_ratio<1% rps>50 p99{name=/checkout}<2s
 TAGS = ("name", "method", "outcome")
 OUTCOMES = ("good", "failed")
 HOLDS: Mapping[str, Callable[[float, float], bool]] = {"<": lt, "<=": le, ">": gt, ">=": ge, "==": eq}
+UPPER = ("<", "<=")
 _TIMES = frozenset({"avg", "min", "max"})
 _COUNTS = frozenset({"rps", "requests", "failures"})
 _SAME = {"mean": "avg", "med": "p50", "median": "p50", "http_req_failed": "fail_ratio"}

@@ -14,8 +14,9 @@ from sidecar.common.spans import Sustained
 from sidecar.common.times import format_time
 from sidecar.model import threshold
 from sidecar.model.incident import Incident
+from sidecar.model.observation import PluginStatus
 from sidecar.model.run_record import RunRecord, Unknown
-from sidecar.model.snapshot import Locust, RunStatus, VerdictSoFar
+from sidecar.model.snapshot import EndpointStats, Locust, VerdictSoFar
 from sidecar.model.threshold import Threshold
 from sidecar.report.verdict import thresholds
 from sidecar.report.verdict.reasons import GeneratorLimits, InvalidReason, reasons
@@ -71,8 +72,7 @@ class Verdict:
 def judge(record: RunRecord) -> Verdict:
     """Judge a run by what is known of it. A run that is both bad and broken is INVALID, and says both."""
     criteria = _criteria(record.begin.get("judge") or {})
-    endpoints = record.statistics.get("endpoints") or []
-    checked = thresholds.check(criteria.thresholds, endpoints, thresholds.spreads_of(record.performance))
+    checked = thresholds.check(criteria.thresholds, record)
     word, code, said = _by_figures(record, criteria, checked)
     broken = (*reasons(record, criteria.limits), *_too_little(record, checked))
     if broken:
@@ -117,7 +117,8 @@ def _too_little(record: RunRecord, checked: tuple[Judged, ...]) -> Iterator[Inva
         return
     for judged in checked:
         if not judged.is_known and not judged.threshold.is_soft:
-            yield InvalidReason("few_samples", f"too few samples for {judged.text}")
+            why = judged.text if judged.unknown else f"too few samples for {judged.text}"
+            yield InvalidReason("few_samples", why)
 
 
 def _raised(groups: Mapping[str, Any]) -> str:
@@ -127,47 +128,66 @@ def _raised(groups: Mapping[str, Any]) -> str:
     return f"{most['count']} × {most.get('message') or most.get('detail')}" if most else ""
 
 
-def live_record(run: RunStatus, locust: Locust, incidents: Iterable[Incident], fail_ratio: float) -> RunRecord:
-    """Return the record of a run under way, as the monitor's rounds see it: incidents, and the figures over all.
+def live_record(plugin: PluginStatus, locust: Locust, incidents: Iterable[Incident], fail_ratio: float) -> RunRecord:
+    """Return the record of a run under way, as the monitor's rounds see it.
 
     Args:
-        run: the run, as the plugin knows it; it has a start.
+        plugin: what the plugin says; its run has a start.
         locust: the master's figures.
         incidents: whatever is known; those before the run, or of other things than Locust, are passed over.
-        fail_ratio: the share of failed requests that is still a pass, 0 to 1.
+        fail_ratio: the share of failed requests that is still a pass, 0 to 1, where the plugin tells no criteria.
     """
-    assert run.started_at is not None  # noqa: S101  said above, and `so_far` looks
-    requests = locust.total.requests if locust.total else 0
+    run, total = plugin.run, locust.total
+    assert run is not None  # noqa: S101  `so_far` looks
+    assert run.started_at is not None  # noqa: S101  the same
     return RunRecord(
         run_id=run.run_id,
         started_at=run.started_at,
         is_running=True,
-        begin={"judge": {"fail_ratio_limit": fail_ratio}},
-        statistics={"figures": {"requests": requests, "failures": round(requests * locust.fail_ratio)}},
+        begin={"judge": plugin.judge or {"fail_ratio_limit": fail_ratio}},
+        statistics={"figures": _live_figures(total) if total else {}},
+        groups=plugin.account,
+        meters=plugin.meters,
         incidents=tuple(incidents),
         watched_until=run.started_at,
-        unknown=frozenset(Unknown),
+        unknown=frozenset(Unknown) - ({Unknown.CLASSES} if plugin.account else set()),
     )
 
 
+def _live_figures(total: EndpointStats) -> dict[str, Any]:
+    return {
+        "requests": total.requests,
+        "failures": total.failures,
+        "average_ms": total.average_ms,
+        "min_ms": total.least_ms,
+        "max_ms": total.most_ms,
+    }
+
+
 def so_far(
-    run: RunStatus | None, locust: Locust | None, incidents: Iterable[Incident], fail_ratio: float
+    plugin: PluginStatus | None, locust: Locust | None, incidents: Iterable[Incident], fail_ratio: float
 ) -> VerdictSoFar | None:
     """Judge the run that is under way, or was last; None without one, or before its first request.
 
+    The criteria are the run's own. A threshold that only the end can decide (`rps>50`, a percentile) waits for it.
     The arguments are those of `live_record`.
     """
-    if run is None or run.started_at is None or locust is None:
+    if plugin is None or plugin.run is None or plugin.run.started_at is None or locust is None:
         return None
-    record = live_record(run, locust, incidents, fail_ratio)
+    record = live_record(plugin, locust, incidents, fail_ratio)
     verdict = judge(record)
     if verdict.broken:
         return VerdictSoFar(verdict.word, tuple(reason.text for reason in verdict.broken))
     if not _requests(record):
         return None
+    if verdict.word != FAIL:
+        return VerdictSoFar(verdict.word)
     # Without the count of requests: it is another each second, and this text would be, too.
-    failed = f"{locust.fail_ratio:.2%} of the requests failed, {fail_ratio:.2%} are allowed"
-    return VerdictSoFar(verdict.word, (failed,) if verdict.word == FAIL else ())
+    limit, ratio = verdict.criteria.fail_ratio, _fail_ratio(record)
+    if limit is not None and ratio > limit:
+        failed = f"{ratio:.2%} of the requests failed, {limit:.2%} are allowed"
+        return VerdictSoFar(FAIL, (failed, *verdict.reasons[1:]))
+    return VerdictSoFar(FAIL, verdict.reasons)
 
 
 def _criteria(words: Mapping[str, Any]) -> Criteria:

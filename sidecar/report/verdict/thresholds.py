@@ -8,8 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sidecar.model.threshold import Threshold
+from sidecar.model.run_record import RunRecord
+from sidecar.model.threshold import UPPER, Threshold
 
+OTHERS = "(others)"
+"""The name of the row that holds the requests of all names that have no row of their own."""
 _DOUBT = 0.05  # that even the largest of the samples lies below the true quantile
 
 
@@ -75,6 +78,7 @@ class Judged:
         actual: the figure, in the threshold's unit; None when there is none.
         samples: how many requests it is of.
         samples_wanted: how many it would have to be of to say anything; 0 when any number will do.
+        unknown: why nobody can tell the figure, "" where it can be told.
 
     """
 
@@ -82,11 +86,12 @@ class Judged:
     actual: float | None
     samples: int
     samples_wanted: int = 0
+    unknown: str = ""
 
     @property
     def is_known(self) -> bool:
         """Whether there is a figure, of enough samples."""
-        return self.actual is not None and self.samples >= self.samples_wanted
+        return not self.unknown and self.actual is not None and self.samples >= self.samples_wanted
 
     @property
     def passed(self) -> bool:
@@ -96,6 +101,8 @@ class Judged:
     @property
     def text(self) -> str:
         """The threshold and the figure in one line."""
+        if self.unknown:
+            return f"{self.threshold.text}: {self.unknown}"
         figure = "no such request" if self.actual is None else shown(self.threshold, self.actual)
         few = (
             ""
@@ -114,15 +121,19 @@ def shown(threshold: Threshold, value: float) -> str:
     return f"{value:.1f}/s" if threshold.metric == "rps" else f"{value:.0f}"
 
 
-def check(
-    thresholds: Iterable[Threshold], endpoints: Sequence[Mapping[str, Any]], spreads: Sequence[Spread]
-) -> tuple[Judged, ...]:
-    """Check each threshold over the requests that it is about; `endpoints` are those of the run's statistics."""
-    return tuple(_judged(threshold, endpoints, spreads) for threshold in thresholds)
+def check(thresholds: Iterable[Threshold], record: RunRecord) -> tuple[Judged, ...]:
+    """Check each threshold over the requests that it is about: without a tag over all of them.
+
+    A lower limit, such as `rps>50`, does not hold of a run that has only begun: it is left out until the end.
+    """
+    asked = (one for one in thresholds if not record.is_running or one.sign in UPPER)
+    spreads = spreads_of(record.performance)
+    return tuple(_judged(threshold, record, spreads) for threshold in asked)
 
 
-def _judged(threshold: Threshold, endpoints: Sequence[Mapping[str, Any]], spreads: Sequence[Spread]) -> Judged:
+def _judged(threshold: Threshold, record: RunRecord, spreads: Sequence[Spread]) -> Judged:
     tags = dict(threshold.tags)
+    unknown = _left_out(tags, record)
     if (quantile := threshold.quantile) is not None:
         outcome = tags.get("outcome")
         picked = [spread for spread in spreads if _is_about(tags, spread.method, spread.name)]
@@ -132,10 +143,27 @@ def _judged(threshold: Threshold, endpoints: Sequence[Mapping[str, Any]], spread
             for part, name in ((spread.good, "good"), (spread.failed, "failed"))
             if outcome in (None, name)
         )
-        return Judged(threshold, times.quantile(quantile), times.count, least_samples(quantile))
-    of = [end for end in endpoints if _is_about(tags, str(end.get("method") or ""), str(end.get("name") or ""))]
-    requests = sum(int(end.get("requests") or 0) for end in of)
-    return Judged(threshold, _figure(threshold.metric, of, requests), requests)
+        return Judged(threshold, times.quantile(quantile), times.count, least_samples(quantile), unknown)
+    rows = record.statistics.get("endpoints") or []
+    of = (
+        [row for row in rows if _is_about(tags, str(row.get("method") or ""), str(row.get("name") or ""))]
+        if tags
+        else [record.figures]
+    )
+    requests = sum(int(row.get("requests") or 0) for row in of)
+    return Judged(threshold, _figure(threshold.metric, of, requests), requests, unknown=unknown)
+
+
+def _left_out(tags: Mapping[str, str], record: RunRecord) -> str:
+    """Return why the requests of a name or a method cannot be told; "" where they can."""
+    left_out = int(record.statistics.get("endpoints_left_out") or 0)
+    rows = record.statistics.get("endpoints") or []
+    if not left_out or not tags.keys() & {"name", "method"}:
+        return ""
+    if "name" in tags and any(_is_about(tags, str(row.get("method") or ""), str(row.get("name"))) for row in rows):
+        return ""
+    kept = sum(1 for row in rows if row.get("name") != OTHERS)
+    return f"names were left out: {left_out:,} of {left_out + kept:,}; the threshold cannot be judged"
 
 
 def _figure(metric: str, endpoints: Sequence[Mapping[str, Any]], requests: int) -> float | None:

@@ -26,6 +26,7 @@ from sidecar.ledger.archive import LedgerArchive
 from sidecar.model import document
 from sidecar.model.history import IncidentQuery, RecordedSeries
 from sidecar.model.incident import FINAL, ExitReason, Incident, IncidentKind, Severity
+from sidecar.model.observation import PluginStatus
 from sidecar.model.run_record import RunRecord, Unknown
 from sidecar.model.snapshot import EndpointStats, Locust, RunStatus
 from sidecar.model.threshold import parse
@@ -167,8 +168,9 @@ def on_the_disk(what: Facts) -> RunRecord:
     """Write the run as the plugin leaves it, and read it with a ledger that knows the rest."""
     plan = {"users": what.wanted, "spawn_rate_per_second": RATE, "run_time_seconds": what.run_time}
     begin = {"run_id": RUN, "started_at": format_time(START), "plan": plan, "judge": what.words, "workers_at_start": 2}
-    figures = {"requests": what.requests, "failures": what.failures}
-    endpoint = {"method": "GET", "name": "/a", **figures, "requests_per_second": 2.0, "min_ms": 1, "max_ms": 9}
+    figures: dict[str, Any] = {"requests": what.requests, "failures": what.failures, "min_ms": 1, "max_ms": 9}
+    figures = {**figures, "requests_per_second": 2.0}
+    endpoint = {"method": "GET", "name": "/a", **figures}
     end = {"ended_at": format_time(after(what.seconds)), "most_users": what.most, "quit": what.master == "restarted"}
     lines = [
         {
@@ -257,12 +259,12 @@ def by_run_alone(what: Facts, root: Path, *, plugin: bool, attached: bool) -> Ru
         return record_of(Master(what, plugin=plugin), chosen, done, lambda _: None)  # type: ignore[arg-type]
 
 
-def live(what: Facts) -> tuple[RunStatus, Locust]:
-    """The two parts of a Snapshot that tell of a run."""
+def live(what: Facts) -> tuple[PluginStatus, Locust]:
+    """What the monitor reads of a run: the plugin's status, of an older version, and the master's figures."""
     total = EndpointStats("", "Aggregated", what.requests, what.failures, 2.0, None) if what.requests else None
     ratio = what.failures / what.requests if what.requests else 0.0
     return (
-        RunStatus(RUN, "running", START),
+        PluginStatus(RunStatus(RUN, "running", START)),
         Locust("running", what.most, 2.0, 0.0, ratio, None, None, 2, 2, total=total),
     )
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from sidecar.model.run_record import RunRecord
 from sidecar.model.threshold import parse
 from sidecar.report.verdict.thresholds import Times, check, least_samples, spreads_of
 
@@ -27,6 +30,20 @@ def times(*milliseconds: float) -> dict[str, int]:
         index = str(math.ceil(math.log(millisecond) / math.log(1.02)))
         found[index] = found.get(index, 0) + 1
     return found
+
+
+def ran(*rows: dict[str, Any], **further: Any) -> RunRecord:
+    """Return a run with these rows, and the row over all of them."""
+    at = datetime(2026, 11, 22, 15, tzinfo=UTC)
+    requests = sum(row["requests"] for row in rows)
+    figures = {
+        **{name: sum(row[name] for row in rows) for name in ("requests", "failures", "requests_per_second")},
+        "average_ms": sum(row["average_ms"] * row["requests"] for row in rows) / requests if requests else None,
+        "min_ms": min((row["min_ms"] for row in rows), default=None),
+        "max_ms": max((row["max_ms"] for row in rows), default=None),
+    }
+    statistics = {"figures": figures, "endpoints": list(rows), **further.pop("statistics", {})}
+    return RunRecord("run-1", at, ended_at=at + timedelta(seconds=10), statistics=statistics, **further)
 
 
 def performance(good: dict[str, int], failed: dict[str, int] | None = None) -> dict[str, Any]:
@@ -120,14 +137,14 @@ def test_what_is_none_is_refused_in_one_line(text: str, told: str) -> None:
     ],
 )
 def test_what_a_threshold_says_of_the_rows(text: str, actual: float | None, passed: bool) -> None:  # noqa: FBT001
-    (one,) = check(parse(text), ROWS, ())
+    (one,) = check(parse(text), ran(*ROWS))
     assert (one.actual, one.passed) == (actual if actual is None else pytest.approx(actual), passed)
 
 
 def test_a_percentile_is_of_all_requests_or_of_one_outcome() -> None:
-    spreads = spreads_of(performance(times(*[100.0] * 95), times(*[9000.0] * 5)))
+    record = ran(performance=performance(times(*[100.0] * 95), times(*[9000.0] * 5)))
     asked = parse("p95<105 p96<105 p95{outcome=failed}<1s p99{outcome=good}<105 p50{name=/none}<1")
-    found = check(asked, (), spreads)
+    found = check(asked, record)
     assert [one.passed for one in found] == [True, False, False, True, False]
     assert [one.samples for one in found] == [100, 100, 5, 95, 0]
     assert found[0].actual == pytest.approx(100, rel=0.01)
@@ -135,16 +152,43 @@ def test_a_percentile_is_of_all_requests_or_of_one_outcome() -> None:
 
 def test_a_percentile_needs_so_many_samples_that_it_says_something() -> None:
     assert [least_samples(one) for one in (0.5, 0.95, 0.99, 0.999)] == [5, 59, 299, 2995]
-    (few,) = check(parse("p99<1s"), (), spreads_of(performance(times(*[100.0] * 298))))
-    (enough,) = check(parse("p99<1s"), (), spreads_of(performance(times(*[100.0] * 299))))
+    (few,) = check(parse("p99<1s"), ran(performance=performance(times(*[100.0] * 298))))
+    (enough,) = check(parse("p99<1s"), ran(performance=performance(times(*[100.0] * 299))))
     assert (few.is_known, enough.is_known) == (False, True)
     assert few.text == "p99<1s: 100 ms, of 298 requests; 299 wanted"
 
 
 def test_the_documents_of_a_run_are_read_and_an_older_plugins_has_no_percentiles() -> None:
     row = {"method": "GET", "name": "/", "requests": 5, "failures": 1, "requests_per_second": 2.5, "average_ms": 3.0}
+    record = RunRecord("run-1", datetime.now(UTC), statistics={"figures": row, "endpoints": [row]})
     asked = parse("requests<9 failures<9 rps<9 avg<9 max<9 requests{method=GET,name=/}<9")
-    assert [judged.actual for judged in check(asked, [row], ())] == [5, 1, 2.5, 3.0, None, 5]
-    assert [judged.actual for judged in check(asked, [{"method": None, "requests": None}], ())] == [0, *[None] * 4, 0]
+    assert [judged.actual for judged in check(asked, record)] == [5, 1, 2.5, 3.0, None, 5]
+    assert [judged.actual for judged in check(asked, replace(record, statistics={}))] == [0, *[None] * 4, 0]
     assert spreads_of({"endpoints": [{"method": "GET", "name": "/", "good": {"count": 1}}]}) == ()
     assert Times(1.02).quantile(0.5) is None
+
+
+ROW = {**dict.fromkeys(KEYS, 1.0), "method": "GET", "requests": 2, "failures": 0}
+FEW = tuple({**ROW, "name": f"/{number}"} for number in range(3))
+MANY = {"figures": {"requests": 1000, "failures": 500, "requests_per_second": 100.0}, "endpoints_left_out": 12_901}
+CUT = "names were left out: 12,901 of 12,904; the threshold cannot be judged"
+
+
+@pytest.mark.parametrize(
+    ("text", "actual", "unknown"),
+    [
+        ("fail_ratio<1%", 0.5, ""),
+        ("rps>100", 100.0, ""),
+        ("requests>9", 1000, ""),
+        ("fail_ratio{name=/1}<1%", 0.0, ""),
+        ("fail_ratio{name=/77}<1%", None, CUT),
+        ("requests{name=/77}<1", 0.0, CUT),
+        ("fail_ratio{method=GET}<1%", 0.0, CUT),
+    ],
+)
+def test_names_without_a_row_leave_the_totals_whole_and_their_own_thresholds_unknown(
+    text: str, actual: float | None, unknown: str
+) -> None:
+    (one,) = check(parse(text), ran(*FEW, statistics=MANY))
+    assert (one.actual, one.unknown, one.is_known) == (actual, unknown, not unknown)
+    assert one.text.endswith(unknown)

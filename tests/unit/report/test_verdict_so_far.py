@@ -8,14 +8,14 @@ from datetime import timedelta
 import pytest
 
 from sidecar.model.incident import ExitReason, Incident, IncidentKind, Severity
+from sidecar.model.observation import PluginStatus
 from sidecar.model.snapshot import EndpointStats, Locust, RunStatus
-from sidecar.report.verdict.judge import so_far
+from sidecar.report.verdict.judge import live_record, so_far
 from tests.fakes import sidecar_samples as samples
 
-RUN = RunStatus("run-1", "running", samples.NOW)
-LOCUST = Locust(
-    "running", 10, 5.0, 0.0, 0.0, 10.0, 20.0, 2, 2, total=EndpointStats("", "Aggregated", 100, 0, 5.0, 20.0)
-)  # fmt: skip
+RUN = PluginStatus(RunStatus("run-1", "running", samples.NOW))
+TOTAL = EndpointStats("", "Aggregated", 100, 0, 5.0, 20.0, average_ms=12.0, least_ms=1.0, most_ms=900.0)
+LOCUST = Locust("running", 10, 5.0, 0.0, 0.0, 10.0, 20.0, 2, 2, total=TOTAL)
 
 
 def incident(
@@ -24,6 +24,10 @@ def incident(
     at = samples.NOW + timedelta(seconds=seconds)
     made = Incident(f"{kind}{seconds}", kind, Severity.ERROR, at, f"{kind} at {seconds}", service=service)
     return replace(made, **further)  # type: ignore[arg-type]
+
+
+def failed(count: int) -> Locust:
+    return replace(LOCUST, fail_ratio=count / 100, total=replace(TOTAL, failures=count))
 
 
 def test_a_clean_run_passes() -> None:
@@ -39,7 +43,7 @@ def test_before_the_first_request_there_is_no_verdict() -> None:
 
 
 def test_failures_beyond_the_limit_fail_it() -> None:
-    failing = replace(LOCUST, fail_ratio=0.02)
+    failing = failed(2)
     assert so_far(RUN, failing, [], 0.05) == so_far(RUN, LOCUST, [], 0.05)
     verdict = so_far(RUN, failing, [], 0.01)
     assert verdict is not None
@@ -57,7 +61,7 @@ def test_failures_beyond_the_limit_fail_it() -> None:
     ],
 )
 def test_a_broken_generator_makes_it_invalid_even_when_it_fails_too(made: Incident) -> None:
-    verdict = so_far(RUN, replace(LOCUST, fail_ratio=1.0), [made], 0.0)
+    verdict = so_far(RUN, failed(100), [made], 0.0)
     assert verdict is not None
     assert (verdict.word, verdict.reasons) == ("INVALID", (made.text,))
 
@@ -88,3 +92,35 @@ def test_consequences_stand_behind_their_cause_and_the_gravest_is_first() -> Non
     verdict = so_far(RUN, LOCUST, [master, restart, kill], 0.0)
     assert verdict is not None
     assert verdict.reasons == (master.text, kill.text)
+
+
+@pytest.mark.parametrize(
+    ("judge", "failures", "word", "reasons"),
+    [
+        ({"thresholds": "fail_ratio<20%", "fail_ratio_limit": None}, 5, "PASS", ()),
+        ({"thresholds": "fail_ratio<20%"}, 30, "FAIL", ("fail_ratio<20%: 30.00%",)),
+        ({"fail_ratio": "10%"}, 5, "PASS", ()),
+        ({"fail_ratio": "10%"}, 30, "FAIL", ("30.00% of the requests failed, 10.00% are allowed",)),
+        ({"thresholds": "max<800 rps>50 p95<5 avg{name=/a}<1"}, 0, "FAIL", ("max<800: 900 ms",)),
+        ({"thresholds": "rps>50 requests>1000 p95<5 avg{name=/a}<1"}, 0, "PASS", ()),
+    ],
+)
+def test_the_criteria_are_those_of_the_run_and_not_of_the_monitor(
+    judge: dict[str, object], failures: int, word: str, reasons: tuple[str, ...]
+) -> None:
+    verdict = so_far(replace(RUN, judge=judge), failed(failures), [], 0.0)
+    assert verdict is not None
+    assert (verdict.word, verdict.reasons) == (word, reasons)
+
+
+def test_the_plugins_account_of_the_failures_is_judged_as_it_goes_on() -> None:
+    groups = [{"class": "generator", "detail": "EMFILE", "message": "too many", "count": 3}]
+    verdict = so_far(replace(RUN, account={"classes": {"generator": 3}, "groups": groups}), LOCUST, [], 1.0)
+    assert verdict is not None
+    assert verdict.word == "INVALID"
+    assert "3 requests failed for a limit of the load machine itself (EMFILE)" in verdict.reasons[0]
+
+
+def test_the_record_of_a_live_run_has_what_the_workers_measured() -> None:
+    record = live_record(replace(RUN, meters={"tasks": {"errors": 3}}), LOCUST, [], 0.0)
+    assert record.meters == {"tasks": {"errors": 3}}
