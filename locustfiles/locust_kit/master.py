@@ -18,6 +18,7 @@ from locust_kit.guard import guarded, keep_doing
 from locust_kit.loaded_files import Digests, Disk, combined
 from locust_kit.meters import RUN_FIELD, MeterReadings, Meters
 from locust_kit.push.pusher import pusher_of
+from locust_kit.quitting import MasterEnd, stopping_call
 from locust_kit.run_recorder import RunRecorder
 from locust_kit.shortfall import keep_users
 from locust_kit.worker_report import COST_KEY, FAILURES_KEY, FILES_KEY, MEMORY_KEY, METERS_KEY, REPORT_KEY, RETRIES_KEY
@@ -70,6 +71,7 @@ class MasterPart:
         self._readings = MeterReadings()
         self._own_meters: Meters | None = None
         self._recorder = RunRecorder(environment, self._failures, self._readings)
+        self._master_end = MasterEnd(environment, self._recorder.stopping, self._end_at_quit)
 
     def listen(self) -> None:
         """Register for Locust's events; add the pages where there is a web UI."""
@@ -91,6 +93,7 @@ class MasterPart:
             events.spawning_complete.add_listener(guarded(self._failures.reset))
         keep_doing(self._failures.look, 1)
         self._recorder.listen()
+        self._master_end.listen()
         keep_doing(self._end_if_over, 1)
         if isinstance(self._environment.runner, MasterRunner):
             keep_users(self._environment.runner)
@@ -119,6 +122,7 @@ class MasterPart:
             "user_classes": [user.__name__ for user in self._environment.user_classes],
             "locustfile": {"sha256": combined(self._loaded), "files": self._loaded},
             "judge": self._judge,
+            "is_ending": self._master_end.is_ending,
         }
         self._take_own_retries()
         self._reports.begin_run()
@@ -134,7 +138,7 @@ class MasterPart:
     def _test_stopping(self, **_: Any) -> None:
         if self._run:
             self._run = run_folder.stopping(self._run)
-            self._recorder.stopping()
+            self._recorder.stopping(stopping_call())
         self._end_ramp()
 
     def _end_ramp(self) -> None:
@@ -160,6 +164,12 @@ class MasterPart:
                 gevent.spawn_later(_LAST_REPORTS_SECONDS, guarded(self._close))
             else:
                 self._close()
+
+    def _end_at_quit(self) -> None:
+        """End the run of a master that hears of nothing any more, and wait until its end is on the disk."""
+        self._test_stop()
+        self._close()
+        self._recorder.wait()
 
     def _close(self, **_: Any) -> None:
         """Write the end of a run down, once, when its workers have sent their last figures."""
@@ -208,4 +218,5 @@ class MasterPart:
             RETRIES_KEY: {"count": reports.retries},
             METERS_KEY: self._readings.merged(),
             "judge": self._judge,
+            "is_ending": self._master_end.is_ending,
         }

@@ -20,6 +20,7 @@ from locust_kit.failures.account import FailureAccount
 from locust_kit.failures.settings import redactor
 from locust_kit.guard import guarded, keep_doing
 from locust_kit.meters import MeterReadings
+from locust_kit.quitting import EndedBy
 from locust_kit.writer import Writer
 
 _TICK_SECONDS, _SAVE_TICKS = 1.0, 10
@@ -44,6 +45,7 @@ class RunRecorder:
         self._most_users = 0
         self._shape_cut = False
         self._stopped = False
+        self._ended_by: EndedBy | None = None  # what in the user's code ended the run
         self._quit = False  # whether this process was asked to end during a run
 
     @property
@@ -61,7 +63,7 @@ class RunRecorder:
         """Make the folder of a run at once, so that there is one even if the master dies soon."""
         write_errors = run_folder.WriteErrors(run)
         self._run, self._details, self._ticks = run, details, 0
-        self._most_users, self._shape_cut, self._stopped = 0, False, False
+        self._most_users, self._shape_cut, self._stopped, self._ended_by = 0, False, False, None
         self._writer = Writer(run_folder.RUNS / run.run_id, write_errors)
         self._failures.begin(run.run_id, self._writer)
         try:
@@ -69,8 +71,14 @@ class RunRecorder:
         except OSError as error:
             write_errors(error)
 
-    def stopping(self) -> None:
-        """Note whether a load shape is cut short: one that came to its own end stops the run itself."""
+    def stopping(self, ended_by: EndedBy | None) -> None:
+        """Note what in the user's code ends the run, the first that does.
+
+        And whether a load shape is cut short: one that came to its own end stops the run itself.
+        """
+        if self._ended_by or self._stopped:
+            return
+        self._ended_by = ended_by
         shape = getattr(self._environment.runner, "shape_greenlet", None)
         self._shape_cut = shape is not None and shape is not gevent.getcurrent()
 
@@ -91,6 +99,7 @@ class RunRecorder:
             "most_users": self._most_users,
             "shape_cut": self._shape_cut,
             "quit": self._quit,
+            "ended_by": self._ended_by.document() if self._ended_by else None,
             "meters": self._readings.merged(),
             **reports,
         }

@@ -19,11 +19,12 @@ from sidecar.model.run_record import RunRecord, Unknown
 from sidecar.model.snapshot import EndpointStats, Locust, VerdictSoFar
 from sidecar.model.threshold import Threshold
 from sidecar.report.verdict import thresholds
-from sidecar.report.verdict.reasons import GeneratorLimits, InvalidReason, reasons
+from sidecar.report.verdict.reasons import GeneratorLimits, InvalidReason, ended_by_user_code, reasons
 from sidecar.report.verdict.thresholds import Judged
 
 PASS, FAIL, INVALID = "PASS", "FAIL", "INVALID"
 _JUDGED = ("actual", "samples", "samples_wanted", "is_known", "passed", "text")
+_OF_AN_EARLY_END = frozenset({"ended_early", "few_samples"})
 EXIT_PASS, EXIT_FAIL, EXIT_THRESHOLD, EXIT_INVALID = 0, 1, 3, 4
 
 
@@ -70,11 +71,17 @@ class Verdict:
 
 
 def judge(record: RunRecord) -> Verdict:
-    """Judge a run by what is known of it. A run that is both bad and broken is INVALID, and says both."""
+    """Judge a run by what is known of it. A run that is both bad and broken is INVALID, and says both.
+
+    One that the user's own code ended because a limit was missed is FAIL: its end is what that code is for.
+    """
     criteria = _criteria(record.begin.get("judge") or {})
     checked = thresholds.check(criteria.thresholds, record)
     word, code, said = _by_figures(record, criteria, checked)
     broken = (*reasons(record, criteria.limits), *_too_little(record, checked))
+    by_user_code = ended_by_user_code(record)
+    if by_user_code and (not broken or (word == FAIL and all(reason.kind in _OF_AN_EARLY_END for reason in broken))):
+        said, broken = (*said, by_user_code), ()
     if broken:
         said = (*(reason.text for reason in broken), *(said if word == FAIL else ()))
         word, code = INVALID, EXIT_INVALID if criteria.is_fatal else code

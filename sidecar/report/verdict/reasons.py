@@ -243,13 +243,25 @@ def _users(record: RunRecord) -> Iterator[InvalidReason]:
         yield InvalidReason("users_short", short)
 
 
+def ended_by_user_code(record: RunRecord) -> str:
+    """Say what in the user's code ended the run, when and where; "" when none did."""
+    ended_by = record.end.get("ended_by") or {}
+    if not ended_by or record.ended_at is None:
+        return ""
+    run_time = float(record.plan.get("run_time_seconds") or 0)
+    of_time = f" of {run_time:g} s" if run_time else ""
+    where = f" ({ended_by['where']})" if ended_by.get("where") else ""
+    return f"ended by the locustfile: {ended_by['call']} after {record.seconds:.0f} s{of_time}{where}"
+
+
 def _ended_early(record: RunRecord) -> Iterator[InvalidReason]:
     run_time = float(record.plan.get("run_time_seconds") or 0)
     stopped = f"stopped{f' by {record.stopped_by}' if record.stopped_by else ''} after {record.seconds:.0f} s"
+    by_user_code = ended_by_user_code(record)
     if record.ended_at is not None and run_time and record.seconds < run_time - _EARLY_SLACK_SECONDS:
-        yield InvalidReason("ended_early", f"{stopped} of {run_time:g} s", record.ended_at)
+        yield InvalidReason("ended_early", by_user_code or f"{stopped} of {run_time:g} s", record.ended_at)
     elif record.end.get("shape_cut"):
-        yield InvalidReason("ended_early", f"{stopped}, before the load shape ended", record.ended_at)
+        yield InvalidReason("ended_early", by_user_code or f"{stopped}, before the load shape ended", record.ended_at)
 
 
 def _unwatched(record: RunRecord) -> Iterator[InvalidReason]:

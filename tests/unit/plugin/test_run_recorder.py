@@ -117,14 +117,14 @@ def test_a_shape_that_ends_by_itself_is_not_cut_and_one_that_is_stopped_is(envir
     record, _ = recorded(environment)
     runner: Any = environment.runner
     runner.shape_greenlet = gevent.getcurrent()
-    record.stopping()
+    record.stopping(None)
     assert record._shape_cut is False
     runner.shape_greenlet = object()
-    record.stopping()
+    record.stopping(None)
     assert record._shape_cut is True
     runner.shape_greenlet = None
     environment.shape_class = None
-    record.stopping()
+    record.stopping(None)
     assert record._shape_cut is False
 
 

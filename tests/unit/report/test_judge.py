@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.model.run_record import RunRecord
 from sidecar.report.verdict.judge import judge, last_line
-from tests.fakes.run_scene import altered, clean
+from tests.fakes.run_scene import after, altered, clean
 
 LOST = "1 worker went missing during the run"
 
@@ -51,6 +51,34 @@ def test_what_broke_comes_before_what_failed() -> None:
         LOST,
         "not one request was made; the users' code raised 3 × no cart",
     )
+
+
+BY_QUIT = {"call": "runner.quit()", "where": "shop.py:12"}
+
+
+@pytest.mark.parametrize(
+    ("failures", "run_time", "ended_by", "word", "code", "said"),
+    [
+        (9, 60, BY_QUIT, "FAIL", 1, "ended by the locustfile: runner.quit() after 30 s of 60 s (shop.py:12)"),
+        (0, 60, BY_QUIT, "INVALID", 4, "ended by the locustfile: runner.quit() after 30 s of 60 s (shop.py:12)"),
+        (0, 0, BY_QUIT, "PASS", 0, "ended by the locustfile: runner.quit() after 30 s (shop.py:12)"),
+        (0, 60, {"call": "sys.exit(3)", "where": ""}, "INVALID", 4,
+         "ended by the locustfile: sys.exit(3) after 30 s of 60 s"),
+        (9, 60, None, "INVALID", 4, "stopped after 30 s of 60 s"),
+    ],
+)  # fmt: skip
+def test_a_run_that_the_locustfile_ended(
+    failures: int, run_time: int, ended_by: dict[str, str] | None, word: str, code: int, said: str
+) -> None:
+    record = clean(
+        begin={**clean().begin, "plan": {**clean().plan, "run_time_seconds": run_time}},
+        end={"requests": 100, "failures": failures, "most_users": 50, "ended_by": ended_by},
+        ended_at=after(30),
+        moments=clean().moments[:31],
+    )
+    verdict = judge(record)
+    assert (verdict.word, verdict.exit_code) == (word, code)
+    assert said in verdict.reasons
 
 
 def test_the_last_line_says_why_an_invalid_run_exits_otherwise() -> None:

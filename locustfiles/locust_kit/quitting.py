@@ -1,0 +1,160 @@
+"""The end of a run by the user's own code, and of a master that `runner.quit()` left without its listeners.
+
+Its web page outlives it, and no worker can register there any more. Such a master ends a moment later, and
+its restart policy makes a new one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+import gevent
+import locust
+from gevent.hub import get_hub
+from locust import runners
+from locust.env import Environment
+from locust.runners import STATE_STOPPED, MasterRunner
+
+from locust_kit.guard import guarded, keep_doing
+
+logger = logging.getLogger("locust_kit")
+
+SERVED_SECONDS = 8.0
+"""How long the web page still serves the figures of the last run before the process ends."""
+_LOCUST, _OWN = Path(locust.__file__).parent, Path(__file__).parent
+_ENDINGS = ("stop", "quit")
+
+
+@dataclass(frozen=True, slots=True)
+class EndedBy:
+    """What in the user's code ended a run: the call, and where it stands; "" for a greenlet that is the call itself."""
+
+    call: str
+    where: str = ""
+
+    def document(self) -> dict[str, str]:
+        """Return it as `end.json` holds it."""
+        return asdict(self)
+
+
+def stopping_call() -> EndedBy | None:
+    """Return which call of the user's code is stopping the runner in this greenlet; None when it is Locust's own."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  the documented way to the callers
+    while frame is not None and not _is_ending(frame):
+        frame = frame.f_back
+    call = ""
+    while frame is not None and _is_ending(frame):
+        call, frame = frame.f_code.co_name, frame.f_back
+    if not call or (frame is not None and _is_within(frame.f_code.co_filename, _LOCUST, _OWN)):
+        return None
+    return EndedBy(f"runner.{call}()", _place(frame) if frame else "")
+
+
+def _is_ending(frame: FrameType) -> bool:
+    return frame.f_code.co_name in _ENDINGS and frame.f_code.co_filename == runners.__file__
+
+
+def _is_within(file: str, *folders: Path) -> bool:
+    return any(Path(file).is_relative_to(folder) for folder in folders)
+
+
+def _place(frame: FrameType) -> str:
+    """Return file and line of the user's code, which a library may have been asked by."""
+    here: FrameType | None = frame
+    while here is not None and not _is_within(os.path.abspath(here.f_code.co_filename), Path.cwd()):  # noqa: PTH100
+        here = here.f_back
+    return f"{os.path.relpath(here.f_code.co_filename)}:{here.f_lineno}" if here else _short(frame)
+
+
+def _short(frame: FrameType) -> str:
+    return f"{'/'.join(Path(frame.f_code.co_filename).parts[-2:])}:{frame.f_lineno}"
+
+
+class MasterEnd:
+    """Ends the process of a master that cannot work any more.
+
+    Args:
+        environment: Locust's.
+        note: takes what ends the run that is under way, if there is one; the first that it is given counts.
+        close_run: writes down the end of the run, and waits for it.
+    """
+
+    def __init__(
+        self, environment: Environment, note: Callable[[EndedBy], None], close_run: Callable[[], None]
+    ) -> None:
+        self._environment = environment
+        self._note, self._close_run = note, close_run
+        self._is_ending = False
+
+    @property
+    def is_ending(self) -> bool:
+        """Return whether this process ends soon, and no run can begin."""
+        return self._is_ending
+
+    def listen(self) -> None:
+        """Look once a second; take `sys.exit` in a greenlet for the end of the run."""
+        if isinstance(self._environment.runner, MasterRunner) and self._environment.web_ui:
+            self._environment.events.quitting.add_listener(self._quitting)
+            keep_doing(self._look, 1)
+            self._watch_exits()
+
+    def _quitting(self, **_: Any) -> None:
+        self._is_ending = True  # Locust itself ends
+
+    def _look(self) -> None:
+        runner = self._environment.runner
+        if isinstance(runner, MasterRunner) and not self._is_ending and not len(runner.greenlet):
+            self._is_ending = True
+            self._note(EndedBy("runner.quit()"))
+            self._end()
+
+    def _end(self) -> None:
+        """Close the run, serve its figures for a while, and end as Locust does when its page is closed."""
+        runner, web_ui = self._environment.runner, self._environment.web_ui
+        logger.warning(
+            "locust-kit: the locustfile ended this master: no worker can register. Its process ends in %.0f s, for its "
+            "restart policy to start it anew",
+            SERVED_SECONDS,
+        )
+        guarded(self._close_run)()
+        if isinstance(runner, MasterRunner):
+            runner.clients.clear()
+            runner.update_state(STATE_STOPPED)
+        gevent.sleep(SERVED_SECONDS)
+        self._environment.process_exit_code = 0  # not a crash: nobody but Docker reads this code
+        if web_ui:
+            web_ui.stop()
+
+    def _watch_exits(self) -> None:
+        """Let SystemExit of a greenlet end the run first: gevent would end the process on the spot."""
+        hub = get_hub()
+        usual = hub.handle_system_error
+
+        def handle(kind: type[BaseException], value: BaseException, traceback: TracebackType | None = None) -> None:
+            if isinstance(value, SystemExit) and not self._is_ending:
+                self._is_ending = True
+                gevent.spawn(self._exit, _exit_of(value, traceback))
+            else:
+                usual(kind, value, traceback)
+
+        hub.handle_system_error = handle
+
+    def _exit(self, ended_by: EndedBy) -> None:
+        self._note(ended_by)
+        if self._environment.runner:
+            self._environment.runner.quit()
+        self._end()
+
+
+def _exit_of(value: SystemExit, traceback: TracebackType | None) -> EndedBy:
+    last = traceback
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return EndedBy(f"sys.exit({'' if value.code is None else repr(value.code)})", _place(last.tb_frame) if last else "")
