@@ -10,7 +10,11 @@ from collections.abc import Callable
 from tests.bench import cost, diagnosis, event_lag, failing, footprint, paired
 from tests.bench.stack import stack
 
-ALONE = {"failures": failing.report, "memory": footprint.report, "paired": paired.report}
+ALONE: dict[str, Callable[[], None]] = {
+    "failures": failing.report,
+    "memory": footprint.report,
+    "paired": paired.report,
+}
 BESIDE_A_STACK = {
     "cost": cost.report,
     "lag": event_lag.report,
@@ -24,10 +28,14 @@ def main() -> int:
     parser.add_argument("--only", choices=ALONE | BESIDE_A_STACK, help="measure this part alone")
     parser.add_argument("--workers", type=int, default=60, help="how many are watched (default: 60)")
     parser.add_argument("--keep", action="store_true", help="leave the stack running for another measurement")
+    parser.add_argument(
+        "--pairs", type=int, default=paired.PAIRS, help=f"of runs in `paired` (default: {paired.PAIRS})"
+    )
     given = parser.parse_args()
+    alone = ALONE | {"paired": lambda: paired.report(given.pairs)}
     wanted = [given.only] if given.only else [*ALONE, *BESIDE_A_STACK]
     for name in filter(ALONE.__contains__, wanted):
-        _measure(name, ALONE[name])
+        _measure(name, alone[name])
     if beside := [name for name in wanted if name in BESIDE_A_STACK]:
         with stack(given.workers, keep=given.keep):
             for name in beside:
