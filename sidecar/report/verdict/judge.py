@@ -19,7 +19,8 @@ from sidecar.model.run_record import RunRecord, Unknown
 from sidecar.model.snapshot import EndpointStats, Locust, VerdictSoFar
 from sidecar.model.threshold import Threshold
 from sidecar.report.verdict import thresholds
-from sidecar.report.verdict.reasons import GeneratorLimits, InvalidReason, ended_by_user_code, reasons
+from sidecar.report.verdict.reason import GeneratorLimits, InvalidReason
+from sidecar.report.verdict.reasons import ended_by_user_code, reasons
 from sidecar.report.verdict.thresholds import Judged
 
 PASS, FAIL, INVALID = "PASS", "FAIL", "INVALID"

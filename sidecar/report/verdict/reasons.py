@@ -7,7 +7,6 @@ that needs what the record's view could not see is left out; the record says whi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sidecar.common.spans import Held, Sustained, held
@@ -16,6 +15,7 @@ from sidecar.model.history import RecordedSeries
 from sidecar.model.incident import ExitReason, Incident, IncidentKind
 from sidecar.model.run_record import Moment, RunRecord, Unknown
 from sidecar.model.snapshot import MASTER, WORKER
+from sidecar.report.verdict.reason import GeneratorLimits, InvalidReason, lasting, share_of
 
 _ALWAYS = frozenset({IncidentKind.WORKER_LOST, IncidentKind.MASTER_RESTART})
 _OF_GENERATORS = frozenset({IncidentKind.OOM_KILL, IncidentKind.RESTART, IncidentKind.EXIT})
@@ -33,35 +33,6 @@ _RAMP_SLACK_SECONDS = 5.0  # workers tell their users every 3 s
 _EARLY_SLACK_SECONDS = 1.0
 _BLIND_SECONDS, _BLIND_LOOKS = 10.0, 3.0
 _GRACE = timedelta(seconds=30)  # for a worker that has just been started to register: a busy machine takes 20
-
-
-@dataclass(frozen=True, slots=True)
-class GeneratorLimits:
-    """Above what a generator is no witness any more: CPU in percent of a core, throttled in percent of the periods."""
-
-    cpu_percent: float = 90.0
-    throttled_percent: float = 25.0
-    sustained: Sustained = field(default_factory=Sustained)
-
-
-@dataclass(frozen=True, slots=True)
-class InvalidReason:
-    """One thing that broke the measurement.
-
-    Attributes:
-        kind: what it is: an incident's kind, or one of this module's.
-        text: one line for people.
-        at: when it began; None when it is of the whole run.
-        seconds: how long it lasted; None when that says nothing.
-        share: of the run's time, 0 to 1; None likewise.
-
-    """
-
-    kind: str
-    text: str
-    at: datetime | None = None
-    seconds: float | None = None
-    share: float | None = None
 
 
 def reasons(record: RunRecord, limits: GeneratorLimits) -> tuple[InvalidReason, ...]:
@@ -124,11 +95,7 @@ def _invalidates(incident: Incident) -> bool:
 def _of_incident(incident: Incident, record: RunRecord) -> InvalidReason:
     lasted = None if incident.until is None else (min(incident.until, record.until) - incident.at).total_seconds()
     seconds = lasted if lasted is not None and incident.kind is IncidentKind.BLIND else None
-    return InvalidReason(str(incident.kind), incident.text, incident.at, seconds, _share(seconds, record))
-
-
-def _share(seconds: float | None, record: RunRecord) -> float | None:
-    return None if seconds is None or not record.seconds else min(1.0, seconds / record.seconds)
+    return InvalidReason(str(incident.kind), incident.text, incident.at, seconds, share_of(seconds, record))
 
 
 def _broke_off(record: RunRecord) -> Iterator[InvalidReason]:
@@ -162,7 +129,7 @@ def _never_came(record: RunRecord, limit: Sustained) -> Iterator[InvalidReason]:
             most = (there, moment.workers)
     span = held(points, _STEP)
     if span and span.is_sustained(record.seconds, limit):
-        yield _lasting(
+        yield lasting(
             "workers_missing", f"workers were missing: {most[1]} of {most[0]} were at the master", span, record
         )
 
@@ -201,7 +168,7 @@ def _busy(record: RunRecord, limits: GeneratorLimits) -> Iterator[InvalidReason]
     if span and span.is_sustained(record.seconds, limits.sustained):
         most = max(moment.cpu_percent for moment in record.moments)
         text = f"a worker was at {limits.cpu_percent:g} % of a core or more, {most:.0f} % at most"
-        yield _lasting("generator_cpu", text, span, record, advice=": more WORKERS")
+        yield lasting("generator_cpu", text, span, record, advice=": more WORKERS")
 
 
 def _throttled(record: RunRecord, limits: GeneratorLimits) -> Iterator[InvalidReason]:
@@ -218,14 +185,7 @@ def _throttled(record: RunRecord, limits: GeneratorLimits) -> Iterator[InvalidRe
         span, name, most = worst
         limit = f"{limits.throttled_percent:g} % of its CPU periods or more"
         text = f"{name} was throttled in {limit}, {most:.0f} % at most"
-        yield _lasting("throttled", text, span, record, advice=": more WORKER_CPUS")
-
-
-def _lasting(kind: str, text: str, span: Held, record: RunRecord, advice: str = "") -> InvalidReason:
-    """Return the reason with from when on and for how long it held."""
-    share = min(1.0, span.seconds / record.seconds) if record.seconds else 1.0
-    when = f", from {span.at:%H:%M:%S} UTC, for {span.seconds:.0f} s, {share:.0%} of the run"
-    return InvalidReason(kind, f"{text}{when}{advice}", span.at, span.seconds, _share(span.seconds, record))
+        yield lasting("throttled", text, span, record, advice=": more WORKER_CPUS")
 
 
 def _users(record: RunRecord) -> Iterator[InvalidReason]:
@@ -273,7 +233,7 @@ def _unwatched(record: RunRecord) -> Iterator[InvalidReason]:
     gap = (record.until - seen).total_seconds()
     if gap > max(_BLIND_SECONDS, _BLIND_LOOKS * record.look_seconds) or record.watched_until is None:
         text = f"the sidecar was not there to see OOM kills and restarts, from {seen:%H:%M:%S} UTC, for {gap:.0f} s"
-        yield InvalidReason("blind", text, seen, gap, _share(gap, record))
+        yield InvalidReason("blind", text, seen, gap, share_of(gap, record))
 
 
 def warnings(moments: tuple[Moment, ...], limits: GeneratorLimits) -> Iterator[str]:

@@ -10,7 +10,8 @@ import pytest
 from sidecar.common.spans import Sustained
 from sidecar.model.incident import ExitReason, IncidentKind
 from sidecar.model.run_record import RunRecord
-from sidecar.report.verdict.reasons import GeneratorLimits, reasons
+from sidecar.report.verdict.reason import GeneratorLimits
+from sidecar.report.verdict.reasons import reasons
 from tests.fakes.run_scene import LENGTH, after, altered, clean, container, incident, moment
 
 

@@ -1,0 +1,50 @@
+"""A reason for which a run is INVALID, and the limits of a generator: what every module of reasons needs. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sidecar.common.spans import Held, Sustained
+from sidecar.model.run_record import RunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorLimits:
+    """Above what a generator is no witness any more: CPU in percent of a core, throttled in percent of the periods."""
+
+    cpu_percent: float = 90.0
+    throttled_percent: float = 25.0
+    sustained: Sustained = field(default_factory=Sustained)
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidReason:
+    """One thing that broke the measurement.
+
+    Attributes:
+        kind: what it is: an incident's kind, or one of the modules that look for reasons.
+        text: one line for people.
+        at: when it began; None when it is of the whole run.
+        seconds: how long it lasted; None when that says nothing.
+        share: of the run's time, 0 to 1; None likewise.
+
+    """
+
+    kind: str
+    text: str
+    at: datetime | None = None
+    seconds: float | None = None
+    share: float | None = None
+
+
+def lasting(kind: str, text: str, span: Held, record: RunRecord, advice: str = "") -> InvalidReason:
+    """Return the reason with from when on and for how long it held."""
+    share = min(1.0, span.seconds / record.seconds) if record.seconds else 1.0
+    when = f", from {span.at:%H:%M:%S} UTC, for {span.seconds:.0f} s, {share:.0%} of the run"
+    return InvalidReason(kind, f"{text}{when}{advice}", span.at, span.seconds, share_of(span.seconds, record))
+
+
+def share_of(seconds: float | None, record: RunRecord) -> float | None:
+    """Return the share of the run that so many seconds are; None for None, and of a run without length."""
+    return None if seconds is None or not record.seconds else min(1.0, seconds / record.seconds)
