@@ -17,6 +17,7 @@ from locust_kit.failures.account import LOCAL, FailureAccount
 from locust_kit.guard import guarded, keep_doing
 from locust_kit.loaded_files import Digests, Disk, combined
 from locust_kit.meters import RUN_FIELD, MeterReadings, Meters
+from locust_kit.meters.users import UserMeter
 from locust_kit.push.pusher import pusher_of
 from locust_kit.quitting import MasterEnd, stopping_call
 from locust_kit.run_recorder import RunRecorder
@@ -96,7 +97,8 @@ class MasterPart:
         self._master_end.listen()
         keep_doing(self._end_if_over, 1)
         if isinstance(self._environment.runner, MasterRunner):
-            keep_users(self._environment.runner)
+            shortfall = keep_users(self._environment.runner, self._finished)
+            events.test_start.add_listener(guarded(lambda **_: shortfall.begin()))
         else:
             self._failures.count_here().listen(self._environment)
             self._own_meters = Meters()
@@ -123,6 +125,9 @@ class MasterPart:
             "locustfile": {"sha256": combined(self._loaded), "files": self._loaded},
             "judge": self._judge,
             "is_ending": self._master_end.is_ending,
+            "fixed_counts": {
+                user.__name__: user.fixed_count for user in self._environment.user_classes if user.fixed_count
+            },
         }
         self._take_own_retries()
         self._reports.begin_run()
@@ -196,6 +201,10 @@ class MasterPart:
     def _read_own_meters(self) -> None:
         if self._own_meters:
             self._readings.take(LOCAL, self._own_meters.document())
+
+    def _finished(self) -> int:
+        """Return how many users ended themselves, and were not replaced since."""
+        return int(self._readings.moment().get(UserMeter.name, {}).get("finished_now", 0))
 
     def _take_own_retries(self) -> None:
         if not isinstance(self._environment.runner, MasterRunner):

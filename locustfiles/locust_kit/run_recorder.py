@@ -13,7 +13,7 @@ from typing import Any
 
 import gevent
 from locust.env import Environment
-from locust.runners import STATE_CLEANUP, STATE_RUNNING, STATE_SPAWNING, STATE_STOPPING
+from locust.runners import STATE_CLEANUP, STATE_RUNNING, STATE_SPAWNING, STATE_STOPPING, MasterRunner
 
 from locust_kit import plan, run_folder, run_statistics, timeline
 from locust_kit.failures.account import FailureAccount
@@ -43,6 +43,7 @@ class RunRecorder:
         self._details: Mapping[str, Any] = {}
         self._ticks = 0
         self._most_users = 0
+        self._most_by_class: dict[str, int] = {}
         self._shape_cut = False
         self._stopped = False
         self._ended_by: EndedBy | None = None  # what in the user's code ended the run
@@ -64,6 +65,7 @@ class RunRecorder:
         write_errors = run_folder.WriteErrors(run)
         self._run, self._details, self._ticks = run, details, 0
         self._most_users, self._shape_cut, self._stopped, self._ended_by = 0, False, False, None
+        self._most_by_class = {user.__name__: 0 for user in self._environment.user_classes}
         self._writer = Writer(run_folder.RUNS / run.run_id, write_errors)
         self._failures.begin(run.run_id, self._writer)
         try:
@@ -97,6 +99,7 @@ class RunRecorder:
             "requests": total.num_requests,
             "failures": total.num_failures,
             "most_users": self._most_users,
+            "users_by_class": self._most_by_class,
             "shape_cut": self._shape_cut,
             "quit": self._quit,
             "ended_by": self._ended_by.document() if self._ended_by else None,
@@ -118,8 +121,9 @@ class RunRecorder:
         if self._writer is not None:
             self._writer.wait(_PATIENCE_SECONDS)
 
-    def _spawned(self, user_count: int, **_: Any) -> None:
-        self._most_users = max(self._most_users, user_count)
+    def _spawned(self, **_: Any) -> None:
+        """Count the users that are there; the number that comes with the event is what was asked for."""
+        self._count_users()
 
     def _quitting(self, **_: Any) -> None:
         self._quit = self._run is not None and not self._stopped
@@ -138,9 +142,17 @@ class RunRecorder:
             self.save()
 
     def _note_moment(self) -> None:
-        runner = self._environment.runner
-        self._most_users = max(self._most_users, runner.user_count if runner else 0)
+        self._count_users()
         if self._writer is not None:
             classes = self._failures.collection.by_kind()
             row = timeline.row(self._environment, datetime.now(UTC), classes, self._readings.moment())
             self._writer.append(timeline.append, [row])
+
+    def _count_users(self) -> None:
+        runner = self._environment.runner
+        if runner is None:
+            return
+        self._most_users = max(self._most_users, runner.user_count)
+        by_class = runner.reported_user_classes_count if isinstance(runner, MasterRunner) else runner.user_classes_count
+        for name, count in by_class.items():
+            self._most_by_class[name] = max(self._most_by_class.get(name, 0), count)

@@ -1,8 +1,9 @@
 """A run second by second, one line of JSON each in `timeline.ndjson`: the base of its verdict and its charts.
 
 Counts are since the run's start (or Locust's reset of its statistics), rates those of the last ten seconds, as Locust
-has them. `missing` are the ids of workers that the master has given up on; `over_cpu` is how many workers take 90 % of
-a core or more, which Locust itself calls too much.
+has them. `dispatched_users` are those that Locust handed out at its last ramp: fewer than the `target_users` that were
+asked for where all classes have a fixed_count. `missing` are the ids of workers that the master has given up on;
+`over_cpu` is how many workers take 90 % of a core or more, which Locust itself calls too much.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ def row(
         "state": runner.state if runner else "",
         "users": runner.user_count if runner else 0,
         "target_users": int(getattr(runner, "target_user_count", 0) or 0),
+        "dispatched_users": _dispatched(runner),
         "requests": total.num_requests,
         "failures": total.num_failures,
         "rps": round(float(total.current_rps), 2),
@@ -50,6 +52,13 @@ def row(
         **_workers(runner),
         "meters": meters,
     }
+
+
+def _dispatched(runner: Runner | None) -> int:
+    """Return how many users Locust handed out; without workers its own name for that holds those that are there."""
+    own = getattr(runner, "_local_worker_node", None)
+    by_class = own.user_classes_count if own else getattr(runner, "target_user_classes_count", None)
+    return sum((by_class or {}).values())
 
 
 def _workers(runner: Runner | None) -> dict[str, Any]:

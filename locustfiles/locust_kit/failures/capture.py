@@ -16,6 +16,7 @@ from typing import Any
 import gevent
 from locust.user.users import User
 
+from locust_kit import places
 from locust_kit.failures.classes import FailureClass
 from locust_kit.failures.classify import Classification, classify
 from locust_kit.failures.mask import LONGEST, masked
@@ -133,7 +134,7 @@ class Capture:
             at=self._clock(),
             user_class=user_class,
             method=_TASK,
-            name=f"{user_class}.{_function_of(tb)}",
+            name=f"{user_class}.{places.of_traceback(tb).function or '?'}",
             url="",
             status=0,
             response_ms=0.0,
@@ -265,17 +266,6 @@ def _body_of(response: Any) -> bytes:
         if isinstance(body, bytes):
             return body
     return b""
-
-
-def _function_of(traceback: Any) -> str:
-    """Return the innermost function of the user's own files that an exception came through."""
-    name = "?"
-    while traceback is not None:
-        code = traceback.tb_frame.f_code
-        if "site-packages" not in code.co_filename:
-            name = code.co_name
-        traceback = traceback.tb_next
-    return name
 
 
 def _user_class() -> str:

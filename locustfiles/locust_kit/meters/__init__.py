@@ -14,6 +14,9 @@ from typing import Any, Protocol
 
 from locust.env import Environment
 
+from locust_kit.meters.pacing import PacingMeter
+from locust_kit.meters.users import UserMeter
+
 Document = dict[str, Any]
 ByWorker = Mapping[str, Document]
 
@@ -45,7 +48,7 @@ class Meter(Protocol):
         """Return the few figures of a merged document that belong into each second of the timeline."""
 
 
-METERS: tuple[type[Meter], ...] = ()
+METERS: tuple[type[Meter], ...] = (UserMeter, PacingMeter)
 
 
 class Meters:

@@ -26,6 +26,7 @@ class Master(MasterRunner):
     user_count = 0
     worker_count = 2
     target_user_count = 40
+    reported_user_classes_count: dict[str, int] = {}  # noqa: RUF012
 
     def __init__(self, *workers: Any) -> None:
         self.clients = {worker.id: worker for worker in workers}  # type: ignore[assignment]
@@ -102,12 +103,15 @@ def test_figures_are_on_the_disk_while_the_run_goes_on_and_its_end_comes_last(en
     assert read(run, "statistics.json")["figures"]["requests"] == 1
     assert "abcdefgh12345678" not in json.dumps(read(run, "statistics.json"))
     assert not (run_folder.RUNS / run.run_id / "end.json").exists()
-    environment.events.spawning_complete.fire(user_count=40)
-    record._spawned(user_count=40)
+    here: Any = environment.runner
+    here.user_count, here.reported_user_classes_count = 38, {"Shopper": 38}
+    record._spawned(user_count=40)  # as many as were asked for, which is no count
+    here.user_count, here.reported_user_classes_count = 2, {"Shopper": 2}
     record.end(run_folder.ended(run, datetime.now(UTC)), {"retries": 3})
     record.wait()
     end = read(run, "end.json")
-    assert (end["requests"], end["most_users"], end["retries"], end["shape_cut"]) == (1, 40, 3, False)
+    assert (end["requests"], end["most_users"], end["retries"], end["shape_cut"]) == (1, 38, 3, False)
+    assert end["users_by_class"] == {"Shopper": 38}
     names = sorted(run_folder.RUNS.joinpath(run.run_id).iterdir(), key=lambda path: path.stat().st_mtime_ns)
     assert names[-1].name == "end.json"
 

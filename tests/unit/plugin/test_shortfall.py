@@ -36,6 +36,18 @@ def test_users_that_end_themselves_are_no_loss() -> None:
     assert not any(shortfall.lasting(load, at) for load, at in ((WHOLE, 0.0), (ended, 1.0), (ended, 100.0)))
 
 
+def test_users_that_finished_are_no_loss_when_a_worker_leaves() -> None:
+    shortfall = Shortfall()
+    finished = replace(SHORT, finished=24)
+    assert not any(shortfall.lasting(load, at) for load, at in ((WHOLE, 0.0), (finished, 1.0), (finished, 100.0)))
+
+
+def test_a_loss_of_the_run_before_is_none_of_this_run() -> None:
+    shortfall = after_a_loss()
+    shortfall.begin()
+    assert not any(shortfall.lasting(SHORT, at) for at in (101.0, 200.0))
+
+
 def test_it_waits_while_locust_spawns_and_while_a_worker_is_missing() -> None:
     for busy in (replace(SHORT, running=False), replace(SHORT, missing_workers=1)):
         shortfall = after_a_loss(busy)

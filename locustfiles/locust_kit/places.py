@@ -1,0 +1,53 @@
+"""Where in the user's own code an exception came through: not the innermost line, which is often a library's."""
+
+from __future__ import annotations
+
+import os
+import sysconfig
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import NamedTuple
+
+_OF_OTHERS = ("site-packages", "dist-packages", "<frozen ")
+_STANDARD = tuple(filter(None, (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))))
+
+
+class Place(NamedTuple):
+    """A function and `file:line`, the file relative to the working directory; both "" where no code is the user's."""
+
+    function: str = ""
+    line: str = ""
+
+
+def of_traceback(traceback: TracebackType | None) -> Place:
+    """Return the innermost place in the user's own code that an exception came through."""
+    found = Place()
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if is_users_own(code.co_filename):
+            found = Place(code.co_name, _shown(code.co_filename, traceback.tb_lineno))
+        traceback = traceback.tb_next
+    return found
+
+
+def of_caller(frame: FrameType | None) -> Place:
+    """Return the innermost place in the user's own code among a frame and its callers."""
+    while frame is not None:
+        if is_users_own(frame.f_code.co_filename):
+            return Place(frame.f_code.co_name, _shown(frame.f_code.co_filename, frame.f_lineno))
+        frame = frame.f_back
+    return Place()
+
+
+def is_users_own(path: str) -> bool:
+    """Tell whether a file is neither the standard library's, nor an installed package's, nor the plugin's."""
+    if path.startswith(_HERE) or any(part in path for part in _OF_OTHERS):
+        return False
+    return not path.startswith(_STANDARD)
+
+
+def _shown(path: str, line: int) -> str:
+    return f"{path.removeprefix(f'{Path.cwd()}{os.sep}')}:{line}"
+
+
+_HERE = f"{Path(__file__).parent}{os.sep}"
