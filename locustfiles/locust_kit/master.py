@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -61,6 +62,7 @@ class MasterPart:
         self._environment = environment
         self._loaded = loaded
         self._own_host = str(environment.host or "")  # before any run brings another
+        self._made_at = time.monotonic()
         self._run: run_folder.RunIdentity | None = None
         self._reports = WorkerReports()
         self._labels = plan.Labels(environment.parsed_options, os.environ)
@@ -124,7 +126,6 @@ class MasterPart:
             "user_classes": [user.__name__ for user in self._environment.user_classes],
             "locustfile": {"sha256": combined(self._loaded), "files": self._loaded},
             "judge": self._judge,
-            "is_ending": self._master_end.is_ending,
             "fixed_counts": {
                 user.__name__: user.fixed_count for user in self._environment.user_classes if user.fixed_count
             },
@@ -228,4 +229,5 @@ class MasterPart:
             METERS_KEY: self._readings.merged(),
             "judge": self._judge,
             "is_ending": self._master_end.is_ending,
+            "uptime_seconds": round(time.monotonic() - self._made_at, 1),
         }

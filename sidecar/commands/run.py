@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sidecar.commands import follow, plan, report, reports, restart, seen, summary, up
+from sidecar.commands import comeback, follow, plan, report, reports, restart, seen, summary, up
 from sidecar.commands.follow import FollowLimits, Interrupted
 from sidecar.commands.plan import MasterInfo, RunPlan
 from sidecar.commands.seen import FinishedRun
@@ -47,6 +47,8 @@ def run(settings: Settings, environ: Mapping[str, str], console: Console) -> int
     asked = limits.thresholds(settings, environ)
     workspace.refuse_foreign_if_known(settings, environ)
     web = workspace.web_for(settings)
+    if not settings.attach:
+        comeback.wait(web, settings, environ, console, _CLOCK)
     figures = _figures(web, settings)
     plan.refuse_state(*_at_this_moment(web, figures), attach=settings.attach)
     reports.probe(settings.reports_dir)
@@ -215,12 +217,13 @@ def _known_run_id(web: LocustApi) -> str | None:
 
 def _finish(web: LocustApi, settings: Settings, done: FinishedRun, environ: Mapping[str, str], console: Console) -> int:
     """Judge a run that is over, save its report and tell of it; return the verdict's exit code."""
+    # At once: a new master knows of no run, and this one may end soon, when the locustfile has ended it.
+    downloads = () if done.seen.master_lost else tuple(web.downloads())
     document = _of_disk(settings, done, console) or make(
         seen.record_of(web, settings, done), settings.project, os.cpu_count(), KIT_VERSION
     )
     _show_figures(done, console)
     console.line()
-    downloads = iter(()) if done.seen.master_lost else web.downloads()  # a new master's would be of no run
     console.line(f"report: {reports.save_anew(settings, document, downloads, environ)}")
     reports.append_summary(environ.get("GITHUB_STEP_SUMMARY", ""), document, console)
     _show_verdict(done, document, console)

@@ -1,0 +1,55 @@
+"""Wait for a master that the locustfile of the last run ended, and for the workers that come back to the new one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sidecar.common.console import Console
+from sidecar.common.errors import EngineError
+from sidecar.engine.docker_engine import DockerEngine, find_socket
+from sidecar.locust_api.client import LocustApi
+from sidecar.locust_api.connection import MasterDownError, MasterError
+from sidecar.model.snapshot import MASTER
+from sidecar.settings import Settings
+from sidecar.stack import workspace
+from sidecar.stack.registered import Clock
+
+_LONGEST_SECONDS, _EACH_SECONDS = 60.0, 0.5
+_YOUNG_SECONDS = 60.0  # workers of a new master register within this time
+_COMES_UP = frozenset({"running", "restarting"})
+
+
+def wait(web: LocustApi, settings: Settings, environ: Mapping[str, str], console: Console, clock: Clock) -> None:
+    """Wait while the master ends, starts or gets its workers back; what is missing then, the caller finds."""
+    end = clock.now() + _LONGEST_SECONDS
+    is_said = False
+    while clock.now() < end and _is_coming_back(web, settings, environ):
+        if not is_said:
+            console.note("the master is being started anew: waiting for it and its workers")
+            is_said = True
+        clock.sleep(_EACH_SECONDS)
+
+
+def _is_coming_back(web: LocustApi, settings: Settings, environ: Mapping[str, str]) -> bool:
+    try:
+        status = web.status()
+    except MasterDownError:
+        return _comes_up(settings, environ)
+    except MasterError:
+        return False
+    if status is None:
+        return False
+    uptime = float(status.get("uptime_seconds") or _YOUNG_SECONDS)
+    connected = len(status.get("workers_connected") or ())
+    return bool(status.get("is_ending")) or (
+        uptime < _YOUNG_SECONDS and connected < workspace.expected_workers(settings)
+    )
+
+
+def _comes_up(settings: Settings, environ: Mapping[str, str]) -> bool:
+    """Tell whether a master that does not answer has a container that lives, or that Docker is starting anew."""
+    try:
+        containers = DockerEngine(find_socket(environ)).containers(settings.project)
+    except EngineError:
+        return False
+    return any(container.service == MASTER and container.state in _COMES_UP for container in containers)
