@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,3 +42,20 @@ def replace_file(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)  # half a file takes room on a full disk
         raise
+
+
+def append(path: Path, content: bytes) -> None:
+    """Write at the end of a file, all of it or nothing: no line is cut off where the disk is full.
+
+    Raises:
+        OSError: the volume cannot be written. The file is then as it was before.
+
+    """
+    with path.open("ab", buffering=0) as file:
+        size, rest = os.fstat(file.fileno()).st_size, memoryview(content)
+        try:
+            while rest:
+                rest = rest[file.write(rest) :]
+        except OSError:
+            file.truncate(size)
+            raise

@@ -228,6 +228,7 @@ class MasterPart:
             RETRIES_KEY: {"count": reports.retries},
             METERS_KEY: self._readings.merged(),
             "judge": self._judge,
+            "record_error": self._recorder.problem(),
             "is_ending": self._master_end.is_ending,
             "uptime_seconds": round(time.monotonic() - self._made_at, 1),
         }

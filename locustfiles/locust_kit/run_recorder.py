@@ -54,6 +54,10 @@ class RunRecorder:
         """Return whether a run has begun that has no end marker yet."""
         return self._run is not None
 
+    def problem(self) -> str:
+        """Return why something of the newest run is not on the disk; "" when all of it is."""
+        return self._writer.error if self._writer else ""
+
     def listen(self) -> None:
         """Follow each run."""
         self._environment.events.spawning_complete.add_listener(guarded(self._spawned))
@@ -66,12 +70,14 @@ class RunRecorder:
         self._run, self._details, self._ticks = run, details, 0
         self._most_users, self._shape_cut, self._stopped, self._ended_by = 0, False, False, None
         self._most_by_class = {user.__name__: 0 for user in self._environment.user_classes}
-        self._writer = Writer(run_folder.RUNS / run.run_id, write_errors)
+        self._writer = Writer(run_folder.RUNS / run.run_id, write_errors, frozenset({timeline.append}))
         self._failures.begin(run.run_id, self._writer)
+        plan_details = {**details, **plan.document(self._environment)}
         try:
-            run_folder.make(run, {**details, **plan.document(self._environment)}, run_folder.RUNS)
+            run_folder.make(run, plan_details, run_folder.RUNS)
         except OSError as error:
             write_errors(error)
+            self._writer.document(run_folder.BEGIN, run_folder.document(run, plan_details))
 
     def stopping(self, ended_by: EndedBy | None) -> None:
         """Note what in the user's code ends the run, the first that does.

@@ -17,6 +17,7 @@ from typing import Any
 from locust.env import Environment
 from locust.runners import STATE_MISSING, MasterRunner, Runner
 
+from locust_kit import disk
 from locust_kit.run_folder import rfc3339
 
 FILE = "timeline.ndjson"
@@ -25,9 +26,9 @@ _MOST_MISSING = 50
 
 
 def append(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows at the end of the file. Raises OSError when the volume cannot be written."""
-    with (folder / FILE).open("a", encoding="utf-8") as file:
-        file.writelines(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
+    """Write all rows at the end of the file, or none. Raises OSError when the volume cannot be written."""
+    lines = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
+    disk.append(folder / FILE, lines.encode())
 
 
 def row(

@@ -13,6 +13,8 @@ from locust_kit.disk import off_loop, replace_file
 
 _LARGEST_BATCH = 5000
 _POLL_SECONDS = 0.02
+_RETRY_SECONDS = 2.0
+_MOST_WAITING = 20_000  # items of one kind: seconds of five hours
 
 Append = Callable[[Path, Sequence[Any]], None]
 """Writes items at the end of a file in a folder; raises OSError when it cannot."""
@@ -21,18 +23,29 @@ Append = Callable[[Path, Sequence[Any]], None]
 class Writer:
     """The writes into one run's folder, one batch after the other; what is to be appended before documents.
 
-    `on_error` gets the error of each write that failed.
+    What cannot be written waits, and is tried again until it can: the items of the appends in `repeated`, each of which
+    writes all or nothing, and the newest of each document. Other items are left out then.
+
+    Attributes:
+        folder: where it writes; made when it is not there.
+        error: why something waits that could not be written; "" when all of it is on the disk.
+
     """
 
-    def __init__(self, folder: Path, on_error: Callable[[OSError], None]) -> None:
+    def __init__(
+        self, folder: Path, on_error: Callable[[OSError], None], repeated: frozenset[Append] = frozenset()
+    ) -> None:
         self.folder = folder
+        self.error = ""
         self._items: dict[Append, list[Any]] = {}
         self._documents: dict[str, dict[str, Any]] = {}
         self._busy = False
         self._on_error = on_error
+        self._repeated = repeated
+        self._retry: gevent.Greenlet | None = None
 
     def wait(self, seconds: float) -> None:
-        """Wait until all is on the disk, at most so long."""
+        """Wait until all is on the disk, or cannot be written now; at most so long."""
         with gevent.Timeout(seconds, exception=False):
             while self._busy:
                 gevent.sleep(_POLL_SECONDS)
@@ -56,23 +69,44 @@ class Writer:
 
     def _drain(self) -> None:
         try:
-            while self._items or self._documents:
-                for append in list(self._items):
-                    waiting = self._items.pop(append)
-                    if waiting[_LARGEST_BATCH:]:
-                        self._items[append] = waiting[_LARGEST_BATCH:]
-                    self._try(append, waiting[:_LARGEST_BATCH])
-                if self._documents and not self._items:
-                    documents, self._documents = self._documents, {}
-                    self._try(write_documents, documents)
+            while (self._items or self._documents) and self._step():
+                pass
         finally:
             self._busy = False
+        if not (self._items or self._documents):
+            self.error = ""
+        elif self._retry is None or self._retry.ready():
+            self._retry = gevent.spawn_later(_RETRY_SECONDS, self._start)
 
-    def _try(self, write: Callable[[Path, Any], None], content: Any) -> None:
+    def _step(self) -> bool:
+        """Write a batch of each kind of items; documents when no item waits. Return False when something must wait."""
+        for append in list(self._items):
+            waiting = self._items.pop(append)
+            if waiting[_LARGEST_BATCH:]:
+                self._items[append] = waiting[_LARGEST_BATCH:]
+            if not self._try(append, waiting[:_LARGEST_BATCH]) and append in self._repeated:
+                self._items[append] = [*waiting[:_LARGEST_BATCH], *self._items.get(append, [])][-_MOST_WAITING:]
+                return False
+        if self._documents and not self._items:
+            documents, self._documents = self._documents, {}
+            if not self._try(write_documents, documents):
+                self._documents = {**documents, **self._documents}
+                return False
+        return True
+
+    def _try(self, write: Callable[[Path, Any], None], content: Any) -> bool:
         try:
-            off_loop(write, self.folder, content)
+            off_loop(_write, write, self.folder, content)
         except OSError as error:
+            self.error = str(error.strerror or error)
             self._on_error(error)
+            return False
+        return True
+
+
+def _write(write: Callable[[Path, Any], None], folder: Path, content: Any) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write(folder, content)
 
 
 def write_documents(folder: Path, documents: dict[str, dict[str, Any]]) -> None:
