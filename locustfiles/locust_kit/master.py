@@ -13,6 +13,7 @@ from locust.env import Environment
 from locust.runners import STATE_INIT, STATE_MISSING, STATE_STOPPING, MasterRunner
 
 from locust_kit import connections, incidents_tab, plan, run_folder, status
+from locust_kit.arguments import RunArguments
 from locust_kit.failures import tab as failures_tab
 from locust_kit.failures.account import LOCAL, FailureAccount
 from locust_kit.guard import guarded, keep_doing
@@ -67,6 +68,7 @@ class MasterPart:
         self._reports = WorkerReports()
         self._labels = plan.Labels(environment.parsed_options, os.environ)
         self._criteria = plan.RunCriteria(environment.parsed_options, os.environ)
+        self._arguments = RunArguments(environment)
         self._judge: dict[str, Any] = {}
         self._disk = Disk()
         self._pusher = pusher_of(os.environ, run_folder.RUNS)
@@ -113,6 +115,7 @@ class MasterPart:
         if web_ui and web_ui.app:
             base = getattr(self._environment.parsed_options, "web_base_path", None) or ""
             view = web_ui.auth_required_if_enabled(self._status)
+            self._arguments.install(web_ui.app, web_ui.auth_required_if_enabled, base)
             web_ui.app.add_url_rule(f"{base}/locust-kit/status", "locust_kit_status", view)
             failures_tab.install(web_ui.app, web_ui, base, self._failures)
             incidents_tab.install(web_ui.app, web_ui.template_args, base)
@@ -129,6 +132,7 @@ class MasterPart:
             "fixed_counts": {
                 user.__name__: user.fixed_count for user in self._environment.user_classes if user.fixed_count
             },
+            "arguments": self._arguments.values(),
         }
         self._take_own_retries()
         self._reports.begin_run()
@@ -231,4 +235,5 @@ class MasterPart:
             "record_error": self._recorder.problem(),
             "is_ending": self._master_end.is_ending,
             "uptime_seconds": round(time.monotonic() - self._made_at, 1),
+            "arguments": self._arguments.documents(),
         }

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 import gevent
@@ -16,8 +15,9 @@ from locust.env import Environment
 from locust.runners import STATE_CLEANUP, STATE_RUNNING, STATE_SPAWNING, STATE_STOPPING, MasterRunner
 
 from locust_kit import plan, run_folder, run_statistics, timeline
+from locust_kit.arguments import secrets_of
 from locust_kit.failures.account import FailureAccount
-from locust_kit.failures.settings import redactor
+from locust_kit.failures.settings import Cleaner
 from locust_kit.guard import guarded, keep_doing
 from locust_kit.meters import MeterReadings
 from locust_kit.quitting import EndedBy
@@ -37,7 +37,7 @@ class RunRecorder:
         self._environment = environment
         self._readings = readings
         self._failures = failures
-        self._clean = lru_cache(_REMEMBERED)(redactor(os.environ).text)
+        self._clean = Cleaner(os.environ, _REMEMBERED)
         self._run: run_folder.RunIdentity | None = None
         self._writer: Writer | None = None
         self._details: Mapping[str, Any] = {}
@@ -70,6 +70,7 @@ class RunRecorder:
         self._run, self._details, self._ticks = run, details, 0
         self._most_users, self._shape_cut, self._stopped, self._ended_by = 0, False, False, None
         self._most_by_class = {user.__name__: 0 for user in self._environment.user_classes}
+        self._clean.know(secrets_of(self._environment))
         self._writer = Writer(run_folder.RUNS / run.run_id, write_errors, frozenset({timeline.append}))
         self._failures.begin(run.run_id, self._writer)
         plan_details = {**details, **plan.document(self._environment)}

@@ -30,6 +30,7 @@ class Needs(Enum):
 
     SETTINGS_FOR_UP = "the settings of a call that decides; what the last `up` was told does not count"
     SETTINGS_AFTER_UP = "the settings of a call that follows an `up`"
+    SETTINGS_OF_RUN = "the same; other names are arguments of the locustfile"
     WORDS = "the NAME=VALUE words as they are"
     ARGUMENTS = "all arguments, unread"
 
@@ -93,7 +94,7 @@ _VERBS = (  # each row: name, function, then its help on a line of its own
          "(exit 0 all seen, 1 one missed)", signals_interrupt=True),
     Verb("run", "commands.run:run",
          "one run, one verdict: run USERS=200 SPAWN_RATE=20 RUN_TIME=2m (exit 0 PASS, 1 or 3 FAIL, 4 INVALID)",
-         signals_interrupt=True),
+         Needs.SETTINGS_OF_RUN, signals_interrupt=True),
     Verb("try", "commands.try_once:try_once",
          "one user of each class, each task once, each request printed"),
     Verb("capacity", "commands.capacity:capacity",
@@ -216,6 +217,13 @@ def _first_parameter(verb: Verb, words: list[str], environ: Mapping[str, str]) -
         return words
     from sidecar.stack import workspace  # noqa: PLC0415  loads the settings and the engine's client
 
-    if verb.needs is Needs.SETTINGS_FOR_UP:
-        return workspace.settings_for_up(words, environ)
-    return workspace.settings_after_up(words, environ)
+    if verb.needs is Needs.SETTINGS_OF_RUN:
+        return workspace.settings_after_up(words, environ, with_arguments=True)
+    settings = (
+        workspace.settings_for_up(words, environ)
+        if verb.needs is Needs.SETTINGS_FOR_UP
+        else workspace.settings_after_up(words, environ)
+    )
+    for name in settings.words.keys() & {word.partition("=")[0] for word in words}:
+        raise SettingError(f"{name} is no setting", wanted="one of .env.example")
+    return settings

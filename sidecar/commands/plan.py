@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from sidecar.commands import arguments
+from sidecar.commands.arguments import Argument, Texts
 from sidecar.common.errors import SettingError, StackError
 from sidecar.settings import Settings, parse
 
@@ -19,6 +21,7 @@ class MasterInfo:
 
     `user_classes` are (name, host) as loaded, `live_hosts` the hosts that the classes have by now, `own_host` the host
     that the master was started with (`-H`, LOCUST_HOST), `page_host` what its page offers for the next run.
+    `arguments` are those that the locustfile adds; `sets_arguments` says whether the plugin reads them.
     """
 
     user_classes: tuple[tuple[str, str], ...]
@@ -32,11 +35,17 @@ class MasterInfo:
     run_id: str
     own_host: str = ""
     page_host: str = ""
+    arguments: tuple[Argument, ...] = ()
+    sets_arguments: bool = False
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """One run to be. `run_time` is in seconds, 0 = until it is stopped; `judge` says by what it is judged, as JSON."""
+    """One run to be.
+
+    `run_time` is in seconds, 0 = until it is stopped; `judge` says by what it is judged, as JSON. `sent_arguments` are
+    the fields that set the locustfile's arguments, `arguments` their values as reports may hold them.
+    """
 
     users: int
     spawn_rate: float
@@ -47,10 +56,12 @@ class RunPlan:
     class_picker: bool
     labels: tuple[str, ...] = ()
     judge: str = ""
+    sent_arguments: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def form(self) -> list[tuple[str, str]]:
         """Return the fields for POST /swarm. An empty host would take away the one that the master was started with."""
-        fields = [("host", self.host)] if self.host else []
+        fields = [*([("host", self.host)] if self.host else []), *self.sent_arguments]
         if self.labels:
             fields.append(("kit_labels", " ".join(self.labels)))
         if self.judge:
@@ -94,6 +105,8 @@ def master(status: Mapping[str, Any] | None, page: Mapping[str, Any], loaded_hos
         run_id=str((status.get("run") or {}).get("run_id") or ""),
         own_host=str((status.get("settings") or {}).get("host") or ""),
         page_host=str(page.get("host") or ""),
+        arguments=arguments.known(status, page),
+        sets_arguments="arguments" in status,
     )
 
 
@@ -109,9 +122,10 @@ def make(settings: Settings, about: MasterInfo, decided_host: str) -> RunPlan:
     `decided_host` is what `up` decided as target, "" when the classes keep their own hosts.
 
     Raises:
-        SettingError: a load shape and USERS together, or a class that is not there.
+        SettingError: a load shape and USERS together, a class that is not there, or an argument that cannot be.
 
     """
+    texts = _asked(settings, about)
     if about.shape_class:
         for name in _SHAPE_SETTINGS:
             if settings.said_now(name):
@@ -128,7 +142,25 @@ def make(settings: Settings, about: MasterInfo, decided_host: str) -> RunPlan:
         shape_class=about.shape_class,
         class_picker=about.class_picker,
         labels=settings.labels,
+        sent_arguments=tuple(arguments.fields(texts, about.arguments, by_plugin=about.sets_arguments)),
+        arguments=_values(settings, about, texts),
     )
+
+
+def _asked(settings: Settings, about: MasterInfo) -> Texts:
+    if not settings.attach:
+        return arguments.asked(settings, about.arguments)
+    given = next(iter(settings.words), "ARGS" if settings.said_now("ARGS") else "")
+    if given:
+        raise SettingError(f"{given} was given, but ATTACH=1 follows a run that has its arguments", fix="leave it out")
+    return {}
+
+
+def _values(settings: Settings, about: MasterInfo, texts: Texts) -> dict[str, Any]:
+    """Return the arguments' values in this run; a run that is followed has those that the plugin tells."""
+    if settings.attach:
+        return {argument.name: argument.value for argument in about.arguments if about.sets_arguments}
+    return arguments.values(texts, about.arguments)
 
 
 def _classes(settings: Settings, about: MasterInfo) -> tuple[str, ...]:

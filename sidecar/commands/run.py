@@ -26,6 +26,7 @@ from sidecar.common.errors import KitError, StackError
 from sidecar.common.version import KIT_VERSION
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import MasterError
+from sidecar.model import run_arguments
 from sidecar.report.document import make
 from sidecar.report.verdict.judge import last_line
 from sidecar.settings import Settings
@@ -141,6 +142,8 @@ def _drive(
         _start(web, run_plan)
         for line in _headline(run_plan, settings):
             console.line(line)
+    if run_plan.arguments:
+        console.line(f"  with {run_arguments.line(run_plan.arguments)}")
     times = FollowLimits(0 if settings.attach else run_plan.run_time, settings.stop_timeout)
     progress = Progress(console, times.run_time)
     stopped_by, stopped_after = "", None

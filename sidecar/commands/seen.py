@@ -122,6 +122,7 @@ def _begin(settings: Settings, done: FinishedRun) -> dict[str, Any]:
             "locustfile": settings.locustfile,
         },
         "judge": limits.words(settings, done.thresholds),
+        "arguments": dict(plan.arguments),
         "locustfile": {
             "sha256": done.about.locustfile_sha256,
             "changed_on_disk": list(done.about.changed_on_disk),

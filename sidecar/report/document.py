@@ -12,6 +12,7 @@ from typing import Any
 from sidecar.common.times import format_time
 from sidecar.model.history import RecordedSeries, SeriesPoint
 from sidecar.model.incident import Incident
+from sidecar.model.run_arguments import MASK, in_words
 from sidecar.model.run_record import Moment, RunRecord
 from sidecar.model.snapshot import MASTER, WORKER
 from sidecar.report.verdict import attribution, capacity, reasons
@@ -60,6 +61,7 @@ def make(
         "ended_at": format_time(record.until),
         "duration_seconds": round(record.seconds, 1),
         "settings": _settings(record, criteria.fail_ratio),
+        **({"arguments": dict(record.begin["arguments"])} if "arguments" in record.begin else {}),
         **_requests(record),
         **_course(record),
         "capacity": _capacity(record, cores, users),
@@ -303,5 +305,7 @@ def _repeat(record: RunRecord, project: str) -> str:
         "THRESHOLDS": (record.begin.get("judge") or {}).get("thresholds"),
         "PROJECT": project if project != "locust" else None,
     }
+    arguments = record.begin.get("arguments") or {}
+    settings |= {name: in_words(value) for name, value in arguments.items() if value != MASK}
     given = [f"{name}={shlex.quote(str(value))}" for name, value in settings.items() if value not in (None, "")]
     return " ".join(["make run", *given])

@@ -196,6 +196,14 @@ class RunSettings(Section):
         "What the run is called by: in its folder, its report, the metrics (`locust_run_info`) and what is pushed.",
         to=MASTER,
     )
+    args: tuple[str, ...] = setting(
+        "ARGS=",
+        Kind('"--tenant green --think 0.2"', parse.words),
+        "Arguments that your locustfile adds, as on Locust's command line; one by one: `run tenant=green think=0.2`.",
+        lasting=False,
+        secret=True,
+        in_environment=False,
+    )
     attach: bool = setting("ATTACH=0", SWITCH, "Follow the run that is going instead of starting one.", lasting=False)
     stop_timeout: int = setting(
         "STOP_TIMEOUT=0",

@@ -20,6 +20,7 @@ from sidecar.settings.model import (
     COMMAND_LINE,
     ENVIRONMENT,
     MAKE_COMMAND_LINE,
+    OUTER_MAKE,
     REMEMBERED,
     SETTINGS,
     Given,
@@ -31,6 +32,7 @@ _DEFINITION = re.compile(r"^([A-Za-z_][A-Za-z0-9_]*)\s*(?:::?:?|[+?!])?=")
 _WORD = re.compile(r"(?:[^\s\\]|\\.)+", re.DOTALL)
 _SHORT = 4
 _HIGHEST_PORT = 65535
+_OF_MAKEFILE = frozenset({"KIT", "MAKEFLAGS", "SHELL"})
 
 
 def load(
@@ -40,6 +42,7 @@ def load(
     *,
     remembered: Mapping[str, str] | None = None,
     processors: int | None = None,
+    with_arguments: bool = False,
 ) -> Settings:
     """Return the settings of this call.
 
@@ -49,12 +52,19 @@ def load(
         root: the checkout, whose .env is read.
         remembered: the texts that the last `up` wrote down, by name.
         processors: how many processors this machine has, for WORKERS=auto.
+        with_arguments: whether a name on the command line may be an argument of the locustfile.
 
     Raises:
         SettingError: a value that cannot be, or a name one typo away from a known one.
 
     """
     entries = dotenv.read(root / ".env", environ)
+    words = _other_words(args, environ)
+    for name, given_word in words.items():
+        if not with_arguments or name.isupper():
+            _refuse_typo(name, given_word.source)
+    for entry in entries:
+        _refuse_typo(entry.name, f".env line {entry.line}")
     given = _gather(args, environ, entries, remembered or {})
     values: dict[str, Any] = {name.lower(): _value(name, given) for name in SETTINGS}
     _settle(values, given, root, processors or os.cpu_count() or 1)
@@ -62,6 +72,7 @@ def load(
         root=root,
         given=given,
         passthrough={e.name: e.value for e in entries if e.name.startswith("LOCUST_") and e.name not in SETTINGS},
+        words=words,
         **values,
     )
 
@@ -97,14 +108,8 @@ def _gather(
 ) -> dict[str, Given]:
     """Return each setting with the text of the source that wins. Later sources overwrite earlier ones."""
     typed = [(name, raw, COMMAND_LINE) for name, raw in command_line(args).items()]
-    made = [
-        (name, environ[name], MAKE_COMMAND_LINE)
-        for name in named_by_make(environ.get("MAKEFLAGS", ""))
-        if name in environ
-    ]
+    made = [(name, raw, MAKE_COMMAND_LINE) for name, raw in _made(environ)]
     in_file = [(entry.name, entry.value, f".env line {entry.line}") for entry in entries]
-    for name, _, source in (*typed, *made, *in_file):
-        _refuse_typo(name, source)
     kept = [(name, raw, REMEMBERED) for name, raw in remembered.items()]
     inherited = [  # aliases are not asked for here: TIME and RATE are other programs' names too
         (name, environ[name], ENVIRONMENT)
@@ -117,6 +122,19 @@ def _gather(
         if full_name in SETTINGS and (text or source in (COMMAND_LINE, MAKE_COMMAND_LINE)):
             given[full_name] = Given(text, source)
     return given
+
+
+def _made(environ: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the variables of the make command line."""
+    return [(name, environ[name]) for name in named_by_make(environ.get("MAKEFLAGS", "")) if name in environ]
+
+
+def _other_words(args: Iterable[str], environ: Mapping[str, str]) -> dict[str, Given]:
+    """Return the NAME=VALUE of the command line that are no settings; those of a make around ours may be its own."""
+    source = MAKE_COMMAND_LINE if environ.get("MAKELEVEL", "") in ("", "0", "1") else OUTER_MAKE
+    words = {name: Given(raw, source) for name, raw in _made(environ) if name not in _OF_MAKEFILE}
+    words |= {name: Given(raw, COMMAND_LINE) for name, raw in command_line(args).items()}
+    return {name: given for name, given in words.items() if name not in SETTINGS and name not in ALIASES}
 
 
 def _refuse_typo(name: str, source: str) -> None:

@@ -12,6 +12,7 @@ from sidecar.settings.setting import Section, Setting
 COMMAND_LINE = "command line"
 MAKE_COMMAND_LINE = "make command line"
 ENVIRONMENT = "environment"
+OUTER_MAKE = "command line of a make around this one"
 REMEMBERED = "the last `up`"
 
 
@@ -48,12 +49,14 @@ class Settings(
 ):
     """Every setting as a value. Sizes are bytes, times seconds, shares 0 to 1, folders absolute.
 
-    `given` holds the settings that somebody set, `passthrough` the LOCUST_* of .env that are no settings of ours.
+    `given` holds the settings that somebody set, `passthrough` the LOCUST_* of .env that are no settings of ours,
+    `words` what else the command line says as NAME=VALUE: arguments of the locustfile, for `run`.
     """
 
     root: Path
     given: Mapping[str, Given] = field(repr=False)
     passthrough: Mapping[str, str]
+    words: Mapping[str, Given] = field(default_factory=dict, repr=False)
 
     def said_now(self, name: str) -> bool:
         """Return whether this very call named the setting: not a file, not memory."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 from typing import TypeVar
@@ -37,6 +38,11 @@ def matching(pattern: str, wanted: str) -> Callable[[str], str]:
         return raw
 
     return parse
+
+
+def words(raw: str) -> tuple[str, ...]:
+    """Read words as a shell divides them. The error quotes none: one may be a secret."""
+    return tuple(shlex.split(raw))
 
 
 def optional(parse: Callable[[str], str]) -> Callable[[str], str]:

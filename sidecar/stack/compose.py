@@ -54,7 +54,8 @@ def environment(
 
     `master_url` is where the sidecar finds the master's web API; "" is the plain place.
     """
-    inherited = {name: value for name, value in environ.items() if name not in SETTINGS and name != "MAKEFLAGS"}
+    ours = {*SETTINGS, *settings.words, "MAKEFLAGS"}
+    inherited = {name: value for name, value in environ.items() if name not in ours}
     given = {
         setting.variable: _text(getattr(settings, name.lower()))
         for name, setting in SETTINGS.items()

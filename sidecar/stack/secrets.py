@@ -17,11 +17,11 @@ _OF_A_CLUSTER = ("CLUSTER_TOKEN", "NOTHING")
 
 
 def names(destination: Destination | None = None) -> list[str]:
-    """Return the names of the settings that are secrets; with a destination, of those that go there."""
+    """Return the names of the settings that are secrets of a container; with a destination, of those that go there."""
     return [
         name
         for name, setting in SETTINGS.items()
-        if setting.secret and (destination is None or destination in setting.to)
+        if setting.secret and setting.to and (destination is None or destination in setting.to)
     ]
 
 

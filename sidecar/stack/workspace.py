@@ -24,10 +24,12 @@ def settings_for_up(args: Sequence[str], environ: Mapping[str, str], root: Path 
     return load(args, environ, root)
 
 
-def settings_after_up(args: Sequence[str], environ: Mapping[str, str], root: Path = ROOT) -> Settings:
+def settings_after_up(
+    args: Sequence[str], environ: Mapping[str, str], root: Path = ROOT, *, with_arguments: bool = False
+) -> Settings:
     """Return the settings of a call that follows an `up`: what that was given holds unless this call says otherwise."""
-    project = project_name(args, environ, root)
-    return load(args, environ, root, remembered=state.remembered(root, project))
+    remembered = state.remembered(root, project_name(args, environ, root))
+    return load(args, environ, root, remembered=remembered, with_arguments=with_arguments)
 
 
 def decided(settings: Settings) -> Decided:

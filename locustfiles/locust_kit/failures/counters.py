@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from locust.env import Environment
 
+from locust_kit.arguments import secrets_of
 from locust_kit.cost import EVERY, Cost
 from locust_kit.failures.capture import Capture
-from locust_kit.failures.settings import CaptureSettings, redactor
+from locust_kit.failures.settings import CaptureSettings, Cleaner
 from locust_kit.guard import WarnOnce, guarded
 from locust_kit.performance import MOST_ENDPOINTS, Performance, SlowLimits
 
@@ -23,10 +23,11 @@ class RequestCounters:
     """The failures and the times of this process's requests, and what counting them costs."""
 
     def __init__(self) -> None:
-        clean = redactor(os.environ).text
+        self._clean = Cleaner(os.environ, _REMEMBERED)
+        self._clean_names = Cleaner(os.environ, MOST_ENDPOINTS)
         self.cost = Cost()
-        self._failures = Capture(CaptureSettings.of(os.environ), lru_cache(_REMEMBERED)(clean))
-        self._times = Performance(SlowLimits.of(os.environ), lru_cache(MOST_ENDPOINTS)(clean))
+        self._failures = Capture(CaptureSettings.of(os.environ), self._clean)
+        self._times = Performance(SlowLimits.of(os.environ), self._clean_names)
         self._warn_of_failures = WarnOnce("counting failures")
         self._warn_of_times = WarnOnce("counting times")
 
@@ -35,7 +36,7 @@ class RequestCounters:
         events = environment.events
         events.request.add_listener(self.on_request)  # guarded itself
         events.user_error.add_listener(guarded(self.on_user_error))
-        events.test_start.add_listener(guarded(self.forget))
+        events.test_start.add_listener(guarded(self._begin))
         if environment.reset_stats:
             events.spawning_complete.add_listener(guarded(self.forget))
 
@@ -75,6 +76,12 @@ class RequestCounters:
     def on_user_error(self, **passed: Any) -> None:
         """Count an exception in a task."""
         self._failures.on_user_error(**passed)
+
+    def _begin(self, environment: Environment, **_: Any) -> None:
+        self.forget()
+        secrets = secrets_of(environment)
+        self._clean.know(secrets)
+        self._clean_names.know(secrets)
 
     def forget(self, **_: Any) -> None:
         """Drop what was not reported yet, when Locust drops its own statistics: as a run starts, or is reset."""

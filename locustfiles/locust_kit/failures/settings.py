@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import lru_cache
 
 from locust_kit import env
 from locust_kit.redaction import Redactor, rules
@@ -48,6 +49,24 @@ def redactor(environ: Mapping[str, str]) -> Redactor:
     names = [name for name in environ.get("KIT_REDACT", "").replace(",", " ").split() if name]
     keep_last = env.value(environ, "KIT_REDACT_KEEP_LAST", env.whole, 0)
     return Redactor(by=rules().with_names(names), keep_last=keep_last)
+
+
+class Cleaner:
+    """Takes secrets out of texts, and remembers what it made of the last ones. It can learn values that are secret."""
+
+    def __init__(self, environ: Mapping[str, str], remembered: int) -> None:
+        self._redactor, self._remembered = redactor(environ), remembered
+        self._clean = lru_cache(remembered)(self._redactor.text)
+
+    def __call__(self, text: str) -> str:
+        """Return the text without secrets."""
+        return self._clean(text)
+
+    def know(self, secrets: frozenset[str]) -> None:
+        """Take these values for secret from now on, and no others."""
+        if secrets != self._redactor.known:
+            self._redactor = replace(self._redactor, known=secrets)
+            self._clean = lru_cache(self._remembered)(self._redactor.text)
 
 
 def _level(text: str) -> Level:

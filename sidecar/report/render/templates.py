@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from sidecar.common.units import MIB, whole_milliseconds
+from sidecar.model import run_arguments
 
 if TYPE_CHECKING:  # costly: Jinja2 is loaded when the first report is made, not by every command
     from jinja2 import Template
@@ -36,6 +37,7 @@ def template(name: str, finalize: Callable[[object], object] | None = None, *, i
     )
     environment.filters |= {
         "fmt": format,
+        "arguments": run_arguments.line,
         "clock": lambda moment: str(moment)[11:19],
         "whole_milliseconds": whole_milliseconds,
         "ms": lambda value: _number(value, ",.0f", " ms"),

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sidecar.model import run_arguments
 from sidecar.model.run_record import RunRecord
 from sidecar.report.verdict.thresholds import Spread, Times, spreads_of
 
@@ -133,17 +134,20 @@ def document(before: RunRecord, after: RunRecord) -> dict[str, Any]:
     ]
     if before.begin.get("host") != after.begin.get("host"):
         unlike.append(f"host {before.begin.get('host')} then, {after.begin.get('host')} now")
+    arguments = [run.begin.get("arguments") for run in (before, after)]
+    other = run_arguments.changes(*(values or {} for values in arguments)) if None not in arguments else ""
     return {
         "baseline": before.run_id,
-        "text": _text(len(compared.changes), compared.same, len(compared.unsure), unlike),
-        "unlike": unlike,
+        "text": _text(len(compared.changes), compared.same, len(compared.unsure), unlike, other),
+        "unlike": [*unlike, *([f"arguments: {other}"] if other else [])],
         **{name: list(value) if isinstance(value, tuple) else value for name, value in asdict(compared).items()},
         "changes": [{**asdict(change), "is_worse": change.is_worse} for change in compared.changes],
     }
 
 
-def _text(changes: int, same: int, unsure: int, unlike: list[str]) -> str:
+def _text(changes: int, same: int, unsure: int, unlike: list[str], arguments: str) -> str:
     text = f"{changes} figures changed by more than chance" if changes else "Nothing changed by more than chance"
     text += f"; {same} request names are as they were"
     text += f", {unsure} had too few requests to tell" if unsure else ""
+    text += f"; not the same arguments: {arguments}" if arguments else ""
     return text + (f". Not the same load: {'; '.join(unlike)}" if unlike else "") + "."

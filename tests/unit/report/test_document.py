@@ -235,6 +235,21 @@ def test_the_command_to_repeat_it_holds_what_was_asked_for() -> None:
     assert found == ("make run USERS=50 SPAWN_RATE=10 RUN_TIME=60 HOST=http://shop THRESHOLDS='p95<800 fail_ratio<1%'")
 
 
+def test_the_arguments_of_the_locustfile_are_told_repeated_and_compared() -> None:
+    blue = clean(begin={**clean().begin, "arguments": {"tenant": "blue", "key": "***", "note": ""}})
+    green = clean(begin={**clean().begin, "arguments": {"tenant": "green", "key": "***", "note": ""}})
+    document = {**made(green), "comparison": comparison.document(blue, green)}
+    SCHEMA.validate(json.loads(json.dumps(document)))
+    assert document["arguments"] == {"tenant": "green", "key": "***", "note": ""}
+    assert document["repeat"].endswith(" tenant=green")
+    assert "; not the same arguments: tenant blue → green." in document["comparison"]["text"]
+    for text in (html.render(document), markdown.render(document).replace("\\", "")):
+        assert "tenant=green, key=***, note=" in text
+        assert "not the same arguments: tenant blue → green" in text
+    of_old_version = comparison.document(clean(), green)
+    assert "arguments" not in of_old_version["text"]
+
+
 def test_a_going_run_is_not_called_broken_and_a_busy_worker_is() -> None:
     assert made(RECORDS["going"])["verdict"] == "PASS"
     assert made(clean(moments=altered(0, 61, cpu_percent=99.0)))["judged"]["reasons"][0]["kind"] == "generator_cpu"
