@@ -6,20 +6,26 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
-import gevent
-from locust import TaskSet, User, events
+from locust import FastHttpUser, HttpUser, TaskSet, User, events
 from locust.argument_parser import get_parser
+from locust.clients import HttpSession
+from locust.contrib.fasthttp import FastHttpSession
 from locust.env import Environment
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
 
+from locust_kit.patches import Patches
+from locust_kit.time_limit import TookTooLongError, place, within
 from locust_kit.user_code import load
 
-TASK_SECONDS = 60
-"""The longest that one task may take here, so that a hanging target ends in a line and not in silence."""
+PART_SECONDS = 60.0
+"""The longest that one part may take here (a task, `on_start`, a listener): a hanging target ends in a line."""
+
+_NO_TARGET = 2
 
 
 class Printer:
@@ -49,6 +55,23 @@ class Printer:
         self.errors += 1
         print(f"  FAIL {text}")
 
+    def run(self, name: str, part: Callable[[], object]) -> bool:
+        """Run a part of the user's code within its limit; print what went wrong, and return whether nothing did.
+
+        Raises:
+            StopUser, StopTest: the part asked for it.
+
+        """
+        error = within(PART_SECONDS, name, part)
+        if error is None or isinstance(error, InterruptTaskSet | RescheduleTask | RescheduleTaskImmediately):
+            return True
+        if isinstance(error, StopUser | StopTest):
+            raise error
+        where = f" ({place(traceback.extract_tb(error.__traceback__))})" if error.__traceback__ else ""
+        kind = "" if isinstance(error, TookTooLongError) else f"{type(error).__name__}: "
+        self.error(f"{name}: {kind}{error}{where}")
+        return False
+
 
 def each_once(tasks: Iterable[Any]) -> list[Any]:
     """Return the tasks in their order, without the repetitions that stand for weights."""
@@ -58,50 +81,106 @@ def each_once(tasks: Iterable[Any]) -> list[Any]:
 def run_task(task: Any, owner: Any, printer: Printer) -> None:
     """Run one task of `owner` (a User or a TaskSet); a TaskSet runs each of its own once."""
     name = getattr(task, "__qualname__", str(task))
-    try:
-        with gevent.Timeout(TASK_SECONDS, TimeoutError(f"took longer than {TASK_SECONDS} s")):
-            if inspect.isclass(task) and issubclass(task, TaskSet):
-                run_tasks(task(owner), printer)
-            else:
-                print(f" {name}")
-                task(owner)
-    except (InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately):
+    if inspect.isclass(task) and issubclass(task, TaskSet):
+        made: list[Any] = []
+        if printer.run(f"{name}.__init__", lambda: made.append(task(owner))):
+            run_tasks(name, made[0], printer)
         return
-    except (StopUser, StopTest):
-        raise
-    except Exception as error:  # noqa: BLE001  the user's code may raise anything
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        printer.error(f"{name}: {type(error).__name__}: {error} ({Path(frame.filename).name} line {frame.lineno})")
+    print(f" {name}")
+    printer.run(name, partial(task, owner))
 
 
-def run_tasks(owner: Any, printer: Printer) -> None:
-    """Run on_start, each task once, and on_stop of a User or a TaskSet."""
-    owner.on_start()
+def run_tasks(name: str, owner: Any, printer: Printer) -> None:
+    """Run on_start, each task once, and on_stop of a User or a TaskSet; nothing more where on_start fails."""
+    started = True
     try:
-        for task in each_once(owner.tasks):
+        started = printer.run(f"{name}.on_start", owner.on_start)
+        for task in each_once(owner.tasks) if started else ():
             run_task(task, owner, printer)
     finally:
-        owner.on_stop()
+        if started:
+            printer.run(f"{name}.on_stop", owner.on_stop)
 
 
-def try_user(user_class: type[User], environment: Environment, printer: Printer) -> None:
-    """Run one user of a class through one pass."""
-    host = environment.host or user_class.host
-    print(f"{user_class.__name__} → {host}")
+def try_user(name: str, user: User, printer: Printer) -> None:
+    """Run one user through one pass."""
+    print(f"{name} → {user.host}")
     try:
-        run_tasks(user_class(environment), printer)
+        run_tasks(name, user, printer)
     except (StopUser, StopTest) as stop:
         print(f"  {type(stop).__name__} ended the pass")
-    except Exception as error:  # noqa: BLE001  on_start or the class itself
-        printer.error(f"{user_class.__name__}: {type(error).__name__}: {error}")
+
+
+def users_of(environment: Environment, printer: Printer) -> Iterator[tuple[str, User]]:
+    """Make one user of each class, as Locust makes them: the host of the call replaces that of the class."""
+    for user_class in environment.user_classes:
+        name = user_class.__name__
+        if environment.host:
+            user_class.host = environment.host
+        made: list[User] = []
+        with suppress(StopUser, StopTest):
+            printer.run(f"{name}.__init__", partial(_make, user_class, environment, made))
+        yield from ((name, user) for user in made)
+
+
+def _make(user_class: type[User], environment: Environment, made: list[User]) -> None:
+    made.append(user_class(environment))
+
+
+def note_answers(answers: list[Any]) -> None:
+    """Have each answer noted that a request with `catch_response=True` gets."""
+
+    def request(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        answer = original(*args, **kwargs)
+        if kwargs.get("catch_response"):
+            answers.append(answer)
+        return answer
+
+    for session in (HttpSession, FastHttpSession):
+        Patches().wrap(session, "request", request)
+
+
+def name_unreported(answers: Iterable[Any], printer: Printer) -> None:
+    """Print the answers that no `with` block reported: Locust knows nothing of them."""
+    for answer in answers:
+        if not getattr(answer, "_entered", True):
+            meta = answer.request_meta
+            asked, why = f"{meta['request_type']} {meta['name']}", "catch_response=True without `with`"
+            printer.error(f"{asked}: answered {answer.status_code}, and was never reported: {why}")
+
+
+def without_host(environment: Environment) -> str:
+    """Return the name of the first class that makes HTTP requests and has nowhere to send them; "" when all have."""
+    for user_class in environment.user_classes:
+        if issubclass(user_class, HttpUser | FastHttpUser) and not (environment.host or user_class.host):
+            return user_class.__name__
+    return ""
+
+
+def run_pass(environment: Environment, printer: Printer) -> None:
+    """Fire Locust's events in Locust's order around one pass of one user of each class."""
+    runner = environment.create_local_runner()
+    fire = environment.events
+    fire.request.add_listener(printer.request)
+    printer.run("events.init", lambda: fire.init.fire(environment=environment, runner=runner, web_ui=None))
+    environment._filter_tasks_by_tags()  # noqa: SLF001  what a runner does when it starts users
+    printer.run("events.test_start", lambda: fire.test_start.fire(environment=environment))
+    users = list(users_of(environment, printer))
+    printer.run("events.spawning_complete", lambda: fire.spawning_complete.fire(user_count=len(users)))
+    for name, user in users:
+        try_user(name, user, printer)
+    printer.run("events.test_stop", lambda: fire.test_stop.fire(environment=environment))
 
 
 def main() -> int:
-    """Try each User class; exit status 0 when at least one request was made and none failed."""
+    """Try each User class.
+
+    Return 0 when at least one request was made and none failed, 2 when a class has no host, else 1.
+    """
     loaded = load(os.environ["LOCUST_LOCUSTFILE"])
     for problem in loaded.problems:
-        place = f"{problem.file}:{problem.line}" if problem.line else problem.file
-        print(f"{place}: {problem.text} → {problem.fix}", file=sys.stderr)
+        place_of_it = f"{problem.file}:{problem.line}" if problem.line else problem.file
+        print(f"{place_of_it}: {problem.text} → {problem.fix}", file=sys.stderr)
     if loaded.problems:
         return 1
     options = get_parser().parse_args([])
@@ -115,15 +194,16 @@ def main() -> int:
         parsed_options=options,
         catch_exceptions=False,
     )
-    runner = environment.create_local_runner()
+    if homeless := without_host(environment):
+        text = "has no host, and none was given → make try HOST=http://<your service>, or MOCK=1"
+        print(f"the class {homeless} {text}", file=sys.stderr)
+        return _NO_TARGET
     printer = Printer()
-    events.request.add_listener(printer.request)
-    events.init.fire(environment=environment, runner=runner, web_ui=None)
-    events.test_start.fire(environment=environment)
-    environment._filter_tasks_by_tags()  # noqa: SLF001  what a runner does when it starts users
-    for user_class in environment.user_classes:
-        try_user(user_class, environment, printer)
-    events.test_stop.fire(environment=environment)
+    answers: list[Any] = []
+    note_answers(answers)
+    with suppress(StopTest):
+        run_pass(environment, printer)
+    name_unreported(answers, printer)
     print(f"{printer.requests} requests, {printer.failures} failed, {printer.errors} errors in the locustfile")
     if not printer.requests:
         print("No request was made.", file=sys.stderr)

@@ -1,0 +1,96 @@
+"""A limit on a part of the user's code: it ends with its result, its exception, or the line where it still waits.
+
+Each part runs in a greenlet of its own, so that a part which catches everything cannot outlive its limit. A part that
+never yields to gevent is interrupted from a thread; one that does not hear that either ends the process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import gevent
+from gevent import monkey
+
+_INTERRUPT_AFTER_SECONDS = 2.0  # beyond the limit; a part that yields was ended at the limit itself
+_GIVE_UP_AFTER_SECONDS = 10.0
+_start_thread = monkey.get_original("_thread", "start_new_thread")
+_thread_id = monkey.get_original("_thread", "get_ident")  # gevent's own names greenlets
+_sleep = monkey.get_original("time", "sleep")
+
+
+class TookTooLongError(Exception):
+    """A part of the user's code took longer than its limit; the text says where it was."""
+
+
+class BlockedError(Exception):
+    """Raised into code that never yields, from another thread."""
+
+
+def place(stack: traceback.StackSummary) -> str:
+    """Return file and line of the innermost frame in the working folder; without one, of the innermost of all."""
+    folder = f"{Path.cwd()}{os.sep}"
+    own = [frame for frame in stack if frame.filename.startswith(folder)]
+    frame = own[-1] if own else stack[-1]
+    return f"{frame.filename.removeprefix(folder)} line {frame.lineno}"
+
+
+def within(seconds: float, name: str, part: Callable[[], object]) -> BaseException | None:
+    """Run `part`, called `name`, for at most so many seconds; return what it raised, if anything."""
+    greenlet = gevent.spawn(_outcome, part)
+    late = f"took longer than {seconds:g} s"
+    watch = _Watch(time.monotonic() + seconds, f"{name}: {late}")
+    _start_thread(watch.run, ())
+    try:
+        greenlet.join(seconds)
+    finally:
+        watch.is_over = True
+    if greenlet.ready():
+        outcome = greenlet.value
+        if isinstance(outcome, BlockedError):
+            where = place(traceback.extract_tb(outcome.__traceback__))
+            return TookTooLongError(f"{late} without yielding to gevent ({where})")
+        return outcome if isinstance(outcome, BaseException) else None
+    frame: FrameType | None = greenlet.gr_frame
+    where = place(traceback.extract_stack(frame)) if frame else "nowhere"
+    greenlet.kill(block=False)
+    return TookTooLongError(f"{late} ({where})")
+
+
+def _outcome(part: Callable[[], object]) -> BaseException | None:
+    """Return what `part` raises: gevent would print the traceback of a greenlet that fails."""
+    try:
+        part()
+    except (Exception, SystemExit) as error:  # noqa: BLE001  the user's code may raise anything
+        return error
+    return None
+
+
+class _Watch:
+    """Watches, from a thread of its own, that the thread that made it comes back in time."""
+
+    def __init__(self, deadline: float, text: str) -> None:
+        self.is_over = False
+        self._text = text
+        self._deadline = deadline
+        self._main: int = _thread_id()
+
+    def run(self) -> None:
+        """Interrupt the main thread after its deadline; end the process when that is of no use."""
+        if self._is_late(_INTERRUPT_AFTER_SECONDS):
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._main), ctypes.py_object(BlockedError))
+            if self._is_late(_GIVE_UP_AFTER_SECONDS):
+                where = place(traceback.extract_stack(sys._current_frames()[self._main]))  # noqa: SLF001
+                print(f"  FAIL {self._text} and cannot be ended ({where})", flush=True)
+                os._exit(1)
+
+    def _is_late(self, seconds: float) -> bool:
+        while not self.is_over and time.monotonic() < self._deadline + seconds:
+            _sleep(0.05)
+        return not self.is_over

@@ -1,0 +1,245 @@
+"""`try` in a real Locust process: it sends where it says that it sends, fires Locust's events, and ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.paths import ROOT
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from locust_kit import try_once, user_code
+user_code.USER_FILES = Path.cwd()
+try_once.PART_SECONDS = float(sys.argv[1])
+sys.exit(try_once.main())
+"""
+LONG_SECONDS = 60.0
+
+
+class Counter(ThreadingHTTPServer):
+    """A server on the loopback that keeps the paths which it was asked for, and answers /500 with that status."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Answer(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        assert isinstance(self.server, Counter)
+        self.server.asked.append(self.path)
+        self.send_response(500 if self.path == "/500" else 200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def server() -> Iterator[Counter]:
+    with Counter() as one:
+        threading.Thread(target=one.serve_forever, daemon=True).start()
+        yield one
+        one.shutdown()
+
+
+def tried(folder: Path, text: str, host: str = "", seconds: float = LONG_SECONDS) -> subprocess.CompletedProcess[str]:
+    """Try a locustfile of this text; `seconds` is the limit of each part."""
+    (folder / "locustfile.py").write_text(textwrap.dedent(text))
+    environ = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT / "locustfiles"),
+        "LOCUST_LOCUSTFILE": "locustfile.py",
+    }
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-P", "-c", PROGRAM, str(seconds)],
+        cwd=folder,
+        env=environ | ({"LOCUST_HOST": host} if host else {}),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("client", ["HttpUser", "FastHttpUser"])
+def test_a_class_without_a_host_takes_that_of_the_call(client: str, server: Counter, tmp_path: Path) -> None:
+    done = tried(
+        tmp_path,
+        f"""
+        from locust import {client}, task
+        class Shop({client}):
+            @task
+            def index(self):
+                self.client.get("/fast")
+        """,
+        server.url,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"Shop → {server.url}" in done.stdout
+    assert "1 requests, 0 failed, 0 errors" in done.stdout
+    assert server.asked == ["/fast"]
+
+
+OWN = """
+from locust import HttpUser, task
+class Shop(HttpUser):
+    host = "HOST"
+    @task
+    def index(self):
+        self.client.get("/own")
+"""
+
+
+def test_the_host_of_the_call_replaces_that_of_the_class_and_the_class_hears_nothing(
+    server: Counter, tmp_path: Path
+) -> None:
+    with Counter() as own:
+        threading.Thread(target=own.serve_forever, daemon=True).start()
+        text = OWN.replace("HOST", own.url)
+        assert f"Shop → {server.url}" in tried(tmp_path, text, server.url).stdout
+        assert (server.asked, own.asked) == (["/own"], [])
+        assert f"Shop → {own.url}" in tried(tmp_path, text).stdout
+        assert (server.asked, own.asked) == (["/own"], ["/own"])
+        own.shutdown()
+
+
+def test_a_class_without_a_host_and_none_given_is_one_line_and_exit_2(tmp_path: Path) -> None:
+    done = tried(tmp_path, OWN.replace('    host = "HOST"\n', ""))
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("the class Shop has no host")
+    assert "HOST=" in line
+
+
+def test_who_waits_for_all_users_goes_on(server: Counter, tmp_path: Path) -> None:
+    done = tried(
+        tmp_path,
+        """
+        from gevent.event import Event
+        from gevent.lock import Semaphore
+        from locust import HttpUser, events, task
+        spawned, started, ready = Semaphore(), Event(), Event()
+        spawned.acquire()
+        events.spawning_complete.add_listener(lambda user_count, **_: user_count == 2 and spawned.release())
+        events.test_start.add_listener(lambda environment, **_: started.set())
+        events.init.add_listener(lambda environment, runner, **_: ready.set())
+        class Website(HttpUser):
+            def on_start(self):
+                ready.wait()
+                started.wait()
+                spawned.wait()
+            @task
+            def index(self):
+                assert self.environment.runner.state == "running"
+                self.client.get("/")
+        class Second(Website): ...
+        """,
+        server.url,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert server.asked == ["/", "/"]
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "hang"),
+    [
+        (
+            "def __init__(self, environment):\n        super().__init__(environment)\n        HANGS",
+            "Slow.__init__",
+            "sleep",
+        ),
+        ("def on_start(self):\n        HANGS", "Slow.on_start", "swallow"),
+        ("def on_stop(self):\n        HANGS", "Slow.on_stop", "spin"),
+        ("@task\n    def hang(self):\n        HANGS", "Slow.hang", "sleep"),
+    ],
+)
+def test_whatever_hangs_ends_with_the_line_and_the_next_class_is_tried(
+    part: str, name: str, hang: str, server: Counter, tmp_path: Path
+) -> None:
+    done = tried(
+        tmp_path,
+        f"""
+import gevent
+from locust import HttpUser, task
+def sleep():
+    gevent.sleep(600)
+def swallow():
+    while True:
+        try:
+            sleep()
+        except BaseException:
+            pass
+def spin():
+    while True:
+        pass
+class Slow(HttpUser):
+    @task
+    def works(self): self.client.get("/slow")
+    {part.replace("HANGS", f"{hang}()")}
+class Next(HttpUser):
+    @task
+    def index(self): self.client.get("/next")
+""",
+        server.url,
+        seconds=1,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"FAIL {name}: took longer than 1 s" in done.stdout
+    assert "(locustfile.py line " in done.stdout
+    assert "/next" in server.asked
+
+
+def test_code_that_cannot_be_interrupted_ends_with_its_line(tmp_path: Path) -> None:
+    done = tried(
+        tmp_path,
+        """
+        from gevent import monkey
+        from locust import User, task
+        class Stuck(User):
+            @task
+            def stuck(self):
+                monkey.get_original("time", "sleep")(600)
+        """,
+        seconds=1,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "FAIL Stuck.stuck: took longer than 1 s and cannot be ended (locustfile.py line 7)" in done.stdout
+
+
+def test_an_answer_that_was_never_reported_is_named(server: Counter, tmp_path: Path) -> None:
+    done = tried(
+        tmp_path,
+        """
+        from locust import FastHttpUser, HttpUser, task
+        class Slow(HttpUser):
+            @task
+            def seen(self):
+                with self.client.get("/200", catch_response=True) as answer:
+                    answer.success()
+            @task
+            def unseen(self):
+                self.client.get("/500", catch_response=True, name="/unseen")
+        class Fast(FastHttpUser):
+            @task
+            def unseen_too(self):
+                self.client.get("/500", catch_response=True)
+        """,
+        server.url,
+    )
+    assert done.returncode == 1
+    assert "FAIL GET /unseen: answered 500, and was never reported: catch_response=True without `with`" in done.stdout
+    assert "FAIL GET /500: answered 500" in done.stdout
+    assert "1 requests, 0 failed, 2 errors" in done.stdout
