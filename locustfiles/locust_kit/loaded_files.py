@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from stat import S_ISREG
 
 USER_FILES = Path("/mnt/locust")
 MOST_FILES = 500
@@ -46,21 +47,33 @@ def combined(digests: Mapping[str, str]) -> str:
 
 
 class Disk:
-    """The user's files as they are on disk now. A file is read again only when its time or size changed."""
+    """The user's files as they are on disk now. A file is read again only when its time or size changed.
 
-    def __init__(self, root: Path = USER_FILES) -> None:
+    Args:
+        loaded: the names of the files that this process itself loaded: no other file is looked at.
+        root: their folder.
+
+    """
+
+    def __init__(self, loaded: Iterable[str], root: Path = USER_FILES) -> None:
+        self._loaded = frozenset(loaded)
         self._root = root
         self._known: dict[str, tuple[tuple[int, int], str]] = {}
 
     def changed(self, digests: Mapping[str, str]) -> list[str]:
-        """Return the names whose bytes on disk differ from `digests`; a file that is gone counts as changed."""
-        return [name for name, digest in digests.items() if self._now(name) != digest]
+        """Return the names whose bytes on disk differ from `digests`; a file that is gone counts as changed.
+
+        A name comes from a worker, and says nothing of files that this process did not load.
+        """
+        return [name for name, digest in digests.items() if name in self._loaded and self._now(name) != digest]
 
     def _now(self, name: str) -> str:
         path = self._root / name
         try:
             stat = path.stat()
         except OSError:
+            return ""
+        if not S_ISREG(stat.st_mode):
             return ""
         mark = (stat.st_mtime_ns, stat.st_size)
         known = self._known.get(name)

@@ -17,7 +17,9 @@ from locust_kit.arguments import RunArguments
 from locust_kit.failures import tab as failures_tab
 from locust_kit.failures.account import LOCAL, FailureAccount
 from locust_kit.guard import guarded, keep_doing
+from locust_kit.intake import Intake
 from locust_kit.loaded_files import Digests, Disk, combined
+from locust_kit.messages import Inbox
 from locust_kit.meters import RUN_FIELD, MeterReadings, Meters
 from locust_kit.meters.users import UserMeter
 from locust_kit.push.pusher import pusher_of
@@ -70,7 +72,7 @@ class MasterPart:
         self._criteria = plan.RunCriteria(environment.parsed_options, os.environ)
         self._arguments = RunArguments(environment)
         self._judge: dict[str, Any] = {}
-        self._disk = Disk()
+        self._disk = Disk(loaded)
         self._pusher = pusher_of(os.environ, run_folder.RUNS)
         self._failures = FailureAccount(environment, self._pusher)
         self._readings = MeterReadings()
@@ -103,6 +105,8 @@ class MasterPart:
         if isinstance(self._environment.runner, MasterRunner):
             shortfall = keep_users(self._environment.runner, self._finished)
             events.test_start.add_listener(guarded(lambda **_: shortfall.begin()))
+            Inbox(self._environment.runner, self._readings.refusals).listen()
+            Intake(self._environment.runner, self._readings).listen(self._environment)
         else:
             self._failures.count_here().listen(self._environment)
             self._own_meters = Meters()

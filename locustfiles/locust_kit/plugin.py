@@ -12,7 +12,7 @@ from locust.env import Environment
 from locust.event import Events
 from locust.runners import MasterRunner, WorkerRunner
 
-from locust_kit import connections, shared_tls
+from locust_kit import connections, messages, shared_tls
 from locust_kit.guard import guarded
 from locust_kit.loaded_files import loaded_modules
 from locust_kit.master import MasterPart
@@ -23,6 +23,10 @@ logger = logging.getLogger("locust_kit")
 
 def install(events: Events) -> None:
     """Wait for Locust's init, then take this process's part: worker, master, or both in one."""
+    try:
+        messages.install()
+    except AttributeError as error:  # a Locust other than expected
+        logger.warning("locust-kit: messages between master and workers stay as Locust has them: %s", error)
     events.init.add_listener(guarded(_on_init))
 
 

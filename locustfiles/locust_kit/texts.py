@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+_DEEPEST = 100
+_MOST = 2**63
+_LONGEST = 1 << 20
+
 
 def safe(value: Any, longest: int) -> str:
     """Return the value as text of bounded length. Half of a surrogate pair, which UTF-8 cannot hold, is escaped.
@@ -25,3 +29,14 @@ def attribute(owner: Any, name: str, default: Any = None) -> Any:
         return getattr(owner, name, default)
     except Exception:  # noqa: BLE001  as above
         return default
+
+
+def sendable(value: Any, depth: int = 0) -> Any:
+    """Return a copy of data that can be sent: texts are cleaned, and what is no plain value becomes its text."""
+    if isinstance(value, dict) and depth < _DEEPEST:
+        return {sendable(key, _DEEPEST): sendable(inner, depth + 1) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset) and depth < _DEEPEST:
+        return [sendable(inner, depth + 1) for inner in value]
+    if value is None or isinstance(value, bool | float | bytes) or (isinstance(value, int) and abs(value) < _MOST):
+        return value
+    return safe(value, _LONGEST)

@@ -4,24 +4,34 @@ Each meter counts from the run's start on. A worker reports the counts so far, s
 and the last report of a worker that died still holds. The master keeps the newest document of each worker for the run
 under way, and merges them into `end.json` (`meters`), the status document and each second of the timeline.
 
-A meter's document is plain JSON: counts, seconds, names.
+A meter's document is plain JSON: counts, seconds, names; no figure is negative. A class may name in `never_falls` those
+figures of a document that only grow: the master refuses a report in which one fell.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 from locust.env import Environment
 
+from locust_kit import report_check
 from locust_kit.meters.pacing import PacingMeter
 from locust_kit.meters.users import UserMeter
+from locust_kit.refusals import Refusals
+from locust_kit.report_check import RefusedError
+from locust_kit.worker_report import METERS_KEY
 
 Document = dict[str, Any]
 ByWorker = Mapping[str, Document]
 
 RUN_FIELD = "kit_run_id"
 """The option by which the master tells its workers which run begins: Locust sends its options with the users."""
+
+
+REPORTS = "reports"
+"""What the master itself knows of its workers' reports, beside the meters."""
 
 
 class Meter(Protocol):
@@ -76,16 +86,37 @@ class Meters:
 
 
 class MeterReadings:
-    """On the master: the newest document of each worker, of the run under way."""
+    """On the master: the newest document of each worker, of the run under way, and what of its reports was refused."""
 
     def __init__(self) -> None:
         self._run_id = ""
         self._by_meter: dict[str, dict[str, Document]] = {}
+        self.refusals = Refusals()
 
     def begin(self, run_id: str) -> None:
         """Begin a run: what workers still send of the run before is passed over."""
         self._run_id = run_id
         self._by_meter = {meter.name: {} for meter in METERS}
+        self.refusals.begin()
+
+    def is_of_another_run(self, document: Any) -> bool:
+        """Return whether a worker's document names a run, and not the one under way."""
+        run_id = document.get("run_id") if isinstance(document, dict) else ""
+        return bool(run_id and self._run_id and run_id != self._run_id)
+
+    def check(self, worker: str, document: Document) -> None:
+        """Check that the documents of a worker can be merged, each by itself.
+
+        Raises:
+            RefusedError: one cannot, holds a negative figure, or a count that was higher before.
+
+        """
+        if document.get("run_id") != self._run_id:
+            return
+        for meter in METERS:
+            if meter.name in document:
+                before = self._by_meter.get(meter.name, {}).get(worker, {})
+                _check(meter, worker, document[meter.name], before)
 
     def take(self, worker: str, document: Document) -> None:
         """Keep the newest document of a worker; one of another run is passed over."""
@@ -96,9 +127,40 @@ class MeterReadings:
                 by_worker[worker] = document[name]
 
     def merged(self) -> Document:
-        """Return what all workers measured together, by meter."""
-        return {meter.name: meter.merged(self._by_meter.get(meter.name, {})) for meter in METERS}
+        """Return what all workers measured together, by meter, and what was refused."""
+        documents = {meter.name: _merged(meter, self._by_meter.get(meter.name, {})) for meter in METERS}
+        return {**documents, REPORTS: {"refused": self.refusals.document()}}
 
     def moment(self) -> Document:
         """Return the figures for this second of the timeline, by meter."""
-        return {meter.name: meter.moment(meter.merged(self._by_meter.get(meter.name, {}))) for meter in METERS}
+        moments = {meter.name: meter.moment(_merged(meter, self._by_meter.get(meter.name, {}))) for meter in METERS}
+        return {**moments, REPORTS: {"refused": self.refusals.changed_figures}}
+
+
+def _check(meter: type[Meter], worker: str, document: Any, before: Document) -> None:
+    if not isinstance(document, dict):
+        raise RefusedError(f"{METERS_KEY}: {meter.name} is no object", document)
+    for name in getattr(meter, "never_falls", ()):
+        was, now = before.get(name), document.get(name)
+        if isinstance(was, int | float) and not (isinstance(now, int | float) and now >= was):
+            raise RefusedError(f"{METERS_KEY}: {meter.name}: {name} fell", now)
+    try:
+        merged = meter.merged({worker: document})
+        report_check.document([merged, meter.moment(merged)], f"{METERS_KEY}: {meter.name}", least=0)
+    except RefusedError:
+        raise
+    except Exception as error:
+        raise RefusedError(f"{METERS_KEY}: {meter.name} has another form", error) from error
+
+
+def _merged(meter: type[Meter], by_worker: ByWorker) -> Document:
+    """Merge the documents of all workers; of those that do not go together, as many as do."""
+    try:
+        return meter.merged(by_worker)
+    except Exception:  # noqa: BLE001  each was checked by itself: documents of different versions of a worker
+        together: dict[str, Document] = {}
+        for worker, document in by_worker.items():
+            with contextlib.suppress(Exception):
+                meter.merged({**together, worker: document})
+                together[worker] = document
+        return meter.merged(together)

@@ -16,6 +16,7 @@ from sidecar.model.incident import ExitReason, Incident, IncidentKind
 from sidecar.model.run_record import Moment, RunRecord, Unknown
 from sidecar.model.snapshot import MASTER, WORKER
 from sidecar.report.verdict.reason import GeneratorLimits, InvalidReason, lasting, share_of
+from sidecar.report.verdict.unheard import unheard
 
 _ALWAYS = frozenset({IncidentKind.WORKER_LOST, IncidentKind.MASTER_RESTART})
 _OF_GENERATORS = frozenset({IncidentKind.OOM_KILL, IncidentKind.RESTART, IncidentKind.EXIT})
@@ -50,6 +51,7 @@ def reasons(record: RunRecord, limits: GeneratorLimits) -> tuple[InvalidReason, 
         ({Unknown.CLASSES}, _own_limits(record)),
         ({Unknown.SECONDS}, _busy(record, limits)),
         ({Unknown.CONTAINERS}, _throttled(record, limits)),
+        (set[Unknown](), unheard(record)),
         ({Unknown.USERS}, _users(record)),
         ({Unknown.END, Unknown.PLAN}, _ended_early(record)),
         (set[Unknown](), _unwatched(record)),

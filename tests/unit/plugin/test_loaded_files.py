@@ -28,7 +28,7 @@ def test_a_link_counts_as_the_file_it_leads_to(folder: Path, tmp_path_factory: p
 
 def test_an_edit_is_a_change_and_a_touch_is_not(folder: Path) -> None:
     before = loaded([str(folder / "locustfile.py"), str(folder / "flows" / "login.py")], folder)
-    disk = Disk(folder)
+    disk = Disk(before, folder)
     os.utime(folder / "locustfile.py", (1, 1))
     assert disk.changed(before) == []
     (folder / "flows" / "login.py").write_text("two = 22\n")
@@ -37,7 +37,7 @@ def test_an_edit_is_a_change_and_a_touch_is_not(folder: Path) -> None:
 
 def test_a_file_that_is_gone_has_changed_and_back_again_has_not(folder: Path) -> None:
     before = loaded([str(folder / "locustfile.py")], folder)
-    disk = Disk(folder)
+    disk = Disk(before, folder)
     (folder / "locustfile.py").unlink()
     assert disk.changed(before) == ["locustfile.py"]
     (folder / "locustfile.py").write_text("one = 1\n")

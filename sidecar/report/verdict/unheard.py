@@ -1,0 +1,43 @@
+"""What the master's workers reported and nobody could count. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from sidecar.common.times import docker_time
+from sidecar.common.units import plural
+from sidecar.model.run_record import RunRecord
+from sidecar.report.verdict.reason import InvalidReason
+
+_MOST_SAID = 3
+
+
+def unheard(record: RunRecord) -> Iterator[InvalidReason]:
+    """Yield that figures of workers are missing, though these ran."""
+    yield from _refused(_rows(record, "refused"))
+
+
+def _refused(rows: list[dict[str, Any]]) -> Iterator[InvalidReason]:
+    """Yield that the master refused reports that held figures: nobody knows what they were."""
+    with_figures = [row for row in rows if row.get("changes_figures")]
+    if not with_figures:
+        return
+    count = sum(int(row.get("count") or 0) for row in with_figures)
+    said = [f"{row.get('worker')}: {row.get('reason')}" for row in with_figures[:_MOST_SAID]]
+    more = "" if len(with_figures) <= _MOST_SAID else f"; and {len(with_figures) - _MOST_SAID} more"
+    text = (
+        f"{plural(count, 'report')} of workers could not be true, and nothing of them is counted ({'; '.join(said)}{more})"
+        ": the master's log has the value; run the kit's own image on each worker"
+    )
+    yield InvalidReason("report_refused", text, _first(with_figures, "first_at"))
+
+
+def _rows(record: RunRecord, name: str) -> list[dict[str, Any]]:
+    rows = record.meters.get("reports", {}).get(name)
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def _first(rows: list[dict[str, Any]], field: str) -> datetime | None:
+    return min(filter(None, (docker_time(row.get(field)) for row in rows)), default=None)
