@@ -71,7 +71,8 @@ def record_of(
     until = done.started_at + timedelta(seconds=lasted)
     restarted = seen.master_lost == follow.RESTARTED
     incidents, unwatched = incidents_since(settings, done.started_at, sleep)
-    failures = {} if seen.master_lost else _asked(web.status).get("failures") or {}
+    status = {} if seen.master_lost else _asked(web.status)
+    failures = status.get("failures") or {}
     performance = {} if seen.master_lost else _asked(web.json, "/locust-kit/performance.json")
     return RunRecord(
         run_id=done.run_id,
@@ -86,6 +87,7 @@ def record_of(
             "errors": summary.errors(seen.figures),
         },
         groups=failures,
+        meters=status.get("meters") or {},
         performance=performance,
         incidents=incidents,
         unwatched=unwatched,

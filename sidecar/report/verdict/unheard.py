@@ -28,8 +28,8 @@ def _refused(rows: list[dict[str, Any]]) -> Iterator[InvalidReason]:
     said = [f"{row.get('worker')}: {row.get('reason')}" for row in with_figures[:_MOST_SAID]]
     more = "" if len(with_figures) <= _MOST_SAID else f"; and {len(with_figures) - _MOST_SAID} more"
     text = (
-        f"{plural(count, 'report')} of workers could not be true, and nothing of them is counted ({'; '.join(said)}{more})"
-        ": the master's log has the value; run the kit's own image on each worker"
+        f"{plural(count, 'report')} of workers could not be true, and nothing of them is counted "
+        f"({'; '.join(said)}{more}): the master's log has the value; run the kit's own image on each worker"
     )
     yield InvalidReason("report_refused", text, _first(with_figures, "first_at"))
 

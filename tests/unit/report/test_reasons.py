@@ -115,3 +115,17 @@ def test_a_gap_in_the_timeline_is_not_counted_as_what_was_before_it() -> None:
     jumps = tuple(one for second, one in enumerate(altered(20, 22, cpu_percent=99.0)) if not 22 <= second < 55)
     assert kinds(clean(moments=jumps)) == ["generator_cpu"]  # 1 s, and the 10 s that a step may last
     assert reasons(clean(moments=jumps), GeneratorLimits())[0].seconds == 11.0
+
+
+def refused(**changes: Any) -> dict[str, Any]:
+    row = {"worker": "w-1", "reason": "stats: num_requests is no count", "count": 3, "first_at": "2026-11-27T01:02:30Z"}
+    return {"reports": {"refused": [{**row, "changes_figures": True, **changes}]}}
+
+
+def test_reports_that_were_refused_are_said_and_break_a_run_where_figures_are_missing_with_them() -> None:
+    (reason,) = reasons(clean(meters=refused()), GeneratorLimits())
+    assert (reason.kind, reason.at) == ("report_refused", after(27))
+    assert "3 reports of workers" in reason.text
+    assert "w-1: stats: num_requests is no count" in reason.text
+    assert kinds(clean(meters=refused(changes_figures=False))) == []
+    assert kinds(clean(meters={"reports": {"refused": None}})) == []
