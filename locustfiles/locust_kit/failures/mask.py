@@ -1,30 +1,202 @@
-"""A message without what differs from one request to the next, so that the same failure is one group."""
+"""A message without what differs from one request to the next, so that the same failure is one group.
+
+Numbers, ids, addresses, times and URLs go. Words stay, also those with a digit in them (`checkout-eu1`, `3DS`), and so
+do the places in code (`rest.py:12`) and the codes (`error 1001`) that tell failures apart. A text is looked at word by
+word: most words are known from other messages, and no pattern runs over a whole text.
+"""
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import pairwise
 
 LONGEST = 300
-_KEPT_MESSAGES = 2048
+_KEPT_MESSAGES, _KEPT_WORDS, _LONGEST_WORD = 2048, 8192, 64
+_LONGEST_PIECE = 128  # beyond, only numbers are looked for: no pattern may become slow
 
-_VARYING = re.compile(
-    r"(?P<url>\b[A-Za-z][A-Za-z0-9+.\-]*://[^\s'\"<>()]*[^\s'\"<>():.,;])"
-    r"|(?P<id>\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b)"
-    r"|(?P<address>\b0x[0-9a-fA-F]+\b|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?\b)"
-    r"|(?P<hex>\b(?=[a-fA-F]*\d)(?=\d*[a-fA-F])[0-9a-fA-F]{8,}\b)"
-    r"|(?P<token>\b(?=[A-Za-z_\-]*\d)(?=[\d_\-]*[A-Za-z])[A-Za-z0-9_\-]{16,}\b)"
-    r"|(?P<n>\d+(?:[.,]\d+)*)"
+_HEX = "[0-9a-fA-F]"
+_CLOCK = r"\d{1,2}:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+\-]\d\d:?\d\d)?"
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]{0,30}://[^'\"<>()]*[^'\"<>():.,;])")
+_BETWEEN = re.compile(r"((?:[\"'`{}\[\](),;=<>|&?!#*/\\]|:(?=[\"'{\[]))+)")
+_SHAPES = re.compile(
+    rf"(?P<time>\d{{4}}-\d\d-\d\d(?:T{_CLOCK}|T\d\d:\d\dZ?)?|{_CLOCK})"
+    rf"|(?P<id>{_HEX}{{8}}-(?:{_HEX}{{4}}-){{3}}{_HEX}{{12}}|eyJ[\w\-]{{8,}}(?:\.[\w\-]*){{0,2}})"
+    rf"|(?P<address>0x{_HEX}+|\d{{1,3}}(?:\.\d{{1,3}}){{3}}(?::\d{{1,5}})?|(?:{_HEX}{{2}}[:\-]){{5}}{_HEX}{{2}}"
+    rf"|(?=.*::|(?:[^:]*:){{7}})(?:{_HEX}{{0,4}}:){{2,7}}{_HEX}{{0,4}}(?:%\w+)?)"
+    r"|(?P<email>[\w.+\-]+@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+)",
+    re.ASCII,
 )
-_PLACEHOLDERS = {"url": "<url>", "id": "<id>", "address": "<address>", "hex": "<id>", "token": "<id>", "n": "<n>"}
+_QUANTITY = re.compile(
+    r"\d+(?:\.\d+)?(?=(?:s|ms|us|ns|m|min|h|d|[kKMGT]i?[bB]|[kMG]|bytes|x|times)$)", re.ASCII
+)  # with its unit
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:d|h|m|s|ms|us|ns)){2,}", re.ASCII)
+_PLACE = re.compile(r"[\w.\-~]+\.(?:py|js|ts|java|go|rb|php|cs|cc|cpp|rs|kt|scala):\d+", re.ASCII)
+_TOKEN = re.compile(r"[A-Za-z0-9]+(?:[_\-]+[A-Za-z0-9]+)*={0,2}")
+_DIGIT = re.compile(r"[0-9]")
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)*")
+_NUMBERS = re.compile(r"<n>(?:[.,]<n>)+")
+_NEGATIVE = re.compile(r"(?<![\w>)\-])-<n>")
+_RUNS = re.compile(r"[a-z]+|[A-Z]+|[0-9]+")
+_CONSTANT = re.compile(r"[A-Z0-9]+(?:[_\-][A-Z0-9]+)+")
+_MUCH = re.compile(r"[0-9]{3}")
+_CODE = re.compile(r"(?:E|ERR|ERROR|ORA|AADSTS|PGRST|WSA|TS)[_\-]?[0-9]{1,6}")
+_WORD = re.compile(r"[A-Za-z]+[0-9]{1,2}|[0-9][A-Za-z]{1,3}")
+_NUMBER_WORDS = frozenset(
+    {
+        "1st",
+        "2nd",
+        "3rd",
+        "2FA",
+        "3DS",
+        "3D",
+        "2D",
+        "4G",
+        "5G",
+        *(f"{n}th" for n in range(4, 10)),
+        *(f"{n}xx" for n in range(1, 6)),
+    }
+)
+_ALL_HEX = re.compile(f"{_HEX}{{7,}}")
+_MARKS = "\"'`{}[](),;=<>|&?!#*:."
+_SHORT_NUMBER = re.compile(r"[\W_]*[0-9]{1,5}[\W_]*", re.ASCII)
+_CODE_NAMES = frozenset({"error", "code", "status", "errno", "exit", "signal", "sqlstate", "http", "http/1.1"})
+_VERBS = frozenset({"is", "was", "of", "got", "to"})
+_ID_NAME = re.compile(r"(?:.*[_\-])?(?:id|Id|ID|uuid|guid|nonce|etag)|.*[a-z](?:Id|ID|Uuid|Guid)")
+_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}"
+_DAYS = re.compile(
+    r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]{0,6},? )?"
+    rf"(?:<n>[ \-]{_MONTH}|{_MONTH} <n>),?(?:[ \-]<n>)?,?(?: <time>| <n>:<n>)?(?: (?:GMT|UTC|[+\-]<n>))?(?: <n>)?"
+)
+_TIMES = re.compile(r"<time>(?:[ T,]{1,2}<(?:time|n)>|,<n>)+")
+_SEPARATED = 2  # what re.split gives for each piece: itself, and what stands behind it
 
 
 @lru_cache(maxsize=_KEPT_MESSAGES)
 def masked(text: str) -> str:
-    """Return the text as one line, cut at `LONGEST`, its URLs, ids, addresses and numbers masked."""
-    line = " ".join(text[: 2 * LONGEST].split())
-    return _VARYING.sub(_placeholder, line)[:LONGEST]
+    """Return the text as one line, cut at `LONGEST`, without what differs from one request to the next."""
+    words = text[: 2 * LONGEST].split()
+    line = " ".join([_in_place(words, place, word) for place, word in enumerate(words)])
+    if "<n>" in line:
+        line = _NEGATIVE.sub("<n>", _NUMBERS.sub("<n>", line))
+        if "<time>" in line or _DAYS.search(line):
+            line = _TIMES.sub("<time>", _DAYS.sub("<time>", line))
+    return line[:LONGEST]
 
 
-def _placeholder(match: re.Match[str]) -> str:
-    return _PLACEHOLDERS[match.lastgroup or "n"]
+def _in_place(words: list[str], place: int, word: str) -> str:
+    """Return a word masked, with regard to the words around it."""
+    if word.isalpha():
+        return word
+    without, has_digit = (_masked_word if len(word) <= _LONGEST_WORD else _masked_word.__wrapped__)(word)
+    if not has_digit:
+        return without
+    before = words[place - 1].strip(_MARKS) if place else ""
+    if _SHORT_NUMBER.fullmatch(word):
+        after = words[place + 1] if place + 1 < len(words) else ""
+        is_status = after in {"Client", "Server"} and words[place + 2 : place + 3] == ["Error:"]
+        is_line = before == "line" and place > 1 and words[place - 2].endswith(('.py",', ".py'", ".py"))
+        named = words[place - 2].strip(_MARKS) if before in _VERBS and place > 1 else before
+        return word if is_status or is_line or named.lower() in _CODE_NAMES else without
+    if _ID_NAME.fullmatch(before) and "<id>" not in without and "<address>" not in without:
+        return _TOKEN.sub("<id>", word)
+    return without
+
+
+@lru_cache(maxsize=_KEPT_WORDS)
+def _masked_word(word: str) -> tuple[str, bool]:
+    """Return a text without blanks masked, and whether there was a digit in it."""
+    if "://" in word:
+        parts = _URL.split(word)
+        return "".join(["<url>" if place % 2 else _masked_word(part)[0] for place, part in enumerate(parts)]), True
+    if not _DIGIT.search(word):
+        return (_masked_pieces(word) if "@" in word or "eyJ" in word else word), False
+    return _masked_pieces(word), True
+
+
+def _masked_pieces(word: str) -> str:
+    pieces = _BETWEEN.split(word)
+    masked_pieces: list[str] = []
+    for place, piece in enumerate(pieces):
+        if place % _SEPARATED or piece.isalpha() or not piece:
+            masked_pieces.append(piece)
+            continue
+        name = pieces[place - _SEPARATED].rstrip(":") if place else ""
+        masked_pieces.append(_named(name, piece) or _masked_piece(piece))
+    return "".join(masked_pieces)
+
+
+def _named(name: str, value: str) -> str:
+    """Return what stands behind a name: a short id, or a code that stays; "" for anything else."""
+    if name.lower() in _CODE_NAMES and _SHORT_NUMBER.fullmatch(value):
+        return value
+    return "<id>" if name and _ID_NAME.fullmatch(name) and _DIGIT.search(value) else ""
+
+
+def _masked_piece(piece: str) -> str:
+    """Return what stands between two signs masked: a time, an address, an id, or words and numbers."""
+    core = piece.strip(".-").rstrip(":")
+    if not core or len(core) > _LONGEST_PIECE:
+        return _NUMBER.sub("<n>", piece)
+    if _PLACE.fullmatch(core):
+        return piece
+    name, _, value = core.partition(":")
+    if shape := _SHAPES.fullmatch(core):
+        changed = f"<{shape.lastgroup}>"
+    elif _DURATION.fullmatch(core):
+        changed = "<n>s"
+    elif _QUANTITY.match(core):
+        changed = _QUANTITY.sub("<n>", core)
+    elif value and (named := _named(name, value)):
+        changed = f"{name}:{named}"
+    else:
+        return _NUMBERS.sub("<n>", _TOKEN.sub(_of_token, piece))
+    return piece.replace(core, changed, 1)
+
+
+def _of_token(match: re.Match[str]) -> str:
+    """Return a run of letters and digits, with or without hyphens, with its ids and numbers masked."""
+    token = match[0]
+    if token.isdigit():
+        return "<n>"
+    if token.isalpha() or _CODE.fullmatch(token) or (_CONSTANT.fullmatch(token) and not _has_number(token)):
+        return token
+    parts = re.split(r"([_\-]+)", token)
+    mixed = [place for place in range(0, len(parts), _SEPARATED) if _is_mixed(parts[place])]
+    for place in mixed:
+        if _is_id(parts[place]) or len(mixed) > 1 or (len(parts) == 1 and _begins_with_a_number(token)):
+            return "".join(parts[:place]) + "<id>"  # what follows a random part is random, too
+    return "".join([part if _WORD.fullmatch(part) else _NUMBER.sub("<n>", part) for part in parts])
+
+
+def _is_mixed(part: str) -> bool:
+    """Return whether a part has both letters and digits."""
+    return part.isalnum() and not part.isalpha() and not part.isdigit()
+
+
+def _begins_with_a_number(token: str) -> bool:
+    """Return whether a token is a number with letters behind it that is no word: 12A and 7f9, not 3DS or 4xx."""
+    return token[0].isdigit() and token not in _NUMBER_WORDS and not _QUANTITY.match(token)
+
+
+def _has_number(token: str) -> bool:
+    """Return whether a part of a constant is a number or an id: INV-2024117 and AB12-CD34 are no names."""
+    parts = re.split(r"[_\-]", token)
+    is_number = "-" in token and sum(map(_is_mixed, parts)) > 1
+    return is_number or _MUCH.search(token) is not None or any(map(_is_id, parts))
+
+
+def _is_id(part: str) -> bool:
+    """Return whether letters and digits, or large and small letters, alternate as they do in no word."""
+    length, digits = len(part), len(_DIGIT.findall(part))
+    if length < 6 or not 0 < digits < length or _WORD.fullmatch(part):
+        return False
+    changes = sum(a.isdigit() != b.isdigit() for a, b in pairwise(part))
+    if _ALL_HEX.fullmatch(part):
+        return changes > 1 or digits > 3
+    if len(_RUNS.findall(part)) >= 0.7 * length:
+        return True
+    if part.isupper() and length <= 8:
+        return changes > 1
+    wanted = 4 if length < 8 else 3 if length < 12 else 2 if length < 16 else 1
+    return changes >= wanted
