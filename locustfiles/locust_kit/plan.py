@@ -23,11 +23,13 @@ CRITERIA_FIELD = "kit_judge"
 _CRITERIA = (
     "thresholds",
     "fail_ratio",
+    "task_error_ratio",
     "on_invalid",
     "generator_cpu",
     "generator_throttled",
     "sustained_seconds",
     "sustained_share",
+    "rate_kept",
 )
 _UNSET = object()
 

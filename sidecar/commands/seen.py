@@ -86,8 +86,8 @@ def record_of(
             "endpoints": summary.endpoints(seen.figures),
             "errors": summary.errors(seen.figures),
         },
-        groups=failures,
         meters=status.get("meters") or {},
+        groups=failures or _exceptions(web, seen),
         performance=performance,
         incidents=incidents,
         unwatched=unwatched,
@@ -95,7 +95,6 @@ def record_of(
         counted=_counted(done),
         master_lost=seen.master_lost,
         stopped_by=done.stopped_by or "somebody else",
-        raised="" if seen.requests or seen.master_lost else _raised(web),
         unknown=frozenset(
             {Unknown.SECONDS, Unknown.CONTAINERS}
             | ({Unknown.USERS, Unknown.PLAN} if settings.attach else set())
@@ -168,17 +167,19 @@ def incidents_since(
     return tuple(incident for incident in known.incidents if incident.project in (None, settings.project)), ""
 
 
-def _raised(web: LocustApi) -> str:
-    """Return the most frequent of what users' code raised in this run, in one line; "" when the master knows nothing.
+def _exceptions(web: LocustApi, seen: RunObserved) -> dict[str, Any]:
+    """Return what users' code raised in this run, as the plugin would write it; empty when the master knows nothing.
 
     The message alone: Locust leaves the exception's type out. An `assert` has none; its line of code says more.
     """
-    raised = _asked(web.json, "/exceptions").get("exceptions") or []
-    most: dict[str, Any] = max(raised, key=lambda exception: int(exception.get("count") or 0), default={})
-    first = str(most.get("msg") or "").strip().splitlines()[:1]
-    last = str(most.get("traceback") or "").strip().splitlines()[-1:]
-    text = "".join(first or last).strip()
-    return f"{int(most.get('count') or 0)} × {text[:_LONGEST_EXCEPTION]}" if text else ""
+    raised = [] if seen.master_lost else _asked(web.json, "/exceptions").get("exceptions") or []
+    groups = []
+    for exception in sorted(raised, key=lambda exception: -int(exception.get("count") or 0)):
+        first = str(exception.get("msg") or "").strip().splitlines()[:1]
+        last = str(exception.get("traceback") or "").strip().splitlines()[-1:]
+        text = "".join(first or last).strip()[:_LONGEST_EXCEPTION]
+        groups.append({"class": "task_error", "message": text, "count": int(exception.get("count") or 0)})
+    return {"groups": groups} if groups else {}
 
 
 def _asked(ask: Callable[..., Mapping[str, Any] | None], *path: str) -> Mapping[str, Any]:

@@ -33,8 +33,8 @@ class Moment:
     """One second of a run, by the master's account (a line of timeline.ndjson).
 
     Counts are since the run's start, rates those of the last ten seconds; `cpu_percent` is that of the busiest worker,
-    100 for one core. `missing` are ids of workers; `meters` is what the workers measured of their own load since
-    the start, by meter.
+    100 for one core. `dispatched_users` are those that Locust handed out. `missing` are ids of workers; `meters` is
+    what the workers measured of their own load since the start, by meter.
     """
 
     at: datetime
@@ -52,6 +52,7 @@ class Moment:
     missing: tuple[str, ...] = ()
     cpu_percent: float = 0.0
     master_cpu_percent: float = 0.0
+    dispatched_users: int = 0
     meters: Mapping[str, Document] = field(default_factory=dict)
 
 
@@ -104,7 +105,6 @@ class RunRecord:
         counted: workers and users as whoever followed the run counted them; None: `moments` tell.
         master_lost: a sentence on what happened to the master, from whoever saw it.
         stopped_by: who stopped the run early, where that was seen.
-        raised: what the users' code raised most often, where no group of failures tells.
         unknown: what could not be seen from where this record was made.
 
     """
@@ -130,7 +130,6 @@ class RunRecord:
     counted: WorkerCounts | None = None
     master_lost: str = ""
     stopped_by: str = ""
-    raised: str = ""
     unknown: frozenset[Unknown] = frozenset()
 
     @property

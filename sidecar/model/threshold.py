@@ -19,7 +19,9 @@ OUTCOMES = ("good", "failed")
 HOLDS: Mapping[str, Callable[[float, float], bool]] = {"<": lt, "<=": le, ">": gt, ">=": ge, "==": eq}
 UPPER = ("<", "<=")
 _TIMES = frozenset({"avg", "min", "max"})
-_COUNTS = frozenset({"rps", "requests", "failures"})
+_COUNTS = frozenset({"rps", "requests", "failures", "task_errors"})
+_SHARES = frozenset({"fail_ratio", "task_error_ratio"})
+OF_TASKS = frozenset({"task_errors", "task_error_ratio"})
 _SAME = {"mean": "avg", "med": "p50", "median": "p50", "http_req_failed": "fail_ratio"}
 _PERCENTILE = re.compile(r"p\(?(?P<percent>\d{1,2}(?:\.\d{1,4})?)\)?")
 _TERM = re.compile(
@@ -37,9 +39,9 @@ class Threshold:
 
     Attributes:
         text: as it was written, without blanks.
-        metric: p50, p99.9, avg, min, max, fail_ratio, rps, requests or failures.
+        metric: p50, p99.9, avg, min, max, fail_ratio, rps, requests, failures, task_errors or task_error_ratio.
         sign: how the figure must stand to the limit: <, <=, >, >= or ==.
-        limit: in ms for times, 0 to 1 for fail_ratio, a second for rps.
+        limit: in ms for times, 0 to 1 for shares, a second for rps.
         tags: (name, value) pairs that narrow down the requests it looks at.
         is_soft: whether it is only reported.
 
@@ -62,6 +64,11 @@ class Threshold:
     def replaces_fail_ratio(self) -> bool:
         """Whether this takes the place of FAIL_RATIO: a share of failures over all requests."""
         return self.metric == "fail_ratio" and not self.tags and not self.is_soft
+
+    @property
+    def replaces_task_error_ratio(self) -> bool:
+        """Whether this takes the place of TASK_ERROR_RATIO: over all task runs."""
+        return self.metric in OF_TASKS and not self.tags and not self.is_soft
 
     @property
     def is_time(self) -> bool:
@@ -112,8 +119,8 @@ def _metric(text: str, written: str) -> str:
     percentile = _PERCENTILE.fullmatch(name)
     if percentile and float(percentile["percent"]) > 0:
         return f"p{float(percentile['percent']):g}"
-    if name not in _TIMES | _COUNTS | {"fail_ratio"}:
-        known = "p50, p95, p99.9, avg, min, max, fail_ratio, rps, requests, failures"
+    if name not in _TIMES | _COUNTS | _SHARES:
+        known = "p50, p95, p99.9, avg, min, max, fail_ratio, rps, requests, failures, task_errors, task_error_ratio"
         raise ValueError(f"one of {known}; {written!r:.60} names {plain!r:.30}")
     return name
 
@@ -123,7 +130,7 @@ def _limit(metric: str, text: str, unit: str, written: str) -> float:
         number = float(text)
     except ValueError:
         number = math.nan
-    is_share, is_count = metric == "fail_ratio", metric in _COUNTS
+    is_share, is_count = metric in _SHARES, metric in _COUNTS
     fits = (
         unit in ("", "%")
         if is_share
@@ -153,5 +160,7 @@ def _tags(text: str, metric: str, written: str) -> tuple[tuple[str, str], ...]:
             raise ValueError(f"tags name=, method= or outcome= in {written!r:.60}")
         if name == "outcome" and (value not in OUTCOMES or not metric.startswith("p")):
             raise ValueError(f"outcome=good or outcome=failed, of a percentile, in {written!r:.60}")
+        if name == "method" and metric in OF_TASKS:
+            raise ValueError(f"the tag name=Class.task in {written!r:.60}: a task has no method")
         tags.append((name, value))
     return tuple(tags)

@@ -15,8 +15,9 @@ from sidecar.model.incident import Incident
 from sidecar.model.run_arguments import MASK, in_words
 from sidecar.model.run_record import Moment, RunRecord
 from sidecar.model.snapshot import MASTER, WORKER
-from sidecar.report.verdict import attribution, capacity, reasons
+from sidecar.report.verdict import attribution, capacity, counts, reasons
 from sidecar.report.verdict.judge import EXIT_PASS, judge, judged_document
+from sidecar.report.verdict.rate import PACING
 
 SCHEMA_VERSION = 1
 
@@ -63,6 +64,7 @@ def make(
         "settings": _settings(record, criteria.fail_ratio),
         **({"arguments": dict(record.begin["arguments"])} if "arguments" in record.begin else {}),
         **_requests(record),
+        **_users(record),
         **_course(record),
         "capacity": _capacity(record, cores, users),
         **_origin(record, project, kit_version),
@@ -72,7 +74,7 @@ def make(
 def _requests(record: RunRecord) -> dict[str, Any]:
     """Return what came of the requests."""
     return {
-        "figures": {**_NO_FIGURES, **record.figures},
+        "figures": {**_NO_FIGURES, **record.figures, **_of_tasks(record)},
         "endpoints": list(record.statistics.get("endpoints") or []),
         "failures": list(record.statistics.get("errors") or []),
         "failure_classes": dict(record.groups.get("classes") or {}),
@@ -82,6 +84,38 @@ def _requests(record: RunRecord) -> dict[str, Any]:
         ],
         "times": _times(record.performance),
         "retries": int(record.end.get("retries") or 0),
+    }
+
+
+def _of_tasks(record: RunRecord) -> dict[str, Any]:
+    """Return the figures over all task runs; None where nobody counted those."""
+    errors, known = counts.task_errors(record), counts.USERS in record.meters
+    return {
+        "task_runs": errors.runs if known else None,
+        "task_errors": errors.count,
+        "task_error_ratio": round(errors.ratio, 6) if known else None,
+    }
+
+
+def _users(record: RunRecord) -> dict[str, Any]:
+    """Return users by class, runs by task, and the rates that were planned, as the workers counted them."""
+    meter, most = record.meters.get(counts.USERS) or {}, record.end.get("users_by_class") or {}
+    tasks = sorted((meter.get("tasks") or {}).items(), key=lambda task: -int(task[1].get("runs") or 0))
+    schedules = ((record.meters.get(PACING) or {}).get("schedules") or {}).items()
+    return {
+        "users": [
+            {"name": name, "most_users": int(most.get(name) or 0), **{key: int(of.get(key) or 0) for key in _ENDINGS}}
+            for name, of in (meter.get("classes") or {}).items()
+        ],
+        "tasks": [{"name": name, **{key: int(of.get(key) or 0) for key in ("runs", "errors")}} for name, of in tasks],
+        "rates": [
+            {
+                "name": name,
+                **{key: float(of.get(key) or 0) for key in ("pacing_seconds", "planned", "begun")},
+                "rate_kept": round(float(of.get("begun") or 0) / planned, 4) if (planned := of.get("planned")) else 1.0,
+            }
+            for name, of in schedules
+        ],
     }
 
 
@@ -117,6 +151,7 @@ def _origin(record: RunRecord, project: str, kit_version: str) -> dict[str, Any]
     }
 
 
+_ENDINGS = ("made", "not_made", "died", "finished", "stopped")
 _NO_FIGURES: dict[str, Any] = {
     "requests": 0,
     "failures": 0,

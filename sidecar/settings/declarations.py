@@ -174,6 +174,13 @@ class RunSettings(Section):
         "A lenient limit hides real failures.",
         to=MASTER | MONITOR,
     )
+    task_error_ratio: float = setting(
+        "TASK_ERROR_RATIO=0",
+        Kind("1% or 0.01", parse.ratio),
+        "Share of task runs that raise an exception above which a run is FAIL. Locust counts no request for them.",
+        "A lenient one passes users who stop half-way through each task.",
+        to=MASTER,
+    )
     thresholds: tuple[Threshold, ...] = setting(
         "THRESHOLDS=",
         Kind("p95<800 fail_ratio<1% rps>50", threshold.parse),
@@ -245,6 +252,12 @@ class InvalidSettings(Section):
         Kind("10% or 0.1", parse.share),
         "... and what takes this share of a run in all, and 10 s at least.",
         "The same.",
+    )
+    rate_kept: float = setting(
+        "RATE_KEPT=95%",
+        Kind("95% or 0.95; 0 = off", parse.ratio),
+        "Share of the runs that constant_throughput and constant_pacing plan, below which a run is INVALID.",
+        "A low one passes a rate that nobody asked for.",
     )
 
 

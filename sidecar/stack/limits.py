@@ -32,11 +32,13 @@ def words(settings: Settings, given: tuple[Threshold, ...]) -> dict[str, str | f
     return {
         "thresholds": " ".join(limit.text for limit in given),
         "fail_ratio_limit": fail_ratio(settings, given),
+        "task_error_ratio_limit": task_error_ratio(settings, given),
         "on_invalid": settings.on_invalid,
         "generator_cpu": settings.generator_cpu,
         "generator_throttled": settings.generator_throttled,
         "sustained_seconds": settings.sustained_seconds,
         "sustained_share": settings.sustained_share,
+        "rate_kept": settings.rate_kept,
     }
 
 
@@ -44,6 +46,12 @@ def fail_ratio(settings: Settings, given: tuple[Threshold, ...]) -> float | None
     """Return FAIL_RATIO; None where a threshold over all requests takes its place."""
     replaced = any(threshold.replaces_fail_ratio for threshold in given)
     return None if replaced and not settings.said_now("FAIL_RATIO") else settings.fail_ratio
+
+
+def task_error_ratio(settings: Settings, given: tuple[Threshold, ...]) -> float | None:
+    """Return TASK_ERROR_RATIO; None where a threshold over all task runs takes its place."""
+    replaced = any(threshold.replaces_task_error_ratio for threshold in given)
+    return None if replaced and not settings.said_now("TASK_ERROR_RATIO") else settings.task_error_ratio
 
 
 def _of_file(settings: Settings) -> tuple[Threshold, ...]:

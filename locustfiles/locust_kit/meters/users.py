@@ -30,7 +30,7 @@ from locust_kit.guard import guarded
 from locust_kit.patches import Patches, change_each
 from locust_kit.texts import attribute, safe
 
-INIT, ON_START, ON_STOP, TASK, RUNNER = "init", "on_start", "on_stop", "task", "runner"
+INIT, ON_START, ON_STOP, TASK, DIED, RUNNER = "init", "on_start", "on_stop", "task", "died", "runner"
 _MOST_TASKS, _MOST_ERRORS, _MOST_CLASSES, _MOST_WORKERS = 500, 100, 200, 50
 _LONGEST_NAME = 200
 _REMEMBERED = 512
@@ -226,8 +226,8 @@ class UserMeter:
         """Count a user whose greenlet is over."""
         counts, error = record.counts, greenlet.exception
         if error is not None and id(error) != record.noted:  # no event tells of it: a time-out of gevent, or on_stop
-            kind = ON_STOP if record.ending else TASK if record.began else ON_START
-            self._note(f"{name}.{kind}", kind, error, greenlet.exc_info[2])
+            kind = ON_STOP if record.ending else DIED if record.began else ON_START
+            self._note(f"{name}.{'run' if kind == DIED else kind}", kind, error, greenlet.exc_info[2])
         if error is not None and not record.ending:
             counts.died += 1
             counts.died_now += 1

@@ -25,7 +25,7 @@ _AFTER = timedelta(seconds=2)  # what broke in a run's last second is known a li
 _MOST_INCIDENTS = 2000
 _POINTS = 600
 _UNWATCHED = "nobody can tell what happened to the containers"
-_COUNTS = ("users", "target_users", "requests", "failures", "workers")
+_COUNTS = ("users", "target_users", "dispatched_users", "requests", "failures", "workers")
 _RATES = ("rps", "fail_per_second", "cpu_percent", "master_cpu_percent")
 
 

@@ -12,19 +12,21 @@ from typing import Any
 
 from sidecar.common.spans import Sustained
 from sidecar.common.times import format_time
+from sidecar.common.units import plural
 from sidecar.model import threshold
 from sidecar.model.incident import Incident
 from sidecar.model.observation import PluginStatus
 from sidecar.model.run_record import RunRecord, Unknown
 from sidecar.model.snapshot import EndpointStats, Locust, VerdictSoFar
 from sidecar.model.threshold import Threshold
-from sidecar.report.verdict import thresholds
+from sidecar.report.verdict import counts, thresholds, users
 from sidecar.report.verdict.reason import GeneratorLimits, InvalidReason
 from sidecar.report.verdict.reasons import ended_by_user_code, reasons
 from sidecar.report.verdict.thresholds import Judged
 
 PASS, FAIL, INVALID = "PASS", "FAIL", "INVALID"
 _JUDGED = ("actual", "samples", "samples_wanted", "is_known", "passed", "text")
+_TASK_ERRORS = "task errors"
 _OF_AN_EARLY_END = frozenset({"ended_early", "few_samples"})
 EXIT_PASS, EXIT_FAIL, EXIT_THRESHOLD, EXIT_INVALID = 0, 1, 3, 4
 
@@ -36,6 +38,7 @@ class Criteria:
     Attributes:
         thresholds: what the figures must be.
         fail_ratio: the largest share of failures that passes, 0 to 1; None where a threshold takes its place.
+        task_error_ratio: the largest share of task runs that may raise, likewise; None, too, where nobody counted them.
         is_fatal: whether an INVALID run exits as one; else as what it would be otherwise.
         limits: above what a generator says nothing any more.
         problem: why the thresholds cannot be read, "" when they can.
@@ -44,6 +47,7 @@ class Criteria:
 
     thresholds: tuple[Threshold, ...] = ()
     fail_ratio: float | None = 0.0
+    task_error_ratio: float | None = None
     is_fatal: bool = True
     limits: GeneratorLimits = field(default_factory=GeneratorLimits)
     problem: str = ""
@@ -60,6 +64,7 @@ class Verdict:
         broken: the part of the reasons that makes it INVALID.
         criteria: by what it was judged.
         thresholds: what came of each.
+        limits: what came of the limits on failed requests and on task errors.
 
     """
 
@@ -69,6 +74,25 @@ class Verdict:
     broken: tuple[InvalidReason, ...]
     criteria: Criteria
     thresholds: tuple[Judged, ...] = ()
+    limits: tuple[LimitChecked, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LimitChecked:
+    """What came of one limit on all of a run.
+
+    Attributes:
+        name: what is limited.
+        passed: whether the limit holds.
+        texts: for people, a line each.
+        so_far: the same in one line without counts, which change each second.
+
+    """
+
+    name: str
+    passed: bool
+    texts: tuple[str, ...]
+    so_far: str = ""
 
 
 def judge(record: RunRecord) -> Verdict:
@@ -76,9 +100,10 @@ def judge(record: RunRecord) -> Verdict:
 
     One that the user's own code ended because a limit was missed is FAIL: its end is what that code is for.
     """
-    criteria = _criteria(record.begin.get("judge") or {})
+    criteria = _criteria(record.begin.get("judge") or {}, counts_tasks=counts.USERS in record.meters)
     checked = thresholds.check(criteria.thresholds, record)
-    word, code, said = _by_figures(record, criteria, checked)
+    limits = tuple(_limits_checked(record, criteria))
+    word, code, said = _by_figures(record, limits, checked)
     broken = (*reasons(record, criteria.limits), *_too_little(record, checked))
     by_user_code = ended_by_user_code(record)
     if by_user_code and (not broken or (word == FAIL and all(reason.kind in _OF_AN_EARLY_END for reason in broken))):
@@ -86,54 +111,66 @@ def judge(record: RunRecord) -> Verdict:
     if broken:
         said = (*(reason.text for reason in broken), *(said if word == FAIL else ()))
         word, code = INVALID, EXIT_INVALID if criteria.is_fatal else code
-    return Verdict(word, code, said, broken, criteria, checked)
+    return Verdict(word, code, said, broken, criteria, checked, limits)
 
 
-def _by_figures(record: RunRecord, criteria: Criteria, checked: tuple[Judged, ...]) -> tuple[str, int, tuple[str, ...]]:
+def _by_figures(
+    record: RunRecord, limits: tuple[LimitChecked, ...], checked: tuple[Judged, ...]
+) -> tuple[str, int, tuple[str, ...]]:
     """Return word, exit code and reasons as if nothing had broken."""
-    requests, ratio, limit = _requests(record), _fail_ratio(record), criteria.fail_ratio
-    failed = tuple(
+    failed = _missed(checked)
+    is_beyond = any(not limit.passed for limit in limits)
+    beyond = tuple(text for limit in limits if not limit.passed or limit.name == _TASK_ERRORS for text in limit.texts)
+    further = tuple(filter(None, (counts.difference(record), *users.notes(record))))
+    if is_beyond or failed:
+        return FAIL, EXIT_FAIL if is_beyond else EXIT_THRESHOLD, (*beyond, *failed, *further)
+    within = (text for limit in limits for text in limit.texts)
+    return PASS, EXIT_PASS, (*within, *(judged.text for judged in checked), *further)
+
+
+def _missed(checked: tuple[Judged, ...]) -> tuple[str, ...]:
+    """Return the thresholds that do not hold, but for those that are only reported."""
+    return tuple(
         judged.text for judged in checked if judged.is_known and not judged.passed and not judged.threshold.is_soft
     )
+
+
+def _limits_checked(record: RunRecord, criteria: Criteria) -> Iterator[LimitChecked]:
+    """Yield what came of the limits: task errors first, for what such a run measured is not what was planned."""
+    errors, limit = counts.task_errors(record), criteria.task_error_ratio
+    by_threshold = any(asked.replaces_task_error_ratio for asked in criteria.thresholds)
+    if errors.count and (limit is not None or by_threshold):
+        allowed = "" if limit is None else f", the limit is {limit:.2%}"
+        runs = f" in {errors.runs} runs of tasks ({errors.ratio:.2%})" if errors.runs else " in users' code"
+        total = f"{plural(errors.count, 'exception')}{runs}{allowed}"
+        texts = (counts.idle_workers(record), *errors.lines(), total)
+        so_far = f"{errors.ratio:.2%} of the task runs raise, {limit or 0:.2%} are allowed: {errors.groups[0].text}"
+        yield LimitChecked(_TASK_ERRORS, limit is None or errors.ratio <= limit, tuple(filter(None, texts)), so_far)
+    elif limit is not None:
+        yield LimitChecked(_TASK_ERRORS, passed=True, texts=())
+    failed, limit = counts.failed(record), criteria.fail_ratio
     allowed = "" if limit is None else f", the limit is {limit:.2%}"
-    said = f"{ratio:.2%} of {requests} requests failed{allowed}"
-    if limit is not None and ratio > limit:
-        return FAIL, EXIT_FAIL, (said, *failed)
-    if failed:
-        return FAIL, EXIT_THRESHOLD, failed
-    return PASS, EXIT_PASS, (said, *(judged.text for judged in checked))
-
-
-def _requests(record: RunRecord) -> int:
-    return int(record.end.get("requests", record.figures.get("requests", 0)))
-
-
-def _fail_ratio(record: RunRecord) -> float:
-    """Return the failed share of all requests; 0 without requests."""
-    requests = _requests(record)
-    return int(record.end.get("failures", record.figures.get("failures", 0))) / requests if requests else 0.0
+    yield LimitChecked(
+        "failed requests",
+        limit is None or failed.ratio <= limit,
+        (f"{failed.ratio:.2%} of {failed.requests} requests failed{allowed}",),
+        f"{failed.ratio:.2%} of the requests failed, {limit or 0:.2%} are allowed",
+    )
 
 
 def _too_little(record: RunRecord, checked: tuple[Judged, ...]) -> Iterator[InvalidReason]:
     """Yield that there were no requests, or too few for a percentile that was asked for."""
     if Unknown.END in record.unknown:
         return
-    if not _requests(record):
-        raised = record.raised or _raised(record.groups)
-        why = f"; the users' code raised {raised}" if raised else ""
+    if not counts.failed(record).requests:
+        raised = counts.task_errors(record).groups
+        why = f"; the users' code raised {raised[0].count} × {raised[0].what}" if raised else ""
         yield InvalidReason("no_requests", f"not one request was made{why}")
         return
     for judged in checked:
         if not judged.is_known and not judged.threshold.is_soft:
             why = judged.text if judged.unknown else f"too few samples for {judged.text}"
             yield InvalidReason("few_samples", why)
-
-
-def _raised(groups: Mapping[str, Any]) -> str:
-    """Return the most frequent of what users' code raised, in one line; "" for nothing."""
-    raised = [group for group in groups.get("groups") or [] if group.get("class") == "task_error"]
-    most = max(raised, key=lambda group: int(group.get("count") or 0), default=None)
-    return f"{most['count']} × {most.get('message') or most.get('detail')}" if most else ""
 
 
 def live_record(plugin: PluginStatus, locust: Locust, incidents: Iterable[Incident], fail_ratio: float) -> RunRecord:
@@ -186,20 +223,19 @@ def so_far(
     verdict = judge(record)
     if verdict.broken:
         return VerdictSoFar(verdict.word, tuple(reason.text for reason in verdict.broken))
-    if not _requests(record):
+    beyond = tuple(limit.so_far for limit in verdict.limits if not limit.passed)
+    if not counts.failed(record).requests and not beyond:
         return None
     if verdict.word != FAIL:
         return VerdictSoFar(verdict.word)
-    # Without the count of requests: it is another each second, and this text would be, too.
-    limit, ratio = verdict.criteria.fail_ratio, _fail_ratio(record)
-    if limit is not None and ratio > limit:
-        failed = f"{ratio:.2%} of the requests failed, {limit:.2%} are allowed"
-        return VerdictSoFar(FAIL, (failed, *verdict.reasons[1:]))
-    return VerdictSoFar(FAIL, verdict.reasons)
+    return VerdictSoFar(FAIL, (*beyond, *_missed(verdict.thresholds)))
 
 
-def _criteria(words: Mapping[str, Any]) -> Criteria:
-    """Read the words of run.json; a threshold that cannot be read is a problem, and no reason to give up."""
+def _criteria(words: Mapping[str, Any], *, counts_tasks: bool) -> Criteria:
+    """Read the words of run.json; a threshold that cannot be read is a problem, and no reason to give up.
+
+    A run of a version that counted no task runs was not to be judged by them, and its words know of no limit.
+    """
     try:
         asked, problem = threshold.parse(str(words.get("thresholds") or "")), ""
     except ValueError as error:
@@ -207,7 +243,10 @@ def _criteria(words: Mapping[str, Any]) -> Criteria:
     usual = GeneratorLimits()
     return Criteria(
         asked,
-        _allowed(words, asked),
+        _allowed(words, "fail_ratio", any(one.replaces_fail_ratio for one in asked)),
+        _allowed(words, "task_error_ratio", any(one.replaces_task_error_ratio for one in asked))
+        if counts_tasks or words.keys() & {"task_error_ratio", "task_error_ratio_limit"}
+        else None,
         str(words.get("on_invalid") or "fail") != "warn",
         GeneratorLimits(
             _number(words.get("generator_cpu"), usual.cpu_percent),
@@ -216,18 +255,18 @@ def _criteria(words: Mapping[str, Any]) -> Criteria:
                 _number(words.get("sustained_seconds"), usual.sustained.seconds),
                 _number(words.get("sustained_share"), usual.sustained.share),
             ),
+            _number(words.get("rate_kept"), usual.rate_kept),
         ),
         problem,
     )
 
 
-def _allowed(words: Mapping[str, Any], asked: tuple[Threshold, ...]) -> float | None:
-    """Return the largest share of failures that passes; None where a threshold over all requests takes its place."""
-    if "fail_ratio_limit" in words:
-        limit = words["fail_ratio_limit"]
+def _allowed(words: Mapping[str, Any], name: str, by_threshold: bool) -> float | None:  # noqa: FBT001
+    """Return the largest share that passes; None where a threshold over all of the run takes its place."""
+    if f"{name}_limit" in words:
+        limit = words[f"{name}_limit"]
         return None if limit is None else _number(limit, 0.0)
-    by_threshold = any(asked_threshold.replaces_fail_ratio for asked_threshold in asked)
-    return None if by_threshold else _number(words.get("fail_ratio"), 0.0)
+    return None if by_threshold else _number(words.get(name), 0.0)
 
 
 def _number(given: object, usual: float) -> float:
@@ -262,8 +301,13 @@ def judged_document(verdict: Verdict) -> dict[str, Any]:
             }
             for judged in verdict.thresholds
         ],
+        "checks": [
+            {"name": limit.name, "passed": limit.passed, "text": "\n".join(limit.texts)} for limit in verdict.limits
+        ],
         "limits": {
             "fail_ratio": verdict.criteria.fail_ratio,
+            "task_error_ratio": verdict.criteria.task_error_ratio,
+            "rate_kept": limits.rate_kept,
             "generator_cpu_percent": limits.cpu_percent,
             "generator_throttled_percent": limits.throttled_percent,
             "sustained_seconds": limits.sustained.seconds,

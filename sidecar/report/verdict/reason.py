@@ -11,11 +11,15 @@ from sidecar.model.run_record import RunRecord
 
 @dataclass(frozen=True, slots=True)
 class GeneratorLimits:
-    """Above what a generator is no witness any more: CPU in percent of a core, throttled in percent of the periods."""
+    """Above what a generator is no witness any more: CPU in percent of a core, throttled in percent of the periods.
+
+    `rate_kept` is the share of planned runs (constant_throughput) below which it is none, 0 to 1; 0 for no limit.
+    """
 
     cpu_percent: float = 90.0
     throttled_percent: float = 25.0
     sustained: Sustained = field(default_factory=Sustained)
+    rate_kept: float = 0.95
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,10 @@ from sidecar.model.history import RecordedSeries
 from sidecar.model.incident import ExitReason, Incident, IncidentKind
 from sidecar.model.run_record import Moment, RunRecord, Unknown
 from sidecar.model.snapshot import MASTER, WORKER
+from sidecar.report.verdict.rate import rate_short
 from sidecar.report.verdict.reason import GeneratorLimits, InvalidReason, lasting, share_of
 from sidecar.report.verdict.unheard import unheard
+from sidecar.report.verdict.users import users_short
 
 _ALWAYS = frozenset({IncidentKind.WORKER_LOST, IncidentKind.MASTER_RESTART})
 _OF_GENERATORS = frozenset({IncidentKind.OOM_KILL, IncidentKind.RESTART, IncidentKind.EXIT})
@@ -30,7 +32,6 @@ _GRAVITY = (
 )
 _STEP = timedelta(seconds=10)  # of the timeline; a master that is busy may leave out a second or two
 _SERIES_STEPS = 3
-_RAMP_SLACK_SECONDS = 5.0  # workers tell their users every 3 s
 _EARLY_SLACK_SECONDS = 1.0
 _BLIND_SECONDS, _BLIND_LOOKS = 10.0, 3.0
 _GRACE = timedelta(seconds=30)  # for a worker that has just been started to register: a busy machine takes 20
@@ -52,7 +53,8 @@ def reasons(record: RunRecord, limits: GeneratorLimits) -> tuple[InvalidReason, 
         ({Unknown.SECONDS}, _busy(record, limits)),
         ({Unknown.CONTAINERS}, _throttled(record, limits)),
         (set[Unknown](), unheard(record)),
-        ({Unknown.USERS}, _users(record)),
+        ({Unknown.USERS}, users_short(record, limits.sustained)),
+        ({Unknown.SECONDS}, rate_short(record, limits)),
         ({Unknown.END, Unknown.PLAN}, _ended_early(record)),
         (set[Unknown](), _unwatched(record)),
     )
@@ -188,21 +190,6 @@ def _throttled(record: RunRecord, limits: GeneratorLimits) -> Iterator[InvalidRe
         limit = f"{limits.throttled_percent:g} % of its CPU periods or more"
         text = f"{name} was throttled in {limit}, {most:.0f} % at most"
         yield lasting("throttled", text, span, record, advice=": more WORKER_CPUS")
-
-
-def _users(record: RunRecord) -> Iterator[InvalidReason]:
-    """Yield that the users who were asked for never were there; of a load shape nobody asked for a number."""
-    wanted, most = record.workers.wanted_users, record.workers.most_users
-    if record.plan.get("shape_class") or most >= wanted:
-        return
-    rate = float(record.plan.get("spawn_rate_per_second") or 0)
-    ramp, run_time = (wanted / rate if rate else 0.0), float(record.plan.get("run_time_seconds") or 0)
-    short = f"only {most} of {wanted} users were ever there"
-    if run_time and ramp > run_time:
-        text = f"{short}: at {rate:g} a second that takes {ramp:.0f} s, and the run had {run_time:g} s"
-        yield InvalidReason("users_short", text)
-    elif record.seconds >= ramp + _RAMP_SLACK_SECONDS:
-        yield InvalidReason("users_short", short)
 
 
 def ended_by_user_code(record: RunRecord) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sidecar.model.run_record import RunRecord
-from sidecar.model.threshold import UPPER, Threshold
+from sidecar.model.threshold import OF_TASKS, UPPER, Threshold
+from sidecar.report.verdict import counts
 
 OTHERS = "(others)"
 """The name of the row that holds the requests of all names that have no row of their own."""
@@ -116,7 +117,7 @@ def shown(threshold: Threshold, value: float) -> str:
     """Return a figure in the unit of its threshold."""
     if threshold.is_time:
         return f"{value:.0f} ms"
-    if threshold.metric == "fail_ratio":
+    if threshold.metric in ("fail_ratio", "task_error_ratio"):
         return f"{value:.2%}"
     return f"{value:.1f}/s" if threshold.metric == "rps" else f"{value:.0f}"
 
@@ -133,6 +134,8 @@ def check(thresholds: Iterable[Threshold], record: RunRecord) -> tuple[Judged, .
 
 def _judged(threshold: Threshold, record: RunRecord, spreads: Sequence[Spread]) -> Judged:
     tags = dict(threshold.tags)
+    if threshold.metric in OF_TASKS:
+        return _of_tasks(threshold, record, tags.get("name", ""))
     unknown = _left_out(tags, record)
     if (quantile := threshold.quantile) is not None:
         outcome = tags.get("outcome")
@@ -148,10 +151,24 @@ def _judged(threshold: Threshold, record: RunRecord, spreads: Sequence[Spread]) 
     of = (
         [row for row in rows if _is_about(tags, str(row.get("method") or ""), str(row.get("name") or ""))]
         if tags
-        else [record.figures]
+        else [{**record.figures, **asdict(counts.failed(record))}]
     )
     requests = sum(int(row.get("requests") or 0) for row in of)
     return Judged(threshold, _figure(threshold.metric, of, requests), requests, unknown=unknown)
+
+
+def _of_tasks(threshold: Threshold, record: RunRecord, name: str) -> Judged:
+    """Judge the errors in users' code, of one `Class.task` where it is named."""
+    errors = counts.task_errors(record)
+    if counts.USERS not in record.meters:
+        return Judged(threshold, None, 0, unknown="nobody counted the runs of the tasks")
+    count, runs = errors.count, errors.runs
+    if name:
+        if name not in errors.runs_of:
+            return Judged(threshold, None, 0, unknown=f"no run of a task {name}")
+        count, runs = sum(group.count for group in errors.groups if group.name == name), errors.runs_of[name]
+    share = min(1.0, count / runs) if runs else 0.0
+    return Judged(threshold, share if threshold.metric == "task_error_ratio" else float(count), runs)
 
 
 def _left_out(tags: Mapping[str, str], record: RunRecord) -> str:

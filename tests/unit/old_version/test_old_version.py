@@ -60,6 +60,13 @@ def kept(run_id: str) -> dict[str, Any]:
     return found
 
 
+def without_new_fields(found: Any, old: Any) -> Any:
+    """The document without the fields that the old version had no name for: a document only ever gains fields."""
+    if isinstance(found, dict) and isinstance(old, dict):
+        return {name: without_new_fields(value, old[name]) for name, value in found.items() if name in old}
+    return found
+
+
 @pytest.mark.parametrize(
     ("run_id", "word", "code", "reason"),
     [
@@ -73,8 +80,8 @@ def test_a_report_made_anew_of_an_old_run_is_the_one_that_the_old_version_kept(
 ) -> None:
     found = reports.of(run_id, ANEW)
     assert (found["verdict"], found["exit_code"], found["reasons"]) == (word, code, [reason])
-    assert json.loads(json.dumps(found)) == kept(run_id)
-    assert reports.of(run_id, PLAIN) == kept(run_id)
+    assert without_new_fields(json.loads(json.dumps(found)), kept(run_id)) == kept(run_id)
+    assert without_new_fields(reports.of(run_id, PLAIN), kept(run_id)) == kept(run_id)
 
 
 @pytest.mark.parametrize("run_id", [PASSED, INVALID, FAILED])

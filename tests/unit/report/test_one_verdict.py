@@ -81,7 +81,12 @@ class Facts:
 
     @property
     def words(self) -> dict[str, Any]:
-        return {"fail_ratio_limit": self.limit, "thresholds": self.thresholds, "on_invalid": self.on_invalid}
+        return {
+            "fail_ratio_limit": self.limit,
+            "task_error_ratio_limit": 0.0,
+            "thresholds": self.thresholds,
+            "on_invalid": self.on_invalid,
+        }
 
     @property
     def groups(self) -> dict[str, Any]:
@@ -291,8 +296,11 @@ def knowable(verdict: Verdict, what: Facts, unknown: frozenset[Unknown]) -> list
     return [reason for reason, full in found if full.text in of_incidents or not NEEDED.get(full.kind, set()) & unknown]
 
 
-def by_figures(what: Facts, unknown: frozenset[Unknown], whole: Verdict) -> tuple[str, int]:
+def by_figures(what: Facts, view: RunRecord, whole: Verdict) -> tuple[str, int]:
     """Word and exit code as if nothing had broken."""
+    unknown = view.unknown
+    if any(group["class"] == "task_error" for group in view.groups.get("groups", ())):
+        return "FAIL", 1
     if what.requests and what.failures / what.requests > what.limit:
         return "FAIL", 1
     fails = [one for one in whole.thresholds if one.is_known and not one.passed and not one.threshold.is_soft]
@@ -304,7 +312,7 @@ def agrees(view: RunRecord, whole: RunRecord, what: Facts) -> None:
     verdict, full = judge(view), judge(whole)
     expected = knowable(full, what, view.unknown)
     assert told(verdict, what) == expected
-    word, code = by_figures(what, view.unknown, full)
+    word, code = by_figures(what, view, full)
     is_fatal = what.on_invalid == "fail" or view.unknown == frozenset(Unknown)  # a live view does not know ON_INVALID
     if expected:
         word, code = "INVALID", 4 if is_fatal else code

@@ -1,0 +1,163 @@
+"""What a run is judged over: requests and failures by the larger of two accounts, and the errors in users' code. Pure.
+
+Locust's own account misses what its listeners could not count; the plugin's misses what happened without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sidecar.common.units import plural
+from sidecar.model.run_record import RunRecord, Unknown
+
+USERS = "users"
+_TASK, _ON_START = "task", "on_start"
+_MOST_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """How many requests there were, and how many of them failed."""
+
+    requests: int
+    failures: int
+
+    @property
+    def ratio(self) -> float:
+        """The failed share; 0 without requests."""
+        return self.failures / self.requests if self.requests else 0.0
+
+
+def by_locust(record: RunRecord) -> Failed:
+    """Return Locust's own account."""
+    figures = record.figures
+    return Failed(
+        int(record.end.get("requests", figures.get("requests", 0)) or 0),
+        int(record.end.get("failures", figures.get("failures", 0)) or 0),
+    )
+
+
+def failed(record: RunRecord) -> Failed:
+    """Return requests and failures, each as the larger of what Locust and the plugin counted."""
+    locust, failures = by_locust(record), int(record.groups.get("failures") or 0)
+    if failures <= locust.failures or record.is_running:  # a live view asks for the two at different moments
+        return locust
+    rows = record.performance.get("endpoints") or []
+    requests = sum(int((row.get(part) or {}).get("count") or 0) for row in rows for part in ("good", "failed"))
+    return Failed(max(locust.requests, requests, failures), failures)
+
+
+def difference(record: RunRecord) -> str:
+    """Say by how much the two accounts of failures differ; "" where they agree, or were taken at different moments."""
+    failures, own = by_locust(record).failures, record.groups.get("failures")
+    if own is None or int(own) == failures or Unknown.SECONDS in record.unknown or record.is_running:
+        return ""
+    return f"Locust counted {failures} failed requests, the plugin {int(own)}: judged by the larger number"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorGroup:
+    """Errors of one kind in one function: `name` is `Class.task`, `kind` one of the plugin's, `line` file and line."""
+
+    name: str
+    kind: str
+    error: str
+    line: str
+    count: int
+
+    @property
+    def text(self) -> str:
+        """The function, what it raised, and where."""
+        return f"{self.name or 'the users' + chr(39) + ' code'} raised {self.what}"
+
+    @property
+    def what(self) -> str:
+        """What was raised, and where."""
+        return f"{self.error}{f' ({self.line})' if self.line else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskErrors:
+    """The exceptions in tasks and in `on_start`, which are no requests.
+
+    Attributes:
+        count: how many there were.
+        runs: how many runs of tasks, and of an `on_start` that raised; 0 where nobody counted.
+        runs_of: the same by `Class.task`.
+        groups: the errors, the most frequent first.
+
+    """
+
+    count: int
+    runs: int
+    runs_of: Mapping[str, int]
+    groups: tuple[ErrorGroup, ...]
+
+    @property
+    def ratio(self) -> float:
+        """The share of runs that raised, 0 to 1; 1 where nobody counted the runs."""
+        return min(1.0, self.count / self.runs) if self.runs else float(self.count > 0)
+
+    def lines(self) -> Iterator[str]:
+        """Yield one line for each of the largest groups."""
+        for group in self.groups[:_MOST_NAMED]:
+            runs = self.runs_of.get(group.name, 0)
+            if group.kind == _ON_START:
+                yield f"{plural(group.count, 'user')} ended in on_start: {group.text}"
+            elif runs:
+                yield f"{group.count} of {max(runs, group.count)} runs of {group.text}"
+            else:
+                yield f"{group.count} × {group.text}"
+        if len(self.groups) > _MOST_NAMED:
+            yield f"... and {len(self.groups) - _MOST_NAMED} more kinds of errors in the users' code"
+
+
+def task_errors(record: RunRecord) -> TaskErrors:
+    """Return the errors in users' code: as the meter of users counted them, else those among the plugin's failures."""
+    meter = record.meters.get(USERS) or {}
+    own = [group for group in record.groups.get("groups") or [] if group.get("class") == "task_error"]
+    counted = max(int(record.groups.get("task_errors") or 0), sum(int(group.get("count") or 0) for group in own))
+    runs_of = {str(name): int(task.get("runs") or 0) for name, task in (meter.get("tasks") or {}).items()}
+    groups = error_groups(record, _TASK, _ON_START) or tuple(
+        ErrorGroup(
+            str(group.get("name") or ""),
+            _TASK,
+            ": ".join(filter(None, (str(group.get("detail") or ""), str(group.get("message") or "")))),
+            "",
+            int(group.get("count") or 0),
+        )
+        for group in own
+    )
+    started = sum(group.count for group in groups if group.kind == _ON_START)
+    runs = int(meter.get("task_runs") or 0) + started if meter else 0
+    return TaskErrors(max(counted, int(meter.get("task_errors") or 0)), runs, runs_of, groups)
+
+
+def error_groups(record: RunRecord, *kinds: str) -> tuple[ErrorGroup, ...]:
+    """Return what the meter of users holds of errors of these kinds, the most frequent first."""
+    errors: list[Mapping[str, Any]] = (record.meters.get(USERS) or {}).get("errors") or []
+    found = [
+        ErrorGroup(
+            str(error.get("name") or ""),
+            str(error.get("kind") or ""),
+            ": ".join(filter(None, (str(error.get("type") or ""), str(error.get("text") or "")))),
+            str(error.get("line") or ""),
+            int(error.get("count") or 0),
+        )
+        for error in errors
+        if error.get("kind") in kinds
+    ]
+    return tuple(sorted(found, key=lambda group: -group.count))
+
+
+def idle_workers(record: RunRecord) -> str:
+    """Say which share of the workers made no request though they had users, and why; "" where all made some."""
+    meter = record.meters.get(USERS) or {}
+    lines = [line for line in (meter.get("by_worker") or {}).values() if line.get("made") or line.get("not_made")]
+    idle = [line for line in lines if not line.get("requests") and line.get("error")]
+    if not idle or len(idle) == len(lines) or record.is_running:
+        return ""
+    count = max(len(lines), int(meter.get("workers") or 0))
+    return f"{len(idle)} of {count} workers make no requests since they joined: {idle[0]['error']}"

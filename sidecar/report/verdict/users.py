@@ -1,0 +1,149 @@
+"""Whether the users who were asked for were there, and what became of the others. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sidecar.common.spans import Sustained, held
+from sidecar.common.units import plural
+from sidecar.model.run_record import Moment, RunRecord, Unknown
+from sidecar.report.verdict.counts import USERS, error_groups
+from sidecar.report.verdict.reason import InvalidReason, lasting, share_of
+
+_STEP = timedelta(seconds=10)  # of the timeline; a master that is busy may leave out a second or two
+_SLACK = timedelta(seconds=5)  # workers tell their users every 3 s
+_SHORT_SECONDS, _LEAST_SECONDS = 20.0, 2.0  # of so little time after a ramp, half is enough
+_MOST_NAMED = 3
+
+
+def users_short(record: RunRecord, limit: Sustained) -> Iterator[InvalidReason]:
+    """Yield that fewer users were there than were asked for, sustained; those that ended themselves count as there."""
+    too_slow = _ramp_beyond_the_run(record)
+    if USERS not in record.meters or Unknown.SECONDS in record.unknown or too_slow:
+        yield from _never_were_there(record, too_slow)
+        return
+    looks = [look for look in _looks(record) if look.is_judged]
+    span = held([(look.at, look.there < look.wanted) for look in looks], _STEP)
+    if span is None:
+        return
+    judged = (looks[-1].at - looks[0].at).total_seconds()
+    is_most = judged < _SHORT_SECONDS and span.seconds >= max(_LEAST_SECONDS, judged / 2)
+    if is_most or span.is_sustained(record.seconds, limit):
+        yield _short(record, list(_looks(record)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """The users at one moment.
+
+    Attributes:
+        at: when.
+        there: those that run, and those that ended themselves and were not replaced.
+        wanted: those that were asked for.
+        is_judged: whether the ramp to that number was over for so long that each worker must have told of its users.
+
+    """
+
+    at: datetime
+    there: int
+    wanted: int
+    is_judged: bool
+
+
+def _looks(record: RunRecord) -> Iterator[_Look]:
+    rate = float(record.plan.get("spawn_rate_per_second") or 0)
+    wanted, since = 0, record.started_at
+    ramped: datetime | None = None
+    for moment in record.moments:
+        if moment.state not in ("spawning", "running") or not moment.target_users:
+            continue
+        if moment.target_users != wanted:
+            wanted, since, ramped = moment.target_users, moment.at, None
+        stuck = rate > 0 and moment.at - since > timedelta(seconds=2 * wanted / rate)  # Locust's own ramp can end early
+        is_over = moment.state == "running" or stuck
+        ramped = ramped or (moment.at if is_over else None)
+        there = moment.users + int((moment.meters.get(USERS) or {}).get("finished_now") or 0)
+        late = moment.at - (ramped or record.started_at) >= _SLACK
+        is_judged = late and (ramped is not None or not there)  # in a ramp a lack of every user says something
+        yield _Look(moment.at, there, _handed_out(moment), is_judged)
+
+
+def _handed_out(moment: Moment) -> int:
+    """Return how many users Locust handed out: fewer than were asked for where every class has a fixed_count."""
+    if moment.state == "running" and 0 < moment.dispatched_users < moment.target_users:
+        return moment.dispatched_users
+    return moment.target_users
+
+
+def _short(record: RunRecord, looks: list[_Look]) -> InvalidReason:
+    causes = _causes(record, max(look.wanted for look in looks))
+    nobody = held([(look.at, look.there == 0) for look in looks], _STEP)
+    if nobody and nobody.seconds >= 0.5 * record.seconds:
+        text = f"no user was there for {nobody.seconds:.0f} of {record.seconds:.0f} s"
+        share = share_of(nobody.seconds, record)
+        return InvalidReason("users_short", f"{text}{causes}", nobody.at, nobody.seconds, share)
+    short = [look for look in looks if look.is_judged and look.there < look.wanted]
+    span = held([(look.at, look in short) for look in looks], _STEP)
+    assert span is not None  # noqa: S101  `users_short` found one
+    least, most = min(look.there for look in short), max(look.there for look in short)
+    number = f"{least}" if least == most else f"{least} to {most}"
+    text = f"only {number} of {max(look.wanted for look in short)} users were there"
+    return lasting("users_short", text, span, record, advice=causes)
+
+
+def _causes(record: RunRecord, wanted: int) -> str:
+    """Return what became of the users who were missing, "" where nobody knows."""
+    not_made = max((int((m.meters.get(USERS) or {}).get("not_made") or 0) for m in record.moments), default=0)
+    lost = plural(not_made, "user")
+    said = [f"{group.text}: {lost} could not be made" for group in error_groups(record, "init")[:_MOST_NAMED]]
+    for group in error_groups(record, "on_start", "died")[:_MOST_NAMED]:
+        count = f"{group.count} of {wanted} users" if group.count <= wanted else f"{group.count} times a user"
+        where = "in on_start" if group.kind == "on_start" else "by an exception that Locust does not catch"
+        said.append(f"{count} ended {where}: {group.text}")
+    called = (group.what for group in error_groups(record, "runner")[:_MOST_NAMED])
+    said.extend(f"a user's own code called {what}, which stops the users of one worker" for what in called)
+    return "".join(f"; {text}" for text in said)
+
+
+def _ramp_beyond_the_run(record: RunRecord) -> str:
+    """Say that the ramp could not fit into the run; "" where it could, or a load shape has ramps of its own."""
+    wanted, most = record.workers.wanted_users, record.workers.most_users
+    rate, run_time = float(record.plan.get("spawn_rate_per_second") or 0), record.plan.get("run_time_seconds") or 0
+    ramp = wanted / rate if rate else 0.0
+    if record.plan.get("shape_class") or most >= wanted or not run_time or ramp <= float(run_time):
+        return ""
+    return f": at {rate:g} a second that takes {ramp:.0f} s, and the run had {float(run_time):g} s"
+
+
+def _never_were_there(record: RunRecord, too_slow: str) -> Iterator[InvalidReason]:
+    """Yield that the users who were asked for never were there; of a load shape nobody asked for a number."""
+    wanted, most = record.workers.wanted_users, record.workers.most_users
+    finished = int((record.meters.get(USERS) or {}).get("finished") or 0)
+    if record.plan.get("shape_class") or most + finished >= wanted:
+        return
+    rate = float(record.plan.get("spawn_rate_per_second") or 0)
+    ramp = wanted / rate if rate else 0.0
+    if too_slow or record.seconds >= ramp + _SLACK.total_seconds():
+        yield InvalidReason("users_short", f"only {most} of {wanted} users were ever there{too_slow}")
+
+
+def notes(record: RunRecord) -> Iterator[str]:
+    """Yield what became of users that is no fault: those that finished, and classes that got none."""
+    meter = record.meters.get(USERS) or {}
+    if finished := int(meter.get("finished") or 0):
+        yield f"{plural(finished, 'user')} finished (StopUser)"
+    by_class = {str(name): int(count) for name, count in (record.end.get("users_by_class") or {}).items()}
+    fixed = {name: int(count) for name, count in (record.begin.get("fixed_counts") or {}).items()}
+    counts = ", ".join(f"{name} {count}" for name, count in fixed.items())
+    short = [moment for moment in record.moments if _handed_out(moment) < moment.target_users]
+    if fixed and short:
+        text = f"{_handed_out(short[-1])} of {short[-1].target_users} users were handed out"
+        yield f"{text}: no class takes more than its fixed_count ({counts})"
+    without = [name for name, count in by_class.items() if not count]
+    if without and any(by_class.values()):
+        why = f"; fixed_count comes first ({counts})" if fixed else ""
+        yield f"no user of {', '.join(without)} was there{why}"
+    for group in error_groups(record, "on_stop")[:_MOST_NAMED]:
+        yield f"{plural(group.count, 'user')} failed to say goodbye: {group.text}"
