@@ -16,6 +16,7 @@ class FailureClass(StrEnum):
     TLS = "tls"
     GENERATOR = "generator"  # the load machine's own limits; never the target's fault, and no basis for a verdict
     REDIRECT_LOOP = "redirect_loop"
+    REDIRECT_REFUSED = "redirect_refused"
     INCOMPLETE_RESPONSE = "incomplete_response"
     CLIENT_ERROR = "client_error"
     SERVER_ERROR = "server_error"
@@ -44,6 +45,9 @@ ADVICE: dict[FailureClass, str] = {
     ),
     FailureClass.REDIRECT_LOOP: (
         "Redirects without an end: a missing session, or http and https that send to each other."
+    ),
+    FailureClass.REDIRECT_REFUSED: (
+        "The target redirects to an address that no HTTP client follows: ftp:, javascript:, or no address at all."
     ),
     FailureClass.INCOMPLETE_RESPONSE: "The answer ended before its announced length: a crash, or a proxy's time-out.",
     FailureClass.CLIENT_ERROR: (

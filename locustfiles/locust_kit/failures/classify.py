@@ -6,6 +6,7 @@ cause as the context. So the whole chain is looked at, and what the system itsel
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import http.client
 import json
@@ -18,7 +19,8 @@ from typing import NamedTuple
 import requests
 import urllib3
 from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
-from geventhttpclient.useragent import RetriesExceeded
+from geventhttpclient.useragent import RetriesExceeded, UnsupportedRedirectSchemeError
+from locust.contrib.fasthttp import LocustBadStatusCode
 from locust.exception import CatchResponseError, ResponseError
 
 from locust_kit.failures.classes import FailureClass
@@ -55,10 +57,38 @@ _BY_TYPE: tuple[tuple[tuple[type[BaseException], ...], FailureClass], ...] = (
         FailureClass.INVALID_CONTENT,
     ),
     ((json.JSONDecodeError, requests.exceptions.JSONDecodeError), FailureClass.INVALID_CONTENT),
+    ((MemoryError,), FailureClass.GENERATOR),
     ((http.client.RemoteDisconnected,), FailureClass.CONNECTION_RESET),
+    ((urllib3.exceptions.InvalidChunkLength, urllib3.exceptions.InvalidHeader), FailureClass.INVALID_CONTENT),
+    ((asyncio.IncompleteReadError,), FailureClass.INCOMPLETE_RESPONSE),
     ((http.client.IncompleteRead, requests.exceptions.ChunkedEncodingError), FailureClass.INCOMPLETE_RESPONSE),
     ((http.client.HTTPException, urllib3.exceptions.ProtocolError), FailureClass.INVALID_CONTENT),
 )
+# Without an errno: asyncio, aiohttp and clients for websockets raise them so.
+_BY_CONNECTION: tuple[tuple[type[OSError], FailureClass], ...] = (
+    (ConnectionRefusedError, FailureClass.CONNECTION_REFUSED),
+    (ConnectionResetError, FailureClass.CONNECTION_RESET),
+    (ConnectionAbortedError, FailureClass.CONNECTION_RESET),
+    (BrokenPipeError, FailureClass.CONNECTION_RESET),
+)
+# Of clients that are not in the image: a test's own requirements bring them.
+_BY_NAME: dict[str, FailureClass] = {
+    "aiohttp.ServerDisconnectedError": FailureClass.CONNECTION_RESET,
+    "aiohttp.ConnectionTimeoutError": FailureClass.CONNECTION_TIMEOUT,
+    "aiohttp.ServerTimeoutError": FailureClass.READ_TIMEOUT,
+    "aiohttp.ClientConnectorDNSError": FailureClass.DNS,
+    "aiohttp.ClientPayloadError": FailureClass.INCOMPLETE_RESPONSE,
+    "httpx.ConnectTimeout": FailureClass.CONNECTION_TIMEOUT,
+    "httpx.ReadTimeout": FailureClass.READ_TIMEOUT,
+    "httpx.RemoteProtocolError": FailureClass.CONNECTION_RESET,
+    "websocket.WebSocketConnectionClosedException": FailureClass.CONNECTION_RESET,
+    "websocket.WebSocketTimeoutException": FailureClass.READ_TIMEOUT,
+    "websocket.WebSocketAddressException": FailureClass.DNS,
+    "websockets.ConnectionClosedError": FailureClass.CONNECTION_RESET,
+}
+# The first that fits anywhere in the chain, before what wraps it is looked at.
+_INNERMOST = (urllib3.exceptions.InvalidChunkLength, urllib3.exceptions.InvalidHeader, zlib.error)
+_CUT_HEAD = 14  # llhttp's HPE_INVALID_EOF_STATE
 _CONNECTING = frozenset(
     {"connect", "create_connection", "_connect_socket", "_create_socket", "_new_conn", "do_handshake"}
 )
@@ -101,6 +131,8 @@ def _stands_alone(exception: BaseException) -> bool:
     """Return whether it wraps no other. Never true of a bare time-out, which its traceback classifies."""
     if exception.__cause__ is not None or exception.__context__ is not None or type(exception) is TimeoutError:
         return False
+    if isinstance(exception, BaseExceptionGroup | HTTPParseError):  # whose members, or number, tell more than its type
+        return False
     for arg in exception.args:
         if isinstance(arg, BaseException):
             return False
@@ -110,6 +142,10 @@ def _stands_alone(exception: BaseException) -> bool:
 
 
 def _of_chain(chain: list[BaseException], status: int) -> Classification:
+    group = next((link for link in chain if isinstance(link, BaseExceptionGroup)), None)
+    if group is not None:
+        kinds = {_of_chain(list(_causes(member)), status) for member in group.exceptions}
+        return kinds.pop() if len(kinds) == 1 else Classification(FailureClass.OTHER, type(group).__name__)
     return (
         _by_system(chain)
         or _by_timeout(chain)
@@ -151,6 +187,10 @@ def _by_system(chain: list[BaseException]) -> Classification | None:
             return Classification(FailureClass.CONNECTION_RESET, type(link).__name__)
         if isinstance(link, OSError) and not isinstance(link, ssl.SSLError) and link.errno in _BY_ERRNO:
             return Classification(_BY_ERRNO[link.errno], errno.errorcode[link.errno])
+    for link in chain:
+        for kind, of_kind in _BY_CONNECTION:
+            if type(link) is kind:
+                return Classification(of_kind, kind.__name__)
     return None
 
 
@@ -180,20 +220,58 @@ def _was_connecting(error: BaseException) -> bool:
 
 
 def _by_type(chain: list[BaseException], status: int) -> Classification | None:
-    for link in chain:
-        if isinstance(link, HTTPConnectionClosed):
-            return Classification(FailureClass.CONNECTION_RESET, type(link).__name__)
-        if isinstance(link, HTTPParseError):  # one type for an answer that is no HTTP and for one that was cut off
-            return Classification(
-                FailureClass.INCOMPLETE_RESPONSE if status else FailureClass.INVALID_CONTENT,
-                type(link).__name__,
-            )
-        if isinstance(link, RetriesExceeded) and len(chain) == 1:  # with any other reason it wraps that
-            return Classification(FailureClass.REDIRECT_LOOP, "")
-        for types, kind in _BY_TYPE:
-            if isinstance(link, types):
-                return Classification(kind, type(link).__name__)
+    links = [*(link for link in chain if isinstance(link, _INNERMOST)), *chain]
+    return next(filter(None, (_of_type(link, chain, status) for link in links)), None)
+
+
+def _of_type(link: BaseException, chain: list[BaseException], status: int) -> Classification | None:
+    if isinstance(link, HTTPConnectionClosed):
+        return Classification(FailureClass.CONNECTION_RESET, type(link).__name__)
+    if isinstance(link, HTTPParseError):
+        return Classification(_of_parser(link, chain, status), type(link).__name__)
+    refused = isinstance(link, UnsupportedRedirectSchemeError) or came_from_redirect(link)
+    if refused or (isinstance(link, RetriesExceeded) and len(chain) == 1):  # with any other reason it wraps that
+        return Classification(FailureClass.REDIRECT_REFUSED if refused else FailureClass.REDIRECT_LOOP, "")
+    for types, kind in _BY_TYPE:
+        if isinstance(link, types):
+            return Classification(kind, _name(type(link)))
+    return _by_name(link)
+
+
+def _by_name(link: BaseException) -> Classification | None:
+    for base in type(link).__mro__:
+        named = _BY_NAME.get(f"{base.__module__.partition('.')[0]}.{base.__name__}")
+        if named:
+            return Classification(named, base.__name__)
     return None
+
+
+def _of_parser(error: HTTPParseError, chain: list[BaseException], status: int) -> FailureClass:
+    """Tell an answer that is no HTTP from one that was cut off: the parser has one type for both, and a number.
+
+    Without a number the connection was closed: in an answer, or before one began.
+    """
+    if len(error.args) == 1:
+        began = status or any(isinstance(link, LocustBadStatusCode) for link in chain)
+        return FailureClass.INCOMPLETE_RESPONSE if began else FailureClass.CONNECTION_RESET
+    return FailureClass.INCOMPLETE_RESPONSE if error.args[1] == _CUT_HEAD or status else FailureClass.INVALID_CONTENT
+
+
+def came_from_redirect(error: BaseException) -> bool:
+    """Return whether requests raised it for the address that an answer redirects to."""
+    if not isinstance(error, ValueError):  # as InvalidSchema and InvalidURL are
+        return False
+    place = error.__traceback__
+    while place is not None:
+        if place.tb_frame.f_code.co_name == "resolve_redirects":
+            return True
+        place = place.tb_next
+    return False
+
+
+def _name(kind: type[BaseException]) -> str:
+    """Return a type's name, with its module where the name alone says nothing (zlib.error)."""
+    return kind.__name__ if kind.__name__ != "error" else f"{kind.__module__}.error"
 
 
 def _by_status(status: int) -> Classification | None:
@@ -201,4 +279,4 @@ def _by_status(status: int) -> Classification | None:
         return Classification(FailureClass.CLIENT_ERROR, str(status))
     if _SERVER_ERRORS <= status < _STATUS_END:
         return Classification(FailureClass.SERVER_ERROR, str(status))
-    return None
+    return Classification(FailureClass.OTHER, str(status)) if status >= _STATUS_END else None

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from tests.process.plugin.loopback import Serve, full_queue, serving
 
+import gzip
 import json
 import os
+import random
 import resource
 import socket
 import ssl
@@ -25,6 +27,7 @@ from locust import FastHttpUser, HttpUser, task
 from locust.env import Environment
 from locust.event import Events
 
+from locust_kit.failures import redirects
 from locust_kit.failures.classify import classify
 
 TIMEOUT_SECONDS, SHORT_SECONDS = 20.0, 1.0
@@ -86,6 +89,36 @@ SERVERS: dict[str, Serve] = {
 }
 
 
+OK = b"HTTP/1.1 200 OK\r\n"
+ODD: dict[str, bytes] = {
+    "two lengths": OK + b"Content-Length: 5\r\nContent-Length: 7\r\n\r\nhello",
+    "a length below zero": OK + b"Content-Length: -5\r\n\r\nhello",
+    "a length that is no number": OK + b"Content-Length: abc\r\n\r\nhello",
+    "continue, and no more": b"HTTP/1.1 100 Continue\r\n\r\n",
+    "cut off in the head": OK + b"Content-Le",
+    "a chunk size that is no number": OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nZZ\r\nworld\r\n0\r\n\r\n",
+    "no last chunk": OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+    "503, cut off": b"HTTP/1.1 503 X\r\nContent-Length: 1000\r\n\r\n<html>",
+    "503, cut off in a chunk": b"HTTP/1.1 503 X\r\nTransfer-Encoding: chunked\r\n\r\n10\r\nabc",
+    "404, cut off": b"HTTP/1.1 404 X\r\nContent-Length: 1000\r\n\r\n<html>",
+    "HTTP/1.0, cut off": b"HTTP/1.0 200 OK\r\nContent-Length: 1000\r\n\r\nonly this",
+    "status 600": b"HTTP/1.1 600 Odd\r\nContent-Length: 0\r\n\r\n",
+    "status 999": b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n",
+    "a status that is no number": b"HTTP/1.1 abc OK\r\nContent-Length: 0\r\n\r\n",
+    "redirects to ftp": b"HTTP/1.1 302 X\r\nLocation: ftp://files.invalid/x\r\nContent-Length: 0\r\n\r\n",
+    "redirects to javascript": b"HTTP/1.1 302 X\r\nLocation: javascript:alert(1)\r\nContent-Length: 0\r\n\r\n",
+    "redirects to nowhere": b"HTTP/1.1 302 X\r\nContent-Length: 0\r\n\r\n",
+    "cut off in gzip": answer(
+        200,
+        gzip.compress(random.Random(1).randbytes(5000))[:2000],  # noqa: S311  no secret
+        b"Content-Encoding: gzip\r\n",
+    ),
+    "not deflate": answer(200, b"no deflate", b"Content-Encoding: deflate\r\n"),
+    "a head of 100 kB": OK + b"X-Long: " + b"a" * 100_000 + b"\r\nContent-Length: 2\r\n\r\n{}",
+    "500 headers": OK + b"".join(b"X-%d: y\r\n" % n for n in range(500)) + b"Content-Length: 2\r\n\r\n{}",
+}
+SERVERS |= {name: saying(text) for name, text in ODD.items()}
+
 UNDER_TLS: dict[str, Serve] = {
     "TLS, reset before the answer": saying(b"", abort),
     "TLS, closed without an answer": saying(b""),
@@ -144,6 +177,7 @@ def without_descriptors(url: str) -> dict[str, list[str]]:
 
 
 def main(certificates: Path) -> None:
+    redirects.install()
     urls = {name: f"http://127.0.0.1:{serving(serve)}/" for name, serve in SERVERS.items()}
     urls["plain where TLS is asked for"] = urls["plain where TLS is asked for"].replace("http:", "https:")
     urls["nobody listens"] = f"http://127.0.0.1:{closed_port()}/"

@@ -26,6 +26,19 @@ EXPECTED = {
     "no HTTP": "invalid_content",
     "not the encoding it says": "invalid_content",
     "redirects for ever": "redirect_loop",
+    "not deflate": "invalid_content",
+    "two lengths": "invalid_content",
+    "a chunk size that is no number": "invalid_content",
+    "a status that is no number": "invalid_content",
+    "continue, and no more": "connection_reset",
+    "no last chunk": "incomplete_response",
+    "503, cut off": "incomplete_response",
+    "503, cut off in a chunk": "incomplete_response",
+    "404, cut off": "incomplete_response",
+    "HTTP/1.0, cut off": "incomplete_response",
+    "redirects to ftp": "redirect_refused",
+    "redirects to javascript": "redirect_refused",
+    "redirects to nowhere": "none",
     "plain where TLS is asked for": "tls",
     "certificate: expired": "tls",
     "certificate: wrong-host": "tls",
@@ -39,6 +52,17 @@ EXPECTED = {
     **{f"status {status}": "server_error" for status in (500, 502, 503, 504)},
 }
 
+
+APART = {  # what one client takes for a good answer, and the other does not
+    "a length below zero": ("none", "invalid_content"),
+    "a length that is no number": ("none", "invalid_content"),
+    "cut off in the head": ("none", "incomplete_response"),
+    "cut off in gzip": ("none", "invalid_content"),
+    "status 600": ("none", "other"),
+    "status 999": ("none", "other"),
+    "a head of 100 kB": ("invalid_content", "none"),
+    "500 headers": ("invalid_content", "none"),
+}
 
 AUTHORITY = """
 [ca]
@@ -86,20 +110,30 @@ def classified(certificates: Path) -> dict[str, dict[str, list[str]]]:
 
 
 def test_nothing_else_was_tried(classified: dict[str, dict[str, list[str]]]) -> None:
-    assert set(classified) == set(EXPECTED)
+    assert set(classified) == set(EXPECTED) | set(APART)
 
 
 @pytest.mark.parametrize("user", ["HttpUser", "FastHttpUser"])
 @pytest.mark.parametrize("fault", EXPECTED)
 def test_a_real_failure_is_of_its_class(classified: dict[str, dict[str, list[str]]], fault: str, user: str) -> None:
-    kind, detail = classified[fault][user]
+    kind, *detail = classified[fault][user]
     assert kind == EXPECTED[fault]
     if fault.startswith("status "):
-        assert detail == fault.removeprefix("status ")
+        assert detail == [fault.removeprefix("status ")]
+
+
+@pytest.mark.parametrize("fault", APART)
+def test_what_only_one_client_takes_for_a_failure_is_of_its_class(
+    classified: dict[str, dict[str, list[str]]], fault: str
+) -> None:
+    of_both = classified[fault]["HttpUser"], classified[fault]["FastHttpUser"]
+    assert tuple(kind for kind, *_ in of_both) == APART[fault]
+    if fault.startswith("status "):
+        assert of_both[1][1] == fault.removeprefix("status ")
 
 
 IN_ITS_OWN_PROCESS = """
-import errno, json, socket, sys
+import asyncio, errno, json, socket, sys
 from locust_kit.failures.classify import classify
 from locust.exception import CatchResponseError, ResponseError
 from requests.exceptions import ConnectionError as Wrapped
@@ -135,6 +169,21 @@ cases |= {
     "wraps by argument": (Wrapped(OSError(errno.EMFILE, "x")), 503),
     "a time-out of its own kind": (TimeoutError("x"), 0),
 }
+# As asyncio and clients for websockets raise them: without an errno.
+closed = type("WebSocketConnectionClosedException", (Exception,), {"__module__": "websocket._exceptions"})
+cases |= {
+    "reset": (ConnectionResetError("Connection lost"), 0),
+    "refused": (ConnectionRefusedError("nobody"), 0),
+    "pipe": (BrokenPipeError("pipe"), 0),
+    "aborted": (ConnectionAbortedError("aborted"), 0),
+    "incomplete": (asyncio.IncompleteReadError(b"x", 3), 0),
+    "memory": (MemoryError(), 0),
+    "websocket": (closed("x"), 0),
+    "a heir of it": (type("Own", (closed,), {})("x"), 0),
+    "a group of one kind": (ExceptionGroup("x", [ConnectionRefusedError(111, "x"), OSError(111, "y")]), 0),
+    "a group of two kinds": (ExceptionGroup("x", [ConnectionRefusedError(111, "x"), OSError(104, "y")]), 0),
+    "wraps a group": (wrapped(ExceptionGroup("x", [ConnectionResetError("x")])), 0),
+}
 sys.stdout.write(json.dumps({name: list(classify(*case)) for name, case in cases.items()}))
 """
 
@@ -158,5 +207,16 @@ def test_what_wraps_an_error_and_words_in_it_change_nothing() -> None:
         "wraps by cause": ["connection_reset", "ECONNRESET"],
         "wraps by argument": ["generator", "EMFILE"],
         "a time-out of its own kind": ["read_timeout", ""],
+        "reset": ["connection_reset", "ConnectionResetError"],
+        "refused": ["connection_refused", "ConnectionRefusedError"],
+        "pipe": ["connection_reset", "BrokenPipeError"],
+        "aborted": ["connection_reset", "ConnectionAbortedError"],
+        "incomplete": ["incomplete_response", "IncompleteReadError"],
+        "memory": ["generator", "MemoryError"],
+        "websocket": ["connection_reset", "WebSocketConnectionClosedException"],
+        "a heir of it": ["connection_reset", "WebSocketConnectionClosedException"],
+        "a group of one kind": ["connection_refused", "ECONNREFUSED"],
+        "a group of two kinds": ["other", "ExceptionGroup"],
+        "wraps a group": ["connection_reset", "ConnectionResetError"],
     }
     assert socket.EAI_AGAIN

@@ -1,0 +1,38 @@
+"""A redirect that cannot be followed is a failed request.
+
+requests raises for one (`ftp:`, `javascript:`, an invalid address), and Locust lets that pass: the task ends, and no
+request is counted for an answer that the target gave. FastHttpUser counts it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from locust.clients import HttpSession, ResponseContextManager
+from requests.exceptions import InvalidURL, RequestException
+
+from locust_kit.failures.classify import came_from_redirect
+from locust_kit.patches import Patches, change_each
+
+
+def install() -> str:
+    """Let HttpUser count it as a failed request. Returns one line that says what holds now."""
+    return change_each({"HttpUser": _change}, "a redirect that cannot be followed is a failed request")
+
+
+def _change() -> None:
+    with Patches() as patches:
+        patches.wrap(HttpSession, "_send_request_safe_mode", _send)
+
+
+def _send(original: Any, session: HttpSession, *args: Any, **kwargs: Any) -> Any:
+    try:
+        return original(session, *args, **kwargs)
+    except ValueError as error:
+        if not came_from_redirect(error):
+            raise
+        if isinstance(error, RequestException):
+            return ResponseContextManager(error)
+        invalid = InvalidURL(str(error))
+        invalid.__cause__ = error
+        return ResponseContextManager(invalid)
