@@ -12,7 +12,7 @@ from locust_kit.arguments import secrets_of
 from locust_kit.cost import EVERY, Cost
 from locust_kit.failures.capture import Capture
 from locust_kit.failures.settings import CaptureSettings, Cleaner
-from locust_kit.guard import WarnOnce, guarded
+from locust_kit.guard import WarnOnce, guarded, listen_first
 from locust_kit.performance import MOST_ENDPOINTS, Performance, SlowLimits
 
 PERFORMANCE_KEY = "performance"
@@ -34,8 +34,8 @@ class RequestCounters:
     def listen(self, environment: Environment) -> None:
         """Count requests from the moments on at which Locust's own statistics start at 0."""
         events = environment.events
-        events.request.add_listener(self.on_request)  # guarded itself
-        events.user_error.add_listener(guarded(self.on_user_error))
+        listen_first(events.request, self.on_request)  # guarded itself
+        listen_first(events.user_error, guarded(self.on_user_error))
         events.test_start.add_listener(guarded(self._begin))
         if environment.reset_stats:
             events.spawning_complete.add_listener(guarded(self.forget))
