@@ -259,6 +259,7 @@ def _show_figures(done: FinishedRun, console: Console) -> None:
 
 def _show_verdict(done: FinishedRun, document: Mapping[str, Any], console: Console) -> None:
     short = "" if done.plan.shape_class else summary.users_taken_along(done.seen, done.plan.users)
-    for line in [short, *document["reasons"]] if short else document["reasons"]:
+    warnings = [f"warning: {warning}" for warning in document["warnings"]]
+    for line in [*warnings, *([short] if short else []), *document["reasons"]]:
         console.line(line)
     console.line(last_line(str(document["verdict"]), int(document["exit_code"])))

@@ -251,6 +251,7 @@ def _criteria(words: Mapping[str, Any], *, counts_tasks: bool) -> Criteria:
         GeneratorLimits(
             _number(words.get("generator_cpu"), usual.cpu_percent),
             _number(words.get("generator_throttled"), usual.throttled_percent),
+            _number(words.get("generator_blocked"), usual.blocked_share),
             Sustained(
                 _number(words.get("sustained_seconds"), usual.sustained.seconds),
                 _number(words.get("sustained_share"), usual.sustained.share),
@@ -310,6 +311,7 @@ def judged_document(verdict: Verdict) -> dict[str, Any]:
             "rate_kept": limits.rate_kept,
             "generator_cpu_percent": limits.cpu_percent,
             "generator_throttled_percent": limits.throttled_percent,
+            "generator_blocked_share": limits.blocked_share,
             "sustained_seconds": limits.sustained.seconds,
             "sustained_share": limits.sustained.share,
         },

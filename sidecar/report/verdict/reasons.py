@@ -15,6 +15,7 @@ from sidecar.model.history import RecordedSeries
 from sidecar.model.incident import ExitReason, Incident, IncidentKind
 from sidecar.model.run_record import Moment, RunRecord, Unknown
 from sidecar.model.snapshot import MASTER, WORKER
+from sidecar.report.verdict import stalls
 from sidecar.report.verdict.rate import rate_short
 from sidecar.report.verdict.reason import GeneratorLimits, InvalidReason, lasting, share_of
 from sidecar.report.verdict.unheard import unheard
@@ -55,6 +56,7 @@ def reasons(record: RunRecord, limits: GeneratorLimits) -> tuple[InvalidReason, 
         (set[Unknown](), unheard(record)),
         ({Unknown.USERS}, users_short(record, limits.sustained)),
         ({Unknown.SECONDS}, rate_short(record, limits)),
+        (set[Unknown](), stalls.sustained(record, limits)),
         ({Unknown.END, Unknown.PLAN}, _ended_early(record)),
         (set[Unknown](), _unwatched(record)),
     )
