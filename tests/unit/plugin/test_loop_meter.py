@@ -132,7 +132,7 @@ def test_a_library_is_named_by_the_call_into_it_a_client_by_what_goes_on_inside(
     seen: list[StackSample] = []
     json.dumps(object(), default=lambda _: seen.append(sample(sys._getframe(1))))
     client: dict[str, Any] = {"__name__": "locust.clients", "look": look}
-    exec(compile("def get():\n    return look()", "<a library>", "exec"), client)  # noqa: S102
+    exec(compile("def get():\n    return look()", "<frozen library>", "exec"), client)  # noqa: S102
     seen.append(client["get"]())
     function = test_a_library_is_named_by_the_call_into_it_a_client_by_what_goes_on_inside
     first = function.__code__.co_firstlineno
