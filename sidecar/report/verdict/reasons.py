@@ -84,10 +84,16 @@ def breaking(record: RunRecord) -> tuple[Incident, ...]:
 
 def invalidating(started_at: datetime, incidents: Iterable[Incident]) -> tuple[Incident, ...]:
     """Return what makes a run INVALID that began then: the incidents that follow from no other, the gravest first."""
-    candidates = [incident for incident in incidents if incident.at >= started_at and _invalidates(incident)]
+    candidates = [incident for incident in incidents if _is_within(incident, started_at) and _invalidates(incident)]
     ids = {incident.id for incident in candidates}
     roots = (incident for incident in candidates if incident.cause not in ids)
     return tuple(sorted(roots, key=lambda incident: (_GRAVITY.index(incident.kind), incident.at)))
+
+
+def _is_within(incident: Incident, started_at: datetime) -> bool:
+    """Tell whether an incident came after the run's start; a blind span, whether it reached into the run."""
+    lasted = incident.kind is IncidentKind.BLIND and (incident.until is None or incident.until > started_at)
+    return lasted or incident.at >= started_at
 
 
 def _invalidates(incident: Incident) -> bool:
