@@ -34,6 +34,9 @@ _MOST_NAMES = 1000
 _MOST_ERRORS = 50
 _LONGEST = 2000
 _OTHERS = "(others)"
+_LARGEST = 2**53
+_USERS = ("users_in_on_stop", "users_in_tasks", "users_cut_off")
+_ERROR = ("method", "name", "error")
 _SUMS = ("requests", "failures", "requests_without_time", "total_ms")
 
 
@@ -139,6 +142,7 @@ class Stopping:
         if not after.is_on:
             return {}
         return {
+            "is_stopping": True,
             "seconds": round(time.monotonic() - after.since, 1),
             **self._waits(after),
             "users_cut_off": after.cut_off,
@@ -159,27 +163,26 @@ class Stopping:
     @staticmethod
     def merged(by_worker: ByWorker) -> Document:
         """Return all of it added up; an empty document before the first worker stops."""
-        documents = [document for document in by_worker.values() if document]
+        documents = [document for document in by_worker.values() if document.get("is_stopping") is True]
         if not documents:
             return {}
         endpoints: dict[tuple[str, str], Document] = {}
-        errors: Counter[tuple[str, str, str]] = Counter()
+        errors: Counter[tuple[str, ...]] = Counter()
         for document in documents:
-            for row in document["endpoints"]:
+            for row in map(_checked, _rows(document.get("endpoints"))):
                 key = row["method"], row["name"]
                 endpoints[key] = together(endpoints[key], row) if key in endpoints else row
-            for method, name, error, count in document["errors"]:
-                errors[method, name, error] += count
+            for error in _rows(document.get("errors")):
+                errors[tuple(safe(error.get(part) or "", _LONGEST) for part in _ERROR)] += _count(error, "occurrences")
         return {
             **{part: sum(row[part] for row in endpoints.values()) for part in ("requests", "failures")},
-            **{part: sum(one[part] for one in documents) for part in ("users_in_on_stop", "users_in_tasks")},
-            "users_cut_off": sum(one["users_cut_off"] for one in documents),
-            "seconds": max(one["seconds"] for one in documents),
-            "waits_for": next((one["waits_for"] for one in documents if one["waits_for"]), ""),
+            **{part: sum(_count(document, part) for document in documents) for part in _USERS},
+            "seconds": max(_time(document, "seconds") for document in documents),
+            "waits_for": safe(next((text for one in documents if (text := one.get("waits_for"))), ""), _LONGEST),
             "endpoints": list(endpoints.values()),
             "errors": [
-                {"method": method, "name": name, "error": error, "occurrences": count}
-                for (method, name, error), count in errors.most_common(_MOST_ERRORS)
+                {**dict(zip(_ERROR, error, strict=True)), "occurrences": count}
+                for error, count in errors.most_common(_MOST_ERRORS)
             ],
         }
 
@@ -203,9 +206,38 @@ def _row(entry: StatsEntry) -> Document:
     }
 
 
-def _error(error: StatsError) -> list[Any]:
-    parts = (error.method, error.name, error.error)
-    return [*(safe(part or "", _LONGEST) for part in parts), error.occurrences]
+def _error(error: StatsError) -> Document:
+    parts = zip(_ERROR, (error.method, error.name, error.error), strict=True)
+    return {**{part: safe(text or "", _LONGEST) for part, text in parts}, "occurrences": error.occurrences}
+
+
+def _rows(value: Any) -> list[Document]:
+    return [row for row in value if isinstance(row, dict)][:_MOST_NAMES] if isinstance(value, list) else []
+
+
+def _checked(row: Document) -> Document:
+    """Return a worker's row with the types that it must have."""
+    times = row.get("times")
+    return {
+        **{part: safe(row.get(part) or "", _LONGEST) for part in ("method", "name")},
+        **{part: _count(row, part) for part in ("requests", "failures", "requests_without_time")},
+        **{part: _time(row, part) for part in ("total_ms", "max_ms")},
+        "min_ms": None if row.get("min_ms") is None else _time(row, "min_ms"),
+        "times": {
+            time_ms: count
+            for time_ms, count in (times.items() if isinstance(times, dict) else ())
+            if isinstance(time_ms, int) and isinstance(count, int) and count > 0
+        },
+    }
+
+
+def _count(row: Document, part: str) -> int:
+    return int(_time(row, part))
+
+
+def _time(row: Document, part: str) -> float:
+    value = row.get(part)
+    return value if isinstance(value, int | float) and 0 <= value < _LARGEST else 0
 
 
 def together(one: Document, other: Document) -> Document:

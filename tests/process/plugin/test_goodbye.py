@@ -1,4 +1,4 @@
-"""Requests after the end of a run's load stand apart, and rates are over the time of the load; real master and worker."""
+"""Requests after the end of a run's load stand apart, and rates are over the load's time; a real master and worker."""
 
 from __future__ import annotations
 
