@@ -12,11 +12,13 @@ from typing import Any
 from locust import FastHttpUser, HttpUser
 
 from locust_kit import SCHEMA_VERSION
+from locust_kit.syntax_rules import look
 from locust_kit.user_code import Loaded, load
 
 
 def document(loaded: Loaded) -> dict[str, Any]:
     """Return the answer as JSON."""
+    warnings = look(loaded)
     return {
         "schema_version": SCHEMA_VERSION,
         "passed": not loaded.problems,
@@ -32,6 +34,7 @@ def document(loaded: Loaded) -> dict[str, Any]:
         ],
         "shape_class": type(loaded.shapes[0]).__name__ if loaded.shapes else None,
         "problems": [asdict(problem) for problem in loaded.problems],
+        "warnings": [asdict(warning) for warning in warnings],
     }
 
 
@@ -47,5 +50,6 @@ def main() -> int:
     """Print the answer on standard output; whatever the user's code prints goes to standard error."""
     with contextlib.redirect_stdout(sys.stderr):
         loaded = load(os.environ["LOCUST_LOCUSTFILE"])
-    print(json.dumps(document(loaded)), flush=True)
+        answer = document(loaded)
+    print(json.dumps(answer), flush=True)
     return 0 if not loaded.problems else 1

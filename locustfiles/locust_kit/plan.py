@@ -27,7 +27,6 @@ _CRITERIA = (
     "on_invalid",
     "generator_cpu",
     "generator_throttled",
-    "generator_blocked",
     "sustained_seconds",
     "sustained_share",
     "rate_kept",

@@ -19,7 +19,6 @@ from locust_kit.arguments import secrets_of
 from locust_kit.failures.account import FailureAccount
 from locust_kit.failures.settings import Cleaner
 from locust_kit.guard import guarded, keep_doing
-from locust_kit.load_clock import LoadClock
 from locust_kit.meters import MeterReadings
 from locust_kit.quitting import EndedBy
 from locust_kit.writer import Writer
@@ -47,7 +46,6 @@ class RunRecorder:
         self._most_by_class: dict[str, int] = {}
         self._shape_cut = False
         self._stopped = False
-        self._clock = LoadClock(environment)
         self._ended_by: EndedBy | None = None  # what in the user's code ended the run
         self._quit = False  # whether this process was asked to end during a run
 
@@ -62,12 +60,8 @@ class RunRecorder:
 
     def listen(self) -> None:
         """Follow each run."""
-        events = self._environment.events
-        events.spawning_complete.add_listener(guarded(self._spawned))
-        events.reset_stats.add_listener(guarded(self._clock.reset))
-        if self._environment.reset_stats:
-            events.spawning_complete.add_listener(guarded(self._clock.reset))
-        events.quitting.add_listener(guarded(self._quitting))
+        self._environment.events.spawning_complete.add_listener(guarded(self._spawned))
+        self._environment.events.quitting.add_listener(guarded(self._quitting))
         keep_doing(self._tick, _TICK_SECONDS)
 
     def begin(self, run: run_folder.RunIdentity, details: Mapping[str, Any]) -> None:
@@ -78,7 +72,6 @@ class RunRecorder:
         self._most_by_class = {user.__name__: 0 for user in self._environment.user_classes}
         self._clean.know(secrets_of(self._environment))
         self._writer = Writer(run_folder.RUNS / run.run_id, write_errors, frozenset({timeline.append}))
-        self._clock.begin()
         self._failures.begin(run.run_id, self._writer)
         plan_details = {**details, **plan.document(self._environment)}
         try:
@@ -88,11 +81,10 @@ class RunRecorder:
             self._writer.document(run_folder.BEGIN, run_folder.document(run, plan_details))
 
     def stopping(self, ended_by: EndedBy | None) -> None:
-        """Note that the load ends, and what in the user's code ends the run, the first that does.
+        """Note what in the user's code ends the run, the first that does.
 
         And whether a load shape is cut short: one that came to its own end stops the run itself.
         """
-        self._clock.stop()
         if self._ended_by or self._stopped:
             return
         self._ended_by = ended_by
@@ -109,18 +101,16 @@ class RunRecorder:
             return
         self._note_moment()
         self.save()
-        meters = self._readings.merged()
-        figures = run_statistics.total(self._environment.stats, self._clock.seconds, meters.get("stopping") or {})
+        total = self._environment.stats.total
         details = {
-            "requests": figures["requests"],
-            "failures": figures["failures"],
-            **self._clock.document(),
+            "requests": total.num_requests,
+            "failures": total.num_failures,
             "most_users": self._most_users,
             "users_by_class": self._most_by_class,
             "shape_cut": self._shape_cut,
             "quit": self._quit,
             "ended_by": self._ended_by.document() if self._ended_by else None,
-            "meters": meters,
+            "meters": self._readings.merged(),
             **reports,
         }
         self._writer.document(run_folder.END, run_folder.document(run, details))
@@ -130,10 +120,7 @@ class RunRecorder:
         """Write the documents as of now."""
         if self._writer is not None and self._run is not None:
             self._failures.save()
-            after = self._readings.merged().get("stopping") or {}
-            document = run_statistics.document(
-                self._run.run_id, self._environment.stats, self._clock.seconds, after, self._clean
-            )
+            document = run_statistics.document(self._run.run_id, self._environment.stats, self._clean)
             self._writer.document(run_statistics.FILE, document)
 
     def wait(self, **_: Any) -> None:
@@ -151,12 +138,9 @@ class RunRecorder:
     def _tick(self) -> None:
         """Look once a second; a run's timer is known only after its start."""
         runner = self._environment.runner
-        if self._run is None or self._writer is None or runner is None:
-            return
-        if runner.state not in _RUNNING_STATES and not self._clock.has_ended:
+        if self._run is None or self._writer is None or runner is None or runner.state not in _RUNNING_STATES:
             return
         self._ticks += 1
-        self._clock.look()
         self._note_moment()
         if self._ticks == _PLAN_TICKS:
             details = {**self._details, **plan.document(self._environment)}

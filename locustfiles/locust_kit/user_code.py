@@ -31,8 +31,10 @@ REMOVED = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why the locustfile cannot run. `kind`: missing, unreadable, syntax, import, removed-api, no-user-class,
-    duplicate or error.
+    """Why the locustfile cannot run, or what in it has no effect.
+
+    `kind`: missing, unreadable, syntax, import, removed-api, no-user-class, duplicate or error; of the rules that look
+    into the files: coroutine, old-attribute, exit-code or catch-response.
     """
 
     file: str

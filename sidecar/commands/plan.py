@@ -22,7 +22,6 @@ class MasterInfo:
     `user_classes` are (name, host) as loaded, `live_hosts` the hosts that the classes have by now, `own_host` the host
     that the master was started with (`-H`, LOCUST_HOST), `page_host` what its page offers for the next run.
     `arguments` are those that the locustfile adds; `sets_arguments` says whether the plugin reads them.
-    `has_plugin` says whether the kit's plugin is there, which writes down each run.
     """
 
     user_classes: tuple[tuple[str, str], ...]
@@ -38,7 +37,6 @@ class MasterInfo:
     page_host: str = ""
     arguments: tuple[Argument, ...] = ()
     sets_arguments: bool = False
-    has_plugin: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ def master(status: Mapping[str, Any] | None, page: Mapping[str, Any], loaded_hos
 
     The page lists every class; the plugin only those of the last run. Neither knows the hosts as loaded.
     """
-    has_plugin, status = status is not None, status or {}
+    status = status or {}
     live = {str(name): str(user_class.get("host") or "") for name, user_class in (page.get("users") or {}).items()}
     if not live:
         live = {
@@ -105,7 +103,6 @@ def master(status: Mapping[str, Any] | None, page: Mapping[str, Any], loaded_hos
         locustfile_sha256=str(loaded.get("sha256") or ""),
         version=str(page.get("version") or ""),
         run_id=str((status.get("run") or {}).get("run_id") or ""),
-        has_plugin=has_plugin,
         own_host=str((status.get("settings") or {}).get("host") or ""),
         page_host=str(page.get("host") or ""),
         arguments=arguments.known(status, page),

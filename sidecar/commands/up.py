@@ -176,6 +176,8 @@ def check_in_image(settings: Settings, engine: DockerEngine, image: str, console
         names = ", ".join(user_class.name for user_class in checked.user_classes)
         shape = f", shape {checked.shape_class}" if checked.shape_class else ""
         step.result = f"{settings.locustfile}: {names}{shape}" + (" (unchanged)" if known else "")
+    for warning in checked.warnings:
+        console.note(warning.shown)
     return checked
 
 

@@ -336,7 +336,7 @@ class EnvLine:
 
 @dataclass(frozen=True, slots=True)
 class FileProblem:
-    """Something wrong with the user's files. `kind`: missing, unreadable, syntax, removed-api or shadow."""
+    """Something wrong with the user's files. `kind`: missing, unreadable, syntax, removed-api, shadow or no-effect."""
 
     kind: str
     file: str

@@ -241,7 +241,7 @@ class Blind:
 
     since: datetime
     until: datetime | None
-    source: str  # sidecar, events, kernel, ledger
+    source: str  # sidecar, events, kernel
     covered: bool
     text: str
     node: str | None = None

@@ -41,11 +41,28 @@ class UserClass:
 
 
 @dataclass(frozen=True)
+class CodeWarning:
+    """A line of the user's files that Locust silently ignores, and what to write instead."""
+
+    file: str
+    line: int | None
+    text: str
+    fix: str
+
+    @property
+    def shown(self) -> str:
+        """Return it as one line."""
+        place = f"{self.file} line {self.line}" if self.line else self.file
+        return f"warning: {place}: {self.text} → {self.fix}"
+
+
+@dataclass(frozen=True)
 class Checked:
     """What the user's files hold."""
 
     user_classes: tuple[UserClass, ...]
     shape_class: str | None
+    warnings: tuple[CodeWarning, ...] = ()
 
 
 def fingerprint(settings: Settings, image_id: str, user_env: Mapping[str, str]) -> str:
@@ -107,7 +124,13 @@ def read(answer: Mapping[str, Any], folder: Path) -> Checked:
         UserClass(user_class["name"], user_class.get("host") or None, bool(user_class.get("http", True)))
         for user_class in answer.get("user_classes") or []
     )
-    return Checked(classes, answer.get("shape_class"))
+    return Checked(classes, answer.get("shape_class"), code_warnings(answer))
+
+
+def code_warnings(document: Mapping[str, Any]) -> tuple[CodeWarning, ...]:
+    """Return the warnings in the check's answer, or in what was remembered of it."""
+    rows = document.get("warnings") or []
+    return tuple(CodeWarning(row["file"], row.get("line"), row["text"], row.get("fix") or "") for row in rows)
 
 
 def _fix(problem: Mapping[str, Any], folder: Path) -> str:

@@ -230,6 +230,14 @@ def an_event_of_the_past(world: World) -> Iterator[None]:
     yield
 
 
+@fault("locustfile-no-effect", commands=False, severity="warn")
+def an_answer_without_with(world: World) -> Iterator[None]:
+    path = world.files / "locustfile.py"
+    path.write_text(path.read_text() + "\n\ndef ask(client):\n    client.get('/', catch_response=True)\n")
+    assert "catch_response=True without `with`" in world.kit("reload", "YES=1").stdout
+    yield
+
+
 @fault("locustfile-mismatch")
 def a_worker_that_loaded_a_newer_file(world: World) -> Iterator[None]:
     path = world.files / "locustfile.py"

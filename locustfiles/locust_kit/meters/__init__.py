@@ -17,9 +17,7 @@ from typing import Any, Protocol
 from locust.env import Environment
 
 from locust_kit import report_check
-from locust_kit.meters.loop import LoopMeter
 from locust_kit.meters.pacing import PacingMeter
-from locust_kit.meters.stopping import Stopping
 from locust_kit.meters.users import UserMeter
 from locust_kit.refusals import Refusals
 from locust_kit.report_check import RefusedError
@@ -60,7 +58,7 @@ class Meter(Protocol):
         """Return the few figures of a merged document that belong into each second of the timeline."""
 
 
-METERS: tuple[type[Meter], ...] = (UserMeter, PacingMeter, LoopMeter, Stopping)
+METERS: tuple[type[Meter], ...] = (UserMeter, PacingMeter)
 
 
 class Meters:

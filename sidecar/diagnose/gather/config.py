@@ -18,7 +18,7 @@ from sidecar.diagnose.evidence import ComposeService, ConfigFacts, EnvLine, File
 from sidecar.diagnose.rules.locust_names import LEGACY, NEEDED_BY_LOCUST
 from sidecar.settings import Settings, dotenv
 from sidecar.settings.addresses import shown
-from sidecar.stack import locustfile, remote, state, workspace
+from sidecar.stack import check, locustfile, remote, state, workspace
 
 _COMPOSE_SECONDS = 8.0
 _GIT_SECONDS = 3.0
@@ -37,7 +37,7 @@ def load(args: Sequence[str], environ: Mapping[str, str], root: Path) -> tuple[S
 def facts(settings: Settings, settings_error: str) -> ConfigFacts:
     """Read everything that can be read from files, without Docker."""
     hosts, master = workspace.loaded_hosts(settings), workspace.decided(settings).master
-    problems = () if settings_error else tuple(_file_problems(settings))
+    problems = () if settings_error else (*_file_problems(settings), *_without_effect(settings))
     own = {"locustfiles_dir": str(settings.locustfiles_dir), "master": shown(*master) if master else ""}
     return ConfigFacts(
         **shared(settings, ConfigFacts) | own,
@@ -117,6 +117,12 @@ def _file_problems(settings: Settings) -> Iterator[FileProblem]:
             continue
         for line, api, fix in sorted(locustfile.removed(tree)):
             yield FileProblem("removed-api", name, f"{api} is gone from Locust", line, fix)
+
+
+def _without_effect(settings: Settings) -> Iterator[FileProblem]:
+    """Yield what the last check of `up` or `reload` found that Locust silently ignores."""
+    for warning in check.code_warnings(state.recall(settings).get("decided") or {}):
+        yield FileProblem("no-effect", warning.file, warning.text, warning.line, warning.fix)
 
 
 def _shadows(folder: Path) -> Iterator[FileProblem]:

@@ -47,6 +47,7 @@ def loads(stack: Stack) -> Outcome:
     causes = [cause for group in grouped(down, _failure) for cause in _printed(stack, group)]
     known = {cause.slug for cause in causes}
     causes += [cause for cause in _on_disk(stack) if cause.slug not in known]
+    causes += _without_effect(stack)
     config = stack.evidence.config
     if not causes and config.settings_error:
         return cannot_tell("the settings cannot be read, so nobody knows which file is meant")
@@ -148,7 +149,7 @@ def _on_disk(stack: Stack) -> Iterator[FoundCause]:
     """Yield what is wrong with the files on disk: an error where nothing runs, else a warning of the next start."""
     runs = any(locust.state == "running" and locust.health == "healthy" for locust in stack.locusts)
     for problem in stack.evidence.config.file_problems:
-        if problem.kind == "shadow" and runs:
+        if problem.kind == "no-effect" or (problem.kind == "shadow" and runs):
             continue  # it has been there since they started, and did no harm
         yield _from_disk(stack, problem, Severity.WARN if runs else Severity.ERROR)
 
@@ -169,6 +170,20 @@ def _from_disk(stack: Stack, problem: FileProblem, severity: Severity) -> FoundC
         "instead": problem.fix or _CHANGELOG,
     }
     return FoundCause(_SLUGS[problem.kind], evidence, (problem.file,), values, severity=severity)
+
+
+def _without_effect(stack: Stack) -> Iterator[FoundCause]:
+    """Yield one warning of all that Locust silently ignores in these files."""
+    ignored = [problem for problem in stack.evidence.config.file_problems if problem.kind == "no-effect"]
+    if ignored:
+        places = [f"{problem.file} line {problem.line}" if problem.line else problem.file for problem in ignored]
+        evidence = [
+            stack.observed(place, problem.text, problem.fix) for place, problem in zip(places, ignored, strict=True)
+        ]
+        files = dict.fromkeys(problem.file for problem in ignored)
+        more = f" (and {len(places) - 1} more)" if len(places) > 1 else ""
+        values = {"place": places[0], "error": f"{ignored[0].text}{more}", "instead": ignored[0].fix}
+        yield FoundCause("locustfile-no-effect", evidence, files, values, severity=Severity.WARN)
 
 
 # ---- is it the same everywhere? --------------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ network-pool-exhausted subnet-overlaps-target master-not-answering version-misma
 heartbeat-missed workers-fewer-than-expected web-login-misconfigured target-unresolvable target-refused
 target-timeout target-tls target-is-localhost target-http-error proxy-not-applied memory-limit-not-enforced
 monitor-down docker-proxy-down remote-workers-shut remote-worker-refused remote-port-open remote-master-unreachable
-""".split()  # noqa: SIM905  56 names read better as text
+locustfile-no-effect
+""".split()  # noqa: SIM905  57 names read better as text
 CAUSES = list(causes().values())
 
 

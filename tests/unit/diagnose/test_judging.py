@@ -12,6 +12,7 @@ from sidecar.diagnose.evidence import (
     EngineFacts,
     EnvLine,
     Evidence,
+    FileProblem,
     Filesystem,
     FirewallRule,
     Gap,
@@ -910,3 +911,13 @@ def test_of_rules_that_stopped_something_those_are_named_that_could_stop_this(ru
     e = knocking(well(), "timeout")
     (found,) = diagnose(replace(e, host=replace(e.host, firewall=both))).findings
     assert any(rule in one.seen for one in found.evidence) is is_named
+
+
+def test_what_locust_silently_ignores_is_a_warning_with_its_place() -> None:
+    ignored = FileProblem("no-effect", "locustfile.py", "catch_response=True without `with`", 9, "with ... as answer:")
+    e = replace(well(), config=replace(well().config, file_problems=(ignored,)))
+    diagnosis = diagnose(e)
+    (finding,) = diagnosis.findings
+    assert (finding.slug, finding.severity, diagnosis.summary.error) == ("locustfile-no-effect", "warn", 0)
+    assert finding.title == "locustfile.py line 9: catch_response=True without `with`"
+    assert "with ... as answer:" in finding.fix.text

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -260,3 +261,13 @@ def test_an_edit_that_keeps_size_and_time_is_still_another_file(tmp_path: Path) 
     path.write_text("x = 2\n")
     os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
     assert check.fingerprint(settings(tmp_path), "id", {}) != before
+
+
+def test_a_warning_of_the_check_is_one_line_and_survives_being_remembered() -> None:
+    row = {"file": "a.py", "line": 3, "kind": "catch-response", "text": "never reported", "fix": "with ... as answer:"}
+    checked = check.read({"passed": True, "user_classes": [], "warnings": [row]}, FOLDER)
+    assert [warning.shown for warning in checked.warnings] == [
+        "warning: a.py line 3: never reported → with ... as answer:"
+    ]
+    assert check.code_warnings(asdict(checked)) == checked.warnings
+    assert check.code_warnings({}) == ()

@@ -1,0 +1,196 @@
+"""What the user's files say that Locust silently ignores: each rule names file, line, and what to write instead.
+
+A rule looks at the loaded classes and at the syntax trees. To add one: a generator of problems, and a row in RULES.
+An accusation must be certain. What a rule is not sure of, it leaves out.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from locust import TaskSet, User, events
+from locust.event import EventHook
+
+from locust_kit.source_files import SourceFile, source_files
+from locust_kit.unentered import unentered
+from locust_kit.user_code import Loaded, Problem, shown
+
+_HOOKS = ("on_start", "on_stop")
+_OLD_ATTRIBUTES = {
+    "min_wait": "wait_time = between(1, 5), in seconds",
+    "max_wait": "wait_time = between(1, 5), in seconds",
+    "task_set": "tasks = [YourTaskSet]",
+}
+"""What classes of Locust 0.x had, and what to write today."""
+
+
+class Look(NamedTuple):
+    """What rules look at: the classes that Locust found, and the files that they came from."""
+
+    loaded: Loaded
+    sources: Sequence[SourceFile]
+
+
+class SyntaxRule(NamedTuple):
+    """One rule. Where `refuses` is true, nothing starts; else it is a warning."""
+
+    find: Callable[[Look], Iterator[Problem]]
+    refuses: bool = False
+
+
+def look(loaded: Loaded) -> list[Problem]:
+    """Return the warnings of all rules, and add what they refuse to the problems of `loaded`."""
+    warnings: list[Problem] = []
+    seen = Look(loaded, source_files())
+    for rule in RULES:
+        try:
+            found = list(dict.fromkeys(rule.find(seen)))
+        except Exception as error:  # noqa: BLE001  a rule that fails must not keep a good locustfile from running
+            print(f"locust-kit: {rule.find.__name__} could not look: {error!r}", file=sys.stderr)
+            continue
+        (loaded.problems if rule.refuses else warnings).extend(found)
+    return warnings
+
+
+def coroutines(seen: Look) -> Iterator[Problem]:
+    """Yield tasks, on_start and on_stop that Locust calls without running a line of them."""
+    for owner in _owners(seen.loaded.users.values()):
+        if _runs_tasks_itself(owner):
+            continue
+        tasks = [task for task in owner.tasks if not inspect.isclass(task)]
+        hooks = [getattr(owner, name) for name in _HOOKS]
+        yield from (problem for part in (*tasks, *hooks) if (problem := _never_runs(part)))
+
+
+def listeners(seen: Look) -> Iterator[Problem]:
+    """Yield listeners of Locust's events that are called without running a line of them."""
+    for hook in vars(events).values():
+        handlers = hook._handlers if isinstance(hook, EventHook) else ()  # noqa: SLF001  it has no public name
+        yield from (problem for handler in handlers if (problem := _never_runs(handler)) and _is_in(problem, seen))
+
+
+def _owners(classes: Iterable[type[User]]) -> list[type[User | TaskSet]]:
+    """Return User classes and all the TaskSets in them, each once."""
+    owners: dict[type[User | TaskSet], None] = {}
+    waiting: list[Any] = list(classes)
+    while waiting:
+        owner = waiting.pop()
+        if owner not in owners:
+            owners[owner] = None
+            waiting += [task for task in owner.tasks if inspect.isclass(task) and issubclass(task, TaskSet)]
+    return list(owners)
+
+
+def _runs_tasks_itself(owner: type) -> bool:
+    """Tell whether a class runs its tasks in a way of its own, perhaps in an event loop."""
+    return any(
+        not parent.__module__.startswith("locust.") and {"execute_task", "execute_next_task", "run"} & set(vars(parent))
+        for parent in owner.__mro__
+    )
+
+
+def _never_runs(part: Any) -> Problem | None:
+    if inspect.iscoroutinefunction(part) or inspect.isasyncgenfunction(part):
+        kind = "is a coroutine (async def): Locust calls it, never awaits it, and no line of it runs"
+        fix = "write it as a plain def; Locust runs users in gevent, not in asyncio"
+    elif inspect.isgeneratorfunction(part):
+        kind, fix = "is a generator (it has yield): Locust calls it, and no line of it runs", "write it without yield"
+    else:
+        return None
+    code = inspect.unwrap(part).__code__
+    return Problem(
+        shown(code.co_filename),
+        _line_of_def(part, code.co_firstlineno),
+        "coroutine",
+        f"{part.__qualname__} {kind}",
+        fix,
+    )
+
+
+def _line_of_def(part: Any, first: int) -> int:
+    """Return the line of `def`: a decorated function begins with its first decorator."""
+    try:
+        lines, begin = inspect.getsourcelines(part)
+    except (OSError, TypeError):
+        return first
+    return next((begin + n for n, line in enumerate(lines) if line.lstrip().startswith(("def ", "async def "))), first)
+
+
+def _is_in(problem: Problem, seen: Look) -> bool:
+    return any(source.shown == problem.file for source in seen.sources)
+
+
+def old_attributes(seen: Look) -> Iterator[Problem]:
+    """Yield attributes of Locust 0.x that nothing reads any longer: neither Locust nor the user's own code."""
+    read = {name for source in seen.sources for name in _names_read(source.tree)}
+    classes = {
+        (getattr(sys.modules.get(parent.__module__), "__file__", None), parent.__name__)
+        for owner in _owners(seen.loaded.users.values())
+        for parent in owner.__mro__
+    }
+    for source in seen.sources:
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.ClassDef) and (source.path, node.name) in classes:
+                for name, line in _attributes(node):
+                    if name in _OLD_ATTRIBUTES and name not in read:
+                        text = f"{node.name}.{name} is of Locust 0.x, and ignored since 1.0"
+                        yield Problem(source.shown, line, "old-attribute", text, _OLD_ATTRIBUTES[name])
+
+
+def _names_read(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+            yield node.attr
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value  # getattr(self, "min_wait")
+
+
+def _attributes(node: ast.ClassDef) -> Iterator[tuple[str, int]]:
+    for statement in node.body:
+        if isinstance(statement, ast.Assign):
+            yield from ((target.id, statement.lineno) for target in statement.targets if isinstance(target, ast.Name))
+        elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value:
+            yield statement.target.id, statement.lineno
+
+
+def exit_codes(seen: Look) -> Iterator[Problem]:
+    """Yield each place that sets the exit code of Locust's process, which is no run's: the master runs on."""
+    for source in seen.sources:
+        for node in ast.walk(source.tree):
+            if _sets_exit_code(node):
+                text = "sets process_exit_code, which has no effect here: the master outlives its runs"
+                fix = 'say it with the run: make run FAIL_RATIO=1% THRESHOLDS="p95<800"'
+                yield Problem(source.shown, getattr(node, "lineno", None), "exit-code", text, fix)
+
+
+def _sets_exit_code(node: ast.AST) -> bool:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "setattr":
+        return any(isinstance(word, ast.Constant) and word.value == "process_exit_code" for word in node.args)
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
+    return any(isinstance(target, ast.Attribute) and target.attr == "process_exit_code" for target in targets)
+
+
+def answers(seen: Look) -> Iterator[Problem]:
+    """Yield requests that Locust never reports, because no `with` block enters their answer."""
+    for source, line, name in unentered(seen.sources):
+        if name == "rest":
+            text, fix = "self.rest() without `with` sends no request", "with self.rest(...) as answer:"
+        else:
+            text = "catch_response=True without `with`: Locust never reports this request"
+            fix = "with self.client.get(..., catch_response=True) as answer:"
+        yield Problem(source.shown, line, "catch-response", text, fix)
+
+
+RULES = (
+    SyntaxRule(coroutines, refuses=True),
+    SyntaxRule(listeners),
+    SyntaxRule(old_attributes),
+    SyntaxRule(exit_codes),
+    SyntaxRule(answers),
+)
