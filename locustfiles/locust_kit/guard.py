@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import gevent
+from locust.event import EventHook
 
 from locust_kit.texts import safe
 
@@ -43,6 +44,11 @@ def guarded(listener: Callable[..., None]) -> Callable[..., None]:
             warn(error)
 
     return called
+
+
+def listen_first(event: EventHook, listener: Callable[..., None]) -> None:
+    """Add a listener before all others: one of the test's own may end the event (RescheduleTask, StopUser)."""
+    event._handlers.insert(0, listener)  # noqa: SLF001  Locust adds at the end only
 
 
 def keep_doing(step: Callable[[], None], seconds: float) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import gevent
 from locust.env import Environment
-from locust.runners import STATE_INIT, STATE_MISSING, STATE_STOPPING, MasterRunner
+from locust.runners import STATE_INIT, STATE_MISSING, STATE_RUNNING, STATE_SPAWNING, STATE_STOPPING, MasterRunner
 
 from locust_kit import connections, incidents_tab, plan, run_folder, status
 from locust_kit.arguments import RunArguments
@@ -30,6 +30,8 @@ from locust_kit.worker_report import COST_KEY, FAILURES_KEY, FILES_KEY, MEMORY_K
 
 logger = logging.getLogger("locust_kit")
 
+_AT_WORK = (STATE_RUNNING, STATE_SPAWNING)  # a worker's state until it has said that it stopped
+_LONGEST_GOODBYE_SECONDS, _LOOK_SECONDS = 600.0, 0.1
 _LAST_REPORTS_SECONDS = 2.0  # Locust waits for them for 0.5 s, and twice
 
 
@@ -174,10 +176,21 @@ class MasterPart:
             self._run = run_folder.ended(self._run, datetime.now(UTC))
             self._recorder.stopped()
             runner = self._environment.runner
-            if runner and runner.user_count:  # Locust itself ends, and its workers will hear of it now
-                gevent.spawn_later(_LAST_REPORTS_SECONDS, guarded(self._close))
+            if isinstance(runner, MasterRunner):
+                gevent.spawn(guarded(self._close_when_reported), runner)
             else:
                 self._close()
+
+    def _close_when_reported(self, runner: MasterRunner) -> None:
+        """Close the run when no worker is at work any more: their own listeners of test_stop may take long.
+
+        Where users are left, Locust itself ends, and its workers hear of it only now.
+        """
+        most = _LAST_REPORTS_SECONDS if runner.user_count else _LONGEST_GOODBYE_SECONDS
+        with gevent.Timeout(most, False):  # noqa: FBT003  gevent's own form of call
+            while any(client.state in _AT_WORK for client in runner.clients.values()):
+                gevent.sleep(_LOOK_SECONDS)
+        self._close()
 
     def _end_at_quit(self) -> None:
         """End the run of a master that hears of nothing any more, and wait until its end is on the disk."""
@@ -235,6 +248,7 @@ class MasterPart:
             "push": self._pusher.status() if self._pusher else None,
             RETRIES_KEY: {"count": reports.retries},
             METERS_KEY: self._readings.merged(),
+            "is_run_open": self._recorder.is_open,
             "judge": self._judge,
             "record_error": self._recorder.problem(),
             "is_ending": self._master_end.is_ending,

@@ -92,7 +92,7 @@ class Memory:
 
     def watch(self) -> None:
         """Measure each garbage collection, and apply the settings to this process."""
-        gc.callbacks.append(self._on_collection)
+        gc.callbacks.append(self.on_collection)
         if self.thresholds:
             gc.set_threshold(*self.thresholds)
         if self.traced:
@@ -104,7 +104,8 @@ class Memory:
             gc.collect()
             gc.freeze()
 
-    def _on_collection(self, phase: str, _: dict[str, Any]) -> None:
+    def on_collection(self, phase: str, _: dict[str, Any]) -> None:
+        """Measure a garbage collection: Python calls this as one starts and as it stops."""
         now = time.perf_counter()
         if phase == "start":
             self._since = now

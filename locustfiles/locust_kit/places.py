@@ -25,7 +25,7 @@ def of_traceback(traceback: TracebackType | None) -> Place:
     while traceback is not None:
         code = traceback.tb_frame.f_code
         if is_users_own(code.co_filename):
-            found = Place(code.co_name, _shown(code.co_filename, traceback.tb_lineno))
+            found = Place(code.co_name, shown(code.co_filename, traceback.tb_lineno))
         traceback = traceback.tb_next
     return found
 
@@ -34,7 +34,7 @@ def of_caller(frame: FrameType | None) -> Place:
     """Return the innermost place in the user's own code among a frame and its callers."""
     while frame is not None:
         if is_users_own(frame.f_code.co_filename):
-            return Place(frame.f_code.co_name, _shown(frame.f_code.co_filename, frame.f_lineno))
+            return Place(frame.f_code.co_name, shown(frame.f_code.co_filename, frame.f_lineno))
         frame = frame.f_back
     return Place()
 
@@ -46,7 +46,8 @@ def is_users_own(path: str) -> bool:
     return not path.startswith(_STANDARD)
 
 
-def _shown(path: str, line: int) -> str:
+def shown(path: str, line: int) -> str:
+    """Return `file:line`, the file relative to the working directory."""
     return f"{path.removeprefix(f'{Path.cwd()}{os.sep}')}:{line}"
 
 

@@ -27,6 +27,7 @@ _CRITERIA = (
     "on_invalid",
     "generator_cpu",
     "generator_throttled",
+    "generator_blocked",
     "sustained_seconds",
     "sustained_share",
     "rate_kept",

@@ -19,6 +19,7 @@ from locust_kit.arguments import secrets_of
 from locust_kit.failures.account import FailureAccount
 from locust_kit.failures.settings import Cleaner
 from locust_kit.guard import guarded, keep_doing
+from locust_kit.load_clock import LoadClock
 from locust_kit.meters import MeterReadings
 from locust_kit.quitting import EndedBy
 from locust_kit.writer import Writer
@@ -46,6 +47,7 @@ class RunRecorder:
         self._most_by_class: dict[str, int] = {}
         self._shape_cut = False
         self._stopped = False
+        self._clock = LoadClock(environment)
         self._ended_by: EndedBy | None = None  # what in the user's code ended the run
         self._quit = False  # whether this process was asked to end during a run
 
@@ -60,8 +62,12 @@ class RunRecorder:
 
     def listen(self) -> None:
         """Follow each run."""
-        self._environment.events.spawning_complete.add_listener(guarded(self._spawned))
-        self._environment.events.quitting.add_listener(guarded(self._quitting))
+        events = self._environment.events
+        events.spawning_complete.add_listener(guarded(self._spawned))
+        events.reset_stats.add_listener(guarded(self._clock.reset))
+        if self._environment.reset_stats:
+            events.spawning_complete.add_listener(guarded(self._clock.reset))
+        events.quitting.add_listener(guarded(self._quitting))
         keep_doing(self._tick, _TICK_SECONDS)
 
     def begin(self, run: run_folder.RunIdentity, details: Mapping[str, Any]) -> None:
@@ -72,6 +78,7 @@ class RunRecorder:
         self._most_by_class = {user.__name__: 0 for user in self._environment.user_classes}
         self._clean.know(secrets_of(self._environment))
         self._writer = Writer(run_folder.RUNS / run.run_id, write_errors, frozenset({timeline.append}))
+        self._clock.begin()
         self._failures.begin(run.run_id, self._writer)
         plan_details = {**details, **plan.document(self._environment)}
         try:
@@ -81,10 +88,11 @@ class RunRecorder:
             self._writer.document(run_folder.BEGIN, run_folder.document(run, plan_details))
 
     def stopping(self, ended_by: EndedBy | None) -> None:
-        """Note what in the user's code ends the run, the first that does.
+        """Note that the load ends, and what in the user's code ends the run, the first that does.
 
         And whether a load shape is cut short: one that came to its own end stops the run itself.
         """
+        self._clock.stop()
         if self._ended_by or self._stopped:
             return
         self._ended_by = ended_by
@@ -101,16 +109,18 @@ class RunRecorder:
             return
         self._note_moment()
         self.save()
-        total = self._environment.stats.total
+        meters = self._readings.merged()
+        figures = run_statistics.total(self._environment.stats, self._clock.seconds, meters.get("stopping") or {})
         details = {
-            "requests": total.num_requests,
-            "failures": total.num_failures,
+            "requests": figures["requests"],
+            "failures": figures["failures"],
+            **self._clock.document(),
             "most_users": self._most_users,
             "users_by_class": self._most_by_class,
             "shape_cut": self._shape_cut,
             "quit": self._quit,
             "ended_by": self._ended_by.document() if self._ended_by else None,
-            "meters": self._readings.merged(),
+            "meters": meters,
             **reports,
         }
         self._writer.document(run_folder.END, run_folder.document(run, details))
@@ -120,7 +130,10 @@ class RunRecorder:
         """Write the documents as of now."""
         if self._writer is not None and self._run is not None:
             self._failures.save()
-            document = run_statistics.document(self._run.run_id, self._environment.stats, self._clean)
+            after = self._readings.merged().get("stopping") or {}
+            document = run_statistics.document(
+                self._run.run_id, self._environment.stats, self._clock.seconds, after, self._clean
+            )
             self._writer.document(run_statistics.FILE, document)
 
     def wait(self, **_: Any) -> None:
@@ -138,9 +151,12 @@ class RunRecorder:
     def _tick(self) -> None:
         """Look once a second; a run's timer is known only after its start."""
         runner = self._environment.runner
-        if self._run is None or self._writer is None or runner is None or runner.state not in _RUNNING_STATES:
+        if self._run is None or self._writer is None or runner is None:
+            return
+        if runner.state not in _RUNNING_STATES and not self._clock.has_ended:
             return
         self._ticks += 1
+        self._clock.look()
         self._note_moment()
         if self._ticks == _PLAN_TICKS:
             details = {**self._details, **plan.document(self._environment)}

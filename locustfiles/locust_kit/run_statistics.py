@@ -1,56 +1,158 @@
-"""Locust's own statistics of a run as a document, `statistics.json`: what its page and its CSV files show."""
+"""Locust's own statistics of a run as a document, `statistics.json`, less the requests after the end of its load.
+
+Rates are over the time of the load, by the master's clock.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from functools import reduce
 from typing import Any
 
-from locust.stats import RequestStats, StatsEntry
+from locust.stats import RequestStats, StatsEntry, StatsError
 
 from locust_kit import SCHEMA_VERSION
+from locust_kit.meters.stopping import together
 from locust_kit.texts import safe
 
 FILE = "statistics.json"
-_MOST_ENDPOINTS, _MOST_ERRORS = 2000, 200
+OTHERS = "(others)"
+_MOST_ENDPOINTS, _MOST_ERRORS, _MOST_METHODS = 2000, 200, 20
 _LONGEST = 2000
 
+Document = dict[str, Any]
 
-def document(run_id: str, stats: RequestStats, clean: Callable[[str], str] = str) -> dict[str, Any]:
-    """Return the figures of all requests and of each method and name, and each error; `clean` removes secrets."""
-    entries = sorted(stats.entries.values(), key=lambda entry: -entry.num_requests)[:_MOST_ENDPOINTS]
-    errors = sorted(stats.errors.values(), key=lambda error: -error.occurrences)
+
+def document(
+    run_id: str,
+    stats: RequestStats,
+    seconds: float,
+    after_the_end: Mapping[str, Any],
+    clean: Callable[[str], str] = str,
+) -> Document:
+    """Return the figures of all requests and of each method and name, and each error; `clean` removes secrets.
+
+    Names beyond the most frequent are together in the rows `(others)`, one for each method.
+    """
+    after = {(row["name"], row["method"]): row for row in after_the_end.get("endpoints") or ()}
+    counted = (_less(entry, after.get((entry.name, entry.method or ""))) for entry in stats.entries.values())
+    entries = sorted((entry for entry in counted if entry.num_requests), key=lambda entry: -entry.num_requests)
+    kept, left_out = entries[:_MOST_ENDPOINTS], entries[_MOST_ENDPOINTS:]
+    errors = _errors(stats, after_the_end)
     return {
         "schema_version": SCHEMA_VERSION,
         "run_id": run_id,
-        "figures": _figures(stats.total),
+        "seconds": round(seconds, 3),
+        "figures": total(stats, seconds, after_the_end),
         "endpoints": [
-            {"method": safe(entry.method or "", _LONGEST), "name": clean(safe(entry.name, _LONGEST)), **_figures(entry)}
-            for entry in entries
+            *(
+                {
+                    "method": safe(entry.method or "", _LONGEST),
+                    "name": clean(safe(entry.name, _LONGEST)),
+                    **_figures(entry, seconds),
+                }
+                for entry in kept
+            ),
+            *_others(left_out, seconds),
         ],
-        "endpoints_left_out": len(stats.entries) - len(entries),
+        "endpoints_left_out": len(left_out),
         "errors": [
             {
-                "method": safe(error.method or "", _LONGEST),
-                "name": clean(safe(error.name, _LONGEST)),
-                "error": clean(safe(error.error, _LONGEST)),
-                "occurrences": error.occurrences,
+                "method": safe(method, _LONGEST),
+                "name": clean(safe(name, _LONGEST)),
+                "error": clean(safe(error, _LONGEST)),
+                "occurrences": count,
             }
-            for error in errors[:_MOST_ERRORS]
+            for (method, name, error), count in errors[:_MOST_ERRORS]
         ],
         "errors_left_out": max(0, len(errors) - _MOST_ERRORS),
     }
 
 
-def _figures(stats_entry: StatsEntry) -> dict[str, Any]:
+def total(stats: RequestStats, seconds: float, after_the_end: Mapping[str, Any]) -> Document:
+    """Return the figures over all requests of the load."""
+    rows = after_the_end.get("endpoints") or ()
+    return _figures(_less(stats.total, reduce(together, rows) if rows else None), seconds)
+
+
+def _errors(stats: RequestStats, after_the_end: Mapping[str, Any]) -> list[tuple[tuple[str, str, str], int]]:
+    """Return how often each error came in the load, the most frequent first."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for error in stats.errors.values():
+        counts[error.method or "", error.name, StatsError.parse_error(error.error)] += error.occurrences
+    counts.subtract(
+        {
+            (row["method"], row["name"], row["error"]): row["occurrences"]
+            for row in after_the_end.get("errors") or ()
+            if (row["method"], row["name"], row["error"]) in counts
+        }
+    )
+    return [(error, count) for error, count in counts.most_common() if count > 0]
+
+
+def _less(entry: StatsEntry, after: Mapping[str, Any] | None) -> StatsEntry:
+    """Return the entry without the requests after the end. Its shortest and longest time may then be rounded."""
+    if after is None:
+        return entry
+    rest = StatsEntry(entry.stats, entry.name, entry.method)
+    rest.num_requests = max(0, entry.num_requests - after["requests"])
+    rest.num_none_requests = max(0, entry.num_none_requests - after["requests_without_time"])
+    rest.num_failures = max(0, entry.num_failures - after["failures"])
+    rest.total_response_time = max(0, entry.total_response_time - after["total_ms"])
+    left = {time: count - after["times"].get(time, 0) for time, count in entry.response_times.items()}
+    rest.response_times.update({time: count for time, count in left.items() if count > 0})
+    is_shortest_apart = after["min_ms"] is not None and entry.min_response_time == after["min_ms"]
+    rest.min_response_time = min(rest.response_times, default=None) if is_shortest_apart else entry.min_response_time
+    is_longest_apart = entry.max_response_time == after["max_ms"]
+    rest.max_response_time = max(rest.response_times, default=0) if is_longest_apart else entry.max_response_time
+    return rest
+
+
+def _others(left_out: Iterable[StatsEntry], seconds: float) -> list[Document]:
+    by_method: dict[str, list[StatsEntry]] = {}
+    for entry in left_out:
+        method = safe(entry.method or "", _LONGEST)
+        is_known = method in by_method or len(by_method) < _MOST_METHODS
+        by_method.setdefault(method if is_known else OTHERS, []).append(entry)
+    return [
+        {"method": method, "name": OTHERS, "names": len(entries), **_sums(entries, seconds)}
+        for method, entries in by_method.items()
+    ]
+
+
+def _sums(entries: list[StatsEntry], seconds: float) -> Document:
+    """Return the figures of several entries together; their percentiles are in performance.json."""
+    requests, failures = sum(entry.num_requests for entry in entries), sum(entry.num_failures for entry in entries)
+    timed = requests - sum(entry.num_none_requests for entry in entries)
+    shortest = [entry.min_response_time for entry in entries if entry.min_response_time is not None]
     return {
-        "requests": stats_entry.num_requests,
+        "requests": requests,
+        "failures": failures,
+        "fail_ratio": failures / requests if requests else 0.0,
+        "requests_per_second": _rate(requests, seconds),
+        **dict.fromkeys(("median_ms", "p95_ms", "p99_ms")),
+        "max_ms": max(entry.max_response_time for entry in entries),
+        "min_ms": min(shortest, default=None),
+        "average_ms": sum(entry.total_response_time for entry in entries) / timed if timed else None,
+    }
+
+
+def _figures(stats_entry: StatsEntry, seconds: float) -> Document:
+    requests = stats_entry.num_requests
+    return {
+        "requests": requests,
         "failures": stats_entry.num_failures,
-        "fail_ratio": stats_entry.num_failures / stats_entry.num_requests if stats_entry.num_requests else 0.0,
-        "requests_per_second": float(stats_entry.total_rps),
-        "median_ms": stats_entry.median_response_time if stats_entry.num_requests else None,
-        "p95_ms": stats_entry.get_response_time_percentile(0.95) if stats_entry.num_requests else None,
-        "p99_ms": stats_entry.get_response_time_percentile(0.99) if stats_entry.num_requests else None,
-        "max_ms": stats_entry.max_response_time if stats_entry.num_requests else None,
+        "fail_ratio": stats_entry.num_failures / requests if requests else 0.0,
+        "requests_per_second": _rate(requests, seconds),
+        "median_ms": stats_entry.median_response_time if requests else None,
+        "p95_ms": stats_entry.get_response_time_percentile(0.95) if requests else None,
+        "p99_ms": stats_entry.get_response_time_percentile(0.99) if requests else None,
+        "max_ms": stats_entry.max_response_time if requests else None,
         "min_ms": stats_entry.min_response_time,
         "average_ms": stats_entry.avg_response_time,
     }
+
+
+def _rate(requests: int, seconds: float) -> float:
+    return requests / seconds if seconds > 0 else 0.0

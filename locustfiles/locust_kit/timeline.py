@@ -1,9 +1,10 @@
 """A run second by second, one line of JSON each in `timeline.ndjson`: the base of its verdict and its charts.
 
-Counts are since the run's start (or Locust's reset of its statistics), rates those of the last ten seconds, as Locust
-has them. `dispatched_users` are those that Locust handed out at its last ramp: fewer than the `target_users` that were
-asked for where all classes have a fixed_count. `missing` are the ids of workers that the master has given up on;
-`over_cpu` is how many workers take 90 % of a core or more, which Locust itself calls too much.
+Counts are since the run's start (or Locust's reset of its statistics), without the requests after the end of its load.
+Rates are those of the last ten seconds, as Locust has them. `dispatched_users` are those that Locust handed out at its
+last ramp: fewer than the `target_users` that were asked for where all classes have a fixed_count. `missing` are the ids
+of workers that the master has given up on; `over_cpu` is how many workers take 90 % of a core or more, which Locust
+itself calls too much.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def row(
     environment: Environment, at: datetime, classes: Mapping[Any, int], meters: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the row of this moment; `classes` are the failures so far by class, `meters` what the workers measured."""
-    total = environment.stats.total
+    total, after = environment.stats.total, meters.get("stopping") or {}
     runner = environment.runner
     return {
         "at": rfc3339(at),
@@ -43,8 +44,8 @@ def row(
         "users": runner.user_count if runner else 0,
         "target_users": int(getattr(runner, "target_user_count", 0) or 0),
         "dispatched_users": _dispatched(runner),
-        "requests": total.num_requests,
-        "failures": total.num_failures,
+        "requests": max(0, total.num_requests - after.get("requests", 0)),
+        "failures": max(0, total.num_failures - after.get("failures", 0)),
         "rps": round(float(total.current_rps), 2),
         "fail_per_second": round(float(total.current_fail_per_sec), 2),
         "p50_ms": total.get_current_response_time_percentile(0.5),

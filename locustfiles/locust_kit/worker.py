@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from locust.env import Environment
-from locust.runners import WorkerRunner
+from locust.runners import STATE_INIT, WorkerRunner
 
 from locust_kit.connections import RETRIED
 from locust_kit.failures.counters import RequestCounters
-from locust_kit.guard import guarded
+from locust_kit.guard import guarded, keep_doing
 from locust_kit.loaded_files import Digests
 from locust_kit.memory import Memory, resident_bytes
 from locust_kit.meters import Meters
+from locust_kit.meters.stopping import AFTER_THE_END
 from locust_kit.worker_report import (
     COST_KEY,
     FAILURES_KEY,
@@ -49,12 +50,20 @@ class WorkerPart:
         self._memory.watch()
         events = self._environment.events
         events.heartbeat_received.add_listener(guarded(touch_heartbeat))
+        keep_doing(self._stay_alive, 1)
         self._counters.listen(self._environment)
         self._meters.listen(self._environment)
         events.test_start.add_listener(guarded(self._meters.begin))
         events.test_start.add_listener(guarded(self._memory.settle))
         events.report_to_master.add_listener(guarded(self._report))
         events.test_stop.add_listener(guarded(self._report_at_once))
+
+    def _stay_alive(self) -> None:
+        """Count as alive while users say goodbye: Locust reads no heartbeat then, and ends itself after a minute."""
+        if AFTER_THE_END.is_on and self._runner.worker_state != STATE_INIT:
+            touch_heartbeat()
+            if self._runner.last_heartbeat_timestamp:
+                self._runner.last_heartbeat_timestamp = time.time()
 
     def _report(self, data: dict[str, Any], **_: Any) -> None:
         now = time.monotonic()

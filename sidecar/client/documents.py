@@ -16,6 +16,15 @@ Column = tuple[float | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Recording:
+    """Up to when all incidents are on the disk; since when and why none can be written, None and "" when they can."""
+
+    recorded_until: datetime | None = None
+    not_recorded_since: datetime | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class IncidentList:
     """The answer of /api/incidents: newest first."""
 
@@ -23,6 +32,7 @@ class IncidentList:
     at: datetime
     incidents: tuple[Incident, ...]
     blind: tuple[Blind, ...]
+    recording: Recording | None = None  # None from an older monitor
     schema_version: int = SCHEMA_VERSION
 
 

@@ -22,6 +22,7 @@ class MasterInfo:
     `user_classes` are (name, host) as loaded, `live_hosts` the hosts that the classes have by now, `own_host` the host
     that the master was started with (`-H`, LOCUST_HOST), `page_host` what its page offers for the next run.
     `arguments` are those that the locustfile adds; `sets_arguments` says whether the plugin reads them.
+    `has_plugin` says whether the kit's plugin is there, which writes down each run.
     """
 
     user_classes: tuple[tuple[str, str], ...]
@@ -37,6 +38,7 @@ class MasterInfo:
     page_host: str = ""
     arguments: tuple[Argument, ...] = ()
     sets_arguments: bool = False
+    has_plugin: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def master(status: Mapping[str, Any] | None, page: Mapping[str, Any], loaded_hos
 
     The page lists every class; the plugin only those of the last run. Neither knows the hosts as loaded.
     """
-    status = status or {}
+    has_plugin, status = status is not None, status or {}
     live = {str(name): str(user_class.get("host") or "") for name, user_class in (page.get("users") or {}).items()}
     if not live:
         live = {
@@ -103,6 +105,7 @@ def master(status: Mapping[str, Any] | None, page: Mapping[str, Any], loaded_hos
         locustfile_sha256=str(loaded.get("sha256") or ""),
         version=str(page.get("version") or ""),
         run_id=str((status.get("run") or {}).get("run_id") or ""),
+        has_plugin=has_plugin,
         own_host=str((status.get("settings") or {}).get("host") or ""),
         page_host=str(page.get("host") or ""),
         arguments=arguments.known(status, page),

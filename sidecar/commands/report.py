@@ -36,6 +36,7 @@ _JUDGING = (
     "TASK_ERROR_RATIO",
     "GENERATOR_CPU",
     "GENERATOR_THROTTLED",
+    "GENERATOR_BLOCKED",
     "RATE_KEPT",
 )
 _MOST_CHANGES = 20
@@ -244,7 +245,7 @@ def _row(run: Mapping[str, Any]) -> reports.ReportRow:
 
 def _lines(document: Mapping[str, Any]) -> list[str]:
     """Return the gist of a report."""
-    lines = list(document["reasons"])
+    lines = [*(f"warning: {warning}" for warning in document["warnings"]), *document["reasons"]]
     lines.append(document["attribution"]["text"])
     compared = document.get("comparison")
     if compared:

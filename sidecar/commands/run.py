@@ -222,9 +222,12 @@ def _finish(web: LocustApi, settings: Settings, done: FinishedRun, environ: Mapp
     """Judge a run that is over, save its report and tell of it; return the verdict's exit code."""
     # At once: a new master knows of no run, and this one may end soon, when the locustfile has ended it.
     downloads = () if done.seen.master_lost else tuple(web.downloads())
-    document = _of_disk(settings, done, console) or make(
-        seen.record_of(web, settings, done), settings.project, os.cpu_count(), KIT_VERSION
-    )
+    document, unwritten = _of_disk(web, settings, done)
+    if not document:
+        if unwritten:
+            console.note(f"judged by what was seen from here: {unwritten}")
+        record = seen.record_of(web, settings, done, unwritten=unwritten)
+        document = make(record, settings.project, os.cpu_count(), KIT_VERSION)
     _show_figures(done, console)
     console.line()
     console.line(f"report: {reports.save_anew(settings, document, downloads, environ)}")
@@ -233,18 +236,26 @@ def _finish(web: LocustApi, settings: Settings, done: FinishedRun, environ: Mapp
     return int(document["exit_code"])
 
 
-def _of_disk(settings: Settings, done: FinishedRun, console: Console) -> dict[str, Any]:
-    """Return the report from what the plugin and the monitor wrote down; empty for a master without the plugin."""
+def _of_disk(web: LocustApi, settings: Settings, done: FinishedRun) -> tuple[dict[str, Any], str]:
+    """Return the report from what the plugin and the monitor wrote down, or nothing and why there is none.
+
+    For a master without the plugin there is neither: nobody there writes a run down.
+    """
     run_id = done.plugin_run_id or report.newest_since(settings, done.started_at)
     if not run_id:
-        return {}
-    words = limits.words(settings, done.thresholds) if settings.attach else None
-    try:
-        document = report.fetch(settings, run_id, judge=words)
-    except KitError as error:
-        console.note(f"judged by what was seen from here: {error.line()}")
-        return {}
-    return {} if document["state"] == "going" else document
+        why = "the plugin on the master noted no run" if done.about.has_plugin else ""
+    else:
+        words = limits.words(settings, done.thresholds) if settings.attach else None
+        try:
+            document = report.fetch(settings, run_id, judge=words)
+        except KitError as error:
+            why = f"the run's record cannot be read: {error.line()}"
+        else:
+            if document["state"] != "going":
+                return document, ""
+            why = "the run's record has no end"
+    problem = str(seen.asked(web.status).get("record_error") or "") if why else ""
+    return {}, f"{why}; the master cannot write it: {problem}" if problem else why
 
 
 def _show_figures(done: FinishedRun, console: Console) -> None:
@@ -259,6 +270,7 @@ def _show_figures(done: FinishedRun, console: Console) -> None:
 
 def _show_verdict(done: FinishedRun, document: Mapping[str, Any], console: Console) -> None:
     short = "" if done.plan.shape_class else summary.users_taken_along(done.seen, done.plan.users)
-    for line in [short, *document["reasons"]] if short else document["reasons"]:
+    warnings = [f"warning: {warning}" for warning in document["warnings"]]
+    for line in [*warnings, *([short] if short else []), *document["reasons"]]:
         console.line(line)
     console.line(last_line(str(document["verdict"]), int(document["exit_code"])))

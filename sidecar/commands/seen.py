@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sidecar.client.documents import IncidentList
+from sidecar.client.documents import IncidentList, Recording
 from sidecar.client.reader import MonitorError
 from sidecar.commands import follow, summary
 from sidecar.commands.follow import RunObserved
@@ -63,17 +63,24 @@ class FinishedRun:
 
 
 def record_of(
-    web: LocustApi, settings: Settings, done: FinishedRun, sleep: Callable[[float], None] = time.sleep
+    web: LocustApi,
+    settings: Settings,
+    done: FinishedRun,
+    sleep: Callable[[float], None] = time.sleep,
+    unwritten: str = "",
 ) -> RunRecord:
-    """Return the record of a run from what this command saw, what the master still tells, and the monitor."""
+    """Return the record of a run from what this command saw, what the master still tells, and the monitor.
+
+    `unwritten` says why there is no record of it on the disk though there should be one.
+    """
     seen, plan = done.seen, done.plan
     lasted = min(done.seconds, plan.run_time) if plan.run_time and not settings.attach else done.seconds
     until = done.started_at + timedelta(seconds=lasted)
     restarted = seen.master_lost == follow.RESTARTED
-    incidents, unwatched = incidents_since(settings, done.started_at, sleep)
-    status = {} if seen.master_lost else _asked(web.status)
+    incidents, unwatched, recording = incidents_since(settings, done.started_at, sleep, until)
+    status = {} if seen.master_lost else asked(web.status)
     failures = status.get("failures") or {}
-    performance = {} if seen.master_lost else _asked(web.json, "/locust-kit/performance.json")
+    performance = {} if seen.master_lost else asked(web.json, "/locust-kit/performance.json")
     return RunRecord(
         run_id=done.run_id,
         started_at=done.started_at,
@@ -91,6 +98,9 @@ def record_of(
         performance=performance,
         incidents=incidents,
         unwatched=unwatched,
+        recorded_until=recording.recorded_until,
+        recording_error=recording.error,
+        unwritten=unwritten,
         watched_until=until,
         counted=_counted(done),
         master_lost=seen.master_lost,
@@ -147,24 +157,33 @@ def _counted(done: FinishedRun) -> WorkerCounts:
 
 
 def incidents_since(
-    settings: Settings, since: datetime, sleep: Callable[[float], None] = time.sleep
-) -> tuple[tuple[Incident, ...], str]:
-    """Return the project's incidents, once none may change any more or after a while, and why none are known."""
-    reader = deployment.reader(settings, 5.0)
+    settings: Settings,
+    since: datetime,
+    sleep: Callable[[float], None] = time.sleep,
+    until: datetime | None = None,
+) -> tuple[tuple[Incident, ...], str, Recording]:
+    """Return the project's incidents, why none are known, and up to when they are recorded.
+
+    It waits a while, until no incident may change any more and all up to `until` are recorded.
+    """
+    reader, recording = deployment.reader(settings, 5.0), Recording()
     try:
         for _ in range(int(_PATIENCE_SECONDS / _EACH_SECONDS)):
             body = reader.incidents(since=format_time(since), limit=_MOST_INCIDENTS, evidence=0)
             known = document.loads_as(IncidentList, body, "list of incidents")
-            if all(incident.state == FINAL or incident.until is None for incident in known.incidents):
+            recording = known.recording or recording
+            is_recorded = not (until and recording.recorded_until) or recording.recorded_until >= until
+            if is_recorded and all(incident.state == FINAL or incident.until is None for incident in known.incidents):
                 break
             sleep(_EACH_SECONDS)
     except (MonitorError, document.DocumentError) as error:
-        return (), f"{_UNSEEN}: {error}"
+        return (), f"{_UNSEEN}: {error}", recording
     finally:
         reader.close()
     if known.project not in (None, settings.project):
-        return (), f"{_UNSEEN}: port {settings.monitor_port} belongs to the stack {known.project!r}"
-    return tuple(incident for incident in known.incidents if incident.project in (None, settings.project)), ""
+        return (), f"{_UNSEEN}: port {settings.monitor_port} belongs to the stack {known.project!r}", Recording()
+    own = tuple(incident for incident in known.incidents if incident.project in (None, settings.project))
+    return own, "", recording
 
 
 def _exceptions(web: LocustApi, seen: RunObserved) -> dict[str, Any]:
@@ -172,7 +191,7 @@ def _exceptions(web: LocustApi, seen: RunObserved) -> dict[str, Any]:
 
     The message alone: Locust leaves the exception's type out. An `assert` has none; its line of code says more.
     """
-    raised = [] if seen.master_lost else _asked(web.json, "/exceptions").get("exceptions") or []
+    raised = [] if seen.master_lost else asked(web.json, "/exceptions").get("exceptions") or []
     groups = []
     for exception in sorted(raised, key=lambda exception: -int(exception.get("count") or 0)):
         first = str(exception.get("msg") or "").strip().splitlines()[:1]
@@ -182,7 +201,7 @@ def _exceptions(web: LocustApi, seen: RunObserved) -> dict[str, Any]:
     return {"groups": groups} if groups else {}
 
 
-def _asked(ask: Callable[..., Mapping[str, Any] | None], *path: str) -> Mapping[str, Any]:
+def asked(ask: Callable[..., Mapping[str, Any] | None], *path: str) -> Mapping[str, Any]:
     """Return what the master says; nothing where it does not answer."""
     try:
         return ask(*path) or {}

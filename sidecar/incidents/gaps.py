@@ -11,13 +11,15 @@ from sidecar.common.units import plural
 from sidecar.incidents.store import IncidentStore
 from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, Severity, identity
 from sidecar.model.incident_kinds import KINDS
+from sidecar.model.signal import NotRecorded
 from sidecar.model.snapshot import Blind
 
-SIDECAR, EVENTS, KERNEL = "sidecar", "events", "kernel"
+SIDECAR, EVENTS, KERNEL, LEDGER = "sidecar", "events", "kernel", "ledger"
 _SUBJECTS = {
     SIDECAR: "the sidecar was not running",
     EVENTS: "Docker's events did not arrive",
     KERNEL: "the kernel's counters could not be read",
+    LEDGER: "incidents could not be recorded",
 }
 
 
@@ -72,6 +74,15 @@ class ObservationGaps:
             if span.source == source and span.until_ns is None:
                 span.until_ns, span.covered = at_ns, covered
                 self._revise(span)
+
+    def not_recorded(self, gap: NotRecorded) -> None:
+        """Record until when the ledger could not be written; called again with each try, for the same span."""
+        span = next((span for span in self._spans if (span.source, span.since_ns) == (LEDGER, gap.since_ns)), None)
+        if span is None:
+            self.lost(LEDGER, gap.since_ns, gap.why)
+            span = self._spans[-1]
+        span.until_ns, span.covered = gap.until_ns, not gap.lost
+        self._revise(span)
 
     def nobody_watched(self, source: str) -> None:
         """Mark the gap of a source as harmless: the stack was down, and there was nothing to watch."""

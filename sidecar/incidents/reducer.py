@@ -25,6 +25,7 @@ from sidecar.model.signal import (
     DockerEvent,
     Inspection,
     KernelReading,
+    NotRecorded,
     Owner,
     OwnerLearned,
     Signal,
@@ -117,6 +118,10 @@ class IncidentReducer:
                 self._stream_up(signal)
             case Tick():
                 self._tick(signal.at_ns)
+
+    def not_recorded(self, gap: NotRecorded) -> None:
+        """Take a span in which the ledger could not be written; again with each try that ends it."""
+        self._gaps.not_recorded(gap)
 
     def changes(self) -> list[Incident]:
         """Return the incidents that changed since the last call."""

@@ -34,6 +34,10 @@ class LedgerArchive:
         query = IncidentQuery(since, until, (IncidentKind.BLIND,), limit=_MOST_SPANS)
         return [_span(incident) for incident in reversed(self._ledger.incidents(query))]
 
+    def recorded_until(self) -> datetime | None:
+        """Return up to when all incidents are on the disk; None in a ledger of an older kit."""
+        return self._ledger.recorded_until()
+
     def series(
         self, since: datetime, until: datetime, points: int, project: str | None = None
     ) -> Sequence[RecordedSeries]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sidecar.common.times import micros
+from sidecar.common.times import from_nanos, micros
 from sidecar.ledger.database import Readers
 from sidecar.ledger.schema import LEDGER
 from sidecar.model import document
@@ -22,6 +23,8 @@ _log = logging.getLogger(__name__)
 EVENT_COLUMNS = (
     "container_id, ns, action, name, project, service, number, helper, exit_code, signal, health, received_ns, raw"
 )
+RECORDED = "recorded_ns"
+"""The key of the state that says up to when everything is on the disk, in nanoseconds since 1970."""
 Value = None | int | float | str
 Row = tuple[Value, ...]
 _INCIDENTS = """SELECT document FROM incidents
@@ -115,6 +118,11 @@ class LedgerReader:
         """Return one incident with all of its evidence, or None when there is none of this id."""
         rows = self._readers.rows("SELECT document FROM incidents WHERE id = :id", {"id": incident_id})
         return next(iter(incidents_of(rows)), None)
+
+    def recorded_until(self) -> datetime | None:
+        """Return up to when the writer put down all that it saw; None in a ledger of an older kit."""
+        rows = self._readers.rows("SELECT value FROM state WHERE key = :key", {"key": RECORDED})
+        return from_nanos(int(rows[0][0])) if rows else None
 
     def oom_kills(self) -> dict[str, int]:
         """Return how many OOM kills are on record for each container, by its full id."""

@@ -18,6 +18,7 @@ from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.schema import Retention
 
 _LOCK = "lock"
+_PROBE = "probe"
 _SPARE_MEGABYTES = 8  # a spare folder is most often memory (/tmp)
 _PAUSE_SECONDS = 0.1
 PATIENCE_SECONDS = BUSY_SECONDS  # two sidecars may overlap for a moment while one replaces the other
@@ -61,13 +62,30 @@ def open_store(
     except LedgerError as error:
         trouble = (
             f"the ledger cannot be kept in {folder}: {error.what}. What is recorded now is lost when the sidecar ends;"
-            " mend the folder and restart the sidecar"
+            " once the folder can be written, the sidecar starts anew there"
         )
     try:
         small = Retention(retention.days, min(retention.megabytes, _SPARE_MEGABYTES))
         return _open(spare(), clock, small, trouble=trouble)
     except OSError as error:
         raise LedgerError(f"{trouble}; nor is there a spare folder: {error}") from error
+
+
+def can_be_kept(folder: Path, clock: Callable[[], datetime], retention: Retention) -> bool:
+    """Tell whether a ledger can be opened and written in this folder now, where it could not before."""
+    try:
+        store = _open(folder, clock, retention)
+    except LedgerError:
+        return False
+    try:
+        with store.ledger.commit() as batch:
+            batch.keep(_PROBE, "")
+            batch.drop(_PROBE)
+    except LedgerError:
+        return False
+    finally:
+        store.close()
+    return True
 
 
 def _open(

@@ -124,7 +124,8 @@ class PluginStatus:
     """What `/locust-kit/status` says: the run, which processes run older files than those on disk, what failed.
 
     `judge` holds the criteria of the run, `meters` what the workers measured of their own load, by meter, `account`
-    the plugin's own account of the failures. They are empty where an older plugin runs.
+    the plugin's own account of the failures. They are empty where an older plugin runs. `record_error` says why the
+    run's record cannot be written, "" when it can.
     """
 
     run: RunStatus | None
@@ -134,6 +135,7 @@ class PluginStatus:
     judge: Mapping[str, Any] = field(default_factory=dict)
     meters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     account: Mapping[str, Any] = field(default_factory=dict)
+    record_error: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,9 @@ class RunRecord:
         unwatched: a sentence on why nobody can tell what happened to the containers, "" when somebody watched.
         watched_until: the moment of the newest figures of a container, from a little before its start up to its end;
             None without any.
+        recorded_until: up to when the monitor wrote down all that it saw; None where no ledger tells.
+        recording_error: why the monitor cannot write now; "" when it can, or nobody told.
+        unwritten: a sentence on what of the run's own record is not on the disk, "" when nobody misses anything.
         look_seconds: how often the monitor looks at the containers.
         settled: whether no incident may still change.
         counted: workers and users as whoever followed the run counted them; None: `moments` tell.
@@ -125,6 +128,9 @@ class RunRecord:
     series: tuple[RecordedSeries, ...] = ()
     unwatched: str = ""
     watched_until: datetime | None = None
+    recorded_until: datetime | None = None
+    recording_error: str = ""
+    unwritten: str = ""
     look_seconds: float = 2.0
     settled: bool = True
     counted: WorkerCounts | None = None

@@ -128,6 +128,16 @@ class ContainerRemoved:
 
 
 @dataclass(frozen=True, slots=True)
+class NotRecorded:
+    """The ledger could not be written in this span; `lost` signals came to be too many to wait in memory."""
+
+    since_ns: int
+    until_ns: int
+    lost: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed: provisional incidents may become final, remainders be settled."""
 

@@ -241,7 +241,7 @@ class Blind:
 
     since: datetime
     until: datetime | None
-    source: str  # sidecar, events, kernel
+    source: str  # sidecar, events, kernel, ledger
     covered: bool
     text: str
     node: str | None = None

@@ -34,7 +34,7 @@ class Recorded:
     """What is on the disk about incidents, at one moment.
 
     `incidents` are those of the last minutes, newest first, and those that go on; `oom_kills` and `exit_reasons` go by
-    full container id; `problem` says why nothing can be recorded now.
+    full container id; `problem` says why nothing can be recorded now, `recorded_until` up to when everything was.
     """
 
     incidents: tuple[Incident, ...] = ()
@@ -42,6 +42,7 @@ class Recorded:
     exit_reasons: Mapping[str, str] = field(default_factory=dict)
     blind: tuple[Blind, ...] = ()
     problem: str = ""
+    recorded_until: datetime | None = None
 
 
 NOTHING_RECORDED = Recorded()
@@ -126,7 +127,7 @@ def snapshot(observed: Observed, etas: Mapping[str, float] | None = None) -> Sna
         locust_error=observed.locust.error,
         warnings=warnings(known),
         logs=_logs(observed),
-        verdict=so_far(observed.locust.plugin, locust, recorded.incidents, observed.fail_ratio),
+        verdict=so_far(observed.locust.plugin, locust, recorded.incidents, observed.fail_ratio, recorded.problem),
         failures=_failures(observed.locust),
         endpoints=stats.endpoints if stats else (),
         incidents=shown(recorded.incidents),

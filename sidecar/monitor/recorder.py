@@ -19,12 +19,15 @@ from typing import Any
 
 from sidecar.common.backoff import Backoff
 from sidecar.common.errors import LedgerError
-from sidecar.common.times import SECOND_NS, from_nanos
+from sidecar.common.times import SECOND_NS, from_nanos, nanos
+from sidecar.incidents.gaps import LEDGER
 from sidecar.incidents.reducer import IncidentReducer
 from sidecar.ledger.ledger import Batch, Ledger
+from sidecar.ledger.ledger_reader import RECORDED
 from sidecar.model.incident import FINAL, Incident, IncidentKind
 from sidecar.model.self_metrics import Lag
-from sidecar.model.signal import DockerEvent, Gathered, Noted, Signal, StreamUp, Tick
+from sidecar.model.signal import DockerEvent, Gathered, Noted, NotRecorded, Signal, StreamUp, Tick
+from sidecar.model.snapshot import Blind
 from sidecar.monitor.assembly import Recorded
 
 BOUNDS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -116,6 +119,8 @@ class Recorder:
         ] = {}  # since the start; what was noted before, the rules were given with the incident
         self._known = Recorded(oom_kills=dict(oom_kills))
         self._committed_ns = self._pruned_ns = self._ticked_ns = 0
+        self._began_ns = self._recorded_ns = now_ns()
+        self._not_recorded: NotRecorded | None = None  # the span that goes on
         self._live_since_ns = 0
         self._backoff = Backoff()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
@@ -151,7 +156,8 @@ class Recorder:
     def _turn(self) -> bool:
         """Process all queued signals as one batch. Returns False after stop."""
         first = self._first()
-        alive_ns = self._alive_ns()  # before the queue is emptied: what is durable is never older than it says
+        # Before the queue is emptied: what is durable is never older than it says.
+        alive_ns, taken_ns = self._alive_ns(), self._now_ns()
         given: list[Given] = [*self._waiting, *first]
         self._waiting = []
         while len(given) < _MOST_AT_ONCE and not self._queue.empty():
@@ -163,7 +169,7 @@ class Recorder:
         if not running or turn_ns - self._ticked_ns >= _TICK_SECONDS * SECOND_NS:
             self._ticked_ns = turn_ns
             given.append(Tick(self._now_ns()))
-        self._work([put for put in given if put is not None], alive_ns, turn_ns, last=not running)
+        self._work([put for put in given if put is not None], (alive_ns, taken_ns), turn_ns, last=not running)
         return running
 
     def _first(self) -> list[Given]:
@@ -172,10 +178,10 @@ class Recorder:
         except queue.Empty:
             return []
 
-    def _work(self, given: Sequence[Put], alive_ns: int, turn_ns: int, *, last: bool) -> None:
+    def _work(self, given: Sequence[Put], known_ns: tuple[int, int], turn_ns: int, *, last: bool) -> None:
         """Journal, apply the rules, and commit both; what could not be written waits for the next turn."""
         if not self._backoff.due(turn_ns / SECOND_NS) and not last:
-            self._waiting = [*given][-_MOST_WAITING:]
+            self._keep_waiting(given)
             return
         applied: list[DockerEvent] | None = None
         try:
@@ -184,18 +190,27 @@ class Recorder:
                     batch.journal(event)
                 new = {id(put) for put in given if isinstance(put, DockerEvent) and _journalled(batch, put)}
                 applied = [put for put in given if isinstance(put, DockerEvent) and id(put) in new]
+                if self._not_recorded is not None:
+                    self._not_recorded = replace(self._not_recorded, until_ns=known_ns[1])
+                    self._reducer.not_recorded(self._not_recorded)
                 self._apply(put for put in given if not isinstance(put, DockerEvent) or id(put) in new)
                 if applied or self._unsaved or self._unsaved_drops or last or turn_ns - self._committed_ns >= _BEAT_NS:
-                    self._write(batch, alive_ns)
+                    self._write(batch, *known_ns)
                     self._committed_ns = turn_ns
         except LedgerError as error:
             self._failed(error, turn_ns)
             if applied is None:
-                self._waiting = [*given][-_MOST_WAITING:]
+                self._keep_waiting(given)
             else:
                 self._unjournalled = [*self._unjournalled, *map(_short, applied)][-_MOST_WAITING:]
             return
         self._succeeded(applied, turn_ns)
+
+    def _keep_waiting(self, given: Sequence[Put]) -> None:
+        self._waiting = [*given][-_MOST_WAITING:]
+        if self._not_recorded is not None:
+            lost = self._not_recorded.lost + len(given) - len(self._waiting)
+            self._not_recorded = replace(self._not_recorded, lost=lost)
 
     def _apply(self, given: Iterable[Put]) -> None:
         for put in given:
@@ -252,7 +267,7 @@ class Recorder:
         before = self._unsaved.get(incident.id) or self._recent.get(incident.id) or incident
         return replace(incident, person_note=text, revision=max(incident.revision, before.revision + 1))
 
-    def _write(self, batch: Batch, alive_ns: int) -> None:
+    def _write(self, batch: Batch, alive_ns: int, taken_ns: int) -> None:
         for incident in self._unsaved.values():
             batch.upsert(incident)
         for key in self._unsaved_drops:
@@ -261,16 +276,33 @@ class Recorder:
         for key, value in self._unsaved_keeps.items():
             batch.keep(key, value)
         batch.keep(EVENTS_ALIVE, alive_ns)
+        batch.keep(RECORDED, taken_ns)
+        self._recorded_ns = taken_ns
 
     def _failed(self, error: LedgerError, turn_ns: int) -> None:
         if not self._backoff.failures:
             _log.error("%s", error.line())
         self._backoff = self._backoff.failed(turn_ns / SECOND_NS)
-        self._known = replace(self._known, problem=f"incidents cannot be recorded: {error.what}")
+        if self._not_recorded is None:
+            since = self._known.recorded_until
+            since_ns = self._began_ns if since is None else nanos(since)
+            self._not_recorded = NotRecorded(since_ns, since_ns, 0, error.what)
+        self._known = replace(
+            self._known, problem=f"incidents cannot be recorded: {error.what}", blind=self._blind_by(error)
+        )
+
+    def _blind_by(self, error: LedgerError) -> tuple[Blind, ...]:
+        """Return the known gaps with that of a ledger which cannot be written: no disk can tell of it yet."""
+        assert self._not_recorded is not None  # noqa: S101  the only caller has set it
+        since = from_nanos(self._not_recorded.since_ns)
+        text = f"incidents could not be recorded from {since:%H:%M:%S} UTC on: {error.what}"
+        others = (span for span in self._known.blind if span.source != LEDGER or span.until is not None)
+        return (*others, Blind(since, None, LEDGER, covered=False, text=text))
 
     def _succeeded(self, events: Sequence[DockerEvent], turn_ns: int) -> None:
         if self._backoff.failures:
             _log.warning("the ledger can be written again")
+        self._not_recorded = None
         self._backoff = self._backoff.succeeded()
         written_ns = self._now_ns()
         for event in events:
@@ -294,6 +326,7 @@ class Recorder:
             oom_kills=dict(self._counts),
             exit_reasons=self._reducer.exit_reasons(),
             blind=self._reducer.blind(),
+            recorded_until=from_nanos(self._recorded_ns),
         )
         if incidents:
             self._publish(incidents)

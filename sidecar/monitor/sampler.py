@@ -19,7 +19,7 @@ from sidecar.common.records import shared
 from sidecar.engine.container_reader import Engine
 from sidecar.incidents.forecast import Forecasts
 from sidecar.model.cluster import NO_OTHERS, Others
-from sidecar.model.observation import LocustReading, LogEntry
+from sidecar.model.observation import LocustReading, LogEntry, PluginStatus
 from sidecar.model.snapshot import MASTER, Host, Snapshot
 from sidecar.monitor import assembly
 from sidecar.monitor.assembly import NOTHING_RECORDED, ContainerReadings, Observed, Recorded
@@ -145,10 +145,11 @@ class RoundPlan:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One round: the Snapshot, and the engine's answers; None when the engine did not answer."""
+    """One round: the Snapshot, and the answers of engine and plugin; None when there was none."""
 
     snapshot: Snapshot
     reading: EngineReading | None
+    plugin: PluginStatus | None = None
 
 
 class Sampler:
@@ -227,7 +228,7 @@ class Sampler:
             hostnames=frozenset(self._hostnames),
         )
         etas = self._forecasts.update(assembly.containers_of(observed)) if engine_reading is not None else {}
-        return Round(assembly.snapshot(observed, etas), engine_reading)
+        return Round(assembly.snapshot(observed, etas), engine_reading, observed.locust.plugin)
 
     def _note_hostnames(self) -> None:
         for hostname, name in assembly.names_by_hostname(self._containers).items():

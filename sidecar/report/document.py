@@ -15,7 +15,7 @@ from sidecar.model.incident import Incident
 from sidecar.model.run_arguments import MASK, in_words
 from sidecar.model.run_record import Moment, RunRecord
 from sidecar.model.snapshot import MASTER, WORKER
-from sidecar.report.verdict import attribution, capacity, counts, reasons
+from sidecar.report.verdict import attribution, capacity, counts, reasons, stalls
 from sidecar.report.verdict.judge import EXIT_PASS, judge, judged_document
 from sidecar.report.verdict.rate import PACING
 
@@ -55,6 +55,7 @@ def make(
         "warnings": [
             *([criteria.problem] if criteria.problem else []),
             *reasons.warnings(record.moments, criteria.limits),
+            *stalls.warnings(record, criteria.limits),
         ],
         **({"unknown": sorted(record.unknown)} if record.unknown else {}),
         "judged": judged_document(verdict),

@@ -21,6 +21,7 @@ from sidecar.client.documents import (
     HistoryDocument,
     IncidentList,
     LogLines,
+    Recording,
     container_columns,
     log_line,
     run_columns,
@@ -71,12 +72,16 @@ _MOST_INCIDENTS, _MOST_LINES, _MOST_POINTS = 5000, 2000, 2000
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """The routes under /api that read the archive, and `note` on it. Both are None while there is no ledger."""
+    """The routes under /api that read the archive, and `note` on it. Both are None while there is no ledger.
+
+    `recording` tells whether incidents can be recorded.
+    """
 
     board: Board
     archive: LedgerArchive | None
     clock: Callable[[], datetime]
     note: Note | None
+    recording: Callable[[], Recording] = Recording
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -141,6 +146,7 @@ class Api:
                 at=self.clock(),
                 incidents=tuple(incidents if whole else map(without_evidence, incidents)),
                 blind=tuple(archive.blind(since, until)),
+                recording=self.recording(),
             )
         )
 

@@ -18,7 +18,9 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from sidecar.client.documents import Recording
 from sidecar.ledger.archive import LedgerArchive
+from sidecar.model import document
 from sidecar.model.incident_kinds import KINDS
 from sidecar.model.snapshot import Snapshot
 from sidecar.monitor.board import Board
@@ -53,6 +55,7 @@ def make_app(  # noqa: PLR0913  each is one part of the sidecar, given by name
     metrics: Metrics | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     problems: Callable[[], Sequence[str]] = lambda: (),
+    recording: Callable[[], Recording] = Recording,
     note: Note | None = None,
     reports: Reports | None = None,
     cluster: ClusterAuth | None = None,
@@ -67,17 +70,18 @@ def make_app(  # noqa: PLR0913  each is one part of the sidecar, given by name
         metrics: writes Prometheus's text; without one, /metrics is not there.
         clock: the present moment, in UTC.
         problems: a sentence for each part of the sidecar that does not work as it should.
+        recording: whether incidents can be recorded, and up to when they are.
         note: puts a person's note on an incident, soon; without one, that route says 503.
         reports: what is told of runs; without it, those routes are not there.
         cluster: this node's report for the leader, and the token that every request needs then.
     """
-    present = _Present(board, stopping, problems, metrics)
+    present = _Present(board, stopping, problems, recording, metrics)
     routes = [
         Route("/", _page),
         Route("/healthz", present.healthz),
         Route("/api/snapshot", present.snapshot),
         Route("/api/stream", present.stream),
-        *Api(board, archive, clock, note).routes(),
+        *Api(board, archive, clock, note, recording).routes(),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     if reports is not None:
@@ -113,6 +117,7 @@ class _Present:
     board: Board
     stopping: asyncio.Event
     problems: Callable[[], Sequence[str]]
+    recording: Callable[[], Recording]
     write_metrics: Metrics | None
     _written: Written = field(default_factory=Written)
     _streams: int = 0
@@ -139,7 +144,8 @@ class _Present:
 
     async def healthz(self, _: Request) -> Response:
         passed = self.board.passed()
-        answer = {"schema_version": 1, "passed": passed, "troubles": list(self.problems())}
+        recording = json.loads(document.dumps(self.recording()))
+        answer = {"schema_version": 1, "passed": passed, "troubles": list(self.problems()), "recording": recording}
         return JSONResponse(answer, status_code=200 if passed else UNAVAILABLE)
 
     async def metrics(self, request: Request) -> Response:

@@ -104,6 +104,7 @@ def _app(settings: WatchSettings, sidecar: Sidecar, board: Board, stopping: asyn
         metrics=metrics,
         clock=now,
         problems=sidecar.health,
+        recording=sidecar.recording,
         note=sidecar.note,
         reports=sidecar.reports,
         cluster=ClusterAuth(member.publisher, cluster.token) if member and cluster else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import tempfile
 import threading
 import time
@@ -14,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+from sidecar.client.documents import Recording
 from sidecar.cluster.member import ClusterMember
 from sidecar.common import process
 from sidecar.common.errors import EngineError, LedgerError
@@ -26,6 +28,7 @@ from sidecar.engine.events import EventStream
 from sidecar.engine.host import HostReader
 from sidecar.engine.kernel import KernelWatch
 from sidecar.incidents.conditions import Conditions
+from sidecar.incidents.gaps import LEDGER as LEDGER_GAP
 from sidecar.incidents.gaps import blind_seconds
 from sidecar.incidents.reducer import IncidentReducer
 from sidecar.ledger.archive import LedgerArchive
@@ -33,11 +36,12 @@ from sidecar.ledger.database import file_bytes
 from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.ledger_reader import LedgerReader
 from sidecar.ledger.schema import HISTORY, LEDGER, Retention
-from sidecar.ledger.store import PATIENCE_SECONDS, open_store
+from sidecar.ledger.store import PATIENCE_SECONDS, can_be_kept, open_store
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import Credentials
 from sidecar.model.history import IncidentQuery
 from sidecar.model.incident import Incident, IncidentKind
+from sidecar.model.observation import PluginStatus
 from sidecar.model.self_metrics import SelfMetrics
 from sidecar.model.signal import DockerEvent, Noted, OwnerLearned, Signal, Unreadable
 from sidecar.model.snapshot import VerdictSoFar
@@ -53,6 +57,7 @@ from sidecar.monitor.sampler import Round, RoundPlan, Sampler, Sources
 from sidecar.monitor.series import CounterSeries
 from sidecar.notify.notifier import make_notifier
 from sidecar.report.runs.reports import Judge, Reports
+from sidecar.report.verdict.evidence import record_problem
 from sidecar.settings.monitor import WatchSettings
 
 _log = logging.getLogger(__name__)
@@ -60,6 +65,7 @@ _log = logging.getLogger(__name__)
 _VMSTAT, _BOOT_ID = Path("/proc/vmstat"), Path("/proc/sys/kernel/random/boot_id")
 _RECENT_NS = 600 * SECOND_NS
 _MOST_SPANS = 1000
+_LOOK_FOR_ROOM_SECONDS = 10.0
 _ALERTED_BEFORE, _A_DAY = timedelta(days=2), timedelta(days=1)
 _NEWS = timedelta(minutes=15)
 # Events of the time before are taken in first: they say when what the counters then show has happened.
@@ -78,7 +84,8 @@ class Sidecar:
     """
 
     def __init__(self, settings: WatchSettings, pool: Executor, publish: Publish) -> None:
-        retention = Retention(settings.ledger_days, settings.ledger_megabytes)
+        self._retention = Retention(settings.ledger_days, settings.ledger_megabytes)
+        self._ledger_folder, self._next_look = Path(settings.ledger_folder), time.monotonic() + _LOOK_FOR_ROOM_SECONDS
         self._started_at = now()
         self._publish = publish
         self._blind_seconds, self._unplaced = 0.0, 0
@@ -86,7 +93,7 @@ class Sidecar:
         self._stops: list[Callable[[], None]] = []
         credentials = Credentials(settings.locust_web_username, settings.locust_web_password)
         self._locust = LocustApi(settings.locust_url, 2.0, credentials=credentials, keep_alive=True)
-        self._store = open_store(Path(settings.ledger_folder), now, retention, _spare_folder, patience=PATIENCE_SECONDS)
+        self._store = open_store(self._ledger_folder, now, self._retention, _spare_folder, patience=PATIENCE_SECONDS)
         if self._store.trouble:
             _log.error("%s", self._store.trouble)
         self.reader = LedgerReader(self._store.folder)
@@ -116,8 +123,16 @@ class Sidecar:
         self._sampler = self._make_sampler(settings, pool)
         self._round_sink = self._make_round_sink(settings)
         self.archive = LedgerArchive(self.reader, self.history)
+        self._plugin: PluginStatus | None = None
         self.reports = Reports(
-            Path(settings.runs_folder), self.archive, settings.project, now, KIT_VERSION, settings.interval
+            Path(settings.runs_folder),
+            self.archive,
+            settings.project,
+            now,
+            KIT_VERSION,
+            settings.interval,
+            unwritten=self._unwritten,
+            recording_error=lambda: self._recorder.known().problem,
         )
         self._judge = Judge(self.reports)
         self._health = self._make_health(settings) if settings.health_seconds else None
@@ -161,11 +176,12 @@ class Sidecar:
     def round(self) -> Round:
         """Make one round, with the health checks and the final verdict of a run that is over."""
         made = self._sampler.sample()
+        self._look_for_room()
         if self.cluster is not None:
             self.cluster.publisher.take(made.snapshot)
         if self._health is not None:
             made = replace(made, snapshot=replace(made.snapshot, health=self._health.known()))
-        run = made.snapshot.run
+        run, self._plugin = made.snapshot.run, made.plugin
         if run is not None and (verdict := self.reports.word(run.run_id)) is not None:
             made = replace(made, snapshot=replace(made.snapshot, verdict=VerdictSoFar(*verdict)))
         self._round_sink.take(made)
@@ -173,6 +189,28 @@ class Sidecar:
             running = (readings.listed for readings in made.reading.containers if readings.listed.state == "running")
             self._unreadable.look({listed.id: listed.name for listed in running})
         return made
+
+    def recording(self) -> Recording:
+        """Return up to when incidents are on the disk, and since when and why they cannot be written."""
+        known = self._recorder.known()
+        since = next((span.since for span in known.blind if span.source == LEDGER_GAP and span.until is None), None)
+        if self._store.trouble:
+            return Recording(None, self._started_at, self._store.trouble)
+        return Recording(known.recorded_until, since, known.problem)
+
+    def _unwritten(self, run_id: str) -> str:
+        """Return what of a run is not on the disk, as far as the monitor and the plugin say; "" for nothing."""
+        plugin = self._plugin
+        is_newest = plugin is not None and plugin.run is not None and plugin.run.run_id == run_id
+        return (record_problem(plugin) if plugin and is_newest else "") or self._store.trouble
+
+    def _look_for_room(self) -> None:
+        """End this process once the ledger can be kept where it belongs: the next one begins there."""
+        if self._store.trouble and time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + _LOOK_FOR_ROOM_SECONDS
+            if can_be_kept(self._ledger_folder, now, self._retention):
+                _log.warning("the ledger can be kept in %s again: the sidecar starts anew there", self._ledger_folder)
+                os.kill(os.getpid(), signal.SIGTERM)
 
     def recorded(self) -> Recorded:
         """Return what is on the disk about incidents, with the spans in which other nodes were blind."""

@@ -238,7 +238,15 @@ class InvalidSettings(Section):
     generator_throttled: float = setting(
         "GENERATOR_THROTTLED=25",
         Kind("% of CPU periods", parse.positive),
-        "CPU periods in which a worker was throttled (WORKER_CPUS), from which on a run is INVALID, when sustained.",
+        "CPU periods in which a worker was throttled (WORKER_CPUS), from which on a run is INVALID, when sustained; "
+        "likewise the share of a worker's time in which it was ready and got no processor, for 100 ms or longer.",
+        "The same.",
+    )
+    generator_blocked: float = setting(
+        "GENERATOR_BLOCKED=5%",
+        Kind("5% or 0.05; 0: not judged", parse.ratio),
+        "Share of a worker's time from which on a run is INVALID, when sustained, if code held the worker's loop so "
+        "long, 100 ms or more at a time: nothing else of that worker goes on meanwhile.",
         "The same.",
     )
     sustained_seconds: float = setting(

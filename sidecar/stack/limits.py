@@ -36,6 +36,7 @@ def words(settings: Settings, given: tuple[Threshold, ...]) -> dict[str, str | f
         "on_invalid": settings.on_invalid,
         "generator_cpu": settings.generator_cpu,
         "generator_throttled": settings.generator_throttled,
+        "generator_blocked": settings.generator_blocked,
         "sustained_seconds": settings.sustained_seconds,
         "sustained_share": settings.sustained_share,
         "rate_kept": settings.rate_kept,

@@ -12,7 +12,8 @@ from locust_kit.arguments import secrets_of
 from locust_kit.cost import EVERY, Cost
 from locust_kit.failures.capture import Capture
 from locust_kit.failures.settings import CaptureSettings, Cleaner
-from locust_kit.guard import WarnOnce, guarded
+from locust_kit.guard import WarnOnce, guarded, listen_first
+from locust_kit.meters.stopping import AFTER_THE_END
 from locust_kit.performance import MOST_ENDPOINTS, Performance, SlowLimits
 
 PERFORMANCE_KEY = "performance"
@@ -30,12 +31,13 @@ class RequestCounters:
         self._times = Performance(SlowLimits.of(os.environ), self._clean_names)
         self._warn_of_failures = WarnOnce("counting failures")
         self._warn_of_times = WarnOnce("counting times")
+        self._warn_of_the_end = WarnOnce("counting what comes after the end")
 
     def listen(self, environment: Environment) -> None:
         """Count requests from the moments on at which Locust's own statistics start at 0."""
         events = environment.events
-        events.request.add_listener(self.on_request)  # guarded itself
-        events.user_error.add_listener(guarded(self.on_user_error))
+        listen_first(events.request, self.on_request)  # guarded itself
+        listen_first(events.user_error, guarded(self.on_user_error))
         events.test_start.add_listener(guarded(self._begin))
         if environment.reset_stats:
             events.spawning_complete.add_listener(guarded(self.forget))
@@ -56,6 +58,8 @@ class RequestCounters:
 
         So it has a guard of its own, one for each part; and the times of one call in `EVERY` are measured in here.
         """
+        if AFTER_THE_END.is_on and self._is_no_load(request_type, name, response_time, response_length, exception):
+            return
         cost = self.cost
         cost.calls += 1
         began = 0.0 if cost.calls % EVERY else cost.clock()
@@ -72,6 +76,13 @@ class RequestCounters:
                 self._warn_of_failures(error)
         if began:
             cost.took(began)
+
+    def _is_no_load(self, *request: Any) -> bool:
+        try:
+            return AFTER_THE_END.takes(*request)
+        except Exception as error:  # noqa: BLE001  as above
+            self._warn_of_the_end(error)
+            return False
 
     def on_user_error(self, **passed: Any) -> None:
         """Count an exception in a task."""

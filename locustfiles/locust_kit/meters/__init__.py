@@ -17,7 +17,9 @@ from typing import Any, Protocol
 from locust.env import Environment
 
 from locust_kit import report_check
+from locust_kit.meters.loop import LoopMeter
 from locust_kit.meters.pacing import PacingMeter
+from locust_kit.meters.stopping import Stopping
 from locust_kit.meters.users import UserMeter
 from locust_kit.refusals import Refusals
 from locust_kit.report_check import RefusedError
@@ -58,7 +60,7 @@ class Meter(Protocol):
         """Return the few figures of a merged document that belong into each second of the timeline."""
 
 
-METERS: tuple[type[Meter], ...] = (UserMeter, PacingMeter)
+METERS: tuple[type[Meter], ...] = (UserMeter, PacingMeter, LoopMeter, Stopping)
 
 
 class Meters:

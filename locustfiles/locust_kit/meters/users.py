@@ -26,7 +26,7 @@ from locust.user.users import User
 from locust_kit import places
 from locust_kit.failures.mask import LONGEST, masked
 from locust_kit.failures.settings import redactor
-from locust_kit.guard import guarded
+from locust_kit.guard import guarded, listen_first
 from locust_kit.patches import Patches, change_each
 from locust_kit.texts import attribute, safe
 
@@ -119,7 +119,7 @@ class UserMeter:
         """Follow each user of this process, whatever becomes of it."""
         self._environment = environment
         environment.events.report_to_master.add_listener(self._count_requests)
-        environment.events.user_error.add_listener(guarded(self._user_error))
+        listen_first(environment.events.user_error, guarded(self._user_error))
         environment.events.test_stopping.add_listener(self._stopping)
         changes = {"Runner": self._follow_runner, "User": self._follow_users, "TaskSet": self._follow_tasks}
         said = change_each(changes, "followed")

@@ -22,6 +22,7 @@ _MOST_MOMENTS = 7200  # of a longer run, each second, third ... second is read
 _STALL = timedelta(seconds=15)  # the master writes each second; a stall this long is a master that is gone
 _LEAST_BEFORE_SECONDS, _LOOKS = 30.0, 3.0  # a run may be shorter than the time between two looks at the containers
 _AFTER = timedelta(seconds=2)  # what broke in a run's last second is known a little later
+_RECORDED_LATE = timedelta(seconds=20)  # a monitor on a busy machine writes down a little later what it saw
 _MOST_INCIDENTS = 2000
 _POINTS = 600
 _UNWATCHED = "nobody can tell what happened to the containers"
@@ -63,6 +64,7 @@ def gather(
     query = IncidentQuery(record.started_at, until + _AFTER, limit=_MOST_INCIDENTS, newest_first=False)
     try:
         incidents = [incident for incident in archive.incidents(query) if incident.project in (None, project)]
+        recorded_until = archive.recorded_until()
         series = archive.series(record.started_at - before, until + timedelta(milliseconds=1), _POINTS, project)
     except LedgerError as error:
         return replace(record, unwatched=f"{_UNWATCHED}: {error.line()}")
@@ -74,8 +76,9 @@ def gather(
             for container in series
             if (points := tuple(point for point in container.points if point.at >= record.started_at))
         ),
+        recorded_until=recorded_until,
         watched_until=max((container.points[-1].at for container in series if container.points), default=None),
-        settled=clock() - until > _AFTER
+        settled=clock() - until > (_AFTER if recorded_until is None or recorded_until >= until else _RECORDED_LATE)
         and all(incident.state == FINAL or incident.until is None for incident in incidents),
     )
 

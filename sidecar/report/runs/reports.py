@@ -18,6 +18,7 @@ from sidecar.ledger.archive import LedgerArchive
 from sidecar.report import document
 from sidecar.report.runs import record as disk
 from sidecar.report.verdict import comparison
+from sidecar.report.verdict.evidence import recorded_to_the_end
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +60,8 @@ class Reports:
         clock: the time of day.
         kit_version: this kit's own version, for the report.
         look_seconds: how often the sidecar looks at the containers.
+        unwritten: a sentence on what of a run, by its id, is not on the disk; "" for nothing.
+        recording_error: why the monitor cannot record incidents now; "" when it can.
 
     """
 
@@ -68,8 +71,11 @@ class Reports:
     clock: Callable[[], datetime]
     kit_version: str = ""
     look_seconds: float = 2.0
+    unwritten: Callable[[str], str] = lambda _: ""
+    recording_error: Callable[[], str] = str
     _words: dict[str, tuple[str, tuple[str, ...]]] = field(init=False, default_factory=dict)
     _judged: dict[str, datetime | None] = field(init=False, default_factory=dict)
+    _unrecorded: dict[str, datetime] = field(init=False, default_factory=dict)
 
     def ids(self) -> list[str]:
         """Return the ids of all runs, oldest first."""
@@ -86,6 +92,7 @@ class Reports:
         if kept:
             return kept
         record = disk.gather(self.runs, run_id, self.archive, self.project, self.clock, self.look_seconds)
+        record = replace(record, unwritten=self.unwritten(run_id), recording_error=self.recording_error())
         if ask.judge:
             record = replace(record, begin={**record.begin, "judge": ask.judge})
         made = document.make(record, self.project, os.cpu_count(), self.kit_version, users=ask.users)
@@ -94,8 +101,11 @@ class Reports:
             made["comparison"] = comparison.document(before, record)
         is_plain = ask in (PLAIN, ANEW)
         last = disk.last_change(self.runs / run_id)
-        if is_plain and record.settled and not record.is_running and not record.unwatched and self._is_quiet(last):
+        is_whole = recorded_to_the_end(record) and not (record.unwatched or record.unwritten)
+        if is_plain and record.settled and not record.is_running and is_whole and self._is_quiet(last):
             self._keep(run_id, made)
+        elif not recorded_to_the_end(record):
+            self._unrecorded[run_id] = record.until
         return made
 
     def word(self, run_id: str) -> tuple[str, tuple[str, ...]] | None:
@@ -125,7 +135,13 @@ class Reports:
         }
 
     def catch_up(self) -> None:
-        """Judge the newest runs that are over and were not judged for good."""
+        """Judge the newest runs that are over and were not judged for good; again once their incidents are recorded."""
+        recorded_until = self.archive.recorded_until() if self._unrecorded and self.archive else None
+        for run_id in [
+            run_id for run_id, until in self._unrecorded.items() if recorded_until and until <= recorded_until
+        ]:
+            del self._unrecorded[run_id]
+            self._judged.pop(run_id, None)
         for run_id in self.ids()[-_MOST_CAUGHT_UP:]:
             last = disk.last_change(self.runs / run_id)
             if self._is_quiet(last) and self._judged.get(run_id) != last:

@@ -20,6 +20,7 @@ from sidecar.model.run_record import RunRecord, Unknown
 from sidecar.model.snapshot import EndpointStats, Locust, VerdictSoFar
 from sidecar.model.threshold import Threshold
 from sidecar.report.verdict import counts, thresholds, users
+from sidecar.report.verdict.evidence import not_recorded, record_problem
 from sidecar.report.verdict.reason import GeneratorLimits, InvalidReason
 from sidecar.report.verdict.reasons import ended_by_user_code, reasons
 from sidecar.report.verdict.thresholds import Judged
@@ -104,7 +105,7 @@ def judge(record: RunRecord) -> Verdict:
     checked = thresholds.check(criteria.thresholds, record)
     limits = tuple(_limits_checked(record, criteria))
     word, code, said = _by_figures(record, limits, checked)
-    broken = (*reasons(record, criteria.limits), *_too_little(record, checked))
+    broken = (*reasons(record, criteria.limits), *not_recorded(record), *_too_little(record, checked))
     by_user_code = ended_by_user_code(record)
     if by_user_code and (not broken or (word == FAIL and all(reason.kind in _OF_AN_EARLY_END for reason in broken))):
         said, broken = (*said, by_user_code), ()
@@ -173,7 +174,9 @@ def _too_little(record: RunRecord, checked: tuple[Judged, ...]) -> Iterator[Inva
             yield InvalidReason("few_samples", why)
 
 
-def live_record(plugin: PluginStatus, locust: Locust, incidents: Iterable[Incident], fail_ratio: float) -> RunRecord:
+def live_record(
+    plugin: PluginStatus, locust: Locust, incidents: Iterable[Incident], fail_ratio: float, recording_error: str = ""
+) -> RunRecord:
     """Return the record of a run under way, as the monitor's rounds see it.
 
     Args:
@@ -181,6 +184,7 @@ def live_record(plugin: PluginStatus, locust: Locust, incidents: Iterable[Incide
         locust: the master's figures.
         incidents: whatever is known; those before the run, or of other things than Locust, are passed over.
         fail_ratio: the share of failed requests that is still a pass, 0 to 1, where the plugin tells no criteria.
+        recording_error: why incidents cannot be recorded now; "" when they can.
     """
     run, total = plugin.run, locust.total
     assert run is not None  # noqa: S101  `so_far` looks
@@ -195,6 +199,8 @@ def live_record(plugin: PluginStatus, locust: Locust, incidents: Iterable[Incide
         meters=plugin.meters,
         incidents=tuple(incidents),
         watched_until=run.started_at,
+        recording_error=recording_error,
+        unwritten=record_problem(plugin),
         unknown=frozenset(Unknown) - ({Unknown.CLASSES} if plugin.account else set()),
     )
 
@@ -210,7 +216,11 @@ def _live_figures(total: EndpointStats) -> dict[str, Any]:
 
 
 def so_far(
-    plugin: PluginStatus | None, locust: Locust | None, incidents: Iterable[Incident], fail_ratio: float
+    plugin: PluginStatus | None,
+    locust: Locust | None,
+    incidents: Iterable[Incident],
+    fail_ratio: float,
+    recording_error: str = "",
 ) -> VerdictSoFar | None:
     """Judge the run that is under way, or was last; None without one, or before its first request.
 
@@ -219,7 +229,7 @@ def so_far(
     """
     if plugin is None or plugin.run is None or plugin.run.started_at is None or locust is None:
         return None
-    record = live_record(plugin, locust, incidents, fail_ratio)
+    record = live_record(plugin, locust, incidents, fail_ratio, recording_error)
     verdict = judge(record)
     if verdict.broken:
         return VerdictSoFar(verdict.word, tuple(reason.text for reason in verdict.broken))
@@ -251,6 +261,7 @@ def _criteria(words: Mapping[str, Any], *, counts_tasks: bool) -> Criteria:
         GeneratorLimits(
             _number(words.get("generator_cpu"), usual.cpu_percent),
             _number(words.get("generator_throttled"), usual.throttled_percent),
+            _number(words.get("generator_blocked"), usual.blocked_share),
             Sustained(
                 _number(words.get("sustained_seconds"), usual.sustained.seconds),
                 _number(words.get("sustained_share"), usual.sustained.share),
@@ -310,6 +321,7 @@ def judged_document(verdict: Verdict) -> dict[str, Any]:
             "rate_kept": limits.rate_kept,
             "generator_cpu_percent": limits.cpu_percent,
             "generator_throttled_percent": limits.throttled_percent,
+            "generator_blocked_share": limits.blocked_share,
             "sustained_seconds": limits.sustained.seconds,
             "sustained_share": limits.sustained.share,
         },

@@ -11,13 +11,20 @@ from sidecar.model.run_record import RunRecord
 
 @dataclass(frozen=True, slots=True)
 class GeneratorLimits:
-    """Above what a generator is no witness any more: CPU in percent of a core, throttled in percent of the periods.
+    """Above what a generator is no witness any more.
 
-    `rate_kept` is the share of planned runs (constant_throughput) below which it is none, 0 to 1; 0 for no limit.
+    Attributes:
+        cpu_percent: of a core.
+        throttled_percent: of the CPU periods; of a worker's time, in which it waited for a processor.
+        blocked_share: of a worker's time, 0 to 1, in which code held its loop; 0: stalls are not judged.
+        sustained: for how long each must hold.
+        rate_kept: the share of planned runs (constant_throughput) below which it is none, 0 to 1; 0: not judged.
+
     """
 
     cpu_percent: float = 90.0
     throttled_percent: float = 25.0
+    blocked_share: float = 0.05
     sustained: Sustained = field(default_factory=Sustained)
     rate_kept: float = 0.95
 

@@ -15,6 +15,7 @@ from sidecar.model.history import RecordedSeries
 from sidecar.model.incident import ExitReason, Incident, IncidentKind
 from sidecar.model.run_record import Moment, RunRecord, Unknown
 from sidecar.model.snapshot import MASTER, WORKER
+from sidecar.report.verdict import stalls
 from sidecar.report.verdict.rate import rate_short
 from sidecar.report.verdict.reason import GeneratorLimits, InvalidReason, lasting, share_of
 from sidecar.report.verdict.unheard import unheard
@@ -55,6 +56,7 @@ def reasons(record: RunRecord, limits: GeneratorLimits) -> tuple[InvalidReason, 
         (set[Unknown](), unheard(record)),
         ({Unknown.USERS}, users_short(record, limits.sustained)),
         ({Unknown.SECONDS}, rate_short(record, limits)),
+        (set[Unknown](), stalls.sustained(record, limits)),
         ({Unknown.END, Unknown.PLAN}, _ended_early(record)),
         (set[Unknown](), _unwatched(record)),
     )
@@ -82,10 +84,16 @@ def breaking(record: RunRecord) -> tuple[Incident, ...]:
 
 def invalidating(started_at: datetime, incidents: Iterable[Incident]) -> tuple[Incident, ...]:
     """Return what makes a run INVALID that began then: the incidents that follow from no other, the gravest first."""
-    candidates = [incident for incident in incidents if incident.at >= started_at and _invalidates(incident)]
+    candidates = [incident for incident in incidents if _is_within(incident, started_at) and _invalidates(incident)]
     ids = {incident.id for incident in candidates}
     roots = (incident for incident in candidates if incident.cause not in ids)
     return tuple(sorted(roots, key=lambda incident: (_GRAVITY.index(incident.kind), incident.at)))
+
+
+def _is_within(incident: Incident, started_at: datetime) -> bool:
+    """Tell whether an incident came after the run's start; a blind span, whether it reached into the run."""
+    lasted = incident.kind is IncidentKind.BLIND and (incident.until is None or incident.until > started_at)
+    return lasted or incident.at >= started_at
 
 
 def _invalidates(incident: Incident) -> bool:

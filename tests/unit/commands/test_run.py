@@ -289,8 +289,30 @@ def test_a_class_that_only_the_files_have_is_for_up_to_load(
 
     monkeypatch.setattr(up, "up", up_loads_it)
     master.on_swarm = running(figures("stopped", 40))
-    assert start(master, tmp_path, say, "CLASSES=B", "RUN_TIME=0") == 0
+    start(master, tmp_path, say, "CLASSES=B", "RUN_TIME=0")
     assert "CLASSES: not what the stack was started with" in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        ({"run": None}, "the plugin on the master noted no run"),
+        ({"run": {"run_id": "20261122T150405Z-ab12"}}, "the plugin on the master noted no run"),  # one from before
+        (
+            {"run": None, "record_error": "No space left on device"},
+            "; the master cannot write it: No space left on device",
+        ),
+    ],
+)
+def test_a_run_that_the_plugin_should_have_written_down_and_did_not_is_invalid(
+    status: dict[str, Any], why: str, master: FakeMaster, tmp_path: Path, say: Console, out: io.StringIO
+) -> None:
+    master.status = status
+    master.on_swarm = running(figures("stopped", 40))
+    assert start(master, tmp_path, say, "RUN_TIME=0") == 4
+    assert why in out.getvalue()
+    reasons = {reason["kind"]: reason["text"] for reason in report(tmp_path)["judged"]["reasons"]}
+    assert why in reasons["not_recorded"]
 
 
 def test_a_run_carries_the_plugins_id_and_its_own_without_one(master: FakeMaster, tmp_path: Path, say: Console) -> None:

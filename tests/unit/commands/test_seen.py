@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.client.documents import IncidentList
+from sidecar.client.documents import IncidentList, Recording
 from sidecar.client.reader import MonitorError, SidecarReader
 from sidecar.commands.follow import RunObserved
 from sidecar.commands.plan import MasterInfo, RunPlan
@@ -17,11 +17,13 @@ from sidecar.commands.seen import FinishedRun, incidents_since, record_of
 from sidecar.locust_api.connection import MasterDownError
 from sidecar.model import document
 from sidecar.model.incident import FINAL, PROVISIONAL, ExitReason, Incident, IncidentKind, Severity
-from sidecar.model.run_record import RunRecord
+from sidecar.model.run_record import RunRecord, Unknown
 from sidecar.report.verdict.judge import judge
 from sidecar.settings import load
 
 START = datetime(2026, 11, 27, 1, 2, 3, tzinfo=UTC)
+SEEN = frozenset({Unknown.SECONDS, Unknown.CONTAINERS})
+FULL = "incidents cannot be recorded: full"
 KILL = Incident(
     "a" * 16, IncidentKind.OOM_KILL, Severity.ERROR, START + timedelta(seconds=5),
     "OOM kill: locust-worker-1, 1 process",
@@ -45,8 +47,8 @@ def answered(
 
 
 def reasons(tmp_path: Path, *words: str) -> tuple[str, ...]:
-    incidents, unwatched = incidents_since(load(list(words), {}, tmp_path), START, lambda _: None)
-    record = RunRecord("r", START, START, incidents=incidents, unwatched=unwatched, watched_until=START)
+    incidents, unwatched, _ = incidents_since(load(list(words), {}, tmp_path), START, lambda _: None)
+    record = RunRecord("r", START, START, incidents=incidents, unwatched=unwatched, watched_until=START, unknown=SEEN)
     return tuple(reason.text for reason in judge(record).broken if reason.kind != "no_requests")
 
 
@@ -73,6 +75,30 @@ def test_another_stacks_sidecar_is_none(monkeypatch: pytest.MonkeyPatch, tmp_pat
     answered(monkeypatch, (KILL,), project="shop")
     (reason,) = reasons(tmp_path)
     assert "belongs to the stack 'shop'" in reason
+
+
+@pytest.mark.parametrize(
+    ("recording", "found"),
+    [
+        (None, []),  # an older monitor
+        (Recording(START + timedelta(seconds=60)), []),
+        (
+            Recording(START + timedelta(seconds=41), START + timedelta(seconds=41), FULL),
+            [f"what happened to the containers is not recorded from 01:02:44 UTC to the end, 19 s: {FULL}"],
+        ),
+        (
+            Recording(None, START, "no ledger"),
+            ["what happened to the containers is not recorded from 01:02:03 UTC to the end, 60 s: no ledger"],
+        ),
+    ],
+)  # fmt: skip
+def test_a_monitor_that_cannot_record_is_no_witness(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, recording: Recording | None, found: list[str]
+) -> None:
+    body = document.dumps(IncidentList("locust", START, (), (), recording))
+    monkeypatch.setattr(SidecarReader, "incidents", lambda *_, **__: body)
+    record = record_of(Master(), load([], {}, tmp_path), done(1, 1, 60), lambda _: None)  # type: ignore[arg-type]
+    assert [reason.text for reason in judge(record).broken if reason.kind == "not_recorded"] == found
 
 
 class Master:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,10 @@ from sidecar.incidents.reducer import IncidentReducer
 from sidecar.ledger.ledger import Batch, Ledger
 from sidecar.ledger.ledger_reader import LedgerReader
 from sidecar.model import document
+from sidecar.model.history import IncidentQuery
 from sidecar.model.incident import FINAL, PROVISIONAL, Incident, IncidentKind, Severity
 from sidecar.model.signal import Counter, DockerEvent, Gathered, KernelReading, Noted, Owner
+from sidecar.monitor import recorder
 from sidecar.monitor.recorder import EVENTS_ALIVE, LagMeter, Recorder
 
 ID = "a" * 64
@@ -158,6 +160,7 @@ def test_events_are_kept_short_in_the_journal(rig: Rig) -> None:
 
 def test_while_the_disk_refuses_nothing_is_shown_and_nothing_is_lost(rig: Rig) -> None:
     assert isinstance(rig.ledger, Moody)
+    until(lambda: rig.recorder.known().recorded_until is not None)
     rig.ledger.refusing = True
     rig.recorder.put(DockerEvent(time.time_ns(), "start", ID, OWNER))
     rig.recorder.put(reading(0))
@@ -165,6 +168,10 @@ def test_while_the_disk_refuses_nothing_is_shown_and_nothing_is_lost(rig: Rig) -
     rig.recorder.put(reading(1))
     until(lambda: "no space left" in rig.recorder.known().problem)
     assert rig.published == []
+    known = rig.recorder.known()
+    (blind,) = known.blind
+    assert (blind.source, blind.until, blind.since) == ("ledger", None, known.recorded_until)
+    assert LedgerReader(rig.folder).recorded_until() == known.recorded_until
     rig.ledger.refusing = False
     until(lambda: bool(rig.published))
     rig.recorder.stop()
@@ -174,6 +181,29 @@ def test_while_the_disk_refuses_nothing_is_shown_and_nothing_is_lost(rig: Rig) -
     assert (incident.count, incident.raw_events) == (1, 1)
     assert [event.action for event in LedgerReader(rig.folder).events(ID)] == ["start", "oom"]
     assert rig.recorder.known().problem == ""
+    (span,) = LedgerReader(rig.folder).incidents(IncidentQuery(kinds=(IncidentKind.BLIND,)))
+    assert (abs(span.at - blind.since) < timedelta(milliseconds=2), span.severity) == (
+        True,
+        "info",
+    )  # what waited was recorded after all
+    assert span.text.startswith("incidents could not be recorded from ")
+    assert span.text.endswith("all of it was made up for afterwards")
+    assert (LedgerReader(rig.folder).recorded_until() or span.at) >= (span.until or span.at)
+
+
+def test_what_waited_too_long_for_a_full_disk_is_said_to_be_missing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "_MOST_WAITING", 3)
+    assert isinstance(rig.ledger, Moody)
+    rig.ledger.refusing = True
+    until(lambda: "no space left" in rig.recorder.known().problem)
+    for number in range(20):
+        rig.recorder.put(reading(number))
+        time.sleep(0.01)
+    rig.ledger.refusing = False
+    until(lambda: not rig.recorder.known().problem)
+    rig.recorder.stop()
+    (span,) = LedgerReader(rig.folder).incidents(IncidentQuery(kinds=(IncidentKind.BLIND,)))
+    assert (span.severity, "may be missing" in span.text) == ("warn", True)
 
 
 def test_incidents_of_other_rules_are_recorded_too(rig: Rig) -> None:

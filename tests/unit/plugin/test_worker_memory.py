@@ -61,7 +61,7 @@ def test_collections_are_counted_and_timed() -> None:
         gc.collect()
         gc.collect()
     finally:
-        gc.callbacks.remove(memory._on_collection)
+        gc.callbacks.remove(memory.on_collection)
     assert memory.collections >= 2
     assert 0 < memory.longest_seconds <= memory.paused_seconds
 
@@ -92,7 +92,7 @@ def test_thresholds_are_pythons_own_unless_given() -> None:
         memory.watch()
         assert gc.get_threshold()[:2] == (5000, 20)
     finally:
-        gc.callbacks.remove(memory._on_collection)
+        gc.callbacks.remove(memory.on_collection)
         gc.set_threshold(*before)
     for text in ("", "x", "1,,2"):
         assert Memory.of({"KIT_GC_THRESHOLDS": text}).thresholds == ()
@@ -105,7 +105,7 @@ def test_the_lines_that_hold_the_most_are_reported_only_when_asked_for() -> None
         kept = [str(number) * 10 for number in range(100_000)]
         memory.collect()
     finally:
-        gc.callbacks.remove(memory._on_collection)
+        gc.callbacks.remove(memory.on_collection)
         tracemalloc.stop()
     assert any("test_worker_memory.py" in line for line in memory.document(memory.begun)["top_lines"])
     assert len(kept) == 100_000

@@ -212,6 +212,9 @@ class Ledger(LedgerArchive):
         del query
         return self._what.incidents
 
+    def recorded_until(self) -> datetime | None:
+        return None
+
     def series(
         self, since: datetime, until: datetime, points: int, project: str | None = None
     ) -> Sequence[RecordedSeries]:

@@ -61,6 +61,9 @@ def test_nothing_broke() -> None:
         (clean(watched_until=after(51)), []),
         (clean(watched_until=after(20), look_seconds=15.0), []),
         (clean(watched_until=None, series=()), ["blind"]),
+        (clean(incidents=(incident(IncidentKind.BLIND, -5, until=after(3)),)), ["blind"]),
+        (clean(incidents=(incident(IncidentKind.BLIND, -5),)), ["blind"]),  # it goes on
+        (clean(incidents=(incident(IncidentKind.BLIND, -5, until=after(-1)),)), []),
     ],
 )
 def test_one_thing_that_broke_is_one_reason(record: RunRecord, found: list[str]) -> None:

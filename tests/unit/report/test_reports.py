@@ -37,6 +37,7 @@ class Past(LedgerArchive):
     def __init__(self, *incidents: Incident, series: Sequence[RecordedSeries] = (), fails: bool = False) -> None:
         self.known, self.figures, self.fails = incidents, series or (container(1), container(2)), fails
         self.asked = 0
+        self.recorded: datetime | None = None
 
     def incidents(self, query: IncidentQuery) -> Sequence[Incident]:
         assert query.since is not None
@@ -47,6 +48,9 @@ class Past(LedgerArchive):
         if self.fails:
             raise LedgerError("the ledger is locked")
         return self.known
+
+    def recorded_until(self) -> datetime | None:
+        return self.recorded
 
     def series(
         self, since: datetime, until: datetime, points: int, project: str | None = None
@@ -155,6 +159,29 @@ def test_a_ledger_that_cannot_be_read_is_a_reason_and_asked_again(tmp_path: Path
     assert found["judged"]["reasons"][0]["text"] == (
         "nobody can tell what happened to the containers: the ledger is locked"
     )
+    assert not (path / FILE).exists()
+
+
+def test_a_run_whose_incidents_are_not_recorded_yet_is_judged_again_once_they_are(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    past, clock = Past(), Clock(after(70))
+    past.recorded = after(50)
+    made = reports(tmp_path, past=past, clock=clock)
+    found = made.of(RUN)
+    assert (found["verdict"], found["settled"]) == ("INVALID", False)
+    clock.now = after(90)
+    made.catch_up()
+    assert (made.of(RUN)["settled"], made.word(RUN), (path / FILE).exists()) == (True, None, False)
+    past.recorded = after(91)
+    made.catch_up()
+    assert made.word(RUN) == ("PASS", ("0.00% of 60 requests failed, the limit is 1.00%",))
+    assert made.of(RUN)["verdict"] == "PASS"
+
+
+def test_what_the_master_cannot_write_is_a_reason_and_its_report_is_not_kept(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    made = Reports(tmp_path, Past(), "locust", Clock(), unwritten=lambda run_id: f"{run_id} cannot be written")
+    assert made.of(RUN)["reasons"] == [f"{RUN} cannot be written"]
     assert not (path / FILE).exists()
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from starlette.applications import Starlette
 
-from sidecar.client.documents import IncidentList
+from sidecar.client.documents import IncidentList, Recording
 from sidecar.common.errors import LedgerError
 from sidecar.ledger.archive import LedgerArchive
 from sidecar.model import document
@@ -94,7 +94,7 @@ def test_incidents_come_with_project_time_and_blind_spans(past: PretendPast) -> 
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["cache-control"] == "no-store"
     found = document.loads_as(IncidentList, answer.body, "list")
-    assert found == IncidentList("locust", NOW, (INCIDENT,), (BLIND,))
+    assert found == IncidentList("locust", NOW, (INCIDENT,), (BLIND,), Recording())
 
 
 def test_the_evidence_can_be_left_out(past: PretendPast) -> None:

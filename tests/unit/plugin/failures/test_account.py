@@ -8,8 +8,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import locust.env
 import pytest
-from locust.exception import CatchResponseError
+from locust.event import Events
+from locust.exception import CatchResponseError, RescheduleTask
 from locust_kit.cost import EVERY
 from locust_kit.failures.account import FailureAccount
 from locust_kit.failures.capture import Capture
@@ -138,3 +140,24 @@ def test_each_row_is_handed_to_the_pusher_once_and_with_its_run(tmp_path: Path) 
     assert account.writer
     account.writer.wait(30)
     assert len((tmp_path / "failures.ndjson").read_text().splitlines()) == 1
+
+
+def test_a_listener_of_the_tests_own_that_ends_the_event_hides_nothing() -> None:
+    environment = locust.env.Environment(events=Events())
+
+    def give_up(**_: Any) -> None:
+        raise RescheduleTask
+
+    environment.events.request.add_listener(give_up)
+    environment.events.user_error.add_listener(give_up)
+    counters = RequestCounters()
+    counters.listen(environment)
+    with pytest.raises(RescheduleTask):
+        environment.events.request.fire(
+            request_type="GET", name="/cart", response_time=9.0, response_length=0, exception=CatchResponseError("no")
+        )
+    with pytest.raises(RescheduleTask):
+        environment.events.user_error.fire(user_instance=None, exception=ValueError("no"), tb=None)
+    report = counters.report()
+    assert sorted(row[2] for row in report["groups"]) == ["assertion", "task_error"]
+    assert len(report["performance"]) == 1

@@ -1,0 +1,82 @@
+"""The time over which a run's rates are: its load's, by the master's clock.
+
+It begins with the run, or with the last reset of Locust's statistics. It ends when the run begins to stop. Locust's own
+rates end with the last request, and go by the clocks of the workers.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import gevent
+from locust.env import Environment
+
+from locust_kit.run_folder import rfc3339
+
+STOPPED_BY_HEADER = "X-Locust-Kit-Stopped-By"
+"""By which the host's command says what stopped a run: Ctrl-C, or a signal."""
+_LONGEST = 40
+
+
+class LoadClock:
+    """The clock of the run under way, or of the last one."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._timer: Any = None
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a run."""
+        self._began: float = time.monotonic()
+        self._ended: float | None = None
+        self._reset_at: datetime | None = None
+        self._ended_at: datetime | None = None
+        self._by_timer = False
+        self._stopped_by = ""
+
+    def reset(self, **_: Any) -> None:
+        """Begin anew: Locust's statistics were reset."""
+        if self._ended is None:
+            self._began, self._reset_at = time.monotonic(), datetime.now(UTC)
+
+    def look(self) -> None:
+        """Remember which timer will end the run: Locust forgets it before it stops the run."""
+        web_ui = self._environment.web_ui
+        self._timer = getattr(web_ui, "_run_time_greenlet", None) if web_ui else None
+
+    def stop(self) -> None:
+        """End the load: the run begins to stop. Only the first call of a run counts."""
+        if self._ended is None:
+            self._ended, self._ended_at = time.monotonic(), datetime.now(UTC)
+            self._by_timer = self._timer is not None and self._timer is gevent.getcurrent()
+            self._stopped_by = _stopped_by()
+
+    @property
+    def has_ended(self) -> bool:
+        """Return whether the load of the run has ended."""
+        return self._ended is not None
+
+    @property
+    def seconds(self) -> float:
+        """The time of the load so far."""
+        return (time.monotonic() if self._ended is None else self._ended) - self._began
+
+    def document(self) -> dict[str, Any]:
+        """Return when the load ended, how long it lasted, and what ended it."""
+        return {
+            "load_ended_at": rfc3339(self._ended_at) if self._ended_at else None,
+            "load_seconds": round(self.seconds, 3),
+            "counted_since": rfc3339(self._reset_at) if self._reset_at else None,
+            "ended_by_timer": self._by_timer,
+            "stopped_by": self._stopped_by,
+        }
+
+
+def _stopped_by() -> str:
+    """Return what the request that stops the run says of its cause; "" where it says nothing."""
+    from flask import has_request_context, request  # noqa: PLC0415  a master has it loaded, a worker need not
+
+    return str(request.headers.get(STOPPED_BY_HEADER, ""))[:_LONGEST] if has_request_context() else ""

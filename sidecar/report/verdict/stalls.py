@@ -1,0 +1,135 @@
+"""Whether the workers' loops stood still: while one does, no user of that worker goes on, and all times grow. Pure.
+
+The plugin measures it (its meters/loop.py) in seconds so far, by worker, and tells code that held the loop from waiting
+for a processor. What took more than its limit of a worker's time, sustained, makes the run INVALID; less is a warning.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+from sidecar.common.spans import Held
+from sidecar.common.units import plural
+from sidecar.model.run_record import RunRecord
+from sidecar.report.verdict.reason import GeneratorLimits, InvalidReason, lasting
+
+_METER = "loop"
+_WORTH_A_WORD = 0.01  # of a worker's time
+_SO_FAR_SECONDS = 10.0  # a run under way is not judged before
+_PERCENT = 100.0
+
+_TOO_LONG = "times of all users of that worker are too long by that"
+_ADVICE = {
+    "blocked": "call that in gevent.get_hub().threadpool.apply(), or take a library that works with gevent",
+    "starved": "more WORKER_CPUS, fewer WORKERS than processors, or less beside them on this machine",
+    "busy": "more WORKERS",
+}
+
+
+def sustained(record: RunRecord, limits: GeneratorLimits) -> Iterator[InvalidReason]:
+    """Yield that code blocked a worker's loop, or that a worker got no processor, for too much of its time."""
+    shares = {"blocked": limits.blocked_share, "starved": limits.throttled_percent / _PERCENT}
+    for kind, share in shares.items():
+        worst = _worst(record, kind)
+        if not worst or not limits.blocked_share:
+            continue
+        span = _span(record, kind, share, worst)
+        if span and (not record.moments or span.is_sustained(record.seconds, limits.sustained)):
+            yield lasting(f"generator_{kind}", _said(kind, worst), span, record, f": {_TOO_LONG}; {_ADVICE[kind]}")
+
+
+def warnings(record: RunRecord, limits: GeneratorLimits) -> Iterator[str]:
+    """Yield what stood still, and breaks nothing."""
+    broken = {reason.kind for reason in sustained(record, limits)}
+    for kind, advice in _ADVICE.items():
+        worst = _worst(record, kind)
+        seconds = _number(worst, "seconds")
+        if f"generator_{kind}" not in broken and seconds >= _WORTH_A_WORD * _number(worst, "observed_seconds") > 0:
+            yield f"{_said(kind, worst)}: {_TOO_LONG}; {advice}"
+
+
+def _said(kind: str, worst: Mapping[str, Any]) -> str:
+    """Return how often, for how long and where a worker's loop stood still."""
+    times = plural(int(_number(worst, "count")), "time")
+    figures = f"{times}, {_number(worst, 'seconds'):.1f} s in all, {_number(worst, 'longest_ms'):.0f} ms at most"
+    if kind == "starved":
+        return f"a worker was ready to go on and got no processor {figures}"
+    if kind == "busy":
+        return f"a worker's loop took over 100 ms for one round of all users that were ready, {figures}"
+    places = [str(row.get("place")) for row in worst.get("places") or [] if isinstance(row, Mapping)]
+    others = f" and {plural(len(places) - 1, 'other place')}" if len(places) > 1 else ""
+    return f"a worker's loop was blocked {figures}{f', in {places[0]}{others}' if places else ''}"
+
+
+def _span(record: RunRecord, kind: str, share: float, worst: Mapping[str, Any]) -> Held | None:
+    """Return when stalls took more than a share of a worker's time.
+
+    Without the run's seconds only their sum is known; one long stall alone is not sustained then.
+    """
+    if record.moments:
+        spans = [_stretches(points, share) for points in _by_worker(record, f"{kind}_seconds").values()]
+        return max(filter(None, spans), key=lambda span: span.longest, default=None)
+    observed, stalled = _number(worst, "observed_seconds"), _number(worst, "seconds")
+    rest = stalled - _number(worst, "longest_ms") / 1000
+    if observed < _SO_FAR_SECONDS or rest <= share * observed:
+        return None
+    return Held(record.started_at, observed, observed)
+
+
+def _stretches(points: list[tuple[datetime, float]], share: float) -> Held | None:
+    """Return the stretches of time in which stalls took more than a share of it; None without any.
+
+    A stretch begins with a stall. It lasts to the latest stall up to which the share still holds, and ends for good
+    as soon as the share holds no more.
+    """
+    found: list[tuple[datetime, float]] = []
+    begin = end = points[0][0]
+    stalled = surplus = most = 0.0
+    for (_, earlier), (now, later) in pairwise(points):
+        gained = max(0.0, later - earlier)
+        if surplus <= 0:
+            if not gained:
+                continue
+            begin, stalled, most = max(end, now - timedelta(seconds=gained)), 0.0, 0.0
+        stalled += gained
+        surplus = stalled - share * (now - begin).total_seconds()
+        if surplus > most:
+            if most:
+                found.pop()
+            most, end = surplus, now
+            found.append((begin, max(stalled, (end - begin).total_seconds())))
+    lengths = [seconds for _, seconds in found]
+    return Held(found[0][0], sum(lengths), max(lengths)) if found else None
+
+
+def _by_worker(record: RunRecord, figure: str) -> dict[str, list[tuple[datetime, float]]]:
+    """Return a figure so far by worker at each moment and at the end; of those workers that any moment tells of."""
+    rows = [(moment.at, _object(moment.meters.get(_METER))) for moment in record.moments]
+    rows.append((max(record.until, rows[-1][0]), _object(record.meters.get(_METER))))
+    by_worker = [(at, _object(row.get("by_worker"))) for at, row in rows]
+    found: dict[str, list[tuple[datetime, float]]] = {
+        worker: [(record.started_at, 0.0)] for _, workers in by_worker for worker in workers
+    }
+    for at, workers in by_worker:
+        for worker, points in found.items():
+            points.append((at, max(points[-1][1], _number(_object(workers.get(worker)), figure))))
+    return found
+
+
+def _worst(record: RunRecord, kind: str) -> Mapping[str, Any]:
+    """Return the figures of the worker whose loop stood still the longest; empty without stalls, or without a meter."""
+    return _object(_object(_object(record.meters.get(_METER)).get("worst")).get(kind))
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _number(document: Mapping[str, Any], name: str) -> float:
+    """Return a finite number of a document; 0 for anything else."""
+    value = document.get(name)
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
