@@ -7,7 +7,8 @@ a request's own `timeout=` wins; None is the same as no `timeout=`, as in reques
 Retries hide failures, so each is counted in RETRIED. They happen where another attempt may help and cannot do a thing
 twice: HttpUser when the connection failed, and after that for idempotent methods only; FastHttpUser after a time-out or
 a broken pipe of an idempotent method, as geventhttpclient decides it. What geventhttpclient does even at 0 retries is
-not counted: when the server closes without an answer, it sends an idempotent request again, up to pool size + 1 times.
+not in this count but in that of meters/flights.py: when the server closes without an answer, it sends an idempotent
+request again, up to pool size + 1 times.
 """
 
 from __future__ import annotations
@@ -72,12 +73,20 @@ class Retried:
 
     http_user: int = 0
     fast_http_user: int = 0
+    listener: Callable[[], None] | None = None
+    """Is called at each, in the greenlet of its request."""
     _returned: int = 0
 
     @property
     def total(self) -> int:
         """Return the retries of both clients."""
         return self.http_user + self.fast_http_user
+
+    def again(self, client: str) -> None:
+        """Count one; `client` is the name of its count."""
+        setattr(self, client, getattr(self, client) + 1)
+        if self.listener:
+            self.listener()
 
     def since_last_call(self) -> int:
         """Return how many came since the last call."""
@@ -118,7 +127,7 @@ class CountedRetry(Retry):
             if isinstance(error, ReadTimeoutError | ProtocolError):
                 raise error from None
             raise
-        RETRIED.http_user += 1
+        RETRIED.again("http_user")
         return left
 
 
@@ -166,7 +175,7 @@ def _change_fast(settings: ConnectionSettings) -> None:
 
 def _attempt(original: Callable[..., Any], agent: LocustUserAgent, request: Any) -> Any:
     if vars(request).pop(FAILED_MARK, False):
-        RETRIED.fast_http_user += 1
+        RETRIED.again("fast_http_user")
     try:
         return original(agent, request)
     except BaseException:

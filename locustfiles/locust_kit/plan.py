@@ -31,6 +31,7 @@ _CRITERIA = (
     "sustained_seconds",
     "sustained_share",
     "rate_kept",
+    "stuck_seconds",
 )
 _UNSET = object()
 

@@ -226,7 +226,7 @@ class RunSettings(Section):
 
 @dataclass(frozen=True)
 class InvalidSettings(Section):
-    """What makes a run INVALID."""
+    """What makes a run INVALID, and what counts as failed."""
 
     TO = MASTER
     generator_cpu: float = setting(
@@ -266,6 +266,12 @@ class InvalidSettings(Section):
         Kind("95% or 0.95; 0 = off", parse.ratio),
         "Share of the runs that constant_throughput and constant_pacing plan, below which a run is INVALID.",
         "A low one passes a rate that nobody asked for.",
+    )
+    stuck_seconds: int = setting(
+        "STUCK_SECONDS=10",
+        count("seconds", 0, 86400),
+        "How long a request may wait before it counts as never answered, and so as failed; 0 = however long.",
+        "A long one overlooks requests that hang.",
     )
 
 

@@ -40,6 +40,7 @@ def words(settings: Settings, given: tuple[Threshold, ...]) -> dict[str, str | f
         "sustained_seconds": settings.sustained_seconds,
         "sustained_share": settings.sustained_share,
         "rate_kept": settings.rate_kept,
+        "stuck_seconds": settings.stuck_seconds,
     }
 
 

@@ -39,9 +39,13 @@ class Truncate:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """A TCP reset, before a byte of the answer (`nothing`) or in the middle of its body (`body`)."""
+    """A TCP reset, before a byte of the answer (`nothing`) or in the middle of its body (`body`).
+
+    `is_rude` is False for an ordinary end of the connection (FIN) instead.
+    """
 
     after: After
+    is_rude: bool = True
 
 
 @dataclass(frozen=True, slots=True)

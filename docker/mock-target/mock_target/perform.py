@@ -103,7 +103,9 @@ async def _truncate(truncate: Truncate, request: web.BaseRequest, done: Done) ->
 async def _reset(reset: Reset, request: web.BaseRequest, done: Done) -> web.StreamResponse:
     response = web.StreamResponse() if reset.after == "nothing" else await _half(request, PROMISED_BYTES)
     transport = request.transport
-    if transport is not None:
+    if transport is not None and not reset.is_rude:
+        transport.close()
+    elif transport is not None:
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NONE)
         transport.abort()
     done(None if reset.after == "nothing" else 200)

@@ -112,6 +112,16 @@ def _truncate(_rest: str, query: Query) -> tuple[Act, ...]:
     return (Act("truncate", Truncate(promised), _delay(query)),)
 
 
+def _close(_rest: str, query: Query) -> tuple[Act, ...]:
+    return (Act("close", Reset("nothing", is_rude=False), _delay(query)),)
+
+
+def _redirect(_rest: str, query: Query) -> tuple[Act, ...]:
+    times = query.whole("times", default=1, least=1, most=100)
+    location = f"/redirect?times={times - 1}" if times > 1 else "/fast"
+    return (Act("redirect", Answer(302, location=location), _delay(query)),)
+
+
 def _redirect_loop(_rest: str, query: Query) -> tuple[Act, ...]:
     status = query.choice("status", ("302", "301", "303", "307", "308"))
     again = Answer(int(status), location=f"/redirect-loop?status={status}")
@@ -141,6 +151,8 @@ ROUTES = (
     Route("/hang", "/hang?after=nothing|body", "silence on an open connection", _hang),
     Route("/reset", "/reset?after=nothing|body", "a TCP reset", _reset),
     Route("/truncate", "/truncate?bytes=1000", "Content-Length says so many, half of them come", _truncate),
+    Route("/close", "/close", "the connection is closed without an answer", _close),
+    Route("/redirect", "/redirect?times=2", "so many redirects, then /fast", _redirect),
     Route("/redirect-loop", "/redirect-loop?status=302", "redirects to itself for ever", _redirect_loop),
     Route("/echo/", "/echo/any/path?any=thing", "JSON: method, target, headers and body as they arrived", _echo),
 )

@@ -19,6 +19,7 @@ from locust.env import Environment
 from locust_kit import report_check
 from locust_kit.meters.loop import LoopMeter
 from locust_kit.meters.pacing import PacingMeter
+from locust_kit.meters.requests import RequestMeter
 from locust_kit.meters.stopping import Stopping
 from locust_kit.meters.users import UserMeter
 from locust_kit.refusals import Refusals
@@ -60,7 +61,7 @@ class Meter(Protocol):
         """Return the few figures of a merged document that belong into each second of the timeline."""
 
 
-METERS: tuple[type[Meter], ...] = (UserMeter, PacingMeter, LoopMeter, Stopping)
+METERS: tuple[type[Meter], ...] = (UserMeter, PacingMeter, LoopMeter, Stopping, RequestMeter)
 
 
 class Meters:

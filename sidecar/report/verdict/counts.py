@@ -39,8 +39,16 @@ def by_locust(record: RunRecord) -> Failed:
     )
 
 
-def failed(record: RunRecord) -> Failed:
-    """Return requests and failures, each as the larger of what Locust and the plugin counted."""
+def failed(record: RunRecord, unanswered: int = 0) -> Failed:
+    """Return requests and failures, each as the larger of what Locust and the plugin counted.
+
+    To both are added so many that never got an answer.
+    """
+    known = _larger(record)
+    return Failed(known.requests + unanswered, known.failures + unanswered)
+
+
+def _larger(record: RunRecord) -> Failed:
     locust, failures = by_locust(record), int(record.groups.get("failures") or 0)
     if failures <= locust.failures or record.is_running:  # a live view asks for the two at different moments
         return locust

@@ -19,7 +19,7 @@ from sidecar.model.observation import PluginStatus
 from sidecar.model.run_record import RunRecord, Unknown
 from sidecar.model.snapshot import EndpointStats, Locust, VerdictSoFar
 from sidecar.model.threshold import Threshold
-from sidecar.report.verdict import counts, thresholds, users
+from sidecar.report.verdict import counts, thresholds, unanswered, users
 from sidecar.report.verdict.evidence import not_recorded, record_problem
 from sidecar.report.verdict.reason import GeneratorLimits, InvalidReason
 from sidecar.report.verdict.reasons import ended_by_user_code, reasons
@@ -43,6 +43,7 @@ class Criteria:
         is_fatal: whether an INVALID run exits as one; else as what it would be otherwise.
         limits: above what a generator says nothing any more.
         problem: why the thresholds cannot be read, "" when they can.
+        stuck_seconds: how long a request may wait before it counts as never answered; 0: however long.
 
     """
 
@@ -52,6 +53,7 @@ class Criteria:
     is_fatal: bool = True
     limits: GeneratorLimits = field(default_factory=GeneratorLimits)
     problem: str = ""
+    stuck_seconds: float = unanswered.STUCK_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +104,11 @@ def judge(record: RunRecord) -> Verdict:
     One that the user's own code ended because a limit was missed is FAIL: its end is what that code is for.
     """
     criteria = _criteria(record.begin.get("judge") or {}, counts_tasks=counts.USERS in record.meters)
-    checked = thresholds.check(criteria.thresholds, record)
-    limits = tuple(_limits_checked(record, criteria))
-    word, code, said = _by_figures(record, limits, checked)
-    broken = (*reasons(record, criteria.limits), *not_recorded(record), *_too_little(record, checked))
+    stuck = unanswered.unanswered(record, criteria.stuck_seconds)
+    checked = thresholds.check(criteria.thresholds, record, {endpoint.key: endpoint.count for endpoint in stuck})
+    limits = tuple(_limits_checked(record, criteria, unanswered.total(stuck)))
+    word, code, said = _by_figures(record, limits, checked, unanswered.lines(stuck))
+    broken = (*reasons(record, criteria.limits), *not_recorded(record), *_too_little(record, checked, unanswered.total(stuck)))
     by_user_code = ended_by_user_code(record)
     if by_user_code and (not broken or (word == FAIL and all(reason.kind in _OF_AN_EARLY_END for reason in broken))):
         said, broken = (*said, by_user_code), ()
@@ -116,13 +119,13 @@ def judge(record: RunRecord) -> Verdict:
 
 
 def _by_figures(
-    record: RunRecord, limits: tuple[LimitChecked, ...], checked: tuple[Judged, ...]
+    record: RunRecord, limits: tuple[LimitChecked, ...], checked: tuple[Judged, ...], stuck: tuple[str, ...]
 ) -> tuple[str, int, tuple[str, ...]]:
     """Return word, exit code and reasons as if nothing had broken."""
     failed = _missed(checked)
     is_beyond = any(not limit.passed for limit in limits)
     beyond = tuple(text for limit in limits if not limit.passed or limit.name == _TASK_ERRORS for text in limit.texts)
-    further = tuple(filter(None, (counts.difference(record), *users.notes(record))))
+    further = tuple(filter(None, (*stuck, counts.difference(record), *users.notes(record))))
     if is_beyond or failed:
         return FAIL, EXIT_FAIL if is_beyond else EXIT_THRESHOLD, (*beyond, *failed, *further)
     within = (text for limit in limits for text in limit.texts)
@@ -136,8 +139,11 @@ def _missed(checked: tuple[Judged, ...]) -> tuple[str, ...]:
     )
 
 
-def _limits_checked(record: RunRecord, criteria: Criteria) -> Iterator[LimitChecked]:
-    """Yield what came of the limits: task errors first, for what such a run measured is not what was planned."""
+def _limits_checked(record: RunRecord, criteria: Criteria, never: int) -> Iterator[LimitChecked]:
+    """Yield what came of the limits: task errors first, for what such a run measured is not what was planned.
+
+    `never` is how many requests never got an answer.
+    """
     errors, limit = counts.task_errors(record), criteria.task_error_ratio
     by_threshold = any(asked.replaces_task_error_ratio for asked in criteria.thresholds)
     if errors.count and (limit is not None or by_threshold):
@@ -149,24 +155,28 @@ def _limits_checked(record: RunRecord, criteria: Criteria) -> Iterator[LimitChec
         yield LimitChecked(_TASK_ERRORS, limit is None or errors.ratio <= limit, tuple(filter(None, texts)), so_far)
     elif limit is not None:
         yield LimitChecked(_TASK_ERRORS, passed=True, texts=())
-    failed, limit = counts.failed(record), criteria.fail_ratio
+    stall = unanswered.stall(record, criteria.stuck_seconds)
+    if stall:
+        yield LimitChecked("waits for answers", passed=False, texts=(stall.text,))
+    failed, limit = counts.failed(record, unanswered=never), criteria.fail_ratio
     allowed = "" if limit is None else f", the limit is {limit:.2%}"
+    of_them = f", {never} of them without an answer" if never else ""
     yield LimitChecked(
         "failed requests",
         limit is None or failed.ratio <= limit,
-        (f"{failed.ratio:.2%} of {failed.requests} requests failed{allowed}",),
+        (f"{failed.ratio:.2%} of {failed.requests} requests failed{of_them}{allowed}",),
         f"{failed.ratio:.2%} of the requests failed, {limit or 0:.2%} are allowed",
     )
 
 
-def _too_little(record: RunRecord, checked: tuple[Judged, ...]) -> Iterator[InvalidReason]:
+def _too_little(record: RunRecord, checked: tuple[Judged, ...], never: int) -> Iterator[InvalidReason]:
     """Yield that there were no requests, or too few for a percentile that was asked for."""
     if Unknown.END in record.unknown:
         return
-    if not counts.failed(record).requests:
+    if not counts.failed(record, never).requests:
         raised = counts.task_errors(record).groups
         why = f"; the users' code raised {raised[0].count} × {raised[0].what}" if raised else ""
-        yield InvalidReason("no_requests", f"not one request was made{why}")
+        yield InvalidReason("no_requests", unanswered.none_came_back(record) or f"not one request was made{why}")
         return
     for judged in checked:
         if not judged.is_known and not judged.threshold.is_soft:
@@ -269,6 +279,7 @@ def _criteria(words: Mapping[str, Any], *, counts_tasks: bool) -> Criteria:
             _number(words.get("rate_kept"), usual.rate_kept),
         ),
         problem,
+        _number(words.get("stuck_seconds"), unanswered.STUCK_SECONDS),
     )
 
 
@@ -324,6 +335,7 @@ def judged_document(verdict: Verdict) -> dict[str, Any]:
             "generator_blocked_share": limits.blocked_share,
             "sustained_seconds": limits.sustained.seconds,
             "sustained_share": limits.sustained.share,
+            "stuck_seconds": verdict.criteria.stuck_seconds,
         },
     }
 

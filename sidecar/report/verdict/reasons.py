@@ -18,6 +18,7 @@ from sidecar.model.snapshot import MASTER, WORKER
 from sidecar.report.verdict import stalls
 from sidecar.report.verdict.rate import rate_short
 from sidecar.report.verdict.reason import GeneratorLimits, InvalidReason, lasting, share_of
+from sidecar.report.verdict.unanswered import unreported
 from sidecar.report.verdict.unheard import unheard
 from sidecar.report.verdict.users import users_short
 
@@ -50,6 +51,7 @@ def reasons(record: RunRecord, limits: GeneratorLimits) -> tuple[InvalidReason, 
     others = (
         ({Unknown.WORKERS}, () if explained else _missing(record)),
         ({Unknown.SECONDS, Unknown.CONTAINERS}, _never_came(record, limits.sustained)),
+        (set[Unknown](), unreported(record)),
         ({Unknown.CLASSES}, _own_limits(record)),
         ({Unknown.SECONDS}, _busy(record, limits)),
         ({Unknown.CONTAINERS}, _throttled(record, limits)),

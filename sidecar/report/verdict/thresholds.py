@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from sidecar.model.run_record import RunRecord
@@ -13,6 +14,7 @@ from sidecar.model.threshold import OF_TASKS, UPPER, Threshold
 from sidecar.report.verdict import counts
 
 OTHERS = "(others)"
+NOTHING: Mapping[tuple[str, str], int] = MappingProxyType({})
 """The name of the row that holds the requests of all names that have no row of their own."""
 _DOUBT = 0.05  # that even the largest of the samples lies below the true quantile
 
@@ -122,17 +124,23 @@ def shown(threshold: Threshold, value: float) -> str:
     return f"{value:.1f}/s" if threshold.metric == "rps" else f"{value:.0f}"
 
 
-def check(thresholds: Iterable[Threshold], record: RunRecord) -> tuple[Judged, ...]:
+def check(
+    thresholds: Iterable[Threshold], record: RunRecord, unanswered: Mapping[tuple[str, str], int] = NOTHING
+) -> tuple[Judged, ...]:
     """Check each threshold over the requests that it is about: without a tag over all of them.
+
+    `unanswered` says by method and name how many requests never got an answer: they count as failures.
 
     A lower limit, such as `rps>50`, does not hold of a run that has only begun: it is left out until the end.
     """
     asked = (one for one in thresholds if not record.is_running or one.sign in UPPER)
     spreads = spreads_of(record.performance)
-    return tuple(_judged(threshold, record, spreads) for threshold in asked)
+    return tuple(_judged(threshold, record, spreads, unanswered) for threshold in asked)
 
 
-def _judged(threshold: Threshold, record: RunRecord, spreads: Sequence[Spread]) -> Judged:
+def _judged(
+    threshold: Threshold, record: RunRecord, spreads: Sequence[Spread], unanswered: Mapping[tuple[str, str], int]
+) -> Judged:
     tags = dict(threshold.tags)
     if threshold.metric in OF_TASKS:
         return _of_tasks(threshold, record, tags.get("name", ""))
@@ -153,6 +161,9 @@ def _judged(threshold: Threshold, record: RunRecord, spreads: Sequence[Spread]) 
         if tags
         else [{**record.figures, **asdict(counts.failed(record))}]
     )
+    if threshold.metric in ("failures", "fail_ratio"):
+        never = sum(count for (method, name), count in unanswered.items() if _is_about(tags, method, name))
+        of = [*of, {"requests": never, "failures": never}]
     requests = sum(int(row.get("requests") or 0) for row in of)
     return Judged(threshold, _figure(threshold.metric, of, requests), requests, unknown=unknown)
 

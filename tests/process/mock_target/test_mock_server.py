@@ -127,6 +127,12 @@ def test_a_redirect_leads_to_a_redirect_for_ever(target: Target) -> None:
     assert target.counts()["rows"] == [{"path": "/redirect-loop", "behaviour": "redirect", "status": 302, "count": 40}]
 
 
+def test_a_connection_is_closed_without_an_answer(target: Target) -> None:
+    heard = target.hear("/close")
+    assert (heard.raw, heard.end) == (b"", "closed")
+    assert target.counts()["behaviours"] == {"close": 1}
+
+
 @pytest.mark.parametrize(
     ("kind", "body"),
     [("json", b'{"success": tru'), ("empty", b""), ("success", b'{"success":false,"error":"wrong, as asked"}')],

@@ -16,6 +16,9 @@ from mock_target.share import OTHER, Turns, hits
     [
         ("/reset", "reset", Reset("nothing")),
         ("/reset?after=body", "reset", Reset("body")),
+        ("/close", "close", Reset("nothing", is_rude=False)),
+        ("/redirect?times=3", "redirect", Answer(302, location="/redirect?times=2")),
+        ("/redirect", "redirect", Answer(302, location="/fast")),
         ("/hang", "hang", Hang("nothing")),
         ("/hang?after=body", "hang", Hang("body")),
         ("/truncate?bytes=20", "truncate", Truncate(20)),

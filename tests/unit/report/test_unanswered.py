@@ -1,0 +1,151 @@
+"""Requests that never got an answer, and answers that were never reported: what Locust's figures leave out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sidecar.model.run_record import RunRecord
+from sidecar.report.verdict import unanswered
+from sidecar.report.verdict.judge import judge
+from tests.fakes.run_scene import clean, moment
+
+CHECKOUT = {"method": "POST", "name": "/checkout", "cut": 10, "cut_waited": [[3, 2], [28, 7], [29, 1]]}
+
+
+def times(name: str, seconds: float, count: int = 100, method: str = "POST") -> dict[str, Any]:
+    """performance.json with one endpoint whose good requests all took that long."""
+    bucket = next(index for index in range(2000) if 1.02**index >= 1000 * seconds)
+    row = {"method": method, "name": name, "good": {"buckets": {str(bucket): count}}}
+    return {"gamma": 1.02, "endpoints": [row]}
+
+
+def run(*rows: dict[str, Any], words: dict[str, Any] | None = None, **changes: Any) -> RunRecord:
+    """A run of 10 good requests with this account of the others."""
+    account = {"endpoints": list(rows), "cut": sum(row.get("cut", 0) for row in rows)}
+    figures = {"requests": 10, "failures": 0, "requests_per_second": 0.3}
+    usual = clean(
+        begin={**clean().begin, "judge": words or {}},
+        end={"requests": 10, "failures": 0, "most_users": 50},
+        statistics={"figures": figures, "endpoints": [{"method": "GET", "name": "/fast", **figures}]},
+        meters={"requests": account},
+    )
+    return replace(usual, **changes)
+
+
+def test_what_waited_too_long_counts_as_failed_and_is_shown_apart() -> None:
+    verdict = judge(run(CHECKOUT))
+    assert (verdict.word, verdict.exit_code) == ("FAIL", 1)
+    assert verdict.reasons == (
+        "44.44% of 18 requests failed, 8 of them without an answer, the limit is 0.00%",
+        "8 requests of POST /checkout were never answered, the oldest waited 29 s",
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "word"),
+    [
+        ({"stuck_seconds": 0}, "PASS"),
+        ({"stuck_seconds": "29"}, "FAIL"),
+        ({"stuck_seconds": 30}, "PASS"),
+        ({"fail_ratio_limit": 0.5}, "PASS"),
+        ({"fail_ratio_limit": None, "thresholds": "fail_ratio<50%"}, "PASS"),
+        ({"fail_ratio_limit": None, "thresholds": "fail_ratio<40%"}, "FAIL"),
+        ({"fail_ratio_limit": 1, "thresholds": "failures<8"}, "FAIL"),
+        ({"fail_ratio_limit": 1, "thresholds": "failures{name=/checkout}<8"}, "FAIL"),
+        ({"fail_ratio_limit": 1, "thresholds": "failures{name=/fast}<1"}, "PASS"),
+        ({"fail_ratio_limit": 1, "thresholds": "requests<=10"}, "PASS"),
+    ],
+)
+def test_the_limits_hold_for_it(words: dict[str, Any], word: str) -> None:
+    assert judge(run(CHECKOUT, words=words)).word == word
+
+
+@pytest.mark.parametrize(("usual_seconds", "count"), [(0.1, 8), (9.0, 8), (9.5, 1), (12.0, 0)])
+def test_three_times_what_the_endpoint_usually_takes_is_not_too_long(usual_seconds: float, count: int) -> None:
+    found = unanswered.unanswered(run(CHECKOUT, performance=times("/checkout", usual_seconds)), 10)
+    assert unanswered.total(found) == count
+
+
+def test_what_still_waited_when_its_worker_was_last_heard_of_counts_and_a_run_under_way_has_none() -> None:
+    row = {"method": "GET", "name": "/a", "in_flight": 2, "waiting": [[4, 1], [15, 1]]}
+    assert judge(run(row)).reasons[1:] == ("1 request of GET /a was never answered, it waited 15 s",)
+    assert not unanswered.unanswered(run(row, ended_at=None, is_running=True), 10)
+
+
+def test_what_the_test_itself_gave_up_is_never_answered_however_soon() -> None:
+    row = {"method": "GET", "name": "/a", "given_up": 3, "given_up_waited": [[2, 3]]}
+    assert judge(run(row)).reasons[1:] == (
+        "3 requests of GET /a were never answered, the oldest waited 2 s; the test's own code gave up 3 of them",
+    )
+
+
+def test_many_names_are_told_in_four_lines() -> None:
+    rows = [{**CHECKOUT, "name": f"/{number}"} for number in range(9)]
+    assert judge(run(*rows)).reasons[-1] == "48 requests of 6 other names were never answered"
+
+
+def test_without_any_answer_the_run_is_not_one_without_requests() -> None:
+    none = {"end": {"requests": 0, "failures": 0, "most_users": 50}, "statistics": {}}
+    assert judge(run(CHECKOUT, **none)).word == "FAIL"
+    soon = run({**CHECKOUT, "cut_waited": [[3, 10]]}, **none)
+    assert judge(soon).reasons == ("not one request came back: 10 had no answer yet when the run ended",)
+
+
+def test_unreported_answers_are_named_with_their_lines() -> None:
+    account = {"unreported": 721, "sites": [place(22, 121), place(14, 600), place(3, 0, "lib/shop.py")]}
+    verdict = judge(run(meters={"requests": account}))
+    assert (verdict.word, verdict.exit_code) == ("INVALID", 4)
+    assert verdict.reasons[0] == (
+        "721 answers were never reported: catch_response without `with` at "
+        "locustfile.py:14 (600), :22 (121), lib/shop.py:3 (0)"
+    )
+    going = judge(run(meters={"requests": account}, is_running=True, ended_at=None)).reasons[0]
+    assert going == "answers were never reported: catch_response without `with` at locustfile.py:22, :14, lib/shop.py:3"
+
+
+def place(line: int, count: int, file: str = "locustfile.py") -> dict[str, Any]:
+    return {"place": f"{file}:{line}", "count": count}
+
+
+def stuck(since: int, until: int, wait: int = 100, users: int = 50, **changes: Any) -> RunRecord:
+    """A run in which no request finished from one second to another; the oldest of POST /checkout waited all along."""
+    moments = []
+    for second in range(61):
+        halted = since <= second < until
+        waited = min(second - since, wait) if halted else 0
+        long = [["POST", "/checkout", 9, waited]] if waited >= 5 else []
+        requests = 100 * (since if halted else second)
+        account = {"in_flight": 9, "long": long}
+        moments.append(moment(second, requests=requests, users=users, meters={"requests": account}))
+    return clean(moments=tuple(moments), **changes)
+
+
+def test_a_span_without_a_finished_request_is_a_failure() -> None:
+    verdict = judge(stuck(20, 40))
+    assert (verdict.word, verdict.exit_code) == ("FAIL", 1)
+    assert verdict.reasons == (
+        "no request finished for 19 s, from 01:02:23 UTC, while 50 users were there: POST /checkout had waited 19 s",
+    )
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        stuck(20, 30),
+        stuck(20, 40, users=0),
+        stuck(20, 40, performance=times("/checkout", 12.0)),
+        stuck(20, 40, wait=4),  # each waits for a moment only: nothing hangs
+        stuck(20, 40, begin={**clean().begin, "judge": {"stuck_seconds": 0}}),
+        clean(moments=tuple(moment(second, requests=7) for second in range(61))),  # nobody knows what is on its way
+        clean(
+            moments=tuple(
+                moment(second, requests=7, meters={"requests": {"in_flight": second % 2}}) for second in range(61)
+            )
+        ),
+    ],
+)
+def test_a_quiet_test_and_one_that_is_always_slow_are_not_stuck(record: RunRecord) -> None:
+    assert judge(record).word == "PASS"
