@@ -108,7 +108,11 @@ def judge(record: RunRecord) -> Verdict:
     checked = thresholds.check(criteria.thresholds, record, {endpoint.key: endpoint.count for endpoint in stuck})
     limits = tuple(_limits_checked(record, criteria, unanswered.total(stuck)))
     word, code, said = _by_figures(record, limits, checked, unanswered.lines(stuck))
-    broken = (*reasons(record, criteria.limits), *not_recorded(record), *_too_little(record, checked, unanswered.total(stuck)))
+    broken = (
+        *reasons(record, criteria.limits),
+        *not_recorded(record),
+        *_too_little(record, checked, unanswered.total(stuck)),
+    )
     by_user_code = ended_by_user_code(record)
     if by_user_code and (not broken or (word == FAIL and all(reason.kind in _OF_AN_EARLY_END for reason in broken))):
         said, broken = (*said, by_user_code), ()
