@@ -101,7 +101,8 @@ class LimitChecked:
 def judge(record: RunRecord) -> Verdict:
     """Judge a run by what is known of it. A run that is both bad and broken is INVALID, and says both.
 
-    One that the user's own code ended because a limit was missed is FAIL: its end is what that code is for.
+    One that the user's own code ended because a limit was missed is FAIL: its end is what that code is for. So is one
+    that misses only users whose exceptions in on_start are beyond the limit on task errors.
     """
     criteria = _criteria(record.begin.get("judge") or {}, counts_tasks=counts.USERS in record.meters)
     stuck = unanswered.unanswered(record, criteria.stuck_seconds)
@@ -116,6 +117,9 @@ def judge(record: RunRecord) -> Verdict:
     by_user_code = ended_by_user_code(record)
     if by_user_code and (not broken or (word == FAIL and all(reason.kind in _OF_AN_EARLY_END for reason in broken))):
         said, broken = (*said, by_user_code), ()
+    own_errors = any(limit.name == _TASK_ERRORS and not limit.passed for limit in limits)
+    if own_errors and all(reason.kind == "users_short" for reason in broken) and users.ended_in_on_start(record):
+        said, broken = (*said, *(reason.text for reason in broken)), ()
     if broken:
         said = (*(reason.text for reason in broken), *(said if word == FAIL else ()))
         word, code = INVALID, EXIT_INVALID if criteria.is_fatal else code

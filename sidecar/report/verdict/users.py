@@ -25,13 +25,19 @@ def users_short(record: RunRecord, limit: Sustained) -> Iterator[InvalidReason]:
         yield from _never_were_there(record, too_slow)
         return
     looks = [look for look in _looks(record) if look.is_judged]
-    span = held([(look.at, look.there < look.wanted) for look in looks], _STEP)
+    span = held([(look.at, look.short > 0) for look in looks], _STEP)
     if span is None:
         return
     judged = (looks[-1].at - looks[0].at).total_seconds()
     is_most = judged < _SHORT_SECONDS and span.seconds >= max(_LEAST_SECONDS, judged / 2)
     if is_most or span.is_sustained(record.seconds, limit):
         yield _short(record, list(_looks(record)))
+
+
+def ended_in_on_start(record: RunRecord) -> bool:
+    """Tell whether all missing users ended in on_start, and others were there: the limit on task errors judges that."""
+    short = [look for look in _looks(record) if look.is_judged and look.short > 0]
+    return bool(short) and all(look.there and look.died >= look.short for look in short)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,7 @@ class _Look:
     Attributes:
         at: when.
         there: those that run, and those that ended themselves and were not replaced.
+        died: those that an exception ended, and that were not replaced.
         wanted: those that were asked for.
         is_judged: whether the ramp to that number was over for so long that each worker must have told of its users.
 
@@ -48,8 +55,14 @@ class _Look:
 
     at: datetime
     there: int
+    died: int
     wanted: int
     is_judged: bool
+
+    @property
+    def short(self) -> int:
+        """How many users were missing."""
+        return self.wanted - self.there
 
 
 def _looks(record: RunRecord) -> Iterator[_Look]:
@@ -64,10 +77,11 @@ def _looks(record: RunRecord) -> Iterator[_Look]:
         stuck = rate > 0 and moment.at - since > timedelta(seconds=2 * wanted / rate)  # Locust's own ramp can end early
         is_over = moment.state == "running" or stuck
         ramped = ramped or (moment.at if is_over else None)
-        there = moment.users + int((moment.meters.get(USERS) or {}).get("finished_now") or 0)
+        meter = moment.meters.get(USERS) or {}
+        there = moment.users + int(meter.get("finished_now") or 0)
         late = moment.at - (ramped or record.started_at) >= _SLACK
         is_judged = late and (ramped is not None or not there)  # in a ramp a lack of every user says something
-        yield _Look(moment.at, there, _handed_out(moment), is_judged)
+        yield _Look(moment.at, there, int(meter.get("died_now") or 0), _handed_out(moment), is_judged)
 
 
 def _handed_out(moment: Moment) -> int:
@@ -84,7 +98,7 @@ def _short(record: RunRecord, looks: list[_Look]) -> InvalidReason:
         text = f"no user was there for {nobody.seconds:.0f} of {record.seconds:.0f} s"
         share = share_of(nobody.seconds, record)
         return InvalidReason("users_short", f"{text}{causes}", nobody.at, nobody.seconds, share)
-    short = [look for look in looks if look.is_judged and look.there < look.wanted]
+    short = [look for look in looks if look.is_judged and look.short > 0]
     span = held([(look.at, look in short) for look in looks], _STEP)
     assert span is not None  # noqa: S101  `users_short` found one
     least, most = min(look.there for look in short), max(look.there for look in short)
@@ -120,7 +134,8 @@ def _ramp_beyond_the_run(record: RunRecord) -> str:
 def _never_were_there(record: RunRecord, too_slow: str) -> Iterator[InvalidReason]:
     """Yield that the users who were asked for never were there; of a load shape nobody asked for a number."""
     wanted, most = record.workers.wanted_users, record.workers.most_users
-    finished = int((record.meters.get(USERS) or {}).get("finished") or 0)
+    meter = record.meters.get(USERS) or {}
+    finished, wanted = int(meter.get("finished") or 0), min(wanted, int(meter.get("asked") or wanted))
     if record.plan.get("shape_class") or most + finished >= wanted:
         return
     rate = float(record.plan.get("spawn_rate_per_second") or 0)

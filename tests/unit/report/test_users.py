@@ -70,6 +70,19 @@ def test_users_that_all_die_at_once_were_not_there_for_nearly_the_whole_run() ->
     assert reason.text == f"no user was there for 59 of 60 s; {cause}"
 
 
+def test_users_that_end_in_on_start_beside_others_are_a_failure_of_the_users_code() -> None:
+    some = users_at(lambda second: 40 if second > 1 else 0, died_now=10)
+    began = ran({"errors": [{**START, "count": 10}], "task_errors": 10, "task_runs": 500}, some)
+    verdict = judge(began)
+    assert (verdict.word, verdict.exit_code, verdict.broken) == ("FAIL", 1, ())
+    assert verdict.reasons[0].startswith("10 users ended in on_start: Sleeper.on_start raised KeyError: 'token'")
+    assert verdict.reasons[-1].startswith("only 40 of 50 users were there")
+    lenient = {**clean().begin, "judge": {"task_error_ratio": "5%"}}
+    assert judge(replace(began, begin=lenient)).word == "INVALID"  # within the limit, and yet not there
+    more = users_at(lambda second: 30 if second > 1 else 0, died_now=10)
+    assert judge(ran({"errors": [START], "task_errors": 10, "task_runs": 500}, more)).word == "INVALID"
+
+
 @pytest.mark.parametrize("length", [12, 20])
 def test_ten_users_that_die_in_the_first_second_of_a_short_run_are_missed(length: int) -> None:
     record = ran({"errors": [START]}, users_at(lambda second: 50 if second == 1 else 0))
