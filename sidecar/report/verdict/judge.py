@@ -159,7 +159,8 @@ def _limits_checked(record: RunRecord, criteria: Criteria, never: int) -> Iterat
         runs = f" in {errors.runs} runs of tasks ({errors.ratio:.2%})" if errors.runs else " in users' code"
         total = f"{plural(errors.count, 'exception')}{runs}{allowed}"
         texts = (counts.idle_workers(record), *errors.lines(), total)
-        so_far = f"{errors.ratio:.2%} of the task runs raise, {limit or 0:.2%} are allowed: {errors.groups[0].text}"
+        first = "".join(f": {group.text}" for group in errors.groups[:1])
+        so_far = f"{errors.ratio:.2%} of the task runs raise, {limit or 0:.2%} are allowed{first}"
         yield LimitChecked(_TASK_ERRORS, limit is None or errors.ratio <= limit, tuple(filter(None, texts)), so_far)
     elif limit is not None:
         yield LimitChecked(_TASK_ERRORS, passed=True, texts=())

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sidecar.model.run_record import RunRecord
+from sidecar.report.verdict import stalls
 from sidecar.report.verdict.counts import USERS, by_locust
 from sidecar.report.verdict.reason import GeneratorLimits, InvalidReason, share_of
 
@@ -15,6 +16,7 @@ PACING = "pacing"
 _LEAST_PLANNED = 10.0  # starts: of fewer, one missed start is no share
 _LEAST_MISSED_SECONDS = 2.0  # a machine that stood still for a moment in a short run
 _WINDOW = timedelta(seconds=10)
+_STALLED = 0.1  # of a worker's time
 _BUSY = 0.8  # of the CPU from which on a worker says nothing any more
 
 
@@ -93,12 +95,14 @@ def _why(record: RunRecord, limits: GeneratorLimits, schedule: Mapping[str, Any]
     measured = float(schedule.get("measured") or 0)
     each = float(schedule.get("run_seconds") or 0) / measured if measured else None
     busiest = max((moment.cpu_percent for moment in record.moments), default=0.0)
+    stalled = stalls.worst_share(record)
     planned = f"planned every {pacing:.3g} s"
     if each is None:
         return f"for the target was slow (a run does not end, {planned})"
     took = f"a run takes {each:.2g} s, {planned}"
-    if busiest >= _BUSY * limits.cpu_percent or each < pacing:
-        return f"for the generator was slow ({took}; a worker was at {busiest:.0f} % of a core)"
+    if busiest >= _BUSY * limits.cpu_percent or stalled > _STALLED or each < pacing:
+        state = f"a worker was at {busiest:.0f} % of a core, its loop stood still for {stalled:.0%} of its time"
+        return f"for the generator was slow ({took}; {state})"
     requests = by_locust(record).requests * float(record.figures.get("average_ms") or 0) / 1000
     runs = float((record.meters.get(USERS) or {}).get("task_runs") or 0)
     if runs and requests / runs < each / 2:

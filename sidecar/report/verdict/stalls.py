@@ -52,6 +52,12 @@ def warnings(record: RunRecord, limits: GeneratorLimits) -> Iterator[str]:
             yield f"{_said(kind, worst)}: {_TOO_LONG}; {advice}"
 
 
+def worst_share(record: RunRecord) -> float:
+    """Return the share of a worker's time in which its loop stood still, of the worker and kind that is the worst."""
+    every = (_worst(record, kind) for kind in _ADVICE)
+    return max(_number(worst, "seconds") / max(1.0, _number(worst, "observed_seconds")) for worst in every)
+
+
 def _said(kind: str, worst: Mapping[str, Any]) -> str:
     """Return how often, for how long and where a worker's loop stood still."""
     times = plural(int(_number(worst, "count")), "time")

@@ -249,6 +249,10 @@ def test_a_rate_that_was_not_kept_is_invalid_and_says_that_the_target_was_slow()
 
 
 def test_a_slow_generator_is_told_from_a_slow_target() -> None:
+    stood = paced(lambda _: 0.5)
+    loop = {"worst": {"blocked": {"seconds": 20.0, "observed_seconds": 60.0, "longest_ms": 900, "count": 30}}}
+    reasons = judge(replace(stood, meters={**stood.meters, "loop": loop})).reasons
+    assert "its loop stood still for 33% of its time" in next(text for text in reasons if text.startswith("Shop kept"))
     short_runs = judge(paced(lambda _: 0.5, run_seconds=0.3)).reasons[0]
     assert "for the generator was slow" in short_runs
     slow_code = replace(paced(lambda _: 0.5), end={**clean().end, "requests": 10})
