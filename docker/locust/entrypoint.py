@@ -26,6 +26,13 @@ COMMANDS = "/opt/locust-kit/commands.py"
 
 ARCHIVE = "KIT_FILES"  # where Swarm has put the user's files, which it can hand to every node as one file only
 
+# Options that would have Locust start a load by itself, or print and end; under a restart policy, again and again.
+UNASKED = ("headless", "autostart", "autoquit", "expect-workers", "list", "show-task-ratio", "show-task-ratio-json")
+ROLES = ("master", "worker")  # in a file; the environment of the container says which of them it is
+OPTION = re.compile(r"\s*(?:--)?['\"]?(?P<name>[a-z-]{4,})['\"]?\s*(?:[:=\s].*)?$")
+TOML_TABLE = re.compile(r"\s*\[\s*(?P<name>[^\]]+?)\s*\]")
+OFF = ("", "0", "false", "no", "off")
+
 SKIPPED_FOLDERS = {".git", ".hg", ".venv", "venv", "node_modules", "__pycache__"}
 MOST_FILES = 5000
 
@@ -116,8 +123,56 @@ def settings(environ: dict[str, str]) -> dict[str, str]:
             result[theirs] = "[" + ",".join(re.split(r"[,\s]+", environ[ours].strip())) + "]"
     names = environ.get("LOCUSTFILE") or environ.get("LOCUST_LOCUSTFILE") or "locustfile.py"
     result["LOCUST_LOCUSTFILE"] = ",".join(locustfiles(names))
+    if environ.get("KIT_PROCESSES"):
+        result["LOCUST_PROCESSES"] = environ["KIT_PROCESSES"]
     result["PYTHONPATH"] = os.pathsep.join(filter(None, (str(WORK), environ.get("PYTHONPATH", ""))))
     return result
+
+
+def is_master(environ: dict[str, str]) -> bool:
+    """Return whether this container is told to be the master."""
+    return environ.get("LOCUST_MODE_MASTER", "").lower() not in OFF
+
+
+def without_unasked(environment: dict[str, str], folder: Path) -> list[str]:
+    """Take out of environment and files what nobody asked for with this stack; return what was ignored, in words.
+
+    The user's own files stay as they are: `folder` holds links to them, and a changed file takes the place of its link.
+    """
+    ignored = []
+    names = (*UNASKED, "processes") if is_master(environment) else UNASKED
+    for option in names:
+        variable = "LOCUST_" + option.upper().replace("-", "_")
+        value = environment.pop(variable, "")
+        if value.lower() not in OFF:
+            ignored.append(f"{variable}={value}")
+    for name in ("locust.conf", "pyproject.toml"):
+        path = folder / name
+        if path.is_file():
+            text = path.read_text(encoding="utf-8", errors="replace")
+            kept, dropped = without_options(text, (*names, *ROLES), is_toml=name.endswith(".toml"))
+            if dropped:
+                path.unlink()
+                path.write_text(kept, encoding="utf-8")
+                ignored += [f"{name}:{place}" for place in dropped]
+    return ignored
+
+
+def without_options(text: str, names: tuple[str, ...], *, is_toml: bool) -> tuple[str, list[str]]:
+    """Return a configuration file with these options commented out, and which ones they were: `2 headless = true`.
+
+    Locust takes the beginning of an option's name for the name, and so does this.
+    """
+    lines, dropped, is_locusts = text.splitlines(), [], not is_toml
+    for index, line in enumerate(lines):
+        table = TOML_TABLE.match(line) if is_toml else None
+        if table:
+            is_locusts = re.sub(r"[\s'\"]", "", table["name"]) == "tool.locust"
+        option = OPTION.match(line) if is_locusts and not table else None
+        if option and any(name.startswith(option["name"]) for name in names):
+            dropped.append(f"{index + 1} {line.strip()}")
+            lines[index] = f"# {line}"
+    return "\n".join(lines) + "\n", dropped
 
 
 def main(arguments: list[str]) -> None:
@@ -129,9 +184,12 @@ def main(arguments: list[str]) -> None:
     GENERATED.mkdir(parents=True, exist_ok=True)
     (GENERATED / "heartbeat").unlink(missing_ok=True)
     environment = settings(dict(os.environ))
+    ignored = without_unasked(environment, WORK)
     if arguments[:1] in (["check"], ["try"]):
         # -P keeps the script's own folder off the import path: only the user's files are to be found there.
         os.execve(PYTHON, [PYTHON, "-P", COMMANDS, *arguments], environment)  # noqa: S606  no shell is wanted
+    for option in ignored:
+        print(f"locust-kit: ignored {option}: a run is started with make run, or on the page", flush=True)
     environment["LOCUST_LOCUSTFILE"] += f",{PLUGIN / 'locust_kit_plugin.py'}"
     os.execve(LOCUST, [LOCUST, *arguments], environment)  # noqa: S606  the same
 

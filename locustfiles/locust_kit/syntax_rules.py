@@ -28,7 +28,7 @@ _OLD_ATTRIBUTES = {
 """What classes of Locust 0.x had, and what to write today."""
 
 
-class Look(NamedTuple):
+class FilesAndClasses(NamedTuple):
     """What rules look at: the classes that Locust found, and the files that they came from."""
 
     loaded: Loaded
@@ -38,14 +38,14 @@ class Look(NamedTuple):
 class SyntaxRule(NamedTuple):
     """One rule. Where `refuses` is true, nothing starts; else it is a warning."""
 
-    find: Callable[[Look], Iterator[Problem]]
+    find: Callable[[FilesAndClasses], Iterator[Problem]]
     refuses: bool = False
 
 
 def look(loaded: Loaded) -> list[Problem]:
     """Return the warnings of all rules, and add what they refuse to the problems of `loaded`."""
     warnings: list[Problem] = []
-    seen = Look(loaded, source_files())
+    seen = FilesAndClasses(loaded, source_files())
     for rule in RULES:
         try:
             found = list(dict.fromkeys(rule.find(seen)))
@@ -56,7 +56,7 @@ def look(loaded: Loaded) -> list[Problem]:
     return warnings
 
 
-def coroutines(seen: Look) -> Iterator[Problem]:
+def coroutines(seen: FilesAndClasses) -> Iterator[Problem]:
     """Yield tasks, on_start and on_stop that Locust calls without running a line of them."""
     for owner in _owners(seen.loaded.users.values()):
         if _runs_tasks_itself(owner):
@@ -66,7 +66,7 @@ def coroutines(seen: Look) -> Iterator[Problem]:
         yield from (problem for part in (*tasks, *hooks) if (problem := _never_runs(part)))
 
 
-def listeners(seen: Look) -> Iterator[Problem]:
+def listeners(seen: FilesAndClasses) -> Iterator[Problem]:
     """Yield listeners of Locust's events that are called without running a line of them."""
     for hook in vars(events).values():
         handlers = hook._handlers if isinstance(hook, EventHook) else ()  # noqa: SLF001  it has no public name
@@ -120,11 +120,11 @@ def _line_of_def(part: Any, first: int) -> int:
     return next((begin + n for n, line in enumerate(lines) if line.lstrip().startswith(("def ", "async def "))), first)
 
 
-def _is_in(problem: Problem, seen: Look) -> bool:
+def _is_in(problem: Problem, seen: FilesAndClasses) -> bool:
     return any(source.shown == problem.file for source in seen.sources)
 
 
-def old_attributes(seen: Look) -> Iterator[Problem]:
+def old_attributes(seen: FilesAndClasses) -> Iterator[Problem]:
     """Yield attributes of Locust 0.x that nothing reads any longer: neither Locust nor the user's own code."""
     read = {name for source in seen.sources for name in _names_read(source.tree)}
     classes = {
@@ -159,7 +159,7 @@ def _attributes(node: ast.ClassDef) -> Iterator[tuple[str, int]]:
             yield statement.target.id, statement.lineno
 
 
-def exit_codes(seen: Look) -> Iterator[Problem]:
+def exit_codes(seen: FilesAndClasses) -> Iterator[Problem]:
     """Yield each place that sets the exit code of Locust's process, which is no run's: the master runs on."""
     for source in seen.sources:
         for node in ast.walk(source.tree):
@@ -176,7 +176,7 @@ def _sets_exit_code(node: ast.AST) -> bool:
     return any(isinstance(target, ast.Attribute) and target.attr == "process_exit_code" for target in targets)
 
 
-def answers(seen: Look) -> Iterator[Problem]:
+def answers(seen: FilesAndClasses) -> Iterator[Problem]:
     """Yield requests that Locust never reports, because no `with` block enters their answer."""
     for source, line, name in unentered(seen.sources):
         if name == "rest":

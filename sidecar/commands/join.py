@@ -28,6 +28,7 @@ def join(settings: Settings, environ: Mapping[str, str], console: Console) -> No
     """
     began = time.monotonic()
     master = _master(settings)
+    up.refuse_options(settings)
     locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
     locustfile.check_tls(settings)
     engine = connect(environ)
@@ -83,7 +84,8 @@ def _prepare(
     builder = up.ImageBuilder(settings, engine, environ, console, images.all_hashes(settings))
     image, _ = builder.locust_and(["locust"])
     up.check_in_image(settings, engine, image, console)
-    return Decided(settings.host, locust_image=image, inputs=builder.inputs, master=master)
+    processes = up.processes_of(settings, engine)
+    return Decided(settings.host, locust_image=image, inputs=builder.inputs, master=master, processes=processes)
 
 
 def _start(settings: Settings, decided: Decided, environ: Mapping[str, str], console: Console) -> None:

@@ -175,7 +175,7 @@ def _start(web: LocustApi, run_plan: RunPlan) -> None:
 
 def _headline(run_plan: RunPlan, settings: Settings) -> list[str]:
     aim = f" at {run_plan.host}" if run_plan.host else ""
-    hints = [*_only(settings), "Ctrl-C stops it"]
+    hints = [*filter(None, (up.defaults_note(settings),)), *_only(settings), "Ctrl-C stops it"]
     if run_plan.shape_class:
         return [f"run with the load shape {run_plan.shape_class}{aim}; it ends with the shape", f"  {'; '.join(hints)}"]
     length = f", for {run_plan.run_time} s" if run_plan.run_time else ""

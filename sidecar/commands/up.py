@@ -11,7 +11,7 @@ from sidecar.common.console import Console
 from sidecar.common.errors import SettingError, StackError
 from sidecar.common.units import gibibytes, plural
 from sidecar.engine.docker_engine import DockerEngine, ListedContainer, connect
-from sidecar.settings import Settings
+from sidecar.settings import Settings, locust_options
 from sidecar.stack import (
     check,
     deployment,
@@ -50,9 +50,9 @@ def up(settings: Settings, environ: Mapping[str, str], console: Console, *, quie
     engine, containers = _pre_flight(settings, environ)
     prepared = prepare(settings, engine, environ, console)
     compose = workspace.compose_for(settings, prepared.decided, environ)
-    note = memory_note(settings, int(engine.info().get("MemTotal") or 0))
-    if note:
-        console.note(note)
+    for note in (defaults_note(settings), memory_note(settings, int(engine.info().get("MemTotal") or 0))):
+        if note:
+            console.note(note)
     remember(settings, prepared)
     _start(settings, compose, containers, prepared.decided, console)
     wait_for_workers(settings, engine, workspace.expected_workers(settings), console)
@@ -68,6 +68,7 @@ def up(settings: Settings, environ: Mapping[str, str], console: Console, *, quie
 def _pre_flight(settings: Settings, environ: Mapping[str, str]) -> tuple[DockerEngine, tuple[ListedContainer, ...]]:
     """Refuse what can be refused in a few milliseconds."""
     deployment.refuse(settings, "make swarm-up, or a PROJECT of another name, or first: make swarm-down")
+    refuse_options(settings)
     locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
     locustfile.check_tls(settings)
     engine = connect(environ)
@@ -78,6 +79,31 @@ def _pre_flight(settings: Settings, environ: Mapping[str, str]) -> tuple[DockerE
     remote.check(settings, containers)
     check_network(settings, engine)
     return engine, ours
+
+
+def refuse_options(settings: Settings) -> None:
+    """Refuse what Locust would read unasked and the stack cannot be.
+
+    Raises:
+        SettingError: such an option, or a file that cannot be read.
+
+    """
+    locust_options.refuse(locust_options.read(settings.root, settings.locustfiles_dir))
+
+
+def defaults_note(settings: Settings) -> str:
+    """Return which settings are what Locust's own files say, and where; "" for none."""
+    sources = {option.source for option in settings.unasked}
+    taken = [
+        f"{name}={entry.raw} ({entry.source})" for name, entry in settings.given.items() if entry.source in sources
+    ]
+    return f"as Locust's own files say: {', '.join(taken)}" if taken else ""
+
+
+def processes_of(settings: Settings, engine: DockerEngine) -> int:
+    """Return how many Locust processes each worker container is to have; -1 is one for each core of the engine."""
+    asked = locust_options.processes(settings.unasked)
+    return asked if asked > 0 else max(1, int(engine.info().get("NCPU") or 1))
 
 
 def check_network(settings: Settings, engine: DockerEngine) -> None:
@@ -106,9 +132,15 @@ def prepare(settings: Settings, engine: DockerEngine, environ: Mapping[str, str]
     user = proxy_user.find(
         settings.state_dir / "state" / "proxy-user.json", engine.socket_path, proxy.name, str(about.get("Id", ""))
     )
-    return Prepared(
-        Decided(destination.host, destination.mock, locust_image, user, builder.inputs), destination, checked, built
+    decided = Decided(
+        destination.host,
+        destination.mock,
+        locust_image,
+        user,
+        builder.inputs,
+        processes=processes_of(settings, engine),
     )
+    return Prepared(decided, destination, checked, built)
 
 
 @dataclass(frozen=True)
@@ -196,8 +228,14 @@ def decide_target(settings: Settings, checked: check.Checked) -> target.Target:
     taking_part = [
         user_class for user_class in checked.user_classes if not settings.classes or user_class.name in settings.classes
     ]
-    env = {**workspace.user_env(settings), **settings.passthrough}
-    return target.decide(settings.host, mock=settings.mock, user_env=env, classes=taking_part)
+    option = locust_options.last(settings.unasked, "host")
+    return target.decide(
+        settings.host,
+        mock=settings.mock,
+        user_env=workspace.locust_env(settings),
+        classes=taking_part,
+        source=option.source if option else ".env",
+    )
 
 
 def memory_note(settings: Settings, total: int) -> str:

@@ -1,8 +1,8 @@
 """Gather the settings from where people set them, check them, and make Settings of them.
 
 The first that speaks wins: command line, make command line, environment (never for HOST), what the last `up`
-decided (for the verbs that follow it), .env of the checkout, default. An empty value on the command line means
-the default; anywhere else it means nothing.
+decided (for the verbs that follow it), .env of the checkout, what Locust itself would read (`locust_options`), default.
+An empty value on the command line means the default; anywhere else it means nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.common.errors import SettingError
-from sidecar.settings import dotenv, parse
+from sidecar.settings import dotenv, locust_options, parse
 from sidecar.settings.model import (
     ALIASES,
     COMMAND_LINE,
@@ -66,6 +66,10 @@ def load(
     for entry in entries:
         _refuse_typo(entry.name, f".env line {entry.line}")
     given = _gather(args, environ, entries, remembered or {})
+    unasked = locust_options.read(root, _absolute(root, _value("LOCUSTFILES_DIR", given)), lenient=True)
+    for name, text, source in locust_options.defaults(unasked):
+        if name not in given or not given[name].raw:
+            given[name] = Given(text, source)
     values: dict[str, Any] = {name.lower(): _value(name, given) for name in SETTINGS}
     _settle(values, given, root, processors or os.cpu_count() or 1)
     return Settings(
@@ -73,6 +77,7 @@ def load(
         given=given,
         passthrough={e.name: e.value for e in entries if e.name.startswith("LOCUST_") and e.name not in SETTINGS},
         words=words,
+        unasked=unasked,
         **values,
     )
 
@@ -184,11 +189,15 @@ def _settle(values: dict[str, Any], given: Mapping[str, Given], root: Path, proc
     beside = 1 if values["web_port"] < _HIGHEST_PORT else -1
     values["monitor_port"] = values["monitor_port"] or values["web_port"] + beside
     for name in ("locustfiles_dir", "reports_dir"):
-        values[name] = Path(os.path.abspath(root / values[name].expanduser()))  # noqa: PTH100  keeps symlinks
+        values[name] = _absolute(root, values[name])
     if values["web_port"] == values["monitor_port"]:
         raise SettingError(f"WEB_PORT and MONITOR_PORT are both {values['web_port']}", wanted="two different ports")
     _check_watched(values, given)
     _check_memory(values, given)
+
+
+def _absolute(root: Path, folder: Any) -> Path:  # noqa: ANN401  what the parser of a folder returns
+    return Path(os.path.abspath(root / Path(folder).expanduser()))  # noqa: PTH100  keeps symlinks
 
 
 def _found_base_image(root: Path) -> str:

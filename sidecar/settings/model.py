@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from sidecar.settings import declarations
+from sidecar.settings.locust_options import UnaskedOption
 from sidecar.settings.setting import Section, Setting
 
 COMMAND_LINE = "command line"
@@ -25,6 +26,11 @@ class Given:
 
     raw: str
     source: str
+
+    @property
+    def is_of_a_file(self) -> bool:
+        """Return whether it stands in a file that the next call reads, too."""
+        return self.source not in (COMMAND_LINE, MAKE_COMMAND_LINE, ENVIRONMENT, REMEMBERED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +56,15 @@ class Settings(
     """Every setting as a value. Sizes are bytes, times seconds, shares 0 to 1, folders absolute.
 
     `given` holds the settings that somebody set, `passthrough` the LOCUST_* of .env that are no settings of ours,
-    `words` what else the command line says as NAME=VALUE: arguments of the locustfile, for `run`.
+    `words` what else the command line says as NAME=VALUE: arguments of the locustfile, for `run`; `unasked` the options
+    that Locust reads from files by itself.
     """
 
     root: Path
     given: Mapping[str, Given] = field(repr=False)
     passthrough: Mapping[str, str]
     words: Mapping[str, Given] = field(default_factory=dict, repr=False)
+    unasked: tuple[UnaskedOption, ...] = ()
 
     def said_now(self, name: str) -> bool:
         """Return whether this very call named the setting: not a file, not memory."""

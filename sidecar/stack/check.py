@@ -153,7 +153,7 @@ def limits(settings: Settings) -> list[str]:
 
 def _ask(settings: Settings, image: str, user_env: Mapping[str, str]) -> dict[str, Any]:
     name = f"{settings.project}-check-{os.getpid()}"
-    with _env_file({**user_env, **settings.passthrough, "LOCUSTFILE": settings.locustfile}) as env_flags:
+    with _env_file({**settings.passthrough, **user_env, "LOCUSTFILE": settings.locustfile}) as env_flags:
         try:
             done = docker(*_command(settings, image, name, env_flags), seconds=_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:

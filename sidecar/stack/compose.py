@@ -36,7 +36,8 @@ _ADDED = (
 class Decided:
     """What only `up` can know: the target, the image, the proxy's user, the hashes of the images' inputs.
 
-    `master` is where `join` found the master of another machine; None for a stack that has its own.
+    `master` is where `join` found the master of another machine; None for a stack that has its own. `processes` is how
+    many Locust processes each worker container has.
     """
 
     host: str = ""
@@ -45,6 +46,7 @@ class Decided:
     proxy_user: str = ""
     inputs: Mapping[str, str] = field(default_factory=dict)
     master: tuple[str, int] | None = None
+    processes: int = 1
 
 
 def environment(
@@ -72,6 +74,7 @@ def environment(
         "DOCKER_PROXY_USER": decided.proxy_user,
         "STOP_GRACE_PERIOD": f"{settings.stop_timeout + _GRACE_SECONDS}s",
         "KIT_LOCUST_URL": master_url,
+        "KIT_PROCESSES": str(decided.processes) if decided.processes > 1 else "",
         "COMPOSE_PROFILES": "mock" if decided.mock else "",
     }
     hashes = {f"KIT_INPUTS_{image.upper().replace('-', '_')}": digest for image, digest in decided.inputs.items()}

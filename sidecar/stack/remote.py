@@ -92,7 +92,7 @@ def join_command(settings: Settings, address: str) -> str:
     shared = [
         f"{name}={entry.raw}"
         for name, entry in settings.given.items()
-        if Destination.LOCUST in SETTINGS[name].to and entry.raw and not entry.source.startswith(".env")
+        if Destination.LOCUST in SETTINGS[name].to and entry.raw and not entry.is_of_a_file
     ]
     quoted = (shlex.quote(word.replace("$", "$$")) for word in shared)
     return " ".join(["make setup join", f"MASTER={address}", "WORKERS=4", *quoted])

@@ -34,14 +34,18 @@ class Target:
     mock: bool
 
 
-def decide(host: str, *, mock: bool, user_env: Mapping[str, str], classes: Sequence[UserClass]) -> Target:
+def decide(
+    host: str, *, mock: bool, user_env: Mapping[str, str], classes: Sequence[UserClass], source: str = ".env"
+) -> Target:
     """Return the target for these settings and classes.
 
     Args:
         host: the setting HOST, already checked; "" when not given.
         mock: the setting MOCK.
-        user_env: the .env beside the locustfile, with the LOCUST_* of the checkout's .env.
+        user_env: what files tell Locust: locust.conf, pyproject.toml, the LOCUST_* of the checkout's .env, and the .env
+            beside the locustfile.
         classes: the User classes that will take part.
+        source: where LOCUST_HOST comes from.
 
     Raises:
         SettingError: HOST and MOCK=1 contradict each other, or .env's host cannot be.
@@ -53,9 +57,9 @@ def decide(host: str, *, mock: bool, user_env: Mapping[str, str], classes: Seque
     if host or mock:
         url = host or MOCK_URL
         return Target(url, url, is_mock(url))
-    env_host = _from_user_env(user_env)
+    env_host = _from_user_env(user_env, source)
     if env_host:
-        return Target(env_host, f"{env_host} (.env)", is_mock(env_host))
+        return Target(env_host, f"{env_host} ({source})", is_mock(env_host))
     return _from_classes(classes)
 
 
@@ -67,14 +71,14 @@ def is_mock(url: str) -> bool:
         return False
 
 
-def _from_user_env(user_env: Mapping[str, str]) -> str:
+def _from_user_env(user_env: Mapping[str, str], source: str) -> str:
     for name in ("LOCUST_HOST", "HOST"):
         raw = user_env.get(name, "")
         if "://" in raw or (raw and name == "LOCUST_HOST"):
             try:
                 return addresses.target_url(raw)
             except ValueError as error:
-                raise SettingError(f"{name} is {raw!r}", where=".env", wanted=str(error)) from None
+                raise SettingError(f"{name} is {raw!r}", where=source, wanted=str(error)) from None
     return ""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from sidecar.common.errors import EngineError, SettingError, StackError
 from sidecar.engine.docker_engine import DockerEngine, ListedContainer, find_socket
 from sidecar.locust_api.client import LocustApi, master_url
-from sidecar.settings import Settings, command_line, dotenv, load, project_name
+from sidecar.settings import Settings, command_line, dotenv, load, locust_options, project_name
 from sidecar.settings.addresses import shown
 from sidecar.stack import deployment, state
 from sidecar.stack.compose import Compose, Decided, environment
@@ -43,6 +43,7 @@ def decided(settings: Settings) -> Decided:
         proxy_user=str(kept.get("proxy_user", "")),
         inputs=dict(kept.get("inputs") or {}),
         master=(str(master[0]), int(master[1])) if master else None,
+        processes=int(kept.get("processes") or 1),
     )
 
 
@@ -60,7 +61,7 @@ def compose_for(settings: Settings, decision: Decided, environ: Mapping[str, str
 def url_inside(settings: Settings) -> str:
     """Return where the sidecar finds the master's web API: over TLS and under a base path when Locust is told so."""
     try:
-        url = master_url(_INNER_WEB_PORT, {**settings.passthrough, **user_env(settings)}, "locust-master")
+        url = master_url(_INNER_WEB_PORT, locust_env(settings), "locust-master")
     except SettingError:  # a broken .env of the user's: Compose itself refuses it, and `down` must work with it
         return ""
     return url.rstrip("/")
@@ -74,17 +75,26 @@ def user_env(settings: Settings) -> dict[str, str]:
     return {entry.name: entry.value for entry in dotenv.read(folder / ".env", {})}
 
 
+def locust_env(settings: Settings) -> dict[str, str]:
+    """Return what the master and the workers are told by files: those of Locust itself, and both .env, as variables."""
+    return {**locust_options.variables(settings.unasked), **settings.passthrough, **user_env(settings)}
+
+
 def web_for(settings: Settings) -> LocustApi:
     """Return the web API of this project's master, on this machine or on a node of the Swarm."""
-    env = {**settings.passthrough, **user_env(settings)}
-    url = master_url(settings.web_port, env, deployment.locate(settings).host)
+    url = master_url(settings.web_port, locust_env(settings), deployment.locate(settings).host)
     return LocustApi(url, verify=False)  # the certificate is the user's own, often self-signed
 
 
 def expected_workers(settings: Settings) -> int:
     """Return how many workers will register: LOCUST_PROCESSES makes several out of each container."""
-    raw = {**settings.passthrough, **user_env(settings)}.get("LOCUST_PROCESSES", "")
-    return settings.workers * int(raw) if raw.isdigit() and int(raw) > 0 else settings.workers
+    return settings.workers * processes(settings)
+
+
+def processes(settings: Settings) -> int:
+    """Return how many Locust processes each worker container has: what `up` decided, else what the files say."""
+    kept = (state.recall(settings).get("decided") or {}).get("processes")
+    return int(kept) if kept else max(1, locust_options.processes(settings.unasked))
 
 
 def refuse_foreign(containers: Sequence[ListedContainer], settings: Settings) -> None:

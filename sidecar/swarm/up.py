@@ -11,7 +11,7 @@ from sidecar.common.errors import SettingError, StackError
 from sidecar.common.units import gibibytes, plural
 from sidecar.engine.docker_engine import DockerEngine, connect
 from sidecar.engine.swarm_manager import Manager, SwarmState
-from sidecar.settings import Settings
+from sidecar.settings import Settings, locust_options
 from sidecar.stack import locustfile, state, workspace
 from sidecar.stack.compose import Decided
 from sidecar.stack.deployment import locate
@@ -30,6 +30,7 @@ def swarm_up(settings: Settings, environ: Mapping[str, str], console: Console) -
     """
     began = time.monotonic()
     _refuse_what_a_cluster_cannot(settings)
+    up.refuse_options(settings)
     locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
     locustfile.check_tls(settings)
     archive, mark = files.pack(settings)
@@ -62,6 +63,9 @@ def _refuse_what_a_cluster_cannot(settings: Settings) -> None:
     ):
         if value:
             raise SettingError(f"{name} is {value!r}", wanted="nothing: in a Swarm it means no particular machine")
+    if locust_options.processes(settings.unasked) < 0:
+        wanted = "a number: the nodes of a Swarm need not have equally many cores"
+        raise SettingError("LOCUST_PROCESSES is -1", wanted=wanted)
 
 
 def _check_room(settings: Settings, fleet: SwarmState) -> None:

@@ -60,7 +60,7 @@ def up_words(settings: Settings) -> Iterator[str]:
     if settings.project != "locust":
         yield f"PROJECT={settings.project}"
     for name, raw in state.choices(settings).items():
-        if not settings.given[name].source.startswith(".env"):
+        if not settings.given[name].is_of_a_file:
             yield shlex.quote(f"{name}={raw}".replace("$", "$$"))
 
 

@@ -196,7 +196,7 @@ class EvidenceGatherer:
     def _master_url(self, stack: Stack) -> str:
         """Return where the master's page is published: as the engine says, else as the settings say."""
         master = stack.master
-        env = {**self.settings.passthrough, **workspace.user_env(self.settings)}
+        env = workspace.locust_env(self.settings)
         if master is None:
             return master_url(self.settings.web_port, env)
         inner = stack.web_port(master)

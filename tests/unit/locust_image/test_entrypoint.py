@@ -1,5 +1,6 @@
 """What runs before Locust in its container."""
 
+import tomllib
 from pathlib import Path
 
 import entrypoint
@@ -71,3 +72,62 @@ def test_classes_and_tags_take_the_form_that_locust_reads() -> None:
     result = entrypoint.settings({"KIT_CLASSES": "Buyer,Looker", "KIT_TAGS": "read, pay", "KIT_EXCLUDE_TAGS": "slow"})
     assert result["LOCUST_USER_CLASSES"] == "Buyer Looker"
     assert (result["LOCUST_TAGS"], result["LOCUST_EXCLUDE_TAGS"]) == ("[read,pay]", "[slow]")
+
+
+CONF = """\
+# headless = true
+host = http://a
+headless = true
+master
+--autost: yes
+expect-workers 3
+users = 5
+master-host = b
+"""
+TOML = """
+[project]
+name = "shop"
+headless = true
+
+[tool.locust]
+headless = true
+"expect-workers" = 1
+users = 50
+
+[tool.other]
+autostart = true
+"""
+
+
+def test_what_would_start_a_load_by_itself_is_taken_out_of_the_files_that_locust_reads() -> None:
+    kept, dropped = entrypoint.without_options(CONF, (*entrypoint.UNASKED, *entrypoint.ROLES), is_toml=False)
+    assert dropped == ["3 headless = true", "4 master", "5 --autost: yes", "6 expect-workers 3"]
+    left = [line for line in kept.splitlines() if not line.startswith("#")]
+    assert left == ["host = http://a", "users = 5", "master-host = b"]
+
+
+def test_a_table_of_another_tool_stays_as_it_is() -> None:
+    kept, dropped = entrypoint.without_options(TOML, entrypoint.UNASKED, is_toml=True)
+    assert dropped == ["7 headless = true", '8 "expect-workers" = 1']
+    before, after = tomllib.loads(TOML), tomllib.loads(kept)
+    assert after["tool"]["locust"] == {"users": 50}
+    assert (after["project"], after["tool"]["other"]) == (before["project"], before["tool"]["other"])
+
+
+def test_the_users_own_file_stays_and_the_mirror_gets_another(folders: tuple[Path, Path]) -> None:
+    source, work = folders
+    (source / "locust.conf").write_text("headless = true\nusers = 5\n")
+    entrypoint.mirror(source, work)
+    environ = {"LOCUST_MODE_MASTER": "1", "LOCUST_AUTOSTART": "true", "LOCUST_PROCESSES": "2", "LOCUST_HEADLESS": "0"}
+    ignored = entrypoint.without_unasked(environ, work)
+    assert ignored == ["LOCUST_AUTOSTART=true", "LOCUST_PROCESSES=2", "locust.conf:1 headless = true"]
+    assert environ == {"LOCUST_MODE_MASTER": "1"}
+    assert (source / "locust.conf").read_text() == "headless = true\nusers = 5\n"
+    assert (work / "locust.conf").read_text() == "# headless = true\nusers = 5\n"
+
+
+def test_processes_are_for_workers_alone(folders: tuple[Path, Path]) -> None:
+    worker = entrypoint.settings({"LOCUST_MODE_WORKER": "1", "LOCUST_PROCESSES": "-1", "KIT_PROCESSES": "4"})
+    assert worker["LOCUST_PROCESSES"] == "4"
+    assert entrypoint.without_unasked(worker, folders[1]) == []
+    assert worker["LOCUST_PROCESSES"] == "4"

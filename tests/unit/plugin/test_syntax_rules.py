@@ -266,7 +266,7 @@ def test_an_exit_code_that_nobody_will_see_is_named(look: Look) -> None:
 def test_a_rule_that_fails_keeps_no_good_file_from_running(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     from locust_kit import syntax_rules  # noqa: PLC0415
 
-    def broken(_: syntax_rules.Look) -> Iterator[user_code.Problem]:
+    def broken(_: syntax_rules.FilesAndClasses) -> Iterator[user_code.Problem]:
         raise RuntimeError
         yield
 

@@ -106,7 +106,14 @@ def test_a_setting_is_one_entry_and_the_line_where_it_enters_a_container(tmp_pat
 
 def test_a_settings_name_is_its_fields_and_its_type_is_said() -> None:
     hints = get_type_hints(Settings)
-    assert {name.lower() for name in SETTINGS} == set(hints) - {"root", "given", "passthrough", "words", "TO"}
+    assert {name.lower() for name in SETTINGS} == set(hints) - {
+        "root",
+        "given",
+        "passthrough",
+        "words",
+        "unasked",
+        "TO",
+    }
 
 
 def test_each_container_gets_the_settings_that_are_declared_to_go_there() -> None:
