@@ -32,7 +32,8 @@ class LoadClock:
         """Begin a run."""
         self._began: float = time.monotonic()
         self._ended: float | None = None
-        self._reset_at: datetime | None = None
+        self._counted_since = datetime.now(UTC)
+        self._is_reset = False
         self._ended_at: datetime | None = None
         self._by_timer = False
         self._stopped_by = ""
@@ -40,7 +41,7 @@ class LoadClock:
     def reset(self, **_: Any) -> None:
         """Begin anew: Locust's statistics were reset."""
         if self._ended is None:
-            self._began, self._reset_at = time.monotonic(), datetime.now(UTC)
+            self._began, self._counted_since, self._is_reset = time.monotonic(), datetime.now(UTC), True
 
     def look(self) -> None:
         """Remember which timer will end the run: Locust forgets it before it stops the run."""
@@ -64,12 +65,17 @@ class LoadClock:
         """The time of the load so far."""
         return (time.monotonic() if self._ended is None else self._ended) - self._began
 
+    @property
+    def span(self) -> tuple[float, float]:
+        """From when to when requests count, in seconds since 1970."""
+        return self._counted_since.timestamp(), (self._ended_at or datetime.now(UTC)).timestamp()
+
     def document(self) -> dict[str, Any]:
         """Return when the load ended, how long it lasted, and what ended it."""
         return {
             "load_ended_at": rfc3339(self._ended_at) if self._ended_at else None,
             "load_seconds": round(self.seconds, 3),
-            "counted_since": rfc3339(self._reset_at) if self._reset_at else None,
+            "counted_since": rfc3339(self._counted_since) if self._is_reset else None,
             "ended_by_timer": self._by_timer,
             "stopped_by": self._stopped_by,
         }

@@ -23,6 +23,7 @@ CRITERIA_FIELD = "kit_judge"
 _CRITERIA = (
     "thresholds",
     "fail_ratio",
+    "outage_ratio",
     "task_error_ratio",
     "on_invalid",
     "generator_cpu",

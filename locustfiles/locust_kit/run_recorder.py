@@ -132,7 +132,7 @@ class RunRecorder:
             self._failures.save()
             after = self._readings.merged().get("stopping") or {}
             document = run_statistics.document(
-                self._run.run_id, self._environment.stats, self._clock.seconds, after, self._clean
+                self._run.run_id, self._environment.stats, self._clock.seconds, after, self._clean, self._clock.span
             )
             self._writer.document(run_statistics.FILE, document)
 

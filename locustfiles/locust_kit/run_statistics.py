@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from functools import reduce
 from typing import Any
 
@@ -14,11 +15,13 @@ from locust.stats import RequestStats, StatsEntry, StatsError
 
 from locust_kit import SCHEMA_VERSION
 from locust_kit.meters.stopping import together
+from locust_kit.run_folder import rfc3339
 from locust_kit.texts import safe
 
 FILE = "statistics.json"
 OTHERS = "(others)"
 _MOST_ENDPOINTS, _MOST_ERRORS, _MOST_METHODS = 2000, 200, 20
+_MOST_STEPS = 7200
 _LONGEST = 2000
 
 Document = dict[str, Any]
@@ -30,8 +33,11 @@ def document(
     seconds: float,
     after_the_end: Mapping[str, Any],
     clean: Callable[[str], str] = str,
+    span: tuple[float, float] = (0.0, 0.0),
 ) -> Document:
     """Return the figures of all requests and of each method and name, and each error; `clean` removes secrets.
+
+    `span` is from when to when the load lasted, in seconds since 1970; `seconds` is its length, by a steady clock.
 
     Names beyond the most frequent are together in the rows `(others)`, one for each method.
     """
@@ -45,6 +51,7 @@ def document(
         "run_id": run_id,
         "seconds": round(seconds, 3),
         "figures": total(stats, seconds, after_the_end),
+        "over_time": _over_time(stats.total, *span),
         "endpoints": [
             *(
                 {
@@ -74,6 +81,29 @@ def total(stats: RequestStats, seconds: float, after_the_end: Mapping[str, Any])
     """Return the figures over all requests of the load."""
     rows = after_the_end.get("endpoints") or ()
     return _figures(_less(stats.total, reduce(together, rows) if rows else None), seconds)
+
+
+def _over_time(entry: StatsEntry, since: float, until: float) -> Document:
+    """Return how many requests ended, and failed, in each step of the load, by the clocks of the workers.
+
+    A step is a second, in a long run more. What reports bring to the master comes up to three seconds later.
+    """
+    first, last = int(since), int(until)
+    step = (last - first) // _MOST_STEPS + 1
+
+    def column(by_second: Mapping[int, int]) -> list[int]:
+        counts = [0] * ((last - first) // step + 1)
+        for second, count in by_second.items():
+            if first <= second <= last:
+                counts[(int(second) - first) // step] += count
+        return counts
+
+    return {
+        "from": rfc3339(datetime.fromtimestamp(first, UTC)),
+        "step_seconds": step,
+        "requests": column(entry.num_reqs_per_sec),
+        "failures": column(entry.num_fail_per_sec),
+    }
 
 
 def _errors(stats: RequestStats, after_the_end: Mapping[str, Any]) -> list[tuple[tuple[str, str, str], int]]:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Any
 
+from sidecar.common.times import parse_time
 from sidecar.model.history import RecordedSeries
 from sidecar.model.incident import Incident
 
@@ -144,9 +145,21 @@ class RunRecord:
         return self.ended_at or self.last_sign_at or self.started_at
 
     @property
+    def load_until(self) -> datetime:
+        """The end of the run's load, when it began to stop; the run's end where nobody noted it."""
+        ended = self.end.get("load_ended_at")
+        return parse_time(str(ended)) if ended else self.until
+
+    @property
+    def load_moments(self) -> tuple[Moment, ...]:
+        """The seconds of the load: what comes while users say goodbye is no part of it."""
+        until = self.load_until
+        return tuple(moment for moment in self.moments if moment.at <= until)
+
+    @property
     def seconds(self) -> float:
-        """The run's length, as far as it is known."""
-        return max(0.0, (self.until - self.started_at).total_seconds())
+        """The length of the run's load, as far as it is known."""
+        return max(0.0, (self.load_until - self.started_at).total_seconds())
 
     @property
     def plan(self) -> Document:
@@ -166,18 +179,18 @@ class RunRecord:
 
 def _counted(record: RunRecord) -> WorkerCounts:
     """Count workers and users from the run's seconds."""
-    moments = record.moments
+    moments, of_load = record.moments, record.load_moments
     before = frozenset(moments[0].missing if moments else ())
     lost: dict[str, datetime | None] = {}
     for moment in moments:
         for name in moment.missing:
             if name not in before:
                 lost.setdefault(name, moment.at)
-    fewer = sum(max(0, earlier.workers - later.workers) for earlier, later in pairwise(moments))
+    fewer = sum(max(0, earlier.workers - later.workers) for earlier, later in pairwise(of_load))
     last = next((moment for moment in reversed(moments) if moment.state in {"spawning", "running"}), None)
     return WorkerCounts(
         at_start=int(record.begin.get("workers_at_start") or 0),
-        at_end=moments[-1].workers if moments else 0,
+        at_end=of_load[-1].workers if of_load else 0,
         lost=lost,
         left=max(0, fewer - len(lost)),
         users_at_end=last.users if last else 0,

@@ -1,6 +1,7 @@
 """A threshold: what a figure of a run must be, as people write it. Pure.
 
     p95<800  p(99)<2s  avg<=300ms  fail_ratio<1%  rps>50  p99{name=/checkout,method=POST}<2s  ?max<5s
+    fail_ratio{last=30s}<1%  rps{worst=10s}>5
 
 `?` reports and never fails. Times are ms unless they say s; a share is 0 to 1 or a percentage.
 """
@@ -14,7 +15,9 @@ from dataclasses import dataclass
 from operator import eq, ge, gt, le, lt
 
 WANTED = "thresholds such as p95<800 fail_ratio<1% rps>50 p99{name=/checkout}<2s ?avg<300"
-TAGS = ("name", "method", "outcome")
+TAGS = ("name", "method", "outcome", "last", "worst")
+WINDOWS = ("last", "worst")
+_LONGEST_WINDOW = 3600
 OUTCOMES = ("good", "failed")
 HOLDS: Mapping[str, Callable[[float, float], bool]] = {"<": lt, "<=": le, ">": gt, ">=": ge, "==": eq}
 UPPER = ("<", "<=")
@@ -22,6 +25,8 @@ _TIMES = frozenset({"avg", "min", "max"})
 _COUNTS = frozenset({"rps", "requests", "failures", "task_errors"})
 _SHARES = frozenset({"fail_ratio", "task_error_ratio"})
 OF_TASKS = frozenset({"task_errors", "task_error_ratio"})
+_OF_A_WINDOW = frozenset({"fail_ratio", "failures", "requests", "rps"})
+_SECONDS = re.compile(r"(?P<number>\d{1,4})\s*(?P<unit>[sm]?)")
 _SAME = {"mean": "avg", "med": "p50", "median": "p50", "http_req_failed": "fail_ratio"}
 _PERCENTILE = re.compile(r"p\(?(?P<percent>\d{1,2}(?:\.\d{1,4})?)\)?")
 _TERM = re.compile(
@@ -59,6 +64,11 @@ class Threshold:
         """Return the quantile that it asks for, 0 to 1; None where the metric is not a percentile."""
         match = _PERCENTILE.fullmatch(self.metric)
         return float(match["percent"]) / 100 if match else None
+
+    @property
+    def window(self) -> tuple[str, float] | None:
+        """Return `last` or `worst` and a number of seconds; None where it is over the whole run."""
+        return next(((name, float(value)) for name, value in self.tags if name in WINDOWS), None)
 
     @property
     def replaces_fail_ratio(self) -> bool:
@@ -151,13 +161,26 @@ def _limit(metric: str, text: str, unit: str, written: str) -> float:
     return number if is_count else number * _MS[unit]
 
 
+def _window(value: str, metric: str, tags: str, written: str) -> str:
+    """Return the seconds of a window of time."""
+    match = _SECONDS.fullmatch(value)
+    seconds = float(match["number"]) * (60 if match["unit"] == "m" else 1) if match else 0
+    if not 0 < seconds <= _LONGEST_WINDOW:
+        raise ValueError(f"a time such as 30s or 5m, at most 1h, after last= or worst= in {written!r:.60}")
+    if metric not in _OF_A_WINDOW or "," in tags:
+        raise ValueError(f"last= or worst= alone, of {', '.join(sorted(_OF_A_WINDOW))}, in {written!r:.60}")
+    return f"{seconds:g}"
+
+
 def _tags(text: str, metric: str, written: str) -> tuple[tuple[str, str], ...]:
     tags = []
     for tag in _NEXT_TAG.split(text) if text.strip() else ():
         name, sign, value = tag.partition("=")
         name, value = name.strip(), value.strip()
         if name not in TAGS or not sign or not value:
-            raise ValueError(f"tags name=, method= or outcome= in {written!r:.60}")
+            raise ValueError(f"tags name=, method=, outcome=, last= or worst= in {written!r:.60}")
+        if name in WINDOWS:
+            value = _window(value, metric, text, written)
         if name == "outcome" and (value not in OUTCOMES or not metric.startswith("p")):
             raise ValueError(f"outcome=good or outcome=failed, of a percentile, in {written!r:.60}")
         if name == "method" and metric in OF_TASKS:

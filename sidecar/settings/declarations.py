@@ -174,6 +174,14 @@ class RunSettings(Section):
         "A lenient limit hides real failures.",
         to=MASTER | MONITOR,
     )
+    outage_ratio: float = setting(
+        "OUTAGE_RATIO=50%",
+        Kind("50% or 0.5; 0: not judged", parse.ratio),
+        "Share of failed requests in any ten seconds from which on a run is FAIL, whatever the share of the whole run; "
+        "not judged where FAIL_RATIO or a threshold on fail_ratio allows half.",
+        "A high one passes a target that was down for a while.",
+        to=MASTER,
+    )
     task_error_ratio: float = setting(
         "TASK_ERROR_RATIO=0",
         Kind("1% or 0.01", parse.ratio),

@@ -32,6 +32,7 @@ def words(settings: Settings, given: tuple[Threshold, ...]) -> dict[str, str | f
     return {
         "thresholds": " ".join(limit.text for limit in given),
         "fail_ratio_limit": fail_ratio(settings, given),
+        "outage_ratio": settings.outage_ratio,
         "task_error_ratio_limit": task_error_ratio(settings, given),
         "on_invalid": settings.on_invalid,
         "generator_cpu": settings.generator_cpu,

@@ -6,7 +6,7 @@ not know who saw the run; what a view could not see, its record names (`RunRecor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ from sidecar.model.observation import PluginStatus
 from sidecar.model.run_record import RunRecord, Unknown
 from sidecar.model.snapshot import EndpointStats, Locust, VerdictSoFar
 from sidecar.model.threshold import Threshold
-from sidecar.report.verdict import counts, thresholds, unanswered, users
+from sidecar.report.verdict import counts, goodbye, outage, thresholds, unanswered, users
 from sidecar.report.verdict.evidence import not_recorded, record_problem
 from sidecar.report.verdict.reason import GeneratorLimits, InvalidReason
 from sidecar.report.verdict.reasons import ended_by_user_code, reasons
@@ -27,7 +27,9 @@ from sidecar.report.verdict.thresholds import Judged
 
 PASS, FAIL, INVALID = "PASS", "FAIL", "INVALID"
 _JUDGED = ("actual", "samples", "samples_wanted", "is_known", "passed", "text")
-_TASK_ERRORS = "task errors"
+_TASK_ERRORS, _OUTAGE, _AFTER_THE_END = "task errors", "outage", "requests after the end"
+_ALWAYS_SAID = (_OUTAGE, _AFTER_THE_END)
+_HALF = 0.5
 _OF_AN_EARLY_END = frozenset({"ended_early", "few_samples"})
 EXIT_PASS, EXIT_FAIL, EXIT_THRESHOLD, EXIT_INVALID = 0, 1, 3, 4
 
@@ -39,6 +41,7 @@ class Criteria:
     Attributes:
         thresholds: what the figures must be.
         fail_ratio: the largest share of failures that passes, 0 to 1; None where a threshold takes its place.
+        outage_ratio: the share of failures in ten seconds that is an outage, 0 to 1; 0 where no outage is one.
         task_error_ratio: the largest share of task runs that may raise, likewise; None, too, where nobody counted them.
         is_fatal: whether an INVALID run exits as one; else as what it would be otherwise.
         limits: above what a generator says nothing any more.
@@ -49,6 +52,7 @@ class Criteria:
 
     thresholds: tuple[Threshold, ...] = ()
     fail_ratio: float | None = 0.0
+    outage_ratio: float = 0.0
     task_error_ratio: float | None = None
     is_fatal: bool = True
     limits: GeneratorLimits = field(default_factory=GeneratorLimits)
@@ -121,7 +125,8 @@ def judge(record: RunRecord) -> Verdict:
     if own_errors and all(reason.kind == "users_short" for reason in broken) and users.ended_in_on_start(record):
         said, broken = (*said, *(reason.text for reason in broken)), ()
     if broken:
-        said = (*(reason.text for reason in broken), *(said if word == FAIL else ()))
+        further = said if word == FAIL else tuple(_texts(limits, _ALWAYS_SAID))
+        said = (*(reason.text for reason in broken), *further)
         word, code = INVALID, EXIT_INVALID if criteria.is_fatal else code
     return Verdict(word, code, said, broken, criteria, checked, limits)
 
@@ -132,12 +137,17 @@ def _by_figures(
     """Return word, exit code and reasons as if nothing had broken."""
     failed = _missed(checked)
     is_beyond = any(not limit.passed for limit in limits)
-    beyond = tuple(text for limit in limits if not limit.passed or limit.name == _TASK_ERRORS for text in limit.texts)
+    said = {_TASK_ERRORS, *_ALWAYS_SAID, *(limit.name for limit in limits if not limit.passed)}
+    beyond = tuple(_texts(limits, said))
     further = tuple(filter(None, (*stuck, counts.difference(record), *users.notes(record))))
     if is_beyond or failed:
         return FAIL, EXIT_FAIL if is_beyond else EXIT_THRESHOLD, (*beyond, *failed, *further)
     within = (text for limit in limits for text in limit.texts)
     return PASS, EXIT_PASS, (*within, *(judged.text for judged in checked), *further)
+
+
+def _texts(limits: Iterable[LimitChecked], names: Container[str]) -> Iterator[str]:
+    return (text for limit in limits if limit.name in names for text in limit.texts)
 
 
 def _missed(checked: tuple[Judged, ...]) -> tuple[str, ...]:
@@ -176,6 +186,12 @@ def _limits_checked(record: RunRecord, criteria: Criteria, never: int) -> Iterat
         (f"{failed.ratio:.2%} of {failed.requests} requests failed{of_them}{allowed}",),
         f"{failed.ratio:.2%} of the requests failed, {limit or 0:.2%} are allowed",
     )
+    found = tuple(outage.lines(record, criteria.outage_ratio))
+    texts = (*found, *filter(None, (outage.concentration(record),)))
+    if texts or criteria.outage_ratio:
+        yield LimitChecked(_OUTAGE, not found, texts, found[0] if found else "")
+    if after := tuple(goodbye.lines(record)):
+        yield LimitChecked(_AFTER_THE_END, goodbye.is_within(record, failed.requests, failed.failures, limit), after)
 
 
 def _too_little(record: RunRecord, checked: tuple[Judged, ...], never: int) -> Iterator[InvalidReason]:
@@ -273,6 +289,7 @@ def _criteria(words: Mapping[str, Any], *, counts_tasks: bool) -> Criteria:
     return Criteria(
         asked,
         _allowed(words, "fail_ratio", any(one.replaces_fail_ratio for one in asked)),
+        _outage_ratio(words, asked),
         _allowed(words, "task_error_ratio", any(one.replaces_task_error_ratio for one in asked))
         if counts_tasks or words.keys() & {"task_error_ratio", "task_error_ratio_limit"}
         else None,
@@ -290,6 +307,16 @@ def _criteria(words: Mapping[str, Any], *, counts_tasks: bool) -> Criteria:
         problem,
         _number(words.get("stuck_seconds"), unanswered.STUCK_SECONDS),
     )
+
+
+def _outage_ratio(words: Mapping[str, Any], asked: tuple[Threshold, ...]) -> float:
+    """Return from which share of failures on ten seconds are an outage; 0 where another limit takes its place."""
+    allowed = [one.limit for one in asked if one.replaces_fail_ratio and one.sign in threshold.UPPER]
+    limit = _allowed(words, "fail_ratio", bool(allowed))
+    by_threshold = any(one.metric == "fail_ratio" and one.window and not one.is_soft for one in asked)
+    if by_threshold or max([limit or 0.0, *allowed]) >= _HALF:
+        return 0.0
+    return _number(words.get("outage_ratio"), _HALF)
 
 
 def _allowed(words: Mapping[str, Any], name: str, by_threshold: bool) -> float | None:  # noqa: FBT001
@@ -337,6 +364,7 @@ def judged_document(verdict: Verdict) -> dict[str, Any]:
         ],
         "limits": {
             "fail_ratio": verdict.criteria.fail_ratio,
+            "outage_ratio": verdict.criteria.outage_ratio,
             "task_error_ratio": verdict.criteria.task_error_ratio,
             "rate_kept": limits.rate_kept,
             "generator_cpu_percent": limits.cpu_percent,

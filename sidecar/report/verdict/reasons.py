@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 
 from sidecar.common.spans import Held, Sustained, held
 from sidecar.common.units import plural
-from sidecar.model.history import RecordedSeries
 from sidecar.model.incident import ExitReason, Incident, IncidentKind
 from sidecar.model.run_record import Moment, RunRecord, Unknown
 from sidecar.model.snapshot import MASTER, WORKER
@@ -131,12 +130,12 @@ def _missing(record: RunRecord) -> Iterator[InvalidReason]:
 
 def _never_came(record: RunRecord, limit: Sustained) -> Iterator[InvalidReason]:
     """Yield that worker containers ran without as many workers at the master; one may have several (--processes)."""
-    running = _running(record.series)
+    running = _running(record)
     if not running:
         return
     points = []
     most = (0, 0)
-    for moment in record.moments:
+    for moment in record.load_moments:
         there = running(moment.at)
         points.append((moment.at, moment.workers < there))
         if there - moment.workers > most[0] - most[1]:
@@ -148,11 +147,15 @@ def _never_came(record: RunRecord, limit: Sustained) -> Iterator[InvalidReason]:
         )
 
 
-def _running(series: tuple[RecordedSeries, ...]) -> Callable[[datetime], int] | None:
-    """Return how many worker containers ran at a moment, and had by then for a while; None when nobody counted."""
+def _running(record: RunRecord) -> Callable[[datetime], int] | None:
+    """Return how many worker containers ran at a moment, and had by then for a while; None when nobody counted.
+
+    A container whose worker left on purpose still runs for as long as its users say goodbye.
+    """
+    left = {one.container: one.at for one in record.incidents if one.kind is IncidentKind.WORKER_LEFT}
     spans = [
-        (recorded_series.points[0].at, recorded_series.points[-1].at)
-        for recorded_series in series
+        (recorded_series.points[0].at, left.get(recorded_series.name, recorded_series.points[-1].at))
+        for recorded_series in record.series
         if recorded_series.service == WORKER and recorded_series.points
     ]
     if not spans:
@@ -177,7 +180,7 @@ def _own_limits(record: RunRecord) -> Iterator[InvalidReason]:
 
 
 def _busy(record: RunRecord, limits: GeneratorLimits) -> Iterator[InvalidReason]:
-    points = [(moment.at, moment.cpu_percent >= limits.cpu_percent) for moment in record.moments]
+    points = [(moment.at, moment.cpu_percent >= limits.cpu_percent) for moment in record.load_moments]
     span = held(points, _STEP)
     if span and span.is_sustained(record.seconds, limits.sustained):
         most = max(moment.cpu_percent for moment in record.moments)
@@ -215,7 +218,10 @@ def ended_by_user_code(record: RunRecord) -> str:
 
 def _ended_early(record: RunRecord) -> Iterator[InvalidReason]:
     run_time = float(record.plan.get("run_time_seconds") or 0)
-    stopped = f"stopped{f' by {record.stopped_by}' if record.stopped_by else ''} after {record.seconds:.0f} s"
+    if record.end.get("ended_by_timer"):
+        return
+    by = record.stopped_by or record.end.get("stopped_by")
+    stopped = f"stopped{f' by {by}' if by else ''} after {record.seconds:.0f} s"
     by_user_code = ended_by_user_code(record)
     if record.ended_at is not None and run_time and record.seconds < run_time - _EARLY_SLACK_SECONDS:
         yield InvalidReason("ended_early", by_user_code or f"{stopped} of {run_time:g} s", record.ended_at)
@@ -229,7 +235,7 @@ def _unwatched(record: RunRecord) -> Iterator[InvalidReason]:
         yield InvalidReason("blind", record.unwatched)
         return
     seen = record.watched_until or record.started_at
-    gap = (record.until - seen).total_seconds()
+    gap = (record.load_until - seen).total_seconds()
     if gap > max(_BLIND_SECONDS, _BLIND_LOOKS * record.look_seconds) or record.watched_until is None:
         text = f"the sidecar was not there to see OOM kills and restarts, from {seen:%H:%M:%S} UTC, for {gap:.0f} s"
         yield InvalidReason("blind", text, seen, gap, share_of(gap, record))

@@ -12,10 +12,12 @@ from typing import Any
 from sidecar.model.run_record import RunRecord
 from sidecar.model.threshold import OF_TASKS, UPPER, Threshold
 from sidecar.report.verdict import counts
+from sidecar.report.verdict.over_time import LEAST_REQUESTS, Window, over_time
 
 OTHERS = "(others)"
 NOTHING: Mapping[tuple[str, str], int] = MappingProxyType({})
 """The name of the row that holds the requests of all names that have no row of their own."""
+_NEARLY_ALL = 0.99
 _DOUBT = 0.05  # that even the largest of the samples lies below the true quantile
 
 
@@ -71,6 +73,11 @@ class Spread:
     good: Times
     failed: Times
 
+    @property
+    def count(self) -> int:
+        """The number of times."""
+        return self.good.count + self.failed.count
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -82,6 +89,7 @@ class Judged:
         samples: how many requests it is of.
         samples_wanted: how many it would have to be of to say anything; 0 when any number will do.
         unknown: why nobody can tell the figure, "" where it can be told.
+        note: of which time it is, "" for the whole run.
 
     """
 
@@ -90,6 +98,7 @@ class Judged:
     samples: int
     samples_wanted: int = 0
     unknown: str = ""
+    note: str = ""
 
     @property
     def is_known(self) -> bool:
@@ -112,7 +121,8 @@ class Judged:
             if self.actual is None or self.is_known
             else f", of {self.samples} requests; {self.samples_wanted} wanted"
         )
-        return f"{self.threshold.text}: {figure}{few}"
+        note = f", from {self.note}" if self.note else ""
+        return f"{self.threshold.text}: {figure}{few}{note}"
 
 
 def shown(threshold: Threshold, value: float) -> str:
@@ -141,6 +151,8 @@ def check(
 def _judged(
     threshold: Threshold, record: RunRecord, spreads: Sequence[Spread], unanswered: Mapping[tuple[str, str], int]
 ) -> Judged:
+    if threshold.window:
+        return _of_window(threshold, *threshold.window, record)
     tags = dict(threshold.tags)
     if threshold.metric in OF_TASKS:
         return _of_tasks(threshold, record, tags.get("name", ""))
@@ -154,6 +166,7 @@ def _judged(
             for part, name in ((spread.good, "good"), (spread.failed, "failed"))
             if outcome in (None, name)
         )
+        unknown = unknown or _in_part(tags, record, spreads)
         return Judged(threshold, times.quantile(quantile), times.count, least_samples(quantile), unknown)
     rows = record.statistics.get("endpoints") or []
     of = (
@@ -182,6 +195,40 @@ def _of_tasks(threshold: Threshold, record: RunRecord, name: str) -> Judged:
     return Judged(threshold, share if threshold.metric == "task_error_ratio" else float(count), runs)
 
 
+def _of_window(threshold: Threshold, which: str, seconds: float, record: RunRecord) -> Judged:
+    """Judge the last seconds of the load, or the worst span of so many."""
+    steps = over_time(record)
+    if steps is None:
+        return Judged(threshold, None, 0, unknown="nobody counted the requests of each second")
+
+    def figure(window: Window) -> float:
+        counted = {"fail_ratio": window.ratio, "failures": window.failures, "requests": window.requests}
+        return counted.get(threshold.metric, window.requests / window.seconds)
+
+    windows = [steps.newest(seconds)] if which == "last" else list(steps.windows(seconds))
+    if threshold.metric == "fail_ratio" and which == "worst":
+        windows = [window for window in windows if window.requests >= LEAST_REQUESTS] or windows[:1]
+    worst = (max if threshold.sign in UPPER else min)(windows, key=figure)
+    is_known = worst.requests or threshold.metric != "fail_ratio"
+    return Judged(threshold, figure(worst) if is_known else None, worst.requests, note=worst.clock)
+
+
+def _in_part(tags: Mapping[str, str], record: RunRecord, spreads: Sequence[Spread]) -> str:
+    """Return why the times of a name cannot be told: some of them are among those of other names."""
+    if "name" not in tags or all(spread.name != OTHERS for spread in spreads):
+        return ""
+    rows = record.statistics.get("endpoints") or []
+    requests = sum(
+        int(row.get("requests") or 0)
+        for row in rows
+        if _is_about(tags, str(row.get("method") or ""), str(row.get("name") or ""))
+    )
+    timed = sum(spread.count for spread in spreads if _is_about(tags, spread.method, spread.name))
+    return (
+        "" if timed >= _NEARLY_ALL * requests else f"the times of {requests - timed} of its requests are among {OTHERS}"
+    )
+
+
 def _left_out(tags: Mapping[str, str], record: RunRecord) -> str:
     """Return why the requests of a name or a method cannot be told; "" where they can."""
     left_out = int(record.statistics.get("endpoints_left_out") or 0)
@@ -190,6 +237,9 @@ def _left_out(tags: Mapping[str, str], record: RunRecord) -> str:
         return ""
     if "name" in tags and any(_is_about(tags, str(row.get("method") or ""), str(row.get("name"))) for row in rows):
         return ""
+    others = [row.get("method") for row in rows if row.get("name") == OTHERS]
+    if "name" not in tags and others and OTHERS not in others:
+        return ""  # each method has all of its requests in rows
     kept = sum(1 for row in rows if row.get("name") != OTHERS)
     return f"names were left out: {left_out:,} of {left_out + kept:,}; the threshold cannot be judged"
 

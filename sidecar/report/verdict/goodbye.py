@@ -1,0 +1,44 @@
+"""What came after the end of a run's load: users that say goodbye, listeners that clean up. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sidecar.common.units import plural
+from sidecar.model.run_record import Document, RunRecord
+
+METER = "stopping"
+_MOST_NAMED = 3
+
+
+def after_the_end(record: RunRecord) -> Document:
+    """Return what the workers counted after the end; empty where nothing came, or nobody counted."""
+    return record.meters.get(METER) or {}
+
+
+def lines(record: RunRecord) -> Iterator[str]:
+    """Yield what came after the end, and which goodbyes were cut off."""
+    after = after_the_end(record)
+    requests, failures = int(after.get("requests") or 0), int(after.get("failures") or 0)
+    if requests:
+        failed = f", {failures} failed{_errors(after)}" if failures else ""
+        yield f"after the end: {plural(requests, 'request')}{failed}; in no rate and no percentile"
+    if cut := int(after.get("users_cut_off") or 0):
+        timeout = float(record.plan.get("stop_timeout_seconds") or 0)
+        when = f" after {timeout:g} s" if timeout else ""
+        yield f"{plural(cut, 'user')} {'was' if cut == 1 else 'were'} cut off in on_stop{when}: raise STOP_TIMEOUT"
+
+
+def _errors(after: Document) -> str:
+    named = [
+        f"{error.get('occurrences')} × {error.get('method') or ''} {error.get('name')}: {error.get('error')}"
+        for error in (after.get("errors") or [])[:_MOST_NAMED]
+    ]
+    return f" ({'; '.join(named)})" if named else ""
+
+
+def is_within(record: RunRecord, requests: int, failures: int, limit: float | None) -> bool:
+    """Tell whether the failures of the load and of the time after it are together within the limit."""
+    after = after_the_end(record)
+    requests, failures = requests + int(after.get("requests") or 0), failures + int(after.get("failures") or 0)
+    return limit is None or not requests or failures / requests <= limit
