@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from sidecar.common.units import plural
 from sidecar.model.incident import SIGKILL_EXIT
+from sidecar.model.observation import PluginStatus
 from sidecar.model.snapshot import MASTER, WORKER, Container, Host, Locust, Snapshot, Warn
 
 _MISSED_REFRESHES = 3
 _LEAST_SECONDS = 6.0  # a busy machine may be late by a refresh or two without anything being wrong
+STUCK_SECONDS = 10.0
 MEMORY_PERCENT = 90.0
 CORE_PERCENT = 90.0  # Locust's own threshold: above it, the times it measures include its own waiting
 DISK_PERCENT = 90.0
@@ -60,6 +63,7 @@ class Known:
     unread: tuple[str, ...] = ()
     stale: bool = False
     follows: bool = False
+    plugin: PluginStatus | None = None
 
 
 def warnings(known: Known) -> tuple[Warn, ...]:
@@ -134,6 +138,32 @@ def _workers_missing(known: Known) -> Iterator[Warn]:
     yield Warn("warn", f"only {connected} of {expected} running workers are connected to the master")
 
 
+def _no_answers(known: Known) -> Iterator[Warn]:
+    """Yield that requests wait for long, or that not one has come back for long, by the plugin's own account."""
+    if known.stale or known.locust is None or not known.locust.users or known.plugin is None:
+        return
+    account = known.plugin.meters.get("requests") or {}
+    limit = _seconds(known.plugin.judge.get("stuck_seconds"), STUCK_SECONDS)
+    rows = [row for row in account.get("endpoints") or [] if row.get("waiting")]
+    oldest = max(rows, key=lambda row: row["waiting"][-1][0], default=None)
+    if not limit or oldest is None or oldest["waiting"][-1][0] < limit:
+        return
+    seconds, endpoint = oldest["waiting"][-1][0], f"{oldest['method']} {oldest['name']}".strip()
+    if (quiet := account.get("quiet_seconds") or 0) >= limit:
+        users = f"{plural(known.locust.users, 'user')} {'is' if known.locust.users == 1 else 'are'} there"
+        yield Warn("error", f"no request finished for {quiet} s while {users}: {endpoint} has waited {seconds} s")
+    else:
+        waiting = sum(count for waited, count in oldest["waiting"] if waited >= limit)
+        yield Warn("warn", f"{plural(waiting, 'request')} of {endpoint} without an answer, the oldest for {seconds} s")
+
+
+def _seconds(given: object, usual: float) -> float:
+    try:
+        return float(str(given))
+    except ValueError:
+        return usual
+
+
 def _older_locustfile(known: Known) -> Iterator[Warn]:
     if known.locust is None or not known.locust.locustfile_changed:
         return
@@ -194,6 +224,7 @@ _RULES: tuple[Callable[[Known], Iterator[Warn]], ...] = (
     _locust_silent,
     _memory,
     _workers_missing,
+    _no_answers,
     _older_locustfile,
     _busy_generators,
     _restarted_lately,

@@ -118,6 +118,7 @@ def snapshot(observed: Observed, etas: Mapping[str, float] | None = None) -> Sna
         unread=(*observed.unread, *observed.others.unread),
         stale=observed.stale,
         follows=observed.leads is False,
+        plugin=observed.locust.plugin,
     )
     stats = observed.locust.stats
     return Snapshot(

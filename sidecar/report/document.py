@@ -15,7 +15,7 @@ from sidecar.model.incident import Incident
 from sidecar.model.run_arguments import MASK, in_words
 from sidecar.model.run_record import Moment, RunRecord
 from sidecar.model.snapshot import MASTER, WORKER
-from sidecar.report.verdict import attribution, capacity, counts, reasons, stalls
+from sidecar.report.verdict import account, attribution, capacity, counts, reasons, stalls
 from sidecar.report.verdict.judge import EXIT_PASS, judge, judged_document
 from sidecar.report.verdict.rate import PACING
 
@@ -56,6 +56,7 @@ def make(
             *([criteria.problem] if criteria.problem else []),
             *reasons.warnings(record.moments, criteria.limits),
             *stalls.warnings(record, criteria.limits),
+            *account.warnings(record),
         ],
         **({"unknown": sorted(record.unknown)} if record.unknown else {}),
         "judged": judged_document(verdict),
@@ -65,6 +66,7 @@ def make(
         "settings": _settings(record, criteria.fail_ratio),
         **({"arguments": dict(record.begin["arguments"])} if "arguments" in record.begin else {}),
         **_requests(record),
+        "account": account.account(record, verdict.unanswered),
         **_users(record),
         **_course(record),
         "capacity": _capacity(record, cores, users),

@@ -24,6 +24,7 @@ from sidecar.report.verdict.evidence import not_recorded, record_problem
 from sidecar.report.verdict.reason import GeneratorLimits, InvalidReason
 from sidecar.report.verdict.reasons import ended_by_user_code, reasons
 from sidecar.report.verdict.thresholds import Judged
+from sidecar.report.verdict.unanswered import Unanswered
 
 PASS, FAIL, INVALID = "PASS", "FAIL", "INVALID"
 _JUDGED = ("actual", "samples", "samples_wanted", "is_known", "passed", "text")
@@ -72,6 +73,7 @@ class Verdict:
         criteria: by what it was judged.
         thresholds: what came of each.
         limits: what came of the limits on failed requests and on task errors.
+        unanswered: the requests that never got an answer.
 
     """
 
@@ -82,6 +84,7 @@ class Verdict:
     criteria: Criteria
     thresholds: tuple[Judged, ...] = ()
     limits: tuple[LimitChecked, ...] = ()
+    unanswered: tuple[Unanswered, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,7 @@ def judge(record: RunRecord) -> Verdict:
         further = said if word == FAIL else tuple(_texts(limits, _ALWAYS_SAID))
         said = (*(reason.text for reason in broken), *further)
         word, code = INVALID, EXIT_INVALID if criteria.is_fatal else code
-    return Verdict(word, code, said, broken, criteria, checked, limits)
+    return Verdict(word, code, said, broken, criteria, checked, limits, stuck)
 
 
 def _by_figures(

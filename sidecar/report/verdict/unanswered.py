@@ -21,9 +21,6 @@ STUCK_SECONDS = 10.0
 _TIMES_LONGER = 3
 _MOST_NAMED = 3
 _RUNNING = frozenset({"spawning", "running"})
-_REPORT_SECONDS = 3.0  # between two reports of a worker
-_COUNTS = ("sent", "reported", "in_flight", "cut", "unanswered", "unreported", "left", "raised")
-_TRIES = ("redirects", "retries", "resent")
 
 Key = tuple[str, str]
 """Method and name."""
@@ -37,6 +34,7 @@ class Unanswered:
         method, name: of the requests.
         count: how many.
         given_up: how many of them the test's own code gave up.
+        waiting: how many of them still waited when their worker was last heard of.
         oldest_seconds: the longest that one waited.
 
     """
@@ -45,6 +43,7 @@ class Unanswered:
     name: str
     count: int
     given_up: int
+    waiting: int
     oldest_seconds: float
 
     @property
@@ -70,17 +69,22 @@ def unanswered(record: RunRecord, stuck_seconds: float) -> tuple[Unanswered, ...
     if not stuck_seconds or record.is_running:
         return ()
     usual = _usual_seconds(record, 0.99)
-    found = [_of_endpoint(row, max(stuck_seconds, _TIMES_LONGER * usual.get(_key(row), 0.0))) for row in _rows(record)]
+    found = [
+        _of_endpoint(row, max(stuck_seconds, _TIMES_LONGER * usual.get(_key(row), 0.0)))
+        for row in objects((record.meters.get(METER) or {}).get("endpoints"))
+    ]
     return tuple(sorted((endpoint for endpoint in found if endpoint.count), key=lambda endpoint: -endpoint.count))
 
 
 def _of_endpoint(row: Mapping[str, Any], limit: float) -> Unanswered:
     given_up = _waits(row, "given_up_waited")
-    waited = (*_waits(row, "cut_waited"), *_waits(row, "waiting"))
-    stuck = [(seconds, count) for seconds, count in waited if seconds >= limit]
-    oldest = max((seconds for seconds, _ in (*stuck, *given_up)), default=0)
-    own = sum(count for _, count in given_up)
-    return Unanswered(*_key(row), own + sum(count for _, count in stuck), own, oldest)
+    cut, waiting = (
+        [(seconds, count) for seconds, count in _waits(row, name) if seconds >= limit]
+        for name in ("cut_waited", "waiting")
+    )
+    own, still, stopped = (sum(count for _, count in waits) for waits in (given_up, waiting, cut))
+    oldest = max((seconds for seconds, _ in (*cut, *waiting, *given_up)), default=0)
+    return Unanswered(*_key(row), own + still + stopped, own, still, oldest)
 
 
 def total(found: tuple[Unanswered, ...]) -> int:
@@ -91,7 +95,7 @@ def total(found: tuple[Unanswered, ...]) -> int:
 def none_came_back(record: RunRecord) -> str:
     """Return how many requests were on their way when a run without one that came back ended; "" for none."""
     account = record.meters.get(METER) or {}
-    sent = _whole(account.get("cut")) + _whole(account.get("in_flight"))
+    sent = whole(account.get("cut")) + whole(account.get("in_flight"))
     return f"not one request came back: {sent} had no answer yet when the run ended" if sent else ""
 
 
@@ -106,7 +110,7 @@ def lines(found: tuple[Unanswered, ...]) -> tuple[str, ...]:
 def unreported(record: RunRecord) -> Iterator[InvalidReason]:
     """Yield that answers were never reported to Locust."""
     account = record.meters.get(METER) or {}
-    count = _whole(account.get("unreported"))
+    count = whole(account.get("unreported"))
     if not count:
         return
     places = _places(account.get("sites") or [], counts=not record.is_running)
@@ -117,11 +121,11 @@ def unreported(record: RunRecord) -> Iterator[InvalidReason]:
 
 def _places(sites: Iterable[Mapping[str, Any]], *, counts: bool) -> str:
     """Return `locustfile.py:14 (600), :22 (121)`: the most frequent first, a file's name once."""
-    ranked = sorted(sites, key=lambda site: -_whole(site.get("count")) if counts else 0)
+    ranked = sorted(sites, key=lambda site: -whole(site.get("count")) if counts else 0)
     named, last = [], ""
     for site in ranked[: 2 * _MOST_NAMED]:
         file, _, line = str(site.get("place") or "?").rpartition(":")
-        count = f" ({_whole(site.get('count'))})" if counts else ""
+        count = f" ({whole(site.get('count'))})" if counts else ""
         named.append(f"{'' if file == last else file}:{line}{count}")
         last = file
     more = len(ranked) - len(named)
@@ -167,7 +171,7 @@ def stall(record: RunRecord, stuck_seconds: float) -> Stall | None:
     longest: Stall | None = None
     begun: Moment | None = None
     for moment in record.moments:
-        if moment.state not in _RUNNING or not moment.users or not _whole(_account(moment).get("in_flight")):
+        if moment.state not in _RUNNING or not moment.users or not whole(_account(moment).get("in_flight")):
             begun = None
         elif begun is None or moment.requests != begun.requests:
             begun = moment
@@ -197,8 +201,9 @@ def _usual_seconds(record: RunRecord, share: float) -> dict[Key, float]:
     return {(spread.method, spread.name): (spread.good.quantile(share) or 0.0) / 1000 for spread in spreads}
 
 
-def _rows(record: RunRecord) -> list[Mapping[str, Any]]:
-    return [row for row in (record.meters.get(METER) or {}).get("endpoints") or [] if isinstance(row, dict)]
+def objects(value: object) -> list[Mapping[str, Any]]:
+    """Return the objects of a list; nothing for what is no list."""
+    return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
 
 
 def _key(row: Mapping[str, Any]) -> Key:
@@ -209,5 +214,6 @@ def _waits(row: Mapping[str, Any], name: str) -> list[tuple[int, int]]:
     return [(int(seconds), int(count)) for seconds, count in row.get(name) or []]
 
 
-def _whole(value: object) -> int:
+def whole(value: object) -> int:
+    """Return a number as a whole one; 0 for what is none."""
     return int(value) if isinstance(value, int | float) else 0

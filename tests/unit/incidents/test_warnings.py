@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sidecar.incidents.warnings import Known, warnings
+from sidecar.model.observation import PluginStatus
 from sidecar.model.snapshot import Container, Worker
 from tests.fakes import sidecar_samples as samples
 from tests.fakes.sidecar_samples import container, dead
@@ -161,3 +162,19 @@ def test_stale_data_is_told_first_and_draws_no_conclusions_from_absence() -> Non
 def test_errors_come_before_warnings() -> None:
     found = warnings(known(replace(WORKER, memory_percent=95.0), dead("locust-worker", 2, 1)))
     assert [one.severity for one in found] == ["error", "warn"]
+
+
+def waiting(seconds: int, quiet_seconds: int, *, users: int = 10, **judge: Any) -> list[tuple[str, str]]:
+    row = {"method": "POST", "name": "/checkout", "waiting": [[1, 2], [seconds, 5]]}
+    account = {"endpoints": [{"method": "GET", "name": "/fast", "cut": 3}, row], "quiet_seconds": quiet_seconds}
+    plugin = PluginStatus(None, judge=judge, meters={"requests": account})
+    locust = replace(samples.locust(1), users=users)
+    return [(warning.severity, warning.text) for warning in warnings(known(WORKER, locust=locust, plugin=plugin))]
+
+
+def test_requests_that_wait_for_long_are_told_while_they_wait() -> None:
+    assert waiting(9, 9) == waiting(14, 14, users=0) == waiting(14, 14, stuck_seconds=0) == []
+    assert waiting(14, 2) == [("warn", "5 requests of POST /checkout without an answer, the oldest for 14 s")]
+    text = "no request finished for 12 s while 10 users are there: POST /checkout has waited 14 s"
+    assert waiting(14, 12) == [("error", text)]
+    assert waiting(14, 12, stuck_seconds="20") == []

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from sidecar.model.run_record import RunRecord
-from sidecar.report.verdict import unanswered
+from sidecar.report.document import make
+from sidecar.report.render import html, junit, markdown
+from sidecar.report.verdict import account, unanswered
 from sidecar.report.verdict.judge import judge
 from tests.fakes.run_scene import clean, moment
 
@@ -149,3 +151,54 @@ def test_a_span_without_a_finished_request_is_a_failure() -> None:
 )
 def test_a_quiet_test_and_one_that_is_always_slow_are_not_stuck(record: RunRecord) -> None:
     assert judge(record).word == "PASS"
+
+
+def accounted(record: RunRecord) -> dict[str, Any]:
+    made = account.account(record, judge(record).unanswered)
+    assert made is not None
+    assert made["sent"] == sum(made[kind] for kind in account.KINDS)
+    return made
+
+
+def test_all_that_was_sent_is_accounted_for() -> None:
+    lost = {"method": "GET", "name": "/a", "in_flight": 3, "waiting": [[1, 2], [40, 1]], "redirects": 4}
+    own = {"method": "GET", "name": "/b", "given_up": 2, "given_up_waited": [[2, 2]], "unreported": 5, "left": 1}
+    meter = {"reported": 90, "held": 1, "retries": 7, "endpoints": [CHECKOUT, lost, own], "workers": {}}
+    made = accounted(run(meters={"requests": meter}))
+    assert made["text"] == (
+        "112 requests sent = 90 reported to Locust + 5 never reported + 2 left their `with` block unreported + "
+        "11 never answered + 2 cut off with their users + 2 on their way when last heard of; "
+        "besides 4 redirects, 7 retries"
+    )
+    assert [(row["name"], row["unanswered"], row["cut"], row["in_flight"]) for row in made["endpoints"]] == [
+        ("/checkout", 8, 2, 0),
+        ("/a", 1, 0, 2),
+        ("/b", 2, 0, 0),
+    ]
+    off = accounted(run(meters={"requests": meter}, words={"stuck_seconds": 0}))
+    assert (off["sent"], off["unanswered"], off["cut"], off["in_flight"]) == (112, 0, 12, 3)
+
+
+def test_a_lost_worker_is_named_with_what_it_may_have_sent_after_its_last_report() -> None:
+    lost = tuple(replace(moment(second), missing=("w-1",) if second > 30 else ()) for second in range(61))
+    workers = {"w-1": {"sent": 100, "per_second": 23}, "w-2": {"sent": 90, "per_second": 22}}
+    record = run(meters={"requests": {"endpoints": [], "workers": workers}}, moments=lost)
+    assert list(account.warnings(record)) == [
+        "lost with worker w-1: what it sent after its last report, up to 3 s at its rate, 69 requests"
+    ]
+    assert accounted(record)["lost"] == [{"worker": "w-1", "requests": 69}]
+
+
+def test_a_run_of_an_older_version_has_no_account() -> None:
+    record = clean()
+    assert account.account(record, ()) is None
+    assert make(record, "shop")["account"] is None
+
+
+def test_the_account_is_in_each_report() -> None:
+    document = make(run({**CHECKOUT, "redirects": 3}, statistics={}), "shop")
+    assert "| POST /checkout | 8 | 29 s | 0 | 0 | 2 | 3 | 0 | 0 |" in markdown.render(document)
+    assert "10 requests sent = 0 reported to Locust + 8 never answered" in junit.render(document).decode()
+    page = html.render(document)
+    assert "POST /checkout</td>" in page
+    assert "29 s" in page

@@ -1,0 +1,95 @@
+"""What became of each request that was sent: reported to Locust, or a kind that its figures leave out. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sidecar.common.units import plural
+from sidecar.model.run_record import RunRecord
+from sidecar.report.verdict.unanswered import METER, Unanswered, objects, whole
+
+_REPORT_SECONDS = 3  # between two reports of a worker
+KINDS = {
+    "reported": "reported to Locust",
+    "unreported": "never reported",
+    "left": "left their `with` block unreported",
+    "unanswered": "never answered",
+    "cut": "cut off with their users",
+    "in_flight": "on their way when last heard of",
+}
+"""What became of a request, and how it is said. Together they are all that was sent."""
+MORE = {"redirects": "redirects", "retries": "retries", "resent": "sent again by geventhttpclient"}
+"""What was sent besides."""
+_COUNTED = ("unreported", "left", "unanswered", "cut", "in_flight", "raised", *MORE)
+
+
+def account(record: RunRecord, stuck: tuple[Unanswered, ...]) -> dict[str, Any] | None:
+    """Return the account of a run's requests; None where no plugin followed them."""
+    meter = record.meters.get(METER)
+    if not meter:
+        return None
+    rows = [_row(row, stuck) for row in objects(meter.get("endpoints"))]
+    sums = Counter[str]()
+    for row in rows:
+        sums.update({name: row[name] for name in _COUNTED})
+    sums.update(reported=whole(meter.get("reported")), left=whole(meter.get("held")))
+    sums["retries"] = whole(meter.get("retries"))
+    sent = sum(sums[name] for name in KINDS)
+    return {
+        "sent": sent,
+        **{name: sums[name] for name in (*KINDS, *MORE, "raised")},
+        "text": _text(sent, sums),
+        "endpoints": [row for row in rows if any(row[name] for name in _COUNTED)],
+        "sites": [{"place": str(site.get("place")), "count": whole(site.get("count"))} for site in _sites(meter)],
+        "lost": list(_lost(record, meter)),
+        "not_followed": [str(part) for part in meter.get("not_followed") or []],
+    }
+
+
+def warnings(record: RunRecord) -> Iterator[str]:
+    """Yield what the account does not hold."""
+    meter = record.meters.get(METER) or {}
+    for lost in _lost(record, meter):
+        yield (
+            f"lost with worker {lost['worker']}: what it sent after its last report, up to {_REPORT_SECONDS} s at its "
+            f"rate, {plural(lost['requests'], 'request')}"
+        )
+    for part in meter.get("not_followed") or []:
+        yield f"requests are not followed to their end: {part}"
+
+
+def _row(row: Mapping[str, Any], stuck: tuple[Unanswered, ...]) -> dict[str, Any]:
+    """Return what became of the requests of one method and name, those that never got an answer apart."""
+    method, name = str(row.get("method") or ""), str(row.get("name") or "")
+    never = next((endpoint for endpoint in stuck if endpoint.key == (method, name)), None)
+    counts = {kind: whole(row.get(kind)) for kind in ("unreported", "left", "raised", *MORE)}
+    ended, waiting = whole(row.get("cut")) + whole(row.get("given_up")), whole(row.get("in_flight"))
+    return {
+        "method": method,
+        "name": name,
+        **counts,
+        "unanswered": never.count if never else 0,
+        "cut": ended - (never.count - never.waiting if never else 0),
+        "in_flight": waiting - (never.waiting if never else 0),
+        "oldest_seconds": never.oldest_seconds if never else None,
+    }
+
+
+def _text(sent: int, sums: Mapping[str, int]) -> str:
+    parts = " + ".join(f"{sums[name]:,} {said}" for name, said in KINDS.items() if sums[name] or name == "reported")
+    more = ", ".join(f"{sums[name]:,} {said}" for name, said in MORE.items() if sums[name])
+    return f"{plural(sent, 'request', ',')} sent = {parts}{f'; besides {more}' if more else ''}"
+
+
+def _sites(meter: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return sorted(objects(meter.get("sites")), key=lambda site: -whole(site.get("count")))
+
+
+def _lost(record: RunRecord, meter: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield each worker that was lost, and how many requests it may have sent after its last report."""
+    workers = meter.get("workers") or {}
+    for worker in sorted(record.workers.lost):
+        if isinstance(known := workers.get(worker), Mapping):
+            yield {"worker": worker, "requests": _REPORT_SECONDS * whole(known.get("per_second"))}
