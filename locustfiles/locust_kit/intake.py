@@ -6,11 +6,15 @@ import time
 from typing import Any
 
 from locust.env import Environment
-from locust.runners import MasterRunner
+from locust.runners import STATE_MISSING, STATE_RUNNING, STATE_SPAWNING, MasterRunner
 
+from locust_kit.guard import keep_doing
 from locust_kit.meters import MeterReadings
 from locust_kit.report_check import RefusedError, check, has_figures
-from locust_kit.worker_report import METERS_KEY, REPORT_KEY
+from locust_kit.silence import WorkerAtWork
+from locust_kit.worker_report import METERS_KEY, NUMBER_KEY, REPORT_KEY
+
+_MOST_LOST = 1000
 
 
 class Intake:
@@ -20,6 +24,8 @@ class Intake:
         self._runner = runner
         self._refusals = readings.refusals
         self._readings = readings
+        self._numbered_run = ""
+        self._numbers: dict[str, int] = {}  # of the last report of each worker
 
     def listen(self, environment: Environment) -> None:
         """Look at each report before Locust hands it out."""
@@ -31,12 +37,30 @@ class Intake:
                 fire(**passed)
 
         hook.fire = checked
+        keep_doing(self._look, 1)
+
+    def end(self) -> None:
+        """Look a last time: a run ends."""
+        present = [client.id for client in self._runner.clients.values() if client.state != STATE_MISSING]
+        self._readings.silence.end(present, time.time())
+
+    def _look(self) -> None:
+        """Look for workers whose heartbeats arrive, and whose reports do not."""
+        if self._readings.run_id and self._runner.state in (STATE_SPAWNING, STATE_RUNNING):
+            at_work = [
+                WorkerAtWork(client.id, client.user_count)
+                for client in self._runner.clients.values()
+                if client.state in (STATE_SPAWNING, STATE_RUNNING) and client.heartbeat > 0 and client.user_count
+            ]
+            self._readings.silence.look(at_work, time.time())
 
     def lets_in(self, worker: Any, report: Any) -> bool:
         """Return whether a report can be added to the run's figures. One that cannot is counted."""
         if not (isinstance(worker, str) and worker in self._runner.worker_indexes):
             self._refusals.add(worker, "a report of a worker that never registered at this master")
             return False
+        self._readings.silence.heard(worker)
+        self._count_lost(worker, report)
         try:
             check(report, time.time())
             meters = report.get(REPORT_KEY, {}).get(METERS_KEY) or {}
@@ -48,3 +72,16 @@ class Intake:
         if is_earlier:
             self._refusals.add(worker, "a report of an earlier run")
         return not is_earlier
+
+    def _count_lost(self, worker: str, report: Any) -> None:
+        """Count the reports between this one and the last, which the worker made and nobody received."""
+        part = report.get(REPORT_KEY) if isinstance(report, dict) else None
+        number = part.get(NUMBER_KEY) if isinstance(part, dict) else None
+        if type(number) is not int:
+            return
+        if self._readings.run_id != self._numbered_run:
+            self._numbered_run, self._numbers = self._readings.run_id, {}
+        last = self._numbers.get(worker, number)
+        self._numbers[worker] = number
+        if (lost := min(number - last - 1, _MOST_LOST)) > 0:
+            self._refusals.add(worker, "a report that never arrived", changes_figures=True, count=lost)

@@ -18,6 +18,7 @@ from locust_kit.failures import tab as failures_tab
 from locust_kit.failures.account import LOCAL, FailureAccount
 from locust_kit.guard import guarded, keep_doing
 from locust_kit.intake import Intake
+from locust_kit.keep_alive import keep_alive
 from locust_kit.loaded_files import Digests, Disk, combined
 from locust_kit.messages import Inbox
 from locust_kit.meters import RUN_FIELD, MeterReadings, Meters
@@ -26,6 +27,7 @@ from locust_kit.push.pusher import pusher_of
 from locust_kit.quitting import MasterEnd, stopping_call
 from locust_kit.run_recorder import RunRecorder
 from locust_kit.shortfall import keep_users
+from locust_kit.strict_json import StrictProvider
 from locust_kit.worker_report import COST_KEY, FAILURES_KEY, FILES_KEY, MEMORY_KEY, METERS_KEY, REPORT_KEY, RETRIES_KEY
 
 logger = logging.getLogger("locust_kit")
@@ -78,6 +80,7 @@ class MasterPart:
         self._pusher = pusher_of(os.environ, run_folder.RUNS)
         self._failures = FailureAccount(environment, self._pusher)
         self._readings = MeterReadings()
+        self._intake: Intake | None = None
         self._own_meters: Meters | None = None
         self._recorder = RunRecorder(environment, self._failures, self._readings)
         self._master_end = MasterEnd(environment, self._recorder.stopping, self._end_at_quit)
@@ -108,7 +111,9 @@ class MasterPart:
             shortfall = keep_users(self._environment.runner, self._finished)
             events.test_start.add_listener(guarded(lambda **_: shortfall.begin()))
             Inbox(self._environment.runner, self._readings.refusals).listen()
-            Intake(self._environment.runner, self._readings).listen(self._environment)
+            self._intake = Intake(self._environment.runner, self._readings)
+            self._intake.listen(self._environment)
+            keep_alive(self._environment, self._environment.runner, "client_listener", "heartbeat_worker")
         else:
             self._failures.count_here().listen(self._environment)
             self._own_meters = Meters()
@@ -120,6 +125,7 @@ class MasterPart:
         web_ui = self._environment.web_ui
         if web_ui and web_ui.app:
             base = getattr(self._environment.parsed_options, "web_base_path", None) or ""
+            web_ui.app.json = StrictProvider(web_ui.app)
             view = web_ui.auth_required_if_enabled(self._status)
             self._arguments.install(web_ui.app, web_ui.auth_required_if_enabled, base)
             web_ui.app.add_url_rule(f"{base}/locust-kit/status", "locust_kit_status", view)
@@ -202,13 +208,20 @@ class MasterPart:
         """Write the end of a run down, once, when its workers have sent their last figures."""
         if not (self._run and self._run.ended_at and self._recorder.is_open):
             return
-        self._failures.end()
-        self._read_own_meters()
+        try:
+            for step in (self._look_last, self._failures.end, self._read_own_meters, self._note_retries):
+                guarded(step)()  # one that fails leaves no run open: the next one would inherit what it counted
+        finally:
+            self._recorder.end(self._run, {RETRIES_KEY: self._reports.retries, **self._reports.latest})
+
+    def _look_last(self) -> None:
+        if self._intake:
+            self._intake.end()
+
+    def _note_retries(self) -> None:
         self._take_own_retries()
-        retries = self._reports.retries
-        if retries:
-            logger.warning("locust-kit: RETRIES: %s", connections.retry_note(retries))
-        self._recorder.end(self._run, {RETRIES_KEY: retries, **self._reports.latest})
+        if self._reports.retries:
+            logger.warning("locust-kit: RETRIES: %s", connections.retry_note(self._reports.retries))
 
     def _worker_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
         report = data.get(REPORT_KEY)

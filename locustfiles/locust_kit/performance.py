@@ -17,7 +17,7 @@ from locust_kit.texts import safe
 
 GAMMA = 1.02
 MOST_ENDPOINTS = 2000
-SHORTEST_MS = 0.01
+SHORTEST_MS, LONGEST_MS = 0.01, 1e12
 _LOG_GAMMA = math.log(GAMMA)
 _OTHER = "(others)"
 _LONGEST_NAME = 2000
@@ -45,12 +45,12 @@ class SlowLimits:
 
 
 def milliseconds(response_time: Any) -> float | None:
-    """Return a response time as a number; None when it is missing, no number, or not finite."""
+    """Return a response time as a number; None when it is missing, no number, or cannot be a time."""
     try:
         number = float(response_time)
     except (TypeError, ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) else None
+    return number if 0 <= number <= LONGEST_MS else None
 
 
 @dataclass(slots=True)

@@ -35,8 +35,10 @@ class Refusals:
         """Forget those of the run before."""
         self._refused = {}
 
-    def add(self, worker: Any, reason: str, value: Any = None, *, changes_figures: bool = False) -> None:
-        """Count a refusal; log the first of this worker for this reason."""
+    def add(
+        self, worker: Any, reason: str, value: Any = None, *, changes_figures: bool = False, count: int = 1
+    ) -> None:
+        """Count a refusal, or several; log the first of this worker for this reason."""
         key = safe(worker, _LONGEST_NAME), reason
         if key not in self._refused and len(self._refused) >= _MOST:
             key = _OTHERS
@@ -46,7 +48,7 @@ class Refusals:
             seen = "" if value is None else f" (it is {safe(_short(value), _LONGEST_VALUE)})"
             what = "its figures of that moment are not counted" if changes_figures else "nothing is counted of it"
             logger.warning("locust-kit: refused what %r sent: %s%s; %s", key[0], reason, seen, what)
-        refused.count += 1
+        refused.count += count
         refused.changes_figures |= changes_figures
 
     @property

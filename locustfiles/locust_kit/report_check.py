@@ -11,11 +11,11 @@ from typing import Any
 
 from locust_kit.failures.classes import FailureClass
 from locust_kit.loaded_files import MOST_FILES
+from locust_kit.performance import LONGEST_MS
 from locust_kit.worker_report import COST_KEY, FAILURES_KEY, FILES_KEY, MEMORY_KEY, METERS_KEY, REPORT_KEY, RETRIES_KEY
 
 MOST_COUNT = 10**9  # of anything within one report
 MOST_NUMBER = 2.0**63
-LONGEST_MS = 1e12
 MOST_ITEMS, DEEPEST = 50_000, 12  # of a document that workers report of themselves
 _CLOCKS_SECONDS = 2 * 86_400.0  # the clocks of two machines differ by less
 _LONG_AGO_SECONDS = 400 * 86_400.0  # an endpoint that was idle in a long run keeps the time of its last request but one

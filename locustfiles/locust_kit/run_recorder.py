@@ -107,11 +107,17 @@ class RunRecorder:
         """Write all documents of the run, the end marker last; `reports` is what the workers reported of themselves."""
         if self._writer is None:
             return
-        self._note_moment()
-        self.save()
+        for step in (self._note_moment, self.save):
+            guarded(step)()  # the end marker is written whatever became of the rest
+        try:
+            self._writer.document(run_folder.END, run_folder.document(run, {**self._last_figures(), **reports}))
+        finally:
+            self._run = None
+
+    def _last_figures(self) -> dict[str, Any]:
         meters = self._readings.merged()
         figures = run_statistics.total(self._environment.stats, self._clock.seconds, meters.get("stopping") or {})
-        details = {
+        return {
             "requests": figures["requests"],
             "failures": figures["failures"],
             **self._clock.document(),
@@ -121,10 +127,7 @@ class RunRecorder:
             "quit": self._quit,
             "ended_by": self._ended_by.document() if self._ended_by else None,
             "meters": meters,
-            **reports,
         }
-        self._writer.document(run_folder.END, run_folder.document(run, details))
-        self._run = None
 
     def save(self) -> None:
         """Write the documents as of now."""

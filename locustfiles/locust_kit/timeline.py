@@ -9,7 +9,6 @@ itself calls too much.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 from locust.env import Environment
 from locust.runners import STATE_MISSING, MasterRunner, Runner
 
-from locust_kit import disk
+from locust_kit import disk, strict_json
 from locust_kit.run_folder import rfc3339
 
 FILE = "timeline.ndjson"
@@ -28,7 +27,7 @@ _MOST_MISSING = 50
 
 def append(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write all rows at the end of the file, or none. Raises OSError when the volume cannot be written."""
-    lines = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
+    lines = "".join(strict_json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
     disk.append(folder / FILE, lines.encode())
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from flask import Flask, Response, request
 
+from locust_kit import strict_json
+
 logger = logging.getLogger("locust_kit")
 
 OWN_AGENT = "locust-kit"
@@ -69,4 +71,4 @@ def with_rows(body: bytes, key: str, rows: list[Row]) -> bytes:
     stats = json.loads(body)
     others = [entry for entry in stats.get("extended_stats") or [] if entry.get("key") != key]
     stats["extended_stats"] = [*others, {"key": key, "data": rows}]
-    return json.dumps(stats).encode()
+    return strict_json.dumps(stats).encode()

@@ -14,6 +14,7 @@ from locust.runners import STATE_INIT, WorkerRunner
 from locust_kit.connections import RETRIED
 from locust_kit.failures.counters import RequestCounters
 from locust_kit.guard import guarded, keep_doing
+from locust_kit.keep_alive import keep_alive
 from locust_kit.loaded_files import Digests
 from locust_kit.memory import Memory, resident_bytes
 from locust_kit.meters import Meters
@@ -24,9 +25,9 @@ from locust_kit.worker_report import (
     FILES_KEY,
     MEMORY_KEY,
     METERS_KEY,
+    NUMBER_KEY,
     REPORT_KEY,
     RETRIES_KEY,
-    ReportParts,
 )
 
 HEARTBEAT = Path("/tmp/locust-kit/heartbeat")  # noqa: S108  a tmpfs of this container alone
@@ -43,7 +44,7 @@ class WorkerPart:
         self._counters = RequestCounters()
         self._memory = Memory.of(os.environ)
         self._meters = Meters()
-        self._parts = ReportParts()
+        self._reports = 0
 
     def listen(self) -> None:
         """Register for Locust's events, and watch the memory of this process."""
@@ -57,6 +58,9 @@ class WorkerPart:
         events.test_start.add_listener(guarded(self._memory.settle))
         events.report_to_master.add_listener(guarded(self._report))
         events.test_stop.add_listener(guarded(self._report_at_once))
+        keep_alive(
+            self._environment, self._runner, "stats_reporter", "heartbeat", "heartbeat_timeout_checker", "worker"
+        )
 
     def _stay_alive(self) -> None:
         """Count as alive while users say goodbye: Locust reads no heartbeat then, and ends itself after a minute."""
@@ -68,16 +72,16 @@ class WorkerPart:
     def _report(self, data: dict[str, Any], **_: Any) -> None:
         now = time.monotonic()
         self._memory.sample(now, resident_bytes())
-        parts = {
+        self._reports += 1
+        data[REPORT_KEY] = {
+            NUMBER_KEY: self._reports,
             FILES_KEY: self._loaded,
             FAILURES_KEY: self._counters.report(),
             MEMORY_KEY: self._memory.document(now),
             RETRIES_KEY: RETRIED.since_last_call(),
             METERS_KEY: self._meters.document(),
+            COST_KEY: self._counters.cost.document(),
         }
-        cost = self._counters.cost
-        sendable = cost.measure(lambda: self._parts.sendable(parts))
-        data[REPORT_KEY] = {**sendable, COST_KEY: cost.document()}
 
     def _report_at_once(self, **_: Any) -> None:
         self._memory.collect()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import gevent
 
+from locust_kit import strict_json
 from locust_kit.disk import off_loop, replace_file
 
 _LARGEST_BATCH = 5000
@@ -112,5 +112,5 @@ def _write(write: Callable[[Path, Any], None], folder: Path, content: Any) -> No
 def write_documents(folder: Path, documents: dict[str, dict[str, Any]]) -> None:
     """Replace files of these names by JSON. Raises OSError when the volume cannot be written."""
     for name, document in documents.items():
-        text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-        replace_file(folder / name, text.encode("utf-8"))
+        text = strict_json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+        replace_file(folder / name, text.encode("utf-8", "replace"))

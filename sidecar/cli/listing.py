@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
+from sidecar.common import strict_json
 from sidecar.common.errors import SettingError, StackError
 from sidecar.common.text import aligned
 from sidecar.engine.docker_engine import ListedContainer, connect
@@ -37,7 +37,7 @@ def ps(settings: Settings, environ: Mapping[str, str], _console: Console, flags:
     if flags["--json"]:
         keys = ("name", "service", "id", "state", "status")
         rows = [{key: getattr(each, key) for key in keys} | {"id": each.id[:12]} for each in containers]
-        print(json.dumps({"schema_version": 1, "project": settings.project, "containers": rows}))
+        print(strict_json.dumps({"schema_version": 1, "project": settings.project, "containers": rows}))
         return
     cells = [(container.name, container.service, container.status, _ports(container)) for container in containers]
     print("\n".join(aligned([_CONTAINER_COLUMNS, *cells])))
@@ -78,7 +78,7 @@ def report(settings: Settings, environ: Mapping[str, str], console: Console, fla
 
     if not flags["--json"]:
         return run_report.report(settings, environ, console)
-    print(json.dumps(run_report.document(settings, environ), ensure_ascii=False))
+    print(strict_json.dumps(run_report.document(settings, environ), ensure_ascii=False))
     return 0
 
 
@@ -88,7 +88,7 @@ def reports(settings: Settings, _environ: Mapping[str, str], _console: Console, 
 
     runs = run_reports.all_runs(settings.reports_dir)
     if flags["--json"]:
-        print(json.dumps({"schema_version": 1, "runs": [report_document for _, report_document in runs]}))
+        print(strict_json.dumps({"schema_version": 1, "runs": [report_document for _, report_document in runs]}))
     elif runs:
         print("\n".join(run_reports.table([run_reports.ReportRow.of(run) for run in runs])))
     else:

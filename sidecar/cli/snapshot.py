@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from sidecar.client.reader import first_snapshot
-from sidecar.common import units
+from sidecar.common import strict_json, units
 from sidecar.common.errors import StackError
 from sidecar.common.text import aligned
 from sidecar.model import document
@@ -35,7 +35,7 @@ def snapshot(settings: Settings, _environ: Mapping[str, str], _console: Console,
     reader = deployment.reader(settings, _PATIENCE_SECONDS)
     first_snapshot(reader, settings.project)  # for its errors: no stack, or another one
     written = reader.document().decode()  # as it came, with fields that this command may be too old to know
-    print(json.dumps(json.loads(written), indent=2, ensure_ascii=False) if sys.stdout.isatty() else written)
+    print(strict_json.dumps(json.loads(written), indent=2, ensure_ascii=False) if sys.stdout.isatty() else written)
 
 
 def health(settings: Settings, _environ: Mapping[str, str], _console: Console, flags: Flags) -> int:
@@ -52,7 +52,7 @@ def health(settings: Settings, _environ: Mapping[str, str], _console: Console, f
     passed = all(endpoint.passed for endpoint in seen.health)
     if flags["--json"]:
         rows = json.loads(document.dumps(seen.health))
-        print(json.dumps({"schema_version": 1, "at": rows[0]["at"], "passed": passed, "endpoints": rows}))
+        print(strict_json.dumps({"schema_version": 1, "at": rows[0]["at"], "passed": passed, "endpoints": rows}))
     else:
         print("\n".join(aligned([_COLUMNS, *(_cells(endpoint, seen) for endpoint in seen.health)])))
     return 0 if passed else 1

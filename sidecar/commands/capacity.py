@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import socket
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Any
 
 from sidecar.commands import reports, up
 from sidecar.commands.run import run
+from sidecar.common import strict_json
 from sidecar.common.console import Console
 from sidecar.common.errors import KitError, SettingError
 from sidecar.common.text import aligned
@@ -95,7 +95,7 @@ def _write_files(settings: Settings, own: Settings) -> None:
         "most_users": settings.most_users,
         "step_seconds": settings.step_seconds,
     }
-    (own.locustfiles_dir / "parameters.json").write_text(json.dumps(parameters), encoding="utf-8")
+    (own.locustfiles_dir / "parameters.json").write_text(strict_json.dumps(parameters), encoding="utf-8")
 
 
 def _tell(settings: Settings, own: Settings, environ: Mapping[str, str], console: Console) -> int:
@@ -126,7 +126,7 @@ def _document(settings: Settings, bend: Knee) -> bytes:
         "method": settings.method,
         **asdict(bend),
     }
-    return (json.dumps(content, indent=1) + "\n").encode()
+    return (strict_json.dumps(content, indent=1) + "\n").encode()
 
 
 def _table(bend: Knee) -> list[str]:

@@ -5,7 +5,6 @@ The monitor is asked; without one, a helper container reads the volumes.
 
 from __future__ import annotations
 
-import json
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 
 from sidecar.client.reader import MonitorError, UnknownError
 from sidecar.commands import reports
+from sidecar.common import strict_json
 from sidecar.common.console import Console
 from sidecar.common.errors import KitError, SettingError, StackError
 from sidecar.common.times import parse_time
@@ -86,11 +86,11 @@ def _asked(settings: Settings, run_id: str, ask: Mapping[str, object]) -> dict[s
     except UnknownError as error:
         raise NoRecordError(f"the sidecar knows of no run {run_id}: {error}", fix="make report") from None
     except MonitorError as error:
-        return _read(_by_helper(settings, str(error), run_id, json.dumps(ask)))
+        return _read(_by_helper(settings, str(error), run_id, strict_json.dumps(ask)))
     finally:
         reader.close()
     if document["project"] != settings.project:
-        return _read(_by_helper(settings, "another stack's sidecar answers", run_id, json.dumps(ask)))
+        return _read(_by_helper(settings, "another stack's sidecar answers", run_id, strict_json.dumps(ask)))
     return document
 
 
@@ -109,7 +109,7 @@ def runs(settings: Settings) -> list[dict[str, Any]]:
         body = _by_helper(settings, str(error))
     finally:
         reader.close()
-    listing = json.loads(body)
+    listing = strict_json.loads(body)
     return sorted(listing.get("runs") or [], key=lambda run: str(run["run_id"]), reverse=True)
 
 
@@ -127,11 +127,11 @@ def newest_since(settings: Settings, since: datetime) -> str:
 def _in_query(value: object) -> str:
     if isinstance(value, bool):
         return str(int(value))
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else strict_json.dumps(value)
 
 
 def _read(body: bytes | str) -> dict[str, Any]:
-    document = json.loads(body)
+    document = strict_json.loads(body)
     if not isinstance(document, dict) or document.get("schema_version") != _SCHEMA or "verdict" not in document:
         error = document.get("error") if isinstance(document, dict) else None
         raise NoRecordError(str(error or "what answers is no report of a run"))

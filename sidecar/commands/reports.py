@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from sidecar.common import atomic
+from sidecar.common import atomic, strict_json
 from sidecar.common.console import Console
 from sidecar.common.errors import KitError
 from sidecar.common.text import aligned
@@ -36,7 +35,7 @@ def all_runs(folder: Path) -> list[Run]:
     runs: list[Run] = []
     for path in files(folder):
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = strict_json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
         if isinstance(document, dict):
@@ -126,7 +125,7 @@ def save(folder: Path, document: Mapping[str, Any], files: Iterable[tuple[str, b
     for name, content in files:
         (folder / name).write_bytes(content)
         written.append(name)
-    atomic.write_text(folder / FILE, json.dumps(document, indent=1) + "\n")
+    atomic.write_text(folder / FILE, strict_json.dumps(document, indent=1) + "\n")
     return [*written, FILE]
 
 

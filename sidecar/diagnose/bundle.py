@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from sidecar.common import strict_json
 from sidecar.common.errors import KitError
 from sidecar.common.redaction import SHORTEST_KNOWN, Redactor, rules
 from sidecar.diagnose.evidence import ContainerFacts, Evidence
@@ -150,7 +151,7 @@ def write(path: Path, evidence: Evidence, texts: Mapping[str, str]) -> None:
 def _members(evidence: Evidence, texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     yield "README.txt", _READ_ME
     yield from texts.items()
-    yield "evidence.json", json.dumps(json.loads(document.dumps(evidence)), indent=1, ensure_ascii=False) + "\n"
+    yield "evidence.json", strict_json.dumps(json.loads(document.dumps(evidence)), indent=1, ensure_ascii=False) + "\n"
     for container in evidence.containers:
         if container.log:
             yield f"logs/{container.name}.log", _log(container)

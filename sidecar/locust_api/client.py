@@ -7,11 +7,11 @@ may answer anything at all. Each of these is a MasterError with a text that says
 from __future__ import annotations
 
 import http.client
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sidecar.common import strict_json
 from sidecar.common.text import clean
 from sidecar.locust_api.connection import (
     ASKS_FOR_LOGIN,
@@ -97,7 +97,7 @@ class LocustApi(MasterConnection):
         answer = self.request("GET", "/")
         match = _TEMPLATE_ARGS.search(answer.body.decode(errors="replace"))
         try:
-            arguments = json.loads(match[1]) if match else {}
+            arguments = strict_json.loads(match[1]) if match else {}
         except ValueError:
             return {}
         return arguments if isinstance(arguments, dict) else {}
@@ -141,7 +141,7 @@ def json_object(answer: MasterAnswer, path: str, url: str) -> dict[str, Any]:
         what = ASKS_FOR_LOGIN if guarded else f"{path} answered {answer.status} {kind}, not JSON"
         raise MasterGuardedError(what, reason=reason, where=url)
     try:
-        value = json.loads(answer.body)
+        value = strict_json.loads(answer.body)
     except (ValueError, RecursionError) as error:
         raise MasterGuardedError(
             f"{path} answered broken JSON", reason="the master's JSON is broken", where=url

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from sidecar.common import strict_json
 from sidecar.common.times import format_time
 from sidecar.model.snapshot import Snapshot
 
@@ -37,7 +38,7 @@ class DocumentError(ValueError):
 def dumps(record: object) -> bytes:
     """Write a Snapshot, an Incident or another record of the model (or a tuple of them) as one line of UTF-8 JSON."""
     plain = _plain(msgspec.to_builtins(record, builtin_types=(datetime,)))
-    return json.dumps(plain, ensure_ascii=False, separators=(",", ":")).encode()
+    return strict_json.dumps(plain, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def loads(document: bytes | str) -> Snapshot:

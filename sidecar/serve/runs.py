@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from sidecar.common import strict_json
 from sidecar.report.render import html
 from sidecar.report.runs.reports import Ask, Reports
 from sidecar.serve.requests import ParameterError, Parameters, json_answer
@@ -64,4 +65,4 @@ def _words(text: str) -> dict[str, Any] | None:
 
 
 def _json(report: object) -> Response:
-    return json_answer(json.dumps(report, ensure_ascii=False).encode())
+    return json_answer(strict_json.dumps(report, ensure_ascii=False).encode())

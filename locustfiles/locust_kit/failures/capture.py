@@ -95,7 +95,7 @@ class Capture:
         **_: Any,
     ) -> None:
         """Count a request that failed; of a good one nothing is kept."""
-        if not exception:  # as Locust itself decides it
+        if exception is None:
             return
         status = _status_of(response)
         error = exception if isinstance(exception, BaseException) else Exception(safe(exception, 2 * LONGEST))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from typing import Any
 
 from locust.env import Environment
 
+from locust_kit import clean_request
 from locust_kit.arguments import secrets_of
 from locust_kit.cost import EVERY, Cost
 from locust_kit.failures.capture import Capture
@@ -15,6 +17,8 @@ from locust_kit.failures.settings import CaptureSettings, Cleaner
 from locust_kit.guard import WarnOnce, guarded, listen_first
 from locust_kit.meters.stopping import AFTER_THE_END
 from locust_kit.performance import MOST_ENDPOINTS, Performance, SlowLimits
+
+logger = logging.getLogger("locust_kit")
 
 PERFORMANCE_KEY = "performance"
 _REMEMBERED = 512  # texts without secrets: most failures say what others said before, at the same address
@@ -29,6 +33,7 @@ class RequestCounters:
         self.cost = Cost()
         self._failures = Capture(CaptureSettings.of(os.environ), self._clean)
         self._times = Performance(SlowLimits.of(os.environ), self._clean_names)
+        self._locust: Environment | None = None  # whose statistics count here
         self._warn_of_failures = WarnOnce("counting failures")
         self._warn_of_times = WarnOnce("counting times")
         self._warn_of_the_end = WarnOnce("counting what comes after the end")
@@ -36,6 +41,10 @@ class RequestCounters:
     def listen(self, environment: Environment) -> None:
         """Count requests from the moments on at which Locust's own statistics start at 0."""
         events = environment.events
+        if clean_request.take_over(environment):
+            self._locust = environment
+        elif environment.runner is not None:
+            logger.warning("locust-kit: what Locust counts of requests is not cleaned: its listener is not found")
         listen_first(events.request, self.on_request)  # guarded itself
         listen_first(events.user_error, guarded(self.on_user_error))
         events.test_start.add_listener(guarded(self._begin))
@@ -44,34 +53,47 @@ class RequestCounters:
 
     def on_request(
         self,
-        request_type: str,
-        name: str,
-        response_time: float | None,
-        response_length: int | None = None,
+        request_type: str = "",
+        name: str = "",
+        response_time: float | None = None,
+        response_length: int | None = 0,
         exception: Any = None,
         response: Any = None,
         context: Mapping[Any, Any] | None = None,
         url: str | None = None,
         **_: Any,
     ) -> None:
-        """Count a request: the plugin's only listener to `request`, since each one more costs a good request 1 µs.
+        """Count a request in Locust's statistics, in place of its own listener, and in the plugin's.
 
-        So it has a guard of its own, one for each part; and the times of one call in `EVERY` are measured in here.
+        One listener for both, since each one more costs a good request 1 µs. So it has guards of its own; the plugin's
+        times of one call in `EVERY` are measured in here.
         """
-        if AFTER_THE_END.is_on and self._is_no_load(request_type, name, response_time, response_length, exception):
+        if not clean_request.is_clean(request_type, name, response_time, response_length):
+            request_type, name, response_time, length = clean_request.clean(
+                request_type, name, response_time, response_length
+            )
+        else:
+            length = response_length or 0
+        has_failed = exception is not None and _is_true(exception)
+        if self._locust is not None:
+            stats: Any = self._locust.stats  # its annotations know no request without a time
+            stats.log_request(request_type, name, response_time, length)
+            if has_failed:
+                stats.log_error(request_type, name, clean_request.clean_error(exception))
+        if AFTER_THE_END.is_on and self._is_no_load(
+            request_type, name, response_time, length, exception if has_failed else None
+        ):
             return
         cost = self.cost
         cost.calls += 1
         began = 0.0 if cost.calls % EVERY else cost.clock()
         try:
-            self._times.on_request(request_type, name, response_time, exception)
+            self._times.on_request(request_type, name, response_time, has_failed)
         except Exception as error:  # noqa: BLE001  whatever it is, the run goes on
             self._warn_of_times(error)
-        if exception is not None:
+        if has_failed:
             try:
-                self._failures.on_request(
-                    request_type, name, response_time, response_length, exception, response, context, url
-                )
+                self._failures.on_request(request_type, name, response_time, length, exception, response, context, url)
             except Exception as error:  # noqa: BLE001  as above
                 self._warn_of_failures(error)
         if began:
@@ -101,3 +123,11 @@ class RequestCounters:
     def report(self) -> dict[str, Any]:
         """Return what came since the last report, for the wire. The time it takes is part of the cost."""
         return self.cost.measure(lambda: {**self._failures.report(), PERFORMANCE_KEY: self._times.report()})
+
+
+def _is_true(exception: Any) -> bool:
+    """Return whether Locust takes this for a failure: one that cannot be asked is one."""
+    try:
+        return bool(exception)
+    except Exception:  # noqa: BLE001  a class of the test's own may raise anything
+        return True

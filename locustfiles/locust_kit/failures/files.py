@@ -9,10 +9,10 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from locust_kit import strict_json
 from locust_kit.failures.records import Record, rfc3339
 
 ROWS, TABLE, GROUPS = "failures.ndjson", "failure_analysis.csv", "failure_groups.json"
@@ -37,11 +37,11 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def append(folder: Path, records: Sequence[Record]) -> None:
     """Write rows at the end of both files. Raises OSError when the volume cannot be written."""
-    with (folder / ROWS).open("a", encoding="utf-8") as file:
-        file.writelines(json.dumps(record.document(), ensure_ascii=False) + "\n" for record in records)
+    with (folder / ROWS).open("a", encoding="utf-8", errors="replace") as file:
+        file.writelines(strict_json.dumps(record.document(), ensure_ascii=False) + "\n" for record in records)
     table = folder / TABLE
     is_new = not table.exists()
-    with table.open("a", encoding="utf-8", newline="") as file:
+    with table.open("a", encoding="utf-8", errors="replace", newline="") as file:
         writer = csv.writer(file)
         if is_new:
             writer.writerow(COLUMNS)

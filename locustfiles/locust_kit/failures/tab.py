@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from flask import Flask, Response
 from locust.web import WebUI
 
-from locust_kit import web_tab
+from locust_kit import strict_json, web_tab
 from locust_kit.failures import files
 from locust_kit.failures.account import FailureAccount
 from locust_kit.failures.classes import ADVICE, FailureClass
@@ -49,10 +48,10 @@ def install(app: Flask, web_ui: WebUI, base_path: str, account: FailureAccount) 
         return _file("failure_groups.csv", table(account.collection), "text/csv; charset=utf-8")
 
     def groups_as_json() -> Response:
-        return _file(files.GROUPS, json.dumps(account.document()), "application/json")
+        return _file(files.GROUPS, strict_json.dumps(account.document()), "application/json")
 
     def times_as_json() -> Response:
-        return _file(files.PERFORMANCE, json.dumps(account.times()), "application/json")
+        return _file(files.PERFORMANCE, strict_json.dumps(account.times()), "application/json")
 
     def rows_as_table() -> Response:
         return _from_disk(account.writer, files.TABLE, "text/csv; charset=utf-8")

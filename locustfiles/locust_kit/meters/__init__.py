@@ -11,12 +11,15 @@ figures of a document that only grow: the master refuses a report in which one f
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+import time
+from collections.abc import Container, Iterator, Mapping
 from typing import Any, Protocol
 
 from locust.env import Environment
 
 from locust_kit import report_check
+from locust_kit.guard import WarnOnce
+from locust_kit.meters.cleaned import CleanedMeter
 from locust_kit.meters.loop import LoopMeter
 from locust_kit.meters.pacing import PacingMeter
 from locust_kit.meters.requests import RequestMeter
@@ -24,6 +27,7 @@ from locust_kit.meters.stopping import Stopping
 from locust_kit.meters.users import UserMeter
 from locust_kit.refusals import Refusals
 from locust_kit.report_check import RefusedError
+from locust_kit.silence import Silence
 from locust_kit.worker_report import METERS_KEY
 
 Document = dict[str, Any]
@@ -61,7 +65,7 @@ class Meter(Protocol):
         """Return the few figures of a merged document that belong into each second of the timeline."""
 
 
-METERS: tuple[type[Meter], ...] = (UserMeter, PacingMeter, LoopMeter, Stopping, RequestMeter)
+METERS: tuple[type[Meter], ...] = (UserMeter, PacingMeter, LoopMeter, Stopping, RequestMeter, CleanedMeter)
 
 
 class Meters:
@@ -70,6 +74,7 @@ class Meters:
     def __init__(self) -> None:
         self._meters = [meter() for meter in METERS]
         self._options: Any = None
+        self._warnings: dict[str, WarnOnce] = {}
 
     def listen(self, environment: Environment) -> None:
         """Register each meter for Locust's events; begin anew with each run."""
@@ -85,7 +90,13 @@ class Meters:
     def document(self) -> Document:
         """Return the documents of all meters by name, and the run that they are of."""
         run_id = str(getattr(self._options, RUN_FIELD, "") or "")
-        return {"run_id": run_id, **{meter.name: meter.document() for meter in self._meters}}
+        documents: Document = {"run_id": run_id}
+        for meter in self._meters:
+            try:
+                documents[meter.name] = meter.document()
+            except Exception as error:  # noqa: BLE001  the others are sent all the same
+                self._warnings.setdefault(meter.name, WarnOnce(f"the meter {meter.name}"))(error)
+        return documents
 
 
 class MeterReadings:
@@ -95,12 +106,19 @@ class MeterReadings:
         self._run_id = ""
         self._by_meter: dict[str, dict[str, Document]] = {}
         self.refusals = Refusals()
+        self.silence = Silence()
 
     def begin(self, run_id: str) -> None:
         """Begin a run: what workers still send of the run before is passed over."""
         self._run_id = run_id
         self._by_meter = {meter.name: {} for meter in METERS}
         self.refusals.begin()
+        self.silence.begin(time.time())
+
+    @property
+    def run_id(self) -> str:
+        """Return the id of the run under way, or the last; "" before the first."""
+        return self._run_id
 
     def is_of_another_run(self, document: Any) -> bool:
         """Return whether a worker's document names a run, and not the one under way."""
@@ -132,21 +150,21 @@ class MeterReadings:
     def merged(self) -> Document:
         """Return what all workers measured together, by meter, and what was refused."""
         documents = {meter.name: _merged(meter, self._by_meter.get(meter.name, {})) for meter in METERS}
-        return {**documents, REPORTS: {"refused": self.refusals.document()}}
+        reports = {"refused": self.refusals.document(), "silent_workers": self.silence.document()}
+        return {**documents, REPORTS: reports}
 
     def moment(self) -> Document:
         """Return the figures for this second of the timeline, by meter."""
         moments = {meter.name: meter.moment(_merged(meter, self._by_meter.get(meter.name, {}))) for meter in METERS}
-        return {**moments, REPORTS: {"refused": self.refusals.changed_figures}}
+        reports = {"refused": self.refusals.changed_figures, "silent_workers": self.silence.workers}
+        return {**moments, REPORTS: reports}
 
 
 def _check(meter: type[Meter], worker: str, document: Any, before: Document) -> None:
     if not isinstance(document, dict):
         raise RefusedError(f"{METERS_KEY}: {meter.name} is no object", document)
-    for name in getattr(meter, "never_falls", ()):
-        was, now = before.get(name), document.get(name)
-        if isinstance(was, int | float) and not (isinstance(now, int | float) and now >= was):
-            raise RefusedError(f"{METERS_KEY}: {meter.name}: {name} fell", now)
+    for name in _fallen(before, document, getattr(meter, "never_falls", ())):
+        raise RefusedError(f"{METERS_KEY}: {meter.name}: {name} fell")
     try:
         merged = meter.merged({worker: document})
         report_check.document([merged, meter.moment(merged)], f"{METERS_KEY}: {meter.name}", least=0)
@@ -154,6 +172,16 @@ def _check(meter: type[Meter], worker: str, document: Any, before: Document) -> 
         raise
     except Exception as error:
         raise RefusedError(f"{METERS_KEY}: {meter.name} has another form", error) from error
+
+
+def _fallen(before: Document, after: Document, names: Container[str]) -> Iterator[str]:
+    """Yield the figures of these names, at any depth, that are lower than before."""
+    for name, was in before.items():
+        now = after.get(name)
+        if isinstance(was, dict) and isinstance(now, dict):
+            yield from _fallen(was, now, names)
+        elif name in names and isinstance(was, int | float) and isinstance(now, int | float) and now < was:
+            yield name
 
 
 def _merged(meter: type[Meter], by_worker: ByWorker) -> Document:
@@ -166,4 +194,4 @@ def _merged(meter: type[Meter], by_worker: ByWorker) -> Document:
             with contextlib.suppress(Exception):
                 meter.merged({**together, worker: document})
                 together[worker] = document
-        return meter.merged(together)
+        return meter.merged(together) if together else {}

@@ -69,6 +69,7 @@ class PacingMeter:
     """Counts planned and begun runs in this process. One in a process: Locust's TaskSet is changed for it."""
 
     name: str = "pacing"
+    never_falls = ("begun", "measured", "run_seconds")
     problem: str = ""
     clock: Callable[[], float] = time.perf_counter
     _schedules: dict[str, Schedule] = field(default_factory=dict)

@@ -102,6 +102,7 @@ class UserMeter:
     """Counts users and task runs in this process. One in a process: Locust's classes are changed for it."""
 
     name: str = "users"
+    never_falls = ("made", "requests")
     problem: str = ""
     _runner: Any = None
     _environment: Any = None

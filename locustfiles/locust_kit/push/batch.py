@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from locust_kit import SCHEMA_VERSION
+from locust_kit import SCHEMA_VERSION, strict_json
 
 MOST_ROWS = 500
 _RUN = re.compile(r"[A-Za-z0-9._-]+")  # what a header can carry, as run ids are
@@ -63,7 +62,7 @@ def body(batch: BatchId, labels: Mapping[str, str], failures: Sequence[Mapping[s
         "labels": dict(labels),
         "failures": list(failures),
     }
-    return json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
+    return strict_json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from functools import cache
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
+from sidecar.common import strict_json
 from sidecar.common.units import MIB, whole_milliseconds
 from sidecar.model import run_arguments
 
@@ -45,7 +45,7 @@ def template(name: str, finalize: Callable[[object], object] | None = None, *, i
         "mib": lambda value: _number(value / MIB if value else value, ",.0f", " MiB"),
         "t": lambda value: escape(_NOT_XML.sub("\ufffd", str(value))),
         "a": lambda value: escape(_NOT_XML.sub("\ufffd", str(value)), _IN_ATTRIBUTES),
-        "pretty": lambda example: bounded(json.dumps(example, indent=1, ensure_ascii=False), _LONGEST_EXAMPLE),
+        "pretty": lambda example: bounded(strict_json.dumps(example, indent=1, ensure_ascii=False), _LONGEST_EXAMPLE),
     }
     return environment.get_template(name)
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sidecar.common import strict_json
 from sidecar.common.errors import KitError
 from sidecar.common.version import KIT_VERSION
 from sidecar.ledger.archive import LedgerArchive
@@ -35,9 +36,9 @@ def main(words: list[str]) -> int:
         else:
             answer = {"schema_version": 1, "runs": [reports.gist(run_id) for run_id in reports.ids()]}
     except KitError as error:
-        print(json.dumps({"error": error.line()}))
+        print(strict_json.dumps({"error": error.line()}))
         return error.exit_code
-    print(json.dumps(answer, ensure_ascii=False))
+    print(strict_json.dumps(answer, ensure_ascii=False))
     return 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -10,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from sidecar.common import strict_json
 from sidecar.common.errors import KitError, LedgerError
 from sidecar.common.times import parse_time
 from sidecar.ledger.archive import LedgerArchive
@@ -128,7 +128,7 @@ def last_change(run: Path) -> datetime | None:
 def document(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file; empty when it cannot be read, or is no object."""
     try:
-        content = json.loads(path.read_bytes())
+        content = strict_json.loads(path.read_bytes())
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
@@ -156,7 +156,7 @@ def _moments(path: Path) -> Iterator[Moment]:
 
 def _moment(line: bytes) -> Moment | None:
     try:
-        row = json.loads(line)
+        row = strict_json.loads(line)
         at = parse_time(row["at"])
         counts: dict[str, Any] = {name: int(row.get(name) or 0) for name in _COUNTS}
         rates: dict[str, Any] = {name: float(row.get(name) or 0.0) for name in _RATES}

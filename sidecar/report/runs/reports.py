@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import threading
@@ -12,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sidecar.common import atomic
+from sidecar.common import atomic, strict_json
 from sidecar.common.errors import KitError
 from sidecar.ledger.archive import LedgerArchive
 from sidecar.report import document
@@ -167,7 +166,7 @@ class Reports:
 
     def _keep(self, run_id: str, made: dict[str, Any]) -> None:
         try:
-            atomic.write_text(self.runs / run_id / FILE, json.dumps(made, ensure_ascii=False) + "\n")
+            atomic.write_text(self.runs / run_id / FILE, strict_json.dumps(made, ensure_ascii=False) + "\n")
         except OSError as error:
             _log.warning("the report of %s cannot be kept: %s", run_id, error.strerror or error)
         self._words[run_id] = (made["verdict"], tuple(made["reasons"]))

@@ -15,8 +15,21 @@ _MOST_SAID = 3
 
 
 def unheard(record: RunRecord) -> Iterator[InvalidReason]:
-    """Yield that figures of workers are missing, though these ran."""
+    """Yield that figures of workers are missing, though these ran; the master knows whose."""
+    yield from _silent(_rows(record, "silent_workers"))
     yield from _refused(_rows(record, "refused"))
+
+
+def _silent(rows: list[dict[str, Any]]) -> Iterator[InvalidReason]:
+    """Yield that workers with users sent no statistics for a while, though their heartbeats went on."""
+    for row in rows[:_MOST_SAID]:
+        at, seconds = docker_time(row.get("at")), float(row.get("seconds") or 0.0)
+        since = f" from {at:%H:%M:%S} UTC" if at else ""
+        text = (
+            f"worker {row.get('worker')} sent no statistics for {seconds:.0f} s{since}, with {row.get('users')} users: "
+            "what these requested is not counted; see the worker's log"
+        )
+        yield InvalidReason("worker_silent", text, at, seconds)
 
 
 def _refused(rows: list[dict[str, Any]]) -> Iterator[InvalidReason]:

@@ -13,6 +13,8 @@ import pytest
 from locust.env import Environment
 from locust.event import Events
 from locust.rpc.protocol import Message
+from locust.rpc.zmqrpc import BaseSocket
+from locust_kit import messages
 from locust_kit.guard import guarded, keep_doing
 from locust_kit.worker import WorkerPart
 
@@ -137,14 +139,34 @@ def test_an_empty_exception_is_no_failure_as_in_locust(worker: Environment) -> N
     assert (found["rows"], len(found["performance"])) == ([], 1)
 
 
-def test_a_part_that_cannot_be_sent_is_left_out_and_logged_once(
+def test_what_cannot_be_sent_is_sent_as_text_and_said_once(
     worker: Environment, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("locust_kit.memory.Memory.document", lambda *_: {"lines": HALF})
+    for owner, name in ((Message, "serialize"), (Message, "unserialize"), (BaseSocket, "__init__")):
+        monkeypatch.setattr(owner, name, getattr(owner, name))  # to be as it was when the test is over
+    monkeypatch.setattr(BaseSocket, "recv_from_client", BaseSocket.recv_from_client)
+    messages.install()
+    odd = {"lines": [HALF], HALF: {"of": object(), "many": 10**30, "bytes": b"\xff", "number": 1.5}}
+    monkeypatch.setattr("locust_kit.memory.Memory.document", lambda *_: odd)
     found = [reported(worker), reported(worker)]
-    assert [("memory" in report, "failures" in report) for report in found] == [(False, True)] * 2
+    assert [report["memory"]["lines"] for report in found] == [["\\ud800 bad"]] * 2
+    assert found[0]["memory"]["\\ud800 bad"]["number"] == 1.5
+    assert "failures" in found[0]
     (said,) = [line.getMessage() for line in caplog.records]
-    assert said.startswith("locust-kit: the report of memory failed, the run goes on: UnicodeEncodeError: ")
+    assert said.startswith("locust-kit: a message as it was meant failed, the run goes on: ")
+
+
+def test_a_meter_that_fails_takes_no_other_part_of_the_report_along(
+    worker: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("locust_kit.meters.users.UserMeter.document", fails)
+    found = reported(worker)
+    assert "failures" in found
+    assert {"pacing", "cleaned"} <= found["meters"].keys()
+    assert "users" not in found["meters"]
 
 
 def test_a_listener_that_fails_is_one_line_even_of_an_exception_without_a_text(

@@ -132,3 +132,10 @@ def test_reports_that_were_refused_are_said_and_break_a_run_where_figures_are_mi
     assert "w-1: stats: num_requests is no count" in reason.text
     assert kinds(clean(meters=refused(changes_figures=False))) == []
     assert kinds(clean(meters={"reports": {"refused": None}})) == []
+
+
+def test_a_worker_that_sent_no_statistics_breaks_a_run() -> None:
+    row = {"worker": "w-1", "at": "2026-11-27T01:02:13.500Z", "seconds": 21.3, "users": 5}
+    (reason,) = reasons(clean(meters={"reports": {"silent_workers": [row]}}), GeneratorLimits())
+    assert (reason.kind, reason.at, reason.seconds) == ("worker_silent", after(10.5), 21.3)
+    assert "worker w-1 sent no statistics for 21 s from 01:02:13 UTC, with 5 users" in reason.text

@@ -1,0 +1,43 @@
+"""How many values that clients reported with their requests could not be counted as they were."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from locust.env import Environment
+
+from locust_kit.clean_request import CLEANED, KINDS
+
+
+class CleanedMeter:
+    """The counts by kind: name, type, time, length, error."""
+
+    name = "cleaned"
+    never_falls = KINDS
+
+    def listen(self, environment: Environment) -> None:
+        """Do nothing: the one listener to requests counts."""
+
+    def begin(self) -> None:
+        """Forget the run before."""
+        CLEANED.clear()
+
+    def document(self) -> dict[str, Any]:
+        """Return the counts since the run's start."""
+        return dict(CLEANED)
+
+    @staticmethod
+    def merged(by_worker: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+        """Return the sums over all workers."""
+        total: Counter[str] = Counter()
+        for document in by_worker.values():
+            total.update({kind: count for kind in KINDS if type(count := document.get(kind)) is int and count > 0})
+        return dict(total)
+
+    @staticmethod
+    def moment(merged: dict[str, Any]) -> dict[str, Any]:
+        """Return nothing: the end of a run says enough."""
+        del merged
+        return {}
