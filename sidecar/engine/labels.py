@@ -1,8 +1,9 @@
 """Whose container it is, by its labels: Compose's, or those of a task of Docker Swarm. Pure.
 
-A container inherits its image's labels, and Compose labels the images that it builds with their project: where Swarm's
-own labels stand, they go before. A task is called as Compose would have called it (`locust-locust-worker-3`), for
-Swarm's own names end in 25 characters that nobody can tell apart.
+A container inherits its image's labels, and Compose labels the images that it builds with their project: a container
+without a number of its own belongs to no project, and where Swarm's own labels stand, they go before. A task is called
+as Compose would have called it (`locust-locust-worker-3`), for Swarm's own names end in 25 characters that nobody can
+tell apart.
 """
 
 from __future__ import annotations
@@ -31,10 +32,11 @@ def owner(name: str, labels: Payload) -> Owner:
     """
     if SWARM_SERVICE_LABEL in labels:
         return _of_task(labels)
+    of_compose = NUMBER_LABEL in labels  # else its image was built by Compose, and somebody else started it
     return Owner(
         clean(name.lstrip("/")),
-        clean(label(labels, PROJECT_LABEL)) or None,
-        clean(label(labels, SERVICE_LABEL)) or None,
+        (of_compose and clean(label(labels, PROJECT_LABEL))) or None,
+        (of_compose and clean(label(labels, SERVICE_LABEL))) or None,
         label_number(labels, NUMBER_LABEL),
         is_helper(labels),
     )

@@ -53,7 +53,10 @@ def test_one_off_containers_and_our_own_helpers_are_left_out(label: dict[str, st
 
 def test_terminal_escapes_in_a_service_label_are_taken_out() -> None:
     evil = entry()
-    evil["Labels"] = {"com.docker.compose.service": "a\x1b[31mb\u202ec"}
+    evil["Labels"] = {
+        "com.docker.compose.service": "a\x1b[31mb\u202ec",
+        "com.docker.compose.container-number": "1",
+    }
     (one,) = listed([evil])
     assert one.service == "abc"
 

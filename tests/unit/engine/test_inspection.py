@@ -60,9 +60,15 @@ def test_times_are_kept_to_the_nanosecond(text: object, ns: int | None) -> None:
 
 
 def test_everyone_is_named_with_their_owner() -> None:
-    labels = {"com.docker.compose.project": "shop", "com.docker.compose.service": "api"}
+    of_image = {"com.docker.compose.project": "shop", "com.docker.compose.service": "api"}
+    labels = {**of_image, "com.docker.compose.container-number": "1"}
     entries: list[dict[str, Any]] = [
         {"Id": ID, "Names": ["/shop-api-1"], "Labels": labels},
         {"Id": "cd" * 32, "Names": None, "Labels": None},
+        {"Id": "ef" * 32, "Names": ["/started-by-hand"], "Labels": of_image},
     ]
-    assert owners(entries) == ((ID, Owner("shop-api-1", "shop", "api")), ("cd" * 32, Owner("cd" * 6)))
+    assert owners(entries) == (
+        (ID, Owner("shop-api-1", "shop", "api", 1)),
+        ("cd" * 32, Owner("cd" * 6)),
+        ("ef" * 32, Owner("started-by-hand")),
+    )
