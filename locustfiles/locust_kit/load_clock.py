@@ -15,8 +15,8 @@ from locust.env import Environment
 
 from locust_kit.run_folder import rfc3339
 
-STOPPED_BY_HEADER = "X-Locust-Kit-Stopped-By"
-"""By which the host's command says what stopped a run: Ctrl-C, or a signal."""
+STOPPED_BY = "kit_stopped_by"
+"""The argument of Locust's /stop by which the host's command says what stopped a run: Ctrl-C, or a signal."""
 _LONGEST = 40
 
 
@@ -70,6 +70,11 @@ class LoadClock:
         """From when to when requests count, in seconds since 1970."""
         return self._counted_since.timestamp(), (self._ended_at or datetime.now(UTC)).timestamp()
 
+    @property
+    def stopping_seconds(self) -> float | None:
+        """How long ago the load ended; None before that."""
+        return None if self._ended is None else round(time.monotonic() - self._ended, 1)
+
     def document(self) -> dict[str, Any]:
         """Return when the load ended, how long it lasted, and what ended it."""
         return {
@@ -85,4 +90,4 @@ def _stopped_by() -> str:
     """Return what the request that stops the run says of its cause; "" where it says nothing."""
     from flask import has_request_context, request  # noqa: PLC0415  a master has it loaded, a worker need not
 
-    return str(request.headers.get(STOPPED_BY_HEADER, ""))[:_LONGEST] if has_request_context() else ""
+    return str(request.args.get(STOPPED_BY, ""))[:_LONGEST] if has_request_context() else ""

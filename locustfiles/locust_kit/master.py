@@ -22,6 +22,7 @@ from locust_kit.keep_alive import keep_alive
 from locust_kit.loaded_files import Digests, Disk, combined
 from locust_kit.messages import Inbox
 from locust_kit.meters import RUN_FIELD, MeterReadings, Meters
+from locust_kit.meters.stopping import listeners
 from locust_kit.meters.users import UserMeter
 from locust_kit.push.pusher import pusher_of
 from locust_kit.quitting import MasterEnd, stopping_call
@@ -262,6 +263,8 @@ class MasterPart:
             RETRIES_KEY: {"count": reports.retries},
             METERS_KEY: self._readings.merged(),
             "is_run_open": self._recorder.is_open,
+            "stopping_seconds": self._recorder.stopping_seconds,
+            "waits_for": "" if self._recorder.is_over else ", ".join(listeners(self._environment)),
             "judge": self._judge,
             "record_error": self._recorder.problem(),
             "is_ending": self._master_end.is_ending,

@@ -60,6 +60,16 @@ class RunRecorder:
         """Return why something of the newest run is not on the disk; "" when all of it is."""
         return self._writer.error if self._writer else ""
 
+    @property
+    def is_over(self) -> bool:
+        """Return whether the listeners of test_stop have been called on this process."""
+        return self._stopped
+
+    @property
+    def stopping_seconds(self) -> float | None:
+        """Return how long the run under way has been stopping; None while it goes on, and without one."""
+        return self._clock.stopping_seconds if self.is_open else None
+
     def listen(self) -> None:
         """Follow each run."""
         events = self._environment.events

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sidecar.commands.plan import RUNNING
+from sidecar.commands.stopping import waits_for
 from sidecar.common import process
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import MasterDownError, MasterError
@@ -20,7 +21,8 @@ _MASTER_GONE_SECONDS = 20.0  # nothing listens for this long: it is not coming b
 _MASTER_SILENT_SECONDS = 90.0  # listens, but does not answer: under load that can take long
 _CACHE_SECONDS = 5.0  # the figures are cached 2 s, twice as long on a slow master
 _START_SECONDS = 12.0
-_STOP_SECONDS = 30.0
+_STOP_SECONDS, _GOODBYE_SECONDS = 30.0, 600.0
+_ASK_SECONDS = 3.0
 RESTARTED, LOST = "the master was restarted during the run", "the master was lost during the run"
 
 
@@ -39,6 +41,7 @@ class RunObserved:
         users: how many users there were when last seen running.
         most_users: how many there were at most.
         master_lost: what happened to the master, "" when nothing did.
+        stopping: what a run that is stopping waits for, "" before that.
 
     """
 
@@ -53,6 +56,7 @@ class RunObserved:
     users: int = 0
     most_users: int = 0
     master_lost: str = ""
+    stopping: str = ""
 
     @property
     def requests(self) -> int:
@@ -122,7 +126,7 @@ def observe(seen: RunObserved, figures: Mapping[str, Any]) -> RunObserved:
         users=int(figures.get("user_count") or 0) if state == "running" else seen.users,
         most_users=max(seen.most_users, int(figures.get("user_count") or 0)),
         missing=seen.missing | missing,
-        left=seen.left | (seen.present - present - seen.missing),
+        left=seen.left | (seen.present - present - seen.missing if state in RUNNING else frozenset()),
     )
 
 
@@ -158,7 +162,7 @@ def follow(
             now = clock.now()
             try:
                 figures = web.stats()
-                seen = observe(seen, figures)
+                seen = _with_its_end(observe(seen, figures), web)
                 last_answer = now
                 seen = _too_short_to_see(seen, figures, now - began, limits)
             except MasterError as error:
@@ -172,6 +176,14 @@ def follow(
     except KeyboardInterrupt as interrupt:
         raise Interrupted(seen, process.name_of(interrupt)) from None
     return seen
+
+
+def _with_its_end(seen: RunObserved, web: LocustApi) -> RunObserved:
+    """Add what a run that is stopping waits for. It is over when the plugin has closed it, too."""
+    if not seen.started or seen.master_lost or run_state(seen.figures) in RUNNING:
+        return seen
+    what = waits_for(web.status())
+    return replace(seen, stopping=what, ended=seen.ended and not what)
 
 
 def _too_short_to_see(
@@ -189,28 +201,33 @@ def _overdue(seen: RunObserved, seconds: float, limits: FollowLimits, web: Locus
         return seen
     if not seen.started and seconds > _START_SECONDS + limits.run_time:
         return replace(seen, ended=True)
+    if seen.stopping and seconds < limits.run_time + limits.stop_timeout + _GOODBYE_SECONDS:
+        return seen
     if limits.run_time and seconds > limits.run_time + limits.stop_timeout + _STOP_SECONDS:
         stop_quietly(web)
         return replace(seen, ended=seconds > limits.run_time + limits.stop_timeout + 4 * _STOP_SECONDS)
     return seen
 
 
-def stop_quietly(web: LocustApi) -> None:
-    """Ask the master to stop; when it cannot, the figures will tell."""
+def stop_quietly(web: LocustApi, by: str = "") -> None:
+    """Ask the master to stop, and do not wait for it; when it cannot, the figures will tell."""
     try:
-        web.stop()
+        web.stop(by, _ASK_SECONDS)
     except MasterError:
         return
 
 
-def settle(web: LocustApi, seen: RunObserved, clock: Clock, seconds: float) -> RunObserved:
+def settle(
+    web: LocustApi, seen: RunObserved, clock: Clock, seconds: float, show: Callable[[RunObserved], None]
+) -> RunObserved:
     """After a stop: look on until the master says that the run is over, at most `seconds`."""
     end = clock.now() + seconds
     while not seen.ended and clock.now() < end:
         try:
-            seen = observe(seen, web.stats())
+            seen = _with_its_end(observe(seen, web.stats()), web)
         except MasterError:
             return replace(seen, master_lost=seen.master_lost or LOST)
+        show(seen)
         if not seen.ended:
             clock.sleep(_EACH_SECONDS / 2)
     return seen

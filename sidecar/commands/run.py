@@ -13,9 +13,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from sidecar.commands import comeback, follow, plan, report, reports, restart, seen, summary, up
+from sidecar.commands import comeback, follow, plan, report, reports, restart, seen, stopping, summary, up
 from sidecar.commands.follow import FollowLimits, Interrupted
 from sidecar.commands.plan import MasterInfo, RunPlan
 from sidecar.commands.seen import FinishedRun
@@ -34,7 +35,7 @@ from sidecar.stack import deployment, limits, workspace
 from sidecar.stack.registered import Clock
 
 _CLOCK = Clock()
-_SETTLE_SECONDS = 70.0  # Locust itself gives workers 60 s to stop
+_SETTLE_SECONDS = 600.0  # listeners of test_stop may take long; a second Ctrl-C gives up
 _DETACHED = 130
 
 
@@ -50,6 +51,7 @@ def run(settings: Settings, environ: Mapping[str, str], console: Console) -> int
     web = workspace.web_for(settings)
     if not settings.attach:
         comeback.wait(web, settings, environ, console, _CLOCK)
+        stopping.wait(web, console, _CLOCK)
     figures = _figures(web, settings)
     plan.refuse_state(*_at_this_moment(web, figures), attach=settings.attach)
     reports.probe(settings.reports_dir)
@@ -156,7 +158,9 @@ def _drive(
             return None
         stopped_by, stopped_after = interrupt.by, time.monotonic() - began
         _stop(web, interrupt.by, console)
-        seen = follow.settle(web, interrupt.seen, _CLOCK, _SETTLE_SECONDS)
+        longest = settings.stop_timeout + _SETTLE_SECONDS
+        show = partial(progress.show, seconds=stopped_after)
+        seen = follow.settle(web, interrupt.seen, _CLOCK, longest, show)
     progress.end()
     seconds = stopped_after or time.monotonic() - began
     known = _known_run_id(web)
@@ -200,9 +204,9 @@ def _stop(web: LocustApi, by: str, console: Console) -> None:
     if by == process.CTRL_C:
         console.rewrite()
         console.note("Ctrl-C: stopping the run, then saving what there is (Ctrl-C again gives up)")
-        follow.stop_quietly(web)
+        follow.stop_quietly(web, by)
         return
-    follow.stop_quietly(web)
+    follow.stop_quietly(web, by)
     console.rewrite()
     console.note(f"{by}: stopped the run what there is")
 
@@ -228,7 +232,7 @@ def _finish(web: LocustApi, settings: Settings, done: FinishedRun, environ: Mapp
             console.note(f"judged by what was seen from here: {unwritten}")
         record = seen.record_of(web, settings, done, unwritten=unwritten)
         document = make(record, settings.project, os.cpu_count(), KIT_VERSION)
-    _show_figures(done, console)
+    _show_figures(document, console)
     console.line()
     console.line(f"report: {reports.save_anew(settings, document, downloads, environ)}")
     reports.append_summary(environ.get("GITHUB_STEP_SUMMARY", ""), document, console)
@@ -258,12 +262,13 @@ def _of_disk(web: LocustApi, settings: Settings, done: FinishedRun) -> tuple[dic
     return {}, f"{why}; the master cannot write it: {problem}" if problem else why
 
 
-def _show_figures(done: FinishedRun, console: Console) -> None:
+def _show_figures(document: Mapping[str, Any], console: Console) -> None:
+    """Show the figures by which the run was judged; Locust's own page counts what came after the end, too."""
     width = shutil.get_terminal_size((100, 24)).columns
     console.line()
-    for line in summary.table(done.seen.figures, width):
+    for line in summary.table(document, width):
         console.line(line)
-    failures = summary.failure_lines(done.seen.figures, width)
+    failures = summary.failure_lines(document, width)
     for line in ["", *failures] if failures else []:
         console.line(line)
 

@@ -89,8 +89,8 @@ def record_of(
         begin=_begin(settings, done),
         end={"quit": restarted, "shape_cut": bool(plan.shape_class and done.stopped_by)},
         statistics={
-            "figures": summary.figures(seen.figures),
-            "endpoints": summary.endpoints(seen.figures),
+            "figures": summary.figures(seen.figures, lasted),
+            "endpoints": summary.endpoints(seen.figures, lasted),
             "errors": summary.errors(seen.figures),
         },
         meters=status.get("meters") or {},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,8 @@ from sidecar.common.console import Console
 from sidecar.common.units import elapsed, whole_milliseconds
 
 _MOST_ENDPOINTS = 30
-_MOST_ERRORS = 5
+_MOST_ERRORS, _MOST_AFTER = 5, 5
+OTHERS = "(others)"
 _HEADER = ("", "REQUESTS", "FAILED", "MEDIAN", "P95", "P99", "MAX", "REQ/S")
 _TIMES = {
     "median": "median_response_time",
@@ -26,27 +27,35 @@ _NARROWEST_NAME = 12
 _LINE_SECONDS = 5.0
 
 
-def figures(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the figures over all requests, under names that end in their unit."""
-    row = total(document)
+def figures(document: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    """Return a master's figures over all requests, under names that end in their unit; `seconds` is the load's time."""
+    return _figures(total(document), seconds)
+
+
+def _figures(row: Mapping[str, Any], seconds: float) -> dict[str, Any]:
     requests = int(row.get("num_requests") or 0)
     failures = int(row.get("num_failures") or 0)
     return {
         "requests": requests,
         "failures": failures,
         "fail_ratio": failures / requests if requests else 0.0,
-        "requests_per_second": float(row.get("total_rps") or 0.0),
+        "requests_per_second": requests / seconds if seconds > 0 else 0.0,
         **{f"{name}_ms": row.get(key) for name, key in _TIMES.items()},
     }
 
 
-def endpoints(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the same for each request name."""
+def endpoints(document: Mapping[str, Any], seconds: float) -> list[dict[str, Any]]:
+    """Return the same for each request name; what the master has no row for is in the row `(others)`."""
     rows = [row for row in document.get("stats") or [] if row.get("name") != "Aggregated"]
-    return [
-        {"method": row.get("method"), "name": row.get("name"), **figures({"stats": [{**row, "name": "Aggregated"}]})}
-        for row in rows
-    ]
+    named = [{"method": row.get("method"), "name": row.get("name"), **_figures(row, seconds)} for row in rows]
+    whole = total(document)
+    rest = {
+        key: int(whole.get(key) or 0) - sum(int(row.get(key) or 0) for row in rows)
+        for key in ("num_requests", "num_failures")
+    }
+    if rest["num_requests"] > 0:
+        named.append({"method": "", "name": OTHERS, **_figures(rest, seconds)})
+    return named
 
 
 def errors(document: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -63,6 +72,8 @@ def progress(seen: RunObserved, seconds: float, run_time: int) -> str:
     seconds = min(seconds, run_time) if run_time else seconds
     if not seen.started:
         return f"{elapsed(seconds)}  starting …"
+    if seen.stopping:
+        return f"{elapsed(seconds)}  stopping: {seen.stopping}"
     document = seen.figures
     percentiles = document.get("current_response_time_percentiles") or {}
     p95 = whole_milliseconds(percentiles.get("response_time_percentile_0.95"))
@@ -70,7 +81,7 @@ def progress(seen: RunObserved, seconds: float, run_time: int) -> str:
     missing = f"  {len(seen.missing)} WORKERS MISSING" if seen.missing else ""
     return (
         f"{elapsed(seconds)}{end}  {int(document.get('user_count') or 0)} users  "
-        f"{float(document.get('current_rps') or document.get('total_rps') or 0):.0f} req/s  p95 {p95}  "
+        f"{float(document.get('current_rps') or 0):.0f} req/s  p95 {p95}  "
         f"{seen.requests} requests  {seen.failures} failed{missing}"
     )
 
@@ -102,23 +113,35 @@ class Progress:
 
 
 def table(document: Mapping[str, Any], width: int) -> list[str]:
-    """Return the summary table, at most `width` columns wide as long as that leaves room for names."""
-    rows = endpoints(document)
-    shown = sorted(rows, key=lambda row: -row["requests"])[:_MOST_ENDPOINTS]
+    """Return the table of a report, at most `width` columns wide as long as that leaves room for names."""
+    named = [row for row in document["endpoints"] if row["name"] != OTHERS]
+    ranked = sorted(named, key=lambda row: -row["requests"])
+    after = (document.get("after_the_end") or {}).get("endpoints") or []
     cells = [
         _HEADER,
-        *(_cells(f"{row['method'] or ''} {row['name']}".strip(), row) for row in shown),
-        _cells("all", figures(document)),
+        *(_cells(f"{row['method'] or ''} {row['name']}".strip(), row) for row in ranked[:_MOST_ENDPOINTS]),
+        *_more(ranked[_MOST_ENDPOINTS:], [row for row in document["endpoints"] if row["name"] == OTHERS]),
+        _cells("all", document["figures"]),
+        *(_cells(f"after the end: {row['method'] or ''} {row['name']}", row) for row in after[:_MOST_AFTER]),
     ]
     widths = [max(len(line[column]) for line in cells) for column in range(len(_HEADER))]
     names = max(_NARROWEST_NAME, min(widths[0], width - sum(widths[1:]) - 2 * len(widths[1:])))
-    lines = [
+    return [
         "  ".join((_cut(line[0], names), *(cell.rjust(size) for cell, size in zip(line[1:], widths[1:], strict=True))))
         for line in cells
     ]
-    if len(rows) > len(shown):
-        lines.insert(-1, f"… and {len(rows) - len(shown)} more names, in requests.csv")
-    return lines
+
+
+def _more(unshown: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
+    """Yield the row of all names that have none here."""
+    rows = [*unshown, *others]
+    if not rows:
+        return
+    requests, failures = (sum(int(row[key]) for row in rows) for key in ("requests", "failures"))
+    rate = sum(float(row["requests_per_second"]) for row in rows)
+    names = len(unshown) + sum(int(row.get("names") or 0) for row in others)
+    figures = {"requests": requests, "failures": failures, "requests_per_second": rate}
+    yield _cells(f"… and {f'{names:,} ' if names else ''}more names", {**figures, "fail_ratio": failures / requests})
 
 
 def _cells(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -126,14 +149,18 @@ def _cells(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
         name,
         str(row["requests"]),
         f"{row['failures']} ({row['fail_ratio']:.1%})" if row["failures"] else "0",
-        *(whole_milliseconds(row[f"{name}_ms"]) for name in ("median", "p95", "p99", "max")),
-        f"{row['requests_per_second']:.1f}",
+        *(whole_milliseconds(row.get(f"{name}_ms")) for name in ("median", "p95", "p99", "max")),
+        "–" if row.get("requests_per_second") is None else f"{row['requests_per_second']:.{_decimals(row)}f}",
     )
 
 
+def _decimals(row: Mapping[str, Any]) -> int:
+    return 1 if row["requests_per_second"] >= 1 else 2
+
+
 def failure_lines(document: Mapping[str, Any], width: int) -> list[str]:
-    """Return the most frequent failures, one line each."""
-    failures = errors(document)
+    """Return the most frequent failures of a report, one line each."""
+    failures = document["failures"]
     lines = [
         f"{failure['occurrences']} × {failure['method'] or ''} {failure['name']}: {failure['error']}"
         for failure in failures[:_MOST_ERRORS]

@@ -10,6 +10,7 @@ import http.client
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from sidecar.common import strict_json
 from sidecar.common.text import clean
@@ -106,14 +107,16 @@ class LocustApi(MasterConnection):
         """Start a run; return the master's answer, whose `success` may be false."""
         return json_object(self.request("POST", "/swarm", form, 15), "/swarm", self.url)
 
-    def stop(self) -> None:
-        """Stop the run. Locust before 2.47 wants GET here and says so with 405.
+    def stop(self, by: str = "", timeout_seconds: float = 90) -> None:
+        """Stop the run, and say what stops it. Locust before 2.47 wants GET here and says so with 405.
 
-        The answer comes when the last user has stopped, which may take as long as the stop timeout and more.
+        The answer comes when the last user has stopped, which may take as long as the stop timeout and more. A master
+        goes on stopping when nobody waits for it.
         """
-        answer = self.request("POST", "/stop", (), 90)
+        path = f"/stop?kit_stopped_by={quote(by)}" if by else "/stop"
+        answer = self.request("POST", path, (), timeout_seconds)
         if answer.status == http.client.METHOD_NOT_ALLOWED:
-            self.request("GET", "/stop", timeout_seconds=90)
+            self.request("GET", path, timeout_seconds=timeout_seconds)
 
     def downloads(self) -> Iterator[tuple[str, bytes]]:
         """Yield file name and content of each report that the master can give; leave out what it cannot give."""

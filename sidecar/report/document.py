@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -15,7 +15,7 @@ from sidecar.model.incident import Incident
 from sidecar.model.run_arguments import MASK, in_words
 from sidecar.model.run_record import Moment, RunRecord
 from sidecar.model.snapshot import MASTER, WORKER
-from sidecar.report.verdict import account, attribution, capacity, counts, reasons, stalls
+from sidecar.report.verdict import account, attribution, capacity, counts, goodbye, reasons, stalls
 from sidecar.report.verdict.judge import EXIT_PASS, judge, judged_document
 from sidecar.report.verdict.rate import PACING
 
@@ -79,6 +79,8 @@ def _requests(record: RunRecord) -> dict[str, Any]:
     return {
         "figures": {**_NO_FIGURES, **record.figures, **_of_tasks(record)},
         "endpoints": list(record.statistics.get("endpoints") or []),
+        "endpoints_left_out": int(record.statistics.get("endpoints_left_out") or 0),
+        "after_the_end": _after_the_end(record),
         "failures": list(record.statistics.get("errors") or []),
         "failure_classes": dict(record.groups.get("classes") or {}),
         "failure_groups": [
@@ -87,6 +89,19 @@ def _requests(record: RunRecord) -> dict[str, Any]:
         ],
         "times": _times(record.performance),
         "retries": int(record.end.get("retries") or 0),
+    }
+
+
+def _after_the_end(record: RunRecord) -> dict[str, Any]:
+    """Return the requests that are in no figure: users said goodbye, listeners cleaned up."""
+    after = goodbye.after_the_end(record)
+    names = ("method", "name", "requests", "failures", "max_ms")
+    rows = [{name: row.get(name) for name in names} for row in after.get("endpoints") or ()]
+    return {
+        "seconds": round(max(0.0, (record.until - record.load_until).total_seconds()), 1),
+        **{name: int(after.get(name) or 0) for name in ("requests", "failures", "users_cut_off")},
+        "endpoints": [{**row, "fail_ratio": row["failures"] / row["requests"]} for row in rows if row["requests"]],
+        "errors": list(after.get("errors") or ()),
     }
 
 
@@ -136,7 +151,7 @@ def _course(record: RunRecord) -> dict[str, Any]:
     )
     return {
         "workers": _workers(record),
-        "timeline": timeline(record.moments, _POINTS),
+        "timeline": timeline(_with_last_counts(record), _POINTS),
         "generators": [_generator(series) for series in record.series if series.service in {MASTER, WORKER}],
         "incidents": _incidents(record, breaking, attributed),
         "attribution": {"text": gist, "incidents": [asdict(of_incident) for of_incident in attributed]},
@@ -205,6 +220,12 @@ def _times(performance: Mapping[str, Any]) -> dict[str, Any]:
         "endpoints": rows,
         "bottlenecks": list(performance.get("bottlenecks") or []),
     }
+
+
+def _with_last_counts(record: RunRecord) -> tuple[Moment, ...]:
+    """Return the seconds of the load; what the last reports brought after its end belongs to the last of them."""
+    of_load = record.load_moments
+    return (*of_load[:-1], replace(of_load[-1], classes=record.moments[-1].classes)) if of_load else ()
 
 
 def _workers(record: RunRecord) -> dict[str, Any]:

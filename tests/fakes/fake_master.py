@@ -104,7 +104,7 @@ class FakeMaster(_Served):
             _json(handler, {"exceptions": self.exceptions})
         elif handler.path.startswith(("/stats/", "/exceptions", "/locust-kit/failure", "/locust-kit/performance")):
             _answer(handler, 200, "text/csv", f"content of {handler.path}".encode())
-        elif handler.path == "/stop" and self.stop_wants_get:
+        elif handler.path.partition("?")[0] == "/stop" and self.stop_wants_get:
             self._stopped()
             _json(handler, {"success": True})
         else:
@@ -115,9 +115,9 @@ class FakeMaster(_Served):
             if self.on_swarm is not None:
                 self.figures = self.on_swarm
             _json(handler, self.swarm)
-        elif handler.path == "/stop" and self.stop_wants_get:
+        elif handler.path.partition("?")[0] == "/stop" and self.stop_wants_get:
             _answer(handler, 405, "text/html", b"method not allowed")
-        elif handler.path == "/stop":
+        elif handler.path.partition("?")[0] == "/stop":
             self._stopped()
             _json(handler, {"success": True})
         else:

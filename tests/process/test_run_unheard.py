@@ -118,7 +118,7 @@ def test_a_closed_terminal_stops_the_run_and_saves_it(master: FakeMaster, tmp_pa
         if code is None:
             os.kill(pid, signal.SIGKILL)
     assert code == 4
-    assert [path for path, _ in master.posts] == ["/swarm", "/stop"]
+    assert [path.partition("=")[0] for path, _ in master.posts] == ["/swarm", "/stop?kit_stopped_by"]
     assert verdict(tmp_path) == "INVALID"
 
 

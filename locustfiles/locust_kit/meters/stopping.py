@@ -59,7 +59,7 @@ class AfterTheEnd:
         if self.is_on:
             return
         self.is_on, self.since = True, time.monotonic()
-        self.waits_for = ", ".join(_listeners(environment))
+        self.waits_for = ", ".join(listeners(environment))
         for user in users:
             user.rawlink(self._user_ended)
 
@@ -102,7 +102,7 @@ def _place(frame: FrameType | None) -> Any:
     return None
 
 
-def _listeners(environment: Environment) -> Iterator[str]:
+def listeners(environment: Environment) -> Iterator[str]:
     """Yield which listeners of the user's code will be called when the test has stopped."""
     for listener in getattr(environment.events.test_stop, "_handlers", ()):
         code = getattr(listener, "__code__", None)

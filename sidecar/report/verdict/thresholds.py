@@ -131,7 +131,7 @@ def shown(threshold: Threshold, value: float) -> str:
         return f"{value:.0f} ms"
     if threshold.metric in ("fail_ratio", "task_error_ratio"):
         return f"{value:.2%}"
-    return f"{value:.1f}/s" if threshold.metric == "rps" else f"{value:.0f}"
+    return f"{value:.{1 if value >= 1 else 2}f}/s" if threshold.metric == "rps" else f"{value:.0f}"
 
 
 def check(
@@ -233,7 +233,7 @@ def _left_out(tags: Mapping[str, str], record: RunRecord) -> str:
     """Return why the requests of a name or a method cannot be told; "" where they can."""
     left_out = int(record.statistics.get("endpoints_left_out") or 0)
     rows = record.statistics.get("endpoints") or []
-    if not left_out or not tags.keys() & {"name", "method"}:
+    if not tags.keys() & {"name", "method"} or not (left_out or any(row.get("name") == OTHERS for row in rows)):
         return ""
     if "name" in tags and any(_is_about(tags, str(row.get("method") or ""), str(row.get("name"))) for row in rows):
         return ""
@@ -241,7 +241,8 @@ def _left_out(tags: Mapping[str, str], record: RunRecord) -> str:
     if "name" not in tags and others and OTHERS not in others:
         return ""  # each method has all of its requests in rows
     kept = sum(1 for row in rows if row.get("name") != OTHERS)
-    return f"names were left out: {left_out:,} of {left_out + kept:,}; the threshold cannot be judged"
+    count = f": {left_out:,} of {left_out + kept:,}" if left_out else ""
+    return f"names were left out{count}; the threshold cannot be judged"
 
 
 def _figure(metric: str, endpoints: Sequence[Mapping[str, Any]], requests: int) -> float | None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
 
 from sidecar.commands.follow import FollowLimits, Interrupted, RunObserved, before, follow, observe, run_state, settle
+from sidecar.commands.stopping import wait
+from sidecar.common.console import Console
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import MasterDownError, MasterSlowError
 from tests.fakes.fake_master import figures
@@ -20,6 +23,7 @@ class ScriptedWeb(LocustApi):
         super().__init__("http://127.0.0.1:1/")
         self.answers = list(answers)
         self.stops = 0
+        self.statuses: list[dict[str, Any]] = []
 
     def stats(self) -> dict[str, Any]:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -27,7 +31,11 @@ class ScriptedWeb(LocustApi):
             raise answer
         return answer
 
-    def stop(self) -> None:
+    def status(self) -> dict[str, Any] | None:
+        return self.statuses.pop(0) if self.statuses else None
+
+    def stop(self, by: str = "", timeout_seconds: float = 90) -> None:
+        del by, timeout_seconds
         self.stops += 1
 
 
@@ -152,6 +160,43 @@ def test_ctrl_c_gives_what_was_seen(fake_time: FakeTime) -> None:
 def test_after_a_stop_the_last_figures_are_waited_for(fake_time: FakeTime) -> None:
     seen = observe(before(figures("ready")), figures("running", 5))
     web = ScriptedWeb(figures("stopping", 6), figures("stopped", 8))
-    assert settle(web, seen, fake_time.clock(), 60).requests == 8
-    stuck = settle(ScriptedWeb(figures("stopping", 6)), seen, fake_time.clock(), 60)
+    shown: list[str] = []
+    assert settle(web, seen, fake_time.clock(), 60, lambda now: shown.append(now.stopping)).requests == 8
+    assert shown == ["", ""]
+    stuck = settle(ScriptedWeb(figures("stopping", 6)), seen, fake_time.clock(), 60, lambda _: None)
     assert (stuck.ended, stuck.requests) == (False, 6)
+
+
+def stopping(seconds: float, **meter: object) -> dict[str, Any]:
+    return {"is_run_open": True, "stopping_seconds": seconds, "meters": {"stopping": meter}}
+
+
+def test_a_run_is_over_when_its_goodbye_is_and_says_what_it_waits_for(fake_time: FakeTime) -> None:
+    web = ScriptedWeb(figures("running", 5), figures("stopping", 8), figures("stopped", 9))
+    web.statuses = [
+        stopping(18.2, users_in_on_stop=20),
+        stopping(30, users_in_on_stop=0, users_in_tasks=0, waits_for="test_stop of locustfile.py:20"),
+        {"is_run_open": False, "stopping_seconds": None},
+    ]
+    said: list[str] = []
+    idle = before(figures("ready"))
+    seen = follow(web, FollowLimits(20, 0), fake_time.clock(), lambda now, _: said.append(now.stopping), idle)
+    assert said == ["", "20 users in on_stop, 18 s", "test_stop of locustfile.py:20, 30 s", ""]
+    assert (seen.ended, fake_time.seconds, web.stops) == (True, 3, 0)
+
+
+def test_workers_that_register_anew_after_a_stop_did_not_leave() -> None:
+    seen = observe(before(figures("ready")), figures("running", 5, workers={"w1": "running", "w2": "running"}))
+    assert observe(seen, figures("stopping", 6, workers={"w1": "running"})).left == frozenset()
+
+
+def test_the_next_run_waits_for_the_last_one_and_says_so_once(fake_time: FakeTime) -> None:
+    web = ScriptedWeb(figures("stopping", 8))
+    web.statuses = [stopping(12, users_in_on_stop=3, users_in_tasks=1), stopping(13, users_in_on_stop=3)]
+    said = io.StringIO()
+    wait(web, Console(said), fake_time.clock())
+    assert (
+        said.getvalue().strip()
+        == "the last run is still stopping (3 users in on_stop, 1 user in tasks, 12 s): waiting for it"
+    )
+    assert fake_time.seconds == 2

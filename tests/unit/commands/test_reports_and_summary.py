@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,20 +63,26 @@ def test_reports_made_under_sudo_belong_to_the_caller(tmp_path: Path, monkeypatc
 
 
 def test_the_table_keeps_to_its_width_and_says_what_it_leaves_out() -> None:
-    row = {
-        "method": "GET",
-        "num_requests": 10,
-        "num_failures": 1,
-        "total_rps": 1.5,
-        "median_response_time": 3,
-        "response_time_percentile_0.95": 4,
-        "response_time_percentile_0.99": 5,
-        "max_response_time": 6,
-    }
+    times = {"median_ms": 3, "p95_ms": 4, "p99_ms": 5, "max_ms": 6}
+    row = {"method": "GET", "requests": 10, "failures": 1, "fail_ratio": 0.1, "requests_per_second": 0.5, **times}
     rows = [{**row, "name": f"/{'x' * 90}/{n}"} for n in range(40)]
-    document = {"stats": [*rows, {**row, "name": "Aggregated"}]}
-    lines = summary.table(document, 80)
+    others = {**row, "name": "(others)", "names": 12_891, "median_ms": None, "requests": 100}
+    after = {"method": "POST", "name": "/logout", "requests": 20, "failures": 6, "fail_ratio": 0.3}
+    everything = {**row, "requests": 500, "requests_per_second": 25.0}
+    lines = summary.table(
+        {"endpoints": [*rows, others], "figures": everything, "after_the_end": {"endpoints": [after]}}, 80
+    )
     assert max(map(len, lines)) <= 80
-    assert "… and 10 more names, in requests.csv" in lines[-2]
-    assert lines[-1].startswith("all ")
-    assert json.dumps(summary.endpoints(document))
+    assert lines[-3].split() == ["…", "and", "12,901", "more", "names", "200", "11", "(5.5%)", *"––––", "5.5"]
+    assert lines[-2].split()[:2] == ["all", "500"]
+    assert lines[-1].startswith("after the end: POST /")
+    assert lines[-1].split()[-8:] == ["20", "6", "(30.0%)", *"–––––"]
+
+
+def test_what_a_master_has_no_row_for_is_among_others() -> None:
+    row = {"method": "GET", "name": "/a", "num_requests": 10, "num_failures": 1, "total_rps": 99.0}
+    whole = {**row, "name": "Aggregated", "num_requests": 30, "num_failures": 5}
+    named, others = summary.endpoints({"stats": [row, whole]}, 20.0)
+    assert (named["name"], named["requests_per_second"]) == ("/a", 0.5)
+    assert (others["name"], others["requests"], others["failures"]) == ("(others)", 20, 4)
+    assert summary.endpoints({"stats": [{**row, "name": "/b"}, {**row, "name": "Aggregated"}]}, 0.0)[1:] == []

@@ -405,6 +405,6 @@ def test_an_interrupt_stops_the_run_and_still_saves_and_sums_up(
     assert rest.splitlines()[-1] == "INVALID (exit 4)"
     assert f"stopped by {name}" in rest
     assert ("Ctrl-C" in rest) == (name == "Ctrl-C")
-    assert [path for path, _ in master.posts] == ["/swarm", "/stop"]
+    assert [path.partition("%20")[0] for path, _ in master.posts] == ["/swarm", f"/stop?kit_stopped_by={name}"]
     (path,) = tmp_path.glob("*/report.json")
     assert json.loads(path.read_text())["figures"]["requests"] == 12

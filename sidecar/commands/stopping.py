@@ -1,0 +1,46 @@
+"""What a run that is stopping waits for: users that say goodbye, and listeners that clean up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sidecar.common.console import Console
+from sidecar.common.units import plural
+from sidecar.locust_api.client import LocustApi
+from sidecar.locust_api.connection import MasterError
+from sidecar.stack.registered import Clock
+
+_LONGEST_SECONDS, _EACH_SECONDS = 600.0, 1.0
+
+
+def waits_for(status: Mapping[str, Any] | None) -> str:
+    """Say what the run waits for, in one line; "" when none is stopping, or nobody knows."""
+    seconds = (status or {}).get("stopping_seconds")
+    if status is None or seconds is None:
+        return ""
+    meter = (status.get("meters") or {}).get("stopping") or {}
+    saying_goodbye, busy = (int(meter.get(part) or 0) for part in ("users_in_on_stop", "users_in_tasks"))
+    users = [
+        *([f"{plural(saying_goodbye, 'user')} in on_stop"] if saying_goodbye else ()),
+        *([f"{plural(busy, 'user')} in tasks"] if busy else ()),
+    ]
+    what = ", ".join(users) or str(meter.get("waits_for") or status.get("waits_for") or "the last figures")
+    return f"{what}, {float(seconds):.0f} s"
+
+
+def wait(web: LocustApi, console: Console, clock: Clock) -> None:
+    """Wait while the last run is still stopping, and say once what for; what is the matter then, the caller finds."""
+    end = clock.now() + _LONGEST_SECONDS
+    is_said = False
+    while clock.now() < end:
+        try:
+            what = waits_for(web.status())
+        except MasterError:
+            return
+        if not what:
+            return
+        if not is_said:
+            console.note(f"the last run is still stopping ({what}): waiting for it")
+            is_said = True
+        clock.sleep(_EACH_SECONDS)
