@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sidecar.client.reader import MonitorError, SidecarReader
 from sidecar.incidents.warnings import judged
 from sidecar.model.incident import Incident
-from sidecar.model.snapshot import Snapshot
+from sidecar.model.snapshot import Snapshot, Warn
 from sidecar.views.scene import ContainerLog, Scene, ScreenName, ViewState
 
 LOG_LINES = 200
@@ -16,18 +17,24 @@ LOG_LINES = 200
 
 @dataclass(slots=True)
 class SnapshotFeed:
-    """The newest Snapshot, why there is no newer one, and what else the open screen shows."""
+    """The newest Snapshot, why there is no newer one, and what else the open screen shows.
+
+    `beside` tells what the monitor cannot know, `warnings` is what it told last.
+    """
 
     reader: SidecarReader
     snapshot: Snapshot
     tail: int
     problem: str = ""
+    beside: Callable[[], tuple[Warn, ...]] = tuple
+    warnings: tuple[Warn, ...] = ()
     held: Snapshot | None = None
     log: ContainerLog | None = None
     incident: Incident | None = None
 
     def refresh(self) -> None:
         """Read a newer Snapshot. After a failure the old one stays, with the failure as text."""
+        self.warnings = self.beside()
         try:
             self.snapshot, self.problem = self.reader.snapshot(), ""
         except MonitorError as error:
@@ -49,7 +56,11 @@ class SnapshotFeed:
         shown = self.held or self._present(now)
         known = {incident.id for incident in shown.incidents}
         return Scene(
-            snapshot=replace(shown, logs=shown.logs[-self.tail :] if self.tail else ()),
+            snapshot=replace(
+                shown,
+                logs=shown.logs[-self.tail :] if self.tail else (),
+                warnings=(*self.warnings, *shown.warnings),
+            ),
             now=now,
             zone=None,
             problem=self.problem,

@@ -9,7 +9,8 @@ from sidecar.common import strict_json
 from sidecar.common.errors import SettingError, StackError
 from sidecar.common.text import aligned
 from sidecar.engine.docker_engine import ListedContainer, connect
-from sidecar.stack import workspace
+from sidecar.model.snapshot import MASTER, WORKER
+from sidecar.stack import as_decided, workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,16 +23,18 @@ _CONTAINER_COLUMNS = ("CONTAINER", "SERVICE", "STATUS", "PORTS")
 _SERVICES = ("locust-master", "locust-worker", "monitor", "docker-proxy", "gate", "mock-target")
 _SHORT_NAMES = {"master": "locust-master", "worker": "locust-worker", "workers": "locust-worker", "mock": "mock-target"}
 _TAIL = 100
+_ALIVE = frozenset({"running", "restarting", "paused", "created"})
 
 
 def ps(settings: Settings, environ: Mapping[str, str], _console: Console, flags: Flags) -> None:
     """Print the containers, one line each.
 
     Raises:
-        StackError: the stack has no container.
+        StackError: the stack has no container, or none that runs.
 
     """
-    containers = sorted(connect(environ).containers(settings.project), key=_by_service_and_number)
+    engine = connect(environ)
+    containers = sorted(engine.containers(settings.project), key=_by_service_and_number)
     if not containers:
         raise StackError(f"the stack {settings.project!r} has no container", fix="make up")
     if flags["--json"]:
@@ -41,6 +44,10 @@ def ps(settings: Settings, environ: Mapping[str, str], _console: Console, flags:
         return
     cells = [(container.name, container.service, container.status, _ports(container)) for container in containers]
     print("\n".join(aligned([_CONTAINER_COLUMNS, *cells])))
+    for difference in as_decided.differences(engine, containers, settings):
+        print(f"made by another command: {difference.text} → make up{settings.project_word}")
+    if not any(container.state in _ALIVE and container.service in (MASTER, WORKER) for container in containers):
+        raise StackError(f"the stack {settings.project!r} is not running", fix=f"make up{settings.project_word}")
 
 
 def _by_service_and_number(container: ListedContainer) -> tuple[str, int, str]:

@@ -12,7 +12,8 @@ from sidecar.cli.feed import SnapshotFeed, utc_now
 from sidecar.client.reader import first_snapshot
 from sidecar.common.console import silence
 from sidecar.common.errors import StackError
-from sidecar.stack import deployment
+from sidecar.model.snapshot import Warn
+from sidecar.stack import as_decided, deployment
 from sidecar.views.frame import frame
 from sidecar.views.keys import pressed
 from sidecar.views.lines import ascii_only, plain
@@ -52,7 +53,13 @@ def monitor(settings: Settings, environ: Mapping[str, str], _console: Console) -
 
     """
     reader = deployment.reader(settings)
-    feed = SnapshotFeed(reader, first_snapshot(reader, settings.project), settings.tail)
+
+    def beside() -> tuple[Warn, ...]:
+        found = as_decided.seen(settings, environ)
+        return tuple(Warn("error", f"made by another command than `up`: {difference.text}") for difference in found)
+
+    first = first_snapshot(reader, settings.project)
+    feed = SnapshotFeed(reader, first, settings.tail, beside=beside, warnings=beside())
     if settings.once:
         _print_frame(feed)
     elif sys.stdout.isatty() and environ.get("TERM", "dumb") != "dumb":

@@ -9,7 +9,7 @@ from sidecar.common.errors import EngineError
 from sidecar.engine.docker_engine import DockerEngine, find_socket
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import MasterDownError, MasterError
-from sidecar.model.snapshot import MASTER
+from sidecar.model.snapshot import MASTER, WORKER
 from sidecar.settings import Settings
 from sidecar.stack import workspace
 from sidecar.stack.registered import Clock
@@ -34,22 +34,22 @@ def _is_coming_back(web: LocustApi, settings: Settings, environ: Mapping[str, st
     try:
         status = web.status()
     except MasterDownError:
-        return _comes_up(settings, environ)
+        return _living(MASTER, settings, environ) > 0
     except MasterError:
         return False
     if status is None:
         return False
     uptime = float(status.get("uptime_seconds") or _YOUNG_SECONDS)
     connected = len(status.get("workers_connected") or ())
-    return bool(status.get("is_ending")) or (
-        uptime < _YOUNG_SECONDS and connected < workspace.expected_workers(settings)
-    )
+    each = workspace.expected_workers(settings) // settings.workers
+    is_young = uptime < _YOUNG_SECONDS and connected < workspace.expected_workers(settings)
+    return bool(status.get("is_ending")) or (is_young and connected < each * _living(WORKER, settings, environ))
 
 
-def _comes_up(settings: Settings, environ: Mapping[str, str]) -> bool:
-    """Tell whether a master that does not answer has a container that lives, or that Docker is starting anew."""
+def _living(service: str, settings: Settings, environ: Mapping[str, str]) -> int:
+    """Return how many containers of a service live, or are being started anew by Docker; 0 where nobody can tell."""
     try:
         containers = DockerEngine(find_socket(environ)).containers(settings.project)
     except EngineError:
-        return False
-    return any(container.service == MASTER and container.state in _COMES_UP for container in containers)
+        return 0
+    return sum(container.service == service and container.state in _COMES_UP for container in containers)

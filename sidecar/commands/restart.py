@@ -14,7 +14,7 @@ from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import MasterError
 from sidecar.model.snapshot import MASTER, WORKER
 from sidecar.settings import Settings
-from sidecar.stack import locustfile, state, workspace
+from sidecar.stack import as_decided, locustfile, state, workspace
 from sidecar.stack.registered import Clock
 
 _RESTART_TIMEOUT_SECONDS = 90.0
@@ -63,6 +63,7 @@ def _ready_to(
     containers = workspace.running_stack(engine, settings)
     web = workspace.web_for(settings)
     _refuse_during_run(web, settings, verb)
+    as_decided.refuse(as_decided.differences(engine, containers, settings), settings)
     _refuse_what_needs_up(settings, engine, console)
     return engine, web, containers
 
@@ -147,11 +148,9 @@ def scale(settings: Settings, environ: Mapping[str, str], console: Console) -> N
     if not settings.said_now("WORKERS"):
         raise SettingError("scale needs to know how many workers", fix="make scale WORKERS=8")
     engine = connect(environ)
-    before = sum(
-        1
-        for container in workspace.running_stack(engine, settings)
-        if container.service == WORKER and container.state == "running"
-    )
+    containers = workspace.running_stack(engine, settings)
+    as_decided.refuse(as_decided.differences(engine, containers, settings), settings)
+    before = sum(container.service == WORKER and container.state == "running" for container in containers)
     if settings.workers < before:
         state.remember_workers(settings)  # whoever looks meanwhile must not miss the workers that are asked to leave
     compose = workspace.compose_for(settings, workspace.decided(settings), environ)

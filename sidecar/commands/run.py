@@ -24,6 +24,7 @@ from sidecar.commands.summary import Progress
 from sidecar.common import process
 from sidecar.common.console import Console
 from sidecar.common.errors import KitError, StackError
+from sidecar.common.units import plural
 from sidecar.common.version import KIT_VERSION
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import MasterError
@@ -31,7 +32,7 @@ from sidecar.model import run_arguments
 from sidecar.report.document import make
 from sidecar.report.verdict.judge import last_line
 from sidecar.settings import Settings
-from sidecar.stack import deployment, limits, workspace
+from sidecar.stack import as_decided, deployment, limits, workspace
 from sidecar.stack.registered import Clock
 
 _CLOCK = Clock()
@@ -47,7 +48,7 @@ def run(settings: Settings, environ: Mapping[str, str], console: Console) -> int
 
     """
     asked = limits.thresholds(settings, environ)
-    workspace.refuse_foreign_if_known(settings, environ)
+    as_decided.check(settings, environ)
     web = workspace.web_for(settings)
     if not settings.attach:
         comeback.wait(web, settings, environ, console, _CLOCK)
@@ -62,6 +63,7 @@ def run(settings: Settings, environ: Mapping[str, str], console: Console) -> int
     run_plan = replace(run_plan, judge=json.dumps(limits.words(settings, asked)))
     if settings.attach:
         run_plan = replace(run_plan, users=0)  # how many were asked for, only whoever started the run knows
+    _warn_if_few(web.worker_count(), settings, console)
     _warn_if_stale(about, console)
     if not settings.attach and plan.hosts_overwritten(run_plan, about):
         deployment.refuse(
@@ -120,6 +122,15 @@ def _refuse_by_the_files(web: LocustApi, settings: Settings) -> None:
     if not about.changed_on_disk:
         in_files = tuple(workspace.loaded_hosts(settings).items())
         plan.make(settings, replace(about, user_classes=in_files), workspace.decided(settings).host)
+
+
+def _warn_if_few(workers: int, settings: Settings, console: Console) -> None:
+    wanted = workspace.expected_workers(settings)
+    if as_decided.is_known(settings) and workers < wanted:
+        console.note(
+            f"warning: {workers} of {plural(wanted, 'worker')} registered; `up` was told {settings.workers} → "
+            f"make scale WORKERS={settings.workers}{settings.project_word}"
+        )
 
 
 def _warn_if_stale(about: MasterInfo, console: Console) -> None:

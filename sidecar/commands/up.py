@@ -13,6 +13,7 @@ from sidecar.common.units import gibibytes, plural
 from sidecar.engine.docker_engine import DockerEngine, ListedContainer, connect
 from sidecar.settings import Settings, locust_options
 from sidecar.stack import (
+    as_decided,
     check,
     deployment,
     images,
@@ -55,6 +56,7 @@ def up(settings: Settings, environ: Mapping[str, str], console: Console, *, quie
             console.note(note)
     remember(settings, prepared)
     _start(settings, compose, containers, prepared.decided, console)
+    as_decided.remember(engine, settings)
     wait_for_workers(settings, engine, workspace.expected_workers(settings), console)
     if prepared.built:
         engine.remove_replaced_images()

@@ -13,6 +13,7 @@ from datetime import datetime
 import msgspec
 
 from sidecar.model.snapshot import SCHEMA_VERSION
+from sidecar.stack.as_decided import Difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +361,7 @@ class ConfigFacts:
     """What this checkout is told to do. `up_words` are the NAME=VALUE that repeat the last `make up` or `make join`.
 
     `master` is the place of another machine's master that the last `make join` was told; "" after `make up`.
+    `differences` is what master and workers have otherwise than `make up` made them.
     """
 
     settings_error: str = ""
@@ -390,6 +392,7 @@ class ConfigFacts:
     services: tuple[ComposeService, ...] = ()
     file_problems: tuple[FileProblem, ...] = ()
     own_variables: tuple[str, ...] = ()
+    differences: tuple[Difference, ...] = ()
 
 
 # ---- The master, the sidecar -----------------------------------------------------------------------------------------

@@ -64,6 +64,7 @@ class ListedContainer:
     oneoff: bool
     checkout: str
     ports: tuple[tuple[str, int], ...]
+    config_hash: str = ""  # of the service as Compose made it
 
     @property
     def healthy(self) -> bool:
@@ -471,6 +472,7 @@ def _listed(row: Json) -> ListedContainer:
         checkout=labels.get("com.docker.compose.project.working_dir", ""),
         oneoff=is_helper(labels),
         ports=tuple(ports),
+        config_hash=labels.get("com.docker.compose.config-hash", ""),
     )
 
 

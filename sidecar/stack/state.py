@@ -70,6 +70,11 @@ def note_classes(path: Path, classes: Mapping[str, Any]) -> None:
         write(path, {**document, "decided": {**(document.get("decided") or {}), **classes}})
 
 
+def note(path: Path, **further: Any) -> None:  # noqa: ANN401  what JSON can hold
+    """Write down more, beside what `up` decided."""
+    write(path, {**read(path), **further})
+
+
 def remember_workers(settings: Settings) -> None:
     """Write down how many workers there are now, beside what `up` decided."""
     path = path_of(settings.root, settings.project)

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sidecar.common.errors import EngineError, SettingError, StackError
-from sidecar.engine.docker_engine import DockerEngine, ListedContainer, find_socket
+from sidecar.common.errors import SettingError, StackError
+from sidecar.engine.docker_engine import DockerEngine, ListedContainer
 from sidecar.locust_api.client import LocustApi, master_url
 from sidecar.settings import Settings, command_line, dotenv, load, locust_options, project_name
 from sidecar.settings.addresses import shown
@@ -114,15 +114,6 @@ def refuse_foreign(containers: Sequence[ListedContainer], settings: Settings) ->
                 where=str(theirs),
                 fix="name this one apart (PROJECT=mine WEB_PORT=8189), or act on that one with YES=1",
             )
-
-
-def refuse_foreign_if_known(settings: Settings, environ: Mapping[str, str]) -> None:
-    """Return the same for a verb that needs no Docker: where the engine cannot be asked, there is nothing to refuse."""
-    try:
-        containers = DockerEngine(find_socket(environ)).containers(settings.project)
-    except EngineError:
-        return
-    refuse_foreign(containers, settings)
 
 
 def running_stack(engine: DockerEngine, settings: Settings) -> tuple[ListedContainer, ...]:

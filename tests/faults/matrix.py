@@ -282,6 +282,13 @@ def a_log_file(world: World) -> Iterator[None]:
     yield
 
 
+@fault("made-by-another-command")
+def plain_compose_without_the_settings(world: World) -> Iterator[None]:
+    world.plain_compose("up", "--detach", "--no-build", "--scale", f"locust-worker={WORKERS}")
+    world.wait_for_count(WORKERS)
+    yield
+
+
 # ---- containers ------------------------------------------------------------------------------------------------------
 
 

@@ -257,6 +257,20 @@ class World(Stack):
         )
         return done.stdout + done.stderr
 
+    def plain_compose(self, *arguments: str) -> None:
+        """`docker compose` in the checkout, by somebody who has the stack's name and ports in the environment alone."""
+        names = {"PROJECT": self.project, "WEB_PORT": str(self.web_port), "MONITOR_PORT": str(self.monitor_port)}
+        done = subprocess.run(
+            ["docker", "compose", *arguments],
+            cwd=ROOT,
+            env={**self.environ(), **names},
+            capture_output=True,
+            text=True,
+            timeout=_COMMAND_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
     def image(self, name: str, dockerfile: str, *files: Path) -> str:
         """Build a small image; it goes with the label."""
         context = self.folder / f"image-{name}"

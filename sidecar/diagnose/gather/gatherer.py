@@ -31,7 +31,7 @@ from sidecar.engine.docker_engine import DockerEngine
 from sidecar.locust_api.client import master_url
 from sidecar.model.observation import StatsReading
 from sidecar.settings import Settings
-from sidecar.stack import workspace
+from sidecar.stack import as_decided, workspace
 from sidecar.stack.images import IMAGES
 
 T = TypeVar("T")
@@ -79,7 +79,9 @@ class EvidenceGatherer:
             at=self.now,
             host=replace(machine, firewall=rules, ports=stack.ports),
             engine=replace(about_engine, compose_version=version, compose_error=error),
-            config=replace(facts, locust_image_there=there, locust_image_starts=starts),
+            config=replace(
+                facts, locust_image_there=there, locust_image_starts=starts, differences=self._differences(docker)
+            ),
             containers=stack.containers,
             networks=stack.networks,
             events=stack.events,
@@ -120,6 +122,14 @@ class EvidenceGatherer:
         except (KitError, ValueError) as error:
             self._gap("compose.config", error)
             return facts
+
+    def _differences(self, docker: DockerEngine | None) -> tuple[as_decided.Difference, ...]:
+        try:
+            ours = docker.containers(self.settings.project) if docker else ()
+            return as_decided.differences(docker, ours, self.settings) if docker else ()
+        except (EngineError, ValueError) as error:
+            self._gap("differences", error)
+            return ()
 
     def _image(self, docker: DockerEngine | None, name: str) -> tuple[bool, bool]:
         """Tell whether LOCUST_IMAGE is on this machine, and whether what it starts looks like Locust."""

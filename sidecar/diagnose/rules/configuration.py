@@ -56,6 +56,24 @@ def compose(stack: Stack) -> Outcome:
     return Outcome(f"{len(config.services)} services, settings readable")
 
 
+# ---- as decided ------------------------------------------------------------------------------------------------------
+
+
+def as_decided(stack: Stack) -> Outcome:
+    """Check whether master and workers are those that `make up` made."""
+    differences = stack.evidence.config.differences
+    if not differences:
+        if gap := stack.gap("differences"):
+            return cannot_tell(gap)
+        return Outcome("nothing is otherwise than `make up` made it")
+    evidence = [stack.observed(item.setting, *item.words) for item in differences]
+    severity = Severity.ERROR if any(item.is_default for item in differences) else Severity.INFO
+    affected = dict.fromkeys(name for item in differences for name in item.containers) or stack.locusts
+    values = {"differences": "; ".join(item.text for item in differences), "stack": stack.evidence.project}
+    cause = FoundCause("made-by-another-command", evidence, tuple(affected), values, severity=severity)
+    return Outcome(values["differences"], (cause,))
+
+
 # ---- variables -------------------------------------------------------------------------------------------------------
 
 
@@ -345,5 +363,6 @@ def _origin_of_host(stack: Stack, label: str, group: tuple[ContainerFacts, ...])
 RULES = (
     Rule("compose", LAYER, compose),
     Rule("variables", LAYER, variables, after=without_stack),
+    Rule("as-decided", LAYER, as_decided, after=without_stack),
     Rule("target-url", LAYER, host_scheme),
 )

@@ -239,7 +239,7 @@ def _classes_missing(stack: Stack) -> Iterator[FoundCause]:
     """Yield the first worker that was told to run a class which its own file does not have."""
     for worker in stack.of(WORKER):
         sign = log_signs.latest(worker, "class-missing")
-        if sign is None:
+        if sign is None or not log_signs.is_of_runner(log_signs.current_log(worker), sign):
             continue
         late = next((log_signs.latest(master, "late-spawn") for master in stack.of(MASTER)), None)
         evidence = (

@@ -129,6 +129,13 @@ def quote(container: ContainerFacts, sign: LogPattern | None, wanted: str = "no 
     return FindingEvidence(f"log of {container.name}", sign.text, wanted, sign.at) if sign else None
 
 
+def is_of_runner(lines: tuple[GatheredLogLine, ...], sign: LogPattern) -> bool:
+    """Tell whether Locust's runner raised an exception, and not a task: by the traceback above its last line."""
+    end = max(at for at, line in enumerate(lines) if (line.text, line.at) == (sign.text, sign.at))
+    places = [line.text for line in lines[:end] if line.text.lstrip().startswith('File "')]
+    return not places or "locust/runners.py" in places[-1]
+
+
 def place_in_user_code(lines: tuple[GatheredLogLine, ...]) -> str:
     """Return the last line of the user's own code that a traceback names, as `file line N`; "" without one."""
     matches = (_USER_CODE.search(line.text) for line in reversed(lines))

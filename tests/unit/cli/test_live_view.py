@@ -11,7 +11,7 @@ from sidecar.cli.feed import SnapshotFeed
 from sidecar.cli.monitor import live
 from sidecar.client.reader import MonitorError
 from sidecar.model.incident import Incident, IncidentKind
-from sidecar.model.snapshot import LogLine, Snapshot
+from sidecar.model.snapshot import LogLine, Snapshot, Warn
 from sidecar.views.lines import Line, plain
 from sidecar.views.scene import ScreenName, ViewState
 from tests.fakes import sidecar_samples as samples
@@ -176,3 +176,12 @@ def test_a_lost_sidecar_is_said_on_every_screen() -> None:
         screen = shown(reader, (key,), None)[-1]
         assert "STALE" in screen.splitlines()[0]
         assert "does not answer (connection refused)" in screen
+
+
+def test_what_the_monitor_cannot_know_is_a_warning_that_goes_when_it_is_over() -> None:
+    told: list[tuple[Warn, ...]] = [(Warn("error", "made by another command than `up`"),), ()]
+    feed = replace(feed_of(PretendReader(samples.running())), beside=lambda: told.pop(0))
+    for expected in (1, 0):
+        feed.refresh()
+        made = [warn for warn in feed.scene(samples.NOW).snapshot.warnings if warn.text.startswith("made by another")]
+        assert len(made) == expected

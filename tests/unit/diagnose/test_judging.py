@@ -30,6 +30,7 @@ from sidecar.diagnose.judge import diagnose, up_command
 from sidecar.diagnose.rules.topology import free_subnet
 from sidecar.model.finding import Check, Status
 from sidecar.model.incident import Severity
+from sidecar.stack.as_decided import Difference
 from tests.unit.diagnose.scene import (
     GIB,
     MASTER_IP,
@@ -315,7 +316,18 @@ def engine(**changes: object) -> Change:
     return lambda e: replace(e, engine=replace(e.engine, **changes))  # type: ignore[arg-type]
 
 
+PLAIN_COMPOSE = (
+    Difference("LOCUSTFILE", "locustfile.py", "mine.py", is_default=True),
+    Difference("HOST", "", "http://shop.example", is_default=True),
+)
+
+
+def otherwise(e: Evidence, *differences: Difference) -> Evidence:
+    return replace(e, config=replace(e.config, differences=differences))
+
+
 CASES: list[tuple[str, str, Change]] = [
+    ("made-by-another-command", "plain compose", lambda e: otherwise(e, *PLAIN_COMPOSE)),
     ("docker-unreachable", "absent", engine(status="absent")),
     ("docker-unreachable", "hung", engine(status="hung")),
     ("docker-permission-denied", "denied", engine(status="denied")),
@@ -638,6 +650,27 @@ def test_each_finding_has_evidence_and_a_mend_without_blanks(cause: str, change:
 
 
 # ---- two at once, and what is folded ---------------------------------------------------------------------------------
+
+
+def test_what_an_override_of_ones_own_changed_is_a_note_beside_what_is_wrong_with_it() -> None:
+    e = otherwise(told(well(), FIRST, LOCUST_LOGFILE="/var/l.log"), Difference("NOFILE", "64", "10000", (FIRST,)))
+    assert [finding.slug for finding in diagnose(e).findings] == ["log-file-hides-logs", "made-by-another-command"]
+    assert [finding.severity for finding in diagnose(e).findings] == [Severity.WARN, Severity.INFO]
+    assert diagnose(e).summary.root_cause == "log-file-hides-logs"
+
+
+def test_missing_workers_follow_from_the_command_that_took_them_away() -> None:
+    e = unregistered(replace(well(), containers=(*well().containers[:2], *well().containers[3:])), SECOND)
+    (found,) = diagnose(otherwise(e, *PLAIN_COMPOSE)).findings
+    assert found.slug == "made-by-another-command"
+    assert [consequence.slug for consequence in found.consequences] == ["workers-fewer-than-expected"]
+
+
+def test_a_key_error_of_a_task_says_nothing_of_the_files() -> None:
+    task = ('  File "/mnt/locust/mine.py", line 9, in buy', "KeyError: 'in_stock'")
+    assert causes(changed(well(), FIRST, log=lines(*task))) == []
+    runner = ('  File "/opt/venv/lib/python3.13/site-packages/locust/runners.py", line 227, in spawn', "KeyError: 'U'")
+    assert causes(changed(well(), FIRST, log=lines(*runner))) == ["locustfile-mismatch"]
 
 
 def test_two_independent_faults_are_two_findings_in_the_order_of_dependency() -> None:
