@@ -17,12 +17,12 @@ RUN_SECONDS = 12
 class Judged:
     """A stack, the file that says how its users are, and its runs."""
 
-    def __init__(self, stack: Stack, folder: Path) -> None:
+    def __init__(self, stack: Stack, folder: Path, users: str = "verdict") -> None:
         self.stack = stack
         self.folder = folder
         for path in (folder, *folder.parents[:2]):
             path.chmod(0o755)  # pytest's folders are its user's own
-        shutil.copy(USERS_FILES / "verdict" / "locustfile.py", folder)
+        shutil.copy(USERS_FILES / users / "locustfile.py", folder)
         self.be()
         stack.settings |= {
             "LOCUSTFILES_DIR": str(folder),

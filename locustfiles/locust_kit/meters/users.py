@@ -264,35 +264,39 @@ class UserMeter:
             record.noted = id(exception)
 
     def _counted(self, execute: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `execute_task` with a count of the runs; it costs each run about 0.2 µs."""
+        """Return `execute_task` with a count of the runs that end; it costs each about 0.2 µs."""
         runs, fresh, failed = self._runs, self._fresh, self._failed
 
         def execute_task(self: Any, task: Any) -> Any:
             key = self._user.__class__, self.__class__, task
             try:
-                runs[key] += 1
-            except KeyError:
-                fresh(key)
-            except TypeError:  # a task without a hash
-                fresh((*key[:2], repr(task)))
-            try:
-                return execute(self, task)
+                result = execute(self, task)
             except Exception as error:
                 failed(key, error)
                 raise
+            try:
+                runs[key] += 1
+            except (KeyError, TypeError):  # the first run; a task without a hash
+                fresh(key)
+            return result
 
         return execute_task
 
     def _fresh(self, key: tuple[type, type, Any]) -> None:
-        """Count the first run of a task. A bound method is another object for each user, so its name is counted."""
-        if hasattr(key[2], "__self__") or len(self._runs) >= _MOST_TASKS:
+        """Count a run whose task has no count yet. A bound method is another object for each user: its name is one."""
+        try:
+            is_known = key in self._runs
+        except TypeError:
+            key, is_known = (*key[:2], repr(key[2])), False
+        if is_known or not (hasattr(key[2], "__self__") or len(self._runs) >= _MOST_TASKS):
+            self._runs[key] = self._runs.get(key, 0) + 1
+        else:
             name = _task_name(*key) if len(self._runs_by_name) < _MOST_TASKS else _OTHERS
             self._runs_by_name[name] += 1
-        else:
-            self._runs[key] = 1
 
     def _failed(self, key: tuple[type, type, Any], error: Exception) -> None:
-        """Remember which task raised: Locust's event, which comes next, does not say it."""
+        """Count a run that raised, and remember which: Locust's event, which comes next, does not say it."""
+        self._fresh(key)
         self._failing = (error, _task_name(*key))
 
     def _note(self, name: str, kind: str, error: BaseException, traceback: TracebackType | None) -> None:
