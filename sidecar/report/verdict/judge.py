@@ -128,8 +128,9 @@ def judge(record: RunRecord) -> Verdict:
     if own_errors and all(reason.kind == "users_short" for reason in broken) and users.ended_in_on_start(record):
         said, broken = (*said, *(reason.text for reason in broken)), ()
     if broken:
-        further = said if word == FAIL else tuple(_texts(limits, _ALWAYS_SAID))
-        said = (*(reason.text for reason in broken), *further)
+        texts = [reason.text for reason in broken]
+        further = said if word == FAIL else (*_texts(limits, _ALWAYS_SAID), *_further(record))
+        said = (*texts, *(text for text in further if not any(text in known for known in texts)))
         word, code = INVALID, EXIT_INVALID if criteria.is_fatal else code
     return Verdict(word, code, said, broken, criteria, checked, limits, stuck)
 
@@ -142,7 +143,7 @@ def _by_figures(
     is_beyond = any(not limit.passed for limit in limits)
     said = {_TASK_ERRORS, *_ALWAYS_SAID, *(limit.name for limit in limits if not limit.passed)}
     beyond = tuple(_texts(limits, said))
-    further = tuple(filter(None, (*stuck, counts.difference(record), *users.notes(record))))
+    further = tuple(filter(None, (*stuck, *_further(record))))
     if is_beyond or failed:
         return FAIL, EXIT_FAIL if is_beyond else EXIT_THRESHOLD, (*beyond, *failed, *further)
     within = (text for limit in limits for text in limit.texts)
@@ -151,6 +152,11 @@ def _by_figures(
 
 def _texts(limits: Iterable[LimitChecked], names: Container[str]) -> Iterator[str]:
     return (text for limit in limits if limit.name in names for text in limit.texts)
+
+
+def _further(record: RunRecord) -> tuple[str, ...]:
+    """Return what is worth a line whatever the word."""
+    return tuple(filter(None, (counts.difference(record), *users.notes(record))))
 
 
 def _missed(checked: tuple[Judged, ...]) -> tuple[str, ...]:

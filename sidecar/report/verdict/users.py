@@ -116,9 +116,14 @@ def _causes(record: RunRecord, wanted: int) -> str:
         count = f"{group.count} of {wanted} users" if group.count <= wanted else f"{group.count} times a user"
         where = "in on_start" if group.kind == "on_start" else "by an exception that Locust does not catch"
         said.append(f"{count} ended {where}: {group.text}")
-    called = (group.what for group in error_groups(record, "runner")[:_MOST_NAMED])
-    said.extend(f"a user's own code called {what}, which stops the users of one worker" for what in called)
+    said.extend(_stops(record))
     return "".join(f"; {text}" for text in said)
+
+
+def _stops(record: RunRecord) -> Iterator[str]:
+    """Yield where users' code stopped the runner of its worker."""
+    for group in error_groups(record, "runner")[:_MOST_NAMED]:
+        yield f"a user's own code called {group.what}, which stops the users of one worker"
 
 
 def _ramp_beyond_the_run(record: RunRecord) -> str:
@@ -145,7 +150,7 @@ def _never_were_there(record: RunRecord, too_slow: str) -> Iterator[InvalidReaso
 
 
 def notes(record: RunRecord) -> Iterator[str]:
-    """Yield what became of users that is no fault: those that finished, and classes that got none."""
+    """Yield what else became of users: who finished, whom one of them stopped, which classes got none."""
     meter = record.meters.get(USERS) or {}
     if finished := int(meter.get("finished") or 0):
         yield f"{plural(finished, 'user')} finished (StopUser)"
@@ -160,5 +165,6 @@ def notes(record: RunRecord) -> Iterator[str]:
     if without and any(by_class.values()):
         why = f"; fixed_count comes first ({counts})" if fixed else ""
         yield f"no user of {', '.join(without)} was there{why}"
+    yield from _stops(record)
     for group in error_groups(record, "on_stop")[:_MOST_NAMED]:
         yield f"{plural(group.count, 'user')} failed to say goodbye: {group.text}"

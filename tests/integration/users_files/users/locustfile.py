@@ -10,6 +10,7 @@ from locust.runners import MasterRunner, WorkerRunner
 MODE = Path(__file__).with_name("mode.json")
 mode = {}
 accounts = []
+quitted = []
 
 
 @events.init.add_listener
@@ -26,8 +27,9 @@ def begin(environment, **_):
     Buyer.wait_time = constant_throughput(rate) if rate else constant(0.2)
     if isinstance(environment.runner, MasterRunner):
         environment.runner.send_message("accounts", ["alice"])  # to the workers of this moment
-    else:
-        accounts[:] = ["bob"] * mode.get("accounts", 0)
+    elif "accounts" in mode:
+        accounts[:] = ["bob"] * mode["accounts"]
+    quitted.clear()
 
 
 class Buyer(HttpUser):
@@ -47,7 +49,8 @@ class Buyer(HttpUser):
         stock = self.client.get(f"/slow?ms={mode.get('slow_ms', 10)}", name="/stock")
         if mode.get("raises"):
             stock.json()["in_stock"]
-        if mode.get("quits"):
+        if mode.get("quits") and not quitted:
+            quitted.append(self)
             self.environment.runner.quit()
         if mode.get("finishes"):
             raise StopUser
