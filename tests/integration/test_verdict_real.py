@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.stacks import Stack, docker, until
+from tests.integration.stacks import USERS_FILES, Stack, docker, until
 from tests.integration.verdicts import Judged
 
 pytestmark = pytest.mark.kills
@@ -26,10 +26,23 @@ def test_a_run_of_the_web_page_is_judged_by_itself_and_its_page_is_served(judged
     run_id = judged.start_by_web(seconds=8)
     report = judged.ended(run_id)
     assert (report["verdict"], report["state"], report["workers"]["at_start"]) == ("PASS", "ended", 2)
+    assert not [warning for warning in report["warnings"] if "blocked" in warning]
     assert report["reasons"] == [f"0.00% of {report['figures']['requests']} requests failed, the limit is 0.00%"]
     until(lambda: (judged.stack.snapshot()["verdict"] or {}).get("reasons") == report["reasons"], 20, "the last word")
     with urllib.request.urlopen(f"http://127.0.0.1:{judged.stack.monitor_port}/runs/{run_id}", timeout=10) as page:
         assert run_id in page.read().decode()
+
+
+def test_code_that_holds_the_loop_of_a_worker_is_named_with_its_line(judged: Judged) -> None:
+    judged.be(blocks_ms=400)
+    code, report = judged.run("RUN_TIME=18s")
+    judged.be()
+    assert (code, report["verdict"]) == (4, "INVALID")
+    (reason,) = [reason for reason in report["judged"]["reasons"] if reason["kind"] == "generator_blocked"]
+    line = 1 + (USERS_FILES / "verdict/locustfile.py").read_text().split("LIBC.usleep")[0].count("\n")
+    assert f" ms at most, in locustfile.py:{line} buy → LIBC.usleep" in reason["text"]
+    for name in ("report.md", "report.html", "junit.xml"):
+        assert "LIBC.usleep" in (judged.stack.reports / report["run_id"] / name).read_text()
 
 
 def test_what_answers_and_what_does_not_is_known_with_an_exit_code(judged: Judged) -> None:

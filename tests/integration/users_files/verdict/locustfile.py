@@ -1,6 +1,8 @@
 """A user whose target and whose own faults can be changed between runs: `mode.json` beside this file says how."""
 
+import ctypes
 import json
+import random
 import socket
 import time
 from pathlib import Path
@@ -9,6 +11,7 @@ from locust import HttpUser, constant, task
 
 MODE = Path(__file__).with_name("mode.json")
 HELD = []
+LIBC = ctypes.CDLL(None)
 
 
 class Buyer(HttpUser):
@@ -26,6 +29,8 @@ class Buyer(HttpUser):
             raise RuntimeError("no cart today")
         self.client.get(f"/slow?ms={self.mode.get('pay_ms', 50)}", name="/pay")
         self.client.get(self.mode.get("cart", "/fast"), name="/cart")
+        if random.random() < 0.1:
+            LIBC.usleep(1000 * self.mode.get("blocks_ms", 0))  # gevent cannot switch meanwhile
         end = time.perf_counter() + self.mode.get("busy_seconds", 0.0)
         while time.perf_counter() < end:
             pass
