@@ -246,8 +246,7 @@ class InvalidSettings(Section):
     generator_throttled: float = setting(
         "GENERATOR_THROTTLED=25",
         Kind("% of CPU periods", parse.positive),
-        "CPU periods in which a worker was throttled (WORKER_CPUS), from which on a run is INVALID, when sustained; "
-        "likewise the share of a worker's time in which it was ready and got no processor, for 100 ms or longer.",
+        "CPU periods in which a worker was throttled (WORKER_CPUS), from which on a run is INVALID, when sustained.",
         "The same.",
     )
     generator_blocked: float = setting(

@@ -7,39 +7,21 @@ loop from a machine, or a CPU limit, that gave this process no processor.
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
-import sys
-import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import gevent
-from gevent.monkey import get_original
 from locust.env import Environment
 
 from locust_kit.guard import WarnOnce, guarded
-from locust_kit.meters.stack import StackSample, sample
+from locust_kit.meters.stall import BLOCKED, BUSY, STARVED, Stall
+from locust_kit.meters.watch import LoopWatch
 
 Document = dict[str, Any]
 
-TICK_SECONDS = 0.05
-STALL_SECONDS = 0.1
-"""What is shorter is no stall."""
-
-BLOCKED, STARVED, BUSY = "blocked", "starved", "busy"
-"""Code held the loop; the process got no processor; so many users were ready at once that a round took that long."""
-
-HOLDS_THE_INTERPRETER = "C code that holds the interpreter lock"
-_FIRST_LOOK_SECONDS = 0.05  # after the timer was due: two looks at a stall of a little over 100 ms
-_LOOK_SHARE = 1 / 8  # of a long stall passes between two looks
 _MOST_PLACES, _OTHERS = 20, "other places"
 _MOST_WORKERS = 5  # of which a row of the timeline tells
-_SCHEDSTAT = Path("/proc/self/schedstat")
 
 
 @dataclass
@@ -71,60 +53,6 @@ class StallTally:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Stall:
-    """One time for which the loop stood still.
-
-    Attributes:
-        seconds: how long, within half a tick.
-        cpu_seconds: processor time that the main thread used meanwhile.
-        waited_seconds: for how long it was ready and got no processor; None where the kernel does not say.
-        samples: where it was at each look.
-        unseen_seconds: how long the first look took to come: C code may hold the interpreter lock, which looks need.
-
-    """
-
-    seconds: float
-    cpu_seconds: float
-    waited_seconds: float | None
-    samples: Sequence[StackSample]
-    unseen_seconds: float = 0.0
-
-    def parts(self) -> dict[str, tuple[float, str]]:
-        """Return how long it was of which kind, and where; a part that is no stall by itself is left out.
-
-        Code that would have held the loop for 100 ms on a processor of its own is the cause of all of it.
-        """
-        starved = min(self.seconds, self.waited_seconds or 0.0)
-        own = self.seconds - starved
-        kind, place = self._cause()
-        if kind == STARVED or (kind == BLOCKED and own >= STALL_SECONDS):
-            return {kind: (self.seconds, place)}
-        parts = {STARVED: (starved, ""), kind: (own, place)}
-        return {name: part for name, part in parts.items() if part[0] >= STALL_SECONDS}
-
-    def _cause(self) -> tuple[str, str]:
-        """Return which kind it is, apart from its waiting for a processor, and the place of code that held the loop."""
-        computed = self.cpu_seconds >= (self.seconds - (self.waited_seconds or 0.0)) / 2
-        in_code = [seen for seen in self.samples if seen.place]
-        if not computed:  # it stood in a call of the system, or was paused; users that are ready do neither
-            place, _ = _most(seen.place for seen in in_code if not seen.is_client)
-            return (BLOCKED, place) if place else (STARVED, "")
-        if self.unseen_seconds >= STALL_SECONDS and 2 * (self.waited_seconds or 0.0) < self.seconds:
-            first = in_code[0] if in_code else None
-            return BLOCKED, first.place if first and not first.is_client else HOLDS_THE_INTERPRETER
-        greenlet, looks = _most(seen.greenlet for seen in in_code)
-        if looks > 1 and 2 * looks > len(self.samples):
-            return BLOCKED, _most(seen.place for seen in in_code if seen.greenlet == greenlet)[0]
-        place, looks = _most(seen.place for seen in in_code if not seen.is_client)
-        return (BLOCKED, place) if 2 * looks > len(self.samples) else (BUSY, "")
-
-
-def _most(values: Iterable[Any]) -> tuple[Any, int]:
-    """Return the most frequent value, and how often it came; ("", 0) without any."""
-    return next(iter(Counter(values).most_common(1)), ("", 0))
-
-
 class LoopMeter:
     """Stalls of this process's loop, by kind, and of those by code also by place."""
 
@@ -132,6 +60,7 @@ class LoopMeter:
 
     def __init__(self) -> None:
         self._watch: LoopWatch | None = None
+        self._warn = WarnOnce("watching the loop")
         self._forget()
 
     def _forget(self) -> None:
@@ -144,10 +73,13 @@ class LoopMeter:
         environment.events.test_stopping.add_listener(guarded(self.end))
 
     def begin(self) -> None:
-        """Watch the loop of this thread from now on."""
+        """Watch the loop of this thread from now on, where the system can wake a thread that looks at it."""
         self.end()
         self._forget()
-        self._watch = LoopWatch(self.add)
+        try:
+            self._watch = LoopWatch(self.add)
+        except (OSError, AttributeError) as error:
+            self._warn(error)
 
     def end(self, **_: Any) -> None:
         """Watch no more; what was counted stays."""
@@ -245,73 +177,3 @@ def _number(value: object) -> float:
     """Return a finite number of 0 or more; 0 for anything else that a worker may have sent."""
     is_number = isinstance(value, int | float) and math.isfinite(value) and value >= 0
     return float(value) if is_number else 0.0  # type: ignore[arg-type]
-
-
-class LoopWatch:
-    """A timer in the loop of the thread that makes it, and the thread that watches the timer."""
-
-    def __init__(self, on_stall: Callable[[Stall], None]) -> None:
-        self._on_stall = on_stall
-        self._thread = get_original("_thread", "get_ident")()
-        self._warn = WarnOnce("measuring the loop")
-        self._samples: list[tuple[float, float, StackSample]] = []
-        self._is_over = False
-        with contextlib.suppress(OSError):
-            self._schedstat = os.open(_SCHEDSTAT, os.O_RDONLY | os.O_CLOEXEC)
-        self._began = self._at = time.perf_counter()
-        self._cpu, self._waited = time.thread_time(), self._scheduler()
-        self._timer = gevent.get_hub().loop.timer(TICK_SECONDS, TICK_SECONDS, ref=False)
-        self._timer.start(self._tick)
-        get_original("_thread", "start_new_thread")(self._look, ())
-
-    _schedstat = -1
-
-    def end(self) -> None:
-        """End both. A stall of this moment does not count: it may be the user's own end of the run, heard before us."""
-        self._is_over = True
-        self._timer.stop()
-        self._timer.close()
-        if self._schedstat >= 0:
-            os.close(self._schedstat)
-
-    def seconds(self) -> float:
-        """Return for how long the loop has been watched."""
-        return (self._at if self._is_over else time.perf_counter()) - self._began
-
-    def _tick(self) -> None:
-        """Note that the loop came round. It is called some twenty times a second, also when nothing else happens."""
-        now, cpu, waited = time.perf_counter(), time.thread_time(), self._scheduler()
-        stalled = now - self._at - TICK_SECONDS / 2  # it began between the last tick and the one that is late
-        if stalled >= STALL_SECONDS:
-            looks = [(late, seen) for at, late, seen in self._samples if at == self._at]
-            self._samples.clear()
-            unseen = looks[0][0] - _FIRST_LOOK_SECONDS if looks else stalled
-            delay = _run_delay(waited) - _run_delay(self._waited) if waited else None
-            try:
-                self._on_stall(Stall(stalled, cpu - self._cpu, delay, [seen for _, seen in looks], unseen))
-            except Exception as error:  # noqa: BLE001  whatever it is, the run goes on
-                self._warn(error)
-        self._at, self._cpu, self._waited = now, cpu, waited
-
-    def _scheduler(self) -> bytes:
-        """Return what the kernel has counted of the main thread: running, waiting for a processor (ns), and turns."""
-        return os.pread(self._schedstat, 100, 0) if self._schedstat >= 0 else b""
-
-    def _look(self) -> None:
-        """Look at the watched thread whenever its timer is late. In a thread of its own, outside gevent: no logging."""
-        sleep = get_original("time", "sleep")
-        while not self._is_over:
-            at = self._at
-            wait = at + TICK_SECONDS + _FIRST_LOOK_SECONDS - time.perf_counter()
-            if wait > 0:
-                sleep(wait)
-                continue
-            with contextlib.suppress(Exception):  # a look that fails is none
-                seen = sample(sys._current_frames()[self._thread])  # noqa: SLF001  documented
-                self._samples.append((at, time.perf_counter() - at - TICK_SECONDS, seen))
-            sleep(max(_FIRST_LOOK_SECONDS, -wait * _LOOK_SHARE))
-
-
-def _run_delay(schedstat: bytes) -> float:
-    """Return the seconds for which a thread was ready and got no processor, from its `schedstat`."""
-    return int(schedstat.split()[1]) / 1e9

@@ -15,7 +15,7 @@ class GeneratorLimits:
 
     Attributes:
         cpu_percent: of a core.
-        throttled_percent: of the CPU periods; of a worker's time, in which it waited for a processor.
+        throttled_percent: of the CPU periods.
         blocked_share: of a worker's time, 0 to 1, in which code held its loop; 0: stalls are not judged.
         sustained: for how long each must hold.
         rate_kept: the share of planned runs (constant_throughput) below which it is none, 0 to 1; 0: not judged.

@@ -12,15 +12,15 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from sidecar.common.spans import Held
+from sidecar.common.spans import Held, Sustained
 from sidecar.common.units import plural
 from sidecar.model.run_record import RunRecord
 from sidecar.report.verdict.reason import GeneratorLimits, InvalidReason, lasting
 
 _METER = "loop"
+_STARVED = 0.5  # of a worker's time: on a machine with much else to do, less is usual
 _WORTH_A_WORD = 0.01  # of a worker's time
 _SO_FAR_SECONDS = 10.0  # a run under way is not judged before
-_PERCENT = 100.0
 
 _TOO_LONG = "times of all users of that worker are too long by that"
 _ADVICE = {
@@ -32,7 +32,7 @@ _ADVICE = {
 
 def sustained(record: RunRecord, limits: GeneratorLimits) -> Iterator[InvalidReason]:
     """Yield that code blocked a worker's loop, or that a worker got no processor, for too much of its time."""
-    shares = {"blocked": limits.blocked_share, "starved": limits.throttled_percent / _PERCENT}
+    shares = {"blocked": limits.blocked_share, "starved": _STARVED}
     for kind, share in shares.items():
         worst = _worst(record, kind)
         if not worst or not limits.blocked_share:
@@ -87,10 +87,10 @@ def _span(record: RunRecord, kind: str, share: float, worst: Mapping[str, Any]) 
 
 
 def _stretches(points: list[tuple[datetime, float]], share: float) -> Held | None:
-    """Return the stretches of time in which stalls took more than a share of it; None without any.
+    """Return the stretches of 10 s and more in which stalls took more than a share of the time; None without any.
 
-    A stretch begins with a stall. It lasts to the latest stall up to which the share still holds, and ends for good
-    as soon as the share holds no more.
+    A stretch begins with a stall, and ends for good as soon as the share holds no more: it lasts to the stall at which
+    stalls took the most beyond that share.
     """
     found: list[tuple[datetime, float]] = []
     begin = end = points[0][0]
@@ -108,6 +108,7 @@ def _stretches(points: list[tuple[datetime, float]], share: float) -> Held | Non
                 found.pop()
             most, end = surplus, now
             found.append((begin, max(stalled, (end - begin).total_seconds())))
+    found = [(at, seconds) for at, seconds in found if seconds >= Sustained.LEAST_SECONDS]
     lengths = [seconds for _, seconds in found]
     return Held(found[0][0], sum(lengths), max(lengths)) if found else None
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from locust_kit import memory
-from locust_kit.meters.loop import BLOCKED, BUSY, HOLDS_THE_INTERPRETER, STARVED, LoopMeter, Stall
+from locust_kit.meters.loop import LoopMeter
 from locust_kit.meters.stack import GARBAGE_COLLECTION, StackSample, sample
+from locust_kit.meters.stall import BLOCKED, BUSY, HOLDS_THE_INTERPRETER, STARVED, Stall
 
 HASH = "locustfile.py:23 log_in → hashlib.pbkdf2_hmac"
 GET = "locustfile.py:9 buy → locust.clients.HttpSession.get"

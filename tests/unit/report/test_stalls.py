@@ -61,8 +61,8 @@ OFTEN = every(3, 1.2)
         (stalled({20: 0.8, 40: 0.8}), []),
         (stalled(every(3, 0.5, 30, 45)), ["generator_blocked"]),  # in a quarter of the run: 4 % of all its time
         (stalled(every(3, 0.5), workers=5), []),  # each of the five 3 %
-        (stalled(OFTEN, "starved"), ["generator_starved"]),
-        (stalled(every(3, 0.5), "starved"), []),  # 17 %: other work on the machine
+        (stalled(every(3, 1.8), "starved"), ["generator_starved"]),
+        (stalled(OFTEN, "starved"), []),  # 40 %: other work on the machine
         (stalled(OFTEN, "busy"), []),  # GENERATOR_CPU is the limit of that
         (clean(), []),
     ],
