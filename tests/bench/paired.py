@@ -20,7 +20,7 @@ from tests.bench.servers import serving
 from tests.paths import ROOT
 from tests.ports import free_port
 
-PAIRS, WARM_UP, REQUESTS = 20, 5_000, 40_000
+PAIRS, WARM_UP, REQUESTS = 60, 2_000, 12_000
 _Z_95 = 1.96
 
 _SERVER = """
@@ -69,7 +69,7 @@ def _microseconds(folder: Path, port: str, path: str, seed: int, *, plugin: bool
     master = str(free_port())
     command += ["--processes", "1", "--master-port", master, "--master-bind-port", master]
     done = subprocess.run(
-        [*command, "-u", "4", "-r", "4", "-t", "300", "-H", f"http://127.0.0.1:{port}"],
+        [*command, "-u", "4", "-r", "4", "-t", "900", "-H", f"http://127.0.0.1:{port}"],
         env={
             **os.environ,
             "PYTHONPATH": str(ROOT / "locustfiles"),

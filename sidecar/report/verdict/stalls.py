@@ -94,15 +94,16 @@ def _stretches(points: list[tuple[datetime, float]], share: float) -> Held | Non
     """
     found: list[tuple[datetime, float]] = []
     begin = end = points[0][0]
-    stalled = surplus = most = 0.0
+    stalled = most = 0.0
     for (_, earlier), (now, later) in pairwise(points):
-        gained = max(0.0, later - earlier)
-        if surplus <= 0:
-            if not gained:
-                continue
-            begin, stalled, most = max(end, now - timedelta(seconds=gained)), 0.0, 0.0
+        gained = later - earlier
+        if not gained:
+            continue
+        surplus = stalled + gained - share * (now - begin).total_seconds()
+        if not most or surplus <= 0:
+            begin = max(end, now - timedelta(seconds=gained))
+            stalled, most, surplus = 0.0, 0.0, gained - share * (now - begin).total_seconds()
         stalled += gained
-        surplus = stalled - share * (now - begin).total_seconds()
         if surplus > most:
             if most:
                 found.pop()
