@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -190,6 +191,8 @@ def main(arguments: list[str]) -> None:
         os.execve(PYTHON, [PYTHON, "-P", COMMANDS, *arguments], environment)  # noqa: S606  no shell is wanted
     for option in ignored:
         print(f"locust-kit: ignored {option}: a run is started with make run, or on the page", flush=True)
+    if environment.get("LOCUST_PROCESSES", "") not in ("", "0", "1"):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # for the parent of the processes, which waits for their goodbye
     environment["LOCUST_LOCUSTFILE"] += f",{PLUGIN / 'locust_kit_plugin.py'}"
     os.execve(LOCUST, [LOCUST, *arguments], environment)  # noqa: S606  the same
 

@@ -12,7 +12,7 @@ import gevent
 from locust.env import Environment
 from locust.runners import STATE_INIT, STATE_MISSING, STATE_RUNNING, STATE_SPAWNING, STATE_STOPPING, MasterRunner
 
-from locust_kit import connections, incidents_tab, plan, run_folder, status
+from locust_kit import connections, incidents_tab, plan, run_folder, status, timeline
 from locust_kit.arguments import RunArguments
 from locust_kit.failures import tab as failures_tab
 from locust_kit.failures.account import LOCAL, FailureAccount
@@ -29,7 +29,16 @@ from locust_kit.quitting import MasterEnd, stopping_call
 from locust_kit.run_recorder import RunRecorder
 from locust_kit.shortfall import keep_users
 from locust_kit.strict_json import StrictProvider
-from locust_kit.worker_report import COST_KEY, FAILURES_KEY, FILES_KEY, MEMORY_KEY, METERS_KEY, REPORT_KEY, RETRIES_KEY
+from locust_kit.worker_report import (
+    COST_KEY,
+    FAILURES_KEY,
+    FILES_KEY,
+    MEMORY_KEY,
+    METERS_KEY,
+    PROCESSES_KEY,
+    REPORT_KEY,
+    RETRIES_KEY,
+)
 
 logger = logging.getLogger("locust_kit")
 
@@ -229,6 +238,9 @@ class MasterPart:
         if not isinstance(report, dict):
             return
         self._reports.take(client_id, report)
+        runner = self._environment.runner
+        if isinstance(runner, MasterRunner) and PROCESSES_KEY in report:
+            timeline.note_processes(runner, client_id, report[PROCESSES_KEY])
         if isinstance(report.get(METERS_KEY), dict):
             self._readings.take(client_id, report[METERS_KEY])
         if FAILURES_KEY in report:

@@ -12,7 +12,16 @@ from typing import Any
 from locust_kit.failures.classes import FailureClass
 from locust_kit.loaded_files import MOST_FILES
 from locust_kit.performance import LONGEST_MS
-from locust_kit.worker_report import COST_KEY, FAILURES_KEY, FILES_KEY, MEMORY_KEY, METERS_KEY, REPORT_KEY, RETRIES_KEY
+from locust_kit.worker_report import (
+    COST_KEY,
+    FAILURES_KEY,
+    FILES_KEY,
+    MEMORY_KEY,
+    METERS_KEY,
+    PROCESSES_KEY,
+    REPORT_KEY,
+    RETRIES_KEY,
+)
 
 MOST_COUNT = 10**9  # of anything within one report
 MOST_NUMBER = 2.0**63
@@ -23,6 +32,7 @@ _MOST_BUCKETS = 200_000
 _SKETCH = range(-300, 1500)  # buckets 2 % apart: from 0.01 ms up to LONGEST_MS
 _RECORD = range(12, 18)
 _MOST_STATUS = 999
+_MOST_PROCESSES = 4096
 _LONGEST_FILE_NAME = 4096
 _DIGEST = re.compile(r"[0-9a-f]{64}|")
 _TEXTS_OF_A_KEY, _GROUP, _EXAMPLE, _TIMES = 5, 8, 6, 8
@@ -123,6 +133,7 @@ def _of_plugin(part: dict[Any, Any], now: float) -> None:
         if not (isinstance(digest, str) and _DIGEST.fullmatch(digest)):
             raise RefusedError(f"{FILES_KEY}: this is no digest", digest)
     _count(part.get(RETRIES_KEY, 0), RETRIES_KEY)
+    number(part.get(PROCESSES_KEY, 1), PROCESSES_KEY, 1, _MOST_PROCESSES)
     for key in _STATE_OF_ITSELF:
         if key in part:
             document(_mapping(part[key], key), key)

@@ -11,6 +11,7 @@ from locust.runners import STATE_MISSING, MasterRunner, Runner
 from locust_kit import SCHEMA_VERSION
 from locust_kit.loaded_files import Digests, Disk, combined
 from locust_kit.run_folder import RunIdentity
+from locust_kit.timeline import processes_of
 
 
 def _connected(runner: Runner | None) -> list[str]:
@@ -18,6 +19,11 @@ def _connected(runner: Runner | None) -> list[str]:
     if not isinstance(runner, MasterRunner):
         return []
     return sorted(client.id for client in runner.clients.all if client.state != STATE_MISSING)
+
+
+def _processes(runner: Runner | None, worker: str) -> int:
+    client = runner.clients.get(worker) if isinstance(runner, MasterRunner) else None
+    return processes_of(client) if client else 1
 
 
 def document(
@@ -53,7 +59,11 @@ def document(
         "locustfile": {"sha256": combined(own), "files": list(own), "changed_on_disk": disk.changed(own)},
         "workers_connected": _connected(environment.runner),
         "workers": {
-            name: {"sha256": combined(digests), "changed_on_disk": disk.changed(digests)}
+            name: {
+                "sha256": combined(digests),
+                "changed_on_disk": disk.changed(digests),
+                "processes": _processes(environment.runner, name),
+            }
             for name, digests in workers.items()
         },
     }

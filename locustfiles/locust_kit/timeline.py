@@ -2,20 +2,21 @@
 
 Counts are since the run's start (or Locust's reset of its statistics), without the requests after the end of its load.
 Rates are those of the last ten seconds, as Locust has them. `dispatched_users` are those that Locust handed out at its
-last ramp: fewer than the `target_users` that were asked for where all classes have a fixed_count. `missing` are the ids
-of workers that the master has given up on; `over_cpu` is how many workers take 90 % of a core or more, which Locust
-itself calls too much.
+last ramp: fewer than the `target_users` that were asked for where all classes have a fixed_count. `workers_expected` is
+how many workers the containers of those that are there were told to have, `processes` the most of one. `missing` are
+the ids of workers that the master has given up on; `over_cpu` is how many workers take 90 % of a core or more, which
+Locust itself calls too much.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from locust.env import Environment
-from locust.runners import STATE_MISSING, MasterRunner, Runner
+from locust.runners import STATE_MISSING, MasterRunner, Runner, WorkerNode
 
 from locust_kit import disk, strict_json
 from locust_kit.run_folder import rfc3339
@@ -62,15 +63,40 @@ def _dispatched(runner: Runner | None) -> int:
     return sum((by_class or {}).values())
 
 
+def note_processes(runner: MasterRunner, worker: str, processes: int) -> None:
+    """Note how many Locust processes a worker's container was told to have."""
+    if client := runner.clients.get(worker):
+        vars(client)["kit_processes"] = processes  # forgotten with the worker
+
+
+def processes_of(worker: WorkerNode) -> int:
+    """Return how many Locust processes the worker's container was told to have: 1 until it has said so."""
+    return int(getattr(worker, "kit_processes", 1))
+
+
+def _expected(workers: Iterable[WorkerNode]) -> dict[str, int]:
+    """Return how many workers the containers of these should have, and how many at most one of them should.
+
+    The ids of one container's workers begin with its host name.
+    """
+    of_host: dict[str, int] = {}
+    for worker in workers:
+        host = worker.id.rpartition("_")[0]
+        of_host[host] = max(processes_of(worker), of_host.get(host, 1))
+    return {"workers_expected": sum(of_host.values()), "processes": max(of_host.values(), default=1)}
+
+
 def _workers(runner: Runner | None) -> dict[str, Any]:
     if not isinstance(runner, MasterRunner):
         percent = float(getattr(runner, "current_cpu_usage", 0) or 0)
         return {"workers": 0, "missing": [], "cpu_percent": percent, "over_cpu": int(percent >= MUCH_CPU_PERCENT)}
     workers = list(runner.clients.values())
-    cpu = [float(worker.cpu_usage or 0) for worker in workers if worker.state != STATE_MISSING]
+    connected = [worker for worker in workers if worker.state != STATE_MISSING]
+    cpu = [float(worker.cpu_usage or 0) for worker in connected]
     missing = sorted(worker.id for worker in workers if worker.state == STATE_MISSING)
     return {
         "workers": len(cpu),
+        **_expected(connected),
         "missing": missing[:_MOST_MISSING],
         "cpu_percent": max(cpu, default=0.0),
         "over_cpu": sum(percent >= MUCH_CPU_PERCENT for percent in cpu),

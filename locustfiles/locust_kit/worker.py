@@ -26,6 +26,7 @@ from locust_kit.worker_report import (
     MEMORY_KEY,
     METERS_KEY,
     NUMBER_KEY,
+    PROCESSES_KEY,
     REPORT_KEY,
     RETRIES_KEY,
 )
@@ -81,6 +82,7 @@ class WorkerPart:
             RETRIES_KEY: RETRIED.since_last_call(),
             METERS_KEY: self._meters.document(),
             COST_KEY: self._counters.cost.document(),
+            PROCESSES_KEY: getattr(self._environment.parsed_options, "processes", None) or 1,
         }
 
     def _report_at_once(self, **_: Any) -> None:

@@ -65,6 +65,7 @@ def run(settings: Settings, environ: Mapping[str, str], console: Console) -> int
         run_plan = replace(run_plan, users=0)  # how many were asked for, only whoever started the run knows
     _warn_if_few(web.worker_count(), settings, console)
     _warn_if_stale(about, console)
+    _warn_if_short(web, settings, console)
     if not settings.attach and plan.hosts_overwritten(run_plan, about):
         deployment.refuse(
             settings, "an earlier run's HOST covers the classes' own: name it again, or make swarm-down, swarm-up"
@@ -139,6 +140,13 @@ def _warn_if_stale(about: MasterInfo, console: Console) -> None:
             f"warning: {about.stale_processes} processes run an older {', '.join(about.changed_on_disk)} than the "
             "one on disk → make reload"
         )
+
+
+def _warn_if_short(web: LocustApi, settings: Settings, console: Console) -> None:
+    """Say that workers are missing as the run begins: those that are there carry its users."""
+    wanted, there = workspace.expected_workers(settings), web.worker_count()
+    if workspace.was_up(settings) and there < wanted:
+        console.note(f"warning: {there} of {wanted} workers are at the master → make diagnose{settings.project_word}")
 
 
 def _drive(

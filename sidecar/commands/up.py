@@ -307,7 +307,10 @@ def half_up(error: StackError, settings: Settings) -> StackError:
 def banner(settings: Settings, target: str, web_url: str, seconds: float, environ: Mapping[str, str]) -> list[str]:
     """Return what `up` says at its end: where everything is, and what to do next."""
     tail = settings.project_word
-    count = plural(settings.workers, "worker")
+    each = workspace.processes(settings)
+    count = plural(settings.workers * each, "worker") + (
+        f" in {plural(settings.workers, 'container')}" if each > 1 else ""
+    )
     lines = [
         "",
         f"Ready in {seconds:.1f} s: stack {settings.project!r}, {count}, target {target}",

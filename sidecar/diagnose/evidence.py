@@ -368,6 +368,7 @@ class ConfigFacts:
     remembered: bool = False
     up_words: tuple[str, ...] = ()
     workers: int = 0
+    processes: int = 1
     host: str = ""
     mock: bool = False
     target_network: str = ""
@@ -400,11 +401,12 @@ class ConfigFacts:
 
 @dataclass(frozen=True, slots=True)
 class ListedWorker:
-    """A worker as the master lists it."""
+    """A worker as the master lists it; `processes` is how many Locust processes its container should have."""
 
     id: str
     state: str
     users: int = 0
+    processes: int = 1
 
 
 @dataclass(frozen=True, slots=True)

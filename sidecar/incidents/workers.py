@@ -189,7 +189,8 @@ def _text(worker: Worker, snapshot: Snapshot, death: Incident | None, users: int
 
 def _home(worker: Worker, project: str) -> str:
     if worker.container:
-        return without_project(worker.container, project)
+        name = without_project(worker.container, project)
+        return f"one of {worker.processes} processes of {name}" if worker.processes > 1 else name
     return "a remote worker" if worker.remote else "a worker in an unknown container"
 
 

@@ -131,6 +131,11 @@ def parse_plugin(answer: Payload) -> PluginStatus:
         workers_changed={
             _text(worker): _changed(entry) for worker, entry in (workers if isinstance(workers, dict) else {}).items()
         },
+        processes={
+            _text(worker): max(1, _whole(entry.get("processes")))
+            for worker, entry in _object(workers).items()
+            if isinstance(entry, dict)
+        },
         failures=_groups(answer.get("failures")),
         judge=_object(answer.get("judge")),
         meters={_text(name): meter for name, meter in _object(answer.get("meters")).items() if isinstance(meter, dict)},

@@ -123,6 +123,7 @@ class MasterStats(MasterFigures):
 class PluginStatus:
     """What `/locust-kit/status` says: the run, which processes run older files than those on disk, what failed.
 
+    `processes` is how many Locust processes the container of each worker should have.
     `judge` holds the criteria of the run, `meters` what the workers measured of their own load, by meter, `account`
     the plugin's own account of the failures. They are empty where an older plugin runs. `record_error` says why the
     run's record cannot be written, "" when it can.
@@ -131,6 +132,7 @@ class PluginStatus:
     run: RunStatus | None
     master_changed: tuple[str, ...] = ()
     workers_changed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    processes: Mapping[str, int] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
     judge: Mapping[str, Any] = field(default_factory=dict)
     meters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -95,7 +95,8 @@ class Container:
 class Worker:
     """One Locust worker process as the master sees it, and the container it lives in when that is known.
 
-    `remote` says that it runs on another machine: it never was in a container of this engine.
+    `remote` says that it runs on another machine: it never was in a container of this engine. `processes` is how many
+    Locust processes its container should have.
     """
 
     id: str
@@ -106,6 +107,7 @@ class Worker:
     memory_bytes: int
     locustfile_changed: tuple[str, ...] = ()
     remote: bool = False
+    processes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ class MasterFigures:
 
 @dataclass(frozen=True, slots=True)
 class Locust(MasterFigures):
-    """The master's figures. `workers_expected` is the number of running worker containers of this engine.
+    """The master's figures. `workers_expected` is how many workers the running worker containers of this engine have.
 
     `total` is the master's row `Aggregated`: all requests of the run together.
     """

@@ -195,18 +195,28 @@ def _locust(observed: Observed, containers: Iterable[Container]) -> Locust | Non
     }
     known = observed.hostnames.union(homes) if _knows_its_workers(observed) else None
     changed = reading.plugin.workers_changed if reading.plugin else {}
+    processes = reading.plugin.processes if reading.plugin else {}
     master_changed = reading.plugin.master_changed if reading.plugin else ()
     workers = tuple(
         replace(
             worker,
             container=homes.get(worker.id.rpartition("_")[0]),
             locustfile_changed=changed.get(worker.id, ()),
+            processes=processes.get(worker.id, 1),
             remote=known is not None and worker.id.rpartition("_")[0] not in known,
         )
         for worker in stats.workers
     )
     union = {name for worker in workers for name in worker.locustfile_changed} | set(master_changed)
-    expected = sum(1 for container in containers if container.service == WORKER and container.state == "running")
+    of_container: dict[str | None, int] = {}
+    for worker in workers:
+        of_container[worker.container] = max(worker.processes, of_container.get(worker.container, 1))
+    usual = max(of_container.values(), default=1)  # of a container that has no worker at the master yet, or any more
+    expected = sum(
+        of_container.get(container.name, usual)
+        for container in containers
+        if container.service == WORKER and container.state == "running"
+    )
     return Locust(
         **shared(stats, Locust) | {"workers": workers},
         workers_expected=expected,

@@ -38,7 +38,11 @@ def facts(settings: Settings, settings_error: str) -> ConfigFacts:
     """Read everything that can be read from files, without Docker."""
     hosts, master = workspace.loaded_hosts(settings), workspace.decided(settings).master
     problems = () if settings_error else (*_file_problems(settings), *_without_effect(settings))
-    own = {"locustfiles_dir": str(settings.locustfiles_dir), "master": shown(*master) if master else ""}
+    own = {
+        "locustfiles_dir": str(settings.locustfiles_dir),
+        "master": shown(*master) if master else "",
+        "processes": 1 if settings_error else workspace.processes(settings),
+    }
     return ConfigFacts(
         **shared(settings, ConfigFacts) | own,
         settings_error=settings_error,

@@ -39,12 +39,17 @@ def master(url: str) -> MasterFacts:
     except (MasterError, ValueError) as error:
         return MasterFacts(url, "foreign", str(error))
     page, status, exceptions = _optional(web)
+    loaded = status.get("workers") or {}
     workers = tuple(
-        ListedWorker(str(worker.get("id", "")), str(worker.get("state", "")), int(worker.get("user_count") or 0))
+        ListedWorker(
+            str(worker.get("id", "")),
+            str(worker.get("state", "")),
+            int(worker.get("user_count") or 0),
+            int((loaded.get(worker.get("id")) or {}).get("processes") or 1),
+        )
         for worker in stats.get("workers") or []
     )
     total: Mapping[str, Any] = next((row for row in stats.get("stats") or [] if row.get("name") == "Aggregated"), {})
-    loaded = status.get("workers") or {}
     return MasterFacts(
         url,
         "ok",

@@ -367,7 +367,7 @@ def _few(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[FoundCause, ...]
     is_short = len(running) + coming < expected and not (just_made and len(stack.workers) < expected)
     unregistered = [worker for worker in away if not stack.is_young(worker)]
     if not is_short and not unregistered:
-        return ()
+        return _partly(stack)
     evidence = [stack.observed("worker containers that run", str(len(running)), str(expected))]
     if connected is not None:
         wanted = str(max(expected, len(running)))
@@ -377,6 +377,35 @@ def _few(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[FoundCause, ...]
     shown = "?" if connected is None else str(connected)
     values = {"running": str(len(running)), "expected": str(expected), "connected": shown}
     return (FoundCause("workers-fewer-than-expected", evidence, unregistered or ("the workers",), values),)
+
+
+def _partly(stack: Stack) -> tuple[FoundCause, ...]:
+    """Return that a container has fewer Locust processes at the master than it was told to have (LOCUST_PROCESSES)."""
+    short = {
+        worker: (there, wanted)
+        for worker in stack.running_workers
+        if not stack.is_young(worker)
+        and 0
+        < (there := sum(row.state != "missing" for row in stack.listed(worker)))
+        < (wanted := _processes(stack, worker))
+    }
+    if not short:
+        return ()
+    evidence = [
+        stack.observed(f"Locust processes of {worker.name} at the master", str(there), str(wanted))
+        for worker, (there, wanted) in short.items()
+    ]
+    connected = stack.connected or 0
+    expected = connected + sum(wanted - there for there, wanted in short.values())
+    values = {"connected": str(connected), "running": str(connected), "expected": str(expected)}
+    values["containers"] = " ".join(worker.name for worker in short)
+    because = "A Locust process ended, and nothing starts it again while others of its container live."
+    return (FoundCause("workers-fewer-than-expected", evidence, short, values, "process", because=because),)
+
+
+def _processes(stack: Stack, worker: ContainerFacts) -> int:
+    """Return how many Locust processes a worker container should have."""
+    return max((row.processes for row in stack.listed(worker)), default=1)
 
 
 # ---- logs, resources -------------------------------------------------------------------------------------------------

@@ -129,19 +129,21 @@ def _missing(record: RunRecord) -> Iterator[InvalidReason]:
 
 
 def _never_came(record: RunRecord, limit: Sustained) -> Iterator[InvalidReason]:
-    """Yield that worker containers ran without as many workers at the master; one may have several (--processes)."""
+    """Yield that fewer workers were at the master than the containers should have; one may have several (--processes).
+
+    A shortage from the first moment to the last counts, however short the run is: some process was gone before.
+    """
     running = _running(record)
-    if not running:
-        return
     points = []
     most = (0, 0)
     for moment in record.load_moments:
-        there = running(moment.at)
+        there = max(moment.workers_expected, running(moment.at) * moment.processes if running else 0)
         points.append((moment.at, moment.workers < there))
         if there - moment.workers > most[0] - most[1]:
             most = (there, moment.workers)
     span = held(points, _STEP)
-    if span and span.is_sustained(record.seconds, limit):
+    always = bool(points) and all(moment.workers < moment.workers_expected for moment in record.load_moments)
+    if span and (always or span.is_sustained(record.seconds, limit)):
         yield lasting(
             "workers_missing", f"workers were missing: {most[1]} of {most[0]} were at the master", span, record
         )

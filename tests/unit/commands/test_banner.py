@@ -17,6 +17,12 @@ def test_the_banner_names_each_page_and_three_commands(tmp_path: Path) -> None:
     assert "ssh" not in text
 
 
+def test_workers_are_counted_by_processes(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("LOCUST_PROCESSES=2\n")
+    text = "\n".join(banner(load(["WORKERS=3"], {}, tmp_path), "t", "u", 1, {}))
+    assert "6 workers in 3 containers, target t" in text
+
+
 def test_over_ssh_the_banner_names_the_tunnel(tmp_path: Path) -> None:
     environ = {"SSH_CONNECTION": "10.0.0.1 5555 10.0.0.2 2222", "USER": "joe"}
     text = "\n".join(banner(load(["PROJECT=b", "WEB_PORT=9000"], {}, tmp_path), "t", "u", 1, environ))

@@ -954,3 +954,17 @@ def test_what_locust_silently_ignores_is_a_warning_with_its_place() -> None:
     assert (finding.slug, finding.severity, diagnosis.summary.error) == ("locustfile-no-effect", "warn", 0)
     assert finding.title == "locustfile.py line 9: catch_response=True without `with`"
     assert "with ... as answer:" in finding.fix.text
+
+
+def test_a_container_with_a_process_less_than_told_is_named_with_its_restart() -> None:
+    e = well()
+    assert e.master
+    hosts = {worker.name: worker.hostname for worker in e.containers if worker.service == "locust-worker"}
+    rows = [ListedWorker(f"{host}_{n}", "ready", 5, 2) for host in hosts.values() for n in "ab"]
+    assert causes(with_master(e, workers=tuple(rows), registered=4)) == []
+    e = with_master(e, workers=tuple(rows[:-1]), registered=3)
+    (finding,) = diagnose(e).findings
+    assert (finding.slug, finding.title) == ("workers-fewer-than-expected", "3 workers connected, 3 of 4 run")
+    assert finding.evidence[0].what == "Locust processes of locust-worker-2 at the master"
+    assert (finding.evidence[0].seen, finding.evidence[0].wanted) == ("1", "2")
+    assert finding.fix.commands == ("docker restart locust-worker-2",)

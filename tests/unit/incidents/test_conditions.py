@@ -359,6 +359,13 @@ def test_after_a_restart_of_the_sidecar_no_worker_is_told_of_twice() -> None:
     assert apply(second, missing) == []
 
 
+def test_a_lost_process_is_named_as_one_of_those_of_its_container() -> None:
+    conditions = Conditions()
+    apply(conditions, shot(0, worker(), master=listed(one(processes=2))))
+    (lost,) = apply(conditions, *(shot(n, worker(), master=listed(one(processes=2, state="missing"))) for n in (2, 4)))
+    assert lost.text.startswith("one of 2 processes of locust-worker-1 was lost: the master hears nothing of it")
+
+
 FAR = one("load2_3f", container=None, remote=True)
 
 

@@ -15,7 +15,7 @@ from sidecar.common.backoff import Backoff
 from sidecar.common.errors import EngineError, SettingError
 from sidecar.engine.stats import counters
 from sidecar.incidents.warnings import data_age_seconds, judged
-from sidecar.locust_api.answers import parse_stats
+from sidecar.locust_api.answers import parse_plugin, parse_stats
 from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, Severity
 from sidecar.model.observation import Inspected, Listed, LocustReading, LogEntry, StatsReading
 from sidecar.model.snapshot import Host, Snapshot
@@ -310,6 +310,17 @@ def test_locust_workers_are_matched_to_their_containers_by_hostname(rig: Rig) ->
     assert locust is not None
     assert [worker.container for worker in locust.workers] == ["locust-locust-worker-1", None]
     assert locust.workers_expected == 1
+
+
+def test_a_container_of_several_processes_is_expected_to_have_them_all(rig: Rig) -> None:
+    host = rig.engine.listing[0].id[:12]
+    workers = [{"id": f"{host}_{n}", "state": "ready"} for n in "ab"]
+    says = {"workers": {f"{host}_a": {"processes": 3}, f"{host}_b": {"processes": 1}}}  # the second has not said so yet
+    rig.locust.reading = LocustReading(parse_stats({"state": "ready", "workers": workers}), None, parse_plugin(says))
+    locust = rig.round().locust
+    assert locust is not None
+    assert (locust.workers_here, locust.workers_expected) == (2, 3)
+    assert "only 2 of 3 running workers are connected to the master" in texts(rig.round())
 
 
 def test_a_worker_that_never_was_in_a_container_of_this_engine_is_remote_and_counted_apart(rig: Rig) -> None:
