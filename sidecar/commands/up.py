@@ -308,9 +308,8 @@ def banner(settings: Settings, target: str, web_url: str, seconds: float, enviro
     """Return what `up` says at its end: where everything is, and what to do next."""
     tail = settings.project_word
     each = workspace.processes(settings)
-    count = plural(settings.workers * each, "worker") + (
-        f" in {plural(settings.workers, 'container')}" if each > 1 else ""
-    )
+    containers = f" in {plural(settings.workers, 'container')}" if each > 1 else ""
+    count = f"{plural(settings.workers * each, 'worker')}{containers}"
     lines = [
         "",
         f"Ready in {seconds:.1f} s: stack {settings.project!r}, {count}, target {target}",
