@@ -133,7 +133,7 @@ class Inbox:
             except RefusedError as refused:
                 self._refusals.add(worker, refused.reason, refused.value)
             except RPCReceiveError as error:
-                self._refusals.add(error.addr or worker, "this is no message of Locust's", error.__cause__)
+                self._refusals.add(error.addr or worker, "this is no message of Locust's", _first_cause(error))
             except (RPCError, ZMQError):
                 raise  # the socket itself: Locust makes a new one
             except Exception as error:  # noqa: BLE001  whatever can be wrong with what came from a network
@@ -158,6 +158,12 @@ class Inbox:
         if time.monotonic() - self._yielded > _YIELD_SECONDS:
             gevent.sleep(0)
             self._yielded = time.monotonic()
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 class _Door:

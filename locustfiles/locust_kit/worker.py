@@ -33,6 +33,7 @@ from locust_kit.worker_report import (
 
 HEARTBEAT = Path("/tmp/locust-kit/heartbeat")  # noqa: S108  a tmpfs of this container alone
 """A file as old as the last heartbeat received from the master. docker/locust/health reads its age."""
+_EMPTYING = "setup_distributed_stats_event_listeners.<locals>.on_report_to_master"
 
 
 class WorkerPart:
@@ -57,6 +58,7 @@ class WorkerPart:
         self._meters.listen(self._environment)
         events.test_start.add_listener(guarded(self._meters.begin))
         events.test_start.add_listener(guarded(self._memory.settle))
+        self._number_reports()
         events.report_to_master.add_listener(guarded(self._report))
         events.test_stop.add_listener(guarded(self._report_at_once))
         keep_alive(
@@ -70,10 +72,18 @@ class WorkerPart:
             if self._runner.last_heartbeat_timestamp:
                 self._runner.last_heartbeat_timestamp = time.time()
 
+    def _number_reports(self) -> None:
+        """Count each report just before Locust empties its statistics into it: from then on it can be lost."""
+        handlers = self._environment.events.report_to_master._handlers  # noqa: SLF001  there is no public way between
+        names = [getattr(handler, "__qualname__", "") for handler in handlers]
+        handlers.insert(names.index(_EMPTYING) if _EMPTYING in names else 0, self._number)
+
+    def _number(self, **_: Any) -> None:
+        self._reports += 1
+
     def _report(self, data: dict[str, Any], **_: Any) -> None:
         now = time.monotonic()
         self._memory.sample(now, resident_bytes())
-        self._reports += 1
         data[REPORT_KEY] = {
             NUMBER_KEY: self._reports,
             FILES_KEY: self._loaded,

@@ -12,7 +12,16 @@ from locust.event import Events
 from locust.rpc.protocol import Message
 from locust.stats import RequestStats, setup_distributed_stats_event_listeners
 from locust_kit.failures.counters import RequestCounters
-from locust_kit.worker_report import COST_KEY, FAILURES_KEY, FILES_KEY, MEMORY_KEY, METERS_KEY, REPORT_KEY, RETRIES_KEY
+from locust_kit.worker_report import (
+    COST_KEY,
+    FAILURES_KEY,
+    FILES_KEY,
+    MEMORY_KEY,
+    METERS_KEY,
+    NUMBER_KEY,
+    REPORT_KEY,
+    RETRIES_KEY,
+)
 
 REQUESTS, FAILED = 7, 2
 FILES = {"locustfile.py": "ab" * 32}
@@ -45,6 +54,7 @@ def genuine(*, requests: int = REQUESTS, failed: int = FAILED, users: int = 3) -
         RETRIES_KEY: 0,
         COST_KEY: counters.cost.document(),
         METERS_KEY: {"run_id": ""},
+        NUMBER_KEY: None,
     }
     sent: dict[str, Any] = Message.unserialize(Message("stats", data, "w").serialize()).data
     return sent

@@ -64,9 +64,9 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 class Pair:
     """A master and its worker. `served` are the states of the page's figures with their requests, as they came."""
 
-    def __init__(self, folder: Path, host: str, act: str) -> None:
+    def __init__(self, folder: Path, host: str, scenario: str) -> None:
         self.folder, self.web, self.port = folder, free_port(), str(free_port())
-        (folder / "shop.py").write_text(SCENARIO.replace("{act}", act))
+        (folder / "shop.py").write_text(scenario)
         options = ["--master", "--master-bind-port", self.port, "--web-port", str(self.web), "-H", host]
         self.master = self._locust("master", *options)
         self.worker = self._locust("worker", "--worker", "--master-port", self.port)
@@ -118,7 +118,7 @@ class Pair:
 def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
     with ExitStack() as stack:
         url, asked = stack.enter_context(counting_server())
-        made = Pair(tmp_path, url, ACTS[request.param])
+        made = Pair(tmp_path, url, SCENARIO.replace("{act}", ACTS[request.param]))
         stack.callback(made.stop)
         made.asked = asked  # type: ignore[attr-defined]
         yield made
@@ -141,8 +141,10 @@ def test_a_master_that_the_users_code_ends_closes_its_run_and_makes_room_for_ano
         lambda: (found := pair.get("/stats/requests")) and found["state"] == "stopped" and found, "the page"
     )
     assert figures["stats"][-1]["num_requests"] == end["requests"]
-    status = pair.get("/locust-kit/status")
-    assert (status["is_ending"], status["workers_connected"], status["run"]["state"]) == (True, [], "stopped")
+    status = until(
+        lambda: (found := pair.get("/locust-kit/status")) and found["is_ending"] and found, "the master to know its end"
+    )
+    assert (status["workers_connected"], status["run"]["state"]) == ([], "stopped")
     assert until(lambda: pair.master.poll() is not None, "the master to end")
     assert pair.master.returncode == 0
     assert until(lambda: pair.worker.poll() is not None, "the worker to end")

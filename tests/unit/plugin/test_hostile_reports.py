@@ -345,6 +345,45 @@ def test_an_exception_while_locust_handles_a_message_ends_nothing(rig: Rig, monk
     assert "ZeroDivisionError" in rig.refused[0]["reason"]
 
 
+@pytest.mark.parametrize("step", ["_failures.end", "_failures.save", "_readings.merged", "_recorder._note_moment"])
+def test_a_run_is_closed_whatever_step_fails_and_the_next_one_inherits_nothing(
+    rig: Rig, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.report(genuine(users=0))
+    owner, name = step.split(".")
+    with monkeypatch.context() as broken:
+        broken.setattr(getattr(rig.part, owner), name, lambda *_: 1 / 0)
+        rig.environment.events.test_stop.fire(environment=rig.environment)
+        with contextlib.suppress(ZeroDivisionError):
+            rig.part._close()
+    assert not rig.part._recorder.is_open
+    rig.begin()
+    assert rig.part._recorder.is_open
+    assert rig.part._failures.collection.failures == 0
+    assert rig.part._reports.latest == {"memory": {}, "cost": {}}
+    assert rig.part._readings.merged()["users"]["requests"] == 0
+    rig.report(genuine())
+    assert rig.figures()["total"][:2] == (REQUESTS, FAILED)
+
+
+def test_a_report_that_never_arrived_is_counted(rig: Rig) -> None:
+    def numbered(number: Any) -> dict[str, Any]:
+        report: dict[str, Any] = bent(genuine(), (REPORT_KEY, "number"), number)
+        return report
+
+    for number in (41, 42, 43):
+        rig.report(numbered(number))
+    assert rig.refused == []
+    for later in (46, "x", 47):
+        rig.report(numbered(later))
+    rig.report(numbered(1), GOOD)
+    (lost,) = rig.refused
+    assert (lost["worker"], lost["reason"], lost["count"]) == (BAD, "a report that never arrived", 2)
+    rig.begin()
+    rig.report(numbered(60))
+    assert rig.refused == []
+
+
 _BASE = genuine()
 _PLACES = list(paths(_BASE))
 _SINGLE = st.one_of(st.sampled_from(ODD), st.integers(), st.floats(), st.text(max_size=5))
@@ -391,10 +430,11 @@ def holds(rig: Rig, before: dict[str, Any], report: Any) -> None:
     assert all(after["latest"][key].get(GOOD) == before["latest"][key].get(GOOD) for key in after["latest"])
 
 
-def test_random_reports_and_messages_from_a_seed(rig: Rig) -> None:
+@pytest.mark.parametrize("count", [300, pytest.param(1_000_000, marks=pytest.mark.long)])
+def test_random_reports_and_messages_from_a_seed(rig: Rig, count: int) -> None:
     chance = random.Random(17)  # noqa: S311  the same reports each time
     longest = 0.0
-    for number in range(int(os.environ.get("KIT_TEST_REPORTS", "300"))):
+    for number in range(count):
         before = rig.figures() if number % 100 == 0 else None
         report = at_random(chance, _BASE, _PLACES)
         kind, data = message_at_random(chance)
@@ -404,5 +444,5 @@ def test_random_reports_and_messages_from_a_seed(rig: Rig) -> None:
         longest = max(longest, time.perf_counter() - began)
         if before is not None:
             holds(rig, rig.figures(), report)
-    print(f"the longest took {1000 * longest:.1f} ms")
+    print(f"{count} reports: the longest held the master up for {1000 * longest:.1f} ms")
     assert report_check.MOST_COUNT > rig.environment.stats.total.num_requests >= 0
