@@ -38,13 +38,17 @@ class Schedule:
 
 @dataclass(slots=True, eq=False)
 class _Clock:
-    """One user's place in its schedule: `since` its last wait, or since its first run where `waited` is False."""
+    """One user's place in its schedule: `since` its last wait, or since its first run where `waited` is False.
+
+    `resumed` is when its last wait was over.
+    """
 
     schedule: Schedule
     since: float
     waited: bool = False
+    resumed: float = 0.0
 
-    def tick(self, now: float, run_seconds: float) -> None:
+    def tick(self, now: float) -> None:
         """Count the time up to a wait."""
         schedule, passed = self.schedule, now - self.since
         if self.waited or passed > schedule.pacing_seconds:
@@ -52,7 +56,7 @@ class _Clock:
             schedule.begun += 1
         if self.waited:
             schedule.measured += 1
-            schedule.run_seconds += run_seconds
+            schedule.run_seconds += now - self.resumed
         self.since, self.waited = now, True
 
     def missed(self, now: float) -> float:
@@ -152,19 +156,16 @@ class PacingMeter:
 
         def wait_and_tick(self: Any) -> None:
             clock = self._user.__dict__.get(_CLOCK)
-            if clock is not None:
-                meter._tick(clock, self)
+            if clock is None:
+                wait(self)
+                return
+            if meter._stopped_at is None:
+                clock.tick(meter.clock())
             wait(self)
+            clock.resumed = meter.clock()
 
         meter = self
         return wait_and_tick
-
-    def _tick(self, clock: _Clock, task_set: Any) -> None:
-        if self._stopped_at is None:
-            now = self.clock()
-            paced = task_set if _has_own_wait(type(task_set)) else task_set.user
-            last_run, last_wait = getattr(paced, "_cp_last_run", now), getattr(paced, "_cp_last_wait_time", 0)
-            clock.tick(now, max(0.0, now - last_run - last_wait))
 
     def _run(self, run: Callable[..., Any], task_set: Any) -> Any:
         """Keep a clock while a task set runs that waits by a schedule of its own, or by its user's."""
