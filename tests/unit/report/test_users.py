@@ -62,9 +62,8 @@ def test_users_that_could_not_be_made_are_short_with_the_exception_and_its_line(
 
 
 def test_users_that_all_die_at_once_were_not_there_for_nearly_the_whole_run() -> None:
-    record = ran(
-        {"errors": [START], "task_errors": 50, "task_runs": 0}, users_at(lambda second: 50 if second == 1 else 0)
-    )
+    dead = users_at(lambda second: 50 if second == 1 else 0, died_now=50)
+    record = ran({"errors": [START], "task_errors": 50, "task_runs": 0}, dead)
     (reason,) = judge(record).broken
     cause = "50 of 50 users ended in on_start: Sleeper.on_start raised KeyError: 'token' (shop.py:6)"
     assert reason.text == f"no user was there for 59 of 60 s; {cause}"
@@ -269,6 +268,15 @@ def test_a_slow_generator_is_told_from_a_slow_target() -> None:
 )
 def test_a_rate_that_was_kept_breaks_nothing(kept: Callable[[int], float]) -> None:
     assert judge(paced(kept)).word == "PASS"
+
+
+def test_a_machine_that_stood_still_for_a_second_of_a_short_run_breaks_nothing() -> None:
+    record = paced(lambda _: 1.0)
+    schedule = {**record.meters["pacing"]["schedules"]["Shop"], "planned": 1300.0, "begun": 1200.0}
+    meters = {**record.meters, "pacing": {"schedules": {"Shop": schedule}}}
+    plan = {**clean().begin, "plan": {**clean().plan, "run_time_seconds": 12}}
+    short = replace(record, begin=plan, ended_at=after(12), moments=record.moments[:13], meters=meters)
+    assert judge(short).word == "PASS"
 
 
 def test_a_rate_missed_for_half_a_minute_breaks_a_run_that_kept_it_on_the_whole() -> None:
