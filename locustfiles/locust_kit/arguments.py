@@ -27,7 +27,7 @@ from locust_kit.texts import safe
 
 FIELD = "kit_arguments"
 MASK = "***"
-TEXT, NUMBER, WHOLE, SWITCH = "text", "number", "whole number", "switch"
+TEXT, NUMBER, WHOLE, SWITCH, CUSTOM = "text", "number", "whole number", "switch", "custom"
 _WANTED = {NUMBER: "a number", WHOLE: "a whole number", SWITCH: "true or false"}
 _SWITCH = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 _LONGEST = 500
@@ -155,16 +155,19 @@ def _kind(action: argparse.Action, default: Any) -> str:
     takes_none = action.nargs == 0 and not isinstance(action, argparse._CountAction)  # noqa: SLF001  has no other name
     if takes_none or isinstance(default, bool) or action.type is bool:
         return SWITCH
-    read_by = action.type or type(default)  # as Locust's page does it
     if isinstance(action, argparse._CountAction):  # noqa: SLF001  as above
-        read_by = int
-    return {float: NUMBER, int: WHOLE}.get(read_by, TEXT) if isinstance(read_by, type) else TEXT
+        return WHOLE
+    if action.type is None:  # as Locust's page does it
+        return {float: NUMBER, int: WHOLE}.get(type(default), TEXT)
+    return {float: NUMBER, int: WHOLE, str: TEXT}.get(action.type, CUSTOM) if isinstance(action.type, type) else CUSTOM
 
 
 def _is_multiple(action: argparse.Action, default: Any) -> bool:
     adds = isinstance(action, argparse._AppendAction)  # noqa: SLF001  argparse names it nowhere else
     many = action.nargs in ("*", "+") or (isinstance(action.nargs, int) and action.nargs > 0)
-    return adds or many or bool(getattr(action, "is_multiple", False)) or isinstance(default, list | tuple)
+    divides_itself = callable(action.type) and not isinstance(action.type, type)  # a function that makes the whole list
+    is_list = isinstance(default, list | tuple) and not divides_itself
+    return adds or many or is_list or bool(getattr(action, "is_multiple", False))
 
 
 def _flags(action: argparse.Action, kind: str) -> dict[str, str | None]:

@@ -64,7 +64,8 @@ class Argument:
             raise self._unusable(text) from None
         if isinstance(value, float) and math.isnan(value):
             raise self._unusable(text)
-        if self.choices and value not in self.choices and text not in map(str, self.choices):
+        is_chosen = value in self.choices or text in map(str, self.choices)
+        if self.choices and self.kind != "custom" and not is_chosen:
             raise self._unusable(text)
         return value
 

@@ -48,7 +48,8 @@ def run(settings: Settings, environ: Mapping[str, str], console: Console) -> int
 
     """
     asked = limits.thresholds(settings, environ)
-    as_decided.check(settings, environ)
+    if unknown := as_decided.check(settings, environ):
+        console.note(f"note: {unknown}")
     web = workspace.web_for(settings)
     if not settings.attach:
         comeback.wait(web, settings, environ, console, _CLOCK)

@@ -425,6 +425,7 @@ class MasterFacts:
     """The master's web API. `answer`: ok, login, broken-login, slow, down, foreign (something else answers).
 
     `workers` is as old as Locust's cache, two seconds and more; `registered` is how many it counts on at this moment.
+    `argument_variables` are those that the locustfile's own arguments read.
     """
 
     url: str
@@ -444,6 +445,7 @@ class MasterFacts:
     master_digest: str = ""
     has_plugin: bool = False
     registered: int | None = None
+    argument_variables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

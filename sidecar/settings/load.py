@@ -29,6 +29,8 @@ from sidecar.settings.model import (
 
 FALLBACK_BASE_IMAGE = "debian:trixie-slim"
 _DEFINITION = re.compile(r"^([A-Za-z_][A-Za-z0-9_]*)\s*(?:::?:?|[+?!])?=")
+_DASHED = re.compile(r"([A-Za-z_]\w*-[\w-]*)\s*(?:::?:?|[+?!])?=(.*)", re.DOTALL)
+_ESCAPE = re.compile(r"[\\$](.)", re.DOTALL)  # of make: a backslash before a blank, a dollar before a dollar
 _WORD = re.compile(r"(?:[^\s\\]|\\.)+", re.DOTALL)
 _SHORT = 4
 _HIGHEST_PORT = 65535
@@ -130,8 +132,13 @@ def _gather(
 
 
 def _made(environ: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return the variables of the make command line."""
-    return [(name, environ[name]) for name in named_by_make(environ.get("MAKEFLAGS", "")) if name in environ]
+    """Return the variables of the make command line. Make exports none with a dash: its value is in MAKEFLAGS alone."""
+    flags = environ.get("MAKEFLAGS", "")
+    dashed = filter(None, map(_DASHED.fullmatch, _WORD.findall(flags)))
+    return [
+        *((name, environ[name]) for name in named_by_make(flags) if name in environ),
+        *((match[1], _ESCAPE.sub(r"\1", match[2])) for match in dashed),
+    ]
 
 
 def _other_words(args: Iterable[str], environ: Mapping[str, str]) -> dict[str, Given]:

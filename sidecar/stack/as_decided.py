@@ -67,13 +67,20 @@ def facts(inspected: Mapping[str, Any]) -> dict[str, str]:
     return {
         "LOCUSTFILE": variables.get("LOCUSTFILE", ""),
         "LOCUSTFILES_DIR": mounts.get(_FOLDER, ""),
+        "HOST": _target(variables),
         "LOCUST_IMAGE": str(config.get("Image", "")),
         f"{role}_MEMORY": mebibytes(int(host.get("Memory") or 0)),
         f"{role}_CPUS": f"{int(host.get('NanoCpus') or 0) / _NANO_CPUS:g}",
         "NOFILE": ",".join(map(str, nofile)),
         "WEB_PORT": ",".join(str(port.get("HostPort", "")) for port in published),
-        **{name: text for name, text in of_kit.items() if not name.endswith(("_MARK", "_FILE"))},
+        **{name: text for name, text in of_kit.items() if name != "HOST" and not name.endswith(("_MARK", "_FILE"))},
     }
+
+
+def _target(variables: Mapping[str, str]) -> str:
+    """Return where the entry point of the image takes the target from."""
+    own = variables.get("HOST", "")
+    return variables.get("KIT_HOST") or (own if "://" in own else "") or variables.get("LOCUST_HOST", "")
 
 
 def _is_same(name: str, text: str, other: str) -> bool:
@@ -167,20 +174,22 @@ def refuse(found: Sequence[Difference], settings: Settings) -> None:
         )
 
 
-def check(settings: Settings, environ: Mapping[str, str]) -> None:
+def check(settings: Settings, environ: Mapping[str, str]) -> str:
     """Refuse what a run would take for the stack of `up`. Where the engine cannot be asked, there is nothing to refuse.
+
+    Return what is to be said of a stack about which no `up` decided, "" otherwise.
 
     Raises:
         StackError: the stack is another checkout's, does not run, was made otherwise, or another one has its port.
 
     """
     if deployment.is_swarm(settings):
-        return
+        return ""
     try:
         engine = DockerEngine(find_socket(environ))
         every = engine.containers()
     except EngineError:
-        return
+        return ""
     ours = [container for container in every if container.project == settings.project]
     workspace.refuse_foreign(ours, settings)
     refuse(differences(engine, ours, settings), settings)
@@ -194,6 +203,12 @@ def check(settings: Settings, environ: Mapping[str, str]) -> None:
                 f"port {settings.web_port} is that of the stack {container.project!r}, not of {settings.project!r}",
                 fix=f"make up{settings.project_word} WEB_PORT=<a free one>",
             )
+    master = next((container for container in ours if container.service == MASTER), None)
+    if is_known(settings) or master is None:
+        return ""
+    has = facts(engine.inspect(master.id) or {})
+    words = (f"{name} {has[name] or 'of the classes'}" for name in ("LOCUSTFILE", "LOCUSTFILES_DIR", "HOST"))
+    return f"the stack {settings.project!r} was not made by `make up` of this checkout: {', '.join(words)}"
 
 
 def is_known(settings: Settings) -> bool:

@@ -71,6 +71,7 @@ def master(url: str) -> MasterFacts:
         digests=tuple(Pair(str(name), str(files.get("sha256", ""))) for name, files in loaded.items()),
         master_digest=str((status.get("locustfile") or {}).get("sha256", "")),
         has_plugin=bool(status),
+        argument_variables=tuple(str(row["variable"]) for row in status.get("arguments") or [] if row.get("variable")),
         registered=_registered(web),
     )
 

@@ -97,7 +97,9 @@ def grouped(
 
 def is_read(stack: Stack, name: str) -> bool:
     """Tell whether somebody reads a variable: Locust, the kit, or the user's own code."""
-    return name in KNOWN or kit_owns(name) or name in stack.evidence.config.own_variables
+    master = stack.evidence.master
+    own = (*stack.evidence.config.own_variables, *(master.argument_variables if master else ()))
+    return name in KNOWN or kit_owns(name) or name in own
 
 
 def _unknown(stack: Stack) -> Iterator[FoundCause]:

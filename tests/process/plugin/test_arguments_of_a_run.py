@@ -39,6 +39,10 @@ def arguments(parser):
     parser.add_argument("--region", choices=["eu", "us", "ap"], default=["eu"], is_multiple=True)
     parser.add_argument("--code", type=short, default=None)
     parser.add_argument("--hidden", default="h", include_in_web_ui=False)
+    group = parser.add_argument_group("of a group")
+    group.add_argument("--pairs", type=lambda text: text.split("+"), default=["p"])
+    group.add_argument("--size", type=str.upper, choices=["S", "M"], default="S")
+    group.add_argument("--step", nargs="*", type=int, default=[])
 
 class Visitor(User):
     wait_time = constant(0.2)
@@ -46,14 +50,15 @@ class Visitor(User):
     @task
     def visit(self):
         o = self.environment.parsed_options
-        name = f"{o.tenant} {o.think!r} {o.dry} {o.cached} {o.region} {o.code} {o.hidden} {len(o.api_key)}"
+        name = f"{o.tenant} {o.think!r} {o.dry} {o.cached} {o.region} {o.code} {o.hidden}"
+        name += f" {o.pairs} {o.size} {o.step} {len(o.api_key)}"
         error = None if o.tenant == "blue" else RuntimeError(f"refused {o.api_key}")
         self.environment.events.request.fire(
             request_type="GET", name=name, response_time=1, response_length=1, exception=error,
             context={"key": o.api_key}, start_time=0, url=f"http://x/{o.api_key}", response=None)
 """
-NAMES = ("think", "tenant", "api_key", "dry", "cached", "region", "code", "hidden")
-DEFAULTS = "blue 1 False True ['eu'] None h 0"
+NAMES = ("think", "tenant", "api_key", "dry", "cached", "region", "code", "hidden", "pairs", "size", "step")
+DEFAULTS = "blue 1 False True ['eu'] None h ['p'] S [] 0"
 
 
 @dataclass
@@ -141,11 +146,19 @@ def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
 
 
 def test_users_get_what_a_run_was_given_and_the_next_run_the_defaults(swarm: Swarm) -> None:
-    given = {"tenant": "green", "think": "-0.2", "dry": "yes", "cached": "false", "region": "us,ap", "code": "-ab"}
-    assert swarm.names({**given, "hidden": "--x"}) == {"green -0.2 True False ['us', 'ap'] -AB --x 0"}
+    given: dict[str, Any] = {
+        "tenant": "green",
+        "think": "-0.2",
+        "dry": "yes",
+        "cached": "false",
+        "region": "us,ap",
+        "code": "-ab",
+    }
+    given |= {"hidden": "--x", "pairs": "a+b", "size": "m", "step": ["-1", "2"]}
+    assert swarm.names(given) == {"green -0.2 True False ['us', 'ap'] -AB --x ['a', 'b'] M [-1, 2] 0"}
     assert swarm.newest()["arguments"] == {
         "think": -0.2, "tenant": "green", "api_key": "***", "dry": True, "cached": False, "region": ["us", "ap"],
-        "code": "-AB", "hidden": "--x",
+        "code": "-AB", "hidden": "--x", "pairs": ["a", "b"], "size": "M", "step": [-1, 2],
     }  # fmt: skip
     assert swarm.names({}) == {DEFAULTS}
     assert swarm.newest()["arguments"]["tenant"] == "blue"
@@ -174,6 +187,8 @@ def test_an_edit_of_a_run_that_goes_on_keeps_its_arguments(swarm: Swarm) -> None
         ({"think": "nan"}, "think is 'nan'; wanted: a number"),
         ({"dry": "maybe"}, "dry is 'maybe'; wanted: true or false"),
         ({"region": "eu,mars"}, "region is 'mars'; wanted: eu or us or ap"),
+        ({"size": "xl"}, "size is 'xl'; wanted: S or M"),
+        ({"step": "1,b"}, "step is 'b'; wanted: a whole number"),
         ({"code": "long"}, "code is 'long'; wanted: a text of 3 characters at most"),
         (
             {"colour": "red"},
@@ -203,7 +218,7 @@ def test_the_status_tells_what_the_arguments_are(swarm: Swarm) -> None:
     rows = {row["name"]: row for row in swarm.get("/locust-kit/status")["arguments"]}
     assert {name: row["kind"] for name, row in rows.items()} == {
         "think": "number", "tenant": "text", "api_key": "text", "dry": "switch", "cached": "switch", "region": "text",
-        "code": "text", "hidden": "text",
+        "code": "custom", "hidden": "text", "pairs": "custom", "size": "custom", "step": "whole number",
     }  # fmt: skip
     assert (rows["tenant"]["choices"], rows["tenant"]["variable"]) == (["blue", "green"], "LOCUST_TENANT")
     assert rows["dry"]["flags"] == {"--dry": "true"}

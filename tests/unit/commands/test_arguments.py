@@ -75,6 +75,16 @@ def test_variables_of_the_make_command_line_are_arguments_and_those_of_a_make_ar
     assert _sent(environ=made | {"MAKELEVEL": "2"}) == {"tenant": "green"}
 
 
+def test_a_name_with_a_dash_comes_through_make_with_its_value_as_it_was_typed() -> None:
+    made = {"MAKEFLAGS": r" -- api-key=a\ b\\c$$d USERS=5", "USERS": "5"}
+    assert _sent(environ=made) == {"api_key": r"a b\c$d"}
+
+
+def test_choices_of_a_type_of_the_users_own_are_left_to_it() -> None:
+    status = {"arguments": [_row("size", kind="custom", choices=["S", "M"])]}
+    assert dict(_plan("size=m", status=status).form())["kit_arguments"] == '{"size": "m"}'
+
+
 @pytest.mark.parametrize(
     ("text", "sent"),
     [

@@ -666,6 +666,12 @@ def test_missing_workers_follow_from_the_command_that_took_them_away() -> None:
     assert [consequence.slug for consequence in found.consequences] == ["workers-fewer-than-expected"]
 
 
+def test_the_variable_of_an_argument_of_the_locustfile_is_read() -> None:
+    e = told(well(), FIRST, LOCUST_TENANT="green")
+    assert [finding.slug for finding in diagnose(e).findings] == ["unknown-locust-variable"]
+    assert diagnose(with_master(e, argument_variables=("LOCUST_TENANT",))).findings == ()
+
+
 def test_a_key_error_of_a_task_says_nothing_of_the_files() -> None:
     task = ('  File "/mnt/locust/mine.py", line 9, in buy', "KeyError: 'in_stock'")
     assert causes(changed(well(), FIRST, log=lines(*task))) == []

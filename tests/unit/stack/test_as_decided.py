@@ -125,7 +125,17 @@ def test_a_value_that_means_the_same_is_no_difference(stack: OneStack) -> None:
 def test_a_stack_that_no_up_has_made_is_taken_as_it_is(stack: OneStack) -> None:
     state.path_of(stack.root, "p").unlink()
     stack.as_plain_compose(*ALL)
-    as_decided.check(stack.settings, stack.environ)
+    assert as_decided.check(stack.settings, stack.environ) == (
+        "the stack 'p' was not made by `make up` of this checkout: LOCUSTFILE locustfile.py, "
+        f"LOCUSTFILES_DIR {stack.root}/locustfiles, HOST of the classes"
+    )
+    assert stack.texts() == []
+
+
+@pytest.mark.parametrize("variable", ["HOST", "LOCUST_HOST"])
+def test_the_target_of_an_env_file_is_the_same_target(stack: OneStack, variable: str) -> None:
+    for name in ALL:
+        stack.make(name, {**MINE, "KIT_HOST": "", variable: MINE["KIT_HOST"]})
     assert stack.texts() == []
 
 
