@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from locust.env import Environment
@@ -19,6 +20,8 @@ from locust_kit.texts import safe
 
 _MOST_SCHEDULES = 20
 _LONGEST_NAME = 200
+_FIGURES = ("pacing_seconds", "planned", "begun", "measured", "run_seconds")
+_LARGEST = 1e15
 _CLOCK = "_locust_kit_clock"
 _PACING = ("locust.user.wait_time", "constant_pacing.<locals>.wait_time_func")
 
@@ -116,14 +119,13 @@ class PacingMeter:
         schedules: dict[str, dict[str, float]] = {}
         for document in by_worker.values():
             parts = document.get("schedules")
-            for name, part in (parts if isinstance(parts, dict) else {}).items():
-                if not isinstance(part, dict):
-                    continue
-                so_far = schedules.setdefault(name, {})
-                for key, value in part.items():
-                    if isinstance(value, int | float) and 0 <= value < float("inf"):
+            for name, part in islice((parts if isinstance(parts, dict) else {}).items(), _MOST_SCHEDULES):
+                so_far = schedules.setdefault(safe(name, _LONGEST_NAME), dict.fromkeys(_FIGURES, 0))
+                for key in _FIGURES:
+                    value = part.get(key) if isinstance(part, dict) else None
+                    if isinstance(value, int | float) and 0 <= value < _LARGEST:
                         is_one = key == "pacing_seconds"
-                        so_far[key] = max(so_far.get(key, 0), value) if is_one else so_far.get(key, 0) + value
+                        so_far[key] = max(so_far[key], value) if is_one else so_far[key] + value
         problems = {str(document["problem"]) for document in by_worker.values() if document.get("problem")}
         return {
             "schedules": {

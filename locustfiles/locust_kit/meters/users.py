@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from itertools import islice
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -34,6 +35,7 @@ INIT, ON_START, ON_STOP, TASK, DIED, RUNNER = "init", "on_start", "on_stop", "ta
 _MOST_TASKS, _MOST_ERRORS, _MOST_CLASSES, _MOST_WORKERS = 500, 100, 200, 50
 _LONGEST_NAME = 200
 _REMEMBERED = 512
+_LARGEST = 1 << 53
 _OTHERS = "(others)"
 _COUNTS = ("made", "not_made", "died", "finished", "stopped", "running", "finished_now", "died_now")
 _SUMS = ("asked", "requests", "task_runs", "task_errors")
@@ -363,11 +365,13 @@ def _task_name(user_class: type, task_set: type, task: Any) -> str:
 
 
 def _whole(value: Any) -> int:
-    return value if type(value) is int and value >= 0 else 0
+    return value if type(value) is int and 0 <= value < _LARGEST else 0
 
 
-def _parts(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+def _parts(value: Any, most: int = _MOST_TASKS) -> dict[str, Any]:
+    """Return so many items of what a worker sent, by name; nothing where it sent something else."""
+    items = value.items() if isinstance(value, dict) else ()
+    return {safe(name, _LONGEST_NAME): part for name, part in islice(items, most)}
 
 
 def _merged(by_worker: Mapping[str, Document]) -> Document:
@@ -387,9 +391,10 @@ def _merged(by_worker: Mapping[str, Document]) -> Document:
             runs, failed = _whole(_parts(counts).get("runs")), _whole(_parts(counts).get("errors"))
             tasks[name].update(runs=runs, errors=failed)
             own.update(task_runs=runs, task_errors=failed)
-        raised = [error for error in document.get("errors") or () if isinstance(error, dict)]
+        sent = document.get("errors")
+        raised = [error for error in (sent if isinstance(sent, list) else [])[:_MOST_ERRORS] if isinstance(error, dict)]
         for error in raised:
-            key = ErrorKey(*(str(error.get(part) or "") for part in ErrorKey._fields))
+            key = ErrorKey(*(safe(error.get(part) or "", LONGEST) for part in ErrorKey._fields))
             errors[key] += _whole(error.get("count"))
             workers_of[key] += 1
             own["task_errors"] += _whole(error.get("count")) if key.kind == ON_START else 0
@@ -397,7 +402,7 @@ def _merged(by_worker: Mapping[str, Document]) -> Document:
         most = max(raised, key=lambda error: _whole(error.get("count")), default=None)
         lines[worker] = {
             **{name: own[name] for name in (*_LINE, *_SUMS)},
-            "error": f"{most.get('type')} in {most.get('name')}" if most else "",
+            "error": safe(f"{most.get('type')} in {most.get('name')}", LONGEST) if most else "",
         }
     shown = sorted(lines, key=lambda worker: (bool(lines[worker]["requests"]), worker))[:_MOST_WORKERS]
     return {

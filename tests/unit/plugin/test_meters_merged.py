@@ -59,6 +59,7 @@ def test_planned_and_begun_runs_are_summed_by_class() -> None:
         {},
         {"classes": [1], "tasks": "x", "errors": [3, None], "schedules": 7},
         {"classes": {"C": {"made": -3, "died": "x", "finished": True}}, "schedules": {"C": {"planned": float("nan")}}},
+        {"errors": 7, "classes": {7: 8}, "tasks": {None: 1}, "schedules": {"C": {"odd": "x", "planned": "5"}}},
         {"tasks": {"C.t": None}, "asked": 1e300, "requests": None, "schedules": {"C": {"begun": float("inf")}}},
     ],
 )
