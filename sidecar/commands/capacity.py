@@ -74,6 +74,8 @@ def _own(settings: Settings) -> Settings:
         thresholds=(),
         thresholds_file="",
         fail_ratio=1.0,
+        args=(),  # of the user's own locustfile
+        words={},
         given={
             name: setting for name, setting in settings.given.items() if name not in {"USERS", "SPAWN_RATE", "RUN_TIME"}
         },

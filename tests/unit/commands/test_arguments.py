@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sidecar.cli.verbs import VERBS, call
-from sidecar.commands import arguments, plan
+from sidecar.commands import arguments, capacity, plan
 from sidecar.common.errors import SettingError
 from sidecar.model import run_arguments
 from sidecar.settings import load
@@ -176,3 +176,9 @@ def test_two_runs_of_other_arguments_are_told_apart() -> None:
     )
     assert run_arguments.changes({"a": ""}, {"a": "x", "b": True}) == "a (nothing) → x, b (no such argument) → true"
     assert arguments.known({}, {}) == ()
+
+
+def test_the_run_of_a_capacity_test_has_a_locustfile_of_its_own_without_these_arguments(tmp_path: Path) -> None:
+    environ = {"MAKEFLAGS": " -- colour=red", "colour": "red"}
+    own = capacity._own(load(["ENDPOINT=/x", "HOST=http://shop.example", "ARGS=--tenant green"], environ, tmp_path))
+    assert (own.args, own.words) == ((), {})
