@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import sys
@@ -10,10 +11,13 @@ from dataclasses import asdict
 from typing import Any
 
 from locust import FastHttpUser, HttpUser
+from locust.argument_parser import get_parser
 
 from locust_kit import SCHEMA_VERSION
 from locust_kit.syntax_rules import look
-from locust_kit.user_code import Loaded, load
+from locust_kit.user_code import Loaded, Problem, load
+
+_OPTIONS = "locust.conf, pyproject.toml or .env"
 
 
 def document(loaded: Loaded) -> dict[str, Any]:
@@ -46,10 +50,27 @@ def _tags(tasks: list[Any]) -> set[str]:
     return tags
 
 
+def refused_options() -> Problem | None:
+    """Return what Locust's own parser refuses in locust.conf, pyproject.toml or the environment; None when nothing.
+
+    The locustfiles are loaded by then: they may add arguments of their own.
+    """
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            get_parser().parse_args([])
+    except SystemExit:
+        lines = [line for line in said.getvalue().splitlines() if "error:" in line] or ["Locust ends at once"]
+        return Problem(_OPTIONS, None, "options", lines[-1].rpartition("error: ")[2], "mend or remove it there")
+    return None
+
+
 def main() -> int:
     """Print the answer on standard output; whatever the user's code prints goes to standard error."""
     with contextlib.redirect_stdout(sys.stderr):
         loaded = load(os.environ["LOCUST_LOCUSTFILE"])
+        if not loaded.problems and (problem := refused_options()):
+            loaded.problems.append(problem)
         answer = document(loaded)
     print(json.dumps(answer), flush=True)
     return 0 if not loaded.problems else 1

@@ -3,7 +3,7 @@
 Counts are since the run's start (or Locust's reset of its statistics), without the requests after the end of its load.
 Rates are those of the last ten seconds, as Locust has them. `dispatched_users` are those that Locust handed out at its
 last ramp: fewer than the `target_users` that were asked for where all classes have a fixed_count. `workers_expected` is
-how many workers the containers of those that are there were told to have, `processes` the most of one. `missing` are
+how many workers the containers of those that are there were told to have, in `worker_hosts` containers. `missing` are
 the ids of workers that the master has given up on; `over_cpu` is how many workers take 90 % of a core or more, which
 Locust itself calls too much.
 """
@@ -75,7 +75,7 @@ def processes_of(worker: WorkerNode) -> int:
 
 
 def _expected(workers: Iterable[WorkerNode]) -> dict[str, int]:
-    """Return how many workers the containers of these should have, and how many at most one of them should.
+    """Return how many workers the containers of these should have, and how many containers that are.
 
     The ids of one container's workers begin with its host name.
     """
@@ -83,7 +83,7 @@ def _expected(workers: Iterable[WorkerNode]) -> dict[str, int]:
     for worker in workers:
         host = worker.id.rpartition("_")[0]
         of_host[host] = max(processes_of(worker), of_host.get(host, 1))
-    return {"workers_expected": sum(of_host.values()), "processes": max(of_host.values(), default=1)}
+    return {"workers_expected": sum(of_host.values()), "worker_hosts": len(of_host)}
 
 
 def _workers(runner: Runner | None) -> dict[str, Any]:

@@ -33,8 +33,8 @@ REMOVED = {
 class Problem:
     """Why the locustfile cannot run, or what in it has no effect.
 
-    `kind`: missing, unreadable, syntax, import, removed-api, no-user-class, duplicate or error; of the rules that look
-    into the files: coroutine, old-attribute, exit-code or catch-response.
+    `kind`: missing, unreadable, syntax, import, removed-api, no-user-class, duplicate, options or error; of the rules
+    that look into the files: coroutine, old-attribute, exit-code or catch-response.
     """
 
     file: str

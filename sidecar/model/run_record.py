@@ -35,9 +35,9 @@ class Moment:
 
     Counts are since the run's start, rates those of the last ten seconds; `cpu_percent` is that of the busiest worker,
     100 for one core. `workers_expected` is how many workers the containers of those that were there should have,
-    `processes` the most of one container; older records know neither. `dispatched_users` are those that Locust handed
-    out. `missing` are ids of workers; `meters` is what the workers measured of their own load since the start, by
-    meter.
+    `worker_hosts` how many containers that are; older records know neither. `dispatched_users` are those that Locust
+    handed out. `missing` are ids of workers; `meters` is what the workers measured of their own load since the start,
+    by meter.
     """
 
     at: datetime
@@ -58,7 +58,7 @@ class Moment:
     dispatched_users: int = 0
     meters: Mapping[str, Document] = field(default_factory=dict)
     workers_expected: int = 0
-    processes: int = 1
+    worker_hosts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

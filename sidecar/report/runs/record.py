@@ -26,7 +26,16 @@ _RECORDED_LATE = timedelta(seconds=20)  # a monitor on a busy machine writes dow
 _MOST_INCIDENTS = 2000
 _POINTS = 600
 _UNWATCHED = "nobody can tell what happened to the containers"
-_COUNTS = ("users", "target_users", "dispatched_users", "requests", "failures", "workers", "workers_expected")
+_COUNTS = (
+    "users",
+    "target_users",
+    "dispatched_users",
+    "requests",
+    "failures",
+    "workers",
+    "workers_expected",
+    "worker_hosts",
+)
 _RATES = ("rps", "fail_per_second", "cpu_percent", "master_cpu_percent")
 
 
@@ -168,7 +177,6 @@ def _moment(line: bytes) -> Moment | None:
             classes=dict(row.get("classes") or {}),
             missing=tuple(map(str, row.get("missing") or ())),
             meters=_meters(row),
-            processes=max(1, int(row.get("processes") or 1)),
             **counts,
             **rates,
         )

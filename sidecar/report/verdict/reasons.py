@@ -137,7 +137,8 @@ def _never_came(record: RunRecord, limit: Sustained) -> Iterator[InvalidReason]:
     points = []
     most = (0, 0)
     for moment in record.load_moments:
-        there = max(moment.workers_expected, running(moment.at) * moment.processes if running else 0)
+        unheard = max(0, running(moment.at) - moment.worker_hosts) if running else 0
+        there = moment.workers_expected + unheard
         points.append((moment.at, moment.workers < there))
         if there - moment.workers > most[0] - most[1]:
             most = (there, moment.workers)

@@ -10,7 +10,7 @@ from locust_kit import timeline
 
 
 def expected(*workers: tuple[str, str, int]) -> tuple[int, int]:
-    """Return workers_expected and processes for (id, state, processes)."""
+    """Return workers_expected and worker_hosts for (id, state, processes)."""
     clients = {name: WorkerNode(name, state) for name, state, _ in workers}
     runner = cast("MasterRunner", SimpleNamespace(clients=clients))
     for name, _, processes in workers:
@@ -18,11 +18,11 @@ def expected(*workers: tuple[str, str, int]) -> tuple[int, int]:
             timeline.note_processes(runner, name, processes)
     connected = [worker for worker in clients.values() if worker.state != STATE_MISSING]
     found = timeline._expected(connected)
-    return found["workers_expected"], found["processes"]
+    return found["workers_expected"], found["worker_hosts"]
 
 
 def test_a_worker_alone_in_its_container_is_one() -> None:
-    assert expected(("a_1", STATE_INIT, 1), ("b_1", STATE_INIT, 0)) == (2, 1)
+    assert expected(("a_1", STATE_INIT, 1), ("b_1", STATE_INIT, 0)) == (2, 2)
 
 
 def test_a_process_that_is_gone_is_still_expected_while_its_container_has_another() -> None:
@@ -31,7 +31,7 @@ def test_a_process_that_is_gone_is_still_expected_while_its_container_has_anothe
 
 
 def test_a_container_that_is_gone_is_not_expected() -> None:
-    assert expected(("a_1", STATE_MISSING, 2), ("a_2", STATE_MISSING, 2), ("b_1", STATE_INIT, 2)) == (2, 2)
+    assert expected(("a_1", STATE_MISSING, 2), ("a_2", STATE_MISSING, 2), ("b_1", STATE_INIT, 2)) == (2, 1)
 
 
 def test_a_worker_that_the_master_does_not_know_is_passed_over() -> None:

@@ -4,8 +4,10 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from locust import events
 from locust_kit import check, user_code
 from locust_kit.user_code import Loaded, Problem, load
 
@@ -134,3 +136,25 @@ def test_a_closed_file_is_named_in_its_fix(write: Write, monkeypatch: pytest.Mon
     monkeypatch.setattr("os.access", lambda path, _mode: path != "my file.py")  # the tests' user may be root
     problem = only(load("my file.py"))
     assert (problem.kind, problem.fix) == ("unreadable", "chmod o+r 'my file.py'")
+
+
+@pytest.mark.parametrize(
+    ("conf", "text"),
+    [
+        ("users = 5\nrun-time = 2m\ntenant = blue\n", ""),
+        ("expect_workers = 3\n", "unrecognized arguments: --expect_workers=3"),
+        ("users = many\n", "argument -u/--users: invalid int value: 'many'"),
+    ],
+)
+def test_options_that_locust_itself_would_refuse_are_named(conf: str, text: str, write: Write) -> None:
+    write("locust.conf", conf)
+
+    def add_tenant(parser: Any) -> None:
+        parser.add_argument("--tenant")
+
+    events.init_command_line_parser.add_listener(add_tenant)
+    try:
+        problem = check.refused_options()
+    finally:
+        events.init_command_line_parser.remove_listener(add_tenant)
+    assert (problem.text if problem else "") == text

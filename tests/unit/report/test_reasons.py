@@ -42,13 +42,13 @@ def test_nothing_broke() -> None:
         (clean(moments=altered(0, 61, workers=9)), []),  # those of other machines have no container here
         (clean(incidents=(incident(IncidentKind.WORKER_LOST, container=None, container_id=None),)), ["worker_lost"]),
         (clean(moments=altered(0, 8, workers=1)), []),  # too short to be sustained
-        (clean(moments=altered(0, 61, workers=3, workers_expected=4, processes=2)), ["workers_missing"]),
-        (clean(moments=altered(0, 61, workers=4, workers_expected=4, processes=2)), []),
+        (clean(moments=altered(0, 61, workers=3, workers_expected=4, worker_hosts=2)), ["workers_missing"]),
+        (clean(moments=altered(0, 61, workers=4, workers_expected=4, worker_hosts=2)), []),
         (
-            clean(moments=altered(0, 61, workers=2, workers_expected=2, processes=2)),
+            clean(moments=altered(0, 61, workers=2, workers_expected=2, worker_hosts=1)),
             ["workers_missing"],
         ),  # 2 containers
-        (clean(moments=altered(0, 8, workers=3, workers_expected=4, processes=2)), []),  # it came late
+        (clean(moments=altered(0, 8, workers=3, workers_expected=4, worker_hosts=2)), []),  # it came late
         (clean(groups={"classes": {"generator": 7}}), ["generator_limits"]),
         (clean(moments=altered(20, 31, cpu_percent=95.0)), ["generator_cpu"]),
         (clean(moments=altered(20, 28, cpu_percent=95.0)), []),
@@ -90,7 +90,7 @@ def test_a_worker_that_was_scaled_up_has_time_to_register() -> None:
 
 
 def test_a_process_that_was_gone_all_along_is_said_of_a_short_run_too() -> None:
-    short = clean(moments=tuple(moment(second, workers=3, workers_expected=4, processes=2) for second in range(6)))
+    short = clean(moments=tuple(moment(second, workers=3, workers_expected=4, worker_hosts=2) for second in range(6)))
     (reason,) = [one for one in reasons(short, GeneratorLimits()) if one.kind == "workers_missing"]
     assert reason.text.startswith("workers were missing: 3 of 4 were at the master")
 
