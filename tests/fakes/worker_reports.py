@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import random
@@ -93,6 +94,16 @@ def at_random(chance: random.Random, base: dict[str, Any], places: list[Path]) -
             report = bent(report, place, odd)
         except (TypeError, LookupError, AttributeError):  # that place is gone by now
             report = bent(base, place, odd)
+    return report
+
+
+def large(report: Any, times: int) -> Any:
+    """The report with so many times as many endpoints and failures, where it has any."""
+    with contextlib.suppress(TypeError, KeyError, AttributeError):
+        report = {**report, "stats": [{**row, "name": f"/{n}"} for n in range(times) for row in report["stats"]]}
+        failures = report[REPORT_KEY][FAILURES_KEY]
+        longer = {key: rows * (times // 10) for key, rows in failures.items() if isinstance(rows, list)}
+        report = {**report, REPORT_KEY: {**report[REPORT_KEY], FAILURES_KEY: {**failures, **longer}}}
     return report
 
 

@@ -30,7 +30,18 @@ from locust_kit.messages import Inbox
 from locust_kit.refusals import Refusals
 from locust_kit.worker_report import REPORT_KEY
 
-from tests.fakes.worker_reports import FAILED, FILES, ODD, REQUESTS, at_random, bent, genuine, message_at_random, paths
+from tests.fakes.worker_reports import (
+    FAILED,
+    FILES,
+    ODD,
+    REQUESTS,
+    at_random,
+    bent,
+    genuine,
+    large,
+    message_at_random,
+    paths,
+)
 
 GOOD, BAD = "w-2", "w-1"
 
@@ -437,11 +448,13 @@ def test_random_reports_and_messages_from_a_seed(rig: Rig, count: int) -> None:
     for number in range(count):
         before = rig.figures() if number % 100 == 0 else None
         report = at_random(chance, _BASE, _PLACES)
+        if number % 1000 == 999:
+            report = large(report, chance.choice((100, 3000)))
         kind, data = message_at_random(chance)
-        began = time.perf_counter()
+        began = time.process_time()  # of this process: another one that has the machine is not its fault
         rig.report(report)
         rig.hear(BAD, kind, data)
-        longest = max(longest, time.perf_counter() - began)
+        longest = max(longest, time.process_time() - began)
         if before is not None:
             holds(rig, rig.figures(), report)
     print(f"{count} reports: the longest held the master up for {1000 * longest:.1f} ms")
