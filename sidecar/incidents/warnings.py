@@ -157,6 +157,18 @@ def _no_answers(known: Known) -> Iterator[Warn]:
         yield Warn("warn", f"{plural(waiting, 'request')} of {endpoint} without an answer, the oldest for {seconds} s")
 
 
+def _unheard_workers(known: Known) -> Iterator[Warn]:
+    """Yield the workers of the run under way whose figures are missing, by the plugin's own account."""
+    reports = known.plugin.meters.get("reports") or {} if known.plugin and not known.stale else {}
+    if known.locust is None or not known.locust.users:
+        return
+    for row in reports.get("silent_workers") or ():
+        seconds = f"{float(row.get('seconds') or 0):.0f} s, with {row.get('users')} users"
+        yield Warn("error", f"worker {row.get('worker')} sent no statistics for {seconds}")
+    if refused := sum(row.get("count") or 0 for row in reports.get("refused") or () if row.get("changes_figures")):
+        yield Warn("error", f"{plural(refused, 'report')} of workers could not be counted: the master's log says why")
+
+
 def _seconds(given: object, usual: float) -> float:
     try:
         return float(str(given))
@@ -225,6 +237,7 @@ _RULES: tuple[Callable[[Known], Iterator[Warn]], ...] = (
     _memory,
     _workers_missing,
     _no_answers,
+    _unheard_workers,
     _older_locustfile,
     _busy_generators,
     _restarted_lately,

@@ -178,3 +178,15 @@ def test_requests_that_wait_for_long_are_told_while_they_wait() -> None:
     text = "no request finished for 12 s while 10 users are there: POST /checkout has waited 14 s"
     assert waiting(14, 12) == [("error", text)]
     assert waiting(14, 12, stuck_seconds="20") == []
+
+
+def test_workers_whose_figures_are_missing_are_said_while_users_are_there() -> None:
+    silent = {"worker": "w-1", "at": "2026-11-27T01:02:13Z", "seconds": 21.3, "users": 5}
+    refused = [{"worker": "w-2", "reason": "no", "count": 3, "changes_figures": changes} for changes in (True, False)]
+    plugin = PluginStatus(None, meters={"reports": {"silent_workers": [silent], "refused": refused}})
+    assert texts(known(WORKER, plugin=plugin)) == [
+        "error: worker w-1 sent no statistics for 21 s, with 5 users",
+        "error: 3 reports of workers could not be counted: the master's log says why",
+    ]
+    assert texts(known(WORKER, plugin=plugin, locust=replace(samples.locust(1), users=0))) == []
+    assert texts(known(WORKER, plugin=replace(plugin, meters={"reports": {}}))) == []
