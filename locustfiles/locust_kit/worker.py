@@ -13,7 +13,7 @@ from locust.runners import STATE_INIT, WorkerRunner
 
 from locust_kit.connections import RETRIED
 from locust_kit.failures.counters import RequestCounters
-from locust_kit.guard import guarded, keep_doing
+from locust_kit.guard import guarded, keep_doing, listen_first
 from locust_kit.keep_alive import keep_alive
 from locust_kit.loaded_files import Digests
 from locust_kit.memory import Memory, resident_bytes
@@ -56,7 +56,7 @@ class WorkerPart:
         keep_doing(self._stay_alive, 1)
         self._counters.listen(self._environment)
         self._meters.listen(self._environment)
-        events.test_start.add_listener(guarded(self._meters.begin))
+        listen_first(events.test_start, guarded(self._meters.begin))  # a listener of the test's own may take its time
         events.test_start.add_listener(guarded(self._memory.settle))
         self._number_reports()
         events.report_to_master.add_listener(guarded(self._report))

@@ -47,7 +47,7 @@ class RequestCounters:
             logger.warning("locust-kit: what Locust counts of requests is not cleaned: its listener is not found")
         listen_first(events.request, self.on_request)  # guarded itself
         listen_first(events.user_error, guarded(self.on_user_error))
-        events.test_start.add_listener(guarded(self._begin))
+        listen_first(events.test_start, guarded(self._begin))
         if environment.reset_stats:
             events.spawning_complete.add_listener(guarded(self.forget))
 

@@ -74,6 +74,7 @@ class Meters:
     def __init__(self) -> None:
         self._meters = [meter() for meter in METERS]
         self._options: Any = None
+        self._run_id = ""
         self._warnings: dict[str, WarnOnce] = {}
 
     def listen(self, environment: Environment) -> None:
@@ -83,14 +84,14 @@ class Meters:
             meter.listen(environment)
 
     def begin(self, **_: Any) -> None:
-        """Begin a run in each meter."""
+        """Begin a run in each meter: what is reported until then is of the run before, whatever the options say."""
+        self._run_id = str(getattr(self._options, RUN_FIELD, "") or "")
         for meter in self._meters:
             meter.begin()
 
     def document(self) -> Document:
         """Return the documents of all meters by name, and the run that they are of."""
-        run_id = str(getattr(self._options, RUN_FIELD, "") or "")
-        documents: Document = {"run_id": run_id}
+        documents: Document = {"run_id": self._run_id}
         for meter in self._meters:
             try:
                 documents[meter.name] = meter.document()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from locust_kit.meters import METERS
+from locust_kit.meters import METERS, Meters
 from locust_kit.meters.pacing import PacingMeter
 from locust_kit.meters.users import UserMeter
 
@@ -69,3 +70,16 @@ def test_what_a_worker_makes_up_changes_no_figure_of_another(odd: dict[str, Any]
         alone, together = meter.merged({"w-1": good}), meter.merged({"w-1": good, "w-2": odd})
         assert meter.moment(alone) == meter.moment(together)
         json.dumps(together, allow_nan=False)
+
+
+def test_what_is_reported_before_a_run_begins_is_of_the_run_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listener to test_start of the test's own may wait, and Locust's options are those of the new run already."""
+    monkeypatch.setattr("locust_kit.meters.METERS", ())  # they change Locust's classes
+    options = SimpleNamespace(kit_run_id="run-1")
+    meters = Meters()
+    meters.listen(SimpleNamespace(parsed_options=options))  # type: ignore[arg-type]
+    meters.begin()
+    options.kit_run_id = "run-2"
+    assert meters.document()["run_id"] == "run-1"
+    meters.begin()
+    assert meters.document()["run_id"] == "run-2"
