@@ -69,7 +69,7 @@ class Checking(HttpUser):
             answer.success()
 
     @task
-    def rest(self):
+    def asked(self):
         with self.client.request("GET", "/fast", catch_response=True) as answer:
             answer.success()
 
@@ -79,7 +79,7 @@ class FastChecking(FastHttpUser):
     wait_time = constant(0.2)
 
     @task
-    def rest(self):
+    def asked(self):
         with self.rest("GET", "/api/data") as answer:
             assert answer.js["success"]
 
