@@ -8,11 +8,13 @@ from typing import Any
 
 from sidecar.common.units import plural
 from sidecar.model.run_record import RunRecord
+from sidecar.report.verdict.goodbye import after_the_end
 from sidecar.report.verdict.unanswered import METER, Unanswered, objects, whole
 
 _REPORT_SECONDS = 3  # between two reports of a worker
 KINDS = {
     "reported": "reported to Locust",
+    "after_the_end": "reported after the end of the load",
     "unreported": "never reported",
     "left": "left their `with` block unreported",
     "unanswered": "never answered",
@@ -34,7 +36,8 @@ def account(record: RunRecord, stuck: tuple[Unanswered, ...]) -> dict[str, Any] 
     sums = Counter[str]()
     for row in rows:
         sums.update({name: row[name] for name in _COUNTED})
-    sums.update(reported=whole(meter.get("reported")), left=whole(meter.get("held")))
+    after = whole(after_the_end(record).get("requests"))
+    sums.update(reported=whole(meter.get("reported")) - after, after_the_end=after, left=whole(meter.get("held")))
     sums["retries"] = whole(meter.get("retries"))
     sent = sum(sums[name] for name in KINDS)
     return {
@@ -52,10 +55,9 @@ def warnings(record: RunRecord) -> Iterator[str]:
     """Yield what the account does not hold."""
     meter = record.meters.get(METER) or {}
     for lost in _lost(record, meter):
-        yield (
-            f"lost with worker {lost['worker']}: what it sent after its last report, up to {_REPORT_SECONDS} s at its "
-            f"rate, {plural(lost['requests'], 'request')}"
-        )
+        last = "before its first report" if lost["requests"] is None else "after its last report"
+        about = "" if lost["requests"] is None else f" at its rate, {plural(lost['requests'], 'request')}"
+        yield f"lost with worker {lost['worker']}: what it sent {last}, up to {_REPORT_SECONDS} s{about}"
     for part in meter.get("not_followed") or []:
         yield f"requests are not followed to their end: {part}"
 
@@ -88,8 +90,12 @@ def _sites(meter: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _lost(record: RunRecord, meter: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield each worker that was lost, and how many requests it may have sent after its last report."""
+    """Yield each worker that was lost, and how many requests it may have sent after its last report.
+
+    That is None for a worker that was lost before its first report.
+    """
     workers = meter.get("workers") or {}
-    for worker in sorted(record.workers.lost):
-        if isinstance(known := workers.get(worker), Mapping):
-            yield {"worker": worker, "requests": _REPORT_SECONDS * whole(known.get("per_second"))}
+    for worker in sorted(record.workers.lost) if meter else ():
+        known = workers.get(worker)
+        per_second = whole(known.get("per_second")) if isinstance(known, Mapping) else None
+        yield {"worker": worker, "requests": None if per_second is None else _REPORT_SECONDS * per_second}

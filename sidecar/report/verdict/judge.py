@@ -210,7 +210,8 @@ def _too_little(record: RunRecord, checked: tuple[Judged, ...], never: int) -> I
     if not counts.failed(record, never).requests:
         raised = counts.task_errors(record).groups
         why = f"; the users' code raised {raised[0].count} × {raised[0].what}" if raised else ""
-        yield InvalidReason("no_requests", unanswered.none_came_back(record) or f"not one request was made{why}")
+        if not any(unanswered.unreported(record)):  # those that came back are a reason of their own
+            yield InvalidReason("no_requests", unanswered.none_came_back(record) or f"not one request was made{why}")
         return
     for judged in checked:
         if not judged.is_known and not judged.threshold.is_soft:

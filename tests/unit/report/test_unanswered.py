@@ -104,6 +104,8 @@ def test_unreported_answers_are_named_with_their_lines() -> None:
         "721 answers were never reported: catch_response without `with` at "
         "locustfile.py:14 (600), :22 (121), lib/shop.py:3 (0)"
     )
+    nothing = {"end": {"requests": 0, "failures": 0, "most_users": 50}, "statistics": {}}
+    assert judge(run(meters={"requests": account}, **nothing)).reasons == verdict.reasons[:1]
     going = judge(run(meters={"requests": account}, is_running=True, ended_at=None)).reasons[0]
     assert going == "answers were never reported: catch_response without `with` at locustfile.py:22, :14, lib/shop.py:3"
 
@@ -187,6 +189,8 @@ def test_a_lost_worker_is_named_with_what_it_may_have_sent_after_its_last_report
         "lost with worker w-1: what it sent after its last report, up to 3 s at its rate, 69 requests"
     ]
     assert accounted(record)["lost"] == [{"worker": "w-1", "requests": 69}]
+    early = replace(record, meters={"requests": {"endpoints": [], "workers": {}, "reported": 90}})
+    assert list(account.warnings(early)) == ["lost with worker w-1: what it sent before its first report, up to 3 s"]
 
 
 def test_a_run_of_an_older_version_has_no_account() -> None:
