@@ -7,7 +7,6 @@ its restart policy makes a new one.
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ from locust import runners
 from locust.env import Environment
 from locust.runners import STATE_STOPPED, MasterRunner
 
+from locust_kit import places
 from locust_kit.guard import guarded, keep_doing
 
 logger = logging.getLogger("locust_kit")
@@ -66,15 +66,9 @@ def _is_within(file: str, *folders: Path) -> bool:
 
 
 def _place(frame: FrameType) -> str:
-    """Return file and line of the user's code, which a library may have been asked by."""
-    here: FrameType | None = frame
-    while here is not None and not _is_within(os.path.abspath(here.f_code.co_filename), Path.cwd()):  # noqa: PTH100
-        here = here.f_back
-    return f"{os.path.relpath(here.f_code.co_filename)}:{here.f_lineno}" if here else _short(frame)
-
-
-def _short(frame: FrameType) -> str:
-    return f"{'/'.join(Path(frame.f_code.co_filename).parts[-2:])}:{frame.f_lineno}"
+    """Return file and line of the user's code, which a library may have been asked by; else those of the library."""
+    file, line = Path(frame.f_code.co_filename), frame.f_lineno
+    return places.of_caller(frame).line or f"{'/'.join(file.parts[-2:])}:{line}"
 
 
 class MasterEnd:
@@ -154,7 +148,5 @@ class MasterEnd:
 
 
 def _exit_of(value: SystemExit, traceback: TracebackType | None) -> EndedBy:
-    last = traceback
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    return EndedBy(f"sys.exit({'' if value.code is None else repr(value.code)})", _place(last.tb_frame) if last else "")
+    code = "" if value.code is None else repr(value.code)
+    return EndedBy(f"sys.exit({code})", places.of_traceback(traceback).line)

@@ -120,6 +120,7 @@ class Recorder:
         self._known = Recorded(oom_kills=dict(oom_kills))
         self._committed_ns = self._pruned_ns = self._ticked_ns = 0
         self._began_ns = self._recorded_ns = now_ns()
+        self._files_begun = len(ledger.notes)
         self._not_recorded: NotRecorded | None = None  # the span that goes on
         self._live_since_ns = 0
         self._backoff = Backoff()
@@ -310,9 +311,20 @@ class Recorder:
                 self._lag.observe((written_ns - event.ns) / SECOND_NS)
         if self._committed_ns == turn_ns:
             self._publish_committed()
+        if self._files_begun != len(self._ledger.notes):
+            self._files_begun = len(self._ledger.notes)
+            self._write_anew()
         if turn_ns - self._pruned_ns >= _PRUNE_NS:
             self._pruned_ns = turn_ns
             self._prune()
+
+    def _write_anew(self) -> None:
+        """Have a ledger that had to be begun anew hold the last minutes; what was before them is said to be missing."""
+        self._unsaved = {**self._recent, **self._unsaved}
+        kept_ns = self._now_ns() - int(_RECENT.total_seconds()) * SECOND_NS
+        if self._began_ns < kept_ns:
+            why = "the ledger's file was removed or damaged"
+            self._reducer.not_recorded(NotRecorded(self._began_ns, kept_ns, 1, why))
 
     def _publish_committed(self) -> None:
         """Show what is on the disk now."""

@@ -616,6 +616,37 @@ def a_stopped_master_process(world: World) -> Iterator[None]:
         yield
 
 
+QUITTER = """
+import sys
+from pathlib import Path
+import gevent
+from locust import events
+
+@events.init.add_listener
+def quit_when_asked(environment, **_):
+    def wait():
+        while not Path("/mnt/locust/now").exists():
+            gevent.sleep(0.5)
+        sys.modules["locust_kit.quitting"].SERVED_SECONDS = 3600  # as if no plugin ended this process
+        environment.runner.quit()
+    if type(environment.runner).__name__ == "MasterRunner":
+        gevent.spawn(wait)
+"""
+
+
+@fault("master-not-answering")
+def a_master_that_the_locustfile_quit(world: World) -> Iterator[None]:
+    path, now = world.files / "locustfile.py", world.files / "now"
+    path.write_text(path.read_text() + QUITTER)
+    assert world.kit("reload", "YES=1").returncode == 0
+    now.touch()
+    world.wait_for_restarts(1, *world.workers)  # by their policy, for the master told them to quit
+    now.unlink()
+    for worker in world.workers:
+        world.wait_until_grown(worker)
+    yield
+
+
 @fault("version-mismatch")
 def workers_with_an_older_locust(world: World) -> Iterator[None]:
     context = world.folder / "older"

@@ -34,6 +34,11 @@ _BACK_AFTER_STOP = timedelta(seconds=15)
 JUST_MADE = timedelta(seconds=10)
 _SOONEST_MISSED = timedelta(seconds=10)  # a missing row before that is of the Locust that ran there until then
 _LATELY = timedelta(seconds=30)
+_CALLS = timedelta(seconds=12)  # a worker calls each 5 s from its start on, and logs that from the sixth time on
+_DEAF = (
+    "No worker is heard: `runner.quit()` in the locustfile, or an error in Locust's own listener, ended what listens "
+    "to workers; the page goes on."
+)
 _SAME_PARTS = 2
 _NO_LIMIT = 1 << 62
 
@@ -52,9 +57,10 @@ def master_answers(stack: Stack) -> Outcome:
     not_listening = _is_not_listening(stack, master) and not young
     page_is_silent = page is not None and page.stage != "ok" and page.error.startswith("no answer")
     unheard = page_is_silent and not young and not any(stack.is_registered(worker) for worker in stack.running_workers)
+    deaf = () if young else _unheard_calls(stack, master)
     answers = f"page {stack.evidence.master.answer}" if stack.evidence.master else "page not asked"
     text = f"{answers}; {len(tried)} knocks, {len(silent)} silent"
-    if silent or state in ("T", "t", "Z") or not_listening or unheard:
+    if silent or state in ("T", "t", "Z") or not_listening or unheard or deaf:
         evidence = [_silent_port(attempt) for attempt in silent[:2]]
         if state in _STOPPED_STATES:
             evidence.append(_stopped_process(master, state, probe.at if probe else None))
@@ -65,10 +71,31 @@ def master_answers(stack: Stack) -> Outcome:
             evidence.append(FindingEvidence(f"its page, asked in {master.name}", page.error, "an answer", probe.at))
         values = {"container": master.name}
         place = Origin(items=(values,))
-        return Outcome(text, (FoundCause("master-not-answering", evidence, (master,), values, place),))
+        because = _DEAF if deaf and not evidence else ""
+        evidence += deaf
+        cause = FoundCause("master-not-answering", evidence, (master,), values, place, because=because)
+        return Outcome(text, (cause,))
     if lack := _lack_of_answer(stack, master):
         return cannot_tell(lack)
     return Outcome(text)
+
+
+def _unheard_calls(stack: Stack, master: ContainerFacts) -> tuple[FindingEvidence, ...]:
+    """Return how workers call a master that takes their connection and answers none of them."""
+    calls = []
+    for worker in stack.running_workers:
+        sign = log_signs.latest(worker, "connect-failed", "starting")
+        began = log_signs.latest(worker, "starting")
+        is_calling = began is not None and began.at is not None and stack.evidence.at - began.at >= _CALLS
+        if sign and is_calling and _way_is_clear(stack, worker) and not _was_heard(master, worker):
+            wanted = f"registered: {master.name} takes its connection"
+            calls.append(FindingEvidence(f"last line of {worker.name} on it", sign.text, wanted, sign.at))
+    return tuple(calls[:2]) if calls and len(calls) == len(stack.running_workers) else ()
+
+
+def _was_heard(master: ContainerFacts, worker: ContainerFacts) -> bool:
+    signs = log_signs.signs(log_signs.current_log(master), "ready")
+    return any(_is_from(sign, worker) for sign in signs)
 
 
 def _own_page(probe: Probe | None) -> HttpTry | None:

@@ -205,7 +205,7 @@ def _limits_checked(record: RunRecord, criteria: Criteria, never: int) -> Iterat
 
 def _too_little(record: RunRecord, checked: tuple[Judged, ...], never: int) -> Iterator[InvalidReason]:
     """Yield that there were no requests, or too few for a percentile that was asked for."""
-    if Unknown.END in record.unknown:
+    if Unknown.END in record.unknown or not (record.end or record.figures):  # nobody wrote down how many there were
         return
     if not counts.failed(record, never).requests:
         raised = counts.task_errors(record).groups

@@ -283,6 +283,14 @@ def at_other_address(e: Evidence, address: str, **tried: object) -> Evidence:
     return unregistered(e)
 
 
+def calling(e: Evidence, seconds: float) -> Evidence:
+    """Workers that Docker started anew, whose calls the master takes and does not answer."""
+    starting = lines("Starting Locust 2.47.0", seconds_ago=seconds)
+    for name in (FIRST, SECOND):
+        e = changed(e, name, started_at=ago(seconds + 2), log=starting)
+    return unregistered(e)
+
+
 def knocking(e: Evidence, outcome: str, greeting: str = "") -> Evidence:
     """Both workers knock at the master's door, with an outcome."""
     for name in (FIRST, SECOND):
@@ -534,6 +542,7 @@ CASES: list[tuple[str, str, Change]] = [
     ("network-filtered", "reset", lambda e: knocking(e, "refused")),
     ("master-not-answering", "silent", lambda e: knocking(e, "open", "none")),
     ("master-not-answering", "stopped", lambda e: probed(e, "locust-master-1", inside=inside(process_state="T"))),
+    ("master-not-answering", "deaf", lambda e: calling(e, 25)),
     (
         "version-mismatch",
         "minor",
@@ -922,6 +931,14 @@ def test_a_worker_that_was_restarted_is_not_the_orphan_that_it_was() -> None:
     discarded = f"Discarded report from unrecognized worker {e.containers[1].id[:12]}_ab"
     assert "workers-orphaned" in causes(changed(e, "locust-master-1", log=lines(discarded, seconds_ago=10)))
     assert "workers-orphaned" not in causes(changed(e, "locust-master-1", log=lines(discarded, seconds_ago=25)))
+
+
+def test_a_master_is_deaf_only_to_workers_that_called_for_a_while() -> None:
+    assert causes(calling(well(), 25)) == ["master-not-answering"]
+    assert causes(calling(well(), 8)) == []
+    one_heard = lines(f"{well().containers[1].id[:12]}_ab (index 0) reported as ready. 1 workers connected.")
+    assert "master-not-answering" not in causes(changed(calling(well(), 25), "locust-master-1", log=one_heard))
+    assert "master-not-answering" not in causes(changed(calling(well(), 25), "locust-master-1", started_at=ago(20)))
 
 
 def test_a_stopped_process_is_no_worker_that_still_starts() -> None:

@@ -12,7 +12,7 @@ from sidecar.ledger.database import Database
 from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.ledger_reader import LedgerReader
 from sidecar.ledger.schema import HISTORY, Retention
-from sidecar.ledger.store import open_store
+from sidecar.ledger.store import can_be_kept, open_store
 from tests.fakes.ledger_samples import clock
 
 
@@ -80,3 +80,14 @@ def test_an_incident_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
     reader = LedgerReader(tmp_path)
     assert reader.incidents() == []
     reader.close()
+
+
+def test_a_folder_that_was_mended_is_found_to_be_good_again(tmp_path: Path) -> None:
+    (tmp_path / "own").write_text("a file")
+    assert not can_be_kept(tmp_path / "own", clock, Retention())
+    (tmp_path / "own").unlink()
+    assert can_be_kept(tmp_path / "own", clock, Retention())
+    store = open_store(tmp_path / "own", clock, Retention(), lambda: spare(tmp_path))
+    assert not can_be_kept(tmp_path / "own", clock, Retention()), "another sidecar is writing it"
+    assert (store.trouble, store.ledger.state("probe")) == ("", {})
+    store.close()

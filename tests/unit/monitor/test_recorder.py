@@ -293,3 +293,26 @@ def test_the_end_of_an_incident_elsewhere_outruns_a_note_that_was_put_on_it_here
     until(lambda: rig.recorder.known().incidents[0].text == "it is over")
     kept = rig.recorder.known().incidents[0]
     assert (kept.state, kept.person_note, kept.revision) == (FINAL, "the cache was cold", 3)
+
+
+def test_a_ledger_that_is_removed_holds_the_last_minutes_again_and_says_what_is_gone(rig: Rig) -> None:
+    kill(rig)
+    until(lambda: bool(rig.recorder.known().incidents))
+    (known,) = rig.recorder.known().incidents
+    rig.recorder._began_ns -= 3600 * 10**9
+    for file in rig.folder.glob("ledger.db*"):
+        file.unlink()
+
+    def again() -> bool:
+        try:
+            found = LedgerReader(rig.folder).incidents()
+        except (LedgerError, OSError):  # there is none yet, or it is only just begun
+            return False
+        return {IncidentKind.OOM_KILL, IncidentKind.BLIND} <= {incident.kind for incident in found}
+
+    until(again)
+    rig.recorder.stop()
+    found = {incident.kind: incident for incident in LedgerReader(rig.folder).incidents()}
+    assert found[IncidentKind.OOM_KILL].id == known.id
+    assert found[IncidentKind.BLIND].severity == Severity.WARN
+    assert "may be missing" in found[IncidentKind.BLIND].text
