@@ -42,6 +42,7 @@ class RunObserved:
         most_users: how many there were at most.
         master_lost: what happened to the master, "" when nothing did.
         stopping: what a run that is stopping waits for, "" before that.
+        run_id: the plugin's id of the run, once it is stopping.
 
     """
 
@@ -57,6 +58,7 @@ class RunObserved:
     most_users: int = 0
     master_lost: str = ""
     stopping: str = ""
+    run_id: str = ""
 
     @property
     def requests(self) -> int:
@@ -116,6 +118,8 @@ def observe(seen: RunObserved, figures: Mapping[str, Any]) -> RunObserved:
         return seen
     if seen.started and (state == "ready" or (state == "stopped" and _requests(figures) < seen.requests)):
         return replace(seen, ended=True, master_lost=RESTARTED)
+    if seen.stopping and state in RUNNING:
+        return replace(seen, ended=True)  # another run
     missing, present = (ids - seen.gone_before for ids in _workers(figures))
     return replace(
         seen,
@@ -182,8 +186,12 @@ def _with_its_end(seen: RunObserved, web: LocustApi) -> RunObserved:
     """Add what a run that is stopping waits for. It is over when the plugin has closed it, too."""
     if not seen.started or seen.master_lost or run_state(seen.figures) in RUNNING:
         return seen
-    what = waits_for(web.status())
-    return replace(seen, stopping=what, ended=seen.ended and not what)
+    status = web.status() or {}
+    run_id = str((status.get("run") or {}).get("run_id") or "")
+    if seen.run_id and run_id != seen.run_id:
+        return replace(seen, ended=True)  # somebody else waited for its end to begin another
+    what = waits_for(status)
+    return replace(seen, run_id=run_id, stopping=what, ended=seen.ended and not what)
 
 
 def _too_short_to_see(

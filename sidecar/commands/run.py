@@ -183,7 +183,7 @@ def _drive(
         seen = follow.settle(web, interrupt.seen, _CLOCK, longest, show)
     progress.end()
     seconds = stopped_after or time.monotonic() - began
-    known = _known_run_id(web)
+    known = seen.run_id or _known_run_id(web)
     if known is None and seen.started and not seen.master_lost:
         seen = replace(seen, master_lost=follow.RESTARTED)
     fresh = known if known and (settings.attach or known != about.run_id) else ""

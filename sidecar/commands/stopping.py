@@ -25,7 +25,8 @@ def waits_for(status: Mapping[str, Any] | None) -> str:
         *([f"{plural(saying_goodbye, 'user')} in on_stop"] if saying_goodbye else ()),
         *([f"{plural(busy, 'user')} in tasks"] if busy else ()),
     ]
-    what = ", ".join(users) or str(meter.get("waits_for") or status.get("waits_for") or "the last figures")
+    listeners = meter.get("waits_for") or status.get("waits_for") or "the last figures"
+    what = ", ".join(users) or (str(listeners) if meter else "users to stop")
     return f"{what}, {float(seconds):.0f} s"
 
 

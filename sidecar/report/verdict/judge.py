@@ -145,7 +145,8 @@ def _by_figures(
     beyond = tuple(_texts(limits, said))
     further = tuple(filter(None, (*stuck, *_further(record))))
     if is_beyond or failed:
-        return FAIL, EXIT_FAIL if is_beyond else EXIT_THRESHOLD, (*beyond, *failed, *further)
+        by_limit = any(not limit.passed and limit.name != _OUTAGE for limit in limits)
+        return FAIL, EXIT_FAIL if by_limit or not failed else EXIT_THRESHOLD, (*beyond, *failed, *further)
     within = (text for limit in limits for text in limit.texts)
     return PASS, EXIT_PASS, (*within, *(judged.text for judged in checked), *further)
 

@@ -60,7 +60,8 @@ def _is_over(record: RunRecord, window: Window) -> bool:
 
 def _incident(record: RunRecord) -> str:
     """Name the incident that the monitor opened for the share of failures; "" without one."""
-    incident = next((one for one in record.incidents if one.kind is IncidentKind.FAILURE_RATIO), None)
+    found = (one for one in record.incidents if one.kind is IncidentKind.FAILURE_RATIO)
+    incident = next((one for one in found if one.at >= record.started_at), None)
     return f" (incident {incident.kind} at {incident.at:%H:%M:%S} UTC)" if incident else ""
 
 

@@ -246,3 +246,11 @@ def test_an_outage_that_goes_on_is_said_live() -> None:
         "FAIL",
         ("outage: at least 50% of the requests of the last 10 s failed",),
     )
+
+
+def test_an_outage_beside_a_missed_threshold_exits_by_the_threshold() -> None:
+    def half(_: int) -> int:
+        return 20
+
+    assert word(judge(ran(60, half, thresholds="fail_ratio<1% rps>1"))) == ("FAIL", 3)
+    assert word(judge(ran(60, half, fail_ratio="10%", thresholds="requests>1"))) == ("FAIL", 1)
