@@ -44,6 +44,7 @@ logger = logging.getLogger("locust_kit")
 
 _AT_WORK = (STATE_RUNNING, STATE_SPAWNING)  # a worker's state until it has said that it stopped
 _LONGEST_GOODBYE_SECONDS, _LOOK_SECONDS = 600.0, 0.1
+_RETURN_SECONDS = 5.0  # after STOP_TIMEOUT
 _LAST_REPORTS_SECONDS = 2.0  # Locust waits for them for 0.5 s, and twice
 
 
@@ -92,6 +93,7 @@ class MasterPart:
         self._readings = MeterReadings()
         self._intake: Intake | None = None
         self._own_meters: Meters | None = None
+        self._workers_at_end, self._return_by = 0, 0.0
         self._recorder = RunRecorder(environment, self._failures, self._readings)
         self._master_end = MasterEnd(environment, self._recorder.stopping, self._end_at_quit)
 
@@ -171,6 +173,7 @@ class MasterPart:
         if self._run:
             self._run = run_folder.stopping(self._run)
             self._recorder.stopping(stopping_call())
+            self._workers_at_end, self._return_by = getattr(self._environment.runner, "worker_count", 0), 0.0
         self._end_ramp()
 
     def _end_ramp(self) -> None:
@@ -197,6 +200,12 @@ class MasterPart:
             else:
                 self._close()
 
+    def _workers_to_return(self) -> int:
+        """Return how many workers of the last run will register anew: Locust has them wait for STOP_TIMEOUT first."""
+        runner = self._environment.runner
+        is_over = self._run is not None and self._run.ended_at and time.monotonic() < self._return_by
+        return max(0, self._workers_at_end - runner.worker_count) if is_over and isinstance(runner, MasterRunner) else 0
+
     def _close_when_reported(self, runner: MasterRunner) -> None:
         """Close the run when no worker is at work any more: their own listeners of test_stop may take long.
 
@@ -206,6 +215,7 @@ class MasterPart:
         with gevent.Timeout(most, False):  # noqa: FBT003  gevent's own form of call
             while any(client.state in _AT_WORK for client in runner.clients.values()):
                 gevent.sleep(_LOOK_SECONDS)
+        self._return_by = time.monotonic() + float(self._environment.stop_timeout or 0) + _RETURN_SECONDS
         self._close()
 
     def _end_at_quit(self) -> None:
@@ -275,6 +285,7 @@ class MasterPart:
             RETRIES_KEY: {"count": reports.retries},
             METERS_KEY: self._readings.merged(),
             "is_run_open": self._recorder.is_open,
+            "workers_to_return": self._workers_to_return(),
             "stopping_seconds": self._recorder.stopping_seconds,
             "waits_for": "" if self._recorder.is_over else ", ".join(listeners(self._environment)),
             "judge": self._judge,

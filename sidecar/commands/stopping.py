@@ -36,7 +36,9 @@ def wait(web: LocustApi, console: Console, clock: Clock) -> None:
     is_said = False
     while clock.now() < end:
         try:
-            what = waits_for(web.status())
+            status = web.status() or {}
+            returning = int(status.get("workers_to_return") or 0)
+            what = waits_for(status) or (f"{plural(returning, 'worker')} to register anew" if returning else "")
         except MasterError:
             return
         if not what:

@@ -196,8 +196,8 @@ def _limits_checked(record: RunRecord, criteria: Criteria, never: int) -> Iterat
         (f"{failed.ratio:.2%} of {failed.requests} requests failed{of_them}{allowed}",),
         f"{failed.ratio:.2%} of the requests failed, {limit or 0:.2%} are allowed",
     )
-    found = tuple(outage.lines(record, criteria.outage_ratio))
-    texts = (*found, *filter(None, (outage.concentration(record),)))
+    found = tuple(outage.lines(record, criteria.outage_ratio, never))
+    texts = (*found, *filter(None, (outage.concentration(record, never),)))
     if texts or criteria.outage_ratio:
         yield LimitChecked(_OUTAGE, not found, texts, found[0] if found else "")
     if after := tuple(goodbye.lines(record)):

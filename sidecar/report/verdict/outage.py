@@ -17,9 +17,9 @@ _CONCENTRATED = ((10, 0.25), (5, 0.1))  # so many failures within this share of 
 _TIMES_AS_MANY = 2.0  # failures within that time, against the share of the requests
 
 
-def outages(record: RunRecord, limit: float) -> tuple[Window, ...]:
+def outages(record: RunRecord, limit: float, unanswered: int = 0) -> tuple[Window, ...]:
     """Return the spans in which at least this share of the requests failed, in windows of ten seconds."""
-    steps = over_time(record)
+    steps = over_time(record, unanswered)
     if steps is None or limit <= 0:
         return ()
     merged: list[tuple[int, int]] = []
@@ -38,11 +38,11 @@ def _tight(steps: OverTime, first: int, last: int) -> Window:
     return steps.window(failing[0], failing[-1])
 
 
-def lines(record: RunRecord, limit: float) -> Iterator[str]:
+def lines(record: RunRecord, limit: float, unanswered: int = 0) -> Iterator[str]:
     """Yield a line for the first outage, and the number of others."""
     if record.is_running and limit and float(record.groups.get("recent_ratio") or 0) >= limit:
         yield f"outage: at least {limit:.0%} of the requests of the last {SECONDS:.0f} s failed"
-    found = outages(record, limit)
+    found = outages(record, limit, unanswered)
     if not found:
         return
     first = found[0]
@@ -65,9 +65,9 @@ def _incident(record: RunRecord) -> str:
     return f" (incident {incident.kind} at {incident.at:%H:%M:%S} UTC)" if incident else ""
 
 
-def concentration(record: RunRecord) -> str:
+def concentration(record: RunRecord, unanswered: int = 0) -> str:
     """Say when nearly all failures came, if that was within a small part of the run; "" where they are spread."""
-    steps = over_time(record)
+    steps = over_time(record, unanswered)
     total = sum(steps.failures) if steps else 0
     if steps is None or not total:
         return ""

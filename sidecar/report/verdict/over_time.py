@@ -52,6 +52,13 @@ class OverTime:
         self.requests, self.failures = requests, failures
         self._requests, self._failures = ([0, *accumulate(counts)] for counts in (requests, failures))
 
+    def ending_with(self, unanswered: int) -> OverTime:
+        """Return the same with requests that never got an answer: they failed when the load ended."""
+        if not unanswered:
+            return self
+        requests, failures = ([*counts[:-1], counts[-1] + unanswered] for counts in (self.requests, self.failures))
+        return OverTime(self.begun, self.step, requests, failures)
+
     def window(self, first: int, last: int) -> Window:
         """Return the window from one step to another, both included."""
         first, last = max(0, first), min(self.length - 1, last)
@@ -78,11 +85,15 @@ class OverTime:
         return max(1, math.ceil(seconds / self.step))
 
 
-def over_time(record: RunRecord) -> OverTime | None:
-    """Return a run's steps, by the clocks of the workers; else by when the master heard of them. None without any."""
+def over_time(record: RunRecord, unanswered: int = 0) -> OverTime | None:
+    """Return a run's steps, by the clocks of the workers; else by when the master heard of them. None without any.
+
+    `unanswered` is how many requests never got an answer.
+    """
     if "over_time" not in record.statistics:
         return None  # written by an older plugin, or not at all
-    return _by_workers(record) or _by_master(record)
+    steps = _by_workers(record) or _by_master(record)
+    return steps.ending_with(unanswered) if steps else None
 
 
 def _by_workers(record: RunRecord) -> OverTime | None:

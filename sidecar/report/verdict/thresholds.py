@@ -12,7 +12,7 @@ from typing import Any
 from sidecar.model.run_record import RunRecord
 from sidecar.model.threshold import OF_TASKS, UPPER, Threshold
 from sidecar.report.verdict import counts
-from sidecar.report.verdict.over_time import LEAST_REQUESTS, Window, over_time
+from sidecar.report.verdict.over_time import LEAST_REQUESTS, OverTime, Window, over_time
 
 OTHERS = "(others)"
 NOTHING: Mapping[tuple[str, str], int] = MappingProxyType({})
@@ -152,7 +152,7 @@ def _judged(
     threshold: Threshold, record: RunRecord, spreads: Sequence[Spread], unanswered: Mapping[tuple[str, str], int]
 ) -> Judged:
     if threshold.window:
-        return _of_window(threshold, *threshold.window, record)
+        return _of_window(threshold, *threshold.window, over_time(record, sum(unanswered.values())))
     tags = dict(threshold.tags)
     if threshold.metric in OF_TASKS:
         return _of_tasks(threshold, record, tags.get("name", ""))
@@ -195,9 +195,8 @@ def _of_tasks(threshold: Threshold, record: RunRecord, name: str) -> Judged:
     return Judged(threshold, share if threshold.metric == "task_error_ratio" else float(count), runs)
 
 
-def _of_window(threshold: Threshold, which: str, seconds: float, record: RunRecord) -> Judged:
+def _of_window(threshold: Threshold, which: str, seconds: float, steps: OverTime | None) -> Judged:
     """Judge the last seconds of the load, or the worst span of so many."""
-    steps = over_time(record)
     if steps is None:
         return Judged(threshold, None, 0, unknown="nobody counted the requests of each second")
 

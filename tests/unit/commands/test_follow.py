@@ -192,7 +192,7 @@ def test_workers_that_register_anew_after_a_stop_did_not_leave() -> None:
 
 def test_the_next_run_waits_for_the_last_one_and_says_so_once(fake_time: FakeTime) -> None:
     web = ScriptedWeb(figures("stopping", 8))
-    web.statuses = [stopping(12, users_in_on_stop=3, users_in_tasks=1), stopping(13, users_in_on_stop=3)]
+    web.statuses = [stopping(12, users_in_on_stop=3, users_in_tasks=1), {"workers_to_return": 2}]
     said = io.StringIO()
     wait(web, Console(said), fake_time.clock())
     assert (

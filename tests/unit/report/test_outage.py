@@ -254,3 +254,11 @@ def test_an_outage_beside_a_missed_threshold_exits_by_the_threshold() -> None:
 
     assert word(judge(ran(60, half, thresholds="fail_ratio<1% rps>1"))) == ("FAIL", 3)
     assert word(judge(ran(60, half, fail_ratio="10%", thresholds="requests>1"))) == ("FAIL", 1)
+
+
+def test_requests_without_an_answer_are_failures_at_the_end_of_the_load() -> None:
+    record = ran(60, lambda _: 0, each=2)
+    assert outages(record, 0.5, 15) == ()
+    (found,) = outages(record, 0.5, 25)
+    assert (found.failures, found.clock) == (25, "12:00:59 to 12:01:00 UTC")
+    assert concentration(record, 25).startswith("all 25 failures came in the last 1 s")
