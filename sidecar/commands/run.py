@@ -13,7 +13,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from sidecar.commands import comeback, follow, plan, report, reports, restart, seen, stopping, summary, up
@@ -179,8 +178,9 @@ def _drive(
         stopped_by, stopped_after = interrupt.by, time.monotonic() - began
         _stop(web, interrupt.by, console)
         longest = settings.stop_timeout + _SETTLE_SECONDS
-        show = partial(progress.show, seconds=stopped_after)
-        seen = follow.settle(web, interrupt.seen, _CLOCK, longest, show)
+        seen = follow.settle(
+            web, interrupt.seen, _CLOCK, longest, lambda seen: progress.show(seen, time.monotonic() - began)
+        )
     progress.end()
     seconds = stopped_after or time.monotonic() - began
     known = seen.run_id or _known_run_id(web)

@@ -65,8 +65,8 @@ def test_names_without_end_are_judged_over_all_requests(shop: LoadEnd) -> None:
 
 
 def test_an_outage_of_the_last_seconds_is_said_and_fails_where_it_is_not_allowed(shop: LoadEnd) -> None:
-    shop.be(fails_after=8)
-    code, report = shop.run("FAIL_RATIO=60%")
+    shop.be(fails_after=13)
+    code, report = shop.run("FAIL_RATIO=60%", "RUN_TIME=16s")
     assert (code, report["verdict"]) == (0, "PASS")
     (said,) = [text for text in report["reasons"] if text.startswith("all ")]
     assert f"all {report['figures']['failures']} failures came in the last " in said
