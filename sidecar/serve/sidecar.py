@@ -44,7 +44,7 @@ from sidecar.model.incident import Incident, IncidentKind
 from sidecar.model.observation import PluginStatus
 from sidecar.model.self_metrics import SelfMetrics
 from sidecar.model.signal import DockerEvent, Noted, OwnerLearned, Signal, Unreadable
-from sidecar.model.snapshot import VerdictSoFar
+from sidecar.model.snapshot import Blind, VerdictSoFar
 from sidecar.monitor import health
 from sidecar.monitor.assembly import Recorded
 from sidecar.monitor.container_poller import UnreadableCounters
@@ -193,7 +193,7 @@ class Sidecar:
     def recording(self) -> Recording:
         """Return up to when incidents are on the disk, and since when and why they cannot be written."""
         known = self._recorder.known()
-        since = next((span.since for span in known.blind if span.source == LEDGER_GAP and span.until is None), None)
+        since = next((span.since for span in known.blind if _is_ledger_gap(span)), None)
         if self._store.trouble:
             return Recording(None, self._started_at, self._store.trouble)
         return Recording(known.recorded_until, since, known.problem)
@@ -202,7 +202,9 @@ class Sidecar:
         """Return what of a run is not on the disk, as far as the monitor and the plugin say; "" for nothing."""
         plugin = self._plugin
         is_newest = plugin is not None and plugin.run is not None and plugin.run.run_id == run_id
-        return (record_problem(plugin) if plugin and is_newest else "") or self._store.trouble
+        elsewhere = self.cluster.blind() if self.cluster else ()
+        of_nodes = (f"node {span.node}: {span.text}" for span in elsewhere if _is_ledger_gap(span))
+        return (record_problem(plugin) if plugin and is_newest else "") or self._store.trouble or next(of_nodes, "")
 
     def _look_for_room(self) -> None:
         """End this process once the ledger can be kept where it belongs: the next one begins there."""
@@ -391,6 +393,10 @@ class Sidecar:
             track=self._kernel.track,
             now_ns=time.time_ns,
         )
+
+
+def _is_ledger_gap(span: Blind) -> bool:
+    return span.source == LEDGER_GAP and span.until is None
 
 
 def _spare_folder() -> Path:
