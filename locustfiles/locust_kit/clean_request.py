@@ -60,11 +60,14 @@ def clean(request_type: Any, name: Any, response_time: Any, response_length: Any
 
 
 def clean_error(error: Any) -> Any:
-    """Return what Locust can keep of a request's error: the error itself, or its text."""
+    """Return what Locust can keep of a request's error: its text, which Locust would work out twice, or the error."""
     try:
         text = StatsError.parse_error(error)
-        text.encode()
-        if len(text) <= LONGEST_ERROR or isinstance(error, BaseException):
+        if not text.isascii():
+            text.encode()
+        if len(text) <= LONGEST_ERROR:
+            return text
+        if isinstance(error, BaseException):
             return error
     except Exception:  # noqa: BLE001  a class of the test's own may raise anything in `__repr__`
         text = safe(error, LONGEST_ERROR)

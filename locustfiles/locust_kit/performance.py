@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import ceil, log
 from typing import Any
 
 from locust_kit import SCHEMA_VERSION, env
@@ -18,7 +19,8 @@ from locust_kit.texts import safe
 GAMMA = 1.02
 MOST_ENDPOINTS = 2000
 SHORTEST_MS, LONGEST_MS = 0.01, 1e12
-_LOG_GAMMA = math.log(GAMMA)
+_LOG_GAMMA = log(GAMMA)
+_SHORTEST = ceil(log(SHORTEST_MS) / _LOG_GAMMA)
 _OTHER = "(others)"
 _LONGEST_NAME = 2000
 _QUANTILES = {"median_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99}
@@ -62,7 +64,7 @@ class Sketch:
 
     def add(self, milliseconds: float) -> None:
         """Count one time."""
-        index = math.ceil(math.log(max(milliseconds, SHORTEST_MS)) / _LOG_GAMMA)
+        index = ceil(log(milliseconds) / _LOG_GAMMA) if milliseconds > SHORTEST_MS else _SHORTEST
         self.counts[index] = self.counts.get(index, 0) + 1
         self.total_ms += milliseconds
 
@@ -124,9 +126,11 @@ class Performance:
         self, request_type: str, name: str, response_time: float | None, exception: Any = None, **_: Any
     ) -> None:
         """Count one request; one without a time is left out."""
-        taken = milliseconds(response_time)
-        if taken is None:
-            return
+        taken = response_time
+        if not (type(taken) is float and 0 <= taken <= LONGEST_MS):
+            taken = milliseconds(response_time)
+            if taken is None:
+                return
         key = request_type, name
         times = self.endpoints.get(key) or self._endpoint(key)
         (times.failed if exception else times.good).add(taken)

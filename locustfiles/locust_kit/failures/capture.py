@@ -253,8 +253,10 @@ def _length_of(value: Any) -> int:
 def _class_of(error: BaseException, status: int) -> Classification:
     """Classify a failure; as `other` when the exception cannot be inspected."""
     try:
-        kind, detail = classify(error, status)
-        return Classification(kind, safe(detail, LONGEST))
+        found = classify(error, status)
+        if type(found.detail) is str and found.detail.isascii() and len(found.detail) <= LONGEST:  # nearly all
+            return found
+        return Classification(found.kind, safe(found.detail, LONGEST))
     except Exception:  # noqa: BLE001  properties of a test's own exception may raise anything
         return Classification(FailureClass.OTHER, type(error).__name__)
 

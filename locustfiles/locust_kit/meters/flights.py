@@ -313,7 +313,7 @@ def _followed(original: Callable[..., Any], flights: Flights) -> Callable[..., A
             if flight[_SENDS] > 1 or flight[_TRIES] or (of_requests and response.history):
                 history = len(response.history) if of_requests else 0
                 flights.add_tries(flight, flights.endpoint(key_of(flight)), history)
-            if getattr(response, "_catch_response", False):
+            if response.__class__ in _FOLLOWED and response._catch_response:  # noqa: SLF001  its only name
                 flights.expect(response, frame_of(1))
         except Exception as failure:  # noqa: BLE001  as above
             warn(failure)
