@@ -209,7 +209,7 @@ def _too_little(record: RunRecord, checked: tuple[Judged, ...], never: int) -> I
     if Unknown.END in record.unknown or not (record.end or record.figures):  # nobody wrote down how many there were
         return
     if not counts.failed(record, never).requests:
-        raised = counts.task_errors(record).groups
+        raised = counts.task_errors(record).groups or counts.error_groups(record, "init")
         why = f"; the users' code raised {raised[0].count} × {raised[0].what}" if raised else ""
         if not any(unanswered.unreported(record)):  # those that came back are a reason of their own
             yield InvalidReason("no_requests", unanswered.none_came_back(record) or f"not one request was made{why}")

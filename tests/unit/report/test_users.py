@@ -61,6 +61,14 @@ def test_users_that_could_not_be_made_are_short_with_the_exception_and_its_line(
     assert reason.text.endswith(cause)
 
 
+def test_a_run_without_a_user_and_a_request_names_the_exception_for_both() -> None:
+    statistics = {"figures": {"requests": 0}}
+    record = ran({"errors": [INIT]}, users_at(lambda _: 0, not_made=50), statistics=statistics, end={"requests": 0})
+    short, none = judge(record).reasons
+    assert short.startswith("no user was there for 60 of 60 s; Buyer.__init__ raised IndexError")
+    assert none.startswith("not one request was made; the users' code raised 2 × IndexError: pop from empty list")
+
+
 def test_users_that_all_die_at_once_were_not_there_for_nearly_the_whole_run() -> None:
     dead = users_at(lambda second: 50 if second == 1 else 0, died_now=50)
     record = ran({"errors": [START], "task_errors": 50, "task_runs": 0}, dead)
