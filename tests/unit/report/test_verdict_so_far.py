@@ -36,6 +36,19 @@ def test_a_clean_run_passes() -> None:
     assert (verdict.word, verdict.reasons) == ("PASS", ())
 
 
+def test_code_that_holds_a_workers_loop_is_told_while_it_does() -> None:
+    worst = {"observed_seconds": 20.0, "count": 12, "seconds": 4.8, "longest_ms": 410}
+    blocked = replace(RUN, meters={"loop": {"worst": {"blocked": worst | {"places": [{"place": "users.py:7 buy"}]}}}})
+    verdict = so_far(blocked, LOCUST, [], 0.0)
+    assert verdict is not None
+    assert verdict.word == "INVALID"
+    assert "blocked 12 times, 4.8 s in all, 410 ms at most, in users.py:7 buy" in verdict.reasons[0]
+    less = {"loop": {"worst": {"blocked": worst | {"count": 1, "seconds": 1.2, "longest_ms": 1200}}}}
+    verdict = so_far(replace(RUN, meters=less), LOCUST, [], 0.0)
+    assert verdict is not None
+    assert verdict.word == "PASS"
+
+
 def test_before_the_first_request_there_is_no_verdict() -> None:
     assert so_far(RUN, replace(LOCUST, total=None), [], 0.0) is None
     assert so_far(None, LOCUST, [], 0.0) is None
