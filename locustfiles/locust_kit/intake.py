@@ -10,7 +10,7 @@ from locust.runners import STATE_MISSING, STATE_RUNNING, STATE_SPAWNING, MasterR
 
 from locust_kit.guard import keep_doing
 from locust_kit.meters import MeterReadings
-from locust_kit.report_check import RefusedError, check, has_figures
+from locust_kit.report_check import ImpossibleError, check, has_figures
 from locust_kit.silence import WorkerAtWork
 from locust_kit.worker_report import METERS_KEY, NUMBER_KEY, REPORT_KEY
 
@@ -66,7 +66,7 @@ class Intake:
             meters = report.get(REPORT_KEY, {}).get(METERS_KEY) or {}
             is_earlier = has_figures(report) and self._readings.is_of_another_run(meters)
             self._readings.check(worker, meters)
-        except RefusedError as refused:
+        except ImpossibleError as refused:
             self._refusals.add(worker, refused.reason, refused.value, changes_figures=has_figures(report))
             return False
         if is_earlier:

@@ -31,7 +31,7 @@ from zmq.error import ZMQError
 from locust_kit.guard import WarnOnce
 from locust_kit.patches import Patches
 from locust_kit.refusals import Refusals
-from locust_kit.report_check import RefusedError, number, users
+from locust_kit.report_check import ImpossibleError, number, users
 from locust_kit.texts import sendable
 
 LARGEST_BYTES = 32 << 20
@@ -47,39 +47,39 @@ Received = tuple[str, Any]
 
 def _heartbeat(data: Any, _: str) -> None:
     if not isinstance(data, dict) or data.get("state") not in _STATES:
-        raise RefusedError("a heartbeat without a state that Locust has", data)
+        raise ImpossibleError("a heartbeat without a state that Locust has", data)
     number(data.get("current_cpu_usage"), "heartbeat: current_cpu_usage", most=1e6)
     number(data.get("current_memory_usage", 0), "heartbeat: current_memory_usage")
 
 
 def _ready(version: Any, _: str) -> None:
     if version and version != -1 and not (isinstance(version, str) and len(version) <= _LONGEST_VERSION):
-        raise RefusedError("client_ready: this is no version of Locust", version)
+        raise ImpossibleError("client_ready: this is no version of Locust", version)
 
 
 def _spawned(data: Any, _: str) -> None:
     if not isinstance(data, dict):
-        raise RefusedError("spawning_complete without its users", data)
+        raise ImpossibleError("spawning_complete without its users", data)
     users(data.get("user_classes_count"))
 
 
 def _logs(data: Any, worker: str) -> None:
     lines = data.get("logs") if isinstance(data, dict) else None
     if not isinstance(lines, list) or len(lines) > _MOST_LOG_LINES or not all(type(line) is str for line in lines):
-        raise RefusedError("logs: these are no lines of a log", data)
+        raise ImpossibleError("logs: these are no lines of a log", data)
     if data.get("worker_id") != worker:
-        raise RefusedError("logs of another worker", data.get("worker_id"))
+        raise ImpossibleError("logs of another worker", data.get("worker_id"))
 
 
 def _raised(data: Any, _: str) -> None:
     if not (isinstance(data, dict) and type(data.get("msg")) is str and type(data.get("traceback")) is str):
-        raise RefusedError("exception: message and traceback are no texts", data)
+        raise ImpossibleError("exception: message and traceback are no texts", data)
     data.update(msg=data["msg"][:_LONGEST_MESSAGE], traceback=data["traceback"][-_LONGEST_TRACEBACK:])
 
 
 def _locustfile(data: Any, _: str) -> None:
     if not (isinstance(data, dict) and isinstance(data.get("version"), str)):
-        raise RefusedError("locustfile: this is no version of Locust", data)
+        raise ImpossibleError("locustfile: this is no version of Locust", data)
 
 
 def _anything(_: Any, __: str) -> None:
@@ -130,7 +130,7 @@ class Inbox:
             try:
                 worker, message = receive()
                 self._check(worker, message)
-            except RefusedError as refused:
+            except ImpossibleError as refused:
                 self._refusals.add(worker, refused.reason, refused.value)
             except RPCReceiveError as error:
                 self._refusals.add(error.addr or worker, "this is no message of Locust's", _first_cause(error))
@@ -143,14 +143,14 @@ class Inbox:
 
     def _check(self, worker: str, message: Any) -> None:
         if type(message.type) is not str or len(message.type) > _LONGEST_TYPE:
-            raise RefusedError("a message without a type", message.type)
+            raise ImpossibleError("a message without a type", message.type)
         if message.node_id != worker:
-            raise RefusedError(f"{message.type} in the name of another worker", message.node_id)
+            raise ImpossibleError(f"{message.type} in the name of another worker", message.node_id)
         if len(worker) > _LONGEST_ID:
-            raise RefusedError(f"an id longer than {_LONGEST_ID} characters")
+            raise ImpossibleError(f"an id longer than {_LONGEST_ID} characters")
         check = _KNOWN.get(message.type) or (_anything if message.type in self._runner.custom_messages else None)
         if check is None:
-            raise RefusedError("a message of a type that Locust does not know", message.type)
+            raise ImpossibleError("a message of a type that Locust does not know", message.type)
         check(message.data, worker)
 
     def _let_others_run(self) -> None:

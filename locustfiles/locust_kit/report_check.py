@@ -41,7 +41,7 @@ _CLASSES = frozenset(map(str, FailureClass))
 _STATE_OF_ITSELF = (MEMORY_KEY, COST_KEY, METERS_KEY)
 
 
-class RefusedError(ValueError):
+class ImpossibleError(ValueError):
     """Something that cannot be true. Its text is the same for all of its kind, `value` is what was seen."""
 
     def __init__(self, reason: str, value: Any = None) -> None:
@@ -54,13 +54,13 @@ def check(report: Any, now: float) -> None:
     """Check a report of a worker, Locust's part and the plugin's; `now` is seconds since 1970.
 
     Raises:
-        RefusedError: it cannot be true.
+        ImpossibleError: it cannot be true.
 
     """
     _mapping(report, "the report")
     for key in ("stats", "stats_total", "errors", "user_classes_count"):
         if key not in report:
-            raise RefusedError(f"{key} is missing")
+            raise ImpossibleError(f"{key} is missing")
     for entry in _listed(report["stats"], "stats"):
         _entry(entry, "stats", now)
         _text(entry.get("method"), "stats: method")
@@ -83,37 +83,37 @@ def has_figures(report: Any) -> bool:
 
 
 def users(counts: Any) -> None:
-    """Check how many users of each class a worker has. Raises RefusedError."""
+    """Check how many users of each class a worker has. Raises ImpossibleError."""
     for name, count in _mapping(counts, "user_classes_count").items():
         _text(name, "user_classes_count: a name")
         _count(count, "user_classes_count")
 
 
 def number(value: Any, what: str, least: float = 0.0, most: float = MOST_NUMBER) -> None:
-    """Check a number: finite, within bounds. Raises RefusedError."""
+    """Check a number: finite, within bounds. Raises ImpossibleError."""
     if type(value) not in (int, float) or not least <= value <= most:
-        raise RefusedError(f"{what} is no number from {least:g} to {most:g}", value)
+        raise ImpossibleError(f"{what} is no number from {least:g} to {most:g}", value)
 
 
 def document(value: Any, what: str, least: float = -MOST_NUMBER) -> None:
-    """Check plain JSON of bounded size: texts, numbers from `least` on, lists, objects. Raises RefusedError."""
+    """Check plain JSON of bounded size: texts, numbers from `least` on, lists, objects. Raises ImpossibleError."""
     left = MOST_ITEMS
     waiting = [(value, 0)]
     while waiting:
         part, depth = waiting.pop()
         left -= 1
         if left < 0 or depth > DEEPEST:
-            raise RefusedError(f"{what} is larger than {MOST_ITEMS} values or deeper than {DEEPEST}")
+            raise ImpossibleError(f"{what} is larger than {MOST_ITEMS} values or deeper than {DEEPEST}")
         if isinstance(part, dict):
             if not all(type(key) in (str, int) for key in part):
-                raise RefusedError(f"{what}: a key is no text")
+                raise ImpossibleError(f"{what}: a key is no text")
             waiting += [(inner, depth + 1) for inner in part.values()]
         elif isinstance(part, list):
             waiting += [(inner, depth + 1) for inner in part]
         elif type(part) in (int, float):
             number(part, f"{what}: a value", least)
         elif not (part is None or isinstance(part, str | bool)):
-            raise RefusedError(f"{what} holds what is no JSON", part)
+            raise ImpossibleError(f"{what} holds what is no JSON", part)
 
 
 def file_name(name: Any) -> bool:
@@ -130,9 +130,9 @@ def file_name(name: Any) -> bool:
 def _of_plugin(part: dict[Any, Any], now: float) -> None:
     for name, digest in _mapping(part.get(FILES_KEY, {}), FILES_KEY, MOST_FILES).items():
         if not file_name(name):
-            raise RefusedError(f"{FILES_KEY}: this is no path below the locustfiles' folder", name)
+            raise ImpossibleError(f"{FILES_KEY}: this is no path below the locustfiles' folder", name)
         if not (isinstance(digest, str) and _DIGEST.fullmatch(digest)):
-            raise RefusedError(f"{FILES_KEY}: this is no digest", digest)
+            raise ImpossibleError(f"{FILES_KEY}: this is no digest", digest)
     _count(part.get(RETRIES_KEY, 0), RETRIES_KEY)
     number(part.get(PROCESSES_KEY, 1), PROCESSES_KEY, 1, _MOST_PROCESSES)
     for key in _STATE_OF_ITSELF:
@@ -149,7 +149,7 @@ def _entry(entry: Any, what: str, now: float) -> None:
     requests = _count(get("num_requests", 0), f"{what}: num_requests")
     failures = _count(get("num_failures", 0), f"{what}: num_failures")
     if _count(get("num_none_requests", 0), f"{what}: num_none_requests") > requests:
-        raise RefusedError(f"{what}: num_none_requests is more than num_requests", get("num_none_requests"))
+        raise ImpossibleError(f"{what}: num_none_requests is more than num_requests", get("num_none_requests"))
     number(get("total_response_time", 0), f"{what}: total_response_time")
     number(get("total_content_length", 0), f"{what}: total_content_length")
     number(get("max_response_time", 0), f"{what}: max_response_time", 0, LONGEST_MS)
@@ -209,7 +209,7 @@ def _group_key(row: list[Any]) -> None:
 def _record(row: Any, now: float) -> None:
     """Check a failure on the wire, in the order of Record's fields; those from `worker` on may be missing."""
     if not isinstance(row, list) or len(row) not in _RECORD:
-        raise RefusedError("a record of a failure has another form", row)
+        raise ImpossibleError("a record of a failure has another form", row)
     at, user_class, method, name, url, status, response_ms, length, exception, message, kind, detail, *more = row
     _moment(at, "a failure's time", now)
     for value in (user_class, method, name, url, exception, message, kind, detail, *more[:1], *more[4:]):
@@ -228,23 +228,23 @@ def _record(row: Any, now: float) -> None:
 
 def _class(kind: Any) -> None:
     if kind not in _CLASSES:
-        raise RefusedError("this is no class of failures", kind)
+        raise ImpossibleError("this is no class of failures", kind)
 
 
 def _moment(value: Any, what: str, now: float, before: float = _CLOCKS_SECONDS) -> None:
     if type(value) not in (int, float) or not now - before <= value <= now + _CLOCKS_SECONDS:
-        raise RefusedError(f"{what} is too far from now: is the worker's clock right?", value)
+        raise ImpossibleError(f"{what} is too far from now: is the worker's clock right?", value)
 
 
 def _count(value: Any, what: str) -> int:
     if type(value) is not int or not 0 <= value <= MOST_COUNT:
-        raise RefusedError(f"{what} is no count from 0 to {MOST_COUNT:,}", value)
+        raise ImpossibleError(f"{what} is no count from 0 to {MOST_COUNT:,}", value)
     return value
 
 
 def _text(value: Any, what: str) -> None:
     if type(value) is not str:
-        raise RefusedError(f"{what} is no text", value)
+        raise ImpossibleError(f"{what} is no text", value)
 
 
 def _buckets(value: Any, what: str, least: float, most: float, together: int) -> None:
@@ -252,23 +252,23 @@ def _buckets(value: Any, what: str, least: float, most: float, together: int) ->
     total = 0
     for key, count in _mapping(value, what, _MOST_BUCKETS).items():
         if type(key) not in (int, float) or not least <= key <= most:
-            raise RefusedError(f"{what}: a key is out of range", key)
+            raise ImpossibleError(f"{what}: a key is out of range", key)
         if type(count) is not int or count < 0:
-            raise RefusedError(f"{what}: this is no count", count)
+            raise ImpossibleError(f"{what}: this is no count", count)
         total += count
     if total > together:
-        raise RefusedError(f"{what} counts more than there were", total)
+        raise ImpossibleError(f"{what} counts more than there were", total)
 
 
 def _mapping(value: Any, what: str, most: int = MOST_COUNT) -> dict[Any, Any]:
     if not isinstance(value, dict) or len(value) > most:
-        raise RefusedError(f"{what} is no object, or too large", value)
+        raise ImpossibleError(f"{what} is no object, or too large", value)
     return value
 
 
 def _listed(value: Any, what: str) -> list[Any]:
     if not isinstance(value, list):
-        raise RefusedError(f"{what} is no list", value)
+        raise ImpossibleError(f"{what} is no list", value)
     return value
 
 
@@ -276,5 +276,5 @@ def _rows(value: Any, what: str, length: int) -> list[list[Any]]:
     rows = _listed(value, what)
     for row in rows:
         if not isinstance(row, list) or len(row) != length:
-            raise RefusedError(f"{what}: a row has another form", row)
+            raise ImpossibleError(f"{what}: a row has another form", row)
     return rows

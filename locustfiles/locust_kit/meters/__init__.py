@@ -26,7 +26,7 @@ from locust_kit.meters.requests import RequestMeter
 from locust_kit.meters.stopping import Stopping
 from locust_kit.meters.users import UserMeter
 from locust_kit.refusals import Refusals
-from locust_kit.report_check import RefusedError
+from locust_kit.report_check import ImpossibleError
 from locust_kit.silence import Silence
 from locust_kit.worker_report import METERS_KEY
 
@@ -130,7 +130,7 @@ class MeterReadings:
         """Check that the documents of a worker can be merged, each by itself.
 
         Raises:
-            RefusedError: one cannot, holds a negative figure, or a count that was higher before.
+            ImpossibleError: one cannot, holds a negative figure, or a count that was higher before.
 
         """
         if document.get("run_id") != self._run_id:
@@ -163,16 +163,16 @@ class MeterReadings:
 
 def _check(meter: type[Meter], worker: str, document: Any, before: Document) -> None:
     if not isinstance(document, dict):
-        raise RefusedError(f"{METERS_KEY}: {meter.name} is no object", document)
+        raise ImpossibleError(f"{METERS_KEY}: {meter.name} is no object", document)
     for name in _fallen(before, document, getattr(meter, "never_falls", ())):
-        raise RefusedError(f"{METERS_KEY}: {meter.name}: {name} fell")
+        raise ImpossibleError(f"{METERS_KEY}: {meter.name}: {name} fell")
     try:
         merged = meter.merged({worker: document})
         report_check.document([merged, meter.moment(merged)], f"{METERS_KEY}: {meter.name}", least=0)
-    except RefusedError:
+    except ImpossibleError:
         raise
     except Exception as error:
-        raise RefusedError(f"{METERS_KEY}: {meter.name} has another form", error) from error
+        raise ImpossibleError(f"{METERS_KEY}: {meter.name} has another form", error) from error
 
 
 def _fallen(before: Document, after: Document, names: Container[str]) -> Iterator[str]:
