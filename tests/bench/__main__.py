@@ -7,11 +7,12 @@ import os
 import sys
 from collections.abc import Callable
 
-from tests.bench import cost, diagnosis, event_lag, failing, footprint, paired
+from tests.bench import cost, diagnosis, event_lag, failing, floor, footprint, paired
 from tests.bench.stack import stack
 
 ALONE: dict[str, Callable[[], None]] = {
     "failures": failing.report,
+    "floor": floor.report,
     "memory": footprint.report,
     "paired": paired.report,
 }
