@@ -133,7 +133,7 @@ def _places(sites: Iterable[Mapping[str, Any]], *, counts: bool) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Stall:
+class Standstill:
     """A span in which requests were on their way, and not one came back.
 
     Attributes:
@@ -159,7 +159,7 @@ class Stall:
         return f"no request finished for {self.seconds:.0f} s, from {self.at:%H:%M:%S} UTC, {users}: {waited}"
 
 
-def stall(record: RunRecord, stuck_seconds: float) -> Stall | None:
+def stall(record: RunRecord, stuck_seconds: float) -> Standstill | None:
     """Return the longest span of at least `stuck_seconds` in which no request finished; None without one.
 
     A test that pauses has no request on its way, and one whose requests always take that long is not stuck: something
@@ -168,7 +168,7 @@ def stall(record: RunRecord, stuck_seconds: float) -> Stall | None:
     if not stuck_seconds:
         return None
     usual = _usual_seconds(record, 0.5)
-    longest: Stall | None = None
+    longest: Standstill | None = None
     begun: Moment | None = None
     for moment in record.moments:
         if moment.state not in _RUNNING or not moment.users or not whole(_account(moment).get("in_flight")):
@@ -179,7 +179,7 @@ def stall(record: RunRecord, stuck_seconds: float) -> Stall | None:
             seconds = (moment.at - begun.at).total_seconds()
             waiting = _stuck(moment, stuck_seconds, usual)
             if waiting and seconds >= max(stuck_seconds, longest.seconds if longest else 0.0):
-                longest = Stall(begun.at, seconds, moment.users, *waiting)
+                longest = Standstill(begun.at, seconds, moment.users, *waiting)
     return longest
 
 
