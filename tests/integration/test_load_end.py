@@ -109,14 +109,14 @@ def test_a_long_goodbye_and_a_worker_that_is_scaled_away_leave_a_run_whole(shop:
 def test_ctrl_c_is_judged_by_the_end_of_the_load_and_a_failed_goodbye_is_said(shop: LoadEnd) -> None:
     until(lambda: shop.stack.worker_count() == 2, 60, "both workers")
     shop.be(goodbye="/status/500", seconds=8)
-    run = shop.stack.start_run("USERS=6", "SPAWN_RATE=6", "RUN_TIME=15s")
+    run = shop.stack.start_run("USERS=6", "SPAWN_RATE=6", "RUN_TIME=90s")
     until(lambda: shop.stack.web("/stats/requests")["stats"][-1]["num_requests"] > 0, 20, "the first figures")
     run.send_signal(signal.SIGINT)
     next_run = shop.stack.kit("run", "USERS=2", "RUN_TIME=5s")
     printed, _ = run.communicate(timeout=240)
     assert run.returncode == 4
     (reason,) = [line for line in printed.splitlines() if line.startswith("stopped by Ctrl-C after ")]
-    assert reason.endswith(" s of 15 s")
+    assert reason.endswith(" s of 90 s")
     reports = [json.loads(path.read_text()) for path in shop.stack.reports.glob("*/report.json")]
     (report,) = [found for found in reports if reason in found["reasons"]]
     assert (report["after_the_end"]["requests"], report["after_the_end"]["failures"]) == (6, 6)

