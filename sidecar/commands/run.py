@@ -65,7 +65,6 @@ def run(settings: Settings, environ: Mapping[str, str], console: Console) -> int
         run_plan = replace(run_plan, users=0)  # how many were asked for, only whoever started the run knows
     _warn_if_few(web.worker_count(), settings, console)
     _warn_if_stale(about, console)
-    _warn_if_short(web, settings, console)
     if not settings.attach and plan.hosts_overwritten(run_plan, about):
         deployment.refuse(
             settings, "an earlier run's HOST covers the classes' own: name it again, or make swarm-down, swarm-up"
@@ -128,10 +127,11 @@ def _refuse_by_the_files(web: LocustApi, settings: Settings) -> None:
 def _warn_if_few(workers: int, settings: Settings, console: Console) -> None:
     wanted = workspace.expected_workers(settings)
     if as_decided.is_known(settings) and workers < wanted:
-        console.note(
-            f"warning: {workers} of {plural(wanted, 'worker')} registered; `up` was told {settings.workers} → "
-            f"make scale WORKERS={settings.workers}{settings.project_word}"
-        )
+        told, fix = f"; `up` was told {settings.workers}", f"make scale WORKERS={settings.workers}"
+        if workspace.processes(settings) > 1:  # which of a container's processes are gone, diagnose says
+            told, fix = f", {workspace.processes(settings)} in each container", "make diagnose"
+        count = f"{workers} of {plural(wanted, 'worker')} registered"
+        console.note(f"warning: {count}{told} → {fix}{settings.project_word}")
 
 
 def _warn_if_stale(about: MasterInfo, console: Console) -> None:
@@ -140,13 +140,6 @@ def _warn_if_stale(about: MasterInfo, console: Console) -> None:
             f"warning: {about.stale_processes} processes run an older {', '.join(about.changed_on_disk)} than the "
             "one on disk → make reload"
         )
-
-
-def _warn_if_short(web: LocustApi, settings: Settings, console: Console) -> None:
-    """Say that workers are missing as the run begins: those that are there carry its users."""
-    wanted, there = workspace.expected_workers(settings), web.worker_count()
-    if workspace.was_up(settings) and there < wanted:
-        console.note(f"warning: {there} of {wanted} workers are at the master → make diagnose{settings.project_word}")
 
 
 def _drive(

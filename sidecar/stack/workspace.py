@@ -47,11 +47,6 @@ def decided(settings: Settings) -> Decided:
     )
 
 
-def was_up(settings: Settings) -> bool:
-    """Return whether `up` or `swarm-up` decided about this project, and remembers it."""
-    return bool(state.recall(settings).get("decided"))
-
-
 def loaded_hosts(settings: Settings) -> dict[str, str]:
     """Return the host of each User class in the files ("" = none), as the last check of `up` or `reload` saw it."""
     classes = (state.recall(settings).get("decided") or {}).get("user_classes") or []
