@@ -150,18 +150,24 @@ class Performance:
         """Drop all times, when Locust drops its own statistics."""
         self.endpoints = {}
 
+    def taken(self) -> dict[Key, EndpointTimes]:
+        """Return the times since the last report, and drop them here."""
+        endpoints, self.endpoints = self.endpoints, {}
+        return endpoints
+
     def report(self) -> list[list[Any]]:
         """Return the times since the last report, for the wire, and drop them here."""
-        endpoints, self.endpoints = self.endpoints, {}
-        return [
-            [
-                safe(method, _LONGEST_NAME),
-                self._clean(safe(name, _LONGEST_NAME)),
-                *(times.good.counts, times.good.total_ms, times.failed.counts, times.failed.total_ms),
-                *(times.slow, times.slow_ms),
-            ]
-            for (method, name), times in endpoints.items()
-        ]
+        return self.rows(self.taken())
+
+    def rows(self, endpoints: Mapping[Key, EndpointTimes], pause: Callable[[], None] = lambda: None) -> list[list[Any]]:
+        """Return times as they go over the wire; `pause` is called between any two."""
+        rows: list[list[Any]] = []
+        for (method, name), times in endpoints.items():
+            pause()
+            row: list[Any] = [safe(method, _LONGEST_NAME), self._clean(safe(name, _LONGEST_NAME))]
+            row += [times.good.counts, times.good.total_ms, times.failed.counts, times.failed.total_ms]
+            rows.append([*row, times.slow, times.slow_ms])
+        return rows
 
     def take(self, report: list[list[Any]]) -> None:
         """Add one report of a worker.

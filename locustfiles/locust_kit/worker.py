@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import gevent
 from locust.env import Environment
 from locust.runners import STATE_INIT, WorkerRunner
 
@@ -33,6 +34,7 @@ from locust_kit.worker_report import (
 
 HEARTBEAT = Path("/tmp/locust-kit/heartbeat")  # noqa: S108  a tmpfs of this container alone
 """A file as old as the last heartbeat received from the master. docker/locust/health reads its age."""
+_TURN_SECONDS = 0.01
 _EMPTYING = "setup_distributed_stats_event_listeners.<locals>.on_report_to_master"
 
 
@@ -47,6 +49,7 @@ class WorkerPart:
         self._memory = Memory.of(os.environ)
         self._meters = Meters()
         self._reports = 0
+        self._is_reporting = False
 
     def listen(self) -> None:
         """Register for Locust's events, and watch the memory of this process."""
@@ -84,19 +87,28 @@ class WorkerPart:
     def _report(self, data: dict[str, Any], **_: Any) -> None:
         now = time.monotonic()
         self._memory.sample(now, resident_bytes())
-        data[REPORT_KEY] = {
+        report: dict[str, Any] = {
             NUMBER_KEY: self._reports,
             FILES_KEY: self._loaded,
-            FAILURES_KEY: self._counters.report(),
+            METERS_KEY: self._meters.document(),  # first: its run is that of the statistics that Locust just emptied
             MEMORY_KEY: self._memory.document(now),
             RETRIES_KEY: RETRIED.since_last_call(),
-            METERS_KEY: self._meters.document(),
+        }
+        self._is_reporting = True
+        try:
+            report[FAILURES_KEY] = self._counters.report(in_slices=True)
+        finally:
+            self._is_reporting = False
+        data[REPORT_KEY] = {
+            **report,
             COST_KEY: self._counters.cost.document(),
             PROCESSES_KEY: getattr(self._environment.parsed_options, "processes", None) or 1,
         }
 
     def _report_at_once(self, **_: Any) -> None:
         self._memory.collect()
+        while self._is_reporting:  # a report that is being made goes first: the master expects them in order
+            gevent.sleep(_TURN_SECONDS)
         # Locust would send the last figures with its next report, up to 3 s after the master called the run stopped.
         self._runner._send_stats()  # noqa: SLF001  what its own reporter calls; there is no public name
 

@@ -37,6 +37,7 @@ _MOST_STATUS = 999
 _MOST_BYTES = 2**63 - 1  # what the wire holds
 
 _IN_FULL = -1
+_EXAMPLES_SECONDS = 1.0  # of a report
 
 Clean = Callable[[str], str]
 Example = tuple[Record | tuple[Any, ...], Any, bytes]
@@ -191,25 +192,43 @@ class Capture:
             self._sample[place] = record
         return record
 
-    def report(self) -> dict[str, Any]:
-        """Return what came since the last report, for the wire, and drop it here: from now on the master keeps it."""
+    def report(self, pause: Callable[[], None] = lambda: None) -> dict[str, Any]:
+        """Return what came since the last report, for the wire, and drop it here: from now on the master keeps it.
+
+        `pause` is called between any two texts: cleaning many of them takes long.
+        """
         groups, self._groups = self._groups, {}
         rows, self._rows = self._rows, []
         sample, self._sample = self._sample, []
         beyond, self._beyond = self._beyond, 0
         for record in sample:
             record.represents = beyond / len(sample)
+        counts, cleaned_rows = [], []
+        for key, group in groups.items():
+            pause()
+            counts.append([*self._cleaned_key(key), group.count, group.first, group.last])
+        for record in (*rows, *sample):
+            pause()
+            cleaned_rows.append(wire(self._cleaned(record)))
         return {
-            "groups": [
-                [*self._cleaned_key(key), group.count, group.first, group.last] for key, group in groups.items()
-            ],
-            "examples": [
-                [*self._cleaned_key(key), wire(self._cleaned(record))]
-                for key, group in groups.items()
-                for record in group.examples()
-            ],
-            "rows": [wire(self._cleaned(record)) for record in (*rows, *sample)],
+            "groups": counts,
+            "examples": list(self._examples(groups, pause)),
+            "rows": cleaned_rows,
         }
+
+    def _examples(self, groups: Mapping[GroupKey, _GroupCount], pause: Callable[[], None]) -> Iterator[list[Any]]:
+        """Yield the first example of each group, then the others, for as long as their texts take a second in all."""
+        kept = [(key, list(group.examples())) for key, group in groups.items()]
+        ordered = [(key, records[0]) for key, records in kept if records]
+        ordered += [(key, record) for key, records in kept for record in records[1:]]
+        spent = 0.0
+        for key, record in ordered:
+            pause()
+            began = time.perf_counter()
+            yield [*self._cleaned_key(key), wire(self._cleaned(record))]
+            spent += time.perf_counter() - began
+            if spent > _EXAMPLES_SECONDS:
+                return
 
     def _cleaned_key(self, key: GroupKey) -> GroupKey:
         return key._replace(name=self._clean(key.name), message=self._clean(key.message))

@@ -120,9 +120,16 @@ class RequestCounters:
         """Drop what was not reported yet, when Locust drops its own statistics: as a run starts, or is reset."""
         self.report()
 
-    def report(self) -> dict[str, Any]:
-        """Return what came since the last report, for the wire. The time it takes is part of the cost."""
-        return self.cost.measure(lambda: {**self._failures.report(), PERFORMANCE_KEY: self._times.report()})
+    def report(self, *, in_slices: bool = False) -> dict[str, Any]:
+        """Return what came since the last report, for the wire. The time it takes is part of the cost.
+
+        `in_slices`: let users go on meanwhile; what happens to them then is in the next report.
+        """
+        pause = (self.cost.pause,) if in_slices else ()
+        times = self._times.taken()  # of the same moment as the failures
+        return self.cost.measure(
+            lambda: {**self._failures.report(*pause), PERFORMANCE_KEY: self._times.rows(times, *pause)}
+        )
 
 
 def _is_true(exception: Any) -> bool:

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import gevent
 import locust.env
 import pytest
 from locust.event import Events
@@ -161,3 +162,23 @@ def test_a_listener_of_the_tests_own_that_ends_the_event_hides_nothing() -> None
     report = counters.report()
     assert sorted(row[2] for row in report["groups"]) == ["assertion", "task_error"]
     assert len(report["performance"]) == 1
+
+
+@pytest.mark.parametrize("in_slices", [True, False])
+def test_users_go_on_while_a_report_is_made_in_slices(monkeypatch: pytest.MonkeyPatch, *, in_slices: bool) -> None:
+    monkeypatch.setattr("locust_kit.cost.SLICE_SECONDS", 0.0)
+    counters = RequestCounters()
+    for number in range(20):
+        counters.on_request("GET", f"/cart/{number}", 9.0, 2, CatchResponseError("no stock"))
+    turns = []
+
+    def user() -> None:
+        for _ in range(10):
+            turns.append(len(counters.report()["groups"]))
+            gevent.sleep(0)
+
+    others = gevent.spawn(user)
+    report = counters.report(in_slices=in_slices)
+    assert (len(report["groups"]), len(report["performance"])) == (20, 20)
+    assert turns == ([0] * 10 if in_slices else [])
+    others.join()
