@@ -239,10 +239,14 @@ def master_port(stack: Stack) -> Outcome:
             return Outcome("no network in common, so nothing to knock at", info=True)
         return _nobody_looked(stack)
     stopped = [attempt for attempt in tried if _is_stopped(stack, attempt)]
+    found: tuple[FoundCause, ...] = (_filtered(stack, stopped),) if stopped else ()
+    if all(attempt.worker.restarts and stack.is_young(attempt.worker) for attempt in stopped):
+        # A container that is ended again and again may lose its network in the middle of a try.
+        found = tuple(cause for cause in found if cause.confidence is Confidence.CERTAIN)
     texts = (
         f"{attempt.address} {attempt.tried.outcome}{_GREETINGS.get(attempt.tried.greeting, '')}" for attempt in tried
     )
-    return Outcome("; ".join(dict.fromkeys(texts)), (_filtered(stack, stopped),) if stopped else ())
+    return Outcome("; ".join(dict.fromkeys(texts)), found)
 
 
 def _is_stopped(stack: Stack, attempt: MasterTry) -> bool:
