@@ -35,6 +35,7 @@ from locust_kit.worker_report import (
 HEARTBEAT = Path("/tmp/locust-kit/heartbeat")  # noqa: S108  a tmpfs of this container alone
 """A file as old as the last heartbeat received from the master. docker/locust/health reads its age."""
 _TURN_SECONDS = 0.01
+_MOST_IDLE_ENTRIES = 2000
 _EMPTYING = "setup_distributed_stats_event_listeners.<locals>.on_report_to_master"
 
 
@@ -86,6 +87,7 @@ class WorkerPart:
 
     def _report(self, data: dict[str, Any], **_: Any) -> None:
         now = time.monotonic()
+        self._drop_idle_entries()
         self._memory.sample(now, resident_bytes())
         report: dict[str, Any] = {
             NUMBER_KEY: self._reports,
@@ -104,6 +106,15 @@ class WorkerPart:
             COST_KEY: self._counters.cost.document(),
             PROCESSES_KEY: getattr(self._environment.parsed_options, "processes", None) or 1,
         }
+
+    def _drop_idle_entries(self) -> None:
+        """Drop what Locust has just emptied, once there is much of it: it keeps an entry of each name for ever.
+
+        With 50,000 names each report, and each collection of garbage, would hold all users for a tenth of a second.
+        """
+        entries = self._environment.stats.entries
+        if len(entries) > _MOST_IDLE_ENTRIES and all(not entry.num_requests for entry in entries.values()):
+            entries.clear()
 
     def _report_at_once(self, **_: Any) -> None:
         self._memory.collect()
