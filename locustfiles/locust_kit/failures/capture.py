@@ -210,11 +210,11 @@ class Capture:
         for record in (*rows, *sample):
             pause()
             cleaned_rows.append(wire(self._cleaned(record)))
-        return {
-            "groups": counts,
-            "examples": list(self._examples(groups, pause)),
-            "rows": cleaned_rows,
-        }
+        examples = list(self._examples(groups, pause))
+        while groups:  # thousands of answers hang on them: to let go of all at once takes long, too
+            groups.popitem()
+            pause()
+        return {"groups": counts, "examples": examples, "rows": cleaned_rows}
 
     def _examples(self, groups: Mapping[GroupKey, _GroupCount], pause: Callable[[], None]) -> Iterator[list[Any]]:
         """Yield the first example of each group, then the others, for as long as their texts take a second in all."""
