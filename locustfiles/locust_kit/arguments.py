@@ -23,10 +23,10 @@ from locust.rpc import Message
 from locust.runners import STATE_RUNNING, STATE_SPAWNING
 
 from locust_kit.failures.settings import redactor
+from locust_kit.redaction import rules
 from locust_kit.texts import safe
 
 FIELD = "kit_arguments"
-MASK = "***"
 TEXT, NUMBER, WHOLE, SWITCH, CUSTOM = "text", "number", "whole number", "switch", "custom"
 _WANTED = {NUMBER: "a number", WHOLE: "a whole number", SWITCH: "true or false"}
 _SWITCH = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
@@ -106,7 +106,7 @@ class AddedArgument:
 
     def shown(self, value: Any) -> Any:
         """Return a value as documents hold it."""
-        return MASK if self.is_secret else _plain(value)
+        return rules().mask if self.is_secret else _plain(value)
 
 
 def _plain(value: Any) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 from locust.env import Environment
 from locust.stats import StatsError
 
+from locust_kit.guard import position_of
 from locust_kit.performance import LONGEST_MS, milliseconds
 from locust_kit.texts import safe
 
@@ -78,12 +79,11 @@ def clean_error(error: Any) -> Any:
 
 def take_over(environment: Environment) -> bool:
     """Remove Locust's own listener to requests; return whether there was one."""
-    handlers = environment.events.request._handlers  # noqa: SLF001  there is no public way to find it
-    for handler in handlers:
-        if getattr(handler, "__qualname__", "") == _LISTENER:
-            handlers.remove(handler)
-            return True
-    return False
+    event = environment.events.request
+    position = position_of(event, _LISTENER)
+    if position is not None:
+        del event._handlers[position]  # noqa: SLF001  there is no public way
+    return position is not None
 
 
 def _text(kind: str, value: Any) -> str:

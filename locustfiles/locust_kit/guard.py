@@ -51,6 +51,12 @@ def listen_first(event: EventHook, listener: Callable[..., None]) -> None:
     event._handlers.insert(0, listener)  # noqa: SLF001  Locust adds at the end only
 
 
+def position_of(event: EventHook, qualname: str) -> int | None:
+    """Return where among an event's listeners the function of this qualified name stands; None where it is not."""
+    names = [getattr(listener, "__qualname__", "") for listener in event._handlers]  # noqa: SLF001  not public
+    return names.index(qualname) if qualname in names else None
+
+
 def keep_doing(step: Callable[[], None], seconds: float) -> None:
     """Take a step every so many seconds while the process lives. A step that fails does not end the later ones."""
     step = guarded(step)

@@ -1,4 +1,4 @@
-"""The time over which a run's rates are: its load's, by the master's clock.
+"""How long a run's load lasted, by the master's clock. All rates are per second of it.
 
 It begins with the run, or with the last reset of Locust's statistics. It ends when the run begins to stop. Locust's own
 rates end with the last request, and go by the clocks of the workers.

@@ -262,7 +262,7 @@ class MasterPart:
 
     def _finished(self) -> int:
         """Return how many users ended themselves, and were not replaced since."""
-        return int(self._readings.moment().get(UserMeter.name, {}).get("finished_now", 0))
+        return int(self._readings.of(UserMeter).get("finished_now", 0))
 
     def _take_own_retries(self) -> None:
         if not isinstance(self._environment.runner, MasterRunner):

@@ -96,7 +96,7 @@ _KNOWN: dict[str, Callable[[Any, str], None]] = {
     "quit": _anything,
     "spawning": _anything,
     "spawning_complete": _spawned,
-    "stats": _anything,  # master.py checks reports where Locust hands them out
+    "stats": _anything,  # intake.py checks reports before Locust hands them out
 }
 
 
@@ -120,7 +120,7 @@ class Inbox:
                 self._refusals.add(client_id, f"{message.type}: {type(error).__name__}", error)
 
         runner.handle_message = handled
-        _Door.inbox = self
+        _Installed.inbox = self
 
     def receive(self, receive: Callable[[], Received]) -> Received:
         """Return the next message that Locust can handle."""
@@ -166,8 +166,8 @@ def _first_cause(error: BaseException) -> BaseException:
     return error
 
 
-class _Door:
-    """The place between Locust's sockets and the inbox of this process; without an inbox all passes."""
+class _Installed:
+    """The inbox of this process; without one, Locust gets every message."""
 
     inbox: Inbox | None = None
 
@@ -182,7 +182,7 @@ def install() -> None:
             socket.socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_BYTES)
 
     def received(original: Callable[..., Received], server: Server) -> Received:
-        inbox = _Door.inbox
+        inbox = _Installed.inbox
         return inbox.receive(lambda: original(server)) if inbox else original(server)
 
     def unserialized(original: Callable[[bytes], Message], data: bytes) -> Message:

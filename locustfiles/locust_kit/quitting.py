@@ -66,7 +66,7 @@ def _is_within(file: str, *folders: Path) -> bool:
 
 
 def _place(frame: FrameType) -> str:
-    """Return file and line of the user's code, which a library may have been asked by; else those of the library."""
+    """Return file and line of the user's code that asked, even by way of a library; without any, of the library."""
     file, line = Path(frame.f_code.co_filename), frame.f_lineno
     return places.of_caller(frame).line or f"{'/'.join(file.parts[-2:])}:{line}"
 

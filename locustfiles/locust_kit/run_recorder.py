@@ -21,6 +21,7 @@ from locust_kit.failures.settings import Cleaner
 from locust_kit.guard import guarded, keep_doing
 from locust_kit.load_clock import LoadClock
 from locust_kit.meters import MeterReadings
+from locust_kit.meters.stopping import Stopping
 from locust_kit.quitting import EndedBy
 from locust_kit.writer import Writer
 
@@ -143,7 +144,7 @@ class RunRecorder:
         """Write the documents as of now."""
         if self._writer is not None and self._run is not None:
             self._failures.save()
-            after = self._readings.merged().get("stopping") or {}
+            after = self._readings.of(Stopping)
             document = run_statistics.document(
                 self._run.run_id, self._environment.stats, self._clock.seconds, after, self._clean, self._clock.span
             )

@@ -15,7 +15,7 @@ _DEEPEST, _LONGEST = 100, 1 << 20
 
 
 def dumps(value: Any, **options: Any) -> str:
-    """Write JSON. A number that is none becomes null, and what is no JSON its text: a document is never left out."""
+    """Write JSON. NaN and Infinity become null; any other value that JSON lacks becomes its text."""
     try:
         return json.dumps(value, allow_nan=False, **options)
     except (TypeError, ValueError, RecursionError):

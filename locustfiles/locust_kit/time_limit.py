@@ -1,7 +1,7 @@
 """A limit on a part of the user's code: it ends with its result, its exception, or the line where it still waits.
 
 Each part runs in a greenlet of its own, so that a part which catches everything cannot outlive its limit. A part that
-never yields to gevent is interrupted from a thread; one that does not hear that either ends the process.
+never yields to gevent is interrupted from a thread. If that has no effect, the process ends.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from locust.runners import STATE_INIT, WorkerRunner
 
 from locust_kit.connections import RETRIED
 from locust_kit.failures.counters import RequestCounters
-from locust_kit.guard import guarded, keep_doing, listen_first
+from locust_kit.guard import guarded, keep_doing, listen_first, position_of
 from locust_kit.keep_alive import keep_alive
 from locust_kit.loaded_files import Digests
 from locust_kit.memory import Memory, resident_bytes
@@ -78,9 +78,8 @@ class WorkerPart:
 
     def _number_reports(self) -> None:
         """Count each report just before Locust empties its statistics into it: from then on it can be lost."""
-        handlers = self._environment.events.report_to_master._handlers  # noqa: SLF001  there is no public way between
-        names = [getattr(handler, "__qualname__", "") for handler in handlers]
-        handlers.insert(names.index(_EMPTYING) if _EMPTYING in names else 0, self._number)
+        event = self._environment.events.report_to_master
+        event._handlers.insert(position_of(event, _EMPTYING) or 0, self._number)  # noqa: SLF001  no public way between
 
     def _number(self, **_: Any) -> None:
         self._reports += 1

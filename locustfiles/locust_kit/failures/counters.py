@@ -101,7 +101,7 @@ class RequestCounters:
 
     def _is_no_load(self, *request: Any) -> bool:
         try:
-            return AFTER_THE_END.takes(*request)
+            return AFTER_THE_END.count_if_no_load(*request)
         except Exception as error:  # noqa: BLE001  as above
             self._warn_of_the_end(error)
             return False

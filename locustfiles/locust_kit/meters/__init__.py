@@ -36,7 +36,6 @@ ByWorker = Mapping[str, Document]
 RUN_FIELD = "kit_run_id"
 """The option by which the master tells its workers which run begins: Locust sends its options with the users."""
 
-
 REPORTS = "reports"
 """What the master itself knows of its workers' reports, beside the meters."""
 
@@ -148,15 +147,19 @@ class MeterReadings:
             if isinstance(document.get(name), dict):
                 by_worker[worker] = document[name]
 
+    def of(self, meter: type[Meter]) -> Document:
+        """Return what all workers measured together with one meter."""
+        return _merged(meter, self._by_meter.get(meter.name, {}))
+
     def merged(self) -> Document:
         """Return what all workers measured together, by meter, and what was refused."""
-        documents = {meter.name: _merged(meter, self._by_meter.get(meter.name, {})) for meter in METERS}
+        documents = {meter.name: self.of(meter) for meter in METERS}
         reports = {"refused": self.refusals.document(), "silent_workers": self.silence.document()}
         return {**documents, REPORTS: reports}
 
     def moment(self) -> Document:
         """Return the figures for this second of the timeline, by meter."""
-        moments = {meter.name: meter.moment(_merged(meter, self._by_meter.get(meter.name, {}))) for meter in METERS}
+        moments = {meter.name: meter.moment(self.of(meter)) for meter in METERS}
         reports = {"refused": self.refusals.changed_figures, "silent_workers": self.silence.workers}
         return {**moments, REPORTS: reports}
 

@@ -33,7 +33,7 @@ from locust_kit.guard import WarnOnce
 from locust_kit.patches import Patches, change_each
 
 OTHERS = "(others)"
-MOST_ENDPOINTS, MOST_SITES = 200, 100
+MOST_FOLLOWED_ENDPOINTS, MOST_SITES = 200, 100
 _FROM_LISTENERS = (StopUser, StopTest, RescheduleTask, RescheduleTaskImmediately, InterruptTaskSet)
 _WHOLE_SECONDS = 100  # waits of up to so many seconds are kept to the second, longer ones to two digits
 
@@ -41,7 +41,7 @@ Key = tuple[Any, Any]
 """Method and name, as the test gave them."""
 
 Flight = list[Any]
-"""A request on its way: a list, for it is made for each request. The numbers are its places."""
+"""A request on its way. A list, as one is made for each request; the names below are its indexes."""
 _SESSION, _METHOD, _URL, _NAME, _OPTIONS, _BEGAN, _SENDS, _TRIES = range(8)
 
 REDIRECTS, RETRIES, RESENT = "redirects", "retries", "resent"
@@ -107,7 +107,7 @@ class Flights:
 
     def endpoint(self, key: Key) -> Endpoint:
         """Return the counts of a method and name; beyond 200 of them, those of all others of the method."""
-        if key not in self.endpoints and len(self.endpoints) >= MOST_ENDPOINTS:
+        if key not in self.endpoints and len(self.endpoints) >= MOST_FOLLOWED_ENDPOINTS:
             key = (key[0], OTHERS)
         return self.endpoints.setdefault(key, Endpoint())
 
@@ -212,7 +212,7 @@ def _path(base_url: Any, url: Any, params: Any) -> Any:
     prepared = PreparedRequest()
     try:
         prepared.prepare_url(url if _is_absolute(url) else f"{base_url}{url}", params)
-    except Exception:  # noqa: BLE001  an address that cannot be is a name like any other
+    except Exception:  # noqa: BLE001  an address that cannot be read is its own name
         return url
     return prepared.path_url
 

@@ -20,7 +20,16 @@ from locust.env import Environment
 from locust_kit.connections import RETRIED
 from locust_kit.failures.settings import redactor
 from locust_kit.guard import guarded
-from locust_kit.meters.flights import FLIGHTS, MOST_ENDPOINTS, MOST_SITES, OTHERS, Flights, Key, install, whole_seconds
+from locust_kit.meters.flights import (
+    FLIGHTS,
+    MOST_FOLLOWED_ENDPOINTS,
+    MOST_SITES,
+    OTHERS,
+    Flights,
+    Key,
+    install,
+    whole_seconds,
+)
 from locust_kit.texts import safe
 
 logger = logging.getLogger("locust_kit")
@@ -43,7 +52,7 @@ class RequestMeter:
 
     def __init__(self, flights: Flights = FLIGHTS, clean: Callable[[str], str] | None = None) -> None:
         self._flights = flights
-        self._clean = clean or lru_cache(MOST_ENDPOINTS)(redactor(os.environ).text)
+        self._clean = clean or lru_cache(MOST_FOLLOWED_ENDPOINTS)(redactor(os.environ).text)
         self._not_followed: list[str] = []
         self._forget()
 
@@ -175,9 +184,9 @@ def _together(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         by_key.setdefault((row["method"], row["name"]), []).append(row)
     ranked = sorted(by_key.items(), key=lambda item: -max(map(_longest, item[1])))
     others: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for (method, _), of_key in ranked[MOST_ENDPOINTS:]:
+    for (method, _), of_key in ranked[MOST_FOLLOWED_ENDPOINTS:]:
         others.setdefault((method, OTHERS), []).extend(of_key)
-    return [_sum(*item) for item in (*ranked[:MOST_ENDPOINTS], *others.items())]
+    return [_sum(*item) for item in (*ranked[:MOST_FOLLOWED_ENDPOINTS], *others.items())]
 
 
 def _row(sent: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,14 +28,14 @@ class StackSample:
     Attributes:
         greenlet: which greenlet ran, as long as it lives.
         place: file, line, function and what that called; "" in gevent's own loop.
-        is_client: whether it was inside of a client that lets other users go on while it waits. Many users that
+        is_in_client: whether it was inside of a client that lets other users go on while it waits. Many users that
             are ready at once are all there, at the same line of the user's code.
 
     """
 
     greenlet: int
     place: str
-    is_client: bool = False
+    is_in_client: bool = False
 
 
 def sample(innermost: FrameType) -> StackSample:
@@ -46,10 +46,10 @@ def sample(innermost: FrameType) -> StackSample:
         return StackSample(greenlet, GARBAGE_COLLECTION)
     for inner, frame in zip([None, *frames], frames, strict=False):
         if is_users_own(frame.f_code.co_filename):
-            is_client = inner is not None and _package(inner) in _CLIENTS
-            called = _name(innermost if is_client else inner) if inner else _called(frame.f_code, frame.f_lasti)
+            is_in_client = inner is not None and _package(inner) in _CLIENTS
+            called = _name(innermost if is_in_client else inner) if inner else _called(frame.f_code, frame.f_lasti)
             where = f"{shown(frame.f_code.co_filename, frame.f_lineno)} {frame.f_code.co_name}"
-            return StackSample(greenlet, f"{where} → {called}" if called else where, is_client)
+            return StackSample(greenlet, f"{where} → {called}" if called else where, is_in_client)
     if _package(frames[-1]) == _package(innermost) == "gevent":
         return StackSample(greenlet, "")
     return StackSample(greenlet, f"{_name(innermost)}, line {innermost.f_lineno}", _package(innermost) in _CLIENTS)

@@ -10,7 +10,7 @@ from typing import Any
 from locust_kit.meters.stack import StackSample
 
 STALL_SECONDS = 0.1
-"""What is shorter is no stall."""
+"""The shortest time that counts as a stall."""
 
 BLOCKED, STARVED, BUSY = "blocked", "starved", "busy"
 """Code held the loop; the process got no processor; so many users were ready at once that a round took that long."""
@@ -55,15 +55,15 @@ class Stall:
         computed = self.cpu_seconds >= (self.seconds - (self.waited_seconds or 0.0)) / 2
         in_code = [seen for seen in self.samples if seen.place]
         if not computed:  # it stood in a call of the system, or was paused; users that are ready do neither
-            place, _ = _most(seen.place for seen in in_code if not seen.is_client)
+            place, _ = _most(seen.place for seen in in_code if not seen.is_in_client)
             return (BLOCKED, place) if place else (STARVED, "")
         if self.unseen_seconds >= STALL_SECONDS and 2 * (self.waited_seconds or 0.0) < self.seconds:
             first = in_code[0] if in_code else None
-            return BLOCKED, first.place if first and not first.is_client else HOLDS_THE_INTERPRETER
+            return BLOCKED, first.place if first and not first.is_in_client else HOLDS_THE_INTERPRETER
         greenlet, looks = _most(seen.greenlet for seen in in_code)
         if looks > 1 and 2 * looks > len(self.samples):
             return BLOCKED, _most(seen.place for seen in in_code if seen.greenlet == greenlet)[0]
-        place, looks = _most(seen.place for seen in in_code if not seen.is_client)
+        place, looks = _most(seen.place for seen in in_code if not seen.is_in_client)
         return (BLOCKED, place) if 2 * looks > len(self.samples) else (BUSY, "")
 
 

@@ -67,7 +67,7 @@ class AfterTheEnd:
         # Locust catches the first end of a user and calls its on_stop; only a second one, within that, is left over.
         self.cut_off += isinstance(greenlet.value, GreenletExit)
 
-    def takes(self, method: str, name: str, response_time: Any, length: Any, exception: Any) -> bool:
+    def count_if_no_load(self, method: str, name: str, response_time: Any, length: Any, exception: Any) -> bool:
         """Count a request if it is not load. Returns whether it was counted here."""
         greenlet, frame = gevent.getcurrent(), sys._getframe(1)  # noqa: SLF001  the documented way to the callers
         for _ in range(_GENERATIONS):

@@ -83,7 +83,7 @@ class LoopWatch:
             at = self._at
             late = time.perf_counter() - at - TICK_SECONDS
             while late >= _FIRST_LOOK_SECONDS and at == self._at and not self._is_over:
-                with contextlib.suppress(Exception):  # a look that fails is none
+                with contextlib.suppress(Exception):  # a look that fails counts for nothing
                     seen = sample(sys._current_frames()[self._thread])  # noqa: SLF001  documented
                     self._samples.append((at, late, seen))
                 sleep(max(_FIRST_LOOK_SECONDS, late * _LOOK_SHARE))

@@ -123,7 +123,7 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     yield made
     made.runner.greenlet.kill(block=False)
     made.runner.server.close(linger=0)
-    messages._Door.inbox = None
+    messages._Installed.inbox = None
 
 
 def test_a_genuine_report_is_added_and_nothing_is_refused(rig: Rig) -> None:

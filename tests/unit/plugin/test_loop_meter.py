@@ -20,9 +20,9 @@ GET = "locustfile.py:9 buy → locust.clients.HttpSession.get"
 ONE = [StackSample(1, HASH), StackSample(1, HASH)]
 SEVERAL = [StackSample(1, HASH), StackSample(2, HASH), StackSample(3, HASH)]
 CLIENTS = [
-    StackSample(1, GET, is_client=True),
-    StackSample(2, GET, is_client=True),
-    StackSample(3, GET, is_client=True),
+    StackSample(1, GET, is_in_client=True),
+    StackSample(2, GET, is_in_client=True),
+    StackSample(3, GET, is_in_client=True),
 ]
 IN_THE_LOOP = [StackSample(9, ""), StackSample(9, "")]
 
@@ -121,7 +121,7 @@ def test_a_place_is_the_line_of_the_users_code_and_the_c_code_that_it_called() -
         assert time.monotonic() < deadline, found
         time.sleep(0.01)
     done.release()
-    assert not found.is_client
+    assert not found.is_in_client
 
 
 def look() -> StackSample:
@@ -137,7 +137,7 @@ def test_a_library_is_named_by_the_call_into_it_a_client_by_what_goes_on_inside(
     seen.append(client["get"]())
     function = test_a_library_is_named_by_the_call_into_it_a_client_by_what_goes_on_inside
     first = function.__code__.co_firstlineno
-    assert [(found.place, found.is_client) for found in seen] == [
+    assert [(found.place, found.is_in_client) for found in seen] == [
         (f"{HERE}:{first + 2} {function.__name__} → json.dumps", False),
         (f"{HERE}:{first + 5} {function.__name__} → locust.clients.get", True),
     ]

@@ -8,7 +8,7 @@ import pytest
 from gevent import GreenletExit
 from locust.clients import HttpSession
 from locust.exception import StopUser
-from locust_kit.meters.flights import MOST_ENDPOINTS, OTHERS, Flights, key_of, whole_seconds
+from locust_kit.meters.flights import MOST_FOLLOWED_ENDPOINTS, OTHERS, Flights, key_of, whole_seconds
 from locust_kit.meters.requests import RequestMeter
 
 
@@ -65,12 +65,12 @@ def test_how_a_request_ended_without_an_answer_is_told_apart() -> None:
 def test_names_are_bounded_and_cleaned_and_those_that_wait_longest_are_kept() -> None:
     clock = Clock()
     flights = Flights(clock)
-    for number in range(MOST_ENDPOINTS + 50):
+    for number in range(MOST_FOLLOWED_ENDPOINTS + 50):
         flights.flying[number] = flight(f"/{number}?token=secret", began=100.0 - number)
         flights.raised(flight(f"/{number}"), ValueError())
     document = RequestMeter(flights, lambda text: text.replace("secret", "***")).document()
     rows = document["endpoints"]
-    assert (document["in_flight"], document["raised"], len(rows)) == (250, 250, MOST_ENDPOINTS + 1)
+    assert (document["in_flight"], document["raised"], len(rows)) == (250, 250, MOST_FOLLOWED_ENDPOINTS + 1)
     assert (rows[0]["name"], rows[0]["waiting"]) == ("/240?token=***", [[240, 1]])  # all waits from 240 s on are alike
     assert rows[-1]["name"] == OTHERS
     assert sum(row.get("in_flight", 0) for row in rows) == 250
