@@ -118,6 +118,10 @@ def _plain(value: Any) -> Any:
     return redactor(os.environ).text(safe(value, _LONGEST))
 
 
+def _is_text_or_texts(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value))
+
+
 def _copy(value: Any) -> Any:
     """Return a value that nobody else can change; other types than these need not be copyable."""
     return copy.deepcopy(value) if isinstance(value, list | dict | set) else value
@@ -237,7 +241,7 @@ class RunArguments:
             return None
         try:
             self._set(self._read(json.loads(text)))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return jsonify({"success": False, "message": str(error), "host": self._environment.host})
         self._are_of_the_kit = True
         return None
@@ -249,6 +253,8 @@ class RunArguments:
             if name not in self._known:
                 has = ", ".join(self._known) or "none"
                 raise UnusableValueError(f"{safe(name, _LONGEST)} is no argument of this locustfile; it has {has}")
+            if not _is_text_or_texts(given[name]):
+                raise UnusableValueError(f"{name} is neither a text nor a list of texts")
         return {name: self._known[name].read(value) for name, value in given.items()}
 
     def _set(self, values: Mapping[str, Any]) -> None:
