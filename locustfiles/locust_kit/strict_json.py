@@ -29,7 +29,7 @@ class StrictProvider(DefaultJSONProvider):
         """Write an answer."""
         try:
             return super().dumps(obj, allow_nan=False, **options)
-        except ValueError:
+        except (TypeError, ValueError, RecursionError):
             return dumps(obj, **options)
 
 

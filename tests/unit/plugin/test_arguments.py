@@ -9,12 +9,14 @@ import pytest
 from locust.env import Environment
 from locust_kit.arguments import TEXT, AddedArgument, RunArguments
 
+NEITHER = (False, False)  # a list, a secret
+
 
 @pytest.fixture
 def app() -> flask.Flask:
     """The master's page, with one argument of the locustfile."""
     arguments = RunArguments(Environment())
-    arguments._known = {"tenant": AddedArgument("tenant", TEXT, "", (), False, False, {}, "", str)}
+    arguments._known = {"tenant": AddedArgument("tenant", TEXT, "", (), *NEITHER, {}, "", str)}
     made = flask.Flask("locust")
     arguments.install(made, lambda view: view, "")
     made.add_url_rule("/swarm", "swarm", lambda: {"success": True}, methods=["POST"])

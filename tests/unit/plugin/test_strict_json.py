@@ -59,3 +59,10 @@ def test_the_web_pages_of_the_master_are_strict(page: str) -> None:
     app.add_url_rule("/plain", "plain", lambda: {"avg": 1.5, "name": "é"})
     answer = app.test_client().get(f"/{page}")
     assert strict(answer.data) == {"avg": None if page == "figures" else 1.5, "name": "é"}
+
+
+def test_an_object_that_json_does_not_know_leaves_no_page_out() -> None:
+    app = flask.Flask("locust")
+    app.json = StrictProvider(app)
+    app.add_url_rule("/odd", "odd", lambda: {"value": frozenset({1}), "name": "é"})
+    assert strict(app.test_client().get("/odd").data) == {"value": [1], "name": "é"}
