@@ -18,6 +18,7 @@ from locust.contrib.fasthttp import FastHttpSession
 from locust.env import Environment
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
 
+from locust_kit.clean_request import clean
 from locust_kit.patches import Patches
 from locust_kit.time_limit import TookTooLongError, place, within
 from locust_kit.user_code import load
@@ -37,16 +38,24 @@ class Printer:
         self.errors = 0
 
     def request(
-        self, request_type: str, name: str, response_time: float, response_length: int, exception: Any, **more: Any
+        self,
+        request_type: str = "",
+        name: str = "",
+        response_time: float | None = None,
+        response_length: int | None = 0,
+        exception: Any = None,
+        **more: Any,
     ) -> None:
         """Print and count a request; a listener of `events.request`."""
         self.requests += 1
+        request_type, name, time_ms, length = clean(request_type, name, response_time, response_length)
+        took = "-" if time_ms is None else f"{time_ms:.1f}"
         status = getattr(more.get("response"), "status_code", None) or "-"
         mark = "ok  "
         if exception:
             self.failures += 1
             mark = "FAIL"
-        print(f"  {mark} {request_type:<6} {status!s:>3} {response_time:8.1f} ms {response_length or 0:>9} B  {name}")
+        print(f"  {mark} {request_type:<6} {status!s:>3} {took:>8} ms {length:>9} B  {name}")
         if exception:
             print(f"       {type(exception).__name__}: {exception}")
 
