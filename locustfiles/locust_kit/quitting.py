@@ -143,7 +143,7 @@ class MasterEnd:
     def _exit(self, ended_by: EndedBy) -> None:
         self._note(ended_by)
         if self._environment.runner:
-            self._environment.runner.quit()
+            guarded(self._environment.runner.quit)()  # whatever it raises, this master must end
         self._end()
 
 
