@@ -196,7 +196,7 @@ class MasterPart:
             self._recorder.stopped()
             runner = self._environment.runner
             if isinstance(runner, MasterRunner):
-                gevent.spawn(guarded(self._close_when_reported), runner)
+                gevent.spawn(guarded(self._close_when_reported), runner, self._run.run_id)
             else:
                 self._close()
 
@@ -206,17 +206,23 @@ class MasterPart:
         is_over = self._run is not None and self._run.ended_at and time.monotonic() < self._return_by
         return max(0, self._workers_at_end - runner.worker_count) if is_over and isinstance(runner, MasterRunner) else 0
 
-    def _close_when_reported(self, runner: MasterRunner) -> None:
-        """Close the run when no worker is at work any more: their own listeners of test_stop may take long.
+    def _close_when_reported(self, runner: MasterRunner, run_id: str) -> None:
+        """Close the run of this id when no worker is at work any more: their own listeners of test_stop may take long.
 
-        Where users are left, Locust itself ends, and its workers hear of it only now.
+        Nothing is left to do once the next run has begun. Where users are left, Locust itself ends, and its workers
+        hear of it only now.
         """
         most = _LAST_REPORTS_SECONDS if runner.user_count else _LONGEST_GOODBYE_SECONDS
         with gevent.Timeout(most, False):  # noqa: FBT003  gevent's own form of call
-            while any(client.state in _AT_WORK for client in runner.clients.values()):
+            while self._is_of(run_id) and any(client.state in _AT_WORK for client in runner.clients.values()):
                 gevent.sleep(_LOOK_SECONDS)
+        if not self._is_of(run_id):
+            return
         self._return_by = time.monotonic() + float(self._environment.stop_timeout or 0) + _RETURN_SECONDS
         self._close()
+
+    def _is_of(self, run_id: str) -> bool:
+        return self._run is not None and self._run.run_id == run_id
 
     def _end_at_quit(self) -> None:
         """End the run of a master that hears of nothing any more, and wait until its end is on the disk."""

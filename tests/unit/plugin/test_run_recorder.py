@@ -195,6 +195,25 @@ def master_of(environment: Environment) -> Any:
     return made
 
 
+def test_the_last_reports_of_a_run_close_no_later_run(environment: Environment) -> None:
+    made, closed = master_of(environment), []
+    made._close = lambda: closed.append(made._run.run_id)
+    made._run, made._return_by = run_folder.begin(datetime.now(UTC)), 0.0
+    environment.stop_timeout = 3
+    runner: Any = environment.runner
+    runner.clients = {"w-1": SimpleNamespace(state="running")}
+    first = gevent.spawn(made._close_when_reported, runner, made._run.run_id)
+    gevent.sleep(0)
+    made._run = run_folder.begin(datetime.now(UTC))
+    first.join(30)  # though a worker is at work: with the users of the next run
+    assert first.successful()
+    assert (closed, made._return_by) == ([], 0.0)
+    runner.clients["w-1"].state = "ready"
+    made._close_when_reported(runner, made._run.run_id)
+    assert closed == [made._run.run_id]
+    assert made._return_by > 0
+
+
 def test_locusts_timer_ends_a_ramp_that_is_under_way(environment: Environment) -> None:
     ramp = gevent.spawn(gevent.sleep, 60)
     gevent.sleep(0)
