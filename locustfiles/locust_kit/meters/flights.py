@@ -161,9 +161,12 @@ class Flights:
 
     def heard(self, answer: Answer) -> None:
         """Take back that an answer is unreported: it was held back, and the test reports it now."""
-        answer[_COUNTED].unreported -= 1
-        answer[_SITE].unreported -= 1
-        answer[_COUNTED] = None
+        counted, answer[_COUNTED] = answer[_COUNTED], None
+        if any(counted is endpoint for endpoint in self.endpoints.values()):
+            counted.unreported -= 1
+            answer[_SITE].unreported -= 1
+        else:  # of before `begin`, which forgot it: Locust's statistics have the report from now on
+            self.answered += 1
         self.answers[id(answer)] = answer
 
     def _site(self, where: tuple[int, int], caller: FrameType) -> Site:

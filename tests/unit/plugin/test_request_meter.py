@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import pytest
 from gevent import GreenletExit
 from locust.clients import HttpSession
 from locust.exception import StopUser
-from locust_kit.meters.flights import MOST_FOLLOWED_ENDPOINTS, OTHERS, Flights, key_of, whole_seconds
+from locust_kit.meters.flights import MOST_FOLLOWED_ENDPOINTS, OTHERS, Flights, Site, key_of, whole_seconds
 from locust_kit.meters.requests import RequestMeter
 
 
@@ -90,3 +91,21 @@ def test_workers_are_added_up_and_how_long_nothing_came_back_is_the_least_of_the
     assert (merged["oldest_seconds"], merged["quiet_seconds"]) == (32, 0)
     assert merged["endpoints"] == [{"method": "GET", "name": "/hang", "in_flight": 2, "waiting": [[16, 1], [32, 1]]}]
     assert RequestMeter.moment(merged)["long"] == [["GET", "/hang", 2, 32]]
+
+
+def test_an_answer_of_an_earlier_run_that_is_reported_after_all_makes_no_count_negative() -> None:
+    flights = Flights(Clock())
+    meter = RequestMeter(flights, str)
+    site = Site(RequestMeter.document.__code__, "shop.py:7")
+    answer = [weakref.ref(meter), ("GET", "/held"), site, False, False, None]  # of anything that lives on
+    flights.answers[id(answer)] = answer
+    flights.answered = 1
+    assert meter.document()["unreported"] == 1
+    meter.begin()
+    site.reports = True
+    flights.heard(answer)
+    found = meter.document()
+    assert (found["unreported"], found["held"], found["sites"]) == (0, 1, [])
+    flights.answers.pop(id(answer))  # reported: Locust counts it in the run under way
+    found = meter.document()
+    assert (found["sent"], found["answered"], found["reported"]) == (1, 1, 1)
