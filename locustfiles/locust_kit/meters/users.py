@@ -204,8 +204,12 @@ class UserMeter:
 
     def _spawn(self, spawn: Callable[..., Any], runner: Any, wanted: Mapping[str, int], *args: Any, **more: Any) -> Any:
         before = {name: self._classes[name].made for name in wanted}
+        is_cut_short = False
         try:
             return spawn(runner, wanted, *args, **more)
+        except GreenletExit:  # a newer order, or the end of the run
+            is_cut_short = True
+            raise
         except Exception as error:
             name = _class_being_made(error.__traceback__)
             self._note(f"{name}.__init__" if name else "spawn", INIT, error, error.__traceback__)
@@ -214,7 +218,7 @@ class UserMeter:
             for name, count in wanted.items():
                 counts = self._classes[name]
                 made = counts.made - before[name]
-                counts.not_made = max(0, count - made)
+                counts.not_made = 0 if is_cut_short else max(0, count - made)
                 counts.replaced(made)
 
     def _start(self, start: Callable[..., Any], user: Any, *args: Any, **more: Any) -> Any:
