@@ -67,8 +67,9 @@ class LoadClock:
 
     @property
     def span(self) -> tuple[float, float]:
-        """From when to when requests count, in seconds since 1970."""
-        return self._counted_since.timestamp(), (self._ended_at or datetime.now(UTC)).timestamp()
+        """From when to when requests count, in seconds since 1970; its length is that of a steady clock."""
+        since = self._counted_since.timestamp()
+        return since, since + self.seconds
 
     @property
     def stopping_seconds(self) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -108,6 +109,19 @@ def test_the_time_of_the_load_begins_with_a_reset_and_ends_once(monkeypatch: pyt
     assert (made["ended_by_timer"], made["stopped_by"]) == (False, "")
     clock.begin()
     assert clock.document()["load_ended_at"] is clock.document()["counted_since"] is None
+
+
+def test_a_wall_clock_that_is_set_back_makes_no_span_negative(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    clock = LoadClock(Environment())
+    clock._counted_since += timedelta(hours=2)  # then the clock was set to the right time
+    now[0] = 110.0
+    since, until = clock.span
+    assert until - since == 10
+    assert sum(document("run-1", RequestStats(), 10.0, {}, span=clock.span)["over_time"]["requests"]) == 0
+    clock.stop()
+    assert clock.span == (since, until)
 
 
 def test_errors_are_worded_as_locust_sends_them() -> None:
