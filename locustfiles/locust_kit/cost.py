@@ -12,6 +12,7 @@ import gevent
 Result = TypeVar("Result")
 
 SLICE_SECONDS = 0.005  # of a report; then the users go on, for as long as they are ready
+LONGEST_SECONDS = 4.0  # from a report's start; then it goes on in one go, or its worker would be called silent
 EVERY = 61  # a prime: no rhythm of a test falls in step with it
 
 
@@ -24,6 +25,7 @@ class Cost:
     measured: int = 0
     measured_seconds: float = 0.0
     report_seconds: float = 0.0
+    report_began: float = 0.0
     slice_began: float = 0.0
 
     def took(self, began: float) -> None:
@@ -33,7 +35,7 @@ class Cost:
 
     def measure(self, report: Callable[[], Result]) -> Result:
         """Return what `report` returns, and count its time in full."""
-        began = self.slice_began = self.clock()
+        began = self.report_began = self.slice_began = self.clock()
         try:
             return report()
         finally:
@@ -42,7 +44,7 @@ class Cost:
     def pause(self) -> None:
         """Let the users go on when a slice of a report is over. Their time is no cost of the report."""
         now = self.clock()
-        if now - self.slice_began >= SLICE_SECONDS:
+        if now - self.slice_began >= SLICE_SECONDS and now - self.report_began < LONGEST_SECONDS:
             gevent.sleep(0)
             self.slice_began = self.clock()
             self.report_seconds -= self.slice_began - now

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 
-from locust_kit.cost import Cost
+import gevent
+import pytest
+from locust_kit.cost import LONGEST_SECONDS, Cost
 
 
 def test_what_is_measured_stands_for_all_calls() -> None:
@@ -21,3 +23,20 @@ def test_reports_are_counted_in_full() -> None:
     cost = Cost(clock=lambda: next(ticks))
     assert cost.measure(lambda: "report") == "report"
     assert cost.document()["report_seconds"] == 0.5
+
+
+def test_a_report_lets_users_go_on_for_a_while_and_then_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, pauses = [0.0], []
+    monkeypatch.setattr(gevent, "sleep", lambda _: pauses.append(now[0]))
+    cost = Cost(clock=lambda: now[0])
+
+    def report() -> None:
+        while now[0] < 10 * LONGEST_SECONDS:
+            now[0] += 0.1  # as long as the users of a busy worker take in between
+            cost.pause()
+
+    for _ in range(2):  # each report has as long
+        now[0] = 0.0
+        pauses.clear()
+        cost.measure(report)
+        assert LONGEST_SECONDS - 1 < pauses[-1] < LONGEST_SECONDS
