@@ -23,6 +23,7 @@ from sidecar.model import document
 from sidecar.model.incident import FINAL, Incident
 from sidecar.model.run_record import RunRecord, Unknown, WorkerCounts
 from sidecar.model.threshold import Threshold
+from sidecar.report.verdict import goodbye
 from sidecar.settings import Settings
 from sidecar.stack import deployment, limits, workspace
 
@@ -79,7 +80,7 @@ def record_of(
     restarted = seen.master_lost == follow.RESTARTED
     incidents, unwatched, recording = incidents_since(settings, done.started_at, sleep, until)
     status = {} if seen.master_lost else asked(web.status)
-    failures = status.get("failures") or {}
+    failures, meters = status.get("failures") or {}, status.get("meters") or {}
     performance = {} if seen.master_lost else asked(web.json, "/locust-kit/performance.json")
     return RunRecord(
         run_id=done.run_id,
@@ -89,11 +90,11 @@ def record_of(
         begin=_begin(settings, done),
         end={"quit": restarted, "shape_cut": bool(plan.shape_class and done.stopped_by)},
         statistics={
-            "figures": summary.figures(seen.figures, lasted),
-            "endpoints": summary.endpoints(seen.figures, lasted),
+            "figures": goodbye.of_load(summary.figures(seen.figures, lasted), meters),
+            "endpoints": goodbye.endpoints_of_load(summary.endpoints(seen.figures, lasted), meters),
             "errors": summary.errors(seen.figures),
         },
-        meters=status.get("meters") or {},
+        meters=meters,
         groups=failures or _exceptions(web, seen),
         performance=performance,
         incidents=incidents,

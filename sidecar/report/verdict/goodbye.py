@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from sidecar.common.units import plural
 from sidecar.model.run_record import Document, RunRecord
@@ -14,6 +15,37 @@ _MOST_NAMED = 3
 def after_the_end(record: RunRecord) -> Document:
     """Return what the workers counted after the end; empty where nothing came, or nobody counted."""
     return record.meters.get(METER) or {}
+
+
+def of_load(figures: Document, meters: Mapping[str, Document]) -> dict[str, Any]:
+    """Return a master's figures over all requests without those that came after the end: the master counts both."""
+    return _less(figures, meters.get(METER) or {})
+
+
+def endpoints_of_load(endpoints: Iterable[Document], meters: Mapping[str, Document]) -> list[dict[str, Any]]:
+    """Return the same for the rows of methods and names; a row of which nothing is left is left out."""
+    after = {_key(row): row for row in (meters.get(METER) or {}).get("endpoints") or ()}
+    left = ((row, _less(row, after.get(_key(row)) or {})) for row in endpoints)
+    return [rest for row, rest in left if rest["requests"] or not row["requests"]]
+
+
+def _key(row: Document) -> tuple[str, str]:
+    return str(row.get("method") or ""), str(row.get("name") or "")
+
+
+def _less(figures: Document, after: Document) -> dict[str, Any]:
+    """Return the figures without the requests of `after`; rates in step, times as they are."""
+    if not after:
+        return dict(figures)
+    before = int(figures.get("requests") or 0)
+    requests = max(0, before - int(after.get("requests") or 0))
+    failures = max(0, int(figures.get("failures") or 0) - int(after.get("failures") or 0))
+    left: dict[str, Any] = {"requests": requests, "failures": failures}
+    if "fail_ratio" in figures:
+        left["fail_ratio"] = failures / requests if requests else 0.0
+    if "requests_per_second" in figures:
+        left["requests_per_second"] = figures["requests_per_second"] * requests / before if before else 0.0
+    return {**figures, **left}
 
 
 def lines(record: RunRecord) -> Iterator[str]:

@@ -240,7 +240,7 @@ def live_record(
         started_at=run.started_at,
         is_running=True,
         begin={"judge": plugin.judge or {"fail_ratio_limit": fail_ratio}},
-        statistics={"figures": _live_figures(total) if total else {}},
+        statistics={"figures": goodbye.of_load(_live_figures(total), plugin.meters) if total else {}},
         groups=plugin.account,
         meters=plugin.meters,
         incidents=tuple(incidents),

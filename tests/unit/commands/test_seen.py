@@ -18,7 +18,7 @@ from sidecar.locust_api.connection import MasterDownError
 from sidecar.model import document
 from sidecar.model.incident import FINAL, PROVISIONAL, ExitReason, Incident, IncidentKind, Severity
 from sidecar.model.run_record import RunRecord, Unknown
-from sidecar.report.verdict.judge import judge
+from sidecar.report.verdict.judge import judge, judged_document
 from sidecar.settings import load
 
 START = datetime(2026, 11, 27, 1, 2, 3, tzinfo=UTC)
@@ -102,15 +102,15 @@ def test_a_monitor_that_cannot_record_is_no_witness(
 
 
 class Master:
-    """Tells of its failures, and of nothing else."""
+    """Tells of its failures and meters, and of nothing else."""
 
-    def __init__(self, failures: dict[str, Any] | None = None) -> None:
-        self._failures = failures
+    def __init__(self, failures: dict[str, Any] | None = None, meters: dict[str, Any] | None = None) -> None:
+        self._failures, self._meters = failures, meters or {}
 
     def status(self) -> dict[str, Any]:
         if self._failures is None:
             raise MasterDownError("gone")
-        return {"failures": self._failures}
+        return {"failures": self._failures, "meters": self._meters}
 
     def json(self, _: str) -> dict[str, Any]:
         raise MasterDownError("gone")
@@ -174,3 +174,32 @@ def test_users_who_never_came_are_a_reason(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, run: FinishedRun, told: list[str]
 ) -> None:
     assert reasons_of(monkeypatch, tmp_path, run, "users_short") == told
+
+
+def test_what_came_after_the_end_is_in_no_figure_and_counts_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    answered(monkeypatch, ())
+    load_only = {"method": "GET", "name": "/a", "num_requests": 990, "num_failures": 0}
+    both = {"method": "POST", "name": "/b", "num_requests": 8, "num_failures": 7}
+    goodbye = {"method": "POST", "name": "/logout", "num_requests": 2, "num_failures": 1}
+    whole = {"method": "", "name": "Aggregated", "num_requests": 1000, "num_failures": 8}
+    after = {
+        "requests": 9,
+        "failures": 8,
+        "endpoints": [
+            {"method": "POST", "name": "/b", "requests": 7, "failures": 7, "max_ms": 3.0},
+            {"method": "POST", "name": "/logout", "requests": 2, "failures": 1, "max_ms": 3.0},
+        ],
+    }
+    run = done(1, 1, 10, run_time=10)
+    run = replace(run, seen=replace(run.seen, figures={"stats": [load_only, both, goodbye, whole]}))
+    settings = load(["FAIL_RATIO=1%"], {}, tmp_path)
+    record = record_of(Master({}, {"stopping": after}), settings, run, lambda _: None)  # type: ignore[arg-type]
+    figures = record.figures
+    assert (figures["requests"], figures["failures"], figures["fail_ratio"]) == (991, 0, 0.0)
+    assert figures["requests_per_second"] == pytest.approx(99.1)
+    rows = record.statistics["endpoints"]
+    assert [(row["name"], row["requests"], row["failures"]) for row in rows] == [("/a", 990, 0), ("/b", 1, 0)]
+    assert rows[1]["requests_per_second"] == pytest.approx(0.1)
+    assert all(check["passed"] for check in judged_document(judge(record))["checks"])

@@ -137,3 +137,14 @@ def test_the_plugins_account_of_the_failures_is_judged_as_it_goes_on() -> None:
 def test_the_record_of_a_live_run_has_what_the_workers_measured() -> None:
     record = live_record(replace(RUN, meters={"tasks": {"errors": 3}}), LOCUST, [], 0.0)
     assert record.meters == {"tasks": {"errors": 3}}
+
+
+def test_what_came_after_the_end_counts_once() -> None:
+    total = replace(TOTAL, requests=1000, failures=8)
+    after = {"requests": 10, "failures": 8, "endpoints": [], "errors": []}
+    ending = replace(RUN, meters={"stopping": after})
+    record = live_record(ending, replace(LOCUST, total=total), [], 0.01)
+    assert (record.figures["requests"], record.figures["failures"]) == (990, 0)
+    verdict = so_far(ending, replace(LOCUST, total=total), [], 0.01)
+    assert verdict is not None
+    assert verdict.word == "PASS"
