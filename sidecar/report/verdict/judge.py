@@ -279,7 +279,7 @@ def so_far(
     verdict = judge(record)
     if verdict.broken:
         return VerdictSoFar(verdict.word, tuple(reason.text for reason in verdict.broken))
-    beyond = tuple(limit.so_far for limit in verdict.limits if not limit.passed)
+    beyond = tuple(limit.so_far or limit.texts[0] for limit in verdict.limits if not limit.passed)
     if not counts.failed(record).requests and not beyond:
         return None
     if verdict.word != FAIL:

@@ -148,3 +148,13 @@ def test_what_came_after_the_end_counts_once() -> None:
     verdict = so_far(ending, replace(LOCUST, total=total), [], 0.01)
     assert verdict is not None
     assert verdict.word == "PASS"
+
+
+def test_a_live_failure_never_goes_without_its_reason() -> None:
+    error = {"method": "POST", "name": "/logout", "error": "500", "occurrences": 20}
+    after = {"requests": 20, "failures": 20, "endpoints": [], "errors": [error]}
+    whole = replace(LOCUST, total=replace(TOTAL, requests=1000, failures=20))
+    verdict = so_far(replace(RUN, meters={"stopping": after}), whole, [], 0.01)
+    assert verdict is not None
+    said = "after the end: 20 requests, 20 failed (20 × POST /logout: 500); in no rate and no percentile"
+    assert (verdict.word, verdict.reasons) == ("FAIL", (said,))
