@@ -70,7 +70,11 @@ def _errors(after: Document) -> str:
 
 
 def is_within(record: RunRecord, requests: int, failures: int, limit: float | None) -> bool:
-    """Tell whether the failures of the load and of the time after it are together within the limit."""
+    """Tell whether the failures of the load and of the time after it are together within the limit.
+
+    Where none came after the end, nothing is to be said against that time, whatever the load was like.
+    """
     after = after_the_end(record)
-    requests, failures = requests + int(after.get("requests") or 0), failures + int(after.get("failures") or 0)
-    return limit is None or not requests or failures / requests <= limit
+    failed_after = int(after.get("failures") or 0)
+    requests, failures = requests + int(after.get("requests") or 0), failures + failed_after
+    return limit is None or not failed_after or not requests or failures / requests <= limit

@@ -14,7 +14,7 @@ from sidecar.common.times import format_time
 from sidecar.model.incident import Incident, IncidentKind, Severity
 from sidecar.model.run_record import Moment, RunRecord, Unknown
 from sidecar.model.threshold import parse
-from sidecar.report.verdict.judge import Verdict, judge
+from sidecar.report.verdict.judge import Verdict, judge, judged_document
 from sidecar.report.verdict.outage import concentration, outages
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -262,3 +262,9 @@ def test_requests_without_an_answer_are_failures_at_the_end_of_the_load() -> Non
     (found,) = outages(record, 0.5, 25)
     assert (found.failures, found.clock) == (25, "12:00:59 to 12:01:00 UTC")
     assert concentration(record, 25).startswith("all 25 failures came in the last 1 s")
+
+
+def test_a_goodbye_without_a_failure_is_within_any_limit() -> None:
+    checks = judged_document(judge(goodbye(ran(60, lambda _: 20, fail_ratio="1%"), 20, 0)))["checks"]
+    passed = {check["name"]: check["passed"] for check in checks}
+    assert (passed["failed requests"], passed["requests after the end"]) == (False, True)
