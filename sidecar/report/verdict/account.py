@@ -36,8 +36,9 @@ def account(record: RunRecord, stuck: tuple[Unanswered, ...]) -> dict[str, Any] 
     sums = Counter[str]()
     for row in rows:
         sums.update({name: row[name] for name in _COUNTED})
-    after = whole(after_the_end(record).get("requests"))
-    sums.update(reported=whole(meter.get("reported")) - after, after_the_end=after, left=whole(meter.get("held")))
+    reported = whole(meter.get("reported"))
+    after = min(reported, whole(after_the_end(record).get("requests")))  # those of clients that nobody follows, too
+    sums.update(reported=reported - after, after_the_end=after, left=whole(meter.get("held")))
     sums["retries"] = whole(meter.get("retries"))
     sent = sum(sums[name] for name in KINDS)
     return {

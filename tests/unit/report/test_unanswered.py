@@ -206,3 +206,9 @@ def test_the_account_is_in_each_report() -> None:
     page = html.render(document)
     assert "POST /checkout</td>" in page
     assert "29 s" in page
+
+
+def test_more_requests_after_the_end_than_were_followed_leave_no_count_below_zero() -> None:
+    meters = {"requests": {"reported": 10, "endpoints": []}, "stopping": {"requests": 15}}
+    made = accounted(run(meters=meters))
+    assert (made["sent"], made["reported"], made["after_the_end"]) == (10, 0, 10)
