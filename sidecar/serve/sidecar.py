@@ -198,12 +198,16 @@ class Sidecar:
             return Recording(None, self._started_at, self._store.trouble)
         return Recording(known.recorded_until, since, known.problem)
 
-    def _unwritten(self, run_id: str) -> str:
-        """Return what of a run is not on the disk, as far as the monitor and the plugin say; "" for nothing."""
+    def _unwritten(self, run_id: str, until: datetime) -> str:
+        """Return what of a run that lasted until then is not on the disk; "" for nothing.
+
+        The monitor and the plugin tell. What another node cannot write down since then touches no run from before.
+        """
         plugin = self._plugin
         is_newest = plugin is not None and plugin.run is not None and plugin.run.run_id == run_id
         elsewhere = self.cluster.blind() if self.cluster else ()
-        of_nodes = (f"node {span.node}: {span.text}" for span in elsewhere if _is_ledger_gap(span))
+        gaps = (span for span in elsewhere if _is_ledger_gap(span) and span.since <= until)
+        of_nodes = (f"node {span.node}: {span.text}" for span in gaps)
         return (record_problem(plugin) if plugin and is_newest else "") or self._store.trouble or next(of_nodes, "")
 
     def _look_for_room(self) -> None:

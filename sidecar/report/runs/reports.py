@@ -59,7 +59,7 @@ class Reports:
         clock: the time of day.
         kit_version: this kit's own version, for the report.
         look_seconds: how often the sidecar looks at the containers.
-        unwritten: a sentence on what of a run, by its id, is not on the disk; "" for nothing.
+        unwritten: a sentence on what of a run, by its id and its end, is not on the disk; "" for nothing.
         recording_error: why the monitor cannot record incidents now; "" when it can.
 
     """
@@ -70,7 +70,7 @@ class Reports:
     clock: Callable[[], datetime]
     kit_version: str = ""
     look_seconds: float = 2.0
-    unwritten: Callable[[str], str] = lambda _: ""
+    unwritten: Callable[[str, datetime], str] = lambda *_: ""
     recording_error: Callable[[], str] = str
     _words: dict[str, tuple[str, tuple[str, ...]]] = field(init=False, default_factory=dict)
     _judged: dict[str, datetime | None] = field(init=False, default_factory=dict)
@@ -91,7 +91,8 @@ class Reports:
         if kept:
             return kept
         record = disk.gather(self.runs, run_id, self.archive, self.project, self.clock, self.look_seconds)
-        record = replace(record, unwritten=self.unwritten(run_id), recording_error=self.recording_error())
+        unwritten = self.unwritten(run_id, record.until)
+        record = replace(record, unwritten=unwritten, recording_error=self.recording_error())
         if ask.judge:
             record = replace(record, begin={**record.begin, "judge": ask.judge})
         made = document.make(record, self.project, os.cpu_count(), self.kit_version, users=ask.users)

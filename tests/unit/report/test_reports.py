@@ -180,8 +180,8 @@ def test_a_run_whose_incidents_are_not_recorded_yet_is_judged_again_once_they_ar
 
 def test_what_the_master_cannot_write_is_a_reason_and_its_report_is_not_kept(tmp_path: Path) -> None:
     path = written(tmp_path)
-    made = Reports(tmp_path, Past(), "locust", Clock(), unwritten=lambda run_id: f"{run_id} cannot be written")
-    assert made.of(RUN)["reasons"] == [f"{RUN} cannot be written"]
+    made = Reports(tmp_path, Past(), "locust", Clock(), unwritten=lambda *about: f"{about} cannot be written")
+    assert made.of(RUN)["reasons"] == [f"{(RUN, after(60))} cannot be written"]
     assert not (path / FILE).exists()
 
 
