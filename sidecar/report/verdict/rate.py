@@ -94,7 +94,7 @@ def _why(record: RunRecord, limits: GeneratorLimits, schedule: Mapping[str, Any]
     pacing = float(schedule.get("pacing_seconds") or 0)
     measured = float(schedule.get("measured") or 0)
     each = float(schedule.get("run_seconds") or 0) / measured if measured else None
-    busiest = max((moment.cpu_percent for moment in record.moments), default=0.0)
+    busiest = max((moment.cpu_percent for moment in record.load_moments), default=0.0)
     stalled = stalls.worst_share(record)
     planned = f"planned every {pacing:.3g} s"
     if each is None:

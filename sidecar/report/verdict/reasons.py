@@ -186,7 +186,7 @@ def _busy(record: RunRecord, limits: GeneratorLimits) -> Iterator[InvalidReason]
     points = [(moment.at, moment.cpu_percent >= limits.cpu_percent) for moment in record.load_moments]
     span = held(points, _STEP)
     if span and span.is_sustained(record.seconds, limits.sustained):
-        most = max(moment.cpu_percent for moment in record.moments)
+        most = max(moment.cpu_percent for moment in record.load_moments)
         text = f"a worker was at {limits.cpu_percent:g} % of a core or more, {most:.0f} % at most"
         yield lasting("generator_cpu", text, span, record, advice=": more WORKERS")
 

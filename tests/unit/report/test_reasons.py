@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from sidecar.common.spans import Sustained
+from sidecar.common.times import format_time
 from sidecar.model.incident import ExitReason, IncidentKind
-from sidecar.model.run_record import RunRecord
+from sidecar.model.run_record import Moment, RunRecord
 from sidecar.report.verdict.reason import GeneratorLimits
 from sidecar.report.verdict.reasons import reasons
 from tests.fakes.run_scene import LENGTH, after, altered, clean, container, incident, moment
@@ -152,3 +153,14 @@ def test_a_worker_that_sent_no_statistics_breaks_a_run() -> None:
     (reason,) = reasons(clean(meters={"reports": {"silent_workers": [row]}}), GeneratorLimits())
     assert (reason.kind, reason.at, reason.seconds) == ("worker_silent", after(10.5), 21.3)
     assert "worker w-1 sent no statistics for 21 s from 01:02:13 UTC, with 5 users" in reason.text
+
+
+def ended_at(second: float, *moments: Moment) -> RunRecord:
+    """A run whose load ends at this second, and its goodbyes later."""
+    return clean(moments=moments, end={**clean().end, "load_ended_at": format_time(after(second))})
+
+
+def test_a_worker_that_is_busy_with_goodbyes_was_not_as_busy_in_the_load() -> None:
+    busy = [moment(second, cpu_percent=92.0 if second < LENGTH else 140.0) for second in range(LENGTH + 1)]
+    (reason,) = reasons(ended_at(LENGTH - 1, *busy), GeneratorLimits())
+    assert reason.text.startswith("a worker was at 90 % of a core or more, 92 % at most, ")

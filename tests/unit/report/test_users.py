@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sidecar.common.times import format_time
 from sidecar.model.run_record import Moment, RunRecord
 from sidecar.report import document
 from sidecar.report.render import junit
@@ -301,3 +302,10 @@ def test_the_rate_has_a_setting_that_turns_it_off() -> None:
     assert judge(paced(lambda _: 0.4, begin=off)).word == "PASS"
     half = {**clean().begin, "judge": {"rate_kept": "40%"}}
     assert judge(paced(lambda _: 0.45, begin=half)).word == "PASS"
+
+
+def test_a_processor_that_is_busy_after_the_load_alone_made_no_run_late() -> None:
+    late = paced(lambda _: 0.5, end={**clean().end, "load_ended_at": format_time(after(LENGTH - 1))})
+    moments = (*late.moments[:-1], replace(late.moments[-1], cpu_percent=100.0))
+    (reason,) = judge(replace(late, moments=moments)).broken
+    assert "for the target was slow (a run takes 2.3 s, planned every 1 s)" in reason.text
