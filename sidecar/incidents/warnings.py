@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from sidecar.common.units import plural
 from sidecar.model.incident import SIGKILL_EXIT
 from sidecar.model.observation import PluginStatus
+from sidecar.model.run_record import STUCK_SECONDS, number
 from sidecar.model.snapshot import MASTER, WORKER, Container, Host, Locust, Snapshot, Warn
 
 _MISSED_REFRESHES = 3
 _LEAST_SECONDS = 6.0  # a busy machine may be late by a refresh or two without anything being wrong
-STUCK_SECONDS = 10.0
 MEMORY_PERCENT = 90.0
 CORE_PERCENT = 90.0  # Locust's own threshold: above it, the times it measures include its own waiting
 DISK_PERCENT = 90.0
@@ -143,7 +143,7 @@ def _no_answers(known: Known) -> Iterator[Warn]:
     if known.stale or known.locust is None or not known.locust.users or known.plugin is None:
         return
     account = known.plugin.meters.get("requests") or {}
-    limit = _seconds(known.plugin.judge.get("stuck_seconds"), STUCK_SECONDS)
+    limit = number(known.plugin.judge.get("stuck_seconds"), STUCK_SECONDS)
     rows = [row for row in account.get("endpoints") or [] if row.get("waiting")]
     oldest = max(rows, key=lambda row: row["waiting"][-1][0], default=None)
     if not limit or oldest is None or oldest["waiting"][-1][0] < limit:
@@ -167,13 +167,6 @@ def _unheard_workers(known: Known) -> Iterator[Warn]:
         yield Warn("error", f"worker {row.get('worker')} sent no statistics for {seconds}")
     if refused := sum(row.get("count") or 0 for row in reports.get("refused") or () if row.get("changes_figures")):
         yield Warn("error", f"{plural(refused, 'report')} of workers could not be counted: the master's log says why")
-
-
-def _seconds(given: object, usual: float) -> float:
-    try:
-        return float(str(given))
-    except ValueError:
-        return usual
 
 
 def _older_locustfile(known: Known) -> Iterator[Warn]:

@@ -139,7 +139,7 @@ def parse_plugin(answer: Payload) -> PluginStatus:
         failures=_groups(answer.get("failures")),
         judge=_object(answer.get("judge")),
         meters={_text(name): meter for name, meter in _object(answer.get("meters")).items() if isinstance(meter, dict)},
-        account=_object(answer.get("failures")),
+        failure_groups=_object(answer.get("failures")),
         record_error=_text(answer.get("record_error") or ""),
     )
 

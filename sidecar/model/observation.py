@@ -124,9 +124,9 @@ class PluginStatus:
     """What `/locust-kit/status` says: the run, which processes run older files than those on disk, what failed.
 
     `processes` is how many Locust processes the container of each worker should have.
-    `judge` holds the criteria of the run, `meters` what the workers measured of their own load, by meter, `account`
-    the plugin's own account of the failures. They are empty where an older plugin runs. `record_error` says why the
-    run's record cannot be written, "" when it can.
+    `judge` holds the criteria of the run, `meters` what the workers measured of their own load, by meter,
+    `failure_groups` the plugin's own account of the failures. They are empty where an older plugin runs.
+    `record_error` says why the run's record cannot be written, "" when it can.
     """
 
     run: RunStatus | None
@@ -136,7 +136,7 @@ class PluginStatus:
     failures: tuple[Failure, ...] = ()
     judge: Mapping[str, Any] = field(default_factory=dict)
     meters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    account: Mapping[str, Any] = field(default_factory=dict)
+    failure_groups: Mapping[str, Any] = field(default_factory=dict)
     record_error: str = ""
 
 

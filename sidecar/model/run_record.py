@@ -15,6 +15,17 @@ from sidecar.model.incident import Incident
 
 Document = Mapping[str, Any]
 
+STUCK_SECONDS = 10.0  # that a request waits until it counts as never answered, where the run has no word of it
+
+
+def number(given: object, usual: float) -> float:
+    """Return a word of a run's criteria as a number, a percentage as a share; `usual` for what is neither."""
+    text = str(given if given is not None else "").strip()
+    try:
+        return float(text.rstrip("%")) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        return usual
+
 
 class Unknown(StrEnum):
     """What a view of a run could not see. The value is what reports say."""

@@ -85,6 +85,11 @@ class Threshold:
         """Tell whether figure and limit are in ms."""
         return self.metric in _TIMES or self.quantile is not None
 
+    @property
+    def is_share(self) -> bool:
+        """Tell whether figure and limit are a share, 0 to 1."""
+        return self.metric in _SHARES
+
     def holds(self, actual: float) -> bool:
         """Tell whether a figure is as it must be."""
         return HOLDS[self.sign](actual, self.limit)

@@ -78,7 +78,8 @@ class ErrorGroup:
     @property
     def text(self) -> str:
         """The function, what it raised, and where."""
-        return f"{self.name or 'the users' + chr(39) + ' code'} raised {self.what}"
+        name = self.name or "the users' code"
+        return f"{name} raised {self.what}"
 
     @property
     def what(self) -> str:

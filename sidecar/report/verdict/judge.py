@@ -16,7 +16,7 @@ from sidecar.common.units import plural
 from sidecar.model import threshold
 from sidecar.model.incident import Incident
 from sidecar.model.observation import PluginStatus
-from sidecar.model.run_record import RunRecord, Unknown
+from sidecar.model.run_record import STUCK_SECONDS, RunRecord, Unknown, number
 from sidecar.model.snapshot import EndpointStats, Locust, VerdictSoFar
 from sidecar.model.threshold import Threshold
 from sidecar.report.verdict import counts, goodbye, outage, thresholds, unanswered, users
@@ -58,7 +58,7 @@ class Criteria:
     is_fatal: bool = True
     limits: GeneratorLimits = field(default_factory=GeneratorLimits)
     problem: str = ""
-    stuck_seconds: float = unanswered.STUCK_SECONDS
+    stuck_seconds: float = STUCK_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Verdict:
         broken: the part of the reasons that makes it INVALID.
         criteria: by what it was judged.
         thresholds: what came of each.
-        limits: what came of the limits on failed requests and on task errors.
+        checks: what came of the limits on all of the run.
         unanswered: the requests that never got an answer.
 
     """
@@ -83,7 +83,7 @@ class Verdict:
     broken: tuple[InvalidReason, ...]
     criteria: Criteria
     thresholds: tuple[Judged, ...] = ()
-    limits: tuple[LimitChecked, ...] = ()
+    checks: tuple[LimitChecked, ...] = ()
     unanswered: tuple[Unanswered, ...] = ()
 
 
@@ -114,8 +114,8 @@ def judge(record: RunRecord) -> Verdict:
     criteria = _criteria(record.begin.get("judge") or {}, counts_tasks=counts.USERS in record.meters)
     stuck = unanswered.unanswered(record, criteria.stuck_seconds)
     checked = thresholds.check(criteria.thresholds, record, {endpoint.key: endpoint.count for endpoint in stuck})
-    limits = tuple(_limits_checked(record, criteria, unanswered.total(stuck)))
-    word, code, said = _by_figures(record, limits, checked, unanswered.lines(stuck))
+    checks = tuple(_checks(record, criteria, unanswered.total(stuck)))
+    word, code, said = _by_figures(record, checks, checked, unanswered.lines(stuck))
     broken = (
         *reasons(record, criteria.limits),
         *not_recorded(record),
@@ -124,35 +124,35 @@ def judge(record: RunRecord) -> Verdict:
     by_user_code = ended_by_user_code(record)
     if by_user_code and (not broken or (word == FAIL and all(reason.kind in _OF_AN_EARLY_END for reason in broken))):
         said, broken = (*said, by_user_code), ()
-    own_errors = any(limit.name == _TASK_ERRORS and not limit.passed for limit in limits)
+    own_errors = any(check.name == _TASK_ERRORS and not check.passed for check in checks)
     if own_errors and all(reason.kind == "users_short" for reason in broken) and users.ended_in_on_start(record):
         said, broken = (*said, *(reason.text for reason in broken)), ()
     if broken:
         texts = [reason.text for reason in broken]
-        further = said if word == FAIL else (*_texts(limits, _ALWAYS_SAID), *_further(record))
+        further = said if word == FAIL else (*_texts(checks, _ALWAYS_SAID), *_further(record))
         said = (*texts, *(text for text in further if not any(text in known for known in texts)))
         word, code = INVALID, EXIT_INVALID if criteria.is_fatal else code
-    return Verdict(word, code, said, broken, criteria, checked, limits, stuck)
+    return Verdict(word, code, said, broken, criteria, checked, checks, stuck)
 
 
 def _by_figures(
-    record: RunRecord, limits: tuple[LimitChecked, ...], checked: tuple[Judged, ...], stuck: tuple[str, ...]
+    record: RunRecord, checks: tuple[LimitChecked, ...], checked: tuple[Judged, ...], stuck: tuple[str, ...]
 ) -> tuple[str, int, tuple[str, ...]]:
     """Return word, exit code and reasons as if nothing had broken."""
     failed = _missed(checked)
-    is_beyond = any(not limit.passed for limit in limits)
-    said = {_TASK_ERRORS, *_ALWAYS_SAID, *(limit.name for limit in limits if not limit.passed)}
-    beyond = tuple(_texts(limits, said))
+    is_beyond = any(not check.passed for check in checks)
+    said = {_TASK_ERRORS, *_ALWAYS_SAID, *(check.name for check in checks if not check.passed)}
+    beyond = tuple(_texts(checks, said))
     further = tuple(filter(None, (*stuck, *_further(record))))
     if is_beyond or failed:
-        by_limit = any(not limit.passed and limit.name != _OUTAGE for limit in limits)
+        by_limit = any(not check.passed and check.name != _OUTAGE for check in checks)
         return FAIL, EXIT_FAIL if by_limit or not failed else EXIT_THRESHOLD, (*beyond, *failed, *further)
-    within = (text for limit in limits for text in limit.texts)
+    within = (text for check in checks for text in check.texts)
     return PASS, EXIT_PASS, (*within, *(judged.text for judged in checked), *further)
 
 
-def _texts(limits: Iterable[LimitChecked], names: Container[str]) -> Iterator[str]:
-    return (text for limit in limits if limit.name in names for text in limit.texts)
+def _texts(checks: Iterable[LimitChecked], names: Container[str]) -> Iterator[str]:
+    return (text for check in checks if check.name in names for text in check.texts)
 
 
 def _further(record: RunRecord) -> tuple[str, ...]:
@@ -167,7 +167,7 @@ def _missed(checked: tuple[Judged, ...]) -> tuple[str, ...]:
     )
 
 
-def _limits_checked(record: RunRecord, criteria: Criteria, never: int) -> Iterator[LimitChecked]:
+def _checks(record: RunRecord, criteria: Criteria, never: int) -> Iterator[LimitChecked]:
     """Yield what came of the limits: task errors first, for what such a run measured is not what was planned.
 
     `never` is how many requests never got an answer.
@@ -241,13 +241,13 @@ def live_record(
         is_running=True,
         begin={"judge": plugin.judge or {"fail_ratio_limit": fail_ratio}},
         statistics={"figures": goodbye.of_load(_live_figures(total), plugin.meters) if total else {}},
-        groups=plugin.account,
+        groups=plugin.failure_groups,
         meters=plugin.meters,
         incidents=tuple(incidents),
         watched_until=run.started_at,
         recording_error=recording_error,
         unwritten=record_problem(plugin),
-        unknown=frozenset(Unknown) - ({Unknown.CLASSES} if plugin.account else set()),
+        unknown=frozenset(Unknown) - ({Unknown.CLASSES} if plugin.failure_groups else set()),
     )
 
 
@@ -279,7 +279,7 @@ def so_far(
     verdict = judge(record)
     if verdict.broken:
         return VerdictSoFar(verdict.word, tuple(reason.text for reason in verdict.broken))
-    beyond = tuple(limit.so_far or limit.texts[0] for limit in verdict.limits if not limit.passed)
+    beyond = tuple(check.so_far or check.texts[0] for check in verdict.checks if not check.passed)
     if not counts.failed(record).requests and not beyond:
         return None
     if verdict.word != FAIL:
@@ -306,17 +306,17 @@ def _criteria(words: Mapping[str, Any], *, counts_tasks: bool) -> Criteria:
         else None,
         str(words.get("on_invalid") or "fail") != "warn",
         GeneratorLimits(
-            _number(words.get("generator_cpu"), usual.cpu_percent),
-            _number(words.get("generator_throttled"), usual.throttled_percent),
-            _number(words.get("generator_blocked"), usual.blocked_share),
+            number(words.get("generator_cpu"), usual.cpu_percent),
+            number(words.get("generator_throttled"), usual.throttled_percent),
+            number(words.get("generator_blocked"), usual.blocked_share),
             Sustained(
-                _number(words.get("sustained_seconds"), usual.sustained.seconds),
-                _number(words.get("sustained_share"), usual.sustained.share),
+                number(words.get("sustained_seconds"), usual.sustained.seconds),
+                number(words.get("sustained_share"), usual.sustained.share),
             ),
-            _number(words.get("rate_kept"), usual.rate_kept),
+            number(words.get("rate_kept"), usual.rate_kept),
         ),
         problem,
-        _number(words.get("stuck_seconds"), unanswered.STUCK_SECONDS),
+        number(words.get("stuck_seconds"), STUCK_SECONDS),
     )
 
 
@@ -327,24 +327,15 @@ def _outage_ratio(words: Mapping[str, Any], asked: tuple[Threshold, ...]) -> flo
     by_threshold = any(one.metric == "fail_ratio" and one.window and not one.is_soft for one in asked)
     if by_threshold or max([limit or 0.0, *allowed]) >= _HALF:
         return 0.0
-    return _number(words.get("outage_ratio"), _HALF)
+    return number(words.get("outage_ratio"), _HALF)
 
 
 def _allowed(words: Mapping[str, Any], name: str, by_threshold: bool) -> float | None:  # noqa: FBT001
     """Return the largest share that passes; None where a threshold over all of the run takes its place."""
     if f"{name}_limit" in words:
         limit = words[f"{name}_limit"]
-        return None if limit is None else _number(limit, 0.0)
-    return None if by_threshold else _number(words.get(name), 0.0)
-
-
-def _number(given: object, usual: float) -> float:
-    """Return a number, or a percentage as a share; `usual` for what is neither."""
-    text = str(given if given is not None else "").strip()
-    try:
-        return float(text.rstrip("%")) / 100 if text.endswith("%") else float(text)
-    except ValueError:
-        return usual
+        return None if limit is None else number(limit, 0.0)
+    return None if by_threshold else number(words.get(name), 0.0)
 
 
 def judged_document(verdict: Verdict) -> dict[str, Any]:
@@ -371,7 +362,7 @@ def judged_document(verdict: Verdict) -> dict[str, Any]:
             for judged in verdict.thresholds
         ],
         "checks": [
-            {"name": limit.name, "passed": limit.passed, "text": "\n".join(limit.texts)} for limit in verdict.limits
+            {"name": check.name, "passed": check.passed, "text": "\n".join(check.texts)} for check in verdict.checks
         ],
         "limits": {
             "fail_ratio": verdict.criteria.fail_ratio,

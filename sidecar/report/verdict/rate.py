@@ -67,7 +67,7 @@ def _longest(points: Sequence[tuple[datetime, float, float]], limits: GeneratorL
     longest: _Span | None = None
     first, since = 0, None
     for at, planned, begun in points:
-        while at - points[first + 1][0] >= _WINDOW if first + 1 < len(points) else False:
+        while first + 1 < len(points) and at - points[first + 1][0] >= _WINDOW:
             first += 1
         window = _Span(points[first][0], 1.0, planned - points[first][1], begun - points[first][2])
         if at - points[first][0] < _WINDOW or not window.is_short(limits.rate_kept):

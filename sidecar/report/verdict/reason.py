@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sidecar.common.spans import Held, Sustained
 from sidecar.model.run_record import RunRecord
+
+STEP = timedelta(seconds=10)  # of the timeline; a master that is busy may leave out a second or two
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,10 @@ class InvalidReason:
 
 def lasting(kind: str, text: str, span: Held, record: RunRecord, advice: str = "") -> InvalidReason:
     """Return the reason with from when on and for how long it held."""
-    share = min(1.0, span.seconds / record.seconds) if record.seconds else 1.0
-    when = f", from {span.at:%H:%M:%S} UTC, for {span.seconds:.0f} s, {share:.0%} of the run"
-    return InvalidReason(kind, f"{text}{when}{advice}", span.at, span.seconds, share_of(span.seconds, record))
+    share = share_of(span.seconds, record)
+    of_run = 1.0 if share is None else share
+    when = f", from {span.at:%H:%M:%S} UTC, for {span.seconds:.0f} s, {of_run:.0%} of the run"
+    return InvalidReason(kind, f"{text}{when}{advice}", span.at, span.seconds, share)
 
 
 def share_of(seconds: float | None, record: RunRecord) -> float | None:

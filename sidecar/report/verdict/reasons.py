@@ -16,7 +16,7 @@ from sidecar.model.run_record import Moment, RunRecord, Unknown
 from sidecar.model.snapshot import MASTER, WORKER
 from sidecar.report.verdict import stalls
 from sidecar.report.verdict.rate import rate_short
-from sidecar.report.verdict.reason import GeneratorLimits, InvalidReason, lasting, share_of
+from sidecar.report.verdict.reason import STEP, GeneratorLimits, InvalidReason, lasting, share_of
 from sidecar.report.verdict.unanswered import unreported
 from sidecar.report.verdict.unheard import unheard
 from sidecar.report.verdict.users import users_short
@@ -31,7 +31,6 @@ _GRAVITY = (
     IncidentKind.EXIT,
     IncidentKind.BLIND,
 )
-_STEP = timedelta(seconds=10)  # of the timeline; a master that is busy may leave out a second or two
 _SERIES_STEPS = 3
 _EARLY_SLACK_SECONDS = 1.0
 _BLIND_SECONDS, _BLIND_LOOKS = 10.0, 3.0
@@ -142,7 +141,7 @@ def _never_came(record: RunRecord, limit: Sustained) -> Iterator[InvalidReason]:
         points.append((moment.at, moment.workers < there))
         if there - moment.workers > most[0] - most[1]:
             most = (there, moment.workers)
-    span = held(points, _STEP)
+    span = held(points, STEP)
     always = bool(points) and all(moment.workers < moment.workers_expected for moment in record.load_moments)
     if span and (always or span.is_sustained(record.seconds, limit)):
         yield lasting(
@@ -184,7 +183,7 @@ def _own_limits(record: RunRecord) -> Iterator[InvalidReason]:
 
 def _busy(record: RunRecord, limits: GeneratorLimits) -> Iterator[InvalidReason]:
     points = [(moment.at, moment.cpu_percent >= limits.cpu_percent) for moment in record.load_moments]
-    span = held(points, _STEP)
+    span = held(points, STEP)
     if span and span.is_sustained(record.seconds, limits.sustained):
         most = max(moment.cpu_percent for moment in record.load_moments)
         text = f"a worker was at {limits.cpu_percent:g} % of a core or more, {most:.0f} % at most"

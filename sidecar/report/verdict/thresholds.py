@@ -15,8 +15,8 @@ from sidecar.report.verdict import counts
 from sidecar.report.verdict.over_time import LEAST_REQUESTS, OverTime, Window, over_time
 
 OTHERS = "(others)"
-NOTHING: Mapping[tuple[str, str], int] = MappingProxyType({})
 """The name of the row that holds the requests of all names that have no row of their own."""
+_NOTHING: Mapping[tuple[str, str], int] = MappingProxyType({})
 _NEARLY_ALL = 0.99
 _DOUBT = 0.05  # that even the largest of the samples lies below the true quantile
 
@@ -129,13 +129,13 @@ def shown(threshold: Threshold, value: float) -> str:
     """Return a figure in the unit of its threshold."""
     if threshold.is_time:
         return f"{value:.0f} ms"
-    if threshold.metric in ("fail_ratio", "task_error_ratio"):
+    if threshold.is_share:
         return f"{value:.2%}"
     return f"{value:.{1 if value >= 1 else 2}f}/s" if threshold.metric == "rps" else f"{value:.0f}"
 
 
 def check(
-    thresholds: Iterable[Threshold], record: RunRecord, unanswered: Mapping[tuple[str, str], int] = NOTHING
+    thresholds: Iterable[Threshold], record: RunRecord, unanswered: Mapping[tuple[str, str], int] = _NOTHING
 ) -> tuple[Judged, ...]:
     """Check each threshold over the requests that it is about: without a tag over all of them.
 

@@ -13,11 +13,11 @@ from typing import Any
 
 from sidecar.common.units import plural
 from sidecar.model.run_record import Moment, RunRecord
+from sidecar.report.verdict.reading import objects, whole
 from sidecar.report.verdict.reason import InvalidReason
 from sidecar.report.verdict.thresholds import spreads_of
 
 METER = "requests"
-STUCK_SECONDS = 10.0
 _TIMES_LONGER = 3
 _MOST_NAMED = 3
 _RUNNING = frozenset({"spawning", "running"})
@@ -201,19 +201,9 @@ def _usual_seconds(record: RunRecord, share: float) -> dict[Key, float]:
     return {(spread.method, spread.name): (spread.good.quantile(share) or 0.0) / 1000 for spread in spreads}
 
 
-def objects(value: object) -> list[Mapping[str, Any]]:
-    """Return the objects of a list; nothing for what is no list."""
-    return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
-
-
 def _key(row: Mapping[str, Any]) -> Key:
     return str(row.get("method") or ""), str(row.get("name") or "")
 
 
 def _waits(row: Mapping[str, Any], name: str) -> list[tuple[int, int]]:
     return [(int(seconds), int(count)) for seconds, count in row.get(name) or []]
-
-
-def whole(value: object) -> int:
-    """Return a number as a whole one; 0 for what is none."""
-    return int(value) if isinstance(value, int | float) else 0

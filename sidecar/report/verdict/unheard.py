@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sidecar.common.times import docker_time
 from sidecar.common.units import plural
 from sidecar.model.run_record import RunRecord
+from sidecar.report.verdict.reading import objects
 from sidecar.report.verdict.reason import InvalidReason
 
 _MOST_SAID = 3
@@ -16,11 +16,12 @@ _MOST_SAID = 3
 
 def unheard(record: RunRecord) -> Iterator[InvalidReason]:
     """Yield that figures of workers are missing, though these ran; the master knows whose."""
-    yield from _silent(_rows(record, "silent_workers"))
-    yield from _refused(_rows(record, "refused"))
+    reports = record.meters.get("reports", {})
+    yield from _silent(objects(reports.get("silent_workers")))
+    yield from _refused(objects(reports.get("refused")))
 
 
-def _silent(rows: list[dict[str, Any]]) -> Iterator[InvalidReason]:
+def _silent(rows: list[Mapping[str, Any]]) -> Iterator[InvalidReason]:
     """Yield that workers with users sent no statistics for a while, though their heartbeats went on."""
     for row in rows[:_MOST_SAID]:
         at, seconds = docker_time(row.get("at")), float(row.get("seconds") or 0.0)
@@ -32,7 +33,7 @@ def _silent(rows: list[dict[str, Any]]) -> Iterator[InvalidReason]:
         yield InvalidReason("worker_silent", text, at, seconds)
 
 
-def _refused(rows: list[dict[str, Any]]) -> Iterator[InvalidReason]:
+def _refused(rows: list[Mapping[str, Any]]) -> Iterator[InvalidReason]:
     """Yield that the master refused reports that held figures: nobody knows what they were."""
     with_figures = [row for row in rows if row.get("changes_figures")]
     if not with_figures:
@@ -44,13 +45,5 @@ def _refused(rows: list[dict[str, Any]]) -> Iterator[InvalidReason]:
         f"{plural(count, 'report')} of workers could not be true, and nothing of them is counted "
         f"({'; '.join(said)}{more}): the master's log has the value; run the kit's own image on each worker"
     )
-    yield InvalidReason("report_refused", text, _first(with_figures, "first_at"))
-
-
-def _rows(record: RunRecord, name: str) -> list[dict[str, Any]]:
-    rows = record.meters.get("reports", {}).get(name)
-    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-
-
-def _first(rows: list[dict[str, Any]], field: str) -> datetime | None:
-    return min(filter(None, (docker_time(row.get(field)) for row in rows)), default=None)
+    first_at = min(filter(None, (docker_time(row.get("first_at")) for row in with_figures)), default=None)
+    yield InvalidReason("report_refused", text, first_at)

@@ -10,9 +10,8 @@ from sidecar.common.spans import Sustained, held
 from sidecar.common.units import plural
 from sidecar.model.run_record import Moment, RunRecord, Unknown
 from sidecar.report.verdict.counts import USERS, error_groups
-from sidecar.report.verdict.reason import InvalidReason, lasting, share_of
+from sidecar.report.verdict.reason import STEP, InvalidReason, lasting, share_of
 
-_STEP = timedelta(seconds=10)  # of the timeline; a master that is busy may leave out a second or two
 _SLACK = timedelta(seconds=5)  # workers tell their users every 3 s
 _SHORT_SECONDS, _LEAST_SECONDS = 20.0, 2.0  # of so little time after a ramp, half is enough
 _MOST_NAMED = 3
@@ -25,7 +24,7 @@ def users_short(record: RunRecord, limit: Sustained) -> Iterator[InvalidReason]:
         yield from _never_were_there(record, too_slow)
         return
     looks = [look for look in _looks(record) if look.is_judged]
-    span = held([(look.at, look.short > 0) for look in looks], _STEP)
+    span = held([(look.at, look.short > 0) for look in looks], STEP)
     if span is None:
         return
     judged = (looks[-1].at - looks[0].at).total_seconds()
@@ -36,7 +35,7 @@ def users_short(record: RunRecord, limit: Sustained) -> Iterator[InvalidReason]:
 
 def ended_in_on_start(record: RunRecord) -> bool:
     """Tell whether all missing users ended in on_start, and others were there: the limit on task errors judges that."""
-    short = [look for look in _looks(record) if look.is_judged and look.short > 0]
+    short = [look for look in _looks(record) if look.is_short]
     return bool(short) and all(look.there and look.died >= look.short for look in short)
 
 
@@ -63,6 +62,11 @@ class _Look:
     def short(self) -> int:
         """How many users were missing."""
         return self.wanted - self.there
+
+    @property
+    def is_short(self) -> bool:
+        """Whether users were missing at a moment at which that counts."""
+        return self.is_judged and self.short > 0
 
 
 def _looks(record: RunRecord) -> Iterator[_Look]:
@@ -93,13 +97,13 @@ def _handed_out(moment: Moment) -> int:
 
 def _short(record: RunRecord, looks: list[_Look]) -> InvalidReason:
     causes = _causes(record, max(look.wanted for look in looks))
-    nobody = held([(look.at, look.there == 0) for look in looks], _STEP)
+    nobody = held([(look.at, look.there == 0) for look in looks], STEP)
     if nobody and nobody.seconds >= 0.5 * record.seconds:
         text = f"no user was there for {nobody.seconds:.0f} of {record.seconds:.0f} s"
         share = share_of(nobody.seconds, record)
         return InvalidReason("users_short", f"{text}{causes}", nobody.at, nobody.seconds, share)
-    short = [look for look in looks if look.is_judged and look.short > 0]
-    span = held([(look.at, look in short) for look in looks], _STEP)
+    short = [look for look in looks if look.is_short]
+    span = held([(look.at, look.is_short) for look in looks], STEP)
     assert span is not None  # noqa: S101  `users_short` found one
     least, most = min(look.there for look in short), max(look.there for look in short)
     number = f"{least}" if least == most else f"{least} to {most}"

@@ -128,7 +128,7 @@ def test_the_criteria_are_those_of_the_run_and_not_of_the_monitor(
 
 def test_the_plugins_account_of_the_failures_is_judged_as_it_goes_on() -> None:
     groups = [{"class": "generator", "detail": "EMFILE", "message": "too many", "count": 3}]
-    verdict = so_far(replace(RUN, account={"classes": {"generator": 3}, "groups": groups}), LOCUST, [], 1.0)
+    verdict = so_far(replace(RUN, failure_groups={"classes": {"generator": 3}, "groups": groups}), LOCUST, [], 1.0)
     assert verdict is not None
     assert verdict.word == "INVALID"
     assert "3 requests failed for a limit of the load machine itself (EMFILE)" in verdict.reasons[0]
