@@ -8,7 +8,7 @@ from typing import Any
 
 
 def dumps(value: Any, **options: Any) -> str:  # noqa: ANN401  whatever JSON can hold
-    """Write JSON. A number that is none becomes null. Raises TypeError for what is no JSON."""
+    """Write JSON. NaN and Infinity become null. Raise TypeError for a value that JSON cannot hold."""
     try:
         return json.dumps(value, allow_nan=False, **options)
     except ValueError:

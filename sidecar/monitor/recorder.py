@@ -118,8 +118,8 @@ class Recorder:
             str, str
         ] = {}  # since the start; what was noted before, the rules were given with the incident
         self._known = Recorded(oom_kills=dict(oom_kills))
-        self._committed_ns = self._pruned_ns = self._ticked_ns = 0
-        self._began_ns = self._recorded_ns = now_ns()
+        self._committed_ns = self._recorded_ns = self._pruned_ns = self._ticked_ns = 0
+        self._began_ns = now_ns()
         self._files_begun = len(ledger.notes)
         self._not_recorded: NotRecorded | None = None  # the span that goes on
         self._live_since_ns = 0
@@ -170,7 +170,7 @@ class Recorder:
         if not running or turn_ns - self._ticked_ns >= _TICK_SECONDS * SECOND_NS:
             self._ticked_ns = turn_ns
             given.append(Tick(self._now_ns()))
-        self._work([put for put in given if put is not None], (alive_ns, taken_ns), turn_ns, last=not running)
+        self._work([put for put in given if put is not None], alive_ns, taken_ns, turn_ns, last=not running)
         return running
 
     def _first(self) -> list[Given]:
@@ -179,7 +179,7 @@ class Recorder:
         except queue.Empty:
             return []
 
-    def _work(self, given: Sequence[Put], known_ns: tuple[int, int], turn_ns: int, *, last: bool) -> None:
+    def _work(self, given: Sequence[Put], alive_ns: int, taken_ns: int, turn_ns: int, *, last: bool) -> None:
         """Journal, apply the rules, and commit both; what could not be written waits for the next turn."""
         if not self._backoff.due(turn_ns / SECOND_NS) and not last:
             self._keep_waiting(given)
@@ -192,11 +192,11 @@ class Recorder:
                 new = {id(put) for put in given if isinstance(put, DockerEvent) and _journalled(batch, put)}
                 applied = [put for put in given if isinstance(put, DockerEvent) and id(put) in new]
                 if self._not_recorded is not None:
-                    self._not_recorded = replace(self._not_recorded, until_ns=known_ns[1])
+                    self._not_recorded = replace(self._not_recorded, until_ns=taken_ns)
                     self._reducer.not_recorded(self._not_recorded)
                 self._apply(put for put in given if not isinstance(put, DockerEvent) or id(put) in new)
                 if applied or self._unsaved or self._unsaved_drops or last or turn_ns - self._committed_ns >= _BEAT_NS:
-                    self._write(batch, *known_ns)
+                    self._write(batch, alive_ns, taken_ns)
                     self._committed_ns = turn_ns
         except LedgerError as error:
             self._failed(error, turn_ns)
@@ -287,7 +287,7 @@ class Recorder:
         if self._not_recorded is None:
             since = self._known.recorded_until
             since_ns = self._began_ns if since is None else nanos(since)
-            self._not_recorded = NotRecorded(since_ns, since_ns, 0, error.what)
+            self._not_recorded = NotRecorded(since_ns, since_ns, lost=0, why=error.what)
         self._known = replace(
             self._known, problem=f"incidents cannot be recorded: {error.what}", blind=self._blind_by(error)
         )
@@ -324,7 +324,8 @@ class Recorder:
         kept_ns = self._now_ns() - int(_RECENT.total_seconds()) * SECOND_NS
         if self._began_ns < kept_ns:
             why = "the ledger's file was removed or damaged"
-            self._reducer.not_recorded(NotRecorded(self._began_ns, kept_ns, 1, why))
+            # Nobody knows how many were lost; with none, the span would count as made up for.
+            self._reducer.not_recorded(NotRecorded(self._began_ns, kept_ns, lost=1, why=why))
 
     def _publish_committed(self) -> None:
         """Show what is on the disk now."""
