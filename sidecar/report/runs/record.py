@@ -14,7 +14,7 @@ from sidecar.common.errors import KitError, LedgerError
 from sidecar.common.times import parse_time
 from sidecar.ledger.archive import LedgerArchive
 from sidecar.model.history import IncidentQuery
-from sidecar.model.incident import FINAL
+from sidecar.model.incident import FINAL, Incident, IncidentKind
 from sidecar.model.run_record import Moment, RunRecord
 
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4,32}")
@@ -79,7 +79,7 @@ def gather(
         return replace(record, unwatched=f"{_UNWATCHED}: {error.line()}")
     return replace(
         record,
-        incidents=tuple(incident for incident in incidents if incident.at <= until),
+        incidents=tuple(incident for incident in incidents if incident.at <= until and _concerns(incident, run_id)),
         series=tuple(
             replace(container, points=points)
             for container in series
@@ -90,6 +90,11 @@ def gather(
         settled=clock() - until > (_AFTER if recorded_until is None or recorded_until >= until else _RECORDED_LATE)
         and all(incident.state == FINAL or incident.until is None for incident in incidents),
     )
+
+
+def _concerns(incident: Incident, run_id: str) -> bool:
+    """Tell whether an incident has to do with a run. A share of failures is of the run whose requests failed alone."""
+    return incident.kind is not IncidentKind.FAILURE_RATIO or incident.run_id in (None, "", run_id)
 
 
 def read(runs: Path, run_id: str, now: datetime) -> RunRecord:

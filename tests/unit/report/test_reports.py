@@ -292,3 +292,18 @@ def test_the_newest_is_last(tmp_path: Path) -> None:
     assert disk.ids(tmp_path) == [RUN, OTHER]
     assert disk.ids(tmp_path / "gone") == []
     assert timedelta(0) < LATER - START
+
+
+def test_failures_of_the_run_before_are_no_incident_of_this_one(tmp_path: Path) -> None:
+    """The span closes some seconds after that run's end, and by then the next may have begun."""
+    written(tmp_path)
+    kinds = [
+        incident(IncidentKind.FAILURE_RATIO, -10, until=after(9), run_id="20261127T010000Z-0000"),
+        incident(IncidentKind.FAILURE_RATIO, 20, until=after(30), run_id=RUN),
+        incident(IncidentKind.BLIND, -10, until=after(1), run_id="20261127T010000Z-0000"),
+    ]
+    found = reports(tmp_path, *kinds).of(RUN)
+    assert [(one["kind"], one["at"]) for one in found["incidents"]] == [
+        ("failure_ratio", format_time(after(20))),
+        ("blind", format_time(after(-10))),
+    ]
