@@ -109,8 +109,16 @@ def _change_filters(web: LocustApi, settings: Settings, environ: Mapping[str, st
         deployment.refuse(settings, f"make swarm-up with {', '.join(names)} as they are to be")
         _refuse_by_the_files(web, settings)
         console.note(f"{', '.join(names)}: not what the stack was started with; recreating master and workers")
-        up.up(settings, environ, console, quiet_end=True)
+        up.up(settings, _without_arguments(settings, environ), console, quiet_end=True)
     return bool(names)
+
+
+def _without_arguments(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without the run's arguments, which make hands on in it: an env file could name a secret.
+
+    Each ${NAME} in an env file is filled in by Compose, so it would be in the containers for good.
+    """
+    return {name: text for name, text in environ.items() if name not in settings.words}
 
 
 def _refuse_by_the_files(web: LocustApi, settings: Settings) -> None:

@@ -34,7 +34,12 @@ _ESCAPE = re.compile(r"[\\$](.)", re.DOTALL)  # of make: a backslash before a bl
 _WORD = re.compile(r"(?:[^\s\\]|\\.)+", re.DOTALL)
 _SHORT = 4
 _HIGHEST_PORT = 65535
-_OF_MAKEFILE = frozenset({"KIT", "MAKEFLAGS", "SHELL"})
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+_OF_DOCKER = ("DOCKER_CERT_PATH", "DOCKER_CONFIG", "DOCKER_CONTEXT", "DOCKER_HOST", "DOCKER_TLS_VERIFY")
+# Variables of make and of the engine's client: on the command line of make they are no arguments of a locustfile.
+_NO_ARGUMENTS = frozenset(
+    {"KIT", "MAKEFLAGS", "PATH", "SHELL", *_OF_DOCKER, *_PROXIES, *(name.lower() for name in _PROXIES)}
+)
 
 
 def load(
@@ -144,7 +149,7 @@ def _made(environ: Mapping[str, str]) -> list[tuple[str, str]]:
 def _other_words(args: Iterable[str], environ: Mapping[str, str]) -> dict[str, Given]:
     """Return the NAME=VALUE of the command line that are no settings; those of a make around ours may be its own."""
     source = MAKE_COMMAND_LINE if environ.get("MAKELEVEL", "") in ("", "0", "1") else OUTER_MAKE
-    words = {name: Given(raw, source) for name, raw in _made(environ) if name not in _OF_MAKEFILE}
+    words = {name: Given(raw, source) for name, raw in _made(environ) if name not in _NO_ARGUMENTS}
     words |= {name: Given(raw, COMMAND_LINE) for name, raw in command_line(args).items()}
     return {name: given for name, given in words.items() if name not in SETTINGS and name not in ALIASES}
 

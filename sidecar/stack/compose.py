@@ -56,7 +56,7 @@ def environment(
 
     `master_url` is where the sidecar finds the master's web API; "" is the plain place.
     """
-    ours = {*SETTINGS, *settings.words, "MAKEFLAGS"}
+    ours = {*SETTINGS, "MAKEFLAGS"}
     inherited = {name: value for name, value in environ.items() if name not in ours}
     given = {
         setting.variable: _text(getattr(settings, name.lower()))

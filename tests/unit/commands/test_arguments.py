@@ -75,6 +75,13 @@ def test_variables_of_the_make_command_line_are_arguments_and_those_of_a_make_ar
     assert _sent(environ=made | {"MAKELEVEL": "2"}) == {"tenant": "green"}
 
 
+@pytest.mark.parametrize("name", ["DOCKER_HOST", "DOCKER_TLS_VERIFY", "PATH", "HTTPS_PROXY", "no_proxy"])
+def test_where_the_engine_is_and_how_to_get_there_are_no_arguments(name: str) -> None:
+    assert _sent(environ={"MAKEFLAGS": f" -- {name}=x tenant=green", name: "x", "tenant": "green"}) == {
+        "tenant": "green"
+    }
+
+
 def test_a_name_with_a_dash_comes_through_make_with_its_value_as_it_was_typed() -> None:
     made = {"MAKEFLAGS": r" -- api-key=a\ b\\c$$d USERS=5", "USERS": "5"}
     assert _sent(environ=made) == {"api_key": r"a b\c$d"}

@@ -277,6 +277,24 @@ def test_an_unknown_class_is_refused_before_anything_is_recreated(
     assert out.getvalue() == ""
 
 
+def test_no_argument_of_a_run_is_in_the_environment_from_which_containers_are_made_anew(
+    master: FakeMaster, tmp_path: Path, say: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    master.status = {
+        "run": None,
+        "settings": {"tags": ""},
+        "arguments": [{"name": "api_key", "is_secret": True, "flags": {"--api-key": None}}],
+    }
+    master.on_swarm = running(figures("stopped", 40))
+    handed: list[dict[str, str]] = []
+    monkeypatch.setattr(up, "up", lambda _settings, environ, *_, **__: handed.append(environ))
+    environ = {**NO_DOCKER, "MAKEFLAGS": " -- api_key=sesame TAGS=pay", "api_key": "sesame", "TAGS": "pay"}
+    words = [f"WEB_PORT={master.port}", f"MONITOR_PORT={master.sidecar.port}", "PROJECT=none"]
+    run(load(words, environ, tmp_path, with_arguments=True), environ, say)
+    assert ["sesame" in each.values() for each in handed] == [False]
+    assert handed[0]["DOCKER_HOST"] == NO_DOCKER["DOCKER_HOST"]
+
+
 def test_a_class_that_only_the_files_have_is_for_up_to_load(
     master: FakeMaster, tmp_path: Path, say: Console, out: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,14 @@ def test_the_inherited_environment_cannot_change_the_target_or_a_setting() -> No
     assert (found["KIT_HOST"], found["COMPOSE_PROFILES"]) == ("", "")
 
 
+def test_what_make_was_given_that_is_no_setting_reaches_compose_as_what_is_exported_does() -> None:
+    given = {"DOCKER_HOST": "ssh://far", "PATH": "/opt/bin", "HTTPS_PROXY": "http://proxy", "TOKEN": "t"}
+    environ = {**given, "WORKERS": "3", "MAKEFLAGS": " -- " + " ".join(f"{name}=x" for name in (*given, "WORKERS"))}
+    found = compose.environment(load([], environ, Path("/checkout")), Decided(), environ)
+    assert given.items() <= found.items()
+    assert not {"WORKERS", "MAKEFLAGS"} & found.keys()
+
+
 def test_every_variable_of_the_compose_files_is_given() -> None:
     hashes = dict.fromkeys(("locust", "monitor", "docker-proxy", "mock-target"), "h")
     given = environment(decided=Decided(inputs=hashes))
