@@ -148,9 +148,11 @@ def _of_flags(words: Sequence[str], arguments: Sequence[Argument]) -> dict[str, 
         flag, equals, text = waiting.pop(0).partition("=")
         argument = flags.get(flag)
         if argument is None:
-            name = flag if flag.startswith("-") else "a word that belongs to no flag"
+            meant_flag = next(iter(difflib.get_close_matches(flag, flags, n=1)), "")
             raise SettingError(
-                f"ARGS holds {name}", wanted=f"some of {', '.join(flags) or 'none: there are no arguments'}"
+                "ARGS holds a word that belongs to no flag",
+                wanted=f"some of {', '.join(flags) or 'none: there are no arguments'}",
+                fix=f"write {meant_flag}" if meant_flag else "",
             )
         meant = argument.flags[flag]
         values = [meant] if meant is not None else [text] if equals else list(_following(waiting, flags, argument))

@@ -123,7 +123,7 @@ def test_args_are_read_as_on_locusts_command_line(text: str, sent: dict[str, Any
             "colour=red",
             f"colour=red: no setting and no argument of this locustfile; it has {', '.join(NAMES)}",
         ),
-        ("ARGS=--colour red", f"ARGS holds --colour; wanted: some of {', '.join(FLAGS)}"),
+        ("ARGS=--hue red", f"ARGS holds a word that belongs to no flag; wanted: some of {', '.join(FLAGS)}"),
         ("ARGS=--tenant", "ARGS: --tenant has no value; wanted: the other"),
         ("ARGS=--dry-run=1", "ARGS: --dry-run has a value; wanted: the other"),
         ("ARGS='green", "ARGS cannot be used (command line); wanted: No closing quotation"),
@@ -142,7 +142,17 @@ def test_a_slip_is_told_from_an_argument_of_nearly_a_settings_name() -> None:
         load(["USER=5"], {}, Path("/nowhere"), with_arguments=True)
 
 
-@pytest.mark.parametrize("word", ["apikey=sesame", "password=sesame", "ARGS=--api_key sesame", "ARGS=sesame"])
+def test_a_slip_in_args_is_told_the_flag_that_is_meant() -> None:
+    assert _error("ARGS=--tenent blue").endswith("→ write --tenant")
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("apikey=sesame", "password=sesame", "ARGS=--api_key sesame", "ARGS=sesame"),
+        *("ARGS=-ksesame", "ARGS=--keysesame", "ARGS=--api-keysesame"),
+    ],
+)
 def test_no_message_holds_what_may_be_a_secret(word: str) -> None:
     assert "sesame" not in _error(word)
 
