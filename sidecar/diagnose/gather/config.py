@@ -16,7 +16,7 @@ from sidecar.common.errors import KitError, LocustfileError, SettingError, Stack
 from sidecar.common.records import shared
 from sidecar.diagnose.evidence import ComposeService, ConfigFacts, EnvLine, FileProblem, Pair
 from sidecar.diagnose.rules.locust_names import LEGACY, NEEDED_BY_LOCUST
-from sidecar.settings import Settings, dotenv
+from sidecar.settings import Settings, dotenv, locust_options
 from sidecar.settings.addresses import shown
 from sidecar.stack import check, locustfile, remote, state, workspace
 
@@ -29,9 +29,11 @@ _VARIABLE = re.compile(rb"\bLOCUST_[A-Z0-9_]+\b")
 def load(args: Sequence[str], environ: Mapping[str, str], root: Path) -> tuple[Settings, str]:
     """Return the settings after the last `up`, and their error; with an error they are those of the project alone."""
     try:
-        return workspace.settings_after_up(args, environ, root), ""
+        settings = workspace.settings_after_up(args, environ, root)
+        locust_options.processes(settings.unasked)  # a number that Locust would not take is found here, not later
     except SettingError as error:
         return workspace.settings_of_project_alone(args, environ, root), error.line()
+    return settings, ""
 
 
 def facts(settings: Settings, settings_error: str) -> ConfigFacts:

@@ -14,7 +14,7 @@ import pytest
 
 from sidecar.common.errors import EngineError
 from sidecar.diagnose.evidence import FirewallRule, Pair
-from sidecar.diagnose.gather import engine, firewall, inside, plan, web
+from sidecar.diagnose.gather import config, engine, firewall, inside, plan, web
 from sidecar.diagnose.gather.later import Deadline, Later, TooLateError, each
 from sidecar.diagnose.stack import Stack
 from sidecar.engine.docker_engine import DockerEngine, Query
@@ -341,3 +341,12 @@ def test_how_many_are_registered_is_asked_anew_for_the_list_comes_from_a_cache(
         master.close()
     assert (facts.answer, {worker.state for worker in facts.workers}, facts.registered) == ("ok", {"missing"}, known)
     assert Stack(replace(well(), master=facts)).connected == (known or 0)
+
+
+def test_a_number_of_processes_that_cannot_be_is_an_error_of_the_settings_and_no_end_of_the_diagnosis(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / ".env").write_text("LOCUST_PROCESSES=abc\n")
+    settings, error = config.load([], {}, tmp_path)
+    assert error.startswith("LOCUST_PROCESSES is 'abc' (.env:1); wanted: ")
+    assert config.facts(settings, error).settings_error == error
