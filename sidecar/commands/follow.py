@@ -166,7 +166,7 @@ def follow(
             now = clock.now()
             try:
                 figures = web.stats()
-                seen = _with_its_end(observe(seen, figures), web)
+                seen = _with_its_end(observe(seen, figures), web, limits.stop_timeout + _GOODBYE_SECONDS)
                 last_answer = now
                 seen = _too_short_to_see(seen, figures, now - began, limits)
             except MasterError as error:
@@ -182,8 +182,8 @@ def follow(
     return seen
 
 
-def _with_its_end(seen: RunObserved, web: LocustApi) -> RunObserved:
-    """Add what a run that is stopping waits for. It is over when the plugin has closed it, too."""
+def _with_its_end(seen: RunObserved, web: LocustApi, longest: float) -> RunObserved:
+    """Add what a run that is stopping waits for. It is over when the plugin has closed it, too, or after `longest`."""
     if not seen.started or seen.master_lost or run_state(seen.figures) in RUNNING:
         return seen
     status = web.status() or {}
@@ -191,7 +191,8 @@ def _with_its_end(seen: RunObserved, web: LocustApi) -> RunObserved:
     if seen.run_id and run_id != seen.run_id:
         return replace(seen, ended=True)  # somebody else waited for its end to begin another
     what = waits_for(status)
-    return replace(seen, run_id=run_id, stopping=what, ended=seen.ended and not what)
+    is_hanging = float(status.get("stopping_seconds") or 0) > longest
+    return replace(seen, run_id=run_id, stopping=what, ended=is_hanging or (seen.ended and not what))
 
 
 def _too_short_to_see(
@@ -205,12 +206,10 @@ def _too_short_to_see(
 
 def _overdue(seen: RunObserved, seconds: float, limits: FollowLimits, web: LocustApi) -> RunObserved:
     """End what does not end by itself: a run that never showed, and one that its own timer forgot."""
-    if seen.ended:
+    if seen.ended or seen.stopping:
         return seen
     if not seen.started and seconds > _START_SECONDS + limits.run_time:
         return replace(seen, ended=True)
-    if seen.stopping and seconds < limits.run_time + limits.stop_timeout + _GOODBYE_SECONDS:
-        return seen
     if limits.run_time and seconds > limits.run_time + limits.stop_timeout + _STOP_SECONDS:
         stop_quietly(web)
         return replace(seen, ended=seconds > limits.run_time + limits.stop_timeout + 4 * _STOP_SECONDS)
@@ -232,7 +231,7 @@ def settle(
     end = clock.now() + seconds
     while not seen.ended and clock.now() < end:
         try:
-            seen = _with_its_end(observe(seen, web.stats()), web)
+            seen = _with_its_end(observe(seen, web.stats()), web, seconds)
         except MasterError:
             return replace(seen, master_lost=seen.master_lost or LOST)
         show(seen)

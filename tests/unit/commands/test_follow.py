@@ -185,6 +185,31 @@ def test_a_run_is_over_when_its_goodbye_is_and_says_what_it_waits_for(fake_time:
     assert (seen.ended, fake_time.seconds, web.stops) == (True, 3, 0)
 
 
+class Hanging(ScriptedWeb):
+    """Stops after a while, and then waits for a listener that does not end."""
+
+    def __init__(self, time: FakeTime, began: float, state: str) -> None:
+        super().__init__(figures("running", 5))
+        self.time, self.began, self.state = time, began, state
+
+    def stats(self) -> dict[str, Any]:
+        return figures("running" if self.time.seconds < self.began else self.state, 5)
+
+    def status(self) -> dict[str, Any]:
+        return stopping(self.time.seconds - self.began, waits_for="test_stop of locustfile.py:20")
+
+
+@pytest.mark.parametrize("state", ["stopping", "stopped"])
+@pytest.mark.parametrize("run_time", [0, 2000])
+def test_a_listener_that_hangs_is_waited_for_ten_minutes_from_the_stop_and_no_longer(
+    state: str, run_time: int, fake_time: FakeTime
+) -> None:
+    web = Hanging(fake_time, 2000, state)
+    seen = watch(web, fake_time, FollowLimits(run_time, 30))
+    assert (seen.ended, seen.stopping) == (True, "test_stop of locustfile.py:20, 631 s")
+    assert (fake_time.seconds, web.stops) == (2631, 0)
+
+
 def test_workers_that_register_anew_after_a_stop_did_not_leave() -> None:
     seen = observe(before(figures("ready")), figures("running", 5, workers={"w1": "running", "w2": "running"}))
     assert observe(seen, figures("stopping", 6, workers={"w1": "running"})).left == frozenset()
