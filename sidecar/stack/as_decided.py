@@ -17,7 +17,7 @@ from sidecar.engine.docker_engine import DockerEngine, ListedContainer, find_soc
 from sidecar.engine.labels import SERVICE_LABEL
 from sidecar.model.snapshot import MASTER, WORKER
 from sidecar.settings import SETTINGS, Settings
-from sidecar.stack import deployment, state, workspace
+from sidecar.stack import deployment, ports, state, workspace
 from sidecar.stack.images import IMAGES
 
 _FOLDER = "/mnt/locust"
@@ -196,13 +196,12 @@ def check(settings: Settings, environ: Mapping[str, str]) -> str:
     masters = [container.state for container in ours if container.service == MASTER and not container.oneoff]
     if (is_known(settings) or masters) and "restarting" not in masters:
         workspace.running_stack(engine, settings)
-    for container in every:
-        is_at_port = any(port == settings.web_port for _, port in container.ports)
-        if is_at_port and container.project not in ("", settings.project):
-            raise StackError(
-                f"port {settings.web_port} is that of the stack {container.project!r}, not of {settings.project!r}",
-                fix=f"make up{settings.project_word} WEB_PORT=<a free one>",
-            )
+    others = [container for container in every if container.project not in ("", settings.project)]
+    if other := ports.container_on(settings.web_port, others):
+        raise StackError(
+            f"port {settings.web_port} is that of the stack {other.project!r}, not of {settings.project!r}",
+            fix=f"make up{settings.project_word} WEB_PORT=<a free one>",
+        )
     master = next((container for container in ours if container.service == MASTER), None)
     if is_known(settings) or master is None:
         return ""

@@ -43,13 +43,14 @@ class Holder:
 
 def holder_of(port: int, containers: Sequence[ListedContainer], address: str = _LOOPBACK) -> Holder | None:
     """Return who holds a port of an address of this machine; None when it is free."""
-    container = _container_on(port, containers, address)
+    container = container_on(port, containers, address)
     if container is not None:
         return Holder(_describe(container), container)
     return None if _is_free(port, address) else Holder(_process_on(port))
 
 
-def _container_on(port: int, containers: Sequence[ListedContainer], wanted: str) -> ListedContainer | None:
+def container_on(port: int, containers: Sequence[ListedContainer], wanted: str = _LOOPBACK) -> ListedContainer | None:
+    """Return the container that publishes a port at an address of this machine."""
     for container in containers:
         if any(
             number == port and (wanted in _EVERYWHERE or address in _EVERYWHERE or address == wanted)

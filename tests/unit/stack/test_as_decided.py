@@ -170,6 +170,14 @@ def test_the_port_of_another_stack_is_not_taken_for_ours(stack: OneStack) -> Non
         as_decided.check(other, stack.environ)
 
 
+def test_the_same_port_at_another_address_of_this_machine_is_no_port_of_ours(stack: OneStack) -> None:
+    port = {"IP": "10.0.0.5", "PrivatePort": 80, "PublicPort": 8089, "Type": "tcp"}
+    stack.engine.answers["/containers/json"].append(container("shop", "q", ports=[port]))
+    assert as_decided.check(stack.settings, stack.environ) == ""
+    port["IP"] = "0.0.0.0"  # noqa: S104  what the other stack publishes at
+    assert stack.error().startswith("port 8089 is that of the stack 'q', not of 'p'")
+
+
 def test_without_an_engine_nothing_is_refused(stack: OneStack) -> None:
     nowhere = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
     as_decided.check(stack.settings, nowhere)
