@@ -28,7 +28,7 @@ def join(settings: Settings, environ: Mapping[str, str], console: Console) -> No
     """
     began = time.monotonic()
     master = _master(settings)
-    up.refuse_options(settings)
+    up.refuse_options(settings, environ)
     locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
     locustfile.check_tls(settings)
     engine = connect(environ)

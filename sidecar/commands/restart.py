@@ -57,7 +57,7 @@ def _ready_to(
     settings: Settings, environ: Mapping[str, str], console: Console, verb: str
 ) -> tuple[DockerEngine, LocustApi, tuple[ListedContainer, ...]]:
     """Refuse what can be refused before a process is touched: a new process loads what is on disk now."""
-    up.refuse_options(settings)
+    up.refuse_options(settings, environ)
     locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
     engine = connect(environ)
     containers = workspace.running_stack(engine, settings)

@@ -70,7 +70,7 @@ def up(settings: Settings, environ: Mapping[str, str], console: Console, *, quie
 def _pre_flight(settings: Settings, environ: Mapping[str, str]) -> tuple[DockerEngine, tuple[ListedContainer, ...]]:
     """Refuse what can be refused in a few milliseconds."""
     deployment.refuse(settings, "make swarm-up, or a PROJECT of another name, or first: make swarm-down")
-    refuse_options(settings)
+    refuse_options(settings, environ)
     locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
     locustfile.check_tls(settings)
     engine = connect(environ)
@@ -83,14 +83,14 @@ def _pre_flight(settings: Settings, environ: Mapping[str, str]) -> tuple[DockerE
     return engine, ours
 
 
-def refuse_options(settings: Settings) -> None:
+def refuse_options(settings: Settings, environ: Mapping[str, str]) -> None:
     """Refuse what Locust would read unasked and the stack cannot be.
 
     Raises:
         SettingError: such an option, or a file that cannot be read.
 
     """
-    locust_options.refuse(locust_options.read(settings.root, settings.locustfiles_dir))
+    locust_options.refuse(locust_options.read(settings.root, settings.locustfiles_dir, environ))
 
 
 def defaults_note(settings: Settings) -> str:

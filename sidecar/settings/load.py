@@ -73,7 +73,8 @@ def load(
     for entry in entries:
         _refuse_typo(entry.name, f".env line {entry.line}")
     given = _gather(args, environ, entries, remembered or {})
-    unasked = locust_options.read(root, _absolute(root, _value("LOCUSTFILES_DIR", given)), lenient=True)
+    folder = _absolute(root, _value("LOCUSTFILES_DIR", given))
+    unasked = locust_options.read(root, folder, environ, lenient=True)
     for name, text, source in locust_options.defaults(unasked):
         if name not in given or not given[name].raw:
             given[name] = Given(text, source)

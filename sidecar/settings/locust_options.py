@@ -79,8 +79,10 @@ class UnaskedOption:
         return self.value.strip().lower() not in _OFF
 
 
-def read(root: Path, folder: Path, *, lenient: bool = False) -> tuple[UnaskedOption, ...]:
+def read(root: Path, folder: Path, environ: Mapping[str, str], *, lenient: bool = False) -> tuple[UnaskedOption, ...]:
     """Return what the sources hold, those that Locust prefers last: a variable before a file, and the nearer file.
+
+    `environ` fills in each ${NAME} of an env file, as it does for Docker Compose.
 
     Raises:
         SettingError: a file that Locust could not read either. With `lenient`, it is left out.
@@ -90,8 +92,8 @@ def read(root: Path, folder: Path, *, lenient: bool = False) -> tuple[UnaskedOpt
     sources: list[Callable[[], Iterable[UnaskedOption]]] = [
         lambda: _conf(folder / "locust.conf"),
         lambda: _toml(folder / "pyproject.toml"),
-        lambda: _env(root / ".env", ".env"),
-        lambda: _env(folder / ".env", nearer) if folder != root else (),
+        lambda: _env(root / ".env", ".env", environ),
+        lambda: _env(folder / ".env", nearer, environ) if folder != root else (),
     ]
     found: list[UnaskedOption] = []
     for source in sources:
@@ -148,8 +150,8 @@ def _line_of(key: str, text: str) -> int:
     return next((number + 1 for number, line in enumerate(lines) if number > head and pattern.match(line)), 0)
 
 
-def _env(path: Path, shown: str) -> Iterator[UnaskedOption]:
-    for entry in dotenv.read(path, {}):
+def _env(path: Path, shown: str, environ: Mapping[str, str]) -> Iterator[UnaskedOption]:
+    for entry in dotenv.read(path, environ):
         if entry.name.startswith(_PREFIX) and entry.value:
             name = _NAMES.get(entry.name) or entry.name.removeprefix(_PREFIX).lower().replace("_", "-")
             if name not in _WITHOUT_VARIABLE and (entry.name in _NAMES or name not in _VARIABLES):

@@ -30,7 +30,7 @@ def swarm_up(settings: Settings, environ: Mapping[str, str], console: Console) -
     """
     began = time.monotonic()
     _refuse_what_a_cluster_cannot(settings)
-    up.refuse_options(settings)
+    up.refuse_options(settings, environ)
     locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
     locustfile.check_tls(settings)
     archive, mark = files.pack(settings)

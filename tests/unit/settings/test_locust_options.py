@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.commands import up
 from sidecar.common.errors import SettingError
 from sidecar.settings import Settings, load, locust_options
 
@@ -90,6 +91,17 @@ def test_users_rate_time_and_tags_are_the_defaults_of_their_settings_and_say_whe
     assert not found.said_now("USERS")
 
 
+@pytest.mark.parametrize("file", [".env", "tests/.env"])
+def test_a_variable_in_an_env_file_is_filled_in_from_the_environment(file: str, tmp_path: Path) -> None:
+    settings(tmp_path, {file: "LOCUST_USERS=${MANY}\nLOCUST_HEADLESS=${CI}\n"})
+    environ = {"MANY": "40", "CI": "true"}
+    found = load(["LOCUSTFILES_DIR=./tests"], environ, tmp_path)
+    assert found.users == 40
+    up.refuse_options(found, {"MANY": "40"})
+    with pytest.raises(SettingError, match=r"\.env:2 LOCUST_HEADLESS would start a load by itself"):
+        up.refuse_options(found, environ)
+
+
 def test_the_nearer_source_wins_as_it_does_in_locust(tmp_path: Path) -> None:
     files = {
         "tests/locust.conf": "users = 1\n",
@@ -133,7 +145,7 @@ def test_a_file_that_locust_could_not_read_is_refused_at_up_and_not_at_down(
 ) -> None:
     assert settings(tmp_path, files).users == 10
     with pytest.raises(SettingError, match=what):
-        locust_options.read(tmp_path, tmp_path / "tests")
+        locust_options.read(tmp_path, tmp_path / "tests", {})
 
 
 @pytest.mark.parametrize(("text", "number"), [("2", 2), ("-1", -1), ("0", 1), ("1", 1)])
