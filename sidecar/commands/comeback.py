@@ -39,7 +39,8 @@ def _is_coming_back(web: LocustApi, settings: Settings, environ: Mapping[str, st
         return False
     if status is None:
         return False
-    uptime = float(status.get("uptime_seconds") or _YOUNG_SECONDS)
+    told = status.get("uptime_seconds")
+    uptime = _YOUNG_SECONDS if told is None else float(told)
     connected = len(status.get("workers_connected") or ())
     each = workspace.expected_workers(settings) // settings.workers
     is_young = uptime < _YOUNG_SECONDS and connected < workspace.expected_workers(settings)

@@ -43,6 +43,8 @@ class Master:
         ((None,), 2, 0.0),  # a master without the plugin
         ((OLD_AND_SHORT,), 2, 0.0),  # its workers are gone for another reason: `run` says which
         (({"workers_connected": []},), 2, 0.0),  # an older plugin
+        (({"workers_connected": [], "uptime_seconds": None},), 2, 0.0),
+        (({"workers_connected": [], "uptime_seconds": 0.0}, WHOLE), 2, 0.5),
         ((MasterDownError("gone"),), 2, 0.0),  # and nobody knows of a container of it
         ((ENDING, STARTED, STARTED, WHOLE), 2, 1.5),
         ((ENDING,), 2, 60.0),
