@@ -13,7 +13,7 @@ from sidecar.engine.docker_engine import DockerEngine, ListedContainer, connect
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import MasterError
 from sidecar.model.snapshot import MASTER, WORKER
-from sidecar.settings import Settings
+from sidecar.settings import SETTINGS, Settings
 from sidecar.stack import as_decided, locustfile, state, workspace
 from sidecar.stack.registered import Clock
 
@@ -21,6 +21,7 @@ _RESTART_TIMEOUT_SECONDS = 90.0
 _FRESH_DEADLINE_SECONDS = 30.0
 _MOST_AT_ONCE = 16
 _RUNNING = frozenset({"spawning", "running", "stopping"})
+_OF_SCALE = frozenset({"WORKERS", "PROJECT", "WEB_PORT", "MONITOR_PORT"})
 _CLOCK = Clock()
 
 
@@ -141,12 +142,13 @@ def scale(settings: Settings, environ: Mapping[str, str], console: Console) -> N
     """Bring the running stack to settings.workers; workers beyond that get SIGTERM, so Locust counts them as quit.
 
     Raises:
-        SettingError: WORKERS was not given.
+        SettingError: WORKERS was not given, or a setting that only the new workers would have.
         StackError: the stack is down, or the master's count did not follow.
 
     """
     if not settings.said_now("WORKERS"):
         raise SettingError("scale needs to know how many workers", fix="make scale WORKERS=8")
+    _refuse_further_settings(settings)
     engine = connect(environ)
     containers = workspace.running_stack(engine, settings)
     as_decided.refuse(as_decided.differences(engine, containers, settings), settings)
@@ -161,3 +163,20 @@ def scale(settings: Settings, environ: Mapping[str, str], console: Console) -> N
     state.remember_workers(settings)
     wanted = workspace.expected_workers(settings)
     up.wait_for_workers(settings, engine, wanted, console, "waiting for the master's count to follow")
+
+
+def _refuse_further_settings(settings: Settings) -> None:
+    """Refuse settings of containers that are other than `up` was told: the old workers would not have them."""
+    told = state.recall(settings).get("choices") or {}
+    further = [
+        name
+        for name, entry in settings.given.items()
+        if settings.said_now(name) and SETTINGS[name].to and SETTINGS[name].lasting and name not in _OF_SCALE
+        if SETTINGS[name].value(entry.raw) != SETTINGS[name].value(str(told.get(name, "")))
+    ]
+    if further and as_decided.is_known(settings):
+        words = " ".join(f"{name}=..." for name in further)
+        raise SettingError(
+            f"{', '.join(further)}: scale changes the number of workers alone",
+            fix=f"make up{settings.project_word} WORKERS={settings.workers} {words}",
+        )

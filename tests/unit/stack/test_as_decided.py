@@ -174,7 +174,7 @@ def test_the_same_port_at_another_address_of_this_machine_is_no_port_of_ours(sta
     port = {"IP": "10.0.0.5", "PrivatePort": 80, "PublicPort": 8089, "Type": "tcp"}
     stack.engine.answers["/containers/json"].append(container("shop", "q", ports=[port]))
     assert as_decided.check(stack.settings, stack.environ) == ""
-    port["IP"] = "0.0.0.0"  # noqa: S104  what the other stack publishes at
+    port["IP"] = "0.0.0.0"
     assert stack.error().startswith("port 8089 is that of the stack 'q', not of 'p'")
 
 
