@@ -30,6 +30,7 @@ ARCHIVE = "KIT_FILES"  # where Swarm has put the user's files, which it can hand
 # Options that would have Locust start a load by itself, or print and end; under a restart policy, again and again.
 UNASKED = ("headless", "autostart", "autoquit", "expect-workers", "list", "show-task-ratio", "show-task-ratio-json")
 ROLES = ("master", "worker")  # in a file; the environment of the container says which of them it is
+PRINTS = ("help", "version")  # in a file: Locust prints and ends; no variable of these names means anything to it
 OPTION = re.compile(r"\s*(?:--)?['\"]?(?P<name>[a-z-]{4,})['\"]?\s*(?:[:=\s].*)?$")
 TOML_TABLE = re.compile(r"\s*\[\s*(?P<name>[^\]]+?)\s*\]")
 OFF = ("", "0", "false", "no", "off")
@@ -151,7 +152,7 @@ def without_unasked(environment: dict[str, str], folder: Path) -> list[str]:
         path = folder / name
         if path.is_file():
             text = path.read_text(encoding="utf-8", errors="replace")
-            kept, dropped = without_options(text, (*names, *ROLES), is_toml=name.endswith(".toml"))
+            kept, dropped = without_options(text, (*names, *ROLES, *PRINTS), is_toml=name.endswith(".toml"))
             if dropped:
                 path.unlink()
                 path.write_text(kept, encoding="utf-8")

@@ -6,6 +6,9 @@ from pathlib import Path
 import entrypoint
 import pytest
 
+from sidecar.common.errors import SettingError
+from sidecar.settings import locust_options
+
 
 @pytest.fixture
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
@@ -124,6 +127,37 @@ def test_the_users_own_file_stays_and_the_mirror_gets_another(folders: tuple[Pat
     assert environ == {"LOCUST_MODE_MASTER": "1"}
     assert (source / "locust.conf").read_text() == "headless = true\nusers = 5\n"
     assert (work / "locust.conf").read_text() == "# headless = true\nusers = 5\n"
+
+
+OF_FILES = sorted(locust_options._WORDS.keys() - {"web-port", "web-host"})  # those move the page, and start nothing
+OF_VARIABLES = sorted(set(OF_FILES) - {"master", "worker"} - locust_options._WITHOUT_VARIABLE)
+
+
+@pytest.mark.parametrize("option", OF_FILES)
+@pytest.mark.parametrize(("file", "line"), [("locust.conf", "{} = 7"), ("pyproject.toml", '[tool.locust]\n{} = "7"')])
+def test_what_up_refuses_in_a_file_the_image_ignores(
+    option: str, file: str, line: str, folders: tuple[Path, Path]
+) -> None:
+    _, work = folders
+    work.mkdir()
+    (work / file).write_text(line.format(option) + "\n")
+    with pytest.raises(SettingError, match=f"{file}:. {option} "):
+        locust_options.refuse(locust_options.read(work.parent, work, {}))
+    assert len(entrypoint.without_unasked({"LOCUST_MODE_MASTER": "1"}, work)) == 1
+    assert locust_options.read(work.parent, work, {}) == ()
+
+
+@pytest.mark.parametrize("option", OF_VARIABLES)
+@pytest.mark.parametrize("text", ["7", "true", *entrypoint.OFF, *map(str.upper, entrypoint.OFF)])
+def test_what_up_refuses_of_a_variable_the_image_ignores(option: str, text: str, folders: tuple[Path, Path]) -> None:
+    _, work = folders
+    work.mkdir()
+    variable = f"LOCUST_{option.upper().replace('-', '_')}"
+    (work / ".env").write_text(f"{variable}={text}\n")
+    options = locust_options.read(work.parent, work, {})
+    environ = {variable: text}
+    assert bool(entrypoint.without_unasked(environ, work)) is any(map(locust_options._is_refused, options))
+    assert environ == {}
 
 
 def test_processes_are_for_workers_alone(folders: tuple[Path, Path]) -> None:
