@@ -224,6 +224,6 @@ def _first_parameter(verb: Verb, words: list[str], environ: Mapping[str, str]) -
         if verb.needs is Needs.SETTINGS_FOR_UP
         else workspace.settings_after_up(words, environ)
     )
-    for name in settings.words.keys() & {word.partition("=")[0] for word in words}:
-        raise SettingError(f"{name} is no setting", wanted="one of .env.example")
+    if unknown := sorted(settings.words.keys() & {word.partition("=")[0] for word in words}):
+        raise SettingError(f"{unknown[0]} is no setting", wanted="one of .env.example")
     return settings

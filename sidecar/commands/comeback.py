@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sidecar.commands.stopping import wait_while
 from sidecar.common.console import Console
 from sidecar.common.errors import EngineError
 from sidecar.engine.docker_engine import DockerEngine, find_socket
@@ -21,13 +22,11 @@ _COMES_UP = frozenset({"running", "restarting"})
 
 def wait(web: LocustApi, settings: Settings, environ: Mapping[str, str], console: Console, clock: Clock) -> None:
     """Wait while the master ends, starts or gets its workers back; what is missing then, the caller finds."""
-    end = clock.now() + _LONGEST_SECONDS
-    is_said = False
-    while clock.now() < end and _is_coming_back(web, settings, environ):
-        if not is_said:
-            console.note("the master is being started anew: waiting for it and its workers")
-            is_said = True
-        clock.sleep(_EACH_SECONDS)
+    note = "the master is being started anew: waiting for it and its workers"
+    wait_while(
+        lambda: note if _is_coming_back(web, settings, environ) else "",
+        *(_LONGEST_SECONDS, _EACH_SECONDS, console, clock),
+    )
 
 
 def _is_coming_back(web: LocustApi, settings: Settings, environ: Mapping[str, str]) -> bool:
@@ -39,12 +38,13 @@ def _is_coming_back(web: LocustApi, settings: Settings, environ: Mapping[str, st
         return False
     if status is None:
         return False
-    told = status.get("uptime_seconds")
-    uptime = _YOUNG_SECONDS if told is None else float(told)
+    seconds = status.get("uptime_seconds")
+    uptime = _YOUNG_SECONDS if seconds is None else float(seconds)
     connected = len(status.get("workers_connected") or ())
-    each = workspace.expected_workers(settings) // settings.workers
     is_young = uptime < _YOUNG_SECONDS and connected < workspace.expected_workers(settings)
-    return bool(status.get("is_ending")) or (is_young and connected < each * _living(WORKER, settings, environ))
+    return bool(status.get("is_ending")) or (
+        is_young and connected < workspace.processes(settings) * _living(WORKER, settings, environ)
+    )
 
 
 def _living(service: str, settings: Settings, environ: Mapping[str, str]) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sidecar.commands.plan import RUNNING
-from sidecar.commands.stopping import waits_for
+from sidecar.commands.stopping import LONGEST_SECONDS, waits_for
 from sidecar.common import process
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import MasterDownError, MasterError
@@ -21,7 +21,7 @@ _MASTER_GONE_SECONDS = 20.0  # nothing listens for this long: it is not coming b
 _MASTER_SILENT_SECONDS = 90.0  # listens, but does not answer: under load that can take long
 _CACHE_SECONDS = 5.0  # the figures are cached 2 s, twice as long on a slow master
 _START_SECONDS = 12.0
-_STOP_SECONDS, _GOODBYE_SECONDS = 30.0, 600.0
+_STOP_SECONDS = 30.0
 _ASK_SECONDS = 3.0
 RESTARTED, LOST = "the master was restarted during the run", "the master was lost during the run"
 
@@ -166,7 +166,7 @@ def follow(
             now = clock.now()
             try:
                 figures = web.stats()
-                seen = _with_its_end(observe(seen, figures), web, limits.stop_timeout + _GOODBYE_SECONDS)
+                seen = _with_its_end(observe(seen, figures), web, limits.stop_timeout + LONGEST_SECONDS)
                 last_answer = now
                 seen = _too_short_to_see(seen, figures, now - began, limits)
             except MasterError as error:

@@ -110,8 +110,7 @@ def _restart_all(
 
 def _wait(settings: Settings, engine: DockerEngine, restarted: Sequence[ListedContainer], console: Console) -> None:
     workers = sum(1 for container in restarted if container.service == WORKER)
-    each = workspace.expected_workers(settings) // settings.workers
-    up.wait_for_workers(settings, engine, workers * each, console)
+    up.wait_for_workers(settings, engine, workers * workspace.processes(settings), console)
 
 
 def _all_fresh(web: LocustApi, workers: int) -> str:
@@ -167,12 +166,12 @@ def scale(settings: Settings, environ: Mapping[str, str], console: Console) -> N
 
 def _refuse_further_settings(settings: Settings) -> None:
     """Refuse settings of containers that are other than `up` was told: the old workers would not have them."""
-    told = state.recall(settings).get("choices") or {}
+    choices = state.recall(settings).get("choices") or {}
     further = [
         name
         for name, entry in settings.given.items()
         if settings.said_now(name) and SETTINGS[name].to and SETTINGS[name].lasting and name not in _OF_SCALE
-        if SETTINGS[name].value(entry.raw) != SETTINGS[name].value(str(told.get(name, "")))
+        if SETTINGS[name].value(entry.raw) != SETTINGS[name].value(str(choices.get(name, "")))
     ]
     if further and as_decided.is_known(settings):
         words = " ".join(f"{name}=..." for name in further)

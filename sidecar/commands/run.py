@@ -35,7 +35,6 @@ from sidecar.stack import as_decided, deployment, limits, workspace
 from sidecar.stack.registered import Clock
 
 _CLOCK = Clock()
-_SETTLE_SECONDS = 600.0  # listeners of test_stop may take long; a second Ctrl-C gives up
 _DETACHED = 130
 
 
@@ -135,11 +134,11 @@ def _refuse_by_the_files(web: LocustApi, settings: Settings) -> None:
 def _warn_if_few(workers: int, settings: Settings, console: Console) -> None:
     wanted = workspace.expected_workers(settings)
     if as_decided.is_known(settings) and workers < wanted:
-        told, fix = f"; `up` was told {settings.workers}", f"make scale WORKERS={settings.workers}"
+        detail, fix = f"; `up` was told {settings.workers}", f"make scale WORKERS={settings.workers}"
         if workspace.processes(settings) > 1:  # which of a container's processes are gone, diagnose says
-            told, fix = f", {workspace.processes(settings)} in each container", "make diagnose"
+            detail, fix = f", {workspace.processes(settings)} in each container", "make diagnose"
         count = f"{workers} of {plural(wanted, 'worker')} registered"
-        console.note(f"warning: {count}{told} → {fix}{settings.project_word}")
+        console.note(f"warning: {count}{detail} → {fix}{settings.project_word}")
 
 
 def _warn_if_stale(about: MasterInfo, console: Console) -> None:
@@ -178,7 +177,7 @@ def _drive(
             return None
         stopped_by, stopped_after = interrupt.by, time.monotonic() - began
         _stop(web, interrupt.by, console)
-        longest = settings.stop_timeout + _SETTLE_SECONDS
+        longest = settings.stop_timeout + stopping.LONGEST_SECONDS  # a second Ctrl-C gives up
         seen = follow.settle(
             web, interrupt.seen, _CLOCK, longest, lambda seen: progress.show(seen, time.monotonic() - began)
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sidecar.common.console import Console
@@ -11,7 +11,8 @@ from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import MasterError
 from sidecar.stack.registered import Clock
 
-_LONGEST_SECONDS, _EACH_SECONDS = 600.0, 1.0
+LONGEST_SECONDS = 600.0  # of a goodbye: listeners of test_stop may take long
+_EACH_SECONDS = 1.0
 
 
 def waits_for(status: Mapping[str, Any] | None) -> str:
@@ -32,18 +33,25 @@ def waits_for(status: Mapping[str, Any] | None) -> str:
 
 def wait(web: LocustApi, console: Console, clock: Clock) -> None:
     """Wait while the last run is still stopping, and say once what for; what is the matter then, the caller finds."""
-    end = clock.now() + _LONGEST_SECONDS
-    is_said = False
-    while clock.now() < end:
+
+    def what() -> str:
         try:
             status = web.status() or {}
-            returning = int(status.get("workers_to_return") or 0)
-            what = waits_for(status) or (f"{plural(returning, 'worker')} to register anew" if returning else "")
         except MasterError:
-            return
-        if not what:
-            return
+            return ""
+        returning = int(status.get("workers_to_return") or 0)
+        left = waits_for(status) or (f"{plural(returning, 'worker')} to register anew" if returning else "")
+        return left and f"the last run is still stopping ({left}): waiting for it"
+
+    wait_while(what, LONGEST_SECONDS, _EACH_SECONDS, console, clock)
+
+
+def wait_while(what: Callable[[], str], longest: float, each: float, console: Console, clock: Clock) -> None:
+    """Wait while there is something to wait for, at most `longest` seconds, and say once what it is."""
+    end = clock.now() + longest
+    is_said = False
+    while clock.now() < end and (note := what()):
         if not is_said:
-            console.note(f"the last run is still stopping ({what}): waiting for it")
+            console.note(note)
             is_said = True
-        clock.sleep(_EACH_SECONDS)
+        clock.sleep(each)
