@@ -304,6 +304,6 @@ def test_failures_of_the_run_before_are_no_incident_of_this_one(tmp_path: Path) 
     ]
     found = reports(tmp_path, *kinds).of(RUN)
     assert [(one["kind"], one["at"]) for one in found["incidents"]] == [
-        ("failure_ratio", format_time(after(20))),
         ("blind", format_time(after(-10))),
+        ("failure_ratio", format_time(after(20))),
     ]
