@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sysconfig
 from pathlib import Path
+from traceback import FrameSummary, StackSummary
 from types import FrameType, TracebackType
 from typing import NamedTuple
 
@@ -47,8 +48,19 @@ def is_users_own(path: str) -> bool:
 
 
 def shown(path: str, line: int) -> str:
-    """Return `file:line`, the file relative to the working directory."""
-    return f"{path.removeprefix(f'{Path.cwd()}{os.sep}')}:{line}"
+    """Return `file:line`, the file relative to the user's folder."""
+    return f"{in_folder(path) or path}:{line}"
+
+
+def in_folder(path: str) -> str | None:
+    """Return a path relative to the user's folder, which is the working directory; None for one outside of it."""
+    folder = f"{Path.cwd()}{os.sep}"
+    return path.removeprefix(folder) if path.startswith(folder) else None
+
+
+def innermost(stack: StackSummary) -> FrameSummary | None:
+    """Return the innermost frame in the user's folder, if there is one."""
+    return next((frame for frame in reversed(stack) if in_folder(frame.filename) is not None), None)
 
 
 _HERE = f"{Path(__file__).parent}{os.sep}"

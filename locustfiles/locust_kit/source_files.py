@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
-import os
+import itertools
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-MOST_FILES = 500
+from locust_kit.loaded_files import MOST_FILES
+from locust_kit.places import in_folder
+
 _MOST_BYTES = 1_000_000
 
 Scope = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -29,29 +32,48 @@ class SourceFile:
         """Return the parent of each node."""
         return {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
 
+    @cached_property
+    def uses(self) -> dict[tuple[Scope, str], list[ast.Name | ast.Global | ast.Nonlocal]]:
+        """Return where each name is read or declared, by scope: what is in an inner scope is in the outer ones, too."""
+        found = defaultdict(list)
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Global | ast.Nonlocal) or (
+                isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+            ):
+                names = [node.id] if isinstance(node, ast.Name) else node.names
+                for key in itertools.product(self._scopes(node), names):
+                    found[key].append(node)
+        return found
+
+    @cached_property
+    def _assigned(self) -> dict[tuple[Scope, str], list[ast.expr | None]]:
+        """Return what each name is given in each scope, once for each assignment."""
+        found = defaultdict(list)
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Assign | ast.AnnAssign | ast.NamedExpr):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                names = {target.id for target in targets if isinstance(target, ast.Name)}
+                for key in itertools.product(self._scopes(node), names):
+                    found[key].append(node.value)
+        return found
+
+    def _scopes(self, node: ast.AST) -> Iterator[Scope]:
+        """Yield the functions, classes and the module that a node stands in, the innermost first."""
+        while (parent := self.parents.get(node)) is not None:
+            node = parent
+            if isinstance(node, Scope):
+                yield node
+
     def scope(self, node: ast.AST) -> Scope:
         """Return the function, class or module that a node stands in."""
-        parent = self.parents.get(node)
-        while parent is not None and not isinstance(parent, Scope):
-            parent = self.parents.get(parent)
-        return parent or self.tree
+        return next(self._scopes(node), self.tree)
 
     def assigned(self, name: str, node: ast.AST) -> ast.expr | None:
         """Return what a name stands for at a node: what its scope, else the module, once assigned to it."""
         for scope in (self.scope(node), self.tree):
-            values = [
-                assignment.value
-                for assignment in ast.walk(scope)
-                if isinstance(assignment, ast.Assign | ast.AnnAssign | ast.NamedExpr)
-                and any(isinstance(target, ast.Name) and target.id == name for target in _targets(assignment))
-            ]
-            if values:
+            if values := self._assigned.get((scope, name)):
                 return values[0] if len(values) == 1 else None
         return None
-
-
-def _targets(assignment: ast.Assign | ast.AnnAssign | ast.NamedExpr) -> list[ast.expr]:
-    return assignment.targets if isinstance(assignment, ast.Assign) else [assignment.target]
 
 
 def source_files() -> list[SourceFile]:
@@ -60,12 +82,12 @@ def source_files() -> list[SourceFile]:
 
 
 def _source_files() -> Iterator[SourceFile]:
-    folder = f"{Path.cwd()}{os.sep}"
     paths = {str(getattr(module, "__file__", None) or "") for module in list(sys.modules.values())}
-    for path in sorted(path for path in paths if path.startswith(folder))[:MOST_FILES]:
+    within = sorted((path, shown) for path in paths if (shown := in_folder(path)) is not None)
+    for path, shown in within[:MOST_FILES]:
         try:
             text = Path(path).read_bytes()
             if len(text) <= _MOST_BYTES and path.endswith(".py"):
-                yield SourceFile(path, path.removeprefix(folder), ast.parse(text))
+                yield SourceFile(path, shown, ast.parse(text))
         except (OSError, SyntaxError, ValueError, RecursionError):
             continue

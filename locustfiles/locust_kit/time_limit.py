@@ -12,11 +12,12 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 
 import gevent
 from gevent import monkey
+
+from locust_kit.places import in_folder, innermost
 
 _INTERRUPT_AFTER_SECONDS = 2.0  # beyond the limit; a part that yields was ended at the limit itself
 _GIVE_UP_AFTER_SECONDS = 10.0
@@ -35,10 +36,8 @@ class BlockedError(Exception):
 
 def place(stack: traceback.StackSummary) -> str:
     """Return file and line of the innermost frame in the working folder; without one, of the innermost of all."""
-    folder = f"{Path.cwd()}{os.sep}"
-    own = [frame for frame in stack if frame.filename.startswith(folder)]
-    frame = own[-1] if own else stack[-1]
-    return f"{frame.filename.removeprefix(folder)} line {frame.lineno}"
+    frame = innermost(stack) or stack[-1]
+    return f"{in_folder(frame.filename) or frame.filename} line {frame.lineno}"
 
 
 def within(seconds: float, name: str, part: Callable[[], object]) -> BaseException | None:

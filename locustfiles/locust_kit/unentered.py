@@ -128,11 +128,8 @@ def _is_lost(node: ast.expr, source: SourceFile) -> bool:
 
 def _never_entered(name: str, source: SourceFile, node: ast.AST) -> bool:
     """Tell whether each use of a name only looks at what it holds."""
-    scope = source.scope(node)
-    if any(isinstance(other, ast.Global | ast.Nonlocal) and name in other.names for other in ast.walk(scope)):
-        return False
-    uses = (other for other in ast.walk(scope) if isinstance(other, ast.Name) and other.id == name)
-    return all(_only_looks(use, source) for use in uses if isinstance(use.ctx, ast.Load))
+    uses = source.uses.get((source.scope(node), name), [])
+    return all(isinstance(use, ast.Name) and _only_looks(use, source) for use in uses)
 
 
 def _only_looks(node: ast.expr, source: SourceFile) -> bool:

@@ -15,6 +15,7 @@ from locust.argument_parser import parse_locustfile_paths
 from locust.util.load_locustfile import load_locustfile, load_locustfile_pytest
 
 from locust_kit.loaded_files import USER_FILES
+from locust_kit.places import in_folder, innermost
 
 REMOVED = {
     "request_success": "use events.request and look for exception is None",
@@ -105,8 +106,7 @@ def _unreadable(file: str, command: str) -> Problem:
 
 def shown(path: str) -> str:
     """Return the path as the user knows it: relative to their folder."""
-    folder = f"{Path.cwd()}{os.sep}"
-    return path.removeprefix(folder)
+    return in_folder(path) or path
 
 
 def problem_of(error: BaseException, path: str) -> Problem:
@@ -137,8 +137,5 @@ def problem_of(error: BaseException, path: str) -> Problem:
 
 def _place(error: BaseException, path: str) -> tuple[str, int | None]:
     """Return the innermost frame in the user's folder; without one, the file that was being loaded."""
-    folder = f"{Path.cwd()}{os.sep}"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(folder)]
-    if frames:
-        return shown(frames[-1].filename), frames[-1].lineno
-    return shown(path), None
+    frame = innermost(traceback.extract_tb(error.__traceback__))
+    return (shown(frame.filename), frame.lineno) if frame else (shown(path), None)

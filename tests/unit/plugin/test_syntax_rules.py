@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from locust import events
@@ -272,3 +274,13 @@ def test_a_rule_that_fails_keeps_no_good_file_from_running(look: Look, monkeypat
 
     monkeypatch.setattr(syntax_rules, "RULES", (syntax_rules.SyntaxRule(broken),))
     assert look(user("pass"))["passed"]
+
+
+def test_a_long_file_is_walked_a_few_times_and_not_once_for_each_call(
+    look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walk = Mock(wraps=ast.walk)
+    monkeypatch.setattr(ast, "walk", walk)
+    answer = look(user("client = self.client", *([f"answer = client{GET.removeprefix('self.client')}"] * 2000)))
+    assert len(lines_of(answer, "catch-response")) == 2000
+    assert walk.call_count < 20
