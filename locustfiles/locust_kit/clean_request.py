@@ -17,11 +17,11 @@ from locust.stats import StatsError
 
 from locust_kit.guard import position_of
 from locust_kit.performance import LONGEST_MS, milliseconds
-from locust_kit.texts import safe
+from locust_kit.texts import LONGEST_NAME, safe
 
 logger = logging.getLogger("locust_kit")
 
-LONGEST_NAME, LONGEST_ERROR = 2000, 10_000  # characters
+LONGEST_ERROR = 10_000  # characters
 MOST_BYTES = 1 << 40
 _LISTENER = "Runner.__init__.<locals>.on_request"
 

@@ -41,8 +41,8 @@ class Patches:
         self.put(owner, name, wrapped)
 
 
-def change_each(changes: Mapping[str, Callable[[], None]], to: str) -> str:
-    """Make the change of each client, whether or not the others fail. Returns one line that says what holds now."""
+def make_each(changes: Mapping[str, Callable[[], None]]) -> tuple[list[str], list[str]]:
+    """Make the change of each client, whether or not the others fail. Returns the changed ones, and why others stay."""
     changed, kept = [], []
     for client, change in changes.items():
         try:
@@ -51,4 +51,10 @@ def change_each(changes: Mapping[str, Callable[[], None]], to: str) -> str:
             kept.append(f"{client} stays as Locust has it: {type(error).__name__}: {error}")
         else:
             changed.append(client)
+    return changed, kept
+
+
+def change_each(changes: Mapping[str, Callable[[], None]], to: str) -> str:
+    """Make the change of each client. Returns one line that says what holds now."""
+    changed, kept = make_each(changes)
     return "; ".join(([f"{', '.join(changed)}: {to}"] if changed else []) + kept)

@@ -14,15 +14,13 @@ from math import ceil, log
 from typing import Any
 
 from locust_kit import SCHEMA_VERSION, env
-from locust_kit.texts import safe
+from locust_kit.texts import LONGEST_NAME, OTHERS, safe
 
 GAMMA = 1.02
 MOST_ENDPOINTS = 2000
 SHORTEST_MS, LONGEST_MS = 0.01, 1e12
 _LOG_GAMMA = log(GAMMA)
 _SHORTEST = ceil(log(SHORTEST_MS) / _LOG_GAMMA)
-_OTHER = "(others)"
-_LONGEST_NAME = 2000
 _QUANTILES = {"median_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99}
 
 Key = tuple[str, str]
@@ -142,7 +140,7 @@ class Performance:
         times = self.endpoints.get(key)
         if times is None:
             if len(self.endpoints) >= MOST_ENDPOINTS:
-                key = (key[0], _OTHER)
+                key = (key[0], OTHERS)
             times = self.endpoints.setdefault(key, EndpointTimes())
         return times
 
@@ -164,7 +162,7 @@ class Performance:
         rows: list[list[Any]] = []
         for (method, name), times in endpoints.items():
             pause()
-            row: list[Any] = [safe(method, _LONGEST_NAME), self._clean(safe(name, _LONGEST_NAME))]
+            row: list[Any] = [safe(method, LONGEST_NAME), self._clean(safe(name, LONGEST_NAME))]
             row += [times.good.counts, times.good.total_ms, times.failed.counts, times.failed.total_ms]
             rows.append([*row, times.slow, times.slow_ms])
         return rows

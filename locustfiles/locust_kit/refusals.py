@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from locust_kit.run_folder import rfc3339
-from locust_kit.texts import safe
+from locust_kit.texts import OTHERS, safe
 
 logger = logging.getLogger("locust_kit")
 
 _MOST = 200  # of workers and reasons; what comes beyond them is counted together
 _LONGEST_NAME, _LONGEST_VALUE = 100, 80
-_OTHERS = ("(others)", "for other reasons")
+_OTHERS = (OTHERS, "for other reasons")
 
 
 @dataclass(slots=True)

@@ -6,10 +6,12 @@ good: wrong types, numbers that are no count or no time, moments far from now, n
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any
 
 from locust_kit.failures.classes import FailureClass
+from locust_kit.failures.records import GroupKey, Record
 from locust_kit.loaded_files import MOST_FILES
 from locust_kit.performance import LONGEST_MS
 from locust_kit.worker_report import (
@@ -30,12 +32,14 @@ _CLOCKS_SECONDS = 2 * 86_400.0  # the clocks of two machines differ by less
 _LONG_AGO_SECONDS = 400 * 86_400.0  # an endpoint that was idle in a long run keeps the time of its last request but one
 _MOST_BUCKETS = 200_000
 _SKETCH = range(-300, 1500)  # buckets 2 % apart: from 0.01 ms up to LONGEST_MS
-_RECORD = range(12, 18)
+_FIELDS = [field.name for field in dataclasses.fields(Record)]
+_LENGTHS_OF_A_RECORD = range(_FIELDS.index("worker"), len(_FIELDS) + 1)
 _MOST_STATUS = 999
 _MOST_PROCESSES = 4096
 _LONGEST_FILE_NAME = 4096
 _DIGEST = re.compile(r"[0-9a-f]{64}|")
-_TEXTS_OF_A_KEY, _GROUP, _EXAMPLE, _TIMES = 5, 8, 6, 8
+_KEY = len(GroupKey._fields)
+_GROUP, _EXAMPLE, _TIMES = _KEY + 3, _KEY + 1, 8
 
 _CLASSES = frozenset(map(str, FailureClass))
 _STATE_OF_ITSELF = (MEMORY_KEY, COST_KEY, METERS_KEY)
@@ -181,12 +185,12 @@ def _errors(errors: Any, now: float) -> None:
 def _failures(part: dict[Any, Any], now: float) -> None:
     for row in _rows(part.get("groups"), "groups", _GROUP):
         _group_key(row)
-        _count(row[5], "groups: count")
-        _moment(row[6], "groups: first", now)
-        _moment(row[7], "groups: last", now)
+        _count(row[_KEY], "groups: count")
+        _moment(row[_KEY + 1], "groups: first", now)
+        _moment(row[_KEY + 2], "groups: last", now)
     for row in _rows(part.get("examples"), "examples", _EXAMPLE):
         _group_key(row)
-        _record(row[5], now)
+        _record(row[_KEY], now)
     for row in _listed(part.get("rows"), "rows"):
         _record(row, now)
     for method, name, good, good_ms, failed, failed_ms, slow, slow_ms in _rows(
@@ -202,14 +206,14 @@ def _failures(part: dict[Any, Any], now: float) -> None:
 
 
 def _group_key(row: list[Any]) -> None:
-    for value in row[:_TEXTS_OF_A_KEY]:
+    for value in row[:_KEY]:
         _text(value, "a group of failures")
-    _class(row[2])
+    _class(row[GroupKey._fields.index("kind")])
 
 
 def _record(row: Any, now: float) -> None:
     """Check a failure on the wire, in the order of Record's fields; those from `worker` on may be missing."""
-    if not isinstance(row, list) or len(row) not in _RECORD:
+    if not isinstance(row, list) or len(row) not in _LENGTHS_OF_A_RECORD:
         raise ImpossibleError("a record of a failure has another form", row)
     at, user_class, method, name, url, status, response_ms, length, exception, message, kind, detail, *more = row
     _moment(at, "a failure's time", now)

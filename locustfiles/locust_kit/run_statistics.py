@@ -16,13 +16,11 @@ from locust.stats import RequestStats, StatsEntry, StatsError
 from locust_kit import SCHEMA_VERSION
 from locust_kit.meters.stopping import together
 from locust_kit.run_folder import rfc3339
-from locust_kit.texts import safe
+from locust_kit.texts import LONGEST_NAME, OTHERS, safe
 
 FILE = "statistics.json"
-OTHERS = "(others)"
 _MOST_ENDPOINTS, _MOST_ERRORS, _MOST_METHODS = 2000, 200, 20
 _MOST_STEPS = 7200
-_LONGEST = 2000
 
 Document = dict[str, Any]
 
@@ -55,8 +53,8 @@ def document(
         "endpoints": [
             *(
                 {
-                    "method": safe(entry.method or "", _LONGEST),
-                    "name": clean(safe(entry.name, _LONGEST)),
+                    "method": safe(entry.method or "", LONGEST_NAME),
+                    "name": clean(safe(entry.name, LONGEST_NAME)),
                     **_figures(entry, seconds),
                 }
                 for entry in kept
@@ -66,9 +64,9 @@ def document(
         "endpoints_left_out": len(left_out),
         "errors": [
             {
-                "method": safe(method, _LONGEST),
-                "name": clean(safe(name, _LONGEST)),
-                "error": clean(safe(error, _LONGEST)),
+                "method": safe(method, LONGEST_NAME),
+                "name": clean(safe(name, LONGEST_NAME)),
+                "error": clean(safe(error, LONGEST_NAME)),
                 "occurrences": count,
             }
             for (method, name, error), count in errors[:_MOST_ERRORS]
@@ -142,7 +140,7 @@ def _less(entry: StatsEntry, after: Mapping[str, Any] | None) -> StatsEntry:
 def _others(left_out: Iterable[StatsEntry], seconds: float) -> list[Document]:
     by_method: dict[str, list[StatsEntry]] = {}
     for entry in left_out:
-        method = safe(entry.method or "", _LONGEST)
+        method = safe(entry.method or "", LONGEST_NAME)
         is_known = method in by_method or len(by_method) < _MOST_METHODS
         by_method.setdefault(method if is_known else OTHERS, []).append(entry)
     return [

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+OTHERS = "(others)"
+"""The row of what has no row of its own: beyond the most that are kept."""
+LONGEST_NAME = 2000
 _DEEPEST = 100
 _MOST = 2**63
 _LONGEST = 1 << 20

@@ -23,18 +23,15 @@ from locust_kit.failures.mask import LONGEST, masked
 from locust_kit.failures.records import LATEST, GroupKey, Record, plain, wire
 from locust_kit.failures.settings import CaptureSettings, Level
 from locust_kit.performance import milliseconds
-from locust_kit.texts import attribute, safe
+from locust_kit.texts import LONGEST_NAME, OTHERS, attribute, safe
 
 MOST_GROUPS = 2000  # between two reports
 MANY_GROUPS = 500  # so many keep their latest three examples; what comes beyond them, the latest one
 RESERVOIR = 50
-_OTHER = "(others)"
 _TASK = "TASK"
 _LONGEST_URL = 2000
 _MOST_HEADERS = 40
-_LONGEST_NAME = 2000
 _MOST_STATUS = 999
-_MOST_BYTES = 2**63 - 1  # what the wire holds
 
 _IN_FULL = -1
 _EXAMPLES_SECONDS = 1.0  # of a report
@@ -95,7 +92,7 @@ class Capture:
         url: str | None = None,
         **_: Any,
     ) -> None:
-        """Count a request that failed; of a good one nothing is kept."""
+        """Count a request that failed, its length cleaned before; of a good one nothing is kept."""
         if exception is None:
             return
         status = _status_of(response)
@@ -103,7 +100,7 @@ class Capture:
         kind, detail = _class_of(error, status)
         message = safe(error, 2 * LONGEST)
         at = self._clock()
-        method, name = safe(request_type, _LONGEST_NAME), safe(name, _LONGEST_NAME)
+        method, name = safe(request_type, LONGEST_NAME), safe(name, LONGEST_NAME)
         counted = self._count(at, method, name, kind, detail, message)
         if self._settings.level < Level.EXEMPLARS:
             return
@@ -115,7 +112,7 @@ class Capture:
             safe(url or attribute(response, "url", "") or "", _LONGEST_URL),
             status,
             milliseconds(response_time) or 0.0,
-            _length_of(response_length),
+            response_length or 0,
             type(error).__name__,
             message,
             kind,
@@ -158,7 +155,7 @@ class Capture:
         if counted is None:
             if len(self._groups) >= MOST_GROUPS:
                 named = len(self._groups) < 2 * MOST_GROUPS
-                key = key._replace(message=_OTHER, name=name if named else _OTHER)
+                key = key._replace(message=OTHERS, name=name if named else OTHERS)
                 counted = self._groups.get(key)
             if counted is None:
                 latest = LATEST if len(self._groups) < MANY_GROUPS else 1
@@ -259,14 +256,6 @@ def _status_of(response: Any) -> int:
     """Return the status code; 0 when it is missing or invalid."""
     status = attribute(response, "status_code")
     return int(status) if isinstance(status, int) and 0 <= status <= _MOST_STATUS else 0
-
-
-def _length_of(value: Any) -> int:
-    """Return a length in bytes; 0 when it is missing or invalid."""
-    try:
-        return min(max(int(value or 0), 0), _MOST_BYTES)
-    except (TypeError, ValueError, OverflowError):
-        return 0
 
 
 def _class_of(error: BaseException, status: int) -> Classification:

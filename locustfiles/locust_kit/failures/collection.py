@@ -7,10 +7,10 @@ from typing import Any
 
 from locust_kit.failures.classes import FailureClass
 from locust_kit.failures.records import FailureGroup, GroupKey, Record, record_of
+from locust_kit.texts import OTHERS
 
 MOST_GROUPS = 10_000
 MOST_WAITING = 50_000  # rows for the disk; beyond that they are counted and left out
-_OTHER = "(others)"
 _KEY = len(GroupKey._fields)
 
 
@@ -74,7 +74,7 @@ class Collection:
 
     def _group(self, key: GroupKey) -> FailureGroup:
         if key not in self.groups and len(self.groups) >= MOST_GROUPS:
-            key = GroupKey(key.method, _OTHER, key.kind, key.detail, _OTHER)
+            key = GroupKey(key.method, OTHERS, key.kind, key.detail, OTHERS)
         return self.groups.setdefault(key, FailureGroup())
 
 

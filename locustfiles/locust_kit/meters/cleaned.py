@@ -9,6 +9,7 @@ from typing import Any
 from locust.env import Environment
 
 from locust_kit.clean_request import CLEANED, KINDS
+from locust_kit.meters.reading import whole
 
 
 class CleanedMeter:
@@ -33,7 +34,7 @@ class CleanedMeter:
         """Return the sums over all workers."""
         total: Counter[str] = Counter()
         for document in by_worker.values():
-            total.update({kind: count for kind in KINDS if type(count := document.get(kind)) is int and count > 0})
+            total.update({kind: count for kind in KINDS if (count := whole(document.get(kind)))})
         return dict(total)
 
     @staticmethod

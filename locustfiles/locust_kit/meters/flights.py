@@ -30,9 +30,9 @@ from requests import PreparedRequest
 from locust_kit import places
 from locust_kit.connections import RETRIED
 from locust_kit.guard import WarnOnce
-from locust_kit.patches import Patches, change_each
+from locust_kit.patches import Patches, make_each
+from locust_kit.texts import OTHERS
 
-OTHERS = "(others)"
 MOST_FOLLOWED_ENDPOINTS, MOST_SITES = 200, 100
 _FROM_LISTENERS = (StopUser, StopTest, RescheduleTask, RescheduleTaskImmediately, InterruptTaskSet)
 _WHOLE_SECONDS = 100  # waits of up to so many seconds are kept to the second, longer ones to two digits
@@ -251,16 +251,15 @@ _FOLLOWED: dict[type[Any], type[Any]] = {}
 _OF_LOCUST = {clients.__file__, fasthttp.__file__, __file__}
 
 
-def install(flights: Flights = FLIGHTS) -> str:
-    """Follow the requests of both clients of this process. Returns one line that says what is followed."""
+def install(flights: Flights = FLIGHTS) -> tuple[list[str], list[str]]:
+    """Follow the requests of both clients of this process. Returns what is followed, and why anything is not."""
     RETRIED.listener = functools.partial(flights.again, RETRIES)
-    return change_each(
+    return make_each(
         {
             "HttpUser": functools.partial(_follow_requests, flights),
             "FastHttpUser": functools.partial(_follow_fast, flights),
             "what FastHttpUser sends again": functools.partial(_follow_resent, flights),
-        },
-        "requests on their way are followed",
+        }
     )
 
 

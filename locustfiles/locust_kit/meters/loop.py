@@ -7,7 +7,6 @@ loop from a machine, or a CPU limit, that gave this process no processor.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from locust.env import Environment
 
 from locust_kit.guard import WarnOnce, guarded
+from locust_kit.meters.reading import mapping, number, rows, whole
 from locust_kit.meters.stall import BLOCKED, BUSY, STARVED, Stall
 from locust_kit.meters.watch import LoopWatch
 
@@ -40,9 +40,9 @@ class StallTally:
 
     def include(self, document: Mapping[str, Any]) -> None:
         """Count what another process counted."""
-        self.count += int(_number(document.get("count")))
-        self.seconds += _number(document.get("seconds"))
-        self.longest_seconds = max(self.longest_seconds, _number(document.get("longest_ms")) / 1000)
+        self.count += whole(document.get("count"))
+        self.seconds += number(document.get("seconds"))
+        self.longest_seconds = max(self.longest_seconds, number(document.get("longest_ms")) / 1000)
 
     def document(self) -> Document:
         """Return the figures."""
@@ -111,8 +111,8 @@ class LoopMeter:
         places: dict[str, StallTally] = {}
         for document in by_worker.values():
             for kind, tally in kinds.items():
-                tally.include(_object(document.get(kind)))
-            for row in _rows(document):
+                tally.include(mapping(document.get(kind)))
+            for row in rows(document.get("places")):
                 _at(places, str(row.get("place"))).include(row)
         return {
             "workers": len(by_worker),
@@ -125,17 +125,17 @@ class LoopMeter:
     @staticmethod
     def moment(merged: Document) -> Document:
         """Return for how long the loops stood still so far, of the few workers with the most of it."""
-        worst = _object(_object(merged.get("worst")).get(BLOCKED))
-        return {"blocked_seconds": _number(worst.get("seconds")), "by_worker": merged.get("by_worker") or {}}
+        worst = mapping(mapping(merged.get("worst")).get(BLOCKED))
+        return {"blocked_seconds": number(worst.get("seconds")), "by_worker": merged.get("by_worker") or {}}
 
 
 def _worst(by_worker: Mapping[str, Document], kind: str) -> Document:
     """Return the figures of the worker with the most stalled seconds of a kind."""
     worker = max(by_worker, key=lambda name: _seconds(by_worker[name], kind))
     document = by_worker[worker]
-    own = {"places": _rows(document)[:_MOST_PLACES]} if kind == BLOCKED else {}
-    observed = _number(document.get("observed_seconds"))
-    return {"worker": worker, "observed_seconds": observed, **_object(document.get(kind)), **own}
+    own = {"places": rows(document.get("places"))[:_MOST_PLACES]} if kind == BLOCKED else {}
+    observed = number(document.get("observed_seconds"))
+    return {"worker": worker, "observed_seconds": observed, **mapping(document.get(kind)), **own}
 
 
 def _stalled(by_worker: Mapping[str, Document]) -> dict[str, dict[str, float]]:
@@ -160,20 +160,5 @@ def _by_seconds(places: Mapping[str, StallTally]) -> list[Document]:
     return [{"place": place, **tally.document()} for place, tally in most]
 
 
-def _rows(document: Mapping[str, Any]) -> list[Document]:
-    places = document.get("places")
-    return [row for row in (places if isinstance(places, list) else []) if isinstance(row, dict)]
-
-
 def _seconds(document: Mapping[str, Any], kind: str) -> float:
-    return _number(_object(document.get(kind)).get("seconds"))
-
-
-def _object(value: object) -> Document:
-    return value if isinstance(value, dict) else {}
-
-
-def _number(value: object) -> float:
-    """Return a finite number of 0 or more; 0 for anything else that a worker may have sent."""
-    is_number = isinstance(value, int | float) and math.isfinite(value) and value >= 0
-    return float(value) if is_number else 0.0  # type: ignore[arg-type]
+    return number(mapping(document.get(kind)).get("seconds"))

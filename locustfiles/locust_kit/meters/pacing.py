@@ -9,19 +9,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 from locust.env import Environment
 from locust.user.task import DefaultTaskSet, TaskSet
 
-from locust_kit.patches import Patches, change_each
+from locust_kit.meters.reading import LONGEST_LABEL, labelled, mapping, number
+from locust_kit.patches import Patches, make_each
 from locust_kit.texts import safe
 
 _MOST_SCHEDULES = 20
-_LONGEST_NAME = 200
 _FIGURES = ("pacing_seconds", "planned", "begun", "measured", "run_seconds")
-_LARGEST = 1e15
 _CLOCK = "_locust_kit_clock"
 _PACING = ("locust.user.wait_time", "constant_pacing.<locals>.wait_time_func")
 
@@ -75,7 +73,7 @@ class _Clock:
 class PacingMeter:
     """Counts planned and begun runs in this process. One in a process: Locust's TaskSet is changed for it."""
 
-    name: str = "pacing"
+    name = "pacing"
     never_falls = ("begun", "measured", "run_seconds")
     problem: str = ""
     clock: Callable[[], float] = time.perf_counter
@@ -86,8 +84,7 @@ class PacingMeter:
     def listen(self, environment: Environment) -> None:
         """Follow each wait of each user."""
         environment.events.test_stopping.add_listener(self._stopping)
-        said = change_each({"TaskSet": self._follow}, "followed")
-        self.problem = "" if "stays as" not in said else said
+        self.problem = "; ".join(make_each({"TaskSet": self._follow})[1])
 
     def begin(self) -> None:
         """Forget what was counted."""
@@ -118,14 +115,11 @@ class PacingMeter:
         """Return the sums over all workers, by class."""
         schedules: dict[str, dict[str, float]] = {}
         for document in by_worker.values():
-            parts = document.get("schedules")
-            for name, part in islice((parts if isinstance(parts, dict) else {}).items(), _MOST_SCHEDULES):
-                so_far = schedules.setdefault(safe(name, _LONGEST_NAME), dict.fromkeys(_FIGURES, 0))
+            for name, part in labelled(document.get("schedules"), _MOST_SCHEDULES).items():
+                so_far = schedules.setdefault(name, dict.fromkeys(_FIGURES, 0))
                 for key in _FIGURES:
-                    value = part.get(key) if isinstance(part, dict) else None
-                    if isinstance(value, int | float) and 0 <= value < _LARGEST:
-                        is_one = key == "pacing_seconds"
-                        so_far[key] = max(so_far[key], value) if is_one else so_far[key] + value
+                    value, is_one = number(mapping(part).get(key)), key == "pacing_seconds"
+                    so_far[key] = max(so_far[key], value) if is_one else so_far[key] + value
         problems = {str(document["problem"]) for document in by_worker.values() if document.get("problem")}
         return {
             "schedules": {
@@ -195,7 +189,7 @@ class PacingMeter:
         if pacing is None:
             return None
         name = type(user).__name__ + (f".{kind.__name__}" if is_own else "")
-        name = safe(f"{name}", _LONGEST_NAME)
+        name = safe(name, LONGEST_LABEL)
         schedule = self._schedules.setdefault(name, Schedule(pacing))
         if schedule.pacing_seconds != pacing:
             return None

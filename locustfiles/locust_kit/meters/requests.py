@@ -24,24 +24,22 @@ from locust_kit.meters.flights import (
     FLIGHTS,
     MOST_FOLLOWED_ENDPOINTS,
     MOST_SITES,
-    OTHERS,
     Flights,
     Key,
     install,
     whole_seconds,
 )
-from locust_kit.texts import safe
+from locust_kit.meters.reading import rows, whole
+from locust_kit.texts import LONGEST_NAME, OTHERS, safe
 
 logger = logging.getLogger("locust_kit")
 
-_LONGEST_NAME = 2000
 _LONG_SECONDS, _MOST_LONG = 5, 3
 _RATE_SECONDS = 2.5
 _MOST_WORKERS = 100
 _WAITS = {"in_flight": "waiting", "cut": "cut_waited", "given_up": "given_up_waited"}
 _EVENTS = ("raised", "unreported", "left", "redirects", "retries", "resent")
 _MOMENT = ("sent", "reported", "in_flight", "oldest_seconds", "quiet_seconds", "unreported")
-_MOST = 2**53  # what JSON holds exactly
 _SUMS = ("sent", "answered", "reported", "held", *_WAITS, *_EVENTS)
 
 
@@ -58,9 +56,9 @@ class RequestMeter:
 
     def listen(self, environment: Environment) -> None:
         """Follow the clients of this process; begin anew where Locust resets its statistics."""
-        followed = install(self._flights)
-        logger.info("locust-kit: %s", followed)
-        self._not_followed = [part for part in followed.split("; ") if "stays as Locust has it" in part]
+        followed, self._not_followed = install(self._flights)
+        said = [f"{', '.join(followed)}: requests on their way are followed"] if followed else []
+        logger.info("locust-kit: %s", "; ".join(said + self._not_followed))
         environment.events.test_stopping.add_listener(guarded(self._stopping))
         if environment.reset_stats:
             environment.events.spawning_complete.add_listener(guarded(self._reset))
@@ -86,8 +84,8 @@ class RequestMeter:
         """Return the account since the run's start."""
         flights = self._flights
         flights.settle()
-        rows = list(self._rows())
-        counts = {name: sum(row.get(name, 0) for row in rows) for name in (*_WAITS, *_EVENTS)}
+        own = list(self._rows())
+        counts = {name: sum(row.get(name, 0) for row in own) for name in (*_WAITS, *_EVENTS)}
         answered, held = flights.answered, len(flights.answers)
         sent = answered + sum(counts[name] for name in _WAITS)
         return {
@@ -99,7 +97,7 @@ class RequestMeter:
             "retries": RETRIED.total - self._retries,
             "per_second": self._rate(sent),
             "quiet_seconds": self._quiet(sent - counts["in_flight"]),
-            "endpoints": _together(rows),
+            "endpoints": _together(own),
             "sites": [{"place": site.place, "count": site.unreported} for site in flights.sites()],
             "not_followed": "; ".join(self._not_followed),
         }
@@ -131,7 +129,7 @@ class RequestMeter:
             yield {**self._named(key), **cut, **given_up, **events}
 
     def _named(self, key: Key) -> dict[str, str]:
-        method, name = (safe(part, _LONGEST_NAME) for part in key)
+        method, name = (safe(part, LONGEST_NAME) for part in key)
         return {"method": method, "name": self._clean(name)}
 
     @staticmethod
@@ -139,22 +137,22 @@ class RequestMeter:
         """Return the account of all workers; `workers` says what each of them sent, for those that are lost."""
         sums: Counter[str] = Counter()
         sites: Counter[str] = Counter()
-        rows: list[dict[str, Any]] = []
+        endpoints: list[dict[str, Any]] = []
         for document in by_worker.values():
-            sums.update({name: _whole(document.get(name)) for name in _SUMS})
-            for site in _objects(document.get("sites")):
-                sites[str(site.get("place"))] += _whole(site.get("count"))
-            rows += map(_row, _objects(document.get("endpoints")))
-        together = _together(rows)
+            sums.update({name: whole(document.get(name)) for name in _SUMS})
+            for site in rows(document.get("sites")):
+                sites[str(site.get("place"))] += whole(site.get("count"))
+            endpoints += map(_row, rows(document.get("endpoints")))
+        together = _together(endpoints)
         return {
             **{name: sums[name] for name in _SUMS},
             "oldest_seconds": max((row["waiting"][-1][0] for row in together if "waiting" in row), default=0),
-            "quiet_seconds": min((_whole(document.get("quiet_seconds")) for document in by_worker.values()), default=0),
+            "quiet_seconds": min((whole(document.get("quiet_seconds")) for document in by_worker.values()), default=0),
             "endpoints": together,
             "sites": [{"place": place, "count": count} for place, count in sites.most_common(MOST_SITES)],
             "not_followed": sorted({str(by["not_followed"]) for by in by_worker.values() if by.get("not_followed")}),
             "workers": {
-                worker: {name: _whole(document.get(name)) for name in ("sent", "per_second")}
+                worker: {name: whole(document.get(name)) for name in ("sent", "per_second")}
                 for worker, document in list(by_worker.items())[:_MOST_WORKERS]
             },
         }
@@ -194,22 +192,14 @@ def _row(sent: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "method": str(sent.get("method")),
         "name": str(sent.get("name")),
-        **{name: _whole(sent.get(name)) for name in (*_WAITS, *_EVENTS)},
+        **{name: whole(sent.get(name)) for name in (*_WAITS, *_EVENTS)},
         **{waits: pairs for waits in _WAITS.values() if (pairs := _pairs(sent.get(waits)))},
     }
 
 
 def _pairs(value: Any) -> list[list[int]]:
     pairs = [pair for pair in value if isinstance(pair, list | tuple)] if isinstance(value, list | tuple) else []
-    return sorted([_whole(pair[0]), _whole(pair[1])] for pair in pairs if len(pair) == 2)
-
-
-def _objects(value: Any) -> list[Mapping[str, Any]]:
-    return [part for part in value if isinstance(part, dict)] if isinstance(value, list | tuple) else []
-
-
-def _whole(value: Any) -> int:
-    return value if type(value) is int and 0 <= value <= _MOST else 0
+    return sorted([whole(pair[0]), whole(pair[1])] for pair in pairs if len(pair) == 2)
 
 
 def _longest(row: Mapping[str, Any]) -> int:

@@ -22,7 +22,8 @@ from locust.env import Environment
 from locust.stats import RequestStats, StatsEntry, StatsError
 
 from locust_kit.guard import guarded
-from locust_kit.texts import safe
+from locust_kit.meters.reading import mapping, number, rows, whole
+from locust_kit.texts import LONGEST_NAME, OTHERS, safe
 
 Document = dict[str, Any]
 ByWorker = Mapping[str, Document]
@@ -32,9 +33,6 @@ _IN_TASK = User.run.__code__
 _GENERATIONS = 8  # of greenlets that start greenlets
 _MOST_NAMES = 1000
 _MOST_ERRORS = 50
-_LONGEST = 2000
-_OTHERS = "(others)"
-_LARGEST = 2**53
 _USERS = ("users_in_on_stop", "users_in_tasks", "users_cut_off")
 _ERROR = ("method", "name", "error")
 _SUMS = ("requests", "failures", "requests_without_time", "total_ms")
@@ -80,7 +78,7 @@ class AfterTheEnd:
                 break
             frame = greenlet.gr_frame
         if (name, method) not in self.stats.entries and len(self.stats.entries) >= _MOST_NAMES:
-            name = _OTHERS
+            name = OTHERS
         self.stats.log_request(method, name, response_time, length or 0)
         if exception is not None:
             self.stats.log_error(method, name, StatsError.parse_error(exception))
@@ -169,16 +167,18 @@ class Stopping:
         endpoints: dict[tuple[str, str], Document] = {}
         errors: Counter[tuple[str, ...]] = Counter()
         for document in documents:
-            for row in map(_checked, _rows(document.get("endpoints"))):
+            for row in map(_checked, rows(document.get("endpoints"), _MOST_NAMES)):
                 key = row["method"], row["name"]
                 endpoints[key] = together(endpoints[key], row) if key in endpoints else row
-            for error in _rows(document.get("errors")):
-                errors[tuple(safe(error.get(part) or "", _LONGEST) for part in _ERROR)] += _count(error, "occurrences")
+            for error in rows(document.get("errors"), _MOST_NAMES):
+                errors[tuple(safe(error.get(part) or "", LONGEST_NAME) for part in _ERROR)] += whole(
+                    error.get("occurrences")
+                )
         return {
             **{part: sum(row[part] for row in endpoints.values()) for part in ("requests", "failures")},
-            **{part: sum(_count(document, part) for document in documents) for part in _USERS},
-            "seconds": max(_time(document, "seconds") for document in documents),
-            "waits_for": safe(next((text for one in documents if (text := one.get("waits_for"))), ""), _LONGEST),
+            **{part: sum(whole(document.get(part)) for document in documents) for part in _USERS},
+            "seconds": max(number(document.get("seconds")) for document in documents),
+            "waits_for": safe(next((text for one in documents if (text := one.get("waits_for"))), ""), LONGEST_NAME),
             "endpoints": list(endpoints.values()),
             "errors": [
                 {**dict(zip(_ERROR, error, strict=True)), "occurrences": count}
@@ -194,8 +194,8 @@ class Stopping:
 
 def _row(entry: StatsEntry) -> Document:
     return {
-        "method": safe(entry.method or "", _LONGEST),
-        "name": safe(entry.name, _LONGEST),
+        "method": safe(entry.method or "", LONGEST_NAME),
+        "name": safe(entry.name, LONGEST_NAME),
         "requests": entry.num_requests,
         "failures": entry.num_failures,
         "requests_without_time": entry.num_none_requests,
@@ -208,36 +208,22 @@ def _row(entry: StatsEntry) -> Document:
 
 def _error(error: StatsError) -> Document:
     parts = zip(_ERROR, (error.method, error.name, error.error), strict=True)
-    return {**{part: safe(text or "", _LONGEST) for part, text in parts}, "occurrences": error.occurrences}
-
-
-def _rows(value: Any) -> list[Document]:
-    return [row for row in value if isinstance(row, dict)][:_MOST_NAMES] if isinstance(value, list) else []
+    return {**{part: safe(text or "", LONGEST_NAME) for part, text in parts}, "occurrences": error.occurrences}
 
 
 def _checked(row: Document) -> Document:
     """Return a worker's row with the types that it must have."""
-    times = row.get("times")
     return {
-        **{part: safe(row.get(part) or "", _LONGEST) for part in ("method", "name")},
-        **{part: _count(row, part) for part in ("requests", "failures", "requests_without_time")},
-        **{part: _time(row, part) for part in ("total_ms", "max_ms")},
-        "min_ms": None if row.get("min_ms") is None else _time(row, "min_ms"),
+        **{part: safe(row.get(part) or "", LONGEST_NAME) for part in ("method", "name")},
+        **{part: whole(row.get(part)) for part in ("requests", "failures", "requests_without_time")},
+        **{part: number(row.get(part)) for part in ("total_ms", "max_ms")},
+        "min_ms": None if row.get("min_ms") is None else number(row.get("min_ms")),
         "times": {
             time_ms: count
-            for time_ms, count in (times.items() if isinstance(times, dict) else ())
+            for time_ms, count in mapping(row.get("times")).items()
             if isinstance(time_ms, int) and isinstance(count, int) and count > 0
         },
     }
-
-
-def _count(row: Document, part: str) -> int:
-    return int(_time(row, part))
-
-
-def _time(row: Document, part: str) -> float:
-    value = row.get(part)
-    return value if isinstance(value, int | float) and 0 <= value < _LARGEST else 0
 
 
 def together(one: Document, other: Document) -> Document:

@@ -2,6 +2,8 @@
 
 Locust counts none of these: a user whose `__init__` or `on_start` raises is a traceback in a worker's log. So the
 methods in which a user is made, runs and ends are wrapped.
+
+`requests` are those that a worker has reported; in a Locust without workers they are 0.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from itertools import islice
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -28,15 +29,13 @@ from locust_kit import places
 from locust_kit.failures.mask import LONGEST, masked
 from locust_kit.failures.settings import redactor
 from locust_kit.guard import guarded, listen_first
-from locust_kit.patches import Patches, change_each
-from locust_kit.texts import attribute, safe
+from locust_kit.meters.reading import LONGEST_LABEL, labelled, mapping, rows, whole
+from locust_kit.patches import Patches, make_each
+from locust_kit.texts import OTHERS, attribute, safe
 
 INIT, ON_START, ON_STOP, TASK, DIED, RUNNER = "init", "on_start", "on_stop", "task", "died", "runner"
 _MOST_TASKS, _MOST_ERRORS, _MOST_CLASSES, _MOST_WORKERS = 500, 100, 200, 50
-_LONGEST_NAME = 200
 _REMEMBERED = 512
-_LARGEST = 1 << 53
-_OTHERS = "(others)"
 _COUNTS = ("made", "not_made", "died", "finished", "stopped", "running", "finished_now", "died_now")
 _SUMS = ("asked", "requests", "task_runs", "task_errors")
 _LINE = ("made", "running", "not_made", "died", "finished")
@@ -103,7 +102,7 @@ class ErrorKey(NamedTuple):
 class UserMeter:
     """Counts users and task runs in this process. One in a process: Locust's classes are changed for it."""
 
-    name: str = "users"
+    name = "users"
     never_falls = ("made", "requests")
     problem: str = ""
     _runner: Any = None
@@ -125,8 +124,7 @@ class UserMeter:
         listen_first(environment.events.user_error, guarded(self._user_error))
         environment.events.test_stopping.add_listener(self._stopping)
         changes = {"Runner": self._follow_runner, "User": self._follow_users, "TaskSet": self._follow_tasks}
-        said = change_each(changes, "followed")
-        self.problem = "" if "stays as" not in said else said
+        self.problem = "; ".join(make_each(changes)[1])
 
     def begin(self) -> None:
         """Forget what was counted; users of the run before, which still end, count for nothing."""
@@ -145,7 +143,7 @@ class UserMeter:
             "asked": int(getattr(runner, "target_user_count", 0) or 0),
             "requests": self._requests,
             "classes": {
-                safe(name, _LONGEST_NAME): {key: getattr(self._classes[name], key) for key in _COUNTS} for name in names
+                safe(name, LONGEST_LABEL): {key: getattr(self._classes[name], key) for key in _COUNTS} for name in names
             },
             "tasks": self._tasks(),
             "errors": [
@@ -297,7 +295,7 @@ class UserMeter:
         if is_known or not (hasattr(key[2], "__self__") or len(self._runs) >= _MOST_TASKS):
             self._runs[key] = self._runs.get(key, 0) + 1
         else:
-            name = _task_name(*key) if len(self._runs_by_name) < _MOST_TASKS else _OTHERS
+            name = _task_name(*key) if len(self._runs_by_name) < _MOST_TASKS else OTHERS
             self._runs_by_name[name] += 1
 
     def _failed(self, key: tuple[type, type, Any], error: Exception) -> None:
@@ -307,9 +305,9 @@ class UserMeter:
 
     def _note(self, name: str, kind: str, error: BaseException, traceback: TracebackType | None) -> None:
         text, line = masked(safe(error, 2 * LONGEST)), places.of_traceback(traceback).line
-        key = ErrorKey(safe(name, _LONGEST_NAME), kind, type(error).__name__, text, line)
+        key = ErrorKey(safe(name, LONGEST_LABEL), kind, type(error).__name__, text, line)
         if key not in self._errors and len(self._errors) >= _MOST_ERRORS:
-            key = key._replace(type=_OTHERS, text="", line="")
+            key = key._replace(type=OTHERS, text="", line="")
         self._errors[key] += 1
 
 
@@ -363,19 +361,9 @@ def _class_being_made(traceback: TracebackType | None) -> str:
 
 def _task_name(user_class: type, task_set: type, task: Any) -> str:
     """Return `Class.task`; of a nested task set `Class.TaskSet.task`."""
-    name = safe(attribute(task, "__name__", "") or task, _LONGEST_NAME)
+    name = safe(attribute(task, "__name__", "") or task, LONGEST_LABEL)
     nested = "" if issubclass(task_set, DefaultTaskSet) else f"{task_set.__name__}."
-    return safe(f"{user_class.__name__}.{nested}{name}", _LONGEST_NAME)
-
-
-def _whole(value: Any) -> int:
-    return value if type(value) is int and 0 <= value < _LARGEST else 0
-
-
-def _parts(value: Any, most: int = _MOST_TASKS) -> dict[str, Any]:
-    """Return so many items of what a worker sent, by name; nothing where it sent something else."""
-    items = value.items() if isinstance(value, dict) else ()
-    return {safe(name, _LONGEST_NAME): part for name, part in islice(items, most)}
+    return safe(f"{user_class.__name__}.{nested}{name}", LONGEST_LABEL)
 
 
 def _merged(by_worker: Mapping[str, Document]) -> Document:
@@ -386,24 +374,23 @@ def _merged(by_worker: Mapping[str, Document]) -> Document:
     workers_of: Counter[ErrorKey] = Counter()
     lines: dict[str, Document] = {}
     for worker, document in by_worker.items():
-        own: Counter[str] = Counter(asked=_whole(document.get("asked")), requests=_whole(document.get("requests")))
-        for name, counts in _parts(document.get("classes")).items():
-            found = {key: _whole(_parts(counts).get(key)) for key in _COUNTS}
+        own: Counter[str] = Counter(asked=whole(document.get("asked")), requests=whole(document.get("requests")))
+        for name, counts in labelled(document.get("classes"), _MOST_TASKS).items():
+            found = {key: whole(mapping(counts).get(key)) for key in _COUNTS}
             classes[name].update(found)
             own.update(found)
-        for name, counts in _parts(document.get("tasks")).items():
-            runs, failed = _whole(_parts(counts).get("runs")), _whole(_parts(counts).get("errors"))
+        for name, counts in labelled(document.get("tasks"), _MOST_TASKS).items():
+            runs, failed = whole(mapping(counts).get("runs")), whole(mapping(counts).get("errors"))
             tasks[name].update(runs=runs, errors=failed)
             own.update(task_runs=runs, task_errors=failed)
-        sent = document.get("errors")
-        raised = [error for error in (sent if isinstance(sent, list) else [])[:_MOST_ERRORS] if isinstance(error, dict)]
+        raised = rows(document.get("errors"), _MOST_ERRORS)
         for error in raised:
             key = ErrorKey(*(safe(error.get(part) or "", LONGEST) for part in ErrorKey._fields))
-            errors[key] += _whole(error.get("count"))
+            errors[key] += whole(error.get("count"))
             workers_of[key] += 1
-            own["task_errors"] += _whole(error.get("count")) if key.kind == ON_START else 0
+            own["task_errors"] += whole(error.get("count")) if key.kind == ON_START else 0
         sums.update(own)
-        most = max(raised, key=lambda error: _whole(error.get("count")), default=None)
+        most = max(raised, key=lambda error: whole(error.get("count")), default=None)
         lines[worker] = {
             **{name: own[name] for name in (*_LINE, *_SUMS)},
             "error": safe(f"{most.get('type')} in {most.get('name')}", LONGEST) if most else "",

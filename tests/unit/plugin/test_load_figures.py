@@ -13,7 +13,8 @@ from locust.stats import RequestStats, StatsError
 from locust_kit import run_statistics
 from locust_kit.load_clock import LoadClock
 from locust_kit.meters.stopping import AfterTheEnd, Stopping, together
-from locust_kit.run_statistics import OTHERS, document
+from locust_kit.run_statistics import document
+from locust_kit.texts import OTHERS
 
 
 def logged(*requests: tuple[str, str, float | None, str]) -> RequestStats:

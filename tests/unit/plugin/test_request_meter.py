@@ -9,8 +9,9 @@ import pytest
 from gevent import GreenletExit
 from locust.clients import HttpSession
 from locust.exception import StopUser
-from locust_kit.meters.flights import MOST_FOLLOWED_ENDPOINTS, OTHERS, Flights, Site, key_of, whole_seconds
+from locust_kit.meters.flights import MOST_FOLLOWED_ENDPOINTS, Flights, Site, key_of, whole_seconds
 from locust_kit.meters.requests import RequestMeter
+from locust_kit.texts import OTHERS
 
 
 class Clock:
