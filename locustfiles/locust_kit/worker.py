@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import gevent
+from gevent.lock import RLock
 from locust.env import Environment
 from locust.runners import STATE_INIT, WorkerRunner
 
@@ -34,7 +34,7 @@ from locust_kit.worker_report import (
 
 HEARTBEAT = Path("/tmp/locust-kit/heartbeat")  # noqa: S108  a tmpfs of this container alone
 """A file as old as the last heartbeat received from the master. docker/locust/health reads its age."""
-_TURN_SECONDS = 0.01
+_LONGEST_TURN_SECONDS = 10.0  # a listener of the test's own that never returns must not hold up a stop
 _MOST_IDLE_ENTRIES = 2000
 _EMPTYING = "setup_distributed_stats_event_listeners.<locals>.on_report_to_master"
 
@@ -50,7 +50,6 @@ class WorkerPart:
         self._memory = Memory.of(os.environ)
         self._meters = Meters()
         self._reports = 0
-        self._is_reporting = False
 
     def listen(self) -> None:
         """Register for Locust's events, and watch the memory of this process."""
@@ -65,6 +64,7 @@ class WorkerPart:
         self._number_reports()
         events.report_to_master.add_listener(guarded(self._report))
         events.test_stop.add_listener(guarded(self._report_at_once))
+        self._report_in_turn()
         keep_alive(
             self._environment, self._runner, "stats_reporter", "heartbeat", "heartbeat_timeout_checker", "worker"
         )
@@ -81,6 +81,21 @@ class WorkerPart:
         event = self._environment.events.report_to_master
         event._handlers.insert(position_of(event, _EMPTYING) or 0, self._number)  # noqa: SLF001  no public way between
 
+    def _report_in_turn(self) -> None:
+        """Make and send one report at a time: users go on while one is made, and the master expects them in order."""
+        runner: Any = self._runner
+        send, turn = runner._send_stats, RLock()  # noqa: SLF001  there is no public name
+
+        def send_in_turn() -> None:
+            is_in_turn = turn.acquire(timeout=_LONGEST_TURN_SECONDS)
+            try:
+                send()
+            finally:
+                if is_in_turn:
+                    turn.release()
+
+        runner._send_stats = send_in_turn  # noqa: SLF001  as above
+
     def _number(self, **_: Any) -> None:
         self._reports += 1
 
@@ -88,20 +103,13 @@ class WorkerPart:
         now = time.monotonic()
         self._drop_idle_entries()
         self._memory.sample(now, resident_bytes())
-        report: dict[str, Any] = {
+        data[REPORT_KEY] = {
             NUMBER_KEY: self._reports,
             FILES_KEY: self._loaded,
             METERS_KEY: self._meters.document(),  # first: its run is that of the statistics that Locust just emptied
             MEMORY_KEY: self._memory.document(now),
             RETRIES_KEY: RETRIED.since_last_call(),
-        }
-        self._is_reporting = True
-        try:
-            report[FAILURES_KEY] = self._counters.report(in_slices=True)
-        finally:
-            self._is_reporting = False
-        data[REPORT_KEY] = {
-            **report,
+            FAILURES_KEY: self._counters.report(in_slices=True),
             COST_KEY: self._counters.cost.document(),
             PROCESSES_KEY: getattr(self._environment.parsed_options, "processes", None) or 1,
         }
@@ -117,8 +125,6 @@ class WorkerPart:
 
     def _report_at_once(self, **_: Any) -> None:
         self._memory.collect()
-        while self._is_reporting:  # a report that is being made goes first: the master expects them in order
-            gevent.sleep(_TURN_SECONDS)
         # Locust would send the last figures with its next report, up to 3 s after the master called the run stopped.
         self._runner._send_stats()  # noqa: SLF001  what its own reporter calls; there is no public name
 
