@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any, Protocol
 
 from locust.env import Environment
@@ -85,18 +85,21 @@ class Meters:
     def begin(self, **_: Any) -> None:
         """Begin a run in each meter: what is reported until then is of the run before, whatever the options say."""
         self._run_id = str(getattr(self._options, RUN_FIELD, "") or "")
-        for meter in self._meters:
-            meter.begin()
+        self._each(lambda meter: meter.begin())
 
     def document(self) -> Document:
         """Return the documents of all meters by name, and the run that they are of."""
         documents: Document = {"run_id": self._run_id}
+        self._each(lambda meter: documents.update({meter.name: meter.document()}))
+        return documents
+
+    def _each(self, step: Callable[[Meter], None]) -> None:
+        """Take a step with each meter; one that fails takes no other along."""
         for meter in self._meters:
             try:
-                documents[meter.name] = meter.document()
-            except Exception as error:  # noqa: BLE001  the others are sent all the same
+                step(meter)
+            except Exception as error:  # noqa: BLE001  whatever it is, the run goes on
                 self._warnings.setdefault(meter.name, WarnOnce(f"the meter {meter.name}"))(error)
-        return documents
 
 
 class MeterReadings:

@@ -83,3 +83,15 @@ def test_what_is_reported_before_a_run_begins_is_of_the_run_before(monkeypatch: 
     assert meters.document()["run_id"] == "run-1"
     meters.begin()
     assert meters.document()["run_id"] == "run-2"
+
+
+def test_a_meter_that_cannot_begin_leaves_no_other_in_the_run_before(caplog: pytest.LogCaptureFixture) -> None:
+    meters, begun = Meters(), list[str]()
+
+    def fails() -> None:
+        raise RuntimeError("no thread")
+
+    meters._meters = [SimpleNamespace(name="one", begin=fails), SimpleNamespace(begin=lambda: begun.append("two"))]  # type: ignore[list-item]
+    meters.begin()
+    assert begun == ["two"]
+    assert caplog.messages == ["locust-kit: the meter one failed, the run goes on: RuntimeError: no thread"]
