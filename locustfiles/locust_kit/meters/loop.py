@@ -78,7 +78,7 @@ class LoopMeter:
         self._forget()
         try:
             self._watch = LoopWatch(self.add)
-        except (OSError, AttributeError) as error:
+        except (OSError, AttributeError, RuntimeError) as error:  # RuntimeError: no thread more can be made
             self._warn(error)
 
     def end(self, **_: Any) -> None:

@@ -39,9 +39,14 @@ class LoopWatch:
         self._began = self._at = time.perf_counter()
         self._cpu, self._waited = time.thread_time(), self._scheduler()
         self._alarm = Alarm(TICK_SECONDS + _FIRST_LOOK_SECONDS)
+        try:
+            get_original("_thread", "start_new_thread")(self._look, ())
+        except RuntimeError:  # a limit of processes: nothing of this watch stays
+            self._alarm.close()
+            self._close()
+            raise
         self._timer = gevent.get_hub().loop.timer(TICK_SECONDS, TICK_SECONDS, ref=False)
         self._timer.start(self._tick)
-        get_original("_thread", "start_new_thread")(self._look, ())
 
     def end(self) -> None:
         """End both. A stall of this moment does not count: it may be the user's own end of the run, heard before us."""
@@ -49,6 +54,9 @@ class LoopWatch:
         self._timer.stop()
         self._timer.close()
         self._alarm.ring()
+        self._close()
+
+    def _close(self) -> None:
         if self._schedstat >= 0:
             os.close(self._schedstat)
 

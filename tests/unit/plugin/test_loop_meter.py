@@ -6,11 +6,15 @@ import json
 import sys
 import threading
 import time
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import gevent
 import pytest
+from gevent.monkey import get_original
 from locust_kit import memory
+from locust_kit.meters import watch
 from locust_kit.meters.loop import LoopMeter
 from locust_kit.meters.stack import GARBAGE_COLLECTION, StackSample, sample
 from locust_kit.meters.stall import BLOCKED, BUSY, HOLDS_THE_INTERPRETER, STARVED, Stall
@@ -157,3 +161,27 @@ def test_a_pause_of_garbage_collection_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(time, "perf_counter", clock)
     memory.Memory().on_collection("stop", {})
     assert places == [GARBAGE_COLLECTION]
+
+
+def test_a_process_that_may_have_no_more_threads_is_not_watched_and_counts_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ticks: list[object] = []
+
+    def original(module: str, name: str) -> Any:
+        def limited(*_: Any) -> None:
+            raise RuntimeError("can't start new thread")
+
+        return limited if name == "start_new_thread" else get_original(module, name)
+
+    monkeypatch.setattr(watch, "get_original", original)
+    monkeypatch.setattr(watch.LoopWatch, "_tick", ticks.append)
+    meter, files = LoopMeter(), len(list(Path("/proc/self/fd").iterdir()))
+    meter.begin()
+    assert len(list(Path("/proc/self/fd").iterdir())) == files
+    gevent.sleep(3 * watch.TICK_SECONDS)
+    assert ticks == []
+    assert meter.document()["observed_seconds"] == 0
+    assert caplog.messages == [
+        "locust-kit: watching the loop failed, the run goes on: RuntimeError: can't start new thread"
+    ]
