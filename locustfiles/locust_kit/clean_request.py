@@ -60,16 +60,14 @@ def clean(request_type: Any, name: Any, response_time: Any, response_length: Any
     return _text("type", request_type), _text("name", name), time_ms, length
 
 
-def clean_error(error: Any) -> Any:
-    """Return what Locust can keep of a request's error: its text, which Locust would work out twice, or the error."""
+def clean_error(error: Any) -> str:
+    """Return what Locust can keep of a request's error: its text, which Locust would work out twice."""
     try:
         text = StatsError.parse_error(error)
         if not text.isascii():
             text.encode()
         if len(text) <= LONGEST_ERROR:
             return text
-        if isinstance(error, BaseException):
-            return error
     except Exception:  # noqa: BLE001  a class of the test's own may raise anything in `__repr__`
         text = safe(error, LONGEST_ERROR)
     cleaned = safe(text, LONGEST_ERROR)

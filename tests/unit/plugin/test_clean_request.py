@@ -13,7 +13,7 @@ from locust.env import Environment
 from locust.event import Events
 from locust.exception import StopUser
 from locust.rpc.protocol import Message
-from locust_kit.clean_request import CLEANED, MOST_BYTES
+from locust_kit.clean_request import CLEANED, LONGEST_ERROR, MOST_BYTES
 from locust_kit.failures.collection import Collection
 from locust_kit.failures.counters import PERFORMANCE_KEY, RequestCounters
 from locust_kit.report_check import check
@@ -121,6 +121,15 @@ def test_what_is_cleaned_is_counted_by_kind_and_said_once(
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == 3
     assert all(line.isascii() for line in lines)
+
+
+@pytest.mark.parametrize("error", ["x" * 10**6, OSError("x" * 10**6)])
+def test_an_error_is_sent_at_a_bounded_length(counted: tuple[Environment, RequestCounters], error: Any) -> None:
+    environment, _ = counted
+    fire(environment, exception=error)
+    (row,) = environment.stats.serialize_errors().values()
+    assert len(row["error"]) == LONGEST_ERROR
+    assert CLEANED == {"error": 1}
 
 
 def test_a_listener_of_the_test_that_ends_its_user_hides_no_request() -> None:
