@@ -64,9 +64,9 @@ def document(
         "endpoints_left_out": len(left_out),
         "errors": [
             {
-                "method": safe(method, LONGEST_NAME),
-                "name": clean(safe(name, LONGEST_NAME)),
-                "error": clean(safe(error, LONGEST_NAME)),
+                "method": method,
+                "name": clean(name),
+                "error": clean(error),
                 "occurrences": count,
             }
             for (method, name, error), count in errors[:_MOST_ERRORS]
@@ -108,15 +108,17 @@ def _errors(stats: RequestStats, after_the_end: Mapping[str, Any]) -> list[tuple
     """Return how often each error came in the load, the most frequent first."""
     counts: Counter[tuple[str, str, str]] = Counter()
     for error in stats.errors.values():
-        counts[error.method or "", error.name, StatsError.parse_error(error.error)] += error.occurrences
-    counts.subtract(
-        {
-            (row["method"], row["name"], row["error"]): row["occurrences"]
-            for row in after_the_end.get("errors") or ()
-            if (row["method"], row["name"], row["error"]) in counts
-        }
-    )
+        counts[_key(error.method, error.name, StatsError.parse_error(error.error))] += error.occurrences
+    for row in after_the_end.get("errors") or ():
+        if (key := _key(row["method"], row["name"], row["error"])) in counts:
+            counts[key] -= row["occurrences"]
     return [(error, count) for error, count in counts.most_common() if count > 0]
+
+
+def _key(*parts: str | None) -> tuple[str, str, str]:
+    """Return method, name and error at the length at which a worker sends what came after the end."""
+    method, name, error = (safe(part or "", LONGEST_NAME) for part in parts)
+    return method, name, error
 
 
 def _less(entry: StatsEntry, after: Mapping[str, Any] | None) -> StatsEntry:

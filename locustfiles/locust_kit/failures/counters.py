@@ -75,14 +75,13 @@ class RequestCounters:
         else:
             length = response_length or 0
         has_failed = exception is not None and _is_true(exception)
+        text = clean_request.clean_error(exception) if has_failed else None
         if self._locust is not None:
             stats: Any = self._locust.stats  # its annotations know no request without a time
             stats.log_request(request_type, name, response_time, length)
             if has_failed:
-                stats.log_error(request_type, name, clean_request.clean_error(exception))
-        if AFTER_THE_END.is_on and self._is_no_load(
-            request_type, name, response_time, length, exception if has_failed else None
-        ):
+                stats.log_error(request_type, name, text)
+        if AFTER_THE_END.is_on and self._is_no_load(request_type, name, response_time, length, text):
             return
         cost = self.cost
         cost.calls += 1

@@ -65,8 +65,8 @@ class AfterTheEnd:
         # Locust catches the first end of a user and calls its on_stop; only a second one, within that, is left over.
         self.cut_off += isinstance(greenlet.value, GreenletExit)
 
-    def count_if_no_load(self, method: str, name: str, response_time: Any, length: Any, exception: Any) -> bool:
-        """Count a request if it is not load. Returns whether it was counted here."""
+    def count_if_no_load(self, method: str, name: str, response_time: Any, length: Any, error: str | None) -> bool:
+        """Count a request if it is not load; `error` is as Locust counted it. Return whether it was counted here."""
         greenlet, frame = gevent.getcurrent(), sys._getframe(1)  # noqa: SLF001  the documented way to the callers
         for _ in range(_GENERATIONS):
             if (place := _place(frame)) is not None:
@@ -80,8 +80,8 @@ class AfterTheEnd:
         if (name, method) not in self.stats.entries and len(self.stats.entries) >= _MOST_NAMES:
             name = OTHERS
         self.stats.log_request(method, name, response_time, length or 0)
-        if exception is not None:
-            self.stats.log_error(method, name, StatsError.parse_error(exception))
+        if error is not None:
+            self.stats.log_error(method, name, error)
         return True
 
 

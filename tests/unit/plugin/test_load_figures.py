@@ -8,13 +8,21 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from locust import User
 from locust.env import Environment
+from locust.event import Events
 from locust.stats import RequestStats, StatsError
 from locust_kit import run_statistics
+from locust_kit.failures.counters import RequestCounters
 from locust_kit.load_clock import LoadClock
 from locust_kit.meters.stopping import AfterTheEnd, Stopping, together
 from locust_kit.run_statistics import document
 from locust_kit.texts import OTHERS
+
+
+class Unspeakable(Exception):  # noqa: N818
+    def __repr__(self) -> str:
+        raise ZeroDivisionError
 
 
 def logged(*requests: tuple[str, str, float | None, str]) -> RequestStats:
@@ -55,6 +63,21 @@ def test_what_came_after_the_end_is_in_no_figure_of_the_load() -> None:
     assert (merged["requests"], merged["failures"]) == (3, 2)
     assert Stopping.moment(merged) == {"requests": 3, "failures": 2, "users_in_on_stop": 0}
     assert Stopping.merged({"w-1": {}}) == Stopping.moment({}) == {}
+
+
+@pytest.mark.parametrize("error", [OSError("x" * 5000), OSError("x" * 50_000), "y" * 5000, Unspeakable()])
+def test_an_error_after_the_end_is_in_no_figure_whatever_its_text(monkeypatch: pytest.MonkeyPatch, error: Any) -> None:
+    after = AfterTheEnd()
+    after.is_on = True
+    for module in ("failures.counters", "meters.stopping"):
+        monkeypatch.setattr(f"locust_kit.{module}.AFTER_THE_END", after)
+    environment = Environment(user_classes=[type("Odd", (User,), {})], events=Events())
+    environment.create_local_runner()
+    RequestCounters().listen(environment)
+    environment.events.request.fire(request_type="POST", name="/logout", response_time=1.0, exception=error)
+    assert environment.stats.total.num_failures == 1
+    made = document("run-1", environment.stats, 1.0, Stopping.merged({"w-1": Stopping().document()}))
+    assert (made["figures"]["failures"], made["errors"], made["endpoints"]) == (0, [], [])
 
 
 def test_a_worker_that_reports_nonsense_after_the_end_adds_nothing() -> None:
