@@ -2,19 +2,133 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from sidecar.cluster.node_status import NodeStatusPublisher, Prober, reach
 from sidecar.cluster.peer_client import PeerClient, addresses
 from sidecar.cluster.peer_poller import PeerPoller, Surroundings
-from sidecar.model.cluster import NO_OTHERS, Others
-from sidecar.model.snapshot import MASTER, Blind, Host, Node
+from sidecar.common.version import KIT_VERSION
+from sidecar.model.cluster import NO_OTHERS, NodeReport, Others, Reach
+from sidecar.model.snapshot import MASTER, Blind, Host, Node, Snapshot
 from sidecar.monitor.assembly import ContainerReadings, Recorded
+from sidecar.monitor.board import Upserts
 from sidecar.monitor.recorder import Put
 from sidecar.settings.monitor import MASTER_PORT, ClusterSettings
+
+_UNKNOWN = dict.fromkeys(("run", "locust", "locust_error", "verdict"))
+_EMPTY = dict.fromkeys(("services", "warnings", "logs", "failures", "endpoints", "incidents", "health", "nodes"), ())
+_NOT_OWN: dict[str, Any] = {**_UNKNOWN, **_EMPTY}  # what a Snapshot holds of the run and of other nodes
+
+
+class NodeStatusPublisher:
+    """Holds the newest Snapshot of this node; for any thread.
+
+    Args:
+        node: its name in the cluster.
+        boot_id: which kernel it runs on.
+        clock: the time of day.
+        reach: the last attempt to reach the master's port.
+    """
+
+    def __init__(
+        self, node: str, boot_id: str, clock: Callable[[], datetime], reach: Callable[[], Reach | None]
+    ) -> None:
+        self.node, self.boot_id = node, boot_id
+        self._clock, self._reach = clock, reach
+        self._began_at = clock()
+        self._own: Snapshot | None = None
+        self._leaders: dict[str, datetime] = {}
+
+    def take(self, snapshot: Snapshot) -> None:
+        """Take a round's Snapshot; of one that others are part of, what is this node's own."""
+        self._own = replace(
+            snapshot,
+            containers=tuple(container for container in snapshot.containers if container.node == self.node),
+            blind=tuple(span for span in snapshot.blind if span.node in (None, self.node)),
+            **_NOT_OWN,
+        )
+
+    def asked_by(self, leader: str) -> None:
+        """Remember who leads: if it vanishes with its ledger, the next leader can report that."""
+        self._leaders[leader] = self._clock()
+
+    def led_before(self, leader: str) -> tuple[str, datetime] | None:
+        """Return the leader before this one and until when it led; None when there was no other."""
+        others = [(at, node) for node, at in self._leaders.items() if node not in (leader, self.node)]
+        return (max(others)[1], max(others)[0]) if others else None
+
+    def report(self, news: Upserts, leader: str) -> NodeReport | None:
+        """Return this node's report, with the incidents that are new to the leader; None before the first round."""
+        if self._own is None:
+            return None
+        led_by, led_at = self.led_before(leader) or (None, None)
+        return NodeReport(
+            node=self.node,
+            boot_id=self.boot_id,
+            kit_version=KIT_VERSION,
+            began_at=self._began_at,
+            at=self._clock(),
+            snapshot=self._own,
+            mark=news.mark,
+            complete=news.complete,
+            incidents=tuple(incident for incident in news.incidents if incident.node in (None, self.node)),
+            reach=self._reach(),
+            led_by=led_by,
+            led_at=led_at,
+        )
+
+
+EVERY_SECONDS = 10.0
+AGAIN_SECONDS = 1.0  # after a failure: soon after the master is there, nobody may say that it is not
+_TIMEOUT_SECONDS = 3.0
+
+
+def reach(host: str, port: int, clock: Callable[[], datetime]) -> Reach:
+    """Open one connection, and close it."""
+    began = time.monotonic()
+    try:
+        with socket.create_connection((host, port), timeout=_TIMEOUT_SECONDS):
+            return Reach(clock(), took_ms=1000 * (time.monotonic() - began))
+    except socket.gaierror:
+        return Reach(clock(), error=f"no such name: {host}")
+    except TimeoutError:
+        return Reach(clock(), error=f"no answer within {_TIMEOUT_SECONDS:.0f} s")
+    except OSError as error:
+        return Reach(clock(), error=error.strerror or type(error).__name__)
+
+
+class Prober:
+    """Tries each ten seconds, and each second until it works, in a thread of its own."""
+
+    def __init__(self, attempt: Callable[[], Reach]) -> None:
+        self._attempt = attempt
+        self._known: Reach | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="reach", daemon=True)
+
+    def start(self) -> None:
+        """Begin to try."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; an attempt that is under way is not waited for."""
+        self._stopping.set()
+
+    def known(self) -> Reach | None:
+        """Return the last attempt; None before the first. Any thread."""
+        return self._known
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._known = attempt = self._attempt()
+            self._stopping.wait(EVERY_SECONDS if attempt.error is None else AGAIN_SECONDS)
+
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MOST_INTERVAL_SECONDS = 2.0  # an OOM kill on any node is in the leader's ledger within 5 s

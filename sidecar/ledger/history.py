@@ -15,8 +15,7 @@ from sidecar.common.errors import LedgerError
 from sidecar.common.times import from_nanos, millis
 from sidecar.ledger.history_reader import HistoryReader, shortened
 from sidecar.ledger.history_thread import HistoryThread
-from sidecar.ledger.history_writer import HistoryWriter
-from sidecar.ledger.pending import MOST_BYTES, Dropped, Pending, RoundSamples
+from sidecar.ledger.history_writer import MOST_BYTES, Dropped, HistoryWriter, Pending, RoundSamples
 from sidecar.ledger.schema import Retention
 from sidecar.model.history import HealthMinute, LogCursor, Recent, RunPoint, Sample, StoredLine
 from sidecar.model.incident import MemorySample

@@ -9,8 +9,7 @@ from collections.abc import Callable
 
 from sidecar.common.backoff import Backoff
 from sidecar.common.errors import LedgerError
-from sidecar.ledger.history_writer import HistoryWriter
-from sidecar.ledger.pending import Pending
+from sidecar.ledger.history_writer import HistoryWriter, Pending
 
 _log = logging.getLogger(__name__)
 

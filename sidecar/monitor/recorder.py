@@ -25,7 +25,7 @@ from sidecar.incidents.reducer import IncidentReducer
 from sidecar.ledger.ledger import Batch, Ledger
 from sidecar.ledger.ledger_reader import RECORDED
 from sidecar.model.incident import FINAL, Incident, IncidentKind
-from sidecar.model.self_metrics import Lag
+from sidecar.model.observation import Lag
 from sidecar.model.signal import DockerEvent, Gathered, Noted, NotRecorded, Signal, StreamUp, Tick
 from sidecar.model.snapshot import Blind
 from sidecar.monitor.assembly import Recorded

@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sidecar.cluster.node_status import NodeStatusPublisher
+from sidecar.cluster.member import NodeStatusPublisher
 from sidecar.cluster.peer_client import LEADER_HEADER
 from sidecar.monitor.board import Board
 from sidecar.serve.requests import UNAVAILABLE, Parameters, problem, record_answer

@@ -31,18 +31,16 @@ from sidecar.incidents.conditions import Conditions
 from sidecar.incidents.gaps import LEDGER as LEDGER_GAP
 from sidecar.incidents.gaps import blind_seconds
 from sidecar.incidents.reducer import IncidentReducer
-from sidecar.ledger.archive import LedgerArchive
 from sidecar.ledger.database import file_bytes
 from sidecar.ledger.ledger import Ledger
-from sidecar.ledger.ledger_reader import LedgerReader
+from sidecar.ledger.ledger_reader import LedgerArchive, LedgerReader
 from sidecar.ledger.schema import HISTORY, LEDGER, Retention
 from sidecar.ledger.store import PATIENCE_SECONDS, can_be_kept, open_store
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import Credentials
 from sidecar.model.history import IncidentQuery
 from sidecar.model.incident import Incident, IncidentKind
-from sidecar.model.observation import PluginStatus
-from sidecar.model.self_metrics import SelfMetrics
+from sidecar.model.observation import PluginStatus, SelfMetrics
 from sidecar.model.signal import DockerEvent, Noted, OwnerLearned, Signal, Unreadable
 from sidecar.model.snapshot import Blind, VerdictSoFar
 from sidecar.monitor import health

@@ -11,8 +11,7 @@ from pathlib import Path
 from sidecar.common.units import GIB, MIB, gibibytes
 from sidecar.diagnose import catalogue
 from sidecar.diagnose.catalogue import Cause
-from sidecar.diagnose.judge import finding_of, judged, summary_of
-from sidecar.diagnose.rank import ranked
+from sidecar.diagnose.judge import finding_of, judged, ranked, summary_of
 from sidecar.diagnose.rule import FoundCause, Outcome, Rule
 from sidecar.engine.swarm_manager import MONITOR, TaskFacts, spread
 from sidecar.model.finding import Confidence, Diagnosis, Finding, FindingEvidence

@@ -14,7 +14,7 @@ from sidecar.model.incident import IncidentKind
 from sidecar.model.snapshot import Container, Snapshot, Warn
 from sidecar.views import panels as locust_tables
 from sidecar.views import top
-from sidecar.views.incident_groups import IncidentGroup, current, grouped
+from sidecar.views.incident_groups import IncidentGroup, current, grouped, summary, ticker
 from sidecar.views.lines import (
     DIM,
     ERROR,
@@ -35,7 +35,6 @@ from sidecar.views.order import SORTS_BY_KEY, WORST, ordered
 from sidecar.views.panels import tail
 from sidecar.views.scene import Drawing, Scene, ViewState
 from sidecar.views.table import Look, TableGroup, tables
-from sidecar.views.ticker import summary, ticker
 
 _BROKEN_STATES = {"exited": "exited", "dead": "exited", "restarting": "restarting"}
 _MOST_WARNING_ROWS = 4

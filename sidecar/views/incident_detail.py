@@ -9,9 +9,8 @@ from sidecar.common import units
 from sidecar.model.incident import PROVISIONAL, EvidenceItem, ExitReason, Incident, MemorySample
 from sidecar.model.incident_kinds import KINDS, goes_on, text_for_project
 from sidecar.model.snapshot import Snapshot
-from sidecar.views.incident_groups import IncidentGroup, container_of, grouped
+from sidecar.views.incident_groups import MARKS, STYLES, IncidentGroup, block, container_of, grouped
 from sidecar.views.lines import DIM, TITLE, WARN, Line, TextSpan, hanging, line, wrapped
-from sidecar.views.ticker import MARKS, STYLES, block
 
 _LABEL = 15
 _STEPS = "▁▂▃▄▅▆▇█"

@@ -11,7 +11,7 @@ from sidecar.views import panels as locust_tables
 from sidecar.views import top
 from sidecar.views.frame import frame
 from sidecar.views.incident_detail import detail, group_of
-from sidecar.views.incident_groups import grouped, short_name
+from sidecar.views.incident_groups import block, grouped, newest_error, short_name, summary
 from sidecar.views.keys import KEYS, foot
 from sidecar.views.lines import (
     BANNER,
@@ -31,7 +31,6 @@ from sidecar.views.lines import (
 )
 from sidecar.views.panels import whole
 from sidecar.views.scene import ContainerLog, Drawing, Scene, ScreenName, ViewState
-from sidecar.views.ticker import block, newest_error, summary
 
 _ALARM = timedelta(seconds=30)  # how long a new failure is said on screens that have no ticker
 _HELP_LABEL = 12

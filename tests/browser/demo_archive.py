@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from sidecar.ledger.archive import LedgerArchive
+from sidecar.ledger.ledger_reader import LedgerArchive
 from sidecar.model.history import IncidentQuery, LogQuery, RecordedSeries, RunPoint, SeriesPoint, StoredLine
 from sidecar.model.incident import Incident
 from sidecar.model.snapshot import Blind, LogLine

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 import uvicorn
 
-from sidecar.ledger.archive import LedgerArchive
+from sidecar.ledger.ledger_reader import LedgerArchive
 from sidecar.model.incident import Incident
 from sidecar.model.snapshot import Snapshot
 from sidecar.monitor.board import Board

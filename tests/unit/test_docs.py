@@ -18,7 +18,7 @@ from sidecar.diagnose import judge
 from sidecar.diagnose.catalogue import causes
 from sidecar.model.incident import ExitReason, Incident, IncidentKind
 from sidecar.model.incident_kinds import KINDS
-from sidecar.model.self_metrics import SelfMetrics
+from sidecar.model.observation import SelfMetrics
 from sidecar.model.snapshot import Locust, Snapshot
 from sidecar.monitor.board import Board
 from sidecar.report.runs.reports import Reports

@@ -16,9 +16,8 @@ from pathlib import Path
 from sidecar.common import strict_json
 from sidecar.common.errors import KitError
 from sidecar.common.version import KIT_VERSION
-from sidecar.ledger.archive import LedgerArchive
 from sidecar.ledger.history_reader import HistoryReader
-from sidecar.ledger.ledger_reader import LedgerReader
+from sidecar.ledger.ledger_reader import LedgerArchive, LedgerReader
 from sidecar.report.runs.reports import Ask, Reports
 
 RUNS, LEDGER = Path("/var/lib/locust-kit/runs"), Path("/var/lib/locust-kit/ledger")

@@ -12,7 +12,7 @@ from typing import Any
 from sidecar.common import strict_json
 from sidecar.common.errors import KitError, LedgerError
 from sidecar.common.times import parse_time
-from sidecar.ledger.archive import LedgerArchive
+from sidecar.ledger.ledger_reader import LedgerArchive
 from sidecar.model.history import IncidentQuery
 from sidecar.model.incident import FINAL, Incident, IncidentKind
 from sidecar.model.run_record import Moment, RunRecord

@@ -13,7 +13,7 @@ from typing import Any
 
 from sidecar.common import atomic, strict_json
 from sidecar.common.errors import KitError
-from sidecar.ledger.archive import LedgerArchive
+from sidecar.ledger.ledger_reader import LedgerArchive
 from sidecar.report import document
 from sidecar.report.runs import record as disk
 from sidecar.report.verdict import comparison

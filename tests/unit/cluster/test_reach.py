@@ -11,8 +11,8 @@ from typing import cast
 
 import pytest
 
-from sidecar.cluster import node_status
-from sidecar.cluster.node_status import Prober, reach
+from sidecar.cluster import member
+from sidecar.cluster.member import Prober, reach
 from sidecar.cluster.peer_client import PeerClient, PeerError, addresses
 from sidecar.model.cluster import NodeReport, Reach
 from sidecar.swarm import evidence
@@ -52,7 +52,7 @@ def test_the_last_attempt_is_known() -> None:
 
 
 def test_a_failed_attempt_is_followed_by_the_next_one_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(node_status, "AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(member, "AGAIN_SECONDS", 0.01)
     attempts = iter([Reach(NOW, error="no such name: locust-master"), Reach(NOW, took_ms=1.0)])
     prober = Prober(lambda: next(attempts))
     prober.start()

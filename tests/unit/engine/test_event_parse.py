@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.engine.event_parse import VERBS, parse_event, parse_line
+from sidecar.engine.events import VERBS, parse_event, parse_line
 from sidecar.model.signal import DockerEvent, Owner
 from tests.fakes.fake_tree import DATA
 

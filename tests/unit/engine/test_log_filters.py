@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from sidecar.engine.log_filters import LineRateLimiter, LogDeduplicator
-from sidecar.engine.log_lines import RawLine
+from sidecar.engine.log_lines import LineRateLimiter, LogDeduplicator, RawLine
 from sidecar.model.history import LogCursor, LogPosition
 
 S = 1_000_000_000

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.engine.event_parse import parse_line
+from sidecar.engine.events import parse_line
 from sidecar.engine.fields import OddAnswerError
 from sidecar.engine.log_lines import LineReader
 from sidecar.engine.payload import inspected, inspection, listed, owners

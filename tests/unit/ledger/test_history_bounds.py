@@ -13,8 +13,7 @@ import pytest
 from sidecar.ledger.database import used_bytes
 from sidecar.ledger.history import History
 from sidecar.ledger.history_reader import HistoryReader
-from sidecar.ledger.history_writer import HistoryWriter
-from sidecar.ledger.pending import Dropped, Pending, RoundSamples, Work
+from sidecar.ledger.history_writer import Dropped, HistoryWriter, Pending, RoundSamples, Work
 from sidecar.ledger.schema import Retention
 from sidecar.model.history import LogCursor, LogPosition, LogQuery
 from tests.fakes.ledger_samples import MIB, NOW, PATIENCE_SECONDS, clock, container_id, later, line, sample

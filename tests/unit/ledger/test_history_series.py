@@ -12,8 +12,7 @@ import pytest
 from sidecar.common.times import millis
 from sidecar.ledger.history import History
 from sidecar.ledger.history_reader import HistoryReader
-from sidecar.ledger.history_writer import HistoryWriter
-from sidecar.ledger.pending import RoundSamples, Work
+from sidecar.ledger.history_writer import HistoryWriter, RoundSamples, Work
 from sidecar.ledger.schema import Retention
 from sidecar.model.history import SeriesPoint, run_point_of, samples_of
 from sidecar.model.snapshot import Container, Snapshot

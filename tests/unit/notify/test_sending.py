@@ -12,8 +12,8 @@ import pytest
 from apprise.plugins.slack import NotifySlack
 
 from sidecar.notify import send
+from sidecar.notify.notifier import MessageSender
 from sidecar.notify.policy import Message, Tone
-from sidecar.notify.sender import MessageSender
 from tests.ports import free_port
 from tests.unit.notify.alerts import Receiver
 

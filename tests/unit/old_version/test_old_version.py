@@ -22,11 +22,10 @@ from sidecar.common.times import parse_time
 from sidecar.incidents.container_history import ContainerHistory
 from sidecar.incidents.host_count import HostKillCount
 from sidecar.incidents.reducer import IncidentReducer
-from sidecar.ledger.archive import LedgerArchive
 from sidecar.ledger.history import History
 from sidecar.ledger.history_reader import HistoryReader
 from sidecar.ledger.ledger import Ledger
-from sidecar.ledger.ledger_reader import LedgerReader
+from sidecar.ledger.ledger_reader import LedgerArchive, LedgerReader
 from sidecar.model.history import IncidentQuery, LogQuery
 from sidecar.model.incident import FINAL, IncidentKind
 from sidecar.report.runs.reports import ANEW, PLAIN, Ask, Reports

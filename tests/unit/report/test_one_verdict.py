@@ -22,7 +22,7 @@ from sidecar.commands.follow import RunObserved
 from sidecar.commands.plan import MasterInfo, RunPlan
 from sidecar.commands.seen import FinishedRun, record_of
 from sidecar.common.times import format_time
-from sidecar.ledger.archive import LedgerArchive
+from sidecar.ledger.ledger_reader import LedgerArchive
 from sidecar.model import document
 from sidecar.model.history import IncidentQuery, RecordedSeries
 from sidecar.model.incident import FINAL, ExitReason, Incident, IncidentKind, Severity

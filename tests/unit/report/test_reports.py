@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 
 from sidecar.common.errors import LedgerError
 from sidecar.common.times import format_time
-from sidecar.ledger.archive import LedgerArchive
+from sidecar.ledger.ledger_reader import LedgerArchive
 from sidecar.model.history import IncidentQuery, RecordedSeries
 from sidecar.model.incident import FINAL, PROVISIONAL, Incident, IncidentKind
 from sidecar.monitor.board import Board

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 
 from sidecar.client.documents import IncidentList, Recording
 from sidecar.common.errors import LedgerError
-from sidecar.ledger.archive import LedgerArchive
+from sidecar.ledger.ledger_reader import LedgerArchive
 from sidecar.model import document
 from sidecar.model.history import IncidentQuery, LogQuery, RecordedSeries, RunPoint, SeriesPoint, StoredLine
 from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, Severity

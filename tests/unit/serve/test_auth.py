@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.cluster.node_status import NodeStatusPublisher
+from sidecar.cluster.member import NodeStatusPublisher
 from sidecar.cluster.peer_client import LEADER_HEADER
 from sidecar.model import document
 from sidecar.model.cluster import NodeReport, Reach

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sidecar.ledger.archive import LedgerArchive
 from sidecar.ledger.history import History
 from sidecar.ledger.ledger import Ledger
-from sidecar.ledger.ledger_reader import LedgerReader
+from sidecar.ledger.ledger_reader import LedgerArchive, LedgerReader
 from sidecar.model.history import IncidentQuery, LogQuery, RunPoint, Sample, StoredLine
 from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, Severity
 from sidecar.model.snapshot import Blind

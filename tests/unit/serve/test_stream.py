@@ -11,7 +11,7 @@ from typing import Any
 
 from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, Severity
 from sidecar.monitor.board import Board, IncidentFeed, Upserts
-from sidecar.serve.stream import Written, events
+from sidecar.serve.app import Written, events
 from tests.fakes.sidecar_samples import NOW, running
 
 

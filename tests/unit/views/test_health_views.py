@@ -12,7 +12,7 @@ from sidecar.cli import snapshot as snapshot_verbs
 from sidecar.cli.verbs import VERBS, call
 from sidecar.common.errors import StackError
 from sidecar.model import document
-from sidecar.model.self_metrics import SelfMetrics
+from sidecar.model.observation import SelfMetrics
 from sidecar.model.snapshot import Health, Snapshot
 from sidecar.views import top
 from sidecar.views.lines import text_of

@@ -9,11 +9,9 @@ from datetime import timedelta
 import pytest
 
 from sidecar.engine import stats
-from sidecar.model.observation import ContainerSeries, Listed, StatsReading, Total
-from sidecar.model.self_metrics import Lag, SelfMetrics
+from sidecar.model.observation import ContainerSeries, Lag, Listed, SelfMetrics, StatsReading, Total
 from sidecar.model.snapshot import EndpointStats, Failure, Locust, RunLabel, RunStatus, Snapshot, Worker
-from sidecar.views import exposition
-from sidecar.views.metrics import metrics_text
+from sidecar.views.metrics import metrics_text, number
 from tests.fakes.sidecar_samples import NOW, recorded
 
 SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-z_0-9]+=\"(?:[^\"\\\n]|\\.)*\",?)*)\})? (\S+)$")
@@ -226,4 +224,4 @@ def test_every_family_has_help_and_type_once_and_its_samples_together() -> None:
     ("value", "written"), [(3, "3"), (0.1, "0.1"), (1e20, "1e+20"), (2**64, "18446744073709551616")]
 )
 def test_numbers_keep_every_digit(value: float, written: str) -> None:
-    assert exposition.number(value) == written
+    assert number(value) == written

@@ -8,9 +8,8 @@ from typing import Any
 
 from sidecar.model.incident import Incident, IncidentKind, Severity
 from sidecar.model.snapshot import Snapshot
-from sidecar.views.incident_groups import current, grouped
+from sidecar.views.incident_groups import current, grouped, ticker
 from sidecar.views.lines import plain
-from sidecar.views.ticker import ticker
 from tests.fakes import sidecar_samples as samples
 
 
