@@ -10,6 +10,7 @@ Standard library only, and quick: it runs once per container start with `python3
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import shutil
@@ -151,9 +152,10 @@ def without_unasked(environment: dict[str, str], folder: Path) -> list[str]:
     for name in ("locust.conf", "pyproject.toml"):
         path = folder / name
         if path.is_file():
-            text = path.read_text(encoding="utf-8", errors="replace")
+            raw = path.read_bytes()
+            text = raw.decode("utf-8-sig", "replace")
             kept, dropped = without_options(text, (*names, *ROLES, *PRINTS), is_toml=name.endswith(".toml"))
-            if dropped:
+            if dropped or raw.startswith(codecs.BOM_UTF8):  # Locust takes the mark for a part of the first name
                 path.unlink()
                 path.write_text(kept, encoding="utf-8")
                 ignored += [f"{name}:{place}" for place in dropped]

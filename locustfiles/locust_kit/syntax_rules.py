@@ -7,9 +7,11 @@ An accusation must be certain. What a rule is not sure of, it leaves out.
 from __future__ import annotations
 
 import ast
+import codecs
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from locust import TaskSet, User, events
@@ -19,6 +21,11 @@ from locust_kit.source_files import SourceFile, source_files
 from locust_kit.unentered import unentered
 from locust_kit.user_code import Loaded, Problem, shown
 
+_DATA = (".csv", ".tsv", ".txt", ".json")
+_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_READ_MARKS = frozenset({"utf-8-sig", "utf-16"})
+_READERS = frozenset({"pandas", "polars"})  # they leave a mark out themselves
+_LONGEST_NAME = 200
 _HOOKS = ("on_start", "on_stop")
 _OLD_ATTRIBUTES = {
     "min_wait": "wait_time = between(1, 5), in seconds",
@@ -187,10 +194,30 @@ def answers(seen: FilesAndClasses) -> Iterator[Problem]:
         yield Problem(source.shown, line, "catch-response", text, fix)
 
 
+def marked_data(seen: FilesAndClasses) -> Iterator[Problem]:
+    """Yield data files that begin with a byte order mark, which `open` takes for a part of the first column's name."""
+    texts = [
+        (node.value, source)
+        for source in seen.sources
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    if _READ_MARKS & {text.lower().replace("_", "-") for text, _ in texts} or _READERS & sys.modules.keys():
+        return
+    for text, source in texts:
+        if text.endswith(_DATA) and len(text) <= _LONGEST_NAME:
+            paths = (Path(text), Path(source.path).parent / text)
+            if any(path.read_bytes().startswith(_MARKS) for path in paths if path.is_file()):
+                problem = "begins with a byte order mark, which open() takes for a part of its first name"
+                fix = 'save it as UTF-8 without a mark, or open(..., encoding="utf-8-sig")'
+                yield Problem(text, None, "byte-order-mark", problem, fix)
+
+
 RULES = (
     SyntaxRule(coroutines, refuses=True),
     SyntaxRule(listeners),
     SyntaxRule(old_attributes),
     SyntaxRule(exit_codes),
     SyntaxRule(answers),
+    SyntaxRule(marked_data),
 )

@@ -35,7 +35,7 @@ class Problem:
     """Why the locustfile cannot run, or what in it has no effect.
 
     `kind`: missing, unreadable, syntax, import, removed-api, no-user-class, duplicate, options or error; of the rules
-    that look into the files: coroutine, old-attribute, exit-code or catch-response.
+    that look into the files: coroutine, old-attribute, exit-code, catch-response or byte-order-mark.
     """
 
     file: str

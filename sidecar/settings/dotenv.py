@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sidecar.common import user_file
 from sidecar.common.errors import SettingError
 
 _NAME = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*(=|$)")
@@ -38,11 +39,11 @@ def read(path: Path, environ: Mapping[str, str]) -> tuple[DotenvEntry, ...]:
 
     """
     try:
-        content = path.read_text(encoding="utf-8-sig")
+        content = user_file.read(path)
     except FileNotFoundError:
         return ()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"{path.name} cannot be read: {error}", where=str(path)) from None
+    except OSError as error:
+        raise SettingError(f"{path.name} cannot be read: {error.strerror}", where=str(path)) from None
     return parse(content, environ, path.name)
 
 

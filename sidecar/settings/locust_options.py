@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sidecar.common import user_file
 from sidecar.common.errors import SettingError
 from sidecar.settings import dotenv, parse
 
@@ -107,11 +108,11 @@ def read(root: Path, folder: Path, environ: Mapping[str, str], *, lenient: bool 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return user_file.read(path)
     except FileNotFoundError:
         return ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"{path.name} cannot be read: {error}", where=str(path)) from None
+    except OSError as error:
+        raise SettingError(f"{path.name} cannot be read: {error.strerror}", where=str(path)) from None
 
 
 def _conf(path: Path) -> Iterator[UnaskedOption]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sidecar.common import user_file
 from sidecar.common.errors import SettingError
 from sidecar.model import threshold
 from sidecar.model.threshold import Threshold
@@ -62,10 +63,9 @@ def _of_file(settings: Settings) -> tuple[Threshold, ...]:
         return ()
     path = settings.root / settings.thresholds_file
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8"
-        raise SettingError(f"THRESHOLDS_FILE {path} cannot be read: {reason}", wanted="a text file") from None
+        text = user_file.read(path, "THRESHOLDS_FILE")
+    except OSError as error:
+        raise SettingError(f"THRESHOLDS_FILE {path} cannot be read: {error.strerror}", wanted="a text file") from None
     return _parsed(text, str(path))
 
 

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from sidecar.common import user_file
 from sidecar.common.errors import LocustfileError, SettingError
 from sidecar.settings import Settings
 
@@ -168,7 +169,7 @@ def check(paths: Sequence[Path], folder: Path) -> None:
         except (SyntaxError, ValueError) as error:
             if isinstance(error, SyntaxError) and may_be_newer(error, sys.version_info[:2]):
                 continue
-            raise _syntax(name, error) from None
+            raise _syntax(name, error, text) from None
         for line, use, fix in sorted(removed(tree)):
             raise LocustfileError(f"{use}, which Locust has removed", where=f"{name} line {line}", fix=fix)
 
@@ -180,10 +181,13 @@ def may_be_newer(error: SyntaxError, python: tuple[int, int]) -> bool:
     return "f-string" in (error.msg or "") or bool(_NEWER_SYNTAX.search(error.text or ""))
 
 
-def _syntax(name: str, error: SyntaxError | ValueError) -> LocustfileError:
+def _syntax(name: str, error: SyntaxError | ValueError, source: bytes) -> LocustfileError:
+    if b"\0" in source:
+        return LocustfileError(f"{name} is saved as UTF-16", fix="save it as UTF-8")
     if isinstance(error, SyntaxError):
         text = f": {error.text.strip()}" if error.text and error.text.strip() else ""
-        return LocustfileError(f"syntax error: {error.msg}{text}", where=f"{name} line {error.lineno}")
+        fix = "save it as UTF-8" if "utf-8" in str(error.msg).lower() else ""
+        return LocustfileError(f"syntax error: {error.msg}{text}", where=f"{name} line {error.lineno}", fix=fix)
     return LocustfileError(f"not Python text: {error}", where=name)
 
 
@@ -269,3 +273,5 @@ def _check_readable(name: str, path: Path) -> None:
             wanted="a file that others may read: Locust runs in its container as a user of its own",
             fix=f"chmod o+r {path}",
         )
+    if path.read_bytes().startswith(user_file.MARKS):  # OpenSSL passes over the certificate behind it
+        raise SettingError(f"{name}: {path} begins with a byte order mark", fix="save it as UTF-8 without a mark")

@@ -1,5 +1,6 @@
 """What runs before Locust in its container."""
 
+import codecs
 import tomllib
 from pathlib import Path
 
@@ -127,6 +128,16 @@ def test_the_users_own_file_stays_and_the_mirror_gets_another(folders: tuple[Pat
     assert environ == {"LOCUST_MODE_MASTER": "1"}
     assert (source / "locust.conf").read_text() == "headless = true\nusers = 5\n"
     assert (work / "locust.conf").read_text() == "# headless = true\nusers = 5\n"
+
+
+def test_a_byte_order_mark_is_no_part_of_an_options_name(folders: tuple[Path, Path]) -> None:
+    source, work = folders
+    for name, text in (("locust.conf", "users = 5\r\n"), ("pyproject.toml", "[tool.locust]\r\nusers = 5\r\n")):
+        (source / name).write_bytes(codecs.BOM_UTF8 + text.encode())
+    entrypoint.mirror(source, work)
+    assert entrypoint.without_unasked({"LOCUST_MODE_MASTER": "1"}, work) == []
+    assert (work / "locust.conf").read_bytes() == b"users = 5\n"
+    assert tomllib.loads((work / "pyproject.toml").read_text()) == {"tool": {"locust": {"users": 5}}}
 
 
 OF_FILES = sorted(locust_options._WORDS.keys() - {"web-port", "web-host"})  # those move the page, and start nothing

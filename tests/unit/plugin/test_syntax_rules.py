@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import codecs
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -284,3 +285,37 @@ def test_a_long_file_is_walked_a_few_times_and_not_once_for_each_call(
     answer = look(user("client = self.client", *([f"answer = client{GET.removeprefix('self.client')}"] * 2000)))
     assert len(lines_of(answer, "catch-response")) == 2000
     assert walk.call_count < 20
+
+
+READS = """
+import csv
+from locust import HttpUser, task
+
+with open("people.csv", newline="") as file:
+    PEOPLE = list(csv.DictReader(file))
+
+class Shop(HttpUser):
+    @task
+    def buy(self): self.client.get("/")
+"""
+
+
+@pytest.mark.parametrize(
+    ("start", "text", "named"),
+    [
+        (codecs.BOM_UTF8, READS, "people.csv"),
+        (codecs.BOM_UTF16_LE, READS.replace("newline=", "encoding='latin-1', newline="), "people.csv"),
+        (b"", READS, ""),
+        (codecs.BOM_UTF8, READS.replace("newline=", "encoding='utf-8-sig', newline="), ""),
+        (codecs.BOM_UTF8, READS.replace("newline=", "encoding='UTF_8_SIG', newline="), ""),
+        (codecs.BOM_UTF8, READS.replace('open("people.csv"', 'open("other.csv"'), ""),
+    ],
+)
+def test_a_table_whose_first_name_has_a_mark_is_said(
+    look: Look, tmp_path: Path, start: bytes, text: str, named: str
+) -> None:
+    (tmp_path / "people.csv").write_bytes(start + b"name,age\r\nAda,36\r\n")
+    (tmp_path / "other.csv").write_bytes(b"name,age\r\n")
+    answer = look(text)
+    assert answer["passed"], answer
+    assert [row["file"] for row in answer["warnings"]] == ([named] if named else [])

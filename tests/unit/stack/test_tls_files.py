@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import subprocess
 from pathlib import Path
@@ -23,6 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         subprocess.run(["openssl", *REQUEST.split()], cwd=made / sub, check=True, capture_output=True)
         (made / sub / "key.pem").chmod(0o644)
     (made / "notes.pem").write_text("no certificate")
+    (made / "marked.pem").write_bytes(codecs.BOM_UTF8 + (made / "cert.pem").read_bytes())
     (made / "mine.pem").write_text((made / "key.pem").read_text())
     (made / "mine.pem").chmod(0o600)
     return made
@@ -47,6 +49,7 @@ def test_good_files_pass(folder: Path) -> None:
         (["TLS_CA=gone.pem"], "TLS_CA: .*gone.pem cannot be read: No such file"),
         (["TLS_CA=other"], "TLS_CA: .*other has the mode d"),
         (["TLS_CA=notes.pem"], "notes.pem holds no certificate in PEM form"),
+        (["TLS_CA=marked.pem"], "marked.pem begins with a byte order mark → save it as UTF-8 without a mark"),
         (["TLS_CERT=cert.pem"], "TLS_CERT .*cannot be used with its key"),
         (["TLS_CERT=cert.pem", "TLS_KEY=other/key.pem"], "TLS_CERT .*cannot be used with its key"),
         (["TLS_KEY=key.pem"], "TLS_KEY is 'key.pem' without TLS_CERT"),

@@ -1,0 +1,36 @@
+"""A text file that a person wrote on any system: UTF-8, with or without a byte order mark, lines ended in any way."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from pathlib import Path
+
+from sidecar.common.errors import SettingError
+
+MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+"""The byte order marks that a file may begin with."""
+_LINE_END = re.compile("\r\n?")
+
+
+def read(path: Path, name: str = "") -> str:
+    r"""Return the text without its mark, its lines ended by \n.
+
+    Args:
+        path: the file.
+        name: what a message calls it; by default, its own name.
+
+    Raises:
+        OSError: the file cannot be read.
+        SettingError: the file is saved in another encoding.
+
+    """
+    raw, shown = path.read_bytes(), name or path.name
+    if b"\0" in raw:
+        raise SettingError(f"{shown} is saved as UTF-16", where=str(path), fix="save it as UTF-8")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise SettingError(f"{shown} is not UTF-8", where=f"{path} line {line}", fix="save it as UTF-8") from None
+    return _LINE_END.sub("\n", text)
