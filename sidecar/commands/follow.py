@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -151,6 +152,15 @@ class Interrupted(Exception):  # noqa: N818  not an error: a person pressed Ctrl
         self.by = by
 
 
+@contextlib.contextmanager
+def interruptions(seen: RunObserved) -> Iterator[None]:
+    """Raise `Interrupted` with what was seen for Ctrl-C or a signal within the block."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        raise Interrupted(seen, process.name_of(interrupt)) from None
+
+
 def follow(
     web: LocustApi, limits: FollowLimits, clock: Clock, show: Callable[[RunObserved, float], None], seen: RunObserved
 ) -> RunObserved:
@@ -227,13 +237,20 @@ def stop_quietly(web: LocustApi, by: str = "") -> None:
 def settle(
     web: LocustApi, seen: RunObserved, clock: Clock, seconds: float, show: Callable[[RunObserved], None]
 ) -> RunObserved:
-    """After a stop: look on until the master says that the run is over, at most `seconds`."""
-    end = clock.now() + seconds
-    while not seen.ended and clock.now() < end:
+    """After a stop: look on until the master says that the run is over, at most `seconds`.
+
+    One that was stopped before it was seen is over as soon as the master's figures are of after the stop.
+    """
+    began = clock.now()
+    while not seen.ended and clock.now() < began + seconds:
         try:
-            seen = _with_its_end(observe(seen, web.stats()), web, seconds)
+            figures = web.stats()
+            seen = _with_its_end(observe(seen, figures), web, seconds)
         except MasterError:
             return replace(seen, master_lost=seen.master_lost or LOST)
+        if not seen.started and run_state(figures) not in RUNNING and clock.now() - began >= _CACHE_SECONDS:
+            is_new = total(figures) != total(seen.idle)
+            seen = replace(seen, started=is_new, ended=True, figures=figures if is_new else {})
         show(seen)
         if not seen.ended:
             clock.sleep(_EACH_SECONDS / 2)

@@ -159,17 +159,14 @@ def _drive(
 ) -> FinishedRun | None:
     """Start, follow, and stop on Ctrl-C; return None when a followed run was left to go on."""
     started_at, began = datetime.now(UTC), time.monotonic()
-    if not settings.attach:
-        _start(web, run_plan)
-        for line in _headline(run_plan, settings):
-            console.line(line)
-    if run_plan.arguments:
-        console.line(f"  with {run_arguments.line(run_plan.arguments)}")
     times = FollowLimits(0 if settings.attach else run_plan.run_time, settings.stop_timeout)
     progress = Progress(console, times.run_time)
     stopped_by, stopped_after = "", None
+    before = follow.before(figures)
     try:
-        seen = follow.follow(web, times, _CLOCK, progress.show, follow.before(figures))
+        with follow.interruptions(before):
+            _start(web, run_plan, settings, console)
+        seen = follow.follow(web, times, _CLOCK, progress.show, before)
     except Interrupted as interrupt:
         if settings.attach:
             progress.end()
@@ -191,10 +188,16 @@ def _drive(
     return FinishedRun(run_plan, about, run_id, seen, started_at, seconds, stopped_by, figures, plugin_run_id=fresh)
 
 
-def _start(web: LocustApi, run_plan: RunPlan) -> None:
-    answer = web.swarm(run_plan.form())
-    if not answer.get("success"):
-        raise StackError(f"Locust did not start the run: {answer.get('message') or 'no reason given'}")
+def _start(web: LocustApi, run_plan: RunPlan, settings: Settings, console: Console) -> None:
+    """Start the run, unless one that is under way is to be followed, and say what runs."""
+    if not settings.attach:
+        answer = web.swarm(run_plan.form())
+        if not answer.get("success"):
+            raise StackError(f"Locust did not start the run: {answer.get('message') or 'no reason given'}")
+        for line in _headline(run_plan, settings):
+            console.line(line)
+    if run_plan.arguments:
+        console.line(f"  with {run_arguments.line(run_plan.arguments)}")
 
 
 def _headline(run_plan: RunPlan, settings: Settings) -> list[str]:

@@ -114,7 +114,7 @@ def test_ctrl_c_is_judged_by_the_end_of_the_load_and_a_failed_goodbye_is_said(sh
     run.send_signal(signal.SIGINT)
     next_run = shop.stack.kit("run", "USERS=2", "RUN_TIME=5s")
     printed, _ = run.communicate(timeout=240)
-    assert run.returncode == 4
+    assert run.returncode == 4, printed
     (reason,) = [line for line in printed.splitlines() if line.startswith("stopped by Ctrl-C after ")]
     assert reason.endswith(" s of 90 s")
     reports = [json.loads(path.read_text()) for path in shop.stack.reports.glob("*/report.json")]

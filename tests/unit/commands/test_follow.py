@@ -167,6 +167,17 @@ def test_after_a_stop_the_last_figures_are_waited_for(fake_time: FakeTime) -> No
     assert (stuck.ended, stuck.requests) == (False, 6)
 
 
+@pytest.mark.parametrize(
+    ("now", "started", "requests"), [(figures("stopped", 100), False, 0), (figures("stopped", 4), True, 4)]
+)
+def test_a_run_that_was_stopped_before_it_was_seen_is_soon_over(
+    now: dict[str, Any], *, started: bool, requests: int, fake_time: FakeTime
+) -> None:
+    seen = settle(ScriptedWeb(now), before(figures("stopped", 100)), fake_time.clock(), 600, lambda _: None)
+    assert (seen.started, seen.ended, seen.requests) == (started, True, requests)
+    assert fake_time.seconds < 10
+
+
 def stopping(seconds: float, **meter: object) -> dict[str, Any]:
     return {"is_run_open": True, "stopping_seconds": seconds, "meters": {"stopping": meter}}
 

@@ -17,6 +17,7 @@ from jsonschema import Draft202012Validator
 from sidecar.commands import follow, reports, up
 from sidecar.commands.run import run
 from sidecar.common.errors import KitError, SettingError, StackError
+from sidecar.locust_api.client import LocustApi
 from sidecar.settings import load
 from sidecar.stack import limits, state
 from tests.fakes.fake_master import FakeMaster, figures
@@ -24,6 +25,7 @@ from tests.paths import ROOT
 
 if TYPE_CHECKING:
     import io
+    from collections.abc import Sequence
 
     from sidecar.common.console import Console
 
@@ -426,3 +428,20 @@ def test_an_interrupt_stops_the_run_and_still_saves_and_sums_up(
     assert [path.partition("%20")[0] for path, _ in master.posts] == ["/swarm", f"/stop?kit_stopped_by={name}"]
     (path,) = tmp_path.glob("*/report.json")
     assert json.loads(path.read_text())["figures"]["requests"] == 12
+
+
+def test_an_interrupt_while_the_run_starts_stops_it(
+    master: FakeMaster, tmp_path: Path, say: Console, out: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swarm = LocustApi.swarm
+
+    def interrupted(web: LocustApi, form: Sequence[tuple[str, str]]) -> Any:
+        swarm(web, form)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LocustApi, "swarm", interrupted)
+    master.on_swarm = [figures("running", 5, users=2)]
+    master.on_stop = [figures("stopped", 12)]
+    assert start(master, tmp_path, say, "RUN_TIME=60") == 4
+    assert [path.partition("?")[0] for path, _ in master.posts] == ["/swarm", "/stop"]
+    assert "stopped by Ctrl-C after " in out.getvalue()
