@@ -60,11 +60,11 @@ _DIAGNOSE_WANTED = ", ".join((*_DIAGNOSE[0], *_DIAGNOSE[1], "NAME=VALUE"))
 
 # fmt: off
 _VERBS = (  # each row: name, function, then its help on a line of its own
-    Verb("up", "cli.lifecycle:up_or_set_up",
+    Verb("up", "commands.up:up_or_set_up",
          "start the stack and wait until every worker is registered: up WORKERS=4", Needs.SETTINGS_FOR_UP),
     Verb("join", "commands.join:join",
          "start workers here for the master of another machine: join MASTER=10.0.0.5 WORKERS=4", Needs.SETTINGS_FOR_UP),
-    Verb("down", "cli.lifecycle:down_in_any_case",
+    Verb("down", "commands.down:down_in_any_case",
          "end the stack: no container and no network is left; runs and reports stay", Needs.WORDS),
     Verb("restart", "commands.restart:restart",
          "restart every container of the stack as it is"),
@@ -78,9 +78,9 @@ _VERBS = (  # each row: name, function, then its help on a line of its own
          "what the containers print: logs SERVICE=locust-worker TAIL=50 FOLLOW=1"),
     Verb("monitor", "cli.monitor:monitor",
          "the live view: run, incidents, containers, logs (INTERVAL=2 TAIL=5 ONCE=1); ? lists its keys"),
-    Verb("snapshot", "cli.snapshot:snapshot",
+    Verb("snapshot", "cli.incidents:snapshot",
          "what the view shows, as one JSON document", switches=_JSON),
-    Verb("health", "cli.snapshot:health",
+    Verb("health", "cli.incidents:health",
          "whether master, statistics, sidecar, target and HEALTH_URLS answer "
          "(exit 0: all, 1: not all, 2: nobody to ask)", switches=_JSON),
     Verb("incidents", "cli.incidents:incidents",
@@ -116,9 +116,9 @@ _VERBS = (  # each row: name, function, then its help on a line of its own
     Verb("swarm-diagnose", "cli.diagnose:diagnose_swarm",
          "why the stack on the Swarm does not work: nodes, images, placement, network (--json)",
          switches=("--json", "--checks")),
-    Verb("clean", "cli.lifecycle:clean_up",
+    Verb("clean", "commands.down:clean_up",
          "end the stack and remove the built images; never a result"),
-    Verb("purge", "cli.lifecycle:purge_after_asking",
+    Verb("purge", "commands.down:purge_after_asking",
          "clean, and delete runs and ledger too; asks first"),
     Verb("targets", "cli.verbs:targets",
          "this list", Needs.ARGUMENTS),

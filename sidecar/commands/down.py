@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sidecar.commands import reports
 from sidecar.common.console import Console
-from sidecar.common.errors import KitError, StackError
+from sidecar.common.errors import KitError, SettingError, StackError
 from sidecar.engine.docker_engine import DockerEngine, Filters, connect
 from sidecar.engine.labels import PROJECT_LABEL
 from sidecar.settings import Settings
-from sidecar.stack import secrets, state, workspace
+from sidecar.stack import deployment, secrets, state, workspace
 from sidecar.stack.compose import Compose
 from sidecar.stack.docker_command import docker
 
@@ -160,3 +161,35 @@ def _remove_reports(folder: Path) -> None:
         shutil.rmtree(run.parent)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
+
+
+# ---- as the command line calls them ----------------------------------------------------------------------------------
+
+
+def down_in_any_case(words: Sequence[str], environ: Mapping[str, str], console: Console) -> None:
+    """End the stack, even when .env or the last `up` hold an invalid value."""
+    try:
+        settings = workspace.settings_after_up(words, environ)
+    except SettingError:
+        settings = workspace.settings_of_project_alone(words, environ)
+    deployment.refuse(settings, "make swarm-down")
+    down(settings, environ, console)
+
+
+def clean_up(settings: Settings, environ: Mapping[str, str], console: Console) -> None:
+    """Remove what can be made again, and say what is kept."""
+    clean(settings, environ, console)
+    console.note("kept: reports, and the volumes with runs and ledger")
+
+
+def purge_after_asking(settings: Settings, environ: Mapping[str, str], console: Console) -> int:
+    """Ask, then delete everything. Return 1 when the person refuses."""
+
+    def ask(question: str) -> bool:
+        if settings.yes:
+            return True
+        if not sys.stdin.isatty():
+            raise SettingError("purge deletes results and nobody is there to ask", fix="make purge YES=1")
+        return input(f"{question} Type yes: ").strip().lower() == "yes"
+
+    return 0 if purge(settings, environ, console, ask) else 1

@@ -141,15 +141,15 @@ def hand_over(paths: Iterable[Path], environ: Mapping[str, str]) -> None:
 def rendered(document: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content) of each file that is made of a report; pictures only where something failed."""
     # Costly, and of no use to `down`, which looks for reports of ours here.
-    from sidecar.report.render import html, junit, markdown, pictures, png, text  # noqa: PLC0415
+    from sidecar.report.render import html, pictures, png, templates  # noqa: PLC0415
 
-    yield "report.md", markdown.render(document).encode()
-    yield "junit.xml", junit.render(document)
+    yield "report.md", templates.markdown(document).encode()
+    yield "junit.xml", templates.junit(document)
     if Unknown.SECONDS in document.get("unknown", ()):  # most of the page is about them
         return
     yield "report.html", html.render(document).encode()
     if document["failure_classes"]:
-        yield text.FILE, text.render(document).encode()
+        yield templates.FAILURES_FILE, templates.failures_text(document).encode()
         for name, draw in pictures.FILES.items():
             yield f"{name}.png", png.render(draw(document))
 
@@ -178,10 +178,10 @@ def append_summary(file: str, document: Mapping[str, Any], console: Console) -> 
     """Add the report to the summary of a GitHub Actions job, where there is one."""
     if not file:
         return
-    from sidecar.report.render import markdown  # noqa: PLC0415  see above
+    from sidecar.report.render import templates  # noqa: PLC0415  see above
 
     try:
         with Path(file).open("ab") as summary_file:
-            summary_file.write(markdown.render(document).encode())
+            summary_file.write(templates.markdown(document).encode())
     except OSError as error:
         console.note(f"GITHUB_STEP_SUMMARY {file} cannot be written: {error.strerror or error}")

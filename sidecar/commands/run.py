@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sidecar.commands import comeback, follow, plan, report, reports, restart, seen, stopping, summary, up
+from sidecar.commands import follow, plan, report, reports, restart, seen, stopping, summary, up
 from sidecar.commands.follow import FollowLimits, Interrupted
 from sidecar.commands.plan import MasterInfo, RunPlan
 from sidecar.commands.seen import FinishedRun
@@ -50,7 +50,7 @@ def run(settings: Settings, environ: Mapping[str, str], console: Console) -> int
         console.note(f"note: {unknown}")
     web = workspace.web_for(settings)
     if not settings.attach:
-        comeback.wait(web, settings, environ, console, _CLOCK)
+        stopping.wait_for_master(web, settings, environ, console, _CLOCK)
         stopping.wait(web, console, _CLOCK)
     figures = _figures(web, settings)
     plan.refuse_state(*_at_this_moment(web, figures), attach=settings.attach)

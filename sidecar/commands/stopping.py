@@ -1,4 +1,4 @@
-"""What a run that is stopping waits for: users that say goodbye, and listeners that clean up."""
+"""What a run that is stopping waits for: users, listeners, and a master that the last locustfile ended."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sidecar.common.console import Console
+from sidecar.common.errors import EngineError
 from sidecar.common.units import plural
+from sidecar.engine.docker_engine import DockerEngine, find_socket
 from sidecar.locust_api.client import LocustApi
-from sidecar.locust_api.connection import MasterError
+from sidecar.locust_api.connection import MasterDownError, MasterError
+from sidecar.model.snapshot import MASTER, WORKER
+from sidecar.settings import Settings
+from sidecar.stack import workspace
 from sidecar.stack.registered import Clock
 
 LONGEST_SECONDS = 600.0  # of a goodbye: listeners of test_stop may take long
@@ -55,3 +60,46 @@ def wait_while(what: Callable[[], str], longest: float, each: float, console: Co
             console.note(note)
             is_said = True
         clock.sleep(each)
+
+
+_COMEBACK_SECONDS, _COMEBACK_EACH_SECONDS = 60.0, 0.5
+_YOUNG_SECONDS = 60.0  # workers of a new master register within this time
+_COMES_UP = frozenset({"running", "restarting"})
+
+
+def wait_for_master(
+    web: LocustApi, settings: Settings, environ: Mapping[str, str], console: Console, clock: Clock
+) -> None:
+    """Wait while the master ends, starts or gets its workers back; what is missing then, the caller finds."""
+    note = "the master is being started anew: waiting for it and its workers"
+    wait_while(
+        lambda: note if _is_coming_back(web, settings, environ) else "",
+        *(_COMEBACK_SECONDS, _COMEBACK_EACH_SECONDS, console, clock),
+    )
+
+
+def _is_coming_back(web: LocustApi, settings: Settings, environ: Mapping[str, str]) -> bool:
+    try:
+        status = web.status()
+    except MasterDownError:
+        return _living(MASTER, settings, environ) > 0
+    except MasterError:
+        return False
+    if status is None:
+        return False
+    seconds = status.get("uptime_seconds")
+    uptime = _YOUNG_SECONDS if seconds is None else float(seconds)
+    connected = len(status.get("workers_connected") or ())
+    is_young = uptime < _YOUNG_SECONDS and connected < workspace.expected_workers(settings)
+    return bool(status.get("is_ending")) or (
+        is_young and connected < workspace.processes(settings) * _living(WORKER, settings, environ)
+    )
+
+
+def _living(service: str, settings: Settings, environ: Mapping[str, str]) -> int:
+    """Return how many containers of a service live, or are being started anew by Docker; 0 where nobody can tell."""
+    try:
+        containers = DockerEngine(find_socket(environ)).containers(settings.project)
+    except EngineError:
+        return 0
+    return sum(container.service == service and container.state in _COMES_UP for container in containers)

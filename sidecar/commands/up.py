@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,7 +12,7 @@ from sidecar.commands.down import act
 from sidecar.common.console import Console
 from sidecar.common.errors import SettingError, StackError
 from sidecar.common.units import gibibytes, plural
-from sidecar.engine.docker_engine import DockerEngine, ListedContainer, connect
+from sidecar.engine.docker_engine import DockerEngine, EngineAbsentError, ListedContainer, connect
 from sidecar.settings import Settings, locust_options
 from sidecar.stack import (
     as_decided,
@@ -38,6 +40,23 @@ class Prepared:
     target: target.Target
     checked: check.Checked
     built: bool
+
+
+def up_or_set_up(settings: Settings, environ: Mapping[str, str], console: Console) -> int:
+    """Bring the stack up. Without Docker nothing is installed, unless the person at the terminal agrees."""
+    try:
+        up(settings, environ, console)
+    except EngineAbsentError as error:
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            raise
+        print(f"kit up: {error.what}.")
+        if input("Run `make setup` now? [y/N] ").strip().lower() not in ("y", "yes"):
+            raise
+        code = subprocess.run([str(settings.root / "scripts" / "setup")], check=False).returncode
+        if code:
+            return code
+        up(settings, environ, console)
+    return 0
 
 
 def up(settings: Settings, environ: Mapping[str, str], console: Console, *, quiet_end: bool = False) -> None:

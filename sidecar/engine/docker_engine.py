@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from sidecar.common.errors import EngineError
-from sidecar.engine.frames import demultiplex
 from sidecar.engine.labels import NUMBER_LABEL, PROJECT_LABEL, SERVICE_LABEL, is_helper
-from sidecar.engine.transport import MOST_BYTES, BrokenAnswerError, Call, RefusedError, current
+from sidecar.engine.transport import MOST_BYTES, BrokenAnswerError, Call, RefusedError, current, demultiplex
 
 if TYPE_CHECKING:  # its import takes 0.15 s
     from requests import Response

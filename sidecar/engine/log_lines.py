@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from sidecar.common.text import clean
 from sidecar.common.times import SECOND_NS, docker_time, unix_time
-from sidecar.engine.frames import NotALogError, demultiplex, frames
+from sidecar.engine.transport import NotALogError, demultiplex, frames
 from sidecar.model.history import STDOUT, LogCursor, LogPosition
 from sidecar.model.observation import LogEntry
 

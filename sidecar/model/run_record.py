@@ -213,3 +213,13 @@ def _counted(record: RunRecord) -> WorkerCounts:
         wanted_users=max((moment.target_users for moment in moments), default=0),
         missing_before=before,
     )
+
+
+def objects(value: object) -> list[Mapping[str, Any]]:
+    """Return the objects of a list; nothing for what is no list."""
+    return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
+
+
+def whole(value: object) -> int:
+    """Return a number as a whole one; 0 for what is none."""
+    return int(value) if isinstance(value, int | float) else 0

@@ -15,9 +15,8 @@ from sidecar.common.backoff import Backoff
 from sidecar.common.errors import EngineError
 from sidecar.common.times import SECOND_NS, from_nanos
 from sidecar.engine.docker_engine import DockerEngine, EngineStream, Query
-from sidecar.engine.frames import NotALogError
 from sidecar.engine.log_lines import LineRateLimiter, LineReader, LogDeduplicator, RawLine
-from sidecar.engine.transport import RefusedError
+from sidecar.engine.transport import NotALogError, RefusedError
 from sidecar.model.history import LogCursor, StoredLine
 from sidecar.model.observation import LogEntry
 

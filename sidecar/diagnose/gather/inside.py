@@ -24,8 +24,7 @@ from sidecar.common.times import format_time
 from sidecar.diagnose.evidence import ContainerFacts, Probe
 from sidecar.diagnose.gather.later import Deadline
 from sidecar.engine.docker_engine import DockerEngine
-from sidecar.engine.frames import demultiplex
-from sidecar.engine.transport import RefusedError
+from sidecar.engine.transport import RefusedError, demultiplex
 from sidecar.model import document
 
 PROGRAM = Path(__file__).resolve().with_name("look_around.py")

@@ -1,12 +1,15 @@
-"""The templates beside this file (`*.j2`): what a report looks like, apart from the code that fills it in."""
+"""The templates beside this file (`*.j2`): what a report looks like, and the forms that need little more than one.
+
+HTML is in html.py.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from sidecar.common import strict_json
@@ -57,3 +60,43 @@ def bounded(text: str, longest: int) -> str:
 
 def _number(value: object, spec: str, unit: str) -> str:
     return f"{float(value):{spec}}{unit}" if isinstance(value, int | float) else "–"
+
+
+def junit(document: Mapping[str, Any]) -> bytes:
+    """Return the file: what is only reported is a skipped case, what broke the measurement an error, not a failure."""
+    return (template("junit.xml.j2").render(document) + "\n").encode()
+
+
+_MOST_BYTES = 59 * 1024
+_LONGEST_CELL = 160
+_SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[]()<>#|~"} | {"\n": " ", "\r": " "})
+
+
+def markdown(document: Mapping[str, Any]) -> str:
+    """Return the text; what goes beyond the limit is cut at a line, and said."""
+    everything = {"method": "", "name": "all", **document["figures"]}
+    written = template("report.md.j2", _plain_markdown).render({"comparison": None, **document}, everything=everything)
+    kept, left = [], _MOST_BYTES
+    for line in written.removesuffix("\n").split("\n"):
+        left -= len(line.encode()) + 1
+        if left < 0:
+            kept += ["", "Cut here: the rest is in report.json."]
+            break
+        kept.append(line)
+    return "\n".join(kept) + "\n"
+
+
+def _plain_markdown(text: object) -> str:
+    """Return a text that Markdown shows as it is, in one line of bounded length."""
+    return bounded(str(text), _LONGEST_CELL).translate(_SPECIAL)
+
+
+FAILURES_FILE = "failure_analysis_report.txt"
+
+
+def failures_text(document: Mapping[str, Any]) -> str:
+    """Return the text."""
+    line = document["timeline"]
+    counts = [sum(column) for column in zip(*line["failures"].values(), strict=True)]
+    steps = [(at, count) for at, count in zip(line["at"], counts, strict=False) if count]
+    return template("failures.txt.j2").render(document, steps=steps)

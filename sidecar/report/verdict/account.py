@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sidecar.common.units import plural
-from sidecar.model.run_record import RunRecord
+from sidecar.model.run_record import RunRecord, objects, whole
 from sidecar.report.verdict.goodbye import after_the_end
-from sidecar.report.verdict.reading import objects, whole
 from sidecar.report.verdict.unanswered import METER, Unanswered
 
 _REPORT_SECONDS = 3  # between two reports of a worker

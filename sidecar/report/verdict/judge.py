@@ -10,7 +10,6 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sidecar.common.spans import Sustained
 from sidecar.common.times import format_time
 from sidecar.common.units import plural
 from sidecar.model import threshold
@@ -21,7 +20,7 @@ from sidecar.model.snapshot import EndpointStats, Locust, VerdictSoFar
 from sidecar.model.threshold import Threshold
 from sidecar.report.verdict import counts, goodbye, outage, thresholds, unanswered, users
 from sidecar.report.verdict.evidence import not_recorded, record_problem
-from sidecar.report.verdict.reason import GeneratorLimits, InvalidReason
+from sidecar.report.verdict.reason import GeneratorLimits, InvalidReason, Sustained
 from sidecar.report.verdict.reasons import ended_by_user_code, reasons
 from sidecar.report.verdict.thresholds import Judged
 from sidecar.report.verdict.unanswered import Unanswered

@@ -12,10 +12,9 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from sidecar.common.spans import Held, Sustained
 from sidecar.common.units import plural
 from sidecar.model.run_record import RunRecord
-from sidecar.report.verdict.reason import GeneratorLimits, InvalidReason, lasting
+from sidecar.report.verdict.reason import GeneratorLimits, Held, InvalidReason, Sustained, lasting
 
 _METER = "loop"
 _STARVED = 0.5  # of a worker's time: on a machine with much else to do, less is usual

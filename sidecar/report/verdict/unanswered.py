@@ -12,8 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from sidecar.common.units import plural
-from sidecar.model.run_record import Moment, RunRecord
-from sidecar.report.verdict.reading import objects, whole
+from sidecar.model.run_record import Moment, RunRecord, objects, whole
 from sidecar.report.verdict.reason import InvalidReason
 from sidecar.report.verdict.thresholds import spreads_of
 

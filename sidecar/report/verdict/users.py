@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sidecar.common.spans import Sustained, held
 from sidecar.common.units import plural
 from sidecar.model.run_record import Moment, RunRecord, Unknown
 from sidecar.report.verdict.counts import USERS, error_groups
-from sidecar.report.verdict.reason import STEP, InvalidReason, lasting, share_of
+from sidecar.report.verdict.reason import STEP, InvalidReason, Sustained, held, lasting, share_of
 
 _SLACK = timedelta(seconds=5)  # workers tell their users every 3 s
 _SHORT_SECONDS, _LEAST_SECONDS = 20.0, 2.0  # of so little time after a ramp, half is enough

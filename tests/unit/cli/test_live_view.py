@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from sidecar.cli.feed import SnapshotFeed
-from sidecar.cli.monitor import live
+from sidecar.cli.monitor import SnapshotFeed, live
 from sidecar.client.reader import MonitorError
 from sidecar.model.incident import Incident, IncidentKind
 from sidecar.model.snapshot import LogLine, Snapshot, Warn

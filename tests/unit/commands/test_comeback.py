@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.commands import comeback
+from sidecar.commands import stopping
 from sidecar.common.console import Console
 from sidecar.locust_api.connection import MasterDownError, MasterError
 from sidecar.model.snapshot import WORKER
@@ -60,8 +60,8 @@ def test_it_waits_until_the_new_master_has_its_workers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     out = io.StringIO()
-    monkeypatch.setattr(comeback, "_living", lambda service, *_: living if service == WORKER else 0)
+    monkeypatch.setattr(stopping, "_living", lambda service, *_: living if service == WORKER else 0)
     settings = load(["WORKERS=2"], {}, tmp_path)
-    comeback.wait(Master(*answers), settings, NO_DOCKER, Console(out), fake_time.clock())  # type: ignore[arg-type]
+    stopping.wait_for_master(Master(*answers), settings, NO_DOCKER, Console(out), fake_time.clock())  # type: ignore[arg-type]
     assert fake_time.seconds == pytest.approx(seconds)
     assert ("waiting for it and its workers" in out.getvalue()) is bool(seconds)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.engine.frames import NotALogError
 from sidecar.engine.log_lines import MOST_KEPT_BYTES, LineReader, RawLine
+from sidecar.engine.transport import NotALogError
 from tests.fakes.log_samples import BASE_NS, frame, stamp
 
 NS = BASE_NS + 891_189_152

@@ -22,8 +22,7 @@ from PIL import Image
 from sidecar.model.incident import IncidentKind
 from sidecar.model.run_record import RunRecord
 from sidecar.report import document as report
-from sidecar.report.render import html, junit, markdown, pictures, png
-from sidecar.report.render import text as plain_text
+from sidecar.report.render import html, pictures, png, templates
 from sidecar.report.verdict import comparison
 from tests.fakes.run_scene import after, altered, clean, container, incident, moment
 from tests.paths import ROOT
@@ -91,10 +90,10 @@ def made(record: RunRecord, **more: Any) -> dict[str, Any]:
 def test_every_document_is_by_its_schema_and_makes_every_kind_of_report(name: str) -> None:
     document = made(RECORDS[name])
     SCHEMA.validate(json.loads(json.dumps(document)))
-    for text in (html.render(document), markdown.render(document), plain_text.render(document)):
+    for text in (html.render(document), templates.markdown(document), templates.failures_text(document)):
         assert document["verdict"] in text
         assert document["run_id"] in text
-    xmlschema.XMLSchema(Path(__file__).parent / "junit.xsd").validate(io.BytesIO(junit.render(document)))
+    xmlschema.XMLSchema(Path(__file__).parent / "junit.xsd").validate(io.BytesIO(templates.junit(document)))
 
 
 def test_a_schema_that_takes_anything_would_be_none() -> None:
@@ -176,11 +175,11 @@ def test_the_page_stays_small_whatever_failed() -> None:
     )
     document = made(replace(record, moments=long_run, ended_at=after(7200)))
     assert len(html.render(document).encode()) < 3 << 20
-    assert len(markdown.render(document).encode()) < 60 << 10
+    assert len(templates.markdown(document).encode()) < 60 << 10
 
 
 def test_the_markdown_is_read_as_meant_by_a_parser() -> None:
-    tokens = MarkdownIt("commonmark").enable("table").parse(markdown.render(made(RECORDS["failing"])))
+    tokens = MarkdownIt("commonmark").enable("table").parse(templates.markdown(made(RECORDS["failing"])))
     kinds = [token.type for token in tokens]
     assert kinds.count("table_open") == 3
     assert kinds.count("heading_open") == 3
@@ -205,7 +204,7 @@ def test_failures_over_time_add_up_to_those_of_the_timeline() -> None:
 
 
 def test_the_text_report_lists_classes_endpoints_groups_and_times() -> None:
-    text = plain_text.render(made(RECORDS["failing"]))
+    text = templates.failures_text(made(RECORDS["failing"]))
     assert re.search(r"server_error +600 +90\.9%", text)
     assert re.search(r"600 +10\.0% of its own +GET /cart/0/", text)
     assert "503 for /cart/#" in text
@@ -226,7 +225,7 @@ def test_a_comparison_says_what_was_not_alike() -> None:
     document = {**made(RECORDS["failing"]), "comparison": found}
     SCHEMA.validate(json.loads(json.dumps(document)))
     assert "Not the same load" in html.render(document)
-    assert "Not the same load" in markdown.render(document)
+    assert "Not the same load" in templates.markdown(document)
 
 
 def test_the_command_to_repeat_it_holds_what_was_asked_for() -> None:
@@ -243,7 +242,7 @@ def test_the_arguments_of_the_locustfile_are_told_repeated_and_compared() -> Non
     assert document["arguments"] == {"tenant": "green", "key": "***", "note": ""}
     assert document["repeat"].endswith(" tenant=green")
     assert "; not the same arguments: tenant blue → green." in document["comparison"]["text"]
-    for text in (html.render(document), markdown.render(document).replace("\\", "")):
+    for text in (html.render(document), templates.markdown(document).replace("\\", "")):
         assert "tenant=green, key=***, note=" in text
         assert "not the same arguments: tenant blue → green" in text
     of_old_version = comparison.document(clean(), green)

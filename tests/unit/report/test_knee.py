@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sidecar.commands import capacity
+from sidecar.commands.capacity import Knee, find_knee, steps_of
 from sidecar.report.render import html, png
-from sidecar.report.verdict.knee import Knee, find, steps_of
 
 
 def timeline(*steps: tuple[int, float, float, float]) -> dict[str, Any]:
@@ -26,7 +26,7 @@ FLAT = ((8, 205.0, 40.0, 45.0), (16, 204.0, 80.0, 45.0))
 
 
 def test_the_knee_is_the_last_step_that_brought_more() -> None:
-    found = find(steps_of(timeline(*RISING, *FLAT)))
+    found = find_knee(steps_of(timeline(*RISING, *FLAT)))
     assert [step.users for step in found.steps] == [1, 2, 4, 8, 16]
     assert (found.at, found.by_generator) == (2, False)
     assert found.text == (
@@ -35,12 +35,12 @@ def test_the_knee_is_the_last_step_that_brought_more() -> None:
 
 
 def test_without_a_knee_it_says_how_far_it_looked() -> None:
-    assert find(steps_of(timeline(*RISING))).text == "no knee up to 4 users: each step brought more"
-    assert find(()).at is None
+    assert find_knee(steps_of(timeline(*RISING))).text == "no knee up to 4 users: each step brought more"
+    assert find_knee(()).at is None
 
 
 def test_a_worker_at_its_limit_is_not_taken_for_the_target() -> None:
-    found = find(steps_of(timeline(*RISING, (8, 205.0, 40.0, 97.0))))
+    found = find_knee(steps_of(timeline(*RISING, (8, 205.0, 40.0, 97.0))))
     assert found.by_generator
     assert found.text.endswith("this is the load machine's knee: more WORKERS")
 
@@ -54,7 +54,7 @@ def test_a_ramp_between_two_steps_is_no_step() -> None:
 
 @pytest.mark.parametrize("steps", [RISING, (*RISING, *FLAT), ()])
 def test_it_is_drawn_told_and_written_whatever_was_found(steps: tuple[Any, ...]) -> None:
-    bend = find(steps_of(timeline(*steps)))
+    bend = find_knee(steps_of(timeline(*steps)))
     picture = capacity.picture("/api/cart", bend)
     assert png.render(picture).startswith(b"\x89PNG")
     assert "/api/cart" in html.svg(picture, "x")
@@ -64,7 +64,7 @@ def test_it_is_drawn_told_and_written_whatever_was_found(steps: tuple[Any, ...])
 
 
 def test_what_is_written_down_can_be_read_again() -> None:
-    bend: Knee = find(steps_of(timeline(*RISING, *FLAT)))
+    bend: Knee = find_knee(steps_of(timeline(*RISING, *FLAT)))
     settings: Any = type("S", (), {"endpoint": "/api/cart", "method": "GET"})
     found = json.loads(capacity._document(settings, bend))
     assert (found["endpoint"], found["at"], len(found["steps"])) == ("/api/cart", 2, 5)

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from sidecar.common.spans import Sustained
 from sidecar.common.times import format_time
 from sidecar.model.incident import ExitReason, IncidentKind
 from sidecar.model.run_record import Moment, RunRecord
-from sidecar.report.verdict.reason import GeneratorLimits
+from sidecar.report.verdict.reason import GeneratorLimits, Sustained
 from sidecar.report.verdict.reasons import reasons
 from tests.fakes.run_scene import LENGTH, after, altered, clean, container, incident, moment
 

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from sidecar.common.spans import Sustained
 from sidecar.model.run_record import RunRecord, Unknown
 from sidecar.report.document import make
 from sidecar.report.verdict.judge import judge
-from sidecar.report.verdict.reason import GeneratorLimits
+from sidecar.report.verdict.reason import GeneratorLimits, Sustained
 from sidecar.report.verdict.stalls import sustained, warnings
 from tests.fakes.run_scene import LENGTH, clean
 

@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.model.run_record import RunRecord
 from sidecar.report.document import make
-from sidecar.report.render import html, junit, markdown
+from sidecar.report.render import html, templates
 from sidecar.report.verdict import account, unanswered
 from sidecar.report.verdict.judge import judge
 from tests.fakes.run_scene import clean, moment
@@ -201,8 +201,8 @@ def test_a_run_of_an_older_version_has_no_account() -> None:
 
 def test_the_account_is_in_each_report() -> None:
     document = make(run({**CHECKOUT, "redirects": 3}, statistics={}), "shop")
-    assert "| POST /checkout | 8 | 29 s | 0 | 0 | 2 | 3 | 0 | 0 |" in markdown.render(document)
-    assert "10 requests sent = 0 reported to Locust + 8 never answered" in junit.render(document).decode()
+    assert "| POST /checkout | 8 | 29 s | 0 | 0 | 2 | 3 | 0 | 0 |" in templates.markdown(document)
+    assert "10 requests sent = 0 reported to Locust + 8 never answered" in templates.junit(document).decode()
     page = html.render(document)
     assert "POST /checkout</td>" in page
     assert "29 s" in page

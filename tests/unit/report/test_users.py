@@ -11,7 +11,7 @@ import pytest
 from sidecar.common.times import format_time
 from sidecar.model.run_record import Moment, RunRecord
 from sidecar.report import document
-from sidecar.report.render import junit
+from sidecar.report.render import templates
 from sidecar.report.verdict.judge import judge, so_far
 from tests.fakes.run_scene import LENGTH, after, clean, moment
 from tests.unit.report.test_verdict_so_far import LOCUST, RUN
@@ -227,7 +227,7 @@ def test_the_reports_hold_users_tasks_and_a_case_of_its_own_for_each_limit() -> 
     assert made["users"][0] == {"name": "Buyer", "most_users": 48, **classes["Buyer"]}
     assert made["tasks"] == [{"name": "Buyer.buy", "runs": 254, "errors": 254}]
     assert (made["figures"]["task_errors"], made["figures"]["task_error_ratio"]) == (254, 1.0)
-    text = junit.render(made).decode()
+    text = templates.junit(made).decode()
     assert 'name="task errors"' in text
     assert "254 of 254 runs of Buyer.buy raised KeyError: 'in_stock'" in text.replace("&#39;", "'")
     assert 'failures="1"' in text

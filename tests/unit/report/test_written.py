@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from sidecar.report.render import junit, markdown
+from sidecar.report.render import templates
 
 HOSTILE = "<img src=x onerror=alert(1)> | `a` \x00 \x1b[31m *b* [c](d)\n# e"
 
@@ -44,7 +44,7 @@ def document(**changed: Any) -> dict[str, Any]:
 
 
 def test_each_threshold_is_a_case_with_the_figure_in_its_text() -> None:
-    suite = ET.fromstring(junit.render(document())).find("testsuite")  # noqa: S314  our own
+    suite = ET.fromstring(templates.junit(document())).find("testsuite")  # noqa: S314  our own
     assert suite is not None
     assert {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped", "time")} == {
         "tests": "3", "failures": "1", "errors": "0", "skipped": "1", "time": "10.5",
@@ -58,14 +58,14 @@ def test_each_threshold_is_a_case_with_the_figure_in_its_text() -> None:
 
 def test_what_broke_a_measurement_is_an_error_and_any_text_is_well_formed() -> None:
     judged = {"reasons": [{"text": HOSTILE}, {"text": "two"}], "thresholds": []}
-    root = ET.fromstring(junit.render(document(judged=judged, verdict="INVALID")))  # noqa: S314  our own
+    root = ET.fromstring(templates.junit(document(judged=judged, verdict="INVALID")))  # noqa: S314  our own
     (error,) = root.iter("error")
     assert error.get("message") == HOSTILE.replace("\x00", "\ufffd").replace("\x1b", "\ufffd")
     assert str(error.text).endswith("\ntwo")
 
 
 def test_the_markdown_says_verdict_thresholds_and_figures() -> None:
-    text = markdown.render(document())
+    text = templates.markdown(document())
     assert text.startswith("## ❌ FAIL: 20261127T010203Z-ab12\n")
     assert "| **fails** | p95\\<800 | 812 ms |" in text
     assert "| reported | ?avg\\<3 | 812 ms |" in text
@@ -73,7 +73,7 @@ def test_the_markdown_says_verdict_thresholds_and_figures() -> None:
 
 
 def test_an_error_is_one_cell_of_text() -> None:
-    (line,) = [line for line in markdown.render(document()).splitlines() if "onerror" in line]
+    (line,) = [line for line in templates.markdown(document()).splitlines() if "onerror" in line]
     assert line.count("|") - line.count("\\|") == 4
     assert "\\<img" in line
     assert "\\`a\\`" in line
@@ -85,7 +85,7 @@ def test_it_stays_below_60_kib_whatever_happened(verdict: str) -> None:
     rows = [{**document()["endpoints"][0], "name": f"{number}{endless}"} for number in range(500)]
     failures = [{"method": "GET", "name": endless, "error": endless, "occurrences": 1}] * 500
     judged = {"reasons": [], "thresholds": [threshold(f"p95{{name={endless}}}<{number}") for number in range(100)]}
-    text = markdown.render(
+    text = templates.markdown(
         document(verdict=verdict, endpoints=rows, failures=failures, judged=judged, reasons=[endless] * 500)
     )
     assert len(text.encode()) < 60 * 1024
@@ -94,6 +94,6 @@ def test_it_stays_below_60_kib_whatever_happened(verdict: str) -> None:
 
 def test_of_many_names_the_busiest_are_shown_and_the_others_counted() -> None:
     rows = [{**document()["endpoints"][0], "name": f"/{number}", "requests": number} for number in range(40)]
-    text = markdown.render(document(endpoints=rows))
+    text = templates.markdown(document(endpoints=rows))
     assert "10 more names are in report.json." in text
     assert ("GET /39 |" in text, "GET /9 |" in text) == (True, False)

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from sidecar.cli import snapshot as snapshot_verbs
+from sidecar.cli import incidents as snapshot_verbs
 from sidecar.cli.verbs import VERBS, call
 from sidecar.common.errors import StackError
 from sidecar.model import document
