@@ -7,70 +7,45 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from sidecar.common.errors import LedgerError
-from sidecar.common.times import from_nanos, millis
-from sidecar.ledger.history_reader import HistoryReader, shortened
+from sidecar.common.times import millis
+from sidecar.ledger.history_reader import HistoryReader
 from sidecar.ledger.history_thread import HistoryThread
 from sidecar.ledger.history_writer import MOST_BYTES, Dropped, HistoryWriter, Pending, RoundSamples
 from sidecar.ledger.schema import Retention
-from sidecar.model.history import HealthMinute, LogCursor, Recent, RunPoint, Sample, StoredLine
+from sidecar.model.history import HealthMinute, LogCursor, RunPoint, Sample, StoredLine
 from sidecar.model.incident import MemorySample
-from sidecar.model.observation import LogEntry
 
 DEPTH = 60
 _MOST_CONTAINERS = 256  # the longest untouched go first
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Ring:
-    samples: deque[MemorySample] = field(default_factory=lambda: deque(maxlen=DEPTH))
-    lines: deque[LogEntry] = field(default_factory=lambda: deque(maxlen=DEPTH))
-
-
 class Rings:
-    """Remembers the latest of each container; for any thread."""
+    """Remembers the latest memory samples of each container; for any thread."""
 
     def __init__(self) -> None:
-        self._rings: OrderedDict[str, _Ring] = OrderedDict()
+        self._rings: OrderedDict[str, deque[MemorySample]] = OrderedDict()
         self._lock = threading.Lock()
 
     def add_round(self, at: datetime, samples: Sequence[Sample]) -> None:
         """Remember the memory of these containers."""
         with self._lock:
             for sample in samples:
-                memory = MemorySample(at, sample.working_set_bytes, sample.usage_bytes)
-                self._ring(sample.container_id).samples.append(memory)
+                ring = self._rings.setdefault(sample.container_id, deque(maxlen=DEPTH))
+                ring.append(MemorySample(at, sample.working_set_bytes, sample.usage_bytes))
+                self._rings.move_to_end(sample.container_id)
+                if len(self._rings) > _MOST_CONTAINERS:
+                    self._rings.popitem(last=False)
 
-    def add_lines(self, lines: Sequence[StoredLine]) -> None:
-        """Remember these lines."""
+    def recent(self, container_id: str, before: datetime, most: int) -> tuple[MemorySample, ...]:
+        """Return the last of this container up to that moment, oldest first, at most so many."""
         with self._lock:
-            for line in lines:
-                self._ring(line.container_id).lines.append(LogEntry(from_nanos(line.ns), shortened(line.text)))
-
-    def recent(self, container_id: str, before: datetime, most: int) -> Recent:
-        """Return the last of this container up to that moment, at most so many of each."""
-        with self._lock:
-            ring = self._rings.get(container_id)
-            if ring is None:
-                return Recent()
-            samples = [sample for sample in ring.samples if sample.at <= before]
-            lines = [line for line in ring.lines if line.at is None or line.at <= before]
-        return Recent(tuple(samples[-most:]), tuple(lines[-most:]))
-
-    def _ring(self, container_id: str) -> _Ring:
-        ring = self._rings.get(container_id)
-        if ring is None:
-            ring = self._rings[container_id] = _Ring()
-            if len(self._rings) > _MOST_CONTAINERS:
-                self._rings.popitem(last=False)
-        else:
-            self._rings.move_to_end(container_id)
-        return ring
+            samples = [sample for sample in self._rings.get(container_id, ()) if sample.at <= before]
+        return tuple(samples[-most:])
 
 
 class History(HistoryReader):
@@ -152,7 +127,6 @@ class History(HistoryReader):
 
     def add_lines(self, lines: Sequence[StoredLine], cursors: Mapping[str, LogCursor] | None = None) -> None:
         """Take lines of logs, and how far these logs have been read with them; both are written together."""
-        self._rings.add_lines(lines)
         self._pending.add_lines(lines, cursors or {})
         self._thread.wake()
 
@@ -160,27 +134,17 @@ class History(HistoryReader):
         """Return how far each container's log had been read when this History was opened, by full id."""
         return dict(self._cursors)
 
-    def recent(self, container_id: str, before: datetime, most: int = 50) -> Recent:
-        """Return the last figures and lines of a container up to a moment: from memory, and from the disk as needed.
+    def recent(self, container_id: str, before: datetime, most: int = 50) -> tuple[MemorySample, ...]:
+        """Return a container's last memory samples up to a moment: from memory, and from the disk as needed.
 
         Only a container that an earlier sidecar has written of is looked for on the disk. Never raises.
         """
         recent = self._rings.recent(container_id, before, most)
-        enough = min(most, DEPTH)
-        if container_id not in self._earlier or (len(recent.samples) >= enough and len(recent.lines) >= enough):
+        if container_id not in self._earlier or len(recent) >= min(most, DEPTH):
             return recent
         try:
             kept = super().recent(container_id, before, most)
         except LedgerError as error:
             _log.warning("%s", error.line())
             return recent
-        return _joined(kept, recent, most)
-
-
-def _joined(kept: Recent, recent: Recent, most: int) -> Recent:
-    """Put what is only on the disk before what is in memory."""
-    first = min((sample.at for sample in recent.samples), default=None)
-    samples = [sample for sample in kept.samples if first is None or sample.at < first]
-    first_line = min((line.at for line in recent.lines if line.at), default=None)
-    lines = [line for line in kept.lines if first_line is None or line.at is None or line.at < first_line]
-    return Recent((*samples, *recent.samples)[-most:], (*lines, *recent.lines)[-most:])
+        return (*(sample for sample in kept if not recent or sample.at < recent[0].at), *recent)[-most:]

@@ -1,4 +1,4 @@
-"""Reading history.db: series on any span, log lines, the last of a container. From any thread."""
+"""Reading history.db: series on any span, log lines, the last memory samples of a container. From any thread."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from sidecar.common.times import from_millis, from_nanos, millis, nanos
+from sidecar.common.times import from_millis, millis, nanos
 from sidecar.ledger.database import Readers
 from sidecar.ledger.schema import HISTORY, SLOT_MS
-from sidecar.model.history import HealthMinute, LogQuery, Recent, RecordedSeries, RunPoint, SeriesPoint, StoredLine
+from sidecar.model.history import HealthMinute, LogQuery, RecordedSeries, RunPoint, SeriesPoint, StoredLine
 from sidecar.model.incident import MemorySample
-from sidecar.model.observation import LogEntry
 
 _EVER_NS = 2**63 - 1
-_LONGEST_TEXT = 1000  # evidence is for reading; the whole line is in the file
 _LONGEST_PATTERN = 50_000  # bytes; SQLite refuses a longer one
 
 # The span is half open: a figure of the moment `until` belongs to the next. A slot of averages that began before the
@@ -119,19 +117,12 @@ class HistoryReader:
         rows.sort(key=itemgetter(0, 7), reverse=True)
         return [StoredLine(*row[:7]) for row in rows[: query.limit]]
 
-    def recent(self, container_id: str, before: datetime, most: int) -> Recent:
-        """Return the last of this container up to that moment, oldest first, at most so many of each.
-
-        The memory samples are of the ten minutes before it.
-        """
+    def recent(self, container_id: str, before: datetime, most: int) -> tuple[MemorySample, ...]:
+        """Return the last of this container in the ten minutes up to that moment, oldest first, at most so many."""
         at = millis(before)
         asked = {"id": container_id, "before": at, "since": at - _MEMORY_SPAN_MS, "limit": most}
-        memory = self._readers.rows(_MEMORY, asked)
-        lines = self.search(LogQuery(container=container_id, until=before, limit=most))
-        return Recent(
-            tuple(MemorySample(from_millis(at_ms), held, usage) for at_ms, held, usage in reversed(memory)),
-            tuple(LogEntry(from_nanos(line.ns), shortened(line.text)) for line in reversed(lines)),
-        )
+        rows = self._readers.rows(_MEMORY, asked)
+        return tuple(MemorySample(from_millis(at_ms), held, usage) for at_ms, held, usage in reversed(rows))
 
     def _refs(self, wanted: str) -> list[int]:
         if not wanted:
@@ -159,8 +150,3 @@ def _pattern(text: str) -> str:
     """Return the LIKE pattern that finds this very text, whatever characters are in it."""
     escaped = text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
     return f"%{escaped}%"
-
-
-def shortened(text: str) -> str:
-    """Cut a line at the length that evidence holds."""
-    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"

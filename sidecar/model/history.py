@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sidecar.common.records import shared
-from sidecar.model.incident import IncidentKind, MemorySample
-from sidecar.model.observation import LogEntry
+from sidecar.model.incident import IncidentKind
 from sidecar.model.snapshot import Container, Snapshot
 
 DEFAULT_LIMIT = 200
@@ -140,14 +139,6 @@ class HealthMinute:
     total_ms: float = 0.0
     most_ms: float = 0.0
     error: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Recent:
-    """The last that is known of a container before a moment, oldest first: evidence for an incident."""
-
-    samples: tuple[MemorySample, ...] = ()
-    lines: tuple[LogEntry, ...] = ()
 
 
 def samples_of(snapshot: Snapshot) -> tuple[Sample, ...]:

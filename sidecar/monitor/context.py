@@ -9,8 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from sidecar.model.history import Recent
-from sidecar.model.incident import EvidenceItem, Incident, IncidentKind
+from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, MemorySample
 from sidecar.model.observation import LogEntry
 from sidecar.model.snapshot import MISSING, Snapshot, Worker
 from sidecar.monitor.assembly import SHORT_ID
@@ -36,8 +35,8 @@ _SOON = timedelta(seconds=1)
 class Samples(Protocol):
     """Where the last memory samples of a container are at hand."""
 
-    def recent(self, container_id: str, before: datetime, most: int = 50) -> Recent:
-        """Return samples and lines up to a moment."""
+    def recent(self, container_id: str, before: datetime, most: int = 50) -> tuple[MemorySample, ...]:
+        """Return the samples up to a moment, oldest first."""
 
 
 class Lines(Protocol):
@@ -104,7 +103,7 @@ class Context:
     def _with_memory(self, incident: Incident) -> Incident:
         if any(item.samples for item in incident.evidence) or incident.container_id is None:
             return incident
-        samples = self._samples.recent(incident.container_id[:SHORT_ID], incident.at, MEMORY_SAMPLES).samples
+        samples = self._samples.recent(incident.container_id[:SHORT_ID], incident.at, MEMORY_SAMPLES)
         if not samples:
             return incident
         last, peak = samples[-1], max(sample.usage_bytes for sample in samples)

@@ -118,11 +118,9 @@ def test_the_last_of_a_container_is_at_hand_before_it_is_written(tmp_path: Path)
     history = History(tmp_path, clock)  # its writer is not started
     for second in range(5):
         history.add_round(later(second), [sample(1, working_set_bytes=second), sample(2)])
-        history.add_lines([line(f"line {second}", second)])
     found = history.recent(container_id(1), later(3), 2)
-    assert [one.working_set_bytes for one in found.samples] == [2, 3]
-    assert [(one.at, one.text) for one in found.lines] == [(later(2), "line 2"), (later(3), "line 3")]
-    assert history.recent(container_id(3), later(3)).lines == ()
+    assert [one.working_set_bytes for one in found] == [2, 3]
+    assert history.recent(container_id(3), later(3)) == ()
     history.close()
 
 
@@ -131,23 +129,14 @@ def test_the_last_of_a_container_reaches_back_before_a_restart_without_repetitio
     first.start()
     for second in range(4):
         first.add_round(later(second), [sample(1, working_set_bytes=second)])
-        first.add_lines([line(f"line {second}", second)])
     first.close()
     again = History(tmp_path, clock)
     again.start()
     again.add_round(later(4), [sample(1, working_set_bytes=4)])
-    again.add_lines([line("line 4", 4)])
     assert again.flush(PATIENCE_SECONDS)
     found = again.recent(container_id(1), later(60), 3)
-    assert found.samples == tuple(MemorySample(later(second), second, sample().usage_bytes) for second in (2, 3, 4))
-    assert [one.text for one in found.lines] == ["line 2", "line 3", "line 4"]
+    assert found == tuple(MemorySample(later(second), second, sample().usage_bytes) for second in (2, 3, 4))
     again.close()
-
-
-def test_a_line_of_evidence_is_cut_and_the_kept_one_is_whole(history: History) -> None:
-    keep(history, line("x" * 5000))
-    assert history.recent(container_id(1), NOW).lines[0].text == "x" * 999 + "…"
-    assert history.search()[0].text == "x" * 5000
 
 
 def test_lines_go_when_they_are_too_old(tmp_path: Path) -> None:

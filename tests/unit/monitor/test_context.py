@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sidecar.model.history import Recent
 from sidecar.model.incident import Incident, IncidentKind, MemorySample, Severity
 from sidecar.model.observation import LogEntry
 from sidecar.model.snapshot import Locust, RunStatus, Snapshot, Worker
@@ -21,10 +20,10 @@ class Samples:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def recent(self, container_id: str, before: datetime, most: int = 50) -> Recent:
+    def recent(self, container_id: str, before: datetime, most: int = 50) -> tuple[MemorySample, ...]:
         del most
         self.asked.append(container_id)
-        return Recent(samples=(MemorySample(before, 90, 100), MemorySample(before, 80, 95)))
+        return (MemorySample(before, 90, 100), MemorySample(before, 80, 95))
 
 
 class Lines:
