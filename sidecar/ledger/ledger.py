@@ -12,9 +12,9 @@ from typing import Any
 
 from sidecar.common.errors import LedgerError
 from sidecar.common.times import micros
-from sidecar.ledger.database import Database, file_bytes, give_back, transaction, used_bytes
+from sidecar.ledger.database import Database, give_back, transaction, used_bytes
 from sidecar.ledger.ledger_reader import EVENT_COLUMNS, event_row, incident_row, incidents_of
-from sidecar.ledger.schema import HISTORY, LEDGER, Retention
+from sidecar.ledger.schema import LEDGER, Retention
 from sidecar.model.incident import PROVISIONAL, Incident
 from sidecar.model.signal import DockerEvent
 
@@ -182,19 +182,6 @@ class Ledger:
             prune_ledger(self._file.sound(), micros(self._retention.oldest(now)), self._retention.ledger_bytes)
         except sqlite3.Error as error:
             raise self._failed("pruned", error) from error
-
-    def sizes(self) -> dict[str, int]:
-        """Return in bytes what ledger.db holds (`ledger`), and what both files take on the disk (`disk`).
-
-        Raises:
-            LedgerError: it could not be read.
-
-        """
-        try:
-            held = used_bytes(self._file.sound())
-        except sqlite3.Error as error:
-            raise self._failed("read", error) from error
-        return {"ledger": held, "disk": file_bytes(self._folder, LEDGER) + file_bytes(self._folder, HISTORY)}
 
     def _rows(self, sql: str, parameters: tuple[object, ...]) -> list[tuple[Any, ...]]:
         try:

@@ -1,4 +1,4 @@
-"""Events and incidents as rows of ledger.db, and reading them: from any thread, beside the writer and without it.
+"""Events and incidents as rows of ledger.db, and reading the latter: from any thread, beside the writer or without it.
 
 `LedgerArchive` reads both of the ledger's files.
 """
@@ -10,7 +10,6 @@ import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from sidecar.common.times import from_nanos, micros
 from sidecar.ledger.database import Readers
@@ -20,7 +19,7 @@ from sidecar.model import document
 from sidecar.model.document import DocumentError
 from sidecar.model.history import IncidentQuery, LogQuery, RecordedSeries, RunPoint, StoredLine
 from sidecar.model.incident import Incident, IncidentKind, Severity
-from sidecar.model.signal import DockerEvent, Owner
+from sidecar.model.signal import DockerEvent
 from sidecar.model.snapshot import Blind
 
 _log = logging.getLogger(__name__)
@@ -40,7 +39,6 @@ _INCIDENTS = """SELECT document FROM incidents
       AND (:helpers OR NOT helper) """
 _NEWEST_FIRST = "ORDER BY at_us DESC, id LIMIT :limit"
 _OLDEST_FIRST = "ORDER BY at_us, id LIMIT :limit"
-_EVENTS = f"SELECT {EVENT_COLUMNS} FROM events WHERE container_id = :id ORDER BY ns DESC, action LIMIT :limit"  # noqa: S608
 _OOM_KILLS = """SELECT container_id, SUM(count) FROM incidents
     WHERE kind = :kind AND container_id IS NOT NULL GROUP BY container_id"""
 _EVERYTHING = IncidentQuery()
@@ -52,13 +50,6 @@ def event_row(event: DockerEvent) -> Row:
     who = (owner.name, owner.project, owner.service, owner.index, owner.helper)
     end = (event.exit_code, event.signal, event.health)
     return (event.container_id, event.ns, event.action, *who, *end, event.received_ns, event.raw)
-
-
-def event_of(row: tuple[Any, ...]) -> DockerEvent:
-    """Read an event back from a row of EVENT_COLUMNS."""
-    container_id, ns, action, name, project, service, index, helper, code, signal, health, received_ns, raw = row
-    owner = Owner(name, project, service, index, bool(helper))
-    return DockerEvent(ns, action, container_id, owner, code, signal, health, received_ns, raw)
 
 
 def incident_row(incident: Incident) -> Row:
@@ -93,7 +84,7 @@ def incidents_of(rows: Iterable[tuple[str, ...]]) -> list[Incident]:
 
 
 class LedgerReader:
-    """The incidents and events that are on the disk. For any number of threads; each call may raise LedgerError.
+    """The incidents that are on the disk. For any number of threads; each call may raise LedgerError.
 
     Args:
         folder: where the ledger is.
@@ -133,11 +124,6 @@ class LedgerReader:
         """Return how many OOM kills are on record for each container, by its full id."""
         rows = self._readers.rows(_OOM_KILLS, {"kind": IncidentKind.OOM_KILL})
         return {container_id: int(count) for container_id, count in rows}
-
-    def events(self, container_id: str, limit: int = 100) -> list[DockerEvent]:
-        """Return the latest events of a container (its full id), oldest first."""
-        rows = self._readers.rows(_EVENTS, {"id": container_id, "limit": limit})
-        return [event_of(row) for row in reversed(rows)]
 
 
 _MOST_SPANS = 1000

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sidecar.ledger.ledger_reader import EVENT_COLUMNS, LedgerReader
 from sidecar.model.history import RunPoint, Sample, StoredLine
 from sidecar.model.incident import FINAL, Incident, IncidentKind, Severity
 from sidecar.model.signal import DockerEvent, Owner
@@ -91,3 +92,13 @@ def line(text: str, seconds: float = 0, number: int = 1, **changes: Any) -> Stor
         service="locust-worker",
     )
     return replace(made, **changes)
+
+
+def events_of(reader: LedgerReader, container_id: str, limit: int = 100) -> list[DockerEvent]:
+    """Return the latest events of a container (its full id) that the ledger keeps, oldest first."""
+    sql = f"SELECT {EVENT_COLUMNS} FROM events WHERE container_id = :id ORDER BY ns DESC, action LIMIT :limit"  # noqa: S608 constants
+    rows = reader._readers.rows(sql, {"id": container_id, "limit": limit})
+    return [
+        DockerEvent(ns, action, of, Owner(name, project, service, index, bool(helper)), *rest)
+        for of, ns, action, name, project, service, index, helper, *rest in reversed(rows)
+    ]

@@ -13,7 +13,7 @@ from sidecar.common.errors import LedgerError
 from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.ledger_reader import LedgerReader
 from sidecar.model.incident import PROVISIONAL, EvidenceItem, MemorySample
-from tests.fakes.ledger_samples import NOW, NOW_NS, clock, event, incident, later
+from tests.fakes.ledger_samples import NOW, NOW_NS, clock, event, events_of, incident, later
 
 
 def test_a_commit_is_on_the_disk_when_it_returns(ledger: Ledger) -> None:
@@ -25,7 +25,7 @@ def test_an_event_is_kept_as_it_came(ledger: Ledger, reader: LedgerReader) -> No
     seen = event(3, signal=9, health="unhealthy")
     with ledger.commit() as batch:
         assert batch.journal(seen)
-    assert reader.events(seen.container_id) == [seen]
+    assert events_of(reader, seen.container_id) == [seen]
 
 
 def test_an_event_that_is_replayed_is_known_already(ledger: Ledger, reader: LedgerReader) -> None:
@@ -34,7 +34,7 @@ def test_an_event_that_is_replayed_is_known_already(ledger: Ledger, reader: Ledg
     with ledger.commit() as batch:
         assert not batch.journal(event(received_ns=NOW_NS + 5))
         assert not batch.journal(event())
-    assert reader.events(event().container_id) == [event()]
+    assert events_of(reader, event().container_id) == [event()]
 
 
 @pytest.mark.parametrize("other", [{"ns": 1}, {"action": "oom"}, {"container_id": "f" * 64}])

@@ -15,7 +15,7 @@ from sidecar.common.errors import LedgerError
 from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.ledger_reader import LedgerReader
 from sidecar.model.history import IncidentQuery
-from tests.fakes.ledger_samples import clock, container_id, event, incident
+from tests.fakes.ledger_samples import clock, container_id, event, events_of, incident
 from tests.paths import ROOT
 
 DISK = "1m"
@@ -85,7 +85,7 @@ def numbers(folder: Path) -> tuple[list[int], list[int]]:
         int(one.id.removeprefix("incident-"))
         for one in reader.incidents(IncidentQuery(limit=10**6, newest_first=False))
     ]
-    events = [(one.owner.index or 0) for one in reader.events(container_id(1), limit=10**6)]
+    events = [(one.owner.index or 0) for one in events_of(reader, container_id(1), limit=10**6)]
     reader.close()
     return incidents, events
 

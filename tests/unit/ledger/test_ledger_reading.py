@@ -16,7 +16,7 @@ from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.ledger_reader import LedgerReader
 from sidecar.model.history import IncidentQuery
 from sidecar.model.incident import Incident, IncidentKind
-from tests.fakes.ledger_samples import NOW_NS, clock, container_id, event, incident, later
+from tests.fakes.ledger_samples import NOW_NS, clock, container_id, event, events_of, incident, later
 
 
 def keep(ledger: Ledger, *incidents: Incident) -> None:
@@ -97,7 +97,7 @@ def test_a_containers_latest_events_come_oldest_first(ledger: Ledger, reader: Le
         for number in (3, 1, 2):
             batch.journal(event(number))
         batch.journal(event(4, container_id=container_id(2)))
-    assert [one.ns - NOW_NS for one in reader.events(container_id(1), limit=2)] == [2, 3]
+    assert [one.ns - NOW_NS for one in events_of(reader, container_id(1), limit=2)] == [2, 3]
 
 
 def test_a_reader_works_after_a_clean_close(tmp_path: Path, ledger: Ledger) -> None:

@@ -7,11 +7,23 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.ledger.database import used_bytes
 from sidecar.ledger.ledger import Ledger
 from sidecar.ledger.ledger_reader import LedgerReader
 from sidecar.ledger.schema import Retention
 from sidecar.model.history import IncidentQuery
-from tests.fakes.ledger_samples import MIB, NOW, NOW_NS, SECOND_NS, clock, container_id, event, incident, later
+from tests.fakes.ledger_samples import (
+    MIB,
+    NOW,
+    NOW_NS,
+    SECOND_NS,
+    clock,
+    container_id,
+    event,
+    events_of,
+    incident,
+    later,
+)
 
 DAY_NS = 86_400 * SECOND_NS
 
@@ -28,7 +40,7 @@ def test_events_and_incidents_go_when_they_are_too_old(ledger: Ledger, reader: L
         batch.upsert(incident(3, at=edge, until=edge))
         batch.keep("life/x", 1)
     ledger.prune(NOW)
-    assert [one.owner.index for one in reader.events(container_id(1))] == [2, 3]
+    assert [one.owner.index for one in events_of(reader, container_id(1))] == [2, 3]
     assert {one.id for one in reader.incidents()} == {"incident-2", "incident-3"}
     assert ledger.state() == {"life/x": 1}
 
@@ -65,15 +77,15 @@ def filled(folder: Path, megabytes: int, *, events: int, incidents: int) -> Ledg
 
 def test_of_too_much_the_oldest_events_go_and_no_incident(tmp_path: Path) -> None:
     ledger = filled(tmp_path, 8, events=5000, incidents=200)
-    assert ledger.sizes()["ledger"] > 8 * MIB
+    assert used_bytes(ledger._file.sound()) > 8 * MIB
     ledger.prune(NOW)
     reader = LedgerReader(tmp_path)
-    left = [one.owner.index for one in reader.events(container_id(1), limit=10_000)]
+    left = [one.owner.index for one in events_of(reader, container_id(1), limit=10_000)]
     assert 1000 <= len(left) < 5000
     assert left == list(range(5000 - len(left), 5000))
     assert len(reader.incidents(IncidentQuery(limit=10_000))) == 200
     reader.close()
-    assert ledger.sizes()["ledger"] <= 7 * MIB
+    assert used_bytes(ledger._file.sound()) <= 7 * MIB
     ledger.close()
 
 
@@ -84,8 +96,8 @@ def test_when_few_events_are_left_the_oldest_incidents_go(tmp_path: Path) -> Non
     left = [one.id for one in reader.incidents(IncidentQuery(limit=10_000, newest_first=False))]
     assert 0 < len(left) < 4000
     assert left == [f"incident-{number}" for number in range(4000 - len(left), 4000)]
-    assert len(reader.events(container_id(1), limit=10_000)) == 1000
-    assert 6 * MIB < ledger.sizes()["ledger"] <= 7 * MIB
+    assert len(events_of(reader, container_id(1), limit=10_000)) == 1000
+    assert 6 * MIB < used_bytes(ledger._file.sound()) <= 7 * MIB
     reader.close()
     ledger.close()
 

@@ -23,6 +23,7 @@ from sidecar.model.incident import FINAL, PROVISIONAL, Incident, IncidentKind, S
 from sidecar.model.signal import Counter, DockerEvent, Gathered, KernelReading, Noted, Owner
 from sidecar.monitor import recorder
 from sidecar.monitor.recorder import EVENTS_ALIVE, LagMeter, Recorder
+from tests.fakes.ledger_samples import events_of
 
 ID = "a" * 64
 OWNER = Owner("shop-web-1", "shop", "web", 1)
@@ -154,7 +155,7 @@ def test_an_event_told_again_after_a_restart_counts_once(rig: Rig) -> None:
 
 def test_events_are_kept_short_in_the_journal(rig: Rig) -> None:
     kill(rig)
-    (event,) = [event for event in LedgerReader(rig.folder).events(ID) if event.action == "oom"]
+    (event,) = [event for event in events_of(LedgerReader(rig.folder), ID) if event.action == "oom"]
     assert len(event.raw) == 4096
 
 
@@ -179,7 +180,7 @@ def test_while_the_disk_refuses_nothing_is_shown_and_nothing_is_lost(rig: Rig) -
         incident for incident in LedgerReader(rig.folder).incidents() if incident.kind is IncidentKind.OOM_KILL
     ]
     assert (incident.count, incident.raw_events) == (1, 1)
-    assert [event.action for event in LedgerReader(rig.folder).events(ID)] == ["start", "oom"]
+    assert [event.action for event in events_of(LedgerReader(rig.folder), ID)] == ["start", "oom"]
     assert rig.recorder.known().problem == ""
     (span,) = LedgerReader(rig.folder).incidents(IncidentQuery(kinds=(IncidentKind.BLIND,)))
     assert (abs(span.at - blind.since) < timedelta(milliseconds=2), span.severity) == (
@@ -216,7 +217,7 @@ def test_incidents_of_other_rules_are_recorded_too(rig: Rig) -> None:
 def test_a_signal_that_breaks_a_rule_takes_nothing_along(rig: Rig) -> None:
     rig.recorder.put((None,))  # type: ignore[arg-type]
     kill(rig)
-    assert [event.action for event in LedgerReader(rig.folder).events(ID)] == ["start", "oom"]
+    assert [event.action for event in events_of(LedgerReader(rig.folder), ID)] == ["start", "oom"]
 
 
 def test_the_lag_of_live_events_is_measured(rig: Rig) -> None:

@@ -30,6 +30,7 @@ from sidecar.model.history import IncidentQuery, LogQuery
 from sidecar.model.incident import FINAL, IncidentKind
 from sidecar.report.runs.reports import ANEW, PLAIN, Ask, Reports
 from sidecar.stack import state
+from tests.fakes.ledger_samples import events_of
 
 DATA = Path(__file__).parent / "data"
 PROJECT = "basefix"
@@ -128,7 +129,7 @@ def test_incidents_of_the_old_ledger_are_read_with_their_evidence(old: Path) -> 
     assert (children.process_survived, children.state) == (True, FINAL)
     assert children.evidence[0].text == "oom_kill of the container's cgroup reads 3"
     assert reader.incident(children.id) == children
-    events = reader.events(str(children.container_id))
+    events = events_of(reader, str(children.container_id))
     assert [event.action for event in events].count("oom") == 3
     reader.close()
 
