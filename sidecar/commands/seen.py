@@ -106,13 +106,20 @@ def record_of(
         counted=_counted(done),
         master_lost=seen.master_lost,
         stopped_by=done.stopped_by or "somebody else",
-        unknown=frozenset(
-            {Unknown.SECONDS, Unknown.CONTAINERS}
-            | ({Unknown.USERS, Unknown.PLAN} if settings.attach else set())
-            | ({Unknown.USERS} if seen.master_lost else set())
-            | (set() if failures else {Unknown.CLASSES})
-            | (set() if performance else {Unknown.TIMES})
-        ),
+        unknown=_unknown(settings, seen, failures, performance),
+    )
+
+
+def _unknown(
+    settings: Settings, seen: RunObserved, failures: Mapping[str, Any], performance: Mapping[str, Any]
+) -> frozenset[Unknown]:
+    """Return what only the plugin, or another command, could have told of the run."""
+    return frozenset(
+        {Unknown.SECONDS, Unknown.CONTAINERS}
+        | ({Unknown.USERS, Unknown.PLAN} if settings.attach else set())
+        | ({Unknown.USERS} if seen.master_lost else set())
+        | (set() if failures else {Unknown.CLASSES})
+        | (set() if performance else {Unknown.TIMES})
     )
 
 

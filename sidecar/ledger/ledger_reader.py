@@ -41,7 +41,7 @@ _NEWEST_FIRST = "ORDER BY at_us DESC, id LIMIT :limit"
 _OLDEST_FIRST = "ORDER BY at_us, id LIMIT :limit"
 _OOM_KILLS = """SELECT container_id, SUM(count) FROM incidents
     WHERE kind = :kind AND container_id IS NOT NULL GROUP BY container_id"""
-_EVERYTHING = IncidentQuery()
+EVERYTHING = IncidentQuery()
 
 
 def event_row(event: DockerEvent) -> Row:
@@ -97,7 +97,7 @@ class LedgerReader:
         """Let go of the file."""
         self._readers.close()
 
-    def incidents(self, query: IncidentQuery = _EVERYTHING) -> list[Incident]:
+    def incidents(self, query: IncidentQuery = EVERYTHING) -> Sequence[Incident]:
         """Return the incidents that a query is about."""
         asked = {
             "since": None if query.since is None else micros(query.since),
@@ -129,29 +129,17 @@ class LedgerReader:
 _MOST_SPANS = 1000
 
 
-class LedgerArchive:
-    """Reads a ledger, beside its writer or after it. Each call may raise LedgerError."""
+class LedgerArchive(LedgerReader):
+    """Reads both files of a ledger, beside their writer or after it."""
 
-    def __init__(self, ledger: LedgerReader, history: HistoryReader) -> None:
-        self._ledger = ledger
+    def __init__(self, folder: Path, history: HistoryReader) -> None:
+        super().__init__(folder)
         self._history = history
-
-    def incidents(self, query: IncidentQuery) -> Sequence[Incident]:
-        """Return the incidents that a query is about."""
-        return self._ledger.incidents(query)
-
-    def incident(self, incident_id: str) -> Incident | None:
-        """Return one incident with all of its evidence; None when there is none of this id."""
-        return self._ledger.incident(incident_id)
 
     def blind(self, since: datetime | None, until: datetime | None) -> Sequence[Blind]:
         """Return the spans without sight that touch this one, oldest first."""
         query = IncidentQuery(since, until, (IncidentKind.BLIND,), limit=_MOST_SPANS)
-        return [_span(incident) for incident in reversed(self._ledger.incidents(query))]
-
-    def recorded_until(self) -> datetime | None:
-        """Return up to when all incidents are on the disk; None in a ledger of an older kit."""
-        return self._ledger.recorded_until()
+        return [_span(incident) for incident in reversed(self.incidents(query))]
 
     def series(
         self, since: datetime, until: datetime, points: int, project: str | None = None

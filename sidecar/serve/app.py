@@ -152,16 +152,20 @@ def make_app(  # noqa: PLR0913  each is one part of the sidecar, given by name
         routes += Runs(reports).routes()
     if metrics is not None:
         routes.append(Route("/metrics", present.metrics))
-    guard = Middleware(TrustedHostMiddleware, allowed_hosts=ALLOWED_HOSTS, www_redirect=False)
     if cluster is not None:
         routes.append(node_route(cluster.publisher, board))
-        guard = Middleware(TokenGuard, token=cluster.token)  # published on every address of its node
     return Starlette(
         routes=routes,
-        middleware=[Middleware(SafeHeaders), guard],
+        middleware=[Middleware(SafeHeaders), _guard(cluster)],
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=lifespan,
     )
+
+
+def _guard(cluster: ClusterAuth | None) -> Middleware:
+    if cluster is not None:
+        return Middleware(TokenGuard, token=cluster.token)  # published on every address of its node
+    return Middleware(TrustedHostMiddleware, allowed_hosts=ALLOWED_HOSTS, www_redirect=False)
 
 
 async def _page(_: Request) -> Response:

@@ -33,7 +33,7 @@ from sidecar.incidents.gaps import blind_seconds
 from sidecar.incidents.reducer import IncidentReducer
 from sidecar.ledger.database import file_bytes
 from sidecar.ledger.ledger import Ledger
-from sidecar.ledger.ledger_reader import LedgerArchive, LedgerReader
+from sidecar.ledger.ledger_reader import LedgerArchive
 from sidecar.ledger.schema import HISTORY, LEDGER, Retention
 from sidecar.ledger.store import PATIENCE_SECONDS, can_be_kept, open_store
 from sidecar.locust_api.client import LocustApi
@@ -94,8 +94,8 @@ class Sidecar:
         self._store = open_store(self._ledger_folder, now, self._retention, _spare_folder, patience=PATIENCE_SECONDS)
         if self._store.trouble:
             _log.error("%s", self._store.trouble)
-        self.reader = LedgerReader(self._store.folder)
         self._ledger, self.history = self._store.ledger, self._store.history
+        self.archive = LedgerArchive(self._store.folder, self.history)
         is_swarm = settings.cluster is not None
         self._containers = ContainerReader(
             monitor_engine(settings.docker_url),
@@ -116,22 +116,12 @@ class Sidecar:
         self._events = EventStream(streams, since_ns=_known_until(self._ledger), put=self._put, now_ns=time.time_ns)
         self._recorder = self._make_recorder(settings)
         self.cluster = self._make_cluster(settings)
-        alerted = self.reader.incidents(IncidentQuery(since=now() - _ALERTED_BEFORE, limit=1000))
+        alerted = self.archive.incidents(IncidentQuery(since=now() - _ALERTED_BEFORE, limit=1000))
         self._notifier = make_notifier(settings, alerted, os.environ, clock=now, monotonic=time.monotonic)
         self._sampler = self._make_sampler(settings, pool)
         self._round_sink = self._make_round_sink(settings)
-        self.archive = LedgerArchive(self.reader, self.history)
         self._plugin: PluginStatus | None = None
-        self.reports = Reports(
-            Path(settings.runs_folder),
-            self.archive,
-            settings.project,
-            now,
-            KIT_VERSION,
-            settings.interval,
-            unwritten=self._unwritten,
-            recording_error=lambda: self._recorder.known().problem,
-        )
+        self.reports = self._make_reports(settings)
         self._judge = Judge(self.reports)
         self._health = self._make_health(settings) if settings.health_seconds else None
 
@@ -225,9 +215,9 @@ class Sidecar:
     def own(self) -> SelfMetrics:
         """Return the sidecar's metrics about itself. Reads the ledger."""
         try:
-            blind = self.reader.incidents(IncidentQuery(kinds=(IncidentKind.BLIND,), limit=_MOST_SPANS))
+            blind = self.archive.incidents(IncidentQuery(kinds=(IncidentKind.BLIND,), limit=_MOST_SPANS))
             query = IncidentQuery(kinds=(IncidentKind.UNATTRIBUTED_OOM_KILL,), limit=_MOST_SPANS)
-            unplaced = self.reader.incidents(query)
+            unplaced = self.archive.incidents(query)
         except LedgerError as error:  # all other figures are still worth a scrape
             _log.warning("%s", error.line())
             blind, unplaced = [], []
@@ -309,7 +299,7 @@ class Sidecar:
             reducer,
             alive_ns=self._events.alive_ns,
             publish=self._publish_recorded,
-            oom_kills=self.reader.oom_kills(),
+            oom_kills=self.archive.oom_kills(),
             lag=self._lag,
             node=settings.cluster.node if settings.cluster else "",
             now_ns=time.time_ns,
@@ -358,6 +348,18 @@ class Sidecar:
         )
         plan = RoundPlan(**shared(settings, RoundPlan), interval_seconds=settings.interval)
         return Sampler(sources, plan, clock=now, monotonic=time.monotonic)
+
+    def _make_reports(self, settings: WatchSettings) -> Reports:
+        return Reports(
+            Path(settings.runs_folder),
+            self.archive,
+            settings.project,
+            now,
+            KIT_VERSION,
+            settings.interval,
+            unwritten=self._unwritten,
+            recording_error=lambda: self._recorder.known().problem,
+        )
 
     def _make_health(self, settings: WatchSettings) -> HealthChecker:
         own = CheckedEndpoint(health.SIDECAR, f"http://127.0.0.1:{settings.listen[1]}/healthz")

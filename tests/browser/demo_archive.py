@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from sidecar.ledger.ledger_reader import LedgerArchive
+from sidecar.ledger.ledger_reader import EVERYTHING, LedgerArchive
 from sidecar.model.history import IncidentQuery, LogQuery, RecordedSeries, RunPoint, SeriesPoint, StoredLine
 from sidecar.model.incident import Incident
 from sidecar.model.snapshot import Blind, LogLine
@@ -20,7 +20,7 @@ class WorldArchive(LedgerArchive):
     def __init__(self, world: World) -> None:
         self.world = world
 
-    def incidents(self, query: IncidentQuery) -> Sequence[Incident]:
+    def incidents(self, query: IncidentQuery = EVERYTHING) -> Sequence[Incident]:
         """Return incidents, newest first."""
         found = [
             one

@@ -17,7 +17,7 @@ from sidecar.common import strict_json
 from sidecar.common.errors import KitError
 from sidecar.common.version import KIT_VERSION
 from sidecar.ledger.history_reader import HistoryReader
-from sidecar.ledger.ledger_reader import LedgerArchive, LedgerReader
+from sidecar.ledger.ledger_reader import LedgerArchive
 from sidecar.report.runs.reports import Ask, Reports
 
 RUNS, LEDGER = Path("/var/lib/locust-kit/runs"), Path("/var/lib/locust-kit/ledger")
@@ -25,7 +25,7 @@ RUNS, LEDGER = Path("/var/lib/locust-kit/runs"), Path("/var/lib/locust-kit/ledge
 
 def main(words: list[str]) -> int:
     """Print the report of a run, or the list of all."""
-    archive = LedgerArchive(LedgerReader(LEDGER), HistoryReader(LEDGER))
+    archive = LedgerArchive(LEDGER, HistoryReader(LEDGER))
     project, look_seconds = os.environ.get("PROJECT", "locust"), float(os.environ.get("INTERVAL", "2"))
     reports = Reports(RUNS, archive, project, lambda: datetime.now(UTC), KIT_VERSION, look_seconds)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ def keep(ledger: Ledger, *incidents: Incident) -> None:
             batch.upsert(one)
 
 
-def ids(found: list[Incident]) -> list[str]:
+def ids(found: Sequence[Incident]) -> list[str]:
     return [one.id.removeprefix("incident-") for one in found]
 
 

@@ -51,7 +51,7 @@ def old(tmp_path: Path) -> Path:
 @pytest.fixture
 def reports(old: Path, monkeypatch: pytest.MonkeyPatch) -> Reports:
     monkeypatch.setattr("os.cpu_count", lambda: 2)  # those of the machine that recorded it
-    archive = LedgerArchive(LedgerReader(old / "ledger"), HistoryReader(old / "ledger"))
+    archive = LedgerArchive(old / "ledger", HistoryReader(old / "ledger"))
     return Reports(old / "runs", archive, PROJECT, lambda: LATER, "0.1.0")
 
 

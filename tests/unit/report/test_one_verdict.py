@@ -22,7 +22,7 @@ from sidecar.commands.follow import RunObserved
 from sidecar.commands.plan import MasterInfo, RunPlan
 from sidecar.commands.seen import FinishedRun, record_of
 from sidecar.common.times import format_time
-from sidecar.ledger.ledger_reader import LedgerArchive
+from sidecar.ledger.ledger_reader import EVERYTHING, LedgerArchive
 from sidecar.model import document
 from sidecar.model.history import IncidentQuery, RecordedSeries
 from sidecar.model.incident import FINAL, ExitReason, Incident, IncidentKind, Severity
@@ -208,7 +208,7 @@ class Ledger(LedgerArchive):
     def __init__(self, what: Facts) -> None:
         self._what = what
 
-    def incidents(self, query: IncidentQuery) -> Sequence[Incident]:
+    def incidents(self, query: IncidentQuery = EVERYTHING) -> Sequence[Incident]:
         del query
         return self._what.incidents
 

@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 
 from sidecar.common.errors import LedgerError
 from sidecar.common.times import format_time
-from sidecar.ledger.ledger_reader import LedgerArchive
+from sidecar.ledger.ledger_reader import EVERYTHING, LedgerArchive
 from sidecar.model.history import IncidentQuery, RecordedSeries
 from sidecar.model.incident import FINAL, PROVISIONAL, Incident, IncidentKind
 from sidecar.monitor.board import Board
@@ -39,7 +39,7 @@ class Past(LedgerArchive):
         self.asked = 0
         self.recorded: datetime | None = None
 
-    def incidents(self, query: IncidentQuery) -> Sequence[Incident]:
+    def incidents(self, query: IncidentQuery = EVERYTHING) -> Sequence[Incident]:
         assert query.since is not None
         assert query.until is not None
         assert (query.project, query.limit > 0, query.until > query.since) == (None, True, True)

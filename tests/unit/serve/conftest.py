@@ -1,5 +1,5 @@
 """The open ledger of tests/unit/ledger: the archive is tested over a real one."""
 
-from tests.unit.ledger.conftest import history, ledger, reader
+from tests.unit.ledger.conftest import history, ledger
 
-__all__ = ["history", "ledger", "reader"]
+__all__ = ["history", "ledger"]

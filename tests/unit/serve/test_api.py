@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 
 from sidecar.client.documents import IncidentList, Recording
 from sidecar.common.errors import LedgerError
-from sidecar.ledger.ledger_reader import LedgerArchive
+from sidecar.ledger.ledger_reader import EVERYTHING, LedgerArchive
 from sidecar.model import document
 from sidecar.model.history import IncidentQuery, LogQuery, RecordedSeries, RunPoint, SeriesPoint, StoredLine
 from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, Severity
@@ -42,7 +42,7 @@ class PretendPast(LedgerArchive):
         self.found_run: Sequence[RunPoint] = ()
         self.lines: Sequence[StoredLine] = ()
 
-    def incidents(self, query: IncidentQuery) -> Sequence[Incident]:
+    def incidents(self, query: IncidentQuery = EVERYTHING) -> Sequence[Incident]:
         self.asked.append(query)
         return [INCIDENT]
 
@@ -72,7 +72,7 @@ class PretendPast(LedgerArchive):
 class BrokenPast(PretendPast):
     """A ledger that cannot be read."""
 
-    def incidents(self, query: IncidentQuery) -> Sequence[Incident]:
+    def incidents(self, query: IncidentQuery = EVERYTHING) -> Sequence[Incident]:
         raise LedgerError(f"the ledger is locked, limit {query.limit}", fix="wait")
 
 
