@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sidecar.client.documents import IncidentList
 from sidecar.client.reader import MonitorError, SidecarReader, UnknownError, first_snapshot
 from sidecar.common import strict_json, units
 from sidecar.common.errors import SettingError, StackError
@@ -77,14 +76,10 @@ def _print_all(reader: SidecarReader, wanted: _IncidentsCall, project: str) -> N
     query: dict[str, str | int] = {"limit": _MOST, "evidence": 1 if wanted.as_json else 0}
     if wanted.since:
         query["since"] = format_time(wanted.since)
-    written = reader.incidents(**query)
     if wanted.as_json:
-        print(written.decode())  # as it came, with fields that this command may be too old to know
+        print(reader.incidents(**query).decode())  # as it came, with fields that this command may be too old to know
         return
-    try:
-        incident_list = document.loads_as(IncidentList, written, "incidents")
-    except document.DocumentError as error:
-        raise StackError(f"the sidecar's answer is no list of incidents: {error}") from error
+    incident_list = reader.incident_list(**query)
     for incident in reversed(incident_list.incidents):
         print(line(incident, project))
     if not incident_list.incidents:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
-from sidecar.client.documents import LogLines
+from sidecar.client.documents import IncidentList, LogLines
 from sidecar.common.errors import StackError, why_unreachable
 from sidecar.model import document
 from sidecar.model.incident import Incident
@@ -24,7 +24,7 @@ HOST = "127.0.0.1"
 _NO_ANSWER = "no answer in time"
 _MOST_BYTES = 32 * 1024 * 1024
 _JSON = "application/json"
-_SNAPSHOT = "/api/snapshot"
+_SNAPSHOT, NODE = "/api/snapshot", "/api/node"
 _NO_SUCH = (http.client.NOT_FOUND, http.client.METHOD_NOT_ALLOWED)
 _START_TRIES, _START_PAUSE_SECONDS = 20, 0.5
 
@@ -46,7 +46,7 @@ class SidecarReader:
 
     def __init__(self, port: int, timeout_seconds: float = 2.0, *, host: str = HOST, token: str = "") -> None:
         self.port, self.host = port, host
-        self._token = {"authorization": f"Bearer {token}"} if token else {}
+        self._headers = {"authorization": f"Bearer {token}"} if token else {}
         self._connection = http.client.HTTPConnection(host, port, timeout=timeout_seconds)
 
     def document(self) -> bytes:
@@ -76,8 +76,8 @@ class SidecarReader:
         Raises:
             MonitorError: it does not answer, or has no logs to give.
         """
-        body = self._asked(f"/api/logs?{urlencode({'container': container, 'limit': limit})}")
-        newest_first = _read(LogLines, body, "log").lines
+        query = urlencode({"container": container, "limit": limit})
+        newest_first = self._read(LogLines, f"/api/logs?{query}", "log").lines
         return newest_first[:limit][::-1]
 
     def incident(self, incident_id: str) -> Incident:
@@ -86,7 +86,7 @@ class SidecarReader:
         Raises:
             MonitorError: it does not answer, or has no such incident.
         """
-        return _read(Incident, self._asked(f"/api/incidents/{quote(incident_id, safe='')}"), "incident")
+        return self._read(Incident, f"/api/incidents/{quote(incident_id, safe='')}", "incident")
 
     def note(self, incident_id: str, text: str) -> Incident:
         """Write a person's note down with an incident; return the incident with it.
@@ -96,8 +96,7 @@ class SidecarReader:
             MonitorError: it does not answer, or cannot write.
         """
         path = f"/api/incidents/{quote(incident_id, safe='')}/note"
-        body = self._asked(path, json.dumps({"note": text}, ensure_ascii=False).encode())
-        return _read(Incident, body, "incident")
+        return self._read(Incident, path, "incident", json.dumps({"note": text}, ensure_ascii=False).encode())
 
     def incidents(self, **query: str | int) -> bytes:
         """Return the list of incidents as the JSON that the sidecar sent; `query` is that of /api/incidents.
@@ -106,6 +105,14 @@ class SidecarReader:
             MonitorError: it does not answer, or has no incidents to give.
         """
         return self._asked(f"/api/incidents?{urlencode(query)}")
+
+    def incident_list(self, **query: str | int) -> IncidentList:
+        """Return the list of incidents; `query` is that of /api/incidents.
+
+        Raises:
+            MonitorError: it does not answer, or has no incidents to give.
+        """
+        return self._read(IncidentList, f"/api/incidents?{urlencode(query)}", "list of incidents")
 
     def run(self, run_id: str, **query: str) -> bytes:
         """Return the report of a run as the JSON that the sidecar sent; `query` is that of /api/runs/{run_id}.
@@ -136,6 +143,12 @@ class SidecarReader:
         """Close the connection."""
         self._connection.close()
 
+    def _read(self, kind: type[T], path: str, name: str, sent: bytes | None = None) -> T:
+        try:
+            return document.loads_as(kind, self._asked(path, sent), name)
+        except document.DocumentError as error:
+            raise MonitorError(f"its answer is no {name}: {error}") from error
+
     def _asked(self, path: str, sent: bytes | None = None) -> bytes:
         kept = self._connection.sock is not None
         try:
@@ -150,14 +163,16 @@ class SidecarReader:
 
     def _answer(self, path: str, sent: bytes | None) -> bytes:
         try:
-            headers = {**self._token, **({"content-type": _JSON} if sent else {})}
+            headers = {**self._headers, **({"content-type": _JSON} if sent else {})}
             self._connection.request("POST" if sent else "GET", path, sent, headers)
             answer = self._connection.getresponse()
             body = answer.read(_MOST_BYTES)
         except BaseException:
             self._connection.close()  # half an answer must not be read as the next one
             raise
-        if answer.status in _NO_SUCH and path != _SNAPSHOT:
+        if answer.status == http.client.UNAUTHORIZED:
+            raise MonitorError("it has another token: a stack of another swarm-up")
+        if answer.status in _NO_SUCH and not path.startswith((_SNAPSHOT, NODE)):
             raise UnknownError("it knows of none")
         if answer.status == http.client.SERVICE_UNAVAILABLE:
             raise NotReadyError("it has not read anything yet")
@@ -197,10 +212,3 @@ def _down(project: str, place: str, error: MonitorError) -> StackError:
         f"the stack {project!r} is not running: no sidecar at {place} ({error})",
         fix=f"make up WORKERS=4{project_word(project)}",
     )
-
-
-def _read(kind: type[T], body: bytes, name: str) -> T:
-    try:
-        return document.loads_as(kind, body, name)
-    except document.DocumentError as error:
-        raise MonitorError(f"its answer is no {name}: {error}") from error

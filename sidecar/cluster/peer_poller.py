@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
+from sidecar.client.documents import IncidentList
+from sidecar.client.reader import MonitorError
 from sidecar.cluster import rules
-from sidecar.cluster.peer_client import PeerError
 from sidecar.cluster.rules import Peer
 from sidecar.model.cluster import NO_OTHERS, NodeReport, Others
 from sidecar.model.incident import Incident, IncidentKind
@@ -23,6 +24,7 @@ from sidecar.monitor.recorder import Put
 
 _log = logging.getLogger(__name__)
 
+_MOST_INCIDENTS = 5000
 ASKERS = 8  # nodes asked at the same time
 _SETTLING_SECONDS = 15.0  # of a new leader: until then, a node it has not heard may only not have been asked
 
@@ -31,10 +33,10 @@ class Asks(Protocol):
     """One node's sidecar."""
 
     def report(self, mark: int | None) -> NodeReport:
-        """Return its report; PeerError without one."""
+        """Return its report; MonitorError without one."""
 
-    def incidents(self) -> tuple[Incident, ...]:
-        """Return all that its ledger holds; PeerError where it cannot be read."""
+    def incident_list(self, **query: str | int) -> IncidentList:
+        """Return what its ledger holds; MonitorError where it cannot be read."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -152,8 +154,9 @@ class PeerPoller:
             at = self._around.now()
             begun_anew = peer.began_at is not None and peer.began_at != report.began_at
             if peer.mark is None or begun_anew or not report.complete:
-                report = replace(report, incidents=peer.client.incidents())
-        except PeerError as error:
+                whole = peer.client.incident_list(limit=_MOST_INCIDENTS, helpers=1)
+                report = replace(report, incidents=whole.incidents)
+        except MonitorError as error:
             return _PeerAnswer(address, self._around.now(), None, str(error))
         peer.mark, peer.began_at, peer.node = report.mark, report.began_at, report.node
         return _PeerAnswer(address, at, report, whole=True)

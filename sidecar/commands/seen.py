@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sidecar.client.documents import IncidentList, Recording
+from sidecar.client.documents import Recording
 from sidecar.client.reader import MonitorError
 from sidecar.commands import follow, summary
 from sidecar.commands.follow import RunObserved
@@ -19,7 +19,6 @@ from sidecar.commands.plan import MasterInfo, RunPlan
 from sidecar.common.times import format_time
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import MasterError
-from sidecar.model import document
 from sidecar.model.incident import FINAL, Incident
 from sidecar.model.run_record import RunRecord, Unknown, WorkerCounts
 from sidecar.model.threshold import Threshold
@@ -177,14 +176,13 @@ def incidents_since(
     reader, recording = deployment.reader(settings, 5.0), Recording()
     try:
         for _ in range(int(_PATIENCE_SECONDS / _EACH_SECONDS)):
-            body = reader.incidents(since=format_time(since), limit=_MOST_INCIDENTS, evidence=0)
-            known = document.loads_as(IncidentList, body, "list of incidents")
+            known = reader.incident_list(since=format_time(since), limit=_MOST_INCIDENTS, evidence=0)
             recording = known.recording or recording
             is_recorded = not (until and recording.recorded_until) or recording.recorded_until >= until
             if is_recorded and all(incident.state == FINAL or incident.until is None for incident in known.incidents):
                 break
             sleep(_EACH_SECONDS)
-    except (MonitorError, document.DocumentError) as error:
+    except MonitorError as error:
         return (), f"{_UNSEEN}: {error}", recording
     finally:
         reader.close()

@@ -7,14 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sidecar.client.documents import IncidentList
 from sidecar.client.reader import MonitorError, SidecarReader, first_snapshot
 from sidecar.commands.victims import SelftestError, Victim, started, wait_for_losses
 from sidecar.common.console import Console
 from sidecar.common.text import aligned
 from sidecar.common.times import format_time
 from sidecar.engine.docker_engine import DockerEngine, connect
-from sidecar.model import document
 from sidecar.model.incident import FINAL, Incident, IncidentKind
 from sidecar.settings import Settings
 from sidecar.stack import workspace
@@ -98,11 +96,10 @@ def incidents(reader: SidecarReader, since: datetime) -> tuple[Incident, ...]:
 
     """
     try:
-        written = reader.incidents(
+        return reader.incident_list(
             since=format_time(since), kind=IncidentKind.OOM_KILL, helpers=1, evidence=0, limit=_MOST_INCIDENTS
-        )
-        return document.loads_as(IncidentList, written, "incidents").incidents
-    except (MonitorError, document.DocumentError) as error:
+        ).incidents
+    except MonitorError as error:
         raise SelftestError(f"the sidecar gave no incidents: {error}", fix="make up") from error
 
 

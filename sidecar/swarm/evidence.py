@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sidecar.cluster.peer_client import PeerClient, PeerError
+from sidecar.client.reader import MonitorError
+from sidecar.cluster.peer_client import PeerClient
 from sidecar.common.errors import EngineError, KitError, StackError
 from sidecar.diagnose.gather.config import up_words
 from sidecar.engine.docker_engine import connect
@@ -109,7 +110,7 @@ def _nodes(settings: Settings, nodes: Sequence[NodeFacts]) -> tuple[NodeSeen, ..
         client = PeerClient(node.address, settings.monitor_port, token, "", _PEER_SECONDS)
         try:
             report = _with_fresh_reach(client)
-        except PeerError as error:
+        except MonitorError as error:
             return NodeSeen(node.name, node.address, str(error))
         finally:
             client.close()
@@ -126,7 +127,7 @@ def _with_fresh_reach(client: PeerClient) -> NodeReport:
     An attempt from before may be of a master that was not up yet.
 
     Raises:
-        PeerError: the node gave no report.
+        MonitorError: the node gave no report.
     """
     first = report = client.report(None)
     deadline = time.monotonic() + _FRESH_SECONDS

@@ -97,6 +97,17 @@ def serve(nodes: int, workers: int) -> None:
     Server(("0.0.0.0", _PEERS_PORT), Handler).serve_forever()
 
 
+class CountingClient(PeerClient):
+    """A client that knows how much it was sent."""
+
+    received_bytes = 0
+
+    def _answer(self, path: str, sent: bytes | None) -> bytes:
+        body = super()._answer(path, sent)
+        self.received_bytes += len(body)
+        return body
+
+
 def lead(nodes: int, workers: int, seconds: float) -> None:
     """Be the leader, and print what it took."""
     master = _master_says(nodes, workers)
@@ -104,7 +115,7 @@ def lead(nodes: int, workers: int, seconds: float) -> None:
     clients: list[Any] = []
 
     def ask(address: str) -> Any:
-        clients.append(PeerClient(address, _PEERS_PORT, "token", "node1"))
+        clients.append(CountingClient(address, _PEERS_PORT, "token", "node1"))
         return clients[-1]
 
     around = Surroundings(

@@ -10,13 +10,11 @@ from typing import Any
 
 import msgspec
 
-from sidecar.client.documents import IncidentList
 from sidecar.client.reader import MonitorError, NotReadyError, SidecarReader
 from sidecar.common.times import docker_time, format_time
 from sidecar.diagnose.evidence import ErrorRow, KnownIncident, ListedWorker, MasterFacts, MonitorFacts, Pair
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import MasterDownError, MasterError, MasterGuardedError, MasterSlowError
-from sidecar.model import document
 from sidecar.model.incident import Incident
 
 _CALL_SECONDS = 4.0
@@ -129,17 +127,15 @@ def monitor(port: int, now: datetime) -> MonitorFacts:
     reader = SidecarReader(port, _CALL_SECONDS)
     try:
         snapshot = reader.snapshot()
-        written = reader.incidents(since=format_time(now - _HISTORY), limit=500, evidence=0)
-        incidents = document.loads_as(IncidentList, written, "incidents").incidents
+        incidents = reader.incident_list(since=format_time(now - _HISTORY), limit=500, evidence=0).incidents
         problems = _problems(reader)
     except NotReadyError as error:
         return MonitorFacts(url, "starting", str(error))
     except MonitorError as error:
         reason = str(error)
-        answer = "slow" if reason == "no answer in time" else "foreign" if "something else" in reason else "down"
+        is_foreign = reason.startswith(("something else", "its answer is no"))
+        answer = "slow" if reason == "no answer in time" else "foreign" if is_foreign else "down"
         return MonitorFacts(url, answer, reason)
-    except document.DocumentError as error:
-        return MonitorFacts(url, "foreign", str(error))
     finally:
         reader.close()
     return MonitorFacts(

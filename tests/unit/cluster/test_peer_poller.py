@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.cluster.peer_client import PeerError
+from sidecar.client.documents import IncidentList
+from sidecar.client.reader import MonitorError
 from sidecar.cluster.peer_poller import PeerPoller, Surroundings
 from sidecar.cluster.rules import fell_silent
 from sidecar.model.cluster import NodeReport
@@ -30,12 +31,12 @@ class Pretend:
     def report(self, mark: int | None) -> NodeReport:
         self.marks.append(mark)
         if isinstance(self.says, str):
-            raise PeerError(self.says)
+            raise MonitorError(self.says)
         return self.says
 
-    def incidents(self) -> tuple[Incident, ...]:
+    def incident_list(self, **_: str | int) -> IncidentList:
         self.read_whole += 1
-        return self.ledger
+        return IncidentList("locust", later(0), self.ledger, ())
 
     def close(self) -> None:
         pass

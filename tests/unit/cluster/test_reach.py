@@ -11,9 +11,10 @@ from typing import cast
 
 import pytest
 
+from sidecar.client.reader import MonitorError
 from sidecar.cluster import member
 from sidecar.cluster.member import Prober, reach
-from sidecar.cluster.peer_client import PeerClient, PeerError, addresses
+from sidecar.cluster.peer_client import PeerClient, addresses
 from sidecar.model.cluster import NodeReport, Reach
 from sidecar.swarm import evidence
 from tests.fakes.fake_master import FakeMaster
@@ -80,14 +81,14 @@ def test_a_failure_from_before_the_question_does_not_count(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("path", "said"), [("closed", "connection refused"), ("foreign", "it answers with status 404")]
+    ("path", "said"), [("closed", "connection refused"), ("foreign", "something else answers there")]
 )
 def test_what_is_no_sidecar_of_this_cluster_is_told_in_a_few_words(path: str, said: str) -> None:
     master = FakeMaster()
     port = master.port if path == "foreign" else free_port()
     client = PeerClient("127.0.0.1", port, "token", "node1")
     try:
-        with pytest.raises(PeerError, match=said):
+        with pytest.raises(MonitorError, match=said):
             client.report(None)
     finally:
         client.close()

@@ -15,7 +15,6 @@ from sidecar.commands.follow import RunObserved
 from sidecar.commands.plan import MasterInfo, RunPlan
 from sidecar.commands.seen import FinishedRun, incidents_since, record_of
 from sidecar.locust_api.connection import MasterDownError
-from sidecar.model import document
 from sidecar.model.incident import FINAL, PROVISIONAL, ExitReason, Incident, IncidentKind, Severity
 from sidecar.model.run_record import RunRecord, Unknown
 from sidecar.report.verdict.judge import judge, judged_document
@@ -36,14 +35,14 @@ def answered(
 ) -> None:
     left = list(answers)
 
-    def incidents(_: SidecarReader, **asked: Any) -> bytes:
+    def incidents(_: SidecarReader, **asked: Any) -> IncidentList:
         assert asked["since"].startswith("2026-11-27T01:02:03")
         found = left.pop(0) if len(left) > 1 else left[0]
         if isinstance(found, MonitorError):
             raise found
-        return document.dumps(IncidentList(project, START, found, ()))
+        return IncidentList(project, START, found, ())
 
-    monkeypatch.setattr(SidecarReader, "incidents", incidents)
+    monkeypatch.setattr(SidecarReader, "incident_list", incidents)
 
 
 def reasons(tmp_path: Path, *words: str) -> tuple[str, ...]:
@@ -95,8 +94,8 @@ def test_another_stacks_sidecar_is_none(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_a_monitor_that_cannot_record_is_no_witness(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, recording: Recording | None, found: list[str]
 ) -> None:
-    body = document.dumps(IncidentList("locust", START, (), (), recording))
-    monkeypatch.setattr(SidecarReader, "incidents", lambda *_, **__: body)
+    told = IncidentList("locust", START, (), (), recording)
+    monkeypatch.setattr(SidecarReader, "incident_list", lambda *_, **__: told)
     record = record_of(Master(), load([], {}, tmp_path), done(1, 1, 60), lambda _: None)  # type: ignore[arg-type]
     assert [reason.text for reason in judge(record).broken if reason.kind == "not_recorded"] == found
 

@@ -23,7 +23,6 @@ from sidecar.commands.plan import MasterInfo, RunPlan
 from sidecar.commands.seen import FinishedRun, record_of
 from sidecar.common.times import format_time
 from sidecar.ledger.ledger_reader import EVERYTHING, LedgerArchive
-from sidecar.model import document
 from sidecar.model.history import IncidentQuery, RecordedSeries
 from sidecar.model.incident import FINAL, ExitReason, Incident, IncidentKind, Severity
 from sidecar.model.observation import PluginStatus
@@ -258,12 +257,12 @@ def by_run_alone(what: Facts, root: Path, *, plugin: bool, attached: bool) -> Ru
     done = FinishedRun(plan, about, RUN, observed, START, what.seconds, "", {}, parse(what.thresholds))
     known = [one for one in what.incidents if one.at <= after(what.seconds)]
 
-    def answer(_: SidecarReader, **__: object) -> bytes:
+    def answer(_: SidecarReader, **__: object) -> IncidentList:
         if not what.watched:
             raise MonitorError("connection refused")
-        return document.dumps(IncidentList("locust", START, tuple(known), ()))
+        return IncidentList("locust", START, tuple(known), ())
 
-    with patch.object(SidecarReader, "incidents", answer):
+    with patch.object(SidecarReader, "incident_list", answer):
         return record_of(Master(what, plugin=plugin), chosen, done, lambda _: None)  # type: ignore[arg-type]
 
 
