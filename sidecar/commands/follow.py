@@ -239,7 +239,7 @@ def settle(
 ) -> RunObserved:
     """After a stop: look on until the master says that the run is over, at most `seconds`.
 
-    One that was stopped before it was seen is over as soon as the master's figures are of after the stop.
+    One that was stopped before it was seen is known by figures of after the stop, if there was a run at all.
     """
     began = clock.now()
     while not seen.ended and clock.now() < began + seconds:
@@ -249,8 +249,8 @@ def settle(
         except MasterError:
             return replace(seen, master_lost=seen.master_lost or LOST)
         if not seen.started and run_state(figures) not in RUNNING and clock.now() - began >= _CACHE_SECONDS:
-            is_new = total(figures) != total(seen.idle)
-            seen = replace(seen, started=is_new, ended=True, figures=figures if is_new else {})
+            is_known = run_state(figures) == "stopping" or total(figures) != total(seen.idle)
+            seen = replace(seen, started=is_known, ended=not is_known, figures=figures if is_known else {})
         show(seen)
         if not seen.ended:
             clock.sleep(_EACH_SECONDS / 2)
