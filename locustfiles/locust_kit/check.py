@@ -10,12 +10,11 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from locust import FastHttpUser, HttpUser
 from locust.argument_parser import get_parser
 
 from locust_kit import SCHEMA_VERSION
 from locust_kit.syntax_rules import look
-from locust_kit.user_code import Loaded, Problem, load
+from locust_kit.user_code import Loaded, Problem, load, needs_host
 
 _OPTIONS = "locust.conf, pyproject.toml or .env"
 
@@ -30,7 +29,7 @@ def document(loaded: Loaded) -> dict[str, Any]:
             {
                 "name": name,
                 "host": user.host,
-                "http": issubclass(user, HttpUser | FastHttpUser),
+                "http": needs_host(user),
                 "weight": user.weight,
                 "tags": sorted(_tags(user.tasks)),
             }

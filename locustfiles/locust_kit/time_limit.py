@@ -66,9 +66,20 @@ def _outcome(part: Callable[[], object]) -> BaseException | None:
     """Return what `part` raises: gevent would print the traceback of a greenlet that fails."""
     try:
         part()
-    except (Exception, SystemExit) as error:  # noqa: BLE001  the user's code may raise anything
+    except BaseException as error:  # noqa: BLE001  the user's code may raise anything, such as gevent.Timeout
         return error
     return None
+
+
+def end_process_after(seconds: float, code: int) -> None:
+    """End this process after so many seconds, if a thread or an exit handler of the user's still holds it then."""
+
+    def end() -> None:
+        _sleep(seconds)
+        sys.stdout.flush()
+        os._exit(code)
+
+    _start_thread(end, ())
 
 
 class _Watch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -11,31 +12,59 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from locust import FastHttpUser, HttpUser, TaskSet, User, events
+from gevent import GreenletExit
+from locust import MarkovTaskSet, TaskSet, User, events
 from locust.argument_parser import get_parser
 from locust.clients import HttpSession
 from locust.contrib.fasthttp import FastHttpSession
 from locust.env import Environment
-from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
+from locust.event import EventHook
+from locust.exception import (
+    CatchResponseError,
+    InterruptTaskSet,
+    RescheduleTask,
+    RescheduleTaskImmediately,
+    StopTest,
+    StopUser,
+)
+from locust.runners import STATE_STOPPED, LocalRunner
+from locust.stats import RequestStats
+from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, DefaultTaskSet
+from locust.user.users import PytestUser
+from requests import RequestException
 
-from locust_kit.clean_request import clean
+from locust_kit.arguments import secrets_of
+from locust_kit.clean_request import clean, clean_error, take_over
+from locust_kit.failures.settings import Cleaner
+from locust_kit.guard import listen_first
 from locust_kit.patches import Patches
-from locust_kit.time_limit import TookTooLongError, place, within
-from locust_kit.user_code import load
+from locust_kit.texts import attribute, safe
+from locust_kit.time_limit import TookTooLongError, end_process_after, place, within
+from locust_kit.user_code import Loaded, load, needs_host
 
 PART_SECONDS = 60.0
 """The longest that one part may take here (a task, `on_start`, a listener): a hanging target ends in a line."""
 
 _NO_TARGET = 2
+_EXIT_SECONDS = 5.0  # for what the test does as the process ends; a thread that never ends would hold it for ever
+_LONGEST, _LONGEST_READ = 300, 10_000
 
 
 class Printer:
     """A printer of each request as it ends, and a count of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, stats: RequestStats) -> None:
+        self._stats = stats  # those of Locust's environment, which a listener may read
         self.requests = 0
         self.failures = 0
         self.errors = 0
+        self.clean = Cleaner(os.environ, 1)
+
+    def text(self, value: Any) -> str:
+        """Return a text as one part of a line: without secrets and control characters, and not too long."""
+        shown = self.clean(safe(value, _LONGEST_READ)).strip()
+        shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in shown)
+        return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]} …"
 
     def request(
         self,
@@ -49,20 +78,22 @@ class Printer:
         """Print and count a request; a listener of `events.request`."""
         self.requests += 1
         request_type, name, time_ms, length = clean(request_type, name, response_time, response_length)
+        self._stats.log_request(request_type, name, time_ms, length)  # type: ignore[arg-type]  # it takes None
         took = "-" if time_ms is None else f"{time_ms:.1f}"
-        status = getattr(more.get("response"), "status_code", None) or "-"
-        mark = "ok  "
-        if exception:
+        kind, status = self.text(request_type), self.text(attribute(more.get("response"), "status_code") or "-")
+        is_failed = _is_true(exception)
+        print(
+            f"  {'FAIL' if is_failed else 'ok  '} {kind:<6} {status:>3} {took:>8} ms {length:>9} B  {self.text(name)}"
+        )
+        if is_failed:
             self.failures += 1
-            mark = "FAIL"
-        print(f"  {mark} {request_type:<6} {status!s:>3} {took:>8} ms {length:>9} B  {name}")
-        if exception:
-            print(f"       {type(exception).__name__}: {exception}")
+            self._stats.log_error(request_type, name, clean_error(exception))
+            print(f"       {type(exception).__name__}: {self.text(exception)}")
 
     def error(self, text: str) -> None:
         """Print and count an error in the user's own code."""
         self.errors += 1
-        print(f"  FAIL {text}")
+        print(f"  FAIL {text}", flush=True)
 
     def run(self, name: str, part: Callable[[], object]) -> bool:
         """Run a part of the user's code within its limit; print what went wrong, and return whether nothing did.
@@ -74,29 +105,61 @@ class Printer:
         error = within(PART_SECONDS, name, part)
         if error is None or isinstance(error, InterruptTaskSet | RescheduleTask | RescheduleTaskImmediately):
             return True
+        if isinstance(error, GreenletExit):
+            raise StopUser
         if isinstance(error, StopUser | StopTest):
             raise error
         where = f" ({place(traceback.extract_tb(error.__traceback__))})" if error.__traceback__ else ""
         kind = "" if isinstance(error, TookTooLongError) else f"{type(error).__name__}: "
-        self.error(f"{name}: {kind}{error}{where}")
+        self.error(f"{self.text(name)}: {kind}{self.text(error)}{where}")
         return False
 
 
-def each_once(tasks: Iterable[Any]) -> list[Any]:
-    """Return the tasks in their order, without the repetitions that stand for weights."""
-    return list(dict.fromkeys(tasks))
+def _is_true(exception: Any) -> bool:
+    """Tell whether Locust counts a request as failed; a class of the test's own may raise anything in `__bool__`."""
+    try:
+        return bool(exception)
+    except Exception:  # noqa: BLE001  as above
+        return True
+
+
+def tasks_of(owner: Any) -> list[Any]:
+    """Return the tasks of a User or a TaskSet, each once, in their order; a Markov chain's as its transitions lead."""
+    if isinstance(owner, MarkovTaskSet):
+        chain: dict[str, Any] = {}
+        names = [str(attribute(owner.current, "__name__"))]
+        for name in names:  # grows
+            if name not in chain:
+                chain[name] = getattr(owner, name)
+                names += chain[name].transitions
+        return list(chain.values())
+    try:
+        return list(dict.fromkeys(owner.tasks))
+    except TypeError:  # a task without a hash
+        return list({id(task): task for task in owner.tasks}.values())
 
 
 def run_task(task: Any, owner: Any, printer: Printer) -> None:
-    """Run one task of `owner` (a User or a TaskSet); a TaskSet runs each of its own once."""
-    name = getattr(task, "__qualname__", str(task))
+    """Run one task of `owner` (a User or a TaskSet); a TaskSet runs each of its own once.
+
+    Raises:
+        StopUser, StopTest: the task stopped its user, or the whole test.
+
+    """
+    name = safe(attribute(task, "__qualname__") or task, _LONGEST)
     if inspect.isclass(task) and issubclass(task, TaskSet):
         made: list[Any] = []
         if printer.run(f"{name}.__init__", lambda: made.append(task(owner))):
             run_tasks(name, made[0], printer)
         return
-    print(f" {name}")
-    printer.run(name, partial(task, owner))
+    print(f" {printer.text(name)}")
+    is_bound = isinstance(owner, TaskSet) and attribute(task, "__self__") is owner  # a User's own, Locust calls with it
+    printer.run(name, task if is_bound else partial(task, owner))
+    user = owner if isinstance(owner, User) else owner.user
+    if user.environment.runner.state == STATE_STOPPED:
+        raise StopTest
+    if user._state == LOCUST_STATE_STOPPING:  # noqa: SLF001  Locust's own way to tell
+        raise StopUser
 
 
 def run_tasks(name: str, owner: Any, printer: Printer) -> None:
@@ -104,20 +167,58 @@ def run_tasks(name: str, owner: Any, printer: Printer) -> None:
     started = True
     try:
         started = printer.run(f"{name}.on_start", owner.on_start)
-        for task in each_once(owner.tasks) if started else ():
+        tasks: list[Any] = []
+        if started:
+            printer.run(f"{name}.tasks", lambda: tasks.extend(tasks_of(owner)))
+        for task in tasks:
             run_task(task, owner, printer)
     finally:
         if started:
             printer.run(f"{name}.on_stop", owner.on_stop)
 
 
-def try_user(name: str, user: User, printer: Printer) -> None:
-    """Run one user through one pass."""
-    print(f"{name} → {user.host}")
+def run_functions(name: str, user: PytestUser, printer: Printer) -> None:
+    """Run the pytest functions of a user once each, with what their fixtures yield, as Locust runs them."""
+    for function in user.functions:
+        made: list[Any] = []
+        fixture = function.fixturedef  # type: ignore[attr-defined]  # Locust puts it there
+        print(f" {printer.text(name)}")
+        if printer.run(f"fixture {fixture.argname}", partial(_set_up, fixture, user, made)):
+            printer.run(name, partial(_call, function.obj, made[0]))
+
+
+def _set_up(fixture: Any, user: User, made: list[Any]) -> None:
+    made.append(next(fixture.func(user)))
+
+
+def _call(function: Callable[..., Any], fixture: Any) -> None:
+    """Call a pytest function; what a failed request raises is printed as that request."""
     try:
-        run_tasks(name, user, printer)
+        function(fixture)
+    except (RequestException, CatchResponseError, ConnectionError) as error:
+        if isinstance(error, ValueError):
+            raise
+
+
+def try_user(name: str, user: User, printer: Printer) -> None:
+    """Run one user through one pass.
+
+    Raises:
+        StopTest: it stopped the whole test.
+
+    """
+    print(f"{name} → {printer.text(user.host)}", flush=True)
+    user._state = LOCUST_STATE_RUNNING  # noqa: SLF001  what User.run sets before the first task
+    try:
+        if isinstance(user, PytestUser):
+            run_functions(name, user, printer)
+        else:
+            user._taskset_instance = DefaultTaskSet(user)  # noqa: SLF001  as above; self.wait() needs it
+            run_tasks(name, user, printer)
     except (StopUser, StopTest) as stop:
         print(f"  {type(stop).__name__} ended the pass")
+        if user.environment.runner.state == STATE_STOPPED:
+            raise StopTest from None
 
 
 def users_of(environment: Environment, printer: Printer) -> Iterator[tuple[str, User]]:
@@ -154,31 +255,43 @@ def name_unreported(answers: Iterable[Any], printer: Printer) -> None:
     for answer in answers:
         if not getattr(answer, "_entered", True):
             meta = answer.request_meta
-            asked, why = f"{meta['request_type']} {meta['name']}", "catch_response=True without `with`"
+            asked, why = printer.text(f"{meta['request_type']} {meta['name']}"), "catch_response=True without `with`"
             printer.error(f"{asked}: answered {answer.status_code}, and was never reported: {why}")
 
 
 def without_host(environment: Environment) -> str:
     """Return the name of the first class that makes HTTP requests and has nowhere to send them; "" when all have."""
     for user_class in environment.user_classes:
-        if issubclass(user_class, HttpUser | FastHttpUser) and not (environment.host or user_class.host):
+        if needs_host(user_class) and not (environment.host or user_class.host):
             return user_class.__name__
     return ""
 
 
-def run_pass(environment: Environment, printer: Printer) -> None:
+def fire(event: EventHook, name: str, printer: Printer, *, reverse: bool = False, **arguments: Any) -> None:
+    """Call each listener of an event within its limit; one that fails is an error, and does not end the others."""
+    handlers = list(event._handlers)  # noqa: SLF001  Locust's own `fire` logs errors, and hangs with its listener
+    for handler in reversed(handlers) if reverse else handlers:
+        printer.run(f"events.{name}", partial(handler, **arguments))
+
+
+def run_pass(environment: Environment, runner: LocalRunner, printer: Printer) -> None:
     """Fire Locust's events in Locust's order around one pass of one user of each class."""
-    runner = environment.create_local_runner()
-    fire = environment.events
-    fire.request.add_listener(printer.request)
-    printer.run("events.init", lambda: fire.init.fire(environment=environment, runner=runner, web_ui=None))
+    hooks = environment.events
+    fire(hooks.init, "init", printer, environment=environment, runner=runner, web_ui=None)
     environment._filter_tasks_by_tags()  # noqa: SLF001  what a runner does when it starts users
-    printer.run("events.test_start", lambda: fire.test_start.fire(environment=environment))
+    runner.target_user_count = len(environment.user_classes)
+    fire(hooks.test_start, "test_start", printer, environment=environment)
     users = list(users_of(environment, printer))
-    printer.run("events.spawning_complete", lambda: fire.spawning_complete.fire(user_count=len(users)))
-    for name, user in users:
-        try_user(name, user, printer)
-    printer.run("events.test_stop", lambda: fire.test_stop.fire(environment=environment))
+    fire(hooks.spawning_complete, "spawning_complete", printer, user_count=len(users))
+    try:
+        for name, user in users:
+            try_user(name, user, printer)
+    finally:
+        if runner.state != STATE_STOPPED:
+            fire(hooks.test_stopping, "test_stopping", printer, environment=environment)
+            runner.update_state(STATE_STOPPED)
+            fire(hooks.test_stop, "test_stop", printer, environment=environment)
+        fire(hooks.quitting, "quitting", printer, reverse=True, environment=environment)
 
 
 def main() -> int:
@@ -186,10 +299,15 @@ def main() -> int:
 
     Return 0 when at least one request was made and none failed, 2 when a class has no host, else 1.
     """
-    loaded = load(os.environ["LOCUST_LOCUSTFILE"])
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends this process without a traceback
+    stats = RequestStats()
+    printer, made = Printer(stats), list[Loaded]()
+    if not printer.run("loading", lambda: made.append(load(os.environ["LOCUST_LOCUSTFILE"]))):
+        return 1
+    loaded = made[0]
     for problem in loaded.problems:
         place_of_it = f"{problem.file}:{problem.line}" if problem.line else problem.file
-        print(f"{place_of_it}: {problem.text} → {problem.fix}", file=sys.stderr)
+        print(f"{place_of_it}: {printer.text(problem.text)} → {problem.fix}", file=sys.stderr)
     if loaded.problems:
         return 1
     options = get_parser().parse_args([])
@@ -207,13 +325,23 @@ def main() -> int:
         text = "has no host, and none was given → make try HOST=http://<your service>, or MOCK=1"
         print(f"the class {homeless} {text}", file=sys.stderr)
         return _NO_TARGET
-    printer = Printer()
+    environment.stats = stats
+    return _try(environment, printer)
+
+
+def _try(environment: Environment, printer: Printer) -> int:
+    printer.clean.know(secrets_of(environment))
     answers: list[Any] = []
     note_answers(answers)
+    runner = environment.create_local_runner()
+    take_over(environment)
+    listen_first(environment.events.request, printer.request)
     with suppress(StopTest):
-        run_pass(environment, printer)
+        run_pass(environment, runner, printer)
     name_unreported(answers, printer)
     print(f"{printer.requests} requests, {printer.failures} failed, {printer.errors} errors in the locustfile")
     if not printer.requests:
         print("No request was made.", file=sys.stderr)
-    return 0 if printer.requests and not printer.failures and not printer.errors else 1
+    code = 0 if printer.requests and not printer.failures and not printer.errors else 1
+    end_process_after(_EXIT_SECONDS, code)
+    return code

@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from locust import LoadTestShape, User
+from locust import FastHttpUser, HttpUser, LoadTestShape, User
 from locust.argument_parser import parse_locustfile_paths
+from locust.user.users import PytestUser
 from locust.util.load_locustfile import load_locustfile, load_locustfile_pytest
 
 from locust_kit.loaded_files import USER_FILES
 from locust_kit.places import in_folder, innermost
+from locust_kit.texts import safe
 
 REMOVED = {
     "request_success": "use events.request and look for exception is None",
@@ -28,6 +30,9 @@ REMOVED = {
     "locust_error": "use events.user_error",
 }
 """Events that Locust removed, and what takes their place."""
+
+_LONGEST = 2000
+_SESSIONS = ("session", "fastsession")  # Locust's own fixtures
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,13 @@ def _unreadable(file: str, command: str) -> Problem:
     return Problem(file, None, "unreadable", text, command)
 
 
+def needs_host(user_class: type[User]) -> bool:
+    """Tell whether users of a class make HTTP requests; pytest functions do with one of Locust's own fixtures."""
+    if issubclass(user_class, PytestUser):
+        return any(function.fixturedef.argname in _SESSIONS for function in user_class.functions)  # type: ignore[attr-defined]
+    return issubclass(user_class, HttpUser | FastHttpUser)
+
+
 def shown(path: str) -> str:
     """Return the path as the user knows it: relative to their folder."""
     return in_folder(path) or path
@@ -116,20 +128,21 @@ def problem_of(error: BaseException, path: str) -> Problem:
             shown(error.filename or path), error.lineno, "syntax", f"syntax error: {error.msg}", "mend that line"
         )
     file, line = _place(error, path)
+    text = safe(error, _LONGEST)
     if isinstance(error, ModuleNotFoundError):
         fix = f"put {error.name} into requirements.txt beside the locustfile, or the module itself beside it"
         return Problem(file, line, "import", f"imports {error.name}, which is not there", fix)
     if isinstance(error, ImportError):
-        return Problem(file, line, "import", f"import fails: {error}", "mend that import")
-    removed = re.search(r"has no attribute '(\w+)'", str(error))
+        return Problem(file, line, "import", f"import fails: {text}", "mend that import")
+    removed = re.search(r"has no attribute '(\w+)'", text)
     if isinstance(error, AttributeError) and removed and removed[1] in REMOVED:
-        text = f"uses events.{removed[1]}, which Locust removed"
-        return Problem(file, line, "removed-api", text, REMOVED[removed[1]])
+        what = f"uses events.{removed[1]}, which Locust removed"
+        return Problem(file, line, "removed-api", what, REMOVED[removed[1]])
     if isinstance(error, SystemExit):
         return Problem(
             file, line, "error", f"ends the process while it is imported: exit({error.code!r})", "remove that"
         )
-    first_line = (str(error) or "no text").splitlines()[0]
+    first_line = (text or "no text").splitlines()[0]
     return Problem(
         file, line, "error", f"raises {type(error).__name__} while it is imported: {first_line}", "mend that line"
     )

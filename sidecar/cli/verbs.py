@@ -96,7 +96,7 @@ _VERBS = (  # each row: name, function, then its help on a line of its own
          "one run, one verdict: run USERS=200 SPAWN_RATE=20 RUN_TIME=2m (exit 0 PASS, 1 or 3 FAIL, 4 INVALID)",
          Needs.SETTINGS_OF_RUN, signals_interrupt=True),
     Verb("try", "commands.try_once:try_once",
-         "one user of each class, each task once, each request printed"),
+         "one user of each class, each task once, each request printed", signals_interrupt=True),
     Verb("capacity", "commands.capacity:capacity",
          "how much one endpoint carries: capacity ENDPOINT=/api/cart HOST=http://shop.example, in a stack of its own",
          signals_interrupt=True),
@@ -142,7 +142,7 @@ def call(verb: Verb, args: Sequence[str], environ: Mapping[str, str]) -> int:
         parameters.append(flags)
     function = load(verb)
     if verb.signals_interrupt:
-        from sidecar.common.process import interrupt_on_signals  # noqa: PLC0415  three verbs need it
+        from sidecar.common.process import interrupt_on_signals  # noqa: PLC0415  four verbs need it
 
         interrupt_on_signals()
     return int(function(*parameters) or 0)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from sidecar.commands import up
 from sidecar.commands.up import ImageBuilder
@@ -38,16 +41,36 @@ def try_once(settings: Settings, environ: Mapping[str, str], console: Console) -
         Decided(destination.host, destination.mock, image, workspace.decided(settings).proxy_user, builder.inputs),
         environ,
     )
-    before = engine.containers(settings.project)
-    try:
+    name = f"{settings.project}-try-{os.getpid()}"
+    services = {container.service for container in engine.containers(settings.project)}
+    then = ["true"]  # what this call started, and nothing else, goes again
+    if not services:
+        then = compose.command("--profile", "*", "down")
+    elif destination.mock and "mock-target" not in services:
+        then = compose.command("--profile", "mock", "rm", "--stop", "--force", "mock-target")
+    with _removed_afterwards(name, then, compose.env):
         if destination.mock:
             compose.run("up", "--detach", "--no-build", "--no-recreate", "--wait", "mock-target")
-        return compose.attach(
-            "run", "--rm", "--no-deps", "--no-TTY", "--label", "io.locust-kit.role=try", "locust-worker", "try"
-        )
+        flags = ("--rm", "--no-deps", "--no-TTY", "--name", name, "--label", "io.locust-kit.role=try")
+        return compose.attach("run", *flags, "locust-worker", "try")
+
+
+@contextmanager
+def _removed_afterwards(name: str, then: Sequence[str], env: Mapping[str, str]) -> Iterator[None]:
+    """Remove the container, and do what comes `then`, once the block is over or this process is gone, killed or not."""
+    script = 'cat; docker rm --force "$0"; exec "$@"'
+    remover = subprocess.Popen(
+        ["sh", "-c", script, name, *then],
+        env=dict(env),
+        stdin=subprocess.PIPE,  # it ends with this process
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C goes to all of a terminal's processes
+    )
+    try:
+        yield
     finally:
-        if not before:  # there was no stack: leave none behind
-            compose.run("--profile", "*", "down")
+        remover.communicate()
 
 
 def _build(builder: ImageBuilder, key: str) -> None:

@@ -243,3 +243,98 @@ def test_an_answer_that_was_never_reported_is_named(server: Counter, tmp_path: P
     assert "FAIL GET /unseen: answered 500, and was never reported: catch_response=True without `with`" in done.stdout
     assert "FAIL GET /500: answered 500" in done.stdout
     assert "1 requests, 0 failed, 2 errors" in done.stdout
+
+
+def test_every_kind_of_task_set_runs_each_task_once_in_its_order(server: Counter, tmp_path: Path) -> None:
+    done = tried(
+        tmp_path,
+        """
+        from locust import HttpUser, MarkovTaskSet, SequentialTaskSet, TaskSet, task, transition, transitions
+        class Chain(MarkovTaskSet):
+            @transition("browse")
+            def index(self): self.client.get("/index")
+            @transitions({"buy": 3, "index": 1})
+            def browse(self): self.client.get("/browse")
+            @transition("index")
+            def buy(self): self.client.get("/buy")
+        class Steps(SequentialTaskSet):
+            @task(5)
+            def first(self): self.client.get("/first")
+            @task
+            class Inner(TaskSet):
+                @task
+                def deep(self):
+                    self.client.get("/deep")
+                    self.interrupt()
+            @task
+            def last(self): self.client.get("/last")
+        class Shop(HttpUser):
+            tasks = [Chain, Steps]
+            def __init__(self, environment):
+                super().__init__(environment)
+                self.tasks = [*self.tasks, self.bound]
+            def bound(self): ...
+        """,
+        server.url,
+    )
+    assert server.asked == ["/index", "/browse", "/buy", "/first", "/deep", "/last"], done.stdout + done.stderr
+    assert "FAIL Shop.bound: TypeError" in done.stdout  # Locust calls a User's task with the User, a bound one, too
+
+
+def test_pytest_functions_run_once_with_the_session_of_locust(server: Counter, tmp_path: Path) -> None:
+    text = """
+    def test_home(session):
+        session.get("/home").raise_for_status()
+    def test_lost(fastsession):
+        fastsession.get("/500")
+    def test_wrong(session):
+        session.get("/500").raise_for_status()
+        assert False, "never reached"
+    def test_right(session):
+        assert session.get("/right").status_code == 418, "no tea"
+    """
+    done = tried(tmp_path, text, server.url)
+    assert server.asked == ["/home", "/500", "/500", "/right"], done.stdout + done.stderr
+    assert "4 requests, 2 failed, 1 errors" in done.stdout
+    assert "FAIL test_right: AssertionError: no tea (locustfile.py line 10)" in done.stdout
+    homeless = tried(tmp_path, text)
+    assert (homeless.returncode, homeless.stderr.startswith("the class test_home has no host")) == (2, True)
+
+
+def test_locusts_events_come_in_locusts_order_and_nothing_holds_the_end(server: Counter, tmp_path: Path) -> None:
+    done = tried(
+        tmp_path,
+        """
+        import threading, time
+        from locust import HttpUser, events, task
+        @events.test_start.add_listener
+        def start(environment, **_):
+            print("start", environment.runner.target_user_count)
+            threading.Thread(target=lambda: [time.sleep(1) for _ in iter(int, 1)]).start()
+            raise KeyError("data")
+        for name in ("init", "test_start", "spawning_complete", "test_stopping", "test_stop", "quitting"):
+            getattr(events, name).add_listener(lambda name=name, **_: print("event", name))
+        class Shop(HttpUser):
+            @task
+            def stops(self):
+                self.client.get("/")
+                self.stop()
+            @task
+            def never(self): self.client.get("/never")
+        class Quits(HttpUser):
+            @task
+            def quits(self):
+                self.client.get("/")
+                self.environment.runner.quit()
+        class Never(Shop): ...
+        """,
+        server.url,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert server.asked == ["/", "/"]
+    lines = [line for line in done.stdout.splitlines() if line.startswith(("event", "start"))]
+    assert lines[:2] == ["event init", "start 3"]
+    assert lines[2:] == [
+        f"event {n}" for n in ("test_start", "spawning_complete", "test_stopping", "test_stop", "quitting")
+    ]
+    assert "FAIL events.test_start: KeyError: 'data' (locustfile.py line 8)" in done.stdout
