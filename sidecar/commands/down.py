@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -79,10 +78,7 @@ def remove_by_label(engine: DockerEngine, project: str) -> None:
 
 def act(*arguments: str) -> None:
     """Run one docker command; whether it worked, the caller sees in what is left."""
-    try:
-        docker(*arguments, seconds=_TIMEOUT_SECONDS)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise StackError(f"docker {arguments[0]} could not be run: {error}") from None
+    docker(*arguments, seconds=_TIMEOUT_SECONDS)
 
 
 def clean(settings: Settings, environ: Mapping[str, str], console: Console) -> None:

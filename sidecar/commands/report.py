@@ -5,7 +5,6 @@ The monitor is asked; without one, a helper container reads the volumes.
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -20,7 +19,7 @@ from sidecar.common.times import parse_time
 from sidecar.report.verdict.judge import last_line
 from sidecar.settings import Settings
 from sidecar.stack import deployment, limits
-from sidecar.stack.docker_command import docker
+from sidecar.stack.docker_command import docker, last_words
 
 IMAGE = "locust-kit/monitor:local"
 
@@ -161,10 +160,8 @@ def _by_helper(settings: Settings, why: str, *arguments: str) -> str:
         done = docker(*command)
     except StackError as error:
         raise NoRecordError(f"no sidecar answers ({why}), and {error.what}", fix=error.fix) from None
-    except subprocess.TimeoutExpired:
-        raise NoRecordError(f"no sidecar answers ({why}), and a helper container did not end in time") from None
     if not done.stdout.strip():
-        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        last = last_words(done.stderr) or "no output"
         raise NoRecordError(f"no sidecar answers ({why}), nor can a helper container tell: {last}", fix="make up")
     return done.stdout
 

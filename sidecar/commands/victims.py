@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -12,13 +11,12 @@ from sidecar.common.errors import KitError, StackError
 from sidecar.engine.docker_engine import DockerEngine
 from sidecar.model.incident import SIGKILL_EXIT
 from sidecar.stack import state
-from sidecar.stack.docker_command import docker
+from sidecar.stack.docker_command import printed
 from sidecar.stack.registered import Clock
 
 ROLE = "io.locust-kit.role=selftest"
 PATIENCE_SECONDS = 90.0
 _PAUSE_SECONDS = 0.5
-_COMMAND_SECONDS = 60.0
 _LOG_LINES = 50
 CHILDREN = 3
 RESTARTS = 3
@@ -134,15 +132,9 @@ def _command(shape: Shape, name: str, image: str) -> Sequence[str]:
 
 def _docker(*words: str) -> str:
     try:
-        done = docker(*words, seconds=_COMMAND_SECONDS)
+        return printed(*words, what=f"docker {words[0]}").strip()
     except StackError as error:
         raise SelftestError(error.what, fix=error.fix) from None
-    except subprocess.TimeoutExpired:
-        raise SelftestError(f"docker {words[0]} did not end within {_COMMAND_SECONDS:.0f} s") from None
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise SelftestError(f"docker {words[0]} failed: {last}")
-    return done.stdout.strip()
 
 
 def wait_for_losses(victims: Sequence[Victim], engine: DockerEngine, clock: Clock) -> dict[str, int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,8 +17,8 @@ from sidecar.common.units import MIB, mebibytes
 from sidecar.model.incident import SIGKILL_EXIT
 from sidecar.settings import Settings
 from sidecar.stack import state
-from sidecar.stack.compose import known_cause, last_words
-from sidecar.stack.docker_command import docker
+from sidecar.stack.compose import known_cause
+from sidecar.stack.docker_command import DockerSlowError, docker, last_words
 
 _TIMEOUT_SECONDS = 60
 _ENGINE_REFUSED = 125  # `docker run`'s own exit code, when the container never ran
@@ -156,12 +155,10 @@ def _ask(settings: Settings, image: str, user_env: Mapping[str, str]) -> dict[st
     with _env_file({**settings.passthrough, **user_env, "LOCUSTFILE": settings.locustfile}) as env_flags:
         try:
             done = docker(*_command(settings, image, name, env_flags), seconds=_TIMEOUT_SECONDS)
-        except subprocess.TimeoutExpired:
-            with suppress(OSError, KitError, subprocess.TimeoutExpired):  # or the container would load on for ever
+        except DockerSlowError:
+            with suppress(KitError):  # or the container would load on for ever
                 docker("rm", "--force", name, seconds=_TIMEOUT_SECONDS)
             raise _too_slow(settings) from None
-        except OSError as error:
-            raise KitError(f"the locustfile could not be checked: {error}") from None
     answer = _last_json(done.stdout)
     if answer is None:
         raise failure(done.returncode, done.stderr or done.stdout, settings)

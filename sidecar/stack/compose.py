@@ -15,7 +15,7 @@ from sidecar.common import atomic
 from sidecar.common.errors import KitError, StackError
 from sidecar.settings import SETTINGS, Settings
 from sidecar.stack import limits, secrets
-from sidecar.stack.docker_command import installed
+from sidecar.stack.docker_command import installed, last_words
 
 MOCK_HOST = "mock-target"
 _GRACE_SECONDS = 20  # above Locust's own stop timeout: it still has to report and say goodbye
@@ -214,9 +214,3 @@ def known_cause(output: str) -> KitError | None:
             values = {name.rstrip("2"): value for name, value in match.groupdict().items() if value}
             return StackError(known["problem"].format(**values), fix=known["fix"])
     return None
-
-
-def last_words(output: str) -> str:
-    """Return the line of an output that most likely names the cause: the last with an error, else the last."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return next((line for line in reversed(lines) if "rror" in line), lines[-1] if lines else "")

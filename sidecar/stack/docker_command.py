@@ -18,24 +18,52 @@ def installed() -> Iterator[None]:
         raise StackError("the docker command is not installed", fix="run `make setup`") from None
 
 
-@installed()
+class DockerSlowError(StackError):
+    """The docker command did not end in time."""
+
+
 def docker(
     *arguments: str, seconds: float = 60.0, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run one docker command without input; return its exit code and what it printed.
 
     Raises:
-        StackError: the command is not installed.
-        subprocess.TimeoutExpired: it did not end in time.
+        DockerSlowError: it did not end in time.
+        StackError: it is not installed, or could not be run.
 
     """
-    return subprocess.run(
-        ["docker", *arguments],
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        stdin=subprocess.DEVNULL,
-        timeout=seconds,
-        check=False,
-        env=env,
-    )
+    try:
+        with installed():
+            return subprocess.run(
+                ["docker", *arguments],
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                stdin=subprocess.DEVNULL,
+                timeout=seconds,
+                check=False,
+                env=env,
+            )
+    except subprocess.TimeoutExpired:
+        raise DockerSlowError(f"docker {arguments[0]} did not end within {seconds:.0f} s") from None
+    except OSError as error:
+        raise StackError(f"docker {arguments[0]} could not be run: {error}") from None
+
+
+def printed(*arguments: str, what: str, seconds: float = 60.0, env: Mapping[str, str] | None = None) -> str:
+    """Run one docker command for `what`; return what it printed.
+
+    Raises:
+        StackError: it failed, with its own last words.
+
+    """
+    done = docker(*arguments, seconds=seconds, env=env)
+    if done.returncode:
+        raise StackError(f"{what} failed: {last_words(done.stderr) or f'exit code {done.returncode}'}")
+    return done.stdout
+
+
+def last_words(output: str) -> str:
+    """Return the line of an output that most likely names the cause: the last with an error, else the last."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return next((line for line in reversed(lines) if "rror" in line), lines[-1] if lines else "")

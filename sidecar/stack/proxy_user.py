@@ -7,12 +7,11 @@ outside says nothing.
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 from sidecar.common.errors import StackError
 from sidecar.stack import state
-from sidecar.stack.docker_command import docker
+from sidecar.stack.docker_command import docker, last_words
 
 _NOBODY = 65534
 _STAT = re.compile(r"^(\d+) (\d+) ([0-7]+)$", re.MULTILINE)
@@ -60,11 +59,11 @@ def _inside(image: str) -> tuple[int, int, int]:
     ]
     try:
         done = docker(*command, seconds=_TIMEOUT_SECONDS)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise _unseen(str(error)) from None
+    except StackError as error:
+        raise _unseen(error.what) from None
     match = _STAT.search(done.stdout)
     if match is None:
-        raise _unseen(((done.stderr or done.stdout).strip().splitlines() or ["no answer"])[-1])
+        raise _unseen(last_words(done.stderr or done.stdout) or "no answer")
     return int(match[1]), int(match[2]), int(match[3], 8)
 
 

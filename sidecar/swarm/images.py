@@ -11,7 +11,8 @@ from sidecar.common.errors import SettingError, StackError
 from sidecar.engine.docker_engine import DockerEngine
 from sidecar.engine.swarm_manager import NodeFacts
 from sidecar.settings import Settings
-from sidecar.stack import docker_command, images
+from sidecar.stack import images
+from sidecar.stack.docker_command import docker, printed
 
 KEYS = ("locust", "monitor", "docker-proxy", "mock-target")
 _TAG_LENGTH = 12
@@ -48,14 +49,14 @@ def names(settings: Settings, engine: DockerEngine, locust_image: str) -> dict[s
             raise StackError(f"the image {local} is not here", fix="make swarm-up")
         repository = local.partition(":")[0]
         tags[key] = f"{prefix}{repository}:{digest}"
-        docker("tag", local, tags[key], what=f"tagging {tags[key]}")
+        printed("tag", local, tags[key], what=f"tagging {tags[key]}")
     return tags
 
 
 def push(wanted: Sequence[str]) -> None:
     """Push to the registry that their names hold."""
     for name in wanted:
-        docker("push", "--quiet", name, what=f"pushing {name}", seconds=_CARRY_SECONDS)
+        printed("push", "--quiet", name, what=f"pushing {name}", seconds=_CARRY_SECONDS)
 
 
 def ways_to(settings: Settings, nodes: Sequence[NodeFacts], own: str) -> Mapping[str, Way]:
@@ -69,7 +70,7 @@ def ways_to(settings: Settings, nodes: Sequence[NodeFacts], own: str) -> Mapping
     ways: dict[str, Way] = {}
     for text in settings.swarm_nodes:
         way = Way(text)
-        about = docker(
+        about = printed(
             *way.flags, "info", "--format", "{{json .Swarm}}", what=f"SWARM_NODES: {text}", seconds=_ASK_SECONDS
         )
         node_id = str((json.loads(about) or {}).get("NodeID") or "")
@@ -119,22 +120,5 @@ def carry(wanted: Sequence[str], ways: Mapping[str, Way]) -> int:
 
 
 def _has(way: Way, name: str) -> bool:
-    asked = docker_command.docker(*way.flags, "image", "inspect", "--format", "1", name, seconds=_ASK_SECONDS)
+    asked = docker(*way.flags, "image", "inspect", "--format", "1", name, seconds=_ASK_SECONDS)
     return asked.returncode == 0
-
-
-def docker(*arguments: str, what: str, seconds: float = 60.0, env: Mapping[str, str] | None = None) -> str:
-    """Run the docker command; return what it printed.
-
-    Raises:
-        StackError: it failed, with its own last line.
-
-    """
-    try:
-        done = docker_command.docker(*arguments, seconds=seconds, env=env)
-    except subprocess.TimeoutExpired:
-        raise StackError(f"{what}: no answer within {seconds:.0f} s") from None
-    if done.returncode:
-        words = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        raise StackError(f"{what} failed: {words[-1] if words else f'exit code {done.returncode}'}")
-    return done.stdout

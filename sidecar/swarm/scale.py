@@ -12,9 +12,9 @@ from sidecar.engine.swarm_manager import Manager
 from sidecar.model.snapshot import WORKER
 from sidecar.settings import Settings
 from sidecar.stack import deployment, state, workspace
+from sidecar.stack.docker_command import printed
 from sidecar.stack.registered import Clock
 from sidecar.swarm import stack, waiting
-from sidecar.swarm.images import docker
 
 _ACT_SECONDS = 60.0
 _GONE_SECONDS = 120.0
@@ -40,7 +40,7 @@ def swarm_scale(settings: Settings, environ: Mapping[str, str], console: Console
         )
     with console.step("stack", f"from {before} to {settings.workers} workers") as step:
         target = f"{settings.project}_{WORKER}={settings.workers}"
-        docker("service", "scale", "--detach", target, what="docker service scale", seconds=_ACT_SECONDS)
+        printed("service", "scale", "--detach", target, what="docker service scale", seconds=_ACT_SECONDS)
         step.result = f"from {before} to {settings.workers} workers"
     state.remember_workers(settings)
     with console.step("workers", "waiting for the master's count to follow") as step:
@@ -59,7 +59,7 @@ def swarm_down(settings: Settings, environ: Mapping[str, str], console: Console)
     with console.step("stack", "removing the services") as step:
         there = manager.fleet(settings.project).services
         if there:
-            docker("stack", "rm", settings.project, what="docker stack rm", seconds=_ACT_SECONDS)
+            printed("stack", "rm", settings.project, what="docker stack rm", seconds=_ACT_SECONDS)
             _wait_until_gone(settings)
         stack.remove_replaced(settings)
         step.result = f"removed {len(there)} services" if there else "there was none"
@@ -72,7 +72,7 @@ def _wait_until_gone(settings: Settings) -> None:
     """Wait until the networks are gone: one that is still being removed would take the next swarm-up's along."""
     label = f"label=com.docker.stack.namespace={settings.project}"
     end = time.monotonic() + _GONE_SECONDS
-    while docker("network", "ls", "--quiet", "--filter", label, what="docker network ls").strip():
+    while printed("network", "ls", "--quiet", "--filter", label, what="docker network ls").strip():
         if time.monotonic() >= end:
             raise StackError(
                 f"the networks of {settings.project!r} are still there after {_GONE_SECONDS:.0f} s",

@@ -20,7 +20,7 @@ from sidecar.engine.swarm_manager import SwarmState
 from sidecar.settings import Settings
 from sidecar.stack import compose, secrets, workspace
 from sidecar.stack.compose import Decided
-from sidecar.swarm.images import docker
+from sidecar.stack.docker_command import printed
 
 _DEPLOY_SECONDS = 180.0
 _TOKEN_BYTES = 24
@@ -156,7 +156,7 @@ def deploy(settings: Settings, env: Mapping[str, str]) -> None:
     resolve = (
         ("--resolve-image", "always", "--with-registry-auth") if settings.registry else ("--resolve-image", "never")
     )
-    docker(
+    printed(
         "stack",
         "deploy",
         "--detach=true",
@@ -180,7 +180,7 @@ def put_images_right(settings: Settings, fleet: SwarmState, images: Mapping[str,
         wanted = images[_KEYS.get(service.name, service.name)]
         if service.image.partition("@")[0] != wanted:
             name = f"{settings.project}_{service.name}"
-            docker(
+            printed(
                 *("service", "update", "--detach", "--no-resolve-image", "--image", wanted, name),
                 what=f"giving {service.name} its image",
             )
@@ -190,7 +190,7 @@ def remove_replaced(settings: Settings) -> None:
     """Let go of configs and secrets of earlier deploys; what a task still uses, Swarm keeps by itself."""
     label = f"label=com.docker.stack.namespace={settings.project}"
     for kind in ("config", "secret"):
-        ids = docker(kind, "ls", "--quiet", "--filter", label, what=f"docker {kind} ls").split()
+        ids = printed(kind, "ls", "--quiet", "--filter", label, what=f"docker {kind} ls").split()
         for id_ in ids:
             with suppress(StackError):  # in use
-                docker(kind, "rm", id_, what=f"docker {kind} rm")
+                printed(kind, "rm", id_, what=f"docker {kind} rm")

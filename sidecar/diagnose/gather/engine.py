@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -39,7 +38,7 @@ from sidecar.engine.fields import OddAnswerError
 from sidecar.engine.labels import NUMBER_LABEL, PROJECT_LABEL, SERVICE_LABEL, is_helper
 from sidecar.engine.transport import RefusedError
 from sidecar.model.observation import StatsReading
-from sidecar.stack.docker_command import docker
+from sidecar.stack.docker_command import printed
 
 MASTER_LINES, WORKER_LINES = 400, 120
 _CALL_SECONDS = 5.0
@@ -103,14 +102,12 @@ def _read(facts: EngineFacts, version: Row, info: Row) -> EngineFacts:
 def compose_version(environ: Mapping[str, str]) -> tuple[str, str]:
     """Return (version, error) of `docker compose`."""
     try:
-        done = docker("compose", "version", "--short", seconds=_CALL_SECONDS, env=environ)
+        version = printed(
+            "compose", "version", "--short", what="docker compose version", seconds=_CALL_SECONDS, env=environ
+        )
     except StackError as error:
         return "", error.what
-    except subprocess.TimeoutExpired:
-        return "", f"`docker compose version` did not end within {_CALL_SECONDS:.0f} s"
-    if done.returncode:
-        return "", (done.stderr.strip().splitlines() or ["no reason given"])[0]
-    return done.stdout.strip().lstrip("v"), ""
+    return version.strip().lstrip("v"), ""
 
 
 def networks(engine: DockerEngine, used: frozenset[str]) -> tuple[Network, ...]:

@@ -192,7 +192,7 @@ def test_the_check_runs_under_a_workers_limits(tmp_path: Path, monkeypatch: pyte
         commands.append(command)
         return subprocess.CompletedProcess(command, 125, "", f"docker: Error response from daemon: {RLIMIT}")
 
-    monkeypatch.setattr("sidecar.stack.check.subprocess.run", run)
+    monkeypatch.setattr("sidecar.stack.docker_command.subprocess.run", run)
     wanted = load([f"LOCUSTFILES_DIR={tmp_path}", "NOFILE=2077", "WORKER_MEMORY=64m", "WORKER_CPUS=1.5"], {}, tmp_path)
     with pytest.raises(StackError, match=r"refuses the open-file limit NOFILE"):
         check.check(wanted, "image", "id", {})
@@ -219,7 +219,7 @@ def test_a_check_that_does_not_end_is_ended_and_says_why(
         commands.append(command)
         raise subprocess.TimeoutExpired(command, 60)
 
-    monkeypatch.setattr("sidecar.stack.check.subprocess.run", run)
+    monkeypatch.setattr("sidecar.stack.docker_command.subprocess.run", run)
     with pytest.raises(LocustfileError) as caught:
         check.check(load([f"LOCUSTFILES_DIR={tmp_path}", limit], {}, tmp_path), "image", "id", {})
     assert line in caught.value.line()
