@@ -5,10 +5,13 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import gevent
+from locust import log
+from locust.env import Environment
 from locust.event import EventHook
+from locust.runners import STATE_RUNNING, STATE_SPAWNING
 
 from locust_kit.texts import safe
 
@@ -46,9 +49,65 @@ def guarded(listener: Callable[..., None]) -> Callable[..., None]:
     return called
 
 
+class _Listeners(list[Callable[..., None]]):
+    """The listeners to an event. Those of the plugin stay in front, wherever the test's own are put."""
+
+    front = 0
+
+    def insert(self, place: Any, listener: Callable[..., None]) -> None:
+        place = place if place >= 0 else max(0, len(self) + place)
+        super().insert(max(place, self.front), listener)
+
+
 def listen_first(event: EventHook, listener: Callable[..., None]) -> None:
     """Add a listener before all others: one of the test's own may end the event (RescheduleTask, StopUser)."""
-    event._handlers.insert(0, listener)  # noqa: SLF001  Locust adds at the end only
+    listeners: Any = event._handlers  # noqa: SLF001  Locust adds at the end only
+    if not isinstance(listeners, _Listeners):
+        listeners = event._handlers = _Listeners(listeners)  # noqa: SLF001  as above
+    list.insert(listeners, 0, listener)
+    listeners.front += 1
+
+
+def listen_behind(event: EventHook, qualname: str, listener: Callable[..., None]) -> None:
+    """Add a listener right behind the one whose function has this qualified name; last of all where it is not."""
+    place = position_of(event, qualname)
+    event._handlers.insert(len(event._handlers) if place is None else place + 1, listener)  # noqa: SLF001  as above
+
+
+def reach_all(*events: EventHook) -> None:
+    """Have each listener to these events called, whatever another raises.
+
+    Locust lets StopUser and its like end an event, and the greenlet that fired it: a worker that listens or reports no
+    more, a run that never ends. They mean something to a user only: in `request` and `user_error`.
+    """
+    for event in events:
+        cast("Any", event).fire = functools.partial(_fire, event)
+
+
+def _fire(event: EventHook, *, reverse: bool = False, **passed: Any) -> None:
+    for listener in event._handlers[:: -1 if reverse else 1]:  # noqa: SLF001  as above
+        try:
+            listener(**passed)
+        except Exception:
+            logging.exception("Uncaught exception in event handler")  # noqa: LOG015  as Locust says it, and where
+            log.unhandled_greenlet_exception = True
+
+
+def follow_resets(environment: Environment, step: Callable[[], None]) -> None:
+    """Take a step each time that the statistics of this process start at 0 within a run, whoever has them do so."""
+    stats: Any = environment.stats
+    step = guarded(step)
+
+    def after(reset: Callable[[], None], *, always: bool) -> Callable[[], None]:
+        def both() -> None:
+            reset()
+            if always or getattr(environment.runner, "state", "") in (STATE_SPAWNING, STATE_RUNNING):
+                step()
+
+        return both
+
+    stats.reset_all = after(stats.reset_all, always=True)
+    stats.clear_all = after(stats.clear_all, always=False)  # Locust's own call comes before a run
 
 
 def position_of(event: EventHook, qualname: str) -> int | None:

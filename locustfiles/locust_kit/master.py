@@ -16,7 +16,7 @@ from locust_kit import connections, incidents_tab, plan, run_folder, status, tim
 from locust_kit.arguments import RunArguments
 from locust_kit.failures import tab as failures_tab
 from locust_kit.failures.account import LOCAL, FailureAccount
-from locust_kit.guard import guarded, keep_doing
+from locust_kit.guard import follow_resets, guarded, keep_doing
 from locust_kit.intake import Intake
 from locust_kit.keep_alive import keep_alive
 from locust_kit.loaded_files import Digests, Disk, combined
@@ -112,9 +112,7 @@ class MasterPart:
             events.test_stop.add_listener(guarded(self._pusher.flush))  # after the account has taken the last rows
             for ending in (events.quitting, events.quit):  # as above
                 ending.add_listener(guarded(self._pusher.keep))
-        events.reset_stats.add_listener(guarded(self._failures.reset))
-        if self._environment.reset_stats:
-            events.spawning_complete.add_listener(guarded(self._failures.reset))
+        follow_resets(self._environment, self._failures.reset)
         keep_doing(self._failures.look, 1)
         self._recorder.listen()
         self._master_end.listen()

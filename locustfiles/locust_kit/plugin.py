@@ -14,7 +14,7 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from locust_kit import connections, messages, shared_tls
 from locust_kit.failures import redirects
-from locust_kit.guard import guarded
+from locust_kit.guard import guarded, reach_all
 from locust_kit.loaded_files import loaded_modules
 from locust_kit.master import MasterPart
 from locust_kit.worker import WorkerPart
@@ -33,6 +33,8 @@ def install(events: Events) -> None:
 
 def _on_init(environment: Environment, **_: Any) -> None:
     loaded = loaded_modules()
+    of_a_run = "test_start", "test_stopping", "test_stop", "spawning_complete", "report_to_master", "worker_report"
+    reach_all(*(getattr(environment.events, name) for name in of_a_run))
     if not isinstance(environment.runner, MasterRunner):
         _change_clients()
     if isinstance(environment.runner, WorkerRunner):

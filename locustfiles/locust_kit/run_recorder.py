@@ -18,7 +18,7 @@ from locust_kit import plan, run_folder, run_statistics, timeline
 from locust_kit.arguments import secrets_of
 from locust_kit.failures.account import FailureAccount
 from locust_kit.failures.settings import Cleaner
-from locust_kit.guard import guarded, keep_doing
+from locust_kit.guard import follow_resets, guarded, keep_doing
 from locust_kit.load_clock import LoadClock
 from locust_kit.meters import MeterReadings
 from locust_kit.meters.stopping import Stopping
@@ -75,9 +75,7 @@ class RunRecorder:
         """Follow each run."""
         events = self._environment.events
         events.spawning_complete.add_listener(guarded(self._spawned))
-        events.reset_stats.add_listener(guarded(self._clock.reset))
-        if self._environment.reset_stats:
-            events.spawning_complete.add_listener(guarded(self._clock.reset))
+        follow_resets(self._environment, self._clock.reset)
         events.quitting.add_listener(guarded(self._quitting))
         keep_doing(self._tick, _TICK_SECONDS)
 

@@ -14,12 +14,13 @@ from locust.runners import STATE_INIT, WorkerRunner
 
 from locust_kit.connections import RETRIED
 from locust_kit.failures.counters import RequestCounters
-from locust_kit.guard import guarded, keep_doing, listen_first, position_of
+from locust_kit.guard import guarded, keep_doing, listen_behind, listen_first, position_of
 from locust_kit.keep_alive import keep_alive
 from locust_kit.loaded_files import Digests
 from locust_kit.memory import Memory, resident_bytes
 from locust_kit.meters import Meters
 from locust_kit.meters.stopping import AFTER_THE_END
+from locust_kit.meters.users import COUNTING, EMPTYING
 from locust_kit.worker_report import (
     COST_KEY,
     FAILURES_KEY,
@@ -36,7 +37,6 @@ HEARTBEAT = Path("/tmp/locust-kit/heartbeat")  # noqa: S108  a tmpfs of this con
 """A file as old as the last heartbeat received from the master. docker/locust/health reads its age."""
 _LONGEST_TURN_SECONDS = 10.0  # a listener of the test's own that never returns must not hold up a stop
 _MOST_IDLE_ENTRIES = 2000
-_EMPTYING = "setup_distributed_stats_event_listeners.<locals>.on_report_to_master"
 
 
 class WorkerPart:
@@ -62,7 +62,7 @@ class WorkerPart:
         listen_first(events.test_start, guarded(self._meters.begin))  # a listener of the test's own may take its time
         events.test_start.add_listener(guarded(self._memory.settle))
         self._number_reports()
-        events.report_to_master.add_listener(guarded(self._report))
+        listen_behind(events.report_to_master, COUNTING, guarded(self._report))
         events.test_stop.add_listener(guarded(self._report_at_once))
         self._report_in_turn()
         keep_alive(
@@ -79,7 +79,7 @@ class WorkerPart:
     def _number_reports(self) -> None:
         """Count each report just before Locust empties its statistics into it: from then on it can be lost."""
         event = self._environment.events.report_to_master
-        event._handlers.insert(position_of(event, _EMPTYING) or 0, self._number)  # noqa: SLF001  no public way between
+        event._handlers.insert(position_of(event, EMPTYING) or 0, self._number)  # noqa: SLF001  no public way between
 
     def _report_in_turn(self) -> None:
         """Make and send one report at a time: users go on while one is made, and the master expects them in order."""

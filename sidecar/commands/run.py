@@ -248,19 +248,33 @@ def _known_run_id(web: LocustApi) -> str | None:
 def _finish(web: LocustApi, settings: Settings, done: FinishedRun, environ: Mapping[str, str], console: Console) -> int:
     """Judge a run that is over, save its report and tell of it; return the verdict's exit code."""
     # At once: a new master knows of no run, and this one may end soon, when the locustfile has ended it.
-    downloads = () if done.seen.master_lost else tuple(web.downloads())
+    downloads, missing = _downloads(web, done)
     document, unwritten = _of_disk(web, settings, done)
     if not document:
         if unwritten:
             console.note(f"judged by what was seen from here: {unwritten}")
         record = seen.record_of(web, settings, done, unwritten=unwritten)
         document = make(record, settings.project, os.cpu_count(), KIT_VERSION)
+    document["warnings"] = [*document["warnings"], *missing]
     _show_figures(document, console)
     console.line()
     console.line(f"report: {reports.save_anew(settings, document, downloads, environ)}")
     reports.append_summary(environ.get("GITHUB_STEP_SUMMARY", ""), document, console)
     _show_verdict(done, document, console)
     return int(document["exit_code"])
+
+
+def _downloads(web: LocustApi, done: FinishedRun) -> tuple[list[tuple[str, bytes]], list[str]]:
+    """Return the files that the master keeps of a run, and a warning that says which are missing, and why."""
+    if done.seen.master_lost:
+        return [], [f"no file of Locust's own is in the report: {done.seen.master_lost}"]
+    files, missing = [], dict[str, list[str]]()
+    for name, content, why in web.downloads():
+        if why:
+            missing.setdefault(why, []).append(name)
+        else:
+            files.append((name, content))
+    return files, [f"not in the report: {', '.join(names)}: {why}" for why, names in missing.items()]
 
 
 def _of_disk(web: LocustApi, settings: Settings, done: FinishedRun) -> tuple[dict[str, Any], str]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # the host's commands do without the model, which takes 25 ms
 
 _AUTH_ERROR = b"Locust auth exception"
 _TEXT_CHARACTERS = 300
+_DOWNLOAD_SECONDS = 30.0
 _TEMPLATE_ARGS = re.compile(r"templateArgs\s*=\s*(\{.*\})")
 _DOWNLOADS = (
     ("locust_report.html", "/stats/report?download=1&theme=light"),
@@ -118,15 +119,18 @@ class LocustApi(MasterConnection):
         if answer.status == http.client.METHOD_NOT_ALLOWED:
             self.request("GET", path, timeout_seconds=timeout_seconds)
 
-    def downloads(self) -> Iterator[tuple[str, bytes]]:
-        """Yield file name and content of each report that the master can give; leave out what it cannot give."""
+    def downloads(self) -> Iterator[tuple[str, bytes, str]]:
+        """Yield name and content of each file of a run that the master keeps; or why it cannot be had, as the third."""
         for name, path in _DOWNLOADS:
             try:
-                answer = self.request("GET", path, timeout_seconds=30)
-            except MasterError:
+                answer = self.get(path, _DOWNLOAD_SECONDS)
+            except MasterError as error:
+                yield name, b"", error.reason
                 continue
-            if answer.status == http.client.OK and _AUTH_ERROR not in answer.body[:100]:
-                yield name, answer.body
+            is_good = answer.status == http.client.OK and _AUTH_ERROR not in answer.body[:100]
+            if is_good or not (path.startswith("/locust-kit/") and answer.status == http.client.NOT_FOUND):
+                start = clean(answer.body[:60].decode("utf-8", "replace"))
+                yield name, answer.body, "" if is_good else f"the master answers with status {answer.status}: {start!r}"
 
 
 def json_object(answer: MasterAnswer, path: str, url: str) -> dict[str, Any]:

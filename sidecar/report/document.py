@@ -87,6 +87,7 @@ def _requests(record: RunRecord) -> dict[str, Any]:
             {**group, "examples": list(group.get("examples") or [])[:_MOST_EXAMPLES]}
             for group in (record.groups.get("groups") or [])[:_MOST_GROUPS]
         ],
+        "failure_groups_left_out": max(0, len(record.groups.get("groups") or []) - _MOST_GROUPS),
         "times": _times(record.performance),
         "retries": int(record.end.get("retries") or 0),
     }

@@ -49,6 +49,7 @@ class FakeMaster(_Served):
         figures: answers of /stats/requests, one each time; the last one stays.
         posts: (path, form fields) of every POST.
         sidecar: the one of its stack.
+        refused: what begins so is answered with 500.
         stop_wants_get: whether POST /stop answers 405, as Locust before 2.47 does.
     """
 
@@ -62,6 +63,7 @@ class FakeMaster(_Served):
         self.exceptions: list[dict[str, Any]] | None = None
         self.stop_wants_get = False
         self.guarded = False
+        self.refused = "none"
         self.posts: list[tuple[str, list[tuple[str, str]]]] = []
         self.gets: list[str] = []
         self.on_swarm: list[dict[str, Any]] | None = None
@@ -91,6 +93,8 @@ class FakeMaster(_Served):
     def _get(self, handler: BaseHTTPRequestHandler) -> None:
         if self.guarded:
             _answer(handler, 302, "text/html", b"", Location="/login")
+        elif handler.path.startswith(self.refused):
+            _answer(handler, 500, "text/plain", b"no memory")
         elif handler.path == "/stats/requests":
             _json(handler, self.figures.pop(0) if len(self.figures) > 1 else self.figures[0])
         elif handler.path == "/worker-count":

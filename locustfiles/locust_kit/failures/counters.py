@@ -14,7 +14,7 @@ from locust_kit.arguments import secrets_of
 from locust_kit.cost import EVERY, Cost
 from locust_kit.failures.capture import Capture
 from locust_kit.failures.settings import CaptureSettings, Cleaner
-from locust_kit.guard import WarnOnce, guarded, listen_first
+from locust_kit.guard import WarnOnce, follow_resets, guarded, listen_first
 from locust_kit.meters.stopping import AFTER_THE_END
 from locust_kit.performance import MOST_ENDPOINTS, Performance, SlowLimits
 
@@ -48,8 +48,7 @@ class RequestCounters:
         listen_first(events.request, self.on_request)  # guarded itself
         listen_first(events.user_error, guarded(self.on_user_error))
         listen_first(events.test_start, guarded(self._begin))
-        if environment.reset_stats:
-            events.spawning_complete.add_listener(guarded(self.forget))
+        follow_resets(environment, self.forget)
 
     def on_request(
         self,

@@ -19,7 +19,7 @@ from locust.env import Environment
 
 from locust_kit.connections import RETRIED
 from locust_kit.failures.settings import redactor
-from locust_kit.guard import guarded
+from locust_kit.guard import follow_resets, guarded
 from locust_kit.meters.flights import (
     FLIGHTS,
     MOST_FOLLOWED_ENDPOINTS,
@@ -60,8 +60,7 @@ class RequestMeter:
         said = [f"{', '.join(followed)}: requests on their way are followed"] if followed else []
         logger.info("locust-kit: %s", "; ".join(said + self._not_followed))
         environment.events.test_stopping.add_listener(guarded(self._stopping))
-        if environment.reset_stats:
-            environment.events.spawning_complete.add_listener(guarded(self._reset))
+        follow_resets(environment, self.begin)
 
     def begin(self) -> None:
         """Forget what was counted: a run begins."""
@@ -73,9 +72,6 @@ class RequestMeter:
         now = self._flights.clock()
         self._per_second, self._rated = 0, (now, 0)
         self._over, self._over_at = 0, now
-
-    def _reset(self, **_: Any) -> None:
-        self.begin()
 
     def _stopping(self, **_: Any) -> None:
         self._flights.stopping()

@@ -28,7 +28,7 @@ from locust.user.users import User
 from locust_kit import places
 from locust_kit.failures.mask import LONGEST, masked
 from locust_kit.failures.settings import redactor
-from locust_kit.guard import guarded, listen_first
+from locust_kit.guard import guarded, listen_behind, listen_first
 from locust_kit.meters.reading import LONGEST_LABEL, labelled, mapping, rows, whole
 from locust_kit.patches import Patches, make_each
 from locust_kit.texts import OTHERS, attribute, safe
@@ -40,6 +40,8 @@ _COUNTS = ("made", "not_made", "died", "finished", "stopped", "running", "finish
 _SUMS = ("asked", "requests", "task_runs", "task_errors")
 _LINE = ("made", "running", "not_made", "died", "finished")
 _RECORD = "_locust_kit_user"
+EMPTYING, COUNTING = "setup_distributed_stats_event_listeners.<locals>.on_report_to_master", "UserMeter._count_requests"
+"""The listeners to `report_to_master`: Locust's, which empties its statistics into a report, and the one behind it."""
 
 Document = dict[str, Any]
 
@@ -120,7 +122,7 @@ class UserMeter:
     def listen(self, environment: Environment) -> None:
         """Follow each user of this process, whatever becomes of it."""
         self._environment = environment
-        environment.events.report_to_master.add_listener(self._count_requests)
+        listen_behind(environment.events.report_to_master, EMPTYING, guarded(self._count_requests))
         listen_first(environment.events.user_error, guarded(self._user_error))
         environment.events.test_stopping.add_listener(self._stopping)
         changes = {"Runner": self._follow_runner, "User": self._follow_users, "TaskSet": self._follow_tasks}

@@ -11,6 +11,7 @@ from typing import Any
 
 from sidecar.common.units import plural
 from sidecar.model.run_record import RunRecord, Unknown
+from sidecar.report.verdict.reason import InvalidReason
 
 USERS = "users"
 _TASK, _ON_START = "task", "on_start"
@@ -57,12 +58,19 @@ def _larger(record: RunRecord) -> Failed:
     return Failed(max(locust.requests, requests, failures), failures)
 
 
-def difference(record: RunRecord) -> str:
-    """Say by how much the two accounts of failures differ; "" where they agree, or were taken at different moments."""
+def accounts_differ(record: RunRecord) -> Iterator[InvalidReason]:
+    """Yield that the two accounts of failures differ: one of them is not whole, and nobody knows what it lacks.
+
+    Not where they were taken at different moments.
+    """
     failures, own = by_locust(record).failures, record.groups.get("failures")
-    if own is None or int(own) == failures or Unknown.SECONDS in record.unknown or record.is_running:
-        return ""
-    return f"Locust counted {failures} failed requests, the plugin {int(own)}: judged by the larger number"
+    if own is None or int(own) == failures or Unknown.SECONDS in record.unknown or record.ended_at is None:
+        return
+    text = (
+        f"Locust counted {failures} failed requests, the plugin {int(own)}: judged by the larger number; the log of "
+        "workers and master says what broke, unless the test itself changes Locust's statistics or the plugin's reports"
+    )
+    yield InvalidReason("accounts_differ", text)
 
 
 @dataclass(frozen=True, slots=True)

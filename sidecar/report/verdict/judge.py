@@ -118,6 +118,7 @@ def judge(record: RunRecord) -> Verdict:
     broken = (
         *reasons(record, criteria.limits),
         *not_recorded(record),
+        *counts.accounts_differ(record),
         *_too_little(record, checked, unanswered.total(stuck)),
     )
     by_user_code = ended_by_user_code(record)
@@ -128,7 +129,7 @@ def judge(record: RunRecord) -> Verdict:
         said, broken = (*said, *(reason.text for reason in broken)), ()
     if broken:
         texts = [reason.text for reason in broken]
-        further = said if word == FAIL else (*_texts(checks, _ALWAYS_SAID), *_further(record))
+        further = said if word == FAIL else (*_texts(checks, _ALWAYS_SAID), *users.notes(record))
         said = (*texts, *(text for text in further if not any(text in known for known in texts)))
         word, code = INVALID, EXIT_INVALID if criteria.is_fatal else code
     return Verdict(word, code, said, broken, criteria, checked, checks, stuck)
@@ -142,7 +143,7 @@ def _by_figures(
     is_beyond = any(not check.passed for check in checks)
     said = {_TASK_ERRORS, *_ALWAYS_SAID, *(check.name for check in checks if not check.passed)}
     beyond = tuple(_texts(checks, said))
-    further = tuple(filter(None, (*stuck, *_further(record))))
+    further = (*stuck, *users.notes(record))
     if is_beyond or failed:
         by_limit = any(not check.passed and check.name != _OUTAGE for check in checks)
         return FAIL, EXIT_FAIL if by_limit or not failed else EXIT_THRESHOLD, (*beyond, *failed, *further)
@@ -152,11 +153,6 @@ def _by_figures(
 
 def _texts(checks: Iterable[LimitChecked], names: Container[str]) -> Iterator[str]:
     return (text for check in checks if check.name in names for text in check.texts)
-
-
-def _further(record: RunRecord) -> tuple[str, ...]:
-    """Return what is worth a line whatever the word."""
-    return tuple(filter(None, (counts.difference(record), *users.notes(record))))
 
 
 def _missed(checked: tuple[Judged, ...]) -> tuple[str, ...]:

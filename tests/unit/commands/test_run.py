@@ -95,6 +95,21 @@ def test_a_clean_run_passes_and_leaves_its_report(
     assert str(folder) in out.getvalue()
 
 
+def test_a_file_that_the_master_does_not_give_is_said_and_named_nowhere(
+    master: FakeMaster, tmp_path: Path, say: Console, out: io.StringIO
+) -> None:
+    master.on_swarm, master.refused = running(figures("stopped", 40, 2)), "/stats/failures"
+    assert start(master, tmp_path, say, "USERS=3", "RATE=3", "RUN_TIME=0", "FAIL_RATIO=1") == 0
+    text = "not in the report: failures.csv: the master answers with status 500: 'no memory'"
+    assert f"warning: {text}" in out.getvalue()
+    assert out.getvalue().count("failures.csv") == 1
+    (folder,) = (tmp_path / "reports").iterdir()
+    assert text in report(tmp_path)["warnings"]
+    assert "not in the report: failures.csv" in (folder / "report.md").read_text()
+    assert not (folder / "failures.csv").exists()
+    assert (folder / "requests.csv").exists()
+
+
 def test_failures_above_the_limit_fail(master: FakeMaster, tmp_path: Path, say: Console, out: io.StringIO) -> None:
     master.on_swarm = running(figures("stopped", 40, 2))
     assert start(master, tmp_path, say, "RUN_TIME=0", "FAIL_RATIO=1%") == 1

@@ -58,7 +58,7 @@ def test_a_run_is_asked_for_as_a_form(master: FakeMaster, web: LocustApi) -> Non
 
 
 def test_every_report_is_fetched(web: LocustApi) -> None:
-    names = dict(web.downloads())
+    names = {name: content for name, content, why in web.downloads() if not why}
     assert set(names) == {
         "locust_report.html", "requests.csv", "failures.csv", "exceptions.csv", "failure_groups.json",
         "failure_analysis.csv", "performance.json",

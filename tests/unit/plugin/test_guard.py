@@ -6,16 +6,19 @@ import gc
 import json
 import logging
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import gevent
 import pytest
 from locust.env import Environment
-from locust.event import Events
+from locust.event import EventHook, Events
+from locust.exception import RescheduleTask, StopUser
 from locust.rpc.protocol import Message
 from locust.rpc.zmqrpc import BaseSocket
+from locust.runners import STATE_RUNNING
 from locust_kit import messages
-from locust_kit.guard import guarded, keep_doing
+from locust_kit.guard import follow_resets, guarded, keep_doing, reach_all
 from locust_kit.worker import WorkerPart
 
 HALF = "\ud800 bad"
@@ -197,3 +200,45 @@ def test_a_greenlet_goes_on_after_a_step_that_failed(caplog: pytest.LogCaptureFi
     assert [(line.levelno, line.getMessage()) for line in caplog.records] == [
         (logging.WARNING, "locust-kit: step failed, the run goes on: ValueError: once")
     ]
+
+
+def test_a_failure_counts_where_a_listener_ends_the_event_wherever_it_stands(worker: Environment) -> None:
+    def ends(**_: Any) -> None:
+        raise RescheduleTask
+
+    worker.events.request._handlers.insert(0, ends)
+    worker.events.request._handlers.insert(-50, ends)
+    worker.events.user_error.add_listener(ends)
+    asked = {"request_type": "GET", "name": "/", "response_time": 5.0, "response_length": 2, "context": {}}
+    with pytest.raises(RescheduleTask):
+        worker.events.request.fire(**asked, exception=Exception("no"))
+    with pytest.raises(RescheduleTask):
+        worker.events.user_error.fire(user_instance=None, exception=KeyError("x"), tb=None)
+    assert sorted(row[2] for row in reported(worker)["failures"]["groups"]) == ["other", "task_error"]
+
+
+def test_each_listener_of_a_runs_events_is_reached_whatever_another_raises(caplog: pytest.LogCaptureFixture) -> None:
+    event, heard = EventHook(), list[str]()
+
+    def ends(**_: Any) -> None:
+        raise StopUser
+
+    event.add_listener(ends)
+    event.add_listener(lambda **passed: heard.append(passed["who"]))
+    reach_all(event)
+    event.fire(who="a")
+    event.fire(who="b", reverse=True)
+    assert heard == ["a", "b"]
+    assert [line.getMessage() for line in caplog.records] == ["Uncaught exception in event handler"] * 2
+
+
+def test_the_account_begins_anew_with_locusts_statistics_whoever_resets_them() -> None:
+    environment, steps = Environment(events=Events()), list[int]()
+    follow_resets(environment, lambda: steps.append(environment.stats.total.num_requests))
+    environment.stats.log_request("GET", "/", 5, 2)
+    environment.stats.reset_all()
+    environment.stats.clear_all()  # Locust's own, before a run
+    assert steps == [0]
+    environment.runner = SimpleNamespace(state=STATE_RUNNING)  # type: ignore[assignment]
+    environment.stats.clear_all()
+    assert steps == [0, 0]

@@ -210,13 +210,15 @@ def test_workers_without_a_request_are_said_first() -> None:
     assert verdict.reasons[0] == text
 
 
-def test_the_larger_account_of_failures_is_judged_and_the_difference_is_said() -> None:
+def test_accounts_of_failures_that_differ_make_a_run_invalid_and_the_larger_is_judged() -> None:
     performance = {"endpoints": [{"good": {"count": 348}, "failed": {"count": 348}}]}
     groups = {"failures": 348, "groups": []}
     verdict = judge(ran({}, groups=groups, performance=performance, end={"requests": 400, "failures": 0}))
-    assert verdict.word == "FAIL"
-    assert verdict.reasons[0] == "50.00% of 696 requests failed, the limit is 0.00%"
-    assert "Locust counted 0 failed requests, the plugin 348: judged by the larger number" in verdict.reasons
+    assert (verdict.word, [reason.kind for reason in verdict.broken]) == ("INVALID", ["accounts_differ"])
+    assert verdict.reasons[0].startswith("Locust counted 0 failed requests, the plugin 348: judged by the larger")
+    assert verdict.reasons[1] == "50.00% of 696 requests failed, the limit is 0.00%"
+    fewer = judge(ran({}, groups={"failures": 3, "groups": []}, end={"requests": 400, "failures": 4}))
+    assert fewer.reasons[0].startswith("Locust counted 4 failed requests, the plugin 3")
     agreed = judge(ran({}, groups={"failures": 0, "groups": []}))
     assert agreed.reasons == ("0.00% of 6000 requests failed, the limit is 0.00%",)
 
