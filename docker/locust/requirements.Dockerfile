@@ -1,5 +1,5 @@
 # A user's requirements.txt on top of the Locust image. `make up` builds it when there is one beside the locustfile:
-# the context holds that file alone, the named context `kit-build` is docker/build.
+# the context holds that file and those that it takes in, the named context `kit-build` is docker/build.
 ARG BASE=locust-kit/locust:local
 
 FROM ${BASE} AS pip
@@ -9,10 +9,11 @@ RUN --mount=type=secret,id=apt_sources --mount=type=secret,id=apt_conf --mount=t
     sh /kit-build/apt-install python3-venv && /usr/bin/python3 -m venv /kit-pip
 
 FROM ${BASE}
+ARG REQUIREMENTS=requirements.txt CHOSEN=
 USER 0:0
 RUN --mount=type=secret,id=pip_conf --mount=type=secret,id=ca_bundle \
     --mount=type=bind,from=kit-build,target=/kit-build \
     --mount=type=bind,from=pip,source=/kit-pip,target=/kit-pip \
-    --mount=type=bind,source=requirements.txt,target=/requirements.txt \
-    sh /kit-build/pip-add /kit-pip/bin/pip /opt/venv /requirements.txt
+    --mount=type=bind,target=/context \
+    sh /kit-build/pip-add /kit-pip/bin/pip /opt/venv "/context/$REQUIREMENTS" "$CHOSEN"
 USER 10001:10001

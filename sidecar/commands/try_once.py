@@ -12,7 +12,7 @@ from sidecar.commands.up import ImageBuilder
 from sidecar.common.console import Console
 from sidecar.engine.docker_engine import connect
 from sidecar.settings import Settings
-from sidecar.stack import images, locustfile, workspace
+from sidecar.stack import images, locustfile, requirements, workspace
 from sidecar.stack.compose import Decided, write_env_file
 
 
@@ -24,6 +24,7 @@ def try_once(settings: Settings, environ: Mapping[str, str], console: Console) -
 
     """
     locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
+    requirements.read(settings)
     engine = connect(environ)
     workspace.refuse_foreign(engine.containers(settings.project), settings)
     write_env_file(settings)

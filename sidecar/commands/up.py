@@ -23,6 +23,7 @@ from sidecar.stack import (
     ports,
     proxy_user,
     remote,
+    requirements,
     secrets,
     state,
     target,
@@ -92,6 +93,7 @@ def _pre_flight(settings: Settings, environ: Mapping[str, str]) -> tuple[DockerE
     refuse_options(settings, environ)
     locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
     locustfile.check_tls(settings)
+    requirements.read(settings)
     engine = connect(environ)
     containers = engine.containers()
     ours = tuple(container for container in containers if container.project == settings.project)
@@ -200,9 +202,10 @@ class ImageBuilder:
     def with_requirements(self) -> str:
         """Return the Locust image to use, with the user's requirements.txt built in when there is one."""
         base = self.settings.locust_image or images.IMAGES["locust"].name
-        tag = requirements_image(self.settings, self.engine)
-        if tag and self.engine.image(tag) is None:
-            images.build_requirements(self.settings, self.environ, base, tag, self.console)
+        asked = requirements.read(self.settings)
+        tag = _tag(self.settings, self.engine, asked)
+        if asked and self.engine.image(tag) is None:
+            images.build_requirements(self.settings, self.environ, asked, base, tag, self.console)
         return tag or base
 
 
@@ -213,11 +216,12 @@ def _names_the_mock(settings: Settings) -> bool:
 
 def requirements_image(settings: Settings, engine: DockerEngine) -> str:
     """Return the name that the image with the user's requirements.txt has or would have; "" without such a file."""
-    requirements = settings.locustfiles_dir / "requirements.txt"
-    if not requirements.is_file():
-        return ""
+    return _tag(settings, engine, requirements.read(settings))
+
+
+def _tag(settings: Settings, engine: DockerEngine, asked: requirements.Requirements | None) -> str:
     base = settings.locust_image or images.IMAGES["locust"].name
-    return images.requirements_tag(requirements, str((engine.image(base) or {}).get("Id", "")))
+    return images.requirements_tag(asked, str((engine.image(base) or {}).get("Id", ""))) if asked else ""
 
 
 def check_in_image(settings: Settings, engine: DockerEngine, image: str, console: Console) -> check.Checked:

@@ -13,12 +13,13 @@ MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LINE_END = re.compile("\r\n?")
 
 
-def read(path: Path, name: str = "") -> str:
+def read(path: Path, name: str = "", *, utf_16: bool = False) -> str:
     r"""Return the text without its mark, its lines ended by \n.
 
     Args:
         path: the file.
         name: what a message calls it; by default, its own name.
+        utf_16: whether it may be UTF-16 that begins with a mark: nobody but us reads it.
 
     Raises:
         OSError: the file cannot be read.
@@ -26,6 +27,8 @@ def read(path: Path, name: str = "") -> str:
 
     """
     raw, shown = path.read_bytes(), name or path.name
+    if utf_16 and raw.startswith(MARKS[1:]):
+        raw = raw.decode("utf-16", "replace").encode()
     if b"\0" in raw:
         raise SettingError(f"{shown} is saved as UTF-16", where=str(path), fix="save it as UTF-8")
     try:

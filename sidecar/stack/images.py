@@ -6,8 +6,7 @@ import hashlib
 import re
 import subprocess
 import tempfile
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +14,14 @@ from sidecar.common.console import Console
 from sidecar.common.errors import KitError, StackError
 from sidecar.engine.docker_engine import DockerEngine
 from sidecar.settings import Settings
+from sidecar.stack import requirements
 from sidecar.stack.compose import Compose, explain
 from sidecar.stack.docker_command import installed
+from sidecar.stack.requirements import Requirements
 
 LABEL = "io.locust-kit.inputs"
 _TAIL_LINES = 15
-_PIP_ERROR = re.compile(r"ERROR: (No matching distribution found for .+|Invalid requirement: .+|Could not find .+)")
+_FAILED_STEP = re.compile(r"#(\d+) ERROR: ")
 _IGNORED_FOLDERS = frozenset({"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
 _BUILD_TIMEOUT_SECONDS = 1800
 
@@ -95,30 +96,45 @@ def build(compose: Compose, images: Sequence[Image], log: Path, console: Console
     _run_build(command, compose.env, log, console)
 
 
-def requirements_tag(requirements: Path, base_id: str) -> str:
+def requirements_tag(asked: Requirements, base_id: str) -> str:
     """Return the name of the image with the user's requirements; another file or another base gives another name."""
-    digest = hashlib.sha256(requirements.read_bytes() + b"\0" + base_id.encode()).hexdigest()
+    digest = hashlib.sha256(f"{asked.digest} {base_id}".encode()).hexdigest()
     return f"locust-kit/locust:req-{digest[:12]}"
 
 
-def build_requirements(settings: Settings, env: Mapping[str, str], base: str, tag: str, console: Console) -> None:
-    """Build the user's requirements.txt on top of a Locust image."""
+def build_requirements(
+    settings: Settings, env: Mapping[str, str], asked: Requirements, base: str, tag: str, console: Console
+) -> None:
+    """Build the user's requirements on top of a Locust image."""
     secrets = settings.state_dir / "build"
     named = {"apt_sources": "apt.sources", "apt_conf": "apt.conf", "pip_conf": "pip.conf", "ca_bundle": "ca.crt"}
     flags = [flag for name, file in named.items() for flag in ("--secret", f"id={name},src={secrets / file}")]
     with tempfile.TemporaryDirectory(prefix="locust-kit-") as context:
-        source = settings.locustfiles_dir / "requirements.txt"
-        (Path(context) / "requirements.txt").write_bytes(source.read_bytes())
+        first = asked.write(Path(context))
         command = [
             *("docker", "buildx", "build", "--progress", "plain", "--load", "--build-arg", f"BASE={base}"),
+            *("--build-arg", f"REQUIREMENTS={first}", "--build-arg", f"CHOSEN={' '.join(asked.chosen)}"),
             *("--build-context", f"kit-build={settings.root / 'docker' / 'build'}", *flags),
             *("-f", str(settings.root / "docker" / "locust" / "requirements.Dockerfile"), "-t", tag, context),
         ]
-        _run_build(command, env, settings.state_dir / "build-requirements.log", console)
+        locked = requirements.locked(settings)
+        _run_build(
+            command,
+            env,
+            settings.state_dir / "build-requirements.log",
+            console,
+            lambda pip: requirements.in_one_line(pip, asked, locked),
+        )
 
 
 @installed()
-def _run_build(command: Sequence[str], env: Mapping[str, str], log: Path, console: Console) -> None:
+def _run_build(
+    command: Sequence[str],
+    env: Mapping[str, str],
+    log: Path,
+    console: Console,
+    why: Callable[[Sequence[str]], str] = lambda _: "",
+) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out:
         try:
@@ -134,20 +150,27 @@ def _run_build(command: Sequence[str], env: Mapping[str, str], log: Path, consol
         except subprocess.TimeoutExpired:
             raise StackError(f"the build did not end within {_BUILD_TIMEOUT_SECONDS} s", where=str(log)) from None
     if code:
-        raise _build_error(log, console)
+        raise _build_error(log, console, why)
 
 
-def _build_error(log: Path, console: Console) -> KitError:
+def _build_error(log: Path, console: Console, why: Callable[[Sequence[str]], str]) -> KitError:
     text = log.read_text(encoding="utf-8", errors="replace")
     known = explain(text, "build")
+    lines = failed_step(text.splitlines())
     console.line()
-    for line in deque((line for line in text.splitlines() if line.strip()), maxlen=_TAIL_LINES):
+    for line in lines[-_TAIL_LINES:]:
         console.line(f"    {line}")
     if known.fix:
         return known
-    pip = (_PIP_ERROR.findall(text) or [""])[-1]
-    if pip:
-        return StackError(f"pip could not install what requirements.txt asks for: {pip}", where=f"all of it: {log}")
+    if reason := why(lines):
+        return StackError(f"pip could not install what requirements.txt asks for: {reason}", where=f"all of it: {log}")
     return StackError(
         "the images could not be built; the end of the build's output is above", where=f"all of it: {log}"
     )
+
+
+def failed_step(output: Sequence[str]) -> list[str]:
+    """Return what the step that failed printed itself; all lines where no step says that it failed."""
+    failed = [match[1] for line in output if (match := _FAILED_STEP.match(line))]
+    own = re.compile(rf"#{failed[-1]} [\d.]+ ?(.*)" if failed else "(.*)")
+    return [match[1] for line in output if (match := own.match(line)) and (failed or line.strip())]

@@ -12,7 +12,7 @@ from sidecar.common.units import gibibytes, plural
 from sidecar.engine.docker_engine import DockerEngine, connect
 from sidecar.engine.swarm_manager import Manager, SwarmState
 from sidecar.settings import Settings, locust_options
-from sidecar.stack import locustfile, state, workspace
+from sidecar.stack import locustfile, requirements, state, workspace
 from sidecar.stack.compose import Decided
 from sidecar.stack.deployment import locate
 from sidecar.stack.registered import Clock
@@ -33,6 +33,7 @@ def swarm_up(settings: Settings, environ: Mapping[str, str], console: Console) -
     up.refuse_options(settings, environ)
     locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
     locustfile.check_tls(settings)
+    requirements.read(settings)
     archive, mark = files.pack(settings)
     engine = connect(environ)
     manager = Manager(engine)

@@ -68,6 +68,16 @@ def test_a_bad_locustfile_is_named(stack: Stack, tmp_path: Path, case: str) -> N
     assert all(part in line for part in wanted), line
 
 
+@pytest.mark.parametrize("line", ["Locust[otel]==2.40.0", "-r laptop.txt"])
+def test_another_locust_in_the_requirements_is_named(stack: Stack, tmp_path: Path, line: str) -> None:
+    (tmp_path / "mine.py").write_text(USER.format(body="host = 'http://mock-target:8080'"))
+    (tmp_path / "requirements.txt").write_text(f"requests\n{line}\n")
+    (tmp_path / "laptop.txt").write_text("gevent==23.9.1\nlocust<2.44\n")
+    told = refused(stack, f"LOCUSTFILES_DIR={tmp_path}", "LOCUSTFILE=mine.py")
+    assert "txt line 2" in told, told
+    assert "wanted: Locust 2." in told, told
+
+
 def test_a_folder_that_is_closed_to_others_is_said_to_be_that(stack: Stack, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(USER.format(body="host = 'http://mock-target:8080'"))
     tmp_path.chmod(0o700)

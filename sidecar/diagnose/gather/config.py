@@ -157,6 +157,7 @@ def with_compose(facts: ConfigFacts, settings: Settings, environ: Mapping[str, s
     """
     compose = workspace.compose_for(settings, workspace.decided(settings), environ)
     try:
+        workspace.user_env(settings)  # Compose names neither the file nor its encoding
         text = compose.run("config", "--format", "json", timeout=_COMPOSE_SECONDS)
     except StackError as error:
         if "not installed" in error.what or "did not end" in error.what:

@@ -64,17 +64,6 @@ def test_every_input_of_every_image_is_there() -> None:
             assert (ROOT / source).is_dir(), f"{image.key}: {source}"
 
 
-def test_another_file_or_base_is_another_requirements_image(tmp_path: Path) -> None:
-    path = tmp_path / "requirements.txt"
-    path.write_text("a==1\n")
-    one = images.requirements_tag(path, "sha256:1")
-    assert one.startswith("locust-kit/locust:req-")
-    assert one == images.requirements_tag(path, "sha256:1")
-    assert one != images.requirements_tag(path, "sha256:2")
-    path.write_text("a==2\n")
-    assert one != images.requirements_tag(path, "sha256:1")
-
-
 def failed_build(log_text: str, tmp_path: Path, say: Console) -> str:
     log = tmp_path / "build.log"
     with pytest.raises(StackError) as caught:
@@ -93,5 +82,23 @@ def test_a_failed_build_shows_its_end_and_where_the_rest_is(tmp_path: Path, say:
 
 def test_a_failed_build_of_known_cause_is_one_line(tmp_path: Path, say: Console) -> None:
     assert failed_build("write /x: no space left on device\n", tmp_path, say).startswith("the disk is full")
-    line = failed_build("0.7 ERROR: No matching distribution found for nothing==9\n", tmp_path, say)
-    assert "pip could not install what requirements.txt asks for: No matching distribution found for nothing==9" in line
+
+
+def test_a_failed_step_shows_its_own_words_only(tmp_path: Path, say: Console, out: io.StringIO) -> None:
+    log = """#8 [pip 1/2] RUN apt-install
+#8 0.5 from apt
+#9 [stage-1 2/2] RUN pip-add
+#9 1.2 Collecting nothing==9
+#9 1.4 ERROR: No matching distribution found for nothing==9
+#9 ERROR: process "/bin/sh -c sh /kit-build/pip-add" did not complete successfully: exit code: 1
+------
+ > [stage-1 2/2] RUN pip-add:
+------
+requirements.Dockerfile:15
+"""
+    failed_build(log, tmp_path, say)
+    shown = out.getvalue().split("\n")
+    assert [line.strip() for line in shown if line] == [
+        "Collecting nothing==9",
+        "ERROR: No matching distribution found for nothing==9",
+    ]

@@ -1,0 +1,228 @@
+"""The user's requirements.txt with the files that it takes in, read before pip is: the kit's Locust stays as it is.
+
+What is surely wrong is refused here, at once. pip decides the rest in the image (docker/build/pip-add); what it
+says becomes one line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import eq, ge, gt, le, lt, ne
+from pathlib import Path
+
+from sidecar.common import user_file
+from sidecar.common.errors import LocustfileError
+from sidecar.settings import Settings
+
+NAME = "requirements.txt"
+_LOCK = Path("docker", "locust", "requirements.txt")
+_LOCUST = "locust"
+_PINNED = re.compile(r"^([\w.-]+)==([^\s;\\]+)", re.MULTILINE)
+_COMMENT = re.compile(r"(?:^|\s+)#.*$")
+_TAKES_IN = re.compile(r"(?P<option>-r|--requirement|-c|--constraint)\s*=?\s*(?P<file>\S.*)")
+_EDITABLE = re.compile(r"(?:-e|--editable)\s*=?\s*")
+_OPTIONS = re.compile(r"\s--?[a-z].*$")
+_NAMED = re.compile(
+    r"(?P<name>[A-Za-z0-9][\w.-]*)\s*(?:\[[^\]]*\])?\s*(?P<wanted>(?:\(?\s*[=!<>~]|@)[^;]*|)\s*(?P<marker>;.*)?$"
+)
+_NAME_IN_URL = (
+    re.compile(r"[#&]egg=([\w.-]+)"),
+    re.compile(r"/locustio/(locust)(?:[/.@#?]|$)"),
+    re.compile(r"/([A-Za-z0-9][A-Za-z0-9_.]*?)-\d[^/]*$"),
+)
+_ARCHIVE = (".whl", ".zip", ".tar.gz")
+_USER_INFO = re.compile(r"//[^/@\s]*@")
+_CLAUSE = re.compile(r"(?P<sign>===?|!=|~=|<=|>=|<|>)\s*v?(?P<version>\d+(?:\.\d+)*)(?P<rest>.*)")
+_CONFLICT = re.compile(r"The conflict is caused by:\n((?: +\S.*\n?)+)")
+_REQUESTED = re.compile(r"The user requested (?P<constraint>\(constraint\) )?(?P<text>.+)")
+_UNMET = re.compile(r"(?P<package>\S+ \S+) has requirement (?P<needs>.+), but you have (?P<name>\S+) \S+")
+_MISSING = re.compile(r"No matching distribution found for (.+)")
+_PLACE = re.compile(r"from line (\d+) of /context/([^)\n]+)")
+_MOST_SIDES = 4
+_SIGNS: Mapping[str, Callable[[list[int], list[int]], bool]] = {
+    "==": eq,
+    "===": eq,
+    "!=": ne,
+    "<": lt,
+    "<=": le,
+    ">": gt,
+    ">=": ge,
+}
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One line: `wanted` is its version or URL, "" for any; `certain` says that it holds in each environment."""
+
+    place: str
+    text: str
+    name: str
+    wanted: str
+    certain: bool
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """The lines of all files, and the files themselves, each by its path on the host."""
+
+    lines: tuple[Requirement, ...]
+    files: Mapping[Path, str]
+
+    @property
+    def digest(self) -> str:
+        """Return a hash of what pip is given."""
+        return hashlib.sha256("\0".join(self.files.values()).encode()).hexdigest()
+
+    @property
+    def chosen(self) -> list[str]:
+        """Return the packages whose version the user chooses."""
+        return sorted({line.name for line in self.lines if line.wanted} - {_LOCUST})
+
+    def write(self, context: Path) -> str:
+        """Write the files below a folder, in their places relative to each other; return the first one's."""
+        above = os.path.commonpath([path.parent for path in self.files])
+        for path, text in self.files.items():
+            copy = context / path.relative_to(above)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_text(text, encoding="utf-8")
+        return next(iter(self.files)).relative_to(above).as_posix()
+
+
+def normal(name: str) -> str:
+    """Return a package's name as pip compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def locked(settings: Settings) -> dict[str, str]:
+    """Return the version of each package in the kit's own image; nothing for another image."""
+    if settings.locust_image:
+        return {}
+    return {normal(name): version for name, version in _PINNED.findall((settings.root / _LOCK).read_text("utf-8"))}
+
+
+def read(settings: Settings) -> Requirements | None:
+    """Return what the file beside the locustfile asks for; None where there is no such file.
+
+    Raises:
+        LocustfileError: it asks for another Locust than the kit's, or for a file that the build does not see.
+        SettingError: a file in another encoding.
+
+    """
+    first = settings.locustfiles_dir / NAME
+    if not first.is_file():
+        return None
+    files: dict[Path, str] = {}
+    found = Requirements(tuple(_lines(first, "", files, settings.locustfiles_dir)), files)
+    version = locked(settings).get(_LOCUST)
+    for line in found.lines:
+        if version and line.name == _LOCUST and line.certain and not allows(line.wanted, version):
+            raise _other_locust(line, version)
+    return found
+
+
+def _other_locust(line: Requirement, version: str) -> LocustfileError:
+    return LocustfileError(
+        f"{line.text} asks for another Locust than the kit's",
+        where=line.place,
+        wanted=f"Locust {version}, or no line for Locust",
+        fix="remove the line; another Locust needs an image of your own (LOCUST_IMAGE), with 2.44.0 or newer",
+    )
+
+
+def _lines(path: Path, asked_at: str, files: dict[Path, str], folder: Path) -> Iterator[Requirement]:
+    """Yield the requirements of a file and of those that it takes in, each file once."""
+    path = Path(os.path.normpath(path))
+    if path in files:
+        return
+    shown = os.path.relpath(path, folder)
+    try:
+        text = files[path] = user_file.read(path, shown, utf_16=True)  # as PowerShell's `pip freeze >` makes it
+    except OSError as error:
+        raise LocustfileError(f"{shown} cannot be read: {error.strerror}", where=asked_at) from None
+    number = 1
+    for whole in text.replace("\\\n", "\1").split("\n"):
+        line, place = _COMMENT.sub("", whole.replace("\1", " ")).strip(), f"{shown} line {number}"
+        number += 1 + whole.count("\1")
+        inner = _TAKES_IN.match(line)
+        if inner and "://" not in line:
+            within = list(_lines(path.parent / inner["file"], place, files, folder))
+            yield from (replace(each, certain=each.certain and "-r" in inner["option"]) for each in within)
+        elif (not line.startswith("-") or _EDITABLE.match(line)) and (requirement := _requirement(line, place)):
+            yield requirement
+
+
+def _requirement(line: str, place: str) -> Requirement | None:
+    editable = _EDITABLE.match(line)
+    text = _USER_INFO.sub("//***@", _OPTIONS.sub("", line[editable.end() :] if editable else line))
+    if "://" not in text and (editable or text.startswith(".") or text.endswith(_ARCHIVE)):
+        raise LocustfileError(
+            f"{text} is a file of yours, which the build of the image does not see",
+            where=place,
+            fix="remove the line: a module beside the locustfile can be imported as it is",
+        )
+    if named := _NAMED.match(text):
+        return Requirement(place, text, normal(named["name"]), named["wanted"].strip(), not named["marker"])
+    names = (match[1] for pattern in _NAME_IN_URL if (match := pattern.search(text)))
+    return Requirement(place, text, normal(next(names, "")), text, certain=True) if "://" in text else None
+
+
+def allows(wanted: str, version: str) -> bool:
+    """Return whether a specifier such as `>=2.29,<2.44` lets a version in; True for what only pip can tell."""
+    if "://" in wanted:
+        return False
+    here = [int(part) for part in version.split(".")]
+    return all(
+        _holds(clause, here) for part in wanted.strip("() ").split(",") if (clause := _CLAUSE.match(part.strip()))
+    )
+
+
+def _holds(clause: re.Match[str], here: list[int]) -> bool:
+    there, sign = [int(part) for part in clause["version"].split(".")], clause["sign"]
+    if clause["rest"].strip() == ".*":
+        return (here[: len(there)] == there) == (sign == "==")
+    width = max(len(here), len(there))
+    left, right = (parts + [0] * (width - len(parts)) for parts in (here, there))
+    if clause["rest"].strip() and left == right:
+        return True  # a pre-release or a local version
+    if sign == "~=":
+        return left >= right and here[: len(there) - 1] == there[:-1]
+    return _SIGNS[sign[:2]](left, right)
+
+
+def in_one_line(pip: Sequence[str], asked: Requirements, kit: Mapping[str, str]) -> str:
+    """Return why pip failed, by what it printed: who asks for what, with file and line."""
+    text = "\n".join(pip)
+    if conflict := _CONFLICT.search(text):
+        sides = [_side(line.strip(), asked) for line in conflict[1].splitlines()]
+        return "; ".join(list(dict.fromkeys(sides))[:_MOST_SIDES])
+    if unmet := _UNMET.search(text):
+        return f"{_who_asks(unmet['name'], asked)}; {unmet['package']} needs {unmet['needs']}"
+    if missing := _MISSING.search(text):
+        name = normal(re.split(r"[\s\[<>=!~;@]", missing[1])[0])
+        of_kit = f"; the kit's Locust runs with {name} {kit[name]}" if name in kit else ""
+        blind = "; the package index could not be reached" if "after connection broken by" in text else ""
+        return f"{_who_asks(name, asked)}, and pip finds none{of_kit}{blind}"
+    errors = [line.partition(" ")[2] for line in pip if line.lower().startswith(("error:", "×"))]
+    if errors and (place := _PLACE.search(text)):
+        return f"{place[2]} line {place[1]}: {errors[-1]}"
+    return errors[-1] if errors else ""
+
+
+def _side(line: str, asked: Requirements) -> str:
+    requested = _REQUESTED.match(line)
+    if requested is None:
+        return line
+    name, _, version = requested["text"].partition("==")
+    if requested["constraint"] and normal(name) not in asked.chosen:
+        return f"the kit's Locust runs with {name} {version}"
+    return _who_asks(name, asked)
+
+
+def _who_asks(name: str, asked: Requirements) -> str:
+    plain = normal(re.split(r"[\s\[<>=!~;@]", name)[0])
+    lines = [f"{line.place} wants {line.text}" for line in asked.lines if line.name == plain]
+    return lines[0] if lines else f"a package of {NAME} wants {name}"
