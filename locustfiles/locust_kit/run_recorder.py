@@ -170,7 +170,7 @@ class RunRecorder:
         self._ticks += 1
         self._clock.look()
         self._note_moment()
-        if self._ticks == _PLAN_TICKS:
+        if self._ticks == _PLAN_TICKS and not self._clock.has_ended:
             details = {**self._details, **plan.document(self._environment)}
             self._writer.document(run_folder.BEGIN, run_folder.document(self._run, details))
         if self._ticks % _SAVE_TICKS == 0:

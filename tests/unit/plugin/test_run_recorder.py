@@ -116,6 +116,17 @@ def test_figures_are_on_the_disk_while_the_run_goes_on_and_its_end_comes_last(en
     assert names[-1].name == "end.json"
 
 
+def test_a_run_that_is_stopped_at_once_was_still_meant_to_last(environment: Environment) -> None:
+    environment.web_ui = SimpleNamespace(_run_time_greenlet=object())  # type: ignore[assignment]
+    record, run = recorded(environment)
+    environment.web_ui = SimpleNamespace(_run_time_greenlet=None)  # type: ignore[assignment]
+    record.stopping(None)
+    for _ in range(5):
+        record._tick()
+    record.wait()
+    assert read(run, "run.json")["plan"]["run_time_seconds"] == 90
+
+
 def test_a_shape_that_ends_by_itself_is_not_cut_and_one_that_is_stopped_is(environment: Environment) -> None:
     environment.shape_class = type("Short", (LoadTestShape,), {"tick": lambda _: None})()
     record, _ = recorded(environment)
