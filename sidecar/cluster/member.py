@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from typing import Any
 
 from sidecar.cluster.peer_client import PeerClient, addresses
 from sidecar.cluster.peer_poller import PeerPoller, Surroundings
+from sidecar.common.repeated import Repeated
 from sidecar.common.version import KIT_VERSION
 from sidecar.model.cluster import NO_OTHERS, NodeReport, Others, Reach
 from sidecar.model.snapshot import MASTER, Blind, Host, Node, Snapshot
@@ -103,31 +103,22 @@ def reach(host: str, port: int, clock: Callable[[], datetime]) -> Reach:
         return Reach(clock(), error=error.strerror or type(error).__name__)
 
 
-class Prober:
+class Prober(Repeated):
     """Tries each ten seconds, and each second until it works, in a thread of its own."""
 
     def __init__(self, attempt: Callable[[], Reach]) -> None:
         self._attempt = attempt
         self._known: Reach | None = None
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="reach", daemon=True)
-
-    def start(self) -> None:
-        """Begin to try."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End; an attempt that is under way is not waited for."""
-        self._stopping.set()
+        super().__init__("reach")
 
     def known(self) -> Reach | None:
         """Return the last attempt; None before the first. Any thread."""
         return self._known
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._known = attempt = self._attempt()
-            self._stopping.wait(EVERY_SECONDS if attempt.error is None else AGAIN_SECONDS)
+    def turn(self) -> float:
+        """Try once."""
+        self._known = attempt = self._attempt()
+        return EVERY_SECONDS if attempt.error is None else AGAIN_SECONDS
 
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from sidecar.client.documents import IncidentList
 from sidecar.client.reader import MonitorError
 from sidecar.cluster import rules
 from sidecar.cluster.rules import Peer
+from sidecar.common.repeated import Repeated
 from sidecar.model.cluster import NO_OTHERS, NodeReport, Others
 from sidecar.model.incident import Incident, IncidentKind
 from sidecar.model.signal import Gathered
@@ -83,7 +83,7 @@ class _PeerAnswer:
     whole: bool = False
 
 
-class PeerPoller:
+class PeerPoller(Repeated):
     """Asks each `interval_seconds`, in a thread of its own; `others` may be called from any thread."""
 
     def __init__(self, around: Surroundings, interval_seconds: float) -> None:
@@ -94,17 +94,12 @@ class PeerPoller:
         self._counted: dict[str, int] = {}
         self._reported_lost: set[str] = set()
         self._leads, self._leads_since = False, 0.0
-        self._stopping = threading.Event()
         self._pool = ThreadPoolExecutor(ASKERS, thread_name_prefix="peer")
-        self._thread = threading.Thread(target=self._run, name="cluster", daemon=True)
+        super().__init__("cluster")
 
-    def start(self) -> None:
-        """Start; no node is asked until this node leads."""
-        self._thread.start()
-
-    def stop(self) -> None:
+    def stop(self, patience_seconds: float | None = 0.0) -> None:
         """End. What is under way is not waited for."""
-        self._stopping.set()
+        super().stop(patience_seconds)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def lead(self, *, leads: bool) -> None:
@@ -118,20 +113,16 @@ class PeerPoller:
         """Return what the others saw; nothing while another node leads."""
         return rules.others(list(self._peers.values()), own) if self._leads else replace(NO_OTHERS, nodes=(own,))
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            began = self._around.monotonic()
-            try:
-                self.turn()
-            except Exception:  # noqa: BLE001  # the top of a thread
-                _log.exception("gathering failed")
-            self._stopping.wait(max(0.1, self._interval_seconds - (self._around.monotonic() - began)))
-
-    def turn(self) -> None:
-        """Ask everyone once."""
-        if not self._leads:
+    def turn(self) -> float:
+        """Ask everyone once, if this node leads."""
+        began = self._around.monotonic()
+        if self._leads:
+            self._ask_everyone()
+        else:
             self._forget_all()
-            return
+        return max(0.1, self._interval_seconds - (self._around.monotonic() - began))
+
+    def _ask_everyone(self) -> None:
         known = set(self._around.addresses())
         for address in known - self._states.keys():
             self._states[address] = _PeerState(self._around.ask(address))

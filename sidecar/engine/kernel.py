@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from sidecar.common.backoff import Backoff
+from sidecar.common.repeated import Repeated
 from sidecar.common.times import SECOND_NS
 from sidecar.engine.cgroups import Cgroups, ContainerCounter
 from sidecar.model.signal import Counter, KernelReading, Signal
@@ -54,7 +54,7 @@ class HostCounter:
             self._fd = None
 
 
-class KernelWatch:
+class KernelWatch(Repeated):
     """Puts a KernelReading when the host's count of OOM kills has moved, one poll later again, and once a second.
 
     In a reading, the host's count was read first: a kill in the middle shows in a counter before it shows in the total,
@@ -92,18 +92,11 @@ class KernelWatch:
         self._kills_of: dict[int, int] = {}  # of each cgroup in the complete reading before
         self._once_more = self._blind = False
         self._survey_due = True
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._watch_on, name="kernel", daemon=True)
+        super().__init__("kernel", first_in_seconds=poll_seconds)
 
-    def start(self) -> None:
-        """Begin to watch."""
-        self._thread.start()
-
-    def stop(self) -> None:
+    def stop(self, patience_seconds: float | None = 2.0) -> None:
         """End the watch and close all files."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=2.0)
+        super().stop(patience_seconds)
         with self._guard:
             for container_id in list(self._counters):
                 self._drop(container_id)
@@ -152,30 +145,19 @@ class KernelWatch:
             problems.append("the boot id cannot be read: OOM kills while the sidecar was down are estimates")
         return tuple(problems)
 
-    def _watch_on(self) -> None:
-        backoff = Backoff()
-        pause = self._poll_seconds
-        while not self._stopping.wait(pause):
-            try:
-                self._poll()
-                backoff, pause = backoff.succeeded(), self._poll_seconds
-            except Exception:  # noqa: BLE001 -- the top of a thread
-                _log.exception("the watch on the kernel's counters failed")
-                now = self._now_ns() / SECOND_NS
-                backoff = backoff.failed(now)
-                pause = backoff.next_try_seconds - now
-
-    def _poll(self) -> None:
+    def turn(self) -> float:
+        """Read the host's count, and all counters where it has moved."""
         with self._guard:
             kills, now_ns = self._host.kills(), self._now_ns()
             self._blind = kills is None
             moved = kills != self._last_kills
             if not (moved or self._once_more or _is_over(self._beat_ns, _BEAT_NS, now_ns)):
-                return
+                return self._poll_seconds
             self._last_kills, self._once_more, self._beat_ns = kills, moved, now_ns
             self._survey_due |= moved
             reading = self._complete(now_ns, kills)
         self._put(reading)
+        return self._poll_seconds
 
     def _complete(self, at_ns: int, host_kills: int | None) -> KernelReading:
         self._seek(at_ns)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.client
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 
 from sidecar.common.errors import why_unreachable
 from sidecar.common.records import shared
+from sidecar.common.repeated import Repeated
 from sidecar.locust_api.connection import tls_context
 from sidecar.model.history import HealthMinute
 from sidecar.model.snapshot import Health
@@ -88,8 +88,8 @@ class _EndpointRecord:
     minutes: deque[HealthMinute] = field(default_factory=lambda: deque(maxlen=_MOST_MINUTES))
 
 
-@dataclass(slots=True)
-class HealthChecker:
+@dataclass(eq=False)
+class HealthChecker(Repeated):
     """Checks the endpoints in turn, keeps the last day, and hands each full minute to the history.
 
     Args:
@@ -108,19 +108,15 @@ class HealthChecker:
     interval_seconds: float
     ask_one: Callable[[str], HealthAnswer] = ask
     _records: dict[str, _EndpointRecord] = field(default_factory=dict, init=False)
-    _stopping: threading.Event = field(default_factory=threading.Event, init=False)
-    _thread: threading.Thread = field(init=False)
     _known: tuple[Health, ...] = field(default=(), init=False)
 
-    def start(self) -> None:
-        """Begin to ask."""
-        self._thread = threading.Thread(target=self._run, name="health", daemon=True)
-        self._thread.start()
+    def __post_init__(self) -> None:
+        """Prepare the thread; nothing is asked before `start`."""
+        super().__init__("health")
 
-    def stop(self) -> None:
+    def stop(self, patience_seconds: float | None = _TIMEOUT_SECONDS + 1) -> None:
         """Stop; the minute that has begun is handed to the history."""
-        self._stopping.set()
-        self._thread.join(_TIMEOUT_SECONDS + 1)
+        super().stop(patience_seconds)
         self.keep([record.minutes[-1] for record in self._records.values() if record.minutes])
 
     def known(self) -> tuple[Health, ...]:
@@ -136,13 +132,10 @@ class HealthChecker:
         self._records = {name: record for name, record in self._records.items() if name in names}
         self._known = tuple(self._records[endpoint.name].health for endpoint in endpoints)
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self.check_all()
-            except Exception:  # noqa: BLE001  the top of the thread: it goes on
-                _log.exception("health could not be asked")
-            self._stopping.wait(self.interval_seconds)
+    def turn(self) -> float:
+        """Ask everything once."""
+        self.check_all()
+        return self.interval_seconds
 
     def _note(self, endpoint: CheckedEndpoint, answer: HealthAnswer) -> None:
         now = self.clock()

@@ -7,7 +7,6 @@ import logging
 import queue
 import subprocess
 import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +17,7 @@ from threading import Lock
 from typing import Protocol
 
 from sidecar.common.backoff import Backoff
+from sidecar.common.repeated import Repeated
 from sidecar.model.incident import Incident
 from sidecar.notify.policy import AlertPolicy, Message
 from sidecar.settings.monitor import WatchSettings
@@ -140,7 +140,7 @@ class _Outgoing:
 
 
 @dataclass(eq=False)
-class Notifier:
+class Notifier(Repeated):
     """Takes incidents with `put`, from any thread, and sends the messages that its policy makes of them.
 
     Args:
@@ -162,15 +162,11 @@ class Notifier:
         """Prepare the thread; nothing is sent before `start`."""
         self._queue: queue.Queue[tuple[Incident, ...] | None] = queue.Queue(MOST_QUEUED)
         self._outbox: deque[_Outgoing] = deque()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
+        self._is_checked = False
         self._unqueued = 0
         self._tally = Tally()
         self.problems: tuple[str, ...] = ()  # a sentence for each URL that cannot work; known soon after the start
-
-    def start(self) -> None:
-        """Begin; returns at once."""
-        self._thread.start()
+        super().__init__("notifier")
 
     def put(self, incidents: Iterable[Incident]) -> None:
         """Hand over incidents that were recorded. Never waits: what a full queue does not take is counted."""
@@ -183,33 +179,17 @@ class Notifier:
         except queue.Full:
             self._unqueued += len(batch)
 
-    def stop(self) -> None:
+    def stop(self, patience_seconds: float | None = 1.0) -> None:
         """End within a second; what is not sent by then is lost."""
         self._stopping.set()
         self.sender.close()
         with suppress(queue.Full):  # it wakes by itself then
             self._queue.put_nowait(None)
-        if self._thread.is_alive():
-            self._thread.join(timeout=1.0)
+        super().stop(patience_seconds)
 
     def tally(self) -> Tally:
         """Return what became of messages so far."""
         return replace(self._tally, dropped=self._tally.dropped + self._unqueued + self.policy.dropped)
-
-    def _run(self) -> None:
-        backoff = Backoff()
-        checked = False
-        while not self._stopping.is_set():
-            try:
-                if not checked:
-                    self._check()
-                    checked = True
-                self._turn()
-                backoff = backoff.succeeded()
-            except Exception:  # noqa: BLE001  # top of the thread: a message that breaks something must not end all others
-                _log.exception("sending alerts failed")
-                backoff = backoff.failed(self.monotonic())
-                self._stopping.wait(backoff.next_try_seconds - self.monotonic())
 
     def _check(self) -> None:
         answers = self.sender.send(self.urls, None)
@@ -221,8 +201,11 @@ class Notifier:
         for problem in self.problems:
             _log.error("%s", problem)
 
-    def _turn(self) -> None:
+    def turn(self) -> float:
         """Wait for incidents or for the next thing to do, and do it."""
+        if not self._is_checked:
+            self._check()
+            self._is_checked = True
         try:
             batch = self._queue.get(timeout=self._pause_seconds())
         except queue.Empty:
@@ -232,6 +215,7 @@ class Notifier:
         if message := self.policy.due(now):
             self._post(message)
         self._send_next()
+        return 0.0
 
     def _pause_seconds(self) -> float:
         now = self.clock()

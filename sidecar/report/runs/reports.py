@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -13,6 +12,7 @@ from typing import Any
 
 from sidecar.common import atomic, strict_json
 from sidecar.common.errors import KitError
+from sidecar.common.repeated import Repeated
 from sidecar.ledger.ledger_reader import LedgerArchive
 from sidecar.report import document
 from sidecar.report.runs import record as disk
@@ -173,35 +173,25 @@ class Reports:
         self._words[run_id] = (made["verdict"], tuple(made["reasons"]))
 
 
-class Judge:
+class Judge(Repeated):
     """Judges each run soon after its end, however it was started."""
 
     def __init__(self, reports: Reports) -> None:
-        self._reports = reports
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="judge", daemon=True)
+        self._reports, self._reported = reports, ""
+        super().__init__("judge", first_in_seconds=_LOOK_SECONDS)
 
-    def start(self) -> None:
-        """Start to look."""
-        self._thread.start()
+    def stop(self, patience_seconds: float | None = None) -> None:
+        """Stop looking, once the run that is being judged is."""
+        super().stop(patience_seconds)
 
-    def stop(self) -> None:
-        """Stop looking."""
-        self._stopping.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        reported = ""
-        while not self._stopping.wait(_LOOK_SECONDS):
-            try:
-                self._reports.catch_up()
-            except KitError as error:
-                problem = error.line()
-            except Exception:  # noqa: BLE001  the top of the thread: it goes on, and says so once
-                _log.exception("a run could not be judged")
-                problem = "unexpected"
-            else:
-                problem = ""
-            if problem and problem != reported:
-                _log.warning("a run could not be judged: %s", problem)
-            reported = problem
+    def turn(self) -> float:
+        """Judge what has ended; say once why that cannot be done."""
+        problem = ""
+        try:
+            self._reports.catch_up()
+        except KitError as error:
+            problem = error.line()
+        if problem and problem != self._reported:
+            _log.warning("a run could not be judged: %s", problem)
+        self._reported = problem
+        return _LOOK_SECONDS

@@ -186,7 +186,7 @@ def test_a_host_that_does_not_say_its_count_is_still_read_each_second(host: Host
 
 
 def test_a_failure_in_the_watch_does_not_end_it(host: Host, started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sidecar.engine.kernel.Backoff", lambda: Backoff(first_seconds=0.01))
+    monkeypatch.setattr("sidecar.common.repeated.Backoff", lambda: Backoff(first_seconds=0.01))
     failed: list[int] = []
 
     def fails_once(_: HostCounter) -> int | None:
