@@ -26,6 +26,7 @@ from sidecar.diagnose.gather.later import Deadline
 from sidecar.engine.docker_engine import DockerEngine
 from sidecar.engine.transport import RefusedError, demultiplex
 from sidecar.model import document
+from sidecar.stack.state import json_object
 
 PROGRAM = Path(__file__).resolve().with_name("look_around.py")
 ROLE = {"io.locust-kit.role": "probe"}
@@ -221,14 +222,8 @@ def _join(engine: DockerEngine, name: str, network: str, deadline: Deadline) -> 
 
 
 def _last_json(output: bytes) -> dict[str, Any] | None:
-    for line in reversed(output.decode(errors="replace").splitlines()):
-        try:
-            answer = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(answer, dict) and "tcp" in answer:
-            return answer
-    return None
+    lines = reversed(output.decode(errors="replace").splitlines())
+    return next((answer for line in lines if "tcp" in (answer := json_object(line))), None)
 
 
 def read_answer(answer: dict[str, Any], container: ContainerFacts, way: str) -> Probe:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
 from urllib.parse import urlsplit
 
 from sidecar.diagnose.evidence import ContainerFacts, ErrorRow, HttpTry, Network, Probe
 from sidecar.diagnose.rule import FoundCause, Origin, Outcome, Rule, cannot_tell, without_stack
 from sidecar.diagnose.rules.network import is_cut_off
-from sidecar.diagnose.stack import Stack, is_loopback
+from sidecar.diagnose.stack import RECENT, Stack, is_loopback
 from sidecar.model.finding import Confidence, FindingEvidence
 from sidecar.model.incident import Severity
 
 LAYER = "target"
 _SERVER_ERRORS = range(500, 600)
-_RECENT = timedelta(minutes=15)
 _MOSTLY = 0.5
 _STATUS_IN_ERROR = re.compile(r"\b([45]\d\d) (?:Client|Server) Error|code=([45]\d\d)")
 _REFUSED = frozenset({"refused", "reset"})
@@ -215,7 +213,7 @@ def _code(row: ErrorRow) -> str:
 
 
 def _is_recent(stack: Stack, row: ErrorRow) -> bool:
-    return row.last_seen is None or stack.evidence.at - row.last_seen < _RECENT
+    return row.last_seen is None or stack.evidence.at - row.last_seen < RECENT
 
 
 RULES = (Rule("target", LAYER, target, after=without_stack),)
