@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from locust_kit.disk import off_loop
-from locust_kit.push.answer import BatchFate, PushAnswer
 from locust_kit.push.batch import Spooled
 from locust_kit.push.counts import PushCounts
 from locust_kit.push.pace import RetryPace
-from locust_kit.push.post import Post
+from locust_kit.push.post import BatchFate, Post, PushAnswer
 from locust_kit.push.spool import Spool
 
 _LASTING = 3  # failed tries in a row that are worth a line: one alone is nothing to look after

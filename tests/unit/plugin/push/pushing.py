@@ -9,9 +9,9 @@ from typing import Any
 
 from locust_kit.failures.classes import FailureClass
 from locust_kit.failures.records import Record
-from locust_kit.push.answer import PushAnswer
 from locust_kit.push.counts import PushCounts
 from locust_kit.push.pace import RetryPace
+from locust_kit.push.post import PushAnswer
 from locust_kit.push.row_queue import RowQueue
 from locust_kit.push.sender import BatchSender, PushRuntime
 from locust_kit.push.spool import Spool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from locust_kit.push.answer import BatchFate, PushAnswer
+from locust_kit.push.post import BatchFate, PushAnswer
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from locust_kit.push.answer import PushAnswer
+from locust_kit.push.post import PushAnswer
 
 from tests.unit.plugin.push.pushing import Bench, files
 
