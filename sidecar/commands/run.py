@@ -82,7 +82,7 @@ def _figures(web: LocustApi, settings: Settings) -> dict[str, Any]:
         return web.stats()
     except MasterError as error:
         raise StackError(
-            f"the stack {settings.project!r} cannot run: {error.what}", where=error.where, fix="make up"
+            f"the stack {settings.project!r} cannot run: {error.what}", where=error.where, fix=error.fix or "make up"
         ) from None
 
 

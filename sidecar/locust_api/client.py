@@ -77,7 +77,7 @@ class LocustApi(MasterConnection):
             MasterError: nothing came, or nothing in time.
 
         """
-        return json_object(self.get(path, timeout), path, self.url)
+        return json_object(self.request("GET", path, timeout_seconds=timeout), path, self.url)
 
     def worker_count(self) -> int:
         """Return how many workers are registered at the master, missing ones left out."""
@@ -123,7 +123,7 @@ class LocustApi(MasterConnection):
         """Yield name and content of each file of a run that the master keeps; or why it cannot be had, as the third."""
         for name, path in _DOWNLOADS:
             try:
-                answer = self.get(path, _DOWNLOAD_SECONDS)
+                answer = self.request("GET", path, timeout_seconds=_DOWNLOAD_SECONDS)
             except MasterError as error:
                 yield name, b"", error.reason
                 continue
@@ -144,9 +144,12 @@ def json_object(answer: MasterAnswer, path: str, url: str) -> dict[str, Any]:
     reason = _no_json_reason(answer, content_type)
     if reason:
         kind = content_type.partition(";")[0].strip().lower() or "text/plain"
-        guarded = answer.is_redirect or _AUTH_ERROR in answer.body
-        what = ASKS_FOR_LOGIN if guarded else f"{path} answered {answer.status} {kind}, not JSON"
-        raise MasterGuardedError(what, reason=reason, where=url)
+        what, fix = f"{path} answered {answer.status} {kind}, not JSON", ""
+        if answer.is_redirect:
+            what = ASKS_FOR_LOGIN
+        elif _AUTH_ERROR in answer.body:
+            what, fix = "LOCUST_WEB_LOGIN is set, and no code of the locustfile sets the login up", "make diagnose"
+        raise MasterGuardedError(what, reason=reason, where=url, fix=fix)
     try:
         value = strict_json.loads(answer.body)
     except (ValueError, RecursionError) as error:

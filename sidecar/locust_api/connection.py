@@ -28,6 +28,7 @@ _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _AUTH_ARGS = re.compile(r"window\.authArgs\s*=\s*")
 _USUAL_CALLBACK = "/login"
 ASKS_FOR_LOGIN = "the master's web API asks for a login"
+LOGIN_FIX = "LOCUST_WEB_USERNAME=... LOCUST_WEB_PASSWORD=... of that login in .env, then make up"
 _LOGIN_REFUSED = "the master refuses the login: are LOCUST_WEB_USERNAME and LOCUST_WEB_PASSWORD right?"
 
 
@@ -132,29 +133,22 @@ class MasterConnection:
         form: Sequence[tuple[str, str]] | None = None,
         timeout_seconds: float | None = None,
     ) -> MasterAnswer:
-        """Send one request for a path below the base path.
+        """Send one request for a path below the base path; log in first where the master asks for it.
 
         Raises:
             MasterDownError: nothing listens, or the connection broke.
             MasterSlowError: no answer in time.
+            MasterGuardedError: the master asks for a login, which is not known or refused.
             MasterError: the answer is too long.
 
         """
         body = None if form is None else urlencode(form).encode()
-        return self._request(method, self._url.path.rstrip("/") + path, body, timeout_seconds or self.timeout_seconds)
-
-    def get(self, path: str, timeout_seconds: float | None = None) -> MasterAnswer:
-        """GET a path below the base path. Log in where the master asks for it and credentials are there.
-
-        Raises:
-            MasterError: no answer, or none without a login.
-
-        """
-        answer = self.request("GET", path, timeout_seconds=timeout_seconds)
+        target, seconds = self._url.path.rstrip("/") + path, timeout_seconds or self.timeout_seconds
+        answer = self._request(method, target, body, seconds)
         if not answer.asks_for_login():
             return answer
         self._log_in(answer.headers["location"])
-        answer = self.request("GET", path, timeout_seconds=timeout_seconds)
+        answer = self._request(method, target, body, seconds)
         if answer.asks_for_login():
             self._next_login = self.monotonic() + _LOGIN_PAUSE_SECONDS
             raise self._guarded(_LOGIN_REFUSED)
@@ -174,7 +168,8 @@ class MasterConnection:
             self._connection = None
 
     def _guarded(self, reason: str) -> MasterGuardedError:
-        return MasterGuardedError(ASKS_FOR_LOGIN, reason=reason, where=self.url)
+        what = reason.partition(":")[0] if reason is _LOGIN_REFUSED else ASKS_FOR_LOGIN
+        return MasterGuardedError(what, reason=reason, where=self.url, fix=LOGIN_FIX)
 
     def _log_in(self, login_page: str) -> None:
         """Fill in the form that the login page shows; the session's cookie is kept."""
@@ -183,8 +178,7 @@ class MasterConnection:
         if self.monotonic() < self._next_login:
             raise self._guarded(_LOGIN_REFUSED)
         page = self._request("GET", self._own(login_page), None, self.timeout_seconds)
-        target, fields = login_form(page.body.decode("utf-8", "replace"))
-        form = {fields[0]: self.credentials.username, fields[1]: self.credentials.password}
+        target, form = login_form(page.body.decode("utf-8", "replace"), self.credentials)
         self._request("POST", self._own(target), urlencode(form).encode(), self.timeout_seconds)
 
     def _own(self, location: str) -> str:
@@ -312,8 +306,8 @@ def must_verify(host: str) -> bool:
         return "." in host
 
 
-def login_form(page: str) -> tuple[str, tuple[str, str]]:
-    """Find where Locust's login page sends its form, and how it calls user name and password.
+def login_form(page: str, credentials: Credentials) -> tuple[str, dict[str, str]]:
+    """Find where Locust's login page sends its form, and fill it in.
 
     The page's form is drawn by its script from `window.authArgs`: a callback with the usual two fields, or a custom
     form. A page that says neither is taken for one that has the usual form.
@@ -327,14 +321,25 @@ def login_form(page: str) -> tuple[str, tuple[str, str]]:
         arguments = {}
     custom = arguments.get("custom_form")
     if isinstance(custom, dict) and isinstance(custom.get("callback_url"), str):
-        return custom["callback_url"], _field_names(custom.get("inputs"))
+        return custom["callback_url"], _filled(custom.get("inputs"), credentials)
     callback = arguments.get("username_password_callback")
-    return (callback if isinstance(callback, str) and callback else _USUAL_CALLBACK), ("username", "password")
+    usual = {"username": credentials.username, "password": credentials.password}
+    return (callback if isinstance(callback, str) and callback else _USUAL_CALLBACK), usual
 
 
-def _field_names(inputs: object) -> tuple[str, str]:
-    """Tell the two fields of a custom form apart: the secret one is the password."""
-    rows = [row for row in inputs if isinstance(row, dict)] if isinstance(inputs, list) else []
-    secret = next((str(row.get("name")) for row in rows if row.get("is_secret")), "password")
-    plain = next((str(row.get("name")) for row in rows if not row.get("is_secret")), "username")
-    return plain, secret
+def _filled(inputs: object, credentials: Credentials) -> dict[str, str]:
+    """Fill in a custom form: the first text field takes the user name, each secret one the password."""
+    form, username = {}, credentials.username
+    for row in inputs if isinstance(inputs, list) else []:
+        if not isinstance(row, dict):
+            continue
+        name, default, choices = str(row.get("name")), row.get("default_value"), row.get("choices")
+        if row.get("is_secret"):
+            form[name] = credentials.password
+        elif isinstance(choices, list) and choices:
+            form[name] = str(default or choices[0])
+        elif isinstance(default, bool):
+            form |= {name: "on"} if default else {}
+        else:
+            form[name], username = username or str(default or ""), ""
+    return form

@@ -449,7 +449,7 @@ class WatchingSettings(Section):
     locust_web_username: str = setting(
         "LOCUST_WEB_USERNAME=",
         text("name"),
-        "User name with which the sidecar signs in to a master that asks for a login (--web-login).",
+        "User name with which the sidecar and `run` sign in to a master that asks for a login (--web-login).",
     )
     locust_web_password: str = setting(
         "LOCUST_WEB_PASSWORD=",

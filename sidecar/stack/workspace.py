@@ -10,9 +10,10 @@ from typing import Any
 from sidecar.common.errors import SettingError, StackError
 from sidecar.engine.docker_engine import DockerEngine, ListedContainer
 from sidecar.locust_api.client import LocustApi, master_url
+from sidecar.locust_api.connection import Credentials
 from sidecar.settings import Settings, command_line, dotenv, load, locust_options, project_name
 from sidecar.settings.addresses import shown
-from sidecar.stack import deployment, state
+from sidecar.stack import deployment, secrets, state
 from sidecar.stack.compose import Compose, Decided, environment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,7 +84,13 @@ def locust_env(settings: Settings) -> dict[str, str]:
 def web_for(settings: Settings) -> LocustApi:
     """Return the web API of this project's master, on this machine or on a node of the Swarm."""
     url = master_url(settings.web_port, locust_env(settings), deployment.locate(settings).host)
-    return LocustApi(url, verify=False)  # the certificate is the user's own, often self-signed
+    return LocustApi(url, credentials=credentials(settings), verify=False)  # its certificate is often self-signed
+
+
+def credentials(settings: Settings) -> Credentials:
+    """Return what a login of the master's is given: as this call says, else as the last `up` did."""
+    password = settings.locust_web_password or secrets.read(settings, "LOCUST_WEB_PASSWORD")
+    return Credentials(settings.locust_web_username, password)
 
 
 def expected_workers(settings: Settings) -> int:

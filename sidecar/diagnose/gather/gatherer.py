@@ -164,7 +164,7 @@ class EvidenceGatherer:
         mine = frozenset(at.network_id for container in inspected for at in container.networks)
         inspected += self._inspect(docker, engine.neighbours(rows, project, mine))
         stack = Stack(self._partial(inspected, about))
-        asked_master = Later.of(lambda: web.master(self._master_url(stack)))
+        asked_master = Later.of(lambda: self._ask_master(stack))
         before, since = self._counters(docker, inspected), time.monotonic()
         inspected = self._with_logs(docker, inspected, stack)
         after: dict[str, StatsReading] = {}
@@ -181,7 +181,7 @@ class EvidenceGatherer:
         facts.containers = tuple(engine.with_figures(inspected, before, after))
         facts.master = self._maybe("master", asked_master)
         if facts.master and facts.master.answer == "ok":  # once more, since workers may have come or gone meanwhile
-            facts.master = self._maybe("master", Later.of(lambda: web.master(self._master_url(stack))))
+            facts.master = self._maybe("master", Later.of(lambda: self._ask_master(stack)))
         earlier = self._part("events", asked_events, ())
         facts.events = self._part("events", Later.of(lambda: engine.events(docker, project, datetime.now(UTC))), ())
         facts.events = tuple(dict.fromkeys((*earlier, *facts.events)))  # the engine forgets fast, and much happens
@@ -202,6 +202,9 @@ class EvidenceGatherer:
         outcomes = engine.inspect_all(docker, rows, self.settings.project, self.deadline)
         self.gaps += [Gap("inspect", reason) for reason in outcomes if isinstance(reason, str)]
         return [container for container in outcomes if isinstance(container, ContainerFacts)]
+
+    def _ask_master(self, stack: Stack) -> MasterFacts:
+        return web.master(self._master_url(stack), workspace.credentials(self.settings))
 
     def _master_url(self, stack: Stack) -> str:
         """Return where the master's page is published: as the engine says, else as the settings say."""

@@ -14,7 +14,13 @@ from sidecar.client.reader import MonitorError, NotReadyError, SidecarReader
 from sidecar.common.times import docker_time, format_time
 from sidecar.diagnose.evidence import ErrorRow, KnownIncident, ListedWorker, MasterFacts, MonitorFacts, Pair
 from sidecar.locust_api.client import LocustApi
-from sidecar.locust_api.connection import MasterDownError, MasterError, MasterGuardedError, MasterSlowError
+from sidecar.locust_api.connection import (
+    Credentials,
+    MasterDownError,
+    MasterError,
+    MasterGuardedError,
+    MasterSlowError,
+)
 from sidecar.model.incident import Incident
 
 _CALL_SECONDS = 4.0
@@ -23,9 +29,9 @@ _HISTORY = timedelta(hours=24)
 _AUTH_TEXT = "Locust auth exception"
 
 
-def master(url: str) -> MasterFacts:
+def master(url: str, credentials: Credentials) -> MasterFacts:
     """Ask the master what it knows of itself, of its workers and of the requests."""
-    web = LocustApi(url, _CALL_SECONDS)
+    web = LocustApi(url, _CALL_SECONDS, credentials=credentials)
     try:
         stats = web.stats()
     except MasterDownError as error:
@@ -86,14 +92,14 @@ def _guarded(web: LocustApi, url: str, error: MasterGuardedError) -> MasterFacts
     """Find out what guards a page: a login, a login that is not set up, or something that is not Locust."""
     try:
         answer = web.request("GET", "/")
+    except MasterGuardedError as second:
+        return MasterFacts(url, "login", second.reason)
     except MasterError as second:
         return MasterFacts(url, "down", second.what)
     text = answer.body.decode(errors="replace")
     if _AUTH_TEXT in text:
         start = text.index(_AUTH_TEXT)
         return MasterFacts(url, "broken-login", text[start : start + 200])
-    if "login" in error.what:
-        return MasterFacts(url, "login", error.what)
     return MasterFacts(url, "foreign", error.what)
 
 

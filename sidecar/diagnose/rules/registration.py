@@ -165,9 +165,16 @@ def web_page(stack: Stack) -> Outcome:
             place.evidence,
         )
         return Outcome(facts.error, (FoundCause(slug, evidence, (master,), values, place),))
-    if facts.answer == "login" and monitor and "login" in monitor.locust_error:
-        refused = stack.observed("the sidecar", monitor.locust_error, "a login that works")
-        cause = FoundCause(slug, (refused,), (master,), values, "credentials", severity=Severity.WARN)
+    refused = [
+        stack.observed(who, error, "a user name and password that the login takes")
+        for who, error in (
+            (facts.url, facts.error * (facts.answer == "login")),
+            ("the sidecar", monitor.locust_error if monitor else ""),
+        )
+        if "login" in error
+    ]
+    if refused:
+        cause = FoundCause(slug, tuple(refused), (master,), values, "credentials", severity=Severity.WARN)
         return Outcome("asks for a login", (cause,))
     page, is_down = _own_page(stack.probe_of(master)), facts.answer in ("slow", "down", "foreign")
     if is_down and page is not None and page.stage != "ok":

@@ -20,6 +20,7 @@ from sidecar.diagnose.stack import Stack
 from sidecar.engine.docker_engine import DockerEngine, Query
 from sidecar.engine.sdk import Client
 from sidecar.engine.transport import RefusedError
+from sidecar.locust_api.connection import Credentials
 from tests.fakes.fake_master import FakeMaster, figures
 from tests.unit.diagnose.scene import changed, told, unregistered, well
 
@@ -336,7 +337,7 @@ def test_how_many_are_registered_is_asked_anew_for_the_list_comes_from_a_cache(
     master = FakeMaster()
     master.worker_count, master.figures = answer, [figures("ready", workers={"w1": "missing", "w2": "missing"})]
     try:
-        facts = web.master(f"http://127.0.0.1:{master.port}/")
+        facts = web.master(f"http://127.0.0.1:{master.port}/", Credentials())
     finally:
         master.close()
     assert (facts.answer, {worker.state for worker in facts.workers}, facts.registered) == ("ok", {"missing"}, known)

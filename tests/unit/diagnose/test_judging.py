@@ -565,6 +565,11 @@ CASES: list[tuple[str, str, Change]] = [
         lambda e: with_master(e, answer="broken-login", error="Locust auth exception: no user"),
     ),
     (
+        "web-login-misconfigured",
+        "no password",
+        lambda e: with_master(e, answer="login", error="the master asks for a login: set LOCUST_WEB_USERNAME"),
+    ),
+    (
         "target-unresolvable",
         "name",
         lambda e: tried(e, HttpTry("http://shop.invalid/", "name", error="Name or service not known")),

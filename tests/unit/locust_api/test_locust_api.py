@@ -18,7 +18,7 @@ import pytest
 
 from sidecar.locust_api.answers import parse_plugin, parse_stats
 from sidecar.locust_api.client import LocustApi
-from sidecar.locust_api.connection import Credentials, login_form, must_verify, tls_context
+from sidecar.locust_api.connection import Credentials, MasterGuardedError, login_form, must_verify, tls_context
 from sidecar.model.snapshot import RunLabel
 
 STATS: dict[str, Any] = {
@@ -189,24 +189,46 @@ def test_a_password_goes_to_no_other_server(master: PretendMaster) -> None:
     assert master.form == []
 
 
+FORM = [
+    {"label": "Mail", "name": "mail"},
+    {"name": "is_admin", "default_value": False},
+    {"name": "stay", "default_value": True},
+    {"name": "team", "choices": ["shop", "pay"]},
+    {"name": "city", "default_value": "Ulm"},
+    {"name": "pin", "is_secret": True},
+    {"name": "pin_again", "is_secret": True},
+    "no field",
+]
+FILLED = {"mail": "me", "stay": "on", "team": "shop", "city": "Ulm", "pin": "s", "pin_again": "s"}
+USUAL = {"username": "me", "password": "s"}
+
+
 @pytest.mark.parametrize(
-    ("page", "form"),
+    ("arguments", "form"),
     [
-        ('window.authArgs = {"username_password_callback": "/x"}', ("/x", ("username", "password"))),
-        (
-            (
-                'window.authArgs = {"custom_form": {"callback_url": "/y", "inputs": '
-                '[{"name": "mail"}, {"name": "pin", "is_secret": true}]}};'
-            ),
-            ("/y", ("mail", "pin")),
-        ),
-        ("<html>", ("/login", ("username", "password"))),
-        ("window.authArgs = [1", ("/login", ("username", "password"))),
-        ("window.authArgs = [1]", ("/login", ("username", "password"))),
+        ('{"username_password_callback": "/x"};', ("/x", USUAL)),
+        (json.dumps({"custom_form": {"callback_url": "/y", "inputs": FORM}}), ("/y", FILLED)),
+        (json.dumps({"custom_form": {"callback_url": "/y"}}), ("/y", {})),
+        ("[1", ("/login", USUAL)),
+        ("[1]", ("/login", USUAL)),
     ],
 )
-def test_the_login_page_says_where_its_form_goes(page: str, form: tuple[str, tuple[str, str]]) -> None:
-    assert login_form(page) == form
+def test_the_login_form_is_filled_in(arguments: str, form: tuple[str, dict[str, str]]) -> None:
+    assert login_form(f"<script>window.authArgs = {arguments}", Credentials("me", "s")) == form
+    assert login_form("<html>", Credentials("me", "s")) == ("/login", USUAL)
+
+
+def test_a_run_is_started_stopped_and_fetched_behind_a_login(master: PretendMaster) -> None:
+    master.password, master.answers["/login"] = "secret", Answer(200, LOGIN_PAGE, {"Content-Type": "text/html"})
+    master.answers["/"] = Answer(200, b'<script>window.templateArgs = {"version": "2.47.0"}</script>')
+    master.answers["/exceptions/csv"] = Answer(200, b"none")
+    for ask in (
+        lambda api: api.page_settings() == {"version": "2.47.0"},
+        lambda api: "exceptions.csv" in {name for name, _, problem in api.downloads() if not problem},
+    ):
+        assert ask(LocustApi(master.url, credentials=Credentials("me", "secret")))
+        with pytest.raises(MasterGuardedError, match="asks for a login"):
+            LocustApi(master.url).page_settings()
 
 
 @pytest.mark.parametrize(
