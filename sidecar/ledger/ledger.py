@@ -89,22 +89,16 @@ class Ledger:
 
     A file that is damaged, while it is opened or later, or that a newer sidecar has written is moved aside, never
     deleted, and one that somebody removes is begun anew; `notes` then has one sentence about it.
+
+    Raises:
+        LedgerError: the folder cannot be written, or the file is locked.
+
     """
 
-    def __init__(self, folder: Path, clock: Callable[[], datetime], retention: Retention) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], datetime], retention: Retention | None = None) -> None:
         self._folder = folder
-        self._retention = retention
+        self._retention = retention or Retention()
         self._file = Database(folder, LEDGER, clock)
-
-    @classmethod
-    def open(cls, folder: Path, clock: Callable[[], datetime], retention: Retention | None = None) -> Ledger:
-        """Open the ledger in this folder, or begin one.
-
-        Raises:
-            LedgerError: the folder cannot be written, or the file is locked.
-
-        """
-        return cls(folder, clock, retention or Retention())
 
     @property
     def notes(self) -> tuple[str, ...]:

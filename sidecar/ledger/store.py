@@ -93,7 +93,7 @@ def _open(
 ) -> Store:
     lock = _locked(folder, patience)
     try:
-        ledger = Ledger.open(folder, clock, retention)
+        ledger = Ledger(folder, clock, retention)
         try:
             return Store(folder, ledger, History(folder, clock, retention), lock, trouble)
         except BaseException:

@@ -15,7 +15,7 @@ from tests.fakes.ledger_samples import clock
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    made = Ledger.open(tmp_path, clock)
+    made = Ledger(tmp_path, clock)
     yield made
     made.close()
 

@@ -81,7 +81,7 @@ def test_the_newest_event_is_known_after_a_restart(tmp_path: Path, ledger: Ledge
         batch.journal(event(9))
         batch.journal(event(2))
     ledger.close()
-    again = Ledger.open(tmp_path, clock)
+    again = Ledger(tmp_path, clock)
     assert again.last_event_ns() == NOW_NS + 9
     again.close()
 
@@ -119,7 +119,7 @@ def test_a_ledger_that_another_process_holds_says_so_and_works_afterwards(
     tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sidecar.ledger.database.BUSY_SECONDS", 0.05)
-    impatient = Ledger.open(tmp_path, clock)
+    impatient = Ledger(tmp_path, clock)
     other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(LedgerError, match="could not be written: database is locked"), impatient.commit() as batch:

@@ -26,7 +26,7 @@ import sys
 from pathlib import Path
 from sidecar.ledger.ledger import Ledger
 from tests.fakes.ledger_samples import NOW_NS, clock, event, incident
-ledger = Ledger.open(Path(sys.argv[1]), clock)
+ledger = Ledger(Path(sys.argv[1]), clock)
 last = (ledger.last_event_ns() or NOW_NS) - NOW_NS
 number = max(1, last - 9)
 while True:
@@ -47,7 +47,7 @@ from sidecar.common.errors import LedgerError
 from sidecar.ledger.ledger import Ledger
 from tests.fakes.ledger_samples import clock, event, incident
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-ledger = Ledger.open(Path(sys.argv[1]), clock)
+ledger = Ledger(Path(sys.argv[1]), clock)
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
 def put(number):
     with ledger.commit() as batch:
@@ -130,7 +130,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_said_and_costs_nothing_that_was_committed(small_disk: Path) -> None:
-    ledger = Ledger.open(small_disk, clock)
+    ledger = Ledger(small_disk, clock)
     ballast = small_disk / "ballast"
     ballast.write_bytes(b"x" * 500_000)
     written = 0

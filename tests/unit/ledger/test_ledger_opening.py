@@ -16,7 +16,7 @@ from tests.fakes.ledger_samples import NOW, PATIENCE_SECONDS, clock, event, inci
 
 
 def filled(folder: Path, incidents: int = 300) -> None:
-    ledger = Ledger.open(folder, clock)
+    ledger = Ledger(folder, clock)
     with ledger.commit() as batch:
         for number in range(1, incidents + 1):
             batch.upsert(incident(number))
@@ -67,7 +67,7 @@ def test_a_file_that_cannot_be_used_is_moved_aside(
     path = tmp_path / LEDGER.file_name
     spoil(path)
     spoilt = path.read_bytes()
-    ledger = Ledger.open(tmp_path, clock)
+    ledger = Ledger(tmp_path, clock)
     kept = tmp_path / f"ledger.db.{word}-20261122T150000Z"
     assert kept.read_bytes() == spoilt
     (note,) = ledger.notes
@@ -83,14 +83,14 @@ def test_a_file_that_cannot_be_used_is_moved_aside(
 def test_two_files_moved_aside_in_one_second_are_both_kept(tmp_path: Path) -> None:
     for content in (b"first " * 500, b"second " * 500):
         (tmp_path / "ledger.db").write_bytes(content)
-        Ledger.open(tmp_path, clock).close()
+        Ledger(tmp_path, clock).close()
     kept = sorted(path.read_bytes()[:5] for path in tmp_path.glob("ledger.db.corrupt-*"))
     assert kept == [b"first", b"secon"]
 
 
 def test_a_sound_file_is_opened_without_a_word(tmp_path: Path) -> None:
     filled(tmp_path, 3)
-    ledger = Ledger.open(tmp_path, clock)
+    ledger = Ledger(tmp_path, clock)
     assert ledger.notes == ()
     assert len(ledger.open_incidents(0)) == 3
     ledger.close()
@@ -100,7 +100,7 @@ def test_a_file_of_an_older_schema_is_taken_to_the_newest(tmp_path: Path, monkey
     filled(tmp_path, 3)
     newer = (*LEDGER.steps, ("CREATE TABLE added (x TEXT)", "INSERT INTO added VALUES ('y')"))
     monkeypatch.setattr("sidecar.ledger.ledger.LEDGER", type(LEDGER)(LEDGER.file_name, newer, "FULL", checked=True))
-    ledger = Ledger.open(tmp_path, clock)
+    ledger = Ledger(tmp_path, clock)
     assert ledger.notes == ()
     assert len(ledger.open_incidents(0)) == 3
     assert ledger._rows("SELECT x FROM added", ()) == [("y",)]
@@ -115,8 +115,8 @@ def test_a_step_of_the_schema_that_fails_leaves_the_file_as_it_was(
     with monkeypatch.context() as patch:
         patch.setattr("sidecar.ledger.ledger.LEDGER", type(LEDGER)(LEDGER.file_name, failing, "FULL", checked=True))
         with pytest.raises(LedgerError, match="already exists"):
-            Ledger.open(tmp_path, clock)
-    ledger = Ledger.open(tmp_path, clock)
+            Ledger(tmp_path, clock)
+    ledger = Ledger(tmp_path, clock)
     assert ledger.notes == ()
     assert len(ledger.open_incidents(0)) == 3
     assert ledger._rows("SELECT name FROM sqlite_master WHERE name = 'added'", ()) == []
@@ -126,13 +126,13 @@ def test_a_step_of_the_schema_that_fails_leaves_the_file_as_it_was(
 def test_a_folder_that_cannot_be_made_is_an_error_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(LedgerError, match="the ledger cannot be opened") as caught:
-        Ledger.open(tmp_path / "file" / "ledger", clock)
+        Ledger(tmp_path / "file" / "ledger", clock)
     assert "\n" not in caught.value.line()
 
 
 def test_a_ledger_damaged_while_in_use_is_replaced_and_the_retry_works(tmp_path: Path) -> None:
     filled(tmp_path, 2000)
-    ledger = Ledger.open(tmp_path, clock)
+    ledger = Ledger(tmp_path, clock)
     holes = bytearray((tmp_path / "ledger.db").read_bytes())
     holes[4096:] = b"\xff" * (len(holes) - 4096)
     (tmp_path / "ledger.db").write_bytes(holes)

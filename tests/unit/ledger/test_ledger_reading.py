@@ -114,7 +114,7 @@ def test_a_reader_of_a_closed_ledger_sees_what_the_next_writer_adds(tmp_path: Pa
     ledger.close()
     reader = LedgerReader(tmp_path)
     assert ids(reader.incidents()) == ["1"]
-    again = Ledger.open(tmp_path, clock)
+    again = Ledger(tmp_path, clock)
     keep(again, incident(2))
     assert ids(reader.incidents()) == ["2", "1"]
     reader.close()
@@ -143,7 +143,7 @@ def test_a_reader_works_where_it_cannot_write_beside_a_writer_and_after_it(read_
     ledger.close()
     after = LedgerReader(read_only)
     assert ids(after.incidents()) == ["1"]
-    again = Ledger.open(read_only.parent, clock)
+    again = Ledger(read_only.parent, clock)
     keep(again, incident(2))
     assert ids(after.incidents()) == ["2", "1"]
     after.close()
@@ -172,7 +172,7 @@ def test_a_reader_notices_that_the_file_was_replaced(tmp_path: Path, ledger: Led
     assert ids(reader.incidents()) == ["1"]
     ledger.close()
     (tmp_path / "ledger.db").rename(tmp_path / "ledger.db.aside")
-    new = Ledger.open(tmp_path, clock)
+    new = Ledger(tmp_path, clock)
     keep(new, incident(2))
     assert ids(reader.incidents()) == ["2"]
     new.close()

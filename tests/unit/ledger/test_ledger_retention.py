@@ -56,7 +56,7 @@ def test_the_newest_event_stays_however_old_it_is(ledger: Ledger) -> None:
 
 
 def test_the_days_are_those_that_were_set(tmp_path: Path) -> None:
-    ledger = Ledger.open(tmp_path, clock, Retention(days=2))
+    ledger = Ledger(tmp_path, clock, Retention(days=2))
     with ledger.commit() as batch:
         batch.upsert(incident(1, at=later(-2 * 86_400 - 1), until=later(-2 * 86_400 - 1)))
         batch.upsert(incident(2, at=later(-86_400), until=later(-86_400)))
@@ -66,7 +66,7 @@ def test_the_days_are_those_that_were_set(tmp_path: Path) -> None:
 
 
 def filled(folder: Path, megabytes: int, *, events: int, incidents: int) -> Ledger:
-    ledger = Ledger.open(folder, clock, Retention(megabytes=megabytes))
+    ledger = Ledger(folder, clock, Retention(megabytes=megabytes))
     with ledger.commit() as batch:
         for number in range(events):
             batch.journal(event(number, raw="r" * 2000))
@@ -106,7 +106,7 @@ def test_the_file_shrinks_when_much_has_gone(tmp_path: Path) -> None:
     ledger = filled(tmp_path, 8, events=5000, incidents=0)
     ledger.close()
     before = (tmp_path / "ledger.db").stat().st_size
-    again = Ledger.open(tmp_path, clock, Retention(megabytes=8))
+    again = Ledger(tmp_path, clock, Retention(megabytes=8))
     for _ in range(5):
         again.prune(NOW)
     again.close()

@@ -72,7 +72,7 @@ def test_a_history_that_proves_damaged_on_reading_is_moved_aside(tmp_path: Path)
 
 
 def test_an_incident_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
-    ledger = Ledger.open(tmp_path, clock)
+    ledger = Ledger(tmp_path, clock)
     ledger.close()
     with sqlite3.connect(tmp_path / "ledger.db") as file:
         file.execute("INSERT INTO incidents VALUES ('x', 1, 1, 'final', 'exit', NULL, NULL, NULL, 1, 0, '{}')")

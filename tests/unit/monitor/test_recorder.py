@@ -51,7 +51,7 @@ class Rig:
         self.published: list[Incident] = []
         self.on_disk_when_published: list[bool] = []
         self.lag = LagMeter()
-        self.ledger = Moody.open(folder, lambda: datetime.now(UTC))
+        self.ledger = Moody(folder, lambda: datetime.now(UTC))
         assert isinstance(self.ledger, Moody)
         self.recorder = self._recorder(self.ledger)
         self.recorder.start([])

@@ -135,7 +135,7 @@ def test_incidents_of_the_old_ledger_are_read_with_their_evidence(old: Path) -> 
 
 
 def test_the_old_counting_goes_on_where_it_was(old: Path) -> None:
-    ledger = Ledger.open(old / "ledger", lambda: LATER)
+    ledger = Ledger(old / "ledger", lambda: LATER)
     assert ledger.notes == ()
     known = ledger.state()
     reducer = IncidentReducer([PROJECT], lambda incident: incident, state=known, incidents=ledger.open_incidents(0))
@@ -149,7 +149,7 @@ def test_the_old_counting_goes_on_where_it_was(old: Path) -> None:
 
 
 def test_the_old_state_of_containers_is_written_back_under_the_same_keys(old: Path) -> None:
-    ledger = Ledger.open(old / "ledger", lambda: LATER)
+    ledger = Ledger(old / "ledger", lambda: LATER)
     known = ledger.state()
     containers = {key: value for key, value in known.items() if key.startswith("vessel/")}
     assert len(containers) >= 3
