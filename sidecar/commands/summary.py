@@ -10,6 +10,7 @@ from typing import Any
 from sidecar.commands.follow import RunObserved, total
 from sidecar.common.console import Console
 from sidecar.common.units import elapsed, whole_milliseconds
+from sidecar.report.document import failure_rows
 
 _MOST_ENDPOINTS = 30
 _MOST_ERRORS, _MOST_AFTER = 5, 5
@@ -159,14 +160,12 @@ def _decimals(row: Mapping[str, Any]) -> int:
 
 
 def failure_lines(document: Mapping[str, Any], width: int) -> list[str]:
-    """Return the most frequent failures of a report, one line each."""
-    failures = document["failures"]
-    lines = [
-        f"{failure['occurrences']} × {failure['method'] or ''} {failure['name']}: {failure['error']}"
-        for failure in failures[:_MOST_ERRORS]
-    ]
-    if len(failures) > _MOST_ERRORS:
-        lines.append(f"… and {len(failures) - _MOST_ERRORS} more kinds, in failures.csv")
+    """Return the largest groups of failures of a report, one line each."""
+    rows = failure_rows(document)
+    lines = [f"{row['count']} × {row['request']} ({row['share']:.1%}): {row['text']}" for row in rows[:_MOST_ERRORS]]
+    if (more := len(rows) - len(lines) + int(document.get("failure_groups_left_out") or 0)) > 0:
+        shown = sum(row["share"] for row in rows[:_MOST_ERRORS])
+        lines.append(f"… and {more:,} more; those above are {shown:.1%} of the failures")
     return [_cut(line, width).rstrip() for line in lines]
 
 

@@ -93,6 +93,33 @@ def _requests(record: RunRecord) -> dict[str, Any]:
     }
 
 
+def failure_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the groups of failures of a report, the largest first, each with its share (0 to 1) and one line of text.
+
+    Where no plugin grouped them, each text that Locust keeps is a row.
+    """
+    failures = int(document["figures"]["failures"])
+    groups = [
+        {**group, "what": f"{group['class']} {group.get('detail') or ''}".rstrip(), "text": group["message"]}
+        for group in document.get("failure_groups") or []
+        if "name" in group
+    ]
+    by_locust = [
+        {**row, "count": int(row["occurrences"]), "share": row["occurrences"] / failures, "text": row["error"]}
+        for row in document["failures"]
+        if failures
+    ]
+    return [
+        {
+            "count": row["count"],
+            "share": float(row.get("share") or 0.0),
+            "request": f"{row.get('method') or ''} {row['name']}".strip(),
+            "text": ": ".join(filter(None, (row.get("what"), str(row["text"] or "")))),
+        }
+        for row in groups or by_locust
+    ]
+
+
 def _after_the_end(record: RunRecord) -> dict[str, Any]:
     """Return the requests that are in no figure: users said goodbye, listeners cleaned up."""
     after = goodbye.after_the_end(record)

@@ -15,6 +15,7 @@ from xml.sax.saxutils import escape
 from sidecar.common import strict_json
 from sidecar.common.units import MIB, whole_milliseconds
 from sidecar.model import run_arguments
+from sidecar.report.document import failure_rows
 
 if TYPE_CHECKING:  # costly: Jinja2 is loaded when the first report is made, not by every command
     from jinja2 import Template
@@ -75,7 +76,8 @@ _SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[
 def markdown(document: Mapping[str, Any]) -> str:
     """Return the text; what goes beyond the limit is cut at a line, and said."""
     everything = {"method": "", "name": "all", **document["figures"]}
-    written = template("report.md.j2", _plain_markdown).render({"comparison": None, **document}, everything=everything)
+    rows = {"everything": everything, "failed": failure_rows(document)}
+    written = template("report.md.j2", _plain_markdown).render({"comparison": None, **document}, **rows)
     kept, left = [], _MOST_BYTES
     for line in written.removesuffix("\n").split("\n"):
         left -= len(line.encode()) + 1

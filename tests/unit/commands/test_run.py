@@ -114,7 +114,7 @@ def test_failures_above_the_limit_fail(master: FakeMaster, tmp_path: Path, say: 
     master.on_swarm = running(figures("stopped", 40, 2))
     assert start(master, tmp_path, say, "RUN_TIME=0", "FAIL_RATIO=1%") == 1
     assert "5.00% of 40 requests failed, the limit is 1.00%" in out.getvalue()
-    assert "2 × GET /a: 500" in out.getvalue()
+    assert "2 × GET /a (100.0%): 500" in out.getvalue()
     assert out.getvalue().splitlines()[-1] == "FAIL (exit 1)"
 
 

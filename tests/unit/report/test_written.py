@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from sidecar.commands.summary import failure_lines
 from sidecar.report.render import templates
 
 HOSTILE = "<img src=x onerror=alert(1)> | `a` \x00 \x1b[31m *b* [c](d)\n# e"
@@ -74,7 +75,7 @@ def test_the_markdown_says_verdict_thresholds_and_figures() -> None:
 
 def test_an_error_is_one_cell_of_text() -> None:
     (line,) = [line for line in templates.markdown(document()).splitlines() if "onerror" in line]
-    assert line.count("|") - line.count("\\|") == 4
+    assert line.count("|") - line.count("\\|") == 5
     assert "\\<img" in line
     assert "\\`a\\`" in line
 
@@ -97,3 +98,30 @@ def test_of_many_names_the_busiest_are_shown_and_the_others_counted() -> None:
     text = templates.markdown(document(endpoints=rows))
     assert "10 more names are in report.json." in text
     assert ("GET /39 |" in text, "GET /9 |" in text) == (True, False)
+
+
+def test_groups_are_listed_with_their_share_and_a_kind_of_many_texts_is_one_line() -> None:
+    of_one_kind = [{"method": "GET", "name": "/cart", "error": f"no order {n}", "occurrences": 1} for n in range(500)]
+    group = {"method": "GET", "name": "/cart", "class": "assertion", "detail": "200", "message": "no order <n>"}
+    groups = [{**group, "count": 400, "share": 0.8}, {**group, "name": "/pay", "count": 100, "share": 0.2}]
+    figures = {**document()["figures"], "failures": 500}
+    grouped = document(figures=figures, failures=of_one_kind, failure_groups=groups)
+    assert failure_lines(grouped, 100) == [
+        "400 × GET /cart (80.0%): assertion 200: no order <n>",
+        "100 × GET /pay (20.0%): assertion 200: no order <n>",
+    ]
+    in_markdown = templates.markdown(grouped)
+    assert "| 400 | 80.0% | GET /cart | assertion 200: no order \\<n\\> |" in in_markdown
+    assert "smaller groups" not in in_markdown
+    many = document(figures=figures, failure_groups=[groups[1]] * 50, failure_groups_left_out=1200)
+    assert failure_lines(many, 100)[-1] == "… and 1,245 more; those above are 100.0% of the failures"
+    assert "1,220 smaller groups have no row here." in templates.markdown(many)
+
+
+def test_without_a_plugin_each_text_has_its_share() -> None:
+    texts = [{"method": "GET", "name": "/cart", "error": f"no order {n}", "occurrences": 1} for n in range(500)]
+    lines = failure_lines(document(figures={**document()["figures"], "failures": 500}, failures=texts), 100)
+    assert (lines[0], lines[-1]) == (
+        "1 × GET /cart (0.2%): no order 0",
+        "… and 495 more; those above are 1.0% of the failures",
+    )
