@@ -13,7 +13,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -26,8 +26,9 @@ from locust.user.task import DefaultTaskSet, TaskSet
 from locust.user.users import User
 
 from locust_kit import places
+from locust_kit.arguments import secrets_of
 from locust_kit.failures.mask import LONGEST, masked
-from locust_kit.failures.settings import redactor
+from locust_kit.failures.settings import Cleaner
 from locust_kit.guard import guarded, listen_behind, listen_first
 from locust_kit.meters.reading import LONGEST_LABEL, labelled, mapping, rows, whole
 from locust_kit.patches import Patches, make_each
@@ -114,10 +115,11 @@ class UserMeter:
     _runs_by_name: Counter[str] = field(default_factory=Counter)
     _classes: defaultdict[str, ClassCounts] = field(default_factory=lambda: defaultdict(ClassCounts))
     _errors: Counter[ErrorKey] = field(default_factory=Counter)
+    _examples: dict[ErrorKey, str] = field(default_factory=dict)
     _failing: tuple[BaseException | None, str] = (None, "")
 
     def __post_init__(self) -> None:
-        self._clean = lru_cache(_REMEMBERED)(redactor(os.environ).text)
+        self._clean = Cleaner(os.environ, _REMEMBERED)
 
     def listen(self, environment: Environment) -> None:
         """Follow each user of this process, whatever becomes of it."""
@@ -135,6 +137,9 @@ class UserMeter:
         self._runs_by_name.clear()
         self._classes.clear()
         self._errors.clear()
+        self._examples.clear()
+        if self._environment:
+            self._clean.know(secrets_of(self._environment))
 
     def document(self) -> Document:
         """Return users by class, task runs by task, and the errors, the most frequent first."""
@@ -149,7 +154,12 @@ class UserMeter:
             },
             "tasks": self._tasks(),
             "errors": [
-                {**key._asdict(), "text": self._clean(key.text), "count": count}
+                {
+                    **key._asdict(),
+                    "text": self._clean(key.text),
+                    "example": self._clean(self._examples.get(key, ""))[:LONGEST],
+                    "count": count,
+                }
                 for key, count in self._errors.most_common(_MOST_ERRORS)
             ],
             "problem": self.problem,
@@ -306,11 +316,12 @@ class UserMeter:
         self._failing = (error, _task_name(*key))
 
     def _note(self, name: str, kind: str, error: BaseException, traceback: TracebackType | None) -> None:
-        text, line = masked(safe(error, 2 * LONGEST)), places.of_traceback(traceback).line
-        key = ErrorKey(safe(name, LONGEST_LABEL), kind, type(error).__name__, text, line)
+        text, line = " ".join(safe(error, 2 * LONGEST).split()), places.of_traceback(traceback).line
+        key = ErrorKey(safe(name, LONGEST_LABEL), kind, type(error).__name__, masked(text), line)
         if key not in self._errors and len(self._errors) >= _MOST_ERRORS:
-            key = key._replace(type=OTHERS, text="", line="")
+            key, text = key._replace(type=OTHERS, text="", line=""), ""
         self._errors[key] += 1
+        self._examples.setdefault(key, text)
 
 
 def _current_user() -> User | None:
@@ -374,6 +385,7 @@ def _merged(by_worker: Mapping[str, Document]) -> Document:
     tasks: defaultdict[str, Counter[str]] = defaultdict(Counter)
     errors: Counter[ErrorKey] = Counter()
     workers_of: Counter[ErrorKey] = Counter()
+    examples: dict[ErrorKey, str] = {}
     lines: dict[str, Document] = {}
     for worker, document in by_worker.items():
         own: Counter[str] = Counter(asked=whole(document.get("asked")), requests=whole(document.get("requests")))
@@ -390,6 +402,7 @@ def _merged(by_worker: Mapping[str, Document]) -> Document:
             key = ErrorKey(*(safe(error.get(part) or "", LONGEST) for part in ErrorKey._fields))
             errors[key] += whole(error.get("count"))
             workers_of[key] += 1
+            examples.setdefault(key, safe(error.get("example") or "", LONGEST))
             own["task_errors"] += whole(error.get("count")) if key.kind == ON_START else 0
         sums.update(own)
         most = max(raised, key=lambda error: whole(error.get("count")), default=None)
@@ -403,7 +416,7 @@ def _merged(by_worker: Mapping[str, Document]) -> Document:
         "classes": {name: {key: counts[key] for key in _COUNTS} for name, counts in classes.items()},
         "tasks": {name: dict(counts) for name, counts in tasks.items()},
         "errors": [
-            {**key._asdict(), "count": count, "workers": workers_of[key]}
+            {**key._asdict(), "example": examples[key], "count": count, "workers": workers_of[key]}
             for key, count in errors.most_common(_MOST_ERRORS)
         ],
         "workers": len(by_worker),

@@ -124,11 +124,16 @@ def gist(
     """
     if not total:
         return "No request failed."
+    own = f"{of_generator} of {total} failures are limits of the load machine itself, not of the target"
     if of_generator * 2 >= total:
-        return f"{of_generator} of {total} failures are limits of the load machine itself, not of the target."
+        return f"{own}."
     if not watched or (incidents and not attributed):
-        return "Whether the failures have to do with the generators is not known."
-    if not incidents:
-        return f"Nothing happened to the generators: the {total} failures are what the target, or the way to it, did."
-    best = {of_incident.confidence for of_incident in attributed}
-    return next((text for confidence, text in _GISTS.items() if confidence in best), _UNRELATED)
+        rest = "Whether the failures have to do with the generators is not known."
+    elif of_generator and not incidents:
+        rest = f"The other {total - of_generator} are what the target, or the way to it, did."
+    elif not incidents:
+        rest = f"Nothing happened to the generators: the {total} failures are what the target, or the way to it, did."
+    else:
+        best = {of_incident.confidence for of_incident in attributed}
+        rest = next((text for confidence, text in _GISTS.items() if confidence in best), _UNRELATED)
+    return f"{own}. {rest}" if of_generator else rest

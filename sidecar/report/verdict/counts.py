@@ -141,7 +141,7 @@ def task_errors(record: RunRecord) -> TaskErrors:
         ErrorGroup(
             str(group.get("name") or ""),
             _TASK,
-            ": ".join(filter(None, (str(group.get("detail") or ""), str(group.get("message") or "")))),
+            ": ".join(filter(None, (str(group.get("detail") or ""), _message(group)))),
             "",
             int(group.get("count") or 0),
         )
@@ -152,6 +152,12 @@ def task_errors(record: RunRecord) -> TaskErrors:
     return TaskErrors(max(counted, int(meter.get("task_errors") or 0)), runs, runs_of, groups)
 
 
+def _message(group: Mapping[str, Any]) -> str:
+    """Return what an error said, as it was said: a group's own message is masked."""
+    example: Mapping[str, Any] = next(iter(group.get("examples") or []), {})
+    return " ".join(str(example.get("message") or group.get("message") or "").split())
+
+
 def error_groups(record: RunRecord, *kinds: str) -> tuple[ErrorGroup, ...]:
     """Return what the meter of users holds of errors of these kinds, the most frequent first."""
     errors: list[Mapping[str, Any]] = (record.meters.get(USERS) or {}).get("errors") or []
@@ -159,7 +165,7 @@ def error_groups(record: RunRecord, *kinds: str) -> tuple[ErrorGroup, ...]:
         ErrorGroup(
             str(error.get("name") or ""),
             str(error.get("kind") or ""),
-            ": ".join(filter(None, (str(error.get("type") or ""), str(error.get("text") or "")))),
+            ": ".join(str(part) for part in (error.get("type"), error.get("example") or error.get("text")) if part),
             str(error.get("line") or ""),
             int(error.get("count") or 0),
         )

@@ -205,7 +205,10 @@ def _too_little(record: RunRecord, checked: tuple[Judged, ...], never: int) -> I
         return
     if not counts.failed(record, never).requests:
         raised = counts.task_errors(record).groups or counts.error_groups(record, "init")
-        why = f"; the users' code raised {raised[0].count} × {raised[0].what}" if raised else ""
+        why = ""
+        if raised:
+            place = f", in {raised[0].name}" if raised[0].name else ""
+            why = f"; the users' code raised {raised[0].count} × {raised[0].what}{place}"
         if not any(unanswered.unreported(record)):  # those that came back are a reason of their own
             yield InvalidReason("no_requests", unanswered.none_came_back(record) or f"not one request was made{why}")
         return

@@ -11,7 +11,14 @@ from locust_kit.meters import METERS, Meters
 from locust_kit.meters.pacing import PacingMeter
 from locust_kit.meters.users import UserMeter
 
-LOGIN = {"name": "Customer.login", "kind": "task", "type": "IndexError", "text": "pop", "line": "shop.py:9"}
+LOGIN = {
+    "name": "Customer.login",
+    "kind": "task",
+    "type": "IndexError",
+    "text": "pop",
+    "line": "shop.py:9",
+    "example": "pop 5",
+}
 START = {"name": "Customer.on_start", "kind": "on_start", "type": "KeyError", "text": "'t'", "line": "shop.py:4"}
 
 

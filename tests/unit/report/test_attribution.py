@@ -83,3 +83,11 @@ def test_a_long_run_is_drawn_in_few_steps_and_every_failure_is_in_one() -> None:
     assert max(value or 0 for value in line["users"]) == 50
     assert timeline((), 50)["at"] == []
     assert len(timeline(moments[: LENGTH + 1], 300)["at"]) == LENGTH + 1
+
+
+@pytest.mark.parametrize(("incidents", "watched"), [(0, True), (1, True), (0, False)])
+def test_limits_of_the_load_machine_are_never_nothing(incidents: int, watched: bool) -> None:  # noqa: FBT001
+    text = gist(100, (), incidents=incidents, of_generator=3, watched=watched)
+    assert text.startswith("3 of 100 failures are limits of the load machine itself, not of the target. ")
+    assert "Nothing happened" not in text
+    assert gist(100, (), incidents=0, of_generator=0).startswith("Nothing happened to the generators: the 100 failures")

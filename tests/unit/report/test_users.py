@@ -67,7 +67,20 @@ def test_a_run_without_a_user_and_a_request_names_the_exception_for_both() -> No
     record = ran({"errors": [INIT]}, users_at(lambda _: 0, not_made=50), statistics=statistics, end={"requests": 0})
     short, none = judge(record).reasons
     assert short.startswith("no user was there for 60 of 60 s; Buyer.__init__ raised IndexError")
-    assert none.startswith("not one request was made; the users' code raised 2 × IndexError: pop from empty list")
+    assert none.endswith("; the users' code raised 2 × IndexError: pop from empty list (shop.py:10), in Buyer.__init__")
+
+
+def test_an_exception_is_told_as_it_was_said() -> None:
+    said = "'utf-8' codec can't decode byte 0xe9 in position 3"
+    masked = {"type": "UnicodeDecodeError", "text": "'utf-8' codec can't decode byte <address> in position <n>"}
+    record = ran(
+        {"errors": [{**START, **masked, "example": said}], "task_errors": 50}, users_at(lambda _: 0, died_now=50)
+    )
+    assert f"Sleeper.on_start raised UnicodeDecodeError: {said} (shop.py:6)" in judge(record).reasons[0]
+    group = {"class": "task_error", "name": "Buyer.buy", "detail": "KeyError", "message": "<n>", "count": 5}
+    groups = {"task_errors": 5, "groups": [{**group, "examples": [{"message": "17\n of x"}]}]}
+    asked = {"judge": {"task_error_ratio_limit": 0.0}}
+    assert judge(clean(groups=groups, begin=asked)).reasons[0] == "5 × Buyer.buy raised KeyError: 17 of x"
 
 
 def test_users_that_all_die_at_once_were_not_there_for_nearly_the_whole_run() -> None:
