@@ -21,9 +21,11 @@ from locust_kit.texts import LONGEST_NAME, safe
 
 logger = logging.getLogger("locust_kit")
 
-LONGEST_ERROR = 10_000  # characters
+LONGEST_ERROR = 1000  # characters
 MOST_BYTES = 1 << 40
 _LISTENER = "Runner.__init__.<locals>.on_request"
+
+_PLAIN_REPR: Any = BaseException.__repr__
 
 KINDS = ("name", "type", "time", "length", "error")
 CLEANED: Counter[str] = Counter()
@@ -61,18 +63,26 @@ def clean(request_type: Any, name: Any, response_time: Any, response_length: Any
 
 
 def clean_error(error: Any) -> str:
-    """Return what Locust can keep of a request's error: its text, which Locust would work out twice."""
+    """Return what Locust can keep of a request's error: its text, cut, which Locust would work out twice."""
     try:
-        text = StatsError.parse_error(error)
-        if not text.isascii():
-            text.encode()
-        if len(text) <= LONGEST_ERROR:
+        text = StatsError.parse_error(_without_the_rest(error))[:LONGEST_ERROR]
+        if text.isascii() or text.encode():
             return text
     except Exception:  # noqa: BLE001  a class of the test's own may raise anything in `__repr__`
         text = safe(error, LONGEST_ERROR)
     cleaned = safe(text, LONGEST_ERROR)
     _note("error", error, cleaned)
     return cleaned
+
+
+def _without_the_rest(error: Any) -> Any:
+    """Return an error whose text is not longer than what is kept of it: to quote a page takes long."""
+    if isinstance(error, str):
+        return error[:LONGEST_ERROR]
+    text = error.args[0] if len(getattr(error, "args", ())) == 1 else ""
+    if type(text) is str and len(text) > LONGEST_ERROR and type(error).__repr__ is _PLAIN_REPR:
+        return f"{type(error).__name__}({text[:LONGEST_ERROR]!r})"
+    return error
 
 
 def take_over(environment: Environment) -> bool:

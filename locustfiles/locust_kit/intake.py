@@ -9,6 +9,7 @@ from locust.env import Environment
 from locust.runners import STATE_MISSING, STATE_RUNNING, STATE_SPAWNING, MasterRunner
 
 from locust_kit.guard import keep_doing
+from locust_kit.locust_tables import LocustTables
 from locust_kit.meters import MeterReadings
 from locust_kit.report_check import ImpossibleError, check, has_figures
 from locust_kit.silence import WorkerAtWork
@@ -20,10 +21,11 @@ _MOST_LOST = 1000
 class Intake:
     """What stands before the listeners to `worker_report`."""
 
-    def __init__(self, runner: MasterRunner, readings: MeterReadings) -> None:
+    def __init__(self, runner: MasterRunner, readings: MeterReadings, tables: LocustTables) -> None:
         self._runner = runner
         self._refusals = readings.refusals
         self._readings = readings
+        self._tables = tables
         self._numbered_run = ""
         self._numbers: dict[str, int] = {}  # of the last report of each worker
 
@@ -34,7 +36,9 @@ class Intake:
 
         def checked(**passed: Any) -> None:
             if self.lets_in(passed.get("client_id"), passed.get("data")):
+                self._tables.fit(passed["data"])
                 fire(**passed)
+                self._tables.shrink()
 
         hook.fire = checked
         keep_doing(self._look, 1)

@@ -20,6 +20,7 @@ from locust_kit.guard import follow_resets, guarded, keep_doing
 from locust_kit.intake import Intake
 from locust_kit.keep_alive import keep_alive
 from locust_kit.loaded_files import Digests, Disk, combined
+from locust_kit.locust_tables import LocustTables
 from locust_kit.messages import Inbox
 from locust_kit.meters import RUN_FIELD, MeterReadings, Meters
 from locust_kit.meters.stopping import listeners
@@ -94,7 +95,8 @@ class MasterPart:
         self._intake: Intake | None = None
         self._own_meters: Meters | None = None
         self._workers_at_end, self._return_by = 0, 0.0
-        self._recorder = RunRecorder(environment, self._failures, self._readings)
+        self._tables = LocustTables(environment)
+        self._recorder = RunRecorder(environment, self._failures, self._readings, self._tables)
         self._master_end = MasterEnd(environment, self._recorder.stopping, self._end_at_quit)
 
     def listen(self) -> None:
@@ -121,7 +123,7 @@ class MasterPart:
             shortfall = keep_users(self._environment.runner, self._finished)
             events.test_start.add_listener(guarded(lambda **_: shortfall.begin()))
             Inbox(self._environment.runner, self._readings.refusals).listen()
-            self._intake = Intake(self._environment.runner, self._readings)
+            self._intake = Intake(self._environment.runner, self._readings, self._tables)
             self._intake.listen(self._environment)
             keep_alive(self._environment, self._environment.runner, "client_listener", "heartbeat_worker")
         else:

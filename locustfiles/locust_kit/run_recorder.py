@@ -20,6 +20,7 @@ from locust_kit.failures.account import FailureAccount
 from locust_kit.failures.settings import Cleaner
 from locust_kit.guard import follow_resets, guarded, keep_doing
 from locust_kit.load_clock import LoadClock
+from locust_kit.locust_tables import LocustTables
 from locust_kit.meters import MeterReadings
 from locust_kit.meters.stopping import Stopping
 from locust_kit.quitting import EndedBy
@@ -35,9 +36,12 @@ _REMEMBERED = 4096
 class RunRecorder:
     """The keeper of the folder of the current run."""
 
-    def __init__(self, environment: Environment, failures: FailureAccount, readings: MeterReadings) -> None:
+    def __init__(
+        self, environment: Environment, failures: FailureAccount, readings: MeterReadings, tables: LocustTables
+    ) -> None:
         self._environment = environment
         self._readings = readings
+        self._tables = tables
         self._failures = failures
         self._clean = Cleaner(os.environ, _REMEMBERED)
         self._run: run_folder.RunIdentity | None = None
@@ -144,7 +148,13 @@ class RunRecorder:
             self._failures.save()
             after = self._readings.of(Stopping)
             document = run_statistics.document(
-                self._run.run_id, self._environment.stats, self._clock.seconds, after, self._clean, self._clock.span
+                self._run.run_id,
+                self._environment.stats,
+                self._clock.seconds,
+                after,
+                self._clean,
+                self._clock.span,
+                self._tables.names_left_out(),
             )
             self._writer.document(run_statistics.FILE, document)
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import reduce
+from types import MappingProxyType
 from typing import Any
 
 from locust.stats import RequestStats, StatsEntry, StatsError
@@ -32,17 +33,25 @@ def document(
     after_the_end: Mapping[str, Any],
     clean: Callable[[str], str] = str,
     span: tuple[float, float] = (0.0, 0.0),
+    left_out_before: Mapping[str, int] = MappingProxyType({}),
 ) -> Document:
     """Return the figures of all requests and of each method and name, and each error; `clean` removes secrets.
 
     `span` is from when to when the load lasted, in seconds since 1970; `seconds` is its length, by a steady clock.
 
-    Names beyond the most frequent are together in the rows `(others)`, one for each method.
+    Names beyond the most frequent are together in the rows `(others)`, one for each method. `left_out_before` is how
+    many, by method, are in such a row of Locust's own.
     """
-    after = {(row["name"], row["method"]): row for row in after_the_end.get("endpoints") or ()}
+    after: dict[tuple[str, str], Document] = {}
+    for row in after_the_end.get("endpoints") or ():
+        key = (row["name"], row["method"])
+        key = key if key in stats.entries else (OTHERS, row["method"])
+        after[key] = together(after[key], row) if key in after else row
     counted = (_less(entry, after.get((entry.name, entry.method or ""))) for entry in stats.entries.values())
-    entries = sorted((entry for entry in counted if entry.num_requests), key=lambda entry: -entry.num_requests)
-    kept, left_out = entries[:_MOST_ENDPOINTS], entries[_MOST_ENDPOINTS:]
+    entries = sorted((entry for entry in counted if entry.num_requests), key=_rank)
+    named = sum(entry.name != OTHERS for entry in entries)
+    kept, left_out = entries[: min(_MOST_ENDPOINTS, named)], entries[min(_MOST_ENDPOINTS, named) :]
+    others = _others(left_out, seconds, left_out_before)
     errors = _errors(stats, after_the_end)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -59,9 +68,9 @@ def document(
                 }
                 for entry in kept
             ),
-            *_others(left_out, seconds),
+            *others,
         ],
-        "endpoints_left_out": len(left_out),
+        "endpoints_left_out": sum(row["names"] for row in others),
         "errors": [
             {
                 "method": method,
@@ -139,14 +148,19 @@ def _less(entry: StatsEntry, after: Mapping[str, Any] | None) -> StatsEntry:
     return rest
 
 
-def _others(left_out: Iterable[StatsEntry], seconds: float) -> list[Document]:
+def _rank(entry: StatsEntry) -> tuple[bool, int]:
+    return entry.name == OTHERS, -entry.num_requests
+
+
+def _others(left_out: Iterable[StatsEntry], seconds: float, before: Mapping[str, int]) -> list[Document]:
     by_method: dict[str, list[StatsEntry]] = {}
     for entry in left_out:
         method = safe(entry.method or "", LONGEST_NAME)
         is_known = method in by_method or len(by_method) < _MOST_METHODS
         by_method.setdefault(method if is_known else OTHERS, []).append(entry)
+    names = {method: sum(entry.name != OTHERS for entry in entries) for method, entries in by_method.items()}
     return [
-        {"method": method, "name": OTHERS, "names": len(entries), **_sums(entries, seconds)}
+        {"method": method, "name": OTHERS, "names": names[method] + before.get(method, 0), **_sums(entries, seconds)}
         for method, entries in by_method.items()
     ]
 

@@ -19,24 +19,26 @@ from locust.user.users import User
 from locust_kit import places
 from locust_kit.failures.classes import FailureClass
 from locust_kit.failures.classify import Classification, classify
-from locust_kit.failures.mask import LONGEST, masked
+from locust_kit.failures.mask import LONGEST, Masker
 from locust_kit.failures.records import LATEST, GroupKey, Record, plain, wire
-from locust_kit.failures.settings import CaptureSettings, Level
+from locust_kit.failures.settings import CaptureSettings, Cleaner, Level
 from locust_kit.performance import milliseconds
 from locust_kit.texts import LONGEST_NAME, OTHERS, attribute, safe
 
-MOST_GROUPS = 2000  # between two reports
-MANY_GROUPS = 500  # so many keep their latest three examples; what comes beyond them, the latest one
+MOST_GROUPS = 500  # between two reports, and as many more of `(others)` by endpoint
 RESERVOIR = 50
+MOST_CLEANED = 45_000
+"""How much a report may take to clean, counted as `Cleaner` does: about 15 ms of the 3 s between two reports."""
+_FOR_GROUPS, _FOR_ROWS = 0.4, 0.75  # of it, until the groups are named; until the rows are clean
+_RECORD_COST = 60  # of a record beyond its texts
 _TASK = "TASK"
 _LONGEST_URL = 2000
 _MOST_HEADERS = 40
 _MOST_STATUS = 999
 
 _IN_FULL = -1
-_EXAMPLES_SECONDS = 1.0  # of a report
+_EVERY = 8  # so many failures of a group are looked at for one example, beyond the rows that a second has in full
 
-Clean = Callable[[str], str]
 Example = tuple[Record | tuple[Any, ...], Any, bytes]
 """A record, or what it is made of; the headers of its answer; the first of the body."""
 
@@ -46,10 +48,10 @@ class _GroupCount:
 
     __slots__ = ("beginning", "count", "first", "last", "latest")
 
-    def __init__(self, at: float, latest: int) -> None:
+    def __init__(self, at: float) -> None:
         self.count, self.first, self.last = 0, at, at
         self.beginning: Example | None = None
-        self.latest: deque[Example] = deque(maxlen=latest)
+        self.latest: deque[Example] = deque(maxlen=LATEST)
 
     def exemplify(self, example: Example) -> None:
         if self.beginning is None:
@@ -58,8 +60,8 @@ class _GroupCount:
             self.latest.append(example)
 
     def examples(self) -> Iterator[Record]:
-        """Make the records only now: most noted examples have been replaced by later ones."""
-        for noted, headers, body in (self.beginning, *self.latest) if self.beginning else ():
+        """Make the records only now: most noted examples have been replaced by later ones. The latest is the second."""
+        for noted, headers, body in (self.beginning, *reversed(self.latest)) if self.beginning else ():
             record = noted if isinstance(noted, Record) else Record(*noted)
             if isinstance(headers, Mapping):
                 record.headers = plain(headers, most=_MOST_HEADERS)
@@ -70,9 +72,10 @@ class _GroupCount:
 class Capture:
     """The failures since the last report: counts, rows and examples."""
 
-    def __init__(self, settings: CaptureSettings, clean: Clean, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, settings: CaptureSettings, clean: Cleaner, clock: Callable[[], float] = time.time) -> None:
         self._settings = settings
         self._clean = clean
+        self.masker = Masker()
         self._clock = clock
         self._groups: dict[GroupKey, _GroupCount] = {}
         self._rows: list[Record] = []
@@ -104,6 +107,9 @@ class Capture:
         counted = self._count(at, method, name, kind, detail, message)
         if self._settings.level < Level.EXEMPLARS:
             return
+        place = self._place(at)
+        if place is None and counted.count > LATEST and counted.count % _EVERY:
+            return
         fields = (  # in the order of Record's: by name it would cost as much as a record
             at,
             _user_class(),
@@ -121,7 +127,7 @@ class Capture:
             1.0,
             plain(context) if context else {},
         )
-        noted = fields if (place := self._place(at)) is None else self._keep(Record(*fields), place)
+        noted = fields if place is None else self._keep(Record(*fields), place)
         body = _body_of(response)[: self._settings.body_bytes]
         counted.exemplify((noted, attribute(response, "headers"), body))
 
@@ -149,31 +155,32 @@ class Capture:
             self._keep(record, place)
 
     def _count(self, at: float, method: str, name: str, kind: FailureClass, detail: str, message: str) -> _GroupCount:
-        """Count a failure in its group, which is made if it is new."""
-        key = GroupKey(method, name, kind, detail, masked(message) if self._settings.level >= Level.GROUPS else "")
-        counted = self._groups.get(key)
-        if counted is None:
-            if len(self._groups) >= MOST_GROUPS:
-                named = len(self._groups) < 2 * MOST_GROUPS
-                key = key._replace(message=OTHERS, name=name if named else OTHERS)
-                counted = self._groups.get(key)
-            if counted is None:
-                latest = LATEST if len(self._groups) < MANY_GROUPS else 1
-                counted = self._groups[key] = _GroupCount(at, latest)
+        """Count a failure in its group, which is made if it is new and there is room for it."""
+        text = self.masker.masked(message, at) if self._settings.level >= Level.GROUPS else ""
+        key = GroupKey(method, name, kind, detail, OTHERS if text is None else text)
+        if (counted := self._groups.get(key)) is None:
+            room = len(self._groups)
+            if room >= MOST_GROUPS:
+                key = key._replace(message=OTHERS)
+            if room >= 2 * MOST_GROUPS:
+                key = key._replace(name=OTHERS)
+            if room >= 3 * MOST_GROUPS:
+                key = GroupKey(OTHERS, OTHERS, kind, "", OTHERS)
+            counted = self._groups.setdefault(key, _GroupCount(at))
         counted.count += 1
         counted.last = at
         return counted
 
     def _place(self, at: float) -> int | None:
         """Return where the row of a failure goes: among the full rows, to a place in the sample, or nowhere (None)."""
-        if self._settings.level < Level.FULL:
-            return None
         second = int(at)
         if second != self._second:
             self._second, self._in_second = second, 0
         self._in_second += 1
         if self._in_second <= self._settings.records_per_second:
             return _IN_FULL
+        if self._settings.level < Level.FULL:
+            return None
         self._beyond += 1
         if len(self._sample) < RESERVOIR:
             return len(self._sample)
@@ -181,6 +188,8 @@ class Capture:
         return place if place < RESERVOIR else None
 
     def _keep(self, record: Record, place: int) -> Record:
+        if self._settings.level < Level.FULL:
+            return record
         if place == _IN_FULL:
             self._rows.append(record)
         elif place == len(self._sample):
@@ -192,7 +201,8 @@ class Capture:
     def report(self, pause: Callable[[], None] = lambda: None) -> dict[str, Any]:
         """Return what came since the last report, for the wire, and drop it here: from now on the master keeps it.
 
-        `pause` is called between any two texts: cleaning many of them takes long.
+        Only so much is cleaned, of whatever is to be had: a large group's name goes before a small one's, which is
+        counted in `(others)` then; of rows and of examples a sample remains. `pause` is called between any two texts.
         """
         groups, self._groups = self._groups, {}
         rows, self._rows = self._rows, []
@@ -200,38 +210,78 @@ class Capture:
         beyond, self._beyond = self._beyond, 0
         for record in sample:
             record.represents = beyond / len(sample)
-        counts, cleaned_rows = [], []
-        for key, group in groups.items():
-            pause()
-            counts.append([*self._cleaned_key(key), group.count, group.first, group.last])
-        for record in (*rows, *sample):
-            pause()
-            cleaned_rows.append(wire(self._cleaned(record)))
-        examples = list(self._examples(groups, pause))
-        while groups:  # thousands of answers hang on them: to let go of all at once takes long, too
+        limit = self._clean.spent + MOST_CLEANED
+        names = self._names(groups, limit - MOST_CLEANED * (1 - _FOR_GROUPS), pause)
+        counts: dict[GroupKey, list[Any]] = {}
+        for key, name in names.items():
+            group = groups[key]
+            count, first, last = counts.setdefault(name, [0, group.first, group.last])
+            counts[name] = [count + group.count, min(first, group.first), max(last, group.last)]
+        cleaned_rows = self._sampled([*rows, *sample], limit - MOST_CLEANED * (1 - _FOR_ROWS), pause)
+        examples = list(self._examples(groups, names, limit, pause))
+        while groups:  # many answers hang on them: to let go of all at once takes long, too
             groups.popitem()
             pause()
-        return {"groups": counts, "examples": examples, "rows": cleaned_rows}
+        return {
+            "groups": [[*key, *figures] for key, figures in counts.items()],
+            "examples": examples,
+            "rows": cleaned_rows,
+        }
 
-    def _examples(self, groups: Mapping[GroupKey, _GroupCount], pause: Callable[[], None]) -> Iterator[list[Any]]:
-        """Yield the first example of each group, then the others, for as long as their texts take a second in all."""
-        kept = [(key, list(group.examples())) for key, group in groups.items()]
-        ordered = [(key, records[0]) for key, records in kept if records]
-        ordered += [(key, record) for key, records in kept for record in records[1:]]
-        spent = 0.0
-        for key, record in ordered:
+    def _names(
+        self, groups: Mapping[GroupKey, _GroupCount], limit: float, pause: Callable[[], None]
+    ) -> dict[GroupKey, GroupKey]:
+        """Return by its key what each group is called without secrets; the largest first, the rest in `(others)`."""
+        names = {}
+        for key in sorted(groups, key=lambda key: -groups[key].count):
             pause()
-            began = time.perf_counter()
-            yield [*self._cleaned_key(key), wire(self._cleaned(record))]
-            spent += time.perf_counter() - began
-            if spent > _EXAMPLES_SECONDS:
-                return
+            is_named = self._clean.spent < limit
+            names[key] = self._cleaned_key(key) if is_named else key._replace(name=OTHERS, message=OTHERS)
+        return names
+
+    def _sampled(self, records: list[Record], limit: float, pause: Callable[[], None]) -> list[list[Any]]:
+        """Return rows for the wire; a random choice of them that stands for all where there are too many."""
+        places = list(range(len(records)))
+        random.shuffle(places)
+        cleaned: dict[int, Record] = {}
+        for place in places:
+            pause()
+            if cleaned and self._clean.spent >= limit:
+                break
+            cleaned[place] = self._cleaned(records[place])
+        if len(cleaned) < len(records):
+            share = sum(record.represents for record in cleaned.values()) / sum(row.represents for row in records)
+            for record in cleaned.values():
+                record.represents /= share
+        return [wire(cleaned[place]) for place in sorted(cleaned)]
+
+    def _examples(
+        self,
+        groups: Mapping[GroupKey, _GroupCount],
+        names: Mapping[GroupKey, GroupKey],
+        limit: float,
+        pause: Callable[[], None],
+    ) -> Iterator[list[Any]]:
+        """Yield the first example of each group, then their latest, in an order that another report does not have."""
+        waiting = [(names[key], group.examples()) for key, group in groups.items()]
+        random.shuffle(waiting)
+        while waiting:
+            unfinished = []
+            for name, examples in waiting:
+                pause()
+                if self._clean.spent >= limit:
+                    return
+                if (record := next(examples, None)) is not None:
+                    yield [*name, wire(self._cleaned(record))]
+                    unfinished.append((name, examples))
+            waiting = unfinished
 
     def _cleaned_key(self, key: GroupKey) -> GroupKey:
         return key._replace(name=self._clean(key.name), message=self._clean(key.message))
 
     def _cleaned(self, record: Record) -> Record:
         clean = self._clean
+        clean.spent += _RECORD_COST
         return replace(
             record,
             name=clean(record.name),
@@ -243,7 +293,7 @@ class Capture:
         )
 
 
-def _cleaned_pairs(pairs: Mapping[str, str], clean: Clean) -> dict[str, str]:
+def _cleaned_pairs(pairs: Mapping[str, str], clean: Cleaner) -> dict[str, str]:
     """Clean values together with their names, as a header line is."""
     cleaned = {}
     for name, value in pairs.items():

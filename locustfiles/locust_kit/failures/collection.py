@@ -6,10 +6,12 @@ from collections import Counter
 from typing import Any
 
 from locust_kit.failures.classes import FailureClass
-from locust_kit.failures.records import FailureGroup, GroupKey, Record, record_of
+from locust_kit.failures.records import LATEST, FailureGroup, GroupKey, Record, record_of
 from locust_kit.texts import OTHERS
 
-MOST_GROUPS = 10_000
+MOST_GROUPS = 1000
+_KEPT = (500, 300, 100)  # of so many: those with a message, `(others)` of an endpoint, `(others)` of all endpoints
+MOST_EXAMPLES = 1000  # the first half goes to whichever groups come; then a group has one, while there is room
 MOST_WAITING = 50_000  # rows for the disk; beyond that they are counted and left out
 _KEY = len(GroupKey._fields)
 
@@ -20,6 +22,7 @@ class Collection:
     def __init__(self) -> None:
         self.groups: dict[GroupKey, FailureGroup] = {}
         self.lost_rows = 0
+        self._examples = 0
         self._waiting: list[Record] = []
 
     @property
@@ -31,6 +34,11 @@ class Collection:
     def task_errors(self) -> int:
         """Return the number of exceptions in tasks, which are no requests to Locust."""
         return sum(group.count for key, group in self.groups.items() if key.kind is FailureClass.TASK_ERROR)
+
+    @property
+    def in_others(self) -> int:
+        """Return how many failures and errors are counted in no group of their own."""
+        return sum(group.count for key, group in self.groups.items() if key.message == OTHERS)
 
     def by_kind(self) -> dict[FailureClass, int]:
         """Return how many failures each class has, the most frequent first."""
@@ -58,7 +66,9 @@ class Collection:
         for row in report["examples"]:
             record = record_of(row[_KEY])
             record.worker = worker
-            self._group(_key(row)).exemplify(record)
+            self._exemplify(self._group(_key(row)), record)
+        if len(self.groups) > MOST_GROUPS:
+            self._fold()
         for row in report["rows"]:
             record = record_of(row)
             record.worker = worker
@@ -73,9 +83,34 @@ class Collection:
         return rows
 
     def _group(self, key: GroupKey) -> FailureGroup:
-        if key not in self.groups and len(self.groups) >= MOST_GROUPS:
-            key = GroupKey(key.method, OTHERS, key.kind, key.detail, OTHERS)
         return self.groups.setdefault(key, FailureGroup())
+
+    def _exemplify(self, group: FailureGroup, record: Record) -> None:
+        kept = len(group.examples)
+        if kept > LATEST or self._examples < (MOST_EXAMPLES // 2 if kept else MOST_EXAMPLES):
+            group.exemplify(record)
+            self._examples += len(group.examples) - kept
+
+    def _fold(self) -> None:
+        """Put the smaller groups into `(others)`: of their endpoint, then of all endpoints, then of their class."""
+        for level, most in enumerate(_KEPT):
+            ranked = [key for key, _ in self.ranked() if (key.message == OTHERS) + (key.name == OTHERS) == level]
+            for key in ranked[most:]:
+                group = self.groups.pop(key)
+                others = self._group(_folded(key, level))
+                others.add(group.count, group.first, group.last)
+                for worker, count in group.workers.items():
+                    others.workers[worker] = others.workers.get(worker, 0) + count
+                others.examples = others.examples or group.examples[:1]
+        self._examples = sum(len(group.examples) for group in self.groups.values())
+
+
+def _folded(key: GroupKey, level: int) -> GroupKey:
+    """Return the key of the group that holds what is in this one, and more."""
+    if level == 0:
+        return key._replace(message=OTHERS)
+    method, detail = (key.method, key.detail) if level == 1 else (OTHERS, "")
+    return GroupKey(method, OTHERS, key.kind, detail, OTHERS)
 
 
 def _key(row: list[Any]) -> GroupKey:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,15 +14,18 @@ from locust_kit import clean_request
 from locust_kit.arguments import secrets_of
 from locust_kit.cost import EVERY, Cost
 from locust_kit.failures.capture import Capture
+from locust_kit.failures.mask import LONGEST
 from locust_kit.failures.settings import CaptureSettings, Cleaner
 from locust_kit.guard import WarnOnce, follow_resets, guarded, listen_first
+from locust_kit.locust_tables import WorkerErrors
 from locust_kit.meters.stopping import AFTER_THE_END
 from locust_kit.performance import MOST_ENDPOINTS, Performance, SlowLimits
+from locust_kit.texts import OTHERS, safe
 
 logger = logging.getLogger("locust_kit")
 
 PERFORMANCE_KEY = "performance"
-_REMEMBERED = 512  # texts without secrets: most failures say what others said before, at the same address
+_REMEMBERED = 1024  # texts without secrets: most failures say what others said before, at the same address
 
 
 class RequestCounters:
@@ -33,6 +37,7 @@ class RequestCounters:
         self.cost = Cost()
         self._failures = Capture(CaptureSettings.of(os.environ), self._clean)
         self._times = Performance(SlowLimits.of(os.environ), self._clean_names)
+        self._errors = WorkerErrors()
         self._locust: Environment | None = None  # whose statistics count here
         self._warn_of_failures = WarnOnce("counting failures")
         self._warn_of_times = WarnOnce("counting times")
@@ -74,7 +79,11 @@ class RequestCounters:
         else:
             length = response_length or 0
         has_failed = exception is not None and _is_true(exception)
-        text = clean_request.clean_error(exception) if has_failed else None
+        text = None
+        if has_failed:
+            text = self._errors.text(
+                request_type, name, clean_request.clean_error(exception), lambda: self._masked(exception)
+            )
         if self._locust is not None:
             stats: Any = self._locust.stats  # its annotations know no request without a time
             stats.log_request(request_type, name, response_time, length)
@@ -97,6 +106,11 @@ class RequestCounters:
         if began:
             cost.took(began)
 
+    def _masked(self, exception: Any) -> str:
+        """Return an error's text as Locust writes it, without what differs from one request to the next."""
+        masked = self._failures.masker.masked(safe(exception, 2 * LONGEST), time.time())
+        return OTHERS if masked is None else f"{type(exception).__name__}({masked!r})"
+
     def _is_no_load(self, *request: Any) -> bool:
         try:
             return AFTER_THE_END.count_if_no_load(*request)
@@ -110,6 +124,7 @@ class RequestCounters:
 
     def _begin(self, environment: Environment, **_: Any) -> None:
         self.forget()
+        self._errors.begin()
         secrets = secrets_of(environment)
         self._clean.know(secrets)
         self._clean_names.know(secrets)

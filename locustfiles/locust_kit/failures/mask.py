@@ -12,7 +12,10 @@ from functools import lru_cache
 from itertools import pairwise
 
 LONGEST = 300
+_LOOKED_AT = 400  # of what it becomes: some of that is put together
 _KEPT_MESSAGES, _KEPT_WORDS, _LONGEST_WORD = 2048, 8192, 64
+_TEXT_COST, _WORD_COST, _NEW_WORD_COST, _CHARACTER_COST = 2.0, 0.3, 7.0, 0.03  # a unit is about a microsecond
+_EACH_FAILURE, _EACH_SECOND, _MOST_SAVED = 5.0, 4_000.0, 20_000.0  # of these units
 _LONGEST_PIECE = 128  # beyond, only numbers are looked for: no pattern may become slow
 
 _HEX = "[0-9a-fA-F]"
@@ -72,11 +75,49 @@ _TIMES = re.compile(r"<time>(?:[ T,]{1,2}<(?:time|n)>|,<n>)+")
 _SEPARATED = 2  # what re.split gives for each piece: itself, and what stands behind it
 
 
-@lru_cache(maxsize=_KEPT_MESSAGES)
+class Masker:
+    """Masks texts, each new one only while there is time for it: a failure takes no longer for what its text is.
+
+    Time is counted by words, so that a test can hold it. Each failure adds to it, and each second, up to a limit.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+        self._saved, self._at = _MOST_SAVED, 0.0
+
+    def masked(self, text: str, at: float) -> str | None:
+        """Return a text masked; None where there is no time left for it. `at` is the time in seconds."""
+        if (known := self._known.get(text)) is not None:
+            return known
+        self._saved = min(_MOST_SAVED, self._saved + _EACH_FAILURE + _EACH_SECOND * max(0.0, at - self._at))
+        self._at = at
+        if self._saved <= 0:
+            return None
+        before = _masked_word.cache_info().misses
+        line = masked(text)
+        new_words = _masked_word.cache_info().misses - before
+        self._saved -= (
+            _TEXT_COST
+            + _WORD_COST * line.count(" ")
+            + _NEW_WORD_COST * new_words
+            + _CHARACTER_COST * min(len(text), 2 * LONGEST)
+        )
+        if len(self._known) >= _KEPT_MESSAGES:
+            self._known.clear()
+        self._known[text] = line
+        return line
+
+
 def masked(text: str) -> str:
     """Return the text as one line, cut at `LONGEST`, without what differs from one request to the next."""
     words = text[: 2 * LONGEST].split()
-    line = " ".join([_in_place(words, place, word) for place, word in enumerate(words)])
+    masked_words, length = [], 0
+    for place, word in enumerate(words):
+        masked_words.append(without := _in_place(words, place, word))
+        length += len(without) + 1
+        if length > _LOOKED_AT:  # what comes after it is cut off
+            break
+    line = " ".join(masked_words)
     if "<n>" in line:
         line = _NEGATIVE.sub("<n>", _NUMBERS.sub("<n>", line))
         if "<time>" in line or _DAYS.search(line):
@@ -88,7 +129,10 @@ def _in_place(words: list[str], place: int, word: str) -> str:
     """Return a word masked, with regard to the words around it."""
     if word.isalpha():
         return word
-    without, has_digit = (_masked_word if len(word) <= _LONGEST_WORD else _masked_word.__wrapped__)(word)
+    if word.isdecimal():
+        without, has_digit = "<n>", True
+    else:
+        without, has_digit = (_masked_word if len(word) <= _LONGEST_WORD else _masked_word.__wrapped__)(word)
     if not has_digit:
         return without
     before = words[place - 1].strip(_MARKS) if place else ""
@@ -106,8 +150,7 @@ def _in_place(words: list[str], place: int, word: str) -> str:
 @lru_cache(maxsize=_KEPT_WORDS)
 def _masked_word(word: str) -> tuple[str, bool]:
     """Return a text without blanks masked, and whether there was a digit in it."""
-    if "://" in word:
-        parts = _URL.split(word)
+    if "://" in word and len(parts := _URL.split(word)) > 1:
         return "".join(["<url>" if place % 2 else _masked_word(part)[0] for place, part in enumerate(parts)]), True
     if not _DIGIT.search(word):
         return (_masked_pieces(word) if "@" in word or "eyJ" in word else word), False

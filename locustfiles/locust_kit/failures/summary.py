@@ -26,6 +26,7 @@ def document(run_id: str, collection: Collection, requests: int) -> dict[str, An
         "failures": failures,
         "task_errors": collection.task_errors,
         "rows_left_out": collection.lost_rows,
+        "in_others": collection.in_others,
         "classes": {str(kind): count for kind, count in collection.by_kind().items()},
         "groups": [
             group.document(key, collection.task_errors if key.kind is FailureClass.TASK_ERROR else failures)
@@ -59,6 +60,8 @@ def lines(collection: Collection, requests: int) -> Iterator[str]:
     share = f" ({100 * failures / requests:.1f} % of {requests})" if requests else ""
     errors = f", {collection.task_errors} errors in tasks" if collection.task_errors else ""
     yield f"Failure analysis: {failures} failed requests{share}{errors}"
+    if collection.in_others:
+        yield f"  {collection.in_others} of them are in (others): too many texts differ for a group of each"
     counts: Counter[tuple[FailureClass, str]] = Counter()
     for key, group in collection.groups.items():
         counts[key.kind, key.detail] += group.count

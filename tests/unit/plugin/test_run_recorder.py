@@ -15,6 +15,7 @@ from locust.env import Environment
 from locust.runners import MasterRunner
 from locust_kit import plan, run_folder
 from locust_kit.failures.account import FailureAccount
+from locust_kit.locust_tables import LocustTables
 from locust_kit.master import MasterPart
 from locust_kit.meters import MeterReadings
 from locust_kit.run_recorder import RunRecorder
@@ -51,7 +52,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Environment:
 
 
 def recorded(environment: Environment) -> tuple[RunRecorder, run_folder.RunIdentity]:
-    record = RunRecorder(environment, FailureAccount(environment), MeterReadings())
+    record = RunRecorder(environment, FailureAccount(environment), MeterReadings(), LocustTables(environment))
     run = run_folder.begin(datetime.now(UTC))
     record.begin(run, {"host": environment.host, "judge": {"thresholds": "p95<800"}})
     return record, run

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from locust.exception import CatchResponseError
 from locust_kit.failures import capture as capture_module
-from locust_kit.failures.capture import MANY_GROUPS, Capture
+from locust_kit.failures.capture import MOST_CLEANED, MOST_GROUPS, Capture
 from locust_kit.failures.classes import FailureClass
 from locust_kit.failures.records import record_of
-from locust_kit.failures.settings import CaptureSettings, Level
-from locust_kit.redaction import Redactor
+from locust_kit.failures.settings import CaptureSettings, Cleaner, Level
+from locust_kit.texts import OTHERS
 
 
 class Response:
@@ -33,7 +33,7 @@ class Clock:
 
 
 def counter(clock: Clock | None = None, **settings: Any) -> Capture:
-    return Capture(CaptureSettings(**settings), Redactor().text, clock or Clock())
+    return Capture(CaptureSettings(**settings), Cleaner({}, 1024), clock or Clock())
 
 
 def fail(counted: Capture, text: str = "no stock", name: str = "/cart", **passed: Any) -> None:
@@ -88,15 +88,23 @@ def test_the_limit_is_for_each_second() -> None:
     assert [record_of(row).represents for row in counted.report()["rows"]] == [1.0] * 6
 
 
-def test_messages_without_end_are_bounded_and_still_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_names_and_methods_without_end_are_bounded_and_still_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capture_module, "MOST_GROUPS", 10)
     counted = counter()
     for number in range(100):
-        fail(counted, "word " + "".join(chr(97 + int(digit)) for digit in f"{number:03}"))
+        text = "".join(chr(97 + int(digit)) for digit in f"{number:03}")
+        fail(counted, f"word {text}")
+    for number in range(100):
+        fail(counted, name=f"/{number}")
+    for number in range(100):
+        counted.on_request(f"M{number}", "/cart", 1.0, 0, exception=CatchResponseError("no"), response=Response(200))
     groups = counted.report()["groups"]
-    assert sum(row[5] for row in groups) == 100
-    assert len(groups) == 11
-    assert groups[-1][4] == "(others)"
+    assert sum(row[5] for row in groups) == 300
+    assert len(groups) == 31
+    by_call = {(row[0], row[1], row[4]): row[5] for row in groups}
+    assert by_call["GET", "/cart", OTHERS] == 90
+    assert by_call["GET", OTHERS, OTHERS] == 91
+    assert by_call[OTHERS, OTHERS, OTHERS] == 91
 
 
 @pytest.mark.parametrize(
@@ -112,24 +120,68 @@ def test_the_level_says_how_much_is_kept(level: Level, groups: int, examples: in
 
 
 @pytest.mark.parametrize("rate", [1000, 5], ids=["all rows kept", "few rows kept"])
-def test_the_examples_of_a_group_are_the_first_and_the_latest_three_at_any_rate(rate: int) -> None:
+def test_the_examples_of_a_group_are_the_first_and_the_latest_three(rate: int) -> None:
     counted = counter(records_per_second=rate)
     for number in range(200):
         fail(counted, f"order {number}", response=Response(503, f"body {number}".encode(), {"X-Number": str(number)}))
-    examples = [record_of(row[5]) for row in counted.report()["examples"]]
-    assert [example.message for example in examples] == [f"order {number}" for number in (0, 197, 198, 199)]
-    assert [example.body for example in examples] == [f"body {number}" for number in (0, 197, 198, 199)]
-    assert [example.headers["X-Number"] for example in examples] == ["0", "197", "198", "199"]
+    first, *latest = [record_of(row[5]) for row in counted.report()["examples"]]
+    numbers = [int(example.message.rpartition(" ")[2]) for example in latest]
+    assert first.message == "order 0"
+    assert len(numbers) == 3
+    assert numbers == [199, 198, 197] or (rate < 200 and min(numbers) >= 176)  # each eighth at least
+    for number, example in zip((0, *numbers), (first, *latest), strict=True):
+        assert (example.body, example.headers["X-Number"]) == (f"body {number}", str(number))
 
 
-def test_of_very_many_groups_the_first_and_the_latest_are_kept() -> None:
+def long_text() -> str:
+    """Return a text of 600 characters that no other has, in words without a number."""
+    return " ".join("".join(random.choices("abcdefgh", k=7)) for _ in range(75))  # noqa: S311
+
+
+def page() -> bytes:
+    return f"<html><p>{long_text()}</p><p>{long_text()}</p></html>".encode()
+
+
+def test_texts_without_end_cost_a_report_only_so_much_and_every_failure_counts() -> None:
+    clean = Cleaner({}, 1024)
+    counted = Capture(CaptureSettings(), clean, clock := Clock())
+    for number in range(2250):
+        clock.now = 1000 + number / 750
+        fail(counted, long_text(), f"/{number % 300}", response=Response(500, page()), url=f"http://shop/{number}")
+    report = counted.report()
+    most_of_a_record = 8000
+    assert clean.spent < MOST_CLEANED + most_of_a_record
+    assert sum(row[5] for row in report["groups"]) == 2250
+    assert len(report["groups"]) <= 2 * MOST_GROUPS
+    assert {"(others)"} < {row[4] for row in report["groups"]}
+    assert 3 <= len(report["rows"]) < 300
+    assert sum(record_of(row).represents for row in report["rows"]) == pytest.approx(2250)
+    assert report["examples"]
+
+
+def test_each_group_has_its_first_example_before_any_has_another() -> None:
     counted = counter()
-    for turn in range(4):
-        for group in range(MANY_GROUPS + 1):
-            fail(counted, f"turn {turn}", name=f"/{group}")
-    examples = [(record_of(row[5]).name, record_of(row[5]).message) for row in counted.report()["examples"]]
-    assert [text for name, text in examples if name == "/0"] == ["turn 0", "turn 1", "turn 2", "turn 3"]
-    assert [text for name, text in examples if name == f"/{MANY_GROUPS}"] == ["turn 0", "turn 3"]
+    for _ in range(4):
+        for group in range(60):
+            fail(counted, "no stock", name=f"/{group}", response=Response(500, page()))
+    names = [row[1] for row in counted.report()["examples"]]
+    assert len(names) == len(set(names)) > 5  # so many texts as there is time for
+
+
+def test_a_small_group_goes_into_others_before_a_large_one() -> None:
+    counted = counter(clock := Clock())
+    for number in range(400):
+        clock.now += 1
+        fail(counted, long_text(), name=f"/{number}")
+    for _ in range(5):
+        fail(counted, "no stock")
+    report = counted.report()
+    large, *small = report["groups"]
+    assert (large[1], large[4], large[5]) == ("/cart", "no stock", 5)
+    others = [row[5] for row in small if (row[1], row[4]) == (OTHERS, OTHERS)]
+    assert len(others) == 1
+    assert 50 < others[0] < 400
+    assert sum(row[5] for row in small) == 400
 
 
 def test_an_example_has_headers_the_first_of_the_body_and_the_context() -> None:

@@ -68,13 +68,32 @@ def test_the_latest_are_so_by_their_time_whichever_worker_reports_last() -> None
     ]  # fmt: skip
 
 
-def test_groups_without_end_are_bounded_and_still_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collection, "MOST_GROUPS", 10)
+def test_of_groups_without_end_the_largest_are_kept_and_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collection, "MOST_GROUPS", 30)
+    monkeypatch.setattr(collection, "_KEPT", (5, 3, 2))
     found = Collection()
-    found.take("w", report(*([*KEY[:4], f"m{number}", 1, 1.0, 1.0] for number in range(50))))
-    assert found.failures == 50
-    assert len(found.groups) == 11
-    assert found.groups[GroupKey("GET", "(others)", FailureClass.SERVER_ERROR, "503", "(others)")].count == 40
+    for turn in range(20):
+        rows = [["GET", f"/{turn}", *KEY[2:4], f"m{number}", 1, 1.0 + turn, 1.0 + turn] for number in range(10)]
+        found.take(f"w{turn % 2}", report(["GET", "/slow", *KEY[2:4], "timed out", 1, 0.5, 9.0], *rows))
+    assert found.failures == 220
+    assert len(found.groups) <= 30
+    slow = found.groups[GroupKey("GET", "/slow", FailureClass.SERVER_ERROR, "503", "timed out")]
+    assert (slow.count, slow.workers) == (20, {"w0": 10, "w1": 10})
+    everywhere = found.groups[GroupKey("GET", "(others)", FailureClass.SERVER_ERROR, "503", "(others)")]
+    assert everywhere.count > 50
+    assert everywhere.first == 1.0
+    assert found.in_others == 220 - sum(group.count for key, group in found.groups.items() if key.message != "(others)")
+
+
+def test_examples_are_bounded_over_all_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collection, "MOST_EXAMPLES", 20)
+    found = Collection()
+    for _ in range(4):
+        for number in range(40):
+            key = [*KEY[:4], f"m{number}"]
+            found.take("w", {**report([*key, 1, 1.0, 1.0]), "examples": [[*key, wire(record())]]})
+    kept = [len(group.examples) for group in found.groups.values()]
+    assert kept == [1] * 20 + [0] * 20
 
 
 def test_rows_that_wait_for_a_slow_disk_are_bounded_and_the_rest_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:

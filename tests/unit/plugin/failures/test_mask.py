@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from itertools import combinations
 from pathlib import Path
 
 import pytest
-from locust_kit.failures.mask import LONGEST, masked
+from locust_kit.failures.mask import LONGEST, Masker, masked
 
 
 @pytest.mark.parametrize(
@@ -55,3 +56,28 @@ def test_messages_of_the_field_are_grouped_as_a_person_would() -> None:
     assert len(lines) >= 400
     assert both / (both + pairs.count((False, True))) >= 0.98, "different failures are in one group"
     assert both / (both + pairs.count((True, False))) >= 0.98, "one failure is in several groups"
+
+
+def test_text_after_text_is_masked_while_there_is_time_and_a_known_one_always() -> None:
+    draw = random.Random(5)
+    masker = Masker()
+    assert masker.masked("no stock for order 12", 1000.0) == "no stock for order <n>"
+    texts = [" ".join(f"{draw.getrandbits(64):x}" for _ in range(30)) for _ in range(1500)]
+    lines = [masker.masked(text, 1000.0) for text in texts]
+    looked_at = len(lines) - lines.count(None)
+    assert 50 < looked_at < 200
+    assert lines[-1] is None
+    assert masker.masked("no stock for order 12", 1000.0) == "no stock for order <n>"
+    assert masker.masked(texts[-1], 1001.0) is not None  # a second later there is time again
+
+
+def test_short_texts_that_all_differ_are_all_masked_at_the_rate_of_a_worker() -> None:
+    masker = Masker()
+    texts = [f"no stock for order {number} at 10.0.0.{number % 250}" for number in range(7500)]
+    lines = {masker.masked(text, number / 750) for number, text in enumerate(texts)}
+    assert lines == {"no stock for order <n> at <address>"}
+
+
+@pytest.mark.parametrize("text", ["://", "a1://", "x :// 12 ://", "{://1}" * 40, "http://" * 50])
+def test_what_only_looks_like_a_url_is_masked_too(text: str) -> None:
+    assert isinstance(masked(text), str)

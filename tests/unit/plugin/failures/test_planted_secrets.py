@@ -19,10 +19,11 @@ from urllib.parse import quote, urlencode
 import pytest
 from flask import Flask
 from locust.env import Environment
+from locust_kit.failures import capture as capture_module
 from locust_kit.failures import files, tab
 from locust_kit.failures.account import FailureAccount
 from locust_kit.failures.capture import Capture
-from locust_kit.failures.settings import CaptureSettings, redactor
+from locust_kit.failures.settings import CaptureSettings, Cleaner, redactor
 from locust_kit.push.batch import BatchId, body
 from locust_kit.writer import Writer, write_documents
 
@@ -185,11 +186,13 @@ class WebUi:
 
 def outputs(folder: Path, environ: dict[str, str], made: list[Case], caplog: Any) -> dict[str, str]:
     """Everything that leaves, by where it goes."""
-    capture = Capture(CaptureSettings(records_per_second=10_000), redactor(environ).text)
+    capture = Capture(CaptureSettings(records_per_second=10_000), Cleaner(environ, 1024))
     account = FailureAccount(Environment())
     for number, (_, part) in enumerate(made):
         capture.on_request(**failed(part, number))
-    report = capture.report()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(capture_module, "MOST_CLEANED", 10**9)
+        report = capture.report()
     assert len(report["examples"]) >= SECRETS * 5 // 6
     account.collection.take("w1", report)
     rows = account.collection.waiting()
