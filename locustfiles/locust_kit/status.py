@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from heapq import nlargest
+from operator import attrgetter
 from typing import Any
 
 from locust.env import Environment
 from locust.runners import STATE_MISSING, MasterRunner, Runner
+from locust.stats import PERCENTILES_TO_CHART
 
 from locust_kit import SCHEMA_VERSION
 from locust_kit.loaded_files import Digests, Disk, combined
@@ -26,6 +29,38 @@ def _processes(runner: Runner | None, worker: str) -> int:
     return processes_of(client) if client else 1
 
 
+_MOST_ROWS = 20
+
+
+def figures(environment: Environment) -> dict[str, Any]:
+    """Return what Locust's `/stats/requests` says, with its largest rows alone: that of a long run has megabytes."""
+    runner, stats = environment.runner, environment.stats
+    total = stats.total.to_dict()
+    clients = runner.clients.values() if isinstance(runner, MasterRunner) else ()
+    return {
+        "state": runner.state if runner else STATE_MISSING,
+        "user_count": runner.user_count if runner else 0,
+        "current_rps": total["current_rps"],
+        "current_fail_per_sec": total["current_fail_per_sec"],
+        "fail_ratio": stats.total.fail_ratio,
+        "current_response_time_percentiles": {
+            f"response_time_percentile_{share}": stats.total.get_current_response_time_percentile(share)
+            for share in PERCENTILES_TO_CHART
+        },
+        "stats": [
+            *(row.to_dict() for row in nlargest(_MOST_ROWS, stats.entries.values(), attrgetter("num_requests"))),
+            total,
+        ],
+        "errors": [
+            error.serialize() for error in nlargest(_MOST_ROWS, stats.errors.values(), attrgetter("occurrences"))
+        ],
+        "workers": [
+            {name: getattr(client, name) for name in ("id", "state", "user_count", "cpu_usage", "memory_usage")}
+            for client in clients
+        ],
+    }
+
+
 def document(
     environment: Environment,
     run: RunIdentity | None,
@@ -43,6 +78,7 @@ def document(
     return {
         "schema_version": SCHEMA_VERSION,
         "state": environment.runner.state if environment.runner else None,
+        "figures": figures(environment),
         "run": run.document() if run else None,
         "shape_class": type(shape).__name__ if shape else None,
         "user_classes": [

@@ -23,7 +23,7 @@ from sidecar.locust_api.connection import (
 )
 
 if TYPE_CHECKING:  # the host's commands do without the model, which takes 25 ms to load
-    from sidecar.model.observation import LocustReading, PluginStatus
+    from sidecar.model.observation import LocustReading
 
 _AUTH_ERROR = b"Locust auth exception"
 _TEXT_CHARACTERS = 300
@@ -51,23 +51,20 @@ class LocustApi(MasterConnection):
     """Calls to the master over one connection."""
 
     def read(self) -> LocustReading:
-        """Read figures and plugin once. Never raises for what the master does or fails to do."""
-        from sidecar.locust_api.answers import parse_stats  # noqa: PLC0415  loads the model
+        """Read figures and plugin once: the plugin has both. Never raises for what the master does or fails to do.
+
+        A company's own Locust image need not have the plugin; an older plugin has no figures.
+        """
+        from sidecar.locust_api.answers import parse_plugin, parse_stats  # noqa: PLC0415  loads the model
         from sidecar.model.observation import LocustReading  # noqa: PLC0415  the same
 
         try:
-            stats = parse_stats(self.stats())
+            status = self.status() or {}
+            figures = status.get("figures")
+            stats = parse_stats(figures if isinstance(figures, dict) else self.stats())
         except MasterError as error:
             return LocustReading(stats=None, error=error.reason, plugin=None)
-        return LocustReading(stats=stats, error=None, plugin=self._plugin())
-
-    def _plugin(self) -> PluginStatus | None:
-        from sidecar.locust_api.answers import parse_plugin  # noqa: PLC0415  loads the model
-
-        try:
-            return parse_plugin(self.json("/locust-kit/status"))
-        except MasterError:
-            return None  # a company's own Locust image need not have the plugin
+        return LocustReading(stats=stats, error=None, plugin=parse_plugin(status) if status else None)
 
     def json(self, path: str, timeout: float | None = None) -> dict[str, Any]:
         """Return the JSON object at a path.

@@ -83,6 +83,7 @@ def _requests(record: RunRecord) -> dict[str, Any]:
         "after_the_end": _after_the_end(record),
         "failures": list(record.statistics.get("errors") or []),
         "failure_classes": dict(record.groups.get("classes") or {}),
+        "failures_in_others": int(record.groups.get("in_others") or 0),
         "failure_groups": [
             {**group, "examples": list(group.get("examples") or [])[:_MOST_EXAMPLES]}
             for group in (record.groups.get("groups") or [])[:_MOST_GROUPS]

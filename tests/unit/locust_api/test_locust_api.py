@@ -127,6 +127,17 @@ def api(master: PretendMaster) -> Iterator[LocustApi]:
         yield made
 
 
+def test_with_the_plugin_the_figures_are_read_though_locusts_own_answer_is_too_long(
+    master: PretendMaster, api: LocustApi
+) -> None:
+    many = [{"method": "GET", "name": "/a", "error": f"{number} " * 200, "occurrences": 1} for number in range(8000)]
+    master.answers["/stats/requests"] = Answer(body=json.dumps({**STATS, "errors": many}).encode())
+    assert "longer than 4 MiB" in (api.read().error or "")
+    master.answers["/locust-kit/status"] = Answer(body=json.dumps({**PLUGIN, "figures": STATS}).encode())
+    reading = api.read()
+    assert (reading.error, reading.stats and reading.stats.users) == (None, 200)
+
+
 def test_the_masters_figures_are_read(api: LocustApi) -> None:
     reading = api.read()
     assert reading.error is None

@@ -59,7 +59,7 @@ def test_messages_of_the_field_are_grouped_as_a_person_would() -> None:
 
 
 def test_text_after_text_is_masked_while_there_is_time_and_a_known_one_always() -> None:
-    draw = random.Random(5)
+    draw = random.Random(5)  # noqa: S311  no secret
     masker = Masker()
     assert masker.masked("no stock for order 12", 1000.0) == "no stock for order <n>"
     texts = [" ".join(f"{draw.getrandbits(64):x}" for _ in range(30)) for _ in range(1500)]
