@@ -31,9 +31,7 @@ def test_what_locust_answers_has_the_same_names(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("sys.argv", ["locust"])
     environment = Environment(events=Events())
     environment.runner = LocalRunner(environment)
-    web_ui = environment.create_web_ui("127.0.0.1", 0)
-    try:
-        answer = web_ui.app.test_client().get("/stats/requests").get_json()
-    finally:
-        web_ui.stop()
+    web_ui = environment.create_web_ui("127.0.0.1", 0, delayed_start=True)
+    assert web_ui.app
+    answer = web_ui.app.test_client().get("/stats/requests").get_json()
     assert set(figures(environment)) - {"workers"} <= set(answer)
