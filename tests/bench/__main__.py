@@ -7,12 +7,14 @@ import os
 import sys
 from collections.abc import Callable
 
-from tests.bench import cost, diagnosis, event_lag, failing, floor, footprint, paired
+from tests.bench import cost, diagnosis, event_lag, failing, failure_cost, floor, footprint, million, paired
 from tests.bench.stack import stack
 
 ALONE: dict[str, Callable[[], None]] = {
     "failures": failing.report,
     "floor": floor.report,
+    "texts": failure_cost.report,
+    "million": million.report,
     "memory": footprint.report,
     "paired": paired.report,
 }
@@ -30,10 +32,15 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=60, help="how many are watched (default: 60)")
     parser.add_argument("--keep", action="store_true", help="leave the stack running for another measurement")
     parser.add_argument(
-        "--pairs", type=int, default=paired.PAIRS, help=f"of runs in `paired` (default: {paired.PAIRS})"
+        "--pairs",
+        type=int,
+        help=f"of runs: `paired` (default: {paired.PAIRS}), `texts` (default: {failure_cost.PAIRS})",
     )
     given = parser.parse_args()
-    alone = ALONE | {"paired": lambda: paired.report(given.pairs)}
+    alone = ALONE | {
+        "paired": lambda: paired.report(given.pairs or paired.PAIRS),
+        "texts": lambda: failure_cost.report(given.pairs or failure_cost.PAIRS),
+    }
     wanted = [given.only] if given.only else [*ALONE, *BESIDE_A_STACK]
     for name in filter(ALONE.__contains__, wanted):
         _measure(name, alone[name])

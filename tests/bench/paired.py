@@ -23,7 +23,7 @@ from tests.ports import free_port
 PAIRS, WARM_UP, REQUESTS = 60, 2_000, 12_000
 _Z_95 = 1.96
 
-_SERVER = """
+SERVER = """
 import gevent.monkey; gevent.monkey.patch_all()
 import os; os.sched_setaffinity(0, [max(os.sched_getaffinity(0))])
 from gevent.server import StreamServer
@@ -88,7 +88,7 @@ def _microseconds(folder: Path, port: str, path: str, seed: int, *, plugin: bool
 
 def report(pairs: int = PAIRS) -> None:
     """Print the differences of the pairs: their mean and their median, each with its interval at 95 %."""
-    with tempfile.TemporaryDirectory() as folder, serving(_SERVER) as port:
+    with tempfile.TemporaryDirectory() as folder, serving(SERVER) as port:
         (Path(folder) / "users.py").write_text(_USERS, encoding="utf-8")
         for what, path in (("good requests", "/"), ("failures", "/bad")):
             took: dict[bool, list[float]] = {False: [], True: []}
