@@ -13,6 +13,7 @@ from locust.env import Environment
 from locust.stats import StatsError
 
 from locust_kit.failures.mask import Masker
+from locust_kit.guard import follow_resets, guarded
 from locust_kit.texts import LONGEST_NAME, OTHERS, safe
 
 MOST_ERRORS = 500  # with their texts as they are; as many more with masked texts, and as many endpoints' `(others)`
@@ -54,11 +55,8 @@ class LocustTables:
         self._environment = environment
         self._masker = Masker()
         self._left_out: dict[str, set[int]] = {}  # names by method, as numbers: there may be very many
-        events = environment.events
-        for starting in (events.test_start, events.reset_stats):
-            starting.add_listener(self._begin)
-        if environment.reset_stats:
-            events.spawning_complete.add_listener(self._begin)
+        environment.events.test_start.add_listener(guarded(self._begin))
+        follow_resets(environment, self._begin)
 
     def _begin(self, **_: Any) -> None:
         self._left_out.clear()

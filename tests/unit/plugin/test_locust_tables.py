@@ -119,5 +119,5 @@ def test_a_name_that_was_left_out_gets_no_row_of_a_part_of_its_requests(monkeypa
         "b": 2,
         "(others)": 5,
     }
-    master.environment.events.reset_stats.fire()
+    master.stats.reset_all()
     assert master.tables.names_left_out() == {}
