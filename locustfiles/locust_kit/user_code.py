@@ -31,6 +31,23 @@ REMOVED = {
 }
 """Events that Locust removed, and what takes their place."""
 
+PACKAGES = {
+    "OpenSSL": "pyOpenSSL",
+    "PIL": "pillow",
+    "bs4": "beautifulsoup4",
+    "dns": "dnspython",
+    "dotenv": "python-dotenv",
+    "google": "protobuf",
+    "grpc": "grpcio",
+    "jwt": "PyJWT",
+    "locust_plugins": "locust-plugins",
+    "paho": "paho-mqtt",
+    "psycopg2": "psycopg2-binary",
+    "websocket": "websocket-client",
+    "yaml": "PyYAML",
+}
+"""Modules that a package of another name holds; that of their own name is missing, or holds something else."""
+
 _LONGEST = 2000
 _SESSIONS = ("session", "fastsession")  # Locust's own fixtures
 
@@ -130,7 +147,9 @@ def problem_of(error: BaseException, path: str) -> Problem:
     file, line = _place(error, path)
     text = safe(error, _LONGEST)
     if isinstance(error, ModuleNotFoundError):
-        fix = f"put {error.name} into requirements.txt beside the locustfile, or the module itself beside it"
+        module = str(error.name).partition(".")[0]
+        package = PACKAGES.get(module, module)
+        fix = f"put {package} into requirements.txt beside the locustfile, or the module itself beside it"
         return Problem(file, line, "import", f"imports {error.name}, which is not there", fix)
     if isinstance(error, ImportError):
         return Problem(file, line, "import", f"import fails: {text}", "mend that import")

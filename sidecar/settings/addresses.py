@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from sidecar.settings.parse import VISIBLE, matching, names
 
 LOCUST_PORT = 5557
+_LOCUST_WEB_PORT = 8089
 _HIGHEST_PORT = 65535
 _WANTED_MASTER = "an address or a name, with a port where it is not 5557, such as 10.0.0.5 or [2001:db8::5]:5557"
 _WANTED_URL = "a URL with its scheme, such as http://shop.example:8080"
@@ -53,10 +54,14 @@ def is_loopback(url: str) -> bool:
 
 
 def from_inside(url: str) -> str:
-    """Return the same URL as a container reaches it: the host part becomes host.docker.internal."""
+    """Return the same URL as a container reaches it: on the host, or at port 8089 the master's own page.
+
+    Many examples load that page. It is published on the host's loopback only, so no container reaches it there.
+    """
     parts = _split(url)
+    host = "locust-master" if parts.port == _LOCUST_WEB_PORT else "host.docker.internal"
     number = f":{parts.port}" if parts.port else ""
-    return parts._replace(netloc=f"host.docker.internal{number}").geturl()
+    return parts._replace(netloc=f"{host}{number}").geturl()
 
 
 def proxy(raw: str) -> str:

@@ -75,6 +75,14 @@ def test_a_missing_module_is_named_where_it_is_imported_even_in_a_sibling(write:
     assert "requirements.txt" in problem.fix
 
 
+@pytest.mark.parametrize(
+    ("module", "package"), [("nowhere.to.be_found", "nowhere"), ("dns.nowhere", "dnspython"), ("paho", "paho-mqtt")]
+)
+def test_the_package_of_a_missing_module_is_named_as_pip_knows_it(module: str, package: str, write: Write) -> None:
+    write("locustfile.py", f"import {module}\n")
+    assert f"put {package} into requirements.txt" in only(load("locustfile.py")).fix
+
+
 @pytest.mark.parametrize("name", sorted(user_code.REMOVED))
 def test_each_removed_event_is_named_with_its_replacement(write: Write, name: str) -> None:
     write("locustfile.py", f"from locust import events\n@events.{name}.add_listener\ndef f(**kw): ...\n")

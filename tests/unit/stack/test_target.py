@@ -61,6 +61,11 @@ def test_a_class_that_aims_at_itself_is_answered() -> None:
         target("", UserClass("Me", "http://127.0.0.1:5000"))
 
 
+def test_a_class_that_aims_at_locusts_own_page_is_answered_with_the_master() -> None:
+    with pytest.raises(LocustfileError, match=r"make up HOST=http://locust-master:8089"):
+        target("", UserClass("Me", "http://127.0.0.1:8089"))
+
+
 @pytest.mark.parametrize("host", ["http://127.1:80", "http://0:80", "https://0.0.0.0"])
 def test_every_way_to_write_this_container_is_seen(host: str) -> None:
     with pytest.raises(LocustfileError, match=r"class Me aims at .*is the container itself"):
