@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import socket
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import gevent
 from locust import FastHttpUser, HttpUser, LoadTestShape, User
 from locust.argument_parser import parse_locustfile_paths
 from locust.user.users import PytestUser
 from locust.util.load_locustfile import load_locustfile, load_locustfile_pytest
 
 from locust_kit.loaded_files import USER_FILES
+from locust_kit.own_programs import OwnProgramError, own_programs
 from locust_kit.places import in_folder, innermost
 from locust_kit.texts import safe
 
@@ -30,6 +33,8 @@ REMOVED = {
     "locust_error": "use events.user_error",
 }
 """Events that Locust removed, and what takes their place."""
+_OF_A_NETWORK = (ConnectionError, TimeoutError, socket.gaierror)
+_CLIENTS = frozenset({"requests", "urllib", "urllib3", "httpx", "aiohttp"})
 
 PACKAGES = {
     "OpenSSL": "pyOpenSSL",
@@ -56,8 +61,8 @@ _SESSIONS = ("session", "fastsession")  # Locust's own fixtures
 class Problem:
     """Why the locustfile cannot run, or what in it has no effect.
 
-    `kind`: missing, unreadable, syntax, import, removed-api, no-user-class, duplicate, options or error; of the rules
-    that look into the files: coroutine, old-attribute, exit-code, catch-response or byte-order-mark.
+    `kind`: missing, unreadable, syntax, import, removed-api, program, no-user-class, duplicate, options or error; of
+    the rules that look into the files: coroutine, old-attribute, exit-code, catch-response or byte-order-mark.
     """
 
     file: str
@@ -81,9 +86,14 @@ def load(setting: str) -> Loaded:
     result = Loaded()
     paths = list(_existing(setting, result))
     for path in paths:
-        try:
-            users, shapes = load_locustfile(path)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  the user's code may raise anything
+        error: BaseException | None = None
+        with own_programs() as programs:
+            try:
+                users, shapes = load_locustfile(path)
+                gevent.sleep(0)  # what the file has spawned begins
+            except (Exception, SystemExit, OwnProgramError) as raised:  # noqa: BLE001  the user's may raise anything
+                error = raised
+        if error := programs[0] if programs else error:
             result.problems.append(problem_of(error, path))
             continue
         for name, user in users.items():
@@ -157,14 +167,24 @@ def problem_of(error: BaseException, path: str) -> Problem:
     if isinstance(error, AttributeError) and removed and removed[1] in REMOVED:
         what = f"uses events.{removed[1]}, which Locust removed"
         return Problem(file, line, "removed-api", what, REMOVED[removed[1]])
+    return Problem(file, line, *_raised(error, text))
+
+
+def _raised(error: BaseException, text: str) -> tuple[str, str, str]:
+    """Return kind, text and fix of an exception that says nothing of the file's own syntax or imports."""
+    if isinstance(error, OwnProgramError):
+        what = "starts Locust itself while it is imported: it is a program of its own, not a locustfile"
+        return "program", what, 'put that below `if __name__ == "__main__":`'
     if isinstance(error, SystemExit):
-        return Problem(
-            file, line, "error", f"ends the process while it is imported: exit({error.code!r})", "remove that"
+        return "error", f"ends the process while it is imported: exit({error.code!r})", "remove that"
+    what = f"raises {type(error).__name__} while it is imported: {(text or 'no text').splitlines()[0]}"
+    if isinstance(error, _OF_A_NETWORK) or type(error).__module__.split(".")[0] in _CLIENTS:
+        return (
+            "error",
+            what,
+            "ask what the workers can reach (TARGET_NETWORK), or ask in a test_start listener",
         )
-    first_line = (text or "no text").splitlines()[0]
-    return Problem(
-        file, line, "error", f"raises {type(error).__name__} while it is imported: {first_line}", "mend that line"
-    )
+    return "error", what, "mend that line"
 
 
 def _place(error: BaseException, path: str) -> tuple[str, int | None]:

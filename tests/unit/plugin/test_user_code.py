@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import locust.runners
 import pytest
 from locust import events
 from locust_kit import check, user_code
@@ -166,3 +167,78 @@ def test_options_that_locust_itself_would_refuse_are_named(conf: str, text: str,
     finally:
         events.init_command_line_parser.remove_listener(add_tenant)
     assert (problem.text if problem else "") == text
+
+
+LIBRARY = """
+import gevent
+from locust import HttpUser, events, task
+from locust.env import Environment
+
+class Visitor(HttpUser):
+    host = "http://127.0.0.1:1"
+
+    @task
+    def front(self):
+        self.client.get("/")
+
+"""
+AS_A_PROGRAM = """
+env = Environment(user_classes=[Visitor], events=events)
+runner = env.create_local_runner()
+runner.start(1, spawn_rate=1)
+runner.greenlet.join()
+"""
+
+
+@pytest.mark.parametrize(
+    ("rest", "line"),
+    [
+        (AS_A_PROGRAM, 15),
+        ("Environment().create_master_runner('127.0.0.1', 0)", 13),
+        ("def main():\n    Environment().create_local_runner()\nmain()", 14),
+        ("try:\n    Environment().create_local_runner()\nexcept Exception:\n    pass", 14),
+        ("gevent.spawn(lambda: Environment().create_local_runner())", 13),
+        ("from threading import Thread\nThread(target=Environment().create_local_runner).start()", None),
+        ("Visitor(Environment()).run()", 13),
+        ("from locust import run_single_user\nrun_single_user(Visitor)", 14),
+        ("from locust.debug import run_single_user\nrun_single_user(Visitor)", 14),
+        ("import subprocess\nsubprocess.run(['locust', '--headless', '-f', __file__])", 14),
+        ("import subprocess, sys\nsubprocess.Popen(args=[sys.executable, '-m', 'locust'])", 14),
+        ("import os\nos.system('locust -f x.py --headless')", 14),
+        ("import sys\nfrom locust.main import main\nsys.argv = ['locust', '-f', 'x.py', '--headless']\nmain()", 16),
+    ],
+)
+def test_a_file_that_starts_locust_itself_is_a_program(
+    write: Write, monkeypatch: pytest.MonkeyPatch, rest: str, line: int | None
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["check"])
+    write("x.py", LIBRARY)
+    write("locustfile.py", LIBRARY + rest)
+    problem = only(load("locustfile.py"))
+    assert (problem.file, problem.line, problem.kind) == ("locustfile.py", line, "program"), problem
+    assert "a program of its own, not a locustfile" in problem.text
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "if __name__ == '__main__':\n    Environment().create_local_runner()",
+        "env = Environment(user_classes=[Visitor])",
+        "@events.init.add_listener\ndef f(environment, **_):\n    environment.runner.start(1, 1)",
+        "import subprocess\nsubprocess.run(['true', 'locust'])",
+        "import os\nos.system('true')",
+        "gevent.spawn(gevent.sleep, 9)",
+    ],
+)
+def test_what_starts_no_locust_on_import_is_a_locustfile(write: Write, rest: str) -> None:
+    write("locustfile.py", LIBRARY + rest)
+    assert load("locustfile.py").problems == []
+    assert locust.runners.Runner.__init__.__qualname__ == "Runner.__init__"
+
+
+def test_a_service_that_does_not_answer_an_import_is_not_the_lines_fault(write: Write) -> None:
+    write("locustfile.py", "import requests\nROWS = requests.get('http://127.0.0.1:1/rows', timeout=1)\n")
+    problem = only(load("locustfile.py"))
+    assert (problem.line, problem.kind) == (2, "error")
+    assert "raises ConnectionError while it is imported" in problem.text
+    assert "TARGET_NETWORK" in problem.fix
