@@ -87,7 +87,25 @@ _BY_NAME: dict[str, FailureClass] = {
     "websockets.ConnectionClosedError": FailureClass.CONNECTION_RESET,
 }
 # The first that fits anywhere in the chain, before what wraps it is looked at.
-_INNERMOST = (urllib3.exceptions.InvalidChunkLength, urllib3.exceptions.InvalidHeader, zlib.error)
+_INNERMOST = (
+    urllib3.exceptions.InvalidChunkLength,
+    urllib3.exceptions.InvalidHeader,
+    ssl.SSLCertVerificationError,
+    zlib.error,
+)
+# What the clients of the two HTTP users name by types of their own has one detail: what both of them know.
+_CLOSED, _STATUS_LINE, _LENGTH, _CHUNK_SIZE = "closed", "status line", "Content-Length", "chunk size"
+_DETAILS: dict[type[BaseException], str] = {
+    requests.exceptions.TooManyRedirects: "",
+    http.client.RemoteDisconnected: _CLOSED,
+    HTTPConnectionClosed: _CLOSED,
+    http.client.BadStatusLine: _STATUS_LINE,
+    urllib3.exceptions.InvalidHeader: _LENGTH,
+    urllib3.exceptions.InvalidChunkLength: _CHUNK_SIZE,
+    http.client.IncompleteRead: "",
+    requests.exceptions.ChunkedEncodingError: "",
+}
+_BY_PARSER = {4: _LENGTH, 8: _STATUS_LINE, 9: _STATUS_LINE, 11: _LENGTH, 12: _CHUNK_SIZE, 13: _STATUS_LINE}  # llhttp's
 _CUT_HEAD = 14  # llhttp's HPE_INVALID_EOF_STATE
 _CONNECTING = frozenset(
     {"connect", "create_connection", "_connect_socket", "_create_socket", "_new_conn", "do_handshake"}
@@ -226,15 +244,15 @@ def _by_type(chain: list[BaseException], status: int) -> Classification | None:
 
 def _of_type(link: BaseException, chain: list[BaseException], status: int) -> Classification | None:
     if isinstance(link, HTTPConnectionClosed):
-        return Classification(FailureClass.CONNECTION_RESET, type(link).__name__)
+        return Classification(FailureClass.CONNECTION_RESET, _CLOSED)
     if isinstance(link, HTTPParseError):
-        return Classification(_of_parser(link, chain, status), type(link).__name__)
+        return _of_parser(link, chain, status)
     refused = isinstance(link, UnsupportedRedirectSchemeError) or came_from_redirect(link)
     if refused or (isinstance(link, RetriesExceeded) and len(chain) == 1):  # with any other reason it wraps that
         return Classification(FailureClass.REDIRECT_REFUSED if refused else FailureClass.REDIRECT_LOOP, "")
     for types, kind in _BY_TYPE:
         if isinstance(link, types):
-            return Classification(kind, _name(type(link)))
+            return Classification(kind, _DETAILS.get(type(link), _name(type(link))))
     return _by_name(link)
 
 
@@ -246,15 +264,18 @@ def _by_name(link: BaseException) -> Classification | None:
     return None
 
 
-def _of_parser(error: HTTPParseError, chain: list[BaseException], status: int) -> FailureClass:
+def _of_parser(error: HTTPParseError, chain: list[BaseException], status: int) -> Classification:
     """Tell an answer that is no HTTP from one that was cut off: the parser has one type for both, and a number.
 
     Without a number the connection was closed: in an answer, or before one began.
     """
-    if len(error.args) == 1:
-        began = status or any(isinstance(link, LocustBadStatusCode) for link in chain)
-        return FailureClass.INCOMPLETE_RESPONSE if began else FailureClass.CONNECTION_RESET
-    return FailureClass.INCOMPLETE_RESPONSE if error.args[1] == _CUT_HEAD or status else FailureClass.INVALID_CONTENT
+    number = error.args[1] if len(error.args) > 1 else None
+    began = status or number == _CUT_HEAD or any(isinstance(link, LocustBadStatusCode) for link in chain)
+    if began:
+        return Classification(FailureClass.INCOMPLETE_RESPONSE, "")
+    if number is None:
+        return Classification(FailureClass.CONNECTION_RESET, _CLOSED)
+    return Classification(FailureClass.INVALID_CONTENT, _BY_PARSER.get(number, type(error).__name__))
 
 
 def came_from_redirect(error: BaseException) -> bool:

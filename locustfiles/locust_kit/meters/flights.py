@@ -26,6 +26,7 @@ from locust.contrib import fasthttp
 from locust.contrib.fasthttp import FastHttpSession, FastRequest, LocustUserAgent
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
 from requests import PreparedRequest
+from requests.exceptions import InvalidSchema, InvalidURL
 
 from locust_kit import places
 from locust_kit.connections import RETRIED
@@ -329,9 +330,14 @@ def _follow_requests(flights: Flights) -> None:
 
     @functools.wraps(send)
     def sent(session: Any, request: Any, **options: Any) -> Any:
-        if (flight := flying.get(current())) is not None:
-            flight[_SENDS] += 1
-        return send(session, request, **options)
+        if (flight := flying.get(current())) is None:
+            return send(session, request, **options)
+        flight[_SENDS] += 1
+        try:
+            return send(session, request, **options)
+        except (InvalidSchema, InvalidURL):
+            flight[_SENDS] -= 1  # to an address that requests does not send to
+            raise
 
     _FOLLOWED[clients.ResponseContextManager] = _reporting_later(clients.ResponseContextManager, flights)
     with Patches() as patches:

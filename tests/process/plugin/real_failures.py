@@ -1,6 +1,7 @@
-"""Fail for real, over the loopback, with both HTTP users; print how each failure was classified, as JSON.
+"""Fail for real, over the loopback, with both HTTP users, some times each; print what was counted, as JSON.
 
-A program of its own, because Locust changes Python's sockets and threads for the whole process.
+Of each answer and user: its groups as the plugin has them, what Locust counted, what the server read, and what the
+client sent besides. A program of its own, because Locust changes Python's sockets and threads for the whole process.
 """
 
 # ruff: noqa: I001 -- gevent first
@@ -17,6 +18,7 @@ import socket
 import ssl
 import struct
 import sys
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,11 +30,14 @@ from locust.env import Environment
 from locust.event import Events
 
 from locust_kit.failures import redirects
-from locust_kit.failures.classify import classify
+from locust_kit.failures.counters import RequestCounters
+from locust_kit.meters.requests import RequestMeter
 
 TIMEOUT_SECONDS, SHORT_SECONDS = 20.0, 1.0
-TIMES_OUT = ("SYN dropped", "hangs", "TLS, hangs")
-AT_ONCE = 12
+TIMES_OUT = ("SYN dropped", "hangs", "hangs in the head", "hangs in the body", "TLS, hangs")
+AT_ONCE, TIMES = 12, 3
+READ: Counter[str] = Counter()
+"""How many requests the servers read, by the first part of the path: user and number of the answer."""
 
 
 def head(link: Any) -> None:
@@ -42,6 +47,7 @@ def head(link: Any) -> None:
         if not part:
             return
         read += part
+    READ[read.split(b"/")[1].decode()] += 1
 
 
 def abort(link: Any) -> None:
@@ -74,6 +80,12 @@ def plain(link: Any) -> None:
     link.close()
 
 
+def half_close(link: Any) -> None:
+    link.shutdown(socket.SHUT_WR)
+    link.recv(4096)
+    link.close()
+
+
 SERVERS: dict[str, Serve] = {
     "reset before the answer": saying(b"", abort),
     "closed without an answer": saying(b""),
@@ -82,7 +94,11 @@ SERVERS: dict[str, Serve] = {
     "reset in the body": saying(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nabc", abort),
     "hangs": hang,
     "no HTTP": saying(b"SSH-2.0-OpenSSH\r\n"),
-    "redirects for ever": saying(answer(302, headers=b"Location: /again\r\n")),
+    "hangs in the head": saying(b"HTTP/1.1 200 OK\r\nContent-Le", lambda _: gevent.sleep(60)),
+    "hangs in the body": saying(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", lambda _: gevent.sleep(60)),
+    "reset in the head": saying(b"HTTP/1.1 200 OK\r\nContent-Le", abort),
+    "half closed": saying(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", half_close),
+    "redirects for ever": saying(answer(302, headers=b"Location: again\r\n")),
     "not the encoding it says": saying(answer(200, b"hello", b"Content-Encoding: gzip\r\n")),
     **{f"status {status}": saying(answer(status)) for status in (400, 401, 403, 404, 429, 500, 502, 503, 504)},
     "plain where TLS is asked for": plain,
@@ -102,6 +118,9 @@ ODD: dict[str, bytes] = {
     "503, cut off in a chunk": b"HTTP/1.1 503 X\r\nTransfer-Encoding: chunked\r\n\r\n10\r\nabc",
     "404, cut off": b"HTTP/1.1 404 X\r\nContent-Length: 1000\r\n\r\n<html>",
     "HTTP/1.0, cut off": b"HTTP/1.0 200 OK\r\nContent-Length: 1000\r\n\r\nonly this",
+    "HTTP/1.0 without a length": b"HTTP/1.0 200 OK\r\n\r\nall there is",
+    "204 with a body": b"HTTP/1.1 204 X\r\nContent-Length: 5\r\n\r\nhello",
+    "status 099": b"HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n",
     "status 600": b"HTTP/1.1 600 Odd\r\nContent-Length: 0\r\n\r\n",
     "status 999": b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n",
     "a status that is no number": b"HTTP/1.1 abc OK\r\nContent-Length: 0\r\n\r\n",
@@ -133,54 +152,97 @@ def closed_port() -> int:
         return port
 
 
-def failure(
-    kind: type[HttpUser | FastHttpUser], url: str, *, verify: bool = True, timeout: float = TIMEOUT_SECONDS
-) -> list[str]:
-    """The class of the one failure that a GET of this URL is."""
-    environment = Environment(events=Events())
-    found: list[list[str]] = []
+class Corpus:
+    """Each answer by its URL, and both users, whose requests Locust and the plugin count."""
 
-    def listen(exception: BaseException, response: Any, **_: Any) -> None:
-        found.append(list(classify(exception, response.status_code)) if exception else ["none"])
+    def __init__(self, urls: dict[str, str]) -> None:
+        self.urls = urls
+        self._environment = Environment(events=Events(), user_classes=[HttpUser])
+        self._environment.create_local_runner()
+        self._counters = RequestCounters()
+        self._counters.listen(self._environment)
+        self._meter = RequestMeter(clean=str)
+        self._meter.listen(self._environment)
+        self._meter.begin()
 
-    environment.events.request.add_listener(listen)
+    def ask(self, answer: str, kind: type[HttpUser | FastHttpUser]) -> None:
+        """One GET that is answered so."""
+        waits = SHORT_SECONDS if answer in TIMES_OUT else TIMEOUT_SECONDS
+        is_verified = answer not in UNDER_TLS
 
-    class Asking(kind):  # type: ignore[misc, valid-type]
-        host = "http://unused"
-        connection_timeout = network_timeout = timeout
-        insecure = not verify
+        class Asking(kind):  # type: ignore[misc, valid-type]
+            host = "http://unused"
+            connection_timeout = network_timeout = waits
+            insecure = not is_verified
 
-        @task
-        def nothing(self) -> None: ...
+            @task
+            def nothing(self) -> None: ...
 
-    own = {"timeout": timeout, "verify": verify} if kind is HttpUser else {}
-    Asking(environment).client.get(url, **own)
-    assert len(found) == 1, found
-    return found[0]
+        own = {"timeout": waits, "verify": is_verified} if kind is HttpUser else {}
+        key = self.key(answer, kind)
+        Asking(self._environment).client.get(f"{self.urls[answer]}{key}/", name=key, **own)
+
+    def key(self, answer: str, kind: type[HttpUser | FastHttpUser]) -> str:
+        return f"{kind.__name__}-{list(self.urls).index(answer)}"
+
+    def without_descriptors(self, answer: str) -> None:
+        """The same with no descriptor left to open a socket with."""
+        taken = []
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        with suppress(OSError):
+            while True:
+                taken.append(os.dup(0))
+        try:
+            for kind in USERS * TIMES:
+                self.ask(answer, kind)
+        finally:
+            for descriptor in taken:
+                os.close(descriptor)
+
+    def found(self) -> dict[str, dict[str, Any]]:
+        """What was counted of each answer and user."""
+        groups: dict[str, Counter[tuple[str, str]]] = {}
+        for _, name, kind, detail, _, count, *_ in self._counters.report()["groups"]:
+            groups.setdefault(name, Counter())[kind, detail] += count
+        rows = {row["name"]: row for row in self._meter.document()["endpoints"]}
+        locust = {name: entry for (name, _), entry in self._environment.stats.entries.items()}
+        return {
+            answer: {
+                kind.__name__: {
+                    "groups": [[*group, count] for group, count in groups.get(key, Counter()).items()],
+                    "requests": locust[key].num_requests,
+                    "failures": locust[key].num_failures,
+                    "read": READ[key],
+                    **{name: rows.get(key, {}).get(name, 0) for name in ("redirects", "retries", "resent")},
+                }
+                for kind in USERS
+                for key in [self.key(answer, kind)]
+            }
+            for answer in self.urls
+        }
 
 
-def without_descriptors(url: str) -> dict[str, list[str]]:
-    """The same with no descriptor left to open a socket with."""
-    users: dict[str, type[HttpUser | FastHttpUser]] = {"HttpUser": HttpUser, "FastHttpUser": FastHttpUser}
-    for user in users.values():
-        failure(user, url)  # whatever is opened once, is
-    taken = []
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    with suppress(OSError):
-        while True:
-            taken.append(os.dup(0))
-    try:
-        return {name: failure(user, url) for name, user in users.items()}
-    finally:
-        for descriptor in taken:
-            os.close(descriptor)
+USERS: tuple[type[HttpUser | FastHttpUser], ...] = (HttpUser, FastHttpUser)
+NO_DESCRIPTOR = "no descriptor left"
+
+
+def elsewhere(location: str) -> Serve:
+    return saying(answer(302, headers=f"Location: {location}\r\n".encode()))
 
 
 def main(certificates: Path) -> None:
     redirects.install()
-    urls = {name: f"http://127.0.0.1:{serving(serve)}/" for name, serve in SERVERS.items()}
+    nobody = f"127.0.0.1:{closed_port()}"
+    missing = f"127.0.0.1:{serving(SERVERS['status 404'])}"
+    servers = SERVERS | {
+        "redirects to nobody": elsewhere(f"https://{nobody}/x"),
+        "redirects to plain HTTP as HTTPS": elsewhere(f"https://127.0.0.1:{serving(plain)}/x"),
+        "redirects to no such name": elsewhere("http://nobody.invalid/x"),
+        "redirects to a 404": elsewhere(f"http://{missing}/x"),
+    }
+    urls = {name: f"http://127.0.0.1:{serving(serve)}/" for name, serve in servers.items()}
     urls["plain where TLS is asked for"] = urls["plain where TLS is asked for"].replace("http:", "https:")
-    urls["nobody listens"] = f"http://127.0.0.1:{closed_port()}/"
+    urls["nobody listens"] = f"http://{nobody}/"
     urls["no such name"] = "http://nobody.invalid/"
     urls["SYN dropped"] = f"http://127.0.0.1:{full_queue()}/"
     for name in ("expired", "wrong-host", "self-signed"):
@@ -190,18 +252,13 @@ def main(certificates: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificates / "self-signed.pem")
     urls |= {name: f"https://localhost:{serving(serve, context)}/" for name, serve in UNDER_TLS.items()}
-    pool = Pool(AT_ONCE)
-    asked = [(name, kind) for name in urls for kind in (HttpUser, FastHttpUser)]
-
-    def ask(name: str, kind: type[HttpUser | FastHttpUser]) -> list[str]:
-        timeout = SHORT_SECONDS if name in TIMES_OUT else TIMEOUT_SECONDS
-        return failure(kind, urls[name], verify=name not in UNDER_TLS, timeout=timeout)
-
-    found: dict[str, dict[str, list[str]]] = {name: {} for name in urls}
-    for (name, kind), classified in zip(asked, pool.map(lambda pair: ask(*pair), asked), strict=True):
-        found[name][kind.__name__] = classified
-    found["no descriptor left"] = without_descriptors(urls["nobody listens"])
-    sys.stdout.write(json.dumps(found))
+    corpus = Corpus({**urls, NO_DESCRIPTOR: urls["nobody listens"]})
+    asked = [(name, kind) for name in urls for kind in USERS * TIMES]
+    Pool(AT_ONCE).map(lambda pair: corpus.ask(*pair), asked)
+    corpus.without_descriptors(NO_DESCRIPTOR)
+    sys.stdout.write(json.dumps(corpus.found()))
+    sys.stdout.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":
