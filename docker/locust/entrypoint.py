@@ -11,6 +11,7 @@ Standard library only, and quick: it runs once per container start with `python3
 from __future__ import annotations
 
 import codecs
+import contextlib
 import os
 import re
 import shutil
@@ -37,29 +38,59 @@ TOML_TABLE = re.compile(r"\s*\[\s*(?P<name>[^\]]+?)\s*\]")
 OFF = ("", "0", "false", "no", "off")
 
 SKIPPED_FOLDERS = {".git", ".hg", ".venv", "venv", "node_modules", "__pycache__"}
-MOST_FILES = 5000
+MOST_LINKS = 10_000  # about a kilobyte of the container's memory each
+MOST_COPIED_BYTES = 16 << 20
 
 
-def mirror(source: Path, target: Path) -> int:
-    """Fill `target` with folders of its own and links to the files of `source`; return how many files were linked.
+def mirror(source: Path, target: Path, written: str = "") -> list[str]:
+    """Fill `target` with folders of its own, copies of the modules of `source`, and links to its other files.
 
-    The user's folder is mounted read-only, yet a locustfile may write beside itself (a CSV of failures, say): in the
-    mirror it reads the user's files, and what it writes stays in this container.
+    The user's folder is mounted read-only, yet a locustfile may write beside itself (a CSV of failures, say), by way of
+    `__file__` too: in the mirror it reads the user's files, and what it writes stays in this container. A link in
+    `source` is made anew and never followed. Return which folders are links to those of `source`, in which nothing
+    can be written, as there are too many files; never `written`.
     """
-    linked = 0
-    for folder, folders, files in os.walk(source, followlinks=True):
-        folders[:] = sorted(name for name in folders if name not in SKIPPED_FOLDERS)
-        here = target / Path(folder).relative_to(source)
+    links, room, whole = 0, MOST_COPIED_BYTES, []
+    waiting = [source]
+    for folder in waiting:
+        here = target / folder.relative_to(source)
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError:  # Locust says so itself, when it comes to a file in it
+            entries = None
+        links += len(entries or ())
+        if entries is None or (links > MOST_LINKS and folder not in (source, source / written)):
+            links -= len(entries or ())
+            whole.append(str(folder.relative_to(source)))
+            here.symlink_to(folder)
+            continue
         here.mkdir(parents=True, exist_ok=True)
-        for name in files:
-            (here / name).symlink_to(Path(folder) / name)
-            linked += 1
-            if linked == MOST_FILES:
-                print(
-                    f"locust-kit: only the first {MOST_FILES} files of {source} are in the working folder", flush=True
-                )
-                return linked
-    return linked
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                waiting += [folder / entry.name] if entry.name not in SKIPPED_FOLDERS else []
+            else:
+                room -= place(entry, here, source, room)
+    return whole
+
+
+def place(entry: os.DirEntry[str], here: Path, source: Path, room: int) -> int:
+    """Copy a module of at most `room` bytes into the folder `here`, or link to the file; return the bytes copied."""
+    copy = here / entry.name
+    if entry.is_symlink():
+        text = str(Path(entry.path).readlink())
+        inner = os.path.relpath(os.path.normpath(Path(entry.path).parent / text), source)
+        is_inside = not text.startswith("/") and not {"..", *SKIPPED_FOLDERS} & set(inner.split("/"))
+        copy.symlink_to(text if is_inside else entry.path)
+        return 0
+    try:
+        size = entry.stat().st_size
+        if entry.name.endswith(".py") and size <= room:
+            shutil.copyfile(entry.path, copy)
+            return size
+    except OSError:  # the same
+        copy.unlink(missing_ok=True)
+    copy.symlink_to(entry.path)
+    return 0
 
 
 def user_files(environ: dict[str, str]) -> Path:
@@ -183,8 +214,14 @@ def main(arguments: list[str]) -> None:
     """Prepare the working folder, then become Locust, the check or the trial."""
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
-    mirror(user_files(dict(os.environ)), WORK)
+    written = os.environ.get("KIT_ARTIFACTS", "")
+    for folder in mirror(user_files(dict(os.environ)), WORK, written):
+        print(f"locust-kit: {folder}: nothing can be written in it, LOCUSTFILES_DIR holds too many files", flush=True)
     os.chdir(WORK)
+    if Path(written).is_symlink():
+        Path(written).unlink()
+    with contextlib.suppress(OSError):  # a file of the user's has that name
+        Path(written).mkdir(parents=True, exist_ok=True)
     GENERATED.mkdir(parents=True, exist_ok=True)
     (GENERATED / "heartbeat").unlink(missing_ok=True)
     environment = settings(dict(os.environ))

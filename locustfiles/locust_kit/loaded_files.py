@@ -20,16 +20,25 @@ Digests = dict[str, str]
 """Path relative to the user's folder → SHA-256 of its bytes, hexadecimal."""
 
 
-def loaded(module_files: Iterable[str | None], root: Path = USER_FILES) -> Digests:
-    """Return the digests of the files below `root`, links resolved: at most 500 of them."""
-    base = os.path.realpath(root)
+def loaded(module_files: Iterable[str | None], root: Path = USER_FILES, work: Path | None = None) -> Digests:
+    """Return the digests of the files below `root`, links resolved, and of their copies below `work`: at most 500.
+
+    Args:
+        module_files: the paths by which Python knows the modules; None for one without a file.
+        root: the user's folder.
+        work: the folder with the copies; the working directory by default.
+
+    """
+    bases = [os.path.realpath(folder) for folder in (root, work or Path.cwd())]
     digests: Digests = {}
-    for name in module_files:
-        real = os.path.realpath(name) if name else ""
-        if not real.startswith(base + os.sep) or len(digests) == MOST_FILES:
+    for name in filter(None, module_files):
+        real = os.path.realpath(name)
+        base = next((base for base in bases if real.startswith(base + os.sep)), None)
+        if base is None or len(digests) == MOST_FILES:
             continue
-        if digest := _digest(real):
-            digests[os.path.relpath(real, base)] = digest
+        relative = os.path.relpath(real, base)
+        if (root / relative).exists() and (digest := _digest(real)):
+            digests[relative] = digest
     return dict(sorted(digests.items()))
 
 

@@ -70,6 +70,7 @@ class Problem:
     kind: str
     text: str
     fix: str
+    name: str = ""  # of the module or the file that is not there
 
 
 @dataclass
@@ -83,7 +84,7 @@ class Loaded:
 
 def load(setting: str) -> Loaded:
     """Load each locustfile of LOCUST_LOCUSTFILE=`setting`. Never raises: an error becomes a Problem."""
-    result = Loaded()
+    result, files = Loaded(), dict[str, str]()
     paths = list(_existing(setting, result))
     for path in paths:
         error: BaseException | None = None
@@ -98,8 +99,9 @@ def load(setting: str) -> Loaded:
             continue
         for name, user in users.items():
             other = result.users.setdefault(name, user)
-            if other.__module__ != user.__module__:
-                text = f"User class {name} is also defined in {other.__module__}.py"
+            files.setdefault(name, _file_of(user, path))
+            if other is not user and files[name] != _file_of(user, path):
+                text = f"User class {name} is also defined in {shown(files[name])}"
                 result.problems.append(Problem(shown(path), None, "duplicate", text, "give one of them another name"))
         result.shapes += shapes
     if not result.users and not result.problems:
@@ -110,6 +112,12 @@ def load(setting: str) -> Loaded:
         fix = "define a class that inherits from HttpUser, FastHttpUser or User"
         result.problems.append(Problem(", ".join(shown(path) for path in paths), None, "no-user-class", text, fix))
     return result
+
+
+def _file_of(user: type[User], path: str) -> str:
+    """Return the file of a class that was found in the locustfile `path`: two of those may be modules of one name."""
+    codes = (getattr(value, "__code__", None) for value in vars(user).values())
+    return next((code.co_filename for code in codes if code), path)
 
 
 def _existing(setting: str, result: Loaded) -> Iterator[str]:
@@ -160,14 +168,15 @@ def problem_of(error: BaseException, path: str) -> Problem:
         module = str(error.name).partition(".")[0]
         package = PACKAGES.get(module, module)
         fix = f"put {package} into requirements.txt beside the locustfile, or the module itself beside it"
-        return Problem(file, line, "import", f"imports {error.name}, which is not there", fix)
+        return Problem(file, line, "import", f"imports {error.name}, which is not there", fix, str(error.name))
     if isinstance(error, ImportError):
         return Problem(file, line, "import", f"import fails: {text}", "mend that import")
     removed = re.search(r"has no attribute '(\w+)'", text)
     if isinstance(error, AttributeError) and removed and removed[1] in REMOVED:
         what = f"uses events.{removed[1]}, which Locust removed"
         return Problem(file, line, "removed-api", what, REMOVED[removed[1]])
-    return Problem(file, line, *_raised(error, text))
+    missing = error.filename if isinstance(error, FileNotFoundError) else ""
+    return Problem(file, line, *_raised(error, text), missing if isinstance(missing, str) else "")
 
 
 def _raised(error: BaseException, text: str) -> tuple[str, str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shlex
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,15 +17,13 @@ from sidecar.common.errors import KitError, LocustfileError
 from sidecar.common.units import MIB, mebibytes
 from sidecar.model.incident import SIGKILL_EXIT
 from sidecar.settings import Settings
-from sidecar.stack import state
+from sidecar.stack import locustfile, state, user_files
 from sidecar.stack.compose import known_cause
-from sidecar.stack.docker_command import DockerSlowError, docker, last_words
+from sidecar.stack.docker_command import DockerSlowError, csv_line, docker, last_words
 
 _TIMEOUT_SECONDS = 60
 _ENGINE_REFUSED = 125  # `docker run`'s own exit code, when the container never ran
 _TIGHT_MEMORY_BYTES = 128 * MIB  # so little that loading may crawl instead of being killed
-_MOST_FILES = 5000
-_SKIPPED = frozenset({".git", ".hg", ".venv", ".locust-kit", "venv", "node_modules", "__pycache__"})
 
 
 @dataclass(frozen=True)
@@ -76,20 +75,18 @@ def fingerprint(settings: Settings, image_id: str, user_env: Mapping[str, str]) 
         limits(settings),
     ]
     digest.update(repr(depends_on).encode())
-    for seen, path in enumerate(_walk(settings.locustfiles_dir)):
-        if seen == _MOST_FILES:
-            break
+    needed: Sequence[Path] = ()
+    with suppress(KitError):  # `up` has refused it
+        needed = locustfile.sources(settings)
+    files = user_files.walk(settings.locustfiles_dir, needed)
+    if not files.is_whole:
+        digest.update(secrets.token_bytes())  # what was not seen may have changed
+    for path in files.paths:
         about = path.stat() if path.exists() else path.lstat()
         digest.update(f"{path} {about.st_size} {about.st_mtime_ns}\n".encode())
-        if path.suffix == ".py":
+        if path.suffix == ".py" and path.is_file():
             digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    for here, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in _SKIPPED)
-        yield from (Path(here) / name for name in sorted(files))
 
 
 def check(settings: Settings, image: str, image_id: str, user_env: Mapping[str, str]) -> tuple[Checked, bool]:
@@ -104,21 +101,21 @@ def check(settings: Settings, image: str, image_id: str, user_env: Mapping[str, 
     print_of_now = fingerprint(settings, image_id, user_env)
     known = state.read(cache)
     if known.get("fingerprint") == print_of_now:
-        return read(known["answer"], settings.locustfiles_dir), True
+        return read(known["answer"], settings), True
     answer = _ask(settings, image, user_env)
-    checked = read(answer, settings.locustfiles_dir)
+    checked = read(answer, settings)
     state.write(cache, {"fingerprint": print_of_now, "answer": answer})
     return checked, False
 
 
-def read(answer: Mapping[str, Any], folder: Path) -> Checked:
-    """Read the check's answer: what the files hold, or the error in it. `folder` is where the files lie on the host."""
+def read(answer: Mapping[str, Any], settings: Settings) -> Checked:
+    """Read the check's answer: what the files hold, or the error in it."""
     problems = answer.get("problems") or []
     if not answer.get("passed"):
         first = problems[0] if problems else {"text": "the locustfile cannot run"}
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         place = " line ".join(str(part) for part in (first.get("file"), first.get("line")) if part)
-        raise LocustfileError(f"{first['text']}{more}", where=place, fix=_fix(first, folder))
+        raise LocustfileError(f"{first['text']}{more}", where=place, fix=_fix(first, settings))
     classes = tuple(
         UserClass(user_class["name"], user_class.get("host") or None, bool(user_class.get("http", True)))
         for user_class in answer.get("user_classes") or []
@@ -132,9 +129,11 @@ def code_warnings(document: Mapping[str, Any]) -> tuple[CodeWarning, ...]:
     return tuple(CodeWarning(row["file"], row.get("line"), row["text"], row.get("fix") or "") for row in rows)
 
 
-def _fix(problem: Mapping[str, Any], folder: Path) -> str:
-    """Return the problem's fix, with the folder's real path, which the check in the container does not know."""
-    fix = str(problem.get("fix") or "")
+def _fix(problem: Mapping[str, Any], settings: Settings) -> str:
+    """Return the problem's fix, with what only the host knows: the folder's real path, and what lies around it."""
+    fix, folder = str(problem.get("fix") or ""), settings.locustfiles_dir
+    if problem.get("name"):
+        return locustfile.elsewhere(str(problem["name"]), settings) or fix
     if problem.get("kind") != "unreadable":
         return fix
     if fix.startswith("chmod o+rx"):
@@ -173,7 +172,7 @@ def _command(settings: Settings, image: str, name: str, env_flags: Sequence[str]
         *limits(settings),
         *("--tmpfs", "/tmp:size=64m,mode=1777"),  # noqa: S108  the container's own
         *("--tmpfs", "/home/locust:size=128m,uid=10001,gid=10001,mode=0750"),
-        *("--mount", f"type=bind,source={settings.locustfiles_dir},target=/mnt/locust,readonly"),
+        *("--mount", csv_line("type=bind", f"source={settings.locustfiles_dir}", "target=/mnt/locust", "readonly")),
         *env_flags,
         image,
         "check",

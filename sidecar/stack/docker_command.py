@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -67,3 +69,10 @@ def last_words(output: str) -> str:
     """Return the line of an output that most likely names the cause: the last with an error, else the last."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     return next((line for line in reversed(lines) if "rror" in line), lines[-1] if lines else "")
+
+
+def csv_line(*fields: str) -> str:
+    """Return the value of `--mount` or `--secret`, which Docker reads as a line of CSV."""
+    line = io.StringIO()
+    csv.writer(line).writerow(fields)
+    return line.getvalue().strip()

@@ -16,7 +16,7 @@ from sidecar.engine.docker_engine import DockerEngine
 from sidecar.settings import Settings
 from sidecar.stack import requirements
 from sidecar.stack.compose import Compose, explain
-from sidecar.stack.docker_command import installed
+from sidecar.stack.docker_command import csv_line, installed
 from sidecar.stack.requirements import Requirements
 
 LABEL = "io.locust-kit.inputs"
@@ -108,7 +108,9 @@ def build_requirements(
     """Build the user's requirements on top of a Locust image."""
     secrets = settings.state_dir / "build"
     named = {"apt_sources": "apt.sources", "apt_conf": "apt.conf", "pip_conf": "pip.conf", "ca_bundle": "ca.crt"}
-    flags = [flag for name, file in named.items() for flag in ("--secret", f"id={name},src={secrets / file}")]
+    flags = [
+        flag for name, file in named.items() for flag in ("--secret", csv_line(f"id={name}", f"src={secrets / file}"))
+    ]
     with tempfile.TemporaryDirectory(prefix="locust-kit-") as context:
         first = asked.write(Path(context))
         command = [

@@ -7,8 +7,10 @@ Is it there, does it parse, does it use what Locust has removed? What needs Locu
 from __future__ import annotations
 
 import ast
+import filecmp
 import os
 import re
+import shlex
 import ssl
 import stat
 import sys
@@ -21,6 +23,8 @@ from sidecar.settings import Settings
 
 IMAGE_PYTHON = (3, 13)
 _MOST_NAMED = 8
+_MOST_UP = 5
+_WORK = "/home/locust/run"  # in a container
 _SKIPPED = frozenset({"__pycache__", "venv", "node_modules", "site-packages"})
 _REQUEST_FIX = "use events.request and look at its `exception` argument"
 REMOVED_EVENTS: Mapping[str, str] = {
@@ -61,9 +65,34 @@ def sources(settings: Settings) -> tuple[Path, ...]:
         raise SettingError(f"LOCUSTFILES_DIR {folder} is not a folder", wanted="the folder with your locustfile")
     if not os.access(folder, os.R_OK | os.X_OK):
         raise SettingError(f"LOCUSTFILES_DIR {folder} may not be read")
-    names = [name.strip() for name in settings.locustfile.split(",") if name.strip()]
-    named = [path for name in names for path in _named(folder, name, settings)]
-    return tuple(_with_imports(folder, named))
+    if "," in settings.locustfile and (folder / settings.locustfile).is_file():
+        problem = f"Locust takes the comma in {settings.locustfile!r} for the end of a name"
+        raise SettingError(problem, fix="give the file a name without one")
+    bases: dict[Path, Path] = {}  # of each file that is loaded: the folder in which Python looks first
+    for name in filter(None, map(str.strip, settings.locustfile.split(","))):
+        is_package = (folder / name / "__init__.py").is_file()
+        bases |= {
+            path: (folder / name).parent if is_package else path.parent for path in _named(folder, name, settings)
+        }
+    imports = {path: _imports(folder, path, base) for path, base in bases.items()}
+    _refuse_two_of_a_name(folder, imports)
+    return tuple(dict.fromkeys([*bases, *(module for modules in imports.values() for module, _ in modules.values())]))
+
+
+def _refuse_two_of_a_name(folder: Path, imports: Mapping[Path, Mapping[str, tuple[Path, Path]]]) -> None:
+    """Refuse locustfiles of which each would have a module of its own by one name: Python keeps the first for all."""
+    first = {path.stem: (path, path) for path in imports}
+    for modules in imports.values():
+        for name, (module, importer) in modules.items():
+            other, its_importer = first.setdefault(name, (module, importer))
+            if other != module and not filecmp.cmp(other, module, shallow=False):
+                shown = [path.relative_to(folder).as_posix() for path in (importer, module, its_importer, other)]
+                raise LocustfileError(
+                    f"{shown[0]} imports {name}, which is {shown[1]}, but {shown[3]} has that name, too; "
+                    "Python loads one module of a name, so both would get the same",
+                    where=str(folder),
+                    fix=f"rename one of the two, or run {shown[0]} and {shown[2]} apart",
+                )
 
 
 def _named(folder: Path, name: str, settings: Settings) -> list[Path]:
@@ -90,7 +119,40 @@ def _named(folder: Path, name: str, settings: Settings) -> list[Path]:
 
 
 def _where_it_would_be(path: Path) -> str:
-    return f"make up LOCUSTFILES_DIR={path.resolve().parent} LOCUSTFILE={path.name}"
+    return _mounted(path.resolve().parent, path.name)
+
+
+def _mounted(folder: Path, names: str) -> str:
+    """Return the command that mounts this folder and loads these files."""
+    words = (f"LOCUSTFILES_DIR={folder}", f"LOCUSTFILE={names}")
+    return " ".join(["make up", *(shlex.quote(word.replace("$", "$$")) for word in words)])
+
+
+def elsewhere(name: str, settings: Settings) -> str:
+    """Return the command with which a module or a file that the containers lack is there; "" when it is not found.
+
+    Args:
+        name: the module, or the path as it was opened in a container.
+        settings: LOCUSTFILES_DIR and LOCUSTFILE as they are.
+
+    """
+    folder, is_file = settings.locustfiles_dir, "/" in name
+    if is_file:
+        inner = os.path.relpath(name, _WORK) if name.startswith("/") else name
+        around = [Path(os.path.normpath(folder / inner))]
+    else:
+        path = name.replace(".", "/")
+        around = [up / sub for up in folder.parents[:_MOST_UP] for sub in (path, f"{path}.py")]
+        around.insert(0, (folder / path).resolve())  # a link may lead out of the folder
+    found = next((place for place in around if place.is_file() or any(place.glob("*.py"))), folder)
+    root = Path(os.path.commonpath([folder, found]))
+    if root == folder or len(root.parts) == 1:
+        return ""
+    own = [file for file in ("requirements.txt", ".env") if (folder / file).exists()]
+    moved = f", with {' and '.join(own)} moved there" if own else ""
+    opened = f", and open it by way of __file__: paths begin in {_WORK}" if is_file and name[0] != "/" else ""
+    names = [str(folder.relative_to(root) / part.strip()) for part in settings.locustfile.split(",")]
+    return f"{_mounted(root, ','.join(names))}{moved}{opened} ({found} is there)"
 
 
 def _what_there_is(folder: Path) -> str:
@@ -103,7 +165,7 @@ def _what_there_is(folder: Path) -> str:
 
 def _hint(folder: Path, name: str, root: Path) -> str:
     if (folder / f"{name}.py").is_file():
-        return f"make up LOCUSTFILE={name}.py"
+        return f"make up {shlex.quote(f'LOCUSTFILE={name}.py')}"
     beside = (root / name).resolve()
     if beside.is_file():
         inside = beside.is_relative_to(folder.resolve())
@@ -111,37 +173,42 @@ def _hint(folder: Path, name: str, root: Path) -> str:
     return ""
 
 
-def _with_imports(folder: Path, named: Sequence[Path]) -> Iterator[Path]:
-    """Yield the named files, then every module beside them that they import, each once."""
-    seen: set[Path] = set()
-    waiting = list(named)
-    while waiting:
-        path = waiting.pop(0)
-        if path in seen:
-            continue
-        seen.add(path)
-        yield path
+def _imports(folder: Path, locustfile: Path, base: Path) -> dict[str, tuple[Path, Path]]:
+    """Return each module of the user's that a locustfile imports, or one of these does: where it is, and who does.
+
+    Python looks beside the locustfile first, then in LOCUSTFILES_DIR.
+    """
+    found: dict[str, tuple[Path, Path]] = {}
+    waiting = [locustfile]
+    for path in waiting:
         tree = _parse_quietly(path)
-        if tree is not None:
-            waiting += [module for name in _imported(tree) if (module := _module(folder, path.parent, name))]
+        for level, name in _imported(tree) if tree else ():
+            bases = [path.parents[level - 1]] if level else [base, folder, path.parent]
+            key = f"{bases[0]}/{name}" if level else name
+            if key not in found and (module := _module(bases, name)):
+                found[key] = (module, path)
+                waiting.append(module)
+    return found
 
 
-def _module(folder: Path, beside: Path, name: str) -> Path | None:
+def _module(bases: Sequence[Path], name: str) -> Path | None:
     parts = name.split(".")
-    for base in (folder, beside):
-        for candidate in (base.joinpath(*parts).with_suffix(".py"), base.joinpath(*parts, "__init__.py")):
+    for base in bases:
+        for candidate in (base.joinpath(*parts, "__init__.py"), base.joinpath(*parts).with_suffix(".py")):
             if candidate.is_file():
                 return candidate
     return None
 
 
-def _imported(tree: ast.Module) -> Iterator[str]:
+def _imported(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield the level and the name of each import; what a `from` import names may be a module as well."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from ((0, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            inner = f"{node.module}." if node.module else ""
+            yield from [(node.level, node.module)] if node.module else []
+            yield from ((node.level, f"{inner}{alias.name}") for alias in node.names)
 
 
 def _parse_quietly(path: Path) -> ast.Module | None:

@@ -32,7 +32,7 @@ _NOT_FOR_SWARM = (
 )
 _TMPFS = re.compile(r"(?P<target>[^:]+):size=(?P<mebibytes>\d+)m\b")
 _PORT = re.compile(r"127\.0\.0\.1:(?P<published>.+):(?P<target>\d+)")
-_LOCUSTFILES = ":/mnt/locust:"  # a folder that only one machine has: an archive stands in
+_LOCUSTFILES = "/mnt/locust"  # a folder that only one machine has: an archive stands in
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,9 @@ def _for_swarm(service: Mapping[str, Any]) -> dict[str, Any]:
     """Return a service without what Swarm cannot do; a tmpfs and a port in the words that it takes."""
     made = {name: value for name, value in service.items() if name not in _NOT_FOR_SWARM}
     tmpfs = [match for text in made.pop("tmpfs", ()) if (match := _TMPFS.match(text))]
-    volumes = [volume for volume in made.get("volumes", ()) if _LOCUSTFILES not in volume]
+    volumes = [
+        volume for volume in made.get("volumes", ()) if not isinstance(volume, dict) or volume["target"] != _LOCUSTFILES
+    ]
     made["volumes"] = volumes + [
         {"type": "tmpfs", "target": match["target"], "tmpfs": {"size": int(match["mebibytes"]) << 20}}
         for match in tmpfs

@@ -26,11 +26,53 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path
 
 def test_the_working_folder_reads_the_users_files_and_can_be_written_beside_them(folders: tuple[Path, Path]) -> None:
     source, work = folders
-    assert entrypoint.mirror(source, work) == 2
+    assert entrypoint.mirror(source, work) == []
+    assert (work / "data" / "users.csv").is_symlink()
+    assert not (work / "locustfile.py").is_symlink()
     assert (work / "data" / "users.csv").read_text() == "name\nann\n"
     (work / "data" / "failures.csv").write_text("mine")
     assert not (source / "data" / "failures.csv").exists()
     assert not (work / ".git").exists()
+
+
+def test_a_link_is_made_anew_and_never_followed(folders: tuple[Path, Path]) -> None:
+    source, work = folders
+    for link, to in (("loop", "."), ("data/up", ".."), ("again.csv", "data/users.csv"), ("out", "../elsewhere")):
+        (source / link).symlink_to(to)
+    (source / "absolute").symlink_to(source / "data")
+    assert entrypoint.mirror(source, work) == []
+    assert (work / "loop" / "data" / "up" / "again.csv").read_text() == "name\nann\n"
+    (work / "loop" / "data" / "mine.csv").write_text("mine")
+    assert (work / "data" / "mine.csv").read_text() == "mine"
+    assert (work / "absolute" / "users.csv").is_file()
+    assert sorted(path.name for path in work.iterdir()) == [
+        *("absolute", "again.csv", "data", "locustfile.py", "loop", "out")
+    ]
+
+
+def test_of_too_many_files_a_whole_folder_becomes_a_link_so_that_none_is_missing(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, work = folders
+    for folder in ("images/deep", "results/old", "zz_shared"):
+        (source / folder).mkdir(parents=True)
+        for number in range(8):
+            (source / folder / f"{number}.py").write_text("")
+    monkeypatch.setattr(entrypoint, "MOST_LINKS", 20)
+    assert entrypoint.mirror(source, work, "results/old") == ["images/deep"]
+    assert all((work / folder / "7.py").is_file() for folder in ("images/deep", "results/old", "zz_shared"))
+    assert not (work / "results" / "old").is_symlink()
+
+
+def test_modules_are_copies_up_to_a_bound_and_a_file_that_cannot_be_read_is_a_link(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, work = folders
+    (source / "big.py").write_text("x" * 100)
+    monkeypatch.setattr(entrypoint, "MOST_COPIED_BYTES", 50)
+    entrypoint.mirror(source, work)
+    assert (work / "big.py").is_symlink()
+    assert Path(work / "locustfile.py").resolve() == work / "locustfile.py"
 
 
 def test_a_list_of_names_becomes_a_list_of_paths(folders: tuple[Path, Path]) -> None:

@@ -10,8 +10,10 @@ import pytest
 from sidecar.common.errors import LocustfileError, SettingError, StackError
 from sidecar.settings import Settings, load
 from sidecar.stack import check, locustfile
+from sidecar.stack.docker_command import csv_line
 
 FOLDER = Path("/home/my files")
+MINE = load([f"LOCUSTFILES_DIR={FOLDER}"], {}, Path("/"))
 RLIMIT = "error setting rlimits for ready process: error setting rlimit type 7: operation not permitted"
 
 
@@ -136,7 +138,7 @@ def test_a_passed_check_says_what_the_files_hold() -> None:
             "shape_class": "Steps",
             "user_classes": [{"name": "A", "host": "http://a"}, {"name": "B", "host": None}],
         },
-        FOLDER,
+        MINE,
     )
     assert found.user_classes == (check.UserClass("A", "http://a"), check.UserClass("B", None))
     assert found.shape_class == "Steps"
@@ -145,7 +147,7 @@ def test_a_passed_check_says_what_the_files_hold() -> None:
 def test_a_failed_check_names_file_line_and_mend() -> None:
     problem = {"file": "a.py", "line": 3, "kind": "import", "text": "no module x", "fix": "add x to requirements.txt"}
     with pytest.raises(LocustfileError) as caught:
-        check.read({"passed": False, "problems": [problem, problem]}, FOLDER)
+        check.read({"passed": False, "problems": [problem, problem]}, MINE)
     assert caught.value.line() == "no module x (and 1 more) (a.py line 3) → add x to requirements.txt"
 
 
@@ -164,7 +166,7 @@ def test_the_checks_answer_is_found_behind_the_users_own_prints() -> None:
 def test_a_chmod_names_the_path_that_the_file_has_here(fix: str, shown: str) -> None:
     problem = {"file": "mine.py", "line": None, "kind": "unreadable", "text": "cannot be read", "fix": fix}
     with pytest.raises(LocustfileError) as caught:
-        check.read({"passed": False, "problems": [problem]}, FOLDER)
+        check.read({"passed": False, "problems": [problem]}, MINE)
     assert caught.value.fix == shown
 
 
@@ -265,9 +267,108 @@ def test_an_edit_that_keeps_size_and_time_is_still_another_file(tmp_path: Path) 
 
 def test_a_warning_of_the_check_is_one_line_and_survives_being_remembered() -> None:
     row = {"file": "a.py", "line": 3, "kind": "catch-response", "text": "never reported", "fix": "with ... as answer:"}
-    checked = check.read({"passed": True, "user_classes": [], "warnings": [row]}, FOLDER)
+    checked = check.read({"passed": True, "user_classes": [], "warnings": [row]}, MINE)
     assert [warning.shown for warning in checked.warnings] == [
         "warning: a.py line 3: never reported → with ... as answer:"
     ]
     assert check.code_warnings(asdict(checked)) == checked.warnings
     assert check.code_warnings({}) == ()
+
+
+def written(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+TWO = {
+    "a/locustfile.py": "import helpers\n",
+    "a/helpers.py": "A = 1\n",
+    "b/locustfile.py": "from helpers import B\n",
+    "b/helpers.py": "B = 1\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("files", "names", "said"),
+    [
+        (TWO, "a/locustfile.py,b/locustfile.py", ("b/helpers.py", "a/helpers.py")),
+        (TWO, "a,b", ("b/helpers.py", "a/helpers.py")),
+        (
+            {**TWO, "b/locustfile.py": "from lib.b import x\n", "b/lib/b.py": "", "a/lib/b.py": "1\n"}
+            | {"a/locustfile.py": "import lib.b\n"},
+            "a/locustfile.py, b/locustfile.py",
+            ("b/lib/b.py", "a/lib/b.py"),
+        ),
+        (
+            {"x.py": "import helpers\n", "helpers.py": "C = 1\n", "b/y.py": "import helpers\n", "b/helpers.py": ""},
+            "x.py,b/y.py",
+            ("b/helpers.py", "helpers.py"),
+        ),
+        (
+            {**TWO, "a/locustfile.py": "import flow\n", "a/flow.py": "import helpers\n"},
+            "a/locustfile.py,b/locustfile.py",
+            ("b/helpers.py", "a/helpers.py"),
+        ),
+    ],
+)
+def test_two_modules_of_one_name_are_refused_with_both_paths(
+    tmp_path: Path, files: dict[str, str], names: str, said: tuple[str, ...]
+) -> None:
+    written(tmp_path, files)
+    with pytest.raises(LocustfileError) as caught:
+        locustfile.sources(settings(tmp_path, names))
+    assert all(path in caught.value.line() for path in said)
+    assert "rename one of the two" in caught.value.line()
+
+
+def test_two_copies_of_a_module_do_no_harm_nor_does_a_package_with_modules_of_such_names(tmp_path: Path) -> None:
+    written(tmp_path, {**TWO, "b/helpers.py": TWO["a/helpers.py"]})
+    assert len(locustfile.sources(settings(tmp_path, "a/locustfile.py,b/locustfile.py"))) == 4
+    package = {"p/__init__.py": "", "p/a/x.py": "from . import names\n", "p/a/names.py": "1\n", "p/names.py": "2\n"}
+    written(tmp_path, {**package, "p/y.py": "from .names import z\n"})
+    assert len(locustfile.sources(settings(tmp_path, "p"))) == 5
+
+
+@pytest.mark.parametrize("up", [1, 2, 3])
+@pytest.mark.parametrize("helper", ["helpers.py", "helpers/part.py"])
+def test_a_helper_above_the_mounted_folder_is_found_and_the_words_to_type_are_said(
+    tmp_path: Path, up: int, helper: str
+) -> None:
+    folder = tmp_path.joinpath(*["it's here", "perf", "load"][:up])
+    written(tmp_path, {helper: ""})
+    written(folder, {"locustfile.py": "import helpers\n", "requirements.txt": ""})
+    said = locustfile.elsewhere("helpers", settings(folder))
+    assert said.startswith(f"make up LOCUSTFILES_DIR={tmp_path} ")
+    assert "locustfile.py" in said
+    assert "with requirements.txt moved there" in said
+    assert locustfile.elsewhere("nothing_of_the_kind", settings(folder)) == ""
+
+
+def test_a_file_above_the_mounted_folder_is_found_by_the_path_that_it_had_in_the_container(tmp_path: Path) -> None:
+    folder = tmp_path / "perf" / "load"
+    written(tmp_path, {"data/users.csv": "", "perf/load/locustfile.py": ""})
+    by_file = locustfile.elsewhere("/home/data/users.csv", settings(folder))
+    assert by_file == (
+        f"make up LOCUSTFILES_DIR={tmp_path} LOCUSTFILE=perf/load/locustfile.py ({tmp_path}/data/users.csv is there)"
+    )
+    assert "by way of __file__" in locustfile.elsewhere("../../data/users.csv", settings(folder))
+    assert locustfile.elsewhere("../../data/others.csv", settings(folder)) == ""
+
+
+def test_a_link_that_leads_out_of_the_mounted_folder_is_followed_to_the_module(tmp_path: Path) -> None:
+    folder = tmp_path / "load"
+    written(tmp_path, {"shared/part.py": "", "load/locustfile.py": ""})
+    (folder / "zz_shared").symlink_to("../shared")
+    assert "LOCUSTFILE=load/locustfile.py" in locustfile.elsewhere("zz_shared", settings(folder))
+
+
+def test_a_comma_in_the_name_of_a_locustfile_is_refused(tmp_path: Path) -> None:
+    written(tmp_path, {"buy,pay.py": ""})
+    with pytest.raises(SettingError, match=r"Locust takes the comma in .buy,pay\.py."):
+        locustfile.sources(settings(tmp_path, "buy,pay.py"))
+
+
+def test_a_folder_with_a_comma_or_a_quote_is_one_field_of_the_mount() -> None:
+    assert csv_line("type=bind", 'source=/a,b"c', "readonly") == 'type=bind,"source=/a,b""c",readonly'
+    assert csv_line("type=bind", "source=/a b:c", "readonly") == "type=bind,source=/a b:c,readonly"

@@ -12,6 +12,7 @@ import pytest
 from sidecar.common.errors import SettingError
 from sidecar.settings import load
 from sidecar.settings.addresses import engines, node, registry
+from sidecar.stack import user_files
 from sidecar.swarm import files
 
 
@@ -27,24 +28,62 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
+def archived(folder: Path) -> bytes:
+    return files.archive(folder, user_files.walk(folder).paths)
+
+
 def test_the_same_files_make_the_same_bytes_whenever_they_were_written(folder: Path) -> None:
-    first = files.archive(folder)
+    first = archived(folder)
     os.utime(folder / "locustfile.py", (1, 1))
-    assert files.archive(folder) == first
+    assert archived(folder) == first
     (folder / "locustfile.py").write_text("x = 2\n")
-    assert files.archive(folder) != first
+    assert archived(folder) != first
 
 
 def test_it_holds_what_a_locustfile_needs_and_nothing_else(folder: Path) -> None:
-    with tarfile.open(fileobj=io.BytesIO(files.archive(folder))) as packed:
+    with tarfile.open(fileobj=io.BytesIO(archived(folder))) as packed:
         assert packed.getnames() == ["data/users.csv", "locustfile.py"]
 
 
 def test_what_swarm_would_not_take_is_refused_in_one_line(folder: Path, tmp_path: Path) -> None:
     (folder / "large.bin").write_bytes(os.urandom(600 * 1024))
     settings = load([f"LOCUSTFILES_DIR={folder}"], {}, tmp_path)
-    with pytest.raises(SettingError, match=r"LOCUSTFILES_DIR holds 6\d\d KiB, packed .*; wanted: at most 500 KiB"):
-        files.pack(settings)
+    with pytest.raises(SettingError, match=r"LOCUSTFILES_DIR holds 6\d\d KiB, packed; .*; wanted: at most 500 KiB"):
+        files.pack(settings, ())
+
+
+def test_ignored_files_stay_behind_and_that_is_said_but_not_what_the_locustfile_needs(
+    folder: Path, tmp_path: Path
+) -> None:
+    (folder / ".gitignore").write_text("data/\n*.pem\n/secrets.txt\ngenerated.py\n")
+    (folder / ".dockerignore").write_text("!data\n*.log\n")
+    for name in ("ca.pem", "other.pem", "secrets.txt", "generated.py", "run.log"):
+        (folder / name).write_text("")
+    settings = load([f"LOCUSTFILES_DIR={folder}", "TLS_CA=ca.pem"], {}, tmp_path)
+    path, _, left_out = files.pack(settings, [folder / "locustfile.py", folder / "generated.py"])
+    with tarfile.open(path) as packed:
+        assert packed.getnames() == [
+            *(".dockerignore", ".gitignore", "ca.pem", "data/users.csv", "generated.py", "locustfile.py")
+        ]
+    (note,) = left_out
+    assert note == (
+        "not on the nodes: other.pem, run.log, secrets.txt: "
+        ".gitignore or .dockerignore names them → !NAME in .dockerignore for what the test needs"
+    )
+
+
+def test_a_link_stays_a_link_and_one_that_leads_out_is_said(folder: Path, tmp_path: Path) -> None:
+    (folder / "loop").symlink_to(".")
+    (folder / "data" / "again").symlink_to("../locustfile.py")
+    (folder / "zz_shared").symlink_to("../shared")
+    (tmp_path / "shared").mkdir()
+    path, _, left_out = files.pack(load([f"LOCUSTFILES_DIR={folder}"], {}, tmp_path), ())
+    with tarfile.open(path) as packed:
+        links = {member.name: member.linkname for member in packed if member.issym()}
+        packed.extractall(tmp_path / "node", filter="data")
+    assert links == {"loop": ".", "data/again": "../locustfile.py"}
+    assert (tmp_path / "node" / "loop" / "data" / "again").read_text() == "x = 1\n"
+    assert left_out == ["not on the nodes: zz_shared: links that lead out of LOCUSTFILES_DIR"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,50 @@
+"""Lets a test write to a file that lies beside its locustfile: in its container it gets a copy of its own.
+
+Python runs this as it starts, in each process of the image (the .pth file beside it). The working folder holds links
+to the user's files, which are mounted read-only.
+"""
+
+import builtins
+import io
+import os
+import pathlib
+import shutil
+
+USER_FILES = "/mnt/locust/"
+_open, _os_open = builtins.open, os.open
+
+
+def own(path: object, *, is_emptied: bool = False) -> None:
+    """Put a copy in the place of a link to a file of the user's; an empty one when it is emptied anyhow."""
+    try:
+        link = pathlib.Path(os.fsdecode(path))  # type: ignore[arg-type]  # a number, say, is refused
+        if not link.is_symlink() or not (real := os.path.realpath(link)).startswith(USER_FILES):
+            return
+        copy = link.with_name(f"{link.name}.copy-{os.getpid()}")
+        with _open(copy, "xb") as to:
+            if not is_emptied:
+                with _open(real, "rb") as of:
+                    shutil.copyfileobj(of, to)
+        copy.replace(link)
+    except (OSError, TypeError, ValueError):
+        return  # what opens it says why it cannot be written
+
+
+def opened(file, mode="r", *args, **more):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN003, ANN201
+    """Open a file as `open` does."""
+    if isinstance(mode, str) and ("w" in mode or "a" in mode or "+" in mode):
+        own(file, is_emptied="w" in mode)
+    return _open(file, mode, *args, **more)
+
+
+def os_opened(path, flags, *args, **more):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN003, ANN201
+    """Open a file as `os.open` does."""
+    if isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR):
+        own(path)
+    return _os_open(path, flags, *args, **more)
+
+
+def install() -> None:
+    """Have all code of this process open files so."""
+    builtins.open = io.open = opened  # type: ignore[assignment]
+    os.open = os_opened
