@@ -13,9 +13,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from sidecar.commands import follow, plan, report, reports, restart, seen, stopping, summary, up
+from sidecar.commands import artifacts, follow, plan, report, reports, restart, seen, stopping, summary, up
 from sidecar.commands.follow import FollowLimits, Interrupted
 from sidecar.commands.plan import MasterInfo, RunPlan
 from sidecar.commands.seen import FinishedRun
@@ -248,6 +249,8 @@ def _known_run_id(web: LocustApi) -> str | None:
 def _finish(web: LocustApi, settings: Settings, done: FinishedRun, environ: Mapping[str, str], console: Console) -> int:
     """Judge a run that is over, save its report and tell of it; return the verdict's exit code."""
     # At once: a new master knows of no run, and this one may end soon, when the locustfile has ended it.
+    kept = settings.reports_dir / f".artifacts-{done.run_id}"
+    written, left_out = artifacts.collect(settings, environ, done.started_at, kept)
     downloads, missing = _downloads(web, done)
     document, unwritten = _of_disk(web, settings, done)
     if not document:
@@ -255,10 +258,13 @@ def _finish(web: LocustApi, settings: Settings, done: FinishedRun, environ: Mapp
             console.note(f"judged by what was seen from here: {unwritten}")
         record = seen.record_of(web, settings, done, unwritten=unwritten)
         document = make(record, settings.project, os.cpu_count(), KIT_VERSION)
-    document["warnings"] = [*document["warnings"], *missing]
+    document["warnings"] = [*document["warnings"], *missing, *left_out]
     _show_figures(document, console)
     console.line()
-    console.line(f"report: {reports.save_anew(settings, document, downloads, environ)}")
+    folder = reports.save_anew(settings, document, downloads, environ)
+    artifacts.move(kept, Path(folder))
+    for line in [f"report: {folder}", *written]:
+        console.line(line)
     reports.append_summary(environ.get("GITHUB_STEP_SUMMARY", ""), document, console)
     _show_verdict(done, document, console)
     return int(document["exit_code"])

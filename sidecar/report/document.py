@@ -57,6 +57,7 @@ def make(
             *reasons.warnings(record.moments, criteria.limits),
             *stalls.warnings(record, criteria.limits),
             *account.warnings(record),
+            *counts.full_disks(record),
         ],
         **({"unknown": sorted(record.unknown)} if record.unknown else {}),
         "judged": judged_document(verdict),

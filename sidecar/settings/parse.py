@@ -189,6 +189,14 @@ def inner_file(raw: str) -> str:
     return str(path)
 
 
+def inner_folder(raw: str) -> str:
+    """Return a folder below the working directory, by its path from there; "" for none."""
+    try:
+        return inner_file(raw) if raw else ""
+    except ValueError:
+        raise ValueError("a folder in the test's working directory, by its path from there, such as results") from None
+
+
 def field_names(raw: str) -> tuple[str, ...]:
     """Return names of headers, parameters or fields, divided by commas or blanks."""
     fields = names(raw)

@@ -20,6 +20,7 @@ from locust.env import Environment
 from locust_kit import report_check
 from locust_kit.guard import WarnOnce
 from locust_kit.meters.cleaned import CleanedMeter
+from locust_kit.meters.disk import DiskMeter
 from locust_kit.meters.loop import LoopMeter
 from locust_kit.meters.pacing import PacingMeter
 from locust_kit.meters.requests import RequestMeter
@@ -64,7 +65,7 @@ class Meter(Protocol):
         """Return the few figures of a merged document that belong into each second of the timeline."""
 
 
-METERS: tuple[type[Meter], ...] = (UserMeter, PacingMeter, LoopMeter, Stopping, RequestMeter, CleanedMeter)
+METERS: tuple[type[Meter], ...] = (UserMeter, PacingMeter, LoopMeter, Stopping, RequestMeter, CleanedMeter, DiskMeter)
 
 
 class Meters:

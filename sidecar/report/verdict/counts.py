@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sidecar.common.units import plural
+from sidecar.common.units import memory, plural
 from sidecar.model.run_record import RunRecord, Unknown
+from sidecar.report.verdict.reading import objects, whole
 from sidecar.report.verdict.reason import InvalidReason
 
 USERS = "users"
@@ -184,3 +185,20 @@ def idle_workers(record: RunRecord) -> str:
         return ""
     count = max(len(lines), int(meter.get("workers") or 0))
     return f"{len(idle)} of {count} workers make no requests since they joined: {idle[0]['error']}"
+
+
+def full_disks(record: RunRecord) -> Iterator[str]:
+    """Yield which file systems of the workers the test's own files filled, and what became of it."""
+    full = [
+        f"{row.get('folder')} was full on {plural(whole(row.get('workers')), 'worker')} "
+        f"({memory(whole(row.get('size_bytes')))}, in memory)"
+        for row in objects((record.meters.get("disk") or {}).get("full"))
+    ]
+    raised = sum(group.count for group in error_groups(record, _TASK, _ON_START) if "[Errno 28]" in group.error)
+    if raised:
+        full.append(
+            f"{plural(raised, 'exception')} of the users' code: No space left on device, not the target's doing"
+        )
+    if full:
+        advice = "write less, or delete what is no longer needed; make reload empties what a container holds"
+        yield f"{'; '.join(full)}: what the test writes has no room → {advice}"

@@ -1,0 +1,128 @@
+"""What the test itself wrote into the folder ARTIFACTS of each container of Locust: taken into the run's report.
+
+The folder is in a tmpfs, which only a process of the container can read (docs/decisions/0026).
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+
+from sidecar.common.errors import KitError
+from sidecar.common.times import parse_time
+from sidecar.common.units import memory, plural
+from sidecar.engine.docker_engine import connect
+from sidecar.model.snapshot import MASTER, WORKER
+from sidecar.settings import Settings
+
+FOLDER, LEFT_OUT = "artifacts", "left-out.txt"
+_MOST_FILES = 10_000
+_MOST_NAMED = 3
+_SECONDS = 60
+# What has changed since the last run whose files were taken (`taken` has the time of that), the smallest files first.
+_PACK = """
+cd "/home/locust/run/$1" 2>/dev/null || exit 0
+taken=/tmp/locust-kit/artifacts-taken
+touch $taken.now
+if [ -e $taken ]; then newer="-cnewer $taken"; fi
+find . -type f $newer -printf '%s\\t%p\\0' | sort --zero-terminated --numeric-sort | cut --zero-terminated --fields=2- |
+    tar --create --null --no-recursion --ignore-failed-read --files-from=- 2>/dev/null
+mv $taken.now $taken
+"""
+
+
+@dataclass
+class _Taken:
+    """What was taken so far, and what was left out, by why."""
+
+    files: int = 0
+    size_bytes: int = 0
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+
+    def leave(self, why: str, name: str) -> None:
+        self.left_out.setdefault(why, []).append(name)
+
+
+def collect(settings: Settings, environ: Mapping[str, str], since: datetime, into: Path) -> tuple[list[str], list[str]]:
+    """Take the files of the run that has just ended, one folder a container; return what came, and what did not.
+
+    At most ARTIFACTS_MEGABYTES and 10,000 files in all; the list of what was left out lies beside them.
+
+    Args:
+        settings: the stack's.
+        environ: where the engine is.
+        since: when the run began.
+        into: a folder, which is made when there is something to put into it.
+
+    """
+    if not settings.artifacts:
+        return [], []
+    taken, engine = _Taken(), connect(environ)
+    try:
+        containers = [
+            container
+            for container in engine.containers(settings.project)
+            if container.service in (MASTER, WORKER) and container.state == "running" and not container.oneoff
+        ]
+        for done, container in enumerate(sorted(containers, key=lambda container: container.name)):
+            name = container.name.removeprefix(f"{container.project}-")
+            started = parse_time((engine.inspect(container.id) or {})["State"]["StartedAt"])
+            if started > since:
+                taken.leave(f"it was started anew at {started:%H:%M:%S} UTC", f"what {name} wrote before")
+            room = (settings.artifacts_megabytes << 20) - taken.size_bytes
+            _take(container.id, name, settings.artifacts, into, room // (len(containers) - done), taken)
+    except (KitError, OSError, LookupError) as error:
+        taken.leave(str(error), "what is not here")
+    came = f"{plural(taken.files, 'file')} that the test wrote, {memory(taken.size_bytes)}, in its {FOLDER}/"
+    return [came] * bool(taken.files), list(_left_out(taken, into))
+
+
+def _take(container_id: str, name: str, folder: str, into: Path, room: int, taken: _Taken) -> None:
+    """Take the files of one container, up to `room` bytes."""
+    command = ["docker", "exec", container_id, "timeout", str(_SECONDS), "sh", "-c", _PACK, "sh", folder]
+    most_bytes = taken.size_bytes + room
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            with tarfile.open(fileobj=process.stdout, mode="r|") as packed:
+                for member in packed:
+                    path = PurePosixPath(member.name)
+                    if not member.isfile() or path.is_absolute() or ".." in path.parts:
+                        continue
+                    if taken.files >= _MOST_FILES:
+                        taken.leave(f"more than {_MOST_FILES} files", f"{name}/{path}")
+                    elif taken.size_bytes + member.size > most_bytes:
+                        taken.leave("ARTIFACTS_MEGABYTES has no room for it", f"{name}/{path}, {memory(member.size)}")
+                    elif content := packed.extractfile(member):
+                        target = into / name / path
+                        target.parent.mkdir(parents=True, exist_ok=True)
+                        with target.open("wb") as file:
+                            shutil.copyfileobj(content, file)
+                        taken.files, taken.size_bytes = taken.files + 1, taken.size_bytes + member.size
+        except tarfile.ReadError:  # nothing was written, or the container has just ended
+            pass
+        finally:
+            process.kill()
+
+
+def move(collected: Path, report: Path) -> None:
+    """Put what was collected into the folder of a report; without one it is deleted."""
+    with suppress(OSError):
+        collected.rename(report / FOLDER)
+    shutil.rmtree(collected, ignore_errors=True)
+
+
+def _left_out(taken: _Taken, into: Path) -> Iterator[str]:
+    for why, names in taken.left_out.items():
+        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+        yield f"not in {FOLDER}/: {', '.join(names[:_MOST_NAMED])}{more}: {why}"
+    if taken.left_out:
+        lines = [f"{name}: {why}\n" for why, names in taken.left_out.items() for name in names]
+        with suppress(OSError):
+            into.mkdir(parents=True, exist_ok=True)
+            (into / LEFT_OUT).write_text("".join(lines), encoding="utf-8")
