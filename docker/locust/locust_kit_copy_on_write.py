@@ -46,5 +46,5 @@ def os_opened(path, flags, *args, **more):  # type: ignore[no-untyped-def]  # no
 
 def install() -> None:
     """Have all code of this process open files so."""
-    builtins.open = io.open = opened  # type: ignore[assignment]
+    builtins.open = io.open = opened
     os.open = os_opened

@@ -1,6 +1,6 @@
 """What the test itself wrote into the folder ARTIFACTS of each container of Locust: taken into the run's report.
 
-The folder is in a tmpfs, which only a process of the container can read (docs/decisions/0026).
+The folder is in a tmpfs, which only a process of the container can read (docs/decisions/0027).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
+from sidecar.commands import reports
 from sidecar.common.errors import KitError
 from sidecar.common.times import parse_time
 from sidecar.common.units import memory, plural
@@ -61,7 +62,7 @@ def collect(settings: Settings, environ: Mapping[str, str], since: datetime, int
         into: a folder, which is made when there is something to put into it.
 
     """
-    if not settings.artifacts:
+    if not settings.artifacts_megabytes:
         return [], []
     taken, engine = _Taken(), connect(environ)
     try:
@@ -110,10 +111,11 @@ def _take(container_id: str, name: str, folder: str, into: Path, room: int, take
             process.kill()
 
 
-def move(collected: Path, report: Path) -> None:
+def move(collected: Path, report: Path, environ: Mapping[str, str]) -> None:
     """Put what was collected into the folder of a report; without one it is deleted."""
     with suppress(OSError):
-        collected.rename(report / FOLDER)
+        target = collected.rename(report / FOLDER)
+        reports.hand_over([target, *target.rglob("*")], environ)
     shutil.rmtree(collected, ignore_errors=True)
 
 

@@ -262,7 +262,7 @@ def _finish(web: LocustApi, settings: Settings, done: FinishedRun, environ: Mapp
     _show_figures(document, console)
     console.line()
     folder = reports.save_anew(settings, document, downloads, environ)
-    artifacts.move(kept, Path(folder))
+    artifacts.move(kept, Path(folder), environ)
     for line in [f"report: {folder}", *written]:
         console.line(line)
     reports.append_summary(environ.get("GITHUB_STEP_SUMMARY", ""), document, console)

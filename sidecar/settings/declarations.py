@@ -234,15 +234,15 @@ class RunSettings(Section):
         "ARTIFACTS=results",
         Kind("folder", parse.inner_folder),
         "What the test writes into this folder of its working directory, on the master or a worker, comes into the "
-        "report of `make run`; empty: nothing does.",
+        "report of `make run`.",
         "Until then it is in the container's memory.",
         to=LOCUST,
         in_environment=False,
     )
     artifacts_megabytes: int = setting(
         "ARTIFACTS_MEGABYTES=256",
-        count("MB", 1, 1_000_000),
-        "How much of it a report holds; of more, files are left out, and that is said.",
+        count("MB", 0, 1_000_000),
+        "How much of it a report holds; of more, files are left out, and that is said. 0: nothing is taken.",
     )
 
 

@@ -190,9 +190,9 @@ def inner_file(raw: str) -> str:
 
 
 def inner_folder(raw: str) -> str:
-    """Return a folder below the working directory, by its path from there; "" for none."""
+    """Return a folder below the working directory, by its path from there."""
     try:
-        return inner_file(raw) if raw else ""
+        return inner_file(raw)
     except ValueError:
         raise ValueError("a folder in the test's working directory, by its path from there, such as results") from None
 

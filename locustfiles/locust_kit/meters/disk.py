@@ -49,8 +49,9 @@ class DiskMeter:
         workers: Counter[str] = Counter()
         for document in by_worker.values():
             for folder, size_bytes in labelled(document, _MOST_FOLDERS).items():
-                sizes[folder] = max(sizes.get(folder, 0), whole(size_bytes))
-                workers[folder] += 1
+                if whole(size_bytes):
+                    sizes[folder] = max(sizes.get(folder, 0), size_bytes)
+                    workers[folder] += 1
         full = [{"folder": folder, "size_bytes": size, "workers": workers[folder]} for folder, size in sizes.items()]
         return {"full": full[:_MOST_FOLDERS]} if full else {}
 

@@ -1,0 +1,128 @@
+"""What the test wrote, out of the containers and into the report."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sidecar.commands import artifacts
+from sidecar.common.errors import EngineError
+from sidecar.settings import Settings, load
+
+BEGAN = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+
+
+def packed(files: dict[str, bytes]) -> bytes:
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w") as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            if content == b"LINK":
+                info.type, info.linkname, info.size = tarfile.SYMTYPE, "/etc/passwd", 0
+            tar.addfile(info, io.BytesIO(content))
+    return raw.getvalue()
+
+
+class Engine:
+    """Master, two workers, and what is no concern of a run; worker 2 was started anew."""
+
+    def containers(self, project: str) -> tuple[Any, ...]:
+        rows = [("locust-master", "1"), ("locust-worker", "1"), ("locust-worker", "2"), ("monitor", "1")]
+        return tuple(
+            SimpleNamespace(
+                id=f"{service}-{number}",
+                name=f"{project}-{service}-{number}",
+                project=project,
+                service=service,
+                state="running",
+                oneoff=False,
+            )
+            for service, number in rows
+        )
+
+    def inspect(self, container_id: str) -> dict[str, Any]:
+        late = container_id == "locust-worker-2"
+        return {"State": {"StartedAt": f"2026-01-01T1{2 if late else 1}:30:00Z"}}
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put a `docker` in the way that hands out what lies in the folder returned, by the container's id."""
+    (tmp_path / "bin").mkdir()
+    docker = tmp_path / "bin" / "docker"
+    docker.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/calls\ncat "{tmp_path}/$2" 2>/dev/null\n')
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+    monkeypatch.setattr(artifacts, "connect", lambda _: Engine())
+    return tmp_path
+
+
+def settings(folder: Path, *words: str) -> Settings:
+    return load(["PROJECT=e", *words], {}, folder)
+
+
+def test_each_containers_files_come_into_a_folder_of_its_own(engine: Path, tmp_path: Path) -> None:
+    (engine / "locust-master-1").write_bytes(packed({"./sum.txt": b"all"}))
+    (engine / "locust-worker-1").write_bytes(
+        packed({"./shots/a b.png": b"png", "../../out": b"x", "/etc/abs": b"x", "./link": b"LINK"})
+    )
+    into = tmp_path / "kept"
+    said = artifacts.collect(settings(tmp_path), {}, BEGAN, into)
+    assert sorted(str(path.relative_to(into)) for path in into.rglob("*") if path.is_file()) == [
+        "left-out.txt",
+        "locust-master-1/sum.txt",
+        "locust-worker-1/shots/a b.png",
+    ]
+    assert said == (
+        ["2 files that the test wrote, 6B, in its artifacts/"],
+        ["not in artifacts/: what locust-worker-2 wrote before: it was started anew at 12:30:00 UTC"],
+    )
+    assert "monitor" not in (engine / "calls").read_text()
+
+
+def test_what_has_no_room_is_left_out_and_named_and_every_container_has_its_share(engine: Path, tmp_path: Path) -> None:
+    large = b"x" * 400_000
+    for number in (1, 2):
+        (engine / f"locust-worker-{number}").write_bytes(packed({"s.csv": b"1", "a": large, "b": large, "c": large}))
+    into = tmp_path / "kept"
+    _, said = artifacts.collect(settings(tmp_path, "ARTIFACTS_MEGABYTES=1"), {}, BEGAN, into)
+    there = sorted(str(path.relative_to(into)) for path in into.rglob("*") if path.parent != into and path.is_file())
+    assert there == ["locust-worker-1/a", "locust-worker-1/s.csv", "locust-worker-2/a", "locust-worker-2/s.csv"]
+    assert "locust-worker-1/b, 390.6KiB" in said[0]
+    assert said[0].endswith("and 1 more: ARTIFACTS_MEGABYTES has no room for it")
+    assert len((into / "left-out.txt").read_text().splitlines()) == 5
+
+
+def test_an_engine_that_does_not_answer_takes_no_report_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object, __: str) -> None:
+        raise EngineError("no answer")
+
+    monkeypatch.setattr(Engine, "containers", refuse)
+    monkeypatch.setattr(artifacts, "connect", lambda _: Engine())
+    said = artifacts.collect(settings(tmp_path), {}, BEGAN, tmp_path)
+    assert said == ([], ["not in artifacts/: what is not here: no answer"])
+    assert artifacts.collect(settings(tmp_path, "ARTIFACTS_MEGABYTES=0"), {}, BEGAN, tmp_path) == ([], [])
+
+
+@pytest.mark.parametrize("word", ["ARTIFACTS=/tmp/x", "ARTIFACTS=../x", "ARTIFACTS_MEGABYTES=-1"])
+def test_only_a_folder_in_the_working_directory_and_a_bound_are_taken(tmp_path: Path, word: str) -> None:
+    with pytest.raises(Exception, match=word.partition("=")[0]):
+        settings(tmp_path, word)
+
+
+def test_what_was_collected_becomes_a_folder_of_the_report_and_nothing_leaves_none(tmp_path: Path) -> None:
+    for name in ("kept", "again", "report"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x").write_text("")
+    artifacts.move(tmp_path / "nothing", tmp_path / "report", {})
+    artifacts.move(tmp_path / "again", Path("not saved: no room"), {})
+    artifacts.move(tmp_path / "kept", tmp_path / "report", {})
+    assert (tmp_path / "report" / "artifacts" / "x").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
