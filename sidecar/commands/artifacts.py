@@ -64,8 +64,9 @@ def collect(settings: Settings, environ: Mapping[str, str], since: datetime, int
     """
     if not settings.artifacts_megabytes:
         return [], []
-    taken, engine = _Taken(), connect(environ)
+    taken = _Taken()
     try:
+        engine = connect(environ)
         containers = [
             container
             for container in engine.containers(settings.project)
@@ -79,7 +80,7 @@ def collect(settings: Settings, environ: Mapping[str, str], since: datetime, int
             room = (settings.artifacts_megabytes << 20) - taken.size_bytes
             _take(container.id, name, settings.artifacts, into, room // (len(containers) - done), taken)
     except (KitError, OSError, LookupError) as error:
-        taken.leave(str(error), "what is not here")
+        return [], [f"what the test wrote could not all be taken into the report: {error}"]
     came = f"{plural(taken.files, 'file')} that the test wrote, {memory(taken.size_bytes)}, in its {FOLDER}/"
     return [came] * bool(taken.files), list(_left_out(taken, into))
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sidecar.common.units import memory, plural
-from sidecar.model.run_record import RunRecord, Unknown
-from sidecar.report.verdict.reading import objects, whole
+from sidecar.model.run_record import RunRecord, Unknown, objects, whole
 from sidecar.report.verdict.reason import InvalidReason
 
 USERS = "users"

@@ -107,7 +107,7 @@ def test_an_engine_that_does_not_answer_takes_no_report_away(tmp_path: Path, mon
     monkeypatch.setattr(Engine, "containers", refuse)
     monkeypatch.setattr(artifacts, "connect", lambda _: Engine())
     said = artifacts.collect(settings(tmp_path), {}, BEGAN, tmp_path)
-    assert said == ([], ["not in artifacts/: what is not here: no answer"])
+    assert said == ([], ["what the test wrote could not all be taken into the report: no answer"])
     assert artifacts.collect(settings(tmp_path, "ARTIFACTS_MEGABYTES=0"), {}, BEGAN, tmp_path) == ([], [])
 
 
