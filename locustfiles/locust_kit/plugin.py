@@ -13,7 +13,7 @@ from locust.event import Events
 from locust.runners import MasterRunner, WorkerRunner
 
 from locust_kit import connections, messages, shared_tls
-from locust_kit.failures import redirects
+from locust_kit.failures import assertions, redirects
 from locust_kit.guard import guarded, reach_all
 from locust_kit.loaded_files import loaded_modules
 from locust_kit.master import MasterPart
@@ -52,6 +52,7 @@ def _change_clients() -> None:
         lambda: shared_tls.install(shared_tls.TlsSettings.from_environ(os.environ)),
         lambda: connections.install(connections.ConnectionSettings.from_environ(os.environ)),
         redirects.install,
+        assertions.install,
     )
     for install_part in parts:
         try:

@@ -55,7 +55,7 @@ class OddStack:
         self.be()
         stack.settings |= {"LOCUSTFILES_DIR": str(folder), "MOCK": "1"}
 
-    def be(self, **mode: str) -> None:
+    def be(self, **mode: Any) -> None:
         (self.folder / "mode.json").write_text(json.dumps(mode))
 
     def run(self, seconds: int = 8) -> tuple[int, Any]:
@@ -133,6 +133,26 @@ def test_a_worker_with_names_that_cannot_be_sent_falls_silent_no_more(odd: OddSt
     assert 0 <= after["500"] - before.get("500", 0) - report["figures"]["failures"] <= CUT_OFF
     assert report["figures"]["failures"] > 20
     assert 0 <= sum(after.values()) - sum(before.values()) - report["figures"]["requests"] <= CUT_OFF
+
+
+def test_a_listener_that_ends_the_event_takes_no_failure_along(odd: OddStack) -> None:
+    odd.be(ends=True)
+    before = odd.sent()
+    code, report = odd.run()
+    failures = report["figures"]["failures"]
+    assert (code, report["verdict"]) == (1, "FAIL"), report["reasons"]
+    assert 0 <= odd.sent()["500"] - before.get("500", 0) - failures <= CUT_OFF
+    assert {row["name"]: row["requests"] for row in report["endpoints"]}.keys() == {"/fast", "/failing"}
+    assert [(group["name"], group["count"], group["share"]) for group in report["failure_groups"]] == [
+        ("/failing", failures, 1.0)
+    ]
+
+
+def test_accounts_of_failures_that_differ_are_no_evidence(odd: OddStack) -> None:
+    odd.be(**{"counts by itself": True})
+    code, report = odd.run()
+    assert (code, report["judged"]["reasons"][0]["kind"]) == (4, "accounts_differ"), report["reasons"]
+    assert f"Locust counted {report['figures']['failures']} failed requests, the plugin 0" in report["reasons"][0]
 
 
 @pytest.mark.parametrize(("how", "word"), [("unknown", "FAIL"), ("registered", "INVALID")])

@@ -17,6 +17,7 @@ import gevent
 from locust.user.users import User
 
 from locust_kit import places
+from locust_kit.failures.assertions import PLACE
 from locust_kit.failures.classes import FailureClass
 from locust_kit.failures.classify import Classification, classify
 from locust_kit.failures.mask import LONGEST, Masker
@@ -101,7 +102,7 @@ class Capture:
         status = _status_of(response)
         error = exception if isinstance(exception, BaseException) else Exception(safe(exception, 2 * LONGEST))
         kind, detail = _class_of(error, status)
-        message = safe(error, 2 * LONGEST)
+        message = _said(error)
         at = self._clock()
         method, name = safe(request_type, LONGEST_NAME), safe(name, LONGEST_NAME)
         counted = self._count(at, method, name, kind, detail, message)
@@ -144,7 +145,7 @@ class Capture:
             response_ms=0.0,
             length=0,
             exception=type(exception).__name__,
-            message=safe(exception, 2 * LONGEST),
+            message=_said(exception),
             kind=FailureClass.TASK_ERROR,
             detail=type(exception).__name__,
         )
@@ -306,6 +307,12 @@ def _status_of(response: Any) -> int:
     """Return the status code; 0 when it is missing or invalid."""
     status = attribute(response, "status_code")
     return int(status) if isinstance(status, int) and 0 <= status <= _MOST_STATUS else 0
+
+
+def _said(error: BaseException) -> str:
+    """Return what an error says; its type where that is nothing, and its line where only that tells it from others."""
+    text, place = safe(error, 2 * LONGEST), attribute(error, PLACE, "")
+    return f"{text} ({place})" if place else text or type(error).__name__
 
 
 def _class_of(error: BaseException, status: int) -> Classification:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
 import pytest
 from locust.exception import CatchResponseError
 from locust_kit.failures import capture as capture_module
+from locust_kit.failures.assertions import _failure
 from locust_kit.failures.capture import MOST_CLEANED, MOST_GROUPS, Capture
 from locust_kit.failures.classes import FailureClass
 from locust_kit.failures.records import record_of
@@ -239,3 +241,29 @@ def test_an_exception_in_a_task_is_named_by_its_function() -> None:
 )
 def test_settings_come_from_the_environment(environ: dict[str, str], wanted: CaptureSettings) -> None:
     assert CaptureSettings.of(environ) == wanted
+
+
+def raises(error: Exception) -> None:
+    raise error
+
+
+class Checked:
+    _manual_result: CatchResponseError
+
+    def failure(self, text: str) -> None:
+        self._manual_result = CatchResponseError(text)
+
+
+def test_an_assert_without_a_text_is_told_by_its_line_and_any_other_error_by_its_type() -> None:
+    counted = counter()
+    for said in ((), ("the price is 0",)):
+        response = Checked()
+        try:
+            raises(AssertionError(*said))
+        except AssertionError:
+            _failure(Checked.failure, response, "Assertion failed")
+        counted.on_request("GET", "/", 1.0, 2, exception=response._manual_result, response=Response(200))
+    counted.on_request("RPC", "/", 1.0, 2, exception=MemoryError())
+    first, second, third = (row[4] for row in counted.report()["groups"])
+    assert re.fullmatch(r"Assertion failed \([\w/]*test_capture\.py:\d+\)", first)
+    assert (second, third) == ("Assertion failed", "MemoryError")

@@ -53,9 +53,10 @@ def test_messages_of_the_field_are_grouped_as_a_person_would() -> None:
     ]
     pairs = [(one[0] == other[0], one[1] == other[1]) for one, other in combinations(lines, 2)]
     both = pairs.count((True, True))
-    assert len(lines) >= 400
-    assert both / (both + pairs.count((False, True))) >= 0.98, "different failures are in one group"
-    assert both / (both + pairs.count((True, False))) >= 0.98, "one failure is in several groups"
+    precision = both / (both + pairs.count((False, True)))  # low where different failures are in one group
+    recall = both / (both + pairs.count((True, False)))  # low where one failure is in several groups
+    print(f"{len(lines)} messages: precision {precision:.4f}, recall {recall:.4f}")
+    assert (len(lines) >= 400, precision >= 0.98, recall >= 0.98) == (True, True, True), (precision, recall)
 
 
 def test_text_after_text_is_masked_while_there_is_time_and_a_known_one_always() -> None:
