@@ -65,7 +65,13 @@ _MARKS = "\"'`{}[](),;=<>|&?!#*:."
 _SHORT_NUMBER = re.compile(r"[\W_]*[0-9]{1,5}[\W_]*", re.ASCII)
 _CODE_NAMES = frozenset({"error", "code", "status", "errno", "exit", "signal", "sqlstate", "http", "http/1.1"})
 _VERBS = frozenset({"is", "was", "of", "got", "to"})
-_ID_NAME = re.compile(r"(?:.*[_\-])?(?:id|Id|ID|uuid|guid|nonce|etag)|.*[a-z](?:Id|ID|Uuid|Guid)")
+_ID_NAME = re.compile(
+    r"(?:.*[_\-])?(?:id|Id|ID|uuid|guid|nonce|etag|user|username|login|account|customer|session|tenant)"
+    r"|.*[a-z](?:Id|ID|Uuid|Guid)"
+)
+_STATUS = re.compile(r"[1-5][0-9]{2}")
+_WANTED = frozenset({"200", "201", "202", "204", "206", "301", "302", "303", "304"})
+_COMPARED = frozenset({"expected", "got", "received", "returned", "!=", "=="})
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}"
 _DAYS = re.compile(
     r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]{0,6},? )?"
@@ -141,8 +147,10 @@ def _in_place(words: list[str], place: int, word: str) -> str:
         is_status = after in {"Client", "Server"} and words[place + 2 : place + 3] == ["Error:"]
         is_line = before == "line" and place > 1 and words[place - 2].endswith(('.py",', ".py'", ".py"))
         named = words[place - 2].strip(_MARKS) if before in _VERBS and place > 1 else before
+        if _STATUS.fullmatch(word.strip(_MARKS)) and (before.lower() in _COMPARED or after in _COMPARED):
+            is_status = not _WANTED.isdisjoint(other.strip(_MARKS) for other in words if other is not word)
         return word if is_status or is_line or named.lower() in _CODE_NAMES else without
-    if _ID_NAME.fullmatch(before) and "<id>" not in without and "<address>" not in without:
+    if _ID_NAME.fullmatch(before) and not ("@" in word or "<id>" in without or "<address>" in without):
         return _TOKEN.sub("<id>", word)
     return without
 
