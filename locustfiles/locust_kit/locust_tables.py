@@ -19,6 +19,7 @@ from locust_kit.texts import LONGEST_NAME, OTHERS, safe
 MOST_ERRORS = 500  # with their texts as they are; as many more with masked texts, and as many endpoints' `(others)`
 MOST_NAMES, KEPT_NAMES = 4000, 2000  # at so many names, only the most frequent keep their rows
 _MOST_METHODS, _MOST_COUNTED = 20, 200_000
+_MOST_WITH_CACHE = 100
 
 Call = tuple[str, str, str]
 
@@ -80,6 +81,9 @@ class LocustTables:
     def shrink(self) -> None:
         """Put the less frequent names into `(others)` when there is no room for another one."""
         entries = self._environment.stats.entries
+        if len(entries) > _MOST_WITH_CACHE:
+            for entry in entries.values():  # twenty copies of its times, for a percentile that nobody asks of a name
+                entry.response_times_cache = None
         if len(entries) < MOST_NAMES:
             return
         named = [entry for entry in entries.values() if entry.name != OTHERS]

@@ -94,6 +94,7 @@ def test_of_names_without_end_the_most_frequent_keep_their_rows_and_all_are_coun
         master.take(worker)
     stats = master.stats
     assert len(stats.entries) <= 41
+    assert stats.total.response_times_cache
     assert sum(entry.num_requests for entry in stats.entries.values()) == stats.total.num_requests == 360
     assert sum(entry.num_failures for entry in stats.entries.values()) == 300
     assert stats.entries["/cart", "GET"].num_requests == 50
@@ -121,3 +122,12 @@ def test_a_name_that_was_left_out_gets_no_row_of_a_part_of_its_requests(monkeypa
     }
     master.stats.reset_all()
     assert master.tables.names_left_out() == {}
+
+
+def test_of_many_names_only_the_sum_keeps_copies_of_its_times() -> None:
+    master, worker = Master(), RequestStats()
+    for number in range(200):
+        worker.log_request("GET", f"/{number}", 5, 1)
+    master.take(worker)
+    assert not any(entry.response_times_cache for entry in master.stats.entries.values())
+    assert master.stats.total.response_times_cache
