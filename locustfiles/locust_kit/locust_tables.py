@@ -81,8 +81,9 @@ class LocustTables:
     def shrink(self) -> None:
         """Put the less frequent names into `(others)` when there is no room for another one."""
         entries = self._environment.stats.entries
-        if len(entries) > _MOST_WITH_CACHE:
-            for entry in entries.values():  # twenty copies of its times, for a percentile that nobody asks of a name
+        wants_history = getattr(self._environment.parsed_options, "stats_history_enabled", False)
+        if len(entries) > _MOST_WITH_CACHE and not wants_history:
+            for entry in entries.values():  # twenty copies of its times, which --csv-full-history alone asks for
                 entry.response_times_cache = None
         if len(entries) < MOST_NAMES:
             return
