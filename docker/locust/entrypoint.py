@@ -40,10 +40,11 @@ OFF = ("", "0", "false", "no", "off")
 SKIPPED_FOLDERS = {".git", ".hg", ".venv", "venv", "node_modules", "__pycache__"}
 MOST_LINKS = 10_000  # about a kilobyte of the container's memory each
 MOST_COPIED_BYTES = 16 << 20
+COPIED = (".py", ".db", ".sqlite", ".sqlite3")  # modules, and what is opened to be written by other code than Python's
 
 
-def mirror(source: Path, target: Path, written: str = "") -> list[str]:
-    """Fill `target` with folders of its own, copies of the modules of `source`, and links to its other files.
+def mirror(source: Path, target: Path, written: str) -> list[str]:
+    """Fill `target` with folders of its own, copies of modules and databases of `source`, and links to its other files.
 
     The user's folder is mounted read-only, yet a locustfile may write beside itself (a CSV of failures, say), by way of
     `__file__` too: in the mirror it reads the user's files, and what it writes stays in this container. A link in
@@ -57,13 +58,14 @@ def mirror(source: Path, target: Path, written: str = "") -> list[str]:
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError:  # Locust says so itself, when it comes to a file in it
-            entries = None
-        links += len(entries or ())
-        if entries is None or (links > MOST_LINKS and folder not in (source, source / written)):
-            links -= len(entries or ())
+            here.symlink_to(folder)
+            continue
+        is_writable = folder == source or folder.is_relative_to(source / written)
+        if links + len(entries) > MOST_LINKS and not is_writable:
             whole.append(str(folder.relative_to(source)))
             here.symlink_to(folder)
             continue
+        links += len(entries)
         here.mkdir(parents=True, exist_ok=True)
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
@@ -74,7 +76,7 @@ def mirror(source: Path, target: Path, written: str = "") -> list[str]:
 
 
 def place(entry: os.DirEntry[str], here: Path, source: Path, room: int) -> int:
-    """Copy a module of at most `room` bytes into the folder `here`, or link to the file; return the bytes copied."""
+    """Copy a module or database of at most `room` bytes into the folder `here`, else link to it; return the bytes."""
     copy = here / entry.name
     if entry.is_symlink():
         text = str(Path(entry.path).readlink())
@@ -84,7 +86,7 @@ def place(entry: os.DirEntry[str], here: Path, source: Path, room: int) -> int:
         return 0
     try:
         size = entry.stat().st_size
-        if entry.name.endswith(".py") and size <= room:
+        if entry.name.endswith(COPIED) and size <= room:
             shutil.copyfile(entry.path, copy)
             return size
     except OSError:  # the same
@@ -214,7 +216,7 @@ def main(arguments: list[str]) -> None:
     """Prepare the working folder, then become Locust, the check or the trial."""
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
-    written = os.environ.get("KIT_ARTIFACTS", "")
+    written = os.environ.get("KIT_ARTIFACTS") or "results"
     for folder in mirror(user_files(dict(os.environ)), WORK, written):
         print(f"locust-kit: {folder}: nothing can be written in it, LOCUSTFILES_DIR holds too many files", flush=True)
     os.chdir(WORK)

@@ -33,7 +33,7 @@ taken=/tmp/locust-kit/artifacts-taken
 touch $taken.now
 if [ -e $taken ]; then newer="-cnewer $taken"; fi
 find . -type f $newer -printf '%s\\t%p\\0' | sort --zero-terminated --numeric-sort | cut --zero-terminated --fields=2- |
-    tar --create --null --no-recursion --ignore-failed-read --files-from=- 2>/dev/null
+    tar --create --sparse --null --no-recursion --ignore-failed-read --files-from=- 2>/dev/null
 mv $taken.now $taken
 """
 

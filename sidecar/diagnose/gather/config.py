@@ -18,7 +18,7 @@ from sidecar.diagnose.evidence import ComposeService, ConfigFacts, EnvLine, File
 from sidecar.diagnose.rules.locust_names import LEGACY, NEEDED_BY_LOCUST
 from sidecar.settings import Settings, dotenv, locust_options
 from sidecar.settings.addresses import shown
-from sidecar.stack import check, locustfile, remote, state, workspace
+from sidecar.stack import check, locustfile, remote, state, user_files, workspace
 
 _COMPOSE_SECONDS = 8.0
 _GIT_SECONDS = 3.0
@@ -142,7 +142,8 @@ def _shadows(folder: Path) -> Iterator[FileProblem]:
 def _own_variables(folder: Path) -> tuple[str, ...]:
     """Return the LOCUST_* names that the user's own code mentions: it may read them itself."""
     names: set[bytes] = set()
-    for path in sorted(folder.rglob("*.py"))[:_MOST_SOURCES] if folder.is_dir() else []:
+    sources = [path for path in user_files.walk(folder).paths if path.suffix == ".py"]
+    for path in sources[:_MOST_SOURCES]:
         with suppress(OSError):
             names.update(_VARIABLE.findall(path.read_bytes()))
     return tuple(sorted(name.decode() for name in names))

@@ -26,7 +26,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path
 
 def test_the_working_folder_reads_the_users_files_and_can_be_written_beside_them(folders: tuple[Path, Path]) -> None:
     source, work = folders
-    assert entrypoint.mirror(source, work) == []
+    assert entrypoint.mirror(source, work, "results") == []
     assert (work / "data" / "users.csv").is_symlink()
     assert not (work / "locustfile.py").is_symlink()
     assert (work / "data" / "users.csv").read_text() == "name\nann\n"
@@ -40,7 +40,7 @@ def test_a_link_is_made_anew_and_never_followed(folders: tuple[Path, Path]) -> N
     for link, to in (("loop", "."), ("data/up", ".."), ("again.csv", "data/users.csv"), ("out", "../elsewhere")):
         (source / link).symlink_to(to)
     (source / "absolute").symlink_to(source / "data")
-    assert entrypoint.mirror(source, work) == []
+    assert entrypoint.mirror(source, work, "results") == []
     assert (work / "loop" / "data" / "up" / "again.csv").read_text() == "name\nann\n"
     (work / "loop" / "data" / "mine.csv").write_text("mine")
     assert (work / "data" / "mine.csv").read_text() == "mine"
@@ -59,7 +59,7 @@ def test_of_too_many_files_a_whole_folder_becomes_a_link_so_that_none_is_missing
         for number in range(8):
             (source / folder / f"{number}.py").write_text("")
     monkeypatch.setattr(entrypoint, "MOST_LINKS", 20)
-    assert entrypoint.mirror(source, work, "results/old") == ["images/deep"]
+    assert entrypoint.mirror(source, work, "results") == ["images/deep"]
     assert all((work / folder / "7.py").is_file() for folder in ("images/deep", "results/old", "zz_shared"))
     assert not (work / "results" / "old").is_symlink()
 
@@ -70,7 +70,7 @@ def test_modules_are_copies_up_to_a_bound_and_a_file_that_cannot_be_read_is_a_li
     source, work = folders
     (source / "big.py").write_text("x" * 100)
     monkeypatch.setattr(entrypoint, "MOST_COPIED_BYTES", 50)
-    entrypoint.mirror(source, work)
+    entrypoint.mirror(source, work, "results")
     assert (work / "big.py").is_symlink()
     assert Path(work / "locustfile.py").resolve() == work / "locustfile.py"
 
@@ -163,7 +163,7 @@ def test_a_table_of_another_tool_stays_as_it_is() -> None:
 def test_the_users_own_file_stays_and_the_mirror_gets_another(folders: tuple[Path, Path]) -> None:
     source, work = folders
     (source / "locust.conf").write_text("headless = true\nusers = 5\n")
-    entrypoint.mirror(source, work)
+    entrypoint.mirror(source, work, "results")
     environ = {"LOCUST_MODE_MASTER": "1", "LOCUST_AUTOSTART": "true", "LOCUST_PROCESSES": "2", "LOCUST_HEADLESS": "0"}
     ignored = entrypoint.without_unasked(environ, work)
     assert ignored == ["LOCUST_AUTOSTART=true", "LOCUST_PROCESSES=2", "locust.conf:1 headless = true"]
@@ -176,7 +176,7 @@ def test_a_byte_order_mark_is_no_part_of_an_options_name(folders: tuple[Path, Pa
     source, work = folders
     for name, text in (("locust.conf", "users = 5\r\n"), ("pyproject.toml", "[tool.locust]\r\nusers = 5\r\n")):
         (source / name).write_bytes(codecs.BOM_UTF8 + text.encode())
-    entrypoint.mirror(source, work)
+    entrypoint.mirror(source, work, "results")
     assert entrypoint.without_unasked({"LOCUST_MODE_MASTER": "1"}, work) == []
     assert (work / "locust.conf").read_bytes() == b"users = 5\n"
     assert tomllib.loads((work / "pyproject.toml").read_text()) == {"tool": {"locust": {"users": 5}}}
