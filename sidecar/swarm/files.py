@@ -57,7 +57,13 @@ def _left_out(ignored: Sequence[str], outside: Sequence[str]) -> Iterator[str]:
 
 def _too_large(folder: Path, paths: Sequence[Path], body: bytes) -> SettingError:
     largest = max(((path.stat().st_size, path) for path in paths if path.is_file()), default=(0, folder))
-    what = f"{len(body) / 1024:.0f} KiB, packed" if body else f"{len(paths)} files or more, or over 32 MiB"
+    what = (
+        f"{len(body) / 1024:.0f} KiB, packed"
+        if body
+        else f"{len(paths)} files or more"
+        if len(paths) > user_files.MOST_FILES
+        else "over 32 MiB"
+    )
     name = largest[1].relative_to(folder).as_posix()
     return SettingError(
         f"LOCUSTFILES_DIR holds {what}; the largest of its files is {name} ({largest[0] / 1024:.0f} KiB)",
