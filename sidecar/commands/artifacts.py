@@ -64,23 +64,26 @@ def collect(settings: Settings, environ: Mapping[str, str], since: datetime, int
     """
     if not settings.artifacts_megabytes:
         return [], []
-    taken = _Taken()
+    taken, gone = _Taken(), dict[str, str]()
     try:
         engine = connect(environ)
-        containers = [
-            container
-            for container in engine.containers(settings.project)
-            if container.service in (MASTER, WORKER) and container.state == "running" and not container.oneoff
-        ]
-        for done, container in enumerate(sorted(containers, key=lambda container: container.name)):
-            name = container.name.removeprefix(f"{container.project}-")
-            started = parse_time((engine.inspect(container.id) or {})["State"]["StartedAt"])
+        ours = {
+            container.name.removeprefix(f"{container.project}-"): container
+            for container in sorted(engine.containers(settings.project), key=lambda container: container.name)
+            if container.service in (MASTER, WORKER) and not container.oneoff
+        }
+        gone = {f"what {name} wrote": "it runs no more" for name in ours if ours[name].state != "running"}
+        running = {name: container.id for name, container in ours.items() if container.state == "running"}
+        for done, (name, container_id) in enumerate(running.items()):
+            started = parse_time((engine.inspect(container_id) or {})["State"]["StartedAt"])
             if started > since:
-                taken.leave(f"it was started anew at {started:%H:%M:%S} UTC", f"what {name} wrote before")
+                gone[f"what {name} wrote before"] = f"it was started anew at {started:%H:%M:%S} UTC"
             room = (settings.artifacts_megabytes << 20) - taken.size_bytes
-            _take(container.id, name, settings.artifacts, into, room // (len(containers) - done), taken)
+            _take(container_id, name, settings.artifacts, into, room // (len(running) - done), taken)
     except (KitError, OSError, LookupError) as error:
         return [], [f"what the test wrote could not all be taken into the report: {error}"]
+    for what, why in gone.items() if taken.files else ():  # a test that writes nothing has lost nothing
+        taken.leave(why, what)
     came = f"{plural(taken.files, 'file')} that the test wrote, {memory(taken.size_bytes)}, in its {FOLDER}/"
     return [came] * bool(taken.files), list(_left_out(taken, into))
 

@@ -34,14 +34,20 @@ class Engine:
     """Master, two workers, and what is no concern of a run; worker 2 was started anew."""
 
     def containers(self, project: str) -> tuple[Any, ...]:
-        rows = [("locust-master", "1"), ("locust-worker", "1"), ("locust-worker", "2"), ("monitor", "1")]
+        rows = [
+            ("locust-master", "1"),
+            ("locust-worker", "1"),
+            ("locust-worker", "2"),
+            ("monitor", "1"),
+            ("locust-worker", "3"),
+        ]
         return tuple(
             SimpleNamespace(
                 id=f"{service}-{number}",
                 name=f"{project}-{service}-{number}",
                 project=project,
                 service=service,
-                state="running",
+                state="exited" if number == "3" else "running",
                 oneoff=False,
             )
             for service, number in rows
@@ -82,7 +88,10 @@ def test_each_containers_files_come_into_a_folder_of_its_own(engine: Path, tmp_p
     ]
     assert said == (
         ["2 files that the test wrote, 6B, in its artifacts/"],
-        ["not in artifacts/: what locust-worker-2 wrote before: it was started anew at 12:30:00 UTC"],
+        [
+            "not in artifacts/: what locust-worker-3 wrote: it runs no more",
+            "not in artifacts/: what locust-worker-2 wrote before: it was started anew at 12:30:00 UTC",
+        ],
     )
     assert "monitor" not in (engine / "calls").read_text()
 
@@ -97,7 +106,7 @@ def test_what_has_no_room_is_left_out_and_named_and_every_container_has_its_shar
     assert there == ["locust-worker-1/a", "locust-worker-1/s.csv", "locust-worker-2/a", "locust-worker-2/s.csv"]
     assert "locust-worker-1/b, 390.6KiB" in said[0]
     assert said[0].endswith("and 1 more: ARTIFACTS_MEGABYTES has no room for it")
-    assert len((into / "left-out.txt").read_text().splitlines()) == 5
+    assert len((into / "left-out.txt").read_text().splitlines()) == 6
 
 
 def test_an_engine_that_does_not_answer_takes_no_report_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
