@@ -21,6 +21,7 @@ from sidecar.common.units import memory, plural
 from sidecar.engine.docker_engine import connect
 from sidecar.model.snapshot import MASTER, WORKER
 from sidecar.settings import Settings
+from sidecar.stack import locustfile
 
 FOLDER, LEFT_OUT = "artifacts", "left-out.txt"
 _MOST_FILES = 10_000
@@ -82,10 +83,18 @@ def collect(settings: Settings, environ: Mapping[str, str], since: datetime, int
             _take(container_id, name, settings.artifacts, into, room // (len(running) - done), taken)
     except (KitError, OSError, LookupError) as error:
         return [], [f"what the test wrote could not all be taken into the report: {error}"]
-    for what, why in gone.items() if taken.files else ():  # a test that writes nothing has lost nothing
+    for what, why in gone.items() if taken.files or _is_written(settings) else ():
         taken.leave(why, what)
     came = f"{plural(taken.files, 'file')} that the test wrote, {memory(taken.size_bytes)}, in its {FOLDER}/"
     return [came] * bool(taken.files), list(_left_out(taken, into))
+
+
+def _is_written(settings: Settings) -> bool:
+    """Return whether the user's code names the folder: a test that writes nothing there has lost nothing."""
+    with suppress(KitError, OSError):
+        name = settings.artifacts.encode()
+        return any(name in path.read_bytes() for path in locustfile.sources(settings))
+    return False
 
 
 def _take(container_id: str, name: str, folder: str, into: Path, room: int, taken: _Taken) -> None:

@@ -109,6 +109,15 @@ def test_what_has_no_room_is_left_out_and_named_and_every_container_has_its_shar
     assert len((into / "left-out.txt").read_text().splitlines()) == 6
 
 
+@pytest.mark.parametrize(("code", "lines"), [("open('results/x', 'w')", 2), ("x = 1", 0)])
+@pytest.mark.usefixtures("engine")
+def test_what_is_gone_is_said_of_a_test_that_names_the_folder(tmp_path: Path, code: str, lines: int) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "locustfile.py").write_text(code)
+    came, left_out = artifacts.collect(settings(tmp_path, "LOCUSTFILES_DIR=files"), {}, BEGAN, tmp_path / "kept")
+    assert (came, len(left_out)) == ([], lines)
+
+
 def test_an_engine_that_does_not_answer_takes_no_report_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: object, __: str) -> None:
         raise EngineError("no answer")
