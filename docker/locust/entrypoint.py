@@ -37,6 +37,14 @@ OPTION = re.compile(r"\s*(?:--)?['\"]?(?P<name>[a-z-]{4,})['\"]?\s*(?:[:=\s].*)?
 TOML_TABLE = re.compile(r"\s*\[\s*(?P<name>[^\]]+?)\s*\]")
 OFF = ("", "0", "false", "no", "off")
 
+OTEL_DEFAULTS = {
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",  # Locust's own default, gRPC, is not in the image
+    "OTEL_EXPORTER_OTLP_TIMEOUT": "5",  # seconds: with 10, a process whose collector is gone outlives `docker stop`
+    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "128",  # spans: to encode 512 would hold all users of a worker for 12 ms
+    "OTEL_METRICS_EXPORTER": "none",  # many collectors take traces alone, and each refusal is a line in the log
+    "OTEL_LOGS_EXPORTER": "none",
+}
+
 SKIPPED_FOLDERS = {".git", ".hg", ".venv", "venv", "node_modules", "__pycache__"}
 MOST_LINKS = 10_000  # about a kilobyte of the container's memory each
 MOST_COPIED_BYTES = 16 << 20
@@ -159,6 +167,9 @@ def settings(environ: dict[str, str]) -> dict[str, str]:
             result[theirs] = "[" + ",".join(re.split(r"[,\s]+", environ[ours].strip())) + "]"
     names = environ.get("LOCUSTFILE") or environ.get("LOCUST_LOCUSTFILE") or "locustfile.py"
     result["LOCUST_LOCUSTFILE"] = ",".join(locustfiles(names))
+    if environ.get("KIT_OTEL"):
+        result |= {"LOCUST_ENABLE_OPENTELEMETRY": "1", "OTEL_EXPORTER_OTLP_ENDPOINT": environ["KIT_OTEL"]}
+        result = OTEL_DEFAULTS | result
     if environ.get("KIT_PROCESSES"):
         result["LOCUST_PROCESSES"] = environ["KIT_PROCESSES"]
     result["PYTHONPATH"] = os.pathsep.join(filter(None, (str(WORK), environ.get("PYTHONPATH", ""))))

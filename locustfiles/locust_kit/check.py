@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import os
@@ -50,17 +51,30 @@ def _tags(tasks: list[Any]) -> set[str]:
 
 
 def refused_options() -> Problem | None:
-    """Return what Locust's own parser refuses in locust.conf, pyproject.toml or the environment; None when nothing.
+    """Return what Locust refuses, or cannot do, of locust.conf, pyproject.toml or the environment; None when nothing.
 
     The locustfiles are loaded by then: they may add arguments of their own.
     """
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            get_parser().parse_args([])
+            options = get_parser().parse_args([])
     except SystemExit:
         lines = [line for line in said.getvalue().splitlines() if "error:" in line] or ["Locust ends at once"]
         return Problem(_OPTIONS, None, "options", lines[-1].rpartition("error: ")[2], "mend or remove it there")
+    return _without_opentelemetry() if getattr(options, "otel", False) else None
+
+
+def _without_opentelemetry() -> Problem | None:
+    """Return which module of Locust's traces is missing: Locust would only log it, and run without."""
+    protocol = "grpc" if os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc") == "grpc" else "http"
+    for module in ("sdk", "instrumentation.requests", f"exporter.otlp.proto.{protocol}"):
+        try:
+            importlib.import_module(f"opentelemetry.{module}")
+        except ImportError as error:
+            text = f"traces are switched on, and this image cannot send them: {error}"
+            fix = "OTEL=http://<collector>:4318 works in the kit's image; in one of your own, install locust[otel]"
+            return Problem(_OPTIONS, None, "traces", text, fix)
     return None
 
 

@@ -22,7 +22,7 @@ from locust_kit.keep_alive import keep_alive
 from locust_kit.loaded_files import Digests, Disk, combined
 from locust_kit.locust_tables import LocustTables
 from locust_kit.messages import Inbox
-from locust_kit.meters import RUN_FIELD, MeterReadings, Meters
+from locust_kit.meters import LABELS_FIELD, RUN_FIELD, MeterReadings, Meters
 from locust_kit.meters.stopping import listeners
 from locust_kit.meters.users import UserMeter
 from locust_kit.push.pusher import pusher_of
@@ -165,6 +165,7 @@ class MasterPart:
         self._readings.begin(self._run.run_id)
         if self._environment.parsed_options:
             setattr(self._environment.parsed_options, RUN_FIELD, self._run.run_id)
+            setattr(self._environment.parsed_options, LABELS_FIELD, self._run.labels)
         if self._own_meters:
             self._own_meters.begin()
         self._recorder.begin(self._run, details)

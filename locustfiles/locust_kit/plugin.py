@@ -37,6 +37,8 @@ def _on_init(environment: Environment, **_: Any) -> None:
     reach_all(*(getattr(environment.events, name) for name in of_a_run))
     if not isinstance(environment.runner, MasterRunner):
         _change_clients()
+        if getattr(environment.parsed_options, "otel", False):
+            _trace(environment)
     if isinstance(environment.runner, WorkerRunner):
         WorkerPart(environment, environment.runner, loaded).listen()
     else:
@@ -44,6 +46,16 @@ def _on_init(environment: Environment, **_: Any) -> None:
     # Locust counts `-t` from gevent's clock, which stands still while modules are imported: without this, the time
     # that it took to load them would be missing from a headless run.
     gevent.get_hub().loop.update_now()
+
+
+def _trace(environment: Environment) -> None:
+    try:
+        from locust_kit import traces  # noqa: PLC0415  OpenTelemetry takes a second to load, and may not be there
+    except ImportError as error:
+        logger.warning("locust-kit: FastHttpUser is not traced, and no span names the run: %s", error)
+        return
+    if line := traces.install(environment.parsed_options):
+        logger.info("locust-kit: %s", line)
 
 
 def _change_clients() -> None:

@@ -63,6 +63,8 @@ def _failure(row: Payload, error: str, count: str, moment: Callable[[Any], datet
         last_seen=moment(row.get("last_seen")),
         failure_class=_text(row.get("class") or ""),
         detail=_text(row.get("detail") or ""),
+        trace_id=_text(row.get("trace_id") or ""),
+        trace_url=_text(row.get("trace_url") or ""),
     )
 
 

@@ -188,7 +188,7 @@ class Failure:
     """Failures that are the same: a group of the plugin's, without the plugin a row of the master's list.
 
     `error` is the message, in a group with its ids and numbers masked; `failure_class` and `detail` are the plugin's
-    (server_error, 503), "" without it.
+    (server_error, 503), "" without it. `trace_id` and `trace_url` are of one of them, the latest that is known.
     """
 
     method: str
@@ -199,6 +199,8 @@ class Failure:
     last_seen: datetime | None = None
     failure_class: str = ""
     detail: str = ""
+    trace_id: str = ""
+    trace_url: str = ""
 
     @property
     def text(self) -> str:

@@ -77,10 +77,30 @@ def proxy(raw: str) -> str:
 
 
 def push_url(raw: str) -> str:
-    """Return where failures are pushed to: an http(s) URL that holds no user name and no password; "" for nowhere."""
-    wanted = "an http or https URL without user name and password, such as https://failures.example/v1/batches"
-    if not raw:
-        return ""
+    """Return where failures are pushed to; "" for nowhere."""
+    return _web_url(raw, "https://failures.example/v1/batches") if raw else ""
+
+
+def collector(raw: str) -> str:
+    """Return where an OpenTelemetry collector is, as seen from inside a container."""
+    _web_url(raw, "http://collector:4318")
+    if is_loopback(raw):
+        raise ValueError(f"{from_inside(raw)} (inside a container, {_split(raw).hostname} is the container itself)")
+    if raw.rstrip("/").endswith("/v1/traces"):
+        raise ValueError(f"{raw.rstrip('/').removesuffix('/v1/traces')} (/v1/traces is added by itself)")
+    return raw
+
+
+def trace_url(raw: str) -> str:
+    """Return the template of the address at which a browser shows a trace."""
+    example = "http://jaeger:16686/trace/{trace_id}"
+    if "{trace_id}" not in raw:
+        raise ValueError(f"a URL with {{trace_id}} in it, such as {example}")
+    return _web_url(raw, example)
+
+
+def _web_url(raw: str, example: str) -> str:
+    wanted = f"an http or https URL without user name and password, such as {example}"
     try:
         parts = _split(raw)
     except ValueError:

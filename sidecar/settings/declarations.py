@@ -554,6 +554,26 @@ class ClientSettings(Section):
 
 
 @dataclass(frozen=True)
+class TraceSettings(Section):
+    """Traces (OpenTelemetry)."""
+
+    otel: str = setting(
+        "OTEL=",
+        Kind("http://host:port", parse.optional(addresses.collector)),
+        "The collector (OTLP over HTTP) that gets a span of each request; each request then has a traceparent header. "
+        "docs/failures.md.",
+        "CPU of the workers, for each request 0.2 ms (FastHttpUser) to 0.4 ms (HttpUser).",
+        to=LOCUST,
+    )
+    trace_url: str = setting(
+        "TRACE_URL=",
+        Kind("URL with {trace_id}", parse.optional(addresses.trace_url)),
+        "Where a trace is shown, such as http://jaeger:16686/trace/{trace_id}: page and report link failures to it.",
+        to=MASTER,
+    )
+
+
+@dataclass(frozen=True)
 class FailureSettings(Section):
     """Failed and slow requests."""
 

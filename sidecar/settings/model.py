@@ -47,6 +47,7 @@ class Settings(
     declarations.ViewSettings,
     declarations.WatchingSettings,
     declarations.ClientSettings,
+    declarations.TraceSettings,
     declarations.FailureSettings,
     declarations.PushingSettings,
     declarations.AlertSettings,

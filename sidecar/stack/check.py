@@ -70,6 +70,7 @@ def fingerprint(settings: Settings, image_id: str, user_env: Mapping[str, str]) 
         image_id,
         settings.locustfile,
         settings.locustfiles_dir,
+        settings.otel,
         sorted(user_env.items()),
         sorted(settings.passthrough.items()),
         limits(settings),
@@ -151,7 +152,8 @@ def limits(settings: Settings) -> list[str]:
 
 def _ask(settings: Settings, image: str, user_env: Mapping[str, str]) -> dict[str, Any]:
     name = f"{settings.project}-check-{os.getpid()}"
-    with _env_file({**settings.passthrough, **user_env, "LOCUSTFILE": settings.locustfile}) as env_flags:
+    own = {"LOCUSTFILE": settings.locustfile, "KIT_OTEL": settings.otel}
+    with _env_file({**settings.passthrough, **user_env, **own}) as env_flags:
         try:
             done = docker(*_command(settings, image, name, env_flags), seconds=_TIMEOUT_SECONDS)
         except DockerSlowError:

@@ -282,6 +282,13 @@ def a_log_file(world: World) -> Iterator[None]:
     yield
 
 
+@fault("opentelemetry-missing", commands=False, severity="warn")
+def traces_over_grpc(world: World) -> Iterator[None]:
+    world.tell("locust-worker", LOCUST_ENABLE_OPENTELEMETRY="1")
+    world.wait_for_line("otlp exporter for 'grpc' is not available", *world.workers)
+    yield
+
+
 @fault("made-by-another-command")
 def plain_compose_without_the_settings(world: World) -> Iterator[None]:
     world.plain_compose("up", "--detach", "--no-build", "--scale", f"locust-worker={WORKERS}")

@@ -114,7 +114,7 @@ def test_every_parameter_of_a_route_is_described_and_no_other_is(path: str) -> N
 def test_every_setting_that_is_mentioned_exists(path: Path) -> None:
     text = path.read_text()
     named = set(re.findall(r"`([A-Z][A-Z_]+)`", text)) | set(re.findall(r"\b([A-Z][A-Z_]+)=", text))
-    passed_through = {name for name in named if name.startswith(("LOCUST_", "GITHUB_"))}
+    passed_through = {name for name in named if name.startswith(("LOCUST_", "GITHUB_", "OTEL_"))}
     assert named - passed_through <= {*SETTINGS, *ALIASES, *OF_ONE_VERB}
 
 

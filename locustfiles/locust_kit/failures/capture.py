@@ -21,7 +21,7 @@ from locust_kit.failures.assertions import PLACE
 from locust_kit.failures.classes import FailureClass
 from locust_kit.failures.classify import Classification, classify
 from locust_kit.failures.mask import LONGEST, Masker
-from locust_kit.failures.records import LATEST, GroupKey, Record, plain, wire
+from locust_kit.failures.records import LATEST, GroupKey, Record, plain, trace_of, wire
 from locust_kit.failures.settings import CaptureSettings, Cleaner, Level
 from locust_kit.performance import milliseconds
 from locust_kit.texts import LONGEST_NAME, OTHERS, attribute, safe
@@ -111,7 +111,7 @@ class Capture:
         place = self._place(at)
         if place is None and counted.count > LATEST and counted.count % _EVERY:
             return
-        fields = (  # in the order of Record's: by name it would cost as much as a record
+        fields: tuple[Any, ...] = (  # in the order of Record's: by name it would cost as much as a record
             at,
             _user_class(),
             method,
@@ -127,6 +127,9 @@ class Capture:
             "",
             1.0,
             plain(context) if context else {},
+            {},  # headers and body of the few that stay are read when they are reported
+            "",
+            trace_of(response),
         )
         noted = fields if place is None else self._keep(Record(*fields), place)
         body = _body_of(response)[: self._settings.body_bytes]

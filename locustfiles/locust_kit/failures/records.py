@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -10,9 +12,11 @@ from typing import Any, NamedTuple
 
 from locust_kit import run_folder
 from locust_kit.failures.classes import FailureClass
-from locust_kit.texts import safe
+from locust_kit.texts import attribute, safe
 
 LATEST = 3
+_TRACE_ID = re.compile(r"[0-9a-f]{32}")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
 
 
 class GroupKey(NamedTuple):
@@ -49,11 +53,13 @@ class Record:
     context: dict[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     body: str = ""
+    trace_id: str = ""
 
     def document(self) -> dict[str, Any]:
         """Return the record as a line of failures.ndjson; empty fields are left out."""
         whole = asdict(self)
         whole["class"] = whole.pop("kind")  # its name in all documents, which no attribute can have
+        whole["trace_url"] = trace_url(self.trace_id)
         filled = {name: value for name, value in whole.items() if value not in ("", {}, 1.0)}
         return {**filled, "at": rfc3339(self.at), "response_ms": round(self.response_ms, 1)}
 
@@ -94,6 +100,18 @@ class FailureGroup:
             "workers": dict(sorted(self.workers.items())),
             "examples": [record.document() for record in self.examples],
         }
+
+
+def trace_of(response: Any) -> str:
+    """Return the id of the trace that the target was told of (W3C traceparent); "" without one."""
+    headers = attribute(attribute(response, "request"), "headers")
+    sent = _TRACEPARENT.fullmatch(str(headers.get("traceparent"))) if isinstance(headers, Mapping) else None
+    return sent[1] if sent else ""
+
+
+def trace_url(trace_id: str) -> str:
+    """Return where a trace is shown, by TRACE_URL; "" where that is not set, or the id is none."""
+    return os.environ.get("KIT_TRACE_URL", "").replace("{trace_id}", trace_id) if _TRACE_ID.fullmatch(trace_id) else ""
 
 
 def rfc3339(seconds: float) -> str:

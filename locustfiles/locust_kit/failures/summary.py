@@ -9,7 +9,7 @@ from typing import Any
 from locust_kit import SCHEMA_VERSION
 from locust_kit.failures.classes import ADVICE, FailureClass
 from locust_kit.failures.collection import Collection
-from locust_kit.failures.records import rfc3339
+from locust_kit.failures.records import rfc3339, trace_url
 
 _SHOWN_GROUPS, _SHOWN_ADVICE = 10, 5
 _LIVE_GROUPS = 20
@@ -36,7 +36,7 @@ def document(run_id: str, collection: Collection, requests: int) -> dict[str, An
 
 
 def largest(collection: Collection) -> list[dict[str, Any]]:
-    """Return the largest groups, without examples: the sidecar asks for them every other second."""
+    """Return the largest groups, with the trace of their latest example: the sidecar asks every other second."""
     return [
         {
             "method": key.method,
@@ -47,6 +47,8 @@ def largest(collection: Collection) -> list[dict[str, Any]]:
             "count": group.count,
             "first_seen": rfc3339(group.first),
             "last_seen": rfc3339(group.last),
+            "trace_id": (trace := next((one.trace_id for one in reversed(group.examples) if one.trace_id), "")),
+            "trace_url": trace_url(trace),
         }
         for key, group in collection.ranked()[:_LIVE_GROUPS]
     ]

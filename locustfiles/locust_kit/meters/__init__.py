@@ -34,8 +34,8 @@ from locust_kit.worker_report import METERS_KEY
 Document = dict[str, Any]
 ByWorker = Mapping[str, Document]
 
-RUN_FIELD = "kit_run_id"
-"""The option by which the master tells its workers which run begins: Locust sends its options with the users."""
+RUN_FIELD, LABELS_FIELD = "kit_run_id", "kit_run_labels"
+"""The options by which the master tells its workers which run begins: Locust sends its options with the users."""
 
 REPORTS = "reports"
 """What the master itself knows of its workers' reports, beside the meters."""

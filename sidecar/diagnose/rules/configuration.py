@@ -79,7 +79,7 @@ def as_decided(stack: Stack) -> Outcome:
 
 def variables(stack: Stack) -> Outcome:
     """Check whether Locust reads every variable and flag that it is given, and takes its value."""
-    causes = [*_unknown(stack), *_invalid(stack), *_url_as_host(stack), *_log_file(stack)]
+    causes = [*_unknown(stack), *_invalid(stack), *_url_as_host(stack), *_log_file(stack), *_no_opentelemetry(stack)]
     count = sum(1 for locust in stack.locusts for pair in locust.environment if pair.name.startswith("LOCUST"))
     return Outcome(f"{count} LOCUST variables in {len(stack.locusts)} containers", tuple(causes))
 
@@ -302,6 +302,17 @@ def _log_file(stack: Stack) -> Iterator[FoundCause]:
         evidence = (stack.observed(f"{option.source} of {names(group)}", option.value, wanted), place.evidence)
         values = {"file": option.value, "container": group[0].name}
         yield FoundCause("log-file-hides-logs", evidence, group, values, place, severity=Severity.WARN)
+
+
+def _no_opentelemetry(stack: Stack) -> Iterator[FoundCause]:
+    def missing(locust: ContainerFacts) -> str | None:
+        sign = log_signs.latest(locust, "no-opentelemetry")
+        return (sign.detail or "its SDK") if sign else None
+
+    for group in grouped(stack.locusts, missing):
+        quoted = log_signs.quote(group[0], log_signs.latest(group[0], "no-opentelemetry"))
+        values = {"what": missing(group[0]) or "", "containers": names(group)}
+        yield FoundCause("opentelemetry-missing", (quoted,), group, values, severity=Severity.WARN)
 
 
 # ---- the target's form -----------------------------------------------------------------------------------------------

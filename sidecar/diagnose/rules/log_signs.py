@@ -68,6 +68,8 @@ _SIGNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("disk-full", r"(?P<a>No space left on device.*)"),
         ("too-many-files", r"(?P<a>Too many open files.*)"),
         ("file-limit", r"System open file limit '(?P<a>\d+)' is below minimum setting"),
+        ("no-opentelemetry", r"OpenTelemetry (?:SDK|'(?P<a>\w+)' instrumentation) is not installed"),
+        ("no-opentelemetry", r"OpenTelemetry otlp exporter for '(?P<a>\S+)' is not available"),
         ("starting", r"Starting Locust (?P<a>\S+)"),
         ("exec-failed", r"(?P<a>exec:? .*: (?:executable file not found|no such file or directory).*)"),
         ("exec-failed", r"(?P<a>exec \S+ failed: .*)"),

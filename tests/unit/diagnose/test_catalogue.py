@@ -21,9 +21,9 @@ network-pool-exhausted subnet-overlaps-target master-not-answering version-misma
 heartbeat-missed workers-fewer-than-expected web-login-misconfigured target-unresolvable target-refused
 target-timeout target-tls target-is-localhost target-http-error proxy-not-applied memory-limit-not-enforced
 monitor-down docker-proxy-down remote-workers-shut remote-worker-refused remote-port-open remote-master-unreachable
-locustfile-no-effect
+locustfile-no-effect opentelemetry-missing
 made-by-another-command
-""".split()  # noqa: SIM905  58 names read better as text
+""".split()  # noqa: SIM905  59 names read better as text
 CAUSES = list(causes().values())
 
 

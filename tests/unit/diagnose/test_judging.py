@@ -424,6 +424,14 @@ CASES: list[tuple[str, str, Change]] = [
         "flag",
         lambda e: changed(e, FIRST, command=("locust", "--worker", "--logfile=/var/l.log")),
     ),
+    *(
+        ("opentelemetry-missing", name, lambda e, line=line: changed(e, FIRST, log=lines(line)))
+        for name, line in (
+            ("sdk", "OpenTelemetry SDK is not installed, opentelemetry not enabled. Run 'pip install locust[otel]'"),
+            ("grpc", "OpenTelemetry otlp exporter for 'grpc' is not available. Please install the required package"),
+            ("requests", "OpenTelemetry 'requests' instrumentation is not installed. Please install"),
+        )
+    ),
     ("stack-down", "nothing", lambda e: replace(e, containers=(), probes=(), master=None, monitor=None)),
     (
         "master-exited",

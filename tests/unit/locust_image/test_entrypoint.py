@@ -120,6 +120,16 @@ def test_classes_and_tags_take_the_form_that_locust_reads() -> None:
     assert (result["LOCUST_TAGS"], result["LOCUST_EXCLUDE_TAGS"]) == ("[read,pay]", "[slow]")
 
 
+@pytest.mark.usefixtures("folders")
+def test_a_collector_switches_locusts_traces_on_and_what_the_user_says_of_them_stays() -> None:
+    assert "LOCUST_ENABLE_OPENTELEMETRY" not in entrypoint.settings({"KIT_OTEL": ""})
+    result = entrypoint.settings({"KIT_OTEL": "http://collector:4318", "OTEL_METRICS_EXPORTER": "otlp"})
+    assert result["LOCUST_ENABLE_OPENTELEMETRY"] == "1"
+    assert result["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://collector:4318"
+    assert result["OTEL_EXPORTER_OTLP_PROTOCOL"] == "http/protobuf"
+    assert (result["OTEL_METRICS_EXPORTER"], result["OTEL_LOGS_EXPORTER"]) == ("otlp", "none")
+
+
 CONF = """\
 # headless = true
 host = http://a

@@ -96,6 +96,22 @@ def test_every_document_is_by_its_schema_and_makes_every_kind_of_report(name: st
     xmlschema.XMLSchema(Path(__file__).parent / "junit.xsd").validate(io.BytesIO(templates.junit(document)))
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://jaeger/trace/ab12", '<a href="http://jaeger/trace/ab12">ab12</a>'),
+        ("", "<code>ab12</code>"),
+        ("javascript:alert(1)", "<code>ab12</code>"),
+        (7, "<code>ab12</code>"),
+    ],
+)
+def test_the_report_links_to_the_trace_of_an_example(url: object, shown: str) -> None:
+    document = made(failing())
+    assert "Trace" not in html.render(document)
+    document["failure_groups"][0]["examples"][0] |= {"trace_id": "ab12", "trace_url": url}
+    assert f"<p>Trace {shown}</p>" in html.render(document)
+
+
 def test_a_schema_that_takes_anything_would_be_none() -> None:
     document = made(clean())
     changes: tuple[dict[str, Any], ...] = (

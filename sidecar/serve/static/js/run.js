@@ -102,12 +102,22 @@ function showHost({ host, health, nodes }) {
   ]);
 }
 
+function link({ text, href }) {
+  const made = make("a", "", text);
+  made.href = href;
+  return made;
+}
+
+function traceOf({ trace_id: text, trace_url: href }) {
+  return /^https?:/.test(href) ? { text, href } : text;
+}
+
 function showTable(section, head, rows) {
   const key = JSON.stringify(rows);
   if (section.shown === key) return;
   section.shown = key;
   section.hidden = !rows.length;
-  const cells = (tag, row) => row.map((text, place) => make(tag, place ? "n" : "wide", text));
+  const cells = (tag, row) => row.map((cell, place) => make(tag, place ? "n" : "wide", cell.href ? link(cell) : cell));
   section.querySelector("tbody").replaceChildren(
     make("tr", "", ...cells("th", head)), ...rows.map((row) => make("tr", "", ...cells("td", row))));
 }
@@ -121,8 +131,10 @@ export function showRun(snapshot) {
   showLocust(snapshot);
   showWarnings(snapshot.warnings);
   showHost(snapshot);
-  showTable(byId("failures"), ["request and error", "times"],
-    snapshot.failures.map((one) => [`${one.method} ${one.name}: ${failureText(one)}`, number(one.occurrences)]));
+  const traces = snapshot.failures.some((one) => one.trace_id) ? [traceOf] : [];
+  showTable(byId("failures"), ["request and error", "times", ...traces.map(() => "trace")],
+    snapshot.failures.map((one) => [`${one.method} ${one.name}: ${failureText(one)}`, number(one.occurrences),
+      ...traces.map((trace) => trace(one))]));
   showTable(byId("endpoints"), ["endpoint", "requests", "failed", "per second", "p95"],
     snapshot.endpoints.map((one) => [`${one.method} ${one.name}`, number(one.requests), number(one.failures),
       one.rps === null ? UNKNOWN : number(one.rps), responseTime(one.p95_ms)]));
