@@ -32,25 +32,28 @@ def try_once(settings: Settings, environ: Mapping[str, str], console: Console) -
     if not settings.locust_image:
         _build(builder, "locust")
     image = builder.with_requirements()
-    checked = up.check_in_image(settings, engine, image, console)
-    destination = up.decide_target(settings, checked)
-    if destination.mock:
+    likely = up.may_need_mock(settings)
+    if likely:
         _build(builder, "mock-target")
-    console.note(f"target: {destination.shown}")
-    compose = workspace.compose_for(
-        settings,
-        Decided(destination.host, destination.mock, image, workspace.decided(settings).proxy_user, builder.inputs),
-        environ,
-    )
+    compose = workspace.compose_for(settings, Decided(mock=True, inputs=builder.inputs), environ)
     name = f"{settings.project}-try-{os.getpid()}"
     services = {container.service for container in engine.containers(settings.project)}
     then = ["true"]  # what this call started, and nothing else, goes again
     if not services:
         then = compose.command("--profile", "*", "down")
-    elif destination.mock and "mock-target" not in services:
+    elif "mock-target" not in services:
         then = compose.command("--profile", "mock", "rm", "--stop", "--force", "mock-target")
     with _removed_afterwards(name, then, compose.env):
+        checked = up.check_in_image(settings, engine, image, console, compose if likely else None)
+        destination = up.decide_target(settings, checked)
+        console.note(f"target: {destination.shown}")
+        compose = workspace.compose_for(
+            settings,
+            Decided(destination.host, destination.mock, image, workspace.decided(settings).proxy_user, builder.inputs),
+            environ,
+        )
         if destination.mock:
+            _build(builder, "mock-target")
             compose.run("up", "--detach", "--no-build", "--no-recreate", "--wait", "mock-target")
         flags = ("--rm", "--no-deps", "--no-TTY", "--name", name, "--label", "io.locust-kit.role=try")
         return compose.attach("run", *flags, "locust-worker", "try")

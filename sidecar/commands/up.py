@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 from sidecar.commands.down import act
 from sidecar.common.console import Console
-from sidecar.common.errors import SettingError, StackError
+from sidecar.common.errors import KitError, SettingError, StackError
 from sidecar.common.units import gibibytes, plural
 from sidecar.engine.docker_engine import DockerEngine, EngineAbsentError, ListedContainer, connect
 from sidecar.settings import Settings, locust_options
@@ -136,17 +136,29 @@ def check_network(settings: Settings, engine: DockerEngine) -> None:
         raise SettingError(f"TARGET_NETWORK {name!r} does not exist", fix="docker network ls")
 
 
-def prepare(settings: Settings, engine: DockerEngine, environ: Mapping[str, str], console: Console) -> Prepared:
+def prepare(
+    settings: Settings, engine: DockerEngine, environ: Mapping[str, str], console: Console, *, is_swarm: bool = False
+) -> Prepared:
     """Build the images, then learn what only they tell: whether the files run, where they aim, whose the socket is."""
     write_env_file(settings)
     secrets.write(settings)
     builder = ImageBuilder(settings, engine, environ, console, images.all_hashes(settings))
     wanted = ["locust", "monitor", "docker-proxy"]
-    if settings.mock or target.is_mock(settings.host) or _names_the_mock(settings):
+    likely = may_need_mock(settings)
+    if likely:
         wanted.append("mock-target")
     locust_image, built = builder.locust_and(wanted)
-    checked = check_in_image(settings, engine, locust_image, console)
-    destination = decide_target(settings, checked)
+    mock = workspace.compose_for(settings, Decided(mock=True, inputs=builder.inputs), environ)
+    there = {container.service for container in engine.containers(settings.project)}
+    try:
+        checked = check_in_image(settings, engine, locust_image, console, mock if likely and not is_swarm else None)
+        destination = decide_target(settings, checked)
+    except KitError:
+        if likely and not there and not is_swarm:
+            mock.run("--profile", "*", "down")
+        raise
+    if likely and not destination.mock and not is_swarm:
+        mock.run("rm", "--stop", "--force", "mock-target")
     if destination.mock and "mock-target" not in wanted:
         with console.step("images", "building the mock target"):
             builder.build(["mock-target"])
@@ -209,8 +221,10 @@ class ImageBuilder:
         return tag or base
 
 
-def _names_the_mock(settings: Settings) -> bool:
-    """Guess from the text, so that the mock target is built beside the others and not after them."""
+def may_need_mock(settings: Settings) -> bool:
+    """Guess from the text, so that the mock target is built beside the others, and there when the files are checked."""
+    if settings.host or settings.mock:
+        return settings.mock or target.is_mock(settings.host)
     return any(b"mock-target" in path.read_bytes() for path in locustfile.sources(settings))
 
 
@@ -224,11 +238,24 @@ def _tag(settings: Settings, engine: DockerEngine, asked: requirements.Requireme
     return images.requirements_tag(asked, str((engine.image(base) or {}).get("Id", ""))) if asked else ""
 
 
-def check_in_image(settings: Settings, engine: DockerEngine, image: str, console: Console) -> check.Checked:
-    """Let Locust itself load the user's files, unless it did so with these very files and this image."""
+def check_in_image(
+    settings: Settings, engine: DockerEngine, image: str, console: Console, mock: Compose | None = None
+) -> check.Checked:
+    """Let Locust itself load the user's files, unless it did so with these very files and this image.
+
+    They reach what the workers reach; `mock` is the project whose mock target is to be there.
+    """
+
+    def networks() -> list[str]:
+        if mock:
+            mock.run("up", "--detach", "--no-build", "--no-recreate", "--wait", "mock-target")
+        names = filter(None, (f"{settings.project}_default", settings.target_network))
+        found = {name: engine.network(name) or {} for name in names}
+        return [name for name, about in found.items() if about.get("Scope") == "local" or about.get("Attachable")]
+
     image_id = str((engine.image(image) or {}).get("Id", ""))
     with console.step("locustfile", f"loading {settings.locustfile}") as step:
-        checked, known = check.check(settings, image, image_id, workspace.user_env(settings))
+        checked, known = check.check(settings, image, image_id, workspace.user_env(settings), networks)
         _check_classes(settings, checked)
         names = ", ".join(user_class.name for user_class in checked.user_classes)
         shape = f", shape {checked.shape_class}" if checked.shape_class else ""

@@ -7,7 +7,7 @@ import os
 import secrets
 import shlex
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from sidecar.common.units import MIB, mebibytes
 from sidecar.model.incident import SIGKILL_EXIT
 from sidecar.settings import Settings
 from sidecar.stack import locustfile, state, user_files
-from sidecar.stack.compose import known_cause
+from sidecar.stack.compose import MOCK_HOST, known_cause
 from sidecar.stack.docker_command import DockerSlowError, csv_line, docker, last_words
 
 _TIMEOUT_SECONDS = 60
@@ -74,6 +74,7 @@ def fingerprint(settings: Settings, image_id: str, user_env: Mapping[str, str]) 
         sorted(user_env.items()),
         sorted(settings.passthrough.items()),
         limits(settings),
+        (settings.target_network, settings.mock or MOCK_HOST in settings.host),  # what they reach on import
     ]
     digest.update(repr(depends_on).encode())
     needed: Sequence[Path] = ()
@@ -90,8 +91,16 @@ def fingerprint(settings: Settings, image_id: str, user_env: Mapping[str, str]) 
     return digest.hexdigest()
 
 
-def check(settings: Settings, image: str, image_id: str, user_env: Mapping[str, str]) -> tuple[Checked, bool]:
+def check(
+    settings: Settings,
+    image: str,
+    image_id: str,
+    user_env: Mapping[str, str],
+    networks: Callable[[], Sequence[str]] = tuple,
+) -> tuple[Checked, bool]:
     """Return what the user's files hold, and whether that was known already from the same files and image.
+
+    `networks` makes ready what the files may ask for data while they are imported, and names the workers' networks.
 
     Raises:
         LocustfileError: they cannot run; names file and line.
@@ -103,7 +112,7 @@ def check(settings: Settings, image: str, image_id: str, user_env: Mapping[str, 
     known = state.read(cache)
     if known.get("fingerprint") == print_of_now:
         return read(known["answer"], settings), True
-    answer = _ask(settings, image, user_env)
+    answer = _ask(settings, image, user_env, networks())
     checked = read(answer, settings)
     state.write(cache, {"fingerprint": print_of_now, "answer": answer})
     return checked, False
@@ -150,12 +159,15 @@ def limits(settings: Settings) -> list[str]:
     return ["--ulimit", ulimit, "--memory", memory, "--memory-swap", memory, *cpus]
 
 
-def _ask(settings: Settings, image: str, user_env: Mapping[str, str]) -> dict[str, Any]:
+def _ask(settings: Settings, image: str, user_env: Mapping[str, str], networks: Sequence[str]) -> dict[str, Any]:
     name = f"{settings.project}-check-{os.getpid()}"
     own = {"LOCUSTFILE": settings.locustfile, "KIT_OTEL": settings.otel}
     with _env_file({**settings.passthrough, **user_env, **own}) as env_flags:
         try:
-            done = docker(*_command(settings, image, name, env_flags), seconds=_TIMEOUT_SECONDS)
+            done = docker(
+                *_command(settings, image, name, [*env_flags, *(f"--network={network}" for network in networks)]),
+                seconds=_TIMEOUT_SECONDS,
+            )
         except DockerSlowError:
             with suppress(KitError):  # or the container would load on for ever
                 docker("rm", "--force", name, seconds=_TIMEOUT_SECONDS)
@@ -166,7 +178,7 @@ def _ask(settings: Settings, image: str, user_env: Mapping[str, str]) -> dict[st
     return answer
 
 
-def _command(settings: Settings, image: str, name: str, env_flags: Sequence[str]) -> list[str]:
+def _command(settings: Settings, image: str, name: str, flags: Sequence[str]) -> list[str]:
     """Return the check's `docker run`: hardened and limited as a worker is, with the user's folder and settings."""
     return [
         *("run", "--rm", "--name", name, "--label", "io.locust-kit.role=check"),
@@ -175,7 +187,7 @@ def _command(settings: Settings, image: str, name: str, env_flags: Sequence[str]
         *("--tmpfs", "/tmp:size=64m,mode=1777"),  # noqa: S108  the container's own
         *("--tmpfs", "/home/locust:size=128m,uid=10001,gid=10001,mode=0750"),
         *("--mount", csv_line("type=bind", f"source={settings.locustfiles_dir}", "target=/mnt/locust", "readonly")),
-        *env_flags,
+        *("--add-host", "host.docker.internal:host-gateway", *flags),
         image,
         "check",
     ]

@@ -44,7 +44,7 @@ def swarm_up(settings: Settings, environ: Mapping[str, str], console: Console) -
     fleet = manager.fleet(settings.project)
     _check_room(settings, fleet)
     ways = {} if settings.registry else images.ways_to(settings, fleet.nodes, manager.own_node())
-    prepared = up.prepare(settings, engine, environ, console)
+    prepared = up.prepare(settings, engine, environ, console, is_swarm=True)
     names = _images_to_nodes(settings, engine, prepared.decided, ways, console)
     _remember(settings, prepared, names)
     with console.step("stack", "deploying to the nodes") as step:

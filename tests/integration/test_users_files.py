@@ -105,6 +105,23 @@ def test_a_requirements_file_beside_the_locustfile_is_installed(mine: Stack, fol
     (folder / "requirements.txt").unlink()
 
 
+def test_a_file_that_asks_while_it_is_imported_runs_behind_its_own_login(mine: Stack, tmp_path: Path) -> None:
+    shutil.copytree(USERS_FILES / "guarded", tmp_path / "guarded")
+    (tmp_path / "guarded/.env").write_text("LOCUST_WEB_LOGIN=1\nFLASK_SECRET_KEY=abc\n")
+    tmp_path.chmod(0o755)
+    where = f"LOCUSTFILES_DIR={tmp_path / 'guarded'}"
+    mine.up(where)
+    done = mine.kit("run", where, "USERS=1", "RUN_TIME=2s")
+    assert "asks for a login" in done.stderr, done.stdout + done.stderr
+    assert "LOCUST_WEB_USERNAME" in done.stderr.partition("→")[2]
+    refused = mine.kit("run", where, "USERS=1", "LOCUST_WEB_USERNAME=ann", "LOCUST_WEB_PASSWORD=open")
+    assert "refuses the login" in refused.stderr
+    done = mine.kit("run", where, "USERS=1", "RUN_TIME=2s", "LOCUST_WEB_USERNAME=ann", "LOCUST_WEB_PASSWORD=sesame")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "GET /api/health" in done.stdout
+    mine.kit("down")
+
+
 def test_try_prints_each_request_of_one_pass(mine: Stack) -> None:
     done = mine.kit("try", "LOCUSTFILE=shop")
     assert done.returncode == 0, done.stdout + done.stderr

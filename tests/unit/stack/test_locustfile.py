@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from dataclasses import asdict
@@ -7,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.commands import up
+from sidecar.common.console import Console
 from sidecar.common.errors import LocustfileError, SettingError, StackError
+from sidecar.engine.docker_engine import DockerEngine
 from sidecar.settings import Settings, load
 from sidecar.stack import check, locustfile
 from sidecar.stack.docker_command import csv_line
+from tests.fakes.fake_engine import FakeEngine
 
 FOLDER = Path("/home/my files")
 MINE = load([f"LOCUSTFILES_DIR={FOLDER}"], {}, Path("/"))
@@ -229,18 +234,41 @@ def test_a_check_that_does_not_end_is_ended_and_says_why(
     assert commands[1] == ["docker", "rm", "--force", name]
 
 
-@pytest.mark.parametrize("change", ["NOFILE=2000", "WORKER_MEMORY=1G", "WORKER_CPUS=1"])
-def test_other_limits_are_checked_anew(change: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", ["NOFILE=2000", "WORKER_MEMORY=1G", "WORKER_CPUS=1", "TARGET_NETWORK=x", "MOCK=1"])
+def test_other_limits_and_networks_are_checked_anew(change: str, tmp_path: Path) -> None:
     words = [f"LOCUSTFILES_DIR={tmp_path}"]
     before = check.fingerprint(load(words, {}, tmp_path), "id", {})
     assert check.fingerprint(load([*words, change], {}, tmp_path), "id", {}) != before
+
+
+def test_the_check_is_in_the_networks_of_the_workers_that_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, say: Console, fake_engine: FakeEngine, engine: DockerEngine
+) -> None:
+    (tmp_path / "locustfile.py").write_text("x = 1\n")
+    asked: list[list[str]] = []
+    answer = json.dumps({"passed": True, "user_classes": [{"name": "A", "host": None}]})
+
+    def docker(*words: str, **_: object) -> subprocess.CompletedProcess[str]:
+        asked.append([word for word in words if word.startswith("--network")])
+        return subprocess.CompletedProcess(words, 0, answer, "")
+
+    monkeypatch.setattr(check, "docker", docker)
+    fake_engine.answers["/images/image/json"] = {"Id": "sha256:1"}
+    fake_engine.answers["/networks/mine_default"] = {"Scope": "local"}
+    fake_engine.answers["/networks/shop"] = {"Scope": "swarm", "Attachable": True}
+    fake_engine.answers["/networks/closed"] = {"Scope": "swarm", "Attachable": False}
+    for network in ("shop", "closed", "gone", ""):
+        words = [f"LOCUSTFILES_DIR={tmp_path}", "PROJECT=mine", f"TARGET_NETWORK={network}"]
+        up.check_in_image(load(words, {}, tmp_path), engine, "image", say)
+    ours = "--network=mine_default"
+    assert asked == [[ours, "--network=shop"], [ours], [ours], [ours]]
 
 
 def test_a_check_is_not_done_again_for_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "locustfile.py").write_text("x = 1\n")
     asked: list[str] = []
 
-    def ask(_settings: Settings, image: str, _env: object) -> dict[str, object]:
+    def ask(_settings: Settings, image: str, _env: object, _networks: object) -> dict[str, object]:
         asked.append(image)
         return {"passed": True, "user_classes": [{"name": "A", "host": None}]}
 
