@@ -62,7 +62,8 @@ def try_once(settings: Settings, environ: Mapping[str, str], console: Console) -
 @contextmanager
 def _removed_afterwards(name: str, then: Sequence[str], env: Mapping[str, str]) -> Iterator[None]:
     """Remove the container, and do what comes `then`, once the block is over or this process is gone, killed or not."""
-    script = 'cat; docker rm --force "$0"; exec "$@"'
+    # Twice: Compose fails where a container goes while it looks, as one does whose `run` was killed.
+    script = 'cat; docker rm --force "$0"; "$@" || { sleep 2; exec "$@"; }'
     remover = subprocess.Popen(
         ["sh", "-c", script, name, *then],
         env=dict(env),
