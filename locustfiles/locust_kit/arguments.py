@@ -24,6 +24,7 @@ from locust.runners import STATE_RUNNING, STATE_SPAWNING
 
 from locust_kit.failures.settings import redactor
 from locust_kit.redaction import rules
+from locust_kit.run_shape import RunShape
 from locust_kit.texts import safe
 
 FIELD = "kit_arguments"
@@ -213,6 +214,7 @@ class RunArguments:
         self._options = environment.parsed_options
         self._known = {argument.name: argument for argument in added(self._options)}
         self._are_of_the_kit = False
+        self._shape = RunShape(environment)
 
     def install(self, app: Flask, authorized: Callable[[Callable[[], Any]], Callable[[], Any]], base: str) -> None:
         """See each order to start a run before Locust does; `authorized` asks for the login that the page asks for."""
@@ -227,12 +229,17 @@ class RunArguments:
         """Return each argument with its present value."""
         return [argument.document(getattr(self._options, name, None)) for name, argument in self._known.items()]
 
+    def shapes(self) -> list[dict[str, Any]]:
+        """Return the load shapes that a run can have."""
+        return self._shape.documents()
+
     def values(self) -> dict[str, Any]:
         """Return the present values as they may be shown."""
         return {name: argument.shown(getattr(self._options, name, None)) for name, argument in self._known.items()}
 
     def _before_start(self) -> Response | None:
         """Set the arguments of a kit's run. A start from elsewhere does not inherit them; an edit of a run does."""
+        self._shape.choose(request.form)
         text, runner = request.form.get(FIELD), self._environment.runner
         if text is None:
             if self._are_of_the_kit and (runner is None or runner.state not in (STATE_SPAWNING, STATE_RUNNING)):

@@ -36,7 +36,8 @@ def document(loaded: Loaded) -> dict[str, Any]:
             }
             for name, user in loaded.users.items()
         ],
-        "shape_class": type(loaded.shapes[0]).__name__ if loaded.shapes else None,
+        "shape_class": next(iter(loaded.shapes), None),
+        "shapes": list(loaded.shapes),
         "problems": [asdict(problem) for problem in loaded.problems],
         "warnings": [asdict(warning) for warning in warnings],
     }

@@ -300,4 +300,5 @@ class MasterPart:
             "is_ending": self._master_end.is_ending,
             "uptime_seconds": round(time.monotonic() - self._made_at, 1),
             "arguments": self._arguments.documents(),
+            "shapes": self._arguments.shapes(),
         }

@@ -13,6 +13,8 @@ from typing import Any
 import locust
 from locust.env import Environment
 
+from locust_kit.run_shape import shapes_of
+
 logger = logging.getLogger("locust_kit")
 
 LABELS_VARIABLE, LABELS_FIELD = "KIT_LABELS", "kit_labels"
@@ -106,6 +108,8 @@ def document(environment: Environment) -> dict[str, Any]:
             "spawn_rate_per_second": None if shape else float(getattr(runner, "spawn_rate", 0) or 0),
             "run_time_seconds": _run_time(environment),
             "shape_class": type(shape).__name__ if shape else None,
+            "shapes": list(shapes_of(environment)),
+            "shape_options": _shape_options(environment),
             "tags": list(getattr(options, "tags", None) or []),
             "exclude_tags": list(getattr(options, "exclude_tags", None) or []),
             "locustfile": os.environ.get("LOCUSTFILE", ""),
@@ -113,6 +117,21 @@ def document(environment: Environment) -> dict[str, Any]:
         },
         "versions": {"locust": locust.__version__, "python": platform.python_version()},
         "workers_at_start": int(getattr(runner, "worker_count", 0) or 0),
+    }
+
+
+def _shape_options(environment: Environment) -> dict[str, Any] | None:
+    """Return the users, rate and time that a shape with `use_common_options` may read; None for others."""
+    options = environment.parsed_options
+    if environment.shape_class is None or not environment.shape_class.use_common_options:
+        return None
+    return {
+        name: value if isinstance(value := getattr(options, field, None), int | float) else None
+        for name, field in (
+            ("users", "num_users"),
+            ("spawn_rate_per_second", "spawn_rate"),
+            ("run_time_seconds", "run_time"),
+        )
     }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import gevent
 from locust.env import Environment
-from locust.runners import STATE_CLEANUP, STATE_RUNNING, STATE_SPAWNING, STATE_STOPPING, MasterRunner
+from locust.runners import STATE_CLEANUP, STATE_RUNNING, STATE_SPAWNING, STATE_STOPPING
 
 from locust_kit import plan, run_folder, run_statistics, timeline
 from locust_kit.arguments import secrets_of
@@ -24,6 +24,7 @@ from locust_kit.locust_tables import LocustTables
 from locust_kit.meters import MeterReadings
 from locust_kit.meters.stopping import Stopping
 from locust_kit.quitting import EndedBy
+from locust_kit.status import users_by_class
 from locust_kit.writer import Writer
 
 _TICK_SECONDS, _SAVE_TICKS = 1.0, 10
@@ -198,6 +199,5 @@ class RunRecorder:
         if runner is None:
             return
         self._most_users = max(self._most_users, runner.user_count)
-        by_class = runner.reported_user_classes_count if isinstance(runner, MasterRunner) else runner.user_classes_count
-        for name, count in by_class.items():
+        for name, count in users_by_class(runner).items():
             self._most_by_class[name] = max(self._most_by_class.get(name, 0), count)

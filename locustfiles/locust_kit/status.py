@@ -24,6 +24,13 @@ def _connected(runner: Runner | None) -> list[str]:
     return sorted(client.id for client in runner.clients.all if client.state != STATE_MISSING)
 
 
+def users_by_class(runner: Runner | None) -> dict[str, int]:
+    """Return how many users there are now of each class, as the workers reported them."""
+    if runner is None:
+        return {}
+    return dict(runner.reported_user_classes_count if isinstance(runner, MasterRunner) else runner.user_classes_count)
+
+
 def _processes(runner: Runner | None, worker: str) -> int:
     client = runner.clients.get(worker) if isinstance(runner, MasterRunner) else None
     return processes_of(client) if client else 1
@@ -82,8 +89,10 @@ def document(
         "run": run.document() if run else None,
         "shape_class": type(shape).__name__ if shape else None,
         "user_classes": [
-            {"name": user.__name__, "host": user.host, "weight": user.weight} for user in environment.user_classes
+            {"name": user.__name__, "host": user.host, "weight": user.weight, "fixed_count": user.fixed_count}
+            for user in environment.user_classes
         ],
+        "users_by_class": users_by_class(environment.runner),
         "class_picker": bool(environment.web_ui and environment.web_ui.userclass_picker_is_active),
         "settings": {
             "host": host,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import shlex
 import socket
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import gevent
 from locust import FastHttpUser, HttpUser, LoadTestShape, User
@@ -54,7 +56,7 @@ PACKAGES = {
 """Modules that a package of another name holds; that of their own name is missing, or holds something else."""
 
 _LONGEST = 2000
-_SESSIONS = ("session", "fastsession")  # Locust's own fixtures
+SESSIONS = ("session", "fastsession")  # Locust's own fixtures
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class Loaded:
     """The classes of the locustfiles, and the problems met on the way."""
 
     users: dict[str, type[User]] = field(default_factory=dict)
-    shapes: list[LoadTestShape] = field(default_factory=list)
+    shapes: dict[str, LoadTestShape] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -98,15 +100,16 @@ def load(setting: str) -> Loaded:
             result.problems.append(problem_of(error, path))
             continue
         for name, user in users.items():
-            other = result.users.setdefault(name, user)
-            files.setdefault(name, _file_of(user, path))
-            if other is not user and files[name] != _file_of(user, path):
-                text = f"User class {name} is also defined in {shown(files[name])}"
-                result.problems.append(Problem(shown(path), None, "duplicate", text, "give one of them another name"))
-        result.shapes += shapes
+            _add(result.users, f"User class {name}", user, path, files, result)
+        for shape in shapes:
+            _add(result.shapes, f"Load shape {type(shape).__name__}", shape, path, files, result)
     if not result.users and not result.problems:
         for path in paths:
-            result.users |= load_locustfile_pytest(path)
+            try:
+                result.users |= load_locustfile_pytest(path)
+            except (Exception, SystemExit) as raised:  # noqa: BLE001  as above
+                result.problems.append(problem_of(raised, path))
+        result.problems += _unusable_functions(result.users.values())
     if not result.users and not result.problems:
         text = "holds no User class"
         fix = "define a class that inherits from HttpUser, FastHttpUser or User"
@@ -114,9 +117,19 @@ def load(setting: str) -> Loaded:
     return result
 
 
-def _file_of(user: type[User], path: str) -> str:
+def _add(known: dict[str, Any], what: str, found: Any, path: str, files: dict[str, str], result: Loaded) -> None:
+    """Keep a class or a shape by its name; two of one name in two files are a problem."""
+    other = known.setdefault(what.rpartition(" ")[2], found)
+    file = _file_of(found if isinstance(found, type) else type(found), path)
+    first = files.setdefault(what, file)
+    if other is not found and first != file:
+        text = f"{what} is also defined in {shown(first)}"
+        result.problems.append(Problem(shown(path), None, "duplicate", text, "give one of them another name"))
+
+
+def _file_of(found: type, path: str) -> str:
     """Return the file of a class that was found in the locustfile `path`: two of those may be modules of one name."""
-    codes = (getattr(value, "__code__", None) for value in vars(user).values())
+    codes = (getattr(value, "__code__", None) for value in vars(found).values())
     return next((code.co_filename for code in codes if code), path)
 
 
@@ -144,10 +157,25 @@ def _unreadable(file: str, command: str) -> Problem:
     return Problem(file, None, "unreadable", text, command)
 
 
+def _unusable_functions(users: Iterable[type[User]]) -> Iterator[Problem]:
+    """Yield pytest functions that end each user at once: Locust hands them what one fixture yields."""
+    for function in (function for user in users if issubclass(user, PytestUser) for function in user.functions):
+        count, fixture = len(inspect.signature(function.obj).parameters), getattr(function, "fixturedef", None)
+        if count != 1:
+            text = f"the pytest function {function.name} takes {count} fixtures, and Locust gives it one"
+        elif not inspect.isgeneratorfunction(fixture.func):  # type: ignore[union-attr]  # it has one
+            text = f"the fixture {fixture.argname} of {function.name} has no yield, and Locust waits for one"  # type: ignore[union-attr]
+        else:
+            continue
+        line = function.obj.__code__.co_firstlineno
+        yield Problem(shown(str(function.path)), line, "error", text, "def test_home(session): session.get(...)")
+
+
 def needs_host(user_class: type[User]) -> bool:
     """Tell whether users of a class make HTTP requests; pytest functions do with one of Locust's own fixtures."""
     if issubclass(user_class, PytestUser):
-        return any(function.fixturedef.argname in _SESSIONS for function in user_class.functions)  # type: ignore[attr-defined]
+        fixtures = (getattr(function, "fixturedef", None) for function in user_class.functions)
+        return any(fixture is not None and fixture.argname in SESSIONS for fixture in fixtures)
     return issubclass(user_class, HttpUser | FastHttpUser)
 
 

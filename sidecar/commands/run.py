@@ -61,6 +61,8 @@ def run(settings: Settings, environ: Mapping[str, str], console: Console) -> int
     about = _ask(web, settings)
     run_plan = plan.make(settings, about, workspace.decided(settings).host)
     run_plan = replace(run_plan, judge=json.dumps(limits.words(settings, asked)))
+    if not settings.attach and (short := plan.left_out(run_plan, about)):
+        console.note(f"note: {short}")
     if settings.attach:
         run_plan = replace(run_plan, users=0)  # how many were asked for, only whoever started the run knows
     _warn_if_few(web.worker_count(), settings, console)
@@ -160,7 +162,7 @@ def _drive(
 ) -> FinishedRun | None:
     """Start, follow, and stop on Ctrl-C; return None when a followed run was left to go on."""
     started_at, began = datetime.now(UTC), time.monotonic()
-    times = FollowLimits(0 if settings.attach else run_plan.run_time, settings.stop_timeout)
+    times = FollowLimits(0 if settings.attach else run_plan.seconds, settings.stop_timeout)
     progress = Progress(console, times.run_time)
     stopped_by, stopped_after = "", None
     before = follow.before(figures)
@@ -204,10 +206,14 @@ def _start(web: LocustApi, run_plan: RunPlan, settings: Settings, console: Conso
 def _headline(run_plan: RunPlan, settings: Settings) -> list[str]:
     aim = f" at {run_plan.host}" if run_plan.host else ""
     hints = [*filter(None, (up.defaults_note(settings),)), *_only(settings), "Ctrl-C stops it"]
+    load = f"{run_plan.users} users, {run_plan.spawn_rate:g} a second"
+    load += f", for {run_plan.run_time} s" if run_plan.run_time else ""
     if run_plan.shape_class:
-        return [f"run with the load shape {run_plan.shape_class}{aim}; it ends with the shape", f"  {'; '.join(hints)}"]
-    length = f", for {run_plan.run_time} s" if run_plan.run_time else ""
-    return [f"run of {run_plan.users} users, {run_plan.spawn_rate:g} a second{length}{aim}", f"  {'; '.join(hints)}"]
+        reads = f", which may read {load}" if run_plan.sends_load else ""
+        load = f"with the load shape {run_plan.shape_class}{reads}; it ends with the shape"
+    else:
+        load = f"of {load}"
+    return [f"run {load}{aim}", f"  {'; '.join(hints)}"]
 
 
 def _only(settings: Settings) -> list[str]:

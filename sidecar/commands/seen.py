@@ -74,7 +74,7 @@ def record_of(
     `unwritten` says why there is no record of it on the disk though there should be one.
     """
     seen, plan = done.seen, done.plan
-    lasted = min(done.seconds, plan.run_time) if plan.run_time and not settings.attach else done.seconds
+    lasted = min(done.seconds, plan.seconds) if plan.seconds and not settings.attach else done.seconds
     until = done.started_at + timedelta(seconds=lasted)
     restarted = seen.master_lost == follow.RESTARTED
     incidents, unwatched, recording = incidents_since(settings, done.started_at, sleep, until)
@@ -125,16 +125,20 @@ def _unknown(
 def _begin(settings: Settings, done: FinishedRun) -> dict[str, Any]:
     """Return what the plugin would have written down at the start; what a followed run was asked, nobody here knows."""
     plan, is_ours = done.plan, not (settings.attach or done.plan.shape_class)
+    load = {
+        "users": plan.users or None,
+        "spawn_rate_per_second": settings.spawn_rate,
+        "run_time_seconds": plan.run_time,
+    }
     return {
         "labels": dict(label.split("=", 1) for label in plan.labels),
         "host": plan.host or workspace.decided(settings).host,
         "user_classes": list(plan.classes),
         "attached": settings.attach,
         "plan": {
-            "users": plan.users or None if is_ours else None,
-            "spawn_rate_per_second": settings.spawn_rate if is_ours else None,
-            "run_time_seconds": plan.run_time if is_ours else 0,
+            **(load if is_ours else dict.fromkeys(load)),
             "shape_class": plan.shape_class or None,
+            "shape_options": load if plan.shape_class and plan.sends_load and not settings.attach else None,
             "tags": list(settings.tags),
             "exclude_tags": list(settings.exclude_tags),
             "locustfile": settings.locustfile,

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from sidecar.commands import plan
 from sidecar.commands.down import act
 from sidecar.common.console import Console
 from sidecar.common.errors import KitError, SettingError, StackError
@@ -258,11 +259,23 @@ def check_in_image(
         checked, known = check.check(settings, image, image_id, workspace.user_env(settings), networks)
         _check_classes(settings, checked)
         names = ", ".join(user_class.name for user_class in checked.user_classes)
-        shape = f", shape {checked.shape_class}" if checked.shape_class else ""
+        shape = _shape(settings, checked.shapes)
         step.result = f"{settings.locustfile}: {names}{shape}" + (" (unchanged)" if known else "")
     for warning in checked.warnings:
         console.note(warning.shown)
     return checked
+
+
+def _shape(settings: Settings, shapes: Sequence[str]) -> str:
+    """Return which load shape runs take, in words, and that others are there; "" where there is none."""
+    name = settings.shape or next(iter(shapes), "")
+    if settings.shape and name not in (*shapes, plan.NO_SHAPE):
+        raise SettingError(
+            f"SHAPE names {name!r}, which {settings.locustfile} does not have",
+            wanted=", ".join((*shapes, plan.NO_SHAPE)),
+        )
+    others = ", ".join(other for other in (*shapes, plan.NO_SHAPE) if other != name)
+    return f", shape {name} (or SHAPE={others})" if len(shapes) > 1 else f", shape {name}" if shapes else ""
 
 
 def _check_classes(settings: Settings, checked: check.Checked) -> None:

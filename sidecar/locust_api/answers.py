@@ -143,6 +143,7 @@ def parse_plugin(answer: Payload) -> PluginStatus:
         meters={_text(name): meter for name, meter in _object(answer.get("meters")).items() if isinstance(meter, dict)},
         failure_groups=_object(answer.get("failures")),
         record_error=_text(answer.get("record_error") or ""),
+        users_by_class={_text(name): _whole(of) for name, of in _object(answer.get("users_by_class")).items()},
     )
 
 

@@ -138,6 +138,7 @@ class PluginStatus:
     meters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     failure_groups: Mapping[str, Any] = field(default_factory=dict)
     record_error: str = ""
+    users_by_class: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

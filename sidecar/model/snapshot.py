@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sidecar.model.incident import Incident
@@ -135,6 +135,7 @@ class Locust(MasterFigures):
     workers: tuple[Worker, ...] = ()
     locustfile_changed: tuple[str, ...] = ()
     total: EndpointStats | None = None
+    users_by_class: dict[str, int] = field(default_factory=dict)
 
     @property
     def workers_remote(self) -> int:

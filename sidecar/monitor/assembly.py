@@ -221,6 +221,7 @@ def _locust(observed: Observed, containers: Iterable[Container]) -> Locust | Non
         **shared(stats, Locust) | {"workers": workers},
         workers_expected=expected,
         locustfile_changed=tuple(sorted(union)),
+        users_by_class=reading.plugin.users_by_class if reading.plugin else {},
     )
 
 

@@ -151,6 +151,7 @@ def _users(record: RunRecord) -> dict[str, Any]:
     tasks = sorted((meter.get("tasks") or {}).items(), key=lambda task: -int(task[1].get("runs") or 0))
     schedules = ((record.meters.get(PACING) or {}).get("schedules") or {}).items()
     return {
+        "users_by_class": most,
         "users": [
             {"name": name, "most_users": int(most.get(name) or 0), **{key: int(of.get(key) or 0) for key in _ENDINGS}}
             for name, of in (meter.get("classes") or {}).items()
@@ -216,11 +217,11 @@ def _state(record: RunRecord) -> str:
 
 
 def _settings(record: RunRecord, fail_ratio: float | None) -> dict[str, Any]:
-    plan, begin = record.plan, record.begin
+    plan, begin, load = record.plan, record.begin, _load(record)
     return {
-        "users": plan.get("users"),
-        "spawn_rate_per_second": plan.get("spawn_rate_per_second"),
-        "run_time_seconds": plan.get("run_time_seconds") or 0,
+        "users": load.get("users"),
+        "spawn_rate_per_second": load.get("spawn_rate_per_second"),
+        "run_time_seconds": load.get("run_time_seconds") or 0,
         "fail_ratio_limit": fail_ratio,
         "host": begin.get("host") or "",
         "classes": list(begin.get("user_classes") or []),
@@ -230,6 +231,11 @@ def _settings(record: RunRecord, fail_ratio: float | None) -> dict[str, Any]:
         "locustfile": plan.get("locustfile") or "",
         **({"attached": begin["attached"]} if "attached" in begin else {}),
     }
+
+
+def _load(record: RunRecord) -> Mapping[str, Any]:
+    """Return users, rate and time as asked for; those that its load shape could read are in a place of their own."""
+    return record.plan.get("shape_options") or record.plan
 
 
 def _times(performance: Mapping[str, Any]) -> dict[str, Any]:
@@ -385,11 +391,13 @@ def _capacity(record: RunRecord, cores: int | None, users: int) -> dict[str, Any
 
 def _repeat(record: RunRecord, project: str) -> str:
     """Return the command that runs the same once more."""
-    plan, rate = record.plan, record.plan.get("spawn_rate_per_second")
+    load, shape = _load(record), record.plan.get("shape_class")
+    rate = load.get("spawn_rate_per_second")
     rate = None if rate is None else f"{float(rate):g}"
-    load = {"USERS": plan.get("users"), "SPAWN_RATE": rate, "RUN_TIME": plan.get("run_time_seconds") or 0}
+    words = {"USERS": load.get("users"), "SPAWN_RATE": rate, "RUN_TIME": load.get("run_time_seconds") or 0}
     settings = {
-        **({} if plan.get("shape_class") else load),
+        "SHAPE": shape or ("none" if record.plan.get("shapes") else None),
+        **({} if load is record.plan and shape else words),
         "HOST": record.begin.get("host"),
         "THRESHOLDS": (record.begin.get("judge") or {}).get("thresholds"),
         "PROJECT": project if project != "locust" else None,

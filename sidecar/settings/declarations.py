@@ -145,6 +145,11 @@ class LocustfileSettings(Section):
 class RunSettings(Section):
     """A run."""
 
+    shape: str = setting(
+        "SHAPE=",
+        text("name, or none"),
+        "The load shape of a run; default the first in your files, which is Locust's choice; none: USERS and RUN_TIME.",
+    )
     users: int = setting(
         "USERS=10",
         count("users", 1),

@@ -56,10 +56,10 @@ class CodeWarning:
 
 @dataclass(frozen=True)
 class Checked:
-    """What the user's files hold."""
+    """What the user's files hold; Locust takes the first of several load shapes."""
 
     user_classes: tuple[UserClass, ...]
-    shape_class: str | None
+    shapes: tuple[str, ...] = ()
     warnings: tuple[CodeWarning, ...] = ()
 
 
@@ -130,7 +130,7 @@ def read(answer: Mapping[str, Any], settings: Settings) -> Checked:
         UserClass(user_class["name"], user_class.get("host") or None, bool(user_class.get("http", True)))
         for user_class in answer.get("user_classes") or []
     )
-    return Checked(classes, answer.get("shape_class"), code_warnings(answer))
+    return Checked(classes, tuple(answer.get("shapes") or ()), code_warnings(answer))
 
 
 def code_warnings(document: Mapping[str, Any]) -> tuple[CodeWarning, ...]:

@@ -2,11 +2,14 @@
 
 import json
 import shutil
+import signal
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.integration.stacks import USERS_FILES, Stack, docker
+from tests.integration.stacks import USERS_FILES, Stack, docker, until
 
 SHOP = USERS_FILES / "shop"
 
@@ -54,14 +57,42 @@ def test_classes_and_tags_choose(mine: Stack) -> None:
     assert "look" not in names(mine)
 
 
+def newest(stack: Stack) -> Any:
+    """The report of the last run."""
+    path = max(stack.reports.glob("*/report.json"), key=lambda path: path.stat().st_mtime)
+    return json.loads(path.read_text())
+
+
 def test_a_shape_runs_to_its_own_end_and_refuses_users(mine: Stack) -> None:
-    mine.up("LOCUSTFILE=shape.py")
+    assert "Walker, Rare, Admin, shape Short (or SHAPE=Asked, none)" in mine.up("LOCUSTFILE=shape.py").stdout
     refused = mine.kit("run", "USERS=5")
     assert refused.returncode == 2
     assert "Short" in refused.stderr
     done = mine.kit("run")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "PASS" in done.stdout
+
+
+def test_a_shape_that_reads_users_and_time_can_be_chosen_and_gets_them(mine: Stack) -> None:
+    done = mine.kit("run", "SHAPE=Asked", "USERS=5", "SPAWN_RATE=5", "RUN_TIME=4s")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "with the load shape Asked, which may read 5 users, 5 a second, for 4 s" in done.stdout
+    report = newest(mine)
+    asked = {name: report["settings"][name] for name in ("shape_class", "users", "run_time_seconds")}
+    assert asked == {"shape_class": "Asked", "users": 5, "run_time_seconds": 4}
+    assert report["workers"]["most_users"] == 5
+    assert 4 <= report["duration_seconds"] < 9
+
+
+def test_classes_without_a_user_are_named_before_and_after_a_run(mine: Stack) -> None:
+    done = mine.kit("run", "SHAPE=none", "USERS=3", "SPAWN_RATE=3", "RUN_TIME=4s")
+    assert "note: of 3 users, Rare gets no user" in done.stdout + done.stderr
+    report = newest(mine)
+    assert report["users_by_class"] == {"Walker": 1, "Rare": 0, "Admin": 2}, report["reasons"]
+    assert "no user of Rare was there; fixed_count comes first (Admin 2)" in report["reasons"]
+    refused = mine.kit("run", "SHAPE=none", "CLASSES=Admin", "USERS=3")
+    assert refused.returncode == 2
+    assert "every class has a fixed_count (Admin 2)" in refused.stderr
 
 
 def test_a_locustfile_may_write_beside_itself_and_the_users_folder_stays_clean(stack: Stack, tmp_path: Path) -> None:
@@ -136,6 +167,24 @@ def test_try_prints_each_request_of_one_pass(mine: Stack) -> None:
         "label=com.docker.compose.oneoff=True",
     )
     assert left == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["ended", "killed"])
+def test_a_try_that_is_ended_from_outside_leaves_no_container(fresh_stack: Stack, folder: Path, number: int) -> None:
+    (folder / "hangs.py").write_text(
+        "import time\nfrom locust import HttpUser, task\nclass Waits(HttpUser):\n    @task\n    def wait(self):\n"
+        "        time.sleep(300)\n"
+    )
+    words = (f"LOCUSTFILES_DIR={folder}", "LOCUSTFILE=hangs.py", "MOCK=1")
+    with subprocess.Popen(
+        fresh_stack.command("try", *words), env=fresh_stack.environ(), stdout=subprocess.PIPE, text=True
+    ) as trying:
+        assert trying.stdout is not None
+        assert any("Waits.wait" in line for line in trying.stdout)
+        trying.send_signal(number)
+    of_project = f"label=com.docker.compose.project={fresh_stack.project}"
+    until(lambda: docker("ps", "-aq", "--filter", of_project) == "", 20, "its containers to be gone")
+    assert docker("network", "ls", "-q", "--filter", of_project) == ""
 
 
 def test_the_snapshot_of_a_run_on_the_volume_has_an_end_marker(mine: Stack) -> None:

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
+from locust import User
+from locust.dispatch import UsersDispatcher
+from locust.runners import WorkerNode
 
 from sidecar.commands import plan
 from sidecar.common.errors import SettingError, StackError
@@ -92,10 +97,88 @@ def test_a_load_shape_is_asked_for_by_name_only_where_there_is_a_picker() -> Non
     assert plan.make(settings(), master(shaped), "").form() == [("host", "http://a")]
 
 
+def shapes(**uses_common_options: bool) -> dict[str, Any]:
+    return {"shapes": [{"name": name, "uses_common_options": uses} for name, uses in uses_common_options.items()]}
+
+
+def test_a_shape_that_reads_users_rate_and_time_is_sent_them_and_another_one_refuses_them() -> None:
+    about = master(page(A="http://a"), shapes(UpAndDown=True, Wave=False))
+    what = plan.make(settings("USERS=40", "SPAWN_RATE=5", "RUN_TIME=40s"), about, "")
+    load_fields = [("user_count", "40"), ("spawn_rate", "5"), ("run_time", "40")]
+    assert what.form()[1:] == [("kit_shape", "UpAndDown"), *load_fields]
+    assert what.seconds == 0  # the shape decides
+    chosen = plan.make(settings("SHAPE=Wave"), about, "")
+    assert chosen.form()[1:] == [("kit_shape", "Wave")]
+    with pytest.raises(SettingError, match=r"USERS was given, but the load shape Wave decides"):
+        plan.make(settings("SHAPE=Wave", "USERS=40"), about, "")
+    without = plan.make(settings("SHAPE=none", "USERS=3", "RUN_TIME=9"), about, "")
+    assert (without.shape_class, without.seconds) == ("", 9)
+    assert without.form()[1:3] == [("kit_shape", "none"), ("user_count", "3")]
+    with pytest.raises(SettingError, match=r"SHAPE names 'Walk'.*UpAndDown, Wave, none"):
+        plan.make(settings("SHAPE=Walk"), about, "")
+    after_none = master(page(A="http://a"), {**shapes(UpAndDown=True), "shape_class": None})
+    assert plan.make(settings(), after_none, "").shape_class == "UpAndDown"
+
+
+def test_a_shape_can_be_chosen_only_where_somebody_sets_it() -> None:
+    about = master(page(A="http://a") | {"available_shape_classes": ["Default", "Steps", "Wave"]})
+    assert plan.make(settings("SHAPE=Steps"), about, "").shape_class == "Steps"
+    with pytest.raises(SettingError, match="no plugin"):
+        plan.make(settings("SHAPE=Wave"), about, "")
+
+
+def classes(**takes: tuple[int, float]) -> plan.MasterInfo:
+    rows = {name: {"host": "http://a", "fixed_count": of[0], "weight": of[1]} for name, of in takes.items()}
+    return master({"users": rows, "available_shape_classes": ["Default"]})
+
+
+def left_out(about: plan.MasterInfo, *words: str) -> str:
+    return plan.left_out(plan.make(settings(*words), about, ""), about)
+
+
+def test_classes_that_get_no_user_are_named_before_a_run() -> None:
+    about = classes(Admin=(6, 1), Rare=(0, 1), Visitor=(0, 3))
+    assert left_out(about, "USERS=5") == "of 5 users, Admin gets 5 of its fixed_count 6; Rare, Visitor get no user"
+    assert left_out(about, "USERS=7") == "of 7 users, Rare gets no user"
+    assert left_out(about, "USERS=10") == ""
+    assert left_out(about, "USERS=2", "CLASSES=Visitor") == ""
+    assert left_out(master(page(A="http://a")), "USERS=1") == ""
+
+
+def test_more_users_than_each_fixed_count_allows_are_refused_unless_nobody_asked() -> None:
+    about = classes(Admin=(6, 1), Clerk=(1, 1), Visitor=(0, 3))
+    with pytest.raises(
+        SettingError, match=r"USERS is 10, but every class has a fixed_count \(Admin 6, Clerk 1\).*7 at most"
+    ):
+        plan.make(settings("USERS=10", "CLASSES=Admin,Clerk"), about, "")
+    assert plan.make(settings("USERS=7", "CLASSES=Admin,Clerk"), about, "").users == 7
+    assert plan.make(settings("CLASSES=Admin,Clerk"), about, "").users == 7
+    assert plan.make(settings("USERS=10"), about, "").users == 10
+
+
+def test_users_are_handed_out_as_locust_does_it() -> None:
+    random = Random(7)  # noqa: S311  the same inputs each time
+    for _ in range(60):
+        kinds = {
+            f"U{number}": (random.choice([0, 0, 0, 1, 4]), random.choice([0, 0.5, 1, 1, 3, 10]))
+            for number in range(random.randint(1, 6))
+        }
+        users = random.randint(1, 30)
+        made = [type(name, (User,), {"fixed_count": of[0], "weight": of[1]}) for name, of in kinds.items()]
+        dispatcher = UsersDispatcher([WorkerNode("one"), WorkerNode("two")], made)
+        dispatcher.new_dispatch(users, 1000)
+        expected: Counter[str] = Counter(dict.fromkeys(kinds, 0))
+        for dispatched in dispatcher:
+            expected = Counter(dict.fromkeys(kinds, 0))
+            for of_worker in dispatched.values():
+                expected.update(of_worker)
+        assert plan._handed_out(users, kinds) == dict(expected), (kinds, users)
+
+
 def test_users_in_a_file_do_not_stand_in_a_shapes_way(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("USERS=5\n")
     what = plan.make(load([], {}, tmp_path), master(page(A="http://a"), {"shape_class": "Steps"}), "")
-    assert what.run_time == 0
+    assert (what.seconds, what.sends_load) == (0, False)
 
 
 def test_a_class_that_is_not_there_is_refused_with_those_that_are() -> None:

@@ -25,7 +25,7 @@ def test_a_snapshot_survives_the_way_there_and_back(scene: Any) -> None:
 
 @pytest.mark.parametrize("name", ["cluster", "oom", "trouble", "watched"])
 def test_a_document_is_written_byte_for_byte_as_version_0_1_0_wrote_it(name: str) -> None:
-    # But for what came since: `processes` of a worker, `trace_id` and `trace_url` of a failure.
+    # But for what came since: `processes` of a worker, `trace_id` and `trace_url` of a failure, `users_by_class`.
     golden = (Path(__file__).parent / "data" / f"{name}.json").read_bytes().rstrip()
     assert document.dumps(getattr(samples, name)()) == golden
     assert document.dumps(document.loads(golden)) == golden

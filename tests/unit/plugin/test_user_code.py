@@ -58,7 +58,7 @@ def test_a_good_file_has_its_classes_and_no_problem(write: Write) -> None:
     assert document["user_classes"] == [
         {"name": "Buyer", "host": "http://shop.invalid", "http": True, "weight": 3, "tags": ["pay"]}
     ]
-    assert document["shape_class"] == "Steps"
+    assert (document["shape_class"], document["shapes"]) == ("Steps", ["Steps"])
 
 
 def test_a_syntax_error_names_its_line(write: Write) -> None:
@@ -242,3 +242,47 @@ def test_a_service_that_does_not_answer_an_import_is_not_the_lines_fault(write: 
     assert (problem.line, problem.kind) == (2, "error")
     assert "raises ConnectionError while it is imported" in problem.text
     assert "TARGET_NETWORK" in problem.fix
+
+
+def test_each_load_shape_is_named_the_first_is_locusts_and_a_second_of_the_same_name_is_refused(write: Write) -> None:
+    shape = (
+        "from locust import HttpUser, LoadTestShape, task\nclass {0}(LoadTestShape):\n    def tick(self): return None\n"
+    )
+    write(
+        "first.py",
+        shape.format("Zig") + shape.format("Along") + "class U(HttpUser):\n    @task\n    def t(self): ...\n",
+    )
+    write("again.py", "from first import Zig\n")
+    write("other.py", shape.format("Zig"))
+    document = check.document(load("first.py,again.py"))
+    assert (document["shape_class"], document["shapes"]) == ("Zig", ["Zig", "Along"])
+    assert only(load("first.py,other.py")).text == "Load shape Zig is also defined in first.py"
+
+
+def test_pytest_functions_need_a_target_and_one_fixture_that_yields(write: Write) -> None:
+    write("test_a.py", "def test_home(session): ...\ndef test_fast(fastsession): ...\n")
+    document = check.document(load("test_a.py"))
+    assert [(of["name"], of["http"]) for of in document["user_classes"]] == [("test_home", True), ("test_fast", True)]
+    write(
+        "test_b.py",
+        """
+        import pytest
+        @pytest.fixture
+        def shop(user=None):
+            yield user
+        @pytest.fixture
+        def returns(user=None):
+            return 1
+        def test_own(shop): ...
+        def test_none(): ...
+        def test_returns(returns): ...
+        """,
+    )
+    loaded = load("test_b.py")
+    assert [(problem.line, problem.text.partition(",")[0]) for problem in loaded.problems] == [
+        (10, "the pytest function test_none takes 0 fixtures"),
+        (11, "the fixture returns of test_returns has no yield"),
+    ]
+    assert not user_code.needs_host(loaded.users["test_own"])
+    write("test_c.py", "def test_unknown(nothing): ...\n")
+    assert "Could not find fixture for parameter 'nothing' in test_unknown" in only(load("test_c.py")).text

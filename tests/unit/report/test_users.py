@@ -239,6 +239,7 @@ def test_accounts_of_failures_that_differ_make_a_run_invalid_and_the_larger_is_j
 def test_the_reports_hold_users_tasks_and_a_case_of_its_own_for_each_limit() -> None:
     classes = {"Buyer": {"made": 50, "not_made": 0, "died": 0, "finished": 2, "stopped": 48}}
     made = document.make(ran({**BOUGHT, "classes": classes}, end={**clean().end, "users_by_class": {"Buyer": 48}}), "p")
+    assert made["users_by_class"] == {"Buyer": 48}
     assert made["users"][0] == {"name": "Buyer", "most_users": 48, **classes["Buyer"]}
     assert made["tasks"] == [{"name": "Buyer.buy", "runs": 254, "errors": 254}]
     assert (made["figures"]["task_errors"], made["figures"]["task_error_ratio"]) == (254, 1.0)

@@ -140,13 +140,13 @@ def test_a_passed_check_says_what_the_files_hold() -> None:
     found = check.read(
         {
             "passed": True,
-            "shape_class": "Steps",
+            "shapes": ["Steps"],
             "user_classes": [{"name": "A", "host": "http://a"}, {"name": "B", "host": None}],
         },
         MINE,
     )
     assert found.user_classes == (check.UserClass("A", "http://a"), check.UserClass("B", None))
-    assert found.shape_class == "Steps"
+    assert found.shapes == ("Steps",)
 
 
 def test_a_failed_check_names_file_line_and_mend() -> None:

@@ -5,6 +5,7 @@ import { memory, number, percent, rate, responseTime, duration, UNKNOWN } from "
 
 const ACTIVE = ["spawning", "running", "cleanup", "stopping"];
 const HIGH_PERCENT = 90;
+const MOST_CLASSES = 8;
 const MARK = { PASS: "✓", FAIL: "✗", INVALID: "⊘" };
 
 function failureText({ failure_class: name, detail, error }) {
@@ -26,6 +27,12 @@ function showVerdict({ verdict, run }) {
   setText(reasons, verdict && verdict.reasons.length ? verdict.reasons.join(" · ") : none);
 }
 
+function byClass(users) {
+  const classes = Object.entries(users || {});
+  const most = classes.slice(0, MOST_CLASSES).map(([name, count]) => `${name} ${number(count)}`).join(", ");
+  return classes.length < 2 ? "" : classes.length > MOST_CLASSES ? `${most}, …` : most;
+}
+
 function showLocust(snapshot) {
   const { locust, run } = snapshot;
   if (!locust) {
@@ -43,7 +50,7 @@ function showLocust(snapshot) {
     fact("state", locust.state, { detail: since }),
     fact("workers", `${here}/${locust.workers_expected}${short ? " !" : ""}`,
       { style: short ? "high" : "", detail: remote ? `and ${remote} remote, of other machines` : "" }),
-    fact("users", number(locust.users)),
+    fact("users", number(locust.users), { detail: active ? byClass(locust.users_by_class) : "" }),
     fact(`requests/s${past}`, number(locust.rps)),
     fact(`failed${past}`, `${(locust.fail_ratio * 100).toFixed(2)}%`,
       { style: locust.fail_ratio > 0 ? "bad" : "", detail: active ? `${number(locust.fail_per_second)}/s now` : "" }),
