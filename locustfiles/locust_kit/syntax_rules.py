@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 
 from locust import TaskSet, User, events
 from locust.event import EventHook
+from locust.user.users import PytestUser
 
 from locust_kit.source_files import SourceFile, source_files
 from locust_kit.unentered import unentered
-from locust_kit.user_code import Loaded, Problem, shown
+from locust_kit.user_code import SESSIONS, Loaded, Problem, shown
 
 _DATA = (".csv", ".tsv", ".txt", ".json")
 _MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -213,11 +214,31 @@ def marked_data(seen: FilesAndClasses) -> Iterator[Problem]:
                 yield Problem(text, None, "byte-order-mark", problem, fix)
 
 
+def ignored_pytest_functions(seen: FilesAndClasses) -> Iterator[Problem]:
+    """Yield pytest functions beside User classes: Locust runs them only where no locustfile has such a class."""
+    if any(issubclass(user, PytestUser) for user in seen.loaded.users.values()):
+        return
+    read = {name for source in seen.sources for name in _names_read(source.tree)}
+    for source in seen.sources:
+        defined = [node for node in ast.walk(source.tree) if isinstance(node, ast.FunctionDef)]
+        fixtures = {*SESSIONS, *(node.name for node in defined if any(map(_is_fixture, node.decorator_list)))}
+        for node in defined:
+            takes = {argument.arg for argument in node.args.args}
+            if node.name.startswith("test") and node.name not in read and takes & fixtures:
+                text = f"{node.name} is a pytest function, and ignored: the locustfiles have User classes"
+                yield Problem(source.shown, node.lineno, "pytest", text, "LOCUSTFILE= a file that holds no User class")
+
+
+def _is_fixture(decorator: ast.expr) -> bool:
+    return ast.unparse(decorator).partition("(")[0] in ("fixture", "pytest.fixture")
+
+
 RULES = (
     SyntaxRule(coroutines, refuses=True),
     SyntaxRule(listeners),
     SyntaxRule(old_attributes),
     SyntaxRule(exit_codes),
     SyntaxRule(answers),
+    SyntaxRule(ignored_pytest_functions),
     SyntaxRule(marked_data),
 )

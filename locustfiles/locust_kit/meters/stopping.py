@@ -20,6 +20,7 @@ from gevent import GreenletExit
 from locust import User
 from locust.env import Environment
 from locust.stats import RequestStats, StatsEntry, StatsError
+from locust.user.users import PytestUser
 
 from locust_kit.guard import guarded
 from locust_kit.meters.reading import mapping, number, rows, whole
@@ -29,7 +30,8 @@ Document = dict[str, Any]
 ByWorker = Mapping[str, Document]
 
 _NOT_THE_USERS = (Path(locust.__file__).parent, Path(__file__).parents[1])
-_IN_TASK = User.run.__code__
+_IN_TASK = "task"
+_RUNS = (User.run.__code__, PytestUser.run.__code__)
 _GENERATIONS = 8  # of greenlets that start greenlets
 _MOST_NAMES = 1000
 _MOST_ERRORS = 50
@@ -59,7 +61,8 @@ class AfterTheEnd:
         self.is_on, self.since = True, time.monotonic()
         self.waits_for = ", ".join(listeners(environment))
         for user in users:
-            user.rawlink(self._user_ended)
+            if not isinstance(next(iter(user.args), None), PytestUser):  # which says no goodbye
+                user.rawlink(self._user_ended)
 
     def _user_ended(self, greenlet: Any) -> None:
         # Locust catches the first end of a user and calls its on_stop; only a second one, within that, is left over.
@@ -90,11 +93,11 @@ AFTER_THE_END = AfterTheEnd()
 
 
 def _place(frame: FrameType | None) -> Any:
-    """Return "on_stop" for code of a goodbye, `_IN_TASK` for that of a task, None for any other."""
+    """Return "on_stop" for code of a goodbye, _IN_TASK for that of a task, None for any other."""
     while frame is not None:
         if frame.f_code.co_name == "on_stop":
             return "on_stop"
-        if frame.f_code is _IN_TASK:
+        if frame.f_code in _RUNS:
             return _IN_TASK
         frame = frame.f_back
     return None

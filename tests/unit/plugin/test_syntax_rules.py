@@ -319,3 +319,25 @@ def test_a_table_whose_first_name_has_a_mark_is_said(
     answer = look(text)
     assert answer["passed"], answer
     assert [row["file"] for row in answer["warnings"]] == ([named] if named else [])
+
+
+def test_pytest_functions_beside_user_classes_are_said_to_be_ignored(look: Look) -> None:
+    functions = """
+import pytest
+def test_home(session): ...
+@pytest.fixture
+def shop(user): yield user
+class TestShop:
+    def test_buy(self, shop): ...
+def test_data(): ...
+def test_helper(session): ...
+"""
+    with_class = (
+        "from locust import HttpUser, task\nclass U(HttpUser):\n    @task\n    def t(self): test_helper(self)\n"
+    )
+    assert lines_of(look(functions + with_class), "pytest") == [("locustfile.py", 3), ("locustfile.py", 7)]
+
+
+def test_pytest_functions_alone_are_users(look: Look) -> None:
+    answer = look("def test_home(session): ...\n")
+    assert (answer["passed"], answer["warnings"]) == (True, [])
