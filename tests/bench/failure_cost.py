@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -111,9 +112,9 @@ def _run(folder: Path, port: str, share: int, texts: str, *, plugin: bool) -> Ou
         text=True,
         check=False,
     )
-    workers = [json.loads(line[7:]) for line in done.stdout.splitlines() if line.startswith("WORKER ")]
+    workers = [json.loads(said) for said in re.findall(r"WORKER (\{.*?\})", done.stdout)]
     if len(workers) != 2:
-        raise RuntimeError(done.stderr[-2000:])
+        raise RuntimeError(f"{len(workers)} of 2 workers told their figures: {done.stderr[-2000:]}")
     return Outcome(
         sum(worker["requests"] / worker["seconds"] for worker in workers),
         max(worker["p95"] for worker in workers),
