@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from operator import eq, ge, gt, le, lt, ne
 from pathlib import Path
 
 from sidecar.common import user_file
@@ -43,15 +42,6 @@ _UNMET = re.compile(r"(?P<package>\S+ \S+) has requirement (?P<needs>.+), but yo
 _MISSING = re.compile(r"No matching distribution found for (.+)")
 _PLACE = re.compile(r"from line (\d+) of /context/([^)\n]+)")
 _MOST_SIDES = 4
-_SIGNS: Mapping[str, Callable[[list[int], list[int]], bool]] = {
-    "==": eq,
-    "===": eq,
-    "!=": ne,
-    "<": lt,
-    "<=": le,
-    ">": gt,
-    ">=": ge,
-}
 
 
 @dataclass(frozen=True)
@@ -190,7 +180,8 @@ def _holds(clause: re.Match[str], here: list[int]) -> bool:
         return True  # a pre-release or a local version
     if sign == "~=":
         return left >= right and here[: len(there) - 1] == there[:-1]
-    return _SIGNS[sign[:2]](left, right)
+    relation = "=" if left == right else "<" if left < right else ">"
+    return relation in ("<>" if sign == "!=" else sign)
 
 
 def in_one_line(pip: Sequence[str], asked: Requirements, kit: Mapping[str, str]) -> str:
