@@ -161,7 +161,7 @@ def limits(settings: Settings) -> list[str]:
 
 def _ask(settings: Settings, image: str, user_env: Mapping[str, str], networks: Sequence[str]) -> dict[str, Any]:
     name = f"{settings.project}-check-{os.getpid()}"
-    own = {"LOCUSTFILE": settings.locustfile, "KIT_OTEL": settings.otel}
+    own = {"LOCUSTFILE": settings.locustfile, "KIT_ARTIFACTS": settings.artifacts, "KIT_OTEL": settings.otel}
     with _env_file({**settings.passthrough, **user_env, **own}) as env_flags:
         try:
             done = docker(

@@ -26,6 +26,22 @@ def test_a_link_counts_as_the_file_it_leads_to(folder: Path, tmp_path_factory: p
     assert list(loaded([str(link)], folder)) == ["locustfile.py"]
 
 
+def test_a_copy_in_the_working_folder_counts_as_the_users_file_by_its_own_bytes(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    work = tmp_path_factory.mktemp("work")
+    (work / "flows").mkdir(parents=True)
+    (work / "flows" / "login.py").write_text("two = 2\n")
+    (work / "made_by_the_test.py").write_text("")
+    files = [str(work / "flows" / "login.py"), str(work / "made_by_the_test.py")]
+    before = loaded(files, folder, work)
+    assert list(before) == ["flows/login.py"]
+    assert Disk(before, folder).changed(before) == []
+    (folder / "flows" / "login.py").write_text("two = 3\n")
+    assert loaded(files, folder, work) == before
+    assert Disk(before, folder).changed(before) == ["flows/login.py"]
+
+
 def test_an_edit_is_a_change_and_a_touch_is_not(folder: Path) -> None:
     before = loaded([str(folder / "locustfile.py"), str(folder / "flows" / "login.py")], folder)
     disk = Disk(before, folder)
