@@ -30,7 +30,9 @@ class FailureAccount:
     """The sums over all workers. `pusher` sends the rows of failures on; `writer` keeps them in the run's folder."""
 
     def __init__(self, environment: Environment, pusher: Pusher | None = None) -> None:
-        self.counters: RequestCounters | None = None  # in a Locust without workers: what counts in this process
+        self.counters: RequestCounters | None = (
+            None  # what counts in this process, which has users or listeners that report requests
+        )
         self.collection = Collection()
         self.performance = Performance(SlowLimits.of(os.environ))
         self.watch = Watch(env.value(os.environ, "KIT_FAIL_THRESHOLD", env.share, DEFAULT_THRESHOLD))

@@ -24,12 +24,22 @@ def users_short(record: RunRecord, limit: Sustained) -> Iterator[InvalidReason]:
         return
     looks = [look for look in _looks(record) if look.is_judged]
     span = held([(look.at, look.short > 0) for look in looks], STEP)
-    if span is None:
-        return
-    judged = (looks[-1].at - looks[0].at).total_seconds()
-    is_most = judged < _SHORT_SECONDS and span.seconds >= max(_LEAST_SECONDS, judged / 2)
-    if is_most or span.is_sustained(record.seconds, limit):
+    judged = (looks[-1].at - looks[0].at).total_seconds() if looks else 0.0
+    is_most = span and judged < _SHORT_SECONDS and span.seconds >= max(_LEAST_SECONDS, judged / 2)
+    if span and (is_most or span.is_sustained(record.seconds, limit)):
         yield _short(record, list(_looks(record)))
+    else:
+        yield from _not_made(record)
+
+
+def _not_made(record: RunRecord) -> Iterator[InvalidReason]:
+    """Yield that users could not be made, in a run too short to see for how long they were missing."""
+    last = next((moment for moment in reversed(record.load_moments) if moment.state in ("spawning", "running")), None)
+    if last and (last.meters.get(USERS) or {}).get("not_made") and error_groups(record, "init"):
+        causes = _causes(record, last.target_users)
+        yield InvalidReason(
+            "users_short", f"only {last.users} of {last.target_users} users were there at the end{causes}"
+        )
 
 
 def ended_in_on_start(record: RunRecord) -> bool:

@@ -62,6 +62,17 @@ def test_users_that_could_not_be_made_are_short_with_the_exception_and_its_line(
     assert reason.text.endswith(cause)
 
 
+def test_users_that_could_not_be_made_are_short_in_a_run_of_a_few_seconds_too() -> None:
+    def four(second: int) -> Moment:
+        return moment(second, users=4, target_users=8, meters={"users": {"not_made": 4}})
+
+    few = tuple(four(second) for second in range(5))
+    meters = {"users": {**NOTHING, "errors": [INIT]}}
+    (reason,) = judge(clean(meters=meters, moments=few, ended_at=after(5), last_sign_at=after(5))).broken[:1]
+    cause = "Buyer.__init__ raised IndexError: pop from empty list (shop.py:10): 4 users could not be made"
+    assert reason.text == f"only 4 of 8 users were there at the end; {cause}"
+
+
 def test_a_run_without_a_user_and_a_request_names_the_exception_for_both() -> None:
     statistics = {"figures": {"requests": 0}}
     record = ran({"errors": [INIT]}, users_at(lambda _: 0, not_made=50), statistics=statistics, end={"requests": 0})
