@@ -14,12 +14,14 @@ from locust.stats import StatsError
 
 from locust_kit.failures.mask import Masker
 from locust_kit.guard import follow_resets, guarded
+from locust_kit.memory import give_back
 from locust_kit.texts import LONGEST_NAME, OTHERS, safe
 
 MOST_ERRORS = 500  # with their texts as they are; as many more with masked texts, and as many endpoints' `(others)`
 MOST_NAMES, KEPT_NAMES = 4000, 2000  # at so many names, only the most frequent keep their rows
 _MOST_METHODS, _MOST_COUNTED = 20, 200_000
 _MOST_WITH_CACHE = 100
+_TRIM_SECONDS = 3.0
 
 Call = tuple[str, str, str]
 
@@ -55,6 +57,7 @@ class LocustTables:
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
         self._masker = Masker()
+        self._given_back = 0.0
         self._left_out: dict[str, set[int]] = {}  # names by method, as numbers: there may be very many
         environment.events.test_start.add_listener(guarded(self._begin))
         follow_resets(environment, self._begin)
@@ -85,6 +88,9 @@ class LocustTables:
         if len(entries) > _MOST_WITH_CACHE and not wants_history:
             for entry in entries.values():  # twenty copies of its times, which --csv-full-history alone asks for
                 entry.response_times_cache = None
+        if len(entries) > KEPT_NAMES // 2 and time.monotonic() - self._given_back >= _TRIM_SECONDS:
+            self._given_back = time.monotonic()
+            give_back()  # reports of thousands of names: a sixth of the memory
         if len(entries) < MOST_NAMES:
             return
         named = [entry for entry in entries.values() if entry.name != OTHERS]

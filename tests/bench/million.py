@@ -1,6 +1,6 @@
 """What a million failures that all differ, with 100,000 names, leave behind: memory of master and workers, and files.
 
-A real master and two real workers, whose users report requests without a network. The last seconds are quiet, so that
+A real master and two real workers, whose users report 1,500 requests a second at most, without a network. The last seconds are quiet, so that
 everything that was counted has been reported.
 """
 
@@ -47,7 +47,7 @@ class Angry(User):
                 request_type="GET", name=f"/orders/{n % NAMES}", response_time=random.expovariate(0.02),
                 response_length=9, response=Answer, context={},
                 exception=CatchResponseError(f"{words} request {uuid.uuid4()} " + "stack " * 200))
-        gevent.sleep(0)
+        gevent.sleep(20 * 4 / 1500)  # of four users in all
 @events.test_start.add_listener
 def start(environment, **_):
     runner = environment.runner

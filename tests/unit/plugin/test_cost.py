@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 import gevent
 import pytest
+from gevent.event import Event
 from locust_kit.cost import LONGEST_SECONDS, Cost
 
 
@@ -40,3 +42,22 @@ def test_a_report_lets_users_go_on_for_a_while_and_then_ends(monkeypatch: pytest
         pauses.clear()
         cost.measure(report)
         assert LONGEST_SECONDS - 1 < pauses[-1] < LONGEST_SECONDS
+
+
+def test_what_sockets_bring_is_heard_between_two_slices_of_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("locust_kit.cost.SLICE_SECONDS", 0.0)
+    cost, heard = Cost(), Event()
+    watcher = gevent.get_hub().loop.timer(0.001)
+    watcher.start(heard.set)
+    turns = 0
+
+    def report() -> None:
+        nonlocal turns
+        while not heard.is_set():
+            cost.pause()
+            turns += 1
+            time.sleep(0.001)
+
+    cost.measure(report)
+    watcher.close()
+    assert turns < 10  # after a sleep of 0 seconds gevent comes back fifty times before it looks
