@@ -1,7 +1,7 @@
 """What a million failures that all differ, with 100,000 names, leave behind: memory of master and workers, and files.
 
-A real master and two real workers, whose users report 1,500 requests a second at most, without a network. The last seconds are quiet, so that
-everything that was counted has been reported.
+A real master and two real workers, whose users report 1,500 requests a second at most, without a network. The last
+seconds are quiet, so that everything that was counted has been reported.
 """
 
 from __future__ import annotations
