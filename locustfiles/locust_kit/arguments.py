@@ -259,7 +259,7 @@ class RunArguments:
         for name in given:
             if name not in self._known:
                 has = ", ".join(self._known) or "none"
-                raise UnusableValueError(f"{safe(name, _LONGEST)} is no argument of this locustfile; it has {has}")
+                raise UnusableValueError(f"{safe(name, _LONGEST)} is not an argument of this locustfile; it has {has}")
             if not _is_text_or_texts(given[name]):
                 raise UnusableValueError(f"{name} is neither a text nor a list of texts")
         return {name: self._known[name].read(value) for name, value in given.items()}

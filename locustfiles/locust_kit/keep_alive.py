@@ -20,7 +20,7 @@ def keep_alive(environment: Environment, runner: Runner, *names: str) -> None:
     """Look once a second after the runner's loops of these names. One that was ended on purpose stays so."""
     loops = {name: found for name in names if (found := _running(runner, name)) is not None}
     if missing := [name for name in names if name not in loops]:
-        logger.warning("locust-kit: this Locust has other loops than expected, not looked after: %s", missing)
+        logger.warning("locust-kit: this Locust lacks loops that the plugin would restart: %s", missing)
 
     def look() -> None:
         for name, loop in loops.items():

@@ -27,7 +27,7 @@ def install(events: Events) -> None:
     try:
         messages.install()
     except AttributeError as error:  # a Locust other than expected
-        logger.warning("locust-kit: messages between master and workers stay as Locust has them: %s", error)
+        logger.warning("locust-kit: messages between master and workers are not checked: %s", error)
     events.init.add_listener(guarded(_on_init))
 
 

@@ -134,7 +134,7 @@ def _unknown(word: str, text: str, arguments: Sequence[Argument]) -> SettingErro
     hides = rules().is_secret(word) or any(argument.is_secret for argument in arguments if argument.name in close)
     has = f"has {', '.join(names[:_MOST_NAMED])}" if names else "has none"
     return SettingError(
-        f"{word}={MASK if hides else text}: no setting and no argument of this locustfile; it {has}",
+        f"{word}={MASK if hides else text}: neither a setting nor an argument of this locustfile; it {has}",
         fix=f"write {meant}" if meant else "",
     )
 

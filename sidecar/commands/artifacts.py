@@ -82,7 +82,7 @@ def collect(settings: Settings, environ: Mapping[str, str], since: datetime, int
             room = (settings.artifacts_megabytes << 20) - taken.size_bytes
             _take(container_id, name, settings.artifacts, into, room // (len(running) - done), taken)
     except (KitError, OSError, LookupError) as error:
-        return [], [f"what the test wrote could not all be taken into the report: {error}"]
+        return [], [f"some files that the test wrote are not in the report: {error}"]
     for what, why in gone.items() if taken.files or _is_written(settings) else ():
         taken.leave(why, what)
     came = f"{plural(taken.files, 'file')} that the test wrote, {memory(taken.size_bytes)}, in its {FOLDER}/"

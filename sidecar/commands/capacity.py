@@ -87,7 +87,7 @@ def find_knee(steps: Sequence[LoadStep]) -> Knee:
     knee, after = steps[at], steps[at + 1]
     text = f"knee at {_in_words(knee)}; with {_in_words(after)}"
     if by_generator:
-        text += "; a worker was at its limit, so this is the load machine's knee: more WORKERS"
+        text += "; a worker was at its limit, so the load machine is the bottleneck: use more WORKERS"
     return Knee(tuple(steps), at, by_generator, text)
 
 

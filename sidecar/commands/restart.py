@@ -91,7 +91,7 @@ def _refuse_what_needs_up(settings: Settings, engine: DockerEngine, console: Con
     checked = up.check_in_image(settings, engine, decided.locust_image or "locust-kit/locust:local", console)
     destination = up.decide_target(settings, checked)
     if (destination.host, destination.mock) != (decided.host, decided.mock):
-        raise StackError(f"the target changes to {destination.shown}, and a reload changes no container", fix="make up")
+        raise StackError(f"the target changes to {destination.shown}, which a reload cannot apply", fix="make up")
     state.note_classes(state.path_of(settings.root, settings.project), asdict(checked))
 
 
@@ -176,6 +176,6 @@ def _refuse_further_settings(settings: Settings) -> None:
     if further and as_decided.is_known(settings):
         words = " ".join(f"{name}=..." for name in further)
         raise SettingError(
-            f"{', '.join(further)}: scale changes the number of workers alone",
+            f"{', '.join(further)}: scale changes only the number of workers",
             fix=f"make up{settings.project_word} WORKERS={settings.workers} {words}",
         )

@@ -137,7 +137,7 @@ def _refuse_by_the_files(web: LocustApi, settings: Settings) -> None:
 def _warn_if_few(workers: int, settings: Settings, console: Console) -> None:
     wanted = workspace.expected_workers(settings)
     if as_decided.is_known(settings) and workers < wanted:
-        detail, fix = f"; `up` was told {settings.workers}", f"make scale WORKERS={settings.workers}"
+        detail, fix = f"; `up` asked for {settings.workers}", f"make scale WORKERS={settings.workers}"
         if workspace.processes(settings) > 1:  # which of a container's processes are gone, diagnose says
             detail, fix = f", {workspace.processes(settings)} in each container", "make diagnose"
         count = f"{workers} of {plural(wanted, 'worker')} registered"

@@ -71,7 +71,7 @@ def wait_for_master(
     web: LocustApi, settings: Settings, environ: Mapping[str, str], console: Console, clock: Clock
 ) -> None:
     """Wait while the master ends, starts or gets its workers back; what is missing then, the caller finds."""
-    note = "the master is being started anew: waiting for it and its workers"
+    note = "the master restarts: waiting for it and its workers"
     wait_while(
         lambda: note if _is_coming_back(web, settings, environ) else "",
         *(_COMEBACK_SECONDS, _COMEBACK_EACH_SECONDS, console, clock),

@@ -53,7 +53,7 @@ def test_exceptions_in_every_task_run_fail_a_run_that_failed_no_request(judged: 
 def test_users_that_end_in_on_start_are_missed_and_their_exception_is_named(judged: Judged) -> None:
     code, report = ran(judged, on_start="raises")
     assert (code, report["judged"]["reasons"][0]["kind"]) == (4, "users_short"), report["reasons"]
-    assert report["reasons"][0].startswith("no user was there for ")
+    assert report["reasons"][0].startswith("no user was running for ")
     cause = f"; {USERS} of {USERS} users ended in on_start: Buyer.on_start raised KeyError: 'token' (locustfile.py:"
     assert cause in report["reasons"][0]
     (users,) = report["users"]
@@ -73,7 +73,7 @@ def test_users_that_cannot_be_made_are_missed_and_their_exception_is_named(judge
 def test_a_quit_in_a_task_leaves_no_user_and_is_named_with_its_line(judged: Judged) -> None:
     code, report = ran(judged, quits=True)
     assert (code, report["judged"]["reasons"][0]["kind"]) == (4, "users_short"), report["reasons"]
-    assert report["reasons"][0].startswith("no user was there for ")
+    assert report["reasons"][0].startswith("no user was running for ")
     assert "called runner.quit() (locustfile.py:" in report["reasons"][0]
 
 

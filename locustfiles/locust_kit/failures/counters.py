@@ -49,7 +49,9 @@ class RequestCounters:
         if clean_request.take_over(environment):
             self._locust = environment
         elif environment.runner is not None:
-            logger.warning("locust-kit: what Locust counts of requests is not cleaned: its listener is not found")
+            logger.warning(
+                "locust-kit: Locust's request listener was not found: values that it cannot count are not corrected"
+            )
         listen_first(events.request, self.on_request)  # guarded itself
         listen_first(events.user_error, guarded(self.on_user_error))
         listen_first(events.test_start, guarded(self._begin))

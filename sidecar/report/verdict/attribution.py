@@ -128,11 +128,13 @@ def gist(
     if of_generator * 2 >= total:
         return f"{own}."
     if not watched or (incidents and not attributed):
-        rest = "Whether the failures have to do with the generators is not known."
+        rest = "It is not known whether the generators caused the failures."
     elif of_generator and not incidents:
-        rest = f"The other {total - of_generator} are what the target, or the way to it, did."
+        rest = f"The other {total - of_generator} came from the target, or from the network to it."
     elif not incidents:
-        rest = f"Nothing happened to the generators: the {total} failures are what the target, or the way to it, did."
+        rest = (
+            f"Nothing happened to the generators: the {total} failures came from the target, or from the network to it."
+        )
     else:
         best = {of_incident.confidence for of_incident in attributed}
         rest = next((text for confidence, text in _GISTS.items() if confidence in best), _UNRELATED)

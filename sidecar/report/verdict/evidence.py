@@ -45,9 +45,7 @@ def _unrecorded_incidents(record: RunRecord) -> Iterator[InvalidReason]:
     since = max(record.recorded_until or record.started_at, record.started_at)
     seconds = (record.until - since).total_seconds()
     why = record.recording_error or "the monitor wrote nothing after that"
-    text = (
-        f"what happened to the containers is not recorded from {since:%H:%M:%S} UTC to the end, {seconds:.0f} s: {why}"
-    )
+    text = f"the containers were not watched from {since:%H:%M:%S} UTC to the end, {seconds:.0f} s: {why}"
     yield InvalidReason("not_recorded", text, since, seconds, share_of(seconds, record))
 
 
@@ -55,12 +53,12 @@ def _silent_plugin(record: RunRecord) -> Iterator[InvalidReason]:
     """Yield the longest span in which the master wrote no second down; a long run is read with gaps between them."""
     times = [moment.at for moment in record.moments]
     if not times:
-        yield InvalidReason("not_recorded", "no second of the run was written down by the master (timeline.ndjson)")
+        yield InvalidReason("not_recorded", "the master recorded no second of the run (timeline.ndjson)")
         return
     step = min((later - earlier for earlier, later in pairwise(times)), default=timedelta())
     spans = pairwise([record.started_at, *times, record.until])
     since, until = max(spans, key=lambda span: span[1] - span[0])
     if until - since > max(_SILENT, 3 * step):
         seconds = (until - since).total_seconds()
-        text = f"the master wrote nothing down from {since:%H:%M:%S} to {until:%H:%M:%S} UTC, for {seconds:.0f} s"
+        text = f"the master recorded nothing from {since:%H:%M:%S} to {until:%H:%M:%S} UTC, for {seconds:.0f} s"
         yield InvalidReason("not_recorded", text, since, seconds, share_of(seconds, record))

@@ -281,7 +281,7 @@ def _refused(rows: list[Mapping[str, Any]]) -> Iterator[InvalidReason]:
     said = [f"{row.get('worker')}: {row.get('reason')}" for row in with_figures[:_MOST_SAID]]
     more = "" if len(with_figures) <= _MOST_SAID else f"; and {len(with_figures) - _MOST_SAID} more"
     text = (
-        f"{plural(count, 'report')} of workers could not be true, and nothing of them is counted "
+        f"{plural(count, 'report')} of workers were impossible and are not counted "
         f"({'; '.join(said)}{more}): the master's log has the value; run the kit's own image on each worker"
     )
     first_at = min(filter(None, (docker_time(row.get("first_at")) for row in with_figures)), default=None)

@@ -62,7 +62,7 @@ def _said(kind: str, worst: Mapping[str, Any]) -> str:
     times = plural(int(_number(worst, "count")), "time")
     figures = f"{times}, {_number(worst, 'seconds'):.1f} s in all, {_number(worst, 'longest_ms'):.0f} ms at most"
     if kind == "starved":
-        return f"a worker was ready to go on and got no processor {figures}"
+        return f"a worker waited for a CPU {figures}"
     if kind == "busy":
         return f"a worker's loop took over 100 ms for one round of all users that were ready, {figures}"
     places = [str(row.get("place")) for row in worst.get("places") or [] if isinstance(row, Mapping)]

@@ -95,7 +95,7 @@ def none_came_back(record: RunRecord) -> str:
     """Return how many requests were on their way when a run without one that came back ended; "" for none."""
     account = record.meters.get(METER) or {}
     sent = whole(account.get("cut")) + whole(account.get("in_flight"))
-    return f"not one request came back: {sent} had no answer yet when the run ended" if sent else ""
+    return f"no request was answered: {sent} were still waiting when the run ended" if sent else ""
 
 
 def lines(found: tuple[Unanswered, ...]) -> tuple[str, ...]:

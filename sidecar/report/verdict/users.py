@@ -108,7 +108,7 @@ def _short(record: RunRecord, looks: list[_Look]) -> InvalidReason:
     causes = _causes(record, max(look.wanted for look in looks))
     nobody = held([(look.at, look.there == 0) for look in looks], STEP)
     if nobody and nobody.seconds >= 0.5 * record.seconds:
-        text = f"no user was there for {nobody.seconds:.0f} of {record.seconds:.0f} s"
+        text = f"no user was running for {nobody.seconds:.0f} of {record.seconds:.0f} s"
         share = share_of(nobody.seconds, record)
         return InvalidReason("users_short", f"{text}{causes}", nobody.at, nobody.seconds, share)
     short = [look for look in looks if look.is_short]
@@ -172,7 +172,7 @@ def notes(record: RunRecord) -> Iterator[str]:
     counts = ", ".join(f"{name} {count}" for name, count in fixed.items())
     short = [moment for moment in record.moments if _handed_out(moment) < moment.target_users]
     if fixed and short:
-        text = f"{_handed_out(short[-1])} of {short[-1].target_users} users were handed out"
+        text = f"{_handed_out(short[-1])} of {short[-1].target_users} users were assigned to workers"
         yield f"{text}: no class takes more than its fixed_count ({counts})"
     without = [name for name, count in by_class.items() if not count]
     if without and any(by_class.values()):
@@ -180,4 +180,4 @@ def notes(record: RunRecord) -> Iterator[str]:
         yield f"no user of {', '.join(without)} was there{why}"
     yield from _stops(record)
     for group in error_groups(record, "on_stop")[:_MOST_NAMED]:
-        yield f"{plural(group.count, 'user')} failed to say goodbye: {group.text}"
+        yield f"{plural(group.count, 'user')} raised in on_stop: {group.text}"

@@ -71,7 +71,7 @@ def test_what_a_run_gives_is_sent_and_a_run_without_them_says_so_too() -> None:
 
 def test_variables_of_the_make_command_line_are_arguments_and_those_of_a_make_around_it_may_be() -> None:
     made = {"MAKEFLAGS": " -- tenant=green colour=red KIT=x", "tenant": "green", "colour": "red", "KIT": "x"}
-    assert _error(environ=made | {"MAKELEVEL": "1"}).startswith("colour=red: no setting and no argument")
+    assert _error(environ=made | {"MAKELEVEL": "1"}).startswith("colour=red: neither a setting nor an argument")
     assert _sent(environ=made | {"MAKELEVEL": "2"}) == {"tenant": "green"}
 
 
@@ -121,7 +121,7 @@ def test_args_are_read_as_on_locusts_command_line(text: str, sent: dict[str, Any
         ("ARGS=--tenant purple", "tenant is 'purple'; wanted: blue or green"),
         (
             "colour=red",
-            f"colour=red: no setting and no argument of this locustfile; it has {', '.join(NAMES)}",
+            f"colour=red: neither a setting nor an argument of this locustfile; it has {', '.join(NAMES)}",
         ),
         ("ARGS=--hue red", f"ARGS holds a word that belongs to no flag; wanted: some of {', '.join(FLAGS)}"),
         ("ARGS=--tenant", "ARGS: --tenant has no value; wanted: the other"),

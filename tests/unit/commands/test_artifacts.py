@@ -125,7 +125,7 @@ def test_an_engine_that_does_not_answer_takes_no_report_away(tmp_path: Path, mon
     monkeypatch.setattr(Engine, "containers", refuse)
     monkeypatch.setattr(artifacts, "connect", lambda _: Engine())
     said = artifacts.collect(settings(tmp_path), {}, BEGAN, tmp_path)
-    assert said == ([], ["what the test wrote could not all be taken into the report: no answer"])
+    assert said == ([], ["some files that the test wrote are not in the report: no answer"])
     assert artifacts.collect(settings(tmp_path, "ARTIFACTS_MEGABYTES=0"), {}, BEGAN, tmp_path) == ([], [])
 
 

@@ -35,11 +35,11 @@ def test_a_setting_that_only_the_new_workers_would_have_is_refused_before_anythi
     refused = error(tmp_path, say, "WORKERS=8", "WORKER_MEMORY=4G", "PROXY=http://proxy:1")
     assert isinstance(refused, SettingError)
     assert refused.line() == (
-        "WORKER_MEMORY, PROXY: scale changes the number of workers alone → make up PROJECT=p WORKERS=8 "
+        "WORKER_MEMORY, PROXY: scale changes only the number of workers → make up PROJECT=p WORKERS=8 "
         "WORKER_MEMORY=... PROXY=..."
     )
-    assert error(tmp_path, say, "WORKERS=8", "TAGS=").line().startswith("TAGS: scale changes the number")
-    assert error(tmp_path, say, "WORKERS=8", NOFILE="20000").line().startswith("NOFILE: scale changes the number")
+    assert error(tmp_path, say, "WORKERS=8", "TAGS=").line().startswith("TAGS: scale changes only the number")
+    assert error(tmp_path, say, "WORKERS=8", NOFILE="20000").line().startswith("NOFILE: scale changes only the number")
 
 
 @pytest.mark.parametrize(

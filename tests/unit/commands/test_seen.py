@@ -83,11 +83,11 @@ def test_another_stacks_sidecar_is_none(monkeypatch: pytest.MonkeyPatch, tmp_pat
         (Recording(START + timedelta(seconds=60)), []),
         (
             Recording(START + timedelta(seconds=41), START + timedelta(seconds=41), FULL),
-            [f"what happened to the containers is not recorded from 01:02:44 UTC to the end, 19 s: {FULL}"],
+            [f"the containers were not watched from 01:02:44 UTC to the end, 19 s: {FULL}"],
         ),
         (
             Recording(None, START, "no ledger"),
-            ["what happened to the containers is not recorded from 01:02:03 UTC to the end, 60 s: no ledger"],
+            ["the containers were not watched from 01:02:03 UTC to the end, 60 s: no ledger"],
         ),
     ],
 )  # fmt: skip

@@ -23,27 +23,27 @@ ALL = clean().moments
         (clean(recorded_until=after(LENGTH), recording_error=FULL), []),  # what came later is of another run
         (
             clean(recorded_until=after(45), recording_error=FULL),
-            [f"what happened to the containers is not recorded from 01:02:48 UTC to the end, 15 s: {FULL}"],
+            [f"the containers were not watched from 01:02:48 UTC to the end, 15 s: {FULL}"],
         ),
         (
             clean(recorded_until=after(-5)),
-            [f"what happened to the containers is not recorded from 01:02:03 UTC to the end, 60 s: {SILENT}"],
+            [f"the containers were not watched from 01:02:03 UTC to the end, 60 s: {SILENT}"],
         ),
         (
             clean(recording_error=FULL),  # a ledger that was never written
-            [f"what happened to the containers is not recorded from 01:02:03 UTC to the end, 60 s: {FULL}"],
+            [f"the containers were not watched from 01:02:03 UTC to the end, 60 s: {FULL}"],
         ),
         (clean(is_running=True, ended_at=None, recording_error=FULL), [FULL]),
         (clean(is_running=True, ended_at=None, recorded_until=after(10)), []),  # the rest is on its way
         (clean(unwritten="the master cannot write"), ["the master cannot write"]),
-        (clean(moments=()), ["no second of the run was written down by the master (timeline.ndjson)"]),
+        (clean(moments=()), ["the master recorded no second of the run (timeline.ndjson)"]),
         (clean(moments=(), unknown=frozenset({Unknown.SECONDS})), []),  # a master without the plugin
         (
             clean(moments=ALL[:20]),
-            ["the master wrote nothing down from 01:02:22 to 01:03:03 UTC, for 41 s"],
+            ["the master recorded nothing from 01:02:22 to 01:03:03 UTC, for 41 s"],
         ),
         (clean(moments=(*ALL[:20], *ALL[34:])), []),  # a machine that was busy
-        (clean(moments=ALL[30:]), ["the master wrote nothing down from 01:02:03 to 01:02:33 UTC, for 30 s"]),
+        (clean(moments=ALL[30:]), ["the master recorded nothing from 01:02:03 to 01:02:33 UTC, for 30 s"]),
         (clean(moments=ALL[::10]), []),  # of a long run some seconds are read
         (clean(statistics={}), ["Locust's figures (statistics.json) are not in the run's record"]),
     ],

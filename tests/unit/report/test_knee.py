@@ -42,7 +42,7 @@ def test_without_a_knee_it_says_how_far_it_looked() -> None:
 def test_a_worker_at_its_limit_is_not_taken_for_the_target() -> None:
     found = find_knee(steps_of(timeline(*RISING, (8, 205.0, 40.0, 97.0))))
     assert found.by_generator
-    assert found.text.endswith("this is the load machine's knee: more WORKERS")
+    assert found.text.endswith("the load machine is the bottleneck: use more WORKERS")
 
 
 def test_a_ramp_between_two_steps_is_no_step() -> None:

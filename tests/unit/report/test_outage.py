@@ -214,10 +214,10 @@ def test_what_came_after_the_end_is_said_and_its_failures_count_for_the_limit() 
     record = ran(60, lambda _: 0)
     quiet = judge(goodbye(record, 20, 0))
     assert word(quiet) == ("PASS", 0)
-    assert quiet.reasons[1] == "after the end: 20 requests; in no rate and no percentile"
+    assert quiet.reasons[1] == "after the end: 20 requests; not in any rate or percentile"
     failed = judge(goodbye(record, 20, 6))
     assert word(failed) == ("FAIL", 1)
-    said = "after the end: 20 requests, 6 failed (6 × POST /logout: HTTPError('500')); in no rate and no percentile"
+    said = "after the end: 20 requests, 6 failed (6 × POST /logout: HTTPError('500')); not in any rate or percentile"
     assert said in failed.reasons
     lenient = judge(goodbye(ran(60, lambda _: 0, fail_ratio="1%"), 20, 6))
     assert (word(lenient), said in lenient.reasons) == (("PASS", 0), True)

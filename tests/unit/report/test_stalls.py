@@ -89,7 +89,7 @@ def test_less_is_a_warning_with_the_same_line_and_next_to_nothing_none() -> None
     assert list(warnings(stalled(OFTEN), GeneratorLimits())) == []
     assert list(warnings(stalled({20: 0.5}), GeneratorLimits())) == []
     (starved,) = warnings(stalled(every(3, 0.5), "starved"), GeneratorLimits())
-    assert "ready to go on and got no processor 19 times" in starved
+    assert "waited for a CPU 19 times" in starved
     assert "WORKER_CPUS" in starved
     assert len(list(warnings(stalled(OFTEN, "busy"), GeneratorLimits()))) == 1
 

@@ -93,7 +93,7 @@ def test_without_any_answer_the_run_is_not_one_without_requests() -> None:
     none = {"end": {"requests": 0, "failures": 0, "most_users": 50}, "statistics": {}}
     assert judge(run(CHECKOUT, **none)).word == "FAIL"
     soon = run({**CHECKOUT, "cut_waited": [[3, 10]]}, **none)
-    assert judge(soon).reasons == ("not one request came back: 10 had no answer yet when the run ended",)
+    assert judge(soon).reasons == ("no request was answered: 10 were still waiting when the run ended",)
 
 
 def test_unreported_answers_are_named_with_their_lines() -> None:

@@ -77,7 +77,7 @@ def test_a_run_without_a_user_and_a_request_names_the_exception_for_both() -> No
     statistics = {"figures": {"requests": 0}}
     record = ran({"errors": [INIT]}, users_at(lambda _: 0, not_made=50), statistics=statistics, end={"requests": 0})
     short, none = judge(record).reasons
-    assert short.startswith("no user was there for 60 of 60 s; Buyer.__init__ raised IndexError")
+    assert short.startswith("no user was running for 60 of 60 s; Buyer.__init__ raised IndexError")
     assert none.endswith("; the users' code raised 2 × IndexError: pop from empty list (shop.py:10), in Buyer.__init__")
 
 
@@ -99,7 +99,7 @@ def test_users_that_all_die_at_once_were_not_there_for_nearly_the_whole_run() ->
     record = ran({"errors": [START], "task_errors": 50, "task_runs": 0}, dead)
     (reason,) = judge(record).broken
     cause = "50 of 50 users ended in on_start: Sleeper.on_start raised KeyError: 'token' (shop.py:6)"
-    assert reason.text == f"no user was there for 59 of 60 s; {cause}"
+    assert reason.text == f"no user was running for 59 of 60 s; {cause}"
 
 
 def test_users_that_end_in_on_start_beside_others_are_a_failure_of_the_users_code() -> None:
@@ -172,7 +172,9 @@ def test_fewer_users_than_fixed_counts_allow_are_no_lack() -> None:
     )
     verdict = judge(record)
     assert verdict.word == "PASS"
-    assert "6 of 10 users were handed out: no class takes more than its fixed_count (Admin 6)" in verdict.reasons
+    assert (
+        "6 of 10 users were assigned to workers: no class takes more than its fixed_count (Admin 6)" in verdict.reasons
+    )
     assert "no user of Rare was there; fixed_count comes first (Admin 6)" in verdict.reasons
 
 

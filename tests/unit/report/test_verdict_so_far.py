@@ -156,5 +156,5 @@ def test_a_live_failure_never_goes_without_its_reason() -> None:
     whole = replace(LOCUST, total=replace(TOTAL, requests=1000, failures=20))
     verdict = so_far(replace(RUN, meters={"stopping": after}), whole, [], 0.01)
     assert verdict is not None
-    said = "after the end: 20 requests, 20 failed (20 × POST /logout: 500); in no rate and no percentile"
+    said = "after the end: 20 requests, 20 failed (20 × POST /logout: 500); not in any rate or percentile"
     assert (verdict.word, verdict.reasons) == ("FAIL", (said,))
