@@ -286,7 +286,13 @@ class MasterPart:
         counters = None if isinstance(runner, MasterRunner) else self._failures.counters
         return {
             **status.document(
-                self._environment, self._run, self._loaded, reports.files, self._disk, host=self._own_host
+                self._environment,
+                self._run,
+                self._loaded,
+                reports.files,
+                self._disk,
+                self._recorder.clean,
+                host=self._own_host,
             ),
             "failures": self._failures.status(),
             **reports.latest,

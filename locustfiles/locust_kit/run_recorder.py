@@ -44,7 +44,7 @@ class RunRecorder:
         self._readings = readings
         self._tables = tables
         self._failures = failures
-        self._clean = Cleaner(os.environ, _REMEMBERED)
+        self.clean = Cleaner(os.environ, _REMEMBERED)
         self._run: run_folder.RunIdentity | None = None
         self._writer: Writer | None = None
         self._details: Mapping[str, Any] = {}
@@ -90,7 +90,7 @@ class RunRecorder:
         self._run, self._details, self._ticks = run, details, 0
         self._most_users, self._shape_cut, self._stopped, self._ended_by = 0, False, False, None
         self._most_by_class = {user.__name__: 0 for user in self._environment.user_classes}
-        self._clean.know(secrets_of(self._environment))
+        self.clean.know(secrets_of(self._environment))
         self._writer = Writer(run_folder.RUNS / run.run_id, write_errors, frozenset({timeline.append}))
         self._clock.begin()
         self._failures.begin(run.run_id, self._writer)
@@ -153,7 +153,7 @@ class RunRecorder:
                 self._environment.stats,
                 self._clock.seconds,
                 after,
-                self._clean,
+                self.clean,
                 self._clock.span,
                 self._tables.names_left_out(),
             )

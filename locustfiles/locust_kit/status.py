@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from heapq import nlargest
 from operator import attrgetter
 from typing import Any
 
 from locust.env import Environment
 from locust.runners import STATE_MISSING, MasterRunner, Runner
-from locust.stats import PERCENTILES_TO_CHART
+from locust.stats import PERCENTILES_TO_CHART, StatsError
 
 from locust_kit import SCHEMA_VERSION
 from locust_kit.loaded_files import Digests, Disk, combined
@@ -39,10 +40,15 @@ def _processes(runner: Runner | None, worker: str) -> int:
 _MOST_ROWS = 20
 
 
-def figures(environment: Environment) -> dict[str, Any]:
-    """Return what Locust's `/stats/requests` says, with its largest rows alone: that of a long run has megabytes."""
+def figures(environment: Environment, clean: Callable[[str], str]) -> dict[str, Any]:
+    """Return what Locust's `/stats/requests` says, with its largest rows alone: that of a long run has megabytes.
+
+    `clean` takes secrets out of a text.
+    """
     runner, stats = environment.runner, environment.stats
     total = stats.total.to_dict()
+    rows = nlargest(_MOST_ROWS, stats.entries.values(), attrgetter("num_requests"))
+    errors = nlargest(_MOST_ROWS, stats.errors.values(), attrgetter("occurrences"))
     clients = runner.clients.values() if isinstance(runner, MasterRunner) else ()
     return {
         "state": runner.state if runner else STATE_MISSING,
@@ -54,12 +60,10 @@ def figures(environment: Environment) -> dict[str, Any]:
             f"response_time_percentile_{share}": stats.total.get_current_response_time_percentile(share)
             for share in PERCENTILES_TO_CHART
         },
-        "stats": [
-            *(row.to_dict() for row in nlargest(_MOST_ROWS, stats.entries.values(), attrgetter("num_requests"))),
-            total,
-        ],
+        "stats": [*({**row.to_dict(), "name": clean(row.name)} for row in rows), total],
         "errors": [
-            error.serialize() for error in nlargest(_MOST_ROWS, stats.errors.values(), attrgetter("occurrences"))
+            {**error.serialize(), "name": clean(error.name), "error": clean(StatsError.parse_error(error.error))}
+            for error in errors
         ],
         "workers": [
             {name: getattr(client, name) for name in ("id", "state", "user_count", "cpu_usage", "memory_usage")}
@@ -74,18 +78,19 @@ def document(
     own: Digests,
     workers: dict[str, Digests],
     disk: Disk,
+    clean: Callable[[str], str],
     host: str = "",
 ) -> dict[str, Any]:
     """Return the status document.
 
-    `own` and `workers` hold what each process loaded, `disk` what is there now; `host` is what the master was started
-    with.
+    `own` and `workers` hold what each process loaded, `disk` what is there now; `clean` takes secrets out of a text;
+    `host` is what the master was started with.
     """
     shape = environment.shape_class
     return {
         "schema_version": SCHEMA_VERSION,
         "state": environment.runner.state if environment.runner else None,
-        "figures": figures(environment),
+        "figures": figures(environment, clean),
         "run": run.document() if run else None,
         "shape_class": type(shape).__name__ if shape else None,
         "user_classes": [

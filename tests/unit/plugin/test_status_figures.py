@@ -20,11 +20,20 @@ def test_the_largest_rows_and_the_sums_are_there() -> None:
         for _ in range(number + 1):
             environment.stats.log_request("GET", f"/{number}", 10, 5)
             environment.stats.log_error("GET", f"/{number}", f"error {number}")
-    found = figures(environment)
+    found = figures(environment, str)
     assert (found["state"], found["user_count"], found["fail_ratio"]) == ("running", 7, 1.0)
     assert [row["name"] for row in found["stats"]] == [*(f"/{number}" for number in range(29, 9, -1)), "Aggregated"]
     assert found["stats"][-1]["num_requests"] == 465
     assert [row["occurrences"] for row in found["errors"]] == list(range(30, 10, -1))
+
+
+def test_names_and_errors_are_without_secrets() -> None:
+    environment = Environment(events=Events())
+    environment.stats.log_request("GET", "/cart?key=opensesame", 10, 5)
+    environment.stats.log_error("GET", "/cart?key=opensesame", RuntimeError("refused opensesame"))
+    found = figures(environment, lambda text: text.replace("opensesame", "***"))
+    assert found["errors"][0]["error"] == "RuntimeError('refused ***')"
+    assert "opensesame" not in str(found)
 
 
 def test_what_locust_answers_has_the_same_names(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,4 +43,4 @@ def test_what_locust_answers_has_the_same_names(monkeypatch: pytest.MonkeyPatch)
     web_ui = environment.create_web_ui("127.0.0.1", 0, delayed_start=True)
     assert web_ui.app
     answer = web_ui.app.test_client().get("/stats/requests").get_json()
-    assert set(figures(environment)) - {"workers"} <= set(answer)
+    assert set(figures(environment, str)) - {"workers"} <= set(answer)
