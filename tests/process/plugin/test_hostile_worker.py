@@ -27,6 +27,7 @@ HOSTILE = "hostile_1"
 SCENARIO = """
 from locust import FastHttpUser, constant, events, task
 from locust.exception import StopUser
+from locust.runners import WorkerRunner
 
 class Buyer(FastHttpUser):
     wait_time = constant(0.05)
@@ -40,13 +41,16 @@ reports = []
 events.test_start.add_listener(lambda **_: reports.clear())
 
 @events.init.add_listener
-def begin(environment, **_):
-    environment.events.report_to_master.add_listener(mute)
-
-def mute(**_):
-    reports.append(1)
-    if len(reports) in {numbers}:
-        raise StopUser  # of all exceptions, Locust lets this one leave an event: it ends the reporter
+def begin(environment, runner, **_):
+    if isinstance(runner, WorkerRunner):
+        send = runner._send_stats
+        def mute():
+            reports.append(1)
+            if len(reports) in {numbers}:  # made, and never sent
+                environment.events.report_to_master.fire(client_id=runner.client_id, data={})
+                raise StopUser  # ends the reporter
+            send()
+        runner._send_stats = mute
 """
 pack: Any = msgpack.dumps
 
