@@ -66,7 +66,8 @@ def mirror(source: Path, target: Path, written: str) -> list[str]:
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError:  # Locust says so itself, when it comes to a file in it
-            here.symlink_to(folder)
+            if folder != source:
+                here.symlink_to(folder)
             continue
         is_writable = folder == source or folder.is_relative_to(source / written)
         if links + len(entries) > MOST_LINKS and not is_writable:

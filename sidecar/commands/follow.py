@@ -119,7 +119,7 @@ def observe(seen: RunObserved, figures: Mapping[str, Any]) -> RunObserved:
         return seen
     if seen.started and (state == "ready" or (state == "stopped" and _requests(figures) < seen.requests)):
         return replace(seen, ended=True, master_lost=RESTARTED)
-    if seen.stopping and state in RUNNING:
+    if seen.stopping and state in RUNNING and not seen.run_id:
         return replace(seen, ended=True)  # another run
     missing, present = (ids - seen.gone_before for ids in _workers(figures))
     return replace(
@@ -176,7 +176,7 @@ def follow(
             now = clock.now()
             try:
                 figures = web.stats()
-                seen = _with_its_end(observe(seen, figures), web, limits.stop_timeout + LONGEST_SECONDS)
+                seen = _looked(seen, figures, web, limits.stop_timeout + LONGEST_SECONDS)
                 last_answer = now
                 seen = _too_short_to_see(seen, figures, now - began, limits)
             except MasterError as error:
@@ -192,17 +192,26 @@ def follow(
     return seen
 
 
-def _with_its_end(seen: RunObserved, web: LocustApi, longest: float) -> RunObserved:
-    """Add what a run that is stopping waits for. It is over when the plugin has closed it, too, or after `longest`."""
-    if not seen.started or seen.master_lost or run_state(seen.figures) in RUNNING:
+def _looked(seen: RunObserved, figures: Mapping[str, Any], web: LocustApi, longest: float) -> RunObserved:
+    """Return what is known after one more look, and what a run that is stopping waits for.
+
+    Such a run is over when the plugin has closed it, too, or after `longest` seconds. Once its id is known, no figures
+    of the next run are taken for its own: somebody may wait for its end to begin another.
+    """
+    status = (web.status() or {}) if seen.run_id else None
+    if status is not None and _run_id(status) != seen.run_id:
+        return replace(seen, ended=True)
+    seen = observe(seen, figures)
+    if not seen.started or seen.master_lost or (not seen.run_id and run_state(seen.figures) in RUNNING):
         return seen
-    status = web.status() or {}
-    run_id = str((status.get("run") or {}).get("run_id") or "")
-    if seen.run_id and run_id != seen.run_id:
-        return replace(seen, ended=True)  # somebody else waited for its end to begin another
+    status = (web.status() or {}) if status is None else status
     what = waits_for(status)
     is_hanging = float(status.get("stopping_seconds") or 0) > longest
-    return replace(seen, run_id=run_id, stopping=what, ended=is_hanging or (seen.ended and not what))
+    return replace(seen, run_id=_run_id(status), stopping=what, ended=is_hanging or (seen.ended and not what))
+
+
+def _run_id(status: Mapping[str, Any]) -> str:
+    return str((status.get("run") or {}).get("run_id") or "")
 
 
 def _too_short_to_see(
@@ -245,12 +254,12 @@ def settle(
     while not seen.ended and clock.now() < began + seconds:
         try:
             figures = web.stats()
-            seen = _with_its_end(observe(seen, figures), web, seconds)
+            seen = _looked(seen, figures, web, seconds)
         except MasterError:
             return replace(seen, master_lost=seen.master_lost or LOST)
         if not seen.started and run_state(figures) not in RUNNING and clock.now() - began >= _CACHE_SECONDS:
-            is_known = run_state(figures) == "stopping" or total(figures) != total(seen.idle)
-            seen = replace(seen, started=is_known, ended=not is_known, figures=figures if is_known else {})
+            is_known = seen.run_id or run_state(figures) == "stopping" or total(figures) != total(seen.idle)
+            seen = replace(seen, started=bool(is_known), ended=not is_known, figures=figures if is_known else {})
         show(seen)
         if not seen.ended:
             clock.sleep(_EACH_SECONDS / 2)

@@ -178,9 +178,9 @@ def _drive(
         stopped_by, stopped_after = interrupt.by, time.monotonic() - began
         _stop(web, interrupt.by, console)
         longest = settings.stop_timeout + stopping.LONGEST_SECONDS  # a second Ctrl-C gives up
-        seen = follow.settle(
-            web, interrupt.seen, _CLOCK, longest, lambda seen: progress.show(seen, time.monotonic() - began)
-        )
+        now = _known_run_id(web) or ""
+        seen = replace(interrupt.seen, run_id=now if now != about.run_id else "")
+        seen = follow.settle(web, seen, _CLOCK, longest, lambda seen: progress.show(seen, time.monotonic() - began))
     progress.end()
     seconds = stopped_after or time.monotonic() - began
     known = seen.run_id or _known_run_id(web)

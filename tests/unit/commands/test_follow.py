@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -182,6 +183,16 @@ def test_a_run_that_was_stopped_before_it_was_seen_is_known_by_later_figures(
     seen = settle(ScriptedWeb(*answers), before(figures("stopped", 100)), fake_time.clock(), 600, lambda _: None)
     assert (seen.started, seen.ended, seen.requests) == (started, True, requests)
     assert fake_time.seconds == seconds
+
+
+def test_the_next_run_is_not_taken_for_one_that_was_stopped_before_it_was_seen(fake_time: FakeTime) -> None:
+    web = ScriptedWeb(*[figures("stopped", 100)] * 4, figures("spawning", 3))
+    own, following = ({"run": {"run_id": name}} for name in ("run-2", "run-3"))
+    web.statuses = [own, own, own, own, following]
+    idle = replace(before(figures("stopped", 100)), run_id="run-2")
+    seen = settle(web, idle, fake_time.clock(), 600, lambda _: None)
+    assert (seen.ended, seen.requests, seen.run_id, seen.master_lost) == (True, 0, "run-2", "")
+    assert fake_time.seconds == 2
 
 
 def stopping(seconds: float, **meter: object) -> dict[str, Any]:

@@ -228,3 +228,8 @@ def test_processes_are_for_workers_alone(folders: tuple[Path, Path]) -> None:
     assert worker["LOCUST_PROCESSES"] == "4"
     assert entrypoint.without_unasked(worker, folders[1]) == []
     assert worker["LOCUST_PROCESSES"] == "4"
+
+
+def test_a_folder_that_cannot_be_read_leaves_the_working_folder_for_the_check_to_say_so(tmp_path: Path) -> None:
+    assert entrypoint.mirror(tmp_path / "closed", tmp_path, "results") == []
+    assert list(tmp_path.iterdir()) == []
