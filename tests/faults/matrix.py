@@ -617,7 +617,7 @@ def a_master_elsewhere_that_is_gone(world: World) -> Iterator[None]:
 # ---- locust ----------------------------------------------------------------------------------------------------------
 
 
-@fault("master-not-answering", often=True)
+@fault("master-not-answering")
 def a_stopped_master_process(world: World) -> Iterator[None]:
     with world.frozen(world.master):
         yield

@@ -118,6 +118,7 @@ def garbage_forecasts() -> list[float | None]:
         return [one.eta_seconds for one in watch(collecting, 256 * MIB, rounds=20)]
 
 
+@pytest.mark.long
 def test_fast_leaks_are_forecast_within_a_quarter_and_garbage_collection_is_not() -> None:
     with ThreadPoolExecutor(1) as beside:  # side by side: the slower leak needs most of a minute
         garbage = beside.submit(garbage_forecasts)

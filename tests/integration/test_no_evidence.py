@@ -129,7 +129,7 @@ def requests_of(small: Small) -> int:
 
 @pytest.mark.parametrize(
     ("mode", "call"),
-    [("quit", "runner.quit()"), pytest.param("stop", "runner.stop()", marks=LONG),
+    [pytest.param("quit", "runner.quit()", marks=LONG), ("stop", "runner.stop()"),
      pytest.param("exit", "sys.exit(3)", marks=LONG)],
 )  # fmt: skip
 def test_the_locustfile_ends_a_run_and_the_next_one_works(small: Small, mode: str, call: str) -> None:
@@ -148,7 +148,7 @@ def test_the_locustfile_ends_a_run_and_the_next_one_works(small: Small, mode: st
 
 
 @pytest.mark.parametrize(
-    "moment", ["middle", pytest.param("before", marks=LONG), pytest.param("end", marks=LONG)]
+    "moment", [pytest.param(moment, marks=LONG) for moment in ("before", "middle", "end")]
 )  # fmt: skip
 def test_a_ledger_that_is_full_is_no_evidence_until_there_is_room(small: Small, moment: str) -> None:
     small.renew_monitor()

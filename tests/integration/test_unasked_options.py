@@ -112,6 +112,7 @@ def test_the_image_starts_no_load_by_itself_even_where_nobody_refused_it(two_eac
     assert asked(two_each) == before
 
 
+@pytest.mark.long
 def test_processes_are_workers_and_one_that_was_killed_is_missed_until_it_is_back(two_each: Stack) -> None:
     run = ("SPAWN_RATE=8", "RUN_TIME=6s")
     whole = two_each.kit("run", *run)

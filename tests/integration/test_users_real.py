@@ -84,6 +84,7 @@ def test_users_that_finish_are_not_missed_and_are_counted(judged: Judged) -> Non
     assert report["figures"]["requests"] == USERS
 
 
+@pytest.mark.long
 def test_a_rate_that_a_slow_target_does_not_let_be_kept_is_invalid_and_one_that_was_kept_is_not(judged: Judged) -> None:
     code, report = ran(judged, rate=2, slow_ms=1200)
     assert (code, report["judged"]["reasons"][0]["kind"]) == (4, "rate_short"), report["reasons"]

@@ -88,7 +88,7 @@ def test_a_worker_that_was_killed_for_memory_is_told_from_a_target_that_fails(ju
     }  # fmt: skip
 
 
-@pytest.mark.alone
+@pytest.mark.long  # it compares the times of two runs, and needs the machine to itself
 def test_a_target_that_became_slower_by_a_third_is_named_and_nothing_else(judged: Judged) -> None:
     for pay_ms in (60, 60, 78):
         judged.be(pay_ms=pay_ms, cart="/slow?ms=60")  # 2 ms of a busy machine are no change of such a time
