@@ -208,12 +208,10 @@ def _headline(run_plan: RunPlan, settings: Settings) -> list[str]:
     hints = [*filter(None, (up.defaults_note(settings),)), *_only(settings), "Ctrl-C stops it"]
     load = f"{run_plan.users} users, {run_plan.spawn_rate:g} a second"
     load += f", for {run_plan.run_time} s" if run_plan.run_time else ""
-    if run_plan.shape_class:
-        reads = f", which may read {load}" if run_plan.sends_load else ""
-        load = f"with the load shape {run_plan.shape_class}{reads}; it ends with the shape"
-    else:
-        load = f"of {load}"
-    return [f"run {load}{aim}", f"  {'; '.join(hints)}"]
+    if not run_plan.shape_class:
+        return [f"run of {load}{aim}", f"  {'; '.join(hints)}"]
+    hints = ["it ends the run", *([f"it may read {load}"] if run_plan.sends_load else []), *hints]
+    return [f"run with the load shape {run_plan.shape_class}{aim}", f"  {'; '.join(hints)}"]
 
 
 def _only(settings: Settings) -> list[str]:
