@@ -206,7 +206,7 @@ def _start(web: LocustApi, run_plan: RunPlan, settings: Settings, console: Conso
 def _headline(run_plan: RunPlan, settings: Settings) -> list[str]:
     aim = f" at {run_plan.host}" if run_plan.host else ""
     hints = [*filter(None, (up.defaults_note(settings),)), *_only(settings), "Ctrl-C stops it"]
-    load = f"{run_plan.users} users, {run_plan.spawn_rate:g} a second"
+    load = f"{plural(run_plan.users, 'user')}, {run_plan.spawn_rate:g} a second"
     load += f", for {run_plan.run_time} s" if run_plan.run_time else ""
     if not run_plan.shape_class:
         return [f"run of {load}{aim}", f"  {'; '.join(hints)}"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from sidecar.commands.follow import RunObserved, total
 from sidecar.common.console import Console
-from sidecar.common.units import elapsed, whole_milliseconds
+from sidecar.common.units import elapsed, plural, whole_milliseconds
 from sidecar.report.document import failure_rows
 
 _MOST_ENDPOINTS = 30
@@ -81,7 +81,7 @@ def progress(seen: RunObserved, seconds: float, run_time: int) -> str:
     end = f" of {elapsed(run_time)}" if run_time else ""
     missing = f"  {len(seen.missing)} WORKERS MISSING" if seen.missing else ""
     return (
-        f"{elapsed(seconds)}{end}  {int(document.get('user_count') or 0)} users  "
+        f"{elapsed(seconds)}{end}  {plural(int(document.get('user_count') or 0), 'user')}  "
         f"{float(document.get('current_rps') or 0):.0f} req/s  p95 {p95}  "
         f"{seen.requests} requests  {seen.failures} failed{missing}"
     )

@@ -7,6 +7,7 @@ cleaned of secrets when a report is made, in the greenlet that sends it; nothing
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -38,6 +39,7 @@ _MOST_HEADERS = 40
 _MOST_STATUS = 999
 
 _IN_FULL = -1
+_LIBRARY_FRAME = re.compile(r"(?<!\S)/\S*/site-packages/\S+ in \w+, ")
 _EVERY = 8  # so many failures of a group are looked at for one example, beyond the rows that a second has in full
 
 Example = tuple[Record | tuple[Any, ...], Any, bytes]
@@ -313,8 +315,13 @@ def _status_of(response: Any) -> int:
 
 
 def _said(error: BaseException) -> str:
-    """Return what an error says; its type where that is nothing, and its line where only that tells it from others."""
+    """Return what an error says; its type where that is nothing, and its line where only that tells it from others.
+
+    Of the frames that Locust's `rest()` names, those of the user's code stay.
+    """
     text, place = safe(error, 2 * LONGEST), attribute(error, PLACE, "")
+    if "/site-packages/" in text:
+        text = _LIBRARY_FRAME.sub("", text)
     return f"{text} ({place})" if place else text or type(error).__name__
 
 

@@ -121,6 +121,19 @@ def test_the_level_says_how_much_is_kept(level: Level, groups: int, examples: in
     assert (len(report["groups"]), len(report["examples"]), len(report["rows"])) == (groups, examples, rows)
 
 
+def test_the_frames_of_libraries_do_not_hide_the_line_of_the_users_code() -> None:
+    counted = counter()
+    fail(
+        counted,
+        "KeyError: 'price' at /opt/venv/lib/python3.13/site-packages/locust/user/users.py:316 in rest, ~/a.py:9 in buy",
+    )
+    fail(counted, "no module at /opt/venv/lib/python3.13/site-packages/shop")
+    assert [row[4] for row in counted.report()["groups"]] == [
+        "KeyError: 'price' at ~/a.py:9 in buy",
+        "no module at /opt/venv/lib/python3.<n>/site-packages/shop",
+    ]
+
+
 @pytest.mark.parametrize("rate", [1000, 5], ids=["all rows kept", "few rows kept"])
 def test_the_examples_of_a_group_are_the_first_and_the_latest_three(rate: int) -> None:
     counted = counter(records_per_second=rate)
