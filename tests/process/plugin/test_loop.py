@@ -35,7 +35,7 @@ def end_by_count(runner, **_):
     paused = []
     def count(environment, **_):
         paused.append(1)
-        if len(paused) == 20:
+        if len(paused) == 12:
             gevent.spawn(runner.quit)
     if isinstance(runner, MasterRunner):
         runner.register_message("paused", count)
@@ -52,7 +52,7 @@ LINE = 17
 
 
 def stalls(folder: Path, code: str) -> dict[str, Any]:
-    """What the meter counted in a run of twenty pauses, however long a busy machine takes for them."""
+    """What the meter counted in a run of twelve pauses, however long a busy machine takes for them."""
     (folder / "users.py").write_text(USERS.format(code=code))
     port = str(free_port())
     with counting_server() as (url, asked):
