@@ -252,10 +252,10 @@ def _known_run_id(web: LocustApi) -> str | None:
 
 def _finish(web: LocustApi, settings: Settings, done: FinishedRun, environ: Mapping[str, str], console: Console) -> int:
     """Judge a run that is over, save its report and tell of it; return the verdict's exit code."""
-    # At once: a new master knows of no run, and this one may end soon, when the locustfile has ended it.
+    # First: a master that its locustfile has ended serves only a few seconds more, and a new one knows of no run.
+    downloads, missing = _downloads(web, done)
     kept = settings.reports_dir / f".artifacts-{done.run_id}"
     written, left_out = artifacts.collect(settings, environ, done.started_at, kept)
-    downloads, missing = _downloads(web, done)
     document, unwritten = _of_disk(web, settings, done)
     if not document:
         if unwritten:

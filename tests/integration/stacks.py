@@ -116,6 +116,11 @@ class Stack:
         """The sidecar's snapshot."""
         return get_json(f"http://127.0.0.1:{self.monitor_port}/api/snapshot")
 
+    def newest_run(self) -> str:
+        """The id of the run that is going, or was last; "" for none."""
+        run = self.web("/locust-kit/status")["run"]
+        return str(run["run_id"]) if run else ""
+
     def worker_count(self) -> int:
         """How many workers the master counts."""
         count: int = self.web("/worker-count")["worker_count"]

@@ -100,10 +100,13 @@ def test_what_a_run_gives_reaches_every_user_and_stays_a_secret_where_it_is_one(
 
 
 def test_a_run_without_arguments_has_the_defaults_whatever_the_page_sent(shop: Stack) -> None:
+    before = shop.newest_run()
     form = {"user_count": 2, "spawn_rate": 2, "run_time": "4s", "tenant": "green", "host": "http://mock-target:8080"}
     address = f"http://127.0.0.1:{shop.web_port}/swarm"
     with urllib.request.urlopen(address, urllib.parse.urlencode(form).encode(), timeout=20) as answer:
         assert json.loads(answer.read())["success"]
+    # Locust answers before it begins: until the run has its id, the state is the last run's.
+    until(lambda: shop.newest_run() != before, 30, "the begin of the page's run")
     until(lambda: shop.web("/locust-kit/status")["state"] == "stopped", 30, "the end of the page's run")
     of_page = json.loads(shop.kit("report", "--json", "RUN=last").stdout)
     assert (of_page["arguments"]["tenant"], names(of_page)) == ("green", {"/front of green each 0.5"})

@@ -89,7 +89,7 @@ def test_a_long_goodbye_and_a_worker_that_is_scaled_away_leave_a_run_whole(shop:
     until(lambda: shop.stack.web("/stats/requests")["user_count"] == 6, 20, "all users")
     assert shop.stack.kit("scale", "WORKERS=1").returncode == 0
     printed, _ = run.communicate(timeout=240)
-    report = shop.report(shop.newest())
+    report = shop.report(shop.stack.newest_run())
     after = report["after_the_end"]
     assert (report["verdict"], run.returncode) == ("PASS", 0), report["reasons"]
     assert after["requests"] == shop.asked("/echo/logout") - before > 6

@@ -38,18 +38,13 @@ class Judged:
 
     def start_by_web(self, users: int = 6, rate: float = 6, seconds: int = RUN_SECONDS) -> str:
         """Start a run as the page of Locust does; its id."""
-        before = self.newest()
+        before = self.stack.newest_run()
         form = {"user_count": users, "spawn_rate": rate, "run_time": f"{seconds}s", "host": "http://mock-target:8080"}
         address = f"http://127.0.0.1:{self.stack.web_port}/swarm"
         with urllib.request.urlopen(address, urllib.parse.urlencode(form).encode(), timeout=20) as answer:
             assert json.loads(answer.read())["success"]
-        until(lambda: self.newest() != before, 10, "the run's id")
-        return self.newest()
-
-    def newest(self) -> str:
-        """The id of the run that is going, or was last; "" for none."""
-        run = self.stack.web("/locust-kit/status")["run"]
-        return str(run["run_id"]) if run else ""
+        until(lambda: self.stack.newest_run() != before, 10, "the run's id")
+        return self.stack.newest_run()
 
     def report(self, run_id: str) -> Any:
         """The sidecar's report of a run."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from sidecar.commands import follow, reports, up
+from sidecar.commands import artifacts, follow, reports, up
 from sidecar.commands.run import run
 from sidecar.common.errors import KitError, SettingError, StackError
 from sidecar.locust_api.client import LocustApi
@@ -108,6 +108,19 @@ def test_a_file_that_the_master_does_not_give_is_said_and_named_nowhere(
     assert "not in the report: failures.csv" in (folder / "report.md").read_text()
     assert not (folder / "failures.csv").exists()
     assert (folder / "requests.csv").exists()
+
+
+def test_a_master_that_ends_while_the_tests_own_files_are_taken_has_given_its_files(
+    master: FakeMaster, tmp_path: Path, say: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def take(*_: object) -> tuple[list[str], list[str]]:
+        master.refused = "/stats"
+        return [], []
+
+    monkeypatch.setattr(artifacts, "collect", take)
+    master.on_swarm = running(figures("stopped", 40))
+    assert start(master, tmp_path, say, "USERS=3", "RATE=3", "RUN_TIME=0") == 0
+    assert not any("not in the report" in line for line in report(tmp_path)["warnings"])
 
 
 def test_failures_above_the_limit_fail(master: FakeMaster, tmp_path: Path, say: Console, out: io.StringIO) -> None:
