@@ -114,7 +114,7 @@ def _run(folder: Path, port: str, share: int, texts: str, *, plugin: bool) -> Ou
     )
     workers = [json.loads(said) for said in re.findall(r"WORKER (\{.*?\})", done.stdout)]
     if len(workers) != 2:
-        raise RuntimeError(f"{len(workers)} of 2 workers told their figures: {done.stderr[-2000:]}")
+        raise RuntimeError(f"{len(workers)} of 2 workers told their figures: {done.stderr[:2000]}")
     return Outcome(
         sum(worker["requests"] / worker["seconds"] for worker in workers),
         max(worker["p95"] for worker in workers),
