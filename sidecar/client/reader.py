@@ -170,7 +170,7 @@ class SidecarReader:
         except BaseException:
             self._connection.close()  # half an answer must not be read as the next one
             raise
-        if answer.status == http.client.UNAUTHORIZED:
+        if answer.status == http.client.UNAUTHORIZED and "authorization" in self._headers:
             raise MonitorError("it has another token: a stack of another swarm-up")
         if answer.status in _NO_SUCH and not path.startswith((_SNAPSHOT, NODE)):
             raise UnknownError("it knows of none")

@@ -18,8 +18,10 @@ from sidecar.locust_api.connection import (
     ASKS_FOR_LOGIN,
     MasterAnswer,
     MasterConnection,
+    MasterDownError,
     MasterError,
     MasterGuardedError,
+    MasterSlowError,
 )
 
 if TYPE_CHECKING:  # the host's commands do without the model, which takes 25 ms to load
@@ -59,7 +61,7 @@ class LocustApi(MasterConnection):
         from sidecar.model.observation import LocustReading  # noqa: PLC0415  the same
 
         try:
-            status = self.status() or {}
+            status = self._status_or_nothing()
             figures = status.get("figures")
             stats = parse_stats(figures if isinstance(figures, dict) else self.stats())
         except MasterError as error:
@@ -90,6 +92,15 @@ class LocustApi(MasterConnection):
             return self.json("/locust-kit/status")
         except MasterGuardedError:
             return None
+
+    def _status_or_nothing(self) -> dict[str, Any]:
+        """Return the status, or nothing where it cannot be used: the figures have a page of their own."""
+        try:
+            return self.status() or {}
+        except (MasterDownError, MasterSlowError):
+            raise
+        except MasterError:
+            return {}
 
     def page_settings(self) -> dict[str, Any]:
         """Return the settings in the master's own page: classes, shapes, version; empty when the page holds none."""

@@ -151,7 +151,7 @@ class MasterConnection:
         answer = self._request(method, target, body, seconds)
         if answer.asks_for_login():
             self._next_login = self.monotonic() + _LOGIN_PAUSE_SECONDS
-            raise self._guarded(_LOGIN_REFUSED)
+            raise self._guarded(_LOGIN_REFUSED, "the master refuses the login")
         return answer
 
     def cut(self) -> None:
@@ -167,8 +167,7 @@ class MasterConnection:
             self._connection.close()
             self._connection = None
 
-    def _guarded(self, reason: str) -> MasterGuardedError:
-        what = reason.partition(":")[0] if reason is _LOGIN_REFUSED else ASKS_FOR_LOGIN
+    def _guarded(self, reason: str, what: str = ASKS_FOR_LOGIN) -> MasterGuardedError:
         return MasterGuardedError(what, reason=reason, where=self.url, fix=LOGIN_FIX)
 
     def _log_in(self, login_page: str) -> None:
@@ -176,7 +175,7 @@ class MasterConnection:
         if not self.credentials.username:
             raise self._guarded("the master asks for a login: set LOCUST_WEB_USERNAME and LOCUST_WEB_PASSWORD")
         if self.monotonic() < self._next_login:
-            raise self._guarded(_LOGIN_REFUSED)
+            raise self._guarded(_LOGIN_REFUSED, "the master refuses the login")
         page = self._request("GET", self._own(login_page), None, self.timeout_seconds)
         target, form = login_form(page.body.decode("utf-8", "replace"), self.credentials)
         self._request("POST", self._own(target), urlencode(form).encode(), self.timeout_seconds)

@@ -29,6 +29,7 @@ from sidecar.diagnose.gather.later import Deadline, Later, TooLateError, each
 from sidecar.diagnose.stack import MASTER, Stack, environment
 from sidecar.engine.docker_engine import DockerEngine
 from sidecar.locust_api.client import master_url
+from sidecar.locust_api.connection import Credentials
 from sidecar.model.observation import StatsReading
 from sidecar.settings import Settings
 from sidecar.stack import as_decided, workspace
@@ -204,20 +205,20 @@ class EvidenceGatherer:
         return [container for container in outcomes if isinstance(container, ContainerFacts)]
 
     def _ask_master(self, stack: Stack) -> MasterFacts:
-        return web.master(self._master_url(stack), workspace.credentials(self.settings))
+        """Ask the master where the engine publishes its page, else where the settings expect it.
 
-    def _master_url(self, stack: Stack) -> str:
-        """Return where the master's page is published: as the engine says, else as the settings say."""
+        It logs in only where the engine says that the port is the master's: elsewhere another program may answer.
+        """
         master = stack.master
-        env = workspace.locust_env(self.settings)
-        if master is None:
-            return master_url(self.settings.web_port, env)
-        inner = stack.web_port(master)
-        for published in master.published:
-            outside, _, container_port = published.partition("->")
-            if container_port == f"{inner}/tcp":
-                return master_url(int(outside.rpartition(":")[2]), environment(master))
-        return master_url(self.settings.web_port, environment(master))
+        env = workspace.locust_env(self.settings) if master is None else environment(master)
+        if master is not None and stack.running_master:
+            inner = stack.web_port(master)
+            for published in master.published:
+                outside, _, container_port = published.partition("->")
+                if container_port == f"{inner}/tcp":
+                    url = master_url(int(outside.rpartition(":")[2]), env)
+                    return web.master(url, workspace.credentials(self.settings))
+        return web.master(master_url(self.settings.web_port, env), Credentials())
 
     def _counters(self, docker: DockerEngine, inspected: Sequence[ContainerFacts]) -> dict[str, StatsReading]:
         own = [container for container in inspected if not container.neighbour]

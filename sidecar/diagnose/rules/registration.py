@@ -165,16 +165,13 @@ def web_page(stack: Stack) -> Outcome:
             place.evidence,
         )
         return Outcome(facts.error, (FoundCause(slug, evidence, (master,), values, place),))
-    refused = [
-        stack.observed(who, error, "a user name and password that the login takes")
-        for who, error in (
-            (facts.url, facts.error * (facts.answer == "login")),
-            ("the sidecar", monitor.locust_error if monitor else ""),
-        )
-        if "login" in error
-    ]
+    refused = {facts.url: facts.error} if facts.answer == "login" else {}
+    if facts.answer in ("ok", "login") and monitor and "login" in monitor.locust_error:
+        refused["the sidecar"] = monitor.locust_error
     if refused:
-        cause = FoundCause(slug, tuple(refused), (master,), values, "credentials", severity=Severity.WARN)
+        wanted = "a user name and password that the login takes"
+        seen = tuple(stack.observed(who, error, wanted) for who, error in refused.items())
+        cause = FoundCause(slug, seen, (master,), values, "credentials", severity=Severity.WARN)
         return Outcome("asks for a login", (cause,))
     page, is_down = _own_page(stack.probe_of(master)), facts.answer in ("slow", "down", "foreign")
     if is_down and page is not None and page.stage != "ok":

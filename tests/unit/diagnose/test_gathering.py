@@ -15,6 +15,7 @@ import pytest
 from sidecar.common.errors import EngineError
 from sidecar.diagnose.evidence import FirewallRule, Pair
 from sidecar.diagnose.gather import config, engine, firewall, inside, plan, web
+from sidecar.diagnose.gather.gatherer import EvidenceGatherer
 from sidecar.diagnose.gather.later import Deadline, Later, TooLateError, each
 from sidecar.diagnose.stack import Stack
 from sidecar.engine.docker_engine import DockerEngine, Query
@@ -328,6 +329,27 @@ def test_the_network_of_a_container_that_dies_under_the_look_says_nothing(lives:
     found = inside.look(_Engine(lives), one, inside.Job(), ["image"], Deadline.after(30))
     assert found.way == way
     assert found.addresses == ((f"container:{one.id}",) if way == inside.BESIDE else ("locust_default",))
+
+
+def test_a_password_is_sent_only_to_a_port_that_the_engine_says_is_the_masters(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("LOCUST_WEB_USERNAME=ann\nLOCUST_WEB_PASSWORD=right\n")
+    master = FakeMaster()
+    master.guarded = True
+    settings, error = config.load([f"WEB_PORT={master.port}"], {}, tmp_path)
+    gatherer = EvidenceGatherer(settings, error, {}, lambda _: None, Deadline.after(20), datetime.now(UTC))
+    published = {"published": (f"127.0.0.1:{master.port}->8089/tcp",)}
+    try:
+        elsewhere = [
+            replace(well(), containers=()),
+            changed(well(), MASTER, state="exited", **published),
+            changed(well(), MASTER, published=()),
+        ]
+        answers = [gatherer._ask_master(Stack(evidence)).answer for evidence in elsewhere]
+        assert (answers, master.posts) == (["login"] * 3, [])
+        gatherer._ask_master(Stack(changed(well(), MASTER, **published)))
+        assert [path for path, _ in master.posts] != []
+    finally:
+        master.close()
 
 
 @pytest.mark.parametrize(("answer", "known"), [(2, 2), ("none", None)], ids=["a count", "no such page"])

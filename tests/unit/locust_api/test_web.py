@@ -27,6 +27,12 @@ def test_a_master_without_the_plugin_has_no_status(master: FakeMaster, web: Locu
     assert web.status() == {"schema_version": 1, "run": None}
 
 
+def test_a_status_that_cannot_be_used_leaves_the_figures(master: FakeMaster) -> None:
+    master.status = {"padding": "x" * (5 << 20)}
+    reading = LocustApi(master_url(master.port, {}), keep_alive=True).read()
+    assert (reading.stats is not None, reading.plugin, reading.error) == (True, None, None)
+
+
 def test_a_login_page_is_told_from_an_answer(master: FakeMaster, web: LocustApi) -> None:
     master.guarded = True
     with pytest.raises(MasterGuardedError, match=r"asks for a login"):
