@@ -35,7 +35,7 @@ BANNED = {
     r"anew|afresh": "again",
     r"divided by blanks|blanks": "separated by spaces",
     r"processors?": "CPU, CPUs, CPU core",
-    r"(is|are|was|were|be|as) none": "say what is missing: no limit is set; it does not count",
+    r"(is|are|was|were|be|as) (?-i:none)": "say what is missing: no limit is set; it does not count",
     r"of which": "start a new sentence",
     r"lends?|lent": "add, give",
     r"thereof|whereof|wherein|whence|thence|thereby|whereby|wherefore": "a plain clause",
@@ -89,9 +89,12 @@ def pages() -> Iterator[list[Text]]:
 
 
 def sentences(text: str) -> list[str]:
-    """Split a text into its sentences."""
+    """Split a text into its sentences; each row of a docstring's Args, Attributes or Raises is one of its own."""
     return [
-        sentence for part in text.split("\n\n") for sentence in _SENTENCE_END.split(" ".join(part.split())) if sentence
+        sentence
+        for part in re.split(r"\n\n|\n(?=\s+\w+: )", text)
+        for sentence in _SENTENCE_END.split(" ".join(part.split()))
+        if sentence
     ]
 
 
@@ -185,7 +188,7 @@ def _of_makefile(name: str, source: str) -> Iterator[Text]:
 
 
 def _message(place: str, text: str) -> Iterable[Text]:
-    if words(text) < FEWEST_WORDS or _OTHER_LANGUAGES.search(text):
+    if words(text) < FEWEST_WORDS or text.isupper() or _OTHER_LANGUAGES.search(text):
         return []
     return [Text(place, _without_names(text), prose=False)]
 
