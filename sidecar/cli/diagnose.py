@@ -1,4 +1,4 @@
-"""`diagnose` and `swarm-diagnose`: why it does not work, with evidence, and the commands that repair it."""
+"""`diagnose` and `swarm-diagnose`: find the root cause, its evidence, and the commands that fix it."""
 
 from __future__ import annotations
 
@@ -32,16 +32,23 @@ if TYPE_CHECKING:
     from sidecar.settings import Settings
 
 FOUND, COULD_NOT = 1, 3
-_MAKE_NAMES = ("FORMAT", "ONLY", "EXPLAIN", "BUNDLE", "FROM", "NOTE")  # the options, for make, which passes no flags on
+_MAKE_NAMES = (
+    "FORMAT",
+    "ONLY",
+    "EXPLAIN",
+    "BUNDLE",
+    "FROM",
+    "NOTE",
+)  # the options as words, because make passes no flags
 _PATIENCE_SECONDS = 10.0
 _FORMATS = ("text", "json", "markdown")
 
 
 def diagnose_stack(words: Sequence[str], environ: Mapping[str, str], _console: Console, flags: Flags) -> int:
-    """Diagnose; return 0 for no error, 1 for an error found, 3 when nothing could be learnt.
+    """Diagnose the stack. Return 0 for no error, 1 if an error was found, 3 if no check was possible.
 
     Raises:
-        SettingError: an unknown format, check or cause, an empty note.
+        SettingError: an unknown format, check or cause, or an empty note.
 
     """
     words, flags = _with_make_options(words, environ, flags)
@@ -70,9 +77,9 @@ def diagnose_stack(words: Sequence[str], environ: Mapping[str, str], _console: C
 
 
 def diagnose_swarm(settings: Settings, environ: Mapping[str, str], _console: Console, flags: Flags) -> int:
-    """Diagnose a stack on a Swarm; return 0 for no error, 1 for an error found, 3 when nothing could be learnt."""
-    from sidecar.swarm import diagnosis as swarm_diagnosis  # noqa: PLC0415  of this verb alone
-    from sidecar.swarm import evidence as swarm_evidence  # noqa: PLC0415  of this verb alone
+    """Diagnose a stack on a Swarm. Return 0 for no error, 1 if an error was found, 3 if no check was possible."""
+    from sidecar.swarm import diagnosis as swarm_diagnosis  # noqa: PLC0415  only for this verb
+    from sidecar.swarm import evidence as swarm_evidence  # noqa: PLC0415  only for this verb
 
     diagnosis = swarm_diagnosis.diagnose(swarm_evidence.gather(settings, environ))
     _write(diagnosis, environ, flags)
@@ -80,36 +87,36 @@ def diagnose_swarm(settings: Settings, environ: Mapping[str, str], _console: Con
 
 
 def _refuse_swarm(rest: Sequence[str], environ: Mapping[str, str]) -> None:
-    """Refuse a stack of swarm-up: one machine's engine does not know what became of it."""
+    """Reject a stack of swarm-up, because the engine of one machine does not know its state."""
     try:
         project = project_name(rest, environ, workspace.ROOT)
     except KitError:
-        return  # what is wrong with the settings is for the diagnosis to say
+        return  # the diagnosis reports errors in the settings
     if state.read(state.path_of(workspace.ROOT, project)).get("swarm"):
         raise StackError(f"the stack {project!r} runs on a Swarm", fix=f"make swarm-diagnose{project_word(project)}")
 
 
 def _keep(note: str, diagnosis: Diagnosis, evidence: Evidence, notes: Notes) -> None:
-    """Keep a person's note with the cause, and with its incident when the monitor has one; print where it is kept."""
+    """Save a note with the cause, and with its incident if the monitor has one. Print where it was saved."""
     cause = diagnosis.summary.root_cause
     notes.keep(cause, note, evidence.at)
-    kept = f"kit diagnose: note kept with {cause or 'no cause'}"
+    kept = f"kit diagnose: note saved for {cause or 'no cause'}"
     monitor = evidence.monitor
     incident = incident_for(diagnosis, monitor.incidents) if monitor else None
     if monitor is None or incident is None:
-        print(f"{kept}; the sidecar knows of no incident to put it with", file=sys.stderr)
+        print(f"{kept}; the monitor has no matching incident", file=sys.stderr)
         return
     try:
         SidecarReader(urlsplit(monitor.url).port or 0, _PATIENCE_SECONDS).note(incident.id, note)
     except MonitorError as error:
-        print(f"{kept}, not with the incident {incident.id}: {error}", file=sys.stderr)
+        print(f"{kept}, but not for the incident {incident.id}: {error}", file=sys.stderr)
     else:
         look = f"make incidents ID={incident.id}{project_word(evidence.project)}"
-        print(f"{kept} and with the incident {incident.id}: {look}", file=sys.stderr)
+        print(f"{kept} and for the incident {incident.id}: {look}", file=sys.stderr)
 
 
 def _bundle(path: Path, evidence: Evidence) -> None:
-    """Write the archive; its diagnosis is made from the evidence in it."""
+    """Write the archive. Its diagnosis is made from the evidence in it."""
     shown = bundle.for_others(evidence)
     diagnosis = diagnose(shown)
     texts = {
@@ -119,16 +126,17 @@ def _bundle(path: Path, evidence: Evidence) -> None:
     }
     bundle.write(path, shown, texts)
     print(
-        f"kit diagnose: bundle written to {path}; secrets were taken out, look through it all the same", file=sys.stderr
+        f"kit diagnose: bundle written to {path}; secrets were removed, but check it before you share it",
+        file=sys.stderr,
     )
 
 
 def _evidence(words: Sequence[str], environ: Mapping[str, str], path: str) -> Evidence:
-    """Read recorded evidence from a file, or gather it where no file is named."""
+    """Read recorded evidence from a file, or gather it if no file is named."""
     if not path:
         progress = Console(sys.stderr)
         try:
-            return gather(words, environ, lambda part: progress.rewrite(f"looking at {part} …"))
+            return gather(words, environ, lambda part: progress.rewrite(f"checking {part} …"))
         finally:
             progress.rewrite()
     try:
@@ -153,7 +161,7 @@ def _width() -> int:
 
 
 def exit_code(diagnosis: Diagnosis) -> int:
-    """Return the exit code of a diagnosis: 0 no error, 1 an error found, 3 nothing could be learnt."""
+    """Return the exit code of a diagnosis: 0 no error, 1 an error was found, 3 no check was possible."""
     counts = diagnosis.summary
     if counts.error:
         return FOUND
@@ -163,7 +171,7 @@ def exit_code(diagnosis: Diagnosis) -> int:
 def _with_make_options(
     words: Sequence[str], environ: Mapping[str, str], flags: Flags
 ) -> tuple[list[str], dict[str, str]]:
-    """Take the options that were written as words (FORMAT=json) out of the words and make's variables."""
+    """Remove the options that are words (FORMAT=json) from the words and make's variables, and return both."""
     made = [f"{name}={environ[name]}" for name in named_by_make(environ.get("MAKEFLAGS", "")) if name in environ]
     options = dict.fromkeys(flags, "")
     for word in (*made, *words):
@@ -172,7 +180,7 @@ def _with_make_options(
             continue
         option = f"--{name.lower()}"
         if not value:
-            raise SettingError(f"{option} names nothing", wanted=f"{option} followed by a value")
+            raise SettingError(f"{option} has no value", wanted=f"{option} followed by a value")
         options[option] = value
     options |= {name: value for name, value in flags.items() if value}
     if options["--format"] and options["--format"] not in _FORMATS:
@@ -187,4 +195,4 @@ def _refuse_unknown(option: str, words: Sequence[str], known: Sequence[str] | Ma
         if word not in known:
             close = difflib.get_close_matches(word, list(known), n=1)
             hint = f"write {close[0]}" if close else "scripts/kit diagnose --list"
-            raise SettingError(f"{option} names {word!r}, which is no cause or check", fix=hint)
+            raise SettingError(f"{option} has the unknown value {word!r}", fix=hint)

@@ -1,8 +1,8 @@
-"""A diagnosis to attach to a bug report: one archive, everything in it without secrets.
+"""A diagnosis to attach to a bug report: one archive without secrets.
 
-Everything in it is made of evidence that went through the redactor, so that one place alone could forget a secret. Of
-environments, only what Locust and the kit read keeps its value; every other value is masked, and taken out of all other
-texts too, because nobody can tell from outside which of them is a secret.
+All contents are made from evidence that passed the redactor, so only one place can miss a secret. An environment
+variable keeps its value only if Locust or the kit reads it. Every other value is masked, and removed from all other
+texts, because nobody can know which of these values is a secret.
 """
 
 from __future__ import annotations
@@ -27,61 +27,61 @@ from sidecar.diagnose.rules.locust_names import LEGACY
 from sidecar.model import document
 from sidecar.settings import SETTINGS
 
-# Variables of other programs whose values tell nothing that is secret, and without which little can be understood.
+# Variables of other programs whose values are not secret, and that are needed to understand the evidence.
 _PLAIN = frozenset(
     {"PATH", "HOSTNAME", "HOME", "LANG", "LC_ALL", "TZ", "TERM", "PWD", "LOCUSTFILE", "no_proxy", "NO_PROXY"}
 )
 _PLAIN_PREFIXES = ("LOCUST_", "KIT_", "PYTHON", "DOCKER_HOST")
-_LEAST_SECRET = 8  # a shorter value of an unknown variable ("1", "debug") is masked, and not hunted for elsewhere
+_LEAST_SECRET = 8  # a shorter value of an unknown variable ("1", "debug") is masked, but not removed from other texts
 _READ_ME = """\
-What `scripts/kit diagnose --bundle` saw. Secrets were taken out: values of environment variables that neither Locust
-nor the kit reads, credentials in URLs, headers, cookies, JSON and forms. Look through it before you hand it on, all the
-same.
+The evidence that `scripts/kit diagnose --bundle` collected. These secrets were removed: values of environment variables
+that neither Locust nor the kit reads, and credentials in URLs, headers, cookies, JSON and forms. Check the files before
+you pass them on.
 
-diagnosis.txt   what was found, as text; diagnosis.md for an issue, diagnosis.json as a document
-evidence.json   everything that it rests on; `scripts/kit diagnose --from evidence.json` judges it again
-logs/           the last lines of each container
+diagnosis.txt   the findings as text; diagnosis.md for an issue, diagnosis.json as a document
+evidence.json   all evidence; `scripts/kit diagnose --from evidence.json` diagnoses it again
+logs/           the last lines of each container's log
 """
 
 
 def is_plain(name: str) -> bool:
-    """Tell whether a variable's value may be shown: Locust or the kit reads it, and its name does not sound secret."""
+    """Return whether a variable's value may be shown: Locust or the kit reads it, and its name is not secret."""
     known = name in _PLAIN or name in SETTINGS or name in LEGACY or name.startswith(_PLAIN_PREFIXES)
     setting = SETTINGS.get(name)
     return known and not rules().is_secret(name) and not (setting and setting.secret)
 
 
 def for_eyes(evidence: Evidence) -> Evidence:
-    """Return the evidence as its owner's own terminal may show it: without credentials in any text.
+    """Return the evidence for its owner's terminal, without credentials in any text.
 
-    The words that repeat the last `make up` stay as they are, or the printed command would not repair anything.
+    The words of the last `make up` stay as they are. Otherwise the printed command would not fix anything.
     """
     shown = _cleaned(evidence, _SecretFilter(Redactor(), keep_unknown=True))
     return replace(shown, config=replace(shown.config, up_words=evidence.config.up_words))
 
 
 def for_others(evidence: Evidence) -> Evidence:
-    """Return the evidence as it may leave this machine."""
+    """Return the evidence as it may be passed to other people."""
     public = frozenset(_public(evidence))
     return _cleaned(evidence, _SecretFilter(Redactor(frozenset(_hidden(evidence, public))), public))
 
 
 @dataclass(frozen=True, slots=True)
 class _SecretFilter:
-    """The texts that may stay: by the redactor's rules, and of variables that nobody reads, `public` values or all."""
+    """Decides which texts stay: by the redactor's rules. Of unread variables, `public` values or all values stay."""
 
     redactor: Redactor
     public: frozenset[str] = frozenset()
     keep_unknown: bool = False
 
     def value(self, name: str, value: str) -> str:
-        """Return the value of a variable, masked where it must be."""
+        """Return the value of a variable, masked if necessary."""
         stays = is_plain(name) or value in self.public or (self.keep_unknown and not rules().is_secret(name))
         return self.redactor.value(name, value) if stays or not value else self.redactor.by.mask
 
 
 def _public(evidence: Evidence) -> Iterator[str]:
-    """Yield names and addresses that stand everywhere in the evidence, and so are no secrets."""
+    """Yield names and addresses that are everywhere in the evidence, so they are not secret."""
     yield from ("worker", "master", "slave", evidence.project)
     for container in evidence.containers:
         yield from (container.name, container.service, container.image, container.hostname, container.project)
@@ -90,7 +90,7 @@ def _public(evidence: Evidence) -> Iterator[str]:
 
 
 def _hidden(evidence: Evidence, public: frozenset[str]) -> Iterator[str]:
-    """Yield values that must not be seen anywhere: of secret names, and longer ones of names that nobody reads."""
+    """Yield values to remove everywhere: those of secret variables, and longer ones of unread variables."""
     for name, value in _variables(evidence):
         secret = rules().is_secret(name) and len(value) >= SHORTEST_KNOWN
         unread = not is_plain(name) and len(value) >= _LEAST_SECRET and not value.startswith("/")
@@ -115,7 +115,7 @@ def _cleaned(evidence: Evidence, secrets: _SecretFilter) -> Evidence:
 
 
 def _walk(value: Any, secrets: _SecretFilter, field: str) -> Any:  # noqa: ANN401  whatever a record is made of
-    """Mask every text. Pairs, and lines of env files, are variables, except those that name a class or a worker."""
+    """Mask every text. Pairs and lines of env files are variables, except pairs that name a class or a worker."""
     match value:
         case str():
             return secrets.redactor.text(value)
@@ -132,10 +132,10 @@ def _walk(value: Any, secrets: _SecretFilter, field: str) -> Any:  # noqa: ANN40
 
 
 def write(path: Path, evidence: Evidence, texts: Mapping[str, str]) -> None:
-    """Write the archive, readable by its owner alone; `evidence` is already without secrets, as are the texts.
+    """Write the archive with file mode 0600. `evidence` and `texts` must be without secrets already.
 
     Raises:
-        KitError: it cannot be written there.
+        KitError: the file cannot be written.
 
     """
     name = path.name.removesuffix(".gz").removesuffix(".tar").removesuffix(".tgz") or "diagnosis"
@@ -145,7 +145,7 @@ def write(path: Path, evidence: Evidence, texts: Mapping[str, str]) -> None:
             for member, text in _members(evidence, texts):
                 _add(archive, f"{name}/{member}", text, evidence)
     except OSError as error:
-        raise KitError(f"the bundle cannot be written: {error.strerror or error}", where=str(path)) from None
+        raise KitError(f"cannot write the bundle: {error.strerror or error}", where=str(path)) from None
 
 
 def _members(evidence: Evidence, texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""The catalogue of causes: the words for each, what it explains, how it is repaired. Read from catalogue.yaml."""
+"""Read the catalogue of causes from catalogue.yaml: the words, symptoms and fixes of each cause."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LAYERS = ("host", "configuration", "containers", "topology", "network", "locust"
 
 @dataclass(frozen=True, slots=True)
 class FixTemplate:
-    """One way to repair a cause; without commands a person must act. Both are templates."""
+    """One way to fix a cause. Without commands, the text is a manual step. Both are templates."""
 
     text: str
     commands: tuple[str, ...] = ()
@@ -24,7 +24,7 @@ class FixTemplate:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One cause. `order` is its place in the chain of dependencies, `explains` the slugs of its symptoms."""
+    """One cause. `order` is its place in the order of dependency, `explains` has the slugs of its symptoms."""
 
     slug: str
     code: str
@@ -38,13 +38,13 @@ class Cause:
     reaches_all: bool
 
     def fix(self, case: str) -> FixTemplate:
-        """Return the way to repair it in one case."""
+        """Return the fix for one case."""
         return self.fixes.get(case) or self.fixes["default"]
 
 
 @cache
 def causes(file: Path = FILE) -> Mapping[str, Cause]:
-    """Read every cause of one catalogue, by its slug and in dependency order."""
+    """Return every cause of one catalogue by its slug, in order of dependency."""
     document = yaml.load(file.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506  a safe one, in C where there is one
     groups: Mapping[str, Sequence[str]] = document.get("groups") or {}
     return {row["slug"]: _cause(row, order, groups) for order, row in enumerate(document["causes"])}
@@ -73,14 +73,14 @@ def _slugs(entry: str, groups: Mapping[str, Sequence[str]]) -> Sequence[str]:
     return groups[entry[1:]] if entry.startswith("@") else (entry,)
 
 
-class Blanks(dict[str, str]):
-    """Values for a template; a name without a value is shown as <name>."""
+class TemplateValues(dict[str, str]):
+    """Values for a template. A name without a value is shown as <name>."""
 
     def __missing__(self, key: str) -> str:
-        """Stand in for a value that is not there."""
+        """Return the text for a name that has no value."""
         return f"<{key}>"
 
 
 def filled(template: str, values: Mapping[str, str]) -> str:
-    """Fill a template with its values."""
-    return template.format_map(Blanks(values))
+    """Return a template filled with its values."""
+    return template.format_map(TemplateValues(values))

@@ -1,8 +1,8 @@
-"""Everything that a diagnosis rests on, as frozen facts. The rules judge this and nothing else.
+"""All evidence of a diagnosis, as frozen facts. The rules judge this and nothing else.
 
-It goes to JSON and back without loss (`sidecar.model.document`): a recorded Evidence is a test, and what a bundle
-holds can be judged again elsewhere. Sizes are bytes, times UTC, durations seconds. An empty text or tuple means that
-there is nothing; None means that nobody knows, and a Gap says why.
+It goes to JSON and back without loss (`sidecar.model.document`). So a recorded Evidence is a test, and the evidence of
+a bundle can be diagnosed again elsewhere. Sizes are bytes, times UTC, durations seconds. An empty text or tuple means
+that there is nothing. None means that the fact is unknown, and a Gap has the reason.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A part of the evidence that could not be had (`engine`, `host.firewall`, `inside:NAME`), and why."""
+    """A missing part of the evidence (`engine`, `host.firewall`, `inside:NAME`), and the reason."""
 
     part: str
     reason: str
@@ -37,7 +37,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Filesystem:
-    """One file system that something of ours writes to. `owner` is a container's name, or `this machine`."""
+    """One file system that the stack writes to. `owner` is a container's name, or `this machine`."""
 
     owner: str
     path: str
@@ -48,7 +48,7 @@ class Filesystem:
 
 
 class PortFacts(msgspec.Struct, frozen=True, rename={"setting": "knob"}):  # a dataclass cannot rename a key
-    """A port that the stack publishes, and who holds it on this machine when it is not free."""
+    """A port that the stack publishes, and the program that uses it on this machine if it is not free."""
 
     setting: str
     port: int
@@ -62,8 +62,8 @@ class PortFacts(msgspec.Struct, frozen=True, rename={"setting": "knob"}):  # a d
 class FirewallRule:
     """A rule that can drop or reject packets. `where` is `this machine` or a container's name.
 
-    `rule` is the rule as iptables-save writes it, after `-A CHAIN`; for a chain's policy it is `policy DROP`.
-    `hits` is how many packets it stopped while we probed; None when it was read only once.
+    `rule` is the rule as iptables-save prints it, after `-A CHAIN`. For a chain's policy it is `policy DROP`.
+    `hits` is the number of packets that it stopped during our probes; None if it was read only once.
     """
 
     where: str
@@ -78,7 +78,7 @@ class FirewallRule:
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """What is known of this machine."""
+    """The facts of this machine."""
 
     user: str
     is_root: bool
@@ -98,7 +98,7 @@ class HostFacts:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """One of the engine's default address pools: subnets of /`size` are cut from `base`."""
+    """One of the engine's default address pools. Docker takes subnets of /`size` from `base`."""
 
     base: str
     size: int
@@ -176,7 +176,7 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class ContainerFacts:
-    """One container as the engine knows it. `neighbour` marks those of other projects, of which little is kept."""
+    """One container as the engine knows it. `neighbour` marks containers of other projects, with few facts."""
 
     id: str
     name: str
@@ -234,7 +234,7 @@ class GatheredLogLine:
 
 @dataclass(frozen=True, slots=True)
 class NameTry:
-    """One name looked up: its addresses, or the resolver's error."""
+    """One DNS lookup: the addresses of a name, or the resolver's error."""
 
     name: str
     addresses: tuple[str, ...] = ()
@@ -243,10 +243,10 @@ class NameTry:
 
 @dataclass(frozen=True, slots=True)
 class TcpTry:
-    """One TCP connection tried.
+    """One tried TCP connection.
 
-    `outcome`: open, refused, timeout, unreachable, reset or error. `greeting`, of what came back unasked: zmtp (a
-    Locust master), http, other, none (silence) or closed.
+    `outcome`: open, refused, timeout, unreachable, reset or error. `greeting` is the kind of the first bytes that the
+    server sends: zmtp (a Locust master), http, other, none (no bytes) or closed.
     """
 
     address: str
@@ -260,9 +260,9 @@ class TcpTry:
 
 @dataclass(frozen=True, slots=True)
 class HttpTry:
-    """One HTTP request tried. `stage` is how far it came: name, connect, tls, http, or ok; `error` why not further.
+    """One tried HTTP request. `stage` is the last step: name, connect, tls, http, or ok. `error` is why it ended there.
 
-    `outcome` is that of the connection, as in TcpTry; `proxy` the proxy it went through.
+    `outcome` is the outcome of the connection, as in TcpTry. `proxy` is the proxy that was used.
     """
 
     url: str
@@ -288,7 +288,7 @@ class Socket:
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """What only a process in the container can tell. `process_state` is the kernel's letter: T is stopped."""
+    """Facts that only a process in the container can read. `process_state` is the kernel's letter: T is stopped."""
 
     locust_version: str = ""
     python_version: str = ""
@@ -302,10 +302,10 @@ class Inside:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What was seen from one container's place in the network.
+    """The observations from one container's network.
 
-    `way`: exec (a process in it), beside (a container of our own in its network namespace) or alone (a container of
-    our own on the same networks, because it does not run). `hosts` are the lines of its /etc/hosts.
+    `way`: exec (a process in the container), beside (our own container in its network namespace) or alone (our own
+    container on the same networks, because the container does not run). `hosts` are the lines of its /etc/hosts.
     """
 
     container: str
@@ -337,7 +337,7 @@ class EnvLine:
 
 @dataclass(frozen=True, slots=True)
 class FileProblem:
-    """Something wrong with the user's files. `kind`: missing, unreadable, syntax, removed-api, shadow or no-effect."""
+    """A problem in the user's files. `kind`: missing, unreadable, syntax, removed-api, shadow or no-effect."""
 
     kind: str
     file: str
@@ -348,7 +348,7 @@ class FileProblem:
 
 @dataclass(frozen=True, slots=True)
 class ComposeService:
-    """A service as the configuration of this checkout would make it now."""
+    """A service as the configuration of this checkout defines it now."""
 
     service: str
     image: str = ""
@@ -358,10 +358,10 @@ class ComposeService:
 
 @dataclass(frozen=True, slots=True)
 class ConfigFacts:
-    """What this checkout is told to do. `up_words` are the NAME=VALUE that repeat the last `make up` or `make join`.
+    """The configuration of this checkout. `up_words` are the NAME=VALUE words of the last `make up` or `make join`.
 
-    `master` is the place of another machine's master that the last `make join` was told; "" after `make up`.
-    `differences` is what master and workers have otherwise than `make up` made them.
+    `master` is the address of the master on another machine from the last `make join`; "" after `make up`.
+    `differences` lists what differs in master and workers from the last `make up`.
     """
 
     settings_error: str = ""
@@ -396,12 +396,12 @@ class ConfigFacts:
     differences: tuple[Difference, ...] = ()
 
 
-# ---- The master, the sidecar -----------------------------------------------------------------------------------------
+# ---- The master, the monitor -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class ListedWorker:
-    """A worker as the master lists it; `processes` is how many Locust processes its container should have."""
+    """A worker in the master's list. `processes` is the expected number of Locust processes in its container."""
 
     id: str
     state: str
@@ -422,10 +422,10 @@ class ErrorRow:
 
 @dataclass(frozen=True, slots=True)
 class MasterFacts:
-    """The master's web API. `answer`: ok, login, broken-login, slow, down, foreign (something else answers).
+    """The master's web API. `answer`: ok, login, broken-login, slow, down, foreign (another program answers).
 
-    `workers` is as old as Locust's cache, two seconds and more; `registered` is how many it counts on at this moment.
-    `argument_variables` are those that the locustfile's own arguments read.
+    `workers` comes from Locust's cache and is two seconds old or more. `registered` is the number of workers right now.
+    `argument_variables` are the variables of the locustfile's own arguments.
     """
 
     url: str
@@ -450,7 +450,7 @@ class MasterFacts:
 
 @dataclass(frozen=True, slots=True)
 class KnownIncident:
-    """An incident of the ledger, as far as the rules need it."""
+    """The parts of an incident in the ledger that the rules need."""
 
     id: str
     kind: str
@@ -467,7 +467,7 @@ class KnownIncident:
 
 
 class MonitorFacts(msgspec.Struct, frozen=True, rename={"problems": "troubles"}):  # a dataclass cannot rename a key
-    """The sidecar's page. `answer`: ok, starting, slow, down, foreign."""
+    """The monitor's page. `answer`: ok, starting, slow, down, foreign."""
 
     url: str
     answer: str
@@ -483,7 +483,7 @@ class MonitorFacts(msgspec.Struct, frozen=True, rename={"problems": "troubles"})
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything that was gathered at `at` within `seconds`."""
+    """All evidence, gathered at `at` within `seconds`."""
 
     project: str
     at: datetime

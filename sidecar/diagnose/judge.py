@@ -1,4 +1,4 @@
-"""From Evidence to Diagnosis: every check, then the findings in the order of what depends on what. Pure."""
+"""Turn Evidence into a Diagnosis: every check, then the findings in order of dependency. Pure."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ RULES: tuple[Rule[Stack], ...] = (
     *monitor.RULES,
 )
 _STATUS = {Severity.ERROR: Status.ERROR, Severity.WARN: Status.WARN, Severity.INFO: Status.INFO}  # the worst first
-_COUNTED = frozenset({"workers-fewer-than-expected", "stack-down"})  # sums of what others tell one by one
+_COUNTED = frozenset({"workers-fewer-than-expected", "stack-down"})  # totals of what other findings name one by one
 
 
 def diagnose(evidence: Evidence, only: frozenset[str] = frozenset()) -> Diagnosis:
-    """Judge the evidence; `only` names checks, layers or slugs, and leaves all others out."""
+    """Return the diagnosis of the evidence. `only` names checks, layers or slugs; all others are left out."""
     stack = Stack(evidence)
     checks, found_causes = judged(RULES, stack)
 
@@ -79,7 +79,7 @@ def diagnose(evidence: Evidence, only: frozenset[str] = frozenset()) -> Diagnosi
 
 
 def judged(rules: Sequence[Rule[T]], subject: T) -> tuple[tuple[Check, ...], tuple[FoundCause, ...]]:
-    """Make every check; return how each ended, and all causes that they found."""
+    """Run every check. Return the result of each check, and all causes found."""
     checks: list[Check] = []
     found_causes: list[FoundCause] = []
     for rule in rules:
@@ -94,7 +94,7 @@ def judged(rules: Sequence[Rule[T]], subject: T) -> tuple[tuple[Check, ...], tup
 
 
 def _status(outcome: Outcome) -> Status:
-    """Return how a check ended, by the worst that it found."""
+    """Return the status of a check: that of the worst cause it found."""
     severities = {cause.severity for cause in outcome.causes}
     for severity, status in _STATUS.items():
         if severity in severities:
@@ -105,7 +105,7 @@ def _status(outcome: Outcome) -> Status:
 
 
 def summary_of(checks: Sequence[Check], findings: Sequence[Finding]) -> Summary:
-    """Count how the checks ended, and name the root cause."""
+    """Return the number of checks by status, and the root cause."""
     counts = {status.value: sum(check.status is status for check in checks) for status in Status}
     root = next((finding.slug for finding in findings if finding.severity is not Severity.INFO), None)
     return Summary(**counts, root_cause=root)
@@ -118,7 +118,7 @@ def _finding(found: FoundCause, stack: Stack) -> Finding:
 
 
 def finding_of(cause: Cause, found: FoundCause, values: Mapping[str, str]) -> Finding:
-    """Say what was found in the catalogue's words, with their blanks filled in."""
+    """Return a finding: the catalogue's texts, filled with the values of this case."""
     return Finding(
         code=cause.code,
         slug=found.slug,
@@ -137,15 +137,15 @@ def finding_of(cause: Cause, found: FoundCause, values: Mapping[str, str]) -> Fi
 def _fix(cause: Cause, found: FoundCause, values: Mapping[str, str]) -> Fix:
     template = cause.fix(found.origin.fix)
     fillings = [{**values, **item} for item in found.origin.items] or [dict(values)]
-    # All of the first step, then all of the second: a line is commented out before anything is made anew.
+    # First step for all items, then the second: each line is commented out before containers are recreated.
     commands = [filled(command, filling) for command in template.commands for filling in fillings]
     return Fix(filled(template.text, fillings[0]), tuple(dict.fromkeys(commands)))
 
 
 def up_command(config: ConfigFacts, workers: int, changes: Mapping[str, str]) -> str:
-    """Return the `make up`, or `make join`, that repeats the last one, with some settings changed.
+    """Return the last `make up` or `make join` with some settings changed.
 
-    "" asks for a setting's default.
+    The value "" stands for a setting's default.
     """
     given = {_name(word) for word in config.up_words}
     words = [word for word in config.up_words if _name(word) not in changes]
@@ -160,14 +160,14 @@ def _name(word: str) -> str:
     return word.strip("'").partition("=")[0]
 
 
-Relation = Callable[[Cause, Finding, Finding], bool]  # whether a symptom that a cause can explain is of that very cause
+Relation = Callable[[Cause, Finding, Finding], bool]  # whether this very cause explains the symptom
 _RANK = {Severity.ERROR: 0, Severity.WARN: 1, Severity.INFO: 2}
 
 
 def ranked(findings: Sequence[Finding], known: Mapping[str, Cause], is_related: Relation) -> tuple[Finding, ...]:
-    """Return the findings that stand by themselves, with their consequences.
+    """Return the findings that no other finding explains, each with its consequences.
 
-    Errors come first, then the catalogue's order of dependency decides.
+    Errors come first. Within one severity, the catalogue's order of dependency decides.
     """
 
     def explains(earlier: Finding, later: Finding) -> bool:
@@ -184,7 +184,7 @@ def ranked(findings: Sequence[Finding], known: Mapping[str, Cause], is_related: 
 
 
 def _root(position: int, ordered: Sequence[Finding], explains: Callable[[Finding, Finding], bool]) -> int:
-    """Follow a finding to where its cause stands; of two that explain each other, the earlier one is the cause."""
+    """Return the position of a finding's root cause. Of two findings that explain each other, it is the earlier one."""
     walked = [position]
     while True:
         here = walked[-1]

@@ -1,4 +1,4 @@
-"""Notes that people keep with a cause, so that the next diagnosis which names the cause can show them."""
+"""Notes that people add to a cause. The next diagnosis of the same cause shows them."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ class Notes:
 
     @classmethod
     def of(cls, root: Path) -> Notes:
-        """Return the notes that are kept in a checkout."""
+        """Return the notes of a checkout."""
         return cls(root / ".locust-kit" / "notes.json")
 
     def about(self, slug: str | None) -> tuple[str, ...]:
-        """Return the latest notes on a cause, newest first, each with its date."""
+        """Return the latest notes on a cause with their dates, newest first."""
         notes = [note for note in self._all() if note.get("slug") == slug]
         return tuple(f"{str(note.get('at', ''))[:10]} {note.get('text', '')}" for note in reversed(notes[-_SHOWN:]))
 
     def keep(self, slug: str | None, text: str, at: datetime) -> None:
-        """Write a note down; without a slug it is about no cause.
+        """Save a note. Without a slug it belongs to no cause.
 
         Raises:
-            KitError: it cannot be written, or what is there cannot be read and would be lost.
+            KitError: the file cannot be written, or the present file cannot be read and would be lost.
 
         """
         kept = self._all()
         if not kept and self.path.exists():
             wanted = f"mv {self.path} {self.path}.old"
-            raise KitError(f"{self.path} cannot be read; the note would take its place", fix=wanted)
+            raise KitError(f"{self.path} cannot be read, and a new note would overwrite it", fix=wanted)
         try:
             state.write(self.path, {"notes": [*kept, {"slug": slug, "at": format_time(at), "text": text}][-_KEPT:]})
         except OSError as error:
-            raise KitError(f"the note is not kept: {self.path}: {error.strerror}") from error
+            raise KitError(f"cannot save the note in {self.path}: {error.strerror}") from error
 
     def _all(self) -> list[dict[str, str | None]]:
         notes = state.read(self.path).get("notes")
@@ -57,9 +57,9 @@ class Notes:
 
 
 def incident_for(diagnosis: Diagnosis, incidents: Sequence[KnownIncident]) -> KnownIncident | None:
-    """Find the incident that a note on this diagnosis belongs to.
+    """Return the incident for a note on this diagnosis.
 
-    The newest of a container that the root cause is about, else the newest that is an error.
+    It is the newest incident of a container that the root cause affects, else the newest error.
     """
     affected = set(diagnosis.findings[0].affects) if diagnosis.findings else set()
     bad = sorted((incident for incident in incidents if incident.severity != Severity.INFO), key=_AT, reverse=True)

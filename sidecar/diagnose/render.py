@@ -1,4 +1,4 @@
-"""A Diagnosis for a terminal and as Markdown; the catalogue for people. Pure."""
+"""Render a Diagnosis for a terminal and as Markdown, and the catalogue for people. Pure."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ from dataclasses import dataclass
 
 from sidecar.common.text import clean
 from sidecar.common.units import plural
-from sidecar.diagnose.catalogue import LAYERS, Blanks, Cause, FixTemplate, causes, filled
+from sidecar.diagnose.catalogue import LAYERS, Cause, FixTemplate, TemplateValues, causes, filled
 from sidecar.model.finding import Confidence, Diagnosis, Finding, Status
 from sidecar.model.incident import Severity
 
-_LABEL, _EXPLAIN_LABEL, _SLUG = 9, 10, 32  # columns
+_LABEL, _SLUG = 12, 32  # columns
 _NARROWEST, _WIDEST = 40, 100
 _COMMAND_INDENT = "      "
 _COLOURS = {Severity.ERROR: "1;31", Severity.WARN: "1;33", Severity.INFO: "1;36"}
 _WORDS = {Severity.ERROR: "ERROR", Severity.WARN: "WARNING", Severity.INFO: "NOTE"}
-# Without these nobody knows that master and workers have found each other: then a stack is not called well.
+# Without these checks it is not known whether workers are connected, so the stack is not reported as well.
 _ESSENTIAL = frozenset({"master-answers", "workers", "registered"})
 _MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|"})
 
 
-# ---- for a terminal: the errors first, each with its evidence and the commands that repair it ------------------------
+# ---- for a terminal: errors first, each with its cause, its evidence and the commands that fix it --------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How wide, and whether a terminal with colours reads it. Nothing is said by colour alone."""
+    """Width, colours, and whether all checks are shown. No information depends on colour alone."""
 
     width: int = 80
     colour: bool = False
     checks: bool = False
 
     def paint(self, text: str, code: str) -> str:
-        """Return the text in a colour, where there are colours."""
+        """Return the text in a colour if colours are on."""
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour else text
 
     @property
     def columns(self) -> int:
-        """Return how many columns are used."""
+        """Return the number of columns to use."""
         return max(_NARROWEST, min(_WIDEST, self.width))
 
 
 def as_text(diagnosis: Diagnosis, style: Style) -> str:
-    """Write the whole diagnosis as lines of text."""
+    """Return the whole diagnosis as text."""
     return "\n".join(_lines(diagnosis, style)) + "\n"
 
 
@@ -56,7 +56,7 @@ def _lines(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
         yield from _checks(diagnosis, style)
         yield ""
     for note in diagnosis.notes:
-        yield from _wrapped(f"Noted before: {clean(note)}", style)
+        yield from _wrapped(f"Earlier note: {clean(note)}", style)
     yield from _last(diagnosis, style)
 
 
@@ -69,29 +69,30 @@ def _finding(finding: Finding, style: Style) -> Iterator[str]:
     for label, text in _labels(finding):
         yield from _labelled(label, text, style.columns)
     yield ""
-    yield from _labelled("mend", finding.fix.text, style.columns)
+    yield from _labelled("fix", finding.fix.text, style.columns)
     if finding.fix.commands:
         yield ""
         yield from (f"{_COMMAND_INDENT}{style.paint(command, '1')}" for command in finding.fix.commands)
 
 
 def _labels(finding: Finding) -> Iterator[tuple[str, str]]:
+    yield "cause", finding.cause
     for piece in finding.evidence:
         at = f"  [{piece.at.astimezone():%H:%M:%S}]" if piece.at else ""
-        yield "seen", f"{piece.what}: {piece.seen}{at}"
+        yield "evidence", piece.what
+        yield "  seen", f"{piece.seen}{at}"
         if piece.wanted:
-            yield "wanted", piece.wanted
-    yield "why", finding.cause
-    yield "breaks", finding.impact
+            yield "  expected", piece.wanted
+    yield "impact", finding.impact
     for symptom in finding.consequences:
-        yield "hence", f"{symptom.slug}: {symptom.title}"
+        yield "caused", f"{symptom.slug}: {symptom.title}"
 
 
-def _labelled(label: str, text: str, columns: int, indent: int = _LABEL) -> Iterator[str]:
-    """Yield a label and a text beside it, wrapped so that nothing stands below the label."""
-    lines = textwrap.wrap(clean(text), columns - indent - 2, break_long_words=False, break_on_hyphens=False)
+def _labelled(label: str, text: str, columns: int) -> Iterator[str]:
+    """Yield a label and the text beside it. The column below the label stays empty."""
+    lines = textwrap.wrap(clean(text), columns - _LABEL - 2, break_long_words=False, break_on_hyphens=False)
     for number, line in enumerate(lines or [""]):
-        yield f"  {label if number == 0 else '':<{indent}}{line}".rstrip()
+        yield f"  {label if number == 0 else '':<{_LABEL}}{line}".rstrip()
 
 
 def _wrapped(text: str, style: Style) -> list[str]:
@@ -111,7 +112,7 @@ def _checks(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
 
 
 def _last(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
-    """Yield the last lines: one calm line when all is well, else what could not be checked, and the sum."""
+    """Yield the last lines: one line if all is well; else the checks that could not be made, and the counts."""
     counts = diagnosis.summary
     unknown = [check for check in diagnosis.checks if check.status is Status.UNKNOWN]
     is_unsettled = any(check.name in _ESSENTIAL for check in unknown)
@@ -126,7 +127,7 @@ def _last(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
         yield from _wrapped(f"Could not be checked: {check.name} ({clean(check.text)})", style)
     head = f"Root cause: {counts.root_cause}. " if counts.root_cause else ""
     if not head and is_unsettled:
-        head = "No fault was found, but it is not known yet whether all is well: "
+        head = "No fault was found, but the result is incomplete: "
     yield from _wrapped(f"{head}{_workers(diagnosis)}{_counted(diagnosis)} {seconds}.", style)
 
 
@@ -146,7 +147,7 @@ def _counted(diagnosis: Diagnosis) -> str:
 
 
 def as_markdown(diagnosis: Diagnosis) -> str:
-    """Write the whole diagnosis as Markdown."""
+    """Return the whole diagnosis as Markdown."""
     return "\n".join(_markdown_lines(diagnosis)) + "\n"
 
 
@@ -156,7 +157,7 @@ def _markdown_lines(diagnosis: Diagnosis) -> Iterator[str]:
     yield ""
     yield f"Root cause: `{counts.root_cause}`." if counts.root_cause else "No cause was found."
     if diagnosis.connected is not None:
-        yield f"{diagnosis.connected} workers connected, {diagnosis.workers} run."
+        yield f"{plural(diagnosis.connected, 'worker')} connected, {diagnosis.workers} running."
     for finding in diagnosis.findings:
         yield ""
         yield from _markdown_finding(finding)
@@ -174,17 +175,19 @@ def _markdown_lines(diagnosis: Diagnosis) -> Iterator[str]:
 def _markdown_finding(finding: Finding) -> Iterator[str]:
     yield f"### {finding.severity}: {_plain(finding.title)} (`{finding.slug}`, {finding.code})"
     yield ""
-    yield "| seen | value | wanted | at |"
+    yield f"**Cause:** {_plain(finding.cause)}"
+    yield ""
+    yield "| evidence | seen | expected | at |"
     yield "| --- | --- | --- | --- |"
     for piece in finding.evidence:
         at = f"{piece.at:%H:%M:%S}" if piece.at else ""
         yield f"| {_cell(piece.what)} | {_cell(piece.seen)} | {_cell(piece.wanted)} | {at} |"
     yield ""
-    yield f"**Why:** {_plain(finding.cause)} **Breaks:** {_plain(finding.impact)}"
+    yield f"**Impact:** {_plain(finding.impact)}"
     for symptom in finding.consequences:
-        yield f"- hence `{symptom.slug}`: {_plain(symptom.title)}"
+        yield f"- caused `{symptom.slug}`: {_plain(symptom.title)}"
     yield ""
-    yield f"**Mend:** {_plain(finding.fix.text)}"
+    yield f"**Fix:** {_plain(finding.fix.text)}"
     if finding.fix.commands:
         yield ""
         yield "```sh"
@@ -205,39 +208,39 @@ def _cell(text: str) -> str:
 
 
 def listing() -> str:
-    """Write every cause, a line each, by layer."""
+    """Return the list of all causes by layer, one line each."""
     lines: list[str] = []
     for layer in LAYERS:
         lines.append(layer)
         for cause in causes().values():
             if cause.layer == layer:
-                title = textwrap.shorten(filled(cause.title, Blanks()), 70, placeholder=" …")
+                title = textwrap.shorten(filled(cause.title, TemplateValues()), 70, placeholder=" …")
                 lines.append(f"  {cause.code}  {cause.slug:<{_SLUG}}{title}")
     return "\n".join(lines) + "\n"
 
 
 def explanation(cause: Cause, width: int) -> str:
-    """Write everything that the catalogue says of one cause."""
+    """Return the whole entry of one cause."""
     return "\n".join(_explain(cause, width)) + "\n"
 
 
 def _explain(cause: Cause, width: int) -> Iterator[str]:
-    blanks = Blanks()
+    values = TemplateValues()
 
     def labelled(label: str, text: str) -> Iterator[str]:
-        return _labelled(label, filled(text, blanks), width, _EXPLAIN_LABEL)
+        return _labelled(label, filled(text, values), width)
 
     yield f"{cause.slug}  {cause.code}  ({cause.layer})"
-    yield from textwrap.wrap(filled(cause.title, blanks), width)
+    yield from textwrap.wrap(filled(cause.title, values), width)
     yield ""
-    yield from labelled("why", cause.cause)
-    yield from labelled("breaks", cause.impact)
+    yield from labelled("cause", cause.cause)
+    yield from labelled("impact", cause.impact)
     if cause.explains:
-        yield from labelled("explains", ", ".join(sorted(cause.explains)))
+        yield from labelled("can cause", ", ".join(sorted(cause.explains)))
     fixes: dict[str, FixTemplate] = {}
     for fix in cause.fixes.values():
         fixes.setdefault(fix.text, fix)
     for fix in fixes.values():
         yield ""
-        yield from labelled("mend", fix.text)
-        yield from (f"{_COMMAND_INDENT}{filled(command, blanks)}" for command in fix.commands)
+        yield from labelled("fix", fix.text)
+        yield from (f"{_COMMAND_INDENT}{filled(command, values)}" for command in fix.commands)

@@ -1,4 +1,4 @@
-"""What a rule is made of: it looks at the Stack, says what it saw, and names the causes that it found. Pure."""
+"""The parts of a rule. A rule reads the Stack, and returns its observation and the causes it found. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RECREATE, ENV_LINE, COMPOSE_FILE, BY_HAND = "recreate", "env-line", "compose-fil
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a wrong value is written: the name of the fix that fits, what fills it in, and words for the evidence."""
+    """The place of a wrong value: the name of the matching fix, its template values, and a text for the evidence."""
 
     fix: str = "default"
     items: tuple[Mapping[str, str], ...] = ()
@@ -27,22 +27,22 @@ class Origin:
     @property
     def evidence(self) -> FindingEvidence:
         """Return the place as a piece of evidence."""
-        return FindingEvidence("it comes from", self.text)
+        return FindingEvidence("source of this value", self.text)
 
 
 class FoundCause:
-    """One cause that a rule found; the catalogue has the words.
+    """One cause that a rule found. The catalogue has its texts.
 
     Args:
         slug: the cause.
-        evidence: what was seen, the most telling first; a None among it is left out.
-        affects: the containers, files or addresses that it is about.
-        values: what fills the catalogue's templates.
-        origin: where the wrong value is written, which decides the fix; or the name of the catalogue's fix.
-        up: settings that `make up` must be given differently.
-        because: a sentence about this very case, put before the catalogue's explanation.
-        severity: how bad it is.
-        confidence: how sure it is.
+        evidence: the observations, the most important first. None is skipped.
+        affects: the containers, files or addresses concerned.
+        values: the values for the catalogue's templates.
+        origin: the place of the wrong value, which selects the fix; or the name of the fix.
+        up: settings that the printed `make up` changes.
+        because: a sentence about this case, put before the catalogue's cause.
+        severity: error, warning or info.
+        confidence: certain or likely.
     """
 
     def __init__(  # noqa: PLR0913  a rule has all of it at hand, and most rules give four
@@ -67,9 +67,9 @@ class FoundCause:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one check ended: what was seen in one line, and the causes found.
+    """The result of one check: the observation in one line, and the causes found.
 
-    `unknown` is why it could not be made; `info` marks what is worth a word although nothing is wrong.
+    `unknown` is the reason why the check could not be made. `info` marks a note although nothing is wrong.
     """
 
     text: str
@@ -80,13 +80,13 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Rule(Generic[T]):
-    """One check of a T: the Stack, or what is known of a Swarm.
+    """One check of a T: the Stack, or the evidence of a Swarm.
 
     Attributes:
-        name: of the check, as people ask for it.
-        layer: where in the chain from machine to target it stands.
-        judge: looks at the evidence.
-        after: why there is nothing to check here, as a sentence; "" when there is.
+        name: the name of the check on the command line.
+        layer: its place in the chain from machine to target.
+        judge: the function that reads the evidence.
+        after: returns the reason to skip the check; "" to run it.
 
     """
 
@@ -105,34 +105,34 @@ def cannot_tell(reason: str) -> Outcome:
 
 
 def without_engine(stack: Stack) -> str:
-    """Return why nothing of Docker can be looked at; "" when it can."""
+    """Return why Docker cannot be inspected; "" if it can."""
     return "" if stack.evidence.engine.status == "ok" else "Docker does not answer"
 
 
 def without_stack(stack: Stack) -> str:
-    """Return why there is no container of Locust; "" when there is one."""
+    """Return why there is no container of Locust; "" if there is one."""
     return without_engine(stack) or ("" if stack.locusts else "there is no stack")
 
 
 def without_sidecar(stack: Stack) -> str:
-    """Return why there is no sidecar here: it is where the master is, and that may be another machine."""
+    """Return why there is no monitor here. The monitor runs beside the master, perhaps on another machine."""
     return without_stack(stack) or (
-        "these workers' master is elsewhere, and its sidecar too" if stack.is_joined else ""
+        "master and monitor of these workers are on another machine" if stack.is_joined else ""
     )
 
 
 def without_master(stack: Stack) -> str:
-    """Return why no master can be looked at; "" when one runs."""
-    return without_stack(stack) or ("" if stack.running_master else "no master runs")
+    """Return why no master can be inspected; "" if one is running."""
+    return without_stack(stack) or ("" if stack.running_master else "no master is running")
 
 
 def without_workers(stack: Stack) -> str:
-    """Return why no worker can be looked at; "" when there is one."""
+    """Return why no worker can be inspected; "" if there is one."""
     return without_engine(stack) or ("" if stack.workers else "there is no worker")
 
 
 def without_both(stack: Stack) -> str:
-    """Return which of a running master and a worker is missing; "" when both are there."""
+    """Return whether a running master or a worker is missing; "" if both are there."""
     return without_master(stack) or without_workers(stack)
 
 
@@ -140,21 +140,21 @@ def without_both(stack: Stack) -> str:
 
 
 def origin(stack: Stack, containers: Sequence[ContainerFacts], variable: str) -> Origin:
-    """Find where a variable of some containers comes from; `variable` may be the name of one that is missing."""
+    """Return the source of a variable of some containers. The variable may be missing there."""
     value, config = environment(containers[0]).get(variable), stack.evidence.config
     lines = [line for line in config.env_lines if line.name == variable and line.value == value]
     if lines:
         items = tuple({"file": shlex.quote(line.file), "line": str(line.line)} for line in lines)
         return Origin(ENV_LINE, items, f"{lines[0].file} line {lines[0].line}")
     if any(stack.is_drifted(container, variable) for container in containers):
-        return Origin(RECREATE, text="not from this checkout's files: the container was made with others")
+        return Origin(RECREATE, text="another configuration: the container was not created from this checkout's files")
     if config.compose_modified:
-        return Origin(COMPOSE_FILE, text="docker-compose.yml, which was changed here")
-    return Origin(BY_HAND, text="the configuration that made the container")
+        return Origin(COMPOSE_FILE, text="docker-compose.yml, which differs from the committed file")
+    return Origin(BY_HAND, text="the configuration that created the container")
 
 
 def origin_of_setting(stack: Stack, containers: Sequence[ContainerFacts], variable: str, *flags: str) -> Origin:
-    """Find where a setting comes from that may stand on the command line as well."""
+    """Return the source of a setting that can also be on the command line."""
     source = setting(containers[0], variable, *flags).source
     if not source.startswith("-"):
         return origin(stack, containers, variable)

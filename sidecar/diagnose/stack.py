@@ -1,7 +1,7 @@
-"""The evidence seen as a Locust stack: who is master, who is worker, who told whom to go where. Pure.
+"""The evidence as a Locust stack: master, workers, and the addresses that they use for each other. Pure.
 
-Roles are read off what a container is told (its environment and command line), not off its name: any stack of Locust
-can be judged, whatever its services are called.
+A container's environment and command line decide its role, not its name. So any stack of Locust can be diagnosed,
+whatever the names of its services.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ YOUNG = timedelta(seconds=30)
 RECENT = timedelta(minutes=15)
 LEAVING = timedelta(seconds=60)
 _ENDING = frozenset({"2", "9", "15"})
-HEARTBEAT_SECONDS = 10.0  # the health check's own measure
+HEARTBEAT_SECONDS = 10.0  # the same limit as in the health check
 _HOSTNAME_LENGTH = 12
 _TRUE = frozenset({"1", "true", "yes", "y", "t", "on"})
 _KIT = {"monitor": MONITOR, "docker-proxy": PROXY, "mock-target": MOCK}
@@ -46,7 +46,7 @@ _NAMESPACE_OF = "container:"
 
 @dataclass(frozen=True, slots=True)
 class LocustOption:
-    """A setting of Locust as a container has it: its text, and the variable or flag that holds it ("" = default)."""
+    """A setting of Locust in a container: its text, and its variable or flag ("" for the default)."""
 
     value: str
     source: str
@@ -58,7 +58,7 @@ def environment(container: ContainerFacts) -> Mapping[str, str]:
 
 
 def setting(container: ContainerFacts, variable: str, *flags: str) -> LocustOption:
-    """Read a setting of Locust: the command line beats the environment, and an empty value does not count."""
+    """Return a setting of Locust. The command line beats the environment, and an empty value does not count."""
     words = container.command
     for position, word in enumerate(words):
         name, equals, value = word.partition("=")
@@ -72,12 +72,12 @@ def setting(container: ContainerFacts, variable: str, *flags: str) -> LocustOpti
 
 
 def is_on(container: ContainerFacts, variable: str, flag: str) -> bool:
-    """Tell whether a switch of Locust is on."""
+    """Return whether a switch of Locust is on."""
     return flag in container.command or environment(container).get(variable, "").strip().lower() in _TRUE
 
 
 def role_of(container: ContainerFacts) -> str:
-    """Decide what a container is for."""
+    """Return the role of a container."""
     image = PurePosixPath(container.image.partition("@")[0]).name.partition(":")[0]
     if "locust-kit" in container.image and image in _KIT:
         return GATE if (image, container.service) == (PROXY, GATE) else _KIT[image]
@@ -91,7 +91,7 @@ def role_of(container: ContainerFacts) -> str:
 
 
 def _meant_to_be(container: ContainerFacts) -> str:
-    """Guess the role of a container that gives Locust no role: what its names say that it should be."""
+    """Guess the role of a container that gives Locust no role, from its names."""
     variables = environment(container)
     mode = " ".join((container.service, variables.get("LOCUST_MODE", ""), variables.get("LOCUST_ROLE", ""))).lower()
     is_locust = (
@@ -107,13 +107,13 @@ def _meant_to_be(container: ContainerFacts) -> str:
 
 
 def _image_and_command(container: ContainerFacts) -> str:
-    """Return where a trace of Locust would be: the command, and the image's name without its registry and owner."""
+    """Return the text to search for Locust: the command, and the image's name without registry and owner."""
     return " ".join((PurePosixPath(container.image.partition("@")[0]).name, *container.command)).lower()
 
 
 @dataclass(frozen=True)  # without slots: what is computed once is kept on it
 class Stack:
-    """Answers to questions that several rules ask of the evidence."""
+    """Answers to questions that several rules have."""
 
     evidence: Evidence
 
@@ -139,7 +139,7 @@ class Stack:
 
     @property
     def locusts(self) -> tuple[ContainerFacts, ...]:
-        """Return master, workers and what should be one of them."""
+        """Return master, workers, and containers that should be one of them."""
         return self.of(*LOCUST_ROLES)
 
     @property
@@ -149,7 +149,7 @@ class Stack:
 
     @cached_property
     def master(self) -> ContainerFacts | None:
-        """Return the master: a running one before one that does not run; None without any."""
+        """Return the master, a running one if possible; None without a master."""
         return min(self.of(MASTER), key=lambda master: (master.state != "running", master.name), default=None)
 
     @property
@@ -167,11 +167,11 @@ class Stack:
         return next((container for container in self.evidence.containers if container.name == name), None)
 
     def is_young(self, container: ContainerFacts) -> bool:
-        """Tell whether a container started so lately that its process may not be ready yet."""
+        """Return whether a container started so lately that its process may not be ready yet."""
         return container.started_at is not None and self.evidence.at - container.started_at < YOUNG
 
     def is_leaving(self, container: ContainerFacts) -> bool:
-        """Tell whether Docker was asked to end a container just now, as scaling down does: Locust ends in order."""
+        """Return whether Docker is stopping a container on request, as in `make scale`: Locust then exits in order."""
         own = [event for event in self.evidence.events if event.container_id == container.id]
         asked = [event.at for event in own if event.action == "kill" and event.signal in _ENDING]
         started = [event.at for event in own if event.action == "start"]
@@ -179,7 +179,7 @@ class Stack:
             return False
         return not started or max(started) < max(asked)
 
-    # ---- what the master says of the workers
+    # ---- the master's list of workers
 
     def listed(self, worker: ContainerFacts) -> tuple[ListedWorker, ...]:
         """Return the master's rows of the Locust workers in a container: their ids begin with its host name."""
@@ -189,23 +189,23 @@ class Stack:
 
     @property
     def remote_rows(self) -> tuple[ListedWorker, ...]:
-        """Return the master's rows of workers that are in no container here, but on other machines."""
+        """Return the master's rows of workers on other machines."""
         rows = self.evidence.master.workers if self.evidence.master else ()
         here = {row.id for worker in self.workers for row in self.listed(worker)}
         return tuple(row for row in rows if row.id not in here)
 
     @property
     def is_joined(self) -> bool:
-        """Tell whether the stack has workers only, for the master of another machine."""
+        """Return whether the stack has only workers, for a master on another machine."""
         return bool(self.evidence.config.master) and not self.of(MASTER)
 
     @property
     def knows_registered(self) -> bool:
-        """Tell whether the master said who is registered."""
+        """Return whether the master's list of workers is known."""
         return self.evidence.master is not None and self.evidence.master.answer == "ok"
 
     def is_registered(self, worker: ContainerFacts) -> bool | None:
-        """Tell whether the master counts on a worker; None when the master gave no list and nothing else tells."""
+        """Return whether the master has a worker; None if that is unknown."""
         if self.knows_registered:
             return any(row.state != "missing" for row in self.listed(worker))
         age, master = self.inside(worker).heartbeat_age_seconds, self.running_master
@@ -225,7 +225,7 @@ class Stack:
 
     @property
     def connected(self) -> int | None:
-        """Return how many workers the master counts on."""
+        """Return how many workers the master has."""
         if not self.knows_registered or self.evidence.master is None:
             return None
         if self.evidence.master.registered is not None:
@@ -234,35 +234,35 @@ class Stack:
 
     @property
     def expected(self) -> int:
-        """Return how many workers there should be: what the last `up` was given, else the containers that exist."""
+        """Return the expected number of workers: from the last `up`, else the number of containers."""
         config = self.evidence.config
         return (config.workers if config.remembered else 0) or len(self.workers)
 
     # ---- probes
 
     def probe_of(self, container: ContainerFacts | None) -> Probe | None:
-        """Return what was seen from a container's place."""
+        """Return the probe from a container's network."""
         if container is None:
             return None
         return next((probe for probe in self.evidence.probes if probe.container == container.name), None)
 
     def inside(self, container: ContainerFacts) -> Inside:
-        """Return what a process in a container told of it; an empty Inside when nobody looked."""
+        """Return the facts that a process in a container reported; an empty Inside without a probe."""
         probe = self.probe_of(container)
         return (probe.inside if probe else None) or Inside()
 
     def lookup(self, worker: ContainerFacts) -> NameTry | None:
-        """Return how the look-up of the master's name ended in a worker's place; None when nobody tried."""
+        """Return the DNS lookup of the master's name in a worker's network; None if nobody tried."""
         probe, host = self.probe_of(worker), self.master_host(worker).value
         return next((name for name in probe.names if name.name == host), None) if probe else None
 
     def observed(self, what: str, seen: str, wanted: str = "") -> FindingEvidence:
-        """Return a piece of evidence that was seen at the moment of the diagnosis."""
+        """Return a piece of evidence with the time of the diagnosis."""
         return FindingEvidence(what, seen, wanted, self.evidence.at)
 
     @property
     def probed_workers(self) -> Iterator[tuple[ContainerFacts, Probe]]:
-        """Yield the workers from whose place somebody looked around, with what was seen."""
+        """Yield the workers that have a probe, with the probe."""
         for worker in self.workers:
             probe = self.probe_of(worker)
             if probe is not None:
@@ -270,28 +270,28 @@ class Stack:
 
     @cached_property
     def master_sockets(self) -> tuple[Socket, ...] | None:
-        """Return what listens in the master's network namespace; None when nobody could look."""
+        """Return the listening sockets in the master's network namespace; None if they could not be read."""
         probe = self.probe_of(self.running_master)
         return probe.listening if probe else None
 
     def listening(self, port: int | None = None) -> str:
-        """Return the addresses at which the master's network namespace listens, at any port or at one."""
+        """Return the listening addresses in the master's network namespace, for one port or all."""
         sockets = [socket for socket in self.master_sockets or () if port in (None, socket.port)]
         return ", ".join(sorted({f"{socket.address}:{socket.port}" for socket in sockets}))
 
-    # ---- who goes where
+    # ---- addresses that they use
 
     def master_host(self, worker: ContainerFacts) -> LocustOption:
-        """Return the host at which a worker looks for its master."""
+        """Return the host that a worker uses for its master."""
         option = setting(worker, "LOCUST_MASTER_NODE_HOST", "--master-host")
         return option if option.value else LocustOption(DEFAULT_MASTER_HOST, "")
 
     def master_port(self, worker: ContainerFacts) -> int | None:
-        """Return the port at which a worker looks for its master; None when the text is no port."""
+        """Return the port that a worker uses for its master; None if the text is not a port."""
         return _port(setting(worker, "LOCUST_MASTER_NODE_PORT", "--master-port").value, DEFAULT_PORT)
 
     def bind_port(self, master: ContainerFacts) -> int | None:
-        """Return the port that the master was told to take."""
+        """Return the port that is configured for the master."""
         return _port(setting(master, "LOCUST_MASTER_BIND_PORT", "--master-bind-port").value, DEFAULT_PORT)
 
     def web_port(self, master: ContainerFacts) -> int | None:
@@ -303,17 +303,17 @@ class Stack:
         return frozenset(network.address for network in container.networks if network.address)
 
     def names_of(self, container: ContainerFacts) -> frozenset[str]:
-        """Return the names by which other containers may call a container."""
+        """Return the names that other containers can use for a container."""
         aliases = (alias for at in container.networks for alias in at.aliases)
         return frozenset((container.name, container.service, container.hostname, *aliases)) - {""}
 
     def shared_networks(self, container: ContainerFacts, other: ContainerFacts) -> tuple[Attachment, ...]:
-        """Return the networks of `other` that `container` is in, too."""
+        """Return the networks that both containers are in."""
         ids = {at.network_id or at.network for at in self._effective(container)}
         return tuple(at for at in self._effective(other) if (at.network_id or at.network) in ids)
 
     def shares_network(self, container: ContainerFacts, other: ContainerFacts) -> bool:
-        """Tell whether two containers can reach each other: by a common network, the host's, or the same namespace."""
+        """Return whether two containers share a Docker network, the host's network, or a network namespace."""
         return (
             {container.network_mode, other.network_mode} == {"host"}
             or self._namespace(container) == self._namespace(other)
@@ -321,7 +321,7 @@ class Stack:
         )
 
     def _namespace(self, container: ContainerFacts) -> str:
-        """Return the id of the container in whose network namespace a container lives."""
+        """Return the id of the container whose network namespace a container uses."""
         mode = container.network_mode
         return mode.removeprefix(_NAMESPACE_OF) if mode.startswith(_NAMESPACE_OF) else container.id
 
@@ -348,12 +348,12 @@ class Stack:
     # ---- configuration
 
     def wanted(self, container: ContainerFacts) -> ComposeService | None:
-        """Return the container's service as this checkout's files would make it now."""
+        """Return the container's service as the files of this checkout define it now."""
         services = self.evidence.config.services
         return next((service for service in services if service.service == container.service), None)
 
     def is_drifted(self, container: ContainerFacts, variable: str) -> bool:
-        """Tell whether a variable in a container differs from what this checkout's files would give it now."""
+        """Return whether a variable in a container differs from the files of this checkout."""
         wanted = self.wanted(container)
         if wanted is None:
             return False
@@ -361,7 +361,7 @@ class Stack:
         return now.get(variable) != environment(container).get(variable)
 
     def gap(self, part: str) -> str:
-        """Return why a part of the evidence is missing; "" when it is not."""
+        """Return why a part of the evidence is missing; "" if it is there."""
         return next((gap.reason for gap in self.evidence.gaps if gap.part == part), "")
 
 
@@ -372,7 +372,7 @@ def _port(text: str, default: int) -> int | None:
 
 
 def covers(subnet: str, address: str) -> bool:
-    """Tell whether a subnet holds an address."""
+    """Return whether a subnet contains an address."""
     try:
         return ipaddress.ip_address(address) in ipaddress.ip_network(subnet, strict=False)
     except ValueError:
@@ -380,7 +380,7 @@ def covers(subnet: str, address: str) -> bool:
 
 
 def is_address(text: str) -> bool:
-    """Tell whether a text is an IP address and not a name."""
+    """Return whether a text is an IP address, not a name."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -389,7 +389,7 @@ def is_address(text: str) -> bool:
 
 
 def is_loopback(address: str) -> bool:
-    """Tell whether an address or name leads back to the one who uses it."""
+    """Return whether an address or name is a loopback one."""
     if address.rstrip(".").lower() == "localhost":
         return True
     try:
@@ -400,7 +400,7 @@ def is_loopback(address: str) -> bool:
 
 
 def is_loopback_only(address: str) -> bool:
-    """Tell whether a socket at this address is out of others' reach; 0.0.0.0 and :: are not."""
+    """Return whether only the local machine can reach a socket at this address; 0.0.0.0 and :: are open to others."""
     return is_loopback(address) and address not in ("0.0.0.0", "::")  # noqa: S104  compared, never bound
 
 
@@ -412,10 +412,10 @@ def names(containers: Sequence[ContainerFacts], most: int = 4) -> str:
 
 
 def listed(containers: Sequence[ContainerFacts]) -> dict[str, str]:
-    """Return some containers' names for the catalogue: all as words of a command, and some for a sentence."""
+    """Return containers' names for the catalogue: all for a command, and the first four for a sentence."""
     return {"containers": " ".join(container.name for container in containers), "who": names(containers)}
 
 
 def size(count: int, decimals: int = 0) -> str:
-    """Write a number of bytes in GiB, or in MiB with so many decimals when it is less than one GiB."""
+    """Return a number of bytes as text in GiB, or in MiB if it is less than one GiB."""
     return f"{count / GIB:.1f} GiB" if count >= GIB else f"{count / MIB:.{decimals}f} MiB"

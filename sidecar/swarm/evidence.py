@@ -1,4 +1,4 @@
-"""What is known of a stack on a Swarm: the manager, the master and every node's sidecar are asked for it."""
+"""Gather the evidence of a stack on a Swarm from the manager, the master and every node's monitor."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _NO_STATE = SwarmState((), (), ())
 
 @dataclass(frozen=True, slots=True)
 class NodeSeen:
-    """The answer of a node's own sidecar, asked at the node's address and not over the overlay network.
+    """The answer of a node's own monitor, asked at the node's address and not over the overlay network.
 
-    `error` is why it said nothing. `master_error` is why the master's port could not be reached from there, over the
-    overlay network; None when it could, or nobody tried.
+    `error` is why it gave no report. `master_error` is why the node could not reach the master's port over the overlay
+    network; None if it could, or if nobody tried.
     """
 
     node: str
@@ -43,11 +43,11 @@ class NodeSeen:
 
 @dataclass(frozen=True, slots=True)
 class ClusterEvidence:
-    """Everything that is known of a Swarm and of the stack on it.
+    """All evidence of a Swarm and the stack on it.
 
     `refused` is why the manager could not be asked, with `refused_fix`; `fleet` is empty then. `registered` is how many
-    workers the master counts, None where it did not say, and `master_answer` why. `wanted` is how many there should be.
-    `up_words` repeat the last swarm-up.
+    workers the master counts. It is None if the master did not answer, and `master_answer` is the reason. `wanted` is
+    the expected number of workers. `up_words` repeat the last swarm-up.
     """
 
     project: str
@@ -64,7 +64,7 @@ class ClusterEvidence:
 
 
 def gather(settings: Settings, environ: Mapping[str, str]) -> ClusterEvidence:
-    """Ask everybody; what does not answer is missing from the evidence, and no error."""
+    """Ask all of them. A missing answer is a gap in the evidence, not an error."""
     began, at = time.monotonic(), datetime.now(UTC)
     wanted = workspace.expected_workers(settings)
     words = tuple(up_words(settings))
@@ -94,11 +94,11 @@ def gather(settings: Settings, environ: Mapping[str, str]) -> ClusterEvidence:
 
 def _registered(settings: Settings, fleet: SwarmState) -> tuple[int | None, str]:
     if fleet.home(MASTER) is None:
-        return None, "no master runs"
+        return None, "no master is running"
     try:
         return workspace.web_for(settings).worker_count(), ""
     except MasterGuardedError:
-        return None, "its web API asks for a login"
+        return None, "the master's web API asks for a login"
     except (MasterError, KitError, KeyError, ValueError) as error:
         return None, str(error)
 
@@ -122,9 +122,9 @@ def _nodes(settings: Settings, nodes: Sequence[NodeFacts]) -> tuple[NodeSeen, ..
 
 
 def _with_fresh_reach(client: PeerClient) -> NodeReport:
-    """Ask a node for its report. A failure to reach the master counts once it was tried after the question.
+    """Ask a node for its report. A failure to reach the master counts only if the node tried after the question.
 
-    An attempt from before may be of a master that was not up yet.
+    In an earlier attempt, the master may not have been up yet.
 
     Raises:
         MonitorError: the node gave no report.

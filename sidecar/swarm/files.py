@@ -1,4 +1,4 @@
-"""The user's locustfiles as one archive: what Swarm hands to every node is a single file, and a small one."""
+"""Pack the user's locustfiles into one small archive, because Swarm sends only a single file to every node."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from sidecar.common.errors import SettingError
 from sidecar.settings import Settings
 from sidecar.stack import user_files
 
-MOST_BYTES = 500 * 1024  # of a config; Docker's own limit until Engine 28, which takes the double
-_ENOUGH_BYTES = 32 << 20  # of files, unpacked: what is far too large is not packed to its end
+MOST_BYTES = 500 * 1024  # of a config; Docker's own limit until Engine 28, which accepts twice as much
+_ENOUGH_BYTES = 32 << 20  # of unpacked files; packing stops above this size
 _MARK_LENGTH = 12
 _MOST_NAMED = 8
 
 
 def pack(settings: Settings, needed: Collection[Path]) -> tuple[Path, str, list[str]]:
-    """Write the archive of LOCUSTFILES_DIR; return where it is, a mark that changes with it, and what it leaves out.
+    """Write the archive of LOCUSTFILES_DIR; return its path, a mark that changes with it, and notes on left-out files.
 
-    The same files make the same bytes: no times, no owners, names in order. `needed` are files that it must hold.
+    The same files make the same bytes: no times, no owners, sorted names. `needed` are files that must be in it.
 
     Raises:
-        SettingError: it is too large for a config of Swarm.
+        SettingError: the archive is too large for a config of Swarm.
 
     """
     folder = settings.locustfiles_dir
@@ -47,34 +47,37 @@ def pack(settings: Settings, needed: Collection[Path]) -> tuple[Path, str, list[
 
 def _left_out(ignored: Sequence[str], outside: Sequence[str]) -> Iterator[str]:
     for names, why in (
-        (ignored, ".gitignore or .dockerignore names them → !NAME in .dockerignore for what the test needs"),
-        (outside, "links that lead out of LOCUSTFILES_DIR"),
+        (
+            ignored,
+            ".gitignore or .dockerignore excludes them → add !NAME to .dockerignore for files that the test needs",
+        ),
+        (outside, "these links point outside LOCUSTFILES_DIR"),
     ):
         if names:
             more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-            yield f"not on the nodes: {', '.join(names[:_MOST_NAMED])}{more}: {why}"
+            yield f"not copied to the nodes: {', '.join(names[:_MOST_NAMED])}{more}: {why}"
 
 
 def _too_large(folder: Path, paths: Sequence[Path], body: bytes) -> SettingError:
     largest = max(((path.stat().st_size, path) for path in paths if path.is_file()), default=(0, folder))
     what = (
-        f"{len(body) / 1024:.0f} KiB, packed"
+        f"{len(body) / 1024:.0f} KiB (compressed)"
         if body
-        else f"{len(paths)} files or more"
+        else f"{len(paths)} or more files"
         if len(paths) > user_files.MOST_FILES
-        else "over 32 MiB"
+        else "more than 32 MiB"
     )
     name = largest[1].relative_to(folder).as_posix()
     return SettingError(
-        f"LOCUSTFILES_DIR holds {what}; the largest of its files is {name} ({largest[0] / 1024:.0f} KiB)",
-        wanted=f"at most {MOST_BYTES // 1024} KiB: Swarm hands no more to a node",
+        f"LOCUSTFILES_DIR holds {what}; the largest file is {name} ({largest[0] / 1024:.0f} KiB)",
+        wanted=f"at most {MOST_BYTES // 1024} KiB (compressed), the limit of Swarm",
         where=str(folder),
-        fix="name what no run needs in .dockerignore, or put large data into an image of your own (LOCUST_IMAGE)",
+        fix="exclude unneeded files in .dockerignore, or put large data into your own image (LOCUST_IMAGE)",
     )
 
 
 def archive(folder: Path, paths: Iterable[Path]) -> bytes:
-    """Pack files of a folder; links stay links where they lead to something in it. Empty when it is far too much."""
+    """Pack files of a folder. Links to something in the folder stay links. Return b"" if it is far too much."""
     raw = io.BytesIO()
     packed, unpacked_bytes = gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, filename=""), 0
     with packed, tarfile.open(fileobj=packed, mode="w") as tar:
@@ -93,6 +96,6 @@ def archive(folder: Path, paths: Iterable[Path]) -> bytes:
 
 
 def _is_inside(link: Path, folder: Path) -> bool:
-    """Return whether a link leads to something in the folder by a relative path, whatever machine it is on."""
+    """Return whether a link points into the folder by a relative path, so it is valid on any machine."""
     text = link.readlink()
     return not text.is_absolute() and Path(os.path.normpath(link.parent / text)).is_relative_to(folder)

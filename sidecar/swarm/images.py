@@ -1,4 +1,4 @@
-"""The images of a stack on every node: named after what they are made of, pushed to a registry, or carried over."""
+"""Bring the images of a stack to every node: name them by their content, then push or copy them."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _ASK_SECONDS, _CARRY_SECONDS = 20.0, 900.0
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How the docker command reaches one node's engine: a context's name, or a URL."""
+    """The way of the docker command to one node's engine: a context's name, or a URL."""
 
     text: str
 
     @property
     def flags(self) -> list[str]:
-        """Return what goes between `docker` and the verb."""
+        """Return the flags between `docker` and the verb."""
         return ["--host", self.text] if "://" in self.text else ["--context", self.text]
 
 
 def names(settings: Settings, engine: DockerEngine, locust_image: str) -> dict[str, str]:
-    """Return the name of each image in the cluster: its tag is the image's id, so that a new image has a new name.
+    """Return the name of each image in the cluster. Its tag is the image's id, so a new image has a new name.
 
-    An image of the user's own (LOCUST_IMAGE), or one in a registry, keeps the name it has.
+    The user's own image (LOCUST_IMAGE), or an image in a registry, keeps its name.
     """
     prefix = f"{settings.registry}/" if settings.registry else ""
     tags = {}
@@ -46,7 +46,7 @@ def names(settings: Settings, engine: DockerEngine, locust_image: str) -> dict[s
         about = engine.image(local) or {}
         digest = str(about.get("Id", "")).removeprefix("sha256:")[:_TAG_LENGTH]
         if not digest:
-            raise StackError(f"the image {local} is not here", fix="make swarm-up")
+            raise StackError(f"the image {local} is not on this machine", fix="make swarm-up")
         repository = local.partition(":")[0]
         tags[key] = f"{prefix}{repository}:{digest}"
         printed("tag", local, tags[key], what=f"tagging {tags[key]}")
@@ -54,16 +54,16 @@ def names(settings: Settings, engine: DockerEngine, locust_image: str) -> dict[s
 
 
 def push(wanted: Sequence[str]) -> None:
-    """Push to the registry that their names hold."""
+    """Push images to the registry in their names."""
     for name in wanted:
         printed("push", "--quiet", name, what=f"pushing {name}", seconds=_CARRY_SECONDS)
 
 
 def ways_to(settings: Settings, nodes: Sequence[NodeFacts], own: str) -> Mapping[str, Way]:
-    """Return the way to each node's engine that SWARM_NODES names, by node id.
+    """Return the way to each node's engine in SWARM_NODES, by node id.
 
     Raises:
-        SettingError: an entry does not answer, or answers for no node of this Swarm; or a node has none.
+        SettingError: an entry does not answer or is not a node of this Swarm, or a node has no entry.
 
     """
     known = {node.id: node.name for node in nodes}
@@ -75,23 +75,25 @@ def ways_to(settings: Settings, nodes: Sequence[NodeFacts], own: str) -> Mapping
         )
         node_id = str((json.loads(about) or {}).get("NodeID") or "")
         if node_id not in known:
-            raise SettingError(f"SWARM_NODES names {text!r}, which is no node of this Swarm", fix="docker node ls")
+            raise SettingError(
+                f"SWARM_NODES contains {text!r}, which is not a node of this Swarm", fix="docker node ls"
+            )
         ways[node_id] = way
     without = [node.name for node in nodes if node.takes_tasks and node.id != own and node.id not in ways]
     if without:
         raise SettingError(
-            f"there is no way to bring the images to {', '.join(without)}",
-            wanted="a docker context or host of each other node, or a registry",
+            f"SWARM_NODES has no entry for {', '.join(without)}, so the images cannot be copied there",
+            wanted="a docker context or ssh://user@host for each other node, or a registry",
             fix="make swarm-up SWARM_NODES=ssh://user@host,… (or REGISTRY=registry.example:5000)",
         )
     return ways
 
 
 def carry(wanted: Sequence[str], ways: Mapping[str, Way]) -> int:
-    """Save and load the images over each way that lacks some of them; return how many nodes got any.
+    """Copy missing images to each node; return how many nodes got some.
 
     Raises:
-        StackError: a node could not load them.
+        StackError: a node could not load the images.
 
     """
     carried = 0

@@ -1,4 +1,4 @@
-"""`docker stack`: the file that it deploys, the environment that fills it in, and the secrets that it hands out."""
+"""Deploy with `docker stack`: the stack file, its environment and its secrets."""
 
 from __future__ import annotations
 
@@ -24,20 +24,23 @@ from sidecar.stack.docker_command import printed
 
 _DEPLOY_SECONDS = 180.0
 _TOKEN_BYTES = 24
-_KEYS = {"locust-master": "locust", "locust-worker": "locust"}  # the image of a service, where it is not its own name
-# What Swarm refuses, or drops without a word; docker/stack.yml says what replaces each.
+_KEYS = {
+    "locust-master": "locust",
+    "locust-worker": "locust",
+}  # the image of a service if its name differs from the service's
+# Swarm rejects or silently drops these; docker/stack.yml has the replacements.
 _NOT_FOR_SWARM = (
     *("build", "depends_on", "env_file", "extra_hosts", "memswap_limit"),
     *("network_mode", "profiles", "pull_policy", "restart", "security_opt"),
 )
 _TMPFS = re.compile(r"(?P<target>[^:]+):size=(?P<mebibytes>\d+)m\b")
 _PORT = re.compile(r"127\.0\.0\.1:(?P<published>.+):(?P<target>\d+)")
-_LOCUSTFILES = "/mnt/locust"  # a folder that only one machine has: an archive stands in
+_LOCUSTFILES = "/mnt/locust"  # a folder that only one machine has; the nodes get an archive instead
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What goes to the nodes: the images' names there, and the locustfiles' archive with its mark."""
+    """The content for the nodes: the images' names there, and the archive of locustfiles with its mark."""
 
     images: Mapping[str, str]
     archive: Path
@@ -45,9 +48,9 @@ class Content:
 
 
 def render(root: Path) -> str:
-    """Return the stack's file: docker-compose.yml as Swarm takes it, with docker/stack.yml laid over it.
+    """Return the stack file: docker-compose.yml in the form that Swarm accepts, merged with docker/stack.yml.
 
-    It is JSON, which is YAML; the variables in it are filled in by `docker stack`.
+    It is JSON, which is valid YAML. `docker stack` fills in the variables.
     """
     base = yaml.safe_load((root / "docker-compose.yml").read_text(encoding="utf-8"))
     services = {name: _for_swarm(service) for name, service in base["services"].items()}
@@ -64,7 +67,7 @@ def render(root: Path) -> str:
 
 
 def _for_swarm(service: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a service without what Swarm cannot do; a tmpfs and a port in the words that it takes."""
+    """Return a service without the keys that Swarm cannot use, with tmpfs and ports in Swarm's form."""
     made = {name: value for name, value in service.items() if name not in _NOT_FOR_SWARM}
     tmpfs = [match for text in made.pop("tmpfs", ()) if (match := _TMPFS.match(text))]
     volumes = [
@@ -83,7 +86,7 @@ def _for_swarm(service: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _overlaid(base: Any, over: Any) -> Any:  # noqa: ANN401  any part of a YAML document
-    """Return `base` with `over` on it: mappings are merged, lists appended, and a null takes a key away."""
+    """Return `base` merged with `over`: mappings are merged, lists appended, and a null removes a key."""
     if isinstance(base, dict) and isinstance(over, dict):
         merged = {name: _overlaid(base.get(name), part) for name, part in over.items() if part is not None}
         return {**{name: part for name, part in base.items() if name not in over}, **merged}
@@ -91,7 +94,7 @@ def _overlaid(base: Any, over: Any) -> Any:  # noqa: ANN401  any part of a YAML 
 
 
 def token(settings: Settings) -> str:
-    """Return the cluster's token: made once, and kept as the other secrets are."""
+    """Return the cluster's token. It is created once and stored like the other secrets."""
     path = secrets.path_of(settings, "CLUSTER_TOKEN")
     if not path.exists():
         secrets.replace(path, random.token_urlsafe(_TOKEN_BYTES))
@@ -118,20 +121,22 @@ def environment(settings: Settings, decided: Decided, content: Content, environ:
 
 
 def _env_file(settings: Settings) -> Path:
-    """Write what the containers get from .env files: this checkout's LOCUST_*, then the user's own."""
+    """Write the variables that the containers get from .env files: this checkout's LOCUST_*, then the user's own."""
     path = settings.state_dir / "state" / f"{settings.project}.swarm.env"
     path.parent.mkdir(parents=True, exist_ok=True)
     given = {**settings.passthrough, **workspace.user_env(settings)}
     for name, value in given.items():
         if "\n" in value:
-            raise SettingError(f"{name} holds more than one line", wanted="one line: `docker stack` reads no other")
-    # As it stands: unlike Compose, `docker stack` takes quotes for a part of the value.
+            raise SettingError(
+                f"{name} has more than one line", wanted="one line, because `docker stack` reads only one"
+            )
+    # Without quotes: unlike Compose, `docker stack` takes quotes as part of the value.
     atomic.write_text(path, "".join(f"{name}={value}\n" for name, value in sorted(given.items())), mode=0o600)
     return path
 
 
 def _secrets(settings: Settings) -> dict[str, str]:
-    """Return where each secret is, and a mark that changes with it; a blank line stands in for an empty secret."""
+    """Return the path of each secret, and a mark that changes with it. An empty secret becomes an empty line."""
     token(settings)
     empty = secrets.path_of(settings, "NOTHING")
     if not empty.exists():
@@ -147,14 +152,14 @@ def _secrets(settings: Settings) -> dict[str, str]:
 
 
 def deploy(settings: Settings, env: Mapping[str, str]) -> None:
-    """Create or update the stack; it returns before the tasks run."""
+    """Create or update the stack. Return before the tasks run."""
     rendered = settings.state_dir / "state" / f"{settings.project}.stack.yml"
     atomic.write_text(rendered, render(settings.root))
     files = [rendered]
     if settings.swarm_encrypted:
         files.append(settings.root / "docker" / "stack-encrypted.yml")
     flags = [part for path in files for part in ("--compose-file", str(path))]
-    # The nodes have the images, or know the registry: Docker must not ask one for their digests.
+    # The nodes have the images, or know the registry, so Docker must not ask a registry for digests.
     resolve = (
         ("--resolve-image", "always", "--with-registry-auth") if settings.registry else ("--resolve-image", "never")
     )
@@ -175,8 +180,8 @@ def deploy(settings: Settings, env: Mapping[str, str]) -> None:
 def put_images_right(settings: Settings, fleet: SwarmState, images: Mapping[str, str]) -> None:
     """Give each service the image that it was deployed with.
 
-    `docker stack deploy` leaves an image alone that somebody gave to a service since, as long as the stack's own file
-    asks for the one that it asked for before.
+    If somebody changed a service's image since, `docker stack deploy` keeps that image as long as the stack file itself
+    did not change.
     """
     for service in fleet.services:
         wanted = images[_KEYS.get(service.name, service.name)]
@@ -189,7 +194,7 @@ def put_images_right(settings: Settings, fleet: SwarmState, images: Mapping[str,
 
 
 def remove_replaced(settings: Settings) -> None:
-    """Let go of configs and secrets of earlier deploys; what a task still uses, Swarm keeps by itself."""
+    """Remove configs and secrets of earlier deploys. Swarm keeps the ones that a task still uses."""
     label = f"label=com.docker.stack.namespace={settings.project}"
     for kind in ("config", "secret"):
         ids = printed(kind, "ls", "--quiet", "--filter", label, what=f"docker {kind} ls").split()

@@ -1,4 +1,4 @@
-"""`swarm-up`: from settings to N workers over many nodes. First everything that can be refused, then the acts."""
+"""Run `swarm-up`: from settings to workers on many nodes. All checks come first, then the changes."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from sidecar.swarm.stack import Content
 
 
 def swarm_up(settings: Settings, environ: Mapping[str, str], console: Console) -> None:
-    """Bring the stack up on the Swarm, or to the wanted shape when it is up already.
+    """Start the stack on the Swarm, or update a running one.
 
     Raises:
-        KitError: bad input (nothing was started then), or the stack did not come up.
+        KitError: invalid input (nothing was started then), or the stack did not start.
 
     """
     began = time.monotonic()
@@ -59,24 +59,27 @@ def swarm_up(settings: Settings, environ: Mapping[str, str], console: Console) -
 
 
 def _refuse_what_a_cluster_cannot(settings: Settings) -> None:
-    """Refuse settings that mean one machine only."""
+    """Reject settings that name one machine."""
     for name, value in (
         ("TARGET_NETWORK", settings.target_network),
         ("WATCH_PROJECT", settings.watch_project),
         ("REMOTE_WORKERS", settings.remote_workers),
     ):
         if value:
-            raise SettingError(f"{name} is {value!r}", wanted="nothing: in a Swarm it means no particular machine")
+            raise SettingError(
+                f"{name} is {value!r}",
+                wanted="no value, because it names something on one machine and a Swarm has many",
+            )
     if locust_options.processes(settings.unasked) < 0:
-        wanted = "a number: the nodes of a Swarm need not have equally many cores"
+        wanted = "a number, because the nodes of a Swarm can have different numbers of CPU cores"
         raise SettingError("LOCUST_PROCESSES is -1", wanted=wanted)
 
 
 def _check_room(settings: Settings, fleet: SwarmState) -> None:
-    """Refuse reservations that no node can ever hold; that they add up to too much, Swarm says of each task."""
+    """Reject reservations that can never fit on the nodes. Swarm reports reservations that do not fit now."""
     able = [node for node in fleet.nodes if node.takes_tasks]
     if not able:
-        raise StackError("no node of this Swarm takes tasks: all are down or drained", fix="docker node ls")
+        raise StackError("no node of this Swarm takes tasks; all nodes are down or drained", fix="docker node ls")
     if settings.swarm_master_node and settings.swarm_master_node not in {node.name for node in able}:
         names = ", ".join(node.name for node in able)
         raise SettingError(f"SWARM_MASTER_NODE is {settings.swarm_master_node!r}", wanted=f"one of {names}")
@@ -89,9 +92,9 @@ def _check_room(settings: Settings, fleet: SwarmState) -> None:
     room = sum(node.memory_bytes // max(1, settings.worker_memory_reservation) for node in able)
     if settings.workers > room:
         raise SettingError(
-            f"{settings.workers} workers, each of which reserves {gibibytes(settings.worker_memory_reservation, 2)},"
-            f" do not fit on {len(able)} nodes",
-            wanted=f"at most {room} workers, or a smaller WORKER_MEMORY_RESERVATION",
+            f"{plural(settings.workers, 'worker')} do not fit on {plural(len(able), 'node')} with"
+            f" {gibibytes(settings.worker_memory_reservation, 2)} reserved for each",
+            wanted=f"at most {plural(room, 'worker')}, or a smaller WORKER_MEMORY_RESERVATION",
         )
 
 
@@ -99,11 +102,13 @@ def _images_to_nodes(
     settings: Settings, engine: DockerEngine, decided: Decided, ways: Mapping[str, Way], console: Console
 ) -> dict[str, str]:
     names = images.names(settings, engine, decided.locust_image)
-    with console.step("nodes", "bringing the images to the nodes") as step:
+    with console.step("nodes", "copying the images to the nodes") as step:
         if settings.registry:
-            ours = sorted(set(names.values()) - {settings.locust_image})  # the user's own has a home already
+            ours = sorted(
+                set(names.values()) - {settings.locust_image}
+            )  # the user's own image is in a registry already
             images.push(ours)
-            step.result = f"pushed {len(ours)} images to {settings.registry}"
+            step.result = f"pushed {plural(len(ours), 'image')} to {settings.registry}"
         else:
             carried = images.carry(sorted(set(names.values())), ways)
             step.result = f"images loaded on {plural(carried, 'node')}" if carried else "every node has the images"
@@ -119,16 +124,16 @@ def _remember(settings: Settings, prepared: up.Prepared, names: Mapping[str, str
 def _banner(settings: Settings, target: str, fleet: SwarmState, seconds: float, console: Console) -> None:
     place = locate(settings)
     count = plural(settings.workers, "worker")
-    project = settings.project_word
+    nodes, project = plural(len(fleet.nodes), "node"), settings.project_word
     for line in (
         "",
-        f"Ready in {seconds:.1f} s: stack {settings.project!r}, {count} on {len(fleet.nodes)} nodes, target {target}",
+        f"Ready in {seconds:.1f} s: stack {settings.project!r}, {count} on {nodes}, target {target}",
         "",
         f"  Locust     http://{place.host}:{settings.web_port}/   on {place.node}",
         f"  Monitor    http://{place.host}:{settings.monitor_port}/?token={place.token}",
         "",
-        f"  Both are open on every address of {place.node}. The monitor asks for its token; Locust's page asks for",
-        "  nothing unless LOCUST_WEB_LOGIN is set: let a firewall keep strangers from it.",
+        f"  Both pages are reachable on every address of {place.node}. The monitor asks for its token. Locust's page",
+        "  asks for nothing unless LOCUST_WEB_LOGIN is set, so block it with a firewall.",
         "",
         "  Next:",
         f"  make run{project} USERS=50 RUN_TIME=1m   one run, one verdict",

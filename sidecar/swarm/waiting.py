@@ -1,4 +1,4 @@
-"""Wait until the master counts the workers that it should, wherever it runs; and say what hinders them."""
+"""Wait until all workers are registered at the master, and report what prevents that."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from sidecar.settings import Settings
 from sidecar.stack import workspace
 from sidecar.stack.registered import Clock
 
-DEADLINE_SECONDS = 240.0  # a node that pulls its images takes its time
+DEADLINE_SECONDS = 240.0  # a node may have to pull its images first
 _EACH_SECONDS = 1.0
 
 
 def wait(manager: Manager, settings: Settings, wanted: int, clock: Clock, seconds: float = DEADLINE_SECONDS) -> str:
-    """Wait until `wanted` workers are registered and no update is under way; return how they are spread.
+    """Wait until `wanted` workers are registered and no update is running; return how they are spread over the nodes.
 
     Raises:
-        StackError: they did not register in time, with what Swarm says of them.
+        StackError: they did not register in time; the message has Swarm's own error.
 
     """
     end = clock.now() + seconds
@@ -35,7 +35,7 @@ def wait(manager: Manager, settings: Settings, wanted: int, clock: Clock, second
         paused = next((service for service in fleet.services if service.update == "paused"), None)
         if paused is not None:
             raise StackError(
-                f"the update of {paused.name} stopped half way: {paused.update_message}",
+                f"the update of {paused.name} stopped before its end: {paused.update_message}",
                 fix=f"make swarm-diagnose{settings.project_word}",
             )
         if clock.now() >= end:
@@ -44,7 +44,7 @@ def wait(manager: Manager, settings: Settings, wanted: int, clock: Clock, second
 
 
 def is_moving(fleet: SwarmState) -> bool:
-    """Tell whether earlier tasks are still there or an update goes on: the count is not that of this deploy then."""
+    """Return whether earlier tasks still run or an update is running. The count is not of this deploy then."""
     if any(service.update == "updating" for service in fleet.services) or not fleet.running(MASTER):
         return True
     wanted = {service.name: service.made_of for service in fleet.services}
@@ -52,7 +52,7 @@ def is_moving(fleet: SwarmState) -> bool:
 
 
 def counted(settings: Settings, wanted: int) -> int | None:
-    """Ask how many workers the master counts; `wanted` where it asks for a login, None where it does not answer."""
+    """Return how many workers the master counts; `wanted` if it asks for a login, None if it does not answer."""
     try:
         web: LocustApi = workspace.web_for(settings)
         return web.worker_count()
@@ -67,6 +67,6 @@ def _too_late(fleet: SwarmState, settings: Settings, count: int | None, wanted: 
     errors.update(
         task.error for task in fleet.tasks if task.desired == "shutdown" and task.state in ("failed", "rejected")
     )
-    most = f"; Swarm says: {errors.most_common(1)[0][0]}" if errors else ""
-    has = "the master does not answer" if count is None else f"{count} of {wanted} workers are registered"
-    return StackError(f"after {seconds:.0f} s {has}{most}", fix=f"make swarm-diagnose{settings.project_word}")
+    most = f"; Swarm reports: {errors.most_common(1)[0][0]}" if errors else ""
+    has = "the master does not answer" if count is None else f"{count} of {plural(wanted, 'worker')} registered"
+    return StackError(f"after {seconds:.0f} s: {has}{most}", fix=f"make swarm-diagnose{settings.project_word}")

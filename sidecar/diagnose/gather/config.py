@@ -1,4 +1,4 @@
-"""What this checkout is told to do: settings, env files, the Compose file, the user's own files as they lie on disk."""
+"""Read the configuration of this checkout: settings, env files, the Compose file, the user's files on disk."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ _VARIABLE = re.compile(rb"\bLOCUST_[A-Z0-9_]+\b")
 
 
 def load(args: Sequence[str], environ: Mapping[str, str], root: Path) -> tuple[Settings, str]:
-    """Return the settings after the last `up`, and their error; with an error they are those of the project alone."""
+    """Return the settings after the last `up`, and their error. With an error, only the project name is set."""
     try:
         settings = workspace.settings_after_up(args, environ, root)
-        locust_options.processes(settings.unasked)  # a number that Locust would not take is found here, not later
+        locust_options.processes(settings.unasked)  # find a number that Locust rejects here, not later
     except SettingError as error:
         return workspace.settings_of_project_alone(args, environ, root), error.line()
     return settings, ""
 
 
 def facts(settings: Settings, settings_error: str) -> ConfigFacts:
-    """Read everything that can be read from files, without Docker."""
+    """Read all facts that are in files, without Docker."""
     hosts, master = workspace.loaded_hosts(settings), workspace.decided(settings).master
     problems = () if settings_error else (*_file_problems(settings), *_without_effect(settings))
     own = {
@@ -62,7 +62,7 @@ def facts(settings: Settings, settings_error: str) -> ConfigFacts:
 
 
 def up_words(settings: Settings) -> Iterator[str]:
-    """Yield the NAME=VALUE words that the last `make up` was given beyond .env, to repeat it."""
+    """Yield the NAME=VALUE words of the last `make up` that are not in .env, to repeat it."""
     if settings.project != "locust":
         yield f"PROJECT={settings.project}"
     for name, raw in state.choices(settings).items():
@@ -76,14 +76,14 @@ def _env_lines(settings: Settings) -> Iterator[EnvLine]:
         try:
             entries = dotenv.read(path, {})
         except SettingError:
-            continue  # told by settings_error, or by Compose
+            continue  # reported by settings_error, or by Compose
         for entry in entries:
             if entry.name.startswith("LOCUST_") or entry.name in LEGACY:
                 yield EnvLine(shown, entry.line, entry.name, entry.value)
 
 
 def _is_modified(root: Path, name: str) -> bool:
-    """Tell whether a tracked file differs from what was committed."""
+    """Return whether a tracked file differs from the committed one."""
     try:
         done = subprocess.run(
             ["git", "-C", str(root), "diff", "--quiet", "HEAD", "--", name],
@@ -126,7 +126,7 @@ def _file_problems(settings: Settings) -> Iterator[FileProblem]:
 
 
 def _without_effect(settings: Settings) -> Iterator[FileProblem]:
-    """Yield what the last check of `up` or `reload` found that Locust silently ignores."""
+    """Yield lines that Locust silently ignores, as the last check of `up` or `reload` found them."""
     for warning in check.code_warnings(state.recall(settings).get("decided") or {}):
         yield FileProblem("no-effect", warning.file, warning.text, warning.line, warning.fix)
 
@@ -136,11 +136,11 @@ def _shadows(folder: Path) -> Iterator[FileProblem]:
         for path in (folder / f"{name}.py", folder / name / "__init__.py"):
             if path.is_file():
                 shown = path.relative_to(folder).as_posix()
-                yield FileProblem("shadow", shown, f"it is imported in place of the package {name}", fix=name)
+                yield FileProblem("shadow", shown, f"Python imports it instead of the package {name}", fix=name)
 
 
 def _own_variables(folder: Path) -> tuple[str, ...]:
-    """Return the LOCUST_* names that the user's own code mentions: it may read them itself."""
+    """Return the LOCUST_* names in the user's own code, which may read them itself."""
     names: set[bytes] = set()
     sources = [path for path in user_files.walk(folder).paths if path.suffix == ".py"]
     for path in sources[:_MOST_SOURCES]:
@@ -150,10 +150,10 @@ def _own_variables(folder: Path) -> tuple[str, ...]:
 
 
 def with_compose(facts: ConfigFacts, settings: Settings, environ: Mapping[str, str]) -> ConfigFacts:
-    """Return the facts with what Compose makes of the files now.
+    """Return the facts with the services that Compose reads from the files now.
 
     Raises:
-        StackError: Compose could not be asked at all.
+        StackError: Compose could not be run at all.
 
     """
     compose = workspace.compose_for(settings, workspace.decided(settings), environ)

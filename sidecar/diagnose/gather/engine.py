@@ -1,4 +1,4 @@
-"""What the engine says: of itself, of its networks, of what it did lately, and of the stack's containers."""
+"""Read facts from the engine: about itself, its networks, recent events and the stack's containers."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ Row = Mapping[str, Any]
 
 
 def ask(environ: Mapping[str, str]) -> tuple[EngineFacts, DockerEngine | None]:
-    """Ask the engine who it is; return no client when nobody answers."""
+    """Ask the engine about itself. Return no client if it does not answer."""
     docker_host = environ.get("DOCKER_HOST", "")
     has_cli = shutil.which("docker", path=environ.get("PATH") or os.defpath) is not None
 
@@ -74,7 +74,7 @@ def ask(environ: Mapping[str, str]) -> tuple[EngineFacts, DockerEngine | None]:
     except EngineSilentError as error:
         return facts("hung", socket, error.what), None
     except EngineAbsentError as error:
-        # A docker command alone is only a client: an engine is installed where its daemon is.
+        # The docker command is only a client. An engine is installed if its daemon is there.
         is_installed = has_cli and shutil.which("dockerd") is not None
         return facts("stopped" if is_installed else "absent", socket, error.what), None
     except (EngineError, ValueError) as error:
@@ -111,7 +111,7 @@ def compose_version(environ: Mapping[str, str]) -> tuple[str, str]:
 
 
 def networks(engine: DockerEngine, used: frozenset[str]) -> tuple[Network, ...]:
-    """Return all networks of the engine; `used` holds the ids of those that a running container is in."""
+    """Return all networks of the engine. `used` has the ids of networks with a running container."""
     return tuple(_network(row, used) for row in engine.networks())
 
 
@@ -135,7 +135,7 @@ def _network(row: Row, used: frozenset[str]) -> Network:
 
 
 def events(engine: DockerEngine, project: str, now: datetime) -> tuple[ContainerEvent, ...]:
-    """Return what happened to the project's containers lately, as far as the engine's short memory reaches."""
+    """Return recent events of the project's containers, as far back as the engine keeps them."""
     filters = {"type": ["container"], "event": list(_ACTIONS), "label": [f"com.docker.compose.project={project}"]}
     since, until = (f"{moment.timestamp():.6f}" for moment in (now - _EVENTS_BACK, now))
     try:
@@ -167,13 +167,13 @@ def _event(row: Row) -> ContainerEvent:
 
 
 def is_ours(row: Row, project: str) -> bool:
-    """Tell whether a container is one of the project's, however it was started; not one that only shares an image."""
+    """Return whether a container belongs to the project. A shared image alone does not count."""
     labels = row.get("Labels") or {}
     return labels.get(PROJECT_LABEL) == project and NUMBER_LABEL in labels
 
 
 def networks_in_use(listed: Iterable[Row]) -> frozenset[str]:
-    """Return the ids of the networks in which a container runs."""
+    """Return the ids of the networks that have a running container."""
     running = (row for row in listed if row.get("State") in ("running", "paused", "restarting"))
     return frozenset(network for row in running for network in _network_ids(row))
 
@@ -183,14 +183,14 @@ def _network_ids(row: Row) -> list[str]:
 
 
 def _part(row: Row, *names: str) -> Row:
-    """Return a part of an answer; an empty one where the engine left it out or wrote null."""
+    """Return a part of an answer; an empty one if the engine left it out or wrote null."""
     for name in names:
         row = row.get(name) or {}
     return row
 
 
 def neighbours(listed: Iterable[Row], project: str, networks: frozenset[str]) -> list[Row]:
-    """Return the running containers of others that share a network with ours: one may answer to our names."""
+    """Return running containers of other projects in our networks. One of them may have one of our names."""
     others = [row for row in listed if row.get("State") == "running" and not is_ours(row, project)]
     return [row for row in others if not networks.isdisjoint(_network_ids(row))][:_NEIGHBOURS]
 
@@ -198,7 +198,7 @@ def neighbours(listed: Iterable[Row], project: str, networks: frozenset[str]) ->
 def inspect_all(
     engine: DockerEngine, wanted: Sequence[Row], project: str, deadline: Deadline
 ) -> list[ContainerFacts | str]:
-    """Return the facts of each listed container, or why there are none."""
+    """Return the facts of each listed container, or the reason why they are missing."""
 
     def inspect(row: Row) -> ContainerFacts | None:
         try:
@@ -285,7 +285,7 @@ def _published(ports: Row) -> tuple[str, ...]:
 
 
 def _cpu_limit(host: Row) -> float | None:
-    """Return the limit in processors, whichever way it was set; None without one."""
+    """Return the CPU limit in CPUs, in whichever way it was set; None without a limit."""
     quota, period = int(host.get("CpuQuota") or 0), int(host.get("CpuPeriod") or 0) or 100_000
     return int(host.get("NanoCpus") or 0) / _NANO_CPUS or quota / period or None
 
@@ -302,18 +302,18 @@ def logs(
     """Read the end of a container's log.
 
     Raises:
-        EngineError: its log driver keeps none that can be read, or the engine does not answer.
+        EngineError: the log driver keeps no readable log, or the engine does not answer.
 
     """
     try:
         body = engine.log(container.id, lines, timestamps=True, seconds=deadline.left(_CALL_SECONDS))
     except RefusedError as error:
-        raise EngineError(f"no log of {container.name}: status {error.status}") from error
+        raise EngineError(f"cannot read the log of {container.name}: status {error.status}") from error
     return tuple(GatheredLogLine(entry.text, entry.at) for entry in log_lines.log_entries(body, tty=False))
 
 
 def processes(engine: DockerEngine, container: ContainerFacts, deadline: Deadline) -> tuple[str, ...] | None:
-    """Return the command lines of a running container's processes; None when they cannot be listed."""
+    """Return the command lines of a running container's processes; None if they cannot be listed."""
     try:
         rows = engine.processes(container.id, deadline.left(_CALL_SECONDS))
     except RefusedError:
@@ -322,7 +322,7 @@ def processes(engine: DockerEngine, container: ContainerFacts, deadline: Deadlin
 
 
 def counters(engine: DockerEngine, container: ContainerFacts, deadline: Deadline) -> StatsReading | None:
-    """Read the counters of a running container; None when it does not run."""
+    """Read the counters of a running container; None if it is not running."""
     try:
         reading = engine.stats(container.id, deadline.left(_CALL_SECONDS))
         return stats.counters(reading) if reading is not None else None
@@ -333,7 +333,7 @@ def counters(engine: DockerEngine, container: ContainerFacts, deadline: Deadline
 def with_figures(
     containers: Iterable[ContainerFacts], before: Mapping[str, StatsReading], now: Mapping[str, StatsReading]
 ) -> list[ContainerFacts]:
-    """Return the containers with what `docker stats` would print of them; the readings are by container id."""
+    """Return the containers with the figures of `docker stats`. The readings are by container id."""
     return [_with_figures(container, before.get(container.id), now.get(container.id)) for container in containers]
 
 

@@ -1,4 +1,4 @@
-"""The rules that can drop or reject packets: of this machine, and of containers' own network namespaces."""
+"""Read the rules that can drop or reject packets, on this machine and in containers' network namespaces."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ _COMMAND_SECONDS = 4.0
 _RULE = re.compile(r"^\[(\d+):\d+\] -A (\S+) (.*)$")
 _POLICY = re.compile(r"^:(\S+) DROP \[(\d+):\d+\]$")
 _STOPS = re.compile(r"-j (?:DROP|REJECT)\b")
-_OF_IPTABLES = frozenset({"filter", "nat", "mangle", "raw", "security"})  # kept in nft, told by iptables-save
+_OF_IPTABLES = frozenset({"filter", "nat", "mangle", "raw", "security"})  # stored in nft, reported by iptables-save
 
 
 class UnreadableError(Exception):
-    """The rules could not be read; the text says why."""
+    """The rules could not be read; the text is the reason."""
 
 
 def read(where: str, pid: int | None = None) -> tuple[FirewallRule, ...]:
-    """Read every rule that stops packets, with how many it stopped so far.
+    """Read every rule that stops packets, with the number of stopped packets.
 
     Args:
-        where: whose rules they are.
-        pid: a process in the network namespace to look into; None for this machine's own. Needs root.
+        where: `this machine` or a container's name.
+        pid: a process in the container's network namespace; None for this machine. Needs root.
 
     Raises:
-        UnreadableError: no tool, or it may not be used.
+        UnreadableError: no tool is installed, or permission is denied.
 
     """
     enter = [] if pid is None else ["nsenter", "--target", str(pid), "--net"]
@@ -67,7 +67,7 @@ def _run(command: Sequence[str]) -> str:
 
 
 def parse_iptables(text: str, where: str, tool: str = "iptables") -> Iterator[FirewallRule]:
-    """Yield the stopping rules and policies in what `iptables-save --counters` prints. Pure."""
+    """Yield the stopping rules and policies in the output of `iptables-save --counters`. Pure."""
     table = ""
     for line in text.splitlines():
         if line.startswith("*"):
@@ -79,7 +79,7 @@ def parse_iptables(text: str, where: str, tool: str = "iptables") -> Iterator[Fi
 
 
 def parse_nft(text: str, where: str) -> Iterator[FirewallRule]:
-    """Yield the stopping rules of native nft tables in what `nft --json list ruleset` prints. Pure."""
+    """Yield the stopping rules of native nft tables in the output of `nft --json list ruleset`. Pure."""
     try:
         entries = json.loads(text or "{}").get("nftables", [])
     except (ValueError, AttributeError):
@@ -111,7 +111,7 @@ def _verdict(parts: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _match(part: Mapping[str, Any]) -> str:
-    """Write one condition of an nft rule readably; "" for a part that is not a condition."""
+    """Return one condition of an nft rule as text; "" for a part that is not a condition."""
     match = part.get("match")
     if not isinstance(match, dict):
         return ""
@@ -125,7 +125,7 @@ def _match(part: Mapping[str, Any]) -> str:
 
 
 def with_hits(before: Sequence[FirewallRule], after: Sequence[FirewallRule]) -> tuple[FirewallRule, ...]:
-    """Return the rules with how many packets each stopped between two readings. Pure."""
+    """Return the rules with the number of packets that each stopped between two readings. Pure."""
     known = {replace(rule, packets=None): rule.packets for rule in before}
     counted = []
     for rule in after:

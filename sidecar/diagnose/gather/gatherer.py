@@ -1,4 +1,4 @@
-"""Everything that is asked, in which order, and for how long: from the command line to Evidence."""
+"""Gather all Evidence: the questions, their order and their time limits."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from sidecar.common.errors import EngineError, KitError
+from sidecar.common.units import plural
 from sidecar.diagnose.evidence import (
     ConfigFacts,
     ContainerEvent,
@@ -37,14 +38,14 @@ from sidecar.stack.images import IMAGES
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 24.0
-_MASTER_WAIT_SECONDS = 2.0  # for the master's word on who is registered, before choosing whom to look at
+_MASTER_WAIT_SECONDS = 2.0  # for the master's list of workers, before choosing which workers to probe
 _MOST_DOUBTFUL = 8
 _PROCESSOR_SECONDS = 1.5  # fifteen of the scheduler's periods
 
 
 @dataclass
 class EvidenceGatherer:
-    """The gathering for one diagnosis; `tell` is called with what is being looked at."""
+    """Gathers the evidence of one diagnosis. It calls `tell` with the part that is being checked."""
 
     settings: Settings
     settings_error: str
@@ -55,7 +56,7 @@ class EvidenceGatherer:
     gaps: list[Gap] = field(default_factory=list)
 
     def evidence(self) -> Evidence:
-        """Look at everything; what could not be looked at is among the gaps."""
+        """Return all evidence. Parts that are missing are among its gaps."""
         self.tell("this machine, the engine and the files")
         asked_host = Later.of(lambda: host.facts(self._disks()))
         asked_engine = Later.of(lambda: engine.ask(self.environ))
@@ -94,12 +95,12 @@ class EvidenceGatherer:
         )
 
     def _part(self, part: str, later: Later[T], otherwise: T) -> T:
-        """Return one part of the evidence; when it is missing, note the gap and return what stands in for it."""
+        """Return one part of the evidence. If it is missing, note the gap and return the replacement."""
         value = self._maybe(part, later)
         return otherwise if value is None else value
 
     def _maybe(self, part: str, later: Later[T]) -> T | None:
-        """Return one part of the evidence; when it is missing, note the gap and return None."""
+        """Return one part of the evidence. If it is missing, note the gap and return None."""
         try:
             return later.get(self.deadline)
         except (KitError, OSError, ValueError, TooLateError, firewall.UnreadableError) as error:
@@ -133,7 +134,7 @@ class EvidenceGatherer:
             return ()
 
     def _image(self, docker: DockerEngine | None, name: str) -> tuple[bool, bool]:
-        """Tell whether LOCUST_IMAGE is on this machine, and whether what it starts looks like Locust."""
+        """Return whether LOCUST_IMAGE is on this machine, and whether its command looks like Locust."""
         try:
             about = docker.image(name) if docker and name else None
         except EngineError:
@@ -146,7 +147,7 @@ class EvidenceGatherer:
     # ---- the stack
 
     def _stack(self, docker: DockerEngine, about: EngineFacts) -> _StackFacts:
-        """Gather everything that the engine leads to: containers, networks, probes."""
+        """Gather all facts that need the engine: containers, networks, probes."""
         project = self.settings.project
         try:
             rows = docker.rows()
@@ -154,7 +155,7 @@ class EvidenceGatherer:
             self._gap("containers", error)
             return _StackFacts()
         ours = [row for row in rows if engine.is_ours(row, project)]
-        self.tell(f"{len(ours)} containers")
+        self.tell(plural(len(ours), "container"))
         facts = _StackFacts()
         asked_networks = Later.of(lambda: engine.networks(docker, engine.networks_in_use(rows)))
         facts.networks = self._part("networks", asked_networks, ())
@@ -170,7 +171,7 @@ class EvidenceGatherer:
         inspected = self._with_logs(docker, inspected, stack)
         after: dict[str, StatsReading] = {}
         if any(container.cpu_limit for container in inspected):
-            # Late enough to judge a processor limit, and before we use any of it.
+            # Late enough to judge a CPU limit, and before our probes use CPU time.
             time.sleep(max(0.0, since + _PROCESSOR_SECONDS - time.monotonic()))
             after = self._counters(docker, inspected)
         inspected = engine.with_figures(inspected, before if after else {}, {**before, **after})
@@ -230,7 +231,7 @@ class EvidenceGatherer:
     def _with_processes(
         self, docker: DockerEngine, inspected: Sequence[ContainerFacts], stack: Stack
     ) -> list[ContainerFacts]:
-        """Add what runs in workers that are not registered: perhaps no Locust at all."""
+        """Add the processes of unregistered workers, which may not run Locust at all."""
         doubtful = [worker for worker in stack.running_workers if not stack.is_registered(worker)][:_MOST_DOUBTFUL]
         listed = each(lambda worker: engine.processes(docker, worker, self.deadline), doubtful, self.deadline)
         known = {worker.id: names for worker, names in zip(doubtful, listed, strict=True) if isinstance(names, tuple)}
@@ -254,14 +255,14 @@ class EvidenceGatherer:
                 self.gaps.append(Gap(f"log:{container.name}", str(outcome)))
         return [logged.get(container.id, container) for container in inspected]
 
-    # ---- from the containers' places
+    # ---- probes in the containers' networks
 
     def _look_around(
         self, docker: DockerEngine, stack: Stack
     ) -> tuple[tuple[Probe, ...], dict[str, tuple[FirewallRule, ...]]]:
         jobs = plan.jobs(stack, self.settings.host, dict(workspace.loaded_hosts(self.settings)))
         if jobs:
-            self.tell(f"the network, from the place of {len(jobs)} containers")
+            self.tell(f"the network of {plural(len(jobs), 'container')}")
         before = {
             container.name: rules for container, _ in jobs if (rules := self._rules_of(container, gap=True)) is not None
         }
@@ -278,12 +279,12 @@ class EvidenceGatherer:
         return tuple(probes), before
 
     def _images(self, stack: Stack) -> tuple[str, ...]:
-        """Return images with Python for a probe of our own: the kit's, else those of the Locust containers."""
+        """Return images with Python for our own probe: the kit's, else those of the Locust containers."""
         own = [IMAGES[key].name for key in ("locust", "monitor")]
         return tuple(dict.fromkeys([*own, *(locust.image_id or locust.image for locust in stack.locusts)]))
 
     def _rules_of(self, container: ContainerFacts, *, gap: bool) -> tuple[FirewallRule, ...] | None:
-        """Read the rules in a container's own network namespace; None if this user may not look."""
+        """Read the rules in a container's network namespace; None without the right to do so."""
         if container.pid is None or container.network_mode == "host":
             return None
         try:
@@ -294,7 +295,7 @@ class EvidenceGatherer:
             return None
 
     def _firewall_after(self, stack: _StackFacts, before: tuple[FirewallRule, ...] | None) -> tuple[FirewallRule, ...]:
-        """Return all stopping rules; read them again when something was not reached, to see which of them did it."""
+        """Return all stopping rules. If a probe failed, read them again to find the rule that stopped it."""
         rules = [*(before or ()), *(rule for own in stack.rules_before.values() for rule in own)]
         if not any(plan.was_stopped(probe) for probe in stack.probes):
             return tuple(rules)
@@ -309,7 +310,7 @@ class EvidenceGatherer:
 
 @dataclass
 class _StackFacts:
-    """Everything that the engine led to."""
+    """All facts that need the engine."""
 
     containers: tuple[ContainerFacts, ...] = ()
     networks: tuple[Network, ...] = ()
@@ -327,6 +328,6 @@ def gather(
     root: Path = workspace.ROOT,
     seconds: float = PATIENCE_SECONDS,
 ) -> Evidence:
-    """Gather the evidence; `seconds` is how long that may take, whatever hangs."""
+    """Gather the evidence within `seconds`, whatever hangs."""
     settings, error = config.load(args, environ, root)
     return EvidenceGatherer(settings, error, environ, tell, Deadline.after(seconds), datetime.now(UTC)).evidence()

@@ -1,4 +1,4 @@
-"""This machine: disks, memory, the ports that the stack publishes, addresses and routes, Locust outside Docker."""
+"""Read facts of this machine: disks, memory, published ports, addresses and routes, Locust outside Docker."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _PROC = Path("/proc")
 
 
 def facts(disks: Iterable[tuple[str, Path]]) -> HostFacts:
-    """Gather everything of this machine that needs neither root nor the engine; `disks` are (use, path)."""
-    import psutil  # noqa: PLC0415  slow to import, and only a diagnosis wants it
+    """Gather the facts of this machine that need neither root nor the engine. `disks` are (use, path)."""
+    import psutil  # noqa: PLC0415  slow to import, and only a diagnosis needs it
 
     memory = psutil.virtual_memory()
     return HostFacts(
@@ -49,7 +49,7 @@ def _user() -> str:
 
 
 def _filesystems(disks: Iterable[tuple[str, Path]], *, temporary: bool = True) -> Iterable[Filesystem]:
-    """Yield each file system once, under the first use that lies on it."""
+    """Yield each file system once, with its first use."""
     seen: set[int] = set()
     more = [("temporary files", Path(tempfile.gettempdir()))] if temporary else []
     for use, path in (*disks, *more):
@@ -72,7 +72,7 @@ def _filesystems(disks: Iterable[tuple[str, Path]], *, temporary: bool = True) -
 
 
 def with_disk(facts: HostFacts, use: str, path: Path) -> HostFacts:
-    """Return the facts with one more disk, unless it is known already."""
+    """Return the facts with one more disk, unless that disk is known already."""
     known = {filesystem.path for filesystem in facts.filesystems}
     devices = {_existing(Path(place)).stat().st_dev for place in known}
     if not path.exists() or path.stat().st_dev in devices:
@@ -81,12 +81,12 @@ def with_disk(facts: HostFacts, use: str, path: Path) -> HostFacts:
 
 
 def _existing(path: Path) -> Path:
-    """Return the path, or the nearest folder above it that is there."""
+    """Return the path, or the nearest existing folder above it."""
     return next((place for place in (path, *path.parents) if place.exists()), Path("/"))
 
 
 def port_facts(wanted: Sequence[tuple[str, int]], containers: Sequence[ListedContainer]) -> tuple[PortFacts, ...]:
-    """Find who holds each of these (setting, port) on the loopback address; `containers` are the engine's."""
+    """Find the program that uses each (setting, port) on the loopback address."""
     return tuple(_port_facts(setting, port, ports.holder_of(port, containers)) for setting, port in wanted)
 
 
@@ -109,7 +109,7 @@ def _routes() -> Iterable[str]:
 
 
 def _locust_processes() -> Iterable[str]:
-    """Yield each Locust that runs on this machine outside any container, as `pid COMMAND`."""
+    """Yield each Locust process on this machine outside all containers, as `pid COMMAND`."""
     for entry in _PROC.iterdir():
         if not entry.name.isdigit():
             continue

@@ -1,8 +1,8 @@
-"""Hand `look_around.py` to a process in a container's place, and read what it says.
+"""Run `look_around.py` in a container's network, and read its answer.
 
-A process in the container itself (exec) where that disturbs nothing; a short-lived container of our own in its network
-namespace where it is paused or short of memory; one on the same networks where it does not run. Ours carry a label,
-take no capability, and are removed whatever happens.
+If that disturbs nothing, a process in the container itself runs it (exec). If the container is paused or short of
+memory, a short-lived container of ours runs it in the same network namespace. If the container does not run, ours joins
+the same networks. Our containers have a label and no capability, and are always removed.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ ROLE = {"io.locust-kit.role": "probe"}
 EXEC, BESIDE, ALONE = "exec", "beside", "alone"
 
 _PROBE_SECONDS = 7.0
-_NEEDED_BYTES = 32 << 20  # what a small Python may take, and then some: it counts as the container's own memory
+_NEEDED_BYTES = 32 << 20  # more than a small Python needs; it counts as the container's own memory
 _OUR_MEMORY_BYTES = 96 << 20
-_LEAST_PROCESSORS = 0.25  # with less, starting a Python in it takes seconds, and those are taken from Locust
-_LOG_LINES = 1000  # of a probe's own output: its answer is the last line
+_LEAST_PROCESSORS = 0.25  # with less, starting Python takes seconds of Locust's own CPU time
+_LOG_LINES = 1000  # of a probe's output; the answer is the last line
 _UNPACK = "import base64,sys,zlib;exec(zlib.decompress(base64.b64decode(sys.argv.pop(1))))"
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to look at from a container's place: names, (host, port) pairs, (url, proxy) pairs; its inside."""
+    """The task of a probe: names, (host, port) pairs, (url, proxy) pairs, and facts inside the container."""
 
     names: tuple[str, ...] = ()
     tcp: tuple[tuple[str, int], ...] = ()
@@ -50,13 +50,13 @@ class Job:
     inside: bool = True
 
     def text(self, seconds: float) -> str:
-        """Write the job as the program takes it."""
+        """Return the job as JSON for the program."""
         http = [{"url": url, "proxy": proxy} for url, proxy in self.http]
         return json.dumps({**asdict(self), "http": http, "deadline": seconds})
 
 
 def way_to(container: ContainerFacts) -> str:
-    """Choose how to stand in a container's place without disturbing it. Pure."""
+    """Choose how to probe a container's network without disturbing the container. Pure."""
     if container.state == "paused":
         return BESIDE
     if container.state != "running":
@@ -68,17 +68,17 @@ def way_to(container: ContainerFacts) -> str:
 
 
 def look(engine: DockerEngine, container: ContainerFacts, job: Job, images: Sequence[str], deadline: Deadline) -> Probe:
-    """Look around from a container's place.
+    """Run a probe in a container's network.
 
     Args:
         engine: Docker.
-        container: whose place it is.
-        job: what to look at.
-        images: images with Python for a container of our own, the best first.
-        deadline: when to be back.
+        container: the container.
+        job: the task of the probe.
+        images: images with Python for our own container, the best first.
+        deadline: the end of the probe.
 
     Raises:
-        EngineError: it could not be done in any way.
+        EngineError: no way to run the probe worked.
 
     """
     way = way_to(container)
@@ -96,7 +96,7 @@ def look(engine: DockerEngine, container: ContainerFacts, job: Job, images: Sequ
 
 
 def _current_run(engine: DockerEngine, container: ContainerFacts, deadline: Deadline) -> str:
-    """Return when a container's run began, "" between two runs: with a run ends the network of its guests, too."""
+    """Return the start time of a container's run, "" between two runs. The network of our container ends with it."""
     try:
         state = (engine.inspect(container.id, deadline.left(2.0)) or {}).get("State") or {}
     except RefusedError:
@@ -112,17 +112,17 @@ class NoPythonError(EngineError):
 
 @cache
 def _packed() -> str:
-    """Return the program as one short word: the engine repeats a command in its events, to everybody who listens."""
+    """Return the program as one short word, because the engine repeats commands in its events."""
     return base64.b64encode(zlib.compress(PROGRAM.read_bytes(), 9)).decode()
 
 
 def command(job: Job, seconds: float, python: str = "python3") -> list[str]:
-    """Return the words that start the program on a job."""
+    """Return the command that runs the program with a job."""
     return [python, "-I", "-S", "-c", _UNPACK, _packed(), job.text(seconds)]
 
 
 def _seconds(deadline: Deadline) -> float:
-    """Return how many seconds the program may take, so that its answer still comes in time."""
+    """Return how many seconds the program may run, so its answer still comes in time."""
     return max(1.0, min(_PROBE_SECONDS, deadline.left() - 1.5))
 
 
@@ -132,15 +132,15 @@ def _exec(engine: DockerEngine, container: ContainerFacts, job: Job, deadline: D
         try:
             output = engine.execute(container.id, command(job, seconds, python), deadline.left(seconds + 2.0))
         except RefusedError as error:
-            if _lacks(error.reason.encode()):  # some engines find that out before they start anything
+            if _lacks(error.reason.encode()):  # some engines check this before they start anything
                 continue
-            raise EngineError(f"Docker refuses exec: {error.reason}", where=container.name) from error
+            raise EngineError(f"Docker rejects exec: {error.reason}", where=container.name) from error
         answer = _last_json(output)
         if answer is not None:
             return answer
         if not _lacks(output):
             raise EngineError(f"the probe gave no answer: {_words(output)}", where=container.name)
-    raise NoPythonError("no Python in it", where=container.name)
+    raise NoPythonError("the container has no Python", where=container.name)
 
 
 def _lacks(output: bytes) -> bool:
@@ -155,12 +155,12 @@ def _words(output: bytes) -> str:
 def _own(
     engine: DockerEngine, container: ContainerFacts, way: str, job: Job, images: Sequence[str], deadline: Deadline
 ) -> dict[str, Any]:
-    """Run the program in a container of our own; only the first image that is there and has Python is needed."""
+    """Run the program in our own container, from the first image that exists and has Python."""
     for image in images:
         answer = _in_image(engine, container, way, job, image, deadline)
         if answer is not None:
             return answer
-    raise EngineError("no image with Python is at hand for a probe of our own", fix="make up builds one")
+    raise EngineError("no image with Python is available for the probe", fix="make up builds one")
 
 
 def _in_image(
@@ -188,11 +188,11 @@ def _start(engine: DockerEngine, name: str, container: ContainerFacts, deadline:
     try:
         engine.ask("start", lambda api: api.start(name), seconds=deadline.left(8.0))
     except RefusedError as error:
-        raise EngineError(f"the probe's container does not start: {error.reason}", where=container.name) from error
+        raise EngineError(f"the container of the probe does not start: {error.reason}", where=container.name) from error
 
 
 def own_container(container: ContainerFacts, way: str, image: str, command: Sequence[str]) -> dict[str, Any]:
-    """Return the specification of a container of our own in another one's place. Pure."""
+    """Return the specification of our own container in another container's network. Pure."""
     host: dict[str, Any] = {
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges:true"],
@@ -227,7 +227,7 @@ def _last_json(output: bytes) -> dict[str, Any] | None:
 
 
 def read_answer(answer: dict[str, Any], container: ContainerFacts, way: str) -> Probe:
-    """Read the program's answer as facts."""
+    """Return the program's answer as facts."""
     for filesystem in (answer.get("inside") or {}).get("filesystems") or []:
         filesystem["owner"] = container.name
     about = {"container": container.name, "way": way, "at": format_time(datetime.now(UTC))}

@@ -1,4 +1,4 @@
-"""Work in threads with a deadline: what hangs is left behind, and reported as late."""
+"""Run work in threads with a deadline. Work that hangs is abandoned, and reported as too late."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Deadline:
         return cls(time.monotonic() + seconds)
 
     def left(self, most: float = 3600.0) -> float:
-        """Return the seconds until then: at least 0.05, since 0 means no time-out to a socket, and at most `most`."""
+        """Return the seconds left: at most `most`, and at least 0.05, because 0 means no timeout to a socket."""
         return max(0.05, min(most, self.at - self.clock()))
 
 
 @dataclass(frozen=True, slots=True)
 class Later(Generic[T]):
-    """The outcome of work in a thread of its own, which dies with the process."""
+    """The outcome of work in its own thread, which ends with the process."""
 
     future: Future[T]
 
@@ -48,7 +48,7 @@ class Later(Generic[T]):
         def run() -> None:
             try:
                 future.set_result(work())
-            except BaseException as error:  # noqa: BLE001  handed on to whoever asks for the outcome
+            except BaseException as error:  # noqa: BLE001  passed to the caller of get()
                 future.set_exception(error)
 
         threading.Thread(target=run, daemon=True).start()
@@ -58,8 +58,8 @@ class Later(Generic[T]):
         """Wait for the outcome.
 
         Raises:
-            TooLateError: not by the deadline.
-            Exception: what the work raised.
+            TooLateError: the work did not end by the deadline.
+            Exception: the work raised it.
 
         """
         if not wait([self.future], deadline.left()).done:
@@ -68,10 +68,10 @@ class Later(Generic[T]):
 
 
 def each(work: Callable[[A], T], items: Iterable[A], deadline: Deadline, at_once: int = 6) -> list[T | BaseException]:
-    """Do the same to several things, a few at once; for each its outcome or its error, in their order."""
+    """Do the same work for several items, a few at once. Return each outcome or error, in the same order."""
     numbered = list(enumerate(items))
     outcomes: list[T | BaseException] = [TooLateError("no answer in time") for _ in numbered]
-    waiting = iter(numbered)  # of a list: `next` of it is one step, for several threads, too
+    waiting = iter(numbered)  # of a list: `next` is one step, also for several threads
 
     def take() -> None:
         for number, item in waiting:
@@ -79,7 +79,7 @@ def each(work: Callable[[A], T], items: Iterable[A], deadline: Deadline, at_once
                 return
             try:
                 outcomes[number] = work(item)
-            except Exception as error:  # noqa: BLE001  the caller tells it as a gap
+            except Exception as error:  # noqa: BLE001  the caller reports it as a gap
                 outcomes[number] = error
 
     wait([Later.of(take).future for _ in range(min(at_once, len(numbered)))], deadline.left())

@@ -1,9 +1,9 @@
-"""What a container can see and reach, told by a process in it: one JSON line on standard output.
+"""Report what a container can see and reach: one JSON line on standard output.
 
-This file is not imported by the kit: its text is handed to the Python of a container (`python3 -I -S -c … JOB`),
-whatever image that is, so it keeps to the standard library, to Python 3.8 and to a few milliseconds of start-up.
-It sends nothing to a Locust master: it connects, and reads the greeting that ZeroMQ sends unasked, of which the
-master's log says nothing.
+The kit does not import this file. It passes the text to the Python of a container (`python3 -I -S -c … JOB`), in any
+image. So this file uses only the standard library and Python 3.8, and starts within a few milliseconds.
+It sends nothing to a Locust master. It connects, and reads the greeting that ZeroMQ sends by itself. The master does
+not log such a connection.
 
 The job, as JSON: {"deadline": seconds, "tcp": [[host, port], ...], "names": [...], "http": [{"url", "proxy"}, ...],
 "inside": true or false}.
@@ -36,7 +36,7 @@ Answer = Dict[str, Any]
 
 
 def resolve(name: str) -> Answer:
-    """Return the addresses of a name, as the container's own resolver has them."""
+    """Return the addresses of a name from the container's own resolver."""
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -45,7 +45,7 @@ def resolve(name: str) -> Answer:
 
 
 def connect(address: str, port: int) -> Tuple[Optional[socket.socket], str, str]:
-    """Return a connection, or how it failed: (socket, outcome, error)."""
+    """Try to connect; return (socket, outcome, error)."""
     try:
         return socket.create_connection((address, port), timeout=CONNECT_SECONDS), "open", ""
     except ConnectionRefusedError as error:
@@ -55,13 +55,13 @@ def connect(address: str, port: int) -> Tuple[Optional[socket.socket], str, str]
     except (socket.timeout, TimeoutError):
         return None, "timeout", "no answer within %.0f s" % CONNECT_SECONDS
     except OSError as error:
-        # EHOSTUNREACH, ENETUNREACH, EPERM, EACCES, EHOSTDOWN; EINVAL is what a blackhole route gives.
+        # EHOSTUNREACH, ENETUNREACH, EPERM, EACCES, EHOSTDOWN; a blackhole route gives EINVAL.
         unreachable = error.errno in (113, 101, 1, 13, 112, 22)
         return None, "unreachable" if unreachable else "error", error.strerror or str(error)
 
 
 def greeting_of(link: socket.socket) -> Tuple[str, bytes]:
-    """Return who is there, by the bytes that come unasked: (kind, bytes)."""
+    """Return (kind, bytes) of the first bytes that the server sends by itself."""
     first = read(link, GREETING_SECONDS)
     if first is None:
         return "none", b""
@@ -71,7 +71,7 @@ def greeting_of(link: socket.socket) -> Tuple[str, bytes]:
 
 
 def read(link: socket.socket, seconds: float) -> Optional[bytes]:
-    """Return the first bytes that come; b"" for a closed connection, None for silence."""
+    """Return the first bytes that arrive; b"" for a closed connection, None if nothing arrives."""
     link.settimeout(seconds)
     try:
         first = link.recv(ZMTP_LENGTH)
@@ -88,7 +88,7 @@ def read(link: socket.socket, seconds: float) -> Optional[bytes]:
 
 
 def speaks_http(address: str, port: int) -> bool:
-    """Tell whether a server that sends nothing unasked answers HTTP. Asked only where no ZeroMQ greeting came."""
+    """Return whether a server without a ZeroMQ greeting answers HTTP."""
     link, _, _ = connect(address, port)
     if link is None:
         return False
@@ -102,7 +102,7 @@ def speaks_http(address: str, port: int) -> bool:
 
 
 def try_tcp(address: str, port: int) -> Answer:
-    """Try one connection, and see who answers."""
+    """Try one connection, and return who answers."""
     began = time.monotonic()
     link, outcome, error = connect(address, port)
     seconds = time.monotonic() - began
@@ -129,27 +129,27 @@ def split_url(url: str) -> Tuple[str, str, int, str]:
 
     parts = urlsplit(url)
     if not parts.hostname:
-        raise ValueError("no host in it")
+        raise ValueError("the URL has no host")
     port = parts.port or (443 if parts.scheme == "https" else 80)
     path = (parts.path or "/") + ("?" + parts.query if parts.query else "")
     return parts.scheme, parts.hostname, port, path
 
 
 def try_http(url: str, proxy: str) -> Answer:
-    """Try one GET, and see how far it comes."""
+    """Try one GET, and return how far it came."""
     began = time.monotonic()
     result: Answer = {"url": url, "proxy": proxy, "stage": "name", "outcome": "", "addresses": []}
     result.update(error="", status=None)
     try:
         request(url, proxy, result)
-    except Exception as error:  # noqa: BLE001  whatever a server or a URL does to us is the answer
+    except Exception as error:  # noqa: BLE001  any failure of a server or a URL is the answer
         result["error"] = explain(error)
     result["seconds"] = round(time.monotonic() - began, 3)
     return result
 
 
 def request(url: str, proxy: str, result: Answer) -> None:
-    """Fill `result` in, stage by stage."""
+    """Fill `result`, stage by stage."""
     scheme, host, port, path = split_url(url)
     _, near_host, near_port, _ = split_url(proxy) if proxy else (scheme, host, port, path)
     found = resolve(near_host)
@@ -169,7 +169,7 @@ def request(url: str, proxy: str, result: Answer) -> None:
 
 
 def ask(link: socket.socket, wanted: Tuple[str, str, int, str], proxy: str, result: Answer) -> None:
-    """Send the request over a connection, through a tunnel and over TLS where it must be, and read the answer."""
+    """Send the request, through a tunnel and over TLS if necessary, and read the answer."""
     scheme, host, port, target = wanted
     if proxy and scheme == "https":
         link.sendall(("CONNECT %s:%d HTTP/1.1\r\nHost: %s:%d\r\n\r\n" % (host, port, host, port)).encode())
@@ -188,15 +188,15 @@ def ask(link: socket.socket, wanted: Tuple[str, str, int, str], proxy: str, resu
 
 
 def with_tls(link: socket.socket, host: str) -> socket.socket:
-    """Return the connection over TLS, verified as an HttpUser verifies it: with the certificates of `requests`."""
-    import ssl  # noqa: PLC0415  a tenth of a second that only TLS needs to pay
+    """Return the connection over TLS, verified with the certificates of `requests`, as in an HttpUser."""
+    import ssl  # noqa: PLC0415  takes 0.1 s, and only TLS needs it
 
     bundles = packages("certifi/cacert.pem")
     return ssl.create_default_context(cafile=bundles[0] if bundles else None).wrap_socket(link, server_hostname=host)
 
 
 def received(link: socket.socket) -> bytes:
-    """Return the head of an answer and the first of its body, or what came of it before the peer fell silent."""
+    """Return the head and the start of the body of an answer, or the part that arrived."""
     text, end = b"", time.monotonic() + HTTP_SECONDS
     while len(text) < MOST_ANSWER_BYTES and time.monotonic() < end:
         try:
@@ -213,13 +213,15 @@ def received(link: socket.socket) -> bytes:
 
 
 def read_answer(link: socket.socket, result: Answer) -> None:
-    """Read status, the headers that matter, and the first of the body."""
+    """Read the status, the relevant headers, and the start of the body."""
     text = received(link)
     head, _, body = text.partition(b"\r\n\r\n")
     lines = head.decode("latin-1").split("\r\n")
     match = re.match(r"HTTP/\d\.\d (\d{3})", lines[0])
     if not match:
-        raise OSError("not an HTTP answer: %r" % lines[0][:40] if text else "it hung up without an answer")
+        raise OSError(
+            "not an HTTP answer: %r" % lines[0][:40] if text else "the server closed the connection without an answer"
+        )
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
     result.update(
         stage="ok",
@@ -231,7 +233,7 @@ def read_answer(link: socket.socket, result: Answer) -> None:
 
 
 def explain(error: BaseException) -> str:
-    """Write an error in one line; a certificate's with what is wrong with it."""
+    """Return an error as one line; for a certificate, with the reason."""
     if isinstance(error, (socket.timeout, TimeoutError)):
         return "no answer within %.0f s" % HTTP_SECONDS
     verify = getattr(error, "verify_message", "")
@@ -244,7 +246,7 @@ def explain(error: BaseException) -> str:
 
 
 def packages(pattern: str) -> List[str]:
-    """Return paths that match in the site-packages of the Locust that runs here, then of any Python here."""
+    """Return matching paths in the site-packages of the running Locust, then of any Python here."""
     roots = list(dict.fromkeys([*locust_prefix(), sys.prefix, "/opt/venv", "/usr/local", "/usr"]))
     places = ("lib/python3*/site-packages", "lib/python3/dist-packages")
     return [
@@ -253,7 +255,7 @@ def packages(pattern: str) -> List[str]:
 
 
 def locust_prefix() -> List[str]:
-    """Return where the Python lives that runs Locust."""
+    """Return the folder of the Python that runs Locust."""
     pid = locust_process()
     if pid is None:
         return []
@@ -271,7 +273,7 @@ def command_of(pid: int) -> List[str]:
 
 
 def locust_process() -> Optional[int]:
-    """Find the process that is Locust: Python, with `locust` as one of its first words; not the init before it."""
+    """Return the pid of Locust: a Python with `locust` among its first words; not the init process before it."""
     for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
         words = command_of(pid)
         if pid == os.getpid() or not words or os.path.basename(words[0]) in ("docker-init", "tini", "sh", "dumb-init"):
@@ -282,7 +284,7 @@ def locust_process() -> Optional[int]:
 
 
 def number_in(path: str, pattern: str) -> Optional[int]:
-    """Read a number in a file; None where there is no such number."""
+    """Read a number in a file; None without such a number."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             match = re.search(pattern, file.read(), re.MULTILINE)
@@ -292,7 +294,7 @@ def number_in(path: str, pattern: str) -> Optional[int]:
 
 
 def memory_limit() -> Optional[int]:
-    """Read the limit that the kernel enforces on this container; None without one."""
+    """Read the memory limit that the kernel enforces on this container; None without a limit."""
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         found = number_in(path, r"^(\d+)$")
         if found is not None:
@@ -368,7 +370,7 @@ def listening() -> List[Answer]:
 
 
 def dotted(text: str, family: int) -> str:
-    """Write an address of /proc/net/tcp with dots; its words are in the machine's own byte order."""
+    """Return an address of /proc/net/tcp with dots. Its words are in the machine's own byte order."""
     words = [int(text[start : start + 8], 16) for start in range(0, len(text), 8)]
     return socket.inet_ntop(family, b"".join(struct.pack("=I", word) for word in words))
 
@@ -420,7 +422,7 @@ def own_addresses() -> List[str]:
 
 
 def run(job: Answer) -> Answer:
-    """Do the job; what did not end by the deadline is missing from the answer."""
+    """Do the job. Parts that did not end by the deadline are missing in the answer."""
     result: Answer = {"names": [], "tcp": [], "http": []}
     lock = threading.Lock()
 
@@ -469,4 +471,4 @@ def run(job: Answer) -> Answer:
 if __name__ == "__main__":
     sys.stdout.write(json.dumps(run(json.loads(sys.argv[1]))) + "\n")
     sys.stdout.flush()
-    os._exit(0)  # a look-up that hangs must not keep us
+    os._exit(0)  # a lookup that hangs must not delay the exit

@@ -1,4 +1,4 @@
-"""The plan of a look: from which containers' places, and at what. Pure."""
+"""Plan the probes: the containers whose networks they use, and the names, ports and URLs that they try. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _IGNORED = frozenset({"HOSTNAME", "PATH", "HOME"})
 
 
 def jobs(stack: Stack, host: str, class_hosts: Mapping[str, str]) -> list[tuple[ContainerFacts, Job]]:
-    """Return what to look at, and from whose place: the master's, some workers', the sidecar's."""
+    """Return the probes: in the master's network, in some workers' networks, and in the monitor's."""
     planned: list[tuple[ContainerFacts, Job]] = []
     if master := stack.running_master:
         web_port = stack.web_port(master)
@@ -31,7 +31,7 @@ def jobs(stack: Stack, host: str, class_hosts: Mapping[str, str]) -> list[tuple[
 
 
 def workers(stack: Stack) -> list[ContainerFacts]:
-    """Choose the workers worth a look: all of a few; of many, some unregistered and one registered of each kind."""
+    """Choose the workers to probe: all of a few. Of many, some unregistered ones and one registered of each kind."""
     chosen = list(stack.workers)
     if len(chosen) > MOST_WORKERS:
         kinds: dict[object, list[ContainerFacts]] = {}
@@ -45,14 +45,14 @@ def workers(stack: Stack) -> list[ContainerFacts]:
 
 
 def _kind(worker: ContainerFacts) -> object:
-    """Return a worker's kind: workers of one kind have the same variables, command, image and networks."""
+    """Return a worker's kind. Workers of one kind have the same variables, command, image and networks."""
     variables = frozenset(pair for pair in worker.environment if pair.name not in _IGNORED)
     place = frozenset(at.network for at in worker.networks)
     return (worker.image_id, worker.command, variables, place, worker.network_mode, worker.extra_hosts, worker.state)
 
 
 def _scout(stack: Stack, chosen: list[ContainerFacts]) -> ContainerFacts | None:
-    """Choose the worker from whose place the target is tried: a registered one, if there is one."""
+    """Choose the worker from which the target is tried: a registered one if possible."""
     running = [container for container in chosen if container.state == "running"]
     ready = [worker for worker in running if stack.is_registered(worker)]
     return next(iter(ready or running or chosen), None)
@@ -74,7 +74,7 @@ def _workers_job(stack: Stack, worker: ContainerFacts, urls: tuple[tuple[str, st
 def targets(
     stack: Stack, worker: ContainerFacts, host: str, class_hosts: Mapping[str, str]
 ) -> tuple[tuple[str, str], ...]:
-    """Return the (URL, proxy) pairs to try: where the load goes, directly and through the proxy that somebody set."""
+    """Return the (URL, proxy) pairs to try: the target of the load, directly and through a configured proxy."""
     variables = environment(worker)
     given = variables.get("KIT_HOST") or setting(worker, "LOCUST_HOST", "--host", "-H").value or host
     master = stack.evidence.master
@@ -90,7 +90,7 @@ def targets(
 
 
 def proxy_for(url: str, variables: Mapping[str, str]) -> str:
-    """Return the proxy that an environment names for a URL; "" without one, and for hosts that it leaves out."""
+    """Return the proxy that an environment names for a URL; "" without a proxy, or for a host in no_proxy."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -105,6 +105,6 @@ def proxy_for(url: str, variables: Mapping[str, str]) -> str:
 
 
 def was_stopped(probe: Probe) -> bool:
-    """Tell whether something was not reached from a place, so that a rule may have stopped it."""
+    """Return whether a probe failed to reach an address, so a firewall rule may have stopped it."""
     outcomes = {*(attempt.outcome for attempt in probe.tcp), *(attempt.outcome for attempt in probe.http)}
     return not _STOPPED.isdisjoint(outcomes)

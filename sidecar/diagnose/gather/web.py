@@ -1,4 +1,4 @@
-"""The two pages: the master's web API, and the sidecar's."""
+"""Read the two pages: the master's web API, and the monitor's."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _AUTH_TEXT = "Locust auth exception"
 
 
 def master(url: str, credentials: Credentials) -> MasterFacts:
-    """Ask the master what it knows of itself, of its workers and of the requests."""
+    """Ask the master about itself, its workers and the requests."""
     web = LocustApi(url, _CALL_SECONDS, credentials=credentials)
     try:
         stats = web.stats()
@@ -81,7 +81,7 @@ def master(url: str, credentials: Credentials) -> MasterFacts:
 
 
 def _registered(web: LocustApi) -> int | None:
-    """Ask how many workers are registered now; None from a master that has no such page."""
+    """Ask how many workers are registered now; None if the master has no such page."""
     try:
         return web.worker_count()
     except (MasterError, ValueError, KeyError):
@@ -89,7 +89,7 @@ def _registered(web: LocustApi) -> int | None:
 
 
 def _guarded(web: LocustApi, url: str, error: MasterGuardedError) -> MasterFacts:
-    """Find out what guards a page: a login, a login that is not set up, or something that is not Locust."""
+    """Find out what protects a page: a login, a login without code, or a program that is not Locust."""
     try:
         answer = web.request("GET", "/")
     except MasterGuardedError as second:
@@ -104,7 +104,7 @@ def _guarded(web: LocustApi, url: str, error: MasterGuardedError) -> MasterFacts
 
 
 def _optional(web: LocustApi) -> tuple[Mapping[str, Any], Mapping[str, Any], list[Mapping[str, Any]]]:
-    """Ask for what not every master has: its page's settings, the plugin's status, the exceptions."""
+    """Ask for data that not every master has: its page's settings, the plugin's status, the exceptions."""
     page: Mapping[str, Any] = {}
     status: Mapping[str, Any] = {}
     exceptions: list[Mapping[str, Any]] = []
@@ -128,7 +128,7 @@ def _error_row(row: Mapping[str, Any]) -> ErrorRow:
 
 
 def monitor(port: int, now: datetime) -> MonitorFacts:
-    """Ask the sidecar for its Snapshot, its own problems, and the incidents of the last day."""
+    """Ask the monitor for its Snapshot, its own problems, and the incidents of the last day."""
     url = f"http://127.0.0.1:{port}/"
     reader = SidecarReader(port, _CALL_SECONDS)
     try:
@@ -158,7 +158,7 @@ def monitor(port: int, now: datetime) -> MonitorFacts:
 
 
 def _problems(reader: SidecarReader) -> tuple[str, ...]:
-    """Ask the sidecar for problems of its own parts."""
+    """Ask the monitor for problems of its own parts."""
     try:
         return tuple(str(problem) for problem in json.loads(reader.health()).get("troubles") or [])
     except (MonitorError, ValueError):

@@ -1,4 +1,4 @@
-"""What Locust is told: settings, Compose, variables and their values. Pure."""
+"""Checks of the configuration: settings, Compose, variables and their values. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import urlsplit
 
+from sidecar.common.units import plural
 from sidecar.diagnose.evidence import ContainerFacts
 from sidecar.diagnose.rule import (
     BY_HAND,
@@ -43,29 +44,30 @@ def compose(stack: Stack) -> Outcome:
     """Check whether the settings and the Compose file can be read."""
     config = stack.evidence.config
     if error := config.settings_error:
-        evidence = stack.observed("settings", error, "values that can be")
-        values = {"what": "a setting"}
+        evidence = stack.observed("settings", error, "valid values")
+        values = {"what": error.partition("; ")[0]}
         return Outcome(error, (FoundCause("compose-invalid", (evidence,), ("settings",), values, "setting"),))
     if error := config.compose_error:
-        evidence = stack.observed("docker compose config", error, "a file that Compose reads")
+        evidence = stack.observed("docker compose config", error, "a file that Docker Compose accepts")
         file = "docker-compose.yml"
+        values = {"what": f"Docker Compose rejects {file}"}
         fix = "restore" if config.compose_modified else "default"
-        return Outcome(error, (FoundCause("compose-invalid", (evidence,), (file,), {"what": file}, fix),))
+        return Outcome(error, (FoundCause("compose-invalid", (evidence,), (file,), values, fix),))
     if not config.services:
         return cannot_tell(stack.gap("compose.config") or "Docker does not answer")
-    return Outcome(f"{len(config.services)} services, settings readable")
+    return Outcome(f"{plural(len(config.services), 'service')}; the settings can be read")
 
 
 # ---- as decided ------------------------------------------------------------------------------------------------------
 
 
 def as_decided(stack: Stack) -> Outcome:
-    """Check whether master and workers are those that `make up` made."""
+    """Check whether master and workers are as `make up` created them."""
     differences = stack.evidence.config.differences
     if not differences:
         if gap := stack.gap("differences"):
             return cannot_tell(gap)
-        return Outcome("nothing is otherwise than `make up` made it")
+        return Outcome("master and workers are as `make up` created them")
     evidence = [stack.observed(item.setting, *item.words) for item in differences]
     severity = Severity.ERROR if any(item.is_default for item in differences) else Severity.INFO
     affected = dict.fromkeys(name for item in differences for name in item.containers) or stack.locusts
@@ -78,16 +80,16 @@ def as_decided(stack: Stack) -> Outcome:
 
 
 def variables(stack: Stack) -> Outcome:
-    """Check whether Locust reads every variable and flag that it is given, and takes its value."""
+    """Check whether Locust reads each given variable and flag, and accepts its value."""
     causes = [*_unknown(stack), *_invalid(stack), *_url_as_host(stack), *_log_file(stack), *_no_opentelemetry(stack)]
     count = sum(1 for locust in stack.locusts for pair in locust.environment if pair.name.startswith("LOCUST"))
-    return Outcome(f"{count} LOCUST variables in {len(stack.locusts)} containers", tuple(causes))
+    return Outcome(f"{plural(count, 'LOCUST variable')} in {plural(len(stack.locusts), 'container')}", tuple(causes))
 
 
 def grouped(
     containers: Sequence[ContainerFacts], key: Callable[[ContainerFacts], object]
 ) -> Iterator[tuple[ContainerFacts, ...]]:
-    """Return the containers in groups of one key, without those whose key is None."""
+    """Return the containers in groups of the same key. A container without a key (None) is left out."""
     groups: dict[object, list[ContainerFacts]] = {}
     for container in containers:
         if (value := key(container)) is not None:
@@ -96,7 +98,7 @@ def grouped(
 
 
 def is_read(stack: Stack, name: str) -> bool:
-    """Tell whether somebody reads a variable: Locust, the kit, or the user's own code."""
+    """Return whether Locust, the kit or the user's own code reads a variable."""
     master = stack.evidence.master
     own = (*stack.evidence.config.own_variables, *(master.argument_variables if master else ()))
     return name in KNOWN or kit_owns(name) or name in own
@@ -116,9 +118,9 @@ def _unknown(stack: Stack) -> Iterator[FoundCause]:
 
 
 def _is_meant_as_master(stack: Stack, worker: ContainerFacts, name: str) -> bool:
-    """Tell whether a worker without a master's address has it in a variable that nobody reads.
+    """Return whether a worker has its master's address in a variable that nobody reads.
 
-    The variable's value leads to the master, or its name says that it should.
+    The variable's value is a name of the master, or the variable's name resembles the right one.
     """
     if stack.role(worker) != WORKER or stack.master_host(worker).source or stack.is_registered(worker):
         return False
@@ -128,13 +130,13 @@ def _is_meant_as_master(stack: Stack, worker: ContainerFacts, name: str) -> bool
 
 
 def _is_meant_as_role(container: ContainerFacts, name: str) -> bool:
-    """Tell whether a Locust without a role has the role in a variable that nobody reads."""
+    """Return whether a Locust without a role has the role in a variable that nobody reads."""
     has_role = is_on(container, "LOCUST_MODE_MASTER", "--master") or is_on(container, "LOCUST_MODE_WORKER", "--worker")
     return not has_role and environment(container)[name].strip().lower() in _ROLES
 
 
 def _means(name: str) -> str:
-    """Return the variable of Locust that was most likely meant; "" when no name is close."""
+    """Return the variable of Locust that was most likely meant; "" if no name is similar."""
     if name in LEGACY:
         return LEGACY[name]
     return next(iter(difflib.get_close_matches(name, sorted(KNOWN), n=1, cutoff=0.8)), "")
@@ -148,16 +150,16 @@ def _unread(stack: Stack, containers: Sequence[ContainerFacts], name: str, *, br
     elif broken and not meant.startswith("LOCUST_MASTER_NODE"):
         meant = "LOCUST_MASTER_NODE_HOST"
     place = origin(stack, containers, name)
-    wanted = f"{meant}={value}" if meant else "no such variable"
+    wanted = f"{meant}={value}" if meant else "not set"
     evidence = [stack.observed(f"environment of {names(containers)}", f"{name}={value}", wanted)]
     if broken and role == WORKER and not meant.startswith("LOCUST_MODE"):
-        default = "127.0.0.1:5557, Locust's default: themselves"
-        evidence.append(FindingEvidence("so the workers look for a master at", default, "the master's name"))
+        default = "127.0.0.1:5557, which is Locust's default and leads to the worker itself"
+        evidence.append(FindingEvidence("master's address that the workers use", default, "the master's name"))
     values = {
         "name": name,
         "meant": meant or "another name",
         "value": value,
-        "known": f"; Locust's name for it is {meant}" if meant else "",
+        "known": f". The correct name is {meant}" if meant else "",
         "containers": names(containers),
     }
     evidence.append(place.evidence)
@@ -181,11 +183,11 @@ def _invalid(stack: Stack) -> Iterator[FoundCause]:
 
 
 def _wanted(stack: Stack, container: ContainerFacts, name: str, value: str) -> str:
-    """Return what the value of a variable should have been; "" when it is right."""
+    """Return the expected value of a variable; "" if its value is valid."""
     if name in REMOVED:
         return REMOVED[name]
     if name in PORTS:
-        return "" if value.isdigit() and 0 < int(value) < 65536 else "a TCP port, 1 to 65535"  # noqa: PLR2004  TCP's
+        return "" if value.isdigit() and 0 < int(value) < 65536 else "a TCP port from 1 to 65535"  # noqa: PLR2004  TCP's
     if name in NUMBERS:
         return "" if re.fullmatch(r"-?\d+(\.\d+)?", value) else "a number"
     if name == "LOCUST_MASTER_BIND_HOST" and stack.role(container) == MASTER:
@@ -200,7 +202,7 @@ def _wanted_bind(stack: Stack, master: ContainerFacts, value: str) -> str:
     address = ipaddress.ip_address(value)
     if address.is_loopback or address.is_unspecified:
         return ""
-    return f"0.0.0.0, or its own address ({', '.join(sorted(own))})"
+    return f"0.0.0.0, or an address of the master ({', '.join(sorted(own))})"
 
 
 def _bad_value(stack: Stack, name: str, value: str, wanted: str) -> FoundCause:
@@ -212,7 +214,7 @@ def _bad_value(stack: Stack, name: str, value: str, wanted: str) -> FoundCause:
         log_signs.quote(having[0], refusals[-1] if refusals else None),
         place.evidence,
     )
-    # The kit's own entry point drops an empty value before Locust can stumble over it; any other image does not.
+    # The kit's own entry point drops empty values. Other images pass them to Locust, which rejects them.
     harmless = not value and not refusals and all(locust.state == "running" for locust in having)
     values = {"name": name, "value": shown, "wanted": wanted}
     severity = Severity.WARN if harmless else Severity.ERROR
@@ -220,7 +222,7 @@ def _bad_value(stack: Stack, name: str, value: str, wanted: str) -> FoundCause:
 
 
 def _refused_by_locust(stack: Stack, known: set[str]) -> Iterator[FoundCause]:
-    """Yield the values that Locust itself refused, and that no rule above knows."""
+    """Yield the values that Locust itself rejected, and that no rule above knows."""
 
     def refusal(container: ContainerFacts) -> str | None:
         sign = log_signs.latest(container, *_REFUSALS)
@@ -234,23 +236,23 @@ def _refused_by_locust(stack: Stack, known: set[str]) -> Iterator[FoundCause]:
         if sign is None:
             continue
         name, source = _named_in(sign, group[0])
-        place = Origin(BY_HAND, text="its command line or environment")
+        place = Origin(BY_HAND, text="the command line or environment of the container")
         if name:
             place = origin_of_setting(stack, group, name, source)
-        wanted = "a value that Locust takes"
+        wanted = "a value that Locust accepts"
         evidence = (FindingEvidence(f"log of {names(group)}", sign.text, wanted, sign.at), place.evidence)
         values = {"name": name or "an argument", "value": sign.detail, "wanted": wanted}
         yield FoundCause("invalid-locust-value", evidence, group, values, place)
 
 
 def _flag_of(name: str) -> str:
-    """Return the flag that a variable stands for, as Locust's errors name it."""
+    """Return the flag of a variable, as Locust's errors name it."""
     known = {"LOCUST_MASTER_NODE_PORT": "--master-port", "LOCUST_MASTER_NODE_HOST": "--master-host"}
     return known.get(name, "--" + name.removeprefix("LOCUST_").lower().replace("_", "-"))
 
 
 def _named_in(sign: log_signs.LogPattern, container: ContainerFacts) -> tuple[str, str]:
-    """Return the variable, and the flag, that a refusal is about."""
+    """Return the variable and the flag that Locust rejected."""
     if sign.name == "bind-refused":
         return "LOCUST_MASTER_BIND_HOST", "--master-bind-host"
     flags = re.findall(r"--[a-z-]+", sign.text)
@@ -269,8 +271,8 @@ def _two_roles(stack: Stack) -> Iterator[FoundCause]:
     if both:
         variable = "LOCUST_MODE_MASTER" if "worker" in both[0].service else "LOCUST_MODE_WORKER"
         place = origin(stack, both, variable)
-        seen = "told to be master and worker at once"
-        both_roles = stack.observed(f"environment of {names(both)}", seen, "one of the two")
+        seen = "master and worker at the same time"
+        both_roles = stack.observed(f"role of {names(both)}", seen, "master or worker")
         values = {"name": variable, "value": "1", "wanted": "only one of LOCUST_MODE_MASTER and LOCUST_MODE_WORKER"}
         yield FoundCause("invalid-locust-value", (both_roles, place.evidence), both, values, place)
 
@@ -298,7 +300,7 @@ def _log_file(stack: Stack) -> Iterator[FoundCause]:
     for group in grouped(having, lambda locust: setting(locust, "LOCUST_LOGFILE", "--logfile")):
         option = setting(group[0], "LOCUST_LOGFILE", "--logfile")
         place = origin_of_setting(stack, group, "LOCUST_LOGFILE", "--logfile")
-        wanted = "unset, so that `docker logs` has the log"
+        wanted = "not set, so that `docker logs` shows the log"
         evidence = (stack.observed(f"{option.source} of {names(group)}", option.value, wanted), place.evidence)
         values = {"file": option.value, "container": group[0].name}
         yield FoundCause("log-file-hides-logs", evidence, group, values, place, severity=Severity.WARN)
@@ -328,16 +330,16 @@ def host_scheme(stack: Stack) -> Outcome:
             evidence = (stack.observed(label, host, url), where, *_scheme_errors(stack))
             up = {"HOST": url} if place.fix in ("setting", ENV_LINE) else {}
             cause = FoundCause("host-without-scheme", evidence, group or (host,), {"host": host}, place, up=up)
-            return Outcome(f"{host} has no scheme", (cause,))
+            return Outcome(f"{host} has no http:// or https://", (cause,))
     shown = next((host for host, _, _ in hosts if host), "")
-    return Outcome(f"target {shown}" if shown else "the classes' own hosts")
+    return Outcome(f"target {shown}" if shown else "the hosts in the user classes")
 
 
 def _hosts(stack: Stack) -> Iterator[tuple[str, str, tuple[ContainerFacts, ...]]]:
-    """Yield (host, where it stands, whose it is) of each place that names a target."""
+    """Yield (host, its source, the containers that have it) for each source of a target."""
     master = stack.evidence.master
     if master and master.host:
-        yield master.host, "host on the master's page", ()
+        yield master.host, "host on the master's web page", ()
     for locust in stack.locusts:
         for name in ("KIT_HOST", "LOCUST_HOST"):
             if value := environment(locust).get(name, ""):
@@ -352,7 +354,7 @@ def _hosts(stack: Stack) -> Iterator[tuple[str, str, tuple[ContainerFacts, ...]]
 
 
 def _is_needed(stack: Stack) -> bool:
-    """Tell whether requests go to a URL: other clients' hosts may be any text, and their requests succeed."""
+    """Return whether requests need a URL. Other clients accept any text as host, and their requests succeed."""
     master = stack.evidence.master
     return not (master and master.requests and master.failures < master.requests / 2)
 
@@ -361,7 +363,9 @@ def _scheme_errors(stack: Stack) -> Iterator[FindingEvidence]:
     master = stack.evidence.master
     row = next((row for row in master.errors if _NO_SCHEME.search(row.error)), None) if master else None
     if row:
-        yield FindingEvidence(f"failures of {row.name}", f"{row.occurrences} times {row.error}", "none", row.last_seen)
+        yield FindingEvidence(
+            f"failures of {row.name}", f"{row.occurrences} × {row.error}", "no failure", row.last_seen
+        )
 
 
 def _origin_of_host(stack: Stack, label: str, group: tuple[ContainerFacts, ...]) -> Origin:

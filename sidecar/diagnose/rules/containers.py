@@ -1,4 +1,4 @@
-"""The containers: there, running, and if not, why not. Pure."""
+"""Checks of the containers: whether they exist and run, and if not, why. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from sidecar.common.units import GIB, MIB
+from sidecar.common.units import GIB, MIB, plural
 from sidecar.diagnose.evidence import ContainerEvent, ContainerFacts, KnownIncident
 from sidecar.diagnose.rule import FoundCause, Origin, Outcome, Rule, without_engine, without_stack
 from sidecar.diagnose.rules import log_signs
@@ -18,13 +18,15 @@ from sidecar.model.incident import Severity
 LAYER = "containers"
 _DOWN = frozenset({"exited", "dead", "created", "removing"})
 _SIGKILL, _SIGTERM_EXIT = 137, 143
-_MEANINGS = {_SIGKILL: " (SIGKILL)", _SIGTERM_EXIT: " (SIGTERM)", 255: " (Locust gave its master up)"}
+_MEANINGS = {_SIGKILL: " (SIGKILL)", _SIGTERM_EXIT: " (SIGTERM)", 255: " (Locust gave up its master)"}
 _LOOP_RESTARTS, _LOOP_DEATHS = 3, 3
 _ASKED = frozenset({"kill", "stop"})
 _LONGEST_STOP_SECONDS = 90.0
-_LOOP_SECONDS, _LASTING_SECONDS = 300.0, 60.0  # five minutes, as the sidecar has it; a minute
+_LOOP_SECONDS, _LASTING_SECONDS = 300.0, 60.0  # five minutes, as in the monitor; one minute
 _DEFAULT_LIMIT = 2 * GIB
-_STAYS_DOWN = "Docker does not restart what a person stopped or killed: under `unless-stopped` it stays down."
+_STAYS_DOWN = (
+    "Docker does not restart a container that a person stopped or killed: with `unless-stopped` it stays down."
+)
 _INIT_OR_DEAD = re.compile(r"^(?:\S*/)?(?:docker-init|tini|dumb-init)\b|<defunct>")
 
 
@@ -32,7 +34,7 @@ _INIT_OR_DEAD = re.compile(r"^(?:\S*/)?(?:docker-init|tini|dumb-init)\b|<defunct
 
 
 def services(stack: Stack) -> Outcome:
-    """Check whether the stack is up: a master, workers, all running."""
+    """Check whether the stack has a master and workers, and whether all run."""
     locusts = stack.locusts
     up = [locust for locust in locusts if locust.state not in _DOWN]
     text = _counted(stack)
@@ -48,19 +50,19 @@ def _counted(stack: Stack) -> str:
     counts = Counter((our.service or our.name, our.state) for our in stack.ours)
     text = ", ".join(f"{count} {service} {state}" for (service, state), count in sorted(counts.items()))
     outside = stack.evidence.host.locust_processes[:2]
-    more = f"; Locust outside Docker is not looked at: {'; '.join(outside)}" if outside else ""
+    more = f"; Locust outside Docker is not checked: {'; '.join(outside)}" if outside else ""
     return (text or "no container") + more
 
 
 def _is_asked_for(stack: Stack, container: ContainerFacts) -> bool:
-    """Tell whether somebody asked for the end of a container: its code says so, and nothing speaks against it."""
+    """Return whether somebody stopped a container on purpose, by its exit code or by the request to Docker."""
     if container.oom_killed or container.error:
         return False
     return container.exit_code in (0, _SIGTERM_EXIT, None) or _request(stack, container) is not None
 
 
 def _request(stack: Stack, container: ContainerFacts) -> tuple[str, datetime] | None:
-    """Return what Docker was asked to do to a container just before its end, and when."""
+    """Return the request to Docker just before a container's end, and its time."""
     ends = _events(stack, container, "die")
     own = [event for event in stack.evidence.events if event.container_id == container.id and event.action in _ASKED]
     for event in reversed(own):
@@ -74,16 +76,16 @@ def _stack_down(stack: Stack) -> FoundCause:
     project, locusts = stack.evidence.project, stack.locusts
     evidence = stack.observed(
         f"containers of {project!r}",
-        f"{names(locusts)}: none runs" if locusts else "none",
-        "a master and workers that run" if locusts else "a master and workers",
+        f"not running: {names(locusts)}" if locusts else "no container",
+        "a running master and running workers",
     )
     return FoundCause("stack-down", (evidence,), (project,), {"project": project})
 
 
 def _no_master(stack: Stack) -> FoundCause:
-    seen = f"{len(stack.workers)} workers, no master"
+    seen = f"{plural(len(stack.workers), 'worker')}, no master"
     evidence = stack.observed(f"containers of {stack.evidence.project!r}", seen, "one master")
-    values = {"container": "the master", "how": "its container is gone"}
+    values = {"container": "the master", "how": "its container does not exist"}
     return FoundCause("master-exited", (evidence,), ("the master",), values)
 
 
@@ -94,18 +96,24 @@ def _ended(stack: Stack, role: str, slug: str) -> Iterator[FoundCause]:
         return
     evidence = []
     for container in ended[:3]:
-        evidence.append(FindingEvidence(container.name, _how(container), "running", container.finished_at))
+        evidence.append(
+            FindingEvidence(f"state of {container.name}", _how(container), "running", container.finished_at)
+        )
         if request := _request(stack, container):
-            evidence.append(FindingEvidence("what ended it", request[0], "", request[1]))
+            evidence.append(FindingEvidence("reason of the exit", request[0], "", request[1]))
         elif container.exit_code:
             evidence += _last_line(container)
-    values = {"container": names(ended), "how": _how(ended[0]), "count": str(len(ended))}
+    values = {
+        "container": names(ended),
+        "how": _how(ended[0]),
+        "workers": f"{plural(len(ended), 'worker')} {'is' if len(ended) == 1 else 'are'}",
+    }
     is_final = all(container.restart_policy == "unless-stopped" and _request(stack, container) for container in ended)
     yield FoundCause(slug, evidence, ended, values, because=_STAYS_DOWN if is_final else "")
 
 
 def _is_scaled(stack: Stack, container: ContainerFacts) -> bool:
-    """Tell whether a worker is on its way in or out, because another number of workers is wanted."""
+    """Return whether a worker is starting or stopping because of `make scale`."""
     if stack.role(container) != WORKER:
         return False
     if container.state == "created":
@@ -116,7 +124,7 @@ def _is_scaled(stack: Stack, container: ContainerFacts) -> bool:
 
 def _how(container: ContainerFacts) -> str:
     if container.state == "created":
-        return f"never started: {container.error}" if container.error else "created, never started"
+        return f"never started: {container.error}" if container.error else "created, but never started"
     code = "" if container.exit_code is None else f" with exit code {container.exit_code}"
     meaning = _MEANINGS.get(container.exit_code or 0, "")
     return f"{container.state}{code}{meaning}" + (f": {container.error}" if container.error else "")
@@ -124,22 +132,22 @@ def _how(container: ContainerFacts) -> str:
 
 def _last_line(container: ContainerFacts) -> list[FindingEvidence]:
     text = next((line.text.strip() for line in reversed(container.log) if line.text.strip()), "")
-    return [FindingEvidence(f"last line of {container.name}", text[:160])] if text else []
+    return [FindingEvidence(f"last log line of {container.name}", text[:160])] if text else []
 
 
 # ---- paused ----------------------------------------------------------------------------------------------------------
 
 
 def paused(stack: Stack) -> Outcome:
-    """Check whether a container is frozen."""
+    """Check whether a container is paused."""
     frozen = [our for our in stack.ours if our.state == "paused"]
     if not frozen:
-        return Outcome("none is paused")
+        return Outcome("no container is paused")
     evidence = []
     for container in frozen[:4]:
         pauses = _events(stack, container, "pause")
         at = pauses[-1].at if pauses else stack.evidence.at
-        evidence.append(FindingEvidence(container.name, "paused", "running", at))
+        evidence.append(FindingEvidence(f"state of {container.name}", "paused", "running", at))
     return Outcome(f"paused: {names(frozen)}", (FoundCause("container-paused", evidence, frozen, listed(frozen)),))
 
 
@@ -147,13 +155,15 @@ def paused(stack: Stack) -> Outcome:
 
 
 def oom(stack: Stack) -> Outcome:
-    """Check whether the kernel killed master or workers for want of memory, lately."""
+    """Check whether the kernel lately killed a process of master or workers because it ran out of memory."""
     causes = (*_killed(stack, MASTER, "master-oom-killed"), *_killed(stack, WORKER, "worker-oom-killed"))
     monitor = stack.evidence.monitor
     is_watched = monitor is not None and monitor.answer == "ok"
-    source = "the ledger" if is_watched else "Docker alone (no sidecar: some kills leave no trace)"
+    source = "the ledger" if is_watched else "Docker alone (without the monitor, some kills leave no trace)"
     minutes = int(RECENT.total_seconds() // 60)
-    return Outcome(f"{'kills' if causes else 'no kill'} in the last {minutes} minutes, by {source}", causes)
+    return Outcome(
+        f"{'OOM kills' if causes else 'no OOM kill'} in the last {minutes} minutes, according to {source}", causes
+    )
 
 
 def _killed(stack: Stack, role: str, slug: str) -> Iterator[FoundCause]:
@@ -167,7 +177,7 @@ def _killed(stack: Stack, role: str, slug: str) -> Iterator[FoundCause]:
     more = _DEFAULT_LIMIT if limit < _DEFAULT_LIMIT else 2 * limit
     most = int(0.9 * stack.evidence.engine.memory_bytes)
     fix = "default" if not most or more <= most else "no-room"
-    if limit < wanted:  # changed on the container itself, so that `up` would see nothing to do
+    if limit < wanted:  # changed on the container itself, so `up` would change nothing
         fix, more = "update", wanted
     setting = "MASTER_MEMORY" if role == MASTER else "WORKER_MEMORY"
     values = {"containers": names(containers), "limit": size(limit), "setting": setting, "more": size(more)}
@@ -184,7 +194,7 @@ def _killed(stack: Stack, role: str, slug: str) -> Iterator[FoundCause]:
 
 
 def _is_over(stack: Stack, container: ContainerFacts, kills: Sequence[FindingEvidence]) -> bool:
-    """Tell whether a container has got over its kills: it runs well since then, and is not killed again and again."""
+    """Return whether a container has recovered from its kills: it is healthy since, and is not killed repeatedly."""
     since = [kill.at for kill in kills if kill.at] + [container.started_at or stack.evidence.at]
     return (
         container.state == "running"
@@ -195,27 +205,30 @@ def _is_over(stack: Stack, container: ContainerFacts, kills: Sequence[FindingEvi
 
 
 def _kill_evidence(stack: Stack, container: ContainerFacts) -> Iterator[FindingEvidence]:
-    limit = size(container.memory_limit_bytes) if container.memory_limit_bytes else "none"
+    limit = size(container.memory_limit_bytes) if container.memory_limit_bytes else "not set"
     kills = list(_incidents(stack, container, "oom_kill"))
     changed = _limits_changed(stack, container, kills)
     for incident in kills:
         if (incident.until or incident.at) > changed:
-            wanted = f"memory below its limit of {limit}"
-            yield FindingEvidence(f"ledger: {container.name}", incident.text, wanted, incident.at)
+            wanted = f"memory below its limit ({limit})"
+            yield FindingEvidence(f"incident of {container.name}", incident.text, wanted, incident.at)
     events = [event for event in _events(stack, container, "oom") if event.at > changed]
     if events:
-        yield FindingEvidence(f"Docker's events of {container.name}", f"{len(events)} oom", "none", events[-1].at)
+        yield FindingEvidence(
+            f"Docker events of {container.name}", f"{len(events)} × oom", "no oom event", events[-1].at
+        )
     is_down, started = container.state != "running", container.started_at
     if container.oom_killed and (is_down or (started is not None and stack.evidence.at - started < RECENT)):
-        evidence = f"{'ended, ' if is_down else ''}OOMKilled, limit {limit}"
+        evidence = f"{'exited, ' if is_down else ''}OOMKilled true, memory limit {limit}"
         at = container.finished_at if is_down else None
-        yield FindingEvidence(container.name, evidence, "OOMKilled false", at)
+        yield FindingEvidence(f"state of {container.name}", evidence, "OOMKilled false", at)
 
 
 def _limits_changed(stack: Stack, container: ContainerFacts, kills: Sequence[KnownIncident]) -> datetime:
-    """Return the latest moment before which its limit was another one, so that the kills until then are past.
+    """Return the time of the last change of the memory limit. Kills before that time no longer count.
 
-    Docker tells of `docker update`, but forgets soon; a kill in the ledger under a lower limit than today does, too.
+    A `docker update` event shows the change, but Docker soon forgets the event. A kill in the ledger with a lower limit
+    shows it, too.
     """
     limit = container.memory_limit_bytes or 0
     had_less = [kill.until or kill.at for kill in kills if 0 < (kill.memory_limit_bytes or 0) < limit]
@@ -229,7 +242,7 @@ def _events(stack: Stack, container: ContainerFacts, action: str) -> list[Contai
 
 
 def _incidents(stack: Stack, container: ContainerFacts, kind: str) -> Iterator[KnownIncident]:
-    """Yield the ledger's recent incidents of a container that is still the same."""
+    """Yield the ledger's recent incidents of the present container."""
     monitor = stack.evidence.monitor
     for incident in monitor.incidents if monitor else ():
         has_id = len(incident.container_id) == len(container.id)
@@ -243,16 +256,16 @@ def _incidents(stack: Stack, container: ContainerFacts, kind: str) -> Iterator[K
 
 
 def loops(stack: Stack) -> Outcome:
-    """Check whether a container ends and is started, again and again."""
+    """Check whether a container is in a restart loop."""
     looping = [our for our in stack.ours if _loops(stack, our)]
     if not looping:
-        return Outcome("none restarts again and again")
+        return Outcome("no restart loop")
     evidence = []
     for container in looping[:3]:
         code = _last_code(stack, container)
         last = "" if code is None else f", last exit code {code}"
-        state = f"{container.restarts} restarts, {container.state}{last}"
-        evidence.append(FindingEvidence(container.name, state, "one start that lasts", container.started_at))
+        state = f"{plural(container.restarts, 'restart')}, {container.state}{last}"
+        evidence.append(FindingEvidence(f"state of {container.name}", state, "no restart", container.started_at))
         evidence += _last_line(container)
     values = {"containers": names(looping), "container": looping[0].name, "service": looping[0].service}
     cause = FoundCause("restart-loop", evidence, looping, values, confidence=Confidence.LIKELY)
@@ -283,22 +296,22 @@ def _last_code(stack: Stack, container: ContainerFacts) -> int | None:
 
 
 def image(stack: Stack) -> Outcome:
-    """Check whether the image has Locust in it."""
+    """Check whether the image starts Locust."""
     without = [locust for locust in stack.locusts if not stack.is_leaving(locust) and _lacks_locust(stack, locust)]
     config, up = stack.evidence.config, {"LOCUST_IMAGE": ""}
     if without:
         name, wanted = without[0].image, stack.wanted(without[0])
         evidence = [
-            FindingEvidence(locust.name, _trace(locust), "an image in which Locust starts", locust.finished_at)
+            FindingEvidence(f"start of {locust.name}", _trace(locust), "Locust starts", locust.finished_at)
             for locust in without[:2]
         ]
-        evidence.append(FindingEvidence("its image", name))
+        evidence.append(FindingEvidence(f"image of {without[0].name}", name))
         fix = "recreate" if wanted is not None and wanted.image != name else "default"
         values = {"image": name, "containers": names(without)}
         return Outcome(name, (FoundCause("image-without-locust", evidence, without, values, fix, up=up),))
     name = config.locust_image
     if name and not stack.locusts and not (config.locust_image_there and config.locust_image_starts):
-        wrong = "what it starts is not Locust" if config.locust_image_there else "no such image on this machine"
+        wrong = "does not start Locust" if config.locust_image_there else "no such image on this machine"
         missing = stack.observed("LOCUST_IMAGE", f"{name}: {wrong}", "an image that starts Locust")
         values = {"image": name, "containers": "the stack"}
         return Outcome(name, (FoundCause("image-without-locust", (missing,), (name,), values, up=up),))
@@ -314,13 +327,13 @@ def _lacks_locust(stack: Stack, container: ContainerFacts) -> bool:
         has_locust = any("locust" in process.lower() for process in working)
         return bool(working) and not has_locust and not stack.is_registered(container)
     log = log_signs.latest_log(container)
-    sign = log_signs.last(log, "exec-failed", *log_signs.LOADING)  # what came before it is of an earlier start
+    sign = log_signs.last(log, "exec-failed", *log_signs.LOADING)  # earlier lines belong to an earlier start
     if sign and sign.name == "exec-failed":
         return True
     if sign and sign.name == "no-module" and sign.detail.split(".")[0] == "locust":
         problems = stack.evidence.config.file_problems
         return not any(problem.kind == "shadow" and problem.fix == "locust" for problem in problems)
-    # An image without an entry point of ours runs whatever it has: it ends at once and says nothing of Locust.
+    # An image without our entry point runs another program: it exits at once, and its log does not mention Locust.
     if any("ocust" in line.text for line in log):
         return False
     return "locust" not in " ".join((*container.command, container.image)).lower()
@@ -332,8 +345,9 @@ def _trace(container: ContainerFacts) -> str:
         return container.error
     if sign:
         return sign.text.strip()
-    command = " ".join(container.command) or "nothing"
-    return f"runs `{command}` and ends with exit code {container.exit_code}, without a word of Locust"
+    command = " ".join(container.command) or "no command"
+    end = "runs" if container.exit_code is None else f"exits with code {container.exit_code}"
+    return f"`{command}` {end}, and its log does not mention Locust"
 
 
 RULES = (

@@ -1,6 +1,6 @@
-"""The variables that Locust reads, and those that people think it reads. Pure.
+"""The variables that Locust reads, and similar names that it does not read. Pure.
 
-Read off Locust 2.47's argument parser, and off what older images, other tools and blogs use.
+The names come from the argument parser of Locust 2.47, and from older images, other tools and blogs.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ USER_CLASSES SKIP_MONKEY_PATCH SKIP_URLLIB3_PATCH WAIT_FOR_WORKERS_REPORT_AFTER_
 WORKER_ADDITIONAL_WAIT_BEFORE_READY_AFTER_STOP PLAYWRIGHT
 """
 REMOVED = {
-    "LOCUST_WEB_AUTH": "nothing: Locust refuses it now (LOCUST_WEB_LOGIN and code of your own take its place)",
-    "LOCUST_LEGACY_UI": "nothing: Locust refuses it now",
+    "LOCUST_WEB_AUTH": "no value, because Locust rejects this variable now (use LOCUST_WEB_LOGIN and your own code)",
+    "LOCUST_LEGACY_UI": "no value, because Locust rejects this variable now",
 }
-"""Variables that Locust reads only to refuse them."""
+"""Variables that Locust reads only to reject them."""
 
 KNOWN = frozenset(f"LOCUST_{name}" for name in _PARSER.split()) | frozenset(REMOVED)
 
@@ -55,7 +55,7 @@ LEGACY = {
     "LOCUST_CLIENTS": "LOCUST_USERS",
     "LOCUST_ENABLE_REBALANCING": "",
 }
-"""Names that nobody reads, and what was meant; "" where Locust has no variable for it."""
+"""Names that nobody reads, and the variable that was meant; "" if Locust has no such variable."""
 
 PORTS = frozenset({"LOCUST_MASTER_BIND_PORT", "LOCUST_MASTER_NODE_PORT", "LOCUST_WEB_PORT"})
 NUMBERS = frozenset(
@@ -78,9 +78,9 @@ NEEDED_BY_LOCUST = frozenset(
         *("requests", "urllib3", "certifi", "idna", "charset_normalizer", "brotli"),
     }
 )
-"""Packages that Locust imports: a file of the user's with one of these names is imported in its place."""
+"""Packages that Locust imports. Python imports a user's file with such a name instead of the package."""
 
 
 def kit_owns(name: str) -> bool:
-    """Tell whether a variable is the kit's own, or one of a known plugin."""
+    """Return whether a variable belongs to the kit or to a known plugin."""
     return name.startswith((*_OF_THE_KIT, *_OF_PLUGINS)) or name in ("LOCUSTFILE", "LOCUSTFILES_DIR")

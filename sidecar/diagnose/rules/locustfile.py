@@ -1,4 +1,4 @@
-"""The user's own files: there, loadable, today's Locust, the same everywhere. Pure."""
+"""Checks of the user's files: present, loadable, for this Locust, and the same everywhere. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 
+from sidecar.common.units import plural
 from sidecar.diagnose.evidence import ContainerFacts, FileProblem
 from sidecar.diagnose.rule import BY_HAND, RECREATE, FoundCause, Outcome, Rule, cannot_tell, without_stack
 from sidecar.diagnose.rules import log_signs
@@ -19,10 +20,10 @@ LAYER = "configuration"
 USER_FILES = "/mnt/locust"
 _WORK = "/home/locust/run"
 _USERS_PATH = re.compile(rf"\(?(?:{USER_FILES}|{_WORK})/([\w./-]+\.py)\)?")
-_CHANGELOG = "what Locust's changelog names"
+_CHANGELOG = "the replacement that Locust's changelog names"
 _INSTEAD = {
-    "request_failure": "events.request, whose argument `exception` is not None for a failure",
-    "request_success": "events.request, whose argument `exception` is None for a success",
+    "request_failure": "events.request: its argument `exception` holds the error of a failure",
+    "request_success": "events.request: its argument `exception` is empty (None) for a success",
     "HttpLocust": "HttpUser",
     "Locust": "User",
     "TaskSequence": "SequentialTaskSet",
@@ -42,7 +43,7 @@ _SLUGS = {
 
 
 def loads(stack: Stack) -> Outcome:
-    """Check whether Locust can load the user's files: by what the containers printed, else by what lies on disk."""
+    """Check whether Locust can load the user's files: by the containers' logs, else by the files on disk."""
     down = [locust for locust in stack.locusts if _could_not_load(locust)]
     causes = [cause for group in grouped(down, _failure) for cause in _printed(stack, group)]
     known = {cause.slug for cause in causes}
@@ -50,18 +51,18 @@ def loads(stack: Stack) -> Outcome:
     causes += _without_effect(stack)
     config = stack.evidence.config
     if not causes and config.settings_error:
-        return cannot_tell("the settings cannot be read, so nobody knows which file is meant")
+        return cannot_tell("the settings cannot be read, so the locustfile is unknown")
     return Outcome(f"{config.locustfile} in {config.locustfiles_dir}", tuple(causes))
 
 
 def _could_not_load(container: ContainerFacts) -> bool:
-    """Tell whether a container is down, or so shortly up again that it has not loaded anything yet."""
+    """Return whether a container is down, or restarted so lately that it has not loaded anything yet."""
     is_down = container.state in ("exited", "restarting", "dead")
     return is_down or (container.restarts > 0 and container.health != "healthy")
 
 
 def _failure(container: ContainerFacts) -> tuple[str, str] | None:
-    """Return the name and detail of what a container last printed of loading files; None without such a line."""
+    """Return the name and detail of the last line about loading files; None without such a line."""
     log = log_signs.latest_log(container)
     signs = list(log_signs.signs(log, *log_signs.LOADING))
     if not signs or log_signs.last(log, "bad-address", "bind-busy", "bind-refused", "web-busy"):
@@ -84,17 +85,17 @@ def _printed(stack: Stack, group: tuple[ContainerFacts, ...]) -> Iterator[FoundC
     slug, fix, values = _cause(stack, sign, group, place)
     evidence = [FindingEvidence(f"log of {names(group)}", sign.text.strip(), "a file that loads", sign.at)]
     if place:
-        evidence.append(FindingEvidence("the user's own line", place))
+        evidence.append(FindingEvidence("place in your own code", place))
     others = [locust for locust in stack.locusts if locust not in group and locust.state == "running"]
     if others and slug == "locustfile-broken":
-        evidence.append(FindingEvidence("it loads in", names(others)))
+        evidence.append(FindingEvidence("containers in which the file loads", names(others)))
     yield FoundCause(slug, evidence, group, values, fix)
 
 
 def _cause(
     stack: Stack, sign: log_signs.LogPattern, group: tuple[ContainerFacts, ...], place: str
 ) -> tuple[str, str, dict[str, str]]:
-    """Return (slug, fix, values) for what a container printed."""
+    """Return (slug, fix, values) for a line that a container printed."""
     config = stack.evidence.config
     first = sign.detail.split()[0] if sign.detail else ""
     values = {
@@ -119,19 +120,19 @@ def _cause(
 
 
 def _is_removed_name(sign: log_signs.LogPattern) -> bool:
-    """Tell whether Locust itself no longer has a name; not when a file of the user's stands in the way of Locust's."""
+    """Return whether Locust has removed a name. It has not if a file of the user's hides Locust's module."""
     is_users = USER_FILES in sign.detail or _WORK in sign.detail
     return sign.name == "import-name" and "locust" in sign.detail and not is_users
 
 
 def _fix_of_missing(stack: Stack, group: tuple[ContainerFacts, ...]) -> str:
-    """Return the fix: a container that has another file, or folder, than this checkout gives it is made anew."""
+    """Return the fix. A container with another file or folder than in this checkout is recreated."""
     is_missing = any(problem.kind == "missing" for problem in stack.evidence.config.file_problems)
     return "default" if is_missing or stack.wanted(group[0]) is None else RECREATE
 
 
 def _shadowing(stack: Stack, sign: log_signs.LogPattern) -> tuple[str, str] | None:
-    """Return the (file, module) of the user's that stands before a package, when an error shows that it does."""
+    """Return the (file, module) of a user's file that hides a package, if an error shows that."""
     match = _USERS_PATH.search(sign.text)
     file = match[1] if match else ""
     module = file.removesuffix("/__init__.py").removesuffix(".py")
@@ -146,11 +147,11 @@ def _shadowing(stack: Stack, sign: log_signs.LogPattern) -> tuple[str, str] | No
 
 
 def _on_disk(stack: Stack) -> Iterator[FoundCause]:
-    """Yield what is wrong with the files on disk: an error where nothing runs, else a warning of the next start."""
+    """Yield problems of the files on disk: an error if nothing runs, else a warning about the next start."""
     runs = any(locust.state == "running" and locust.health == "healthy" for locust in stack.locusts)
     for problem in stack.evidence.config.file_problems:
         if problem.kind == "no-effect" or (problem.kind == "shadow" and runs):
-            continue  # it has been there since they started, and did no harm
+            continue  # the file was there when they started, and did no harm
         yield _from_disk(stack, problem, Severity.WARN if runs else Severity.ERROR)
 
 
@@ -158,8 +159,8 @@ def _from_disk(stack: Stack, problem: FileProblem, severity: Severity) -> FoundC
     place = f"{problem.file} line {problem.line}" if problem.line else problem.file
     evidence = [stack.observed(place, problem.text, "a file that loads")]
     if severity is Severity.WARN:
-        earlier = "loaded an earlier version of it; the next start will fail"
-        evidence.append(FindingEvidence("the running processes", earlier))
+        earlier = "have an earlier version of the file; the next start will fail"
+        evidence.append(FindingEvidence("running Locust processes", earlier))
     values = {
         "file": place,
         "error": problem.text,
@@ -173,7 +174,7 @@ def _from_disk(stack: Stack, problem: FileProblem, severity: Severity) -> FoundC
 
 
 def _without_effect(stack: Stack) -> Iterator[FoundCause]:
-    """Yield one warning of all that Locust silently ignores in these files."""
+    """Yield one warning for all lines that Locust silently ignores in these files."""
     ignored = [problem for problem in stack.evidence.config.file_problems if problem.kind == "no-effect"]
     if ignored:
         places = [f"{problem.file} line {problem.line}" if problem.line else problem.file for problem in ignored]
@@ -194,7 +195,7 @@ def same(stack: Stack) -> Outcome:
     running = [locust for locust in stack.locusts if locust.state == "running"]
     causes = (*_told_differently(stack, running), *_loaded_differently(stack), *_classes_missing(stack))
     digest = stack.evidence.master.master_digest if stack.evidence.master else ""
-    text = f"the same in {len(running)} containers" + (f" ({digest[:12]})" if digest else "")
+    text = f"the same in {plural(len(running), 'container')}" + (f" ({digest[:12]})" if digest else "")
     return Outcome(text, causes[:1])
 
 
@@ -208,11 +209,11 @@ def _told_differently(stack: Stack, running: list[ContainerFacts]) -> Iterator[F
     if len(groups) > 1:
         evidence = []
         for group in groups:
-            shown = " in ".join(part for part in files(group[0]) if part) or "none"
-            evidence.append(stack.observed(f"files of {names(group)}", shown, "the same for all"))
+            shown = " in ".join(part for part in files(group[0]) if part) or "no file"
+            evidence.append(stack.observed(f"files of {names(group)}", shown, "the same files in all containers"))
         odd = min(groups, key=len)
         fix = RECREATE if stack.wanted(odd[0]) is not None else BY_HAND
-        yield FoundCause("locustfile-mismatch", evidence, odd, {"how": "they were told different files"}, fix)
+        yield FoundCause("locustfile-mismatch", evidence, odd, {"how": "they were started with different files"}, fix)
 
 
 def _loaded_differently(stack: Stack) -> Iterator[FoundCause]:
@@ -228,25 +229,25 @@ def _loaded_differently(stack: Stack) -> Iterator[FoundCause]:
     if odd:
         theirs = next(digests[row.id] for row in stack.listed(odd[0]) if row.id in digests)
         evidence = (
-            stack.observed("files that the master loaded (SHA-256)", digest[:12], "the same everywhere"),
-            stack.observed(f"files that {names(odd)} loaded", theirs[:12], digest[:12]),
+            stack.observed("SHA-256 of the files that the master loaded", digest[:12], "the same in all containers"),
+            stack.observed(f"SHA-256 of the files that {names(odd)} loaded", theirs[:12], digest[:12]),
         )
-        values = {"how": "they changed on disk between the start of one and the start of the other"}
+        values = {"how": "the files changed on disk between their starts"}
         yield FoundCause("locustfile-mismatch", evidence, odd, values, "reload")
 
 
 def _classes_missing(stack: Stack) -> Iterator[FoundCause]:
-    """Yield the first worker that was told to run a class which its own file does not have."""
+    """Yield the first worker whose own file lacks a class that the master asks for."""
     for worker in stack.of(WORKER):
         sign = log_signs.latest(worker, "class-missing")
         if sign is None or not log_signs.is_of_runner(log_signs.current_log(worker), sign):
             continue
         late = next((log_signs.latest(master, "late-spawn") for master in stack.of(MASTER)), None)
         evidence = (
-            log_signs.quote(worker, sign, f"a class {sign.detail} in its locustfile"),
+            log_signs.quote(worker, sign, f"a class {sign.detail} in the worker's locustfile"),
             FindingEvidence("log of the master", late.text, "no such line", late.at) if late else None,
         )
-        values = {"how": f"the master asks for the class {sign.detail}, which the worker's files do not have"}
+        values = {"how": f"the master asks for the class {sign.detail}, which the worker's files lack"}
         yield FoundCause("locustfile-mismatch", evidence, (worker,), values, "reload")
         return
 

@@ -1,7 +1,7 @@
 """The meaning of lines in Locust's log. Pure.
 
-The texts are those of Locust 2.47 and, where they differ, of its predecessors; the levels are not looked at, since they
-have changed between versions.
+The texts are those of Locust 2.47, and of older versions where they differ. Log levels are ignored, because they have
+changed between versions.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from sidecar.model.finding import FindingEvidence
 
 _USER_CODE = re.compile(r'File "(?:/mnt/locust|/home/locust/run)/([^"]+)", line (\d+)')
 _BEFORE_END = timedelta(seconds=15)
-_EARLIER = timedelta(seconds=1)  # a container's first line can bear a time just before its start, as the engine has it
+_EARLIER = timedelta(seconds=1)  # the first line's time can be just before the start time that the engine reports
 
 
 @dataclass(frozen=True, slots=True)
 class LogPattern:
-    """A known line: its meaning, its text, what it names, and when it was written."""
+    """A known line: its meaning, its text, the detail in it, and its time."""
 
     name: str
     text: str
@@ -79,11 +79,11 @@ _SIGNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 
 
 LOADING = ("no-locustfile", "no-user-class", "syntax", "removed-event", "no-module", "import-name", "python-error")
-"""How a start ends that does not get as far as Locust itself."""
+"""Lines that end a start before Locust itself runs."""
 
 
 def current_log(container: ContainerFacts) -> tuple[GatheredLogLine, ...]:
-    """Return what a container printed since its last start: a log runs on over restarts."""
+    """Return the lines since a container's last start. A log continues over restarts."""
     if container.started_at is None:
         return container.log
     since = container.started_at - _EARLIER
@@ -91,10 +91,10 @@ def current_log(container: ContainerFacts) -> tuple[GatheredLogLine, ...]:
 
 
 def latest_log(container: ContainerFacts) -> tuple[GatheredLogLine, ...]:
-    """Return what a container printed since its last start.
+    """Return the lines since a container's last start.
 
-    Before Locust itself has started, the lines of the start before that come with it: a container that fails at each
-    start, and was started again just now, has nothing else to tell.
+    If Locust itself has not started yet, the lines of the start before are included. A container that fails at each
+    start and has just restarted has no other lines.
     """
     now = current_log(container)
     started, finished = container.started_at, container.finished_at
@@ -105,7 +105,7 @@ def latest_log(container: ContainerFacts) -> tuple[GatheredLogLine, ...]:
 
 
 def signs(lines: tuple[GatheredLogLine, ...], *wanted: str) -> Iterator[LogPattern]:
-    """Yield the known lines among these, in their order; only of some names when they are given."""
+    """Yield the known lines among these, in their order. If names are given, yield only those."""
     for line in lines:
         for name, pattern in _SIGNS:
             if wanted and name not in wanted:
@@ -122,7 +122,7 @@ def last(lines: tuple[GatheredLogLine, ...], *wanted: str) -> LogPattern | None:
 
 
 def latest(container: ContainerFacts, *wanted: str) -> LogPattern | None:
-    """Return the last known line of some names that a container printed since its last start."""
+    """Return the last known line of some names since a container's last start."""
     return last(current_log(container), *wanted)
 
 
@@ -132,13 +132,13 @@ def quote(container: ContainerFacts, sign: LogPattern | None, wanted: str = "no 
 
 
 def is_of_runner(lines: tuple[GatheredLogLine, ...], sign: LogPattern) -> bool:
-    """Tell whether Locust's runner raised an exception, and not a task: by the traceback above its last line."""
+    """Return whether Locust's runner raised an exception, not a task. The traceback above the line shows it."""
     end = max(at for at, line in enumerate(lines) if (line.text, line.at) == (sign.text, sign.at))
     places = [line.text for line in lines[:end] if line.text.lstrip().startswith('File "')]
     return not places or "locust/runners.py" in places[-1]
 
 
 def place_in_user_code(lines: tuple[GatheredLogLine, ...]) -> str:
-    """Return the last line of the user's own code that a traceback names, as `file line N`; "" without one."""
+    """Return the last line of the user's code in a traceback, as `file line N`; "" without one."""
     matches = (_USER_CODE.search(line.text) for line in reversed(lines))
     return next((f"{match[1]} line {match[2]}" for match in matches if match), "")

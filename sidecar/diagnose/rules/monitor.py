@@ -1,4 +1,4 @@
-"""The watchers themselves: the sidecar and its proxy to the engine. Pure."""
+"""Checks of the monitor (the sidecar container) and of its proxy to the engine. Pure."""
 
 from __future__ import annotations
 
@@ -19,30 +19,34 @@ def _is_part_of_stack(stack: Stack, role: str, service: str) -> bool:
 
 
 def sidecar(stack: Stack) -> Outcome:
-    """Check whether the sidecar runs, answers, and sees."""
+    """Check whether the monitor runs, answers, and has new data."""
     if not _is_part_of_stack(stack, MONITOR, "monitor"):
-        return Outcome("this stack has no sidecar", info=True)
+        return Outcome("this stack has no monitor", info=True)
     facts, container = stack.evidence.monitor, next(iter(stack.of(MONITOR)), None)
     if container is None or container.state != "running":
-        return _not_running(stack, "monitor-down", "the sidecar", container)
+        return _not_running(stack, "monitor-down", "monitor", container)
     if facts is None:
-        return cannot_tell(stack.gap("monitor") or "it was not asked")
+        return cannot_tell(stack.gap("monitor") or "the monitor was not asked")
     if stack.is_young(container) and facts.answer != "ok":
-        return Outcome("it has only just started", info=True)
+        return Outcome("the monitor has just started", info=True)
     if problems := tuple(_problems(stack, facts, container)):
         return _to_restart("monitor-down", container, problems)
-    return Outcome(f"{facts.url} {facts.answer}, figures {facts.age_seconds or 0:.0f} s old")
+    return Outcome(f"{facts.url} {facts.answer}, data {facts.age_seconds or 0:.0f} s old")
 
 
 def _problems(stack: Stack, facts: MonitorFacts, container: ContainerFacts) -> Iterator[FindingEvidence]:
-    """Yield what shows that a sidecar which runs does not watch."""
+    """Yield the evidence that a running monitor does not watch the stack."""
     if facts.answer in ("down", "slow", "foreign"):
         yield stack.observed(facts.url, facts.error, "an answer")
         health = f"{container.health or 'no health check'}: {container.health_output}"
         yield FindingEvidence(container.name, f"running, {health}", "healthy")
     elif _is_stale(facts) and _proxy_works(stack) and not _is_cut_off(facts):
-        yield stack.observed(facts.url, f"its figures are {facts.age_seconds or 0.0:.0f} s old", "a few seconds")
-        yield from (FindingEvidence("it says", text) for text in (*facts.problems, *facts.warnings)[:2])
+        yield stack.observed(
+            facts.url, f"the data is {facts.age_seconds or 0.0:.0f} s old", "at most a few seconds old"
+        )
+        yield from (
+            FindingEvidence("problem that the monitor reports", text) for text in (*facts.problems, *facts.warnings)[:2]
+        )
 
 
 def _is_stale(facts: MonitorFacts) -> bool:
@@ -50,8 +54,8 @@ def _is_stale(facts: MonitorFacts) -> bool:
 
 
 def _not_running(stack: Stack, slug: str, who: str, container: ContainerFacts | None) -> Outcome:
-    what, name = f"{who}'s container", container.name if container else who
-    evidence = stack.observed(what, "not there", "running")
+    what, name = f"container of {who}", container.name if container else who
+    evidence = stack.observed(what, "does not exist", "running")
     if container is not None:
         evidence = FindingEvidence(what, container.state, "running", container.finished_at)
     return Outcome(evidence.seen, (FoundCause(slug, (evidence,), (name,), {"container": name}),))
@@ -64,7 +68,7 @@ def _to_restart(slug: str, container: ContainerFacts, evidence: Sequence[Finding
 
 
 def _is_cut_off(facts: MonitorFacts) -> bool:
-    """Tell whether the sidecar says that it cannot reach the engine; we do reach it, so its proxy must be down."""
+    """Return whether the monitor reports that it cannot reach the engine. We reach it, so its proxy must be down."""
     return facts.answer == "ok" and any("Docker" in text for text in (*facts.problems, *facts.warnings))
 
 
@@ -73,7 +77,7 @@ def _proxy_works(stack: Stack) -> bool:
 
 
 def proxy(stack: Stack) -> Outcome:
-    """Check whether the sidecar's proxy to the engine works."""
+    """Check whether the monitor's proxy to the engine works."""
     if not _is_part_of_stack(stack, PROXY, "docker-proxy"):
         return Outcome("this stack has no docker-proxy", info=True)
     container = next(iter(stack.of(PROXY)), None)
@@ -82,7 +86,7 @@ def proxy(stack: Stack) -> Outcome:
     facts = stack.evidence.monitor
     words = ""
     if facts is not None and _is_stale(facts) and _is_cut_off(facts) and not stack.is_young(container):
-        words = f"; the sidecar says: {(*facts.problems, *facts.warnings)[0]}"
+        words = f"; the monitor reports: {(*facts.problems, *facts.warnings)[0]}"
     if container.health == "unhealthy" or words:
         evidence = stack.observed(container.name, f"{container.health}: {container.health_output}{words}", "healthy")
         return _to_restart("docker-proxy-down", container, (evidence,))

@@ -1,4 +1,4 @@
-"""The way from a worker to the master, as seen from the worker's place: name, route, port. Pure."""
+"""Checks of the way from a worker to the master: name, route, port, firewall. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from sidecar.common.units import plural
 from sidecar.diagnose.evidence import ContainerFacts, FirewallRule, NameTry, Network, Probe, TcpTry
 from sidecar.diagnose.rule import (
     BY_HAND,
@@ -32,30 +33,30 @@ _ADDRESSES = (re.compile(r"(?<!! )-s (\S+)"), re.compile(r"(?<!! )-d (\S+)"))
 
 
 def is_dockers_own(rule: FirewallRule) -> bool:
-    """Tell whether it is the rule by which Docker keeps the containers of a network apart."""
+    """Return whether this is Docker's own rule that separates the containers of a network."""
     return bool(_DOCKERS_OWN.search(rule.rule))
 
 
 def firewall(stack: Stack) -> Outcome:
-    """Check which rules of this machine can stop packets; the check of the port tells whether one does."""
+    """Check which rules of this machine can stop packets. The check of the port shows whether one does."""
     if gap := stack.gap("host.firewall"):
         return cannot_tell(gap if stack.evidence.host.is_root else "needs root")
     rules = stack.evidence.host.firewall
     chains = sorted({rule.chain for rule in rules if rule.where == "this machine"})
     hit = sum(bool(rule.hits) for rule in rules)
-    text = f"{len(rules)} rules that drop or reject, in {', '.join(chains) or 'no chain'}"
-    return Outcome(text + (f"; {hit} of them stopped packets while we knocked" if hit else ""))
+    text = f"{plural(len(rules), 'rule')} with drop or reject, in {', '.join(chains) or 'no chain'}"
+    return Outcome(text + (f"; {hit} of them stopped packets during the check" if hit else ""))
 
 
 def hits_text(rule: FirewallRule) -> str:
-    """Return what a rule stopped, as the end of a sentence."""
+    """Return how many packets a rule stopped, as the end of a sentence."""
     if rule.hits:
-        return f", stopped {rule.hits} packets while we knocked"
-    return f", stopped {rule.packets} packets so far" if rule.packets else ""
+        return f", stopped {plural(rule.hits, 'packet')} during the check"
+    return f", stopped {plural(rule.packets, 'packet')} so far" if rule.packets else ""
 
 
 def suspects(stack: Stack, tries: Sequence[TcpTry], workers: Sequence[ContainerFacts]) -> tuple[FirewallRule, ...]:
-    """Return the rules that stopped these connections: those that stopped packets meanwhile, else those that fit."""
+    """Return the rules that stopped these connections: those that stopped packets meanwhile, else matching ones."""
     rules = stack.evidence.host.firewall
     starts = {at.address for worker in workers for at in worker.networks if at.address}
     counted = sorted((rule for rule in rules if rule.hits), key=lambda rule: -(rule.hits or 0))
@@ -66,7 +67,7 @@ def suspects(stack: Stack, tries: Sequence[TcpTry], workers: Sequence[ContainerF
 
 
 def _fits(rule: FirewallRule, tries: Sequence[TcpTry], starts: set[str]) -> bool:
-    """Tell whether nothing in a rule speaks against its having stopped these connections."""
+    """Return whether a rule can have stopped these connections."""
     ports = _PORTS.search(rule.rule)
     if ports and not any(_is_among(attempt.port, ports[1]) for attempt in tries):
         return False
@@ -76,7 +77,7 @@ def _fits(rule: FirewallRule, tries: Sequence[TcpTry], starts: set[str]) -> bool
 
 
 def _is_among(port: int, written: str) -> bool:
-    """Tell whether iptables' list of ports and ranges, `22,5000:6000`, holds a port."""
+    """Return whether iptables' list of ports and ranges (`22,5000:6000`) contains a port."""
     for part in written.split(","):
         first, colon, last = part.partition(":")
         low, high = first or "0", (last if colon else first) or "65535"
@@ -86,13 +87,13 @@ def _is_among(port: int, written: str) -> bool:
 
 
 def _names(rule: FirewallRule, tries: Sequence[TcpTry], starts: set[str]) -> bool:
-    """Tell whether a rule whose packets nobody counts names the port or an address of these connections."""
+    """Return whether a rule without a packet counter names the port or an address of these connections."""
     words = {str(attempt.port) for attempt in tries} | {attempt.address for attempt in tries} | starts
     return any(re.search(rf"(?<![\w.]){re.escape(word)}(?![\w.])", rule.rule) for word in words)
 
 
 def removal(rule: FirewallRule) -> str:
-    """Return the command that takes a stopping rule away, in the network namespace that it is in."""
+    """Return the command that deletes a rule in its network namespace."""
     pid = f"$(docker inspect --format '{{{{.State.Pid}}}}' {rule.where})"
     enter = "" if rule.where == "this machine" else f"nsenter --target {pid} --net "
     if rule.tool == "nft":
@@ -108,19 +109,19 @@ def removal(rule: FirewallRule) -> str:
 LAYER = "network"
 _STOPPED = frozenset({"timeout", "unreachable"})
 _REFUSED = frozenset({"refused", "reset"})
-_GREETINGS = {"zmtp": ", a Locust master", "none": ", silent", "http": ", an HTTP server"}
+_GREETINGS = {"zmtp": ", a Locust master", "none": ", no greeting", "http": ", an HTTP server"}
 
 
 def _nobody_looked(stack: Stack) -> Outcome:
     gaps = [gap.reason for gap in stack.evidence.gaps if gap.part.startswith("inside:")]
-    return cannot_tell(gaps[0] if gaps else "nobody could look from a worker's place")
+    return cannot_tell(gaps[0] if gaps else "the network could not be checked from a worker")
 
 
 # ---- name ------------------------------------------------------------------------------------------------------------
 
 
 def dns(stack: Stack) -> Outcome:
-    """Check whether the master's name leads to the master, from the workers' place."""
+    """Check whether the master's name resolves to the master in the workers' network."""
     probed = [worker for worker, _ in stack.probed_workers]
     if not probed:
         return _nobody_looked(stack)
@@ -129,13 +130,13 @@ def dns(stack: Stack) -> Outcome:
     for group in grouped(probed, lambda worker: _looked_up(stack, worker)):
         looked_up = _looked_up(stack, group[0])
         if looked_up is not None:
-            texts.append(f"{looked_up.name} is {', '.join(looked_up.addresses) or looked_up.error}")
+            texts.append(f"{looked_up.name} → {', '.join(looked_up.addresses) or looked_up.error}")
             causes += _judge_name(stack, group, looked_up)
     return Outcome("; ".join(dict.fromkeys(texts)) or "no name was looked up", tuple(causes))
 
 
 def _looked_up(stack: Stack, worker: ContainerFacts) -> NameTry | None:
-    """Return a look-up with its addresses in order: a resolver hands several addresses out in any order."""
+    """Return a DNS lookup with sorted addresses. A resolver returns several addresses in any order."""
     name = stack.lookup(worker)
     return replace(name, addresses=tuple(sorted(name.addresses))) if name else None
 
@@ -160,7 +161,7 @@ def _judge_name(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTr
 
 
 def _is_told_otherwise(stack: Stack, worker: ContainerFacts, host: str) -> bool:
-    """Tell whether another rule names the cause: a URL in place of a name, or a variable that nobody reads."""
+    """Return whether another rule names the cause: a URL instead of a name, or a variable that nobody reads."""
     if "/" in host or re.fullmatch(r"[^:]+:\d+", host):
         return True
     return not stack.master_host(worker).source and any(
@@ -170,7 +171,7 @@ def _is_told_otherwise(stack: Stack, worker: ContainerFacts, host: str) -> bool:
 
 
 def _is_elsewhere_on_purpose(stack: Stack, group: Sequence[ContainerFacts], looked_up: NameTry) -> bool:
-    """Tell whether a way around (the host's published port, another machine) leads to a master all the same."""
+    """Return whether another way (the host's published port, another machine) leads to a master, too."""
     own = stack.addresses(stack.master) if stack.master else frozenset[str]()
     away = [address for address in looked_up.addresses if address not in own]
     if all(stack.is_registered(worker) for worker in group) and not any(map(stack.owner_of, away)):
@@ -189,16 +190,19 @@ def _unresolvable(stack: Stack, group: Sequence[ContainerFacts], looked_up: Name
     shared = stack.shared_networks(worker, master) if master else ()
     good = list(dict.fromkeys(alias for at in shared for alias in at.aliases if master and alias != master.hostname))
     close = difflib.get_close_matches(looked_up.name, good, n=1)
-    real = next(iter((*close, *reversed(good))), "the master's service name")  # the service's own name is the last
-    what, wanted = f"from {names(group)}: look up {looked_up.name!r}", f"the master's address{_addresses_of(master)}"
+    real = next(iter((*close, *reversed(good))), "its service name")  # the service's own name is the last one
+    what, wanted = (
+        f"DNS lookup of {looked_up.name!r} from {names(group)}",
+        f"the master's address{_addresses_of(master)}",
+    )
     evidence = (
         FindingEvidence(what, looked_up.error or "no address", wanted, probe.at if probe else None),
-        FindingEvidence("the master's names in that network", ", ".join(good) or "none", looked_up.name),
-        FindingEvidence(f"{looked_up.name!r} comes from", place.text),
+        FindingEvidence("names of the master in that network", ", ".join(good) or "no name", looked_up.name),
+        FindingEvidence(f"source of the name {looked_up.name!r}", place.text),
         log_signs.quote(worker, log_signs.latest(worker, "unresolved")),
     )
     if place.fix == BY_HAND and master and stack.wanted(worker) is not None:
-        # The workers have the name that this checkout gives them, so it is the master that has lost it.
+        # The workers use the name from this checkout, so the master has lost the name.
         item = {"container": master.name, "alias": looked_up.name}
         place = Origin("alias", tuple({"network": at.network, **item} for at in shared))
     values = {"name": looked_up.name, "real": real, "containers": names(group)}
@@ -215,12 +219,12 @@ def _elsewhere(
 ) -> FoundCause:
     worker, host, probe = group[0], looked_up.name, stack.probe_of(group[0])
     place = origin_of_setting(stack, group, "LOCUST_MASTER_NODE_HOST", "--master-host")
-    what, wanted = f"from {names(group)}: {host!r} leads to", f"the master{_addresses_of(stack.master)} alone"
-    owners = ((f"who has {address}", _owner_text(stack, worker, address, host)) for address in strangers[:3])
+    what, wanted = f"DNS lookup of {host!r} from {names(group)}", f"only the master{_addresses_of(stack.master)}"
+    owners = ((f"owner of {address}", _owner_text(stack, worker, address, host)) for address in strangers[:3])
     evidence = [FindingEvidence(what, ", ".join(looked_up.addresses), wanted, probe.at if probe else None)]
     evidence += [FindingEvidence(*owner) for owner in owners]
     if stack.master_host(worker).source:
-        evidence.append(FindingEvidence(f"{host!r} comes from", place.text))
+        evidence.append(FindingEvidence(f"source of the name {host!r}", place.text))
     imposters = [
         (owner, address)
         for address in strangers
@@ -263,7 +267,7 @@ def _owner_text(stack: Stack, worker: ContainerFacts, address: str, host: str) -
 
 
 def route(stack: Stack) -> Outcome:
-    """Check which way packets to the master take from a worker's place."""
+    """Check the route of packets from a worker to the master."""
     master, probed = stack.running_master, next(stack.probed_workers, None)
     if master is None or probed is None:
         return _nobody_looked(stack)
@@ -272,10 +276,10 @@ def route(stack: Stack) -> Outcome:
         fitting = [route for route in probe.routes if covers(route.split()[0], at.address)]
         best = max(fitting, key=lambda route: int(route.split()[0].partition("/")[2]), default="")
         if best:
-            return Outcome(f"{at.address} by {best}")
+            return Outcome(f"{at.address}: route {best}")
     if probe.routes:
-        return Outcome("no network in common, so no route to look at", info=True)
-    return Outcome("no route at all")
+        return Outcome("no shared network, so there is no route to check", info=True)
+    return Outcome("no route")
 
 
 # ---- port ------------------------------------------------------------------------------------------------------------
@@ -283,7 +287,7 @@ def route(stack: Stack) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class MasterTry:
-    """One try of a worker at the master's own address and port."""
+    """One connection tried from a worker to the master's address and port."""
 
     worker: ContainerFacts
     probe: Probe
@@ -291,12 +295,12 @@ class MasterTry:
 
     @property
     def address(self) -> str:
-        """Return where it was tried, as `ADDRESS:PORT`."""
+        """Return the destination as `ADDRESS:PORT`."""
         return f"{self.tried.address}:{self.tried.port}"
 
 
 def master_tries(stack: Stack) -> tuple[MasterTry, ...]:
-    """Return the workers' tries at the master: at its addresses in shared networks, and the port it listens on."""
+    """Return the connections tried to the master: to its addresses in shared networks, and its port."""
     master = stack.running_master
     if master is None:
         return ()
@@ -310,17 +314,17 @@ def master_tries(stack: Stack) -> tuple[MasterTry, ...]:
 
 
 def master_port(stack: Stack) -> Outcome:
-    """Check whether the master's port can be reached from the workers' place."""
+    """Check whether the workers can reach the master's port."""
     tried = master_tries(stack)
     if not tried:
         master, probed = stack.running_master, [worker for worker, _ in stack.probed_workers]
         if probed and master and not any(stack.shares_network(worker, master) for worker in probed):
-            return Outcome("no network in common, so nothing to knock at", info=True)
+            return Outcome("no shared network, so there is no port to try", info=True)
         return _nobody_looked(stack)
     stopped = [attempt for attempt in tried if _is_stopped(stack, attempt)]
     found: tuple[FoundCause, ...] = (_filtered(stack, stopped),) if stopped else ()
     if all(attempt.worker.restarts and stack.is_young(attempt.worker) for attempt in stopped):
-        # A container that is ended again and again may lose its network in the middle of a try.
+        # A container in a restart loop may lose its network during a try.
         found = tuple(cause for cause in found if cause.confidence is Confidence.CERTAIN)
     texts = (
         f"{attempt.address} {attempt.tried.outcome}{_GREETINGS.get(attempt.tried.greeting, '')}" for attempt in tried
@@ -329,7 +333,7 @@ def master_port(stack: Stack) -> Outcome:
 
 
 def _is_stopped(stack: Stack, attempt: MasterTry) -> bool:
-    """Tell whether something between them is at work: no answer, or a refusal from a port that the master has open."""
+    """Return whether something between them stops packets: no answer, or a refusal although the port is open."""
     if attempt.tried.outcome in _STOPPED:
         return True
     master, port = stack.running_master, attempt.tried.port
@@ -339,7 +343,7 @@ def _is_stopped(stack: Stack, attempt: MasterTry) -> bool:
 
 
 def is_cut_off(stack: Stack, worker: ContainerFacts) -> bool:
-    """Tell whether nothing at all comes through for a worker, so that names and targets fail with the master's port."""
+    """Return whether a worker reaches nothing at all, so names and targets fail together with the master's port."""
     own = [attempt for attempt in master_tries(stack) if attempt.worker.id == worker.id]
     stopped = [attempt.tried for attempt in own if _is_stopped(stack, attempt)]
     probe = stack.probe_of(worker)
@@ -351,7 +355,7 @@ def is_cut_off(stack: Stack, worker: ContainerFacts) -> bool:
 
 
 def _mute_networks(stack: Stack, container: ContainerFacts) -> list[Network]:
-    """Return the networks of a container in which Docker keeps containers apart."""
+    """Return a container's networks in which Docker separates the containers."""
     networks = (stack.network(at.network_id) for at in container.networks)
     return [network for network in networks if network and not network.containers_talk]
 
@@ -363,15 +367,15 @@ def _filtered(stack: Stack, stopped: Sequence[MasterTry]) -> FoundCause:
     evidence = (*_stopped_evidence(stack, stopped), *_culprit_evidence(stack, culprits, mute))
     workers = dict.fromkeys(attempt.worker.name for attempt in stopped)
     affects = (*workers, *([master.name] if master else []))
-    if mute:  # the rule by which Docker keeps them apart goes with the network, and not without it
+    if mute:  # Docker's own rule disappears only together with the network
         culprits = tuple(rule for rule in culprits if not is_dockers_own(rule))
     if culprits:
         where = f"the firewall of {culprits[0].where}, chain {culprits[0].chain}"
         place = Origin("rule", tuple({"command": removal(rule)} for rule in culprits))
     elif mute:
-        where, place = "the network's own setting", Origin("mute-network")
+        where, place = "a setting of the Docker network", Origin("mute-network")
     else:
-        where = "something that could not be named"
+        where = "an unknown rule or device"
         place = Origin(items=tuple({"container": name} for name in affects))
     values = {"address": first.address, "port": str(first.port), "where": where, "containers": " ".join(affects)}
     confidence = Confidence.CERTAIN if culprits or mute else Confidence.LIKELY
@@ -382,11 +386,11 @@ def _stopped_evidence(stack: Stack, stopped: Sequence[MasterTry]) -> Iterator[Fi
     for attempt in stopped[:2]:
         tried = attempt.tried
         outcome = f"{tried.outcome} ({tried.error or 'no answer'}) after {tried.seconds:.1f} s"
-        what = f"from {attempt.worker.name}: TCP to {attempt.address}"
+        what = f"TCP connection from {attempt.worker.name} to {attempt.address}"
         yield FindingEvidence(what, outcome, "open, a Locust master", attempt.probe.at)
     master, listening = stack.running_master, stack.listening(stopped[0].tried.port)
     if master and stack.master_sockets is not None:
-        yield FindingEvidence(f"{master.name} listens on", listening or "nothing at this port")
+        yield FindingEvidence(f"addresses on which {master.name} listens", listening or "no socket at this port")
 
 
 def _culprit_evidence(
@@ -394,10 +398,10 @@ def _culprit_evidence(
 ) -> Iterator[FindingEvidence]:
     for rule in culprits:
         text = f"{rule.chain}: {rule.rule}{hits_text(rule)}"
-        yield FindingEvidence(f"{rule.tool} on {rule.where}", text, "no rule that stops it")
+        yield FindingEvidence(f"{rule.tool} rule on {rule.where}", text, "no rule that stops these packets")
     for network in mute:
-        text = "com.docker.network.bridge.enable_icc=false: containers may not talk"
-        yield FindingEvidence(f"network {network.name}", text, "true")
+        text = "enable_icc=false, so containers may not talk to each other"
+        yield FindingEvidence(f"options of the network {network.name}", text, "enable_icc=true")
     if not culprits and not mute and (gap := stack.gap("host.firewall")):
         yield FindingEvidence("firewall of this machine", f"unknown: {gap}")
 

@@ -1,4 +1,4 @@
-"""Master and workers as Locust sees them: an answer, the same version, all registered and heard. Pure."""
+"""Checks of master and workers: the master answers, versions match, all workers are registered. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from sidecar.common.units import plural
 from sidecar.diagnose.evidence import ContainerFacts, HttpTry, Probe
 from sidecar.diagnose.rule import (
     BY_HAND,
@@ -32,12 +33,12 @@ _SILENT = frozenset({"none", "closed", "other"})
 _ANSWERS = frozenset({"ok", "login", "broken-login"})
 _BACK_AFTER_STOP = timedelta(seconds=15)
 JUST_MADE = timedelta(seconds=10)
-_SOONEST_MISSED = timedelta(seconds=10)  # a missing row before that is of the Locust that ran there until then
+_SOONEST_MISSED = timedelta(seconds=10)  # an earlier `missing` row belongs to the Locust process before
 _LATELY = timedelta(seconds=30)
-_CALLS = timedelta(seconds=12)  # a worker calls each 5 s from its start on, and logs that from the sixth time on
+_CALLS = timedelta(seconds=12)  # a worker calls every 5 s from its start, and logs that from the sixth call on
 _DEAF = (
-    "No worker is heard: `runner.quit()` in the locustfile, or an error in Locust's own listener, ended what listens "
-    "to workers; the page goes on."
+    "The master no longer listens to workers, although its web page works. `runner.quit()` in the locustfile, or an "
+    "error in Locust's own listener, ended that part."
 )
 _SAME_PARTS = 2
 _NO_LIMIT = 1 << 62
@@ -47,7 +48,7 @@ _NO_LIMIT = 1 << 62
 
 
 def master_answers(stack: Stack) -> Outcome:
-    """Check whether the master does its work: its port greets, its page answers, its process runs."""
+    """Check whether the master works: its port sends the greeting, its page answers, its process runs."""
     master = stack.running_master
     if master is None:
         return cannot_tell("no master runs")
@@ -58,17 +59,21 @@ def master_answers(stack: Stack) -> Outcome:
     page_is_silent = page is not None and page.stage != "ok" and page.error.startswith("no answer")
     unheard = page_is_silent and not young and not any(stack.is_registered(worker) for worker in stack.running_workers)
     deaf = () if young else _unheard_calls(stack, master)
-    answers = f"page {stack.evidence.master.answer}" if stack.evidence.master else "page not asked"
-    text = f"{answers}; {len(tried)} knocks, {len(silent)} silent"
+    answers = f"page {stack.evidence.master.answer}" if stack.evidence.master else "page not checked"
+    text = f"{answers}; {plural(len(tried), 'connection')} tried, {len(silent)} without a greeting"
     if silent or state in ("T", "t", "Z") or not_listening or unheard or deaf:
         evidence = [_silent_port(attempt) for attempt in silent[:2]]
         if state in _STOPPED_STATES:
             evidence.append(_stopped_process(master, state, probe.at if probe else None))
         if not_listening:
             wanted = f"port {stack.bind_port(master)}"
-            evidence.append(stack.observed(f"{master.name} listens on", stack.listening() or "nothing", wanted))
+            evidence.append(
+                stack.observed(f"ports on which {master.name} listens", stack.listening() or "no port", wanted)
+            )
         if probe and page and page_is_silent:
-            evidence.append(FindingEvidence(f"its page, asked in {master.name}", page.error, "an answer", probe.at))
+            evidence.append(
+                FindingEvidence(f"web page of the master, from inside {master.name}", page.error, "an answer", probe.at)
+            )
         values = {"container": master.name}
         place = Origin(items=(values,))
         because = _DEAF if deaf and not evidence else ""
@@ -81,15 +86,17 @@ def master_answers(stack: Stack) -> Outcome:
 
 
 def _unheard_calls(stack: Stack, master: ContainerFacts) -> tuple[FindingEvidence, ...]:
-    """Return how workers call a master that takes their connection and answers none of them."""
+    """Return evidence that workers call a master which accepts their connections but does not answer."""
     calls = []
     for worker in stack.running_workers:
         sign = log_signs.latest(worker, "connect-failed", "starting")
         began = log_signs.latest(worker, "starting")
         is_calling = began is not None and began.at is not None and stack.evidence.at - began.at >= _CALLS
         if sign and is_calling and _way_is_clear(stack, worker) and not _was_heard(master, worker):
-            wanted = f"registered: {master.name} takes its connection"
-            calls.append(FindingEvidence(f"last line of {worker.name} on it", sign.text, wanted, sign.at))
+            wanted = f"registered, because {master.name} accepts its connection"
+            calls.append(
+                FindingEvidence(f"last log line of {worker.name} about the master", sign.text, wanted, sign.at)
+            )
     return tuple(calls[:2]) if calls and len(calls) == len(stack.running_workers) else ()
 
 
@@ -99,20 +106,20 @@ def _was_heard(master: ContainerFacts, worker: ContainerFacts) -> bool:
 
 
 def _own_page(probe: Probe | None) -> HttpTry | None:
-    """Return how the master's page answered inside the master's container; None when nobody asked there."""
+    """Return the answer of the master's page inside its container; None if nobody asked there."""
     return probe.http[0] if probe and probe.http else None
 
 
 def _is_not_listening(stack: Stack, master: ContainerFacts) -> bool:
-    """Tell whether nothing listens on the master's port, as far as anybody could look."""
+    """Return whether nothing listens on the master's port, as far as that is known."""
     sockets, port = stack.master_sockets, stack.bind_port(master)
     return sockets is not None and not any(socket.port == port for socket in sockets)
 
 
 def _lack_of_answer(stack: Stack, master: ContainerFacts) -> str:
-    """Return why nobody knows whether a master works, and what to do; "" when it was seen to answer.
+    """Return why it is unknown whether a master works, and what to do; "" if the master answered.
 
-    A master that started lately may still load its locustfile: that is no fault, and not well either.
+    A master that has just started may still load its locustfile. That is neither a fault nor a working master.
     """
     facts, page = stack.evidence.master, _own_page(stack.probe_of(master))
     lack = ""
@@ -123,56 +130,56 @@ def _lack_of_answer(stack: Stack, master: ContainerFacts) -> str:
         or (page is not None and page.stage == "ok")
         or any(attempt.tried.greeting == "zmtp" for attempt in master_tries(stack))
     ):
-        lack = "its page does not answer yet"
+        lack = "its web page does not answer yet"
     if not lack:
         return ""
     if not stack.is_young(master) or master.started_at is None:
-        return f"no answer of {master.name} was seen, neither at its port nor of its page"
+        return f"{master.name} did not answer, neither at its port nor on its web page"
     seconds = (stack.evidence.at - master.started_at).total_seconds()
-    return f"{master.name} started {max(0.0, seconds):.0f} s ago and {lack}; wait half a minute and diagnose again"
+    return f"{master.name} started {max(0.0, seconds):.0f} s ago and {lack}; wait 30 s and diagnose again"
 
 
 def _silent_port(attempt: MasterTry) -> FindingEvidence:
-    said = f"said {attempt.tried.first_bytes}" if attempt.tried.first_bytes else "said nothing"
+    said = f"the first bytes are {attempt.tried.first_bytes}" if attempt.tried.first_bytes else "no byte came"
     return FindingEvidence(
-        f"from {attempt.worker.name}: {attempt.address}",
-        f"open, and silent: {said}",
+        f"TCP connection from {attempt.worker.name} to {attempt.address}",
+        f"open, but without ZeroMQ's greeting: {said}",
         "ZeroMQ's greeting, which a Locust master sends at once",
         attempt.probe.at,
     )
 
 
 def _stopped_process(container: ContainerFacts, state: str, at: datetime | None) -> FindingEvidence:
-    return FindingEvidence(f"Locust's process in {container.name}", _STOPPED_STATES[state], "running or sleeping", at)
+    return FindingEvidence(f"Locust process in {container.name}", _STOPPED_STATES[state], "running or sleeping", at)
 
 
 # ---- the web page ----------------------------------------------------------------------------------------------------
 
 
 def web_page(stack: Stack) -> Outcome:
-    """Check whether the master's web page can be used, its login included."""
+    """Check whether the master's web page and its login work."""
     facts, master, monitor = stack.evidence.master, stack.running_master, stack.evidence.monitor
     if facts is None or master is None:
-        return cannot_tell(stack.gap("master") or "the page was not asked")
+        return cannot_tell(stack.gap("master") or "the web page was not checked")
     slug, values = "web-login-misconfigured", {"url": facts.url}
     if facts.answer == "broken-login":
         place = origin(stack, [master], "LOCUST_WEB_LOGIN")
         value = environment(master).get("LOCUST_WEB_LOGIN", "(on the command line)")
-        wanted = "unset, or code of yours that sets the login up"
+        wanted = "not set, or login code in your locustfile"
         evidence = (
-            stack.observed(facts.url, facts.error, "a page"),
+            stack.observed(facts.url, facts.error, "a web page"),
             FindingEvidence(f"environment of {master.name}", f"LOCUST_WEB_LOGIN={value}", wanted),
             place.evidence,
         )
         return Outcome(facts.error, (FoundCause(slug, evidence, (master,), values, place),))
     refused = {facts.url: facts.error} if facts.answer == "login" else {}
     if facts.answer in ("ok", "login") and monitor and "login" in monitor.locust_error:
-        refused["the sidecar"] = monitor.locust_error
+        refused["the monitor"] = monitor.locust_error
     if refused:
-        wanted = "a user name and password that the login takes"
+        wanted = "a valid user name and password"
         seen = tuple(stack.observed(who, error, wanted) for who, error in refused.items())
         cause = FoundCause(slug, seen, (master,), values, "credentials", severity=Severity.WARN)
-        return Outcome("asks for a login", (cause,))
+        return Outcome("the web page asks for a login", (cause,))
     page, is_down = _own_page(stack.probe_of(master)), facts.answer in ("slow", "down", "foreign")
     if is_down and page is not None and page.stage != "ok":
         return cannot_tell(f"{facts.url}: {facts.error}")
@@ -184,10 +191,10 @@ def web_page(stack: Stack) -> Outcome:
 
 
 def versions(stack: Stack) -> Outcome:
-    """Check whether master and workers run the same Locust; a patch release apart is the same."""
+    """Check whether master and workers run the same Locust. Different patch releases count as the same."""
     known = {locust.name: version for locust in stack.locusts if (version := version_of(stack, locust))}
     if not known:
-        return Outcome("not known", unknown="no version could be read")
+        return Outcome("unknown", unknown="no version could be read")
     master, workers = stack.running_master, stack.of(WORKER)
     of_master = known.get(master.name, "") if master else ""
     with_version = [worker for worker in workers if of_master and worker.name in known]
@@ -197,9 +204,9 @@ def versions(stack: Stack) -> Outcome:
         return Outcome(", ".join(sorted({f"Locust {version}" for version in known.values()})))
     evidence = []
     if master and of_master:
-        evidence.append(stack.observed(f"Locust in {master.name}", of_master, "the same as the workers'"))
+        evidence.append(stack.observed(f"Locust version in {master.name}", of_master, "the version of the workers"))
     evidence += [
-        stack.observed(f"Locust in {names(group)}", known[group[0].name], f"{of_master[:4]}…")
+        stack.observed(f"Locust version in {names(group)}", known[group[0].name], f"{of_master[:4]}…")
         for group in grouped(odd, lambda worker: known[worker.name])
     ]
     affected = odd or [worker for worker in workers if any(worker.id[:12] in line.seen for line in logged)]
@@ -229,7 +236,7 @@ def _has_other_image(stack: Stack, container: ContainerFacts) -> bool:
 
 
 def version_of(stack: Stack, container: ContainerFacts) -> str:
-    """Return the Locust that a container runs: as found in it, in another of the same image, or in its log."""
+    """Return a container's Locust version: from inside it, from another container of its image, or from its log."""
     for other in (container, *(same for same in stack.locusts if same.image_id == container.image_id)):
         if version := stack.inside(other).locust_version:
             return version
@@ -242,7 +249,7 @@ def _is_same(version: str, other: str) -> bool:
 
 
 def _logged_versions(stack: Stack) -> list[FindingEvidence]:
-    """Return what the master's log says of workers with another version, if such a worker is still there."""
+    """Return the master's log lines about workers of another version, if such a worker is still there."""
     master = stack.running_master
     if master is None:
         return []
@@ -260,10 +267,11 @@ def _logged_versions(stack: Stack) -> list[FindingEvidence]:
 
 
 def workers(stack: Stack) -> Outcome:
-    """Check whether all workers are there, registered and heard."""
+    """Check whether all workers run, are registered and send heartbeats."""
     running, expected, connected = stack.running_workers, stack.expected, stack.connected
     away = [worker for worker in running if stack.is_registered(worker) is False and not _is_excused(stack, worker)]
-    text = f"{connected if connected is not None else '?'} connected, {len(running)} of {expected} containers run"
+    registered = "an unknown number" if connected is None else connected
+    text = f"{registered} connected, {len(running)} of {expected} containers running"
     starting = [worker for worker in running if stack.is_young(worker)]
     orphans = _orphans(stack, away)
     known = {name for cause in orphans for name in cause.affects}
@@ -279,19 +287,19 @@ def workers(stack: Stack) -> Outcome:
 
 
 def _unsettled(stack: Stack) -> str:
-    """Return why nobody knows yet whether all workers are there; "" when the master counts on as many as expected."""
+    """Return why it is not known yet whether all workers are there; "" if the master has the expected number."""
     staying = (worker for worker in stack.running_workers if not stack.is_leaving(worker))
     if away := [worker for worker in staying if not stack.is_registered(worker)]:
-        return f"not known to be registered: {names(away)}"
+        return f"registration not confirmed: {names(away)}"
     expected, connected = stack.expected, stack.connected
     is_short = len(stack.running_workers) < expected or (connected is not None and connected < expected)
-    return "the others are on their way" if is_short else ""
+    return "the other workers are starting" if is_short else ""
 
 
 def _is_excused(stack: Stack, worker: ContainerFacts) -> bool:
-    """Tell whether a worker is away for a reason: it was asked to end, or it has just stopped a run and will be back.
+    """Return whether a worker's absence is normal: it is stopping, or it has just ended a run and will return.
 
-    After a run Locust's master forgets a worker, and the worker registers anew after the stop time-out.
+    After a run Locust's master forgets a worker, and the worker registers again after the stop timeout.
     """
     if stack.is_leaving(worker):
         return True
@@ -306,7 +314,7 @@ def _is_excused(stack: Stack, worker: ContainerFacts) -> bool:
 
 
 def _orphans(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[FoundCause, ...]:
-    """Return the workers of an earlier master: the one there now does not know them, and they do not register anew."""
+    """Return the workers of an earlier master. The present master does not know them, and they do not register."""
     master = stack.running_master
     if master is None or master.started_at is None:
         return ()
@@ -322,8 +330,8 @@ def _orphans(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[FoundCause, 
     if not orphans:
         return ()
     evidence = (
-        _start(master, "before its workers"),
-        *(_start(worker, "after the master's") for worker in orphans[:2]),
+        _start(master, "before the start of its workers"),
+        *(_start(worker, "after the start of the master") for worker in orphans[:2]),
         log_signs.quote(master, signs[-1] if signs else None),
     )
     return (FoundCause("workers-orphaned", evidence, orphans, listed(orphans)),)
@@ -331,17 +339,17 @@ def _orphans(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[FoundCause, 
 
 def _start(container: ContainerFacts, wanted: str) -> FindingEvidence:
     at = container.started_at
-    return FindingEvidence(f"start of {container.name}", f"{at:%H:%M:%S}" if at else "?", wanted, at)
+    return FindingEvidence(f"start time of {container.name}", f"{at:%H:%M:%S}" if at else "?", wanted, at)
 
 
 def _is_from(sign: log_signs.LogPattern, container: ContainerFacts) -> bool:
-    """Tell whether the master's line is about the Locust that runs in a container now, not about one before it."""
+    """Return whether the master's line is about the present Locust of a container, not an earlier one."""
     is_past = sign.at is not None and container.started_at is not None and sign.at < container.started_at
     return not is_past and sign.detail.startswith((f"{container.id[:12]}_", f"{container.hostname}_"))
 
 
 def _way_is_clear(stack: Stack, worker: ContainerFacts) -> bool:
-    """Tell whether a worker was seen to reach a master's greeting at the place where it looks for one."""
+    """Return whether a worker received a master's greeting at the address that it uses."""
     probe, port, name = stack.probe_of(worker), stack.master_port(worker), stack.lookup(worker)
     own = stack.addresses(stack.master) if stack.master else frozenset[str]()
     if probe is None or name is None or not name.addresses or not own.issuperset(name.addresses):
@@ -350,7 +358,7 @@ def _way_is_clear(stack: Stack, worker: ContainerFacts) -> bool:
 
 
 def _missing(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[FoundCause, ...]:
-    """Return the workers that run, whose way to the master is clear, and that the master does not hear."""
+    """Return the running workers that can reach the master, but that the master does not hear."""
     silent = [worker for worker in away if _is_silent(stack, worker)]
     if not silent:
         return ()
@@ -368,7 +376,7 @@ def _is_silent(stack: Stack, worker: ContainerFacts) -> bool:
 
 
 def _lost(stack: Stack, worker: ContainerFacts) -> str:
-    """Return the master's line that it lost a worker; "" when it heard the worker again."""
+    """Return the master's line about a lost worker; "" if it heard the worker again."""
     text = ""
     for master in stack.of(MASTER):
         for sign in log_signs.signs(log_signs.current_log(master), "went-missing", "self-healed", "ready"):
@@ -379,7 +387,7 @@ def _lost(stack: Stack, worker: ContainerFacts) -> str:
 
 def _silence(stack: Stack, worker: ContainerFacts) -> Iterator[FindingEvidence]:
     if any(row.state == "missing" for row in stack.listed(worker)):
-        yield stack.observed(f"the master's list: {worker.name}", "missing", "ready or running")
+        yield stack.observed(f"state of {worker.name} in the master's list", "missing", "ready or running")
     if lost := _lost(stack, worker):
         yield FindingEvidence("log of the master", lost, "no such line")
     state, age = stack.inside(worker).process_state, stack.inside(worker).heartbeat_age_seconds
@@ -387,11 +395,11 @@ def _silence(stack: Stack, worker: ContainerFacts) -> Iterator[FindingEvidence]:
         yield _stopped_process(worker, state, stack.evidence.at)
     if age is not None and age > HEARTBEAT_SECONDS:
         wanted = f"at most {HEARTBEAT_SECONDS:.0f} s ago"
-        yield stack.observed(f"{worker.name} last heard the master", f"{age:.0f} s ago", wanted)
+        yield stack.observed(f"last heartbeat of the master in {worker.name}", f"{age:.0f} s ago", wanted)
 
 
 def _few(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[FoundCause, ...]:
-    """Return that fewer workers run, or are registered, than there should be."""
+    """Return the cause if fewer workers than expected run or are registered."""
     now, running, expected, connected = stack.evidence.at, stack.running_workers, stack.expected, stack.connected
     just_made = [worker for worker in stack.workers if worker.created_at and now - worker.created_at < JUST_MADE]
     coming = sum(worker.state == "created" for worker in just_made)
@@ -399,19 +407,19 @@ def _few(stack: Stack, away: Sequence[ContainerFacts]) -> tuple[FoundCause, ...]
     unregistered = [worker for worker in away if not stack.is_young(worker)]
     if not is_short and not unregistered:
         return _partly(stack)
-    evidence = [stack.observed("worker containers that run", str(len(running)), str(expected))]
+    evidence = [stack.observed("running worker containers", str(len(running)), str(expected))]
     if connected is not None:
         wanted = str(max(expected, len(running)))
-        evidence.append(stack.observed("workers that the master counts on", str(connected), wanted))
+        evidence.append(stack.observed("workers registered at the master", str(connected), wanted))
     if unregistered:
-        evidence.append(FindingEvidence("run, and are not registered", names(unregistered), "registered"))
+        evidence.append(FindingEvidence("running workers", f"not registered: {names(unregistered)}", "registered"))
     shown = "?" if connected is None else str(connected)
     values = {"running": str(len(running)), "expected": str(expected), "connected": shown}
     return (FoundCause("workers-fewer-than-expected", evidence, unregistered or ("the workers",), values),)
 
 
 def _partly(stack: Stack) -> tuple[FoundCause, ...]:
-    """Return that a container has fewer Locust processes at the master than it was told to have (LOCUST_PROCESSES)."""
+    """Return the cause if the master lists fewer Locust processes of a container than LOCUST_PROCESSES demands."""
     short = {
         worker: (there, wanted)
         for worker in stack.running_workers
@@ -430,7 +438,7 @@ def _partly(stack: Stack) -> tuple[FoundCause, ...]:
     expected = connected + sum(wanted - there for there, wanted in short.values())
     values = {"connected": str(connected), "running": str(connected), "expected": str(expected)}
     values["containers"] = " ".join(worker.name for worker in short)
-    because = "A Locust process ended, and nothing starts it again while others of its container live."
+    because = "A Locust process exited. Nothing starts it again while other processes of its container run."
     return (FoundCause("workers-fewer-than-expected", evidence, short, values, "process", because=because),)
 
 
@@ -443,30 +451,30 @@ def _processes(stack: Stack, worker: ContainerFacts) -> int:
 
 
 def logs(stack: Stack) -> Outcome:
-    """Check whether the logs can be read, and what they complain of; other checks tell what a line means."""
+    """Check whether the logs can be read, and count errors. Other checks interpret the lines."""
     unread = next((gap for gap in stack.evidence.gaps if gap.part.startswith("log:")), None)
     if unread:
         return cannot_tell(f"{unread.part.removeprefix('log:')}: {unread.reason}")
     lines = [(locust, line) for locust in stack.locusts for line in log_signs.current_log(locust)]
     errors = [(locust, line) for locust, line in lines if re.search(r"/(?:ERROR|CRITICAL)/", line.text)]
     if not errors:
-        return Outcome(f"{len(lines)} lines since the last start, none of them an error")
+        return Outcome(f"{plural(len(lines), 'line')} since the last start, no error")
     locust, line = errors[-1]
-    last = f"the last of {locust.name}: {line.text.strip()[:160]}"
-    return Outcome(f"{len(errors)} errors in {len(lines)} lines, {last}", info=True)
+    last = f"the last in {locust.name}: {line.text.strip()[:160]}"
+    return Outcome(f"{plural(len(errors), 'error')} in {plural(len(lines), 'line')}, {last}", info=True)
 
 
 def resources(stack: Stack) -> Outcome:
-    """Check what master and workers use."""
+    """Check the CPU and memory usage of master and workers."""
     measured = [locust for locust in stack.locusts if locust.memory_usage_bytes is not None]
     if not measured:
-        return cannot_tell("no figures")
+        return cannot_tell("no CPU and memory figures")
     fullest = max(measured, key=_memory_share)
     busiest = max(measured, key=lambda locust: locust.cpu_percent or 0.0)
     share = 100 * _memory_share(fullest) if fullest.memory_limit_bytes else 0.0
-    processor = f"most CPU {busiest.cpu_percent or 0:.0f} % ({busiest.name})"
-    text = f"{processor}, fullest memory {share:.0f} % of its limit ({fullest.name})"
-    return Outcome(text, info=share >= 90)  # noqa: PLR2004  the sidecar's own threshold
+    processor = f"highest CPU {busiest.cpu_percent or 0:.0f} % ({busiest.name})"
+    text = f"{processor}, highest memory {share:.0f} % of its limit ({fullest.name})"
+    return Outcome(text, info=share >= 90)  # noqa: PLR2004  the monitor's own threshold
 
 
 def _memory_share(container: ContainerFacts) -> float:

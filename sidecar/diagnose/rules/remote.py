@@ -1,4 +1,4 @@
-"""Workers of other machines: the gate that is open for them here, or the master over there. Pure."""
+"""Checks of workers on other machines: the gate here, or their master on its machine. Pure."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ LAYER = "network"
 _REFUSED = re.compile(r"refused (?P<address>\S+)")
 _MOST_ADDRESSES = 4
 _GATEWAY = (
-    "a gateway of Docker's: it hands connections over from a process of its own, so the list cannot tell "
-    "who came, and this address in it lets everybody in"
+    "a gateway address of Docker. Docker forwards connections with its own process, so the gate does not see the real "
+    "sender. This address in the list lets everybody in"
 )
 _MET = {
     "refused": "nothing listens there",
     "timeout": "no answer",
-    "unreachable": "no way there",
-    "closed": "connected, and closed at once: its REMOTE_ALLOW does not hold this machine, or its master does not run",
-    "none": "connected, and nobody greets",
+    "unreachable": "no route to it",
+    "closed": "it closes connections at once: REMOTE_ALLOW there lacks this machine, or its master is not running",
+    "none": "the connection is open, but no Locust master answers",
     "http": "a web server answers there",
-    "other": "something else answers there",
+    "other": "another program answers there",
 }
 
 
 def remote_workers(stack: Stack) -> Outcome:
-    """Check whether workers can come here from other machines, or those here reach their master over there."""
+    """Check whether workers of other machines can connect here, or workers here reach their master elsewhere."""
     if stack.is_joined:
         return _joined(stack)
     address = stack.evidence.config.remote_workers
     if not address or not stack.locusts:
-        return Outcome("port 5557 is open to no other machine")
+        return Outcome("port 5557 is not open to other machines")
     shut = _shut(stack, address)
     if shut is not None:
         return Outcome(shut.evidence[0].seen, (shut,))
     refused = _refused(stack)
     is_open = not stack.evidence.config.remote_allow
     causes = [*([_not_in_list(stack, refused)] if refused else []), *_open(stack, address)]
-    who = "everybody who reaches it may join" if is_open else "REMOTE_ALLOW says who may join"
+    who = "anyone who reaches it may join" if is_open else "addresses in REMOTE_ALLOW may join"
     count = sum(row.state != "missing" for row in stack.remote_rows)
-    text = f"{plural(count, 'remote worker')} registered; 5557 is open on {address}: {who}"
+    text = f"{plural(count, 'remote worker')} registered; port 5557 is open on {address}: {who}"
     return Outcome(text, tuple(causes), info=is_open)
 
 
@@ -58,21 +58,21 @@ def _gate(stack: Stack) -> ContainerFacts | None:
 
 
 def _shut(stack: Stack, address: str) -> FoundCause | None:
-    """Return that the address is no longer this machine's, or that nothing listens there; None when it is open."""
+    """Return the cause if the address is not this machine's or nothing listens there; None if the port is open."""
     values = {"address": address}
     if not stack.evidence.config.remote_address_is_own:
         own = ", ".join(stack.evidence.host.addresses[:_MOST_ADDRESSES]) or "an address of this machine"
-        evidence = FindingEvidence("REMOTE_WORKERS", f"{address}: no interface of this machine has it", own)
+        evidence = FindingEvidence("REMOTE_WORKERS", f"{address}, but no interface of this machine has it", own)
         return FoundCause("remote-workers-shut", (evidence,), (address,), values, "address")
     gate = _gate(stack)
     if gate is not None and gate.state == "running":
         return None
-    evidence = stack.observed("the gate's container", gate.state if gate else "not there", "running")
+    evidence = stack.observed("container of the gate", gate.state if gate else "does not exist", "running")
     return FoundCause("remote-workers-shut", (evidence,), (address,), values)
 
 
 def _refused(stack: Stack) -> tuple[str, ...]:
-    """Return the addresses that the gate refused lately, the newest first."""
+    """Return the addresses that the gate refused lately, newest first."""
     gate = _gate(stack)
     addresses: list[str] = []
     for line in reversed(gate.log if gate else ()):
@@ -89,20 +89,20 @@ def _not_in_list(stack: Stack, refused: tuple[str, ...]) -> FoundCause:
     own = {gateway for network in stack.evidence.networks for gateway in network.gateways}
     evidence = (
         stack.observed(f"log of {gate.name if gate else 'the gate'}", f"refused {addresses}", ", ".join(allow)),
-        *(FindingEvidence(f"{address} is", _GATEWAY) for address in shown if address in own),
+        *(FindingEvidence(f"owner of {address}", _GATEWAY) for address in shown if address in own),
     )
     up = {"REMOTE_ALLOW": ",".join([*allow, *shown])}
     return FoundCause("remote-worker-refused", evidence, shown, {"addresses": addresses}, up=up, severity=Severity.WARN)
 
 
 def _open(stack: Stack, address: str) -> Iterator[FoundCause]:
-    """Yield that the port is open to everybody on a network that may be anybody's."""
+    """Yield the cause if the port is open to everybody on a public address."""
     parsed = ipaddress.ip_address(address)
     if stack.evidence.config.remote_allow or not (parsed.is_unspecified or parsed.is_global):
         return
     evidence = (
-        FindingEvidence("REMOTE_WORKERS", address, "an address in a private network, or a list of who may join"),
-        FindingEvidence("REMOTE_ALLOW", "empty: everybody may join", "the addresses of the other machines"),
+        FindingEvidence("REMOTE_WORKERS", address, "an address in a private network, or a list in REMOTE_ALLOW"),
+        FindingEvidence("REMOTE_ALLOW", "empty, so anyone may join", "the addresses of the other machines"),
     )
     yield FoundCause("remote-port-open", evidence, (address,), {"address": address}, severity=Severity.WARN)
 
@@ -111,17 +111,18 @@ def _open(stack: Stack, address: str) -> Iterator[FoundCause]:
 
 
 def _joined(stack: Stack) -> Outcome:
-    """Check whether the master of another machine answers, from the place of the workers here."""
+    """Check whether the master on another machine answers the workers here."""
     place = stack.evidence.config.master
     tries = [(worker, probe, met) for worker, probe in stack.probed_workers if (met := _met(stack, worker, probe))]
     if not tries:
-        return cannot_tell(f"nobody could look from a worker's place to the master at {place}")
+        return cannot_tell(f"the master at {place} could not be tried from a worker")
     failed = [(worker, probe, met) for worker, probe, met in tries if met != "ok"]
     if not failed:
         hearing = sum(bool(stack.is_registered(worker)) for worker in stack.running_workers)
-        return Outcome(f"the master at {place} answers; {hearing} of {len(stack.running_workers)} workers hear it")
+        heard = f"{hearing} of {plural(len(stack.running_workers), 'worker')} hear it"
+        return Outcome(f"the master at {place} answers; {heard}")
     evidence = (
-        FindingEvidence(f"from {worker.name}: {place}", met, "a Locust master", probe.at)
+        FindingEvidence(f"connection from {worker.name} to {place}", met, "a Locust master", probe.at)
         for worker, probe, met in failed[:2]
     )
     first, _, met = failed[0]
@@ -131,10 +132,10 @@ def _joined(stack: Stack) -> Outcome:
 
 
 def _met(stack: Stack, worker: ContainerFacts, probe: Probe) -> str:
-    """Return `ok`, or what was met in place of a master; "" when nothing was tried."""
+    """Return `ok`, or the answer found instead of a master; "" if nothing was tried."""
     host, port, name = stack.master_host(worker).value, stack.master_port(worker), stack.lookup(worker)
     if name is not None and not name.addresses:
-        return f"the name leads nowhere: {name.error or 'no address'}"
+        return f"its name does not resolve: {name.error or 'no address'}"
     there = {host, *(name.addresses if name else ())}
     tried = [attempt for attempt in probe.tcp if attempt.port == port and attempt.address in there]
     if not tried:

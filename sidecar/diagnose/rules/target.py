@@ -1,4 +1,4 @@
-"""The target, tried from a worker's place: name, connection, TLS, answer, proxy. Pure."""
+"""Checks of the target from a worker's network: name, connection, TLS, answer, proxy. Pure."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _REFUSED = frozenset({"refused", "reset"})
 
 
 def target(stack: Stack) -> Outcome:
-    """Check whether the target can be reached from where the load comes from."""
+    """Check whether a worker can reach the target."""
     tried = [(worker, probe, attempt) for worker, probe in stack.probed_workers for attempt in probe.http]
     direct = [(worker, probe, attempt) for worker, probe, attempt in tried if not attempt.proxy]
     if not direct:
         gaps = [gap.reason for gap in stack.evidence.gaps if gap.part.startswith("inside:")]
         if not stack.workers:
-            return cannot_tell("there is no worker to try it from")
+            return cannot_tell("there is no worker from which to try the target")
         if gaps and not any(stack.probed_workers):
             return cannot_tell(gaps[0])
-        return Outcome("no target is known: the classes' own clients decide", info=True)
+        return Outcome("no target URL is known: the user classes decide", info=True)
     proxied = {attempt.url: attempt for _, _, attempt in reversed(tried) if attempt.proxy}
     causes: list[FoundCause] = []
     for worker, probe, attempt in direct:
@@ -58,13 +58,13 @@ def _said(attempt: HttpTry) -> str:
 def _judge(
     stack: Stack, worker: ContainerFacts, probe: Probe, attempt: HttpTry, proxied: HttpTry | None
 ) -> Iterator[FoundCause]:
-    """Yield what one try at the target shows; `proxied` is the same through the proxy that somebody set."""
+    """Yield the causes that one request to the target shows. `proxied` is the same request through the proxy."""
     try:
         host = urlsplit(attempt.url).hostname or ""
     except ValueError:
         return
     if "://" not in attempt.url or not host:
-        return  # a URL without scheme is told by the check of the configuration
+        return  # the check of the configuration reports a URL without scheme
     if is_loopback(host):
         yield _localhost(stack, worker, attempt, host)
         return
@@ -76,10 +76,10 @@ def _judge(
 def _unreached(
     stack: Stack, worker: ContainerFacts, probe: Probe, attempt: HttpTry, host: str, slug: str, proxied: HttpTry | None
 ) -> FoundCause:
-    """Return the cause why a try failed: no proxy is used, a network of Docker's is in the way, or the target."""
+    """Return the cause of a failed request: an unused proxy, an overlapping Docker network, or the target."""
     url, addresses = _bare(attempt.url), ", ".join(attempt.addresses)
     evidence = [
-        FindingEvidence(f"from {worker.name}: GET {url}", _said(attempt), "an answer below 500", probe.at),
+        FindingEvidence(f"GET {url} from {worker.name}", _said(attempt), "a status below 500", probe.at),
         *_details(attempt),
         *_failures_seen(stack),
     ]
@@ -87,21 +87,21 @@ def _unreached(
     proxy, status = _bare(proxied.proxy) if proxied else "", str(attempt.status or "")
     values = {"url": url, "host": host, "error": _said(attempt), "address": addresses, "status": status, "proxy": proxy}
     if proxied is not None and slug != "target-http-error":
-        evidence.append(FindingEvidence(f"the same through the proxy {proxy}", _said(proxied), "an answer", probe.at))
+        evidence.append(FindingEvidence(f"GET {url} through the proxy {proxy}", _said(proxied), "an answer", probe.at))
         confidence = Confidence.CERTAIN if proxied.stage == "ok" else Confidence.LIKELY
         return FoundCause("proxy-not-applied", evidence, (url, proxy), values, severity=severity, confidence=confidence)
     if overlap := _overlap(stack, worker, attempt):
         network, subnet = overlap
-        covers = f"{subnet} covers {addresses}, and no container has it"
-        wanted = "a subnet that leaves the target's addresses out"
-        evidence.append(FindingEvidence(f"network {network.name}", covers, wanted))
+        covers = f"{subnet}, which covers {addresses}; no container has that address"
+        wanted = "a subnet without the target's address"
+        evidence.append(FindingEvidence(f"subnet of the network {network.name}", covers, wanted))
         values |= {"network": network.name, "subnet": subnet}
         return FoundCause("subnet-overlaps-target", evidence, (url, network.name), values, severity=severity)
     return FoundCause(slug, evidence, (url,), values, _fix(stack, slug, host, attempt), severity=severity)
 
 
 def _is_explained(stack: Stack, worker: ContainerFacts, attempt: HttpTry) -> bool:
-    """Tell whether another check says why: nothing gets out of the worker, or a target of the stack's only starts."""
+    """Return whether another check explains it: the worker reaches nothing, or the stack's own target is starting."""
     is_lost = attempt.stage in ("name", "connect") and attempt.outcome not in _REFUSED
     if is_lost and is_cut_off(stack, worker):
         return True
@@ -129,19 +129,23 @@ def _wants_tls(attempt: HttpTry) -> bool:
 
 def _details(attempt: HttpTry) -> Iterator[FindingEvidence]:
     if attempt.addresses:
-        yield FindingEvidence("its address", ", ".join(attempt.addresses))
+        yield FindingEvidence("address of the target", ", ".join(attempt.addresses))
     if attempt.outcome and attempt.outcome != "open":
-        yield FindingEvidence("TCP", f"{attempt.outcome}: {attempt.error}", "open")
+        yield FindingEvidence("TCP connection", f"{attempt.outcome}: {attempt.error}", "open")
     if attempt.body and attempt.status in _SERVER_ERRORS:
-        yield FindingEvidence("the answer begins", " ".join(attempt.body.split())[:120])
+        yield FindingEvidence("start of the answer", " ".join(attempt.body.split())[:120])
 
 
 def _localhost(stack: Stack, worker: ContainerFacts, attempt: HttpTry, host: str) -> FoundCause:
     url, better = _bare(attempt.url), attempt.url.replace(host, "host.docker.internal", 1)
     evidence = (
-        stack.observed("target", url, _bare(better)),
-        FindingEvidence(f"{host} inside {worker.name}", "the container itself", "the machine, or another container"),
-        FindingEvidence(f"from {worker.name}: GET {url}", _said(attempt)),
+        stack.observed("target URL", url, _bare(better)),
+        FindingEvidence(
+            f"machine that {host} means inside {worker.name}",
+            "the container itself",
+            "this machine, or another container",
+        ),
+        FindingEvidence(f"GET {url} from {worker.name}", _said(attempt)),
     )
     of_class = any(pair.value == attempt.url for pair in stack.evidence.config.class_hosts)
     values, fix = {"url": url, "better": better}, "class" if of_class else "setting"
@@ -149,7 +153,7 @@ def _localhost(stack: Stack, worker: ContainerFacts, attempt: HttpTry, host: str
 
 
 def _overlap(stack: Stack, worker: ContainerFacts, attempt: HttpTry) -> tuple[Network, str] | None:
-    """Return a network of the stack whose subnet holds the target's address, although no container there has it."""
+    """Return a network of the stack whose subnet contains the target's address, although no container has it."""
     if attempt.stage != "connect":
         return None
     joined = stack.evidence.config.target_network
@@ -163,7 +167,7 @@ def _overlap(stack: Stack, worker: ContainerFacts, attempt: HttpTry) -> tuple[Ne
 
 
 def _fix(stack: Stack, slug: str, host: str, attempt: HttpTry) -> Origin:
-    """Return the fix: the kit can start its own mock target; another target is for its owner to mend."""
+    """Return the fix. The kit can start its own mock target; its owner must fix any other target."""
     mock = next((mock for mock in stack.of("mock-target") if host in (mock.service, mock.name)), None)
     if (host == "mock-target" or mock) and slug in ("target-unresolvable", "target-refused", "target-timeout"):
         fix = {"paused": "unpause", "running": "restart"}.get(mock.state if mock else "", "mock")
@@ -174,7 +178,7 @@ def _fix(stack: Stack, slug: str, host: str, attempt: HttpTry) -> Origin:
 
 
 def _goes_well(stack: Stack) -> bool:
-    """Tell whether most requests of a run under way succeed, so that what our own try met is not the whole truth."""
+    """Return whether most requests of a current run succeed, so our own failed request is not the whole truth."""
     master = stack.evidence.master
     if master is None or master.state not in ("running", "spawning"):
         return False
@@ -185,12 +189,12 @@ def _failures_seen(stack: Stack) -> Iterator[FindingEvidence]:
     master = stack.evidence.master
     if master and master.requests and master.failures:
         worst = max(master.errors, key=lambda row: row.occurrences, default=None)
-        most = f", most with {worst.error[:100]}" if worst else ""
-        yield FindingEvidence("the run's requests", f"{master.failures} of {master.requests} failed{most}")
+        most = f", most of them with {worst.error[:100]}" if worst else ""
+        yield FindingEvidence("requests of the run", f"{master.failures} of {master.requests} failed{most}")
 
 
 def _failing_requests(stack: Stack) -> Iterator[FoundCause]:
-    """Yield answers of the target that fail most requests of a run, although its front page answers."""
+    """Yield the target's error if most requests of a run fail, although the front page answers."""
     master = stack.evidence.master
     if master is None or not master.requests or master.failures < _MOSTLY * master.requests:
         return
@@ -198,10 +202,10 @@ def _failing_requests(stack: Stack) -> Iterator[FoundCause]:
     if not rows or sum(row.occurrences for row, _ in rows) < _MOSTLY * master.failures:
         return
     worst, code = max(rows, key=lambda pair: pair[0].occurrences)
-    times = f"{worst.occurrences} times {worst.error[:120]}"
+    times = f"{worst.occurrences} × {worst.error[:120]}"
     evidence = (
-        stack.observed("the run's requests", f"{master.failures} of {master.requests} failed", "fewer"),
-        FindingEvidence(f"{worst.method} {worst.name}", times, "an answer below 400", worst.last_seen),
+        stack.observed("requests of the run", f"{master.failures} of {master.requests} failed", "fewer failures"),
+        FindingEvidence(f"{worst.method} {worst.name}", times, "a status below 400", worst.last_seen),
     )
     values = {"url": worst.name, "host": master.host, "error": f"status {code}", "status": code, "address": ""}
     yield FoundCause("target-http-error", evidence, (worst.name,), values, confidence=Confidence.LIKELY)

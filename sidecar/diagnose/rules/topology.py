@@ -1,10 +1,11 @@
-"""Who is in which network, and where the master listens. Pure."""
+"""Checks of the topology: the containers' networks, and the address on which the master listens. Pure."""
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Sequence
 
+from sidecar.common.units import plural
 from sidecar.diagnose.evidence import ContainerFacts, Network, Pool, Socket
 from sidecar.diagnose.rule import (
     BY_HAND,
@@ -24,7 +25,7 @@ from sidecar.diagnose.stack import Stack, is_loopback, is_loopback_only, names
 from sidecar.model.finding import FindingEvidence
 
 LAYER = "topology"
-# What Docker cuts its networks from when its configuration names no pools (moby, libnetwork/ipamutils).
+# Docker's address pools when its configuration names none (moby, libnetwork/ipamutils).
 _DEFAULT_POOLS = (
     *(Pool(f"172.{second}.0.0/16", 16) for second in (17, 18, 19)),
     *(Pool(f"172.{second}.0.0/14", 16) for second in (20, 24, 28)),
@@ -38,7 +39,7 @@ _UNNAMED = frozenset({"none", "host"})
 
 
 def docker_network(stack: Stack) -> Outcome:
-    """Check whether master and workers are in one network, and whether Docker has addresses for one."""
+    """Check whether master and workers share a network, and whether Docker has addresses for a new one."""
     exhausted, master = tuple(_exhausted(stack)), stack.running_master
     if exhausted or not stack.workers or master is None:
         return Outcome(_networks_text(stack), exhausted)
@@ -52,13 +53,13 @@ def docker_network(stack: Stack) -> Outcome:
 
 def _networks_text(stack: Stack) -> str:
     used = {at.network for locust in stack.locusts for at in locust.networks}
-    return ", ".join(sorted(used)) or "no network of the stack"
+    return ", ".join(sorted(used)) or "the stack has no network"
 
 
 def _not_shared(stack: Stack, apart: Sequence[ContainerFacts], master: ContainerFacts) -> FoundCause:
-    evidence = [stack.observed(f"networks of {master.name}", _networks_of(master), "one that the workers are in")]
+    evidence = [stack.observed(f"networks of {master.name}", _networks_of(master), "a network of the workers")]
     for group in grouped(apart, _networks_of):
-        wanted = "one that the master is in"
+        wanted = "a network of the master"
         evidence.append(stack.observed(f"networks of {names(group)}", _networks_of(group[0]), wanted))
     odd, others = _who_is_odd(stack, apart, master)
     home = next((at.network for at in others[0].networks if at.network not in _UNNAMED), None)
@@ -72,15 +73,15 @@ def _not_shared(stack: Stack, apart: Sequence[ContainerFacts], master: Container
 
 def _networks_of(container: ContainerFacts) -> str:
     if container.network_mode.startswith("container:"):
-        return "those of another container"
+        return "the networks of another container"
     shown = ", ".join(sorted(at.network for at in container.networks))
-    return shown or f"none (network_mode {container.network_mode})"
+    return shown or f"no network (network_mode {container.network_mode})"
 
 
 def _who_is_odd(
     stack: Stack, apart: Sequence[ContainerFacts], master: ContainerFacts
 ) -> tuple[Sequence[ContainerFacts], Sequence[ContainerFacts]]:
-    """Return (who is out of place, who is not): the project's own network is home."""
+    """Return (the misplaced containers, the others). The project's own network is the right place."""
     home = {network.id for network in stack.evidence.networks if network.project == stack.evidence.project}
 
     def is_at_home(container: ContainerFacts) -> bool:
@@ -100,15 +101,15 @@ def _exhausted(stack: Stack) -> Iterator[FoundCause]:
     some = ", ".join(unused[:_MOST_NAMED]) + " …" * (len(unused) > _MOST_NAMED)
     pools = "Docker's address pools"
     evidence = (
-        stack.observed(pools, f"all taken, by {len(networks)} networks", "room for one more"),
-        FindingEvidence("networks that no container uses", f"{len(unused)}: {some}" if unused else "none"),
+        stack.observed(pools, f"all in use, by {plural(len(networks), 'network')}", "a free subnet"),
+        FindingEvidence("networks that no container uses", f"{len(unused)}: {some}" if unused else "0"),
     )
     fix = "default" if unused else "no-unused"
     yield FoundCause("network-pool-exhausted", evidence, (pools,), {"count": str(len(unused))}, fix)
 
 
 def free_subnet(networks: Sequence[Network], pools: Sequence[Pool], routes: Sequence[str]) -> str:
-    """Return the first subnet that Docker could still give to a new network; "" when there is none. IPv4 alone."""
+    """Return the first free IPv4 subnet for a new network of Docker; "" if all are in use."""
     texts = [subnet for network in networks for subnet in network.subnets]
     texts += [route.split()[0] for route in routes if not route.startswith("0.0.0.0/0")]
     taken = [parsed for text in texts if (parsed := _ipv4(text)) is not None]
@@ -133,13 +134,13 @@ def _ipv4(text: str) -> ipaddress.IPv4Network | None:
 
 
 def bind(stack: Stack) -> Outcome:
-    """Check whether the master listens where others can reach it, and at the port at which the workers knock."""
+    """Check whether the workers can reach the address and port on which the master listens."""
     master = stack.running_master
     if master is None:
         return cannot_tell("no master runs")
     sockets, port = stack.master_sockets, stack.bind_port(master)
     if sockets is None:
-        return cannot_tell(stack.gap(f"inside:{master.name}") or "nobody could look into the master's network")
+        return cannot_tell(stack.gap(f"inside:{master.name}") or "the sockets of the master could not be read")
     if port is None or not (listening := stack.listening(port)):
         return cannot_tell(f"nothing listens on port {port}")
     away = [worker for worker in stack.workers if not stack.is_registered(worker)]
@@ -161,7 +162,7 @@ def _loopback(
         return
     place = origin_of_setting(stack, [master], "LOCUST_MASTER_BIND_HOST", "--master-bind-host")
     shown = ", ".join(f"{socket.address}:{socket.port}" for socket in at_port)
-    evidence = (stack.observed(f"{master.name} listens on", shown, f"0.0.0.0:{port}"), place.evidence)
+    evidence = (stack.observed(f"address on which {master.name} listens", shown, f"0.0.0.0:{port}"), place.evidence)
     values = {"container": master.name, "address": at_port[0].address}
     yield FoundCause("master-bound-to-loopback", evidence, (master,), values, place)
 
@@ -185,7 +186,7 @@ def _wrong_port(
 
 
 def _leads_to_master(stack: Stack, worker: ContainerFacts, master: ContainerFacts) -> bool:
-    """Tell whether a worker's name for the master leads there, or nowhere; elsewhere is another matter."""
+    """Return whether a worker's name for the master resolves to the master, or does not resolve at all."""
     name = stack.lookup(worker)
     if is_loopback(stack.master_host(worker).value):
         return False
@@ -200,12 +201,12 @@ def _speaks_http(stack: Stack, group: Sequence[ContainerFacts], port: int) -> bo
 def _port_evidence(
     stack: Stack, group: Sequence[ContainerFacts], port: int, bind_port: int | None
 ) -> Iterator[FindingEvidence]:
-    yield stack.observed(f"master's port for {names(group)}", str(port), f"{bind_port}, where the master listens")
-    answers = {"http": "an HTTP server answers", "none": "open, no Locust master answers"}
+    yield stack.observed(f"master's port in {names(group)}", str(port), f"{bind_port}, on which the master listens")
+    answers = {"http": "an HTTP server answers", "none": "open, but no Locust master answers"}
     for probe in filter(None, map(stack.probe_of, group[:2])):
         for attempt in probe.tcp:
             if attempt.port == port:
-                what = f"from {probe.container}: {attempt.address}:{port}"
+                what = f"TCP connection from {probe.container} to {attempt.address}:{port}"
                 answer = answers.get(attempt.greeting, attempt.outcome)
                 yield FindingEvidence(what, answer, "a Locust master", probe.at)
     yield origin_of_setting(stack, group, "LOCUST_MASTER_NODE_PORT", "--master-port").evidence
@@ -221,7 +222,7 @@ def _at_web_port(stack: Stack, group: Sequence[ContainerFacts], master: Containe
 
 
 def _mismatch(stack: Stack, group: Sequence[ContainerFacts], master: ContainerFacts, port: int) -> FoundCause:
-    """Return the cause, with the fix for whichever of the two differs from what this checkout would tell it."""
+    """Return the cause. The fix is for the container whose port differs from this checkout."""
     place = origin_of_setting(stack, group, "LOCUST_MASTER_NODE_PORT", "--master-port")
     of_master = origin_of_setting(stack, [master], "LOCUST_MASTER_BIND_PORT", "--master-bind-port")
     if place.fix == BY_HAND != of_master.fix:

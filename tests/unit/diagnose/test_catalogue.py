@@ -43,16 +43,16 @@ def test_what_a_cause_explains_is_known(cause: Cause) -> None:
 
 
 @pytest.mark.parametrize("cause", CAUSES, ids=lambda one: one.slug)
-def test_without_commands_a_person_is_told_to_act(cause: Cause) -> None:
-    for mend in cause.fixes.values():
-        assert mend.commands or "A person must act" in mend.text
+def test_without_commands_the_fix_is_a_manual_step(cause: Cause) -> None:
+    for fix in cause.fixes.values():
+        assert fix.commands or fix.text.startswith("Manual step: ")
 
 
 @pytest.mark.parametrize("cause", CAUSES, ids=lambda one: one.slug)
 def test_each_template_can_be_filled(cause: Cause) -> None:
     templates = [cause.title, cause.cause, cause.impact]
-    for mend in cause.fixes.values():
-        templates += [mend.text, *mend.commands]
+    for fix in cause.fixes.values():
+        templates += [fix.text, *fix.commands]
     for template in templates:
         names = {name for _, name, _, _ in string.Formatter().parse(template) if name}
         assert "{" not in re.sub(r"\{\{|\}\}", "", filled(template, dict.fromkeys(names, "x")))

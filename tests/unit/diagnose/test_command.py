@@ -40,12 +40,12 @@ def test_a_note_is_kept_with_the_cause_and_shown_the_next_time(
     broken = replace(broken, monitor=None)
     asked(tmp_path, broken, "NOTE=somebody\nran the wrong file")
     said = capsys.readouterr()
-    assert "Noted before" not in said.out
-    assert said.err == "kit diagnose: note kept with master-exited; the sidecar knows of no incident to put it with\n"
+    assert "Earlier note" not in said.out
+    assert said.err == "kit diagnose: note saved for master-exited; the monitor has no matching incident\n"
     asked(tmp_path, broken)
-    assert f"Noted before: {broken.at:%Y-%m-%d} somebody ran the wrong file" in capsys.readouterr().out
+    assert f"Earlier note: {broken.at:%Y-%m-%d} somebody ran the wrong file" in capsys.readouterr().out
     asked(tmp_path, well())
-    assert "Noted before" not in capsys.readouterr().out
+    assert "Earlier note" not in capsys.readouterr().out
 
 
 def test_a_note_goes_to_the_incident_of_the_container_in_trouble(
@@ -64,7 +64,7 @@ def test_a_note_goes_to_the_incident_of_the_container_in_trouble(
     broken = replace(broken, monitor=msgspec.structs.replace(broken.monitor, incidents=tuple(known)))
     asked(tmp_path, broken, "--note", "x")
     assert sent == [("b" * 16, "x")]
-    assert f"and with the incident {'b' * 16}" in capsys.readouterr().err
+    assert f"and for the incident {'b' * 16}" in capsys.readouterr().err
 
 
 def test_notes_that_cannot_be_read_are_not_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -235,10 +235,10 @@ def test_a_master_that_only_starts_is_neither_well_nor_broken(name: str) -> None
 
 def test_of_a_master_that_only_starts_it_is_said_since_when_and_what_to_do() -> None:
     assert check_of(starting_master(), "master-answers").text == (
-        "locust-master-1 started 2 s ago and does not listen on port 5557 yet; wait half a minute and diagnose again"
+        "locust-master-1 started 2 s ago and does not listen on port 5557 yet; wait 30 s and diagnose again"
     )
     e = probed(starting_master(), "locust-master-1", listening=(Socket("0.0.0.0", 5557),))
-    assert "started 2 s ago and its page does not answer yet" in check_of(e, "master-answers").text
+    assert "started 2 s ago and its web page does not answer yet" in check_of(e, "master-answers").text
 
 
 @pytest.mark.parametrize("health", ["healthy", "starting"])
@@ -1000,7 +1000,10 @@ def test_a_container_with_a_process_less_than_told_is_named_with_its_restart() -
     assert causes(with_master(e, workers=tuple(rows), registered=4)) == []
     e = with_master(e, workers=tuple(rows[:-1]), registered=3)
     (finding,) = diagnose(e).findings
-    assert (finding.slug, finding.title) == ("workers-fewer-than-expected", "3 workers connected, 3 of 4 run")
+    assert (finding.slug, finding.title) == (
+        "workers-fewer-than-expected",
+        "Too few workers: 3 of 4 connected, 3 running",
+    )
     assert finding.evidence[0].what == "Locust processes of locust-worker-2 at the master"
     assert (finding.evidence[0].seen, finding.evidence[0].wanted) == ("1", "2")
     assert finding.fix.commands == ("docker restart locust-worker-2",)

@@ -117,4 +117,4 @@ def test_the_list_names_every_cause_once() -> None:
 def test_each_cause_can_be_explained(slug: str) -> None:
     shown = render.explanation(causes()[slug], 80)
     assert slug in shown
-    assert "mend" in shown
+    assert "fix" in shown

@@ -48,7 +48,9 @@ def test_it_holds_what_a_locustfile_needs_and_nothing_else(folder: Path) -> None
 def test_what_swarm_would_not_take_is_refused_in_one_line(folder: Path, tmp_path: Path) -> None:
     (folder / "large.bin").write_bytes(os.urandom(600 * 1024))
     settings = load([f"LOCUSTFILES_DIR={folder}"], {}, tmp_path)
-    with pytest.raises(SettingError, match=r"LOCUSTFILES_DIR holds 6\d\d KiB, packed; .*; wanted: at most 500 KiB"):
+    with pytest.raises(
+        SettingError, match=r"LOCUSTFILES_DIR holds 6\d\d KiB \(compressed\); .*; wanted: at most 500 KiB"
+    ):
         files.pack(settings, ())
 
 
@@ -67,8 +69,8 @@ def test_ignored_files_stay_behind_and_that_is_said_but_not_what_the_locustfile_
         ]
     (note,) = left_out
     assert note == (
-        "not on the nodes: other.pem, run.log, secrets.txt: "
-        ".gitignore or .dockerignore names them → !NAME in .dockerignore for what the test needs"
+        "not copied to the nodes: other.pem, run.log, secrets.txt: "
+        ".gitignore or .dockerignore excludes them → add !NAME to .dockerignore for files that the test needs"
     )
 
 
@@ -83,7 +85,7 @@ def test_a_link_stays_a_link_and_one_that_leads_out_is_said(folder: Path, tmp_pa
         packed.extractall(tmp_path / "node", filter="data")
     assert links == {"loop": ".", "data/again": "../locustfile.py"}
     assert (tmp_path / "node" / "loop" / "data" / "again").read_text() == "x = 1\n"
-    assert left_out == ["not on the nodes: zz_shared: links that lead out of LOCUSTFILES_DIR"]
+    assert left_out == ["not copied to the nodes: zz_shared: these links point outside LOCUSTFILES_DIR"]
 
 
 @pytest.mark.parametrize(

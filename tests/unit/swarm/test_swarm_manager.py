@@ -148,7 +148,7 @@ def settings(tmp_path: Path, *words: str) -> Settings:
             ["WORKER_MEMORY=9G", "WORKER_MEMORY_RESERVATION=9G"],
             r"is 9\.0 GiB; wanted: at most the 8\.0 GiB of the largest node",
         ),
-        (["WORKERS=17"], "17 workers, each of which reserves 1.00 GiB, do not fit on 2 nodes; wanted: at most 16"),
+        (["WORKERS=17"], "17 workers do not fit on 2 nodes with 1.00 GiB reserved for each; wanted: at most 16"),
         (["SWARM_MASTER_NODE=node9"], "SWARM_MASTER_NODE is 'node9'; wanted: one of node1, node2"),
     ],
 )
@@ -165,7 +165,7 @@ def test_sixteen_workers_of_one_gib_fit(manager: Manager, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("word", ["TARGET_NETWORK=shop_default", "WATCH_PROJECT=shop", "REMOTE_WORKERS=0.0.0.0"])
 def test_settings_of_one_machine_are_refused(tmp_path: Path, word: str) -> None:
-    with pytest.raises(SettingError, match="in a Swarm it means no particular machine"):
+    with pytest.raises(SettingError, match="it names something on one machine"):
         _refuse_what_a_cluster_cannot(settings(tmp_path, word))
 
 
@@ -211,5 +211,5 @@ def test_the_stack_is_told_everything_that_compose_is_and_what_is_the_clusters_o
 
 def test_what_docker_stack_cannot_read_from_a_file_is_refused(tmp_path: Path) -> None:
     given = replace(settings(tmp_path), passthrough={"LOCUST_X": "two\nlines"})
-    with pytest.raises(SettingError, match="LOCUST_X holds more than one line"):
+    with pytest.raises(SettingError, match="LOCUST_X has more than one line"):
         stack.environment(given, Decided(), Content({}, tmp_path, ""), {})

@@ -210,4 +210,4 @@ def test_a_swarm_whose_master_does_not_say_who_is_registered_is_not_called_well(
     assert found.findings == ()
     shown = render.as_text(found, render.Style(100))
     assert "All is well" not in shown
-    assert "Could not be checked: registered (the master does not say: no answer in time)" in shown
+    assert "Could not be checked: registered (the master does not answer: no answer in time)" in shown
