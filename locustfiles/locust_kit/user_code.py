@@ -64,7 +64,8 @@ class Problem:
     """Why the locustfile cannot run, or what in it has no effect.
 
     `kind`: missing, unreadable, syntax, import, removed-api, program, no-user-class, duplicate, options or error; of
-    the rules that look into the files: coroutine, old-attribute, exit-code, catch-response or byte-order-mark.
+    the rules that look into the files: coroutine, old-attribute, exit-code, catch-response, pytest or byte-order-mark.
+    The check itself adds traces.
     """
 
     file: str
@@ -120,17 +121,14 @@ def load(setting: str) -> Loaded:
 def _add(known: dict[str, Any], what: str, found: Any, path: str, files: dict[str, str], result: Loaded) -> None:
     """Keep a class or a shape by its name; two of one name in two files are a problem."""
     other = known.setdefault(what.rpartition(" ")[2], found)
-    file = _file_of(found if isinstance(found, type) else type(found), path)
+    try:
+        file = inspect.getfile(found if isinstance(found, type) else type(found))  # asks sys.modules: ask right now
+    except (OSError, TypeError):
+        file = path
     first = files.setdefault(what, file)
     if other is not found and first != file:
         text = f"{what} is also defined in {shown(first)}"
         result.problems.append(Problem(shown(path), None, "duplicate", text, "give one of them another name"))
-
-
-def _file_of(found: type, path: str) -> str:
-    """Return the file of a class that was found in the locustfile `path`: two of those may be modules of one name."""
-    codes = (getattr(value, "__code__", None) for value in vars(found).values())
-    return next((code.co_filename for code in codes if code), path)
 
 
 def _existing(setting: str, result: Loaded) -> Iterator[str]:

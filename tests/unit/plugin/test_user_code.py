@@ -130,6 +130,29 @@ def test_the_same_class_imported_by_a_second_file_is_fine(write: Write) -> None:
     assert not load("one.py,two.py").problems
 
 
+def test_a_class_without_a_method_that_two_files_import_is_fine(write: Write) -> None:
+    write("base.py", "from locust import LoadTestShape\nclass Base(LoadTestShape):\n    def tick(self): ...\n")
+    write("common.py", "from base import Base\nclass Steps(Base):\n    stages = [(60, 5)]\n")
+    user = "from common import Steps\nfrom locust import User, task\nclass {}(User):\n    @task\n    def t(self): ...\n"
+    write("one.py", user.format("One"))
+    write("two.py", user.format("Two"))
+    assert not load("one.py,two.py").problems
+
+
+def test_a_file_that_is_loaded_after_one_that_imports_its_class_is_fine(write: Write) -> None:
+    write("first.py", "from second import Shared\n")
+    write("second.py", "from locust import HttpUser\ndef t(user): ...\nclass Shared(HttpUser):\n    tasks = [t]\n")
+    assert not load("first.py,second.py").problems
+
+
+@pytest.mark.parametrize("body", ["tasks = [print]", "def on_start(self): ..."])
+def test_one_class_name_in_two_files_of_one_name_is_refused(write: Write, body: str) -> None:
+    user = f"from locust import User\nclass Same(User):\n    {body}\n"
+    write("one/locustfile.py", user)
+    write("two/locustfile.py", user)
+    assert only(load("one/locustfile.py,two/locustfile.py")).text.endswith("one/locustfile.py")
+
+
 def test_a_folder_that_the_containers_user_cannot_read_is_reported_as_such(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
