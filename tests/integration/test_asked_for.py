@@ -113,7 +113,7 @@ def test_a_run_without_arguments_has_the_defaults_whatever_the_page_sent(shop: S
     _, report = run(shop)
     assert (report["arguments"], names(report)) == (DEFAULTS, {"/front of blue each 0.5"})
     compared = shop.kit("report", "RUN=last", f"BASELINE={of_page['run_id']}").stdout
-    assert "not the same arguments: tenant green → blue" in compared
+    assert "Different arguments: tenant green → blue" in compared
 
 
 @pytest.mark.parametrize(

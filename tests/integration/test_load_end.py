@@ -61,7 +61,7 @@ def test_names_without_end_are_judged_over_all_requests(shop: LoadEnd) -> None:
     said, judged = shop.told("THRESHOLDS=fail_ratio{name=/bad/0/none}<1% fail_ratio{method=GET}<60% p95<1s")
     assert [row["is_known"] for row in judged["judged"]["thresholds"]] == [False, True, True]
     assert judged["verdict"] == "INVALID"
-    assert f"names were left out: {report['endpoints_left_out']:,} of " in said
+    assert f"names without a row of their own: {report['endpoints_left_out']:,} of " in said
 
 
 def test_an_outage_of_the_last_seconds_is_said_and_fails_where_it_is_not_allowed(shop: LoadEnd) -> None:
@@ -70,7 +70,7 @@ def test_an_outage_of_the_last_seconds_is_said_and_fails_where_it_is_not_allowed
     assert (code, report["verdict"]) == (0, "PASS")
     (said,) = [text for text in report["reasons"] if text.startswith("all ")]
     assert f"all {report['figures']['failures']} failures came in the last " in said
-    assert "% of the requests failed then" in said
+    assert "% of the requests in that time failed" in said
     for text in shop.files(report).values():
         assert f"all {report['figures']['failures']} failures came in the last" in text
     for words, exit_code, reason in (

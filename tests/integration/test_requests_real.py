@@ -141,7 +141,9 @@ def test_answers_that_were_never_reported_are_named_by_line(scripted: Scripted) 
     assert unreported <= scripted.at_target() <= unreported + 6  # the last of each user was cut off
     places = {site["place"]: site["count"] for site in report["account"]["sites"]}
     assert (set(places), sum(places.values())) == ({"drop.py:7", "drop.py:10"}, unreported)
-    assert report["reasons"][0].startswith(f"{unreported} answers were never reported: catch_response without `with`")
+    assert report["reasons"][0].startswith(
+        f"{unreported} answers were never reported: catch_response=True without `with`"
+    )
 
 
 def sums(account: dict[str, Any]) -> tuple[int, int]:

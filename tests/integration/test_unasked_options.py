@@ -128,7 +128,7 @@ def test_processes_are_workers_and_one_that_was_killed_is_missed_until_it_is_bac
     short = two_each.kit("run", *run)
     assert short.returncode == 4, short.stdout + short.stderr
     assert "warning: 3 of 4 workers registered, 2 in each container → make diagnose" in short.stdout
-    assert "workers were missing: 3 of 4 were at the master" in short.stdout
+    assert "workers were missing: 3 of 4 were connected to the master" in short.stdout
     diagnosis = two_each.kit("diagnose")
     assert (diagnosis.returncode, "All is well" in diagnosis.stdout) == (1, False)
     assert f"docker restart {name}" in diagnosis.stdout

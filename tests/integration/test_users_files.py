@@ -89,7 +89,7 @@ def test_classes_without_a_user_are_named_before_and_after_a_run(mine: Stack) ->
     assert "note: of 3 users, Rare gets no user" in done.stdout + done.stderr
     report = newest(mine)
     assert report["users_by_class"] == {"Walker": 1, "Rare": 0, "Admin": 2}, report["reasons"]
-    assert "no user of Rare was there; fixed_count comes first (Admin 2)" in report["reasons"]
+    assert "no user of Rare was running; fixed_count comes first (Admin 2)" in report["reasons"]
     refused = mine.kit("run", "SHAPE=none", "CLASSES=Admin", "USERS=3")
     assert refused.returncode == 2
     assert "every class has a fixed_count (Admin 2)" in refused.stderr

@@ -63,7 +63,7 @@ def test_users_that_end_in_on_start_are_missed_and_their_exception_is_named(judg
 def test_users_that_cannot_be_made_are_missed_and_their_exception_is_named(judged: Judged) -> None:
     code, report = ran(judged, accounts=2)
     assert (code, report["verdict"]) == (4, "INVALID"), report["reasons"]
-    assert report["reasons"][0].startswith(f"only 4 of {USERS} users were there")
+    assert report["reasons"][0].startswith(f"only 4 of {USERS} users were running")
     assert "Buyer.__init__ raised IndexError: pop from empty list (locustfile.py:" in report["reasons"][0]
     assert report["reasons"][0].endswith(": 2 users could not be made")
     document = end(judged, report)
@@ -88,7 +88,7 @@ def test_users_that_finish_are_not_missed_and_are_counted(judged: Judged) -> Non
 def test_a_rate_that_a_slow_target_does_not_let_be_kept_is_invalid_and_one_that_was_kept_is_not(judged: Judged) -> None:
     code, report = ran(judged, rate=2, slow_ms=1200)
     assert (code, report["judged"]["reasons"][0]["kind"]) == (4, "rate_short"), report["reasons"]
-    assert report["reasons"][0].startswith("Buyer kept ")
+    assert report["reasons"][0].startswith("Buyer began ")
     assert report["rates"][0]["rate_kept"] < 0.6
     code, report = ran(judged, rate=2, slow_ms=10)
     assert (code, report["verdict"]) == (0, "PASS"), report["reasons"]
@@ -105,5 +105,5 @@ def test_workers_that_joined_after_the_master_dealt_its_data_are_named(judged: J
     judged.stack.kit("scale", "WORKERS=2")
     assert report["verdict"] == "FAIL", report["reasons"]
     # Locust gives no users to a worker that joins while others are handed out.
-    text = r"[12] of [34] workers make no requests since they joined: IndexError in Buyer\.buy"
+    text = r"[12] of [34] workers have made no request since they joined: IndexError in Buyer\.buy"
     assert re.fullmatch(text, report["reasons"][0]), report["reasons"]

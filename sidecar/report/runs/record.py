@@ -25,7 +25,7 @@ _AFTER = timedelta(seconds=2)  # what broke in a run's last second is known a li
 _RECORDED_LATE = timedelta(seconds=20)  # a monitor on a busy machine writes down a little later what it saw
 _MOST_INCIDENTS = 2000
 _POINTS = 600
-_UNWATCHED = "nobody can tell what happened to the containers"
+_UNWATCHED = "it is unknown what happened to the containers"
 _COUNTS = (
     "users",
     "target_users",
@@ -68,7 +68,7 @@ def gather(
     record = replace(read(runs, run_id, clock()), look_seconds=look_seconds)
     before = timedelta(seconds=max(_LEAST_BEFORE_SECONDS, _LOOKS * look_seconds))
     if archive is None:
-        return replace(record, unwatched=f"{_UNWATCHED}: there is no ledger")
+        return replace(record, unwatched=f"{_UNWATCHED}: the monitor has no ledger")
     until = clock() if record.is_running else record.until
     query = IncidentQuery(record.started_at, until + _AFTER, limit=_MOST_INCIDENTS, newest_first=False)
     try:
@@ -107,7 +107,7 @@ def read(runs: Path, run_id: str, now: datetime) -> RunRecord:
     folder = runs / run_id
     begin = document(folder / "run.json") if RUN_ID.fullmatch(run_id) else {}
     if not begin:
-        raise NoSuchRunError(f"there is no run {run_id!r:.60}", wanted="the id of one", fix="make report")
+        raise NoSuchRunError(f"there is no run {run_id!r:.60}", wanted="the id of a run", fix="make report")
     end = document(folder / "end.json")
     moments = tuple(_moments(folder / "timeline.ndjson"))
     last = moments[-1].at if moments else last_change(folder)

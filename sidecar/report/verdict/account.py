@@ -16,10 +16,10 @@ KINDS = {
     "reported": "reported to Locust",
     "after_the_end": "reported after the end of the load",
     "unreported": "never reported",
-    "left": "left their `with` block unreported",
+    "left": "left their `with` block without a report",
     "unanswered": "never answered",
-    "cut": "cut off with their users",
-    "in_flight": "on their way when last heard of",
+    "cut": "cut off when their user stopped",
+    "in_flight": "still waiting at the last report",
 }
 """What became of a request, and how it is said. Together they are all that was sent."""
 MORE = {"redirects": "redirects", "retries": "retries", "resent": "sent again by geventhttpclient"}
@@ -57,8 +57,9 @@ def warnings(record: RunRecord) -> Iterator[str]:
     meter = record.meters.get(METER) or {}
     for lost in _lost(record, meter):
         last = "before its first report" if lost["requests"] is None else "after its last report"
-        about = "" if lost["requests"] is None else f" at its rate, {plural(lost['requests'], 'request')}"
-        yield f"lost with worker {lost['worker']}: what it sent {last}, up to {_REPORT_SECONDS} s{about}"
+        about = "" if lost["requests"] is None else f", about {plural(lost['requests'], 'request')}"
+        most = f"up to {_REPORT_SECONDS} s{about}"
+        yield f"worker {lost['worker']} was lost: its requests {last} are not counted ({most})"
     for part in meter.get("not_followed") or []:
         yield f"requests are not followed to their end: {part}"
 
@@ -83,7 +84,7 @@ def _row(row: Mapping[str, Any], stuck: tuple[Unanswered, ...]) -> dict[str, Any
 def _text(sent: int, sums: Mapping[str, int]) -> str:
     parts = " + ".join(f"{sums[name]:,} {said}" for name, said in KINDS.items() if sums[name] or name == "reported")
     more = ", ".join(f"{sums[name]:,} {said}" for name, said in MORE.items() if sums[name])
-    return f"{plural(sent, 'request', ',')} sent = {parts}{f'; besides {more}' if more else ''}"
+    return f"{plural(sent, 'request', ',')} sent = {parts}{f'; in addition {more}' if more else ''}"
 
 
 def _sites(meter: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sidecar.common.units import plural
 from sidecar.model.incident import Incident
 from sidecar.model.run_record import Moment
 
@@ -19,10 +20,10 @@ LIKELY, POSSIBLE, UNLIKELY, NONE = "likely", "possible", "unlikely", "none"
 _MOST, _MANY = 0.8, 0.3
 _TIMES_CHANCE = 2.0
 _GISTS = {
-    LIKELY: "Most failures came with an incident of the generators: they say little about the target.",
-    POSSIBLE: "Some failures came with an incident of the generators, others did not: the target is not cleared.",
+    LIKELY: "Most failures came within 10 s of a worker's or the master's incident: they say little about the target.",
+    POSSIBLE: "Some failures came within 10 s of a worker's or the master's incident. The target may cause the others.",
 }
-_UNRELATED = "The failures came with the incidents and without them alike: rather the target, or the way to it."
+_UNRELATED = "The failures came with and without incidents alike: the target or the network is the more likely cause."
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +102,12 @@ def _per_minute(count: int, span: timedelta) -> float | None:
 
 def _text(total: int, near: int, share: float, time_share: float, confidence: str) -> str:
     if confidence == NONE:
-        return "no request failed, so the target is not in question"
+        return "no request failed"
     share_of_all = f"{near} of {total} failures ({share:.0%}) came within 10 s of it, in {time_share:.0%} of the time"
     return share_of_all + {
-        LIKELY: ": it is likely what they come from",
-        POSSIBLE: ": it may have to do with some of them",
-        UNLIKELY: ": they came with it and without it, so it is hardly what they come from",
+        LIKELY: ": likely their cause",
+        POSSIBLE: ": possibly the cause of some of them",
+        UNLIKELY: ": hardly their cause, since failures came without it, too",
     }.get(confidence, "")
 
 
@@ -124,16 +125,17 @@ def gist(
     """
     if not total:
         return "No request failed."
-    own = f"{of_generator} of {total} failures are limits of the load machine itself, not of the target"
+    own = f"{of_generator} of {total} failures come from limits of the load machine, not from the target"
     if of_generator * 2 >= total:
         return f"{own}."
     if not watched or (incidents and not attributed):
-        rest = "It is not known whether the generators caused the failures."
+        rest = "It is unknown whether the workers or the master caused the failures."
     elif of_generator and not incidents:
-        rest = f"The other {total - of_generator} came from the target, or from the network to it."
+        rest = f"The other {total - of_generator} come from the target, the network or the test's own checks."
     elif not incidents:
         rest = (
-            f"Nothing happened to the generators: the {total} failures came from the target, or from the network to it."
+            f"The workers and the master were fine: the {plural(total, 'failure')} came from the target, "
+            "the network or the test's own checks."
         )
     else:
         best = {of_incident.confidence for of_incident in attributed}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from statistics import fmean, median
 
-from sidecar.common.units import MIB
+from sidecar.common.units import MIB, plural
 from sidecar.model.history import RecordedSeries
 from sidecar.model.run_record import Moment
 from sidecar.model.snapshot import WORKER
@@ -124,13 +124,13 @@ def advise(measured: Measured, users: int, limit_bytes: int | None, cores: int |
         _first_limit(need, cores, by_cpu, by_memory),
         round(need, 2),
         "rough" if doubts else "fair",
-        "; ".join(doubts) or "the run was long, large and near enough",
+        "; ".join(doubts) or "the run was long and large enough",
     )
 
 
 def _first_limit(need: float, cores: int | None, by_cpu: int, by_memory: int) -> str:
     if cores is not None and need > _CORE_SHARE * cores:
-        return f"the machine's {cores} cores: {need:.1f} would be busy with sending alone"
+        return f"the machine's {plural(cores, 'CPU core')}: sending alone needs {need:.1f}"
     return "memory of a worker" if by_memory > by_cpu else "CPU of a worker"
 
 
@@ -138,9 +138,9 @@ def _doubts(measured: Measured, users: int) -> Sequence[str]:
     each = measured.users / max(1, measured.workers)
     doubts = []
     if each < _SURE_USERS:
-        doubts.append(f"{each:.0f} users a worker are few to tell what one takes of memory")
+        doubts.append(f"only {plural(round(each), 'user')} per worker, so the memory per user is uncertain")
     if measured.steady_seconds < _SURE_SECONDS:
-        doubts.append(f"all users were there for {measured.steady_seconds:.0f} s only")
+        doubts.append(f"all users were running for only {measured.steady_seconds:.0f} s")
     if users > _SURE_FACTOR * measured.users:
-        doubts.append(f"{users} is {users / measured.users:.0f} times what was run")
+        doubts.append(f"{users} users are {users / measured.users:.0f} times as many as in this run")
     return doubts

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sidecar.common.units import plural
 from sidecar.model import run_arguments
 from sidecar.model.run_record import RunRecord
 from sidecar.report.verdict.thresholds import Spread, Times, spreads_of
@@ -128,26 +129,27 @@ def document(before: RunRecord, after: RunRecord) -> dict[str, Any]:
     """Return what changed from one run to the other, and whether they asked for the same at all."""
     compared = compare(spreads_of(before.performance), spreads_of(after.performance))
     unlike = [
-        f"{name} {before.plan.get(name)} then, {after.plan.get(name)} now"
+        f"{name} {before.plan.get(name)} → {after.plan.get(name)}"
         for name in _UNLIKE
         if before.plan.get(name) != after.plan.get(name)
     ]
     if before.begin.get("host") != after.begin.get("host"):
-        unlike.append(f"host {before.begin.get('host')} then, {after.begin.get('host')} now")
+        unlike.append(f"host {before.begin.get('host')} → {after.begin.get('host')}")
     arguments = [run.begin.get("arguments") for run in (before, after)]
     other = run_arguments.changes(*(values or {} for values in arguments)) if None not in arguments else ""
     return {
         "baseline": before.run_id,
-        "text": _text(len(compared.changes), compared.same, len(compared.unsure), unlike, other),
+        "text": _text(compared, unlike, other),
         "unlike": [*unlike, *([f"arguments: {other}"] if other else [])],
         **{name: list(value) if isinstance(value, tuple) else value for name, value in asdict(compared).items()},
         "changes": [{**asdict(change), "is_worse": change.is_worse} for change in compared.changes],
     }
 
 
-def _text(changes: int, same: int, unsure: int, unlike: list[str], arguments: str) -> str:
-    text = f"{changes} figures changed by more than chance" if changes else "Nothing changed by more than chance"
-    text += f"; {same} request names are as they were"
-    text += f", {unsure} had too few requests to tell" if unsure else ""
-    text += f"; not the same arguments: {arguments}" if arguments else ""
-    return text + (f". Not the same load: {'; '.join(unlike)}" if unlike else "") + "."
+def _text(compared: Compared, unlike: list[str], arguments: str) -> str:
+    changed, unsure = len({(change.method, change.name) for change in compared.changes}), len(compared.unsure)
+    text = plural(len(compared.changes), "significant change") if compared.changes else "No significant change"
+    text += f"; {compared.same} of {plural(compared.same + changed + unsure, 'endpoint')} unchanged"
+    text += f", {unsure} with too few requests to compare" if unsure else ""
+    text += f". Different arguments: {arguments}" if arguments else ""
+    return text + (f". Different load: {'; '.join(unlike)}" if unlike else "") + "."

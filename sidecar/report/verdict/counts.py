@@ -67,8 +67,8 @@ def accounts_differ(record: RunRecord) -> Iterator[InvalidReason]:
     if own is None or int(own) == failures or Unknown.SECONDS in record.unknown or record.ended_at is None:
         return
     text = (
-        f"Locust counted {failures} failed requests, the plugin {int(own)}: judged by the larger number; the log of "
-        "workers and master says what broke, unless the test itself changes Locust's statistics or the plugin's reports"
+        f"Locust counted {plural(failures, 'failed request')}, the plugin {int(own)}: the larger number counts. "
+        "See the logs of the workers and the master, unless the test itself changes the statistics or the reports"
     )
     yield InvalidReason("accounts_differ", text)
 
@@ -183,7 +183,7 @@ def idle_workers(record: RunRecord) -> str:
     if not idle or len(idle) == len(lines) or record.is_running:
         return ""
     count = max(len(lines), int(meter.get("workers") or 0))
-    return f"{len(idle)} of {count} workers make no requests since they joined: {idle[0]['error']}"
+    return f"{len(idle)} of {count} workers have made no request since they joined: {idle[0]['error']}"
 
 
 def full_disks(record: RunRecord) -> Iterator[str]:
@@ -196,8 +196,8 @@ def full_disks(record: RunRecord) -> Iterator[str]:
     raised = sum(group.count for group in error_groups(record, _TASK, _ON_START) if "[Errno 28]" in group.error)
     if raised:
         full.append(
-            f"{plural(raised, 'exception')} of the users' code: No space left on device, not the target's doing"
+            f"{plural(raised, 'exception')} in the users' code: No space left on device (not caused by the target)"
         )
     if full:
-        advice = "write less, or delete what is no longer needed; make reload empties what a container holds"
-        yield f"{'; '.join(full)}: what the test writes has no room → {advice}"
+        advice = "write less, or delete old files; make reload empties the folder"
+        yield f"{'; '.join(full)}: no room for what the test writes → {advice}"

@@ -54,7 +54,7 @@ def lines(record: RunRecord) -> Iterator[str]:
     requests, failures = int(after.get("requests") or 0), int(after.get("failures") or 0)
     if requests:
         failed = f", {failures} failed{_errors(after)}" if failures else ""
-        yield f"after the end: {plural(requests, 'request')}{failed}; not in any rate or percentile"
+        yield f"after the end: {plural(requests, 'request')}{failed}; not counted in any rate or percentile"
     if cut := int(after.get("users_cut_off") or 0):
         timeout = float(record.plan.get("stop_timeout_seconds") or 0)
         when = f" after {timeout:g} s" if timeout else ""

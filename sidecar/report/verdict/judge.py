@@ -175,7 +175,7 @@ def _checks(record: RunRecord, criteria: Criteria, never: int) -> Iterator[Limit
         total = f"{plural(errors.count, 'exception')}{runs}{allowed}"
         texts = (counts.idle_workers(record), *errors.lines(), total)
         first = "".join(f": {group.text}" for group in errors.groups[:1])
-        so_far = f"{errors.ratio:.2%} of the task runs raise, {limit or 0:.2%} are allowed{first}"
+        so_far = f"{errors.ratio:.2%} of the task runs raised an exception, the limit is {limit or 0:.2%}{first}"
         yield LimitChecked(_TASK_ERRORS, limit is None or errors.ratio <= limit, tuple(filter(None, texts)), so_far)
     elif limit is not None:
         yield LimitChecked(_TASK_ERRORS, passed=True, texts=())
@@ -189,7 +189,7 @@ def _checks(record: RunRecord, criteria: Criteria, never: int) -> Iterator[Limit
         "failed requests",
         limit is None or failed.ratio <= limit,
         (f"{failed.ratio:.2%} of {failed.requests} requests failed{of_them}{allowed}",),
-        f"{failed.ratio:.2%} of the requests failed, {limit or 0:.2%} are allowed",
+        f"{failed.ratio:.2%} of the requests failed, the limit is {limit or 0:.2%}",
     )
     found = tuple(outage.lines(record, criteria.outage_ratio, never))
     texts = (*found, *filter(None, (outage.concentration(record, never),)))
@@ -210,7 +210,7 @@ def _too_little(record: RunRecord, checked: tuple[Judged, ...], never: int) -> I
             place = f", in {raised[0].name}" if raised[0].name else ""
             why = f"; the users' code raised {raised[0].count} × {raised[0].what}{place}"
         if not any(unanswered.unreported(record)):  # those that came back are a reason of their own
-            yield InvalidReason("no_requests", unanswered.none_came_back(record) or f"not one request was made{why}")
+            yield InvalidReason("no_requests", unanswered.none_came_back(record) or f"no request was made{why}")
         return
     for judged in checked:
         if not judged.is_known and not judged.threshold.is_soft:

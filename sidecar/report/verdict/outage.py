@@ -46,7 +46,7 @@ def lines(record: RunRecord, limit: float, unanswered: int = 0) -> Iterator[str]
     if not found:
         return
     first = found[0]
-    ended = "" if _is_over(record, first) else ", and it had not ended"
+    ended = "" if _is_over(record, first) else ", until the end"
     others = f"; {plural(len(found) - 1, 'more outage')}" if len(found) > 1 else ""
     yield (
         f"outage: {first.ratio:.0%} of {first.requests} requests failed from {first.clock} ({first.seconds:.0f} s)"
@@ -79,7 +79,7 @@ def concentration(record: RunRecord, unanswered: int = 0) -> str:
     if not is_dense or span.ratio < _TIMES_AS_MANY * outside or span.requests == sum(steps.requests):
         return ""
     which = f"all {total} failures" if span.failures == total else f"{span.failures} of {total} failures"
-    then = f": {span.ratio:.0%} of the requests failed then"
+    then = f": {span.ratio:.0%} of the requests in that time failed"
     if _is_over(record, span):
         return f"{which} came from {span.since:%H:%M:%S} UTC for {span.seconds:.0f} s, then it recovered{then}"
     return f"{which} came in the last {span.seconds:.0f} s (from {span.since:%H:%M:%S} UTC){then}{_incident(record)}"

@@ -84,7 +84,8 @@ def _reason(
     record: RunRecord, limits: GeneratorLimits, name: str, schedule: Mapping[str, Any], span: _Span
 ) -> InvalidReason:
     begun, planned = span.begun / span.seconds, span.planned / span.seconds
-    text = f"{name} kept {begun:.3g} of {planned:.3g} task runs/s ({span.kept:.0%}), {_why(record, limits, schedule)}"
+    why = _why(record, limits, schedule)
+    text = f"{name} began {begun:.3g} of {planned:.3g} planned task runs/s ({span.kept:.0%}) {why}"
     when = f"; from {span.at:%H:%M:%S} UTC, for {span.seconds:.0f} s"
     return InvalidReason("rate_short", f"{text}{when}", span.at, span.seconds, share_of(span.seconds, record))
 
@@ -98,13 +99,13 @@ def _why(record: RunRecord, limits: GeneratorLimits, schedule: Mapping[str, Any]
     stalled = stalls.worst_share(record)
     planned = f"planned every {pacing:.3g} s"
     if each is None:
-        return f"for the target was slow (a run does not end, {planned})"
+        return f"because the target was slow (a run does not end, {planned})"
     took = f"a run takes {each:.2g} s, {planned}"
     if busiest >= _BUSY * limits.cpu_percent or stalled > _STALLED or each < pacing:
-        state = f"a worker was at {busiest:.0f} % of a core, its loop stood still for {stalled:.0%} of its time"
-        return f"for the generator was slow ({took}; {state})"
+        state = f"a worker used {busiest:.0f} % of a CPU core, its event loop was blocked for {stalled:.0%} of the time"
+        return f"because the generator was slow ({took}; {state})"
     requests = by_locust(record).requests * float(record.figures.get("average_ms") or 0) / 1000
     runs = float((record.meters.get(USERS) or {}).get("task_runs") or 0)
     if runs and requests / runs < each / 2:
-        return f"for its tasks were slow ({took}; {requests / runs:.2g} s of a run are requests)"
-    return f"for the target was slow ({took})"
+        return f"because its tasks were slow ({took}; requests take {requests / runs:.2g} s of a run)"
+    return f"because the target was slow ({took})"

@@ -115,7 +115,7 @@ def _broke_off(record: RunRecord) -> Iterator[InvalidReason]:
         silent = f"the run broke off: the master wrote nothing after {record.until:%H:%M:%S} UTC"
         yield InvalidReason("broke_off", record.master_lost or silent, record.until)
     if record.end.get("quit"):
-        text = record.master_lost or "the master was ended or restarted during the run"
+        text = record.master_lost or "the master was stopped or restarted during the run"
         yield InvalidReason("master_restart", text, record.until)
 
 
@@ -145,7 +145,10 @@ def _never_came(record: RunRecord, limit: Sustained) -> Iterator[InvalidReason]:
     always = bool(points) and all(moment.workers < moment.workers_expected for moment in record.load_moments)
     if span and (always or span.is_sustained(record.seconds, limit)):
         yield lasting(
-            "workers_missing", f"workers were missing: {most[1]} of {most[0]} were at the master", span, record
+            "workers_missing",
+            f"workers were missing: {most[1]} of {most[0]} were connected to the master",
+            span,
+            record,
         )
 
 
@@ -177,7 +180,9 @@ def _own_limits(record: RunRecord) -> Iterator[InvalidReason]:
     groups = [group for group in record.groups.get("groups") or [] if group.get("class") == "generator"]
     details = ", ".join(sorted({str(group["detail"]) for group in groups if group.get("detail")}))
     first = next((moment.at for moment in record.moments if moment.classes.get("generator")), None)
-    text = f"{count} requests failed for a limit of the load machine itself{f' ({details})' if details else ''}"
+    text = (
+        f"{plural(count, 'request')} failed because of a limit of the load machine{f' ({details})' if details else ''}"
+    )
     yield InvalidReason("generator_limits", text, first)
 
 
@@ -186,8 +191,8 @@ def _busy(record: RunRecord, limits: GeneratorLimits) -> Iterator[InvalidReason]
     span = held(points, STEP)
     if span and span.is_sustained(record.seconds, limits.sustained):
         most = max(moment.cpu_percent for moment in record.load_moments)
-        text = f"a worker was at {limits.cpu_percent:g} % of a core or more, {most:.0f} % at most"
-        yield lasting("generator_cpu", text, span, record, advice=": more WORKERS")
+        text = f"a worker used {limits.cpu_percent:g} % of a CPU core or more (highest: {most:.0f} %)"
+        yield lasting("generator_cpu", text, span, record, advice=": increase WORKERS")
 
 
 def _throttled(record: RunRecord, limits: GeneratorLimits) -> Iterator[InvalidReason]:
@@ -203,8 +208,8 @@ def _throttled(record: RunRecord, limits: GeneratorLimits) -> Iterator[InvalidRe
     if worst:
         span, name, most = worst
         limit = f"{limits.throttled_percent:g} % of its CPU periods or more"
-        text = f"{name} was throttled in {limit}, {most:.0f} % at most"
-        yield lasting("throttled", text, span, record, advice=": more WORKER_CPUS")
+        text = f"{name} was throttled in {limit} (highest: {most:.0f} %)"
+        yield lasting("throttled", text, span, record, advice=": increase WORKER_CPUS")
 
 
 def ended_by_user_code(record: RunRecord) -> str:
@@ -239,7 +244,10 @@ def _unwatched(record: RunRecord) -> Iterator[InvalidReason]:
     seen = record.watched_until or record.started_at
     gap = (record.load_until - seen).total_seconds()
     if gap > max(_BLIND_SECONDS, _BLIND_LOOKS * record.look_seconds) or record.watched_until is None:
-        text = f"the sidecar was not there to see OOM kills and restarts, from {seen:%H:%M:%S} UTC, for {gap:.0f} s"
+        text = (
+            f"the monitor did not watch from {seen:%H:%M:%S} UTC, for {gap:.0f} s: "
+            "OOM kills and restarts may be missing"
+        )
         yield InvalidReason("blind", text, seen, gap, share_of(gap, record))
 
 
@@ -247,7 +255,7 @@ def warnings(moments: tuple[Moment, ...], limits: GeneratorLimits) -> Iterator[s
     """Yield what is worth a word and breaks nothing."""
     most = max((moment.master_cpu_percent for moment in moments), default=0.0)
     if most >= limits.cpu_percent:
-        yield f"the master was at {most:.0f} % of a core: its figures may lag"
+        yield f"the master used {most:.0f} % of a CPU core: its figures may be late"
 
 
 _MOST_SAID = 3
@@ -267,7 +275,7 @@ def _silent(rows: list[Mapping[str, Any]]) -> Iterator[InvalidReason]:
         since = f" from {at:%H:%M:%S} UTC" if at else ""
         text = (
             f"worker {row.get('worker')} sent no statistics for {seconds:.0f} s{since}, with {row.get('users')} users: "
-            "what these requested is not counted; see the worker's log"
+            "their requests are not counted; see the worker's log"
         )
         yield InvalidReason("worker_silent", text, at, seconds)
 
@@ -281,8 +289,8 @@ def _refused(rows: list[Mapping[str, Any]]) -> Iterator[InvalidReason]:
     said = [f"{row.get('worker')}: {row.get('reason')}" for row in with_figures[:_MOST_SAID]]
     more = "" if len(with_figures) <= _MOST_SAID else f"; and {len(with_figures) - _MOST_SAID} more"
     text = (
-        f"{plural(count, 'report')} of workers were impossible and are not counted "
-        f"({'; '.join(said)}{more}): the master's log has the value; run the kit's own image on each worker"
+        f"the master refused {plural(count, 'report')} of workers as impossible and did not count them "
+        f"({'; '.join(said)}{more}): its log shows the value; run the kit's own image on each worker"
     )
     first_at = min(filter(None, (docker_time(row.get("first_at")) for row in with_figures)), default=None)
     yield InvalidReason("report_refused", text, first_at)

@@ -21,11 +21,11 @@ _STARVED = 0.5  # of a worker's time: on a machine with much else to do, less is
 _WORTH_A_WORD = 0.01  # of a worker's time
 _SO_FAR_SECONDS = 10.0  # a run under way is not judged before
 
-_TOO_LONG = "times of all users of that worker are too long by that"
+_TOO_LONG = "the response times of all its users are too long"
 _ADVICE = {
-    "blocked": "call that in gevent.get_hub().threadpool.apply(), or take a library that works with gevent",
-    "starved": "more WORKER_CPUS, fewer WORKERS than processors, or less beside them on this machine",
-    "busy": "more WORKERS",
+    "blocked": "run this call in gevent.get_hub().threadpool.apply(), or use a library that works with gevent",
+    "starved": "increase WORKER_CPUS, run fewer WORKERS than the machine has CPUs, or run less beside them",
+    "busy": "increase WORKERS",
 }
 
 
@@ -60,7 +60,7 @@ def worst_share(record: RunRecord) -> float:
 def _said(kind: str, worst: Mapping[str, Any]) -> str:
     """Return how often, for how long and where a worker's loop stood still."""
     times = plural(int(_number(worst, "count")), "time")
-    figures = f"{times}, {_number(worst, 'seconds'):.1f} s in all, {_number(worst, 'longest_ms'):.0f} ms at most"
+    figures = f"{times}, {_number(worst, 'seconds'):.1f} s in total, {_number(worst, 'longest_ms'):.0f} ms at most"
     if kind == "starved":
         return f"a worker waited for a CPU {figures}"
     if kind == "busy":

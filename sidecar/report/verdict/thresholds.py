@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from sidecar.common.units import plural
 from sidecar.model.run_record import RunRecord
 from sidecar.model.threshold import OF_TASKS, UPPER, Threshold
 from sidecar.report.verdict import counts
@@ -119,7 +120,7 @@ class Judged:
         few = (
             ""
             if self.actual is None or self.is_known
-            else f", of {self.samples} requests; {self.samples_wanted} wanted"
+            else f" from {plural(self.samples, 'request')}; at least {self.samples_wanted} are needed"
         )
         note = f", from {self.note}" if self.note else ""
         return f"{self.threshold.text}: {figure}{few}{note}"
@@ -185,11 +186,11 @@ def _of_tasks(threshold: Threshold, record: RunRecord, name: str) -> Judged:
     """Judge the errors in users' code, of one `Class.task` where it is named."""
     errors = counts.task_errors(record)
     if counts.USERS not in record.meters:
-        return Judged(threshold, None, 0, unknown="nobody counted the runs of the tasks")
+        return Judged(threshold, None, 0, unknown="the runs of the tasks were not counted")
     count, runs = errors.count, errors.runs
     if name:
         if name not in errors.runs_of:
-            return Judged(threshold, None, 0, unknown=f"no run of a task {name}")
+            return Judged(threshold, None, 0, unknown=f"no task {name} ran")
         count, runs = sum(group.count for group in errors.groups if group.name == name), errors.runs_of[name]
     share = min(1.0, count / runs) if runs else 0.0
     return Judged(threshold, share if threshold.metric == "task_error_ratio" else float(count), runs)
@@ -198,7 +199,7 @@ def _of_tasks(threshold: Threshold, record: RunRecord, name: str) -> Judged:
 def _of_window(threshold: Threshold, which: str, seconds: float, steps: OverTime | None) -> Judged:
     """Judge the last seconds of the load, or the worst span of so many."""
     if steps is None:
-        return Judged(threshold, None, 0, unknown="nobody counted the requests of each second")
+        return Judged(threshold, None, 0, unknown="the requests of each second were not counted")
 
     def figure(window: Window) -> float:
         counted = {"fail_ratio": window.ratio, "failures": window.failures, "requests": window.requests}
@@ -224,7 +225,9 @@ def _in_part(tags: Mapping[str, str], record: RunRecord, spreads: Sequence[Sprea
     )
     timed = sum(spread.count for spread in spreads if _is_about(tags, spread.method, spread.name))
     return (
-        "" if timed >= _NEARLY_ALL * requests else f"the times of {requests - timed} of its requests are among {OTHERS}"
+        ""
+        if timed >= _NEARLY_ALL * requests
+        else f"the times of {plural(requests - timed, 'request')} of that name are counted under {OTHERS}"
     )
 
 
@@ -241,7 +244,7 @@ def _left_out(tags: Mapping[str, str], record: RunRecord) -> str:
         return ""  # each method has all of its requests in rows
     kept = sum(1 for row in rows if row.get("name") != OTHERS)
     count = f": {left_out:,} of {left_out + kept:,}" if left_out else ""
-    return f"names were left out{count}; the threshold cannot be judged"
+    return f"names without a row of their own{count}; the threshold cannot be judged"
 
 
 def _figure(metric: str, endpoints: Sequence[Mapping[str, Any]], requests: int) -> float | None:

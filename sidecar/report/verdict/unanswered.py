@@ -115,7 +115,7 @@ def unreported(record: RunRecord) -> Iterator[InvalidReason]:
     places = _places(account.get("sites") or [], counts=not record.is_running)
     # While the run goes on without the count: it is another each second, and this text would be, too.
     answers = "answers were" if record.is_running else "1 answer was" if count == 1 else f"{count} answers were"
-    yield InvalidReason("unreported", f"{answers} never reported: catch_response without `with` at {places}")
+    yield InvalidReason("unreported", f"{answers} never reported: catch_response=True without `with` at {places}")
 
 
 def _places(sites: Iterable[Mapping[str, Any]], *, counts: bool) -> str:
@@ -153,7 +153,7 @@ class Standstill:
     @property
     def text(self) -> str:
         """Say it in one line."""
-        users = f"while {plural(self.users, 'user')} {'was' if self.users == 1 else 'were'} there"
+        users = f"with {plural(self.users, 'user')} running"
         waited = f"{self.endpoint} had waited {self.waited_seconds:.0f} s"
         return f"no request finished for {self.seconds:.0f} s, from {self.at:%H:%M:%S} UTC, {users}: {waited}"
 

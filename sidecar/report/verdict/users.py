@@ -38,7 +38,7 @@ def _not_made(record: RunRecord) -> Iterator[InvalidReason]:
     if last and (last.meters.get(USERS) or {}).get("not_made") and error_groups(record, "init"):
         causes = _causes(record, last.target_users)
         yield InvalidReason(
-            "users_short", f"only {last.users} of {last.target_users} users were there at the end{causes}"
+            "users_short", f"only {last.users} of {last.target_users} users were running at the end{causes}"
         )
 
 
@@ -116,7 +116,7 @@ def _short(record: RunRecord, looks: list[_Look]) -> InvalidReason:
     assert span is not None  # noqa: S101  `users_short` found one
     least, most = min(look.there for look in short), max(look.there for look in short)
     number = f"{least}" if least == most else f"{least} to {most}"
-    text = f"only {number} of {max(look.wanted for look in short)} users were there"
+    text = f"only {number} of {max(look.wanted for look in short)} users were running"
     return lasting("users_short", text, span, record, advice=causes)
 
 
@@ -127,7 +127,7 @@ def _causes(record: RunRecord, wanted: int) -> str:
     said = [f"{group.text}: {lost} could not be made" for group in error_groups(record, "init")[:_MOST_NAMED]]
     for group in error_groups(record, "on_start", "died")[:_MOST_NAMED]:
         count = f"{group.count} of {wanted} users" if group.count <= wanted else f"{group.count} times a user"
-        where = "in on_start" if group.kind == "on_start" else "by an exception that Locust does not catch"
+        where = "in on_start" if group.kind == "on_start" else "with an exception that Locust does not catch"
         said.append(f"{count} ended {where}: {group.text}")
     said.extend(_stops(record))
     return "".join(f"; {text}" for text in said)
@@ -136,7 +136,7 @@ def _causes(record: RunRecord, wanted: int) -> str:
 def _stops(record: RunRecord) -> Iterator[str]:
     """Yield where users' code stopped the runner of its worker."""
     for group in error_groups(record, "runner")[:_MOST_NAMED]:
-        yield f"a user's own code called {group.what}, which stops the users of one worker"
+        yield f"a user's own code called {group.what}, which stops all users of that worker"
 
 
 def _ramp_beyond_the_run(record: RunRecord) -> str:
@@ -146,7 +146,7 @@ def _ramp_beyond_the_run(record: RunRecord) -> str:
     ramp = wanted / rate if rate else 0.0
     if record.plan.get("shape_class") or most >= wanted or not run_time or ramp <= float(run_time):
         return ""
-    return f": at {rate:g} a second that takes {ramp:.0f} s, and the run had {float(run_time):g} s"
+    return f": the ramp takes {ramp:.0f} s at {rate:g} users/s, but RUN_TIME is {float(run_time):g} s"
 
 
 def _never_were_there(record: RunRecord, too_slow: str) -> Iterator[InvalidReason]:
@@ -159,7 +159,7 @@ def _never_were_there(record: RunRecord, too_slow: str) -> Iterator[InvalidReaso
     rate = float(record.plan.get("spawn_rate_per_second") or 0)
     ramp = wanted / rate if rate else 0.0
     if too_slow or record.seconds >= ramp + _SLACK.total_seconds():
-        yield InvalidReason("users_short", f"only {most} of {wanted} users were ever there{too_slow}")
+        yield InvalidReason("users_short", f"at most {most} of {wanted} users were running{too_slow}")
 
 
 def notes(record: RunRecord) -> Iterator[str]:
@@ -177,7 +177,7 @@ def notes(record: RunRecord) -> Iterator[str]:
     without = [name for name, count in by_class.items() if not count]
     if without and any(by_class.values()):
         why = f"; fixed_count comes first ({counts})" if fixed else ""
-        yield f"no user of {', '.join(without)} was there{why}"
+        yield f"no user of {', '.join(without)} was running{why}"
     yield from _stops(record)
     for group in error_groups(record, "on_stop")[:_MOST_NAMED]:
         yield f"{plural(group.count, 'user')} raised in on_stop: {group.text}"

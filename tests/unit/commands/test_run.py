@@ -249,7 +249,7 @@ def test_a_run_without_a_request_says_what_the_users_raised(
     master.exceptions = raised
     master.on_swarm = [figures("running"), figures("stopped")]
     assert start(master, tmp_path, say, "RUN_TIME=0") == 4
-    line = f"not one request was made; the users' code {told}"
+    line = f"no request was made; the users' code {told}"
     assert line in out.getvalue().splitlines()
     assert report(tmp_path)["reasons"][0] == line
 

@@ -144,7 +144,7 @@ def reasons_of(
         ({"classes": {"server_error": 5}}, []),
         (
             {"classes": {"generator": 7}, "groups": [{"class": "generator", "detail": "EMFILE"}, {"class": "dns"}]},
-            ["7 requests failed for a limit of the load machine itself (EMFILE)"],
+            ["7 requests failed because of a limit of the load machine (EMFILE)"],
         ),
     ],
 )
@@ -158,14 +158,14 @@ def test_the_load_machines_own_limits_are_a_reason(
     ("run", "told"),
     [
         (done(100, 100, 60), []),
-        (done(100, 40, 60), ["only 40 of 100 users were ever there"]),
+        (done(100, 40, 60), ["at most 40 of 100 users were running"]),
         (done(100, 40, 14), []),  # the ramp has only just ended: the master's figures are seconds old
         (done(1, 0, 9, run_time=2), []),  # on a busy master a run of 2 s takes 9 s; no figure had its user
         (done(100, 40, 60, shape="Steps"), []),
         (done(0, 40, 60), []),  # followed: how many were asked for, nobody here knows
         (
             done(1000, 300, 30, run_time=30),
-            ["only 300 of 1000 users were ever there: at 10 a second that takes 100 s, and the run had 30 s"],
+            ["at most 300 of 1000 users were running: the ramp takes 100 s at 10 users/s, but RUN_TIME is 30 s"],
         ),
     ],
 )

@@ -49,7 +49,7 @@ def test_without_users_or_watching_nothing_is_said() -> None:
             512 * MIB,
             4,
             "WORKERS=6 WORKER_MEMORY=128M",
-            "the machine's 4 cores: 4.0 would be busy with sending alone",
+            "the machine's 4 CPU cores: sending alone needs 4.0",
         ),
     ],
 )
@@ -60,7 +60,7 @@ def test_the_first_limit_decides(users: int, limit: int, cores: int, settings: s
 
 def test_how_sure_it_is_depends_on_the_run_and_on_how_far_it_reaches() -> None:
     assert advise(MEASURED, 800, None, None).confidence == "fair"
-    assert advise(MEASURED, 5000, None, None).why == "5000 is 25 times what was run"
+    assert advise(MEASURED, 5000, None, None).why == "5000 users are 25 times as many as in this run"
     short = replace(MEASURED, steady_seconds=20.0, users=40)
     assert advise(short, 40, None, None).confidence == "rough"
-    assert "20 users a worker are few" in advise(short, 40, None, None).why
+    assert "only 20 users per worker" in advise(short, 40, None, None).why

@@ -237,11 +237,11 @@ def test_a_comparison_says_what_was_not_alike() -> None:
     other = {**clean().begin, "plan": {**clean().plan, "users": 10}, "host": "http://other"}
     found = comparison.document(failing(), replace(failing(), begin=other))
     assert found["changes"] == []
-    assert found["unlike"] == ["users 50 then, 10 now", "host http://shop then, http://other now"]
+    assert found["unlike"] == ["users 50 → 10", "host http://shop → http://other"]
     document = {**made(RECORDS["failing"]), "comparison": found}
     SCHEMA.validate(json.loads(json.dumps(document)))
-    assert "Not the same load" in html.render(document)
-    assert "Not the same load" in templates.markdown(document)
+    assert "Different load" in html.render(document)
+    assert "Different load" in templates.markdown(document)
 
 
 def test_the_command_to_repeat_it_holds_what_was_asked_for() -> None:
@@ -257,10 +257,10 @@ def test_the_arguments_of_the_locustfile_are_told_repeated_and_compared() -> Non
     SCHEMA.validate(json.loads(json.dumps(document)))
     assert document["arguments"] == {"tenant": "green", "key": "***", "note": ""}
     assert document["repeat"].endswith(" tenant=green")
-    assert "; not the same arguments: tenant blue → green." in document["comparison"]["text"]
+    assert ". Different arguments: tenant blue → green." in document["comparison"]["text"]
     for text in (html.render(document), templates.markdown(document).replace("\\", "")):
         assert "tenant=green, key=***, note=" in text
-        assert "not the same arguments: tenant blue → green" in text
+        assert "Different arguments: tenant blue → green" in text
     of_old_version = comparison.document(clean(), green)
     assert "arguments" not in of_old_version["text"]
 

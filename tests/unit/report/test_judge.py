@@ -49,7 +49,7 @@ def test_what_broke_comes_before_what_failed() -> None:
     assert [(reason.kind, reason.text) for reason in verdict.broken] == [("worker_lost", LOST)]
     assert judge(run(0, 0, lost=True, raised="no cart")).reasons == (
         LOST,
-        "not one request was made; the users' code raised 3 × no cart",
+        "no request was made; the users' code raised 3 × no cart",
     )
 
 

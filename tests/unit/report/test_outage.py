@@ -55,10 +55,10 @@ def word(verdict: Verdict) -> tuple[str, int]:
 
 
 LAST_TEN = (
-    "outage: 100% of 400 requests failed from 12:01:50 to 12:02:00 UTC (10 s), and it had not ended; "
+    "outage: 100% of 400 requests failed from 12:01:50 to 12:02:00 UTC (10 s), until the end; "
     "the limit is 50% of any 10 s"
 )
-ALL_LATE = "all 400 failures came in the last 10 s (from 12:01:50 UTC): 100% of the requests failed then"
+ALL_LATE = "all 400 failures came in the last 10 s (from 12:01:50 UTC): 100% of the requests in that time failed"
 
 
 def test_an_outage_at_the_end_fails_a_run_whose_share_of_failures_is_allowed() -> None:
@@ -79,7 +79,7 @@ def test_a_concentration_that_is_no_outage_is_said_whatever_the_word() -> None:
     record = late(60, 2)
     verdict = judge(record)
     assert word(verdict) == ("PASS", 0)
-    said = "all 80 failures came in the last 2 s (from 12:00:58 UTC): 100% of the requests failed then"
+    said = "all 80 failures came in the last 2 s (from 12:00:58 UTC): 100% of the requests in that time failed"
     assert said in verdict.reasons
     invalid = judge(replace(record, unwatched="nobody watched"))
     assert (invalid.word, said in invalid.reasons) == ("INVALID", True)
@@ -214,10 +214,11 @@ def test_what_came_after_the_end_is_said_and_its_failures_count_for_the_limit() 
     record = ran(60, lambda _: 0)
     quiet = judge(goodbye(record, 20, 0))
     assert word(quiet) == ("PASS", 0)
-    assert quiet.reasons[1] == "after the end: 20 requests; not in any rate or percentile"
+    assert quiet.reasons[1] == "after the end: 20 requests; not counted in any rate or percentile"
     failed = judge(goodbye(record, 20, 6))
     assert word(failed) == ("FAIL", 1)
-    said = "after the end: 20 requests, 6 failed (6 × POST /logout: HTTPError('500')); not in any rate or percentile"
+    failing = "6 failed (6 × POST /logout: HTTPError('500'))"
+    said = f"after the end: 20 requests, {failing}; not counted in any rate or percentile"
     assert said in failed.reasons
     lenient = judge(goodbye(ran(60, lambda _: 0, fail_ratio="1%"), 20, 6))
     assert (word(lenient), said in lenient.reasons) == (("PASS", 0), True)

@@ -92,14 +92,14 @@ def test_a_worker_that_was_scaled_up_has_time_to_register() -> None:
 def test_a_process_that_was_gone_all_along_is_said_of_a_short_run_too() -> None:
     short = clean(moments=tuple(moment(second, workers=3, workers_expected=4, worker_hosts=2) for second in range(6)))
     (reason,) = [one for one in reasons(short, GeneratorLimits()) if one.kind == "workers_missing"]
-    assert reason.text.startswith("workers were missing: 3 of 4 were at the master")
+    assert reason.text.startswith("workers were missing: 3 of 4 were connected to the master")
 
 
 def test_a_run_too_short_for_its_ramp_says_so_and_one_cut_within_it_does_not() -> None:
     steps = tuple(moment(second, users=5 * second, target_users=500) for second in range(LENGTH + 1))
     never = clean(moments=steps, end={}, begin=planned(users=500, spawn_rate_per_second=5.0))
     (reason,) = reasons(never, GeneratorLimits())
-    told = "only 300 of 500 users were ever there: at 5 a second that takes 100 s, and the run had 60 s"
+    told = "at most 300 of 500 users were running: the ramp takes 100 s at 5 users/s, but RUN_TIME is 60 s"
     assert (reason.kind, reason.text) == ("users_short", told)
     endless = planned(users=500, spawn_rate_per_second=5.0, run_time_seconds=0)
     assert kinds(replace(never, begin=endless)) == []
@@ -108,8 +108,8 @@ def test_a_run_too_short_for_its_ramp_says_so_and_one_cut_within_it_does_not() -
 def test_a_reason_says_when_how_long_and_how_much_of_the_run() -> None:
     (busy,) = reasons(clean(moments=altered(20, 41, cpu_percent=97.0)), GeneratorLimits())
     assert (busy.at, busy.seconds, busy.share) == (after(20), 21.0, 0.35)
-    told = "97 % at most, from 01:02:23 UTC, for 21 s, 35% of the run: more WORKERS"
-    assert busy.text == f"a worker was at 90 % of a core or more, {told}"
+    told = "(highest: 97 %), from 01:02:23 UTC, for 21 s, 35% of the run: increase WORKERS"
+    assert busy.text == f"a worker used 90 % of a CPU core or more {told}"
 
 
 def test_the_gravest_comes_first_and_what_an_incident_explains_is_not_told_twice() -> None:
@@ -162,4 +162,4 @@ def ended_at(second: float, *moments: Moment) -> RunRecord:
 def test_a_worker_that_is_busy_with_goodbyes_was_not_as_busy_in_the_load() -> None:
     busy = [moment(second, cpu_percent=92.0 if second < LENGTH else 140.0) for second in range(LENGTH + 1)]
     (reason,) = reasons(ended_at(LENGTH - 1, *busy), GeneratorLimits())
-    assert reason.text.startswith("a worker was at 90 % of a core or more, 92 % at most, ")
+    assert reason.text.startswith("a worker used 90 % of a CPU core or more (highest: 92 %), ")

@@ -157,7 +157,7 @@ def test_a_ledger_that_cannot_be_read_is_a_reason_and_asked_again(tmp_path: Path
     path = written(tmp_path)
     found = reports(tmp_path, past=Past(fails=True)).of(RUN)
     assert found["judged"]["reasons"][0]["text"] == (
-        "nobody can tell what happened to the containers: the ledger is locked"
+        "it is unknown what happened to the containers: the ledger is locked"
     )
     assert not (path / FILE).exists()
 

@@ -74,9 +74,9 @@ def test_what_stands_still_too_long_is_named(record: RunRecord, found: list[str]
 def test_the_reason_says_how_often_how_long_where_and_since_when() -> None:
     (reason,) = judge(stalled(OFTEN)).broken
     assert reason.text == (
-        f"a worker's loop was blocked 19 times, 22.8 s in all, 1200 ms at most, in {PLACE} and 1 other place, from "
-        "01:02:04 UTC, for 55 s, 92% of the run: times of all users of that worker are too long by that; call that in "
-        "gevent.get_hub().threadpool.apply(), or take a library that works with gevent"
+        f"a worker's loop was blocked 19 times, 22.8 s in total, 1200 ms at most, in {PLACE} and 1 other place, from "
+        "01:02:04 UTC, for 55 s, 92% of the run: the response times of all its users are too long; run this call in "
+        "gevent.get_hub().threadpool.apply(), or use a library that works with gevent"
     )
 
 
@@ -84,7 +84,7 @@ def test_less_is_a_warning_with_the_same_line_and_next_to_nothing_none() -> None
     few = stalled(every(10, 0.4))
     (warning,) = make(few, "shop")["warnings"]
     assert warning.startswith(
-        f"a worker's loop was blocked 6 times, 2.4 s in all, 400 ms at most, in {PLACE} and 1 oth"
+        f"a worker's loop was blocked 6 times, 2.4 s in total, 400 ms at most, in {PLACE} and 1 oth"
     )
     assert list(warnings(stalled(OFTEN), GeneratorLimits())) == []
     assert list(warnings(stalled({20: 0.5}), GeneratorLimits())) == []

@@ -155,7 +155,7 @@ def test_a_percentile_needs_so_many_samples_that_it_says_something() -> None:
     (few,) = check(parse("p99<1s"), ran(performance=performance(times(*[100.0] * 298))))
     (enough,) = check(parse("p99<1s"), ran(performance=performance(times(*[100.0] * 299))))
     assert (few.is_known, enough.is_known) == (False, True)
-    assert few.text == "p99<1s: 100 ms, of 298 requests; 299 wanted"
+    assert few.text == "p99<1s: 100 ms from 298 requests; at least 299 are needed"
 
 
 def test_the_documents_of_a_run_are_read_and_an_older_plugins_has_no_percentiles() -> None:
@@ -171,7 +171,7 @@ def test_the_documents_of_a_run_are_read_and_an_older_plugins_has_no_percentiles
 ROW = {**dict.fromkeys(KEYS, 1.0), "method": "GET", "requests": 2, "failures": 0}
 FEW = tuple({**ROW, "name": f"/{number}"} for number in range(3))
 MANY = {"figures": {"requests": 1000, "failures": 500, "requests_per_second": 100.0}, "endpoints_left_out": 12_901}
-CUT = "names were left out: 12,901 of 12,904; the threshold cannot be judged"
+CUT = "names without a row of their own: 12,901 of 12,904; the threshold cannot be judged"
 
 
 @pytest.mark.parametrize(

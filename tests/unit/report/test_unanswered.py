@@ -101,13 +101,16 @@ def test_unreported_answers_are_named_with_their_lines() -> None:
     verdict = judge(run(meters={"requests": account}))
     assert (verdict.word, verdict.exit_code) == ("INVALID", 4)
     assert verdict.reasons[0] == (
-        "721 answers were never reported: catch_response without `with` at "
+        "721 answers were never reported: catch_response=True without `with` at "
         "locustfile.py:14 (600), :22 (121), lib/shop.py:3 (0)"
     )
     nothing = {"end": {"requests": 0, "failures": 0, "most_users": 50}, "statistics": {}}
     assert judge(run(meters={"requests": account}, **nothing)).reasons == verdict.reasons[:1]
     going = judge(run(meters={"requests": account}, is_running=True, ended_at=None)).reasons[0]
-    assert going == "answers were never reported: catch_response without `with` at locustfile.py:22, :14, lib/shop.py:3"
+    assert (
+        going
+        == "answers were never reported: catch_response=True without `with` at locustfile.py:22, :14, lib/shop.py:3"
+    )
 
 
 def place(line: int, count: int, file: str = "locustfile.py") -> dict[str, Any]:
@@ -131,7 +134,7 @@ def test_a_span_without_a_finished_request_is_a_failure() -> None:
     verdict = judge(stuck(20, 40))
     assert (verdict.word, verdict.exit_code) == ("FAIL", 1)
     assert verdict.reasons == (
-        "no request finished for 19 s, from 01:02:23 UTC, while 50 users were there: POST /checkout had waited 19 s",
+        "no request finished for 19 s, from 01:02:23 UTC, with 50 users running: POST /checkout had waited 19 s",
     )
 
 
@@ -168,9 +171,9 @@ def test_all_that_was_sent_is_accounted_for() -> None:
     meter = {"reported": 90, "held": 1, "retries": 7, "endpoints": [CHECKOUT, lost, own], "workers": {}}
     made = accounted(run(meters={"requests": meter}))
     assert made["text"] == (
-        "112 requests sent = 90 reported to Locust + 5 never reported + 2 left their `with` block unreported + "
-        "11 never answered + 2 cut off with their users + 2 on their way when last heard of; "
-        "besides 4 redirects, 7 retries"
+        "112 requests sent = 90 reported to Locust + 5 never reported + 2 left their `with` block without a report + "
+        "11 never answered + 2 cut off when their user stopped + 2 still waiting at the last report; "
+        "in addition 4 redirects, 7 retries"
     )
     assert [(row["name"], row["unanswered"], row["cut"], row["in_flight"]) for row in made["endpoints"]] == [
         ("/checkout", 8, 2, 0),
@@ -186,11 +189,13 @@ def test_a_lost_worker_is_named_with_what_it_may_have_sent_after_its_last_report
     workers = {"w-1": {"sent": 100, "per_second": 23}, "w-2": {"sent": 90, "per_second": 22}}
     record = run(meters={"requests": {"endpoints": [], "workers": workers}}, moments=lost)
     assert list(account.warnings(record)) == [
-        "lost with worker w-1: what it sent after its last report, up to 3 s at its rate, 69 requests"
+        "worker w-1 was lost: its requests after its last report are not counted (up to 3 s, about 69 requests)"
     ]
     assert accounted(record)["lost"] == [{"worker": "w-1", "requests": 69}]
     early = replace(record, meters={"requests": {"endpoints": [], "workers": {}, "reported": 90}})
-    assert list(account.warnings(early)) == ["lost with worker w-1: what it sent before its first report, up to 3 s"]
+    assert list(account.warnings(early)) == [
+        "worker w-1 was lost: its requests before its first report are not counted (up to 3 s)"
+    ]
 
 
 def test_a_run_of_an_older_version_has_no_account() -> None:

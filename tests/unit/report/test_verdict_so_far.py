@@ -42,7 +42,7 @@ def test_code_that_holds_a_workers_loop_is_told_while_it_does() -> None:
     verdict = so_far(blocked, LOCUST, [], 0.0)
     assert verdict is not None
     assert verdict.word == "INVALID"
-    assert "blocked 12 times, 4.8 s in all, 410 ms at most, in users.py:7 buy" in verdict.reasons[0]
+    assert "blocked 12 times, 4.8 s in total, 410 ms at most, in users.py:7 buy" in verdict.reasons[0]
     less = {"loop": {"worst": {"blocked": worst | {"count": 1, "seconds": 1.2, "longest_ms": 1200}}}}
     verdict = so_far(replace(RUN, meters=less), LOCUST, [], 0.0)
     assert verdict is not None
@@ -60,7 +60,7 @@ def test_failures_beyond_the_limit_fail_it() -> None:
     assert so_far(RUN, failing, [], 0.05) == so_far(RUN, LOCUST, [], 0.05)
     verdict = so_far(RUN, failing, [], 0.01)
     assert verdict is not None
-    assert (verdict.word, verdict.reasons) == ("FAIL", ("2.00% of the requests failed, 1.00% are allowed",))
+    assert (verdict.word, verdict.reasons) == ("FAIL", ("2.00% of the requests failed, the limit is 1.00%",))
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_consequences_stand_behind_their_cause_and_the_gravest_is_first() -> Non
         ({"thresholds": "fail_ratio<20%", "fail_ratio_limit": None}, 5, "PASS", ()),
         ({"thresholds": "fail_ratio<20%"}, 30, "FAIL", ("fail_ratio<20%: 30.00%",)),
         ({"fail_ratio": "10%"}, 5, "PASS", ()),
-        ({"fail_ratio": "10%"}, 30, "FAIL", ("30.00% of the requests failed, 10.00% are allowed",)),
+        ({"fail_ratio": "10%"}, 30, "FAIL", ("30.00% of the requests failed, the limit is 10.00%",)),
         ({"thresholds": "max<800 rps>50 p95<5 avg{name=/a}<1"}, 0, "FAIL", ("max<800: 900 ms",)),
         ({"thresholds": "rps>50 requests>1000 p95<5 avg{name=/a}<1"}, 0, "PASS", ()),
     ],
@@ -131,7 +131,7 @@ def test_the_plugins_account_of_the_failures_is_judged_as_it_goes_on() -> None:
     verdict = so_far(replace(RUN, failure_groups={"classes": {"generator": 3}, "groups": groups}), LOCUST, [], 1.0)
     assert verdict is not None
     assert verdict.word == "INVALID"
-    assert "3 requests failed for a limit of the load machine itself (EMFILE)" in verdict.reasons[0]
+    assert "3 requests failed because of a limit of the load machine (EMFILE)" in verdict.reasons[0]
 
 
 def test_the_record_of_a_live_run_has_what_the_workers_measured() -> None:
@@ -156,5 +156,5 @@ def test_a_live_failure_never_goes_without_its_reason() -> None:
     whole = replace(LOCUST, total=replace(TOTAL, requests=1000, failures=20))
     verdict = so_far(replace(RUN, meters={"stopping": after}), whole, [], 0.01)
     assert verdict is not None
-    said = "after the end: 20 requests, 20 failed (20 × POST /logout: 500); not in any rate or percentile"
+    said = "after the end: 20 requests, 20 failed (20 × POST /logout: 500); not counted in any rate or percentile"
     assert (verdict.word, verdict.reasons) == ("FAIL", (said,))
