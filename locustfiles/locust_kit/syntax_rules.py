@@ -208,10 +208,15 @@ def marked_data(seen: FilesAndClasses) -> Iterator[Problem]:
     for text, source in texts:
         if text.endswith(_DATA) and len(text) <= _LONGEST_NAME:
             paths = (Path(text), Path(source.path).parent / text)
-            if any(path.read_bytes().startswith(_MARKS) for path in paths if path.is_file()):
+            if any(_begins_with_mark(path) for path in paths if path.is_file()):
                 problem = "begins with a byte order mark, which open() takes for a part of its first name"
                 fix = 'save it as UTF-8 without a mark, or open(..., encoding="utf-8-sig")'
                 yield Problem(text, None, "byte-order-mark", problem, fix)
+
+
+def _begins_with_mark(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(max(map(len, _MARKS))).startswith(_MARKS)
 
 
 def ignored_pytest_functions(seen: FilesAndClasses) -> Iterator[Problem]:

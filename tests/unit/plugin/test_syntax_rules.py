@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import codecs
+import os
 import sys
 import textwrap
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -319,6 +321,20 @@ def test_a_table_whose_first_name_has_a_mark_is_said(
     answer = look(text)
     assert answer["passed"], answer
     assert [row["file"] for row in answer["warnings"]] == ([named] if named else [])
+
+
+def test_of_a_large_table_only_the_mark_is_read(look: Look, tmp_path: Path) -> None:
+    table = tmp_path / "people.csv"
+    table.write_bytes(codecs.BOM_UTF8)
+    os.truncate(table, 64 << 20)
+    tracemalloc.start()
+    try:
+        answer = look(READS)
+        most_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert [row["file"] for row in answer["warnings"]] == ["people.csv"]
+    assert most_bytes < 32 << 20
 
 
 def test_pytest_functions_beside_user_classes_are_said_to_be_ignored(look: Look) -> None:
