@@ -12,13 +12,13 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache
 from typing import Any
 
 from locust.env import Environment
 
+from locust_kit.arguments import secrets_of
 from locust_kit.connections import RETRIED
-from locust_kit.failures.settings import redactor
+from locust_kit.failures.settings import Cleaner
 from locust_kit.guard import follow_resets, guarded
 from locust_kit.meters.flights import (
     FLIGHTS,
@@ -50,12 +50,15 @@ class RequestMeter:
 
     def __init__(self, flights: Flights = FLIGHTS, clean: Callable[[str], str] | None = None) -> None:
         self._flights = flights
-        self._clean = clean or lru_cache(MOST_FOLLOWED_ENDPOINTS)(redactor(os.environ).text)
+        self._cleaner = Cleaner(os.environ, MOST_FOLLOWED_ENDPOINTS)
+        self._clean = clean or self._cleaner
+        self._environment: Environment | None = None
         self._not_followed: list[str] = []
         self._forget()
 
     def listen(self, environment: Environment) -> None:
         """Follow the clients of this process; begin anew where Locust resets its statistics."""
+        self._environment = environment
         followed, self._not_followed = install(self._flights)
         said = [f"{', '.join(followed)}: requests on their way are followed"] if followed else []
         logger.info("locust-kit: %s", "; ".join(said + self._not_followed))
@@ -66,6 +69,8 @@ class RequestMeter:
         """Forget what was counted: a run begins."""
         self._flights.begin()
         self._forget()
+        if self._environment:
+            self._cleaner.know(secrets_of(self._environment))
 
     def _forget(self) -> None:
         self._retries = RETRIED.total

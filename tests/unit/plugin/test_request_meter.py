@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from gevent import GreenletExit
 from locust.clients import HttpSession
+from locust.env import Environment
 from locust.exception import StopUser
 from locust_kit.meters.flights import MOST_FOLLOWED_ENDPOINTS, Flights, Site, key_of, whole_seconds
 from locust_kit.meters.requests import RequestMeter
@@ -62,6 +63,20 @@ def test_how_a_request_ended_without_an_answer_is_told_apart() -> None:
     endpoint = flights.endpoints["GET", "/hang"]
     assert (endpoint.cut, endpoint.raised, flights.answered) == ({29: 1}, 0, 1)
     assert (flights.endpoints["GET", "/odd"].raised, ("GET", "/last") in flights.endpoints) == (1, False)
+
+
+def test_a_secret_argument_of_the_run_stands_in_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "locust_kit.meters.requests.secrets_of", lambda _: frozenset({"hunter2-of-a-run"}), raising=False
+    )
+    monkeypatch.setattr("locust_kit.meters.requests.install", lambda _: ([], []))
+    flights = Flights(Clock())
+    meter = RequestMeter(flights)
+    meter.listen(Environment(user_classes=[]))
+    meter.begin()
+    flights.flying[1] = flight("/cart/hunter2-of-a-run")
+    (row,) = meter.document()["endpoints"]
+    assert row["name"] == "/cart/***"
 
 
 def test_names_are_bounded_and_cleaned_and_those_that_wait_longest_are_kept() -> None:
