@@ -1,4 +1,4 @@
-"""Every fault that is inflicted: how, and the cause that the diagnosis must name."""
+"""Every fault of the matrix: how the test causes it, and the cause that the diagnosis must name."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SLEEPER = ("-c", "import time; time.sleep(3600)")
 
 @dataclass(frozen=True)
 class Fault:
-    """One way to break the stack. `commands`: whether commands can mend it. `often`: among the dozen of `make test`."""
+    """One way to break the stack. `commands`: whether commands can fix it. `often`: whether `make test` runs it."""
 
     name: str
     cause: str
@@ -64,7 +64,7 @@ def fault(
 
 
 @fault("docker-unreachable", often=True)
-def a_docker_host_where_nobody_is(world: World) -> Iterator[Look]:
+def a_docker_host_without_an_engine(world: World) -> Iterator[Look]:
     yield Look({"DOCKER_HOST": f"unix://{world.folder}/nobody.sock"})
 
 
@@ -75,7 +75,7 @@ def an_engine_that_hangs(world: World) -> Iterator[Look]:
 
 
 @fault("docker-permission-denied", commands=False)
-def a_socket_of_somebody_else(world: World) -> Iterator[Look]:
+def a_socket_without_permission(world: World) -> Iterator[Look]:
     """Root without the right to override: what a user is who is not in the group."""
     with socket_at(world.folder / "theirs.sock", owner=1) as path:
         less = ("setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override")
@@ -132,26 +132,26 @@ def a_changed_compose_file(world: World) -> Iterator[Look]:
 
 
 @fault("compose-invalid", commands=False)
-def a_setting_that_cannot_be(world: World) -> Iterator[Look]:
+def an_invalid_setting(world: World) -> Iterator[Look]:
     with world.checkout() as copy:
         (copy / ".env").write_text("MASTER_MEMORY=lots\n")
         yield Look(root=copy)
 
 
 @fault("unknown-locust-variable", often=True)
-def the_seeds_variable(world: World) -> Iterator[None]:
+def a_variable_that_locust_does_not_read(world: World) -> Iterator[None]:
     world.tell("locust-worker", LOCUST_MASTER_NODE_HOST=None, LOCUST_MASTER_HOST="locust-master")
     yield
 
 
 @fault("unknown-locust-variable")
-def a_mode_that_nobody_reads(world: World) -> Iterator[None]:
+def a_mode_variable_that_locust_does_not_read(world: World) -> Iterator[None]:
     world.tell("locust-worker", LOCUST_MODE_WORKER=None, LOCUST_MODE="worker")
     yield
 
 
 @fault("invalid-locust-value", often=True)
-def a_port_like_kubernetes_writes_it(world: World) -> Iterator[None]:
+def a_port_value_from_kubernetes(world: World) -> Iterator[None]:
     world.tell("locust-worker", LOCUST_MASTER_NODE_PORT="tcp://10.0.0.1:5557")
     world.wait_for_line("locust: error", *world.workers)
     yield
@@ -164,7 +164,7 @@ def an_empty_port(world: World) -> Iterator[None]:
 
 
 @fault("invalid-locust-value")
-def a_bind_address_of_somebody_else(world: World) -> Iterator[None]:
+def a_bind_address_of_another_machine(world: World) -> Iterator[None]:
     world.tell("locust-master", LOCUST_MASTER_BIND_HOST="10.99.99.99")
     world.wait_for_line("Socket bind failure", world.master)
     yield
@@ -220,7 +220,7 @@ def a_file_called_locust(world: World) -> Iterator[None]:
 
 
 @fault("locustfile-removed-api", commands=False)
-def an_event_of_the_past(world: World) -> Iterator[None]:
+def a_removed_locust_event(world: World) -> Iterator[None]:
     path = world.files / "locustfile.py"
     path.write_text(
         path.read_text() + "\nfrom locust import events\n\n\n@events.request_failure.add_listener\ndef f(**_): ...\n"
@@ -231,7 +231,7 @@ def an_event_of_the_past(world: World) -> Iterator[None]:
 
 
 @fault("locustfile-no-effect", commands=False, severity="warn")
-def an_answer_without_with(world: World) -> Iterator[None]:
+def catch_response_without_with(world: World) -> Iterator[None]:
     path = world.files / "locustfile.py"
     path.write_text(path.read_text() + "\n\ndef ask(client):\n    client.get('/', catch_response=True)\n")
     assert "catch_response=True without `with`" in world.kit("reload", "YES=1").stdout
@@ -263,14 +263,14 @@ def a_host_without_scheme(world: World) -> Iterator[None]:
 
 
 @fault("master-url-with-scheme", often=True)
-def a_url_for_the_master(world: World) -> Iterator[None]:
+def a_url_as_the_masters_host(world: World) -> Iterator[None]:
     world.tell("locust-worker", LOCUST_MASTER_NODE_HOST="http://locust-master")
     world.wait_for_count(0)
     yield
 
 
 @fault("master-url-with-scheme")
-def a_port_behind_the_masters_name(world: World) -> Iterator[None]:
+def a_port_after_the_masters_name(world: World) -> Iterator[None]:
     world.tell("locust-worker", LOCUST_MASTER_NODE_HOST="locust-master:5557")
     yield
 
@@ -390,7 +390,7 @@ def an_image_whose_command_is_missing(world: World) -> Iterator[None]:
 
 
 @fault("cpu-throttled")
-def a_processor_share_of_five_percent(world: World) -> Iterator[None]:
+def a_cpu_limit_of_five_percent(world: World) -> Iterator[None]:
     for index in (1, 2):
         docker("update", "--cpus", "0.05", world.worker(index))
     go = world.start_run("USERS=200", "SPAWN_RATE=200", "RUN_TIME=120s")
@@ -405,7 +405,7 @@ def a_processor_share_of_five_percent(world: World) -> Iterator[None]:
 
 
 @fault("nofile-too-low")
-def sixty_four_descriptors(world: World) -> Iterator[None]:
+def a_limit_of_64_open_files(world: World) -> Iterator[None]:
     world.compose("services:\n  locust-worker:\n    ulimits:\n      nofile: {soft: 64, hard: 64}\n")
     yield
 
@@ -450,7 +450,7 @@ def no_address_pool_left(world: World) -> Iterator[None]:
 
 
 @fault("master-bound-to-loopback", often=True)
-def a_master_that_listens_to_itself(world: World) -> Iterator[None]:
+def a_master_that_listens_on_loopback(world: World) -> Iterator[None]:
     world.tell("locust-master", LOCUST_MASTER_BIND_HOST="127.0.0.1")
     world.wait_for_count(0)
     yield
@@ -464,7 +464,7 @@ def a_master_at_another_port(world: World) -> Iterator[None]:
 
 
 @fault("worker-points-at-web-port")
-def workers_at_the_web_port(world: World) -> Iterator[None]:
+def workers_that_use_the_web_port(world: World) -> Iterator[None]:
     world.tell("locust-worker", LOCUST_MASTER_NODE_PORT="8089")
     world.wait_for_count(0)
     yield
@@ -553,7 +553,7 @@ def a_policy_inside_the_workers(world: World) -> Iterator[None]:
 
 
 @fault("network-filtered")
-def a_blackhole_for_a_route(world: World) -> Iterator[None]:
+def a_blackhole_route(world: World) -> Iterator[None]:
     address = world.address(world.master)
     for index in (1, 2):
         world.inside_network_of(world.worker(index), "ip", "route", "add", "blackhole", f"{address}/32")
@@ -585,7 +585,7 @@ def an_address_that_the_machine_has_lost(world: World) -> Iterator[None]:
 
 
 @fault("remote-worker-refused", severity="warn")
-def a_machine_that_the_list_does_not_hold(world: World) -> Iterator[None]:
+def a_machine_that_is_not_in_remote_allow(world: World) -> Iterator[None]:
     address = bridge_address()
     world.up(f"REMOTE_WORKERS={address}", "REMOTE_ALLOW=192.0.2.77")
     assert not first_byte(address), "the gate lets in whom it should not"
@@ -593,13 +593,13 @@ def a_machine_that_the_list_does_not_hold(world: World) -> Iterator[None]:
 
 
 @fault("remote-port-open", commands=False, severity="warn")
-def a_port_that_is_open_everywhere(world: World) -> Iterator[None]:
+def a_port_that_is_open_to_everyone(world: World) -> Iterator[None]:
     world.up("REMOTE_WORKERS=0.0.0.0")
     yield
 
 
 @fault("remote-master-unreachable", commands=False)
-def a_master_elsewhere_that_is_gone(world: World) -> Iterator[None]:
+def a_remote_master_that_is_gone(world: World) -> Iterator[None]:
     address, far = bridge_address(), World(FAR, world.reports, settings=dict(world.settings))
     world.kit("down")
     remove(FAR)
@@ -642,7 +642,7 @@ def quit_when_asked(environment, **_):
 
 
 @fault("master-not-answering")
-def a_master_that_the_locustfile_quit(world: World) -> Iterator[None]:
+def a_locustfile_that_quits_the_master(world: World) -> Iterator[None]:
     path, now = world.files / "locustfile.py", world.files / "now"
     path.write_text(path.read_text() + QUITTER)
     assert world.kit("reload", "YES=1").returncode == 0
@@ -710,13 +710,13 @@ def a_login_without_code(world: World) -> Iterator[None]:
 
 
 @fault("target-unresolvable", commands=False)
-def a_name_that_nobody_has(world: World) -> Iterator[None]:
+def a_target_name_that_does_not_resolve(world: World) -> Iterator[None]:
     world.up("HOST=http://shop.invalid")
     yield
 
 
 @fault("target-refused", commands=False)
-def a_port_without_a_server(world: World) -> Iterator[None]:
+def a_target_port_without_a_server(world: World) -> Iterator[None]:
     world.up("MOCK=1")
     with stranger("--network", world.network, "--network-alias", "shop", command=SLEEPER):
         world.up("HOST=http://shop:8080")
@@ -740,13 +740,13 @@ def a_target_that_hangs(world: World) -> Iterator[None]:
 
 
 @fault("target-tls", commands=False)
-def a_certificate_that_nobody_signed(world: World) -> Iterator[None]:
+def a_self_signed_certificate(world: World) -> Iterator[None]:
     world.up("HOST=https://mock-target:8443")
     yield
 
 
 @fault("target-is-localhost")
-def a_target_inside_the_worker(world: World) -> Iterator[None]:
+def localhost_as_the_target(world: World) -> Iterator[None]:
     world.compose(
         "services:\n"
         + "".join(
@@ -777,7 +777,7 @@ def a_target_behind_a_proxy(world: World) -> Iterator[None]:
 
 
 @fault("subnet-overlaps-target", commands=False)
-def a_target_in_dockers_own_range(world: World) -> Iterator[None]:
+def a_target_in_dockers_own_subnet(world: World) -> Iterator[None]:
     prefix = world.address(world.master).rpartition(".")[0]
     world.up(f"HOST=http://{prefix}.222:8080")
     yield
@@ -787,7 +787,7 @@ def a_target_in_dockers_own_range(world: World) -> Iterator[None]:
 
 
 @fault("monitor-down")
-def a_stopped_sidecar(world: World) -> Iterator[None]:
+def a_stopped_monitor(world: World) -> Iterator[None]:
     docker("stop", "-t", "2", world.name("monitor"))
     yield
 

@@ -1,4 +1,4 @@
-"""The fault matrix as the tables of the documentation: `python -m tests.faults.table` prints both."""
+"""The fault matrix as tables for the documentation: `python -m tests.faults.table` prints both."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ def ordered() -> list[Fault]:
 
 def whole() -> list[str]:
     """Return one row for each fault."""
-    head = ["| fault, inflicted for real | cause named first | mended by |", "| --- | --- | --- |"]
-    return head + [
-        f"| {fault.name.replace('-', ' ')} | `{fault.cause}` | {_mended_by([fault])} |" for fault in ordered()
-    ]
+    head = ["| fault | cause that diagnose names first | fix |", "| --- | --- | --- |"]
+    return head + [f"| {fault.name.replace('-', ' ')} | `{fault.cause}` | {_fix(fault)} |" for fault in ordered()]
+
+
+def _fix(fault: Fault) -> str:
+    return "printed commands" if fault.commands else "manual step"
 
 
 def short() -> list[str]:
     """Return one row for each layer."""
-    head = ["| layer | causes | faults | mended by |", "| --- | --- | --- | --- |"]
+    head = ["| layer | causes | faults | printed commands | manual step |", "| --- | --- | --- | --- | --- |"]
     layers = groupby(
         sorted(ordered(), key=lambda fault: LAYERS.index(causes()[fault.cause].layer)),
         lambda fault: causes()[fault.cause].layer,
@@ -33,15 +35,9 @@ def short() -> list[str]:
 
 
 def _layer(name: str, faults: Sequence[Fault]) -> str:
-    slugs = dict.fromkeys(fault.cause for fault in faults)
-    return f"| {name} | {', '.join(slugs)} | {len(faults)} | {_mended_by(faults)} |"
-
-
-def _mended_by(faults: Sequence[Fault]) -> str:
+    slugs = ", ".join(f"`{slug}`" for slug in dict.fromkeys(fault.cause for fault in faults))
     by_commands = sum(fault.commands for fault in faults)
-    if len(faults) == 1:
-        return "the printed commands" if by_commands else "a person, told what to do"
-    return f"the printed commands: {by_commands}, a person: {len(faults) - by_commands}"
+    return f"| {name} | {slugs} | {len(faults)} | {by_commands} | {len(faults) - by_commands} |"
 
 
 if __name__ == "__main__":

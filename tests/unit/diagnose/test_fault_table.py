@@ -15,8 +15,8 @@ def test_the_documentation_states_the_matrix_fault_by_fault() -> None:
     assert "\n".join(table.whole()) in (ROOT / "docs" / "diagnose.md").read_text()
 
 
-def test_the_readme_states_it_by_layer() -> None:
-    assert "\n".join(table.short()) in (ROOT / "README.md").read_text()
+def test_the_documentation_states_it_by_layer() -> None:
+    assert "\n".join(table.short()) in (ROOT / "docs" / "diagnose.md").read_text()
 
 
 def test_about_a_dozen_run_each_time() -> None:
