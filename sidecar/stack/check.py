@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sidecar.common.errors import KitError, LocustfileError
@@ -77,10 +76,7 @@ def fingerprint(settings: Settings, image_id: str, user_env: Mapping[str, str]) 
         (settings.target_network, settings.mock or MOCK_HOST in settings.host),  # what they reach on import
     ]
     digest.update(repr(depends_on).encode())
-    needed: Sequence[Path] = ()
-    with suppress(KitError):  # `up` has refused it
-        needed = locustfile.sources(settings)
-    files = user_files.walk(settings.locustfiles_dir, needed)
+    files = user_files.walk(settings.locustfiles_dir, obey_ignores=False)  # the check's container has the whole folder
     if not files.is_whole:
         digest.update(secrets.token_bytes())  # what was not seen may have changed
     for path in files.paths:

@@ -34,22 +34,24 @@ class _Rule:
     of_docker: bool
 
 
-def walk(folder: Path, needed: Collection[Path] = ()) -> UserFiles:
+def walk(folder: Path, needed: Collection[Path] = (), *, obey_ignores: bool = True) -> UserFiles:
     """Walk a folder without following links, up to 50,000 files.
 
     Args:
         folder: the folder.
         needed: files in it that belong to the test whatever is to be ignored: the locustfile and what it imports.
+        obey_ignores: whether the walk leaves out what .gitignore and .dockerignore name.
 
     """
     found = UserFiles()
     repository = next((up for up in (folder, *folder.parents) if (up / ".git").exists()), folder)
     above = [up for up in folder.parents if up.is_relative_to(repository)]
-    rules = tuple(rule for up in reversed(above) for rule in _rules(up / ".gitignore"))
+    files = (".gitignore", ".dockerignore") if obey_ignores else ()
+    rules = tuple(rule for up in reversed(above) for rule in _rules(up, files[:1]))
     waiting = [(folder, rules, False)]
     kept = {str(path) for path in needed}
     for here, outer, is_ignored in waiting:
-        inner = (*outer, *_rules(here / ".gitignore"), *(_rules(here / ".dockerignore") if here == folder else ()))
+        inner = (*outer, *_rules(here, files if here == folder else files[:1]))
         for path, is_folder in _entries(here):
             left_out = is_ignored
             for rule in inner:
@@ -80,7 +82,12 @@ def _entries(folder: Path) -> Iterator[tuple[str, bool]]:
             yield entry.path, entry.is_dir(follow_symlinks=False)
 
 
-def _rules(file: Path) -> Iterator[_Rule]:
+def _rules(folder: Path, names: Collection[str]) -> Iterator[_Rule]:
+    for name in names:
+        yield from _of_file(folder / name)
+
+
+def _of_file(file: Path) -> Iterator[_Rule]:
     try:
         lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     except OSError:

@@ -293,6 +293,14 @@ def test_an_edit_that_keeps_size_and_time_is_still_another_file(tmp_path: Path) 
     assert check.fingerprint(settings(tmp_path), "id", {}) != before
 
 
+@pytest.mark.parametrize("ignore_file", [".gitignore", ".dockerignore"])
+def test_a_file_that_git_or_docker_ignores_is_checked_again(ignore_file: str, tmp_path: Path) -> None:
+    written(tmp_path, {"locustfile.py": "x = 1\n", ignore_file: "env.local.json\n", "env.local.json": '{"host": 1}'})
+    before = check.fingerprint(settings(tmp_path), "id", {})
+    (tmp_path / "env.local.json").write_text('{"host": "other"}')
+    assert check.fingerprint(settings(tmp_path), "id", {}) != before
+
+
 def test_a_warning_of_the_check_is_one_line_and_survives_being_remembered() -> None:
     row = {"file": "a.py", "line": 3, "kind": "catch-response", "text": "never reported", "fix": "with ... as answer:"}
     checked = check.read({"passed": True, "user_classes": [], "warnings": [row]}, MINE)
