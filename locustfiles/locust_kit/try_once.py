@@ -95,19 +95,19 @@ class Printer:
         self.errors += 1
         print(f"  FAIL {text}", flush=True)
 
-    def run(self, name: str, part: Callable[[], object]) -> bool:
+    def run(self, name: str, part: Callable[[], object], *, is_users: bool = True) -> bool:
         """Run a part of the user's code within its limit; print what went wrong, and return whether nothing did.
 
         Raises:
-            StopUser, StopTest: the part asked for it.
+            StopUser, StopTest: the part asked for it. Outside of a user (`is_users`) that is an error.
 
         """
         error = within(PART_SECONDS, name, part)
         if error is None or isinstance(error, InterruptTaskSet | RescheduleTask | RescheduleTaskImmediately):
             return True
-        if isinstance(error, GreenletExit):
+        if is_users and isinstance(error, GreenletExit):
             raise StopUser
-        if isinstance(error, StopUser | StopTest):
+        if is_users and isinstance(error, StopUser | StopTest):
             raise error
         where = f" ({place(traceback.extract_tb(error.__traceback__))})" if error.__traceback__ else ""
         kind = "" if isinstance(error, TookTooLongError) else f"{type(error).__name__}: "
@@ -271,7 +271,7 @@ def fire(event: EventHook, name: str, printer: Printer, *, reverse: bool = False
     """Call each listener of an event within its limit; one that fails is an error, and does not end the others."""
     handlers = list(event._handlers)  # noqa: SLF001  Locust's own `fire` logs errors, and hangs with its listener
     for handler in reversed(handlers) if reverse else handlers:
-        printer.run(f"events.{name}", partial(handler, **arguments))
+        printer.run(f"events.{name}", partial(handler, **arguments), is_users=False)
 
 
 def run_pass(environment: Environment, runner: LocalRunner, printer: Printer) -> None:
@@ -302,7 +302,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends this process without a traceback
     stats = RequestStats()
     printer, made = Printer(stats), list[Loaded]()
-    if not printer.run("loading", lambda: made.append(load(os.environ["LOCUST_LOCUSTFILE"]))):
+    if not printer.run("loading", lambda: made.append(load(os.environ["LOCUST_LOCUSTFILE"])), is_users=False):
         return 1
     loaded = made[0]
     for problem in loaded.problems:

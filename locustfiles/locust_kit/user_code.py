@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import gevent
+from gevent import GreenletExit
 from locust import FastHttpUser, HttpUser, LoadTestShape, User
 from locust.argument_parser import parse_locustfile_paths
 from locust.user.users import PytestUser
@@ -95,7 +96,7 @@ def load(setting: str) -> Loaded:
             try:
                 users, shapes = load_locustfile(path)
                 gevent.sleep(0)  # what the file has spawned begins
-            except (Exception, SystemExit, OwnProgramError) as raised:  # noqa: BLE001  the user's may raise anything
+            except (Exception, SystemExit, GreenletExit, OwnProgramError) as raised:  # noqa: BLE001  the user's may raise anything
                 error = raised
         if error := programs[0] if programs else error:
             result.problems.append(problem_of(error, path))
@@ -108,7 +109,7 @@ def load(setting: str) -> Loaded:
         for path in paths:
             try:
                 result.users |= load_locustfile_pytest(path)
-            except (Exception, SystemExit) as raised:  # noqa: BLE001  as above
+            except (Exception, SystemExit, GreenletExit) as raised:  # noqa: BLE001  as above
                 result.problems.append(problem_of(raised, path))
         result.problems += _unusable_functions(result.users.values())
     if not result.users and not result.problems:

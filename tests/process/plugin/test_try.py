@@ -338,3 +338,34 @@ def test_locusts_events_come_in_locusts_order_and_nothing_holds_the_end(server: 
         f"event {n}" for n in ("test_start", "spawning_complete", "test_stopping", "test_stop", "quitting")
     ]
     assert "FAIL events.test_start: KeyError: 'data' (locustfile.py line 8)" in done.stdout
+
+
+def test_a_listener_that_raises_what_ends_users_is_an_error_with_its_line(server: Counter, tmp_path: Path) -> None:
+    done = tried(
+        tmp_path,
+        """
+        from gevent import GreenletExit
+        from locust import HttpUser, events, task
+        from locust.exception import StopTest, StopUser
+
+        def ends(event, error):
+            @event.add_listener
+            def listener(**_):
+                raise error
+
+        ends(events.init, StopUser())
+        ends(events.test_start, GreenletExit())
+        ends(events.spawning_complete, StopTest())
+        ends(events.test_stop, StopUser())
+
+        class Shop(HttpUser):
+            @task
+            def look(self):
+                self.client.get("/look")
+        """,
+        server.url,
+    )
+    assert (done.stderr, done.returncode, server.asked) == ("", 1, ["/look"])
+    failed = [line for line in done.stdout.splitlines() if line.startswith("  FAIL")]
+    names = ("init: StopUser", "test_start: GreenletExit", "spawning_complete: StopTest", "test_stop: StopUser")
+    assert failed == [f"  FAIL events.{name}:  (locustfile.py line 9)" for name in names]

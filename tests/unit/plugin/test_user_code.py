@@ -117,6 +117,12 @@ def test_a_file_that_ends_the_process_is_a_problem_and_not_the_end(write: Write)
     assert "exit(3)" in only(load("locustfile.py")).text
 
 
+def test_a_file_that_ends_its_greenlet_is_a_problem_and_not_the_end(write: Write) -> None:
+    write("locustfile.py", "from gevent import GreenletExit\nraise GreenletExit\n")
+    problem = only(load("locustfile.py"))
+    assert (problem.line, "raises GreenletExit" in problem.text) == (2, True)
+
+
 def test_one_class_name_in_two_files_is_refused(write: Write) -> None:
     user = "from locust import User, task\nclass Same(User):\n    @task\n    def t(self): ...\n"
     write("one.py", user)
