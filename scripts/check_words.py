@@ -114,7 +114,7 @@ def _findings(page: list[Text]) -> Iterator[str]:
                 continue
             short = textwrap.shorten(sentence, _SHOWN_CHARACTERS, placeholder="...")
             if length > MOST_WORDS:
-                yield f"{text.place}: {length} words, wanted at most {MOST_WORDS}: {short}"
+                yield f"{text.place}: {length} words, expected at most {MOST_WORDS}: {short}"
             for banned, better in BANNED.items():
                 if found := re.search(rf"(?<![\w/-])({banned})(?![\w/-])", sentence, re.IGNORECASE):
                     yield f"{text.place}: {found[0]!r}: write {better}: {short}"
@@ -122,7 +122,7 @@ def _findings(page: list[Text]) -> Iterator[str]:
                 yield f"{text.place}: a sentence that begins so must be read twice: {short}"
     if lengths and (average := sum(lengths) / len(lengths)) > MOST_WORDS_ON_AVERAGE:
         file = page[0].place.partition(":")[0]
-        yield f"{file}: {average:.1f} words a sentence, wanted at most {MOST_WORDS_ON_AVERAGE} on average"
+        yield f"{file}: {average:.1f} words a sentence, expected at most {MOST_WORDS_ON_AVERAGE} on average"
 
 
 def _of_markdown(name: str, source: str) -> Iterator[Text]:

@@ -88,8 +88,10 @@ class AddedArgument:
 
     def _unusable(self, text: str, wanted: str) -> UnusableValueError:
         if self.is_secret:  # what is wanted may quote the value
-            return UnusableValueError(f"{self.name} cannot be used; wanted: {_WANTED.get(self.kind, 'another value')}")
-        return UnusableValueError(f"{self.name} is {safe(text, _LONGEST)!r}; wanted: {wanted}")
+            return UnusableValueError(
+                f"{self.name} cannot be used; expected: {_WANTED.get(self.kind, 'another value')}"
+            )
+        return UnusableValueError(f"{self.name} is {safe(text, _LONGEST)!r}; expected: {wanted}")
 
     def document(self, value: Any) -> dict[str, Any]:
         """Return the argument and its present value as the status document holds them, secrets masked."""

@@ -117,7 +117,7 @@ engine_verify() {
     [[ $answer != denied ]] ||
         fail "Docker is ready; you were added to the group docker, which counts from your next login → log in again (or \`newgrp docker\`), then \`make setup\`"
     version_at_least "$(json_version <<<"$answer")" $engine_wanted ||
-        fail "the engine answers '$(json_version <<<"$answer")'; wanted ≥ $engine_wanted → $docs"
+        fail "the engine answers '$(json_version <<<"$answer")'; expected ≥ $engine_wanted → $docs"
     version_at_least "$(cli_version docker compose version --short)" $compose_wanted ||
-        fail "Compose is '$(cli_version docker compose version --short)'; wanted ≥ $compose_wanted → $docs"
+        fail "Compose is '$(cli_version docker compose version --short)'; expected ≥ $compose_wanted → $docs"
 }

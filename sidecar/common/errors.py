@@ -7,7 +7,7 @@
     ├── StackError          exit 2   the stack is down, or did not come up
     └── LedgerError         exit 2   the ledger cannot be opened, read or written (disk full, rights, locked)
 
-One error is one line: what is wrong, where, the value seen, the value wanted, what to do next.
+One error is one line: what is wrong, where, the value seen, the value expected, what to do.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class KitError(Exception):
 
     Args:
         what: what is wrong, with the value seen ("WORKERS is 'abc'").
-        wanted: the value or state that would be right ("a whole number from 1, or auto").
+        wanted: the value or state that is expected ("a whole number from 1, or auto").
         where: the place it comes from (".env line 3", "make command line").
         fix: the next command or edit ("make up WORKERS=4").
     """
@@ -35,7 +35,7 @@ class KitError(Exception):
     def line(self) -> str:
         """Return the whole error as one line of plain text."""
         place = f" ({self.where})" if self.where else ""
-        wanted = f"; wanted: {self.wanted}" if self.wanted else ""
+        wanted = f"; expected: {self.wanted}" if self.wanted else ""
         fix = f" → {self.fix}" if self.fix else ""
         return f"{self.what}{place}{wanted}{fix}"
 

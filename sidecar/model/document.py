@@ -66,7 +66,7 @@ def loads_as(kind: type[T], document: bytes | str, where: str) -> T:
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise DocumentError(f"not JSON: {error}") from error
     if _WITHOUT_ZONE.search(text) and not _zoned(msgspec.to_builtins(record, builtin_types=(datetime,))):
-        raise DocumentError(f"{where} holds a time without a zone; wanted: RFC 3339 times")
+        raise DocumentError(f"{where} holds a time without a zone; expected: RFC 3339 times")
     return record
 
 
@@ -108,7 +108,7 @@ def _explained(message: str, kind: Any, text: str, where: str) -> str:  # noqa: 
             kind = next(option for option in typing.get_args(kind) if option is not NoneType)
     if complaint.startswith("Object missing"):
         return f"{where} has no field {complaint.split('`')[1]}"
-    return f"{where} is {value!r:.60}; wanted: {_wanted(kind, value)}"
+    return f"{where} is {value!r:.60}; expected: {_wanted(kind, value)}"
 
 
 def _wanted(kind: Any, value: object) -> str:  # noqa: ANN401 the same

@@ -60,14 +60,14 @@ def _note_in(body: bytes) -> str:
     try:
         given = json.loads(body)
     except (ValueError, RecursionError):
-        raise ParameterError(f"the body is no JSON; wanted: {_WANTED}") from None
+        raise ParameterError(f"the body is no JSON; expected: {_WANTED}") from None
     note = given.get("note") if isinstance(given, dict) and set(given) == {"note"} else None
     if not isinstance(note, str):
-        raise ParameterError(f"the body holds no note, or more than that; wanted: {_WANTED}")
+        raise ParameterError(f"the body holds no note, or more than that; expected: {_WANTED}")
     try:
         return note_line(note)
     except ValueError as error:
-        raise ParameterError(f"{error}; wanted: {_WANTED}") from None
+        raise ParameterError(f"{error}; expected: {_WANTED}") from None
 
 
 _DEFAULT_SPAN = timedelta(minutes=15)
@@ -110,7 +110,7 @@ class Api:
             async for part in request.stream():
                 body += part
                 if len(body) > _MOST_BYTES:
-                    return problem(TOO_LARGE, f"the note is larger than {_MOST_BYTES} bytes; wanted: {_WANTED}")
+                    return problem(TOO_LARGE, f"the note is larger than {_MOST_BYTES} bytes; expected: {_WANTED}")
         except ClientDisconnect:
             return problem(BAD_REQUEST, "the connection ended within the note")
         return await asyncio.to_thread(self._keep_note, request.path_params["incident_id"], _note_in(bytes(body)))
@@ -184,7 +184,7 @@ class Api:
         since = since or until - _DEFAULT_SPAN
         if not timedelta(0) < until - since <= _LONGEST_SPAN:
             wanted = f"up to {_LONGEST_SPAN.days} days, with since before until"
-            raise ParameterError(f"the span is {until - since}; wanted: {wanted}")
+            raise ParameterError(f"the span is {until - since}; expected: {wanted}")
         return record_answer(self._made_history(since, until, points))
 
     def _made_history(self, since: datetime, until: datetime, points: int) -> HistoryDocument:
@@ -219,7 +219,7 @@ class Api:
 
 
 def _no_such_incident(incident_id: str) -> Response:
-    return problem(NOT_FOUND, f"incident is {incident_id!r:.40}; wanted: the id of one in /api/incidents")
+    return problem(NOT_FOUND, f"incident is {incident_id!r:.40}; expected: the id of one in /api/incidents")
 
 
 _MOST_RUNS, _MOST_USERS = 500, 10_000_000
@@ -268,7 +268,7 @@ def _words(text: str) -> dict[str, Any] | None:
     except ValueError:
         judge = text
     if judge is not None and not isinstance(judge, dict):
-        raise ParameterError(f"judge is {text!r:.60}; wanted: a JSON object")
+        raise ParameterError(f"judge is {text!r:.60}; expected: a JSON object")
     return judge
 
 

@@ -56,7 +56,7 @@ class Parameters:
         self._query = query
         for name in query:
             if name not in known:
-                raise ParameterError(f"parameter {_shown(name)} is unknown; wanted: {', '.join(known) or 'none'}")
+                raise ParameterError(f"parameter {_shown(name)} is unknown; expected: {', '.join(known) or 'none'}")
 
     def time(self, name: str) -> datetime | None:
         """Read an RFC 3339 time; None when it is not given."""
@@ -111,7 +111,7 @@ class Parameters:
 
 
 def _wrong(name: str, seen: str, wanted: str) -> ParameterError:
-    return ParameterError(f"{name} is {_shown(seen)}; wanted: {wanted}")
+    return ParameterError(f"{name} is {_shown(seen)}; expected: {wanted}")
 
 
 def _shown(text: str) -> str:

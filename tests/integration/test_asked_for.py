@@ -119,9 +119,9 @@ def test_a_run_without_arguments_has_the_defaults_whatever_the_page_sent(shop: S
 @pytest.mark.parametrize(
     ("word", "line"),
     [
-        ("tenant=purple", "tenant is 'purple'; wanted: blue or green"),
-        ("pace=soon", "pace is 'soon'; wanted: a number"),
-        ("ARGS=--tenant red", "tenant is 'red'; wanted: blue or green"),
+        ("tenant=purple", "tenant is 'purple'; expected: blue or green"),
+        ("pace=soon", "pace is 'soon'; expected: a number"),
+        ("ARGS=--tenant red", "tenant is 'red'; expected: blue or green"),
         (
             "colour=red",
             "neither a setting nor an argument of this locustfile; it has tenant, pace, shop_key, parts, careful",

@@ -80,7 +80,7 @@ def test_another_locust_in_the_requirements_is_named(stack: Stack, tmp_path: Pat
     (tmp_path / "laptop.txt").write_text("gevent==23.9.1\nlocust<2.44\n")
     told = refused(stack, f"LOCUSTFILES_DIR={tmp_path}", "LOCUSTFILE=mine.py")
     assert "txt line 2" in told, told
-    assert "wanted: Locust 2." in told, told
+    assert "expected: Locust 2." in told, told
 
 
 def test_a_folder_that_is_closed_to_others_is_said_to_be_that(stack: Stack, tmp_path: Path) -> None:

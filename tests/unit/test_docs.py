@@ -105,7 +105,7 @@ def test_every_route_is_described_and_no_other_is() -> None:
 @pytest.mark.parametrize("path", ["/api/incidents", "/api/logs", "/api/history"])
 def test_every_parameter_of_a_route_is_described_and_no_other_is(path: str) -> None:
     error = ask(app(), path, nonsense="1").json["error"]
-    known = error.partition("wanted: ")[2].split(", ")
+    known = error.partition("expected: ")[2].split(", ")
     described = [word for words in first_cells(section(page("api.md"), f"GET {path}")) for word in words]
     assert sorted(described) == sorted(known)
 

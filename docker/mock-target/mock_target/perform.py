@@ -68,7 +68,8 @@ async def _echo(request: web.BaseRequest, done: Done) -> web.StreamResponse:
         body = await request.read()
     except web.HTTPRequestEntityTooLarge:
         done(413)
-        return web.Response(status=413, text=f"the body is too large; wanted: up to {request._client_max_size} bytes\n")  # noqa: SLF001 - no other name for it
+        most = request._client_max_size  # noqa: SLF001 - no other name for it
+        return web.Response(status=413, text=f"the body is too large; expected: up to {most} bytes\n")
     document = {
         "method": request.method,
         "target": request.raw_path,

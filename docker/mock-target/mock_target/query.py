@@ -27,7 +27,7 @@ class Query:
             return default
         # isdecimal also takes other scripts' digits, and int() refuses a very long number with a text of its own.
         if not (text.isascii() and text.isdecimal() and len(text) <= len(str(most)) and least <= int(text) <= most):
-            raise BadParameterError(f"{name} is '{text}'; wanted: a whole number from {least} to {most}")
+            raise BadParameterError(f"{name} is '{text}'; expected: a whole number from {least} to {most}")
         return int(text)
 
     def choice(self, name: str, options: Sequence[str]) -> str:
@@ -36,7 +36,7 @@ class Query:
         if text is None:
             return options[0]
         if text not in options:
-            raise BadParameterError(f"{name} is '{text}'; wanted: {' or '.join(options)}")
+            raise BadParameterError(f"{name} is '{text}'; expected: {' or '.join(options)}")
         return text
 
     def share(self) -> Fraction:
@@ -48,7 +48,7 @@ class Query:
         # Decimal notation only: an exponent or a ratio could ask for a number too large to work with.
         exact = Fraction(text) if digits.isascii() and digits.isdecimal() and len(text) <= len("0.123456789") else None
         if exact is None or not 0 < exact <= 1:
-            raise BadParameterError(f"share is '{text}'; wanted: a decimal number above 0 and up to 1, such as 0.1")
+            raise BadParameterError(f"share is '{text}'; expected: a decimal number above 0 and up to 1, such as 0.1")
         return exact
 
     def ignore_rest(self) -> None:
@@ -65,5 +65,5 @@ class Query:
     def _take(self, name: str) -> str | None:
         self._known.append(name)
         if self._names.count(name) > 1:
-            raise BadParameterError(f"{name} is given twice; wanted: once")
+            raise BadParameterError(f"{name} is given twice; expected: once")
         return self._left.pop(name, None)

@@ -73,7 +73,7 @@ def _slow(_rest: str, query: Query) -> tuple[Act, ...]:
 
 def _status(rest: str, query: Query) -> tuple[Act, ...]:
     if not (rest.isascii() and rest.isdecimal() and len(rest) == 3 and 200 <= int(rest) <= 599):  # noqa: PLR2004 - HTTP's own
-        raise BadParameterError(f"status is '{rest}'; wanted: a number from 200 to 599, as in /status/503")
+        raise BadParameterError(f"status is '{rest}'; expected: a number from 200 to 599, as in /status/503")
     return (_failed(int(rest), _delay(query)),)
 
 
@@ -93,7 +93,7 @@ WRONG = {
 
 def _wrong(rest: str, query: Query) -> tuple[Act, ...]:
     if rest not in WRONG:
-        raise BadParameterError(f"wrong is '{rest}'; wanted: {' or '.join(WRONG)}, as in /wrong/json")
+        raise BadParameterError(f"wrong is '{rest}'; expected: {' or '.join(WRONG)}, as in /wrong/json")
     return (Act("wrong", WRONG[rest], _delay(query)),)
 
 

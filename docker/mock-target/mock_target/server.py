@@ -109,7 +109,7 @@ class MockTarget:
                 self.counts.reset()
                 self._turns.reset()
                 return json_answer(self.counts.document())
-        return text_answer("wanted: GET /_mock/health, GET /_mock/counts or POST /_mock/reset", 404)
+        return text_answer("expected: GET /_mock/health, GET /_mock/counts or POST /_mock/reset", 404)
 
 
 def _quiet_logger() -> logging.Logger:

@@ -164,7 +164,7 @@ def test_echo_refuses_an_endless_body(target: Target) -> None:
 
 def test_a_bad_parameter_is_answered_and_counted(target: Target) -> None:
     heard = target.hear("/slow?ms=soon")
-    assert (heard.status, heard.body) == (400, b"ms is 'soon'; wanted: a whole number from 0 to 600000\n")
+    assert (heard.status, heard.body) == (400, b"ms is 'soon'; expected: a whole number from 0 to 600000\n")
     assert target.counts()["behaviours"] == {"bad_request": 1}
 
 

@@ -182,14 +182,14 @@ def test_an_edit_of_a_run_that_goes_on_keeps_its_arguments(swarm: Swarm) -> None
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"tenant": "purple"}, "tenant is 'purple'; wanted: blue or green"),
-        ({"think": "abc"}, "think is 'abc'; wanted: a number"),
-        ({"think": "nan"}, "think is 'nan'; wanted: a number"),
-        ({"dry": "maybe"}, "dry is 'maybe'; wanted: true or false"),
-        ({"region": "eu,mars"}, "region is 'mars'; wanted: eu or us or ap"),
-        ({"size": "xl"}, "size is 'xl'; wanted: S or M"),
-        ({"step": "1,b"}, "step is 'b'; wanted: a whole number"),
-        ({"code": "long"}, "code is 'long'; wanted: a text of 3 characters at most"),
+        ({"tenant": "purple"}, "tenant is 'purple'; expected: blue or green"),
+        ({"think": "abc"}, "think is 'abc'; expected: a number"),
+        ({"think": "nan"}, "think is 'nan'; expected: a number"),
+        ({"dry": "maybe"}, "dry is 'maybe'; expected: true or false"),
+        ({"region": "eu,mars"}, "region is 'mars'; expected: eu or us or ap"),
+        ({"size": "xl"}, "size is 'xl'; expected: S or M"),
+        ({"step": "1,b"}, "step is 'b'; expected: a whole number"),
+        ({"code": "long"}, "code is 'long'; expected: a text of 3 characters at most"),
         (
             {"colour": "red"},
             f"colour is not an argument of this locustfile; it has {', '.join(NAMES)}",

@@ -112,21 +112,21 @@ def test_args_are_read_as_on_locusts_command_line(text: str, sent: dict[str, Any
 @pytest.mark.parametrize(
     ("word", "line"),
     [
-        ("tenant=purple", "tenant is 'purple'; wanted: blue or green"),
-        ("think=abc", "think is 'abc'; wanted: a number"),
-        ("think=nan", "think is 'nan'; wanted: a number"),
-        ("count=1.5", "count is '1.5'; wanted: a whole number"),
-        ("dry_run=perhaps", "dry_run is 'perhaps'; wanted: true or false"),
-        ("region=eu,mars", "region is 'mars'; wanted: eu or us"),
-        ("ARGS=--tenant purple", "tenant is 'purple'; wanted: blue or green"),
+        ("tenant=purple", "tenant is 'purple'; expected: blue or green"),
+        ("think=abc", "think is 'abc'; expected: a number"),
+        ("think=nan", "think is 'nan'; expected: a number"),
+        ("count=1.5", "count is '1.5'; expected: a whole number"),
+        ("dry_run=perhaps", "dry_run is 'perhaps'; expected: true or false"),
+        ("region=eu,mars", "region is 'mars'; expected: eu or us"),
+        ("ARGS=--tenant purple", "tenant is 'purple'; expected: blue or green"),
         (
             "colour=red",
             f"colour=red: neither a setting nor an argument of this locustfile; it has {', '.join(NAMES)}",
         ),
-        ("ARGS=--hue red", f"ARGS holds a word that belongs to no flag; wanted: some of {', '.join(FLAGS)}"),
-        ("ARGS=--tenant", "ARGS: --tenant has no value; wanted: the other"),
-        ("ARGS=--dry-run=1", "ARGS: --dry-run has a value; wanted: the other"),
-        ("ARGS='green", "ARGS cannot be used (command line); wanted: No closing quotation"),
+        ("ARGS=--hue red", f"ARGS holds a word that belongs to no flag; expected: some of {', '.join(FLAGS)}"),
+        ("ARGS=--tenant", "ARGS: --tenant has no value; expected: the other"),
+        ("ARGS=--dry-run=1", "ARGS: --dry-run has a value; expected: the other"),
+        ("ARGS='green", "ARGS cannot be used (command line); expected: No closing quotation"),
     ],
 )
 def test_what_cannot_be_is_refused_with_what_is_wanted(word: str, line: str) -> None:

@@ -371,5 +371,5 @@ def test_a_number_of_processes_that_cannot_be_is_an_error_of_the_settings_and_no
 ) -> None:
     (tmp_path / ".env").write_text("LOCUST_PROCESSES=abc\n")
     settings, error = config.load([], {}, tmp_path)
-    assert error.startswith("LOCUST_PROCESSES is 'abc' (.env:1); wanted: ")
+    assert error.startswith("LOCUST_PROCESSES is 'abc' (.env:1); expected: ")
     assert config.facts(settings, error).settings_error == error

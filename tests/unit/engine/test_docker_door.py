@@ -24,7 +24,7 @@ def test_an_engine_too_old_is_refused_with_the_version_wanted(
     version: str, fake_engine: FakeEngine, engine: DockerEngine
 ) -> None:
     fake_engine.answers["/version"] = {"Version": version}
-    with pytest.raises(EngineError, match=rf"Docker Engine is {version[:5]}.*wanted: 25 or newer"):
+    with pytest.raises(EngineError, match=rf"Docker Engine is {version[:5]}.*expected: 25 or newer"):
         engine.version()
 
 

@@ -58,7 +58,7 @@ def test_a_watched_projects_containers_are_listed_too_each_with_its_project(engi
 def test_a_list_that_is_none_is_told(engine: ContainerReader, engine_server: PretendEngine) -> None:
     for odd in ({"message": "odd"}, [1, 2]):
         engine_server.listed = odd
-        with pytest.raises(EngineError, match="wanted: a list of objects"):
+        with pytest.raises(EngineError, match="expected: a list of objects"):
             engine.containers()
 
 
@@ -156,5 +156,5 @@ def test_several_threads_may_read_at_once(engine: ContainerReader) -> None:
 
 
 def test_a_tcp_address_is_refused_at_once() -> None:
-    with pytest.raises(EngineError, match="wanted: a unix socket"):
+    with pytest.raises(EngineError, match="expected: a unix socket"):
         monitor_engine("tcp://127.0.0.1:2375")

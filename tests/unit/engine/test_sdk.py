@@ -62,7 +62,7 @@ def test_a_redirect_is_not_followed(path: Path) -> None:
     [
         (b"SSH-2.0-OpenSSH\r\n\r\n", "cut off"),
         (OBJECT[:-2], "cut off"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n[1]", "wanted: an object"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n[1]", "expected: an object"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{x}", "not JSON"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + b"[" * 200_000, "not JSON"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n" + b" " * (2 << 20), "more than 1 MiB"),

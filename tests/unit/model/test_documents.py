@@ -67,17 +67,20 @@ def test_unknown_fields_are_passed_over() -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"project": 3}, "snapshot.project is 3; wanted: str"),
-        ({"stale": "no"}, "snapshot.stale is 'no'; wanted: bool"),
-        ({"at": "noon"}, "snapshot.at is 'noon'; wanted: an RFC 3339 time"),
-        ({"containers": {}}, "snapshot.containers is {}; wanted: a list"),
-        ({"host": []}, r"snapshot.host is \[\]; wanted: an object"),
-        ({"interval_seconds": True}, "snapshot.interval_seconds is True; wanted: float"),
+        ({"project": 3}, "snapshot.project is 3; expected: str"),
+        ({"stale": "no"}, "snapshot.stale is 'no'; expected: bool"),
+        ({"at": "noon"}, "snapshot.at is 'noon'; expected: an RFC 3339 time"),
+        ({"containers": {}}, "snapshot.containers is {}; expected: a list"),
+        ({"host": []}, r"snapshot.host is \[\]; expected: an object"),
+        ({"interval_seconds": True}, "snapshot.interval_seconds is True; expected: float"),
         ({"at": "2026-11-22T15:04:05"}, "snapshot holds a time without a zone"),
         ({"blind": [{}]}, r"snapshot.blind\[0\] has no field since"),
-        ({"nodes": [{"name": "n", "answers": 1}]}, r"snapshot.nodes\[0\].answers is 1; wanted: bool"),
-        ({"incidents": [{"kind": "oom"}]}, r"snapshot.incidents\[0\].kind is 'oom'; wanted: one of oom_kill, restart"),
-        ({"incidents": [{"kind": 7}]}, r"snapshot.incidents\[0\].kind is 7; wanted: IncidentKind"),
+        ({"nodes": [{"name": "n", "answers": 1}]}, r"snapshot.nodes\[0\].answers is 1; expected: bool"),
+        (
+            {"incidents": [{"kind": "oom"}]},
+            r"snapshot.incidents\[0\].kind is 'oom'; expected: one of oom_kill, restart",
+        ),
+        ({"incidents": [{"kind": 7}]}, r"snapshot.incidents\[0\].kind is 7; expected: IncidentKind"),
     ],
 )
 def test_a_wrong_type_is_told_with_field_value_and_wish(change: dict[str, Any], complaint: str) -> None:

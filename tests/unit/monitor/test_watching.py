@@ -441,5 +441,5 @@ def test_empty_variables_count_as_unset() -> None:
     [("INTERVAL", "soon"), ("INTERVAL", "0"), ("INTERVAL", "nan"), ("TAIL", "-1"), ("TAIL", "x"), ("LISTEN", "8090")],
 )
 def test_a_variable_that_cannot_be_is_named_with_its_value(name: str, value: str) -> None:
-    with pytest.raises(SettingError, match=f"{name} is '{value}'.*wanted"):
+    with pytest.raises(SettingError, match=f"{name} is '{value}'.*expected"):
         from_environment({name: value})

@@ -125,27 +125,27 @@ def test_a_kind_may_be_given_several_times_and_a_plus_unescaped(past: PretendPas
 @pytest.mark.parametrize(
     ("path", "query", "error"),
     [
-        ("/api/incidents", "since=noon", "since is 'noon'; wanted: an RFC 3339 time, as in 2026-11-22T15:04:05Z"),
-        ("/api/incidents", "limit=0", "limit is '0'; wanted: a whole number from 1 to 5000"),
-        ("/api/incidents", "limit=99999999999999999999", "limit is '99999999999999999999'; wanted: a whole number"),
-        ("/api/incidents", "limit=%D9%A3", "limit is '٣'; wanted: a whole number from 1 to 5000"),
-        ("/api/incidents", "kind=oom", "kind is 'oom'; wanted: one of oom_kill, restart, exit"),
-        ("/api/incidents", "helpers=yes", "helpers is 'yes'; wanted: 0 or 1"),
-        ("/api/incidents", "kinds=exit", "parameter 'kinds' is unknown; wanted: since, until, kind"),
-        ("/api/incidents/0123456789abcdef", "x=1", "parameter 'x' is unknown; wanted: none"),
+        ("/api/incidents", "since=noon", "since is 'noon'; expected: an RFC 3339 time, as in 2026-11-22T15:04:05Z"),
+        ("/api/incidents", "limit=0", "limit is '0'; expected: a whole number from 1 to 5000"),
+        ("/api/incidents", "limit=99999999999999999999", "limit is '99999999999999999999'; expected: a whole number"),
+        ("/api/incidents", "limit=%D9%A3", "limit is '٣'; expected: a whole number from 1 to 5000"),
+        ("/api/incidents", "kind=oom", "kind is 'oom'; expected: one of oom_kill, restart, exit"),
+        ("/api/incidents", "helpers=yes", "helpers is 'yes'; expected: 0 or 1"),
+        ("/api/incidents", "kinds=exit", "parameter 'kinds' is unknown; expected: since, until, kind"),
+        ("/api/incidents/0123456789abcdef", "x=1", "parameter 'x' is unknown; expected: none"),
         (
             "/api/incidents",
             "since=2026-11-22T16:00:00Z&until=2026-11-22T15:00:00Z",
-            "since is '2026-11-22T16:00:00Z'; wanted: a time before until=2026-11-22T15:00:00Z",
+            "since is '2026-11-22T16:00:00Z'; expected: a time before until=2026-11-22T15:00:00Z",
         ),
         (
             "/api/logs",
             "q=" + "x" * 201,
-            "q is 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…'; wanted: at",
+            "q is 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…'; expected: at",
         ),
-        ("/api/history", "points=1.5", "points is '1.5'; wanted: a whole number from 1 to 2000"),
-        ("/api/history", "since=2020-01-01T00:00:00Z", "wanted: up to 366 days, with since before until"),
-        ("/api/history", "since=2027-01-01T00:00:00Z", "wanted: up to 366 days, with since before until"),
+        ("/api/history", "points=1.5", "points is '1.5'; expected: a whole number from 1 to 2000"),
+        ("/api/history", "since=2020-01-01T00:00:00Z", "expected: up to 366 days, with since before until"),
+        ("/api/history", "since=2027-01-01T00:00:00Z", "expected: up to 366 days, with since before until"),
     ],
 )
 def test_a_wrong_parameter_is_one_line(past: PretendPast, path: str, query: str, error: str) -> None:
@@ -165,7 +165,7 @@ def test_one_incident_comes_with_its_evidence(past: PretendPast) -> None:
 def test_an_unknown_incident_is_404_in_one_line(past: PretendPast) -> None:
     answer = ask(app_over(past), "/api/incidents/none")
     assert answer.status == 404
-    assert answer.json["error"] == "incident is 'none'; wanted: the id of one in /api/incidents"
+    assert answer.json["error"] == "incident is 'none'; expected: the id of one in /api/incidents"
 
 
 def test_log_lines_are_found_and_more_is_said(past: PretendPast) -> None:

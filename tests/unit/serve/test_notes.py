@@ -69,7 +69,7 @@ def test_the_longest_note_is_taken_in_any_script() -> None:
         (b'"text"', "the body holds no note"),
         (b'{"note": 7}', "the body holds no note"),
         (b'{"note": "a", "more": 1}', "the body holds no note, or more than that"),
-        (b'{"note": " "}', "the note has 0 characters; wanted: {"),
+        (b'{"note": " "}', "the note has 0 characters; expected: {"),
         (json.dumps({"note": "x" * 501}).encode(), "the note has 501 characters"),
     ],
 )

@@ -158,7 +158,7 @@ def test_processes_are_counted(text: str, number: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["two", "-2"])
 def test_processes_that_locust_does_not_take_are_refused(text: str, tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match=rf"LOCUST_PROCESSES is '{text}' \(\.env:1\); wanted: .*-1"):
+    with pytest.raises(SettingError, match=rf"LOCUST_PROCESSES is '{text}' \(\.env:1\); expected: .*-1"):
         locust_options.refuse(settings(tmp_path, {".env": f"LOCUST_PROCESSES={text}\n"}).unasked)
 
 

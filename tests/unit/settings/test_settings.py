@@ -49,7 +49,7 @@ def test_auto_leaves_one_processor_to_the_master(processors: int, workers: int, 
 
 def test_a_refused_value_is_named_with_its_place_and_what_is_wanted(tmp_path: Path) -> None:
     line = _error(["WORKERS=abc"], tmp_path)
-    assert line == "WORKERS is 'abc' (command line); wanted: a whole number from 1, or auto"
+    assert line == "WORKERS is 'abc' (command line); expected: a whole number from 1, or auto"
 
 
 @pytest.mark.parametrize(
@@ -120,12 +120,12 @@ def test_shares_outside_0_to_1_are_refused(raw: str) -> None:
 
 @pytest.mark.parametrize("raw", ["0", "0.4", "3601", "nan", "soon"])
 def test_an_interval_that_the_monitor_would_refuse_is_refused_here(raw: str, tmp_path: Path) -> None:
-    assert "wanted: seconds from 0.5 to 3600" in _error([f"INTERVAL={raw}"], tmp_path)
+    assert "expected: seconds from 0.5 to 3600" in _error([f"INTERVAL={raw}"], tmp_path)
 
 
 @pytest.mark.parametrize("raw", ["0", "-2", "inf", "nan", "fast"])
 def test_a_spawn_rate_must_be_above_zero(raw: str, tmp_path: Path) -> None:
-    assert "wanted: a number above 0" in _error([f"RATE={raw}"], tmp_path)
+    assert "expected: a number above 0" in _error([f"RATE={raw}"], tmp_path)
 
 
 @pytest.mark.parametrize(

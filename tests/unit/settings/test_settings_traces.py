@@ -29,7 +29,7 @@ def test_a_collector_is_taken_as_it_is(tmp_path: Path, url: str) -> None:
         ("collector:4318", "an http or https URL"),
         ("http://ann:hunter2@collector:4318", "without user name and password"),
         ("http://localhost:4318", "http://host.docker.internal:4318"),
-        ("http://collector:4318/v1/traces", "wanted: http://collector:4318 ("),
+        ("http://collector:4318/v1/traces", "expected: http://collector:4318 ("),
     ],
 )
 def test_another_one_is_refused_with_what_to_write(tmp_path: Path, url: str, wanted: str) -> None:

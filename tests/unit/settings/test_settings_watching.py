@@ -189,7 +189,7 @@ def test_a_secrets_file_that_cannot_be_read_is_named() -> None:
     ],
 )
 def test_the_sidecar_names_a_variable_that_cannot_be(name: str, value: str) -> None:
-    with pytest.raises(SettingError, match=f"{name} is '{value}'.*wanted"):
+    with pytest.raises(SettingError, match=f"{name} is '{value}'.*expected"):
         from_environment({name: value})
 
 

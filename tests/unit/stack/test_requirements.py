@@ -59,7 +59,7 @@ def refused(folder: Path, **files: str) -> str:
 def test_another_locust_is_refused_with_file_and_line(tmp_path: Path, line: str) -> None:
     told = refused(tmp_path, requirements=f"# of a laptop\n\n{line}  # pinned\nFaker\n")
     assert "asks for another Locust than the kit's (requirements.txt line 3)" in told
-    assert f"wanted: Locust {LOCUST}, or no line for Locust → remove the line" in told
+    assert f"expected: Locust {LOCUST}, or no line for Locust → remove the line" in told
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_every_way_to_write_this_container_is_seen(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["mock-target:8080", "localhost:5000", "http://a:x", "mailto:x", "http://"])
 def test_a_classs_host_that_is_no_url_is_refused_as_host_would_be(host: str) -> None:
-    with pytest.raises(LocustfileError, match=rf"class Me has the host '{host}'; wanted: a URL with its scheme"):
+    with pytest.raises(LocustfileError, match=rf"class Me has the host '{host}'; expected: a URL with its scheme"):
         target("", OWN, UserClass("Me", host))
     assert target("http://given", UserClass("Me", host)).host == "http://given", "HOST replaces it"
 

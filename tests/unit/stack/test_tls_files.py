@@ -53,7 +53,10 @@ def test_good_files_pass(folder: Path) -> None:
         (["TLS_CERT=cert.pem"], "TLS_CERT .*cannot be used with its key"),
         (["TLS_CERT=cert.pem", "TLS_KEY=other/key.pem"], "TLS_CERT .*cannot be used with its key"),
         (["TLS_KEY=key.pem"], "TLS_KEY is 'key.pem' without TLS_CERT"),
-        (["TLS_CERT=cert.pem", "TLS_KEY=mine.pem"], "mode -rw-------; wanted: a file that others may read.*chmod o.r"),
+        (
+            ["TLS_CERT=cert.pem", "TLS_KEY=mine.pem"],
+            "mode -rw-------; expected: a file that others may read.*chmod o.r",
+        ),
     ],
 )
 def test_files_that_cannot_be_used_are_one_line(folder: Path, words: list[str], told: str) -> None:

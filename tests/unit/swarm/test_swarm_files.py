@@ -49,7 +49,7 @@ def test_what_swarm_would_not_take_is_refused_in_one_line(folder: Path, tmp_path
     (folder / "large.bin").write_bytes(os.urandom(600 * 1024))
     settings = load([f"LOCUSTFILES_DIR={folder}"], {}, tmp_path)
     with pytest.raises(
-        SettingError, match=r"LOCUSTFILES_DIR holds 6\d\d KiB \(compressed\); .*; wanted: at most 500 KiB"
+        SettingError, match=r"LOCUSTFILES_DIR holds 6\d\d KiB \(compressed\); .*; expected: at most 500 KiB"
     ):
         files.pack(settings, ())
 

@@ -126,7 +126,7 @@ def test_nodes_services_and_tasks_are_read(manager: Manager, fake: FakeEngine) -
         ({"LocalNodeState": "inactive"}, "this engine is in no Swarm .it is inactive.*docker swarm init"),
         (
             {"LocalNodeState": "active", "ControlAvailable": False, "RemoteManagers": [{"Addr": "10.9.0.1:2377"}]},
-            r"is a worker of the Swarm; wanted: one of its managers .*10\.9\.0\.1:2377",
+            r"is a worker of the Swarm; expected: one of its managers .*10\.9\.0\.1:2377",
         ),
     ],
     ids=["no swarm", "a worker"],
@@ -146,10 +146,10 @@ def settings(tmp_path: Path, *words: str) -> Settings:
     [
         (
             ["WORKER_MEMORY=9G", "WORKER_MEMORY_RESERVATION=9G"],
-            r"is 9\.0 GiB; wanted: at most the 8\.0 GiB of the largest node",
+            r"is 9\.0 GiB; expected: at most the 8\.0 GiB of the largest node",
         ),
-        (["WORKERS=17"], "17 workers do not fit on 2 nodes with 1.00 GiB reserved for each; wanted: at most 16"),
-        (["SWARM_MASTER_NODE=node9"], "SWARM_MASTER_NODE is 'node9'; wanted: one of node1, node2"),
+        (["WORKERS=17"], "17 workers do not fit on 2 nodes with 1.00 GiB reserved for each; expected: at most 16"),
+        (["SWARM_MASTER_NODE=node9"], "SWARM_MASTER_NODE is 'node9'; expected: one of node1, node2"),
     ],
 )
 def test_what_fits_on_no_node_is_refused_before_anything_is_deployed(
