@@ -142,6 +142,7 @@ def _own(settings: Settings) -> Settings:
         classes=(),
         tags=(),
         exclude_tags=(),
+        shape="",
         thresholds=(),
         thresholds_file="",
         fail_ratio=1.0,

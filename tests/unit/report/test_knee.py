@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from sidecar.commands import capacity
 from sidecar.commands.capacity import Knee, find_knee, steps_of
 from sidecar.report.render import html, png
+from sidecar.settings import load
 
 
 def timeline(*steps: tuple[int, float, float, float]) -> dict[str, Any]:
@@ -68,3 +70,10 @@ def test_what_is_written_down_can_be_read_again() -> None:
     settings: Any = type("S", (), {"endpoint": "/api/cart", "method": "GET"})
     found = json.loads(capacity._document(settings, bend))
     assert (found["endpoint"], found["at"], len(found["steps"])) == ("/api/cart", 2, 5)
+
+
+def test_the_stack_of_its_own_takes_nothing_that_names_parts_of_the_users_locustfile(tmp_path: Path) -> None:
+    words = ["ENDPOINT=/a", "HOST=http://a.example", "SHAPE=Mine", "CLASSES=Shop", "TAGS=cart", "EXCLUDE_TAGS=slow"]
+    own = capacity._own(load(words, {}, tmp_path))
+    assert (own.shape, own.classes, own.tags, own.exclude_tags) == ("", (), (), ())
+    assert own.host == "http://a.example"
