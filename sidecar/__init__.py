@@ -1,1 +1,1 @@
-"""Locust Kit beside Locust: the host command line, the watching sidecar and what they share."""
+"""The host command line and the monitor of Locust Kit, and what they share."""
