@@ -317,7 +317,7 @@ def oom_story() -> tuple[Incident, ...]:
 
 
 def _incidents() -> str:
-    return "\n".join(line(incident, "locust") for incident in reversed(oom_story()))
+    return "\n".join(line(incident, "locust") for incident in reversed(oom_story()[1:]))
 
 
 def _diagnosis() -> str:
@@ -335,7 +335,7 @@ SAMPLES: Mapping[str, Callable[[], str]] = {
     "run": lambda: _run(_record(0, 50, _EXAMPLE), "USERS=50", "RUN_TIME=1m"),
     "oom-kill": _incidents,
     "cannot-connect": _diagnosis,
-    "invalid": lambda: _run(_busy_generator(), "USERS=400"),
+    "invalid": lambda: _run(_busy_generator(), "USERS=400").partition("\n\n")[2],
     "try": _try,
     "up-own": partial(_up, "Shopper", _MOCK, "MOCK=1", "LOCUSTFILE=shop.py", built=_IMAGES[1:3]),
     "first-run": lambda: _run(_first(), "USERS=50", "RUN_TIME=1m"),
