@@ -47,7 +47,7 @@ from sidecar.model.run_record import RunRecord
 from sidecar.report.document import make
 from sidecar.report.verdict import comparison
 from sidecar.settings import load
-from sidecar.stack import registered
+from sidecar.stack import as_decided, check, images, proxy_user, registered, requirements, secrets, workspace
 from sidecar.stack.check import Checked, UserClass
 from tests.fakes import run_scene, sidecar_samples
 from tests.faults.record import DATA
@@ -115,21 +115,21 @@ def _up(user_class: str, host: str, *words: str, built: Sequence[str]) -> str:
             (up, "_pre_flight", (engine, ())),
             (up, "time", SimpleNamespace(monotonic=partial(next, iter((0.0, 78.3))))),
             (up, "write_env_file", None),
-            (up.secrets, "write", None),
-            (up.images, "all_hashes", {}),
-            (up.images, "build", None),
-            (up.requirements, "read", None),
-            (up.check, "check", (Checked((UserClass(user_class, host),)), False)),
-            (up.proxy_user, "find", "0:0"),
-            (up.workspace, "compose_for", Mock()),
+            (secrets, "write", None),
+            (images, "all_hashes", {}),
+            (images, "build", None),
+            (requirements, "read", None),
+            (check, "check", (Checked((UserClass(user_class, host),)), False)),
+            (proxy_user, "find", "0:0"),
+            (workspace, "compose_for", Mock()),
             (up, "remember", None),
-            (up.as_decided, "remember", None),
+            (as_decided, "remember", None),
             (registered, "_count", (settings.workers, False)),
         ):
             answers = answer if isinstance(answer, SimpleNamespace) else Mock(return_value=answer)
             stack.enter_context(patch.object(owner, name, answers))
-        wanted = stack.enter_context(patch.object(up.images, "stale"))
-        wanted.side_effect = lambda *_: [up.images.IMAGES[key] for key in built]
+        wanted = stack.enter_context(patch.object(images, "stale"))
+        wanted.side_effect = lambda *_: [images.IMAGES[key] for key in built]
         up.up(settings, {}, console)
     return out.seen()
 
