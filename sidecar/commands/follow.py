@@ -196,11 +196,12 @@ def _looked(seen: RunObserved, figures: Mapping[str, Any], web: LocustApi, longe
     """Return what is known after one more look, and what a run that is stopping waits for.
 
     Such a run is over when the plugin has closed it, too, or after `longest` seconds. Once its id is known, no figures
-    of the next run are taken for its own: somebody may wait for its end to begin another.
+    of the next run are taken for its own: somebody may wait for its end to begin another. A master that knows no run is
+    a new one.
     """
     status = (web.status() or {}) if seen.run_id else None
-    if status is not None and _run_id(status) != seen.run_id:
-        return replace(seen, ended=True)
+    if status is not None and (now := _run_id(status)) != seen.run_id:
+        return replace(seen, ended=True, master_lost="" if now else RESTARTED)
     seen = observe(seen, figures)
     if not seen.started or seen.master_lost or (not seen.run_id and run_state(seen.figures) in RUNNING):
         return seen

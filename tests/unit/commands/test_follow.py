@@ -257,10 +257,17 @@ def test_the_next_run_waits_for_the_last_one_and_says_so_once(fake_time: FakeTim
 
 def test_a_run_that_another_one_follows_at_once_keeps_its_own_figures(fake_time: FakeTime) -> None:
     web = ScriptedWeb(figures("running", 5), figures("stopping", 8), figures("spawning", 1))
-    web.statuses = [{**stopping(3, users_in_on_stop=2), "run": {"run_id": "run-1"}}]
+    first, second = ({**stopping(3), "run": {"run_id": name}} for name in ("run-1", "run-2"))
+    web.statuses = [first, second]
     seen = watch(web, fake_time)
     assert (seen.ended, seen.requests, seen.run_id, seen.master_lost) == (True, 8, "run-1", "")
     web = ScriptedWeb(figures("running", 5), figures("stopping", 8), figures("stopping", 9))
-    first, second = ({**stopping(3), "run": {"run_id": name}} for name in ("run-1", "run-2"))
     web.statuses = [first, second]
     assert watch(web, fake_time).run_id == "run-1"
+
+
+def test_a_master_that_restarts_while_a_run_is_stopping_is_lost(fake_time: FakeTime) -> None:
+    web = ScriptedWeb(figures("running", 5), figures("stopping", 8), figures("ready", 0))
+    web.statuses = [{**stopping(3), "run": {"run_id": "run-1"}}, {"run": None}]
+    seen = watch(web, fake_time)
+    assert (seen.ended, seen.requests, seen.master_lost) == (True, 8, "the master was restarted during the run")
