@@ -1002,7 +1002,7 @@ def test_a_container_with_a_process_less_than_told_is_named_with_its_restart() -
     (finding,) = diagnose(e).findings
     assert (finding.slug, finding.title) == (
         "workers-fewer-than-expected",
-        "Too few workers: 3 of 4 connected, 3 running",
+        "Too few workers: 3 of 4 running, 3 connected",
     )
     assert finding.evidence[0].what == "Locust processes of locust-worker-2 at the master"
     assert (finding.evidence[0].seen, finding.evidence[0].wanted) == ("1", "2")
