@@ -211,7 +211,7 @@ def _figures(endpoints: Sequence[_Endpoint], rate: float | None = None) -> dict[
         "fail_ratio": failures / requests,
         "requests_per_second": rate or requests / run_scene.LENGTH,
         **{
-            f"{name}_ms": times[min(requests - 1, int(share * requests))]
+            f"{name}_ms": round(times[min(requests - 1, int(share * requests))])
             for name, share in (("median", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0))
         },
     }
@@ -287,6 +287,17 @@ def _report(made: Mapping[str, Any], *words: str) -> str:
         return out.getvalue().replace(str(folder), _REPORTS)
 
 
+def _runs() -> str:
+    """Let the real `report` list the runs of the tutorial."""
+    out = io.StringIO()
+    rows = [
+        {**made["figures"], "run_id": made["run_id"], "state": made["state"], "verdict": made["verdict"], "host": _MOCK}
+        for made in (make(record, "locust") for record in (_slower(), _first()))
+    ]
+    report._list(load([], {}, ROOT / "tests"), rows, Console(out))
+    return out.getvalue()
+
+
 def _compared() -> str:
     made = make(_slower(), "locust", 8, KIT_VERSION)
     made["comparison"] = comparison.document(_first(), _slower())
@@ -339,5 +350,6 @@ SAMPLES: Mapping[str, Callable[[], str]] = {
     "try": _try,
     "up-own": partial(_up, "Shopper", _MOCK, "MOCK=1", "LOCUSTFILE=shop.py", built=_IMAGES[1:3]),
     "first-run": lambda: _run(_first(), "USERS=50", "RUN_TIME=1m"),
+    "runs": _runs,
     "compared": _compared,
 }
