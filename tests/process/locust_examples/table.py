@@ -85,12 +85,12 @@ EXAMPLES = (
 )
 
 NOT_RUN = {
-    "bottlenecked_server.py": "its `init` listener asserts a web page, and a worker has none",
-    "dns_ex.py": "it asks public DNS servers by their addresses",
+    "bottlenecked_server.py": "its `init` listener asserts that a web page exists, but a worker has no web page",
+    "dns_ex.py": "it queries public DNS servers by their addresses",
     "milvus/locustfile.py": "it needs a Milvus cluster",
     "qdrant/locustfile.py": "it needs a Qdrant server",
-    "sdk_session_patching/session_patch_locustfile.py": "it needs the service of its SDK, and a token for it",
-    "use_as_lib.py": "it is a program of its own, not a locustfile",
+    "sdk_session_patching/session_patch_locustfile.py": "it needs the service of its SDK and a token",
+    "use_as_lib.py": "it is a program, not a locustfile",
 }
 PARTS = {
     "custom_xmlrpc_client/server.py",

@@ -34,7 +34,7 @@ from locust_kit.failures.counters import RequestCounters
 from locust_kit.meters.requests import RequestMeter
 
 TIMEOUT_SECONDS, SHORT_SECONDS = 20.0, 1.0
-TIMES_OUT = ("SYN dropped", "hangs", "hangs in the head", "hangs in the body", "TLS, hangs")
+TIMES_OUT = ("SYN dropped", "hangs", "hangs in the headers", "hangs in the body", "TLS, hangs")
 AT_ONCE, TIMES = 12, 3
 READ: Counter[str] = Counter()
 """How many requests the servers read, by the first part of the path: user and number of the answer."""
@@ -93,27 +93,27 @@ SERVERS: dict[str, Serve] = {
     "cut off in a chunk": saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\nabc"),
     "reset in the body": saying(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nabc", abort),
     "hangs": hang,
-    "no HTTP": saying(b"SSH-2.0-OpenSSH\r\n"),
-    "hangs in the head": saying(b"HTTP/1.1 200 OK\r\nContent-Le", lambda _: gevent.sleep(60)),
+    "not HTTP": saying(b"SSH-2.0-OpenSSH\r\n"),
+    "hangs in the headers": saying(b"HTTP/1.1 200 OK\r\nContent-Le", lambda _: gevent.sleep(60)),
     "hangs in the body": saying(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", lambda _: gevent.sleep(60)),
-    "reset in the head": saying(b"HTTP/1.1 200 OK\r\nContent-Le", abort),
+    "reset in the headers": saying(b"HTTP/1.1 200 OK\r\nContent-Le", abort),
     "half closed": saying(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", half_close),
-    "redirects for ever": saying(answer(302, headers=b"Location: again\r\n")),
-    "not the encoding it says": saying(answer(200, b"hello", b"Content-Encoding: gzip\r\n")),
+    "endless redirects": saying(answer(302, headers=b"Location: again\r\n")),
+    "wrong Content-Encoding": saying(answer(200, b"hello", b"Content-Encoding: gzip\r\n")),
     **{f"status {status}": saying(answer(status)) for status in (400, 401, 403, 404, 429, 500, 502, 503, 504)},
-    "plain where TLS is asked for": plain,
+    "HTTP on an HTTPS port": plain,
 }
 
 
 OK = b"HTTP/1.1 200 OK\r\n"
 ODD: dict[str, bytes] = {
-    "two lengths": OK + b"Content-Length: 5\r\nContent-Length: 7\r\n\r\nhello",
-    "a length below zero": OK + b"Content-Length: -5\r\n\r\nhello",
-    "a length that is no number": OK + b"Content-Length: abc\r\n\r\nhello",
-    "continue, and no more": b"HTTP/1.1 100 Continue\r\n\r\n",
-    "cut off in the head": OK + b"Content-Le",
-    "a chunk size that is no number": OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nZZ\r\nworld\r\n0\r\n\r\n",
-    "no last chunk": OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+    "two Content-Length headers": OK + b"Content-Length: 5\r\nContent-Length: 7\r\n\r\nhello",
+    "negative Content-Length": OK + b"Content-Length: -5\r\n\r\nhello",
+    "Content-Length is not a number": OK + b"Content-Length: abc\r\n\r\nhello",
+    "100 Continue, then closed": b"HTTP/1.1 100 Continue\r\n\r\n",
+    "cut off in the headers": OK + b"Content-Le",
+    "chunk size is not a number": OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nZZ\r\nworld\r\n0\r\n\r\n",
+    "last chunk missing": OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
     "503, cut off": b"HTTP/1.1 503 X\r\nContent-Length: 1000\r\n\r\n<html>",
     "503, cut off in a chunk": b"HTTP/1.1 503 X\r\nTransfer-Encoding: chunked\r\n\r\n10\r\nabc",
     "404, cut off": b"HTTP/1.1 404 X\r\nContent-Length: 1000\r\n\r\n<html>",
@@ -123,17 +123,17 @@ ODD: dict[str, bytes] = {
     "status 099": b"HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n",
     "status 600": b"HTTP/1.1 600 Odd\r\nContent-Length: 0\r\n\r\n",
     "status 999": b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n",
-    "a status that is no number": b"HTTP/1.1 abc OK\r\nContent-Length: 0\r\n\r\n",
-    "redirects to ftp": b"HTTP/1.1 302 X\r\nLocation: ftp://files.invalid/x\r\nContent-Length: 0\r\n\r\n",
-    "redirects to javascript": b"HTTP/1.1 302 X\r\nLocation: javascript:alert(1)\r\nContent-Length: 0\r\n\r\n",
-    "redirects to nowhere": b"HTTP/1.1 302 X\r\nContent-Length: 0\r\n\r\n",
+    "status is not a number": b"HTTP/1.1 abc OK\r\nContent-Length: 0\r\n\r\n",
+    "redirect to ftp": b"HTTP/1.1 302 X\r\nLocation: ftp://files.invalid/x\r\nContent-Length: 0\r\n\r\n",
+    "redirect to javascript": b"HTTP/1.1 302 X\r\nLocation: javascript:alert(1)\r\nContent-Length: 0\r\n\r\n",
+    "redirect without Location": b"HTTP/1.1 302 X\r\nContent-Length: 0\r\n\r\n",
     "cut off in gzip": answer(
         200,
         gzip.compress(random.Random(1).randbytes(5000))[:2000],  # noqa: S311  no secret
         b"Content-Encoding: gzip\r\n",
     ),
     "not deflate": answer(200, b"no deflate", b"Content-Encoding: deflate\r\n"),
-    "a head of 100 kB": OK + b"X-Long: " + b"a" * 100_000 + b"\r\nContent-Length: 2\r\n\r\n{}",
+    "a header of 100 kB": OK + b"X-Long: " + b"a" * 100_000 + b"\r\nContent-Length: 2\r\n\r\n{}",
     "500 headers": OK + b"".join(b"X-%d: y\r\n" % n for n in range(500)) + b"Content-Length: 2\r\n\r\n{}",
 }
 SERVERS |= {name: saying(text) for name, text in ODD.items()}
@@ -223,7 +223,7 @@ class Corpus:
 
 
 USERS: tuple[type[HttpUser | FastHttpUser], ...] = (HttpUser, FastHttpUser)
-NO_DESCRIPTOR = "no descriptor left"
+NO_DESCRIPTOR = "no file descriptor left"
 
 
 def elsewhere(location: str) -> Serve:
@@ -235,15 +235,15 @@ def main(certificates: Path) -> None:
     nobody = f"127.0.0.1:{closed_port()}"
     missing = f"127.0.0.1:{serving(SERVERS['status 404'])}"
     servers = SERVERS | {
-        "redirects to nobody": elsewhere(f"https://{nobody}/x"),
-        "redirects to plain HTTP as HTTPS": elsewhere(f"https://127.0.0.1:{serving(plain)}/x"),
-        "redirects to no such name": elsewhere("http://nobody.invalid/x"),
-        "redirects to a 404": elsewhere(f"http://{missing}/x"),
+        "redirect to a closed port": elsewhere(f"https://{nobody}/x"),
+        "redirect to HTTPS on an HTTP port": elsewhere(f"https://127.0.0.1:{serving(plain)}/x"),
+        "redirect to an unknown host name": elsewhere("http://nobody.invalid/x"),
+        "redirect to a 404": elsewhere(f"http://{missing}/x"),
     }
     urls = {name: f"http://127.0.0.1:{serving(serve)}/" for name, serve in servers.items()}
-    urls["plain where TLS is asked for"] = urls["plain where TLS is asked for"].replace("http:", "https:")
-    urls["nobody listens"] = f"http://{nobody}/"
-    urls["no such name"] = "http://nobody.invalid/"
+    urls["HTTP on an HTTPS port"] = urls["HTTP on an HTTPS port"].replace("http:", "https:")
+    urls["closed port"] = f"http://{nobody}/"
+    urls["unknown host name"] = "http://nobody.invalid/"
     urls["SYN dropped"] = f"http://127.0.0.1:{full_queue()}/"
     for name in ("expired", "wrong-host", "self-signed"):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -252,7 +252,7 @@ def main(certificates: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificates / "self-signed.pem")
     urls |= {name: f"https://localhost:{serving(serve, context)}/" for name, serve in UNDER_TLS.items()}
-    corpus = Corpus({**urls, NO_DESCRIPTOR: urls["nobody listens"]})
+    corpus = Corpus({**urls, NO_DESCRIPTOR: urls["closed port"]})
     asked = [(name, kind) for name in urls for kind in USERS * TIMES]
     Pool(AT_ONCE).map(lambda pair: corpus.ask(*pair), asked)
     corpus.without_descriptors(NO_DESCRIPTOR)

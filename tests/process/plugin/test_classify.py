@@ -22,15 +22,16 @@ Counted = dict[str, dict[str, dict[str, Any]]]
 """What was counted, by answer and user: see the program."""
 
 NEVER_READ = {  # no request gets to a server
-    "plain where TLS is asked for", "nobody listens", "no such name", "SYN dropped", "no descriptor left",
+    "HTTP on an HTTPS port", "closed port", "unknown host name", "SYN dropped", "no file descriptor left",
     "certificate: expired", "certificate: wrong-host", "certificate: self-signed",
 }  # fmt: skip
 TO_ANOTHER = {  # the request that follows the redirect goes to another server, or to none
-    "redirects to nobody", "redirects to plain HTTP as HTTPS", "redirects to no such name", "redirects to a 404",
+    "redirect to a closed port", "redirect to HTTPS on an HTTP port", "redirect to an unknown host name",
+    "redirect to a 404",
 }  # fmt: skip
 
-NO_LENGTH = "urllib3 passes over a Content-Length that is none, and reads to the end of the connection"
-ABOVE = "requests raises for 400 to 599 only"
+NO_LENGTH = "urllib3 ignores an invalid Content-Length and reads until the connection closes"
+ABOVE = "requests raises only for 400 to 599"
 EXPECTED = {  # class and detail, alike for both users
     "reset before the answer": "connection_reset ECONNRESET",
     "closed without an answer": "connection_reset closed",
@@ -38,34 +39,34 @@ EXPECTED = {  # class and detail, alike for both users
     "cut off in a chunk": "incomplete_response",
     "reset in the body": "connection_reset ECONNRESET",
     "hangs": "read_timeout",
-    "no HTTP": "invalid_content status line",
-    "hangs in the head": "read_timeout",
+    "not HTTP": "invalid_content status line",
+    "hangs in the headers": "read_timeout",
     "hangs in the body": "read_timeout",
-    "reset in the head": "connection_reset ECONNRESET",
+    "reset in the headers": "connection_reset ECONNRESET",
     "half closed": "incomplete_response",
-    "redirects for ever": "redirect_loop",
-    "not the encoding it says": "invalid_content zlib.error",
-    "plain where TLS is asked for": "tls SSLError",
-    "two lengths": "invalid_content Content-Length",
-    "continue, and no more": "connection_reset closed",
-    "a chunk size that is no number": "invalid_content chunk size",
-    "no last chunk": "incomplete_response",
+    "endless redirects": "redirect_loop",
+    "wrong Content-Encoding": "invalid_content zlib.error",
+    "HTTP on an HTTPS port": "tls SSLError",
+    "two Content-Length headers": "invalid_content Content-Length",
+    "100 Continue, then closed": "connection_reset closed",
+    "chunk size is not a number": "invalid_content chunk size",
+    "last chunk missing": "incomplete_response",
     "503, cut off": "incomplete_response",
     "503, cut off in a chunk": "incomplete_response",
     "404, cut off": "incomplete_response",
     "HTTP/1.0, cut off": "incomplete_response",
     "HTTP/1.0 without a length": "good",
-    "a status that is no number": "invalid_content status line",
-    "redirects to ftp": "redirect_refused",
-    "redirects to javascript": "redirect_refused",
-    "redirects to nowhere": "good",
+    "status is not a number": "invalid_content status line",
+    "redirect to ftp": "redirect_refused",
+    "redirect to javascript": "redirect_refused",
+    "redirect without Location": "good",
     "not deflate": "invalid_content zlib.error",
-    "redirects to nobody": "connection_refused ECONNREFUSED",
-    "redirects to plain HTTP as HTTPS": "tls SSLError",
-    "redirects to no such name": "dns EAI_NONAME",
-    "redirects to a 404": "client_error 404",
-    "nobody listens": "connection_refused ECONNREFUSED",
-    "no such name": "dns EAI_NONAME",
+    "redirect to a closed port": "connection_refused ECONNREFUSED",
+    "redirect to HTTPS on an HTTP port": "tls SSLError",
+    "redirect to an unknown host name": "dns EAI_NONAME",
+    "redirect to a 404": "client_error 404",
+    "closed port": "connection_refused ECONNREFUSED",
+    "unknown host name": "dns EAI_NONAME",
     "SYN dropped": "connection_timeout",
     "certificate: expired": "tls SSLCertVerificationError",
     "certificate: wrong-host": "tls SSLCertVerificationError",
@@ -74,32 +75,32 @@ EXPECTED = {  # class and detail, alike for both users
     "TLS, closed without an answer": "connection_reset closed",
     "TLS, reset in the body": "incomplete_response",
     "TLS, hangs": "read_timeout",
-    "no descriptor left": "generator EMFILE",
+    "no file descriptor left": "generator EMFILE",
     **{f"status {status}": f"client_error {status}" for status in (400, 401, 403, 404, 429)},
     **{f"status {status}": f"server_error {status}" for status in (500, 502, 503, 504)},
 }
 APART = {  # what HttpUser makes of it, what FastHttpUser makes of it, and what each client cannot know
-    "a length below zero": ("good", "invalid_content Content-Length", NO_LENGTH),
-    "a length that is no number": ("good", "invalid_content Content-Length", NO_LENGTH),
-    "cut off in the head": (
+    "negative Content-Length": ("good", "invalid_content Content-Length", NO_LENGTH),
+    "Content-Length is not a number": ("good", "invalid_content Content-Length", NO_LENGTH),
+    "cut off in the headers": (
         "good",
         "incomplete_response",
-        "http.client takes the end of the connection for the end of the head",
+        "http.client treats the end of the connection as the end of the headers",
     ),
     "204 with a body": (
         "good",
         "invalid_content status line",
-        "a 204 has no body: geventhttpclient reads on, and takes what comes for another answer",
+        "a 204 has no body: geventhttpclient reads the body as the next answer",
     ),
-    "cut off in gzip": ("good", "invalid_content zlib.error", "urllib3 hands out what it could unpack"),
+    "cut off in gzip": ("good", "invalid_content zlib.error", "urllib3 returns the part that it could unpack"),
     "status 099": (
         "invalid_content status line",
         "connection_reset closed",
-        "geventhttpclient takes each status below 200 for one that another answer follows",
+        "geventhttpclient expects another answer after each status below 200",
     ),
     "status 600": ("good", "other 600", ABOVE),
     "status 999": ("good", "other 999", ABOVE),
-    "a head of 100 kB": ("invalid_content LineTooLong", "good", "http.client reads lines of up to 64 KiB"),
+    "a header of 100 kB": ("invalid_content LineTooLong", "good", "http.client reads lines of up to 64 KiB"),
     "500 headers": ("invalid_content HTTPException", "good", "http.client reads up to 100 headers"),
 }
 
@@ -173,16 +174,15 @@ def test_each_answer_is_of_its_class_and_counted_as_the_server_did(counted: Coun
 
 
 def test_the_documented_table_is_what_was_found(counted: Counted) -> None:
-    rows = ["| answer | HttpUser | FastHttpUser | sent for one | why they differ |", "| --- | --- | --- | --- | --- |"]
+    rows = ["| answer | HttpUser | FastHttpUser | requests sent | why they differ |", "| --- | --- | --- | --- | --- |"]
     for answer, users in counted.items():
         groups = [
-            "; ".join(f"`{kind}` {detail}".strip() for kind, detail, _ in users[user]["groups"]) for user in USERS
+            "; ".join(f"`{kind}` {detail}".strip() for kind, detail, _ in users[user]["groups"]) or "success"
+            for user in USERS
         ]
         sent = ["-" if answer in NEVER_READ else f"{users[user]['read'] // TIMES}" for user in USERS]
         why = APART[answer][2] if answer in APART else ""
-        rows.append(
-            f"| {answer} | {groups[0] or 'good'} | {groups[1] or 'good'} | {', '.join(dict.fromkeys(sent))} | {why} |"
-        )
+        rows.append(f"| {answer} | {' | '.join(groups)} | {', '.join(dict.fromkeys(sent))} | {why} |")
     text = DOCUMENTED.read_text()
     before, _, rest = text.partition("<!-- table -->\n")
     table, _, after = rest.partition("\n<!-- end -->")
