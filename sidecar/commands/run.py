@@ -111,7 +111,8 @@ def _change_filters(web: LocustApi, settings: Settings, environ: Mapping[str, st
         deployment.refuse(settings, f"make swarm-up with {', '.join(names)} as they are to be")
         _refuse_by_the_files(web, settings)
         console.note(f"{', '.join(names)}: not what the stack was started with; recreating master and workers")
-        up.up(settings, _without_arguments(settings, environ), console, quiet_end=True)
+        kept = _without_arguments(settings, environ)
+        up.up(replace(settings, environ=kept), kept, console, quiet_end=True)
     return bool(names)
 
 

@@ -86,6 +86,7 @@ def load(
         passthrough={e.name: e.value for e in entries if e.name.startswith("LOCUST_") and e.name not in SETTINGS},
         words=words,
         unasked=unasked,
+        environ=environ,
         **values,
     )
 

@@ -58,7 +58,7 @@ class Settings(
 
     `given` holds the settings that somebody set, `passthrough` the LOCUST_* of .env that are no settings of ours,
     `words` what else the command line says as NAME=VALUE: arguments of the locustfile, for `run`; `unasked` the options
-    that Locust reads from files by itself.
+    that Locust reads from files by itself; `environ` the environment, which fills in each ${NAME} of an env file.
     """
 
     root: Path
@@ -66,6 +66,7 @@ class Settings(
     passthrough: Mapping[str, str]
     words: Mapping[str, Given] = field(default_factory=dict, repr=False)
     unasked: tuple[UnaskedOption, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def said_now(self, name: str) -> bool:
         """Return whether this very call named the setting: not a file, not memory."""

@@ -73,7 +73,7 @@ def user_env(settings: Settings) -> dict[str, str]:
     folder = settings.locustfiles_dir
     if not folder.is_dir():
         return {}
-    return {entry.name: entry.value for entry in dotenv.read(folder / ".env", {})}
+    return {entry.name: entry.value for entry in dotenv.read(folder / ".env", settings.environ)}
 
 
 def locust_env(settings: Settings) -> dict[str, str]:

@@ -112,6 +112,7 @@ def test_a_settings_name_is_its_fields_and_its_type_is_said() -> None:
         "passthrough",
         "words",
         "unasked",
+        "environ",
         "TO",
     }
 

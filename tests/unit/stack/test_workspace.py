@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.commands import up
 from sidecar.common.errors import StackError
 from sidecar.engine.docker_engine import ListedContainer
 from sidecar.settings import load
-from sidecar.stack import state, workspace
+from sidecar.stack import check, state, workspace
 
 
 def test_what_up_was_told_is_remembered_and_what_lasts_no_longer_than_a_call_is_not(tmp_path: Path) -> None:
@@ -48,6 +49,15 @@ def test_ending_a_stack_needs_nothing_but_its_name(tmp_path: Path) -> None:
     found = workspace.settings_of_project_alone([], {}, tmp_path)
     assert (found.project, found.root, found.workers) == ("mine", tmp_path, 4)
     assert workspace.settings_of_project_alone(["PROJECT=x"], {}, tmp_path).project == "x"
+
+
+def test_the_environment_fills_in_the_env_file_beside_the_locustfile(tmp_path: Path) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / ".env").write_text("LOCUST_HOST=${TARGET}\n")
+    settings = load(["LOCUSTFILES_DIR=tests"], {"TARGET": "http://shop.example", "SECRET": "s3cret"}, tmp_path)
+    assert workspace.user_env(settings) == {"LOCUST_HOST": "http://shop.example"}
+    assert up.decide_target(settings, check.Checked((check.UserClass("Shop", None),))).host == "http://shop.example"
+    assert "s3cret" not in repr(settings)
 
 
 def test_several_processes_a_worker_are_counted(tmp_path: Path) -> None:
