@@ -53,7 +53,7 @@ from tests.fakes import run_scene, sidecar_samples
 from tests.faults.record import DATA
 from tests.paths import ROOT
 
-PAGES = (ROOT / "README.md", ROOT / "docs" / "tutorial.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "tutorial.md", ROOT / "docs" / "diagnose.md")
 _SAMPLE = re.compile(r"(<!-- sample: ([a-z-]+) -->\n\n```text\n).*?(?=```\n)", re.DOTALL)
 _GAMMA = 1.02  # of the buckets in performance.json
 _WORKERS = 4
@@ -331,21 +331,25 @@ def _incidents() -> str:
     return "\n".join(line(incident, "locust") for incident in reversed(oom_story()[1:]))
 
 
-def _diagnosis() -> str:
-    """Return the diagnosis of a recorded firewall rule, with its last piece of evidence and its fix alone."""
+def _diagnosis(*, shortened: bool) -> str:
+    """Return the diagnosis of a recorded firewall rule, shortened to its last piece of evidence if asked."""
     recorded = gzip.decompress((DATA / "a-drop-in-docker-user.json.gz").read_bytes()).decode()
     recorded = recorded.replace("kit-test-faults", "locust")
     found = diagnose(document.loads_as(Evidence, recorded, "evidence"))
-    (cause, *_) = found.findings
-    short = msgspec.structs.replace(cause, evidence=cause.evidence[-1:], consequences=())
-    return render.as_text(replace(found, findings=(short,)), render.Style(80))
+    if shortened:
+        (cause, *_) = found.findings
+        found = replace(
+            found, findings=(msgspec.structs.replace(cause, evidence=cause.evidence[-1:], consequences=()),)
+        )
+    return render.as_text(found, render.Style(80))
 
 
 SAMPLES: Mapping[str, Callable[[], str]] = {
     "up": partial(_up, "ShopUser", _MOCK, built=_IMAGES),
     "run": lambda: _run(_record(0, 50, _EXAMPLE), "USERS=50", "RUN_TIME=1m"),
     "oom-kill": _incidents,
-    "cannot-connect": _diagnosis,
+    "cannot-connect": partial(_diagnosis, shortened=True),
+    "diagnosis": partial(_diagnosis, shortened=False),
     "invalid": lambda: _run(_busy_generator(), "USERS=400").partition("\n\n")[2],
     "try": _try,
     "up-own": partial(_up, "Shopper", _MOCK, "MOCK=1", "LOCUSTFILE=shop.py", built=_IMAGES[1:3]),
