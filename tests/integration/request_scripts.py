@@ -46,12 +46,12 @@ STEPS = {
     "posted": alike("user.client.post('/close', name=NAME)", reported=1),
     NOT_AT_TARGET: Step(f"{GET}('http://mock-target:9/', name=NAME)", {"reported": 1, "retries": 1}, {"reported": 1}),
     "timed_out": Step(
-        f"{GET}('/slow?ms=20000', name=NAME, **({{'timeout': 0.3}} if is_slow else {{}}))",
+        f"{GET}('/slow?ms=20000', name=NAME, **({{'timeout': 2}} if is_slow else {{}}))",
         {"reported": 1, "retries": 1},
         {},  # it has no time-out of a request
     ),
     "given_up": Step(
-        "with gevent.Timeout(0.3, False): user.client.post('/hang', name=NAME)", {"unanswered": 1}, {"reported": 1}
+        "with gevent.Timeout(2, False): user.client.post('/hang', name=NAME)", {"unanswered": 1}, {"reported": 1}
     ),
 }
 HANG = alike("user.client.post('/hang?after=body', name=NAME)", unanswered=1)

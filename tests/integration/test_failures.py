@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.stacks import Stack, docker, get_json, log_of, until
+from tests.integration.stacks import SLOWER, Stack, docker, get_json, log_of, until
 
 LOCUSTFILE = """
 from locust import FastHttpUser, HttpUser, constant, task
@@ -218,10 +218,11 @@ def test_the_web_ui_has_the_tab_and_the_download(shop: Stack) -> None:
 def test_the_count_is_locusts_own_while_workers_come_go_and_are_killed(shop: Stack) -> None:
     # Locust's master forgets its workers at the end of a run, for as long as the stop time-out.
     until(lambda: shop.worker_count() == WORKERS, 30, "the workers to be back")
-    run = shop.start_run("USERS=40", "SPAWN_RATE=40", "RUN_TIME=30s")
+    run = shop.start_run("USERS=40", "SPAWN_RATE=40", f"RUN_TIME={15 * SLOWER:.0f}s")
     until(lambda: shop.web("/stats/requests")["fail_ratio"] > 0, 30, "the first failures")
     assert shop.kit("scale", f"WORKERS={WORKERS + 1}").returncode == 0
     assert shop.kit("scale", f"WORKERS={WORKERS}").returncode == 0
     docker("kill", shop.containers("locust-worker")[0])
+    assert shop.web("/stats/requests")["state"] == "running"
     document = ended(shop, run)
     assert document["failures"] == json.loads(in_folder(shop, "end.json"))["failures"] > 0

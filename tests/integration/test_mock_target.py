@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import ssl
 import subprocess
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -100,13 +99,11 @@ def test_its_certificate_is_a_new_one_at_each_start(target: Target) -> None:
 
 
 @pytest.mark.parametrize("options", [("--init",), ()], ids=["with init", "as process 1"])
-def test_it_ends_within_two_seconds_with_a_connection_hanging(options: tuple[str, ...]) -> None:
+def test_it_ends_by_itself_with_a_connection_hanging(options: tuple[str, ...]) -> None:
     with container(need_image(IMAGE), *options, *HARDENED, *PUBLISHED) as container_id:
         target = published(container_id)
         with target.connect() as line:
             line.sendall(b"GET /hang HTTP/1.1\r\nHost: x\r\n\r\n")
             wait_until(lambda: target.counts()["hanging_now"] == 1, "it hangs")
-            begin = time.monotonic()
-            run_docker("stop", "--time", "10", container_id)
-            assert time.monotonic() - begin < 2
+            run_docker("stop", "--time", "10", container_id)  # which kills what has not ended by then: 137
         assert run_docker("inspect", "--format", "{{.State.ExitCode}}", container_id) == "0"

@@ -63,7 +63,7 @@ def running(stack: Stack) -> Iterator[Stack]:
     """A stack in a run."""
     stack.settings = {"WORKER_MEMORY": "128M", "WORKER_MEMORY_RESERVATION": "64M", "WATCH_PROJECT": SHOP}
     stack.up("WORKERS=2", "MOCK=1", f"LOCUSTFILES_DIR={USERS_FILES / 'hungry'}")
-    run = stack.start_run(f"USERS={USERS}", f"SPAWN_RATE={USERS}", "RUN_TIME=300s")
+    run = stack.start_run(f"USERS={USERS}", f"SPAWN_RATE={USERS}", "RUN_TIME=1h")
     try:
         until(lambda: all(users_of_workers(stack).values()), 60, "the sidecar to know who has the users")
         yield stack

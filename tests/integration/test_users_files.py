@@ -183,8 +183,12 @@ def test_a_try_that_is_ended_from_outside_leaves_no_container(fresh_stack: Stack
         assert any("Waits.wait" in line for line in trying.stdout)
         trying.send_signal(number)
     of_project = f"label=com.docker.compose.project={fresh_stack.project}"
-    until(lambda: docker("ps", "-aq", "--filter", of_project) == "", 20, "its containers to be gone")
-    assert docker("network", "ls", "-q", "--filter", of_project) == ""
+    left = [("ps", "-aq"), ("network", "ls", "-q")]
+    until(
+        lambda: not any(docker(*words, "--filter", of_project) for words in left),
+        20,
+        "its containers and its network to be gone",
+    )
 
 
 def test_the_snapshot_of_a_run_on_the_volume_has_an_end_marker(mine: Stack) -> None:

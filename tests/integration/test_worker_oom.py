@@ -4,18 +4,19 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
 
-from tests.integration.stacks import USERS_FILES, Stack, docker, get_json, until
+from tests.integration.stacks import SLOWER, USERS_FILES, Stack, docker, get_json, until
 from tests.integration.storm.truth import nanoseconds
 
 pytestmark = pytest.mark.kills
 
 USERS, WORKERS = 20, 2
 LIMIT_BYTES = 128 * 1024 * 1024
-PATIENCE_SECONDS = 40.0
+PATIENCE_SECONDS = 10.0 * SLOWER
 PROMISED_SECONDS = 3.0
 
 
@@ -96,13 +97,11 @@ def watch(stack: Stack, container_id: str, name: str) -> dict[str, Told]:
     def look(view: str) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
-            try:
-                text = views[view]()
-            except OSError:
-                continue
-            if text:
-                seen[view] = (text, time.time_ns())
-                return
+            with suppress(OSError):
+                if text := views[view]():
+                    seen[view] = (text, time.time_ns())
+                    return
+            time.sleep(0.2)
 
     threads = [threading.Thread(target=look, args=(view,)) for view in views]
     for thread in threads:

@@ -80,7 +80,7 @@ def test_a_closed_pipe_does_not_end_a_run(
         assert process.stderr is not None
         process.stdout.readline()
         process.stdout.close()
-        assert process.wait(30) == code
+        assert process.wait(90) == code
         assert process.stderr.read() == ""
     assert verdict(tmp_path) == word
 
@@ -90,7 +90,7 @@ def test_an_output_that_takes_nothing_does_not_end_a_run(master: FakeMaster, tmp
     master.on_swarm = [figures("running", 5, users=2), figures("stopped", 40, 3)]
     words = ["sh", "-c", f'exec "$@" {redirect}', "sh", *command(master, tmp_path, "RUN_TIME=0")]
     with started(words, stderr=subprocess.DEVNULL) as process:
-        assert process.wait(30) == 1
+        assert process.wait(90) == 1
     assert verdict(tmp_path) == "FAIL"
 
 
@@ -98,7 +98,7 @@ def test_an_error_that_nobody_hears_keeps_its_code(master: FakeMaster, tmp_path:
     master.worker_count = 0
     words = ["sh", "-c", 'exec "$@" >/dev/full 2>&1', "sh", *command(master, tmp_path)]
     with started(words) as process:
-        assert process.wait(30) == 2
+        assert process.wait(90) == 2
 
 
 def test_a_closed_terminal_stops_the_run_and_saves_it(master: FakeMaster, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_closed_terminal_stops_the_run_and_saves_it(master: FakeMaster, tmp_pa
         while b"2 users" not in seen:
             seen += os.read(terminal, 4096)
         os.close(terminal)
-        code = exit_code(pid, seconds=30)
+        code = exit_code(pid, seconds=90)
     finally:
         if code is None:
             os.kill(pid, signal.SIGKILL)
@@ -134,7 +134,7 @@ def test_a_signal_that_comes_twice_still_lets_the_run_be_saved(
         process.send_signal(number)
         wait_for_line(process.stdout, number.name)
         process.send_signal(number)
-        assert process.wait(30) == 4
+        assert process.wait(90) == 4
         rest = process.stdout.read()
     assert f"stopped by {number.name}" in rest
     assert "Ctrl-C" not in rest
@@ -150,5 +150,5 @@ def test_under_nohup_a_closed_terminal_is_nothing(master: FakeMaster, tmp_path: 
         process.send_signal(signal.SIGHUP)
         time.sleep(0.3)
         master.figures = [figures("stopped", 40)]
-        assert process.wait(30) == 0
+        assert process.wait(90) == 0
     assert [path for path, _ in master.posts] == ["/swarm"]

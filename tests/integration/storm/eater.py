@@ -63,8 +63,8 @@ def one_by_one(kids: int, gap: float) -> None:
 
 def rest() -> None:
     """Live on until somebody stops the container."""
-    say("done")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    say("done")
     while True:
         signal.pause()
 

@@ -20,7 +20,7 @@ from tests.paths import ROOT
 from tests.ports import free_port
 from tests.process.hostile.hostile_engine import Box, HostileEngine
 
-DEADLINE_SECONDS = 40.0  # a machine out of breath; nothing waits that long when all is well
+DEADLINE_SECONDS = 90.0  # a machine out of breath; nothing waits that long when all is well
 
 
 def eventually(wanted: Callable[[], Any], what: str, seconds: float = DEADLINE_SECONDS) -> Any:

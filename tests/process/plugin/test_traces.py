@@ -20,20 +20,36 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from tests.paths import ROOT
 
 LOCUSTFILE = """
-from locust import FastHttpUser, HttpUser, constant
+import gevent
+from locust import FastHttpUser, HttpUser, constant, events
 
 def all_of_it(user):
     user.client.get("/fail/7?a=1", name="/fail/[id]")
     with user.client.get("/held", catch_response=True) as answer:
         user.client.get("/within")
         answer.failure("no stock")
-    user.client.get("http://nothing.invalid/", name="gone")
+    user.client.get("http://nothing.invalid/", name="gone", context={"user": type(user).__name__})
 
 class Fast(FastHttpUser):
     wait_time, tasks = constant(0.05), [all_of_it]
 
 class Plain(HttpUser):
     wait_time, tasks = constant(0.05), [all_of_it]
+
+gone = set()
+
+@events.request.add_listener
+def end_when_both_have_done_all_of_it(name, context, **_):
+    if name == "gone":
+        gone.add(context["user"])
+
+@events.init.add_listener
+def watch(runner, **_):
+    def wait():
+        while len(gone) < 2:
+            gevent.sleep(0.05)
+        runner.quit()
+    gevent.spawn(wait)
 """
 PLUGIN = ROOT / "docker" / "locust" / "locust_kit_plugin.py"
 
@@ -86,11 +102,11 @@ def served() -> Iterator[World]:
 
 
 def run(folder: Path, url: str, **environ: str) -> tuple[str, list[dict[str, Any]]]:
-    """Run Locust for two seconds; return its log, and the failures in the run's folder."""
+    """Run Locust until both clients have done all of it; return its log, and the failures in the run's folder."""
     (folder / "locustfile.py").write_text(LOCUSTFILE)
     command = [sys.executable, "-m", "locust", "-f", f"locustfile.py,{PLUGIN}", "--headless", "--only-summary"]
     done = subprocess.run(
-        [*command, "-u", "4", "-r", "4", "-t", "2s", "-H", url],
+        [*command, "-u", "4", "-r", "4", "-t", "90", "-H", url],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT / "locustfiles"), "KIT_RUNS_DIR": str(folder / "runs"), **environ},
         capture_output=True,

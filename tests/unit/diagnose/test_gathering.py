@@ -226,8 +226,8 @@ def test_what_hangs_is_left_behind_and_the_rest_is_there() -> None:
         return number * 10
 
     began = time.monotonic()
-    found = each(work, [0, 1, 2, 3], Deadline.after(0.5), at_once=2)
-    assert time.monotonic() - began < 5
+    found = each(work, [0, 1, 2, 3], Deadline.after(3), at_once=2)
+    assert time.monotonic() - began < 25
     assert (found[0], found[2], found[3]) == (0, 20, 30)
     assert isinstance(found[1], TooLateError)
     never.set()
