@@ -141,7 +141,7 @@ def _of_markdown(name: str, source: str) -> Iterator[Text]:
 def _plain(token: object) -> str:
     kind, content = getattr(token, "type", ""), getattr(token, "content", "")
     if kind == "code_inline":
-        return "code"
+        return "`code`"
     return " " if kind in ("softbreak", "hardbreak") else content if kind == "text" else ""
 
 
