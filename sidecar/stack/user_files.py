@@ -10,7 +10,12 @@ from pathlib import Path
 
 SKIPPED = frozenset({".git", ".hg", ".venv", ".locust-kit", "venv", "node_modules", "__pycache__"})
 MOST_FILES = 50_000
-_TOKEN = re.compile(r"(?P<deep>\*\*/)|(?P<rest>/\*\*$)|(?P<many>\*+)|(?P<one>\?)|\[(?P<set>[^]]+)\]|\\?(?P<plain>.)")
+_TOKEN = re.compile(
+    r"(?P<deep>\*\*/)|(?P<rest>/\*\*$)|(?P<many>\*+)|(?P<one>\?)|"
+    r"\[(?P<set>[!^]?+(?:\[:\w+:\]|\\.|[^\\])(?:\[:\w+:\]|\\.|[^]\\])*)\]|\\?(?P<plain>.)"
+)
+_IN_SET = re.compile(r"\[:(\w+):\]|\\?(.)")
+_CLASSES = {"space": r"\s", "digit": "0-9", "alpha": "A-Za-z", "alnum": "A-Za-z0-9", "upper": "A-Z", "lower": "a-z"}
 _IN_REGEX = {"deep": "(?:.*/)?", "rest": "/.+", "many": "[^/]*", "one": "[^/]"}
 
 
@@ -98,7 +103,10 @@ def _of_file(file: Path) -> Iterator[_Rule]:
         inner = text.strip("/")
         if inner and not line.startswith("#"):
             depth = "" if of_docker or "/" in text.rstrip("/") else "(?:.*/)?"
-            pattern = re.compile(depth + _TOKEN.sub(_translated, inner), re.DOTALL)
+            try:
+                pattern = re.compile(depth + _TOKEN.sub(_translated, inner), re.DOTALL)
+            except re.error:  # a range such as z-a, which matches nothing
+                continue
             yield _Rule(
                 len(f"{file.parent}{os.sep}"), pattern, is_kept, text.endswith("/") and not of_docker, of_docker
             )
@@ -107,5 +115,10 @@ def _of_file(file: Path) -> Iterator[_Rule]:
 def _translated(token: re.Match[str]) -> str:
     kind = str(token.lastgroup)
     if kind == "set":
-        return f"[{token['set'].replace('!', '^', 1) if token['set'].startswith('!') else token['set']}]"
+        is_negated = token["set"][0] in "!^"
+        return f"(?!/)[{'^' * is_negated}{_IN_SET.sub(_in_set, token['set'][is_negated:])}]"
     return _IN_REGEX.get(kind) or re.escape(token["plain"])
+
+
+def _in_set(part: re.Match[str]) -> str:
+    return _CLASSES.get(part[1] or "") or ("-" if part[0] == "-" else re.escape(part[2] or part[0]))
