@@ -4,35 +4,43 @@ from __future__ import annotations
 
 import textwrap
 
-from sidecar.settings.model import SECTIONS
+from sidecar.settings.model import SECTIONS, SETTINGS
 from sidecar.settings.setting import Setting
 
 _WIDTH = 110
 _HEAD = """\
-# Every setting of Locust Kit. Copy this file to .env and take the # away from what you want to change.
+# All settings of Locust Kit. Copy this file to .env, and remove the # from the lines that you want to change.
+# The value after = is the default.
 #
-# The first that speaks wins: command line (make up WORKERS=8), environment, .env, the default shown here.
-# `make up` decides; scale, reload, run and the others keep what it decided, unless they are told otherwise.
-# Any other LOCUST_* setting in .env reaches master and workers as it is. A name one typo away from ours is refused.
+# Precedence, highest first: command line (make up WORKERS=8), environment, the last `make up`, .env, default.
+# `make up` saves the settings of its call. Commands such as scale, reload and run use them, unless you set others.
+#
+# Any other LOCUST_* setting in .env reaches master and workers unchanged.
+# A name that is one typo away from a setting is rejected.
 """
+_FIRST = (
+    *("HOST", "LOCUSTFILES_DIR", "LOCUSTFILE", "WORKERS", "USERS", "SPAWN_RATE", "RUN_TIME"),
+    *("THRESHOLDS", "WORKER_MEMORY", "WEB_PORT"),
+)
 
 
 def render() -> str:
     """Return the whole file."""
     parts = [_HEAD]
-    for title, settings in SECTIONS.items():
+    for title, settings in {"Begin with these ten": map(SETTINGS.__getitem__, _FIRST), **SECTIONS}.items():
+        others = (setting for setting in settings if title not in SECTIONS or setting.name not in _FIRST)
         parts.append(f"\n# ---- {title} {'-' * (60 - len(title))}\n")
-        parts += map(_entry, settings)
+        parts += map(_entry, others)
     return "".join(parts)
 
 
 def _entry(setting: Setting) -> str:
-    short = f" Short: {', '.join(setting.aliases)}." if setting.aliases else ""
+    short = f" Short name: {', '.join(setting.aliases)}." if setting.aliases else ""
     from_environment = "" if setting.in_environment else " Not read from the environment."
     lines = [
         *textwrap.wrap(setting.help, _WIDTH),
-        f"Unit: {setting.unit}. Default: {setting.default or 'none'}.{short}{from_environment}",
-        *textwrap.wrap(f"Cost: {setting.cost or 'none.'}", _WIDTH),
+        f"Value: {setting.unit}.{short}{from_environment}",
+        *textwrap.wrap(f"Cost: {setting.cost}" if setting.cost else "", _WIDTH),
     ]
     return "\n" + "".join(f"# {line}\n" for line in lines) + f"#{setting.name}={setting.default}\n"
 

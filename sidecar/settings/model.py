@@ -36,22 +36,22 @@ class Given:
 @dataclass(frozen=True, kw_only=True)
 class Settings(
     declarations.StackSettings,
-    declarations.RemoteSettings,
     declarations.LocustfileSettings,
     declarations.RunSettings,
     declarations.InvalidSettings,
     declarations.ReportSettings,
     declarations.CapacitySettings,
     declarations.LimitSettings,
-    declarations.ImageSettings,
+    declarations.ClientSettings,
+    declarations.FailureSettings,
+    declarations.TraceSettings,
+    declarations.PushingSettings,
     declarations.ViewSettings,
     declarations.WatchingSettings,
-    declarations.ClientSettings,
-    declarations.TraceSettings,
-    declarations.FailureSettings,
-    declarations.PushingSettings,
     declarations.AlertSettings,
+    declarations.RemoteSettings,
     declarations.SwarmSettings,
+    declarations.ImageSettings,
     declarations.SafetySettings,
 ):
     """Every setting as a value. Sizes are bytes, times seconds, shares 0 to 1, folders absolute.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from sidecar.settings import SETTINGS, dotenv, load
@@ -12,15 +13,25 @@ EXAMPLE = ROOT / ".env.example"
 
 
 def test_the_file_is_what_the_registry_says() -> None:
-    assert EXAMPLE.read_text() == render(), "write it anew: python -m sidecar.settings.example > .env.example"
+    assert EXAMPLE.read_text() == render(), "write it again: python -m sidecar.settings.example > .env.example"
 
 
 def test_every_setting_has_its_unit_default_and_price() -> None:
     text = EXAMPLE.read_text()
     for setting in SETTINGS.values():
         assert f"\n#{setting.name}={setting.default}\n" in text
-        assert setting.unit
-        assert f"# Cost: {setting.cost or 'none.'}"[:60] in text
+        assert f"# Value: {setting.unit}."[:60] in text
+        assert not setting.cost or f"# Cost: {setting.cost}"[:60] in text
+    assert "none" not in re.findall(r"^# (?:Cost|Default): (\w+)", text, re.MULTILINE)
+
+
+def test_the_settings_that_matter_most_come_first_and_no_setting_twice() -> None:
+    names = re.findall(r"^#([A-Z_]+)=", EXAMPLE.read_text(), re.MULTILINE)
+    assert names[:10] == [
+        *("HOST", "LOCUSTFILES_DIR", "LOCUSTFILE", "WORKERS", "USERS", "SPAWN_RATE", "RUN_TIME"),
+        *("THRESHOLDS", "WORKER_MEMORY", "WEB_PORT"),
+    ]
+    assert sorted(names) == sorted(SETTINGS)
 
 
 def test_uncommenting_every_line_changes_nothing(tmp_path: Path) -> None:
