@@ -165,7 +165,7 @@ def test_a_request_goes_through_a_proxy_as_an_absolute_url() -> None:
     ("talk", "stage", "error"),
     [
         (keep_silent, "http", "no answer"),
-        (hang_up, "http", "hung up without an answer|reset by peer|Broken pipe"),
+        (hang_up, "http", "closed the connection without an answer|reset by peer|Broken pipe"),
         (greet, "http", "not an HTTP answer"),
     ],
     ids=["silent", "closed", "foreign"],
