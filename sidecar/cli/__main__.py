@@ -18,18 +18,19 @@ _USAGE = 2
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141  # what a shell shows for a program that SIGPIPE ended
 _HELP = frozenset({"-h", "--help", "help"})
+_VERSION = "--version"
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run one verb and return its exit code: 2 for a user's mistake, which is reported in one line on stderr."""
-    verb = argv[0] if argv else "targets"
-    rest = list(argv[1:])
-    if verb in _HELP or _HELP.intersection(rest):
-        verb, rest = "targets", []
-    if verb not in VERBS:
+    verb, *rest = argv or ["targets"]
+    asks = verb in _HELP or bool(_HELP.intersection(rest))
+    if verb in _HELP:
+        verb = rest[0] if rest else "targets"
+    if verb not in VERBS and verb != _VERSION:
         return _unknown(verb)
     try:
-        code = call(VERBS[verb], rest, environ)
+        code = _help(verb) if (asks and verb != "targets") or verb == _VERSION else call(VERBS[verb], rest, environ)
         sys.stdout.flush()
     except KitError as error:
         _complain(f"kit {verb}: {error.line()}")
@@ -56,12 +57,22 @@ def _complain(text: str) -> None:
             silence(stream)
 
 
+def _help(verb: str) -> int:
+    from sidecar.cli import usage  # noqa: PLC0415  a verb that runs needs no help
+
+    if verb == _VERSION:
+        print(usage.version())
+    else:
+        usage.explain(VERBS[verb])
+    return 0
+
+
 def _unknown(verb: str) -> int:
     import difflib  # noqa: PLC0415  only for a mistyped verb
 
     close = difflib.get_close_matches(verb, VERBS, n=1)
     hint = f"; did you mean `{close[0]}`?" if close else ""
-    print(f"kit: there is no verb {verb!r}{hint} (one of {', '.join(VERBS)})", file=sys.stderr)
+    print(f"kit: unknown verb {verb!r}{hint} → scripts/kit --help", file=sys.stderr)
     return _USAGE
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sidecar.cli.incidents import read_note
+from sidecar.cli.verbs import VERBS
 from sidecar.client.reader import MonitorError, SidecarReader
 from sidecar.common.console import Console
 from sidecar.common.errors import KitError, SettingError, StackError
@@ -32,14 +33,7 @@ if TYPE_CHECKING:
     from sidecar.settings import Settings
 
 FOUND, COULD_NOT = 1, 3
-_MAKE_NAMES = (
-    "FORMAT",
-    "ONLY",
-    "EXPLAIN",
-    "BUNDLE",
-    "FROM",
-    "NOTE",
-)  # the options as words, because make passes no flags
+_OWN_WORDS = dict(VERBS["diagnose"].words)  # the options as words, because make passes no flags
 _PATIENCE_SECONDS = 10.0
 _FORMATS = ("text", "json", "markdown")
 
@@ -176,16 +170,16 @@ def _with_make_options(
     options = dict.fromkeys(flags, "")
     for word in (*made, *words):
         name, _, value = word.partition("=")
-        if name not in _MAKE_NAMES:
+        if name not in _OWN_WORDS:
             continue
         option = f"--{name.lower()}"
         if not value:
-            raise SettingError(f"{option} has no value", wanted=f"{option} followed by a value")
+            raise SettingError(f"{option} has no value", wanted=f"a value after {option}")
         options[option] = value
     options |= {name: value for name, value in flags.items() if value}
     if options["--format"] and options["--format"] not in _FORMATS:
         raise SettingError(f"--format is {options['--format']!r}", wanted=f"one of {', '.join(_FORMATS)}")
-    return [word for word in words if word.partition("=")[0] not in _MAKE_NAMES], options
+    return [word for word in words if word.partition("=")[0] not in _OWN_WORDS], options
 
 
 def _refuse_unknown(option: str, words: Sequence[str], known: Sequence[str] | Mapping[str, object]) -> None:

@@ -1,4 +1,4 @@
-"""`incidents`, `snapshot`, `health`: what the monitor knows, as lines or as JSON; one incident whole with its id."""
+"""`incidents`, `snapshot`, `health`: what the monitor knows, as lines or as JSON."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from sidecar.cli.verbs import VERBS
 from sidecar.client.reader import MonitorError, SidecarReader, UnknownError, first_snapshot
 from sidecar.common import strict_json, units
 from sidecar.common.errors import SettingError, StackError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 
 _MOST = 500
+_OWN_WORDS = dict(VERBS["incidents"].words)
 _PATIENCE_SECONDS = 15.0  # a command that is run once can wait for a machine that is busy
 _AGO = re.compile(r"(\d+)\s*([smhd])(?: ago)?")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -47,7 +49,7 @@ class _IncidentsCall:
 
 
 def incidents(words: Sequence[str], environ: Mapping[str, str], _console: Console, flags: Flags) -> None:
-    """Print the incidents, or one of them, with what a person writes down about it.
+    """Print the incidents, or one of them; keep a note with it.
 
     Raises:
         SettingError: an invalid time, a note without an incident.
@@ -55,7 +57,7 @@ def incidents(words: Sequence[str], environ: Mapping[str, str], _console: Consol
 
     """
     wanted = _wanted(words, environ, flags, datetime.now(UTC))
-    for_settings = [word for word in words if "=" in word and not word.startswith(("SINCE=", "ID=", "NOTE="))]
+    for_settings = [word for word in words if "=" in word and word.partition("=")[0] not in _OWN_WORDS]
     settings = workspace.settings_after_up(for_settings, environ)
     reader = deployment.reader(settings, _PATIENCE_SECONDS)
     first_snapshot(reader, settings.project)  # for its errors: no stack, or another one
@@ -65,10 +67,10 @@ def incidents(words: Sequence[str], environ: Mapping[str, str], _console: Consol
         else:
             _print_all(reader, wanted, settings.project)
     except UnknownError:
-        raise StackError(f"there is no incident {wanted.incident_id!r}", fix="scripts/kit incidents") from None
+        raise StackError(f"unknown incident {wanted.incident_id!r}", fix="scripts/kit incidents") from None
     except MonitorError as error:
         raise StackError(
-            f"the sidecar gave no incidents: {error}", fix="try again; scripts/kit ps tells how the sidecar is"
+            f"the monitor did not return the incidents: {error}", fix="scripts/kit ps, then try again"
         ) from error
 
 
@@ -84,10 +86,10 @@ def _print_all(reader: SidecarReader, wanted: _IncidentsCall, project: str) -> N
         print(line(incident, project))
     if not incident_list.incidents:
         since = f" since {_local(wanted.since)}" if wanted.since else ""
-        print(f"no incident{since}")
+        print(f"no incidents{since}")
     for span in incident_list.blind:
         if span.until is None:
-            print(f"blind since {_local(span.since)}: {clean(span.text)}")
+            print(f"no data since {_local(span.since)}: {clean(span.text)}")
 
 
 def _print_one(reader: SidecarReader, wanted: _IncidentsCall, project: str) -> None:
@@ -99,14 +101,14 @@ def _print_one(reader: SidecarReader, wanted: _IncidentsCall, project: str) -> N
 
 
 def line(incident: Incident, project: str) -> str:
-    """Tell one incident in one line, as the stack of a project sees it."""
-    goes_on = "" if incident.until else " (goes on)"
+    """Return one incident as one line, as the stack of a project sees it."""
+    goes_on = "" if incident.until else " (ongoing)"
     what = f"{KINDS[incident.kind].label}  {clean(text_for_project(incident, project))}{goes_on}"
     return f"{_local(incident.at)}  {incident.id}  {incident.severity:<5}  {what}"
 
 
 def detail(incident: Incident, project: str) -> Iterator[str]:
-    """Tell one incident with everything that is known of it."""
+    """Yield the lines of one incident, with everything that is known about it."""
     yield line(incident, project)
     for name, value in _facts(incident):
         if value:
@@ -127,7 +129,7 @@ def _facts(incident: Incident) -> Iterator[tuple[str, str]]:
     yield "run", incident.run_id or ""
     yield "cause", incident.cause or ""
     yield "note", clean(incident.note or "")
-    yield "learnt", clean(incident.person_note or "")
+    yield "your note", clean(incident.person_note or "")
 
 
 def _reason(incident: Incident) -> str:
@@ -172,7 +174,7 @@ def _note(own: Mapping[str, str], incident_id: str) -> str:
     if "NOTE" not in own:
         return ""
     if not incident_id:
-        raise SettingError("NOTE names no incident", wanted="scripts/kit incidents ID=… NOTE=…")
+        raise SettingError("NOTE needs an incident", wanted="scripts/kit incidents ID=… NOTE=…")
     return read_note(own["NOTE"])
 
 
@@ -222,16 +224,17 @@ def snapshot(settings: Settings, _environ: Mapping[str, str], _console: Console,
 
 
 def health(settings: Settings, _environ: Mapping[str, str], _console: Console, flags: Flags) -> int:
-    """Print one line an endpoint. Return 1 when one of them does not answer.
+    """Print one line for each endpoint. Return 1 when one of them does not answer.
 
     Raises:
-        StackError: the stack is down, or its sidecar asks nobody.
+        StackError: the stack is down, or its monitor has not checked anything.
 
     """
     seen = first_snapshot(deployment.reader(settings, _PATIENCE_SECONDS), settings.project)
     if not seen.health:
-        why = "it has only just started" if settings.health_seconds else "HEALTH_SECONDS is 0"
-        raise StackError(f"the sidecar has asked nobody: {why}", fix="make health, in a moment")
+        if settings.health_seconds:
+            raise StackError("the monitor just started and has no health check yet", fix="make health, in a moment")
+        raise StackError("health checks are off: HEALTH_SECONDS is 0", fix="make up HEALTH_SECONDS=10")
     passed = all(endpoint.passed for endpoint in seen.health)
     if flags["--json"]:
         rows = json.loads(document.dumps(seen.health))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sidecar.settings import Settings
 
 _CONTAINER_COLUMNS = ("CONTAINER", "SERVICE", "STATUS", "PORTS")
-_SERVICES = ("locust-master", "locust-worker", "monitor", "docker-proxy", "gate", "mock-target")
+SERVICES = ("locust-master", "locust-worker", "monitor", "docker-proxy", "gate", "mock-target")
 _SHORT_NAMES = {"master": "locust-master", "worker": "locust-worker", "workers": "locust-worker", "mock": "mock-target"}
 _TAIL = 100
 _ALIVE = frozenset({"running", "restarting", "paused", "created"})
@@ -30,13 +30,13 @@ def ps(settings: Settings, environ: Mapping[str, str], _console: Console, flags:
     """Print the containers, one line each.
 
     Raises:
-        StackError: the stack has no container, or none that runs.
+        StackError: the stack has no containers, or no master or worker that runs.
 
     """
     engine = connect(environ)
     containers = sorted(engine.containers(settings.project), key=_by_service_and_number)
     if not containers:
-        raise StackError(f"the stack {settings.project!r} has no container", fix="make up")
+        raise StackError(f"the stack {settings.project!r} has no containers", fix="make up")
     if flags["--json"]:
         keys = ("name", "service", "id", "state", "status")
         rows = [{key: getattr(each, key) for key in keys} | {"id": each.id[:12]} for each in containers]
@@ -60,15 +60,15 @@ def _ports(container: ListedContainer) -> str:
 
 
 def logs(settings: Settings, environ: Mapping[str, str], _console: Console) -> int:
-    """Print the logs, without end with FOLLOW=1.
+    """Print the logs; with FOLLOW=1 until Ctrl-C.
 
     Raises:
-        SettingError: SERVICE names no service.
+        SettingError: unknown SERVICE.
 
     """
     service = _SHORT_NAMES.get(settings.service, settings.service)
-    if service and service not in _SERVICES:
-        raise SettingError(f"SERVICE is {settings.service!r}", wanted=f"one of {', '.join(_SERVICES)}")
+    if service and service not in SERVICES:
+        raise SettingError(f"SERVICE is {settings.service!r}", wanted=f"one of {', '.join(SERVICES)}")
     tail = settings.tail if settings.said_now("TAIL") else _TAIL
     compose = workspace.compose_for(settings, workspace.decided(settings), environ)
     follow = ["--follow"] if settings.follow else []
@@ -80,7 +80,7 @@ def logs(settings: Settings, environ: Mapping[str, str], _console: Console) -> i
 
 
 def report(settings: Settings, environ: Mapping[str, str], console: Console, flags: Flags) -> int:
-    """List the runs, or make the report of one anew. Return 0 whatever the verdict is."""
+    """List the runs, or make the report of one again. Return 0 whatever the verdict is."""
     from sidecar.commands import report as run_report  # noqa: PLC0415  costs more than the rest of `ps`
 
     if not flags["--json"]:
@@ -90,7 +90,7 @@ def report(settings: Settings, environ: Mapping[str, str], console: Console, fla
 
 
 def reports(settings: Settings, _environ: Mapping[str, str], _console: Console, flags: Flags) -> None:
-    """Print one line a run; with --json the documents themselves."""
+    """Print one line for each run; with --json the documents themselves."""
     from sidecar.commands import reports as run_reports  # noqa: PLC0415  of this verb alone
 
     runs = run_reports.all_runs(settings.reports_dir)
@@ -99,4 +99,4 @@ def reports(settings: Settings, _environ: Mapping[str, str], _console: Console, 
     elif runs:
         print("\n".join(run_reports.table([run_reports.ReportRow.of(run) for run in runs])))
     else:
-        print(f"no report in {settings.reports_dir} yet → make run")
+        print(f"no reports in {settings.reports_dir} yet → make run")

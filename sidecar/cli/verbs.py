@@ -1,7 +1,8 @@
 """The table of verbs, and how a verb is called.
 
 Functions are named as "module:function" and imported when they are called: a command line that imports all its verbs
-starts slowly.
+starts slowly. Help (`cli/usage.py`) and completion (`cli/completion.py`) are made from this table and from the
+declarations of the settings.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _GIVEN = "yes"
 class Needs(Enum):
     """What a verb's function takes before the environment."""
 
-    SETTINGS_FOR_UP = "the settings of a call that decides; what the last `up` was told does not count"
+    SETTINGS_FOR_UP = "the settings of a call that decides; the choices of the last `up` do not count"
     SETTINGS_AFTER_UP = "the settings of a call that follows an `up`"
     SETTINGS_OF_RUN = "the same; other names are arguments of the locustfile"
     WORDS = "the NAME=VALUE words as they are"
@@ -36,97 +37,359 @@ class Needs(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag of a verb: a switch, or an option, which has a `value`."""
+
+    name: str
+    help: str
+    value: str = ""  # what the value is; "" for a switch
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Verb:
     """One verb of the command line.
 
-    `function` is called with what `needs` says, the environment, a Console and, where the verb has flags, the flags.
+    The function gets what `needs` names, the environment, a Console and, where the verb has flags, the flags.
     It returns the exit code; None is 0.
+
+    Attributes:
+        name: what people write.
+        function: "module:function", the module below `sidecar`.
+        help: what the verb does, in one line.
+        examples: two command lines, without the program's name.
+        needs: what the function takes first.
+        settings: the settings that the verb reads: the name of one, "Run" for all of RunSettings, or "@master" for all
+            that go to Destination.MASTER.
+        words: NAME=VALUE words of this verb alone, and what each does.
+        flags: its flags.
+        exits: exit codes and their meaning, beside those of every verb (`usage.EXITS`).
+        bare_word: a pattern: words that need no `=`.
+        expected: what the words of the verb look like, for the message about a wrong one.
+        signals_interrupt: SIGTERM and SIGHUP end it as Ctrl-C does, because it has something to take away.
+
     """
 
     name: str
-    function: str  # "module:function", the module below `sidecar`
+    function: str
     help: str
+    examples: tuple[str, str]
     needs: Needs = Needs.SETTINGS_AFTER_UP
-    switches: tuple[str, ...] = ()  # flags without a value
-    options: tuple[str, ...] = ()  # flags with a value
-    bare_word: str = ""  # a pattern: words that need no `=`
-    wanted: str = "NAME=VALUE, such as WORKERS=4"
-    signals_interrupt: bool = False  # SIGTERM and SIGHUP end it as Ctrl-C does: it has something to take away
+    settings: tuple[str, ...] = ()
+    words: tuple[tuple[str, str], ...] = ()
+    flags: tuple[Flag, ...] = ()
+    exits: tuple[tuple[int, str], ...] = ()
+    bare_word: str = ""
+    expected: str = "NAME=VALUE, such as WORKERS=4"
+    signals_interrupt: bool = False
+
+    @property
+    def switches(self) -> tuple[str, ...]:
+        """Return the names of the flags without a value."""
+        return tuple(flag.name for flag in self.flags if not flag.value)
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Return the names of the flags with a value."""
+        return tuple(flag.name for flag in self.flags if flag.value)
 
 
-_JSON = ("--json",)
-_DIAGNOSE = ("--json", "--list", "--checks"), ("--format", "--only", "--explain", "--bundle", "--from", "--note")
-_DIAGNOSE_WANTED = ", ".join((*_DIAGNOSE[0], *_DIAGNOSE[1], "NAME=VALUE"))
-
-# fmt: off
-_VERBS = (  # each row: name, function, then its help on a line of its own
-    Verb("up", "commands.up:up_or_set_up",
-         "start the stack and wait until every worker is registered: up WORKERS=4", Needs.SETTINGS_FOR_UP),
-    Verb("join", "commands.join:join",
-         "start workers here for the master of another machine: join MASTER=10.0.0.5 WORKERS=4", Needs.SETTINGS_FOR_UP),
-    Verb("down", "commands.down:down_in_any_case",
-         "end the stack: no container and no network is left; runs and reports stay", Needs.WORDS),
-    Verb("restart", "commands.restart:restart",
-         "restart every container of the stack as it is"),
-    Verb("reload", "commands.restart:reload",
-         "after editing the locustfile: every process loads it anew, no build"),
-    Verb("scale", "commands.restart:scale",
-         "another number of workers, during a run too: scale WORKERS=8"),
-    Verb("ps", "cli.listing:ps",
-         "the stack's containers and their state", switches=_JSON),
-    Verb("logs", "cli.listing:logs",
-         "what the containers print: logs SERVICE=locust-worker TAIL=50 FOLLOW=1"),
-    Verb("monitor", "cli.monitor:monitor",
-         "the live view: run, incidents, containers, logs (INTERVAL=2 TAIL=5 ONCE=1); ? lists its keys"),
-    Verb("snapshot", "cli.incidents:snapshot",
-         "what the view shows, as one JSON document", switches=_JSON),
-    Verb("health", "cli.incidents:health",
-         "whether master, statistics, sidecar, target and HEALTH_URLS answer "
-         "(exit 0: all, 1: not all, 2: nobody to ask)", switches=_JSON),
-    Verb("incidents", "cli.incidents:incidents",
-         "what went wrong, one line each: incidents [SINCE=10m] [ID [NOTE=…]] [--json]", Needs.WORDS,
-         _JSON, ("--since",), r"[0-9a-f]{16}", "an incident's id, --since T, --json or NAME=VALUE"),
-    Verb("diagnose", "cli.diagnose:diagnose_stack",
-         "why it does not work, with evidence, and the commands that mend it", Needs.WORDS,
-         *_DIAGNOSE, wanted=_DIAGNOSE_WANTED),
-    Verb("selftest", "commands.selftest:selftest_stack",
-         "kill small containers of its own and see whether the sidecar saw every kill "
-         "(exit 0 all seen, 1 one missed)", signals_interrupt=True),
-    Verb("run", "commands.run:run",
-         "one run, one verdict: run USERS=200 SPAWN_RATE=20 RUN_TIME=2m (exit 0 PASS, 1 or 3 FAIL, 4 INVALID)",
-         Needs.SETTINGS_OF_RUN, signals_interrupt=True),
-    Verb("try", "commands.try_once:try_once",
-         "one user of each class, each task once, each request printed", signals_interrupt=True),
-    Verb("capacity", "commands.capacity:capacity",
-         "how much one endpoint carries: capacity ENDPOINT=/api/cart HOST=http://shop.example, in a stack of its own",
-         signals_interrupt=True),
-    Verb("report", "cli.listing:report",
-         "the runs on the disk; RUN=<id> or RUN=last makes its report anew, BASELINE=<id> compares "
-         "(--json prints it)", switches=_JSON),
-    Verb("reports", "cli.listing:reports",
-         "the runs that left a report, newest last", switches=_JSON),
-    Verb("swarm-up", "swarm.up:swarm_up",
-         "start the stack on a Docker Swarm: swarm-up WORKERS=40", Needs.SETTINGS_FOR_UP),
-    Verb("swarm-scale", "swarm.scale:swarm_scale",
-         "another number of workers on the Swarm: swarm-scale WORKERS=60"),
-    Verb("swarm-down", "swarm.scale:swarm_down",
-         "end the stack on the Swarm; runs and ledgers stay on their nodes"),
-    Verb("swarm-monitor", "cli.monitor:swarm_monitor",
-         "the live view of all nodes of the Swarm (ONCE=1 for one frame)"),
-    Verb("swarm-diagnose", "cli.diagnose:diagnose_swarm",
-         "why the stack on the Swarm does not work: nodes, images, placement, network (--json)",
-         switches=("--json", "--checks")),
-    Verb("clean", "commands.down:clean_up",
-         "end the stack and remove the built images; never a result"),
-    Verb("purge", "commands.down:purge_after_asking",
-         "clean, and delete runs and ledger too; asks first"),
-    Verb("targets", "cli.verbs:targets",
-         "this list", Needs.ARGUMENTS),
-    Verb("serve", "serve.server:serve_monitor",
-         "watch the stack and answer on the sidecar's port (runs inside the monitor container)", Needs.ARGUMENTS),
+_JSON = Flag("--json", "Print JSON.")
+_CHECKS = Flag("--checks", "Also print the checks that found no problem.")
+_DIAGNOSE = (
+    _JSON,
+    _CHECKS,
+    Flag("--list", "List all causes and checks."),
+    Flag("--format", "Output format.", "FORMAT", ("text", "json", "markdown")),
+    Flag("--only", "Run only these checks, causes or layers.", "NAMES"),
+    Flag("--explain", "Explain one cause, and exit.", "CAUSE"),
+    Flag("--bundle", "Write an archive for a bug report. Secrets are removed.", "FILE"),
+    Flag("--from", "Diagnose the recorded evidence of a bundle.", "FILE"),
+    Flag("--note", "Keep a note with the cause and with its incident.", "TEXT"),
 )
-# fmt: on
-VERBS: Mapping[str, Verb] = MappingProxyType({verb.name: verb for verb in _VERBS})
+_CONTAINERS = ("@compose", "@locust", "@master", "@monitor")
+_DECIDED = ("WORKERS", "HOST", "MOCK", "SHAPE", "THRESHOLDS_FILE")
+_MONITOR = ("PROJECT", "MONITOR_PORT")
+_VIEW = (*_MONITOR, "INTERVAL", "TAIL", "ONCE")
+_JUDGING = ("THRESHOLDS", "THRESHOLDS_FILE", "FAIL_RATIO", "OUTAGE_RATIO", "TASK_ERROR_RATIO", "ON_INVALID")
+_DIAGNOSED = ((1, "an error was found"), (3, "nothing could be checked"))
+
+GROUPS: Mapping[str, tuple[Verb, ...]] = MappingProxyType(
+    {
+        "Start and stop": (
+            Verb(
+                "up",
+                "commands.up:up_or_set_up",
+                "Start the stack, and wait until every worker is registered.",
+                ("up WORKERS=4 HOST=http://shop.example", "up LOCUSTFILES_DIR=./my-tests CLASSES=Orders"),
+                Needs.SETTINGS_FOR_UP,
+                (*_CONTAINERS, *_DECIDED, "YES"),
+            ),
+            Verb(
+                "down",
+                "commands.down:down_in_any_case",
+                "Stop the stack. Runs and reports stay.",
+                ("down", "down PROJECT=shop"),
+                Needs.WORDS,
+                ("PROJECT", "YES"),
+            ),
+            Verb(
+                "restart",
+                "commands.restart:restart",
+                "Restart every container of the stack.",
+                ("restart", "restart YES=1"),
+                settings=("PROJECT", "YES"),
+            ),
+            Verb(
+                "reload",
+                "commands.restart:reload",
+                "Load the edited locustfile in every process, without a build.",
+                ("reload", "reload YES=1"),
+                settings=("PROJECT", "YES"),
+            ),
+            Verb(
+                "scale",
+                "commands.restart:scale",
+                "Change the number of workers, also during a run.",
+                ("scale WORKERS=8", "scale WORKERS=2 PROJECT=shop"),
+                settings=("PROJECT", "WORKERS"),
+            ),
+            Verb(
+                "join",
+                "commands.join:join",
+                "Start workers on this machine for the master of another machine.",
+                ("join MASTER=10.0.0.5 WORKERS=4", "join MASTER=10.0.0.5:5557 LOCUSTFILES_DIR=./my-tests"),
+                Needs.SETTINGS_FOR_UP,
+                (
+                    "MASTER",
+                    "PROJECT",
+                    "WORKERS",
+                    "HOST",
+                    "SHAPE",
+                    "LOCUSTFILES_DIR",
+                    "TARGET_NETWORK",
+                    "@locust",
+                    "Limit",
+                    "Image",
+                ),
+            ),
+            Verb(
+                "clean",
+                "commands.down:clean_up",
+                "Stop the stack, and remove the built images. Results stay.",
+                ("clean", "clean PROJECT=shop"),
+                settings=("PROJECT", "YES"),
+            ),
+            Verb(
+                "purge",
+                "commands.down:purge_after_asking",
+                "Stop the stack, and delete images, runs and ledger. It asks first.",
+                ("purge", "purge YES=1 WITH_REPORTS=1"),
+                settings=("PROJECT", "REPORTS_DIR", "Safety"),
+                exits=((1, "you answered no"),),
+            ),
+        ),
+        "Test": (
+            Verb(
+                "try",
+                "commands.try_once:try_once",
+                "Run each task once with one user per class, and print each request.",
+                ("try", "try HOST=http://shop.example CLASSES=Orders"),
+                settings=("PROJECT", "HOST", "MOCK", "LOCUSTFILES_DIR", "TARGET_NETWORK", "@locust", "Image"),
+                exits=((1, "a request failed, or a task raised an exception"),),
+                signals_interrupt=True,
+            ),
+            Verb(
+                "run",
+                "commands.run:run",
+                "Run one test. It ends with PASS, FAIL or INVALID, and a report.",
+                ("run USERS=200 SPAWN_RATE=20 RUN_TIME=2m", 'run USERS=50 RUN_TIME=1m THRESHOLDS="p95<800 rps>50"'),
+                Needs.SETTINGS_OF_RUN,
+                ("PROJECT", "HOST", "CLASSES", "TAGS", "EXCLUDE_TAGS", "Run", "Invalid"),
+                exits=(
+                    (0, "PASS"),
+                    (1, "FAIL: too many failed requests or exceptions"),
+                    (3, "FAIL: a threshold is missed"),
+                    (4, "INVALID: something broke the measurement"),
+                ),
+                signals_interrupt=True,
+            ),
+            Verb(
+                "capacity",
+                "commands.capacity:capacity",
+                "Find the maximum throughput of one endpoint, in a stack of its own.",
+                (
+                    "capacity ENDPOINT=/api/cart HOST=http://shop.example",
+                    "capacity ENDPOINT=/api/cart METHOD=POST MOST_USERS=512",
+                ),
+                settings=("Capacity", "PROJECT", "HOST", "MOCK", "WORKERS", "REPORTS_DIR", "Limit"),
+                exits=((4, "INVALID: something broke the measurement"),),
+                signals_interrupt=True,
+            ),
+            Verb(
+                "report",
+                "cli.listing:report",
+                "List the recorded runs, or make the report of one run again.",
+                ("report RUN=last", "report RUN=last BASELINE=20261122T150205Z-ab12"),
+                settings=("PROJECT", "Report", "USERS", "REPORTS_DIR", *_JUDGING, "Invalid"),
+                flags=(_JSON,),
+            ),
+            Verb(
+                "reports",
+                "cli.listing:reports",
+                "List the reports in REPORTS_DIR, newest last.",
+                ("reports", "reports REPORTS_DIR=./ci-reports --json"),
+                settings=("REPORTS_DIR",),
+                flags=(_JSON,),
+            ),
+        ),
+        "Watch and diagnose": (
+            Verb(
+                "monitor",
+                "cli.monitor:monitor",
+                "Show the live view: run, incidents, containers, logs. Press ? for its keys.",
+                ("monitor", "monitor ONCE=1"),
+                settings=_VIEW,
+            ),
+            Verb(
+                "diagnose",
+                "cli.diagnose:diagnose_stack",
+                "Find out why something does not work: cause, evidence, fix.",
+                ("diagnose", "diagnose --only target --checks"),
+                Needs.WORDS,
+                ("PROJECT",),
+                tuple((flag.name[2:].upper(), f"Same as {flag.name}.") for flag in _DIAGNOSE if flag.value),
+                _DIAGNOSE,
+                _DIAGNOSED,
+                expected=", ".join((*(flag.name for flag in _DIAGNOSE), "NAME=VALUE")),
+            ),
+            Verb(
+                "incidents",
+                "cli.incidents:incidents",
+                "List what went wrong, or show one incident with its evidence.",
+                ("incidents SINCE=10m", 'incidents 5f0c2a9be1d34a67 NOTE="memory limit was too low"'),
+                Needs.WORDS,
+                _MONITOR,
+                (
+                    ("SINCE", "Same as --since."),
+                    ("ID", "Show this incident."),
+                    ("NOTE", "Keep a note with the incident."),
+                ),
+                (_JSON, Flag("--since", "Only incidents since then: 10m, 2h, 1d or 2026-11-22T15:04:05Z.", "TIME")),
+                bare_word=r"[0-9a-f]{16}",
+                expected="an incident's id, --since TIME, --json or NAME=VALUE",
+            ),
+            Verb(
+                "health",
+                "cli.incidents:health",
+                "Check that master, statistics, monitor, target and HEALTH_URLS answer.",
+                ("health", "health --json"),
+                settings=_MONITOR,
+                flags=(_JSON,),
+                exits=((0, "all answer"), (1, "at least one does not answer")),
+            ),
+            Verb(
+                "ps",
+                "cli.listing:ps",
+                "List the containers of the stack and their states.",
+                ("ps", "ps --json"),
+                settings=("PROJECT",),
+                flags=(_JSON,),
+            ),
+            Verb(
+                "logs",
+                "cli.listing:logs",
+                "Print the logs of the containers.",
+                ("logs SERVICE=worker TAIL=50", "logs FOLLOW=1"),
+                settings=("PROJECT", "SERVICE", "TAIL", "FOLLOW"),
+            ),
+            Verb(
+                "snapshot",
+                "cli.incidents:snapshot",
+                "Print what the live view shows as one JSON document.",
+                ("snapshot", "snapshot PROJECT=shop"),
+                settings=_MONITOR,
+                flags=(_JSON,),
+            ),
+            Verb(
+                "selftest",
+                "commands.selftest:selftest_stack",
+                "Check that the monitor records OOM kills on this machine.",
+                ("selftest", "selftest PROJECT=shop"),
+                settings=_MONITOR,
+                exits=((0, "the monitor recorded every kill"), (1, "the monitor missed a kill")),
+                signals_interrupt=True,
+            ),
+        ),
+        "Many machines (Docker Swarm)": (
+            Verb(
+                "swarm-up",
+                "swarm.up:swarm_up",
+                "Start the stack on all nodes of a Docker Swarm.",
+                (
+                    "swarm-up WORKERS=40 SWARM_NODES=ssh://user@node2",
+                    "swarm-up WORKERS=40 REGISTRY=registry.example:5000",
+                ),
+                Needs.SETTINGS_FOR_UP,
+                (*_CONTAINERS, *_DECIDED, "Swarm"),
+            ),
+            Verb(
+                "swarm-scale",
+                "swarm.scale:swarm_scale",
+                "Change the number of workers on the Swarm.",
+                ("swarm-scale WORKERS=60", "swarm-scale WORKERS=60 PROJECT=shop"),
+                settings=("PROJECT", "WORKERS"),
+            ),
+            Verb(
+                "swarm-down",
+                "swarm.scale:swarm_down",
+                "Stop the stack on the Swarm. Runs and ledgers stay on their nodes.",
+                ("swarm-down", "swarm-down PROJECT=shop"),
+                settings=("PROJECT",),
+            ),
+            Verb(
+                "swarm-monitor",
+                "cli.monitor:swarm_monitor",
+                "Show the live view of all nodes of the Swarm.",
+                ("swarm-monitor", "swarm-monitor ONCE=1"),
+                settings=_VIEW,
+            ),
+            Verb(
+                "swarm-diagnose",
+                "cli.diagnose:diagnose_swarm",
+                "Find out why the stack on the Swarm does not work.",
+                ("swarm-diagnose", "swarm-diagnose --json"),
+                settings=_MONITOR,
+                flags=(_JSON, _CHECKS),
+                exits=_DIAGNOSED,
+            ),
+        ),
+        "Help": (
+            Verb(
+                "targets",
+                "cli.usage:targets",
+                "List all verbs. `kit VERB --help` explains one verb.",
+                ("targets", "up --help"),
+                Needs.ARGUMENTS,
+            ),
+            Verb(
+                "completion",
+                "cli.completion:completion",
+                "Print the completion script for a shell: bash, zsh or fish.",
+                ("completion bash", "completion zsh"),
+                Needs.ARGUMENTS,
+            ),
+            Verb(
+                "serve",
+                "serve.server:serve_monitor",
+                "Run the monitor. Its container calls this verb.",
+                ("serve", "serve --help"),
+                Needs.ARGUMENTS,
+            ),
+        ),
+    }
+)
+VERBS: Mapping[str, Verb] = MappingProxyType({verb.name: verb for verbs in GROUPS.values() for verb in verbs})
 
 
 def call(verb: Verb, args: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -154,13 +417,6 @@ def load(verb: Verb) -> Any:  # noqa: ANN401  a function whose parameters depend
     return getattr(importlib.import_module(f"sidecar.{module}"), name)
 
 
-def targets(_args: Sequence[str], _environ: Mapping[str, str], _console: Console) -> None:
-    """Print every verb with its one line of help."""
-    print("scripts/kit VERB [NAME=VALUE ...]        every NAME is described in .env.example\n")
-    for verb in _VERBS:
-        print(f"  {verb.name:<10} {verb.help}")
-
-
 def _read_arguments(verb: Verb, args: Sequence[str]) -> tuple[list[str], Flags]:
     """Split the arguments into words and flags.
 
@@ -170,7 +426,7 @@ def _read_arguments(verb: Verb, args: Sequence[str]) -> tuple[list[str], Flags]:
     """
     if verb.needs is Needs.ARGUMENTS:
         return list(args), {}
-    words, flags = _parse_flags(verb, args) if verb.switches or verb.options else (list(args), {})
+    words, flags = _parse_flags(verb, args) if verb.flags else (list(args), {})
     _refuse_unknown(verb, words)
     return words, flags
 
@@ -202,14 +458,14 @@ def _parse_flags(verb: Verb, args: Sequence[str]) -> tuple[list[str], Flags]:
 
 
 def _without_value(option: str) -> SettingError:
-    return SettingError(f"{option} names nothing", wanted=f"{option} followed by a value")
+    return SettingError(f"{option} has no value", wanted=f"a value after {option}")
 
 
 def _refuse_unknown(verb: Verb, words: Iterable[str]) -> None:
     """Refuse every word that is neither NAME=VALUE nor a bare word of this verb."""
     for word in words:
         if word.startswith("-") or ("=" not in word and not (verb.bare_word and re.fullmatch(verb.bare_word, word))):
-            raise SettingError(f"{word!r} means nothing to `{verb.name}`", wanted=verb.wanted)
+            raise SettingError(f"unknown argument {word!r} of `{verb.name}`", wanted=verb.expected)
 
 
 def _first_parameter(verb: Verb, words: list[str], environ: Mapping[str, str]) -> Any:  # noqa: ANN401  by `needs`
@@ -225,5 +481,5 @@ def _first_parameter(verb: Verb, words: list[str], environ: Mapping[str, str]) -
         else workspace.settings_after_up(words, environ)
     )
     if unknown := sorted(settings.words.keys() & {word.partition("=")[0] for word in words}):
-        raise SettingError(f"{unknown[0]} is no setting", wanted="one of .env.example")
+        raise SettingError(f"unknown setting {unknown[0]}", wanted="a name from .env.example")
     return settings

@@ -183,7 +183,7 @@ def test_a_run_that_is_followed_takes_no_arguments_and_tells_those_it_has() -> N
 
 
 def test_other_verbs_refuse_a_name_that_is_no_setting() -> None:
-    with pytest.raises(SettingError, match="colour is no setting"):
+    with pytest.raises(SettingError, match="unknown setting colour"):
         call(VERBS["scale"], ["PROJECT=no-such-stack", "WORKERS=2", "colour=red"], {})
 
 
