@@ -1,4 +1,4 @@
-# Each target is one line: `scripts/kit VERB` does the work and has the true exit code (make makes every failure a 2).
+# Each target is one line: `scripts/kit VERB` does the work and returns the exact exit code. make returns 2 for every failure.
 # Settings go on the command line: make up WORKERS=4 HOST=http://shop.example. They are described in .env.example.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -13,67 +13,67 @@ help:
 
 ##@ Use
 
-setup: ## prepare this machine: Docker if there is none, base image, host tools (DRY_RUN=1 only says)
+setup: ## prepare this machine: Docker if it is missing, base image, host tools (DRY_RUN=1 only prints the plan)
 	@scripts/setup
 
 up: ## start the stack: make up WORKERS=4 HOST=http://shop.example
 	@$(KIT) up
 
-join: ## workers on this machine for another one's master: make join MASTER=10.0.0.5 WORKERS=4
+join: ## start workers here for the master of another machine: make join MASTER=10.0.0.5 WORKERS=4
 	@$(KIT) join
 
-down: ## end the stack; runs and reports stay
+down: ## stop the stack; runs and reports stay
 	@$(KIT) down
 
-restart: ## restart every container as it is
+restart: ## restart every container
 	@$(KIT) restart
 
-reload: ## after editing the locustfile: every process loads it anew
+reload: ## load the edited locustfile in every process, without a build
 	@$(KIT) reload
 
-scale: ## another number of workers, during a run too: make scale WORKERS=8
+scale: ## change the number of workers, also during a run: make scale WORKERS=8
 	@$(KIT) scale
 
-ps: ## the containers and their state
+ps: ## list the containers and their states
 	@$(KIT) ps
 
-logs: ## what the containers print (SERVICE=locust-worker TAIL=50 FOLLOW=1)
+logs: ## print the logs of the containers (SERVICE=worker TAIL=50 FOLLOW=1)
 	@$(KIT) logs
 
-monitor: ## the live view: services, resources, logs (ONCE=1 for one frame)
+monitor: ## show the live view: run, incidents, containers, logs (ONCE=1 prints one frame)
 	@$(KIT) monitor
 
-health: ## whether master, statistics, sidecar, target and HEALTH_URLS answer (exit code)
+health: ## check that master, statistics, monitor, target and HEALTH_URLS answer
 	@$(KIT) health
 
-incidents: ## what went wrong, one line each (SINCE=10m, or ID=... for one of them whole)
+incidents: ## list what went wrong (SINCE=10m), or show one incident with its evidence (ID=...)
 	@$(KIT) incidents
 
-diagnose: ## why it does not work, and the commands that mend it (ONLY= FORMAT= BUNDLE= NOTE=)
+diagnose: ## find out why something does not work: cause, evidence, fix (ONLY= FORMAT= BUNDLE= NOTE=)
 	@$(KIT) diagnose
 
-selftest: ## kill small containers of its own and see whether the sidecar saw every kill
+selftest: ## check that the monitor records OOM kills on this machine
 	@$(KIT) selftest
 
-run: ## one run, one verdict: make run USERS=200 SPAWN_RATE=20 RUN_TIME=2m
+run: ## run one test, with a verdict and a report: make run USERS=200 SPAWN_RATE=20 RUN_TIME=2m
 	@$(KIT) run
 
-capacity: ## how much one endpoint carries: make capacity ENDPOINT=/api/cart HOST=http://shop.example
+capacity: ## find the maximum throughput of one endpoint: make capacity ENDPOINT=/api/cart HOST=http://shop.example
 	@$(KIT) capacity
 
-try: ## one user, one pass, each request printed
+try: ## run each task once with one user per class, and print each request
 	@$(KIT) try
 
-report: ## the runs on the disk; RUN=last makes its report anew, BASELINE=<id> compares
+report: ## list the recorded runs; RUN=last makes the report again, BASELINE=<id> compares
 	@$(KIT) report
 
-reports: ## the reports in REPORTS_DIR
+reports: ## list the reports in REPORTS_DIR
 	@$(KIT) reports
 
-clean: ## end the stack, remove the built images; never a result
+clean: ## stop the stack, and remove the built images; results stay
 	@$(KIT) clean
 
-purge: ## clean, and delete runs and ledger too; asks first
+purge: ## stop the stack, and delete images, runs and ledger; it asks first
 	@$(KIT) purge
 
 ##@ Many machines (Docker Swarm)
@@ -81,31 +81,31 @@ purge: ## clean, and delete runs and ledger too; asks first
 swarm-up: ## start the stack on all nodes: make swarm-up WORKERS=40 SWARM_NODES=ssh://user@host (or REGISTRY=)
 	@$(KIT) swarm-up
 
-swarm-scale: ## another number of workers: make swarm-scale WORKERS=60
+swarm-scale: ## change the number of workers: make swarm-scale WORKERS=60
 	@$(KIT) swarm-scale
 
-swarm-down: ## end the stack; runs and ledgers stay on their nodes
+swarm-down: ## stop the stack; runs and ledgers stay on their nodes
 	@$(KIT) swarm-down
 
-swarm-monitor: ## the live view of all nodes together
+swarm-monitor: ## show the live view of all nodes
 	@$(KIT) swarm-monitor
 
-swarm-diagnose: ## why it does not work: nodes, images, placement, network, workers
+swarm-diagnose: ## find out why the stack on the Swarm does not work
 	@$(KIT) swarm-diagnose
 
 ##@ Develop
 
-unit: ## the tests that need no Docker and no process of their own, in a minute
+unit: ## run the unit tests, which need no Docker, in a minute
 	@scripts/test unit
 
-test: ## everything that CI runs
+test: ## run everything that CI runs
 	@scripts/test
 
-test-long: ## full matrices and soaks
+test-long: ## run the full fault matrix and the soak tests; it takes hours
 	@scripts/test long
 
-lint: ## ruff, mypy, the import contract, names, shellcheck
+lint: ## run ruff, mypy, the import contract, the checks of names and words, shellcheck
 	@scripts/lint
 
-bench: ## what watching costs, beside the seed's loop, docker stats and glances; and how late an event is
+bench: ## measure what the monitor costs, and how late it records an event
 	@scripts/bench

@@ -38,7 +38,7 @@ LOG_LINES = 200
 class SnapshotFeed:
     """The newest Snapshot, why there is no newer one, and what else the open screen shows.
 
-    `beside` tells what the monitor cannot know, `warnings` is what it told last.
+    `beside` returns what the monitor cannot know; `warnings` is its last result.
     """
 
     reader: SidecarReader
@@ -57,13 +57,13 @@ class SnapshotFeed:
         try:
             self.snapshot, self.problem = self.reader.snapshot(), ""
         except MonitorError as error:
-            self.problem = f"the sidecar does not answer ({error}); what stands below is old; trying again"
+            self.problem = f"the monitor does not answer ({error}); the figures below are old; trying again"
 
     def follow(self, state: ViewState, now: datetime, *, again: bool) -> None:
-        """Hold the picture or let it go, and read what the open screen needs; `again` also reads what is there."""
+        """Pause or continue, and read what the open screen needs; `again` also reads what it has."""
         self.held = (self.held or self._present(now)) if state.paused else None
         anew = again and not state.paused
-        # A log that was scrolled back stands still, or its lines would move away from under the eye.
+        # A log that was scrolled back is not read again: its lines would move while a person reads them.
         at_its_end = anew and not state.scroll
         if state.where is ScreenName.LOG and state.container and (at_its_end or not self._has_log_of(state.container)):
             self.log = self._read_log(state.container, now)
@@ -102,7 +102,7 @@ class SnapshotFeed:
             return ContainerLog(container, self.reader.logs(container, LOG_LINES), now)
         except MonitorError as error:
             before = self.log if self.log is not None and self.log.container == container else ContainerLog(container)
-            return replace(before, problem=f"no newer lines of this log from the sidecar: {error}")
+            return replace(before, problem=f"the monitor returned no newer lines of this log: {error}")
 
     def _has_incident(self, incident_id: str) -> bool:
         return self.incident is not None and self.incident.id == incident_id
@@ -142,10 +142,10 @@ class Terminal(Protocol):
 
 
 def monitor(settings: Settings, environ: Mapping[str, str], _console: Console) -> None:
-    """Show the stack until told to leave.
+    """Show the stack until a person leaves the view.
 
     Raises:
-        StackError: the stack is down at the start. (Lost later, the view says so and goes on trying.)
+        StackError: the stack is down at the start. When it is lost later, the view shows that and tries again.
 
     """
     reader = deployment.reader(settings)
@@ -165,7 +165,7 @@ def monitor(settings: Settings, environ: Mapping[str, str], _console: Console) -
 
 
 def swarm_monitor(settings: Settings, environ: Mapping[str, str], console: Console) -> None:
-    """Show the stack on a Swarm, all nodes together, from the sidecar beside the master.
+    """Show the stack on a Swarm, all nodes together, from the monitor beside the master.
 
     Raises:
         StackError: the project was not started by swarm-up from this checkout.
@@ -174,7 +174,7 @@ def swarm_monitor(settings: Settings, environ: Mapping[str, str], console: Conso
     if not deployment.is_swarm(settings):
         raise StackError(
             f"the stack {settings.project!r} was not started on a Swarm from this checkout",
-            fix=f"make swarm-up WORKERS=12{settings.project_word}, or make monitor for the one on this machine",
+            fix=f"make swarm-up WORKERS=12{settings.project_word}, or for the stack on this machine make monitor",
         )
     monitor(settings, environ, console)
 
@@ -188,7 +188,7 @@ def live(
     now: Callable[[], datetime],
     monotonic: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Show the feed until a key leaves the view. A paused view goes on reading, to count the missed incidents."""
+    """Show the feed until a key leaves the view. A paused view still reads, to count the missed incidents."""
     state, again = ViewState(), False
     next_refresh = monotonic() + interval_seconds
     while not state.leaving:
@@ -207,7 +207,7 @@ def live(
 
 
 def _live_on_terminal(feed: SnapshotFeed, interval_seconds: float) -> None:
-    # A piped or single frame does without rich's console, which takes longest to load.
+    # Piped and single frames do not need rich's console, which is slow to load.
     from rich.console import Console as RichConsole  # noqa: PLC0415  see above
 
     from sidecar.cli.screen import Screen  # noqa: PLC0415  loads rich, see above

@@ -1,7 +1,7 @@
-"""The terminal as a full screen that is always given back: alternate buffer, hidden cursor, single keys.
+"""The terminal as a full screen that is always restored: alternate buffer, hidden cursor, single keys.
 
-The kernel's signal keys are off while the screen is ours, so Ctrl-C arrives as a key: whoever started us (make) does
-not see an interrupt, and the way out is the same as for `q`.
+The kernel's signal keys are off while the screen is ours, so Ctrl-C arrives as a key. The program that started us
+(make) sees no interrupt, and Ctrl-C leaves the view as `q` does.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _CONTROLS = {"\r": "enter", "\n": "enter", "\x7f": "backspace", "\b": "backspace
 
 
 def is_begun(data: bytes) -> bool:
-    """Tell whether more bytes may be on their way: an escape alone is either a key or the start of a sequence."""
+    """Return whether more bytes may follow: an escape alone is either a key or the start of a sequence."""
     return _BEGUN.search(data) is not None
 
 
@@ -71,7 +71,7 @@ class EndedBySignal(SystemExit):
 
 
 class Screen:
-    """A context in which the terminal is ours; on leaving it, by whatever way, it is as it was before."""
+    """A context in which the terminal is ours. Its end restores the terminal, whatever ended it."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
