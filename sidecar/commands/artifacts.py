@@ -13,10 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from sidecar.commands import reports
 from sidecar.common.errors import KitError
-from sidecar.common.times import parse_time
+from sidecar.common.times import docker_time
 from sidecar.common.units import memory, plural
 from sidecar.engine.docker_engine import connect
 from sidecar.model.snapshot import MASTER, WORKER
@@ -26,7 +27,7 @@ from sidecar.stack import locustfile
 FOLDER, LEFT_OUT = "artifacts", "left-out.txt"
 _MOST_FILES = 10_000
 _MOST_NAMED = 3
-_SECONDS = 60
+_SECONDS, _TIMED_OUT = 60, 124  # the exit code of `timeout`
 # What has changed since the last run whose files were taken (`taken` has the time of that), the smallest files first.
 _PACK = """
 cd "/home/locust/run/$1" 2>/dev/null || exit 0
@@ -34,7 +35,7 @@ taken=/tmp/locust-kit/artifacts-taken
 touch $taken.now
 if [ -e $taken ]; then newer="-cnewer $taken"; fi
 find . -type f $newer -printf '%s\\t%p\\0' | sort --zero-terminated --numeric-sort | cut --zero-terminated --fields=2- |
-    tar --create --sparse --null --no-recursion --ignore-failed-read --files-from=- 2>/dev/null
+    tar --create --sparse --hard-dereference --null --no-recursion --ignore-failed-read --files-from=- 2>/dev/null
 mv $taken.now $taken
 """
 
@@ -65,7 +66,7 @@ def collect(settings: Settings, environ: Mapping[str, str], since: datetime, int
     """
     if not settings.artifacts_megabytes:
         return [], []
-    taken, gone = _Taken(), dict[str, str]()
+    taken, gone, trouble = _Taken(), dict[str, str](), list[str]()
     try:
         engine = connect(environ)
         ours = {
@@ -76,17 +77,18 @@ def collect(settings: Settings, environ: Mapping[str, str], since: datetime, int
         gone = {f"what {name} wrote": "it runs no more" for name in ours if ours[name].state != "running"}
         running = {name: container.id for name, container in ours.items() if container.state == "running"}
         for done, (name, container_id) in enumerate(running.items()):
-            started = parse_time((engine.inspect(container_id) or {})["State"]["StartedAt"])
-            if started > since:
+            started = docker_time(((engine.inspect(container_id) or {}).get("State") or {}).get("StartedAt"))
+            if started and started > since:
                 gone[f"what {name} wrote before"] = f"it was started anew at {started:%H:%M:%S} UTC"
             room = (settings.artifacts_megabytes << 20) - taken.size_bytes
-            _take(container_id, name, settings.artifacts, into, room // (len(running) - done), taken)
-    except (KitError, OSError, LookupError) as error:
-        return [], [f"some files that the test wrote are not in the report: {error}"]
+            if why := _take(container_id, name, settings.artifacts, into, room // (len(running) - done), taken):
+                gone[f"the rest of what {name} wrote"] = why
+    except (KitError, OSError) as error:
+        trouble = [f"some files that the test wrote are not in the report: {error}"]
     for what, why in gone.items() if taken.files or _is_written(settings) else ():
         taken.leave(why, what)
     came = f"{plural(taken.files, 'file')} that the test wrote, {memory(taken.size_bytes)}, in its {FOLDER}/"
-    return [came] * bool(taken.files), list(_left_out(taken, into))
+    return [came] * bool(taken.files), [*trouble, *_left_out(taken, into)]
 
 
 def _is_written(settings: Settings) -> bool:
@@ -97,31 +99,51 @@ def _is_written(settings: Settings) -> bool:
     return False
 
 
-def _take(container_id: str, name: str, folder: str, into: Path, room: int, taken: _Taken) -> None:
-    """Take the files of one container, up to `room` bytes."""
+def _take(container_id: str, name: str, folder: str, into: Path, room: int, taken: _Taken) -> str:
+    """Take the files of one container, up to `room` bytes; return why not all came, "" when all did."""
     command = ["docker", "exec", container_id, "timeout", str(_SECONDS), "sh", "-c", _PACK, "sh", folder]
-    most_bytes = taken.size_bytes + room
+    most_bytes, why = taken.size_bytes + room, ""
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         try:
-            with tarfile.open(fileobj=process.stdout, mode="r|") as packed:
-                for member in packed:
-                    path = PurePosixPath(member.name)
-                    if not member.isfile() or path.is_absolute() or ".." in path.parts:
-                        continue
-                    if taken.files >= _MOST_FILES:
-                        taken.leave(f"more than {_MOST_FILES} files", f"{name}/{path}")
-                    elif taken.size_bytes + member.size > most_bytes:
-                        taken.leave("ARTIFACTS_MEGABYTES has no room for it", f"{name}/{path}, {memory(member.size)}")
-                    elif content := packed.extractfile(member):
-                        target = into / name / path
-                        target.parent.mkdir(parents=True, exist_ok=True)
-                        with target.open("wb") as file:
-                            shutil.copyfileobj(content, file)
-                        taken.files, taken.size_bytes = taken.files + 1, taken.size_bytes + member.size
-        except tarfile.ReadError:  # nothing was written, or the container has just ended
+            with tarfile.open(fileobj=process.stdout, mode="r|") as packed:  # an empty stream is no archive
+                why = "the copy broke off"
+                _unpack(packed, name, into, most_bytes, taken)
+                why = ""
+        except tarfile.ReadError:
             pass
-        finally:
+        except BaseException:
             process.kill()
+            raise
+        while process.stdout and process.stdout.read(1 << 16):  # tar pads its archive
+            pass
+    if process.returncode == _TIMED_OUT:
+        return f"the copy took more than {_SECONDS} s"
+    return f"the copy ended with exit code {process.returncode}" if process.returncode else why
+
+
+def _unpack(packed: tarfile.TarFile, name: str, into: Path, most_bytes: int, taken: _Taken) -> None:
+    for member in packed:
+        path = PurePosixPath(member.name)
+        if not member.isfile() or path.is_absolute() or ".." in path.parts:
+            continue
+        if taken.files >= _MOST_FILES:
+            taken.leave(f"more than {_MOST_FILES} files", f"{name}/{path}")
+        elif taken.size_bytes + member.size > most_bytes:
+            taken.leave("ARTIFACTS_MEGABYTES has no room for it", f"{name}/{path}, {memory(member.size)}")
+        elif content := packed.extractfile(member):
+            _copy(content, into / name / path)
+            taken.files, taken.size_bytes = taken.files + 1, taken.size_bytes + member.size
+
+
+def _copy(content: IO[bytes], target: Path) -> None:
+    """Copy one file as a whole, or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with target.open("wb") as file:
+            shutil.copyfileobj(content, file)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
 
 
 def move(collected: Path, report: Path, environ: Mapping[str, str]) -> None:

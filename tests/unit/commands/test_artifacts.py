@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,7 +64,10 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Put a `docker` in the way that hands out what lies in the folder returned, by the container's id."""
     (tmp_path / "bin").mkdir()
     docker = tmp_path / "bin" / "docker"
-    docker.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/calls\ncat "{tmp_path}/$2" 2>/dev/null\n')
+    docker.write_text(
+        f'#!/bin/sh\necho "$*" >> {tmp_path}/calls\ncat "{tmp_path}/$2" 2>/dev/null\n'
+        f'exit "$(cat "{tmp_path}/code" 2>/dev/null || echo 0)"\n'
+    )
     docker.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
     monkeypatch.setattr(artifacts, "connect", lambda _: Engine())
@@ -107,6 +111,55 @@ def test_what_has_no_room_is_left_out_and_named_and_every_container_has_its_shar
     assert "locust-worker-1/b, 390.6KiB" in said[0]
     assert said[0].endswith("and 1 more: ARTIFACTS_MEGABYTES has no room for it")
     assert len((into / "left-out.txt").read_text().splitlines()) == 6
+
+
+@pytest.mark.parametrize(
+    ("length", "code", "why"),
+    [
+        (512 * 3 + 5000, 0, "the copy broke off"),  # within b
+        (512 * 2, 137, "the copy ended with exit code 137"),  # between the two
+        (512 * 3 + 5000, 124, "the copy took more than 60 s"),
+    ],
+)
+def test_a_copy_that_breaks_off_leaves_no_half_file_and_is_named(
+    engine: Path, tmp_path: Path, length: int, code: int, why: str
+) -> None:
+    (engine / "locust-worker-1").write_bytes(packed({"a": b"whole", "b": b"x" * 50_000})[:length])
+    (engine / "code").write_text(str(code))
+    into = tmp_path / "kept"
+    came, left_out = artifacts.collect(settings(tmp_path), {}, BEGAN, into)
+    assert [path.name for path in (into / "locust-worker-1").iterdir()] == ["a"]
+    assert came == ["1 file that the test wrote, 5B, in its artifacts/"]
+    assert any("the rest of what locust-worker-1 wrote" in line and line.endswith(why) for line in left_out)
+    assert f"the rest of what locust-worker-1 wrote: {why}\n" in (into / "left-out.txt").read_text()
+
+
+@pytest.mark.parametrize(("fails_at", "line"), [("locust-worker-2", "no answer"), ("", "")])
+def test_trouble_with_one_container_does_not_hide_what_came_before(
+    engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: str, line: str
+) -> None:
+    def inspect(_: object, container_id: str) -> dict[str, Any] | None:
+        if container_id == fails_at:
+            raise EngineError("no answer")
+        return None  # it went meanwhile
+
+    monkeypatch.setattr(Engine, "inspect", inspect)
+    (engine / "locust-worker-1").write_bytes(packed({"a": b"whole"}))
+    came, left_out = artifacts.collect(settings(tmp_path), {}, BEGAN, tmp_path / "kept")
+    assert came == ["1 file that the test wrote, 5B, in its artifacts/"]
+    trouble = [text for text in left_out if text.startswith("some files that the test wrote are not in the report")]
+    assert trouble == [f"some files that the test wrote are not in the report: {line}"] * bool(line)
+
+
+def test_a_second_name_of_a_file_is_taken_too(tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    folder.mkdir()
+    (folder / "a").write_text("1")
+    (folder / "b").hardlink_to(folder / "a")
+    script = artifacts._PACK.replace("/home/locust/run", str(tmp_path)).replace("/tmp/locust-kit", str(tmp_path))  # noqa: S108
+    stream = subprocess.run(["sh", "-c", script, "sh", "results"], stdout=subprocess.PIPE, check=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(stream)) as tar:
+        assert sorted((member.name, member.isreg()) for member in tar) == [("./a", True), ("./b", True)]
 
 
 @pytest.mark.parametrize(("code", "lines"), [("open('results/x', 'w')", 2), ("x = 1", 0)])
