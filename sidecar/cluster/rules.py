@@ -129,7 +129,7 @@ def as_told_by(report: NodeReport) -> tuple[Incident, ...]:
 def fell_silent(peer: Peer, project: str) -> Incident:
     """Return the incident of a node that is not heard of any more."""
     why = peer.error or "no answer"
-    text = f"nothing was heard of {peer.node} from {peer.heard_at:%H:%M:%S} UTC on: {why}"
+    text = f"no report from {peer.node} from {peer.heard_at:%H:%M:%S} UTC on: {why}"
     return _span("node", peer.node, peer.heard_at, project, text, why)
 
 
@@ -160,20 +160,20 @@ def spoke_again(blind: Incident, at: datetime, *, made_up: bool) -> Incident:
     """Return the incident once the node answers; `made_up`: its own ledger has all of the time between."""
     lasted = (at - blind.at).total_seconds()
     when = f"from {blind.at:%H:%M:%S} to {at:%H:%M:%S} UTC"
-    known = "its own ledger told all of it afterwards" if made_up else "what happened there in that time is not known"
+    known = "its own ledger had everything afterwards" if made_up else "what happened there is unknown"
     return replace(
         blind,
         revision=blind.revision + 1,
         state=FINAL,
         until=at,
         severity=Severity.INFO if made_up else Severity.WARN,
-        text=f"nothing was heard of {blind.node} {when} ({lasted:.1f} s): {known}",
+        text=f"no report from {blind.node} {when} ({lasted:.1f} s): {known}",
     )
 
 
 def never_came_back(blind: Incident, at: datetime) -> Incident:
     """Return the final incident of a node that did not come back."""
-    text = f"nothing was heard of {blind.node} from {blind.at:%H:%M:%S} UTC on, and it did not come back"
+    text = f"no report from {blind.node} from {blind.at:%H:%M:%S} UTC on, and it did not come back"
     return replace(blind, revision=blind.revision + 1, state=FINAL, until=at, text=text)
 
 
@@ -232,12 +232,12 @@ def _overlap(incident: Incident, other: Incident) -> bool:
 
 def _placed(incident: Incident, whole: int, placed: int, nodes: Sequence[str]) -> Incident:
     left = whole - placed
-    what = f"{plural(placed, 'OOM kill')} that {incident.node} could not place"
-    rest = f"; {left} are still nobody's" if left else ""
+    what = f"{plural(placed, 'OOM kill')} that {incident.node} could not attribute"
+    rest = f"; {left} are still unexplained" if left else ""
     return replace(
         incident,
         revision=incident.revision + 1,
         count=left,
         severity=Severity.WARN if left else Severity.INFO,
-        text=f"{what}: told by {', '.join(nodes)}, which is the same machine{rest}",
+        text=f"{what}: explained by {', '.join(nodes)}, on the same machine{rest}",
     )

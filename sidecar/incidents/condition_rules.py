@@ -97,7 +97,7 @@ def _throttled(container: Container, subject: Subject) -> ConditionReading:
         subject,
         bad=percent >= THROTTLED_PERCENT,
         good=percent < NO_LONGER_THROTTLED_PERCENT,
-        text=f"{_name(subject)} was held back by its processor limit {percent:.0f}% of the time",
+        text=f"{_name(subject)} was throttled by its CPU limit {percent:.0f}% of the time",
         weight=percent,
         bad_seconds=THROTTLED_SECONDS,
         good_seconds=THROTTLED_SECONDS,

@@ -16,7 +16,7 @@ from sidecar.model.snapshot import Blind
 
 SIDECAR, EVENTS, KERNEL, LEDGER = "sidecar", "events", "kernel", "ledger"
 _SUBJECTS = {
-    SIDECAR: "the sidecar was not running",
+    SIDECAR: "the monitor was not running",
     EVENTS: "Docker's events did not arrive",
     KERNEL: "the kernel's counters could not be read",
     LEDGER: "incidents could not be recorded",
@@ -143,12 +143,12 @@ def _is_harmless(span: ObservationGap) -> bool:
 
 def _made_up_for(span: ObservationGap) -> str:
     if span.idle:
-        return "it had been asked to end"
+        return "it was stopped on request"
     if span.unplaced:
-        return f"{plural(span.unplaced, 'OOM kill')} of that time cannot be placed"
+        return f"{plural(span.unplaced, 'OOM kill')} of that time in no known container"
     if span.covered:
-        return "all of it was made up for afterwards"
-    return "ends and restarts of that time may be missing; the host counted no OOM kill that is not here"
+        return "everything was read afterwards"
+    return "exits and restarts may be missing; no OOM kill was missed"
 
 
 def _clock(ns: int) -> str:

@@ -13,14 +13,14 @@ def oom_kill(incident: Incident) -> str:
     """Say what an OOM kill was: who, how much memory, how many users went with which worker."""
     name = _short_name(incident)
     if not incident.count:
-        return f"{name}: an OOM kill was told of, but the kernel counted none"
+        return f"{name}: Docker reported an OOM kill, but the kernel counted none"
     about = "about " if incident.estimated else ""
     times = "" if incident.count == 1 else f" {about}{incident.count} times"
     if incident.process_survived is False:
         sentence = f"{name} was OOM-killed{times}"
     else:
         kills = "an OOM kill" if incident.count == 1 else f"{about}{incident.count} OOM kills"
-        sentence = f"{kills} in {name}" + ("; its main process lives on" if incident.process_survived else "")
+        sentence = f"{kills} in {name}" + ("; the main process survived" if incident.process_survived else "")
     return sentence + _memory(incident) + _users(incident)
 
 
@@ -38,7 +38,7 @@ def _users(incident: Incident) -> str:
 
 def before_watching(incident: Incident) -> str:
     """Say how many OOM kills a container had when it was first looked at."""
-    return f"{plural(incident.count, 'OOM kill')} in {_short_name(incident)} before the sidecar first saw it"
+    return f"{plural(incident.count, 'OOM kill')} in {_short_name(incident)} before the monitor first saw it"
 
 
 def ended(incident: Incident, reason: ExitReason | None, exit_code: int | None, signal: int | None) -> str:
@@ -57,8 +57,8 @@ def unplaced(kills: int, where: str, *, blind: bool) -> str:
     counted = plural(kills, "OOM kill")
     if where:
         return f"{counted} on this host outside Docker's containers, in {where}"
-    why = " while the sidecar could not see" if blind else ""
-    return f"{counted} on this host that no container can be named for{why}"
+    why = " while the monitor could not see" if blind else ""
+    return f"{counted} on this host in no known container{why}"
 
 
 def _ending(reason: ExitReason | None, exit_code: int | None, signal: int | None = None) -> str:
@@ -75,9 +75,9 @@ _ENDINGS = {
     ExitReason.OOM: "was ended by an OOM kill",
     ExitReason.STOPPED: "was stopped on request",
     ExitReason.CRASHED: "crashed",
-    ExitReason.LOST_MASTER: "gave up its master and left",
-    ExitReason.FINISHED: "came to its end",
-    ExitReason.UNSEEN: "ended while nobody could look",
+    ExitReason.LOST_MASTER: "ended after it lost the master",
+    ExitReason.FINISHED: "finished",
+    ExitReason.UNSEEN: "ended while the monitor could not see",
     ExitReason.KILLED: "was killed by SIGKILL, sent by neither Docker nor the OOM killer",
 }
 

@@ -185,13 +185,13 @@ def _busy_generators(known: Known) -> Iterator[Warn]:
             continue
         busiest = _busiest_process_percent(container, known.locust)
         if busiest is not None and busiest >= CORE_PERCENT:
-            yield _about(container, "warn", f"uses {busiest:.0f}% of a core: its response times are not to be trusted")
+            yield _about(container, "warn", f"uses {busiest:.0f}% of a core: do not trust its response times")
         elif container.throttled_percent is not None and container.throttled_percent >= THROTTLED_PERCENT:
             yield _about(
                 container,
                 "warn",
-                f"is held back by its processor limit {container.throttled_percent:.0f}% of the time:"
-                " its response times are not to be trusted",
+                f"is throttled by its CPU limit {container.throttled_percent:.0f}% of the time:"
+                " do not trust its response times",
             )
 
 

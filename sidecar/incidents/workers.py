@@ -182,7 +182,7 @@ def _text(worker: Worker, snapshot: Snapshot, death: Incident | None, users: int
     if not lost:
         return f"{home} left{went}"
     if death is None:
-        return f"{home} was lost: the master hears nothing of it{went}"
+        return f"{home} was lost: the master no longer hears it{went}"
     why = ExitReason.OOM if death.kind is IncidentKind.OOM_KILL else death.reason
     return f"{home} was lost: its container {'was OOM-killed' if why is ExitReason.OOM else 'ended'}{went}"
 
@@ -207,5 +207,5 @@ def _came_back(known: _TrackedWorker, at: datetime) -> Incident | None:
     lost = known.incident
     if lost is None or lost.kind is not IncidentKind.WORKER_LOST or lost.cause or lost.note or not _is_well(known):
         return None
-    text = f"the master heard of it again after {(at - lost.at).total_seconds():.0f} s"
+    text = f"the master heard it again after {(at - lost.at).total_seconds():.0f} s"
     return replace(lost, until=at, note=text, revision=lost.revision + 1)

@@ -43,7 +43,7 @@ class ExitReason(StrEnum):
     CRASHED = "crashed"  # a code other than 0
     LOST_MASTER = "lost_master"  # a Locust worker that gave its master up, and left with 0
     FINISHED = "finished"  # 0, of its own accord
-    UNSEEN = "unseen"  # it ended while nobody could look
+    UNSEEN = "unseen"  # it ended while the monitor could not see
 
 
 class Severity(StrEnum):

@@ -361,8 +361,8 @@ def blind() -> Snapshot:
         NOW - timedelta(seconds=81),
         "sidecar",
         covered=False,
-        text="the sidecar was not running from 15:02:35 to 15:02:44 UTC (9.0 s): "
-        "1 OOM kill of that time cannot be placed",
+        text="the monitor was not running from 15:02:35 to 15:02:44 UTC (9.0 s): "
+        "1 OOM kill of that time in no known container",
     )
     mended = Blind(NOW - timedelta(minutes=5), NOW - timedelta(minutes=4), "events", covered=True, text="a cut")
     now = Blind(
@@ -378,7 +378,7 @@ def blind() -> Snapshot:
     lost = incident(
         IncidentKind.UNATTRIBUTED_OOM_KILL,
         gap.until or NOW,
-        "1 OOM kill on this host that no container can be named for while the sidecar could not see",
+        "1 OOM kill on this host in no known container while the monitor could not see",
         severity=Severity.ERROR,
         container=None,
         container_id=None,
@@ -440,7 +440,7 @@ def cluster() -> Snapshot:
         None,
         "node",
         covered=False,
-        text="nothing was heard of node2 from 15:03:51 UTC on: no answer within 3 s",
+        text="no report from node2 from 15:03:51 UTC on: no answer within 3 s",
         node="node2",
     )
     return replace(

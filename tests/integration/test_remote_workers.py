@@ -103,7 +103,7 @@ def test_one_that_is_killed_in_a_run_is_a_lost_worker_and_the_run_is_invalid(ope
     finally:
         run.kill()
     assert (run.returncode, out.splitlines()[-1]) == (4, "INVALID (exit 4)")
-    assert "a remote worker was lost: the master hears nothing of it, 3 users lost with worker " in out
+    assert "a remote worker was lost: the master no longer hears it, 3 users lost with worker " in out
     (lost,) = [incident for incident in opened.snapshot()["incidents"] if incident["kind"] == "worker_lost"]
     assert (lost["container"], lost["service"], lost["users_lost"]) == (None, "locust-worker", 3)
     assert report_of(opened)["judged"]["reasons"][0]["kind"] == "worker_lost"

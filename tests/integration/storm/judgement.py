@@ -46,7 +46,7 @@ class Judgement:
     """The whole comparison.
 
     `host_kills` is how many kills the kernel counted over the storm; `most_unplaced_percent` how many of the victims'
-    may be told as unplaced. Kills while the sidecar was not running stand outside that share: how many there are is a
+    may be told as unplaced. Kills while the monitor was not running stand outside that share: how many there are is a
     matter of how long its start takes on this machine.
     """
 

@@ -50,7 +50,7 @@ def test_a_silent_nodes_containers_are_unknown_and_have_no_figures() -> None:
     ]
     (span,) = found.blind
     assert (span.node, span.until, span.since) == ("node2", None, NOW)
-    assert span.text == "nothing was heard of node2 from 15:04:05 UTC on: no answer"
+    assert span.text == "no report from node2 from 15:04:05 UTC on: no answer"
 
 
 def test_a_nodes_own_blind_spans_are_named_after_it() -> None:
@@ -76,7 +76,7 @@ def test_the_silence_is_one_incident_that_ends_with_what_was_made_up_for() -> No
     )
     made_up = cluster.spoke_again(opened, later(12), made_up=True)
     assert (made_up.id, made_up.revision, made_up.severity, made_up.state) == (opened.id, 2, Severity.INFO, FINAL)
-    assert made_up.text.endswith("(12.0 s): its own ledger told all of it afterwards")
+    assert made_up.text.endswith("(12.0 s): its own ledger had everything afterwards")
     assert cluster.spoke_again(opened, later(12), made_up=False).severity is Severity.WARN
     assert cluster.is_silence_of("node2", opened)
     assert not cluster.is_silence_of("node3", opened)

@@ -338,7 +338,7 @@ def test_a_worker_heard_of_again_gets_a_note() -> None:
     apply(conditions, shot(0, worker(), master=listed(one())))
     apply(conditions, shot(2, worker(), master=listed(one(state="missing"))))
     found = apply(conditions, *(shot(n, worker(), master=listed(one())) for n in (8, 10)))
-    assert [(back.revision, back.note) for back in found] == [(2, "the master heard of it again after 6 s")]
+    assert [(back.revision, back.note) for back in found] == [(2, "the master heard it again after 6 s")]
 
 
 def test_a_worker_that_came_back_can_be_lost_again() -> None:
@@ -363,7 +363,7 @@ def test_a_lost_process_is_named_as_one_of_those_of_its_container() -> None:
     conditions = Conditions()
     apply(conditions, shot(0, worker(), master=listed(one(processes=2))))
     (lost,) = apply(conditions, *(shot(n, worker(), master=listed(one(processes=2, state="missing"))) for n in (2, 4)))
-    assert lost.text.startswith("one of 2 processes of locust-worker-1 was lost: the master hears nothing of it")
+    assert lost.text.startswith("one of 2 processes of locust-worker-1 was lost: the master no longer hears it")
 
 
 FAR = one("load2_3f", container=None, remote=True)
@@ -380,7 +380,7 @@ def test_a_lost_remote_worker_is_told_as_such_and_breaks_the_run() -> None:
         "locust-worker",
         50,
     )
-    assert lost.text == ("a remote worker was lost: the master hears nothing of it, 50 users lost with worker load2_3f")
+    assert lost.text == ("a remote worker was lost: the master no longer hears it, 50 users lost with worker load2_3f")
     assert invalidating(at(0), [lost]) == (lost,)
 
 

@@ -129,7 +129,7 @@ def test_several_processes_in_a_container_are_judged_one_by_one() -> None:
 
 def test_a_throttled_worker_is_told_even_when_it_is_far_from_a_core() -> None:
     (found,) = texts(known(replace(WORKER, cpu_percent=50.0, cpu_limit_percent=50.0, throttled_percent=40.0)))
-    assert found.startswith("warn: locust-worker-1 is held back by its processor limit 40% of the time")
+    assert found.startswith("warn: locust-worker-1 is throttled by its CPU limit 40% of the time")
 
 
 @pytest.mark.parametrize(("percent", "expected"), [(89.0, []), (91.0, ["warn"]), (98.0, ["error"])])

@@ -264,7 +264,7 @@ def test_blindness_is_never_called_well() -> None:
 def test_a_gap_that_was_made_up_for_is_not_complained_of() -> None:
     text = drawn(samples.blind(), 140, 40)
     assert "NOW, for 45s: Docker's events did not arrive from 15:03:20" in text
-    assert "! the sidecar was not running from 15:02:35 to 15:02:44 UTC (9.0 s)" in text
+    assert "! the monitor was not running from 15:02:35 to 15:02:44 UTC (9.0 s)" in text
     assert "14:59:05" not in text
 
 
