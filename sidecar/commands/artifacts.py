@@ -146,12 +146,15 @@ def _copy(content: IO[bytes], target: Path) -> None:
         raise
 
 
-def move(collected: Path, report: Path, environ: Mapping[str, str]) -> None:
-    """Put what was collected into the folder of a report; without one it is deleted."""
-    with suppress(OSError):
+def move(collected: Path, report: Path, environ: Mapping[str, str]) -> bool:
+    """Put what was collected into the folder of a report; return whether it is there now."""
+    try:
         target = collected.rename(report / FOLDER)
+    except OSError:  # nothing was collected, or there is no report
+        return False
+    with suppress(OSError):
         reports.hand_over([target, *target.rglob("*")], environ)
-    shutil.rmtree(collected, ignore_errors=True)
+    return True
 
 
 def _left_out(taken: _Taken, into: Path) -> Iterator[str]:

@@ -256,23 +256,32 @@ def _finish(web: LocustApi, settings: Settings, done: FinishedRun, environ: Mapp
     # First: a master that its locustfile has ended serves only a few seconds more, and a new one knows of no run.
     downloads, missing = _downloads(web, done)
     kept = settings.reports_dir / f".artifacts-{done.run_id}"
-    written, left_out = artifacts.collect(settings, environ, done.started_at, kept)
-    document, unwritten = _of_disk(web, settings, done)
-    if not document:
-        if unwritten:
-            console.note(f"judged by what was seen from here: {unwritten}")
-        record = seen.record_of(web, settings, done, unwritten=unwritten)
-        document = make(record, settings.project, os.cpu_count(), KIT_VERSION)
-    document["warnings"] = [*document["warnings"], *missing, *left_out]
-    _show_figures(document, console)
-    console.line()
-    folder = reports.save_anew(settings, document, downloads, environ)
-    artifacts.move(kept, Path(folder), environ)
-    for line in [f"report: {folder}", *written]:
+    try:
+        written, left_out = artifacts.collect(settings, environ, done.started_at, kept)
+        document = _document(web, settings, done, console)
+        document["warnings"] = [*document["warnings"], *missing, *left_out]
+        _show_figures(document, console)
+        console.line()
+        folder = reports.save_anew(settings, document, downloads, environ)
+        is_moved = artifacts.move(kept, Path(folder), environ)
+    finally:  # Ctrl-C too leaves no folder behind
+        shutil.rmtree(kept, ignore_errors=True)
+    for line in [f"report: {folder}", *(written if is_moved else ())]:
         console.line(line)
     reports.append_summary(environ.get("GITHUB_STEP_SUMMARY", ""), document, console)
     _show_verdict(done, document, console)
     return int(document["exit_code"])
+
+
+def _document(web: LocustApi, settings: Settings, done: FinishedRun, console: Console) -> dict[str, Any]:
+    """Return the report of a run that is over: from its record, else from what this command saw."""
+    document, unwritten = _of_disk(web, settings, done)
+    if document:
+        return document
+    if unwritten:
+        console.note(f"judged by what was seen from here: {unwritten}")
+    record = seen.record_of(web, settings, done, unwritten=unwritten)
+    return make(record, settings.project, os.cpu_count(), KIT_VERSION)
 
 
 def _downloads(web: LocustApi, done: FinishedRun) -> tuple[list[tuple[str, bytes]], list[str]]:

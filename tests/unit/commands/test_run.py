@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -282,6 +283,31 @@ def test_a_report_that_cannot_be_saved_leaves_summary_and_verdict(
     assert "report: not saved: no space left" in out.getvalue().lower()
     assert "GET /a" in out.getvalue()
     assert out.getvalue().splitlines()[-1] == "FAIL (exit 1)"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
+def test_what_was_collected_is_gone_when_its_report_is_not_saved(
+    master: FakeMaster,
+    tmp_path: Path,
+    say: Console,
+    out: io.StringIO,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+) -> None:
+    def collect(_settings: object, _environ: object, _since: object, into: Path) -> tuple[list[str], list[str]]:
+        (into / "locust-worker-1").mkdir(parents=True)
+        return ["1 file that the test wrote"], []
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(artifacts, "collect", collect)
+    monkeypatch.setattr(reports, "save", fail)
+    master.on_swarm = running(figures("stopped", 40))
+    with pytest.raises(KeyboardInterrupt) if isinstance(error, KeyboardInterrupt) else nullcontext():
+        start(master, tmp_path, say, "RUN_TIME=0")
+    assert not list((tmp_path / "reports").rglob("*artifacts*"))
+    assert "1 file that the test wrote" not in out.getvalue()
 
 
 def test_the_headline_fits_eighty_columns_and_says_what_narrows_the_run(
