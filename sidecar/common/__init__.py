@@ -1,1 +1,1 @@
-"""What every room uses: times, text, units, errors, the console, redaction. It imports no other room."""
+"""Code for every room: times, text, units, errors, the console, redaction. It imports no other room."""

@@ -1,4 +1,4 @@
-"""The one way in which a file is replaced."""
+"""Replace a file atomically."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def write_text(path: Path, text: str, mode: int | None = None) -> None:
-    """Replace a file in one go, so that a reader sees the old text or the new one, and never half of it.
+    """Replace a file in one step: a reader sees the old text or the new one, never a part.
 
-    `mode` is the new file's; by default what the umask leaves. Whoever has mounted the old file keeps reading that.
+    `mode` is the mode of the new file; by default the umask decides. A container that mounted the old file keeps it.
     """
     draft = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:

@@ -1,4 +1,4 @@
-"""How long to leave a source alone that has just failed."""
+"""Longer and longer pauses for a source that fails."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Backoff:
     next_try_seconds: float = 0.0
 
     def due(self, now_seconds: float) -> bool:
-        """Tell whether the source may be tried again (`now_seconds` on the clock given to `failed`)."""
+        """Return whether to try the source again (`now_seconds` on the clock given to `failed`)."""
         return now_seconds >= self.next_try_seconds
 
     def failed(self, now_seconds: float) -> Backoff:

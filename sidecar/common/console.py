@@ -1,4 +1,4 @@
-"""What a command prints while it works: one line a step, with the time it took."""
+"""The output of a command while it works: one line per step, with its duration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAME_WIDTH = 12
 
 
 def silence(stream: TextIO) -> None:
-    """Send a stream that can no longer be written to nowhere, with what it still holds: Python flushes at its exit."""
+    """Discard a broken stream and its unwritten text, because Python flushes it at exit."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -23,17 +23,17 @@ def silence(stream: TextIO) -> None:
 
 @dataclass
 class ConsoleStep:
-    """One step under way; `result` is what its line will say."""
+    """One step in progress; `result` is the text of its line."""
 
     result: str = ""
 
 
 @dataclass
 class Console:
-    """Prints steps and notes. On a terminal a step is announced while it runs; elsewhere only its end is printed.
+    """Prints steps and notes. A terminal shows a step while it runs; other output shows only its end.
 
-    What is said is no part of the work: when nobody can hear it any more (a closed pipe, a closed terminal, a full
-    disk), the work goes on in silence, to its own end and its own exit code.
+    A failed write does not stop the work. After a closed pipe, a closed terminal or a full disk, the command
+    continues without output, and ends with its own exit code.
     """
 
     out: TextIO = field(default_factory=lambda: sys.stdout)
@@ -41,12 +41,12 @@ class Console:
 
     @property
     def is_terminal(self) -> bool:
-        """Tell whether a person watches."""
+        """Return whether the output is a terminal."""
         return self.out.isatty()
 
     @contextmanager
     def step(self, name: str, doing: str) -> Iterator[ConsoleStep]:
-        """Print one step: what is being done, then what came of it and in how many seconds."""
+        """Print one step: first what runs, then its result and its duration in seconds."""
         began = self.clock()
         step = ConsoleStep()
         if self.is_terminal:
@@ -69,12 +69,12 @@ class Console:
         self.write(f"{text}\n")
 
     def rewrite(self, text: str = "") -> None:
-        """Put a text in the place of the line under the cursor; nothing where there is no terminal."""
+        """Replace the line under the cursor; print nothing without a terminal."""
         if self.is_terminal:
             self.write(f"\r\x1b[K{text}")
 
     def write(self, text: str) -> None:
-        """Write at once; where that cannot be, everything from here on goes nowhere."""
+        """Write at once. After a failed write, discard all further output."""
         try:
             self.out.write(text)
             self.out.flush()

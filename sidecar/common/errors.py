@@ -1,11 +1,16 @@
-"""The errors a person can meet, and the exit codes they end in.
+"""The errors that a person can see, and their exit codes.
 
-    KitError                exit 2   bad input, or a step that could not be done
-    ├── SettingError        exit 2   a setting with an invalid value
-    ├── LocustfileError     exit 2   the user's file is missing, broken or empty
-    ├── EngineError         exit 2   Docker is absent, refuses, is too old, or does not answer
-    ├── StackError          exit 2   the stack is down, or did not come up
-    └── LedgerError         exit 2   the ledger cannot be opened, read or written (disk full, rights, locked)
+    KitError                exit 2   wrong input, or a failed step.
+
+    ├── SettingError        exit 2   a setting has an invalid value.
+
+    ├── LocustfileError     exit 2   the user's file is missing, broken or empty.
+
+    ├── EngineError         exit 2   Docker is missing, refuses, is too old, or does not answer.
+
+    ├── StackError          exit 2   the stack is down, or did not start.
+
+    └── LedgerError         exit 2   the ledger cannot be opened, read or written (disk full, rights, locked).
 
 One error is one line: what is wrong, where, the value seen, the value expected, what to do.
 """
@@ -18,8 +23,8 @@ class KitError(Exception):
 
     Args:
         what: what is wrong, with the value seen ("WORKERS is 'abc'").
-        wanted: the value or state that is expected ("a whole number from 1, or auto").
-        where: the place it comes from (".env line 3", "make command line").
+        wanted: the expected value or state ("a whole number from 1, or auto").
+        where: the source of the value (".env line 3", "make command line").
         fix: the next command or edit ("make up WORKERS=4").
     """
 
@@ -41,7 +46,7 @@ class KitError(Exception):
 
 
 def why_unreachable(error: BaseException, no_answer: str) -> str:
-    """Return in a few words why a call over the network failed; `no_answer` are the words for a time-out."""
+    """Return a few words on why a network call failed; `no_answer` is the text for a time-out."""
     if isinstance(error, TimeoutError):
         return no_answer
     if isinstance(error, ConnectionRefusedError):
@@ -54,15 +59,15 @@ class SettingError(KitError):
 
 
 class LocustfileError(KitError):
-    """The user's locustfile is missing, broken or holds nothing to run."""
+    """The user's locustfile is missing, broken, or has nothing to run."""
 
 
 class EngineError(KitError):
-    """Docker is absent, refuses us, is too old, or does not answer."""
+    """Docker is missing, refuses, is too old, or does not answer."""
 
 
 class StackError(KitError):
-    """The stack is down, or did not come up."""
+    """The stack is down, or did not start."""
 
 
 class LedgerError(KitError):

@@ -1,4 +1,4 @@
-"""This process: what it costs, and the signals that end a run as Ctrl-C does."""
+"""This process: its CPU time and memory, and the signals that end a run like Ctrl-C."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ _STATM = Path("/proc/self/statm")
 
 
 class Signalled(KeyboardInterrupt):
-    """One of these signals came; its text is what a person should read."""
+    """A signal arrived; the text is for people."""
 
 
 def name_of(interrupt: KeyboardInterrupt) -> str:
-    """Return what interrupted: a signal's name, or Ctrl-C."""
+    """Return the cause of the interruption: a signal's name, or Ctrl-C."""
     return str(interrupt) if isinstance(interrupt, Signalled) else CTRL_C
 
 
 def interrupt_on_signals() -> None:
-    """Let SIGTERM and SIGHUP interrupt, once; one that is ignored already (nohup) stays so."""
+    """Let SIGTERM and SIGHUP interrupt once. A signal that is already ignored (nohup) stays ignored."""
     for number in _NAMES:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:
-    # They come in twos: from the terminal and from the shell, from `timeout` to the child and to its group. Only
-    # Ctrl-C is pressed again on purpose.
+    # These signals often come twice: from the terminal and the shell, or from `timeout` to the child and its group.
+    # Only a second Ctrl-C is on purpose.
     for name in _NAMES:
         signal.signal(name, signal.SIG_IGN)
     raise Signalled(_NAMES[signal.Signals(number)])
 
 
 def cpu_seconds() -> float:
-    """Return the processor time so far, with that of the processes that sent alerts."""
+    """Return the CPU time so far, including the processes that sent alerts."""
     used = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 

@@ -1,4 +1,4 @@
-"""What two records have in common, so that it need not be copied field by field."""
+"""Copy the common fields of two records."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def shared(record: object, kind: type) -> dict[str, Any]:
-    """Return the values of a record's fields that a dataclass of another kind has, too; an empty dict for None."""
+    """Return the values of the fields that a record shares with another dataclass; an empty dict for None."""
     if record is None:
         return {}
     names = _common(type(record), kind)  # type: ignore[arg-type]  # mypy: a class is hashable

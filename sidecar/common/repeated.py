@@ -1,4 +1,4 @@
-"""A thread that does one thing again and again, and survives what goes wrong in it."""
+"""A thread that repeats one task, and survives its errors."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _log = logging.getLogger(__name__)
 
 
 class Repeated:
-    """Makes one `turn` after the other in a thread of its own, until it is stopped.
+    """Runs one `turn` after another in a thread of its own, until it is stopped.
 
-    What a turn raises is logged; the next one then comes later and later, as long as that goes on.
+    An exception of a turn is logged. While turns fail, the pauses between them get longer.
     """
 
     def __init__(self, name: str, first_in_seconds: float = 0.0) -> None:
@@ -23,17 +23,17 @@ class Repeated:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin; returns at once."""
+        """Start the thread, and return at once."""
         self._thread.start()
 
     def stop(self, patience_seconds: float | None = 0.0) -> None:
-        """End, and wait so long for the turn that is under way; None: as long as it takes."""
+        """Stop, and wait that long for the current turn; None: without a limit."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(patience_seconds)
 
     def turn(self) -> float:
-        """Do it once; return in how many seconds the next turn is due."""
+        """Run the task once; return the seconds until the next turn."""
         raise NotImplementedError
 
     def _run(self) -> None:
@@ -42,7 +42,7 @@ class Repeated:
             try:
                 pause = self.turn()
                 backoff = backoff.succeeded()
-            except Exception:  # noqa: BLE001  the top of a thread: it goes on
+            except Exception:  # noqa: BLE001  the top of a thread: it continues
                 _log.exception("%s: a turn failed", self._thread.name)
                 now = time.monotonic()
                 backoff = backoff.failed(now)

@@ -1,4 +1,4 @@
-"""Text for a terminal: what came from a container made harmless, rows put in columns. Pure."""
+"""Text for a terminal: make a container's output harmless, put rows in columns. Pure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _visible(character: str) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]], *, right: bool = False) -> list[str]:
-    """Return one line a row, each column as wide as its longest cell; at least one row, all of one length."""
+    """Return one line per row, each column as wide as its longest cell. Needs at least one row, all of one length."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     cells = [
         [cell.rjust(width) if right else cell.ljust(width) for cell, width in zip(row, widths, strict=True)]

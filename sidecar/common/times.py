@@ -1,4 +1,4 @@
-"""Points in time: as documents write them (UTC, RFC 3339), and as whole units since 1970, which sort and compare."""
+"""Points in time: as text (UTC, RFC 3339), and as whole units since 1970, which sort and compare."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LARGEST = 2**63 - 1  # nanoseconds: in the year 2262
 _MICROSECOND = timedelta(microseconds=1)
 _MILLISECOND = timedelta(milliseconds=1)
-_NEVER_YEAR = 1  # Go's zero time: Docker's way to say "never"
+_NEVER_YEAR = 1  # Go's zero time, which Docker uses for "never"
 
 
 def format_time(moment: datetime) -> str:
@@ -20,10 +20,10 @@ def format_time(moment: datetime) -> str:
 
 
 def parse_time(text: str) -> datetime:
-    """Read an RFC 3339 time; one without a zone is taken as UTC.
+    """Read an RFC 3339 time; without a zone it is UTC.
 
     Raises:
-        ValueError: the text is no time.
+        ValueError: the text is not a time.
 
     """
     moment = datetime.fromisoformat(text)
@@ -31,7 +31,7 @@ def parse_time(text: str) -> datetime:
 
 
 def docker_time(text: object) -> datetime | None:
-    """Read a time of the Docker API; None for what is absent, malformed, or Docker's "never" (year 1)."""
+    """Read a time of the Docker API; None if it is missing, malformed, or Docker's "never" (year 1)."""
     if not isinstance(text, str) or not text:
         return None
     try:
@@ -44,7 +44,7 @@ def docker_time(text: object) -> datetime | None:
 def docker_nanos(text: object) -> int | None:
     """Read a time of the Docker API to the nanosecond, since 1970; None as for `docker_time`.
 
-    `datetime` holds microseconds only, and an incident's identity is made of the whole.
+    `datetime` holds microseconds only, and an incident's identity needs all nine digits.
     """
     moment = docker_time(text)
     if moment is None:
@@ -54,7 +54,7 @@ def docker_nanos(text: object) -> int | None:
 
 
 def unix_time(ns: int) -> str:
-    """Write nanoseconds since 1970 as the engine reads a moment, in seconds: a float could not hold it."""
+    """Write nanoseconds since 1970 in seconds, as the engine reads them; a float is not exact enough."""
     return f"{ns // SECOND_NS}.{ns % SECOND_NS:09d}"
 
 
@@ -69,15 +69,15 @@ def millis(moment: datetime) -> int:
 
 
 def nanos(moment: datetime) -> int:
-    """Return the moment in nanoseconds since 1970, exactly; one beyond what a column holds as the last that it does."""
+    """Return the moment in nanoseconds since 1970, exactly, but at most the largest value of a column."""
     return max(-_LARGEST, min(micros(moment) * 1000, _LARGEST))
 
 
 def from_millis(value: int) -> datetime:
-    """Return the moment that is so many milliseconds after 1970."""
+    """Return the moment for milliseconds since 1970."""
     return _EPOCH + timedelta(milliseconds=value)
 
 
 def from_nanos(value: int) -> datetime:
-    """Return the moment that is so many nanoseconds after 1970, to the microsecond."""
+    """Return the moment for nanoseconds since 1970, to the microsecond."""
     return _EPOCH + timedelta(microseconds=value // 1000)

@@ -54,7 +54,7 @@ def of_limit(used_bytes: float, limit_bytes: float) -> str:
 
 
 def plural(number: int, noun: str, spec: str = "") -> str:
-    """Write how many there are of something (`1 worker`, with the spec "," `1,200 users`)."""
+    """Write a number with its noun (`1 worker`, with the spec "," `1,200 users`)."""
     return f"{number:{spec}} {noun}{'' if number == 1 else 's'}"
 
 
@@ -64,7 +64,7 @@ def percent(value: float | None, decimals: int = 0) -> str:
 
 
 def count(value: float) -> str:
-    """Write a number of things or a rate of them: decimals only where they say something."""
+    """Write a count or a rate, with decimals only where they matter."""
     if value >= _THOUSAND:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value % 1 and value < 10 * _TEN else f"{value:.0f}"
@@ -78,7 +78,7 @@ def milliseconds(value: float | None) -> str:
 
 
 def whole_milliseconds(value: object) -> str:
-    """Write a response time of a document in milliseconds alone (`1250 ms`)."""
+    """Write a response time of a document, always in milliseconds (`1250 ms`)."""
     return f"{float(value):.0f} ms" if isinstance(value, int | float) else UNKNOWN
 
 

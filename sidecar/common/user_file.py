@@ -1,4 +1,4 @@
-"""A text file that a person wrote on any system: UTF-8, with or without a byte order mark, lines ended in any way."""
+"""A text file from any system: UTF-8, with or without a byte order mark, with any line ends."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from pathlib import Path
 from sidecar.common.errors import SettingError
 
 MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-"""The byte order marks that a file may begin with."""
+"""The byte order marks at the beginning of a file."""
 _LINE_END = re.compile("\r\n?")
 
 
 def read(path: Path, name: str = "", *, utf_16: bool = False) -> str:
-    r"""Return the text without its mark, its lines ended by \n.
+    r"""Return the text without its mark; lines end with \n.
 
     Args:
         path: the file.
-        name: what a message calls it; by default, its own name.
-        utf_16: whether it may be UTF-16 that begins with a mark: nobody but us reads it.
+        name: its name in messages; by default, its own name.
+        utf_16: whether it may be UTF-16 with a mark, because only the kit reads it.
 
     Raises:
         OSError: the file cannot be read.
-        SettingError: the file is saved in another encoding.
+        SettingError: the file has another encoding.
 
     """
     raw, shown = path.read_bytes(), name or path.name

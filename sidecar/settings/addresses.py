@@ -12,7 +12,7 @@ from sidecar.settings.parse import VISIBLE, matching, names
 LOCUST_PORT = 5557
 _LOCUST_WEB_PORT = 8089
 _HIGHEST_PORT = 65535
-_WANTED_MASTER = "an address or a name, with a port where it is not 5557, such as 10.0.0.5 or [2001:db8::5]:5557"
+_WANTED_MASTER = "an address or a name, with the port if it is not 5557, such as 10.0.0.5 or [2001:db8::5]:5557"
 _WANTED_URL = "a URL with its scheme, such as http://shop.example:8080"
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_.-]{1,253}")
 _BARE_HOST = re.compile(r"(?:[^\s/?#:@\[\]]+|\[[^\]]+\])(?::\d+)?(?:[/?#].*)?")
@@ -30,18 +30,18 @@ def target_url(raw: str) -> str:
     parts = _split(raw)
     if not re.match(r"^[A-Za-z][A-Za-z0-9+.-]*://", raw):
         guess = raw if "//" not in raw else raw.split("//", 1)[1]
-        if "@" in raw or not _BARE_HOST.fullmatch(guess):  # mailto:x is no host that lacks a scheme
+        if "@" in raw or not _BARE_HOST.fullmatch(guess):  # mailto:x has a scheme
             raise ValueError(_WANTED_URL)
         raise ValueError(f"a URL with its scheme, such as http://{_inside_guess(guess)}")
     if not parts.hostname:
         raise ValueError(_WANTED_URL)
     if is_loopback(raw):
-        raise ValueError(f"{from_inside(raw)} (inside a container, {parts.hostname} is the container itself)")
+        raise ValueError(f"{from_inside(raw)} (inside a container, {parts.hostname} means the container itself)")
     return raw
 
 
 def is_loopback(url: str) -> bool:
-    """Return whether a URL's host is this machine as seen from itself, which inside a container is the container."""
+    """Return whether a URL's host is a loopback address. Inside a container it means the container."""
     host = (_split(url).hostname or "").rstrip(".").lower()
     if host == "localhost" or host.endswith(".localhost"):
         return True
@@ -54,9 +54,9 @@ def is_loopback(url: str) -> bool:
 
 
 def from_inside(url: str) -> str:
-    """Return the same URL as a container reaches it: on the host, or at port 8089 the master's own page.
+    """Return the same URL as a container reaches it: on the host, or for port 8089 on the master.
 
-    Many examples load that page. It is published on the host's loopback only, so no container reaches it there.
+    Many examples load the master's page. It is published on the host's loopback only, which no container reaches.
     """
     parts = _split(url)
     host = "locust-master" if parts.port == _LOCUST_WEB_PORT else "host.docker.internal"
@@ -65,7 +65,7 @@ def from_inside(url: str) -> str:
 
 
 def proxy(raw: str) -> str:
-    """Return the URL of an HTTP proxy. A password in it is refused: others see a container's settings."""
+    """Return the URL of an HTTP proxy. Refuse a password: others can read a container's settings."""
     try:
         url = urlsplit(raw)
         is_plain = url.scheme == "http" and url.hostname and "@" not in url.netloc and not url.path.strip("/")
@@ -77,22 +77,22 @@ def proxy(raw: str) -> str:
 
 
 def push_url(raw: str) -> str:
-    """Return where failures are pushed to; "" for nowhere."""
+    """Return the URL that failures are pushed to; "" for no URL."""
     return _web_url(raw, "https://failures.example/v1/batches") if raw else ""
 
 
 def collector(raw: str) -> str:
-    """Return where an OpenTelemetry collector is, as seen from inside a container."""
+    """Return the URL of an OpenTelemetry collector, as a container reaches it."""
     _web_url(raw, "http://collector:4318")
     if is_loopback(raw):
-        raise ValueError(f"{from_inside(raw)} (inside a container, {_split(raw).hostname} is the container itself)")
+        raise ValueError(f"{from_inside(raw)} (inside a container, {_split(raw).hostname} means the container itself)")
     if raw.rstrip("/").endswith("/v1/traces"):
-        raise ValueError(f"{raw.rstrip('/').removesuffix('/v1/traces')} (/v1/traces is added by itself)")
+        raise ValueError(f"{raw.rstrip('/').removesuffix('/v1/traces')} (/v1/traces is added automatically)")
     return raw
 
 
 def trace_url(raw: str) -> str:
-    """Return the template of the address at which a browser shows a trace."""
+    """Return the URL template of a trace's page."""
     example = "http://jaeger:16686/trace/{trace_id}"
     if "{trace_id}" not in raw:
         raise ValueError(f"a URL with {{trace_id}} in it, such as {example}")
@@ -111,15 +111,15 @@ def _web_url(raw: str, example: str) -> str:
 
 
 def alert_urls(raw: str) -> tuple[str, ...]:
-    """Return addresses for alerts, divided by blanks, or by commas in front of the next scheme; each once.
+    """Return the URLs for alerts, separated by spaces, or by commas before the next scheme; each once.
 
-    The error does not repeat what it refuses: such an address holds a password or a token.
+    The error does not quote the refused URL: it may contain a password or a token.
     """
     urls = tuple(dict.fromkeys(part for part in _BETWEEN_URLS.split(raw.strip()) if part))
     for number, url in enumerate(urls, 1):
         if not _ALERT_URL.fullmatch(url):
             raise ValueError(
-                f"URLs with a scheme, such as https://hooks.slack.com/services/...; number {number} is none"
+                f"URLs with a scheme, such as https://hooks.slack.com/services/...; URL number {number} has no scheme"
             )
     return urls
 
@@ -130,13 +130,13 @@ def named_urls(raw: str) -> tuple[tuple[str, str], ...]:
     for part in raw.replace(",", " ").split():
         name, sign, url = part.partition("=")
         if not (sign and re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", name) and re.match(r"https?://[^\s/]", url)):
-            raise ValueError("name=http://host/path, several divided by blanks")
+            raise ValueError("name=http://host/path, several separated by spaces")
         pairs.append((name, url))
     return tuple(pairs)
 
 
 def own_address(raw: str) -> str:
-    """Return one IP address without a port; "" for none."""
+    """Return one IP address without a port; "" for an empty text."""
     if not raw:
         return ""
     if (address := _ip(raw.strip("[]"))) is None:
@@ -145,19 +145,19 @@ def own_address(raw: str) -> str:
 
 
 def allow_list(raw: str) -> tuple[str, ...]:
-    """Return addresses and networks, divided by commas or blanks; each once, as they are written for short."""
+    """Return addresses and networks, separated by commas or spaces; each once, in their short form."""
     allowed = []
     for text in names(raw):
         try:
             network = ipaddress.ip_network(text, strict=False)
         except ValueError:
-            raise ValueError(f"addresses and networks, such as 10.0.0.7,10.1.0.0/16; {text} is none") from None
+            raise ValueError(f"addresses and networks, such as 10.0.0.7,10.1.0.0/16, but not {text}") from None
         allowed.append(str(network.network_address if network.num_addresses == 1 else network))
     return tuple(dict.fromkeys(allowed))
 
 
 def place_of_master(raw: str) -> tuple[str, int] | None:
-    """Return host and port of a master; None for none. An IPv6 address with a port stands in brackets."""
+    """Return host and port of a master; None for an empty text. An IPv6 address with a port needs brackets."""
     if not raw:
         return None
     host, port = _parted(raw)
@@ -169,26 +169,26 @@ def place_of_master(raw: str) -> tuple[str, int] | None:
 
 
 def shown(host: str, port: int) -> str:
-    """Return a place as it is written: the port where it is not Locust's own, an IPv6 address in brackets before it."""
+    """Write host and port. Leave out Locust's own port; put an IPv6 address before a port in brackets."""
     if port == LOCUST_PORT:
         return host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def registry(raw: str) -> str:
-    """Return where images are pushed: a host, with its port and a path where it needs them."""
+    """Return the registry: a host, with port and path where it needs them."""
     text = raw.rstrip("/")
     if text and not _REGISTRY.fullmatch(text):
-        raise ValueError("host[:port][/path] in small letters, such as registry.example:5000/load")
+        raise ValueError("host[:port][/path] in lower-case letters, such as registry.example:5000/load")
     return text
 
 
 def engines(raw: str) -> tuple[str, ...]:
-    """Return contexts or URLs of engines, by commas or blanks."""
+    """Return Docker contexts or URLs of engines, separated by commas or spaces."""
     places = tuple(filter(None, re.split(r"[,\s]+", raw.strip())))
     for place in places:
         if not _ENGINE.fullmatch(place):
-            raise ValueError(f"docker contexts or URLs such as ssh://user@host, by commas; not {place!r}")
+            raise ValueError(f"Docker contexts or URLs such as ssh://user@host, separated by commas; not {place!r}")
     return places
 
 
@@ -203,14 +203,14 @@ def _inside_guess(bare: str) -> str:
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        _ = parts.port  # a port that is no number shows only when asked for
+        _ = parts.port  # an invalid port raises only here
     except ValueError:
         raise ValueError(_WANTED_URL) from None
     return parts
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return the address that a host part is; None for a name. Resolvers take 127.1, 0 and 0x7f000001, too."""
+    """Return the IP address that a host part means; None for a name. Resolvers also accept 127.1, 0 and 0x7f000001."""
     try:
         return ipaddress.IPv4Address(socket.inet_aton(host))
     except (OSError, UnicodeError):

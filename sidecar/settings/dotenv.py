@@ -1,7 +1,7 @@
-"""Read a `.env` as Docker Compose reads it, and remember on which line each name stood.
+"""Read a `.env` as Docker Compose reads it, and keep the line number of each name.
 
-A parser of our own rather than a dependency: a typo is reported with its line, set-up can read a .env
-before anything is installed, and Compose's rules are few: comments, `export`, three ways of quoting, ${NAME}.
+This is a parser of our own for two reasons: it reports a typo with its line, and set-up can use it before anything is
+installed. Compose's rules are few: comments, `export`, three ways of quoting, ${NAME}.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class DotenvEntry:
 
 
 def read(path: Path, environ: Mapping[str, str]) -> tuple[DotenvEntry, ...]:
-    """Return the entries of a .env file; none when there is no file.
+    """Return the entries of a .env file; an empty tuple without a file.
 
     Raises:
-        SettingError: the file cannot be read, or a line is no NAME=value.
+        SettingError: the file cannot be read, or a line is not NAME=value.
 
     """
     try:
@@ -48,7 +48,7 @@ def read(path: Path, environ: Mapping[str, str]) -> tuple[DotenvEntry, ...]:
 
 
 def parse(content: str, environ: Mapping[str, str], where: str = ".env") -> tuple[DotenvEntry, ...]:
-    """Return the entries of a .env text, ${NAME} filled in from the entries before it and from `environ`."""
+    """Return the entries of a .env text. ${NAME} is replaced from the entries before it and from `environ`."""
     seen: dict[str, str] = {}
     entries = []
     for name, value, line in _statements(content.replace("\r\n", "\n"), {**environ}, seen, where):
@@ -70,7 +70,7 @@ def _statements(
         match = _NAME.match(line)
         if match is None:
             raise SettingError(
-                f"{line.strip()[:60]!r} is no setting", where=f"{where} line {number}", wanted="NAME=value"
+                f"{line.strip()[:60]!r} is not a setting", where=f"{where} line {number}", wanted="NAME=value"
             )
         rest = line[match.end() :].lstrip(" \t")
         quote = rest[:1]
@@ -85,13 +85,13 @@ def _statements(
 
 
 def _quoted(lines: list[str], index: int, rest: str, quote: str, where: str) -> tuple[str, int]:
-    """Return the text between quotes, which may run over several lines, and the index of the next line."""
+    """Return the text between quotes, which may span several lines, and the index of the next line."""
     body = rest[1:]
     while True:
         if whole := _QUOTED[quote].match(body):
             return whole[0], index
         if index >= len(lines):
-            raise SettingError(f"a quote {quote} is not closed", where=where)
+            raise SettingError(f"the quote {quote} is not closed", where=where)
         body += "\n" + lines[index]
         index += 1
 

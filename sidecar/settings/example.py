@@ -9,14 +9,14 @@ from sidecar.settings.setting import Setting
 
 _WIDTH = 110
 _HEAD = """\
-# All settings of Locust Kit. Copy this file to .env, and remove the # from the lines that you want to change.
-# The value after = is the default.
-#
-# Precedence, highest first: command line (make up WORKERS=8), environment, the last `make up`, .env, default.
-# `make up` saves the settings of its call. Commands such as scale, reload and run use them, unless you set others.
-#
-# Any other LOCUST_* setting in .env reaches master and workers unchanged.
-# A name that is one typo away from a setting is rejected.
+All settings of Locust Kit. Copy this file to .env, and remove the # from the lines that you want to change.
+The value after = is the default.
+
+Precedence, highest first: command line (make up WORKERS=8), environment, the last `make up`, .env, default.
+`make up` saves the settings of its call. Commands such as scale, reload and run use them, unless you set others.
+
+Any other LOCUST_* setting in .env reaches master and workers unchanged.
+A name that is one typo away from a setting is rejected.
 """
 _FIRST = (
     *("HOST", "LOCUSTFILES_DIR", "LOCUSTFILE", "WORKERS", "USERS", "SPAWN_RATE", "RUN_TIME"),
@@ -26,7 +26,7 @@ _FIRST = (
 
 def render() -> str:
     """Return the whole file."""
-    parts = [_HEAD]
+    parts = [f"# {line}".rstrip() + "\n" for line in _HEAD.splitlines()]
     for title, settings in {"Begin with these ten": map(SETTINGS.__getitem__, _FIRST), **SECTIONS}.items():
         others = (setting for setting in settings if title not in SECTIONS or setting.name not in _FIRST)
         parts.append(f"\n# ---- {title} {'-' * (60 - len(title))}\n")

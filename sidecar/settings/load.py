@@ -1,8 +1,8 @@
 """Gather the settings from where people set them, check them, and make Settings of them.
 
-The first that speaks wins: command line, make command line, environment (never for HOST), what the last `up`
-decided (for the verbs that follow it), .env of the checkout, what Locust itself would read (`locust_options`), default.
-An empty value on the command line means the default; anywhere else it means nothing.
+Precedence, highest first: command line, make command line, environment (never for HOST), what the last `up` decided
+(for later verbs). Then come .env of the checkout, what Locust itself would read (`locust_options`), and the default.
+An empty value on the command line means the default. Anywhere else it is ignored.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from sidecar.settings.model import (
 FALLBACK_BASE_IMAGE = "debian:trixie-slim"
 _DEFINITION = re.compile(r"^([A-Za-z_][A-Za-z0-9_]*)\s*(?:::?:?|[+?!])?=")
 _DASHED = re.compile(r"([A-Za-z_]\w*-[\w-]*)\s*(?:::?:?|[+?!])?=(.*)", re.DOTALL)
-_ESCAPE = re.compile(r"[\\$](.)", re.DOTALL)  # of make: a backslash before a blank, a dollar before a dollar
+_ESCAPE = re.compile(r"[\\$](.)", re.DOTALL)  # of make: a backslash before a space, a dollar before a dollar
 _WORD = re.compile(r"(?:[^\s\\]|\\.)+", re.DOTALL)
 _SHORT = 4
 _HIGHEST_PORT = 65535
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 _OF_DOCKER = ("DOCKER_CERT_PATH", "DOCKER_CONFIG", "DOCKER_CONTEXT", "DOCKER_HOST", "DOCKER_TLS_VERIFY")
-# Variables of make and of the engine's client: on the command line of make they are no arguments of a locustfile.
+# Variables of make and of Docker's client: on make's command line they are not arguments of a locustfile.
 _NO_ARGUMENTS = frozenset(
     {"KIT", "MAKEFLAGS", "PATH", "SHELL", *_OF_DOCKER, *_PROXIES, *(name.lower() for name in _PROXIES)}
 )
@@ -48,21 +48,21 @@ def load(
     root: Path,
     *,
     remembered: Mapping[str, str] | None = None,
-    processors: int | None = None,
+    cpus: int | None = None,
     with_arguments: bool = False,
 ) -> Settings:
     """Return the settings of this call.
 
     Args:
-        args: the verb's arguments; those of the form NAME=VALUE are read, others left alone.
+        args: the verb's arguments. Only NAME=VALUE is read.
         environ: the process environment, with MAKEFLAGS when make started us.
         root: the checkout, whose .env is read.
         remembered: the texts that the last `up` wrote down, by name.
-        processors: how many processors this machine has, for WORKERS=auto.
+        cpus: the number of CPUs of this machine, for WORKERS=auto.
         with_arguments: whether a name on the command line may be an argument of the locustfile.
 
     Raises:
-        SettingError: a value that cannot be, or a name one typo away from a known one.
+        SettingError: a value is invalid, or a name is one typo away from a known one.
 
     """
     entries = dotenv.read(root / ".env", environ)
@@ -79,7 +79,7 @@ def load(
         if name not in given or not given[name].raw:
             given[name] = Given(text, source)
     values: dict[str, Any] = {name.lower(): _value(name, given) for name in SETTINGS}
-    _settle(values, given, root, processors or os.cpu_count() or 1)
+    _settle(values, given, root, cpus or os.cpu_count() or 1)
     return Settings(
         root=root,
         given=given,
@@ -106,9 +106,9 @@ def command_line(args: Iterable[str]) -> dict[str, str]:
 def named_by_make(makeflags: str) -> tuple[str, ...]:
     r"""Return the names of the variables defined on the make command line, each once, in make's order.
 
-    GNU make hands a recipe every command-line variable in the environment, exactly, and lists the definitions in
-    MAKEFLAGS: ` -- HOST=http://a\ b WORKERS=4`. From the list only the names are taken: its values are escaped
-    for make, those of the environment are not.
+    GNU make passes every command-line variable to a recipe in the environment, unchanged. It lists the definitions in
+    MAKEFLAGS: ` -- HOST=http://a\ b WORKERS=4`. Only the names come from this list, because its values are escaped
+    for make.
     """
     matches = (_DEFINITION.match(word) for word in _WORD.findall(makeflags))
     return tuple(dict.fromkeys(match[1] for match in matches if match))
@@ -125,7 +125,7 @@ def _gather(
     made = [(name, raw, MAKE_COMMAND_LINE) for name, raw in _made(environ)]
     in_file = [(entry.name, entry.value, f".env line {entry.line}") for entry in entries]
     kept = [(name, raw, REMEMBERED) for name, raw in remembered.items()]
-    inherited = [  # aliases are not asked for here: TIME and RATE are other programs' names too
+    inherited = [  # aliases are not read here: other programs use TIME and RATE, too
         (name, environ[name], ENVIRONMENT)
         for name, setting in SETTINGS.items()
         if name in environ and setting.in_environment
@@ -139,7 +139,7 @@ def _gather(
 
 
 def _made(environ: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return the variables of the make command line. Make exports none with a dash: its value is in MAKEFLAGS alone."""
+    """Return the variables of the make command line. A name with a dash is in MAKEFLAGS only."""
     flags = environ.get("MAKEFLAGS", "")
     dashed = filter(None, map(_DASHED.fullmatch, _WORD.findall(flags)))
     return [
@@ -149,7 +149,7 @@ def _made(environ: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def _other_words(args: Iterable[str], environ: Mapping[str, str]) -> dict[str, Given]:
-    """Return the NAME=VALUE of the command line that are no settings; those of a make around ours may be its own."""
+    """Return each NAME=VALUE of the command line that is not a setting. An outer make may have variables of its own."""
     source = MAKE_COMMAND_LINE if environ.get("MAKELEVEL", "") in ("", "0", "1") else OUTER_MAKE
     words = {name: Given(raw, source) for name, raw in _made(environ) if name not in _NO_ARGUMENTS}
     words |= {name: Given(raw, COMMAND_LINE) for name, raw in command_line(args).items()}
@@ -159,14 +159,16 @@ def _other_words(args: Iterable[str], environ: Mapping[str, str]) -> dict[str, G
 def _refuse_typo(name: str, source: str) -> None:
     known = (*SETTINGS, *ALIASES)
     if name not in known and (meant := nearest(name, known)):
-        raise SettingError(f"{name} is no setting, but one typo away from {meant}", where=source, fix=f"write {meant}")
+        raise SettingError(
+            f"{name} is not a setting, but one typo away from {meant}", where=source, fix=f"write {meant}"
+        )
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that is exactly one slip away (a letter wrong, missing, extra, or two swapped), or None.
 
-    Case counts as a slip of any length: `workers` is one slip from WORKERS. A short name has whole words one letter
-    away (DATE and RATE, POST and HOST): there, the first letter must agree.
+    Case does not count: `workers` is one slip from WORKERS. A short name has whole words one letter
+    away (DATE and RATE, POST and HOST), so its first letter must agree.
     """
     upper = name.upper()
     for candidate in known:
@@ -195,10 +197,10 @@ def _value(name: str, given: Mapping[str, Given]) -> object:
     return SETTINGS[name].value(entry.raw, entry.source)
 
 
-def _settle(values: dict[str, Any], given: Mapping[str, Given], root: Path, processors: int) -> None:
-    """Fill in defaults that hang on other settings, make folders absolute, refuse pairs that contradict each other."""
-    if values["workers"] == parse.AUTO:  # one processor is left to the master
-        values["workers"] = max(1, processors - 1)
+def _settle(values: dict[str, Any], given: Mapping[str, Given], root: Path, cpus: int) -> None:
+    """Set defaults that depend on other settings, make folders absolute, refuse contradictions."""
+    if values["workers"] == parse.AUTO:  # one CPU is left for the master
+        values["workers"] = max(1, cpus - 1)
     values["base_image"] = values["base_image"] or _found_base_image(root)
     beside = 1 if values["web_port"] < _HIGHEST_PORT else -1
     values["monitor_port"] = values["monitor_port"] or values["web_port"] + beside
@@ -225,8 +227,8 @@ def _found_base_image(root: Path) -> str:
 def _check_watched(values: Mapping[str, Any], given: Mapping[str, Given]) -> None:
     if values["watch_project"] and values["watch_project"] == values["project"]:
         raise SettingError(
-            f"WATCH_PROJECT is {values['watch_project']!r}, which is this stack itself",
-            wanted="another Compose project (docker compose ls shows them), or nothing",
+            f"WATCH_PROJECT is {values['watch_project']!r}, the name of this stack",
+            wanted="another Compose project (`docker compose ls` lists them), or no value",
             where=given["WATCH_PROJECT"].source,
         )
 
@@ -235,12 +237,12 @@ def _check_memory(values: dict[str, Any], given: Mapping[str, Given]) -> None:
     if values["worker_memory_reservation"] <= values["worker_memory"]:
         return
     entry = given.get("WORKER_MEMORY_RESERVATION")
-    if entry is None or not entry.raw:  # nobody asked for the default reservation: it follows a smaller limit
+    if entry is None or not entry.raw:  # a reservation that nobody set follows a smaller limit
         values["worker_memory_reservation"] = values["worker_memory"]
         return
     limit = (given["WORKER_MEMORY"].raw if "WORKER_MEMORY" in given else "") or SETTINGS["WORKER_MEMORY"].default
     raise SettingError(
-        f"WORKER_MEMORY_RESERVATION is {entry.raw!r}, more than the limit WORKER_MEMORY {limit}",
-        wanted="a reservation of at most the limit",
+        f"WORKER_MEMORY_RESERVATION is {entry.raw!r}, more than WORKER_MEMORY, which is {limit}",
+        wanted="at most WORKER_MEMORY",
         where=entry.source,
     )

@@ -1,7 +1,7 @@
-"""Options that Locust reads unasked: locust.conf and pyproject.toml beside the test, and LOCUST_* of both .env files.
+"""Options that Locust reads by itself: locust.conf and pyproject.toml beside the test, and LOCUST_* of both .env files.
 
-What would start a load by itself, or take a process another role or place, is refused. What a run is made of (users,
-time, tags) is the default of the setting of the same meaning.
+The kit refuses an option that starts a load by itself, or gives a process another role or address. Options of a run
+(users, time, tags) become the defaults of the settings with the same meaning.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LINE = re.compile(
 )
 _TOML_HEAD = re.compile(r"^\s*\[\s*['\"]?tool['\"]?\s*\.\s*['\"]?locust['\"]?\s*\]")
 
-# A variable whose option has another name than its own.
+# Variables with another name than their option.
 _NAMES = {
     "LOCUST_MODE_MASTER": "master",
     "LOCUST_MODE_WORKER": "worker",
@@ -47,22 +47,22 @@ DEFAULTS: Mapping[str, str] = {
     "stop-timeout": "STOP_TIMEOUT",
     "locustfile": "LOCUSTFILE",
 }
-"""An option of Locust's, and the setting whose default it is."""
+"""An option of Locust, and the setting whose default it becomes."""
 
-_BY_ITSELF = "would start a load by itself, again after each restart"
-_PRINTS = "makes Locust print and end, again after each restart"
-_ROLE = "is for the stack to decide"
+_BY_ITSELF = "starts a load by itself, again after each restart"
+_PRINTS = "makes Locust print and exit, again after each restart"
+_ROLE = "is decided by the stack"
 _WORDS = {"headless": _BY_ITSELF, "autostart": _BY_ITSELF, "autoquit": _BY_ITSELF, "expect-workers": _ROLE}
 _WORDS |= dict.fromkeys(("master", "worker"), _ROLE)
 _WORDS |= dict.fromkeys(_WITHOUT_VARIABLE, _PRINTS)
-_WORDS |= dict.fromkeys(("web-port", "web-host"), "would move the page away from where the stack publishes it")
-_SHORTEST = 4  # of a beginning that is taken for an option
-_EVERYWHERE = frozenset({"", "*", "0.0.0.0", "::"})  # noqa: S104  what the page listens at anyway
+_WORDS |= dict.fromkeys(("web-port", "web-host"), "moves Locust's page away from the port that the stack publishes")
+_SHORTEST = 4  # of an abbreviation that counts as an option
+_EVERYWHERE = frozenset({"", "*", "0.0.0.0", "::"})  # noqa: S104  the page's own default
 
 
 @dataclass(frozen=True)
 class UnaskedOption:
-    """One option by Locust's long name without dashes; `where` is file:line, `written` its name as it stands there."""
+    """One option by Locust's long name without dashes; `where` is file:line, `written` the name in the file."""
 
     name: str
     value: str
@@ -71,7 +71,7 @@ class UnaskedOption:
 
     @property
     def source(self) -> str:
-        """Return where it comes from, as a person finds it."""
+        """Return its place and name, as the file has them."""
         return f"{self.where} {self.written}"
 
     @property
@@ -81,12 +81,12 @@ class UnaskedOption:
 
 
 def read(root: Path, folder: Path, environ: Mapping[str, str], *, lenient: bool = False) -> tuple[UnaskedOption, ...]:
-    """Return what the sources hold, those that Locust prefers last: a variable before a file, and the nearer file.
+    """Return the options of all sources, in ascending precedence: Locust prefers variables, then the nearer file.
 
     `environ` fills in each ${NAME} of an env file, as it does for Docker Compose.
 
     Raises:
-        SettingError: a file that Locust could not read either. With `lenient`, it is left out.
+        SettingError: Locust cannot read a file either. With `lenient`, such a file is left out.
 
     """
     nearer = f"{folder.name}/.env" if folder != root else ".env"
@@ -122,7 +122,7 @@ def _conf(path: Path) -> Iterator[UnaskedOption]:
             continue
         match = _LINE.match(line)
         if match is None:
-            raise SettingError(f"{line[:60]!r} is no option of Locust's", where=f"{path.name}:{number}")
+            raise SettingError(f"{line[:60]!r} is not an option of Locust", where=f"{path.name}:{number}")
         value = match["value"]
         if value is None:
             value = "" if match["equal"] not in (None, " ") else "true"
@@ -134,7 +134,7 @@ def _toml(path: Path) -> Iterator[UnaskedOption]:
     try:
         document: Any = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SettingError(f"{path.name} is no TOML: {error}", where=str(path)) from None
+        raise SettingError(f"{path.name} is not valid TOML: {error}", where=str(path)) from None
     tool = document.get("tool")
     table = tool.get("locust") if isinstance(tool, dict) else None
     for key, value in table.items() if isinstance(table, dict) else ():
@@ -144,7 +144,7 @@ def _toml(path: Path) -> Iterator[UnaskedOption]:
 
 
 def _line_of(key: str, text: str) -> int:
-    """Return the line of a key of [tool.locust]; 0 where it is written in another form."""
+    """Return the line of a key of [tool.locust]; 0 if the file writes it in another form."""
     lines = text.splitlines()
     head = next((number for number, line in enumerate(lines) if _TOML_HEAD.match(line)), len(lines))
     pattern = re.compile(rf"^\s*['\"]?{re.escape(key)}['\"]?\s*=")
@@ -160,7 +160,7 @@ def _env(path: Path, shown: str, environ: Mapping[str, str]) -> Iterator[Unasked
 
 
 def variables(options: Iterable[UnaskedOption]) -> dict[str, str]:
-    """Return the options as Locust's variables; of several values that which Locust takes."""
+    """Return the options as Locust's variables, each with the value that Locust uses."""
     return {
         _VARIABLES.get(option.name) or _PREFIX + option.name.upper().replace("-", "_"): option.value
         for option in options
@@ -168,7 +168,7 @@ def variables(options: Iterable[UnaskedOption]) -> dict[str, str]:
 
 
 def last(options: Sequence[UnaskedOption], name: str) -> UnaskedOption | None:
-    """Return the option of that name that Locust takes."""
+    """Return the option of that name that Locust uses."""
     return next((option for option in reversed(options) if option.name == name and option.value), None)
 
 
@@ -195,10 +195,10 @@ def _as_setting(name: str, value: str) -> str:
 
 
 def processes(options: Sequence[UnaskedOption]) -> int:
-    """Return how many Locust processes each worker container is to have: 1 unless one is named, -1 for one a core.
+    """Return the number of Locust processes per worker container: 1 by default, -1 for one per core.
 
     Raises:
-        SettingError: the number is none that Locust takes.
+        SettingError: Locust does not accept the number.
 
     """
     option = last(options, "processes")
@@ -209,16 +209,16 @@ def processes(options: Sequence[UnaskedOption]) -> int:
     except ValueError:
         number = -2
     if number < -1:
-        wanted = "a number of processes for each worker container, or -1 for one a core"
+        wanted = "a number of processes per worker container, or -1 for one per core"
         raise SettingError(f"{option.written} is {option.value!r}", where=option.where, wanted=wanted)
     return number or 1
 
 
 def refuse(options: Sequence[UnaskedOption]) -> None:
-    """Refuse what would make the stack something else than it says, each in a line of its own.
+    """Refuse options that the stack must decide, each in its own line.
 
     Raises:
-        SettingError: at least one such option; names file, line, and the setting to use.
+        SettingError: there is such an option. The message names file, line, and the setting to use.
 
     """
     refused = [option for option in options if _is_refused(option)]
@@ -232,7 +232,7 @@ def refuse(options: Sequence[UnaskedOption]) -> None:
 
 
 def _full_name(name: str) -> str:
-    """Return the refused option that a name means, "" for others: in a file, Locust takes a beginning of one, too."""
+    """Return the refused option that a name means, or "". In a file, Locust also accepts abbreviations."""
     if name in _WORDS:
         return name
     return next((known for known in _WORDS if len(name) >= _SHORTEST and known.startswith(name)), "")

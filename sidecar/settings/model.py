@@ -19,9 +19,9 @@ REMEMBERED = "the last `up`"
 
 @dataclass(frozen=True)
 class Given:
-    """One setting's text as somebody gave it, and who did (`make command line`, `.env line 3`, the last `up`).
+    """One setting's text and its source (`make command line`, `.env line 3`, the last `up`).
 
-    An empty text, possible on the command line only, asks for the default.
+    An empty text means the default. Only the command line can have one.
     """
 
     raw: str
@@ -29,7 +29,7 @@ class Given:
 
     @property
     def is_of_a_file(self) -> bool:
-        """Return whether it stands in a file that the next call reads, too."""
+        """Return whether it comes from a file, which the next call reads again."""
         return self.source not in (COMMAND_LINE, MAKE_COMMAND_LINE, ENVIRONMENT, REMEMBERED)
 
 
@@ -56,9 +56,10 @@ class Settings(
 ):
     """Every setting as a value. Sizes are bytes, times seconds, shares 0 to 1, folders absolute.
 
-    `given` holds the settings that somebody set, `passthrough` the LOCUST_* of .env that are no settings of ours,
-    `words` what else the command line says as NAME=VALUE: arguments of the locustfile, for `run`; `unasked` the options
-    that Locust reads from files by itself; `environ` the environment, which fills in each ${NAME} of an env file.
+    `given` holds the settings that somebody set. `passthrough` holds the LOCUST_* of .env that are not our settings.
+    `words` holds every other NAME=VALUE of the command line: arguments of the locustfile, for `run`.
+    `unasked` holds the options that Locust reads from files by itself.
+    `environ` is the environment, which replaces each ${NAME} of an env file.
     """
 
     root: Path
@@ -69,23 +70,23 @@ class Settings(
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def said_now(self, name: str) -> bool:
-        """Return whether this very call named the setting: not a file, not memory."""
+        """Return whether this call set it: not a file, not an earlier `up`."""
         entry = self.given.get(name)
         return entry is not None and entry.source in (COMMAND_LINE, MAKE_COMMAND_LINE, ENVIRONMENT)
 
     @property
     def project_word(self) -> str:
-        """Return what a make command needs to find this stack."""
+        """Return the PROJECT=name that a make command needs to find this stack."""
         return project_word(self.project)
 
     @property
     def state_dir(self) -> Path:
-        """Return the git-ignored folder in which the kit remembers."""
+        """Return the git-ignored folder for the kit's own state."""
         return self.root / ".locust-kit"
 
 
 def project_word(project: str) -> str:
-    """Return what a make command needs to find the stack of a project: " PROJECT=name", nothing for the default."""
+    """Return " PROJECT=name", which a make command needs to find a stack; "" for the default project."""
     return "" if project == "locust" else f" PROJECT={project}"
 
 

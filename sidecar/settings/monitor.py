@@ -1,4 +1,4 @@
-"""What the serving monitor is told by its environment."""
+"""The settings that the monitor reads from its environment."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ PEERS = "tasks.monitor"
 MASTER_PORT = 5557
 _MOST_TAIL = 1000
 _MOST_PORT = 65535
-_SOURCE = "environment of the sidecar"
+_SOURCE = "environment of the monitor"
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterSettings:
-    """This machine's name in the cluster, the token that opens every sidecar of it, and where all of them are.
+    """This machine's name in the cluster, the token for every monitor of the cluster, and their address.
 
-    `peers` is the name that resolves to all of them, `port` where each answers.
+    `peers` is the name that resolves to all monitors, `port` the port of each.
     """
 
     node: str
@@ -42,7 +42,7 @@ def _listen(raw: str) -> tuple[str, int]:
 
 
 def _shared(name: str, parser: Callable[[str], object] | None = None) -> Any:  # noqa: ANN401  as `field` does
-    """Declare a setting of the host's as one of the monitor's too; `parser` refuses what only the monitor cannot do."""
+    """Declare a setting of the host for the monitor, too; `parser` refuses what only the monitor cannot do."""
     declared = SETTINGS[name]
     declared = replace(declared, parse=parser or declared.parse)
     return field(default=declared.value(), metadata={"setting": declared})
@@ -50,10 +50,10 @@ def _shared(name: str, parser: Callable[[str], object] | None = None) -> Any:  #
 
 @dataclass(frozen=True)
 class WatchSettings(WatchingSettings, AlertSettings):
-    """Settings of one monitor: what it watches, how often, where it answers, and whom it tells.
+    """Settings of one monitor: what it watches, how often, where it listens, and where it sends alerts.
 
-    The host's settings that end here, and the container's own variables. `beat_file` is touched after each round, for
-    the container's health check; "" touches nothing. `cluster` is None where one engine runs everything.
+    They are the host's settings for the monitor, and the container's own variables. It touches `beat_file` after each
+    round, for the container's health check; "" means no file. `cluster` is None if one engine runs everything.
     """
 
     project: str = _shared("PROJECT")
@@ -75,13 +75,13 @@ class WatchSettings(WatchingSettings, AlertSettings):
 
 
 def from_environment(environ: Mapping[str, str]) -> WatchSettings:
-    """Read the settings from variables named as the settings are; an empty variable is unset.
+    """Read the settings from variables of the same names. An empty variable counts as unset.
 
-    CLUSTER_NODE makes it one of a cluster's monitors, with the secret CLUSTER_TOKEN.
-    A secret NAME may stand in a file that NAME_FILE names, as in Docker's own images.
+    CLUSTER_NODE makes it a monitor of a cluster, with the secret CLUSTER_TOKEN.
+    NAME_FILE may name a file with the secret NAME, as in Docker's own images.
 
     Raises:
-        SettingError: a value that cannot be, or a secret's file that cannot be read. Never quotes a secret.
+        SettingError: a value is invalid, or a secret's file cannot be read. It never quotes a secret.
     """
     given = {name: value for name, value in environ.items() if value}
     declared: dict[str, Setting] = {
@@ -93,7 +93,7 @@ def from_environment(environ: Mapping[str, str]) -> WatchSettings:
     }
     settings = WatchSettings(**values)
     if settings.watch_project == settings.project:
-        raise SettingError(f"WATCH_PROJECT is {settings.watch_project!r}, which is this stack itself", where=_SOURCE)
+        raise SettingError(f"WATCH_PROJECT is {settings.watch_project!r}, the name of this stack", where=_SOURCE)
     return replace(settings, cluster=_cluster(given, settings.listen[1]))
 
 
@@ -103,12 +103,12 @@ def _cluster(given: Mapping[str, str], port: int) -> ClusterSettings | None:
         return None
     token = _secret(given, "CLUSTER_TOKEN")
     if not token:
-        raise SettingError("CLUSTER_TOKEN is empty", wanted="the secret that `make swarm-up` makes", where=_SOURCE)
+        raise SettingError("CLUSTER_TOKEN is empty", wanted="the secret that `make swarm-up` creates", where=_SOURCE)
     return ClusterSettings(node, token, port=port)
 
 
 def _secret(given: Mapping[str, str], name: str) -> str:
-    """Return the value of NAME, else what the file that NAME_FILE names holds, without the newline at its end."""
+    """Return the value of NAME, or the content of the file in NAME_FILE without its last newline."""
     path = given.get(f"{name}_FILE")
     if name in given or path is None:
         return given.get(name, "")
@@ -116,4 +116,4 @@ def _secret(given: Mapping[str, str], name: str) -> str:
         return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8"
-        raise SettingError(f"{name}_FILE is {path!r}, which cannot be read: {reason}", where=_SOURCE) from None
+        raise SettingError(f"{name}_FILE is {path!r}; the file cannot be read: {reason}", where=_SOURCE) from None

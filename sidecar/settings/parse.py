@@ -1,6 +1,6 @@
 """Turn the text of one setting into its value. Pure: no clock, no file, no environment.
 
-Every parser takes the text and returns the value, or raises ValueError whose text says what would be right.
+Every parser takes the text and returns the value, or raises ValueError with the expected form.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MEMORY = re.compile(r"^(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?$", re.IGNORECASE)
 _MEMORY_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _SMALLEST_MEMORY_BYTES = 6 * 1024**2  # Docker refuses less
 _LARGEST_MEMORY_BYTES = 2**63 - 1  # Docker counts in 64 bits
-_SMALLEST_LOCUST_BYTES = 48 * 1024**2  # in less, importing Locust crawls or is killed
+_SMALLEST_LOCUST_BYTES = 48 * 1024**2  # with less, importing Locust is very slow or is killed
 _DURATION = re.compile(r"^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
 _GENERATIONS, _MOST_THRESHOLD = 3, 2**31
 _FIELD = re.compile(r"[A-Za-z0-9_.\-]{2,64}")
@@ -30,7 +30,7 @@ _FALSE = frozenset({"0", "false", "no", "off", "n"})
 
 
 def matching(pattern: str, wanted: str) -> Callable[[str], str]:
-    """Return a parser that takes an empty text, and one of which all matches the pattern."""
+    """Return a parser that accepts an empty text, and a text that matches the whole pattern."""
 
     def parse(raw: str) -> str:
         if raw and not re.fullmatch(pattern, raw):
@@ -41,17 +41,17 @@ def matching(pattern: str, wanted: str) -> Callable[[str], str]:
 
 
 def words(raw: str) -> tuple[str, ...]:
-    """Read words as a shell divides them. The error quotes none: one may be a secret."""
+    """Split a text into words as a shell does. The error quotes no word, because one may be a secret."""
     return tuple(shlex.split(raw))
 
 
 def optional(parse: Callable[[str], str]) -> Callable[[str], str]:
-    """Return a parser that takes an empty text for an empty value, and leaves all others to `parse`."""
+    """Return a parser that accepts an empty text, and passes every other text to `parse`."""
     return lambda raw: parse(raw) if raw else ""
 
 
 def boolean(raw: str) -> bool:
-    """Return a switch: 1 or 0, in the words people use for them."""
+    """Return the value of a switch: 1 or 0, or words such as yes and off."""
     lowered = raw.lower()
     if lowered in _TRUE:
         return True
@@ -72,7 +72,7 @@ def whole(low: int, high: int | None, raw: str) -> int:
 
 
 def _number(raw: str) -> float:
-    """Return a number, NaN for what is none: it lies between no two ends."""
+    """Return a number, or NaN if the text is not a number: NaN is in no range."""
     try:
         return float(raw)
     except ValueError:
@@ -96,7 +96,7 @@ def seconds(low: float, high: float, raw: str) -> float:
 
 
 def workers(raw: str) -> int:
-    """Return how many workers; 0 for `auto`, which the machine's processors decide."""
+    """Return the number of workers; 0 for `auto`, which depends on the machine's CPUs."""
     if raw.lower() == "auto":
         return AUTO
     try:
@@ -117,9 +117,9 @@ def memory_bytes(raw: str) -> int:
         raise ValueError("a size such as 512m, 2G or 2147483648 (bytes)")
     value = float(match[1]) * 1024 ** _MEMORY_POWERS[match[2].lower()]
     if value < _SMALLEST_MEMORY_BYTES:
-        raise ValueError("a size of at least 6m, the least that Docker takes")
+        raise ValueError("a size of at least 6m, the smallest that Docker accepts")
     if value >= _LARGEST_MEMORY_BYTES:
-        raise ValueError("a size below 8192p, more than Docker can count")
+        raise ValueError("a size below 8192p, the largest that Docker accepts")
     return int(value)
 
 
@@ -127,7 +127,7 @@ def locust_memory_bytes(raw: str) -> int:
     """Return a memory limit under which a Locust process can start, in bytes."""
     value = memory_bytes(raw)
     if value < _SMALLEST_LOCUST_BYTES:
-        raise ValueError("a size of at least 48m, the least that Locust starts in")
+        raise ValueError("a size of at least 48m, the smallest in which Locust starts")
     return value
 
 
@@ -151,7 +151,7 @@ def ratio(raw: str) -> float:
 
 
 def share(raw: str) -> float:
-    """Return a share above 0 and up to 1, written as 5% or 0.05: a threshold that something must reach."""
+    """Return a share above 0 and up to 1, written as 5% or 0.05: a limit that a figure must reach."""
     try:
         value = ratio(raw)
     except ValueError:
@@ -162,19 +162,19 @@ def share(raw: str) -> float:
 
 
 def names(raw: str) -> tuple[str, ...]:
-    """Return a list, divided by commas or blanks; each name once, in the order given."""
+    """Return a list, separated by commas or spaces; each name once, in the order given."""
     return tuple(dict.fromkeys(part for part in re.split(r"[,\s]+", raw) if part))
 
 
 def labels(raw: str) -> tuple[str, ...]:
-    """Return labels as `name=value`, divided by commas or blanks."""
+    """Return labels as `name=value`, separated by commas or spaces."""
     pairs = names(raw)
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not is_label_name(name) or not 0 < len(value) <= LONGEST_LABEL or not value.isprintable():
             raise ValueError(
-                f"env=staging team=shop (names of letters, digits and _, not run_id; values of at most {LONGEST_LABEL} "
-                "characters without blanks)"
+                "labels such as env=staging team=shop (names of letters, digits and _, not run_id; "
+                f"values of at most {LONGEST_LABEL} characters without spaces)"
             )
     if len(pairs) > MOST_LABELS or len({pair.partition("=")[0] for pair in pairs}) < len(pairs):
         raise ValueError(f"at most {MOST_LABELS} labels, each name once")
@@ -182,23 +182,23 @@ def labels(raw: str) -> tuple[str, ...]:
 
 
 def inner_file(raw: str) -> str:
-    """Return a file below a folder, by its path from there."""
+    """Return the relative path of a file in a folder."""
     path = PurePosixPath(raw)
     if not raw or path.is_absolute() or ".." in path.parts or not raw.isprintable():
-        raise ValueError("a file in LOCUSTFILES_DIR, by its path from there, such as certs/ca.pem")
+        raise ValueError("the relative path of a file in LOCUSTFILES_DIR, such as certs/ca.pem")
     return str(path)
 
 
 def inner_folder(raw: str) -> str:
-    """Return a folder below the working directory, by its path from there."""
+    """Return the relative path of a folder in the working directory."""
     try:
         return inner_file(raw)
     except ValueError:
-        raise ValueError("a folder in the test's working directory, by its path from there, such as results") from None
+        raise ValueError("the relative path of a folder in the test's working directory, such as results") from None
 
 
 def field_names(raw: str) -> tuple[str, ...]:
-    """Return names of headers, parameters or fields, divided by commas or blanks."""
+    """Return names of headers, parameters or fields, separated by commas or spaces."""
     fields = names(raw)
     if not all(map(_FIELD.fullmatch, fields)):
         raise ValueError("names of letters, digits, _, - and ., such as X-Shop-Ticket")
@@ -206,7 +206,7 @@ def field_names(raw: str) -> tuple[str, ...]:
 
 
 def gc_thresholds(raw: str) -> tuple[int, ...]:
-    """Return one to three whole numbers, divided by commas or blanks, as `gc.set_threshold` takes them."""
+    """Return one to three whole numbers, separated by commas or spaces, as `gc.set_threshold` takes them."""
     counts = re.split(r"[,\s]+", raw.strip())
     if len(counts) > _GENERATIONS or not all(text.isdecimal() and int(text) < _MOST_THRESHOLD for text in counts):
         raise ValueError("one to three whole numbers, such as 10000,20,50")
@@ -214,7 +214,7 @@ def gc_thresholds(raw: str) -> tuple[int, ...]:
 
 
 def choice(known: Sequence[str], raw: str) -> str:
-    """Return one of the known words, as it is known."""
+    """Return the known word that the text names in any case."""
     for word in known:
         if raw.lower() == word.lower():
             return word
@@ -222,7 +222,7 @@ def choice(known: Sequence[str], raw: str) -> str:
 
 
 def choices(known: Sequence[Word], raw: str) -> tuple[Word, ...]:
-    """Return a list of words that are known, divided by commas or blanks; each once."""
+    """Return a list of known words, separated by commas or spaces; each once."""
     chosen = names(raw)
     if unknown := [name for name in chosen if name not in known]:
         raise ValueError(f"some of {', '.join(known)}, not {', '.join(unknown)}")

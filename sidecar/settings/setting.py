@@ -1,4 +1,4 @@
-"""What is known of one setting, and how a field declares it."""
+"""One setting, and how a field declares it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NO_PORT = re.compile(r"(?P<host>^(?:[A-Za-z][A-Za-z0-9+.-]*:/*)?[^\s:/?#@\[\]]*
 
 @dataclass(frozen=True)
 class Kind(Generic[T]):
-    """A kind of value: what its number counts, or the form of its text, and how the text becomes a value."""
+    """A kind of value: its unit or the form of its text, and its parser."""
 
     unit: str
     parse: Callable[[str], T]
@@ -31,23 +31,23 @@ def text(form: str) -> Kind[str]:
 
 
 def count(unit: str, least: int, most: int | None = None) -> Kind[int]:
-    """Return the kind of a whole number between two ends."""
+    """Return the kind of a whole number in a range."""
     return Kind(unit, partial(parse.whole, least, most))
 
 
 class Destination(Flag):
-    """Where the value of a setting goes, beside the commands of the host."""
+    """Where the value of a setting goes, in addition to the commands of the host."""
 
     HOST = 0  # nowhere else
-    COMPOSE = auto()  # fills docker-compose.yml in, outside a container's environment
-    LOCUST = auto()  # the environment of master and workers: what workers of other machines must be told alike
+    COMPOSE = auto()  # a variable of docker-compose.yml outside a container's environment
+    LOCUST = auto()  # the environment of master and workers; workers of other machines need the same value
     MASTER = auto()  # the environment of the master alone
     MONITOR = auto()  # the environment of the monitor
 
 
 @dataclass(frozen=True)
 class Section:
-    """A group of settings; its docstring is the title in .env.example, and TO where each of them goes."""
+    """A group of settings. Its docstring is the title in .env.example; TO is the destination of each of them."""
 
     TO: ClassVar[Destination] = Destination(0)
 
@@ -57,18 +57,18 @@ class Setting:
     """One setting.
 
     Attributes:
-        name: what people write, in .env, on the command line, in the environment.
-        default: the text used when nobody says anything; "" = none.
+        name: its name in .env, on the command line and in the environment.
+        default: the text that applies if nobody sets it; "" = no default.
         unit: what a number counts, or the form of the text.
-        parse: text → value; ValueError says what would be right.
-        help: what it does, one line.
-        cost: what raising or using it costs, one line; "" = nothing.
-        to: where it goes, beside where its section goes.
+        parse: text → value; ValueError has the expected form.
+        help: what it does; the first sentence is enough for a list.
+        cost: what raising or using it costs; "" = nothing.
+        to: where it goes, in addition to the destination of its section.
         variable: the variable of docker-compose.yml that holds it; by default its own name.
         aliases: shorter names for the command line and .env.
-        lasting: whether `up` writes a given value down for the verbs that follow.
-        secret: whether its value must not be shown: no message quotes it, and containers get it as a file.
-        in_environment: whether the environment of the process is asked for it.
+        lasting: whether `up` saves a given value for later verbs.
+        secret: whether its value is hidden: no message quotes it, and containers get it as a file.
+        in_environment: whether it is read from the environment of the process.
 
     """
 
@@ -86,10 +86,10 @@ class Setting:
     in_environment: bool = True
 
     def value(self, raw: str = "", source: str = "") -> object:
-        """Return the value of a text; an empty text means the default, and None where that is none either.
+        """Return the value of a text; the default for an empty text, and None without a default.
 
         Raises:
-            SettingError: the text cannot be used; names `source`, and quotes no secret.
+            SettingError: the text is invalid. The message names `source`, and quotes no secret.
 
         """
         text = raw or self.default
@@ -102,13 +102,13 @@ class Setting:
             raise SettingError(f"{self.name} {seen}", wanted=str(error), where=source) from None
 
     def _shown(self, text: str) -> str:
-        """Return a refused text without the password in it: nobody knows where one begins in a mistyped URL."""
+        """Return a refused text without a password. In a mistyped URL, the password may begin anywhere before the @."""
         if "@" in text:
             return _USER_INFO.sub(lambda match: f"{match['scheme'] or ''}***@", text, count=1)
         return _NO_PORT.sub(r"\g<host>***", text) if "://" in f"{self.unit}{text}" else text
 
 
-def setting(  # noqa: PLR0913  one declaration says all that there is to say of a setting
+def setting(  # noqa: PLR0913  one declaration holds every fact of a setting
     entry: str,
     kind: Kind[T],
     about: str,
@@ -123,7 +123,7 @@ def setting(  # noqa: PLR0913  one declaration says all that there is to say of 
 ) -> T:
     """Declare a setting as a field of a dataclass: its type is what the kind's parser returns.
 
-    `entry` is NAME=default, as .env has it; NAME is the field's name in capitals. The rest is described at Setting.
+    `entry` is NAME=default, as in .env. NAME is the field's name in capitals. Setting describes the rest.
     """
     name, _, default = entry.partition("=")
     declared = Setting(

@@ -74,7 +74,7 @@ def test_a_file_that_would_fire_by_itself_is_refused_before_anything_starts(
     done = stack.kit("up", "WORKERS=2", "MOCK=1", f"LOCUSTFILES_DIR={folder(tmp_path / 'x', **{name: text})}")
     assert done.returncode == 2
     word = "autostart" if kind == "autostart" else "headless"
-    assert done.stderr.startswith(f"kit up: {name}:{line} {word} would start a load by itself")
+    assert done.stderr.startswith(f"kit up: {name}:{line} {word} starts a load by itself")
     assert "→ make run USERS=20 RUN_TIME=20s" in done.stderr.splitlines()[0]
     assert stack.containers() == []
 

@@ -97,8 +97,8 @@ def test_a_setting_is_one_entry_and_the_line_where_it_enters_a_container(tmp_pat
         "monitor": 12,
         "monitor_default": 8,
         "refused": "PEAK_HOURS is '0' (environment); expected: a whole number from 1 to 24",
-        "slip": "PEAK_HOUR is no setting, but one typo away from PEAK_HOURS (command line) → write PEAK_HOURS",
-        "refused_by_monitor": "PEAK_HOURS is 'x' (environment of the sidecar); expected: a whole number from 1 to 24",
+        "slip": "PEAK_HOUR is not a setting, but one typo away from PEAK_HOURS (command line) → write PEAK_HOURS",
+        "refused_by_monitor": "PEAK_HOURS is 'x' (environment of the monitor); expected: a whole number from 1 to 24",
     }
     entry = "\n# How long a peak lasts.\n# Value: hours. Short name: PEAK.\n# Cost: Patience.\n#PEAK_HOURS=8\n"
     assert example.replace(entry, "", 1) == (ROOT / ".env.example").read_text()

@@ -48,7 +48,7 @@ def test_a_load_that_starts_by_itself_is_refused_with_the_run_to_use(
     file: str, text: str, where: str, tmp_path: Path
 ) -> None:
     (line,) = refused(tmp_path, {file: text})
-    assert line.startswith(f"{where} would start a load by itself")
+    assert line.startswith(f"{where} starts a load by itself")
     assert line.endswith("→ make run USERS=50")
 
 
@@ -98,7 +98,7 @@ def test_a_variable_in_an_env_file_is_filled_in_from_the_environment(file: str, 
     found = load(["LOCUSTFILES_DIR=./tests"], environ, tmp_path)
     assert found.users == 40
     up.refuse_options(found, {"MANY": "40"})
-    with pytest.raises(SettingError, match=r"\.env:2 LOCUST_HEADLESS would start a load by itself"):
+    with pytest.raises(SettingError, match=r"\.env:2 LOCUST_HEADLESS starts a load by itself"):
         up.refuse_options(found, environ)
 
 
@@ -136,8 +136,8 @@ def test_a_value_that_cannot_be_names_its_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "what"),
     [
-        ({"tests/locust.conf": "= 5\n"}, r"'= 5' is no option of Locust's \(locust\.conf:1\)"),
-        ({"tests/pyproject.toml": "[tool\n"}, r"pyproject\.toml is no TOML"),
+        ({"tests/locust.conf": "= 5\n"}, r"'= 5' is not an option of Locust \(locust\.conf:1\)"),
+        ({"tests/pyproject.toml": "[tool\n"}, r"pyproject\.toml is not valid TOML"),
     ],
 )
 def test_a_file_that_locust_could_not_read_is_refused_at_up_and_not_at_down(

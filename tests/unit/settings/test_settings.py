@@ -30,7 +30,7 @@ from tests.paths import ROOT
 
 def _error(args: list[str], root: Path, environ: dict[str, str] | None = None) -> str:
     with pytest.raises(SettingError) as caught:
-        load(args, environ or {}, root, processors=8)
+        load(args, environ or {}, root, cpus=8)
     line = caught.value.line()
     assert "\n" not in line
     return line
@@ -42,9 +42,9 @@ def test_workers_that_are_no_count_are_refused(raw: str) -> None:
         parse.workers(raw)
 
 
-@pytest.mark.parametrize(("processors", "workers"), [(1, 1), (2, 1), (8, 7)])
-def test_auto_leaves_one_processor_to_the_master(processors: int, workers: int, tmp_path: Path) -> None:
-    assert load(["WORKERS=auto"], {}, tmp_path, processors=processors).workers == workers
+@pytest.mark.parametrize(("cpus", "workers"), [(1, 1), (2, 1), (8, 7)])
+def test_auto_leaves_one_cpu_to_the_master(cpus: int, workers: int, tmp_path: Path) -> None:
+    assert load(["WORKERS=auto"], {}, tmp_path, cpus=cpus).workers == workers
 
 
 def test_a_refused_value_is_named_with_its_place_and_what_is_wanted(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_limit_in_which_locust_cannot_start_is_refused(name: str, tmp_path: Pa
 
 def test_a_reservation_above_the_limit_is_refused(tmp_path: Path) -> None:
     line = _error(["WORKER_MEMORY=1G", "WORKER_MEMORY_RESERVATION=2G"], tmp_path)
-    assert "WORKER_MEMORY_RESERVATION is '2G', more than the limit WORKER_MEMORY 1G" in line
+    assert "WORKER_MEMORY_RESERVATION is '2G', more than WORKER_MEMORY, which is 1G" in line
 
 
 def test_the_default_reservation_follows_a_smaller_limit(tmp_path: Path) -> None:
@@ -247,14 +247,14 @@ def test_an_empty_value_in_the_environment_says_nothing(tmp_path: Path) -> None:
 def test_a_slip_in_env_is_refused_with_its_line(name: str, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(f"# mine\n\n{name}=3\n")
     line = _error([], tmp_path)
-    assert f"{name} is no setting, but one typo away from WORKERS" in line
+    assert f"{name} is not a setting, but one typo away from WORKERS" in line
     assert ".env line 3" in line
 
 
 @pytest.mark.parametrize(("name", "meant"), [("RATES", "RATE"), ("TYME", "TIME")])
 def test_a_slip_of_a_short_name_in_env_is_refused_too(name: str, meant: str, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(f"{name}=3\n")
-    assert f"{name} is no setting, but one typo away from {meant} (.env line 1)" in _error([], tmp_path)
+    assert f"{name} is not a setting, but one typo away from {meant} (.env line 1)" in _error([], tmp_path)
 
 
 def test_a_slip_on_either_command_line_is_refused(tmp_path: Path) -> None:

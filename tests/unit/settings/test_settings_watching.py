@@ -30,7 +30,7 @@ def refusal(root: Path, *args: str) -> str:
 def test_the_watched_project_must_be_another_one(tmp_path: Path) -> None:
     assert settings(tmp_path).watch_project == ""
     assert settings(tmp_path, "WATCH_PROJECT=shop").watch_project == "shop"
-    assert "this stack itself" in refusal(tmp_path, "WATCH_PROJECT=locust")
+    assert "the name of this stack" in refusal(tmp_path, "WATCH_PROJECT=locust")
     assert "lower-case letters" in refusal(tmp_path, "WATCH_PROJECT=My Shop")
 
 
@@ -74,7 +74,7 @@ def test_addresses_are_divided_by_blanks_or_commas_before_a_scheme(raw: str, url
 
 def test_an_address_that_cannot_be_is_refused_without_being_shown(tmp_path: Path) -> None:
     line = refusal(tmp_path, f"ALERT_URLS={URL} hunter2.example")
-    assert "number 2 is none" in line
+    assert "URL number 2 has no scheme" in line
     assert "hunter2" not in line
 
 
@@ -172,7 +172,7 @@ def test_a_secret_may_stand_in_the_environment_too() -> None:
 
 
 def test_a_secrets_file_that_cannot_be_read_is_named() -> None:
-    with pytest.raises(SettingError, match=r"ALERT_URLS_FILE is '/none', which cannot be read: No such file"):
+    with pytest.raises(SettingError, match=r"ALERT_URLS_FILE is '/none'; the file cannot be read: No such file"):
         from_environment({"ALERT_URLS_FILE": "/none"})
 
 
@@ -200,5 +200,5 @@ def test_the_sidecar_does_not_show_addresses_that_cannot_be() -> None:
 
 
 def test_the_sidecar_refuses_to_watch_its_own_stack_twice() -> None:
-    with pytest.raises(SettingError, match="this stack itself"):
+    with pytest.raises(SettingError, match="the name of this stack"):
         from_environment({"PROJECT": "shop", "WATCH_PROJECT": "shop"})
