@@ -5,7 +5,7 @@
 MAKEFLAGS += --no-print-directory
 KIT := scripts/kit
 
-.PHONY: help setup up join down restart reload scale ps logs monitor health incidents diagnose selftest run capacity try report reports swarm-up swarm-scale swarm-down swarm-monitor swarm-diagnose clean purge unit test test-long lint bench
+.PHONY: help setup up join down restart reload scale ps logs monitor health incidents diagnose selftest run capacity try report reports swarm-up swarm-scale swarm-down swarm-monitor swarm-diagnose clean purge unit test test-long lint docs bench
 
 help:
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "%s%s\n", (n++ ? "\n" : ""), substr($$0, 5)} \
@@ -104,8 +104,11 @@ test: ## run everything that CI runs
 test-long: ## run the full fault matrix and the soak tests; it takes hours
 	@scripts/test long
 
-lint: ## run ruff, mypy, the import contract, the checks of names and words, shellcheck
+lint: ## run ruff, mypy, the import contract, the checks of names, docs and links, shellcheck
 	@scripts/lint
+
+docs: ## build the documentation as a site in .locust-kit/site, and check its links
+	@.venv/bin/python scripts/docs.py
 
 bench: ## measure what the monitor costs, and how late it records an event
 	@scripts/bench

@@ -34,10 +34,10 @@ class Unknown(StrEnum):
     CONTAINERS = "the figures of the containers"
     CLASSES = "the classes of the failures"
     WORKERS = "what became of the workers"
-    USERS = "whether all requested users were running"
-    PLAN = "the requested load"
-    TIMES = "the distribution of the response times"
-    END = "the end of the run"
+    USERS = "whether all users who were asked for were there"
+    PLAN = "what was asked for"
+    TIMES = "how the response times spread"
+    END = "its end"
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ USE = [
     "purge",
 ]
 MANY_MACHINES = ["swarm-up", "swarm-scale", "swarm-down", "swarm-monitor", "swarm-diagnose"]
-DEVELOP = ["unit", "test", "test-long", "lint", "bench"]
+DEVELOP = ["unit", "test", "test-long", "lint", "docs", "bench"]
 NO_DOCKER = {"DOCKER_HOST": "unix:///nowhere/docker.sock", "HOME": "/nowhere"}
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 
